@@ -1,0 +1,57 @@
+# Everything that is done with this repository is done from here; `make` alone lists it.
+# What needs packages or an engine installs and starts them itself, as root, on Debian.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help build check test e2e bench fuzz docs image demo demo-stop run
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the release binary
+	@.ci/install build
+	@cargo build --release --locked -p gangway
+	@echo "built $$(.ci/artifact gangway)"
+
+check: ## format, lint, all tests that need no engine, documentation, tidy
+	@.ci/install build
+	@.ci/suite check
+
+test: ## everything: check, and end to end on a real engine
+	@.ci/install test
+	@.ci/suite check e2e
+
+e2e: ## only end to end, on a real engine
+	@.ci/install test
+	@.ci/suite e2e
+
+bench: ## CPU time per request beside nginx, HAProxy and Caddy
+	@.ci/install bench
+	@tests/bench/run
+
+fuzz: ## the fuzz targets, a minute each
+	@.ci/install build
+	@.ci/fuzz
+
+docs: ## write the generated reference pages again
+	@.ci/install build
+	@.ci/docs
+
+image: ## the container image gangway:latest
+	@.ci/install demo
+	@.ci/engine
+	@.ci/image gangway
+
+demo: ## Gangway and two apps on an engine, asked over https
+	@.ci/install demo
+	@.ci/demo
+
+demo-stop: ## remove what the demo made
+	@.ci/demo stop
+
+run: ## the release binary on ports 8080 and 8443 beside the local engine
+	@.ci/install demo
+	@.ci/engine
+	@cargo build --release --locked -p gangway
+	@mkdir -p target/run
+	@"$$(.ci/artifact gangway)" serve --http 127.0.0.1:8080 --https 127.0.0.1:8443 --data target/run

@@ -1,0 +1,272 @@
+//! Our accounts with CAs, one each, shared by all instances on a volume.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use instant_acme::{Account, ExternalAccountKey, Key, NewAccount};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use super::directory::Directory;
+use super::failure::{Failure, FailureKind};
+use super::http::Http;
+use super::settings::AcmeSettings;
+use crate::clock::Clock;
+use crate::storage::{Storage, StorageError, safe_name};
+
+const VERSION: u32 = 1;
+
+/// A CA's directory changes seldom, and is asked for anew with each failure.
+const DIRECTORY_LIFETIME: i64 = 12 * 60 * 60;
+
+/// Repeats a call while the CA says only that a number was used twice, which means that nothing has
+/// happened. The protocol crate repeats three times, which is too few where half of them are refused.
+macro_rules! repeat {
+    ($call:expr) => {{
+        let mut repeats = 0;
+        loop {
+            match $call.await {
+                Err(error) if $crate::acme::failure::is_bad_nonce(&error) && repeats < 50 => repeats += 1,
+                outcome => break outcome,
+            }
+        }
+    }};
+}
+pub(crate) use repeat;
+
+/// Opens accounts and keeps them open.
+#[derive(Clone)]
+pub(crate) struct Accounts<S> {
+    storage: S,
+    http: Http,
+    settings: Arc<AcmeSettings>,
+    clock: Clock,
+    /// One lock a CA, so that a CA that hangs keeps nobody else waiting.
+    open: Arc<HashMap<Box<str>, Mutex<Option<Open>>>>,
+    clock_errors: Arc<std::sync::Mutex<HashMap<Box<str>, i64>>>,
+}
+
+/// An account in use.
+#[derive(Clone)]
+pub(crate) struct Open {
+    pub(crate) account: Account,
+    pub(crate) directory: Directory,
+    since: i64,
+}
+
+/// The file's form.
+#[derive(Deserialize, Serialize)]
+struct File {
+    version: u32,
+    directory: String,
+    /// The account's URL; empty until the CA has given one.
+    id: String,
+    /// PKCS #8, base64url.
+    key: String,
+}
+
+impl<S: Storage> Accounts<S> {
+    pub(crate) fn new(storage: S, http: Http, settings: Arc<AcmeSettings>, clock: Clock) -> Self {
+        let open = settings.issuers.iter().map(|issuer| (issuer.directory.clone(), Mutex::default())).collect();
+        Self { storage, http, settings, clock, open: Arc::new(open), clock_errors: Arc::default() }
+    }
+
+    pub(crate) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// How far our clock is from each CA's, in seconds; positive when ours is ahead.
+    pub(crate) fn clock_errors(&self) -> HashMap<Box<str>, i64> {
+        self.clock_errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The account with a CA, restored or made.
+    pub(crate) async fn get(&self, directory: &str) -> Result<Open, Failure> {
+        let slot = self.open.get(directory);
+        let slot = slot.ok_or_else(|| Failure::new(FailureKind::Account, format!("`{directory}` is no CA of ours")))?;
+        let mut slot = slot.lock().await;
+        let now = self.clock.now();
+        if let Some(open) = slot.as_ref().filter(|open| (0..DIRECTORY_LIFETIME).contains(&(now - open.since))) {
+            return Ok(open.clone());
+        }
+        let about = Directory::fetch(&self.http, directory, now).await?;
+        if let Some(error) = about.clock_error {
+            self.clock_errors.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.into(), error);
+        }
+        let account = self.restore_or_register(directory, &about).await?;
+        let open = Open { account, directory: about, since: now };
+        *slot = Some(open.clone());
+        Ok(open)
+    }
+
+    /// The CA's directory alone, without an account.
+    pub(crate) async fn directory(&self, directory: &str) -> Result<Directory, Failure> {
+        if let Some(slot) = self.open.get(directory)
+            && let Some(open) = &*slot.lock().await
+        {
+            return Ok(open.directory.clone());
+        }
+        Ok(Directory::fetch(&self.http, directory, self.clock.now()).await?)
+    }
+
+    /// Forgets what may have changed: the next use asks the CA anew.
+    pub(crate) async fn close(&self, directory: &str) {
+        if let Some(slot) = self.open.get(directory) {
+            *slot.lock().await = None;
+        }
+    }
+
+    /// Forgets an account that the CA does not know any more; the next use makes another.
+    pub(crate) async fn forget(&self, directory: &str) -> Result<(), Failure> {
+        let lease = self.lock(directory).await?;
+        let key = key_for(directory);
+        if self.storage.get(&key).await?.is_some() {
+            let aside = self.storage.set_aside(&key, &lease).await?;
+            tracing::warn!(ca = directory, %aside, "the CA does not know our account any more; another is made");
+        }
+        self.close(directory).await;
+        Ok(())
+    }
+
+    async fn restore_or_register(&self, directory: &str, about: &Directory) -> Result<Account, Failure> {
+        let key = key_for(directory);
+        if let Some(file) = self.read(&key).await?.filter(|file| !file.id.is_empty()) {
+            return self.restore(&file).await;
+        }
+        let lease = self.lock(directory).await?;
+        // Looked at again: another instance may have been faster.
+        let file = match self.storage.get(&key).await?.map(|text| read(&text)) {
+            Some(Ok(file)) => Some(file),
+            Some(Err(error)) => {
+                let aside = self.storage.set_aside(&key, &lease).await?;
+                tracing::error!(file = %key, %aside, %error, "set a damaged account aside; another is made");
+                None
+            }
+            None => None,
+        };
+        match file {
+            Some(file) if !file.id.is_empty() => self.restore(&file).await,
+            file => self.register(directory, about, file, &lease).await,
+        }
+    }
+
+    async fn restore(&self, file: &File) -> Result<Account, Failure> {
+        let key = decode(&file.key)?;
+        let builder = Account::builder_with_http(Box::new(self.http.clone()));
+        Ok(builder.from_parts(file.id.clone(), PrivatePkcs8KeyDer::from(key), file.directory.clone()).await?)
+    }
+
+    async fn register(
+        &self,
+        directory: &str,
+        about: &Directory,
+        begun: Option<File>,
+        lease: &S::Lease,
+    ) -> Result<Account, Failure> {
+        let issuer = self.settings.issuers.iter().find(|issuer| *issuer.directory == *directory);
+        let external = issuer.and_then(|issuer| issuer.external_account.as_ref());
+        if about.meta.external_account_required && external.is_none() {
+            let words = "this CA asks for an account of its own (EAB): a key identifier and a key from its web pages";
+            return Err(Failure::new(FailureKind::Account, words));
+        }
+        let contact = self.settings.email.as_ref().map(|email| format!("mailto:{email}"));
+        let contact: Vec<&str> = contact.as_deref().into_iter().collect();
+        let account = match external {
+            Some(external) => {
+                let secret = BASE64_URL_SAFE_NO_PAD.decode(external.key.trim_end_matches('='));
+                let secret = secret.map_err(|_| Failure::new(FailureKind::Account, "the EAB key is not base64url"))?;
+                let wish = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
+                let (account, credentials) = repeat!(async {
+                    let key = ExternalAccountKey::new(external.id.to_string(), &secret);
+                    let builder = Account::builder_with_http(Box::new(self.http.clone()));
+                    builder.create(&wish, directory.to_owned(), Some(&key)).await
+                })?;
+                let key = credentials.private_key().secret_pkcs8_der().to_vec();
+                self.store(directory, account.id(), &key, lease).await?;
+                account
+            }
+            None => {
+                // The key first: if we are stopped after the CA has made the account, the same key gives the
+                // same account.
+                let key = match begun {
+                    Some(file) => decode(&file.key)?,
+                    None => {
+                        let (_, key) = Key::generate_pkcs8().map_err(Failure::from)?;
+                        let key = key.secret_pkcs8_der().to_vec();
+                        self.store(directory, "", &key, lease).await?;
+                        key
+                    }
+                };
+                let (account, _) = repeat!(async {
+                    let pair = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(&*key))?;
+                    let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.clone()));
+                    let builder = Account::builder_with_http(Box::new(self.http.clone()));
+                    builder.create_from_key((pair, der), directory.to_owned()).await
+                })?;
+                self.store(directory, account.id(), &key, lease).await?;
+                if !contact.is_empty()
+                    && let Err(error) = repeat!(account.update_contacts(&contact))
+                {
+                    tracing::warn!(%error, ca = directory, "the CA does not take the contact; it goes without");
+                }
+                account
+            }
+        };
+        tracing::info!(ca = directory, account = account.id(), "made an account with a CA");
+        Ok(account)
+    }
+
+    async fn store(&self, directory: &str, id: &str, key: &[u8], lease: &S::Lease) -> Result<(), StorageError> {
+        let file = File {
+            version: VERSION,
+            directory: directory.to_owned(),
+            id: id.to_owned(),
+            key: BASE64_URL_SAFE_NO_PAD.encode(key),
+        };
+        let mut text = serde_json::to_vec_pretty(&file).expect("text and numbers can always be written");
+        text.push(b'\n');
+        self.storage.put(&key_for(directory), text, lease).await
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<File>, StorageError> {
+        Ok(self.storage.get(key).await?.and_then(|text| read(&text).ok()))
+    }
+
+    async fn lock(&self, directory: &str) -> Result<S::Lease, Failure> {
+        for _ in 0..LOCK_ATTEMPTS {
+            if let Some(lease) = self.storage.lock(&format!("account-{}", safe_directory(directory))).await? {
+                return Ok(lease);
+            }
+            tokio::time::sleep(LOCK_POLL).await;
+        }
+        Err(Failure::new(FailureKind::Storage, "another instance has been making the account for too long"))
+    }
+}
+
+/// Registering takes a second or two.
+const LOCK_POLL: std::time::Duration = std::time::Duration::from_millis(100);
+const LOCK_ATTEMPTS: u32 = 600;
+
+fn read(text: &[u8]) -> Result<File, String> {
+    let file: File = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    decode(&file.key).map_err(|failure| failure.detail)?;
+    Ok(file)
+}
+
+fn decode(key: &str) -> Result<Vec<u8>, Failure> {
+    BASE64_URL_SAFE_NO_PAD.decode(key).map_err(|_| Failure::new(FailureKind::Account, "the account's key is damaged"))
+}
+
+/// The file of our account with a CA.
+pub(crate) fn key_for(directory: &str) -> String {
+    format!("acme/accounts/{}.json", safe_directory(directory))
+}
+
+/// As Caddy names it: host and path with hyphens.
+fn safe_directory(directory: &str) -> String {
+    let rest = directory.split_once("://").map_or(directory, |(_, rest)| rest);
+    safe_name(&rest.replace('/', "-"))
+}

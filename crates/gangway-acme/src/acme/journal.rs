@@ -1,0 +1,272 @@
+//! What was tried for a name, kept on the volume: a process that restarts again and again must not order
+//! again and again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::{Failure, FailureKind};
+use crate::storage::safe_name;
+
+/// Where they are on the volume.
+pub(crate) const FOLDER: &str = "acme/names/";
+const VERSION: u32 = 1;
+
+/// CAs count what they issued over seven days.
+const WEEK: i64 = 7 * 24 * 60 * 60;
+
+/// What was tried for one name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Journal {
+    /// By the CA's directory.
+    pub(crate) attempts: BTreeMap<Box<str>, Attempts>,
+    /// When certificates were issued in the last week, in seconds since the epoch.
+    pub(crate) issued: Vec<i64>,
+    /// An order that was begun.
+    pub(crate) order: Option<OpenOrder>,
+    /// What the CA says about when to renew.
+    pub(crate) renewal: Option<Renewal>,
+}
+
+/// Failures in a row at one CA.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Attempts {
+    pub(crate) failures: u32,
+    /// Not before then.
+    pub(crate) next: i64,
+    pub(crate) last: Option<Failure>,
+    /// The next order is to be without `replaces`, which the last one was refused for.
+    pub(crate) without_replaces: bool,
+}
+
+/// An order that a restart can take up again.
+#[derive(Clone, PartialEq)]
+pub(crate) struct OpenOrder {
+    pub(crate) directory: Box<str>,
+    /// Empty until the CA has given one.
+    pub(crate) url: Box<str>,
+    /// The key of the certificate, PEM.
+    pub(crate) key: Box<str>,
+    pub(crate) begun: i64,
+}
+
+/// The CA's suggestion for a certificate (RFC 9773).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Renewal {
+    /// Of which certificate.
+    pub(crate) id: Box<str>,
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    /// A page that says why the window is what it is.
+    pub(crate) explanation: Option<Box<str>>,
+    /// When to ask again.
+    pub(crate) ask_again: i64,
+}
+
+/// The file of a name.
+pub(crate) fn key_for(name: &str) -> String {
+    format!("{FOLDER}{}.json", safe_name(name))
+}
+
+impl Journal {
+    pub(crate) fn read(text: &str) -> Result<(Box<str>, Self), JournalError> {
+        let file: File = serde_json::from_str(text).map_err(|error| JournalError::Damaged(error.to_string()))?;
+        if file.version > VERSION {
+            return Err(JournalError::Newer(file.version));
+        }
+        Ok((file.name.clone().into(), file.into_journal()))
+    }
+
+    pub(crate) fn write(&self, name: &str) -> String {
+        let mut text =
+            serde_json::to_string_pretty(&File::of(name, self)).expect("text and numbers can always be written");
+        text.push('\n');
+        text
+    }
+
+    /// Notes a failure; `next` is when to try again. An order that may still come to an end stays open.
+    pub(crate) fn fail(&mut self, directory: &str, failure: Failure, next: i64) {
+        let attempts = self.attempts.entry(directory.into()).or_default();
+        attempts.failures = attempts.failures.saturating_add(1);
+        attempts.next = next;
+        let is_open = matches!(failure.kind, FailureKind::Confused | FailureKind::Storage);
+        attempts.last = Some(failure);
+        if !is_open {
+            self.order = None;
+        }
+    }
+
+    /// Notes a certificate.
+    pub(crate) fn succeed(&mut self, now: i64) {
+        self.attempts.clear();
+        self.order = None;
+        self.renewal = None;
+        self.issued.retain(|time| (now - WEEK..=now).contains(time));
+        self.issued.push(now);
+    }
+}
+
+/// The key stays out of logs.
+impl std::fmt::Debug for OpenOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenOrder").field("url", &self.url).field("begun", &self.begun).finish_non_exhaustive()
+    }
+}
+
+/// Why a file is no journal of ours.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum JournalError {
+    #[error("it cannot be read: {0}")]
+    Damaged(String),
+    #[error("it was written by a later version of gangway (format {0})")]
+    Newer(u32),
+}
+
+/// The file's form. Fields may be added; none changes its meaning.
+#[derive(Deserialize, Serialize)]
+struct File {
+    version: u32,
+    name: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    attempts: BTreeMap<String, FileAttempts>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    issued: Vec<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    order: Option<FileOrder>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renewal: Option<FileRenewal>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct FileAttempts {
+    failures: u32,
+    next: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    detail: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    without_replaces: bool,
+}
+
+#[derive(Deserialize, Serialize)]
+struct FileOrder {
+    directory: String,
+    url: String,
+    key: String,
+    begun: i64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct FileRenewal {
+    id: String,
+    start: i64,
+    end: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    explanation: Option<String>,
+    ask_again: i64,
+}
+
+impl File {
+    fn of(name: &str, journal: &Journal) -> Self {
+        let attempts = journal.attempts.iter().map(|(directory, attempts)| {
+            let last = attempts.last.as_ref();
+            let file = FileAttempts {
+                failures: attempts.failures,
+                next: attempts.next,
+                kind: last.map(|failure| failure.kind.as_str().to_owned()),
+                detail: last.map(|failure| failure.detail.clone()).unwrap_or_default(),
+                without_replaces: attempts.without_replaces,
+            };
+            (directory.to_string(), file)
+        });
+        let order = journal.order.as_ref().map(|order| FileOrder {
+            directory: order.directory.to_string(),
+            url: order.url.to_string(),
+            key: order.key.to_string(),
+            begun: order.begun,
+        });
+        let renewal = journal.renewal.as_ref().map(|renewal| FileRenewal {
+            id: renewal.id.to_string(),
+            start: renewal.start,
+            end: renewal.end,
+            explanation: renewal.explanation.as_deref().map(str::to_owned),
+            ask_again: renewal.ask_again,
+        });
+        Self {
+            version: VERSION,
+            name: name.into(),
+            attempts: attempts.collect(),
+            issued: journal.issued.clone(),
+            order,
+            renewal,
+        }
+    }
+
+    fn into_journal(self) -> Journal {
+        let attempts = self.attempts.into_iter().map(|(directory, file)| {
+            let last = file.kind.map(|kind| Failure::new(FailureKind::parse(&kind), file.detail));
+            let FileAttempts { failures, next, without_replaces, .. } = file;
+            (directory.into(), Attempts { failures, next, last, without_replaces })
+        });
+        let order = self.order.map(|order| OpenOrder {
+            directory: order.directory.into(),
+            url: order.url.into(),
+            key: order.key.into(),
+            begun: order.begun,
+        });
+        let renewal = self.renewal.map(|renewal| Renewal {
+            id: renewal.id.into(),
+            start: renewal.start,
+            end: renewal.end,
+            explanation: renewal.explanation.map(Into::into),
+            ask_again: renewal.ask_again,
+        });
+        Journal { attempts: attempts.collect(), issued: self.issued, order, renewal }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut journal = Journal::default();
+        journal.succeed(50);
+        journal.fail("https://ca.test/dir", Failure::new(FailureKind::Dns, "NXDOMAIN"), 100);
+        journal.order = Some(OpenOrder { directory: "d".into(), url: "u".into(), key: "k".into(), begun: 7 });
+        journal.renewal = Some(Renewal {
+            id: "a.b".into(),
+            start: 1,
+            end: 2,
+            explanation: Some("https://why.test".into()),
+            ask_again: 3,
+        });
+        let read = Journal::read(&journal.write("a.test")).expect("reads it");
+        assert_eq!(read, ("a.test".into(), journal));
+        assert_eq!(Journal::read(&Journal::default().write("a.test")).expect("reads it").1, Journal::default());
+    }
+
+    #[test]
+    fn a_later_format_is_told_from_damage() {
+        let later = Journal::default().write("a.test").replace("\"version\": 1", "\"version\": 9");
+        assert_eq!(Journal::read(&later), Err(JournalError::Newer(9)));
+        assert!(matches!(Journal::read("{"), Err(JournalError::Damaged(_))));
+    }
+
+    #[test]
+    fn only_the_last_week_is_counted() {
+        let mut journal = Journal::default();
+        for day in 0..10 {
+            journal.succeed(day * 24 * 60 * 60);
+        }
+        assert_eq!(journal.issued.len(), 8);
+    }
+
+    #[test]
+    fn a_key_is_not_printed() {
+        let order = OpenOrder { directory: "d".into(), url: "u".into(), key: "secret".into(), begun: 7 };
+        assert!(!format!("{order:?}").contains("secret"));
+    }
+}

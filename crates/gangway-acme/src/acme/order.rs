@@ -1,0 +1,408 @@
+//! One order from its beginning to a certificate on the volume, under one lease.
+//!
+//! What must survive a crash is written before the step that depends on it: the certificate's key before
+//! the order, the order's URL before the challenges. A restart takes the order up where it stands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use instant_acme::{
+    AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier, NewOrder, Order as AcmeOrder,
+    OrderStatus, RetryPolicy,
+};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+
+use super::account::{Accounts, Open, repeat};
+use super::challenge::{Presented, Solver};
+use super::failure::{Failure, FailureKind};
+use super::held::{self, Held};
+use super::interrupted;
+use super::journal::{self, Journal, OpenOrder};
+use super::schedule::{Order, retry_time};
+use super::settings::{AcmeSettings, ChallengeKind};
+use crate::clock::Clock;
+use crate::storage::{Storage, safe_name};
+
+/// A validation from several places takes a minute at worst, and CAs under load take their time.
+const DECISION_MAX: Duration = Duration::from_secs(180);
+const FIRST_POLL: Duration = Duration::from_millis(250);
+
+/// So often the lease is renewed; it is lost after a minute.
+const BEAT: Duration = Duration::from_secs(15);
+
+/// What an order needs.
+#[derive(Clone)]
+pub(crate) struct Desk<S> {
+    pub(crate) storage: S,
+    pub(crate) accounts: Accounts<S>,
+    pub(crate) solver: Solver,
+    pub(crate) settings: Arc<AcmeSettings>,
+    pub(crate) clock: Clock,
+}
+
+/// What came of an order.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// A certificate, and its file if that could not be written.
+    Issued {
+        held: Held,
+        unsaved: Option<String>,
+        journal: Journal,
+    },
+    /// Another instance has got one.
+    Found {
+        held: Held,
+        journal: Journal,
+    },
+    /// Another instance is at it, or has just failed.
+    Elsewhere {
+        journal: Option<Journal>,
+    },
+    Failed {
+        failure: Failure,
+        journal: Journal,
+    },
+}
+
+/// Gets a certificate, or says why not.
+pub(crate) async fn obtain<S: Storage>(desk: Desk<S>, order: Order, known: Option<Held>, journal: Journal) -> Outcome {
+    let lease = match desk.storage.lock(&format!("certificate-{}", safe_name(&order.name))).await {
+        Ok(Some(lease)) => lease,
+        Ok(None) => return Outcome::Elsewhere { journal: None },
+        Err(error) => return Outcome::Failed { failure: error.into(), journal },
+    };
+    let mut attempt = Attempt { desk: &desk, order: &order, lease: &lease, journal };
+    let beat = async {
+        loop {
+            tokio::time::sleep(BEAT).await;
+            if matches!(desk.storage.renew(&lease).await, Ok(false)) {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        outcome = attempt.run(known.as_ref()) => outcome,
+        () = beat => Outcome::Elsewhere { journal: None },
+    }
+}
+
+struct Attempt<'a, S: Storage> {
+    desk: &'a Desk<S>,
+    order: &'a Order,
+    lease: &'a S::Lease,
+    journal: Journal,
+}
+
+impl<S: Storage> Attempt<'_, S> {
+    async fn run(&mut self, known: Option<&Held>) -> Outcome {
+        // Looked at again: another instance may have been faster, or have failed since.
+        if let Some(held) = self.newer_than(known).await {
+            return Outcome::Found { held, journal: self.stored_journal().await.unwrap_or_default() };
+        }
+        if let Some(journal) = self.stored_journal().await {
+            // Nobody else is at it, since we have the lease.
+            let journal = interrupted(&self.order.name, journal, self.desk.clock.now());
+            let later = journal.attempts.get(&self.order.directory).map_or(0, |attempts| attempts.next);
+            if later > self.desk.clock.now() && journal != self.journal {
+                return Outcome::Elsewhere { journal: Some(journal) };
+            }
+            self.journal = journal;
+        }
+        match self.certificate().await {
+            Ok((chain, key, account)) => self.keep(&chain, &key, &account).await,
+            Err(failure) => {
+                // Under the lease still, or another instance would try at once.
+                if !failure.kind.is_of_the_ca() {
+                    self.note_failure(&failure).await;
+                }
+                Outcome::Failed { failure, journal: std::mem::take(&mut self.journal) }
+            }
+        }
+    }
+
+    async fn note_failure(&mut self, failure: &Failure) {
+        let directory = &self.order.directory;
+        let failures = self.journal.attempts.get(directory).map_or(0, |attempts| attempts.failures) + 1;
+        let now = self.desk.clock.now();
+        let next = retry_time(&self.order.name, failures, failure.kind, failure.retry_at, now);
+        self.journal.fail(directory, failure.clone(), next);
+        if let Err(failure) = self.note().await {
+            tracing::warn!(error = failure.detail, "failed to note a failure, which a restart would forget");
+        }
+    }
+
+    async fn newer_than(&self, known: Option<&Held>) -> Option<Held> {
+        let text = self.desk.storage.get(&held::key_for(&self.order.name)).await.ok()??;
+        let held = Held::read(&String::from_utf8_lossy(&text)).ok()?;
+        let carries_all = self.order.names.iter().all(|name| held.bundle.names.contains(name));
+        let is_newer = known.is_none_or(|known| held.bundle.not_after > known.bundle.not_after);
+        (carries_all && is_newer && held.bundle.is_valid_at(self.desk.clock.now())).then_some(held)
+    }
+
+    async fn stored_journal(&self) -> Option<Journal> {
+        let text = self.desk.storage.get(&journal::key_for(&self.order.name)).await.ok()??;
+        Journal::read(&String::from_utf8_lossy(&text)).ok().map(|(_, journal)| journal)
+    }
+
+    /// Chain, key and the URL of the account.
+    async fn certificate(&mut self) -> Result<(String, String, String), Failure> {
+        let directory = &self.order.directory;
+        let open = self.desk.accounts.get(directory).await?;
+        let (mut order, key) = match self.resumed(&open).await? {
+            Some(resumed) => resumed,
+            None => self.begun(&open).await?,
+        };
+        let decided = self.prove(&mut order).await?;
+        if decided == OrderStatus::Ready {
+            let csr = request(&self.order.names, &key)?;
+            repeat!(order.finalize_csr(&csr))?;
+        }
+        let policy = RetryPolicy::new().initial_delay(FIRST_POLL).backoff(1.5).timeout(DECISION_MAX);
+        let chain = repeat!(order.poll_certificate(&policy))?;
+        Ok((chain, key, open.account.id().to_owned()))
+    }
+
+    /// The order that was under way when we were stopped, if the CA still knows it.
+    async fn resumed(&mut self, open: &Open) -> Result<Option<(AcmeOrder, String)>, Failure> {
+        let Some(begun) = self.journal.order.clone().filter(|begun| begun.directory == self.order.directory) else {
+            return Ok(None);
+        };
+        if begun.url.is_empty() {
+            return Ok(None);
+        }
+        match repeat!(open.account.order(begun.url.to_string())) {
+            Ok(mut order) => {
+                let is_open = order.state().status != OrderStatus::Invalid;
+                Ok(is_open.then(|| (order, begun.key.to_string())))
+            }
+            Err(Error::Api(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn begun(&mut self, open: &Open) -> Result<(AcmeOrder, String), Failure> {
+        let directory = self.order.directory.clone();
+        // A key that was never used may be used now.
+        let unused = self.journal.order.take().filter(|begun| begun.url.is_empty()).map(|begun| begun.key.to_string());
+        let key = match unused.filter(|key| KeyPair::from_pem(key).is_ok()) {
+            Some(key) => key,
+            None => KeyPair::generate().map_err(internal)?.serialize_pem(),
+        };
+        let begun = self.desk.clock.now();
+        self.journal.order =
+            Some(OpenOrder { directory: directory.clone(), url: "".into(), key: key.as_str().into(), begun });
+        // Also shows that the volume can be written, before anything is spent.
+        self.note().await?;
+        let order = match self.place(open, self.order.replaces.as_deref()).await {
+            Err(error) if Failure::from(&error).is_account_gone(&error) => {
+                self.desk.accounts.forget(&directory).await?;
+                let open = self.desk.accounts.get(&directory).await?;
+                self.place(&open, None).await?
+            }
+            // Whatever the CA has against it, the order counts more; it will say again if it was something
+            // else.
+            Err(error) if self.order.replaces.is_some() && is_about_the_order(&error) => {
+                tracing::info!(name = &*self.order.name, %error, "the CA refused to replace the old certificate; asked without");
+                self.journal.attempts.entry(directory.clone()).or_default().without_replaces = true;
+                self.place(open, None).await?
+            }
+            placed => placed?,
+        };
+        self.journal.order = Some(OpenOrder { directory, url: order.url().into(), key: key.as_str().into(), begun });
+        self.note().await?;
+        Ok((order, key))
+    }
+
+    async fn place(&self, open: &Open, replaces: Option<&str>) -> Result<AcmeOrder, Error> {
+        let identifier = |name: &str| name.parse().map_or_else(|_| Identifier::Dns(name.to_owned()), Identifier::Ip);
+        let identifiers: Vec<Identifier> = self.order.names.iter().map(|name| identifier(name)).collect();
+        let profiles = &open.directory.meta.profiles;
+        let has_address = identifiers.iter().any(|identifier| matches!(identifier, Identifier::Ip(_)));
+        // Let's Encrypt gives addresses only certificates that live for six days.
+        let profile = self.desk.settings.profile.as_deref().or(has_address.then_some("shortlived"));
+        let profile = profile.filter(|profile| profiles.contains_key(*profile));
+        let replaces = replaces.filter(|_| open.directory.renewal_info.is_some()).and_then(|id| id.split_once('.'));
+        repeat!(async {
+            let mut order = NewOrder::new(&identifiers);
+            if let Some(profile) = profile {
+                order = order.profile(profile);
+            }
+            if let Some((authority, serial)) = replaces {
+                let authority_key_identifier = authority.into();
+                order = order.replaces(CertificateIdentifier { authority_key_identifier, serial: serial.into() });
+            }
+            open.account.new_order(&order).await
+        })
+    }
+
+    /// Answers every challenge and waits until the CA has decided.
+    async fn prove(&mut self, order: &mut AcmeOrder) -> Result<OrderStatus, Failure> {
+        if order.state().status != OrderStatus::Pending {
+            return Ok(order.state().status);
+        }
+        fetch_authorizations(order).await?;
+        let mut presented = Vec::new();
+        // All are in force before the CA is told of the first.
+        let mut authorizations = order.authorizations();
+        while let Some(authorization) = authorizations.next().await {
+            let mut authorization = authorization?;
+            if authorization.status == AuthorizationStatus::Pending {
+                let kind = self.choose(&authorization)?;
+                let challenge = authorization.challenge(wire(kind)).expect("it was chosen from what there is");
+                presented.push(self.present(kind, &challenge)?);
+            }
+        }
+        let mut authorizations = order.authorizations();
+        while let Some(authorization) = authorizations.next().await {
+            let mut authorization = authorization?;
+            if authorization.status == AuthorizationStatus::Pending {
+                let kind = self.choose(&authorization)?;
+                let mut challenge = authorization.challenge(wire(kind)).expect("it was chosen from what there is");
+                repeat!(challenge.set_ready())?;
+            }
+        }
+        let policy = RetryPolicy::new().initial_delay(FIRST_POLL).backoff(1.5).timeout(DECISION_MAX);
+        let decided = repeat!(order.poll_ready(&policy));
+        let outcome = match decided {
+            Ok(status) if status != OrderStatus::Invalid => Ok(status),
+            Ok(_) => {
+                Err(reason(order).await.unwrap_or_else(|| Failure::new(FailureKind::Confused, "the CA gave no reason")))
+            }
+            Err(error) => Err(reason(order).await.unwrap_or_else(|| error.into())),
+        };
+        drop(presented);
+        outcome
+    }
+
+    /// Another kind of challenge after each failure, among those that both sides can do.
+    fn choose(&self, authorization: &instant_acme::AuthorizationState) -> Result<ChallengeKind, Failure> {
+        let offered =
+            |kind: &ChallengeKind| authorization.challenges.iter().any(|challenge| challenge.r#type == wire(*kind));
+        let possible: Vec<_> = self.desk.settings.challenges.iter().copied().filter(offered).collect();
+        if possible.is_empty() {
+            let offered: Vec<String> =
+                authorization.challenges.iter().map(|challenge| format!("{:?}", challenge.r#type)).collect();
+            let words = format!("the CA offers {} for `{}`", offered.join(", "), authorization.identifier());
+            return Err(Failure::new(FailureKind::NoChallenge, words));
+        }
+        Ok(possible[self.order.failures as usize % possible.len()])
+    }
+
+    fn present(
+        &self,
+        kind: ChallengeKind,
+        challenge: &instant_acme::ChallengeHandle<'_>,
+    ) -> Result<Presented, Failure> {
+        let answer = challenge.key_authorization();
+        let name = challenge.identifier().to_string();
+        match kind {
+            ChallengeKind::Http01 => self.desk.solver.present_http(&name, &challenge.token, answer.as_str()),
+            ChallengeKind::TlsAlpn01 => self.desk.solver.present_tls(&name, answer.digest().as_ref()),
+            ChallengeKind::Dns01 => Err(Failure::new(FailureKind::NoChallenge, "no DNS provider is given")),
+        }
+    }
+
+    /// Checks what the CA has given out and brings it to the volume.
+    async fn keep(&mut self, chain: &str, key: &str, account: &str) -> Outcome {
+        let order = self.order;
+        let useless =
+            |detail: String| Failure::new(FailureKind::Confused, format!("the CA gave a certificate {detail}"));
+        let checked =
+            Held::new(chain, key, &order.directory, account).map_err(|error| useless(format!("that is none: {error}")));
+        let checked =
+            checked.and_then(|held| match order.names.iter().find(|name| !held.bundle.names.contains(*name)) {
+                Some(missing) => Err(useless(format!("without `{missing}`"))),
+                None => Ok(held),
+            });
+        let held = match checked {
+            Ok(held) => held,
+            Err(failure) => {
+                self.journal.order = None;
+                self.note_failure(&failure).await;
+                return Outcome::Failed { failure, journal: std::mem::take(&mut self.journal) };
+            }
+        };
+        let text = held::write(chain, key, &order.directory, account);
+        let written = self.desk.storage.put(&held::key_for(&order.name), text.clone().into_bytes(), self.lease).await;
+        let unsaved = written
+            .inspect_err(|error| tracing::error!(%error, "failed to keep a new certificate"))
+            .err()
+            .map(|_| text);
+        self.journal.succeed(self.desk.clock.now());
+        // Without it the next restart would look at an order that is done, and no more.
+        let _ = self.note().await;
+        Outcome::Issued { held, unsaved, journal: std::mem::take(&mut self.journal) }
+    }
+
+    async fn note(&self) -> Result<(), Failure> {
+        let text = self.journal.write(&self.order.name).into_bytes();
+        Ok(self.desk.storage.put(&journal::key_for(&self.order.name), text, self.lease).await?)
+    }
+}
+
+/// Fetches what each authorization is about, beginning again where a number was used twice: the iterator
+/// does not give an authorization a second time.
+async fn fetch_authorizations(order: &mut AcmeOrder) -> Result<(), Failure> {
+    let fetched = repeat!(async {
+        let mut authorizations = order.authorizations();
+        while let Some(authorization) = authorizations.next().await {
+            authorization?;
+        }
+        Ok::<_, Error>(())
+    });
+    Ok(fetched?)
+}
+
+/// What the CA has found at the name; most CAs say it there and not in the order.
+async fn reason(order: &mut AcmeOrder) -> Option<Failure> {
+    fetch_authorizations(order).await.ok()?;
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization.ok()?;
+        repeat!(async { authorization.refresh().await.map(drop) }).ok()?;
+        let error = authorization.challenges.iter().find_map(|challenge| {
+            let error = challenge.error.as_ref()?;
+            let kind = match challenge.r#type {
+                ChallengeType::Http01 => "HTTP-01",
+                ChallengeType::TlsAlpn01 => "TLS-ALPN-01",
+                ChallengeType::Dns01 => "DNS-01",
+                _ => "another challenge",
+            };
+            Some((kind, Failure::from_problem(error)))
+        });
+        if let Some((kind, failure)) = error {
+            return Some(Failure { detail: format!("{} ({kind})", failure.detail), ..failure });
+        }
+    }
+    None
+}
+
+/// A refusal of what was asked for, not of us asking.
+fn is_about_the_order(error: &Error) -> bool {
+    match error {
+        Error::Api(_) => !matches!(Failure::from(error).kind, FailureKind::RateLimited | FailureKind::Busy),
+        // The CA took the order and did not repeat what it replaces.
+        Error::Other(_) => Failure::from(error).kind == FailureKind::Confused,
+        _ => false,
+    }
+}
+
+fn request(names: &[Box<str>], key: &str) -> Result<Vec<u8>, Failure> {
+    let key = KeyPair::from_pem(key).map_err(internal)?;
+    let mut params =
+        CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).map_err(internal)?;
+    params.distinguished_name = DistinguishedName::new();
+    Ok(params.serialize_request(&key).map_err(internal)?.der().to_vec())
+}
+
+fn wire(kind: ChallengeKind) -> ChallengeType {
+    match kind {
+        ChallengeKind::Http01 => ChallengeType::Http01,
+        ChallengeKind::TlsAlpn01 => ChallengeType::TlsAlpn01,
+        ChallengeKind::Dns01 => ChallengeType::Dns01,
+    }
+}
+
+fn internal(error: rcgen::Error) -> Failure {
+    Failure::new(FailureKind::Confused, format!("failed to make a key or a request: {error}"))
+}

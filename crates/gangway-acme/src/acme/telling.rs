@@ -1,0 +1,256 @@
+//! What to say about names and CAs: the CA's own words, the likely cause, and what to do.
+//!
+//! Nothing here stops anything: the CA's verdict decides, and a hint is only a hint.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::NameView;
+use super::failure::{Failure, FailureKind};
+use super::schedule::{CaState, NameState, Refusal, Schedule};
+use super::settings::{is_staging, name_of};
+use crate::plan::{date, moment};
+use crate::status::{Finding, FindingCode, FindingSeverity};
+
+/// A clock further off than this makes certificates look invalid, or is about to.
+const CLOCK_ERROR_MAX: i64 = 60;
+
+/// What there is to tell of.
+pub(crate) struct Telling<'a, Damages> {
+    pub(crate) wanted: &'a BTreeSet<Box<str>>,
+    pub(crate) schedule: &'a Schedule,
+    pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
+    pub(crate) cas: &'a HashMap<Box<str>, CaState>,
+    /// How far our clock is from each CA's.
+    pub(crate) clock_errors: HashMap<Box<str>, i64>,
+    pub(crate) storage_error: Option<&'a str>,
+    pub(crate) unsaved: &'a BTreeMap<Box<str>, String>,
+    pub(crate) damages: Damages,
+}
+
+/// One view for each wanted name, and everything that a person should know.
+pub(crate) fn tell<'a>(
+    telling: &Telling<'a, impl Iterator<Item = &'a Finding> + Clone>,
+    now: i64,
+) -> (BTreeMap<Box<str>, NameView>, Vec<Finding>) {
+    let mut findings: Vec<Finding> = telling.damages.clone().cloned().collect();
+    let mut names = BTreeMap::new();
+    let mut told = BTreeSet::new();
+    for name in telling.wanted {
+        let certificate = telling.schedule.served_by.get(name).unwrap_or(name);
+        let state = telling.states.get(certificate);
+        let next = telling.schedule.due.get(certificate).copied();
+        let held = state.and_then(|state| state.held.as_ref());
+        let renewal = state.and_then(|state| state.journal.renewal.as_ref());
+        let mut finding = telling
+            .schedule
+            .refused
+            .get(name)
+            .or_else(|| telling.schedule.refused.get(certificate))
+            .map(|refusal| refused(name, *refusal));
+        if finding.is_none() {
+            finding = state.and_then(|state| failed(certificate, state, next, now));
+        }
+        if held.is_some_and(|held| is_staging(&held.directory)) {
+            findings.push(staging(name));
+        }
+        let trouble = finding.as_ref().map(|finding| finding.message.clone());
+        names.insert(
+            name.clone(),
+            NameView {
+                next,
+                window: renewal
+                    .filter(|renewal| {
+                        held.and_then(|held| held.id.as_ref()).is_some_and(|id| id.to_string() == *renewal.id)
+                    })
+                    .map(|renewal| (renewal.start, renewal.end)),
+                trouble,
+            },
+        );
+        // One wildcard may serve a hundred names; its trouble is told once.
+        if let Some(finding) = finding
+            && told.insert((finding.code, certificate.clone()))
+        {
+            findings.push(finding);
+        }
+    }
+    findings.extend(telling.cas.iter().filter_map(|(directory, ca)| unwilling(directory, ca, now)));
+    findings.extend(telling.clock_errors.iter().filter_map(|(directory, error)| clock(directory, *error)));
+    findings.extend(telling.storage_error.map(|error| storage(error, telling.unsaved)));
+    (names, findings)
+}
+
+fn failed(name: &str, state: &NameState, next: Option<i64>, now: i64) -> Option<Finding> {
+    let (directory, attempts) = state
+        .journal
+        .attempts
+        .iter()
+        .filter(|(_, attempts)| attempts.last.is_some())
+        .max_by_key(|(_, attempts)| attempts.next)?;
+    let failure = attempts.last.as_ref().filter(|failure| failure.kind != FailureKind::Interrupted)?;
+    let held = state.held.as_ref().filter(|held| held.bundle.is_valid_at(now));
+    let again =
+        next.filter(|next| *next > now).map(|next| format!("; tried again at {}", moment(next))).unwrap_or_default();
+    let effect = match held {
+        Some(held) => format!("the certificate in force is served until {}{again}", date(held.bundle.not_after)),
+        None if state.held.is_some() => format!("an expired certificate is served{again}"),
+        None => format!("a self-signed placeholder is served on https, and plain http goes on{again}"),
+    };
+    // A renewal that fails leaves time; a name without a certificate does not.
+    let severity = if held.is_some() { FindingSeverity::Warning } else { FindingSeverity::Error };
+    Some(Finding {
+        code: code(failure.kind),
+        severity,
+        subject: name.into(),
+        message: format!("{} gave no certificate for `{name}`: {}", name_of(directory), failure.detail).into(),
+        help: help(failure).into(),
+        effect: effect.into(),
+    })
+}
+
+fn code(kind: FailureKind) -> FindingCode {
+    match kind {
+        FailureKind::Connection => FindingCode::CaCannotConnect,
+        FailureKind::WrongAnswer => FindingCode::CaSawAnother,
+        FailureKind::Dns => FindingCode::NameNotFound,
+        FailureKind::Caa => FindingCode::CaaForbids,
+        FailureKind::RateLimited => FindingCode::RateLimited,
+        FailureKind::Rejected => FindingCode::NameRejected,
+        FailureKind::Account => FindingCode::AccountRefused,
+        FailureKind::DnsProvider => FindingCode::DnsProviderFailed,
+        FailureKind::NoChallenge => FindingCode::NoChallenge,
+        FailureKind::Busy | FailureKind::Unreachable => FindingCode::CaUnreachable,
+        FailureKind::Storage => FindingCode::VolumeUnusable,
+        FailureKind::Confused | FailureKind::Interrupted => FindingCode::OrderFailed,
+    }
+}
+
+fn help(failure: &Failure) -> String {
+    let detail = failure.detail.to_ascii_lowercase();
+    let text = match failure.kind {
+        FailureKind::Connection if detail.contains("secondary validation") => {
+            "the CA looks from several countries, and one of them was kept out: allow all addresses to port 80 and 443"
+        }
+        FailureKind::Connection if detail.contains('[') || detail.contains("ipv6") => {
+            "the CA prefers the name's IPv6 address: remove the AAAA record, or make gangway reachable by IPv6"
+        }
+        FailureKind::Connection => {
+            "make port 80 and 443 reachable from the internet: look at the name's A and AAAA records, the router's port \
+             forwarding, the firewall, and the ports that gangway's container publishes. Behind a carrier's NAT use DNS-01"
+        }
+        FailureKind::WrongAnswer if detail.contains("cloudflare") || detail.contains("cf-ray") => {
+            "a CDN answers for the name: set the record to `DNS only`, or use DNS-01"
+        }
+        FailureKind::WrongAnswer => {
+            "somebody else answers for the name: compare its A and AAAA records with this machine's public address, and \
+             look for another web server, a CDN or a router's own page on port 80 and 443"
+        }
+        FailureKind::Dns if detail.contains("nxdomain") || detail.contains("no valid") => {
+            "make an A or AAAA record for the name that leads here"
+        }
+        FailureKind::Dns if detail.contains("dnssec") || detail.contains("servfail") => {
+            "the domain's own name servers fail, or its DNSSEC is broken: ask its registrar"
+        }
+        FailureKind::Dns => "look at the name's records and its domain's name servers",
+        FailureKind::Caa => "add the CA to the domain's CAA record, or remove the record",
+        FailureKind::RateLimited if detail.contains("paused") => {
+            "the CA has paused the name after many failures: follow the link in its words to go on"
+        }
+        FailureKind::RateLimited => "wait; use `--acme-ca letsencrypt-staging` while trying things out",
+        FailureKind::Rejected => "look at the name and the profile: the CA will not sign this for anybody",
+        FailureKind::Account => "look at the CA's words: it may ask for an e-mail address or for EAB credentials",
+        FailureKind::DnsProvider => "look at the token's rights and the zone it is for",
+        FailureKind::NoChallenge => "give a DNS provider with `--acme-dns`",
+        FailureKind::Busy => "nothing; give a second CA with `--acme-ca` for such times",
+        FailureKind::Unreachable => "look at this machine's way to the internet and its DNS",
+        FailureKind::Storage => "look at the volume",
+        FailureKind::Confused | FailureKind::Interrupted => "look at the CA's words",
+    };
+    text.to_owned()
+}
+
+fn refused(name: &str, refusal: Refusal) -> Finding {
+    let (code, message, help) = match refusal {
+        Refusal::NeedsDns => (
+            FindingCode::NoChallenge,
+            format!("`{name}` needs DNS-01, and no DNS provider is given"),
+            "give one with `--acme-dns`, list the names one by one, or put a certificate into `certs/`",
+        ),
+        Refusal::NotPublic => (
+            FindingCode::NameRejected,
+            format!("no public CA signs for `{name}`"),
+            "correct the name, or use `tls: internal` with a name below `.internal`",
+        ),
+        Refusal::Budget => (
+            FindingCode::OwnBudget,
+            format!("no more certificates are ordered for `{name}` this week"),
+            "find out why so many were needed: is the volume kept? The CA would refuse further ones for days",
+        ),
+        Refusal::Storage => (
+            FindingCode::VolumeUnusable,
+            format!("no certificate is ordered for `{name}`, since it could not be kept"),
+            "make the volume writable",
+        ),
+    };
+    Finding {
+        code,
+        severity: FindingSeverity::Error,
+        subject: name.into(),
+        message: message.into(),
+        help: help.into(),
+        effect: "what there is goes on being served, or a self-signed placeholder".into(),
+    }
+}
+
+fn unwilling(directory: &str, ca: &CaState, now: i64) -> Option<Finding> {
+    let failure = ca.last.as_ref().filter(|_| ca.next > now)?;
+    Some(Finding {
+        code: code(failure.kind),
+        severity: FindingSeverity::Warning,
+        subject: name_of(directory).into(),
+        message: format!("{} gives no certificates at the moment: {}", name_of(directory), failure.detail).into(),
+        help: help(failure).into(),
+        effect: format!("what there is goes on being served; asked again at {}", moment(ca.next)).into(),
+    })
+}
+
+fn staging(name: &str) -> Finding {
+    Finding {
+        code: FindingCode::StagingCa,
+        severity: FindingSeverity::Warning,
+        subject: name.into(),
+        message: format!("the certificate for `{name}` is from a CA for tests").into(),
+        help: "use `--acme-ca letsencrypt` once everything works".into(),
+        effect: "it is served, and no browser trusts it".into(),
+    }
+}
+
+fn clock(directory: &str, error: i64) -> Option<Finding> {
+    let direction = if error > 0 { "ahead of" } else { "behind" };
+    (error.abs() > CLOCK_ERROR_MAX).then(|| Finding {
+        code: FindingCode::ClockWrong,
+        severity: FindingSeverity::Warning,
+        subject: name_of(directory).into(),
+        message: format!("this machine's clock is {} s {direction} that of {}", error.abs(), name_of(directory)).into(),
+        help: "set the clock: `timedatectl set-ntp true`".into(),
+        effect: "certificates may look expired, or not yet valid".into(),
+    })
+}
+
+fn storage(error: &str, unsaved: &BTreeMap<Box<str>, String>) -> Finding {
+    let effect = match unsaved.len() {
+        0 => "nothing that is not pressing is ordered; the write is tried again".to_owned(),
+        1 => "one new certificate is served from memory and would be lost at a restart; the write is tried again"
+            .to_owned(),
+        many => format!(
+            "{many} new certificates are served from memory and would be lost at a restart; the write is tried again"
+        ),
+    };
+    Finding {
+        code: FindingCode::VolumeUnusable,
+        severity: FindingSeverity::Error,
+        subject: "acme".into(),
+        message: error.into(),
+        help: "look at the volume: is it full, read-only, or somebody else's?".into(),
+        effect: effect.into(),
+    }
+}

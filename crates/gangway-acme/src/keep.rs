@@ -1,0 +1,449 @@
+//! Puts the parts together: what is wanted, what was given, what is made, and what is told.
+
+use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gangway_publish::{Generation, Publisher, Reader, channel};
+use gangway_tls::{
+    Bundle, Challenges, InternalCa, InternalCaError, Mint, Origin, Placeholders, Scope, Store, renewal_time,
+};
+
+use crate::acme::challenge::Solver;
+use crate::acme::{AcmeView, work};
+use crate::ca::{CaView, keep_ca};
+use crate::clock::Clock;
+use crate::folder::{self, FolderView, follow};
+use crate::plan::{Plan, Situation, date, out_of_date, plan};
+use crate::status::{CertificateReport, CertificateStatus, Finding, FindingSeverity};
+use crate::storage::FolderStorage;
+use crate::{KeepSettings, WantedName};
+
+/// Certificates made at once, so that a storm of names does not keep one that comes in the middle of it
+/// waiting. The first ones are few, to be there soon.
+const BATCH: usize = 512;
+const FIRST_BATCH: usize = 32;
+
+/// A jump of the clock is noticed after this long.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// A volume that does not answer must not keep certificates away that need none.
+const VOLUME_WAIT: Duration = Duration::from_secs(2);
+
+/// Certificates of names that nobody wants at the moment: a container that is made anew gets the one it had.
+const UNWANTED_MAX: usize = 1024;
+
+/// Keeps certificates for `names`, for ever.
+///
+/// The store is published for the first time once the volume was read, whether or not names are known.
+pub async fn keep(
+    settings: KeepSettings,
+    names: Reader<Vec<WantedName>>,
+    store: Publisher<Store>,
+    report: Publisher<CertificateReport>,
+) -> Infallible {
+    keep_by(Clock::system(), settings, names, store, report).await
+}
+
+pub(crate) async fn keep_by(
+    clock: Clock,
+    settings: KeepSettings,
+    names: Reader<Vec<WantedName>>,
+    store: Publisher<Store>,
+    report: Publisher<CertificateReport>,
+) -> Infallible {
+    let storage = FolderStorage::new(&settings.data);
+    prepare(&storage).await;
+    let (folder_tx, folder) = channel(FolderView::default());
+    let (scope_tx, scopes) = channel(Scope::default());
+    let (ca_tx, ca) = channel(CaView::default());
+    let (public_tx, public) = channel(BTreeSet::new());
+    let (acme_tx, acme) = channel(AcmeView::default());
+    let (solver, challenges) = Solver::new();
+    let has_acme = settings.acme.as_ref().is_some_and(|acme| !acme.issuers.is_empty());
+    let keeper = Keeper {
+        clock: clock.clone(),
+        default_name: settings.default_certificate,
+        internal_domains: settings.internal_domains,
+        made: HashMap::new(),
+        signer: None,
+        placeholders: Placeholders::new().map(Arc::new).inspect_err(|error| failed("a placeholder", error)).ok(),
+        mint: None,
+        given: Given { next: i64::MAX, ..Given::default() },
+        scope: scope_tx,
+        public: public_tx,
+        base: Store::default(),
+        has_acme,
+        store,
+        report,
+        reported: CertificateReport::default(),
+        told: BTreeSet::new(),
+    };
+    // In one task: whichever waits, the others go on; what takes long is done off the runtime.
+    tokio::select! {
+        never = follow(settings.data, folder_tx) => never,
+        never = keeper.run(names, Views { folder, ca, acme, challenges }) => never,
+        Ok(never) = keep_ca(storage.clone(), scopes, clock.clone(), ca_tx) => never,
+        never = work(storage, settings.acme.unwrap_or_default(), clock, solver, public, acme_tx), if has_acme => never,
+    }
+}
+
+async fn prepare(storage: &FolderStorage) {
+    let storage = storage.clone();
+    let prepared = tokio::task::spawn_blocking(move || {
+        for name in ["ca", "acme", "acme/accounts", "acme/certificates", "acme/names", "locks", folder::FOLDER] {
+            match storage.prepare(name) {
+                Ok(true) => tracing::warn!(folder = name, "took rights to a folder of the volume from others"),
+                Ok(false) => {}
+                // Who needs the folder will say so with what it means.
+                Err(error) => tracing::debug!(%error, "failed to prepare the volume"),
+            }
+        }
+    });
+    let _ = tokio::time::timeout(VOLUME_WAIT, prepared).await;
+}
+
+/// What the loop keeps from one turn to the next.
+struct Keeper {
+    clock: Clock,
+    default_name: Option<Box<str>>,
+    internal_domains: Vec<Box<str>>,
+    /// By the internal CA and as placeholders, also for names that nobody wants just now.
+    made: HashMap<Box<str>, Arc<Bundle>>,
+    /// Who signed what is in `made`.
+    signer: Option<Arc<InternalCa>>,
+    placeholders: Option<Arc<Placeholders>>,
+    mint: Option<Minting>,
+    given: Given,
+    scope: Publisher<Scope>,
+    public: Publisher<BTreeSet<Box<str>>>,
+    /// As published last, without challenges.
+    base: Store,
+    has_acme: bool,
+    store: Publisher<Store>,
+    report: Publisher<CertificateReport>,
+    reported: CertificateReport,
+    /// What was logged and still holds.
+    told: BTreeSet<Finding>,
+}
+
+struct Minting {
+    patterns: BTreeSet<Box<str>>,
+    signer: Arc<InternalCa>,
+    mint: Arc<Mint>,
+}
+
+/// What the other parts say.
+struct Views {
+    folder: Reader<FolderView>,
+    ca: Reader<CaView>,
+    acme: Reader<AcmeView>,
+    challenges: Reader<Arc<Challenges>>,
+}
+
+/// What came from the folder and from public CAs, by name, as of a moment.
+#[derive(Default)]
+struct Given {
+    generations: (Generation, Generation),
+    store: Store,
+    bundles: Vec<Arc<Bundle>>,
+    /// When one of them comes into force or ends.
+    next: i64,
+}
+
+impl Keeper {
+    async fn run(mut self, mut names: Reader<Vec<WantedName>>, mut views: Views) -> Infallible {
+        let _ = tokio::time::timeout(VOLUME_WAIT, async {
+            let _ = views.folder.changed().await;
+            // What was ordered before a restart must not be ordered again, or stand back for a placeholder.
+            if self.has_acme {
+                let _ = views.acme.changed().await;
+            }
+        })
+        .await;
+        let mut in_force: Option<BTreeSet<Box<str>>> = None;
+        let (mut is_storm, mut is_over) = (false, false);
+        loop {
+            let now = self.clock.now();
+            let (wanted, folder_view) = (names.load_full(), views.folder.load_full());
+            let (ca_view, acme_view) = (views.ca.load_full(), views.acme.load_full());
+            let generations = (folder_view.generation, acme_view.generation);
+            let mut is_news = self.given.update(generations, &folder_view.value, &acme_view.value, now);
+            self.change_signer(ca_view.value.ca.as_ref());
+
+            let plan = self.plan(&wanted.value, now);
+            publish_change(&mut self.scope, &plan.scope);
+            publish_change(&mut self.public, &plan.public);
+            let (batch, rest) = Batch::of(&plan, if is_storm { BATCH } else { FIRST_BATCH });
+            let is_made = self.make(batch, now).await;
+            is_news |= is_made | self.change_mint(&plan.mint);
+            self.forget(&plan, now);
+
+            let names_made = self.made_of(&plan);
+            if is_news || in_force.as_ref() != Some(&names_made) {
+                self.sort(&names_made, now);
+                self.publish(&views.challenges);
+                in_force = Some(names_made);
+            }
+            // What is still missing comes next, but after another look at what is wanted.
+            is_storm = is_made && rest > 0;
+            if is_storm {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            self.tell(&wanted.value, &plan, &folder_view.value, &ca_view.value, &acme_view.value, now);
+            let next = plan.next.min(self.given.next).saturating_sub(now).max(1);
+            let wake = tokio::time::Instant::now() + LOOK_EVERY.min(Duration::from_secs(next.unsigned_abs()));
+            loop {
+                tokio::select! {
+                    // Without anybody to change them, the last ones are kept for ever.
+                    changed = names.changed(), if !is_over => is_over = changed.is_err(),
+                    _ = views.folder.changed() => {}
+                    _ = views.ca.changed() => {}
+                    Ok(_) = views.acme.changed() => {}
+                    // A CA is waiting, and nothing else has changed.
+                    Ok(_) = views.challenges.changed() => {
+                        self.publish(&views.challenges);
+                        continue;
+                    }
+                    () = tokio::time::sleep_until(wake) => {}
+                }
+                break;
+            }
+        }
+    }
+
+    fn plan(&self, wanted: &[WantedName], now: i64) -> Plan {
+        let situation = Situation {
+            wanted,
+            default_name: self.default_name.as_deref(),
+            internal_domains: &self.internal_domains,
+            ca: self.signer.as_deref(),
+            given: &self.given.store,
+            made: &self.made,
+        };
+        plan(&situation, now)
+    }
+
+    /// Drops what another key has signed. A widened root has the same key.
+    fn change_signer(&mut self, ca: Option<&Arc<InternalCa>>) {
+        let Some(ca) = ca else { return };
+        if self.signer.as_ref().is_some_and(|signer| !signer.has_key_of(ca)) {
+            self.made.retain(|_, bundle| bundle.origin != Origin::Internal);
+        }
+        self.signer = Some(Arc::clone(ca));
+    }
+
+    /// Signs off the runtime, and gives whether anything came of it.
+    async fn make(&mut self, batch: Batch, now: i64) -> bool {
+        if batch.internal.is_empty() && batch.placeholders.is_empty() {
+            return false;
+        }
+        let (signer, placeholders) = (self.signer.clone(), self.placeholders.clone());
+        let made =
+            tokio::task::spawn_blocking(move || batch.make(signer.as_deref(), placeholders.as_deref(), now)).await;
+        let made = made.unwrap_or_default();
+        let is_made = !made.is_empty();
+        self.made.extend(made);
+        is_made
+    }
+
+    fn change_mint(&mut self, patterns: &BTreeSet<Box<str>>) -> bool {
+        let Some(signer) = self.signer.as_ref().filter(|_| !patterns.is_empty()) else {
+            return self.mint.take().is_some();
+        };
+        if self.mint.as_ref().is_some_and(|mint| mint.patterns == *patterns && mint.signer.has_key_of(signer)) {
+            return false;
+        }
+        let mint = Arc::new(Mint::new(Arc::clone(signer), patterns.iter().map(|pattern| &**pattern)));
+        self.mint = Some(Minting { patterns: patterns.clone(), signer: Arc::clone(signer), mint });
+        true
+    }
+
+    /// What was made and is wanted.
+    fn made_of(&self, plan: &Plan) -> BTreeSet<Box<str>> {
+        let names = plan.kept.iter().chain(&plan.internal).chain(&plan.placeholders);
+        names.filter(|name| self.made.contains_key(*name)).cloned().collect()
+    }
+
+    /// Drops what nobody wants, unless it may be wanted again: a container that is made anew gets the
+    /// certificate it had.
+    fn forget(&mut self, plan: &Plan, now: i64) {
+        let is_wanted = |name: &str| {
+            plan.kept.contains(name)
+                || [&plan.internal, &plan.placeholders]
+                    .iter()
+                    .any(|names| names.binary_search_by(|n| (**n).cmp(name)).is_ok())
+        };
+        let has_room =
+            self.made.len() <= plan.kept.len() + plan.internal.len() + plan.placeholders.len() + UNWANTED_MAX;
+        self.made.retain(|name, bundle| {
+            let is_good = bundle.origin == Origin::Internal && bundle.is_valid_at(now) && now < renewal_time(bundle);
+            is_wanted(name) || is_good && has_room
+        });
+    }
+
+    fn sort(&mut self, names_made: &BTreeSet<Box<str>>, now: i64) {
+        let made = names_made.iter().filter_map(|name| self.made.get(name));
+        let store = Store::new(made.chain(&self.given.bundles).cloned(), now);
+        self.base = store.with_mint(self.mint.as_ref().map(|minting| Arc::clone(&minting.mint)));
+    }
+
+    fn publish(&mut self, challenges: &Reader<Arc<Challenges>>) {
+        let challenges = Arc::clone(&challenges.load().value);
+        self.store.publish(self.base.clone().with_challenges(challenges));
+    }
+
+    fn tell(
+        &mut self,
+        wanted: &[WantedName],
+        plan: &Plan,
+        folder: &FolderView,
+        ca: &CaView,
+        acme: &AcmeView,
+        now: i64,
+    ) {
+        let known = plan.findings.iter().chain(&folder.findings).chain(&ca.findings).chain(&acme.findings);
+        let findings: BTreeSet<Finding> = known.cloned().chain(out_of_date(&self.given.bundles, now)).collect();
+        for finding in findings.difference(&self.told) {
+            let Finding { code, subject, message, help, effect, .. } = finding;
+            match finding.severity {
+                FindingSeverity::Error => tracing::error!(%code, %subject, %help, %effect, "{message}"),
+                FindingSeverity::Warning => tracing::warn!(%code, %subject, %help, %effect, "{message}"),
+            }
+        }
+        for Finding { code, subject, message, .. } in self.told.difference(&findings) {
+            tracing::info!(%code, %subject, "no longer so: {message}");
+        }
+        self.told.clone_from(&findings);
+        let certificates = self.statuses(wanted, &findings, acme, now);
+        let degraded = ca.degraded || acme.degraded;
+        let report = CertificateReport { certificates, findings: findings.into_iter().collect(), degraded };
+        if self.report.reader().generation() == Generation::INITIAL || report != self.reported {
+            self.reported = report.clone();
+            self.report.publish(report);
+        }
+    }
+
+    fn statuses(
+        &self,
+        wanted: &[WantedName],
+        findings: &BTreeSet<Finding>,
+        acme: &AcmeView,
+        now: i64,
+    ) -> Vec<CertificateStatus> {
+        let store = self.store.reader().load_full();
+        let troubles: HashMap<&str, &str> =
+            findings.iter().rev().map(|finding| (&*finding.subject, &*finding.message)).collect();
+        let carried = self.given.bundles.iter().flat_map(|bundle| &bundle.names);
+        let names: BTreeSet<&str> = wanted
+            .iter()
+            .map(|wanted| &wanted.name)
+            .chain(&self.default_name)
+            .chain(carried)
+            .map(|name| &**name)
+            .collect();
+        let status = |name: &str| {
+            let bundle = store.value.find(name);
+            let ordered = acme.names.get(name);
+            let told = ordered.and_then(|view| view.trouble.clone());
+            CertificateStatus {
+                name: name.into(),
+                issuer: bundle.map(|bundle| bundle.issuer.clone()).unwrap_or_default(),
+                serial: bundle.map(|bundle| bundle.serial.clone()).unwrap_or_default(),
+                not_before: bundle.map_or(0, |bundle| bundle.not_before),
+                not_after: bundle.map_or(0, |bundle| bundle.not_after),
+                origin: bundle.map(|bundle| bundle.origin.clone()),
+                next: ordered.and_then(|view| view.next),
+                renewal_window: ordered.and_then(|view| view.window),
+                trouble: told
+                    .or_else(|| troubles.get(name).map(|text| Box::from(*text)))
+                    .or_else(|| trouble(name, bundle, self.has_acme, now)),
+            }
+        };
+        names.into_iter().map(status).collect()
+    }
+}
+
+fn publish_change<T: Clone + PartialEq>(publisher: &mut Publisher<T>, value: &T) {
+    if publisher.reader().load().value != *value {
+        publisher.publish(value.clone());
+    }
+}
+
+/// What is wrong with what is served for a name, where no finding says it.
+fn trouble(name: &str, bundle: Option<&Arc<Bundle>>, has_acme: bool, now: i64) -> Option<Box<str>> {
+    match bundle {
+        None if name == "*" || name.ends_with(".*") => None,
+        None => Some("there is no certificate yet".into()),
+        Some(bundle) if bundle.origin == Origin::Placeholder && has_acme => {
+            Some("a self-signed placeholder is served until the CA has given a certificate".into())
+        }
+        Some(bundle) if bundle.origin == Origin::Placeholder => {
+            Some("a self-signed placeholder is served: no public CA is in use".into())
+        }
+        Some(bundle) if now >= bundle.not_after => Some(format!("expired on {}", date(bundle.not_after)).into()),
+        Some(bundle) if now < bundle.not_before => Some(format!("not valid before {}", date(bundle.not_before)).into()),
+        Some(_) => None,
+    }
+}
+
+impl Given {
+    /// Sorts what was given by name again where that may have changed, and gives whether it did.
+    fn update(
+        &mut self,
+        generations: (Generation, Generation),
+        folder: &FolderView,
+        acme: &AcmeView,
+        now: i64,
+    ) -> bool {
+        if generations == self.generations && now < self.next {
+            return false;
+        }
+        self.generations = generations;
+        self.bundles = folder.bundles.iter().chain(&acme.bundles).cloned().collect();
+        let ends = self.bundles.iter().flat_map(|bundle| [bundle.not_before, bundle.not_after]);
+        self.next = ends.filter(|time| *time > now).min().unwrap_or(i64::MAX);
+        self.store = Store::new(self.bundles.iter().cloned(), now);
+        true
+    }
+}
+
+/// Names to be signed for in one go.
+struct Batch {
+    internal: Vec<Box<str>>,
+    placeholders: Vec<Box<str>>,
+}
+
+impl Batch {
+    /// The first names of a plan, and how many are left.
+    fn of(plan: &Plan, size: usize) -> (Self, usize) {
+        let internal: Vec<_> = plan.internal.iter().take(size).cloned().collect();
+        let placeholders: Vec<_> = plan.placeholders.iter().take(size - internal.len()).cloned().collect();
+        let rest = plan.internal.len() + plan.placeholders.len() - internal.len() - placeholders.len();
+        (Self { internal, placeholders }, rest)
+    }
+
+    fn make(
+        self,
+        signer: Option<&InternalCa>,
+        placeholders: Option<&Placeholders>,
+        now: i64,
+    ) -> Vec<(Box<str>, Arc<Bundle>)> {
+        let internal = self.internal.into_iter().filter_map(|name| Some((signer?.issue(&name, now), name)));
+        let placeheld = self.placeholders.into_iter().filter_map(|name| Some((placeholders?.bundle(&name, now), name)));
+        let made = internal.chain(placeheld).filter_map(|(bundle, name)| match bundle {
+            Ok(bundle) => Some((name, Arc::new(bundle))),
+            Err(error) => {
+                failed(&name, &error);
+                None
+            }
+        });
+        made.collect()
+    }
+}
+
+fn failed(name: &str, error: &InternalCaError) {
+    tracing::warn!(%error, name, "failed to make a certificate");
+}

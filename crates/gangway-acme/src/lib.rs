@@ -1,0 +1,75 @@
+//! Keeps a certificate for every name that needs one: on the volume, from the internal CA, and (next)
+//! from ACME CAs.
+//!
+//! It is given names and publishes a [`gangway_tls::Store`]. It knows neither Docker nor routes.
+
+use std::path::{Path, PathBuf};
+
+mod acme;
+mod ca;
+mod clock;
+mod folder;
+mod keep;
+mod plan;
+pub mod status;
+pub mod storage;
+
+pub use acme::settings::{AcmeSettings, ChallengeKind, ExternalAccount, Issuer, UnknownIssuer};
+pub use keep::keep;
+pub use status::{CertificateReport, CertificateStatus, Finding, FindingCode, FindingSeverity};
+
+/// A name that needs a certificate.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct WantedName {
+    /// A normal host name, an address, `*.example.org`, or the host patterns `budget.*` and `*`.
+    pub name: Box<str>,
+    /// Who shall sign it.
+    pub issuer: WantedIssuer,
+}
+
+/// Who shall sign.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum WantedIssuer {
+    /// The internal CA for internal names, a public CA for others.
+    Auto,
+    /// The internal CA.
+    Internal,
+}
+
+/// What the keeper is told once.
+#[derive(Clone, Debug, Default)]
+pub struct KeepSettings {
+    /// The volume.
+    pub data: PathBuf,
+    /// Domains beside the internal ones that the operator lets the internal CA sign for (`--domain`).
+    pub internal_domains: Vec<Box<str>>,
+    /// The name that clients without SNI are served (`--default-cert`): kept even if no route wants it.
+    pub default_certificate: Option<Box<str>>,
+    /// Public CAs; none: public names keep their placeholder.
+    pub acme: Option<AcmeSettings>,
+}
+
+/// The internal root on the volume, as PEM, for `gangway ca`.
+pub fn root_pem(data: &Path) -> Result<String, RootError> {
+    let path = data.join(ca::ROOT);
+    match std::fs::read_to_string(&path) {
+        Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => Ok(pem),
+        Ok(_) => Err(RootError::Damaged(path)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(RootError::Missing(path)),
+        Err(error) => Err(RootError::Unreadable(path, error)),
+    }
+}
+
+/// Why there is no root to print. Reads well after "failed to".
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// None was made yet.
+    #[error("find the internal root at {}: it is made when `gangway serve` first starts with this data folder", .0.display())]
+    Missing(PathBuf),
+    /// It is there and cannot be read.
+    #[error("read the internal root at {path}: {error}", path = .0.display(), error = .1)]
+    Unreadable(PathBuf, std::io::Error),
+    /// It is no certificate.
+    #[error("read the internal root at {}: it holds no certificate", .0.display())]
+    Damaged(PathBuf),
+}

@@ -1,0 +1,417 @@
+//! What is to be made, kept and said for the names that are wanted: a pure function of a moment.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use gangway_tls::{Bundle, InternalCa, Origin, Scope, Store, is_internal, renewal_time};
+
+use crate::status::{Finding, FindingCode, FindingSeverity};
+use crate::{WantedIssuer, WantedName};
+
+/// Told so early about a certificate that nobody but its owner can renew.
+const ENDS_SOON: i64 = 14 * 24 * 60 * 60;
+
+/// What the plan is made from.
+pub(crate) struct Situation<'a> {
+    pub(crate) wanted: &'a [WantedName],
+    /// A name to keep although no route wants it.
+    pub(crate) default_name: Option<&'a str>,
+    /// Domains that the operator lets the internal CA sign for.
+    pub(crate) internal_domains: &'a [Box<str>],
+    pub(crate) ca: Option<&'a InternalCa>,
+    /// What was given to us, by whatever issuer: from the folder and from ACME.
+    pub(crate) given: &'a Store,
+    /// What we made: by the internal CA and as placeholders.
+    pub(crate) made: &'a HashMap<Box<str>, Arc<Bundle>>,
+}
+
+/// What to do about one moment's wishes.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(crate) struct Plan {
+    /// To be signed by the internal CA.
+    pub(crate) internal: Vec<Box<str>>,
+    /// To be self-signed.
+    pub(crate) placeholders: Vec<Box<str>>,
+    /// Made before and still good. What is not here is dropped.
+    pub(crate) kept: BTreeSet<Box<str>>,
+    /// What the internal root must permit.
+    pub(crate) scope: Scope,
+    /// Host patterns whose names are signed for when they are asked for.
+    pub(crate) mint: BTreeSet<Box<str>>,
+    /// Names for a public CA, if there is one: none that somebody has put a certificate into the folder for.
+    pub(crate) public: BTreeSet<Box<str>>,
+    pub(crate) findings: Vec<Finding>,
+    /// By when, in seconds since the epoch, another plan would look different.
+    pub(crate) next: i64,
+}
+
+/// Decides for every wanted name.
+pub(crate) fn plan(situation: &Situation<'_>, now: i64) -> Plan {
+    let mut plan = Plan { next: i64::MAX, ..Plan::default() };
+    let mut wishes: BTreeMap<&str, WantedIssuer> = BTreeMap::new();
+    let default_name = situation.default_name.map(|name| (name, WantedIssuer::Auto));
+    for (name, issuer) in situation.wanted.iter().map(|wanted| (&*wanted.name, wanted.issuer)).chain(default_name) {
+        // Two routes may want one name: whoever insists on the internal CA is heard.
+        let wish = wishes.entry(name).or_insert(issuer);
+        *wish = (*wish).max(issuer);
+    }
+    for (name, issuer) in wishes {
+        plan.wish(situation, name, issuer, now);
+    }
+    plan
+}
+
+impl Plan {
+    fn wish(&mut self, situation: &Situation<'_>, name: &str, issuer: WantedIssuer, now: i64) {
+        // `*` and `budget.*` name no host that could be signed for now.
+        if name == "*" || name.ends_with(".*") {
+            self.mint.insert(name.into());
+            return;
+        }
+        let given = situation.given.find(name);
+        let is_given = given.is_some_and(|bundle| bundle.is_valid_at(now));
+        if let Some(bundle) = given {
+            self.look_again_at(if bundle.not_before > now { bundle.not_before } else { bundle.not_after }, now);
+        }
+        let wants_internal = issuer == WantedIssuer::Internal || is_internal(name);
+        let is_own = given.is_some_and(|bundle| is_given && matches!(bundle.origin, Origin::Folder(_)));
+        if !wants_internal && !is_own {
+            self.public.insert(name.into());
+        }
+        if is_given {
+            return;
+        }
+        if wants_internal && self.may_sign(situation, name) {
+            // Clients refuse a star directly below a top-level domain.
+            if name.strip_prefix("*.").is_some_and(|below| !below.contains('.')) {
+                self.mint.insert(name.into());
+            }
+            return self.make(situation, name, &Origin::Internal, now);
+        }
+        // One that has expired says better what is wrong than a placeholder would.
+        if given.is_none() {
+            self.make(situation, name, &Origin::Placeholder, now);
+        }
+    }
+
+    fn make(&mut self, situation: &Situation<'_>, name: &str, origin: &Origin, now: i64) {
+        if let Some(bundle) = situation.made.get(name)
+            && bundle.origin == *origin
+            && bundle.is_valid_at(now)
+            && now < renewal_time(bundle)
+        {
+            self.kept.insert(name.into());
+            return self.look_again_at(renewal_time(bundle), now);
+        }
+        // The old one is served until the new one is there.
+        if situation.made.contains_key(name) {
+            self.kept.insert(name.into());
+        }
+        match origin {
+            // Until the root permits the name, which takes a moment, there is nothing to do.
+            Origin::Internal if situation.ca.is_none_or(|ca| !ca.permits(name)) => {}
+            Origin::Internal => self.internal.push(name.into()),
+            _ => self.placeholders.push(name.into()),
+        }
+    }
+
+    /// Whether the internal root may come to permit the name; else says why not.
+    fn may_sign(&mut self, situation: &Situation<'_>, name: &str) -> bool {
+        // A root that another tool made is taken as it is.
+        if let Some(ca) = situation.ca.filter(|ca| !ca.is_ours()) {
+            let may = ca.permits(name);
+            self.findings.extend((!may).then(|| not_permitted(name)));
+            return may;
+        }
+        let base = name.strip_prefix("*.").unwrap_or(name);
+        let has_room = self.scope.hosts.len() + self.scope.domains.len() < Scope::NAMES_MAX;
+        let domain = situation.internal_domains.iter().find(|domain| is_below(base, domain));
+        if let Some(domain) = domain.filter(|_| !is_internal(name)) {
+            self.scope.domains.insert(domain.clone());
+            return true;
+        }
+        // A single label of its own; the internal domains themselves are permitted already.
+        let is_single = !name.contains('.') && name.parse::<std::net::IpAddr>().is_err();
+        if is_single && !gangway_tls::INTERNAL_DOMAINS.contains(&name) {
+            if has_room || self.scope.hosts.contains(name) {
+                self.scope.hosts.insert(name.into());
+                return true;
+            }
+            self.findings.push(no_room(name));
+            return false;
+        }
+        let may = is_internal(name) && !is_star_of_single(name);
+        self.findings.extend((!may).then(|| not_permitted(name)));
+        may
+    }
+
+    fn look_again_at(&mut self, time: i64, now: i64) {
+        if time > now {
+            self.next = self.next.min(time);
+        }
+    }
+}
+
+/// What to say about the bundles of the folder, which only their owner can renew.
+pub(crate) fn out_of_date(bundles: &[Arc<Bundle>], now: i64) -> Vec<Finding> {
+    let finding = |bundle: &Arc<Bundle>| {
+        let Origin::Folder(file) = &bundle.origin else { return None };
+        let (severity, message) = if now < bundle.not_before {
+            (
+                FindingSeverity::Error,
+                format!("the certificate in `{file}` is not valid before {}", date(bundle.not_before)),
+            )
+        } else if now >= bundle.not_after {
+            (FindingSeverity::Error, format!("the certificate in `{file}` has expired on {}", date(bundle.not_after)))
+        } else if now >= bundle.not_after - ENDS_SOON.min((bundle.not_after - bundle.not_before) / 3) {
+            (FindingSeverity::Warning, format!("the certificate in `{file}` expires on {}", date(bundle.not_after)))
+        } else {
+            return None;
+        };
+        let effect = match severity {
+            FindingSeverity::Error => "it is served only for names that no other certificate carries",
+            FindingSeverity::Warning => "it is served",
+        };
+        Some(Finding {
+            code: FindingCode::FileOutOfDate,
+            severity,
+            subject: file.clone(),
+            message: message.into(),
+            help: "put a renewed one in its place, or take the file away to have gangway get one".into(),
+            effect: effect.into(),
+        })
+    };
+    bundles.iter().filter_map(finding).collect()
+}
+
+fn is_below(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// `*.nas`: permitting it would permit all of a top-level domain.
+fn is_star_of_single(name: &str) -> bool {
+    let below = name.strip_prefix("*.");
+    below.is_some_and(|below| !below.contains('.') && !gangway_tls::INTERNAL_DOMAINS.contains(&below))
+}
+
+fn not_permitted(name: &str) -> Finding {
+    Finding {
+        code: FindingCode::NotForInternalCa,
+        severity: FindingSeverity::Error,
+        subject: name.into(),
+        message: format!("the internal CA may not sign for `{name}`, which is not an internal name").into(),
+        help:
+            "leave `tls` at `auto`, or put a certificate into `certs/`, or start gangway with `--domain` for a domain \
+               of your own"
+                .into(),
+        effect: "a self-signed placeholder is served".into(),
+    }
+}
+
+fn no_room(name: &str) -> Finding {
+    Finding {
+        code: FindingCode::InternalCaTooWide,
+        severity: FindingSeverity::Error,
+        subject: name.into(),
+        message: format!("the internal root has no room for `{name}`: it carries {} names", Scope::NAMES_MAX).into(),
+        help: format!("use a name below a domain, such as `{name}.internal`").into(),
+        effect: "a self-signed placeholder is served".into(),
+    }
+}
+
+/// A minute, for people.
+pub(crate) fn moment(timestamp: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(timestamp).map_or_else(
+        |_| timestamp.to_string(),
+        |time| format!("{} {:02}:{:02} UTC", time.date(), time.hour(), time.minute()),
+    )
+}
+
+/// A day, for people.
+pub(crate) fn date(timestamp: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(timestamp)
+        .map_or_else(|_| timestamp.to_string(), |date| date.date().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000;
+    const DAY: i64 = 24 * 60 * 60;
+
+    struct Scene {
+        ca: InternalCa,
+        given: Store,
+        made: HashMap<Box<str>, Arc<Bundle>>,
+        domains: Vec<Box<str>>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let ca = InternalCa::make(&Scope::default(), NOW).expect("makes a CA");
+            Self { ca, given: Store::default(), made: HashMap::new(), domains: Vec::new() }
+        }
+
+        fn plan(&self, wanted: &[WantedName], now: i64) -> Plan {
+            let situation = Situation {
+                wanted,
+                default_name: None,
+                internal_domains: &self.domains,
+                ca: Some(&self.ca),
+                given: &self.given,
+                made: &self.made,
+            };
+            plan(&situation, now)
+        }
+
+        /// A bundle as somebody else would have given it.
+        fn give(&mut self, name: &str, not_after: i64) {
+            let bundle = self.ca.issue(name, NOW).expect("signs");
+            let bundle = Bundle { origin: Origin::Folder("certs/x.crt".into()), not_after, ..bundle };
+            self.given = Store::new([Arc::new(bundle)], NOW);
+        }
+    }
+
+    fn auto(names: &[&str]) -> Vec<WantedName> {
+        names.iter().map(|name| WantedName { name: (*name).into(), issuer: WantedIssuer::Auto }).collect()
+    }
+
+    fn internal(names: &[&str]) -> Vec<WantedName> {
+        names.iter().map(|name| WantedName { name: (*name).into(), issuer: WantedIssuer::Internal }).collect()
+    }
+
+    fn list(names: &[&str]) -> Vec<Box<str>> {
+        names.iter().map(|name| Box::from(*name)).collect()
+    }
+
+    #[test]
+    fn internal_names_are_signed_for_and_public_ones_get_a_placeholder() {
+        let scene = Scene::new();
+        let plan = scene.plan(&auto(&["a.localhost", "b.example.org", "192.168.1.2"]), NOW);
+        assert_eq!(plan.internal, list(&["192.168.1.2", "a.localhost"]));
+        assert_eq!(plan.placeholders, list(&["b.example.org"]));
+        assert_eq!(plan.public.into_iter().collect::<Vec<_>>(), list(&["b.example.org"]));
+        assert!(plan.findings.is_empty() && plan.mint.is_empty() && plan.scope == Scope::default());
+    }
+
+    #[test]
+    fn what_was_given_is_enough_until_it_ends() {
+        let mut scene = Scene::new();
+        scene.give("*.x.test", NOW + DAY);
+        let plan = scene.plan(&auto(&["a.x.test"]), NOW);
+        assert!(plan.internal.is_empty() && plan.kept.is_empty());
+        assert_eq!(plan.next, NOW + DAY);
+        let later = scene.plan(&auto(&["a.x.test"]), NOW + DAY);
+        assert_eq!(later.internal, list(&["a.x.test"]));
+    }
+
+    #[test]
+    fn an_expired_certificate_is_better_than_a_placeholder() {
+        let mut scene = Scene::new();
+        scene.domains = list(&["x.test"]);
+        scene.give("a.x.test", NOW + DAY);
+        let public = Bundle { names: list(&["a.example.org"]), ..scene.ca.issue("a.test", NOW).expect("signs") };
+        scene.given = Store::new([Arc::new(Bundle { origin: Origin::Folder("f".into()), ..public })], NOW);
+        let plan = scene.plan(&auto(&["a.example.org"]), NOW + 1000 * DAY);
+        assert!(plan.placeholders.is_empty() && plan.public.contains("a.example.org"));
+    }
+
+    #[test]
+    fn a_single_label_widens_the_root_and_waits_for_it() {
+        let mut scene = Scene::new();
+        let plan = scene.plan(&auto(&["nas", "localhost"]), NOW);
+        assert_eq!(plan.scope.hosts.iter().cloned().collect::<Vec<_>>(), list(&["nas"]));
+        assert_eq!(plan.internal, list(&["localhost"]), "the root does not permit `nas` yet");
+        scene.ca = InternalCa::with_key_pem(&scene.ca.key_pem(), &plan.scope, NOW).expect("widens");
+        assert_eq!(scene.plan(&auto(&["nas", "localhost"]), NOW).internal, list(&["localhost", "nas"]));
+    }
+
+    #[test]
+    fn a_label_cannot_widen_the_root_to_a_public_name_but_the_operator_can() {
+        let mut scene = Scene::new();
+        let wanted = internal(&["shop.example.org", "*.nas"]);
+        let plan = scene.plan(&wanted, NOW);
+        assert_eq!(plan.scope, Scope::default());
+        assert_eq!(plan.placeholders, list(&["*.nas", "shop.example.org"]));
+        assert!(plan.findings.iter().all(|finding| finding.code == FindingCode::NotForInternalCa));
+        assert_eq!(plan.findings.len(), 2);
+        scene.domains = list(&["example.org"]);
+        let plan = scene.plan(&wanted, NOW);
+        assert_eq!(plan.scope.domains.iter().cloned().collect::<Vec<_>>(), list(&["example.org"]));
+        assert_eq!(scene.plan(&auto(&["shop.example.org"]), NOW).scope, Scope::default(), "only where it is needed");
+    }
+
+    #[test]
+    fn a_root_has_room_for_so_many_single_labels() {
+        let scene = Scene::new();
+        let names: Vec<String> = (0..Scope::NAMES_MAX + 3).map(|number| format!("host{number}")).collect();
+        let plan = scene.plan(&auto(&names.iter().map(String::as_str).collect::<Vec<_>>()), NOW);
+        assert!(plan.scope.is_bounded());
+        assert_eq!((plan.findings.len(), plan.placeholders.len()), (3, 3));
+        assert_eq!(plan.findings[0].code, FindingCode::InternalCaTooWide);
+    }
+
+    #[test]
+    fn patterns_and_stars_below_a_top_level_domain_are_signed_for_when_asked() {
+        let scene = Scene::new();
+        let plan = scene.plan(&auto(&["*", "budget.*", "*.localhost", "*.home.arpa"]), NOW);
+        assert_eq!(plan.mint.into_iter().collect::<Vec<_>>(), list(&["*", "*.localhost", "budget.*"]));
+        assert_eq!(plan.internal, list(&["*.home.arpa", "*.localhost"]));
+    }
+
+    #[test]
+    fn of_two_wishes_for_one_name_the_internal_one_counts() {
+        let mut scene = Scene::new();
+        scene.domains = list(&["example.org"]);
+        let wanted = [auto(&["a.example.org"]), internal(&["a.example.org"])].concat();
+        assert!(scene.plan(&wanted, NOW).placeholders.is_empty());
+        let reversed: Vec<_> = wanted.into_iter().rev().collect();
+        assert!(scene.plan(&reversed, NOW).placeholders.is_empty());
+    }
+
+    #[test]
+    fn a_year_of_renewals_never_lets_one_end() {
+        let mut scene = Scene::new();
+        let wanted = auto(&["a.localhost", "b.example.org"]);
+        let placeholders = gangway_tls::Placeholders::new().expect("a key");
+        let (mut now, mut made, mut turns) = (NOW, 0, 0);
+        while now < NOW + 365 * DAY {
+            let plan = scene.plan(&wanted, now);
+            for name in plan.internal.iter().chain(&plan.placeholders) {
+                let bundle = scene.ca.issue(name, now).or_else(|_| placeholders.bundle(name, now)).expect("signs");
+                scene.made.insert(name.clone(), Arc::new(bundle));
+                made += 1;
+            }
+            assert!(scene.made.values().all(|bundle| bundle.is_valid_at(now)), "at {now}");
+            let settled = scene.plan(&wanted, now);
+            assert!(settled.internal.is_empty() && settled.placeholders.is_empty() && settled.kept.len() == 2);
+            assert!(settled.next > now);
+            now = settled.next;
+            turns += 1;
+        }
+        assert!((12..=60).contains(&made) && turns <= 60, "{made} certificates in {turns} turns");
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_gives_new_certificates_that_are_valid_then() {
+        let mut scene = Scene::new();
+        scene.made.insert("a.test".into(), Arc::new(scene.ca.issue("a.test", NOW).expect("signs")));
+        assert_eq!(scene.plan(&auto(&["a.test"]), NOW - 365 * DAY).internal, list(&["a.test"]));
+        assert!(scene.plan(&auto(&["a.test"]), NOW).internal.is_empty());
+    }
+
+    #[test]
+    fn the_owner_is_told_before_a_file_ends() {
+        let scene = Scene::new();
+        let bundle = scene.ca.issue("a.test", NOW).expect("signs");
+        let bundle = Bundle { origin: Origin::Folder("certs/a.crt".into()), not_after: NOW + 90 * DAY, ..bundle };
+        let bundles = [Arc::new(bundle)];
+        let told = |now| out_of_date(&bundles, now).first().map(|finding| finding.severity);
+        assert_eq!(told(NOW), None);
+        assert_eq!(told(NOW + 80 * DAY), Some(FindingSeverity::Warning));
+        assert_eq!(told(NOW + 90 * DAY), Some(FindingSeverity::Error));
+        assert_eq!(told(NOW - 10 * DAY), Some(FindingSeverity::Error));
+        assert!(out_of_date(&bundles, NOW + 90 * DAY)[0].message.contains("expired on 20"));
+    }
+}

@@ -1,0 +1,179 @@
+//! What is told about certificates: their state, and what is wrong.
+
+use gangway_tls::Origin;
+
+/// Everything there is to tell about certificates at one moment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct CertificateReport {
+    /// One for each wanted name and each bundle of `certs/`, by name.
+    pub certificates: Vec<CertificateStatus>,
+    /// What is wrong, errors first.
+    pub findings: Vec<Finding>,
+    /// The volume cannot be written: what is new lives in memory only.
+    pub degraded: bool,
+}
+
+/// One certificate in force, or missing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificateStatus {
+    /// The name it is for.
+    pub name: Box<str>,
+    /// Who signed it, for people; empty where there is none.
+    pub issuer: Box<str>,
+    /// In hexadecimal; empty where there is none.
+    pub serial: Box<str>,
+    /// Seconds since the epoch.
+    pub not_before: i64,
+    /// Seconds since the epoch.
+    pub not_after: i64,
+    /// Where it came from; none where there is no certificate.
+    pub origin: Option<Origin>,
+    /// When the next one is ordered, or the next attempt made, in seconds since the epoch.
+    pub next: Option<i64>,
+    /// The time within which the CA would like it renewed.
+    pub renewal_window: Option<(i64, i64)>,
+    /// What is wrong with it.
+    pub trouble: Option<Box<str>>,
+}
+
+/// Something that a person should know, worded like a diagnostic.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Finding {
+    /// How bad.
+    pub severity: FindingSeverity,
+    /// Which.
+    pub code: FindingCode,
+    /// A name, or a path relative to the volume.
+    pub subject: Box<str>,
+    /// One clause, lower case, no full stop.
+    pub message: Box<str>,
+    /// Something to do.
+    pub help: Box<str>,
+    /// What we did instead.
+    pub effect: Box<str>,
+}
+
+/// As for diagnostics: an error is not in force, a warning is in force but surely not meant.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum FindingSeverity {
+    /// Not in force.
+    Error,
+    /// In force, but surely not meant.
+    Warning,
+}
+
+macro_rules! codes {
+    ($($name:ident = $number:literal, $title:literal, $explanation:literal;)*) => {
+        /// The stable codes of this crate's findings. A number is never given to another finding.
+        #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+        #[non_exhaustive]
+        pub enum FindingCode {
+            $(#[doc = concat!("`G", stringify!($number), "`: ", $title, ".")] $name = $number,)*
+        }
+
+        impl FindingCode {
+            /// Every code, ascending.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The number behind the `G`.
+            pub fn number(self) -> u16 {
+                self as u16
+            }
+
+            /// One line for the reference, lower case, no full stop.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+
+            /// What it means and what to do, in whole sentences.
+            pub fn explanation(self) -> &'static str {
+                match self { $(Self::$name => $explanation,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    FileUnusable = 501, "certificate file that cannot be used",
+        "A file in `certs/` on the volume is damaged, lacks its key or its certificate, or the two do not belong \
+         together. What it held before stays in use until the file is repaired or removed; it is looked at again \
+         every two seconds.";
+    FileOutOfDate = 502, "certificate file out of date",
+        "A certificate in `certs/` has expired, is not valid yet, or expires within two weeks. Gangway does not \
+         renew what it did not order: put a new one in its place.";
+    FileOpen = 503, "private key readable by everybody",
+        "A key in `certs/` could be read by every user of the machine. Gangway takes that right away where it may; \
+         where it may not, do it yourself with `chmod 600`.";
+    FileUnknown = 504, "file in `certs/` of an unknown kind",
+        "Certificates are read from `<any>.crt` with `<any>.key`, and from `<any>.pem`. Other containers, such as \
+         PKCS #12, must be converted first.";
+    FolderUnreadable = 505, "folder of certificates that cannot be read",
+        "`certs/` on the volume, or a folder in it, cannot be listed. What it held before stays in use.";
+    NotForInternalCa = 510, "name that the internal CA may not sign for",
+        "The internal root is limited to internal names, so that nobody who steals it can speak for the web. A label \
+         cannot widen it. Leave `tls` at `auto` for a certificate of a public CA, put a certificate into `certs/`, or \
+         start Gangway with `--domain` for a domain of your own.";
+    InternalCaDamaged = 511, "internal CA damaged",
+        "A file of the internal CA on the volume could not be read. It was set aside beside its place, with `.corrupt-` \
+         and the time in its name, and another was made. If it was the key, devices that trust the old root must be \
+         given the new one, which `gangway ca` prints; or put the old files back and restart.";
+    VolumeUnusable = 512, "volume that cannot be used",
+        "Something could not be read from the volume or written to it. Everything goes on from memory and is tried \
+         again, but would be lost at a restart.";
+    InternalCaTooWide = 513, "too many single-label names",
+        "Each host name without a dot is written into the internal root, which has room for 256. Use names below a \
+         domain such as `.internal` instead.";
+    CertificateDamaged = 514, "certificate on the volume that cannot be used",
+        "A file below `acme/` on the volume is damaged. It was set aside, with `.corrupt-` and the time in its name, \
+         and costs only its own name. A file that a later version of Gangway wrote is left alone.";
+    CaCannotConnect = 520, "the CA cannot connect to a name",
+        "The CA found the name's address but nobody there let it in. Ports 80 and 443 must be reachable from the \
+         whole internet, by IPv6 as well if the name has an AAAA record. Where they cannot be, use DNS-01.";
+    CaSawAnother = 521, "the CA reached somebody else",
+        "Whoever answers at the name's address does not know the challenge: another machine, another web server, a CDN \
+         or a router. Gangway answers challenges before any route, redirect or authentication.";
+    NameNotFound = 522, "the CA cannot look a name up",
+        "The name has no address that the CA can find, or its domain's name servers fail.";
+    CaaForbids = 523, "a CAA record forbids the CA",
+        "The domain's owner has said in the DNS which CAs may sign for it, and this one is not among them.";
+    RateLimited = 524, "limit of the CA reached",
+        "The CA has signed for the name, or refused to, too often. Gangway waits as long as the CA says, and asks the \
+         next CA where one is given.";
+    NameRejected = 525, "name that the CA will not sign for",
+        "The name, its kind or the profile asked for is none that this CA signs.";
+    AccountRefused = 526, "account that the CA does not accept",
+        "Some CAs ask for an account that was made on their web pages before (EAB), or for an e-mail address.";
+    CaUnreachable = 527, "CA that cannot be asked",
+        "The CA does not answer, or asks to be left alone for a while. It is asked again, later each time.";
+    OrderFailed = 528, "order that failed",
+        "The CA's words say more. It is tried again, later each time.";
+    NoChallenge = 529, "no challenge that both sides can do",
+        "A name with a star can only be shown to be ours by a DNS record (DNS-01), which needs a DNS provider.";
+    DnsProviderFailed = 530, "DNS record that could not be made",
+        "The DNS provider refused the record for DNS-01, or the record could not be seen by the domain's name servers.";
+    OwnBudget = 531, "too many certificates in a week",
+        "Gangway stops before the CA does, since the CA's limit lasts for days and a person may need the last one.";
+    StagingCa = 532, "certificate of a CA for tests",
+        "Certificates of staging CAs are trusted by no browser. They are for trying things out.";
+    ClockWrong = 533, "clock that is wrong",
+        "This machine's clock differs from the CA's by more than a minute. Certificates are valid from one moment to \
+         another, so a wrong clock makes good ones look bad.";
+}
+
+impl std::fmt::Display for FindingCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "G{}", self.number())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_ascend_and_are_of_this_crate() {
+        assert!(FindingCode::ALL.windows(2).all(|pair| pair[0].number() < pair[1].number()));
+        assert!(FindingCode::ALL.iter().all(|code| (500..600).contains(&code.number())));
+        assert_eq!(FindingCode::FileUnusable.to_string(), "G501");
+    }
+}

@@ -1,0 +1,135 @@
+//! Where keys, certificates and accounts outlive the process.
+//!
+//! [`Storage`] is what the rest of this crate needs of such a place; [`FolderStorage`] is a folder of the
+//! volume. The trait is shaped so that Redis or an object store can stand behind it: values are
+//! small and replaced whole, every write is made under a [`Lease`](Storage::Lease), and a lease that was
+//! lost makes the write fail.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+
+mod folder;
+mod lease;
+
+pub use folder::FolderStorage;
+pub(crate) use folder::restrict;
+pub use lease::FolderLease;
+
+/// A place for small values under keys such as `ca/root.crt`.
+///
+/// Keys are relative paths of lower-case ASCII letters, digits and `._@-`.
+pub trait Storage: Clone + Send + Sync + 'static {
+    /// The right to write, held by one instance at a time. Dropping it gives it back.
+    type Lease: Send + Sync;
+
+    /// The value, or none where there is none.
+    fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, StorageError>> + Send;
+
+    /// Replaces the value whole: after a crash there is the old one or the new one.
+    fn put(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        lease: &Self::Lease,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Removes the value, if there is one.
+    fn delete(&self, key: &str, lease: &Self::Lease) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Puts a value that cannot be read out of the way, where a person can still look at it, and gives
+    /// the key it has now.
+    fn set_aside(&self, key: &str, lease: &Self::Lease) -> impl Future<Output = Result<String, StorageError>> + Send;
+
+    /// Everything below a prefix that ends with `/`, sorted by key; what was set aside is not among it.
+    fn list(&self, prefix: &str) -> impl Future<Output = Result<Vec<Stored>, StorageError>> + Send;
+
+    /// Takes the lease of this name, or none while another instance has it.
+    ///
+    /// A holder that is gone, or has not renewed for a minute, counts as none.
+    fn lock(&self, name: &str) -> impl Future<Output = Result<Option<Self::Lease>, StorageError>> + Send;
+
+    /// Shows that the holder lives. False: another took it, so stop writing.
+    fn renew(&self, lease: &Self::Lease) -> impl Future<Output = Result<bool, StorageError>> + Send;
+}
+
+/// A value in a list.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Stored {
+    /// Where.
+    pub key: String,
+    /// Another one whenever the value was replaced.
+    pub version: u64,
+}
+
+/// A key component for a host name, as Caddy writes it: `*.example.org` becomes `wildcard_.example.org`.
+pub fn safe_name(name: &str) -> String {
+    let name = name.to_ascii_lowercase().replace('*', "wildcard_").replace(':', "-");
+    name.chars().filter(|c| matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '@' | '-')).collect()
+}
+
+/// Why the storage did not do what it was asked. Reads well after "failed to".
+#[derive(Debug)]
+pub struct StorageError {
+    /// What was tried, such as `write`.
+    pub act: &'static str,
+    /// On which key.
+    pub key: Box<str>,
+    /// Why it failed.
+    pub cause: StorageCause,
+}
+
+/// Why it failed.
+#[derive(Debug)]
+pub enum StorageCause {
+    /// The system said so.
+    Io(io::Error),
+    /// Another instance has the lease now.
+    LeaseLost,
+    /// A value that is larger than any of ours.
+    TooLarge,
+    /// A key that is none, which would be a fault of ours.
+    BadKey,
+}
+
+impl StorageError {
+    /// What a person can do about it.
+    pub fn help(&self) -> &'static str {
+        let StorageCause::Io(error) = &self.cause else { return "nothing; it is tried again" };
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space on the volume",
+            io::ErrorKind::ReadOnlyFilesystem => "mount the volume writable",
+            io::ErrorKind::PermissionDenied => {
+                "give the volume to the user that gangway runs as, with mode 0700 and its files 0600"
+            }
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "mount a volume at the data folder",
+            _ => "look at the volume and the kernel's log",
+        }
+    }
+}
+
+impl fmt::Display for StorageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`: ", self.act, self.key)?;
+        match &self.cause {
+            StorageCause::Io(error) => error.fmt(f),
+            StorageCause::LeaseLost => f.write_str("another instance took over"),
+            StorageCause::TooLarge => f.write_str("it is larger than 1 MiB"),
+            StorageCause::BadKey => f.write_str("not a key"),
+        }
+    }
+}
+
+impl std::error::Error for StorageError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_key_components_that_cannot_leave_their_folder() {
+        assert_eq!(safe_name("*.Example.org"), "wildcard_.example.org");
+        assert_eq!(safe_name("2001:db8::1"), "2001-db8--1");
+        assert_eq!(safe_name("a/../b"), "a..b");
+    }
+}

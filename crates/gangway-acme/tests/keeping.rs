@@ -1,0 +1,228 @@
+//! The keeper on a real folder: what it publishes, when, and what survives.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gangway_acme::{CertificateReport, FindingCode, KeepSettings, WantedIssuer, WantedName, keep, root_pem};
+use gangway_publish::{Publisher, Reader, channel};
+use gangway_tls::{Origin, Store};
+
+struct Keeping {
+    names: Publisher<Vec<WantedName>>,
+    store: Reader<Store>,
+    report: Reader<CertificateReport>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Keeping {
+    fn start(settings: KeepSettings) -> Self {
+        let (names, names_reader) = channel(Vec::new());
+        let (store_tx, store) = channel(Store::default());
+        let (report_tx, report) = channel(CertificateReport::default());
+        let task = tokio::spawn(async move {
+            keep(settings, names_reader, store_tx, report_tx).await;
+        });
+        Self { names, store, report, task }
+    }
+
+    fn on(folder: &Path) -> Self {
+        Self::start(KeepSettings { data: folder.to_owned(), ..KeepSettings::default() })
+    }
+
+    fn want(&mut self, names: &[&str]) {
+        let wanted = |name: &&str| WantedName { name: (**name).into(), issuer: WantedIssuer::Auto };
+        self.names.publish(names.iter().map(wanted).collect());
+    }
+
+    async fn until(&self, is_so: impl Fn(&Store) -> bool) -> Store {
+        let mut store = self.store.clone();
+        let wait = async {
+            while !is_so(&store.load().value) {
+                store.changed().await.expect("keeps publishing");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("comes true");
+        self.store.load().value.clone()
+    }
+
+    async fn until_told(&self, is_so: impl Fn(&CertificateReport) -> bool) -> CertificateReport {
+        let mut report = self.report.clone();
+        let wait = async {
+            while !is_so(&report.load().value) {
+                report.changed().await.expect("keeps publishing");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("comes true");
+        self.report.load().value.clone()
+    }
+}
+
+fn origin(store: &Store, name: &str) -> Option<Origin> {
+    store.find(name).map(|bundle| bundle.origin.clone())
+}
+
+fn put(path: &Path, text: &str) {
+    use std::io::Write;
+    fs::File::create(path).and_then(|mut file| file.write_all(text.as_bytes())).expect("is ours");
+}
+
+#[tokio::test]
+async fn each_name_gets_what_it_needs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut keeping = Keeping::on(folder.path());
+    keeping.want(&["a.localhost", "nas", "*.localhost", "b.example.org", "budget.*"]);
+    let store =
+        keeping.until(|store| store.serves("nas") && store.serves("b.example.org") && store.serves("budget.lan")).await;
+    assert_eq!(origin(&store, "a.localhost"), Some(Origin::Internal));
+    assert_eq!(origin(&store, "nas"), Some(Origin::Internal));
+    assert_eq!(origin(&store, "b.example.org"), Some(Origin::Placeholder));
+    assert!(store.serves("any.localhost") && !store.serves("c.example.org") && !store.serves("pi"));
+    let report = keeping.until_told(|report| report.certificates.len() == 5).await;
+    let troubles: Vec<_> =
+        report.certificates.iter().filter(|status| status.trouble.is_some()).map(|s| &*s.name).collect();
+    assert_eq!(troubles, ["b.example.org"]);
+    assert!(!report.degraded && report.findings.is_empty());
+}
+
+#[tokio::test]
+async fn the_root_is_printed_and_what_was_signed_is_trusted_by_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(root_pem(folder.path()).is_err());
+    let mut keeping = Keeping::on(folder.path());
+    keeping.want(&["nas"]);
+    let store = keeping.until(|store| store.serves("nas")).await;
+    let permits = || {
+        root_pem(folder.path()).is_ok_and(|pem| {
+            let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).expect("PEM");
+            let root = pem.parse_x509().expect("a certificate");
+            format!("{:?}", root.name_constraints()).contains("\"nas\"")
+        })
+    };
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    while !permits() {
+        ticks.tick().await;
+    }
+    let leaf = store.find("nas").expect("has one").key.cert[0].clone();
+    let (_, leaf) = x509_parser::parse_x509_certificate(&leaf).expect("a certificate");
+    let pem = root_pem(folder.path()).expect("is there");
+    let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).expect("PEM");
+    let root = pem.parse_x509().expect("a certificate");
+    assert_eq!(leaf.issuer(), root.subject());
+}
+
+#[tokio::test]
+async fn unaffected_bundles_are_the_same_objects_after_a_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut keeping = Keeping::on(folder.path());
+    keeping.want(&["a.localhost", "b.localhost"]);
+    let before = keeping.until(|store| store.serves("a.localhost") && store.serves("b.localhost")).await;
+    keeping.want(&["a.localhost", "c.localhost"]);
+    let after = keeping.until(|store| store.serves("c.localhost")).await;
+    assert!(Arc::ptr_eq(before.find("a.localhost").expect("has one"), after.find("a.localhost").expect("has one")));
+    assert!(!after.serves("b.localhost"), "nobody wants it");
+    keeping.want(&["b.localhost"]);
+    let again = keeping.until(|store| store.serves("b.localhost")).await;
+    let (first, second) = (before.find("b.localhost").expect("has one"), again.find("b.localhost").expect("has one"));
+    assert!(Arc::ptr_eq(first, second), "a container that is made anew gets the one it had");
+}
+
+#[tokio::test]
+async fn files_are_preferred_followed_and_given_up_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut keeping = Keeping::on(folder.path());
+    keeping.want(&["a.localhost"]);
+    keeping.until(|store| origin(store, "a.localhost") == Some(Origin::Internal)).await;
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params =
+        rcgen::CertificateParams::new(["a.localhost".to_owned(), "other.example.org".into()]).expect("names");
+    params.not_after = rcgen::date_time_ymd(2090, 1, 1);
+    let certificate = params.self_signed(&key).expect("signs");
+    let (crt, key_file) = (folder.path().join("certs/own.crt"), folder.path().join("certs/own.key"));
+    put(&crt, &certificate.pem());
+    put(&key_file, &key.serialize_pem());
+    let store = keeping.until(|store| matches!(origin(store, "a.localhost"), Some(Origin::Folder(_)))).await;
+    assert!(store.serves("other.example.org"));
+    let report = keeping.until_told(|report| report.certificates.len() == 2).await;
+    assert_eq!(report.certificates[1].origin, Some(Origin::Folder("certs/own.crt".into())));
+    put(&crt, "cut");
+    let report = keeping.until_told(|report| !report.findings.is_empty()).await;
+    assert_eq!(report.findings[0].code, FindingCode::FileUnusable);
+    assert!(matches!(origin(&keeping.store.load().value, "a.localhost"), Some(Origin::Folder(_))));
+    fs::remove_file(crt).and_then(|()| fs::remove_file(key_file)).expect("is ours");
+    keeping.until(|store| origin(store, "a.localhost") == Some(Origin::Internal)).await;
+    keeping.until_told(|report| report.findings.is_empty()).await;
+}
+
+#[tokio::test]
+async fn two_keepers_on_one_folder_use_one_ca() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut first, mut second) = (Keeping::on(folder.path()), Keeping::on(folder.path()));
+    first.want(&["a.localhost", "nas"]);
+    second.want(&["b.localhost", "pi"]);
+    let first_store = first.until(|store| store.serves("a.localhost") && store.serves("nas")).await;
+    let second_store = second.until(|store| store.serves("b.localhost") && store.serves("pi")).await;
+    let issuers: BTreeSet<_> = [(&first_store, "nas"), (&second_store, "pi")]
+        .map(|(store, name)| store.find(name).expect("has one").issuer.clone())
+        .into();
+    assert_eq!(issuers.len(), 1);
+    assert!(fs::read_dir(folder.path().join("ca")).expect("is there").count() == 2);
+}
+
+#[tokio::test]
+async fn a_volume_that_cannot_be_used_is_said_and_names_are_served_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    put(&folder.path().join("file"), "not a folder");
+    let mut keeping = Keeping::on(&folder.path().join("file"));
+    keeping.want(&["a.localhost"]);
+    keeping.until(|store| store.serves("a.localhost")).await;
+    let report = keeping.until_told(|report| report.degraded).await;
+    assert!(report.findings.iter().any(|finding| finding.code == FindingCode::VolumeUnusable));
+}
+
+#[tokio::test]
+async fn the_default_certificate_is_kept_although_no_route_wants_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keeping = Keeping::start(KeepSettings {
+        data: folder.path().to_owned(),
+        default_certificate: Some("127.0.0.1".into()),
+        ..KeepSettings::default()
+    });
+    let store = keeping.until(|store| store.serves("127.0.0.1")).await;
+    assert_eq!(origin(&store, "127.0.0.1"), Some(Origin::Internal));
+}
+
+#[tokio::test]
+async fn ten_thousand_names_arrive_in_batches_and_block_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut keeping = Keeping::on(folder.path());
+    let names: Vec<String> = (0..10_000).map(|number| format!("a{number:05}.localhost")).collect();
+    keeping.want(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let first = keeping.until(|store| !store.is_empty()).await;
+    assert!(first.len() < 10_000, "the first ones do not wait for the last");
+    keeping.until(|store| store.len() == 10_000).await;
+    assert!(keeping.store.generation().count() < 200, "but each does not cost a whole store");
+}
+
+/// Every format ever written to the volume is read for ever.
+#[tokio::test]
+async fn the_first_format_of_the_ca_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("ca")).expect("is ours");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/ca-1");
+    for file in ["root.crt", "root.key"] {
+        fs::copy(sample.join(file), folder.path().join("ca").join(file)).expect("is there");
+    }
+    let mut keeping = Keeping::on(folder.path());
+    keeping.want(&["nas"]);
+    let store = keeping.until(|store| store.serves("nas")).await;
+    assert_eq!(&*store.find("nas").expect("has one").issuer, "Gangway internal CA 72a63fee");
+}

@@ -1,0 +1,363 @@
+//! A real CA: certificates are obtained, kept, shared and survive what can go wrong.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use gangway_acme::{ChallengeKind, ExternalAccount, FindingCode};
+use gangway_tls::Origin;
+use support::{Ca, FrontDoor, Keeping, Mood, Outputs, PATIENCE, Stub, is_issued, put, settings};
+
+async fn scene(mood: &Mood) -> (FrontDoor, Ca, Outputs) {
+    let outputs = Outputs::new();
+    let door = FrontDoor::open(vec![outputs.store.1.clone()], true, true).await;
+    let ca = Ca::start(&door, mood).await;
+    (door, ca, outputs)
+}
+
+#[tokio::test]
+async fn a_public_name_gets_a_certificate_and_keeps_it_over_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&Mood::default()).await;
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
+    keeping.want(&["a.example.org"]);
+    keeping.until(|store| store.serves("a.example.org")).await;
+    let first = keeping.until_issued(&["a.example.org"]).await;
+    let report = keeping.until_told(|report| report.certificates.iter().all(|status| status.trouble.is_none())).await;
+    assert!(report.findings.is_empty() && report.certificates[0].next.is_some());
+    drop(keeping);
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), Outputs::new());
+    keeping.want(&["a.example.org"]);
+    let second = keeping.until_issued(&["a.example.org"]).await;
+    assert_eq!(first[0].serial, second[0].serial);
+    assert_eq!((ca.issued(), ca.orders()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_name_is_shown_to_be_ours_in_the_handshake_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outputs = Outputs::new();
+    let door = FrontDoor::open(vec![outputs.store.1.clone()], false, true).await;
+    let ca = Ca::start(&door, &Mood::default()).await;
+    let mut settings = settings(folder.path(), &[&ca]);
+    settings.acme.as_mut().expect("is there").challenges = vec![ChallengeKind::TlsAlpn01];
+    let mut keeping = Keeping::start(settings, outputs);
+    keeping.want(&["a.example.org"]);
+    keeping.until_issued(&["a.example.org"]).await;
+    let store = keeping.until(|store| store.challenge("a.example.org").is_none()).await;
+    assert!(is_issued(&store, "a.example.org"), "the answer is not in force for longer than it is needed");
+}
+
+#[tokio::test]
+async fn after_a_failure_the_other_challenge_is_tried() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outputs = Outputs::new();
+    let door = FrontDoor::open(vec![outputs.store.1.clone()], false, true).await;
+    let ca = Ca::start(&door, &Mood::default()).await;
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
+    keeping.want(&["a.example.org"]);
+    let report = keeping.until_told(|report| !report.findings.is_empty()).await;
+    assert!(report.findings[0].message.contains("(HTTP-01)"), "{:?}", report.findings);
+    keeping.until_issued(&["a.example.org"]).await;
+    keeping.until_told(|report| report.findings.is_empty()).await;
+    assert_eq!(ca.orders(), 2);
+}
+
+#[tokio::test]
+async fn a_name_that_fails_is_told_in_the_cas_words_and_stops_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&Mood::default()).await;
+    ca.lead("lost.example.org", "127.0.0.9").await;
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
+    keeping.want(&["lost.example.org", "a.example.org", "b.example.org", "*.example.net", "bad_name.example.org"]);
+    keeping.until_issued(&["a.example.org", "b.example.org"]).await;
+    let report = keeping.until_told(|report| report.findings.len() == 3).await;
+    let codes: BTreeSet<_> = report.findings.iter().map(|finding| (finding.code, &*finding.subject)).collect();
+    let expected = [
+        (FindingCode::CaCannotConnect, "lost.example.org"),
+        (FindingCode::NameRejected, "bad_name.example.org"),
+        (FindingCode::NoChallenge, "*.example.net"),
+    ];
+    assert_eq!(codes, expected.into());
+    let lost = report.findings.iter().find(|finding| &*finding.subject == "lost.example.org").expect("is told");
+    assert!(lost.message.contains("connection refused") && lost.effect.contains("tried again at"), "{lost:?}");
+    assert!(keeping.store.load().value.serves("lost.example.org"), "a placeholder answers");
+}
+
+#[tokio::test]
+async fn half_of_all_numbers_refused_costs_no_certificate() {
+    issue_with_bad_nonces(50, 20).await;
+}
+
+#[tokio::test]
+async fn nine_of_ten_numbers_refused_cost_at_most_one() {
+    issue_with_bad_nonces(90, 19).await;
+}
+
+async fn issue_with_bad_nonces(bad_nonces: u32, enough: usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&Mood { bad_nonces, ..Mood::default() }).await;
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
+    let names: Vec<String> = (0..20).map(|number| format!("n{number}.example.org")).collect();
+    keeping.want(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    keeping.until(|store| names.iter().filter(|name| is_issued(store, name)).count() >= enough).await;
+}
+
+#[tokio::test]
+async fn an_account_that_the_ca_has_forgotten_is_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, mut ca, outputs) = scene(&Mood::default()).await;
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
+    keeping.want(&["a.example.org"]);
+    keeping.until_issued(&["a.example.org"]).await;
+    ca.restart().await;
+    keeping.want(&["a.example.org", "b.example.org"]);
+    keeping.until_issued(&["b.example.org"]).await;
+    let accounts = fs::read_dir(folder.path().join("acme/accounts")).expect("a folder").count();
+    assert_eq!(accounts, 2, "the old one is set aside");
+}
+
+#[tokio::test]
+async fn a_ca_that_asks_for_an_account_of_its_own_gets_it_or_says_so() {
+    let external = ExternalAccount {
+        id: "kid-1".into(),
+        key: "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W".into(),
+    };
+    let mood = Mood { external_account: Some(external.clone()), ..Mood::default() };
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&mood).await;
+    let mut settings_without = settings(folder.path(), &[&ca]);
+    let mut settings_with = settings_without.clone();
+    settings_without.data = folder.path().join("without");
+    let mut keeping = Keeping::start(settings_without, Outputs::new());
+    keeping.want(&["a.example.org"]);
+    let report = keeping.until_told(|report| !report.findings.is_empty()).await;
+    assert_eq!(report.findings[0].code, FindingCode::AccountRefused);
+    settings_with.acme.as_mut().expect("is there").issuers[0].external_account = Some(external);
+    let mut keeping = Keeping::start(settings_with, outputs);
+    keeping.want(&["a.example.org"]);
+    keeping.until_issued(&["a.example.org"]).await;
+}
+
+#[tokio::test]
+async fn the_next_ca_is_asked_where_the_first_is_down_or_unwilling() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outputs = Outputs::new();
+    let door = FrontDoor::open(vec![outputs.store.1.clone()], true, true).await;
+    let unwilling = Ca::start(&door, &Mood { blocked: vec!["a.example.org".into()], ..Mood::default() }).await;
+    let mut down = Ca::start(&door, &Mood::default()).await;
+    down.stop().await;
+    let good = Ca::start(&door, &Mood::default()).await;
+    let mut keeping = Keeping::start(settings(folder.path(), &[&unwilling, &down, &good]), outputs);
+    keeping.want(&["a.example.org", "b.example.org"]);
+    keeping.until_issued(&["a.example.org", "b.example.org"]).await;
+    assert_eq!((unwilling.issued(), good.issued()), (1, 1));
+}
+
+#[tokio::test]
+async fn two_instances_on_one_volume_order_once_and_both_serve() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (one, two) = (Outputs::new(), Outputs::new());
+    let door = FrontDoor::open(vec![one.store.1.clone(), two.store.1.clone()], true, true).await;
+    let ca = Ca::start(&door, &Mood::default()).await;
+    let mut one = Keeping::start(settings(folder.path(), &[&ca]), one);
+    let mut two = Keeping::start(settings(folder.path(), &[&ca]), two);
+    let names: Vec<String> = (0..10).map(|number| format!("n{number}.example.org")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    one.want(&names);
+    two.want(&names);
+    let serials =
+        |bundles: Vec<Arc<gangway_tls::Bundle>>| bundles.iter().map(|bundle| bundle.serial.clone()).collect::<Vec<_>>();
+    assert_eq!(serials(one.until_issued(&names).await), serials(two.until_issued(&names).await));
+    assert_eq!((ca.orders(), ca.issued()), (10, 10));
+}
+
+#[tokio::test]
+async fn nothing_is_ordered_that_could_not_be_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&Mood::default()).await;
+    put(&folder.path().join("file"), "not a folder");
+    let mut keeping = Keeping::start(settings(&folder.path().join("file"), &[&ca]), outputs);
+    keeping.want(&["a.example.org"]);
+    let report = keeping.until_told(|report| {
+        report
+            .findings
+            .iter()
+            .any(|finding| finding.code == FindingCode::VolumeUnusable && &*finding.subject != "locks/ca.lock")
+    });
+    assert!(report.await.degraded);
+    keeping.until(|store| store.serves("a.example.org")).await;
+    assert_eq!(ca.orders(), 0);
+}
+
+#[tokio::test]
+async fn a_damaged_certificate_is_set_aside_and_costs_only_its_own_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&Mood::default()).await;
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
+    let names = ["a.example.org", "b.example.org"];
+    keeping.want(&names);
+    let before = keeping.until_issued(&names).await;
+    drop(keeping);
+    put(&folder.path().join("acme/certificates/a.example.org.pem"), "half");
+    put(&folder.path().join("acme/names/b.example.org.json"), "{");
+    let outputs = Outputs::new();
+    let door = FrontDoor::open(vec![outputs.store.1.clone()], true, true).await;
+    let second = Ca::start(&door, &Mood::default()).await;
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca, &second]), outputs);
+    keeping.want(&names);
+    let report = keeping.until_told(|report| report.findings.len() >= 2).await;
+    assert!(report.findings.iter().any(|finding| finding.code == FindingCode::CertificateDamaged));
+    let after = keeping.until_issued(&["b.example.org"]).await;
+    assert_eq!(before[1].serial, after[0].serial);
+    let aside = fs::read_dir(folder.path().join("acme/certificates")).expect("a folder").flatten();
+    assert_eq!(aside.filter(|entry| entry.file_name().to_string_lossy().contains(".corrupt-")).count(), 1);
+}
+
+#[tokio::test]
+async fn an_ending_certificate_is_served_until_the_next_one_is_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&Mood::default()).await;
+    fs::create_dir_all(folder.path().join("acme/certificates")).expect("is ours");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(["a.example.org".to_owned()]).expect("a name");
+    let now = time::OffsetDateTime::now_utc();
+    (params.not_before, params.not_after) = (now - time::Duration::days(80), now + time::Duration::days(10));
+    let chain = params.self_signed(&key).expect("signs").pem();
+    let head = format!(r##"# gangway certificate {{"version":1,"directory":"{}","account":""}}"##, ca.directory);
+    let file = folder.path().join("acme/certificates/a.example.org.pem");
+    put(&file, &format!("{head}\n{}{chain}", key.serialize_pem()));
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
+    let old = keeping.until_issued(&["a.example.org"]).await;
+    keeping.want(&["a.example.org"]);
+    let store =
+        keeping.until(|store| store.find("a.example.org").is_some_and(|bundle| bundle.serial != old[0].serial)).await;
+    assert_eq!(store.find("a.example.org").map(|bundle| bundle.origin.clone()), Some(Origin::Acme));
+    assert_eq!(ca.issued(), 1);
+    assert!(fs::read_to_string(file).expect("is there").contains("BEGIN PRIVATE KEY"));
+}
+
+#[tokio::test]
+async fn a_certificate_in_the_folder_is_enough() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&Mood::default()).await;
+    fs::create_dir_all(folder.path().join("certs")).expect("is ours");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(["*.example.org".to_owned()]).expect("a name");
+    params.not_after = rcgen::date_time_ymd(2090, 1, 1);
+    let chain = params.self_signed(&key).expect("signs").pem();
+    put(&folder.path().join("certs/own.pem"), &format!("{}{chain}", key.serialize_pem()));
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
+    keeping.want(&["a.example.org", "b.example.net"]);
+    keeping.until_issued(&["b.example.net"]).await;
+    assert!(matches!(keeping.store.load().value.find("a.example.org").expect("has one").origin, Origin::Folder(_)));
+    assert_eq!(ca.orders(), 1);
+}
+
+/// Not a test of its own: what the next test starts and kills.
+#[tokio::test]
+async fn instance_to_be_killed() {
+    let Ok(task) = std::env::var("GANGWAY_TEST_INSTANCE") else { return };
+    let [data, directory, root, http, tls, name] = task.split(' ').collect::<Vec<_>>()[..] else { panic!("{task}") };
+    let outputs = Outputs::new();
+    let ports = [http, tls].map(|port| port.parse().expect("a port"));
+    let _door = FrontDoor::open_at(ports, vec![outputs.store.1.clone()], true, true).await;
+    let acme = gangway_acme::AcmeSettings {
+        issuers: vec![gangway_acme::Issuer::parse(directory).expect("a URL")],
+        root_pem: Some(fs::read_to_string(root).expect("is there").into()),
+        challenges: vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
+        ..gangway_acme::AcmeSettings::default()
+    };
+    let settings =
+        gangway_acme::KeepSettings { data: data.into(), acme: Some(acme), ..gangway_acme::KeepSettings::default() };
+    let mut keeping = Keeping::start(settings, outputs);
+    keeping.want(&[name]);
+    keeping.until_issued(&[name]).await;
+}
+
+/// Set `GANGWAY_TEST_KILLS=100` for the whole of it.
+#[tokio::test]
+async fn whenever_it_is_killed_nothing_is_lost_and_at_most_one_order_is() {
+    let kills: u64 = std::env::var("GANGWAY_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
+    let folder = tempfile::tempdir().expect("a folder");
+    let door = FrontDoor::open(Vec::new(), false, false).await;
+    let ca = Ca::start(&door, &Mood::default()).await;
+    let (http, tls) = (door.http.port(), door.tls.port());
+    drop(door);
+    let root = folder.path().join("root.pem");
+    put(&root, &ca.api_root);
+    let data = folder.path().join("data");
+    let start = |name: &str| {
+        let task = format!("{} {} {} {http} {tls} {name}", data.display(), ca.directory, root.display());
+        tokio::process::Command::new(std::env::current_exe().expect("is running"))
+            .args(["instance_to_be_killed", "--exact", "--nocapture"])
+            .env("GANGWAY_TEST_INSTANCE", task)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("is there")
+    };
+    let begun = std::time::SystemTime::now();
+    assert!(start("first.example.org").wait().await.expect("ends").success());
+    let whole = begun.elapsed().expect("time goes on");
+    let mut extra = 0;
+    for kill in 0..kills {
+        let (name, before) = (format!("n.d{kill}.example"), ca.orders());
+        // Spread over the whole of an issuance, and never twice at the same point.
+        let until = whole.mul_f64((kill as f64 * 0.618_034).fract());
+        let mut doomed = start(&name);
+        if tokio::time::timeout(until, doomed.wait()).await.is_err() {
+            doomed.kill().await.expect("is ours");
+        }
+        let ended =
+            tokio::time::timeout(2 * PATIENCE, start(&name).wait_with_output()).await.expect("in time").expect("ends");
+        assert!(ended.status.success(), "after a kill at {until:?}: {}", String::from_utf8_lossy(&ended.stderr));
+        let orders = ca.orders() - before;
+        assert!(orders <= 2, "{orders} orders after a kill at {until:?}");
+        extra += orders - 1;
+    }
+    println!("{kills} kills cost {extra} orders");
+    let accounts: Vec<_> = fs::read_dir(data.join("acme/accounts")).expect("a folder").flatten().collect();
+    assert_eq!(accounts.len(), 1, "{accounts:?}");
+}
+
+#[tokio::test]
+async fn a_ca_that_asks_to_be_left_alone_is_and_the_next_one_is_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&Mood::default()).await;
+    let stub = Stub::start(folder.path()).await;
+    let mut settings = settings(folder.path(), &[&ca]);
+    let acme = settings.acme.as_mut().expect("is there");
+    acme.issuers.insert(0, gangway_acme::Issuer::parse(&stub.directory).expect("a URL"));
+    acme.root_pem = Some(format!("{}{}", ca.api_root, stub.api_root).into());
+    let mut keeping = Keeping::start(settings, outputs);
+    keeping.want(&["a.example.org"]);
+    keeping.until_issued(&["a.example.org"]).await;
+    let asked = stub.refusals();
+    assert_eq!(asked, 1);
+    keeping.want(&["a.example.org", "b.example.org"]);
+    keeping.until_issued(&["b.example.org"]).await;
+    assert_eq!(stub.refusals(), asked, "it said in an hour");
+    let report = keeping.until_told(|report| !report.findings.is_empty()).await;
+    assert_eq!(report.findings[0].code, FindingCode::CaUnreachable);
+    assert!(report.findings[0].message.contains("429 Too Many Requests"), "{:?}", report.findings);
+}
+
+#[tokio::test]
+async fn thirty_names_at_once_are_all_served() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&Mood::default()).await;
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
+    let names: Vec<String> = (0..30).map(|number| format!("n{number}.d{number}.example")).collect();
+    let begun = std::time::SystemTime::now();
+    keeping.want(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    keeping.until(|store| names.iter().any(|name| is_issued(store, name))).await;
+    let first = begun.elapsed().expect("time goes on");
+    keeping.until(|store| names.iter().all(|name| is_issued(store, name))).await;
+    println!("the first of {} after {first:?}, the last after {:?}", names.len(), begun.elapsed());
+    assert_eq!(ca.issued(), names.len());
+}

@@ -1,0 +1,233 @@
+//! Path → answer. Everything is read at the moment of asking.
+
+use std::sync::Arc;
+
+use gangway_model::{Compiled, Diagnostic, Severity};
+use gangway_publish::{Published, Reader};
+use gangway_tls::Store;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use prometheus::Registry;
+use serde::Serialize;
+
+use crate::api;
+use crate::convert;
+use crate::explain::{Known, explain};
+use crate::instance::{Instance, Phase};
+use crate::known_host::KnownHosts;
+use crate::metrics::{self, Moment};
+use crate::question::Question;
+
+/// What answers are made of.
+pub struct Sources {
+    /// The table in force, and what was found while compiling it.
+    pub compiled: Reader<Compiled>,
+    /// Certificates in force.
+    pub store: Reader<Store>,
+    /// Everything that is counted.
+    pub registry: Registry,
+    /// What else there is to know.
+    pub instance: Arc<dyn Instance>,
+    /// When the process started, in seconds since the epoch.
+    pub started: i64,
+    /// Of the program.
+    pub version: &'static str,
+}
+
+/// All answers, for one listener.
+pub(crate) struct Answers {
+    pub(crate) sources: Sources,
+    pub(crate) known_hosts: KnownHosts,
+    /// The address as it is shown.
+    pub(crate) address: String,
+}
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The version of the format is part of it.
+const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+const INDEX: &str = "\
+Gangway
+
+/healthz              alive
+/readyz               a table is in force
+/metrics              for Prometheus
+/api/v1/status        how it is doing
+/api/v1/routes        the table in force
+/api/v1/containers    what was made of each container
+/api/v1/certificates  certificates in force and missing
+/api/v1/diagnostics   what is wrong, where, and what to do
+/api/v1/explain?url=  which route takes a request, and why
+";
+
+impl Answers {
+    /// The answer to one request, whose body is of no interest.
+    pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<String> {
+        let hosts = request.headers().get_all(HOST);
+        let host = request.uri().authority().map(|authority| authority.as_str());
+        let host = host.or_else(|| hosts.iter().next()?.to_str().ok()).unwrap_or_default();
+        let compiled = self.sources.compiled.load_full();
+        let routes = compiled.value.table.routes().iter().map(Arc::as_ref);
+        if hosts.iter().count() != 1 || !self.known_hosts.knows(host, routes) {
+            return failure(
+                StatusCode::MISDIRECTED_REQUEST,
+                "this host is not known here",
+                "ask by address, as localhost, or by the host of a route in the config file that leads here",
+            );
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "nothing can be changed here", "ask by GET");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match request.uri().path() {
+            "/" => whole(StatusCode::OK, TEXT, INDEX.to_owned()),
+            "/healthz" => whole(StatusCode::OK, TEXT, "alive\n".to_owned()),
+            "/readyz" => self.ready(),
+            "/metrics" => whole(StatusCode::OK, PROMETHEUS, self.metrics(&compiled)),
+            "/api/v1/status" => json(&self.status(&compiled)),
+            "/api/v1/routes" => json(&self.routes(&compiled)),
+            "/api/v1/containers" => json(&containers(&compiled)),
+            "/api/v1/certificates" => json(&self.certificates()),
+            "/api/v1/diagnostics" => {
+                let diagnostics = self.diagnostics(&compiled).iter().map(convert::diagnostic).collect();
+                json(&api::Diagnostics { diagnostics })
+            }
+            "/api/v1/explain" => self.explain(&compiled, request.uri().query().unwrap_or_default()),
+            _ => failure(StatusCode::NOT_FOUND, "there is nothing at this path", "`/` lists what there is"),
+        }
+    }
+
+    fn ready(&self) -> Response<String> {
+        match self.sources.instance.phase() {
+            Phase::Serving => whole(StatusCode::OK, TEXT, "ready\n".to_owned()),
+            Phase::Starting => {
+                whole(StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting: no table is in force yet\n".to_owned())
+            }
+            Phase::Stopping => whole(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n".to_owned()),
+        }
+    }
+
+    fn metrics(&self, compiled: &Published<Compiled>) -> String {
+        metrics::text(&Moment {
+            registry: &self.sources.registry,
+            instance: &*self.sources.instance,
+            compiled: &compiled.value,
+            generation: compiled.generation,
+            diagnostics: &self.diagnostics(compiled),
+            version: self.sources.version,
+        })
+    }
+
+    fn status(&self, compiled: &Published<Compiled>) -> api::Status {
+        let instance = &self.sources.instance;
+        let phase = instance.phase();
+        let (http, https) = instance.listening();
+        let shown = |addresses: Vec<std::net::SocketAddr>| addresses.iter().map(ToString::to_string).collect();
+        let table = &compiled.value.table;
+        let endpoints = || table.routes().iter().flat_map(|route| &route.upstream.endpoints);
+        let ready = endpoints().filter(|endpoint| endpoint.readiness == gangway_model::route::Readiness::Ready).count();
+        let certificates = instance.certificates();
+        let diagnostics = self.diagnostics(compiled);
+        let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
+        api::Status {
+            version: self.sources.version.to_owned(),
+            phase: match phase {
+                Phase::Starting => "starting",
+                Phase::Serving => "serving",
+                Phase::Stopping => "stopping",
+            }
+            .to_owned(),
+            ready: phase == Phase::Serving,
+            started: convert::rfc3339(self.sources.started),
+            generation: compiled.generation.count(),
+            listening: api::Listening { http: shown(http), https: shown(https), admin: self.address.clone() },
+            engines: instance.engines().into_iter().map(convert::engine).collect(),
+            config: instance.config().map(|(file, in_force)| api::Config { file, in_force }),
+            routes: table.routes().len(),
+            routes_closed: table.routes().iter().filter(|route| route.closed).count(),
+            endpoints_ready: ready,
+            endpoints_not_ready: endpoints().count() - ready,
+            containers: compiled.value.containers.len(),
+            certificates: certificates.list.len(),
+            certificates_in_trouble: certificates.list.iter().filter(|one| one.trouble.is_some()).count(),
+            volume_degraded: certificates.degraded,
+            errors,
+            warnings: diagnostics.len() - errors,
+            task_restarts: instance.task_restarts(),
+        }
+    }
+
+    fn routes(&self, compiled: &Published<Compiled>) -> api::Routes {
+        let endpoints = self.sources.instance.endpoints();
+        let routes = compiled.value.table.routes().iter().map(|route| convert::route(route, &endpoints));
+        api::Routes { generation: compiled.generation.count(), routes: routes.collect() }
+    }
+
+    fn certificates(&self) -> api::Certificates {
+        let (certificates, now) = (self.sources.instance.certificates(), self.sources.instance.now());
+        api::Certificates {
+            certificates: certificates.list.iter().map(|one| convert::certificate(one, now)).collect(),
+            internal_root: certificates.internal_root,
+        }
+    }
+
+    /// Of labels, then of global settings and certificates.
+    fn diagnostics(&self, compiled: &Published<Compiled>) -> Vec<Diagnostic> {
+        compiled.value.diagnostics.iter().cloned().chain(self.sources.instance.diagnostics()).collect()
+    }
+
+    fn explain(&self, compiled: &Published<Compiled>, query: &str) -> Response<String> {
+        let question = match Question::parse(query) {
+            Ok(question) => question,
+            Err((error, help)) => return failure(StatusCode::BAD_REQUEST, &error, help),
+        };
+        let store = self.sources.store.load_full();
+        json(&explain(
+            &question,
+            &Known {
+                compiled: &compiled.value,
+                is_table_in_force: compiled.generation != gangway_publish::Generation::INITIAL,
+                store: &store.value,
+                endpoints: &self.sources.instance.endpoints(),
+                diagnostics: &self.diagnostics(compiled),
+                now: self.sources.instance.now(),
+            },
+        ))
+    }
+}
+
+fn containers(compiled: &Published<Compiled>) -> api::Containers {
+    let containers = compiled.value.containers.iter().map(convert::container).collect();
+    api::Containers { generation: compiled.generation.count(), containers }
+}
+
+fn json(value: &impl Serialize) -> Response<String> {
+    match serde_json::to_string(value) {
+        Ok(text) => whole(StatusCode::OK, JSON, text + "\n"),
+        Err(error) => {
+            tracing::error!(%error, "failed to write an answer of the API");
+            whole(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the answer could not be written\n".to_owned())
+        }
+    }
+}
+
+fn failure(status: StatusCode, error: &str, help: &str) -> Response<String> {
+    let mut response = json(&api::Failure { error: error.to_owned(), help: help.to_owned() });
+    *response.status_mut() = status;
+    response
+}
+
+fn whole(status: StatusCode, kind: HeaderValue, body: String) -> Response<String> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Nothing here is meant for a page of somebody else's.
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    response
+}

@@ -1,0 +1,380 @@
+//! What the API answers, as serialisable types: converted by hand from the domain's own, so that neither
+//! side's changes leak into the other.
+//!
+//! The fields are promises, documented in `docs/reference/api.md`. New ones may join; a reader must skip
+//! what it does not know. The client commands read these very types.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /api/v1/status`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Status {
+    /// Of the program.
+    pub version: String,
+    /// `starting`, `serving` or `stopping`.
+    pub phase: String,
+    /// Whether a table is in force.
+    pub ready: bool,
+    /// When the process started, RFC 3339.
+    pub started: String,
+    /// How often the table was replaced.
+    pub generation: u64,
+    /// Addresses that are listened on.
+    pub listening: Listening,
+    /// The engines that are followed.
+    pub engines: Vec<Engine>,
+    /// The config file; none where none was named.
+    pub config: Option<Config>,
+    /// Routes in force.
+    pub routes: usize,
+    /// Those of them that are closed because a protecting label could not be applied.
+    pub routes_closed: usize,
+    /// Endpoints that may get requests.
+    pub endpoints_ready: usize,
+    /// Endpoints that may not.
+    pub endpoints_not_ready: usize,
+    /// Containers that were read.
+    pub containers: usize,
+    /// Names that have or need a certificate.
+    pub certificates: usize,
+    /// Those of them with trouble.
+    pub certificates_in_trouble: usize,
+    /// The volume cannot be written: what is new lives in memory only.
+    pub volume_degraded: bool,
+    /// Findings that mean something is not in force.
+    pub errors: usize,
+    /// Findings that are surely not meant.
+    pub warnings: usize,
+    /// Background tasks that ended in a panic and were started again.
+    pub task_restarts: u64,
+}
+
+/// The addresses that are listened on.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Listening {
+    /// Plain HTTP.
+    pub http: Vec<String>,
+    /// HTTPS.
+    pub https: Vec<String>,
+    /// This API.
+    pub admin: String,
+}
+
+/// One engine.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Engine {
+    /// For people.
+    pub name: String,
+    /// As given.
+    pub url: String,
+    /// Of the engine and its API, once known.
+    pub version: Option<String>,
+    /// Why it cannot be read now.
+    pub trouble: Option<String>,
+    /// Containers in the last good read.
+    pub containers: usize,
+    /// Full reads so far.
+    pub reads: u64,
+    /// Reads that failed so far.
+    pub failures: u64,
+    /// From its events to the tables they led to.
+    pub reaction: Reaction,
+}
+
+/// How long it took from an event to the table it led to.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Reaction {
+    /// Tables that came of events so far.
+    pub count: u64,
+    /// The engine's time to list its containers included.
+    pub whole: Spread,
+    /// Our share of it.
+    pub ours: Spread,
+}
+
+/// Milliseconds, over the latest thousand.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Spread {
+    /// The latest.
+    pub last: f64,
+    /// Half were quicker.
+    pub median: f64,
+    /// One in a hundred was slower.
+    pub p99: f64,
+}
+
+/// The config file.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Config {
+    /// As named.
+    pub file: String,
+    /// Whether what it says now is in force. If not, the diagnostics say why.
+    pub in_force: bool,
+}
+
+/// `GET /api/v1/routes`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Routes {
+    /// Of the table.
+    pub generation: u64,
+    /// In a canonical order.
+    pub routes: Vec<Route>,
+}
+
+/// One route.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Route {
+    /// Stable over changes, and unique.
+    pub id: String,
+    /// What the user calls it.
+    pub name: String,
+    /// Which requests it takes.
+    pub rule: String,
+    /// Its hosts.
+    pub hosts: Vec<String>,
+    /// Where it was written.
+    pub origin: Vec<String>,
+    /// `auto`, `internal` or `off`.
+    pub tls: String,
+    /// Whether plain HTTP is redirected.
+    pub https_redirect: bool,
+    /// A protecting label could not be applied: nobody is let in.
+    pub closed: bool,
+    /// What is done with requests and responses, in order, for people.
+    pub middlewares: Vec<String>,
+    /// What is sent as `Host`: `keep`, `upstream` or a name.
+    pub host_header: String,
+    /// How long is waited.
+    pub timeouts: Timeouts,
+    /// Where requests go.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// `timeout.*`, in seconds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: f64,
+    /// For the first byte of the answer.
+    pub response: f64,
+    /// Between two bytes.
+    pub idle: f64,
+}
+
+/// One address behind a route.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Endpoint {
+    /// The container's name, or the URL of a file route.
+    pub name: String,
+    /// Address and port.
+    pub address: String,
+    /// `http`, `https` or `h2c`.
+    pub scheme: String,
+    /// Whether the certificate of an https endpoint is checked.
+    pub verify: bool,
+    /// `ready`, `starting`, `unhealthy`, `leaving`, `restarting`; or `passed-over` where it is ready but
+    /// could not be connected to just now.
+    pub state: String,
+    /// Requests under way; none where the data plane does not know it.
+    pub under_way: Option<usize>,
+}
+
+/// `GET /api/v1/containers`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Containers {
+    /// Of the table.
+    pub generation: u64,
+    /// By name.
+    pub containers: Vec<Container>,
+}
+
+/// What was made of one container.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Container {
+    /// As the engine calls it.
+    pub name: String,
+    /// The engine's identifier.
+    pub id: String,
+    /// The engine it was read from.
+    pub engine: String,
+    /// Its image.
+    pub image: String,
+    /// `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
+    pub state: String,
+    /// `none`, `starting`, `healthy` or `unhealthy`.
+    pub health: String,
+    /// Ids of the routes it stands behind.
+    pub routes: Vec<String>,
+    /// How it is reached and why so; or why it is not routed.
+    pub reason: String,
+}
+
+/// `GET /api/v1/certificates`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Certificates {
+    /// By name.
+    pub certificates: Vec<Certificate>,
+    /// The root of the internal CA as PEM, once there is one. It is public.
+    pub internal_root: Option<String>,
+}
+
+/// One certificate, or its absence.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Certificate {
+    /// The name it is for.
+    pub name: String,
+    /// Who signed it; empty where there is none.
+    pub issuer: String,
+    /// In hexadecimal.
+    pub serial: String,
+    /// RFC 3339; none where there is no certificate.
+    pub not_before: Option<String>,
+    /// RFC 3339; none where there is no certificate.
+    pub not_after: Option<String>,
+    /// Until then from now; negative once it is over.
+    pub seconds_left: Option<i64>,
+    /// `placeholder`, `internal`, `acme`, `folder`, or none where there is no certificate.
+    pub origin: Option<String>,
+    /// The file in `certs/` that it came from.
+    pub file: Option<String>,
+    /// When the next one is ordered, or the next attempt made, RFC 3339.
+    pub next: Option<String>,
+    /// From when to when the CA would like it renewed, RFC 3339.
+    pub renewal_window: Option<(String, String)>,
+    /// What is wrong with it.
+    pub trouble: Option<String>,
+}
+
+/// `GET /api/v1/diagnostics`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Diagnostics {
+    /// Of labels, certificates and global settings, in a canonical order.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// One finding.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Diagnostic {
+    /// Such as `G104`.
+    pub code: String,
+    /// What the code means in general.
+    pub title: String,
+    /// `error` or `warning`.
+    pub severity: String,
+    /// One clause.
+    pub message: String,
+    /// The container, where it is about one.
+    pub container: Option<String>,
+    /// Its compose project.
+    pub project: Option<String>,
+    /// The label or key.
+    pub label: Option<String>,
+    /// The config file.
+    pub file: Option<String>,
+    /// 1-based.
+    pub line: Option<u32>,
+    /// 1-based, in characters.
+    pub column: Option<u32>,
+    /// What is pointed into; masked where it may be a secret.
+    pub text: Option<String>,
+    /// First byte under the caret.
+    pub start: Option<usize>,
+    /// One past the last byte under the caret.
+    pub end: Option<usize>,
+    /// What the caret says.
+    pub note: String,
+    /// Something to do.
+    pub help: String,
+    /// What is done instead.
+    pub effect: String,
+    /// The whole for people, on several lines.
+    pub shown: String,
+}
+
+/// `GET /api/v1/explain`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Explanation {
+    /// What was asked about.
+    pub request: Request,
+    /// What becomes of it, for people.
+    pub outcome: String,
+    /// The route that takes it.
+    pub route: Option<Route>,
+    /// The part of its rule that matched.
+    pub matched: Option<String>,
+    /// Its precedence in words.
+    pub why: Option<String>,
+    /// Why no route takes it although one matches.
+    pub doubt: Option<String>,
+    /// Others that could have taken it.
+    pub considered: Vec<Considered>,
+    /// How many more there are.
+    pub considered_more: usize,
+    /// Where no route takes it: those that come nearest.
+    pub nearest: Vec<Considered>,
+    /// What a client that names this host is shown.
+    pub certificate: Option<Certificate>,
+    /// The containers behind the route, and those that asked for this host.
+    pub containers: Vec<Container>,
+    /// About these containers and routes.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A request that is asked about.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Request {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// In the form in which hosts are compared.
+    pub host: String,
+    /// In the form in which paths are compared.
+    pub path: String,
+    /// Without the question mark.
+    pub query: String,
+    /// The method.
+    pub method: String,
+    /// The client's address.
+    pub from: String,
+}
+
+/// A route that did not take a request.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Considered {
+    /// The route's id.
+    pub id: String,
+    /// What the user calls it.
+    pub name: String,
+    /// The part of its rule in question.
+    pub rule: String,
+    /// What decided against it.
+    pub why: String,
+}
+
+/// Any answer that is no success.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Failure {
+    /// One clause.
+    pub error: String,
+    /// Something to do.
+    pub help: String,
+}

@@ -1,0 +1,99 @@
+//! Which `Host` the admin listener answers to.
+//!
+//! A web page that a browser on this machine has open may point its own name at our address (DNS
+//! rebinding) and then read everything. Such a request carries that page's name, so only names and
+//! addresses that are surely ours are answered.
+
+use std::net::{IpAddr, SocketAddr};
+
+use gangway_model::host::{HOST_LEN_MAX, canonical};
+use gangway_model::route::Address;
+use gangway_model::{HostPattern, Route};
+
+/// Names that are ours everywhere: the machine's own, and the service in every compose file of ours.
+const NAMES: &[&str] = &["localhost", "gangway"];
+
+/// What is answered to.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownHosts {
+    listen: SocketAddr,
+    /// In the form in which hosts are compared.
+    names: Vec<String>,
+}
+
+impl KnownHosts {
+    /// `names` beside those that are always known.
+    pub(crate) fn new(listen: SocketAddr, names: Vec<String>) -> Self {
+        let names = names.into_iter().map(|name| name.to_ascii_lowercase()).filter(|name| !name.is_empty());
+        Self { listen, names: names.collect() }
+    }
+
+    /// Whether a `Host` field is known. `routes` are those in force.
+    pub(crate) fn knows<'r>(&self, host: &str, routes: impl IntoIterator<Item = &'r Route>) -> bool {
+        let mut buffer = [0; HOST_LEN_MAX];
+        let Some(host) = canonical(host, &mut buffer) else { return false };
+        if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            return self.knows_address(ip);
+        }
+        NAMES.contains(&host)
+            || self.names.iter().any(|name| name == host)
+            || routes.into_iter().any(|route| self.is_route_to_us(route, host))
+    }
+
+    /// An address is in nobody's power to rebind. Listening on all of them, we cannot tell which are ours:
+    /// a port published by the engine is reached under the machine's.
+    fn knows_address(&self, ip: IpAddr) -> bool {
+        let listen = self.listen.ip();
+        listen.is_unspecified() || ip.to_canonical() == listen.to_canonical() || ip.is_loopback()
+    }
+
+    /// A route of the config file that leads here: its hosts were given by the operator. One made by a
+    /// label does not count, or any container could give itself a name for us.
+    fn is_route_to_us(&self, route: &Route, host: &str) -> bool {
+        let is_named = |pattern: &HostPattern| {
+            matches!(pattern, HostPattern::Exact(_) | HostPattern::Wildcard(_)) && pattern.matches(host)
+        };
+        let leads_here = |address: &Address| match address {
+            Address::Ip(ip, port) => *port == self.listen.port() && self.knows_address(*ip),
+            Address::Name(name, port) => {
+                *port == self.listen.port()
+                    && (NAMES.contains(&&**name) || self.names.iter().any(|one| **one == **name))
+            }
+        };
+        route.hosts.iter().any(is_named)
+            && route.upstream.endpoints.iter().any(|one| one.key.container.is_empty() && leads_here(&one.key.address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(listen: &str, host: &str) -> bool {
+        let listen = listen.parse().expect("an address");
+        KnownHosts::new(listen, vec!["Machine".into()]).knows(host, [])
+    }
+
+    #[test]
+    fn our_own_names_and_addresses_are_known() {
+        for host in
+            ["localhost:8420", "LOCALHOST", "gangway:8420", "127.0.0.1:8420", "[::1]:8420", "machine", "gangway."]
+        {
+            assert!(known("127.0.0.1:8420", host), "{host}");
+        }
+    }
+
+    #[test]
+    fn others_are_not() {
+        for host in ["evil.example", "localhost.evil.example", "192.0.2.1", "a@localhost", "localhost/x", "", "a b"] {
+            assert!(!known("127.0.0.1:8420", host), "{host}");
+        }
+    }
+
+    #[test]
+    fn listening_everywhere_every_address_may_be_ours_but_no_further_name() {
+        assert!(known("0.0.0.0:8420", "192.0.2.1:8420"));
+        assert!(known("[::]:8420", "[2001:db8::1]:8420"));
+        assert!(!known("[::]:8420", "evil.example"));
+    }
+}

@@ -1,0 +1,113 @@
+//! What may be a secret is not shown: neither here nor in the log.
+//!
+//! Known by the name of the label, key or header field it stands under, as a value cannot be told from
+//! any other.
+
+use gangway_model::Diagnostic;
+use gangway_model::diagnostic::Span;
+
+/// Shown in place of a secret.
+pub const MASK: &str = "***";
+
+/// Parts of names under which secrets stand.
+const SECRET_WORDS: &[&str] = &["auth", "cookie", "credential", "key", "pass", "secret", "token"];
+
+/// Whether what stands under this name may be a secret.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// The same finding, without what may be a secret.
+pub fn masked(diagnostic: &Diagnostic) -> Diagnostic {
+    let mut masked = diagnostic.clone();
+    let label = &*diagnostic.place.label;
+    // A broken line of the config file belongs to no key yet, but names one.
+    let name = if label.is_empty() { diagnostic.text.split('=').next().unwrap_or_default() } else { label };
+    let is_key =
+        !diagnostic.text.is_empty() && label.to_ascii_lowercase().contains(&diagnostic.text.to_ascii_lowercase());
+    if is_key || !is_secret(name) {
+        return masked;
+    }
+    if !diagnostic.text.is_empty() {
+        masked.text = MASK.to_owned();
+        masked.span = Span { start: 0, end: MASK.len() };
+    }
+    for words in [&mut masked.message, &mut masked.note, &mut masked.help] {
+        *words = without_pieces(words, &diagnostic.text, label);
+    }
+    masked
+}
+
+/// Without the backticked pieces that may come from `secret`; what stands in `label` may be said.
+fn without_pieces(words: &str, secret: &str, label: &str) -> String {
+    let is_said = |piece: &str| {
+        let known = piece.trim_end_matches('…');
+        !known.is_empty() && secret.contains(known) && !label.contains(known)
+    };
+    let pieces =
+        words.split('`').enumerate().map(|(at, piece)| if at % 2 == 1 && is_said(piece) { MASK } else { piece });
+    let masked = pieces.collect::<Vec<_>>().join("`");
+    if secret.len() >= MASK.len() { masked.replace(secret, MASK) } else { masked }
+}
+
+/// A URL without the password that may stand in it.
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{MASK}{}", &rest[at..]),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gangway_model::{Code, Place, Severity};
+
+    use super::*;
+
+    fn finding(label: &str, text: &str, message: &str) -> Diagnostic {
+        Diagnostic {
+            code: Code(27),
+            severity: Severity::Error,
+            message: message.into(),
+            place: Place { label: label.into(), ..Place::default() },
+            text: text.into(),
+            span: Span { start: 0, end: text.len() },
+            note: format!("`{text}` is no hash"),
+            help: "write `user:hash`, as `gangway hash` prints it".into(),
+            effect: "the route is closed".into(),
+        }
+    }
+
+    #[test]
+    fn a_secret_is_masked_wherever_the_finding_says_it() {
+        for label in ["gangway.auth.basic", "gangway.request.header.X-Api-Key", "routes.nas.request.header.Cookie"] {
+            let shown =
+                masked(&finding(label, "bob:hunter2", "unusable entry `bob:hunter2`, or bob:hunter2")).to_string();
+            assert!(!shown.contains("hunter2") && shown.contains("`user:hash`") && shown.contains(label), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_the_config_file_is_masked_by_the_key_it_names() {
+        let shown = masked(&finding("", "\"auth.basic\" = \"bob:hunter2", "`gangway.toml` is not TOML")).to_string();
+        assert!(!shown.contains("hunter2") && shown.contains("gangway.toml"), "{shown}");
+    }
+
+    #[test]
+    fn everything_else_is_shown() {
+        let open = finding("gangway.rule", "Hosts(`a`)", "unknown matcher `Hosts`");
+        assert_eq!(masked(&open), open);
+        let key = finding("gangway.auth.basik", "auth.basik", "unknown label `gangway.auth.basik`");
+        assert_eq!(masked(&key), key);
+    }
+
+    #[test]
+    fn passwords_leave_urls() {
+        assert_eq!(without_password("http://a:b@nas:5000/x@y"), "http://***@nas:5000/x@y");
+        assert_eq!(without_password("http://nas:5000/x@y"), "http://nas:5000/x@y");
+        assert_eq!(without_password("shop-web-1"), "shop-web-1");
+    }
+}

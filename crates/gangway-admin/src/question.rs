@@ -1,0 +1,185 @@
+//! What `explain` is asked: the parameters of a query → a request as matchers see it.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use gangway_model::host::{HOST_LEN_MAX, Hostname, canonical};
+use gangway_model::path::normalise;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+/// Header fields that a question may have.
+const HEADERS_MAX: usize = 100;
+
+/// A request that is asked about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Question {
+    pub(crate) secure: bool,
+    /// In the form in which hosts are compared.
+    pub(crate) host: String,
+    /// In the form in which paths are compared.
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) from: IpAddr,
+}
+
+impl Question {
+    /// From the query of `/api/v1/explain`. An error is one clause and something to do.
+    pub(crate) fn parse(query: &str) -> Result<Self, (String, &'static str)> {
+        let (mut url, mut method, mut from, mut headers) =
+            (None, Method::GET, Ipv4Addr::LOCALHOST.into(), HeaderMap::new());
+        for (name, value) in parameters(query) {
+            match name.as_str() {
+                "url" => url = Some(value),
+                "method" => method = method_of(&value)?,
+                "from" => from = address(&value)?,
+                "header" if headers.len() < HEADERS_MAX => drop(add_header(&mut headers, &value)?),
+                "header" => return Err(("too many headers".into(), "100 are enough for any request")),
+                _ => {
+                    return Err((
+                        format!("unknown parameter `{name}`"),
+                        "known are `url`, `method`, `from` and `header`",
+                    ));
+                }
+            }
+        }
+        let url = url.ok_or(("no `url` was given".to_owned(), "add one, such as `url=https://shop.example.org/`"))?;
+        let (secure, host, target) = parts(&url)?;
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        Ok(Self { secure, host, path: normalise(path).into_owned(), query: query.to_owned(), method, headers, from })
+    }
+}
+
+/// `https` or not, the host, and path with query as they would be sent.
+fn parts(url: &str) -> Result<(bool, String, String), (String, &'static str)> {
+    let wrong = |what: &str| (format!("`{url}` {what}"), "write a URL such as `https://shop.example.org/cart`");
+    let (secure, rest) = match url.split_once("://") {
+        Some(("https" | "wss", rest)) => (true, rest),
+        Some(("http" | "ws", rest)) => (false, rest),
+        Some(_) => return Err(wrong("is neither http nor https")),
+        // As a browser takes it.
+        None => (true, url),
+    };
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let host = host_of(authority).ok_or_else(|| wrong("has no usable host"))?;
+    let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+    Ok((secure, host, encoded(&target)))
+}
+
+fn host_of(authority: &str) -> Option<String> {
+    let mut buffer = [0; HOST_LEN_MAX];
+    if let Some(host) = canonical(authority, &mut buffer) {
+        return Some(host.to_owned());
+    }
+    // An international name, which a browser sends in another form.
+    let name = authority.split_once(':').map_or(authority, |(name, _)| name);
+    Hostname::parse(name, &mut Vec::new()).map(|name| name.as_str().to_owned())
+}
+
+/// As a browser would send it: no spaces and nothing but ASCII.
+fn encoded(target: &str) -> String {
+    let mut encoded = String::with_capacity(target.len());
+    for byte in target.bytes() {
+        if byte.is_ascii_graphic() {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+fn method_of(text: &str) -> Result<Method, (String, &'static str)> {
+    Method::from_bytes(text.to_ascii_uppercase().as_bytes())
+        .map_err(|_| (format!("`{text}` is no method"), "write one such as `POST`"))
+}
+
+fn address(text: &str) -> Result<IpAddr, (String, &'static str)> {
+    text.parse().map_err(|_| (format!("`{text}` is no address"), "write one such as `192.0.2.7`"))
+}
+
+fn add_header(headers: &mut HeaderMap, text: &str) -> Result<(), (String, &'static str)> {
+    let wrong = || (format!("`{text}` is no header field"), "write one such as `X-Beta: yes`");
+    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
+    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| wrong())?;
+    let value = HeaderValue::from_str(value.trim()).map_err(|_| wrong())?;
+    headers.append(name, value);
+    Ok(())
+}
+
+fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    })
+}
+
+/// As forms encode: `+` is a space. What encodes nothing stays.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let digit = |at: usize| tail.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        rest = tail;
+        match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high * 16 + low) as u8);
+                rest = &tail[2..];
+            }
+            (b'+', ..) => bytes.push(b' '),
+            (byte, ..) => bytes.push(*byte),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(query: &str) -> Question {
+        Question::parse(query).unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    #[test]
+    fn a_url_is_taken_as_a_browser_takes_it() {
+        let asked = question("url=https%3A%2F%2FShop.Example.org.%3A8443%2Fa%2F..%2Fb%3Fx%3D1%23top");
+        assert!(asked.secure);
+        assert_eq!((&*asked.host, &*asked.path, &*asked.query), ("shop.example.org", "/b", "x=1"));
+        let asked = question("url=shop.test");
+        assert_eq!((asked.secure, &*asked.path, &*asked.query), (true, "/", ""));
+        assert_eq!(question("url=http://a.test?x").query, "x");
+        assert_eq!(question("url=https://b%C3%BCcher.test/%C3%BC+x").host, "xn--bcher-kva.test");
+        assert_eq!(question("url=https://[2001:DB8::1]:1/").host, "[2001:db8::1]");
+    }
+
+    #[test]
+    fn everything_else_about_the_request_can_be_said() {
+        let asked = question("url=a.test&method=post&from=2001:db8::1&header=X-Beta:+yes&header=x-beta:no");
+        assert_eq!((asked.method, asked.from), (Method::POST, "2001:db8::1".parse().expect("an address")));
+        let values: Vec<_> = asked.headers.get_all("x-beta").iter().collect();
+        assert_eq!(values, ["yes", "no"]);
+    }
+
+    #[test]
+    fn what_is_no_question_is_named() {
+        for query in [
+            "",
+            "url=",
+            "url=ftp://a",
+            "url=https://a@b/",
+            "url=a&method=%01",
+            "url=a&from=b",
+            "url=a&header=x",
+            "url=a&x=1",
+            "url=https://%00/",
+            "url=a&header=x:a%0ab",
+        ] {
+            let (error, help) = Question::parse(query).expect_err(query);
+            assert!(!error.is_empty() && !help.is_empty());
+        }
+        let many = format!("url=a{}", "&header=x:y".repeat(HEADERS_MAX + 1));
+        assert!(Question::parse(&many).is_err());
+    }
+}

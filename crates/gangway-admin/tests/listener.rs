@@ -1,0 +1,403 @@
+//! The admin listener over a real socket, before an instance that the test decides upon.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gangway_admin::{
+    Admin, AdminSettings, Certificate, Certificates, EndpointNow, Engine, Instance, Phase, Sources, api,
+};
+use gangway_model::diagnostic::{FilePosition, Span};
+use gangway_model::route::EndpointKey;
+use gangway_model::settings::FileRoute;
+use gangway_model::snapshot::Snapshot;
+use gangway_model::{Code, Compiled, Diagnostic, Place, Settings, Severity, compile};
+use gangway_publish::{Publisher, channel};
+use gangway_testkit::client::{Answer, Client};
+use gangway_testkit::wait::eventually;
+use gangway_tls::{Origin, Store};
+use prometheus::{IntCounter, Registry};
+use serde::de::DeserializeOwned;
+
+/// An instance as the test wants it.
+#[derive(Default)]
+struct Fake {
+    ready: AtomicBool,
+    states: std::sync::Mutex<HashMap<EndpointKey, EndpointNow>>,
+}
+
+const NOW: i64 = 1_800_000_000;
+
+impl Instance for Fake {
+    fn phase(&self) -> Phase {
+        if self.ready.load(Ordering::Relaxed) { Phase::Serving } else { Phase::Starting }
+    }
+
+    fn listening(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
+        (vec!["[::]:80".parse().unwrap()], vec!["[::]:443".parse().unwrap()])
+    }
+
+    fn engines(&self) -> Vec<Engine> {
+        let trouble = Some("read the container list: connection refused".to_owned());
+        let url = "tcp://user:hunter2@engine:2375".to_owned();
+        vec![Engine { name: "docker".into(), url, trouble, containers: 3, reads: 7, failures: 2, ..Engine::default() }]
+    }
+
+    fn config(&self) -> Option<(String, bool)> {
+        Some(("gangway.toml".into(), false))
+    }
+
+    fn certificates(&self) -> Certificates {
+        let shop = Certificate {
+            name: "shop.test".into(),
+            issuer: "Gangway internal CA".into(),
+            not_after: NOW + 3600,
+            origin: Some(Origin::Folder("shop.crt".into())),
+            ..Certificate::default()
+        };
+        let later = Certificate { not_after: NOW + 7200, ..shop.clone() };
+        let missing = Certificate {
+            name: "missing.test".into(),
+            trouble: Some("no authority was asked yet".into()),
+            ..Certificate::default()
+        };
+        Certificates { list: vec![shop, later, missing], degraded: true, internal_root: Some("PEM".into()) }
+    }
+
+    fn diagnostics(&self) -> Vec<Diagnostic> {
+        vec![Diagnostic {
+            code: Code(902),
+            severity: Severity::Warning,
+            message: "unusable entry `bob:hunter2`".into(),
+            place: Place {
+                label: "routes.shop.auth.basic".into(),
+                file: Some(FilePosition { file: "gangway.toml".into(), line: 3, column: 9 }),
+                ..Place::default()
+            },
+            text: "bob:hunter2".into(),
+            span: Span { start: 4, end: 11 },
+            note: "no hash".into(),
+            help: "`gangway hash` makes one".into(),
+            effect: "the route is closed".into(),
+        }]
+    }
+
+    fn endpoints(&self) -> HashMap<EndpointKey, EndpointNow> {
+        self.states.lock().unwrap().clone()
+    }
+
+    fn task_restarts(&self) -> u64 {
+        5
+    }
+
+    fn now(&self) -> i64 {
+        NOW
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    fake: Arc<Fake>,
+    tables: Publisher<Compiled>,
+    _store: Publisher<Store>,
+}
+
+async fn start() -> Running {
+    let (tables, compiled) = channel(Compiled::default());
+    let (store_tx, store) = channel(Store::default());
+    let registry = Registry::new();
+    registry.register(Box::new(IntCounter::new("gangway_test_total", "For the test.").unwrap())).unwrap();
+    let fake = Arc::new(Fake::default());
+    let sources = Sources { compiled, store, registry, instance: fake.clone(), started: NOW - 60, version: "9.9.9" };
+    let settings = AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), names: vec!["machine".into()] };
+    let admin = Admin::bind(settings, sources).await.unwrap();
+    let address = admin.address();
+    tokio::spawn(async move { admin.serve().await });
+    Running { address, fake, tables, _store: store_tx }
+}
+
+fn place(key: &str) -> Place {
+    let file = Some(FilePosition { file: "gangway.toml".into(), line: 1, column: 1 });
+    Place { label: key.into(), file, ..Place::default() }
+}
+
+fn route(name: &str, keys: &[(&str, &str)]) -> FileRoute {
+    let keys = keys.iter().map(|(key, value)| ((*key).into(), (*value).into(), place(key)));
+    FileRoute { name: name.into(), keys: keys.collect(), place: place(name) }
+}
+
+impl Running {
+    /// Puts a table of these file routes in force.
+    fn publish(&mut self, file_routes: Vec<FileRoute>) {
+        let compiled = compile(&Snapshot::default(), &Settings { file_routes, ..Settings::default() });
+        let found: Vec<String> = compiled.diagnostics.iter().map(ToString::to_string).collect();
+        assert!(found.is_empty(), "{found:?}");
+        let endpoints = compiled.table.routes().iter().flat_map(|route| route.upstream.endpoints.iter());
+        let now = EndpointNow { under_way: 4, passed_over: false };
+        *self.fake.states.lock().unwrap() = endpoints.map(|endpoint| (endpoint.key.clone(), now)).collect();
+        self.tables.publish(compiled);
+        self.fake.ready.store(true, Ordering::Relaxed);
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        Client::plain(self.address).get(&self.address.to_string(), path).await.unwrap()
+    }
+
+    async fn api<T: DeserializeOwned>(&self, path: &str) -> T {
+        let answer = self.get(&format!("/api/v1/{path}")).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"), "{path}");
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    fn shop(&mut self) {
+        let shop = route(
+            "shop",
+            &[
+                ("host", "shop.test"),
+                ("path", "/shop"),
+                ("strip-prefix", "true"),
+                ("upstream", "http://192.0.2.9:5006"),
+                ("request.header.X-Api-Key", "hunter2"),
+                ("response.header.X-Robots-Tag", "noindex"),
+            ],
+        );
+        let old = route("old", &[("host", "old.test"), ("redirect", "302 https://shop.test{path}")]);
+        self.publish(vec![shop, old]);
+    }
+}
+
+#[tokio::test]
+async fn alive_at_once_and_ready_with_the_first_table() {
+    let mut running = start().await;
+    assert_eq!(running.get("/healthz").await.status, 200);
+    assert_eq!(running.get("/readyz").await.status, 503);
+    let status: api::Status = running.api("status").await;
+    assert_eq!((status.phase.as_str(), status.ready, status.generation), ("starting", false, 0));
+    let explained: api::Explanation = running.api("explain?url=https://shop.test/").await;
+    assert!(explained.outcome.contains("not-ready"), "{}", explained.outcome);
+    running.shop();
+    assert_eq!(running.get("/readyz").await.status, 200);
+    let status: api::Status = running.api("status").await;
+    assert_eq!((status.ready, status.generation, status.routes, status.endpoints_ready), (true, 1, 2, 1));
+    assert_eq!((status.warnings, status.certificates, status.task_restarts), (1, 3, 5));
+    assert_eq!(
+        (status.started.as_str(), status.listening.admin),
+        ("2027-01-15T07:59:00Z", running.address.to_string())
+    );
+}
+
+#[tokio::test]
+async fn nothing_can_be_changed_and_unknown_paths_are_named() {
+    let running = start().await;
+    let client = Client::plain(running.address);
+    for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        let mut connection = client.connect(&running.address.to_string()).await.unwrap();
+        let answer = connection.ask(method, "/api/v1/routes", &[], "x").await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "GET, HEAD"), "{method}");
+    }
+    let missing = running.get("/api/v2/routes").await;
+    assert_eq!(missing.status, 404);
+    let failure: api::Failure = serde_json::from_slice(&missing.body).unwrap();
+    assert!(!failure.error.is_empty() && !failure.help.is_empty());
+    let head = format!("HEAD /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", running.address);
+    let head = client.raw("x", head.as_bytes()).await.unwrap();
+    assert!(
+        head.starts_with("HTTP/1.1 200") && head.contains("content-length: 6") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+}
+
+#[tokio::test]
+async fn a_foreign_host_is_refused_unless_a_route_of_the_file_leads_here() {
+    let mut running = start().await;
+    let client = Client::plain(running.address);
+    let port = running.address.port();
+    for host in ["localhost", "gangway", "machine", &format!("127.0.0.1:{port}"), "[::1]"] {
+        assert_eq!(client.get(host, "/healthz").await.unwrap().status, 200, "{host}");
+    }
+    for host in ["evil.example", "192.0.2.1", "localhost.evil.example", "admin.example.org"] {
+        for path in ["/healthz", "/metrics", "/api/v1/status", "/"] {
+            assert_eq!(client.get(host, path).await.unwrap().status, 421, "{host}{path}");
+        }
+    }
+    for head in ["GET /healthz HTTP/1.1\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n"]
+    {
+        let answer =
+            client.raw("x", head.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 421") || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
+    let upstream = format!("http://127.0.0.1:{port}");
+    running.publish(vec![
+        route("admin", &[("host", "admin.example.org"), ("upstream", &upstream)]),
+        route("all", &[("host", "*"), ("upstream", &upstream)]),
+        route("other", &[("host", "other.example.org"), ("upstream", "http://127.0.0.1:1")]),
+    ]);
+    assert_eq!(client.get("admin.example.org", "/healthz").await.unwrap().status, 200);
+    for host in ["other.example.org", "evil.example"] {
+        assert_eq!(client.get(host, "/healthz").await.unwrap().status, 421, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn routes_are_told_with_their_endpoints_and_no_secret() {
+    let mut running = start().await;
+    running.shop();
+    let routes: api::Routes = running.api("routes").await;
+    let shop = routes.routes.iter().find(|route| route.name == "shop").unwrap();
+    assert_eq!((shop.hosts.as_slice(), shop.closed, shop.tls.as_str()), (&["shop.test".to_owned()][..], false, "auto"));
+    let [endpoint] = shop.endpoints.as_slice() else { panic!("{shop:?}") };
+    assert_eq!((endpoint.address.as_str(), endpoint.state.as_str()), ("192.0.2.9:5006", "ready"));
+    assert_eq!(endpoint.under_way, Some(4));
+    let steps = shop.middlewares.join("\n");
+    assert!(steps.contains("strip-prefix /shop") && steps.contains("x-robots-tag = noindex"), "{steps}");
+    for path in
+        ["status", "routes", "containers", "certificates", "diagnostics", "explain?url=https://shop.test/shop/x"]
+    {
+        let text = running.get(&format!("/api/v1/{path}")).await.text();
+        assert!(!text.contains("hunter2"), "{path} shows a secret: {text}");
+    }
+    let diagnostics: api::Diagnostics = running.api("diagnostics").await;
+    let [one] = diagnostics.diagnostics.as_slice() else { panic!("{diagnostics:?}") };
+    assert_eq!((one.code.as_str(), one.line, one.text.as_deref()), ("G902", Some(3), Some("***")));
+    assert!(one.shown.contains("gangway.toml:3:9"), "{}", one.shown);
+}
+
+#[tokio::test]
+async fn a_request_is_explained_down_to_what_becomes_of_it() {
+    let mut running = start().await;
+    running.shop();
+    let explained: api::Explanation =
+        running.api("explain?url=https://shop.test/shop/x&method=POST&from=192.0.2.7").await;
+    assert_eq!(explained.route.as_ref().map(|route| route.name.as_str()), Some("shop"));
+    assert!(explained.outcome.starts_with("served by"), "{}", explained.outcome);
+    assert_eq!((explained.request.method.as_str(), explained.request.from.as_str()), ("POST", "192.0.2.7"));
+    let explained: api::Explanation = running.api("explain?url=http://shop.test/shop").await;
+    assert!(explained.outcome.starts_with("308"), "{}", explained.outcome);
+    let explained: api::Explanation = running.api("explain?url=https://old.test/x").await;
+    assert_eq!(explained.outcome, "302: redirected to https://shop.test{path}");
+    let explained: api::Explanation = running.api("explain?url=https://shop.test/elsewhere").await;
+    assert!(explained.route.is_none() && explained.outcome.starts_with("404"), "{explained:?}");
+    assert!(explained.considered[0].rule.contains("/shop"), "{explained:?}");
+    let explained: api::Explanation = running.api("explain?url=https://shp.test/").await;
+    assert!(explained.nearest[0].why.contains("shop.test"), "{explained:?}");
+    let refused = running.get("/api/v1/explain?url=https://shop.test/&from=nobody").await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("nobody"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_connected_to_is_said_to_be_passed_over() {
+    let mut running = start().await;
+    running.shop();
+    for now in running.fake.states.lock().unwrap().values_mut() {
+        now.passed_over = true;
+    }
+    let explained: api::Explanation = running.api("explain?url=https://shop.test/shop/x").await;
+    assert_eq!(explained.route.unwrap().endpoints[0].state, "passed-over");
+    assert!(explained.outcome.contains("502"), "{}", explained.outcome);
+}
+
+#[tokio::test]
+async fn metrics_are_in_the_form_that_scrapers_read() {
+    let mut running = start().await;
+    running.shop();
+    let text = running.get("/metrics").await.text();
+    for line in [
+        "gangway_test_total 0",
+        "gangway_build_info{version=\"9.9.9\"} 1",
+        "gangway_ready 1",
+        "gangway_table_generation 1",
+        "gangway_routes 2",
+        "gangway_config_in_force 0",
+        "gangway_diagnostics{code=\"G902\",severity=\"warning\"} 1",
+        "gangway_engine_up{engine=\"docker\"} 0",
+        "gangway_engine_reads_total{engine=\"docker\"} 7",
+        "gangway_certificate_expiry_seconds{name=\"shop.test\",origin=\"folder\"} 1800007200",
+        "gangway_certificates_in_trouble 1",
+        "gangway_volume_degraded 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
+    }
+    let mut series = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(series.insert(name), "{name} is there twice");
+        value.parse::<f64>().unwrap_or_else(|_| panic!("{line}"));
+    }
+    assert!(text.contains("process_resident_memory_bytes"));
+}
+
+// The clock is paused, and goes on by itself whenever everybody waits.
+#[tokio::test(start_paused = true)]
+async fn who_sends_no_request_does_not_keep_others_out() {
+    let running = start().await;
+    let mut silent = Vec::new();
+    for _ in 0..80 {
+        silent.push(tokio::net::TcpStream::connect(running.address).await.unwrap());
+    }
+    // More than there are places for; they are let go after the time for a head.
+    eventually("somebody who asks is answered", Duration::from_secs(60), async || {
+        let client = Client::plain(running.address);
+        let asked = tokio::time::timeout(Duration::from_secs(5), client.get("localhost", "/healthz")).await;
+        asked.ok()?.ok().filter(|answer| answer.status == 200).map(drop)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_reference_names_every_field_and_path() {
+    let mut running = start().await;
+    running.shop();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/api.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    fn names(value: &serde_json::Value, found: &mut BTreeSet<String>) {
+        match value {
+            serde_json::Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+                found.insert(name.clone());
+                names(value, found);
+            }),
+            serde_json::Value::Array(items) => items.iter().for_each(|item| names(item, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    let (route, engine) =
+        (api::Route { endpoints: vec![api::Endpoint::default()], ..api::Route::default() }, api::Engine::default());
+    let container = api::Container::default();
+    for value in [
+        serde_json::to_value(api::Status {
+            engines: vec![engine],
+            config: Some(api::Config::default()),
+            ..api::Status::default()
+        }),
+        serde_json::to_value(api::Routes { generation: 0, routes: vec![route.clone()] }),
+        serde_json::to_value(api::Containers { generation: 0, containers: vec![container] }),
+        serde_json::to_value(api::Certificates {
+            certificates: vec![api::Certificate::default()],
+            internal_root: None,
+        }),
+        serde_json::to_value(api::Diagnostics { diagnostics: vec![api::Diagnostic::default()] }),
+        serde_json::to_value(api::Explanation {
+            route: Some(route),
+            considered: vec![api::Considered::default()],
+            ..api::Explanation::default()
+        }),
+        serde_json::to_value(api::Failure::default()),
+    ] {
+        names(&value.unwrap(), &mut found);
+    }
+    let missing: Vec<_> = found.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/reference/api.md does not say what these are: {missing:?}");
+    let index = running.get("/").await.text();
+    for path in index.lines().filter_map(|line| line.split_whitespace().next()).filter(|word| word.starts_with('/')) {
+        assert!(page.contains(path.split('?').next().unwrap()), "docs/reference/api.md does not name {path}");
+    }
+    let metrics = running.get("/metrics").await.text();
+    for name in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+        assert!(name == "gangway_test_total" || page.contains(name), "docs/reference/api.md does not name {name}");
+    }
+}

@@ -1,0 +1,334 @@
+//! Specs → table. See [`compile()`].
+//!
+//! The steps, each in a file of its own: a dialect reads each container by itself; containers of one
+//! service are gathered behind one route (`replicas`); of routes that claim the same, the older keeps
+//! it (`conflicts`); the rest becomes the table.
+//!
+//! Everything is sorted before it is looked at, so the order of listing never matters.
+
+mod conflicts;
+mod priorities;
+mod replicas;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use self::replicas::{Candidate, Group, Owner, Standing};
+use crate::address::Surroundings;
+use crate::codes;
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Span};
+use crate::dialect::native::{self, Asked, Source};
+use crate::route::{Address, Endpoint, EndpointKey, Readiness, Route, Upstream};
+use crate::rule::Finding;
+use crate::settings::{FileRoute, Settings};
+use crate::snapshot::{Container, ContainerState, EngineName, Health, Snapshot};
+use crate::spec::{Target, UrlTarget};
+use crate::table::{Entry, RoutingTable};
+
+/// At most this many findings are shown for one container: more help nobody, and a container can have
+/// as many labels as it likes.
+pub const FOUND_MAX: usize = 100;
+
+/// What compiling gives: always all of it.
+pub struct Compiled {
+    /// Everything that could be put in force.
+    pub table: RoutingTable,
+    /// Everything that was found about what the user wrote.
+    pub diagnostics: Diagnostics,
+    /// What was made of each container that was read, sorted by name.
+    pub containers: Vec<Verdict>,
+}
+
+/// What was made of one container, for `status`, the API and `explain`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Verdict {
+    /// The container's name.
+    pub name: Box<str>,
+    /// Its id.
+    pub id: Box<str>,
+    /// The engine it was read from.
+    pub engine: EngineName,
+    /// Its image.
+    pub image: Box<str>,
+    /// What the engine says it is doing.
+    pub state: ContainerState,
+    /// The verdict of its Docker health check.
+    pub health: Health,
+    /// The ids of the routes it stands behind, sorted.
+    pub routes: Vec<Box<str>>,
+    /// The address and port it is reached at and how they were chosen, such as
+    /// `172.20.0.3:8080, the only exposed port, on network edge`; or why it is not routed.
+    pub reason: String,
+}
+
+impl Default for Compiled {
+    /// The state before anything was read: no routes. Published as generation 0, it means *not ready*.
+    fn default() -> Self {
+        Self { table: RoutingTable::default(), diagnostics: Diagnostics::default(), containers: Vec::new() }
+    }
+}
+
+/// Turns everything that was read into a table. Never fails; one bad container cannot hurt another.
+pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
+    let surroundings = Surroundings::new(snapshot, settings);
+    let mut containers: Vec<&Container> = snapshot.containers.iter().collect();
+    containers.sort_by_key(|container| (&container.name, &container.engine, &container.id));
+    let mut found = Vec::new();
+    let mut candidates: Vec<Candidate<'_>> = files(settings, &mut found);
+    let mut verdicts = Vec::with_capacity(containers.len());
+    let mut said_of_services = HashSet::new();
+    for container in containers {
+        let mut of_container = Vec::new();
+        let read = read(container, &surroundings, settings, &mut of_container);
+        // Replicas have the same labels, so the same is found at each of them.
+        found.extend(of_container.into_iter().filter(|one| match Owner::of(container) {
+            owner @ Owner::Service { .. } => said_of_services.insert((owner, without_container(one))),
+            _ => true,
+        }));
+        verdicts.push(verdict(container, read.reason));
+        candidates.extend(read.candidates);
+    }
+    let has_several_engines = snapshot.own.len() > 1;
+    let groups = replicas::gather(candidates, has_several_engines, &mut found);
+    let (mut groups, lost) = conflicts::settle(groups, &mut found);
+    priorities::settle(&mut groups, &mut found);
+    let (entries, standings): (Vec<Entry<Arc<Route>>>, Vec<Standing<'_>>) = groups.into_iter().map(entry).unzip();
+    conflicts::report_ties(&entries, &standings, &mut found);
+    tell(&mut verdicts, entries.iter().map(|entry| &*entry.id).zip(&standings), &lost);
+    Compiled { table: RoutingTable::build(entries), diagnostics: bounded(found), containers: verdicts }
+}
+
+/// What was made of one container.
+struct Read<'s> {
+    candidates: Vec<Candidate<'s>>,
+    reason: String,
+}
+
+fn read<'s>(
+    container: &'s Container,
+    surroundings: &Surroundings<'s>,
+    settings: &Settings,
+    found: &mut Vec<Diagnostic>,
+) -> Read<'s> {
+    let nothing = |reason: &str| Read { candidates: Vec::new(), reason: reason.to_owned() };
+    if surroundings.is_own(container) {
+        native::read_own(container, found);
+        return nothing("it is Gangway itself");
+    }
+    if let Some(why) = why_not_up(container) {
+        return nothing(why);
+    }
+    let (specs, by_label) = match native::read(container, settings, found) {
+        Asked::Nothing(why) => return nothing(&why),
+        Asked::Routes { specs, by_label } => (specs, by_label),
+    };
+    if specs.is_empty() {
+        return nothing("no route could be made of its labels");
+    }
+    if container.health == Health::Unhealthy && by_label {
+        found.push(unhealthy(container));
+    }
+    let owner = Owner::of(container);
+    let mut reasons: Vec<String> = Vec::new();
+    let mut candidates = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let mut troubles = Vec::new();
+        let endpoint = match &spec.upstream.target {
+            Target::Container(access) => match surroundings.reach(container, access, &spec.name, &mut troubles) {
+                Ok(reach) => {
+                    reasons.push(reach.reason.clone());
+                    Some(Endpoint {
+                        key: EndpointKey {
+                            container: container.id.clone(),
+                            address: Address::Ip(reach.address.ip(), reach.address.port()),
+                        },
+                        name: container.name.clone(),
+                        scheme: reach.scheme,
+                        verify: reach.verify,
+                        host: None,
+                        readiness: readiness(container),
+                    })
+                }
+                Err(why) => {
+                    reasons.push(why);
+                    None
+                }
+            },
+            Target::Urls(_) | Target::Nothing => {
+                reasons.push("it answers with a redirection".to_owned());
+                None
+            }
+        };
+        if !by_label && endpoint.is_none() {
+            // Nobody asked for it, so nobody wants to hear why it cannot be.
+            continue;
+        }
+        // One that restarts will soon have an address again.
+        if by_label && container.state == ContainerState::Running {
+            found.extend(troubles);
+        }
+        let source = Source::Container(container);
+        candidates.push(Candidate { owner, source, spec: Box::new(spec), endpoints: endpoint.into_iter().collect() });
+    }
+    reasons.dedup();
+    Read { candidates, reason: reasons.join("; ") }
+}
+
+/// Why it is not routed whatever its labels say.
+fn why_not_up(container: &Container) -> Option<&'static str> {
+    match container.state {
+        ContainerState::Running | ContainerState::Restarting => {}
+        ContainerState::Created => return Some("it was never started"),
+        ContainerState::Paused => return Some("it is paused"),
+        ContainerState::Removing => return Some("it is being removed"),
+        ContainerState::Exited => return Some("it is stopped"),
+        ContainerState::Dead => return Some("it is dead"),
+    }
+    // `compose run` gives a shell beside a service the labels of that service.
+    let is_one_off = container.label("com.docker.compose.oneoff").is_some_and(|one| one.eq_ignore_ascii_case("true"));
+    is_one_off.then_some("it was started by `compose run`, beside its service")
+}
+
+fn readiness(container: &Container) -> Readiness {
+    match (container.state, container.health) {
+        (ContainerState::Restarting, _) => Readiness::Restarting,
+        _ if container.leaving => Readiness::Leaving,
+        (_, Health::Starting) => Readiness::Starting,
+        (_, Health::Unhealthy) => Readiness::Unhealthy,
+        (_, Health::NoCheck | Health::Healthy) => Readiness::Ready,
+    }
+}
+
+fn unhealthy(container: &Container) -> Diagnostic {
+    let finding = Finding::error(
+        codes::UNHEALTHY,
+        0..0,
+        "the container is unhealthy",
+        "",
+        "see what its health check says: `docker inspect` shows the last answers",
+    );
+    Source::Container(container).about(finding.warning(), "no requests are sent to it until it is healthy again".into())
+}
+
+fn files<'s>(settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Vec<Candidate<'s>> {
+    let mut routes: Vec<&FileRoute> = settings.file_routes.iter().collect();
+    routes.sort_by_key(|route| (&route.name, &route.place));
+    let candidate = |route| {
+        let spec = Box::new(native::read_file(route, settings, found)?);
+        let endpoints = match &spec.upstream.target {
+            Target::Urls(urls) => urls.iter().map(url_endpoint).collect(),
+            Target::Container(_) | Target::Nothing => Vec::new(),
+        };
+        Some(Candidate { owner: Owner::File, source: Source::File(route), spec, endpoints })
+    };
+    routes.into_iter().filter_map(candidate).collect()
+}
+
+fn url_endpoint(target: &UrlTarget) -> Endpoint {
+    Endpoint {
+        key: EndpointKey { container: Box::default(), address: target.address.clone() },
+        name: target.url.clone(),
+        scheme: target.scheme,
+        verify: target.verify,
+        host: matches!(target.address, Address::Name(..)).then(|| target.host.clone()),
+        readiness: Readiness::Ready,
+    }
+}
+
+fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, Standing<'_>) {
+    let Group { id, age, spec, standing, mut endpoints, .. } = group;
+    let spec = *spec;
+    endpoints.sort_by(|a, b| a.key.cmp(&b.key));
+    endpoints.dedup_by(|a, b| a.key == b.key);
+    let route = Route {
+        id: id.clone(),
+        name: spec.name,
+        rule: spec.matcher.rule().to_string().into(),
+        origin: standing.origin(),
+        hosts: spec.matcher.hosts(),
+        tls: spec.listener.tls,
+        https_redirect: spec.listener.https_redirect,
+        middlewares: spec.middlewares,
+        timeouts: spec.upstream.timeouts,
+        host_header: spec.upstream.host_header,
+        upstream: Arc::new(Upstream { id: id.clone(), endpoints }),
+        closed: spec.closed,
+    };
+    (Entry { matcher: spec.matcher, priority: spec.priority, age, id, payload: Arc::new(route) }, standing)
+}
+
+fn verdict(container: &Container, reason: String) -> Verdict {
+    Verdict {
+        name: container.name.clone(),
+        id: container.id.clone(),
+        engine: container.engine.clone(),
+        image: container.image.clone(),
+        state: container.state,
+        health: container.health,
+        routes: Vec::new(),
+        reason,
+    }
+}
+
+/// Tells each container which routes it stands behind, and which it lost altogether.
+fn tell<'a, 's: 'a>(
+    verdicts: &mut [Verdict],
+    served: impl Iterator<Item = (&'a str, &'a Standing<'s>)>,
+    lost: &'a [Group<'s>],
+) {
+    let mut routes: HashMap<(&EngineName, &str), Vec<Box<str>>, ahash::RandomState> = HashMap::default();
+    for (id, standing) in served {
+        for container in standing.containers() {
+            routes.entry((&container.engine, &container.id)).or_default().push(id.into());
+        }
+    }
+    let mut losses: HashMap<(&EngineName, &str), BTreeSet<&str>, ahash::RandomState> = HashMap::default();
+    for group in lost {
+        for container in group.standing.containers() {
+            losses.entry((&container.engine, &container.id)).or_default().insert(&group.standing.name);
+        }
+    }
+    for verdict in verdicts {
+        let key = (&verdict.engine, &*verdict.id);
+        if let Some(names) = losses.remove(&key) {
+            let names: Vec<&str> = names.into_iter().collect();
+            verdict.reason += &format!("; what {} asks for is served by others", names.join(", "));
+        }
+        verdict.routes = routes.remove(&key).unwrap_or_default();
+        verdict.routes.sort();
+    }
+}
+
+fn without_container(diagnostic: &Diagnostic) -> Diagnostic {
+    let mut anonymous = diagnostic.clone();
+    anonymous.place.container = Box::default();
+    anonymous
+}
+
+/// In the canonical order, and no more for one container than [`FOUND_MAX`].
+fn bounded(found: Vec<Diagnostic>) -> Diagnostics {
+    let mut all: Vec<Diagnostic> = found.into_iter().collect::<Diagnostics>().iter().cloned().collect();
+    let mut counts: BTreeMap<(Box<str>, Option<Box<str>>), usize> = BTreeMap::new();
+    all.retain(|one| {
+        if one.place.container.is_empty() {
+            return true;
+        }
+        let count = counts.entry((one.place.container.clone(), one.place.project.clone())).or_default();
+        *count += 1;
+        *count <= FOUND_MAX
+    });
+    let more = counts.into_iter().filter(|(_, count)| *count > FOUND_MAX);
+    let more = more.map(|((container, project), count)| Diagnostic {
+        code: codes::MORE_FOUND,
+        severity: Severity::Error,
+        message: format!("{} more findings than are shown", count - FOUND_MAX),
+        place: Place { container, project, ..Place::default() },
+        text: String::new(),
+        span: Span::default(),
+        note: String::new(),
+        help: "put right what is shown, and look again".to_owned(),
+        effect: "each of them has its effect, shown or not".to_owned(),
+    });
+    let more: Vec<Diagnostic> = more.collect();
+    all.into_iter().chain(more).collect()
+}

@@ -1,0 +1,215 @@
+//! Our own dialect: `gangway.<key>` and `gangway.routes.<name>.<key>`, and the tables of the configuration
+//! file, which have the same keys.
+//!
+//! Reading goes in three steps. Labels are sorted by the route they belong to and by the key of the
+//! [schema](crate::schema) they are; what is none of ours is kept aside. Then it is decided which routes
+//! there are, and which of them are closed because of something that could have been meant to protect
+//! them. At last each route's labels become a spec, key by key.
+
+mod drafts;
+mod header;
+pub(crate) mod keys;
+mod misspelt;
+mod odd;
+mod redirect;
+mod rewrite;
+mod route;
+mod upstream_url;
+mod wanted;
+mod written;
+
+pub(crate) use wanted::Wanted;
+pub(crate) use written::{Source, Written, cut};
+
+use self::drafts::Drafts;
+use self::misspelt::near_miss;
+use self::written::whole;
+use crate::codes;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::presets;
+use crate::rule::{Finding, shown};
+use crate::schema::KEYS;
+use crate::settings::{Expose, FileRoute, Settings};
+use crate::snapshot::Container;
+use crate::spec::{Mark, RouteSpec};
+use crate::value;
+
+/// What our labels begin with.
+pub(crate) const PREFIX: &str = "gangway.";
+
+/// So many labels of one container are read.
+pub(crate) const LABELS_MAX: usize = 256;
+
+/// A route's name in a label may have so many characters.
+const NAME_LEN_MAX: usize = 63;
+
+/// What one container asks for.
+#[derive(Debug)]
+pub(crate) enum Asked<'a> {
+    /// These routes, maybe none that could be made.
+    Routes {
+        specs: Vec<RouteSpec<'a>>,
+        /// Did a label say so? Else `--expose all` did.
+        by_label: bool,
+    },
+    /// Nothing, because of this.
+    Nothing(String),
+}
+
+/// Reads the labels of a container.
+pub(crate) fn read<'a>(container: &'a Container, settings: &Settings, found: &mut Vec<Diagnostic>) -> Asked<'a> {
+    let source = Source::Container(container);
+    let (mut ours, misses) = sort_out(container);
+    report_near_misses(source, &misses, found);
+    let left_out = ours.split_off(ours.len().min(LABELS_MAX));
+    // Of several that differ in case the one in lower case counts: it stands last.
+    let is_enable = |label: &Ours<'_>| label.rest.eq_ignore_ascii_case("enable");
+    let enable = ours.iter().rposition(is_enable).map(|at| ours.remove(at));
+    match enabled(container, enable.as_ref(), !ours.is_empty(), settings, found) {
+        Ok(()) => {}
+        Err(why) => return Asked::Nothing(why),
+    }
+    let by_label = enable.is_some() || !ours.is_empty();
+    let mut drafts = Drafts::new(source, route_name(container));
+    for Ours { rest, mark } in ours {
+        drafts.add(rest, mark, found);
+    }
+    drafts.close_what_was_left_out(&left_out, found);
+    Asked::Routes { specs: drafts.read(settings, found), by_label }
+}
+
+/// Reads a table of the configuration file.
+pub(crate) fn read_file<'a>(
+    route: &'a FileRoute,
+    settings: &Settings,
+    found: &mut Vec<Diagnostic>,
+) -> Option<RouteSpec<'a>> {
+    let source = Source::File(route);
+    if !is_route_name(&route.name) {
+        let effect = "this route is not served; others are unaffected";
+        found.push(source.about(bad_name(source, &route.name), effect.into()));
+        return None;
+    }
+    let mut drafts = Drafts::new(source, &route.name);
+    for (key, value, place) in &route.keys {
+        let label = if place.label.is_empty() { key } else { &place.label };
+        drafts.add_key(None, key, Mark { label, value, place: Some(place) }, found);
+    }
+    drafts.read(settings, found).pop()
+}
+
+/// Reports labels on our own container, which cannot be in force.
+pub(crate) fn read_own(container: &Container, found: &mut Vec<Diagnostic>) {
+    let (ours, _) = sort_out(container);
+    if let Some(first) = ours.first() {
+        let finding = whole(
+            codes::LABEL_OF_OWN,
+            "label on Gangway itself",
+            "Gangway does not route to itself",
+            "remove the label; a route to the admin address can be made in the configuration file",
+        );
+        let effect = "Gangway's own container is not routed".to_owned();
+        found.push(Source::Container(container).about_key(first.mark, finding, effect));
+    }
+}
+
+/// What the container's one route is called: its service, without the stack that Swarm puts in front of
+/// it, else itself.
+pub(crate) fn route_name(container: &Container) -> &str {
+    let Some(service) = container.service() else { return &container.name };
+    let stack = container.label("com.docker.stack.namespace");
+    let in_stack = stack.and_then(|stack| service.strip_prefix(stack)?.strip_prefix('_'));
+    in_stack.filter(|name| !name.is_empty()).unwrap_or(service)
+}
+
+/// A label under our prefix.
+struct Ours<'a> {
+    /// What stands behind the prefix.
+    rest: &'a str,
+    mark: Mark<'a>,
+}
+
+/// Our labels, and those that nearly are.
+fn sort_out(container: &Container) -> (Vec<Ours<'_>>, Vec<(Mark<'_>, &str)>) {
+    let (mut ours, mut misses) = (Vec::new(), Vec::new());
+    for (label, value) in &container.labels {
+        let mark = Mark { label, value, place: None };
+        match label.get(..PREFIX.len()) {
+            Some(begin) if begin.eq_ignore_ascii_case(PREFIX) => ours.push(Ours { rest: &label[PREFIX.len()..], mark }),
+            _ => misses.extend(near_miss(label).map(|rest| (mark, rest))),
+        }
+    }
+    (ours, misses)
+}
+
+fn report_near_misses(source: Source<'_>, misses: &[(Mark<'_>, &str)], found: &mut Vec<Diagnostic>) {
+    for (mark, rest) in misses.iter().take(LABELS_MAX) {
+        let help = match rest {
+            &"" => "labels of Gangway begin with `gangway.`, such as `gangway.enable`".to_owned(),
+            rest => format!("did you mean {}?", shown(&format!("{PREFIX}{rest}"))),
+        };
+        let finding = Finding {
+            severity: Severity::Warning,
+            ..whole(
+                codes::LABEL_NEAR_MISS,
+                format!("label {} just outside the prefix `gangway.`", shown(mark.label)),
+                "not ours as it is written",
+                help,
+            )
+        };
+        found.push(source.about_key(*mark, finding, "the label does nothing".into()));
+    }
+}
+
+/// Is the container routed at all? If not, why.
+fn enabled(
+    container: &Container,
+    enable: Option<&Ours<'_>>,
+    has_others: bool,
+    settings: &Settings,
+    found: &mut Vec<Diagnostic>,
+) -> Result<(), String> {
+    let without = match settings.expose {
+        _ if has_others => Ok(()),
+        Expose::Labelled => Err("no label asks for it, and `--expose` is `labelled`".to_owned()),
+        Expose::All if presets::is_hidden(&container.image) => {
+            Err("its image is a database, a cache or a broker; `gangway.enable` `true` would route it".to_owned())
+        }
+        Expose::All => Ok(()),
+    };
+    let Some(Ours { mark, .. }) = enable else { return without };
+    let label = Written {
+        source: Source::Container(container),
+        key: KEYS.iter().find(|key| key.name == "enable").expect("`enable` is in the schema"),
+        tail: "",
+        mark: *mark,
+    };
+    match label.check().and_then(|()| value::boolean(label.value())) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("`gangway.enable` says no".to_owned()),
+        Err(finding) => {
+            let routed = if without.is_ok() { "the container is routed" } else { "the container is not routed" };
+            found.push(label.found(finding, format!("{routed}, as if the label were not there")));
+            without
+        }
+    }
+}
+
+/// Letters, digits, hyphens and underscores.
+fn is_route_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=NAME_LEN_MAX).contains(&name.len()) && name.bytes().all(is_allowed)
+}
+
+fn bad_name(source: Source<'_>, name: &str) -> Finding {
+    let help = match source {
+        Source::Container(_) => "write `gangway.routes.<name>.<key>`, such as `gangway.routes.api.host`",
+        Source::File(_) => "write `[routes.<name>]`, such as `[routes.nas]`",
+    };
+    whole(
+        codes::ROUTE_NAME,
+        format!("{} is not a name of a route", shown(name)),
+        "1 to 63 letters, digits, hyphens and underscores",
+        help,
+    )
+}

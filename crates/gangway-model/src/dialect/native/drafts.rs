@@ -1,0 +1,268 @@
+//! The routes of one container while its labels are sorted.
+//!
+//! Whatever cannot be understood may have been meant to protect a route. Which one that is, and which
+//! routes there are at all, is only known when all labels were seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::odd::{Kind, Odd};
+use super::route::Draft;
+use super::wanted::closed;
+use super::written::{Source, Written, cut, whole};
+use super::{LABELS_MAX, Ours, PREFIX, bad_name, is_route_name};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::rule::shown;
+use crate::schema::{Allowed, Key, Resolved, resolve};
+use crate::settings::Settings;
+use crate::spec::{Mark, RouteSpec};
+
+/// The routes of one container while its labels are sorted.
+pub(super) struct Drafts<'a> {
+    source: Source<'a>,
+    /// The container's one route.
+    main: Draft<'a>,
+    /// Further routes, by name in lower case.
+    others: BTreeMap<String, Draft<'a>>,
+    /// What is none of ours.
+    odd: Vec<Odd<'a>>,
+}
+
+impl<'a> Drafts<'a> {
+    pub(super) fn new(source: Source<'a>, name: &str) -> Self {
+        let main = Draft { source, name: cut(name).into(), labels: Vec::new(), closed: false };
+        Self { source, main, others: BTreeMap::new(), odd: Vec::new() }
+    }
+
+    /// Sorts in what stands behind our prefix.
+    pub(super) fn add(&mut self, rest: &'a str, mark: Mark<'a>, found: &mut Vec<Diagnostic>) {
+        const ROUTES: &str = "routes";
+        let Some(named) = rest.get(..ROUTES.len()).filter(|begin| begin.eq_ignore_ascii_case(ROUTES)) else {
+            return self.add_key(None, rest, mark, found);
+        };
+        match rest[named.len()..].strip_prefix('.').map(|named| named.split_once('.').unwrap_or((named, ""))) {
+            Some((name, key)) if is_route_name(name) && !key.is_empty() => self.add_key(Some(name), key, mark, found),
+            Some((name, _)) if !is_route_name(name) && rest.len() > ROUTES.len() + 1 => {
+                let finding = bad_name(self.source, name);
+                found.push(self.source.about_key(mark, finding, "the label does nothing".into()));
+            }
+            None if rest.len() > ROUTES.len() => self.add_key(None, rest, mark, found),
+            _ => self.odd.push(Odd { route: None, key: rest, mark, kind: Kind::Incomplete }),
+        }
+    }
+
+    pub(super) fn add_key(
+        &mut self,
+        route: Option<&'a str>,
+        key: &'a str,
+        mark: Mark<'a>,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        let kind = match resolve(key) {
+            Resolved::Known(known, tail) => {
+                let forbidden = match self.source {
+                    Source::Container(_) => Allowed::InTheFile,
+                    Source::File(_) => Allowed::OnContainers,
+                };
+                if known.place == forbidden {
+                    return found.push(misplaced(self.source, known, mark));
+                }
+                let label = Written { source: self.source, key: known, tail, mark };
+                return self.draft(route).add(label, found);
+            }
+            Resolved::Group => Kind::Incomplete,
+            Resolved::Below(known) => Kind::Below(known),
+            Resolved::Unknown => Kind::Unknown,
+        };
+        self.odd.push(Odd { route, key, mark, kind });
+    }
+
+    fn draft(&mut self, route: Option<&str>) -> &mut Draft<'a> {
+        match route.map(str::to_ascii_lowercase) {
+            Some(name) if !self.main.name.eq_ignore_ascii_case(&name) => {
+                let source = self.source;
+                let shown = name.clone().into();
+                let empty = || Draft { source, name: shown, labels: Vec::new(), closed: false };
+                self.others.entry(name).or_insert_with(empty)
+            }
+            _ => &mut self.main,
+        }
+    }
+
+    /// A route of which labels were left out may have lost its protection.
+    pub(super) fn close_what_was_left_out(&mut self, left_out: &[Ours<'a>], found: &mut Vec<Diagnostic>) {
+        let Some(first) = left_out.first() else { return };
+        let mut touched = BTreeSet::new();
+        for Ours { rest, .. } in left_out {
+            let named = rest.get(..7).filter(|begin| begin.eq_ignore_ascii_case("routes.")).map(|_| &rest[7..]);
+            let name = named.and_then(|named| named.split('.').next()).unwrap_or(&self.main.name).to_ascii_lowercase();
+            let is_main = self.main.name.eq_ignore_ascii_case(&name);
+            match self.others.get_mut(&name) {
+                _ if is_main => self.main.closed = true,
+                Some(draft) => draft.closed = true,
+                None => continue,
+            }
+            touched.insert(name);
+        }
+        let count = LABELS_MAX + left_out.len();
+        let finding = whole(
+            codes::LABELS_TOO_MANY,
+            format!("{count} labels are too many"),
+            "the first that is left out",
+            format!(
+                "at most {LABELS_MAX} are read; spread the routes over several containers or the configuration file"
+            ),
+        );
+        let left = format!("{} labels are left out", left_out.len());
+        let effect = match touched.len() {
+            0 => left,
+            _ => format!("{left}, and routes of which some were left out are closed: {}", some_of(touched.iter())),
+        };
+        found.push(self.source.about_key(first.mark, finding, effect));
+    }
+
+    /// Decides which routes there are, and reads them.
+    pub(super) fn read(mut self, settings: &Settings, found: &mut Vec<Diagnostic>) -> Vec<RouteSpec<'a>> {
+        let for_all = |label: &Written<'_>| label.key.name == "network";
+        let of_main = || self.main.labels.iter().filter(|label| !for_all(label));
+        let only_protects = of_main().count() > 0 && of_main().all(|label| label.key.protects());
+        let has_main = self.others.is_empty() || (of_main().count() > 0 && !only_protects);
+        if !has_main && only_protects {
+            self.close_all_for(found);
+        }
+        for odd in std::mem::take(&mut self.odd) {
+            self.settle(&odd, has_main, found);
+        }
+        if let Some(network) = self.main.labels.iter().find(|label| for_all(label)).cloned() {
+            let lacking = self.others.values_mut().filter(|draft| !draft.labels.iter().any(for_all));
+            lacking.for_each(|draft| draft.labels.push(network.clone()));
+        }
+        let main = has_main.then_some(self.main);
+        main.into_iter().chain(self.others.into_values()).filter_map(|draft| draft.read(settings, found)).collect()
+    }
+
+    /// `gangway.allow` belongs to the container's one route; beside further routes and nothing else of
+    /// its own, it was surely meant for those.
+    fn close_all_for(&mut self, found: &mut Vec<Diagnostic>) {
+        let example = self.others.keys().next().cloned().unwrap_or_default();
+        for label in self.main.labels.iter().filter(|label| label.key.protects()) {
+            let finding = whole(
+                codes::LABEL_DOUBTFUL,
+                format!("{} protects none of the routes", shown(label.mark.label)),
+                "belongs to a route that has no other label",
+                format!("write it for each route, such as `{PREFIX}routes.{example}.{}`", label.key.name),
+            );
+            let effect = format!("all routes of the container are closed: {}", some_of(self.others.keys()));
+            found.push(label.source.about_key(label.mark, finding, effect));
+        }
+        self.others.values_mut().for_each(|draft| draft.closed = true);
+    }
+
+    /// Reports what is none of ours, and closes what it may have been meant to protect.
+    fn settle(&mut self, odd: &Odd<'a>, has_main: bool, found: &mut Vec<Diagnostic>) {
+        let guess = odd.guess();
+        let noun = self.source.noun();
+        let effect = if guess.protects {
+            let closing = self.meant_by(odd, has_main);
+            match &closing[..] {
+                [] => format!("the {noun} does nothing"),
+                [only] => closed(only),
+                several => format!("routes that it may have been meant for are closed: {}", some_of(several.iter())),
+            }
+        } else {
+            match odd.route {
+                Some(name) if !self.others.contains_key(&name.to_ascii_lowercase()) && !self.is_main(name) => {
+                    format!("the {noun} does nothing; there is no route `{name}`")
+                }
+                name => format!(
+                    "the {noun} does nothing; the rest of route `{}` is in force",
+                    name.map_or(&*self.main.name, |name| name)
+                ),
+            }
+        };
+        found.push(self.source.about_key(odd.mark, odd.finding(self.source, &guess), effect));
+    }
+
+    fn is_main(&self, name: &str) -> bool {
+        self.main.name.eq_ignore_ascii_case(name)
+    }
+
+    /// Closes the routes that an odd label may have been meant for; their names.
+    fn meant_by(&mut self, odd: &Odd<'a>, has_main: bool) -> Vec<String> {
+        let named: Vec<String> = match odd.route {
+            Some(name) => vec![name.to_ascii_lowercase()],
+            None => odd.key.split('.').map(str::to_ascii_lowercase).collect(),
+        };
+        let is_named = |name: &str| named.iter().any(|named| named.eq_ignore_ascii_case(name));
+        let any_named = self.others.keys().any(|name| is_named(name)) || (has_main && is_named(&self.main.name));
+        let mut closing = Vec::new();
+        let only_main = !any_named && has_main && odd.route.is_none();
+        if has_main && (only_main || is_named(&self.main.name)) {
+            self.main.closed = true;
+            closing.push(self.main.name.to_string());
+        }
+        // A label of a route that does not exist closes nothing: nothing is served that it could protect.
+        let all_others = !any_named && !has_main && odd.route.is_none();
+        for (name, draft) in &mut self.others {
+            if all_others || is_named(name) {
+                draft.closed = true;
+                closing.push(name.clone());
+            }
+        }
+        closing
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// Adds a label; of two that are the same, the one in lower case stays.
+    fn add(&mut self, label: Written<'a>, found: &mut Vec<Diagnostic>) {
+        let is_same =
+            |other: &Written<'_>| other.key.name == label.key.name && other.tail.eq_ignore_ascii_case(label.tail);
+        let Some(other) = self.labels.iter_mut().find(|other| is_same(other)) else {
+            return self.labels.push(label);
+        };
+        let stays = !other.mark.label.bytes().any(|byte| byte.is_ascii_uppercase());
+        let (winner, loser) = if stays { (other.mark.label, label.mark) } else { (label.mark.label, other.mark) };
+        let finding = whole(
+            codes::LABEL_TWICE,
+            format!("{} is written twice", shown(winner)),
+            format!("the same label as {}", shown(winner)).as_str(),
+            "remove one of them",
+        );
+        let effect = if label.key.protects() {
+            self.closed = true;
+            closed(&self.name)
+        } else {
+            format!("{} is in force", shown(winner))
+        };
+        found.push(label.source.about_key(loser, finding, effect));
+        if !stays {
+            *other = label;
+        }
+    }
+}
+
+fn misplaced(source: Source<'_>, key: &Key, mark: Mark<'_>) -> Diagnostic {
+    let (note, help) = match source {
+        Source::Container(_) => {
+            ("for routes of the configuration file only", "a container is its own upstream; remove it")
+        }
+        Source::File(_) if key.name == "scheme" || key.name == "port" => {
+            ("for containers only", "write it in the URL of `upstream`, such as `h2c://192.0.2.9:50051`")
+        }
+        Source::File(_) => ("for containers only", "remove it"),
+    };
+    let finding = whole(codes::LABEL_MISPLACED, format!("`{}` cannot stand here", key.name), note, help);
+    source.about_key(mark, finding, "it does nothing; the rest of the route is in force".into())
+}
+
+/// The first few of many names.
+fn some_of(names: impl ExactSizeIterator<Item = impl AsRef<str>>) -> String {
+    const NAMED_MAX: usize = 5;
+    let more = names.len().saturating_sub(NAMED_MAX);
+    let mut text: Vec<String> = names.take(NAMED_MAX).map(|name| shown(name.as_ref())).collect();
+    if more > 0 {
+        text.push(format!("and {more} more"));
+    }
+    text.join(", ")
+}

@@ -1,0 +1,71 @@
+//! `request.header.<Name>` and `response.header.<Name>`.
+
+use http::{HeaderName, HeaderValue};
+
+use super::wanted::Wanted;
+use super::written::{Written, is_secret_name, whole};
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::rule::{Finding, shown};
+
+/// Headers that frame a message or belong to one connection. A label that could set them would break the
+/// connection or smuggle requests past other routes' protection.
+const RESERVED: [&str; 14] = [
+    "connection",
+    "content-length",
+    "expect",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+    "host",
+];
+
+/// The header and its value; none removes it.
+pub(super) fn read<'a>(
+    label: &Written<'a>,
+    wanted: &mut Wanted<'a>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<(HeaderName, Option<HeaderValue>)> {
+    let name = match name(label.tail) {
+        Ok(name) => name,
+        Err(finding) => {
+            // The name is a part of the key, so that is what is pointed at.
+            let effect = format!("the label does nothing; the rest of route `{}` is in force", wanted.name);
+            found.push(label.source.about_key(label.mark, finding, effect));
+            return None;
+        }
+    };
+    Some((name, value(label)?))
+}
+
+fn name(text: &str) -> Result<HeaderName, Finding> {
+    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| {
+        let message = format!("{} is not a header name", shown(text));
+        whole(codes::FIELD_NAME, message, "letters, digits and hyphens only", "write a name such as `X-Frame-Options`")
+    })?;
+    if RESERVED.contains(&name.as_str()) {
+        let help = if name == "host" { "use the label `host-header`" } else { "remove the label" };
+        let message = format!("{} cannot be set by a label", shown(text));
+        return Err(whole(codes::FIELD_RESERVED, message, "belongs to the connection, not to the route", help));
+    }
+    Ok(name)
+}
+
+/// None where it cannot stand in a header, which only control characters cannot; those were refused.
+#[expect(clippy::option_option, reason = "an empty value removes the header, which is a value too")]
+fn value(label: &Written<'_>) -> Option<Option<HeaderValue>> {
+    let text = label.value();
+    if text.is_empty() {
+        return Some(None);
+    }
+    let mut value = HeaderValue::from_bytes(text.as_bytes()).ok()?;
+    value.set_sensitive(is_secret_name(label.tail));
+    Some(Some(value))
+}

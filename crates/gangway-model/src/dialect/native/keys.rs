@@ -1,0 +1,242 @@
+//! The readers of keys: one function for each key that is in force.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::header;
+use super::redirect;
+use super::rewrite;
+use super::upstream_url;
+use super::wanted::Wanted;
+use super::written::Written;
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::host::{HostPattern, Hostname};
+use crate::matcher::Matcher;
+use crate::path::PathPattern;
+use crate::route::{HostHeader, Middleware, Scheme, TlsMode};
+use crate::rule::{self, Finding};
+use crate::value;
+
+/// What `hsts` `true` means.
+const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
+
+pub(crate) fn enable<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(enabled) = wanted.accept(label, value::boolean(label.value()), found) {
+        wanted.enabled = enabled;
+    }
+}
+
+pub(crate) fn host<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let entries = value::list(label.value());
+    wanted.hosts = Some(each(label, wanted, found, "hosts", entries, HostPattern::parse));
+}
+
+pub(crate) fn path<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let entries = value::list_of_patterns(label.value());
+    wanted.paths = Some(each(label, wanted, found, "paths", entries, PathPattern::parse));
+}
+
+pub(crate) fn rule<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let mut findings = Vec::new();
+    let matcher = rule::parse(label.value(), &mut findings)
+        .and_then(|expression| Matcher::from_expression(expression, &mut findings));
+    for finding in findings {
+        wanted.found(label, finding, found);
+    }
+    wanted.rule = Some(matcher);
+}
+
+pub(crate) fn priority<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(priority) = wanted.accept(label, value::integer(label.value()), found) {
+        (wanted.priority, wanted.priority_mark) = (priority, Some(label.mark));
+    }
+}
+
+pub(crate) fn port<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let port = wanted.accept(label, value::port(label.value()), found);
+    wanted.access.port = port.map(|port| (port, label.mark));
+}
+
+pub(crate) fn scheme<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let choices = [("http", Scheme::Http), ("https", Scheme::Https), ("h2c", Scheme::H2c)];
+    let scheme = value::choice(label.value(), &choices).map_err(|finding| {
+        let is_grpc = ["grpc", "h2", "http2"].iter().any(|word| word.eq_ignore_ascii_case(label.value()));
+        let help = "write `h2c`, which is HTTP/2 without TLS, or `https`".to_owned();
+        if is_grpc { Finding { help, ..finding } } else { finding }
+    });
+    wanted.access.scheme = wanted.accept(label, scheme, found);
+}
+
+pub(crate) fn verify<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let verify = wanted.accept(label, value::boolean(label.value()), found);
+    wanted.access.verify = verify.map(|verify| (verify, label.mark));
+}
+
+pub(crate) fn network<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, _found: &mut Vec<Diagnostic>) {
+    // Whether there is such a network only the engine knows.
+    wanted.access.network = Some((label.value(), label.mark));
+}
+
+pub(crate) fn upstream<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let entries = value::list(label.value());
+    wanted.urls = each(label, wanted, found, "upstreams", entries, |text, findings| {
+        upstream_url::parse(text).map_err(|finding| findings.push(finding)).ok()
+    });
+}
+
+pub(crate) fn strip_prefix<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    wanted.strip_prefix = wanted.accept(label, value::boolean(label.value()), found).unwrap_or(false);
+}
+
+pub(crate) fn add_prefix<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let prefix = wanted.accept(label, rewrite::path_to_send(label.value()), found);
+    wanted.add_prefix =
+        prefix.map(|prefix| prefix.trim_end_matches('/')).filter(|prefix| !prefix.is_empty()).map(Into::into);
+}
+
+pub(crate) fn rewrite<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    wanted.rewrite = wanted.accept(label, rewrite::parse(label.value()), found);
+}
+
+pub(crate) fn redirect<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let redirect = wanted.accept(label, redirect::parse(label.value()), found);
+    wanted.redirect = redirect.map(|redirect| (redirect, label.clone()));
+}
+
+pub(crate) fn tls<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if label.value().eq_ignore_ascii_case("passthrough") {
+        let later = Finding::error(
+            codes::VALUE_LATER,
+            0..label.value().len(),
+            "`passthrough` is not in force yet",
+            "planned",
+            "write `auto`, and `gangway.scheme` `https` if the application speaks TLS",
+        );
+        wanted.accept::<()>(label, Err(later), found);
+        return;
+    }
+    let choices = [("auto", TlsMode::Auto), ("internal", TlsMode::Internal), ("off", TlsMode::Off)];
+    let mode = value::choice(label.value(), &choices).map_err(|finding| match value::boolean(label.value()) {
+        Ok(on) => Finding { help: format!("write `{}`", if on { "auto" } else { "off" }), ..finding },
+        Err(_) => finding,
+    });
+    wanted.tls = wanted.accept(label, mode, found).unwrap_or_default();
+}
+
+pub(crate) fn https_redirect<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let redirect = wanted.accept(label, value::boolean(label.value()), found);
+    wanted.https_redirect = redirect.map(|redirect| (redirect, label.clone()));
+}
+
+pub(crate) fn request_header<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some((name, value)) = header::read(label, wanted, found) {
+        wanted.request_headers.push(Middleware::RequestHeader(name, value));
+    }
+}
+
+pub(crate) fn response_header<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some((name, value)) = header::read(label, wanted, found) {
+        wanted.response_headers.push(Middleware::ResponseHeader(name, value));
+    }
+}
+
+pub(crate) fn host_header<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let header = match label.value().to_ascii_lowercase().as_str() {
+        "keep" => Ok(HostHeader::Keep),
+        "upstream" => Ok(HostHeader::Upstream),
+        _ => named_host(label.value()).map(HostHeader::Named),
+    };
+    if let Some(header) = wanted.accept(label, header, found) {
+        wanted.host_header = header;
+    }
+}
+
+pub(crate) fn body_limit<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    wanted.body_limit = wanted.accept(label, value::size(label.value()), found);
+}
+
+pub(crate) fn timeout_connect<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(duration) = wanted.accept(label, value::duration(label.value()), found) {
+        wanted.timeouts.connect = duration;
+    }
+}
+
+pub(crate) fn timeout_response<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(duration) = wanted.accept(label, value::duration(label.value()), found) {
+        wanted.timeouts.response = duration;
+    }
+}
+
+pub(crate) fn timeout_idle<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(duration) = wanted.accept(label, value::duration(label.value()), found) {
+        wanted.timeouts.idle = duration;
+    }
+}
+
+pub(crate) fn hsts<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let max_age = match value::boolean(label.value()) {
+        Ok(true) => Ok(Some(HSTS_DEFAULT)),
+        Ok(false) => Ok(None),
+        Err(_) => value::duration(label.value()).map(Some).map_err(|finding| Finding {
+            message: finding.message.replace("a duration", "a boolean or a duration"),
+            help: "write `true`, or for how long, such as `30d`".into(),
+            ..finding
+        }),
+    };
+    let max_age = wanted.accept(label, max_age, found).flatten();
+    let seconds = max_age.and_then(|max_age| NonZeroU64::new(max_age.as_secs()));
+    wanted.hsts = seconds.map(|seconds| (seconds, label.clone()));
+}
+
+/// Reads the entries of a list; the good ones are in force beside bad ones.
+fn each<'a, T>(
+    label: &Written<'a>,
+    wanted: &mut Wanted<'a>,
+    found: &mut Vec<Diagnostic>,
+    what: &str,
+    entries: impl Iterator<Item = (usize, &'a str)>,
+    parse: impl Fn(&str, &mut Vec<Finding>) -> Option<T>,
+) -> Vec<T> {
+    let mut findings = Vec::new();
+    let mut values = Vec::new();
+    for (offset, entry) in entries {
+        let mut of_entry = Vec::new();
+        values.extend(parse(entry, &mut of_entry));
+        findings.extend(of_entry.into_iter().map(|finding| finding.shifted(offset)));
+    }
+    if values.is_empty() && findings.is_empty() {
+        let help = "write at least one entry, or remove the label";
+        findings.push(Finding::error(codes::VALUE_EMPTY, 0..label.value().len(), "empty list", "no entry", help));
+    }
+    for finding in findings {
+        if values.is_empty() {
+            wanted.found(label, finding, found);
+        } else {
+            wanted.found_in_part(label, finding, what, found);
+        }
+    }
+    values
+}
+
+/// A name, and maybe a port, for `Host`.
+fn named_host(text: &str) -> value::Read<HeaderValue> {
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, Some(port)),
+        _ => (text, None),
+    };
+    let mut findings = Vec::new();
+    let name = Hostname::parse(name, &mut findings);
+    let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    let host = name.filter(|_| is_port).map(|name| match port {
+        Some(port) => format!("{name}:{port}"),
+        None => name.to_string(),
+    });
+    host.and_then(|host| HeaderValue::from_str(&host).ok()).ok_or_else(|| {
+        let note = findings.pop().map_or_else(|| "not a port".to_owned(), |finding| finding.note);
+        let help = "write `keep`, `upstream`, or a name such as `app.example.org`";
+        value::wrong(codes::HOST_HEADER, text, "is not a value for `host-header`", &note, help)
+    })
+}

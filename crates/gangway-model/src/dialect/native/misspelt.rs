@@ -1,0 +1,245 @@
+//! Keys that are none of ours: what was probably meant, and whether that would have protected.
+//!
+//! A misspelt `host` costs a route its host. A misspelt `allow` would leave it open to everybody, so
+//! whatever could have been meant to protect counts as protecting: closed on doubt.
+
+use crate::rule::{distance, nearest};
+use crate::schema::{KEYS, Key};
+
+/// Words of which a key that protects is made, here and in other proxies.
+const PROTECTING_WORDS: [&str; 12] = [
+    "auth",
+    "allow",
+    "deny",
+    "whitelist",
+    "blacklist",
+    "blocklist",
+    "password",
+    "passwd",
+    "oidc",
+    "ratelimit",
+    "firewall",
+    "mtls",
+];
+
+/// What other proxies call things; no slip of the finger leads from one to the other.
+const FOREIGN: [(&str, &str); 30] = [
+    ("acl", "allow"),
+    ("address", "port"),
+    ("alias", "host"),
+    ("basicauth", "auth.basic"),
+    ("block", "deny"),
+    ("buffering", "body-limit"),
+    ("client-max-body-size", "body-limit"),
+    ("domain", "host"),
+    ("domains", "host"),
+    ("expose", "enable"),
+    ("forwardauth", "auth.forward"),
+    ("gzip", "compress"),
+    ("hostname", "host"),
+    ("ip", "network"),
+    ("limit", "rate-limit"),
+    ("login", "auth.basic"),
+    ("middlewares", "rule"),
+    ("prefix", "path"),
+    ("protocol", "scheme"),
+    ("proto", "scheme"),
+    ("rate", "rate-limit"),
+    ("server.port", "port"),
+    ("ssl", "tls"),
+    ("sso", "auth.forward"),
+    ("subdomain", "host"),
+    ("url", "host"),
+    ("user", "auth.basic"),
+    ("users", "auth.basic"),
+    ("vhost", "host"),
+    ("virtual-host", "host"),
+];
+
+/// What is thought of an unknown key.
+#[derive(Debug, Default)]
+pub(super) struct Guess {
+    /// The label that was probably meant, without our prefix.
+    pub meant: Option<String>,
+    /// Could it have been meant to protect?
+    pub protects: bool,
+}
+
+/// What a key could have been meant to be. `key` stands behind our prefix, or behind a route's name.
+pub(super) fn guess(key: &str) -> Guess {
+    /// No key of ours is nearly that long, and an attacker's may be as long as he likes.
+    const LEN_MAX: usize = 100;
+    let written = &key[..key.floor_char_boundary(LEN_MAX)];
+    let key = written.to_ascii_lowercase();
+    if let Some(header) = header(written, &key) {
+        return Guess { meant: Some(header), protects: false };
+    }
+    let meant = foreign(&key).map(str::to_owned).or_else(|| slip(&key)).or_else(|| in_a_wrong_place(&key));
+    let protects = PROTECTING_WORDS.iter().any(|word| key.replace(['-', '_'], "").contains(word))
+        || meant.as_deref().and_then(known).is_some_and(Key::protects)
+        || endings(&key).any(is_near_to_protecting);
+    Guess { meant, protects }
+}
+
+/// The key, and what stands behind its first dots: the beginning may be a route's name.
+fn endings(key: &str) -> impl Iterator<Item = &str> {
+    const ENDINGS_MAX: usize = 4;
+    let dots = key.match_indices('.').map(|(at, _)| &key[at + 1..]);
+    std::iter::once(key).chain(dots).take(ENDINGS_MAX)
+}
+
+/// `response.headers.X-Auth`: the name of a header says nothing about what is protected.
+fn header(written: &str, key: &str) -> Option<String> {
+    let (begin, tail) = key.rsplit_once('.')?;
+    let stems =
+        KEYS.iter().filter(|known| known.name.ends_with("<Name>")).map(|known| known.stem().trim_end_matches('.'));
+    let stem = nearest(begin, stems)?;
+    Some(format!("{stem}.{}", &written[written.len() - tail.len()..]))
+}
+
+fn foreign(key: &str) -> Option<&'static str> {
+    FOREIGN.iter().find(|(foreign, _)| *foreign == key).map(|(_, ours)| *ours)
+}
+
+fn known(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// A slip of the finger away from one of ours.
+fn slip(key: &str) -> Option<String> {
+    let fixed = KEYS.iter().filter(|known| !known.is_open()).map(|known| known.name);
+    nearest(key, fixed).map(str::to_owned)
+}
+
+/// `web.host` instead of `routes.web.host`, or `router.web.host`.
+fn in_a_wrong_place(key: &str) -> Option<String> {
+    let (first, rest) = key.split_once('.')?;
+    let is_key =
+        |key: &str| KEYS.iter().any(|known| known.name == key || (known.is_open() && key.starts_with(known.stem())));
+    if let Some((name, key)) = rest.split_once('.')
+        && is_key(key)
+        && nearest(first, ["routes"]).is_some()
+    {
+        return Some(format!("routes.{name}.{key}"));
+    }
+    if is_key(rest) {
+        return Some(format!("routes.{first}.{rest}"));
+    }
+    slip(rest).filter(|key| key.contains('.')).map(|key| format!("routes.{first}.{key}"))
+}
+
+/// As near to a key that protects as to any other.
+fn is_near_to_protecting(key: &str) -> bool {
+    let reach = (key.len() / 3).clamp(1, 4);
+    let nearest = |protecting: bool| {
+        let keys = KEYS.iter().filter(|known| known.protects() == protecting);
+        keys.filter_map(|known| distance(key, known.name, reach)).min()
+    };
+    nearest(true).is_some_and(|near| nearest(false).is_none_or(|other| near <= other))
+}
+
+/// Is this key outside our prefix, and surely meant to be inside? Then the part behind the prefix.
+pub(super) fn near_miss(label: &str) -> Option<&str> {
+    const PREFIX: &str = "gangway";
+    // Nearly all labels of a container are others', so they have to be told apart quickly.
+    let end = label.bytes().take(PREFIX.len() + 2).position(|byte| b".-_:/".contains(&byte)).unwrap_or(label.len());
+    if end.abs_diff(PREFIX.len()) > 1 {
+        return None;
+    }
+    let is_ours = label.as_bytes().get(end) == Some(&b'.') && label[..end].eq_ignore_ascii_case(PREFIX);
+    let is_near = distance(&label[..end], PREFIX, 1).is_some();
+    (is_near && !is_ours).then(|| label.get(end + 1..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_meant_is_named() {
+        let meant = |key| guess(key).meant.unwrap_or_default();
+        assert_eq!(meant("hots"), "host");
+        assert_eq!(meant("stripprefix"), "strip-prefix");
+        assert_eq!(meant("timeouts.idle"), "timeout.idle");
+        assert_eq!(meant("response.headers.X-Frame-Options"), "response.header.X-Frame-Options");
+        assert_eq!(meant("admin.auht.basic"), "routes.admin.auth.basic");
+        assert_eq!(meant("url"), "host");
+        assert_eq!(meant("web.host"), "routes.web.host");
+        assert_eq!(meant("router.web.host"), "routes.web.host");
+        assert_eq!(meant("frobnicate"), "");
+    }
+
+    #[test]
+    fn what_could_protect_counts_as_protecting() {
+        for key in [
+            "auth.basik",
+            "auht.basic",
+            "alow",
+            "alloww",
+            "denny",
+            "dney",
+            "ratelimit",
+            "rate_limit",
+            "rate",
+            "clientca",
+            "client_ca",
+            "concurency",
+            "basic-auth",
+            "ip-allow-list",
+            "forward.auth",
+            "AUTH",
+            "allow.ip",
+            "admin.allow",
+            "whitelist",
+            "login",
+            "admin.auht.basic",
+            "a.b.alow",
+        ] {
+            assert!(guess(key).protects, "{key}");
+        }
+        for key in [
+            "hots",
+            "prot",
+            "pathh",
+            "compres",
+            "frobnicate",
+            "web.host",
+            "delay",
+            "test",
+            "domain",
+            "body-limits",
+            "response.headers.X-Auth",
+        ] {
+            assert!(!guess(key).protects, "{key}");
+        }
+    }
+
+    #[test]
+    fn only_near_misses_of_our_prefix_are_seen() {
+        assert_eq!(near_miss("gangaway.host"), Some("host"));
+        assert_eq!(near_miss("gangway-host"), Some("host"));
+        assert_eq!(near_miss("gangway_host"), Some("host"));
+        assert_eq!(near_miss("gangway"), Some(""));
+        assert_eq!(near_miss("gnagway.host"), Some("host"));
+        assert_eq!(near_miss("ganway.enable"), Some("enable"));
+        for label in [
+            "gangway.host",
+            "Gangway.host",
+            "gateway.host",
+            "traefik.enable",
+            "com.docker.x",
+            "gang.host",
+            "",
+            "ü",
+            "railway.x",
+        ] {
+            assert_eq!(near_miss(label), None, "{label}");
+        }
+    }
+
+    #[test]
+    fn long_keys_are_not_compared_at_length() {
+        assert!(guess(&"a".repeat(1 << 20)).meant.is_none());
+        assert!(guess(&format!("{}ü", "a".repeat(99))).meant.is_none());
+    }
+}

@@ -1,0 +1,86 @@
+//! Labels under our prefix that are none of ours, and what is said of them.
+
+use super::PREFIX;
+use super::misspelt::{self, Guess};
+use super::written::{Source, whole};
+use crate::codes;
+use crate::rule::{Finding, shown};
+use crate::schema::{Key, members};
+use crate::spec::Mark;
+use crate::value::and_list;
+
+/// A label that is none of ours.
+#[derive(Debug)]
+pub(super) struct Odd<'a> {
+    /// The route that it was written for; none for the container's one route.
+    pub route: Option<&'a str>,
+    /// What stands behind our prefix, or behind the route's name.
+    pub key: &'a str,
+    pub mark: Mark<'a>,
+    pub kind: Kind,
+}
+
+/// What it is instead.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// The beginning of several keys.
+    Incomplete,
+    /// Something below a key that has a value.
+    Below(&'static Key),
+    /// Nothing known.
+    Unknown,
+}
+
+impl Odd<'_> {
+    /// What was probably meant.
+    pub(super) fn guess(&self) -> Guess {
+        match self.kind {
+            Kind::Incomplete => Guess { meant: None, protects: members(self.key).any(Key::protects) },
+            Kind::Below(key) => Guess { protects: key.protects() || misspelt::guess(self.key).protects, meant: None },
+            Kind::Unknown => misspelt::guess(self.key),
+        }
+    }
+
+    pub(super) fn finding(&self, source: Source<'_>, guess: &Guess) -> Finding {
+        let key = shown(self.mark.label);
+        match self.kind {
+            Kind::Incomplete => {
+                let help = match members(self.key).map(|key| key.name).collect::<Vec<_>>() {
+                    names if names.is_empty() => {
+                        "write `gangway.routes.<name>.<key>`, such as `gangway.routes.api.host`".into()
+                    }
+                    names => format!("there are {}", and_list(names)),
+                };
+                whole(
+                    codes::LABEL_INCOMPLETE,
+                    format!("{key} is the beginning of a {}", source.noun()),
+                    "has no value itself",
+                    help,
+                )
+            }
+            Kind::Below(known) => {
+                let message = format!("nothing stands below `{}`", known.name);
+                let help = format!("write {}", shown(&self.full(source, known.name)));
+                whole(codes::LABEL_BELOW_VALUE, message, "has a value itself", help)
+            }
+            Kind::Unknown => {
+                let code = if guess.protects { codes::LABEL_DOUBTFUL } else { codes::LABEL_UNKNOWN };
+                let help = match &guess.meant {
+                    Some(meant) => format!("did you mean {}?", shown(&self.full(source, meant))),
+                    None => "remove it, or look it up in the reference of labels, which lists every key".to_owned(),
+                };
+                let note = if guess.protects { "may have been meant to protect" } else { "not one of ours" };
+                whole(code, format!("unknown {} {key}", source.noun()), note, help)
+            }
+        }
+    }
+
+    /// A key of ours as it would be written here.
+    fn full(&self, source: Source<'_>, key: &str) -> String {
+        match (source, self.route) {
+            (Source::File(_), _) => key.trim_start_matches("routes.").to_owned(),
+            (_, Some(name)) if !key.starts_with("routes.") => format!("{PREFIX}routes.{name}.{key}"),
+            _ => format!("{PREFIX}{key}"),
+        }
+    }
+}

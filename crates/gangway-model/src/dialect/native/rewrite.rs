@@ -1,0 +1,187 @@
+//! `rewrite` and `add-prefix`: what becomes of the path on the way to the application.
+
+use regex::Regex;
+
+use crate::codes;
+use crate::rule::{Finding, Pattern, shown};
+use crate::value::Read;
+
+/// A rewriting as read.
+#[derive(Clone, Debug)]
+pub(crate) struct Rewrite {
+    pub pattern: Regex,
+    pub replacement: Box<str>,
+}
+
+/// Reads a path, or `~expression -> replacement`.
+pub(super) fn parse(text: &str) -> Read<Rewrite> {
+    let Some(expression) = text.strip_prefix('~') else {
+        if text.contains("->") {
+            return Err(Finding::error(
+                codes::REWRITE,
+                0..text.len(),
+                format!("{} is not a rewriting", shown(text)),
+                "an expression begins with `~`",
+                format!("write {}", shown(&format!("~{text}"))),
+            ));
+        }
+        let path = path_to_send(text)?;
+        // The whole path, whatever it is; a dollar sign in the path is only that.
+        let mut findings = Vec::new();
+        let pattern = Pattern::parse("(?s)^.*$", &mut findings).expect("this expression is valid");
+        return Ok(Rewrite { pattern: pattern.regex().clone(), replacement: path.replace('$', "$$").into() });
+    };
+    let Some((expression, replacement)) = expression.rsplit_once("->") else {
+        return Err(Finding::error(
+            codes::REWRITE,
+            0..text.len(),
+            format!("{} is not a rewriting", shown(text)),
+            "the replacement is missing",
+            "write `~expression -> replacement`, such as `~^/old/(.*)$ -> /new/$1`",
+        ));
+    };
+    let at = text.len() - replacement.trim_start().len();
+    let replacement = replacement.trim();
+    let offset = 1 + expression.len() - expression.trim_start().len();
+    let mut findings = Vec::new();
+    let pattern = Pattern::parse(expression.trim(), &mut findings);
+    let Some(pattern) = pattern else {
+        let finding = findings.into_iter().next().expect("a pattern or a finding");
+        return Err(finding.shifted(offset));
+    };
+    check_replacement(replacement, pattern.regex()).map_err(|finding| finding.shifted(at))?;
+    Ok(Rewrite { pattern: pattern.regex().clone(), replacement: replacement.into() })
+}
+
+/// A path as it stands in a request. May bring a query of its own only in a replacement.
+pub(super) fn path_to_send(text: &str) -> Read<&str> {
+    let wrong = |span, what: &str, note: &str, help: String| {
+        Err(Finding::error(codes::PATH_TO_SEND, span, format!("{} {what}", shown(text)), note, help))
+    };
+    if !text.starts_with('/') {
+        let end = text.chars().next().map_or(0, char::len_utf8);
+        return wrong(0..end, "is not a path", "a `/` is missing", format!("write {}", shown(&format!("/{text}"))));
+    }
+    if let Some(at) = text.find(['?', '#']) {
+        return wrong(at..text.len(), "is more than a path", "not part of the path", "remove it".into());
+    }
+    if let Some((at, char)) = text.char_indices().find(|(_, char)| !can_be_sent(*char)) {
+        let end = at + char.len_utf8();
+        return wrong(at..end, "cannot be sent", "cannot stand in a URL", "percent-encode it, such as `%20`".into());
+    }
+    if text.trim_end_matches('/').is_empty() {
+        return match text {
+            "/" => Ok(text),
+            _ => wrong(0..text.len(), "names another host", "begins with two slashes", "write one slash".into()),
+        };
+    }
+    if text.starts_with("//") {
+        return wrong(0..2, "names another host", "begins with two slashes", "write one slash".into());
+    }
+    Ok(text)
+}
+
+fn can_be_sent(char: char) -> bool {
+    char.is_ascii_graphic() && !"\"<>\\^`{|}".contains(char)
+}
+
+/// Do all references stand for groups? The `regex` crate would put in nothing for the others.
+fn check_replacement(replacement: &str, pattern: &Regex) -> Read<()> {
+    if !replacement.starts_with(['/', '$']) {
+        let help = format!("write {}", shown(&format!("/{replacement}")));
+        let message = format!("replacement {} is not a path", shown(replacement));
+        return Err(Finding::error(codes::REWRITE, 0..replacement.len(), message, "a `/` is missing", help));
+    }
+    let is_group = |name: &str| match name.parse::<usize>() {
+        Ok(number) => number < pattern.captures_len(),
+        Err(_) => pattern.capture_names().flatten().any(|known| known == name),
+    };
+    let mut at = 0;
+    while let Some(dollar) = replacement[at..].find('$') {
+        let start = at + dollar;
+        let rest = &replacement[start + 1..];
+        if rest.starts_with('$') {
+            at = start + 2;
+            continue;
+        }
+        let (name, end) = match rest.strip_prefix('{') {
+            Some(braced) => match braced.find('}') {
+                Some(close) => (&braced[..close], start + 3 + close),
+                None => (braced, replacement.len()),
+            },
+            None => {
+                let len = rest.find(|char: char| !char.is_ascii_alphanumeric() && char != '_').unwrap_or(rest.len());
+                (&rest[..len], start + 1 + len)
+            }
+        };
+        if !is_group(name) {
+            let digits = name.bytes().take_while(u8::is_ascii_digit).count();
+            let help = if digits > 0 && digits < name.len() && is_group(&name[..digits]) {
+                format!("write `${{{}}}{}`", &name[..digits], &name[digits..])
+            } else if name.is_empty() {
+                "write `$$` for a dollar sign".to_owned()
+            } else {
+                "put the part of the expression that is meant in parentheses".to_owned()
+            };
+            let message = format!("{} refers to no group of the expression", shown(&replacement[start..end]));
+            return Err(Finding::error(codes::REPLACEMENT_REFERENCE, start..end, message, "no such group", help));
+        }
+        at = end;
+    }
+    if let Some((at, char)) = replacement.char_indices().find(|(_, char)| !can_be_sent(*char) && !"{}".contains(*char))
+    {
+        let message = format!("replacement {} cannot be sent", shown(replacement));
+        let end = at + char.len_utf8();
+        return Err(Finding::error(codes::REWRITE, at..end, message, "cannot stand in a URL", "percent-encode it"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(text: &str, path: &str) -> String {
+        let Rewrite { pattern, replacement } = parse(text).expect(text);
+        pattern.replace(path, &*replacement).into_owned()
+    }
+
+    #[test]
+    fn paths_are_replaced() {
+        assert_eq!(rewritten("/new", "/a/b"), "/new");
+        assert_eq!(rewritten("/ne$w$1", "/a/b"), "/ne$w$1");
+        assert_eq!(rewritten("~^/old/(.*)$ -> /new/$1", "/old/x"), "/new/x");
+        assert_eq!(rewritten("~^/(?<user>[a-z]+)/ -> /home/${user}/", "/ann/x"), "/home/ann/x");
+        assert_eq!(rewritten("~^/old/(.*)$ -> /new?p=$1", "/old/x"), "/new?p=x");
+        assert_eq!(rewritten("~a->b -> /", "/"), "/");
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_place() {
+        let finding = |text| {
+            let finding = parse(text).expect_err(text);
+            (finding.code, finding.span.start..finding.span.end, finding.help)
+        };
+        assert_eq!(finding("~^/a(b -> /c").0, codes_of_regex());
+        assert_eq!(finding("~^/a(b -> /c").1, 4..5);
+        assert_eq!(finding("~^/a").0, codes::REWRITE);
+        assert_eq!(finding("^/a(.*) -> /b").0, codes::REWRITE);
+        assert_eq!(
+            finding("~^/(.*) -> /b/$2"),
+            (
+                codes::REPLACEMENT_REFERENCE,
+                14..16,
+                "put the part of the expression that is meant in parentheses".into()
+            )
+        );
+        assert_eq!(finding("~^/(.*) -> /$1x"), (codes::REPLACEMENT_REFERENCE, 12..15, "write `${1}x`".into()));
+        assert_eq!(finding("~^/(.*) -> new").0, codes::REWRITE);
+        assert_eq!(finding("new").0, codes::PATH_TO_SEND);
+        assert_eq!(finding("/a?b").1, 2..4);
+        assert_eq!(finding("//evil.example").0, codes::PATH_TO_SEND);
+    }
+
+    fn codes_of_regex() -> crate::diagnostic::Code {
+        crate::rule::codes::REGEX_INVALID
+    }
+}

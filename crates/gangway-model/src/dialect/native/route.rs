@@ -1,0 +1,278 @@
+//! What is wanted of one route → its spec.
+
+use super::redirect::leads_to_itself;
+use super::wanted::{Wanted, closed};
+use super::written::{Source, Written, whole};
+use crate::codes;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::host::HostPattern;
+use crate::matcher::Matcher;
+use crate::route::{Middleware, TlsMode};
+use crate::rule::{Finding, shown};
+use crate::schema::Status;
+use crate::settings::Settings;
+use crate::spec::{ListenerSpec, Mark, RouteSpec, Target, UpstreamSpec};
+
+/// The labels of one route.
+#[derive(Debug)]
+pub(super) struct Draft<'a> {
+    pub source: Source<'a>,
+    /// As it is shown.
+    pub name: Box<str>,
+    pub labels: Vec<Written<'a>>,
+    /// A label that may have protected it could not be understood.
+    pub closed: bool,
+}
+
+impl<'a> Draft<'a> {
+    /// The spec; none where the route is switched off or cannot be served.
+    pub(super) fn read(self, settings: &Settings, found: &mut Vec<Diagnostic>) -> Option<RouteSpec<'a>> {
+        let mut wanted = Wanted::new(&self.name);
+        wanted.closed = self.closed;
+        for label in &self.labels {
+            match &label.key.status {
+                Status::Later => later(label, &mut wanted, found),
+                Status::InForce(read) => match label.check() {
+                    Ok(()) => read(label, &mut wanted, found),
+                    Err(finding) => wanted.found(label, finding, found),
+                },
+            }
+        }
+        if !wanted.enabled {
+            return None;
+        }
+        let (matcher, claim) = self.matcher(&mut wanted, settings, found)?;
+        let listener = listener(&mut wanted, found);
+        let target = self.target(&mut wanted, found)?;
+        let middlewares = middlewares(&mut wanted, &matcher, &self, found);
+        Some(RouteSpec {
+            name: self.name,
+            matcher,
+            claim,
+            priority: wanted.priority,
+            priority_mark: wanted.priority_mark,
+            listener,
+            middlewares,
+            upstream: UpstreamSpec { target, timeouts: wanted.timeouts, host_header: wanted.host_header },
+            closed: wanted.closed,
+        })
+    }
+
+    fn label(&self, key: &str) -> Option<&Written<'a>> {
+        self.labels.iter().find(|label| label.key.name == key)
+    }
+
+    /// Which requests it takes, and where that was said.
+    fn matcher(
+        &self,
+        wanted: &mut Wanted<'a>,
+        settings: &Settings,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<(Matcher, Mark<'a>)> {
+        if let Some(rule) = self.label("rule") {
+            for label in ["host", "path"].into_iter().filter_map(|key| self.label(key)) {
+                let finding = whole(
+                    codes::LABEL_BESIDE_RULE,
+                    format!("`{}` beside `rule`", label.key.name),
+                    "the rule says it all",
+                    "write it into the rule, or remove the rule",
+                );
+                let effect = format!("route `{}` takes what the rule says and nothing else", self.name);
+                found.push(self.source.about_key(label.mark, finding, effect));
+            }
+            return Some((wanted.rule.take().flatten()?, rule.mark));
+        }
+        let host = self.label("host");
+        let path = self.label("path");
+        let hosts = match wanted.hosts.take() {
+            Some(hosts) => hosts,
+            None if wanted.lost => return None,
+            None => vec![self.default_host(settings, found)?],
+        };
+        if wanted.lost || (host.is_some() && hosts.is_empty()) {
+            return None;
+        }
+        let mut findings = Vec::new();
+        let matcher = Matcher::from_lists(hosts, wanted.paths.take().unwrap_or_default(), &mut findings);
+        if let Some(label) = path.or(host) {
+            findings.into_iter().for_each(|finding| wanted.found(label, finding, found));
+        }
+        Some((matcher?, host.or(path).map(|label| label.mark).unwrap_or_default()))
+    }
+
+    /// `<route>.<domain>`.
+    fn default_host(&self, settings: &Settings, found: &mut Vec<Diagnostic>) -> Option<HostPattern> {
+        let host = default_host(&self.name, &settings.domain);
+        if host.is_none() {
+            let finding = whole(
+                codes::HOST_UNDERIVED,
+                format!("no host can be made of the name {}", shown(&self.name)),
+                "",
+                "add the label `gangway.host`",
+            );
+            let effect = format!("route `{}` is not served; other routes are unaffected", self.name);
+            found.push(self.source.about(finding, effect));
+        }
+        host
+    }
+
+    /// Where requests go.
+    fn target(&self, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) -> Option<Target<'a>> {
+        if wanted.redirect.is_some() {
+            return Some(Target::Nothing);
+        }
+        if matches!(self.source, Source::Container(_)) {
+            return Some(Target::Container(std::mem::take(&mut wanted.access)));
+        }
+        let verify = wanted.access.verify.is_none_or(|(verify, _)| verify);
+        let mut urls = std::mem::take(&mut wanted.urls);
+        urls.iter_mut().for_each(|target| target.verify = verify);
+        if urls.is_empty() && self.label("upstream").is_none() {
+            let finding = whole(
+                codes::UPSTREAM_MISSING,
+                format!("route {} has no upstream", shown(&self.name)),
+                "",
+                "add `upstream = \"http://192.0.2.9:5006\"`",
+            );
+            let effect = format!("route `{}` is not served; other routes are unaffected", self.name);
+            found.push(self.source.about(finding, effect));
+            return None;
+        }
+        Some(Target::Urls(urls))
+    }
+}
+
+/// Rejects a label that another version will bring.
+fn later<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let name = &wanted.name;
+    let what = shown(&format!("{}{}", label.key.stem(), label.tail));
+    let (code, effect) = if label.key.protects() {
+        wanted.closed = true;
+        (codes::LABEL_LATER_PROTECTS, closed(name))
+    } else {
+        (codes::LABEL_LATER, format!("{}; the rest of route `{name}` is in force", label.key.without))
+    };
+    let help = "remove the label; this version cannot do what it asks for";
+    let finding = whole(code, format!("{what} is not in force yet"), "planned", help);
+    found.push(label.source.about_key(label.mark, finding, effect));
+}
+
+fn listener(wanted: &mut Wanted<'_>, found: &mut Vec<Diagnostic>) -> ListenerSpec {
+    let tls = wanted.tls;
+    if tls == TlsMode::Off {
+        if let Some((true, label)) = &wanted.https_redirect {
+            let finding = Finding::error(
+                codes::REDIRECT_WITHOUT_TLS,
+                0..label.value().len(),
+                "redirection to https without TLS",
+                "`tls` is `off`",
+                "remove it, or remove `tls`",
+            );
+            let effect = format!("route `{}` is served by plain HTTP without a redirection", wanted.name);
+            found.push(label.found(finding, effect));
+        }
+        if let Some((_, label)) = wanted.hsts.take() {
+            let finding = Finding::error(
+                codes::HSTS_WITHOUT_TLS,
+                0..label.value().len(),
+                "`Strict-Transport-Security` without TLS",
+                "`tls` is `off`",
+                "remove it, or remove `tls`",
+            );
+            let effect = format!("{}; the rest of route `{}` is in force", label.key.without, wanted.name);
+            found.push(label.found(finding, effect));
+        }
+    }
+    let https_redirect = tls != TlsMode::Off && wanted.https_redirect.as_ref().is_none_or(|(redirect, _)| *redirect);
+    ListenerSpec { tls, https_redirect }
+}
+
+/// The chain in its fixed order, which the reference documents: answers are given before paths are
+/// changed, and what is set on responses comes first, as a response passes the chain in reverse.
+fn middlewares<'a>(
+    wanted: &mut Wanted<'a>,
+    matcher: &Matcher,
+    draft: &Draft<'a>,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<Middleware> {
+    let mut chain = std::mem::take(&mut wanted.response_headers);
+    chain.extend(wanted.hsts.take().map(|(max_age, _)| Middleware::Hsts(max_age)));
+    if let Some((redirect, label)) = wanted.redirect.take() {
+        if let Some(host) = leads_to_itself(&redirect.target, &matcher.hosts()) {
+            let finding = Finding {
+                severity: Severity::Warning,
+                ..Finding::error(
+                    codes::REDIRECT_TO_ITSELF,
+                    0..label.value().len(),
+                    format!("redirection of {} to itself", shown(&host)),
+                    "the same address again",
+                    "name another host or path; `https-redirect` already leads from http to https",
+                )
+            };
+            found.push(label.found(finding, format!("clients of route `{}` are sent in a circle", wanted.name)));
+        }
+        chain.push(Middleware::Redirect { status: redirect.status, target: redirect.target });
+    }
+    chain.extend(wanted.body_limit.map(Middleware::BodyLimit));
+    chain.append(&mut wanted.request_headers);
+    if wanted.strip_prefix {
+        let prefixes = matcher.prefixes();
+        if prefixes.is_empty() {
+            let label = draft.label("strip-prefix").expect("it said that a prefix is to be removed");
+            let finding = Finding::error(
+                codes::STRIP_NOTHING,
+                0..label.value().len(),
+                "nothing to strip",
+                "the route has no path prefix",
+                "add the label `path`, such as `/stash`",
+            );
+            wanted.found(label, finding, found);
+        } else {
+            chain.push(Middleware::StripPrefix(prefixes));
+        }
+    }
+    let rewrite = wanted.rewrite.take();
+    chain.extend(
+        rewrite.map(|rewrite| Middleware::Rewrite { pattern: rewrite.pattern, replacement: rewrite.replacement }),
+    );
+    chain.extend(wanted.add_prefix.take().map(Middleware::AddPrefix));
+    chain
+}
+
+/// `<route>.<domain>`, with the route's name as a DNS label.
+fn default_host(name: &str, domain: &str) -> Option<HostPattern> {
+    const LABEL_LEN_MAX: usize = 63;
+    let mut label = String::with_capacity(name.len());
+    for char in name.chars() {
+        match char.to_ascii_lowercase() {
+            char if char.is_ascii_alphanumeric() => label.push(char),
+            _ if !label.is_empty() && !label.ends_with('-') => label.push('-'),
+            _ => {}
+        }
+    }
+    label.truncate(LABEL_LEN_MAX);
+    let (label, domain) = (label.trim_end_matches('-'), domain.trim_matches('.'));
+    if label.is_empty() || domain.is_empty() {
+        return None;
+    }
+    HostPattern::parse(&format!("{label}.{domain}"), &mut Vec::new())
+        .filter(|host| matches!(host, HostPattern::Exact(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_host_is_a_dns_name() {
+        let host = |name: &str| default_host(name, "localhost").map(|host| host.to_string());
+        assert_eq!(host("web").as_deref(), Some("web.localhost"));
+        assert_eq!(host("My_App.v2").as_deref(), Some("my-app-v2.localhost"));
+        assert_eq!(host("_a_").as_deref(), Some("a.localhost"));
+        assert_eq!(host(&"x".repeat(100)), Some(format!("{}.localhost", "x".repeat(63))));
+        assert_eq!(host("__"), None);
+        assert_eq!(host("ünï"), Some("n.localhost".into()));
+        assert_eq!(default_host("web", ""), None);
+        assert_eq!(default_host("web", "home.arpa.").map(|host| host.to_string()).as_deref(), Some("web.home.arpa"));
+    }
+}

@@ -1,0 +1,98 @@
+//! What the labels of one route say, key by key, before it is put together.
+
+use std::num::NonZeroU64;
+
+use super::redirect::Redirect;
+use super::rewrite::Rewrite;
+use super::written::Written;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::host::HostPattern;
+use crate::matcher::Matcher;
+use crate::path::PathPattern;
+use crate::route::{HostHeader, Middleware, Timeouts, TlsMode};
+use crate::rule::Finding;
+use crate::schema::Role;
+use crate::spec::{Access, Mark, UrlTarget};
+use crate::value;
+
+/// Everything that can be said about one route.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    pub name: Box<str>,
+    pub enabled: bool,
+    /// A label that selects requests could not be applied at all.
+    pub lost: bool,
+    /// A label that protects could not be applied.
+    pub closed: bool,
+    pub hosts: Option<Vec<HostPattern>>,
+    pub paths: Option<Vec<PathPattern>>,
+    /// The inner one is none where the rule is broken.
+    pub rule: Option<Option<Matcher>>,
+    pub priority: i64,
+    pub priority_mark: Option<Mark<'a>>,
+    pub access: Access<'a>,
+    pub urls: Vec<UrlTarget>,
+    pub tls: TlsMode,
+    pub https_redirect: Option<(bool, Written<'a>)>,
+    pub hsts: Option<(NonZeroU64, Written<'a>)>,
+    pub redirect: Option<(Redirect, Written<'a>)>,
+    pub strip_prefix: bool,
+    pub rewrite: Option<Rewrite>,
+    pub add_prefix: Option<Box<str>>,
+    pub request_headers: Vec<Middleware>,
+    pub response_headers: Vec<Middleware>,
+    pub body_limit: Option<u64>,
+    pub timeouts: Timeouts,
+    pub host_header: HostHeader,
+}
+
+impl<'a> Wanted<'a> {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.into(), enabled: true, ..Self::default() }
+    }
+
+    /// A value, if it is one; else the finding is reported with what follows from it.
+    pub(crate) fn accept<T>(
+        &mut self,
+        label: &Written<'a>,
+        read: value::Read<T>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<T> {
+        read.map_err(|finding| self.found(label, finding, found)).ok()
+    }
+
+    /// Reports a finding about a label. An error means that the label is not in force.
+    pub(crate) fn found(&mut self, label: &Written<'a>, finding: Finding, found: &mut Vec<Diagnostic>) {
+        let name = &self.name;
+        let effect = if finding.severity == Severity::Warning {
+            format!("route `{name}` does as the label says")
+        } else {
+            match label.key.role {
+                Role::Selects => {
+                    self.lost = true;
+                    format!("route `{name}` is not served; other routes are unaffected")
+                }
+                Role::Protects => {
+                    self.closed = true;
+                    closed(name)
+                }
+                Role::Shapes => format!("{}; the rest of route `{name}` is in force", label.key.without),
+            }
+        };
+        found.push(label.found(finding, effect));
+    }
+
+    /// Reports a finding about one entry of a list of which others are in force.
+    pub(crate) fn found_in_part(&self, label: &Written<'a>, finding: Finding, what: &str, found: &mut Vec<Diagnostic>) {
+        let effect = match finding.severity {
+            Severity::Warning => format!("route `{}` does as the label says", self.name),
+            Severity::Error => format!("the other {what} of route `{}` are in force", self.name),
+        };
+        found.push(label.found(finding, effect));
+    }
+}
+
+/// What is said of a route that is closed.
+pub(crate) fn closed(name: &str) -> String {
+    format!("route `{name}` is closed: it answers 503 to everybody; other routes are unaffected")
+}

@@ -1,0 +1,324 @@
+//! Why a route takes a request, why others do not, and what comes nearest where none does.
+//!
+//! For `gangway explain`, the API, and the part of our own 404 that only a client on the local network
+//! sees. Never on the way of a request that found its route: it looks at every route, formats and
+//! allocates freely. What it looks at is what [`RoutingTable::find`] decides by, so the two cannot
+//! disagree about the winner.
+
+use std::cmp::Ordering;
+
+use crate::host::HostPattern;
+use crate::matcher::{Alternative, HostCondition, Test};
+use crate::path::PathPattern;
+use crate::rule::{Condition, distance};
+use crate::table::{HostRank, Precedence, RequestView, RoutingTable, Slot};
+
+/// At most this many routes that were considered are listed.
+pub const CONSIDERED_MAX: usize = 50;
+
+/// At most this many near misses are listed.
+pub const NEAREST_MAX: usize = 5;
+
+/// Hosts that are further apart than this are not near.
+const HOST_DISTANCE_MAX: usize = 2;
+
+/// What a look-up did.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Explanation {
+    /// The route that takes the request.
+    pub winner: Option<Winner>,
+    /// Others that could have, as they are served under this host: by precedence, each with the first
+    /// thing that kept it from it. At most [`CONSIDERED_MAX`].
+    pub considered: Vec<Considered>,
+    /// How many more were considered than are listed.
+    pub considered_more: usize,
+    /// Where no route is served under this host: those under similar hosts, nearest first. At most
+    /// [`NEAREST_MAX`].
+    pub nearest: Vec<Nearest>,
+    /// Why no route takes it although one matches: its path can be read in two ways, and they lead to
+    /// different routes.
+    pub doubt: Option<String>,
+}
+
+/// The route that takes a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Winner {
+    /// The route's id.
+    pub id: Box<str>,
+    /// Its position in [`RoutingTable::routes`].
+    pub route: usize,
+    /// The alternative that matched, as a rule.
+    pub rule: String,
+    /// Its precedence in words, such as `exact host, path of 6 characters`.
+    pub why: String,
+}
+
+/// A route that does not take it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Considered {
+    /// The route's id.
+    pub id: Box<str>,
+    /// Its position in [`RoutingTable::routes`].
+    pub route: usize,
+    /// The alternative, as a rule.
+    pub rule: String,
+    /// The first condition that failed, such as ``path `/` is not below `/api` ``, or by what it is
+    /// outranked.
+    pub why: String,
+}
+
+/// A route that nearly matches.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Nearest {
+    /// The route's id.
+    pub id: Box<str>,
+    /// Its position in [`RoutingTable::routes`].
+    pub route: usize,
+    /// The alternative, as a rule.
+    pub rule: String,
+    /// What differs, such as ``served under `shop.example.org`, asked for was `shp.example.org` ``.
+    pub why: String,
+}
+
+impl<T> RoutingTable<T> {
+    /// Says which route takes a request and why, and why others do not.
+    pub fn explain(&self, request: &RequestView<'_>) -> Explanation {
+        let index = self.index();
+        let mut explanation = Explanation::default();
+        let mut found = index.best(request);
+        if let Some(best) = found
+            && let Some(reading) = index.doubt(request, best.route)
+        {
+            let slot = &index.slots()[best.slot];
+            explanation.doubt = Some(doubt(
+                request.path,
+                &reading,
+                slot,
+                index.best(&RequestView { path: &reading, ..*request }).map(|other| &index.slots()[other.slot]),
+            ));
+            found = None;
+        }
+        let winner = found.map(|found| (found.slot, &index.slots()[found.slot]));
+        explanation.winner = winner.map(|(_, slot)| Winner {
+            id: slot.precedence.id.0.clone(),
+            route: slot.route as usize,
+            rule: slot.alternative.to_string(),
+            why: in_words(&slot.precedence),
+        });
+        let mut is_host_known = false;
+        for (position, slot) in index.slots().iter().enumerate() {
+            if !slot.alternative.host().matches(request.host) {
+                continue;
+            }
+            is_host_known = true;
+            // Further alternatives of the route that takes it anyway explain nothing.
+            if winner.is_some_and(|(best, winner)| best == position || winner.route == slot.route) {
+                continue;
+            }
+            if explanation.considered.len() == CONSIDERED_MAX {
+                explanation.considered_more += 1;
+                continue;
+            }
+            let why = match (first_failure(&slot.alternative, request), winner) {
+                (Some(failure), _) => failure,
+                (None, Some((_, winner))) => outranked(&slot.precedence, &winner.precedence),
+                (None, None) => "matches the path in one of its readings only".to_owned(),
+            };
+            explanation.considered.push(Considered {
+                id: slot.precedence.id.0.clone(),
+                route: slot.route as usize,
+                rule: slot.alternative.to_string(),
+                why,
+            });
+        }
+        if !is_host_known {
+            explanation.nearest = nearest(index.slots(), request);
+        }
+        explanation
+    }
+}
+
+fn doubt(path: &str, reading: &str, best: &Slot, other: Option<&Slot>) -> String {
+    let route =
+        |slot: Option<&Slot>| slot.map_or("no route".to_owned(), |slot| format!("route `{}`", slot.precedence.id.0));
+    format!(
+        "path `{path}` leads to {}, but an application may read it as `{reading}`, which leads to {}; it is refused",
+        route(Some(best)),
+        route(other),
+    )
+}
+
+fn in_words(precedence: &Precedence) -> String {
+    let mut words = Vec::new();
+    if precedence.priority != 0 {
+        words.push(format!("priority {}", precedence.priority));
+    }
+    words.push(host_in_words(precedence.host).to_owned());
+    words.push(path_in_words(precedence.path));
+    if precedence.conditions > 0 {
+        words.push(conditions_in_words(precedence.conditions));
+    }
+    words.join(", ")
+}
+
+fn host_in_words(rank: HostRank) -> &'static str {
+    match rank {
+        HostRank::Exact => "exact host",
+        HostRank::Wildcard => "wildcard host",
+        HostRank::AnyDomain => "host of any domain",
+        HostRank::Regex => "host by regular expression",
+        HostRank::Any => "any host",
+    }
+}
+
+fn path_in_words(len: usize) -> String {
+    match len {
+        0 => "any path".to_owned(),
+        1 => "path of 1 character".to_owned(),
+        _ => format!("path of {len} characters"),
+    }
+}
+
+fn conditions_in_words(count: usize) -> String {
+    match count {
+        0 => "no further condition".to_owned(),
+        1 => "1 further condition".to_owned(),
+        _ => format!("{count} further conditions"),
+    }
+}
+
+/// Why a route that matches does not win.
+fn outranked(this: &Precedence, winner: &Precedence) -> String {
+    let by = &winner.id.0;
+    let reason = if this.priority != winner.priority {
+        format!("priority {} against {}", winner.priority, this.priority)
+    } else if this.host != winner.host {
+        format!("{} before {}", host_in_words(winner.host), host_in_words(this.host))
+    } else if this.path != winner.path {
+        format!("{} before {}", path_in_words(winner.path), path_in_words(this.path))
+    } else if this.conditions != winner.conditions {
+        format!("{} before {}", conditions_in_words(winner.conditions), conditions_in_words(this.conditions))
+    } else if this.age != winner.age {
+        "equally specific, but its container is older".to_owned()
+    } else {
+        "equally specific and old, but first by name".to_owned()
+    };
+    format!("matches, but `{by}` goes first: {reason}")
+}
+
+/// The first condition that a request does not meet.
+fn first_failure(alternative: &Alternative, request: &RequestView<'_>) -> Option<String> {
+    if !alternative.path().matches(request.path) {
+        let path = request.path;
+        return Some(match alternative.path() {
+            PathPattern::Prefix(prefix) => format!("path `{path}` is not `{prefix}` or below"),
+            PathPattern::Exact(exact) => format!("path `{path}` is not exactly `{exact}`"),
+            PathPattern::Regex(pattern) => format!("path `{path}` does not match `{}`", pattern.as_str()),
+        });
+    }
+    alternative.tests().iter().find(|test| !test.passes(request)).map(|test| test_failure(test, request))
+}
+
+fn test_failure(test: &Test, request: &RequestView<'_>) -> String {
+    // Values of fields and parameters may be secrets, so they are not shown.
+    let got = match &test.condition {
+        Condition::Host(_) | Condition::HostRegexp(_) => format!("the host is `{}`", request.host),
+        Condition::Path(_) | Condition::PathPrefix(_) | Condition::PathRegexp(_) => {
+            format!("the path is `{}`", request.path)
+        }
+        Condition::Method(_) => format!("the method is `{}`", request.method),
+        Condition::ClientIp(_) => format!("the client is `{}`", request.client.to_canonical()),
+        Condition::Header(name, _) | Condition::HeaderRegexp(name, _) => {
+            match request.headers.get_all(name).iter().count() {
+                0 => format!("there is no field `{name}`"),
+                _ => format!("there is a field `{name}` with another value"),
+            }
+        }
+        Condition::Query(key, _) | Condition::QueryRegexp(key, _) => {
+            let is_there = Condition::Query(key.clone(), None).holds(request);
+            if is_there {
+                format!("parameter `{key}` has another value")
+            } else {
+                format!("there is no parameter `{key}`")
+            }
+        }
+    };
+    let got = match (&test.condition, test.negated) {
+        (Condition::Header(name, _) | Condition::HeaderRegexp(name, _), true) => {
+            format!("there is such a field `{name}`")
+        }
+        (Condition::Query(key, _) | Condition::QueryRegexp(key, _), true) => {
+            format!("there is such a parameter `{key}`")
+        }
+        _ => got,
+    };
+    format!("{} does not hold: {got}", test.expression())
+}
+
+/// The slots whose hosts are like the one that was asked for.
+fn nearest(slots: &[Slot], request: &RequestView<'_>) -> Vec<Nearest> {
+    let mut near: Vec<(usize, &Slot)> = Vec::new();
+    for slot in slots {
+        let HostCondition::Pattern(pattern) = slot.alternative.host() else { continue };
+        let Some(distance) = host_distance(pattern, request.host) else { continue };
+        // What also matches the path comes first among equally near hosts.
+        let misses_path = usize::from(first_failure(&slot.alternative, request).is_some());
+        near.push((2 * distance + misses_path, slot));
+    }
+    near.sort_by(|(a, a_slot), (b, b_slot)| match a.cmp(b) {
+        // The index goes by precedence, which says nothing here.
+        Ordering::Equal => a_slot.precedence.id.0.cmp(&b_slot.precedence.id.0),
+        unequal => unequal,
+    });
+    let mut nearest: Vec<Nearest> = Vec::new();
+    for (_, slot) in near {
+        if nearest.len() == NEAREST_MAX {
+            break;
+        }
+        if nearest.iter().any(|near| near.route == slot.route as usize) {
+            continue;
+        }
+        let HostCondition::Pattern(pattern) = slot.alternative.host() else { continue };
+        nearest.push(Nearest {
+            id: slot.precedence.id.0.clone(),
+            route: slot.route as usize,
+            rule: slot.alternative.to_string(),
+            why: format!("served under `{pattern}`, asked for was `{}`", request.host),
+        });
+    }
+    nearest
+}
+
+/// How far a host is from a pattern that does not match it; None where they are not alike.
+fn host_distance(pattern: &HostPattern, host: &str) -> Option<usize> {
+    let (first, domain) = host.split_once('.').unwrap_or((host, ""));
+    match pattern {
+        HostPattern::Exact(name) => {
+            let name = name.as_str();
+            let (name_first, name_domain) = name.split_once('.').unwrap_or((name, ""));
+            let is_www = name.strip_prefix("www.") == Some(host) || host.strip_prefix("www.") == Some(name);
+            if is_www {
+                return Some(1);
+            }
+            // Short names are all a few letters apart.
+            let max = HOST_DISTANCE_MAX.min(host.len() / 3);
+            let by_letters = distance(name, host, max).map(|letters| letters.max(1));
+            // `shop.localhost` for `shop.example.org`, and another name of the same domain.
+            let by_label = (name_first == first).then_some(HOST_DISTANCE_MAX + 1);
+            let by_domain = (!domain.is_empty() && name_domain == domain).then_some(HOST_DISTANCE_MAX + 2);
+            by_letters.or(by_label).or(by_domain)
+        }
+        HostPattern::Wildcard(parent) => {
+            // The bare domain, one label too many, or a slip in the domain.
+            let parent = parent.as_str();
+            let is_below = host == parent || host.strip_suffix(parent).is_some_and(|rest| rest.ends_with('.'));
+            let max = HOST_DISTANCE_MAX.min(domain.len() / 3);
+            if is_below { Some(1) } else { distance(parent, domain, max).map(|letters| letters.max(1)) }
+        }
+        HostPattern::AnyDomain(pattern_first) => {
+            let max = HOST_DISTANCE_MAX.min(first.len() / 3);
+            distance(pattern_first, first, max).map(|letters| letters.max(1))
+        }
+        HostPattern::Any => None,
+    }
+}

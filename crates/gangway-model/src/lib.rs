@@ -1,0 +1,38 @@
+//! Labels in, a table out, and the table is a value.
+//!
+//! [`compile()`] turns a [`Snapshot`] of containers, the file routes and the global [`Settings`] into a
+//! [`RoutingTable`] and [`Diagnostics`]. It never fails, and its result does not depend on the order
+//! in which containers or labels were listed.
+//!
+//! There is deliberately no I/O here: no sockets, files, clock, environment, async or logging.
+
+mod address;
+pub mod codes;
+pub mod compile;
+pub mod diagnostic;
+mod dialect;
+pub mod explain;
+pub mod host;
+pub mod matcher;
+pub mod path;
+mod presets;
+pub mod print;
+pub mod reference;
+pub mod route;
+pub mod rule;
+mod schema;
+pub mod settings;
+pub mod snapshot;
+mod spec;
+pub mod table;
+mod value;
+
+pub use compile::{Compiled, compile};
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity};
+pub use host::{HostPattern, Hostname};
+pub use matcher::Matcher;
+pub use path::PathPattern;
+pub use route::{Endpoint, Middleware, Route, Upstream};
+pub use settings::Settings;
+pub use snapshot::{Container, Snapshot};
+pub use table::{Entry, Precedence, RequestView, RoutingTable};

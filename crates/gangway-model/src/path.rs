@@ -1,0 +1,515 @@
+//! Paths and patterns of them. Comparison happens on a percent-decoded, normalised copy; the
+//! original bytes are what goes upstream.
+//!
+//! The form in which paths are compared, made by [`normalise`]:
+//!
+//! - It begins with a slash. `//` is one slash, `/./` and `/../` are resolved, never above `/`.
+//! - `%XX` is decoded once, so `/%61dmin` is `/admin` and `/%2e%2e/` is `/../`. What stays encoded,
+//!   with capital digits, is `%2F` (it is not a slash), `%25` (it would be decoded twice), control
+//!   characters, and what is not UTF-8. A percent sign that encodes nothing becomes `%25`, and a control
+//!   character that is not encoded becomes encoded.
+//! - Case, a final slash, `;` and `\` stay.
+//!
+//! Applications disagree about three more things: `%2F` and `\` are a slash to some, and some cut
+//! segments at `;`. If `/admin` is protected and `/` is not, `/admin%2Fx`, `/admin;x` and
+//! `/public/..;/admin` must not reach the application by way of `/`; and the other way round, where the
+//! application takes `%2F` for itself, `/public%2Fx` must not be let in because `/public` is open. So a
+//! path with one of them is looked up in all its readings, and where they do not lead to the same
+//! route, none takes it: closed on doubt. Nothing is lost by it where one route has them all, as
+//! `%2F` in a repository's file names.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter};
+
+use crate::rule::{Finding, Pattern, codes, shown};
+
+/// One item of a `path` list.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum PathPattern {
+    /// `/stash`: itself and everything below it, on a segment border. `/` is everything. Without a
+    /// final slash, which would say the same.
+    Prefix(Box<str>),
+    /// `=/exact`.
+    Exact(Box<str>),
+    /// `~^/re`.
+    Regex(Pattern),
+}
+
+impl PathPattern {
+    /// Every path.
+    pub fn everything() -> Self {
+        Self::Prefix("/".into())
+    }
+
+    /// Reads one item of a `path` list; spans are relative to `text`.
+    pub fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Self> {
+        let mut found = Vec::new();
+        let (offset, pattern) = if let Some(exact) = text.strip_prefix('=') {
+            (1, parse_exact(exact, &mut found).map(Self::Exact))
+        } else if let Some(regex) = text.strip_prefix("~*") {
+            found.push(Finding::error(
+                codes::REGEX_INVALID,
+                0..1,
+                "`~*` in front of a regular expression",
+                "the notation of nginx",
+                format!("write {}", shown(&format!("~(?i){regex}"))),
+            ));
+            (1, None)
+        } else if let Some(regex) = text.strip_prefix('~') {
+            (1, Pattern::parse(regex, &mut found).map(Self::Regex))
+        } else {
+            (0, parse_prefix(text, &mut found).map(Self::Prefix))
+        };
+        findings.extend(found.into_iter().map(|finding| finding.shifted(offset)));
+        pattern
+    }
+
+    /// Does it match a normalised path?
+    pub fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Prefix(prefix) => begins_with(path, prefix),
+            Self::Exact(exact) => **exact == *path,
+            Self::Regex(pattern) => pattern.is_match(path),
+        }
+    }
+}
+
+/// As it is written in a label.
+impl Display for PathPattern {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix(prefix) => f.write_str(&escaped(prefix)),
+            Self::Exact(exact) => write!(f, "={}", escaped(exact)),
+            Self::Regex(pattern) => write!(f, "~{}", pattern.as_str()),
+        }
+    }
+}
+
+/// Is `path` the prefix itself or below it, on a segment border? Both normalised.
+pub fn begins_with(path: &str, prefix: &str) -> bool {
+    prefix == "/" || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The form of a path in which it is compared; see the module's documentation. Given the path of a
+/// request target, without the query. Idempotent, and without allocation where there is nothing to do.
+pub fn normalise(path: &str) -> Cow<'_, str> {
+    if is_normal(path.as_bytes()) {
+        return Cow::Borrowed(path);
+    }
+    let normal = resolved(&decoded(path));
+    if normal == path { Cow::Borrowed(path) } else { Cow::Owned(normal) }
+}
+
+/// The other ways in which an application may read a normalised path; none for nearly all paths.
+pub(crate) fn other_readings(path: &str) -> Vec<String> {
+    let mut readings = Vec::new();
+    if !is_doubtful(path) {
+        return readings;
+    }
+    let slashes = |path: &str| path.replace("%2F", "/").replace('\\', "/");
+    for reading in [
+        resolved(&slashes(path)),
+        resolved(&without_parameters(path)),
+        resolved(&without_parameters(&slashes(path))),
+        resolved(&slashes(&without_parameters(path))),
+    ] {
+        if reading != path && !readings.contains(&reading) {
+            readings.push(reading);
+        }
+    }
+    readings
+}
+
+/// Is there anything in a normalised path that applications read differently?
+pub(crate) fn is_doubtful(path: &str) -> bool {
+    // Without branches, so that the compiler looks at many bytes at once: every request pays for this.
+    let special = path.bytes().fold(false, |special, byte| special | (byte == b'%') | (byte == b';') | (byte == b'\\'));
+    special && (path.contains([';', '\\']) || path.contains("%2F"))
+}
+
+/// What is left of a path as sent when a normalised prefix is taken off. Begins with exactly one slash,
+/// or is empty where the path is the prefix itself.
+///
+/// The original bytes, but for slashes doubled right after the prefix: an application that redirects
+/// to its own path would otherwise send clients to another host (`//evil.example`). And only a path
+/// with dot segments gives its normalised form, because what they refer to is gone. None where the path
+/// is not below the prefix.
+pub fn strip_prefix<'p>(path: &'p str, prefix: &str) -> Option<Cow<'p, str>> {
+    if is_normal(path.as_bytes()) && begins_with(path, prefix) {
+        let rest = if prefix == "/" { path } else { &path[prefix.len()..] };
+        return Some(Cow::Borrowed(rest));
+    }
+    let has_dots = path.split('/').any(|segment| matches!(&*decoded(segment), "." | ".."));
+    if has_dots {
+        let normal = normalise(path);
+        let rest = if prefix == "/" { &normal } else { normal.strip_prefix(prefix)? };
+        return (rest.is_empty() || rest.starts_with('/')).then(|| Cow::Owned(escaped(rest).into_owned()));
+    }
+    let mut segments = prefix.split('/').filter(|segment| !segment.is_empty());
+    let mut rest = path;
+    loop {
+        rest = rest.trim_start_matches('/');
+        let Some(expected) = segments.next() else { break };
+        let end = rest.find('/').unwrap_or(rest.len());
+        if decoded(&rest[..end]) != expected {
+            return None;
+        }
+        rest = &rest[end..];
+    }
+    // One slash back, if the rest had any: `rest` is a part of `path`.
+    let start = path.len() - rest.len();
+    let slash = usize::from(path[..start].ends_with('/'));
+    Some(Cow::Borrowed(&path[start - slash..]))
+}
+
+/// A normalised path in the form in which it can be sent or written in a label or a rule: what has a
+/// meaning there is percent-encoded.
+pub(crate) fn escaped(path: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#,\"<>`{}|^".contains(&byte);
+    if path.bytes().all(is_plain) {
+        return Cow::Borrowed(path);
+    }
+    let mut escaped = String::with_capacity(path.len() + 8);
+    for byte in path.bytes() {
+        if is_plain(byte) { escaped.push(char::from(byte)) } else { push_encoded(&mut escaped, byte) }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Reads the path of `=/exact` or `Path`.
+pub(crate) fn parse_exact(text: &str, findings: &mut Vec<Finding>) -> Option<Box<str>> {
+    parse(text, findings).map(Into::into)
+}
+
+/// Reads the path of `/prefix` or `PathPrefix`.
+pub(crate) fn parse_prefix(text: &str, findings: &mut Vec<Finding>) -> Option<Box<str>> {
+    let path = parse(text, findings)?;
+    let prefix = if path.len() > 1 { path.strip_suffix('/').unwrap_or(&path) } else { &path };
+    Some(prefix.into())
+}
+
+fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<String> {
+    let mut wrong = |code, span, message: &str, note: &str, help: &str| {
+        findings.push(Finding::error(code, span, format!("{} {message}", shown(text)), note, help));
+        None
+    };
+    if !text.starts_with('/') {
+        let help = match text.find("://").and_then(|scheme| text[scheme + 3..].find('/').map(|path| scheme + 3 + path))
+        {
+            Some(path) => format!("write {}; the host is said by `host`", shown(&text[path..])),
+            None => format!("write {}", shown(&format!("/{text}"))),
+        };
+        let end = text.chars().next().map_or(0, char::len_utf8);
+        return wrong(codes::PATH_NO_SLASH, 0..end, "does not begin with a slash", "a `/` is missing", &help);
+    }
+    if let Some(position) = text.find(['?', '#']) {
+        return wrong(
+            codes::PATH_WITH_QUERY,
+            position..text.len(),
+            "is more than a path",
+            "not part of the path",
+            "remove it; a query is compared by Query(`name`, `value`) in a rule",
+        );
+    }
+    let normal = normalise(text);
+    if is_doubtful(&normal) {
+        let doubtful = |(position, _): &(usize, char)| {
+            let rest = &text[*position..];
+            rest.starts_with([';', '\\'])
+                || ["%2f", "%5c", "%3b"]
+                    .iter()
+                    .any(|code| rest.get(..3).is_some_and(|at| at.eq_ignore_ascii_case(code)))
+        };
+        let position = text.char_indices().find(doubtful).map_or(0, |(position, _)| position);
+        let len = if text[position..].starts_with('%') { 3 } else { 1 };
+        return wrong(
+            codes::PATH_DOUBTFUL,
+            position..position + len,
+            "is read differently by applications",
+            "a slash or the end of a segment to some, not to others",
+            "write only the part before it",
+        );
+    }
+    let mut warn = |code, span, message: &str, note: String, help: String| {
+        findings.push(Finding::error(code, span, format!("{} {message}", shown(text)), note, help).warning());
+    };
+    if let Some(position) = text.find('*') {
+        let help = match text.strip_suffix("/*").or_else(|| text.strip_suffix("/**")) {
+            Some("") => "write `/`, which is everything".to_owned(),
+            Some(prefix) if !prefix.contains('*') => {
+                format!("write {} as a prefix, which takes everything below it", shown(prefix))
+            }
+            _ => "write a regular expression: `~^/…` in `path`, PathRegexp(`…`) in a rule".to_owned(),
+        };
+        warn(
+            codes::PATH_GLOB,
+            position..position + 1,
+            "has an asterisk",
+            "an ordinary character here".to_owned(),
+            help,
+        );
+    }
+    // That percent-encoding is undone surprises nobody.
+    if normal != decoded(text) {
+        warn(
+            codes::PATH_NOT_NORMAL,
+            0..text.len(),
+            "is not in normal form",
+            format!("compared as {}", shown(&normal)),
+            format!("write {}", shown(&normal)),
+        );
+    }
+    Some(normal.into_owned())
+}
+
+fn is_normal(path: &[u8]) -> bool {
+    if path.first() != Some(&b'/') {
+        return false;
+    }
+    let mut previous = 0;
+    for (position, &byte) in path.iter().enumerate() {
+        let begins_segment = previous == b'/';
+        // `/.well-known` is common and normal, so a dot is looked at twice.
+        let is_changed = match byte {
+            // Also the first byte of the control characters beyond ASCII.
+            b'%' | 0..=0x1F | 0x7F | 0xC2 => true,
+            b'/' => begins_segment,
+            b'.' => begins_segment && is_dot_segment(&path[position..]),
+            _ => false,
+        };
+        if is_changed {
+            return false;
+        }
+        previous = byte;
+    }
+    true
+}
+
+/// Does a segment `.` or `..` stand at the beginning?
+fn is_dot_segment(rest: &[u8]) -> bool {
+    matches!(rest, [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..])
+}
+
+/// With percent-encoding undone, but for what stays encoded.
+fn decoded(path: &str) -> String {
+    let mut decoded = String::with_capacity(path.len() + 8);
+    let mut run = Vec::new();
+    let mut rest = path;
+    while let Some((position, char)) = rest.char_indices().find(|(_, char)| *char == '%' || char.is_control()) {
+        decoded.push_str(&rest[..position]);
+        rest = &rest[position..];
+        run.clear();
+        while let Some(byte) = encoded_byte(rest.as_bytes()) {
+            run.push(byte);
+            rest = &rest[3..];
+        }
+        if run.is_empty() {
+            push_encoded_char(&mut decoded, char);
+            rest = &rest[char.len_utf8()..];
+        }
+        push_run(&mut decoded, &run);
+    }
+    decoded.push_str(rest);
+    decoded
+}
+
+/// The byte that `%XX` at the beginning stands for.
+fn encoded_byte(rest: &[u8]) -> Option<u8> {
+    let &[b'%', high, low, ..] = rest else { return None };
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+/// Appends bytes that were all encoded.
+fn push_run(decoded: &mut String, run: &[u8]) {
+    for chunk in run.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            let stays_encoded = char.is_control() || char == '/' || char == '%';
+            if stays_encoded {
+                push_encoded_char(decoded, char);
+            } else {
+                decoded.push(char);
+            }
+        }
+        chunk.invalid().iter().for_each(|byte| push_encoded(decoded, *byte));
+    }
+}
+
+fn push_encoded_char(text: &mut String, char: char) {
+    char.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| push_encoded(text, byte));
+}
+
+fn push_encoded(text: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    text.push('%');
+    text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    text.push(char::from(DIGITS[usize::from(byte & 15)]));
+}
+
+/// With slashes merged and dot segments resolved.
+fn resolved(path: &str) -> String {
+    let mut resolved = String::with_capacity(path.len() + 1);
+    let mut ends_in_slash = true;
+    for segment in path.split('/') {
+        ends_in_slash = matches!(segment, "" | "." | "..");
+        match segment {
+            "" | "." => {}
+            ".." => resolved.truncate(resolved.rfind('/').unwrap_or(0)),
+            _ => {
+                resolved.push('/');
+                resolved.push_str(segment);
+            }
+        }
+    }
+    if ends_in_slash {
+        resolved.push('/');
+    }
+    resolved
+}
+
+/// With `;…` cut off every segment.
+fn without_parameters(path: &str) -> String {
+    let mut without = String::with_capacity(path.len());
+    for (position, segment) in path.split('/').enumerate() {
+        if position > 0 {
+            without.push('/');
+        }
+        without.push_str(segment.split(';').next().unwrap_or_default());
+    }
+    without
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Code;
+
+    fn pattern(text: &str) -> PathPattern {
+        let mut findings = Vec::new();
+        let pattern = PathPattern::parse(text, &mut findings);
+        assert_eq!(findings, [], "{text}");
+        pattern.expect("no finding, so a pattern")
+    }
+
+    fn findings(text: &str) -> Vec<(Code, std::ops::Range<usize>)> {
+        let mut findings = Vec::new();
+        PathPattern::parse(text, &mut findings);
+        findings.into_iter().map(|finding| (finding.code, finding.span.start..finding.span.end)).collect()
+    }
+
+    #[test]
+    fn equivalent_paths_have_one_form() {
+        for (path, normal) in [
+            ("/", "/"),
+            ("", "/"),
+            ("*", "/*"),
+            ("/admin", "/admin"),
+            ("/admin/", "/admin/"),
+            ("/%61dmin", "/admin"),
+            ("/%61%64min", "/admin"),
+            ("//admin", "/admin"),
+            ("/x//admin///", "/x/admin/"),
+            ("/x/../admin", "/admin"),
+            ("/x/%2e%2E/admin", "/admin"),
+            ("/../../admin", "/admin"),
+            ("/a/./b/.", "/a/b/"),
+            ("/a/b/..", "/a/"),
+            ("/a/..", "/"),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/..x/...", "/..x/..."),
+            ("/admin%2fx", "/admin%2Fx"),
+            ("/admin%252Fx", "/admin%252Fx"),
+            ("/100%", "/100%25"),
+            ("/%zz%%36%31", "/%25zz%2561"),
+            ("/%", "/%25"),
+            ("/%4", "/%254"),
+            ("/a%20b", "/a b"),
+            ("/%c3%a9", "/é"),
+            ("/%c3%28%e2%82", "/%C3(%E2%82"),
+            ("/%00%0d%7f\n\u{85}", "/%00%0D%7F%0A%C2%85"),
+            ("/\u{a1}", "/\u{a1}"),
+            ("/%5c;%3B", "/\\;;"),
+            ("/é%C3%A9é", "/ééé"),
+        ] {
+            assert_eq!(normalise(path), normal, "{path}");
+            assert_eq!(normalise(normal), normal, "twice: {path}");
+        }
+    }
+
+    #[test]
+    fn a_normal_path_costs_no_allocation() {
+        for path in ["/", "/a/b.c/", "/.well-known/acme-challenge/x", "/a%2Fb", "/é", "/..."] {
+            assert!(matches!(normalise(path), Cow::Borrowed(_)), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_applications_read_differently_has_other_readings() {
+        assert_eq!(other_readings("/admin/x"), [] as [&str; 0]);
+        assert_eq!(other_readings("/100%25"), [] as [&str; 0]);
+        assert_eq!(other_readings("/admin%2Fx"), ["/admin/x"]);
+        assert_eq!(other_readings("/admin\\x"), ["/admin/x"]);
+        assert_eq!(other_readings("/admin;a=1/x"), ["/admin/x"]);
+        assert_eq!(other_readings("/public/..;/admin"), ["/admin"]);
+        assert_eq!(other_readings("/public%2F..%2Fadmin"), ["/admin"]);
+        assert_eq!(other_readings("/a;b%2Fc"), ["/a;b/c", "/a", "/a/c"]);
+    }
+
+    #[test]
+    fn a_prefix_ends_on_a_segment_border() {
+        assert!(pattern("/stash").matches("/stash"));
+        assert!(pattern("/stash").matches("/stash/"));
+        assert!(pattern("/stash").matches("/stash/x"));
+        assert!(!pattern("/stash").matches("/stashed"));
+        assert!(!pattern("/stash").matches("/"));
+        assert!(pattern("/").matches("/stash"));
+        assert_eq!(pattern("/stash/"), pattern("/stash"));
+        assert!(pattern("=/stash/").matches("/stash/"));
+        assert!(!pattern("=/stash/").matches("/stash"));
+        assert!(pattern("~^/v[0-9]+/").matches("/v12/x"));
+    }
+
+    #[test]
+    fn patterns_are_compared_in_the_same_form_as_paths() {
+        assert_eq!(pattern("/a%20b"), pattern("/%61 b"));
+        for text in ["/", "/stash", "=/a/", "/a%20b", "=/x%2Cy", "=/%3Fq", "~^/a.b$"] {
+            assert_eq!(pattern(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_precisely() {
+        assert_eq!(findings(""), [(codes::PATH_NO_SLASH, 0..0)]);
+        assert_eq!(findings("stash"), [(codes::PATH_NO_SLASH, 0..1)]);
+        assert_eq!(findings("=stash"), [(codes::PATH_NO_SLASH, 1..2)]);
+        assert_eq!(findings("https://a.org/x"), [(codes::PATH_NO_SLASH, 0..1)]);
+        assert_eq!(findings("/a?b"), [(codes::PATH_WITH_QUERY, 2..4)]);
+        assert_eq!(findings("=/a%2fb"), [(codes::PATH_DOUBTFUL, 3..6)]);
+        assert_eq!(findings("/é;b"), [(codes::PATH_DOUBTFUL, 3..4)]);
+        assert_eq!(findings("/api/*"), [(codes::PATH_GLOB, 5..6)]);
+        assert_eq!(findings("/a//b"), [(codes::PATH_NOT_NORMAL, 0..5)]);
+        assert_eq!(findings("~^/a("), [(codes::REGEX_INVALID, 4..5)]);
+        assert_eq!(findings("~*^/a"), [(codes::REGEX_INVALID, 1..2)]);
+    }
+
+    #[test]
+    fn stripping_keeps_the_original_bytes() {
+        for (path, prefix, rest) in [
+            ("/stash/a%2Fb//c", "/stash", Some("/a%2Fb//c")),
+            ("/stash", "/stash", Some("")),
+            ("/stash/", "/stash", Some("/")),
+            ("/%73tash/%61", "/stash", Some("/%61")),
+            ("//stash//a", "/stash", Some("/a")),
+            ("/a//b/c/", "/a/b", Some("/c/")),
+            ("/x/../stash/a b", "/stash", Some("/a%20b")),
+            ("/stash/../stash/y", "/stash", Some("/y")),
+            ("/stash/..", "/stash", None),
+            ("/stashed", "/stash", None),
+            ("/other", "/stash", None),
+            ("/a/b", "/", Some("/a/b")),
+            ("/a%20b/c", "/a b", Some("/c")),
+        ] {
+            assert_eq!(strip_prefix(path, prefix).as_deref(), rest, "{path} without {prefix}");
+        }
+    }
+}

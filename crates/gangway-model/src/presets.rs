@@ -1,0 +1,123 @@
+//! What is known of images by their names: `presets.txt`, which is data.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::route::Scheme;
+
+/// What is known of one image.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Preset {
+    /// Where it listens.
+    pub port: u16,
+    /// How it is spoken to, where that does not follow from the port.
+    pub scheme: Option<Scheme>,
+}
+
+#[derive(Debug, Default)]
+struct Presets {
+    by_name: HashMap<&'static str, Preset, ahash::RandomState>,
+    hidden: Vec<&'static str>,
+}
+
+static PRESETS: LazyLock<Presets> = LazyLock::new(|| read(include_str!("presets.txt")));
+
+/// What is known of an image.
+pub(crate) fn find(image: &str) -> Option<Preset> {
+    PRESETS.by_name.get(name(image)?).copied()
+}
+
+/// Is it a database, a cache, a broker, or a server of another protocol?
+pub(crate) fn is_hidden(image: &str) -> bool {
+    let Some(name) = name(image) else { return false };
+    let last = name.rsplit('/').next().unwrap_or(name);
+    PRESETS.hidden.iter().any(|hidden| *hidden == if hidden.contains('/') { name } else { last })
+}
+
+/// The name of an image without registry, tag and digest, and without the `library/` of official
+/// images. None for an image that is only known by its id.
+pub(crate) fn name(image: &str) -> Option<&str> {
+    let image = image.split('@').next().unwrap_or_default();
+    let (first, rest) = image.split_once('/').unwrap_or(("", image));
+    let is_registry = first.contains(['.', ':']) || first == "localhost";
+    let path = if is_registry { rest } else { image };
+    let path = path.strip_prefix("library/").unwrap_or(path);
+    // A tag stands behind the last slash; a colon before it is a registry's port.
+    let tag_at = path.rfind('/').map_or(0, |slash| slash + 1);
+    let end = path[tag_at..].find(':').map_or(path.len(), |colon| tag_at + colon);
+    let name = &path[..end];
+    let is_id = image.starts_with("sha256:") || (name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    (!name.is_empty() && !is_id).then_some(name)
+}
+
+fn read(text: &'static str) -> Presets {
+    let mut presets = Presets::default();
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (first, names) = line.split_once(' ').expect("a line of the presets has names");
+        if first == "hidden" {
+            presets.hidden.extend(names.split(' '));
+            continue;
+        }
+        let (port, scheme) = first.split_once('/').unwrap_or((first, ""));
+        let scheme = match scheme {
+            "http" => Some(Scheme::Http),
+            "https" => Some(Scheme::Https),
+            _ => None,
+        };
+        let port = port.parse().expect("a line of the presets begins with a port");
+        presets.by_name.extend(names.split(' ').map(|name| (name, Preset { port, scheme })));
+    }
+    presets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_known_whatever_registry_and_tag_they_have() {
+        for image in [
+            "jellyfin/jellyfin",
+            "jellyfin/jellyfin:10.10",
+            "docker.io/jellyfin/jellyfin:latest",
+            "localhost/jellyfin/jellyfin",
+            "registry.example:5000/jellyfin/jellyfin:10@sha256:0123456789abcdef",
+        ] {
+            assert_eq!(find(image), Some(Preset { port: 8096, scheme: None }), "{image}");
+        }
+        assert_eq!(find("library/nextcloud:apache").map(|preset| preset.port), Some(80));
+        assert_eq!(
+            find("linuxserver/nextcloud").map(|preset| (preset.port, preset.scheme)),
+            Some((443, Some(Scheme::Https)))
+        );
+        for image in ["sha256:0123456789abcdef", "0123456789ab", "", "jellyfin", "x/jellyfin", "@", ":", "/"] {
+            assert_eq!(find(image), None, "{image}");
+        }
+    }
+
+    #[test]
+    fn databases_are_known_by_the_last_part_of_their_name() {
+        for image in [
+            "postgres:16",
+            "library/redis",
+            "registry.example/immich-app/postgres:14-vectorchord",
+            "bitnami/rabbitmq",
+            "mssql/server:2022",
+        ] {
+            assert!(is_hidden(image), "{image}");
+        }
+        for image in ["actualbudget/actual-server", "postgres-ui", "redis/insight", "minecraft/server", "sha256:00"] {
+            assert!(!is_hidden(image), "{image}");
+        }
+    }
+
+    #[test]
+    fn the_data_is_whole() {
+        let presets = read(include_str!("presets.txt"));
+        let names =
+            include_str!("presets.txt").lines().filter(|line| line.starts_with(|char: char| char.is_ascii_digit()));
+        let written: usize = names.map(|line| line.split(' ').count() - 1).sum();
+        assert_eq!(presets.by_name.len(), written, "a name stands twice");
+        assert!(presets.by_name.keys().chain(&presets.hidden).all(|listed| name(listed) == Some(listed)));
+    }
+}

@@ -1,0 +1,153 @@
+//! A table as text: everything that is in force, in one canonical form.
+//!
+//! For people, for snapshots of tests, and to compare two tables. Values that may be secrets are not
+//! shown.
+
+use std::fmt::{self, Display, Formatter};
+
+use http::{HeaderName, HeaderValue};
+
+use crate::diagnostic::printable;
+use crate::route::{
+    Address, Endpoint, HostHeader, Middleware, Readiness, RedirectPart, RedirectTarget, Route, Scheme, Timeouts,
+    TlsMode,
+};
+use crate::table::RoutingTable;
+use std::sync::Arc;
+
+/// Every route with all that it does, in the order of their ids.
+impl Display for RoutingTable<Arc<Route>> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut priorities = vec![0; self.routes().len()];
+        for slot in self.index().slots() {
+            // Every route's position fits, as it was made of one.
+            priorities[slot.route as usize] = slot.precedence.priority;
+        }
+        for (route, priority) in self.routes().iter().zip(priorities) {
+            match priority {
+                0 => write!(f, "{route}")?,
+                _ => write!(f, "priority {priority}, {route}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One line for what decides, one for each step and each endpoint.
+impl Display for Route {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.id, printable(&self.rule))?;
+        f.write_str(match self.tls {
+            TlsMode::Auto => "",
+            TlsMode::Internal => ", tls internal",
+            TlsMode::Off => ", tls off",
+        })?;
+        if !self.https_redirect && self.tls != TlsMode::Off {
+            f.write_str(", plain HTTP too")?;
+        }
+        if self.closed {
+            f.write_str(", closed")?;
+        }
+        f.write_str("\n")?;
+        for middleware in &self.middlewares {
+            writeln!(f, "  {middleware}")?;
+        }
+        let Timeouts { connect, response, idle } = self.timeouts;
+        if self.timeouts != Timeouts::default() {
+            writeln!(f, "  timeouts: connect {connect:?}, response {response:?}, idle {idle:?}")?;
+        }
+        match &self.host_header {
+            HostHeader::Keep => {}
+            HostHeader::Upstream => f.write_str("  Host of the upstream\n")?,
+            HostHeader::Named(name) => writeln!(f, "  Host {}", text(name))?,
+        }
+        self.upstream.endpoints.iter().try_for_each(|endpoint| writeln!(f, "  {endpoint}"))
+    }
+}
+
+impl Display for Middleware {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StripPrefix(prefixes) => write!(f, "strip {}", prefixes.join(" ")),
+            Self::AddPrefix(prefix) => write!(f, "add {prefix}"),
+            Self::Rewrite { pattern, replacement } => {
+                write!(f, "rewrite ~{} -> {}", printable(pattern.as_str()), printable(replacement))
+            }
+            Self::Redirect { status, target } => write!(f, "redirect {status} {target}"),
+            Self::RequestHeader(name, value) => header(f, "request", name, value.as_ref()),
+            Self::ResponseHeader(name, value) => header(f, "response", name, value.as_ref()),
+            Self::BodyLimit(bytes) => write!(f, "bodies of at most {bytes} bytes"),
+            Self::Hsts(seconds) => write!(f, "hsts for {seconds} seconds"),
+        }
+    }
+}
+
+/// As it is written in a label.
+impl Display for RedirectTarget {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            RedirectPart::Text(text) => f.write_str(&printable(text)),
+            RedirectPart::Host => f.write_str("{host}"),
+            RedirectPart::Path => f.write_str("{path}"),
+            RedirectPart::Query => f.write_str("{query}"),
+        })
+    }
+}
+
+/// Who, where, how, and whether it may be used.
+impl Display for Endpoint {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "to {} at {}://{}", printable(&self.name), self.scheme, self.key.address)?;
+        if self.scheme == Scheme::Https && !self.verify {
+            f.write_str(", certificate not checked")?;
+        }
+        write!(f, ", {}", self.readiness)
+    }
+}
+
+impl Display for Address {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(ip, port) => std::net::SocketAddr::new(*ip, *port).fmt(f),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
+        }
+    }
+}
+
+/// As it is written in a label.
+impl Display for Scheme {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::H2c => "h2c",
+        })
+    }
+}
+
+/// One word.
+impl Display for Readiness {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ready => "ready",
+            Self::Starting => "starting",
+            Self::Unhealthy => "unhealthy",
+            Self::Leaving => "leaving",
+            Self::Restarting => "restarting",
+        })
+    }
+}
+
+fn header(f: &mut Formatter<'_>, of: &str, name: &HeaderName, value: Option<&HeaderValue>) -> fmt::Result {
+    match value {
+        Some(value) => write!(f, "{of} {name}: {}", text(value)),
+        None => write!(f, "{of} without {name}"),
+    }
+}
+
+fn text(value: &HeaderValue) -> String {
+    match value.is_sensitive() {
+        true => "(not shown)".to_owned(),
+        false => printable(&String::from_utf8_lossy(value.as_bytes())),
+    }
+}

@@ -1,0 +1,120 @@
+//! Pages of the reference, written from the schema and the list of codes.
+//!
+//! A test compares them with `docs/reference/`, so that they cannot become stale. Examples of diagnostics
+//! are handed in: the test takes them from what fixtures really give.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::codes;
+use crate::diagnostic::Code;
+use crate::schema::{Allowed, KEYS, Key};
+
+const LABELS_HEAD: &str = "\
+<!-- Generated from crates/gangway-model/src/schema/keys.rs by `make docs`. -->
+# Labels
+
+`gangway.<key>` describes the container's one route, which is named after its compose service, or else after the container.
+`gangway.routes.<name>.<key>` describes further routes with the same keys; a name has 1 to 63 letters, digits, hyphens and
+underscores. A container that only has labels with `gangway.routes.` has only those routes. In the configuration file the
+keys stand in `[routes.<name>]` tables, without `gangway.`.
+
+- Keys are compared without regard to case. Of a label that is written twice the one in lower case counts.
+- Booleans are `true`, `on`, `yes` or `false`, `off`, `no`. Durations are `250ms`, `5s`, `10m`, `1h`, `30d`, or a number of seconds.
+  Sizes are `50MB`, `1GiB`, or a number of bytes. Entries of lists are separated by commas or white space.
+- A value has at most 4,096 bytes, a container at most 256 labels of Gangway.
+- Nothing is ignored silently: every label is in force, or a [diagnostic](diagnostics.md) says what is wrong, and what was
+  done instead. A label that protects a route and cannot be applied *closes* it: it answers 503 to everybody. So does a
+  misspelt label that may have been meant to protect. Without a usable `host`, `path` or `rule` where one is written, the
+  route is not served. Any other bad label costs only itself.
+
+A request passes what its route asks for in this order, whatever the order of labels: `redirect`, `body-limit`,
+`request.header`, `strip-prefix`, `rewrite`, `add-prefix`. On the way back come `hsts` and then `response.header`, also on
+answers that Gangway gives itself.
+
+";
+
+const DIAGNOSTICS_HEAD: &str = "\
+<!-- Generated from the lists of codes in crates/gangway-model/src by `make docs`. -->
+# Diagnostics
+
+What Gangway finds about labels, the configuration file and compose files, the same in the log, in `gangway check`, in the API
+and in the metrics. An **error** says that something asked for is not in force, a **warning** that it is in force but surely
+not meant. `effect` says what was done instead. Codes are stable.
+
+";
+
+/// `docs/reference/labels.md`, whole.
+pub fn labels() -> String {
+    let mut page = String::from(LABELS_HEAD);
+    let (now, later): (Vec<&Key>, Vec<&Key>) = KEYS.iter().partition(|key| key.status.is_in_force());
+    page += &table(&now);
+    for key in now {
+        page += &section(key);
+    }
+    page += "\n## Known, and not in force in this version\n\n\
+             They are rejected with a diagnostic. Those that protect close their route until they are removed.\n\n";
+    page += &table(&later);
+    for key in later {
+        let _ = write!(page, "\n- `{}`: {}{}", key.name, key.doc, if key.protects() { " Protects." } else { "" });
+    }
+    page.push('\n');
+    page
+}
+
+/// `docs/reference/diagnostics.md`, whole. `examples` are diagnostics as they are shown.
+pub fn diagnostics(examples: &BTreeMap<Code, String>) -> String {
+    let mut page = String::from(DIAGNOSTICS_HEAD);
+    page += "| code | is about |\n|---|---|\n";
+    for (codes, about) in [
+        ("G0xx", "the shape of labels and their values"),
+        ("G1xx", "rules, hosts, paths and regular expressions"),
+        ("G2xx", "references to something else"),
+        ("G3xx", "conflicts between routes"),
+        ("G4xx", "networks, addresses, ports and health"),
+        ("G5xx", "TLS and certificates"),
+        ("G9xx", "global settings, the configuration file and compose files"),
+    ] {
+        let _ = writeln!(page, "| `{codes}` | {about} |");
+    }
+    for text in codes::all() {
+        let _ = write!(page, "\n## {}: {}\n\n{}\n", text.code, text.title, text.explanation);
+        if let Some(example) = examples.get(&text.code) {
+            let _ = write!(page, "\n```text\n{}\n```\n", example.trim_end());
+        }
+    }
+    page
+}
+
+fn table(keys: &[&Key]) -> String {
+    let mut table = String::from("| key | value | default |\n|---|---|---|\n");
+    for key in keys {
+        let _ = writeln!(table, "| `{}` | {} | {} |", key.name, cell(key.value), cell(key.default));
+    }
+    table
+}
+
+/// A vertical line would end the cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn section(key: &Key) -> String {
+    let mut text = format!("\n## `{}`\n\n{}\n\n", key.name, key.doc);
+    match (key.place, key.example.split_once(": ")) {
+        (Allowed::InTheFile, _) => {
+            let _ = write!(text, "```toml\n{} = \"{}\"\n```\n", key.name, key.example);
+        }
+        (_, Some((name, value))) if key.is_open() => {
+            let _ = write!(text, "```yaml\ngangway.{name}: \"{value}\"\n```\n");
+        }
+        _ => {
+            let escaped = key.example.replace('$', "$$");
+            let _ = write!(text, "```yaml\ngangway.{}: \"{escaped}\"\n```\n", key.name);
+        }
+    }
+    if key.place == Allowed::OnContainers {
+        text += "\nNot in the configuration file.\n";
+    }
+    text
+}

@@ -1,0 +1,227 @@
+//! What a request meets: routes, middlewares, upstreams and endpoints, all resolved.
+//!
+//! A [`Route`] is a value. What changes while it serves (health, requests under way, rate buckets)
+//! lives beside the table, keyed by [`EndpointKey`] and [`Route::id`].
+
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use regex::Regex;
+
+use crate::host::HostPattern;
+
+/// One route: who may match is in the table's index, what happens then is here.
+#[derive(Debug)]
+pub struct Route {
+    /// Stable over recompilations and unique in a table: `<project>/<service>/<name>` where known.
+    pub id: Box<str>,
+    /// What the user calls it.
+    pub name: Box<str>,
+    /// The rule in its canonical form, for people.
+    pub rule: Box<str>,
+    /// Where it was written, for people: container names or the config file.
+    pub origin: Vec<Box<str>>,
+    /// Every host pattern it is served under; the exact and `*.` ones need certificates.
+    pub hosts: Vec<HostPattern>,
+    /// TLS towards clients.
+    pub tls: TlsMode,
+    /// Plain HTTP answers 308 to https. Always false with [`TlsMode::Off`].
+    pub https_redirect: bool,
+    /// In the order in which they see a request; a response passes them in reverse.
+    pub middlewares: Vec<Middleware>,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// What is sent as `Host`.
+    pub host_header: HostHeader,
+    /// Where requests go.
+    pub upstream: Arc<Upstream>,
+    /// A protecting label could not be applied, so nobody is let in: requests get 503 `route-closed`.
+    pub closed: bool,
+}
+
+/// How a route is served to clients.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TlsMode {
+    /// The internal CA for internal names, a public CA for public ones.
+    #[default]
+    Auto,
+    /// Always the internal CA.
+    Internal,
+    /// Plain HTTP only: https finds no such route.
+    Off,
+}
+
+/// One step on a request or a response.
+#[derive(Clone, Debug)]
+pub enum Middleware {
+    /// Removes the matched path prefix, sends it as `X-Forwarded-Prefix`, and redirects the bare
+    /// prefix to the one with a slash. The longest of these that matches is removed.
+    StripPrefix(Vec<Box<str>>),
+    /// Puts a path in front of the request's.
+    AddPrefix(Box<str>),
+    /// Replaces the path where the expression matches it. The replacement knows `$1` and `${name}`.
+    Rewrite {
+        /// Matched against the path as sent, without the query.
+        pattern: Regex,
+        /// In the syntax of the `regex` crate.
+        replacement: Box<str>,
+    },
+    /// Answers with a redirection and never asks the upstream.
+    Redirect {
+        /// One of 301, 302, 307, 308.
+        status: u16,
+        /// With `{host}`, `{path}` and `{query}` still in it.
+        target: RedirectTarget,
+    },
+    /// Sets a request header, or removes it where there is no value.
+    RequestHeader(HeaderName, Option<HeaderValue>),
+    /// Sets a response header, or removes it where there is no value; on our own answers too.
+    ResponseHeader(HeaderName, Option<HeaderValue>),
+    /// More body bytes than this are refused with 413.
+    BodyLimit(u64),
+    /// `Strict-Transport-Security` with this max-age in seconds, on https answers only.
+    Hsts(NonZeroU64),
+}
+
+/// Expressions are equal where their texts are.
+impl PartialEq for Middleware {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::StripPrefix(a), Self::StripPrefix(b)) => a == b,
+            (Self::AddPrefix(a), Self::AddPrefix(b)) => a == b,
+            (Self::Rewrite { pattern: a, replacement: with_a }, Self::Rewrite { pattern: b, replacement: with_b }) => {
+                a.as_str() == b.as_str() && with_a == with_b
+            }
+            (Self::Redirect { status: a, target: to_a }, Self::Redirect { status: b, target: to_b }) => {
+                a == b && to_a == to_b
+            }
+            (Self::RequestHeader(a, of_a), Self::RequestHeader(b, of_b))
+            | (Self::ResponseHeader(a, of_a), Self::ResponseHeader(b, of_b)) => a == b && of_a == of_b,
+            (Self::BodyLimit(a), Self::BodyLimit(b)) => a == b,
+            (Self::Hsts(a), Self::Hsts(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// A redirection target, cut at its placeholders.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RedirectTarget(pub Vec<RedirectPart>);
+
+/// One piece of a [`RedirectTarget`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RedirectPart {
+    /// Copied as it is.
+    Text(Box<str>),
+    /// `{host}`: the request's host without a port.
+    Host,
+    /// `{path}`: the request's path as sent.
+    Path,
+    /// `{query}`: the request's query without the question mark, and nothing where there is none;
+    /// a question mark that would end the target then goes too.
+    Query,
+}
+
+/// `host-header`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum HostHeader {
+    /// As the client sent it.
+    #[default]
+    Keep,
+    /// The endpoint's own address and port.
+    Upstream,
+    /// This one.
+    Named(HeaderValue),
+}
+
+/// `timeout.*`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// To get a connection to an endpoint, TLS included.
+    pub connect: Duration,
+    /// From the end of the request until the first byte of the answer.
+    pub response: Duration,
+    /// Between two bytes of the answer, or of a WebSocket in either direction.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), response: Duration::from_secs(3600), idle: Duration::from_secs(3600) }
+    }
+}
+
+/// A named group of endpoints: the replicas of one service.
+#[derive(Debug, Default)]
+pub struct Upstream {
+    /// Stable over recompilations: the route's id.
+    pub id: Box<str>,
+    /// Sorted by key. Those that may not be used now are listed too, with the reason.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One address of an upstream.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endpoint {
+    /// Its identity over swaps.
+    pub key: EndpointKey,
+    /// For people: the container's name, or the URL of a file route.
+    pub name: Box<str>,
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// Whether the certificate of an [`Scheme::Https`] endpoint is checked.
+    pub verify: bool,
+    /// The host name of a file route's URL: the SNI and certificate name of an https endpoint, and
+    /// `Host` with [`HostHeader::Upstream`]. None for containers, which have an address only.
+    pub host: Option<Box<str>>,
+    /// May it get new requests?
+    pub readiness: Readiness,
+}
+
+/// Identity of an endpoint: one container at one address, however often the table is replaced.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct EndpointKey {
+    /// The container's id, or empty for a file route.
+    pub container: Box<str>,
+    /// An address, or a name that the world outside Docker knows.
+    pub address: Address,
+}
+
+/// Where an endpoint is.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Address {
+    /// A socket address.
+    Ip(IpAddr, u16),
+    /// A host name to be looked up, and a port.
+    Name(Box<str>, u16),
+}
+
+/// How an endpoint is spoken to.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Scheme {
+    /// HTTP/1.1 in clear.
+    #[default]
+    Http,
+    /// HTTP/1.1 or HTTP/2 in TLS, as negotiated.
+    Https,
+    /// HTTP/2 in clear with prior knowledge: gRPC.
+    H2c,
+}
+
+/// Whether an endpoint may get new requests, as far as the engine knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Readiness {
+    /// It may.
+    Ready,
+    /// Its health check has not passed yet.
+    Starting,
+    /// Its health check fails.
+    Unhealthy,
+    /// It is being stopped or killed.
+    Leaving,
+    /// Its container restarts.
+    Restarting,
+}

@@ -1,0 +1,139 @@
+//! A rule as a tree. Places in the text are kept for findings and do not count for equality.
+
+use http::{HeaderName, Method};
+use ipnet::IpNet;
+
+use super::pattern::Pattern;
+use crate::diagnostic::Span;
+use crate::host::HostPattern;
+
+/// A rule, as written.
+///
+/// Made by [`all`](Self::all), [`any`](Self::any), [`not`](Self::not) and [`is`](Self::is) only, which
+/// keep it flat (no `&&` directly inside `&&`, no double negation); printing and parsing rely on it.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    term: Term,
+    span: Span,
+}
+
+/// The shapes an expression has.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Term {
+    /// `a && b`, at least two.
+    All(Vec<Expression>),
+    /// `a || b`, at least two.
+    Any(Vec<Expression>),
+    /// `!a`.
+    Not(Box<Expression>),
+    /// One matcher.
+    Is(Condition),
+}
+
+/// One matcher with its arguments. Several arguments mean *any of these*.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Condition {
+    /// `Host`.
+    Host(Vec<HostPattern>),
+    /// `HostRegexp`: anywhere in the host, in lower case.
+    HostRegexp(Vec<Pattern>),
+    /// `Path`: the whole path.
+    Path(Vec<Box<str>>),
+    /// `PathPrefix`: on a segment border.
+    PathPrefix(Vec<Box<str>>),
+    /// `PathRegexp`: anywhere in the path.
+    PathRegexp(Vec<Pattern>),
+    /// `Method`.
+    Method(Vec<Method>),
+    /// `Header`: one field of this name has exactly this value.
+    Header(HeaderName, Box<str>),
+    /// `HeaderRegexp`.
+    HeaderRegexp(HeaderName, Pattern),
+    /// `Query`: the parameter has this value; without a value, it is there.
+    Query(Box<str>, Option<Box<str>>),
+    /// `QueryRegexp`.
+    QueryRegexp(Box<str>, Pattern),
+    /// `ClientIP`.
+    ClientIp(Vec<IpNet>),
+}
+
+impl Expression {
+    /// `a && b && …`; one part stands for itself.
+    ///
+    /// # Panics
+    ///
+    /// Never; no part at all gives a rule that matches everything: ``Host(`*`)``.
+    pub fn all(parts: Vec<Expression>) -> Self {
+        Self::join(parts, |term| if let Term::All(inner) = term { Ok(inner) } else { Err(term) }, Term::All)
+    }
+
+    /// `a || b || …`; one part stands for itself.
+    pub fn any(parts: Vec<Expression>) -> Self {
+        Self::join(parts, |term| if let Term::Any(inner) = term { Ok(inner) } else { Err(term) }, Term::Any)
+    }
+
+    /// `!a`; a double negation cancels out.
+    #[expect(clippy::should_implement_trait, reason = "beside `all` and `any`, an operator would be odd")]
+    pub fn not(inner: Expression) -> Self {
+        let span = inner.span;
+        match inner.term {
+            Term::Not(twice) => *twice,
+            term => Self { term: Term::Not(Box::new(Self { term, span })), span },
+        }
+    }
+
+    /// One matcher.
+    pub fn is(condition: Condition) -> Self {
+        Self { term: Term::Is(condition), span: Span::default() }
+    }
+
+    /// The same expression, known to stand at `span`.
+    pub fn at(mut self, span: Span) -> Self {
+        self.span = span;
+        self
+    }
+
+    /// What it says.
+    pub fn term(&self) -> &Term {
+        &self.term
+    }
+
+    /// Where it stands in the text; empty where it was not read from one.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    fn join(
+        parts: Vec<Expression>,
+        open: impl Fn(Term) -> Result<Vec<Expression>, Term>,
+        make: impl Fn(Vec<Expression>) -> Term,
+    ) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for Self { term, span } in parts {
+            match open(term) {
+                Ok(inner) => flat.extend(inner),
+                Err(term) => flat.push(Self { term, span }),
+            }
+        }
+        let (Some(first), Some(last)) = (flat.first(), flat.last()) else {
+            return Self::is(Condition::Host(vec![HostPattern::Any]));
+        };
+        let span = Span { start: first.span.start, end: last.span.end };
+        if flat.len() == 1 { flat.remove(0) } else { Self { term: make(flat), span } }
+    }
+}
+
+/// Where it stands does not count.
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.term == other.term
+    }
+}
+
+impl Eq for Expression {}
+
+impl std::hash::Hash for Expression {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.term.hash(state);
+    }
+}

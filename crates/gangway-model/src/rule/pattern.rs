@@ -1,0 +1,288 @@
+//! A regular expression together with its text. Linear time only, and small.
+
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+use std::ops::Range;
+
+use regex::{Regex, RegexBuilder};
+use regex_syntax::ast::ErrorKind;
+
+use super::{Finding, codes, shown};
+
+/// A compiled expression may take this much; a larger one is refused. A label is written by anyone who
+/// may start a container, and costs every request to its host.
+pub const PATTERN_SIZE_MAX: usize = 64 << 10;
+
+/// What the automaton that is built while matching may take; beyond, it is built anew.
+const AUTOMATON_SIZE_MAX: usize = 512 << 10;
+
+/// A compiled regular expression; equal where the text is.
+///
+/// It matches anywhere unless it says `^` or `$`. `\w`, `\d` and `\s` mean ASCII: the Unicode classes
+/// are so large that two `\w+` would exceed [`PATTERN_SIZE_MAX`].
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    text: Box<str>,
+    regex: Regex,
+}
+
+impl Pattern {
+    /// Reads a regular expression; spans are relative to `text`.
+    pub fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Self> {
+        Self::build(text, false, findings)
+    }
+
+    /// Reads a regular expression for hosts, which are compared in lower case.
+    pub(crate) fn parse_for_host(text: &str, findings: &mut Vec<Finding>) -> Option<Self> {
+        Self::build(text, true, findings)
+    }
+
+    /// As written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The compiled expression, for replacing with.
+    pub fn regex(&self) -> &Regex {
+        &self.regex
+    }
+
+    /// Does it match somewhere in `text`?
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    fn build(text: &str, ignore_case: bool, findings: &mut Vec<Finding>) -> Option<Self> {
+        // The syntax is checked on the text as written, because only its errors have positions.
+        if let Err(error) = syntax(text) {
+            findings.push(error);
+            return None;
+        }
+        let built = RegexBuilder::new(&ascii_classes(text))
+            .case_insensitive(ignore_case)
+            .size_limit(PATTERN_SIZE_MAX)
+            .dfa_size_limit(AUTOMATON_SIZE_MAX)
+            .build();
+        match built {
+            Ok(regex) => Some(Self { text: text.into(), regex }),
+            Err(error) => {
+                findings.push(not_built(text, &error));
+                None
+            }
+        }
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Ord for Pattern {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl PartialOrd for Pattern {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+fn syntax(text: &str) -> Result<(), Finding> {
+    if text.is_empty() {
+        return Err(Finding::error(
+            codes::REGEX_INVALID,
+            0..0,
+            "empty regular expression",
+            "nothing here",
+            "write an expression; `.*` matches everything",
+        ));
+    }
+    let (span, reason) = match regex_syntax::Parser::new().parse(text) {
+        Ok(_) => return Ok(()),
+        Err(regex_syntax::Error::Parse(error)) => {
+            let span = error.span().start.offset..error.span().end.offset;
+            if matches!(error.kind(), ErrorKind::UnsupportedLookAround | ErrorKind::UnsupportedBackreference) {
+                return Err(not_linear(error.kind(), span, text));
+            }
+            // An empty place, as in front of a `*`, shows better with what follows it.
+            let next_len = text[span.end..].chars().next().map_or(0, char::len_utf8);
+            let span = if span.is_empty() { span.start..span.end + next_len } else { span };
+            (span, error.kind().to_string())
+        }
+        Err(regex_syntax::Error::Translate(error)) => {
+            (error.span().start.offset..error.span().end.offset, error.kind().to_string())
+        }
+        Err(error) => (0..text.len(), error.to_string()),
+    };
+    if let Some(template) = template(text) {
+        return Err(Finding::error(
+            codes::REGEX_TEMPLATE,
+            template.clone(),
+            format!("template {} instead of a regular expression", shown(&text[template])),
+            "the notation of Traefik 2",
+            "write the expression itself, such as `^[a-z]+\\.example\\.org$`",
+        ));
+    }
+    Err(Finding::error(
+        codes::REGEX_INVALID,
+        span,
+        format!("invalid regular expression {}", shown(text)),
+        reason,
+        if text.starts_with('*') {
+            "`*` repeats what stands before it; `.*` matches everything"
+        } else {
+            "correct the expression; to match a special character itself, put a backslash in front of it"
+        },
+    ))
+}
+
+fn not_linear(kind: &ErrorKind, span: Range<usize>, text: &str) -> Finding {
+    let (what, help) = match kind {
+        ErrorKind::UnsupportedLookAround => {
+            ("look-around", "leave it out; a matcher with `!` in front excludes requests, such as !PathRegexp(`…`)")
+        }
+        _ => ("a back-reference", "leave it out and write the repeated part itself"),
+    };
+    Finding::error(
+        codes::REGEX_NOT_LINEAR,
+        span,
+        format!("{what} in regular expression {}", shown(text)),
+        "not supported: expressions are matched in linear time only",
+        help,
+    )
+}
+
+fn not_built(text: &str, error: &regex::Error) -> Finding {
+    match error {
+        regex::Error::CompiledTooBig(_) => Finding::error(
+            codes::REGEX_TOO_LARGE,
+            0..text.len(),
+            format!("regular expression {} is too large", shown(text)),
+            "takes more than 64 KiB when compiled",
+            "avoid counted repetitions such as `{1,1000}` and Unicode classes such as `\\p{L}`",
+        ),
+        _ => Finding::error(
+            codes::REGEX_INVALID,
+            0..text.len(),
+            format!("invalid regular expression {}", shown(text)),
+            "not understood",
+            "correct the expression",
+        ),
+    }
+}
+
+/// Where a `{name}` or `{name:expression}` of Traefik 2 stands; `\p{Greek}` is none.
+fn template(text: &str) -> Option<Range<usize>> {
+    text.match_indices('{').find_map(|(start, _)| {
+        let rest = &text[start + 1..];
+        let name_len = rest.find(|char: char| !char.is_ascii_alphanumeric() && char != '_' && char != '-')?;
+        let is_class = ["\\p", "\\P", "\\x", "\\u"].iter().any(|class| text[..start].ends_with(class));
+        let is_name = rest.starts_with(|char: char| char.is_ascii_alphabetic());
+        let is_template = is_name && !is_class && rest[name_len..].starts_with([':', '}']);
+        is_template.then(|| start..rest.find('}').map_or(text.len(), |end| start + 1 + end + 1))
+    })
+}
+
+/// The expression with its Perl classes written out as ASCII. Brackets may stand inside brackets, so it
+/// does not matter where the class stood.
+fn ascii_classes(text: &str) -> String {
+    let mut ascii = String::with_capacity(text.len() + 16);
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        if char != '\\' {
+            ascii.push(char);
+            continue;
+        }
+        match chars.next() {
+            Some('w') => ascii.push_str("[0-9A-Za-z_]"),
+            Some('W') => ascii.push_str("[^0-9A-Za-z_]"),
+            Some('d') => ascii.push_str("[0-9]"),
+            Some('D') => ascii.push_str("[^0-9]"),
+            Some('s') => ascii.push_str(r"[\t\n\x0B\f\r ]"),
+            Some('S') => ascii.push_str(r"[^\t\n\x0B\f\r ]"),
+            other => {
+                ascii.push('\\');
+                ascii.extend(other);
+            }
+        }
+    }
+    ascii
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Code;
+
+    fn pattern(text: &str) -> Pattern {
+        let mut findings = Vec::new();
+        let pattern = Pattern::parse(text, &mut findings);
+        assert_eq!(findings, []);
+        pattern.expect("no finding, so a pattern")
+    }
+
+    fn finding(text: &str) -> (Code, Range<usize>, String) {
+        let mut findings = Vec::new();
+        assert!(Pattern::parse(text, &mut findings).is_none(), "{text}");
+        let [finding] = &findings[..] else { panic!("one finding: {findings:?}") };
+        (finding.code, finding.span.start..finding.span.end, finding.message.clone())
+    }
+
+    #[test]
+    fn it_matches_anywhere_unless_anchored() {
+        assert!(pattern("b+").is_match("abbc"));
+        assert!(!pattern("^b+").is_match("abbc"));
+        assert!(pattern(r"^/é.$").is_match("/éü"));
+    }
+
+    #[test]
+    fn classes_mean_ascii_and_stay_small() {
+        let everyday = pattern(r"^/(\w+)/([\w.-]+)/(\d{4})/(\S+)\s?[^\W\d]$");
+        assert!(everyday.is_match("/a_b/c.d-e/2024/x y"));
+        assert!(!pattern(r"^\w$").is_match("é"));
+        assert!(pattern(r"^\\w$").is_match(r"\w"));
+        assert!(pattern(r"^[\\w]$").is_match("w"));
+    }
+
+    #[test]
+    fn what_would_backtrack_is_refused_with_its_place() {
+        assert_eq!(finding(r"^/a(?!b)").0, codes::REGEX_NOT_LINEAR);
+        assert_eq!(finding(r"^/a(?!b)").1, 3..6);
+        assert_eq!(finding(r"(a)\1").0, codes::REGEX_NOT_LINEAR);
+        assert_eq!(finding(r"(?<=x)y").0, codes::REGEX_NOT_LINEAR);
+    }
+
+    #[test]
+    fn errors_have_a_place() {
+        assert_eq!(finding("^/a(b").0, codes::REGEX_INVALID);
+        assert_eq!(finding("^/a(b").1, 3..4);
+        assert_eq!(finding("*.example.org").0, codes::REGEX_INVALID);
+        assert_eq!(finding("").0, codes::REGEX_INVALID);
+        assert_eq!(finding(r"\p{Nonsense}").0, codes::REGEX_INVALID);
+    }
+
+    #[test]
+    fn large_ones_are_refused() {
+        assert_eq!(finding("(a{1,1000}){1,1000}").0, codes::REGEX_TOO_LARGE);
+        assert_eq!(finding(&"(".repeat(2000)).0, codes::REGEX_INVALID);
+    }
+
+    #[test]
+    fn a_template_of_traefik_2_is_recognised() {
+        assert_eq!(finding("{sub:[a-z]+}.example.org").0, codes::REGEX_TEMPLATE);
+        assert_eq!(finding("{sub:[a-z]+}.example.org").1, 0..12);
+        assert_eq!(finding("x{catchall}").0, codes::REGEX_TEMPLATE);
+    }
+}

@@ -1,0 +1,239 @@
+//! The one list of label keys: reading, misspellings, and the reference page are all made from it.
+//!
+//! Bringing a key that is announced means giving its entry a [`Status::InForce`] with a reader; nothing
+//! else knows which keys there are.
+
+mod keys;
+
+pub(crate) use self::keys::KEYS;
+use crate::diagnostic::Diagnostic;
+use crate::dialect::native::{Wanted, Written};
+
+/// One key, or a family of keys with an open end.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// In lower case: `host`, `request.header.<Name>`, `sleep.*`.
+    pub name: &'static str,
+    /// The form of its value, for people.
+    pub value: &'static str,
+    /// What holds where it is not written, for people.
+    pub default: &'static str,
+    /// A value as somebody would write it.
+    pub example: &'static str,
+    /// One paragraph for the reference.
+    pub doc: &'static str,
+    pub status: Status,
+    pub role: Role,
+    pub place: Allowed,
+    /// What holds where it cannot be applied; for the effect of a diagnostic.
+    pub without: &'static str,
+}
+
+/// Is it in force?
+pub(crate) enum Status {
+    /// Reads a value that was checked to be there, short and without control characters.
+    InForce(Read),
+    /// Known, and rejected until it is brought.
+    Later,
+}
+
+pub(crate) type Read = for<'a> fn(&Written<'a>, &mut Wanted<'a>, &mut Vec<Diagnostic>);
+
+/// What becomes of the route where the key cannot be applied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// It says which requests are taken: without it the route is not served.
+    Selects,
+    /// It keeps somebody out: without it the route is closed.
+    Protects,
+    /// Anything else: without it the rest of the route is in force.
+    Shapes,
+}
+
+/// Where it may be written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Allowed {
+    Everywhere,
+    OnContainers,
+    InTheFile,
+}
+
+impl std::fmt::Debug for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_in_force() { "InForce" } else { "Later" })
+    }
+}
+
+impl Status {
+    pub(crate) fn is_in_force(&self) -> bool {
+        matches!(self, Self::InForce(_))
+    }
+}
+
+impl Key {
+    /// The name without its open end: `request.header.` of `request.header.<Name>`.
+    pub(crate) fn stem(&self) -> &'static str {
+        self.name.split(['<', '*']).next().unwrap_or_default()
+    }
+
+    /// Does it end in what the user chooses?
+    pub(crate) fn is_open(&self) -> bool {
+        self.stem().len() < self.name.len()
+    }
+
+    pub(crate) fn protects(&self) -> bool {
+        self.role == Role::Protects
+    }
+}
+
+/// What a key is among ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Resolved<'k> {
+    /// One of ours, and the open end as written.
+    Known(&'static Key, &'k str),
+    /// The beginning of several of ours.
+    Group,
+    /// Something below one that has a value.
+    Below(&'static Key),
+    /// None of ours.
+    Unknown,
+}
+
+/// Looks a key up, without regard to case.
+pub(crate) fn resolve(key: &str) -> Resolved<'_> {
+    // Nearly all keys are one of ours.
+    if let Some(known) = KEYS.iter().find(|known| key.eq_ignore_ascii_case(known.name) && !known.is_open()) {
+        return Resolved::Known(known, "");
+    }
+    let bytes = key.as_bytes();
+    let begins_with =
+        |stem: &str| bytes.get(..stem.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(stem.as_bytes()));
+    let mut resolved = Resolved::Unknown;
+    for known in KEYS {
+        if known.is_open() {
+            let stem = known.stem();
+            if begins_with(stem) && key.len() > stem.len() {
+                return Resolved::Known(known, &key[stem.len()..]);
+            }
+        } else if begins_with(known.name) && bytes[known.name.len()] == b'.' {
+            resolved = Resolved::Below(known);
+        }
+        // `request.header.` is as incomplete as `request`.
+        let stem = known.stem().as_bytes();
+        let begin = key.strip_suffix('.').unwrap_or(key).as_bytes();
+        let is_beginning = !begin.is_empty()
+            && stem.get(begin.len()) == Some(&b'.')
+            && stem[..begin.len()].eq_ignore_ascii_case(begin);
+        if is_beginning {
+            resolved = Resolved::Group;
+        }
+    }
+    resolved
+}
+
+/// The keys below the beginning of several.
+pub(crate) fn members(group: &str) -> impl Iterator<Item = &'static Key> {
+    let begin = format!("{}.", group.trim_end_matches('.').to_ascii_lowercase());
+    KEYS.iter().filter(move |key| key.name.starts_with(&begin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile;
+    use crate::settings::Settings;
+    use crate::snapshot::{
+        Attachment, Container, ContainerState, EngineName, ExposedPort, Health, NetworkMode, Snapshot,
+    };
+
+    #[test]
+    fn no_key_is_both_a_value_and_a_table() {
+        for key in KEYS {
+            let begin = format!("{}.", key.stem().trim_end_matches('.'));
+            let below: Vec<_> =
+                KEYS.iter().filter(|other| other.name != key.name && other.name.starts_with(&begin)).collect();
+            assert!(below.is_empty(), "`{}` has a value and {below:?} below it", key.name);
+        }
+    }
+
+    #[test]
+    fn every_entry_is_complete() {
+        for (position, key) in KEYS.iter().enumerate() {
+            assert_eq!(key.name.to_ascii_lowercase().replace("<name>", "<Name>"), key.name);
+            assert!(KEYS[..position].iter().all(|other| other.name != key.name), "`{}` twice", key.name);
+            assert!(key.doc.ends_with('.') && !key.value.is_empty(), "`{}`", key.name);
+            let needs_effect = key.role == Role::Shapes;
+            assert_eq!(key.without.is_empty(), !needs_effect, "`{}`", key.name);
+            assert!(!key.without.ends_with('.'), "`{}`", key.name);
+        }
+    }
+
+    #[test]
+    fn what_protects_is_what_was_promised() {
+        let protecting: Vec<_> = KEYS.iter().filter(|key| key.protects()).map(|key| key.name).collect();
+        for key in &protecting {
+            let is_promised =
+                key.starts_with("auth.") || ["allow", "deny", "rate-limit", "concurrency", "client-ca"].contains(key);
+            assert!(is_promised, "{key}");
+        }
+        assert_eq!(protecting.len(), KEYS.iter().filter(|key| key.name.starts_with("auth.")).count() + 5);
+    }
+
+    #[test]
+    fn keys_are_found_without_regard_to_case() {
+        let known = |key| match resolve(key) {
+            Resolved::Known(key, tail) => format!("{} {tail}", key.name),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(known("Host"), "host ");
+        assert_eq!(known("Response.Header.X-Foo"), "response.header.<Name> X-Foo");
+        assert_eq!(known("sleep.after"), "sleep.* after");
+        assert!(matches!(resolve("hosts"), Resolved::Unknown));
+        assert!(matches!(resolve(""), Resolved::Unknown));
+        assert!(matches!(resolve("ünknown"), Resolved::Unknown));
+        for group in ["timeout", "auth", "request", "request.header", "response.header.", "SLEEP"] {
+            assert!(matches!(resolve(group), Resolved::Group), "{group}");
+        }
+        assert!(matches!(resolve("host.name"), Resolved::Below(key) if key.name == "host"));
+        assert_eq!(members("timeout").count(), 3);
+    }
+
+    #[test]
+    fn every_example_is_in_force_as_it_stands() {
+        for key in KEYS.iter().filter(|key| key.status.is_in_force() && key.place != Allowed::InTheFile) {
+            let (name, value) =
+                key.example.split_once(": ").filter(|_| key.is_open()).unwrap_or((key.name, key.example));
+            let beside = match key.name {
+                "strip-prefix" => ("path", "/stash"),
+                "verify" => ("scheme", "https"),
+                _ => ("enable", "true"),
+            };
+            let container = container([(name, value), beside]);
+            let snapshot = Snapshot { containers: vec![container], ..Snapshot::default() };
+            let compiled = compile(&snapshot, &Settings::default());
+            assert!(compiled.diagnostics.is_empty(), "`{}`:\n{}", key.name, compiled.diagnostics);
+            assert_eq!(compiled.table.routes().len(), 1, "`{}`", key.name);
+        }
+    }
+
+    fn container(labels: [(&str, &str); 2]) -> Container {
+        Container {
+            id: "id".into(),
+            engine: EngineName::default(),
+            name: "app".into(),
+            image: "app".into(),
+            created: 0,
+            state: ContainerState::Running,
+            health: Health::NoCheck,
+            leaving: false,
+            labels: labels.map(|(key, value)| (format!("gangway.{key}").into(), value.into())).into(),
+            network: NetworkMode::Networks,
+            attachments: vec![Attachment {
+                network_id: "edge".into(),
+                network: "edge".into(),
+                address: Some([172, 20, 0, 3].into()),
+            }],
+            ports: vec![ExposedPort { port: 8080, published: None }],
+        }
+    }
+}

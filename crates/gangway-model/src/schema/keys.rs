@@ -1,0 +1,538 @@
+//! Every key that there is.
+
+use super::{Allowed, Key, Role, Status};
+use crate::dialect::native::keys;
+
+const SHAPES: Key = Key {
+    name: "",
+    value: "",
+    default: "–",
+    example: "",
+    doc: "",
+    status: Status::Later,
+    role: Role::Shapes,
+    place: Allowed::Everywhere,
+    without: "",
+};
+
+const PROTECTS: Key = Key { role: Role::Protects, ..SHAPES };
+
+/// Every key, in the order of the reference.
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "enable",
+        value: "boolean",
+        default: "true where any other label of ours stands, else as `--expose` says",
+        example: "true",
+        doc: "Whether the container is routed. On `gangway.routes.<name>` it switches only that route.",
+        status: Status::InForce(keys::enable),
+        place: Allowed::OnContainers,
+        without: "the label counts as not written",
+        ..SHAPES
+    },
+    Key {
+        name: "host",
+        value: "list of names",
+        default: "`<route>.<domain>`, with `--domain` (`localhost`)",
+        example: "shop.example.org, *.shop.example.org",
+        doc: "The hosts under which the route is served: exact names, `*.example.org` (one label in front), `budget.*` \
+              (any domain behind), or `*`. Case, port and a final dot do not count. International names may be \
+              written as they are read. A default host is made of the route's name in lower case, with everything but \
+              letters, digits and hyphens replaced by hyphens.",
+        status: Status::InForce(keys::host),
+        role: Role::Selects,
+        ..SHAPES
+    },
+    Key {
+        name: "path",
+        value: "list of paths",
+        default: "all paths",
+        example: "/stash, =/robots.txt, ~^/v[0-9]+/",
+        doc: "The paths that the route takes: `/stash` takes itself and everything below it, `=/robots.txt` only \
+              itself, and `~` stands in front of a regular expression. Paths are compared percent-decoded and \
+              normalised; the application gets the original bytes.",
+        status: Status::InForce(keys::path),
+        role: Role::Selects,
+        ..SHAPES
+    },
+    Key {
+        name: "rule",
+        value: "expression",
+        default: "–",
+        example: "Host(`shop.example.org`) && !ClientIP(`10.0.0.0/8`)",
+        doc: "Says in one expression which requests the route takes, instead of `host` and `path`. The matchers are \
+              `Host`, `HostRegexp`, `Path`, `PathPrefix`, `PathRegexp`, `Method`, `Header`, `HeaderRegexp`, `Query`, \
+              `QueryRegexp` and `ClientIP`, joined by `&&`, `||`, `!` and parentheses; values stand in backticks or \
+              double quotes. A rule without a host takes every host.",
+        status: Status::InForce(keys::rule),
+        role: Role::Selects,
+        ..SHAPES
+    },
+    Key {
+        name: "priority",
+        value: "integer",
+        default: "0",
+        example: "10",
+        doc: "Of several routes that match a request the one with the largest priority wins, before anything else is \
+              compared. It cannot take requests from an older container of another project.",
+        status: Status::InForce(keys::priority),
+        without: "the priority is 0",
+        ..SHAPES
+    },
+    Key {
+        name: "port",
+        value: "port",
+        default: "by image name, else the only exposed one, else a usual one",
+        example: "8080",
+        doc: "The port at which the application listens inside its container. Without it: what is known of the image by its \
+              name; else the only exposed TCP port; else the lowest of the exposed 80, 8080, 3000, 8000, 5000, 443 and \
+              8443; else the only published one.",
+        status: Status::InForce(keys::port),
+        place: Allowed::OnContainers,
+        without: "the port is chosen as if the label were not there",
+        ..SHAPES
+    },
+    Key {
+        name: "scheme",
+        value: "`http`, `https`, `h2c`",
+        default: "`http`; `https` for port 443 and 8443",
+        example: "h2c",
+        doc: "How the application is spoken to: `http` is HTTP/1.1, `https` is HTTP/1.1 or HTTP/2 over TLS, `h2c` is HTTP/2 \
+              without TLS, as gRPC servers want it.",
+        status: Status::InForce(keys::scheme),
+        place: Allowed::OnContainers,
+        without: "`http` is spoken, or `https` at port 443 and 8443",
+        ..SHAPES
+    },
+    Key {
+        name: "verify",
+        value: "boolean",
+        default: "true",
+        example: "false",
+        doc: "Whether the certificate of an `https` upstream is checked. An application that made its own certificate needs \
+              `false`.",
+        status: Status::InForce(keys::verify),
+        without: "certificates are checked",
+        ..SHAPES
+    },
+    Key {
+        name: "network",
+        value: "name of a Docker network",
+        default: "`--network`, else the first shared one by name",
+        example: "edge",
+        doc: "The network over which the container is reached, where it shares several with Gangway. Written as \
+              `gangway.network` it holds for all routes of the container. The name as compose files write it is \
+              understood too.",
+        status: Status::InForce(keys::network),
+        place: Allowed::OnContainers,
+        without: "the network is chosen as if the label were not there",
+        ..SHAPES
+    },
+    Key {
+        name: "upstream",
+        value: "list of URLs",
+        default: "–",
+        example: "http://192.0.2.9:5006",
+        doc: "Where requests go, for what is not a container: `http://`, `https://` or `h2c://`, a host and a port. \
+              Only in `[routes.<name>]` tables of the configuration file.",
+        status: Status::InForce(keys::upstream),
+        place: Allowed::InTheFile,
+        without: "requests are not sent there",
+        ..SHAPES
+    },
+    Key {
+        name: "strip-prefix",
+        value: "boolean",
+        default: "false",
+        example: "true",
+        doc: "Removes the matched prefix of `path` before the request is sent on, sends it as `X-Forwarded-Prefix`, and \
+              redirects `/stash` to `/stash/`. Applied before `rewrite` and `add-prefix`.",
+        status: Status::InForce(keys::strip_prefix),
+        without: "no prefix is removed",
+        ..SHAPES
+    },
+    Key {
+        name: "rewrite",
+        value: "path, or `~regex -> replacement`",
+        default: "–",
+        example: "~^/old/(.*)$ -> /new/$1",
+        doc: "Replaces the path before the request is sent on. A path alone replaces the whole path; an expression \
+              replaces what it matches, and `$1` or `${name}` in the replacement stand for its groups. In a compose file \
+              every `$` is written twice.",
+        status: Status::InForce(keys::rewrite),
+        without: "paths are not rewritten",
+        ..SHAPES
+    },
+    Key {
+        name: "add-prefix",
+        value: "path",
+        default: "–",
+        example: "/app",
+        doc: "Puts a path in front of the request's before it is sent on, after `strip-prefix` and `rewrite`.",
+        status: Status::InForce(keys::add_prefix),
+        without: "no prefix is added",
+        ..SHAPES
+    },
+    Key {
+        name: "redirect",
+        value: "`[301|302|307|308]` URL",
+        default: "–",
+        example: "308 https://new.example.org{path}?{query}",
+        doc: "Answers with a redirection instead of asking the application. `{host}`, `{path}` and `{query}` stand for \
+              those of the request; the status is 302 where none is written. A path alone stays on the host.",
+        status: Status::InForce(keys::redirect),
+        without: "nothing is redirected",
+        ..SHAPES
+    },
+    Key {
+        name: "tls",
+        value: "`auto`, `internal`, `off`, `passthrough` (later)",
+        default: "`auto`",
+        example: "internal",
+        doc: "How the route is served: `auto` takes the internal CA for internal names and a public one for public names, \
+              `internal` always the internal CA, `off` serves plain HTTP only.",
+        status: Status::InForce(keys::tls),
+        without: "`tls` is `auto`",
+        ..SHAPES
+    },
+    Key {
+        name: "https-redirect",
+        value: "boolean",
+        default: "true",
+        example: "false",
+        doc: "Whether plain HTTP answers 308 to https. With `tls` `off` it is false.",
+        status: Status::InForce(keys::https_redirect),
+        without: "plain HTTP is redirected to https",
+        ..SHAPES
+    },
+    Key {
+        name: "request.header.<Name>",
+        value: "text",
+        default: "–",
+        example: "request.header.X-Tenant: blue",
+        doc: "Sets a header of the request, replacing what is there; an empty value removes it.",
+        status: Status::InForce(keys::request_header),
+        without: "the header is sent as the client sent it",
+        ..SHAPES
+    },
+    Key {
+        name: "response.header.<Name>",
+        value: "text",
+        default: "–",
+        example: "response.header.X-Frame-Options: DENY",
+        doc: "Sets a header of the response, replacing what is there; an empty value removes it. Also on answers that \
+              Gangway gives itself.",
+        status: Status::InForce(keys::response_header),
+        without: "the header is sent as the application sent it",
+        ..SHAPES
+    },
+    Key {
+        name: "host-header",
+        value: "`keep`, `upstream`, or a name",
+        default: "`keep`",
+        example: "upstream",
+        doc: "What is sent to the application as `Host`: what the client sent, the endpoint's own address, or a fixed name.",
+        status: Status::InForce(keys::host_header),
+        without: "`Host` is sent as the client sent it",
+        ..SHAPES
+    },
+    Key {
+        name: "body-limit",
+        value: "size",
+        default: "none",
+        example: "50MB",
+        doc: "A request with a larger body is answered with 413.",
+        status: Status::InForce(keys::body_limit),
+        without: "bodies are not limited",
+        ..SHAPES
+    },
+    Key {
+        name: "timeout.connect",
+        value: "duration",
+        default: "5s",
+        example: "2s",
+        doc: "How long a connection to the application may take to come about.",
+        status: Status::InForce(keys::timeout_connect),
+        without: "the timeout is 5 seconds",
+        ..SHAPES
+    },
+    Key {
+        name: "timeout.response",
+        value: "duration",
+        default: "1h",
+        example: "30s",
+        doc: "How long the application may take until the first byte of its answer.",
+        status: Status::InForce(keys::timeout_response),
+        without: "the timeout is an hour",
+        ..SHAPES
+    },
+    Key {
+        name: "timeout.idle",
+        value: "duration",
+        default: "1h",
+        example: "10m",
+        doc: "How long an answer or a WebSocket may stay silent.",
+        status: Status::InForce(keys::timeout_idle),
+        without: "the timeout is an hour",
+        ..SHAPES
+    },
+    Key {
+        name: "hsts",
+        value: "boolean or duration",
+        default: "off",
+        example: "true",
+        doc: "Sends `Strict-Transport-Security` on https answers: browsers then refuse plain HTTP for that long, which cannot be \
+              taken back. `true` is a year.",
+        status: Status::InForce(keys::hsts),
+        without: "the header is not sent",
+        ..SHAPES
+    },
+    Key {
+        name: "compress",
+        value: "boolean, or list of `zstd`, `br`, `gzip`",
+        default: "off",
+        example: "true",
+        doc: "Compresses answers that the application sent uncompressed.",
+        without: "answers are sent as the application sent them",
+        ..SHAPES
+    },
+    Key {
+        name: "auth.basic",
+        value: "list of `user:hash`",
+        example: "ann:$2y$05$…",
+        doc: "Asks for a user name and a password. Hashes are bcrypt, argon2, `$6$`, `$5$` or `$apr1$`; `gangway hash` makes one.",
+        ..PROTECTS
+    },
+    Key {
+        name: "auth.forward",
+        value: "URL, or `authelia`, `authentik`, `tinyauth`, `oauth2-proxy`",
+        example: "authelia",
+        doc: "Asks another service whether a request may pass.",
+        ..PROTECTS
+    },
+    Key {
+        name: "auth.oidc",
+        value: "name of a provider in the configuration file",
+        example: "company",
+        doc: "Asks for a log-in by OpenID Connect.",
+        ..PROTECTS
+    },
+    Key {
+        name: "auth.users",
+        value: "list of users",
+        example: "ann, bob",
+        doc: "Narrows `auth.oidc` to these users.",
+        ..PROTECTS
+    },
+    Key {
+        name: "auth.groups",
+        value: "list of groups",
+        example: "admins",
+        doc: "Narrows `auth.oidc` to these groups.",
+        ..PROTECTS
+    },
+    Key {
+        name: "auth.domains",
+        value: "list of domains",
+        example: "example.org",
+        doc: "Narrows `auth.oidc` to addresses of these domains.",
+        ..PROTECTS
+    },
+    Key {
+        name: "auth.skip",
+        value: "list of paths, as in `path`",
+        example: "/api",
+        doc: "Paths that need no log-in. Whoever writes it means the rest to be protected, so without `auth` in force the \
+              route is closed.",
+        ..PROTECTS
+    },
+    Key {
+        name: "auth.keep",
+        value: "boolean",
+        default: "false",
+        example: "true",
+        doc: "Whether `Authorization` is also sent to the application after `auth.basic`. Without `auth` in force the route is \
+              closed.",
+        ..PROTECTS
+    },
+    Key {
+        name: "allow",
+        value: "list of addresses, networks, `lan`, `country:XX`",
+        example: "lan, 192.0.2.0/24",
+        doc: "Lets in only these clients.",
+        ..PROTECTS
+    },
+    Key {
+        name: "deny",
+        value: "list of addresses, networks, `lan`, `country:XX`",
+        example: "198.51.100.7",
+        doc: "Keeps out these clients.",
+        ..PROTECTS
+    },
+    Key {
+        name: "rate-limit",
+        value: "`100/s`, `100/s burst 200`",
+        example: "100/s burst 200",
+        doc: "Limits the requests of one client address.",
+        ..PROTECTS
+    },
+    Key {
+        name: "concurrency",
+        value: "integer",
+        example: "10",
+        doc: "Limits the requests that one client address has under way at once; more are answered with 429.",
+        ..PROTECTS
+    },
+    Key {
+        name: "client-ca",
+        value: "name of a bundle in `certs/clients/` on the volume",
+        example: "family",
+        doc: "Clients must show a certificate of this authority.",
+        ..PROTECTS
+    },
+    Key {
+        name: "tls-min",
+        value: "`1.2` or `1.3`",
+        default: "1.2",
+        example: "1.3",
+        doc: "The oldest version of TLS that clients may use.",
+        without: "TLS 1.2 and 1.3 are served",
+        ..SHAPES
+    },
+    Key {
+        name: "balance",
+        value: "`round-robin`, `least-requests`, `random-two`, `client`",
+        default: "`random-two`",
+        example: "client",
+        doc: "How requests are shared among replicas.",
+        without: "replicas share requests by `random-two`",
+        ..SHAPES
+    },
+    Key {
+        name: "sticky",
+        value: "boolean or cookie name",
+        default: "false",
+        example: "true",
+        doc: "Whether a client stays with one replica.",
+        without: "a client may be served by any replica",
+        ..SHAPES
+    },
+    Key {
+        name: "weight",
+        value: "0 to 256",
+        default: "1",
+        example: "10",
+        doc: "The share of requests that a replica gets.",
+        without: "all replicas get the same share",
+        ..SHAPES
+    },
+    Key {
+        name: "health.path",
+        value: "path",
+        default: "off",
+        example: "/healthz",
+        doc: "Asks endpoints for this path and leaves out those that do not answer well.",
+        without: "endpoints are not asked",
+        ..SHAPES
+    },
+    Key {
+        name: "health.interval",
+        value: "duration",
+        default: "5s",
+        example: "10s",
+        doc: "How often `health.path` is asked for.",
+        without: "endpoints are not asked",
+        ..SHAPES
+    },
+    Key {
+        name: "health.timeout",
+        value: "duration",
+        default: "2s",
+        example: "1s",
+        doc: "How long the answer to `health.path` may take.",
+        without: "endpoints are not asked",
+        ..SHAPES
+    },
+    Key {
+        name: "health.status",
+        value: "list of statuses and ranges",
+        default: "200-399",
+        example: "200-299",
+        doc: "Which answers to `health.path` are good.",
+        without: "endpoints are not asked",
+        ..SHAPES
+    },
+    Key {
+        name: "hold",
+        value: "duration",
+        default: "10s",
+        example: "30s",
+        doc: "How long a request waits for an endpoint that is starting or restarting.",
+        without: "the default is in force",
+        ..SHAPES
+    },
+    Key {
+        name: "drain",
+        value: "duration",
+        default: "30s",
+        example: "5m",
+        doc: "How long requests under way may go on at an endpoint that leaves.",
+        without: "the default is in force",
+        ..SHAPES
+    },
+    Key {
+        name: "errors",
+        value: "`404,500-599 -> URL or folder on our volume`",
+        example: "500-599 -> errors",
+        doc: "Shows pages of your own instead of errors.",
+        without: "errors are shown as they come",
+        ..SHAPES
+    },
+    Key {
+        name: "cache",
+        value: "boolean or size",
+        default: "off",
+        example: "100MB",
+        doc: "Keeps answers that may be kept.",
+        without: "nothing is kept",
+        ..SHAPES
+    },
+    Key {
+        name: "cert.export",
+        value: "folder below our volume",
+        example: "mail",
+        doc: "Writes the route's certificate there as PEM files.",
+        without: "no certificate is written",
+        ..SHAPES
+    },
+    Key {
+        name: "retry",
+        value: "–",
+        doc: "How requests are repeated at another endpoint.",
+        without: "requests are repeated only where that is always safe",
+        ..SHAPES
+    },
+    Key {
+        name: "proxy-protocol",
+        value: "–",
+        doc: "Tells the application the client's address by the PROXY protocol.",
+        without: "no PROXY header is sent",
+        ..SHAPES
+    },
+    Key {
+        name: "crowdsec",
+        value: "–",
+        doc: "Asks a CrowdSec engine about clients.",
+        without: "nobody is asked",
+        ..SHAPES
+    },
+    Key {
+        name: "sleep.*",
+        value: "–",
+        doc: "Stops containers that nobody uses and starts them on demand.",
+        without: "the container is left running",
+        ..SHAPES
+    },
+    Key { name: "tcp.*", value: "–", doc: "Routes that are not HTTP.", without: "no such route is made", ..SHAPES },
+    Key { name: "udp.*", value: "–", doc: "Routes that are not HTTP.", without: "no such route is made", ..SHAPES },
+];

@@ -1,0 +1,44 @@
+//! The global settings that decide what labels mean. Labels can never change them.
+
+use crate::diagnostic::Place;
+
+/// What `serve` was told and compiling needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `--domain`: routes without a host are served as `<route>.<domain>`.
+    pub domain: Box<str>,
+    /// `--expose`.
+    pub expose: Expose,
+    /// `--network`: preferred among several shared networks.
+    pub network: Option<Box<str>>,
+    /// `[routes.<name>]` tables of the config file.
+    pub file_routes: Vec<FileRoute>,
+}
+
+/// Which containers are routed without asking for it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Expose {
+    /// Only those with a label of ours.
+    #[default]
+    Labelled,
+    /// All but those that say no and images that are databases, caches or brokers.
+    All,
+}
+
+/// One `[routes.<name>]` table, flattened to the keys of the label language.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileRoute {
+    /// `<name>`.
+    pub name: Box<str>,
+    /// Key, value and where it stands, such as `path`, `/stash`. The `upstream` key is among them;
+    /// lists were joined with commas.
+    pub keys: Vec<(Box<str>, Box<str>, Place)>,
+    /// Where the table itself stands.
+    pub place: Place,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { domain: "localhost".into(), expose: Expose::Labelled, network: None, file_routes: Vec::new() }
+    }
+}

@@ -1,0 +1,159 @@
+//! All containers, read together: what [`compile`](crate::compile()) starts from.
+//!
+//! A snapshot says what engines told and nothing that was concluded from it. The watcher builds it;
+//! tests build it by hand.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Which engine a thing was read from: its position in the list given by `--docker`, and a name for
+/// people. Addresses of two engines are never mixed into one network.
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct EngineName(pub Box<str>);
+
+/// Everything that was read in one pass over all engines.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// In no particular order; compiling sorts.
+    pub containers: Vec<Container>,
+    /// Where Gangway itself stands, for each engine.
+    pub own: BTreeMap<EngineName, OwnPlace>,
+}
+
+/// From where Gangway reaches the containers of one engine.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum OwnPlace {
+    /// On the host or with host networking: every bridge network of the engine is reachable.
+    #[default]
+    Host,
+    /// In a container of this engine, attached to these networks only.
+    Container {
+        /// The id of our own container, which is never routed to.
+        id: Box<str>,
+        /// Networks by id, with their names.
+        networks: BTreeMap<Box<str>, Box<str>>,
+        /// The address at which the host itself is reached from inside: a gateway of one of our
+        /// networks. For containers with host networking.
+        host_gateway: Option<IpAddr>,
+    },
+}
+
+/// One container as read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Container {
+    /// The engine's identifier; unique within the engine and never reused. The identity of a container.
+    pub id: Box<str>,
+    /// The engine it runs on.
+    pub engine: EngineName,
+    /// Without the leading slash. For people only: recreations rename containers.
+    pub name: Box<str>,
+    /// The image reference as the engine lists it, such as `actualbudget/actual-server:latest`.
+    pub image: Box<str>,
+    /// Seconds since the epoch; the older of two claimants keeps a host.
+    pub created: i64,
+    /// What the engine says it is doing.
+    pub state: ContainerState,
+    /// The verdict of its Docker health check.
+    pub health: Health,
+    /// A `kill` or `stop` event was seen and the container has not died or started anew since: it
+    /// still runs, but new requests must not go to it.
+    pub leaving: bool,
+    /// All labels, ours and others'.
+    pub labels: BTreeMap<Box<str>, Box<str>>,
+    /// How the container is connected.
+    pub network: NetworkMode,
+    /// One entry per network, in no particular order.
+    pub attachments: Vec<Attachment>,
+    /// TCP ports the image or the container exposes or publishes, without repeats.
+    pub ports: Vec<ExposedPort>,
+}
+
+/// The `State` of a container listing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ContainerState {
+    /// Made, never started.
+    Created,
+    /// The process runs.
+    Running,
+    /// Frozen: connections would hang.
+    Paused,
+    /// Died and will be started again by the engine.
+    Restarting,
+    /// Being removed.
+    Removing,
+    /// Stopped.
+    Exited,
+    /// Could not be removed.
+    Dead,
+}
+
+/// The verdict of a Docker health check.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Health {
+    /// No check is configured.
+    NoCheck,
+    /// Checked, no verdict yet.
+    Starting,
+    /// Passing.
+    Healthy,
+    /// Failing.
+    Unhealthy,
+}
+
+/// How a container is connected, as far as it decides where to reach it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NetworkMode {
+    /// Attached to the networks listed as [`Attachment`]s.
+    Networks,
+    /// `network_mode: host`: reached at the host itself.
+    Host,
+    /// `network_mode: service:x` or `container:x`: reached at the other container, named by id.
+    Container(Box<str>),
+    /// `network_mode: none`.
+    None,
+}
+
+/// One network a container is attached to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Attachment {
+    /// The engine's id of the network; what two sides compare. Where an engine does not tell ids in
+    /// its listing (Podman), the name again.
+    pub network_id: Box<str>,
+    /// The name people know, such as `shop_default`.
+    pub network: Box<str>,
+    /// The container's address there; IPv4 preferred. None while it is not running.
+    pub address: Option<IpAddr>,
+}
+
+/// A TCP port of a container.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ExposedPort {
+    /// Inside the container.
+    pub port: u16,
+    /// On the host, where published.
+    pub published: Option<u16>,
+}
+
+impl Container {
+    /// A label's value, by its exact key.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(|value| &**value)
+    }
+
+    /// The compose project, the Swarm stack, or none.
+    pub fn project(&self) -> Option<&str> {
+        self.name_in(&["com.docker.compose.project", "com.docker.stack.namespace", "io.podman.compose.project"])
+    }
+
+    /// The compose or Swarm service, or none.
+    pub fn service(&self) -> Option<&str> {
+        self.name_in(&["com.docker.compose.service", "com.docker.swarm.service.name"])
+    }
+
+    /// Anybody can write these labels, and names of megabytes would become identities.
+    fn name_in(&self, keys: &[&str]) -> Option<&str> {
+        const LEN_MAX: usize = 255;
+        let name = keys.iter().find_map(|key| self.label(key));
+        name.filter(|name| (1..=LEN_MAX).contains(&name.len()))
+    }
+}

@@ -1,0 +1,109 @@
+//! What one container or one table of the configuration file asks for, typed and by itself.
+//!
+//! A spec is what a dialect makes of labels, before it is known who else asks for what. Everything in it
+//! was parsed and is valid; nothing in it depends on another container. [`compile`](crate::compile())
+//! joins specs into routes: it finds replicas, settles conflicts and looks up addresses.
+//!
+//! Which requests a route takes, how it is served to clients ([`ListenerSpec`]), what happens to a request
+//! (an ordered chain of [`Middleware`]s) and where it goes ([`UpstreamSpec`]) are kept apart, because other
+//! dialects name and share them separately. Resolving such names is the dialect's own matter: a spec holds
+//! what they stand for.
+
+use crate::diagnostic::Place;
+use crate::matcher::Matcher;
+use crate::route::{Address, HostHeader, Middleware, Scheme, Timeouts, TlsMode};
+
+/// One route.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteSpec<'s> {
+    /// What the user calls it; in lower case.
+    pub name: Box<str>,
+    /// Which requests it takes.
+    pub matcher: Matcher,
+    /// What stands where that was said, to point at.
+    pub claim: Mark<'s>,
+    /// `priority`, and where it was said.
+    pub priority: i64,
+    pub priority_mark: Option<Mark<'s>>,
+    /// How it is served to clients.
+    pub listener: ListenerSpec,
+    /// In the order in which they see a request.
+    pub middlewares: Vec<Middleware>,
+    /// Where requests go.
+    pub upstream: UpstreamSpec<'s>,
+    /// A protecting label could not be applied.
+    pub closed: bool,
+}
+
+/// How a route is served to clients.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ListenerSpec {
+    pub tls: TlsMode,
+    /// Never with [`TlsMode::Off`].
+    pub https_redirect: bool,
+}
+
+/// Where requests go, and how they are sent there.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamSpec<'s> {
+    pub target: Target<'s>,
+    pub timeouts: Timeouts,
+    pub host_header: HostHeader,
+}
+
+/// Where requests go.
+#[derive(Clone, Debug)]
+pub(crate) enum Target<'s> {
+    /// To the container that asked.
+    Container(Access<'s>),
+    /// To these, which are no containers.
+    Urls(Vec<UrlTarget>),
+    /// Nowhere: every request is answered with a redirection.
+    Nothing,
+}
+
+/// How to reach the container that asked. None where nothing was said.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Access<'s> {
+    pub port: Option<(u16, Mark<'s>)>,
+    pub scheme: Option<Scheme>,
+    pub verify: Option<(bool, Mark<'s>)>,
+    pub network: Option<(&'s str, Mark<'s>)>,
+}
+
+/// An upstream that is no container.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct UrlTarget {
+    /// As written, for people.
+    pub url: Box<str>,
+    pub scheme: Scheme,
+    pub verify: bool,
+    /// As in the URL.
+    pub host: Box<str>,
+    pub address: Address,
+}
+
+/// A place in what the user wrote that a later step may have to point at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mark<'s> {
+    /// The whole label; empty where nothing was written.
+    pub label: &'s str,
+    /// Its value.
+    pub value: &'s str,
+    /// Where it stands in a file.
+    pub place: Option<&'s Place>,
+}
+
+impl RouteSpec<'_> {
+    /// Do both ask for the same, apart from their names and addresses?
+    pub(crate) fn asks_for_the_same(&self, other: &RouteSpec<'_>) -> bool {
+        self.matcher.alternatives() == other.matcher.alternatives()
+            && self.priority == other.priority
+            && self.listener == other.listener
+            && self.middlewares == other.middlewares
+            && self.upstream.timeouts == other.upstream.timeouts
+            && self.upstream.host_header == other.upstream.host_header
+            && self.closed == other.closed
+            && matches!(self.upstream.target, Target::Nothing) == matches!(other.upstream.target, Target::Nothing)
+    }
+}

@@ -1,0 +1,186 @@
+//! The routing table: which route takes a request.
+//!
+//! A table is built once by [`compile`](crate::compile()) and never edited. Finding a route costs the
+//! same at ten hosts and at ten thousand: a hash look-up for the exact host, one for each wildcard
+//! form, then a walk over that host's few entries by precedence. Only routes that have no host, or a
+//! regular expression for one, cost every request something.
+//!
+//! The payload is a parameter, so that the data plane can keep what it prepared for a route (peers,
+//! header values, counters) in the very slot that a look-up returns.
+
+mod bucket;
+mod index;
+mod ties;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+
+pub(crate) use index::{Index, Slot};
+pub use ties::{Tie, ties};
+
+use crate::host::HostPattern;
+use crate::matcher::Matcher;
+use crate::route::{Route, TlsMode};
+
+/// How specifically an entry matches; the greatest wins.
+///
+/// Fields are compared in order, so the declaration *is* the rule: an explicit priority first, then
+/// the host, then the path, then the number of other conditions, then the older container.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Precedence {
+    /// `priority`.
+    pub priority: i64,
+    /// Exact over `*.` over `x.*` over `*`.
+    pub host: HostRank,
+    /// Length of the path condition in characters; exact paths count one more than the prefix. A regular
+    /// expression counts as it is written, `/` and no condition count nothing.
+    pub path: usize,
+    /// Conditions besides host and path.
+    pub conditions: usize,
+    /// Creation of the oldest container, reversed: older is greater.
+    pub age: std::cmp::Reverse<i64>,
+    /// The last resort, so that the order of listing never matters: ids, reversed.
+    pub id: std::cmp::Reverse<Box<str>>,
+}
+
+/// How specific a host condition is.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum HostRank {
+    /// `*`, or no condition on the host.
+    Any,
+    /// A regular expression.
+    Regex,
+    /// `budget.*`.
+    AnyDomain,
+    /// `*.example.org`.
+    Wildcard,
+    /// `shop.example.org`.
+    Exact,
+}
+
+/// What matchers may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'a> {
+    /// Lower case, without port and final dot; see [`crate::host::canonical`].
+    pub host: &'a str,
+    /// Percent-decoded and normalised; see [`crate::path::normalise`].
+    pub path: &'a str,
+    /// The query as sent, without the question mark.
+    pub query: &'a str,
+    /// The method.
+    pub method: &'a Method,
+    /// The fields as the client sent them.
+    pub headers: &'a HeaderMap,
+    /// The client's address after trusted proxies were accounted for.
+    pub client: IpAddr,
+}
+
+/// Every route of one moment, indexed.
+pub struct RoutingTable<T = Arc<Route>> {
+    /// Shared with the tables that [`map`](Self::map) made of this one.
+    index: Arc<Index>,
+    /// By id.
+    routes: Vec<T>,
+}
+
+/// One route on its way into a table.
+#[derive(Clone, Debug)]
+pub struct Entry<T> {
+    /// Which requests it takes.
+    pub matcher: Matcher,
+    /// `priority`.
+    pub priority: i64,
+    /// Creation of its oldest container, in seconds since the epoch.
+    pub age: i64,
+    /// Unique in the table.
+    pub id: Box<str>,
+    /// What a look-up returns.
+    pub payload: T,
+}
+
+/// What a look-up found.
+#[derive(Debug)]
+pub struct Match<'t, T> {
+    /// The route.
+    pub route: &'t T,
+    /// How specifically it matched.
+    pub precedence: &'t Precedence,
+    /// The path prefix that matched, in its decoded form; what `strip-prefix` removes. Empty where the
+    /// route has no path condition or an exact or regular one matched.
+    pub prefix: &'t str,
+}
+
+impl<T> RoutingTable<T> {
+    /// Indexes entries. The result does not depend on their order.
+    pub fn build(mut entries: Vec<Entry<T>>) -> Self {
+        entries.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut routes = Vec::with_capacity(entries.len());
+        let mut slots = Vec::with_capacity(entries.len());
+        for (route, Entry { matcher, priority, age, id, payload }) in entries.into_iter().enumerate() {
+            slots.extend(Slot::all(route, matcher, priority, age, &id));
+            routes.push(payload);
+        }
+        Self { index: Arc::new(Index::new(slots)), routes }
+    }
+
+    /// The route that takes this request, by precedence.
+    ///
+    /// None also where the path can be read in several ways that lead to different routes; see
+    /// [`crate::path`]. Allocates nothing, but for such a path, and to decode a query parameter for a
+    /// regular expression.
+    pub fn find<'t>(&'t self, request: &RequestView<'_>) -> Option<Match<'t, T>> {
+        let found = self.index.find(request)?;
+        Some(Match {
+            route: &self.routes[found.route],
+            precedence: self.index.precedence(found.slot),
+            prefix: if found.takes_all { "" } else { self.index.slot(found.slot).alternative.prefix() },
+        })
+    }
+
+    /// Whether any route could be served under this host, in lower case without port: what the front
+    /// door and the certificate keeper ask.
+    pub fn knows_host(&self, host: &str) -> bool {
+        self.index.knows_host(host)
+    }
+
+    /// Every route once, in a canonical order: by id.
+    pub fn routes(&self) -> &[T] {
+        &self.routes
+    }
+
+    /// The same index with another payload. `f` is called once per route.
+    pub fn map<U: Clone>(&self, f: impl FnMut(&T) -> U) -> RoutingTable<U> {
+        RoutingTable { index: Arc::clone(&self.index), routes: self.routes.iter().map(f).collect() }
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+}
+
+impl RoutingTable<Arc<Route>> {
+    /// Exact names and `*.` wildcards of routes that are served over TLS, with who shall sign. Where
+    /// routes of one name differ, [`TlsMode::Auto`] serves both.
+    pub fn names_needing_certificates(&self) -> BTreeMap<Box<str>, TlsMode> {
+        let mut names = BTreeMap::new();
+        for route in self.routes.iter().filter(|route| route.tls != TlsMode::Off) {
+            let certifiable = |host: &&HostPattern| matches!(host, HostPattern::Exact(_) | HostPattern::Wildcard(_));
+            for host in route.hosts.iter().filter(certifiable) {
+                let mode = names.entry(host.to_string().into()).or_insert(route.tls);
+                if route.tls == TlsMode::Auto {
+                    *mode = TlsMode::Auto;
+                }
+            }
+        }
+        names
+    }
+}
+
+impl<T> Default for RoutingTable<T> {
+    fn default() -> Self {
+        Self::build(Vec::new())
+    }
+}

@@ -1,0 +1,154 @@
+//! The slots of one host, and the search for the best of them.
+
+use std::collections::HashMap;
+
+use ahash::RandomState;
+
+use super::RequestView;
+use super::index::{Found, Slot};
+use crate::path::PathPattern;
+
+/// More slots of one host than this are indexed by path: walking a few is faster than hashing, walking
+/// ten thousand is not.
+const WALKED_MAX: usize = 16;
+
+/// The slots of one host, by precedence.
+#[derive(Debug)]
+pub(super) enum Bucket {
+    /// The first slot takes all requests, and no other gets any: nearly every host there is. The route
+    /// stands here so that a look-up need not touch the slot.
+    All { slot: u32, route: u32 },
+    /// Walked.
+    Few(Box<[u32]>),
+    /// Looked up by path.
+    Many(Box<ByPath>),
+}
+
+/// Slots of one host by path.
+#[derive(Debug, Default)]
+pub(super) struct ByPath {
+    paths: HashMap<Box<str>, AtPath, RandomState>,
+    /// The most slashes that a prefix has: deeper ones need not be tried.
+    depth_max: usize,
+    /// Those without a path, and with a regular expression for one.
+    others: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct AtPath {
+    exact: Vec<u32>,
+    prefix: Vec<u32>,
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self::Few(Box::default())
+    }
+}
+
+impl Bucket {
+    /// Of positions in ascending order.
+    pub(super) fn new(positions: Vec<u32>, slots: &[Slot]) -> Self {
+        let first = positions.first().map(|first| (*first, &slots[*first as usize]));
+        if let Some((slot, Slot { takes_all: true, route, .. })) = first {
+            return Self::All { slot, route: *route };
+        }
+        if positions.len() <= WALKED_MAX {
+            return Self::Few(positions.into());
+        }
+        let mut by_path = ByPath::default();
+        for position in positions {
+            by_path.add(position, slots[position as usize].alternative.path());
+        }
+        Self::Many(Box::new(by_path))
+    }
+}
+
+impl ByPath {
+    fn add(&mut self, position: u32, path: &PathPattern) {
+        match path {
+            PathPattern::Prefix(prefix) if **prefix != *"/" => {
+                self.depth_max = self.depth_max.max(prefix.matches('/').count());
+                self.paths.entry(prefix.clone()).or_default().prefix.push(position);
+            }
+            PathPattern::Exact(path) => self.paths.entry(path.clone()).or_default().exact.push(position),
+            PathPattern::Prefix(_) | PathPattern::Regex(_) => self.others.push(position),
+        }
+    }
+}
+
+/// The best slot so far.
+pub(super) struct Best<'s, 'r> {
+    slots: &'s [Slot],
+    request: &'r RequestView<'r>,
+    /// `u32::MAX` is none.
+    slot: u32,
+    route: u32,
+    takes_all: bool,
+}
+
+impl<'s, 'r> Best<'s, 'r> {
+    pub(super) fn new(slots: &'s [Slot], request: &'r RequestView<'r>) -> Self {
+        Self { slots, request, slot: u32::MAX, route: 0, takes_all: false }
+    }
+
+    /// The rank to beat.
+    pub(super) fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    pub(super) fn found(&self) -> Option<Found> {
+        let found = Found { slot: self.slot as usize, route: self.route as usize, takes_all: self.takes_all };
+        (self.slot != u32::MAX).then_some(found)
+    }
+
+    /// Looks through a bucket whose host matches.
+    pub(super) fn consider(&mut self, bucket: &Bucket) {
+        match bucket {
+            Bucket::All { slot, route } => {
+                if *slot < self.slot {
+                    (self.slot, self.route, self.takes_all) = (*slot, *route, true);
+                }
+            }
+            Bucket::Few(positions) => self.walk(positions),
+            Bucket::Many(by_path) => self.look_up(by_path),
+        }
+    }
+
+    /// Looks through slots whose hosts are regular expressions.
+    pub(super) fn consider_hosts(&mut self, positions: &[u32]) {
+        self.first_of(positions, |slot, request| slot.alternative.accepts(request));
+    }
+
+    fn look_up(&mut self, by_path: &ByPath) {
+        let path = self.request.path;
+        if let Some(at_path) = by_path.paths.get(path) {
+            self.walk(&at_path.exact);
+            self.walk(&at_path.prefix);
+        }
+        // Every slash but the first ends a prefix, and nothing deeper than the deepest is there.
+        let ends = path.match_indices('/').skip(1).take(by_path.depth_max);
+        for (end, _) in ends {
+            if let Some(at_path) = by_path.paths.get(&path[..end]) {
+                self.walk(&at_path.prefix);
+            }
+        }
+        self.walk(&by_path.others);
+    }
+
+    fn walk(&mut self, positions: &[u32]) {
+        self.first_of(positions, |slot, request| slot.takes_all || slot.alternative.accepts_path_and_rest(request));
+    }
+
+    /// The first that accepts the request is the best of its list, and those behind the best so far
+    /// need not be asked.
+    fn first_of(&mut self, positions: &[u32], accepts: impl Fn(&Slot, &RequestView<'_>) -> bool) {
+        for position in positions.iter().copied().take_while(|position| *position < self.slot) {
+            let slot = &self.slots[position as usize];
+            if accepts(slot, self.request) {
+                (self.slot, self.route, self.takes_all) = (position, slot.route, slot.takes_all);
+                return;
+            }
+        }
+    }
+}

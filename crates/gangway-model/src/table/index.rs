@@ -1,0 +1,228 @@
+//! The index of a table: slots sorted by precedence, and buckets of them by host.
+//!
+//! The position of a slot *is* its rank: the lower of two wins. So precedences are compared once, when
+//! the table is built, and a look-up compares numbers.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use ahash::RandomState;
+
+use super::bucket::{Best, Bucket};
+use super::{HostRank, Precedence, RequestView};
+use crate::host::HostPattern;
+use crate::matcher::{Alternative, HostCondition, Matcher};
+use crate::path::{self, PathPattern};
+
+/// One alternative of one route.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// The route's position in the table.
+    pub route: u32,
+    /// Does it take every request of its hosts?
+    pub takes_all: bool,
+    pub alternative: Alternative,
+    pub precedence: Precedence,
+}
+
+impl Slot {
+    /// The slots of one route.
+    pub(super) fn all(route: usize, matcher: Matcher, priority: i64, age: i64, id: &str) -> impl Iterator<Item = Self> {
+        let route =
+            u32::try_from(route).expect("a label is longer than a bit, so there are fewer routes than u32::MAX");
+        matcher.into_alternatives().into_iter().map(move |alternative| Self {
+            route,
+            takes_all: alternative.tests().is_empty() && *alternative.path() == PathPattern::Prefix("/".into()),
+            precedence: Precedence {
+                priority,
+                host: host_rank(alternative.host()),
+                path: path_len(alternative.path()),
+                conditions: alternative.tests().len(),
+                age: Reverse(age),
+                id: Reverse(id.into()),
+            },
+            alternative,
+        })
+    }
+}
+
+fn host_rank(host: &HostCondition) -> HostRank {
+    match host {
+        HostCondition::Pattern(HostPattern::Exact(_)) => HostRank::Exact,
+        HostCondition::Pattern(HostPattern::Wildcard(_)) => HostRank::Wildcard,
+        HostCondition::Pattern(HostPattern::AnyDomain(_)) => HostRank::AnyDomain,
+        HostCondition::Pattern(HostPattern::Any) => HostRank::Any,
+        HostCondition::Regex(_) => HostRank::Regex,
+    }
+}
+
+fn path_len(path: &PathPattern) -> usize {
+    match path {
+        PathPattern::Prefix(prefix) if **prefix == *"/" => 0,
+        PathPattern::Prefix(prefix) => prefix.chars().count(),
+        PathPattern::Exact(path) => path.chars().count() + 1,
+        PathPattern::Regex(pattern) => pattern.as_str().chars().count(),
+    }
+}
+
+type Buckets = HashMap<Box<str>, Bucket, RandomState>;
+
+/// What a look-up found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub slot: usize,
+    pub route: usize,
+    /// Does the slot take every request of its hosts, so that it has no prefix?
+    pub takes_all: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// By precedence, the greatest first.
+    slots: Vec<Slot>,
+    /// By whole host.
+    exact: Buckets,
+    /// By what stands behind the first dot.
+    wildcard: Buckets,
+    /// By what stands in front of one of the first dots.
+    any_domain: Buckets,
+    /// The most labels that a key of `any_domain` has: further dots need not be tried.
+    any_domain_labels_max: usize,
+    /// Without a host.
+    any: Bucket,
+    /// By regular expression: the only hosts that are tried one after the other.
+    regex: Vec<u32>,
+    /// The best slot of each kind, so that a kind is not even looked at which cannot win.
+    best_wildcard: u32,
+    best_any_domain: u32,
+    best_any: u32,
+}
+
+impl Index {
+    pub(super) fn new(mut slots: Vec<Slot>) -> Self {
+        // Stable: alternatives of one route that are equally specific stay in their canonical order.
+        slots.sort_by(|a, b| b.precedence.cmp(&a.precedence));
+        let mut hosts = ByHost::default();
+        for (position, slot) in (0..).zip(&slots) {
+            hosts.add(slot, position);
+        }
+        let best = |bucket: &HashMap<_, Vec<u32>, RandomState>| {
+            bucket.values().filter_map(|slots| slots.first().copied()).min()
+        };
+        let best_wildcard = best(&hosts.wildcard).unwrap_or(u32::MAX);
+        let best_any_domain = best(&hosts.any_domain).unwrap_or(u32::MAX);
+        let best_any = hosts.any.first().copied().unwrap_or(u32::MAX);
+        let buckets = |hosts: HashMap<&str, Vec<u32>, RandomState>| {
+            hosts
+                .into_iter()
+                .map(|(host, positions)| (host.into(), Bucket::new(positions, &slots)))
+                .collect::<Buckets>()
+        };
+        Self {
+            any_domain_labels_max: hosts.any_domain.keys().map(|first| first.split('.').count()).max().unwrap_or(0),
+            exact: buckets(hosts.exact),
+            wildcard: buckets(hosts.wildcard),
+            any_domain: buckets(hosts.any_domain),
+            any: Bucket::new(hosts.any, &slots),
+            regex: hosts.regex,
+            best_wildcard,
+            best_any_domain,
+            best_any,
+            slots,
+        }
+    }
+
+    /// The slot that takes a request, closed on doubt about its path.
+    pub(crate) fn find(&self, request: &RequestView<'_>) -> Option<Found> {
+        let found = self.best(request)?;
+        let is_closed = path::is_doubtful(request.path) && self.doubt(request, found.route).is_some();
+        (!is_closed).then_some(found)
+    }
+
+    /// Another reading of the path that does not lead to the same route.
+    pub(crate) fn doubt(&self, request: &RequestView<'_>, route: usize) -> Option<String> {
+        path::other_readings(request.path).into_iter().find(|reading| {
+            let other = self.best(&RequestView { path: reading, ..*request });
+            other.is_none_or(|other| other.route != route)
+        })
+    }
+
+    /// The slot that takes a request if its path is read as it stands.
+    pub(crate) fn best(&self, request: &RequestView<'_>) -> Option<Found> {
+        let mut best = Best::new(&self.slots, request);
+        let host = request.host;
+        if let Some(bucket) = self.exact.get(host) {
+            best.consider(bucket);
+        }
+        if self.best_wildcard < best.slot()
+            && let Some((first, parent)) = host.split_once('.')
+            && !first.is_empty()
+            && let Some(bucket) = self.wildcard.get(parent)
+        {
+            best.consider(bucket);
+        }
+        if self.best_any_domain < best.slot() {
+            for first in first_labels(host, self.any_domain_labels_max) {
+                if let Some(bucket) = self.any_domain.get(first) {
+                    best.consider(bucket);
+                }
+            }
+        }
+        best.consider_hosts(&self.regex);
+        if self.best_any < best.slot() {
+            best.consider(&self.any);
+        }
+        best.found()
+    }
+
+    pub(super) fn knows_host(&self, host: &str) -> bool {
+        self.best_any != u32::MAX
+            || self.exact.contains_key(host)
+            || host
+                .split_once('.')
+                .is_some_and(|(first, parent)| !first.is_empty() && self.wildcard.contains_key(parent))
+            || first_labels(host, self.any_domain_labels_max).any(|first| self.any_domain.contains_key(first))
+            || self.regex.iter().any(|slot| self.slot(*slot as usize).alternative.host().matches(host))
+    }
+
+    /// By precedence, the greatest first.
+    pub(crate) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    pub(super) fn slot(&self, position: usize) -> &Slot {
+        &self.slots[position]
+    }
+
+    pub(super) fn precedence(&self, position: usize) -> &Precedence {
+        &self.slots[position].precedence
+    }
+}
+
+/// What stands in front of the first dot, of the second, and so on. Something has to stand behind it.
+fn first_labels(host: &str, labels_max: usize) -> impl Iterator<Item = &str> {
+    host.match_indices('.').take(labels_max).filter(|(dot, _)| dot + 1 < host.len()).map(|(dot, _)| &host[..dot])
+}
+
+/// Positions of slots, ascending, by host.
+#[derive(Default)]
+struct ByHost<'s> {
+    exact: HashMap<&'s str, Vec<u32>, RandomState>,
+    wildcard: HashMap<&'s str, Vec<u32>, RandomState>,
+    any_domain: HashMap<&'s str, Vec<u32>, RandomState>,
+    any: Vec<u32>,
+    regex: Vec<u32>,
+}
+
+impl<'s> ByHost<'s> {
+    fn add(&mut self, slot: &'s Slot, position: u32) {
+        match slot.alternative.host() {
+            HostCondition::Pattern(HostPattern::Exact(name)) => self.exact.entry(name.as_str()).or_default(),
+            HostCondition::Pattern(HostPattern::Wildcard(parent)) => self.wildcard.entry(parent.as_str()).or_default(),
+            HostCondition::Pattern(HostPattern::AnyDomain(first)) => self.any_domain.entry(first).or_default(),
+            HostCondition::Pattern(HostPattern::Any) => &mut self.any,
+            HostCondition::Regex(_) => &mut self.regex,
+        }
+        .push(position);
+    }
+}

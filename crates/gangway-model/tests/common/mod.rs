@@ -1,0 +1,295 @@
+//! Snapshots from text: the form in which fixtures are written.
+//!
+//! ```text
+//! # A port is a number; a name is not looked up.
+//! container shop-web-1, running, on edge at 172.20.0.3
+//!   gangway.host = shop.example.com
+//!   gangway.port = web
+//! ```
+//!
+//! A container's facts are separated by commas: a state, a health, `leaving`, `on NET at IP`, `on NET`,
+//! `host network`, `no network`, `in the network of NAME`, `image NAME`, `exposes 80 443`,
+//! `publishes 8080:80`, `created 5`, `service web of shop`, `service web`, `task web of stack`, `project shop`,
+//! `engine east`.
+//! Without any it runs, is older than those below it, and has no port.
+//!
+//! Gangway is on the host, unless a line says otherwise: `gangway, on edge, host at 172.20.0.1`. Settings
+//! are `settings, domain example.org, network edge, expose all`, and a route of the file is `route nas`.
+//!
+//! In keys and values `\n` and `\u{7}` are characters, `{a*5000}` is a text repeated, and a label with
+//! `{1..300}` is as many labels.
+
+#![allow(dead_code, unreachable_pub, reason = "every test binary uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use gangway_model::diagnostic::FilePosition;
+use gangway_model::settings::{Expose, FileRoute};
+use gangway_model::snapshot::{Attachment, ContainerState, EngineName, ExposedPort, Health, NetworkMode, OwnPlace};
+use gangway_model::{Compiled, Container, Place, Settings, Snapshot, compile};
+
+/// Where fixtures stand.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// The name and the text of every fixture, by name.
+pub fn fixtures() -> Vec<(String, String)> {
+    let files = std::fs::read_dir(folder()).expect("the folder of fixtures");
+    let paths = files.map(|file| file.expect("a file").path());
+    let mut fixtures: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .map(|path| {
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(&path).expect("a text"))
+        })
+        .collect();
+    fixtures.sort();
+    fixtures
+}
+
+/// Reads a fixture.
+pub fn read(text: &str) -> (Snapshot, Settings) {
+    let mut snapshot = Snapshot::default();
+    let mut settings = Settings::default();
+    let mut into_file = false;
+    for (line, number) in text.lines().zip(1..) {
+        let label = line.strip_prefix("  ");
+        match line.split([' ', ',']).next() {
+            None | Some("#") => {}
+            Some("") if line.trim().is_empty() => {}
+            Some("") => {
+                let (key, value) = label.and_then(|label| label.split_once('=')).expect(line);
+                let pairs = ranged(key.trim(), value.strip_prefix(' ').unwrap_or(value));
+                for (key, value) in pairs {
+                    if into_file {
+                        let route = settings.file_routes.last_mut().expect("a route above");
+                        let label = format!("routes.{}.{key}", route.name);
+                        route.keys.push((key.into(), value.into(), in_file(&label, number)));
+                    } else {
+                        let container = snapshot.containers.last_mut().expect("a container above");
+                        container.labels.insert(key.into(), value.into());
+                    }
+                }
+            }
+            Some("container") => {
+                into_file = false;
+                let created = snapshot.containers.len();
+                snapshot.containers.push(container(rest(line), i64::try_from(created).expect("few")));
+            }
+            Some("route") => {
+                into_file = true;
+                let name: Box<str> = rest(line).into();
+                let place = in_file(&format!("routes.{name}"), number);
+                settings.file_routes.push(FileRoute { name, keys: Vec::new(), place });
+            }
+            Some("gangway") => own(rest(line), &mut snapshot),
+            Some("settings") => set(rest(line), &mut settings),
+            Some(other) => panic!("`{other}` is not understood"),
+        }
+    }
+    resolve_names(&mut snapshot);
+    (snapshot, settings)
+}
+
+/// Everything that compiling gives, as text.
+pub fn shown(compiled: &Compiled) -> String {
+    let mut text = format!("{}\n", compiled.table);
+    for verdict in &compiled.containers {
+        let routes = if verdict.routes.is_empty() { "nothing".to_owned() } else { verdict.routes.join(" ") };
+        writeln!(text, "{} ({}): {routes}", verdict.name, verdict.reason).expect("a text");
+    }
+    write!(text, "\n{}", compiled.diagnostics).expect("a text");
+    text
+}
+
+/// The same snapshot, listed the other way round.
+pub fn reversed(snapshot: &Snapshot) -> Snapshot {
+    let mut reversed = snapshot.clone();
+    reversed.containers.reverse();
+    for container in &mut reversed.containers {
+        container.attachments.reverse();
+        container.ports.reverse();
+    }
+    reversed
+}
+
+/// Compiles and makes sure that the order of listing does not matter.
+pub fn compiled(snapshot: &Snapshot, settings: &Settings) -> Compiled {
+    let compiled = compile(snapshot, settings);
+    let other = compile(&reversed(snapshot), settings);
+    assert_eq!(shown(&compiled), shown(&other), "the order of listing matters");
+    compiled
+}
+
+/// A container that runs by itself on the network `edge` and exposes 8080.
+pub fn plain(name: &str, labels: &[(&str, &str)]) -> Container {
+    let mut container = container(&format!("{name}, on edge at 172.20.0.9, exposes 8080"), 0);
+    container.labels = labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    container
+}
+
+fn rest(line: &str) -> &str {
+    line.split_once([' ', ',']).map_or("", |(_, rest)| rest.trim())
+}
+
+fn in_file(label: &str, line: u32) -> Place {
+    let file = Some(FilePosition { file: "gangway.toml".into(), line, column: 3 });
+    Place { label: label.into(), file, ..Place::default() }
+}
+
+fn id(name: &str) -> Box<str> {
+    format!("id-{name}").into()
+}
+
+fn container(line: &str, created: i64) -> Container {
+    let mut facts = line.split(',').map(str::trim);
+    let name = facts.next().unwrap_or_default();
+    let mut container = Container {
+        id: id(name),
+        engine: EngineName::default(),
+        name: name.into(),
+        image: "app".into(),
+        created,
+        state: ContainerState::Running,
+        health: Health::NoCheck,
+        leaving: false,
+        labels: BTreeMap::new(),
+        network: NetworkMode::Networks,
+        attachments: Vec::new(),
+        ports: Vec::new(),
+    };
+    facts.for_each(|fact| add(&mut container, fact));
+    container
+}
+
+fn add(container: &mut Container, fact: &str) {
+    let (word, rest) = fact.split_once(' ').unwrap_or((fact, ""));
+    let mut label = |key: &str, value: &str| container.labels.insert(key.into(), value.into());
+    match (word, rest) {
+        ("running", "") => container.state = ContainerState::Running,
+        ("created", "") => container.state = ContainerState::Created,
+        ("paused", "") => container.state = ContainerState::Paused,
+        ("restarting", "") => container.state = ContainerState::Restarting,
+        ("removing", "") => container.state = ContainerState::Removing,
+        ("exited", "") => container.state = ContainerState::Exited,
+        ("dead", "") => container.state = ContainerState::Dead,
+        ("healthy", "") => container.health = Health::Healthy,
+        ("unhealthy", "") => container.health = Health::Unhealthy,
+        ("starting", "") => container.health = Health::Starting,
+        ("leaving", "") => container.leaving = true,
+        ("created", at) => container.created = at.parse().expect(fact),
+        ("image", image) => container.image = image.into(),
+        ("engine", engine) => container.engine = EngineName(engine.into()),
+        ("host", "network") => container.network = NetworkMode::Host,
+        ("no", "network") => container.network = NetworkMode::None,
+        ("in", rest) => {
+            let other = rest.strip_prefix("the network of ").expect(fact);
+            container.network = NetworkMode::Container(id(other));
+        }
+        ("on", rest) => container.attachments.push(attachment(rest)),
+        ("exposes", ports) => {
+            let ports = ports.split(' ').map(|port| port.parse().expect(fact));
+            container.ports.extend(ports.map(|port| ExposedPort { port, published: None }));
+        }
+        ("publishes", ports) => {
+            let (published, port) = ports.split_once(':').expect(fact);
+            let (port, published) = (port.parse().expect(fact), published.parse().ok());
+            container.ports.push(ExposedPort { port, published });
+        }
+        ("task", service) => {
+            let (service, stack) = service.split_once(" of ").expect(fact);
+            label("com.docker.swarm.service.name", &format!("{stack}_{service}"));
+            label("com.docker.stack.namespace", stack);
+        }
+        ("project", project) => drop(label("com.docker.compose.project", project)),
+        ("service", service) => {
+            let (service, project) = service.split_once(" of ").unwrap_or((service, ""));
+            label("com.docker.compose.service", service);
+            if !project.is_empty() {
+                label("com.docker.compose.project", project);
+            }
+        }
+        _ => panic!("`{fact}` is not a fact"),
+    }
+}
+
+fn attachment(text: &str) -> Attachment {
+    let (network, address) = text.split_once(" at ").unwrap_or((text, ""));
+    Attachment { network_id: format!("net-{network}").into(), network: network.into(), address: address.parse().ok() }
+}
+
+fn own(line: &str, snapshot: &mut Snapshot) {
+    let (mut engine, mut networks, mut host_gateway) = (EngineName::default(), BTreeMap::new(), None);
+    let mut on_host = false;
+    for fact in line.split(',').map(str::trim).filter(|fact| !fact.is_empty()) {
+        match fact.split_once(' ') {
+            Some(("on", "the host")) => on_host = true,
+            Some(("on", network)) => {
+                networks.insert(format!("net-{network}").into(), network.into());
+            }
+            Some(("host", at)) => host_gateway = at.trim_start_matches("at ").parse().ok(),
+            Some(("engine", name)) => engine = EngineName(name.into()),
+            _ => panic!("`{fact}` is not a fact"),
+        }
+    }
+    let inside = OwnPlace::Container { id: id("gangway"), networks, host_gateway };
+    snapshot.own.insert(engine, if on_host { OwnPlace::Host } else { inside });
+}
+
+fn set(line: &str, settings: &mut Settings) {
+    for fact in line.split(',').map(str::trim) {
+        match fact.split_once(' ') {
+            Some(("domain", domain)) => settings.domain = domain.into(),
+            Some(("network", network)) => settings.network = Some(network.into()),
+            Some(("expose", "all")) => settings.expose = Expose::All,
+            _ => panic!("`{fact}` is not a setting"),
+        }
+    }
+}
+
+/// `in the network of NAME` names a container that has an id of its own.
+fn resolve_names(snapshot: &mut Snapshot) {
+    let ids: Vec<Box<str>> = snapshot.containers.iter().map(|container| container.id.clone()).collect();
+    for container in &mut snapshot.containers {
+        if let NetworkMode::Container(other) = &container.network {
+            assert!(ids.contains(other) || **other == *"id-gone", "no container {other}");
+        }
+    }
+}
+
+/// A label as many labels, where its key has a range.
+fn ranged(key: &str, value: &str) -> Vec<(String, String)> {
+    let (key, value) = (unescaped(key), unescaped(value));
+    let range = key.find('{').and_then(|open| {
+        let (inner, after) = key[open + 1..].split_once('}')?;
+        let (first, last) = inner.split_once("..")?;
+        Some((key[..open].to_owned(), first.parse::<u32>().ok()?..=last.parse::<u32>().ok()?, after.to_owned()))
+    });
+    match range {
+        Some((before, numbers, after)) => numbers
+            .map(|number| (format!("{before}{number}{after}"), value.replace("{n}", &number.to_string())))
+            .collect(),
+        None => vec![(key, value)],
+    }
+}
+
+fn unescaped(text: &str) -> String {
+    let mut text = text.replace("\\n", "\n").replace("\\t", "\t");
+    while let Some(at) = text.find("\\u{") {
+        let end = at + text[at..].find('}').expect("a closing brace");
+        let char = u32::from_str_radix(&text[at + 3..end], 16).ok().and_then(char::from_u32).expect("a character");
+        text.replace_range(at..=end, &char.to_string());
+    }
+    let repeat = text.find('{').and_then(|open| {
+        let (inner, _) = text[open + 1..].split_once('}')?;
+        let (what, times) = inner.rsplit_once('*')?;
+        Some((open..open + inner.len() + 2, what.repeat(times.parse().ok()?)))
+    });
+    if let Some((range, repeated)) = repeat {
+        text.replace_range(range, &repeated);
+    }
+    text
+}

@@ -1,0 +1,82 @@
+//! Labels → table and diagnostics: every file of `fixtures/` against the snapshot beside it.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use gangway_model::Code;
+use gangway_model::codes;
+
+/// Codes of what is not found in labels: other crates have their tests.
+fn is_of_others(code: Code) -> bool {
+    code == codes::CERTIFICATE_FILE_UNUSABLE || code.0 >= 900
+}
+
+#[test]
+fn every_fixture_gives_what_stands_beside_it() {
+    for (name, text) in common::fixtures() {
+        let (snapshot, settings) = common::read(&text);
+        let compiled = common::compiled(&snapshot, &settings);
+        insta::with_settings!({
+            snapshot_path => common::folder(),
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+            description => text.lines().next().unwrap_or_default().trim_start_matches("# "),
+        }, {
+            insta::assert_snapshot!(name, common::shown(&compiled));
+        });
+    }
+}
+
+#[test]
+fn every_snapshot_belongs_to_a_fixture() {
+    let names: Vec<String> = common::fixtures().into_iter().map(|(name, _)| name).collect();
+    for file in std::fs::read_dir(common::folder()).expect("the folder of fixtures") {
+        let path = file.expect("a file").path();
+        let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        if path.extension().is_some_and(|extension| extension == "new") {
+            // What a failed run leaves for looking at.
+            continue;
+        }
+        assert!(names.contains(&stem), "{} belongs to no fixture", path.display());
+    }
+}
+
+#[test]
+fn every_code_has_a_fixture() {
+    let mut found: BTreeMap<Code, String> = BTreeMap::new();
+    for (name, text) in common::fixtures() {
+        let (snapshot, settings) = common::read(&text);
+        for diagnostic in &gangway_model::compile(&snapshot, &settings).diagnostics {
+            assert!(codes::find(diagnostic.code).is_some(), "{} in {name} is not registered", diagnostic.code);
+            found.entry(diagnostic.code).or_insert_with(|| name.clone());
+        }
+    }
+    let missing: Vec<_> = codes::all()
+        .into_iter()
+        .filter(|text| !is_of_others(text.code) && !found.contains_key(&text.code))
+        .map(|text| format!("{} {}", text.code, text.title))
+        .collect();
+    assert!(missing.is_empty(), "without a fixture: {missing:#?}");
+}
+
+#[test]
+fn every_diagnostic_is_complete() {
+    for (name, text) in common::fixtures() {
+        let (snapshot, settings) = common::read(&text);
+        for found in &gangway_model::compile(&snapshot, &settings).diagnostics {
+            let shown = found.to_string();
+            assert!(!found.effect.is_empty() && !found.help.is_empty(), "{name}: {shown}");
+            for clause in [&found.message, &found.note, &found.effect] {
+                assert!(!clause.ends_with('.') && !clause.contains("  "), "{name}: {shown}");
+            }
+            assert!(!found.message.starts_with(char::is_uppercase) || found.message.contains('('), "{name}: {shown}");
+            assert!(found.span.start <= found.span.end && found.span.end <= found.text.len(), "{name}: {shown}");
+            assert!(
+                found.text.is_char_boundary(found.span.start) && found.text.is_char_boundary(found.span.end),
+                "{name}"
+            );
+            assert!(shown.lines().all(|line| line.chars().count() < 400), "{name}: {shown}");
+        }
+    }
+}

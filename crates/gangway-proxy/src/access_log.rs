@@ -1,0 +1,583 @@
+//! One line a request, written by a thread of its own.
+//!
+//! A sink that does not take lines (a full pipe, a slow or full disk) never holds up a request: lines
+//! that find no room to wait, or cannot be written, are dropped and counted.
+//!
+//! A line is one line and shows what it says, whatever a client sent: control bytes, line separators and
+//! what turns the direction of writing are escaped, and each field has a bound, so that a long target
+//! cuts off nothing behind it.
+
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus::IntCounter;
+use tokio::time::Instant;
+
+use crate::mask;
+use crate::settings::AccessLogTarget;
+
+/// Lines that may wait for the sink.
+const QUEUE_MAX: usize = 8192;
+
+/// And their bytes: some seconds of a busy proxy, and little beside what its connections take.
+const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Lines that come together are written together, up to so many bytes.
+const BATCH_MAX: usize = 64 * 1024;
+
+/// No line is longer; what is cut never makes one into two, or an object into none.
+#[cfg(test)]
+const LINE_MAX: usize = 8 * 1024;
+
+/// Bytes of a target once it is escaped. With those of the other fields they stay below [`LINE_MAX`].
+const TARGET_MAX: usize = 4096;
+
+/// Bytes of any other field a client decides about.
+const FIELD_MAX: usize = 384;
+
+/// How often a file is looked at for having been moved away.
+const ROTATION_PERIOD: Duration = Duration::from_secs(1);
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// What is recorded of a request. Never `Authorization`, never a cookie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) method: &'a str,
+    pub(crate) scheme: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) status: u16,
+    pub(crate) bytes_in: usize,
+    pub(crate) bytes_out: usize,
+    pub(crate) duration: Duration,
+    /// From the request handed over to the first byte of the answer.
+    pub(crate) upstream: Option<Duration>,
+    pub(crate) route: &'a str,
+    pub(crate) endpoint: &'a str,
+    pub(crate) reason: &'a str,
+    pub(crate) request_id: &'a str,
+    pub(crate) user_agent: &'a str,
+    /// What went wrong, for people.
+    pub(crate) detail: &'a str,
+}
+
+/// A handle to the log. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct AccessLog {
+    queue: Option<SyncSender<Message>>,
+    waiting_bytes: Arc<AtomicUsize>,
+    format: LogFormat,
+    dropped: IntCounter,
+}
+
+enum Message {
+    Line(String),
+    Reopen,
+    Flush(SyncSender<()>),
+}
+
+impl AccessLog {
+    /// Opens the sink and starts its thread.
+    pub(crate) fn start(target: &AccessLogTarget, format: LogFormat, dropped: IntCounter) -> io::Result<Self> {
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let sink = match target {
+            AccessLogTarget::Off => return Ok(Self { queue: None, waiting_bytes, format, dropped }),
+            AccessLogTarget::Stdout => Sink::Stdout,
+            AccessLogTarget::File(path) => Sink::file(path.clone())?,
+        };
+        let (queue, messages) = sync_channel(QUEUE_MAX);
+        let mut writing = Writing {
+            sink,
+            looked: Instant::now(),
+            torn: false,
+            waiting_bytes: Arc::clone(&waiting_bytes),
+            dropped: dropped.clone(),
+        };
+        std::thread::Builder::new().name("access-log".into()).spawn(move || writing.run(&messages))?;
+        Ok(Self { queue: Some(queue), waiting_bytes, format, dropped })
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    pub(crate) fn write(&self, record: &Record<'_>) {
+        let Some(queue) = &self.queue else { return };
+        let line = match self.format {
+            LogFormat::Text => text(record, SystemTime::now()),
+            LogFormat::Json => json(record, SystemTime::now()),
+        };
+        let len = line.len();
+        let waiting = self.waiting_bytes.fetch_add(len, Ordering::Relaxed);
+        if waiting > QUEUE_BYTES_MAX || queue.try_send(Message::Line(line)).is_err() {
+            self.waiting_bytes.fetch_sub(len, Ordering::Relaxed);
+            self.dropped.inc();
+        }
+    }
+
+    /// Opens the file anew if it was moved away.
+    pub(crate) fn reopen(&self) {
+        self.tell(Message::Reopen);
+    }
+
+    /// Waits until what was written is out, but not for a sink that takes nothing.
+    pub(crate) fn flush(&self) {
+        let (done_tx, done) = sync_channel(1);
+        self.tell(Message::Flush(done_tx));
+        let _ = done.recv_timeout(Duration::from_secs(1));
+    }
+
+    fn tell(&self, message: Message) {
+        if let Some(queue) = &self.queue {
+            let _ = queue.try_send(message);
+        }
+    }
+}
+
+enum Sink {
+    Stdout,
+    File { path: PathBuf, file: File, inode: u64 },
+}
+
+impl Sink {
+    fn file(path: PathBuf) -> io::Result<Self> {
+        // Who visits what is not everybody's business.
+        let file = OpenOptions::new().create(true).append(true).mode(0o640).open(&path)?;
+        let inode = file.metadata()?.ino();
+        Ok(Self::File { path, file, inode })
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(lines)?;
+                out.flush()
+            }
+            Self::File { file, .. } => file.write_all(lines),
+        }
+    }
+
+    /// Opens the file anew if another one, or none, has its name.
+    fn follow_rotation(&mut self) {
+        if let Self::File { path, inode, .. } = self
+            && std::fs::metadata(&*path).map_or(true, |now| now.ino() != *inode)
+        {
+            let path = path.clone();
+            match Self::file(path) {
+                Ok(opened) => *self = opened,
+                Err(error) => tracing::warn!(%error, "failed to open the access log anew"),
+            }
+        }
+    }
+}
+
+/// The thread that writes.
+struct Writing {
+    sink: Sink,
+    /// When the file was last looked at.
+    looked: Instant,
+    /// The last write failed, maybe within a line.
+    torn: bool,
+    waiting_bytes: Arc<AtomicUsize>,
+    dropped: IntCounter,
+}
+
+impl Writing {
+    fn run(&mut self, messages: &Receiver<Message>) {
+        let mut batch = Vec::new();
+        loop {
+            match messages.recv_timeout(ROTATION_PERIOD) {
+                Ok(message) => self.write(message, messages, &mut batch),
+                Err(RecvTimeoutError::Timeout) => self.follow_rotation(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Writes a line and those that wait behind it, or does what else is asked for.
+    fn write(&mut self, first: Message, messages: &Receiver<Message>, batch: &mut Vec<u8>) {
+        batch.clear();
+        let mut lines = 0;
+        let mut next = Some(first);
+        // Nothing else overtakes a line.
+        let asked = loop {
+            match next {
+                Some(Message::Line(line)) => {
+                    batch.extend_from_slice(line.as_bytes());
+                    lines += 1;
+                }
+                other => break other,
+            }
+            if batch.len() >= BATCH_MAX {
+                break None;
+            }
+            next = messages.try_recv().ok();
+        };
+        if lines > 0 {
+            self.follow_rotation_in_time();
+            self.write_batch(batch, lines);
+        }
+        match asked {
+            Some(Message::Flush(done)) => drop(done.send(())),
+            Some(Message::Reopen) => self.follow_rotation(),
+            Some(Message::Line(_)) | None => {}
+        }
+    }
+
+    fn write_batch(&mut self, batch: &[u8], lines: u64) {
+        // What is left of a torn line must not run into the next one.
+        let mended = if self.torn { self.sink.write(b"\n") } else { Ok(()) };
+        let outcome = mended.and_then(|()| self.sink.write(batch));
+        self.torn = outcome.is_err();
+        if self.torn {
+            self.dropped.inc_by(lines);
+        }
+        self.waiting_bytes.fetch_sub(batch.len(), Ordering::Relaxed);
+    }
+
+    fn follow_rotation_in_time(&mut self) {
+        if self.looked.elapsed() >= ROTATION_PERIOD {
+            self.follow_rotation();
+        }
+    }
+
+    fn follow_rotation(&mut self) {
+        self.looked = Instant::now();
+        self.sink.follow_rotation();
+    }
+}
+
+fn text(record: &Record<'_>, now: SystemTime) -> String {
+    let mut line = String::with_capacity(512);
+    timestamp(&mut line, now);
+    line.push(' ');
+    match record.client {
+        Some(client) => {
+            let _ = write!(line, "{client}");
+        }
+        None => line.push('-'),
+    }
+    line.push(' ');
+    escape_text(&mut line, record.method, FIELD_MAX);
+    let _ = write!(line, " {}://", record.scheme);
+    escape_text(&mut line, record.host, FIELD_MAX);
+    escape_text(&mut line, &mask::target(record.target), TARGET_MAX);
+    let _ = write!(line, " {} {} in={} out={} ms=", record.version, record.status, record.bytes_in, record.bytes_out);
+    milliseconds(&mut line, record.duration);
+    if let Some(upstream) = record.upstream {
+        line.push_str(" upstream_ms=");
+        milliseconds(&mut line, upstream);
+    }
+    for (name, value) in [
+        ("route", record.route),
+        ("endpoint", record.endpoint),
+        ("reason", record.reason),
+        ("id", record.request_id),
+        ("detail", record.detail),
+        ("agent", record.user_agent),
+    ] {
+        if !value.is_empty() {
+            let quote = if value.contains([' ', '"', '=']) { "\"" } else { "" };
+            let _ = write!(line, " {name}={quote}");
+            escape_text(&mut line, value, FIELD_MAX);
+            line.push_str(quote);
+        }
+    }
+    line.push('\n');
+    line
+}
+
+fn json(record: &Record<'_>, now: SystemTime) -> String {
+    let mut line = String::with_capacity(512);
+    line.push_str("{\"time\":\"");
+    timestamp(&mut line, now);
+    line.push('"');
+    if let Some(client) = record.client {
+        let _ = write!(line, ",\"client\":\"{client}\"");
+    }
+    for (name, value, max) in [
+        ("method", record.method, FIELD_MAX),
+        ("scheme", record.scheme, FIELD_MAX),
+        ("host", record.host, FIELD_MAX),
+        ("target", &mask::target(record.target), TARGET_MAX),
+        ("version", record.version, FIELD_MAX),
+        ("route", record.route, FIELD_MAX),
+        ("endpoint", record.endpoint, FIELD_MAX),
+        ("reason", record.reason, FIELD_MAX),
+        ("request_id", record.request_id, FIELD_MAX),
+        ("user_agent", record.user_agent, FIELD_MAX),
+        ("detail", record.detail, FIELD_MAX),
+    ] {
+        if !value.is_empty() {
+            let _ = write!(line, ",\"{name}\":\"");
+            escape_json(&mut line, value, max);
+            line.push('"');
+        }
+    }
+    let _ = write!(
+        line,
+        ",\"status\":{},\"bytes_in\":{},\"bytes_out\":{},\"duration_ms\":",
+        record.status, record.bytes_in, record.bytes_out,
+    );
+    milliseconds(&mut line, record.duration);
+    if let Some(upstream) = record.upstream {
+        line.push_str(",\"upstream_ms\":");
+        milliseconds(&mut line, upstream);
+    }
+    line.push_str("}\n");
+    line
+}
+
+/// Nothing that a terminal or a line-wise reader would take for more than text: no control, no line
+/// separator, no change of the direction of writing.
+fn is_harmless(character: char) -> bool {
+    match character {
+        '"' | '\\' => false,
+        ' '..='~' => true,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => false,
+        _ => !character.is_control(),
+    }
+}
+
+fn escape_text(line: &mut String, text: &str, max: usize) {
+    escape(line, text, max, |line, character| {
+        let _ = write!(line, "\\u{{{:x}}}", u32::from(character));
+    });
+}
+
+fn escape_json(line: &mut String, text: &str, max: usize) {
+    escape(line, text, max, |line, character| match character {
+        '"' => line.push_str("\\\""),
+        '\\' => line.push_str("\\\\"),
+        _ => {
+            let _ = write!(line, "\\u{:04x}", u32::from(character));
+        }
+    });
+}
+
+/// Appends `text`, at most `max` bytes of it once it is escaped, and never a part of a character.
+fn escape(line: &mut String, text: &str, max: usize, escaped: impl Fn(&mut String, char)) {
+    // Nearly all there is: nothing to escape, and room for all of it.
+    if text.len() <= max && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        line.push_str(text);
+        return;
+    }
+    let end = line.len() + max;
+    for character in text.chars() {
+        let before = line.len();
+        if is_harmless(character) {
+            line.push(character);
+        } else {
+            escaped(line, character);
+        }
+        if line.len() > end {
+            line.truncate(before);
+            return;
+        }
+    }
+}
+
+/// Milliseconds with one digit behind the point, without the cost of a floating one.
+fn milliseconds(line: &mut String, duration: Duration) {
+    let _ = write!(line, "{}.{}", duration.as_millis(), duration.subsec_micros() / 100 % 10);
+}
+
+/// RFC 3339 with milliseconds, in UTC.
+fn timestamp(line: &mut String, now: SystemTime) {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (seconds, millis) = (since.as_secs(), since.subsec_millis());
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days since 1970-03-01 of year 0 in eras of 400 years (the civil-from-days rule).
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let _ = write!(
+        line,
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{millis:03}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record<'a>(target: &'a str, agent: &'a str) -> Record<'a> {
+        Record {
+            client: "192.0.2.1".parse().ok(),
+            method: "GET",
+            scheme: "https",
+            host: "a.localhost",
+            target,
+            version: "HTTP/2",
+            status: 200,
+            bytes_in: 1,
+            bytes_out: 2,
+            duration: Duration::from_micros(1500),
+            upstream: Some(Duration::from_micros(1200)),
+            route: "web",
+            endpoint: "shop-web-1",
+            reason: "",
+            request_id: "id",
+            user_agent: agent,
+            detail: "",
+        }
+    }
+
+    #[test]
+    fn a_line_tells_the_request_and_keeps_its_secrets() {
+        let now = UNIX_EPOCH + Duration::from_millis(1_790_000_000_123);
+        assert_eq!(
+            text(&record("/x?api_key=s3cret", "curl/8"), now),
+            "2026-09-21T14:13:20.123Z 192.0.2.1 GET https://a.localhost/x?api_key=*** HTTP/2 200 in=1 out=2 ms=1.5 \
+             upstream_ms=1.2 route=web endpoint=shop-web-1 id=id agent=curl/8\n"
+        );
+        assert!(!json(&record("/x?api_key=s3cret", ""), now).contains("s3cret"));
+    }
+
+    #[test]
+    fn a_line_is_one_line_whatever_it_holds() {
+        let agent = "a\u{1b}[31m\n\u{2028}\u{202e}\u{85}\"quoted\\";
+        let line = text(&record("/", agent), SystemTime::now());
+        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        assert!(line.trim_end().is_ascii() && line.trim_end().chars().all(|c| !c.is_control()), "{line}");
+        let line = json(&record("/", agent), SystemTime::now());
+        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        assert!(line.is_ascii(), "{line}");
+        let object: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(object["user_agent"], agent);
+        assert_eq!(object["duration_ms"], 1.5);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_line_has_an_end_and_is_an_object(target in "(/|\"|\\PC|\\PC{3000}|\u{1b}){0,9}", agent in "(?s).{0,2000}", status in 0..1000_u16) {
+            let mut record = record(&target, &agent);
+            (record.status, record.host, record.detail, record.route) = (status, &agent, &agent, &agent);
+            (record.endpoint, record.method, record.reason, record.request_id) = (&agent, &agent, &agent, &agent);
+            let line = text(&record, SystemTime::now());
+            proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
+            proptest::prop_assert!(line.contains(" id=") || agent.is_empty(), "a field behind the target was cut off");
+            let line = json(&record, SystemTime::now());
+            proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
+            let object: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+            proptest::prop_assert!(agent.starts_with(object["user_agent"].as_str().unwrap_or_default()));
+            proptest::prop_assert_eq!(&object["status"], status);
+        }
+    }
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        let stamp = |seconds: u64| {
+            let mut line = String::new();
+            timestamp(&mut line, UNIX_EPOCH + Duration::from_secs(seconds));
+            line
+        };
+        assert_eq!(stamp(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(stamp(951_868_799), "2000-02-29T23:59:59.000Z");
+        assert_eq!(stamp(951_868_800), "2000-03-01T00:00:00.000Z");
+        assert_eq!(stamp(4_107_542_400), "2100-03-01T00:00:00.000Z");
+    }
+
+    fn counter() -> IntCounter {
+        IntCounter::new("dropped", "dropped").expect("valid")
+    }
+
+    #[test]
+    fn a_sink_that_takes_nothing_costs_lines_not_requests() {
+        let dropped = counter();
+        let log = |room: usize| {
+            let (queue, never_read) = sync_channel(room);
+            let waiting_bytes = Arc::new(AtomicUsize::new(0));
+            (
+                AccessLog { queue: Some(queue), waiting_bytes, format: LogFormat::Text, dropped: dropped.clone() },
+                never_read,
+            )
+        };
+        let (few, _never_read) = log(1);
+        for _ in 0..3 {
+            few.write(&record("/", ""));
+        }
+        assert_eq!(dropped.get(), 2);
+        let (long, _never_read) = log(QUEUE_MAX);
+        let target = format!("/{}", "x".repeat(TARGET_MAX));
+        for _ in 0..QUEUE_MAX {
+            long.write(&record(&target, ""));
+        }
+        assert!(long.waiting_bytes.load(Ordering::Relaxed) < QUEUE_BYTES_MAX + LINE_MAX, "memory has a bound too");
+        assert!(dropped.get() > 2);
+        long.flush();
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_made_anew_and_loses_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+        let log = AccessLog::start(&AccessLogTarget::File(path.clone()), LogFormat::Json, counter()).expect("a file");
+        let lines = |path: &std::path::Path| std::fs::read_to_string(path).expect("there").lines().count();
+        log.write(&record("/1", ""));
+        log.write(&record("/2", ""));
+        log.flush();
+        assert_eq!(lines(&path), 2);
+        std::fs::rename(&path, &moved).expect("moved");
+        log.write(&record("/3", ""));
+        log.reopen();
+        log.write(&record("/4", ""));
+        log.flush();
+        assert_eq!((lines(&moved), lines(&path)), (3, 1));
+        assert_eq!(log.waiting_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_moved_file_is_noticed_under_load_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("access.log");
+        let sink = Sink::file(path.clone()).expect("a file");
+        let looked = Instant::now().checked_sub(2 * ROTATION_PERIOD).expect("the machine runs for longer");
+        let mut writing = Writing { sink, looked, torn: false, waiting_bytes: Arc::default(), dropped: counter() };
+        std::fs::remove_file(&path).expect("there");
+        let (queue, messages) = sync_channel(2);
+        queue.send(Message::Line("a\n".into())).expect("room");
+        writing.waiting_bytes.store(4, Ordering::Relaxed);
+        writing.write(Message::Line("b\n".into()), &messages, &mut Vec::new());
+        assert_eq!(std::fs::read_to_string(&path).expect("made anew"), "b\na\n");
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_takes_not_are_counted() {
+        let dropped = counter();
+        let log = AccessLog::start(&AccessLogTarget::File("/dev/full".into()), LogFormat::Text, dropped.clone());
+        let log = log.expect("it opens");
+        log.write(&record("/", ""));
+        log.write(&record("/", ""));
+        log.flush();
+        assert_eq!(dropped.get(), 2);
+    }
+}

@@ -1,0 +1,744 @@
+//! The way of a request: admitted, matched, handed to an endpoint, answered, recorded.
+//!
+//! Pingora calls the phases in the order of this file. Each decides with the help of a pure module
+//! ([`crate::admit`], [`crate::forwarded`], [`crate::target`]) and acts.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use gangway_model::path::normalise;
+use gangway_model::route::{HostHeader, Readiness, Route, TlsMode};
+use gangway_model::{Middleware, RequestView};
+use gangway_publish::Generation;
+use gangway_tls::Origin;
+use http::header::{HOST, STRICT_TRANSPORT_SECURITY, UPGRADE};
+use http::{HeaderValue, StatusCode, Version};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
+use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+use tokio::time::Instant;
+
+use crate::access_log::Record;
+use crate::active::{ActiveEndpoint, ActiveRoute, ActiveTable, Target};
+use crate::admit::admit;
+use crate::answer::{Answer, Audience, Reason};
+use crate::balance::choose;
+use crate::connection::Connection;
+use crate::context::{RequestContext, UnderWay};
+use crate::forwarded::{self, Facts, Origin as ClientOrigin};
+use crate::plane::Shared;
+use crate::refusal::Refusal;
+use crate::target;
+
+/// How many endpoints are tried for one request, the first included.
+const TRIES_MAX: usize = 3;
+
+/// How long a request waits for an endpoint that is starting or restarting.
+const HOLD: Duration = Duration::from_secs(10);
+
+/// Requests that may wait for endpoints at once; beyond it they are told to come back.
+const WAITING_MAX: usize = 1024;
+
+/// What a client told to come back should wait.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// The application in Pingora's sense: one a thread.
+pub(crate) struct App {
+    shared: Shared,
+    waiting: AtomicUsize,
+}
+
+/// What becomes of a request before any endpoint is asked.
+enum Verdict {
+    /// This route serves it.
+    Serve,
+    /// We answer.
+    Answer(Answer),
+    /// No endpoint may be asked yet, but one may be soon.
+    Wait,
+}
+
+impl App {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared, waiting: AtomicUsize::new(0) }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for App {
+    type CTX = RequestContext;
+
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext::new()
+    }
+
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
+        ctx.connection = Connection::of(session.digest()).cloned();
+        if session.get_header(UPGRADE).is_some() && !forwarded::asks_for_websocket(session.req_header()) {
+            // Pingora would take any `Upgrade` for one and tunnel what the gate reads as requests.
+            session.req_header_mut().remove_header(&UPGRADE);
+        }
+        let limits = &self.shared.settings.limits;
+        session.set_write_timeout(Some(limits.stalled_write));
+        if self.shared.shutting_down.load(Ordering::Acquire) {
+            session.set_keepalive(None);
+        } else if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(limits.idle.as_secs()));
+        }
+        let verdict = match self.decide(session, ctx) {
+            Verdict::Wait => self.wait(session, ctx).await,
+            verdict => verdict,
+        };
+        match verdict {
+            Verdict::Serve => Ok(false),
+            Verdict::Answer(answer) => self.answer(session, ctx, answer).await,
+            Verdict::Wait => {
+                let answer = no_endpoint(ctx);
+                self.answer(session, ctx, answer).await
+            }
+        }
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        if let (Some(limit), Some(body)) = (ctx.body_limit, body) {
+            ctx.body_seen += body.len() as u64;
+            if ctx.body_seen > limit {
+                ctx.reason = Some(Reason::BodyTooLarge);
+                return Err(Error::explain(ErrorType::HTTPStatus(413), "the body is larger than the route allows"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+        let Some(active) = ctx.route.clone() else {
+            return Err(Error::explain(ErrorType::InternalError, "a request without a route"));
+        };
+        let Some((position, endpoint)) = choose(&active.ready, &ctx.tried) else {
+            return Err(Error::explain(ErrorType::InternalError, "a route without endpoints"));
+        };
+        if !ctx.tried.is_empty() {
+            self.shared.metrics.retries.inc();
+        }
+        ctx.tried.push(position);
+        ctx.in_flight = Some(endpoint.state.begin());
+        let mut peer = Box::new(endpoint.peer.clone());
+        if let Target::Name(name, port) = &endpoint.target {
+            peer._address = PingoraAddress::Inet(look_up(endpoint, name, *port).await?);
+        }
+        let timeouts = &active.route.timeouts;
+        if ctx.upgrade {
+            // Only HTTP/1.1 has this upgrade, and a quiet WebSocket is no slow answer.
+            peer.options.set_http_version(1, 1);
+            peer.options.read_timeout = Some(timeouts.idle);
+        } else if accepts_events(session.req_header()) {
+            peer.options.read_timeout = Some(timeouts.idle);
+        }
+        peer.options.idle_timeout = Some(endpoint.state.idle_timeout());
+        Ok(peer)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::fd::RawFd,
+        _digest: Option<&Digest>,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        if !reused && let Some(endpoint) = ctx.endpoint() {
+            endpoint.state.connected();
+        }
+        ctx.sent = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        upstream: &mut RequestHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        let (Some(active), Some(connection)) = (&ctx.route, &ctx.connection) else {
+            return Err(Error::explain(ErrorType::InternalError, "a request without a route"));
+        };
+        let route = &active.route;
+        let rewritten = target::rewrite(session.req_header().raw_path(), &route.middlewares, &ctx.prefix)
+            .ok_or_else(|| Error::explain(ErrorType::HTTPStatus(400), "the prefix to remove hides in the path"))?;
+        if let Cow::Owned(path) = &rewritten.target {
+            upstream.set_raw_path(path)?;
+        }
+        let original = session.req_header();
+        let facts = Facts {
+            connection,
+            origin: ctx.origin.unwrap_or(ClientOrigin {
+                client: connection.peer_ip(),
+                secure: connection.secure,
+                local: false,
+            }),
+            port: ctx.port,
+            prefix: rewritten.prefix,
+            trailers: original.version == Version::HTTP_2 && upstream.version == Version::HTTP_2,
+        };
+        forwarded::to_upstream(upstream, original, &facts)?;
+        for middleware in &route.middlewares {
+            match middleware {
+                Middleware::RequestHeader(name, Some(value)) => upstream.insert_header(name.clone(), value.clone())?,
+                Middleware::RequestHeader(name, None) => drop(upstream.remove_header(name)),
+                _ => {}
+            }
+        }
+        match &route.host_header {
+            HostHeader::Keep => {}
+            HostHeader::Named(host) => upstream.insert_header(HOST, host.clone())?,
+            HostHeader::Upstream => {
+                if let Some(endpoint) = ctx.endpoint() {
+                    upstream.insert_header(HOST, endpoint.host.clone())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        if !ctx.answer_begun {
+            ctx.answer_begun = true;
+            ctx.first_byte = Some(Instant::now());
+        }
+        if response.status == StatusCode::SWITCHING_PROTOCOLS && !ctx.upgrade {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that nobody asked for").into_up());
+        }
+        if let Some(announced) = response.headers.get("keep-alive")
+            && let Some(endpoint) = ctx.endpoint()
+        {
+            endpoint.state.note_keep_alive(announced.as_bytes());
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut RequestContext,
+    ) -> Result<()> {
+        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(());
+        }
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            if let Some(connection) = &ctx.connection {
+                connection.set_upgraded();
+            }
+        } else {
+            forwarded::to_client(response);
+        }
+        decorate(response, ctx)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        ctx: &mut RequestContext,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let retry = may_retry(session, ctx, &error, client_reused);
+        error.set_retry(retry);
+        error
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut RequestContext,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        if let Some(endpoint) = ctx.endpoint() {
+            endpoint.state.connect_failed();
+        }
+        ctx.in_flight = None;
+        // Nothing was sent, so any method may go elsewhere, and once more to the only one there is: a
+        // container that has just started may listen a moment later.
+        error.set_retry(ctx.tried.len() < TRIES_MAX);
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut RequestContext) -> FailToProxy {
+        let refusal = ctx.connection.as_ref().and_then(|connection| connection.take_refusal());
+        let known = ctx.reason.or(refusal.map(|refusal| refusal.reason));
+        let Some(reason) = known.or_else(|| reason_for(error, ctx)) else {
+            // The client is gone, or given up by the deadline on its reads.
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        };
+        ctx.reason = Some(reason);
+        tracing::debug!(%error, reason = reason.token(), "a request failed");
+        if session.response_written().is_some_and(|written| !written.status.is_informational()) {
+            // Too late for an answer of ours: Pingora closes or resets, so that a cut answer looks cut.
+            return FailToProxy { error_code: reason.status(), can_reuse_downstream: false };
+        }
+        session.set_keepalive(None);
+        let detail = refusal.map_or_else(|| error_detail(error, ctx), |refusal| refusal.detail.to_owned());
+        let answer = Answer::failure(reason).with_detail(detail);
+        if let Err(error) = self.write(session, ctx, answer).await {
+            tracing::debug!(%error, "failed to write an answer of our own");
+        }
+        FailToProxy { error_code: reason.status(), can_reuse_downstream: false }
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _ctx: &RequestContext, _error: &Error) -> bool {
+        // The access log and the metrics tell it with the reason.
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &RequestContext,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {
+        if let Some(connection) = &ctx.connection {
+            connection.set_answered(true);
+        }
+        self.record(session, error, ctx);
+    }
+}
+
+impl App {
+    /// Decides what becomes of a request, by the table in force.
+    fn decide(&self, session: &Session, ctx: &mut RequestContext) -> Verdict {
+        let request = session.req_header();
+        let Some(connection) = ctx.connection.clone() else {
+            return Verdict::Answer(Answer::failure(Reason::Internal));
+        };
+        if let Some(refusal) = connection.take_refusal() {
+            ctx.refused = true;
+            return refused(refusal);
+        }
+        let admitted = match admit(request, &self.shared.settings.limits) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refused(refusal),
+        };
+        ctx.host.clear();
+        ctx.host.push_str(&admitted.host);
+        ctx.upgrade = session.is_upgrade_req();
+        let origin = forwarded::origin(request, &connection, &self.shared.settings.trusted_proxies);
+        ctx.origin = Some(origin);
+        ctx.secure = origin.secure;
+        ctx.port = admitted.port;
+
+        if !ctx.secure
+            && let Some(key_authorization) = self.acme_challenge(&ctx.host, admitted.path)
+        {
+            return Verdict::Answer(Answer::Challenge { key_authorization });
+        }
+        let tables = self.shared.tables.load();
+        if tables.generation == Generation::INITIAL {
+            return Verdict::Answer(Answer::failure(Reason::NotReady).with_retry_after(RETRY_AFTER));
+        }
+        let path = normalise(admitted.path);
+        let view = RequestView {
+            host: &ctx.host,
+            path: &path,
+            query: admitted.query,
+            method: &request.method,
+            headers: &request.headers,
+            client: origin.client,
+        };
+        let Some(found) = tables.value.find(&view) else {
+            self.shared.metrics.no_route();
+            let answer = Answer::failure(Reason::NoRoute);
+            return Verdict::Answer(match origin.local {
+                true => answer.with_detail(why_no_route(&tables.value, &view)),
+                false => answer,
+            });
+        };
+        if is_misdirected(&tables.value, &view, &found.route.route, &connection) {
+            return Verdict::Answer(Answer::failure(Reason::Misdirected));
+        }
+        let active = Arc::clone(found.route);
+        ctx.prefix.clear();
+        ctx.prefix.push_str(found.prefix);
+        drop(tables);
+        let verdict = self.decide_for(&active, request, ctx);
+        if matches!(verdict, Verdict::Serve) && ctx.under_way.is_none() {
+            ctx.under_way = Some(UnderWay::count(&active.metrics.under_way));
+        }
+        ctx.route = Some(active);
+        verdict
+    }
+
+    /// What answers a CA that asks whether we hold this host (RFC 8555, section 8.3): before any route,
+    /// redirection or protection.
+    fn acme_challenge(&self, host: &str, path: &str) -> Option<String> {
+        let token = path.strip_prefix("/.well-known/acme-challenge/")?;
+        self.shared.store.load().value.http_challenge(host, token).map(str::to_owned)
+    }
+
+    /// Decides again with every new table until an endpoint may be asked, the time is over, or too many
+    /// wait already.
+    async fn wait(&self, session: &Session, ctx: &mut RequestContext) -> Verdict {
+        let deadline = Instant::now() + HOLD;
+        let Some(_waiting) = Waiting::begin(self) else { return Verdict::Wait };
+        let mut tables = self.shared.tables.clone();
+        loop {
+            // Once more before the first wait: a table may have come before this reader was made.
+            match self.decide(session, ctx) {
+                Verdict::Wait => {}
+                verdict => return verdict,
+            }
+            if !matches!(tokio::time::timeout_at(deadline, tables.changed()).await, Ok(Ok(_))) {
+                return Verdict::Wait;
+            }
+        }
+    }
+
+    fn decide_for(&self, active: &ActiveRoute, request: &RequestHeader, ctx: &mut RequestContext) -> Verdict {
+        let route = &active.route;
+        if route.tls == TlsMode::Off && ctx.secure {
+            return Verdict::Answer(
+                Answer::failure(Reason::NoRoute).with_detail("this route is served by plain HTTP only"),
+            );
+        }
+        if route.closed {
+            return Verdict::Answer(Answer::failure(Reason::RouteClosed));
+        }
+        if route.https_redirect && !ctx.secure && !self.has_only_a_placeholder(&ctx.host) {
+            let location = self.https_location(&ctx.host, ctx.port, request.raw_path());
+            return Verdict::Answer(Answer::redirect(308, location));
+        }
+        for middleware in &route.middlewares {
+            match middleware {
+                Middleware::StripPrefix(_) => {
+                    if let Some(location) = target::slash_redirect(request.raw_path(), &ctx.prefix) {
+                        return Verdict::Answer(Answer::redirect(308, location));
+                    }
+                }
+                Middleware::Redirect { status, target } => {
+                    let location = target::redirect_location(target, &ctx.host, request.raw_path());
+                    return Verdict::Answer(Answer::redirect(*status, location));
+                }
+                Middleware::BodyLimit(limit) => {
+                    if announced_len(request).is_some_and(|len| len > *limit) {
+                        return Verdict::Answer(Answer::failure(Reason::BodyTooLarge));
+                    }
+                    ctx.body_limit = Some(*limit);
+                }
+                _ => {}
+            }
+        }
+        if active.ready.is_empty() { Verdict::Wait } else { Verdict::Serve }
+    }
+
+    /// A public name whose certificate has not come yet: sending browsers to https would show them a
+    /// warning instead of the app.
+    fn has_only_a_placeholder(&self, host: &str) -> bool {
+        let store = self.shared.store.load();
+        store.value.find(host).is_some_and(|bundle| bundle.origin == Origin::Placeholder)
+    }
+
+    fn https_location(&self, host: &str, port: Option<u16>, target: &[u8]) -> Vec<u8> {
+        let listening = &self.shared.listening;
+        let public = port.unwrap_or(80);
+        // Who reached our own plain port reaches our own TLS port too. Where the port was mapped on the
+        // way, only the default one can be guessed.
+        let https = match listening.https.first() {
+            Some(https) if listening.http.iter().any(|http| http.port() == public) => https.port(),
+            _ => 443,
+        };
+        let mut location = b"https://".to_vec();
+        location.extend_from_slice(host.as_bytes());
+        if https != 443 {
+            location.extend_from_slice(format!(":{https}").as_bytes());
+        }
+        location.extend_from_slice(target);
+        location
+    }
+
+    async fn answer(&self, session: &mut Session, ctx: &mut RequestContext, answer: Answer) -> Result<bool> {
+        ctx.reason = answer.reason();
+        if answer.closes() {
+            session.set_keepalive(None);
+        }
+        self.write(session, ctx, answer).await?;
+        Ok(true)
+    }
+
+    async fn write(&self, session: &mut Session, ctx: &mut RequestContext, answer: Answer) -> Result<()> {
+        if let Some(reason) = answer.reason() {
+            self.shared.metrics.own_answer(reason.token());
+        }
+        ctx.detail = answer.detail().map(str::to_owned);
+        let request = session.req_header();
+        let request_id = ctx.request_id().to_owned();
+        let local = ctx.origin.is_some_and(|origin| origin.local);
+        let url = if local { url(request, ctx) } else { String::new() };
+        let audience = Audience { request_id: &request_id, local, url: &url };
+        let (mut response, body) = answer.render(request, audience)?;
+        decorate(&mut response, ctx)?;
+        session.write_response_header(Box::new(response), body.is_empty()).await?;
+        if !body.is_empty() {
+            session.write_response_body(Some(body), true).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the access log and the counters, once a request.
+    fn record(&self, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {
+        let status = session.response_written().map_or(0, |response| response.status.as_u16());
+        let duration = ctx.started.elapsed();
+        if let Some(active) = &ctx.route {
+            active.metrics.answered(status, duration.as_secs_f64());
+        }
+        if !self.shared.access_log.is_on() {
+            return;
+        }
+        let (bytes_in, bytes_out) = (session.body_bytes_read(), session.body_bytes_sent());
+        let request = session.req_header();
+        let refused = ctx.refused;
+        let text = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let target = String::from_utf8_lossy(request.raw_path());
+        let detail = match (&ctx.detail, error) {
+            (Some(detail), _) => detail.clone(),
+            // The app's answer was cut, or the client went away.
+            (None, Some(error)) => error.etype().as_str().to_owned(),
+            (None, None) => String::new(),
+        };
+        self.shared.access_log.write(&Record {
+            client: ctx.origin.map(|origin| origin.client).or(ctx.connection.as_ref().map(|c| c.peer_ip())),
+            // What stands in for a refused request is not what was sent.
+            method: if refused { "-" } else { request.method.as_str() },
+            scheme: if ctx.secure { "https" } else { "http" },
+            host: &ctx.host,
+            target: if refused { "-" } else { &target },
+            version: version_text(request.version),
+            status,
+            bytes_in,
+            bytes_out,
+            duration,
+            upstream: ctx.sent.zip(ctx.first_byte).map(|(sent, first)| first.saturating_duration_since(sent)),
+            route: ctx.route.as_ref().map_or("", |active| &active.route.name),
+            endpoint: ctx.endpoint().map_or("", |endpoint| &endpoint.name),
+            reason: ctx.reason.map_or("", Reason::token),
+            request_id: ctx.request_id.as_deref().unwrap_or(""),
+            user_agent: text("user-agent"),
+            detail: &detail,
+        });
+    }
+}
+
+fn refused(refusal: Refusal) -> Verdict {
+    Verdict::Answer(Answer::failure(refusal.reason).with_detail(refusal.detail))
+}
+
+/// Whether a TLS connection that was opened for one host carries a request for another that is protected
+/// differently: what was checked in the handshake was not checked for it.
+fn is_misdirected(table: &ActiveTable, request: &RequestView<'_>, route: &Route, connection: &Connection) -> bool {
+    let Some(sni) = connection.sni.as_deref().filter(|sni| *sni != request.host) else { return false };
+    let opened_for = table.find(&RequestView { host: sni, ..*request });
+    opened_for.is_some_and(|other| other.route.route.closed != route.closed)
+}
+
+/// What a client on the local network is told where no route takes its request.
+fn why_no_route(table: &ActiveTable, request: &RequestView<'_>) -> String {
+    let explanation = table.explain(request);
+    if let Some(doubt) = explanation.doubt {
+        return doubt;
+    }
+    let considered = explanation.considered.iter().map(|other| format!("{}: {}", other.id, other.why));
+    let nearest = explanation.nearest.iter().map(|other| format!("{}: {}", other.id, other.why));
+    let near: Vec<String> = considered.chain(nearest).take(3).collect();
+    if near.is_empty() { format!("no route is served under `{}`", request.host) } else { near.join("; ") }
+}
+
+/// A place among the requests that wait for an endpoint.
+struct Waiting<'a>(&'a App);
+
+impl<'a> Waiting<'a> {
+    /// None where enough wait already.
+    fn begin(app: &'a App) -> Option<Self> {
+        if app.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
+            app.waiting.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        app.shared.metrics.waiting.inc();
+        Some(Self(app))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.shared.metrics.waiting.dec();
+    }
+}
+
+/// Why no endpoint of the route may be asked, for the answer.
+fn no_endpoint(ctx: &RequestContext) -> Answer {
+    let Some(active) = &ctx.route else { return Answer::failure(Reason::NoEndpoint) };
+    let starting = active
+        .others
+        .iter()
+        .any(|endpoint| matches!(endpoint.readiness, Readiness::Starting | Readiness::Restarting | Readiness::Leaving));
+    let state = |endpoint: &ActiveEndpoint| {
+        let what = match endpoint.readiness {
+            Readiness::Ready => "is ready",
+            Readiness::Starting => "has not passed its health check yet",
+            Readiness::Unhealthy => "fails its health check",
+            Readiness::Leaving => "is being stopped",
+            Readiness::Restarting => "restarts",
+        };
+        format!("`{}` {what}", endpoint.name)
+    };
+    let detail = active.others.iter().map(state).collect::<Vec<_>>().join(", ");
+    let detail = if detail.is_empty() { "the route has no endpoint".to_owned() } else { detail };
+    let reason = if starting { Reason::EndpointNotReady } else { Reason::NoEndpoint };
+    Answer::failure(reason).with_retry_after(RETRY_AFTER).with_detail(detail)
+}
+
+/// Sets what the route asks for on an answer, the app's or ours.
+fn decorate(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
+    let Some(active) = &ctx.route else { return Ok(()) };
+    for middleware in active.route.middlewares.iter().rev() {
+        match middleware {
+            Middleware::ResponseHeader(name, Some(value)) => response.insert_header(name.clone(), value.clone())?,
+            Middleware::ResponseHeader(name, None) => drop(response.remove_header(name)),
+            Middleware::Hsts(max_age) if ctx.secure => {
+                response.insert_header(STRICT_TRANSPORT_SECURITY, format!("max-age={max_age}"))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a request may be sent again after its connection failed: nothing of an answer has come, and
+/// either it is idempotent (RFC 9110, section 9.2.2) and still at hand, or none of its body was read.
+fn may_retry(session: &mut Session, ctx: &RequestContext, error: &Error, client_reused: bool) -> bool {
+    let from_upstream = *error.esource() == ErrorSource::Upstream;
+    if !from_upstream || ctx.answer_begun || ctx.tried.len() >= TRIES_MAX {
+        return false;
+    }
+    // An endpoint that took its time and failed is not asked the same again.
+    if matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout) {
+        return false;
+    }
+    let repeatable = session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
+    let unsent = session.is_body_empty() || session.body_bytes_read() == 0;
+    // On a fresh connection the endpoint itself failed the request; only a repeatable one goes on.
+    if client_reused { repeatable || unsent } else { repeatable }
+}
+
+fn reason_for(error: &Error, ctx: &RequestContext) -> Option<Reason> {
+    match error.etype() {
+        ErrorType::HTTPStatus(413) => Some(Reason::BodyTooLarge),
+        ErrorType::HTTPStatus(400) => Some(Reason::BadRequest),
+        _ if *error.esource() == ErrorSource::Downstream => match error.etype() {
+            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed | ErrorType::H2Error => None,
+            ErrorType::ReadTimedout | ErrorType::WriteTimedout => None,
+            _ => Some(Reason::BadRequest),
+        },
+        ErrorType::ConnectRefused => Some(Reason::UpstreamRefused),
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Some(Reason::UpstreamTimeout),
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Some(Reason::UpstreamTimeout),
+        ErrorType::ConnectNoRoute | ErrorType::ConnectError | ErrorType::SocketError => Some(Reason::UpstreamConnect),
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => {
+            Some(Reason::UpstreamTls)
+        }
+        _ if *error.esource() == ErrorSource::Upstream => Some(Reason::UpstreamProtocol),
+        _ if ctx.route.is_some() && ctx.sent.is_some() => Some(Reason::UpstreamProtocol),
+        _ => Some(Reason::Internal),
+    }
+}
+
+/// What to tell a client on the local network about a failure.
+fn error_detail(error: &Error, ctx: &RequestContext) -> String {
+    let Some(endpoint) = ctx.endpoint() else { return error.etype().as_str().to_owned() };
+    let address = match &endpoint.target {
+        Target::Address => endpoint.peer._address.to_string(),
+        Target::Name(name, port) => format!("{name}:{port}"),
+    };
+    let help = match reason_for(error, ctx) {
+        Some(Reason::UpstreamRefused) => {
+            ": nothing listens there. Does the app listen on this port, and on all addresses rather than on 127.0.0.1?"
+        }
+        Some(Reason::UpstreamTls) => ": its certificate is not trusted. Set `verify` to false if it is self-signed.",
+        Some(Reason::UpstreamProtocol) => ": it does not speak HTTP there, or closed the connection.",
+        _ => "",
+    };
+    format!("`{}` at {address}: {}{help}", endpoint.name, error.etype().as_str())
+}
+
+/// Looks a name up, unless that was done lately.
+async fn look_up(endpoint: &ActiveEndpoint, name: &str, port: u16) -> Result<SocketAddr> {
+    if let Some(address) = endpoint.state.fresh_address() {
+        return Ok(address);
+    }
+    match tokio::net::lookup_host((name, port)).await.map(|mut addresses| addresses.next()) {
+        Ok(Some(address)) => {
+            endpoint.state.set_address(address);
+            Ok(address)
+        }
+        Ok(None) | Err(_) => endpoint.state.stale_address().ok_or_else(|| {
+            Error::explain(ErrorType::ConnectNoRoute, "the name of the upstream cannot be looked up").into_up()
+        }),
+    }
+}
+
+/// A stream of events may pause for as long as it likes between two of them.
+fn accepts_events(request: &RequestHeader) -> bool {
+    let accept = request.headers.get(http::header::ACCEPT).map(HeaderValue::as_bytes);
+    accept.is_some_and(|accept| memchr::memmem::find(accept, b"text/event-stream").is_some())
+}
+
+fn announced_len(request: &RequestHeader) -> Option<u64> {
+    request.headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn url(request: &RequestHeader, ctx: &RequestContext) -> String {
+    if ctx.host.is_empty() {
+        return String::new();
+    }
+    let scheme = if ctx.secure { "https" } else { "http" };
+    let port = ctx.port.map(|port| format!(":{port}")).unwrap_or_default();
+    let target = String::from_utf8_lossy(request.raw_path());
+    format!("{scheme}://{}{port}{}", ctx.host, crate::mask::target(&target))
+}
+
+fn version_text(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "HTTP/1.1",
+    }
+}

@@ -1,0 +1,102 @@
+//! What is carried along one request.
+
+use std::sync::Arc;
+
+use prometheus::IntGauge;
+use tokio::time::Instant;
+
+use crate::active::{ActiveEndpoint, ActiveRoute};
+use crate::answer::Reason;
+use crate::balance::random;
+use crate::connection::Connection;
+use crate::endpoint::InFlight;
+use crate::forwarded::Origin;
+
+/// The context of one request: one table was loaded for it, and of that table one route is kept.
+pub(crate) struct RequestContext {
+    pub(crate) started: Instant,
+    pub(crate) connection: Option<Arc<Connection>>,
+    /// Who asks, after trusted proxies were accounted for.
+    pub(crate) origin: Option<Origin>,
+    /// The gate refused what was sent; the request at hand only stands in for it.
+    pub(crate) refused: bool,
+    /// The client's side speaks TLS, with us or with a trusted proxy.
+    pub(crate) secure: bool,
+    pub(crate) host: String,
+    /// The port the client named.
+    pub(crate) port: Option<u16>,
+    pub(crate) route: Option<Arc<ActiveRoute>>,
+    /// The decoded path prefix that matched.
+    pub(crate) prefix: String,
+    pub(crate) request_id: Option<String>,
+    /// Why we answered instead of an app.
+    pub(crate) reason: Option<Reason>,
+    /// What is wrong, for the access log.
+    pub(crate) detail: Option<String>,
+    /// Endpoints that were given this request, by position in the route.
+    pub(crate) tried: Vec<usize>,
+    pub(crate) in_flight: Option<InFlight>,
+    pub(crate) under_way: Option<UnderWay>,
+    /// Something of an answer came from the endpoint.
+    pub(crate) answer_begun: bool,
+    pub(crate) upgrade: bool,
+    pub(crate) body_limit: Option<u64>,
+    pub(crate) body_seen: u64,
+    /// When the request was handed to the endpoint, and when its answer began.
+    pub(crate) sent: Option<Instant>,
+    pub(crate) first_byte: Option<Instant>,
+}
+
+/// Counts a request in a gauge until it is dropped.
+pub(crate) struct UnderWay(IntGauge);
+
+impl UnderWay {
+    pub(crate) fn count(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl RequestContext {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            connection: None,
+            origin: None,
+            refused: false,
+            secure: false,
+            host: String::new(),
+            port: None,
+            route: None,
+            prefix: String::new(),
+            request_id: None,
+            reason: None,
+            detail: None,
+            tried: Vec::new(),
+            in_flight: None,
+            under_way: None,
+            answer_begun: false,
+            upgrade: false,
+            body_limit: None,
+            body_seen: 0,
+            sent: None,
+            first_byte: None,
+        }
+    }
+
+    /// The endpoint that has the request now.
+    pub(crate) fn endpoint(&self) -> Option<&ActiveEndpoint> {
+        self.route.as_ref()?.ready.get(*self.tried.last()?)
+    }
+
+    /// The request's id; made when first asked for.
+    pub(crate) fn request_id(&mut self) -> &str {
+        self.request_id.get_or_insert_with(|| format!("{:016x}{:016x}", random(), random()))
+    }
+}

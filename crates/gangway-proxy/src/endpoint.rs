@@ -1,0 +1,200 @@
+//! What is known about endpoints beside the table: it outlives every swap.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ahash::HashMap;
+use gangway_model::route::EndpointKey;
+use tokio::time::Instant;
+
+/// An idle upstream connection lives at most this long: Node closes at five seconds without a word,
+/// and a request sent into that close is lost.
+pub(crate) const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(4);
+
+/// After a failure to connect, an endpoint is passed over for this long where there is another one;
+/// doubled with each failure in a row, up to [`EJECTION_MAX`].
+const EJECTION_FIRST: Duration = Duration::from_millis(500);
+const EJECTION_MAX: Duration = Duration::from_secs(10);
+
+/// How long a looked-up name is believed.
+const NAME_FRESH: Duration = Duration::from_secs(30);
+
+/// The living side of one endpoint.
+#[derive(Debug)]
+pub struct EndpointState {
+    /// Requests, streams and WebSockets under way.
+    in_flight: AtomicUsize,
+    failures_in_a_row: AtomicU32,
+    /// Milliseconds after `epoch` until which it is passed over.
+    ejected_until: AtomicU64,
+    /// `Keep-Alive: timeout` as announced, in seconds; 0 where nothing was.
+    keep_alive: AtomicU32,
+    resolved: Mutex<Option<Resolved>>,
+    epoch: Instant,
+}
+
+/// What a name was last looked up to.
+#[derive(Clone, Copy, Debug)]
+struct Resolved {
+    address: SocketAddr,
+    at: Instant,
+}
+
+/// Counts one request under way until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<EndpointState>);
+
+impl EndpointState {
+    pub(crate) fn new() -> Self {
+        Self {
+            in_flight: AtomicUsize::new(0),
+            failures_in_a_row: AtomicU32::new(0),
+            ejected_until: AtomicU64::new(0),
+            keep_alive: AtomicU32::new(0),
+            resolved: Mutex::new(None),
+            epoch: Instant::now(),
+        }
+    }
+
+    /// Requests, streams and WebSockets under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is passed over now because connecting failed.
+    pub fn is_ejected(&self) -> bool {
+        let until = self.ejected_until.load(Ordering::Relaxed);
+        until != 0 && self.millis() < until
+    }
+
+    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    pub(crate) fn connected(&self) {
+        if self.failures_in_a_row.load(Ordering::Relaxed) != 0 {
+            self.failures_in_a_row.store(0, Ordering::Relaxed);
+            self.ejected_until.store(0, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn connect_failed(&self) {
+        let failures = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed).min(10);
+        let pause = EJECTION_FIRST.saturating_mul(1 << failures).min(EJECTION_MAX);
+        self.ejected_until.store(self.millis() + pause.as_millis() as u64, Ordering::Relaxed);
+        *self.resolved() = None;
+    }
+
+    /// How long a connection to it may stay idle: four seconds, or one less than announced.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        match self.keep_alive.load(Ordering::Relaxed) {
+            0 => UPSTREAM_IDLE_MAX,
+            announced => UPSTREAM_IDLE_MAX.min(Duration::from_secs(u64::from(announced).saturating_sub(1))),
+        }
+    }
+
+    /// Notes what a response's `Keep-Alive` field announced.
+    pub(crate) fn note_keep_alive(&self, value: &[u8]) {
+        if let Some(seconds) = announced_timeout(value)
+            && self.keep_alive.load(Ordering::Relaxed) != seconds
+        {
+            self.keep_alive.store(seconds, Ordering::Relaxed);
+        }
+    }
+
+    /// The last address of a name, if it is fresh.
+    pub(crate) fn fresh_address(&self) -> Option<SocketAddr> {
+        self.resolved().filter(|resolved| resolved.at.elapsed() < NAME_FRESH).map(|resolved| resolved.address)
+    }
+
+    /// The last address of a name, however old: better than none when the resolver is down.
+    pub(crate) fn stale_address(&self) -> Option<SocketAddr> {
+        self.resolved().map(|resolved| resolved.address)
+    }
+
+    pub(crate) fn set_address(&self, address: SocketAddr) {
+        *self.resolved() = Some(Resolved { address, at: Instant::now() });
+    }
+
+    /// Held for the length of a copy; only endpoints of file routes that are named ever ask.
+    fn resolved(&self) -> MutexGuard<'_, Option<Resolved>> {
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn millis(&self) -> u64 {
+        self.epoch.elapsed().as_millis() as u64
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// `timeout=5, max=1000` → 5. Zero counts as one: the connection is closed at once either way.
+fn announced_timeout(value: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(value).ok()?;
+    let seconds = text.split(',').find_map(|part| {
+        let (name, number) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("timeout").then(|| number.trim().parse::<u32>().ok())?
+    })?;
+    Some(seconds.max(1))
+}
+
+/// Every endpoint's state by identity.
+#[derive(Debug, Default)]
+pub(crate) struct EndpointStates {
+    by_key: HashMap<EndpointKey, Arc<EndpointState>>,
+}
+
+impl EndpointStates {
+    /// Hands out the states of the next table: the known ones again, new ones for the rest. Those
+    /// asked for no more are forgotten with `self`.
+    pub(crate) fn carry_over(&self, next: &mut EndpointStates, key: &EndpointKey) -> Arc<EndpointState> {
+        let state = next
+            .by_key
+            .entry(key.clone())
+            .or_insert_with(|| self.by_key.get(key).cloned().unwrap_or_else(|| Arc::new(EndpointState::new())));
+        Arc::clone(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_announced_timeout_shortens_the_idle_time_by_a_second() {
+        let state = EndpointState::new();
+        assert_eq!(state.idle_timeout(), UPSTREAM_IDLE_MAX);
+        state.note_keep_alive(b"timeout=3, max=100");
+        assert_eq!(state.idle_timeout(), Duration::from_secs(2));
+        state.note_keep_alive(b"max=5, Timeout = 60");
+        assert_eq!(state.idle_timeout(), UPSTREAM_IDLE_MAX);
+        state.note_keep_alive(b"timeout=0");
+        assert_eq!(state.idle_timeout(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_failed_endpoint_is_passed_over_until_it_connects() {
+        let state = EndpointState::new();
+        assert!(!state.is_ejected());
+        state.connect_failed();
+        assert!(state.is_ejected());
+        state.connected();
+        assert!(!state.is_ejected());
+    }
+
+    #[test]
+    fn requests_under_way_are_counted_until_they_end() {
+        let state = Arc::new(EndpointState::new());
+        let request = state.begin();
+        assert_eq!(state.in_flight(), 1);
+        drop(request);
+        assert_eq!(state.in_flight(), 0);
+    }
+}

@@ -1,0 +1,601 @@
+//! What an app is told about the client, and what a client may not tell it.
+//!
+//! Forwarding fields are replaced, never appended to: an app that believes them would believe the
+//! client. Only peers in `--trusted-proxies` are believed, and then their list is continued.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use ipnet::IpNet;
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::admit::host_of_authority;
+use crate::connection::{Connection, canonical};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+/// Addresses that a list of trusted proxies may hold; more in a chain is no chain anybody has.
+const CHAIN_MAX: usize = 32;
+
+/// Networks of Cloudflare, from its published lists (`ips-v4`, `ips-v6`) as of 2025; they change
+/// about once in two years.
+const CLOUDFLARE: &[&str] = &[
+    "173.245.48.0/20",
+    "103.21.244.0/22",
+    "103.22.200.0/22",
+    "103.31.4.0/22",
+    "141.101.64.0/18",
+    "108.162.192.0/18",
+    "190.93.240.0/20",
+    "188.114.96.0/20",
+    "197.234.240.0/22",
+    "198.41.128.0/17",
+    "162.158.0.0/15",
+    "104.16.0.0/13",
+    "104.24.0.0/14",
+    "172.64.0.0/13",
+    "131.0.72.0/22",
+    "2400:cb00::/32",
+    "2606:4700::/32",
+    "2803:f800::/32",
+    "2405:b500::/32",
+    "2405:8100::/32",
+    "2a06:98c0::/29",
+    "2c0f:f248::/32",
+];
+
+/// Loopback, private, link-local and unique local networks (RFC 1122, 1918, 3927, 4193, 4291). Not the
+/// shared ones of RFC 6598: there a provider's other customers are.
+const LAN: &[&str] = &[
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+];
+
+/// The peers that may speak for clients.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// From a list of addresses, networks, `lan` and `cloudflare`, separated by commas or white space.
+    /// An error is the first item that is none of these.
+    pub fn parse(list: &str) -> Result<Self, String> {
+        let mut networks = Vec::new();
+        for item in list.split([',', ' ', '\t', '\n']).filter(|item| !item.is_empty()) {
+            match item {
+                "lan" => networks.extend(parse_all(LAN)),
+                "cloudflare" => networks.extend(parse_all(CLOUDFLARE)),
+                _ => {
+                    let network = item.parse::<IpNet>().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
+                    networks.push(network.ok_or_else(|| item.to_owned())?);
+                }
+            }
+        }
+        Ok(Self(networks))
+    }
+
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+fn parse_all<'a>(networks: &'a [&'a str]) -> impl Iterator<Item = IpNet> + 'a {
+    networks.iter().filter_map(|network| network.parse().ok())
+}
+
+/// Whether an address is of a local network.
+fn is_lan(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// An address as field values, made once a connection.
+#[derive(Debug)]
+pub(crate) struct PeerText(pub(crate) HeaderValue);
+
+impl PeerText {
+    pub(crate) fn new(address: IpAddr) -> Self {
+        Self(HeaderValue::from_str(&address.to_string()).expect("addresses are ASCII"))
+    }
+}
+
+/// Who really asks, and how.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Origin {
+    pub(crate) client: IpAddr,
+    /// The client's own connection was TLS.
+    pub(crate) secure: bool,
+    /// The client is surely on the local network: it may see what is wrong inside.
+    pub(crate) local: bool,
+}
+
+/// Who really asks: the peer, or whom a trusted peer speaks for.
+pub(crate) fn origin(request: &RequestHeader, connection: &Connection, trusted: &TrustedProxies) -> Origin {
+    let peer = connection.peer_ip();
+    let headers = &request.headers;
+    if !connection.trusted {
+        // Behind a proxy that nobody told us about, a local peer is that proxy and the client may be anybody.
+        return Origin { client: peer, secure: connection.secure, local: is_lan(peer) && !is_passed_on(headers) };
+    }
+    let secure = match single(headers, &X_FORWARDED_PROTO) {
+        Some(proto) => proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss"),
+        None => connection.secure,
+    };
+    let (client, is_known) = client_in_chain(headers, peer, trusted);
+    let is_known = is_known && (headers.contains_key(&X_FORWARDED_FOR) || !is_passed_on(headers));
+    Origin { client, secure, local: is_lan(client) && is_known }
+}
+
+/// Whether another proxy has had the request.
+fn is_passed_on(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| matches!(name.as_str(), "x-forwarded-for" | "x-real-ip" | "forwarded" | "via"))
+}
+
+/// The last address of the chain that is not a trusted proxy's: everything left of it could be made up.
+/// And whether that is the client, rather than as far as the chain could be read.
+fn client_in_chain(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> (IpAddr, bool) {
+    let mut client = peer;
+    for item in listed(headers) {
+        let Some(address) = address_of(item) else { return (client, false) };
+        client = address;
+        if !trusted.contains(address) {
+            break;
+        }
+    }
+    (client, true)
+}
+
+/// The addresses that a peer's lists hold, the nearest first. What is no address ends the chain: who
+/// wrote it cannot be believed, nor what stands left of it.
+fn chain(headers: &HeaderMap) -> impl Iterator<Item = IpAddr> + '_ {
+    listed(headers).map_while(address_of)
+}
+
+/// What a peer's lists hold, the nearest first.
+fn listed(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
+    let items = lines.flat_map(|line| line.to_str().unwrap_or("not text").rsplit(',')).map(str::trim);
+    items.filter(|item| !item.is_empty()).take(CHAIN_MAX)
+}
+
+/// An address that may have brackets or a port, as some proxies write them.
+fn address_of(item: &str) -> Option<IpAddr> {
+    let bare = item.strip_prefix('[').and_then(|rest| rest.split(']').next()).unwrap_or(item);
+    let address = bare.parse().ok().or_else(|| item.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip()))?;
+    Some(canonical(address))
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    // Of several the last was written by the proxy next to us.
+    Some(values.next_back().and_then(|last| last.to_str().ok()).unwrap_or(value).rsplit(',').next()?.trim())
+}
+
+/// Whether a client may not send this field: it would tell the app something that only we know.
+fn is_ours(name: &str) -> bool {
+    match name.as_bytes() {
+        [b'x', b'-', b'f', b'o', b'r', b'w', b'a', b'r', b'd', b'e', b'd', ..] => true,
+        [b'r', b'e', b'm', b'o', b't', b'e', b'-', ..] => true,
+        _ => matches!(name, "forwarded" | "x-real-ip" | "x-script-name") || name.contains('_'),
+    }
+}
+
+/// Whether a request asks for a WebSocket and for nothing else.
+///
+/// Exactly when the gate says so too: what Pingora tunnels but the gate still reads as requests would
+/// come to a stop.
+pub(crate) fn asks_for_websocket(request: &RequestHeader) -> bool {
+    let headers = &request.headers;
+    let mut upgrades = headers.get_all(UPGRADE).iter();
+    if !upgrades.next().is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+        return false;
+    }
+    let options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    upgrades.next().is_none()
+        && options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+        && request.version == Version::HTTP_11
+        && request.method == Method::GET
+        && !headers.contains_key(TRANSFER_ENCODING)
+        && headers.get(CONTENT_LENGTH).is_none_or(|len| len.as_bytes().iter().all(|digit| *digit == b'0'))
+}
+
+/// Facts about one request for the fields that are set.
+#[derive(Debug)]
+pub(crate) struct Facts<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) origin: Origin,
+    /// The port the client named.
+    pub(crate) port: Option<u16>,
+    /// The prefix that was removed, or nothing.
+    pub(crate) prefix: &'a str,
+    /// `TE: trailers` may pass: HTTP/2 on both sides.
+    pub(crate) trailers: bool,
+}
+
+/// Turns the fields of a request into those its app gets.
+pub(crate) fn to_upstream(upstream: &mut RequestHeader, original: &RequestHeader, facts: &Facts<'_>) -> Result<()> {
+    let connection = facts.connection;
+    // Almost always there is nothing to drop; then nothing is allocated.
+    let dropped: Vec<HeaderName> = original.headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
+    for name in &dropped {
+        drop(upstream.remove_header(name));
+    }
+    let believed = |name: &HeaderName| connection.trusted.then(|| single(&original.headers, name)).flatten();
+
+    if original.version > Version::HTTP_11 {
+        join_cookies(upstream, original)?;
+    }
+
+    let continued = connection.trusted.then(|| continued_chain(&original.headers, &connection.peer_text)).flatten();
+    let forwarded_for = continued.unwrap_or_else(|| connection.peer_text.0.clone());
+    // By text: from a `HeaderName` Pingora makes a new text for the wire, once a field and request.
+    upstream.insert_header("X-Forwarded-For", forwarded_for)?;
+    let real_ip = if facts.origin.client == connection.peer_ip() {
+        connection.peer_text.0.clone()
+    } else {
+        PeerText::new(facts.origin.client).0
+    };
+    upstream.insert_header("X-Real-IP", real_ip)?;
+    let proto = if facts.origin.secure { "https" } else { "http" };
+    upstream.insert_header("X-Forwarded-Proto", HeaderValue::from_static(proto))?;
+    // A host outside its grammar is not believed even of a trusted peer, which may have passed it on.
+    let public = believed(&X_FORWARDED_HOST).filter(|host| host_of_authority(host.as_bytes()).is_some());
+    let named_port = match public {
+        Some(host) => host.rsplit_once(':').and_then(|(_, port)| port.parse().ok()),
+        None => facts.port,
+    };
+    let host = match public {
+        Some(host) => HeaderValue::from_str(host).ok(),
+        None => original.headers.get(HOST).cloned().or_else(|| {
+            let authority = original.uri.authority()?;
+            HeaderValue::from_str(authority.as_str()).ok()
+        }),
+    };
+    if let Some(host) = host {
+        upstream.insert_header("X-Forwarded-Host", host)?;
+    }
+    let port = believed(&X_FORWARDED_PORT).and_then(|port| port.parse().ok()).or(named_port);
+    let port = match port {
+        Some(0) | None if facts.origin.secure => HeaderValue::from_static("443"),
+        Some(0) | None => HeaderValue::from_static("80"),
+        Some(port) => HeaderValue::from(port),
+    };
+    upstream.insert_header("X-Forwarded-Port", port)?;
+    if !facts.prefix.is_empty()
+        && let Ok(prefix) = HeaderValue::from_str(facts.prefix)
+    {
+        upstream.insert_header("X-Forwarded-Prefix", prefix)?;
+    }
+    if facts.trailers && original.headers.get(TE).is_some_and(|te| te == "trailers") {
+        upstream.insert_header(TE, HeaderValue::from_static("trailers"))?;
+    }
+    Ok(())
+}
+
+/// A trusted proxy's chain with the proxy itself at its end; none where it sent no chain.
+fn continued_chain(headers: &HeaderMap, peer: &PeerText) -> Option<HeaderValue> {
+    let mut addresses: Vec<IpAddr> = chain(headers).collect();
+    if addresses.is_empty() {
+        return None;
+    }
+    addresses.reverse();
+    let mut text = String::with_capacity(16 * (addresses.len() + 1));
+    for address in addresses {
+        // Comma and space: some apps split at exactly that.
+        let _ = write!(text, "{address}, ");
+    }
+    text.push_str(peer.0.to_str().ok()?);
+    HeaderValue::from_str(&text).ok()
+}
+
+/// Puts the cookies of HTTP/2, where browsers send each as a field of its own, into the one field that
+/// HTTP/1 has for them (RFC 9113, section 8.2.3): many apps see only the first, or join with commas.
+fn join_cookies(upstream: &mut RequestHeader, original: &RequestHeader) -> Result<()> {
+    let mut cookies = original.headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else { return Ok(()) };
+    let mut joined = first.as_bytes().to_vec();
+    for cookie in std::iter::once(second).chain(cookies) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        upstream.insert_header(COOKIE, joined)?;
+    }
+    Ok(())
+}
+
+/// Removes from an answer what was only meant for us: hop-by-hop fields and those that `Connection`
+/// names (RFC 9110, section 7.6.1).
+pub(crate) fn to_client(response: &mut ResponseHeader) {
+    // Most answers have none of them, and looking at each name once is less than asking for each.
+    if !response.headers.keys().any(is_for_one_hop) {
+        return;
+    }
+    let named: Vec<HeaderName> = response
+        .headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        // Naming these would unframe the answer or undo what it is about.
+        .filter(|name| {
+            !matches!(name.as_str(), "content-length" | "transfer-encoding" | "content-type" | "set-cookie" | "close")
+        })
+        .collect();
+    for name in &named {
+        drop(response.remove_header(name));
+    }
+    let hop_by_hop: Vec<HeaderName> = response.headers.keys().filter(|name| is_for_one_hop(name)).cloned().collect();
+    for name in &hop_by_hop {
+        drop(response.remove_header(name));
+    }
+}
+
+/// Whether a field is between us and the app only.
+fn is_for_one_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "proxy-authenticate" | "upgrade" | "te" | "trailer"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(trusted: bool) -> Connection {
+        Connection::new("192.0.2.7:5000".parse().expect("valid"), "192.0.2.1:80".parse().expect("valid"), trusted)
+    }
+
+    fn request(fields: &[(&'static str, &'static str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", b"/", None).expect("valid");
+        for (name, value) in fields {
+            request.append_header(*name, *value).expect("valid");
+        }
+        request
+    }
+
+    fn sent(fields: &[(&'static str, &'static str)], connection: &Connection, trusted: &str) -> RequestHeader {
+        let original = request(fields);
+        let trusted = TrustedProxies::parse(trusted).expect("valid");
+        let mut upstream = original.clone();
+        let origin = origin(&original, connection, &trusted);
+        let facts = Facts { connection, origin, port: None, prefix: "", trailers: false };
+        to_upstream(&mut upstream, &original, &facts).expect("valid");
+        upstream
+    }
+
+    #[test]
+    fn nothing_a_client_says_of_itself_is_believed() {
+        let spoofs = [
+            ("host", "a:8080"),
+            ("x-forwarded-for", "203.0.113.5"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-real-ip", "1.1.1.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded-prefix", "//evil"),
+            ("forwarded", "for=1.1.1.1"),
+            ("x-script-name", "/x"),
+            ("x-forwarded-server", "x"),
+            ("remote-user", "admin"),
+            ("x_forwarded_for", "1.1.1.1"),
+            ("x-forwarded-tls-client-cert", "x"),
+        ];
+        let upstream = sent(&spoofs, &connection(false), "");
+        let mut left: Vec<String> =
+            upstream.headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().expect("ASCII"))).collect();
+        left.sort();
+        assert_eq!(
+            left,
+            [
+                "host=a:8080",
+                "x-forwarded-for=192.0.2.7",
+                "x-forwarded-host=a:8080",
+                "x-forwarded-port=80",
+                "x-forwarded-proto=http",
+                "x-real-ip=192.0.2.7",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_and_its_list_continued() {
+        let fields = [
+            ("host", "a"),
+            ("x-forwarded-for", "6.6.6.6, 203.0.113.5"),
+            ("x-forwarded-for", "192.0.2.9"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "public.example"),
+        ];
+        let upstream = sent(&fields, &connection(true), "192.0.2.0/24");
+        let field = |name: &str| upstream.headers.get(name).map(|value| value.to_str().expect("ASCII"));
+        assert_eq!(field("x-forwarded-for"), Some("6.6.6.6, 203.0.113.5, 192.0.2.9, 192.0.2.7"));
+        assert_eq!(field("x-real-ip"), Some("203.0.113.5"));
+        assert_eq!(field("x-forwarded-proto"), Some("https"));
+        assert_eq!(field("x-forwarded-host"), Some("public.example"));
+        assert_eq!(upstream.headers.get_all("x-forwarded-for").iter().count(), 1);
+    }
+
+    #[test]
+    fn garbage_in_a_chain_ends_it() {
+        let fields = [("host", "a"), ("x-forwarded-for", "203.0.113.5, lies, 192.0.2.9")];
+        let upstream = sent(&fields, &connection(true), "192.0.2.0/24");
+        assert_eq!(upstream.headers["x-real-ip"], "192.0.2.9");
+        assert_eq!(upstream.headers["x-forwarded-for"], "192.0.2.9, 192.0.2.7");
+    }
+
+    #[test]
+    fn only_who_is_surely_on_the_local_network_is_local() {
+        let local = |peer: &str, trusted: &str, fields: &[(&'static str, &'static str)]| {
+            let trusted = TrustedProxies::parse(trusted).expect("valid");
+            let peer: IpAddr = peer.parse().expect("valid");
+            let trusts = trusted.contains(peer);
+            let connection = Connection::new((peer, 5000).into(), "192.0.2.1:80".parse().expect("valid"), trusts);
+            origin(&request(fields), &connection, &trusted).local
+        };
+        assert!(local("192.168.1.5", "", &[]) && local("::1", "", &[]) && local("192.168.1.5", "lan", &[]));
+        assert!(!local("203.0.113.5", "", &[]) && !local("100.64.0.1", "", &[]));
+        // A proxy on the local network that nobody told us about, such as a tunnel's end.
+        for name in ["x-forwarded-for", "x-real-ip", "forwarded", "via"] {
+            assert!(!local("172.17.0.1", "", &[(name, "192.168.1.5")]), "{name}");
+        }
+        assert!(local("172.17.0.1", "172.17.0.1", &[("x-forwarded-for", "203.0.113.5, 192.168.1.5")]));
+        assert!(local("172.17.0.1", "lan", &[("x-forwarded-for", "192.168.1.5")]));
+        assert!(!local("172.17.0.1", "lan", &[("x-forwarded-for", "203.0.113.5")]));
+        assert!(!local("172.17.0.1", "lan", &[("x-forwarded-for", "203.0.113.5, unknown")]));
+        assert!(!local("172.17.0.1", "lan", &[("via", "1.1 tunnel")]));
+    }
+
+    #[test]
+    fn a_believed_host_names_the_public_port_too() {
+        let believed = |host: &'static str, port: &'static str| {
+            let fields = [("host", "inside:8080"), ("x-forwarded-host", host), ("x-forwarded-port", port)];
+            let upstream = sent(&fields, &connection(true), "192.0.2.0/24");
+            ["x-forwarded-host", "x-forwarded-port"]
+                .map(|name| upstream.headers[name].to_str().expect("ASCII").to_owned())
+        };
+        assert_eq!(believed("shop.example:8443", "no"), ["shop.example:8443", "8443"]);
+        assert_eq!(believed("shop.example", "0"), ["shop.example", "80"]);
+        assert_eq!(believed("lies, shop.example", "444"), ["shop.example", "444"]);
+        assert_eq!(believed("a/b", ""), ["inside:8080", "80"]);
+    }
+
+    #[test]
+    fn cookies_that_came_one_by_one_go_on_as_one_field() {
+        let cookies = |version| {
+            let mut original = request(&[("host", "a"), ("cookie", "a=1"), ("cookie", "b=2; c=3"), ("cookie", "d=4")]);
+            original.set_version(version);
+            let mut upstream = original.clone();
+            let connection = connection(false);
+            let origin = Origin { client: connection.peer_ip(), secure: true, local: false };
+            let facts = Facts { connection: &connection, origin, port: None, prefix: "", trailers: false };
+            to_upstream(&mut upstream, &original, &facts).expect("valid");
+            let cookies = upstream.headers.get_all("cookie").iter();
+            cookies.map(|cookie| cookie.to_str().expect("ASCII").to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(cookies(Version::HTTP_2), ["a=1; b=2; c=3; d=4"]);
+        assert_eq!(cookies(Version::HTTP_11), ["a=1", "b=2; c=3", "d=4"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_app_is_told_each_thing_once_whatever_was_sent(
+            values in proptest::collection::vec(("(x-forwarded-(for|host|port|proto)|x-real-ip|forwarded|x_y)", "[ -~\u{80}-\u{ff}]{0,30}"), 0..8),
+            trusts in proptest::bool::ANY,
+        ) {
+            let mut original = request(&[("host", "a")]);
+            for (name, value) in &values {
+                original.append_header(name.clone(), HeaderValue::from_bytes(value.as_bytes()).expect("printable")).expect("valid");
+            }
+            let connection = connection(trusts);
+            let trusted = TrustedProxies::parse("192.0.2.0/24").expect("valid");
+            let origin = origin(&original, &connection, &trusted);
+            let mut upstream = original.clone();
+            let facts = Facts { connection: &connection, origin, port: Some(8080), prefix: "", trailers: false };
+            to_upstream(&mut upstream, &original, &facts).expect("valid");
+            for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"] {
+                proptest::prop_assert_eq!(upstream.headers.get_all(name).iter().count(), 1);
+            }
+            let text = |name: &str| upstream.headers[name].to_str().expect("ASCII").to_owned();
+            let told = text("x-forwarded-for").split(", ").map(str::parse).collect::<std::result::Result<Vec<IpAddr>, _>>();
+            proptest::prop_assert!(told.expect("addresses only").contains(&text("x-real-ip").parse().expect("an address")));
+            proptest::prop_assert!(text("x-forwarded-port").parse::<u16>().is_ok());
+            proptest::prop_assert!(!upstream.headers.contains_key("forwarded") && !upstream.headers.contains_key("x_y"));
+            if !trusts {
+                proptest::prop_assert_eq!(text("x-forwarded-for"), "192.0.2.7");
+                proptest::prop_assert_eq!(text("x-forwarded-host"), "a");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_keeps_what_is_for_the_client_only() {
+        let mut response = ResponseHeader::build(200, None).expect("valid");
+        for (name, value) in [
+            ("connection", "x-inner, close"),
+            ("x-inner", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "x"),
+            ("server", "app"),
+            ("content-length", "3"),
+        ] {
+            response.insert_header(name, value).expect("valid");
+        }
+        to_client(&mut response);
+        let mut left: Vec<&str> = response.headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "server"]);
+    }
+
+    #[test]
+    fn a_websocket_is_asked_for_as_the_gate_reads_it() {
+        let cases: [&[(&str, &str)]; 9] = [
+            &[("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")],
+            &[("connection", "upgrade"), ("upgrade", "websocket"), ("content-length", "0")],
+            &[("upgrade", "websocket")],
+            &[("connection", "upgrade")],
+            &[("connection", "upgrade"), ("upgrade", "h2c")],
+            &[("connection", "upgrade"), ("upgrade", "websocket, h2c")],
+            &[("connection", "upgrade"), ("upgrade", "websocket"), ("upgrade", "h2c")],
+            &[("connection", "upgrade"), ("upgrade", "websocket"), ("content-length", "1")],
+            &[("connection", "upgrade"), ("upgrade", "websocket"), ("transfer-encoding", "chunked")],
+        ];
+        for method in ["GET", "POST"] {
+            for fields in cases {
+                let mut head = format!("{method} / HTTP/1.1\r\nhost: a\r\n");
+                let mut request = RequestHeader::build(method, b"/", None).expect("valid");
+                for (name, value) in fields {
+                    head += &format!("{name}: {value}\r\n");
+                    request.append_header(name.to_string(), *value).expect("valid");
+                }
+                head += "\r\n";
+                let bounds = crate::head::HeadBounds { bytes: 1000, fields: 10, target: 10 };
+                let read = crate::head::Head::new(bounds).read(head.as_bytes());
+                let by_gate = matches!(read, Ok(Some((_, crate::head::Framing::None { upgrade: true }))));
+                assert_eq!(asks_for_websocket(&request), by_gate, "{head}");
+            }
+        }
+    }
+
+    #[test]
+    fn lists_of_proxies() {
+        let lan = TrustedProxies::parse("lan, 203.0.113.9").expect("valid");
+        assert!(
+            lan.contains("192.168.1.1".parse().expect("valid")) && lan.contains("203.0.113.9".parse().expect("valid"))
+        );
+        assert!(!lan.contains("203.0.113.10".parse().expect("valid")));
+        for address in [
+            "127.1.2.3",
+            "10.0.0.1",
+            "172.31.0.1",
+            "169.254.1.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "100.64.0.1",
+            "8.8.8.8",
+            "2001:db8::1",
+        ] {
+            let address = address.parse().expect("valid");
+            assert_eq!(is_lan(address), lan.contains(address), "{address}");
+        }
+        assert_eq!(TrustedProxies::parse("cloudflare").expect("valid").0.len(), CLOUDFLARE.len());
+        assert_eq!(TrustedProxies::parse("lan, wat"), Err("wat".to_owned()));
+    }
+}

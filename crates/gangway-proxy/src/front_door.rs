@@ -1,0 +1,148 @@
+//! What happens to a connection before its first request: TLS or not, which certificate, which HTTP.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gangway_tls::UNRECOGNIZED_NAME_ALERT;
+use pingora::apps::ServerApp;
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::LazyConfigAcceptor;
+
+use crate::app::App;
+use crate::connection::Connection;
+use crate::listen::ListenerProtocol;
+use crate::plane::Shared;
+use crate::transport::{Conn, Downstream};
+
+/// A container that has just started may be asked for before its certificate was made; the handshake
+/// waits so long rather than fail.
+const CERTIFICATE_WAIT: Duration = Duration::from_secs(3);
+
+/// Serves connections up to the point where requests begin.
+pub(crate) struct FrontDoor {
+    shared: Shared,
+    proxy: Arc<HttpProxy<App>>,
+    shutdown: ShutdownWatch,
+    /// For CAs that ask by TLS-ALPN-01.
+    challenge: Arc<ServerConfig>,
+}
+
+impl FrontDoor {
+    pub(crate) fn new(shared: Shared, proxy: Arc<HttpProxy<App>>, shutdown: watch::Receiver<bool>) -> Self {
+        let challenge = gangway_tls::challenge_config(shared.store.clone());
+        Self { shared, proxy, shutdown, challenge }
+    }
+
+    /// Serves one connection to its end.
+    pub(crate) async fn serve(&self, tcp: TcpStream, peer: SocketAddr, protocol: ListenerProtocol) {
+        // A small answer must not wait for the acknowledgement of the one before.
+        let _ = tcp.set_nodelay(true);
+        let outcome = match protocol {
+            ListenerProtocol::Plain => self.serve_plain(tcp, peer).await,
+            ListenerProtocol::Tls => self.serve_tls(tcp, peer).await,
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, %peer, "a connection ended before its first request");
+        }
+    }
+
+    async fn serve_plain(&self, tcp: TcpStream, peer: SocketAddr) -> io::Result<()> {
+        let connection = self.connection(&tcp, peer)?;
+        let mut conn = Conn::new(tcp);
+        let head = self.shared.settings.limits.head_time;
+        let http2 = tokio::time::timeout(head, conn.speaks_http2()).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let (stream, unread) = Downstream::plain(conn, Arc::new(connection), http2, &self.shared.settings.limits);
+        self.proxy.process_new(Box::new(stream), &self.shutdown).await;
+        unread.linger().await;
+        Ok(())
+    }
+
+    async fn serve_tls(&self, tcp: TcpStream, peer: SocketAddr) -> io::Result<()> {
+        let mut connection = self.connection(&tcp, peer)?;
+        let handshake = self.handshake(Conn::new(tcp));
+        let outcome = tokio::time::timeout(self.shared.settings.limits.handshake_time, handshake).await;
+        let (tls, sni) = match outcome {
+            Ok(Ok(Some(done))) => done,
+            Ok(Ok(None)) => return self.failed("unknown-name", Ok(())),
+            Ok(Err(error)) => return self.failed("protocol", Err(error)),
+            Err(_) => return self.failed("timeout", Err(io::ErrorKind::TimedOut.into())),
+        };
+        connection.secure = true;
+        connection.sni = sni;
+        let (stream, unread) = Downstream::tls(tls, Arc::new(connection), &self.shared.settings.limits);
+        self.proxy.process_new(Box::new(stream), &self.shutdown).await;
+        unread.linger().await;
+        Ok(())
+    }
+
+    /// Reads the ClientHello, finds out whether there is a certificate for its name, and finishes the
+    /// handshake; none where it was ended with an alert.
+    async fn handshake(
+        &self,
+        conn: Conn,
+    ) -> io::Result<Option<(tokio_rustls::server::TlsStream<Conn>, Option<Box<str>>)>> {
+        let mut start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), conn).await?;
+        if gangway_tls::is_challenge(&start.client_hello()) {
+            // The handshake is the answer; the connection carries nothing else.
+            let mut answered = start.into_stream(Arc::clone(&self.challenge)).await?;
+            let _ = answered.shutdown().await;
+            return Ok(None);
+        }
+        let sni = start.client_hello().server_name().map(normal_name);
+        let known = match &sni {
+            Some(name) => self.has_certificate(name).await,
+            None => self.shared.settings.default_certificate.is_some(),
+        };
+        if !known {
+            let _ = start.io.write_all(&UNRECOGNIZED_NAME_ALERT).await;
+            let _ = start.io.shutdown().await;
+            return Ok(None);
+        }
+        let tls = start.into_stream(Arc::clone(&self.shared.tls)).await?;
+        Ok(Some((tls, sni)))
+    }
+
+    /// Whether there is a certificate for `name`; for a name of the table, one is waited for.
+    async fn has_certificate(&self, name: &str) -> bool {
+        let has = || self.shared.store.load().value.serves(name);
+        if has() {
+            return true;
+        }
+        if !self.shared.tables.load().value.knows_host(name) {
+            return false;
+        }
+        let mut store = self.shared.store.clone();
+        let arrives = async {
+            // Looked at again after subscribing: it may have come in between.
+            while !has() {
+                if store.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(CERTIFICATE_WAIT, arrives).await.unwrap_or(false)
+    }
+
+    fn connection(&self, tcp: &TcpStream, peer: SocketAddr) -> io::Result<Connection> {
+        let trusted = self.shared.settings.trusted_proxies.contains(crate::connection::canonical(peer.ip()));
+        Ok(Connection::new(peer, tcp.local_addr()?, trusted))
+    }
+
+    fn failed(&self, reason: &str, outcome: io::Result<()>) -> io::Result<()> {
+        self.shared.metrics.handshake_failures.with_label_values(&[reason]).inc();
+        outcome
+    }
+}
+
+/// Lower case, without a final dot.
+fn normal_name(name: &str) -> Box<str> {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().into_boxed_str()
+}

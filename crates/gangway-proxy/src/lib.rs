@@ -1,0 +1,42 @@
+//! The data plane: listeners, the front door, and the way of a request through Pingora.
+//!
+//! Pingora is used as a library (`HttpProxy`, `HttpPeer`, its connector). Listeners, TLS, the checks on
+//! what clients send and every bound are our own, and stand in front of it.
+//!
+//! It knows neither Docker nor labels nor the disk: it serves what a compiled table says.
+
+mod access_log;
+mod active;
+mod admit;
+mod answer;
+mod app;
+mod balance;
+mod connection;
+mod connections;
+mod context;
+mod deadline;
+mod endpoint;
+mod forwarded;
+mod frames;
+mod front_door;
+mod gate;
+mod head;
+mod limits;
+mod listen;
+mod mask;
+mod metrics;
+mod plane;
+mod refusal;
+mod settings;
+mod target;
+mod transport;
+mod upstream_roots;
+
+pub use access_log::LogFormat;
+pub use endpoint::EndpointState;
+pub use forwarded::TrustedProxies;
+pub use limits::Limits;
+pub use listen::Listening;
+pub use metrics::Metrics;
+pub use plane::{DataPlane, StartError, start};
+pub use settings::{AccessLogTarget, ProxySettings, Threading};

@@ -1,0 +1,69 @@
+//! Every bound on what a client may ask for, with its reason.
+
+use std::time::Duration;
+
+/// The bounds of the data plane. The defaults are the promised ones.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// For a whole request head, from its first byte to the blank line.
+    pub head_time: Duration,
+    /// Bytes of a head.
+    pub head_bytes: usize,
+    /// Fields of a head.
+    pub head_fields: usize,
+    /// Bytes of a request target.
+    pub target_bytes: usize,
+    /// For a TLS handshake.
+    pub handshake_time: Duration,
+    /// How long a body may come slower than [`Limits::body_rate`] before that counts.
+    pub body_grace: Duration,
+    /// Bytes a second that a body must come with.
+    pub body_rate: u64,
+    /// How long a connection may wait for its next request.
+    pub idle: Duration,
+    /// How long an answer may make no progress because the client does not read it.
+    pub stalled_write: Duration,
+    /// HTTP/2 streams at once on a connection.
+    pub h2_streams: u32,
+    /// Bytes of a request body that an HTTP/2 client may send ahead on a stream.
+    pub h2_stream_window: u32,
+    /// And on the whole connection.
+    pub h2_connection_window: u32,
+    /// Client connections in all.
+    pub connections: usize,
+    /// Client connections from one address (IPv6: one network of 64 bits).
+    pub connections_per_address: u32,
+}
+
+impl Limits {
+    /// The defaults, with so many connections in all as `open_files_max` allows: 80 %, so that
+    /// upstream connections, certificates and the engine still find a descriptor.
+    pub fn for_open_files(open_files_max: u64) -> Self {
+        let connections = usize::try_from(open_files_max / 5 * 4).unwrap_or(usize::MAX).max(64);
+        Self { connections, ..Self::default() }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // Long enough for any network, short enough that a trickle of heads holds nothing.
+            head_time: Duration::from_secs(10),
+            // Several large cookies; HAProxy's bound is 16 KiB, nginx's 32 KiB.
+            head_bytes: 32 * 1024,
+            head_fields: 100,
+            target_bytes: 8 * 1024,
+            handshake_time: Duration::from_secs(10),
+            body_grace: Duration::from_secs(10),
+            body_rate: 1024,
+            idle: Duration::from_secs(75),
+            stalled_write: Duration::from_secs(30),
+            h2_streams: 100,
+            // One round trip of 50 ms then carries 20 MB/s.
+            h2_stream_window: 1 << 20,
+            h2_connection_window: 4 << 20,
+            connections: 16 * 1024,
+            connections_per_address: 512,
+        }
+    }
+}

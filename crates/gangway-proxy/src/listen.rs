@@ -1,0 +1,178 @@
+//! Sockets: how they are opened and how connections are taken from them.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::connections::Connections;
+use crate::front_door::FrontDoor;
+use crate::plane::StartError;
+
+/// Connections the system keeps for us until we accept them.
+const BACKLOG: i32 = 4096;
+
+/// After a failed accept, mostly for want of file descriptors: trying again at once would only burn
+/// the CPU that could free some.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The addresses that are listened on.
+#[derive(Clone, Debug, Default)]
+pub struct Listening {
+    /// Plain HTTP.
+    pub http: Vec<SocketAddr>,
+    /// HTTPS.
+    pub https: Vec<SocketAddr>,
+}
+
+/// One open socket and what is spoken on it.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: std::net::TcpListener,
+    pub(crate) protocol: ListenerProtocol,
+}
+
+/// What a listener expects first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ListenerProtocol {
+    /// A request.
+    Plain,
+    /// A TLS handshake.
+    Tls,
+}
+
+impl ListenerProtocol {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "http",
+            Self::Tls => "https",
+        }
+    }
+}
+
+/// Opens every address once a shard; the system spreads connections over them.
+pub(crate) fn bind(
+    http: &[SocketAddr],
+    https: &[SocketAddr],
+    shards: usize,
+) -> Result<(Vec<Vec<Listener>>, Listening), StartError> {
+    let mut by_shard: Vec<Vec<Listener>> = (0..shards).map(|_| Vec::new()).collect();
+    let mut listening = Listening::default();
+    for (addresses, protocol) in [(http, ListenerProtocol::Plain), (https, ListenerProtocol::Tls)] {
+        for &address in addresses {
+            let opened = bind_shards(address, shards).map_err(|error| StartError::Bind { address, error })?;
+            let actual = opened[0].local_addr().map_err(|error| StartError::Bind { address, error })?;
+            match protocol {
+                ListenerProtocol::Plain => listening.http.push(actual),
+                ListenerProtocol::Tls => listening.https.push(actual),
+            }
+            for (shard, socket) in by_shard.iter_mut().zip(opened) {
+                shard.push(Listener { socket, protocol });
+            }
+        }
+    }
+    Ok((by_shard, listening))
+}
+
+fn bind_shards(address: SocketAddr, shards: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    // Without the sharing that the real sockets use, this one fails where anybody listens: two
+    // processes that silently share a port would each get half of the requests.
+    let probe = match open(address, Sharing::Exclusive) {
+        Err(error) if address.ip().is_unspecified() && error.raw_os_error() == Some(EAFNOSUPPORT) => {
+            // A kernel without IPv6: every address there is, is IPv4.
+            return bind_shards(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())), shards);
+        }
+        opened => opened?,
+    };
+    let chosen = probe.local_addr()?;
+    drop(probe);
+    (0..shards).map(|_| open(chosen, Sharing::Shared)).collect()
+}
+
+/// `Address family not supported by protocol`; the same on every Linux architecture.
+const EAFNOSUPPORT: i32 = 97;
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Sharing {
+    Exclusive,
+    Shared,
+}
+
+fn open(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `[::]` means both families.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    if sharing == Sharing::Shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Takes connections until told to stop, each served by a task of its own.
+pub(crate) async fn accept(
+    listener: Listener,
+    front_door: Arc<FrontDoor>,
+    bounds: Arc<Connections>,
+    tracker: TaskTracker,
+    mut shutdown: watch::Receiver<bool>,
+    abort: watch::Receiver<bool>,
+) {
+    let protocol = listener.protocol;
+    let socket = match TcpListener::from_std(listener.socket) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!(%error, "failed to use a listener"),
+    };
+    loop {
+        // The place first: without one, connections wait in the system's queue rather than in ours.
+        let place = tokio::select! {
+            place = bounds.place() => place,
+            _ = shutdown.wait_for(|stop| *stop) => return,
+        };
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = shutdown.wait_for(|stop| *stop) => return,
+        };
+        let (tcp, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::debug!(%error, "failed to accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(place) = bounds.admit(place, peer, protocol) else { continue };
+        let front_door = Arc::clone(&front_door);
+        let mut abort = abort.clone();
+        tracker.spawn(async move {
+            let _place = place;
+            tokio::select! {
+                () = front_door.serve(tcp, peer, protocol) => {}
+                _ = abort.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_an_error_even_though_ours_are_shared() {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (_first, listening) = bind(&[loopback], &[], 2).expect("a free port");
+        let taken = bind(&listening.http, &[], 2);
+        assert!(matches!(taken, Err(StartError::Bind { error, .. }) if error.kind() == io::ErrorKind::AddrInUse));
+    }
+}

@@ -1,0 +1,138 @@
+//! Counters of the data plane, for Prometheus.
+//!
+//! Counters of a route are looked up when a table is activated, never on the way of a request.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// Seconds; from a fast local app to a slow upload.
+const DURATION_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+
+const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Every counter of the data plane. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    under_way: IntGaugeVec,
+    no_route: IntCounter,
+    refused: IntCounterVec,
+    /// Client connections now open, by listener.
+    pub(crate) connections: IntGaugeVec,
+    /// Connections turned away by a bound, by reason.
+    pub(crate) connections_refused: IntCounterVec,
+    /// TLS handshakes that failed, by reason.
+    pub(crate) handshake_failures: IntCounterVec,
+    /// Requests sent again to an upstream.
+    pub(crate) retries: IntCounter,
+    /// Requests that wait for an endpoint now.
+    pub(crate) waiting: IntGauge,
+    /// Access log lines dropped since the sink was too slow.
+    pub(crate) access_log_dropped: IntCounter,
+    /// Requests that ended in a panic of ours.
+    pub(crate) panics: IntCounter,
+}
+
+/// The counters of one route.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteMetrics {
+    by_class: [IntCounter; 5],
+    duration: Histogram,
+    pub(crate) under_way: IntGauge,
+}
+
+impl Metrics {
+    /// Makes the counters and registers them.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                Opts::new("gangway_requests_total", "Requests answered, by route and class of status."),
+                &["route", "status"],
+            )?,
+            duration: HistogramVec::new(
+                HistogramOpts::new(
+                    "gangway_request_duration_seconds",
+                    "Time from the head of a request to the end of its answer.",
+                )
+                .buckets(DURATION_BUCKETS.to_vec()),
+                &["route"],
+            )?,
+            under_way: IntGaugeVec::new(
+                Opts::new("gangway_requests_under_way", "Requests, streams and WebSockets under way."),
+                &["route"],
+            )?,
+            no_route: IntCounter::new("gangway_requests_without_route_total", "Requests that no route takes.")?,
+            refused: IntCounterVec::new(
+                Opts::new("gangway_answers_total", "Answers of our own, by reason."),
+                &["reason"],
+            )?,
+            connections: IntGaugeVec::new(
+                Opts::new("gangway_connections", "Client connections now open."),
+                &["listener"],
+            )?,
+            connections_refused: IntCounterVec::new(
+                Opts::new("gangway_connections_refused_total", "Client connections turned away by a bound."),
+                &["reason"],
+            )?,
+            handshake_failures: IntCounterVec::new(
+                Opts::new("gangway_tls_handshake_failures_total", "TLS handshakes that failed."),
+                &["reason"],
+            )?,
+            retries: IntCounter::new("gangway_retries_total", "Requests sent again to an upstream.")?,
+            waiting: IntGauge::new("gangway_requests_waiting", "Requests that wait for an endpoint.")?,
+            access_log_dropped: IntCounter::new(
+                "gangway_access_log_dropped_total",
+                "Access log lines dropped because the sink was too slow.",
+            )?,
+            panics: IntCounter::new("gangway_panics_total", "Requests and tasks that ended in a panic.")?,
+        };
+        registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.duration.clone()))?;
+        registry.register(Box::new(metrics.under_way.clone()))?;
+        registry.register(Box::new(metrics.no_route.clone()))?;
+        registry.register(Box::new(metrics.refused.clone()))?;
+        registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.connections_refused.clone()))?;
+        registry.register(Box::new(metrics.handshake_failures.clone()))?;
+        registry.register(Box::new(metrics.retries.clone()))?;
+        registry.register(Box::new(metrics.waiting.clone()))?;
+        registry.register(Box::new(metrics.access_log_dropped.clone()))?;
+        registry.register(Box::new(metrics.panics.clone()))?;
+        Ok(metrics)
+    }
+
+    pub(crate) fn for_route(&self, id: &str) -> RouteMetrics {
+        RouteMetrics {
+            by_class: STATUS_CLASSES.map(|class| self.requests.with_label_values(&[id, class])),
+            duration: self.duration.with_label_values(&[id]),
+            under_way: self.under_way.with_label_values(&[id]),
+        }
+    }
+
+    /// Forgets the counters of a route that is gone, so that names that come and go do not pile up.
+    pub(crate) fn forget_route(&self, id: &str) {
+        for class in STATUS_CLASSES {
+            let _ = self.requests.remove_label_values(&[id, class]);
+        }
+        let _ = self.duration.remove_label_values(&[id]);
+        let _ = self.under_way.remove_label_values(&[id]);
+    }
+
+    pub(crate) fn no_route(&self) {
+        self.no_route.inc();
+    }
+
+    pub(crate) fn own_answer(&self, reason: &str) {
+        self.refused.with_label_values(&[reason]).inc();
+    }
+}
+
+impl RouteMetrics {
+    pub(crate) fn answered(&self, status: u16, seconds: f64) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.by_class[class].inc();
+        self.duration.observe(seconds);
+    }
+}

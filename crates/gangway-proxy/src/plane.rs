@@ -1,0 +1,280 @@
+//! Starts and stops the data plane: sockets, threads, one `HttpProxy` each.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use gangway_model::Compiled;
+use gangway_model::route::EndpointKey;
+use gangway_publish::{Reader, channel};
+use gangway_tls::Store;
+use pingora::apps::{HttpServerApp, HttpServerOptions};
+use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::configuration::ServerConf;
+use rustls::ServerConfig;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::access_log::AccessLog;
+use crate::active::{ActiveTable, activate};
+use crate::app::App;
+use crate::connections::Connections;
+use crate::endpoint::EndpointState;
+use crate::front_door::FrontDoor;
+use crate::listen::{Listener, Listening, accept, bind};
+use crate::metrics::Metrics;
+use crate::settings::{ProxySettings, Threading};
+
+/// The running data plane. Dropping it does not stop it; [`DataPlane::shutdown`] does.
+pub struct DataPlane {
+    threads: Vec<JoinHandle<()>>,
+    shutdown_tx: watch::Sender<bool>,
+    abort_tx: watch::Sender<bool>,
+    connections: TaskTracker,
+    tables: Reader<ActiveTable>,
+    listening: Listening,
+    access_log: AccessLog,
+}
+
+/// What every thread is given.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) settings: Arc<ProxySettings>,
+    pub(crate) tables: Reader<ActiveTable>,
+    pub(crate) store: Reader<Store>,
+    /// One for all threads: each has session tickets of its own, and a client that returns may be
+    /// accepted by another thread.
+    pub(crate) tls: Arc<ServerConfig>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) access_log: AccessLog,
+    pub(crate) listening: Listening,
+    pub(crate) shutting_down: Arc<AtomicBool>,
+}
+
+/// Binds every listener and serves what `compiled` and `store` publish, until told to stop.
+///
+/// Must be called within a tokio runtime, the one for control work: it runs what prepares each table.
+/// Requests are answered 503 `not-ready` until the first table is published.
+pub fn start(
+    settings: ProxySettings,
+    compiled: Reader<Compiled>,
+    store: Reader<Store>,
+    metrics: Metrics,
+) -> Result<DataPlane, StartError> {
+    let metrics = Arc::new(metrics);
+    let (table_tx, tables) = channel(ActiveTable::default());
+    tokio::spawn(activate(compiled, table_tx, Arc::clone(&metrics)));
+
+    let (shards, workers) = match settings.threading {
+        Threading::PerCore(cores) => (cores.max(1), 1),
+        Threading::Shared(workers) => (1, workers.max(1)),
+    };
+    let (listeners, listening) = bind(&settings.http, &settings.https, shards)?;
+    let access_log =
+        AccessLog::start(&settings.access_log, settings.access_log_format, metrics.access_log_dropped.clone())
+            .map_err(StartError::AccessLog)?;
+    let (shutdown_tx, shutdown) = watch::channel(false);
+    let (abort_tx, abort) = watch::channel(false);
+    let connections = TaskTracker::new();
+    let bounds = Arc::new(Connections::new(&settings.limits, settings.trusted_proxies.clone(), Arc::clone(&metrics)));
+    let shared = Shared {
+        tls: gangway_tls::server_config(store.clone(), settings.default_certificate.clone()),
+        settings: Arc::new(settings),
+        tables: tables.clone(),
+        store,
+        metrics,
+        access_log: access_log.clone(),
+        listening: listening.clone(),
+        shutting_down: Arc::new(AtomicBool::new(false)),
+    };
+    let mut threads = Vec::new();
+    for (number, listeners) in listeners.into_iter().enumerate() {
+        let (shared, bounds, tracker) = (shared.clone(), Arc::clone(&bounds), connections.clone());
+        let (shutdown, abort) = (shutdown.clone(), abort.clone());
+        let thread = std::thread::Builder::new()
+            .name(format!("data-{number}"))
+            .spawn(move || run(workers, listeners, shared, bounds, tracker, shutdown, abort))
+            .map_err(StartError::Thread)?;
+        threads.push(thread);
+    }
+    Ok(DataPlane { threads, shutdown_tx, abort_tx, connections, tables, listening, access_log })
+}
+
+/// One thread with its own runtime, listeners and upstream connections.
+fn run(
+    workers: usize,
+    listeners: Vec<Listener>,
+    shared: Shared,
+    bounds: Arc<Connections>,
+    tracker: TaskTracker,
+    mut shutdown: watch::Receiver<bool>,
+    mut abort: watch::Receiver<bool>,
+) {
+    let runtime = if workers == 1 {
+        tokio::runtime::Builder::new_current_thread().enable_all().build()
+    } else {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()
+    };
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "failed to start a runtime of the data plane"),
+    };
+    runtime.block_on(async move {
+        let proxy = Arc::new(http(&shared));
+        let shutting_down = Arc::clone(&shared.shutting_down);
+        let front_door = Arc::new(FrontDoor::new(shared, Arc::clone(&proxy), shutdown.clone()));
+        for listener in listeners {
+            tokio::spawn(accept(
+                listener,
+                Arc::clone(&front_door),
+                Arc::clone(&bounds),
+                tracker.clone(),
+                shutdown.clone(),
+                abort.clone(),
+            ));
+        }
+        tokio::spawn(tick());
+        let _ = shutdown.wait_for(|stop| *stop).await;
+        shutting_down.store(true, Ordering::Release);
+        // Wakes the connections that wait for a next request.
+        proxy.http_cleanup().await;
+        let _ = abort.wait_for(|stop| *stop).await;
+    });
+    // Whatever still runs was given its time.
+    runtime.shutdown_background();
+}
+
+/// Keeps a timer in the runtime that is due soon. Each request sets one that is due in an hour; were it
+/// the first to be due, the runtime would wake itself through the system, once a request.
+async fn tick() {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        second.tick().await;
+    }
+}
+
+fn http(shared: &Shared) -> HttpProxy<App> {
+    let limits = &shared.settings.limits;
+    let conf = Arc::new(server_conf());
+    let mut proxy = http_proxy(&conf, App::new(shared.clone()));
+    let mut h2 = default_h2_options();
+    // The defaults of 64 KiB allow 1.2 MB/s at 50 ms of round trip.
+    h2.initial_window_size(limits.h2_stream_window)
+        .initial_connection_window_size(limits.h2_connection_window)
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(limits.head_bytes as u32);
+    proxy.h2_options = Some(h2);
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(limits.idle);
+    proxy.server_options = Some(options);
+    proxy
+}
+
+fn server_conf() -> ServerConf {
+    ServerConf {
+        threads: 1,
+        upstream_keepalive_pool_size: 1024,
+        // Ours to bound: see `App::may_retry`.
+        max_retries: 8,
+        ca_file: crate::upstream_roots::file(),
+        ..ServerConf::default()
+    }
+}
+
+impl fmt::Debug for DataPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataPlane").field("listening", &self.listening).finish_non_exhaustive()
+    }
+}
+
+impl DataPlane {
+    /// The addresses that are really listened on, ports chosen by the system included.
+    pub fn listening(&self) -> &Listening {
+        &self.listening
+    }
+
+    /// The living state of an endpoint of the table in force.
+    pub fn endpoint_state(&self, key: &EndpointKey) -> Option<Arc<EndpointState>> {
+        let tables = self.tables.load();
+        tables.value.routes().iter().find_map(|route| {
+            let mut endpoints = route.ready.iter().chain(&route.others);
+            endpoints.find(|endpoint| endpoint.key == *key).map(|endpoint| Arc::clone(&endpoint.state))
+        })
+    }
+
+    /// The living states of all endpoints of the table in force.
+    pub fn endpoint_states(&self) -> Vec<(EndpointKey, Arc<EndpointState>)> {
+        let tables = self.tables.load();
+        let endpoints = tables.value.routes().iter().flat_map(|route| route.ready.iter().chain(&route.others));
+        endpoints.map(|endpoint| (endpoint.key.clone(), Arc::clone(&endpoint.state))).collect()
+    }
+
+    /// The table that requests are routed by: what `compiled` published, once prepared.
+    pub fn generation(&self) -> u64 {
+        self.tables.generation().count()
+    }
+
+    /// Opens the access log anew, for a rotation that moved the file away.
+    pub fn reopen_access_log(&self) {
+        self.access_log.reopen();
+    }
+
+    /// Stops accepting, lets requests under way end within `grace`, then ends what is left.
+    ///
+    /// Idle connections are closed at once; HTTP/2 clients are told to go away, HTTP/1 clients get
+    /// `Connection: close`.
+    pub async fn shutdown(self, grace: Duration) {
+        let _ = self.shutdown_tx.send(true);
+        self.connections.close();
+        if tokio::time::timeout(grace, self.connections.wait()).await.is_err() {
+            tracing::warn!(connections = self.connections.len(), "connections were still busy when the time was over");
+        }
+        let _ = self.abort_tx.send(true);
+        let threads = self.threads;
+        let _ = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+        })
+        .await;
+        self.access_log.flush();
+    }
+}
+
+/// Why the data plane could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener could not be opened.
+    #[error("listen on {address}: {}", explain(error))]
+    Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The access log could not be opened.
+    #[error("open the access log: {0}")]
+    AccessLog(io::Error),
+    /// A thread could not be started.
+    #[error("start a thread: {0}")]
+    Thread(io::Error),
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another process listens there already; stop it (`ss -ltnp` names it) or choose another address".into()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "not allowed to use a port below 1024; grant CAP_NET_BIND_SERVICE, set the sysctl \
+             net.ipv4.ip_unprivileged_port_start=0, or choose a higher port"
+                .into()
+        }
+        _ => error.to_string(),
+    }
+}

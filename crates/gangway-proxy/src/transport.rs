@@ -1,0 +1,447 @@
+//! The byte stream under Pingora: our own, since the checks on what comes in stand here.
+//!
+//! Reading passes the [`Gate`] (HTTP/1) or is watched frame by frame (HTTP/2), and is bounded in time.
+//! Writing is buffered above TLS, so that a head and a small body become one record and one packet.
+
+use std::any::Any;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use pingora::http::ResponseHeader;
+use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::answer::Reason;
+use crate::connection::Connection;
+use crate::deadline::{Deadline, TooSlow};
+use crate::frames::Frames;
+use crate::gate::Gate;
+use crate::limits::Limits;
+use crate::refusal::Refusal;
+
+/// A head with a small body fits; larger bodies pass by the buffer.
+const WRITE_BUFFER: usize = 4096;
+
+/// How long a client that still uploads after its answer is read from, so that the answer reaches it:
+/// closing on unread bytes would reset the connection and take the answer along.
+const LINGER: Duration = Duration::from_secs(30);
+/// And how long it may be silent meanwhile.
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
+
+/// TCP with the bytes in front that were read to find out what is spoken.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    tcp: TcpStream,
+    ahead: Vec<u8>,
+    ahead_taken: usize,
+}
+
+impl Conn {
+    pub(crate) fn new(tcp: TcpStream) -> Self {
+        Self { tcp, ahead: Vec::new(), ahead_taken: 0 }
+    }
+
+    /// Whether the client begins with the HTTP/2 preface (RFC 9113, section 3.4): its first three bytes
+    /// are no method that could be meant. False at the end of the stream.
+    pub(crate) async fn speaks_http2(&mut self) -> io::Result<bool> {
+        const PREFACE: &[u8] = b"PRI";
+        loop {
+            let seen = self.ahead.len().min(PREFACE.len());
+            if self.ahead[..seen] != PREFACE[..seen] {
+                return Ok(false);
+            }
+            if seen == PREFACE.len() {
+                return Ok(true);
+            }
+            if self.tcp.read_buf(&mut self.ahead).await? == 0 {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+impl AsyncRead for Conn {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead_taken < self.ahead.len() {
+            let len = buf.remaining().min(self.ahead.len() - self.ahead_taken);
+            let from = self.ahead_taken;
+            buf.put_slice(&self.ahead[from..from + len]);
+            self.ahead_taken += len;
+            if self.ahead_taken == self.ahead.len() {
+                self.ahead = Vec::new();
+                self.ahead_taken = 0;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.tcp).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Conn {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// What a stream may be made of.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static> Transport for T {}
+
+/// A transport whose client was still sending when its connection was given up.
+pub(crate) struct Unread<T>(Arc<Mutex<Option<T>>>);
+
+impl<T: Transport> Unread<T> {
+    /// Lets the answer reach a client that is still sending: says that nothing more comes, then takes
+    /// what it sends until it stops, within bounds.
+    pub(crate) async fn linger(self) {
+        let Some(mut io) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let _ = tokio::time::timeout(LINGER, async {
+            if io.shutdown().await.is_err() {
+                return;
+            }
+            let mut scrap = vec![0; 16 * 1024];
+            while let Ok(Ok(1..)) = tokio::time::timeout(LINGER_SILENCE, io.read(&mut scrap)).await {}
+        })
+        .await;
+    }
+}
+
+/// The stream that is handed to Pingora.
+#[derive(Debug)]
+pub(crate) struct Downstream<T: Transport> {
+    /// None only while it is dropped.
+    io: Option<BufWriter<T>>,
+    reading: Reading,
+    deadline: Deadline,
+    connection: Arc<Connection>,
+    unread: Arc<Mutex<Option<T>>>,
+    fd: RawFd,
+    alpn: Option<ALPN>,
+    ssl: Option<Arc<SslDigest>>,
+    socket: Arc<SocketDigest>,
+    proxy: Arc<ProxyDigest>,
+    since: SystemTime,
+}
+
+#[derive(Debug)]
+enum Reading {
+    Http1(Box<Gate>),
+    Http2(Frames),
+}
+
+impl Downstream<Conn> {
+    /// Over plain TCP.
+    pub(crate) fn plain(conn: Conn, connection: Arc<Connection>, http2: bool, limits: &Limits) -> (Self, Unread<Conn>) {
+        let fd = conn.tcp.as_raw_fd();
+        Self::new(conn, fd, http2.then_some(ALPN::H2), None, connection, limits)
+    }
+}
+
+impl Downstream<TlsStream<Conn>> {
+    /// Over TLS; which HTTP is spoken was negotiated.
+    pub(crate) fn tls(
+        stream: TlsStream<Conn>,
+        connection: Arc<Connection>,
+        limits: &Limits,
+    ) -> (Self, Unread<TlsStream<Conn>>) {
+        let (conn, session) = stream.get_ref();
+        let fd = conn.tcp.as_raw_fd();
+        let alpn = match session.alpn_protocol() {
+            Some(b"h2") => Some(ALPN::H2),
+            Some(b"http/1.1") => Some(ALPN::H1),
+            _ => None,
+        };
+        let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("");
+        let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("");
+        let ssl = Arc::new(SslDigest::new(cipher, version, None, None, Vec::new()));
+        Self::new(stream, fd, alpn, Some(ssl), connection, limits)
+    }
+}
+
+impl<T: Transport> Downstream<T> {
+    fn new(
+        io: T,
+        fd: RawFd,
+        alpn: Option<ALPN>,
+        ssl: Option<Arc<SslDigest>>,
+        connection: Arc<Connection>,
+        limits: &Limits,
+    ) -> (Self, Unread<T>) {
+        let socket = SocketDigest::from_raw_fd(fd);
+        // Set beforehand, so that nobody asks the system again.
+        let _ = socket.peer_addr.set(Some(PingoraAddress::Inet(connection.peer)));
+        let _ = socket.local_addr.set(Some(PingoraAddress::Inet(connection.local)));
+        let facts: Box<dyn Any + Send + Sync> = Box::new(Arc::clone(&connection));
+        let proxy = Arc::new(ProxyDigest::new(blank_response(), Some(facts)));
+        let reading = match alpn {
+            Some(ALPN::H2) => Reading::Http2(Frames::default()),
+            _ => Reading::Http1(Box::new(Gate::new(limits))),
+        };
+        let unread = Arc::new(Mutex::new(None));
+        let downstream = Self {
+            io: Some(BufWriter::with_capacity(WRITE_BUFFER, io)),
+            reading,
+            deadline: Deadline::new(limits),
+            connection,
+            unread: Arc::clone(&unread),
+            fd,
+            alpn,
+            ssl,
+            socket: Arc::new(socket),
+            proxy,
+            since: SystemTime::now(),
+        };
+        (downstream, Unread(unread))
+    }
+
+    fn io(&mut self) -> Pin<&mut BufWriter<T>> {
+        Pin::new(self.io.as_mut().expect("taken only when dropped"))
+    }
+}
+
+fn blank_response() -> Box<ResponseHeader> {
+    Box::new(ResponseHeader::build(200, Some(0)).expect("200 is a status"))
+}
+
+impl<T: Transport> AsyncRead for Downstream<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let io = Pin::new(this.io.as_mut().expect("taken only when dropped"));
+        match &mut this.reading {
+            Reading::Http1(gate) => poll_requests(io, gate, &mut this.deadline, &this.connection, cx, buf),
+            Reading::Http2(frames) => poll_frames(io, frames, &mut this.deadline, cx, buf),
+        }
+    }
+}
+
+/// Reads HTTP/1 through the gate: Pingora only ever sees whole, valid heads, one request at a time.
+fn poll_requests<T: Transport>(
+    mut io: Pin<&mut BufWriter<T>>,
+    gate: &mut Gate,
+    deadline: &mut Deadline,
+    connection: &Connection,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        let advanced = if connection.upgraded() {
+            gate.upgraded()
+        } else if connection.answered() {
+            gate.request_finished()
+        } else {
+            Ok(())
+        };
+        if let Err(refusal) = advanced {
+            return broken(connection, refusal);
+        }
+        tell_release(gate, connection);
+        if gate.has_kept() {
+            // A head that began behind the last request is owed since that was answered.
+            deadline.expect(gate.awaiting());
+        }
+        if gate.take_ready(buf) > 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if gate.is_holding() {
+            // A further request has come before the answer to this one is out. Whoever finishes the
+            // answer reads again, so nobody need be woken.
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        match io.as_mut().poll_read(cx, buf) {
+            Poll::Ready(outcome) => {
+                outcome?;
+                let fresh_len = buf.filled().len() - before;
+                if fresh_len == 0 && gate.has_kept() && !connection.answered() {
+                    // The client has nothing more to say, but a request it sent ahead is still to be
+                    // served.
+                    return Poll::Pending;
+                }
+                if fresh_len == 0 {
+                    return Poll::Ready(Ok(()));
+                }
+                deadline.received(fresh_len);
+                let passed = match gate.inspect(&buf.filled()[before..]) {
+                    Ok(passed) => passed,
+                    Err(refusal) => return broken(connection, refusal),
+                };
+                deadline.expect(gate.awaiting());
+                // At once: until it is told, the last answer still counts as this request's.
+                tell_release(gate, connection);
+                buf.set_filled(before + passed);
+                if passed > 0 {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            Poll::Pending => match deadline.poll_expired(cx) {
+                None => return Poll::Pending,
+                // As if the client had closed: there is nobody to tell.
+                Some(TooSlow::Idle) => return Poll::Ready(Ok(())),
+                Some(TooSlow::Head) => {
+                    gate.refuse(Refusal::new(Reason::RequestTimeout, "the head took longer than 10 s"))
+                }
+                Some(TooSlow::Body) => {
+                    let refusal = Refusal::new(Reason::RequestTimeout, "the body came slower than 1 KiB/s");
+                    return broken(connection, refusal);
+                }
+            },
+        }
+    }
+}
+
+/// Ends reading in the midst of a body; the request under way finds the reason at its connection.
+fn broken(connection: &Connection, refusal: Refusal) -> Poll<io::Result<()>> {
+    connection.refuse(refusal);
+    Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal.detail)))
+}
+
+/// Tells the request that is about to be parsed what the gate found out about it.
+fn tell_release(gate: &mut Gate, connection: &Connection) {
+    if gate.take_released_head() {
+        connection.set_answered(false);
+        if let Some(refusal) = gate.take_refusal() {
+            connection.refuse(refusal);
+        }
+    }
+}
+
+fn poll_frames<T: Transport>(
+    io: Pin<&mut BufWriter<T>>,
+    frames: &mut Frames,
+    deadline: &mut Deadline,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let before = buf.filled().len();
+    match io.poll_read(cx, buf) {
+        Poll::Ready(outcome) => {
+            outcome?;
+            let fresh = &buf.filled()[before..];
+            deadline.received(fresh.len());
+            deadline.expect(frames.inspect(fresh));
+            Poll::Ready(Ok(()))
+        }
+        Poll::Pending => match deadline.poll_expired(cx) {
+            None => Poll::Pending,
+            Some(_) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        },
+    }
+}
+
+impl<T: Transport> Drop for Downstream<T> {
+    fn drop(&mut self) {
+        let still_sending = matches!(&self.reading, Reading::Http1(gate) if gate.is_in_body());
+        if let Some(io) = self.io.take()
+            && still_sending
+        {
+            *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(io.into_inner());
+        }
+    }
+}
+
+impl<T: Transport> AsyncWrite for Downstream<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.io().poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.io().poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl<T: Transport> Shutdown for Downstream<T> {
+    async fn shutdown(&mut self) {
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl<T: Transport> UniqueID for Downstream<T> {
+    fn id(&self) -> UniqueIDType {
+        self.fd
+    }
+}
+
+impl<T: Transport> Ssl for Downstream<T> {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        None
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.ssl.clone()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.alpn.clone()
+    }
+}
+
+impl<T: Transport> GetTimingDigest for Downstream<T> {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        vec![Some(TimingDigest { established_ts: self.since, ..Default::default() })]
+    }
+}
+
+impl<T: Transport> GetProxyDigest for Downstream<T> {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.proxy))
+    }
+}
+
+impl<T: Transport> GetSocketDigest for Downstream<T> {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(Arc::clone(&self.socket))
+    }
+}
+
+#[async_trait]
+impl<T: Transport> Peek for Downstream<T> {}

@@ -1,0 +1,153 @@
+//! A data plane in this process, its table written by hand.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gangway_model::matcher::Matcher;
+use gangway_model::route::{
+    Address, Endpoint, EndpointKey, HostHeader, Readiness, Route, Scheme, Timeouts, TlsMode, Upstream,
+};
+use gangway_model::table::Entry;
+use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable};
+use gangway_proxy::{AccessLogTarget, DataPlane, Limits, LogFormat, Metrics, ProxySettings, Threading, TrustedProxies};
+use gangway_publish::{Publisher, channel};
+use gangway_testkit::app::{self, App};
+use gangway_testkit::client::Client;
+use gangway_tls::{InternalCa, Scope, Store};
+
+/// A running data plane and the ends to feed it.
+pub(crate) struct Plane {
+    pub(crate) plane: DataPlane,
+    pub(crate) tables: Publisher<Compiled>,
+    pub(crate) store: Publisher<Store>,
+    pub(crate) ca: InternalCa,
+}
+
+impl Plane {
+    /// Starts one with these settings changed.
+    pub(crate) fn start_with(change: impl FnOnce(&mut ProxySettings)) -> Self {
+        gangway_tls::install_crypto_provider();
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut settings = ProxySettings {
+            http: vec![loopback],
+            https: vec![loopback],
+            trusted_proxies: TrustedProxies::default(),
+            limits: Limits::default(),
+            default_certificate: None,
+            threading: Threading::PerCore(2),
+            access_log: AccessLogTarget::Off,
+            access_log_format: LogFormat::Text,
+        };
+        change(&mut settings);
+        let (tables, compiled) = channel(Compiled::default());
+        let (store, stores) = channel(Store::default());
+        let metrics = Metrics::new(&prometheus::Registry::new()).expect("fresh registry");
+        let plane = gangway_proxy::start(settings, compiled, stores, metrics).expect("free ports");
+        let ca = InternalCa::make(&Scope::default(), now()).expect("a CA");
+        Self { plane, tables, store, ca }
+    }
+
+    /// Starts one that serves these routes.
+    pub(crate) async fn serving(routes: Vec<RouteToServe>) -> Self {
+        let mut plane = Self::start_with(|_| {});
+        plane.serve(routes).await;
+        plane
+    }
+
+    /// Puts routes and certificates for their hosts in force and waits until they are.
+    pub(crate) async fn serve(&mut self, routes: Vec<RouteToServe>) {
+        let bundles = routes
+            .iter()
+            .map(|route| Arc::new(self.ca.issue(route.host, now()).expect("internal")))
+            .collect::<Vec<_>>();
+        self.store.publish(Store::new(bundles, now()));
+        let entries = routes.into_iter().map(RouteToServe::entry).collect();
+        let generation = self.tables.publish(Compiled { table: RoutingTable::build(entries), ..Compiled::default() });
+        gangway_testkit::wait::eventually("the table is in force", Duration::from_secs(5), async || {
+            (self.plane.generation() >= generation.count()).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) fn http(&self) -> Client {
+        Client::plain(self.plane.listening().http[0])
+    }
+
+    pub(crate) fn https(&self) -> Client {
+        Client::tls(self.plane.listening().https[0], self.ca.root_pem()).expect("valid roots")
+    }
+}
+
+fn now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(now.as_secs()).expect("before the end of time")
+}
+
+/// A route to be put in force.
+pub(crate) struct RouteToServe {
+    pub(crate) host: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) endpoints: Vec<(SocketAddr, Scheme, Readiness)>,
+    pub(crate) middlewares: Vec<Middleware>,
+    pub(crate) change: Box<dyn FnOnce(&mut Route)>,
+}
+
+/// A route for a host with one ready endpoint that speaks plain HTTP, without a redirection to https.
+pub(crate) fn route(host: &'static str, endpoint: SocketAddr) -> RouteToServe {
+    RouteToServe {
+        host,
+        path: "/",
+        endpoints: vec![(endpoint, Scheme::Http, Readiness::Ready)],
+        middlewares: Vec::new(),
+        change: Box::new(|_| {}),
+    }
+}
+
+impl RouteToServe {
+    fn entry(self) -> Entry<Arc<Route>> {
+        let mut findings = Vec::new();
+        let host = HostPattern::parse(self.host, &mut findings).expect("a host");
+        let path = PathPattern::parse(self.path, &mut findings).expect("a path");
+        let matcher = Matcher::from_lists(vec![host], vec![path], &mut findings).expect("a matcher");
+        let id: Box<str> = format!("{}{}", self.host, self.path).into();
+        let endpoints = self
+            .endpoints
+            .into_iter()
+            .map(|(address, scheme, readiness)| Endpoint {
+                key: EndpointKey {
+                    container: address.to_string().into(),
+                    address: Address::Ip(address.ip(), address.port()),
+                },
+                name: format!("app-{}", address.port()).into(),
+                scheme,
+                verify: false,
+                host: None,
+                readiness,
+            })
+            .collect();
+        let mut route = Route {
+            id: id.clone(),
+            name: "test".into(),
+            rule: matcher.rule().to_string().into(),
+            origin: Vec::new(),
+            hosts: matcher.hosts(),
+            tls: TlsMode::Auto,
+            https_redirect: false,
+            middlewares: self.middlewares,
+            timeouts: Timeouts::default(),
+            host_header: HostHeader::Keep,
+            upstream: Arc::new(Upstream { id: id.clone(), endpoints }),
+            closed: false,
+        };
+        (self.change)(&mut route);
+        Entry { matcher, priority: 0, age: 0, id, payload: Arc::new(route) }
+    }
+}
+
+/// An application on a free port.
+pub(crate) async fn app(name: &str) -> (SocketAddr, Arc<App>) {
+    app::spawn(App::new(name)).await.expect("a free port")
+}

@@ -1,0 +1,318 @@
+//! What a client sees of requests that are served.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Plane, app, route};
+use gangway_model::Middleware;
+use gangway_model::route::{Readiness, RedirectPart, RedirectTarget, Scheme, TlsMode};
+use gangway_proxy::TrustedProxies;
+use gangway_testkit::client::Speaks;
+use gangway_testkit::websocket::WebSocket;
+
+fn field(echo: &serde_json::Value, name: &str) -> Vec<String> {
+    let headers = echo["headers"].as_array().expect("a list of fields");
+    let named = headers.iter().filter(|field| field[0].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name)));
+    named.map(|field| field[1].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Answers whatever it is asked with something that is no TLS.
+async fn not_tls() -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn requests_are_served_over_every_version() {
+    let (address, _) = app("shop").await;
+    let plane = Plane::serving(vec![route("shop.localhost", address)]).await;
+    for client in [plane.http(), plane.https(), plane.http().speaking(Speaks::H2), plane.https().speaking(Speaks::H2)] {
+        let mut connection = client.connect("shop.localhost").await.expect("connected");
+        for _ in 0..3 {
+            let answer = connection.get("/echo/%2F//x?a=%20b").await.expect("answered");
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_eq!(answer.json()["target"], "/echo/%2F//x?a=%20b");
+        }
+        let answer = connection.ask("POST", "/echo", &[], "x".repeat(100_000)).await.expect("answered");
+        assert_eq!(answer.json()["body_len"], 100_000);
+        assert_eq!(field(&answer.json(), "content-length"), ["100000"]);
+    }
+}
+
+#[tokio::test]
+async fn an_app_is_told_who_asks_and_nothing_the_client_made_up() {
+    let (address, _) = app("shop").await;
+    let plane = Plane::serving(vec![route("shop.localhost", address)]).await;
+    for (client, proto) in
+        [(plane.http(), "http"), (plane.https(), "https"), (plane.https().speaking(Speaks::H2), "https")]
+    {
+        let mut connection = client.connect("shop.localhost:8443").await.expect("connected");
+        let spoofed = [
+            ("x-forwarded-for", "6.6.6.6"),
+            ("remote-user", "admin"),
+            ("x_forwarded_for", "6.6.6.6"),
+            ("x-forwarded-prefix", "//evil"),
+        ];
+        let echo = connection.ask("GET", "/echo", &spoofed, "").await.expect("answered").json();
+        assert_eq!(field(&echo, "host"), ["shop.localhost:8443"]);
+        assert_eq!(field(&echo, "x-forwarded-for"), ["127.0.0.1"]);
+        assert_eq!(field(&echo, "x-real-ip"), ["127.0.0.1"]);
+        assert_eq!(field(&echo, "x-forwarded-proto"), [proto]);
+        assert_eq!(field(&echo, "x-forwarded-host"), ["shop.localhost:8443"]);
+        assert_eq!(field(&echo, "x-forwarded-port"), ["8443"]);
+        for name in ["remote-user", "x_forwarded_for", "x-forwarded-prefix"] {
+            assert!(field(&echo, name).is_empty(), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_speaks_for_its_clients() {
+    let (address, _) = app("shop").await;
+    let mut plane =
+        Plane::start_with(|settings| settings.trusted_proxies = TrustedProxies::parse("lan").expect("valid"));
+    let mut redirecting = route("shop.localhost", address);
+    redirecting.change = Box::new(|route| route.https_redirect = true);
+    plane.serve(vec![redirecting]).await;
+    let mut connection = plane.http().connect("shop.localhost").await.expect("connected");
+    let told = [("x-forwarded-for", "203.0.113.5"), ("x-forwarded-proto", "https")];
+    let echo = connection.ask("GET", "/echo", &told, "").await.expect("answered").json();
+    assert_eq!(field(&echo, "x-forwarded-for"), ["203.0.113.5, 127.0.0.1"]);
+    assert_eq!(field(&echo, "x-real-ip"), ["203.0.113.5"]);
+    assert_eq!(connection.get("/").await.expect("answered").status, 308);
+}
+
+#[tokio::test]
+async fn plain_http_is_sent_to_https_and_unknown_hosts_are_told_so() {
+    let (address, app) = app("shop").await;
+    let mut redirecting = route("shop.localhost", address);
+    redirecting.change = Box::new(|route| route.https_redirect = true);
+    let mut plain_only = route("plain.localhost", address);
+    plain_only.change = Box::new(|route| route.tls = TlsMode::Off);
+    let plane = Plane::serving(vec![redirecting, plain_only]).await;
+    let answer = plane.http().get("shop.localhost", "/a?b=c").await.expect("answered");
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (308, "https://shop.localhost/a?b=c"));
+    let answer = plane.http().get("other.localhost", "/").await.expect("answered");
+    assert_eq!(answer.status, 404);
+    assert!(answer.text().contains("no-route") && answer.text().contains("gangway explain"), "{}", answer.text());
+    assert!(!answer.header("x-request-id").is_empty());
+    assert_eq!(plane.http().get("plain.localhost", "/").await.expect("answered").status, 200);
+    assert_eq!(plane.https().get("plain.localhost", "/").await.expect("answered").status, 404);
+    assert_eq!(app.served(), 1);
+}
+
+#[tokio::test]
+async fn before_the_first_table_nothing_is_known_yet() {
+    let plane = Plane::start_with(|_| {});
+    let answer = plane.http().get("shop.localhost", "/").await.expect("answered");
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains("not-ready"), "{}", answer.text());
+    assert!(!answer.header("retry-after").is_empty());
+}
+
+#[tokio::test]
+async fn middlewares_change_what_passes() {
+    let (address, _) = app("stash").await;
+    let mut prefixed = route("a.localhost", address);
+    prefixed.path = "/stash";
+    prefixed.middlewares = vec![
+        Middleware::StripPrefix(vec!["/stash".into()]),
+        Middleware::RequestHeader(http::HeaderName::from_static("x-set"), Some(http::HeaderValue::from_static("1"))),
+        Middleware::RequestHeader(http::header::COOKIE, None),
+        Middleware::ResponseHeader(http::header::CONTENT_TYPE, Some(http::HeaderValue::from_static("text/x-mine"))),
+        Middleware::BodyLimit(10),
+    ];
+    let mut moved = route("b.localhost", address);
+    moved.middlewares = vec![Middleware::Redirect {
+        status: 302,
+        target: RedirectTarget(vec![RedirectPart::Text("https://new.example".into()), RedirectPart::Path]),
+    }];
+    let plane = Plane::serving(vec![prefixed, moved]).await;
+    let mut connection = plane.https().connect("a.localhost").await.expect("connected");
+    let answer = connection.ask("GET", "/stash/echo%2F?q", &[("cookie", "secret")], "").await.expect("answered");
+    let echo = answer.json();
+    assert_eq!(echo["target"], "/echo%2F?q");
+    assert_eq!(field(&echo, "x-forwarded-prefix"), ["/stash"]);
+    assert_eq!((field(&echo, "x-set"), field(&echo, "cookie").len()), (vec!["1".to_owned()], 0));
+    assert_eq!(answer.header("content-type"), "text/x-mine");
+    let bare = connection.get("/stash").await.expect("answered");
+    assert_eq!(
+        (bare.status.as_u16(), bare.header("location"), bare.header("content-type")),
+        (308, "/stash/", "text/x-mine")
+    );
+    assert_eq!(connection.get("/stashed").await.expect("answered").status, 404);
+    let large = connection.ask("POST", "/stash/echo", &[], "x".repeat(11)).await.expect("answered");
+    assert_eq!(large.status, 413);
+    let answer = plane.https().get("b.localhost", "/x?y").await.expect("answered");
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (302, "https://new.example/x"));
+}
+
+#[tokio::test]
+async fn websockets_events_and_trailers_pass() {
+    let (address, _) = app("live").await;
+    let mut grpc = route("grpc.localhost", address);
+    grpc.endpoints[0].1 = Scheme::H2c;
+    let plane = Plane::serving(vec![route("live.localhost", address), grpc]).await;
+    for client in [plane.http(), plane.https().speaking(Speaks::H1)] {
+        let stream = client.stream("live.localhost").await.expect("connected");
+        let mut socket = WebSocket::open(stream, "live.localhost", "/ws").await.expect("upgraded");
+        for text in ["one", "two"] {
+            assert_eq!(socket.ask(text).await.expect("echoed"), text);
+        }
+        socket.close().await.expect("closed");
+    }
+    for client in [plane.https(), plane.https().speaking(Speaks::H2)] {
+        let events = client.get("live.localhost", "/stream?count=3&every=1").await.expect("answered");
+        assert_eq!(events.text(), "data: 0\n\ndata: 1\n\ndata: 2\n\n");
+    }
+    let mut connection = plane.https().speaking(Speaks::H2).connect("grpc.localhost").await.expect("connected");
+    let fields = [("content-type", "application/grpc"), ("te", "trailers")];
+    let answer = connection.ask("POST", "/svc/Call", &fields, "ping").await.expect("answered");
+    assert_eq!(&answer.body[..], b"ping");
+    assert_eq!(answer.trailers.expect("trailers")["grpc-status"], "0");
+}
+
+#[tokio::test]
+async fn large_bodies_pass_whole_both_ways() {
+    let (address, _) = app("files").await;
+    let plane = Plane::serving(vec![route("files.localhost", address)]).await;
+    const LEN: usize = 20_000_000;
+    for client in [plane.http(), plane.https(), plane.https().speaking(Speaks::H2)] {
+        let mut connection = client.connect("files.localhost").await.expect("connected");
+        let answer = connection.get(&format!("/bytes/{LEN}")).await.expect("answered");
+        assert_eq!((answer.body.len(), answer.header("content-length")), (LEN, "20000000"));
+        let chunked = connection.get("/bytes/1000?chunked").await.expect("answered");
+        assert_eq!((chunked.body.len(), chunked.header("content-length")), (1000, ""));
+        let uploaded = connection.ask("POST", "/upload", &[], answer.body.clone()).await.expect("answered");
+        assert_eq!(uploaded.json()["len"], LEN);
+    }
+}
+
+#[tokio::test]
+async fn an_early_answer_reaches_a_client_that_still_uploads() {
+    let (address, _) = app("strict").await;
+    let plane = Plane::serving(vec![route("strict.localhost", address)]).await;
+    for client in [plane.http(), plane.https(), plane.https().speaking(Speaks::H2)] {
+        let mut connection = client.connect("strict.localhost").await.expect("connected");
+        let answer = connection.ask("POST", "/early", &[], vec![0_u8; 30_000_000]).await.expect("answered");
+        assert_eq!(answer.status, 413);
+        assert_eq!(answer.text(), "too much\n");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_answer_looks_cut() {
+    let (address, _) = app("broken").await;
+    let plane = Plane::serving(vec![route("broken.localhost", address)]).await;
+    for client in [plane.http(), plane.https(), plane.https().speaking(Speaks::H2)] {
+        let mut connection = client.connect("broken.localhost").await.expect("connected");
+        connection.ask("GET", "/cut/100000", &[], "").await.expect_err("half an answer is no answer");
+    }
+}
+
+#[tokio::test]
+async fn failures_of_an_app_are_told_by_reason() {
+    let (address, _) = app("slow").await;
+    let refused =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port that was free");
+    let mut slow = route("slow.localhost", address);
+    slow.change = Box::new(|route| route.timeouts.response = Duration::from_millis(200));
+    let mut closed = route("closed.localhost", address);
+    closed.change = Box::new(|route| route.closed = true);
+    let mut secure = route("tls.localhost", not_tls().await);
+    secure.endpoints[0].1 = Scheme::Https;
+    let plane = Plane::serving(vec![route("down.localhost", refused), slow, closed, secure]).await;
+    for (host, path, status, token) in [
+        ("down.localhost", "/", 502, "upstream-refused"),
+        ("slow.localhost", "/slow/60000", 504, "upstream-timeout"),
+        ("closed.localhost", "/", 503, "route-closed"),
+        ("tls.localhost", "/", 502, "upstream-tls"),
+    ] {
+        for client in [plane.http(), plane.https().speaking(Speaks::H2)] {
+            let answer = client.get(host, path).await.expect("answered");
+            assert_eq!(answer.status.as_u16(), status, "{host}: {}", answer.text());
+            assert!(answer.text().contains(token), "{host}: {}", answer.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_waits_for_an_endpoint_that_starts() {
+    let (address, _) = app("new").await;
+    let mut starting = route("new.localhost", address);
+    starting.endpoints[0].2 = Readiness::Starting;
+    let mut plane = Plane::serving(vec![starting]).await;
+    let client = plane.https();
+    let waiting = tokio::spawn(async move { client.get("new.localhost", "/").await });
+    plane.serve(vec![route("new.localhost", address)]).await;
+    let answer = waiting.await.expect("no panic").expect("answered");
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn replicas_share_the_load_and_a_dead_one_costs_nothing() {
+    let (one, first) = app("one").await;
+    let (two, second) = app("two").await;
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port that was free");
+    let mut replicas = route("many.localhost", one);
+    replicas.endpoints.extend([(two, Scheme::Http, Readiness::Ready), (dead, Scheme::Http, Readiness::Ready)]);
+    let plane = Plane::serving(vec![replicas]).await;
+    let mut connection = plane.https().connect("many.localhost").await.expect("connected");
+    for _ in 0..60 {
+        assert_eq!(connection.ask("POST", "/echo", &[], "body").await.expect("answered").status, 200);
+    }
+    assert!(first.served() > 10 && second.served() > 10, "{} and {}", first.served(), second.served());
+}
+
+#[tokio::test]
+async fn swaps_disturb_nobody() {
+    let (address, _) = app("steady").await;
+    let mut plane = Plane::serving(vec![route("steady.localhost", address)]).await;
+    let client = plane.https().speaking(Speaks::H1);
+    let mut sockets = Vec::new();
+    for _ in 0..10 {
+        let stream = client.stream("steady.localhost").await.expect("connected");
+        sockets.push(WebSocket::open(stream, "steady.localhost", "/ws").await.expect("upgraded"));
+    }
+    let slow: Vec<_> = (0..20)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.get("steady.localhost", "/slow/500").await })
+        })
+        .collect();
+    for _ in 0..50 {
+        plane.serve(vec![route("steady.localhost", address), route("other.localhost", address)]).await;
+    }
+    for request in slow {
+        assert_eq!(request.await.expect("no panic").expect("answered").status, 200);
+    }
+    for socket in &mut sockets {
+        assert_eq!(socket.ask("still there").await.expect("echoed"), "still there");
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_requests_end_and_tells_clients_to_go() {
+    let (address, app) = app("last").await;
+    let plane = Plane::serving(vec![route("last.localhost", address)]).await;
+    let (h1, h2) = (plane.https().speaking(Speaks::H1), plane.https().speaking(Speaks::H2));
+    let under_way: Vec<_> = [h1, h2]
+        .into_iter()
+        .map(|client| tokio::spawn(async move { client.get("last.localhost", "/slow/300").await }))
+        .collect();
+    gangway_testkit::wait::eventually("both are under way", Duration::from_secs(5), async || {
+        (app.under_way() == 2).then_some(())
+    })
+    .await;
+    plane.plane.shutdown(Duration::from_secs(5)).await;
+    for request in under_way {
+        assert_eq!(request.await.expect("no panic").expect("answered").status, 200);
+    }
+}

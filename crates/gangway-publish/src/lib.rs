@@ -1,0 +1,214 @@
+//! One writer, many readers, nobody waits.
+//!
+//! A [`Publisher`] replaces a whole value; a [`Reader`] sees either the old value or the new one,
+//! never a mixture. Reading costs one atomic load, so it is safe on the request path.
+//!
+//! There is deliberately no way to edit the published value in place, and no second publisher.
+
+use std::ops::Deref;
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+/// How often a value was replaced. [`Generation::INITIAL`] means that nothing was published yet.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Generation(u64);
+
+/// Writes. Dropping it leaves the last value in force and wakes all who wait.
+///
+/// Not `Clone`: two writers would each overwrite what the other had just computed.
+#[derive(Debug)]
+pub struct Publisher<T> {
+    current: Arc<ArcSwap<Published<T>>>,
+    generation_tx: Arc<watch::Sender<Generation>>,
+    /// Kept for its count only: while it lives, the [`Seat`] is taken.
+    _lease: Arc<()>,
+}
+
+/// The place of the one writer, for who must replace it after a panic.
+///
+/// As long as the seat lives, readers of a publisher that is gone wait for the next one instead of
+/// being told [`PublisherGone`].
+#[derive(Debug)]
+pub struct Seat<T> {
+    current: Arc<ArcSwap<Published<T>>>,
+    generation_tx: Arc<watch::Sender<Generation>>,
+    lease: Weak<()>,
+}
+
+/// Reads. Cloning is cheap; each clone waits on its own.
+#[derive(Debug)]
+pub struct Reader<T> {
+    current: Arc<ArcSwap<Published<T>>>,
+    generation_rx: watch::Receiver<Generation>,
+}
+
+/// One value with the generation it was published as.
+#[derive(Debug, Default)]
+pub struct Published<T> {
+    /// Greater than that of every value published before.
+    pub generation: Generation,
+    /// What was published.
+    pub value: T,
+}
+
+/// A value held for a moment. Drop it before an `await`: it may pin the old value.
+#[derive(Debug)]
+pub struct Held<T>(arc_swap::Guard<Arc<Published<T>>>);
+
+/// Makes the two ends, with a value that counts as not yet published.
+pub fn channel<T>(initial: T) -> (Publisher<T>, Reader<T>) {
+    let current = Arc::new(ArcSwap::from_pointee(Published { generation: Generation::INITIAL, value: initial }));
+    let (generation_tx, generation_rx) = watch::channel(Generation::INITIAL);
+    let (generation_tx, lease) = (Arc::new(generation_tx), Arc::new(()));
+    (Publisher { current: Arc::clone(&current), generation_tx, _lease: lease }, Reader { current, generation_rx })
+}
+
+/// The same with an empty seat in place of the publisher.
+pub fn seat<T>(initial: T) -> (Seat<T>, Reader<T>) {
+    let (Publisher { current, generation_tx, _lease: lease }, reader) = channel(initial);
+    (Seat { current, generation_tx, lease: Arc::downgrade(&lease) }, reader)
+}
+
+impl Generation {
+    /// Of the value that [`channel`] was given.
+    pub const INITIAL: Self = Self(0);
+
+    /// As a number that only grows.
+    pub fn count(self) -> u64 {
+        self.0
+    }
+}
+
+impl<T> Seat<T> {
+    /// The publisher, or none while the last one still lives. It goes on where that one ended: the value
+    /// in force and the count of generations stay.
+    pub fn take(&mut self) -> Option<Publisher<T>> {
+        if self.lease.strong_count() > 0 {
+            return None;
+        }
+        let lease = Arc::new(());
+        self.lease = Arc::downgrade(&lease);
+        let (current, generation_tx) = (Arc::clone(&self.current), Arc::clone(&self.generation_tx));
+        Some(Publisher { current, generation_tx, _lease: lease })
+    }
+}
+
+impl<T> Publisher<T> {
+    /// Puts `value` in force for every load from now on and wakes the waiting readers.
+    pub fn publish(&mut self, value: T) -> Generation {
+        let generation = Generation(self.current.load().generation.0 + 1);
+        self.current.store(Arc::new(Published { generation, value }));
+        self.generation_tx.send_replace(generation);
+        generation
+    }
+
+    /// Another reader.
+    pub fn reader(&self) -> Reader<T> {
+        Reader { current: Arc::clone(&self.current), generation_rx: self.generation_tx.subscribe() }
+    }
+}
+
+impl<T> Reader<T> {
+    /// The value in force, without counting a reference. For the request path.
+    pub fn load(&self) -> Held<T> {
+        Held(self.current.load())
+    }
+
+    /// The value in force, to be kept for longer.
+    pub fn load_full(&self) -> Arc<Published<T>> {
+        self.current.load_full()
+    }
+
+    /// Of the value in force; [`Generation::INITIAL`] until something was published.
+    pub fn generation(&self) -> Generation {
+        self.current.load().generation
+    }
+
+    /// Waits for a value published since this reader was cloned or last waited.
+    ///
+    /// Cancel-safe. Several publications in a row wake the reader once, so treat the wake as
+    /// "look again", not as a count.
+    pub async fn changed(&mut self) -> Result<Generation, PublisherGone> {
+        self.generation_rx.changed().await.map_err(|_| PublisherGone)?;
+        Ok(*self.generation_rx.borrow_and_update())
+    }
+}
+
+impl<T> Clone for Reader<T> {
+    fn clone(&self) -> Self {
+        let mut generation_rx = self.generation_rx.clone();
+        generation_rx.mark_unchanged();
+        Self { current: Arc::clone(&self.current), generation_rx }
+    }
+}
+
+impl<T> Deref for Held<T> {
+    type Target = Published<T>;
+
+    fn deref(&self) -> &Published<T> {
+        &self.0
+    }
+}
+
+/// Nothing will ever be published again; the last value stays in force.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PublisherGone;
+
+impl std::fmt::Display for PublisherGone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the publisher is gone")
+    }
+}
+
+impl std::error::Error for PublisherGone {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_value_counts_as_not_published() {
+        let (mut publisher, reader) = channel("old");
+        assert_eq!(reader.generation(), Generation::INITIAL);
+        assert_eq!(publisher.publish("new").count(), 1);
+        assert_eq!((reader.load().value, reader.load().generation.count()), ("new", 1));
+    }
+
+    #[test]
+    fn who_keeps_a_value_is_not_disturbed() {
+        let (mut publisher, reader) = channel(vec![1]);
+        let kept = reader.load_full();
+        publisher.publish(vec![2]);
+        assert_eq!((kept.value[0], reader.load().value[0]), (1, 2));
+    }
+
+    #[tokio::test]
+    async fn a_seat_holds_one_publisher_after_the_other() {
+        let (mut seat, mut reader) = seat("old");
+        let mut first = seat.take().expect("nobody sits there yet");
+        assert!(seat.take().is_none(), "two writers");
+        first.publish("new");
+        drop(first);
+        assert_eq!(reader.changed().await.map(Generation::count), Ok(1));
+        let mut second = seat.take().expect("the first one is gone");
+        assert_eq!((second.publish("newer").count(), reader.load().value), (2, "newer"));
+        drop(seat);
+        assert_eq!(reader.changed().await.map(Generation::count), Ok(2));
+        drop(second);
+        assert_eq!(reader.changed().await, Err(PublisherGone));
+    }
+
+    #[tokio::test]
+    async fn several_publications_wake_once() {
+        let (mut publisher, mut reader) = channel(0);
+        publisher.publish(1);
+        publisher.publish(2);
+        assert_eq!(reader.changed().await.map(Generation::count), Ok(2));
+        let mut late = reader.clone();
+        drop(publisher);
+        assert_eq!(late.changed().await, Err(PublisherGone));
+        assert_eq!(late.load().value, 2);
+    }
+}

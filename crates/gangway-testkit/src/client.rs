@@ -1,0 +1,246 @@
+//! A client that says which address, which name and which protocol, and leaves nothing to chance.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, NamedGroup, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A connected stream, with TLS or without.
+pub type Stream = Box<dyn Wire>;
+
+/// What a stream has to be able to do.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for S {}
+
+/// Which HTTP a client speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Speaks {
+    /// HTTP/1.1.
+    H1,
+    /// HTTP/2, without TLS by prior knowledge.
+    H2,
+}
+
+/// Asks one address, whatever name it asks for.
+#[derive(Clone, Debug)]
+pub struct Client {
+    address: SocketAddr,
+    tls: Option<Arc<ClientConfig>>,
+    speaks: Speaks,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The version it came in.
+    pub version: Version,
+    /// The fields.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// The fields after the body.
+    pub trailers: Option<HeaderMap>,
+}
+
+impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON; null where it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// A field as text; empty where it is absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl Client {
+    /// Plain HTTP/1.1.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self { address, tls: None, speaks: Speaks::H1 }
+    }
+
+    /// HTTP/1.1 over TLS, trusting only these roots.
+    pub fn tls(address: SocketAddr, roots_pem: &str) -> io::Result<Self> {
+        let config = client_config(roots_pem, aws_lc_rs::default_provider())?;
+        Ok(Self { address, tls: Some(Arc::new(config)), speaks: Speaks::H1 })
+    }
+
+    /// The same without resumption, and with the one key exchange that every server speaks.
+    pub fn tls_with_full_handshakes(address: SocketAddr, roots_pem: &str) -> io::Result<Self> {
+        let mut provider = aws_lc_rs::default_provider();
+        provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519);
+        let mut config = client_config(roots_pem, provider)?;
+        config.resumption = Resumption::disabled();
+        Ok(Self { address, tls: Some(Arc::new(config)), speaks: Speaks::H1 })
+    }
+
+    /// The same client speaking another version.
+    #[must_use]
+    pub fn speaking(mut self, speaks: Speaks) -> Self {
+        self.speaks = speaks;
+        if let Some(config) = &self.tls {
+            let mut config = ClientConfig::clone(config);
+            config.alpn_protocols = match speaks {
+                Speaks::H1 => vec![b"http/1.1".to_vec()],
+                Speaks::H2 => vec![b"h2".to_vec()],
+            };
+            self.tls = Some(Arc::new(config));
+        }
+        self
+    }
+
+    /// A connected stream; `name` is sent as SNI where there is TLS.
+    pub async fn stream(&self, name: &str) -> io::Result<Stream> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let Some(config) = &self.tls else { return Ok(Box::new(stream)) };
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let stream = tokio_rustls::TlsConnector::from(Arc::clone(config)).connect(name, stream).await?;
+        Ok(Box::new(stream))
+    }
+
+    /// A connection on which any number of requests for one host can follow each other.
+    pub async fn connect(&self, host: &str) -> io::Result<Connection> {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let stream = TokioIo::new(self.stream(name).await?);
+        let sender = match self.speaks {
+            Speaks::H1 => {
+                let (sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
+                tokio::spawn(connection.with_upgrades());
+                Sender::H1(sender)
+            }
+            Speaks::H2 => {
+                let (sender, connection) =
+                    http2::Builder::new(TokioExecutor::new()).handshake(stream).await.map_err(io::Error::other)?;
+                tokio::spawn(connection);
+                Sender::H2(sender)
+            }
+        };
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Ok(Connection { sender, host: host.to_owned(), scheme })
+    }
+
+    /// One GET on a connection of its own.
+    pub async fn get(&self, host: &str, path: &str) -> io::Result<Answer> {
+        self.connect(host).await?.get(path).await
+    }
+
+    /// Sends these bytes on a connection of their own and reads until the other side closes.
+    pub async fn raw(&self, name: &str, bytes: &[u8]) -> io::Result<String> {
+        let mut stream = self.stream(name).await?;
+        stream.write_all(bytes).await?;
+        stream.flush().await?;
+        let mut answer = Vec::new();
+        // TLS that ends without a word, or a reset after the answer, is still an end.
+        if let Err(error) = stream.read_to_end(&mut answer).await
+            && answer.is_empty()
+        {
+            return Err(error);
+        }
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
+fn client_config(roots_pem: &str, provider: CryptoProvider) -> io::Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(roots_pem.as_bytes()) {
+        roots.add(root.map_err(io::Error::other)?).map_err(io::Error::other)?;
+    }
+    Ok(ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+/// One connection to one host.
+#[derive(Debug)]
+pub struct Connection {
+    sender: Sender,
+    host: String,
+    scheme: &'static str,
+}
+
+#[derive(Debug)]
+enum Sender {
+    H1(http1::SendRequest<Full<Bytes>>),
+    H2(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Connection {
+    /// A GET.
+    pub async fn get(&mut self, path: &str) -> io::Result<Answer> {
+        self.ask("GET", path, &[], Bytes::new()).await
+    }
+
+    /// Any request with a body that fits into memory.
+    pub async fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> io::Result<Answer> {
+        let response = self.begin(method, path, headers, body).await?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map_err(io::Error::other)?;
+        let trailers = body.trailers().cloned();
+        Ok(Answer {
+            status: parts.status,
+            version: parts.version,
+            headers: parts.headers,
+            body: body.to_bytes(),
+            trailers,
+        })
+    }
+
+    /// The same, returning as soon as the head of the answer is there.
+    pub async fn begin(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> io::Result<Response<Incoming>> {
+        let mut request = Request::builder().method(method);
+        request = match &self.sender {
+            Sender::H1(_) => request.uri(path).header("host", &self.host),
+            Sender::H2(_) => request.uri(format!("{}://{}{path}", self.scheme, self.host)),
+        };
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).map_err(io::Error::other)?;
+        match &mut self.sender {
+            Sender::H1(sender) => {
+                sender.ready().await.map_err(io::Error::other)?;
+                sender.send_request(request).await.map_err(io::Error::other)
+            }
+            Sender::H2(sender) => {
+                sender.ready().await.map_err(io::Error::other)?;
+                sender.send_request(request).await.map_err(io::Error::other)
+            }
+        }
+    }
+}

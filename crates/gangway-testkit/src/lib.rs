@@ -1,0 +1,13 @@
+//! What tests stand on: an application to put behind Gangway, clients that see every byte, bytes to compare.
+//!
+//! A development dependency only. Nothing here is gentle with its input or careful with its resources;
+//! it is made so that a test can say exactly what was sent and what came back.
+
+pub mod app;
+pub mod client;
+pub mod engine;
+pub mod raw;
+pub mod relay;
+pub mod sum;
+pub mod wait;
+pub mod websocket;

@@ -1,0 +1,61 @@
+//! WebSockets for tests: an echo for the application, and a client over any stream.
+
+use std::io;
+
+use futures::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+/// Sends every message back, after the handshake, until the peer closes.
+pub async fn echo<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> io::Result<()> {
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
+    while let Some(message) = socket.next().await {
+        let message = message.map_err(io::Error::other)?;
+        if message.is_text() || message.is_binary() {
+            socket.send(message).await.map_err(io::Error::other)?;
+        }
+    }
+    Ok(())
+}
+
+/// A client's WebSocket.
+#[derive(Debug)]
+pub struct WebSocket<S> {
+    socket: WebSocketStream<S>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// Asks for an upgrade on a connected stream.
+    pub async fn open(stream: S, host: &str, path: &str) -> io::Result<Self> {
+        let request = format!("ws://{host}{path}").into_client_request().map_err(io::Error::other)?;
+        let (socket, _) = client_async(request, stream).await.map_err(io::Error::other)?;
+        Ok(Self { socket })
+    }
+
+    /// Sends a text and waits for the next one.
+    pub async fn ask(&mut self, text: &str) -> io::Result<String> {
+        self.socket.send(Message::text(text)).await.map_err(io::Error::other)?;
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
+                Some(Ok(Message::Close(frame))) => return Err(io::Error::other(format!("closed: {frame:?}"))),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(io::Error::other(error)),
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
+    /// Closes politely and waits for the peer's word; the code that it gave.
+    pub async fn close(mut self) -> io::Result<()> {
+        match self.socket.close(None).await {
+            Ok(()) | Err(Error::ConnectionClosed) => {}
+            Err(error) => return Err(io::Error::other(error)),
+        }
+        while let Some(Ok(_)) = self.socket.next().await {}
+        Ok(())
+    }
+}

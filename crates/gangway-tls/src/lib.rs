@@ -1,0 +1,26 @@
+//! Certificates in memory, chosen by name.
+//!
+//! A [`Store`] holds [`Bundle`]s by name; [`server_config`] makes rustls choose from whichever store
+//! is in force at each handshake. The internal CA and the placeholder are made here too.
+//!
+//! There is deliberately no disk and no ACME here, and nothing about routes.
+
+pub mod bundle;
+pub mod challenges;
+pub mod config;
+pub mod internal;
+pub mod mint;
+pub mod name;
+pub mod placeholder;
+pub mod store;
+
+pub use bundle::{Bundle, BundleError, Origin};
+pub use challenges::{Challenges, HttpChallenge};
+pub use config::{
+    ACME_TLS_ALPN, UNRECOGNIZED_NAME_ALERT, challenge_config, install_crypto_provider, is_challenge, server_config,
+};
+pub use internal::{InternalCa, InternalCaError, Scope, renewal_time};
+pub use mint::Mint;
+pub use name::{INTERNAL_DOMAINS, is_internal, normal_name};
+pub use placeholder::Placeholders;
+pub use store::Store;

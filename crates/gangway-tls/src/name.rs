@@ -1,0 +1,130 @@
+//! Names as certificates and handshakes have them.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// Domains that no public CA signs for, each with everything below it.
+pub const INTERNAL_DOMAINS: [&str; 7] = ["localhost", "local", "internal", "home.arpa", "lan", "home", "test"];
+
+/// A name as it came by SNI or Host, in lower case and without final dot.
+///
+/// Borrows where it is so already, as it nearly always is.
+pub fn normal_name(name: &str) -> Cow<'_, str> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+/// Whether no public CA would sign for a normal name: internal domains, single labels, and addresses
+/// that are not reachable from everywhere. A wildcard counts as what it stands below.
+pub fn is_internal(name: &str) -> bool {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return is_private(address);
+    }
+    let base = name.strip_prefix("*.").unwrap_or(name);
+    !base.contains('.') || is_below_internal_domain(base)
+}
+
+/// Whether a normal name is one of [`INTERNAL_DOMAINS`] or below one.
+pub(crate) fn is_below_internal_domain(name: &str) -> bool {
+    INTERNAL_DOMAINS.iter().any(|domain| is_within(name, domain))
+}
+
+/// Whether `name` is `domain` or below it.
+pub(crate) fn is_within(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// The name without its left-most label: what a wildcard for it stands below.
+pub(crate) fn parent(name: &str) -> Option<&str> {
+    name.split_once('.').map(|(_, parent)| parent).filter(|parent| !parent.is_empty())
+}
+
+/// Whether a certificate may carry it as a DNS name: letters, digits, hyphens and underscores in labels
+/// of 1 to 63, 253 in all, in lower case; `*` only as the whole left-most label.
+pub(crate) fn is_dns_name(name: &str) -> bool {
+    let labels = name.strip_prefix("*.").unwrap_or(name);
+    name.len() <= 253
+        && labels.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+        })
+}
+
+/// The networks of [`is_internal`] addresses, as address and prefix length.
+pub(crate) const PRIVATE_NETWORKS: [(IpAddr, u8); 8] = [
+    (IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 0)), 8),
+    // Between customer and provider, and what Tailscale uses.
+    (IpAddr::V4(std::net::Ipv4Addr::new(100, 64, 0, 0)), 10),
+    (IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 0)), 8),
+    (IpAddr::V4(std::net::Ipv4Addr::new(172, 16, 0, 0)), 12),
+    (IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 0, 0)), 16),
+    (IpAddr::V6(std::net::Ipv6Addr::LOCALHOST), 128),
+    (IpAddr::V6(std::net::Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), 7),
+    (IpAddr::V6(std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
+];
+
+fn is_private(address: IpAddr) -> bool {
+    PRIVATE_NETWORKS.iter().any(|(network, prefix)| is_in_network(address, *network, *prefix))
+}
+
+pub(crate) fn is_in_network(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
+    match (address, network) {
+        (IpAddr::V4(address), IpAddr::V4(network)) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+            address.to_bits() & mask == network.to_bits() & mask
+        }
+        (IpAddr::V6(address), IpAddr::V6(network)) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+            address.to_bits() & mask == network.to_bits() & mask
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_in_lower_case_without_final_dot() {
+        assert_eq!(normal_name("App.Example.ORG."), "app.example.org");
+        assert!(matches!(normal_name("app.example.org"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn internal_names_are_those_no_public_ca_signs_for() {
+        for name in ["nas", "app.localhost", "localhost", "*.localhost", "a.b.home.arpa", "x.test", "10.1.2.3", "::1"] {
+            assert!(is_internal(name), "{name}");
+        }
+        for name in
+            ["example.org", "notlocalhost.com", "mylan.de", "arpa.org", "*.example.org", "192.0.2.1", "2001:db8::1"]
+        {
+            assert!(!is_internal(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_network_contains_its_addresses_only() {
+        let network = |text: &str| text.parse().expect("an address");
+        assert!(is_in_network(network("172.31.255.255"), network("172.16.0.0"), 12));
+        assert!(!is_in_network(network("172.32.0.0"), network("172.16.0.0"), 12));
+        assert!(is_in_network(network("fdff::1"), network("fc00::"), 7));
+        assert!(!is_in_network(network("::2"), network("::1"), 128));
+        assert!(is_in_network(network("192.0.2.1"), network("0.0.0.0"), 0));
+    }
+
+    #[test]
+    fn only_dns_names_are_dns_names() {
+        for name in ["a", "*.a", "a_b.example", "xn--bcher-kva.example"] {
+            assert!(is_dns_name(name), "{name}");
+        }
+        let long = format!("{}.example", "a".repeat(64));
+        for name in ["", "a..b", "*", "a.*", "a b", "bücher.example", "A", "[::1]", long.as_str()] {
+            assert!(!is_dns_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Self-signed certificates until real ones arrive.
+
+use rcgen::{CertificateParams, DnType, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::bundle::{Bundle, Origin};
+use crate::internal::{InternalCaError, leaf_params};
+
+/// What people read in the certificate that their browser warns of.
+const PLACEHOLDER_NAME: &str = "Gangway placeholder: waiting for a certificate";
+
+/// Makes self-signed certificates, all with one key: nobody is meant to trust them.
+#[derive(Debug)]
+pub struct Placeholders {
+    key: KeyPair,
+}
+
+impl Placeholders {
+    /// With a new key.
+    pub fn new() -> Result<Self, InternalCaError> {
+        Ok(Self { key: KeyPair::generate()? })
+    }
+
+    /// For one name, which may be a wildcard or an address, valid from `now`.
+    pub fn bundle(&self, name: &str, now: i64) -> Result<Bundle, InternalCaError> {
+        let mut params: CertificateParams = leaf_params(name, now)?;
+        params.distinguished_name.push(DnType::CommonName, PLACEHOLDER_NAME);
+        params.use_authority_key_identifier_extension = false;
+        let certificate = params.self_signed(&self.key)?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
+        Ok(Bundle::from_der(vec![certificate.der().clone()], key, Origin::Placeholder)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_placeholder_carries_the_name_and_says_what_it_is() {
+        let placeholder =
+            Placeholders::new().expect("makes a key").bundle("example.org", 1_700_000_000).expect("signs");
+        assert_eq!(*placeholder.names, [Box::from("example.org")]);
+        assert_eq!(&*placeholder.issuer, PLACEHOLDER_NAME);
+        assert_eq!(placeholder.origin, Origin::Placeholder);
+        assert!(placeholder.is_valid_at(1_700_000_000));
+    }
+}

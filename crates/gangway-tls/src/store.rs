@@ -1,0 +1,231 @@
+//! Bundles by name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::SignatureScheme;
+use rustls::sign::CertifiedKey;
+
+use crate::bundle::{Bundle, Origin};
+use crate::challenges::Challenges;
+use crate::mint::Mint;
+use crate::name::parent;
+
+/// Every bundle of one moment, by name. A value: the keeper builds a new one and publishes it.
+///
+/// Cloning is cheap.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    names: Arc<Names>,
+    challenges: Arc<Challenges>,
+    mint: Option<Arc<Mint>>,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    exact: HashMap<Box<str>, Candidates>,
+    /// Wildcards by what they stand below.
+    below: HashMap<Box<str>, Candidates>,
+}
+
+/// All bundles for one name, the best first. Never empty.
+type Candidates = Vec<(Standing, Arc<Bundle>)>;
+
+/// What clients would make of a bundle; the greatest is served.
+///
+/// An expired certificate is better than a placeholder: it says what is really wrong, and who ignores
+/// dates still gets the right key.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Standing {
+    Placeholder,
+    OutOfDate,
+    Good,
+}
+
+impl Store {
+    /// Sorts `bundles` by name; `now`, in seconds since the epoch, tells which are out of date.
+    pub fn new(bundles: impl IntoIterator<Item = Arc<Bundle>>, now: i64) -> Self {
+        let mut names = Names::default();
+        for bundle in bundles {
+            let standing = standing(&bundle, now);
+            for name in &bundle.names {
+                let (map, name) = match name.strip_prefix("*.") {
+                    Some(below) => (&mut names.below, below),
+                    None => (&mut names.exact, &**name),
+                };
+                let entry = (standing, Arc::clone(&bundle));
+                match map.get_mut(name) {
+                    Some(candidates) => candidates.push(entry),
+                    None => drop(map.insert(name.into(), vec![entry])),
+                }
+            }
+        }
+        for candidates in names.exact.values_mut().chain(names.below.values_mut()).filter(|all| all.len() > 1) {
+            candidates.sort_by(|a, b| rank(b).cmp(&rank(a)));
+        }
+        Self { names: Arc::new(names), ..Self::default() }
+    }
+
+    /// The same bundles, and `challenges` to be answered.
+    pub fn with_challenges(self, challenges: Arc<Challenges>) -> Self {
+        Self { challenges, ..self }
+    }
+
+    /// The same bundles, and `mint` for names that none of them carries exactly.
+    pub fn with_mint(self, mint: Option<Arc<Mint>>) -> Self {
+        Self { mint, ..self }
+    }
+
+    /// The bundle for a normal name: an exact name before a wildcard, then the preferred origin, then
+    /// the later end. One that is out of date, or a placeholder, only where there is no other.
+    pub fn find(&self, host: &str) -> Option<&Arc<Bundle>> {
+        self.candidates(host).next()
+    }
+
+    /// Whether a handshake for a normal name would get a certificate.
+    pub fn serves(&self, host: &str) -> bool {
+        self.find(host).is_some() || self.mint.as_ref().is_some_and(|mint| mint.covers(host))
+    }
+
+    /// What a handshake for a normal name is served, among the bundles whose key the client can verify.
+    pub(crate) fn serve(&self, host: &str, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let usable = |bundle: &&Arc<Bundle>| bundle.key.key.choose_scheme(schemes).is_some();
+        // Without any usable one the best is handed over, so that rustls says `handshake_failure`.
+        let best = self.candidates(host).find(usable).or_else(|| self.find(host));
+        let is_makeshift = |bundle: &Arc<Bundle>| {
+            matches!(bundle.origin, Origin::Placeholder | Origin::Internal) && !self.names.exact.contains_key(host)
+        };
+        if best.is_none_or(is_makeshift)
+            && let Some(minted) = self.mint.as_ref().and_then(|mint| mint.bundle(host))
+        {
+            return Some(Arc::clone(&minted.key));
+        }
+        best.map(|bundle| Arc::clone(&bundle.key))
+    }
+
+    /// The certificate that answers a TLS-ALPN-01 challenge for a normal name.
+    pub fn challenge(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        self.challenges.tls.get(name)
+    }
+
+    /// The body that answers `GET /.well-known/acme-challenge/<token>` on plain HTTP at a normal host
+    /// name without port.
+    ///
+    /// None for another host than the one the token is for: whoever can make a browser ask us under a
+    /// foreign name must not get an answer that speaks for it.
+    pub fn http_challenge(&self, host: &str, token: &str) -> Option<&str> {
+        let challenge = self.challenges.http.get(token)?;
+        (*challenge.host == *host).then_some(&*challenge.key_authorization)
+    }
+
+    /// How many bundles are found by some name.
+    pub fn len(&self) -> usize {
+        self.names.exact.len() + self.names.below.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bundles for a normal name, the best first.
+    fn candidates(&self, host: &str) -> impl Iterator<Item = &Arc<Bundle>> {
+        let exact = self.names.exact.get(host).map_or(&[][..], Vec::as_slice);
+        let below = parent(host).and_then(|parent| self.names.below.get(parent)).map_or(&[][..], Vec::as_slice);
+        let standing = |all: &[(Standing, Arc<Bundle>)]| all.first().map(|(standing, _)| *standing);
+        let (first, second) = if standing(below) > standing(exact) { (below, exact) } else { (exact, below) };
+        first.iter().chain(second).map(|(_, bundle)| bundle)
+    }
+}
+
+fn standing(bundle: &Bundle, now: i64) -> Standing {
+    match bundle.origin {
+        Origin::Placeholder => Standing::Placeholder,
+        _ if bundle.is_valid_at(now) => Standing::Good,
+        _ => Standing::OutOfDate,
+    }
+}
+
+/// The serial decides last, so that the choice never depends on the order in which files were listed.
+fn rank((standing, bundle): &(Standing, Arc<Bundle>)) -> (Standing, OriginClass, i64, &str) {
+    (*standing, origin_class(&bundle.origin), bundle.not_after, &bundle.serial)
+}
+
+/// An origin without the file's name: that must not decide before the later end does.
+type OriginClass = u8;
+
+fn origin_class(origin: &Origin) -> OriginClass {
+    match origin {
+        Origin::Placeholder => 0,
+        Origin::Internal => 1,
+        Origin::Acme => 2,
+        Origin::Folder(_) => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::internal::{InternalCa, Scope};
+
+    const NOW: i64 = 1_700_000_000;
+    const LATER: i64 = NOW + 86_400;
+
+    fn bundle(ca: &InternalCa, name: &str, origin: Origin, not_after: i64) -> Arc<Bundle> {
+        Arc::new(Bundle { origin, not_after, ..ca.issue(name, NOW).expect("signs") })
+    }
+
+    fn ca() -> InternalCa {
+        InternalCa::make(&Scope::default(), NOW).expect("makes a CA")
+    }
+
+    #[track_caller]
+    fn found(store: &Store, host: &str, expected: &Arc<Bundle>) {
+        assert!(Arc::ptr_eq(store.find(host).expect("some"), expected), "{host}");
+    }
+
+    #[test]
+    fn an_exact_name_comes_before_a_wildcard_of_any_origin() {
+        let ca = ca();
+        let exact = bundle(&ca, "a.x.test", Origin::Internal, LATER);
+        let wide = bundle(&ca, "*.x.test", Origin::Folder("x".into()), LATER + 1);
+        for order in [[&exact, &wide], [&wide, &exact]] {
+            let store = Store::new(order.map(Arc::clone), NOW);
+            found(&store, "a.x.test", &exact);
+            found(&store, "b.x.test", &wide);
+            assert!(store.find("x.test").is_none() && store.find("a.b.x.test").is_none());
+        }
+    }
+
+    #[test]
+    fn then_comes_the_preferred_origin_then_the_later_end() {
+        let ca = ca();
+        let internal = bundle(&ca, "a.test", Origin::Internal, LATER + 9);
+        let early = bundle(&ca, "a.test", Origin::Folder("z".into()), LATER);
+        let late = bundle(&ca, "a.test", Origin::Folder("a".into()), LATER + 1);
+        found(&Store::new([&internal, &early].map(Arc::clone), NOW), "a.test", &early);
+        found(&Store::new([&late, &early, &internal].map(Arc::clone), NOW), "a.test", &late);
+        found(&Store::new([&early, &late].map(Arc::clone), NOW), "a.test", &late);
+    }
+
+    #[test]
+    fn what_is_expired_or_a_placeholder_is_served_only_for_want_of_better() {
+        let ca = ca();
+        let expired = bundle(&ca, "a.x.test", Origin::Folder("a".into()), NOW);
+        let placeholder = bundle(&ca, "a.x.test", Origin::Placeholder, LATER);
+        let wide = bundle(&ca, "*.x.test", Origin::Internal, LATER);
+        found(&Store::new([&expired, &placeholder, &wide].map(Arc::clone), NOW), "a.x.test", &wide);
+        found(&Store::new([&placeholder, &expired].map(Arc::clone), NOW), "a.x.test", &expired);
+        found(&Store::new([&placeholder].map(Arc::clone), NOW), "a.x.test", &placeholder);
+    }
+
+    #[test]
+    fn a_challenge_is_answered_at_its_own_host_only() {
+        let challenge = crate::HttpChallenge { host: "a.test".into(), key_authorization: "t.k".into() };
+        let challenges = Challenges { http: [("t".into(), challenge)].into(), ..Challenges::default() };
+        let store = Store::default().with_challenges(Arc::new(challenges));
+        assert_eq!(store.http_challenge("a.test", "t"), Some("t.k"));
+        assert_eq!(store.http_challenge("b.test", "t"), None);
+        assert_eq!(store.http_challenge("a.test", "u"), None);
+    }
+}

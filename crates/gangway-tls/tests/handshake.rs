@@ -1,0 +1,355 @@
+//! What a client sees: which certificate, which protocol, which alert.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gangway_publish::{Publisher, Reader, channel};
+use gangway_tls::{
+    ACME_TLS_ALPN, Bundle, Challenges, InternalCa, Mint, Origin, Placeholders, Scope, Store, UNRECOGNIZED_NAME_ALERT,
+    challenge_config, is_challenge, server_config,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::Acceptor;
+use rustls::{
+    AlertDescription, ClientConfig, ClientConnection, Error, HandshakeKind, ProtocolVersion, RootCertStore,
+    ServerConfig, ServerConnection, SupportedProtocolVersion,
+};
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64
+}
+
+struct Scene {
+    ca: Arc<InternalCa>,
+    publisher: Publisher<Store>,
+    reader: Reader<Store>,
+}
+
+impl Scene {
+    fn new(names: &[&str]) -> Self {
+        let ca = InternalCa::make(&Scope::default(), now()).expect("makes a CA");
+        let (mut publisher, reader) = channel(Store::default());
+        let bundles = names.iter().map(|name| Arc::new(ca.issue(name, now()).expect("signs")));
+        publisher.publish(Store::new(bundles, now()));
+        Self { ca: Arc::new(ca), publisher, reader }
+    }
+
+    fn server(&self) -> Arc<ServerConfig> {
+        server_config(self.reader.clone(), None)
+    }
+
+    fn client(&self) -> ClientConfig {
+        client(&self.ca, rustls::ALL_VERSIONS)
+    }
+}
+
+fn client(ca: &InternalCa, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.root_pem().as_bytes()).expect("PEM")).expect("a root");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+struct Done {
+    client: ClientConnection,
+    server: ServerConnection,
+}
+
+impl Done {
+    fn serial(&self) -> String {
+        let chain = self.client.peer_certificates().expect("a certificate");
+        let (_, certificate) = x509_parser::parse_x509_certificate(&chain[0]).expect("parses");
+        certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Lets both sides talk until neither has anything to say.
+fn handshake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>, name: &str) -> Result<Done, Error> {
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let mut client = ClientConnection::new(Arc::clone(client), name)?;
+    let mut server = ServerConnection::new(Arc::clone(server))?;
+    loop {
+        let mut wire = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut wire).expect("to memory");
+        }
+        let from_client = wire.len();
+        feed(&mut server, &wire);
+        let failed = server.process_new_packets().err();
+        wire.clear();
+        while server.wants_write() {
+            server.write_tls(&mut wire).expect("to memory");
+        }
+        feed(&mut client, &wire);
+        client.process_new_packets()?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if from_client == 0 && wire.is_empty() {
+            return Ok(Done { client, server });
+        }
+    }
+}
+
+fn feed<Side>(connection: &mut rustls::ConnectionCommon<Side>, mut wire: &[u8]) {
+    while !wire.is_empty() {
+        connection.read_tls(&mut wire).expect("from memory");
+    }
+}
+
+#[test]
+fn the_certificate_of_the_name_is_served_and_trusted() {
+    let scene = Scene::new(&["a.test", "b.test", "*.wide.test"]);
+    let (client, server) = (Arc::new(scene.client()), scene.server());
+    for name in ["a.test", "b.test", "x.wide.test", "A.Test", "a.test."] {
+        let done = handshake(&client, &server, name).expect(name);
+        let host = gangway_tls::normal_name(name);
+        let bundle = scene.reader.load().value.find(&host).cloned().expect("has one");
+        assert_eq!(done.serial(), *bundle.serial, "{name}");
+    }
+}
+
+#[test]
+fn a_new_certificate_is_served_from_the_next_handshake_on() {
+    let mut scene = Scene::new(&["a.test"]);
+    let (client, server) = (Arc::new(scene.client()), scene.server());
+    let before = handshake(&client, &server, "a.test").expect("handshake").serial();
+    let bundle = scene.ca.issue("a.test", now()).expect("signs");
+    let serial = bundle.serial.clone();
+    scene.publisher.publish(Store::new([Arc::new(bundle)], now()));
+    // Another client, since this one would resume its session.
+    let after = handshake(&Arc::new(scene.client()), &server, "a.test").expect("handshake").serial();
+    assert_ne!(before, after);
+    assert_eq!(after, *serial);
+}
+
+#[test]
+fn an_unknown_name_ends_the_handshake_without_a_certificate() {
+    let scene = Scene::new(&["a.test"]);
+    let error = handshake(&Arc::new(scene.client()), &scene.server(), "c.test").err();
+    // rustls can say nothing else here; the front door sends the right alert before it comes to this.
+    assert_eq!(error, Some(Error::AlertReceived(AlertDescription::AccessDenied)));
+}
+
+#[test]
+fn the_alert_record_for_an_unknown_name_is_understood_by_clients() {
+    let scene = Scene::new(&["a.test"]);
+    for versions in [rustls::ALL_VERSIONS, &[&rustls::version::TLS12], &[&rustls::version::TLS13]] {
+        let config = Arc::new(client(&scene.ca, versions));
+        let mut client = ClientConnection::new(config, "c.test".try_into().expect("a name")).expect("a client");
+        client.write_tls(&mut Vec::new()).expect("to memory");
+        feed(&mut client, &UNRECOGNIZED_NAME_ALERT);
+        let error = client.process_new_packets().err();
+        assert_eq!(error, Some(Error::AlertReceived(AlertDescription::UnrecognisedName)));
+    }
+}
+
+#[test]
+fn without_sni_only_a_default_name_gets_a_certificate() {
+    let scene = Scene::new(&["a.test"]);
+    let mut client = scene.client();
+    client.enable_sni = false;
+    let client = Arc::new(client);
+    let refused = handshake(&client, &scene.server(), "a.test").err();
+    assert_eq!(refused, Some(Error::AlertReceived(AlertDescription::AccessDenied)));
+    let server = server_config(scene.reader.clone(), Some("a.test".into()));
+    handshake(&client, &server, "a.test").expect("is served the default");
+    let unknown = handshake(&Arc::new(scene.client()), &server, "c.test").err();
+    assert_eq!(unknown, Some(Error::AlertReceived(AlertDescription::AccessDenied)), "a default is not for other names");
+}
+
+#[test]
+fn an_address_is_reached_through_the_default_name() {
+    let scene = Scene::new(&["127.0.0.1"]);
+    let server = server_config(scene.reader.clone(), Some("127.0.0.1".into()));
+    handshake(&Arc::new(scene.client()), &server, "127.0.0.1").expect("a client with an address sends no SNI");
+}
+
+#[test]
+fn post_quantum_key_exchange_comes_first_and_both_versions_work() {
+    let scene = Scene::new(&["a.test"]);
+    let server = scene.server();
+    let done = handshake(&Arc::new(scene.client()), &server, "a.test").expect("handshake");
+    assert_eq!(done.client.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+    let group = done.client.negotiated_key_exchange_group().expect("a group").name();
+    assert_eq!(group, rustls::NamedGroup::X25519MLKEM768);
+    let old = Arc::new(client(&scene.ca, &[&rustls::version::TLS12]));
+    let done = handshake(&old, &server, "a.test").expect("handshake");
+    assert_eq!(done.client.protocol_version(), Some(ProtocolVersion::TLSv1_2));
+}
+
+#[test]
+fn http_2_is_negotiated_before_http_1_and_nothing_else() {
+    let scene = Scene::new(&["a.test"]);
+    let server = scene.server();
+    let negotiated = |offered: &[&[u8]]| {
+        let mut client = scene.client();
+        client.alpn_protocols = offered.iter().map(|protocol| protocol.to_vec()).collect();
+        let done = handshake(&Arc::new(client), &server, "a.test");
+        done.map(|done| done.server.alpn_protocol().map(<[u8]>::to_vec))
+    };
+    assert_eq!(negotiated(&[b"http/1.1", b"h2"]), Ok(Some(b"h2".to_vec())));
+    assert_eq!(negotiated(&[b"http/1.1"]), Ok(Some(b"http/1.1".to_vec())));
+    assert_eq!(negotiated(&[]), Ok(None));
+    let refused = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+    assert_eq!(negotiated(&[ACME_TLS_ALPN]), Err(refused), "never the challenge's");
+}
+
+#[test]
+fn sessions_are_resumed_but_not_under_another_configuration() {
+    let scene = Scene::new(&["a.test"]);
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let client = Arc::new(client(&scene.ca, &[version]));
+        let (server, other) = (scene.server(), scene.server());
+        let kind = |server| handshake(&client, server, "a.test").expect("handshake").server.handshake_kind();
+        assert_eq!(kind(&server), Some(HandshakeKind::Full));
+        assert_eq!(kind(&server), Some(HandshakeKind::Resumed));
+        assert_eq!(kind(&other), Some(HandshakeKind::Full));
+    }
+}
+
+#[test]
+fn no_early_data_is_taken() {
+    let scene = Scene::new(&["a.test"]);
+    let mut client = scene.client();
+    client.enable_early_data = true;
+    let (client, server) = (Arc::new(client), scene.server());
+    handshake(&client, &server, "a.test").expect("handshake");
+    let mut second = ClientConnection::new(client, "a.test".try_into().expect("a name")).expect("a client");
+    assert!(second.early_data().is_none());
+}
+
+#[test]
+fn the_root_is_constrained_for_clients_too() {
+    let scene = Scene::new(&[]);
+    // What a thief of the key could do: sign without asking `permits`.
+    let key = rcgen::KeyPair::from_pem(&scene.ca.key_pem()).expect("the root's key");
+    let root = CertificateDer::from_pem_slice(scene.ca.root_pem().as_bytes()).expect("PEM");
+    let issuer = rcgen::Issuer::from_ca_cert_der(&root, key).expect("the root");
+    let serve = |name: &str| {
+        let leaf_key = rcgen::KeyPair::generate().expect("a key");
+        let leaf = rcgen::CertificateParams::new([name.to_owned()]).expect("a name").signed_by(&leaf_key, &issuer);
+        let bundle = Bundle::from_pem(
+            leaf.expect("signs").pem().as_bytes(),
+            leaf_key.serialize_pem().as_bytes(),
+            Origin::Internal,
+        );
+        let (mut publisher, reader) = channel(Store::default());
+        publisher.publish(Store::new([Arc::new(bundle.expect("a bundle"))], now()));
+        handshake(&Arc::new(scene.client()), &server_config(reader, Some(name.into())), name).err()
+    };
+    assert_eq!(serve("good.test"), None);
+    for name in ["example.org", "nas", "8.8.8.8"] {
+        assert!(matches!(serve(name), Some(Error::InvalidCertificate(_))), "{name}");
+    }
+}
+
+#[test]
+fn a_name_under_a_wildcard_of_one_label_gets_a_certificate_of_its_own() {
+    let mut scene = Scene::new(&["*.localhost"]);
+    let store = scene.reader.load().value.clone();
+    let mint = Mint::new(Arc::clone(&scene.ca), ["*.localhost", "budget.*"]);
+    scene.publisher.publish(store.with_mint(Some(Arc::new(mint))));
+    let (client, server) = (Arc::new(scene.client()), scene.server());
+    for name in ["a.localhost", "budget.lan"] {
+        assert!(scene.reader.load().value.serves(name));
+        let done = handshake(&client, &server, name).expect(name);
+        let chain = done.client.peer_certificates().expect("a certificate");
+        let (_, certificate) = x509_parser::parse_x509_certificate(&chain[0]).expect("parses");
+        let names = certificate.subject_alternative_name().expect("parses").expect("has one").value.to_owned();
+        assert_eq!(format!("{:?}", names.general_names), format!("[DNSName({name:?})]"));
+    }
+    assert!(handshake(&client, &server, "other.lan").is_err());
+}
+
+#[test]
+fn a_client_is_served_a_key_that_it_can_verify() {
+    let mut scene = Scene::new(&["a.test"]);
+    let rsa_only = {
+        let mut config = scene.client();
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        let all = provider.signature_verification_algorithms;
+        let rsa: Vec<_> =
+            all.mapping.iter().filter(|(scheme, _)| format!("{scheme:?}").contains("RSA")).copied().collect();
+        provider.signature_verification_algorithms.mapping = Vec::leak(rsa);
+        let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(
+            Arc::new(roots(&scene.ca)),
+            Arc::new(provider.clone()),
+        );
+        config.dangerous().set_certificate_verifier(verifier.build().expect("a verifier"));
+        Arc::new(config)
+    };
+    let server = scene.server();
+    let refused = handshake(&rsa_only, &server, "a.test").err();
+    assert_eq!(refused, Some(Error::AlertReceived(AlertDescription::HandshakeFailure)));
+    let rsa = {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("an RSA key");
+        let certificate = rcgen::CertificateParams::new(["a.test".to_owned()]).expect("a name").self_signed(&key);
+        let certificate = certificate.expect("signs").pem();
+        Bundle::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes(), Origin::Acme).expect("a bundle")
+    };
+    let (rsa, ecdsa) = (Arc::new(rsa), scene.reader.load().value.find("a.test").cloned().expect("has one"));
+    scene.publisher.publish(Store::new([Arc::clone(&rsa), ecdsa], now()));
+    let error = handshake(&rsa_only, &server, "a.test").err();
+    // Served the RSA one, which is self-signed here; the ECDSA one would have failed differently.
+    assert!(matches!(error, Some(Error::InvalidCertificate(_))), "{error:?}");
+}
+
+fn roots(ca: &InternalCa) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.root_pem().as_bytes()).expect("PEM")).expect("a root");
+    roots
+}
+
+#[test]
+fn a_challenge_is_answered_on_its_own_configuration_only() {
+    let mut scene = Scene::new(&["a.test"]);
+    let answer = Placeholders::new().expect("a key").bundle("a.test", now()).expect("signs");
+    let challenges = Challenges { tls: [("a.test".into(), Arc::clone(&answer.key))].into(), ..Challenges::default() };
+    let store = scene.reader.load().value.clone();
+    scene.publisher.publish(store.with_challenges(Arc::new(challenges)));
+
+    let mut client = scene.client();
+    client.alpn_protocols = vec![ACME_TLS_ALPN.to_vec()];
+    assert!(hello_is_challenge(&client));
+    let server = challenge_config(scene.reader.clone());
+    let error = handshake(&Arc::new(client.clone()), &server, "a.test").err();
+    assert!(matches!(error, Some(Error::InvalidCertificate(_))), "the answer is self-signed: {error:?}");
+    let unknown = handshake(&Arc::new(client), &server, "b.test").err();
+    assert_eq!(unknown, Some(Error::AlertReceived(AlertDescription::AccessDenied)));
+
+    let mut client = scene.client();
+    client.alpn_protocols = vec![b"h2".to_vec(), ACME_TLS_ALPN.to_vec()];
+    assert!(!hello_is_challenge(&client), "who can also speak something else is no CA");
+}
+
+fn hello_is_challenge(client: &ClientConfig) -> bool {
+    let mut client =
+        ClientConnection::new(Arc::new(client.clone()), "a.test".try_into().expect("a name")).expect("a client");
+    let mut wire = Vec::new();
+    client.write_tls(&mut wire).expect("to memory");
+    let mut acceptor = Acceptor::default();
+    acceptor.read_tls(&mut wire.as_slice()).expect("from memory");
+    let accepted = acceptor.accept().map_err(|(error, _)| error).expect("a hello").expect("a whole one");
+    is_challenge(&accepted.client_hello())
+}
+
+#[test]
+fn data_passes() {
+    let scene = Scene::new(&["a.test"]);
+    let mut done = handshake(&Arc::new(scene.client()), &scene.server(), "a.test").expect("handshake");
+    done.client.writer().write_all(b"hello").expect("to memory");
+    let mut wire = Vec::new();
+    done.client.write_tls(&mut wire).expect("to memory");
+    feed(&mut done.server, &wire);
+    done.server.process_new_packets().expect("decrypts");
+    let mut text = [0; 5];
+    done.server.reader().read_exact(&mut text).expect("reads");
+    assert_eq!(&text, b"hello");
+}

@@ -1,0 +1,129 @@
+//! What is said in the log about one engine: one line for each change of state.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+/// However an engine flaps, its troubles are said no more often.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// The state that was last said.
+#[derive(Debug, Default)]
+pub(crate) struct Chronicle {
+    /// Whether it was ever well.
+    known: bool,
+    lost: Option<Instant>,
+    /// What was said to be the trouble. Empty while none was said.
+    trouble: String,
+    said: Option<Instant>,
+}
+
+/// A change of state that is worth a line.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Line<'a> {
+    /// For the first time.
+    Following { version: &'a str, containers: usize },
+    /// After trouble that was said.
+    Back { version: &'a str, containers: usize, away: Duration },
+    /// It was well before.
+    Lost { error: &'a str },
+    /// It never was.
+    NoAnswer { error: &'a str },
+    /// The stream of events ended, as an idle one through a proxy does now and then; whether that means
+    /// anything, the next try tells.
+    Interrupted { error: &'a str },
+}
+
+impl Chronicle {
+    /// Everything was read and events are heard.
+    pub(crate) fn well<'a>(&mut self, now: Instant, version: &'a str, containers: usize) -> Option<Line<'a>> {
+        let was_known = std::mem::replace(&mut self.known, true);
+        let lost = self.lost.take();
+        let trouble = std::mem::take(&mut self.trouble);
+        match lost {
+            _ if !was_known => Some(Line::Following { version, containers }),
+            Some(lost) if !trouble.is_empty() => {
+                Some(Line::Back { version, containers, away: now.saturating_duration_since(lost) })
+            }
+            _ => None,
+        }
+    }
+
+    /// A good session ended by itself.
+    pub(crate) fn interrupted<'a>(&mut self, now: Instant, error: &'a str) -> Line<'a> {
+        self.lost.get_or_insert(now);
+        Line::Interrupted { error }
+    }
+
+    /// Something failed, not for the first time perhaps.
+    pub(crate) fn failed<'a>(&mut self, now: Instant, error: &'a str) -> Option<Line<'a>> {
+        self.lost.get_or_insert(now);
+        let just_said = self.said.is_some_and(|said| now.saturating_duration_since(said) < SAY_EVERY);
+        if self.trouble == error || just_said {
+            return None;
+        }
+        error.clone_into(&mut self.trouble);
+        self.said = Some(now);
+        Some(if self.known { Line::Lost { error } } else { Line::NoAnswer { error } })
+    }
+}
+
+impl Line<'_> {
+    pub(crate) fn log(&self, engine: &str) {
+        match *self {
+            Self::Following { version, containers } => info!(engine, version, containers, "following the engine"),
+            Self::Back { version, containers, away } => {
+                info!(engine, version, containers, ?away, "the engine is back");
+            }
+            Self::Lost { error } => warn!(engine, error, "lost the engine; what was read last stays in force"),
+            Self::NoAnswer { error } => warn!(engine, error, "no answer from the engine yet; trying again"),
+            Self::Interrupted { error } => debug!(engine, error, "lost the events, connecting again"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: &str = "connect to `a`: connection refused";
+    const DEAD: &str = "connect to `a`: connection refused; the mount of the socket is dead";
+
+    #[test]
+    fn an_outage_is_two_lines() {
+        let (mut chronicle, start) = (Chronicle::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let following = Line::Following { version: "1", containers: 3 };
+        assert_eq!(chronicle.well(at(0), "1", 3), Some(following));
+        assert_eq!(chronicle.failed(at(1), REFUSED), Some(Line::Lost { error: REFUSED }));
+        for second in 2..3600 {
+            assert_eq!(chronicle.failed(at(second), REFUSED), None);
+        }
+        let away = Duration::from_secs(3600);
+        assert_eq!(chronicle.well(at(3601), "2", 3), Some(Line::Back { version: "2", containers: 3, away }));
+    }
+
+    #[test]
+    fn another_trouble_is_another_line_but_flapping_is_not() {
+        let (mut chronicle, start) = (Chronicle::default(), Instant::now());
+        assert_eq!(chronicle.failed(start, REFUSED), Some(Line::NoAnswer { error: REFUSED }));
+        assert_eq!(chronicle.failed(start + SAY_EVERY, DEAD), Some(Line::NoAnswer { error: DEAD }));
+        chronicle.well(start + SAY_EVERY, "1", 0);
+        let mut lines = 0;
+        for millis in (0..60_000).step_by(100) {
+            let now = start + SAY_EVERY + Duration::from_millis(millis);
+            lines += usize::from(chronicle.failed(now, REFUSED).is_some());
+            lines += usize::from(chronicle.well(now, "1", 0).is_some());
+        }
+        assert!(lines <= 12, "{lines} lines in a minute");
+    }
+
+    #[test]
+    fn an_interruption_that_passes_is_not_worth_a_line() {
+        let (mut chronicle, now) = (Chronicle::default(), Instant::now());
+        chronicle.well(now, "1", 0);
+        chronicle.interrupted(now, "follow the events: the engine closed the stream");
+        assert_eq!(chronicle.well(now, "1", 0), None);
+    }
+}

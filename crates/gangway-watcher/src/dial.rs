@@ -1,0 +1,245 @@
+//! How bytes get to an engine, and what to do where they do not.
+//!
+//! Every request has a connection of its own, so a socket that was replaced is found again by the next one.
+
+use std::fmt::{self, Debug, Formatter};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use crate::address::same_path;
+
+/// An engine on the same network answers in milliseconds; one that is away must not hold up the next try.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Where the kernel lists what is mounted, as this process sees it.
+const MOUNTS: &str = "/proc/self/mountinfo";
+
+/// Both directions of a connection.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// A connection to an engine.
+pub type Connection = Box<dyn Wire>;
+
+type Given = dyn Fn() -> BoxFuture<'static, io::Result<Connection>> + Send + Sync;
+
+/// Makes connections to one engine.
+#[derive(Clone)]
+pub(crate) enum Dialer {
+    Unix(PathBuf),
+    Tcp { host: String, port: u16 },
+    Given(Arc<Given>),
+}
+
+impl Dialer {
+    pub(crate) async fn dial(&self) -> Result<Connection, DialError> {
+        match self {
+            Self::Unix(path) => match UnixStream::connect(path).await {
+                Ok(stream) => Ok(Box::new(stream)),
+                Err(error) => Err(DialError { hint: Some(unix_hint(path, &error)), to: self.to_string(), error }),
+            },
+            Self::Tcp { host, port } => match timeout(CONNECT_MAX, TcpStream::connect((host.as_str(), *port))).await {
+                Ok(Ok(stream)) => {
+                    // Requests are one small write each; nothing is gained by gathering them.
+                    let _ = stream.set_nodelay(true);
+                    Ok(Box::new(stream))
+                }
+                Ok(Err(error)) => Err(DialError { to: self.to_string(), error, hint: None }),
+                Err(_) => {
+                    let error = io::Error::new(ErrorKind::TimedOut, format!("no connection within {CONNECT_MAX:?}"));
+                    Err(DialError { to: self.to_string(), error, hint: None })
+                }
+            },
+            Self::Given(dial) => dial().await.map_err(|error| DialError { to: self.to_string(), error, hint: None }),
+        }
+    }
+
+    /// Can the engine be on another machine?
+    pub(crate) fn may_be_remote(&self) -> bool {
+        match self {
+            Self::Unix(_) | Self::Given(_) => false,
+            Self::Tcp { host, .. } => {
+                host != "localhost" && !host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Dialer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "`{}`", path.display()),
+            Self::Tcp { host, port } => write!(f, "`{host}:{port}`"),
+            Self::Given(_) => f.write_str("the engine"),
+        }
+    }
+}
+
+impl Debug for Dialer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "Dialer({self})")
+    }
+}
+
+fn unix_hint(path: &Path, error: &io::Error) -> String {
+    let mounts = std::fs::read_to_string(MOUNTS).unwrap_or_default();
+    let metadata = std::fs::metadata(path).ok();
+    let socket = Socket {
+        mounted: mounts.lines().find_map(|line| mounted_at(line, path)),
+        folder: metadata.as_ref().is_some_and(std::fs::Metadata::is_dir),
+        group: metadata.map(|metadata| metadata.gid()),
+    };
+    socket.hint(error.kind())
+}
+
+/// What can be learnt about a socket that does not answer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Socket {
+    mounted: Option<Mount>,
+    folder: bool,
+    group: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mount {
+    Present,
+    /// What was mounted has been removed since; nothing will ever answer there again.
+    Dead,
+}
+
+impl Socket {
+    fn hint(self, error: ErrorKind) -> String {
+        const REMEDY: &str = "mount the folder of the socket instead of the file, or recreate this container";
+        match (self.mounted, error) {
+            _ if self.folder => "it is a folder and not a socket, because there was no socket on the host when this \
+                                 container was made: start the engine, remove that folder on the host, recreate \
+                                 this container"
+                .to_owned(),
+            (Some(Mount::Dead), _) => {
+                format!("the mount of the socket is dead, because the engine made a new socket since: {REMEDY}")
+            }
+            (Some(Mount::Present), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => format!(
+                "the socket is mounted as a single file, and an engine that restarts makes a new file that this \
+                 mount never shows: if the engine runs, {REMEDY}"
+            ),
+            (_, ErrorKind::PermissionDenied) => match self.group {
+                Some(group) => format!("run as root, or with the socket's group (`--group-add {group}`)"),
+                None => "run as root, or with the socket's group".to_owned(),
+            },
+            (_, ErrorKind::NotFound) => {
+                "is the engine running, and is the folder of its socket mounted here?".to_owned()
+            }
+            _ => "is the engine running?".to_owned(),
+        }
+    }
+}
+
+/// Whether a line of the kernel's list mounts something exactly here, and whether that still exists.
+fn mounted_at(line: &str, path: &Path) -> Option<Mount> {
+    let mut fields = line.split(' ').skip(3);
+    let (root, point) = (fields.next()?, fields.next()?);
+    same_path(Path::new(&unescaped(point)), path)
+        .then(|| if unescaped(root).ends_with("//deleted") { Mount::Dead } else { Mount::Present })
+}
+
+/// Undoes the kernel's `\040` for a space, and the like.
+fn unescaped(field: &str) -> String {
+    let mut parts = field.split('\\');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                text.push(char::from(byte));
+                text.push_str(&part[3..]);
+            }
+            None => {
+                text.push('\\');
+                text.push_str(part);
+            }
+        }
+    }
+    text
+}
+
+/// What went wrong, without the number that only a programmer wants to see.
+pub(crate) fn plainly(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::NotFound => "no such file".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// No connection. Reads well after "failed to".
+#[derive(Debug)]
+pub(crate) struct DialError {
+    to: String,
+    error: io::Error,
+    hint: Option<String>,
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "connect to {}: {}", self.to, plainly(&self.error))?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+impl std::error::Error for DialError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIVE: &str = "60 50 254:0 /run/docker.sock /srv/a\\040b.sock rw,relatime - ext4 /dev/vda rw";
+    const DEAD: &str = "60 50 254:0 /run/docker.sock//deleted /srv/docker.sock rw,relatime - ext4 /dev/vda rw";
+
+    #[test]
+    fn a_mount_is_found_by_its_place_and_a_dead_one_is_known() {
+        assert_eq!(mounted_at(LIVE, Path::new("/srv/a b.sock")), Some(Mount::Present));
+        assert_eq!(mounted_at(DEAD, Path::new("/srv/docker.sock")), Some(Mount::Dead));
+        assert_eq!(mounted_at(DEAD, Path::new("/srv")), None);
+        assert_eq!(mounted_at("", Path::new("/srv")), None);
+    }
+
+    #[test]
+    fn each_trouble_says_what_to_do() {
+        let refused = |socket: Socket| socket.hint(ErrorKind::ConnectionRefused);
+        let mounted = |mount| Socket { mounted: Some(mount), ..Socket::default() };
+        assert!(refused(mounted(Mount::Dead)).contains("mount of the socket is dead"));
+        assert!(refused(mounted(Mount::Dead)).contains("mount the folder"));
+        assert!(refused(mounted(Mount::Present)).contains("mounted as a single file"));
+        assert!(refused(Socket { folder: true, ..mounted(Mount::Present) }).contains("is a folder"));
+        assert_eq!(refused(Socket::default()), "is the engine running?");
+        let denied = Socket { group: Some(999), ..mounted(Mount::Present) }.hint(ErrorKind::PermissionDenied);
+        assert!(denied.contains("--group-add 999"), "{denied}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_socket_reads_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("docker.sock");
+        let error = Dialer::Unix(path.clone()).dial().await.err().unwrap().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "connect to `{}`: no such file; is the engine running, and is the folder of its socket mounted here?",
+                path.display()
+            )
+        );
+    }
+}

@@ -1,0 +1,321 @@
+//! Follows one engine for ever.
+//!
+//! Subscribe, read everything, and read again whenever an event hints that something changed, and now and
+//! then even if none does. Whatever fails ends the session; the next one begins from nothing, and what was
+//! read last stays in force meanwhile.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, Fuse, FusedFuture};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use gangway_model::snapshot::{Container, ContainerState, OwnPlace};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::debug;
+
+use crate::address::Engine;
+use crate::backoff::{Backoff, jitter};
+use crate::chronicle::Chronicle;
+use crate::client::{Cause, Client, EngineError};
+use crate::events::{Events, Heard};
+use crate::leaving::{Leaving, Meaning, meaning};
+use crate::own_place::{Surroundings, Traces};
+use crate::pace::Pace;
+use crate::reading::{Known, Reading, read};
+
+/// Everything is read this long after the last time even if nothing was heard: an event can be lost. With
+/// the time a reading may take, that makes every 30 s.
+const READ_EVERY: Duration = Duration::from_secs(25);
+
+/// An event can be told before the listing knows: Docker 20.10 writes down that a container is paused or
+/// renamed only after it said so. Hence the reading that answers an event is followed by these.
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+
+/// After so long without a sign of life the engine is asked for one. With the time an answer may take, a
+/// silent engine is noticed after 15 s.
+const PING_AFTER: Duration = Duration::from_secs(5);
+
+/// A session that lasts this long was a good one: its end is a hiccup, and the next try comes at once. A
+/// stream that ends again and again is tried again less and less often, as is everything that fails.
+const GOOD_SESSION: Duration = Duration::from_secs(5);
+
+/// Events that are taken in one go before anything else is done.
+const GULP_MAX: usize = 1000;
+
+/// Questions for the stop signal of a container under way; beyond, a signal is not understood.
+const QUESTIONS_MAX: usize = 32;
+
+/// What happened at one engine, for whoever compiles.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// Which, by its position in the list.
+    pub(crate) engine: usize,
+    pub(crate) news: News,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Everything was read.
+    Read {
+        containers: Vec<Container>,
+        own: OwnPlace,
+        version: String,
+        /// Why events cannot be heard although everything can be read.
+        trouble: Option<String>,
+        cause: Option<Trigger>,
+    },
+    /// These containers were told to end, or have survived that.
+    Leaving { ids: Vec<Box<str>>, leaving: bool, cause: Option<Trigger> },
+    /// It cannot be read now.
+    Failed { trouble: String },
+}
+
+/// What made us look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trigger {
+    /// When the oldest event that this answers arrived.
+    pub(crate) heard: Instant,
+    /// How much of the time since was the engine's.
+    pub(crate) engine: Duration,
+}
+
+/// Follows one engine for ever.
+pub(crate) async fn follow(
+    position: usize,
+    engine: Engine,
+    traces: Traces,
+    reports: mpsc::Sender<Report>,
+) -> Infallible {
+    let surroundings = Surroundings { traces, remote: engine.dialer.may_be_remote() };
+    let name = engine.name.0.clone();
+    let mut chronicle = Chronicle::default();
+    let mut follower = Follower {
+        position,
+        engine,
+        surroundings,
+        reports,
+        leaving: Leaving::default(),
+        backoff: Backoff::default(),
+        well_since: None,
+    };
+    loop {
+        let Err(error) = follower.session(&mut chronicle).await;
+        let now = Instant::now();
+        let text = error.to_string();
+        let was_good = follower.well_since.take().is_some_and(|since| since + GOOD_SESSION <= now);
+        if was_good {
+            follower.backoff = Backoff::default();
+        }
+        if was_good && error.act == Events::ACT && matches!(error.cause, Cause::Ended | Cause::Broken(_)) {
+            chronicle.interrupted(now, &text).log(&name);
+        } else {
+            if let Some(line) = chronicle.failed(now, &text) {
+                line.log(&name);
+            }
+            follower.report(News::Failed { trouble: text }).await;
+        }
+        sleep(follower.backoff.wait(jitter())).await;
+    }
+}
+
+struct Follower {
+    position: usize,
+    engine: Engine,
+    surroundings: Surroundings,
+    reports: mpsc::Sender<Report>,
+    /// Outlives a session: a container does not stop leaving because we lost sight of it.
+    leaving: Leaving,
+    backoff: Backoff,
+    /// Since when this session hears events.
+    well_since: Option<Instant>,
+}
+
+type Pending<'a, T> = Fuse<BoxFuture<'a, T>>;
+
+/// What goes on while a session lasts.
+struct Underway<'a> {
+    /// A reading, with the arrival of the event it answers.
+    reading: Pending<'a, (Result<Reading, EngineError>, Option<Instant>)>,
+    ping: Pending<'a, Result<(), EngineError>>,
+    /// Was that signal the one by which this container is asked to end?
+    questions: FuturesUnordered<BoxFuture<'a, (Box<str>, bool)>>,
+    /// For the next reading, while none is under way.
+    known: Known,
+    /// The oldest event that no reading answers yet.
+    unanswered: Option<Instant>,
+    next_reading: Instant,
+    /// Readings since the last one that answered an event.
+    looks: usize,
+    last_sign: Instant,
+    pace: Pace,
+}
+
+impl Follower {
+    /// One connection's worth of following. Ends only in failure; the caller decides about trying again.
+    async fn session(&mut self, chronicle: &mut Chronicle) -> Result<Infallible, EngineError> {
+        let client = Client::connect(&self.engine.dialer).await?;
+        let version = client.version.to_string();
+        // Subscribe first, read second. The other way round, a container that starts between the two would
+        // be in neither.
+        let events = client.subscribe().await;
+        let first = read(&client, &self.engine.name, &self.surroundings, Known::default()).await?;
+        let trouble = events.as_ref().err().map(ToString::to_string);
+        let count = first.containers.len();
+        let known = self.finish(first, &version, trouble, None).await;
+        // An engine that keeps its events from us is still read with every try.
+        let mut events = events?;
+        self.well_since = Some(Instant::now());
+        if let Some(line) = chronicle.well(Instant::now(), &version, count) {
+            line.log(&self.engine.name.0);
+        }
+
+        let name = self.engine.name.clone();
+        let surroundings = self.surroundings.clone();
+        let begin = |known: Known, heard: Option<Instant>| {
+            let reading = read(&client, &name, &surroundings, known).map(move |read| (read, heard));
+            reading.boxed().fuse()
+        };
+        let now = Instant::now();
+        let mut underway = Underway {
+            reading: Fuse::terminated(),
+            ping: Fuse::terminated(),
+            questions: FuturesUnordered::new(),
+            known,
+            unanswered: None,
+            next_reading: now + READ_EVERY,
+            looks: LOOK_AGAIN.len(),
+            last_sign: now,
+            pace: Pace::new(now),
+        };
+        loop {
+            let now = Instant::now();
+            if underway.may_read(now) {
+                if underway.unanswered.is_some() {
+                    underway.pace.begin(now);
+                }
+                let known = std::mem::take(&mut underway.known);
+                underway.reading = begin(known, underway.unanswered.take());
+            }
+            if underway.may_ping(now) {
+                underway.ping = client.ping().boxed().fuse();
+            }
+            let wake = underway.wake(self.leaving.next_expiry());
+            tokio::select! {
+                biased;
+                heard = events.next() => {
+                    underway.last_sign = Instant::now();
+                    self.take_in(&client, heard?, &mut underway).await;
+                    for _ in 0..GULP_MAX {
+                        let Some(heard) = events.next().now_or_never() else { break };
+                        self.take_in(&client, heard?, &mut underway).await;
+                    }
+                }
+                (reading, heard) = &mut underway.reading, if !underway.reading.is_terminated() => {
+                    let reading = reading?;
+                    let now = Instant::now();
+                    underway.looks = if heard.is_some() { 0 } else { underway.looks.saturating_add(1) };
+                    let soon = LOOK_AGAIN.get(underway.looks).copied();
+                    (underway.last_sign, underway.next_reading) = (now, now + soon.unwrap_or(READ_EVERY));
+                    underway.known = self.finish(reading, &version, None, heard).await;
+                }
+                alive = &mut underway.ping, if !underway.ping.is_terminated() => {
+                    alive?;
+                    underway.last_sign = Instant::now();
+                }
+                Some((id, ends)) = underway.questions.next(), if !underway.questions.is_empty() => {
+                    if ends {
+                        self.leaves(id, Instant::now()).await;
+                    }
+                }
+                () = sleep_until(wake) => {
+                    let ids = self.leaving.expire(Instant::now());
+                    if !ids.is_empty() {
+                        self.report(News::Leaving { ids, leaving: false, cause: None }).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn take_in<'a>(&mut self, client: &'a Client, heard: Heard, underway: &mut Underway<'a>) {
+        let now = Instant::now();
+        match heard {
+            Heard::Noise => return,
+            Heard::Signalled { id, signal } => {
+                match meaning(signal) {
+                    Meaning::Ends => self.leaves(id, now).await,
+                    Meaning::EndsIfItsOwn(signal) if underway.questions.len() < QUESTIONS_MAX => {
+                        let question = async move {
+                            let inspected = client.inspect(&id).await;
+                            let own = inspected.ok().flatten().and_then(|inspected| inspected.stop_signal());
+                            (id, own == Some(signal))
+                        };
+                        underway.questions.push(question.boxed());
+                    }
+                    Meaning::EndsIfItsOwn(_) | Meaning::Unknown => {}
+                }
+                // Nothing to read yet: until it is dead, every listing calls it running.
+                return;
+            }
+            Heard::Stopping { id } => self.leaves(id, now).await,
+            // Not told to anyone by itself: only the reading that follows knows what became of it.
+            Heard::Left { id } => self.leaving.clear(&id),
+            Heard::Changed => {}
+        }
+        underway.pace.heard(now);
+        underway.unanswered.get_or_insert(now);
+    }
+
+    async fn leaves(&mut self, id: Box<str>, heard: Instant) {
+        debug!(engine = &*self.engine.name.0, id = &*id, "told to end");
+        self.leaving.mark(id.clone(), heard);
+        let cause = Some(Trigger { heard, engine: Duration::ZERO });
+        self.report(News::Leaving { ids: vec![id], leaving: true, cause }).await;
+    }
+
+    async fn finish(
+        &mut self,
+        reading: Reading,
+        version: &str,
+        trouble: Option<String>,
+        heard: Option<Instant>,
+    ) -> Known {
+        let Reading { mut containers, own, took, known } = reading;
+        for container in &mut containers {
+            let marked = container.state == ContainerState::Running && self.leaving.contains(&container.id);
+            container.leaving |= marked;
+        }
+        let cause = heard.map(|heard| Trigger { heard, engine: took });
+        self.report(News::Read { containers, own, version: version.to_owned(), trouble, cause }).await;
+        known
+    }
+
+    async fn report(&self, news: News) {
+        // Fails only where nobody compiles any more, and then we are about to be dropped as well.
+        let _ = self.reports.send(Report { engine: self.position, news }).await;
+    }
+}
+
+impl Underway<'_> {
+    fn may_read(&self, now: Instant) -> bool {
+        // While events are gathered, looking again would be one reading more of the same.
+        let due = self.unanswered.map_or(self.next_reading, |_| self.pace.ready());
+        self.reading.is_terminated() && due <= now
+    }
+
+    fn may_ping(&self, now: Instant) -> bool {
+        self.ping.is_terminated() && self.last_sign + PING_AFTER <= now
+    }
+
+    /// When there is something to do although nothing arrives.
+    fn wake(&self, next_expiry: Option<Instant>) -> Instant {
+        let due = self.unanswered.map_or(self.next_reading, |_| self.pace.ready());
+        let reading = self.reading.is_terminated().then_some(due);
+        let ping = self.ping.is_terminated().then(|| self.last_sign + PING_AFTER);
+        let wakes = [reading, ping, next_expiry];
+        wakes.into_iter().flatten().min().unwrap_or(self.next_reading)
+    }
+}

@@ -1,0 +1,124 @@
+//! Follows Docker engines and publishes what their containers' labels compile to.
+//!
+//! Events are hints that something changed; what is in force always comes from reading everything.
+//! A failed read leaves the last table in force.
+//!
+//! Every call is a read, and there are few: `/version`, `/_ping`, `/events`, `/containers/json`, and
+//! `/containers/<id>/json` where the listing says too little.
+//!
+//! It knows nothing of HTTP, TLS, or what a route means.
+
+mod address;
+mod announce;
+mod backoff;
+mod chronicle;
+mod client;
+mod dial;
+mod events;
+mod follow;
+mod leaving;
+mod listing;
+mod merge;
+mod own_place;
+mod pace;
+mod reaction;
+mod reading;
+mod version;
+mod wire;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use gangway_model::snapshot::EngineName;
+use gangway_model::{Compiled, Settings, Snapshot};
+use gangway_publish::{Publisher, Reader};
+use tokio::sync::mpsc;
+
+pub use address::{AddressError, DockerEnvironment, Engine, LOCAL_SOCKET, engines};
+pub use dial::{Connection, Wire};
+pub use reaction::{Reaction, Spread};
+
+use own_place::Traces;
+
+/// Reports on their way from the engines to the compiler; who finds it full waits, and reads later.
+const REPORTS_MAX: usize = 16;
+
+/// How one engine is doing, for `status` and the API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineStatus {
+    /// Its name.
+    pub name: EngineName,
+    /// The address as given.
+    pub url: Box<str>,
+    /// The engine's own version and the API version in use, once known.
+    pub version: Option<String>,
+    /// Why it cannot be read now, in words that read well after "failed to"; none while all is well.
+    pub trouble: Option<String>,
+    /// Containers in the last good read.
+    pub containers: usize,
+    /// Full reads so far.
+    pub reads: u64,
+    /// Reads that failed so far.
+    pub failures: u64,
+    /// How long its events took to become a table.
+    pub reaction: Reaction,
+}
+
+impl EngineStatus {
+    fn unknown(name: EngineName, url: &str) -> Self {
+        Self {
+            name,
+            url: url.into(),
+            version: None,
+            trouble: None,
+            containers: 0,
+            reads: 0,
+            failures: 0,
+            reaction: Reaction::default(),
+        }
+    }
+}
+
+/// Follows all engines for ever, and recompiles when `settings` change too. With no engine (`none`)
+/// only file routes are compiled.
+///
+/// Nothing is published before every engine was read once, or has failed once: an engine that is down
+/// at the start must not keep the others' containers off the web. While none at all could be read, nothing
+/// is published either, unless there are file routes.
+///
+/// Diagnostics are logged here, each once.
+pub async fn watch(
+    engines: Vec<Engine>,
+    settings: Reader<Settings>,
+    tables: Publisher<Compiled>,
+    statuses: Publisher<Vec<EngineStatus>>,
+) -> Infallible {
+    watch_with(engines, settings, tables, statuses, gangway_model::compile).await
+}
+
+/// The same with another step from a snapshot to a table; for tests that ask what was read.
+pub async fn watch_with(
+    engines: Vec<Engine>,
+    settings: Reader<Settings>,
+    tables: Publisher<Compiled>,
+    statuses: Publisher<Vec<EngineStatus>>,
+    compile: impl Fn(&Snapshot, &Settings) -> Compiled + Send + Sync + 'static,
+) -> Infallible {
+    let (reports_tx, reports_rx) = mpsc::channel(REPORTS_MAX);
+    let traces = Traces::look();
+    let followers: Vec<_> = engines
+        .iter()
+        .enumerate()
+        .map(|(position, engine)| follow::follow(position, engine.clone(), traces.clone(), reports_tx.clone()))
+        .collect();
+    let following = async {
+        join_all(followers).await;
+        // Without engines there is nothing to follow, and still settings that may change.
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        never = merge::merge(&engines, reports_rx, settings, tables, statuses, Arc::new(compile)) => never,
+        never = following => never,
+    }
+}

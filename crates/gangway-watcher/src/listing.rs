@@ -1,0 +1,344 @@
+//! Listings of containers as engines write them, and what they mean.
+//!
+//! Three dialects are known: Docker of 2020 (API 1.41), Docker of today (1.52 and newer: a `Health` object)
+//! and Podman (no `HostConfig`, no health, no exposed ports). Every field may be missing or null and every
+//! word unknown: a strange container is a strange container, not an unreadable listing.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use gangway_model::snapshot::{Attachment, Container, ContainerState, EngineName, ExposedPort, Health, NetworkMode};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// One entry of `/containers/json`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Listed {
+    pub(crate) id: Box<str>,
+    names: Option<Vec<Box<str>>>,
+    image: Option<Box<str>>,
+    created: Option<i64>,
+    ports: Option<Vec<Port>>,
+    labels: Option<BTreeMap<Box<str>, Box<str>>>,
+    state: Option<Box<str>>,
+    status: Option<Box<str>>,
+    host_config: Option<HostConfig>,
+    network_settings: Option<NetworkSettings>,
+    health: Option<HealthObject>,
+}
+
+/// The little that is read of `/containers/<id>/json`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Inspected {
+    config: Option<Config>,
+    host_config: Option<HostConfig>,
+    state: Option<State>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Port {
+    private_port: u16,
+    public_port: Option<u16>,
+    r#type: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct HostConfig {
+    network_mode: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct NetworkSettings {
+    networks: Option<BTreeMap<Box<str>, Option<Network>>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Network {
+    #[serde(rename = "NetworkID")]
+    id: Option<Box<str>>,
+    #[serde(rename = "IPAddress")]
+    address: Option<Box<str>>,
+    #[serde(rename = "GlobalIPv6Address")]
+    address_v6: Option<Box<str>>,
+    #[serde(rename = "Gateway")]
+    gateway: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct HealthObject {
+    status: Option<Box<str>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Config {
+    exposed_ports: Option<BTreeMap<Box<str>, IgnoredAny>>,
+    /// A name (Docker) or a number (Podman).
+    stop_signal: Option<serde_json::Value>,
+    healthcheck: Option<Healthcheck>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Healthcheck {
+    test: Option<Vec<Box<str>>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct State {
+    health: Option<HealthObject>,
+}
+
+/// What inspecting told and never changes in a container's life, so that it is asked once.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Facts {
+    network: Option<Box<str>>,
+    ports: Vec<u16>,
+    /// It has a check whose verdict the listing does not show, so that it is asked each time.
+    pub(crate) health_unlisted: bool,
+}
+
+impl Listed {
+    /// Does the listing say less than is needed to reach it?
+    ///
+    /// Podman lists neither ports that are only exposed nor the network mode; Docker lists no ports of a
+    /// container that uses the network of the host or of another container.
+    pub(crate) fn lacks_facts(&self) -> bool {
+        let mode = self.host_config.as_ref().and_then(|config| config.network_mode.as_deref());
+        let no_ports = self.ports.as_ref().is_none_or(Vec::is_empty);
+        self.runs() && (mode.is_none() || (no_ports && mode != Some("none")))
+    }
+
+    /// Is it worth asking more about?
+    pub(crate) fn runs(&self) -> bool {
+        matches!(self.state(), ContainerState::Running | ContainerState::Paused | ContainerState::Restarting)
+    }
+
+    /// What the listing says of health; none where it says nothing, which with Podman means nothing.
+    fn listed_health(&self) -> Option<Health> {
+        if let Some(word) = self.health.as_ref().and_then(|health| health.status.as_deref()) {
+            return health_word(word);
+        }
+        let status = self.status.as_deref().unwrap_or_default();
+        let verdict = status.strip_suffix(')').and_then(|status| status.rsplit_once('('))?.1;
+        health_word(verdict.strip_prefix("health: ").unwrap_or(verdict))
+    }
+
+    fn state(&self) -> ContainerState {
+        match self.state.as_deref().unwrap_or_default() {
+            "created" | "configured" | "initialized" => ContainerState::Created,
+            "running" | "stopping" => ContainerState::Running,
+            "paused" => ContainerState::Paused,
+            "restarting" => ContainerState::Restarting,
+            "removing" => ContainerState::Removing,
+            "dead" => ContainerState::Dead,
+            // Podman says `stopped` until it has cleaned up behind a container. A word that nobody knows
+            // is no reason to send anyone there either.
+            _ => ContainerState::Exited,
+        }
+    }
+
+    fn name(&self) -> Box<str> {
+        let names = self.names.iter().flatten().map(|name| name.trim_start_matches('/'));
+        // A linked container is listed under `/other/alias` as well.
+        let name = names.clone().find(|name| !name.contains('/')).or_else(|| names.clone().next());
+        let composed = |key| self.labels.as_ref().is_some_and(|labels| labels.contains_key(key));
+        match name {
+            Some(name) if composed("com.docker.compose.project") => without_hash(name).into(),
+            Some(name) => name.into(),
+            None => self.id.get(..12).unwrap_or(&self.id).into(),
+        }
+    }
+
+    fn mode<'a>(&'a self, facts: Option<&'a Facts>) -> &'a str {
+        let listed = self.host_config.as_ref().and_then(|config| config.network_mode.as_deref());
+        listed.or_else(|| facts?.network.as_deref()).unwrap_or_default()
+    }
+
+    fn networks(&self) -> impl Iterator<Item = (&str, &Network)> {
+        let networks = self.network_settings.iter().filter_map(|settings| settings.networks.as_ref()).flatten();
+        networks.filter_map(|(name, network)| Some((&**name, network.as_ref()?)))
+    }
+
+    /// Gateways of the networks it is attached to, in the order of the networks' names.
+    pub(crate) fn gateways(&self) -> impl Iterator<Item = IpAddr> {
+        self.networks().filter_map(|(_, network)| address(network.gateway.as_deref()))
+    }
+
+    fn attachments(&self) -> Vec<Attachment> {
+        let attachment = |(name, network): (&str, &Network)| Attachment {
+            network_id: network.id.as_deref().filter(|id| !id.is_empty()).unwrap_or(name).into(),
+            network: name.into(),
+            address: address(network.address.as_deref()).or_else(|| address(network.address_v6.as_deref())),
+        };
+        let mut attachments: Vec<_> = self.networks().map(attachment).collect();
+        attachments.sort_by(|a, b| a.network.cmp(&b.network));
+        attachments
+    }
+
+    fn ports(&self, facts: Option<&Facts>) -> Vec<ExposedPort> {
+        let mut ports: BTreeMap<u16, Option<u16>> = BTreeMap::new();
+        let tcp = |port: &&Port| port.r#type.as_deref().is_none_or(|protocol| protocol == "tcp");
+        for port in self.ports.iter().flatten().filter(tcp) {
+            let published = ports.entry(port.private_port).or_default();
+            *published = published.or(port.public_port.filter(|port| *port > 0));
+        }
+        for port in facts.iter().flat_map(|facts| &facts.ports) {
+            ports.entry(*port).or_default();
+        }
+        ports.remove(&0);
+        ports.into_iter().map(|(port, published)| ExposedPort { port, published }).collect()
+    }
+}
+
+impl Inspected {
+    pub(crate) fn facts(&self, listed: &Listed) -> Facts {
+        let config = self.config.clone().unwrap_or_default();
+        let exposed = config.exposed_ports.unwrap_or_default();
+        let ports = exposed.keys().filter_map(|port| match port.split_once('/') {
+            Some((port, "tcp")) => port.parse().ok(),
+            Some(_) => None,
+            None => port.parse().ok(),
+        });
+        let test = config.healthcheck.and_then(|check| check.test).unwrap_or_default();
+        let checked = test.first().is_some_and(|word| &**word != "NONE" && !word.is_empty());
+        Facts {
+            network: self.host_config.as_ref().and_then(|config| config.network_mode.clone()),
+            ports: ports.collect(),
+            health_unlisted: checked && listed.listed_health().is_none(),
+        }
+    }
+
+    /// The signal by which it is asked to end; none where that is the usual one.
+    pub(crate) fn stop_signal(&self) -> Option<u8> {
+        signal(self.config.as_ref()?.stop_signal.as_ref()?)
+    }
+
+    pub(crate) fn health(&self) -> Option<Health> {
+        health_word(self.state.as_ref()?.health.as_ref()?.status.as_deref()?)
+    }
+}
+
+/// What is known beside the listing while it is translated.
+pub(crate) struct Beside<'a> {
+    pub(crate) engine: &'a EngineName,
+    pub(crate) facts: &'a BTreeMap<Box<str>, Facts>,
+    /// Verdicts that had to be asked for one by one.
+    pub(crate) health: &'a BTreeMap<Box<str>, Health>,
+}
+
+/// Containers in a canonical order, by id.
+pub(crate) fn translate(listing: &[Listed], beside: &Beside<'_>) -> Vec<Container> {
+    let mut containers: Vec<_> = listing
+        .iter()
+        .filter(|listed| !listed.id.is_empty())
+        .map(|listed| container(listed, listing, beside))
+        .collect();
+    containers.sort_by(|a, b| a.id.cmp(&b.id));
+    containers.dedup_by(|a, b| a.id == b.id);
+    containers
+}
+
+fn container(listed: &Listed, listing: &[Listed], beside: &Beside<'_>) -> Container {
+    let facts = beside.facts.get(&listed.id);
+    let network = match listed.mode(facts) {
+        "host" => NetworkMode::Host,
+        "none" => NetworkMode::None,
+        mode => match mode.strip_prefix("container:") {
+            Some(other) => NetworkMode::Container(id_of(other, listing)),
+            None => NetworkMode::Networks,
+        },
+    };
+    let health = beside.health.get(&listed.id).copied().or_else(|| listed.listed_health());
+    Container {
+        id: listed.id.clone(),
+        engine: beside.engine.clone(),
+        name: listed.name(),
+        image: listed.image.clone().unwrap_or_default(),
+        created: listed.created.unwrap_or_default(),
+        state: listed.state(),
+        health: health.unwrap_or(Health::NoCheck),
+        leaving: listed.state.as_deref() == Some("stopping"),
+        labels: listed.labels.clone().unwrap_or_default(),
+        attachments: if network == NetworkMode::Networks { listed.attachments() } else { Vec::new() },
+        network,
+        ports: listed.ports(facts),
+    }
+}
+
+/// The full id of a container that is named by its id, the beginning of it, or its name.
+fn id_of(other: &str, listing: &[Listed]) -> Box<str> {
+    let named = |listed: &&Listed| listed.names.iter().flatten().any(|name| name.trim_start_matches('/') == other);
+    let full = |listed: &&Listed| *listed.id == *other;
+    let short = |listed: &&Listed| other.len() >= 12 && listed.id.starts_with(other);
+    let found = listing.iter().find(full).or_else(|| listing.iter().find(named)).or_else(|| listing.iter().find(short));
+    found.map_or_else(|| other.into(), |listed| listed.id.clone())
+}
+
+/// While compose recreates a container, one of the two has twelve digits before its name; people should not
+/// see a container of that name come and go.
+fn without_hash(name: &str) -> &str {
+    match name.split_once('_') {
+        Some((hash, rest)) if hash.len() == 12 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => rest,
+        _ => name,
+    }
+}
+
+fn address(text: Option<&str>) -> Option<IpAddr> {
+    text?.parse().ok()
+}
+
+fn health_word(word: &str) -> Option<Health> {
+    match word {
+        "none" => Some(Health::NoCheck),
+        "starting" => Some(Health::Starting),
+        "healthy" => Some(Health::Healthy),
+        "unhealthy" => Some(Health::Unhealthy),
+        _ => None,
+    }
+}
+
+/// A stop signal as Docker (`SIGUSR1`, `RTMIN+3`, `"15"`) or Podman (`15`) writes it.
+fn signal(value: &serde_json::Value) -> Option<u8> {
+    const NAMES: &[(&str, u8)] = &[
+        ("HUP", 1),
+        ("INT", 2),
+        ("QUIT", 3),
+        ("KILL", 9),
+        ("USR1", 10),
+        ("USR2", 12),
+        ("PIPE", 13),
+        ("ALRM", 14),
+        ("TERM", 15),
+        ("CONT", 18),
+        ("WINCH", 28),
+        ("PWR", 30),
+        ("RTMIN", 34),
+        ("RTMAX", 64),
+    ];
+    let name = match value {
+        serde_json::Value::Number(number) => return number.as_u64().and_then(|number| u8::try_from(number).ok()),
+        serde_json::Value::String(name) => name.trim().to_ascii_uppercase(),
+        _ => return None,
+    };
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let number = |name: &str| NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
+    if let Some((base, above)) = name.split_once('+') {
+        return number(base)?.checked_add(above.parse().ok()?);
+    }
+    if let Some((base, below)) = name.split_once('-') {
+        return number(base)?.checked_sub(below.parse().ok()?);
+    }
+    number(name).or_else(|| name.parse().ok())
+}
+
+#[cfg(test)]
+mod tests;

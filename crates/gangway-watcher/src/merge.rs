@@ -1,0 +1,198 @@
+//! Puts together what all engines told, compiles it, and publishes.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gangway_model::snapshot::{Container, ContainerState};
+use gangway_model::{Compiled, Settings, Snapshot};
+use gangway_publish::{Publisher, Reader};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, error};
+
+use crate::EngineStatus;
+use crate::address::Engine;
+use crate::announce::Announced;
+use crate::follow::{News, Report, Trigger};
+use crate::reaction::Reactions;
+
+/// The pure step from a snapshot to a table.
+pub(crate) type Compile = Arc<dyn Fn(&Snapshot, &Settings) -> Compiled + Send + Sync>;
+
+/// Compiles whenever something changed, for ever.
+pub(crate) async fn merge(
+    engines: &[Engine],
+    mut reports: mpsc::Receiver<Report>,
+    mut settings: Reader<Settings>,
+    mut tables: Publisher<Compiled>,
+    mut statuses: Publisher<Vec<EngineStatus>>,
+    compile: Compile,
+) -> Infallible {
+    let mut world = World::new(engines);
+    let in_force = tables.reader();
+    let mut announced = Announced::default();
+    let mut settings_followed = true;
+    let mut changed = true;
+    loop {
+        if changed && world.may_publish(&settings.load().value) {
+            changed = false;
+            let current = settings.load_full();
+            let begun = Instant::now();
+            let compiled = catch_unwind(AssertUnwindSafe(|| compile(&world.snapshot, &current.value)));
+            match compiled {
+                Ok(compiled) => {
+                    let compiling = begun.elapsed();
+                    let diagnostics = compiled.diagnostics.clone();
+                    // Giving back ten thousand routes takes longer than putting ten thousand in force.
+                    let replaced = in_force.load_full();
+                    let generation = tables.publish(compiled).count();
+                    world.in_force(Instant::now());
+                    drop(replaced);
+                    let containers = world.snapshot.containers.len();
+                    debug!(generation, containers, ?compiling, "a new table is in force");
+                    announced.changes(Instant::now(), &diagnostics, |name| world.runs(name)).log();
+                }
+                // A bug of ours that some label brought out must not end the watch over all others.
+                Err(_) => error!("compiling failed; the last table stays in force"),
+            }
+            world.replaced = Vec::new();
+        }
+        statuses.publish(world.statuses());
+        tokio::select! {
+            biased;
+            report = reports.recv() => match report {
+                Some(report) => {
+                    changed |= world.apply(report);
+                    while let Ok(report) = reports.try_recv() {
+                        changed |= world.apply(report);
+                    }
+                }
+                // Nothing will ever be told: there are no engines.
+                None => std::future::pending().await,
+            },
+            outcome = settings.changed(), if settings_followed => {
+                settings_followed = outcome.is_ok();
+                changed |= settings_followed;
+            }
+            () = look_again(announced.next_look()) => {
+                changed = true;
+            }
+        }
+    }
+}
+
+async fn look_again(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Everything that was told so far.
+struct World {
+    snapshot: Snapshot,
+    engines: Vec<Standing>,
+    /// Why the next table is made: one for each event that it answers.
+    causes: Vec<(usize, Trigger)>,
+    /// Given back once the next table is in force, when nobody waits.
+    replaced: Vec<Container>,
+}
+
+struct Standing {
+    status: EngineStatus,
+    /// Read or failed at least once.
+    heard_of: bool,
+    reactions: Reactions,
+}
+
+impl World {
+    fn new(engines: &[Engine]) -> Self {
+        let standing = |engine: &Engine| Standing {
+            status: EngineStatus::unknown(engine.name.clone(), &engine.url),
+            heard_of: false,
+            reactions: Reactions::default(),
+        };
+        Self {
+            snapshot: Snapshot::default(),
+            engines: engines.iter().map(standing).collect(),
+            causes: Vec::new(),
+            replaced: Vec::new(),
+        }
+    }
+
+    /// Takes note; whether a new table may come of it.
+    fn apply(&mut self, Report { engine, news }: Report) -> bool {
+        let standing = &mut self.engines[engine];
+        let first = !std::mem::replace(&mut standing.heard_of, true);
+        match news {
+            News::Failed { trouble } => {
+                standing.status.failures += 1;
+                standing.status.trouble = Some(trouble);
+                first
+            }
+            News::Read { containers, own, version, trouble, cause } => {
+                let status = &mut standing.status;
+                let unread = status.reads == 0;
+                status.reads += 1;
+                status.containers = containers.len();
+                status.version = Some(version);
+                status.trouble = trouble;
+                let name = status.name.clone();
+                let old: Vec<Container> = self.snapshot.containers.extract_if(.., |old| old.engine == name).collect();
+                let changed = first || unread || old != containers || self.snapshot.own.get(&name) != Some(&own);
+                self.snapshot.containers.extend(containers);
+                self.snapshot.own.insert(name, own);
+                if changed {
+                    self.causes.extend(cause.map(|cause| (engine, cause)));
+                    self.replaced.extend(old);
+                }
+                changed
+            }
+            News::Leaving { ids, leaving, cause } => {
+                let name = &standing.status.name;
+                let mut changed = false;
+                for container in self.snapshot.containers.iter_mut().filter(|container| container.engine == *name) {
+                    let concerned = container.state == ContainerState::Running && ids.contains(&container.id);
+                    if concerned && container.leaving != leaving {
+                        container.leaving = leaving;
+                        changed = true;
+                    }
+                }
+                if changed {
+                    self.causes.extend(cause.map(|cause| (engine, cause)));
+                }
+                changed
+            }
+        }
+    }
+
+    /// Not before every engine was read or has failed; and as long as none could be read, a table without
+    /// containers would answer "no such route" where "not ready" is the truth.
+    fn may_publish(&self, settings: &Settings) -> bool {
+        let all_heard_of = self.engines.iter().all(|standing| standing.heard_of);
+        let any_read = self.engines.iter().any(|standing| standing.status.reads > 0);
+        all_heard_of && (any_read || self.engines.is_empty() || !settings.file_routes.is_empty())
+    }
+
+    fn in_force(&mut self, now: Instant) {
+        for (engine, Trigger { heard, engine: share }) in self.causes.drain(..) {
+            let whole = now.saturating_duration_since(heard);
+            self.engines[engine].reactions.add(whole, share);
+            let ours: Duration = whole.saturating_sub(share);
+            debug!(?whole, ?ours, "from the event to the table");
+        }
+    }
+
+    fn runs(&self, name: &str) -> bool {
+        let mut named = self.snapshot.containers.iter().filter(|container| *container.name == *name);
+        named.any(|container| container.state == ContainerState::Running)
+    }
+
+    fn statuses(&self) -> Vec<EngineStatus> {
+        let status =
+            |standing: &Standing| EngineStatus { reaction: standing.reactions.summary(), ..standing.status.clone() };
+        self.engines.iter().map(status).collect()
+    }
+}

@@ -1,0 +1,210 @@
+//! Where Gangway itself stands, seen from one engine.
+//!
+//! In a container, only the networks that we share with another container lead there. On the host, all
+//! bridges do. Which of the two it is cannot be asked; it is concluded from traces an engine leaves in its
+//! containers, and a trace counts only where the engine knows a container of that name.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, UdpSocket};
+use std::path::Path;
+
+use gangway_model::snapshot::{Container, NetworkMode, OwnPlace};
+
+use crate::listing::Listed;
+
+/// Digits of a container's id in full, and as Docker makes a host name of it.
+const ID_LEN: usize = 64;
+const SHORT_ID_LEN: usize = 12;
+
+/// Files that engines mount into each container, from a folder that is named after it.
+const MOUNTED: &[&str] = &["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/run/.containerenv"];
+
+/// What the surroundings say about who we are; the same for all engines.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Traces {
+    /// Ids that only the inside of a container shows.
+    ids: Vec<Box<str>>,
+    /// Our host name, which is a short id unless someone chose another.
+    hostname: Box<str>,
+}
+
+/// The traces, beside what is known of the way to one engine.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Surroundings {
+    pub(crate) traces: Traces,
+    /// The engine may run on another machine, where bridges of the same addresses exist.
+    pub(crate) remote: bool,
+}
+
+impl Traces {
+    /// Looks around.
+    pub(crate) fn look() -> Self {
+        let file = |path: &str| std::fs::read_to_string(Path::new(path)).unwrap_or_default();
+        let mut ids = ids_in_mounts(&file("/proc/self/mountinfo"));
+        ids.extend(ids_in_groups(&file("/proc/self/cgroup")));
+        ids.dedup();
+        Self { ids, hostname: file("/proc/sys/kernel/hostname").trim().into() }
+    }
+
+    /// Our own container among those that an engine lists.
+    fn find<'c>(&self, containers: &'c [Container]) -> Option<&'c Container> {
+        let by_id = containers.iter().find(|container| self.ids.contains(&container.id));
+        let by_hostname = || {
+            let short = &*self.hostname;
+            let is_id = short.len() == SHORT_ID_LEN && short.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_id.then(|| containers.iter().find(|container| container.id.starts_with(short))).flatten()
+        };
+        by_id.or_else(by_hostname)
+    }
+}
+
+impl Surroundings {
+    pub(crate) fn own_place(&self, listing: &[Listed], containers: &[Container]) -> OwnPlace {
+        if let Some(own) = self.traces.find(containers) {
+            return inside(own, listing, containers);
+        }
+        // Neither a trace of another engine's container nor a far engine proves that its bridges are not
+        // here: an engine may run inside a container, and a tunnel may lead home. Its gateways do.
+        let doubtful = self.remote || !self.traces.ids.is_empty();
+        let mut gateways = listing.iter().flat_map(Listed::gateways).peekable();
+        if doubtful && gateways.peek().is_some() && !gateways.any(is_here) {
+            let id = self.traces.ids.first().cloned().unwrap_or_default();
+            return OwnPlace::Container { id, networks: BTreeMap::new(), host_gateway: None };
+        }
+        OwnPlace::Host
+    }
+}
+
+fn inside(own: &Container, listing: &[Listed], containers: &[Container]) -> OwnPlace {
+    let whose = match &own.network {
+        NetworkMode::Host => return OwnPlace::Host,
+        // Behind a VPN's container, say: its networks are ours.
+        NetworkMode::Container(other) => containers.iter().find(|container| container.id == *other).unwrap_or(own),
+        NetworkMode::Networks | NetworkMode::None => own,
+    };
+    let networks = whose.attachments.iter().map(|at| (at.network_id.clone(), at.network.clone())).collect();
+    let host_gateway = listing.iter().find(|listed| listed.id == whose.id).and_then(|listed| listed.gateways().next());
+    OwnPlace::Container { id: own.id.clone(), networks, host_gateway }
+}
+
+/// Is this an address of this machine, in our network namespace?
+fn is_here(address: IpAddr) -> bool {
+    // Only one's own addresses can be bound. Nothing is sent.
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+/// Ids in the origin of files that are mounted where engines mount them. On a host, the list of mounts is
+/// full of ids as well, but never at these places.
+fn ids_in_mounts(mounts: &str) -> Vec<Box<str>> {
+    let mut ids = Vec::new();
+    for line in mounts.lines() {
+        let mut fields = line.split(' ').skip(3);
+        let (Some(origin), Some(point)) = (fields.next(), fields.next()) else { continue };
+        if MOUNTED.contains(&point) {
+            ids.extend(ids_in(origin));
+        }
+    }
+    ids.dedup();
+    ids
+}
+
+/// Ids in our own control groups, as the first version of them shows.
+fn ids_in_groups(groups: &str) -> Vec<Box<str>> {
+    groups.lines().flat_map(ids_in).collect()
+}
+
+fn ids_in(text: &str) -> impl Iterator<Item = Box<str>> {
+    text.split(|c: char| !c.is_ascii_hexdigit()).filter(|word| word.len() == ID_LEN).map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: &str = "941d0eb2764328f8ccd96ea79a4ed56d7908dbe683211237392c83585f2b0dab";
+    const OTHER: &str = "e4274f9c5e6303ec252e7ad983200aabd51da881768f44b3211c5255dc297870";
+
+    fn listing(json: &str) -> (Vec<Listed>, Vec<Container>) {
+        let listing: Vec<Listed> = serde_json::from_str(&json.replace("OURS", OURS).replace("OTHER", OTHER)).unwrap();
+        let engine = gangway_model::snapshot::EngineName("docker".into());
+        let beside = crate::listing::Beside { engine: &engine, facts: &BTreeMap::new(), health: &BTreeMap::new() };
+        let containers = crate::listing::translate(&listing, &beside);
+        (listing, containers)
+    }
+
+    fn traces(ids: &[&str], hostname: &str) -> Traces {
+        Traces { ids: ids.iter().map(|id| (*id).into()).collect(), hostname: hostname.into() }
+    }
+
+    fn place(traces: Traces, remote: bool, json: &str) -> OwnPlace {
+        let (listing, containers) = listing(json);
+        Surroundings { traces, remote }.own_place(&listing, &containers)
+    }
+
+    const BOTH: &str = r#"[
+      {"Id":"OURS","State":"running","HostConfig":{"NetworkMode":"edge"},"NetworkSettings":{"Networks":{
+        "edge":{"NetworkID":"e1","IPAddress":"192.0.2.2","Gateway":"192.0.2.1"},
+        "back":{"NetworkID":"b1","IPAddress":"192.0.2.130","Gateway":""}}}},
+      {"Id":"OTHER","State":"running","HostConfig":{"NetworkMode":"container:OURS"}}]"#;
+
+    fn inside_both() -> OwnPlace {
+        OwnPlace::Container {
+            id: OURS.into(),
+            networks: BTreeMap::from([("b1".into(), "back".into()), ("e1".into(), "edge".into())]),
+            host_gateway: Some("192.0.2.1".parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn our_container_is_found_by_its_id_or_by_its_host_name() {
+        assert_eq!(place(traces(&[OURS], "gangway"), false, BOTH), inside_both());
+        assert_eq!(place(traces(&[], &OURS[..12]), true, BOTH), inside_both());
+    }
+
+    #[test]
+    fn who_borrows_a_network_stands_in_it() {
+        let OwnPlace::Container { id, networks, host_gateway } = place(traces(&[OTHER], ""), false, BOTH) else {
+            panic!("not in a container");
+        };
+        assert_eq!((&*id, networks.len()), (OTHER, 2));
+        assert_eq!(host_gateway, Some("192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn host_networking_is_standing_on_the_host() {
+        let host = BOTH.replace("\"NetworkMode\":\"edge\"", "\"NetworkMode\":\"host\"");
+        assert_eq!(place(traces(&[OURS], ""), false, &host), OwnPlace::Host);
+    }
+
+    #[test]
+    fn without_a_trace_we_are_on_the_host() {
+        assert_eq!(place(traces(&[], "gangway"), false, BOTH), OwnPlace::Host);
+        assert_eq!(place(traces(&[], "abcdefabcdef"), false, BOTH), OwnPlace::Host);
+    }
+
+    #[test]
+    fn nothing_is_shared_with_an_engine_whose_bridges_are_not_here() {
+        let elsewhere = |id: &str| OwnPlace::Container { id: id.into(), networks: BTreeMap::new(), host_gateway: None };
+        let stranger = "00".repeat(32);
+        assert_eq!(place(traces(&[&stranger], ""), false, BOTH), elsewhere(&stranger));
+        assert_eq!(place(traces(&[], ""), true, BOTH), elsewhere(""));
+        // An engine inside our own container, or on this machine behind an address.
+        let here = BOTH.replace("192.0.2.1\"", "127.0.0.1\"");
+        assert_eq!(place(traces(&[&stranger], ""), true, &here), OwnPlace::Host);
+        assert_eq!(place(traces(&[&stranger], ""), true, "[]"), OwnPlace::Host);
+    }
+
+    #[test]
+    fn ids_are_found_where_only_a_container_shows_them() {
+        let docker = format!(
+            "1 0 254:0 /var/lib/docker/containers/{OURS}/hostname /etc/hostname rw,relatime - ext4 /dev/vda rw\n\
+             2 0 0:9 / /var/lib/docker/containers/{OTHER}/mounts/shm rw - tmpfs shm rw\n\
+             3 0 0:9 / /var/lib/docker/overlay2/{OTHER}/merged rw - overlay overlay rw"
+        );
+        assert_eq!(ids_in_mounts(&docker), [OURS.into()]);
+        let podman = format!("1 0 0:9 /containers/overlay-containers/{OURS}/userdata/hosts /etc/hosts rw - tmpfs t rw");
+        assert_eq!(ids_in_mounts(&podman), [OURS.into()]);
+        assert_eq!(ids_in_groups(&format!("4:memory:/docker/{OURS}\n0::/")), [OURS.into()]);
+        assert_eq!(ids_in_groups("4:memory:/process/28a03f226591c3bba536e9b80e12f13b\n"), [] as [Box<str>; 0]);
+    }
+}

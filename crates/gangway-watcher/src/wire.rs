@@ -1,0 +1,128 @@
+//! One request, one connection, bounded.
+//!
+//! It stands below bollard as its transport, because bollard alone would wait for an answer without end and
+//! keep all of it in memory, and does not tell when the engine has begun to answer. It stands below our own
+//! reading of listings as well; see [`client`](crate::client).
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, Uri};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::dial::{Connection, DialError, Dialer};
+
+/// How many bytes may still be read from a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    left: Arc<AtomicUsize>,
+    whole: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(whole: usize) -> Self {
+        Self { left: Arc::new(AtomicUsize::new(whole)), whole }
+    }
+
+    /// Allows as much again as at first: what was read has been dealt with.
+    pub(crate) fn renew(&self) {
+        self.left.store(self.whole, Ordering::Relaxed);
+    }
+
+    /// False where that is more than may be read.
+    fn spend(&self, len: usize) -> bool {
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(len)).is_ok()
+    }
+}
+
+/// Sends one request on a connection of its own and waits for the head of the answer.
+///
+/// `path` replaces that of the request; the rest of the answer is read through `budget`.
+pub(crate) async fn send<B>(
+    dialer: &Dialer,
+    mut request: Request<B>,
+    path: PathAndQuery,
+    budget: Budget,
+) -> Result<Response<Incoming>, WireError>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    *request.uri_mut() = Uri::from(path);
+    // Some engines and most proxies insist on a Host; none looks at it.
+    request.headers_mut().insert(HOST, HeaderValue::from_static("engine"));
+    let connection = dialer.dial().await?;
+    let (mut sender, driver) = http1::handshake(TokioIo::new(Metered { connection, budget })).await?;
+    // Ends by itself: when the answer has been read or is dropped, or the connection breaks.
+    tokio::spawn(async move {
+        let _ = driver.await;
+    });
+    Ok(sender.send_request(request).await?)
+}
+
+struct Metered {
+    connection: Connection,
+    budget: Budget,
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.connection).poll_read(cx, buffer))?;
+        let within = self.budget.spend(buffer.filled().len() - before);
+        Poll::Ready(if within { Ok(()) } else { Err(io::Error::new(io::ErrorKind::FileTooLarge, "too large")) })
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_shutdown(cx)
+    }
+}
+
+/// No answer came.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WireError {
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}
+
+/// Was more sent than may be read?
+pub(crate) fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .any(|error| error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::FileTooLarge))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_spent_once_and_can_be_renewed() {
+        let budget = Budget::new(10);
+        assert!(budget.clone().spend(10));
+        assert!(!budget.spend(1));
+        budget.renew();
+        assert!(budget.spend(9) && !budget.spend(2) && budget.spend(1));
+    }
+}

@@ -1,0 +1,201 @@
+//! What a watch does while all is well.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::Duration;
+
+use gangway_model::Settings;
+use gangway_model::settings::FileRoute;
+use gangway_model::snapshot::{EngineName, Health, NetworkMode, OwnPlace};
+use gangway_testkit::engine::{Container, Engine, Flavour, Moment};
+use support::{pass, seconds, watch, watch_all, way_to};
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_is_read_and_subscribing_comes_first() {
+    let engine = Engine::default();
+    engine.add(Container::new("web").label("gangway.host", "web.example.org").network("edge"));
+    let watched = watch(&engine);
+    watched.until_running(&["web"]).await;
+    assert_eq!(watched.published(), 1);
+    let web = watched.container("web");
+    assert_eq!((web.label("gangway.host"), web.ports[0].port), (Some("web.example.org"), 8080));
+    assert_eq!((&*web.attachments[0].network, &web.network), ("edge", &NetworkMode::Networks));
+    assert_eq!(watched.snapshot().own[&EngineName("docker".into())], OwnPlace::Host);
+
+    let asked = engine.asked();
+    let paths: Vec<_> = asked.iter().map(|asked| asked.path.as_str()).collect();
+    assert_eq!(paths, ["/version", "/events", "/containers/json"]);
+    assert!(asked.iter().all(|asked| asked.method == "GET"));
+    let versions: Vec<_> = asked.iter().map(|asked| asked.version.as_deref()).collect();
+    assert_eq!(versions, [None, Some("1.41"), Some("1.41")]);
+    let status = watched.status();
+    assert_eq!((status.version.as_deref(), status.containers), (Some("20.10.24 (API 1.41)"), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_is_in_force_without_waiting() {
+    for flavour in [Flavour::Docker2020, Flavour::Docker2026, Flavour::Podman] {
+        let engine = Engine::new(flavour);
+        let watched = watch(&engine);
+        watched.until_running(&[]).await;
+        pass(seconds(3)).await;
+        engine.run(Container::new("web"));
+        assert_eq!(watched.until_running(&["web"]).await, Duration::ZERO, "{flavour:?}");
+        engine.stop("web");
+        watched.until_running(&[]).await;
+        let reaction = watched.status().reaction;
+        assert!(reaction.count > 0 && reaction.ours.p99 <= Duration::from_millis(100), "{flavour:?}: {reaction:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_that_can_happen_to_a_container_is_followed() {
+    let engine = Engine::default();
+    engine.add(Container::new("web").health("starting").network("edge"));
+    let watched = watch(&engine);
+    watched.until_container("web", |read| read.health == Health::Starting).await;
+    engine.set_health("web", "healthy");
+    watched.until_container("web", |read| read.health == Health::Healthy).await;
+    engine.pause("web");
+    watched.until_running(&[]).await;
+    engine.unpause("web");
+    watched.until_running(&["web"]).await;
+    engine.rename("web", "shop");
+    watched.until_running(&["shop"]).await;
+    engine.join_network("shop", "back");
+    watched.until_container("shop", |read| read.attachments.len() == 2).await;
+    engine.leave_network("shop", "edge");
+    watched.until_container("shop", |read| read.attachments.len() == 1).await;
+    engine.restart("shop");
+    watched.until_running(&["shop"]).await;
+    engine.remove("shop");
+    watched.until(|watched| watched.snapshot().containers.is_empty()).await;
+    // All of that was heard and none of it found by the reading that comes anyway.
+    assert!(watched.status().reads < 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_starts_while_we_read_is_not_missed() {
+    let engine = Engine::default();
+    engine.at(Moment::ListingTaken, |engine| {
+        engine.run(Container::new("late"));
+    });
+    let watched = watch(&engine);
+    assert!(watched.until_running(&["late"]).await < seconds(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_before_the_subscription_is_live_is_heard() {
+    let engine = Engine::default();
+    engine.add(Container::new("web"));
+    // No reading can show this, so only the event can tell.
+    engine.at(Moment::BeforeSubscription, |engine| engine.signal("web", 15));
+    let watched = watch(&engine);
+    watched.until_running(&["web"]).await;
+    assert!(watched.until_container("web", |read| read.leaving).await < seconds(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_event_is_made_up_for_by_the_next_full_reading() {
+    let engine = Engine::default();
+    engine.add(Container::new("web"));
+    let watched = watch(&engine);
+    watched.until_running(&["web"]).await;
+    engine.lose_events(true);
+    engine.remove("web");
+    let noticed = watched.until_running(&[]).await;
+    assert!(noticed > seconds(5) && noticed <= seconds(30), "{noticed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_published_where_nothing_changed() {
+    let engine = Engine::default();
+    engine.add(Container::new("web").health("healthy"));
+    let watched = watch(&engine);
+    watched.until_running(&["web"]).await;
+    let listings = engine.asked_for("/containers/json");
+    for _ in 0..100 {
+        engine.check_health("web");
+    }
+    pass(seconds(1)).await;
+    assert_eq!(engine.asked_for("/containers/json"), listings, "noise costs no reading");
+    pass(seconds(600)).await;
+    let more = engine.asked_for("/containers/json") - listings;
+    assert!((20..=25).contains(&more), "a full reading at least every 30 s: {more}");
+    assert_eq!(watched.published(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_settings_are_compiled_without_reading_again() {
+    let engine = Engine::default();
+    let mut watched = watch(&engine);
+    watched.until_running(&[]).await;
+    let asked = engine.asked().len();
+    watched.settings.publish(Settings { domain: "example.org".into(), ..Settings::default() });
+    watched.until(|watched| watched.published() == 2).await;
+    assert_eq!(engine.asked().len(), asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bug_that_a_label_brings_out_costs_one_table() {
+    let engine = Engine::default();
+    engine.add(Container::new("web"));
+    let watched = watch(&engine);
+    watched.until_running(&["web"]).await;
+    engine.run(Container::new("bomb").label("test.bomb", "true"));
+    pass(seconds(1)).await;
+    assert_eq!((watched.running().len(), watched.published()), (2, 1));
+    engine.remove("bomb");
+    watched.until(|watched| watched.published() == 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_engine_there_is_a_table_at_once() {
+    let mut watched = watch_all(Vec::new(), Settings::default());
+    watched.until(|watched| watched.published() == 1).await;
+    watched.settings.publish(Settings { file_routes: vec![FileRoute::default()], ..Settings::default() });
+    watched.until(|watched| watched.published() == 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn podman_is_asked_once_for_what_its_listing_lacks() {
+    let engine = Engine::new(Flavour::Podman);
+    engine.add(Container::new("web").exposes(&[3000]).network("edge"));
+    engine.add(Container::new("side").network_mode("host").exposes(&[]));
+    engine.add(Container::new("gone").state("exited"));
+    let checked = engine.add(Container::new("checked").health("starting"));
+    let watched = watch(&engine);
+    watched.until_running(&["checked", "side", "web"]).await;
+    assert_eq!(watched.container("web").ports[0].port, 3000);
+    assert_eq!(&*watched.container("web").attachments[0].network_id, "edge");
+    assert_eq!(watched.container("side").network, NetworkMode::Host);
+    assert_eq!(watched.container("checked").health, Health::Starting);
+
+    engine.set_health("checked", "healthy");
+    watched.until_container("checked", |read| read.health == Health::Healthy).await;
+    pass(seconds(300)).await;
+    let inspected: Vec<_> = engine.asked().into_iter().filter(|asked| asked.path.ends_with(&"/json")).collect();
+    let of = |id: &str| inspected.iter().filter(|asked| asked.path == format!("/containers/{id}/json")).count();
+    let listings = engine.asked_for("/containers/json");
+    assert_eq!(of(&checked), listings, "a verdict that the listing hides is asked for each time");
+    assert_eq!(inspected.len(), listings + of(&checked) + 2, "everything else once in a life");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_engines_are_one_world() {
+    let (one, two) = (Engine::default(), Engine::new(Flavour::Docker2026));
+    one.add(Container::new("a").network("edge"));
+    two.add(Container::new("b").network("edge"));
+    let watched = watch_all(vec![way_to("one", &one), way_to("two", &two)], Settings::default());
+    watched.until_running(&["a", "b"]).await;
+    let engines: Vec<_> = ["a", "b"].map(|name| watched.container(name).engine.0).into_iter().collect();
+    assert_eq!(engines, ["one".into(), "two".into()]);
+    assert_eq!(watched.snapshot().own.len(), 2);
+    two.run(Container::new("c"));
+    watched.until_running(&["a", "b", "c"]).await;
+    one.remove("a");
+    watched.until_running(&["b", "c"]).await;
+    let newest: Vec<_> = two.asked().iter().filter_map(|asked| asked.version.clone()).collect();
+    assert!(newest.iter().all(|version| version == "1.53"), "{newest:?}");
+}

@@ -1,0 +1,159 @@
+//! A watch over fake engines, by a clock that stands still until everybody waits.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use gangway_model::snapshot::Container as Read;
+use gangway_model::{Compiled, Settings, Snapshot};
+use gangway_publish::{Publisher, Reader, channel};
+use gangway_testkit::engine::Engine as Fake;
+use gangway_watcher::{Connection, Engine, EngineStatus, watch_with};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+/// Virtual time after which a test is stuck; longer than the longest it waits for.
+const STUCK: Duration = Duration::from_secs(48 * 3600);
+
+/// Hours, minutes, … of a clock that costs nothing.
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A running watch and what came of it.
+pub(crate) struct Watched {
+    pub(crate) tables: Reader<Compiled>,
+    pub(crate) statuses: Reader<Vec<EngineStatus>>,
+    pub(crate) settings: Publisher<Settings>,
+    snapshots: Arc<Mutex<Vec<Snapshot>>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The way to a fake engine through a pipe.
+pub(crate) fn way_to(name: &str, fake: &Fake) -> Engine {
+    let fake = fake.clone();
+    Engine::behind(name, move || {
+        let connected = fake.connect().map(|stream| Box::new(stream) as Connection);
+        async move { connected }.boxed()
+    })
+}
+
+/// Watches one engine.
+pub(crate) fn watch(fake: &Fake) -> Watched {
+    watch_all(vec![way_to("docker", fake)], Settings::default())
+}
+
+/// Watches several.
+pub(crate) fn watch_all(engines: Vec<Engine>, settings: Settings) -> Watched {
+    let (tables_tx, tables) = channel(Compiled::default());
+    let (statuses_tx, statuses) = channel(Vec::new());
+    let (settings_tx, settings_rx) = channel(settings);
+    let snapshots: Arc<Mutex<Vec<Snapshot>>> = Arc::default();
+    let seen = Arc::clone(&snapshots);
+    let compile = move |snapshot: &Snapshot, _: &Settings| {
+        seen.lock().unwrap().push(snapshot.clone());
+        let bomb = |container: &Read| container.label("test.bomb").is_some();
+        assert!(!snapshot.containers.iter().any(bomb), "a label that brings out a bug");
+        Compiled::default()
+    };
+    let task = tokio::spawn(async move {
+        watch_with(engines, settings_rx, tables_tx, statuses_tx, compile).await;
+    });
+    Watched { tables, statuses, settings: settings_tx, snapshots, task }
+}
+
+impl Watched {
+    /// What the table in force was compiled from.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshots.lock().unwrap().last().cloned().unwrap_or_default()
+    }
+
+    /// Names of all running containers in force, sorted.
+    pub(crate) fn running(&self) -> Vec<String> {
+        use gangway_model::snapshot::ContainerState;
+        let snapshot = self.snapshot();
+        let running = snapshot.containers.iter().filter(|container| container.state == ContainerState::Running);
+        let mut names: Vec<_> = running.map(|container| container.name.to_string()).collect();
+        names.sort();
+        names
+    }
+
+    /// A container in force.
+    pub(crate) fn container(&self, name: &str) -> Read {
+        let snapshot = self.snapshot();
+        let found = snapshot.containers.into_iter().find(|container| *container.name == *name);
+        found.unwrap_or_else(|| panic!("no container `{name}` was read"))
+    }
+
+    /// Waits until a container is as wanted; how long that took.
+    pub(crate) async fn until_container(&self, name: &str, wanted: impl Fn(&Read) -> bool) -> Duration {
+        let is_so = |read: &Read| *read.name == *name && wanted(read);
+        self.until(|watched| watched.snapshot().containers.iter().any(is_so)).await
+    }
+
+    /// How many tables were published so far.
+    pub(crate) fn published(&self) -> u64 {
+        self.tables.generation().count()
+    }
+
+    /// How the first engine is.
+    pub(crate) fn status(&self) -> EngineStatus {
+        self.statuses.load().value[0].clone()
+    }
+
+    /// Waits until the tables in force are as wanted; how long that took.
+    pub(crate) async fn until(&self, wanted: impl Fn(&Self) -> bool) -> Duration {
+        let (begun, mut tables) = (Instant::now(), self.tables.clone());
+        let waiting = async {
+            while !wanted(self) {
+                tables.changed().await.expect("the watch goes on");
+            }
+        };
+        timeout(STUCK, waiting).await.expect("never became so");
+        begun.elapsed()
+    }
+
+    /// Waits until exactly these containers run, and how long that took.
+    pub(crate) async fn until_running(&self, names: &[&str]) -> Duration {
+        self.until(|watched| watched.published() > 0 && watched.running() == names).await
+    }
+
+    /// Waits until the first engine's state is as wanted; how long that took.
+    pub(crate) async fn until_status(&self, wanted: impl Fn(&EngineStatus) -> bool) -> Duration {
+        let (begun, mut statuses) = (Instant::now(), self.statuses.clone());
+        let waiting = async {
+            loop {
+                let fits = statuses.load().value.first().is_some_and(&wanted);
+                if fits {
+                    return;
+                }
+                statuses.changed().await.expect("the watch goes on");
+            }
+        };
+        timeout(STUCK, waiting).await.expect("never became so");
+        begun.elapsed()
+    }
+
+    /// Waits until the first engine is in trouble of which this is said.
+    pub(crate) async fn until_trouble(&self, said: &str) -> Duration {
+        self.until_status(|status| status.trouble.as_ref().is_some_and(|trouble| trouble.contains(said))).await
+    }
+
+    /// Waits until the first engine is well.
+    pub(crate) async fn until_well(&self) -> Duration {
+        self.until_status(|status| status.reads > 0 && status.trouble.is_none()).await
+    }
+}
+
+/// Lets time pass by which everybody who waits for less does what they wait for.
+pub(crate) async fn pass(time: Duration) {
+    let over = timeout(time, std::future::pending::<()>()).await;
+    assert!(over.is_err());
+}

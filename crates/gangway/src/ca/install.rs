@@ -1,0 +1,147 @@
+//! Puts a root into the system's store: a file in the right folder, and the system's own command.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+
+use super::InstallError;
+
+/// What the file is called in the store.
+const FILE: &str = "gangway-internal-root.crt";
+
+/// Where a system keeps roots that were added, and how it takes them in.
+#[derive(Debug)]
+struct Store {
+    systems: &'static str,
+    folder: &'static str,
+    command: &'static [&'static str],
+}
+
+/// The first whose folder is there is the system's own.
+const STORES: &[Store] = &[
+    Store {
+        systems: "Fedora, RHEL",
+        folder: "etc/pki/ca-trust/source/anchors",
+        command: &["update-ca-trust", "extract"],
+    },
+    Store {
+        systems: "Arch Linux",
+        folder: "etc/ca-certificates/trust-source/anchors",
+        command: &["trust", "extract-compat"],
+    },
+    Store { systems: "openSUSE", folder: "etc/pki/trust/anchors", command: &["update-ca-certificates"] },
+    Store {
+        systems: "Debian, Ubuntu, Alpine",
+        folder: "usr/local/share/ca-certificates",
+        command: &["update-ca-certificates"],
+    },
+];
+
+/// What browsers with stores of their own need besides.
+const BROWSERS: &str = "\
+Firefox, and Chrome where it does not use this store, keep roots of their own. Import the file there, or for Chrome:
+  certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n gangway -i ";
+
+/// Installs `root` below `base`, which is `/` but in tests; says what was done.
+pub(super) fn install(
+    base: &Path,
+    root: &str,
+    run: &mut dyn FnMut(&[&str]) -> Result<(), String>,
+) -> Result<String, InstallError> {
+    let store = STORES.iter().find(|store| base.join(store.folder).is_dir());
+    // Debian's and Alpine's folder is made by the package of the command, but not by every version of it.
+    let is_debian_like =
+        || ["usr/sbin", "usr/bin"].iter().any(|bin| base.join(bin).join("update-ca-certificates").exists());
+    let store = store.or_else(|| STORES.last().filter(|_| is_debian_like())).ok_or(InstallError::UnknownSystem)?;
+    let path = base.join(store.folder).join(FILE);
+    let shown = path.display().to_string();
+    let before = fs::read_to_string(&path).ok();
+    write(&path, root).map_err(|error| InstallError::Write { path: shown.clone(), error })?;
+    run(store.command).map_err(|error| InstallError::Command { command: store.command.join(" "), error })?;
+    let wrote = match before {
+        Some(before) if before == root => "was there already",
+        Some(_) => "replaces another root of Gangway's that was there",
+        None => "was written",
+    };
+    let command = store.command.join(" ");
+    Ok(format!("{shown} {wrote}, and `{command}` was run ({}).\n{BROWSERS}{shown}\n", store.systems))
+}
+
+/// Beside it first, so that a crash leaves no half of a root.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let beside = path.with_extension("new");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&beside)?;
+    // Everybody must be able to read it, whatever the umask says.
+    file.set_permissions(fs::Permissions::from_mode(0o644))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(beside, path)
+}
+
+/// Runs a command of the system; an error is what it said.
+pub(super) fn run_command(command: &[&str]) -> Result<(), String> {
+    let output = Command::new(command[0]).args(&command[1..]).output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{}: {}", output.status, said.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn system(folder: &str) -> tempfile::TempDir {
+        let base = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(base.path().join(folder)).expect("a folder");
+        base
+    }
+
+    #[test]
+    fn each_system_gets_the_file_where_it_looks_and_its_own_command() {
+        for store in STORES {
+            let base = system(store.folder);
+            let mut ran = Vec::new();
+            let mut run = |command: &[&str]| {
+                ran.push(command.join(" "));
+                Ok(())
+            };
+            let done = install(base.path(), "root", &mut run).expect("a store");
+            let path = base.path().join(store.folder).join(FILE);
+            assert_eq!(fs::read_to_string(&path).expect("the root"), "root");
+            assert_eq!(ran, [store.command.join(" ")]);
+            assert!(done.contains("was written") && done.contains(&path.display().to_string()), "{done}");
+        }
+    }
+
+    #[test]
+    fn what_was_there_is_said() {
+        let base = system(STORES[0].folder);
+        let mut run = |_: &[&str]| Ok(());
+        for (root, said) in [("one", "was written"), ("one", "was there already"), ("two", "replaces another")] {
+            assert!(install(base.path(), root, &mut run).expect("a store").contains(said), "{root}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_system_and_a_failing_command_are_errors() {
+        let base = system("etc");
+        assert!(matches!(install(base.path(), "root", &mut |_| Ok(())), Err(InstallError::UnknownSystem)));
+        let base = system(STORES[1].folder);
+        let error = install(base.path(), "root", &mut |_| Err("exit status: 1: no".into())).expect_err("it fails");
+        assert_eq!(error.to_string(), "run `trust extract-compat`: exit status: 1: no");
+    }
+
+    #[test]
+    fn what_a_command_says_is_in_the_error() {
+        assert_eq!(run_command(&["true"]), Ok(()));
+        assert!(run_command(&["sh", "-c", "echo broken >&2; exit 3"]).expect_err("it fails").contains("broken"));
+        assert!(run_command(&["no-such-command-anywhere"]).is_err());
+    }
+}

@@ -1,0 +1,86 @@
+//! `gangway ca`: the internal root, printed or installed.
+
+mod install;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use gangway_admin::api;
+
+use crate::cli::Ca;
+use crate::client;
+use crate::outcome::{Outcome, complain, print};
+use crate::settings::schema::DATA;
+use crate::settings::{Given, Layer};
+
+/// Prints the root, or puts it into the system's store.
+pub(crate) fn run(asked: &Ca) -> ExitCode {
+    let root = match root(asked) {
+        Ok(root) => root,
+        Err(outcome) => return outcome.into(),
+    };
+    if !asked.install {
+        print(root);
+        return Outcome::Fine.into();
+    }
+    match install::install(Path::new("/"), &root, &mut install::run_command) {
+        Ok(done) => {
+            print(done);
+            Outcome::Fine.into()
+        }
+        Err(error) => {
+            complain(format_args!("gangway ca: failed to {error}"));
+            Outcome::Found.into()
+        }
+    }
+}
+
+/// From the volume, and where none is at hand, from the running instance.
+fn root(asked: &Ca) -> Result<String, Outcome> {
+    let flags = asked.data.iter().map(|data| (DATA.name, vec![Given::flag(data.display().to_string())]));
+    let found = client::find(&asked.find, flags.collect::<Layer>())?;
+    let data = found.layers.values(&DATA).pop().map_or_else(PathBuf::new, |given| given.text.into());
+    let on_volume = match gangway_acme::root_pem(&data) {
+        Ok(root) => return Ok(root),
+        Err(error) => error,
+    };
+    // Who names a folder means that one.
+    if found.layers.given.contains_key(DATA.name) {
+        complain(format_args!("gangway ca: failed to {on_volume}"));
+        return Err(Outcome::Found);
+    }
+    match client::ask::<api::Certificates>(&found.address, "/api/v1/certificates") {
+        Ok(answer) => answer.internal_root.ok_or_else(|| {
+            complain("gangway ca: the running instance has no internal root yet");
+            Outcome::Found
+        }),
+        Err(error) => {
+            complain(format_args!("gangway ca: failed to {on_volume}\n  and failed to {error}"));
+            complain(
+                "  help: name the volume with --data, or run this where it is: docker compose exec gangway /gangway ca",
+            );
+            Err(Outcome::Found)
+        }
+    }
+}
+
+/// Why the root could not be installed. Reads well after "failed to".
+#[derive(Debug, thiserror::Error)]
+enum InstallError {
+    #[error(
+        "find this system's store of trusted roots; copy the root there by hand: `gangway ca > gangway-root.crt` prints it"
+    )]
+    UnknownSystem,
+    #[error("write {path}: {error}{}", hint(error))]
+    Write { path: String, error: io::Error },
+    #[error("run `{command}`: {error}")]
+    Command { command: String, error: String },
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; run it as root: sudo gangway ca --install",
+        _ => "",
+    }
+}

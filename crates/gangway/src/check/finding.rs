@@ -1,0 +1,127 @@
+//! One finding of `check`: a diagnostic of the model, or one about the compose file itself, with its
+//! place in a file.
+
+use std::ops::Range;
+
+use gangway_model::codes::{VARIABLE_REFUSED, VARIABLE_UNSET};
+use gangway_model::{Code, Severity};
+
+use super::source::Spot;
+use super::text::Found;
+use super::variables::{Complaint, Problem};
+
+/// What was found, and where.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Finding {
+    pub(super) code: Code,
+    pub(super) severity: Severity,
+    pub(super) message: String,
+    pub(super) subject: Subject,
+    pub(super) at: Spot,
+    /// The value and the part of it that is meant, where the file does not show it: it came from variables.
+    pub(super) value: Option<(String, Range<usize>)>,
+    /// What the caret says.
+    pub(super) note: String,
+    pub(super) help: String,
+    pub(super) effect: String,
+}
+
+/// What a finding is about.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Subject {
+    pub(super) service: Option<String>,
+    pub(super) label: Option<String>,
+}
+
+impl Subject {
+    pub(super) fn service(name: &str) -> Self {
+        Self { service: Some(name.to_owned()), label: None }
+    }
+
+    pub(super) fn label(service: &str, label: &str) -> Self {
+        Self { service: Some(service.to_owned()), label: Some(label.to_owned()) }
+    }
+}
+
+impl Finding {
+    /// An error at a place; say the rest with the methods below.
+    pub(super) fn error(code: Code, at: Spot, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            subject: Subject::default(),
+            at,
+            value: None,
+            note: String::new(),
+            help: String::new(),
+            effect: String::new(),
+        }
+    }
+
+    pub(super) fn warning(code: Code, at: Spot, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, at, message) }
+    }
+
+    pub(super) fn about(mut self, subject: Subject) -> Self {
+        self.subject = subject;
+        self
+    }
+
+    pub(super) fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = help.into();
+        self
+    }
+
+    pub(super) fn effect(mut self, effect: impl Into<String>) -> Self {
+        self.effect = effect.into();
+        self
+    }
+
+    /// Shows the value as well where the file does not.
+    pub(super) fn value(mut self, found: &Found, value: &str, part: Range<usize>) -> Self {
+        self.value = found.from_variable.then(|| (value.to_owned(), part));
+        self
+    }
+}
+
+/// A finding from a reference to a variable. `inside` tells whether the service sets that name for its
+/// own process, which is the usual misunderstanding.
+pub(super) fn about_variable(complaint: Complaint, inside: impl Fn(&str) -> bool) -> Finding {
+    let Complaint { what, spot } = complaint;
+    match what {
+        Problem::Unset(name) => {
+            let help = if inside(&name) {
+                format!(
+                    "`environment` and `env_file` set variables inside the container only; set `{name}` in `.env` \
+                     beside the compose file, or give a default: `${{{name}:-value}}`"
+                )
+            } else {
+                format!(
+                    "set `{name}` in `.env` beside the compose file, or give a default: `${{{name}:-value}}`; where \
+                     a `$` is meant, write `$$`"
+                )
+            };
+            Finding::warning(VARIABLE_UNSET, spot, format!("the variable `{name}` is not set"))
+                .note("not set here")
+                .help(help)
+                .effect("it was taken as empty, as compose does")
+        }
+        Problem::Required(name, message) => {
+            let message = if message.is_empty() { String::new() } else { format!(": {message}") };
+            Finding::error(VARIABLE_REFUSED, spot, format!("the variable `{name}` must be set{message}"))
+                .note("required")
+                .help(format!("set `{name}` in `.env` beside the compose file"))
+                .effect("compose starts nothing of this file; it was taken as empty here")
+        }
+        Problem::Invalid => Finding::error(VARIABLE_REFUSED, spot, "this `$` begins no variable")
+            .note("not a name behind it")
+            .help("write `$$` where a `$` is meant, as in password hashes")
+            .effect("compose starts nothing of this file; the value was taken as written here"),
+    }
+}

@@ -1,0 +1,165 @@
+//! YAML as a tree that knows where everything was written.
+//!
+//! Anchors, aliases and merge keys are resolved here, so nobody behind this file knows of them; what
+//! came by an alias points to where its anchor stands. Size and depth are bounded: nine lines of
+//! aliases can otherwise name more nodes than there is memory.
+//!
+//! Values stay texts: whether `8080` is a number is decided by who asks for one.
+
+mod build;
+
+use std::ops::Range;
+
+pub(super) use build::parse;
+
+use super::source::FileId;
+use super::text::Text;
+
+/// One value.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) kind: Kind,
+    pub(super) file: FileId,
+    /// Where it was written, in bytes.
+    pub(super) range: Range<usize>,
+    pub(super) tag: Option<MergeTag>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// Nothing, `~` or `null`.
+    Null,
+    Scalar(Text),
+    List(Vec<Node>),
+    /// In the order written. Keys are unique.
+    Map(Vec<(Text, Node)>),
+}
+
+/// What compose's own tags ask for where files are merged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum MergeTag {
+    /// `!reset`: as if it had never been set.
+    Reset,
+    /// `!override`: this instead of what was there.
+    Override,
+}
+
+/// Why a text is not one YAML document, and where.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct YamlError {
+    pub(super) message: String,
+    pub(super) help: String,
+    /// In bytes.
+    pub(super) range: Range<usize>,
+}
+
+impl Node {
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+        self.entries().iter().find(|(name, _)| name.as_str() == key).map(|(_, node)| node)
+    }
+
+    /// Of a mapping; nothing for all else.
+    pub(super) fn entries(&self) -> &[(Text, Node)] {
+        if let Kind::Map(entries) = &self.kind { entries } else { &[] }
+    }
+
+    /// Of a list; nothing for all else.
+    pub(super) fn items(&self) -> &[Node] {
+        if let Kind::List(items) = &self.kind { items } else { &[] }
+    }
+
+    pub(super) fn text(&self) -> Option<&Text> {
+        if let Kind::Scalar(text) = &self.kind { Some(text) } else { None }
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.kind, Kind::Null)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::source::Files;
+
+    fn tree(text: &str) -> Result<Node, YamlError> {
+        let mut files = Files::default();
+        let id = files.add("compose.yaml".into(), text.into());
+        parse(id, text)
+    }
+
+    fn value(text: &str) -> Text {
+        tree(text).expect("valid").get("a").and_then(Node::text).expect("a scalar").clone()
+    }
+
+    /// The written text under each character of the value, joined.
+    fn under(text: &str, part: &str) -> String {
+        let value = value(text);
+        let at = value.as_str().find(part).expect("in the value");
+        let spot = value.find(at..at + part.len()).spot;
+        text[spot.start..spot.end].to_owned()
+    }
+
+    #[test]
+    fn a_part_of_a_value_is_found_in_every_style_of_scalar() {
+        assert_eq!(under("a: one two\n", "two"), "two");
+        assert_eq!(under("a: 'it''s two'\n", "two"), "two");
+        assert_eq!(under("a: 'it''s two'\n", "'s"), "''s");
+        assert_eq!(under("a: \"\\u0041 \\\"two\\\"\"\n", "two"), "two");
+        assert_eq!(under("a: \"t\\ab two\"\n", "two"), "two");
+        assert_eq!(under("a: |\n  one\n    two\n  three\n", "three"), "three");
+        assert_eq!(under("a: >-\n  one\n  two\n\n  three\n", "three"), "three");
+        assert_eq!(under("a: one\n   two\n   three\n", "three"), "three");
+        assert_eq!(under("a: \"one\n   two \\\n   three\"\n", "three"), "three");
+        assert_eq!(under("ü: ö\na: ä two\n", "two"), "two");
+    }
+
+    #[test]
+    fn a_crlf_file_is_read_like_any_other() {
+        assert_eq!(value("a: |\r\n  one\r\n  two\r\nb: x\r\n").as_str(), "one\ntwo\n");
+        assert_eq!(under("a: |\r\n  one\r\n  two\r\nb: x\r\n", "two"), "two");
+    }
+
+    #[test]
+    fn merge_keys_yield_to_what_stands_in_the_mapping() {
+        let node = tree("x: &x {p: 1, q: 2}\ny: &y {q: 3, r: 4}\nz:\n  <<: [*x, *y]\n  p: 0\n").expect("valid");
+        let z = node.get("z").expect("z");
+        let get = |key| z.get(key).and_then(Node::text).map(|text| text.as_str().to_owned());
+        assert_eq!([get("p"), get("q"), get("r")], [Some("0".into()), Some("2".into()), Some("4".into())]);
+    }
+
+    #[test]
+    fn an_alias_points_to_its_anchor() {
+        let text = "x: &x shop\na: *x\n";
+        let spot = value(text).whole();
+        assert_eq!(&text[spot.start..spot.end], "shop");
+    }
+
+    #[test]
+    fn alias_bombs_and_deep_nesting_are_refused() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let of = level - 1;
+            bomb += &format!("a{level}: &a{level} [*a{of}, *a{of}, *a{of}, *a{of}, *a{of}, *a{of}, *a{of}, *a{of}]\n");
+        }
+        assert!(tree(&bomb).expect_err("a bomb").message.contains("200000 values"));
+        // The parser has a bound of its own for this one.
+        assert!(tree(&"[".repeat(100_000)).is_err());
+        assert!(
+            tree(&format!("{}{}", "[".repeat(100), "]".repeat(100))).expect_err("deep").message.contains("64 levels")
+        );
+        let mut chain = "a0: &a0 [x]\n".to_owned();
+        for level in 1..200 {
+            chain += &format!("a{level}: &a{level} [*a{}]\n", level - 1);
+        }
+        assert!(tree(&chain).expect_err("deep").message.contains("64 levels"));
+    }
+
+    #[test]
+    fn a_second_document_a_double_key_and_a_self_alias_are_refused() {
+        assert_eq!(tree("a: b\n---\nc: d\n").expect_err("two").message, "a second document begins here");
+        assert_eq!(tree("a: b\na: d\n").expect_err("double").message, "`a` stands here twice");
+        assert_eq!(tree("a: &a [*a]\n").expect_err("itself").message, "this alias names itself");
+        assert!(tree("---\na: b\n...\n").is_ok());
+    }
+}

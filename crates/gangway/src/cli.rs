@@ -1,0 +1,170 @@
+//! The command line: sub-commands by hand, the flags of `serve` from the schema.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, Parser, Subcommand, ValueEnum};
+
+use crate::settings::schema::{ADMIN, CONFIG, Count, DATA, FLAGS, Flag, Status};
+use crate::settings::{Given, Layer};
+
+/// Put a label on a container and it is on the web, with HTTPS.
+///
+/// Without a command it serves, as `gangway serve` does. All others end with 0 (fine), 1 (found something)
+/// or 2 (used wrongly).
+#[derive(Debug, Parser)]
+#[command(name = "gangway", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Sub>,
+    #[command(flatten)]
+    pub(crate) serve: ServeFlags,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sub {
+    /// Follow the engine and serve
+    Serve(ServeFlags),
+    /// Check the labels of compose files, offline
+    Check {
+        /// Compose files, merged in this order; `-` is standard input
+        #[arg(value_name = "FILE")]
+        files: Vec<String>,
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Ask the running instance which route takes a request, and why
+    Explain(Explain),
+    /// List the routes in force
+    Routes(Ask),
+    /// List certificates
+    Certs(Ask),
+    /// Say how the running instance is doing
+    Status(Ask),
+    /// Print the internal root, or install it into this system's store
+    Ca(Ca),
+    /// Turn a password into a hash for `auth.basic`
+    Hash(Hash),
+    /// Say by the exit code whether the running instance is ready
+    Healthcheck(Find),
+}
+
+/// The form of what is printed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// How the running instance is found.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Find {
+    /// Its admin address; also GANGWAY_ADMIN [default: 127.0.0.1:8420]
+    #[arg(long, value_name = ADMIN.value)]
+    pub(crate) admin: Option<String>,
+    /// The config file that it was started with; also GANGWAY_CONFIG
+    #[arg(long, value_name = CONFIG.value)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// A question to the running instance.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Ask {
+    #[command(flatten)]
+    pub(crate) find: Find,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// `explain`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Explain {
+    /// What a browser would be given, such as `https://shop.example.org/cart`
+    pub(crate) url: String,
+    /// The request's method
+    #[arg(long, value_name = "M", default_value = "GET")]
+    pub(crate) method: String,
+    /// The client's address [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub(crate) from: Option<String>,
+    /// A header field of the request; may be given several times
+    #[arg(long = "header", short = 'H', value_name = "K:V")]
+    pub(crate) headers: Vec<String>,
+    #[command(flatten)]
+    pub(crate) ask: Ask,
+}
+
+/// `ca`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Ca {
+    /// Put it into this system's store
+    #[arg(long)]
+    pub(crate) install: bool,
+    /// The volume; also GANGWAY_DATA [default: /data]
+    #[arg(long, value_name = DATA.value)]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) find: Find,
+}
+
+/// `hash`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Hash {
+    /// Put this name before the hash: a whole entry for `auth.basic`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Double each dollar sign, as a compose file needs it
+    #[arg(long)]
+    pub(crate) compose: bool,
+}
+
+/// The flags of `serve`, as given.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ServeFlags(pub(crate) Layer);
+
+impl Args for ServeFlags {
+    fn augment_args(command: Command) -> Command {
+        FLAGS.iter().fold(command, |command, flag| command.arg(argument(flag)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for ServeFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut layer = Layer::new();
+        for flag in FLAGS {
+            if let Some(texts) = matches.get_many::<String>(flag.name) {
+                layer.insert(flag.name, texts.map(Given::flag).collect());
+            }
+        }
+        Ok(Self(layer))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn argument(flag: &'static Flag) -> Arg {
+    let mut help = flag.help.to_owned();
+    if flag.status != Status::InForce {
+        help += " (not in this version)";
+    }
+    if !flag.default.is_empty() {
+        help += &format!(" [default: {}]", flag.default);
+    }
+    help += &format!(" [{}]", flag.variable());
+    let mut long = help.clone();
+    if !flag.more.is_empty() {
+        long += &format!("\n\n{}", flag.more);
+    }
+    let action = if flag.count == Count::Many { ArgAction::Append } else { ArgAction::Set };
+    Arg::new(flag.name).long(flag.name).value_name(flag.value).help(help).long_help(long).action(action)
+}

@@ -1,0 +1,144 @@
+//! Where the running instance is: as it was told itself, by flag, variable or config file.
+
+use std::fs;
+
+use clap::Parser as _;
+use gangway_model::Diagnostic;
+
+use crate::cli::{Cli, Find, Sub};
+use crate::outcome::{Outcome, complain};
+use crate::settings::schema::{ADMIN, CONFIG};
+use crate::settings::{Fixed, Given, Layer, Layers, variables};
+
+/// Said of a finding that keeps a command from running.
+const NOT_ASKED: &str = "nothing was asked";
+
+/// What is known about the running instance.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Host and port.
+    pub(crate) address: String,
+    /// Everything that was given here.
+    pub(crate) layers: Layers,
+}
+
+/// Puts together what was given; `flags` beside those of `asked`.
+pub(crate) fn find(asked: &Find, mut flags: Layer) -> Result<Found, Outcome> {
+    if let Some(admin) = &asked.admin {
+        flags.insert(ADMIN.name, vec![Given::flag(admin)]);
+    }
+    if let Some(config) = &asked.config {
+        flags.insert(CONFIG.name, vec![Given::flag(config.display().to_string())]);
+    }
+    let mut found = Vec::new();
+    let variables = variables(std::env::vars_os(), NOT_ASKED, &mut found);
+    if !found.is_empty() {
+        found.iter().for_each(|diagnostic| complain(format_args!("{diagnostic}\n")));
+        return Err(Outcome::Usage);
+    }
+    let named = Fixed::new(flags.clone(), variables.clone());
+    // Beside an instance in the same container, what it was started with is the best guess.
+    let with_neighbour = |neighbour: Layer| {
+        let mut all = neighbour;
+        all.extend(flags.clone());
+        Fixed::new(all, variables.clone())
+    };
+    let fixed = neighbour().map_or(named, with_neighbour);
+    let layers = fixed.read(&mut found).unwrap_or_else(|| without_file(&fixed, &found));
+    let admin = layers.values(&ADMIN).pop().map(|given| given.text).unwrap_or_default();
+    match address(&admin) {
+        Some(address) => Ok(Found { address, layers }),
+        None => {
+            complain(format_args!("gangway: `{admin}` is no address of a running instance"));
+            complain("  help: write an address and a port, such as `127.0.0.1:8420`");
+            Err(Outcome::Usage)
+        }
+    }
+}
+
+/// A broken config file is no reason to ask nothing: the instance that runs may tell what is wrong.
+fn without_file(fixed: &Fixed, found: &[Diagnostic]) -> Layers {
+    for diagnostic in found {
+        complain(format_args!("gangway: the config file is not used: {}", diagnostic.message));
+    }
+    fixed.over(crate::config::Config::default())
+}
+
+/// Host and port to connect to. One that listens everywhere is asked on this machine.
+fn address(text: &str) -> Option<String> {
+    let text = text.trim().trim_end_matches('/');
+    let text = text.strip_prefix("http://").unwrap_or(text);
+    let text = if text.parse::<u16>().is_ok() { format!(":{text}") } else { text.to_owned() };
+    let (host, port) = text.rsplit_once(':')?;
+    port.parse::<u16>().ok()?;
+    let is_name = |host: &str| !host.is_empty() && !host.contains([':', '/', '@', ' ']);
+    match host {
+        "" | "0.0.0.0" => Some(format!("127.0.0.1:{port}")),
+        "[::]" => Some(format!("localhost:{port}")),
+        _ if text.parse::<std::net::SocketAddr>().is_ok() || is_name(host) => Some(text),
+        _ => None,
+    }
+}
+
+/// The flags of the instance that is the first process here, as in a container whose only purpose it is:
+/// a health check there is not told the flags of `serve`.
+fn neighbour() -> Option<Layer> {
+    if std::process::id() == 1 {
+        return None;
+    }
+    let line = fs::read("/proc/1/cmdline").ok()?;
+    let words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    flags_of(&words.filter(|word| !word.is_empty()).collect::<Vec<_>>())
+}
+
+/// Of a command line of ours, or of an init that runs one.
+fn flags_of(words: &[String]) -> Option<Layer> {
+    let is_ours = |word: &String| word == "gangway" || word.ends_with("/gangway");
+    let start = match words.iter().position(|word| word == "--") {
+        Some(dashes) if !is_ours(words.first()?) => dashes + 1,
+        _ => 0,
+    };
+    let words = words.get(start..)?;
+    if !is_ours(words.first()?) {
+        return None;
+    }
+    let Cli { command, serve } = Cli::try_parse_from(words).ok()?;
+    match command.unwrap_or(Sub::Serve(serve)) {
+        Sub::Serve(flags) => Some(flags.0),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_as_people_write_them() {
+        for (text, expected) in [
+            ("127.0.0.1:8420", "127.0.0.1:8420"),
+            ("http://gangway:8420/", "gangway:8420"),
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "localhost:1"),
+            ("[::1]:1", "[::1]:1"),
+            (":1", "127.0.0.1:1"),
+            ("8420", "127.0.0.1:8420"),
+        ] {
+            assert_eq!(address(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in ["", "gangway", "a:b", "::1", "a b:1", "a/b:1", "x@y:1", "127.0.0.1:99999"] {
+            assert_eq!(address(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_instance_beside_us_tells_its_flags() {
+        let flags = |line: &str| flags_of(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let admin = |line: &str| flags(line).and_then(|layer| Some(layer.get("admin")?[0].text.clone()));
+        assert_eq!(admin("/gangway serve --admin 0.0.0.0:1").as_deref(), Some("0.0.0.0:1"));
+        assert_eq!(admin("/sbin/docker-init -- /gangway --admin=:2").as_deref(), Some(":2"));
+        assert_eq!(flags("/sbin/init"), None);
+        assert_eq!(flags("/gangway check x"), None);
+        assert_eq!(flags("sh -c gangway"), None);
+    }
+}

@@ -1,0 +1,94 @@
+//! One GET, small and with a bound on everything.
+
+use std::io;
+use std::time::Duration;
+
+use gangway_admin::api;
+use http::header::HOST;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::outcome::Outcome;
+
+/// For a connection.
+const CONNECT_TIME: Duration = Duration::from_secs(2);
+
+/// Of an answer; ten thousand routes take about ten.
+const ANSWER_LEN_MAX: usize = 256 << 20;
+
+/// The body of a good answer of the instance at `address`.
+pub(super) fn get(address: &str, path: &str, time: Duration) -> Result<String, AskError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| AskError::Unreachable { address: address.to_owned(), error })?;
+    let answer = runtime.block_on(async { timeout(time, ask(address, path)).await });
+    answer.unwrap_or_else(|_| Err(AskError::Silent { address: address.to_owned(), time }))
+}
+
+async fn ask(address: &str, path: &str) -> Result<String, AskError> {
+    let unreachable = |error| AskError::Unreachable { address: address.to_owned(), error };
+    let strange = |error: String| AskError::Strange { address: address.to_owned(), error };
+    let stream = match timeout(CONNECT_TIME, TcpStream::connect(address)).await {
+        Ok(connected) => connected.map_err(unreachable)?,
+        Err(_) => return Err(unreachable(io::ErrorKind::TimedOut.into())),
+    };
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| strange(error.to_string()))?;
+    tokio::spawn(connection);
+    let request = Request::get(path).header(HOST, address).body(Empty::<Bytes>::new());
+    let request = request.map_err(|error| strange(error.to_string()))?;
+    let response = sender.send_request(request).await.map_err(|error| strange(error.to_string()))?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_LEN_MAX).collect().await;
+    let body = body.map_err(|error| strange(error.to_string()))?.to_bytes();
+    let text = String::from_utf8_lossy(&body).into_owned();
+    if status.is_success() { Ok(text) } else { Err(AskError::refused(address, status, &text)) }
+}
+
+/// Why there is no answer. Reads well after "failed to".
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    #[error("reach a running instance at {address}: {error}")]
+    Unreachable { address: String, error: io::Error },
+    #[error("hear from the instance at {address}: no answer within {} s", time.as_secs())]
+    Silent { address: String, time: Duration },
+    #[error("understand what answers at {address}: {error}")]
+    Strange { address: String, error: String },
+    #[error("get an answer from {address}: {error}")]
+    Refused { address: String, status: StatusCode, error: String, help: Option<String> },
+}
+
+impl AskError {
+    fn refused(address: &str, status: StatusCode, text: &str) -> Self {
+        let (error, help) = match serde_json::from_str::<api::Failure>(text) {
+            Ok(failure) => (failure.error, Some(failure.help).filter(|help| !help.is_empty())),
+            Err(_) => (text.lines().next().unwrap_or_default().to_owned(), None),
+        };
+        let error = if error.is_empty() { status.to_string() } else { error };
+        Self::Refused { address: address.to_owned(), status, error, help }
+    }
+
+    /// Something to do.
+    pub(super) fn help(&self) -> Option<&str> {
+        match self {
+            Self::Unreachable { .. } | Self::Silent { .. } => Some(
+                "is it running? Name its admin address with --admin, or ask where it is: \
+                 docker compose exec gangway /gangway …",
+            ),
+            Self::Strange { .. } => Some("is it Gangway that listens there? Name its admin address with --admin"),
+            Self::Refused { help, .. } => help.as_deref(),
+        }
+    }
+
+    /// A question that cannot be answered was asked wrongly; all else was found to be so.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Refused { status: StatusCode::BAD_REQUEST, .. } => Outcome::Usage,
+            _ => Outcome::Found,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The commands that ask the running instance over its admin listener.
+
+mod find;
+mod http;
+mod show;
+mod table;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use gangway_admin::api;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) use find::find;
+use http::AskError;
+
+use crate::cli::{Ask, Explain, Find, Format};
+use crate::outcome::{Outcome, complain, print};
+use crate::settings::Layer;
+
+/// For an answer; ten thousand routes take less than a second.
+const ANSWER_TIME: Duration = Duration::from_secs(20);
+
+/// A health check must have ended before its caller gives up, which is after three seconds in our image.
+const HEALTH_TIME: Duration = Duration::from_secs(2);
+
+/// `gangway routes`: 1 where nothing answers.
+pub(crate) fn routes(asked: &Ask) -> ExitCode {
+    answered::<api::Routes>("routes", asked, "/api/v1/routes", |routes| (show::routes(routes), Outcome::Fine))
+}
+
+/// `gangway certs`: 1 where nothing answers, or a certificate is wrong or missing.
+pub(crate) fn certs(asked: &Ask) -> ExitCode {
+    answered::<api::Certificates>("certs", asked, "/api/v1/certificates", |certificates| {
+        let troubled = certificates.certificates.iter().any(|certificate| certificate.trouble.is_some());
+        (show::certificates(certificates), if troubled { Outcome::Found } else { Outcome::Fine })
+    })
+}
+
+/// `gangway status`: 1 where nothing answers, or something asked for is not in force.
+pub(crate) fn status(asked: &Ask) -> ExitCode {
+    let found = match find(&asked.find, Layer::new()) {
+        Ok(found) => found,
+        Err(outcome) => return outcome.into(),
+    };
+    let answers = ask::<api::Status>(&found.address, "/api/v1/status").and_then(|status| {
+        ask::<api::Diagnostics>(&found.address, "/api/v1/diagnostics").map(|diagnostics| (status, diagnostics))
+    });
+    match answers {
+        Ok((status, diagnostics)) => {
+            let in_trouble = !status.ready
+                || status.errors > 0
+                || status.volume_degraded
+                || status.engines.iter().any(|engine| engine.trouble.is_some());
+            match asked.format {
+                Format::Text => print(show::status(&status, &diagnostics)),
+                Format::Json => {
+                    print(json(&show::StatusWithDiagnostics { status, diagnostics: diagnostics.diagnostics }))
+                }
+            }
+            if in_trouble { Outcome::Found } else { Outcome::Fine }.into()
+        }
+        Err(error) => failed("status", &error),
+    }
+}
+
+/// `gangway explain`: 1 where nothing answers, or no route takes the request.
+pub(crate) fn explain(asked: &Explain) -> ExitCode {
+    let mut query = format!("url={}&method={}", encoded(&asked.url), encoded(&asked.method));
+    if let Some(from) = &asked.from {
+        query += &format!("&from={}", encoded(from));
+    }
+    for header in &asked.headers {
+        query += &format!("&header={}", encoded(header));
+    }
+    let path = format!("/api/v1/explain?{query}");
+    answered::<api::Explanation>("explain", &asked.ask, &path, |explanation| {
+        (show::explanation(explanation), if explanation.route.is_some() { Outcome::Fine } else { Outcome::Found })
+    })
+}
+
+/// `gangway healthcheck`: 0 where a table is in force.
+pub(crate) fn healthcheck(asked: &Find) -> ExitCode {
+    let found = match find(asked, Layer::new()) {
+        Ok(found) => found,
+        Err(outcome) => return outcome.into(),
+    };
+    match http::get(&found.address, "/readyz", HEALTH_TIME) {
+        Ok(text) => {
+            print(text);
+            Outcome::Fine.into()
+        }
+        Err(error) => failed("healthcheck", &error),
+    }
+}
+
+/// Asks, prints, and ends as `shown` says.
+fn answered<T: DeserializeOwned + Serialize>(
+    command: &str,
+    asked: &Ask,
+    path: &str,
+    shown: impl Fn(&T) -> (String, Outcome),
+) -> ExitCode {
+    let found = match find(&asked.find, Layer::new()) {
+        Ok(found) => found,
+        Err(outcome) => return outcome.into(),
+    };
+    match ask::<T>(&found.address, path) {
+        Ok(answer) => {
+            let (text, outcome) = shown(&answer);
+            print(if asked.format == Format::Json { json(&answer) } else { text });
+            outcome.into()
+        }
+        Err(error) => failed(command, &error),
+    }
+}
+
+/// One answer of the API.
+pub(crate) fn ask<T: DeserializeOwned>(address: &str, path: &str) -> Result<T, AskError> {
+    let text = http::get(address, path, ANSWER_TIME)?;
+    serde_json::from_str(&text)
+        .map_err(|error| AskError::Strange { address: address.to_owned(), error: error.to_string() })
+}
+
+fn failed(command: &str, error: &AskError) -> ExitCode {
+    complain(format_args!("gangway {command}: failed to {error}"));
+    if let Some(help) = error.help() {
+        complain(format_args!("  help: {help}"));
+    }
+    error.outcome().into()
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("texts, numbers and lists always become JSON") + "\n"
+}
+
+/// For a query.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded += &format!("%{byte:02X}");
+        }
+    }
+    encoded
+}

@@ -1,0 +1,262 @@
+//! Answers of the API, for people.
+
+use std::fmt::Write as _;
+
+use gangway_admin::api;
+use gangway_model::diagnostic::printable;
+use serde::Serialize;
+
+use super::table::table;
+
+/// What `status --format json` prints.
+#[derive(Debug, Serialize)]
+pub(super) struct StatusWithDiagnostics {
+    #[serde(flatten)]
+    pub(super) status: api::Status,
+    pub(super) diagnostics: Vec<api::Diagnostic>,
+}
+
+pub(super) fn routes(routes: &api::Routes) -> String {
+    if routes.routes.is_empty() {
+        return "No route is in force. `gangway status` says why.\n".to_owned();
+    }
+    let rows: Vec<_> = routes.routes.iter().flat_map(route_rows).collect();
+    table(["ROUTE", "RULE", "TLS", "ENDPOINT", "ADDRESS", "STATE", "UNDER WAY"], &rows)
+}
+
+/// One row an endpoint; what concerns the route stands in the first.
+fn route_rows(route: &api::Route) -> Vec<[String; 7]> {
+    let tls = if route.tls == "off" { "off".to_owned() } else { route.tls.clone() };
+    let about = |first: bool| {
+        if first { [route.name.clone(), route.rule.clone(), tls.clone()] } else { Default::default() }
+    };
+    if route.closed || route.endpoints.is_empty() {
+        let [name, rule, tls] = about(true);
+        let redirect = route.middlewares.iter().find(|middleware| middleware.starts_with("redirect "));
+        let state = match redirect {
+            _ if route.closed => "closed",
+            Some(redirect) => redirect,
+            None => "no endpoint",
+        };
+        return vec![[name, rule, tls, "–".into(), "–".into(), state.to_owned(), String::new()]];
+    }
+    let row = |(at, endpoint): (usize, &api::Endpoint)| {
+        let [name, rule, tls] = about(at == 0);
+        let under_way = endpoint.under_way.map_or_else(String::new, |count| count.to_string());
+        [name, rule, tls, endpoint.name.clone(), address(endpoint), endpoint.state.clone(), under_way]
+    };
+    route.endpoints.iter().enumerate().map(row).collect()
+}
+
+fn address(endpoint: &api::Endpoint) -> String {
+    match endpoint.scheme.as_str() {
+        "http" => endpoint.address.clone(),
+        scheme => format!("{scheme}://{}", endpoint.address),
+    }
+}
+
+pub(super) fn certificates(certificates: &api::Certificates) -> String {
+    if certificates.certificates.is_empty() {
+        return "No name needs a certificate.\n".to_owned();
+    }
+    let row = |one: &api::Certificate| {
+        let from = match (one.origin.as_deref(), &one.file) {
+            (Some("folder"), Some(file)) => format!("certs/{}", file.trim_start_matches("certs/")),
+            (Some(origin), _) => origin.to_owned(),
+            (None, _) => "–".to_owned(),
+        };
+        let left = one.seconds_left.map_or_else(|| "–".to_owned(), left);
+        // Without the seconds, which nobody plans by.
+        let next = one.next.as_deref().map_or_else(|| "–".to_owned(), |next| next.chars().take(16).collect());
+        [one.name.clone(), from, one.issuer.clone(), left, next, one.trouble.clone().unwrap_or_default()]
+    };
+    let rows: Vec<_> = certificates.certificates.iter().map(row).collect();
+    table(["NAME", "FROM", "ISSUER", "LEFT", "NEXT ORDER", "TROUBLE"], &rows)
+}
+
+/// A time that is left, roughly: nobody plans by the minute.
+fn left(seconds: i64) -> String {
+    match seconds {
+        ..=0 => "over".to_owned(),
+        1..7200 => format!("{} min", seconds.div_euclid(60)),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+pub(super) fn status(status: &api::Status, diagnostics: &api::Diagnostics) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:14}{}", printable(&value));
+    };
+    line("gangway", format!("{}, {}, since {}", status.version, status.phase, status.started));
+    let listening = &status.listening;
+    line("http", listening.http.join(", "));
+    line("https", listening.https.join(", "));
+    line("admin", listening.admin.clone());
+    for engine in &status.engines {
+        let version = engine.version.as_deref().unwrap_or("version unknown");
+        let state = match &engine.trouble {
+            Some(trouble) => format!("failed to {trouble}"),
+            None => format!("{version}, {}{}", count(engine.containers, "container"), reaction(engine.reaction)),
+        };
+        line("engine", format!("{} at {}: {state}", engine.name, engine.url));
+    }
+    if status.engines.is_empty() {
+        line("engine", "none; only routes of the config file".to_owned());
+    }
+    if let Some(config) = &status.config {
+        let state = if config.in_force { "in force" } else { "not in force as it stands; the last settings are" };
+        line("config", format!("{}: {state}", config.file));
+    }
+    let closed =
+        if status.routes_closed > 0 { format!(", {} of them closed", status.routes_closed) } else { String::new() };
+    line("table", format!("generation {}, {}{closed}", status.generation, count(status.routes, "route")));
+    line("endpoints", format!("{} ready, {} not", status.endpoints_ready, status.endpoints_not_ready));
+    let degraded = if status.volume_degraded { "; degraded: the volume cannot be written" } else { "" };
+    let troubled = status.certificates_in_trouble;
+    line("certificates", format!("{}, {troubled} in trouble{degraded}", count(status.certificates, "name")));
+    if status.task_restarts > 0 {
+        line("bugs", format!("{} background tasks had to be started again; the log says why", status.task_restarts));
+    }
+    line("findings", format!("{}, {}", count(status.errors, "error"), count(status.warnings, "warning")));
+    text + &shown(&diagnostics.diagnostics)
+}
+
+fn reaction(reaction: api::Reaction) -> String {
+    if reaction.count == 0 {
+        return String::new();
+    }
+    let api::Spread { median, p99, .. } = reaction.whole;
+    format!(
+        "; from event to table {median:.1} ms (median), {p99:.1} ms (p99), of which ours {:.1} ms",
+        reaction.ours.median
+    )
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// As everywhere, with an empty line before each.
+fn shown(diagnostics: &[api::Diagnostic]) -> String {
+    diagnostics.iter().map(|diagnostic| format!("\n{}\n", diagnostic.shown.trim_end())).collect()
+}
+
+pub(super) fn explanation(explanation: &api::Explanation) -> String {
+    let mut text = String::new();
+    let request = &explanation.request;
+    let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:14}{}", printable(value));
+    };
+    let url = format!("{}://{}{}{query}", request.scheme, request.host, request.path);
+    line("request", &format!("{} {url} from {}", request.method, request.from));
+    line("outcome", &explanation.outcome);
+    if request.scheme == "https" {
+        line("certificate", &certificate(explanation.certificate.as_ref()));
+    }
+    if let Some(doubt) = &explanation.doubt {
+        line("doubt", doubt);
+    }
+    if let Some(route) = &explanation.route {
+        line("route", &format!("{} ({})", route.name, route.id));
+        line("rule", &route.rule);
+        if let Some(matched) = explanation.matched.as_ref().filter(|matched| **matched != route.rule) {
+            line("matched", matched);
+        }
+        line("why", explanation.why.as_deref().unwrap_or_default());
+        line("written in", &route.origin.join(", "));
+        for middleware in &route.middlewares {
+            line("step", middleware);
+        }
+        for endpoint in &route.endpoints {
+            let under_way = endpoint.under_way.map_or_else(String::new, |count| format!(", {count} under way"));
+            line("endpoint", &format!("{} at {}: {}{under_way}", endpoint.name, address(endpoint), endpoint.state));
+        }
+    }
+    for container in &explanation.containers {
+        let health = if container.health == "none" { String::new() } else { format!(", {}", container.health) };
+        line("container", &format!("{} ({}{health}): {}", container.name, container.state, container.reason));
+    }
+    for (name, others) in [("considered", &explanation.considered), ("nearest", &explanation.nearest)] {
+        for other in others {
+            line(name, &format!("{}: {}", other.name, other.rule));
+            line("", &other.why);
+        }
+    }
+    if explanation.considered_more > 0 {
+        line("", &format!("and {} more", explanation.considered_more));
+    }
+    if explanation.route.is_none() && explanation.nearest.is_empty() && explanation.considered.is_empty() {
+        line("nearest", "none; `gangway routes` lists all");
+    }
+    text + &shown(&explanation.diagnostics)
+}
+
+fn certificate(certificate: Option<&api::Certificate>) -> String {
+    let Some(one) = certificate else { return "none: a client that names this host gets an alert".to_owned() };
+    let origin = one.origin.as_deref().unwrap_or("unknown origin");
+    let from = one.file.as_ref().map_or_else(|| origin.to_owned(), |file| format!("from {file}"));
+    let left = one
+        .seconds_left
+        .map_or_else(|| "made in the handshake".to_owned(), |seconds| format!("{} left", left(seconds)));
+    let trouble = one.trouble.as_ref().map_or_else(String::new, |trouble| format!("; {trouble}"));
+    let issuer = if one.issuer.is_empty() { String::new() } else { format!(" by {}", one.issuer) };
+    format!("{}{issuer} ({from}, {left}){trouble}", one.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(name: &str, state: &str) -> api::Endpoint {
+        api::Endpoint {
+            name: name.into(),
+            address: "172.20.0.3:80".into(),
+            scheme: "http".into(),
+            state: state.into(),
+            under_way: Some(2),
+            ..api::Endpoint::default()
+        }
+    }
+
+    #[test]
+    fn each_endpoint_has_a_row_and_each_route_its_name_once() {
+        let route = api::Route {
+            name: "shop".into(),
+            rule: "Host(`shop.test`)".into(),
+            tls: "auto".into(),
+            endpoints: vec![endpoint("shop-1", "ready"), endpoint("shop-2", "starting")],
+            ..api::Route::default()
+        };
+        let closed = api::Route { name: "door".into(), closed: true, ..route.clone() };
+        let shown = routes(&api::Routes { generation: 1, routes: vec![route, closed] });
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!(lines.len(), 4, "{shown}");
+        assert!(lines[1].starts_with("shop ") && lines[1].contains("ready"), "{shown}");
+        assert!(lines[2].starts_with("     ") && lines[2].contains("shop-2"), "{shown}");
+        assert!(lines[3].contains("closed") && !lines[3].contains("172.20.0.3"), "{shown}");
+    }
+
+    #[test]
+    fn times_left_are_rough() {
+        assert_eq!([-1, 0, 90, 7200, 172_800].map(left), ["over", "over", "1 min", "2 h", "2 days"]);
+    }
+
+    #[test]
+    fn a_request_that_nobody_takes_is_explained_by_the_nearest() {
+        let explanation = api::Explanation {
+            outcome: "404 no-route: no route takes it".into(),
+            nearest: vec![api::Considered {
+                id: "shop".into(),
+                name: "shop".into(),
+                rule: "Host(`shop.test`)".into(),
+                why: "host `shop.test`, asked for was `shp.test`".into(),
+            }],
+            ..api::Explanation::default()
+        };
+        let shown = super::explanation(&explanation);
+        assert!(shown.contains("404 no-route") && shown.contains("shp.test"), "{shown}");
+    }
+}

@@ -1,0 +1,79 @@
+//! The volume at the start: it is made where it is missing, and a start that could keep nothing is refused.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Makes the folder, readable by nobody else, and finds out whether it can be written.
+///
+/// A folder that holds something and cannot be written now is a warning only: after a restart with a full
+/// or broken disk, the certificates on it still serve.
+pub(super) fn prepare(folder: &Path) -> Result<(), DataError> {
+    let failed = |error| DataError { folder: folder.to_owned(), error };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let is_empty = fs::read_dir(folder).map_err(failed)?.next().is_none();
+    match write_something(folder) {
+        Ok(()) => Ok(()),
+        Err(error) if is_empty => Err(failed(error)),
+        Err(error) => {
+            tracing::warn!(folder = %folder.display(), %error, "the volume cannot be written; what is new is not kept");
+            Ok(())
+        }
+    }
+}
+
+fn write_something(folder: &Path) -> io::Result<()> {
+    let path = folder.join(".writable");
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    drop(file);
+    fs::remove_file(path)
+}
+
+/// Why the volume cannot be used. Reads well after "failed to".
+#[derive(Debug, thiserror::Error)]
+#[error("use the data folder {}: {error}\n  help: {}", folder.display(), help(error))]
+pub(super) struct DataError {
+    folder: PathBuf,
+    error: io::Error,
+}
+
+fn help(error: &io::Error) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("let user {user} write it (chown {user}), or name another folder with --data")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "mount a volume there (docker run -v gangway:/data), or name another folder with --data".to_owned()
+        }
+        _ => "name another folder with --data".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_folder_is_made_for_us_alone() {
+        let base = tempfile::tempdir().expect("a folder");
+        let folder = base.path().join("a/b");
+        prepare(&folder).expect("it can be made");
+        let mode = fs::metadata(&folder).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert!(fs::read_dir(&folder).expect("it can be read").next().is_none(), "nothing is left in it");
+        prepare(&folder).expect("it can be used again");
+    }
+
+    #[test]
+    fn what_is_no_folder_is_refused_with_a_way_out() {
+        let base = tempfile::tempdir().expect("a folder");
+        let file = base.path().join("file");
+        fs::File::create(&file).expect("a file");
+        let error = prepare(&file).expect_err("a file").to_string();
+        assert!(error.contains("use the data folder") && error.contains("--data"), "{error}");
+    }
+}

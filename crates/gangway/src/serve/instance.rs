@@ -1,0 +1,200 @@
+//! What the admin listener asks of the running instance, answered from published values.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gangway_acme::{CertificateReport, Finding, FindingSeverity};
+use gangway_admin::{Certificate, Certificates, EndpointNow, Engine, Instance, Phase, Reaction, Spread};
+use gangway_model::diagnostic::Span;
+use gangway_model::route::EndpointKey;
+use gangway_model::{Code, Diagnostic, Place, Severity};
+use gangway_proxy::{DataPlane, Listening};
+use gangway_publish::{Generation, Reader};
+use gangway_tls::Store;
+use gangway_watcher::EngineStatus;
+use prometheus::IntCounterVec;
+use prometheus::core::Collector as _;
+
+use crate::config::Judged;
+
+/// What the running instance is made of.
+pub(super) struct Parts {
+    pub(super) plane: DataPlane,
+    pub(super) store: Reader<Store>,
+    pub(super) engines: Reader<Vec<EngineStatus>>,
+    pub(super) report: Reader<CertificateReport>,
+    pub(super) judged: Reader<Judged>,
+    pub(super) config_file: Option<PathBuf>,
+    pub(super) data: PathBuf,
+    pub(super) restarts: IntCounterVec,
+}
+
+/// The running instance.
+pub(super) struct Running {
+    /// None once it is being stopped.
+    plane: RwLock<Option<DataPlane>>,
+    listening: Listening,
+    stopping: AtomicBool,
+    store: Reader<Store>,
+    engines: Reader<Vec<EngineStatus>>,
+    report: Reader<CertificateReport>,
+    judged: Reader<Judged>,
+    config_file: Option<PathBuf>,
+    data: PathBuf,
+    restarts: IntCounterVec,
+}
+
+impl Running {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { plane, store, engines, report, judged, config_file, data, restarts } = parts;
+        let listening = plane.listening().clone();
+        let (plane, stopping) = (RwLock::new(Some(plane)), AtomicBool::new(false));
+        Self { plane, listening, stopping, store, engines, report, judged, config_file, data, restarts }
+    }
+
+    /// From now on it is stopping; the data plane is to be shut down. None the second time.
+    pub(super) fn stop(&self) -> Option<DataPlane> {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.plane.write().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+
+    pub(super) fn reopen_access_log(&self) {
+        self.with_plane(DataPlane::reopen_access_log);
+    }
+
+    fn with_plane<T>(&self, ask: impl FnOnce(&DataPlane) -> T) -> Option<T> {
+        // Nobody panics while holding it; if somebody did, the plane would be none the worse for it.
+        self.plane.read().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref().map(ask)
+    }
+}
+
+impl Instance for Running {
+    fn phase(&self) -> Phase {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Phase::Stopping;
+        }
+        // The table must have reached the threads that serve, and certificates been looked for: who is told
+        // that we are ready will ask at once.
+        let is_in_force = self.with_plane(DataPlane::generation).is_some_and(|generation| generation > 0);
+        let is_ready = is_in_force && self.store.generation() != Generation::INITIAL;
+        if is_ready { Phase::Serving } else { Phase::Starting }
+    }
+
+    fn listening(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
+        (self.listening.http.clone(), self.listening.https.clone())
+    }
+
+    fn engines(&self) -> Vec<Engine> {
+        let engine = |status: &EngineStatus| Engine {
+            name: status.name.0.to_string(),
+            url: status.url.to_string(),
+            version: status.version.clone(),
+            trouble: status.trouble.clone(),
+            containers: status.containers,
+            reads: status.reads,
+            failures: status.failures,
+            reaction: Reaction {
+                count: status.reaction.count,
+                whole: spread(status.reaction.whole),
+                ours: spread(status.reaction.ours),
+            },
+        };
+        self.engines.load().value.iter().map(engine).collect()
+    }
+
+    fn config(&self) -> Option<(String, bool)> {
+        let file = self.config_file.as_ref()?;
+        Some((file.display().to_string(), self.judged.load().value.in_force))
+    }
+
+    fn certificates(&self) -> Certificates {
+        let report = self.report.load_full();
+        let list = report.value.certificates.iter().map(|status| Certificate {
+            name: status.name.to_string(),
+            issuer: status.issuer.to_string(),
+            serial: status.serial.to_string(),
+            not_before: status.not_before,
+            not_after: status.not_after,
+            origin: status.origin.clone(),
+            next: status.next,
+            renewal_window: status.renewal_window,
+            trouble: status.trouble.as_deref().map(str::to_owned),
+        });
+        Certificates {
+            list: list.collect(),
+            degraded: report.value.degraded,
+            internal_root: gangway_acme::root_pem(&self.data).ok(),
+        }
+    }
+
+    fn diagnostics(&self) -> Vec<Diagnostic> {
+        let settings = self.judged.load_full();
+        let report = self.report.load_full();
+        settings.value.findings.iter().cloned().chain(report.value.findings.iter().map(diagnostic)).collect()
+    }
+
+    fn endpoints(&self) -> HashMap<EndpointKey, EndpointNow> {
+        let states = self.with_plane(DataPlane::endpoint_states).unwrap_or_default();
+        let now = states
+            .into_iter()
+            .map(|(key, state)| (key, EndpointNow { under_way: state.in_flight(), passed_over: state.is_ejected() }));
+        now.collect()
+    }
+
+    fn task_restarts(&self) -> u64 {
+        let families = self.restarts.collect();
+        let counts = families.iter().flat_map(|family| family.get_metric());
+        counts.map(|metric| metric.get_counter().get_value() as u64).sum()
+    }
+
+    fn now(&self) -> i64 {
+        super::now()
+    }
+}
+
+fn spread(gangway_watcher::Spread { last, median, p99 }: gangway_watcher::Spread) -> Spread {
+    Spread { last, median, p99 }
+}
+
+/// A finding about certificates, worded like all others.
+fn diagnostic(finding: &Finding) -> Diagnostic {
+    Diagnostic {
+        code: Code(finding.code.number()),
+        severity: match finding.severity {
+            FindingSeverity::Error => Severity::Error,
+            FindingSeverity::Warning => Severity::Warning,
+        },
+        message: finding.message.to_string(),
+        place: Place { label: finding.subject.clone(), ..Place::default() },
+        text: String::new(),
+        span: Span::default(),
+        note: String::new(),
+        help: finding.help.to_string(),
+        effect: finding.effect.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gangway_acme::FindingCode;
+
+    use super::*;
+
+    #[test]
+    fn a_finding_about_certificates_keeps_its_code() {
+        let finding = Finding {
+            code: FindingCode::FileUnusable,
+            severity: FindingSeverity::Error,
+            subject: "certs/a.crt".into(),
+            message: "m".into(),
+            help: "h".into(),
+            effect: "e".into(),
+        };
+        let diagnostic = diagnostic(&finding);
+        assert_eq!(diagnostic.code.to_string(), finding.code.to_string());
+        assert!(!diagnostic.code.title().is_empty(), "every code stands in the one list");
+    }
+}

@@ -1,0 +1,251 @@
+//! `gangway serve`: starts the parts, connects them, and ends them.
+//!
+//! Only here are tasks spawned. Each part is handed publishers of what it makes and readers of what it
+//! needs, and none knows another.
+
+mod data_folder;
+mod instance;
+mod log;
+mod names;
+mod signals;
+mod start_error;
+mod supervise;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use gangway_acme::{CertificateReport, KeepSettings};
+use gangway_admin::{Admin, AdminSettings, Sources};
+use gangway_model::{Compiled, Diagnostic};
+use gangway_proxy::{AccessLogTarget, Limits, ProxySettings, Threading};
+use gangway_publish::seat;
+use gangway_tls::Store;
+use gangway_watcher::DockerEnvironment;
+use prometheus::Registry;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::sync::Notify;
+
+use self::instance::{Parts, Running};
+use self::log::Log;
+use self::signals::{Signal, Signals};
+use self::start_error::StartError;
+use self::supervise::Supervisor;
+use crate::config::{Followed, Judged, follow};
+use crate::outcome::{Outcome, complain};
+use crate::settings::{self, AccessLog, Fixed, Layer, Layers, NOT_STARTED, Settings};
+
+/// For requests under way when we are told to end. Docker kills ten seconds after it asked.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Threads for everything but requests: reading engines, certificates, the admin listener.
+const CONTROL_THREADS: usize = 2;
+
+/// Below this default of `--domain`, the internal CA may sign anyway.
+const DEFAULT_DOMAIN: &str = "localhost";
+
+/// Serves until told to end.
+pub(crate) fn run(flags: Layer) -> ExitCode {
+    let mut found = Vec::new();
+    let Some(told) = told(flags, &mut found) else {
+        found.iter().for_each(|diagnostic| complain(format_args!("{diagnostic}\n")));
+        return Outcome::Usage.into();
+    };
+    // What is written from here on holds keys and says who asked for what.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let registry = Registry::new();
+    let result = Log::start(told.settings.log_level, told.settings.log_format, &registry).and_then(|log| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(CONTROL_THREADS)
+            .thread_name("control")
+            .enable_all()
+            .build()
+            .map_err(StartError::Runtime)?;
+        let result = runtime.block_on(serve(told, found, registry));
+        runtime.shutdown_background();
+        log.flush();
+        result
+    });
+    match result {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            complain(format_args!("gangway: failed to {error}"));
+            Outcome::Found.into()
+        }
+    }
+}
+
+/// Everything that was told at the start.
+struct Told {
+    fixed: Fixed,
+    layers: Layers,
+    settings: Settings,
+    docker: DockerEnvironment,
+}
+
+/// None where something is wrong with it, which `found` then says.
+fn told(flags: Layer, found: &mut Vec<Diagnostic>) -> Option<Told> {
+    let variables = settings::variables(std::env::vars_os(), NOT_STARTED, found);
+    let is_environment_fine = found.is_empty();
+    let fixed = Fixed::new(flags, variables);
+    let variable = |name| std::env::var_os(name).map(OsString::into_string).and_then(Result::ok);
+    let docker = DockerEnvironment { host: variable("DOCKER_HOST"), tls_verify: variable("DOCKER_TLS_VERIFY") };
+    let layers = fixed.read(found)?;
+    let settings = Settings::new(&layers, &docker, NOT_STARTED, found)?;
+    is_environment_fine.then_some(Told { fixed, layers, settings, docker })
+}
+
+/// Starts all parts and ends them when told to.
+async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result<Outcome, StartError> {
+    let Told { fixed, layers, settings, docker } = told;
+    let started = now();
+    let mut signals = Signals::listen().map_err(StartError::Signals)?;
+    data_folder::prepare(&settings.data)?;
+    let supervisor = Supervisor::new(&registry)?;
+    let followed = Followed::new(&fixed, &layers, &settings, &docker);
+    let (mut model_seat, model_settings) = seat(settings.for_model(layers.routes));
+    let (mut judged_seat, judged) = seat(Judged { in_force: true, findings: found });
+    let (mut compiled_seat, compiled) = seat(Compiled::default());
+    let (mut engines_seat, engines) = seat(Vec::new());
+    let (mut names_seat, names) = seat(Vec::new());
+    let (mut store_seat, store) = seat(Store::default());
+    let (mut report_seat, report) = seat(CertificateReport::default());
+
+    let metrics = gangway_proxy::Metrics::new(&registry)?;
+    let plane = gangway_proxy::start(proxy_settings(&settings), compiled.clone(), store.clone(), metrics)?;
+    let listening = plane.listening().clone();
+    let instance = Arc::new(Running::new(Parts {
+        plane,
+        store: store.clone(),
+        engines,
+        report,
+        judged: judged.clone(),
+        config_file: layers.file,
+        data: settings.data.clone(),
+        restarts: supervisor.restarts(),
+    }));
+    let admin_settings = AdminSettings { listen: settings.admin, names: own_names() };
+    let sources = Sources {
+        compiled: compiled.clone(),
+        store,
+        registry,
+        instance: instance.clone(),
+        started,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let admin = Arc::new(Admin::bind(admin_settings, sources).await?);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        http = log::list(&listening.http),
+        https = log::list(&listening.https),
+        admin = %admin.address(),
+        data = %settings.data.display(),
+        "listening"
+    );
+
+    // The judgement of the file is told even where no file is followed: settings may be announced only.
+    supervisor.run("findings", move || log::tell_findings(judged.clone()));
+    let look = Arc::new(Notify::new());
+    if let Some(followed) = followed {
+        let look = Arc::clone(&look);
+        supervisor.run("config", move || {
+            let (settings, judged) = (model_seat.take(), judged_seat.take());
+            let (settings, judged) = settings.zip(judged).expect("the task that had them is gone");
+            follow(followed.clone(), Arc::clone(&look), settings, judged)
+        });
+    }
+    let (engine_list, keep) = (settings.docker.clone(), keep_settings(&settings));
+    supervisor.run("watcher", move || {
+        let (tables, status) = compiled_seat.take().zip(engines_seat.take()).expect("the task that had them is gone");
+        gangway_watcher::watch(engine_list.clone(), model_settings.clone(), tables, status)
+    });
+    supervisor.run("names", move || {
+        let names = names_seat.take().expect("the task that had it is gone");
+        names::follow(compiled.clone(), names)
+    });
+    supervisor.run("certificates", move || {
+        let (store, report) = store_seat.take().zip(report_seat.take()).expect("the task that had them is gone");
+        gangway_acme::keep(keep.clone(), names.clone(), store, report)
+    });
+    supervisor.run("admin", move || {
+        let admin = Arc::clone(&admin);
+        async move { admin.serve().await }
+    });
+
+    while signals.next().await == Signal::Hangup {
+        tracing::info!("told to look again");
+        look.notify_one();
+        instance.reopen_access_log();
+    }
+    let Some(plane) = instance.stop() else { return Ok(Outcome::Fine) };
+    tracing::info!(grace = GRACE.as_secs(), "told to end; requests under way are finished");
+    tokio::select! {
+        () = plane.shutdown(GRACE) => {
+            tracing::info!("ended");
+            Ok(Outcome::Fine)
+        }
+        () = signals.end() => {
+            tracing::warn!("told to end again; requests under way are cut");
+            Ok(Outcome::Found)
+        }
+    }
+}
+
+fn proxy_settings(settings: &Settings) -> ProxySettings {
+    ProxySettings {
+        http: settings.http.clone(),
+        https: settings.https.clone(),
+        trusted_proxies: settings.trusted_proxies.clone(),
+        limits: Limits::for_open_files(open_files_max()),
+        default_certificate: settings.default_certificate.clone(),
+        threading: Threading::all_cores(),
+        access_log: match &settings.access_log {
+            AccessLog::Off => AccessLogTarget::Off,
+            AccessLog::Stdout => AccessLogTarget::Stdout,
+            AccessLog::File(path) => AccessLogTarget::File(path.clone()),
+        },
+        access_log_format: match settings.log_format {
+            settings::LogFormat::Text => gangway_proxy::LogFormat::Text,
+            settings::LogFormat::Json => gangway_proxy::LogFormat::Json,
+        },
+    }
+}
+
+fn keep_settings(settings: &Settings) -> KeepSettings {
+    let domain = Some(settings.domain.clone()).filter(|domain| **domain != *DEFAULT_DOMAIN);
+    KeepSettings {
+        data: settings.data.clone(),
+        internal_domains: domain.into_iter().collect(),
+        default_certificate: settings.default_certificate.clone(),
+        acme: Some(settings.acme.clone()),
+    }
+}
+
+/// How many files may be open, after asking for as many as we may have: the lower of the two limits is
+/// for programs that cannot cope with large numbers.
+fn open_files_max() -> u64 {
+    /// Where nothing is said, or nothing limits; a million connections would take all memory first.
+    const ENOUGH: u64 = 1 << 20;
+    let mut limit = getrlimit(Resource::Nofile);
+    let raised = limit.maximum.unwrap_or(ENOUGH).min(ENOUGH);
+    if limit.current.is_some_and(|current| current < raised) {
+        limit.current = Some(raised);
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "failed to raise the limit of open files");
+        }
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH)
+}
+
+/// What this machine or container calls itself.
+fn own_names() -> Vec<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Vec::from([name.trim().to_owned()])
+}
+
+/// Seconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

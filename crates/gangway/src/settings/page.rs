@@ -1,0 +1,77 @@
+//! The reference page of the flags, made from the schema. It is not part of the program: a test compares it
+//! with the one in the repository, and `make docs` writes that anew.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use super::schema::{Count, FLAGS, Flag, Status};
+
+/// `docs/reference/flags.md`, whole.
+fn page() -> String {
+    let mut page = String::from(HEAD);
+    for flag in FLAGS {
+        page += &section(flag);
+    }
+    page
+}
+
+const HEAD: &str = "\
+<!-- Generated from crates/gangway/src/settings/schema.rs by `make docs`. -->
+# Flags
+
+`gangway serve` takes these; `gangway` alone does too. Each is also a variable, and a key of the TOML file that `--config`
+names. What is given in several places is taken from the first of these: flag, variable, file. An empty variable counts
+as not given.
+
+An unknown flag, an unknown variable that begins with `GANGWAY_`, and an unknown key are errors: Gangway does not start, or,
+where the file changes while it runs, the last settings stay in force.
+";
+
+fn section(flag: &Flag) -> String {
+    let mut text = format!("\n## `--{} {}`\n\n", flag.name, flag.value);
+    let mut sentence = flag.help.to_owned();
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let _ = write!(text, "{sentence}.");
+    if !flag.more.is_empty() {
+        let _ = write!(text, " {}", flag.more);
+    }
+    text += "\n\n";
+    match flag.status {
+        Status::InForce => {}
+        Status::Announced { effect } => {
+            let _ = write!(text, "**Not in force in this version**; a diagnostic says so. Until then, {effect}.\n\n");
+        }
+        Status::Refused { why } => {
+            let _ = write!(text, "**Refused in this version**, for {why}.\n\n");
+        }
+    }
+    let _ = writeln!(text, "- variable: `{}`", flag.variable());
+    if flag.is_key() {
+        let _ = writeln!(text, "- key: `{}`", flag.name);
+    }
+    if !flag.default.is_empty() {
+        let _ = writeln!(text, "- default: `{}`", flag.default);
+    }
+    if flag.count == Count::Many {
+        text += "- several: the flag again, or a list with commas; in the file an array\n";
+    }
+    text
+}
+
+#[test]
+fn the_page_in_the_repository_is_this_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/flags.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let mut file = fs::File::create(&path).expect("the repository can be written");
+        file.write_all(page().as_bytes()).expect("the repository can be written");
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == page(),
+        "docs/reference/flags.md is stale: write it again: UPDATE_DOCS=1 cargo test -p gangway --bin gangway page"
+    );
+}

@@ -1,0 +1,151 @@
+//! The command line, where nothing has to run.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod running;
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use running::{Ended, ended, gangway, put, run};
+
+/// `serve` on ports of the system's choice, which would start if nothing were wrong.
+fn serve(folder: &std::path::Path) -> Command {
+    let mut command = gangway();
+    command.args(["serve", "--docker", "none", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0"]);
+    command.args(["--admin", "127.0.0.1:0"]).arg("--data").arg(folder.join("data"));
+    command
+}
+
+fn assert_usage(what: &str, (code, out, err): &Ended, named: &[&str]) {
+    assert_eq!((*code, out.as_str()), (2, ""), "{what}: {err}");
+    for name in named {
+        assert!(err.contains(name), "{what} does not name {name}:\n{err}");
+    }
+}
+
+#[test]
+fn what_is_unknown_is_named_with_the_nearest_that_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_usage("a flag", &run(["serve", "--hhtp", "127.0.0.1:0"]), &["--hhtp", "--http"]);
+    assert_usage("a flag of the default command", &run(["--trusted-proxy", "lan"]), &["--trusted-proxies"]);
+    assert_usage("a command", &run(["explian", "https://a.test"]), &["explain"]);
+    assert_usage("a flag of another command", &run(["routes", "--formt", "json"]), &["--format"]);
+    let by_variable = ended(serve(folder.path()).env("GANGWAY_ACESS_LOG", "off"));
+    assert_usage("a variable", &by_variable, &["GANGWAY_ACESS_LOG", "GANGWAY_ACCESS_LOG", "G900"]);
+    let asked = ended(gangway().args(["status"]).env("GANGWAY_ADMN", "127.0.0.1:1"));
+    assert_usage("a variable of a client command", &asked, &["GANGWAY_ADMIN"]);
+    let file = folder.path().join("gangway.toml");
+    put(&file, "acess-log = \"off\"\n[route.x]\nhost = \"x.test\"\n");
+    let by_file = ended(serve(folder.path()).arg("--config").arg(&file));
+    assert_usage("a key", &by_file, &["gangway.toml:1:1", "access-log", "gangway.toml:2:2", "`routes`", "G901"]);
+}
+
+#[test]
+fn everything_wrong_with_the_settings_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gangway.toml");
+    put(&file, "log-level = \"loud\"\ndomain = \"exa mple\"\n");
+    let wrong = ended(
+        serve(folder.path())
+            .arg("--config")
+            .arg(&file)
+            .args(["--expose", "everything"])
+            .env("GANGWAY_TRUSTED_PROXIES", "lan, foo"),
+    );
+    assert_usage(
+        "bad values",
+        &wrong,
+        &["gangway.toml:1:13", "gangway.toml:2:10", "--expose", "GANGWAY_TRUSTED_PROXIES", "`foo`", "G902"],
+    );
+}
+
+#[test]
+fn a_config_file_that_cannot_be_used_keeps_gangway_from_starting() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gangway.toml");
+    let start = || ended(serve(folder.path()).arg("--config").arg(&file));
+    assert_usage("no file", &start(), &["G903", "gangway.toml"]);
+    put(&file, "[routes.a]\nhost = \"a.test\"\nupstream = \"http://127");
+    assert_usage("half a file", &start(), &["G904", "gangway.toml:3", "^"]);
+    put(&file, "http = { port = 80 }\n");
+    assert_usage("a table", &start(), &["G907", "`http`"]);
+}
+
+#[test]
+fn what_would_leave_a_door_open_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = ended(serve(folder.path()).args(["--crowdsec-url", "http://127.0.0.1:8080"]));
+    assert_usage("a setting of a later version that protects", &refused, &["G905", "--crowdsec-url"]);
+}
+
+#[test]
+fn a_start_that_fails_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let process = std::process::id().to_string();
+    for flag in ["--http", "--https", "--admin"] {
+        let mut command = serve(folder.path());
+        // The last one given would be a second value for a flag that takes several.
+        let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        let at = arguments.iter().position(|argument| argument == flag).unwrap();
+        let mut arguments = arguments;
+        arguments[at + 1] = address.clone().into();
+        command = gangway();
+        let (code, _, err) = ended(command.args(arguments));
+        assert_eq!(code, 1, "{flag}: {err}");
+        assert!(err.contains(&address) && err.contains(&process), "{flag} does not name who listens: {err}");
+    }
+    let file = folder.path().join("file");
+    put(&file, "");
+    let (code, _, err) = ended(gangway().args(["--docker", "none", "--http", "127.0.0.1:0", "--data"]).arg(&file));
+    assert!(code == 1 && err.contains("data folder") && err.contains("--data"), "{code}: {err}");
+}
+
+#[test]
+fn client_commands_end_with_one_where_nothing_answers() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    for command in [&["status"][..], &["routes"], &["certs"], &["explain", "https://a.test"], &["healthcheck"], &["ca"]]
+    {
+        let (code, out, err) = ended(gangway().args(command).args(["--admin", &silent]));
+        assert_eq!((code, out.as_str()), (1, ""), "{command:?}: {err}");
+        assert!(err.contains(&silent) && err.contains("--"), "{command:?} says neither where nor what to do: {err}");
+    }
+    assert_usage("no address", &run(["status", "--admin", "here"]), &["here"]);
+    assert_usage("no URL", &run(["explain"]), &["<URL>"]);
+}
+
+#[test]
+fn a_password_becomes_an_entry() {
+    let hash = |arguments: &[&str], input: &str| {
+        let mut command = gangway();
+        command.arg("hash").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (code, out, _) = hash(&[], "secret\n");
+    assert!(code == 0 && out.starts_with("$argon2id$") && out.lines().count() == 1, "{code}: {out}");
+    let (code, out, _) = hash(&["--user", "bob", "--compose"], "secret");
+    assert!(code == 0 && out.starts_with("bob:$$argon2id$$") && !out.replace("$$", "").contains('$'), "{code}: {out}");
+    let (code, out, err) = hash(&[], "\n");
+    assert!(code == 1 && out.is_empty() && err.contains("empty"), "{code}: {out}{err}");
+    assert_eq!(hash(&["--user", "a:b"], "secret").0, 2);
+}
+
+#[test]
+fn help_lists_every_flag_with_its_variable() {
+    let (code, out, _) = run(["serve", "--help"]);
+    assert_eq!(code, 0);
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/flags.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let flags: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("## `")?.split(' ').next()).collect();
+    assert!(flags.len() > 20, "{flags:?}");
+    for flag in flags {
+        let variable = format!("GANGWAY_{}", flag.trim_start_matches('-').to_uppercase().replace('-', "_"));
+        assert!(out.contains(&format!("{flag} <")) && out.contains(&variable), "{flag} is not in the help");
+    }
+}

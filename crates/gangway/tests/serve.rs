@@ -1,0 +1,247 @@
+//! A running instance: its settings, its config file, its admin listener and its end.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod running;
+
+use gangway_testkit::app::{self, App};
+use gangway_testkit::client::Client;
+use gangway_testkit::wait::eventually;
+use running::{Instance, Options, STUCK, ended, gangway};
+use rustix::process::Signal;
+
+fn route(name: &str) -> String {
+    format!("[routes.{name}]\nhost = \"{name}.test\"\nupstream = \"http://127.0.0.1:9\"\n")
+}
+
+async fn hosts(instance: &Instance) -> String {
+    instance.api("routes").await["routes"][0]["hosts"][0].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_flag_goes_before_a_variable_and_that_before_the_file() {
+    let file = "domain = \"file.test\"\n[routes.a]\nupstream = \"http://127.0.0.1:9\"\n";
+    let by_file = Options::config(file).start().await;
+    assert_eq!(hosts(&by_file).await, "a.file.test");
+    let by_variable = Options::config(file).variable("GANGWAY_DOMAIN", "variable.test").start().await;
+    assert_eq!(hosts(&by_variable).await, "a.variable.test");
+    let by_flag = Options::config(file).variable("GANGWAY_DOMAIN", "variable.test").flag("--domain", "flag.test");
+    assert_eq!(hosts(&by_flag.start().await).await, "a.flag.test");
+    let by_empty_variable = Options::config(file).variable("GANGWAY_DOMAIN", "").start().await;
+    assert_eq!(hosts(&by_empty_variable).await, "a.file.test");
+}
+
+#[tokio::test]
+async fn the_file_is_followed_and_half_of_one_leaves_the_last_in_force() {
+    let whole = route("first") + &route("second");
+    let mut instance = Options::config(&whole).start().await;
+    instance.serves(&["first", "second"]).await;
+    instance.put_config(&whole[..whole.rfind("127").unwrap()]);
+    let found = instance.diagnosed(&["G904"]).await;
+    assert!(found["diagnostics"][0]["shown"].as_str().unwrap().contains("gangway.toml:6"), "{found}");
+    assert_eq!(instance.routes().await, ["first", "second"]);
+    instance.logged("G904");
+    let (code, said, _) = instance.ask(["status"]);
+    assert!(code == 1 && said.contains("G904") && said.contains("not in force as it stands"), "{code}: {said}");
+    let metrics = instance.get("/metrics").await.unwrap().text();
+    assert!(metrics.contains("gangway_diagnostics{code=\"G904\",severity=\"error\"} 1"), "{metrics}");
+    assert!(metrics.contains("gangway_config_in_force 0"), "{metrics}");
+    std::fs::remove_file(instance.config_file()).unwrap();
+    instance.diagnosed(&["G903"]).await;
+    assert_eq!(instance.routes().await, ["first", "second"]);
+    instance.put_config(&(whole + &route("third")));
+    instance.serves(&["first", "second", "third"]).await;
+    instance.diagnosed(&[]).await;
+    instance.logged("resolved");
+}
+
+#[tokio::test]
+async fn a_file_written_in_place_is_followed_too() {
+    let instance = Options::config(&route("first")).start().await;
+    // As a mounted single file is: the inode stays.
+    std::io::Write::write_all(&mut std::fs::File::create(instance.config_file()).unwrap(), route("other").as_bytes())
+        .unwrap();
+    instance.serves(&["other"]).await;
+}
+
+#[tokio::test]
+async fn other_settings_of_the_file_need_a_restart_and_say_so() {
+    let instance = Options::config(&route("a")).start().await;
+    instance.put_config(&format!("log-level = \"debug\"\n{}", route("b")));
+    let found = instance.diagnosed(&["G906"]).await;
+    let shown = found["diagnostics"][0]["shown"].as_str().unwrap();
+    assert!(shown.contains("`log-level`") && shown.contains("restart"), "{shown}");
+    instance.serves(&["b"]).await;
+    instance.put_config(&format!("log-level = \"loud\"\n{}", route("c")));
+    instance.diagnosed(&["G902", "G906"]).await;
+    assert_eq!(instance.routes().await, ["b"]);
+}
+
+#[tokio::test]
+async fn a_bad_key_of_a_route_is_named_and_a_protecting_one_closes_it() {
+    let text =
+        route("good") + &route("fair") + "hots = \"x\"\n" + &route("shut") + "\"auth.basic\" = \"bob:hunter2\"\n";
+    let mut instance = Options::config(&text).start().await;
+    instance.serves(&["fair", "good", "shut"]).await;
+    let found = instance.api("diagnostics").await.to_string();
+    assert!(found.contains("gangway.toml:7") && found.contains("did you mean `host`"), "{found}");
+    assert!(!found.contains("hunter2"), "{found}");
+    let routes = instance.api("routes").await;
+    let closed = |at: usize| routes["routes"][at]["closed"].as_bool().unwrap();
+    assert_eq!([closed(0), closed(1), closed(2)], [false, false, true]);
+    instance.signal(Signal::TERM);
+    instance.exit_code().await;
+    let log = instance.log();
+    assert!(!log.contains("hunter2") && log.contains("gangway.toml:7"), "{log}");
+}
+
+#[tokio::test]
+async fn what_is_not_in_force_yet_is_a_diagnostic() {
+    let options = Options::config("acme-dns = \"cloudflare\"\n").flag("--geoip", "/nowhere.mmdb");
+    let mut instance = options.variable("GANGWAY_ON_DEMAND", "ask=http://127.0.0.1:1").start().await;
+    let found = instance.diagnosed(&["G905", "G905", "G905"]).await.to_string();
+    for name in ["acme-dns", "--geoip", "GANGWAY_ON_DEMAND"] {
+        assert!(found.contains(name), "{name}: {found}");
+    }
+    instance.logged("G905");
+}
+
+#[tokio::test]
+async fn a_running_instance_tells_people_and_programs() {
+    let (address, _) = app::spawn(App::new("shop")).await.unwrap();
+    let text = format!("[routes.shop]\nhost = \"shop.test\"\npath = \"/here\"\nupstream = \"http://{address}\"\n");
+    let instance = Options::config(&text).start().await;
+    eventually("the certificate is there", STUCK, async || {
+        let certificates = instance.api("certificates").await;
+        (certificates["certificates"][0]["origin"] == "internal").then_some(())
+    })
+    .await;
+    for command in ["routes", "certs", "status"] {
+        let (code, people, err) = instance.ask([command]);
+        assert_eq!(code, 0, "{command}: {people}{err}");
+        let (code, programs, _) = instance.ask([command, "--format", "json"]);
+        let json: serde_json::Value = serde_json::from_str(&programs).unwrap();
+        assert!(code == 0 && json.is_object(), "{command}: {programs}");
+        assert_eq!(people.contains("shop.test"), command != "status", "{command}: {people}");
+    }
+    let (code, said, err) =
+        instance.ask(["explain", "https://shop.test/here/x", "--header", "X-A: b", "--method", "POST"]);
+    assert!(code == 0 && said.contains("shop") && said.contains(&address.to_string()), "{code}: {said}{err}");
+    let (code, said, _) = instance.ask(["explain", "https://shop.test/there"]);
+    assert!(code == 1 && said.contains("/here"), "{code}: {said}");
+    let (code, said, _) = instance.ask(["explain", "https://shp.test/", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(code == 1 && json["nearest"][0]["why"].as_str().unwrap().contains("shop.test"), "{said}");
+    let (code, _, err) = instance.ask(["explain", "https://shop.test/", "--from", "nobody"]);
+    assert!(code == 2 && err.contains("nobody"), "{code}: {err}");
+}
+
+#[tokio::test]
+async fn every_way_to_find_the_instance_leads_there() {
+    let instance = Options::config("").start().await;
+    let (folder, admin) = (tempfile::tempdir().unwrap(), instance.admin.to_string());
+    let file = folder.path().join("client.toml");
+    running::put(&file, &format!("admin = \"{admin}\"\n"));
+    assert_eq!(ended(gangway().args(["healthcheck", "--admin", &admin])).0, 0);
+    assert_eq!(ended(gangway().args(["healthcheck"]).env("GANGWAY_ADMIN", &admin)).0, 0);
+    assert_eq!(ended(gangway().args(["healthcheck", "--config"]).arg(&file)).0, 0);
+    assert_eq!(ended(gangway().args(["healthcheck"]).env("GANGWAY_CONFIG", &file)).0, 0);
+    running::put(&file, &format!("admin = \"{admin}\"\nbroken"));
+    let (code, _, err) = ended(gangway().args(["healthcheck", "--admin", &admin, "--config"]).arg(&file));
+    assert!(code == 0 && err.contains("not used"), "a broken file hides a running instance: {code}: {err}");
+}
+
+#[tokio::test]
+async fn the_internal_root_is_printed_from_the_volume_and_over_the_listener() {
+    let instance = Options::config(&route("a")).start().await;
+    let from_volume = eventually("the root is on the volume", STUCK, async || {
+        let (code, out, _) = ended(gangway().args(["ca", "--data"]).arg(instance.folder.path().join("data")));
+        (code == 0).then_some(out)
+    })
+    .await;
+    assert!(from_volume.starts_with("-----BEGIN CERTIFICATE-----"), "{from_volume}");
+    let (code, over_listener, err) = instance.ask(["ca"]);
+    assert_eq!((code, over_listener), (0, from_volume.clone()), "{err}");
+    let empty = tempfile::tempdir().unwrap();
+    let (code, _, err) =
+        ended(gangway().args(["ca", "--data"]).arg(empty.path()).env("GANGWAY_ADMIN", instance.admin.to_string()));
+    assert!(code == 1 && err.contains("ca/root.crt"), "who names a folder means that one: {code}: {err}");
+    // And it is the one that signs.
+    let client = Client::tls(instance.https, &from_volume).unwrap();
+    eventually("the route is served with it", STUCK, async || client.get("a.test", "/").await.ok()).await;
+}
+
+#[tokio::test]
+async fn the_health_check_follows_the_instance() {
+    let mut instance = Options::config("").start().await;
+    assert_eq!(instance.ask(["healthcheck"]).0, 0);
+    instance.freeze().await;
+    assert_eq!(instance.ask(["healthcheck"]).0, 1, "an instance that does not answer is not healthy");
+    instance.signal(Signal::CONT);
+    assert_eq!(instance.ask(["healthcheck"]).0, 0);
+    instance.signal(Signal::TERM);
+    assert_eq!(instance.exit_code().await, Some(0), "a polite end is a good one");
+    assert_eq!(instance.ask(["healthcheck"]).0, 1);
+}
+
+#[tokio::test]
+async fn requests_under_way_are_finished_and_a_second_signal_cuts_them() {
+    for (path, signals, expected) in [("/slow/300", 1, Some(0)), ("/slow/60000", 2, Some(1))] {
+        let (address, slow) = app::spawn(App::new("slow")).await.unwrap();
+        let upstream = format!("https-redirect = false\nupstream = \"http://{address}\"\n");
+        let mut instance = Options::config(&format!("[routes.slow]\nhost = \"slow.test\"\n{upstream}")).start().await;
+        instance.serves(&["slow"]).await;
+        let client = Client::plain(instance.http);
+        let asking = tokio::spawn(async move { client.get("slow.test", path).await });
+        eventually("it is under way", STUCK, async || (slow.under_way() > 0).then_some(())).await;
+        instance.signal(Signal::TERM);
+        instance.logged("told to end");
+        assert_eq!(instance.get("/readyz").await.map(|answer| answer.status.as_u16()).unwrap_or(503), 503);
+        if signals == 2 {
+            instance.signal(Signal::INT);
+        }
+        assert_eq!(instance.exit_code().await, expected, "{}", instance.log());
+        let finished = asking.await.unwrap().is_ok_and(|answer| answer.status == 200);
+        assert_eq!(finished, signals == 1);
+    }
+}
+
+#[tokio::test]
+async fn a_hangup_only_makes_it_look_again() {
+    let mut instance = Options::config(&route("a")).start().await;
+    instance.signal(Signal::HUP);
+    instance.logged("told to look again");
+    assert_eq!(instance.get("/readyz").await.unwrap().status, 200);
+    assert_eq!(instance.routes().await, ["a"]);
+}
+
+#[tokio::test]
+async fn the_log_can_be_read_by_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = gangway();
+    command.args(["--docker", "none", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.args(["--log-format", "json"]).arg("--data").arg(folder.path()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut first = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stderr.take().unwrap()), &mut first).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let line: serde_json::Value = serde_json::from_str(&first).unwrap();
+    assert_eq!((line["message"].as_str(), line["level"].as_str()), (Some("listening"), Some("INFO")), "{first}");
+    assert!(line["http"].as_str().unwrap().starts_with("127.0.0.1:"), "{first}");
+}
+
+#[tokio::test]
+async fn what_is_written_is_for_us_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let instance = Options::config(&route("a")).start().await;
+    let data = instance.folder.path().join("data");
+    eventually("the key is written", STUCK, async || data.join("ca/root.key").exists().then_some(())).await;
+    let mut open = vec![data];
+    while let Some(path) = open.pop() {
+        let about = std::fs::symlink_metadata(&path).unwrap();
+        assert_eq!(about.permissions().mode() & 0o077, 0, "{}", path.display());
+        if about.is_dir() {
+            open.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+}

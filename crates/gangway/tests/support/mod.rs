@@ -1,0 +1,40 @@
+//! Runs the binary under test with nothing of the surroundings in its environment.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What a case prints, as a terminal would show it, and how it ends.
+pub(crate) fn run_case(folder: &Path) -> String {
+    let script = std::fs::read_to_string(folder.join("command")).unwrap_or_else(|_| "check\n".into());
+    let mut arguments = vec!["check"];
+    let (mut variables, mut input) = (Vec::new(), None);
+    for line in script.lines() {
+        if let Some(file) = line.strip_prefix("< ") {
+            input = Some(folder.join(file));
+        } else if line.starts_with("check") {
+            arguments = line.split(' ').collect();
+        } else {
+            variables.push(line.split_once('=').expect("NAME=value"));
+        }
+    }
+    let (code, out, err) = gangway(folder, &arguments, &variables, input.as_deref());
+    let command = format!("$ gangway {}", arguments.join(" "));
+    let input = input.map(|input| format!(" < {}", input.file_name().unwrap().to_string_lossy())).unwrap_or_default();
+    format!("{command}{input}\n{out}{err}exit code {code}\n")
+}
+
+/// Exit code, standard output, standard error.
+pub(crate) fn gangway(
+    folder: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+    input: Option<&Path>,
+) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gangway"));
+    command.current_dir(folder).args(arguments).env_clear().envs(variables.iter().copied());
+    command.stdin(input.map_or_else(Stdio::null, |path| File::open(path).unwrap().into()));
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}

@@ -1,0 +1,391 @@
+//! An engine, by its command line: what a user would type is what is tested.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tempfile::TempDir;
+
+use crate::gangway::replace_file;
+use crate::process::{outcome, output};
+use crate::root;
+
+/// The engine that everyone shares.
+pub const SOCKET: &str = "/var/run/docker.sock";
+
+/// The image of the test application.
+pub const APP: &str = "gangway-test/app";
+
+/// One test's corner of an engine; dropped, all of it is removed.
+#[derive(Debug)]
+pub struct Docker {
+    socket: PathBuf,
+    run: String,
+    /// What every container needs on this engine.
+    extra: Vec<String>,
+    program: &'static str,
+}
+
+impl Docker {
+    /// The shared engine.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not answer.
+    pub fn shared() -> Self {
+        let docker = Self::at(Path::new(SOCKET));
+        docker.command(["version"]);
+        docker
+    }
+
+    /// Another Docker engine.
+    pub fn at(socket: &Path) -> Self {
+        Self { socket: socket.to_owned(), run: unique(), extra: Vec::new(), program: "docker" }
+    }
+
+    /// Podman's own command line; it needs no socket.
+    pub fn podman() -> Self {
+        // The machine's hard limits lie below Podman's wishes, and it does not start containers then.
+        let limits = ["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"];
+        Self { socket: PathBuf::new(), run: unique(), extra: limits.map(String::from).to_vec(), program: "podman" }
+    }
+
+    /// The label that all of this test's things carry. Not under the product's own prefix, where every
+    /// label means something.
+    pub fn label(&self) -> String {
+        format!("testkit.run={}", self.run)
+    }
+
+    /// A name that no other test uses.
+    pub fn name(&self, what: &str) -> String {
+        format!("{}-{what}", self.run)
+    }
+
+    /// The engine's address as Gangway's `--docker` takes it.
+    pub fn url(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    /// Any command; its standard output without the final line end.
+    pub fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> String {
+        let mut all: Vec<String> = Vec::new();
+        if self.program == "docker" {
+            all.extend(["--host".to_owned(), self.url()]);
+        }
+        all.extend(arguments.into_iter().map(str::to_owned));
+        output(self.program, all).trim_end().to_owned()
+    }
+
+    /// A test application that is yet to be started.
+    pub fn app(&self, name: &str) -> AppBuilder<'_> {
+        let docker = self;
+        let image = if self.program == "podman" { format!("localhost/{APP}") } else { APP.to_owned() };
+        AppBuilder { docker, name: name.to_owned(), options: Vec::new(), image, arguments: Vec::new() }
+    }
+
+    /// An image of the test application with a health check, made from the other one; its name.
+    pub fn image_with_health_check(&self) -> String {
+        let name = format!("{APP}-health");
+        let source = self.command(["create", "--label", &self.label(), APP]);
+        let check = r#"HEALTHCHECK --interval=1s --timeout=1s --retries=1 CMD ["/app", "hc"]"#;
+        self.command(["commit", "--change", check, &source, &name]);
+        name
+    }
+
+    /// Starts a test application with labels that no command line could carry.
+    pub fn start_with_labels(&self, name: &str, labels: &[(String, String)]) -> Container {
+        let name = self.name(name);
+        let mut all = serde_json::Map::new();
+        all.insert("testkit.run".into(), self.run.clone().into());
+        all.extend(labels.iter().map(|(key, value)| (key.clone(), value.clone().into())));
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let body = folder.path().join("body");
+        replace_file(&body, &serde_json::json!({ "Image": APP, "Labels": all }).to_string());
+        let (socket, body) = (self.socket.display().to_string(), format!("@{}", body.display()));
+        let url = format!("http://engine/containers/create?name={name}");
+        let kind = "Content-Type: application/json";
+        let said = output("curl", ["-sS", "--fail-with-body", "--unix-socket", &socket, "-H", kind, "-d", &body, &url]);
+        let told: serde_json::Value = serde_json::from_str(&said).expect("the engine speaks JSON");
+        let id = told["Id"].as_str().expect("a new container has an id").to_owned();
+        self.command(["start", &id]);
+        Container { id, name }
+    }
+
+    /// The test application under another image's name and ports, unless that image is really here.
+    pub fn stand_in(&self, image: &str, ports: &[u16]) -> StandIn {
+        let name = image.to_owned();
+        if outcome(self.plain().args(["image", "inspect", image])).status.success() {
+            return StandIn { url: self.url(), made: None };
+        }
+        let source = self.command(["create", "--label", &self.label(), APP]);
+        let listen: Vec<String> = ports.iter().map(|port| format!(r#""--http", "0.0.0.0:{port}""#)).collect();
+        let command = format!("CMD [{}]", listen.join(", "));
+        let mut words = vec!["commit".to_owned(), "--change".to_owned(), command];
+        for port in ports {
+            words.extend(["--change".to_owned(), format!("EXPOSE {port}")]);
+        }
+        words.extend([source, name.clone()]);
+        self.command(words.iter().map(String::as_str));
+        StandIn { url: self.url(), made: Some(name) }
+    }
+
+    /// A bridge network; its name.
+    pub fn network(&self, name: &str) -> String {
+        let name = self.name(name);
+        self.command(["network", "create", "--label", &self.label(), &name]);
+        name
+    }
+
+    /// A compose project from a copy of one of the repository's folders, so adapted that it stands in
+    /// nobody's way: published ports become free ones of loopback, and the network `gangway` its own.
+    ///
+    /// Everything else is as its users get it.
+    pub fn compose(&self, folder: &str) -> Compose {
+        let copy =
+            tempfile::Builder::new().prefix("gangway-compose-").tempdir().expect("a temporary folder can be made");
+        let project = self.name("compose");
+        output("cp", ["-r", &format!("{}/.", root().join(folder).display()), &copy.path().display().to_string()]);
+        for entry in std::fs::read_dir(copy.path()).expect("just made").flatten() {
+            if entry.path().extension().is_some_and(|suffix| suffix == "yaml") {
+                let text = std::fs::read_to_string(entry.path()).expect("just copied");
+                let text = text
+                    .replace("\"80:80\"", "\"127.0.0.1::80\"")
+                    .replace("\"443:443\"", "\"127.0.0.1::443\"")
+                    .replace("name: gangway\n", &format!("name: {project}-net\n"));
+                replace_file(&entry.path(), &text);
+            }
+        }
+        Compose {
+            docker_url: self.url(),
+            folder: copy,
+            project,
+            files: Vec::new(),
+            environment: vec![("DOCKER_HOST".into(), self.url()), ("COMPOSE_IGNORE_ORPHANS".into(), "1".into())],
+        }
+    }
+
+    /// Removes all containers and networks of this test.
+    pub fn clear(&self) {
+        let filter = format!("label={}", self.label());
+        let containers = self.command(["ps", "-aq", "--filter", &filter]);
+        for ids in containers.split_whitespace().collect::<Vec<_>>().chunks(50) {
+            let _ = outcome(self.plain().args(["rm", "-f", "-v"]).args(ids));
+        }
+        for (list, remove) in [(["network", "ls"], ["network", "rm"]), (["volume", "ls"], ["volume", "rm"])] {
+            let found = self.command([list[0], list[1], "-q", "--filter", &filter]);
+            if !found.is_empty() {
+                let _ = outcome(self.plain().args(remove).args(found.split_whitespace()));
+            }
+        }
+    }
+
+    fn plain(&self) -> Command {
+        let mut command = Command::new(self.program);
+        if self.program == "docker" {
+            command.arg("--host").arg(self.url());
+        }
+        command
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        // A second engine may be gone by now, and its containers with it.
+        if outcome(self.plain().arg("version")).status.success() {
+            self.clear();
+        }
+    }
+}
+
+/// What a test application is started with.
+#[derive(Debug)]
+pub struct AppBuilder<'a> {
+    docker: &'a Docker,
+    name: String,
+    options: Vec<String>,
+    image: String,
+    arguments: Vec<String>,
+}
+
+impl AppBuilder<'_> {
+    /// Another image.
+    #[must_use]
+    pub fn image(mut self, image: &str) -> Self {
+        image.clone_into(&mut self.image);
+        self
+    }
+
+    /// Options of `docker run`.
+    #[must_use]
+    pub fn options<'b>(mut self, options: impl IntoIterator<Item = &'b str>) -> Self {
+        self.options.extend(options.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// A label.
+    #[must_use]
+    pub fn label(self, key: &str, value: &str) -> Self {
+        self.options(["--label", &format!("{key}={value}")])
+    }
+
+    /// The compose labels that make it a container of a project's service.
+    #[must_use]
+    pub fn service(self, project: &str, service: &str) -> Self {
+        self.label("com.docker.compose.project", project).label("com.docker.compose.service", service)
+    }
+
+    /// Arguments of the application itself.
+    #[must_use]
+    pub fn arguments<'b>(mut self, arguments: impl IntoIterator<Item = &'b str>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Starts it; its id.
+    pub fn start(self) -> Container {
+        self.begin(&["run", "-d"])
+    }
+
+    /// Makes it without starting it; its id.
+    pub fn create(self) -> Container {
+        self.begin(&["create"])
+    }
+
+    fn begin(self, act: &[&str]) -> Container {
+        let name = self.docker.name(&self.name);
+        let label = self.docker.label();
+        let mut words: Vec<&str> = act.to_vec();
+        words.extend(["--name", &name, "--label", &label]);
+        words.extend(self.docker.extra.iter().map(String::as_str));
+        words.extend(self.options.iter().map(String::as_str));
+        words.push(&self.image);
+        words.extend(["--name", &self.name]);
+        words.extend(self.arguments.iter().map(String::as_str));
+        let id = self.docker.command(words);
+        Container { id: id.lines().last().unwrap_or_default().to_owned(), name }
+    }
+}
+
+/// A container that was made.
+#[derive(Clone, Debug)]
+pub struct Container {
+    /// Its full id.
+    pub id: String,
+    /// Its name on the engine.
+    pub name: String,
+}
+
+/// An image that stands for another; dropped, its name is free again.
+#[derive(Debug)]
+pub struct StandIn {
+    url: String,
+    made: Option<String>,
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        if let Some(name) = &self.made {
+            let _ = outcome(Command::new("docker").args(["--host", &self.url, "image", "rm", "-f", name]));
+        }
+    }
+}
+
+/// One compose project; dropped, it is taken down with its volumes.
+#[derive(Debug)]
+pub struct Compose {
+    docker_url: String,
+    folder: TempDir,
+    project: String,
+    files: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Compose {
+    /// Sets a variable for the compose files.
+    #[must_use]
+    pub fn variable(mut self, key: &str, value: &str) -> Self {
+        self.environment.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// One more file; without any, compose looks for its own.
+    #[must_use]
+    pub fn file(mut self, path: &str) -> Self {
+        self.files.extend(["-f".to_owned(), path.to_owned()]);
+        self
+    }
+
+    /// Its folder, to change files before anything is started.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What the network `gangway` of the files is called here.
+    pub fn network(&self) -> String {
+        format!("{}-net", self.project)
+    }
+
+    /// The id of a service's container.
+    pub fn container(&self, service: &str) -> String {
+        self.command(["ps", "-q", service]).trim().to_owned()
+    }
+
+    /// Where a published port of a service is reached.
+    pub fn address(&self, service: &str, port: u16) -> SocketAddr {
+        let words = ["--host", &self.docker_url, "port", &self.container(service), &format!("{port}/tcp")];
+        let said = output("docker", words);
+        said.lines()
+            .find_map(|line| line.parse().ok())
+            .unwrap_or_else(|| panic!("port {port} of {service} is not published: {said}"))
+    }
+
+    /// Gives an external network of the compose file another name.
+    pub fn rename_network(&self, name: &str, new: &str) {
+        let file = self.folder().join("compose.yaml");
+        let text = std::fs::read_to_string(&file).expect("an example has a compose file");
+        let external = format!("  {name}:\n    external: true\n");
+        assert!(text.contains(&external), "{} joins no network `{name}`", file.display());
+        replace_file(&file, &text.replace(&external, &format!("{external}    name: {new}\n")));
+    }
+
+    /// Runs a compose command that may fail; what it wrote to standard output, or none.
+    pub fn attempt<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        let output = outcome(self.program().args(arguments));
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs a compose command; what it wrote to standard output.
+    pub fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> String {
+        let mut command = self.program();
+        command.args(arguments);
+        let output = outcome(&mut command);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{command:?} failed:\n{said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn program(&self) -> Command {
+        let mut command = Command::new(root().join(".ci/compose"));
+        command
+            .current_dir(self.folder.path())
+            .args(&self.files)
+            .args(["-p", &self.project])
+            .envs(self.environment.iter().cloned());
+        command
+    }
+}
+
+impl Drop for Compose {
+    fn drop(&mut self) {
+        let _ = outcome(self.program().args(["down", "-v", "-t", "1", "--remove-orphans"]));
+    }
+}
+
+/// A word that no other test, and no other run, uses.
+fn unique() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() % 100_000_000;
+    format!("gwt{}-{now}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}

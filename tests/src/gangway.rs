@@ -1,0 +1,223 @@
+//! The product under test: the release binary, started as its users start it.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use gangway_testkit::client::{Answer, Client};
+use gangway_testkit::wait::eventually;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::{Process, outcome};
+use crate::{STUCK, artifact};
+
+/// How the product is to be started.
+#[derive(Debug)]
+pub struct Options {
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    config: Option<String>,
+}
+
+/// A running instance; dropped, it is killed.
+#[derive(Debug)]
+pub struct Gangway {
+    /// The process.
+    pub process: Process,
+    /// The plain listener.
+    pub http: SocketAddr,
+    /// The TLS listener.
+    pub https: SocketAddr,
+    /// The admin listener.
+    pub admin: SocketAddr,
+    /// Its volume, its configuration file `gangway.toml` and its log.
+    pub folder: TempDir,
+}
+
+impl Options {
+    /// Beside the engine at this address, `none` for no engine.
+    pub fn docker(url: &str) -> Self {
+        Self { arguments: vec!["--docker".into(), url.into()], environment: Vec::new(), config: None }
+    }
+
+    /// One more flag with its value.
+    #[must_use]
+    pub fn flag(mut self, flag: &str, value: &str) -> Self {
+        self.arguments.extend([flag.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// One more environment variable.
+    #[must_use]
+    pub fn variable(mut self, key: &str, value: &str) -> Self {
+        self.environment.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config(mut self, text: &str) -> Self {
+        self.config = Some(text.to_owned());
+        self
+    }
+
+    /// Starts it and waits until a table is in force.
+    pub async fn start(self) -> Gangway {
+        let gangway = self.start_unready();
+        gangway.ready().await;
+        gangway
+    }
+
+    /// Starts it without waiting for anything.
+    pub fn start_unready(self) -> Gangway {
+        let folder =
+            tempfile::Builder::new().prefix("gangway-test-").tempdir().expect("a temporary folder can be made");
+        let [http, https, admin] = free_addresses();
+        let config = folder.path().join("gangway.toml");
+        let data = folder.path().join("data");
+        let mut command = Command::new(artifact("gangway"));
+        // What the surroundings set for themselves must not configure what is tested.
+        for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("GANGWAY_") || key == "DOCKER_HOST") {
+            command.env_remove(key);
+        }
+        command.arg("serve");
+        for (flag, address) in [("--http", http), ("--https", https), ("--admin", admin)] {
+            command.arg(flag).arg(address.to_string());
+        }
+        command.arg("--data").arg(&data);
+        if let Some(text) = &self.config {
+            replace_file(&config, text);
+            command.arg("--config").arg(&config);
+        }
+        command.args(&self.arguments).envs(self.environment);
+        let process = Process::start(&mut command, &folder.path().join("log"));
+        Gangway { process, http, https, admin, folder }
+    }
+}
+
+impl Gangway {
+    /// Waits until a table is in force.
+    pub async fn ready(&self) {
+        eventually("a table is in force", STUCK, async || {
+            let answer = self.admin("/readyz").await.ok()?;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// The configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("gangway.toml")
+    }
+
+    /// The volume.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Asks the admin listener.
+    pub async fn admin(&self, path: &str) -> std::io::Result<Answer> {
+        Client::plain(self.admin).get(&self.admin.to_string(), path).await
+    }
+
+    /// An answer of the admin API.
+    pub async fn api(&self, what: &str) -> Value {
+        self.admin(&format!("/api/v1/{what}")).await.expect("the admin listener answers").json()
+    }
+
+    /// A client for the plain listener.
+    pub fn plain(&self) -> Client {
+        Client::plain(self.http)
+    }
+
+    /// A client for the TLS listener that trusts the internal root and nothing else.
+    pub fn secure(&self) -> Client {
+        Client::tls(self.https, &self.root_pem()).expect("the root is a certificate")
+    }
+
+    /// The internal root, as the command line prints it.
+    pub fn root_pem(&self) -> String {
+        let output = self.cli(["ca"]);
+        assert!(output.0 == 0 && output.1.contains("BEGIN CERTIFICATE"), "gangway ca: {output:?}");
+        output.1
+    }
+
+    /// Runs a client command against this instance: exit code, standard output, standard error.
+    pub fn cli<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> (i32, String, String) {
+        let mut command = Command::new(artifact("gangway"));
+        command.args(arguments).env("GANGWAY_ADMIN", self.admin.to_string()).env("GANGWAY_DATA", self.data());
+        let output = outcome(&mut command);
+        (
+            output.status.code().unwrap_or(-1),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    }
+
+    /// Waits until the host answers 200 over https with the internal root; the answer.
+    pub async fn served(&self, host: &str, path: &str) -> Answer {
+        let client = self.secure();
+        eventually(&format!("https://{host}{path} answers 200"), STUCK, async || {
+            client.get(host, path).await.ok().filter(|answer| answer.status == 200)
+        })
+        .await
+    }
+
+    /// Waits until plain HTTP answers this status to this host.
+    pub async fn answers(&self, host: &str, status: u16) -> Answer {
+        let client = self.plain();
+        eventually(&format!("http://{host}/ answers {status}"), STUCK, async || {
+            client.get(host, "/").await.ok().filter(|answer| answer.status == status)
+        })
+        .await
+    }
+
+    /// Waits until a diagnostic whose text contains all of these words is reported; its text.
+    pub async fn diagnosed(&self, words: &[&str]) -> String {
+        eventually(&format!("a diagnostic with {words:?}"), STUCK, async || {
+            let all = self.api("diagnostics").await;
+            all.as_array()
+                .or_else(|| all["diagnostics"].as_array())?
+                .iter()
+                .map(ToString::to_string)
+                .find(|text| words.iter().all(|word| text.contains(word)))
+        })
+        .await
+    }
+
+    /// Our own part of the time from an event to the table that it led to, at a quantile of the metrics.
+    pub async fn reaction_millis(&self, quantile: &str) -> f64 {
+        let text = self.admin("/metrics").await.expect("the admin listener answers").text();
+        let quantile = format!("quantile=\"{quantile}\"");
+        let line = text.lines().find(|line| {
+            line.starts_with("gangway_engine_reaction_seconds{")
+                && line.contains("part=\"ours\"")
+                && line.contains(&quantile)
+        });
+        line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).map_or(f64::NAN, |seconds| seconds * 1000.0)
+    }
+
+    /// Ends it politely; whether it ended well.
+    pub async fn stop(mut self) -> bool {
+        self.process.signal("TERM");
+        self.process.end(Duration::from_secs(40)).await.success()
+    }
+}
+
+/// Puts a whole file in place at once, as editors and deployments do.
+pub fn replace_file(path: &Path, text: &str) {
+    use std::io::Write as _;
+    let beside = path.with_extension("new");
+    let mut file = std::fs::File::create(&beside).expect("a temporary folder can be written");
+    file.write_all(text.as_bytes()).expect("a temporary folder can be written");
+    std::fs::rename(&beside, path).expect("a temporary folder can be written");
+}
+
+/// Loopback addresses that nobody listens on.
+pub fn free_addresses<const N: usize>() -> [SocketAddr; N] {
+    // All are held at once, or the system would hand out the same one twice.
+    let held = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free"));
+    held.map(|listener| listener.local_addr().expect("a bound listener has an address"))
+}

@@ -1,0 +1,41 @@
+//! What end-to-end tests stand on: the real binary, a real engine, and nothing that outlives a test.
+//!
+//! Everything made on the engine carries a label of this run, and only what carries it is removed.
+//! Figures go to standard output as `figure: …`, where `make test` collects them.
+
+pub mod docker;
+pub mod engines;
+pub mod figures;
+pub mod gangway;
+pub mod process;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long anything may take before a test is called stuck.
+pub const STUCK: Duration = Duration::from_secs(30);
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies below the root").to_owned()
+}
+
+/// A release binary of this repository.
+///
+/// # Panics
+///
+/// Where it was not built: tests do not build what they test, or they would test what nobody ships.
+pub fn artifact(name: &str) -> PathBuf {
+    let path = process::output("bash", [root().join(".ci/artifact").to_string_lossy().as_ref(), name]);
+    PathBuf::from(path.trim())
+}
+
+/// Runs an async test body on a runtime of two threads, as many as the machines have cores.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("threads can be had")
+        .block_on(test)
+}

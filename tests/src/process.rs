@@ -1,0 +1,143 @@
+//! Other programs: run to the end, or as a child that does not outlive its test.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use gangway_testkit::wait::eventually;
+
+/// What a program wrote to standard output.
+///
+/// # Panics
+///
+/// Where it cannot be run or fails, with what it wrote to standard error.
+pub fn output<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> String {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let output = outcome(&mut command);
+    assert!(
+        output.status.success(),
+        "{command:?} failed ({}):\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a program to its end, whatever that is.
+pub fn outcome(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"))
+}
+
+/// A child process with its output in a file.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts it with both outputs appended to `log`.
+    pub fn start(command: &mut Command, log: &Path) -> Self {
+        let file = File::options().create(true).append(true).open(log).expect("a temporary folder can be written");
+        let errors = file.try_clone().expect("a file can be shared");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(errors)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Self { child, log: log.to_owned() }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote until now.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let _ = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
+    }
+
+    /// Ends it politely and waits for as long as that takes.
+    pub fn stop(mut self) {
+        self.signal("TERM");
+        let _ = self.child.wait();
+    }
+
+    /// How it ended, or none while it runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be asked")
+    }
+
+    /// Waits until it has ended.
+    pub async fn end(&mut self, within: Duration) -> ExitStatus {
+        let what = format!("process {} ends", self.id());
+        eventually(&what, within, || std::future::ready(self.child.try_wait().expect("a child can be asked"))).await
+    }
+
+    /// Memory in use now, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most memory that was ever in use, in KiB.
+    pub fn resident_max_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    /// Makes [`Self::resident_max_kib`] begin again from what is in use now.
+    pub fn forget_resident_max(&self) {
+        use std::io::Write as _;
+        let path = format!("/proc/{}/clear_refs", self.id());
+        let done = File::options().write(true).open(path).and_then(|mut file| file.write_all(b"5"));
+        done.expect("one's own child can be told");
+    }
+
+    fn status_kib(&self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or_default()
+    }
+}
+
+/// Ends a process and all that descends from it at once.
+pub fn kill_tree(id: u32) {
+    let all = tree(id).into_iter().map(|id| id.to_string());
+    // Some may have ended by themselves, which is as good.
+    let _ = Command::new("kill").arg("-KILL").args(all).stderr(Stdio::null()).status();
+}
+
+/// A process and all that descends from it.
+pub fn tree(id: u32) -> Vec<u32> {
+    let mut all = vec![id];
+    let mut at = 0;
+    while at < all.len() {
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", all[at])).unwrap_or_default();
+        all.extend(children.split_whitespace().filter_map(|word| word.parse::<u32>().ok()));
+        at += 1;
+    }
+    all
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.len().saturating_sub(6000);
+            eprintln!("--- the end of {}:\n{}\n---", self.log.display(), log.get(from..).unwrap_or(&log));
+        }
+        // Workers do not notice that their master was killed, so all go.
+        kill_tree(self.id());
+        let _ = self.child.wait();
+    }
+}

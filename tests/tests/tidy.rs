@@ -1,0 +1,253 @@
+//! What the repository promises about itself: who may depend on whom, what lies where, what is not written.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use gangway_tests::process::output;
+use gangway_tests::root;
+
+/// Which of our crates each crate may depend on. A new edge needs a decision record.
+const EDGES: &[(&str, &[&str])] = &[
+    ("gangway-model", &[]),
+    ("gangway-publish", &[]),
+    ("gangway-tls", &["gangway-publish"]),
+    ("gangway-watcher", &["gangway-model", "gangway-publish"]),
+    ("gangway-acme", &["gangway-publish", "gangway-tls"]),
+    ("gangway-proxy", &["gangway-model", "gangway-publish", "gangway-tls"]),
+    ("gangway-admin", &["gangway-model", "gangway-publish", "gangway-tls"]),
+    (
+        "gangway",
+        &[
+            "gangway-acme",
+            "gangway-admin",
+            "gangway-model",
+            "gangway-proxy",
+            "gangway-publish",
+            "gangway-tls",
+            "gangway-watcher",
+        ],
+    ),
+    ("gangway-testkit", &[]),
+];
+
+/// Foreign crates that only one of ours may name.
+const OWNED: &[(&str, &str)] = &[
+    ("arc-swap", "gangway-publish"),
+    ("bollard", "gangway-watcher"),
+    ("instant-acme", "gangway-acme"),
+    ("pingora", "gangway-proxy"),
+    ("pingora-core", "gangway-proxy"),
+    ("pingora-error", "gangway-proxy"),
+    ("pingora-http", "gangway-proxy"),
+    ("pingora-proxy", "gangway-proxy"),
+    ("clap", "gangway"),
+];
+
+/// Everything that may lie at the root, beside dotfiles.
+const ROOT: &[&str] =
+    &["Cargo.toml", "Cargo.lock", "LICENSE", "Makefile", "README.md", "crates", "deploy", "docs", "examples", "tests"];
+
+fn tracked() -> Vec<String> {
+    let root = root();
+    let listed = output("git", ["-C", &root.to_string_lossy(), "ls-files", "-co", "--exclude-standard"]);
+    listed.lines().filter(|file| root.join(file).exists()).map(str::to_owned).collect()
+}
+
+fn read(file: &str) -> String {
+    String::from_utf8_lossy(&fs::read(root().join(file)).unwrap()).into_owned()
+}
+
+fn rust_files() -> Vec<String> {
+    tracked().into_iter().filter(|file| file.ends_with(".rs")).collect()
+}
+
+fn dependencies(name: &str, section: &str) -> BTreeSet<String> {
+    let manifest: toml::Table = read(&format!("crates/{name}/Cargo.toml")).parse().unwrap();
+    let table = manifest.get(section).and_then(toml::Value::as_table);
+    table.into_iter().flat_map(|table| table.keys().cloned()).collect()
+}
+
+/// The lines in question, each with its file, or nothing.
+fn lines_with(files: &[String], is_bad: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files {
+        for (number, line) in read(file).lines().enumerate() {
+            if is_bad(line) {
+                found.push(format!("{file}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn crates_depend_only_inwards() {
+    let on_disk: BTreeSet<String> = fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let listed: BTreeSet<String> = EDGES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(on_disk, listed, "a crate without a place in the map");
+    for (name, allowed) in EDGES {
+        for dependency in dependencies(name, "dependencies") {
+            if dependency.starts_with("gangway") {
+                assert!(allowed.contains(&dependency.as_str()), "`{name}` must not depend on `{dependency}`");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_testkit_is_never_shipped() {
+    for (name, _) in EDGES {
+        for section in ["dependencies", "build-dependencies"] {
+            assert!(!dependencies(name, section).contains("gangway-testkit"), "`{name}` ships the testkit");
+        }
+    }
+}
+
+#[test]
+fn foreign_crates_are_named_only_by_their_owner() {
+    for (name, _) in EDGES {
+        let all = dependencies(name, "dependencies");
+        for (foreign, owner) in OWNED {
+            assert!(name == owner || !all.contains(*foreign), "only `{owner}` may use `{foreign}`, not `{name}`");
+        }
+    }
+}
+
+#[test]
+fn the_model_is_pure() {
+    let impure = ["tokio", "tracing", "log", "futures", "hyper", "bollard", "serde_json", "async-trait"];
+    let used = dependencies("gangway-model", "dependencies");
+    let found: Vec<_> = impure.iter().filter(|name| used.contains(**name)).collect();
+    assert!(found.is_empty(), "the model depends on {found:?}");
+    let files: Vec<String> =
+        rust_files().into_iter().filter(|file| file.starts_with("crates/gangway-model/src/")).collect();
+    let worldly =
+        ["std::fs", "std::env", "std::process", "TcpStream", "SystemTime", "Instant::now", "async fn", "println!"];
+    let found = lines_with(&files, |line| {
+        !line.trim_start().starts_with("//") && worldly.iter().any(|word| line.contains(word))
+    });
+    assert!(found.is_empty(), "the model touches the world:\n{}", found.join("\n"));
+}
+
+#[test]
+fn pingora_is_pinned() {
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let shared = manifest["workspace"]["dependencies"].as_table().unwrap();
+    for (name, value) in shared.iter().filter(|(name, _)| name.starts_with("pingora")) {
+        let version = value.as_str().or_else(|| value.get("version")?.as_str()).unwrap();
+        assert_eq!(version, "=0.9.1", "`{name}`");
+    }
+}
+
+#[test]
+fn the_root_holds_only_what_a_reader_needs() {
+    let entries: BTreeSet<String> = tracked().iter().map(|file| file.split('/').next().unwrap().to_owned()).collect();
+    let strays: Vec<_> =
+        entries.iter().filter(|name| !name.starts_with('.') && !ROOT.contains(&name.as_str())).collect();
+    assert!(strays.is_empty(), "not agreed at the root: {strays:?}");
+    let missing: Vec<_> = ROOT.iter().filter(|name| !entries.contains(**name)).collect();
+    assert!(missing.is_empty(), "missing at the root: {missing:?}");
+}
+
+#[test]
+fn every_source_file_says_why_it_is_here() {
+    let silent: Vec<_> = rust_files()
+        .into_iter()
+        .filter(|file| !file.contains("/fuzz_targets/") && !read(file).starts_with("//! "))
+        .collect();
+    assert!(silent.is_empty(), "no `//!` on the first line: {silent:#?}");
+}
+
+#[test]
+fn nothing_is_left_open() {
+    // Put together here, or this file would find itself.
+    let open: Vec<String> =
+        [("TO", "DO"), ("FIX", "ME"), ("#[ign", "ore"), ("todo", "!("), ("unimpl", "emented!("), ("XX", "X:")]
+            .iter()
+            .map(|(first, second)| format!("{first}{second}"))
+            .collect();
+    let files: Vec<String> =
+        tracked().into_iter().filter(|file| !file.ends_with(".lock") && !file.starts_with("docs/decisions")).collect();
+    let found = lines_with(&files, |line| open.iter().any(|word| line.contains(word.as_str())));
+    assert!(found.is_empty(), "left open:\n{}", found.join("\n"));
+}
+
+#[test]
+fn no_test_waits_by_the_clock() {
+    let wait = format!("{}{}", "sle", "ep(");
+    let files: Vec<String> = rust_files()
+        .into_iter()
+        .filter(|file| file.contains("/tests/") || file.ends_with("tests.rs") || file.starts_with("tests/"))
+        .collect();
+    let found = lines_with(&files, |line| line.contains(&wait));
+    assert!(found.is_empty(), "wait for a condition instead:\n{}", found.join("\n"));
+}
+
+#[test]
+fn no_path_of_a_machine_is_written_down() {
+    let paths = [format!("/{}/", "work"), format!("/{}/", "farm"), format!("/{}/", "root/.cargo")];
+    let files: Vec<String> = tracked().into_iter().filter(|file| !file.ends_with(".lock")).collect();
+    let found = lines_with(&files, |line| paths.iter().any(|path| line.contains(path.as_str())));
+    assert!(found.is_empty(), "paths of one machine:\n{}", found.join("\n"));
+}
+
+#[test]
+fn make_lists_its_targets_and_the_documentation_names_them() {
+    let makefile = read("Makefile");
+    let phony = makefile.lines().find_map(|line| line.strip_prefix(".PHONY:")).expect("targets are declared");
+    let written: String = tracked().iter().filter(|file| file.ends_with(".md")).map(|file| read(file)).collect();
+    for target in phony.split_whitespace() {
+        assert!(makefile.contains(&format!("\n{target}: ## ")), "`make help` does not list `{target}`");
+        assert!(written.contains(&format!("make {target}")) || target == "help", "no page mentions `make {target}`");
+    }
+}
+
+#[test]
+fn continuous_integration_calls_make_and_nothing_else() {
+    let run = read(".ci/run");
+    let calls: Vec<&str> = run.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).collect();
+    assert_eq!(calls, ["set -euo pipefail", "cd \"$(dirname \"$0\")/..\"", "exec make test"]);
+}
+
+#[test]
+fn the_plain_compose_file_stays_short() {
+    assert!(read("deploy/compose.yaml").lines().count() <= 20);
+}
+
+#[test]
+fn no_deployment_gives_privileges() {
+    let files: Vec<String> = tracked()
+        .into_iter()
+        .filter(|file| {
+            file.starts_with("deploy/compose") || (file.starts_with("examples/") && file.contains("compose"))
+        })
+        .collect();
+    let found = lines_with(&files, |line| {
+        let line = line.trim();
+        !line.starts_with('#') && (line.starts_with("privileged: true") || line.contains("SYS_ADMIN"))
+    });
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    for file in files.iter().filter(|file| file.starts_with("deploy/")) {
+        let text = read(file);
+        let services = text.matches("    image: ").count();
+        for wish in ["read_only: true", "cap_drop: [ALL]", "no-new-privileges:true"] {
+            assert_eq!(text.matches(wish).count(), services, "`{file}` must say `{wish}` for each service");
+        }
+    }
+}
+
+#[test]
+fn decisions_are_numbered_without_gaps() {
+    let mut numbers: Vec<PathBuf> =
+        tracked().into_iter().filter(|file| file.starts_with("docs/decisions/")).map(PathBuf::from).collect();
+    numbers.sort();
+    for (at, file) in numbers.iter().enumerate() {
+        let name = file.file_name().unwrap().to_string_lossy();
+        assert!(name.starts_with(&format!("{:04}-", at + 1)), "`{name}` should have number {:04}", at + 1);
+    }
+}
