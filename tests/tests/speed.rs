@@ -1,6 +1,7 @@
 //! How soon a change is in force, measured on the real engine, and that swaps disturb nobody.
 
 use std::collections::HashMap;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,7 +11,7 @@ use gangway_testkit::websocket::WebSocket;
 use gangway_tests::docker::Docker;
 use gangway_tests::figures::{figure, millis, quantile};
 use gangway_tests::gangway::Options;
-use gangway_tests::process::output;
+use gangway_tests::process::{Process, output};
 use gangway_tests::{STUCK, run};
 
 const CONTAINERS: usize = 100;
@@ -32,7 +33,13 @@ fn the_first_200_comes_soon_after_the_engines_start_event() {
                 (app.create(), host)
             })
             .collect();
-        let began = now();
+        // Followed from the start, since the engine remembers no more than its last 256 events.
+        let folder = tempfile::tempdir().unwrap();
+        let (label, log) = (format!("label={}", docker.label()), folder.path().join("events"));
+        let (url, since) = (docker.url(), format!("{:.3}", now().as_secs_f64()));
+        let mut follow = Command::new("docker");
+        follow.args(["--host", &url, "events", "--since", &since, "--filter", "event=start", "--filter", &label]);
+        let events = Process::start(follow.args(["--format", "{{.Actor.ID}} {{.TimeNano}}"]), &log);
         let mut first_200 = HashMap::new();
         for (app, host) in &apps {
             let (url, name) = (docker.url(), app.name.clone());
@@ -53,21 +60,11 @@ fn the_first_200_comes_soon_after_the_engines_start_event() {
             first_200.insert(app.id.clone(), now());
             start.await.unwrap();
         }
-        let (since, until) = (format!("{:.3}", began.as_secs_f64()), format!("{:.3}", now().as_secs_f64()));
-        let label = format!("label={}", docker.label());
-        let events = docker.command([
-            "events",
-            "--since",
-            &since,
-            "--until",
-            &until,
-            "--filter",
-            "event=start",
-            "--filter",
-            &label,
-            "--format",
-            "{{.Actor.ID}} {{.TimeNano}}",
-        ]);
+        let events = eventually("every start has its event", STUCK, async || {
+            let told = events.log();
+            (told.lines().count() == CONTAINERS).then_some(told)
+        })
+        .await;
         let spans: Vec<Duration> = events
             .lines()
             .filter_map(|line| {

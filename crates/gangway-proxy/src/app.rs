@@ -94,19 +94,14 @@ impl ProxyHttp for App {
         if self.shared.shutting_down.load(Ordering::Acquire) {
             session.set_keepalive(None);
         } else if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(limits.idle.as_secs()));
+            // Without end, in Pingora's books: the transport watches the time, with one timer a connection
+            // instead of one a request.
+            session.set_keepalive(Some(0));
         }
-        let verdict = match self.decide(session, ctx) {
-            Verdict::Wait => self.wait(session, ctx).await,
-            verdict => verdict,
-        };
-        match verdict {
+        match self.decide(session, ctx) {
             Verdict::Serve => Ok(false),
-            Verdict::Answer(answer) => self.answer(session, ctx, answer).await,
-            Verdict::Wait => {
-                let answer = no_endpoint(ctx);
-                self.answer(session, ctx, answer).await
-            }
+            // On the heap, so that this future stays small: it is moved for every request.
+            verdict => Box::pin(self.answer_or_wait(session, ctx, verdict)).await,
         }
     }
 
@@ -141,7 +136,7 @@ impl ProxyHttp for App {
         ctx.in_flight = Some(endpoint.state.begin());
         let mut peer = Box::new(endpoint.peer.clone());
         if let Target::Name(name, port) = &endpoint.target {
-            peer._address = PingoraAddress::Inet(look_up(endpoint, name, *port).await?);
+            peer._address = PingoraAddress::Inet(Box::pin(look_up(endpoint, name, *port)).await?);
         }
         let timeouts = &active.route.timeouts;
         if ctx.upgrade {
@@ -482,6 +477,22 @@ impl App {
         }
         location.extend_from_slice(target);
         location
+    }
+
+    /// Whether the request was answered, for a verdict that is not simply to serve it.
+    async fn answer_or_wait(&self, session: &mut Session, ctx: &mut RequestContext, verdict: Verdict) -> Result<bool> {
+        let verdict = match verdict {
+            Verdict::Wait => self.wait(session, ctx).await,
+            verdict => verdict,
+        };
+        match verdict {
+            Verdict::Serve => Ok(false),
+            Verdict::Answer(answer) => self.answer(session, ctx, answer).await,
+            Verdict::Wait => {
+                let answer = no_endpoint(ctx);
+                self.answer(session, ctx, answer).await
+            }
+        }
     }
 
     async fn answer(&self, session: &mut Session, ctx: &mut RequestContext, answer: Answer) -> Result<bool> {

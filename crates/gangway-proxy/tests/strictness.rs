@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::{Plane, app, route};
 use gangway_testkit::client::{Client, Speaks};
+use gangway_testkit::raw::Raw;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn status(client: &Client, request: &str) -> String {
@@ -121,6 +122,22 @@ async fn slow_heads_are_cut_and_others_unhurt() {
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer).await;
         assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_may_be_used_again_until_it_was_idle_too_long() {
+    let (address, _) = app("a").await;
+    let mut plane = Plane::start_with(|settings| settings.limits.idle = Duration::from_millis(300));
+    plane.serve(vec![route("a.localhost", address)]).await;
+    for client in [plane.http(), plane.https()] {
+        let mut raw = Raw::over(client.stream("a.localhost").await.expect("connected"));
+        for _ in 0..2 {
+            let answer = raw.ask("GET / HTTP/1.1\r\nHost: a.localhost\r\n\r\n").await.expect("answered");
+            assert_eq!(answer.status, 200);
+        }
+        let closed = tokio::time::timeout(Duration::from_secs(20), raw.is_closed()).await;
+        assert!(closed.expect("closed when it was idle too long").expect("in order"));
     }
 }
 
