@@ -1,6 +1,7 @@
 //! The product under test: the release binary, started as its users start it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub struct Options {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     config: Option<String>,
+    is_socket_held: bool,
 }
 
 /// A running instance; dropped, it is killed.
@@ -26,6 +28,9 @@ pub struct Options {
 pub struct Gangway {
     /// The process.
     pub process: Process,
+    command: Command,
+    /// Held for it, as systemd holds the sockets of a socket unit.
+    _sockets: Vec<TcpListener>,
     /// The plain listener.
     pub http: SocketAddr,
     /// The TLS listener.
@@ -39,7 +44,12 @@ pub struct Gangway {
 impl Options {
     /// Beside the engine at this address, `none` for no engine.
     pub fn docker(url: &str) -> Self {
-        Self { arguments: vec!["--docker".into(), url.into()], environment: Vec::new(), config: None }
+        Self {
+            arguments: vec!["--docker".into(), url.into()],
+            environment: Vec::new(),
+            config: None,
+            is_socket_held: false,
+        }
     }
 
     /// One more flag with its value.
@@ -63,6 +73,13 @@ impl Options {
         self
     }
 
+    /// With sockets that listen before it does and while it is started again, as those of a socket unit.
+    #[must_use]
+    pub fn held_sockets(mut self) -> Self {
+        self.is_socket_held = true;
+        self
+    }
+
     /// Starts it and waits until a table is in force.
     pub async fn start(self) -> Gangway {
         let gangway = self.start_unready();
@@ -77,7 +94,8 @@ impl Options {
         let [http, https, admin] = free_addresses();
         let config = folder.path().join("gangway.toml");
         let data = folder.path().join("data");
-        let mut command = Command::new(artifact("gangway"));
+        let sockets = if self.is_socket_held { [http, https].map(held_socket).into() } else { Vec::new() };
+        let mut command = started_with(&sockets);
         // What the surroundings set for themselves must not configure what is tested.
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("GANGWAY_") || key == "DOCKER_HOST") {
             command.env_remove(key);
@@ -93,7 +111,7 @@ impl Options {
         }
         command.args(&self.arguments).envs(self.environment);
         let process = Process::start(&mut command, &folder.path().join("log"));
-        Gangway { process, http, https, admin, folder }
+        Gangway { process, command, _sockets: sockets, http, https, admin, folder }
     }
 }
 
@@ -199,11 +217,36 @@ impl Gangway {
         line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).map_or(f64::NAN, |seconds| seconds * 1000.0)
     }
 
+    /// Ends it politely and starts it again, on the same addresses and the same volume.
+    pub async fn restart(&mut self) {
+        self.process.signal("TERM");
+        assert!(self.process.end(Duration::from_secs(40)).await.success());
+        self.process = Process::start(&mut self.command, &self.folder.path().join("log"));
+    }
+
     /// Ends it politely; whether it ended well.
     pub async fn stop(mut self) -> bool {
         self.process.signal("TERM");
         self.process.end(Duration::from_secs(40)).await.success()
     }
+}
+
+/// A listening socket that a child process inherits.
+fn held_socket(address: SocketAddr) -> TcpListener {
+    let socket = socket2::Socket::from(TcpListener::bind(address).expect("nobody listens there"));
+    socket.set_cloexec(false).expect("it is our own");
+    socket.into()
+}
+
+/// The product, given these sockets by the protocol of `sd_listen_fds(3)`.
+fn started_with(sockets: &[TcpListener]) -> Command {
+    let [http, https] = sockets else { return Command::new(artifact("gangway")) };
+    let numbers = [http, https].map(|socket| socket.as_raw_fd());
+    assert!(numbers.iter().all(|number| *number > 4), "the first two places are those that sockets are passed in");
+    let mut command = Command::new("bash");
+    command.args(["-c", r#"exec 3<&"$0" 4<&"$1"; shift; LISTEN_PID=$$ LISTEN_FDS=2 exec "$@""#]);
+    command.args(numbers.map(|number| number.to_string())).arg(artifact("gangway"));
+    command
 }
 
 /// Puts a whole file in place at once, as editors and deployments do.

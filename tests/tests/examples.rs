@@ -237,7 +237,9 @@ fn non_docker_upstream() {
     run(async {
         let docker = Docker::shared();
         // The host as containers see it stands for the machine that is no container.
-        let gateway = docker.command(["network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", "bridge"]);
+        // A container is asked for it: of the network itself, an engine on its first day does not tell it.
+        let neighbour = docker.app("neighbour").start();
+        let gateway = docker.command(["inspect", "-f", "{{.NetworkSettings.Gateway}}", &neighbour.id]);
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(artifact("app"));
         command.args(["--name", "nas", "--http", &format!("{gateway}:5000")]);

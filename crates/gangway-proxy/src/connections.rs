@@ -55,6 +55,11 @@ impl Connections {
         }
     }
 
+    /// A place among all connections if one is free.
+    pub(crate) fn place_at_once(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
     /// Waits for a place among all connections.
     pub(crate) async fn place(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed")

@@ -58,7 +58,8 @@ impl FrontDoor {
         let mut conn = Conn::new(tcp);
         let head = self.shared.settings.limits.head_time;
         let http2 = tokio::time::timeout(head, conn.speaks_http2()).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        let (stream, unread) = Downstream::plain(conn, Arc::new(connection), http2, &self.shared.settings.limits);
+        let (stream, unread) =
+            Downstream::plain(conn, Arc::new(connection), http2, &self.shared.settings.limits, self.shutdown.clone());
         self.proxy.process_new(Box::new(stream), &self.shutdown).await;
         unread.linger().await;
         Ok(())
@@ -76,7 +77,8 @@ impl FrontDoor {
         };
         connection.secure = true;
         connection.sni = sni;
-        let (stream, unread) = Downstream::tls(tls, Arc::new(connection), &self.shared.settings.limits);
+        let (stream, unread) =
+            Downstream::tls(tls, Arc::new(connection), &self.shared.settings.limits, self.shutdown.clone());
         self.proxy.process_new(Box::new(stream), &self.shutdown).await;
         unread.linger().await;
         Ok(())

@@ -30,6 +30,7 @@ mod refusal;
 mod settings;
 mod target;
 mod transport;
+mod tunnel;
 mod upstream_roots;
 
 pub use access_log::LogFormat;

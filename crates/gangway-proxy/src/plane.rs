@@ -74,7 +74,7 @@ pub fn start(
         Threading::PerCore(cores) => (cores.max(1), 1),
         Threading::Shared(workers) => (1, workers.max(1)),
     };
-    let (listeners, listening) = bind(&settings.http, &settings.https, shards)?;
+    let (listeners, listening) = bind(&settings.http, &settings.https, &settings.inherited, shards)?;
     let access_log =
         AccessLog::start(&settings.access_log, settings.access_log_format, metrics.access_log_dropped.clone())
             .map_err(StartError::AccessLog)?;
@@ -129,7 +129,8 @@ fn run(
         let shutting_down = Arc::clone(&shared.shutting_down);
         let front_door = Arc::new(FrontDoor::new(shared, Arc::clone(&proxy), shutdown.clone()));
         for listener in listeners {
-            tokio::spawn(accept(
+            // Waited for as connections are, since it may still begin some when it is told to stop.
+            tracker.spawn(accept(
                 listener,
                 Arc::clone(&front_door),
                 Arc::clone(&bounds),
@@ -256,6 +257,15 @@ pub enum StartError {
         address: SocketAddr,
         /// What the system said.
         error: io::Error,
+    },
+    /// A socket that was handed over listens where nobody asked us to.
+    #[error(
+        "use the socket handed over for {address}: neither --http nor --https names that address; name it there, \
+         or take it out of the socket unit"
+    )]
+    Unasked {
+        /// Where it listens.
+        address: SocketAddr,
     },
     /// The access log could not be opened.
     #[error("open the access log: {0}")]

@@ -1,7 +1,8 @@
 //! What the data plane is told once, at its start.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::access_log::LogFormat;
 use crate::forwarded::TrustedProxies;
@@ -14,6 +15,9 @@ pub struct ProxySettings {
     pub http: Vec<SocketAddr>,
     /// Where HTTPS is served.
     pub https: Vec<SocketAddr>,
+    /// Sockets that listen already, handed over by who started us. Each is used for the address of the two
+    /// lists that it listens on; one that listens elsewhere is an error, so that no client waits at it.
+    pub inherited: Vec<Arc<TcpListener>>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: TrustedProxies,
     /// The bounds on what clients may ask for.

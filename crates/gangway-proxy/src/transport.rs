@@ -22,6 +22,7 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
 use crate::answer::Reason;
@@ -31,6 +32,7 @@ use crate::frames::Frames;
 use crate::gate::Gate;
 use crate::limits::Limits;
 use crate::refusal::Refusal;
+use crate::tunnel::Tunnel;
 
 /// A head with a small body fits; larger bodies pass by the buffer.
 const WRITE_BUFFER: usize = 4096;
@@ -147,6 +149,9 @@ pub(crate) struct Downstream<T: Transport> {
     reading: Reading,
     deadline: Deadline,
     connection: Arc<Connection>,
+    shutdown: watch::Receiver<bool>,
+    /// Once the protocol was switched.
+    tunnel: Option<Box<Tunnel>>,
     unread: Arc<Mutex<Option<T>>>,
     fd: RawFd,
     alpn: Option<ALPN>,
@@ -164,9 +169,15 @@ enum Reading {
 
 impl Downstream<Conn> {
     /// Over plain TCP.
-    pub(crate) fn plain(conn: Conn, connection: Arc<Connection>, http2: bool, limits: &Limits) -> (Self, Unread<Conn>) {
+    pub(crate) fn plain(
+        conn: Conn,
+        connection: Arc<Connection>,
+        http2: bool,
+        limits: &Limits,
+        shutdown: watch::Receiver<bool>,
+    ) -> (Self, Unread<Conn>) {
         let fd = conn.tcp.as_raw_fd();
-        Self::new(conn, fd, http2.then_some(ALPN::H2), None, connection, limits)
+        Self::new(conn, fd, http2.then_some(ALPN::H2), None, connection, limits, shutdown)
     }
 }
 
@@ -176,6 +187,7 @@ impl Downstream<TlsStream<Conn>> {
         stream: TlsStream<Conn>,
         connection: Arc<Connection>,
         limits: &Limits,
+        shutdown: watch::Receiver<bool>,
     ) -> (Self, Unread<TlsStream<Conn>>) {
         let (conn, session) = stream.get_ref();
         let fd = conn.tcp.as_raw_fd();
@@ -187,7 +199,7 @@ impl Downstream<TlsStream<Conn>> {
         let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("");
         let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("");
         let ssl = Arc::new(SslDigest::new(cipher, version, None, None, Vec::new()));
-        Self::new(stream, fd, alpn, Some(ssl), connection, limits)
+        Self::new(stream, fd, alpn, Some(ssl), connection, limits, shutdown)
     }
 }
 
@@ -199,6 +211,7 @@ impl<T: Transport> Downstream<T> {
         ssl: Option<Arc<SslDigest>>,
         connection: Arc<Connection>,
         limits: &Limits,
+        shutdown: watch::Receiver<bool>,
     ) -> (Self, Unread<T>) {
         let socket = SocketDigest::from_raw_fd(fd);
         // Set beforehand, so that nobody asks the system again.
@@ -216,6 +229,8 @@ impl<T: Transport> Downstream<T> {
             reading,
             deadline: Deadline::new(limits),
             connection,
+            shutdown,
+            tunnel: None,
             unread: Arc::clone(&unread),
             fd,
             alpn,
@@ -230,6 +245,46 @@ impl<T: Transport> Downstream<T> {
     fn io(&mut self) -> Pin<&mut BufWriter<T>> {
         Pin::new(self.io.as_mut().expect("taken only when dropped"))
     }
+
+    /// Says goodbye to a WebSocket if it is time for that.
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(tunnel) = &mut self.tunnel else { return Ok(()) };
+        let mut io = Pin::new(self.io.as_mut().expect("taken only when dropped"));
+        while let Some(bytes) = tunnel.poll_goodbye(cx) {
+            match io.as_mut().poll_write(cx, bytes) {
+                Poll::Ready(taken) => tunnel.goodbye_taken(taken?),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        if tunnel.is_deaf() {
+            // Where this is pending, the task is woken and comes by here again.
+            let _ = io.poll_flush(cx);
+        }
+        Ok(())
+    }
+
+    /// Writes towards the client of a WebSocket.
+    fn poll_write_tunnel(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_goodbye(cx)?;
+        let tunnel = self.tunnel.as_mut().expect("asked only for a tunnel");
+        if tunnel.is_deaf() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let allowed = tunnel.allowed(bytes);
+        let io = Pin::new(self.io.as_mut().expect("taken only when dropped"));
+        let taken = std::task::ready!(io.poll_write(cx, &bytes[..allowed]))?;
+        tunnel.written(&bytes[..taken]);
+        self.poll_goodbye(cx)?;
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Whether the protocol was switched; from then on frames are followed.
+    fn is_tunnel(&mut self) -> bool {
+        if self.tunnel.is_none() && self.connection.upgraded() {
+            self.tunnel = Some(Box::new(Tunnel::new(self.shutdown.clone())));
+        }
+        self.tunnel.is_some()
+    }
 }
 
 fn blank_response() -> Box<ResponseHeader> {
@@ -238,6 +293,9 @@ fn blank_response() -> Box<ResponseHeader> {
 
 impl<T: Transport> AsyncRead for Downstream<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.is_tunnel() {
+            self.poll_goodbye(cx)?;
+        }
         let this = &mut *self;
         let io = Pin::new(this.io.as_mut().expect("taken only when dropped"));
         match &mut this.reading {
@@ -374,6 +432,9 @@ impl<T: Transport> Drop for Downstream<T> {
 
 impl<T: Transport> AsyncWrite for Downstream<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_tunnel() {
+            return self.poll_write_tunnel(cx, bytes);
+        }
         self.io().poll_write(cx, bytes)
     }
 
@@ -382,6 +443,10 @@ impl<T: Transport> AsyncWrite for Downstream<T> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.is_tunnel() {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write_tunnel(cx, first.map_or(&[], |slice| slice));
+        }
         self.io().poll_write_vectored(cx, slices)
     }
 

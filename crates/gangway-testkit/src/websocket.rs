@@ -49,6 +49,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
+    /// Waits until the peer closes; the code that it gave.
+    pub async fn closed(mut self) -> io::Result<u16> {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    // The word that we heard it goes out, and the peer ends the connection.
+                    while let Some(Ok(_)) = self.socket.next().await {}
+                    return Ok(frame.code.into());
+                }
+                Some(Ok(Message::Close(None))) => return Err(io::Error::other("closed without a code")),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(io::Error::other(error)),
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
     /// Closes politely and waits for the peer's word; the code that it gave.
     pub async fn close(mut self) -> io::Result<()> {
         match self.socket.close(None).await {

@@ -34,6 +34,7 @@ impl Plane {
         let mut settings = ProxySettings {
             http: vec![loopback],
             https: vec![loopback],
+            inherited: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
             limits: Limits::default(),
             default_certificate: None,

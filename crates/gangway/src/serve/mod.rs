@@ -4,6 +4,7 @@
 //! needs, and none knows another.
 
 mod data_folder;
+mod inherited;
 mod instance;
 mod log;
 mod names;
@@ -113,7 +114,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let (mut report_seat, report) = seat(CertificateReport::default());
 
     let metrics = gangway_proxy::Metrics::new(&registry)?;
-    let plane = gangway_proxy::start(proxy_settings(&settings), compiled.clone(), store.clone(), metrics)?;
+    let plane = gangway_proxy::start(proxy_settings(&settings)?, compiled.clone(), store.clone(), metrics)?;
     let listening = plane.listening().clone();
     let instance = Arc::new(Running::new(Parts {
         plane,
@@ -192,10 +193,11 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     }
 }
 
-fn proxy_settings(settings: &Settings) -> ProxySettings {
-    ProxySettings {
+fn proxy_settings(settings: &Settings) -> Result<ProxySettings, StartError> {
+    Ok(ProxySettings {
         http: settings.http.clone(),
         https: settings.https.clone(),
+        inherited: inherited::sockets()?,
         trusted_proxies: settings.trusted_proxies.clone(),
         limits: Limits::for_open_files(open_files_max()),
         default_certificate: settings.default_certificate.clone(),
@@ -209,7 +211,7 @@ fn proxy_settings(settings: &Settings) -> ProxySettings {
             settings::LogFormat::Text => gangway_proxy::LogFormat::Text,
             settings::LogFormat::Json => gangway_proxy::LogFormat::Json,
         },
-    }
+    })
 }
 
 fn keep_settings(settings: &Settings) -> KeepSettings {

@@ -4,12 +4,15 @@ use std::fs;
 use std::io;
 
 use super::data_folder::DataError;
+use super::inherited::InheritedError;
 
 /// Why it did not start. Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StartError {
     #[error(transparent)]
     Data(#[from] DataError),
+    #[error(transparent)]
+    Inherited(#[from] InheritedError),
     #[error("{error}{}", holder(error))]
     DataPlane {
         #[from]
