@@ -9,8 +9,8 @@ use http::{HeaderName, HeaderValue};
 
 use crate::diagnostic::printable;
 use crate::route::{
-    Address, Endpoint, HostHeader, Middleware, Readiness, RedirectPart, RedirectTarget, Route, Scheme, Timeouts,
-    TlsMode,
+    Address, Endpoint, HostHeader, Middleware, Policy, Readiness, RedirectPart, RedirectTarget, Route, Scheme,
+    Timeouts, TlsMode,
 };
 use crate::table::RoutingTable;
 use std::sync::Arc;
@@ -60,6 +60,13 @@ impl Display for Route {
             HostHeader::Keep => {}
             HostHeader::Upstream => f.write_str("  Host of the upstream\n")?,
             HostHeader::Named(name) => writeln!(f, "  Host {}", text(name))?,
+        }
+        let Policy { hold } = &self.upstream.policy;
+        if *hold != Policy::default().hold {
+            writeln!(f, "  hold {hold:?}")?;
+        }
+        if self.upstream.held {
+            f.write_str("  held for the next container\n")?;
         }
         self.upstream.endpoints.iter().try_for_each(|endpoint| writeln!(f, "  {endpoint}"))
     }

@@ -161,6 +161,23 @@ pub struct Upstream {
     pub id: Box<str>,
     /// Sorted by key. Those that may not be used now are listed too, with the reason.
     pub endpoints: Vec<Endpoint>,
+    /// How requests are treated on their way there.
+    pub policy: Policy,
+    /// Its last container went a moment ago, and the route is kept for the next one.
+    pub held: bool,
+}
+
+/// How requests are shared among endpoints, and what becomes of them while endpoints come and go.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// `hold`: how long a request waits for an endpoint, and a route for its next container.
+    pub hold: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { hold: Duration::from_secs(10) }
+    }
 }
 
 /// One address of an upstream.

@@ -79,6 +79,22 @@ pub(crate) fn duration(text: &str) -> Read<Duration> {
     }
 }
 
+/// The same, but no longer than `max`; and `0` and `off` are no time at all.
+pub(crate) fn duration_up_to(text: &str, max: Duration) -> Read<Duration> {
+    let (digits, unit) = split_number(text);
+    let is_none = digits.parse() == Ok(0_u32) && ["", "ms", "s", "m", "h", "d"].contains(&unit);
+    if is_none || text.eq_ignore_ascii_case("off") {
+        return Ok(Duration::ZERO);
+    }
+    let duration = duration(text)?;
+    if duration > max {
+        let hours = max.as_secs() / 3600;
+        let help = format!("write at most `{hours}h`");
+        return Err(wrong(codes::NOT_DURATION, text, "is too long", "more than is kept waiting", help));
+    }
+    Ok(duration)
+}
+
 /// `50MB`, `1GiB`, or a bare number of bytes. More than nothing.
 pub(crate) fn size(text: &str) -> Read<u64> {
     let (digits, unit) = split_number(text);
@@ -254,6 +270,17 @@ mod tests {
         }
         for text in ["", "soon", "0", "0s", "-5s", "5 parsecs", "1h30m", "99999999999s", "4000000000d", "1.5s"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bounded_duration_may_be_nothing_and_never_more_than_its_bound() {
+        let hour = Duration::from_secs(3600);
+        for (text, millis) in [("0", 0), ("off", 0), ("0s", 0), ("250ms", 250), ("1h", 3_600_000)] {
+            assert_eq!(duration_up_to(text, hour), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["61m", "soon", "0 parsecs", ""] {
+            assert!(duration_up_to(text, hour).is_err(), "{text}");
         }
     }
 

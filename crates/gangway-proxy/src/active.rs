@@ -17,6 +17,7 @@ use pingora::upstreams::peer::HttpPeer;
 
 use crate::endpoint::{EndpointState, EndpointStates};
 use crate::metrics::{Metrics, RouteMetrics};
+use crate::route_state::{RouteState, RouteStates};
 
 /// What the data plane reads for every request.
 pub(crate) type ActiveTable = RoutingTable<Arc<ActiveRoute>>;
@@ -30,6 +31,7 @@ pub(crate) struct ActiveRoute {
     /// Those that may not, with the reason in their readiness. Some still have requests under way.
     pub(crate) others: Vec<ActiveEndpoint>,
     pub(crate) metrics: RouteMetrics,
+    pub(crate) state: Arc<RouteState>,
 }
 
 /// An endpoint with its prepared peer and its living state.
@@ -59,7 +61,7 @@ pub(crate) async fn activate(
     mut tables: Publisher<ActiveTable>,
     metrics: Arc<Metrics>,
 ) -> Infallible {
-    let mut states = EndpointStates::default();
+    let mut states = States::default();
     let mut served: BTreeSet<Box<str>> = BTreeSet::new();
     loop {
         if compiled.generation() != Generation::INITIAL {
@@ -79,16 +81,30 @@ pub(crate) async fn activate(
     }
 }
 
-fn prepare(compiled: &RoutingTable, known: &EndpointStates, metrics: &Metrics) -> (ActiveTable, EndpointStates) {
-    let mut next = EndpointStates::default();
+/// What outlives a table.
+#[derive(Debug, Default)]
+struct States {
+    endpoints: EndpointStates,
+    routes: RouteStates,
+}
+
+fn prepare(compiled: &RoutingTable, known: &States, metrics: &Metrics) -> (ActiveTable, States) {
+    let mut next = States::default();
     let table = compiled.map(|route: &Arc<Route>| {
         let (ready, others) = route
             .upstream
             .endpoints
             .iter()
-            .map(|endpoint| active_endpoint(endpoint, &route.timeouts, known.carry_over(&mut next, &endpoint.key)))
+            .map(|endpoint| {
+                active_endpoint(
+                    endpoint,
+                    &route.timeouts,
+                    known.endpoints.carry_over(&mut next.endpoints, &endpoint.key),
+                )
+            })
             .partition(|endpoint: &ActiveEndpoint| endpoint.readiness == Readiness::Ready);
-        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, metrics: metrics.for_route(&route.id) })
+        let state = known.routes.carry_over(&mut next.routes, &route.id);
+        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, metrics: metrics.for_route(&route.id), state })
     });
     (table, next)
 }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,15 +38,10 @@ use crate::forwarded::{self, Facts, Origin as ClientOrigin};
 use crate::plane::Shared;
 use crate::refusal::Refusal;
 use crate::target;
+use crate::waiting::Waiting;
 
 /// How many endpoints are tried for one request, the first included.
 const TRIES_MAX: usize = 3;
-
-/// How long a request waits for an endpoint that is starting or restarting.
-const HOLD: Duration = Duration::from_secs(10);
-
-/// Requests that may wait for endpoints at once; beyond it they are told to come back.
-const WAITING_MAX: usize = 1024;
 
 /// What a client told to come back should wait.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -54,7 +49,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// The application in Pingora's sense: one a thread.
 pub(crate) struct App {
     shared: Shared,
-    waiting: AtomicUsize,
 }
 
 /// What becomes of a request before any endpoint is asked.
@@ -69,7 +63,7 @@ enum Verdict {
 
 impl App {
     pub(crate) fn new(shared: Shared) -> Self {
-        Self { shared, waiting: AtomicUsize::new(0) }
+        Self { shared }
     }
 }
 
@@ -405,15 +399,20 @@ impl App {
     }
 
     /// Decides again with every new table until an endpoint may be asked, the time is over, or too many
-    /// wait already.
-    async fn wait(&self, session: &Session, ctx: &mut RequestContext) -> Verdict {
-        let deadline = Instant::now() + HOLD;
-        let Some(_waiting) = Waiting::begin(self) else { return Verdict::Wait };
+    /// wait already. Of the body nothing is read meanwhile.
+    async fn wait(&self, session: &mut Session, ctx: &mut RequestContext) -> Verdict {
+        let Some(active) = ctx.route.clone() else { return Verdict::Wait };
+        let deadline = Instant::now() + active.route.upstream.policy.hold;
+        let (waiters, gauge) = (&self.shared.waiters, &self.shared.metrics.waiting);
+        let bytes = bytes_held(session, self.shared.settings.limits.h2_stream_window as usize);
+        let Some(_waiting) = Waiting::begin(waiters, &active.state.waiting, bytes, gauge) else { return Verdict::Wait };
         let mut tables = self.shared.tables.clone();
         loop {
             // Once more before the first wait: a table may have come before this reader was made.
             match self.decide(session, ctx) {
                 Verdict::Wait => {}
+                // It was given up because its next container did not come, and there was one to wait for.
+                Verdict::Answer(answer) if answer.reason() == Some(Reason::NoRoute) => return Verdict::Wait,
                 verdict => return verdict,
             }
             if !matches!(tokio::time::timeout_at(deadline, tables.changed()).await, Ok(Ok(_))) {
@@ -580,31 +579,25 @@ fn why_no_route(table: &ActiveTable, request: &RequestView<'_>) -> String {
     if near.is_empty() { format!("no route is served under `{}`", request.host) } else { near.join("; ") }
 }
 
-/// A place among the requests that wait for an endpoint.
-struct Waiting<'a>(&'a App);
-
-impl<'a> Waiting<'a> {
-    /// None where enough wait already.
-    fn begin(app: &'a App) -> Option<Self> {
-        if app.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
-            app.waiting.fetch_sub(1, Ordering::Relaxed);
-            return None;
+/// What a request that waits keeps in memory: its head, and over HTTP/2 what its client may send unread.
+fn bytes_held(session: &mut Session, window: usize) -> usize {
+    let is_empty = session.is_body_empty();
+    let request = session.req_header();
+    let fields: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    let body = match request.version {
+        Version::HTTP_2 if !is_empty => {
+            announced_len(request).map_or(window, |len| window.min(usize::try_from(len).unwrap_or(window)))
         }
-        app.shared.metrics.waiting.inc();
-        Some(Self(app))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.0.shared.metrics.waiting.dec();
-    }
+        // The system holds it back.
+        _ => 0,
+    };
+    request.raw_path().len() + fields + body
 }
 
 /// Why no endpoint of the route may be asked, for the answer.
 fn no_endpoint(ctx: &RequestContext) -> Answer {
     let Some(active) = &ctx.route else { return Answer::failure(Reason::NoEndpoint) };
+    let held = active.route.upstream.held;
     let starting = active
         .others
         .iter()
@@ -620,8 +613,12 @@ fn no_endpoint(ctx: &RequestContext) -> Answer {
         format!("`{}` {what}", endpoint.name)
     };
     let detail = active.others.iter().map(state).collect::<Vec<_>>().join(", ");
-    let detail = if detail.is_empty() { "the route has no endpoint".to_owned() } else { detail };
-    let reason = if starting { Reason::EndpointNotReady } else { Reason::NoEndpoint };
+    let detail = match detail.is_empty() {
+        true if held => "its last container has just gone".to_owned(),
+        true => "the route has no endpoint".to_owned(),
+        false => detail,
+    };
+    let reason = if starting || held { Reason::EndpointNotReady } else { Reason::NoEndpoint };
     Answer::failure(reason).with_retry_after(RETRY_AFTER).with_detail(detail)
 }
 

@@ -27,10 +27,12 @@ mod mask;
 mod metrics;
 mod plane;
 mod refusal;
+mod route_state;
 mod settings;
 mod target;
 mod transport;
 mod upstream_roots;
+mod waiting;
 
 pub use access_log::LogFormat;
 pub use endpoint::EndpointState;

@@ -29,6 +29,7 @@ use crate::front_door::FrontDoor;
 use crate::listen::{Listener, Listening, accept, bind};
 use crate::metrics::Metrics;
 use crate::settings::{ProxySettings, Threading};
+use crate::waiting::Waiters;
 
 /// The running data plane. Dropping it does not stop it; [`DataPlane::shutdown`] does.
 pub struct DataPlane {
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) access_log: AccessLog,
     pub(crate) listening: Listening,
     pub(crate) shutting_down: Arc<AtomicBool>,
+    pub(crate) waiters: Arc<Waiters>,
 }
 
 /// Binds every listener and serves what `compiled` and `store` publish, until told to stop.
@@ -91,6 +93,7 @@ pub fn start(
         access_log: access_log.clone(),
         listening: listening.clone(),
         shutting_down: Arc::new(AtomicBool::new(false)),
+        waiters: Arc::default(),
     };
     let mut threads = Vec::new();
     for (number, listeners) in listeners.into_iter().enumerate() {

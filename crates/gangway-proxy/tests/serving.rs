@@ -2,13 +2,15 @@
 
 mod common;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Plane, app, route};
-use gangway_model::Middleware;
-use gangway_model::route::{Readiness, RedirectPart, RedirectTarget, Scheme, TlsMode};
+use common::{Plane, RouteToServe, app, route};
+use gangway_model::route::{Policy, Readiness, RedirectPart, RedirectTarget, Scheme, TlsMode};
+use gangway_model::{Middleware, Upstream};
 use gangway_proxy::TrustedProxies;
-use gangway_testkit::client::Speaks;
+use gangway_testkit::client::{Client, Speaks};
 use gangway_testkit::websocket::WebSocket;
 
 fn field(echo: &serde_json::Value, name: &str) -> Vec<String> {
@@ -254,6 +256,70 @@ async fn a_request_waits_for_an_endpoint_that_starts() {
     plane.serve(vec![route("new.localhost", address)]).await;
     let answer = waiting.await.expect("no panic").expect("answered");
     assert_eq!(answer.status, 200);
+}
+
+/// A route whose last container has just gone.
+fn held(host: &'static str, hold: Duration) -> RouteToServe {
+    let mut held = route(host, SocketAddr::from(([127, 0, 0, 1], 1)));
+    held.endpoints.clear();
+    held.change = Box::new(move |route| {
+        let policy = Policy { hold, ..Policy::default() };
+        route.upstream = Arc::new(Upstream { held: true, policy, ..Upstream::default() });
+    });
+    held
+}
+
+#[tokio::test]
+async fn requests_wait_for_the_next_container_of_a_route_that_is_held() {
+    let (address, app) = app("next").await;
+    let mut plane = Plane::serving(vec![held("gone.localhost", Duration::from_secs(60))]).await;
+    let ask = |client: Client| {
+        tokio::spawn(async move { client.connect("gone.localhost").await?.ask("POST", "/echo", &[], "body").await })
+    };
+    let waiting: Vec<_> =
+        [Speaks::H1, Speaks::H2].into_iter().map(|speaks| ask(plane.https().speaking(speaks))).collect();
+    gangway_testkit::wait::eventually("both wait", Duration::from_secs(5), async || {
+        (plane.metric("gangway_requests_waiting") == 2.0).then_some(())
+    })
+    .await;
+    assert_eq!(app.served(), 0);
+    plane.serve(vec![route("gone.localhost", address)]).await;
+    for request in waiting {
+        let answer = request.await.expect("no panic").expect("answered");
+        assert_eq!((answer.status.as_u16(), &answer.json()["body_len"]), (200, &4.into()));
+    }
+    assert_eq!(plane.metric("gangway_requests_waiting"), 0.0);
+}
+
+#[tokio::test]
+async fn who_has_waited_in_vain_is_told_to_come_back_in_a_form_it_understands() {
+    let plane = Plane::serving(vec![held("gone.localhost", Duration::from_millis(50))]).await;
+    for client in [plane.https().speaking(Speaks::H1), plane.https().speaking(Speaks::H2)] {
+        let mut connection = client.connect("gone.localhost").await.expect("connected");
+        let page = connection.ask("GET", "/", &[("accept", "text/html")], "").await.expect("answered");
+        assert_eq!((page.status.as_u16(), page.header("retry-after")), (503, "2"));
+        assert!(page.text().contains("http-equiv=\"refresh\""), "{}", page.text());
+        let json = connection.ask("GET", "/", &[("accept", "application/json")], "").await.expect("answered");
+        assert_eq!((json.status.as_u16(), json.header("retry-after")), (503, "2"));
+        assert_eq!(json.json()["reason"], "not-ready");
+        let grpc =
+            connection.ask("POST", "/a.B/C", &[("content-type", "application/grpc")], "").await.expect("answered");
+        assert_eq!((grpc.status.as_u16(), grpc.header("grpc-status"), grpc.text().as_str()), (200, "14", ""));
+    }
+}
+
+#[tokio::test]
+async fn a_route_that_is_given_up_while_a_request_waits_was_not_ready() {
+    let mut plane = Plane::serving(vec![held("gone.localhost", Duration::from_secs(60))]).await;
+    let client = plane.https();
+    let waiting = tokio::spawn(async move { client.get("gone.localhost", "/").await });
+    gangway_testkit::wait::eventually("it waits", Duration::from_secs(5), async || {
+        (plane.metric("gangway_requests_waiting") == 1.0).then_some(())
+    })
+    .await;
+    plane.serve(Vec::new()).await;
+    let answer = waiting.await.expect("no panic").expect("answered");
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "2"));
 }
 
 #[tokio::test]

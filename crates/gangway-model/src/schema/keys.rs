@@ -467,8 +467,11 @@ pub(crate) const KEYS: &[Key] = &[
         value: "duration",
         default: "10s",
         example: "30s",
-        doc: "How long a request waits for an endpoint that is starting or restarting.",
-        without: "the default is in force",
+        doc: "How long a request waits while no container of the route can take it: all are starting, restarting, being \
+              recreated or unhealthy. It goes on as soon as one is ready; else it is answered 503 with `Retry-After`. \
+              A route also outlives its last container by that long. At most an hour; `0` does not wait.",
+        status: Status::InForce(keys::hold),
+        without: "requests wait for 10 seconds",
         ..SHAPES
     },
     Key {

@@ -20,6 +20,9 @@ use crate::route::{HostHeader, Middleware, Scheme, TlsMode};
 use crate::rule::{self, Finding};
 use crate::value;
 
+/// Requests that wait cost memory, and whoever writes a label may not have all of it.
+const HOLD_MAX: Duration = Duration::from_secs(3600);
+
 /// What `hsts` `true` means.
 const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
 
@@ -189,6 +192,12 @@ pub(crate) fn hsts<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut
     let max_age = wanted.accept(label, max_age, found).flatten();
     let seconds = max_age.and_then(|max_age| NonZeroU64::new(max_age.as_secs()));
     wanted.hsts = seconds.map(|seconds| (seconds, label.clone()));
+}
+
+pub(crate) fn hold<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(hold) = wanted.accept(label, value::duration_up_to(label.value(), HOLD_MAX), found) {
+        wanted.policy.hold = hold;
+    }
 }
 
 /// Reads the entries of a list; the good ones are in force beside bad ones.

@@ -53,7 +53,12 @@ impl<'a> Draft<'a> {
             priority_mark: wanted.priority_mark,
             listener,
             middlewares,
-            upstream: UpstreamSpec { target, timeouts: wanted.timeouts, host_header: wanted.host_header },
+            upstream: UpstreamSpec {
+                target,
+                timeouts: wanted.timeouts,
+                host_header: wanted.host_header,
+                policy: wanted.policy,
+            },
             closed: wanted.closed,
         })
     }

@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::host::HostPattern;
 use crate::matcher::Matcher;
 use crate::path::PathPattern;
-use crate::route::{HostHeader, Middleware, Timeouts, TlsMode};
+use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode};
 use crate::rule::Finding;
 use crate::schema::Role;
 use crate::spec::{Access, Mark, UrlTarget};
@@ -44,6 +44,7 @@ pub(crate) struct Wanted<'a> {
     pub body_limit: Option<u64>,
     pub timeouts: Timeouts,
     pub host_header: HostHeader,
+    pub policy: Policy,
 }
 
 impl<'a> Wanted<'a> {
