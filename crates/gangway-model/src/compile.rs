@@ -160,6 +160,7 @@ fn read<'s>(
                         verify: reach.verify,
                         host: None,
                         readiness: readiness(container),
+                        weight: spec.upstream.weight,
                     })
                 }
                 Err(why) => {
@@ -229,7 +230,7 @@ fn files<'s>(settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Vec<Candida
     let candidate = |route| {
         let spec = Box::new(native::read_file(route, settings, found)?);
         let endpoints = match &spec.upstream.target {
-            Target::Urls(urls) => urls.iter().map(url_endpoint).collect(),
+            Target::Urls(urls) => urls.iter().map(|url| url_endpoint(url, spec.upstream.weight)).collect(),
             Target::Container(_) | Target::Nothing => Vec::new(),
         };
         Some(Candidate { owner: Owner::File, source: Source::File(route), spec, endpoints })
@@ -237,7 +238,7 @@ fn files<'s>(settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Vec<Candida
     routes.into_iter().filter_map(candidate).collect()
 }
 
-fn url_endpoint(target: &UrlTarget) -> Endpoint {
+fn url_endpoint(target: &UrlTarget, weight: u16) -> Endpoint {
     Endpoint {
         key: EndpointKey { container: Box::default(), address: target.address.clone() },
         name: target.url.clone(),
@@ -245,6 +246,7 @@ fn url_endpoint(target: &UrlTarget) -> Endpoint {
         verify: target.verify,
         host: matches!(target.address, Address::Name(..)).then(|| target.host.clone()),
         readiness: Readiness::Ready,
+        weight,
     }
 }
 

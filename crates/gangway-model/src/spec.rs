@@ -50,6 +50,8 @@ pub(crate) struct UpstreamSpec<'s> {
     pub timeouts: Timeouts,
     pub host_header: HostHeader,
     pub policy: Policy,
+    /// Of this container; replicas may differ in it.
+    pub weight: u16,
 }
 
 /// Where requests go.

@@ -127,6 +127,17 @@ pub(crate) fn size(text: &str) -> Read<u64> {
     }
 }
 
+/// A status such as `204`, or a range of them with both of its ends, such as `200-399`.
+pub(crate) fn statuses(text: &str) -> Read<(u16, u16)> {
+    let number = |text: &str| text.parse::<u16>().ok().filter(|status| (100..=599).contains(status) && text.len() == 3);
+    let range = match text.split_once('-') {
+        Some((first, last)) => number(first).zip(number(last)).filter(|(first, last)| first <= last),
+        None => number(text).map(|status| (status, status)),
+    };
+    let help = "write a status such as `204`, or a range such as `200-399`";
+    range.ok_or_else(|| wrong(codes::NOT_STATUS, text, "is not a status", "from 100 to 599", help))
+}
+
 /// One of a few words, in any case.
 pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Read<T> {
     if let Some((_, value)) = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)) {
@@ -295,6 +306,14 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
         }
         assert_eq!(size("50m").expect_err("ambiguous").help, "write `50MB` or `50MiB`");
+    }
+
+    #[test]
+    fn statuses_stand_alone_or_in_ranges() {
+        assert_eq!((statuses("204"), statuses("200-399")), (Ok((204, 204)), Ok((200, 399))));
+        for text in ["", "20", "600", "399-200", "200-", "+20", "ok"] {
+            assert!(statuses(text).is_err(), "{text}");
+        }
     }
 
     #[test]

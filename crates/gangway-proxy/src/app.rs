@@ -34,6 +34,7 @@ use crate::answer::{Answer, Audience, Reason};
 use crate::balance::choose;
 use crate::connection::Connection;
 use crate::context::{RequestContext, UnderWay};
+use crate::endpoint::Standing;
 use crate::forwarded::{self, Facts, Origin as ClientOrigin};
 use crate::plane::Shared;
 use crate::refusal::Refusal;
@@ -42,6 +43,10 @@ use crate::waiting::Waiting;
 
 /// How many endpoints are tried for one request, the first included.
 const TRIES_MAX: usize = 3;
+
+/// How often a request that waits is brought to an endpoint that looked ready and could not be reached: one
+/// that crashes again and again must not keep it busy.
+const NOT_REACHED_MAX: usize = 10;
 
 /// What a client told to come back should wait.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -122,16 +127,19 @@ impl ProxyHttp for App {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+        if ctx.tries > 0 {
+            self.shared.metrics.retries.inc();
+            self.reconsider(session, ctx).await?;
+        }
         let Some(active) = ctx.route.clone() else {
             return Err(Error::explain(ErrorType::InternalError, "a request without a route"));
         };
-        let Some((position, endpoint)) = choose(&active.ready, &ctx.tried) else {
+        let client = ctx.origin.map(|origin| origin.client);
+        let Some((position, endpoint)) = choose(&active, &ctx.failed, client) else {
             return Err(Error::explain(ErrorType::InternalError, "a route without endpoints"));
         };
-        if !ctx.tried.is_empty() {
-            self.shared.metrics.retries.inc();
-        }
-        ctx.tried.push(position);
+        ctx.chosen = Some(position);
+        ctx.tries += 1;
         ctx.in_flight = Some(endpoint.state.begin());
         let mut peer = Box::new(endpoint.peer.clone());
         if let Target::Name(name, port) = &endpoint.target {
@@ -261,6 +269,9 @@ impl ProxyHttp for App {
         client_reused: bool,
     ) -> Box<Error> {
         let retry = may_retry(session, ctx, &error, client_reused);
+        if retry && let Some(state) = ctx.endpoint().map(|endpoint| Arc::clone(&endpoint.state)) {
+            ctx.failed.push(state);
+        }
         error.set_retry(retry);
         error
     }
@@ -272,13 +283,22 @@ impl ProxyHttp for App {
         ctx: &mut RequestContext,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        if let Some(endpoint) = ctx.endpoint() {
-            endpoint.state.connect_failed();
-        }
         ctx.in_flight = None;
-        // Nothing was sent, so any method may go elsewhere, and once more to the only one there is: a
-        // container that has just started may listen a moment later.
-        error.set_retry(ctx.tried.len() < TRIES_MAX);
+        let Some(endpoint) = ctx.endpoint() else { return error };
+        let state = Arc::clone(&endpoint.state);
+        state.connect_failed();
+        let is_news = is_unreachable(&error) && state.not_reached();
+        if is_news && self.shared.doubts.try_send(endpoint.key.clone()).is_err() {
+            // Nobody would find out that it is back; so the next request says it again.
+            state.set_standing(Standing::Good);
+        }
+        ctx.not_reached += 1;
+        // Nothing was sent, so any method may go elsewhere; and to the only one there is once it is reached
+        // again, which is soon if its container has just been started, or is being replaced.
+        let in_time = ctx.hold_until.is_none_or(|until| Instant::now() < until);
+        let is_awaited = state.standing() == Standing::Failing && ctx.not_reached < NOT_REACHED_MAX && in_time;
+        error.set_retry(ctx.tries < TRIES_MAX || is_awaited);
+        ctx.failed.push(state);
         error
     }
 
@@ -296,8 +316,13 @@ impl ProxyHttp for App {
             return FailToProxy { error_code: reason.status(), can_reuse_downstream: false };
         }
         session.set_keepalive(None);
-        let detail = refusal.map_or_else(|| error_detail(error, ctx), |refusal| refusal.detail.to_owned());
-        let answer = Answer::failure(reason).with_detail(detail);
+        let answer = match reason {
+            Reason::NoEndpoint | Reason::EndpointNotReady => no_endpoint(ctx),
+            _ => {
+                let detail = refusal.map_or_else(|| error_detail(error, ctx), |refusal| refusal.detail.to_owned());
+                Answer::failure(reason).with_detail(detail)
+            }
+        };
         if let Err(error) = self.write(session, ctx, answer).await {
             tracing::debug!(%error, "failed to write an answer of our own");
         }
@@ -402,21 +427,47 @@ impl App {
     /// wait already. Of the body nothing is read meanwhile.
     async fn wait(&self, session: &mut Session, ctx: &mut RequestContext) -> Verdict {
         let Some(active) = ctx.route.clone() else { return Verdict::Wait };
-        let deadline = Instant::now() + active.route.upstream.policy.hold;
+        let hold = active.route.upstream.policy.hold;
+        let deadline = *ctx.hold_until.get_or_insert_with(|| Instant::now() + hold);
         let (waiters, gauge) = (&self.shared.waiters, &self.shared.metrics.waiting);
         let bytes = bytes_held(session, self.shared.settings.limits.h2_stream_window as usize);
         let Some(_waiting) = Waiting::begin(waiters, &active.state.waiting, bytes, gauge) else { return Verdict::Wait };
         let mut tables = self.shared.tables.clone();
         loop {
             // Once more before the first wait: a table may have come before this reader was made.
-            match self.decide(session, ctx) {
+            let verdict = self.decide(session, ctx);
+            match verdict {
                 Verdict::Wait => {}
+                // Known to be out of reach, which the next table will say.
+                Verdict::Serve if !can_be_reached(ctx) => {}
                 // It was given up because its next container did not come, and there was one to wait for.
                 Verdict::Answer(answer) if answer.reason() == Some(Reason::NoRoute) => return Verdict::Wait,
                 verdict => return verdict,
             }
             if !matches!(tokio::time::timeout_at(deadline, tables.changed()).await, Ok(Ok(_))) {
-                return Verdict::Wait;
+                return verdict;
+            }
+        }
+    }
+
+    /// Looks at the table again for a request that an endpoint failed, and waits where nobody else can take
+    /// it.
+    async fn reconsider(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
+        // Of another table, an endpoint would be the wrong one.
+        ctx.chosen = None;
+        let verdict = match self.decide(session, ctx) {
+            Verdict::Serve if can_be_reached(ctx) => return Ok(()),
+            _ => self.wait(session, ctx).await,
+        };
+        match verdict {
+            Verdict::Serve => Ok(()),
+            Verdict::Wait => {
+                ctx.reason = no_endpoint(ctx).reason();
+                Err(Error::explain(ErrorType::HTTPStatus(503), "no endpoint is left"))
+            }
+            Verdict::Answer(answer) => {
+                ctx.reason = answer.reason().or(Some(Reason::EndpointNotReady));
+                Err(Error::explain(ErrorType::HTTPStatus(503), "the route takes it no more"))
             }
         }
     }
@@ -579,6 +630,20 @@ fn why_no_route(table: &ActiveTable, request: &RequestView<'_>) -> String {
     if near.is_empty() { format!("no route is served under `{}`", request.host) } else { near.join("; ") }
 }
 
+/// Whether the route has an endpoint that is not known to be out of reach.
+fn can_be_reached(ctx: &RequestContext) -> bool {
+    let ready = ctx.route.iter().flat_map(|active| &active.ready);
+    ready.into_iter().any(|endpoint| endpoint.state.standing() != Standing::Failing)
+}
+
+/// Whether it was the way to the endpoint that failed, and not what was said there.
+fn is_unreachable(error: &Error) -> bool {
+    matches!(
+        error.etype(),
+        ErrorType::ConnectRefused | ErrorType::ConnectTimedout | ErrorType::ConnectNoRoute | ErrorType::ConnectError
+    )
+}
+
 /// What a request that waits keeps in memory: its head, and over HTTP/2 what its client may send unread.
 fn bytes_held(session: &mut Session, window: usize) -> usize {
     let is_empty = session.is_body_empty();
@@ -598,13 +663,11 @@ fn bytes_held(session: &mut Session, window: usize) -> usize {
 fn no_endpoint(ctx: &RequestContext) -> Answer {
     let Some(active) = &ctx.route else { return Answer::failure(Reason::NoEndpoint) };
     let held = active.route.upstream.held;
-    let starting = active
-        .others
-        .iter()
-        .any(|endpoint| matches!(endpoint.readiness, Readiness::Starting | Readiness::Restarting | Readiness::Leaving));
+    let starting = active.others.iter().any(|endpoint| endpoint.readiness != Readiness::Unhealthy);
     let state = |endpoint: &ActiveEndpoint| {
         let what = match endpoint.readiness {
-            Readiness::Ready => "is ready",
+            Readiness::Ready if endpoint.state.standing() == Standing::New => "is not reached yet",
+            Readiness::Ready => "cannot be reached, or fails its check",
             Readiness::Starting => "has not passed its health check yet",
             Readiness::Unhealthy => "fails its health check",
             Readiness::Leaving => "is being stopped",
@@ -642,7 +705,7 @@ fn decorate(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
 /// either it is idempotent (RFC 9110, section 9.2.2) and still at hand, or none of its body was read.
 fn may_retry(session: &mut Session, ctx: &RequestContext, error: &Error, client_reused: bool) -> bool {
     let from_upstream = *error.esource() == ErrorSource::Upstream;
-    if !from_upstream || ctx.answer_begun || ctx.tried.len() >= TRIES_MAX {
+    if !from_upstream || ctx.answer_begun || ctx.tries >= TRIES_MAX {
         return false;
     }
     // An endpoint that took its time and failed is not asked the same again.

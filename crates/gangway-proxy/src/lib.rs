@@ -26,6 +26,7 @@ mod listen;
 mod mask;
 mod metrics;
 mod plane;
+mod probe;
 mod refusal;
 mod route_state;
 mod settings;

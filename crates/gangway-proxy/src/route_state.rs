@@ -10,6 +10,8 @@ use ahash::HashMap;
 pub(crate) struct RouteState {
     /// Requests that wait for an endpoint.
     pub(crate) waiting: Arc<AtomicUsize>,
+    /// Whose turn it is, with `round-robin`.
+    pub(crate) turn: AtomicUsize,
 }
 
 /// Every route's state by its id.

@@ -135,6 +135,7 @@ impl RouteToServe {
                 verify: false,
                 host: None,
                 readiness,
+                weight: 1,
             })
             .collect();
         let mut route = Route {

@@ -1,6 +1,7 @@
 //! What the labels of one route say, key by key, before it is put together.
 
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use super::redirect::Redirect;
 use super::rewrite::Rewrite;
@@ -45,6 +46,19 @@ pub(crate) struct Wanted<'a> {
     pub timeouts: Timeouts,
     pub host_header: HostHeader,
     pub policy: Policy,
+    pub health_path: Option<Box<str>>,
+    pub health: HealthWanted,
+    /// The labels of `health.*` that say how, and not what, to ask.
+    pub health_details: Vec<Written<'a>>,
+    pub weight: Option<u16>,
+}
+
+/// What is said about how endpoints are asked.
+#[derive(Debug, Default)]
+pub(crate) struct HealthWanted {
+    pub interval: Option<Duration>,
+    pub timeout: Option<Duration>,
+    pub statuses: Vec<(u16, u16)>,
 }
 
 impl<'a> Wanted<'a> {
