@@ -82,6 +82,8 @@ codes! {
          is bytes.";
     NOT_A_CHOICE = 25, "not one of the possible values",
         "The label takes one of a few words, which are named in the diagnostic.";
+    NOT_STATUS = 26, "not a status",
+        "A status is a number from 100 to 599, such as `204`; a range has two, such as `200-399`.";
     FIELD_NAME = 30, "not a header name",
         "The part of the label behind `header.` is the name of a header: letters, digits and hyphens.";
     FIELD_RESERVED = 32, "header that no label can set",
@@ -109,6 +111,9 @@ codes! {
     HOST_UNDERIVED = 41, "no host can be made of the route's name",
         "A route without a host is served as `<route>.<domain>`, with everything but letters, digits and hyphens \
          replaced by hyphens.";
+    HEALTH_WITHOUT_PATH = 42, "`health` without a path",
+        "`health.interval`, `health.timeout` and `health.status` say how endpoints are asked; what they are asked for \
+         says `health.path`.";
 
     UPSTREAM_MISSING = 201, "route of the file without an upstream",
         "A route of the configuration file needs `upstream`, the URL to which requests are sent, or a `redirect`.";

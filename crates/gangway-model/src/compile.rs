@@ -7,12 +7,14 @@
 //! Everything is sorted before it is looked at, so the order of listing never matters.
 
 mod conflicts;
+mod held;
 mod priorities;
 mod replicas;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+pub use self::held::Hold;
 use self::replicas::{Candidate, Group, Owner, Standing};
 use crate::address::Surroundings;
 use crate::codes;
@@ -37,6 +39,9 @@ pub struct Compiled {
     pub diagnostics: Diagnostics,
     /// What was made of each container that was read, sorted by name.
     pub containers: Vec<Verdict>,
+    /// For which of the containers that are gone a route is held, sorted; the others need not be
+    /// remembered.
+    pub holds: Vec<Hold>,
 }
 
 /// What was made of one container, for `status`, the API and `explain`.
@@ -64,7 +69,12 @@ pub struct Verdict {
 impl Default for Compiled {
     /// The state before anything was read: no routes. Published as generation 0, it means *not ready*.
     fn default() -> Self {
-        Self { table: RoutingTable::default(), diagnostics: Diagnostics::default(), containers: Vec::new() }
+        Self {
+            table: RoutingTable::default(),
+            diagnostics: Diagnostics::default(),
+            containers: Vec::new(),
+            holds: Vec::new(),
+        }
     }
 }
 
@@ -92,10 +102,13 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
     let groups = replicas::gather(candidates, has_several_engines, &mut found);
     let (mut groups, lost) = conflicts::settle(groups, &mut found);
     priorities::settle(&mut groups, &mut found);
-    let (entries, standings): (Vec<Entry<Arc<Route>>>, Vec<Standing<'_>>) = groups.into_iter().map(entry).unzip();
+    let (groups, holds) = held::add(groups, snapshot, &surroundings, settings);
+    let (held, groups): (Vec<Group<'_>>, Vec<Group<'_>>) = groups.into_iter().partition(|group| group.held);
+    let (mut entries, standings): (Vec<Entry<Arc<Route>>>, Vec<Standing<'_>>) = groups.into_iter().map(entry).unzip();
     conflicts::report_ties(&entries, &standings, &mut found);
     tell(&mut verdicts, entries.iter().map(|entry| &*entry.id).zip(&standings), &lost);
-    Compiled { table: RoutingTable::build(entries), diagnostics: bounded(found), containers: verdicts }
+    entries.extend(held.into_iter().map(|group| entry(group).0));
+    Compiled { table: RoutingTable::build(entries), diagnostics: bounded(found), containers: verdicts, holds }
 }
 
 /// What was made of one container.
@@ -147,6 +160,7 @@ fn read<'s>(
                         verify: reach.verify,
                         host: None,
                         readiness: readiness(container),
+                        weight: spec.upstream.weight,
                     })
                 }
                 Err(why) => {
@@ -216,7 +230,7 @@ fn files<'s>(settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Vec<Candida
     let candidate = |route| {
         let spec = Box::new(native::read_file(route, settings, found)?);
         let endpoints = match &spec.upstream.target {
-            Target::Urls(urls) => urls.iter().map(url_endpoint).collect(),
+            Target::Urls(urls) => urls.iter().map(|url| url_endpoint(url, spec.upstream.weight)).collect(),
             Target::Container(_) | Target::Nothing => Vec::new(),
         };
         Some(Candidate { owner: Owner::File, source: Source::File(route), spec, endpoints })
@@ -224,7 +238,7 @@ fn files<'s>(settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Vec<Candida
     routes.into_iter().filter_map(candidate).collect()
 }
 
-fn url_endpoint(target: &UrlTarget) -> Endpoint {
+fn url_endpoint(target: &UrlTarget, weight: u16) -> Endpoint {
     Endpoint {
         key: EndpointKey { container: Box::default(), address: target.address.clone() },
         name: target.url.clone(),
@@ -232,11 +246,12 @@ fn url_endpoint(target: &UrlTarget) -> Endpoint {
         verify: target.verify,
         host: matches!(target.address, Address::Name(..)).then(|| target.host.clone()),
         readiness: Readiness::Ready,
+        weight,
     }
 }
 
 fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, Standing<'_>) {
-    let Group { id, age, spec, standing, mut endpoints, .. } = group;
+    let Group { id, age, spec, standing, mut endpoints, held, .. } = group;
     let spec = *spec;
     endpoints.sort_by(|a, b| a.key.cmp(&b.key));
     endpoints.dedup_by(|a, b| a.key == b.key);
@@ -251,7 +266,7 @@ fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, Standing<'_>) {
         middlewares: spec.middlewares,
         timeouts: spec.upstream.timeouts,
         host_header: spec.upstream.host_header,
-        upstream: Arc::new(Upstream { id: id.clone(), endpoints }),
+        upstream: Arc::new(Upstream { id: id.clone(), endpoints, policy: spec.upstream.policy, held }),
         closed: spec.closed,
     };
     (Entry { matcher: spec.matcher, priority: spec.priority, age, id, payload: Arc::new(route) }, standing)

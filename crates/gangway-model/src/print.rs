@@ -9,8 +9,8 @@ use http::{HeaderName, HeaderValue};
 
 use crate::diagnostic::printable;
 use crate::route::{
-    Address, Endpoint, HostHeader, Middleware, Readiness, RedirectPart, RedirectTarget, Route, Scheme, Timeouts,
-    TlsMode,
+    Address, Balance, Endpoint, HealthCheck, HostHeader, Middleware, Policy, Readiness, RedirectPart, RedirectTarget,
+    Route, Scheme, Timeouts, TlsMode,
 };
 use crate::table::RoutingTable;
 use std::sync::Arc;
@@ -61,7 +61,32 @@ impl Display for Route {
             HostHeader::Upstream => f.write_str("  Host of the upstream\n")?,
             HostHeader::Named(name) => writeln!(f, "  Host {}", text(name))?,
         }
+        self.upstream.policy.fmt(f)?;
+        if self.upstream.held {
+            f.write_str("  held for the next container\n")?;
+        }
         self.upstream.endpoints.iter().try_for_each(|endpoint| writeln!(f, "  {endpoint}"))
+    }
+}
+
+/// A line for each thing that is not as usual.
+impl Display for Policy {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let usual = Self::default();
+        match self.balance {
+            Balance::RandomTwo => {}
+            Balance::RoundRobin => f.write_str("  balance round-robin\n")?,
+            Balance::LeastRequests => f.write_str("  balance least-requests\n")?,
+            Balance::Client => f.write_str("  balance client\n")?,
+        }
+        if let Some(HealthCheck { path, interval, timeout, statuses }) = &self.health {
+            let ranges: Vec<String> = statuses.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+            writeln!(f, "  asked for {path} every {interval:?} within {timeout:?}, good are {}", ranges.join(" "))?;
+        }
+        if self.hold != usual.hold {
+            writeln!(f, "  hold {:?}", self.hold)?;
+        }
+        Ok(())
     }
 }
 
@@ -100,6 +125,9 @@ impl Display for Endpoint {
         write!(f, "to {} at {}://{}", printable(&self.name), self.scheme, self.key.address)?;
         if self.scheme == Scheme::Https && !self.verify {
             f.write_str(", certificate not checked")?;
+        }
+        if self.weight != 1 {
+            write!(f, ", weight {}", self.weight)?;
         }
         write!(f, ", {}", self.readiness)
     }

@@ -161,6 +161,54 @@ pub struct Upstream {
     pub id: Box<str>,
     /// Sorted by key. Those that may not be used now are listed too, with the reason.
     pub endpoints: Vec<Endpoint>,
+    /// How requests are treated on their way there.
+    pub policy: Policy,
+    /// Its last container went a moment ago, and the route is kept for the next one.
+    pub held: bool,
+}
+
+/// How requests are shared among endpoints, and what becomes of them while endpoints come and go.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// `balance`.
+    pub balance: Balance,
+    /// `health.*`: what endpoints are asked, beside what the engine says of them.
+    pub health: Option<HealthCheck>,
+    /// `hold`: how long a request waits for an endpoint, and a route for its next container.
+    pub hold: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { balance: Balance::default(), health: None, hold: Duration::from_secs(10) }
+    }
+}
+
+/// How requests are shared among endpoints.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Balance {
+    /// Each in turn.
+    RoundRobin,
+    /// The one with the fewest requests under way.
+    LeastRequests,
+    /// The less busy of two chosen at random.
+    #[default]
+    RandomTwo,
+    /// By the client's address, the same as long as the endpoints are the same.
+    Client,
+}
+
+/// A question that endpoints are asked again and again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HealthCheck {
+    /// What is asked for.
+    pub path: Box<str>,
+    /// How often.
+    pub interval: Duration,
+    /// How long the answer may take.
+    pub timeout: Duration,
+    /// The good statuses, each range with both of its ends.
+    pub statuses: Vec<(u16, u16)>,
 }
 
 /// One address of an upstream.
@@ -179,6 +227,8 @@ pub struct Endpoint {
     pub host: Option<Box<str>>,
     /// May it get new requests?
     pub readiness: Readiness,
+    /// `weight`: its share of the requests. One with 0 gets some only where no other can have them.
+    pub weight: u16,
 }
 
 /// Identity of an endpoint: one container at one address, however often the table is replaced.

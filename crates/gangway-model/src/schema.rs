@@ -206,6 +206,7 @@ mod tests {
             let beside = match key.name {
                 "strip-prefix" => ("path", "/stash"),
                 "verify" => ("scheme", "https"),
+                name if name.starts_with("health.") && name != "health.path" => ("health.path", "/healthz"),
                 _ => ("enable", "true"),
             };
             let container = container([(name, value), beside]);

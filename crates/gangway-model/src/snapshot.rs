@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Which engine a thing was read from: its position in the list given by `--docker`, and a name for
 /// people. Addresses of two engines are never mixed into one network.
@@ -18,6 +19,17 @@ pub struct Snapshot {
     pub containers: Vec<Container>,
     /// Where Gangway itself stands, for each engine.
     pub own: BTreeMap<EngineName, OwnPlace>,
+    /// Containers that ran a moment ago and are stopped or removed now: their routes are held for them.
+    pub gone: Vec<Gone>,
+}
+
+/// A container that is up no more, as it was when it last was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gone {
+    /// What it was like; its addresses mean nothing any more.
+    pub container: Container,
+    /// How long it has been gone.
+    pub since: Duration,
 }
 
 /// From where Gangway reaches the containers of one engine.

@@ -11,7 +11,7 @@
 
 use crate::diagnostic::Place;
 use crate::matcher::Matcher;
-use crate::route::{Address, HostHeader, Middleware, Scheme, Timeouts, TlsMode};
+use crate::route::{Address, HostHeader, Middleware, Policy, Scheme, Timeouts, TlsMode};
 
 /// One route.
 #[derive(Clone, Debug)]
@@ -49,6 +49,9 @@ pub(crate) struct UpstreamSpec<'s> {
     pub target: Target<'s>,
     pub timeouts: Timeouts,
     pub host_header: HostHeader,
+    pub policy: Policy,
+    /// Of this container; replicas may differ in it.
+    pub weight: u16,
 }
 
 /// Where requests go.
@@ -103,6 +106,7 @@ impl RouteSpec<'_> {
             && self.middlewares == other.middlewares
             && self.upstream.timeouts == other.upstream.timeouts
             && self.upstream.host_header == other.upstream.host_header
+            && self.upstream.policy == other.upstream.policy
             && self.closed == other.closed
             && matches!(self.upstream.target, Target::Nothing) == matches!(other.upstream.target, Target::Nothing)
     }

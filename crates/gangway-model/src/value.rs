@@ -79,6 +79,22 @@ pub(crate) fn duration(text: &str) -> Read<Duration> {
     }
 }
 
+/// The same, but no longer than `max`; and `0` and `off` are no time at all.
+pub(crate) fn duration_up_to(text: &str, max: Duration) -> Read<Duration> {
+    let (digits, unit) = split_number(text);
+    let is_none = digits.parse() == Ok(0_u32) && ["", "ms", "s", "m", "h", "d"].contains(&unit);
+    if is_none || text.eq_ignore_ascii_case("off") {
+        return Ok(Duration::ZERO);
+    }
+    let duration = duration(text)?;
+    if duration > max {
+        let hours = max.as_secs() / 3600;
+        let help = format!("write at most `{hours}h`");
+        return Err(wrong(codes::NOT_DURATION, text, "is too long", "more than is kept waiting", help));
+    }
+    Ok(duration)
+}
+
 /// `50MB`, `1GiB`, or a bare number of bytes. More than nothing.
 pub(crate) fn size(text: &str) -> Read<u64> {
     let (digits, unit) = split_number(text);
@@ -109,6 +125,17 @@ pub(crate) fn size(text: &str) -> Read<u64> {
             Err(wrong(codes::NOT_SIZE, text, "is not a size", note, help))
         }
     }
+}
+
+/// A status such as `204`, or a range of them with both of its ends, such as `200-399`.
+pub(crate) fn statuses(text: &str) -> Read<(u16, u16)> {
+    let number = |text: &str| text.parse::<u16>().ok().filter(|status| (100..=599).contains(status) && text.len() == 3);
+    let range = match text.split_once('-') {
+        Some((first, last)) => number(first).zip(number(last)).filter(|(first, last)| first <= last),
+        None => number(text).map(|status| (status, status)),
+    };
+    let help = "write a status such as `204`, or a range such as `200-399`";
+    range.ok_or_else(|| wrong(codes::NOT_STATUS, text, "is not a status", "from 100 to 599", help))
 }
 
 /// One of a few words, in any case.
@@ -258,6 +285,17 @@ mod tests {
     }
 
     #[test]
+    fn a_bounded_duration_may_be_nothing_and_never_more_than_its_bound() {
+        let hour = Duration::from_secs(3600);
+        for (text, millis) in [("0", 0), ("off", 0), ("0s", 0), ("250ms", 250), ("1h", 3_600_000)] {
+            assert_eq!(duration_up_to(text, hour), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["61m", "soon", "0 parsecs", ""] {
+            assert!(duration_up_to(text, hour).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn sizes_have_a_unit_or_are_bytes() {
         for (text, bytes) in
             [("50MB", 50_000_000), ("1GiB", 1 << 30), ("10", 10), ("1kb", 1000), ("2 KiB", 2048), ("7B", 7)]
@@ -268,6 +306,14 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
         }
         assert_eq!(size("50m").expect_err("ambiguous").help, "write `50MB` or `50MiB`");
+    }
+
+    #[test]
+    fn statuses_stand_alone_or_in_ranges() {
+        assert_eq!((statuses("204"), statuses("200-399")), (Ok((204, 204)), Ok((200, 399))));
+        for text in ["", "20", "600", "399-200", "200-", "+20", "ok"] {
+            assert!(statuses(text).is_err(), "{text}");
+        }
     }
 
     #[test]

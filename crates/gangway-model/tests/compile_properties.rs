@@ -4,9 +4,12 @@
 mod common;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use gangway_model::settings::Expose;
-use gangway_model::snapshot::{Attachment, ContainerState, EngineName, ExposedPort, Health, NetworkMode, OwnPlace};
+use gangway_model::snapshot::{
+    Attachment, ContainerState, EngineName, ExposedPort, Gone, Health, NetworkMode, OwnPlace,
+};
 use gangway_model::{Compiled, Container, RequestView, Settings, Snapshot, compile};
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
@@ -197,7 +200,8 @@ fn container() -> impl Strategy<Value = Container> {
 
 /// Containers with an id and a name of their own.
 fn snapshot() -> impl Strategy<Value = Snapshot> {
-    (prop::collection::vec(container(), 0..6), any::<bool>()).prop_map(|(mut containers, is_inside)| {
+    let gone = prop::collection::vec((container(), 0..20_u64), 0..3);
+    (prop::collection::vec(container(), 0..6), gone, any::<bool>()).prop_map(|(mut containers, gone, is_inside)| {
         for (number, container) in containers.iter_mut().enumerate() {
             container.id = format!("id{number}").into();
             container.name = format!("c{number}").into();
@@ -205,7 +209,12 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
         let networks = [("net-edge".into(), "edge".into()), ("net-zoo".into(), "zoo".into())].into();
         let inside = OwnPlace::Container { id: "id5".into(), networks, host_gateway: None };
         let own = [(EngineName::default(), if is_inside { inside } else { OwnPlace::Host })].into();
-        Snapshot { containers, own }
+        let gone = gone.into_iter().zip(0..).map(|((container, since), number)| {
+            let container =
+                Container { id: format!("gone{number}").into(), name: format!("g{number}").into(), ..container };
+            Gone { container, since: Duration::from_secs(since) }
+        });
+        Snapshot { containers, own, gone: gone.collect() }
     })
 }
 
@@ -279,6 +288,24 @@ proptest! {
     }
 
     #[test]
+    fn what_is_gone_takes_nothing_from_what_runs(snapshot in snapshot(), settings in settings()) {
+        let with = compile(&snapshot, &settings);
+        let without = compile(&Snapshot { gone: Vec::new(), ..snapshot }, &settings);
+        prop_assert_eq!(with.diagnostics.to_string(), without.diagnostics.to_string());
+        prop_assert_eq!(&with.containers, &without.containers);
+        let running = |compiled: &Compiled| -> Vec<String> {
+            compiled.table.routes().iter().filter(|route| !route.upstream.held).map(ToString::to_string).collect()
+        };
+        prop_assert_eq!(running(&with), running(&without));
+        for host in ["a.test", "b.test", "x.a.test", "a.localhost"] {
+            for (path, method) in [("/", &Method::GET), ("/x/y", &Method::POST)] {
+                let (before, now) = (find(&without, host, path, method), find(&with, host, path, method));
+                prop_assert!(before.is_none() || before == now, "{host}{path}: {before:?}, then {now:?}");
+            }
+        }
+    }
+
+    #[test]
     fn compiling_twice_gives_the_same(snapshot in snapshot(), settings in settings()) {
         prop_assert_eq!(common::shown(&compile(&snapshot, &settings)), common::shown(&compile(&snapshot, &settings)));
     }
@@ -293,6 +320,8 @@ proptest! {
         garbage.name = "garbage".into();
         garbage.created = 100;
         garbage.labels.retain(|key, _| !key.starts_with("com.docker."));
+        // What is gone gives way to all that runs.
+        let snapshot = Snapshot { gone: Vec::new(), ..snapshot };
         let before = compile(&snapshot, &settings);
         let mut with = snapshot.clone();
         with.containers.push(garbage);

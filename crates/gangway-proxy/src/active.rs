@@ -10,13 +10,17 @@ use std::sync::Arc;
 
 use gangway_model::route::{Address, Endpoint, EndpointKey, Readiness, Route, Scheme, Timeouts};
 use gangway_model::{Compiled, RoutingTable};
-use gangway_publish::{Generation, Publisher, Reader};
+use gangway_publish::{Generation, Publisher, PublisherGone, Reader};
 use http::HeaderValue;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
 use pingora::upstreams::peer::HttpPeer;
+use tokio::sync::mpsc;
 
-use crate::endpoint::{EndpointState, EndpointStates};
+use crate::balance::mix;
+use crate::endpoint::{EndpointState, EndpointStates, Standing};
 use crate::metrics::{Metrics, RouteMetrics};
+use crate::probe::{News, Probes};
+use crate::route_state::{RouteState, RouteStates};
 
 /// What the data plane reads for every request.
 pub(crate) type ActiveTable = RoutingTable<Arc<ActiveRoute>>;
@@ -30,6 +34,7 @@ pub(crate) struct ActiveRoute {
     /// Those that may not, with the reason in their readiness. Some still have requests under way.
     pub(crate) others: Vec<ActiveEndpoint>,
     pub(crate) metrics: RouteMetrics,
+    pub(crate) state: Arc<RouteState>,
 }
 
 /// An endpoint with its prepared peer and its living state.
@@ -43,54 +48,150 @@ pub(crate) struct ActiveEndpoint {
     pub(crate) peer: HttpPeer,
     /// Sent as `Host` with `host-header = upstream`.
     pub(crate) host: HeaderValue,
+    pub(crate) weight: u16,
+    /// Of its identity.
+    pub(crate) hash: u64,
     pub(crate) state: Arc<EndpointState>,
 }
 
 /// Where the peer is, or what to look up for it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Target {
     Address,
     Name(Box<str>, u16),
 }
 
-/// Activates every table that is compiled, for ever.
+/// Endpoints that requests could not be brought to, on their way to the probes; who finds it full is not
+/// alone in saying so.
+pub(crate) const DOUBTS_MAX: usize = 256;
+
+/// Activates every table that is compiled, and again whenever something was found out about an endpoint,
+/// for ever.
 pub(crate) async fn activate(
     mut compiled: Reader<Compiled>,
     mut tables: Publisher<ActiveTable>,
     metrics: Arc<Metrics>,
+    mut doubts: mpsc::Receiver<EndpointKey>,
 ) -> Infallible {
-    let mut states = EndpointStates::default();
+    let in_force = tables.reader();
+    let mut probes = Probes::default();
+    let mut states = States::default();
     let mut served: BTreeSet<Box<str>> = BTreeSet::new();
+    if compiled.generation() == Generation::INITIAL {
+        last_one_stays(compiled.changed().await).await;
+    }
     loop {
-        if compiled.generation() != Generation::INITIAL {
-            let (table, next) = prepare(&compiled.load_full().value.table, &states, &metrics);
-            states = next;
-            let serving: BTreeSet<Box<str>> = table.routes().iter().map(|active| active.route.id.clone()).collect();
-            tables.publish(table);
-            for gone in served.difference(&serving) {
-                metrics.forget_route(gone);
-            }
-            served = serving;
+        // What runs before we do has been running for long; what comes later may not listen yet.
+        let is_first = in_force.generation() == Generation::INITIAL;
+        let (table, next) = prepare(&compiled.load_full().value.table, &states, is_first, &metrics);
+        states = next;
+        let serving: BTreeSet<Box<str>> = table.routes().iter().map(|active| active.route.id.clone()).collect();
+        probes.follow(&table, None);
+        tables.publish(table);
+        for gone in served.difference(&serving) {
+            metrics.forget_route(gone);
         }
-        if compiled.changed().await.is_err() {
-            // The last table stays in force; whoever published has ended and the process is about to.
-            std::future::pending::<()>().await;
+        served = serving;
+        loop {
+            let doubt = tokio::select! {
+                biased;
+                outcome = compiled.changed() => {
+                    last_one_stays(outcome).await;
+                    break;
+                }
+                Some(key) = doubts.recv() => Some(key),
+                news = probes.next() => {
+                    let also = std::iter::from_fn(|| probes.also());
+                    let changed: Vec<EndpointKey> =
+                        std::iter::once(news).chain(also).filter_map(|news| states.take_in(news)).collect();
+                    if !changed.is_empty() {
+                        let table = sorted_anew(&in_force.load_full().value, &changed, &states);
+                        tables.publish(table);
+                    }
+                    None
+                }
+            };
+            if let Some(doubt) = doubt {
+                probes.follow(&in_force.load_full().value, Some(&doubt));
+            }
         }
     }
 }
 
-fn prepare(compiled: &RoutingTable, known: &EndpointStates, metrics: &Metrics) -> (ActiveTable, EndpointStates) {
-    let mut next = EndpointStates::default();
+/// Waits for ever where whoever published has ended: the process is about to.
+async fn last_one_stays<T>(outcome: Result<T, PublisherGone>) {
+    if outcome.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What outlives a table.
+#[derive(Debug, Default)]
+struct States {
+    endpoints: EndpointStates,
+    routes: RouteStates,
+}
+
+impl States {
+    /// Takes note of what a probe found out. The endpoint, where it is still one.
+    fn take_in(&self, (key, standing): News) -> Option<EndpointKey> {
+        let state = self.endpoints.find(&key)?;
+        // One that is new was not reached before either.
+        let is_still_new = standing == Standing::Failing && state.standing() == Standing::New;
+        if !is_still_new {
+            state.set_standing(standing);
+        }
+        Some(key)
+    }
+}
+
+fn prepare(compiled: &RoutingTable, known: &States, is_first: bool, metrics: &Metrics) -> (ActiveTable, States) {
+    let mut next = States::default();
     let table = compiled.map(|route: &Arc<Route>| {
-        let (ready, others) = route
-            .upstream
-            .endpoints
-            .iter()
-            .map(|endpoint| active_endpoint(endpoint, &route.timeouts, known.carry_over(&mut next, &endpoint.key)))
-            .partition(|endpoint: &ActiveEndpoint| endpoint.readiness == Readiness::Ready);
-        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, metrics: metrics.for_route(&route.id) })
+        let has_check = route.upstream.policy.health.is_some();
+        let endpoints = route.upstream.endpoints.iter().map(|endpoint| {
+            let is_believed = !has_check && (is_first || endpoint.key.container.is_empty());
+            let standing = if is_believed { Standing::Good } else { Standing::New };
+            let state = known.endpoints.carry_over(&mut next.endpoints, &endpoint.key, standing);
+            state.note_readiness(endpoint.readiness == Readiness::Ready);
+            active_endpoint(endpoint, &route.timeouts, state)
+        });
+        let (ready, others) = sorted(endpoints.collect());
+        let state = known.routes.carry_over(&mut next.routes, &route.id);
+        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, metrics: metrics.for_route(&route.id), state })
     });
     (table, next)
+}
+
+/// The same table, with the routes of these endpoints sorted by what is now known of them.
+fn sorted_anew(table: &ActiveTable, changed: &[EndpointKey], states: &States) -> ActiveTable {
+    table.map(|active| {
+        let mut endpoints = active.ready.iter().chain(&active.others);
+        if !endpoints.any(|endpoint| changed.contains(&endpoint.key)) {
+            return Arc::clone(active);
+        }
+        let route = &active.route;
+        let endpoints = route.upstream.endpoints.iter().filter_map(|endpoint| {
+            let state = states.endpoints.find(&endpoint.key)?;
+            Some(active_endpoint(endpoint, &route.timeouts, Arc::clone(state)))
+        });
+        let (ready, others) = sorted(endpoints.collect());
+        let (metrics, state) = (active.metrics.clone(), Arc::clone(&active.state));
+        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, metrics, state })
+    })
+}
+
+/// Those that may have requests, and the others. Where there is none that may, the hopeless ones get them,
+/// so that whoever asks is told what is wrong.
+fn sorted(endpoints: Vec<ActiveEndpoint>) -> (Vec<ActiveEndpoint>, Vec<ActiveEndpoint>) {
+    let is = |endpoint: &ActiveEndpoint, standing| {
+        endpoint.readiness == Readiness::Ready && endpoint.state.standing() == standing
+    };
+    let (good, others): (Vec<_>, Vec<_>) = endpoints.into_iter().partition(|one| is(one, Standing::Good));
+    match good.is_empty() {
+        true => others.into_iter().partition(|one| is(one, Standing::Hopeless)),
+        false => (good, others),
+    }
 }
 
 fn active_endpoint(endpoint: &Endpoint, timeouts: &Timeouts, state: Arc<EndpointState>) -> ActiveEndpoint {
@@ -135,8 +236,16 @@ fn active_endpoint(endpoint: &Endpoint, timeouts: &Timeouts, state: Arc<Endpoint
         target,
         peer,
         host,
+        weight: endpoint.weight,
+        hash: identity_hash(&endpoint.key),
         state,
     }
+}
+
+/// The same in every thread and every process.
+fn identity_hash(key: &EndpointKey) -> u64 {
+    let text = format!("{}@{}", key.container, key.address);
+    text.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)))
 }
 
 /// `Host` for an endpoint: the port only where it is not the scheme's own.

@@ -204,8 +204,10 @@ impl Answer {
             Self::Failure { reason, retry_after, detail } => {
                 let detail = detail.as_deref().filter(|_| audience.local);
                 let json = wants_json(request);
-                let body =
-                    if json { json_body(*reason, detail, audience) } else { html_body(*reason, detail, audience) };
+                let body = match json {
+                    true => json_body(*reason, detail, audience),
+                    false => html_body(*reason, *retry_after, detail, audience),
+                };
                 let mut head = ResponseHeader::build(reason.status(), Some(8))?;
                 head.insert_header(CONTENT_TYPE, if json { "application/json" } else { "text/html; charset=utf-8" })?;
                 head.insert_header(CONTENT_LENGTH, body.len())?;
@@ -250,9 +252,12 @@ fn json_body(reason: Reason, detail: Option<&str>, audience: Audience<'_>) -> St
     format!("{object}\n")
 }
 
-fn html_body(reason: Reason, detail: Option<&str>, audience: Audience<'_>) -> String {
+fn html_body(reason: Reason, retry_after: Option<Duration>, detail: Option<&str>, audience: Audience<'_>) -> String {
     let (status, token, text) = reason.parts();
-    let refresh = if token == "not-ready" { "<meta http-equiv=\"refresh\" content=\"2\">" } else { "" };
+    // Whoever looks at it sees the application as soon as it is there.
+    let refresh = retry_after.map_or_else(String::new, |pause| {
+        format!("<meta http-equiv=\"refresh\" content=\"{}\">", pause.as_secs().max(1))
+    });
     let mut inside = String::new();
     if audience.local {
         if let Some(detail) = detail {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,19 +34,19 @@ use crate::answer::{Answer, Audience, Reason};
 use crate::balance::choose;
 use crate::connection::Connection;
 use crate::context::{RequestContext, UnderWay};
+use crate::endpoint::Standing;
 use crate::forwarded::{self, Facts, Origin as ClientOrigin};
 use crate::plane::Shared;
 use crate::refusal::Refusal;
 use crate::target;
+use crate::waiting::Waiting;
 
 /// How many endpoints are tried for one request, the first included.
 const TRIES_MAX: usize = 3;
 
-/// How long a request waits for an endpoint that is starting or restarting.
-const HOLD: Duration = Duration::from_secs(10);
-
-/// Requests that may wait for endpoints at once; beyond it they are told to come back.
-const WAITING_MAX: usize = 1024;
+/// How often a request that waits is brought to an endpoint that looked ready and could not be reached: one
+/// that crashes again and again must not keep it busy.
+const NOT_REACHED_MAX: usize = 10;
 
 /// What a client told to come back should wait.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -54,7 +54,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// The application in Pingora's sense: one a thread.
 pub(crate) struct App {
     shared: Shared,
-    waiting: AtomicUsize,
 }
 
 /// What becomes of a request before any endpoint is asked.
@@ -69,7 +68,7 @@ enum Verdict {
 
 impl App {
     pub(crate) fn new(shared: Shared) -> Self {
-        Self { shared, waiting: AtomicUsize::new(0) }
+        Self { shared }
     }
 }
 
@@ -123,16 +122,19 @@ impl ProxyHttp for App {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+        if ctx.tries > 0 {
+            self.shared.metrics.retries.inc();
+            self.reconsider(session, ctx).await?;
+        }
         let Some(active) = ctx.route.clone() else {
             return Err(Error::explain(ErrorType::InternalError, "a request without a route"));
         };
-        let Some((position, endpoint)) = choose(&active.ready, &ctx.tried) else {
+        let client = ctx.origin.map(|origin| origin.client);
+        let Some((position, endpoint)) = choose(&active, &ctx.failed, client) else {
             return Err(Error::explain(ErrorType::InternalError, "a route without endpoints"));
         };
-        if !ctx.tried.is_empty() {
-            self.shared.metrics.retries.inc();
-        }
-        ctx.tried.push(position);
+        ctx.chosen = Some(position);
+        ctx.tries += 1;
         ctx.in_flight = Some(endpoint.state.begin());
         let mut peer = Box::new(endpoint.peer.clone());
         if let Target::Name(name, port) = &endpoint.target {
@@ -262,6 +264,9 @@ impl ProxyHttp for App {
         client_reused: bool,
     ) -> Box<Error> {
         let retry = may_retry(session, ctx, &error, client_reused);
+        if retry && let Some(state) = ctx.endpoint().map(|endpoint| Arc::clone(&endpoint.state)) {
+            ctx.failed.push(state);
+        }
         error.set_retry(retry);
         error
     }
@@ -273,13 +278,22 @@ impl ProxyHttp for App {
         ctx: &mut RequestContext,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        if let Some(endpoint) = ctx.endpoint() {
-            endpoint.state.connect_failed();
-        }
         ctx.in_flight = None;
-        // Nothing was sent, so any method may go elsewhere, and once more to the only one there is: a
-        // container that has just started may listen a moment later.
-        error.set_retry(ctx.tried.len() < TRIES_MAX);
+        let Some(endpoint) = ctx.endpoint() else { return error };
+        let state = Arc::clone(&endpoint.state);
+        state.connect_failed();
+        let is_news = is_unreachable(&error) && state.not_reached();
+        if is_news && self.shared.doubts.try_send(endpoint.key.clone()).is_err() {
+            // Nobody would find out that it is back; so the next request says it again.
+            state.set_standing(Standing::Good);
+        }
+        ctx.not_reached += 1;
+        // Nothing was sent, so any method may go elsewhere; and to the only one there is once it is reached
+        // again, which is soon if its container has just been started, or is being replaced.
+        let in_time = ctx.hold_until.is_none_or(|until| Instant::now() < until);
+        let is_awaited = state.standing() == Standing::Failing && ctx.not_reached < NOT_REACHED_MAX && in_time;
+        error.set_retry(ctx.tries < TRIES_MAX || is_awaited);
+        ctx.failed.push(state);
         error
     }
 
@@ -297,8 +311,13 @@ impl ProxyHttp for App {
             return FailToProxy { error_code: reason.status(), can_reuse_downstream: false };
         }
         session.set_keepalive(None);
-        let detail = refusal.map_or_else(|| error_detail(error, ctx), |refusal| refusal.detail.to_owned());
-        let answer = Answer::failure(reason).with_detail(detail);
+        let answer = match reason {
+            Reason::NoEndpoint | Reason::EndpointNotReady => no_endpoint(ctx),
+            _ => {
+                let detail = refusal.map_or_else(|| error_detail(error, ctx), |refusal| refusal.detail.to_owned());
+                Answer::failure(reason).with_detail(detail)
+            }
+        };
         if let Err(error) = self.write(session, ctx, answer).await {
             tracing::debug!(%error, "failed to write an answer of our own");
         }
@@ -400,19 +419,50 @@ impl App {
     }
 
     /// Decides again with every new table until an endpoint may be asked, the time is over, or too many
-    /// wait already.
-    async fn wait(&self, session: &Session, ctx: &mut RequestContext) -> Verdict {
-        let deadline = Instant::now() + HOLD;
-        let Some(_waiting) = Waiting::begin(self) else { return Verdict::Wait };
+    /// wait already. Of the body nothing is read meanwhile.
+    async fn wait(&self, session: &mut Session, ctx: &mut RequestContext) -> Verdict {
+        let Some(active) = ctx.route.clone() else { return Verdict::Wait };
+        let hold = active.route.upstream.policy.hold;
+        let deadline = *ctx.hold_until.get_or_insert_with(|| Instant::now() + hold);
+        let (waiters, gauge) = (&self.shared.waiters, &self.shared.metrics.waiting);
+        let bytes = bytes_held(session, self.shared.settings.limits.h2_stream_window as usize);
+        let Some(_waiting) = Waiting::begin(waiters, &active.state.waiting, bytes, gauge) else { return Verdict::Wait };
         let mut tables = self.shared.tables.clone();
         loop {
             // Once more before the first wait: a table may have come before this reader was made.
-            match self.decide(session, ctx) {
+            let verdict = self.decide(session, ctx);
+            match verdict {
                 Verdict::Wait => {}
+                // Known to be out of reach, which the next table will say.
+                Verdict::Serve if !can_be_reached(ctx) => {}
+                // It was given up because its next container did not come, and there was one to wait for.
+                Verdict::Answer(answer) if answer.reason() == Some(Reason::NoRoute) => return Verdict::Wait,
                 verdict => return verdict,
             }
             if !matches!(tokio::time::timeout_at(deadline, tables.changed()).await, Ok(Ok(_))) {
-                return Verdict::Wait;
+                return verdict;
+            }
+        }
+    }
+
+    /// Looks at the table again for a request that an endpoint failed, and waits where nobody else can take
+    /// it.
+    async fn reconsider(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
+        // Of another table, an endpoint would be the wrong one.
+        ctx.chosen = None;
+        let verdict = match self.decide(session, ctx) {
+            Verdict::Serve if can_be_reached(ctx) => return Ok(()),
+            _ => self.wait(session, ctx).await,
+        };
+        match verdict {
+            Verdict::Serve => Ok(()),
+            Verdict::Wait => {
+                ctx.reason = no_endpoint(ctx).reason();
+                Err(Error::explain(ErrorType::HTTPStatus(503), "no endpoint is left"))
+            }
+            Verdict::Answer(answer) => {
+                ctx.reason = answer.reason().or(Some(Reason::EndpointNotReady));
+                Err(Error::explain(ErrorType::HTTPStatus(503), "the route takes it no more"))
             }
         }
     }
@@ -591,38 +641,44 @@ fn why_no_route(table: &ActiveTable, request: &RequestView<'_>) -> String {
     if near.is_empty() { format!("no route is served under `{}`", request.host) } else { near.join("; ") }
 }
 
-/// A place among the requests that wait for an endpoint.
-struct Waiting<'a>(&'a App);
-
-impl<'a> Waiting<'a> {
-    /// None where enough wait already.
-    fn begin(app: &'a App) -> Option<Self> {
-        if app.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
-            app.waiting.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        app.shared.metrics.waiting.inc();
-        Some(Self(app))
-    }
+/// Whether the route has an endpoint that is not known to be out of reach.
+fn can_be_reached(ctx: &RequestContext) -> bool {
+    let ready = ctx.route.iter().flat_map(|active| &active.ready);
+    ready.into_iter().any(|endpoint| endpoint.state.standing() != Standing::Failing)
 }
 
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.0.shared.metrics.waiting.dec();
-    }
+/// Whether it was the way to the endpoint that failed, and not what was said there.
+fn is_unreachable(error: &Error) -> bool {
+    matches!(
+        error.etype(),
+        ErrorType::ConnectRefused | ErrorType::ConnectTimedout | ErrorType::ConnectNoRoute | ErrorType::ConnectError
+    )
+}
+
+/// What a request that waits keeps in memory: its head, and over HTTP/2 what its client may send unread.
+fn bytes_held(session: &mut Session, window: usize) -> usize {
+    let is_empty = session.is_body_empty();
+    let request = session.req_header();
+    let fields: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    let body = match request.version {
+        Version::HTTP_2 if !is_empty => {
+            announced_len(request).map_or(window, |len| window.min(usize::try_from(len).unwrap_or(window)))
+        }
+        // The system holds it back.
+        _ => 0,
+    };
+    request.raw_path().len() + fields + body
 }
 
 /// Why no endpoint of the route may be asked, for the answer.
 fn no_endpoint(ctx: &RequestContext) -> Answer {
     let Some(active) = &ctx.route else { return Answer::failure(Reason::NoEndpoint) };
-    let starting = active
-        .others
-        .iter()
-        .any(|endpoint| matches!(endpoint.readiness, Readiness::Starting | Readiness::Restarting | Readiness::Leaving));
+    let held = active.route.upstream.held;
+    let starting = active.others.iter().any(|endpoint| endpoint.readiness != Readiness::Unhealthy);
     let state = |endpoint: &ActiveEndpoint| {
         let what = match endpoint.readiness {
-            Readiness::Ready => "is ready",
+            Readiness::Ready if endpoint.state.standing() == Standing::New => "is not reached yet",
+            Readiness::Ready => "cannot be reached, or fails its check",
             Readiness::Starting => "has not passed its health check yet",
             Readiness::Unhealthy => "fails its health check",
             Readiness::Leaving => "is being stopped",
@@ -631,8 +687,12 @@ fn no_endpoint(ctx: &RequestContext) -> Answer {
         format!("`{}` {what}", endpoint.name)
     };
     let detail = active.others.iter().map(state).collect::<Vec<_>>().join(", ");
-    let detail = if detail.is_empty() { "the route has no endpoint".to_owned() } else { detail };
-    let reason = if starting { Reason::EndpointNotReady } else { Reason::NoEndpoint };
+    let detail = match detail.is_empty() {
+        true if held => "its last container has just gone".to_owned(),
+        true => "the route has no endpoint".to_owned(),
+        false => detail,
+    };
+    let reason = if starting || held { Reason::EndpointNotReady } else { Reason::NoEndpoint };
     Answer::failure(reason).with_retry_after(RETRY_AFTER).with_detail(detail)
 }
 
@@ -656,7 +716,7 @@ fn decorate(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
 /// either it is idempotent (RFC 9110, section 9.2.2) and still at hand, or none of its body was read.
 fn may_retry(session: &mut Session, ctx: &RequestContext, error: &Error, client_reused: bool) -> bool {
     let from_upstream = *error.esource() == ErrorSource::Upstream;
-    if !from_upstream || ctx.answer_begun || ctx.tried.len() >= TRIES_MAX {
+    if !from_upstream || ctx.answer_begun || ctx.tries >= TRIES_MAX {
         return false;
     }
     // An endpoint that took its time and failed is not asked the same again.

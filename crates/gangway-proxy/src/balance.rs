@@ -1,40 +1,109 @@
 //! Which endpoint gets a request.
 
 use std::cell::Cell;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::active::ActiveEndpoint;
+use gangway_model::route::Balance;
 
-/// The less busy of two endpoints chosen at random: close to the best possible choice, without
-/// counting all of them and without all clients rushing to the one that was least busy a moment ago.
+use crate::active::{ActiveEndpoint, ActiveRoute};
+use crate::endpoint::EndpointState;
+
+/// The endpoint for a request of this client, by the route's `balance`.
 ///
-/// Endpoints in `tried` and those that failed to connect lately are passed over while there are others.
-pub(crate) fn choose<'e>(endpoints: &'e [ActiveEndpoint], tried: &[usize]) -> Option<(usize, &'e ActiveEndpoint)> {
-    if let [only] = endpoints {
+/// Those in `failed` and those that could not be connected to lately are passed over while there are
+/// others, and so are those of no weight.
+pub(crate) fn choose<'r>(
+    route: &'r ActiveRoute,
+    failed: &[Arc<EndpointState>],
+    client: Option<IpAddr>,
+) -> Option<(usize, &'r ActiveEndpoint)> {
+    if let [only] = &route.ready[..] {
         return Some((0, only));
     }
-    let fresh = |&(at, endpoint): &(usize, &ActiveEndpoint)| !tried.contains(&at) && !endpoint.state.is_ejected();
-    let untried = |&(at, _): &(usize, &ActiveEndpoint)| !tried.contains(&at);
-    less_busy(endpoints, fresh).or_else(|| less_busy(endpoints, untried)).or_else(|| less_busy(endpoints, |_| true))
+    let untried = |endpoint: &ActiveEndpoint| !failed.iter().any(|state| Arc::ptr_eq(state, &endpoint.state));
+    let weighs = |endpoint: &ActiveEndpoint| endpoint.weight > 0;
+    let pick = |eligible: &dyn Fn(&ActiveEndpoint) -> bool| pick(route, eligible, client);
+    pick(&|endpoint| weighs(endpoint) && !endpoint.state.is_ejected() && untried(endpoint))
+        .or_else(|| pick(&|endpoint| !endpoint.state.is_ejected() && untried(endpoint)))
+        .or_else(|| pick(&untried))
+        .or_else(|| pick(&|_| true))
 }
 
-fn less_busy<'e>(
-    endpoints: &'e [ActiveEndpoint],
-    eligible: impl Fn(&(usize, &'e ActiveEndpoint)) -> bool,
-) -> Option<(usize, &'e ActiveEndpoint)> {
-    let count = endpoints.iter().enumerate().filter(&eligible).count();
-    let nth = |n: usize| endpoints.iter().enumerate().filter(&eligible).nth(n);
-    match count {
-        0 => None,
-        1 => nth(0),
-        _ => {
-            let first = random_below(count);
-            // One of the others, each as likely.
-            let second = (first + 1 + random_below(count - 1)) % count;
-            let (first, second) = (nth(first)?, nth(second)?);
-            Some(if second.1.state.in_flight() < first.1.state.in_flight() { second } else { first })
+fn pick<'r>(
+    route: &'r ActiveRoute,
+    eligible: &dyn Fn(&ActiveEndpoint) -> bool,
+    client: Option<IpAddr>,
+) -> Option<(usize, &'r ActiveEndpoint)> {
+    let endpoints = || route.ready.iter().enumerate().filter(|(_, endpoint)| eligible(endpoint));
+    // Among endpoints of no weight all have the same.
+    let weight = |endpoint: &ActiveEndpoint| usize::from(endpoint.weight.max(1));
+    let at_share = |mut share: usize| {
+        endpoints().find(|(_, endpoint)| {
+            let is_it = share < weight(endpoint);
+            share = share.saturating_sub(weight(endpoint));
+            is_it
+        })
+    };
+    let (count, shares) = endpoints().fold((0, 0), |(count, all), (_, one)| (count + 1, all + weight(one)));
+    if count < 2 {
+        return endpoints().next();
+    }
+    match route.route.upstream.policy.balance {
+        Balance::RandomTwo => {
+            let first = at_share(random_below(shares))?;
+            // One of the others, by their shares.
+            let mut share = random_below(shares - weight(first.1));
+            let second = endpoints().filter(|(at, _)| *at != first.0).find(|(_, endpoint)| {
+                let is_it = share < weight(endpoint);
+                share = share.saturating_sub(weight(endpoint));
+                is_it
+            })?;
+            Some(if is_less_busy(second.1, first.1) { second } else { first })
+        }
+        Balance::LeastRequests => {
+            // From anywhere on, so that of equally busy ones it is not always the first.
+            let from = random_below(count);
+            endpoints().cycle().skip(from).take(count).reduce(|a, b| if is_less_busy(b.1, a.1) { b } else { a })
+        }
+        Balance::RoundRobin => at_share(route.state.turn.fetch_add(1, Ordering::Relaxed) % shares),
+        Balance::Client => {
+            let client = hash_of_client(client?);
+            let score = |endpoint: &ActiveEndpoint| {
+                // The highest of independent draws wins, so that nobody else moves when an endpoint comes or
+                // goes; this exponent makes a weight the share of clients.
+                let draw = (mix(client ^ endpoint.hash) >> 11) as f64 / (1_u64 << 53) as f64;
+                draw.max(f64::MIN_POSITIVE).ln() / weight(endpoint) as f64
+            };
+            endpoints().max_by(|a, b| score(a.1).total_cmp(&score(b.1)))
         }
     }
+}
+
+/// By requests under way for their weight, the one that would be added included.
+fn is_less_busy(one: &ActiveEndpoint, other: &ActiveEndpoint) -> bool {
+    let busy = |endpoint: &ActiveEndpoint| endpoint.state.in_flight() + 1;
+    let weight = |endpoint: &ActiveEndpoint| usize::from(endpoint.weight.max(1));
+    busy(one) * weight(other) < busy(other) * weight(one)
+}
+
+fn hash_of_client(client: IpAddr) -> u64 {
+    match client.to_canonical() {
+        IpAddr::V4(address) => mix(u64::from(u32::from(address))),
+        // Whoever has one address of a network has all of it.
+        IpAddr::V6(address) => mix((u128::from(address) >> 64) as u64),
+    }
+}
+
+/// Spreads similar numbers over all numbers.
+pub(crate) fn mix(mut x: u64) -> u64 {
+    // The finalizer of SplitMix64.
+    x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
 }
 
 /// A number below `bound`, good enough to spread load.

@@ -9,7 +9,7 @@ use crate::active::{ActiveEndpoint, ActiveRoute};
 use crate::answer::Reason;
 use crate::balance::random;
 use crate::connection::Connection;
-use crate::endpoint::InFlight;
+use crate::endpoint::{EndpointState, InFlight};
 use crate::forwarded::Origin;
 
 /// The context of one request: one table was loaded for it, and of that table one route is kept.
@@ -33,8 +33,15 @@ pub(crate) struct RequestContext {
     pub(crate) reason: Option<Reason>,
     /// What is wrong, for the access log.
     pub(crate) detail: Option<String>,
-    /// Endpoints that were given this request, by position in the route.
-    pub(crate) tried: Vec<usize>,
+    /// The endpoint that has the request now, by position in the route.
+    pub(crate) chosen: Option<usize>,
+    /// How often it was brought to an endpoint, and how often it could not be.
+    pub(crate) tries: usize,
+    pub(crate) not_reached: usize,
+    /// Endpoints that failed it. Empty, and not allocated, for nearly all requests.
+    pub(crate) failed: Vec<Arc<EndpointState>>,
+    /// Until when it waits for an endpoint; set when it first has to.
+    pub(crate) hold_until: Option<Instant>,
     pub(crate) in_flight: Option<InFlight>,
     pub(crate) under_way: Option<UnderWay>,
     /// Something of an answer came from the endpoint.
@@ -78,7 +85,11 @@ impl RequestContext {
             request_id: None,
             reason: None,
             detail: None,
-            tried: Vec::new(),
+            chosen: None,
+            tries: 0,
+            not_reached: 0,
+            failed: Vec::new(),
+            hold_until: None,
             in_flight: None,
             under_way: None,
             answer_begun: false,
@@ -92,7 +103,7 @@ impl RequestContext {
 
     /// The endpoint that has the request now.
     pub(crate) fn endpoint(&self) -> Option<&ActiveEndpoint> {
-        self.route.as_ref()?.ready.get(*self.tried.last()?)
+        self.route.as_ref()?.ready.get(self.chosen?)
     }
 
     /// The request's id; made when first asked for.

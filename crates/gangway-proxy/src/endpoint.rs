@@ -1,7 +1,7 @@
 //! What is known about endpoints beside the table: it outlives every swap.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,10 @@ const NAME_FRESH: Duration = Duration::from_secs(30);
 pub struct EndpointState {
     /// Requests, streams and WebSockets under way.
     in_flight: AtomicUsize,
+    /// A [`Standing`].
+    standing: AtomicU8,
+    /// Called ready by the engine in the last table.
+    was_ready: AtomicBool,
     failures_in_a_row: AtomicU32,
     /// Milliseconds after `epoch` until which it is passed over.
     ejected_until: AtomicU64,
@@ -33,6 +37,20 @@ pub struct EndpointState {
     keep_alive: AtomicU32,
     resolved: Mutex<Option<Resolved>>,
     epoch: Instant,
+}
+
+/// What is known of an endpoint that the engine calls ready.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Standing {
+    /// It may have requests.
+    Good,
+    /// It is new, and was not reached yet.
+    New,
+    /// It could not be connected to, or does not answer its check well.
+    Failing,
+    /// For so long that nobody is kept waiting for it any more: who asks sees what is wrong.
+    Hopeless,
 }
 
 /// What a name was last looked up to.
@@ -47,9 +65,11 @@ struct Resolved {
 pub(crate) struct InFlight(Arc<EndpointState>);
 
 impl EndpointState {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(standing: Standing) -> Self {
         Self {
             in_flight: AtomicUsize::new(0),
+            standing: AtomicU8::new(standing as u8),
+            was_ready: AtomicBool::new(true),
             failures_in_a_row: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
             keep_alive: AtomicU32::new(0),
@@ -63,8 +83,43 @@ impl EndpointState {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Whether it is passed over now because connecting failed.
+    pub(crate) fn standing(&self) -> Standing {
+        match self.standing.load(Ordering::Acquire) {
+            0 => Standing::Good,
+            1 => Standing::New,
+            2 => Standing::Failing,
+            _ => Standing::Hopeless,
+        }
+    }
+
+    /// What a probe found out. A connection that came about takes back what is held against it.
+    pub(crate) fn set_standing(&self, standing: Standing) {
+        self.standing.store(standing as u8, Ordering::Release);
+        if standing == Standing::Good {
+            self.connected();
+        }
+    }
+
+    /// Notes what the engine says of it in the next table. One that was not ready, and is, has to be reached
+    /// anew: it may have been started anew.
+    pub(crate) fn note_readiness(&self, is_ready: bool) {
+        let was_ready = self.was_ready.swap(is_ready, Ordering::Relaxed);
+        if is_ready && !was_ready {
+            self.set_standing(Standing::New);
+        }
+    }
+
+    /// Notes that a request could not be brought to it. Whether that is news.
+    pub(crate) fn not_reached(&self) -> bool {
+        let (good, failing) = (Standing::Good as u8, Standing::Failing as u8);
+        self.standing.compare_exchange(good, failing, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether it is passed over now, since connecting failed or a check does.
     pub fn is_ejected(&self) -> bool {
+        if self.standing.load(Ordering::Relaxed) != Standing::Good as u8 {
+            return true;
+        }
         let until = self.ejected_until.load(Ordering::Relaxed);
         until != 0 && self.millis() < until
     }
@@ -152,14 +207,21 @@ pub(crate) struct EndpointStates {
 }
 
 impl EndpointStates {
-    /// Hands out the states of the next table: the known ones again, new ones for the rest. Those
-    /// asked for no more are forgotten with `self`.
-    pub(crate) fn carry_over(&self, next: &mut EndpointStates, key: &EndpointKey) -> Arc<EndpointState> {
-        let state = next
-            .by_key
-            .entry(key.clone())
-            .or_insert_with(|| self.by_key.get(key).cloned().unwrap_or_else(|| Arc::new(EndpointState::new())));
+    /// Hands out the states of the next table: the known ones again, new ones of this standing for the
+    /// rest. Those asked for no more are forgotten with `self`.
+    pub(crate) fn carry_over(
+        &self,
+        next: &mut EndpointStates,
+        key: &EndpointKey,
+        standing: Standing,
+    ) -> Arc<EndpointState> {
+        let known = || self.by_key.get(key).cloned().unwrap_or_else(|| Arc::new(EndpointState::new(standing)));
+        let state = next.by_key.entry(key.clone()).or_insert_with(known);
         Arc::clone(state)
+    }
+
+    pub(crate) fn find(&self, key: &EndpointKey) -> Option<&Arc<EndpointState>> {
+        self.by_key.get(key)
     }
 }
 
@@ -169,7 +231,7 @@ mod tests {
 
     #[test]
     fn an_announced_timeout_shortens_the_idle_time_by_a_second() {
-        let state = EndpointState::new();
+        let state = EndpointState::new(Standing::Good);
         assert_eq!(state.idle_timeout(), UPSTREAM_IDLE_MAX);
         state.note_keep_alive(b"timeout=3, max=100");
         assert_eq!(state.idle_timeout(), Duration::from_secs(2));
@@ -181,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_failed_endpoint_is_passed_over_until_it_connects() {
-        let state = EndpointState::new();
+        let state = EndpointState::new(Standing::Good);
         assert!(!state.is_ejected());
         state.connect_failed();
         assert!(state.is_ejected());
@@ -190,8 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn one_that_was_away_has_to_be_reached_anew() {
+        let state = EndpointState::new(Standing::Good);
+        state.note_readiness(true);
+        assert_eq!(state.standing(), Standing::Good);
+        state.note_readiness(false);
+        state.note_readiness(true);
+        assert_eq!((state.standing(), state.is_ejected()), (Standing::New, true));
+        state.set_standing(Standing::Good);
+        assert!(state.not_reached() && !state.not_reached());
+        assert_eq!(state.standing(), Standing::Failing);
+    }
+
+    #[test]
     fn requests_under_way_are_counted_until_they_end() {
-        let state = Arc::new(EndpointState::new());
+        let state = Arc::new(EndpointState::new(Standing::Good));
         let request = state.begin();
         assert_eq!(state.in_flight(), 1);
         drop(request);

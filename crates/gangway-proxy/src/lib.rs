@@ -26,12 +26,15 @@ mod listen;
 mod mask;
 mod metrics;
 mod plane;
+mod probe;
 mod refusal;
+mod route_state;
 mod settings;
 mod target;
 mod transport;
 mod tunnel;
 mod upstream_roots;
+mod waiting;
 
 pub use access_log::LogFormat;
 pub use endpoint::EndpointState;

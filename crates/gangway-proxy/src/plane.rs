@@ -17,11 +17,11 @@ use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use rustls::ServerConfig;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
-use crate::active::{ActiveTable, activate};
+use crate::active::{ActiveTable, DOUBTS_MAX, activate};
 use crate::app::App;
 use crate::connections::Connections;
 use crate::endpoint::EndpointState;
@@ -29,6 +29,7 @@ use crate::front_door::FrontDoor;
 use crate::listen::{Listener, Listening, accept, bind};
 use crate::metrics::Metrics;
 use crate::settings::{ProxySettings, Threading};
+use crate::waiting::Waiters;
 
 /// The running data plane. Dropping it does not stop it; [`DataPlane::shutdown`] does.
 pub struct DataPlane {
@@ -54,6 +55,9 @@ pub(crate) struct Shared {
     pub(crate) access_log: AccessLog,
     pub(crate) listening: Listening,
     pub(crate) shutting_down: Arc<AtomicBool>,
+    pub(crate) waiters: Arc<Waiters>,
+    /// Endpoints that a request could not be brought to.
+    pub(crate) doubts: mpsc::Sender<EndpointKey>,
 }
 
 /// Binds every listener and serves what `compiled` and `store` publish, until told to stop.
@@ -68,7 +72,8 @@ pub fn start(
 ) -> Result<DataPlane, StartError> {
     let metrics = Arc::new(metrics);
     let (table_tx, tables) = channel(ActiveTable::default());
-    tokio::spawn(activate(compiled, table_tx, Arc::clone(&metrics)));
+    let (doubts_tx, doubts) = mpsc::channel(DOUBTS_MAX);
+    tokio::spawn(activate(compiled, table_tx, Arc::clone(&metrics), doubts));
 
     let (shards, workers) = match settings.threading {
         Threading::PerCore(cores) => (cores.max(1), 1),
@@ -91,6 +96,8 @@ pub fn start(
         access_log: access_log.clone(),
         listening: listening.clone(),
         shutting_down: Arc::new(AtomicBool::new(false)),
+        waiters: Arc::default(),
+        doubts: doubts_tx,
     };
     let mut threads = Vec::new();
     for (number, listeners) in listeners.into_iter().enumerate() {
@@ -180,8 +187,8 @@ fn server_conf() -> ServerConf {
     ServerConf {
         threads: 1,
         upstream_keepalive_pool_size: 1024,
-        // Ours to bound: see `App::may_retry`.
-        max_retries: 8,
+        // Ours to bound: see `App::may_retry` and `App::fail_to_connect`.
+        max_retries: 16,
         ca_file: crate::upstream_roots::file(),
         ..ServerConf::default()
     }

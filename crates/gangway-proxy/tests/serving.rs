@@ -2,13 +2,16 @@
 
 mod common;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Plane, app, route};
-use gangway_model::Middleware;
-use gangway_model::route::{Readiness, RedirectPart, RedirectTarget, Scheme, TlsMode};
+use common::{Plane, RouteToServe, app, route};
+use gangway_model::route::{Balance, HealthCheck, Policy, Readiness, RedirectPart, RedirectTarget, Scheme, TlsMode};
+use gangway_model::{Middleware, Route, Upstream};
 use gangway_proxy::TrustedProxies;
-use gangway_testkit::client::Speaks;
+use gangway_testkit::app::App;
+use gangway_testkit::client::{Client, Speaks};
 use gangway_testkit::websocket::WebSocket;
 
 fn field(echo: &serde_json::Value, name: &str) -> Vec<String> {
@@ -228,7 +231,15 @@ async fn failures_of_an_app_are_told_by_reason() {
     closed.change = Box::new(|route| route.closed = true);
     let mut secure = route("tls.localhost", not_tls().await);
     secure.endpoints[0].1 = Scheme::Https;
-    let plane = Plane::serving(vec![route("down.localhost", refused), slow, closed, secure]).await;
+    let mut down = route("down.localhost", refused);
+    down.change = with_policy(|policy| policy.hold = Duration::from_millis(100));
+    let plane = Plane::serving(vec![down, slow, closed, secure]).await;
+    gangway_testkit::wait::eventually("nobody is kept waiting any more", Duration::from_secs(5), async || {
+        let status = plane.http().get("down.localhost", "/").await.expect("answered").status.as_u16();
+        assert!([502, 503].contains(&status), "{status}");
+        (status == 502).then_some(())
+    })
+    .await;
     for (host, path, status, token) in [
         ("down.localhost", "/", 502, "upstream-refused"),
         ("slow.localhost", "/slow/60000", 504, "upstream-timeout"),
@@ -254,6 +265,181 @@ async fn a_request_waits_for_an_endpoint_that_starts() {
     plane.serve(vec![route("new.localhost", address)]).await;
     let answer = waiting.await.expect("no panic").expect("answered");
     assert_eq!(answer.status, 200);
+}
+
+/// Changes how a route treats requests on their way.
+fn with_policy(change: impl FnOnce(&mut Policy) + 'static) -> Box<dyn FnOnce(&mut Route)> {
+    Box::new(move |route| {
+        let Upstream { id, endpoints, policy, held } = &*route.upstream;
+        let mut policy = policy.clone();
+        change(&mut policy);
+        route.upstream = Arc::new(Upstream { id: id.clone(), endpoints: endpoints.clone(), policy, held: *held });
+    })
+}
+
+/// A route whose last container has just gone.
+fn held(host: &'static str, hold: Duration) -> RouteToServe {
+    let mut held = route(host, SocketAddr::from(([127, 0, 0, 1], 1)));
+    held.endpoints.clear();
+    held.change = Box::new(move |route| {
+        let policy = Policy { hold, ..Policy::default() };
+        route.upstream = Arc::new(Upstream { held: true, policy, ..Upstream::default() });
+    });
+    held
+}
+
+#[tokio::test]
+async fn requests_wait_for_the_next_container_of_a_route_that_is_held() {
+    let (address, app) = app("next").await;
+    let mut plane = Plane::serving(vec![held("gone.localhost", Duration::from_secs(60))]).await;
+    let ask = |client: Client| {
+        tokio::spawn(async move { client.connect("gone.localhost").await?.ask("POST", "/echo", &[], "body").await })
+    };
+    let waiting: Vec<_> =
+        [Speaks::H1, Speaks::H2].into_iter().map(|speaks| ask(plane.https().speaking(speaks))).collect();
+    gangway_testkit::wait::eventually("both wait", Duration::from_secs(5), async || {
+        (plane.metric("gangway_requests_waiting") == 2.0).then_some(())
+    })
+    .await;
+    assert_eq!(app.served(), 0);
+    plane.serve(vec![route("gone.localhost", address)]).await;
+    for request in waiting {
+        let answer = request.await.expect("no panic").expect("answered");
+        assert_eq!((answer.status.as_u16(), &answer.json()["body_len"]), (200, &4.into()));
+    }
+    assert_eq!(plane.metric("gangway_requests_waiting"), 0.0);
+}
+
+#[tokio::test]
+async fn who_has_waited_in_vain_is_told_to_come_back_in_a_form_it_understands() {
+    let plane = Plane::serving(vec![held("gone.localhost", Duration::from_millis(50))]).await;
+    for client in [plane.https().speaking(Speaks::H1), plane.https().speaking(Speaks::H2)] {
+        let mut connection = client.connect("gone.localhost").await.expect("connected");
+        let page = connection.ask("GET", "/", &[("accept", "text/html")], "").await.expect("answered");
+        assert_eq!((page.status.as_u16(), page.header("retry-after")), (503, "2"));
+        assert!(page.text().contains("http-equiv=\"refresh\""), "{}", page.text());
+        let json = connection.ask("GET", "/", &[("accept", "application/json")], "").await.expect("answered");
+        assert_eq!((json.status.as_u16(), json.header("retry-after")), (503, "2"));
+        assert_eq!(json.json()["reason"], "not-ready");
+        let grpc =
+            connection.ask("POST", "/a.B/C", &[("content-type", "application/grpc")], "").await.expect("answered");
+        assert_eq!((grpc.status.as_u16(), grpc.header("grpc-status"), grpc.text().as_str()), (200, "14", ""));
+    }
+}
+
+#[tokio::test]
+async fn a_route_that_is_given_up_while_a_request_waits_was_not_ready() {
+    let mut plane = Plane::serving(vec![held("gone.localhost", Duration::from_secs(60))]).await;
+    let client = plane.https();
+    let waiting = tokio::spawn(async move { client.get("gone.localhost", "/").await });
+    gangway_testkit::wait::eventually("it waits", Duration::from_secs(5), async || {
+        (plane.metric("gangway_requests_waiting") == 1.0).then_some(())
+    })
+    .await;
+    plane.serve(Vec::new()).await;
+    let answer = waiting.await.expect("no panic").expect("answered");
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "2"));
+}
+
+/// Listens on a port that nobody listened on.
+async fn listen(address: SocketAddr, name: &str) -> Arc<App> {
+    let listener = tokio::net::TcpListener::bind(address).await.expect("still free");
+    let app = Arc::new(App::new(name));
+    tokio::spawn(gangway_testkit::app::serve(listener, Arc::clone(&app)));
+    app
+}
+
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port that was free")
+}
+
+#[tokio::test]
+async fn requests_wait_for_a_container_that_runs_and_does_not_listen_yet() {
+    let address = free_address();
+    let mut plane = Plane::serving(vec![route("first.localhost", address)]).await;
+    let ask = |client: Client, host: &'static str| {
+        tokio::spawn(async move { client.connect(host).await?.ask("POST", "/echo", &[], "body").await })
+    };
+    let waits = async |plane: &Plane, count: f64| {
+        gangway_testkit::wait::eventually("they wait", Duration::from_secs(5), async || {
+            (plane.metric("gangway_requests_waiting") == count).then_some(())
+        })
+        .await;
+    };
+    // One that ran before us is believed to listen; one that comes later is reached first.
+    let early: Vec<_> =
+        [Speaks::H1, Speaks::H2].map(|speaks| ask(plane.https().speaking(speaks), "first.localhost")).into();
+    waits(&plane, 2.0).await;
+    let later = free_address();
+    plane.serve(vec![route("first.localhost", address), route("later.localhost", later)]).await;
+    let late: Vec<_> =
+        [Speaks::H1, Speaks::H2].map(|speaks| ask(plane.https().speaking(speaks), "later.localhost")).into();
+    waits(&plane, 4.0).await;
+    let (_one, _two) = (listen(address, "one").await, listen(later, "two").await);
+    for request in early.into_iter().chain(late) {
+        let answer = request.await.expect("no panic").expect("answered");
+        assert_eq!((answer.status.as_u16(), &answer.json()["body_len"]), (200, &4.into()));
+    }
+}
+
+#[tokio::test]
+async fn a_new_replica_gets_nothing_before_it_listens() {
+    let (old, _) = app("old").await;
+    let new = free_address();
+    let mut plane = Plane::serving(vec![route("roll.localhost", old)]).await;
+    let both = || {
+        let mut both = route("roll.localhost", old);
+        both.endpoints.push((new, Scheme::Http, Readiness::Ready));
+        both
+    };
+    plane.serve(vec![both()]).await;
+    let client = plane.https();
+    for _ in 0..50 {
+        assert_eq!(client.get("roll.localhost", "/").await.expect("answered").status, 200);
+    }
+    assert_eq!(plane.metric("gangway_retries_total"), 0.0);
+    let app = listen(new, "new").await;
+    gangway_testkit::wait::eventually("the new one is asked", Duration::from_secs(5), async || {
+        assert_eq!(client.get("roll.localhost", "/").await.expect("answered").status, 200);
+        (app.served() > 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_that_fails_its_check_gets_nothing_until_it_is_well_again() {
+    let (one, first) = app("one").await;
+    let (two, second) = app("two").await;
+    second.set_healthy(false);
+    let mut checked = route("checked.localhost", one);
+    checked.endpoints.push((two, Scheme::Http, Readiness::Ready));
+    checked.change = with_policy(|policy| {
+        policy.health = Some(HealthCheck {
+            path: "/health".into(),
+            interval: Duration::from_millis(100),
+            timeout: Duration::from_secs(1),
+            statuses: vec![(200, 399)],
+        });
+    });
+    let plane = Plane::serving(vec![checked]).await;
+    let client = plane.https();
+    let asks = async |wanted: &str, what: &str| {
+        gangway_testkit::wait::eventually(what, Duration::from_secs(5), async || {
+            for _ in 0..20 {
+                let answer = client.get("checked.localhost", "/").await.expect("answered");
+                assert_eq!(answer.status, 200);
+                if !answer.text().starts_with(wanted) {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await;
+    };
+    asks("one ", "only the first answers").await;
+    second.set_healthy(true);
+    first.set_healthy(false);
+    asks("two ", "only the second answers").await;
 }
 
 #[tokio::test]
@@ -315,4 +501,44 @@ async fn a_shutdown_lets_requests_end_and_tells_clients_to_go() {
     for request in under_way {
         assert_eq!(request.await.expect("no panic").expect("answered").status, 200);
     }
+}
+
+#[tokio::test]
+async fn requests_are_shared_as_the_route_says() {
+    let (one, first) = app("one").await;
+    let (two, second) = app("two").await;
+    let (spare, third) = app("spare").await;
+    let shared = |host, balance, weight| {
+        let mut shared = route(host, one);
+        shared.endpoints.extend([(two, Scheme::Http, Readiness::Ready), (spare, Scheme::Http, Readiness::Ready)]);
+        shared.change = Box::new(move |route| {
+            let mut endpoints = route.upstream.endpoints.clone();
+            (endpoints[1].weight, endpoints[2].weight) = (weight, 0);
+            let policy = Policy { balance, ..Policy::default() };
+            route.upstream = Arc::new(Upstream { endpoints, policy, ..Upstream::default() });
+        });
+        shared
+    };
+    let plane = Plane::serving(vec![
+        shared("turns.localhost", Balance::RoundRobin, 3),
+        shared("least.localhost", Balance::LeastRequests, 1),
+        shared("client.localhost", Balance::Client, 1),
+    ])
+    .await;
+    let served = || [first.served(), second.served(), third.served()];
+    let asked = async |host: &'static str| {
+        let before = served();
+        let mut connection = plane.https().connect(host).await.expect("connected");
+        for _ in 0..40 {
+            assert_eq!(connection.get("/").await.expect("answered").status, 200);
+        }
+        let after = served();
+        [0, 1, 2].map(|at| after[at] - before[at])
+    };
+    assert_eq!(asked("turns.localhost").await, [10, 30, 0]);
+    let [a, b, c] = asked("least.localhost").await;
+    assert!(a > 5 && b > 5 && c == 0, "{a} {b} {c}");
+    let mut clients = asked("client.localhost").await;
+    clients.sort_unstable();
+    assert_eq!(clients, [0, 0, 40]);
 }

@@ -13,6 +13,7 @@ mod announce;
 mod backoff;
 mod chronicle;
 mod client;
+mod departed;
 mod dial;
 mod events;
 mod follow;

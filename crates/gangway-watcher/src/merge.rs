@@ -15,6 +15,7 @@ use tracing::{debug, error};
 use crate::EngineStatus;
 use crate::address::Engine;
 use crate::announce::Announced;
+use crate::departed::Departed;
 use crate::follow::{News, Report, Trigger};
 use crate::reaction::Reactions;
 
@@ -40,11 +41,13 @@ pub(crate) async fn merge(
             changed = false;
             let current = settings.load_full();
             let begun = Instant::now();
+            world.snapshot.gone = world.departed.gone(begun);
             let compiled = catch_unwind(AssertUnwindSafe(|| compile(&world.snapshot, &current.value)));
             match compiled {
                 Ok(compiled) => {
                     let compiling = begun.elapsed();
                     let diagnostics = compiled.diagnostics.clone();
+                    world.departed.keep(begun, &compiled.holds);
                     // Giving back ten thousand routes takes longer than putting ten thousand in force.
                     let replaced = in_force.load_full();
                     let generation = tables.publish(compiled).count();
@@ -55,7 +58,11 @@ pub(crate) async fn merge(
                     announced.changes(Instant::now(), &diagnostics, |name| world.runs(name)).log();
                 }
                 // A bug of ours that some label brought out must not end the watch over all others.
-                Err(_) => error!("compiling failed; the last table stays in force"),
+                Err(_) => {
+                    // Else what is due would be due again at once.
+                    world.departed = Departed::default();
+                    error!("compiling failed; the last table stays in force");
+                }
             }
             world.replaced = Vec::new();
         }
@@ -76,7 +83,7 @@ pub(crate) async fn merge(
                 settings_followed = outcome.is_ok();
                 changed |= settings_followed;
             }
-            () = look_again(announced.next_look()) => {
+            () = look_again(announced.next_look().into_iter().chain(world.departed.next_end()).min()) => {
                 changed = true;
             }
         }
@@ -93,6 +100,7 @@ async fn look_again(at: Option<Instant>) {
 /// Everything that was told so far.
 struct World {
     snapshot: Snapshot,
+    departed: Departed,
     engines: Vec<Standing>,
     /// Why the next table is made: one for each event that it answers.
     causes: Vec<(usize, Trigger)>,
@@ -116,6 +124,7 @@ impl World {
         };
         Self {
             snapshot: Snapshot::default(),
+            departed: Departed::default(),
             engines: engines.iter().map(standing).collect(),
             causes: Vec::new(),
             replaced: Vec::new(),
@@ -142,6 +151,7 @@ impl World {
                 let name = status.name.clone();
                 let old: Vec<Container> = self.snapshot.containers.extract_if(.., |old| old.engine == name).collect();
                 let changed = first || unread || old != containers || self.snapshot.own.get(&name) != Some(&own);
+                self.departed.compare(Instant::now(), &old, &containers);
                 self.snapshot.containers.extend(containers);
                 self.snapshot.own.insert(name, own);
                 if changed {

@@ -9,7 +9,7 @@ use gangway_model::Settings;
 use gangway_model::settings::FileRoute;
 use gangway_model::snapshot::{EngineName, Health, NetworkMode, OwnPlace};
 use gangway_testkit::engine::{Container, Engine, Flavour, Moment};
-use support::{pass, seconds, watch, watch_all, way_to};
+use support::{pass, seconds, watch, watch_all, watch_routes, way_to};
 
 #[tokio::test(start_paused = true)]
 async fn what_runs_is_read_and_subscribing_comes_first() {
@@ -198,4 +198,26 @@ async fn two_engines_are_one_world() {
     watched.until_running(&["b", "c"]).await;
     let newest: Vec<_> = two.asked().iter().filter_map(|asked| asked.version.clone()).collect();
     assert!(newest.iter().all(|version| version == "1.53"), "{newest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_outlives_its_container_by_its_hold() {
+    let engine = Engine::default();
+    let web = || Container::new("web").service("shop", "web").label("gangway.host", "web.example.org");
+    engine.add(web());
+    let watched = watch_routes(&engine);
+    watched.until(|watched| watched.routes() == ["shop/web/web"]).await;
+    engine.remove("web");
+    assert!(watched.until(|watched| watched.routes() == ["shop/web/web held"]).await < seconds(1));
+    // As compose does it: the next one has another id.
+    pass(seconds(5)).await;
+    engine.run(web().id("another"));
+    assert_eq!(watched.until(|watched| watched.routes() == ["shop/web/web"]).await, Duration::ZERO);
+    pass(seconds(30)).await;
+    assert_eq!(watched.routes(), ["shop/web/web"]);
+    // One that exits by itself, and is still listed.
+    engine.end("web");
+    watched.until(|watched| watched.routes() == ["shop/web/web held"]).await;
+    let held = watched.until(|watched| watched.routes().is_empty()).await;
+    assert_eq!(held.as_secs(), 10, "{held:?}");
 }

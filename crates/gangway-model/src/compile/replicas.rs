@@ -67,6 +67,8 @@ pub(super) struct Group<'s> {
     pub spec: Box<RouteSpec<'s>>,
     pub standing: Standing<'s>,
     pub endpoints: Vec<Endpoint>,
+    /// Nobody runs; see [`super::held`].
+    pub held: bool,
 }
 
 /// Who stands behind a route: what diagnostics about it need.
@@ -210,7 +212,13 @@ impl<'s> Group<'s> {
             standing: Standing { source, name: spec.name.clone(), claim: spec.claim, sources },
             spec,
             endpoints,
+            held: false,
         }
+    }
+
+    /// Makes it one that is newer than everything that runs.
+    pub(super) fn hold(&mut self) {
+        (self.held, self.age) = (true, i64::MAX);
     }
 
     /// Do both ask for the same, for different containers?

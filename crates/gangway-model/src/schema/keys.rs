@@ -404,7 +404,10 @@ pub(crate) const KEYS: &[Key] = &[
         value: "`round-robin`, `least-requests`, `random-two`, `client`",
         default: "`random-two`",
         example: "client",
-        doc: "How requests are shared among replicas.",
+        doc: "How requests are shared among replicas: `round-robin` takes each in turn, `least-requests` the one with the \
+              fewest requests under way, `random-two` the less busy of two chosen at random, and `client` always the same \
+              one for a client's address, as long as it is there.",
+        status: Status::InForce(keys::balance),
         without: "replicas share requests by `random-two`",
         ..SHAPES
     },
@@ -422,8 +425,10 @@ pub(crate) const KEYS: &[Key] = &[
         value: "0 to 256",
         default: "1",
         example: "10",
-        doc: "The share of requests that a replica gets.",
-        without: "all replicas get the same share",
+        doc: "The share of requests that a container gets among its replicas: one with 2 gets twice as many as one with 1. \
+              One with 0 gets requests only where no other can take them.",
+        status: Status::InForce(keys::weight),
+        without: "the weight is 1",
         ..SHAPES
     },
     Key {
@@ -431,7 +436,10 @@ pub(crate) const KEYS: &[Key] = &[
         value: "path",
         default: "off",
         example: "/healthz",
-        doc: "Asks endpoints for this path and leaves out those that do not answer well.",
+        doc: "Asks every endpoint for this path, and sends requests only to those that answer well: a new one gets none \
+              before its first good answer, and one that fails twice in a row gets none until it answers well again. \
+              Beside the health check of the image, not instead of it.",
+        status: Status::InForce(keys::health_path),
         without: "endpoints are not asked",
         ..SHAPES
     },
@@ -440,8 +448,9 @@ pub(crate) const KEYS: &[Key] = &[
         value: "duration",
         default: "5s",
         example: "10s",
-        doc: "How often `health.path` is asked for.",
-        without: "endpoints are not asked",
+        doc: "How often `health.path` is asked for, a little more or less so that not all are asked at once. At least `100ms`.",
+        status: Status::InForce(keys::health_interval),
+        without: "endpoints are asked every 5 seconds where they are asked",
         ..SHAPES
     },
     Key {
@@ -450,7 +459,8 @@ pub(crate) const KEYS: &[Key] = &[
         default: "2s",
         example: "1s",
         doc: "How long the answer to `health.path` may take.",
-        without: "endpoints are not asked",
+        status: Status::InForce(keys::health_timeout),
+        without: "an answer may take 2 seconds",
         ..SHAPES
     },
     Key {
@@ -459,7 +469,8 @@ pub(crate) const KEYS: &[Key] = &[
         default: "200-399",
         example: "200-299",
         doc: "Which answers to `health.path` are good.",
-        without: "endpoints are not asked",
+        status: Status::InForce(keys::health_status),
+        without: "the good statuses are 200 to 399",
         ..SHAPES
     },
     Key {
@@ -467,8 +478,11 @@ pub(crate) const KEYS: &[Key] = &[
         value: "duration",
         default: "10s",
         example: "30s",
-        doc: "How long a request waits for an endpoint that is starting or restarting.",
-        without: "the default is in force",
+        doc: "How long a request waits while no container of the route can take it: all are starting, restarting, being \
+              recreated or unhealthy. It goes on as soon as one is ready; else it is answered 503 with `Retry-After`. \
+              A route also outlives its last container by that long. At most an hour; `0` does not wait.",
+        status: Status::InForce(keys::hold),
+        without: "requests wait for 10 seconds",
         ..SHAPES
     },
     Key {

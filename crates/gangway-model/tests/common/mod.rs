@@ -13,6 +13,8 @@
 //! `engine east`.
 //! Without any it runs, is older than those below it, and has no port.
 //!
+//! `gone 3 shop-web-1, on edge at 172.20.0.3` is one that went three seconds ago.
+//!
 //! Gangway is on the host, unless a line says otherwise: `gangway, on edge, host at 172.20.0.1`. Settings
 //! are `settings, domain example.org, network edge, expose all`, and a route of the file is `route nas`.
 //!
@@ -24,10 +26,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gangway_model::diagnostic::FilePosition;
 use gangway_model::settings::{Expose, FileRoute};
-use gangway_model::snapshot::{Attachment, ContainerState, EngineName, ExposedPort, Health, NetworkMode, OwnPlace};
+use gangway_model::snapshot::{
+    Attachment, ContainerState, EngineName, ExposedPort, Gone, Health, NetworkMode, OwnPlace,
+};
 use gangway_model::{Compiled, Container, Place, Settings, Snapshot, compile};
 
 /// Where fixtures stand.
@@ -54,7 +59,7 @@ pub fn fixtures() -> Vec<(String, String)> {
 pub fn read(text: &str) -> (Snapshot, Settings) {
     let mut snapshot = Snapshot::default();
     let mut settings = Settings::default();
-    let mut into_file = false;
+    let (mut into_file, mut into_gone) = (false, false);
     for (line, number) in text.lines().zip(1..) {
         let label = line.strip_prefix("  ");
         match line.split([' ', ',']).next() {
@@ -69,13 +74,14 @@ pub fn read(text: &str) -> (Snapshot, Settings) {
                         let label = format!("routes.{}.{key}", route.name);
                         route.keys.push((key.into(), value.into(), in_file(&label, number)));
                     } else {
-                        let container = snapshot.containers.last_mut().expect("a container above");
+                        let gone = snapshot.gone.last_mut().filter(|_| into_gone).map(|gone| &mut gone.container);
+                        let container = gone.or(snapshot.containers.last_mut()).expect("a container above");
                         container.labels.insert(key.into(), value.into());
                     }
                 }
             }
             Some("container") => {
-                into_file = false;
+                (into_file, into_gone) = (false, false);
                 let created = snapshot.containers.len();
                 snapshot.containers.push(container(rest(line), i64::try_from(created).expect("few")));
             }
@@ -84,6 +90,13 @@ pub fn read(text: &str) -> (Snapshot, Settings) {
                 let name: Box<str> = rest(line).into();
                 let place = in_file(&format!("routes.{name}"), number);
                 settings.file_routes.push(FileRoute { name, keys: Vec::new(), place });
+            }
+            Some("gone") => {
+                into_gone = true;
+                into_file = false;
+                let (since, line) = rest(line).split_once(' ').expect(line);
+                let since = Duration::from_secs(since.parse().expect("seconds"));
+                snapshot.gone.push(Gone { container: container(line, -1), since });
             }
             Some("gangway") => own(rest(line), &mut snapshot),
             Some("settings") => set(rest(line), &mut settings),
@@ -101,6 +114,9 @@ pub fn shown(compiled: &Compiled) -> String {
         let routes = if verdict.routes.is_empty() { "nothing".to_owned() } else { verdict.routes.join(" ") };
         writeln!(text, "{} ({}): {routes}", verdict.name, verdict.reason).expect("a text");
     }
+    for hold in &compiled.holds {
+        writeln!(text, "{} is held for {:?}", hold.container, hold.left).expect("a text");
+    }
     write!(text, "\n{}", compiled.diagnostics).expect("a text");
     text
 }
@@ -109,6 +125,7 @@ pub fn shown(compiled: &Compiled) -> String {
 pub fn reversed(snapshot: &Snapshot) -> Snapshot {
     let mut reversed = snapshot.clone();
     reversed.containers.reverse();
+    reversed.gone.reverse();
     for container in &mut reversed.containers {
         container.attachments.reverse();
         container.ports.reverse();

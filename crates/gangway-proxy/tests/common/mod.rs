@@ -24,6 +24,7 @@ pub(crate) struct Plane {
     pub(crate) tables: Publisher<Compiled>,
     pub(crate) store: Publisher<Store>,
     pub(crate) ca: InternalCa,
+    pub(crate) registry: prometheus::Registry,
 }
 
 impl Plane {
@@ -45,10 +46,11 @@ impl Plane {
         change(&mut settings);
         let (tables, compiled) = channel(Compiled::default());
         let (store, stores) = channel(Store::default());
-        let metrics = Metrics::new(&prometheus::Registry::new()).expect("fresh registry");
+        let registry = prometheus::Registry::new();
+        let metrics = Metrics::new(&registry).expect("fresh registry");
         let plane = gangway_proxy::start(settings, compiled, stores, metrics).expect("free ports");
         let ca = InternalCa::make(&Scope::default(), now()).expect("a CA");
-        Self { plane, tables, store, ca }
+        Self { plane, tables, store, ca, registry }
     }
 
     /// Starts one that serves these routes.
@@ -71,6 +73,13 @@ impl Plane {
             (self.plane.generation() >= generation.count()).then_some(())
         })
         .await;
+    }
+
+    /// The sum of a gauge or a counter over its labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().filter(|family| family.name() == name).flat_map(|family| family.get_metric());
+        family.map(|metric| metric.get_gauge().get_value() + metric.get_counter().get_value()).sum()
     }
 
     pub(crate) fn http(&self) -> Client {
@@ -127,6 +136,7 @@ impl RouteToServe {
                 verify: false,
                 host: None,
                 readiness,
+                weight: 1,
             })
             .collect();
         let mut route = Route {
@@ -140,7 +150,7 @@ impl RouteToServe {
             middlewares: self.middlewares,
             timeouts: Timeouts::default(),
             host_header: HostHeader::Keep,
-            upstream: Arc::new(Upstream { id: id.clone(), endpoints }),
+            upstream: Arc::new(Upstream { id: id.clone(), endpoints, ..Upstream::default() }),
             closed: false,
         };
         (self.change)(&mut route);

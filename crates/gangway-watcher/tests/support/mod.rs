@@ -52,16 +52,29 @@ pub(crate) fn watch(fake: &Fake) -> Watched {
 
 /// Watches several.
 pub(crate) fn watch_all(engines: Vec<Engine>, settings: Settings) -> Watched {
+    watch_with_compiler(engines, settings, |_, _| Compiled::default())
+}
+
+/// Watches one engine and really compiles what is read.
+pub(crate) fn watch_routes(fake: &Fake) -> Watched {
+    watch_with_compiler(vec![way_to("docker", fake)], Settings::default(), gangway_model::compile)
+}
+
+fn watch_with_compiler(
+    engines: Vec<Engine>,
+    settings: Settings,
+    compile: impl Fn(&Snapshot, &Settings) -> Compiled + Send + Sync + 'static,
+) -> Watched {
     let (tables_tx, tables) = channel(Compiled::default());
     let (statuses_tx, statuses) = channel(Vec::new());
     let (settings_tx, settings_rx) = channel(settings);
     let snapshots: Arc<Mutex<Vec<Snapshot>>> = Arc::default();
     let seen = Arc::clone(&snapshots);
-    let compile = move |snapshot: &Snapshot, _: &Settings| {
+    let compile = move |snapshot: &Snapshot, settings: &Settings| {
         seen.lock().unwrap().push(snapshot.clone());
         let bomb = |container: &Read| container.label("test.bomb").is_some();
         assert!(!snapshot.containers.iter().any(bomb), "a label that brings out a bug");
-        Compiled::default()
+        compile(snapshot, settings)
     };
     let task = tokio::spawn(async move {
         watch_with(engines, settings_rx, tables_tx, statuses_tx, compile).await;
@@ -83,6 +96,13 @@ impl Watched {
         let mut names: Vec<_> = running.map(|container| container.name.to_string()).collect();
         names.sort();
         names
+    }
+
+    /// The ids of the routes in force, those that are held with a mark.
+    pub(crate) fn routes(&self) -> Vec<String> {
+        let tables = self.tables.load();
+        let routes = tables.value.table.routes().iter();
+        routes.map(|route| format!("{}{}", route.id, if route.upstream.held { " held" } else { "" })).collect()
     }
 
     /// A container in force.

@@ -16,9 +16,15 @@ use crate::diagnostic::Diagnostic;
 use crate::host::{HostPattern, Hostname};
 use crate::matcher::Matcher;
 use crate::path::PathPattern;
-use crate::route::{HostHeader, Middleware, Scheme, TlsMode};
+use crate::route::{Balance, HostHeader, Middleware, Scheme, TlsMode};
 use crate::rule::{self, Finding};
 use crate::value;
+
+/// Requests that wait cost memory, and whoever writes a label may not have all of it.
+const HOLD_MAX: Duration = Duration::from_secs(3600);
+
+/// Endpoints have more to do than to say that they are well.
+const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// What `hsts` `true` means.
 const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
@@ -189,6 +195,67 @@ pub(crate) fn hsts<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut
     let max_age = wanted.accept(label, max_age, found).flatten();
     let seconds = max_age.and_then(|max_age| NonZeroU64::new(max_age.as_secs()));
     wanted.hsts = seconds.map(|seconds| (seconds, label.clone()));
+}
+
+pub(crate) fn hold<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(hold) = wanted.accept(label, value::duration_up_to(label.value(), HOLD_MAX), found) {
+        wanted.policy.hold = hold;
+    }
+}
+
+pub(crate) fn balance<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let choices = [
+        ("round-robin", Balance::RoundRobin),
+        ("least-requests", Balance::LeastRequests),
+        ("random-two", Balance::RandomTwo),
+        ("client", Balance::Client),
+    ];
+    if let Some(balance) = wanted.accept(label, value::choice(label.value(), &choices), found) {
+        wanted.policy.balance = balance;
+    }
+}
+
+pub(crate) fn weight<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    const WEIGHT_MAX: u16 = 256;
+    let weight = value::integer(label.value()).and_then(|weight| match u16::try_from(weight) {
+        Ok(weight) if weight <= WEIGHT_MAX => Ok(weight),
+        _ => Err(value::wrong(
+            codes::NOT_INTEGER,
+            label.value(),
+            "is not a weight",
+            "a number from 0 to 256",
+            "write `1`, or a larger number for a larger share",
+        )),
+    });
+    wanted.weight = wanted.accept(label, weight, found);
+}
+
+pub(crate) fn health_path<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    wanted.health_path = wanted.accept(label, rewrite::path_to_send(label.value()), found).map(Into::into);
+}
+
+pub(crate) fn health_interval<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(interval) = wanted.accept(label, value::duration(label.value()), found) {
+        wanted.health.interval = Some(interval.max(HEALTH_INTERVAL_MIN));
+        wanted.health_details.push(label.clone());
+    }
+}
+
+pub(crate) fn health_timeout<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(timeout) = wanted.accept(label, value::duration(label.value()), found) {
+        wanted.health.timeout = Some(timeout);
+        wanted.health_details.push(label.clone());
+    }
+}
+
+pub(crate) fn health_status<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let entries = value::list(label.value());
+    wanted.health.statuses = each(label, wanted, found, "statuses", entries, |text, findings| {
+        value::statuses(text).map_err(|finding| findings.push(finding)).ok()
+    });
+    if !wanted.health.statuses.is_empty() {
+        wanted.health_details.push(label.clone());
+    }
 }
 
 /// Reads the entries of a list; the good ones are in force beside bad ones.

@@ -1,13 +1,15 @@
 //! What is wanted of one route → its spec.
 
+use std::time::Duration;
+
 use super::redirect::leads_to_itself;
-use super::wanted::{Wanted, closed};
+use super::wanted::{HealthWanted, Wanted, closed};
 use super::written::{Source, Written, whole};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::host::HostPattern;
 use crate::matcher::Matcher;
-use crate::route::{Middleware, TlsMode};
+use crate::route::{HealthCheck, Middleware, TlsMode};
 use crate::rule::{Finding, shown};
 use crate::schema::Status;
 use crate::settings::Settings;
@@ -44,6 +46,7 @@ impl<'a> Draft<'a> {
         let (matcher, claim) = self.matcher(&mut wanted, settings, found)?;
         let listener = listener(&mut wanted, found);
         let target = self.target(&mut wanted, found)?;
+        wanted.policy.health = health(&mut wanted, &self, found);
         let middlewares = middlewares(&mut wanted, &matcher, &self, found);
         Some(RouteSpec {
             name: self.name,
@@ -53,7 +56,13 @@ impl<'a> Draft<'a> {
             priority_mark: wanted.priority_mark,
             listener,
             middlewares,
-            upstream: UpstreamSpec { target, timeouts: wanted.timeouts, host_header: wanted.host_header },
+            upstream: UpstreamSpec {
+                target,
+                timeouts: wanted.timeouts,
+                host_header: wanted.host_header,
+                policy: wanted.policy,
+                weight: wanted.weight.unwrap_or(1),
+            },
             closed: wanted.closed,
         })
     }
@@ -185,6 +194,36 @@ fn listener(wanted: &mut Wanted<'_>, found: &mut Vec<Diagnostic>) -> ListenerSpe
     }
     let https_redirect = tls != TlsMode::Off && wanted.https_redirect.as_ref().is_none_or(|(redirect, _)| *redirect);
     ListenerSpec { tls, https_redirect }
+}
+
+/// What endpoints are asked, beside what the engine says of them.
+fn health<'a>(wanted: &mut Wanted<'a>, draft: &Draft<'a>, found: &mut Vec<Diagnostic>) -> Option<HealthCheck> {
+    let details = std::mem::take(&mut wanted.health_details);
+    let Some(path) = wanted.health_path.take() else {
+        // Where a path is written, it was said what is wrong with it.
+        let details = if draft.label("health.path").is_some() { Vec::new() } else { details };
+        for label in details {
+            let finding = Finding::error(
+                codes::HEALTH_WITHOUT_PATH,
+                0..label.value().len(),
+                format!("`{}` without `health.path`", label.key.name),
+                "nothing is asked",
+                "add the label `health.path`, such as `/healthz`",
+            );
+            wanted.found(&label, finding, found);
+        }
+        return None;
+    };
+    let HealthWanted { interval, timeout, mut statuses } = std::mem::take(&mut wanted.health);
+    if statuses.is_empty() {
+        statuses.push((200, 399));
+    }
+    Some(HealthCheck {
+        path,
+        interval: interval.unwrap_or(Duration::from_secs(5)),
+        timeout: timeout.unwrap_or(Duration::from_secs(2)),
+        statuses,
+    })
 }
 
 /// The chain in its fixed order, which the reference documents: answers are given before paths are

@@ -1,6 +1,7 @@
 //! What the labels of one route say, key by key, before it is put together.
 
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use super::redirect::Redirect;
 use super::rewrite::Rewrite;
@@ -9,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::host::HostPattern;
 use crate::matcher::Matcher;
 use crate::path::PathPattern;
-use crate::route::{HostHeader, Middleware, Timeouts, TlsMode};
+use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode};
 use crate::rule::Finding;
 use crate::schema::Role;
 use crate::spec::{Access, Mark, UrlTarget};
@@ -44,6 +45,20 @@ pub(crate) struct Wanted<'a> {
     pub body_limit: Option<u64>,
     pub timeouts: Timeouts,
     pub host_header: HostHeader,
+    pub policy: Policy,
+    pub health_path: Option<Box<str>>,
+    pub health: HealthWanted,
+    /// The labels of `health.*` that say how, and not what, to ask.
+    pub health_details: Vec<Written<'a>>,
+    pub weight: Option<u16>,
+}
+
+/// What is said about how endpoints are asked.
+#[derive(Debug, Default)]
+pub(crate) struct HealthWanted {
+    pub interval: Option<Duration>,
+    pub timeout: Option<Duration>,
+    pub statuses: Vec<(u16, u16)>,
 }
 
 impl<'a> Wanted<'a> {

@@ -1,0 +1,244 @@
+//! Finding out which endpoints can be reached, and which are well, beside the requests.
+//!
+//! An endpoint that is new, or that could not be connected to, is tried until a connection comes about; with
+//! `health.path` it is asked for ever. What is found out becomes its [`Standing`], by which the next table
+//! sorts it: requests themselves never look at a check.
+//!
+//! Engines say that a container runs when its process was started, not when it listens.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use gangway_model::route::{EndpointKey, HealthCheck, Readiness};
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
+use pingora::upstreams::peer::HttpPeer;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::active::{ActiveEndpoint, ActiveTable, Target};
+use crate::balance::random;
+use crate::endpoint::Standing;
+
+/// The pause after the first failed try, doubled with each one: somebody may be waiting.
+const PAUSE_FIRST: Duration = Duration::from_millis(5);
+
+/// And at most, as long as requests wait for it.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// And when nobody does any more.
+const PAUSE_HOPELESS: Duration = Duration::from_secs(1);
+
+/// On the network of an engine a connection comes about at once, or the first packet was lost.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
+
+/// So many bad answers in a row are no accident.
+const FAILURES_MAX: u32 = 2;
+
+/// News on their way to the table; who finds it full waits, and tells later.
+const NEWS_MAX: usize = 1024;
+
+/// What was found out about an endpoint.
+pub(crate) type News = (EndpointKey, Standing);
+
+/// Everybody who is being tried or asked.
+#[derive(Debug)]
+pub(crate) struct Probes {
+    tasks: HashMap<EndpointKey, Probe, ahash::RandomState>,
+    news_tx: mpsc::Sender<News>,
+    news: mpsc::Receiver<News>,
+}
+
+#[derive(Debug)]
+struct Probe {
+    question: Question,
+    /// Dropped, it asks no more.
+    task: AbortOnDropHandle<()>,
+}
+
+/// What is to be found out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Question {
+    /// Does it accept connections? Asked until it does.
+    Reached,
+    /// Does it answer well? Asked for ever.
+    Well(HealthCheck),
+}
+
+/// Where, and for how long somebody waits.
+struct Subject {
+    key: EndpointKey,
+    target: Target,
+    peer: HttpPeer,
+    host: http::HeaderValue,
+    hold: Duration,
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        let (news_tx, news) = mpsc::channel(NEWS_MAX);
+        Self { tasks: HashMap::default(), news_tx, news }
+    }
+}
+
+impl Probes {
+    /// Asks what is worth asking about a table, and nothing else. Those in `doubt` are asked anew, at once.
+    pub(crate) fn follow(&mut self, table: &ActiveTable, doubt: Option<&EndpointKey>) {
+        let mut known = std::mem::take(&mut self.tasks);
+        for route in table.routes() {
+            let policy = &route.route.upstream.policy;
+            for endpoint in route.ready.iter().chain(&route.others) {
+                let Some(question) = question(endpoint, policy.health.as_ref()) else { continue };
+                if self.tasks.contains_key(&endpoint.key) {
+                    continue;
+                }
+                let is_going_on = |probe: &Probe| probe.question == question && !probe.task.is_finished();
+                let same = known.remove(&endpoint.key).filter(is_going_on);
+                let probe = match same.filter(|_| doubt != Some(&endpoint.key)) {
+                    Some(probe) => probe,
+                    None => begin(question, endpoint, policy.hold, self.news_tx.clone()),
+                };
+                self.tasks.insert(endpoint.key.clone(), probe);
+            }
+        }
+    }
+
+    /// The next thing that was found out. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> News {
+        match self.news.recv().await {
+            Some(news) => news,
+            // Not reached: one sender is ours.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What else was found out meanwhile.
+    pub(crate) fn also(&mut self) -> Option<News> {
+        self.news.try_recv().ok()
+    }
+}
+
+/// What is worth asking; of those that the engine does not call ready, nothing.
+fn question(endpoint: &ActiveEndpoint, health: Option<&HealthCheck>) -> Option<Question> {
+    if endpoint.readiness != Readiness::Ready {
+        return None;
+    }
+    match health {
+        Some(check) => Some(Question::Well(check.clone())),
+        None => (endpoint.state.standing() != Standing::Good).then_some(Question::Reached),
+    }
+}
+
+fn begin(question: Question, endpoint: &ActiveEndpoint, hold: Duration, news: mpsc::Sender<News>) -> Probe {
+    let subject = Subject {
+        key: endpoint.key.clone(),
+        target: endpoint.target.clone(),
+        peer: endpoint.peer.clone(),
+        host: endpoint.host.clone(),
+        hold,
+    };
+    let task = match question.clone() {
+        Question::Reached => tokio::spawn(reach(subject, news)),
+        Question::Well(check) => tokio::spawn(ask(subject, check, news)),
+    };
+    Probe { question, task: AbortOnDropHandle::new(task) }
+}
+
+/// Tries to connect until that succeeds.
+async fn reach(subject: Subject, news: mpsc::Sender<News>) {
+    let (begun, mut pause, mut told) = (Instant::now(), PAUSE_FIRST, Standing::Good);
+    loop {
+        let now = match subject.connects().await {
+            true => Standing::Good,
+            false if begun.elapsed() < subject.hold => Standing::Failing,
+            false => Standing::Hopeless,
+        };
+        if now == Standing::Good || now != told {
+            told = now;
+            if news.send((subject.key.clone(), now)).await.is_err() || now == Standing::Good {
+                return;
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(if now == Standing::Hopeless { PAUSE_HOPELESS } else { PAUSE_MAX });
+    }
+}
+
+/// Asks for ever.
+async fn ask(subject: Subject, check: HealthCheck, news: mpsc::Sender<News>) {
+    let connector = Connector::new(None);
+    let begun = Instant::now();
+    let (mut pause, mut is_good, mut failures) = (PAUSE_FIRST, false, 0);
+    loop {
+        let is_well = timeout(check.timeout, subject.answers_well(&connector, &check)).await == Ok(Some(true));
+        failures = if is_well { 0 } else { failures + 1 };
+        let now = if is_good { failures < FAILURES_MAX } else { is_well };
+        let is_news = now != is_good || (failures == 1 && !is_good);
+        is_good = now;
+        if is_news {
+            let standing = if is_good { Standing::Good } else { Standing::Failing };
+            if news.send((subject.key.clone(), standing)).await.is_err() {
+                return;
+            }
+        }
+        // While requests may wait for it, it is asked more often.
+        let is_awaited = !is_good && begun.elapsed() < subject.hold;
+        sleep(if is_awaited { pause } else { jittered(check.interval) }).await;
+        pause = (pause * 2).min(PAUSE_MAX).min(check.interval);
+    }
+}
+
+/// A tenth more or less, so that what began together does not stay together.
+fn jittered(interval: Duration) -> Duration {
+    let tenths = (random() >> 40) as f64 / (1_u64 << 24) as f64;
+    interval.mul_f64(0.9 + 0.2 * tenths)
+}
+
+impl Subject {
+    async fn connects(&self) -> bool {
+        let connecting = async {
+            match (&self.target, self.peer._address.as_inet()) {
+                (Target::Name(name, port), _) => tokio::net::TcpStream::connect((&**name, *port)).await.is_ok(),
+                (Target::Address, Some(address)) => tokio::net::TcpStream::connect(address).await.is_ok(),
+                (Target::Address, None) => true,
+            }
+        };
+        timeout(CONNECT_TIME, connecting).await.unwrap_or(false)
+    }
+
+    /// None where there was no answer.
+    async fn answers_well(&self, connector: &Connector, check: &HealthCheck) -> Option<bool> {
+        let mut peer = self.peer.clone();
+        peer.options.read_timeout = Some(check.timeout);
+        if let Target::Name(name, port) = &self.target {
+            let address = tokio::net::lookup_host((&**name, *port)).await.ok()?.next()?;
+            peer._address = PingoraAddress::Inet(address);
+        }
+        let (mut session, _) = connector.get_http_session(&peer).await.ok()?;
+        let mut request = RequestHeader::build("GET", check.path.as_bytes(), Some(3)).ok()?;
+        request.insert_header(http::header::HOST, self.host.clone()).ok()?;
+        request.insert_header(http::header::USER_AGENT, "gangway").ok()?;
+        session.write_request_header(Box::new(request)).await.ok()?;
+        session.finish_request_body().await.ok()?;
+        session.read_response_header().await.ok()?;
+        let status = session.response_header()?.status.as_u16();
+        // Not kept for later: what is kept could be closed by the time it is needed.
+        session.shutdown().await;
+        Some(check.statuses.iter().any(|(first, last)| (*first..=*last).contains(&status)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_differ_by_no_more_than_a_tenth() {
+        let second = Duration::from_secs(1);
+        let intervals: Vec<Duration> = (0..100).map(|_| jittered(second)).collect();
+        assert!(intervals.iter().all(|one| (0.9..=1.1).contains(&one.as_secs_f64())), "{intervals:?}");
+        assert!(intervals.windows(2).any(|pair| pair[0] != pair[1]));
+    }
+}

@@ -1,0 +1,31 @@
+//! What is known about routes beside the table: it outlives every swap.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use ahash::HashMap;
+
+/// The living side of one route.
+#[derive(Debug, Default)]
+pub(crate) struct RouteState {
+    /// Requests that wait for an endpoint.
+    pub(crate) waiting: Arc<AtomicUsize>,
+    /// Whose turn it is, with `round-robin`.
+    pub(crate) turn: AtomicUsize,
+}
+
+/// Every route's state by its id.
+#[derive(Debug, Default)]
+pub(crate) struct RouteStates {
+    by_id: HashMap<Box<str>, Arc<RouteState>>,
+}
+
+impl RouteStates {
+    /// Hands out a state for the next table: the known one, or a new one. Those asked for no more are
+    /// forgotten with `self`.
+    pub(crate) fn carry_over(&self, next: &mut Self, id: &str) -> Arc<RouteState> {
+        let state = self.by_id.get(id).cloned().unwrap_or_default();
+        next.by_id.insert(id.into(), Arc::clone(&state));
+        state
+    }
+}

@@ -1,0 +1,130 @@
+//! Containers that were up and are not any more: remembered for as long as a route is held for them.
+//!
+//! No listing shows one that was removed, and of one that has exited none says since when. Who needs to be
+//! remembered, and for how long, compiling decides; time is an argument, nothing here waits.
+
+use std::collections::HashMap;
+
+use gangway_model::compile::Hold;
+use gangway_model::snapshot::{Container, ContainerState, Gone};
+use tokio::time::Instant;
+
+/// More than ever leave together; of what is beyond, the routes end at once.
+const REMEMBERED_MAX: usize = 1000;
+
+/// Those of all engines.
+#[derive(Debug, Default)]
+pub(crate) struct Departed {
+    containers: Vec<(Container, Instant)>,
+    /// When the first of the holds ends.
+    next_end: Option<Instant>,
+}
+
+impl Departed {
+    /// Compares two readings of one engine.
+    pub(crate) fn compare(&mut self, now: Instant, old: &[Container], new: &[Container]) {
+        let states: HashMap<&str, bool> = new.iter().map(|container| (&*container.id, is_up(container))).collect();
+        let is_up_now = |container: &Container| states.get(&*container.id) == Some(&true);
+        if let Some(engine) = new.first().map(|container| &container.engine) {
+            self.containers.retain(|(container, _)| container.engine != *engine || !is_up_now(container));
+        }
+        let left = old.iter().filter(|container| is_up(container) && !is_up_now(container));
+        self.containers.extend(left.map(|container| (container.clone(), now)));
+        let beyond = self.containers.len().saturating_sub(REMEMBERED_MAX);
+        self.containers.drain(..beyond);
+    }
+
+    /// For a snapshot of this moment.
+    pub(crate) fn gone(&self, now: Instant) -> Vec<Gone> {
+        let gone = |(container, at): &(Container, Instant)| Gone {
+            container: container.clone(),
+            since: now.saturating_duration_since(*at),
+        };
+        self.containers.iter().map(gone).collect()
+    }
+
+    /// Forgets those for which no route is held; `holds` came of a snapshot of `now`.
+    pub(crate) fn keep(&mut self, now: Instant, holds: &[Hold]) {
+        self.containers.retain(|(container, _)| {
+            holds.iter().any(|hold| hold.container == container.id && hold.engine == container.engine)
+        });
+        self.next_end = holds.iter().map(|hold| now + hold.left).min();
+    }
+
+    /// When a route is to be given up.
+    pub(crate) fn next_end(&self) -> Option<Instant> {
+        self.next_end
+    }
+}
+
+/// May it have had requests? One that is paused answers no more than one that has exited.
+fn is_up(container: &Container) -> bool {
+    matches!(container.state, ContainerState::Running | ContainerState::Restarting)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use gangway_model::snapshot::{EngineName, Health, NetworkMode};
+
+    use super::*;
+
+    fn container(id: &str, state: ContainerState) -> Container {
+        Container {
+            id: id.into(),
+            engine: EngineName("one".into()),
+            name: id.into(),
+            image: "app".into(),
+            created: 0,
+            state,
+            health: Health::NoCheck,
+            leaving: false,
+            labels: [].into(),
+            network: NetworkMode::Networks,
+            attachments: Vec::new(),
+            ports: Vec::new(),
+        }
+    }
+
+    fn hold(id: &str, left: u64) -> Hold {
+        Hold { engine: EngineName("one".into()), container: id.into(), left: Duration::from_secs(left) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_stopped_or_vanished_are_remembered_until_they_return_or_are_not_needed() {
+        use ContainerState::{Created, Exited, Paused, Running};
+        let (mut departed, now) = (Departed::default(), Instant::now());
+        let old = [
+            container("stays", Running),
+            container("vanishes", Running),
+            container("exits", Running),
+            container("pauses", Running),
+            container("never-ran", Created),
+        ];
+        let new = [container("stays", Running), container("exits", Exited), container("pauses", Paused)];
+        departed.compare(now, &old, &new);
+        let later = now + Duration::from_secs(3);
+        let ids = |departed: &Departed| {
+            let gone = departed.gone(later);
+            gone.iter().map(|gone| format!("{} {:?}", gone.container.id, gone.since)).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&departed), ["vanishes 3s", "exits 3s", "pauses 3s"]);
+        departed.keep(later, &[hold("vanishes", 7), hold("exits", 5)]);
+        assert_eq!(departed.next_end(), Some(later + Duration::from_secs(5)));
+        departed.compare(later, &new, &[container("stays", Running), container("exits", Running)]);
+        assert_eq!(ids(&departed), ["vanishes 3s"]);
+        departed.keep(later, &[]);
+        assert_eq!((ids(&departed).len(), departed.next_end()), (0, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_is_bounded_and_the_latest_stay() {
+        let (mut departed, now) = (Departed::default(), Instant::now());
+        let old: Vec<_> =
+            (0..REMEMBERED_MAX + 5).map(|id| container(&id.to_string(), ContainerState::Running)).collect();
+        departed.compare(now, &old, &[]);
+        let gone = departed.gone(now);
+        assert_eq!((gone.len(), &*gone[0].container.id), (REMEMBERED_MAX, "5"));
+    }
+}
