@@ -326,10 +326,8 @@ fn poll_requests<T: Transport>(
             return broken(connection, refusal);
         }
         tell_release(gate, connection);
-        if gate.has_kept() {
-            // A head that began behind the last request is owed since that was answered.
-            deadline.expect(gate.awaiting());
-        }
+        // Once a request is answered, the next one is owed, or the rest of it where it was sent ahead.
+        deadline.expect(gate.awaiting());
         if gate.take_ready(buf) > 0 {
             return Poll::Ready(Ok(()));
         }
