@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build check test e2e bench fuzz docs image demo demo-stop run
+.PHONY: help build check test e2e faults bench fuzz docs image demo demo-stop run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ test: ## everything: check, and end to end on a real engine
 e2e: ## only end to end, on a real engine
 	@.ci/install test
 	@.ci/suite e2e
+
+faults: ## containers recreated, killed and cut off under load, twenty times each
+	@.ci/install test
+	@GANGWAY_TURNS=20 .ci/suite faults
 
 bench: ## CPU time per request beside nginx, HAProxy and Caddy
 	@.ci/install bench

@@ -145,7 +145,7 @@ impl Docker {
     pub fn compose(&self, folder: &str) -> Compose {
         let copy =
             tempfile::Builder::new().prefix("gangway-compose-").tempdir().expect("a temporary folder can be made");
-        let project = self.name("compose");
+        let project = self.name(&folder.replace('/', "-"));
         output("cp", ["-r", &format!("{}/.", root().join(folder).display()), &copy.path().display().to_string()]);
         for entry in std::fs::read_dir(copy.path()).expect("just made").flatten() {
             if entry.path().extension().is_some_and(|suffix| suffix == "yaml") {
@@ -162,7 +162,7 @@ impl Docker {
             folder: copy,
             project,
             files: Vec::new(),
-            environment: vec![("DOCKER_HOST".into(), self.url()), ("COMPOSE_IGNORE_ORPHANS".into(), "1".into())],
+            environment: vec![("DOCKER_HOST".into(), self.url())],
         }
     }
 

@@ -7,6 +7,7 @@ pub mod docker;
 pub mod engines;
 pub mod figures;
 pub mod gangway;
+pub mod load;
 pub mod process;
 
 use std::path::PathBuf;

@@ -124,7 +124,7 @@ fn podman_is_followed_as_docker_is() {
         let docker = Docker::podman();
         let gangway = Options::docker(&podman.url()).start().await;
         let (host, early) = (docker.name("pod.test"), docker.name("early.test"));
-        let app = docker.app("pod").label("gangway.host", &host).start();
+        let app = docker.app("pod").label("gangway.host", &host).label("gangway.hold", "1s").start();
         gangway.served(&host, "/").await;
         docker.app("early").label("gangway.host", &early).start();
         gangway.served(&early, "/").await;
@@ -161,7 +161,7 @@ fn a_guard_that_lets_only_the_promised_reads_through_is_enough() {
         let docker = Docker::shared();
         let gangway = Options::docker(&format!("unix://{}", socket.display())).start().await;
         let host = docker.name("guarded.test");
-        let app = docker.app("guarded").label("gangway.host", &host).start();
+        let app = docker.app("guarded").label("gangway.host", &host).label("gangway.hold", "0").start();
         gangway.served(&host, "/").await;
         docker.command(["rm", "-f", &app.name]);
         gangway.answers(&host, 404).await;

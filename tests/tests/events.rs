@@ -28,7 +28,7 @@ fn a_container_that_stops_leaves_and_one_that_starts_again_returns() {
         let docker = Docker::shared();
         let gangway = Options::docker(&docker.url()).start().await;
         let host = docker.name("come.test");
-        let app = docker.app("come").label("gangway.host", &host).create();
+        let app = docker.app("come").label("gangway.host", &host).label("gangway.hold", "1s").create();
         gangway.answers(&host, 404).await;
         docker.command(["start", &app.name]);
         gangway.served(&host, "/").await;
@@ -235,7 +235,8 @@ fn a_change_to_one_app_never_touches_the_connections_of_another() {
         let mut kept = client.connect(&host).await.unwrap();
         for turn in 0..5 {
             let other = docker.name(&format!("other{turn}.test"));
-            let app = docker.app(&format!("other{turn}")).label("gangway.host", &other).start();
+            let app =
+                docker.app(&format!("other{turn}")).label("gangway.host", &other).label("gangway.hold", "0").start();
             gangway.served(&other, "/").await;
             assert_eq!(socket.ask("still there").await.unwrap(), "still there");
             assert_eq!(kept.get("/").await.unwrap().status, 200);

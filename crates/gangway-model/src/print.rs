@@ -86,6 +86,9 @@ impl Display for Policy {
         if self.hold != usual.hold {
             writeln!(f, "  hold {:?}", self.hold)?;
         }
+        if self.drain != usual.drain {
+            writeln!(f, "  drain {:?}", self.drain)?;
+        }
         Ok(())
     }
 }

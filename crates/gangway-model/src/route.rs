@@ -176,11 +176,18 @@ pub struct Policy {
     pub health: Option<HealthCheck>,
     /// `hold`: how long a request waits for an endpoint, and a route for its next container.
     pub hold: Duration,
+    /// `drain`: how long requests under way may go on at an endpoint that leaves.
+    pub drain: Duration,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { balance: Balance::default(), health: None, hold: Duration::from_secs(10) }
+        Self {
+            balance: Balance::default(),
+            health: None,
+            hold: Duration::from_secs(10),
+            drain: Duration::from_secs(30),
+        }
     }
 }
 

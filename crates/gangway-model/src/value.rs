@@ -90,7 +90,7 @@ pub(crate) fn duration_up_to(text: &str, max: Duration) -> Read<Duration> {
     if duration > max {
         let hours = max.as_secs() / 3600;
         let help = format!("write at most `{hours}h`");
-        return Err(wrong(codes::NOT_DURATION, text, "is too long", "more than is kept waiting", help));
+        return Err(wrong(codes::NOT_DURATION, text, "is too long", "longer than is possible here", help));
     }
     Ok(duration)
 }

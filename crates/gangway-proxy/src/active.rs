@@ -15,6 +15,7 @@ use http::HeaderValue;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
 use pingora::upstreams::peer::HttpPeer;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use crate::balance::mix;
 use crate::endpoint::{EndpointState, EndpointStates, Standing};
@@ -84,6 +85,7 @@ pub(crate) async fn activate(
         // What runs before we do has been running for long; what comes later may not listen yet.
         let is_first = in_force.generation() == Generation::INITIAL;
         let (table, next) = prepare(&compiled.load_full().value.table, &states, is_first, &metrics);
+        drain(&in_force.load_full().value, &next);
         states = next;
         let serving: BTreeSet<Box<str>> = table.routes().iter().map(|active| active.route.id.clone()).collect();
         probes.follow(&table, None);
@@ -113,6 +115,22 @@ pub(crate) async fn activate(
             };
             if let Some(doubt) = doubt {
                 probes.follow(&in_force.load_full().value, Some(&doubt));
+            }
+        }
+    }
+}
+
+/// Gives the requests under way at endpoints that leave, or have left, their time.
+fn drain(in_force: &ActiveTable, next: &States) {
+    for route in in_force.routes() {
+        for endpoint in route.ready.iter().chain(&route.others) {
+            let stays = next.endpoints.find(&endpoint.key).is_some_and(|state| !state.leaves());
+            if !stays && endpoint.state.begin_draining() {
+                let (state, time) = (Arc::clone(&endpoint.state), route.route.upstream.policy.drain);
+                tokio::spawn(async move {
+                    sleep(time).await;
+                    state.end_draining();
+                });
             }
         }
     }
@@ -153,7 +171,7 @@ fn prepare(compiled: &RoutingTable, known: &States, is_first: bool, metrics: &Me
             let is_believed = !has_check && (is_first || endpoint.key.container.is_empty());
             let standing = if is_believed { Standing::Good } else { Standing::New };
             let state = known.endpoints.carry_over(&mut next.endpoints, &endpoint.key, standing);
-            state.note_readiness(endpoint.readiness == Readiness::Ready);
+            state.note_readiness(endpoint.readiness);
             active_endpoint(endpoint, &route.timeouts, state)
         });
         let (ready, others) = sorted(endpoints.collect());

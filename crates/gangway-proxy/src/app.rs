@@ -32,6 +32,7 @@ use crate::active::{ActiveEndpoint, ActiveRoute, ActiveTable, Target};
 use crate::admit::admit;
 use crate::answer::{Answer, Audience, Reason};
 use crate::balance::choose;
+use crate::budget::RetryBudget;
 use crate::connection::Connection;
 use crate::context::{RequestContext, UnderWay};
 use crate::endpoint::Standing;
@@ -54,6 +55,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// The application in Pingora's sense: one a thread.
 pub(crate) struct App {
     shared: Shared,
+    budget: RetryBudget,
 }
 
 /// What becomes of a request before any endpoint is asked.
@@ -68,7 +70,7 @@ enum Verdict {
 
 impl App {
     pub(crate) fn new(shared: Shared) -> Self {
-        Self { shared }
+        Self { shared, budget: RetryBudget::new() }
     }
 }
 
@@ -111,6 +113,7 @@ impl ProxyHttp for App {
         _end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> Result<()> {
+        end_if_drained(ctx)?;
         if let (Some(limit), Some(body)) = (ctx.body_limit, body) {
             ctx.body_seen += body.len() as u64;
             if ctx.body_seen > limit {
@@ -125,6 +128,8 @@ impl ProxyHttp for App {
         if ctx.tries > 0 {
             self.shared.metrics.retries.inc();
             self.reconsider(session, ctx).await?;
+        } else {
+            self.budget.pay();
         }
         let Some(active) = ctx.route.clone() else {
             return Err(Error::explain(ErrorType::InternalError, "a request without a route"));
@@ -238,7 +243,7 @@ impl ProxyHttp for App {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
@@ -249,10 +254,26 @@ impl ProxyHttp for App {
             if let Some(connection) = &ctx.connection {
                 connection.set_upgraded();
             }
+            ctx.lasts();
         } else {
+            // Over HTTP/2 the connection carries other requests as well.
+            if session.req_header().version != Version::HTTP_2 && is_event_stream(response) {
+                ctx.lasts();
+            }
             forwarded::to_client(response);
         }
         decorate(response, ctx)
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut RequestContext,
+    ) -> Result<Option<Duration>> {
+        end_if_drained(ctx)?;
+        Ok(None)
     }
 
     fn error_while_proxy(
@@ -263,7 +284,7 @@ impl ProxyHttp for App {
         ctx: &mut RequestContext,
         client_reused: bool,
     ) -> Box<Error> {
-        let retry = may_retry(session, ctx, &error, client_reused);
+        let retry = may_retry(session, ctx, &error, client_reused) && self.budget.spend();
         if retry && let Some(state) = ctx.endpoint().map(|endpoint| Arc::clone(&endpoint.state)) {
             ctx.failed.push(state);
         }
@@ -789,6 +810,19 @@ async fn look_up(endpoint: &ActiveEndpoint, name: &str, port: u16) -> Result<Soc
 fn accepts_events(request: &RequestHeader) -> bool {
     let accept = request.headers.get(http::header::ACCEPT).map(HeaderValue::as_bytes);
     accept.is_some_and(|accept| memchr::memmem::find(accept, b"text/event-stream").is_some())
+}
+
+fn is_event_stream(response: &ResponseHeader) -> bool {
+    let kind = response.headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
+}
+
+/// Ends a request whose endpoint has left and has had its time.
+fn end_if_drained(ctx: &RequestContext) -> Result<()> {
+    if ctx.endpoint().is_some_and(|endpoint| endpoint.state.is_drained()) {
+        return Err(Error::explain(ErrorType::ConnectionClosed, "the endpoint has left").into_up());
+    }
+    Ok(())
 }
 
 fn announced_len(request: &RequestHeader) -> Option<u64> {

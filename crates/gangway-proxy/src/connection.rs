@@ -4,9 +4,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pingora::protocols::Digest;
+use tokio::task::AbortHandle;
 
 use crate::forwarded::PeerText;
 use crate::refusal::Refusal;
@@ -35,10 +36,23 @@ pub(crate) struct Connection {
     answered: AtomicBool,
     /// The request under way became a WebSocket: bytes pass unseen from here on.
     upgraded: AtomicBool,
+    /// The task that serves it; to end it is to close the connection.
+    pub(crate) task: Arc<OnceLock<AbortHandle>>,
 }
 
 impl Connection {
+    #[cfg(test)]
     pub(crate) fn new(peer: SocketAddr, local: SocketAddr, trusted: bool) -> Self {
+        Self::served_by(peer, local, trusted, Arc::default())
+    }
+
+    /// One that can be ended from outside.
+    pub(crate) fn served_by(
+        peer: SocketAddr,
+        local: SocketAddr,
+        trusted: bool,
+        task: Arc<OnceLock<AbortHandle>>,
+    ) -> Self {
         Self {
             peer,
             local,
@@ -50,6 +64,7 @@ impl Connection {
             refused: AtomicBool::new(false),
             answered: AtomicBool::new(true),
             upgraded: AtomicBool::new(false),
+            task,
         }
     }
 

@@ -106,6 +106,14 @@ impl RequestContext {
         self.route.as_ref()?.ready.get(self.chosen?)
     }
 
+    /// Lets the connection of a WebSocket or a stream of events end with its endpoint.
+    pub(crate) fn lasts(&self) {
+        let task = self.connection.as_ref().and_then(|connection| connection.task.get());
+        if let (Some(endpoint), Some(task)) = (self.endpoint(), task) {
+            endpoint.state.lasts(task.clone());
+        }
+    }
+
     /// The request's id; made when first asked for.
     pub(crate) fn request_id(&mut self) -> &str {
         self.request_id.get_or_insert_with(|| format!("{:016x}{:016x}", random(), random()))

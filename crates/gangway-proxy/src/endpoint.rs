@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ahash::HashMap;
-use gangway_model::route::EndpointKey;
+use gangway_model::route::{EndpointKey, Readiness};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 /// An idle upstream connection lives at most this long: Node closes at five seconds without a word,
@@ -30,6 +31,15 @@ pub struct EndpointState {
     standing: AtomicU8,
     /// Called ready by the engine in the last table.
     was_ready: AtomicBool,
+    /// The engine says that it does, in the last table.
+    leaves: AtomicBool,
+    /// It leaves: its requests under way have a while to end.
+    draining: AtomicBool,
+    /// That while is over.
+    drained: AtomicBool,
+    /// Connections of clients that became WebSockets or streams of events of this endpoint: they may be
+    /// silent for hours, and would never notice.
+    lasting: Mutex<Vec<AbortHandle>>,
     failures_in_a_row: AtomicU32,
     /// Milliseconds after `epoch` until which it is passed over.
     ejected_until: AtomicU64,
@@ -70,6 +80,10 @@ impl EndpointState {
             in_flight: AtomicUsize::new(0),
             standing: AtomicU8::new(standing as u8),
             was_ready: AtomicBool::new(true),
+            leaves: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
+            lasting: Mutex::default(),
             failures_in_a_row: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
             keep_alive: AtomicU32::new(0),
@@ -102,11 +116,55 @@ impl EndpointState {
 
     /// Notes what the engine says of it in the next table. One that was not ready, and is, has to be reached
     /// anew: it may have been started anew.
-    pub(crate) fn note_readiness(&self, is_ready: bool) {
+    pub(crate) fn note_readiness(&self, readiness: Readiness) {
+        let is_ready = readiness == Readiness::Ready;
         let was_ready = self.was_ready.swap(is_ready, Ordering::Relaxed);
+        self.leaves.store(matches!(readiness, Readiness::Leaving | Readiness::Restarting), Ordering::Relaxed);
         if is_ready && !was_ready {
             self.set_standing(Standing::New);
+            self.draining.store(false, Ordering::Relaxed);
+            self.drained.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Whether it is being stopped. One whose health check fails is not.
+    pub(crate) fn leaves(&self) -> bool {
+        self.leaves.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it leaves. Whether that is news, and something is under way.
+    pub(crate) fn begin_draining(&self) -> bool {
+        !self.draining.swap(true, Ordering::Relaxed) && self.in_flight() > 0
+    }
+
+    /// Ends what is still under way, unless it has come back.
+    pub(crate) fn end_draining(&self) {
+        if !self.draining.load(Ordering::Relaxed) {
+            return;
+        }
+        self.drained.store(true, Ordering::Relaxed);
+        for connection in std::mem::take(&mut *self.lasting()) {
+            connection.abort();
+        }
+    }
+
+    /// Whether nothing may go on here any more.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.drained.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of a connection that lasts.
+    pub(crate) fn lasts(&self, connection: AbortHandle) {
+        let mut lasting = self.lasting();
+        if lasting.len() == lasting.capacity() {
+            // Before it grows, so that looking through all of them is paid for by what came.
+            lasting.retain(|known| !known.is_finished());
+        }
+        lasting.push(connection);
+    }
+
+    fn lasting(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
+        self.lasting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that a request could not be brought to it. Whether that is news.
@@ -254,14 +312,33 @@ mod tests {
     #[test]
     fn one_that_was_away_has_to_be_reached_anew() {
         let state = EndpointState::new(Standing::Good);
-        state.note_readiness(true);
+        state.note_readiness(Readiness::Ready);
         assert_eq!(state.standing(), Standing::Good);
-        state.note_readiness(false);
-        state.note_readiness(true);
+        state.note_readiness(Readiness::Leaving);
+        state.note_readiness(Readiness::Ready);
         assert_eq!((state.standing(), state.is_ejected()), (Standing::New, true));
         state.set_standing(Standing::Good);
         assert!(state.not_reached() && !state.not_reached());
         assert_eq!(state.standing(), Standing::Failing);
+    }
+
+    #[tokio::test]
+    async fn what_lasts_is_ended_when_the_time_is_over_unless_it_came_back() {
+        let state = Arc::new(EndpointState::new(Standing::Good));
+        assert!(!state.begin_draining(), "nothing is under way");
+        state.note_readiness(Readiness::Leaving);
+        state.note_readiness(Readiness::Ready);
+        let _request = state.begin();
+        let lasting = tokio::spawn(std::future::pending::<()>());
+        state.lasts(lasting.abort_handle());
+        assert!(state.begin_draining() && !state.begin_draining());
+        state.note_readiness(Readiness::Leaving);
+        state.note_readiness(Readiness::Ready);
+        state.end_draining();
+        assert!(!state.is_drained() && !lasting.is_finished());
+        assert!(state.begin_draining());
+        state.end_draining();
+        assert!(state.is_drained() && lasting.await.is_err_and(|error| error.is_cancelled()));
     }
 
     #[test]

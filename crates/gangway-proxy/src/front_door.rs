@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gangway_tls::UNRECOGNIZED_NAME_ALERT;
@@ -13,6 +13,7 @@ use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio_rustls::LazyConfigAcceptor;
 
 use crate::app::App;
@@ -24,6 +25,9 @@ use crate::transport::{Conn, Downstream};
 /// A container that has just started may be asked for before its certificate was made; the handshake
 /// waits so long rather than fail.
 const CERTIFICATE_WAIT: Duration = Duration::from_secs(3);
+
+/// Where a connection finds the task that serves it.
+type OwnTask = Arc<OnceLock<AbortHandle>>;
 
 /// Serves connections up to the point where requests begin.
 pub(crate) struct FrontDoor {
@@ -41,20 +45,22 @@ impl FrontDoor {
     }
 
     /// Serves one connection to its end.
-    pub(crate) async fn serve(&self, tcp: TcpStream, peer: SocketAddr, protocol: ListenerProtocol) {
+    ///
+    /// `task` is the one in which this runs, once it is known.
+    pub(crate) async fn serve(&self, tcp: TcpStream, peer: SocketAddr, protocol: ListenerProtocol, task: OwnTask) {
         // A small answer must not wait for the acknowledgement of the one before.
         let _ = tcp.set_nodelay(true);
         let outcome = match protocol {
-            ListenerProtocol::Plain => self.serve_plain(tcp, peer).await,
-            ListenerProtocol::Tls => self.serve_tls(tcp, peer).await,
+            ListenerProtocol::Plain => self.serve_plain(tcp, peer, task).await,
+            ListenerProtocol::Tls => self.serve_tls(tcp, peer, task).await,
         };
         if let Err(error) = outcome {
             tracing::debug!(%error, %peer, "a connection ended before its first request");
         }
     }
 
-    async fn serve_plain(&self, tcp: TcpStream, peer: SocketAddr) -> io::Result<()> {
-        let connection = self.connection(&tcp, peer)?;
+    async fn serve_plain(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<()> {
+        let connection = self.connection(&tcp, peer, task)?;
         let mut conn = Conn::new(tcp);
         let head = self.shared.settings.limits.head_time;
         let http2 = tokio::time::timeout(head, conn.speaks_http2()).await.map_err(|_| io::ErrorKind::TimedOut)??;
@@ -65,8 +71,8 @@ impl FrontDoor {
         Ok(())
     }
 
-    async fn serve_tls(&self, tcp: TcpStream, peer: SocketAddr) -> io::Result<()> {
-        let mut connection = self.connection(&tcp, peer)?;
+    async fn serve_tls(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<()> {
+        let mut connection = self.connection(&tcp, peer, task)?;
         let handshake = self.handshake(Conn::new(tcp));
         let outcome = tokio::time::timeout(self.shared.settings.limits.handshake_time, handshake).await;
         let (tls, sni) = match outcome {
@@ -133,9 +139,9 @@ impl FrontDoor {
         tokio::time::timeout(CERTIFICATE_WAIT, arrives).await.unwrap_or(false)
     }
 
-    fn connection(&self, tcp: &TcpStream, peer: SocketAddr) -> io::Result<Connection> {
+    fn connection(&self, tcp: &TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<Connection> {
         let trusted = self.shared.settings.trusted_proxies.contains(crate::connection::canonical(peer.ip()));
-        Ok(Connection::new(peer, tcp.local_addr()?, trusted))
+        Ok(Connection::served_by(peer, tcp.local_addr()?, trusted, task))
     }
 
     fn failed(&self, reason: &str, outcome: io::Result<()>) -> io::Result<()> {

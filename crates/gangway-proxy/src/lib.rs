@@ -11,6 +11,7 @@ mod admit;
 mod answer;
 mod app;
 mod balance;
+mod budget;
 mod connection;
 mod connections;
 mod context;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -165,13 +165,17 @@ pub(crate) async fn accept(
         let Some(place) = bounds.admit(place, peer, protocol) else { return };
         let front_door = Arc::clone(&front_door);
         let mut abort = abort.clone();
-        tracker.spawn(async move {
+        let task = Arc::new(OnceLock::new());
+        let own = Arc::clone(&task);
+        let spawned = tracker.spawn(async move {
             let _place = place;
             tokio::select! {
-                () = front_door.serve(tcp, peer, protocol) => {}
+                () = front_door.serve(tcp, peer, protocol, own) => {}
                 _ = abort.wait_for(|stop| *stop) => {}
             }
         });
+        // Long before anybody wants to end it.
+        let _ = task.set(spawned.abort_handle());
     };
     loop {
         // The place first: without one, connections wait in the system's queue rather than in ours.

@@ -542,3 +542,51 @@ async fn requests_are_shared_as_the_route_says() {
     clients.sort_unstable();
     assert_eq!(clients, [0, 0, 40]);
 }
+
+#[tokio::test]
+async fn what_is_under_way_at_an_endpoint_that_leaves_has_its_time_and_no_more() {
+    let (leaving, _) = app("leaving").await;
+    let (staying, _) = app("staying").await;
+    let routes = |readiness: Readiness| {
+        let leaves = |host, drain: Duration| {
+            let mut route = route(host, leaving);
+            route.endpoints[0].2 = readiness;
+            route.endpoints.push((staying, Scheme::Http, Readiness::Ready));
+            route.change = with_policy(move |policy| policy.drain = drain);
+            route
+        };
+        vec![leaves("soon.localhost", Duration::from_millis(300)), route("calm.localhost", staying)]
+    };
+    let mut plane = Plane::serving(vec![route("soon.localhost", leaving), route("calm.localhost", staying)]).await;
+    let client = plane.https().speaking(Speaks::H1);
+    let mut sockets = Vec::new();
+    for host in ["soon.localhost", "calm.localhost"] {
+        let stream = client.stream(host).await.expect("connected");
+        sockets.push(WebSocket::open(stream, host, "/ws").await.expect("upgraded"));
+    }
+    let mut events = Vec::new();
+    for speaks in [Speaks::H1, Speaks::H2] {
+        let mut connection = plane.https().speaking(speaks).connect("soon.localhost").await.expect("connected");
+        let answer = connection.begin("GET", "/stream?every=20&count=100000", &[], "").await.expect("begun");
+        events.push((connection, answer.into_body()));
+    }
+    let slow = tokio::spawn({
+        let client = client.clone();
+        async move { client.get("soon.localhost", "/slow/100").await }
+    });
+    gangway_testkit::wait::eventually("all are under way", Duration::from_secs(5), async || {
+        (plane.metric("gangway_requests_under_way") == 5.0).then_some(())
+    })
+    .await;
+    plane.serve(routes(Readiness::Ready)).await;
+    plane.serve(routes(Readiness::Leaving)).await;
+    let answer = client.get("soon.localhost", "/").await.expect("answered");
+    assert!(answer.text().starts_with("staying "), "a new request went to it: {}", answer.text());
+    assert_eq!(sockets[0].ask("still there").await.expect("it has its time"), "still there");
+    assert_eq!(slow.await.expect("no panic").expect("answered").status, 200);
+    for (_connection, mut body) in events {
+        while let Some(Ok(_)) = http_body_util::BodyExt::frame(&mut body).await {}
+    }
+    assert!(sockets[0].ask("too late").await.is_err(), "its time is over");
+    assert_eq!(sockets[1].ask("still there").await.expect("nobody touched it"), "still there");
+}

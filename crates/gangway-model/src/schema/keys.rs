@@ -490,8 +490,11 @@ pub(crate) const KEYS: &[Key] = &[
         value: "duration",
         default: "30s",
         example: "5m",
-        doc: "How long requests under way may go on at an endpoint that leaves.",
-        without: "the default is in force",
+        doc: "How long requests, streams and WebSockets under way may go on at a container that is stopped, killed, paused \
+              or cut off; it gets no new ones. After that they are closed: WebSockets and streams of events at once, \
+              anything else as soon as something of it comes or goes. At most `24h`; `0` does not wait.",
+        status: Status::InForce(keys::drain),
+        without: "requests under way may go on for 30 seconds",
         ..SHAPES
     },
     Key {

@@ -23,6 +23,9 @@ use crate::value;
 /// Requests that wait cost memory, and whoever writes a label may not have all of it.
 const HOLD_MAX: Duration = Duration::from_secs(3600);
 
+/// Longer than any request that somebody waits for; shorter than for ever.
+const DRAIN_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// Endpoints have more to do than to say that they are well.
 const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
@@ -200,6 +203,12 @@ pub(crate) fn hsts<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut
 pub(crate) fn hold<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
     if let Some(hold) = wanted.accept(label, value::duration_up_to(label.value(), HOLD_MAX), found) {
         wanted.policy.hold = hold;
+    }
+}
+
+pub(crate) fn drain<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(drain) = wanted.accept(label, value::duration_up_to(label.value(), DRAIN_MAX), found) {
+        wanted.policy.drain = drain;
     }
 }
 

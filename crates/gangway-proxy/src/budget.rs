@@ -1,0 +1,79 @@
+//! How many requests may be sent again.
+//!
+//! An application that breaks under its load breaks more requests the more are sent to it, and each that is
+//! sent again is one more. So only one of five may be, and some a second where there are few requests at all.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What a request sent again costs; each request pays one.
+const COST: i64 = 5;
+
+/// Requests that may be sent again beside that, a second.
+const FLOOR: i64 = 10;
+
+/// And at once: so many are lost together when a container is killed.
+const SAVED_MAX: i64 = 200;
+
+/// The budget of one thread. Kept without locks; what is lost between two threads is not missed.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    saved: AtomicI64,
+    /// Milliseconds after `epoch` up to which the floor was paid.
+    paid_until: AtomicU64,
+    epoch: Instant,
+}
+
+impl RetryBudget {
+    pub(crate) fn new() -> Self {
+        Self { saved: AtomicI64::new(SAVED_MAX * COST), paid_until: AtomicU64::new(0), epoch: Instant::now() }
+    }
+
+    /// A request came.
+    pub(crate) fn pay(&self) {
+        let saved = self.saved.load(Ordering::Relaxed);
+        if saved < SAVED_MAX * COST {
+            self.saved.store(saved + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a request may be sent again; it then has been paid for.
+    pub(crate) fn spend(&self) -> bool {
+        let now = self.epoch.elapsed();
+        let paid_until = self.paid_until.swap(now.as_millis() as u64, Ordering::Relaxed);
+        let unpaid = now.saturating_sub(Duration::from_millis(paid_until)).as_millis() as i64;
+        let floor = unpaid.saturating_mul(FLOOR * COST) / 1000;
+        if floor == 0 {
+            // Not yet worth a fifth: it goes on counting from where it was.
+            self.paid_until.store(paid_until, Ordering::Relaxed);
+        }
+        let saved = self.saved.load(Ordering::Relaxed).saturating_add(floor).min(SAVED_MAX * COST);
+        let left = saved - COST;
+        self.saved.store(if left < 0 { saved } else { left }, Ordering::Relaxed);
+        left >= 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spent(budget: &RetryBudget, wanted: i64) -> i64 {
+        (0..wanted).filter(|_| budget.spend()).count() as i64
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_five_may_be_sent_again_and_a_few_a_second() {
+        let budget = RetryBudget::new();
+        assert_eq!(spent(&budget, 10_000), SAVED_MAX);
+        (0..100).for_each(|_| budget.pay());
+        assert_eq!(spent(&budget, 10_000), 20);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(spent(&budget, 10_000), 3 * FLOOR);
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        (0..100_000).for_each(|_| budget.pay());
+        assert_eq!(spent(&budget, 10_000), SAVED_MAX);
+    }
+}
