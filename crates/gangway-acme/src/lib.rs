@@ -14,6 +14,7 @@ mod plan;
 pub mod status;
 pub mod storage;
 
+pub use acme::dns::{DnsProvider, DnsSettings, UnusableProvider};
 pub use acme::settings::{AcmeSettings, ChallengeKind, ExternalAccount, Issuer, UnknownIssuer};
 pub use keep::keep;
 pub use status::{CertificateReport, CertificateStatus, Finding, FindingCode, FindingSeverity};

@@ -28,6 +28,8 @@ pub(crate) struct Mood {
     pub(crate) blocked: Vec<String>,
     /// Accounts must be tied to this one.
     pub(crate) external_account: Option<ExternalAccount>,
+    /// The port of the name server that it asks instead of its mock.
+    pub(crate) name_server: Option<u16>,
 }
 
 /// Where challenges are answered, from whichever store is in force.
@@ -164,6 +166,7 @@ impl Ca {
             .spawn()
             .expect("Debian's package `pebble` brings pebble-challtestsrv");
         let directory = format!("https://localhost:{api}/dir");
+        let dns = mood.name_server.unwrap_or(dns);
         let pebble = run(folder.path(), dns, mood.bad_nonces);
         let bad_nonces = mood.bad_nonces;
         let ca = Self { directory, dns_management, api, dns, bad_nonces, api_root, folder, pebble, _dns: dns_child };
@@ -181,16 +184,23 @@ impl Ca {
 
     /// Where the CA finds a name.
     pub(crate) async fn lead(&self, name: &str, address: &str) {
-        let body = format!(r#"{{"host":"{name}.","addresses":["{address}"]}}"#);
-        let mut stream = TcpStream::connect(("127.0.0.1", self.dns_management)).await.expect("listens");
-        let request = format!(
-            "POST /add-a HTTP/1.1\r\nHost: dns\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await.expect("takes it");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("answers");
+        self.tell_dns("/add-a", &format!(r#"{{"host":"{name}.","addresses":["{address}"]}}"#)).await;
+    }
+
+    /// Changes what the CA finds in the DNS.
+    pub(crate) async fn tell_dns(&self, path: &str, body: &str) {
+        let answer = post(self.dns_management, path, body).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// Where the DNS that it asks is changed.
+    pub(crate) fn dns_management(&self) -> u16 {
+        self.dns_management
+    }
+
+    /// The name server that it asks.
+    pub(crate) fn name_server(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.dns).into()
     }
 
     pub(crate) fn issuer(&self) -> Issuer {
@@ -214,6 +224,19 @@ impl Ca {
     pub(crate) async fn stop(&mut self) {
         self.pebble.kill().await.expect("is ours");
     }
+}
+
+/// What is answered there.
+pub(crate) async fn post(port: u16, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("listens");
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: dns\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.expect("takes it");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("answers");
+    answer
 }
 
 fn run(folder: &Path, dns: u16, bad_nonces: u32) -> Child {
@@ -244,11 +267,11 @@ fn certify_api(folder: &Path) -> String {
     ca.pem()
 }
 
-async fn port() -> u16 {
+pub(crate) async fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
-async fn answers(port: u16) {
+pub(crate) async fn answers(port: u16) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     let wait = async {
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
