@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use gangway_publish::{Generation, Publisher, Reader, channel};
 use gangway_tls::{
-    Bundle, Challenges, InternalCa, InternalCaError, Mint, Origin, Placeholders, Scope, Store, renewal_time,
+    Bundle, Challenges, ClientCas, InternalCa, InternalCaError, Mint, Origin, Placeholders, Scope, Store, renewal_time,
 };
 
 use crate::acme::challenge::Solver;
 use crate::acme::{AcmeView, work};
 use crate::ca::{CaView, keep_ca};
 use crate::clock::Clock;
+use crate::export::Exports;
 use crate::folder::{self, FolderView, follow};
 use crate::plan::{Plan, Situation, date, out_of_date, plan};
 use crate::status::{CertificateReport, CertificateStatus, Finding, FindingSeverity};
 use crate::storage::FolderStorage;
-use crate::{KeepSettings, WantedName};
+use crate::{KeepSettings, Wanted};
 
 /// Certificates made at once, so that a storm of names does not keep one that comes in the middle of it
 /// waiting. The first ones are few, to be there soon.
@@ -39,17 +40,17 @@ const UNWANTED_MAX: usize = 1024;
 /// The store is published for the first time once the volume was read, whether or not names are known.
 pub async fn keep(
     settings: KeepSettings,
-    names: Reader<Vec<WantedName>>,
+    wanted: Reader<Wanted>,
     store: Publisher<Store>,
     report: Publisher<CertificateReport>,
 ) -> Infallible {
-    keep_by(Clock::system(), settings, names, store, report).await
+    keep_by(Clock::system(), settings, wanted, store, report).await
 }
 
 pub(crate) async fn keep_by(
     clock: Clock,
     settings: KeepSettings,
-    names: Reader<Vec<WantedName>>,
+    wanted: Reader<Wanted>,
     store: Publisher<Store>,
     report: Publisher<CertificateReport>,
 ) -> Infallible {
@@ -74,6 +75,7 @@ pub(crate) async fn keep_by(
         scope: scope_tx,
         public: public_tx,
         base: Store::default(),
+        exports: Exports::new(&settings.data),
         has_acme,
         store,
         report,
@@ -83,7 +85,7 @@ pub(crate) async fn keep_by(
     // In one task: whichever waits, the others go on; what takes long is done off the runtime.
     tokio::select! {
         never = follow(settings.data, folder_tx) => never,
-        never = keeper.run(names, Views { folder, ca, acme, challenges }) => never,
+        never = keeper.run(wanted, Views { folder, ca, acme, challenges }) => never,
         Ok(never) = keep_ca(storage.clone(), scopes, clock.clone(), ca_tx) => never,
         never = work(storage, settings.acme.unwrap_or_default(), clock, solver, public, acme_tx), if has_acme => never,
     }
@@ -120,6 +122,7 @@ struct Keeper {
     public: Publisher<BTreeSet<Box<str>>>,
     /// As published last, without challenges.
     base: Store,
+    exports: Exports,
     has_acme: bool,
     store: Publisher<Store>,
     report: Publisher<CertificateReport>,
@@ -148,12 +151,13 @@ struct Given {
     generations: (Generation, Generation),
     store: Store,
     bundles: Vec<Arc<Bundle>>,
+    client_cas: Arc<ClientCas>,
     /// When one of them comes into force or ends.
     next: i64,
 }
 
 impl Keeper {
-    async fn run(mut self, mut names: Reader<Vec<WantedName>>, mut views: Views) -> Infallible {
+    async fn run(mut self, mut wishes: Reader<Wanted>, mut views: Views) -> Infallible {
         let _ = tokio::time::timeout(VOLUME_WAIT, async {
             let _ = views.folder.changed().await;
             // What was ordered before a restart must not be ordered again, or stand back for a placeholder.
@@ -166,13 +170,13 @@ impl Keeper {
         let (mut is_storm, mut is_over) = (false, false);
         loop {
             let now = self.clock.now();
-            let (wanted, folder_view) = (names.load_full(), views.folder.load_full());
+            let (wanted, folder_view) = (wishes.load_full(), views.folder.load_full());
             let (ca_view, acme_view) = (views.ca.load_full(), views.acme.load_full());
             let generations = (folder_view.generation, acme_view.generation);
             let mut is_news = self.given.update(generations, &folder_view.value, &acme_view.value, now);
             self.change_signer(ca_view.value.ca.as_ref());
 
-            let plan = self.plan(&wanted.value, now);
+            let plan = self.plan(&wanted.value.names, now);
             publish_change(&mut self.scope, &plan.scope);
             publish_change(&mut self.public, &plan.public);
             let (batch, rest) = Batch::of(&plan, if is_storm { BATCH } else { FIRST_BATCH });
@@ -192,13 +196,14 @@ impl Keeper {
                 tokio::task::yield_now().await;
                 continue;
             }
+            self.export(&wanted.value).await;
             self.tell(&wanted.value, &plan, &folder_view.value, &ca_view.value, &acme_view.value, now);
             let next = plan.next.min(self.given.next).saturating_sub(now).max(1);
             let wake = tokio::time::Instant::now() + LOOK_EVERY.min(Duration::from_secs(next.unsigned_abs()));
             loop {
                 tokio::select! {
                     // Without anybody to change them, the last ones are kept for ever.
-                    changed = names.changed(), if !is_over => is_over = changed.is_err(),
+                    changed = wishes.changed(), if !is_over => is_over = changed.is_err(),
                     _ = views.folder.changed() => {}
                     _ = views.ca.changed() => {}
                     Ok(_) = views.acme.changed() => {}
@@ -214,7 +219,7 @@ impl Keeper {
         }
     }
 
-    fn plan(&self, wanted: &[WantedName], now: i64) -> Plan {
+    fn plan(&self, wanted: &[crate::WantedName], now: i64) -> Plan {
         let situation = Situation {
             wanted,
             default_name: self.default_name.as_deref(),
@@ -287,7 +292,21 @@ impl Keeper {
     fn sort(&mut self, names_made: &BTreeSet<Box<str>>, now: i64) {
         let made = names_made.iter().filter_map(|name| self.made.get(name));
         let store = Store::new(made.chain(&self.given.bundles).cloned(), now);
+        let store = store.with_clients(Arc::clone(&self.given.client_cas));
         self.base = store.with_mint(self.mint.as_ref().map(|minting| Arc::clone(&minting.mint)));
+    }
+
+    /// Writes down for others what has changed. A volume that hangs keeps nothing else waiting.
+    async fn export(&mut self, wanted: &Wanted) {
+        let store = self.store.reader().load_full();
+        let due = self.exports.due(&wanted.exports, &store.value);
+        if due.is_empty() {
+            return;
+        }
+        let writing = tokio::task::spawn_blocking(move || due.write());
+        if let Ok(Ok(outcome)) = tokio::time::timeout(VOLUME_WAIT, writing).await {
+            self.exports.note(outcome);
+        }
     }
 
     fn publish(&mut self, challenges: &Reader<Arc<Challenges>>) {
@@ -295,17 +314,11 @@ impl Keeper {
         self.store.publish(self.base.clone().with_challenges(challenges));
     }
 
-    fn tell(
-        &mut self,
-        wanted: &[WantedName],
-        plan: &Plan,
-        folder: &FolderView,
-        ca: &CaView,
-        acme: &AcmeView,
-        now: i64,
-    ) {
+    fn tell(&mut self, wanted: &Wanted, plan: &Plan, folder: &FolderView, ca: &CaView, acme: &AcmeView, now: i64) {
         let known = plan.findings.iter().chain(&folder.findings).chain(&ca.findings).chain(&acme.findings);
-        let findings: BTreeSet<Finding> = known.cloned().chain(out_of_date(&self.given.bundles, now)).collect();
+        let known = known.chain(self.exports.findings()).cloned().chain(out_of_date(&self.given.bundles, now));
+        let missing = wanted.client_cas.iter().filter_map(|name| folder.missing_client_ca(name));
+        let findings: BTreeSet<Finding> = known.chain(missing).collect();
         for finding in findings.difference(&self.told) {
             let Finding { code, subject, message, help, effect, .. } = finding;
             match finding.severity {
@@ -328,7 +341,7 @@ impl Keeper {
 
     fn statuses(
         &self,
-        wanted: &[WantedName],
+        wanted: &Wanted,
         findings: &BTreeSet<Finding>,
         acme: &AcmeView,
         now: i64,
@@ -338,6 +351,7 @@ impl Keeper {
             findings.iter().rev().map(|finding| (&*finding.subject, &*finding.message)).collect();
         let carried = self.given.bundles.iter().flat_map(|bundle| &bundle.names);
         let names: BTreeSet<&str> = wanted
+            .names
             .iter()
             .map(|wanted| &wanted.name)
             .chain(&self.default_name)
@@ -406,6 +420,7 @@ impl Given {
         let ends = self.bundles.iter().flat_map(|bundle| [bundle.not_before, bundle.not_after]);
         self.next = ends.filter(|time| *time > now).min().unwrap_or(i64::MAX);
         self.store = Store::new(self.bundles.iter().cloned(), now);
+        self.client_cas = Arc::clone(&folder.client_cas);
         true
     }
 }

@@ -26,6 +26,7 @@ mod listen;
 mod mask;
 mod metrics;
 mod plane;
+mod protection;
 mod refusal;
 mod settings;
 mod target;

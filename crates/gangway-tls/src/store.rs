@@ -8,6 +8,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::bundle::{Bundle, Origin};
 use crate::challenges::Challenges;
+use crate::clients::{ClientCa, ClientCas};
 use crate::mint::Mint;
 use crate::name::parent;
 
@@ -19,6 +20,7 @@ pub struct Store {
     names: Arc<Names>,
     challenges: Arc<Challenges>,
     mint: Option<Arc<Mint>>,
+    clients: Arc<ClientCas>,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +76,16 @@ impl Store {
     /// The same bundles, and `mint` for names that none of them carries exactly.
     pub fn with_mint(self, mint: Option<Arc<Mint>>) -> Self {
         Self { mint, ..self }
+    }
+
+    /// The same bundles, and `clients` to check certificates of clients against.
+    pub fn with_clients(self, clients: Arc<ClientCas>) -> Self {
+        Self { clients, ..self }
+    }
+
+    /// The authorities of this name.
+    pub fn client_ca(&self, name: &str) -> Option<&Arc<ClientCa>> {
+        self.clients.get(name)
     }
 
     /// The bundle for a normal name: an exact name before a wildcard, then the preferred origin, then

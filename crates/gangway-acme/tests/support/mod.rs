@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_acme::{
-    AcmeSettings, CertificateReport, ChallengeKind, ExternalAccount, Issuer, KeepSettings, WantedIssuer, WantedName,
-    keep,
+    AcmeSettings, CertificateReport, ChallengeKind, ExternalAccount, Issuer, KeepSettings, Wanted, WantedIssuer,
+    WantedName, keep,
 };
 use gangway_publish::{Publisher, Reader, channel};
 use gangway_tls::{Bundle, Origin, Store, challenge_config, is_challenge, normal_name, server_config};
@@ -55,7 +55,7 @@ pub(crate) struct Ca {
 
 /// A running keeper.
 pub(crate) struct Keeping {
-    pub(crate) names: Publisher<Vec<WantedName>>,
+    pub(crate) names: Publisher<Wanted>,
     pub(crate) store: Reader<Store>,
     pub(crate) report: Reader<CertificateReport>,
     pub(crate) task: tokio::task::JoinHandle<()>,
@@ -309,7 +309,7 @@ pub(crate) fn settings(data: &Path, cas: &[&Ca]) -> KeepSettings {
 
 impl Keeping {
     pub(crate) fn start(settings: KeepSettings, outputs: Outputs) -> Self {
-        let (names, names_reader) = channel(Vec::new());
+        let (names, names_reader) = channel(Wanted::default());
         let ((store_tx, store), (report_tx, report)) = (outputs.store, outputs.report);
         let task = tokio::spawn(async move {
             keep(settings, names_reader, store_tx, report_tx).await;
@@ -319,7 +319,7 @@ impl Keeping {
 
     pub(crate) fn want(&mut self, names: &[&str]) {
         let wanted = |name: &&str| WantedName { name: (**name).into(), issuer: WantedIssuer::Auto };
-        self.names.publish(names.iter().map(wanted).collect());
+        self.names.publish(Wanted { names: names.iter().map(wanted).collect(), ..Wanted::default() });
     }
 
     pub(crate) async fn until(&self, is_so: impl Fn(&Store) -> bool) -> Store {
