@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::ca::{CaView, keep_ca};
 use crate::clock::Clock;
 use crate::export::Exports;
 use crate::folder::{self, FolderView, follow};
+use crate::import::{self, ImportOutcome};
 use crate::plan::{Plan, Situation, date, out_of_date, plan};
 use crate::status::{CertificateReport, CertificateStatus, Finding, FindingSeverity};
 use crate::storage::FolderStorage;
@@ -82,12 +84,33 @@ pub(crate) async fn keep_by(
         reported: CertificateReport::default(),
         told: BTreeSet::new(),
     };
+    let data = settings.data.clone();
     // In one task: whichever waits, the others go on; what takes long is done off the runtime.
     tokio::select! {
         never = follow(settings.data, folder_tx) => never,
         never = keeper.run(wanted, Views { folder, ca, acme, challenges }) => never,
         Ok(never) = keep_ca(storage.clone(), scopes, clock.clone(), ca_tx) => never,
-        never = work(storage, settings.acme.unwrap_or_default(), clock, solver, public, acme_tx), if has_acme => never,
+        never = async {
+            import_at_start(&data, clock.now()).await;
+            work(storage, settings.acme.unwrap_or_default(), clock, solver, public, acme_tx).await
+        }, if has_acme => never,
+    }
+}
+
+/// What other software has obtained comes before the first order, or that would be one too many.
+async fn import_at_start(data: &Path, now: i64) {
+    let folder = data.join(import::FOLDER);
+    if !tokio::fs::try_exists(&folder).await.unwrap_or_default() {
+        return;
+    }
+    for one in import::import(data, &[folder], now).await {
+        let (from, names) = (one.from.display(), &one.names);
+        match &one.outcome {
+            ImportOutcome::Taken(_) => tracing::info!(%from, ?names, "imported a certificate"),
+            ImportOutcome::Known => tracing::debug!(%from, ?names, "a certificate was imported before"),
+            ImportOutcome::Skipped(why) => tracing::warn!(%from, ?names, why, "left a certificate out of the import"),
+            ImportOutcome::Failed(error) => tracing::warn!(%from, ?names, error, "failed to import a certificate"),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod clients;
 mod clock;
 mod export;
 mod folder;
+mod import;
 mod keep;
 mod plan;
 pub mod status;
@@ -19,6 +20,7 @@ pub mod storage;
 
 pub use acme::dns::{DnsProvider, DnsSettings, UnusableProvider};
 pub use acme::settings::{AcmeSettings, ChallengeKind, ExternalAccount, Issuer, UnknownIssuer};
+pub use import::{ImportOutcome, Imported, import};
 pub use keep::keep;
 pub use status::{CertificateReport, CertificateStatus, Finding, FindingCode, FindingSeverity};
 

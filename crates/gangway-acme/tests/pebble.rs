@@ -362,3 +362,41 @@ async fn thirty_names_at_once_are_all_served() {
     println!("the first of {} after {first:?}, the last after {:?}", names.len(), begun.elapsed());
     assert_eq!(ca.issued(), names.len());
 }
+
+#[tokio::test]
+async fn what_was_imported_is_served_and_not_ordered_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&Mood::default()).await;
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "Some CA");
+    let authority = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().expect("a key"));
+    let authority = authority.expect("a CA");
+    let import = |name: &str, names: &[&str], days: [i64; 2]| {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = rcgen::CertificateParams::new(names).expect("names");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        let now = time::OffsetDateTime::now_utc();
+        params.not_before = now - time::Duration::days(days[0]);
+        params.not_after = now + time::Duration::days(days[1]);
+        let live = folder.path().join("import/live").join(name);
+        fs::create_dir_all(&live).expect("is ours");
+        put(&live.join("fullchain.pem"), &params.signed_by(&key, &authority).expect("signs").pem());
+        put(&live.join("privkey.pem"), &key.serialize_pem());
+    };
+    import("both", &["a.example.org", "b.example.org"], [10, 80]);
+    import("due", &["due.example.org"], [80, 10]);
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
+    keeping.want(&["a.example.org", "b.example.org", "due.example.org", "c.example.org"]);
+    let store = keeping
+        .until(|store| {
+            let is_renewed = store.find("due.example.org").is_some_and(|bundle| !bundle.issuer.starts_with("Some CA"));
+            is_renewed && is_issued(store, "due.example.org") && is_issued(store, "c.example.org")
+        })
+        .await;
+    for name in ["a.example.org", "b.example.org"] {
+        assert!(store.find(name).expect("has one").issuer.starts_with("Some CA"));
+    }
+    assert_eq!((ca.orders(), ca.issued()), (2, 2));
+}

@@ -24,7 +24,7 @@ pub(crate) mod challenge;
 mod directory;
 pub(crate) mod dns;
 pub(crate) mod failure;
-mod held;
+pub(crate) mod held;
 mod http;
 mod journal;
 mod order;
