@@ -18,7 +18,7 @@ use crate::status::{Finding, FindingCode, FindingSeverity};
 use crate::storage::safe_name;
 
 /// Folders of ours, which no label may have written to.
-const OURS: [&str; 5] = ["acme", "ca", "certs", "import", "locks"];
+const OURS: [&str; 6] = ["acme", "ca", "certs", "import", "locks", "tickets"];
 
 /// What was written, and what could not be.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use gangway_publish::{Generation, Publisher, Reader, channel};
 use gangway_tls::{
-    Bundle, Challenges, ClientCas, InternalCa, InternalCaError, Mint, Origin, Placeholders, Scope, Store, renewal_time,
+    Bundle, Challenges, ClientCas, InternalCa, InternalCaError, Mint, Origin, Placeholders, Scope, Store, TicketKeys,
+    renewal_time,
 };
 
 use crate::acme::challenge::Solver;
@@ -21,6 +22,7 @@ use crate::import::{self, ImportOutcome};
 use crate::plan::{Plan, Situation, date, out_of_date, plan};
 use crate::status::{CertificateReport, CertificateStatus, Finding, FindingSeverity};
 use crate::storage::FolderStorage;
+use crate::tickets;
 use crate::{KeepSettings, Wanted};
 
 /// Certificates made at once, so that a storm of names does not keep one that comes in the middle of it
@@ -63,6 +65,7 @@ pub(crate) async fn keep_by(
     let (ca_tx, ca) = channel(CaView::default());
     let (public_tx, public) = channel(BTreeSet::new());
     let (acme_tx, acme) = channel(AcmeView::default());
+    let (tickets_tx, tickets_view) = channel(Arc::default());
     let (solver, challenges) = Solver::new();
     let has_acme = settings.acme.as_ref().is_some_and(|acme| !acme.issuers.is_empty());
     let keeper = Keeper {
@@ -87,8 +90,9 @@ pub(crate) async fn keep_by(
     let data = settings.data.clone();
     // In one task: whichever waits, the others go on; what takes long is done off the runtime.
     tokio::select! {
+        never = tickets::share(storage.clone(), clock.clone(), tickets_tx) => never,
         never = follow(settings.data, folder_tx) => never,
-        never = keeper.run(wanted, Views { folder, ca, acme, challenges }) => never,
+        never = keeper.run(wanted, Views { folder, ca, acme, challenges, tickets: tickets_view }) => never,
         Ok(never) = keep_ca(storage.clone(), scopes, clock.clone(), ca_tx) => never,
         never = async {
             import_at_start(&data, clock.now()).await;
@@ -117,7 +121,9 @@ async fn import_at_start(data: &Path, now: i64) {
 async fn prepare(storage: &FolderStorage) {
     let storage = storage.clone();
     let prepared = tokio::task::spawn_blocking(move || {
-        for name in ["ca", "acme", "acme/accounts", "acme/certificates", "acme/names", "locks", folder::FOLDER] {
+        for name in
+            ["ca", "acme", "acme/accounts", "acme/certificates", "acme/names", "locks", folder::FOLDER, tickets::FOLDER]
+        {
             match storage.prepare(name) {
                 Ok(true) => tracing::warn!(folder = name, "took rights to a folder of the volume from others"),
                 Ok(false) => {}
@@ -166,6 +172,7 @@ struct Views {
     ca: Reader<CaView>,
     acme: Reader<AcmeView>,
     challenges: Reader<Arc<Challenges>>,
+    tickets: Reader<Arc<TicketKeys>>,
 }
 
 /// What came from the folder and from public CAs, by name, as of a moment.
@@ -210,7 +217,7 @@ impl Keeper {
             let names_made = self.made_of(&plan);
             if is_news || in_force.as_ref() != Some(&names_made) {
                 self.sort(&names_made, now);
-                self.publish(&views.challenges);
+                self.publish(&views);
                 in_force = Some(names_made);
             }
             // What is still missing comes next, but after another look at what is wanted.
@@ -232,7 +239,11 @@ impl Keeper {
                     Ok(_) = views.acme.changed() => {}
                     // A CA is waiting, and nothing else has changed.
                     Ok(_) = views.challenges.changed() => {
-                        self.publish(&views.challenges);
+                        self.publish(&views);
+                        continue;
+                    }
+                    Ok(_) = views.tickets.changed() => {
+                        self.publish(&views);
                         continue;
                     }
                     () = tokio::time::sleep_until(wake) => {}
@@ -332,9 +343,10 @@ impl Keeper {
         }
     }
 
-    fn publish(&mut self, challenges: &Reader<Arc<Challenges>>) {
-        let challenges = Arc::clone(&challenges.load().value);
-        self.store.publish(self.base.clone().with_challenges(challenges));
+    fn publish(&mut self, views: &Views) {
+        let challenges = Arc::clone(&views.challenges.load().value);
+        let tickets = Arc::clone(&views.tickets.load().value);
+        self.store.publish(self.base.clone().with_challenges(challenges).with_tickets(tickets));
     }
 
     fn tell(&mut self, wanted: &Wanted, plan: &Plan, folder: &FolderView, ca: &CaView, acme: &AcmeView, now: i64) {

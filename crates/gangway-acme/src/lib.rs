@@ -17,6 +17,7 @@ mod keep;
 mod plan;
 pub mod status;
 pub mod storage;
+mod tickets;
 
 pub use acme::dns::{DnsProvider, DnsSettings, UnusableProvider};
 pub use acme::settings::{AcmeSettings, ChallengeKind, ExternalAccount, Issuer, UnknownIssuer};

@@ -90,21 +90,25 @@ async fn a_name_that_fails_is_told_in_the_cas_words_and_stops_no_other() {
 
 #[tokio::test]
 async fn half_of_all_numbers_refused_costs_no_certificate() {
-    issue_with_bad_nonces(50, 20).await;
+    let issued = issue_with_bad_nonces(50, 20).await;
+    println!("figure: with 50 % of all numbers refused {issued} of 20 were issued");
 }
 
 #[tokio::test]
 async fn nine_of_ten_numbers_refused_cost_at_most_one() {
-    issue_with_bad_nonces(90, 19).await;
+    let issued = issue_with_bad_nonces(90, 19).await;
+    println!("figure: with 90 % of all numbers refused {issued} of 20 were issued");
 }
 
-async fn issue_with_bad_nonces(bad_nonces: u32, enough: usize) {
+async fn issue_with_bad_nonces(bad_nonces: u32, enough: usize) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
     let (_door, ca, outputs) = scene(&Mood { bad_nonces, ..Mood::default() }).await;
     let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
     let names: Vec<String> = (0..20).map(|number| format!("n{number}.example.org")).collect();
     keeping.want(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    keeping.until(|store| names.iter().filter(|name| is_issued(store, name)).count() >= enough).await;
+    let issued = |store: &gangway_tls::Store| names.iter().filter(|name| is_issued(store, name)).count();
+    let store = keeping.until(|store| issued(store) >= enough).await;
+    issued(&store)
 }
 
 #[tokio::test]
@@ -174,6 +178,7 @@ async fn two_instances_on_one_volume_order_once_and_both_serve() {
         |bundles: Vec<Arc<gangway_tls::Bundle>>| bundles.iter().map(|bundle| bundle.serial.clone()).collect::<Vec<_>>();
     assert_eq!(serials(one.until_issued(&names).await), serials(two.until_issued(&names).await));
     assert_eq!((ca.orders(), ca.issued()), (10, 10));
+    println!("figure: two instances, one volume, {} names: {} orders", names.len(), ca.orders());
 }
 
 #[tokio::test]
@@ -321,7 +326,7 @@ async fn whenever_it_is_killed_nothing_is_lost_and_at_most_one_order_is() {
         assert!(orders <= 2, "{orders} orders after a kill at {until:?}");
         extra += orders - 1;
     }
-    println!("{kills} kills cost {extra} orders");
+    println!("figure: {kills} kills cost {extra} orders more than one a name");
     let accounts: Vec<_> = fs::read_dir(data.join("acme/accounts")).expect("a folder").flatten().collect();
     assert_eq!(accounts.len(), 1, "{accounts:?}");
 }
@@ -359,7 +364,7 @@ async fn thirty_names_at_once_are_all_served() {
     keeping.until(|store| names.iter().any(|name| is_issued(store, name))).await;
     let first = begun.elapsed().expect("time goes on");
     keeping.until(|store| names.iter().all(|name| is_issued(store, name))).await;
-    println!("the first of {} after {first:?}, the last after {:?}", names.len(), begun.elapsed());
+    println!("figure: the first of {} names after {first:?}, the last after {:?}", names.len(), begun.elapsed());
     assert_eq!(ca.issued(), names.len());
 }
 

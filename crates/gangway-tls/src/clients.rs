@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
@@ -40,6 +41,16 @@ impl ClientCa {
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::new(default_provider()));
         let verifier = verifier.build().map_err(|error| ClientCaError::Damaged(error.to_string()))?;
         Ok(Self { verifier, roots })
+    }
+
+    /// The same for the same authorities in the same order, and for no others.
+    pub(crate) fn print(&self) -> Vec<u8> {
+        let mut print = Context::new(&SHA256);
+        for root in &self.roots {
+            print.update(&(root.len() as u64).to_be_bytes());
+            print.update(root);
+        }
+        print.finish().as_ref().to_vec()
     }
 
     /// Whether both trust the same.

@@ -12,6 +12,7 @@ use rustls::{ServerConfig, SupportedProtocolVersion};
 use crate::clients::ClientCa;
 use crate::name::normal_name;
 use crate::store::Store;
+use crate::tickets::SharedTickets;
 
 /// The protocol that a CA negotiates to see the answer to a TLS-ALPN-01 challenge (RFC 8737).
 pub const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
@@ -37,18 +38,19 @@ pub fn install_crypto_provider() {
 /// the store in force when the handshake happens. One without SNI is served the certificate of
 /// `default_name`, if given.
 ///
-/// Each call has session tickets of its own, so that a session is never resumed under another
-/// policy; threads that serve the same listener must therefore share one configuration.
+/// Sessions are sealed with the keys that the store shares. Where it has none each call has keys of its
+/// own, so threads that serve the same listener should share one configuration.
 pub fn server_config(store: Reader<Store>, default_name: Option<Box<str>>) -> Arc<ServerConfig> {
-    serving(base(Arc::new(ByName { store, default_name })))
+    let config = base(Arc::new(ByName { store: store.clone(), default_name }));
+    serving(config, store, Box::default())
 }
 
 /// With what every connection for requests has.
-fn serving(mut config: ServerConfig) -> Arc<ServerConfig> {
+fn serving(mut config: ServerConfig, store: Reader<Store>, policy: Box<[u8]>) -> Arc<ServerConfig> {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Tickets of keys that change every six hours and are never written anywhere.
+    // Where no keys are shared: some that change every six hours and are never written anywhere.
     match Ticketer::new() {
-        Ok(ticketer) => config.ticketer = ticketer,
+        Ok(ticketer) => config.ticketer = Arc::new(SharedTickets::new(store, ticketer, policy)),
         Err(error) => tracing::warn!(%error, "sessions will not be resumed"),
     }
     config.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
@@ -64,6 +66,14 @@ pub struct Policy<'a> {
     pub is_tls13_only: bool,
     /// The client must show a certificate of these authorities.
     pub client_ca: Option<&'a str>,
+}
+
+impl Policy<'_> {
+    /// What tells it from every other, also from one with another bundle of the same name.
+    fn text(&self, client_ca: Option<&ClientCa>) -> Box<[u8]> {
+        let roots = client_ca.map(ClientCa::print).unwrap_or_default();
+        [&[u8::from(self.is_tls13_only)][..], &roots].concat().into()
+    }
 }
 
 /// The configurations of one listener: one for most hosts, and one for each policy that others have.
@@ -116,7 +126,8 @@ impl ServerConfigs {
         let versions: &[&'static SupportedProtocolVersion] =
             if policy.is_tls13_only { &[&rustls::version::TLS13] } else { &VERSIONS };
         let resolver = ByName { store: self.store.clone(), default_name: self.default_name.clone() };
-        let config = serving(with(Arc::new(resolver), versions, client_ca.as_ref()));
+        let config = with(Arc::new(resolver), versions, client_ca.as_ref());
+        let config = serving(config, self.store.clone(), policy.text(client_ca.as_deref()));
         strict.insert(key, (client_ca, Arc::clone(&config)));
         Some(config)
     }

@@ -14,6 +14,7 @@ pub mod mint;
 pub mod name;
 pub mod placeholder;
 pub mod store;
+pub mod tickets;
 
 pub use bundle::{Bundle, BundleError, Origin};
 pub use challenges::{Challenges, HttpChallenge};
@@ -27,3 +28,4 @@ pub use mint::Mint;
 pub use name::{INTERNAL_DOMAINS, is_internal, normal_name};
 pub use placeholder::Placeholders;
 pub use store::Store;
+pub use tickets::{TicketKey, TicketKeys};

@@ -11,6 +11,7 @@ use crate::challenges::Challenges;
 use crate::clients::{ClientCa, ClientCas};
 use crate::mint::Mint;
 use crate::name::parent;
+use crate::tickets::{TicketKey, TicketKeys};
 
 /// Every bundle of one moment, by name. A value: the keeper builds a new one and publishes it.
 ///
@@ -21,6 +22,7 @@ pub struct Store {
     challenges: Arc<Challenges>,
     mint: Option<Arc<Mint>>,
     clients: Arc<ClientCas>,
+    tickets: Arc<TicketKeys>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +83,16 @@ impl Store {
     /// The same bundles, and `clients` to check certificates of clients against.
     pub fn with_clients(self, clients: Arc<ClientCas>) -> Self {
         Self { clients, ..self }
+    }
+
+    /// The same bundles, and `tickets` to seal sessions with.
+    pub fn with_tickets(self, tickets: Arc<TicketKeys>) -> Self {
+        Self { tickets, ..self }
+    }
+
+    /// What sessions are sealed with, the first one now; none: each configuration has keys of its own.
+    pub(crate) fn ticket_keys(&self) -> &[TicketKey] {
+        &self.tickets
     }
 
     /// The authorities of this name.

@@ -24,7 +24,7 @@ use crate::value;
 const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
 
 /// Folders of the volume that no label may write to.
-const EXPORT_NEVER: [&str; 5] = ["acme", "ca", "certs", "import", "locks"];
+const EXPORT_NEVER: [&str; 6] = ["acme", "ca", "certs", "import", "locks", "tickets"];
 
 /// Deeper than anybody sorts certificates.
 const EXPORT_DEPTH_MAX: usize = 4;
