@@ -14,7 +14,7 @@ build: ## the release binary
 	@echo "built $$(.ci/artifact gangway)"
 
 check: ## format, lint, all tests that need no engine, documentation, tidy
-	@.ci/install build
+	@.ci/install check
 	@.ci/suite check
 
 test: ## everything: check, and end to end on a real engine

@@ -36,6 +36,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const OWNED: &[(&str, &str)] = &[
     ("arc-swap", "gangway-publish"),
     ("bollard", "gangway-watcher"),
+    ("dns-update", "gangway-acme"),
     ("instant-acme", "gangway-acme"),
     ("pingora", "gangway-proxy"),
     ("pingora-core", "gangway-proxy"),

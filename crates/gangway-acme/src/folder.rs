@@ -14,8 +14,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gangway_publish::Publisher;
-use gangway_tls::{Bundle, BundleError, Origin};
+use gangway_tls::{Bundle, BundleError, ClientCas, Origin};
 
+use crate::clients::Clients;
 use crate::status::{Finding, FindingCode, FindingSeverity};
 use crate::storage::restrict;
 
@@ -39,6 +40,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FolderView {
     pub(crate) bundles: Vec<Arc<Bundle>>,
+    pub(crate) client_cas: Arc<ClientCas>,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -76,6 +78,7 @@ pub(crate) struct Folder {
     /// What was odd about the folder at the last look. Told when it is so twice: somebody may just be
     /// copying.
     odd: Vec<Finding>,
+    clients: Clients,
     /// As published last.
     view: Option<FolderView>,
 }
@@ -124,7 +127,7 @@ struct Trouble {
 
 impl Folder {
     pub(crate) fn new(data: PathBuf) -> Self {
-        Self { data, held: BTreeMap::new(), odd: Vec::new(), view: None }
+        Self { data, held: BTreeMap::new(), odd: Vec::new(), clients: Clients::default(), view: None }
     }
 
     /// Looks at every file, reads those that changed, and gives what there is if that is news.
@@ -145,8 +148,10 @@ impl Folder {
         let told = odd.iter().filter(|finding| self.odd.contains(finding)).cloned();
         let unusable = self.held.iter().filter_map(|(path, held)| held.unusable(path));
         let open = self.held.values().filter_map(|held| held.open.as_deref().map(open_to_all));
+        let damaged = self.clients.look(&self.data.join(FOLDER).join(CLIENTS));
         let view = FolderView {
-            findings: unusable.chain(open).chain(told).collect(),
+            findings: unusable.chain(open).chain(told).chain(damaged).collect(),
+            client_cas: self.clients.usable(),
             bundles: self.held.values().filter_map(|held| held.bundle.clone()).collect(),
         };
         self.odd = odd;
@@ -207,6 +212,7 @@ struct Listing {
 impl FolderView {
     fn is_same_as(&self, other: &Self) -> bool {
         self.findings == other.findings
+            && Arc::ptr_eq(&self.client_cas, &other.client_cas)
             && self.bundles.len() == other.bundles.len()
             && self.bundles.iter().zip(&other.bundles).all(|(a, b)| Arc::ptr_eq(a, b))
     }
@@ -508,7 +514,8 @@ mod tests {
             volume.put(&format!("live/certbot.test/{name}"), &certbot.certificate);
         }
         volume.put("live/certbot.test/privkey.pem", &certbot.key);
-        volume.put("clients/ca.pem", "not ours");
+        let ca = gangway_tls::InternalCa::make(&gangway_tls::Scope::default(), 1_700_000_000).expect("makes a CA");
+        volume.put("clients/ca.pem", ca.root_pem());
         volume.put(".hidden.crt", "not ours");
         volume.put("README", "not ours");
         assert_eq!(volume.names(), ["both.test", "both.test", "certbot.test", "mkcert.test", "pair.test"]);

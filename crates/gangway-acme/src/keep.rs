@@ -2,23 +2,28 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_publish::{Generation, Publisher, Reader, channel};
 use gangway_tls::{
-    Bundle, Challenges, InternalCa, InternalCaError, Mint, Origin, Placeholders, Scope, Store, renewal_time,
+    Bundle, Challenges, ClientCas, InternalCa, InternalCaError, Mint, Origin, Placeholders, Scope, Store, TicketKeys,
+    renewal_time,
 };
 
 use crate::acme::challenge::Solver;
 use crate::acme::{AcmeView, work};
 use crate::ca::{CaView, keep_ca};
 use crate::clock::Clock;
+use crate::export::Exports;
 use crate::folder::{self, FolderView, follow};
+use crate::import::{self, ImportOutcome};
 use crate::plan::{Plan, Situation, date, out_of_date, plan};
 use crate::status::{CertificateReport, CertificateStatus, Finding, FindingSeverity};
 use crate::storage::FolderStorage;
-use crate::{KeepSettings, WantedName};
+use crate::tickets;
+use crate::{KeepSettings, Wanted};
 
 /// Certificates made at once, so that a storm of names does not keep one that comes in the middle of it
 /// waiting. The first ones are few, to be there soon.
@@ -39,17 +44,17 @@ const UNWANTED_MAX: usize = 1024;
 /// The store is published for the first time once the volume was read, whether or not names are known.
 pub async fn keep(
     settings: KeepSettings,
-    names: Reader<Vec<WantedName>>,
+    wanted: Reader<Wanted>,
     store: Publisher<Store>,
     report: Publisher<CertificateReport>,
 ) -> Infallible {
-    keep_by(Clock::system(), settings, names, store, report).await
+    keep_by(Clock::system(), settings, wanted, store, report).await
 }
 
 pub(crate) async fn keep_by(
     clock: Clock,
     settings: KeepSettings,
-    names: Reader<Vec<WantedName>>,
+    wanted: Reader<Wanted>,
     store: Publisher<Store>,
     report: Publisher<CertificateReport>,
 ) -> Infallible {
@@ -60,6 +65,7 @@ pub(crate) async fn keep_by(
     let (ca_tx, ca) = channel(CaView::default());
     let (public_tx, public) = channel(BTreeSet::new());
     let (acme_tx, acme) = channel(AcmeView::default());
+    let (tickets_tx, tickets_view) = channel(Arc::default());
     let (solver, challenges) = Solver::new();
     let has_acme = settings.acme.as_ref().is_some_and(|acme| !acme.issuers.is_empty());
     let keeper = Keeper {
@@ -74,25 +80,50 @@ pub(crate) async fn keep_by(
         scope: scope_tx,
         public: public_tx,
         base: Store::default(),
+        exports: Exports::new(&settings.data),
         has_acme,
         store,
         report,
         reported: CertificateReport::default(),
         told: BTreeSet::new(),
     };
+    let data = settings.data.clone();
     // In one task: whichever waits, the others go on; what takes long is done off the runtime.
     tokio::select! {
+        never = tickets::share(storage.clone(), clock.clone(), tickets_tx) => never,
         never = follow(settings.data, folder_tx) => never,
-        never = keeper.run(names, Views { folder, ca, acme, challenges }) => never,
+        never = keeper.run(wanted, Views { folder, ca, acme, challenges, tickets: tickets_view }) => never,
         Ok(never) = keep_ca(storage.clone(), scopes, clock.clone(), ca_tx) => never,
-        never = work(storage, settings.acme.unwrap_or_default(), clock, solver, public, acme_tx), if has_acme => never,
+        never = async {
+            import_at_start(&data, clock.now()).await;
+            work(storage, settings.acme.unwrap_or_default(), clock, solver, public, acme_tx).await
+        }, if has_acme => never,
+    }
+}
+
+/// What other software has obtained comes before the first order, or that would be one too many.
+async fn import_at_start(data: &Path, now: i64) {
+    let folder = data.join(import::FOLDER);
+    if !tokio::fs::try_exists(&folder).await.unwrap_or_default() {
+        return;
+    }
+    for one in import::import(data, &[folder], now).await {
+        let (from, names) = (one.from.display(), &one.names);
+        match &one.outcome {
+            ImportOutcome::Taken(_) => tracing::info!(%from, ?names, "imported a certificate"),
+            ImportOutcome::Known => tracing::debug!(%from, ?names, "a certificate was imported before"),
+            ImportOutcome::Skipped(why) => tracing::warn!(%from, ?names, why, "left a certificate out of the import"),
+            ImportOutcome::Failed(error) => tracing::warn!(%from, ?names, error, "failed to import a certificate"),
+        }
     }
 }
 
 async fn prepare(storage: &FolderStorage) {
     let storage = storage.clone();
     let prepared = tokio::task::spawn_blocking(move || {
-        for name in ["ca", "acme", "acme/accounts", "acme/certificates", "acme/names", "locks", folder::FOLDER] {
+        for name in
+            ["ca", "acme", "acme/accounts", "acme/certificates", "acme/names", "locks", folder::FOLDER, tickets::FOLDER]
+        {
             match storage.prepare(name) {
                 Ok(true) => tracing::warn!(folder = name, "took rights to a folder of the volume from others"),
                 Ok(false) => {}
@@ -120,6 +151,7 @@ struct Keeper {
     public: Publisher<BTreeSet<Box<str>>>,
     /// As published last, without challenges.
     base: Store,
+    exports: Exports,
     has_acme: bool,
     store: Publisher<Store>,
     report: Publisher<CertificateReport>,
@@ -140,6 +172,7 @@ struct Views {
     ca: Reader<CaView>,
     acme: Reader<AcmeView>,
     challenges: Reader<Arc<Challenges>>,
+    tickets: Reader<Arc<TicketKeys>>,
 }
 
 /// What came from the folder and from public CAs, by name, as of a moment.
@@ -148,12 +181,13 @@ struct Given {
     generations: (Generation, Generation),
     store: Store,
     bundles: Vec<Arc<Bundle>>,
+    client_cas: Arc<ClientCas>,
     /// When one of them comes into force or ends.
     next: i64,
 }
 
 impl Keeper {
-    async fn run(mut self, mut names: Reader<Vec<WantedName>>, mut views: Views) -> Infallible {
+    async fn run(mut self, mut wishes: Reader<Wanted>, mut views: Views) -> Infallible {
         let _ = tokio::time::timeout(VOLUME_WAIT, async {
             let _ = views.folder.changed().await;
             // What was ordered before a restart must not be ordered again, or stand back for a placeholder.
@@ -166,13 +200,13 @@ impl Keeper {
         let (mut is_storm, mut is_over) = (false, false);
         loop {
             let now = self.clock.now();
-            let (wanted, folder_view) = (names.load_full(), views.folder.load_full());
+            let (wanted, folder_view) = (wishes.load_full(), views.folder.load_full());
             let (ca_view, acme_view) = (views.ca.load_full(), views.acme.load_full());
             let generations = (folder_view.generation, acme_view.generation);
             let mut is_news = self.given.update(generations, &folder_view.value, &acme_view.value, now);
             self.change_signer(ca_view.value.ca.as_ref());
 
-            let plan = self.plan(&wanted.value, now);
+            let plan = self.plan(&wanted.value.names, now);
             publish_change(&mut self.scope, &plan.scope);
             publish_change(&mut self.public, &plan.public);
             let (batch, rest) = Batch::of(&plan, if is_storm { BATCH } else { FIRST_BATCH });
@@ -183,7 +217,7 @@ impl Keeper {
             let names_made = self.made_of(&plan);
             if is_news || in_force.as_ref() != Some(&names_made) {
                 self.sort(&names_made, now);
-                self.publish(&views.challenges);
+                self.publish(&views);
                 in_force = Some(names_made);
             }
             // What is still missing comes next, but after another look at what is wanted.
@@ -192,19 +226,24 @@ impl Keeper {
                 tokio::task::yield_now().await;
                 continue;
             }
+            self.export(&wanted.value).await;
             self.tell(&wanted.value, &plan, &folder_view.value, &ca_view.value, &acme_view.value, now);
             let next = plan.next.min(self.given.next).saturating_sub(now).max(1);
             let wake = tokio::time::Instant::now() + LOOK_EVERY.min(Duration::from_secs(next.unsigned_abs()));
             loop {
                 tokio::select! {
                     // Without anybody to change them, the last ones are kept for ever.
-                    changed = names.changed(), if !is_over => is_over = changed.is_err(),
+                    changed = wishes.changed(), if !is_over => is_over = changed.is_err(),
                     _ = views.folder.changed() => {}
                     _ = views.ca.changed() => {}
                     Ok(_) = views.acme.changed() => {}
                     // A CA is waiting, and nothing else has changed.
                     Ok(_) = views.challenges.changed() => {
-                        self.publish(&views.challenges);
+                        self.publish(&views);
+                        continue;
+                    }
+                    Ok(_) = views.tickets.changed() => {
+                        self.publish(&views);
                         continue;
                     }
                     () = tokio::time::sleep_until(wake) => {}
@@ -214,7 +253,7 @@ impl Keeper {
         }
     }
 
-    fn plan(&self, wanted: &[WantedName], now: i64) -> Plan {
+    fn plan(&self, wanted: &[crate::WantedName], now: i64) -> Plan {
         let situation = Situation {
             wanted,
             default_name: self.default_name.as_deref(),
@@ -287,25 +326,34 @@ impl Keeper {
     fn sort(&mut self, names_made: &BTreeSet<Box<str>>, now: i64) {
         let made = names_made.iter().filter_map(|name| self.made.get(name));
         let store = Store::new(made.chain(&self.given.bundles).cloned(), now);
+        let store = store.with_clients(Arc::clone(&self.given.client_cas));
         self.base = store.with_mint(self.mint.as_ref().map(|minting| Arc::clone(&minting.mint)));
     }
 
-    fn publish(&mut self, challenges: &Reader<Arc<Challenges>>) {
-        let challenges = Arc::clone(&challenges.load().value);
-        self.store.publish(self.base.clone().with_challenges(challenges));
+    /// Writes down for others what has changed. A volume that hangs keeps nothing else waiting.
+    async fn export(&mut self, wanted: &Wanted) {
+        let store = self.store.reader().load_full();
+        let due = self.exports.due(&wanted.exports, &store.value);
+        if due.is_empty() {
+            return;
+        }
+        let writing = tokio::task::spawn_blocking(move || due.write());
+        if let Ok(Ok(outcome)) = tokio::time::timeout(VOLUME_WAIT, writing).await {
+            self.exports.note(outcome);
+        }
     }
 
-    fn tell(
-        &mut self,
-        wanted: &[WantedName],
-        plan: &Plan,
-        folder: &FolderView,
-        ca: &CaView,
-        acme: &AcmeView,
-        now: i64,
-    ) {
+    fn publish(&mut self, views: &Views) {
+        let challenges = Arc::clone(&views.challenges.load().value);
+        let tickets = Arc::clone(&views.tickets.load().value);
+        self.store.publish(self.base.clone().with_challenges(challenges).with_tickets(tickets));
+    }
+
+    fn tell(&mut self, wanted: &Wanted, plan: &Plan, folder: &FolderView, ca: &CaView, acme: &AcmeView, now: i64) {
         let known = plan.findings.iter().chain(&folder.findings).chain(&ca.findings).chain(&acme.findings);
-        let findings: BTreeSet<Finding> = known.cloned().chain(out_of_date(&self.given.bundles, now)).collect();
+        let known = known.chain(self.exports.findings()).cloned().chain(out_of_date(&self.given.bundles, now));
+        let missing = wanted.client_cas.iter().filter_map(|name| folder.missing_client_ca(name));
+        let findings: BTreeSet<Finding> = known.chain(missing).collect();
         for finding in findings.difference(&self.told) {
             let Finding { code, subject, message, help, effect, .. } = finding;
             match finding.severity {
@@ -328,7 +376,7 @@ impl Keeper {
 
     fn statuses(
         &self,
-        wanted: &[WantedName],
+        wanted: &Wanted,
         findings: &BTreeSet<Finding>,
         acme: &AcmeView,
         now: i64,
@@ -338,6 +386,7 @@ impl Keeper {
             findings.iter().rev().map(|finding| (&*finding.subject, &*finding.message)).collect();
         let carried = self.given.bundles.iter().flat_map(|bundle| &bundle.names);
         let names: BTreeSet<&str> = wanted
+            .names
             .iter()
             .map(|wanted| &wanted.name)
             .chain(&self.default_name)
@@ -406,6 +455,7 @@ impl Given {
         let ends = self.bundles.iter().flat_map(|bundle| [bundle.not_before, bundle.not_after]);
         self.next = ends.filter(|time| *time > now).min().unwrap_or(i64::MAX);
         self.store = Store::new(self.bundles.iter().cloned(), now);
+        self.client_cas = Arc::clone(&folder.client_cas);
         true
     }
 }

@@ -3,20 +3,47 @@
 //!
 //! It is given names and publishes a [`gangway_tls::Store`]. It knows neither Docker nor routes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 mod acme;
 mod ca;
+mod clients;
 mod clock;
+mod export;
 mod folder;
+mod import;
 mod keep;
 mod plan;
 pub mod status;
 pub mod storage;
+mod tickets;
 
+pub use acme::dns::{DnsProvider, DnsSettings, UnusableProvider};
 pub use acme::settings::{AcmeSettings, ChallengeKind, ExternalAccount, Issuer, UnknownIssuer};
+pub use import::{ImportOutcome, Imported, import};
 pub use keep::keep;
 pub use status::{CertificateReport, CertificateStatus, Finding, FindingCode, FindingSeverity};
+
+/// What the routes of a table need.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Wanted {
+    /// Names that need a certificate.
+    pub names: Vec<WantedName>,
+    /// Bundles of authorities that clients' certificates are checked against, by name.
+    pub client_cas: BTreeSet<Box<str>>,
+    /// Certificates to be written down for others.
+    pub exports: BTreeSet<Export>,
+}
+
+/// A certificate to be written down for others.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Export {
+    /// Below the volume, with `/` between its parts; none of ours.
+    pub folder: Box<str>,
+    /// Of this name.
+    pub name: Box<str>,
+}
 
 /// A name that needs a certificate.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -109,6 +109,12 @@ codes! {
          PKCS #12, must be converted first.";
     FolderUnreadable = 505, "folder of certificates that cannot be read",
         "`certs/` on the volume, or a folder in it, cannot be listed. What it held before stays in use.";
+    ClientCaUnusable = 506, "bundle of clients' authorities that cannot be used",
+        "A route asks for client certificates (`client-ca`), and the file in `certs/clients/` that it names is \
+         missing or damaged. The route is closed until the file is there again; it is looked for every two seconds.";
+    ExportFailed = 507, "certificate that could not be exported",
+        "A certificate could not be written where `cert.export` asks for it. It is tried again every minute. A link \
+         in the way is not followed: it could lead out of the folder.";
     NotForInternalCa = 510, "name that the internal CA may not sign for",
         "The internal root is limited to internal names, so that nobody who steals it can speak for the web. A label \
          cannot widen it. Leave `tls` at `auto` for a certificate of a public CA, put a certificate into `certs/`, or \

@@ -6,12 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_acme::{CertificateReport, FindingCode, KeepSettings, WantedIssuer, WantedName, keep, root_pem};
+use gangway_acme::{
+    CertificateReport, Export, FindingCode, KeepSettings, Wanted, WantedIssuer, WantedName, keep, root_pem,
+};
 use gangway_publish::{Publisher, Reader, channel};
 use gangway_tls::{Origin, Store};
 
 struct Keeping {
-    names: Publisher<Vec<WantedName>>,
+    names: Publisher<Wanted>,
     store: Reader<Store>,
     report: Reader<CertificateReport>,
     task: tokio::task::JoinHandle<()>,
@@ -25,7 +27,7 @@ impl Drop for Keeping {
 
 impl Keeping {
     fn start(settings: KeepSettings) -> Self {
-        let (names, names_reader) = channel(Vec::new());
+        let (names, names_reader) = channel(Wanted::default());
         let (store_tx, store) = channel(Store::default());
         let (report_tx, report) = channel(CertificateReport::default());
         let task = tokio::spawn(async move {
@@ -40,7 +42,7 @@ impl Keeping {
 
     fn want(&mut self, names: &[&str]) {
         let wanted = |name: &&str| WantedName { name: (**name).into(), issuer: WantedIssuer::Auto };
-        self.names.publish(names.iter().map(wanted).collect());
+        self.names.publish(Wanted { names: names.iter().map(wanted).collect(), ..Wanted::default() });
     }
 
     async fn until(&self, is_so: impl Fn(&Store) -> bool) -> Store {
@@ -229,4 +231,54 @@ async fn the_first_format_of_the_ca_is_read() {
     keeping.want(&["nas"]);
     let store = keeping.until(|store| store.serves("nas")).await;
     assert_eq!(&*store.find("nas").expect("has one").issuer, "Gangway internal CA 72a63fee");
+}
+
+#[tokio::test]
+async fn a_bundle_that_a_route_asks_for_is_handed_on_and_its_absence_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut keeping = Keeping::on(folder.path());
+    keeping.names.publish(Wanted { client_cas: ["family".into()].into(), ..Wanted::default() });
+    let report = keeping.until_told(|report| !report.findings.is_empty()).await;
+    let finding = &report.findings[0];
+    assert_eq!((finding.code, &*finding.subject), (FindingCode::ClientCaUnusable, "certs/clients/family"));
+    let ca = gangway_tls::InternalCa::make(&gangway_tls::Scope::default(), 1_700_000_000).expect("makes a CA");
+    fs::create_dir_all(folder.path().join("certs/clients")).expect("is ours");
+    put(&folder.path().join("certs/clients/family.pem"), ca.root_pem());
+    keeping.until(|store| store.client_ca("family").is_some()).await;
+    keeping.until_told(|report| report.findings.is_empty()).await;
+    fs::remove_file(folder.path().join("certs/clients/family.pem")).expect("is ours");
+    keeping.until(|store| store.client_ca("family").is_none()).await;
+}
+
+#[tokio::test]
+async fn a_certificate_is_exported_when_it_comes_and_again_when_it_is_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut keeping = Keeping::on(folder.path());
+    let export = |name: &str| Export { folder: "mail".into(), name: name.into() };
+    let name = |name: &str| WantedName { name: name.into(), issuer: WantedIssuer::Auto };
+    keeping.names.publish(Wanted {
+        names: vec![name("a.localhost"), name("mail.example.org")],
+        exports: [export("a.localhost"), export("mail.example.org")].into(),
+        ..Wanted::default()
+    });
+    let read = |name: &str| fs::read_to_string(folder.path().join("mail").join(name)).unwrap_or_default();
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    while read("a.localhost.pem").is_empty() {
+        ticks.tick().await;
+    }
+    let served =
+        keeping.until(|store| store.serves("a.localhost")).await.find("a.localhost").expect("has one").chain_pem();
+    assert_eq!(read("a.localhost.crt"), served);
+    assert!(read("a.localhost.key").contains("PRIVATE KEY"));
+    assert_eq!(read("mail.example.org.crt"), "", "a placeholder is of no use to anybody else");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(["mail.example.org".to_owned()]).expect("a name");
+    params.not_after = rcgen::date_time_ymd(2090, 1, 1);
+    let certificate = params.self_signed(&key).expect("signs");
+    put(&folder.path().join("certs/mail.crt"), &certificate.pem());
+    put(&folder.path().join("certs/mail.key"), &key.serialize_pem());
+    while read("mail.example.org.pem").is_empty() {
+        ticks.tick().await;
+    }
+    assert!(read("mail.example.org.pem").contains(&key.serialize_pem().replace("\r\n", "\n")));
 }

@@ -1,5 +1,6 @@
 //! A real CA: certificates are obtained, kept, shared and survive what can go wrong.
 
+mod dns_records;
 mod support;
 
 use std::collections::BTreeSet;
@@ -89,21 +90,25 @@ async fn a_name_that_fails_is_told_in_the_cas_words_and_stops_no_other() {
 
 #[tokio::test]
 async fn half_of_all_numbers_refused_costs_no_certificate() {
-    issue_with_bad_nonces(50, 20).await;
+    let issued = issue_with_bad_nonces(50, 20).await;
+    println!("figure: with 50 % of all numbers refused {issued} of 20 were issued");
 }
 
 #[tokio::test]
 async fn nine_of_ten_numbers_refused_cost_at_most_one() {
-    issue_with_bad_nonces(90, 19).await;
+    let issued = issue_with_bad_nonces(90, 19).await;
+    println!("figure: with 90 % of all numbers refused {issued} of 20 were issued");
 }
 
-async fn issue_with_bad_nonces(bad_nonces: u32, enough: usize) {
+async fn issue_with_bad_nonces(bad_nonces: u32, enough: usize) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
     let (_door, ca, outputs) = scene(&Mood { bad_nonces, ..Mood::default() }).await;
     let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
     let names: Vec<String> = (0..20).map(|number| format!("n{number}.example.org")).collect();
     keeping.want(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    keeping.until(|store| names.iter().filter(|name| is_issued(store, name)).count() >= enough).await;
+    let issued = |store: &gangway_tls::Store| names.iter().filter(|name| is_issued(store, name)).count();
+    let store = keeping.until(|store| issued(store) >= enough).await;
+    issued(&store)
 }
 
 #[tokio::test]
@@ -173,6 +178,7 @@ async fn two_instances_on_one_volume_order_once_and_both_serve() {
         |bundles: Vec<Arc<gangway_tls::Bundle>>| bundles.iter().map(|bundle| bundle.serial.clone()).collect::<Vec<_>>();
     assert_eq!(serials(one.until_issued(&names).await), serials(two.until_issued(&names).await));
     assert_eq!((ca.orders(), ca.issued()), (10, 10));
+    println!("figure: two instances, one volume, {} names: {} orders", names.len(), ca.orders());
 }
 
 #[tokio::test]
@@ -320,7 +326,7 @@ async fn whenever_it_is_killed_nothing_is_lost_and_at_most_one_order_is() {
         assert!(orders <= 2, "{orders} orders after a kill at {until:?}");
         extra += orders - 1;
     }
-    println!("{kills} kills cost {extra} orders");
+    println!("figure: {kills} kills cost {extra} orders more than one a name");
     let accounts: Vec<_> = fs::read_dir(data.join("acme/accounts")).expect("a folder").flatten().collect();
     assert_eq!(accounts.len(), 1, "{accounts:?}");
 }
@@ -358,6 +364,44 @@ async fn thirty_names_at_once_are_all_served() {
     keeping.until(|store| names.iter().any(|name| is_issued(store, name))).await;
     let first = begun.elapsed().expect("time goes on");
     keeping.until(|store| names.iter().all(|name| is_issued(store, name))).await;
-    println!("the first of {} after {first:?}, the last after {:?}", names.len(), begun.elapsed());
+    println!("figure: the first of {} names after {first:?}, the last after {:?}", names.len(), begun.elapsed());
     assert_eq!(ca.issued(), names.len());
+}
+
+#[tokio::test]
+async fn what_was_imported_is_served_and_not_ordered_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&Mood::default()).await;
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "Some CA");
+    let authority = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().expect("a key"));
+    let authority = authority.expect("a CA");
+    let import = |name: &str, names: &[&str], days: [i64; 2]| {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = rcgen::CertificateParams::new(names).expect("names");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        let now = time::OffsetDateTime::now_utc();
+        params.not_before = now - time::Duration::days(days[0]);
+        params.not_after = now + time::Duration::days(days[1]);
+        let live = folder.path().join("import/live").join(name);
+        fs::create_dir_all(&live).expect("is ours");
+        put(&live.join("fullchain.pem"), &params.signed_by(&key, &authority).expect("signs").pem());
+        put(&live.join("privkey.pem"), &key.serialize_pem());
+    };
+    import("both", &["a.example.org", "b.example.org"], [10, 80]);
+    import("due", &["due.example.org"], [80, 10]);
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
+    keeping.want(&["a.example.org", "b.example.org", "due.example.org", "c.example.org"]);
+    let store = keeping
+        .until(|store| {
+            let is_renewed = store.find("due.example.org").is_some_and(|bundle| !bundle.issuer.starts_with("Some CA"));
+            is_renewed && is_issued(store, "due.example.org") && is_issued(store, "c.example.org")
+        })
+        .await;
+    for name in ["a.example.org", "b.example.org"] {
+        assert!(store.find(name).expect("has one").issuer.starts_with("Some CA"));
+    }
+    assert_eq!((ca.orders(), ca.issued()), (2, 2));
 }

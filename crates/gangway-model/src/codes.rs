@@ -68,6 +68,9 @@ codes! {
         "Gangway never routes to its own container.";
     VALUE_LATER = 18, "value not in force yet",
         "The value is known and planned, but this version does not do what it asks for.";
+    LABEL_REFUSED = 19, "label that Gangway will not obey",
+        "The key is known from other software, and what it asks for needs a right that Gangway does not have and \
+         should not be given. The help names another way.";
     NOT_BOOLEAN = 20, "not a boolean",
         "A boolean is `true`, `on` or `yes`, or `false`, `off` or `no`.";
     NOT_INTEGER = 21, "not a whole number",
@@ -172,6 +175,14 @@ codes! {
     VERIFY_WITHOUT_TLS = 512, "`verify` without an https upstream",
         "Only the certificate of an upstream that is spoken to by https can be checked or not.";
 
+    CLIENT_CA = 550, "not the name of a bundle of clients' authorities",
+        "`client-ca` names a file in `certs/clients/` on the volume without its ending. A label cannot name any \
+         other file.";
+    CLIENT_CA_WITHOUT_TLS = 551, "certificates of clients without TLS",
+        "`client-ca` asks for certificates in the TLS handshake, and `tls` `off` says that there is none. The route \
+         is closed until one of them is removed.";
+    CERT_EXPORT = 552, "not a folder to export to",
+        "`cert.export` names a folder below the volume, other than those that Gangway keeps its own files in.";
     VARIABLE_UNKNOWN = 900, "unknown variable",
         "Every variable that begins with `GANGWAY_` is a global setting. The reference of the flags lists them.";
     KEY_UNKNOWN = 901, "unknown key in the config file",

@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue};
 use crate::diagnostic::printable;
 use crate::route::{
     Address, Balance, Endpoint, HealthCheck, HostHeader, Middleware, Policy, Readiness, RedirectPart, RedirectTarget,
-    Route, Scheme, Timeouts, TlsMode,
+    Route, Scheme, Timeouts, TlsMode, TlsVersion,
 };
 use crate::table::RoutingTable;
 use std::sync::Arc;
@@ -44,6 +44,15 @@ impl Display for Route {
         })?;
         if !self.https_redirect && self.tls != TlsMode::Off {
             f.write_str(", plain HTTP too")?;
+        }
+        if self.tls_min == TlsVersion::Tls13 {
+            f.write_str(", TLS 1.3 only")?;
+        }
+        if let Some(bundle) = &self.client_ca {
+            write!(f, ", clients of `{bundle}`")?;
+        }
+        if let Some(folder) = &self.cert_export {
+            write!(f, ", exported to `{folder}`")?;
         }
         if self.closed {
             f.write_str(", closed")?;

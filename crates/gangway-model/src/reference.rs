@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use crate::codes;
 use crate::diagnostic::Code;
-use crate::schema::{Allowed, KEYS, Key};
+use crate::schema::{Allowed, KEYS, Key, Status};
 
 const LABELS_HEAD: &str = "\
 <!-- Generated from crates/gangway-model/src/schema/keys.rs by `make docs`. -->
@@ -47,7 +47,9 @@ not meant. `effect` says what was done instead. Codes are stable.
 /// `docs/reference/labels.md`, whole.
 pub fn labels() -> String {
     let mut page = String::from(LABELS_HEAD);
-    let (now, later): (Vec<&Key>, Vec<&Key>) = KEYS.iter().partition(|key| key.status.is_in_force());
+    let (now, others): (Vec<&Key>, Vec<&Key>) = KEYS.iter().partition(|key| key.status.is_in_force());
+    let (refused, later): (Vec<&Key>, Vec<&Key>) =
+        others.into_iter().partition(|key| matches!(key.status, Status::Refused { .. }));
     page += &table(&now);
     for key in now {
         page += &section(key);
@@ -57,6 +59,10 @@ pub fn labels() -> String {
     page += &table(&later);
     for key in later {
         let _ = write!(page, "\n- `{}`: {}{}", key.name, key.doc, if key.protects() { " Protects." } else { "" });
+    }
+    page += "\n\n## Refused\n\nWhat other software offers and no version of Gangway will; a diagnostic says why.\n";
+    for key in refused {
+        let _ = write!(page, "\n- `{}`: {}", key.name, key.doc);
     }
     page.push('\n');
     page

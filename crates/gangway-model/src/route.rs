@@ -30,6 +30,12 @@ pub struct Route {
     pub tls: TlsMode,
     /// Plain HTTP answers 308 to https. Always false with [`TlsMode::Off`].
     pub https_redirect: bool,
+    /// The oldest version of TLS that clients may use.
+    pub tls_min: TlsVersion,
+    /// Clients must show a certificate that this bundle in `certs/clients/` on the volume vouches for.
+    pub client_ca: Option<Box<str>>,
+    /// A folder below the volume that gets the certificates of the route's hosts.
+    pub cert_export: Option<Box<str>>,
     /// In the order in which they see a request; a response passes them in reverse.
     pub middlewares: Vec<Middleware>,
     /// How long to wait for what.
@@ -52,6 +58,16 @@ pub enum TlsMode {
     Internal,
     /// Plain HTTP only: https finds no such route.
     Off,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
 }
 
 /// One step on a request or a response.

@@ -35,6 +35,8 @@ pub(crate) enum Status {
     InForce(Read),
     /// Known, and rejected until it is brought.
     Later,
+    /// Known elsewhere, and never to be brought.
+    Refused { why: &'static str, help: &'static str },
 }
 
 pub(crate) type Read = for<'a> fn(&Written<'a>, &mut Wanted<'a>, &mut Vec<Diagnostic>);
@@ -60,7 +62,11 @@ pub(crate) enum Allowed {
 
 impl std::fmt::Debug for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.is_in_force() { "InForce" } else { "Later" })
+        f.write_str(match self {
+            Self::InForce(_) => "InForce",
+            Self::Later => "Later",
+            Self::Refused { .. } => "Refused",
+        })
     }
 }
 

@@ -11,7 +11,7 @@
 
 use crate::diagnostic::Place;
 use crate::matcher::Matcher;
-use crate::route::{Address, HostHeader, Middleware, Policy, Scheme, Timeouts, TlsMode};
+use crate::route::{Address, HostHeader, Middleware, Policy, Scheme, Timeouts, TlsMode, TlsVersion};
 
 /// One route.
 #[derive(Clone, Debug)]
@@ -41,6 +41,10 @@ pub(crate) struct ListenerSpec {
     pub tls: TlsMode,
     /// Never with [`TlsMode::Off`].
     pub https_redirect: bool,
+    pub tls_min: TlsVersion,
+    /// Never with [`TlsMode::Off`], where it closes the route.
+    pub client_ca: Option<Box<str>>,
+    pub cert_export: Option<Box<str>>,
 }
 
 /// Where requests go, and how they are sent there.

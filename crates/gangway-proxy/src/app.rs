@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use gangway_model::path::normalise;
-use gangway_model::route::{HostHeader, Readiness, Route, TlsMode};
+use gangway_model::route::{HostHeader, Readiness, Route, TlsMode, TlsVersion};
 use gangway_model::{Middleware, RequestView};
 use gangway_publish::Generation;
 use gangway_tls::Origin;
@@ -498,9 +498,18 @@ impl App {
         if route.closed {
             return Verdict::Answer(Answer::failure(Reason::RouteClosed));
         }
+        if let Some(bundle) = &route.client_ca
+            && self.shared.store.load().value.client_ca(bundle).is_none()
+        {
+            let detail = format!("`certs/clients/{bundle}` on the volume is missing or damaged");
+            return Verdict::Answer(Answer::failure(Reason::RouteClosed).with_detail(detail));
+        }
         if route.https_redirect && !ctx.secure && !self.has_only_a_placeholder(&ctx.host) {
             let location = self.https_location(&ctx.host, ctx.port, request.raw_path());
             return Verdict::Answer(Answer::redirect(308, location));
+        }
+        if !is_held_to(route, ctx) {
+            return Verdict::Answer(Answer::failure(Reason::Misdirected));
         }
         for middleware in &route.middlewares {
             match middleware {
@@ -642,12 +651,24 @@ fn refused(refusal: Refusal) -> Verdict {
     Verdict::Answer(Answer::failure(refusal.reason).with_detail(refusal.detail))
 }
 
+/// Whether the handshake of this connection was held to what the route asks for, whatever host it was
+/// opened for. Plain HTTP has none, and neither has what a proxy before us has decrypted.
+fn is_held_to(route: &Route, ctx: &RequestContext) -> bool {
+    let Some(connection) = &ctx.connection else { return false };
+    let is_known = route.client_ca.is_none() || route.client_ca == connection.client_ca;
+    let is_new_enough = route.tls_min == TlsVersion::Tls12 || !connection.secure || connection.is_tls13;
+    is_known && is_new_enough
+}
+
 /// Whether a TLS connection that was opened for one host carries a request for another that is protected
 /// differently: what was checked in the handshake was not checked for it.
 fn is_misdirected(table: &ActiveTable, request: &RequestView<'_>, route: &Route, connection: &Connection) -> bool {
     let Some(sni) = connection.sni.as_deref().filter(|sni| *sni != request.host) else { return false };
     let opened_for = table.find(&RequestView { host: sni, ..*request });
-    opened_for.is_some_and(|other| other.route.route.closed != route.closed)
+    opened_for.is_some_and(|other| {
+        let other = &other.route.route;
+        other.closed != route.closed || other.client_ca != route.client_ca
+    })
 }
 
 /// What a client on the local network is told where no route takes its request.

@@ -28,6 +28,10 @@ pub(crate) struct Connection {
     pub(crate) secure: bool,
     /// The name of the TLS handshake, lower case.
     pub(crate) sni: Option<Box<str>>,
+    /// TLS 1.3 was spoken here.
+    pub(crate) is_tls13: bool,
+    /// The bundle of authorities that the client's certificate was checked against.
+    pub(crate) client_ca: Option<Box<str>>,
     /// Set by the gate when the bytes of a request may not be served; taken by the request that
     /// stands in for them.
     refusal: Mutex<Option<Refusal>>,
@@ -60,6 +64,8 @@ impl Connection {
             trusted,
             secure: false,
             sni: None,
+            is_tls13: false,
+            client_ca: None,
             refusal: Mutex::new(None),
             refused: AtomicBool::new(false),
             answered: AtomicBool::new(true),

@@ -5,21 +5,24 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gangway_tls::UNRECOGNIZED_NAME_ALERT;
+use gangway_model::route::TlsVersion;
+use gangway_tls::{Policy, UNRECOGNIZED_NAME_ALERT};
 use pingora::apps::ServerApp;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
-use rustls::ServerConfig;
+use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::app::App;
 use crate::connection::Connection;
 use crate::listen::ListenerProtocol;
 use crate::plane::Shared;
+use crate::protection::{Protection, Protections};
 use crate::transport::{Conn, Downstream};
 
 /// A container that has just started may be asked for before its certificate was made; the handshake
@@ -29,6 +32,9 @@ const CERTIFICATE_WAIT: Duration = Duration::from_secs(3);
 /// Where a connection finds the task that serves it.
 type OwnTask = Arc<OnceLock<AbortHandle>>;
 
+/// A stream, the name it was opened for, and the bundle that its client's certificate was checked against.
+type Shaken = (TlsStream<Conn>, Option<Box<str>>, Option<Box<str>>);
+
 /// Serves connections up to the point where requests begin.
 pub(crate) struct FrontDoor {
     shared: Shared,
@@ -36,12 +42,13 @@ pub(crate) struct FrontDoor {
     shutdown: ShutdownWatch,
     /// For CAs that ask by TLS-ALPN-01.
     challenge: Arc<ServerConfig>,
+    protection: Protections,
 }
 
 impl FrontDoor {
     pub(crate) fn new(shared: Shared, proxy: Arc<HttpProxy<App>>, shutdown: watch::Receiver<bool>) -> Self {
         let challenge = gangway_tls::challenge_config(shared.store.clone());
-        Self { shared, proxy, shutdown, challenge }
+        Self { shared, proxy, shutdown, challenge, protection: Protections::default() }
     }
 
     /// Serves one connection to its end.
@@ -75,7 +82,7 @@ impl FrontDoor {
         let mut connection = self.connection(&tcp, peer, task)?;
         let handshake = self.handshake(Conn::new(tcp));
         let outcome = tokio::time::timeout(self.shared.settings.limits.handshake_time, handshake).await;
-        let (tls, sni) = match outcome {
+        let (tls, sni, client_ca) = match outcome {
             Ok(Ok(Some(done))) => done,
             Ok(Ok(None)) => return self.failed("unknown-name", Ok(())),
             Ok(Err(error)) => return self.failed("protocol", Err(error)),
@@ -83,6 +90,8 @@ impl FrontDoor {
         };
         connection.secure = true;
         connection.sni = sni;
+        connection.is_tls13 = tls.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        connection.client_ca = client_ca;
         let (stream, unread) =
             Downstream::tls(tls, Arc::new(connection), &self.shared.settings.limits, self.shutdown.clone());
         self.proxy.process_new(Box::new(stream), &self.shutdown).await;
@@ -92,10 +101,7 @@ impl FrontDoor {
 
     /// Reads the ClientHello, finds out whether there is a certificate for its name, and finishes the
     /// handshake; none where it was ended with an alert.
-    async fn handshake(
-        &self,
-        conn: Conn,
-    ) -> io::Result<Option<(tokio_rustls::server::TlsStream<Conn>, Option<Box<str>>)>> {
+    async fn handshake(&self, conn: Conn) -> io::Result<Option<Shaken>> {
         let mut start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), conn).await?;
         if gangway_tls::is_challenge(&start.client_hello()) {
             // The handshake is the answer; the connection carries nothing else.
@@ -113,8 +119,25 @@ impl FrontDoor {
             let _ = start.io.shutdown().await;
             return Ok(None);
         }
-        let tls = start.into_stream(Arc::clone(&self.shared.tls)).await?;
-        Ok(Some((tls, sni)))
+        let protection = sni.as_deref().map(|name| self.protection.of(&self.shared.tables, name)).unwrap_or_default();
+        let (config, client_ca) = self.config_under(&protection);
+        let tls = start.into_stream(config).await?;
+        Ok(Some((tls, sni, client_ca)))
+    }
+
+    /// What the handshake is held to, and the bundle that the client's certificate will then have been
+    /// checked against. Where that is not there, nothing is asked: whoever comes in without meets a closed
+    /// route, which says more than a handshake that fails.
+    fn config_under(&self, protection: &Protection) -> (Arc<ServerConfig>, Option<Box<str>>) {
+        let is_tls13_only = protection.tls_min == TlsVersion::Tls13;
+        let client_ca = protection.client_ca.as_deref();
+        match self.shared.tls.under(Policy { is_tls13_only, client_ca }) {
+            Some(config) => (config, protection.client_ca.clone()),
+            None => {
+                let config = self.shared.tls.under(Policy { is_tls13_only, client_ca: None });
+                (config.expect("only a missing bundle is a reason for none"), None)
+            }
+        }
     }
 
     /// Whether there is a certificate for `name`; for a name of the table, one is waited for.

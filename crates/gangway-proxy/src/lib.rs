@@ -28,6 +28,7 @@ mod mask;
 mod metrics;
 mod plane;
 mod probe;
+mod protection;
 mod refusal;
 mod route_state;
 mod settings;

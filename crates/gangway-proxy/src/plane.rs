@@ -11,12 +11,11 @@ use std::time::Duration;
 use gangway_model::Compiled;
 use gangway_model::route::EndpointKey;
 use gangway_publish::{Reader, channel};
-use gangway_tls::Store;
+use gangway_tls::{ServerConfigs, Store};
 use pingora::apps::{HttpServerApp, HttpServerOptions};
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
-use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
@@ -50,7 +49,7 @@ pub(crate) struct Shared {
     pub(crate) store: Reader<Store>,
     /// One for all threads: each has session tickets of its own, and a client that returns may be
     /// accepted by another thread.
-    pub(crate) tls: Arc<ServerConfig>,
+    pub(crate) tls: Arc<ServerConfigs>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: AccessLog,
     pub(crate) listening: Listening,
@@ -88,7 +87,7 @@ pub fn start(
     let connections = TaskTracker::new();
     let bounds = Arc::new(Connections::new(&settings.limits, settings.trusted_proxies.clone(), Arc::clone(&metrics)));
     let shared = Shared {
-        tls: gangway_tls::server_config(store.clone(), settings.default_certificate.clone()),
+        tls: Arc::new(ServerConfigs::new(store.clone(), settings.default_certificate.clone())),
         settings: Arc::new(settings),
         tables: tables.clone(),
         store,

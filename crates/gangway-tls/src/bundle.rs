@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
@@ -29,6 +31,8 @@ pub struct Bundle {
     pub not_after: i64,
     /// Where it came from; decides which of two for one name is used.
     pub origin: Origin,
+    /// The private key as it was read, since rustls does not give it back. Not printed.
+    pub private: Arc<PrivateKeyDer<'static>>,
 }
 
 /// Where a bundle came from, the preferred one last.
@@ -74,7 +78,8 @@ impl Bundle {
         if chain.is_empty() {
             return Err(BundleError::NoCertificate);
         }
-        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)
+        let private = Arc::new(key);
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&private)
             .map_err(|error| BundleError::UnusableKey(error.to_string()))?;
         let leaf = leaf_position(&chain, key.as_ref())?;
         chain[..=leaf].rotate_right(1);
@@ -84,7 +89,23 @@ impl Bundle {
         let serial = hexadecimal(certificate.raw_serial());
         let (not_before, not_after) =
             (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
-        Ok(Self { key: Arc::new(CertifiedKey::new(chain, key)), names, issuer, serial, not_before, not_after, origin })
+        let key = Arc::new(CertifiedKey::new(chain, key));
+        Ok(Self { key, names, issuer, serial, not_before, not_after, origin, private })
+    }
+
+    /// The chain in PEM form, the leaf first.
+    pub fn chain_pem(&self) -> String {
+        self.key.cert.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect()
+    }
+
+    /// The key in PEM form, for software that must have it. Secret.
+    pub fn key_pem(&self) -> String {
+        match &*self.private {
+            PrivateKeyDer::Pkcs1(key) => pem("RSA PRIVATE KEY", key.secret_pkcs1_der()),
+            PrivateKeyDer::Sec1(key) => pem("EC PRIVATE KEY", key.secret_sec1_der()),
+            PrivateKeyDer::Pkcs8(key) => pem("PRIVATE KEY", key.secret_pkcs8_der()),
+            _ => String::new(),
+        }
     }
 
     /// Whether `now`, in seconds since the epoch, lies within its validity.
@@ -105,6 +126,17 @@ impl Bundle {
             None => **name == *host,
         })
     }
+}
+
+/// As RFC 7468 writes it.
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let mut pem = format!("-----BEGIN {label}-----\n");
+    for line in text.as_bytes().chunks(64) {
+        pem.extend(line.iter().map(|byte| char::from(*byte)));
+        pem.push('\n');
+    }
+    pem + &format!("-----END {label}-----\n")
 }
 
 /// Which certificate of a chain the key belongs to.
@@ -246,6 +278,15 @@ mod tests {
         );
         let (chain, key) = pair(&[]);
         assert_eq!(read(&chain, &key).err(), Some(BundleError::NoName), "the common name is no name");
+    }
+
+    #[test]
+    fn it_is_written_as_it_was_read_and_its_key_is_not_printed() {
+        let (chain, key) = pair(&["a.example.org"]);
+        let bundle = read(&chain, &key).expect("a bundle");
+        assert_eq!((bundle.chain_pem(), bundle.key_pem()), (chain.replace("\r\n", "\n"), key.replace("\r\n", "\n")));
+        let inner = key.lines().nth(1).expect("a line");
+        assert!(!format!("{bundle:?}").contains(inner));
     }
 
     #[test]

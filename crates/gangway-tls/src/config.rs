@@ -1,15 +1,18 @@
 //! What rustls is told: versions, suites, key exchange, and to ask the store in force.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gangway_publish::Reader;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
+use crate::clients::ClientCa;
 use crate::name::normal_name;
 use crate::store::Store;
+use crate::tickets::SharedTickets;
 
 /// The protocol that a CA negotiates to see the answer to a TLS-ALPN-01 challenge (RFC 8737).
 pub const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
@@ -35,20 +38,99 @@ pub fn install_crypto_provider() {
 /// the store in force when the handshake happens. One without SNI is served the certificate of
 /// `default_name`, if given.
 ///
-/// Each call has session tickets of its own, so that a session is never resumed under another
-/// policy; threads that serve the same listener must therefore share one configuration.
+/// Sessions are sealed with the keys that the store shares. Where it has none each call has keys of its
+/// own, so threads that serve the same listener should share one configuration.
 pub fn server_config(store: Reader<Store>, default_name: Option<Box<str>>) -> Arc<ServerConfig> {
-    let mut config = base(Arc::new(ByName { store, default_name }));
+    let config = base(Arc::new(ByName { store: store.clone(), default_name }));
+    serving(config, store, Box::default())
+}
+
+/// With what every connection for requests has.
+fn serving(mut config: ServerConfig, store: Reader<Store>, policy: Box<[u8]>) -> Arc<ServerConfig> {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Tickets of keys that change every six hours and are never written anywhere.
+    // Where no keys are shared: some that change every six hours and are never written anywhere.
     match Ticketer::new() {
-        Ok(ticketer) => config.ticketer = ticketer,
+        Ok(ticketer) => config.ticketer = Arc::new(SharedTickets::new(store, ticketer, policy)),
         Err(error) => tracing::warn!(%error, "sessions will not be resumed"),
     }
     config.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
     // A replayed request must not reach an app, so nothing is taken before the handshake is done.
     config.max_early_data_size = 0;
     Arc::new(config)
+}
+
+/// What a handshake must come up to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Policy<'a> {
+    /// TLS 1.2 is not enough.
+    pub is_tls13_only: bool,
+    /// The client must show a certificate of these authorities.
+    pub client_ca: Option<&'a str>,
+}
+
+impl Policy<'_> {
+    /// What tells it from every other, also from one with another bundle of the same name.
+    fn text(&self, client_ca: Option<&ClientCa>) -> Box<[u8]> {
+        let roots = client_ca.map(ClientCa::print).unwrap_or_default();
+        [&[u8::from(self.is_tls13_only)][..], &roots].concat().into()
+    }
+}
+
+/// The configurations of one listener: one for most hosts, and one for each policy that others have.
+///
+/// Each has session tickets of its own: a session that was begun under one policy is never resumed under
+/// another, nor under another bundle of the same name.
+#[derive(Debug)]
+pub struct ServerConfigs {
+    store: Reader<Store>,
+    default_name: Option<Box<str>>,
+    plain: Arc<ServerConfig>,
+    strict: Mutex<HashMap<(bool, Box<str>), Strict>>,
+}
+
+/// A configuration, and the authorities that it was made with.
+type Strict = (Option<Arc<ClientCa>>, Arc<ServerConfig>);
+
+/// Policies come from labels; with more than this all are made anew when they are next asked for.
+const POLICIES_MAX: usize = 256;
+
+impl ServerConfigs {
+    /// For a listener that serves what is in the store; see [`server_config`].
+    pub fn new(store: Reader<Store>, default_name: Option<Box<str>>) -> Self {
+        let plain = server_config(store.clone(), default_name.clone());
+        Self { store, default_name, plain, strict: Mutex::default() }
+    }
+
+    /// What serves handshakes under a policy; none where its authorities are not there.
+    pub fn under(&self, policy: Policy<'_>) -> Option<Arc<ServerConfig>> {
+        if policy == Policy::default() {
+            return Some(Arc::clone(&self.plain));
+        }
+        let client_ca = match policy.client_ca {
+            Some(name) => Some(Arc::clone(self.store.load().value.client_ca(name)?)),
+            None => None,
+        };
+        let key = (policy.is_tls13_only, Box::from(policy.client_ca.unwrap_or_default()));
+        let mut strict = self.strict.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = |known: &Option<Arc<ClientCa>>| match (known, &client_ca) {
+            (Some(known), Some(wanted)) => Arc::ptr_eq(known, wanted),
+            (None, None) => true,
+            _ => false,
+        };
+        if let Some((_, config)) = strict.get(&key).filter(|(known, _)| is_same(known)) {
+            return Some(Arc::clone(config));
+        }
+        if strict.len() >= POLICIES_MAX {
+            strict.clear();
+        }
+        let versions: &[&'static SupportedProtocolVersion] =
+            if policy.is_tls13_only { &[&rustls::version::TLS13] } else { &VERSIONS };
+        let resolver = ByName { store: self.store.clone(), default_name: self.default_name.clone() };
+        let config = with(Arc::new(resolver), versions, client_ca.as_ref());
+        let config = serving(config, self.store.clone(), policy.text(client_ca.as_deref()));
+        strict.insert(key, (client_ca, Arc::clone(&config)));
+        Some(config)
+    }
 }
 
 /// A configuration that answers TLS-ALPN-01 challenges, and nothing else.
@@ -70,12 +152,25 @@ pub fn is_challenge(hello: &ClientHello<'_>) -> bool {
 
 /// Mozilla's "intermediate", of which rustls has everything but finite-field Diffie-Hellman.
 fn base(resolver: Arc<dyn ResolvesServerCert>) -> ServerConfig {
+    with(resolver, &VERSIONS, None)
+}
+
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
+
+fn with(
+    resolver: Arc<dyn ResolvesServerCert>,
+    versions: &[&'static SupportedProtocolVersion],
+    client_ca: Option<&Arc<ClientCa>>,
+) -> ServerConfig {
     // Given explicitly, so that the key exchange does not depend on who installed a provider first.
-    ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .expect("aws-lc-rs has suites for both versions")
-        .with_no_client_auth()
-        .with_cert_resolver(resolver)
+    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(versions)
+        .expect("aws-lc-rs has suites for both versions");
+    let builder = match client_ca {
+        Some(client_ca) => builder.with_client_cert_verifier(Arc::clone(&client_ca.verifier)),
+        None => builder.with_no_client_auth(),
+    };
+    builder.with_cert_resolver(resolver)
 }
 
 #[derive(Debug)]

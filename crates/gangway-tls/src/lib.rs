@@ -7,20 +7,25 @@
 
 pub mod bundle;
 pub mod challenges;
+pub mod clients;
 pub mod config;
 pub mod internal;
 pub mod mint;
 pub mod name;
 pub mod placeholder;
 pub mod store;
+pub mod tickets;
 
 pub use bundle::{Bundle, BundleError, Origin};
 pub use challenges::{Challenges, HttpChallenge};
+pub use clients::{ClientCa, ClientCaError, ClientCas};
 pub use config::{
-    ACME_TLS_ALPN, UNRECOGNIZED_NAME_ALERT, challenge_config, install_crypto_provider, is_challenge, server_config,
+    ACME_TLS_ALPN, Policy, ServerConfigs, UNRECOGNIZED_NAME_ALERT, challenge_config, install_crypto_provider,
+    is_challenge, server_config,
 };
 pub use internal::{InternalCa, InternalCaError, Scope, renewal_time};
 pub use mint::Mint;
 pub use name::{INTERNAL_DOMAINS, is_internal, normal_name};
 pub use placeholder::Placeholders;
 pub use store::Store;
+pub use tickets::{TicketKey, TicketKeys};

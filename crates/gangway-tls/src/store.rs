@@ -8,8 +8,10 @@ use rustls::sign::CertifiedKey;
 
 use crate::bundle::{Bundle, Origin};
 use crate::challenges::Challenges;
+use crate::clients::{ClientCa, ClientCas};
 use crate::mint::Mint;
 use crate::name::parent;
+use crate::tickets::{TicketKey, TicketKeys};
 
 /// Every bundle of one moment, by name. A value: the keeper builds a new one and publishes it.
 ///
@@ -19,6 +21,8 @@ pub struct Store {
     names: Arc<Names>,
     challenges: Arc<Challenges>,
     mint: Option<Arc<Mint>>,
+    clients: Arc<ClientCas>,
+    tickets: Arc<TicketKeys>,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +78,26 @@ impl Store {
     /// The same bundles, and `mint` for names that none of them carries exactly.
     pub fn with_mint(self, mint: Option<Arc<Mint>>) -> Self {
         Self { mint, ..self }
+    }
+
+    /// The same bundles, and `clients` to check certificates of clients against.
+    pub fn with_clients(self, clients: Arc<ClientCas>) -> Self {
+        Self { clients, ..self }
+    }
+
+    /// The same bundles, and `tickets` to seal sessions with.
+    pub fn with_tickets(self, tickets: Arc<TicketKeys>) -> Self {
+        Self { tickets, ..self }
+    }
+
+    /// What sessions are sealed with, the first one now; none: each configuration has keys of its own.
+    pub(crate) fn ticket_keys(&self) -> &[TicketKey] {
+        &self.tickets
+    }
+
+    /// The authorities of this name.
+    pub fn client_ca(&self, name: &str) -> Option<&Arc<ClientCa>> {
+        self.clients.get(name)
     }
 
     /// The bundle for a normal name: an exact name before a wildcard, then the preferred origin, then

@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gangway_publish::{Publisher, Reader, channel};
 use gangway_tls::{
-    ACME_TLS_ALPN, Bundle, Challenges, InternalCa, Mint, Origin, Placeholders, Scope, Store, UNRECOGNIZED_NAME_ALERT,
-    challenge_config, is_challenge, server_config,
+    ACME_TLS_ALPN, Bundle, Challenges, InternalCa, Mint, Origin, Placeholders, Policy, Scope, ServerConfigs, Store,
+    TicketKey, UNRECOGNIZED_NAME_ALERT, challenge_config, is_challenge, server_config,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -212,6 +213,115 @@ fn sessions_are_resumed_but_not_under_another_configuration() {
         assert_eq!(kind(&server), Some(HandshakeKind::Resumed));
         assert_eq!(kind(&other), Some(HandshakeKind::Full));
     }
+}
+
+fn ticket_key(number: u8) -> TicketKey {
+    TicketKey { id: [number; 16], secret: [number ^ 0xff; 32] }
+}
+
+#[test]
+fn sessions_are_resumed_at_another_instance_with_the_same_keys_and_under_the_same_policy_alone() {
+    let mut scene = Scene::new(&["a.test"]);
+    let store = scene.reader.load().value.clone();
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        scene.publisher.publish(store.clone().with_tickets(Arc::new(vec![ticket_key(1)])));
+        let (one, two) =
+            (ServerConfigs::new(scene.reader.clone(), None), ServerConfigs::new(scene.reader.clone(), None));
+        let client = Arc::new(client(&scene.ca, &[version]));
+        let kind = |configs: &ServerConfigs, policy| {
+            let config = configs.under(policy).expect("is there");
+            handshake(&client, &config, "a.test").expect("handshake").server.handshake_kind()
+        };
+        let plain = Policy::default();
+        assert_eq!(kind(&one, plain), Some(HandshakeKind::Full));
+        assert_eq!(kind(&two, plain), Some(HandshakeKind::Resumed));
+        // The keys have rotated: the old one still opens, the new one seals, and then the old one is gone.
+        scene.publisher.publish(store.clone().with_tickets(Arc::new(vec![ticket_key(2), ticket_key(1)])));
+        assert_eq!(kind(&one, plain), Some(HandshakeKind::Resumed));
+        scene.publisher.publish(store.clone().with_tickets(Arc::new(vec![ticket_key(3), ticket_key(2)])));
+        assert_eq!(kind(&two, plain), Some(HandshakeKind::Resumed));
+        scene.publisher.publish(store.clone().with_tickets(Arc::new(vec![ticket_key(4)])));
+        assert_eq!(kind(&two, plain), Some(HandshakeKind::Full), "its key is forgotten");
+        if version.version == ProtocolVersion::TLSv1_3 {
+            let strict = Policy { is_tls13_only: true, client_ca: None };
+            assert_eq!(kind(&two, strict), Some(HandshakeKind::Full), "a ticket of another policy");
+            assert_eq!(kind(&one, strict), Some(HandshakeKind::Resumed));
+        }
+    }
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> i64 {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("is there");
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<i64>().ok()).expect("a number") * 4096
+}
+
+/// Prints what a handshake costs; `cargo test -- --nocapture` shows it.
+#[test]
+fn ten_thousand_certificates_make_no_handshake_dearer() {
+    let ca = InternalCa::make(&Scope::default(), now()).expect("makes a CA");
+    let before = resident();
+    let bundles: Vec<_> =
+        (0..10_000).map(|number| Arc::new(ca.issue(&format!("n{number}.test"), now()).expect("signs"))).collect();
+    let client = {
+        let mut client = client(&ca, rustls::ALL_VERSIONS);
+        client.resumption = rustls::client::Resumption::disabled();
+        Arc::new(client)
+    };
+    let server = |count: usize| {
+        let (mut publisher, reader) = channel(Store::default());
+        publisher.publish(Store::new(bundles[..count].iter().cloned(), now()));
+        (server_config(reader, None), publisher)
+    };
+    let ((few, _few), (many, _many)) = (server(10), server(10_000));
+    let cost = |server: &Arc<ServerConfig>| {
+        let began = SystemTime::now();
+        for number in 0..20 {
+            handshake(&client, server, &format!("n{}.test", number % 10)).expect("handshake");
+        }
+        began.elapsed().expect("time goes on") / 20
+    };
+    // The best of many turns, taken in turn: other work on the machine only ever adds.
+    let (mut best_few, mut best_many) = (cost(&few), cost(&many));
+    for _ in 0..20 {
+        (best_few, best_many) = (best_few.min(cost(&few)), best_many.min(cost(&many)));
+    }
+    let ratio = best_many.as_secs_f64() / best_few.as_secs_f64();
+    println!("figure: 10,000 certificates and two stores of them: {} MB", (resident() - before) / 1_000_000);
+    println!("figure: a handshake: {best_few:?} with 10 certificates, {best_many:?} with 10,000: {ratio:.3} times");
+    assert!(ratio <= 1.1, "{ratio:.3} times");
+}
+
+/// Prints how many handshakes there were.
+#[test]
+fn no_handshake_fails_while_certificates_are_renewed() {
+    let scene = Scene::new(&["a.test"]);
+    let (server, ca, mut publisher) = (scene.server(), scene.ca, scene.publisher);
+    let clients: Vec<_> = (0..2).map(|_| Arc::new(client(&ca, rustls::ALL_VERSIONS))).collect();
+    let is_over = AtomicBool::new(false);
+    let shake = |client: &Arc<ClientConfig>| {
+        let (mut good, mut failed) = (0, 0);
+        while !is_over.load(Ordering::Relaxed) {
+            match handshake(client, &server, "a.test") {
+                Ok(_) => good += 1,
+                Err(_) => failed += 1,
+            }
+        }
+        (good, failed)
+    };
+    let turns: Vec<(u32, u32)> = std::thread::scope(|threads| {
+        let shake = &shake;
+        let shaking: Vec<_> = clients.iter().map(|client| threads.spawn(move || shake(client))).collect();
+        for _ in 0..500 {
+            let bundle = ca.issue("a.test", now()).expect("signs");
+            publisher.publish(Store::new([Arc::new(bundle)], now()));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        shaking.into_iter().map(|shaking| shaking.join().expect("ends")).collect()
+    });
+    let (good, failed) = turns.iter().fold((0, 0), |sum, turn| (sum.0 + turn.0, sum.1 + turn.1));
+    println!("figure: 500 renewals during {} handshakes: {failed} failed", good + failed);
+    assert!(good > 0 && failed == 0, "{failed} failed, {good} did not");
 }
 
 #[test]

@@ -37,8 +37,8 @@ pub(crate) enum Sub {
     Explain(Explain),
     /// List the routes in force
     Routes(Ask),
-    /// List certificates
-    Certs(Ask),
+    /// List certificates, or import those of other software
+    Certs(Certs),
     /// Say how the running instance is doing
     Status(Ask),
     /// Print the internal root, or install it into this system's store
@@ -95,6 +95,36 @@ pub(crate) struct Explain {
     pub(crate) headers: Vec<String>,
     #[command(flatten)]
     pub(crate) ask: Ask,
+}
+
+/// `certs`.
+#[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Certs {
+    #[command(subcommand)]
+    pub(crate) act: Option<CertsAct>,
+    #[command(flatten)]
+    pub(crate) ask: Ask,
+}
+
+/// What is done about certificates.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum CertsAct {
+    /// Take over what Traefik, Caddy, certbot or acme-companion has obtained
+    Import(Import),
+}
+
+/// `certs import`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Import {
+    /// Traefik's `acme.json`, or folders: Caddy's data, `/etc/letsencrypt`, acme-companion's volume
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) sources: Vec<PathBuf>,
+    /// The volume; also GANGWAY_DATA [default: /data]
+    #[arg(long, value_name = DATA.value)]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) find: Find,
 }
 
 /// `ca`.

@@ -6,6 +6,7 @@ mod cli;
 mod client;
 mod config;
 mod hash;
+mod import;
 mod outcome;
 mod serve;
 mod settings;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Sub};
+use crate::cli::{Certs, CertsAct, Cli, Sub};
 
 /// Requests allocate and free small pieces on many threads, which it is made for; and a static binary
 /// would otherwise have the C library's, which is not.
@@ -30,7 +31,8 @@ fn main() -> ExitCode {
         Sub::Check { files, format } => check::run(&files, format),
         Sub::Explain(asked) => client::explain(&asked),
         Sub::Routes(asked) => client::routes(&asked),
-        Sub::Certs(asked) => client::certs(&asked),
+        Sub::Certs(Certs { act: None, ask }) => client::certs(&ask),
+        Sub::Certs(Certs { act: Some(CertsAct::Import(asked)), .. }) => import::run(&asked),
         Sub::Status(asked) => client::status(&asked),
         Sub::Ca(asked) => ca::run(&asked),
         Sub::Hash(asked) => hash::run(&asked),

@@ -117,6 +117,25 @@ fn client_commands_end_with_one_where_nothing_answers() {
 }
 
 #[test]
+fn certificates_of_other_software_are_imported_without_an_instance() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let import =
+        |source: &std::path::Path| ended(gangway().args(["certs", "import"]).arg(source).arg("--data").arg(&data));
+    let (code, out, err) = import(&folder.path().join("nowhere"));
+    assert!(code == 1 && out.is_empty() && err.contains("nowhere"), "{code}: {err}");
+    let (code, out, err) = import(folder.path());
+    assert!(code == 1 && out.is_empty() && err.contains("no certificate was found"), "{code}: {err}");
+    // Traefik was stopped in the middle of writing it.
+    let file = folder.path().join("acme.json");
+    put(&file, "{\"le\": {\"Certificates\": [{\"domain\": {\"main\": \"a.example.org\"}, \"certificate\": \"LS0");
+    let (code, out, err) = import(&file);
+    assert!(code == 0 && out.starts_with("skipped  –: it is damaged") && err.is_empty(), "{code}: {out}{err}");
+    assert_usage("nothing to import", &run(["certs", "import"]), &["<PATH>"]);
+    assert!(!data.exists(), "nothing was made for nothing");
+}
+
+#[test]
 fn a_password_becomes_an_entry() {
     let hash = |arguments: &[&str], input: &str| {
         let mut command = gangway();

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use hyper_rustls::builderstates::{WantsProtocols1, WantsSchemes};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -68,8 +69,20 @@ pub(crate) struct Answer {
 }
 
 impl Http {
-    /// Trusts Mozilla's roots, the system's, and those given.
+    /// For CAs, over TLS only. Trusts Mozilla's roots, the system's, and those given.
     pub(crate) fn new(root_pem: Option<&str>) -> Result<Self, RootError> {
+        Self::with(root_pem, |builder| builder.https_only())
+    }
+
+    /// For services of the user's own, which may be next door and speak plainly.
+    pub(crate) fn also_plain(root_pem: Option<&str>) -> Result<Self, RootError> {
+        Self::with(root_pem, |builder| builder.https_or_http())
+    }
+
+    fn with(
+        root_pem: Option<&str>,
+        schemes: impl FnOnce(HttpsConnectorBuilder<WantsSchemes>) -> HttpsConnectorBuilder<WantsProtocols1>,
+    ) -> Result<Self, RootError> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
         for path in SYSTEM_ROOTS {
@@ -89,14 +102,11 @@ impl Http {
             .expect("aws-lc-rs has suites for both versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_connect_timeout(Some(CONNECT_DEADLINE));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config)
-            .https_only()
-            .enable_all_versions()
-            .wrap_connector(connector);
+        let mut connector_plain = HttpConnector::new();
+        connector_plain.enforce_http(false);
+        connector_plain.set_connect_timeout(Some(CONNECT_DEADLINE));
+        let connector = schemes(HttpsConnectorBuilder::new().with_tls_config(config));
+        let connector = connector.enable_all_versions().wrap_connector(connector_plain);
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector) })
     }
 
@@ -109,7 +119,7 @@ impl Http {
     }
 
     /// Gives what is a success, and what else the protocol crate can read itself.
-    async fn send(&self, mut request: Request<BodyWrapper<Bytes>>) -> Result<Response<Bytes>, Error> {
+    pub(crate) async fn send(&self, mut request: Request<BodyWrapper<Bytes>>) -> Result<Response<Bytes>, Error> {
         let name = HeaderValue::from_static(concat!("gangway/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(USER_AGENT, name);
         let host = request.uri().host().unwrap_or_default().to_owned();

@@ -22,8 +22,9 @@ use crate::storage::{Storage, StorageError};
 pub(crate) mod account;
 pub(crate) mod challenge;
 mod directory;
+pub(crate) mod dns;
 pub(crate) mod failure;
-mod held;
+pub(crate) mod held;
 mod http;
 mod journal;
 mod order;
@@ -34,6 +35,7 @@ mod volume;
 
 use account::Accounts;
 use challenge::Solver;
+use dns::Dns;
 use failure::Failure;
 use http::Http;
 use journal::{Journal, Renewal};
@@ -93,10 +95,12 @@ pub(crate) async fn work<S: Storage>(
     let policy = Policy {
         directories: settings.issuers.iter().map(|issuer| issuer.directory.clone()).collect(),
         wildcards: settings.wildcards.clone(),
-        has_dns: settings.challenges.contains(&settings::ChallengeKind::Dns01),
+        has_dns: settings.dns.is_some(),
     };
+    let dns = settings.dns.clone().zip(Http::also_plain(settings.root_pem.as_deref()).ok());
+    let dns = dns.map(|(settings, http)| Dns::new(storage.clone(), settings, http));
     let mut worker = Worker {
-        desk: Desk { storage: storage.clone(), accounts, solver, settings, clock },
+        desk: Desk { storage: storage.clone(), accounts, solver, dns, settings, clock },
         policy,
         volume: Volume::new(storage),
         states: BTreeMap::new(),

@@ -3,6 +3,7 @@
 //! What must survive a crash is written before the step that depends on it: the certificate's key before
 //! the order, the order's URL before the challenges. A restart takes the order up where it stands.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::account::{Accounts, Open, repeat};
 use super::challenge::{Presented, Solver};
+use super::dns::{Dns, Record};
 use super::failure::{Failure, FailureKind};
 use super::held::{self, Held};
 use super::interrupted;
@@ -27,6 +29,9 @@ use crate::storage::{Storage, safe_name};
 const DECISION_MAX: Duration = Duration::from_secs(180);
 const FIRST_POLL: Duration = Duration::from_millis(250);
 
+/// Between looks at a decision that others wait for.
+const DECISION_POLL: Duration = Duration::from_millis(500);
+
 /// So often the lease is renewed; it is lost after a minute.
 const BEAT: Duration = Duration::from_secs(15);
 
@@ -36,6 +41,8 @@ pub(crate) struct Desk<S> {
     pub(crate) storage: S,
     pub(crate) accounts: Accounts<S>,
     pub(crate) solver: Solver,
+    /// None where no DNS provider is given.
+    pub(crate) dns: Option<Dns<S>>,
     pub(crate) settings: Arc<AcmeSettings>,
     pub(crate) clock: Clock,
 }
@@ -71,7 +78,7 @@ pub(crate) async fn obtain<S: Storage>(desk: Desk<S>, order: Order, known: Optio
         Ok(None) => return Outcome::Elsewhere { journal: None },
         Err(error) => return Outcome::Failed { failure: error.into(), journal },
     };
-    let mut attempt = Attempt { desk: &desk, order: &order, lease: &lease, journal };
+    let mut attempt = Attempt { desk: &desk, order: &order, lease: &lease, journal, records: Vec::new() };
     let beat = async {
         loop {
             tokio::time::sleep(BEAT).await;
@@ -80,10 +87,13 @@ pub(crate) async fn obtain<S: Storage>(desk: Desk<S>, order: Order, known: Optio
             }
         }
     };
-    tokio::select! {
+    let outcome = tokio::select! {
         outcome = attempt.run(known.as_ref()) => outcome,
         () = beat => Outcome::Elsewhere { journal: None },
-    }
+    };
+    // However it ended.
+    attempt.remove_records().await;
+    outcome
 }
 
 struct Attempt<'a, S: Storage> {
@@ -91,6 +101,8 @@ struct Attempt<'a, S: Storage> {
     order: &'a Order,
     lease: &'a S::Lease,
     journal: Journal,
+    /// In the DNS, to be removed again.
+    records: Vec<Record>,
 }
 
 impl<S: Storage> Attempt<'_, S> {
@@ -242,24 +254,8 @@ impl<S: Storage> Attempt<'_, S> {
         }
         fetch_authorizations(order).await?;
         let mut presented = Vec::new();
-        // All are in force before the CA is told of the first.
-        let mut authorizations = order.authorizations();
-        while let Some(authorization) = authorizations.next().await {
-            let mut authorization = authorization?;
-            if authorization.status == AuthorizationStatus::Pending {
-                let kind = self.choose(&authorization)?;
-                let challenge = authorization.challenge(wire(kind)).expect("it was chosen from what there is");
-                presented.push(self.present(kind, &challenge)?);
-            }
-        }
-        let mut authorizations = order.authorizations();
-        while let Some(authorization) = authorizations.next().await {
-            let mut authorization = authorization?;
-            if authorization.status == AuthorizationStatus::Pending {
-                let kind = self.choose(&authorization)?;
-                let mut challenge = authorization.challenge(wire(kind)).expect("it was chosen from what there is");
-                repeat!(challenge.set_ready())?;
-            }
+        while self.present_some(order, &mut presented).await? == Rest::Later {
+            self.remove_records().await;
         }
         let policy = RetryPolicy::new().initial_delay(FIRST_POLL).backoff(1.5).timeout(DECISION_MAX);
         let decided = repeat!(order.poll_ready(&policy));
@@ -274,11 +270,64 @@ impl<S: Storage> Attempt<'_, S> {
         outcome
     }
 
+    /// Answers what can be answered at once, and tells the CA. Where the DNS provider keeps one value at a
+    /// name only, that is one record, and the CA's decision about it is waited for.
+    async fn present_some(&mut self, order: &mut AcmeOrder, presented: &mut Vec<Presented>) -> Result<Rest, Failure> {
+        let is_single = self.desk.dns.as_ref().is_some_and(Dns::is_single);
+        let mut chosen: HashMap<String, ChallengeKind> = HashMap::new();
+        let mut rest = Rest::Nothing;
+        // All are in force before the CA is told of the first.
+        let mut authorizations = order.authorizations();
+        while let Some(authorization) = authorizations.next().await {
+            let mut authorization = authorization?;
+            if authorization.status != AuthorizationStatus::Pending {
+                continue;
+            }
+            let kind = self.choose(&authorization)?;
+            if kind == ChallengeKind::Dns01 && is_single && !self.records.is_empty() {
+                rest = Rest::Later;
+                continue;
+            }
+            chosen.insert(authorization.url().to_owned(), kind);
+            let challenge = authorization.challenge(wire(kind)).expect("it was chosen from what there is");
+            self.present(kind, &challenge, presented).await?;
+        }
+        if let Some(dns) = &self.desk.dns {
+            dns.wait(&self.records).await;
+        }
+        let mut authorizations = order.authorizations();
+        while let Some(authorization) = authorizations.next().await {
+            let mut authorization = authorization?;
+            if let Some(kind) = chosen.get(authorization.url()) {
+                let mut challenge = authorization.challenge(wire(*kind)).expect("it was chosen from what there is");
+                repeat!(challenge.set_ready())?;
+            }
+        }
+        if rest == Rest::Later {
+            let decided = async {
+                while has_undecided(order, &chosen).await? {
+                    tokio::time::sleep(DECISION_POLL).await;
+                }
+                Ok::<_, Failure>(())
+            };
+            // A decision that does not come in time is missed by `poll_ready` as well, which says so.
+            let _ = tokio::time::timeout(DECISION_MAX, decided).await;
+        }
+        Ok(rest)
+    }
+
+    async fn remove_records(&mut self) {
+        let Some(dns) = &self.desk.dns else { return };
+        for record in self.records.drain(..) {
+            dns.remove(record).await;
+        }
+    }
+
     /// Another kind of challenge after each failure, among those that both sides can do.
     fn choose(&self, authorization: &instant_acme::AuthorizationState) -> Result<ChallengeKind, Failure> {
         let offered =
             |kind: &ChallengeKind| authorization.challenges.iter().any(|challenge| challenge.r#type == wire(*kind));
-        let possible: Vec<_> = self.desk.settings.challenges.iter().copied().filter(offered).collect();
+        let possible: Vec<_> = self.desk.settings.possible_challenges().into_iter().filter(offered).collect();
         if possible.is_empty() {
             let offered: Vec<String> =
                 authorization.challenges.iter().map(|challenge| format!("{:?}", challenge.r#type)).collect();
@@ -288,18 +337,31 @@ impl<S: Storage> Attempt<'_, S> {
         Ok(possible[self.order.failures as usize % possible.len()])
     }
 
-    fn present(
-        &self,
+    async fn present(
+        &mut self,
         kind: ChallengeKind,
         challenge: &instant_acme::ChallengeHandle<'_>,
-    ) -> Result<Presented, Failure> {
+        presented: &mut Vec<Presented>,
+    ) -> Result<(), Failure> {
         let answer = challenge.key_authorization();
         let name = challenge.identifier().to_string();
-        match kind {
-            ChallengeKind::Http01 => self.desk.solver.present_http(&name, &challenge.token, answer.as_str()),
-            ChallengeKind::TlsAlpn01 => self.desk.solver.present_tls(&name, answer.digest().as_ref()),
-            ChallengeKind::Dns01 => Err(Failure::new(FailureKind::NoChallenge, "no DNS provider is given")),
+        match (kind, &self.desk.dns) {
+            (ChallengeKind::Http01, _) => {
+                presented.push(self.desk.solver.present_http(&name, &challenge.token, answer.as_str())?);
+            }
+            (ChallengeKind::TlsAlpn01, _) => {
+                presented.push(self.desk.solver.present_tls(&name, answer.digest().as_ref())?);
+            }
+            (ChallengeKind::Dns01, Some(dns)) => {
+                // The star and the name below it are shown by the same record.
+                let name = name.strip_prefix("*.").unwrap_or(&name);
+                self.records.push(dns.present(name, &answer.dns_value()).await?);
+            }
+            (ChallengeKind::Dns01, None) => {
+                return Err(Failure::new(FailureKind::NoChallenge, "no DNS provider is given"));
+            }
         }
+        Ok(())
     }
 
     /// Checks what the CA has given out and brings it to the volume.
@@ -338,6 +400,28 @@ impl<S: Storage> Attempt<'_, S> {
         let text = self.journal.write(&self.order.name).into_bytes();
         Ok(self.desk.storage.put(&journal::key_for(&self.order.name), text, self.lease).await?)
     }
+}
+
+/// What a round of challenges has left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Rest {
+    Nothing,
+    Later,
+}
+
+/// Whether the CA has yet to decide about one of those that it was told of.
+async fn has_undecided(order: &mut AcmeOrder, told: &HashMap<String, ChallengeKind>) -> Result<bool, Failure> {
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization?;
+        if told.contains_key(authorization.url()) {
+            repeat!(async { authorization.refresh().await.map(drop) })?;
+            if authorization.status == AuthorizationStatus::Pending {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Fetches what each authorization is about, beginning again where a number was used twice: the iterator

@@ -493,6 +493,7 @@ mod tests {
             not_before,
             not_after,
             origin: Origin::Acme,
+            private: Arc::clone(&BUNDLE.private),
         };
         let id = CertificateId { authority: "aki".into(), serial: format!("{name}-{not_before}") };
         Held { bundle: Arc::new(bundle), directory: directory.into(), account: "acct".into(), id: Some(id) }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::dns::DnsSettings;
+
 /// Which public CAs to ask, and how.
 #[derive(Clone, Debug, Default)]
 pub struct AcmeSettings {
@@ -17,6 +19,17 @@ pub struct AcmeSettings {
     pub wildcards: Vec<Box<str>>,
     /// Which challenges can reach us; the order is that of preference.
     pub challenges: Vec<ChallengeKind>,
+    /// Who keeps records for DNS-01. Where there is somebody, that challenge comes before the others.
+    pub dns: Option<DnsSettings>,
+}
+
+impl AcmeSettings {
+    /// What can be tried, the preferred way first. A name whose zone is somebody else's can still be shown
+    /// to be ours in another way.
+    pub(crate) fn possible_challenges(&self) -> Vec<ChallengeKind> {
+        let others = self.challenges.iter().copied().filter(|kind| *kind != ChallengeKind::Dns01);
+        self.dns.iter().map(|_| ChallengeKind::Dns01).chain(others).collect()
+    }
 }
 
 /// How a CA is shown that a name is ours.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_acme::{
-    AcmeSettings, CertificateReport, ChallengeKind, ExternalAccount, Issuer, KeepSettings, WantedIssuer, WantedName,
-    keep,
+    AcmeSettings, CertificateReport, ChallengeKind, ExternalAccount, Issuer, KeepSettings, Wanted, WantedIssuer,
+    WantedName, keep,
 };
 use gangway_publish::{Publisher, Reader, channel};
 use gangway_tls::{Bundle, Origin, Store, challenge_config, is_challenge, normal_name, server_config};
@@ -28,6 +28,8 @@ pub(crate) struct Mood {
     pub(crate) blocked: Vec<String>,
     /// Accounts must be tied to this one.
     pub(crate) external_account: Option<ExternalAccount>,
+    /// The port of the name server that it asks instead of its mock.
+    pub(crate) name_server: Option<u16>,
 }
 
 /// Where challenges are answered, from whichever store is in force.
@@ -53,7 +55,7 @@ pub(crate) struct Ca {
 
 /// A running keeper.
 pub(crate) struct Keeping {
-    pub(crate) names: Publisher<Vec<WantedName>>,
+    pub(crate) names: Publisher<Wanted>,
     pub(crate) store: Reader<Store>,
     pub(crate) report: Reader<CertificateReport>,
     pub(crate) task: tokio::task::JoinHandle<()>,
@@ -164,6 +166,7 @@ impl Ca {
             .spawn()
             .expect("Debian's package `pebble` brings pebble-challtestsrv");
         let directory = format!("https://localhost:{api}/dir");
+        let dns = mood.name_server.unwrap_or(dns);
         let pebble = run(folder.path(), dns, mood.bad_nonces);
         let bad_nonces = mood.bad_nonces;
         let ca = Self { directory, dns_management, api, dns, bad_nonces, api_root, folder, pebble, _dns: dns_child };
@@ -181,16 +184,23 @@ impl Ca {
 
     /// Where the CA finds a name.
     pub(crate) async fn lead(&self, name: &str, address: &str) {
-        let body = format!(r#"{{"host":"{name}.","addresses":["{address}"]}}"#);
-        let mut stream = TcpStream::connect(("127.0.0.1", self.dns_management)).await.expect("listens");
-        let request = format!(
-            "POST /add-a HTTP/1.1\r\nHost: dns\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await.expect("takes it");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("answers");
+        self.tell_dns("/add-a", &format!(r#"{{"host":"{name}.","addresses":["{address}"]}}"#)).await;
+    }
+
+    /// Changes what the CA finds in the DNS.
+    pub(crate) async fn tell_dns(&self, path: &str, body: &str) {
+        let answer = post(self.dns_management, path, body).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// Where the DNS that it asks is changed.
+    pub(crate) fn dns_management(&self) -> u16 {
+        self.dns_management
+    }
+
+    /// The name server that it asks.
+    pub(crate) fn name_server(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.dns).into()
     }
 
     pub(crate) fn issuer(&self) -> Issuer {
@@ -214,6 +224,19 @@ impl Ca {
     pub(crate) async fn stop(&mut self) {
         self.pebble.kill().await.expect("is ours");
     }
+}
+
+/// What is answered there.
+pub(crate) async fn post(port: u16, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("listens");
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: dns\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.expect("takes it");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("answers");
+    answer
 }
 
 fn run(folder: &Path, dns: u16, bad_nonces: u32) -> Child {
@@ -244,11 +267,11 @@ fn certify_api(folder: &Path) -> String {
     ca.pem()
 }
 
-async fn port() -> u16 {
+pub(crate) async fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
-async fn answers(port: u16) {
+pub(crate) async fn answers(port: u16) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     let wait = async {
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
@@ -286,7 +309,7 @@ pub(crate) fn settings(data: &Path, cas: &[&Ca]) -> KeepSettings {
 
 impl Keeping {
     pub(crate) fn start(settings: KeepSettings, outputs: Outputs) -> Self {
-        let (names, names_reader) = channel(Vec::new());
+        let (names, names_reader) = channel(Wanted::default());
         let ((store_tx, store), (report_tx, report)) = (outputs.store, outputs.report);
         let task = tokio::spawn(async move {
             keep(settings, names_reader, store_tx, report_tx).await;
@@ -296,7 +319,7 @@ impl Keeping {
 
     pub(crate) fn want(&mut self, names: &[&str]) {
         let wanted = |name: &&str| WantedName { name: (**name).into(), issuer: WantedIssuer::Auto };
-        self.names.publish(names.iter().map(wanted).collect());
+        self.names.publish(Wanted { names: names.iter().map(wanted).collect(), ..Wanted::default() });
     }
 
     pub(crate) async fn until(&self, is_so: impl Fn(&Store) -> bool) -> Store {

@@ -387,7 +387,11 @@ pub(crate) const KEYS: &[Key] = &[
         name: "client-ca",
         value: "name of a bundle in `certs/clients/` on the volume",
         example: "family",
-        doc: "Clients must show a certificate of this authority.",
+        doc: "Clients must show a certificate that an authority in this bundle has signed: `family` names `family.pem` \
+              in `certs/clients/` on the volume. It holds for the whole handshake, so for every route of the same host; \
+              who comes by a connection to another host is answered 421, and while the bundle is missing or damaged \
+              nobody is let in.",
+        status: Status::InForce(keys::client_ca),
         ..PROTECTS
     },
     Key {
@@ -395,7 +399,8 @@ pub(crate) const KEYS: &[Key] = &[
         value: "`1.2` or `1.3`",
         default: "1.2",
         example: "1.3",
-        doc: "The oldest version of TLS that clients may use.",
+        doc: "The oldest version of TLS that clients may use. It holds for every route of the same host.",
+        status: Status::InForce(keys::tls_min),
         without: "TLS 1.2 and 1.3 are served",
         ..SHAPES
     },
@@ -518,8 +523,23 @@ pub(crate) const KEYS: &[Key] = &[
         name: "cert.export",
         value: "folder below our volume",
         example: "mail",
-        doc: "Writes the route's certificate there as PEM files.",
+        doc: "Writes the certificate of each of the route's hosts there for other software, such as a mail server, as \
+              `<host>.crt`, `<host>.key` and, with both, `<host>.pem`, and again whenever it is renewed. Gangway's own \
+              folders cannot be named.",
+        status: Status::InForce(keys::cert_export),
         without: "no certificate is written",
+        ..SHAPES
+    },
+    Key {
+        name: "cert.restart",
+        value: "–",
+        doc: "Restarting containers needs the right to do anything on the engine, which Gangway does not have.",
+        status: Status::Refused {
+            why: "Gangway may only read from the engine",
+            help: "let the software look at the file itself, or have the host restart it: a systemd path unit that \
+                   watches the exported file and runs `docker restart`",
+        },
+        without: "nothing is restarted",
         ..SHAPES
     },
     Key {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gangway_model::matcher::Matcher;
 use gangway_model::route::{
-    Address, Endpoint, EndpointKey, HostHeader, Readiness, Route, Scheme, Timeouts, TlsMode, Upstream,
+    Address, Endpoint, EndpointKey, HostHeader, Readiness, Route, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
 };
 use gangway_model::table::Entry;
 use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable};
@@ -147,6 +147,9 @@ impl RouteToServe {
             hosts: matcher.hosts(),
             tls: TlsMode::Auto,
             https_redirect: false,
+            tls_min: TlsVersion::Tls12,
+            client_ca: None,
+            cert_export: None,
             middlewares: self.middlewares,
             timeouts: Timeouts::default(),
             host_header: HostHeader::Keep,

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gangway_acme::{CertificateReport, KeepSettings};
+use gangway_acme::{CertificateReport, KeepSettings, Wanted};
 use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::{Compiled, Diagnostic};
 use gangway_proxy::{AccessLogTarget, Limits, ProxySettings, Threading};
@@ -109,7 +109,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let (mut judged_seat, judged) = seat(Judged { in_force: true, findings: found });
     let (mut compiled_seat, compiled) = seat(Compiled::default());
     let (mut engines_seat, engines) = seat(Vec::new());
-    let (mut names_seat, names) = seat(Vec::new());
+    let (mut names_seat, names) = seat(Wanted::default());
     let (mut store_seat, store) = seat(Store::default());
     let (mut report_seat, report) = seat(CertificateReport::default());
 

@@ -1,15 +1,16 @@
-//! The table in force → the names that need certificates.
+//! The table in force → what it needs of certificates.
 
 use std::convert::Infallible;
 
-use gangway_acme::{WantedIssuer, WantedName};
+use gangway_acme::{Export, Wanted, WantedIssuer, WantedName};
+use gangway_model::host::HostPattern;
 use gangway_model::route::TlsMode;
 use gangway_model::{Compiled, RoutingTable};
 use gangway_publish::{Generation, Publisher, Reader};
 
-/// Publishes the names whenever they change, for ever. Before the first table none are known, which is
+/// Publishes it whenever it changes, for ever. Before the first table no names are known, which is
 /// not the same as there being none.
-pub(super) async fn follow(mut compiled: Reader<Compiled>, mut names: Publisher<Vec<WantedName>>) -> Infallible {
+pub(super) async fn follow(mut compiled: Reader<Compiled>, mut names: Publisher<Wanted>) -> Infallible {
     let current = names.reader();
     loop {
         if compiled.generation() != Generation::INITIAL {
@@ -25,7 +26,19 @@ pub(super) async fn follow(mut compiled: Reader<Compiled>, mut names: Publisher<
     }
 }
 
-fn wanted(table: &RoutingTable) -> Vec<WantedName> {
+fn wanted(table: &RoutingTable) -> Wanted {
+    let mut wanted = Wanted { names: names(table), ..Wanted::default() };
+    for route in table.routes() {
+        wanted.client_cas.extend(route.client_ca.clone());
+        let Some(folder) = &route.cert_export else { continue };
+        let certifiable = |host: &&HostPattern| matches!(host, HostPattern::Exact(_) | HostPattern::Wildcard(_));
+        let exports = route.hosts.iter().filter(certifiable).map(|host| host.to_string().into());
+        wanted.exports.extend(exports.map(|name| Export { folder: folder.clone(), name }));
+    }
+    wanted
+}
+
+fn names(table: &RoutingTable) -> Vec<WantedName> {
     let issuer = |mode| match mode {
         TlsMode::Auto => Some(WantedIssuer::Auto),
         TlsMode::Internal => Some(WantedIssuer::Internal),

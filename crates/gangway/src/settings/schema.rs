@@ -61,7 +61,12 @@ pub(crate) fn flag(name: &str) -> Option<&'static Flag> {
     FLAGS.iter().find(|flag| flag.name == name)
 }
 
-const NO_DNS: &str = "challenges are answered over HTTP and TLS, and each host gets a certificate of its own";
+const DNS_PROVIDERS: &str = "\
+    One of `bunny`, `cloudflare`, `desec`, `digitalocean`, `duckdns`, `gandi`, `hetzner`, `ionos`, `linode`, `netcup`, `ovh`, \
+    `porkbun`, `rfc2136`, `route53`, `vultr`, or `exec=/program`, `webhook=URL`, `acme-dns=URL`. Its secrets stand in \
+    the environment, or in files that variables with `_FILE` name; the guide \
+    [certificates by DNS](../guides/dns-challenge.md) lists them. Challenges over HTTP and TLS are tried where one by \
+    DNS has failed.";
 
 const IN_FORCE: Flag =
     Flag { name: "", value: "", default: "", count: Count::One, status: Status::InForce, help: "", more: "" };
@@ -179,7 +184,9 @@ pub(crate) const FLAGS: &[Flag] = &[
         count: Count::Many,
         help: "the authority for public names; several are asked in order",
         more: "An `https` directory URL, or `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `google-staging`, \
-               `buypass`, `buypass-staging`, `actalis`.",
+               `buypass`, `buypass-staging`, `actalis`. The account that some ask for (EAB) stands in the environment, as \
+               `ZEROSSL_EAB_KID` and `ZEROSSL_EAB_HMAC_KEY`, or in files that these with `_FILE` name; for a URL its host \
+               stands for the name, as in `CA_EXAMPLE_ORG_EAB_KID`.",
         ..IN_FORCE
     },
     Flag {
@@ -194,14 +201,14 @@ pub(crate) const FLAGS: &[Flag] = &[
         value: "NAME",
         count: Count::Many,
         help: "get one certificate for *.NAME instead of one for each host below it",
-        status: Status::Announced { effect: NO_DNS },
+        more: "It carries NAME as well, and needs `--acme-dns`. Hosts deeper below get certificates of their own.",
         ..IN_FORCE
     },
     Flag {
         name: "acme-dns",
         value: "PROVIDER",
         help: "answer challenges by DNS records at this provider",
-        status: Status::Announced { effect: NO_DNS },
+        more: DNS_PROVIDERS,
         ..IN_FORCE
     },
     Flag {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use gangway_acme::{AcmeSettings, ChallengeKind, Issuer};
+use gangway_acme::{AcmeSettings, ChallengeKind, DnsProvider, DnsSettings, ExternalAccount, Issuer, UnusableProvider};
 use gangway_model::settings::{Expose, FileRoute};
 use gangway_model::{Diagnostic, Hostname, Severity, codes};
 use gangway_proxy::TrustedProxies;
@@ -99,20 +99,22 @@ impl Settings {
                 email: values.one("acme-email", email),
                 root_pem: values.one("acme-ca-root", pem_file),
                 profile: values.one("acme-profile", |text| Ok(text.into())),
-                // Without a DNS provider no CA would sign for them, and the names below would have nothing.
-                wildcards: Vec::new(),
+                wildcards: values.many("acme-wildcard", wildcard),
                 challenges: CHALLENGES.to_vec(),
+                dns: values.one("acme-dns", dns_provider),
             },
             log_level: values.one("log-level", log_level).unwrap_or_default(),
             log_format: values.one("log-format", log_format).unwrap_or_default(),
             access_log: values.one("access-log", access_log).unwrap_or_default(),
         };
         // Checked although nothing uses them yet: a mistake in them should be found now.
-        values.many("acme-wildcard", wildcard);
         values.one("on-demand", ask_url);
         values.one("geoip", path);
         values.one("crowdsec-url", web_url);
         values.name_what_is_not_in_force();
+        if settings.acme.dns.is_none() {
+            values.name_wildcards_without_dns();
+        }
         if values.failed { None } else { Some(settings) }
     }
 
@@ -199,6 +201,22 @@ impl Values<'_> {
                 effect: effect.into(),
             };
             self.diagnostics.push(given.diagnostic(flag, codes::SETTING_LATER, Severity::Error, wording));
+        }
+    }
+}
+
+impl Values<'_> {
+    /// Not fatal: each name below gets a certificate of its own.
+    fn name_wildcards_without_dns(&mut self) {
+        let flag = known("acme-wildcard");
+        for given in self.layers.values(flag) {
+            let wording = Wording {
+                message: format!("`{}` does nothing without `--acme-dns`", given.name_of(flag)),
+                note: "authorities give certificates with a star for a DNS record only".into(),
+                help: "name a DNS provider with `--acme-dns`, or take it out".into(),
+                effect: "each host gets a certificate of its own".into(),
+            };
+            self.diagnostics.push(given.diagnostic(flag, codes::SETTING_UNUSABLE, Severity::Error, wording));
         }
     }
 }
@@ -336,7 +354,52 @@ fn email(text: &str) -> Result<Box<str>, Wrong> {
     }
 }
 
+/// Secrets of providers and authorities are no settings of ours: they are called as they are called
+/// elsewhere, and stand in the environment or in the file that the variable with `_FILE` names.
+fn secret(name: &str) -> Result<Option<String>, String> {
+    if let Some(file) = std::env::var_os(format!("{name}_FILE")).filter(|file| !file.is_empty()) {
+        return std::fs::read_to_string(file).map(Some).map_err(|error| error.to_string());
+    }
+    Ok(std::env::var(name).ok())
+}
+
+fn dns_provider(text: &str) -> Result<DnsSettings, Wrong> {
+    dns_provider_by(text, &secret)
+}
+
+fn dns_provider_by(text: &str, secret: &dyn Fn(&str) -> Result<Option<String>, String>) -> Result<DnsSettings, Wrong> {
+    DnsProvider::parse(text, secret).map(DnsSettings::new).or_else(|error| match &error {
+        UnusableProvider::Unknown(name) => {
+            let name = name.split('=').next().unwrap_or_default();
+            one_of(name, &DnsProvider::names().collect::<Vec<_>>())
+        }
+        UnusableProvider::Missing(name) => {
+            wrong(error.to_string(), format!("set `{name}`, or `{name}_FILE` to a file that holds it"))
+        }
+        _ => wrong(error.to_string(), "see `--acme-dns` in the reference of the flags"),
+    })
+}
+
+/// With the account that was made on the authority's web pages, where one is given.
 fn issuer(text: &str) -> Result<Issuer, Wrong> {
+    let issuer = issuer_by(text)?;
+    let prefix: String =
+        issuer.name().chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let (id, key) = (format!("{prefix}_EAB_KID"), format!("{prefix}_EAB_HMAC_KEY"));
+    let read = |name: &str| match secret(name) {
+        Ok(value) => Ok(value.map(|value| Box::<str>::from(value.trim())).filter(|value| !value.is_empty())),
+        Err(error) => wrong(format!("`{name}_FILE` cannot be read: {error}"), "name a file that can be read"),
+    };
+    let external_account = match (read(&id)?, read(&key)?) {
+        (Some(id), Some(key)) => Some(ExternalAccount { id, key }),
+        (None, None) => None,
+        (None, Some(_)) => return wrong(format!("`{id}` is missing"), format!("give `{key}` and `{id}` together")),
+        (Some(_), None) => return wrong(format!("`{key}` is missing"), format!("give `{key}` and `{id}` together")),
+    };
+    Ok(Issuer { external_account, ..issuer })
+}
+
+fn issuer_by(text: &str) -> Result<Issuer, Wrong> {
     Issuer::parse(text).or_else(|error| {
         if text.starts_with("http://") {
             return wrong("not encrypted", "an authority's directory begins with `https://`");
@@ -464,9 +527,20 @@ mod tests {
 
     #[test]
     fn what_is_not_in_force_is_named_and_what_protects_is_refused() {
-        let (_, diagnostics) = settings(&[("geoip", "/x.mmdb"), ("acme-dns", "cloudflare")]).expect("usable");
+        let (_, diagnostics) = settings(&[("geoip", "/x.mmdb"), ("acme-wildcard", "example.org")]).expect("usable");
         let shown: Vec<_> = diagnostics.iter().map(|found| (found.code.0, &*found.place.label)).collect();
-        assert_eq!(shown, [(905, "--acme-dns"), (905, "--geoip")]);
+        assert_eq!(shown, [(905, "--geoip"), (902, "--acme-wildcard")]);
         assert_eq!(notes(&[("crowdsec-url", "http://127.0.0.1:8080")]), ["nobody would be kept out by it"]);
+    }
+
+    #[test]
+    fn a_dns_provider_is_known_and_has_what_it_needs() {
+        let token = |name: &str| Ok((name == "HETZNER_API_TOKEN").then(|| "t".to_owned()));
+        let said =
+            |text| dns_provider_by(text, &token).map(|dns| dns.provider.name().to_owned()).map_err(|wrong| wrong.help);
+        assert_eq!(said("hetzner").as_deref(), Ok("hetzner"));
+        assert!(said("hetznr").is_err_and(|help| help.starts_with("did you mean `hetzner`?")));
+        assert!(said("desec").is_err_and(|help| help.contains("`DESEC_TOKEN_FILE`")));
+        assert!(said("exec=/nowhere/hook").is_err());
     }
 }

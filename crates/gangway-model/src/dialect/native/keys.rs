@@ -16,7 +16,7 @@ use crate::diagnostic::Diagnostic;
 use crate::host::{HostPattern, Hostname};
 use crate::matcher::Matcher;
 use crate::path::PathPattern;
-use crate::route::{Balance, HostHeader, Middleware, Scheme, TlsMode};
+use crate::route::{Balance, HostHeader, Middleware, Scheme, TlsMode, TlsVersion};
 use crate::rule::{self, Finding};
 use crate::value;
 
@@ -31,6 +31,12 @@ const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// What `hsts` `true` means.
 const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
+
+/// Folders of the volume that no label may write to.
+const EXPORT_NEVER: [&str; 6] = ["acme", "ca", "certs", "import", "locks", "tickets"];
+
+/// Deeper than anybody sorts certificates.
+const EXPORT_DEPTH_MAX: usize = 4;
 
 pub(crate) fn enable<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
     if let Some(enabled) = wanted.accept(label, value::boolean(label.value()), found) {
@@ -138,6 +144,49 @@ pub(crate) fn tls<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut 
 pub(crate) fn https_redirect<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
     let redirect = wanted.accept(label, value::boolean(label.value()), found);
     wanted.https_redirect = redirect.map(|redirect| (redirect, label.clone()));
+}
+
+pub(crate) fn tls_min<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let choices = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+    wanted.tls_min = wanted.accept(label, value::choice(label.value(), &choices), found).unwrap_or_default();
+}
+
+pub(crate) fn client_ca<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let text = label.value();
+    let name = if is_file_name(text) {
+        Ok(text.into())
+    } else {
+        let note = "1 to 64 letters, digits, dots, hyphens and underscores, and no dot in front";
+        let help = "name a bundle in `certs/clients/` on the volume: `family` for `family.pem`";
+        Err(value::wrong(codes::CLIENT_CA, text, "is not the name of a bundle", note, help))
+    };
+    wanted.client_ca = wanted.accept(label, name, found).map(|name| (name, label.clone()));
+}
+
+pub(crate) fn cert_export<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let text = label.value();
+    let mut parts = text.split('/');
+    let first = parts.next().unwrap_or_default();
+    let refused = if text.starts_with('/') {
+        Some(("not below the volume", "write it as it is seen from the volume: `mail` for `/data/mail`"))
+    } else if EXPORT_NEVER.iter().any(|own| first.eq_ignore_ascii_case(own)) {
+        Some(("Gangway's own", "choose another folder, such as `mail`"))
+    } else if !is_file_name(first) || !parts.clone().all(is_file_name) || parts.count() >= EXPORT_DEPTH_MAX {
+        Some(("up to four names of letters, digits, dots, hyphens and underscores", "write a folder such as `mail`"))
+    } else {
+        None
+    };
+    let folder = match refused {
+        None => Ok(text.into()),
+        Some((note, help)) => Err(value::wrong(codes::CERT_EXPORT, text, "is not a folder to export to", note, help)),
+    };
+    wanted.cert_export = wanted.accept(label, folder, found);
+}
+
+/// A name that leads nowhere else.
+fn is_file_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    (1..=64).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(is_plain)
 }
 
 pub(crate) fn request_header<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {

@@ -34,6 +34,7 @@ impl<'a> Draft<'a> {
         for label in &self.labels {
             match &label.key.status {
                 Status::Later => later(label, &mut wanted, found),
+                Status::Refused { why, help } => refused(label, &wanted, why, help, found),
                 Status::InForce(read) => match label.check() {
                     Ok(()) => read(label, &mut wanted, found),
                     Err(finding) => wanted.found(label, finding, found),
@@ -166,6 +167,13 @@ fn later<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagn
     found.push(label.source.about_key(label.mark, finding, effect));
 }
 
+/// Rejects a label that no version will bring.
+fn refused<'a>(label: &Written<'a>, wanted: &Wanted<'a>, why: &str, help: &'static str, found: &mut Vec<Diagnostic>) {
+    let finding = whole(codes::LABEL_REFUSED, format!("{} is refused", shown(label.key.name)), why, help);
+    let effect = format!("{}; the rest of route `{}` is in force", label.key.without, wanted.name);
+    found.push(label.source.about_key(label.mark, finding, effect));
+}
+
 fn listener(wanted: &mut Wanted<'_>, found: &mut Vec<Diagnostic>) -> ListenerSpec {
     let tls = wanted.tls;
     if tls == TlsMode::Off {
@@ -192,8 +200,21 @@ fn listener(wanted: &mut Wanted<'_>, found: &mut Vec<Diagnostic>) -> ListenerSpe
             found.push(label.found(finding, effect));
         }
     }
+    let client_ca = wanted.client_ca.take();
+    if let Some((_, label)) = client_ca.as_ref().filter(|_| tls == TlsMode::Off) {
+        let finding = Finding::error(
+            codes::CLIENT_CA_WITHOUT_TLS,
+            0..label.value().len(),
+            "certificates of clients without TLS",
+            "`tls` is `off`",
+            "remove it, or remove `tls`",
+        );
+        wanted.found(&label.clone(), finding, found);
+    }
+    let client_ca = client_ca.map(|(name, _)| name).filter(|_| tls != TlsMode::Off);
     let https_redirect = tls != TlsMode::Off && wanted.https_redirect.as_ref().is_none_or(|(redirect, _)| *redirect);
-    ListenerSpec { tls, https_redirect }
+    let (tls_min, cert_export) = (wanted.tls_min, wanted.cert_export.take());
+    ListenerSpec { tls, https_redirect, tls_min, client_ca, cert_export }
 }
 
 /// What endpoints are asked, beside what the engine says of them.

@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::host::HostPattern;
 use crate::matcher::Matcher;
 use crate::path::PathPattern;
-use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode};
+use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion};
 use crate::rule::Finding;
 use crate::schema::Role;
 use crate::spec::{Access, Mark, UrlTarget};
@@ -35,6 +35,9 @@ pub(crate) struct Wanted<'a> {
     pub urls: Vec<UrlTarget>,
     pub tls: TlsMode,
     pub https_redirect: Option<(bool, Written<'a>)>,
+    pub tls_min: TlsVersion,
+    pub client_ca: Option<(Box<str>, Written<'a>)>,
+    pub cert_export: Option<Box<str>>,
     pub hsts: Option<(NonZeroU64, Written<'a>)>,
     pub redirect: Option<(Redirect, Written<'a>)>,
     pub strip_prefix: bool,
