@@ -7,6 +7,7 @@
 //! Everything is sorted before it is looked at, so the order of listing never matters.
 
 mod conflicts;
+mod handshakes;
 mod priorities;
 mod replicas;
 
@@ -92,6 +93,7 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
     let groups = replicas::gather(candidates, has_several_engines, &mut found);
     let (mut groups, lost) = conflicts::settle(groups, &mut found);
     priorities::settle(&mut groups, &mut found);
+    handshakes::settle(&mut groups, &mut found);
     let (entries, standings): (Vec<Entry<Arc<Route>>>, Vec<Standing<'_>>) = groups.into_iter().map(entry).unzip();
     conflicts::report_ties(&entries, &standings, &mut found);
     tell(&mut verdicts, entries.iter().map(|entry| &*entry.id).zip(&standings), &lost);
