@@ -3,7 +3,8 @@
 //! Codes are promises: a number is never given to another finding. `G0xx` is about the shape of labels,
 //! `G1xx` about rules, hosts and paths ([`crate::rule::codes`]), `G2xx` about references, `G3xx` about
 //! conflicts, `G4xx` about networks, ports and health, `G5xx` about TLS, `G9xx` about global configuration
-//! and compose files. Some are found by other crates; they stand here so that there is one list.
+//! and compose files. Some are found by other crates and stand here. Those about certificates, up to `G539`, stand
+//! with their finder, `gangway-acme`; a test of the binary sees that no number is given twice.
 
 use crate::diagnostic::Code;
 pub use crate::rule::codes::CodeText;
@@ -168,11 +169,11 @@ codes! {
 
     CERTIFICATE_FILE_UNUSABLE = 501, "certificate file cannot be used",
         "A file in `certs/` on the volume is not a certificate with its key.";
-    REDIRECT_WITHOUT_TLS = 510, "redirection to https without TLS",
+    REDIRECT_WITHOUT_TLS = 540, "redirection to https without TLS",
         "With `tls` `off` the route is served by plain HTTP only; a redirection to https would lead nowhere.";
-    HSTS_WITHOUT_TLS = 511, "strict transport security without TLS",
+    HSTS_WITHOUT_TLS = 541, "strict transport security without TLS",
         "`Strict-Transport-Security` is only sent on https answers, of which there are none with `tls` `off`.";
-    VERIFY_WITHOUT_TLS = 512, "`verify` without an https upstream",
+    VERIFY_WITHOUT_TLS = 542, "`verify` without an https upstream",
         "Only the certificate of an upstream that is spoken to by https can be checked or not.";
 
     CLIENT_CA = 550, "not the name of a bundle of clients' authorities",
@@ -183,6 +184,10 @@ codes! {
          is closed until one of them is removed.";
     CERT_EXPORT = 552, "not a folder to export to",
         "`cert.export` names a folder below the volume, other than those that Gangway keeps its own files in.";
+    HANDSHAKE_OF_OTHERS = 553, "handshake of other routes",
+        "`client-ca` and `tls-min` hold for every handshake of a host. A route cannot ask for more where an older \
+         route of another project on the same host asks for less, and of two bundles on one host only the older \
+         route's is asked for.";
     VARIABLE_UNKNOWN = 900, "unknown variable",
         "Every variable that begins with `GANGWAY_` is a global setting. The reference of the flags lists them.";
     KEY_UNKNOWN = 901, "unknown key in the config file",

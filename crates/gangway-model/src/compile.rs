@@ -7,6 +7,7 @@
 //! Everything is sorted before it is looked at, so the order of listing never matters.
 
 mod conflicts;
+mod handshakes;
 mod held;
 mod priorities;
 mod replicas;
@@ -102,6 +103,7 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
     let groups = replicas::gather(candidates, has_several_engines, &mut found);
     let (mut groups, lost) = conflicts::settle(groups, &mut found);
     priorities::settle(&mut groups, &mut found);
+    handshakes::settle(&mut groups, &mut found);
     let (groups, holds) = held::add(groups, snapshot, &surroundings, settings);
     let (held, groups): (Vec<Group<'_>>, Vec<Group<'_>>) = groups.into_iter().partition(|group| group.held);
     let (mut entries, standings): (Vec<Entry<Arc<Route>>>, Vec<Standing<'_>>) = groups.into_iter().map(entry).unzip();

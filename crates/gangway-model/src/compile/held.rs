@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::conflicts;
+use super::handshakes;
 use super::priorities;
 use super::replicas::{self, Candidate, Group, Owner};
 use super::why_not_up;
@@ -71,6 +72,7 @@ pub(super) fn add<'s>(
     // Those that run come first by age, so that among them everything stays as it was settled.
     let (mut groups, _) = conflicts::settle(all, &mut unsaid);
     priorities::settle(&mut groups, &mut unsaid);
+    handshakes::settle(&mut groups, &mut unsaid);
     (groups, holds)
 }
 
