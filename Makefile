@@ -27,7 +27,7 @@ e2e: ## only end to end, on a real engine
 
 faults: ## containers recreated, killed and cut off under load, twenty times each
 	@.ci/install test
-	@GANGWAY_TURNS=20 .ci/suite faults
+	@FAULT_TURNS=20 .ci/suite faults
 
 bench: ## CPU time per request beside nginx, HAProxy and Caddy
 	@.ci/install bench

@@ -87,6 +87,12 @@ pub fn root_pem(data: &Path) -> Result<String, RootError> {
     }
 }
 
+/// A secret that stays the same over restarts: the key of the internal CA, for what is to be derived from
+/// it and never shown. None before it was made, or where it cannot be read.
+pub fn secret(data: &Path) -> Option<Vec<u8>> {
+    std::fs::read(data.join(ca::KEY)).ok().filter(|key| !key.is_empty())
+}
+
 /// Why there is no root to print. Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {

@@ -88,6 +88,8 @@ codes! {
         "The label takes one of a few words, which are named in the diagnostic.";
     NOT_STATUS = 26, "not a status",
         "A status is a number from 100 to 599, such as `204`; a range has two, such as `200-399`.";
+    COOKIE_NAME = 27, "not the name of a cookie",
+        "The name of a cookie has letters, digits and a few signs such as hyphens, and no spaces.";
     FIELD_NAME = 30, "not a header name",
         "The part of the label behind `header.` is the name of a header: letters, digits and hyphens.";
     FIELD_RESERVED = 32, "header that no label can set",

@@ -88,6 +88,9 @@ impl Display for Policy {
             Balance::LeastRequests => f.write_str("  balance least-requests\n")?,
             Balance::Client => f.write_str("  balance client\n")?,
         }
+        if let Some(cookie) = &self.sticky {
+            writeln!(f, "  sticky by the cookie {}", printable(cookie))?;
+        }
         if let Some(HealthCheck { path, interval, timeout, statuses }) = &self.health {
             let ranges: Vec<String> = statuses.iter().map(|(first, last)| format!("{first}-{last}")).collect();
             writeln!(f, "  asked for {path} every {interval:?} within {timeout:?}, good are {}", ranges.join(" "))?;

@@ -188,6 +188,8 @@ pub struct Upstream {
 pub struct Policy {
     /// `balance`.
     pub balance: Balance,
+    /// `sticky`: the name of the cookie by which a client stays with an endpoint.
+    pub sticky: Option<Box<str>>,
     /// `health.*`: what endpoints are asked, beside what the engine says of them.
     pub health: Option<HealthCheck>,
     /// `hold`: how long a request waits for an endpoint, and a route for its next container.
@@ -200,6 +202,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             balance: Balance::default(),
+            sticky: None,
             health: None,
             hold: Duration::from_secs(10),
             drain: Duration::from_secs(30),

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gangway_model::route::{Address, Endpoint, EndpointKey, Readiness, Route, Scheme, Timeouts};
+use gangway_model::route::{Address, Endpoint, EndpointKey, Readiness, Route, Scheme};
 use gangway_model::{Compiled, RoutingTable};
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader};
 use http::HeaderValue;
@@ -22,6 +22,7 @@ use crate::endpoint::{EndpointState, EndpointStates, Standing};
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::probe::{News, Probes};
 use crate::route_state::{RouteState, RouteStates};
+use crate::sticky::Secret;
 
 /// What the data plane reads for every request.
 pub(crate) type ActiveTable = RoutingTable<Arc<ActiveRoute>>;
@@ -52,6 +53,8 @@ pub(crate) struct ActiveEndpoint {
     pub(crate) weight: u16,
     /// Of its identity.
     pub(crate) hash: u64,
+    /// The value of the route's cookie for it, where the route is sticky.
+    pub(crate) token: Option<Box<str>>,
     pub(crate) state: Arc<EndpointState>,
 }
 
@@ -73,6 +76,7 @@ pub(crate) async fn activate(
     mut tables: Publisher<ActiveTable>,
     metrics: Arc<Metrics>,
     mut doubts: mpsc::Receiver<EndpointKey>,
+    secret: Secret,
 ) -> Infallible {
     let in_force = tables.reader();
     let mut probes = Probes::default();
@@ -84,7 +88,7 @@ pub(crate) async fn activate(
     loop {
         // What runs before we do has been running for long; what comes later may not listen yet.
         let is_first = in_force.generation() == Generation::INITIAL;
-        let (table, next) = prepare(&compiled.load_full().value.table, &states, is_first, &metrics);
+        let (table, next) = prepare(&compiled.load_full().value.table, &states, is_first, &metrics, &secret);
         drain(&in_force.load_full().value, &next);
         states = next;
         let serving: BTreeSet<Box<str>> = table.routes().iter().map(|active| active.route.id.clone()).collect();
@@ -107,7 +111,7 @@ pub(crate) async fn activate(
                     let changed: Vec<EndpointKey> =
                         std::iter::once(news).chain(also).filter_map(|news| states.take_in(news)).collect();
                     if !changed.is_empty() {
-                        let table = sorted_anew(&in_force.load_full().value, &changed, &states);
+                        let table = sorted_anew(&in_force.load_full().value, &changed, &states, &secret);
                         tables.publish(table);
                     }
                     None
@@ -163,7 +167,13 @@ impl States {
     }
 }
 
-fn prepare(compiled: &RoutingTable, known: &States, is_first: bool, metrics: &Metrics) -> (ActiveTable, States) {
+fn prepare(
+    compiled: &RoutingTable,
+    known: &States,
+    is_first: bool,
+    metrics: &Metrics,
+    secret: &Secret,
+) -> (ActiveTable, States) {
     let mut next = States::default();
     let table = compiled.map(|route: &Arc<Route>| {
         let has_check = route.upstream.policy.health.is_some();
@@ -172,17 +182,18 @@ fn prepare(compiled: &RoutingTable, known: &States, is_first: bool, metrics: &Me
             let standing = if is_believed { Standing::Good } else { Standing::New };
             let state = known.endpoints.carry_over(&mut next.endpoints, &endpoint.key, standing);
             state.note_readiness(endpoint.readiness);
-            active_endpoint(endpoint, &route.timeouts, state)
+            active_endpoint(endpoint, route, state, secret)
         });
         let (ready, others) = sorted(endpoints.collect());
         let state = known.routes.carry_over(&mut next.routes, &route.id);
         Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, metrics: metrics.for_route(&route.id), state })
     });
+    known.endpoints.depart(&mut next.endpoints);
     (table, next)
 }
 
 /// The same table, with the routes of these endpoints sorted by what is now known of them.
-fn sorted_anew(table: &ActiveTable, changed: &[EndpointKey], states: &States) -> ActiveTable {
+fn sorted_anew(table: &ActiveTable, changed: &[EndpointKey], states: &States, secret: &Secret) -> ActiveTable {
     table.map(|active| {
         let mut endpoints = active.ready.iter().chain(&active.others);
         if !endpoints.any(|endpoint| changed.contains(&endpoint.key)) {
@@ -191,7 +202,7 @@ fn sorted_anew(table: &ActiveTable, changed: &[EndpointKey], states: &States) ->
         let route = &active.route;
         let endpoints = route.upstream.endpoints.iter().filter_map(|endpoint| {
             let state = states.endpoints.find(&endpoint.key)?;
-            Some(active_endpoint(endpoint, &route.timeouts, Arc::clone(state)))
+            Some(active_endpoint(endpoint, route, Arc::clone(state), secret))
         });
         let (ready, others) = sorted(endpoints.collect());
         let (metrics, state) = (active.metrics.clone(), Arc::clone(&active.state));
@@ -212,7 +223,8 @@ fn sorted(endpoints: Vec<ActiveEndpoint>) -> (Vec<ActiveEndpoint>, Vec<ActiveEnd
     }
 }
 
-fn active_endpoint(endpoint: &Endpoint, timeouts: &Timeouts, state: Arc<EndpointState>) -> ActiveEndpoint {
+fn active_endpoint(endpoint: &Endpoint, route: &Route, state: Arc<EndpointState>, secret: &Secret) -> ActiveEndpoint {
+    let timeouts = &route.timeouts;
     let (target, address, text) = match &endpoint.key.address {
         Address::Ip(ip, port) => (Target::Address, SocketAddr::new(*ip, *port), ip.to_string()),
         // Never dialled: a name is looked up before its peer is used.
@@ -256,6 +268,7 @@ fn active_endpoint(endpoint: &Endpoint, timeouts: &Timeouts, state: Arc<Endpoint
         host,
         weight: endpoint.weight,
         hash: identity_hash(&endpoint.key),
+        token: route.upstream.policy.sticky.as_ref().map(|_| secret.token(&route.id, &endpoint.key)),
         state,
     }
 }

@@ -35,10 +35,11 @@ use crate::balance::choose;
 use crate::budget::RetryBudget;
 use crate::connection::Connection;
 use crate::context::{RequestContext, UnderWay};
-use crate::endpoint::Standing;
+use crate::endpoint::{EndpointState, Standing};
 use crate::forwarded::{self, Facts, Origin as ClientOrigin};
 use crate::plane::Shared;
 use crate::refusal::Refusal;
+use crate::sticky;
 use crate::target;
 use crate::waiting::Waiting;
 
@@ -92,6 +93,9 @@ impl ProxyHttp for App {
         }
         let limits = &self.shared.settings.limits;
         session.set_write_timeout(Some(limits.stalled_write));
+        // Pingora's own would end a WebSocket that is silent for a minute; what a client owes us, and by
+        // when, our side of the stream knows.
+        session.set_read_timeout(None);
         if self.shared.shutting_down.load(Ordering::Acquire) {
             session.set_keepalive(None);
         } else if session.get_keepalive().is_some() {
@@ -135,7 +139,9 @@ impl ProxyHttp for App {
             return Err(Error::explain(ErrorType::InternalError, "a request without a route"));
         };
         let client = ctx.origin.map(|origin| origin.client);
-        let Some((position, endpoint)) = choose(&active, &ctx.failed, client) else {
+        let own = own_endpoint(&active, session.req_header(), &ctx.failed);
+        ctx.new_to_endpoint = own.is_none();
+        let Some((position, endpoint)) = own.or_else(|| choose(&active, &ctx.failed, client)) else {
             return Err(Error::explain(ErrorType::InternalError, "a route without endpoints"));
         };
         ctx.chosen = Some(position);
@@ -261,6 +267,9 @@ impl ProxyHttp for App {
                 ctx.lasts();
             }
             forwarded::to_client(response);
+        }
+        if ctx.new_to_endpoint {
+            tell_endpoint(response, ctx)?;
         }
         decorate(response, ctx)
     }
@@ -681,6 +690,32 @@ fn why_no_route(table: &ActiveTable, request: &RequestView<'_>) -> String {
     let nearest = explanation.nearest.iter().map(|other| format!("{}: {}", other.id, other.why));
     let near: Vec<String> = considered.chain(nearest).take(3).collect();
     if near.is_empty() { format!("no route is served under `{}`", request.host) } else { near.join("; ") }
+}
+
+/// Of a sticky route, the endpoint that the client names by its cookie, if it can take the request.
+fn own_endpoint<'r>(
+    active: &'r ActiveRoute,
+    request: &RequestHeader,
+    failed: &[Arc<EndpointState>],
+) -> Option<(usize, &'r ActiveEndpoint)> {
+    let cookie = active.route.upstream.policy.sticky.as_deref()?;
+    sticky::sent(&request.headers, cookie).find_map(|value| {
+        active.ready.iter().enumerate().find(|(_, endpoint)| {
+            let is_it = endpoint.token.as_deref().is_some_and(|token| sticky::is(value, token));
+            is_it && !endpoint.state.is_ejected() && !failed.iter().any(|state| Arc::ptr_eq(state, &endpoint.state))
+        })
+    })
+}
+
+/// Of a sticky route, lets the client know its endpoint again.
+fn tell_endpoint(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
+    let cookie = ctx.route.as_ref().and_then(|active| active.route.upstream.policy.sticky.as_deref());
+    let token = ctx.endpoint().and_then(|endpoint| endpoint.token.as_deref());
+    let field = cookie.zip(token).and_then(|(cookie, token)| sticky::set_cookie(cookie, token, ctx.secure));
+    if let Some(field) = field {
+        response.append_header(http::header::SET_COOKIE, field)?;
+    }
+    Ok(())
 }
 
 /// Whether the route has an endpoint that is not known to be out of reach.

@@ -40,6 +40,8 @@ pub(crate) struct RequestContext {
     pub(crate) not_reached: usize,
     /// Endpoints that failed it. Empty, and not allocated, for nearly all requests.
     pub(crate) failed: Vec<Arc<EndpointState>>,
+    /// The client is to be told by which sign it finds this endpoint again.
+    pub(crate) new_to_endpoint: bool,
     /// Until when it waits for an endpoint; set when it first has to.
     pub(crate) hold_until: Option<Instant>,
     pub(crate) in_flight: Option<InFlight>,
@@ -89,6 +91,7 @@ impl RequestContext {
             tries: 0,
             not_reached: 0,
             failed: Vec::new(),
+            new_to_endpoint: false,
             hold_until: None,
             in_flight: None,
             under_way: None,

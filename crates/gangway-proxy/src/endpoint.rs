@@ -262,6 +262,9 @@ fn announced_timeout(value: &[u8]) -> Option<u32> {
 #[derive(Debug, Default)]
 pub(crate) struct EndpointStates {
     by_key: HashMap<EndpointKey, Arc<EndpointState>>,
+    /// Of endpoints that are no more, as long as something is under way there: one that was paused comes
+    /// back to it.
+    departed: HashMap<EndpointKey, Arc<EndpointState>>,
 }
 
 impl EndpointStates {
@@ -273,9 +276,20 @@ impl EndpointStates {
         key: &EndpointKey,
         standing: Standing,
     ) -> Arc<EndpointState> {
-        let known = || self.by_key.get(key).cloned().unwrap_or_else(|| Arc::new(EndpointState::new(standing)));
+        let known = || self.by_key.get(key).or_else(|| self.departed.get(key)).cloned();
+        let known = || known().unwrap_or_else(|| Arc::new(EndpointState::new(standing)));
         let state = next.by_key.entry(key.clone()).or_insert_with(known);
         Arc::clone(state)
+    }
+
+    /// Remembers for the next table those that are not in it and still have something under way.
+    pub(crate) fn depart(&self, next: &mut EndpointStates) {
+        for (key, state) in self.by_key.iter().chain(&self.departed) {
+            if state.in_flight() > 0 && !next.by_key.contains_key(key) {
+                state.was_ready.store(false, Ordering::Relaxed);
+                next.departed.insert(key.clone(), Arc::clone(state));
+            }
+        }
     }
 
     pub(crate) fn find(&self, key: &EndpointKey) -> Option<&Arc<EndpointState>> {
@@ -339,6 +353,26 @@ mod tests {
         assert!(state.begin_draining());
         state.end_draining();
         assert!(state.is_drained() && lasting.await.is_err_and(|error| error.is_cancelled()));
+    }
+
+    #[test]
+    fn one_that_comes_back_while_something_is_under_way_is_the_same() {
+        let key = |container: &str| EndpointKey {
+            container: container.into(),
+            address: gangway_model::route::Address::Ip([172, 20, 0, 3].into(), 80),
+        };
+        let (first, mut with, mut without) = Default::default();
+        let busy = EndpointStates::carry_over(&first, &mut with, &key("busy"), Standing::Good);
+        let idle = EndpointStates::carry_over(&first, &mut with, &key("idle"), Standing::Good);
+        let _request = busy.begin();
+        with.depart(&mut without);
+        assert!(without.find(&key("busy")).is_none() && busy.begin_draining());
+        let mut again = EndpointStates::default();
+        let back = without.carry_over(&mut again, &key("busy"), Standing::Good);
+        back.note_readiness(Readiness::Ready);
+        back.end_draining();
+        assert!(Arc::ptr_eq(&busy, &back) && !back.is_drained());
+        assert!(!Arc::ptr_eq(&idle, &without.carry_over(&mut again, &key("idle"), Standing::Good)));
     }
 
     #[test]

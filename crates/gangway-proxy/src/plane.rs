@@ -72,7 +72,7 @@ pub fn start(
     let metrics = Arc::new(metrics);
     let (table_tx, tables) = channel(ActiveTable::default());
     let (doubts_tx, doubts) = mpsc::channel(DOUBTS_MAX);
-    tokio::spawn(activate(compiled, table_tx, Arc::clone(&metrics), doubts));
+    tokio::spawn(activate(compiled, table_tx, Arc::clone(&metrics), doubts, settings.secret.clone()));
 
     let (shards, workers) = match settings.threading {
         Threading::PerCore(cores) => (cores.max(1), 1),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::access_log::LogFormat;
 use crate::forwarded::TrustedProxies;
 use crate::limits::Limits;
+use crate::sticky::Secret;
 
 /// Everything `serve` knows that the data plane must.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct ProxySettings {
     pub access_log: AccessLogTarget,
     /// In which form.
     pub access_log_format: LogFormat,
+    /// What the cookies of sticky routes are signed with.
+    pub secret: Secret,
 }
 
 /// Where the access log goes.

@@ -341,21 +341,28 @@ async fn a_route_that_is_given_up_while_a_request_waits_was_not_ready() {
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "2"));
 }
 
-/// Listens on a port that nobody listened on.
-async fn listen(address: SocketAddr, name: &str) -> Arc<App> {
-    let listener = tokio::net::TcpListener::bind(address).await.expect("still free");
-    let app = Arc::new(App::new(name));
-    tokio::spawn(gangway_testkit::app::serve(listener, Arc::clone(&app)));
-    app
-}
+/// A port that is ours, and at which nobody listens yet.
+struct Quiet(tokio::net::TcpSocket);
 
-fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port that was free")
+impl Quiet {
+    fn take() -> (Self, SocketAddr) {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let address = socket.local_addr().expect("bound");
+        (Self(socket), address)
+    }
+
+    fn listen(self, name: &str) -> Arc<App> {
+        let listener = self.0.listen(1024).expect("ours");
+        let app = Arc::new(App::new(name));
+        tokio::spawn(gangway_testkit::app::serve(listener, Arc::clone(&app)));
+        app
+    }
 }
 
 #[tokio::test]
 async fn requests_wait_for_a_container_that_runs_and_does_not_listen_yet() {
-    let address = free_address();
+    let (first, address) = Quiet::take();
     let mut plane = Plane::serving(vec![route("first.localhost", address)]).await;
     let ask = |client: Client, host: &'static str| {
         tokio::spawn(async move { client.connect(host).await?.ask("POST", "/echo", &[], "body").await })
@@ -370,12 +377,12 @@ async fn requests_wait_for_a_container_that_runs_and_does_not_listen_yet() {
     let early: Vec<_> =
         [Speaks::H1, Speaks::H2].map(|speaks| ask(plane.https().speaking(speaks), "first.localhost")).into();
     waits(&plane, 2.0).await;
-    let later = free_address();
+    let (second, later) = Quiet::take();
     plane.serve(vec![route("first.localhost", address), route("later.localhost", later)]).await;
     let late: Vec<_> =
         [Speaks::H1, Speaks::H2].map(|speaks| ask(plane.https().speaking(speaks), "later.localhost")).into();
     waits(&plane, 4.0).await;
-    let (_one, _two) = (listen(address, "one").await, listen(later, "two").await);
+    let (_one, _two) = (first.listen("one"), second.listen("two"));
     for request in early.into_iter().chain(late) {
         let answer = request.await.expect("no panic").expect("answered");
         assert_eq!((answer.status.as_u16(), &answer.json()["body_len"]), (200, &4.into()));
@@ -385,7 +392,7 @@ async fn requests_wait_for_a_container_that_runs_and_does_not_listen_yet() {
 #[tokio::test]
 async fn a_new_replica_gets_nothing_before_it_listens() {
     let (old, _) = app("old").await;
-    let new = free_address();
+    let (quiet, new) = Quiet::take();
     let mut plane = Plane::serving(vec![route("roll.localhost", old)]).await;
     let both = || {
         let mut both = route("roll.localhost", old);
@@ -398,7 +405,7 @@ async fn a_new_replica_gets_nothing_before_it_listens() {
         assert_eq!(client.get("roll.localhost", "/").await.expect("answered").status, 200);
     }
     assert_eq!(plane.metric("gangway_retries_total"), 0.0);
-    let app = listen(new, "new").await;
+    let app = quiet.listen("new");
     gangway_testkit::wait::eventually("the new one is asked", Duration::from_secs(5), async || {
         assert_eq!(client.get("roll.localhost", "/").await.expect("answered").status, 200);
         (app.served() > 0).then_some(())
@@ -446,7 +453,7 @@ async fn one_that_fails_its_check_gets_nothing_until_it_is_well_again() {
 async fn replicas_share_the_load_and_a_dead_one_costs_nothing() {
     let (one, first) = app("one").await;
     let (two, second) = app("two").await;
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port that was free");
+    let (_quiet, dead) = Quiet::take();
     let mut replicas = route("many.localhost", one);
     replicas.endpoints.extend([(two, Scheme::Http, Readiness::Ready), (dead, Scheme::Http, Readiness::Ready)]);
     let plane = Plane::serving(vec![replicas]).await;
@@ -589,4 +596,40 @@ async fn what_is_under_way_at_an_endpoint_that_leaves_has_its_time_and_no_more()
     }
     assert!(sockets[0].ask("too late").await.is_err(), "its time is over");
     assert_eq!(sockets[1].ask("still there").await.expect("nobody touched it"), "still there");
+}
+
+#[tokio::test]
+async fn a_client_stays_with_its_replica_as_long_as_that_is_there() {
+    let (one, _) = app("one").await;
+    let (two, _) = app("two").await;
+    let sticky = |endpoints: &[SocketAddr]| {
+        let mut sticky = route("sticky.localhost", endpoints[0]);
+        sticky.endpoints.extend(endpoints[1..].iter().map(|address| (*address, Scheme::Http, Readiness::Ready)));
+        sticky.change = with_policy(|policy| policy.sticky = Some("stay".into()));
+        sticky
+    };
+    let mut plane = Plane::serving(vec![sticky(&[one, two])]).await;
+    let client = plane.https();
+    let ask = async |cookie: &str| {
+        let mut connection = client.connect("sticky.localhost").await.expect("connected");
+        connection.ask("GET", "/", &[("cookie", cookie)], "").await.expect("answered")
+    };
+    let first = ask("other=1").await;
+    let set = first.header("set-cookie").to_owned();
+    assert!(set.starts_with("stay=") && set.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure"), "{set}");
+    let cookie = format!("other=1; {}", set.split(';').next().unwrap_or_default());
+    for turn in 0..40 {
+        if turn == 20 {
+            plane.serve(vec![sticky(&[one, two]), route("new.localhost", one)]).await;
+        }
+        let again = ask(&cookie).await;
+        assert_eq!((again.text(), again.header("set-cookie")), (first.text(), ""));
+    }
+    let (gone, left) = if first.text().starts_with("one ") { (one, two) } else { (two, one) };
+    plane.serve(vec![sticky(&[left])]).await;
+    let moved = ask(&cookie).await;
+    assert_eq!(moved.status, 200);
+    assert!(moved.header("set-cookie").starts_with("stay=") && moved.header("set-cookie") != set, "{gone}");
+    let made_up = ask("stay=AAAAAAAAAAAAAAAAAAAAAA").await;
+    assert!(made_up.header("set-cookie").starts_with("stay="));
 }

@@ -421,7 +421,10 @@ pub(crate) const KEYS: &[Key] = &[
         value: "boolean or cookie name",
         default: "false",
         example: "true",
-        doc: "Whether a client stays with one replica.",
+        doc: "Whether a client stays with the replica that served it first, as long as that is there: by a cookie that is \
+              signed, closed to scripts and sent to this site only, and over https only where it was set over https. The name of \
+              the cookie is `gangway-sticky` unless one is written.",
+        status: Status::InForce(keys::sticky),
         without: "a client may be served by any replica",
         ..SHAPES
     },

@@ -12,7 +12,9 @@ use gangway_model::route::{
 };
 use gangway_model::table::Entry;
 use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable};
-use gangway_proxy::{AccessLogTarget, DataPlane, Limits, LogFormat, Metrics, ProxySettings, Threading, TrustedProxies};
+use gangway_proxy::{
+    AccessLogTarget, DataPlane, Limits, LogFormat, Metrics, ProxySettings, Secret, Threading, TrustedProxies,
+};
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
@@ -42,6 +44,7 @@ impl Plane {
             threading: Threading::PerCore(2),
             access_log: AccessLogTarget::Off,
             access_log_format: LogFormat::Text,
+            secret: Secret::none(),
         };
         change(&mut settings);
         let (tables, compiled) = channel(Compiled::default());

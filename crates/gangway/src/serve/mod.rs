@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use gangway_acme::{CertificateReport, KeepSettings, Wanted};
 use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::{Compiled, Diagnostic};
-use gangway_proxy::{AccessLogTarget, Limits, ProxySettings, Threading};
+use gangway_proxy::{AccessLogTarget, Limits, ProxySettings, Secret, Threading};
 use gangway_publish::seat;
 use gangway_tls::Store;
 use gangway_watcher::DockerEnvironment;
@@ -212,6 +212,10 @@ fn proxy_settings(settings: &Settings) -> Result<ProxySettings, StartError> {
         access_log_format: match settings.log_format {
             settings::LogFormat::Text => gangway_proxy::LogFormat::Text,
             settings::LogFormat::Json => gangway_proxy::LogFormat::Json,
+        },
+        secret: {
+            let data = settings.data.clone();
+            Secret::from(move || gangway_acme::secret(&data))
         },
     })
 }

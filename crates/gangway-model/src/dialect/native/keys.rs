@@ -29,6 +29,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Endpoints have more to do than to say that they are well.
 const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
+/// The name of the cookie with `sticky` `true`.
+const STICKY_COOKIE: &str = "gangway-sticky";
+
 /// What `hsts` `true` means.
 const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
 
@@ -286,6 +289,27 @@ pub(crate) fn weight<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &m
         )),
     });
     wanted.weight = wanted.accept(label, weight, found);
+}
+
+pub(crate) fn sticky<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    // What a cookie's name may be made of (RFC 6265, section 4.1.1).
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let text = label.value();
+    let cookie = match value::boolean(text) {
+        Ok(true) => Ok(Some(STICKY_COOKIE.into())),
+        Ok(false) => Ok(None),
+        Err(_) if text.len() <= 64 && !text.is_empty() && text.bytes().all(is_token) => Ok(Some(text.into())),
+        Err(_) => Err(value::wrong(
+            codes::COOKIE_NAME,
+            text,
+            "is not a boolean and not the name of a cookie",
+            "letters, digits, hyphens and the like",
+            "write `true`",
+        )),
+    };
+    if let Some(cookie) = wanted.accept(label, cookie, found) {
+        wanted.policy.sticky = cookie;
+    }
 }
 
 pub(crate) fn health_path<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
