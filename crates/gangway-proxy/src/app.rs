@@ -571,6 +571,13 @@ impl App {
     /// Whether the request was answered, for a verdict that is not simply to serve it.
     async fn answer_or_wait(&self, session: &mut Session, ctx: &mut RequestContext, verdict: Verdict) -> Result<bool> {
         let verdict = match verdict {
+            Verdict::Answer(answer) if answer.reason() == Some(Reason::NotReady) => {
+                self.shared.first_table().await;
+                self.decide(session, ctx)
+            }
+            verdict => verdict,
+        };
+        let verdict = match verdict {
             Verdict::Wait => self.wait(session, ctx).await,
             verdict => verdict,
         };

@@ -110,6 +110,8 @@ impl FrontDoor {
             return Ok(None);
         }
         let sni = start.client_hello().server_name().map(normal_name);
+        // A client that waited in a socket unit's queue is here before our first table is.
+        self.shared.first_table().await;
         let known = match &sni {
             Some(name) => self.has_certificate(name).await,
             None => self.shared.settings.default_certificate.is_some(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gangway_model::Compiled;
 use gangway_model::route::EndpointKey;
-use gangway_publish::{Reader, channel};
+use gangway_publish::{Generation, Reader, channel};
 use gangway_tls::{ServerConfigs, Store};
 use pingora::apps::{HttpServerApp, HttpServerOptions};
 use pingora::protocols::http::v2::server::default_h2_options;
@@ -59,10 +59,30 @@ pub(crate) struct Shared {
     pub(crate) doubts: mpsc::Sender<EndpointKey>,
 }
 
+/// How long a client waits for the first table: longer than a start takes where an engine answers, and not
+/// so long that anybody believes us dead where none does.
+const START_WAIT: Duration = Duration::from_secs(3);
+
+impl Shared {
+    /// Waits until a table is in force, or it is no use to wait for it.
+    pub(crate) async fn first_table(&self) {
+        if self.tables.generation() != Generation::INITIAL {
+            return;
+        }
+        let mut tables = self.tables.clone();
+        let arrives = async {
+            // Looked at again now that nothing is missed.
+            while tables.generation() == Generation::INITIAL && tables.changed().await.is_ok() {}
+        };
+        let _ = tokio::time::timeout(START_WAIT, arrives).await;
+    }
+}
+
 /// Binds every listener and serves what `compiled` and `store` publish, until told to stop.
 ///
 /// Must be called within a tokio runtime, the one for control work: it runs what prepares each table.
-/// Requests are answered 503 `not-ready` until the first table is published.
+/// Until the first table is published, clients wait for it for a few seconds and are answered 503
+/// `not-ready` after that.
 pub fn start(
     settings: ProxySettings,
     compiled: Reader<Compiled>,

@@ -121,6 +121,17 @@ async fn before_the_first_table_nothing_is_known_yet() {
 }
 
 #[tokio::test]
+async fn who_comes_before_the_first_table_waits_for_it() {
+    let (address, _) = app("a").await;
+    let mut plane = Plane::start_with(|_| {});
+    let (plain, secure) = (plane.http(), plane.https());
+    let asked = async { tokio::join!(plain.get("shop.localhost", "/"), secure.get("shop.localhost", "/")) };
+    let ((plain, secure), ()) = tokio::join!(asked, plane.serve(vec![route("shop.localhost", address)]));
+    assert_eq!(plain.expect("answered").status, 200);
+    assert_eq!(secure.expect("answered").status, 200);
+}
+
+#[tokio::test]
 async fn middlewares_change_what_passes() {
     let (address, _) = app("stash").await;
     let mut prefixed = route("a.localhost", address);
