@@ -33,7 +33,9 @@ use crate::waiting::Waiters;
 /// The running data plane. Dropping it does not stop it; [`DataPlane::shutdown`] does.
 pub struct DataPlane {
     threads: Vec<JoinHandle<()>>,
+    /// First no connection is accepted any more, then those that are idle are closed, and at last the rest.
     shutdown_tx: watch::Sender<bool>,
+    close_tx: watch::Sender<bool>,
     abort_tx: watch::Sender<bool>,
     connections: TaskTracker,
     tables: Reader<ActiveTable>,
@@ -58,6 +60,10 @@ pub(crate) struct Shared {
     /// Endpoints that a request could not be brought to.
     pub(crate) doubts: mpsc::Sender<EndpointKey>,
 }
+
+/// At the end, for the first request of a client that has just connected: it is on its way, and a
+/// connection closed under it would lose it.
+const FIRST_REQUEST_TIME: Duration = Duration::from_millis(250);
 
 /// How long a client waits for the first table: longer than a start takes where an engine answers, and not
 /// so long that anybody believes us dead where none does.
@@ -103,6 +109,7 @@ pub fn start(
         AccessLog::start(&settings.access_log, settings.access_log_format, metrics.access_log_dropped.clone())
             .map_err(StartError::AccessLog)?;
     let (shutdown_tx, shutdown) = watch::channel(false);
+    let (close_tx, close) = watch::channel(false);
     let (abort_tx, abort) = watch::channel(false);
     let connections = TaskTracker::new();
     let bounds = Arc::new(Connections::new(&settings.limits, settings.trusted_proxies.clone(), Arc::clone(&metrics)));
@@ -121,14 +128,21 @@ pub fn start(
     let mut threads = Vec::new();
     for (number, listeners) in listeners.into_iter().enumerate() {
         let (shared, bounds, tracker) = (shared.clone(), Arc::clone(&bounds), connections.clone());
-        let (shutdown, abort) = (shutdown.clone(), abort.clone());
+        let (shutdown, close, abort) = (shutdown.clone(), close.clone(), abort.clone());
         let thread = std::thread::Builder::new()
             .name(format!("data-{number}"))
-            .spawn(move || run(workers, listeners, shared, bounds, tracker, shutdown, abort))
+            .spawn(move || run(workers, listeners, shared, bounds, tracker, Ending { shutdown, close, abort }))
             .map_err(StartError::Thread)?;
         threads.push(thread);
     }
-    Ok(DataPlane { threads, shutdown_tx, abort_tx, connections, tables, listening, access_log })
+    Ok(DataPlane { threads, shutdown_tx, close_tx, abort_tx, connections, tables, listening, access_log })
+}
+
+/// The steps of an end, each once it is true.
+struct Ending {
+    shutdown: watch::Receiver<bool>,
+    close: watch::Receiver<bool>,
+    abort: watch::Receiver<bool>,
 }
 
 /// One thread with its own runtime, listeners and upstream connections.
@@ -138,9 +152,9 @@ fn run(
     shared: Shared,
     bounds: Arc<Connections>,
     tracker: TaskTracker,
-    mut shutdown: watch::Receiver<bool>,
-    mut abort: watch::Receiver<bool>,
+    ending: Ending,
 ) {
+    let Ending { mut shutdown, mut close, mut abort } = ending;
     let runtime = if workers == 1 {
         tokio::runtime::Builder::new_current_thread().enable_all().build()
     } else {
@@ -153,7 +167,7 @@ fn run(
     runtime.block_on(async move {
         let proxy = Arc::new(http(&shared));
         let shutting_down = Arc::clone(&shared.shutting_down);
-        let front_door = Arc::new(FrontDoor::new(shared, Arc::clone(&proxy), shutdown.clone()));
+        let front_door = Arc::new(FrontDoor::new(shared, Arc::clone(&proxy), close.clone()));
         for listener in listeners {
             // Waited for as connections are, since it may still begin some when it is told to stop.
             tracker.spawn(accept(
@@ -168,6 +182,7 @@ fn run(
         tokio::spawn(tick());
         let _ = shutdown.wait_for(|stop| *stop).await;
         shutting_down.store(true, Ordering::Release);
+        let _ = close.wait_for(|stop| *stop).await;
         // Wakes the connections that wait for a next request.
         proxy.http_cleanup().await;
         let _ = abort.wait_for(|stop| *stop).await;
@@ -253,10 +268,12 @@ impl DataPlane {
 
     /// Stops accepting, lets requests under way end within `grace`, then ends what is left.
     ///
-    /// Idle connections are closed at once; HTTP/2 clients are told to go away, HTTP/1 clients get
+    /// Idle connections are closed a moment later; HTTP/2 clients are told to go away, HTTP/1 clients get
     /// `Connection: close`.
     pub async fn shutdown(self, grace: Duration) {
         let _ = self.shutdown_tx.send(true);
+        tokio::time::sleep(FIRST_REQUEST_TIME).await;
+        let _ = self.close_tx.send(true);
         self.connections.close();
         if tokio::time::timeout(grace, self.connections.wait()).await.is_err() {
             tracing::warn!(connections = self.connections.len(), "connections were still busy when the time was over");
