@@ -131,7 +131,8 @@ impl ProxyHttp for App {
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
         if ctx.tries > 0 {
             self.shared.metrics.retries.inc();
-            self.reconsider(session, ctx).await?;
+            // On the heap for the same reason as an answer of ours.
+            Box::pin(self.reconsider(session, ctx)).await?;
         } else {
             self.budget.pay();
         }
