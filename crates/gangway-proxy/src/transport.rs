@@ -243,48 +243,57 @@ impl<T: Transport> Downstream<T> {
     }
 
     fn io(&mut self) -> Pin<&mut BufWriter<T>> {
-        Pin::new(self.io.as_mut().expect("taken only when dropped"))
+        pinned(&mut self.io)
     }
 
-    /// Says goodbye to a WebSocket if it is time for that.
-    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Some(tunnel) = &mut self.tunnel else { return Ok(()) };
-        let mut io = Pin::new(self.io.as_mut().expect("taken only when dropped"));
-        while let Some(bytes) = tunnel.poll_goodbye(cx) {
-            match io.as_mut().poll_write(cx, bytes) {
-                Poll::Ready(taken) => tunnel.goodbye_taken(taken?),
-                Poll::Pending => return Ok(()),
-            }
-        }
-        if tunnel.is_deaf() {
-            // Where this is pending, the task is woken and comes by here again.
-            let _ = io.poll_flush(cx);
-        }
-        Ok(())
-    }
-
-    /// Writes towards the client of a WebSocket.
-    fn poll_write_tunnel(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_goodbye(cx)?;
-        let tunnel = self.tunnel.as_mut().expect("asked only for a tunnel");
-        if tunnel.is_deaf() {
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        let allowed = tunnel.allowed(bytes);
-        let io = Pin::new(self.io.as_mut().expect("taken only when dropped"));
-        let taken = std::task::ready!(io.poll_write(cx, &bytes[..allowed]))?;
-        tunnel.written(&bytes[..taken]);
-        self.poll_goodbye(cx)?;
-        Poll::Ready(Ok(taken))
-    }
-
-    /// Whether the protocol was switched; from then on frames are followed.
-    fn is_tunnel(&mut self) -> bool {
+    /// The stream, and what is followed on it once the protocol was switched.
+    fn parts(&mut self) -> (Pin<&mut BufWriter<T>>, Option<&mut Tunnel>) {
         if self.tunnel.is_none() && self.connection.upgraded() {
             self.tunnel = Some(Box::new(Tunnel::new(self.shutdown.clone())));
         }
-        self.tunnel.is_some()
+        (pinned(&mut self.io), self.tunnel.as_deref_mut())
     }
+}
+
+fn pinned<T: Transport>(io: &mut Option<BufWriter<T>>) -> Pin<&mut BufWriter<T>> {
+    Pin::new(io.as_mut().expect("taken only when dropped"))
+}
+
+/// Says goodbye to a WebSocket if it is time for that.
+fn poll_goodbye<T: Transport>(
+    mut io: Pin<&mut BufWriter<T>>,
+    tunnel: &mut Tunnel,
+    cx: &mut Context<'_>,
+) -> io::Result<()> {
+    while let Some(bytes) = tunnel.poll_goodbye(cx) {
+        match io.as_mut().poll_write(cx, bytes) {
+            Poll::Ready(taken) => tunnel.goodbye_taken(taken?),
+            Poll::Pending => return Ok(()),
+        }
+    }
+    if tunnel.is_deaf() {
+        // Where this is pending, the task is woken and comes by here again.
+        let _ = io.poll_flush(cx);
+    }
+    Ok(())
+}
+
+/// Writes towards the client of a WebSocket.
+fn poll_write_tunnel<T: Transport>(
+    mut io: Pin<&mut BufWriter<T>>,
+    tunnel: &mut Tunnel,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    poll_goodbye(io.as_mut(), tunnel, cx)?;
+    if tunnel.is_deaf() {
+        return Poll::Ready(Ok(bytes.len()));
+    }
+    let allowed = tunnel.allowed(bytes);
+    let taken = std::task::ready!(io.as_mut().poll_write(cx, &bytes[..allowed]))?;
+    tunnel.written(&bytes[..taken]);
+    poll_goodbye(io, tunnel, cx)?;
+    Poll::Ready(Ok(taken))
 }
 
 fn blank_response() -> Box<ResponseHeader> {
@@ -293,11 +302,11 @@ fn blank_response() -> Box<ResponseHeader> {
 
 impl<T: Transport> AsyncRead for Downstream<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.is_tunnel() {
-            self.poll_goodbye(cx)?;
+        if let (io, Some(tunnel)) = self.parts() {
+            poll_goodbye(io, tunnel, cx)?;
         }
         let this = &mut *self;
-        let io = Pin::new(this.io.as_mut().expect("taken only when dropped"));
+        let io = pinned(&mut this.io);
         match &mut this.reading {
             Reading::Http1(gate) => poll_requests(io, gate, &mut this.deadline, &this.connection, cx, buf),
             Reading::Http2(frames) => poll_frames(io, frames, &mut this.deadline, cx, buf),
@@ -430,10 +439,10 @@ impl<T: Transport> Drop for Downstream<T> {
 
 impl<T: Transport> AsyncWrite for Downstream<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.is_tunnel() {
-            return self.poll_write_tunnel(cx, bytes);
+        match self.parts() {
+            (io, Some(tunnel)) => poll_write_tunnel(io, tunnel, cx, bytes),
+            (io, None) => io.poll_write(cx, bytes),
         }
-        self.io().poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -441,11 +450,13 @@ impl<T: Transport> AsyncWrite for Downstream<T> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.is_tunnel() {
-            let first = slices.iter().find(|slice| !slice.is_empty());
-            return self.poll_write_tunnel(cx, first.map_or(&[], |slice| slice));
+        match self.parts() {
+            (io, Some(tunnel)) => {
+                let first = slices.iter().find(|slice| !slice.is_empty());
+                poll_write_tunnel(io, tunnel, cx, first.map_or(&[], |slice| slice))
+            }
+            (io, None) => io.poll_write_vectored(cx, slices),
         }
-        self.io().poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
