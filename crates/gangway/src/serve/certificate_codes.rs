@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs;
-use std::io::Write as _;
-use std::path::Path;
 
 use gangway_acme::FindingCode;
 use gangway_model::codes;
+
+use crate::settings::page::assert_committed;
 
 const HEAD: &str = "\
 <!-- Generated from crates/gangway-acme/src/status.rs by `make docs`. -->
@@ -30,16 +29,7 @@ fn page() -> String {
 
 #[test]
 fn the_page_of_certificates_in_the_repository_is_this_one() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/certificate-diagnostics.md");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        let mut file = fs::File::create(&path).expect("the repository can be written");
-        file.write_all(page().as_bytes()).expect("the repository can be written");
-    }
-    let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == page(),
-        "docs/reference/certificate-diagnostics.md is stale: write it again: UPDATE_DOCS=1 cargo test -p gangway --bin gangway page"
-    );
+    assert_committed("certificate-diagnostics.md", &page());
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 mod environment;
 #[cfg(test)]
-mod page;
+pub(crate) mod page;
 pub(crate) mod schema;
 mod values;
 

@@ -62,16 +62,21 @@ fn section(flag: &Flag) -> String {
     text
 }
 
-#[test]
-fn the_page_in_the_repository_is_this_one() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/flags.md");
+/// Asserts that a page of `docs/reference/` is this text, after writing it where that is asked for.
+pub(crate) fn assert_committed(name: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         let mut file = fs::File::create(&path).expect("the repository can be written");
-        file.write_all(page().as_bytes()).expect("the repository can be written");
+        file.write_all(page.as_bytes()).expect("the repository can be written");
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(
-        committed == page(),
-        "docs/reference/flags.md is stale: write it again: UPDATE_DOCS=1 cargo test -p gangway --bin gangway page"
+        committed == page,
+        "docs/reference/{name} is stale: write it again: UPDATE_DOCS=1 cargo test -p gangway --bin gangway page"
     );
+}
+
+#[test]
+fn the_page_in_the_repository_is_this_one() {
+    assert_committed("flags.md", &page());
 }
