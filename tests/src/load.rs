@@ -98,6 +98,38 @@ impl Outcome {
     }
 }
 
+/// Asks again and again, on a new connection each time, until told to stop; how many were answered and what
+/// went wrong.
+pub fn keep_asking(client: &Client, host: &str, path: &str, stop: &Arc<AtomicBool>) -> JoinHandle<(u32, Vec<String>)> {
+    let (client, host, path, stop) = (client.clone(), host.to_owned(), path.to_owned(), Arc::clone(stop));
+    tokio::spawn(async move {
+        let (mut good, mut bad) = (0, Vec::new());
+        while !stop.load(Ordering::SeqCst) {
+            match client.get(&host, &path).await {
+                Ok(answer) if answer.status == 200 => good += 1,
+                Ok(answer) => bad.push(format!("{} {}", answer.status, answer.text())),
+                Err(error) => bad.push(error.to_string()),
+            }
+        }
+        (good, bad)
+    })
+}
+
+/// What clients of a test's own saw together: how many answers, and what was lost.
+///
+/// # Panics
+///
+/// Where one of them did.
+pub async fn together(clients: Vec<JoinHandle<(u32, Vec<String>)>>) -> (u32, Vec<String>) {
+    let (mut good, mut bad) = (0, Vec::new());
+    for client in clients {
+        let (answered, lost) = client.await.expect("a client does not panic");
+        good += answered;
+        bad.extend(lost);
+    }
+    (good, bad)
+}
+
 async fn go_on(client: Client, host: String, method: &'static str, stop: Arc<AtomicBool>) -> Outcome {
     let mut outcome = Outcome::default();
     let mut turns = interval(EVERY);

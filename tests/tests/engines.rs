@@ -4,32 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gangway_testkit::client::Client;
 use gangway_testkit::relay::{Relay, promised};
 use gangway_testkit::wait::eventually;
 use gangway_tests::docker::{Docker, SOCKET};
 use gangway_tests::engines::{OwnDocker, Podman};
 use gangway_tests::figures::{figure, millis};
 use gangway_tests::gangway::{Gangway, Options};
+use gangway_tests::load::keep_asking;
 use gangway_tests::{STUCK, run};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
-
-/// Asks again and again until told to stop; how many were answered and what went wrong.
-fn load(client: &Client, host: &str, stop: &Arc<AtomicBool>) -> JoinHandle<(u32, Vec<String>)> {
-    let (client, host, stop) = (client.clone(), host.to_owned(), Arc::clone(stop));
-    tokio::spawn(async move {
-        let (mut good, mut bad) = (0, Vec::new());
-        while !stop.load(Ordering::SeqCst) {
-            match client.get(&host, "/slow/2").await {
-                Ok(answer) if answer.status == 200 => good += 1,
-                Ok(answer) => bad.push(answer.status.to_string()),
-                Err(error) => bad.push(error.to_string()),
-            }
-        }
-        (good, bad)
-    })
-}
 
 /// Waits until the instance says that it cannot read an engine; what it says.
 async fn troubled(gangway: &Gangway) -> String {
@@ -50,7 +33,7 @@ fn a_killed_engine_costs_no_request_and_is_followed_again() {
         docker.app("kept").label("gangway.host", &host).start();
         gangway.served(&host, "/").await;
         let stop = Arc::new(AtomicBool::new(false));
-        let asking = load(&gangway.secure(), &host, &stop);
+        let asking = keep_asking(&gangway.secure(), &host, "/slow/2", &stop);
 
         engine.kill();
         troubled(&gangway).await;

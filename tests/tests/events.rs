@@ -10,6 +10,7 @@ use gangway_testkit::websocket::WebSocket;
 use gangway_tests::docker::Docker;
 use gangway_tests::figures::figure;
 use gangway_tests::gangway::{Gangway, Options};
+use gangway_tests::load::together;
 use gangway_tests::process::output;
 use gangway_tests::{STUCK, run};
 
@@ -211,12 +212,7 @@ fn a_recreated_replica_costs_no_request() {
             docker.command(["rm", &old.name]);
         }
         stop.store(true, Ordering::SeqCst);
-        let (mut good, mut bad) = (0, Vec::new());
-        for task in load {
-            let (answered, lost) = task.await.unwrap();
-            good += answered;
-            bad.extend(lost);
-        }
+        let (good, bad) = together(load).await;
         figure(format!("two replicas replaced under load: {good} requests answered, {} lost", bad.len()));
         assert!(bad.is_empty(), "{} of {} lost: {:?}", bad.len(), good as usize + bad.len(), &bad[..bad.len().min(5)]);
     });

@@ -8,6 +8,7 @@ use gangway_testkit::client::Speaks;
 use gangway_testkit::websocket::WebSocket;
 use gangway_tests::figures::figure;
 use gangway_tests::gangway::Options;
+use gangway_tests::load::{keep_asking, together};
 use gangway_tests::run;
 
 const RESTARTS: usize = 5;
@@ -22,32 +23,14 @@ fn behind_held_sockets_a_restart_loses_no_request() {
         let stop = Arc::new(AtomicBool::new(false));
         let load: Vec<_> = [Speaks::H1, Speaks::H2, Speaks::H1, Speaks::H2]
             .into_iter()
-            .map(|speaks| {
-                let (client, stop) = (gangway.secure().speaking(speaks), Arc::clone(&stop));
-                tokio::spawn(async move {
-                    let (mut good, mut bad) = (0_u32, Vec::new());
-                    while !stop.load(Ordering::SeqCst) {
-                        match client.get("steady.test", "/slow/20").await {
-                            Ok(answer) if answer.status == 200 => good += 1,
-                            Ok(answer) => bad.push(format!("{} {}", answer.status, answer.text())),
-                            Err(error) => bad.push(error.to_string()),
-                        }
-                    }
-                    (good, bad)
-                })
-            })
+            .map(|speaks| keep_asking(&gangway.secure().speaking(speaks), "steady.test", "/slow/20", &stop))
             .collect();
         for _ in 0..RESTARTS {
             gangway.restart().await;
             gangway.served("steady.test", "/").await;
         }
         stop.store(true, Ordering::SeqCst);
-        let (mut good, mut bad) = (0, Vec::new());
-        for task in load {
-            let (answered, lost) = task.await.unwrap();
-            good += answered;
-            bad.extend(lost);
-        }
+        let (good, bad) = together(load).await;
         figure(format!("{RESTARTS} restarts behind held sockets: {good} answered, {} lost", bad.len()));
         assert!(bad.is_empty(), "{:?}", bad.first());
     });

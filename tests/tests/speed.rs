@@ -11,6 +11,7 @@ use gangway_testkit::websocket::WebSocket;
 use gangway_tests::docker::Docker;
 use gangway_tests::figures::{figure, millis, quantile};
 use gangway_tests::gangway::Options;
+use gangway_tests::load::together;
 use gangway_tests::process::{Process, output};
 use gangway_tests::{STUCK, run};
 
@@ -151,12 +152,7 @@ fn swaps_disturb_neither_requests_nor_websockets() {
             assert_eq!(socket.ask("there").await.unwrap(), "there", "after swap {swap}");
         }
         stop.store(true, Ordering::SeqCst);
-        let (mut good, mut bad) = (0, Vec::new());
-        for task in requests {
-            let (answered, lost) = task.await.unwrap();
-            good += answered;
-            bad.extend(lost);
-        }
+        let (good, bad) = together(requests).await;
         let mut closed = 0;
         for socket in &mut sockets {
             closed += u32::from(socket.ask("still there").await.is_err());
