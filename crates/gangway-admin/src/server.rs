@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct AdminSettings {
     /// `--admin`.
     pub listen: SocketAddr,
+    /// Listens on `listen` already, opened by somebody else.
+    pub passed: Option<Arc<std::net::TcpListener>>,
     /// Names of this machine, beside `localhost` and `gangway`.
     pub names: Vec<String>,
 }
@@ -60,9 +63,13 @@ pub struct Admin {
 impl Admin {
     /// Opens the listener. Connections wait until [`Admin::serve`] takes them.
     pub async fn bind(settings: AdminSettings, sources: Sources) -> Result<Self, BindError> {
-        let AdminSettings { listen, names } = settings;
+        let AdminSettings { listen, passed, names } = settings;
         let failed = |error| BindError { address: listen, error };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let listener = match passed {
+            Some(socket) => socket.try_clone().and_then(TcpListener::from_std),
+            None => TcpListener::bind(listen).await,
+        };
+        let listener = listener.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let known_hosts = KnownHosts::new(address, names);
         let answers = Arc::new(Answers { sources, known_hosts, address: address.to_string() });
@@ -72,6 +79,11 @@ impl Admin {
     /// The address that is really listened on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its socket once more, for a successor to listen on as well.
+    pub fn socket(&self) -> io::Result<std::net::TcpListener> {
+        self.listener.as_fd().try_clone_to_owned().map(Into::into)
     }
 
     /// Answers for ever.

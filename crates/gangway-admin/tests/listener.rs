@@ -113,7 +113,8 @@ async fn start() -> Running {
     registry.register(Box::new(IntCounter::new("gangway_test_total", "For the test.").unwrap())).unwrap();
     let fake = Arc::new(Fake::default());
     let sources = Sources { compiled, store, registry, instance: fake.clone(), started: NOW - 60, version: "9.9.9" };
-    let settings = AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), names: vec!["machine".into()] };
+    let settings =
+        AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), passed: None, names: vec!["machine".into()] };
     let admin = Admin::bind(settings, sources).await.unwrap();
     let address = admin.address();
     tokio::spawn(async move { admin.serve().await });

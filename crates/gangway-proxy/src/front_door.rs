@@ -13,7 +13,6 @@ use pingora::server::ShutdownWatch;
 use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -21,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 use crate::app::App;
 use crate::connection::Connection;
 use crate::listen::ListenerProtocol;
+use crate::phase::Phases;
 use crate::plane::Shared;
 use crate::protection::{Protection, Protections};
 use crate::transport::{Conn, Downstream};
@@ -39,16 +39,18 @@ type Shaken = (TlsStream<Conn>, Option<Box<str>>, Option<Box<str>>);
 pub(crate) struct FrontDoor {
     shared: Shared,
     proxy: Arc<HttpProxy<App>>,
-    shutdown: ShutdownWatch,
+    /// True once HTTP/2 clients are to go elsewhere.
+    goaway: ShutdownWatch,
+    phases: Phases,
     /// For CAs that ask by TLS-ALPN-01.
     challenge: Arc<ServerConfig>,
     protection: Protections,
 }
 
 impl FrontDoor {
-    pub(crate) fn new(shared: Shared, proxy: Arc<HttpProxy<App>>, shutdown: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(shared: Shared, proxy: Arc<HttpProxy<App>>, goaway: ShutdownWatch, phases: Phases) -> Self {
         let challenge = gangway_tls::challenge_config(shared.store.clone());
-        Self { shared, proxy, shutdown, challenge, protection: Protections::default() }
+        Self { shared, proxy, goaway, phases, challenge, protection: Protections::default() }
     }
 
     /// Serves one connection to its end.
@@ -72,8 +74,8 @@ impl FrontDoor {
         let head = self.shared.settings.limits.head_time;
         let http2 = tokio::time::timeout(head, conn.speaks_http2()).await.map_err(|_| io::ErrorKind::TimedOut)??;
         let (stream, unread) =
-            Downstream::plain(conn, Arc::new(connection), http2, &self.shared.settings.limits, self.shutdown.clone());
-        self.proxy.process_new(Box::new(stream), &self.shutdown).await;
+            Downstream::plain(conn, Arc::new(connection), http2, &self.shared.settings.limits, self.phases.clone());
+        self.proxy.process_new(Box::new(stream), &self.goaway).await;
         unread.linger().await;
         Ok(())
     }
@@ -93,8 +95,8 @@ impl FrontDoor {
         connection.is_tls13 = tls.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         connection.client_ca = client_ca;
         let (stream, unread) =
-            Downstream::tls(tls, Arc::new(connection), &self.shared.settings.limits, self.shutdown.clone());
-        self.proxy.process_new(Box::new(stream), &self.shutdown).await;
+            Downstream::tls(tls, Arc::new(connection), &self.shared.settings.limits, self.phases.clone());
+        self.proxy.process_new(Box::new(stream), &self.goaway).await;
         unread.linger().await;
         Ok(())
     }

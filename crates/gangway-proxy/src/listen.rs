@@ -2,17 +2,19 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::connections::Connections;
 use crate::front_door::FrontDoor;
+use crate::phase::{Phase, Phases, reached};
 use crate::plane::StartError;
+use crate::settings::PassedSocket;
 
 /// Connections the system keeps for us until we accept them.
 const BACKLOG: i32 = 4096;
@@ -35,8 +37,15 @@ pub struct Listening {
 pub(crate) struct Listener {
     socket: std::net::TcpListener,
     pub(crate) protocol: ListenerProtocol,
-    /// Who started us listens on it too, and our successor will.
-    is_inherited: bool,
+    /// Who passed it to us listens on as well, for the next of us.
+    is_held: bool,
+}
+
+impl Listener {
+    /// Its socket once more.
+    pub(crate) fn another(&self) -> io::Result<Arc<std::net::TcpListener>> {
+        self.socket.try_clone().map(Arc::new)
+    }
 }
 
 /// What a listener expects first.
@@ -61,7 +70,7 @@ impl ListenerProtocol {
 pub(crate) fn bind(
     http: &[SocketAddr],
     https: &[SocketAddr],
-    inherited: &[Arc<std::net::TcpListener>],
+    passed: &[PassedSocket],
     shards: usize,
 ) -> Result<(Vec<Vec<Listener>>, Listening), StartError> {
     let failed = |address| move |error| StartError::Bind { address, error };
@@ -69,20 +78,22 @@ pub(crate) fn bind(
     let mut listening = Listening::default();
     for (addresses, protocol) in [(http, ListenerProtocol::Plain), (https, ListenerProtocol::Tls)] {
         for &address in addresses {
-            let found = inherited.iter().find(|socket| listens_on(socket, address));
-            let opened = found.map_or_else(|| bind_shards(address, shards), |socket| share(socket, shards));
+            let found: Vec<&PassedSocket> =
+                passed.iter().filter(|passed| listens_on(&passed.socket, address)).collect();
+            let opened = if found.is_empty() { bind_shards(address, shards) } else { share(&found, shards) };
             let opened = opened.map_err(failed(address))?;
             let actual = opened[0].local_addr().map_err(failed(address))?;
             match protocol {
                 ListenerProtocol::Plain => listening.http.push(actual),
                 ListenerProtocol::Tls => listening.https.push(actual),
             }
-            for (shard, socket) in by_shard.iter_mut().zip(opened) {
-                shard.push(Listener { socket, protocol, is_inherited: found.is_some() });
+            let is_held = found.iter().any(|passed| passed.is_held);
+            for (at, socket) in opened.into_iter().enumerate() {
+                by_shard[at % shards].push(Listener { socket, protocol, is_held });
             }
         }
     }
-    for socket in inherited {
+    for PassedSocket { socket, .. } in passed.iter().filter(|passed| passed.is_held) {
         let address = socket.local_addr().map_err(failed(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))))?;
         if !http.iter().chain(https).any(|asked| listens_on(socket, *asked)) {
             return Err(StartError::Unasked { address });
@@ -100,11 +111,14 @@ fn listens_on(socket: &std::net::TcpListener, address: SocketAddr) -> bool {
     })
 }
 
-/// The same socket for every shard: who handed it over listens on it too, so that no client is refused
-/// between one of us and the next.
-fn share(socket: &std::net::TcpListener, shards: usize) -> io::Result<Vec<std::net::TcpListener>> {
-    socket.set_nonblocking(true)?;
-    (0..shards).map(|_| socket.try_clone()).collect()
+/// Every one of these sockets, since clients wait at each, and as often as it takes for every shard to have
+/// one.
+fn share(passed: &[&PassedSocket], shards: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    let share = |PassedSocket { socket, .. }: &PassedSocket| {
+        socket.set_nonblocking(true)?;
+        socket.try_clone()
+    };
+    passed.iter().cycle().take(passed.len().max(shards)).map(|passed| share(passed)).collect()
 }
 
 fn bind_shards(address: SocketAddr, shards: usize) -> io::Result<Vec<std::net::TcpListener>> {
@@ -153,10 +167,9 @@ pub(crate) async fn accept(
     front_door: Arc<FrontDoor>,
     bounds: Arc<Connections>,
     tracker: TaskTracker,
-    mut shutdown: watch::Receiver<bool>,
-    abort: watch::Receiver<bool>,
+    phases: Phases,
 ) {
-    let Listener { socket, protocol, is_inherited } = listener;
+    let Listener { socket, protocol, is_held } = listener;
     let socket = match TcpListener::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "failed to use a listener"),
@@ -164,28 +177,31 @@ pub(crate) async fn accept(
     let serve = |tcp, peer, place| {
         let Some(place) = bounds.admit(place, peer, protocol) else { return };
         let front_door = Arc::clone(&front_door);
-        let mut abort = abort.clone();
+        let aborting = reached(phases.clone(), Phase::Aborting);
         let task = Arc::new(OnceLock::new());
         let own = Arc::clone(&task);
         let spawned = tracker.spawn(async move {
             let _place = place;
             tokio::select! {
                 () = front_door.serve(tcp, peer, protocol, own) => {}
-                _ = abort.wait_for(|stop| *stop) => {}
+                () = aborting => {}
             }
         });
         // Long before anybody wants to end it.
         let _ = task.set(spawned.abort_handle());
     };
+    reached(phases.clone(), Phase::Serving).await;
+    let ended = reached(phases.clone(), Phase::HandedOver);
+    let mut ended = pin!(ended);
     loop {
         // The place first: without one, connections wait in the system's queue rather than in ours.
         let place = tokio::select! {
             place = bounds.place() => place,
-            _ = shutdown.wait_for(|stop| *stop) => break,
+            () = &mut ended => break,
         };
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
-            _ = shutdown.wait_for(|stop| *stop) => break,
+            () = &mut ended => break,
         };
         match accepted {
             Ok((tcp, peer)) => serve(tcp, peer, place),
@@ -195,8 +211,8 @@ pub(crate) async fn accept(
             }
         }
     }
-    if is_inherited {
-        // Our successor takes what waits in the system's queue.
+    if is_held || *phases.borrow() == Phase::HandedOver {
+        // Who listens there as well takes what waits in the system's queue.
         return;
     }
     // What waits in the system's queue would be reset with the socket.
@@ -223,15 +239,25 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_was_handed_over_is_used_for_its_address_and_for_no_other() {
-        let socket = Arc::new(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
-        let address = socket.local_addr().expect("it is bound");
-        let inherited = [Arc::clone(&socket)];
-        let (shards, listening) = bind(&[address], &[], &inherited, 2).expect("it is at hand");
-        assert_eq!(listening.http, [address]);
-        assert!(shards.iter().flatten().all(|listener| listener.is_inherited) && shards.len() == 2);
+    fn a_socket_that_was_passed_is_used_for_its_address_and_for_no_other() {
         let elsewhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let unasked = bind(&[elsewhere], &[], &inherited, 1).expect_err("nobody asked for it");
+        let socket = Arc::new(std::net::TcpListener::bind(elsewhere).expect("a free port"));
+        let address = socket.local_addr().expect("it is bound");
+        let passed = |is_held| [PassedSocket { socket: Arc::clone(&socket), is_held }];
+        let (shards, listening) = bind(&[address], &[], &passed(true), 2).expect("it is at hand");
+        assert_eq!(listening.http, [address]);
+        assert!(shards.iter().all(|listeners| matches!(&listeners[..], [listener] if listener.is_held)));
+        let unasked = bind(&[elsewhere], &[], &passed(true), 1).expect_err("nobody asked for it");
         assert!(matches!(unasked, StartError::Unasked { address: found } if found == address));
+        bind(&[elsewhere], &[], &passed(false), 1).expect("a predecessor may have listened elsewhere too");
+    }
+
+    #[test]
+    fn of_a_predecessor_with_more_threads_no_socket_is_left_out() {
+        let (old, listening) = bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], &[], &[], 3).expect("a free port");
+        let sockets = old.into_iter().flatten().map(|listener| Arc::new(listener.socket));
+        let passed: Vec<_> = sockets.map(|socket| PassedSocket { socket, is_held: false }).collect();
+        let (shards, _) = bind(&listening.http, &[], &passed, 2).expect("they are at hand");
+        assert_eq!(shards.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
     }
 }

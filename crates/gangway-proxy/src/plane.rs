@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -27,17 +27,18 @@ use crate::endpoint::EndpointState;
 use crate::front_door::FrontDoor;
 use crate::listen::{Listener, Listening, accept, bind};
 use crate::metrics::Metrics;
+use crate::phase::{Phase, Phases, reached};
 use crate::settings::{ProxySettings, Threading};
 use crate::waiting::Waiters;
 
 /// The running data plane. Dropping it does not stop it; [`DataPlane::shutdown`] does.
 pub struct DataPlane {
     threads: Vec<JoinHandle<()>>,
-    /// First no connection is accepted any more, then those that are idle are closed, and at last the rest.
-    shutdown_tx: watch::Sender<bool>,
-    close_tx: watch::Sender<bool>,
-    abort_tx: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
+    goaway: watch::Sender<bool>,
     connections: TaskTracker,
+    /// What a successor is given.
+    sockets: Vec<Arc<TcpListener>>,
     tables: Reader<ActiveTable>,
     listening: Listening,
     access_log: AccessLog,
@@ -75,22 +76,18 @@ impl Shared {
         if self.tables.generation() != Generation::INITIAL {
             return;
         }
-        let mut tables = self.tables.clone();
-        let arrives = async {
-            // Looked at again now that nothing is missed.
-            while tables.generation() == Generation::INITIAL && tables.changed().await.is_ok() {}
-        };
-        let _ = tokio::time::timeout(START_WAIT, arrives).await;
+        let _ = tokio::time::timeout(START_WAIT, self.tables.first()).await;
     }
 }
 
 /// Binds every listener and serves what `compiled` and `store` publish, until told to stop.
 ///
 /// Must be called within a tokio runtime, the one for control work: it runs what prepares each table.
+/// Connections are taken from [`DataPlane::open`] on.
 /// Until the first table is published, clients wait for it for a few seconds and are answered 503
 /// `not-ready` after that.
 pub fn start(
-    settings: ProxySettings,
+    mut settings: ProxySettings,
     compiled: Reader<Compiled>,
     store: Reader<Store>,
     metrics: Metrics,
@@ -104,13 +101,16 @@ pub fn start(
         Threading::PerCore(cores) => (cores.max(1), 1),
         Threading::Shared(workers) => (1, workers.max(1)),
     };
-    let (listeners, listening) = bind(&settings.http, &settings.https, &settings.inherited, shards)?;
+    // Kept by nobody else, or a socket would go on listening when all is over.
+    let passed = std::mem::take(&mut settings.passed);
+    let (listeners, listening) = bind(&settings.http, &settings.https, &passed, shards)?;
+    let sockets = listeners.iter().flatten().map(Listener::another).collect::<io::Result<_>>();
+    let sockets = sockets.map_err(StartError::Sockets)?;
     let access_log =
         AccessLog::start(&settings.access_log, settings.access_log_format, metrics.access_log_dropped.clone())
             .map_err(StartError::AccessLog)?;
-    let (shutdown_tx, shutdown) = watch::channel(false);
-    let (close_tx, close) = watch::channel(false);
-    let (abort_tx, abort) = watch::channel(false);
+    let (phase, phases) = watch::channel(Phase::Opening);
+    let (goaway, going) = watch::channel(false);
     let connections = TaskTracker::new();
     let bounds = Arc::new(Connections::new(&settings.limits, settings.trusted_proxies.clone(), Arc::clone(&metrics)));
     let shared = Shared {
@@ -128,21 +128,14 @@ pub fn start(
     let mut threads = Vec::new();
     for (number, listeners) in listeners.into_iter().enumerate() {
         let (shared, bounds, tracker) = (shared.clone(), Arc::clone(&bounds), connections.clone());
-        let (shutdown, close, abort) = (shutdown.clone(), close.clone(), abort.clone());
+        let (phases, going) = (phases.clone(), going.clone());
         let thread = std::thread::Builder::new()
             .name(format!("data-{number}"))
-            .spawn(move || run(workers, listeners, shared, bounds, tracker, Ending { shutdown, close, abort }))
+            .spawn(move || run(workers, listeners, shared, bounds, tracker, phases, going))
             .map_err(StartError::Thread)?;
         threads.push(thread);
     }
-    Ok(DataPlane { threads, shutdown_tx, close_tx, abort_tx, connections, tables, listening, access_log })
-}
-
-/// The steps of an end, each once it is true.
-struct Ending {
-    shutdown: watch::Receiver<bool>,
-    close: watch::Receiver<bool>,
-    abort: watch::Receiver<bool>,
+    Ok(DataPlane { threads, phase, goaway, connections, sockets, tables, listening, access_log })
 }
 
 /// One thread with its own runtime, listeners and upstream connections.
@@ -152,9 +145,9 @@ fn run(
     shared: Shared,
     bounds: Arc<Connections>,
     tracker: TaskTracker,
-    ending: Ending,
+    phases: Phases,
+    goaway: watch::Receiver<bool>,
 ) {
-    let Ending { mut shutdown, mut close, mut abort } = ending;
     let runtime = if workers == 1 {
         tokio::runtime::Builder::new_current_thread().enable_all().build()
     } else {
@@ -167,7 +160,7 @@ fn run(
     runtime.block_on(async move {
         let proxy = Arc::new(http(&shared));
         let shutting_down = Arc::clone(&shared.shutting_down);
-        let front_door = Arc::new(FrontDoor::new(shared, Arc::clone(&proxy), close.clone()));
+        let front_door = Arc::new(FrontDoor::new(shared, Arc::clone(&proxy), goaway, phases.clone()));
         for listener in listeners {
             // Waited for as connections are, since it may still begin some when it is told to stop.
             tracker.spawn(accept(
@@ -175,17 +168,16 @@ fn run(
                 Arc::clone(&front_door),
                 Arc::clone(&bounds),
                 tracker.clone(),
-                shutdown.clone(),
-                abort.clone(),
+                phases.clone(),
             ));
         }
         tokio::spawn(tick());
-        let _ = shutdown.wait_for(|stop| *stop).await;
+        reached(phases.clone(), Phase::HandedOver).await;
         shutting_down.store(true, Ordering::Release);
-        let _ = close.wait_for(|stop| *stop).await;
+        reached(phases.clone(), Phase::Closing).await;
         // Wakes the connections that wait for a next request.
         proxy.http_cleanup().await;
-        let _ = abort.wait_for(|stop| *stop).await;
+        reached(phases, Phase::Aborting).await;
     });
     // Whatever still runs was given its time.
     runtime.shutdown_background();
@@ -256,6 +248,14 @@ impl DataPlane {
         endpoints.map(|endpoint| (endpoint.key.clone(), Arc::clone(&endpoint.state))).collect()
     }
 
+    /// Waits until there is a table that requests are routed by.
+    pub fn table_in_force(&self) -> impl Future<Output = ()> + Send + use<> {
+        let tables = self.tables.clone();
+        async move {
+            let _ = tables.first().await;
+        }
+    }
+
     /// The table that requests are routed by: what `compiled` published, once prepared.
     pub fn generation(&self) -> u64 {
         self.tables.generation().count()
@@ -266,19 +266,49 @@ impl DataPlane {
         self.access_log.reopen();
     }
 
+    /// Begins to take connections. Until then they wait in the system's queues.
+    pub fn open(&self) {
+        self.phase.send_replace(Phase::Serving);
+    }
+
+    /// The sockets that are listened on, for a successor to listen on as well. Nobody may keep them once the
+    /// data plane is shut down.
+    pub fn sockets(&self) -> &[Arc<TcpListener>] {
+        &self.sockets
+    }
+
+    /// Leaves new connections to a successor that listens at [`DataPlane::sockets`], and waits until the
+    /// last of those that are here has ended.
+    ///
+    /// Clients are sent over as they ask next: HTTP/2 clients are told to go away, HTTP/1 clients get
+    /// `Connection: close`. Nothing is cut. When dropped, goes on.
+    pub async fn hand_over(&mut self) {
+        self.sockets.clear();
+        self.phase.send_replace(Phase::HandedOver);
+        tokio::time::sleep(FIRST_REQUEST_TIME).await;
+        self.goaway.send_replace(true);
+        self.connections.close();
+        self.connections.wait().await;
+    }
+
     /// Stops accepting, lets requests under way end within `grace`, then ends what is left.
     ///
     /// Idle connections are closed a moment later; HTTP/2 clients are told to go away, HTTP/1 clients get
     /// `Connection: close`.
-    pub async fn shutdown(self, grace: Duration) {
-        let _ = self.shutdown_tx.send(true);
-        tokio::time::sleep(FIRST_REQUEST_TIME).await;
-        let _ = self.close_tx.send(true);
+    pub async fn shutdown(mut self, grace: Duration) {
+        // Before its threads look for the last connections: afterwards nobody would take any.
+        self.sockets.clear();
+        if *self.phase.borrow() < Phase::HandedOver {
+            self.phase.send_replace(Phase::Stopped);
+            tokio::time::sleep(FIRST_REQUEST_TIME).await;
+        }
+        self.phase.send_replace(Phase::Closing);
+        self.goaway.send_replace(true);
         self.connections.close();
         if tokio::time::timeout(grace, self.connections.wait()).await.is_err() {
             tracing::warn!(connections = self.connections.len(), "connections were still busy when the time was over");
         }
-        let _ = self.abort_tx.send(true);
+        self.phase.send_replace(Phase::Aborting);
         let threads = self.threads;
         let _ = tokio::task::spawn_blocking(move || {
             for thread in threads {
@@ -310,6 +340,9 @@ pub enum StartError {
         /// Where it listens.
         address: SocketAddr,
     },
+    /// A listener could not be kept for a successor.
+    #[error("keep a socket at hand: {0}")]
+    Sockets(io::Error),
     /// The access log could not be opened.
     #[error("open the access log: {0}")]
     AccessLog(io::Error),

@@ -16,9 +16,9 @@ pub struct ProxySettings {
     pub http: Vec<SocketAddr>,
     /// Where HTTPS is served.
     pub https: Vec<SocketAddr>,
-    /// Sockets that listen already, handed over by who started us. Each is used for the address of the two
-    /// lists that it listens on; one that listens elsewhere is an error, so that no client waits at it.
-    pub inherited: Vec<Arc<TcpListener>>,
+    /// Sockets that listen already. Each is used for the address of the two lists that it listens on; one
+    /// that is held and listens elsewhere is an error, so that no client waits at it.
+    pub passed: Vec<PassedSocket>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: TrustedProxies,
     /// The bounds on what clients may ask for.
@@ -33,6 +33,15 @@ pub struct ProxySettings {
     pub access_log_format: LogFormat,
     /// What the cookies of sticky routes are signed with.
     pub secret: Secret,
+}
+
+/// A socket that somebody else has opened for us.
+#[derive(Clone, Debug)]
+pub struct PassedSocket {
+    /// It listens.
+    pub socket: Arc<TcpListener>,
+    /// Whether who passed it listens on as well, for the next of us.
+    pub is_held: bool,
 }
 
 /// Where the access log goes.

@@ -22,7 +22,6 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 
 use crate::answer::Reason;
@@ -31,6 +30,7 @@ use crate::deadline::{Deadline, TooSlow};
 use crate::frames::Frames;
 use crate::gate::Gate;
 use crate::limits::Limits;
+use crate::phase::Phases;
 use crate::refusal::Refusal;
 use crate::tunnel::Tunnel;
 
@@ -149,7 +149,7 @@ pub(crate) struct Downstream<T: Transport> {
     reading: Reading,
     deadline: Deadline,
     connection: Arc<Connection>,
-    shutdown: watch::Receiver<bool>,
+    phases: Phases,
     /// Once the protocol was switched.
     tunnel: Option<Box<Tunnel>>,
     unread: Arc<Mutex<Option<T>>>,
@@ -174,10 +174,10 @@ impl Downstream<Conn> {
         connection: Arc<Connection>,
         http2: bool,
         limits: &Limits,
-        shutdown: watch::Receiver<bool>,
+        phases: Phases,
     ) -> (Self, Unread<Conn>) {
         let fd = conn.tcp.as_raw_fd();
-        Self::new(conn, fd, http2.then_some(ALPN::H2), None, connection, limits, shutdown)
+        Self::new(conn, fd, http2.then_some(ALPN::H2), None, connection, limits, phases)
     }
 }
 
@@ -187,7 +187,7 @@ impl Downstream<TlsStream<Conn>> {
         stream: TlsStream<Conn>,
         connection: Arc<Connection>,
         limits: &Limits,
-        shutdown: watch::Receiver<bool>,
+        phases: Phases,
     ) -> (Self, Unread<TlsStream<Conn>>) {
         let (conn, session) = stream.get_ref();
         let fd = conn.tcp.as_raw_fd();
@@ -199,7 +199,7 @@ impl Downstream<TlsStream<Conn>> {
         let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("");
         let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("");
         let ssl = Arc::new(SslDigest::new(cipher, version, None, None, Vec::new()));
-        Self::new(stream, fd, alpn, Some(ssl), connection, limits, shutdown)
+        Self::new(stream, fd, alpn, Some(ssl), connection, limits, phases)
     }
 }
 
@@ -211,7 +211,7 @@ impl<T: Transport> Downstream<T> {
         ssl: Option<Arc<SslDigest>>,
         connection: Arc<Connection>,
         limits: &Limits,
-        shutdown: watch::Receiver<bool>,
+        phases: Phases,
     ) -> (Self, Unread<T>) {
         let socket = SocketDigest::from_raw_fd(fd);
         // Set beforehand, so that nobody asks the system again.
@@ -229,7 +229,7 @@ impl<T: Transport> Downstream<T> {
             reading,
             deadline: Deadline::new(limits),
             connection,
-            shutdown,
+            phases,
             tunnel: None,
             unread: Arc::clone(&unread),
             fd,
@@ -249,7 +249,7 @@ impl<T: Transport> Downstream<T> {
     /// The stream, and what is followed on it once the protocol was switched.
     fn parts(&mut self) -> (Pin<&mut BufWriter<T>>, Option<&mut Tunnel>) {
         if self.tunnel.is_none() && self.connection.upgraded() {
-            self.tunnel = Some(Box::new(Tunnel::new(self.shutdown.clone())));
+            self.tunnel = Some(Box::new(Tunnel::new(self.phases.clone())));
         }
         (pinned(&mut self.io), self.tunnel.as_deref_mut())
     }

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::sync::watch;
+use crate::phase::{Phase, Phases, reached};
 
 /// A close frame with the code 1001, "going away".
 pub(crate) const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
@@ -36,13 +36,8 @@ enum Goodbye {
 }
 
 impl Tunnel {
-    pub(crate) fn new(mut shutdown: watch::Receiver<bool>) -> Self {
-        let ending = Box::pin(async move {
-            if shutdown.wait_for(|stop| *stop).await.is_err() {
-                // Nobody is left who could tell us to end.
-                std::future::pending::<()>().await;
-            }
-        });
+    pub(crate) fn new(phases: Phases) -> Self {
+        let ending = Box::pin(reached(phases, Phase::Closing));
         Self { borders: Borders::default(), ending, goodbye: Goodbye::NotDue }
     }
 
@@ -214,14 +209,14 @@ mod tests {
 
     #[test]
     fn the_goodbye_waits_for_the_end_of_a_frame_and_then_nothing_else_is_written() {
-        let (shutdown_tx, shutdown) = watch::channel(false);
-        let mut tunnel = Tunnel::new(shutdown);
+        let (phase, phases) = tokio::sync::watch::channel(Phase::Serving);
+        let mut tunnel = Tunnel::new(phases);
         let cx = &mut Context::from_waker(Waker::noop());
         tunnel.written(HEAD);
         let frame = frame(10, false);
         tunnel.written(&frame[..5]);
         assert_eq!(tunnel.poll_goodbye(cx), None);
-        shutdown_tx.send_replace(true);
+        phase.send_replace(Phase::Closing);
         assert_eq!(tunnel.poll_goodbye(cx), None, "a frame is under way");
         let rest = [&frame[5..], &frame[..]].concat();
         assert_eq!(tunnel.allowed(&rest), frame.len() - 5, "no further frame is begun");

@@ -126,6 +126,13 @@ impl<T> Reader<T> {
         self.current.load().generation
     }
 
+    /// Waits until something has been published; at once where that is so. Cancel-safe.
+    pub async fn first(&self) -> Result<Generation, PublisherGone> {
+        let mut generation_rx = self.generation_rx.clone();
+        let first = generation_rx.wait_for(|generation| *generation != Generation::INITIAL).await;
+        first.map(|generation| *generation).map_err(|_| PublisherGone)
+    }
+
     /// Waits for a value published since this reader was cloned or last waited.
     ///
     /// Cancel-safe. Several publications in a row wake the reader once, so treat the wake as
@@ -174,6 +181,21 @@ mod tests {
         assert_eq!(reader.generation(), Generation::INITIAL);
         assert_eq!(publisher.publish("new").count(), 1);
         assert_eq!((reader.load().value, reader.load().generation.count()), ("new", 1));
+    }
+
+    #[tokio::test]
+    async fn the_first_publication_is_waited_for_once() {
+        let (mut publisher, reader) = channel("old");
+        let waiting = tokio::spawn({
+            let reader = reader.clone();
+            async move { reader.first().await.map(Generation::count) }
+        });
+        publisher.publish("new");
+        assert_eq!(waiting.await.expect("no panic"), Ok(1));
+        assert_eq!(reader.clone().first().await.map(Generation::count), Ok(1), "it has been");
+        let (publisher, reader) = channel("old");
+        drop(publisher);
+        assert_eq!(reader.first().await, Err(PublisherGone));
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Plane {
         let mut settings = ProxySettings {
             http: vec![loopback],
             https: vec![loopback],
-            inherited: Vec::new(),
+            passed: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
             limits: Limits::default(),
             default_certificate: None,
@@ -52,6 +52,7 @@ impl Plane {
         let registry = prometheus::Registry::new();
         let metrics = Metrics::new(&registry).expect("fresh registry");
         let plane = gangway_proxy::start(settings, compiled, stores, metrics).expect("free ports");
+        plane.open();
         let ca = InternalCa::make(&Scope::default(), now()).expect("a CA");
         Self { plane, tables, store, ca, registry }
     }

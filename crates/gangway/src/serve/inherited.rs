@@ -3,18 +3,18 @@
 //! Clients that come while we are not there wait in the socket instead of being refused.
 
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 
+use gangway_proxy::PassedSocket;
 use listenfd::ListenFd;
 
 /// The sockets that whoever started us passed to this very process; mostly none.
-pub(super) fn sockets() -> Result<Vec<Arc<TcpListener>>, InheritedError> {
+pub(super) fn sockets() -> Result<Vec<PassedSocket>, InheritedError> {
     let mut passed = ListenFd::from_env();
     let mut sockets = Vec::new();
     for at in 0..passed.len() {
         let socket = passed.take_tcp_listener(at).map_err(|error| InheritedError { at, error })?;
-        sockets.extend(socket.map(Arc::new));
+        sockets.extend(socket.map(|socket| PassedSocket { socket: Arc::new(socket), is_held: true }));
     }
     Ok(sockets)
 }

@@ -61,6 +61,19 @@ impl Running {
         self.plane.write().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
+    /// From now on connections are taken.
+    pub(super) fn open(&self) {
+        self.with_plane(DataPlane::open);
+    }
+
+    /// Waits until there are a table and certificates to serve with.
+    pub(super) async fn ready(&self) {
+        if let Some(table) = self.with_plane(DataPlane::table_in_force) {
+            table.await;
+        }
+        let _ = self.store.first().await;
+    }
+
     pub(super) fn reopen_access_log(&self) {
         self.with_plane(DataPlane::reopen_access_log);
     }

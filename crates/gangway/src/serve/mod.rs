@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod certificate_codes;
 mod data_folder;
+mod handover;
 mod inherited;
 mod instance;
 mod log;
@@ -14,7 +15,10 @@ mod signals;
 mod start_error;
 mod supervise;
 
+use std::convert::Infallible;
 use std::ffi::OsString;
+use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,14 +26,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use gangway_acme::{CertificateReport, KeepSettings, Wanted};
 use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::{Compiled, Diagnostic};
-use gangway_proxy::{AccessLogTarget, Limits, ProxySettings, Secret, Threading};
+use gangway_proxy::{AccessLogTarget, DataPlane, Limits, PassedSocket, ProxySettings, Secret, Threading};
 use gangway_publish::seat;
 use gangway_tls::Store;
 use gangway_watcher::DockerEnvironment;
 use prometheus::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
+use self::handover::{Door, Predecessor, Successor};
 use self::instance::{Parts, Running};
 use self::log::Log;
 use self::signals::{Signal, Signals};
@@ -41,6 +47,9 @@ use crate::settings::{self, AccessLog, Fixed, Layer, Layers, NOT_STARTED, Settin
 
 /// For requests under way when we are told to end. Docker kills ten seconds after it asked.
 const GRACE: Duration = Duration::from_secs(8);
+
+/// What is under way when a successor has taken over may go on for so long: nobody waits for us to end.
+const LEAVING_TIME: Duration = Duration::from_secs(600);
 
 /// Threads for everything but requests: reading engines, certificates, the admin listener.
 const CONTROL_THREADS: usize = 2;
@@ -106,6 +115,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     data_folder::prepare(&settings.data)?;
     let supervisor = Supervisor::new(&registry)?;
+    let (predecessor, passed) = passed_sockets(&settings).await?;
     let followed = Followed::new(&fixed, &layers, &settings, &docker);
     let (mut model_seat, model_settings) = seat(settings.for_model(layers.routes));
     let (mut judged_seat, judged) = seat(Judged { in_force: true, findings: found });
@@ -116,8 +126,8 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let (mut report_seat, report) = seat(CertificateReport::default());
 
     let metrics = gangway_proxy::Metrics::new(&registry)?;
-    let plane = gangway_proxy::start(proxy_settings(&settings)?, compiled.clone(), store.clone(), metrics)?;
-    let listening = plane.listening().clone();
+    let plane = gangway_proxy::start(proxy_settings(&settings, passed), compiled.clone(), store.clone(), metrics)?;
+    let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
     let instance = Arc::new(Running::new(Parts {
         plane,
         store: store.clone(),
@@ -128,7 +138,11 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         data: settings.data.clone(),
         restarts: supervisor.restarts(),
     }));
-    let admin_settings = AdminSettings { listen: settings.admin, names: own_names() };
+    let admin_settings = AdminSettings {
+        listen: settings.admin,
+        passed: predecessor.as_ref().and_then(|predecessor| predecessor.socket(settings.admin)),
+        names: own_names(),
+    };
     let sources = Sources {
         compiled: compiled.clone(),
         store,
@@ -138,6 +152,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         version: env!("CARGO_PKG_VERSION"),
     };
     let admin = Arc::new(Admin::bind(admin_settings, sources).await?);
+    sockets.extend(admin.socket().map(Arc::new));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         http = log::list(&listening.http),
@@ -171,35 +186,128 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         let (store, report) = store_seat.take().zip(report_seat.take()).expect("the task that had them is gone");
         gangway_acme::keep(keep.clone(), names.clone(), store, report)
     });
-    supervisor.run("admin", move || {
-        let admin = Arc::clone(&admin);
-        async move { admin.serve().await }
+    if let Some(predecessor) = &predecessor {
+        tracing::info!(predecessor = predecessor.process, "takes over as soon as a table is in force");
+        tokio::select! {
+            () = instance.ready() => {}
+            () = signals.end() => return Ok(Outcome::Fine),
+        }
+    }
+    instance.open();
+    if let Some(predecessor) = predecessor {
+        match predecessor.relieve().await {
+            Ok(()) => tracing::info!("has taken over"),
+            Err(error) => tracing::warn!(%error, "the predecessor does not say that it leaves"),
+        }
+    }
+    let succeeded = CancellationToken::new();
+    supervisor.run("admin", {
+        let succeeded = succeeded.clone();
+        move || answer_until(succeeded.clone(), Arc::clone(&admin))
     });
 
-    while signals.next().await == Signal::Hangup {
-        tracing::info!("told to look again");
-        look.notify_one();
-        instance.reopen_access_log();
-    }
+    // No longer than it is of use: it holds the sockets, and the names that a successor is found by.
+    let successor = {
+        let door = Door::open(sockets, secret(&settings));
+        let mut successor = pin!(door.successor());
+        loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    Signal::End => break None,
+                    Signal::Hangup => {
+                        tracing::info!("told to look again");
+                        look.notify_one();
+                        instance.reopen_access_log();
+                    }
+                },
+                successor = &mut successor => break Some(successor),
+            }
+        }
+    };
     let Some(plane) = instance.stop() else { return Ok(Outcome::Fine) };
-    tracing::info!(grace = GRACE.as_secs(), "told to end; requests under way are finished");
+    Ok(match successor {
+        None => {
+            tracing::info!(grace = GRACE.as_secs(), "told to end; requests under way are finished");
+            end(plane, &mut signals).await
+        }
+        Some(successor) => {
+            succeeded.cancel();
+            leave(plane, successor, &supervisor, &mut signals).await
+        }
+    })
+}
+
+/// Finishes what is under way within the time that we have.
+async fn end(plane: DataPlane, signals: &mut Signals) -> Outcome {
     tokio::select! {
         () = plane.shutdown(GRACE) => {
             tracing::info!("ended");
-            Ok(Outcome::Fine)
+            Outcome::Fine
         }
         () = signals.end() => {
             tracing::warn!("told to end again; requests under way are cut");
-            Ok(Outcome::Found)
+            Outcome::Found
         }
     }
 }
 
-fn proxy_settings(settings: &Settings) -> Result<ProxySettings, StartError> {
-    Ok(ProxySettings {
+/// Finishes what is under way while a successor takes what is new.
+async fn leave(mut plane: DataPlane, successor: Successor, supervisor: &Supervisor, signals: &mut Signals) -> Outcome {
+    tracing::info!(successor = successor.process, "handed over; what is under way is finished here");
+    successor.tell().await;
+    let is_told = tokio::select! {
+        () = plane.hand_over() => false,
+        () = tokio::time::sleep(LEAVING_TIME) => false,
+        () = signals.end() => true,
+    };
+    let outcome = end(plane, signals).await;
+    if !is_told && is_main_of_container() {
+        supervisor.end();
+        tracing::info!("waiting to be stopped: if this container ended by itself, the engine might start it again");
+        signals.end().await;
+    }
+    outcome
+}
+
+/// Answers on the admin listener for as long as that is for us to do.
+async fn answer_until(succeeded: CancellationToken, admin: Arc<Admin>) -> Infallible {
+    match succeeded.run_until_cancelled(admin.serve()).await {
+        Some(never) => never,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sockets that listen where we are told to, and who else still accepts at them.
+async fn passed_sockets(settings: &Settings) -> Result<(Option<Predecessor>, Vec<PassedSocket>), StartError> {
+    let inherited = inherited::sockets()?;
+    if !inherited.is_empty() {
+        return Ok((None, inherited));
+    }
+    let addresses = settings.http.iter().chain(&settings.https).copied();
+    let predecessor = Predecessor::find(addresses, &secret(settings)).await;
+    let sockets = predecessor.iter().flat_map(|predecessor| &predecessor.sockets);
+    let passed = sockets.map(|socket| PassedSocket { socket: Arc::clone(socket), is_held: false }).collect();
+    Ok((predecessor, passed))
+}
+
+/// What those know who serve from the same volume.
+fn secret(settings: &Settings) -> handover::Secret {
+    let data = settings.data.clone();
+    handover::Secret::from(move || gangway_acme::secret(&data))
+}
+
+/// Whether a container ends with us, and its engine may start it again: we are its first process, or were
+/// started by an init that is.
+fn is_main_of_container() -> bool {
+    let is_container = || ["/.dockerenv", "/run/.containerenv"].iter().any(|file| Path::new(file).exists());
+    std::process::id() == 1 || (std::os::unix::process::parent_id() == 1 && is_container())
+}
+
+fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>) -> ProxySettings {
+    ProxySettings {
         http: settings.http.clone(),
         https: settings.https.clone(),
-        inherited: inherited::sockets()?,
+        passed,
         trusted_proxies: settings.trusted_proxies.clone(),
         limits: Limits::for_open_files(open_files_max()),
         default_certificate: settings.default_certificate.clone(),
@@ -217,7 +325,7 @@ fn proxy_settings(settings: &Settings) -> Result<ProxySettings, StartError> {
             let data = settings.data.clone();
             Secret::from(move || gangway_acme::secret(&data))
         },
-    })
+    }
 }
 
 fn keep_settings(settings: &Settings) -> KeepSettings {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prometheus::{IntCounterVec, Opts, Registry};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 /// Before a task is started again; doubled each time up to [`PAUSE_MAX`], so that a bug that strikes at
 /// once does not burn the CPU.
@@ -18,6 +19,7 @@ const WELL_AFTER: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(super) struct Supervisor {
     restarts: IntCounterVec,
+    ended: CancellationToken,
 }
 
 impl Supervisor {
@@ -25,7 +27,7 @@ impl Supervisor {
         let opts = Opts::new("gangway_task_restarts_total", "Background tasks started again after a panic.");
         let restarts = IntCounterVec::new(opts, &["task"])?;
         registry.register(Box::new(restarts.clone()))?;
-        Ok(Self { restarts })
+        Ok(Self { restarts, ended: CancellationToken::new() })
     }
 
     /// The counter.
@@ -33,17 +35,28 @@ impl Supervisor {
         self.restarts.clone()
     }
 
-    /// Runs what `task` makes, for ever.
+    /// Ends all tasks.
+    pub(super) fn end(&self) {
+        self.ended.cancel();
+    }
+
+    /// Runs what `task` makes until they are all ended.
     pub(super) fn run<F>(&self, name: &'static str, mut task: impl FnMut() -> F + Send + 'static)
     where
         F: Future<Output = Infallible> + Send + 'static,
     {
         let restarts = self.restarts.with_label_values(&[name]);
+        let ended = self.ended.clone();
         tokio::spawn(async move {
             let mut pause = PAUSE_FIRST;
             loop {
                 let began = Instant::now();
-                let Err(error) = tokio::spawn(task()).await;
+                let round = tokio::spawn(ended.clone().run_until_cancelled_owned(task())).await;
+                let error = match round {
+                    Ok(Some(never)) => match never {},
+                    Ok(None) => return,
+                    Err(error) => error,
+                };
                 if error.is_cancelled() {
                     // The runtime is shutting down.
                     return;

@@ -1,0 +1,30 @@
+//! How far the data plane is, from its start to its end.
+
+use tokio::sync::watch;
+
+/// One follows the other; some are left out.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Phase {
+    /// Listening; connections wait in the system's queues.
+    Opening,
+    /// Connections are taken.
+    Serving,
+    /// A successor takes them, at the same sockets. What was begun here goes on.
+    HandedOver,
+    /// Nobody takes them any more.
+    Stopped,
+    /// Connections that are idle are closed, and WebSockets told that we go away.
+    Closing,
+    /// What still goes on is cut.
+    Aborting,
+}
+
+/// Where the phase is followed.
+pub(crate) type Phases = watch::Receiver<Phase>;
+
+/// Waits until this phase has come, or a later one. For ever, where nobody is left who could tell.
+pub(crate) async fn reached(mut phases: Phases, phase: Phase) {
+    if phases.wait_for(|now| *now >= phase).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
