@@ -14,6 +14,9 @@ use tempfile::TempDir;
 use crate::process::{Process, outcome};
 use crate::{STUCK, artifact};
 
+/// What the log of an instance says once it is alone at the sockets of another.
+const TAKEN_OVER: &str = "has taken over";
+
 /// How the product is to be started.
 #[derive(Debug)]
 pub struct Options {
@@ -222,6 +225,31 @@ impl Gangway {
         self.process.signal("TERM");
         assert!(self.process.end(Duration::from_secs(40)).await.success());
         self.process = Process::start(&mut self.command, &self.folder.path().join("log"));
+    }
+
+    /// Starts another one beside it, with the same command, and waits until that has taken over; the one that
+    /// leaves.
+    pub async fn succeed(&mut self) -> Process {
+        let successor = self.successor(&[]);
+        let already = successor.log().matches(TAKEN_OVER).count();
+        eventually("the successor has taken over", STUCK, async || {
+            (successor.log().matches(TAKEN_OVER).count() > already).then_some(())
+        })
+        .await;
+        std::mem::replace(&mut self.process, successor)
+    }
+
+    /// Starts another one beside it, with the same command and these arguments.
+    pub fn successor(&mut self, arguments: &[&str]) -> Process {
+        let mut command = Command::new(self.command.get_program());
+        command.args(self.command.get_args()).args(arguments);
+        for (key, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(key, value),
+                None => command.env_remove(key),
+            };
+        }
+        Process::start(&mut command, &self.folder.path().join("log"))
     }
 
     /// Ends it politely; whether it ended well.

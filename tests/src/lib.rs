@@ -33,6 +33,11 @@ pub fn artifact(name: &str) -> PathBuf {
     PathBuf::from(path.trim())
 }
 
+/// How often a fault is done: a few times, or as often as `FAULT_TURNS` says, which `make faults` sets.
+pub fn turns(quick: usize) -> usize {
+    std::env::var("FAULT_TURNS").ok().and_then(|turns| turns.parse().ok()).unwrap_or(quick)
+}
+
 /// Runs an async test body on a runtime of two threads, as many as the machines have cores.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()

@@ -5,34 +5,100 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Speaks;
+use gangway_testkit::engine::{Engine, Flavour};
+use gangway_testkit::wait::eventually;
 use gangway_testkit::websocket::WebSocket;
+use gangway_tests::calm::Calm;
 use gangway_tests::figures::figure;
-use gangway_tests::gangway::Options;
-use gangway_tests::load::{keep_asking, together};
-use gangway_tests::run;
+use gangway_tests::gangway::{Gangway, Options};
+use gangway_tests::load::{Load, keep_asking, together};
+use gangway_tests::{STUCK, run, turns};
 
-const RESTARTS: usize = 5;
+const HOST: &str = "steady.test";
+
+/// What the log of a successor says before it has a table.
+const TAKES_OVER: &str = "takes over as soon as";
+
+/// An instance that serves an app, beside the engine at this address.
+async fn steady(docker: &str, options: impl FnOnce(Options) -> Options) -> Gangway {
+    let (address, _app) = app::spawn(App::new("steady")).await.unwrap();
+    let config = format!("[routes.steady]\nhost = \"{HOST}\"\nupstream = \"http://{address}\"\n");
+    let gangway = options(Options::docker(docker).config(&config)).start().await;
+    gangway.served(HOST, "/").await;
+    gangway
+}
 
 #[test]
 fn behind_held_sockets_a_restart_loses_no_request() {
     run(async {
-        let (address, _app) = app::spawn(App::new("steady")).await.unwrap();
-        let config = format!("[routes.steady]\nhost = \"steady.test\"\nupstream = \"http://{address}\"\n");
-        let mut gangway = Options::docker("none").config(&config).held_sockets().start().await;
-        gangway.served("steady.test", "/").await;
+        let mut gangway = steady("none", Options::held_sockets).await;
+        let restarts = turns(5);
         let stop = Arc::new(AtomicBool::new(false));
         let load: Vec<_> = [Speaks::H1, Speaks::H2, Speaks::H1, Speaks::H2]
             .into_iter()
-            .map(|speaks| keep_asking(&gangway.secure().speaking(speaks), "steady.test", "/slow/20", &stop))
+            .map(|speaks| keep_asking(&gangway.secure().speaking(speaks), HOST, "/slow/20", &stop))
             .collect();
-        for _ in 0..RESTARTS {
+        for _ in 0..restarts {
             gangway.restart().await;
-            gangway.served("steady.test", "/").await;
+            gangway.served(HOST, "/").await;
         }
         stop.store(true, Ordering::SeqCst);
         let (good, bad) = together(load).await;
-        figure(format!("{RESTARTS} restarts behind held sockets: {good} answered, {} lost", bad.len()));
+        figure(format!("{restarts} restarts behind held sockets: {good} answered, {} lost", bad.len()));
         assert!(bad.is_empty(), "{:?}", bad.first());
+    });
+}
+
+#[test]
+fn an_upgrade_by_a_successor_loses_nothing() {
+    run(async {
+        let mut gangway = steady("none", |options| options).await;
+        let calm = Calm::begin(&gangway.secure(), HOST).await;
+        let load = Load::begin(&gangway, HOST);
+        let stop = Arc::new(AtomicBool::new(false));
+        let fresh = [Speaks::H1, Speaks::H2]
+            .map(|speaks| keep_asking(&gangway.secure().speaking(speaks), HOST, "/slow/20", &stop));
+        let upgrades = turns(5);
+        let mut leaving = Vec::new();
+        for _ in 0..upgrades {
+            leaving.push(gangway.succeed().await);
+        }
+        stop.store(true, Ordering::SeqCst);
+        let (good, bad) = together(fresh.into()).await;
+        let outcome = load.end().await;
+        figure(format!("{upgrades} upgrades by a successor: {}", outcome.told()));
+        figure(format!("{upgrades} upgrades by a successor, a connection each: {good} answered, {} lost", bad.len()));
+        outcome.is_whole();
+        assert!(bad.is_empty() && good > 0, "{:?}", bad.first());
+        // They are still where they were opened.
+        calm.is_undisturbed().await;
+        for mut left in leaving {
+            assert!(left.end(STUCK).await.success(), "it ends by itself when nothing is left to do");
+        }
+    });
+}
+
+#[test]
+fn a_successor_that_cannot_serve_takes_nothing() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, engine) = (folder.path().join("engine.sock"), Engine::new(Flavour::Docker2020));
+        let (listening, path) = (engine.clone(), socket.clone());
+        tokio::spawn(async move { listening.listen_unix(&path).await });
+        let mut gangway = steady(&format!("unix://{}", socket.display()), |options| options).await;
+        engine.freeze();
+        let useless = gangway.successor(&[]);
+        eventually("it has the sockets", STUCK, async || useless.log().contains(TAKES_OVER).then_some(())).await;
+        let client = gangway.secure();
+        for _ in 0..100 {
+            assert_eq!(client.get(HOST, "/").await.unwrap().status, 200);
+        }
+        useless.stop();
+        engine.revive();
+
+        let mut left = gangway.succeed().await;
+        assert!(left.end(STUCK).await.success());
+        gangway.served(HOST, "/").await;
     });
 }
 

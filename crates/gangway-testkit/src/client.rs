@@ -284,7 +284,14 @@ impl Connection {
 fn unless_sent<B>(mut error: TrySendError<Request<B>>) -> io::Error {
     let is_unsent = error.take_message().is_some();
     let error = error.into_error();
-    if is_unsent { not_sent(error) } else { io::Error::other(error) }
+    if is_unsent || is_not_taken(&error) { not_sent(error) } else { io::Error::other(error) }
+}
+
+/// Whether the other side went away, and said that it had not begun with this request: the others that are
+/// under way see nothing of it (RFC 9113, section 6.8).
+fn is_not_taken(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|error| error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
 }
 
 fn not_sent(error: hyper::Error) -> io::Error {
