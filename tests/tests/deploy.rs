@@ -2,13 +2,17 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gangway_testkit::client::Client;
+use gangway_testkit::client::{Client, Speaks};
 use gangway_testkit::relay::{Relay, promised};
 use gangway_testkit::wait::eventually;
 use gangway_tests::docker::{Compose, Docker, SOCKET};
+use gangway_tests::figures::figure;
 use gangway_tests::gangway::replace_file;
+use gangway_tests::load::{keep_asking, together};
 use gangway_tests::process::outcome;
 use gangway_tests::{STUCK, run};
 
@@ -111,6 +115,23 @@ fn the_host_compose_file_reaches_every_bridge() {
         docker.app("host").options(["--network", &network]).label("gangway.host", &host).start();
         served(&compose, &host, http, https).await;
         healthy(&docker, &compose).await;
+
+        let first = compose.container("gangway");
+        let client = Client::tls(https, &compose.command(["exec", "-T", "gangway", "/gangway", "ca"])).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let load = [Speaks::H1, Speaks::H2]
+            .map(|speaks| keep_asking(&client.clone().speaking(speaks), &host, "/slow/20", &stop));
+        compose.command(["up", "-d", "--no-recreate", "--scale", "gangway=2"]);
+        eventually("the first container has nothing left to do", STUCK, async || {
+            compose.command(["logs", "--no-color", "gangway"]).contains("waiting to be stopped").then_some(())
+        })
+        .await;
+        docker.command(["stop", &first]);
+        stop.store(true, Ordering::SeqCst);
+        let (good, bad) = together(load.into()).await;
+        figure(format!("upgrade by a second container in the host's network: {good} answered, {} lost", bad.len()));
+        assert!(bad.is_empty() && good > 0, "{:?}", bad.first());
+        assert_eq!(client.get(&host, "/").await.unwrap().status, 200);
     });
 }
 

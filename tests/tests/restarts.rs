@@ -21,7 +21,7 @@ const TAKES_OVER: &str = "takes over as soon as";
 
 /// An instance that serves an app, beside the engine at this address.
 async fn steady(docker: &str, options: impl FnOnce(Options) -> Options) -> Gangway {
-    let (address, _app) = app::spawn(App::new("steady")).await.unwrap();
+    let (address, _app) = app::spawn(App::new("steady")).await.expect("a free port");
     let config = format!("[routes.steady]\nhost = \"{HOST}\"\nupstream = \"http://{address}\"\n");
     let gangway = options(Options::docker(docker).config(&config)).start().await;
     gangway.served(HOST, "/").await;

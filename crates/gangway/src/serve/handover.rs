@@ -28,7 +28,7 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg, sockopt,
+    recvmsg, sendmsg,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
@@ -108,8 +108,8 @@ pub(super) struct Door {
 #[derive(Debug)]
 pub(super) struct Successor {
     stream: UnixStream,
-    /// Its number, as far as it can be seen from here.
-    pub(super) process: i32,
+    /// Its number, where it can be seen from here.
+    pub(super) process: Option<i32>,
 }
 
 impl Door {
@@ -188,8 +188,8 @@ impl Successor {
 #[derive(Debug)]
 pub(super) struct Predecessor {
     stream: UnixStream,
-    /// Its number, as far as it can be seen from here.
-    pub(super) process: i32,
+    /// Its number, where it can be seen from here.
+    pub(super) process: Option<i32>,
     /// Its sockets.
     pub(super) sockets: Vec<Arc<TcpListener>>,
 }
@@ -246,13 +246,14 @@ fn name(address: SocketAddr) -> io::Result<UnixAddr> {
 }
 
 /// The process at the other end; an error where it is not of our user.
-fn peer(stream: &UnixStream) -> io::Result<i32> {
-    let peer = sockopt::socket_peercred(stream)?;
-    let (user, ours) = (peer.uid.as_raw(), rustix::process::geteuid().as_raw());
+fn peer(stream: &UnixStream) -> io::Result<Option<i32>> {
+    let peer = stream.peer_cred()?;
+    let (user, ours) = (peer.uid(), rustix::process::geteuid().as_raw());
     if user != ours {
         return Err(io::Error::other(format!("it runs as user {user}, not as {ours}")));
     }
-    Ok(peer.pid.as_raw_nonzero().get())
+    // The processes of other containers have none.
+    Ok(peer.pid().filter(|process| *process != 0))
 }
 
 async fn send(stream: &UnixStream, socket: &TcpListener) -> io::Result<()> {
@@ -319,7 +320,7 @@ mod tests {
         let ((), successor) = tokio::join!(
             async {
                 let predecessor = Predecessor::find([address], &of_volume("one")).await.expect("it is there");
-                assert_eq!(predecessor.process, std::process::id().cast_signed());
+                assert_eq!(predecessor.process, Some(std::process::id().cast_signed()));
                 let addresses = predecessor.sockets.iter().map(|socket| socket.local_addr().expect("it listens"));
                 assert_eq!(addresses.collect::<Vec<_>>(), [address, address]);
                 predecessor.relieve().await.expect("it leaves");
@@ -331,7 +332,7 @@ mod tests {
                 process
             },
         );
-        assert_eq!(successor, std::process::id().cast_signed());
+        assert_eq!(successor, Some(std::process::id().cast_signed()));
         drop(door);
         assert!(Predecessor::find([address], &of_volume("one")).await.is_none(), "nobody is there any more");
     }
