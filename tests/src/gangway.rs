@@ -24,6 +24,8 @@ pub struct Options {
     environment: Vec<(String, String)>,
     config: Option<String>,
     is_socket_held: bool,
+    is_output_read: bool,
+    open_files: Option<u32>,
 }
 
 /// A running instance; dropped, it is killed.
@@ -52,6 +54,8 @@ impl Options {
             environment: Vec::new(),
             config: None,
             is_socket_held: false,
+            is_output_read: true,
+            open_files: None,
         }
     }
 
@@ -83,6 +87,20 @@ impl Options {
         self
     }
 
+    /// With so many open files at most.
+    #[must_use]
+    pub fn open_files(mut self, most: u32) -> Self {
+        self.open_files = Some(most);
+        self
+    }
+
+    /// With outputs that nobody reads.
+    #[must_use]
+    pub fn unread_output(mut self) -> Self {
+        self.is_output_read = false;
+        self
+    }
+
     /// Starts it and waits until a table is in force.
     pub async fn start(self) -> Gangway {
         let gangway = self.start_unready();
@@ -99,6 +117,10 @@ impl Options {
         let data = folder.path().join("data");
         let sockets = if self.is_socket_held { [http, https].map(held_socket).into() } else { Vec::new() };
         let mut command = started_with(&sockets);
+        if let Some(most) = self.open_files {
+            command = Command::new("prlimit");
+            command.arg(format!("--nofile={most}:{most}")).arg(artifact("gangway"));
+        }
         // What the surroundings set for themselves must not configure what is tested.
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("GANGWAY_") || key == "DOCKER_HOST") {
             command.env_remove(key);
@@ -113,7 +135,11 @@ impl Options {
             command.arg("--config").arg(&config);
         }
         command.args(&self.arguments).envs(self.environment);
-        let process = Process::start(&mut command, &folder.path().join("log"));
+        let process = if self.is_output_read {
+            Process::start(&mut command, &folder.path().join("log"))
+        } else {
+            Process::start_unread(&mut command)
+        };
         Gangway { process, command, _sockets: sockets, http, https, admin, folder }
     }
 }

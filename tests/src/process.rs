@@ -53,6 +53,17 @@ impl Process {
         Self { child, log: log.to_owned() }
     }
 
+    /// Starts it with both outputs going where nobody reads them: once that is full, who writes waits.
+    pub fn start_unread(command: &mut Command) -> Self {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Self { child, log: PathBuf::new() }
+    }
+
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -108,6 +119,23 @@ impl Process {
         let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
         line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or_default()
     }
+}
+
+/// User and system time of a process, its threads and its descendants.
+pub fn cpu_seconds(id: u32) -> f64 {
+    let ticks: u64 = tree(id)
+        .iter()
+        .map(|id| {
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            // The name may hold anything; behind its closing bracket the fields are numbers.
+            let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+            let field = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+            field(11) + field(12)
+        })
+        .sum();
+    #[expect(clippy::cast_precision_loss, reason = "ticks are hundredths of seconds")]
+    let seconds = ticks as f64 / 100.0;
+    seconds
 }
 
 /// Ends a process and all that descends from it at once.

@@ -325,23 +325,23 @@ pub(crate) fn to_client(response: &mut ResponseHeader) {
     if !response.headers.keys().any(is_for_one_hop) {
         return;
     }
-    let named: Vec<HeaderName> = response
+    let named = response
         .headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .map(str::trim)
+        // What it says nearly always, and what names no field.
+        .filter(|option| !option.eq_ignore_ascii_case("keep-alive") && !option.eq_ignore_ascii_case("close"))
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         // Naming these would unframe the answer or undo what it is about.
         .filter(|name| {
-            !matches!(name.as_str(), "content-length" | "transfer-encoding" | "content-type" | "set-cookie" | "close")
-        })
-        .collect();
-    for name in &named {
-        drop(response.remove_header(name));
-    }
-    let hop_by_hop: Vec<HeaderName> = response.headers.keys().filter(|name| is_for_one_hop(name)).cloned().collect();
-    for name in &hop_by_hop {
+            !matches!(name.as_str(), "content-length" | "transfer-encoding" | "content-type" | "set-cookie")
+        });
+    let hop_by_hop = response.headers.keys().filter(|name| is_for_one_hop(name)).cloned();
+    let removed: Vec<HeaderName> = named.chain(hop_by_hop).collect();
+    for name in &removed {
         drop(response.remove_header(name));
     }
 }

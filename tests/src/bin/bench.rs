@@ -16,7 +16,7 @@ use gangway_testkit::app::self_signed_pem;
 use gangway_testkit::client::Client;
 use gangway_testkit::wait::eventually;
 use gangway_tests::gangway::{free_addresses, replace_file};
-use gangway_tests::process::{Process, outcome, output, tree};
+use gangway_tests::process::{Process, cpu_seconds, outcome, output, tree};
 use gangway_tests::{STUCK, artifact, root};
 use tempfile::TempDir;
 
@@ -315,23 +315,6 @@ async fn handshakes(proxy: &Proxy, seconds: u64, folder: &TempDir) -> u64 {
         task.await.expect("every request is answered");
     }
     count.load(Ordering::Relaxed)
-}
-
-/// User and system time of a process, its threads and its descendants.
-fn cpu_seconds(id: u32) -> f64 {
-    let ticks: u64 = tree(id)
-        .iter()
-        .map(|id| {
-            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            // The name may hold anything; behind its closing bracket the fields are numbers.
-            let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-            let field = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
-            field(11) + field(12)
-        })
-        .sum();
-    #[expect(clippy::cast_precision_loss, reason = "ticks are hundredths of seconds")]
-    let seconds = ticks as f64 / 100.0;
-    seconds
 }
 
 fn resident_kib(id: u32) -> u64 {
