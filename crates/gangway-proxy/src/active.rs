@@ -129,11 +129,14 @@ fn drain(in_force: &ActiveTable, next: &States) {
     for route in in_force.routes() {
         for endpoint in route.ready.iter().chain(&route.others) {
             let stays = next.endpoints.find(&endpoint.key).is_some_and(|state| !state.leaves());
-            if !stays && endpoint.state.begin_draining() {
+            if stays {
+                continue;
+            }
+            if let Some(departure) = endpoint.state.begin_draining() {
                 let (state, time) = (Arc::clone(&endpoint.state), route.route.upstream.policy.drain);
                 tokio::spawn(async move {
                     sleep(time).await;
-                    state.end_draining();
+                    state.end_draining(departure);
                 });
             }
         }

@@ -35,6 +35,8 @@ pub struct EndpointState {
     leaves: AtomicBool,
     /// It leaves: its requests under way have a while to end.
     draining: AtomicBool,
+    /// How often it has begun to leave.
+    departures: AtomicU32,
     /// That while is over.
     drained: AtomicBool,
     /// Connections of clients that became WebSockets or streams of events of this endpoint: they may be
@@ -82,6 +84,7 @@ impl EndpointState {
             was_ready: AtomicBool::new(true),
             leaves: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            departures: AtomicU32::new(0),
             drained: AtomicBool::new(false),
             lasting: Mutex::default(),
             failures_in_a_row: AtomicU32::new(0),
@@ -132,14 +135,18 @@ impl EndpointState {
         self.leaves.load(Ordering::Relaxed)
     }
 
-    /// Notes that it leaves. Whether that is news, and something is under way.
-    pub(crate) fn begin_draining(&self) -> bool {
-        !self.draining.swap(true, Ordering::Relaxed) && self.in_flight() > 0
+    /// Notes that it leaves. If that is news, and something is under way, which departure it is.
+    pub(crate) fn begin_draining(&self) -> Option<u32> {
+        if self.draining.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let departure = self.departures.fetch_add(1, Ordering::Relaxed) + 1;
+        (self.in_flight() > 0).then_some(departure)
     }
 
-    /// Ends what is still under way, unless it has come back.
-    pub(crate) fn end_draining(&self) {
-        if !self.draining.load(Ordering::Relaxed) {
+    /// Ends what is still under way, unless it has come back since that departure.
+    pub(crate) fn end_draining(&self, departure: u32) {
+        if !self.draining.load(Ordering::Relaxed) || self.departures.load(Ordering::Relaxed) != departure {
             return;
         }
         self.drained.store(true, Ordering::Relaxed);
@@ -339,19 +346,22 @@ mod tests {
     #[tokio::test]
     async fn what_lasts_is_ended_when_the_time_is_over_unless_it_came_back() {
         let state = Arc::new(EndpointState::new(Standing::Good));
-        assert!(!state.begin_draining(), "nothing is under way");
+        assert_eq!(state.begin_draining(), None, "nothing is under way");
         state.note_readiness(Readiness::Leaving);
         state.note_readiness(Readiness::Ready);
         let _request = state.begin();
         let lasting = tokio::spawn(std::future::pending::<()>());
         state.lasts(lasting.abort_handle());
-        assert!(state.begin_draining() && !state.begin_draining());
+        let first = state.begin_draining().expect("it is news");
+        assert_eq!(state.begin_draining(), None, "it is not");
         state.note_readiness(Readiness::Leaving);
         state.note_readiness(Readiness::Ready);
-        state.end_draining();
+        state.end_draining(first);
         assert!(!state.is_drained() && !lasting.is_finished());
-        assert!(state.begin_draining());
-        state.end_draining();
+        let second = state.begin_draining().expect("it leaves once more");
+        state.end_draining(first);
+        assert!(!state.is_drained() && !lasting.is_finished(), "its time is not over yet");
+        state.end_draining(second);
         assert!(state.is_drained() && lasting.await.is_err_and(|error| error.is_cancelled()));
     }
 
@@ -366,11 +376,12 @@ mod tests {
         let idle = EndpointStates::carry_over(&first, &mut with, &key("idle"), Standing::Good);
         let _request = busy.begin();
         with.depart(&mut without);
-        assert!(without.find(&key("busy")).is_none() && busy.begin_draining());
+        assert!(without.find(&key("busy")).is_none());
+        let departure = busy.begin_draining().expect("something is under way");
         let mut again = EndpointStates::default();
         let back = without.carry_over(&mut again, &key("busy"), Standing::Good);
         back.note_readiness(Readiness::Ready);
-        back.end_draining();
+        back.end_draining(departure);
         assert!(Arc::ptr_eq(&busy, &back) && !back.is_drained());
         assert!(!Arc::ptr_eq(&idle, &without.carry_over(&mut again, &key("idle"), Standing::Good)));
     }
