@@ -3,6 +3,8 @@
 //! Everything made on the engine carries a label of this run, and only what carries it is removed.
 //! Figures go to standard output as `figure: …`, where `make test` collects them.
 
+pub mod browser;
+pub mod calm;
 pub mod docker;
 pub mod engines;
 pub mod figures;

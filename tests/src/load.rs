@@ -1,33 +1,35 @@
 //! Clients that go on asking while something happens, and what became of their requests.
+//!
+//! Requests are sent by a schedule, whether those before them are answered or not, and each counts from
+//! the moment at which it was due: a stall is seen by all who came meanwhile, as with real clients.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use gangway_testkit::client::{Answer, Client, Connection, Speaks};
-use gangway_testkit::websocket::WebSocket;
-use http_body_util::BodyExt;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use gangway_testkit::client::{Client, Speaks};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, interval_at, timeout};
 
+use crate::browser::Browser;
+use crate::figures::{millis, quantile};
 use crate::gangway::Gangway;
 
-/// Clients at once, a quarter each of HTTP/1.1 and HTTP/2, GET and POST.
-const CLIENTS: u32 = 40;
+/// One request is due this often: 200 a second, a quarter each of HTTP/1.1 and HTTP/2, GET and POST.
+const EVERY: Duration = Duration::from_millis(5);
 
-/// How often each of them asks: together 200 times a second.
-const EVERY: Duration = Duration::from_millis(200);
+/// Clients that take turns.
+const CLIENTS: u8 = 20;
 
-/// What each POST carries.
-const BODY: [u8; 1024] = [b'x'; 1024];
+/// A request that got no answer for so long has failed. Together with the schedule it bounds how many can be
+/// under way.
+const GIVE_UP: Duration = Duration::from_secs(30);
 
 /// Requests that go on until they are told to stop.
 #[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
-    tasks: Vec<JoinHandle<Outcome>>,
+    task: JoinHandle<Outcome>,
 }
 
 /// What became of them.
@@ -37,50 +39,105 @@ pub struct Outcome {
     pub answered: usize,
     /// What the others got.
     pub failed: Vec<String>,
-    /// The longest that one of them took.
+    /// The longest that one of them took, from when it was due.
     pub slowest: Duration,
+    /// How much later than due the latest was sent: what of the others is the measuring itself.
+    pub late: Duration,
+    took: Vec<Duration>,
 }
 
-/// WebSockets and streams of events that nothing may disturb.
-pub struct Calm {
-    sockets: Vec<WebSocket<gangway_testkit::client::Stream>>,
-    streams: Vec<JoinHandle<std::io::Result<()>>>,
+/// One request.
+struct Asked {
+    late: Duration,
+    took: Duration,
+    what: Result<(), String>,
 }
 
 impl Load {
-    /// Begins to ask for this host.
+    /// Begins to ask Gangway for this host, over TLS.
     pub fn begin(gangway: &Gangway, host: &str) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let clients = (0..CLIENTS).map(|number| {
-            let client = gangway.secure().speaking(if number % 2 == 0 { Speaks::H1 } else { Speaks::H2 });
-            let method = if number % 4 < 2 { "GET" } else { "POST" };
-            tokio::spawn(go_on(client, host.to_owned(), method, Arc::clone(&stop)))
-        });
-        let tasks = clients.collect();
-        Self { stop, tasks }
+        Self::through(&gangway.secure(), host)
     }
 
-    /// Lets every request that was begun come to its end.
+    /// Begins to ask whoever this client reaches.
+    pub fn through(client: &Client, host: &str) -> Self {
+        let browsers = (0..CLIENTS).map(|number| {
+            let speaks = if number % 2 == 0 { Speaks::H1 } else { Speaks::H2 };
+            Arc::new(Browser::new(client, host, speaks, number))
+        });
+        let stop = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(send(browsers.collect(), Arc::clone(&stop)));
+        Self { stop, task }
+    }
+
+    /// Sends no more and lets every request that was sent come to its end.
     pub async fn end(self) -> Outcome {
         self.stop.store(true, Ordering::SeqCst);
-        let mut all = Outcome::default();
-        for task in self.tasks {
-            let one = task.await.expect("a client does not panic");
-            all.answered += one.answered;
-            all.failed.extend(one.failed);
-            all.slowest = all.slowest.max(one.slowest);
-        }
-        all
+        self.task.await.expect("the schedule does not panic")
     }
 }
 
+async fn send(browsers: Vec<Arc<Browser>>, stop: Arc<AtomicBool>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut asked = JoinSet::new();
+    let begun = Instant::now();
+    // Those that were missed are sent at once, and count from when they were due.
+    let mut turns = interval_at(begun, EVERY);
+    for (number, browser) in (0..).zip(browsers.iter().cycle()) {
+        turns.tick().await;
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        let method = if number / u32::from(CLIENTS) % 2 == 0 { "GET" } else { "POST" };
+        asked.spawn(ask(Arc::clone(browser), method, begun + EVERY * number));
+        while let Some(one) = asked.try_join_next() {
+            outcome.add(one.expect("a request does not panic"));
+        }
+    }
+    while let Some(one) = asked.join_next().await {
+        outcome.add(one.expect("a request does not panic"));
+    }
+    outcome
+}
+
+async fn ask(browser: Arc<Browser>, method: &'static str, due: Instant) -> Asked {
+    let late = due.elapsed();
+    let what = timeout(GIVE_UP, browser.ask(method)).await;
+    let what = what.unwrap_or_else(|_| Err(format!("{method}: no answer for {GIVE_UP:?}")));
+    Asked { late, took: due.elapsed(), what }
+}
+
 impl Outcome {
+    fn add(&mut self, one: Asked) {
+        match one.what {
+            Ok(()) => self.answered += 1,
+            Err(what) => self.failed.push(what),
+        }
+        self.slowest = self.slowest.max(one.took);
+        self.late = self.late.max(one.late);
+        self.took.push(one.took);
+    }
+
     /// Takes out what was sent to a process that was dying: where it has read a request, and the method may
     /// not be repeated, nobody can know whether it was served. How many those were.
     pub fn forgive_what_cannot_be_repeated(&mut self) -> usize {
         let all = self.failed.len();
-        self.failed.retain(|said| !(said.starts_with("POST: 502") && said.contains("upstream-protocol")));
+        self.failed
+            .retain(|said| !(said.starts_with("POST") && said.contains(": 502") && said.contains("upstream-protocol")));
         all - self.failed.len()
+    }
+
+    /// The figures in one line.
+    pub fn told(&self) -> String {
+        format!(
+            "{} answered, {} lost, p50 {}, p99 {}, slowest {} (sent at most {} late)",
+            self.answered,
+            self.failed.len(),
+            millis(quantile(&self.took, 0.5)),
+            millis(quantile(&self.took, 0.99)),
+            millis(self.slowest),
+            millis(self.late),
+        )
     }
 
     /// # Panics
@@ -97,7 +154,6 @@ impl Outcome {
         assert!(self.answered > 0, "nothing was asked");
     }
 }
-
 /// Asks again and again, on a new connection each time, until told to stop; how many were answered and what
 /// went wrong.
 pub fn keep_asking(client: &Client, host: &str, path: &str, stop: &Arc<AtomicBool>) -> JoinHandle<(u32, Vec<String>)> {
@@ -130,83 +186,49 @@ pub async fn together(clients: Vec<JoinHandle<(u32, Vec<String>)>>) -> (u32, Vec
     (good, bad)
 }
 
-async fn go_on(client: Client, host: String, method: &'static str, stop: Arc<AtomicBool>) -> Outcome {
-    let mut outcome = Outcome::default();
-    let mut turns = interval(EVERY);
-    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut connection: Option<Connection> = None;
-    while !stop.load(Ordering::SeqCst) {
-        turns.tick().await;
-        let begun = Instant::now();
-        let asked = async {
-            let mut open = match connection.take() {
-                Some(open) => open,
-                None => client.connect(&host).await?,
-            };
-            let body = if method == "POST" { Bytes::from_static(&BODY) } else { Bytes::new() };
-            let answer = open.ask(method, "/echo", &[], body).await?;
-            std::io::Result::Ok((open, answer))
-        };
-        match asked.await {
-            Ok((open, answer)) if is_right(&answer, method) => {
-                outcome.answered += 1;
-                connection = Some(open);
-            }
-            Ok((_, answer)) => outcome.failed.push(format!("{method}: {} {}", answer.status, answer.text())),
-            Err(error) => outcome.failed.push(format!("{method}: {error}")),
-        }
-        outcome.slowest = outcome.slowest.max(begun.elapsed());
-    }
-    outcome
-}
+#[cfg(test)]
+mod tests {
+    use gangway_testkit::app::{self, App};
+    use gangway_testkit::wait::eventually;
+    use tokio::net::TcpListener;
 
-fn is_right(answer: &Answer, method: &str) -> bool {
-    let wanted = if method == "POST" { BODY.len() } else { 0 };
-    answer.status == 200 && answer.json()["body_len"] == wanted
-}
+    use super::*;
+    use crate::{STUCK, run};
 
-impl fmt::Debug for Calm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Calm").field("sockets", &self.sockets.len()).finish_non_exhaustive()
-    }
-}
-
-impl Calm {
-    /// Opens 20 WebSockets and 5 streams of events.
-    pub async fn begin(gangway: &Gangway, host: &str) -> Self {
-        let client = gangway.secure();
-        let mut sockets = Vec::new();
-        for _ in 0..20 {
-            let stream = client.stream(host).await.expect("connected");
-            sockets.push(WebSocket::open(stream, host, "/ws").await.expect("upgraded"));
-        }
-        let mut streams = Vec::new();
-        for number in 0..5 {
-            let speaks = if number % 2 == 0 { Speaks::H1 } else { Speaks::H2 };
-            let (client, host) = (gangway.secure().speaking(speaks), host.to_owned());
-            streams.push(tokio::spawn(async move {
-                let mut connection = client.connect(&host).await?;
-                let answer = connection.begin("GET", "/stream?every=50&count=100000", &[], Bytes::new()).await?;
-                let mut body = answer.into_body();
-                while let Some(frame) = body.frame().await {
-                    frame.map_err(std::io::Error::other)?;
-                }
-                Ok(())
-            }));
-        }
-        Self { sockets, streams }
+    #[test]
+    fn a_stall_is_seen_by_all_who_came_meanwhile() {
+        run(async {
+            const STALL: Duration = Duration::from_secs(1);
+            // It listens and does not accept: who connects waits.
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let client = Client::plain(listener.local_addr().unwrap());
+            let begun = Instant::now();
+            let load = Load::through(&client, "stalled.test");
+            eventually("the stall is over", STUCK, async || (begun.elapsed() >= STALL).then_some(())).await;
+            let serving = tokio::spawn(app::serve(listener, Arc::new(App::new("stalled"))));
+            let outcome = load.end().await;
+            serving.abort();
+            outcome.is_whole();
+            // Clients that wait for their answers would have sent one request each, and hidden the rest.
+            assert!(outcome.answered >= 190, "{}", outcome.told());
+            assert!(outcome.slowest >= STALL, "{}", outcome.told());
+            let middle = quantile(&outcome.took, 0.5);
+            assert!(middle >= STALL / 3, "{}", outcome.told());
+        });
     }
 
-    /// # Panics
-    ///
-    /// Where one of them was disturbed.
-    pub async fn is_undisturbed(self) {
-        for mut socket in self.sockets {
-            assert_eq!(socket.ask("still there").await.expect("an open WebSocket"), "still there");
-        }
-        for stream in self.streams {
-            assert!(!stream.is_finished(), "a stream ended: {:?}", stream.await);
-            stream.abort();
-        }
+    #[test]
+    fn what_nobody_answers_is_lost() {
+        run(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let client = Client::plain(listener.local_addr().unwrap());
+            drop(listener);
+            let load = Load::through(&client, "gone.test");
+            let begun = Instant::now();
+            eventually("some were sent", STUCK, async || (begun.elapsed() > EVERY * 20).then_some(())).await;
+            let outcome = load.end().await;
+            assert_eq!(outcome.answered, 0);
+            assert!(outcome.failed.len() >= 20, "{}", outcome.told());
+        });
     }
 }

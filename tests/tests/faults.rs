@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use gangway_testkit::client::Client;
 use gangway_testkit::wait::eventually;
+use gangway_tests::calm::Calm;
 use gangway_tests::docker::{Container, Docker};
 use gangway_tests::figures::{figure, millis};
 use gangway_tests::gangway::{Gangway, Options};
-use gangway_tests::load::{Calm, Load};
+use gangway_tests::load::Load;
 use gangway_tests::{STUCK, run};
 use tokio::task::block_in_place;
 use tokio::time::Instant;
@@ -49,7 +50,7 @@ async fn neighbour(docker: &Docker, gangway: &Gangway) -> Calm {
     let host = docker.name("calm.test");
     block_in_place(|| docker.app("calm").label("gangway.host", &host).start());
     gangway.served(&host, "/").await;
-    Calm::begin(gangway, &host).await
+    Calm::begin(&gangway.secure(), &host).await
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! A client that says which address, which name and which protocol, and leaves nothing to chance.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -16,7 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, NamedGroup, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A connected stream, with TLS or without.
 pub type Stream = Box<dyn Wire>;
@@ -38,6 +38,7 @@ pub enum Speaks {
 #[derive(Clone, Debug)]
 pub struct Client {
     address: SocketAddr,
+    from: Option<IpAddr>,
     tls: Option<Arc<ClientConfig>>,
     speaks: Speaks,
 }
@@ -77,13 +78,13 @@ impl Answer {
 impl Client {
     /// Plain HTTP/1.1.
     pub fn plain(address: SocketAddr) -> Self {
-        Self { address, tls: None, speaks: Speaks::H1 }
+        Self { address, from: None, tls: None, speaks: Speaks::H1 }
     }
 
     /// HTTP/1.1 over TLS, trusting only these roots.
     pub fn tls(address: SocketAddr, roots_pem: &str) -> io::Result<Self> {
         let config = client_config(roots_pem, aws_lc_rs::default_provider())?;
-        Ok(Self { address, tls: Some(Arc::new(config)), speaks: Speaks::H1 })
+        Ok(Self { address, from: None, tls: Some(Arc::new(config)), speaks: Speaks::H1 })
     }
 
     /// The same without resumption, and with the one key exchange that every server speaks.
@@ -92,7 +93,7 @@ impl Client {
         provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519);
         let mut config = client_config(roots_pem, provider)?;
         config.resumption = Resumption::disabled();
-        Ok(Self { address, tls: Some(Arc::new(config)), speaks: Speaks::H1 })
+        Ok(Self { address, from: None, tls: Some(Arc::new(config)), speaks: Speaks::H1 })
     }
 
     /// The same client speaking another version.
@@ -110,9 +111,23 @@ impl Client {
         self
     }
 
+    /// The same client at another address of this machine: all of 127.0.0.0/8 is its own.
+    #[must_use]
+    pub fn leaving_from(mut self, address: IpAddr) -> Self {
+        self.from = Some(address);
+        self
+    }
+
     /// A connected stream; `name` is sent as SNI where there is TLS.
     pub async fn stream(&self, name: &str) -> io::Result<Stream> {
-        let stream = TcpStream::connect(self.address).await?;
+        let stream = match self.from {
+            None => TcpStream::connect(self.address).await?,
+            Some(from) => {
+                let socket = if from.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+                socket.bind((from, 0).into())?;
+                socket.connect(self.address).await?
+            }
+        };
         stream.set_nodelay(true)?;
         let Some(config) = &self.tls else { return Ok(Box::new(stream)) };
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
@@ -215,7 +230,28 @@ impl Connection {
         })
     }
 
-    /// The same, returning as soon as the head of the answer is there.
+    /// Another handle to the same connection, where requests go side by side.
+    pub fn beside(&self) -> Option<Self> {
+        match &self.sender {
+            Sender::H1(_) => None,
+            Sender::H2(sender) => {
+                Some(Self { sender: Sender::H2(sender.clone()), host: self.host.clone(), scheme: self.scheme })
+            }
+        }
+    }
+
+    /// Whether the next request can go out on it, as far as it is known.
+    pub fn is_open(&self) -> bool {
+        match &self.sender {
+            Sender::H1(sender) => !sender.is_closed(),
+            Sender::H2(sender) => !sender.is_closed(),
+        }
+    }
+
+    /// The same as [`Self::ask`], returning as soon as the head of the answer is there.
+    ///
+    /// An error of the kind `NotConnected` says that the other side had ended the connection before any of
+    /// the request went out, so that every client asks again on another one.
     pub async fn begin(
         &mut self,
         method: &str,
@@ -234,13 +270,23 @@ impl Connection {
         let request = request.body(Full::new(body.into())).map_err(io::Error::other)?;
         match &mut self.sender {
             Sender::H1(sender) => {
-                sender.ready().await.map_err(io::Error::other)?;
-                sender.send_request(request).await.map_err(io::Error::other)
+                sender.ready().await.map_err(not_sent)?;
+                sender.try_send_request(request).await.map_err(unless_sent)
             }
             Sender::H2(sender) => {
-                sender.ready().await.map_err(io::Error::other)?;
-                sender.send_request(request).await.map_err(io::Error::other)
+                sender.ready().await.map_err(not_sent)?;
+                sender.try_send_request(request).await.map_err(unless_sent)
             }
         }
     }
+}
+
+fn unless_sent<B>(mut error: TrySendError<Request<B>>) -> io::Error {
+    let is_unsent = error.take_message().is_some();
+    let error = error.into_error();
+    if is_unsent { not_sent(error) } else { io::Error::other(error) }
+}
+
+fn not_sent(error: hyper::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, error)
 }

@@ -1,0 +1,104 @@
+//! One client as users have it: it keeps its connections, and asks again where nothing of a request went out.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use gangway_testkit::client::{Answer, Client, Connection, Speaks};
+
+/// What each POST carries.
+const BODY: [u8; 1024] = [b'x'; 1024];
+
+/// How often a request is begun at most: connections that are found to be closed cost one each.
+const TRIES_MAX: usize = 5;
+
+/// A client at an address of its own, for there is a bound of connections per address.
+#[derive(Debug)]
+pub struct Browser {
+    client: Client,
+    host: String,
+    speaks: Speaks,
+    /// HTTP/1.1: those that nothing is asked on now; the last used is used first.
+    idle: Mutex<Vec<Connection>>,
+    /// HTTP/2: the one for all.
+    shared: tokio::sync::Mutex<Option<Connection>>,
+}
+
+impl Browser {
+    /// The client with this number, which asks this host.
+    pub fn new(client: &Client, host: &str, speaks: Speaks, number: u8) -> Self {
+        let address = IpAddr::V4(Ipv4Addr::new(127, 0, 100, number.saturating_add(1)));
+        Self {
+            client: client.clone().speaking(speaks).leaving_from(address),
+            host: host.to_owned(),
+            speaks,
+            idle: Mutex::default(),
+            shared: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Asks for the echo, which says how much it was sent; what was wrong with the answer.
+    pub async fn ask(&self, method: &str) -> Result<(), String> {
+        let sent = if method == "POST" { Bytes::from_static(&BODY) } else { Bytes::new() };
+        let len = sent.len();
+        match self.answer(method, sent).await {
+            Ok(answer) if answer.status == 200 && answer.json()["body_len"] == len => Ok(()),
+            Ok(answer) => Err(format!("{method} {:?}: {} {}", self.speaks, answer.status, answer.text())),
+            Err(error) => Err(format!("{method} {:?}: {}", self.speaks, in_full(&error))),
+        }
+    }
+
+    async fn answer(&self, method: &str, body: Bytes) -> io::Result<Answer> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut connection = self.connection().await?;
+            match connection.ask(method, "/echo", &[], body.clone()).await {
+                Err(error) if error.kind() == io::ErrorKind::NotConnected && tries < TRIES_MAX => {}
+                Err(error) => return Err(error),
+                Ok(answer) => {
+                    if self.speaks == Speaks::H1 {
+                        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                    }
+                    return Ok(answer);
+                }
+            }
+        }
+    }
+
+    async fn connection(&self) -> io::Result<Connection> {
+        if self.speaks == Speaks::H1 {
+            return match self.idle_one() {
+                Some(connection) => Ok(connection),
+                None => self.client.connect(&self.host).await,
+            };
+        }
+        let mut shared = self.shared.lock().await;
+        if let Some(connection) = shared.as_ref().filter(|connection| connection.is_open()) {
+            return Ok(connection.beside().expect("HTTP/2 asks side by side"));
+        }
+        let connection = self.client.connect(&self.host).await?;
+        let beside = connection.beside().expect("HTTP/2 asks side by side");
+        *shared = Some(connection);
+        Ok(beside)
+    }
+
+    fn idle_one(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(Connection::is_open);
+        idle.pop()
+    }
+}
+
+/// An error with its causes, which hyper's own words leave out.
+fn in_full(error: &io::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.get_ref().and_then(|inner| inner.source());
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
