@@ -4,159 +4,54 @@
 
 use std::time::Duration;
 
-use gangway_testkit::client::Client;
-use gangway_testkit::wait::eventually;
-use gangway_tests::calm::Calm;
+use gangway_testkit::fault::Fault;
 use gangway_tests::docker::{Container, Docker};
-use gangway_tests::figures::{figure, millis};
-use gangway_tests::gangway::{Gangway, Options};
+use gangway_tests::engine_events::EngineEvents;
+use gangway_tests::figures::millis;
+use gangway_tests::gangway::Options;
 use gangway_tests::load::Load;
-use gangway_tests::{STUCK, run};
+use gangway_tests::run;
+use gangway_tests::scene::{command, lasting, listens, neighbour, replica, shop, turns};
 use tokio::task::block_in_place;
-use tokio::time::Instant;
-
-/// How often each thing is done.
-fn turns() -> usize {
-    std::env::var("FAULT_TURNS").ok().and_then(|turns| turns.parse().ok()).unwrap_or(2)
-}
-
-/// A replica that takes its time to listen, and lets requests under way end before it does.
-fn replica(docker: &Docker, project: &str, host: &str, name: &str, delay: Duration) -> Container {
-    let delay = delay.as_millis().to_string();
-    block_in_place(|| {
-        docker
-            .app(name)
-            .service(project, "web")
-            .label("gangway.host", host)
-            .arguments(["--on-term", "drain", "--start-delay", &delay])
-            .start()
-    })
-}
-
-fn command(docker: &Docker, words: &[&str]) {
-    block_in_place(|| docker.command(words.iter().copied()));
-}
-
-/// Waits until a container listens, asked past Gangway; when that was.
-async fn listens(docker: &Docker, container: &Container) -> Instant {
-    let format = "{{.NetworkSettings.IPAddress}}";
-    let address = block_in_place(|| docker.command(["inspect", "-f", format, &container.name]));
-    let itself = Client::plain(format!("{address}:8080").parse().expect("an address"));
-    eventually("it listens", STUCK, async || itself.get("x", "/").await.ok().map(|_| Instant::now())).await
-}
-
-/// Another app whose connections nothing may touch.
-async fn neighbour(docker: &Docker, gangway: &Gangway) -> Calm {
-    let host = docker.name("calm.test");
-    block_in_place(|| docker.app("calm").label("gangway.host", &host).start());
-    gangway.served(&host, "/").await;
-    Calm::begin(&gangway.secure(), &host).await
-}
 
 #[test]
 fn recreating_the_only_container_costs_no_request() {
     run(async {
+        let mut fault = Fault::begin(
+            9,
+            "`docker-compose up -d --force-recreate` of one replica with a health check",
+            "0 lost, slowest <= longest gap + 100 ms",
+        );
         let docker = Docker::shared();
         let gangway = Options::docker(&docker.url()).start().await;
-        let (host, project) = (docker.name("recreate.test"), docker.name("p"));
-        // A second more or less does not matter, as long as it is much longer than everything else.
-        let delay = Duration::from_millis(if turns() > 2 { 3000 } else { 700 });
-        let mut current = replica(&docker, &project, &host, "web-0", Duration::ZERO);
+        let host = docker.name("recreate.test");
+        let shop = shop(&docker, &host, lasting(Duration::from_secs(3), Duration::from_millis(700)));
         gangway.served(&host, "/").await;
         let calm = neighbour(&docker, &gangway).await;
+        let events = EngineEvents::of_project(&docker.url(), shop.project());
         let load = Load::begin(&gangway, &host);
-        let mut longest = Duration::ZERO;
-        for turn in 1..=turns() {
-            // As compose does it: another name, stopped, removed, and made anew.
-            let aside = docker.name(&format!("aside-{turn}"));
-            command(&docker, &["rename", &current.name, &aside]);
-            let begun = Instant::now();
-            command(&docker, &["stop", "-t", "10", &aside]);
-            command(&docker, &["rm", &aside]);
-            current = replica(&docker, &project, &host, &format!("web-{turn}"), delay);
-            longest = longest.max(listens(&docker, &current).await - begun);
+        for _ in 0..turns() {
+            block_in_place(|| shop.command(["up", "-d", "--force-recreate"]));
             gangway.served(&host, "/").await;
         }
         let outcome = load.end().await;
-        figure(format!(
-            "one replica recreated {} times under 200 requests/s: {} answered, {} lost, slowest {}, longest gap {}",
-            turns(),
-            outcome.answered,
-            outcome.failed.len(),
-            millis(outcome.slowest),
-            millis(longest),
-        ));
+        let gaps = events.gaps();
+        let longest = gaps.iter().max().copied().unwrap_or_default();
+        fault.saw(format!("{} times: {}, longest gap {}", gaps.len(), outcome.told(), millis(longest)));
         outcome.is_whole();
+        assert_eq!(gaps.len(), turns());
         // On a machine that does other things as well, only the order of magnitude can be held against it.
-        let slack = Duration::from_millis(if turns() > 2 { 100 } else { 1000 });
+        let slack = lasting(Duration::from_millis(100), Duration::from_secs(1));
         assert!(outcome.slowest <= longest + slack, "requests waited for longer than was needed");
         calm.is_undisturbed().await;
-    });
-}
-
-#[test]
-fn whatever_happens_to_one_of_two_replicas_costs_no_request() {
-    run(async {
-        let docker = Docker::shared();
-        let gangway = Options::docker(&docker.url()).start().await;
-        let (host, project) = (docker.name("two.test"), docker.name("p"));
-        let delay = Duration::from_millis(300);
-        let mut replicas = Vec::new();
-        for name in ["web-a", "web-b"] {
-            replicas.push(replica(&docker, &project, &host, name, Duration::ZERO));
-        }
-        gangway.served(&host, "/").await;
-        let calm = neighbour(&docker, &gangway).await;
-        let mut lost = Vec::new();
-        for what in ["rolled", "killed", "restarted", "cut off"] {
-            let load = Load::begin(&gangway, &host);
-            for turn in 0..turns() {
-                let one = replicas[turn % 2].clone();
-                match what {
-                    "rolled" => {
-                        let next = replica(&docker, &project, &host, &format!("next-{turn}"), delay);
-                        listens(&docker, &next).await;
-                        command(&docker, &["stop", "-t", "10", &one.name]);
-                        command(&docker, &["rm", &one.name]);
-                        replicas[turn % 2] = next;
-                    }
-                    "killed" => {
-                        command(&docker, &["kill", "-s", "KILL", &one.name]);
-                        command(&docker, &["start", &one.name]);
-                        listens(&docker, &one).await;
-                    }
-                    "restarted" => {
-                        command(&docker, &["restart", "-t", "10", &one.name]);
-                        listens(&docker, &one).await;
-                    }
-                    _ => {
-                        command(&docker, &["network", "disconnect", "bridge", &one.name]);
-                        command(&docker, &["network", "connect", "bridge", &one.name]);
-                        listens(&docker, &one).await;
-                    }
-                }
-            }
-            let mut outcome = load.end().await;
-            let cut = if what == "killed" { outcome.forgive_what_cannot_be_repeated() } else { 0 };
-            figure(format!(
-                "one of two replicas {what} {} times under 200 requests/s: {} answered, {} lost, {cut} POST cut at the \
-                 endpoint's death, slowest {}",
-                turns(),
-                outcome.answered,
-                outcome.failed.len(),
-                millis(outcome.slowest),
-            ));
-            assert!(cut <= turns() * 2, "{cut} requests in flight at {} kills", turns());
-            lost.push(outcome);
-        }
-        lost.iter().for_each(gangway_tests::load::Outcome::is_whole);
-        calm.is_undisturbed().await;
+        fault.withstood();
     });
 }
 
 #[test]
 fn restarting_the_only_container_costs_no_request() {
     run(async {
+        let mut fault = Fault::begin(9, "`docker restart` of the only replica", "0 lost");
         let docker = Docker::shared();
         let gangway = Options::docker(&docker.url()).start().await;
         let (host, project) = (docker.name("restart.test"), docker.name("p"));
@@ -167,17 +62,91 @@ fn restarting_the_only_container_costs_no_request() {
         for _ in 0..turns() {
             command(&docker, &["restart", "-t", "10", &only.name]);
             listens(&docker, &only).await;
-            gangway.served(&host, "/").await;
         }
         let outcome = load.end().await;
-        figure(format!(
-            "the only container restarted {} times under 200 requests/s: {} answered, {} lost, slowest {}",
-            turns(),
-            outcome.answered,
-            outcome.failed.len(),
-            millis(outcome.slowest),
-        ));
+        fault.saw(format!("{} times: {}", turns(), outcome.told()));
         outcome.is_whole();
         calm.is_undisturbed().await;
+        fault.withstood();
+    });
+}
+
+/// What can happen to one of two replicas.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fate {
+    Replaced,
+    Killed,
+    Restarted,
+    CutOff,
+}
+
+impl Fate {
+    fn fault(self) -> Fault {
+        match self {
+            Self::Replaced => Fault::begin(9, "one of two replicas replaced by a new one", "0 lost"),
+            Self::Killed => Fault::begin(
+                9,
+                "`docker kill -s KILL` of one of two replicas",
+                "0 lost but for POST that the dead one had been sent, at most 2 each",
+            ),
+            Self::Restarted => Fault::begin(9, "`docker restart` of one of two replicas", "0 lost"),
+            Self::CutOff => Fault::begin(28, "one of two replicas leaves its network and joins it again", "0 lost"),
+        }
+    }
+
+    async fn befalls(self, docker: &Docker, project: &str, host: &str, one: &mut Container, turn: usize) {
+        match self {
+            Self::Replaced => {
+                let next = replica(docker, project, host, &format!("next-{turn}"), Duration::from_millis(300));
+                listens(docker, &next).await;
+                command(docker, &["stop", "-t", "10", &one.name]);
+                command(docker, &["rm", &one.name]);
+                *one = next;
+            }
+            Self::Killed => {
+                command(docker, &["kill", "-s", "KILL", &one.name]);
+                command(docker, &["start", &one.name]);
+            }
+            Self::Restarted => drop(command(docker, &["restart", "-t", "10", &one.name])),
+            Self::CutOff => {
+                command(docker, &["network", "disconnect", "bridge", &one.name]);
+                command(docker, &["network", "connect", "bridge", &one.name]);
+            }
+        }
+        listens(docker, one).await;
+    }
+}
+
+#[test]
+fn whatever_happens_to_one_of_two_replicas_costs_no_request() {
+    run(async {
+        let docker = Docker::shared();
+        let gangway = Options::docker(&docker.url()).start().await;
+        let (host, project) = (docker.name("two.test"), docker.name("p"));
+        let mut replicas = ["web-a", "web-b"].map(|name| replica(&docker, &project, &host, name, Duration::ZERO));
+        gangway.served(&host, "/").await;
+        let calm = neighbour(&docker, &gangway).await;
+        let mut lost = Vec::new();
+        for fate in [Fate::Replaced, Fate::Killed, Fate::Restarted, Fate::CutOff] {
+            let mut fault = fate.fault();
+            let load = Load::begin(&gangway, &host);
+            for turn in 0..turns() {
+                fate.befalls(&docker, &project, &host, &mut replicas[turn % 2], turn).await;
+            }
+            let mut outcome = load.end().await;
+            let cut = if fate == Fate::Killed { outcome.forgive_what_cannot_be_repeated() } else { 0 };
+            fault.saw(format!("{} times: {}", turns(), outcome.told()));
+            if fate == Fate::Killed {
+                fault.saw(format!("{cut} POST cut"));
+            }
+            if outcome.failed.is_empty() && cut <= turns() * 2 {
+                fault.withstood();
+            } else {
+                outcome.failed.truncate(5);
+                lost.push((fate, cut, outcome.failed));
+            }
+        }
+        calm.is_undisturbed().await;
+        assert!(lost.is_empty(), "{lost:?}");
     });
 }
