@@ -89,7 +89,7 @@ async fn send(browsers: Vec<Arc<Browser>>, stop: Arc<AtomicBool>) -> Outcome {
             break;
         }
         let method = if number / u32::from(CLIENTS) % 2 == 0 { "GET" } else { "POST" };
-        asked.spawn(ask(Arc::clone(browser), method, begun + EVERY * number));
+        asked.spawn(ask(Arc::clone(browser), method, begun, EVERY * number));
         while let Some(one) = asked.try_join_next() {
             outcome.add(one.expect("a request does not panic"));
         }
@@ -100,11 +100,14 @@ async fn send(browsers: Vec<Arc<Browser>>, stop: Arc<AtomicBool>) -> Outcome {
     outcome
 }
 
-async fn ask(browser: Arc<Browser>, method: &'static str, due: Instant) -> Asked {
+async fn ask(browser: Arc<Browser>, method: &'static str, begun: Instant, offset: Duration) -> Asked {
+    let due = begun + offset;
     let late = due.elapsed();
     let what = timeout(GIVE_UP, browser.ask(method)).await;
     let what = what.unwrap_or_else(|_| Err(format!("{method}: no answer for {GIVE_UP:?}")));
-    Asked { late, took: due.elapsed(), what }
+    let took = due.elapsed();
+    let what = what.map_err(|said| format!("{said} (due at {}, after {})", millis(offset), millis(took)));
+    Asked { late, took, what }
 }
 
 impl Outcome {

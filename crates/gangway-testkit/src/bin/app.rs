@@ -23,6 +23,10 @@ const DEFAULT_ADDRESS: &str = "0.0.0.0:8080";
 /// How long `--on-term drain` lets requests under way go on.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
+/// How long none must have come until it ends: what was on its way when the signal came, or came in before
+/// others could hear of it, is served, as by applications that take care.
+const DRAIN_QUIET: Duration = Duration::from_millis(250);
+
 struct Arguments {
     name: String,
     http: Vec<String>,
@@ -141,14 +145,22 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
                 OnTerm::Exit => return Ok(()),
                 OnTerm::Ignore => {}
                 OnTerm::Drain => {
-                    let idle = async {
-                        let mut tick = tokio::time::interval(Duration::from_millis(10));
-                        while app.under_way() > 0 { tick.tick().await; }
-                    };
-                    let _ = tokio::time::timeout(DRAIN_MAX, idle).await;
+                    let _ = tokio::time::timeout(DRAIN_MAX, quiet(&app)).await;
                     return Ok(());
                 }
             },
+        }
+    }
+}
+
+/// Waits until nothing has been asked for a while.
+async fn quiet(app: &App) {
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    let (mut served, mut since) = (app.served(), tick.tick().await);
+    while since.elapsed() < DRAIN_QUIET {
+        let now = tick.tick().await;
+        if app.under_way() > 0 || app.served() != served {
+            (served, since) = (app.served(), now);
         }
     }
 }
