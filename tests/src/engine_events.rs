@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
-/// Events of one compose project's containers, from now on.
+/// Events of some containers, from now on.
 #[derive(Debug)]
 pub struct EngineEvents {
     heard: Arc<Mutex<Vec<EngineEvent>>>,
@@ -25,14 +25,19 @@ pub struct EngineEvent {
 }
 
 impl EngineEvents {
-    /// Begins to listen; what happens after this call is heard.
+    /// Of one compose project's.
     pub fn of_project(url: &str, project: &str) -> Self {
+        Self::of(url, &format!("com.docker.compose.project={project}"))
+    }
+
+    /// Of those with this label. What happens after this call is heard.
+    pub fn of(url: &str, label: &str) -> Self {
         // By name of the second: what happened just before may be heard as well, what happens now is.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut child = Command::new("docker")
             .args(["--host", url, "events", "--since", &now.to_string(), "--format", "{{.TimeNano}} {{.Action}}"])
             .args(["--filter", "type=container"])
-            .args(["--filter", &format!("label=com.docker.compose.project={project}")])
+            .args(["--filter", &format!("label={label}")])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -2,17 +2,24 @@
 //!
 //! Each thing is done a few times; `FAULT_TURNS` says how often instead, as `make faults` does.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
+use gangway_testkit::engine::{Container as Told, Engine};
 use gangway_testkit::fault::Fault;
+use gangway_testkit::wait::eventually;
+use gangway_tests::calm::Calm;
 use gangway_tests::docker::{Container, Docker};
 use gangway_tests::engine_events::EngineEvents;
-use gangway_tests::figures::millis;
-use gangway_tests::gangway::Options;
+use gangway_tests::figures::{millis, quantile};
+use gangway_tests::gangway::{Gangway, Options, free_addresses};
 use gangway_tests::load::Load;
-use gangway_tests::run;
-use gangway_tests::scene::{command, lasting, listens, neighbour, replica, shop, turns};
+use gangway_tests::process::Process;
+use gangway_tests::scene::{command, lasting, lasts, listens, neighbour, replica, shop, turns};
+use gangway_tests::{STUCK, artifact, run};
 use tokio::task::block_in_place;
+use tokio::time::Instant;
 
 #[test]
 fn recreating_the_only_container_costs_no_request() {
@@ -148,5 +155,104 @@ fn whatever_happens_to_one_of_two_replicas_costs_no_request() {
         }
         calm.is_undisturbed().await;
         assert!(lost.is_empty(), "{lost:?}");
+    });
+}
+
+#[test]
+fn a_network_that_is_left_and_joined_is_followed_at_once() {
+    run(async {
+        let mut fault = Fault::begin(
+            28,
+            "`docker network disconnect` and `connect` of the only replica",
+            "withdrawn and restored <= 2 s after it",
+        );
+        let docker = Docker::shared();
+        let gangway = Options::docker(&docker.url()).start().await;
+        let (host, network) = (docker.name("net.test"), docker.network("net"));
+        let app =
+            block_in_place(|| docker.app("net").options(["--network", &network]).label("gangway.host", &host).start());
+        gangway.served(&host, "/").await;
+        let (mut left, mut joined) = (Vec::new(), Vec::new());
+        for _ in 0..turns() {
+            command(&docker, &["network", "disconnect", &network, &app.name]);
+            let begun = Instant::now();
+            eventually("its endpoint is withdrawn", STUCK, async || (endpoints(&gangway).await == 0).then_some(()))
+                .await;
+            left.push(begun.elapsed());
+            command(&docker, &["network", "connect", &network, &app.name]);
+            let begun = Instant::now();
+            gangway.served(&host, "/").await;
+            joined.push(begun.elapsed());
+        }
+        let (left, joined) = (quantile(&left, 1.0), quantile(&joined, 1.0));
+        fault.saw(format!(
+            "{} times: withdrawn after {}, restored after {} at most",
+            turns(),
+            millis(left),
+            millis(joined)
+        ));
+        assert!(left.max(joined) <= Duration::from_secs(2));
+        fault.withstood();
+    });
+}
+
+/// How many endpoints the routes have.
+async fn endpoints(gangway: &Gangway) -> usize {
+    let routes = gangway.api("routes").await;
+    let routes = routes["routes"].as_array().into_iter().flatten();
+    routes.filter_map(|route| Some(route["endpoints"].as_array()?.len())).sum()
+}
+
+/// An application of this machine, which a container of the fake engine stands for.
+fn process(folder: &Path, name: &str) -> (Process, SocketAddr) {
+    let [address] = free_addresses();
+    let mut app = std::process::Command::new(artifact("app"));
+    app.args(["--name", name, "--http", &address.to_string()]);
+    (Process::start(&mut app, &folder.join(name)), address)
+}
+
+#[test]
+fn one_that_dies_without_a_word_costs_what_its_replica_cannot_take_over() {
+    run(async {
+        let mut fault = Fault::begin(
+            8,
+            "one of two replicas, then the only one, dies without an event (lost `die`)",
+            "0 lost but for POST that it had been sent; alone: 502 in <= connect timeout",
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::default();
+        let mut processes = Vec::new();
+        for (name, service, host) in [("a", "web", "two.test"), ("b", "web", "two.test"), ("c", "one", "one.test")] {
+            let (process, address) = process(folder.path(), name);
+            let container = Told::new(name).service("shop", service).address(address.ip());
+            let container = container.label("gangway.host", host).label("gangway.hold", "0");
+            engine.add(container.label("gangway.port", &address.port().to_string()));
+            processes.push(process);
+        }
+        let socket = folder.path().join("engine.sock");
+        let (listening, path) = (engine.clone(), socket.clone());
+        tokio::spawn(async move { listening.listen_unix(&path).await });
+        let gangway = Options::docker(&format!("unix://{}", socket.display())).start().await;
+        gangway.served("two.test", "/").await;
+        gangway.served("one.test", "/").await;
+        let calm = Calm::begin(&gangway.secure(), "one.test").await;
+        engine.lose_events(true);
+        let load = Load::begin(&gangway, "two.test");
+        lasts(Duration::from_secs(1)).await;
+        drop(processes.remove(0));
+        lasts(lasting(Duration::from_secs(20), Duration::from_secs(2))).await;
+        let mut outcome = load.end().await;
+        let cut = outcome.forgive_what_cannot_be_repeated();
+        fault.saw(format!("{}, {cut} POST cut", outcome.told()));
+        outcome.is_whole();
+        assert!(cut <= 2, "{cut}");
+        calm.is_undisturbed().await;
+        drop(processes.pop());
+        let begun = Instant::now();
+        let answer = gangway.secure().get("one.test", "/").await.unwrap();
+        fault.saw(format!("alone: {} after {}", answer.status.as_u16(), millis(begun.elapsed())));
+        assert_eq!(answer.status, 502);
+        assert!(begun.elapsed() <= Duration::from_secs(5));
+        fault.withstood();
     });
 }
