@@ -121,6 +121,15 @@ impl Outcome {
         self.took.push(one.took);
     }
 
+    /// Adds what became of others.
+    pub fn join(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.failed.extend(other.failed);
+        self.slowest = self.slowest.max(other.slowest);
+        self.late = self.late.max(other.late);
+        self.took.extend(other.took);
+    }
+
     /// Takes out what was sent to a process that was dying: where it has read a request, and the method may
     /// not be repeated, nobody can know whether it was served. How many those were.
     pub fn forgive_what_cannot_be_repeated(&mut self) -> usize {
