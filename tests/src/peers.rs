@@ -6,8 +6,10 @@
 //! and nginx keeps no idle connections to what may be about to end.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gangway_testkit::app::self_signed_pem;
@@ -20,7 +22,13 @@ use tokio::task::{JoinHandle, block_in_place};
 use crate::STUCK;
 use crate::engine_events::EngineEvents;
 use crate::gangway::{free_addresses, replace_file};
-use crate::process::{Process, output};
+use crate::process::{Process, outcome, output};
+
+/// What curl ends with where it was told to fail on an error, and got one.
+const CURL_GOT_AN_ERROR: i32 = 22;
+
+/// How often it is looked whether it still runs.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Who it is, and how it is told of a change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,8 +56,8 @@ pub struct Site {
 pub struct Peer {
     https: SocketAddr,
     root_pem: String,
+    crashes: Arc<AtomicUsize>,
     following: JoinHandle<()>,
-    _process: Process,
     _folder: TempDir,
 }
 
@@ -59,8 +67,10 @@ struct Follower {
     sites: Vec<Site>,
     https: SocketAddr,
     admin: SocketAddr,
-    folder: std::path::PathBuf,
+    folder: PathBuf,
     last: String,
+    process: Option<Process>,
+    crashes: Arc<AtomicUsize>,
 }
 
 impl Peer {
@@ -81,10 +91,12 @@ impl Peer {
             admin,
             folder: folder.path().to_owned(),
             last: String::new(),
+            process: None,
+            crashes: Arc::default(),
         };
         let events = EngineEvents::of(url, label);
         block_in_place(|| follower.write());
-        let process = Process::start(&mut follower.command(), &folder.path().join("log"));
+        follower.run();
         let client = Client::tls(https, &root_pem).expect("it is a certificate");
         for site in sites {
             eventually("the other one serves", STUCK, async || {
@@ -92,8 +104,14 @@ impl Peer {
             })
             .await;
         }
+        let crashes = Arc::clone(&follower.crashes);
         let following = tokio::spawn(follower.follow(events));
-        Self { https, root_pem, following, _process: process, _folder: folder }
+        Self { https, root_pem, crashes, following, _folder: folder }
+    }
+
+    /// How often it ended by itself, and was started again as a container would be.
+    pub fn crashes(&self) -> usize {
+        self.crashes.load(Ordering::SeqCst)
     }
 
     /// A client for it.
@@ -126,14 +144,24 @@ impl Follower {
         }
     }
 
+    fn run(&mut self) {
+        self.process = Some(Process::start(&mut self.command(), &self.folder.join("log")));
+    }
+
     async fn follow(mut self, events: EngineEvents) {
         let mut count = events.count();
-        while count.changed().await.is_ok() {
-            block_in_place(|| {
-                if self.write() {
-                    self.apply();
-                }
-            });
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                changed = count.changed() => match changed {
+                    Ok(()) => block_in_place(|| if self.write() { self.apply() }),
+                    Err(_) => return,
+                },
+                _ = looks.tick() => if self.process.as_mut().is_some_and(|process| process.ended().is_some()) {
+                    self.crashes.fetch_add(1, Ordering::SeqCst);
+                    self.run();
+                },
+            }
         }
     }
 
@@ -162,12 +190,16 @@ impl Follower {
             Kind::Caddy { .. } => {
                 let url = format!("http://{}/load", self.admin);
                 let (kind, body) = ("Content-Type: application/json", format!("@{config}"));
-                output("curl", ["-sS", "--fail-with-body", "-H", kind, "-d", &body, &url]);
+                let mut command = Command::new("curl");
+                let told = outcome(command.args(["-sS", "--fail-with-body", "-H", kind, "-d", &body, &url]));
+                // Without a whole answer it has crashed, and begins again with what was written.
+                let is_refused = told.status.code() == Some(CURL_GOT_AN_ERROR);
+                assert!(!is_refused, "{}", String::from_utf8_lossy(&told.stdout));
             }
         }
     }
 
-    fn config_file(&self) -> std::path::PathBuf {
+    fn config_file(&self) -> PathBuf {
         self.folder.join(if self.kind == Kind::Nginx { "nginx.conf" } else { "caddy.json" })
     }
 }
@@ -180,8 +212,7 @@ fn running(url: &str, label: &str) -> Vec<String> {
         .split_whitespace()
         .filter_map(|id| {
             // It may be gone by now.
-            let told =
-                crate::process::outcome(Command::new("docker").args(["--host", url, "inspect", "-f", format, id]));
+            let told = outcome(Command::new("docker").args(["--host", url, "inspect", "-f", format, id]));
             let address = String::from_utf8_lossy(&told.stdout).split_whitespace().next()?.to_owned();
             Some(format!("{address}:8080"))
         })
@@ -237,6 +268,7 @@ fn caddy(
     let certificate = json!({ "certificate": folder.join("cert.pem"), "key": folder.join("key.pem") });
     let server = json!({
         "listen": [https.to_string()],
+        "protocols": ["h1", "h2"],
         "routes": routes,
         "automatic_https": { "disable": true },
         "tls_connection_policies": [{}],

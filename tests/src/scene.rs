@@ -78,7 +78,7 @@ pub fn shop(docker: &Docker, host: &str, delay: Duration) -> Compose {
 services:
   web:
     image: {APP}
-    command: ["--name", "web", "--start-delay", "{delay}", "--on-term", "drain"]
+    command: ["--name", "web", "--start-delay", "{delay}", "--on-term", "drain", "--drain-max", "500"]
     healthcheck: {{ test: [CMD, /app, hc], interval: 200ms, timeout: 5s, retries: 1, start_period: 60s }}
     labels: ["{run}", "gangway.host={host}"]
 networks:

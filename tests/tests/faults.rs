@@ -40,6 +40,7 @@ fn recreating_the_only_container_costs_no_request() {
         for _ in 0..turns() {
             block_in_place(|| shop.command(["up", "-d", "--force-recreate"]));
             gangway.served(&host, "/").await;
+            load.settled().await;
         }
         let outcome = load.end().await;
         let gaps = events.gaps();
@@ -69,6 +70,7 @@ fn restarting_the_only_container_costs_no_request() {
         for _ in 0..turns() {
             command(&docker, &["restart", "-t", "10", &only.name]);
             listens(&docker, &only).await;
+            load.settled().await;
         }
         let outcome = load.end().await;
         fault.saw(format!("{} times: {}", turns(), outcome.told()));
@@ -139,6 +141,7 @@ fn whatever_happens_to_one_of_two_replicas_costs_no_request() {
             let load = Load::begin(&gangway, &host);
             for turn in 0..turns() {
                 fate.befalls(&docker, &project, &host, &mut replicas[turn % 2], turn).await;
+                load.settled().await;
             }
             let mut outcome = load.end().await;
             let cut = if fate == Fate::Killed { outcome.forgive_what_cannot_be_repeated() } else { 0 };
@@ -176,8 +179,10 @@ fn a_network_that_is_left_and_joined_is_followed_at_once() {
         for _ in 0..turns() {
             command(&docker, &["network", "disconnect", &network, &app.name]);
             let begun = Instant::now();
-            eventually("its endpoint is withdrawn", STUCK, async || (endpoints(&gangway).await == 0).then_some(()))
-                .await;
+            eventually("its endpoint is withdrawn", STUCK, async || {
+                (endpoints(&gangway, &host).await == 0).then_some(())
+            })
+            .await;
             left.push(begun.elapsed());
             command(&docker, &["network", "connect", &network, &app.name]);
             let begun = Instant::now();
@@ -196,11 +201,12 @@ fn a_network_that_is_left_and_joined_is_followed_at_once() {
     });
 }
 
-/// How many endpoints the routes have.
-async fn endpoints(gangway: &Gangway) -> usize {
+/// How many endpoints the route for this host has.
+async fn endpoints(gangway: &Gangway, host: &str) -> usize {
     let routes = gangway.api("routes").await;
-    let routes = routes["routes"].as_array().into_iter().flatten();
-    routes.filter_map(|route| Some(route["endpoints"].as_array()?.len())).sum()
+    let mut routes = routes["routes"].as_array().into_iter().flatten();
+    let route = routes.find(|route| route["hosts"].as_array().is_some_and(|hosts| hosts.contains(&host.into())));
+    route.and_then(|route| Some(route["endpoints"].as_array()?.len())).unwrap_or_default()
 }
 
 /// An application of this machine, which a container of the fake engine stands for.
