@@ -25,7 +25,7 @@ e2e: ## only end to end, on a real engine
 	@.ci/install test
 	@.ci/suite e2e
 
-faults: ## containers recreated, killed and cut off under load, twenty times each
+faults: ## the table of faults: containers, engine and apps go wrong under load, twenty times each
 	@.ci/install test
 	@FAULT_TURNS=20 .ci/suite faults
 

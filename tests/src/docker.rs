@@ -157,9 +157,21 @@ impl Docker {
                 replace_file(&entry.path(), &text);
             }
         }
+        self.compose_in(copy, project)
+    }
+
+    /// A compose project of this one file.
+    pub fn compose_of(&self, name: &str, file: &str) -> Compose {
+        let folder =
+            tempfile::Builder::new().prefix("gangway-compose-").tempdir().expect("a temporary folder can be made");
+        replace_file(&folder.path().join("docker-compose.yaml"), file);
+        self.compose_in(folder, self.name(name))
+    }
+
+    fn compose_in(&self, folder: TempDir, project: String) -> Compose {
         Compose {
             docker_url: self.url(),
-            folder: copy,
+            folder,
             project,
             files: Vec::new(),
             environment: vec![("DOCKER_HOST".into(), self.url())],
@@ -325,6 +337,11 @@ impl Compose {
     /// What the network `gangway` of the files is called here.
     pub fn network(&self) -> String {
         format!("{}-net", self.project)
+    }
+
+    /// What it is called.
+    pub fn project(&self) -> &str {
+        &self.project
     }
 
     /// The id of a service's container.

@@ -67,6 +67,13 @@ impl OwnDocker {
         self.process = None;
     }
 
+    /// Ends it politely, as its service manager does to restart it: the file of its socket goes with it.
+    pub fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.stop();
+        }
+    }
+
     /// Starts it again on the same data.
     pub async fn start_again(&mut self) {
         let at = |name: &str| self.folder.path().join(name).display().to_string();
@@ -85,9 +92,7 @@ impl OwnDocker {
 
 impl Drop for OwnDocker {
     fn drop(&mut self) {
-        if let Some(process) = self.process.take() {
-            process.stop();
-        }
+        self.stop();
         // What kept its containers alive while it was gone knows this folder by name.
         let below = self.folder.path().display().to_string();
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {

@@ -6,11 +6,14 @@
 pub mod browser;
 pub mod calm;
 pub mod docker;
+pub mod engine_events;
 pub mod engines;
 pub mod figures;
 pub mod gangway;
 pub mod load;
+pub mod peers;
 pub mod process;
+pub mod scene;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -4,13 +4,15 @@
 //! the moment at which it was due: a stall is seen by all who came meanwhile, as with real clients.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gangway_testkit::client::{Client, Speaks};
+use gangway_testkit::wait::eventually;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, interval_at, timeout};
 
+use crate::STUCK;
 use crate::browser::Browser;
 use crate::figures::{millis, quantile};
 use crate::gangway::Gangway;
@@ -25,10 +27,14 @@ const CLIENTS: u8 = 20;
 /// under way.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
+/// How many may be under way at a time where none has to wait.
+const SETTLED: usize = 4;
+
 /// Requests that go on until they are told to stop.
 #[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
+    under_way: Arc<AtomicUsize>,
     task: JoinHandle<Outcome>,
 }
 
@@ -65,9 +71,17 @@ impl Load {
             let speaks = if number % 2 == 0 { Speaks::H1 } else { Speaks::H2 };
             Arc::new(Browser::new(client, host, speaks, number))
         });
-        let stop = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(send(browsers.collect(), Arc::clone(&stop)));
-        Self { stop, task }
+        let (stop, under_way) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let task = tokio::spawn(send(browsers.collect(), Arc::clone(&stop), Arc::clone(&under_way)));
+        Self { stop, under_way, task }
+    }
+
+    /// Waits until those that had to wait are answered: what comes next shall not meet what was before.
+    pub async fn settled(&self) {
+        eventually("requests are answered as they come", STUCK, async || {
+            (self.under_way.load(Ordering::SeqCst) <= SETTLED).then_some(())
+        })
+        .await;
     }
 
     /// Sends no more and lets every request that was sent come to its end.
@@ -77,7 +91,7 @@ impl Load {
     }
 }
 
-async fn send(browsers: Vec<Arc<Browser>>, stop: Arc<AtomicBool>) -> Outcome {
+async fn send(browsers: Vec<Arc<Browser>>, stop: Arc<AtomicBool>, under_way: Arc<AtomicUsize>) -> Outcome {
     let mut outcome = Outcome::default();
     let mut asked = JoinSet::new();
     let begun = Instant::now();
@@ -89,10 +103,11 @@ async fn send(browsers: Vec<Arc<Browser>>, stop: Arc<AtomicBool>) -> Outcome {
             break;
         }
         let method = if number / u32::from(CLIENTS) % 2 == 0 { "GET" } else { "POST" };
-        asked.spawn(ask(Arc::clone(browser), method, begun + EVERY * number));
+        asked.spawn(ask(Arc::clone(browser), method, begun, EVERY * number));
         while let Some(one) = asked.try_join_next() {
             outcome.add(one.expect("a request does not panic"));
         }
+        under_way.store(asked.len(), Ordering::SeqCst);
     }
     while let Some(one) = asked.join_next().await {
         outcome.add(one.expect("a request does not panic"));
@@ -100,11 +115,14 @@ async fn send(browsers: Vec<Arc<Browser>>, stop: Arc<AtomicBool>) -> Outcome {
     outcome
 }
 
-async fn ask(browser: Arc<Browser>, method: &'static str, due: Instant) -> Asked {
+async fn ask(browser: Arc<Browser>, method: &'static str, begun: Instant, offset: Duration) -> Asked {
+    let due = begun + offset;
     let late = due.elapsed();
     let what = timeout(GIVE_UP, browser.ask(method)).await;
     let what = what.unwrap_or_else(|_| Err(format!("{method}: no answer for {GIVE_UP:?}")));
-    Asked { late, took: due.elapsed(), what }
+    let took = due.elapsed();
+    let what = what.map_err(|said| format!("{said} (due at {}, after {})", millis(offset), millis(took)));
+    Asked { late, took, what }
 }
 
 impl Outcome {
@@ -116,6 +134,15 @@ impl Outcome {
         self.slowest = self.slowest.max(one.took);
         self.late = self.late.max(one.late);
         self.took.push(one.took);
+    }
+
+    /// Adds what became of others.
+    pub fn join(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.failed.extend(other.failed);
+        self.slowest = self.slowest.max(other.slowest);
+        self.late = self.late.max(other.late);
+        self.took.extend(other.took);
     }
 
     /// Takes out what was sent to a process that was dying: where it has read a request, and the method may
@@ -189,11 +216,10 @@ pub async fn together(clients: Vec<JoinHandle<(u32, Vec<String>)>>) -> (u32, Vec
 #[cfg(test)]
 mod tests {
     use gangway_testkit::app::{self, App};
-    use gangway_testkit::wait::eventually;
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::{STUCK, run};
+    use crate::run;
 
     #[test]
     fn a_stall_is_seen_by_all_who_came_meanwhile() {

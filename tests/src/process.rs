@@ -114,6 +114,11 @@ impl Process {
         done.expect("one's own child can be told");
     }
 
+    /// How many files and sockets it has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).map(Iterator::count).unwrap_or_default()
+    }
+
     fn status_kib(&self, key: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
         let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();

@@ -1,18 +1,11 @@
-//! Engines that die, fall silent, restart, are Podman, or are guarded: what worked keeps working.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+//! Engines that come late, are Podman, are several, or are guarded: what worked keeps working.
 
 use gangway_testkit::relay::{Relay, promised};
 use gangway_testkit::wait::eventually;
 use gangway_tests::docker::{Docker, SOCKET};
-use gangway_tests::engines::{OwnDocker, Podman};
-use gangway_tests::figures::{figure, millis};
+use gangway_tests::engines::Podman;
 use gangway_tests::gangway::{Gangway, Options};
-use gangway_tests::load::keep_asking;
 use gangway_tests::{STUCK, run};
-use tokio::time::Instant;
 
 /// Waits until the instance says that it cannot read an engine; what it says.
 async fn troubled(gangway: &Gangway) -> String {
@@ -21,64 +14,6 @@ async fn troubled(gangway: &Gangway) -> String {
         status["engines"].as_array()?.iter().find_map(|engine| Some(engine["trouble"].as_str()?.to_owned()))
     })
     .await
-}
-
-#[test]
-fn a_killed_engine_costs_no_request_and_is_followed_again() {
-    run(async {
-        let mut engine = OwnDocker::start(81).await;
-        let docker = engine.docker();
-        let gangway = Options::docker(&docker.url()).start().await;
-        let (host, later) = (docker.name("kept.test"), docker.name("later.test"));
-        docker.app("kept").label("gangway.host", &host).start();
-        gangway.served(&host, "/").await;
-        let stop = Arc::new(AtomicBool::new(false));
-        let asking = keep_asking(&gangway.secure(), &host, "/slow/2", &stop);
-
-        engine.kill();
-        troubled(&gangway).await;
-        gangway.served(&host, "/").await;
-        assert_eq!(gangway.admin("/readyz").await.unwrap().status, 200, "what worked keeps working");
-
-        engine.start_again().await;
-        let back = Instant::now();
-        docker.app("later").label("gangway.host", &later).start();
-        gangway.served(&later, "/").await;
-        figure(format!(
-            "engine killed and back: a new container served {} after the engine answered",
-            millis(back.elapsed())
-        ));
-
-        stop.store(true, Ordering::SeqCst);
-        let (good, bad) = asking.await.unwrap();
-        assert!(good > 0 && bad.is_empty(), "{good} answered, {} lost: {:?}", bad.len(), bad.first());
-        let warnings =
-            gangway.process.log().lines().filter(|line| line.contains("WARN") && line.contains("engine")).count();
-        assert!(warnings <= 3, "{warnings} warnings about one loss");
-    });
-}
-
-#[test]
-fn a_silent_engine_is_noticed_and_what_happened_meanwhile_is_caught_up_with() {
-    run(async {
-        let engine = OwnDocker::start(82).await;
-        let docker = engine.docker();
-        let gangway = Options::docker(&docker.url()).start().await;
-        let (host, later) = (docker.name("kept.test"), docker.name("later.test"));
-        docker.app("kept").label("gangway.host", &host).start();
-        gangway.served(&host, "/").await;
-
-        engine.process().signal("STOP");
-        let silent = Instant::now();
-        troubled(&gangway).await;
-        figure(format!("silent engine noticed after {}", millis(silent.elapsed())));
-        assert!(silent.elapsed() <= Duration::from_secs(21), "noticed after {:?}", silent.elapsed());
-        gangway.served(&host, "/").await;
-
-        engine.process().signal("CONT");
-        docker.app("later").label("gangway.host", &later).start();
-        gangway.served(&later, "/").await;
-    });
 }
 
 #[test]

@@ -2,161 +2,64 @@
 //!
 //! Each thing is done a few times; `FAULT_TURNS` says how often instead, as `make faults` does.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
-use gangway_testkit::client::Client;
+use gangway_testkit::engine::{Container as Told, Engine};
+use gangway_testkit::fault::Fault;
 use gangway_testkit::wait::eventually;
 use gangway_tests::calm::Calm;
 use gangway_tests::docker::{Container, Docker};
-use gangway_tests::figures::{figure, millis};
-use gangway_tests::gangway::{Gangway, Options};
+use gangway_tests::engine_events::EngineEvents;
+use gangway_tests::figures::{millis, quantile};
+use gangway_tests::gangway::{Gangway, Options, free_addresses};
 use gangway_tests::load::Load;
-use gangway_tests::{STUCK, run};
+use gangway_tests::process::Process;
+use gangway_tests::scene::{command, lasting, lasts, listens, neighbour, replica, shop, turns};
+use gangway_tests::{STUCK, artifact, run};
 use tokio::task::block_in_place;
 use tokio::time::Instant;
-
-/// How often each thing is done.
-fn turns() -> usize {
-    std::env::var("FAULT_TURNS").ok().and_then(|turns| turns.parse().ok()).unwrap_or(2)
-}
-
-/// A replica that takes its time to listen, and lets requests under way end before it does.
-fn replica(docker: &Docker, project: &str, host: &str, name: &str, delay: Duration) -> Container {
-    let delay = delay.as_millis().to_string();
-    block_in_place(|| {
-        docker
-            .app(name)
-            .service(project, "web")
-            .label("gangway.host", host)
-            .arguments(["--on-term", "drain", "--start-delay", &delay])
-            .start()
-    })
-}
-
-fn command(docker: &Docker, words: &[&str]) {
-    block_in_place(|| docker.command(words.iter().copied()));
-}
-
-/// Waits until a container listens, asked past Gangway; when that was.
-async fn listens(docker: &Docker, container: &Container) -> Instant {
-    let format = "{{.NetworkSettings.IPAddress}}";
-    let address = block_in_place(|| docker.command(["inspect", "-f", format, &container.name]));
-    let itself = Client::plain(format!("{address}:8080").parse().expect("an address"));
-    eventually("it listens", STUCK, async || itself.get("x", "/").await.ok().map(|_| Instant::now())).await
-}
-
-/// Another app whose connections nothing may touch.
-async fn neighbour(docker: &Docker, gangway: &Gangway) -> Calm {
-    let host = docker.name("calm.test");
-    block_in_place(|| docker.app("calm").label("gangway.host", &host).start());
-    gangway.served(&host, "/").await;
-    Calm::begin(&gangway.secure(), &host).await
-}
 
 #[test]
 fn recreating_the_only_container_costs_no_request() {
     run(async {
+        let mut fault = Fault::begin(
+            9,
+            "`docker-compose up -d --force-recreate` of one replica with a health check",
+            "0 lost, slowest <= longest gap + 100 ms",
+        );
         let docker = Docker::shared();
         let gangway = Options::docker(&docker.url()).start().await;
-        let (host, project) = (docker.name("recreate.test"), docker.name("p"));
-        // A second more or less does not matter, as long as it is much longer than everything else.
-        let delay = Duration::from_millis(if turns() > 2 { 3000 } else { 700 });
-        let mut current = replica(&docker, &project, &host, "web-0", Duration::ZERO);
+        let host = docker.name("recreate.test");
+        let shop = shop(&docker, &host, lasting(Duration::from_secs(3), Duration::from_millis(700)));
         gangway.served(&host, "/").await;
         let calm = neighbour(&docker, &gangway).await;
+        let events = EngineEvents::of_project(&docker.url(), shop.project());
         let load = Load::begin(&gangway, &host);
-        let mut longest = Duration::ZERO;
-        for turn in 1..=turns() {
-            // As compose does it: another name, stopped, removed, and made anew.
-            let aside = docker.name(&format!("aside-{turn}"));
-            command(&docker, &["rename", &current.name, &aside]);
-            let begun = Instant::now();
-            command(&docker, &["stop", "-t", "10", &aside]);
-            command(&docker, &["rm", &aside]);
-            current = replica(&docker, &project, &host, &format!("web-{turn}"), delay);
-            longest = longest.max(listens(&docker, &current).await - begun);
+        for _ in 0..turns() {
+            block_in_place(|| shop.command(["up", "-d", "--force-recreate"]));
             gangway.served(&host, "/").await;
+            load.settled().await;
         }
         let outcome = load.end().await;
-        figure(format!(
-            "one replica recreated {} times under 200 requests/s: {} answered, {} lost, slowest {}, longest gap {}",
-            turns(),
-            outcome.answered,
-            outcome.failed.len(),
-            millis(outcome.slowest),
-            millis(longest),
-        ));
+        let gaps = events.gaps();
+        let longest = gaps.iter().max().copied().unwrap_or_default();
+        fault.saw(format!("{} times: {}, longest gap {}", gaps.len(), outcome.told(), millis(longest)));
         outcome.is_whole();
+        assert_eq!(gaps.len(), turns());
         // On a machine that does other things as well, only the order of magnitude can be held against it.
-        let slack = Duration::from_millis(if turns() > 2 { 100 } else { 1000 });
+        let slack = lasting(Duration::from_millis(100), Duration::from_secs(1));
         assert!(outcome.slowest <= longest + slack, "requests waited for longer than was needed");
         calm.is_undisturbed().await;
-    });
-}
-
-#[test]
-fn whatever_happens_to_one_of_two_replicas_costs_no_request() {
-    run(async {
-        let docker = Docker::shared();
-        let gangway = Options::docker(&docker.url()).start().await;
-        let (host, project) = (docker.name("two.test"), docker.name("p"));
-        let delay = Duration::from_millis(300);
-        let mut replicas = Vec::new();
-        for name in ["web-a", "web-b"] {
-            replicas.push(replica(&docker, &project, &host, name, Duration::ZERO));
-        }
-        gangway.served(&host, "/").await;
-        let calm = neighbour(&docker, &gangway).await;
-        let mut lost = Vec::new();
-        for what in ["rolled", "killed", "restarted", "cut off"] {
-            let load = Load::begin(&gangway, &host);
-            for turn in 0..turns() {
-                let one = replicas[turn % 2].clone();
-                match what {
-                    "rolled" => {
-                        let next = replica(&docker, &project, &host, &format!("next-{turn}"), delay);
-                        listens(&docker, &next).await;
-                        command(&docker, &["stop", "-t", "10", &one.name]);
-                        command(&docker, &["rm", &one.name]);
-                        replicas[turn % 2] = next;
-                    }
-                    "killed" => {
-                        command(&docker, &["kill", "-s", "KILL", &one.name]);
-                        command(&docker, &["start", &one.name]);
-                        listens(&docker, &one).await;
-                    }
-                    "restarted" => {
-                        command(&docker, &["restart", "-t", "10", &one.name]);
-                        listens(&docker, &one).await;
-                    }
-                    _ => {
-                        command(&docker, &["network", "disconnect", "bridge", &one.name]);
-                        command(&docker, &["network", "connect", "bridge", &one.name]);
-                        listens(&docker, &one).await;
-                    }
-                }
-            }
-            let mut outcome = load.end().await;
-            let cut = if what == "killed" { outcome.forgive_what_cannot_be_repeated() } else { 0 };
-            figure(format!(
-                "one of two replicas {what} {} times under 200 requests/s: {} answered, {} lost, {cut} POST cut at the \
-                 endpoint's death, slowest {}",
-                turns(),
-                outcome.answered,
-                outcome.failed.len(),
-                millis(outcome.slowest),
-            ));
-            assert!(cut <= turns() * 2, "{cut} requests in flight at {} kills", turns());
-            lost.push(outcome);
-        }
-        lost.iter().for_each(gangway_tests::load::Outcome::is_whole);
-        calm.is_undisturbed().await;
+        fault.withstood();
     });
 }
 
 #[test]
 fn restarting_the_only_container_costs_no_request() {
     run(async {
+        let mut fault = Fault::begin(9, "`docker restart` of the only replica", "0 lost");
         let docker = Docker::shared();
         let gangway = Options::docker(&docker.url()).start().await;
         let (host, project) = (docker.name("restart.test"), docker.name("p"));
@@ -167,17 +70,195 @@ fn restarting_the_only_container_costs_no_request() {
         for _ in 0..turns() {
             command(&docker, &["restart", "-t", "10", &only.name]);
             listens(&docker, &only).await;
-            gangway.served(&host, "/").await;
+            load.settled().await;
         }
         let outcome = load.end().await;
-        figure(format!(
-            "the only container restarted {} times under 200 requests/s: {} answered, {} lost, slowest {}",
-            turns(),
-            outcome.answered,
-            outcome.failed.len(),
-            millis(outcome.slowest),
-        ));
+        fault.saw(format!("{} times: {}", turns(), outcome.told()));
         outcome.is_whole();
         calm.is_undisturbed().await;
+        fault.withstood();
+    });
+}
+
+/// What can happen to one of two replicas.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fate {
+    Replaced,
+    Killed,
+    Restarted,
+    CutOff,
+}
+
+impl Fate {
+    fn fault(self) -> Fault {
+        match self {
+            Self::Replaced => Fault::begin(9, "one of two replicas replaced by a new one", "0 lost"),
+            Self::Killed => Fault::begin(
+                9,
+                "`docker kill -s KILL` of one of two replicas",
+                "0 lost but for POST that the dead one had been sent, at most 2 each",
+            ),
+            Self::Restarted => Fault::begin(9, "`docker restart` of one of two replicas", "0 lost"),
+            Self::CutOff => Fault::begin(28, "one of two replicas leaves its network and joins it again", "0 lost"),
+        }
+    }
+
+    async fn befalls(self, docker: &Docker, project: &str, host: &str, one: &mut Container, turn: usize) {
+        match self {
+            Self::Replaced => {
+                let next = replica(docker, project, host, &format!("next-{turn}"), Duration::from_millis(300));
+                listens(docker, &next).await;
+                command(docker, &["stop", "-t", "10", &one.name]);
+                command(docker, &["rm", &one.name]);
+                *one = next;
+            }
+            Self::Killed => {
+                command(docker, &["kill", "-s", "KILL", &one.name]);
+                command(docker, &["start", &one.name]);
+            }
+            Self::Restarted => drop(command(docker, &["restart", "-t", "10", &one.name])),
+            Self::CutOff => {
+                command(docker, &["network", "disconnect", "bridge", &one.name]);
+                command(docker, &["network", "connect", "bridge", &one.name]);
+            }
+        }
+        listens(docker, one).await;
+    }
+}
+
+#[test]
+fn whatever_happens_to_one_of_two_replicas_costs_no_request() {
+    run(async {
+        let docker = Docker::shared();
+        let gangway = Options::docker(&docker.url()).start().await;
+        let (host, project) = (docker.name("two.test"), docker.name("p"));
+        let mut replicas = ["web-a", "web-b"].map(|name| replica(&docker, &project, &host, name, Duration::ZERO));
+        gangway.served(&host, "/").await;
+        let calm = neighbour(&docker, &gangway).await;
+        let mut lost = Vec::new();
+        for fate in [Fate::Replaced, Fate::Killed, Fate::Restarted, Fate::CutOff] {
+            let mut fault = fate.fault();
+            let load = Load::begin(&gangway, &host);
+            for turn in 0..turns() {
+                fate.befalls(&docker, &project, &host, &mut replicas[turn % 2], turn).await;
+                load.settled().await;
+            }
+            let mut outcome = load.end().await;
+            let cut = if fate == Fate::Killed { outcome.forgive_what_cannot_be_repeated() } else { 0 };
+            fault.saw(format!("{} times: {}", turns(), outcome.told()));
+            if fate == Fate::Killed {
+                fault.saw(format!("{cut} POST cut"));
+            }
+            if outcome.failed.is_empty() && cut <= turns() * 2 {
+                fault.withstood();
+            } else {
+                outcome.failed.truncate(5);
+                lost.push((fate, cut, outcome.failed));
+            }
+        }
+        calm.is_undisturbed().await;
+        assert!(lost.is_empty(), "{lost:?}");
+    });
+}
+
+#[test]
+fn a_network_that_is_left_and_joined_is_followed_at_once() {
+    run(async {
+        let mut fault = Fault::begin(
+            28,
+            "`docker network disconnect` and `connect` of the only replica",
+            "withdrawn and restored <= 2 s after it",
+        );
+        let docker = Docker::shared();
+        let gangway = Options::docker(&docker.url()).start().await;
+        let (host, network) = (docker.name("net.test"), docker.network("net"));
+        let app =
+            block_in_place(|| docker.app("net").options(["--network", &network]).label("gangway.host", &host).start());
+        gangway.served(&host, "/").await;
+        let (mut left, mut joined) = (Vec::new(), Vec::new());
+        for _ in 0..turns() {
+            command(&docker, &["network", "disconnect", &network, &app.name]);
+            let begun = Instant::now();
+            eventually("its endpoint is withdrawn", STUCK, async || {
+                (endpoints(&gangway, &host).await == 0).then_some(())
+            })
+            .await;
+            left.push(begun.elapsed());
+            command(&docker, &["network", "connect", &network, &app.name]);
+            let begun = Instant::now();
+            gangway.served(&host, "/").await;
+            joined.push(begun.elapsed());
+        }
+        let (left, joined) = (quantile(&left, 1.0), quantile(&joined, 1.0));
+        fault.saw(format!(
+            "{} times: withdrawn after {}, restored after {} at most",
+            turns(),
+            millis(left),
+            millis(joined)
+        ));
+        assert!(left.max(joined) <= Duration::from_secs(2));
+        fault.withstood();
+    });
+}
+
+/// How many endpoints the route for this host has.
+async fn endpoints(gangway: &Gangway, host: &str) -> usize {
+    let routes = gangway.api("routes").await;
+    let mut routes = routes["routes"].as_array().into_iter().flatten();
+    let route = routes.find(|route| route["hosts"].as_array().is_some_and(|hosts| hosts.contains(&host.into())));
+    route.and_then(|route| Some(route["endpoints"].as_array()?.len())).unwrap_or_default()
+}
+
+/// An application of this machine, which a container of the fake engine stands for.
+fn process(folder: &Path, name: &str) -> (Process, SocketAddr) {
+    let [address] = free_addresses();
+    let mut app = std::process::Command::new(artifact("app"));
+    app.args(["--name", name, "--http", &address.to_string()]);
+    (Process::start(&mut app, &folder.join(name)), address)
+}
+
+#[test]
+fn one_that_dies_without_a_word_costs_what_its_replica_cannot_take_over() {
+    run(async {
+        let mut fault = Fault::begin(
+            8,
+            "one of two replicas, then the only one, dies without an event (lost `die`)",
+            "0 lost but for POST that it had been sent; alone: 502 in <= connect timeout",
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::default();
+        let mut processes = Vec::new();
+        for (name, service, host) in [("a", "web", "two.test"), ("b", "web", "two.test"), ("c", "one", "one.test")] {
+            let (process, address) = process(folder.path(), name);
+            let container = Told::new(name).service("shop", service).address(address.ip());
+            let container = container.label("gangway.host", host).label("gangway.hold", "0");
+            engine.add(container.label("gangway.port", &address.port().to_string()));
+            processes.push(process);
+        }
+        let socket = folder.path().join("engine.sock");
+        let (listening, path) = (engine.clone(), socket.clone());
+        tokio::spawn(async move { listening.listen_unix(&path).await });
+        let gangway = Options::docker(&format!("unix://{}", socket.display())).start().await;
+        gangway.served("two.test", "/").await;
+        gangway.served("one.test", "/").await;
+        let calm = Calm::begin(&gangway.secure(), "one.test").await;
+        engine.lose_events(true);
+        let load = Load::begin(&gangway, "two.test");
+        lasts(Duration::from_secs(1)).await;
+        drop(processes.remove(0));
+        lasts(lasting(Duration::from_secs(20), Duration::from_secs(2))).await;
+        let mut outcome = load.end().await;
+        let cut = outcome.forgive_what_cannot_be_repeated();
+        fault.saw(format!("{}, {cut} POST cut", outcome.told()));
+        outcome.is_whole();
+        assert!(cut <= 2, "{cut}");
+        calm.is_undisturbed().await;
+        drop(processes.pop());
+        let begun = Instant::now();
+        let answer = gangway.secure().get("one.test", "/").await.unwrap();
+        fault.saw(format!("alone: {} after {}", answer.status.as_u16(), millis(begun.elapsed())));
+        assert_eq!(answer.status, 502);
+        assert!(begun.elapsed() <= Duration::from_secs(5));
+        fault.withstood();
     });
 }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Speaks;
 use gangway_testkit::engine::{Engine, Flavour};
+use gangway_testkit::fault::Fault;
 use gangway_testkit::wait::eventually;
 use gangway_testkit::websocket::WebSocket;
 use gangway_tests::calm::Calm;
-use gangway_tests::figures::figure;
 use gangway_tests::gangway::{Gangway, Options};
 use gangway_tests::load::{Load, keep_asking, together};
 use gangway_tests::{STUCK, run, turns};
@@ -31,6 +31,8 @@ async fn steady(docker: &str, options: impl FnOnce(Options) -> Options) -> Gangw
 #[test]
 fn behind_held_sockets_a_restart_loses_no_request() {
     run(async {
+        let mut fault =
+            Fault::begin(22, "ended and started again behind held sockets, under load", "0 lost; ends with 0");
         let mut gangway = steady("none", Options::held_sockets).await;
         let restarts = turns(5);
         let stop = Arc::new(AtomicBool::new(false));
@@ -44,15 +46,22 @@ fn behind_held_sockets_a_restart_loses_no_request() {
         }
         stop.store(true, Ordering::SeqCst);
         let (good, bad) = together(load).await;
-        figure(format!("{restarts} restarts behind held sockets: {good} answered, {} lost", bad.len()));
+        fault.saw(format!("{restarts} times: {good} answered, {} lost", bad.len()));
         assert!(bad.is_empty(), "{:?}", bad.first());
+        fault.withstood();
     });
 }
 
 #[test]
 fn an_upgrade_by_a_successor_loses_nothing() {
     run(async {
+        let mut fault = Fault::begin(
+            23,
+            "upgraded by a successor, under load",
+            "0 lost, 0 WebSockets and streams closed; no descriptor more; the one that left ends with 0",
+        );
         let mut gangway = steady("none", |options| options).await;
+        let open_at_first = gangway.process.open_files();
         let calm = Calm::begin(&gangway.secure(), HOST).await;
         let load = Load::begin(&gangway, HOST);
         let stop = Arc::new(AtomicBool::new(false));
@@ -66,8 +75,8 @@ fn an_upgrade_by_a_successor_loses_nothing() {
         stop.store(true, Ordering::SeqCst);
         let (good, bad) = together(fresh.into()).await;
         let outcome = load.end().await;
-        figure(format!("{upgrades} upgrades by a successor: {}", outcome.told()));
-        figure(format!("{upgrades} upgrades by a successor, a connection each: {good} answered, {} lost", bad.len()));
+        fault.saw(format!("{upgrades} times: {}", outcome.told()));
+        fault.saw(format!("on a connection each: {good} answered, {} lost", bad.len()));
         outcome.is_whole();
         assert!(bad.is_empty() && good > 0, "{:?}", bad.first());
         // They are still where they were opened.
@@ -75,6 +84,11 @@ fn an_upgrade_by_a_successor_loses_nothing() {
         for mut left in leaving {
             assert!(left.end(STUCK).await.success(), "it ends by itself when nothing is left to do");
         }
+        eventually("no descriptor is left over", STUCK, async || {
+            (gangway.process.open_files() <= open_at_first).then_some(())
+        })
+        .await;
+        fault.withstood();
     });
 }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::{Speaks, Stream};
 use gangway_testkit::engine::{Container, Engine, Flavour};
+use gangway_testkit::fault::Fault;
 use gangway_testkit::wait::eventually;
-use gangway_tests::figures::{figure, millis};
+use gangway_tests::figures::millis;
 use gangway_tests::gangway::{Gangway, Options};
 use gangway_tests::load::{keep_asking, together};
 use gangway_tests::process::cpu_seconds;
@@ -49,6 +50,11 @@ async fn silent(gangway: &Gangway, count: usize) -> Vec<Stream> {
 fn with_all_descriptors_taken_those_inside_are_served_and_the_engine_is_followed() {
     const FILES: u32 = 256;
     run(async {
+        let mut fault = Fault::begin(
+            25,
+            "1000 clients at 256 descriptors",
+            "those inside served, the engine followed, accepting takes < 30 % of a CPU, all served once they leave",
+        );
         let folder = tempfile::tempdir().unwrap();
         let (engine, url) = engine(folder.path());
         let (address, _) = app::spawn(App::new("calm")).await.unwrap();
@@ -84,19 +90,20 @@ fn with_all_descriptors_taken_those_inside_are_served_and_the_engine_is_followed
         drop(crowd);
         let left = Instant::now();
         gangway.served("calm.test", "/").await;
-        figure(format!(
-            "1000 clients at {FILES} descriptors: {answered} requests of one inside answered, {:.0} % of a CPU, \
-             the next client served {} after they left",
+        fault.saw(format!(
+            "{answered} answered inside, {:.0} % of a CPU, the next client served after {}",
             busy * 100.0,
             millis(left.elapsed())
         ));
         assert!(busy < 0.3, "accepting in vain: {busy}");
+        fault.withstood();
     });
 }
 
 #[test]
 fn nobody_who_reads_the_log_holds_a_request_up() {
     run(async {
+        let mut fault = Fault::begin(27, "nobody reads the log", "0 lost; the lines that are dropped are counted");
         let (address, _) = app::spawn(App::new("calm")).await.unwrap();
         let config = format!("[routes.calm]\nhost = \"calm.test\"\nupstream = \"http://{address}\"\n");
         let options = Options::docker("none").config(&config).flag("--access-log", "-").flag("--log-level", "debug");
@@ -112,7 +119,8 @@ fn nobody_who_reads_the_log_holds_a_request_up() {
         .await;
         stop.store(true, Ordering::SeqCst);
         let (good, bad) = together(load).await;
-        figure(format!("nobody reads the log: {good} answered, {} lost, {dropped} lines dropped", bad.len()));
+        fault.saw(format!("{good} answered, {} lost, {dropped} lines dropped", bad.len()));
         assert!(bad.is_empty(), "{:?}", bad.first());
+        fault.withstood();
     });
 }

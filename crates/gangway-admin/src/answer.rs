@@ -50,7 +50,7 @@ const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.
 const INDEX: &str = "\
 Gangway
 
-/healthz              alive
+/healthz              alive, or degraded and why
 /readyz               a table is in force
 /metrics              for Prometheus
 /api/v1/status        how it is doing
@@ -83,7 +83,7 @@ impl Answers {
         }
         match request.uri().path() {
             "/" => whole(StatusCode::OK, TEXT, INDEX.to_owned()),
-            "/healthz" => whole(StatusCode::OK, TEXT, "alive\n".to_owned()),
+            "/healthz" => whole(StatusCode::OK, TEXT, self.health()),
             "/readyz" => self.ready(),
             "/metrics" => whole(StatusCode::OK, PROMETHEUS, self.metrics(&compiled)),
             "/api/v1/status" => json(&self.status(&compiled)),
@@ -97,6 +97,17 @@ impl Answers {
             "/api/v1/explain" => self.explain(&compiled, request.uri().query().unwrap_or_default()),
             _ => failure(StatusCode::NOT_FOUND, "there is nothing at this path", "`/` lists what there is"),
         }
+    }
+
+    /// Degraded is not dead: what was read or obtained last is in force, so a restart would only lose it.
+    fn health(&self) -> String {
+        let instance = &self.sources.instance;
+        let unread = instance.engines().into_iter().filter_map(|engine| Some((engine.name, engine.trouble?)));
+        let mut reasons: Vec<String> = unread.map(|(name, trouble)| format!("engine {name}: {trouble}")).collect();
+        if instance.certificates().degraded {
+            reasons.push("the volume cannot be written".to_owned());
+        }
+        if reasons.is_empty() { "alive\n".to_owned() } else { format!("degraded\n{}\n", reasons.join("\n")) }
     }
 
     fn ready(&self) -> Response<String> {

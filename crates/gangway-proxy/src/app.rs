@@ -809,9 +809,10 @@ fn may_retry(session: &mut Session, ctx: &RequestContext, error: &Error, client_
         return false;
     }
     let repeatable = session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
-    let unsent = session.is_body_empty() || session.body_bytes_read() == 0;
-    // On a fresh connection the endpoint itself failed the request; only a repeatable one goes on.
-    if client_reused { repeatable || unsent } else { repeatable }
+    let (has_body, none_sent) = (!session.is_body_empty(), session.body_bytes_read() == 0);
+    // What has no body was sent whole. An idle connection is closed by who has not read it; on a fresh one
+    // the endpoint itself failed the request.
+    repeatable || none_sent && (has_body || client_reused)
 }
 
 fn reason_for(error: &Error, ctx: &RequestContext) -> Option<Reason> {

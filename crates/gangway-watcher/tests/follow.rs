@@ -9,6 +9,7 @@ use gangway_model::Settings;
 use gangway_model::settings::FileRoute;
 use gangway_model::snapshot::{EngineName, Health, NetworkMode, OwnPlace};
 use gangway_testkit::engine::{Container, Engine, Flavour, Moment};
+use gangway_testkit::fault::Fault;
 use support::{pass, seconds, watch, watch_all, watch_routes, way_to};
 
 #[tokio::test(start_paused = true)]
@@ -98,6 +99,7 @@ async fn what_is_told_before_the_subscription_is_live_is_heard() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_event_is_made_up_for_by_the_next_full_reading() {
+    let mut fault = Fault::begin(8, "a container goes without an event (paused clock)", "withdrawn <= 60 s");
     let engine = Engine::default();
     engine.add(Container::new("web"));
     let watched = watch(&engine);
@@ -106,6 +108,8 @@ async fn a_lost_event_is_made_up_for_by_the_next_full_reading() {
     engine.remove("web");
     let noticed = watched.until_running(&[]).await;
     assert!(noticed > seconds(5) && noticed <= seconds(30), "{noticed:?}");
+    fault.saw(format!("withdrawn after {noticed:.1?}"));
+    fault.withstood();
 }
 
 #[tokio::test(start_paused = true)]

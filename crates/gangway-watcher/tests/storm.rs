@@ -6,11 +6,17 @@ mod support;
 use std::time::Duration;
 
 use gangway_testkit::engine::{Container, Engine};
+use gangway_testkit::fault::Fault;
 use support::{pass, seconds, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_starts_in_ten_seconds_cost_few_readings() {
+    let mut fault = Fault::begin(
+        6,
+        "1,000 containers start in 10 s (fake engine)",
+        "last one read <= 2 s after its event; <= 20 tables; <= 2 listings a second",
+    );
     let engine = Engine::default();
     engine.add(Container::new("calm"));
     let watched = watch(&engine);
@@ -28,6 +34,8 @@ async fn a_thousand_starts_in_ten_seconds_cost_few_readings() {
     pass(seconds(2)).await;
     let (tables, listings) = (watched.published() - tables, engine.asked_for("/containers/json") - listings);
     assert!(tables <= 20 && listings <= 20, "{tables} tables, {listings} listings");
+    fault.saw(format!("last one after {last:.1?}, {tables} tables, {listings} listings"));
+    fault.withstood();
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ use futures::FutureExt;
 use gangway_model::Settings;
 use gangway_model::settings::FileRoute;
 use gangway_testkit::engine::{Container, Engine, Fault};
+use gangway_testkit::fault;
 use gangway_testkit::wait::eventually;
 use gangway_watcher::{Connection, DockerEnvironment, Engine as Address, engines};
 use support::{Watched, pass, seconds, watch, watch_all, way_to};
@@ -58,7 +59,13 @@ async fn a_silent_engine_is_noticed() {
 
 #[tokio::test(start_paused = true)]
 async fn answers_that_go_wrong_leave_the_last_table_in_force() {
+    let mut row = fault::Fault::begin(
+        4,
+        "an engine's answer hangs, is garbage, is cut off, has 2 GiB",
+        "given up <= 10 s, capped at 64 MiB, the last table stays in force, no panic",
+    );
     let nonsense = r#"[{"Id": 7}]"#;
+    let mut latest = Duration::ZERO;
     for (fault, said) in [
         (Fault::Hang, "read the container list: no answer within 10 s"),
         (Fault::Garbage, "read the container list: the answer makes no sense"),
@@ -75,11 +82,14 @@ async fn answers_that_go_wrong_leave_the_last_table_in_force() {
         engine.run(Container::new("new"));
         let given_up = watched.until_trouble(said).await;
         assert!(given_up <= seconds(10), "{fault:?}: {given_up:?}");
+        latest = latest.max(given_up);
         assert_eq!((watched.running(), watched.published()), (vec!["web".to_owned()], 1), "{fault:?}");
         engine.mend();
         watched.until_running(&["new", "web"]).await;
         watched.until_well().await;
     }
+    row.saw(format!("8 kinds, each given up after {latest:.1?} at most, then well again"));
+    row.withstood();
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,6 +156,8 @@ async fn a_stream_that_never_lasts_is_trouble_and_costs_few_readings() {
 
 #[tokio::test(start_paused = true)]
 async fn a_day_away_is_survived_with_short_waits() {
+    let mut row =
+        fault::Fault::begin(5, "engine away for 24 h (paused clock)", "still trying, at most 30 s apart; back <= 3 s");
     let engine = Engine::default();
     engine.add(Container::new("web"));
     let tries: Arc<Mutex<Vec<Instant>>> = Arc::default();
@@ -166,7 +178,11 @@ async fn a_day_away_is_survived_with_short_waits() {
     assert_eq!(watched.running(), ["web"]);
     engine.revive();
     engine.add(Container::new("new"));
-    assert!(watched.until_running(&["new", "web"]).await <= seconds(3));
+    let back = watched.until_running(&["new", "web"]).await;
+    assert!(back <= seconds(3), "{back:?}");
+    let longest = waits.iter().max().copied().unwrap_or_default();
+    row.saw(format!("{} tries, at most {longest:.1?} apart; back after {back:.1?}", waits.len()));
+    row.withstood();
 }
 
 #[tokio::test(start_paused = true)]

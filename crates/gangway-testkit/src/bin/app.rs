@@ -1,7 +1,7 @@
 //! The test application as a program: one static file that is a whole image.
 //!
 //! ```text
-//! app [--name NAME] [--http ADDR]… [--tls ADDR]… [--start-delay MS] [--keep-alive MS] [--unhealthy] [--on-term exit|ignore|drain]
+//! app [--name NAME] [--http ADDR]… [--tls ADDR]… [--start-delay MS] [--keep-alive MS] [--unhealthy] [--on-term exit|ignore|drain] [--drain-max MS]
 //! app hc [PORT]            asks /health of this container; ends with 0 or 1, for HEALTHCHECK
 //! app sum [PATTERN-BYTES]  prints the sum of standard input, or of that much of the pattern
 //! app pattern BYTES        writes that much of the pattern to standard output
@@ -20,8 +20,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 const DEFAULT_ADDRESS: &str = "0.0.0.0:8080";
 
-/// How long `--on-term drain` lets requests under way go on.
+/// How long `--on-term drain` lets requests under way go on, unless `--drain-max` says otherwise.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// How often in a row, ten milliseconds apart, nothing must be under way until it ends: what was on its way
+/// when the signal came, or came in before others could hear of it, is served, as by applications that take
+/// care. Looks are counted and not time, for on a busy machine time passes without anything being read.
+const DRAIN_LOOKS: u32 = 25;
 
 struct Arguments {
     name: String,
@@ -31,6 +36,7 @@ struct Arguments {
     keep_alive: Option<Duration>,
     healthy: bool,
     on_term: OnTerm,
+    drain_max: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -71,6 +77,7 @@ fn parse(words: &[&str]) -> io::Result<Arguments> {
         keep_alive: None,
         healthy: true,
         on_term: OnTerm::Exit,
+        drain_max: DRAIN_MAX,
     };
     let mut words = words.iter();
     while let Some(flag) = words.next() {
@@ -86,6 +93,7 @@ fn parse(words: &[&str]) -> io::Result<Arguments> {
             "--tls" => arguments.tls.push(value.into()),
             "--start-delay" => arguments.start_delay = millis()?,
             "--keep-alive" => arguments.keep_alive = Some(millis()?),
+            "--drain-max" => arguments.drain_max = millis()?,
             "--on-term" => {
                 arguments.on_term = match value {
                     "exit" => OnTerm::Exit,
@@ -141,15 +149,23 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
                 OnTerm::Exit => return Ok(()),
                 OnTerm::Ignore => {}
                 OnTerm::Drain => {
-                    let idle = async {
-                        let mut tick = tokio::time::interval(Duration::from_millis(10));
-                        while app.under_way() > 0 { tick.tick().await; }
-                    };
-                    let _ = tokio::time::timeout(DRAIN_MAX, idle).await;
+                    let _ = tokio::time::timeout(arguments.drain_max, quiet(&app)).await;
                     return Ok(());
                 }
             },
         }
+    }
+}
+
+/// Waits until nothing has been asked for a while.
+async fn quiet(app: &App) {
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut served, mut looks) = (app.served(), 0);
+    while looks < DRAIN_LOOKS {
+        tick.tick().await;
+        let is_quiet = app.under_way() == 0 && app.served() == served;
+        (served, looks) = (app.served(), if is_quiet { looks + 1 } else { 0 });
     }
 }
 

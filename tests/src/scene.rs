@@ -1,0 +1,92 @@
+//! What happens under load: containers that come and go, and others beside them.
+
+use std::time::Duration;
+
+use gangway_testkit::client::Client;
+use gangway_testkit::wait::eventually;
+use tokio::task::block_in_place;
+use tokio::time::Instant;
+
+use crate::STUCK;
+use crate::calm::Calm;
+use crate::docker::{APP, Compose, Container, Docker};
+use crate::gangway::Gangway;
+
+/// How often each thing is done; `FAULT_TURNS` says how often instead, as `make faults` does.
+pub fn turns() -> usize {
+    crate::turns(2)
+}
+
+/// Whether there is time for all that the list of faults asks for.
+pub fn is_thorough() -> bool {
+    turns() > 2
+}
+
+/// What the list of faults asks for, or as much of it as every run of the tests has time for.
+pub fn lasting(thorough: Duration, quick: Duration) -> Duration {
+    if is_thorough() { thorough } else { quick }
+}
+
+/// Waits; for what lasts as long as it lasts, such as a fault.
+pub async fn lasts(span: Duration) {
+    let begun = Instant::now();
+    eventually("it has lasted", span + STUCK, async || (begun.elapsed() >= span).then_some(())).await;
+}
+
+/// A replica that takes its time to listen, and lets requests under way end before it does.
+pub fn replica(docker: &Docker, project: &str, host: &str, name: &str, delay: Duration) -> Container {
+    let delay = delay.as_millis().to_string();
+    block_in_place(|| {
+        docker
+            .app(name)
+            .service(project, "web")
+            .label("gangway.host", host)
+            .arguments(["--on-term", "drain", "--start-delay", &delay])
+            .start()
+    })
+}
+
+/// A command of the engine that may take its time.
+pub fn command(docker: &Docker, words: &[&str]) -> String {
+    block_in_place(|| docker.command(words.iter().copied()))
+}
+
+/// Waits until a container listens, asked past Gangway; when that was.
+pub async fn listens(docker: &Docker, container: &Container) -> Instant {
+    let format = "{{.NetworkSettings.IPAddress}}";
+    let address = command(docker, &["inspect", "-f", format, &container.name]);
+    let itself = Client::plain(format!("{address}:8080").parse().expect("an address"));
+    eventually("it listens", STUCK, async || itself.get("x", "/").await.ok().map(|_| Instant::now())).await
+}
+
+/// Another app whose connections nothing may touch.
+pub async fn neighbour(docker: &Docker, gangway: &Gangway) -> Calm {
+    let host = docker.name("calm.test");
+    block_in_place(|| docker.app("calm").label("gangway.host", &host).start());
+    gangway.served(&host, "/").await;
+    Calm::begin(&gangway.secure(), &host).await
+}
+
+/// A compose project with one service, `web`, of one container with a health check, as its users write it;
+/// it takes so long to become healthy.
+pub fn shop(docker: &Docker, host: &str, delay: Duration) -> Compose {
+    let (run, delay) = (docker.label(), delay.as_millis());
+    let shop = docker.compose_of(
+        "shop",
+        &format!(
+            r#"version: "2.4"
+services:
+  web:
+    image: {APP}
+    command: ["--name", "web", "--start-delay", "{delay}", "--on-term", "drain", "--drain-max", "500"]
+    healthcheck: {{ test: [CMD, /app, hc], interval: 200ms, timeout: 5s, retries: 1, start_period: 60s }}
+    labels: ["{run}", "gangway.host={host}"]
+networks:
+  default:
+    labels: ["{run}"]
+"#
+        ),
+    );
+    block_in_place(|| shop.command(["up", "-d"]));
+    shop
+}
