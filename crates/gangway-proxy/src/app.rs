@@ -37,6 +37,7 @@ use crate::connection::Connection;
 use crate::context::{RequestContext, UnderWay};
 use crate::endpoint::{EndpointState, Standing};
 use crate::forwarded::{self, Facts, Origin as ClientOrigin};
+use crate::guarded::guarded;
 use crate::plane::Shared;
 use crate::refusal::Refusal;
 use crate::sticky;
@@ -103,7 +104,7 @@ impl ProxyHttp for App {
             // instead of one a request.
             session.set_keepalive(Some(0));
         }
-        match self.decide(session, ctx) {
+        match guarded(|| self.decide(session, ctx))? {
             Verdict::Serve => Ok(false),
             // On the heap, so that this future stays small: it is moved for every request.
             verdict => Box::pin(self.answer_or_wait(session, ctx, verdict)).await,
@@ -186,45 +187,7 @@ impl ProxyHttp for App {
         upstream: &mut RequestHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        let (Some(active), Some(connection)) = (&ctx.route, &ctx.connection) else {
-            return Err(Error::explain(ErrorType::InternalError, "a request without a route"));
-        };
-        let route = &active.route;
-        let rewritten = target::rewrite(session.req_header().raw_path(), &route.middlewares, &ctx.prefix)
-            .ok_or_else(|| Error::explain(ErrorType::HTTPStatus(400), "the prefix to remove hides in the path"))?;
-        if let Cow::Owned(path) = &rewritten.target {
-            upstream.set_raw_path(path)?;
-        }
-        let original = session.req_header();
-        let facts = Facts {
-            connection,
-            origin: ctx.origin.unwrap_or(ClientOrigin {
-                client: connection.peer_ip(),
-                secure: connection.secure,
-                local: false,
-            }),
-            port: ctx.port,
-            prefix: rewritten.prefix,
-            trailers: original.version == Version::HTTP_2 && upstream.version == Version::HTTP_2,
-        };
-        forwarded::to_upstream(upstream, original, &facts)?;
-        for middleware in &route.middlewares {
-            match middleware {
-                Middleware::RequestHeader(name, Some(value)) => upstream.insert_header(name.clone(), value.clone())?,
-                Middleware::RequestHeader(name, None) => drop(upstream.remove_header(name)),
-                _ => {}
-            }
-        }
-        match &route.host_header {
-            HostHeader::Keep => {}
-            HostHeader::Named(host) => upstream.insert_header(HOST, host.clone())?,
-            HostHeader::Upstream => {
-                if let Some(endpoint) = ctx.endpoint() {
-                    upstream.insert_header(HOST, endpoint.host.clone())?;
-                }
-            }
-        }
-        Ok(())
+        guarded(|| prepare(session, upstream, ctx))?
     }
 
     async fn upstream_response_filter(
@@ -792,6 +755,49 @@ fn decorate(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
                 response.insert_header(STRICT_TRANSPORT_SECURITY, format!("max-age={max_age}"))?;
             }
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Turns the head of a request into the one that its endpoint gets.
+fn prepare(session: &Session, upstream: &mut RequestHeader, ctx: &RequestContext) -> Result<()> {
+    let (Some(active), Some(connection)) = (&ctx.route, &ctx.connection) else {
+        return Err(Error::explain(ErrorType::InternalError, "a request without a route"));
+    };
+    let route = &active.route;
+    let rewritten = target::rewrite(session.req_header().raw_path(), &route.middlewares, &ctx.prefix)
+        .ok_or_else(|| Error::explain(ErrorType::HTTPStatus(400), "the prefix to remove hides in the path"))?;
+    if let Cow::Owned(path) = &rewritten.target {
+        upstream.set_raw_path(path)?;
+    }
+    let original = session.req_header();
+    let facts = Facts {
+        connection,
+        origin: ctx.origin.unwrap_or(ClientOrigin {
+            client: connection.peer_ip(),
+            secure: connection.secure,
+            local: false,
+        }),
+        port: ctx.port,
+        prefix: rewritten.prefix,
+        trailers: original.version == Version::HTTP_2 && upstream.version == Version::HTTP_2,
+    };
+    forwarded::to_upstream(upstream, original, &facts)?;
+    for middleware in &route.middlewares {
+        match middleware {
+            Middleware::RequestHeader(name, Some(value)) => upstream.insert_header(name.clone(), value.clone())?,
+            Middleware::RequestHeader(name, None) => drop(upstream.remove_header(name)),
+            _ => {}
+        }
+    }
+    match &route.host_header {
+        HostHeader::Keep => {}
+        HostHeader::Named(host) => upstream.insert_header(HOST, host.clone())?,
+        HostHeader::Upstream => {
+            if let Some(endpoint) = ctx.endpoint() {
+                upstream.insert_header(HOST, endpoint.host.clone())?;
+            }
         }
     }
     Ok(())

@@ -21,6 +21,7 @@ mod forwarded;
 mod frames;
 mod front_door;
 mod gate;
+mod guarded;
 mod head;
 mod limits;
 mod listen;

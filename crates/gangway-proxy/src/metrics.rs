@@ -31,8 +31,6 @@ pub struct Metrics {
     pub(crate) waiting: IntGauge,
     /// Access log lines dropped since the sink was too slow.
     pub(crate) access_log_dropped: IntCounter,
-    /// Requests that ended in a panic of ours.
-    pub(crate) panics: IntCounter,
 }
 
 /// The counters of one route.
@@ -86,7 +84,6 @@ impl Metrics {
                 "gangway_access_log_dropped_total",
                 "Access log lines dropped because the sink was too slow.",
             )?,
-            panics: IntCounter::new("gangway_panics_total", "Requests and tasks that ended in a panic.")?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.duration.clone()))?;
@@ -99,7 +96,6 @@ impl Metrics {
         registry.register(Box::new(metrics.retries.clone()))?;
         registry.register(Box::new(metrics.waiting.clone()))?;
         registry.register(Box::new(metrics.access_log_dropped.clone()))?;
-        registry.register(Box::new(metrics.panics.clone()))?;
         Ok(metrics)
     }
 

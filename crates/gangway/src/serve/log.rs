@@ -59,6 +59,8 @@ impl Log {
             "Lines of the log dropped because the sink was too slow.",
         )?;
         registry.register(Box::new(dropped.clone()))?;
+        let panics = IntCounter::new("gangway_panics_total", "Requests and tasks that ended in a panic.")?;
+        registry.register(Box::new(panics.clone()))?;
         let (lines_tx, lines) = sync_channel(QUEUE_MAX);
         let thread = std::thread::Builder::new().name("log".to_owned());
         thread.spawn(move || write(&lines)).map_err(|error| StartError::Log(error.to_string()))?;
@@ -70,7 +72,8 @@ impl Log {
         };
         let subscriber = tracing_subscriber::registry().with(layer.with_filter(targets(level)));
         subscriber.try_init().map_err(|error| StartError::Log(error.to_string()))?;
-        panic::set_hook(Box::new(|panic| {
+        panic::set_hook(Box::new(move |panic| {
+            panics.inc();
             let message = panic.payload_as_str().unwrap_or("no message");
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
             let thread = std::thread::current();
