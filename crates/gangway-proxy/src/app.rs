@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use gangway_model::path::normalise;
-use gangway_model::route::{HostHeader, Readiness, Route, TlsMode, TlsVersion};
+use gangway_model::route::{HostHeader, Route, TlsMode, TlsVersion};
 use gangway_model::{Middleware, RequestView};
 use gangway_publish::Generation;
 use gangway_tls::Origin;
@@ -24,7 +24,7 @@ use pingora::protocols::Digest;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorSource, ErrorType, Result};
+use pingora::{Error, ErrorType, Result};
 use tokio::time::Instant;
 
 use crate::access_log::Record;
@@ -36,6 +36,9 @@ use crate::budget::RetryBudget;
 use crate::connection::Connection;
 use crate::context::{RequestContext, UnderWay};
 use crate::endpoint::{EndpointState, Standing};
+use crate::failing::{
+    RETRY_AFTER, TRIES_MAX, error_detail, is_unreachable, may_retry, no_endpoint, reason_for, why_no_route,
+};
 use crate::forwarded::{self, Facts, Origin as ClientOrigin};
 use crate::guarded::guarded;
 use crate::plane::Shared;
@@ -44,15 +47,9 @@ use crate::sticky;
 use crate::target;
 use crate::waiting::Waiting;
 
-/// How many endpoints are tried for one request, the first included.
-const TRIES_MAX: usize = 3;
-
 /// How often a request that waits is brought to an endpoint that looked ready and could not be reached: one
 /// that crashes again and again must not keep it busy.
 const NOT_REACHED_MAX: usize = 10;
-
-/// What a client told to come back should wait.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// The application in Pingora's sense: one a thread.
 pub(crate) struct App {
@@ -651,18 +648,6 @@ fn is_misdirected(table: &ActiveTable, request: &RequestView<'_>, route: &Route,
     })
 }
 
-/// What a client on the local network is told where no route takes its request.
-fn why_no_route(table: &ActiveTable, request: &RequestView<'_>) -> String {
-    let explanation = table.explain(request);
-    if let Some(doubt) = explanation.doubt {
-        return doubt;
-    }
-    let considered = explanation.considered.iter().map(|other| format!("{}: {}", other.id, other.why));
-    let nearest = explanation.nearest.iter().map(|other| format!("{}: {}", other.id, other.why));
-    let near: Vec<String> = considered.chain(nearest).take(3).collect();
-    if near.is_empty() { format!("no route is served under `{}`", request.host) } else { near.join("; ") }
-}
-
 /// Of a sticky route, the endpoint that the client names by its cookie, if it can take the request.
 fn own_endpoint<'r>(
     active: &'r ActiveRoute,
@@ -695,14 +680,6 @@ fn can_be_reached(ctx: &RequestContext) -> bool {
     ready.into_iter().any(|endpoint| endpoint.state.standing() != Standing::Failing)
 }
 
-/// Whether it was the way to the endpoint that failed, and not what was said there.
-fn is_unreachable(error: &Error) -> bool {
-    matches!(
-        error.etype(),
-        ErrorType::ConnectRefused | ErrorType::ConnectTimedout | ErrorType::ConnectNoRoute | ErrorType::ConnectError
-    )
-}
-
 /// What a request that waits keeps in memory: its head, and over HTTP/2 what its client may send unread.
 fn bytes_held(session: &mut Session, window: usize) -> usize {
     let is_empty = session.is_body_empty();
@@ -716,32 +693,6 @@ fn bytes_held(session: &mut Session, window: usize) -> usize {
         _ => 0,
     };
     request.raw_path().len() + fields + body
-}
-
-/// Why no endpoint of the route may be asked, for the answer.
-fn no_endpoint(ctx: &RequestContext) -> Answer {
-    let Some(active) = &ctx.route else { return Answer::failure(Reason::NoEndpoint) };
-    let held = active.route.upstream.held;
-    let starting = active.others.iter().any(|endpoint| endpoint.readiness != Readiness::Unhealthy);
-    let state = |endpoint: &ActiveEndpoint| {
-        let what = match endpoint.readiness {
-            Readiness::Ready if endpoint.state.standing() == Standing::New => "is not reached yet",
-            Readiness::Ready => "cannot be reached, or fails its check",
-            Readiness::Starting => "has not passed its health check yet",
-            Readiness::Unhealthy => "fails its health check",
-            Readiness::Leaving => "is being stopped",
-            Readiness::Restarting => "restarts",
-        };
-        format!("`{}` {what}", endpoint.name)
-    };
-    let detail = active.others.iter().map(state).collect::<Vec<_>>().join(", ");
-    let detail = match detail.is_empty() {
-        true if held => "its last container has just gone".to_owned(),
-        true => "the route has no endpoint".to_owned(),
-        false => detail,
-    };
-    let reason = if starting || held { Reason::EndpointNotReady } else { Reason::NoEndpoint };
-    Answer::failure(reason).with_retry_after(RETRY_AFTER).with_detail(detail)
 }
 
 /// Sets what the route asks for on an answer, the app's or ours.
@@ -801,64 +752,6 @@ fn prepare(session: &Session, upstream: &mut RequestHeader, ctx: &RequestContext
         }
     }
     Ok(())
-}
-
-/// Whether a request may be sent again after its connection failed: nothing of an answer has come, and
-/// either it is idempotent (RFC 9110, section 9.2.2) and still at hand, or none of its body was read.
-fn may_retry(session: &mut Session, ctx: &RequestContext, error: &Error, client_reused: bool) -> bool {
-    let from_upstream = *error.esource() == ErrorSource::Upstream;
-    if !from_upstream || ctx.answer_begun || ctx.tries >= TRIES_MAX {
-        return false;
-    }
-    // An endpoint that took its time and failed is not asked the same again.
-    if matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout) {
-        return false;
-    }
-    let repeatable = session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
-    let (has_body, none_sent) = (!session.is_body_empty(), session.body_bytes_read() == 0);
-    // What has no body was sent whole. An idle connection is closed by who has not read it; on a fresh one
-    // the endpoint itself failed the request.
-    repeatable || none_sent && (has_body || client_reused)
-}
-
-fn reason_for(error: &Error, ctx: &RequestContext) -> Option<Reason> {
-    match error.etype() {
-        ErrorType::HTTPStatus(413) => Some(Reason::BodyTooLarge),
-        ErrorType::HTTPStatus(400) => Some(Reason::BadRequest),
-        _ if *error.esource() == ErrorSource::Downstream => match error.etype() {
-            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed | ErrorType::H2Error => None,
-            ErrorType::ReadTimedout | ErrorType::WriteTimedout => None,
-            _ => Some(Reason::BadRequest),
-        },
-        ErrorType::ConnectRefused => Some(Reason::UpstreamRefused),
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Some(Reason::UpstreamTimeout),
-        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Some(Reason::UpstreamTimeout),
-        ErrorType::ConnectNoRoute | ErrorType::ConnectError | ErrorType::SocketError => Some(Reason::UpstreamConnect),
-        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => {
-            Some(Reason::UpstreamTls)
-        }
-        _ if *error.esource() == ErrorSource::Upstream => Some(Reason::UpstreamProtocol),
-        _ if ctx.route.is_some() && ctx.sent.is_some() => Some(Reason::UpstreamProtocol),
-        _ => Some(Reason::Internal),
-    }
-}
-
-/// What to tell a client on the local network about a failure.
-fn error_detail(error: &Error, ctx: &RequestContext) -> String {
-    let Some(endpoint) = ctx.endpoint() else { return error.etype().as_str().to_owned() };
-    let address = match &endpoint.target {
-        Target::Address => endpoint.peer._address.to_string(),
-        Target::Name(name, port) => format!("{name}:{port}"),
-    };
-    let help = match reason_for(error, ctx) {
-        Some(Reason::UpstreamRefused) => {
-            ": nothing listens there. Does the app listen on this port, and on all addresses rather than on 127.0.0.1?"
-        }
-        Some(Reason::UpstreamTls) => ": its certificate is not trusted. Set `verify` to false if it is self-signed.",
-        Some(Reason::UpstreamProtocol) => ": it does not speak HTTP there, or closed the connection.",
-        _ => "",
-    };
-    format!("`{}` at {address}: {}{help}", endpoint.name, error.etype().as_str())
 }
 
 /// Looks a name up, unless that was done lately.

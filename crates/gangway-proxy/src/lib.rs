@@ -17,6 +17,7 @@ mod connections;
 mod context;
 mod deadline;
 mod endpoint;
+mod failing;
 mod forwarded;
 mod frames;
 mod front_door;

@@ -1,0 +1,123 @@
+//! What a failure means: whether the request goes on elsewhere, and what its client is told.
+
+use std::time::Duration;
+
+use gangway_model::RequestView;
+use gangway_model::route::Readiness;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use crate::active::{ActiveEndpoint, ActiveTable, Target};
+use crate::answer::{Answer, Reason};
+use crate::context::RequestContext;
+use crate::endpoint::Standing;
+
+/// How many endpoints are tried for one request, the first included.
+pub(crate) const TRIES_MAX: usize = 3;
+
+/// What a client told to come back should wait.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Whether it was the way to the endpoint that failed, and not what was said there.
+pub(crate) fn is_unreachable(error: &Error) -> bool {
+    matches!(
+        error.etype(),
+        ErrorType::ConnectRefused | ErrorType::ConnectTimedout | ErrorType::ConnectNoRoute | ErrorType::ConnectError
+    )
+}
+
+/// Why no endpoint of the route may be asked, for the answer.
+pub(crate) fn no_endpoint(ctx: &RequestContext) -> Answer {
+    let Some(active) = &ctx.route else { return Answer::failure(Reason::NoEndpoint) };
+    let held = active.route.upstream.held;
+    let starting = active.others.iter().any(|endpoint| endpoint.readiness != Readiness::Unhealthy);
+    let state = |endpoint: &ActiveEndpoint| {
+        let what = match endpoint.readiness {
+            Readiness::Ready if endpoint.state.standing() == Standing::New => "is not reached yet",
+            Readiness::Ready => "cannot be reached, or fails its check",
+            Readiness::Starting => "has not passed its health check yet",
+            Readiness::Unhealthy => "fails its health check",
+            Readiness::Leaving => "is being stopped",
+            Readiness::Restarting => "restarts",
+        };
+        format!("`{}` {what}", endpoint.name)
+    };
+    let detail = active.others.iter().map(state).collect::<Vec<_>>().join(", ");
+    let detail = match detail.is_empty() {
+        true if held => "its last container has just gone".to_owned(),
+        true => "the route has no endpoint".to_owned(),
+        false => detail,
+    };
+    let reason = if starting || held { Reason::EndpointNotReady } else { Reason::NoEndpoint };
+    Answer::failure(reason).with_retry_after(RETRY_AFTER).with_detail(detail)
+}
+
+/// Whether a request may be sent again after its connection failed: nothing of an answer has come, and
+/// either it is idempotent (RFC 9110, section 9.2.2) and still at hand, or none of its body was read.
+pub(crate) fn may_retry(session: &mut Session, ctx: &RequestContext, error: &Error, client_reused: bool) -> bool {
+    let from_upstream = *error.esource() == ErrorSource::Upstream;
+    if !from_upstream || ctx.answer_begun || ctx.tries >= TRIES_MAX {
+        return false;
+    }
+    // An endpoint that took its time and failed is not asked the same again.
+    if matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout) {
+        return false;
+    }
+    let repeatable = session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
+    let (has_body, none_sent) = (!session.is_body_empty(), session.body_bytes_read() == 0);
+    // What has no body was sent whole. An idle connection is closed by who has not read it; on a fresh one
+    // the endpoint itself failed the request.
+    repeatable || none_sent && (has_body || client_reused)
+}
+
+pub(crate) fn reason_for(error: &Error, ctx: &RequestContext) -> Option<Reason> {
+    match error.etype() {
+        ErrorType::HTTPStatus(413) => Some(Reason::BodyTooLarge),
+        ErrorType::HTTPStatus(400) => Some(Reason::BadRequest),
+        _ if *error.esource() == ErrorSource::Downstream => match error.etype() {
+            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed | ErrorType::H2Error => None,
+            ErrorType::ReadTimedout | ErrorType::WriteTimedout => None,
+            _ => Some(Reason::BadRequest),
+        },
+        ErrorType::ConnectRefused => Some(Reason::UpstreamRefused),
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Some(Reason::UpstreamTimeout),
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Some(Reason::UpstreamTimeout),
+        ErrorType::ConnectNoRoute | ErrorType::ConnectError | ErrorType::SocketError => Some(Reason::UpstreamConnect),
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => {
+            Some(Reason::UpstreamTls)
+        }
+        _ if *error.esource() == ErrorSource::Upstream => Some(Reason::UpstreamProtocol),
+        _ if ctx.route.is_some() && ctx.sent.is_some() => Some(Reason::UpstreamProtocol),
+        _ => Some(Reason::Internal),
+    }
+}
+
+/// What to tell a client on the local network about a failure.
+pub(crate) fn error_detail(error: &Error, ctx: &RequestContext) -> String {
+    let Some(endpoint) = ctx.endpoint() else { return error.etype().as_str().to_owned() };
+    let address = match &endpoint.target {
+        Target::Address => endpoint.peer._address.to_string(),
+        Target::Name(name, port) => format!("{name}:{port}"),
+    };
+    let help = match reason_for(error, ctx) {
+        Some(Reason::UpstreamRefused) => {
+            ": nothing listens there. Does the app listen on this port, and on all addresses rather than on 127.0.0.1?"
+        }
+        Some(Reason::UpstreamTls) => ": its certificate is not trusted. Set `verify` to false if it is self-signed.",
+        Some(Reason::UpstreamProtocol) => ": it does not speak HTTP there, or closed the connection.",
+        _ => "",
+    };
+    format!("`{}` at {address}: {}{help}", endpoint.name, error.etype().as_str())
+}
+
+/// What a client on the local network is told where no route takes its request.
+pub(crate) fn why_no_route(table: &ActiveTable, request: &RequestView<'_>) -> String {
+    let explanation = table.explain(request);
+    if let Some(doubt) = explanation.doubt {
+        return doubt;
+    }
+    let considered = explanation.considered.iter().map(|other| format!("{}: {}", other.id, other.why));
+    let nearest = explanation.nearest.iter().map(|other| format!("{}: {}", other.id, other.why));
+    let near: Vec<String> = considered.chain(nearest).take(3).collect();
+    if near.is_empty() { format!("no route is served under `{}`", request.host) } else { near.join("; ") }
+}
