@@ -53,6 +53,8 @@ pub(crate) struct Answer<T> {
 }
 
 impl Client {
+    const LISTING: &str = "read the container list";
+
     /// Asks who is there and settles on a version that both sides speak.
     pub(crate) async fn connect(dialer: &Dialer) -> Result<Self, EngineError> {
         const ACT: &str = "ask the engine for its version";
@@ -90,7 +92,14 @@ impl Client {
 
     /// All containers, running or not.
     pub(crate) async fn list(&self) -> Result<Answer<Vec<Listed>>, EngineError> {
-        self.get("read the container list", "/containers/json?all=1", LISTING_MAX).await
+        self.get(Self::LISTING, "/containers/json?all=1", LISTING_MAX).await
+    }
+
+    /// These containers, as far as there are any; their ids are made of letters and digits.
+    pub(crate) async fn list_only(&self, ids: &[Box<str>]) -> Result<Answer<Vec<Listed>>, EngineError> {
+        // `{"id":["…","…"]}`
+        let filters = format!("%7B%22id%22%3A%5B%22{}%22%5D%7D", ids.join("%22%2C%22"));
+        self.get(Self::LISTING, &format!("/containers/json?all=1&filters={filters}"), LISTING_MAX).await
     }
 
     /// What the listing lacks of one container. None where there is no such container any more, or where we

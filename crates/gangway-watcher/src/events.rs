@@ -40,8 +40,8 @@ const ACTIONS: &[&str] = &[
 /// One event as it is believed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Heard {
-    /// Read again.
-    Changed,
+    /// Read again: this container, where it is known which.
+    Changed { id: Option<Box<str>> },
     /// A container was sent this signal, which changes nothing that a reading could show.
     Signalled { id: Box<str>, signal: Option<u8> },
     /// A container is being stopped; read again.
@@ -120,7 +120,9 @@ fn believed(event: &EventMessage) -> Heard {
         "kill" => Heard::Signalled { id, signal: attribute("signal").and_then(|text| text.parse().ok()) },
         "stop" => Heard::Stopping { id },
         "start" | "die" | "died" => Heard::Left { id },
-        known if ACTIONS.contains(&known) => Heard::Changed,
+        // Of a network; which container, the attributes say.
+        "connect" | "disconnect" => Heard::Changed { id: attribute("container").map(|id| id.as_str().into()) },
+        known if ACTIONS.contains(&known) => Heard::Changed { id: Some(id).filter(|id| !id.is_empty()) },
         // A proxy that passes no filters on gives us these.
         _ => Heard::Noise,
     }
@@ -141,9 +143,10 @@ mod tests {
         let podman = r#"{"Type":"container","Action":"kill","Actor":{"ID":"ab","Attributes":{"podId":""}}}"#;
         assert_eq!(heard(podman), Heard::Signalled { id: "ab".into(), signal: None });
         let health = r#"{"Type":"container","Action":"health_status: healthy","Actor":{"ID":"ab"}}"#;
-        assert_eq!(heard(health), Heard::Changed);
+        assert_eq!(heard(health), Heard::Changed { id: Some("ab".into()) });
         let network = r#"{"Type":"network","Action":"connect","Actor":{"ID":"ab","Attributes":{"container":"cd"}}}"#;
-        assert_eq!(heard(network), Heard::Changed);
+        assert_eq!(heard(network), Heard::Changed { id: Some("cd".into()) });
+        assert_eq!(heard(r#"{"Type":"network","Action":"connect"}"#), Heard::Changed { id: None });
         for action in ["start", "die"] {
             let event = format!(r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"ab"}}}}"#);
             assert_eq!(heard(&event), Heard::Left { id: "ab".into() });

@@ -1,7 +1,7 @@
 //! Follows one engine for ever.
 //!
-//! Subscribe, read everything, and read again whenever an event hints that something changed, and now and
-//! then even if none does. Whatever fails ends the session; the next one begins from nothing, and what was
+//! Subscribe, read everything, read again what an event hints to have changed, and soon after it and now and
+//! then everything. Whatever fails ends the session; the next one begins from nothing, and what was
 //! read last stays in force meanwhile.
 
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ use crate::events::{Events, Heard};
 use crate::leaving::{Leaving, Meaning, meaning};
 use crate::own_place::{Surroundings, Traces};
 use crate::pace::Pace;
-use crate::reading::{Known, Reading, read};
+use crate::reading::{Extent, Known, Reading, read};
 
 /// Everything is read this long after the last time even if nothing was heard: an event can be lost. With
 /// the time a reading may take, that makes every 30 s.
@@ -58,10 +58,12 @@ pub(crate) struct Report {
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// Everything was read.
+    /// Everything was read, or what something happened to.
     Read {
+        extent: Extent,
         containers: Vec<Container>,
-        own: OwnPlace,
+        /// Only where everything was.
+        own: Option<OwnPlace>,
         version: String,
         /// Why events cannot be heard although everything can be read.
         trouble: Option<String>,
@@ -146,6 +148,8 @@ struct Underway<'a> {
     known: Known,
     /// The oldest event that no reading answers yet.
     unanswered: Option<Instant>,
+    /// What it and those after it happened to.
+    concerned: Extent,
     next_reading: Instant,
     /// Readings since the last one that answered an event.
     looks: usize,
@@ -161,7 +165,7 @@ impl Follower {
         // Subscribe first, read second. The other way round, a container that starts between the two would
         // be in neither.
         let events = client.subscribe().await;
-        let first = read(&client, &self.engine.name, &self.surroundings, Known::default()).await?;
+        let first = read(&client, &self.engine.name, &self.surroundings, Known::default(), Extent::All).await?;
         let trouble = events.as_ref().err().map(ToString::to_string);
         let count = first.containers.len();
         let known = self.finish(first, &version, trouble, None).await;
@@ -174,8 +178,8 @@ impl Follower {
 
         let name = self.engine.name.clone();
         let surroundings = self.surroundings.clone();
-        let begin = |known: Known, heard: Option<Instant>| {
-            let reading = read(&client, &name, &surroundings, known).map(move |read| (read, heard));
+        let begin = |known: Known, extent: Extent, heard: Option<Instant>| {
+            let reading = read(&client, &name, &surroundings, known, extent).map(move |read| (read, heard));
             reading.boxed().fuse()
         };
         let now = Instant::now();
@@ -185,6 +189,7 @@ impl Follower {
             questions: FuturesUnordered::new(),
             known,
             unanswered: None,
+            concerned: Extent::none(),
             next_reading: now + READ_EVERY,
             looks: LOOK_AGAIN.len(),
             last_sign: now,
@@ -193,11 +198,13 @@ impl Follower {
         loop {
             let now = Instant::now();
             if underway.may_read(now) {
+                let concerned = std::mem::replace(&mut underway.concerned, Extent::none());
+                let extent = if underway.unanswered.is_some() { concerned } else { Extent::All };
                 if underway.unanswered.is_some() {
                     underway.pace.begin(now);
                 }
                 let known = std::mem::take(&mut underway.known);
-                underway.reading = begin(known, underway.unanswered.take());
+                underway.reading = begin(known, extent, underway.unanswered.take());
             }
             if underway.may_ping(now) {
                 underway.ping = client.ping().boxed().fuse();
@@ -242,7 +249,7 @@ impl Follower {
 
     async fn take_in<'a>(&mut self, client: &'a Client, heard: Heard, underway: &mut Underway<'a>) {
         let now = Instant::now();
-        match heard {
+        let concerned = match heard {
             Heard::Noise => return,
             Heard::Signalled { id, signal } => {
                 match meaning(signal) {
@@ -260,11 +267,18 @@ impl Follower {
                 // Nothing to read yet: until it is dead, every listing calls it running.
                 return;
             }
-            Heard::Stopping { id } => self.leaves(id, now).await,
-            // Not told to anyone by itself: only the reading that follows knows what became of it.
-            Heard::Left { id } => self.leaving.clear(&id),
-            Heard::Changed => {}
-        }
+            Heard::Stopping { id } => {
+                self.leaves(id.clone(), now).await;
+                Some(id)
+            }
+            Heard::Left { id } => {
+                // Not told to anyone by itself: only the reading that follows knows what became of it.
+                self.leaving.clear(&id);
+                Some(id)
+            }
+            Heard::Changed { id } => id,
+        };
+        underway.concerned.add(concerned);
         underway.pace.heard(now);
         underway.unanswered.get_or_insert(now);
     }
@@ -283,13 +297,13 @@ impl Follower {
         trouble: Option<String>,
         heard: Option<Instant>,
     ) -> Known {
-        let Reading { mut containers, own, took, known } = reading;
+        let Reading { extent, mut containers, own, took, known } = reading;
         for container in &mut containers {
             let marked = container.state == ContainerState::Running && self.leaving.contains(&container.id);
             container.leaving |= marked;
         }
         let cause = heard.map(|heard| Trigger { heard, engine: took });
-        self.report(News::Read { containers, own, version: version.to_owned(), trouble, cause }).await;
+        self.report(News::Read { extent, containers, own, version: version.to_owned(), trouble, cause }).await;
         known
     }
 

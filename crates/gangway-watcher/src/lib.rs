@@ -58,7 +58,7 @@ pub struct EngineStatus {
     pub trouble: Option<String>,
     /// Containers in the last good read.
     pub containers: usize,
-    /// Full reads so far.
+    /// Reads so far.
     pub reads: u64,
     /// Reads that failed so far.
     pub failures: u64,

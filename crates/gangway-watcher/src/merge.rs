@@ -18,7 +18,7 @@ use crate::announce::Announced;
 use crate::departed::Departed;
 use crate::follow::{News, Report, Trigger};
 use crate::reaction::Reactions;
-
+use crate::reading::Extent;
 /// The pure step from a snapshot to a table.
 pub(crate) type Compile = Arc<dyn Fn(&Snapshot, &Settings) -> Compiled + Send + Sync>;
 
@@ -141,19 +141,32 @@ impl World {
                 standing.status.trouble = Some(trouble);
                 first
             }
-            News::Read { containers, own, version, trouble, cause } => {
+            News::Read { extent, mut containers, own, version, trouble, cause } => {
                 let status = &mut standing.status;
                 let unread = status.reads == 0;
                 status.reads += 1;
-                status.containers = containers.len();
                 status.version = Some(version);
                 status.trouble = trouble;
                 let name = status.name.clone();
-                let old: Vec<Container> = self.snapshot.containers.extract_if(.., |old| old.engine == name).collect();
-                let changed = first || unread || old != containers || self.snapshot.own.get(&name) != Some(&own);
+                let is_read = |old: &mut Container| {
+                    old.engine == name
+                        && match &extent {
+                            Extent::All => true,
+                            Extent::Only(ids) => ids.contains(&old.id),
+                        }
+                };
+                let mut old: Vec<Container> = self.snapshot.containers.extract_if(.., is_read).collect();
+                old.sort_by(|one, other| one.id.cmp(&other.id));
+                // Their order says nothing, and is another one where some were read alone.
+                containers.sort_by(|one, other| one.id.cmp(&other.id));
+                status.containers = status.containers.saturating_sub(old.len()) + containers.len();
+                let moved = own.as_ref().is_some_and(|own| self.snapshot.own.get(&name) != Some(own));
+                let changed = first || unread || old != containers || moved;
                 self.departed.compare(Instant::now(), &old, &containers);
                 self.snapshot.containers.extend(containers);
-                self.snapshot.own.insert(name, own);
+                if let Some(own) = own {
+                    self.snapshot.own.insert(name, own);
+                }
                 if changed {
                     self.causes.extend(cause.map(|cause| (engine, cause)));
                     self.replaced.extend(old);

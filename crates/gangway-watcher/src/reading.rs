@@ -1,4 +1,4 @@
-//! Reading everything that one engine knows of its containers.
+//! Reading what one engine knows of its containers: all of them, or the few that something happened to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,31 +23,79 @@ pub(crate) struct Known {
     facts: BTreeMap<Box<str>, Facts>,
 }
 
-/// One full reading.
+/// Listing a hundred containers takes an engine ten times as long as listing one; with more than so many, it
+/// is asked for all.
+const FEW: usize = 8;
+
+/// Which containers are read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Extent {
+    All,
+    /// Those with these ids; the others stay as they were read last.
+    Only(Vec<Box<str>>),
+}
+
+impl Extent {
+    /// Of nothing yet.
+    pub(crate) fn none() -> Self {
+        Self::Only(Vec::new())
+    }
+
+    /// Adds the container that something happened to, if it is known which.
+    pub(crate) fn add(&mut self, id: Option<Box<str>>) {
+        let Self::Only(ids) = self else { return };
+        match id.filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+            Some(id) if ids.contains(&id) => {}
+            Some(id) if ids.len() < FEW => ids.push(id),
+            _ => *self = Self::All,
+        }
+    }
+}
+
+/// One reading.
 #[derive(Debug)]
 pub(crate) struct Reading {
+    pub(crate) extent: Extent,
     pub(crate) containers: Vec<Container>,
-    pub(crate) own: OwnPlace,
+    /// Where we are ourselves; only where all were read.
+    pub(crate) own: Option<OwnPlace>,
     /// How much of the time was the engine's.
     pub(crate) took: Duration,
     /// For the next reading.
     pub(crate) known: Known,
 }
 
-/// Lists all containers, and inspects those of which the listing says too little: once in their lives, or
-/// each time where the verdict of their health check is nowhere else.
+/// Lists containers, and inspects those of which the listing says too little: once in their lives, or each
+/// time where the verdict of their health check is nowhere else.
 pub(crate) async fn read(
     client: &Client,
     engine: &EngineName,
     surroundings: &Surroundings,
     mut known: Known,
+    mut extent: Extent,
 ) -> Result<Reading, EngineError> {
-    let listing = client.list().await?;
+    let listing = match &extent {
+        Extent::All => client.list().await?,
+        Extent::Only(ids) => match client.list_only(ids).await {
+            // By a guard that passes no filters on, perhaps.
+            Err(EngineError { cause: Cause::Refused { .. }, .. }) => {
+                extent = Extent::All;
+                client.list().await?
+            }
+            listing => listing?,
+        },
+    };
     let mut took = listing.took;
-    let listing = listing.value;
+    let mut listing = listing.value;
+    match &extent {
+        Extent::All => {
+            let listed: BTreeSet<&str> = listing.iter().map(|listed| &*listed.id).collect();
+            known.facts.retain(|id, _| listed.contains(&**id));
+        }
+        // A guard may also have dropped the filter.
+        Extent::Only(ids) => listing.retain(|listed| ids.contains(&listed.id)),
+    }
 
-    let listed: BTreeSet<&str> = listing.iter().map(|listed| &*listed.id).collect();
-    known.facts.retain(|id, _| listed.contains(&**id));
     let asked = Instant::now();
     let mut health = BTreeMap::new();
     let wanted: Vec<&Listed> = listing.iter().filter(|listed| known.wants(listed)).collect();
@@ -65,9 +113,9 @@ pub(crate) async fn read(
     let begun = Instant::now();
     let beside = Beside { engine, facts: &known.facts, health: &health };
     let containers = translate(&listing, &beside);
-    let own = surroundings.own_place(&listing, &containers);
+    let own = (extent == Extent::All).then(|| surroundings.own_place(&listing, &containers));
     trace!(containers = containers.len(), translating = ?begun.elapsed(), "translated");
-    Ok(Reading { containers, own, took, known })
+    Ok(Reading { extent, containers, own, took, known })
 }
 
 async fn inspect_all<'l>(
@@ -103,5 +151,26 @@ impl Known {
     fn learn(&mut self, listed: &Listed, inspected: Option<&Inspected>) {
         let facts = inspected.map(|inspected| inspected.facts(listed)).unwrap_or_default();
         self.facts.insert(listed.id.clone(), facts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_are_read_alone_and_more_or_unknown_ones_with_all() {
+        let extent = |ids: &[Option<&str>]| {
+            let mut extent = Extent::none();
+            ids.iter().for_each(|id| extent.add(id.map(Into::into)));
+            extent
+        };
+        assert_eq!(extent(&[Some("ab"), Some("ab"), Some("cd")]), Extent::Only(vec!["ab".into(), "cd".into()]));
+        assert_eq!(extent(&[Some("ab"), None]), Extent::All);
+        assert_eq!(extent(&[Some("\"]}&all=0")]), Extent::All, "what is no id is not asked for");
+        let many: Vec<String> = (0..=FEW).map(|number| number.to_string()).collect();
+        let many: Vec<_> = many.iter().map(|id| Some(&**id)).collect();
+        assert!(matches!(extent(&many[1..]), Extent::Only(_)));
+        assert_eq!(extent(&many), Extent::All);
     }
 }

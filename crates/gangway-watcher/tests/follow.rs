@@ -51,6 +51,34 @@ async fn a_start_is_in_force_without_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_happened_to_one_container_is_read_alone_and_everything_soon_after() {
+    let engine = Engine::default();
+    for name in ["a", "b", "c"] {
+        engine.add(Container::new(name));
+    }
+    let watched = watch(&engine);
+    watched.until_running(&["a", "b", "c"]).await;
+    pass(seconds(3)).await;
+    let listings = || {
+        let asked = engine.asked().into_iter().filter(|asked| asked.path == "/containers/json");
+        asked.map(|asked| asked.query).collect::<Vec<_>>()
+    };
+    let before = listings().len();
+    engine.run(Container::new("d").id("d0d0"));
+    watched.until_running(&["a", "b", "c", "d"]).await;
+    let alone = listings()[before..].to_vec();
+    assert!(!alone.is_empty() && alone.iter().all(|query| query.contains("d0d0")), "{alone:?}");
+    let published = watched.published();
+    pass(seconds(2)).await;
+    assert!(listings()[before + alone.len()..].iter().all(|query| query == "all=1"), "{:?}", listings());
+    assert!(listings().len() > before + alone.len(), "once more, everything");
+    assert_eq!((watched.published(), watched.status().containers), (published, 4), "and that is no news");
+    engine.remove("d");
+    watched.until_running(&["a", "b", "c"]).await;
+    assert_eq!(watched.status().containers, 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn everything_that_can_happen_to_a_container_is_followed() {
     let engine = Engine::default();
     engine.add(Container::new("web").health("starting").network("edge"));
