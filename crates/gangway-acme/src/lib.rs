@@ -15,11 +15,13 @@ mod folder;
 mod import;
 mod keep;
 mod plan;
+mod report;
 pub mod status;
 pub mod storage;
 mod tickets;
 
 pub use acme::dns::{DnsProvider, DnsSettings, UnusableProvider};
+pub use acme::on_demand::{OnDemandSettings, Takes};
 pub use acme::settings::{AcmeSettings, ChallengeKind, ExternalAccount, Issuer, UnknownIssuer};
 pub use import::{ImportOutcome, Imported, import};
 pub use keep::keep;
@@ -74,6 +76,8 @@ pub struct KeepSettings {
     pub default_certificate: Option<Box<str>>,
     /// Public CAs; none: public names keep their placeholder.
     pub acme: Option<AcmeSettings>,
+    /// Who is asked about names that no route lists (`--on-demand`); none: they get no certificate.
+    pub on_demand: Option<OnDemandSettings>,
 }
 
 /// The internal root on the volume, as PEM, for `gangway ca`.

@@ -32,6 +32,8 @@ pub struct CertificateStatus {
     pub next: Option<i64>,
     /// The time within which the CA would like it renewed.
     pub renewal_window: Option<(i64, i64)>,
+    /// No route lists it: it was permitted when somebody asked for it.
+    pub on_demand: bool,
     /// What is wrong with it.
     pub trouble: Option<Box<str>>,
 }
@@ -164,6 +166,15 @@ codes! {
     ClockWrong = 533, "clock that is wrong",
         "This machine's clock differs from the CA's by more than a minute. Certificates are valid from one moment to \
          another, so a wrong clock makes good ones look bad.";
+    OnDemandRefused = 534, "certificate on demand that was refused",
+        "A client asked for a name that only a wildcard route takes, and the URL of `--on-demand` gave another answer \
+         than 2xx. One such name is told an hour; `gangway_on_demand_total` counts them all.";
+    OnDemandUnanswered = 535, "nobody says who may have a certificate on demand",
+        "The URL of `--on-demand` did not answer within five seconds, or with an error of its own (5xx), which counts \
+         as a no. The name is asked about again after five seconds, if somebody still wants it.";
+    OnDemandOverrun = 536, "too many names wanted on demand",
+        "More than 512 names were waiting for an answer at once, or more than 4,096 were wanted within a minute or so. \
+         Further ones are refused until there is room, so that strangers cannot fill the memory or flood the URL.";
 }
 
 impl std::fmt::Display for FindingCode {

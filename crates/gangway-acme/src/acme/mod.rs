@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use gangway_publish::{Publisher, Reader};
+use gangway_publish::{Generation, Publisher, PublisherGone, Reader};
 use gangway_tls::Bundle;
+use gangway_tls::demand::WAIT_MAX;
 
 use crate::clock::Clock;
 use crate::status::Finding;
@@ -25,8 +26,9 @@ mod directory;
 pub(crate) mod dns;
 pub(crate) mod failure;
 pub(crate) mod held;
-mod http;
+pub(crate) mod http;
 mod journal;
+pub(crate) mod on_demand;
 mod order;
 mod schedule;
 pub(crate) mod settings;
@@ -39,6 +41,7 @@ use dns::Dns;
 use failure::Failure;
 use http::Http;
 use journal::{Journal, Renewal};
+use on_demand::OnDemand;
 use order::{Desk, Outcome, obtain};
 use schedule::{BUSY_ELSEWHERE, CaState, Moment, NameState, Policy, Schedule, Task, retry_ca_time, schedule};
 use settings::AcmeSettings;
@@ -60,6 +63,8 @@ pub(crate) struct AcmeView {
     pub(crate) bundles: Vec<Arc<Bundle>>,
     /// By wanted name.
     pub(crate) names: BTreeMap<Box<str>, NameView>,
+    /// Names that nobody lists and that are to have certificates all the same.
+    pub(crate) on_demand: BTreeSet<Box<str>>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) degraded: bool,
 }
@@ -81,6 +86,7 @@ pub(crate) async fn work<S: Storage>(
     clock: Clock,
     solver: Solver,
     mut wanted: Reader<BTreeSet<Box<str>>>,
+    on_demand: Option<OnDemand>,
     views: Publisher<AcmeView>,
 ) -> Infallible {
     let settings = Arc::new(settings);
@@ -101,6 +107,7 @@ pub(crate) async fn work<S: Storage>(
     let dns = dns.map(|(settings, http)| Dns::new(storage.clone(), settings, http));
     let mut worker = Worker {
         desk: Desk { storage: storage.clone(), accounts, solver, dns, settings, clock },
+        on_demand,
         policy,
         volume: Volume::new(storage),
         states: BTreeMap::new(),
@@ -114,18 +121,42 @@ pub(crate) async fn work<S: Storage>(
         views,
     };
     let mut is_over = false;
+    // Without anybody who permits anything nothing changes there.
+    let mut permits = worker.on_demand.as_ref().map(|on_demand| on_demand.permits.clone());
     worker.look().await;
     loop {
-        let names = wanted.load_full();
-        let schedule = worker.begin(&names.value);
-        worker.publish(&names.value, &schedule);
+        let listed = wanted.load_full();
+        let names = worker.names(&listed.value);
+        let schedule = worker.begin(&names);
+        worker.publish(&names, &schedule);
         let now = worker.desk.clock.now();
         let pause = Duration::from_secs(schedule.next.saturating_sub(now).max(1).unsigned_abs());
         tokio::select! {
             Some(done) = worker.tasks.next(), if !worker.tasks.is_empty() => worker.finish(done),
             changed = wanted.changed(), if !is_over => is_over = changed.is_err(),
+            Some(Ok(_)) = changed(permits.as_mut()) => {}
             () = tokio::time::sleep(pause.min(LOOK_EVERY)) => worker.look().await,
         }
+    }
+}
+
+/// What is to have certificates at one moment.
+struct Names<'a> {
+    listed: &'a BTreeSet<Box<str>>,
+    /// With when the permit ends.
+    on_demand: BTreeMap<Box<str>, i64>,
+}
+
+impl Names<'_> {
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.listed.iter().chain(self.on_demand.keys()).map(|name| &**name)
+    }
+}
+
+async fn changed<T>(reader: Option<&mut Reader<T>>) -> Option<Result<Generation, PublisherGone>> {
+    match reader {
+        Some(reader) => Some(reader.changed().await),
+        None => None,
     }
 }
 
@@ -140,6 +171,7 @@ type Running = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 struct Worker<S: Storage> {
     desk: Desk<S>,
+    on_demand: Option<OnDemand>,
     policy: Policy,
     volume: Volume<S>,
     states: BTreeMap<Box<str>, NameState>,
@@ -188,12 +220,19 @@ impl<S: Storage> Worker<S> {
         }
     }
 
+    fn names<'a>(&self, listed: &'a BTreeSet<Box<str>>) -> Names<'a> {
+        let now = self.desk.clock.now();
+        let on_demand = self.on_demand.as_ref().map(|on_demand| on_demand.names(listed, &self.states, now));
+        Names { listed, on_demand: on_demand.unwrap_or_default() }
+    }
+
     /// Starts what is to be done now.
-    fn begin(&mut self, wanted: &BTreeSet<Box<str>>) -> Schedule {
+    fn begin(&mut self, names: &Names<'_>) -> Schedule {
         let now = self.desk.clock.now();
         let moment = Moment {
             policy: &self.policy,
-            wanted,
+            wanted: names.listed,
+            on_demand: &names.on_demand,
             states: &self.states,
             cas: &self.cas,
             running: &self.running,
@@ -205,9 +244,30 @@ impl<S: Storage> Worker<S> {
             match task {
                 Task::Order(order) => self.order(order, now),
                 Task::AskRenewal { name } => self.ask(name, now),
+                Task::AskPermission { name, again } => self.ask_permission(&name, again),
             }
         }
+        self.let_go(names, &schedule, now);
         schedule
+    }
+
+    fn ask_permission(&mut self, name: &str, again: i64) {
+        self.states.entry(name.into()).or_default().permission_after = again;
+        if let Some(on_demand) = &self.on_demand {
+            on_demand.ask(name);
+        }
+    }
+
+    /// Nobody shall wait for a certificate that is not being ordered now.
+    fn let_go(&self, names: &Names<'_>, schedule: &Schedule, now: i64) {
+        let Some(on_demand) = &self.on_demand else { return };
+        for name in names.on_demand.keys() {
+            let certificate = schedule.served_by.get(name).unwrap_or(name);
+            let is_later = schedule.due.get(certificate).is_some_and(|due| *due > now + WAIT_MAX.as_secs() as i64);
+            if is_later || schedule.refused.contains_key(certificate) {
+                on_demand.demand.give_up(name);
+            }
+        }
     }
 
     fn order(&mut self, order: schedule::Order, now: i64) {
@@ -309,6 +369,9 @@ impl<S: Storage> Worker<S> {
             }
             Outcome::Failed { failure, journal } => {
                 state.journal = journal;
+                if let Some(on_demand) = &self.on_demand {
+                    on_demand.demand.give_up(name);
+                }
                 let ca = settings::name_of(directory);
                 tracing::warn!(
                     name,
@@ -343,11 +406,11 @@ impl<S: Storage> Worker<S> {
         self.storage_error = None;
     }
 
-    fn publish(&mut self, wanted: &BTreeSet<Box<str>>, schedule: &Schedule) {
+    fn publish(&mut self, wanted: &Names<'_>, schedule: &Schedule) {
         let now = self.desk.clock.now();
         let bundles = self.states.values().filter_map(|state| state.held.as_ref()).map(|held| Arc::clone(&held.bundle));
         let telling = telling::Telling {
-            wanted,
+            wanted: wanted.iter().collect(),
             schedule,
             states: &self.states,
             cas: &self.cas,
@@ -356,16 +419,18 @@ impl<S: Storage> Worker<S> {
             unsaved: &self.unsaved,
             damages: self.volume.damages(),
         };
-        let (names, findings) = tell(&telling, now);
+        let (names, mut findings) = tell(&telling, now);
+        findings.extend(self.on_demand.iter().flat_map(OnDemand::findings));
         let view = AcmeView {
             bundles: bundles.collect(),
             names,
+            on_demand: wanted.on_demand.keys().cloned().collect(),
             findings,
             degraded: self.storage_error.is_some() || !self.unsaved.is_empty(),
         };
         let is_same = {
             let before = self.views.reader().load_full();
-            before.value.is_same_as(&view) && before.generation != gangway_publish::Generation::INITIAL
+            before.value.is_same_as(&view) && before.generation != Generation::INITIAL
         };
         if !is_same {
             self.views.publish(view);
@@ -387,6 +452,7 @@ fn interrupted(name: &str, mut journal: Journal, now: i64) -> Journal {
 impl AcmeView {
     fn is_same_as(&self, other: &Self) -> bool {
         self.names == other.names
+            && self.on_demand == other.on_demand
             && self.findings == other.findings
             && self.degraded == other.degraded
             && self.bundles.len() == other.bundles.len()

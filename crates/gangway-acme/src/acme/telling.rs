@@ -16,7 +16,7 @@ const CLOCK_ERROR_MAX: i64 = 60;
 
 /// What there is to tell of.
 pub(crate) struct Telling<'a, Damages> {
-    pub(crate) wanted: &'a BTreeSet<Box<str>>,
+    pub(crate) wanted: Vec<&'a str>,
     pub(crate) schedule: &'a Schedule,
     pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
     pub(crate) cas: &'a HashMap<Box<str>, CaState>,
@@ -35,8 +35,8 @@ pub(crate) fn tell<'a>(
     let mut findings: Vec<Finding> = telling.damages.clone().cloned().collect();
     let mut names = BTreeMap::new();
     let mut told = BTreeSet::new();
-    for name in telling.wanted {
-        let certificate = telling.schedule.served_by.get(name).unwrap_or(name);
+    for name in telling.wanted.iter().copied() {
+        let certificate = telling.schedule.served_by.get(name).map_or(name, |certificate| &**certificate);
         let state = telling.states.get(certificate);
         let next = telling.schedule.due.get(certificate).copied();
         let held = state.and_then(|state| state.held.as_ref());
@@ -55,7 +55,7 @@ pub(crate) fn tell<'a>(
         }
         let trouble = finding.as_ref().map(|finding| finding.message.clone());
         names.insert(
-            name.clone(),
+            name.into(),
             NameView {
                 next,
                 window: renewal
@@ -68,7 +68,7 @@ pub(crate) fn tell<'a>(
         );
         // One wildcard may serve a hundred names; its trouble is told once.
         if let Some(finding) = finding
-            && told.insert((finding.code, certificate.clone()))
+            && told.insert((finding.code, certificate))
         {
             findings.push(finding);
         }

@@ -12,8 +12,8 @@ use super::journal::{Journal, Renewal};
 mod names;
 mod times;
 
-pub(crate) use names::is_orderable;
 use names::registered_domain;
+pub(crate) use names::{is_orderable, is_shared_domain};
 use times::lifetime;
 pub(crate) use times::{renewal_time, retry_ca_time, retry_time};
 
@@ -44,6 +44,9 @@ const ORDER_LIFETIME: i64 = 5 * DAY;
 /// So often the same CA is asked about a name before the next one is, where the next would find the same.
 const ATTEMPTS_BEFORE_NEXT_CA: u32 = 3;
 
+/// A name whose renewal was not permitted is asked about again after this.
+const ASK_PERMISSION_EVERY: i64 = HOUR;
+
 /// Another instance has an order under way; it is looked at again after this.
 pub(crate) const BUSY_ELSEWHERE: i64 = 10;
 
@@ -67,6 +70,8 @@ pub(crate) struct NameState {
     /// renewal information.
     pub(crate) order_after: i64,
     pub(crate) ask_after: i64,
+    /// Whether it may be renewed was asked lately.
+    pub(crate) permission_after: i64,
 }
 
 /// What is known about a CA.
@@ -83,6 +88,8 @@ pub(crate) struct Moment<'a> {
     pub(crate) policy: &'a Policy,
     /// Names that need a certificate of a public CA.
     pub(crate) wanted: &'a BTreeSet<Box<str>>,
+    /// Names beside those that need permission, with when it ends; none of them is wanted anyway.
+    pub(crate) on_demand: &'a BTreeMap<Box<str>, i64>,
     /// By the name of the certificate.
     pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
     /// By directory.
@@ -115,6 +122,8 @@ pub(crate) enum Task {
     Order(Order),
     /// Ask the CA when it would like this one renewed.
     AskRenewal { name: Box<str> },
+    /// Ask whether it may be renewed.
+    AskPermission { name: Box<str>, again: i64 },
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -147,7 +156,7 @@ pub(crate) enum Refusal {
 pub(crate) fn schedule(moment: &Moment<'_>, now: i64) -> Schedule {
     let mut schedule = Schedule { next: i64::MAX, ..Schedule::default() };
     let mut certificates: BTreeMap<Box<str>, Vec<Box<str>>> = BTreeMap::new();
-    for name in moment.wanted {
+    for name in moment.wanted.iter().chain(moment.on_demand.keys()) {
         match moment.certificate_for(name, now) {
             Ok((certificate, names)) => {
                 schedule.served_by.insert(name.clone(), certificate.clone());
@@ -167,8 +176,9 @@ pub(crate) fn schedule(moment: &Moment<'_>, now: i64) -> Schedule {
 /// An order that may begin now, and what speaks for it before others.
 struct Due {
     order: Order,
-    /// Names without any certificate first, then those that have failed least, then what ends first.
-    precedence: (bool, u32, i64),
+    /// Names without any certificate first, then those that somebody has listed, then those that have failed
+    /// least, then what ends first.
+    precedence: (bool, bool, u32, i64),
     counts_for_budget: bool,
 }
 
@@ -202,6 +212,10 @@ impl Schedule {
                 return;
             }
         }
+        let is_on_demand = moment.on_demand.contains_key(&name);
+        if moment.on_demand.get(&name).is_some_and(|until| *until <= now) {
+            return self.ask_permission(name, state, now);
+        }
         let directory = match moment.choose_ca(state, now) {
             Ok(directory) => directory,
             Err(later) => {
@@ -232,7 +246,7 @@ impl Schedule {
             return;
         }
         let failures = attempts.map_or(0, |attempts| attempts.failures);
-        let precedence = (is_valid, failures, held.map_or(0, |held| held.bundle.not_after));
+        let precedence = (is_valid, is_on_demand, failures, held.map_or(0, |held| held.bundle.not_after));
         let replaces = replaces.map(|id| id.to_string().into());
         let counts_for_budget = replaces.is_none() && is_first;
         due.push(Due { order: Order { name, names, directory, replaces, failures }, precedence, counts_for_budget });
@@ -281,6 +295,16 @@ impl Schedule {
         }
     }
 
+    fn ask_permission(&mut self, name: Box<str>, state: &NameState, now: i64) {
+        let at = state.permission_after;
+        if at > now {
+            self.due.insert(name, at);
+            return self.look_again_at(at, now);
+        }
+        self.due.insert(name.clone(), now);
+        self.tasks.push(Task::AskPermission { name, again: now + ASK_PERMISSION_EVERY });
+    }
+
     fn look_again_at(&mut self, time: i64, now: i64) {
         self.next = self.next.min(time.max(now + 1));
     }
@@ -303,6 +327,10 @@ impl Moment<'_> {
         if let Some((state, held)) = held.filter(|(_, held)| held.bundle.is_valid_at(now) && held.bundle.carries(name))
             && (self.policy.has_dns || now < renewal_time(held, state.journal.renewal.as_ref()))
         {
+            return Ok((star.clone(), vec![star]));
+        }
+        // One that is on its way; what is listed beside it is ordered all the same.
+        if self.policy.has_dns && self.on_demand.contains_key(name) && self.wanted.contains(&star) {
             return Ok((star.clone(), vec![star]));
         }
         if !is_orderable(base) {

@@ -30,15 +30,24 @@ pub(super) fn registered_domain(name: &str) -> String {
     }
     let labels: Vec<&str> = name.rsplit('.').collect();
     let second = labels.get(1).copied().unwrap_or_default();
-    // `example.co.uk`, and names that a dynamic DNS service gives away.
-    let is_shared = labels[0].len() == 2
-        && matches!(second, "co" | "com" | "net" | "org" | "gov" | "edu" | "ac" | "or" | "ne")
+    let is_shared = is_second_level(labels[0], second)
         || SHARED_DOMAINS.iter().any(|domain| name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')));
     let count = if is_shared { 3 } else { 2 };
     labels[..labels.len().min(count)].iter().rev().copied().collect::<Vec<_>>().join(".")
 }
 
-/// Where everybody has a name of their own.
+/// Whether everybody may have names below it, so that it can be nobody's site.
+pub(crate) fn is_shared_domain(name: &str) -> bool {
+    let is_second_level = name.split_once('.').is_some_and(|(second, top)| is_second_level(top, second));
+    is_second_level || SHARED_DOMAINS.contains(&name)
+}
+
+/// `co.uk`
+fn is_second_level(top: &str, second: &str) -> bool {
+    top.len() == 2 && matches!(second, "co" | "com" | "net" | "org" | "gov" | "edu" | "ac" | "or" | "ne")
+}
+
+/// Services that give names away, to everybody one of their own.
 const SHARED_DOMAINS: [&str; 14] = [
     "duckdns.org",
     "dynv6.net",

@@ -36,6 +36,7 @@ fn held(name: &str, directory: &str, not_before: i64, not_after: i64) -> Held {
 struct World {
     policy: Policy,
     wanted: BTreeSet<Box<str>>,
+    on_demand: BTreeMap<Box<str>, i64>,
     states: BTreeMap<Box<str>, NameState>,
     cas: HashMap<Box<str>, CaState>,
     running: BTreeSet<Box<str>>,
@@ -45,6 +46,8 @@ struct World {
     /// Of what is issued.
     lifetime: i64,
     orders: Vec<(i64, Order)>,
+    /// Whether it may be renewed.
+    asked: Vec<(i64, Box<str>)>,
 }
 
 impl World {
@@ -52,6 +55,7 @@ impl World {
         Self {
             policy: Policy { directories: vec![CA.into(), OTHER.into()], ..Policy::default() },
             wanted: names.iter().map(|name| Box::from(*name)).collect(),
+            on_demand: BTreeMap::new(),
             states: BTreeMap::new(),
             cas: HashMap::new(),
             running: BTreeSet::new(),
@@ -60,6 +64,7 @@ impl World {
             now: NOW,
             lifetime: 90 * DAY,
             orders: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -67,6 +72,7 @@ impl World {
         let moment = Moment {
             policy: &self.policy,
             wanted: &self.wanted,
+            on_demand: &self.on_demand,
             states: &self.states,
             cas: &self.cas,
             running: &self.running,
@@ -113,6 +119,10 @@ impl World {
                         }
                     }
                     self.orders.push((now, order));
+                }
+                Task::AskPermission { name, again } => {
+                    self.state(&name).permission_after = again;
+                    self.asked.push((now, name));
                 }
                 Task::AskRenewal { name } => {
                     let state = self.state(&name);
@@ -447,5 +457,57 @@ fn cas_count_by_registered_domains() {
     ];
     for (name, domain) in cases {
         assert_eq!(registered_domain(name), domain);
+    }
+}
+
+#[test]
+fn what_nobody_has_listed_is_ordered_while_it_is_permitted_and_renewed_only_if_it_is_again() {
+    let mut world = World::new(&[]);
+    world.policy.directories = vec![CA.into()];
+    world.on_demand.insert("a.example.org".into(), NOW + HOUR);
+    assert_eq!(world.ordered(), ["a.example.org"]);
+    world.turn(|_| Ok(()), no_suggestion);
+    // As the worker lists it once the permit is over.
+    world.on_demand.insert("a.example.org".into(), 0);
+    while world.now < NOW + 80 * DAY {
+        world.turn(|_| Ok(()), no_suggestion);
+    }
+    assert_eq!(world.orders.len(), 1, "nobody has permitted another");
+    let first = world.asked[0].0 - NOW;
+    assert!((57 * DAY..=60 * DAY).contains(&first), "asked when it is due, not before: {first}");
+    assert!(world.asked.windows(2).all(|pair| pair[1].0 - pair[0].0 >= HOUR), "and not more often than each hour");
+    let now = world.now;
+    world.on_demand.insert("a.example.org".into(), now + HOUR);
+    assert_eq!(world.ordered(), ["a.example.org"]);
+}
+
+#[test]
+fn what_somebody_has_listed_comes_before_what_strangers_want() {
+    let mut world = World::new(&["zzz.example.org"]);
+    for number in 0..30 {
+        world.on_demand.insert(format!("a{number}.d{number}.org").into(), NOW + HOUR);
+    }
+    assert_eq!(world.ordered()[0], "zzz.example.org");
+    assert_eq!(world.ordered().len(), ORDERS_MAX);
+}
+
+#[test]
+fn a_wildcard_that_is_on_its_way_serves_what_is_wanted_below_it() {
+    let mut world = World::new(&["*.example.org"]);
+    world.policy.has_dns = true;
+    world.on_demand.insert("a.example.org".into(), NOW + HOUR);
+    assert_eq!(world.ordered(), ["*.example.org"]);
+}
+
+#[test]
+fn a_domain_below_which_everybody_has_a_name_is_nobodys_site() {
+    for (name, is_shared) in [
+        ("co.uk", true),
+        ("duckdns.org", true),
+        ("me.duckdns.org", false),
+        ("example.org", false),
+        ("example.uk", false),
+    ] {
+        assert_eq!(is_shared_domain(name), is_shared, "{name}");
     }
 }
