@@ -6,11 +6,17 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// For what tests inside and outside share.
+#[cfg(test)]
+extern crate self as gangway_acme;
+
 mod acme;
 mod ca;
 mod clients;
 mod clock;
 mod export;
+#[cfg(test)]
+mod faults;
 mod folder;
 mod import;
 mod keep;
@@ -18,6 +24,10 @@ mod plan;
 mod report;
 pub mod status;
 pub mod storage;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "each test uses its part")]
+mod support;
 mod tickets;
 
 pub use acme::dns::{DnsProvider, DnsSettings, UnusableProvider};

@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use gangway_acme::{ChallengeKind, ExternalAccount, FindingCode};
 use gangway_tls::Origin;
-use support::{Ca, FrontDoor, Keeping, Mood, Outputs, PATIENCE, Stub, is_issued, put, settings};
+use support::{Between, Ca, FrontDoor, Keeping, Mood, Outputs, PATIENCE, Reply, is_issued, issuer, put, settings};
 
 async fn scene(mood: &Mood) -> (FrontDoor, Ca, Outputs) {
     let outputs = Outputs::new();
     let door = FrontDoor::open(vec![outputs.store.1.clone()], true, true).await;
-    let ca = Ca::start(&door, mood).await;
+    let ca = Ca::start(door.ports(), mood).await;
     (door, ca, outputs)
 }
 
@@ -44,7 +44,7 @@ async fn a_name_is_shown_to_be_ours_in_the_handshake_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let outputs = Outputs::new();
     let door = FrontDoor::open(vec![outputs.store.1.clone()], false, true).await;
-    let ca = Ca::start(&door, &Mood::default()).await;
+    let ca = Ca::start(door.ports(), &Mood::default()).await;
     let mut settings = settings(folder.path(), &[&ca]);
     settings.acme.as_mut().expect("is there").challenges = vec![ChallengeKind::TlsAlpn01];
     let mut keeping = Keeping::start(settings, outputs);
@@ -59,7 +59,7 @@ async fn after_a_failure_the_other_challenge_is_tried() {
     let folder = tempfile::tempdir().expect("a folder");
     let outputs = Outputs::new();
     let door = FrontDoor::open(vec![outputs.store.1.clone()], false, true).await;
-    let ca = Ca::start(&door, &Mood::default()).await;
+    let ca = Ca::start(door.ports(), &Mood::default()).await;
     let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
     keeping.want(&["a.example.org"]);
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
@@ -133,7 +133,7 @@ async fn a_ca_that_asks_for_an_account_of_its_own_gets_it_or_says_so() {
         id: "kid-1".into(),
         key: "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W".into(),
     };
-    let mood = Mood { external_account: Some(external.clone()), ..Mood::default() };
+    let mood = Mood { external_account: Some((external.id.to_string(), external.key.to_string())), ..Mood::default() };
     let folder = tempfile::tempdir().expect("a folder");
     let (_door, ca, outputs) = scene(&mood).await;
     let mut settings_without = settings(folder.path(), &[&ca]);
@@ -154,10 +154,10 @@ async fn the_next_ca_is_asked_where_the_first_is_down_or_unwilling() {
     let folder = tempfile::tempdir().expect("a folder");
     let outputs = Outputs::new();
     let door = FrontDoor::open(vec![outputs.store.1.clone()], true, true).await;
-    let unwilling = Ca::start(&door, &Mood { blocked: vec!["a.example.org".into()], ..Mood::default() }).await;
-    let mut down = Ca::start(&door, &Mood::default()).await;
+    let unwilling = Ca::start(door.ports(), &Mood { blocked: vec!["a.example.org".into()], ..Mood::default() }).await;
+    let mut down = Ca::start(door.ports(), &Mood::default()).await;
     down.stop().await;
-    let good = Ca::start(&door, &Mood::default()).await;
+    let good = Ca::start(door.ports(), &Mood::default()).await;
     let mut keeping = Keeping::start(settings(folder.path(), &[&unwilling, &down, &good]), outputs);
     keeping.want(&["a.example.org", "b.example.org"]);
     keeping.until_issued(&["a.example.org", "b.example.org"]).await;
@@ -169,7 +169,7 @@ async fn two_instances_on_one_volume_order_once_and_both_serve() {
     let folder = tempfile::tempdir().expect("a folder");
     let (one, two) = (Outputs::new(), Outputs::new());
     let door = FrontDoor::open(vec![one.store.1.clone(), two.store.1.clone()], true, true).await;
-    let ca = Ca::start(&door, &Mood::default()).await;
+    let ca = Ca::start(door.ports(), &Mood::default()).await;
     let mut one = Keeping::start(settings(folder.path(), &[&ca]), one);
     let mut two = Keeping::start(settings(folder.path(), &[&ca]), two);
     let names: Vec<String> = (0..10).map(|number| format!("n{number}.example.org")).collect();
@@ -214,7 +214,7 @@ async fn a_damaged_certificate_is_set_aside_and_costs_only_its_own_name() {
     put(&folder.path().join("acme/names/b.example.org.json"), "{");
     let outputs = Outputs::new();
     let door = FrontDoor::open(vec![outputs.store.1.clone()], true, true).await;
-    let second = Ca::start(&door, &Mood::default()).await;
+    let second = Ca::start(door.ports(), &Mood::default()).await;
     let mut keeping = Keeping::start(settings(folder.path(), &[&ca, &second]), outputs);
     keeping.want(&names);
     let report = keeping.until_told(|report| report.findings.len() >= 2).await;
@@ -292,7 +292,7 @@ async fn whenever_it_is_killed_nothing_is_lost_and_at_most_one_order_is() {
     let kills: u64 = std::env::var("GANGWAY_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
     let folder = tempfile::tempdir().expect("a folder");
     let door = FrontDoor::open(Vec::new(), false, false).await;
-    let ca = Ca::start(&door, &Mood::default()).await;
+    let ca = Ca::start(door.ports(), &Mood::default()).await;
     let (http, tls) = (door.http.port(), door.tls.port());
     drop(door);
     let root = folder.path().join("root.pem");
@@ -337,19 +337,26 @@ async fn whenever_it_is_killed_nothing_is_lost_and_at_most_one_order_is() {
 async fn a_ca_that_asks_to_be_left_alone_is_and_the_next_one_is_asked() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_door, ca, outputs) = scene(&Mood::default()).await;
-    let stub = Stub::start(folder.path()).await;
+    let unwilling = Between::start(&ca, |asked| match &*asked.path {
+        "/dir" => Reply::Pass,
+        _ => Reply::Answer(
+            "429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Type: text/html".into(),
+            "<h1>slow down, please".into(),
+        ),
+    });
+    let unwilling = unwilling.await;
+    let refusals = || unwilling.asked().iter().filter(|asked| asked.path != "/dir").count();
     let mut settings = settings(folder.path(), &[&ca]);
     let acme = settings.acme.as_mut().expect("is there");
-    acme.issuers.insert(0, gangway_acme::Issuer::parse(&stub.directory).expect("a URL"));
-    acme.root_pem = Some(format!("{}{}", ca.api_root, stub.api_root).into());
+    acme.issuers.insert(0, issuer(&unwilling.directory));
+    acme.root_pem = Some(format!("{}{}", ca.api_root, unwilling.api_root).into());
     let mut keeping = Keeping::start(settings, outputs);
     keeping.want(&["a.example.org"]);
     keeping.until_issued(&["a.example.org"]).await;
-    let asked = stub.refusals();
-    assert_eq!(asked, 1);
+    assert_eq!(refusals(), 1);
     keeping.want(&["a.example.org", "b.example.org"]);
     keeping.until_issued(&["b.example.org"]).await;
-    assert_eq!(stub.refusals(), asked, "it said in an hour");
+    assert_eq!(refusals(), 1, "it said in an hour");
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
     assert_eq!(report.findings[0].code, FindingCode::CaUnreachable);
     assert!(report.findings[0].message.contains("429 Too Many Requests"), "{:?}", report.findings);

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod client;
 pub mod engine;
+pub mod pebble;
 pub mod raw;
 pub mod relay;
 pub mod sum;

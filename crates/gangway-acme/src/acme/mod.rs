@@ -54,6 +54,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// After a failed write no order is begun for so long.
 const STORAGE_PAUSE: i64 = 60;
 
+/// A process must have lived so long before it orders what it could not keep.
+const LOSING_AFTER: i64 = 10 * 60;
+
 /// A CA without renewal information may learn it.
 const ASK_WITHOUT: i64 = 24 * 60 * 60;
 
@@ -97,6 +100,7 @@ pub(crate) async fn work<S: Storage>(
             return std::future::pending().await;
         }
     };
+    let started = clock.now();
     let accounts = Accounts::new(storage.clone(), http, Arc::clone(&settings), clock.clone());
     let policy = Policy {
         directories: settings.issuers.iter().map(|issuer| issuer.directory.clone()).collect(),
@@ -117,6 +121,7 @@ pub(crate) async fn work<S: Storage>(
         starts: Vec::new(),
         unsaved: BTreeMap::new(),
         store_after: 0,
+        started,
         storage_error: None,
         views,
     };
@@ -182,6 +187,7 @@ struct Worker<S: Storage> {
     /// Certificates that could not be written, by name: the file.
     unsaved: BTreeMap<Box<str>, String>,
     store_after: i64,
+    started: i64,
     storage_error: Option<String>,
     views: Publisher<AcmeView>,
 }
@@ -238,6 +244,7 @@ impl<S: Storage> Worker<S> {
             running: &self.running,
             starts: &self.starts,
             can_store: now >= self.store_after,
+            may_lose: self.storage_error.is_some() && (now - self.started) >= LOSING_AFTER,
         };
         let mut schedule = schedule(&moment, now);
         for task in std::mem::take(&mut schedule.tasks) {

@@ -100,6 +100,9 @@ pub(crate) struct Moment<'a> {
     pub(crate) starts: &'a [i64],
     /// What is ordered can be kept.
     pub(crate) can_store: bool,
+    /// The volume has been of no use for long enough that this process is not one that is started again and
+    /// again, each time forgetting what it has ordered.
+    pub(crate) may_lose: bool,
 }
 
 /// What to do.
@@ -137,6 +140,8 @@ pub(crate) struct Order {
     pub(crate) replaces: Option<Box<str>>,
     /// How often it has failed at this CA.
     pub(crate) failures: u32,
+    /// Better a certificate in memory than none: the volume cannot be written, and the need is pressing.
+    pub(crate) may_be_lost: bool,
 }
 
 /// Why a name cannot be ordered.
@@ -241,7 +246,8 @@ impl Schedule {
         }
         // Never spend an order on what the next restart would forget, unless the need is pressing.
         let is_pressing = held.is_some_and(|held| now >= held.bundle.not_after - lifetime(held) / 4);
-        if !moment.can_store && !is_pressing {
+        let may_be_lost = moment.may_lose && is_pressing;
+        if !moment.can_store && !may_be_lost {
             self.refused.insert(name, Refusal::Storage);
             return;
         }
@@ -249,7 +255,11 @@ impl Schedule {
         let precedence = (is_valid, is_on_demand, failures, held.map_or(0, |held| held.bundle.not_after));
         let replaces = replaces.map(|id| id.to_string().into());
         let counts_for_budget = replaces.is_none() && is_first;
-        due.push(Due { order: Order { name, names, directory, replaces, failures }, precedence, counts_for_budget });
+        due.push(Due {
+            order: Order { name, names, directory, replaces, failures, may_be_lost },
+            precedence,
+            counts_for_budget,
+        });
     }
 
     /// Begins as many orders as the CAs' limits and ours allow.
