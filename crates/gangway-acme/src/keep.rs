@@ -8,19 +8,22 @@ use std::time::Duration;
 
 use gangway_publish::{Generation, Publisher, Reader, channel};
 use gangway_tls::{
-    Bundle, Challenges, ClientCas, InternalCa, InternalCaError, Mint, Origin, Placeholders, Scope, Store, TicketKeys,
-    renewal_time,
+    Bundle, Challenges, ClientCas, Demand, InternalCa, InternalCaError, Mint, Origin, Placeholders, Scope, Store,
+    TicketKeys, renewal_time,
 };
 
 use crate::acme::challenge::Solver;
+use crate::acme::http::Http;
+use crate::acme::on_demand::{OnDemand, Permits, decide};
 use crate::acme::{AcmeView, work};
 use crate::ca::{CaView, keep_ca};
 use crate::clock::Clock;
 use crate::export::Exports;
 use crate::folder::{self, FolderView, follow};
 use crate::import::{self, ImportOutcome};
-use crate::plan::{Plan, Situation, date, out_of_date, plan};
-use crate::status::{CertificateReport, CertificateStatus, Finding, FindingSeverity};
+use crate::plan::{Plan, Situation, out_of_date, plan};
+use crate::report::Told;
+use crate::status::{CertificateReport, Finding, FindingSeverity};
 use crate::storage::FolderStorage;
 use crate::tickets;
 use crate::{KeepSettings, Wanted};
@@ -66,8 +69,18 @@ pub(crate) async fn keep_by(
     let (public_tx, public) = channel(BTreeSet::new());
     let (acme_tx, acme) = channel(AcmeView::default());
     let (tickets_tx, tickets_view) = channel(Arc::default());
+    let (permits_tx, permits) = channel(Permits::default());
     let (solver, challenges) = Solver::new();
     let has_acme = settings.acme.as_ref().is_some_and(|acme| !acme.issuers.is_empty());
+    let has_dns = settings.acme.as_ref().is_some_and(|acme| acme.dns.is_some());
+    let root_pem = settings.acme.as_ref().and_then(|acme| acme.root_pem.clone());
+    let http = Http::also_plain(root_pem.as_deref()).ok();
+    let asking = settings.on_demand.filter(|_| has_acme).zip(http).map(|(on_demand, http)| {
+        let demand = Arc::new(Demand::new());
+        let takes = on_demand.takes.clone();
+        (on_demand, http, OnDemand { demand, takes, permits })
+    });
+    let on_demand = asking.as_ref().map(|(_, _, on_demand)| on_demand.clone());
     let keeper = Keeper {
         clock: clock.clone(),
         default_name: settings.default_certificate,
@@ -82,6 +95,8 @@ pub(crate) async fn keep_by(
         base: Store::default(),
         exports: Exports::new(&settings.data),
         has_acme,
+        stars_are_on_demand: on_demand.is_some() && !has_dns,
+        demand: on_demand.as_ref().map(|on_demand| Arc::clone(&on_demand.demand)),
         store,
         report,
         reported: CertificateReport::default(),
@@ -96,8 +111,12 @@ pub(crate) async fn keep_by(
         Ok(never) = keep_ca(storage.clone(), scopes, clock.clone(), ca_tx) => never,
         never = async {
             import_at_start(&data, clock.now()).await;
-            work(storage, settings.acme.unwrap_or_default(), clock, solver, public, acme_tx).await
+            work(storage, settings.acme.unwrap_or_default(), clock.clone(), solver, public, on_demand, acme_tx).await
         }, if has_acme => never,
+        Some(never) = async {
+            let (settings, http, on_demand) = asking?;
+            Some(decide(settings, on_demand.demand, http, clock.clone(), permits_tx).await)
+        } => never,
     }
 }
 
@@ -153,6 +172,8 @@ struct Keeper {
     base: Store,
     exports: Exports,
     has_acme: bool,
+    stars_are_on_demand: bool,
+    demand: Option<Arc<Demand>>,
     store: Publisher<Store>,
     report: Publisher<CertificateReport>,
     reported: CertificateReport,
@@ -206,7 +227,7 @@ impl Keeper {
             let mut is_news = self.given.update(generations, &folder_view.value, &acme_view.value, now);
             self.change_signer(ca_view.value.ca.as_ref());
 
-            let plan = self.plan(&wanted.value.names, now);
+            let plan = self.plan(&wanted.value.names, &acme_view.value.on_demand, now);
             publish_change(&mut self.scope, &plan.scope);
             publish_change(&mut self.public, &plan.public);
             let (batch, rest) = Batch::of(&plan, if is_storm { BATCH } else { FIRST_BATCH });
@@ -253,10 +274,12 @@ impl Keeper {
         }
     }
 
-    fn plan(&self, wanted: &[crate::WantedName], now: i64) -> Plan {
+    fn plan(&self, wanted: &[crate::WantedName], on_demand: &BTreeSet<Box<str>>, now: i64) -> Plan {
         let situation = Situation {
             wanted,
             default_name: self.default_name.as_deref(),
+            on_demand,
+            stars_are_on_demand: self.stars_are_on_demand,
             internal_domains: &self.internal_domains,
             ca: self.signer.as_deref(),
             given: &self.given.store,
@@ -346,7 +369,8 @@ impl Keeper {
     fn publish(&mut self, views: &Views) {
         let challenges = Arc::clone(&views.challenges.load().value);
         let tickets = Arc::clone(&views.tickets.load().value);
-        self.store.publish(self.base.clone().with_challenges(challenges).with_tickets(tickets));
+        let store = self.base.clone().with_challenges(challenges).with_tickets(tickets);
+        self.store.publish(store.with_demand(self.demand.clone()));
     }
 
     fn tell(&mut self, wanted: &Wanted, plan: &Plan, folder: &FolderView, ca: &CaView, acme: &AcmeView, now: i64) {
@@ -365,7 +389,11 @@ impl Keeper {
             tracing::info!(%code, %subject, "no longer so: {message}");
         }
         self.told.clone_from(&findings);
-        let certificates = self.statuses(wanted, &findings, acme, now);
+        let listed = wanted.names.iter().map(|wanted| &wanted.name).chain(&self.default_name);
+        let listed = listed.chain(self.given.bundles.iter().flat_map(|bundle| &bundle.names));
+        let store = self.store.reader().load_full();
+        let told = Told { store: &store.value, acme, findings: &findings, has_acme: self.has_acme };
+        let certificates = told.statuses(listed, now);
         let degraded = ca.degraded || acme.degraded;
         let report = CertificateReport { certificates, findings: findings.into_iter().collect(), degraded };
         if self.report.reader().generation() == Generation::INITIAL || report != self.reported {
@@ -373,68 +401,11 @@ impl Keeper {
             self.report.publish(report);
         }
     }
-
-    fn statuses(
-        &self,
-        wanted: &Wanted,
-        findings: &BTreeSet<Finding>,
-        acme: &AcmeView,
-        now: i64,
-    ) -> Vec<CertificateStatus> {
-        let store = self.store.reader().load_full();
-        let troubles: HashMap<&str, &str> =
-            findings.iter().rev().map(|finding| (&*finding.subject, &*finding.message)).collect();
-        let carried = self.given.bundles.iter().flat_map(|bundle| &bundle.names);
-        let names: BTreeSet<&str> = wanted
-            .names
-            .iter()
-            .map(|wanted| &wanted.name)
-            .chain(&self.default_name)
-            .chain(carried)
-            .map(|name| &**name)
-            .collect();
-        let status = |name: &str| {
-            let bundle = store.value.find(name);
-            let ordered = acme.names.get(name);
-            let told = ordered.and_then(|view| view.trouble.clone());
-            CertificateStatus {
-                name: name.into(),
-                issuer: bundle.map(|bundle| bundle.issuer.clone()).unwrap_or_default(),
-                serial: bundle.map(|bundle| bundle.serial.clone()).unwrap_or_default(),
-                not_before: bundle.map_or(0, |bundle| bundle.not_before),
-                not_after: bundle.map_or(0, |bundle| bundle.not_after),
-                origin: bundle.map(|bundle| bundle.origin.clone()),
-                next: ordered.and_then(|view| view.next),
-                renewal_window: ordered.and_then(|view| view.window),
-                trouble: told
-                    .or_else(|| troubles.get(name).map(|text| Box::from(*text)))
-                    .or_else(|| trouble(name, bundle, self.has_acme, now)),
-            }
-        };
-        names.into_iter().map(status).collect()
-    }
 }
 
 fn publish_change<T: Clone + PartialEq>(publisher: &mut Publisher<T>, value: &T) {
     if publisher.reader().load().value != *value {
         publisher.publish(value.clone());
-    }
-}
-
-/// What is wrong with what is served for a name, where no finding says it.
-fn trouble(name: &str, bundle: Option<&Arc<Bundle>>, has_acme: bool, now: i64) -> Option<Box<str>> {
-    match bundle {
-        None if name == "*" || name.ends_with(".*") => None,
-        None => Some("there is no certificate yet".into()),
-        Some(bundle) if bundle.origin == Origin::Placeholder && has_acme => {
-            Some("a self-signed placeholder is served until the CA has given a certificate".into())
-        }
-        Some(bundle) if bundle.origin == Origin::Placeholder => {
-            Some("a self-signed placeholder is served: no public CA is in use".into())
-        }
-        Some(bundle) if now >= bundle.not_after => Some(format!("expired on {}", date(bundle.not_after)).into()),
-        Some(bundle) if now < bundle.not_before => Some(format!("not valid before {}", date(bundle.not_before)).into()),
-        Some(_) => None,
     }
 }
 

@@ -6,20 +6,33 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// For what tests inside and outside share.
+#[cfg(test)]
+extern crate self as gangway_acme;
+
 mod acme;
 mod ca;
 mod clients;
 mod clock;
 mod export;
+#[cfg(test)]
+mod faults;
 mod folder;
 mod import;
 mod keep;
 mod plan;
+mod report;
 pub mod status;
 pub mod storage;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "each test uses its part")]
+mod support;
 mod tickets;
 
+pub use acme::account::want_new_account_keys;
 pub use acme::dns::{DnsProvider, DnsSettings, UnusableProvider};
+pub use acme::on_demand::{OnDemandSettings, Takes};
 pub use acme::settings::{AcmeSettings, ChallengeKind, ExternalAccount, Issuer, UnknownIssuer};
 pub use import::{ImportOutcome, Imported, import};
 pub use keep::keep;
@@ -74,6 +87,8 @@ pub struct KeepSettings {
     pub default_certificate: Option<Box<str>>,
     /// Public CAs; none: public names keep their placeholder.
     pub acme: Option<AcmeSettings>,
+    /// Who is asked about names that no route lists (`--on-demand`); none: they get no certificate.
+    pub on_demand: Option<OnDemandSettings>,
 }
 
 /// The internal root on the volume, as PEM, for `gangway ca`.

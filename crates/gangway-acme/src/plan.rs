@@ -16,6 +16,11 @@ pub(crate) struct Situation<'a> {
     pub(crate) wanted: &'a [WantedName],
     /// A name to keep although no route wants it.
     pub(crate) default_name: Option<&'a str>,
+    /// Names that nobody lists, and that a public CA is asked to sign for.
+    pub(crate) on_demand: &'a BTreeSet<Box<str>>,
+    /// Names below a public wildcard get certificates of their own, one by one, since there can be none for
+    /// all.
+    pub(crate) stars_are_on_demand: bool,
     /// Domains that the operator lets the internal CA sign for.
     pub(crate) internal_domains: &'a [Box<str>],
     pub(crate) ca: Option<&'a InternalCa>,
@@ -58,6 +63,11 @@ pub(crate) fn plan(situation: &Situation<'_>, now: i64) -> Plan {
     for (name, issuer) in wishes {
         plan.wish(situation, name, issuer, now);
     }
+    for name in situation.on_demand.iter().filter(|name| situation.given.find(name).is_none()) {
+        plan.make(situation, name, &Origin::Placeholder, now);
+    }
+    // Who looks for one relies on the order.
+    plan.placeholders.sort_unstable();
     plan
 }
 
@@ -74,6 +84,9 @@ impl Plan {
             self.look_again_at(if bundle.not_before > now { bundle.not_before } else { bundle.not_after }, now);
         }
         let wants_internal = issuer == WantedIssuer::Internal || is_internal(name);
+        if situation.stars_are_on_demand && name.starts_with("*.") && !wants_internal {
+            return;
+        }
         let is_own = given.is_some_and(|bundle| is_given && matches!(bundle.origin, Origin::Folder(_)));
         if !wants_internal && !is_own {
             self.public.insert(name.into());
@@ -245,18 +258,21 @@ mod tests {
         given: Store,
         made: HashMap<Box<str>, Arc<Bundle>>,
         domains: Vec<Box<str>>,
+        on_demand: Option<BTreeSet<Box<str>>>,
     }
 
     impl Scene {
         fn new() -> Self {
             let ca = InternalCa::make(&Scope::default(), NOW).expect("makes a CA");
-            Self { ca, given: Store::default(), made: HashMap::new(), domains: Vec::new() }
+            Self { ca, given: Store::default(), made: HashMap::new(), domains: Vec::new(), on_demand: None }
         }
 
         fn plan(&self, wanted: &[WantedName], now: i64) -> Plan {
             let situation = Situation {
                 wanted,
                 default_name: None,
+                on_demand: &self.on_demand.clone().unwrap_or_default(),
+                stars_are_on_demand: self.on_demand.is_some(),
                 internal_domains: &self.domains,
                 ca: Some(&self.ca),
                 given: &self.given,
@@ -293,6 +309,17 @@ mod tests {
         assert_eq!(plan.placeholders, list(&["b.example.org"]));
         assert_eq!(plan.public.into_iter().collect::<Vec<_>>(), list(&["b.example.org"]));
         assert!(plan.findings.is_empty() && plan.mint.is_empty() && plan.scope == Scope::default());
+    }
+
+    #[test]
+    fn below_a_wildcard_on_demand_only_what_was_permitted_has_a_placeholder() {
+        let mut scene = Scene::new();
+        let wanted = auto(&["*.example.org", "*.home.arpa", "z.example.org"]);
+        scene.on_demand = Some(list(&["a.example.org"]).into_iter().collect());
+        let plan = scene.plan(&wanted, NOW);
+        assert_eq!(plan.placeholders, list(&["a.example.org", "z.example.org"]));
+        assert_eq!(plan.public.into_iter().collect::<Vec<_>>(), list(&["z.example.org"]));
+        assert_eq!(plan.internal, list(&["*.home.arpa"]));
     }
 
     #[test]

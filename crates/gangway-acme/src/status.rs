@@ -32,6 +32,8 @@ pub struct CertificateStatus {
     pub next: Option<i64>,
     /// The time within which the CA would like it renewed.
     pub renewal_window: Option<(i64, i64)>,
+    /// No route lists it: it was permitted when somebody asked for it.
+    pub on_demand: bool,
     /// What is wrong with it.
     pub trouble: Option<Box<str>>,
 }
@@ -164,6 +166,21 @@ codes! {
     ClockWrong = 533, "clock that is wrong",
         "This machine's clock differs from the CA's by more than a minute. Certificates are valid from one moment to \
          another, so a wrong clock makes good ones look bad.";
+    OnDemandRefused = 534, "certificate on demand that was refused",
+        "A client asked for a name that only a wildcard route takes, and the URL of `--on-demand` gave another answer \
+         than 2xx. One such name is told an hour; `gangway_on_demand_total` counts them all.";
+    OnDemandUnanswered = 535, "nobody says who may have a certificate on demand",
+        "The URL of `--on-demand` did not answer within five seconds, or with an error of its own (5xx), which counts \
+         as a no. The name is asked about again after five seconds, if somebody still wants it.";
+    OnDemandOverrun = 536, "too many names wanted on demand",
+        "More than 512 names were waiting for an answer at once, or more than 4,096 were wanted within a minute or so. \
+         Further ones are refused until there is room, so that strangers cannot fill the memory or flood the URL.";
+    AccountKeyKept = 537, "account key that was not changed",
+        "`gangway certs rekey` asked for another key for the account with a CA. The CA refused, which settles it, or \
+         could not be asked, and is asked again every ten minutes. The account is not lost: both keys are kept until it \
+         is certain which one is in force.";
+    ProfileUnknown = 538, "certificate profile that the CA does not offer",
+        "`--acme-profile` names a kind of certificate that is not in the CA's directory. The help names those that are.";
 }
 
 impl std::fmt::Display for FindingCode {

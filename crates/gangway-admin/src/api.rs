@@ -255,6 +255,8 @@ pub struct Certificate {
     pub next: Option<String>,
     /// From when to when the CA would like it renewed, RFC 3339.
     pub renewal_window: Option<(String, String)>,
+    /// No route lists the name: it was permitted when somebody asked for it.
+    pub on_demand: bool,
     /// What is wrong with it.
     pub trouble: Option<String>,
 }

@@ -186,6 +186,7 @@ pub(crate) fn certificate(certificate: &Certificate, now: i64) -> api::Certifica
         file,
         next: certificate.next.map(rfc3339),
         renewal_window: certificate.renewal_window.map(|(from, to)| (rfc3339(from), rfc3339(to))),
+        on_demand: certificate.on_demand,
         trouble: certificate.trouble.clone(),
     }
 }

@@ -176,6 +176,7 @@ fn certificate(host: &str, bundle: Option<&Arc<Bundle>>, known: &Known<'_>) -> O
         origin: Some(bundle.origin.clone()),
         next: None,
         renewal_window: None,
+        on_demand: false,
         trouble,
     };
     Some(convert::certificate(&certificate, known.now))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gangway_model::Diagnostic;
 use gangway_model::route::EndpointKey;
-use gangway_tls::Origin;
+use gangway_tls::{DemandCounts, Origin};
 
 /// The running instance, as far as it can be asked. Answers are values of one moment; none waits.
 pub trait Instance: Send + Sync + 'static {
@@ -92,6 +92,8 @@ pub struct Certificates {
     pub list: Vec<Certificate>,
     /// The volume cannot be written.
     pub degraded: bool,
+    /// How often a name that no route lists was decided about; none where nobody decides.
+    pub on_demand: Option<DemandCounts>,
     /// The internal root as PEM.
     pub internal_root: Option<String>,
 }
@@ -115,6 +117,8 @@ pub struct Certificate {
     pub next: Option<i64>,
     /// The time within which the CA would like it renewed.
     pub renewal_window: Option<(i64, i64)>,
+    /// No route lists it: it was permitted when somebody asked for it.
+    pub on_demand: bool,
     /// What is wrong with it.
     pub trouble: Option<String>,
 }

@@ -134,6 +134,19 @@ impl Page {
             &[],
             troubled as f64,
         );
+        if let Some(counts) = certificates.on_demand {
+            let name = "gangway_on_demand_total";
+            self.head(name, "counter", "Decisions about certificates for hosts that no route names.");
+            let outcomes = [
+                ("allowed", counts.allowed),
+                ("refused", counts.refused),
+                ("unanswered", counts.unknown),
+                ("overrun", counts.overrun),
+            ];
+            for (outcome, count) in outcomes {
+                self.line(name, &[("outcome", outcome)], count as f64);
+            }
+        }
         let degraded = f64::from(u8::from(certificates.degraded));
         self.one("gangway_volume_degraded", "Whether the volume cannot be written.", &[], degraded);
     }

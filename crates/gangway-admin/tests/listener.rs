@@ -65,7 +65,12 @@ impl Instance for Fake {
             trouble: Some("no authority was asked yet".into()),
             ..Certificate::default()
         };
-        Certificates { list: vec![shop, later, missing], degraded: true, internal_root: Some("PEM".into()) }
+        Certificates {
+            list: vec![shop, later, missing],
+            degraded: true,
+            internal_root: Some("PEM".into()),
+            on_demand: Some(gangway_tls::DemandCounts { refused: 7, ..Default::default() }),
+        }
     }
 
     fn diagnostics(&self) -> Vec<Diagnostic> {
@@ -321,6 +326,7 @@ async fn metrics_are_in_the_form_that_scrapers_read() {
         "gangway_engine_up{engine=\"docker\"} 0",
         "gangway_engine_reads_total{engine=\"docker\"} 7",
         "gangway_certificate_expiry_seconds{name=\"shop.test\",origin=\"folder\"} 1800007200",
+        "gangway_on_demand_total{outcome=\"refused\"} 7",
         "gangway_certificates_in_trouble 1",
         "gangway_volume_degraded 1",
     ] {

@@ -9,6 +9,7 @@
 //! header values, counters) in the very slot that a look-up returns.
 
 mod bucket;
+mod handshakes;
 mod index;
 mod ties;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
+pub use handshakes::{Handshake, Handshakes};
 pub(crate) use index::{Index, Slot};
 pub use ties::{Tie, ties};
 
@@ -146,6 +148,16 @@ impl<T> RoutingTable<T> {
         self.index.knows_host(host)
     }
 
+    /// Whether a route names this host, in lower case without port, rather than take it by a pattern.
+    pub fn names_host(&self, host: &str) -> bool {
+        self.index.names_host(host)
+    }
+
+    /// What handshakes must come up to, where `asks` says what each route asks for.
+    pub fn handshakes(&self, asks: impl Fn(&T) -> Handshake) -> Handshakes {
+        Handshakes::new(&self.index, |route| asks(&self.routes[route]))
+    }
+
     /// Every route once, in a canonical order: by id.
     pub fn routes(&self) -> &[T] {
         &self.routes
@@ -176,6 +188,13 @@ impl RoutingTable<Arc<Route>> {
             }
         }
         names
+    }
+
+    /// Whether a route that is served over TLS by [`TlsMode::Auto`] takes requests of this host, in lower
+    /// case without port, by a pattern or for want of any host: such names stand in no list, and get
+    /// certificates on demand or not at all.
+    pub fn takes_by_pattern(&self, host: &str) -> bool {
+        self.index.any_by_pattern(host, |slot| self.routes[slot.route as usize].tls == TlsMode::Auto)
     }
 }
 

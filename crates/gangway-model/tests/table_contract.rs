@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gangway_model::explain::Explanation;
-use gangway_model::route::{HostHeader, Timeouts, TlsMode};
-use gangway_model::table::{HostRank, ties};
+use gangway_model::route::{HostHeader, Timeouts, TlsMode, TlsVersion};
+use gangway_model::table::{Handshake, HostRank, ties};
 use gangway_model::{Entry, HostPattern, Matcher, PathPattern, RequestView, Route, RoutingTable, Upstream, rule};
 use http::{HeaderMap, Method};
 
@@ -270,40 +270,97 @@ fn ties_are_reported_where_a_request_can_meet_both() {
     assert_eq!(found, [(0, 1, false), (1, 2, false), (3, 4, true)]);
 }
 
+/// A route for hosts that are served in this way.
+fn tls_route(id: &str, tls: TlsMode, hosts: &[&str]) -> Entry<Arc<Route>> {
+    let hosts: Vec<HostPattern> =
+        hosts.iter().map(|host| HostPattern::parse(host, &mut Vec::new()).expect("a host")).collect();
+    let payload = Arc::new(Route {
+        id: id.into(),
+        name: id.into(),
+        rule: "".into(),
+        origin: Vec::new(),
+        hosts: hosts.clone(),
+        tls,
+        tls_min: TlsVersion::Tls12,
+        client_ca: None,
+        cert_export: None,
+        https_redirect: true,
+        middlewares: Vec::new(),
+        timeouts: Timeouts::default(),
+        host_header: HostHeader::Keep,
+        upstream: Arc::new(Upstream::default()),
+        closed: false,
+    });
+    let matcher = Matcher::from_lists(hosts, Vec::new(), &mut Vec::new()).expect("few hosts");
+    Entry { matcher, priority: 0, age: 0, id: id.into(), payload }
+}
+
 #[test]
 fn names_needing_certificates_are_exact_ones_and_wildcards_with_tls() {
-    let route = |id: &str, tls, hosts: &[&str]| {
-        let hosts: Vec<HostPattern> =
-            hosts.iter().map(|host| HostPattern::parse(host, &mut Vec::new()).expect("a host")).collect();
-        let payload = Arc::new(Route {
-            id: id.into(),
-            name: id.into(),
-            rule: "".into(),
-            origin: Vec::new(),
-            hosts: hosts.clone(),
-            tls,
-            tls_min: gangway_model::route::TlsVersion::Tls12,
-            client_ca: None,
-            cert_export: None,
-            https_redirect: true,
-            middlewares: Vec::new(),
-            timeouts: Timeouts::default(),
-            host_header: HostHeader::Keep,
-            upstream: Arc::new(Upstream::default()),
-            closed: false,
-        });
-        let matcher = Matcher::from_lists(hosts, Vec::new(), &mut Vec::new()).expect("few hosts");
-        Entry { matcher, priority: 0, age: 0, id: id.into(), payload }
-    };
     let table = RoutingTable::build(vec![
-        route("a", TlsMode::Internal, &["a.org", "b.org", "*.a.org"]),
-        route("b", TlsMode::Auto, &["b.org", "budget.*", "*"]),
-        route("c", TlsMode::Off, &["c.org"]),
+        tls_route("a", TlsMode::Internal, &["a.org", "b.org", "*.a.org"]),
+        tls_route("b", TlsMode::Auto, &["b.org", "budget.*", "*"]),
+        tls_route("c", TlsMode::Off, &["c.org"]),
     ]);
     let names: Vec<(String, TlsMode)> =
         table.names_needing_certificates().into_iter().map(|(name, tls)| (name.into(), tls)).collect();
     let expected = [("*.a.org", TlsMode::Internal), ("a.org", TlsMode::Internal), ("b.org", TlsMode::Auto)];
     assert_eq!(names, expected.map(|(name, tls)| (name.to_owned(), tls)));
+}
+
+#[test]
+fn hosts_are_taken_by_pattern_where_tls_is_automatic() {
+    let table = RoutingTable::build(vec![
+        tls_route("internal", TlsMode::Internal, &["*.a.org"]),
+        tls_route("exact", TlsMode::Auto, &["b.org"]),
+        tls_route("off", TlsMode::Off, &["*.c.org"]),
+        tls_route("auto", TlsMode::Auto, &["*.d.org", "budget.*"]),
+        Entry { matcher: matcher("HostRegexp(`^e[0-9]+\\.org$`)"), ..tls_route("regex", TlsMode::Auto, &[]) },
+    ]);
+    for host in ["x.d.org", "budget.org", "e1.org"] {
+        assert!(table.takes_by_pattern(host) && !table.names_host(host), "{host}");
+    }
+    for host in ["x.a.org", "b.org", "x.c.org", "d.org", "x.y.d.org", "e.org"] {
+        assert!(!table.takes_by_pattern(host), "{host}");
+    }
+    assert!(table.names_host("b.org"));
+    let many = (0..40).map(|number| Entry {
+        matcher: matcher(&format!("PathPrefix(`/{number}`)")),
+        ..tls_route(&format!("{number}"), if number == 7 { TlsMode::Auto } else { TlsMode::Off }, &[])
+    });
+    assert!(RoutingTable::build(many.collect()).takes_by_pattern("whatever.org"), "by its seventh path");
+}
+
+#[test]
+fn a_handshake_is_held_to_what_every_route_of_its_host_asks_for() {
+    let table = table(&[
+        ("any", "PathPrefix(`/old`)"),
+        ("exact", "Host(`a.org`) && PathPrefix(`/guarded`)"),
+        ("open", "Host(`a.org`)"),
+        ("wildcard", "Host(`*.b.org`)"),
+        ("regex", "HostRegexp(`^team-[0-9]+\\.c\\.org$`)"),
+        ("domain", "Host(`budget.*`)"),
+        ("strict", "Host(`strict.b.org`)"),
+    ]);
+    let handshakes = table.handshakes(|id| Handshake {
+        tls_min: if *id == "strict" { TlsVersion::Tls13 } else { TlsVersion::Tls12 },
+        client_ca: (!matches!(*id, "open" | "any" | "strict")).then(|| (*id).into()),
+    });
+    let client_ca = |host: &str| handshakes.of(host).client_ca.map(String::from);
+    for (host, expected) in [
+        ("a.org", Some("exact")),
+        ("x.b.org", Some("wildcard")),
+        ("b.org", None),
+        ("team-7.c.org", Some("regex")),
+        ("team-x.c.org", None),
+        ("budget.lan", Some("domain")),
+        ("strict.b.org", Some("wildcard")),
+        ("other.org", None),
+    ] {
+        assert_eq!(client_ca(host).as_deref(), expected, "{host}");
+    }
+    assert_eq!(handshakes.of("strict.b.org").tls_min, TlsVersion::Tls13);
+    assert_eq!(handshakes.of("x.b.org").tls_min, TlsVersion::Tls12);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gangway_model::route::TlsVersion;
-use gangway_tls::{Policy, UNRECOGNIZED_NAME_ALERT};
+use gangway_model::table::Handshake;
+use gangway_tls::{Demand, Policy, Stance, UNRECOGNIZED_NAME_ALERT};
 use pingora::apps::ServerApp;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
@@ -14,6 +15,7 @@ use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -22,7 +24,7 @@ use crate::connection::Connection;
 use crate::listen::ListenerProtocol;
 use crate::phase::Phases;
 use crate::plane::Shared;
-use crate::protection::{Protection, Protections};
+use crate::protection::Protections;
 use crate::transport::{Conn, Downstream};
 
 /// A container that has just started may be asked for before its certificate was made; the handshake
@@ -132,7 +134,7 @@ impl FrontDoor {
     /// What the handshake is held to, and the bundle that the client's certificate will then have been
     /// checked against. Where that is not there, nothing is asked: whoever comes in without meets a closed
     /// route, which says more than a handshake that fails.
-    fn config_under(&self, protection: &Protection) -> (Arc<ServerConfig>, Option<Box<str>>) {
+    fn config_under(&self, protection: &Handshake) -> (Arc<ServerConfig>, Option<Box<str>>) {
         let is_tls13_only = protection.tls_min == TlsVersion::Tls13;
         let client_ca = protection.client_ca.as_deref();
         match self.shared.tls.under(Policy { is_tls13_only, client_ca }) {
@@ -147,6 +149,9 @@ impl FrontDoor {
     /// Whether there is a certificate for `name`; for a name of the table, one is waited for.
     async fn has_certificate(&self, name: &str) -> bool {
         let has = || self.shared.store.load().value.serves(name);
+        if let Some(demand) = self.demand_for(name) {
+            return self.has_on_demand(name, &demand).await;
+        }
         if has() {
             return true;
         }
@@ -164,6 +169,39 @@ impl FrontDoor {
             true
         };
         tokio::time::timeout(CERTIFICATE_WAIT, arrives).await.unwrap_or(false)
+    }
+
+    /// Where a certificate for `name` is asked for: no route names it, one takes it, and none is held that
+    /// clients would accept.
+    fn demand_for(&self, name: &str) -> Option<Arc<Demand>> {
+        let store = self.shared.store.load();
+        let demand = store.value.demand().filter(|_| !store.value.serves_well(name))?;
+        let tables = self.shared.tables.load();
+        (tables.value.knows_host(name) && !tables.value.names_host(name)).then(|| Arc::clone(demand))
+    }
+
+    /// Waits until somebody has decided about `name`, and until its certificate is there, for a while.
+    async fn has_on_demand(&self, name: &str, demand: &Demand) -> bool {
+        let (mut store, mut decisions) = (self.shared.store.clone(), demand.decisions());
+        let now = || Instant::now().into_std();
+        let mut stance = demand.want(name, now());
+        loop {
+            // Looked at after subscribing: it may have come in between.
+            if self.shared.store.load().value.serves_well(name) {
+                return true;
+            }
+            let until = match stance {
+                Stance::Wait(until) => Instant::from_std(until),
+                Stance::Allowed => return self.shared.store.load().value.serves(name),
+                Stance::Refused => return false,
+            };
+            tokio::select! {
+                Ok(_) = store.changed() => {}
+                Ok(_) = decisions.changed() => {}
+                () = tokio::time::sleep_until(until) => {}
+            }
+            stance = demand.stance(name, now());
+        }
     }
 
     fn connection(&self, tcp: &TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<Connection> {

@@ -7,6 +7,7 @@ pub mod app;
 pub mod client;
 pub mod engine;
 pub mod fault;
+pub mod pebble;
 pub mod raw;
 pub mod relay;
 pub mod sum;

@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod challenges;
 pub mod clients;
 pub mod config;
+pub mod demand;
 pub mod internal;
 pub mod mint;
 pub mod name;
@@ -23,6 +24,7 @@ pub use config::{
     ACME_TLS_ALPN, Policy, ServerConfigs, UNRECOGNIZED_NAME_ALERT, challenge_config, install_crypto_provider,
     is_challenge, server_config,
 };
+pub use demand::{Demand, DemandCounts, Stance, Verdict};
 pub use internal::{InternalCa, InternalCaError, Scope, renewal_time};
 pub use mint::Mint;
 pub use name::{INTERNAL_DOMAINS, is_internal, normal_name};

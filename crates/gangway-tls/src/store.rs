@@ -9,6 +9,7 @@ use rustls::sign::CertifiedKey;
 use crate::bundle::{Bundle, Origin};
 use crate::challenges::Challenges;
 use crate::clients::{ClientCa, ClientCas};
+use crate::demand::Demand;
 use crate::mint::Mint;
 use crate::name::parent;
 use crate::tickets::{TicketKey, TicketKeys};
@@ -23,6 +24,7 @@ pub struct Store {
     mint: Option<Arc<Mint>>,
     clients: Arc<ClientCas>,
     tickets: Arc<TicketKeys>,
+    demand: Option<Arc<Demand>>,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +92,16 @@ impl Store {
         Self { tickets, ..self }
     }
 
+    /// The same bundles, and `demand` for names that none of them carries and nobody has listed.
+    pub fn with_demand(self, demand: Option<Arc<Demand>>) -> Self {
+        Self { demand, ..self }
+    }
+
+    /// Where names that nobody has listed are asked for; none: they get no certificate.
+    pub fn demand(&self) -> Option<&Arc<Demand>> {
+        self.demand.as_ref()
+    }
+
     /// What sessions are sealed with, the first one now; none: each configuration has keys of its own.
     pub(crate) fn ticket_keys(&self) -> &[TicketKey] {
         &self.tickets
@@ -103,7 +115,18 @@ impl Store {
     /// The bundle for a normal name: an exact name before a wildcard, then the preferred origin, then
     /// the later end. One that is out of date, or a placeholder, only where there is no other.
     pub fn find(&self, host: &str) -> Option<&Arc<Bundle>> {
+        self.best(host).map(|(_, bundle)| bundle)
+    }
+
+    fn best(&self, host: &str) -> Option<&(Standing, Arc<Bundle>)> {
         self.candidates(host).next()
+    }
+
+    /// Whether a handshake for a normal name would get a certificate that clients may accept: no placeholder,
+    /// and not out of date when the store was made.
+    pub fn serves_well(&self, host: &str) -> bool {
+        self.best(host).is_some_and(|(standing, _)| *standing == Standing::Good)
+            || self.mint.as_ref().is_some_and(|mint| mint.covers(host))
     }
 
     /// Whether a handshake for a normal name would get a certificate.
@@ -115,7 +138,7 @@ impl Store {
     pub(crate) fn serve(&self, host: &str, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let usable = |bundle: &&Arc<Bundle>| bundle.key.key.choose_scheme(schemes).is_some();
         // Without any usable one the best is handed over, so that rustls says `handshake_failure`.
-        let best = self.candidates(host).find(usable).or_else(|| self.find(host));
+        let best = self.candidates(host).map(|(_, bundle)| bundle).find(usable).or_else(|| self.find(host));
         let is_makeshift = |bundle: &Arc<Bundle>| {
             matches!(bundle.origin, Origin::Placeholder | Origin::Internal) && !self.names.exact.contains_key(host)
         };
@@ -153,12 +176,12 @@ impl Store {
     }
 
     /// The bundles for a normal name, the best first.
-    fn candidates(&self, host: &str) -> impl Iterator<Item = &Arc<Bundle>> {
+    fn candidates(&self, host: &str) -> impl Iterator<Item = &(Standing, Arc<Bundle>)> {
         let exact = self.names.exact.get(host).map_or(&[][..], Vec::as_slice);
         let below = parent(host).and_then(|parent| self.names.below.get(parent)).map_or(&[][..], Vec::as_slice);
         let standing = |all: &[(Standing, Arc<Bundle>)]| all.first().map(|(standing, _)| *standing);
         let (first, second) = if standing(below) > standing(exact) { (below, exact) } else { (exact, below) };
-        first.iter().chain(second).map(|(_, bundle)| bundle)
+        first.iter().chain(second)
     }
 }
 

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use gangway_publish::{Publisher, Reader};
+use gangway_publish::{Generation, Publisher, PublisherGone, Reader};
 use gangway_tls::Bundle;
+use gangway_tls::demand::WAIT_MAX;
 
 use crate::clock::Clock;
 use crate::status::Finding;
@@ -25,8 +26,10 @@ mod directory;
 pub(crate) mod dns;
 pub(crate) mod failure;
 pub(crate) mod held;
-mod http;
+pub(crate) mod http;
 mod journal;
+mod key_change;
+pub(crate) mod on_demand;
 mod order;
 mod schedule;
 pub(crate) mod settings;
@@ -39,6 +42,7 @@ use dns::Dns;
 use failure::Failure;
 use http::Http;
 use journal::{Journal, Renewal};
+use on_demand::OnDemand;
 use order::{Desk, Outcome, obtain};
 use schedule::{BUSY_ELSEWHERE, CaState, Moment, NameState, Policy, Schedule, Task, retry_ca_time, schedule};
 use settings::AcmeSettings;
@@ -51,6 +55,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// After a failed write no order is begun for so long.
 const STORAGE_PAUSE: i64 = 60;
 
+/// A process must have lived so long before it orders what it could not keep.
+const LOSING_AFTER: i64 = 10 * 60;
+
+/// After an attempt to change an account's key.
+const KEY_CHANGE_PAUSE: i64 = 10 * 60;
+
 /// A CA without renewal information may learn it.
 const ASK_WITHOUT: i64 = 24 * 60 * 60;
 
@@ -60,6 +70,8 @@ pub(crate) struct AcmeView {
     pub(crate) bundles: Vec<Arc<Bundle>>,
     /// By wanted name.
     pub(crate) names: BTreeMap<Box<str>, NameView>,
+    /// Names that nobody lists and that are to have certificates all the same.
+    pub(crate) on_demand: BTreeSet<Box<str>>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) degraded: bool,
 }
@@ -81,6 +93,7 @@ pub(crate) async fn work<S: Storage>(
     clock: Clock,
     solver: Solver,
     mut wanted: Reader<BTreeSet<Box<str>>>,
+    on_demand: Option<OnDemand>,
     views: Publisher<AcmeView>,
 ) -> Infallible {
     let settings = Arc::new(settings);
@@ -91,6 +104,7 @@ pub(crate) async fn work<S: Storage>(
             return std::future::pending().await;
         }
     };
+    let started = clock.now();
     let accounts = Accounts::new(storage.clone(), http, Arc::clone(&settings), clock.clone());
     let policy = Policy {
         directories: settings.issuers.iter().map(|issuer| issuer.directory.clone()).collect(),
@@ -101,6 +115,7 @@ pub(crate) async fn work<S: Storage>(
     let dns = dns.map(|(settings, http)| Dns::new(storage.clone(), settings, http));
     let mut worker = Worker {
         desk: Desk { storage: storage.clone(), accounts, solver, dns, settings, clock },
+        on_demand,
         policy,
         volume: Volume::new(storage),
         states: BTreeMap::new(),
@@ -109,23 +124,53 @@ pub(crate) async fn work<S: Storage>(
         tasks: FuturesUnordered::new(),
         starts: Vec::new(),
         unsaved: BTreeMap::new(),
+        key_changes: BTreeMap::new(),
         store_after: 0,
+        started,
         storage_error: None,
         views,
     };
     let mut is_over = false;
+    // Without anybody who permits anything nothing changes there.
+    let mut permits = worker.on_demand.as_ref().map(|on_demand| on_demand.permits.clone());
     worker.look().await;
+    worker.change_keys().await;
     loop {
-        let names = wanted.load_full();
-        let schedule = worker.begin(&names.value);
-        worker.publish(&names.value, &schedule);
+        let listed = wanted.load_full();
+        let names = worker.names(&listed.value);
+        let schedule = worker.begin(&names);
+        worker.publish(&names, &schedule);
         let now = worker.desk.clock.now();
         let pause = Duration::from_secs(schedule.next.saturating_sub(now).max(1).unsigned_abs());
         tokio::select! {
             Some(done) = worker.tasks.next(), if !worker.tasks.is_empty() => worker.finish(done),
             changed = wanted.changed(), if !is_over => is_over = changed.is_err(),
-            () = tokio::time::sleep(pause.min(LOOK_EVERY)) => worker.look().await,
+            Some(Ok(_)) = changed(permits.as_mut()) => {}
+            () = tokio::time::sleep(pause.min(LOOK_EVERY)) => {
+                worker.look().await;
+                worker.change_keys().await;
+            }
         }
+    }
+}
+
+/// What is to have certificates at one moment.
+struct Names<'a> {
+    listed: &'a BTreeSet<Box<str>>,
+    /// With when the permit ends.
+    on_demand: BTreeMap<Box<str>, i64>,
+}
+
+impl Names<'_> {
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.listed.iter().chain(self.on_demand.keys()).map(|name| &**name)
+    }
+}
+
+async fn changed<T>(reader: Option<&mut Reader<T>>) -> Option<Result<Generation, PublisherGone>> {
+    match reader {
+        Some(reader) => Some(reader.changed().await),
+        None => None,
     }
 }
 
@@ -134,12 +179,14 @@ enum Done {
     Ordered { name: Box<str>, directory: Box<str>, outcome: Box<Outcome> },
     Asked { name: Box<str>, renewal: Result<Option<Renewal>, Failure> },
     Saved { name: Box<str>, outcome: Result<(), StorageError> },
+    KeyChanged { directory: Box<str>, outcome: Result<(), Failure> },
 }
 
 type Running = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 struct Worker<S: Storage> {
     desk: Desk<S>,
+    on_demand: Option<OnDemand>,
     policy: Policy,
     volume: Volume<S>,
     states: BTreeMap<Box<str>, NameState>,
@@ -149,7 +196,10 @@ struct Worker<S: Storage> {
     starts: Vec<i64>,
     /// Certificates that could not be written, by name: the file.
     unsaved: BTreeMap<Box<str>, String>,
+    /// Accounts that are getting another key, or did not get one, by directory: when it is tried again, and why.
+    key_changes: BTreeMap<Box<str>, (i64, Option<Failure>)>,
     store_after: i64,
+    started: i64,
     storage_error: Option<String>,
     views: Publisher<AcmeView>,
 }
@@ -188,26 +238,74 @@ impl<S: Storage> Worker<S> {
         }
     }
 
+    fn names<'a>(&self, listed: &'a BTreeSet<Box<str>>) -> Names<'a> {
+        let now = self.desk.clock.now();
+        let on_demand = self.on_demand.as_ref().map(|on_demand| on_demand.names(listed, &self.states, now));
+        Names { listed, on_demand: on_demand.unwrap_or_default() }
+    }
+
+    /// Begins what was asked for, while no order is under way that the old key would have to sign.
+    async fn change_keys(&mut self) {
+        let now = self.desk.clock.now();
+        if !self.running.is_empty() {
+            return;
+        }
+        for directory in self.desk.accounts.wanting_new_keys().await {
+            if self.key_changes.get(&directory).is_some_and(|(next, _)| *next > now) {
+                continue;
+            }
+            self.key_changes.insert(directory.clone(), (i64::MAX, None));
+            let accounts = self.desk.accounts.clone();
+            self.tasks.push(Box::pin(async move {
+                let outcome = accounts.renew_key(&directory).await;
+                Done::KeyChanged { directory, outcome }
+            }));
+        }
+    }
+
     /// Starts what is to be done now.
-    fn begin(&mut self, wanted: &BTreeSet<Box<str>>) -> Schedule {
+    fn begin(&mut self, names: &Names<'_>) -> Schedule {
         let now = self.desk.clock.now();
         let moment = Moment {
             policy: &self.policy,
-            wanted,
+            wanted: names.listed,
+            on_demand: &names.on_demand,
             states: &self.states,
             cas: &self.cas,
             running: &self.running,
             starts: &self.starts,
             can_store: now >= self.store_after,
+            may_lose: self.storage_error.is_some() && (now - self.started) >= LOSING_AFTER,
         };
         let mut schedule = schedule(&moment, now);
         for task in std::mem::take(&mut schedule.tasks) {
             match task {
                 Task::Order(order) => self.order(order, now),
                 Task::AskRenewal { name } => self.ask(name, now),
+                Task::AskPermission { name, again } => self.ask_permission(&name, again),
             }
         }
+        self.let_go(names, &schedule, now);
         schedule
+    }
+
+    fn ask_permission(&mut self, name: &str, again: i64) {
+        self.states.entry(name.into()).or_default().permission_after = again;
+        if let Some(on_demand) = &self.on_demand {
+            on_demand.ask(name);
+        }
+    }
+
+    /// Nobody shall wait for a certificate that is not being ordered now.
+    fn let_go(&self, names: &Names<'_>, schedule: &Schedule, now: i64) {
+        let Some(on_demand) = &self.on_demand else { return };
+        for name in names.on_demand.keys() {
+            let certificate = schedule.served_by.get(name).unwrap_or(name);
+            let is_later = schedule.due.get(certificate).is_some_and(|due| *due > now + WAIT_MAX.as_secs() as i64);
+            if is_later || schedule.refused.contains_key(certificate) {
+                on_demand.demand.give_up(name);
+            }
+        }
     }
 
     fn order(&mut self, order: schedule::Order, now: i64) {
@@ -264,6 +362,13 @@ impl<S: Storage> Worker<S> {
                     }
                 }
             }
+            Done::KeyChanged { directory, outcome } => {
+                let failure = outcome.err();
+                if let Some(failure) = &failure {
+                    tracing::warn!(ca = &*directory, error = failure.detail, "failed to give an account another key");
+                }
+                self.key_changes.insert(directory, (now + KEY_CHANGE_PAUSE, failure));
+            }
             Done::Saved { name, outcome } => {
                 self.running.remove(&name);
                 match outcome {
@@ -309,6 +414,9 @@ impl<S: Storage> Worker<S> {
             }
             Outcome::Failed { failure, journal } => {
                 state.journal = journal;
+                if let Some(on_demand) = &self.on_demand {
+                    on_demand.demand.give_up(name);
+                }
                 let ca = settings::name_of(directory);
                 tracing::warn!(
                     name,
@@ -343,29 +451,37 @@ impl<S: Storage> Worker<S> {
         self.storage_error = None;
     }
 
-    fn publish(&mut self, wanted: &BTreeSet<Box<str>>, schedule: &Schedule) {
+    fn publish(&mut self, wanted: &Names<'_>, schedule: &Schedule) {
         let now = self.desk.clock.now();
         let bundles = self.states.values().filter_map(|state| state.held.as_ref()).map(|held| Arc::clone(&held.bundle));
         let telling = telling::Telling {
-            wanted,
+            wanted: wanted.iter().collect(),
             schedule,
             states: &self.states,
             cas: &self.cas,
-            clock_errors: self.desk.accounts.clock_errors(),
+            known: self.desk.accounts.known(),
+            profile: self.desk.settings.profile.as_deref(),
             storage_error: self.storage_error.as_deref(),
             unsaved: &self.unsaved,
             damages: self.volume.damages(),
         };
-        let (names, findings) = tell(&telling, now);
+        let (names, mut findings) = tell(&telling, now);
+        findings.extend(
+            self.key_changes
+                .iter()
+                .filter_map(|(directory, (_, failure))| Some(telling::old_key(directory, failure.as_ref()?))),
+        );
+        findings.extend(self.on_demand.iter().flat_map(OnDemand::findings));
         let view = AcmeView {
             bundles: bundles.collect(),
             names,
+            on_demand: wanted.on_demand.keys().cloned().collect(),
             findings,
             degraded: self.storage_error.is_some() || !self.unsaved.is_empty(),
         };
         let is_same = {
             let before = self.views.reader().load_full();
-            before.value.is_same_as(&view) && before.generation != gangway_publish::Generation::INITIAL
+            before.value.is_same_as(&view) && before.generation != Generation::INITIAL
         };
         if !is_same {
             self.views.publish(view);
@@ -387,6 +503,7 @@ fn interrupted(name: &str, mut journal: Journal, now: i64) -> Journal {
 impl AcmeView {
     fn is_same_as(&self, other: &Self) -> bool {
         self.names == other.names
+            && self.on_demand == other.on_demand
             && self.findings == other.findings
             && self.degraded == other.degraded
             && self.bundles.len() == other.bundles.len()

@@ -74,15 +74,22 @@ pub(crate) enum Outcome {
 /// Gets a certificate, or says why not.
 pub(crate) async fn obtain<S: Storage>(desk: Desk<S>, order: Order, known: Option<Held>, journal: Journal) -> Outcome {
     let lease = match desk.storage.lock(&format!("certificate-{}", safe_name(&order.name))).await {
-        Ok(Some(lease)) => lease,
         Ok(None) => return Outcome::Elsewhere { journal: None },
+        Ok(lease) => lease,
+        // Another instance may order as well, since neither can tell the other.
+        Err(error) if order.may_be_lost => {
+            tracing::warn!(name = &*order.name, %error, "ordering a certificate that cannot be kept");
+            None
+        }
         Err(error) => return Outcome::Failed { failure: error.into(), journal },
     };
-    let mut attempt = Attempt { desk: &desk, order: &order, lease: &lease, journal, records: Vec::new() };
+    let mut attempt = Attempt { desk: &desk, order: &order, lease: lease.as_ref(), journal, records: Vec::new() };
     let beat = async {
         loop {
             tokio::time::sleep(BEAT).await;
-            if matches!(desk.storage.renew(&lease).await, Ok(false)) {
+            if let Some(lease) = &lease
+                && matches!(desk.storage.renew(lease).await, Ok(false))
+            {
                 return;
             }
         }
@@ -99,7 +106,8 @@ pub(crate) async fn obtain<S: Storage>(desk: Desk<S>, order: Order, known: Optio
 struct Attempt<'a, S: Storage> {
     desk: &'a Desk<S>,
     order: &'a Order,
-    lease: &'a S::Lease,
+    /// None where none can be had, and what comes of it may be lost.
+    lease: Option<&'a S::Lease>,
     journal: Journal,
     /// In the DNS, to be removed again.
     records: Vec<Record>,
@@ -385,11 +393,17 @@ impl<S: Storage> Attempt<'_, S> {
             }
         };
         let text = held::write(chain, key, &order.directory, account);
-        let written = self.desk.storage.put(&held::key_for(&order.name), text.clone().into_bytes(), self.lease).await;
-        let unsaved = written
-            .inspect_err(|error| tracing::error!(%error, "failed to keep a new certificate"))
-            .err()
-            .map(|_| text);
+        let unsaved = match self.lease {
+            Some(lease) => {
+                let key = held::key_for(&order.name);
+                let written = self.desk.storage.put(&key, text.clone().into_bytes(), lease).await;
+                written
+                    .inspect_err(|error| tracing::error!(%error, "failed to keep a new certificate"))
+                    .err()
+                    .map(|_| text)
+            }
+            None => Some(text),
+        };
         self.journal.succeed(self.desk.clock.now());
         // Without it the next restart would look at an order that is done, and no more.
         let _ = self.note().await;
@@ -397,8 +411,15 @@ impl<S: Storage> Attempt<'_, S> {
     }
 
     async fn note(&self) -> Result<(), Failure> {
+        let Some(lease) = self.lease else { return Ok(()) };
         let text = self.journal.write(&self.order.name).into_bytes();
-        Ok(self.desk.storage.put(&journal::key_for(&self.order.name), text, self.lease).await?)
+        match self.desk.storage.put(&journal::key_for(&self.order.name), text, lease).await {
+            Err(error) if self.order.may_be_lost => {
+                tracing::debug!(%error, "failed to note an attempt, which a restart would forget");
+                Ok(())
+            }
+            written => Ok(written?),
+        }
     }
 }
 

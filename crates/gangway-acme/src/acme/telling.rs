@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::NameView;
+use super::directory::Directory;
 use super::failure::{Failure, FailureKind};
 use super::schedule::{CaState, NameState, Refusal, Schedule};
 use super::settings::{is_staging, name_of};
@@ -16,12 +17,14 @@ const CLOCK_ERROR_MAX: i64 = 60;
 
 /// What there is to tell of.
 pub(crate) struct Telling<'a, Damages> {
-    pub(crate) wanted: &'a BTreeSet<Box<str>>,
+    pub(crate) wanted: Vec<&'a str>,
     pub(crate) schedule: &'a Schedule,
     pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
     pub(crate) cas: &'a HashMap<Box<str>, CaState>,
-    /// How far our clock is from each CA's.
-    pub(crate) clock_errors: HashMap<Box<str>, i64>,
+    /// What each CA says about itself.
+    pub(crate) known: BTreeMap<Box<str>, Directory>,
+    /// The kind of certificate that is to be asked for.
+    pub(crate) profile: Option<&'a str>,
     pub(crate) storage_error: Option<&'a str>,
     pub(crate) unsaved: &'a BTreeMap<Box<str>, String>,
     pub(crate) damages: Damages,
@@ -35,8 +38,8 @@ pub(crate) fn tell<'a>(
     let mut findings: Vec<Finding> = telling.damages.clone().cloned().collect();
     let mut names = BTreeMap::new();
     let mut told = BTreeSet::new();
-    for name in telling.wanted {
-        let certificate = telling.schedule.served_by.get(name).unwrap_or(name);
+    for name in telling.wanted.iter().copied() {
+        let certificate = telling.schedule.served_by.get(name).map_or(name, |certificate| &**certificate);
         let state = telling.states.get(certificate);
         let next = telling.schedule.due.get(certificate).copied();
         let held = state.and_then(|state| state.held.as_ref());
@@ -55,7 +58,7 @@ pub(crate) fn tell<'a>(
         }
         let trouble = finding.as_ref().map(|finding| finding.message.clone());
         names.insert(
-            name.clone(),
+            name.into(),
             NameView {
                 next,
                 window: renewal
@@ -68,13 +71,16 @@ pub(crate) fn tell<'a>(
         );
         // One wildcard may serve a hundred names; its trouble is told once.
         if let Some(finding) = finding
-            && told.insert((finding.code, certificate.clone()))
+            && told.insert((finding.code, certificate))
         {
             findings.push(finding);
         }
     }
     findings.extend(telling.cas.iter().filter_map(|(directory, ca)| unwilling(directory, ca, now)));
-    findings.extend(telling.clock_errors.iter().filter_map(|(directory, error)| clock(directory, *error)));
+    for (url, directory) in &telling.known {
+        findings.extend(directory.clock_error.and_then(|error| clock(url, error)));
+        findings.extend(telling.profile.and_then(|profile| without_profile(url, directory, profile)));
+    }
     findings.extend(telling.storage_error.map(|error| storage(error, telling.unsaved)));
     (names, findings)
 }
@@ -211,6 +217,40 @@ fn unwilling(directory: &str, ca: &CaState, now: i64) -> Option<Finding> {
         help: help(failure).into(),
         effect: format!("what there is goes on being served; asked again at {}", moment(ca.next)).into(),
     })
+}
+
+fn without_profile(url: &str, directory: &Directory, profile: &str) -> Option<Finding> {
+    let offered: Vec<&str> = directory.meta.profiles.keys().map(String::as_str).collect();
+    let help = match offered.is_empty() {
+        true => "leave `--acme-profile` out: this CA has no profiles".to_owned(),
+        false => format!("use one of those it offers: `{}`", offered.join("`, `")),
+    };
+    (!offered.contains(&profile)).then(|| Finding {
+        code: FindingCode::ProfileUnknown,
+        severity: FindingSeverity::Error,
+        subject: name_of(url).into(),
+        message: format!("{} offers no profile `{profile}`", name_of(url)).into(),
+        help: help.into(),
+        effect: "its certificates are of the kind that it gives by itself".into(),
+    })
+}
+
+/// An account that did not get the other key that somebody wants it to have.
+pub(crate) fn old_key(directory: &str, failure: &Failure) -> Finding {
+    let is_refused = failure.kind == FailureKind::Rejected;
+    let effect = "the account goes on with the key it has";
+    Finding {
+        code: FindingCode::AccountKeyKept,
+        severity: FindingSeverity::Error,
+        subject: name_of(directory).into(),
+        message: format!("the account with {} did not get another key: {}", name_of(directory), failure.detail).into(),
+        help: if is_refused {
+            "if the key is known to others, set its file in `acme/accounts/` aside: another account is made".into()
+        } else {
+            help(failure).into()
+        },
+        effect: if is_refused { effect.into() } else { format!("{effect}; it is tried again").into() },
+    }
 }
 
 fn staging(name: &str) -> Finding {

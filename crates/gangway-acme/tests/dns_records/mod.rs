@@ -17,7 +17,7 @@ use crate::support::{Ca, FrontDoor, Keeping, Mood, Outputs, answers, port, post,
 /// A CA that can reach us by the DNS alone.
 async fn scene(mood: &Mood) -> (FrontDoor, Ca) {
     let door = FrontDoor::open(Vec::new(), false, false).await;
-    let ca = Ca::start(&door, mood).await;
+    let ca = Ca::start(door.ports(), mood).await;
     (door, ca)
 }
 
@@ -101,7 +101,7 @@ async fn a_program_that_fails_is_told_in_its_own_words_and_another_challenge_is_
     let folder = tempfile::tempdir().expect("a folder");
     let outputs = Outputs::new();
     let door = FrontDoor::open(vec![outputs.store.1.clone()], true, true).await;
-    let ca = Ca::start(&door, &Mood::default()).await;
+    let ca = Ca::start(door.ports(), &Mood::default()).await;
     let path = folder.path().join("hook");
     put(&path, "#!/bin/sh\necho the zone is locked >&2\nexit 3\n");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("is ours");

@@ -64,7 +64,23 @@ impl Bucket {
     }
 }
 
+impl Bucket {
+    /// Whether it is so for a slot that gets requests.
+    pub(super) fn any(&self, is_so: impl Fn(u32) -> bool) -> bool {
+        match self {
+            Self::All { slot, .. } => is_so(*slot),
+            Self::Few(positions) => positions.iter().copied().any(is_so),
+            Self::Many(by_path) => by_path.positions().any(is_so),
+        }
+    }
+}
+
 impl ByPath {
+    fn positions(&self) -> impl Iterator<Item = u32> {
+        let of_paths = self.paths.values().flat_map(|at_path| at_path.exact.iter().chain(&at_path.prefix));
+        of_paths.chain(&self.others).copied()
+    }
+
     fn add(&mut self, position: u32, path: &PathPattern) {
         match path {
             PathPattern::Prefix(prefix) if **prefix != *"/" => {

@@ -185,6 +185,21 @@ impl Index {
             || self.regex.iter().any(|slot| self.slot(*slot as usize).alternative.host().matches(host))
     }
 
+    pub(super) fn names_host(&self, host: &str) -> bool {
+        self.exact.contains_key(host)
+    }
+
+    /// Whether it is so for a slot that takes requests of this host without naming it.
+    pub(super) fn any_by_pattern(&self, host: &str, is_so: impl Fn(&Slot) -> bool) -> bool {
+        let is_so = |position: u32| is_so(self.slot(position as usize));
+        let below = host.split_once('.').filter(|(first, _)| !first.is_empty());
+        let below = below.and_then(|(_, parent)| self.wildcard.get(parent));
+        let first = first_labels(host, self.any_domain_labels_max).filter_map(|first| self.any_domain.get(first));
+        let accepts = |slot: &u32| self.slot(*slot as usize).alternative.host().matches(host);
+        below.into_iter().chain(first).chain([&self.any]).any(|bucket| bucket.any(is_so))
+            || self.regex.iter().filter(|slot| accepts(slot)).copied().any(is_so)
+    }
+
     /// By precedence, the greatest first.
     pub(crate) fn slots(&self) -> &[Slot] {
         &self.slots
@@ -200,7 +215,7 @@ impl Index {
 }
 
 /// What stands in front of the first dot, of the second, and so on. Something has to stand behind it.
-fn first_labels(host: &str, labels_max: usize) -> impl Iterator<Item = &str> {
+pub(super) fn first_labels(host: &str, labels_max: usize) -> impl Iterator<Item = &str> {
     host.match_indices('.').take(labels_max).filter(|(dot, _)| dot + 1 < host.len()).map(|(dot, _)| &host[..dot])
 }
 

@@ -62,6 +62,7 @@ pub(super) fn certificates(certificates: &api::Certificates) -> String {
     let row = |one: &api::Certificate| {
         let from = match (one.origin.as_deref(), &one.file) {
             (Some("folder"), Some(file)) => format!("certs/{}", file.trim_start_matches("certs/")),
+            (Some(origin), _) if one.on_demand => format!("{origin}, on demand"),
             (Some(origin), _) => origin.to_owned(),
             (None, _) => "–".to_owned(),
         };

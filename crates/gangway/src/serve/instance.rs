@@ -134,11 +134,13 @@ impl Instance for Running {
             origin: status.origin.clone(),
             next: status.next,
             renewal_window: status.renewal_window,
+            on_demand: status.on_demand,
             trouble: status.trouble.as_deref().map(str::to_owned),
         });
         Certificates {
             list: list.collect(),
             degraded: report.value.degraded,
+            on_demand: self.store.load().value.demand().map(|demand| demand.counts()),
             internal_root: gangway_acme::root_pem(&self.data).ok(),
         }
     }

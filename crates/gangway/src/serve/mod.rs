@@ -23,11 +23,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gangway_acme::{CertificateReport, KeepSettings, Wanted};
+use gangway_acme::{CertificateReport, KeepSettings, OnDemandSettings, Takes, Wanted};
 use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::{Compiled, Diagnostic};
 use gangway_proxy::{AccessLogTarget, DataPlane, Limits, PassedSocket, ProxySettings, Secret, Threading};
-use gangway_publish::seat;
+use gangway_publish::{Reader, seat};
 use gangway_tls::Store;
 use gangway_watcher::DockerEnvironment;
 use prometheus::Registry;
@@ -173,7 +173,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
             follow(followed.clone(), Arc::clone(&look), settings, judged)
         });
     }
-    let (engine_list, keep) = (settings.docker.clone(), keep_settings(&settings));
+    let (engine_list, keep) = (settings.docker.clone(), keep_settings(&settings, compiled.clone()));
     supervisor.run("watcher", move || {
         let (tables, status) = compiled_seat.take().zip(engines_seat.take()).expect("the task that had them is gone");
         gangway_watcher::watch(engine_list.clone(), model_settings.clone(), tables, status)
@@ -328,13 +328,17 @@ fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>) -> ProxySettin
     }
 }
 
-fn keep_settings(settings: &Settings) -> KeepSettings {
+fn keep_settings(settings: &Settings, compiled: Reader<Compiled>) -> KeepSettings {
     let domain = Some(settings.domain.clone()).filter(|domain| **domain != *DEFAULT_DOMAIN);
     KeepSettings {
         data: settings.data.clone(),
         internal_domains: domain.into_iter().collect(),
         default_certificate: settings.default_certificate.clone(),
         acme: Some(settings.acme.clone()),
+        on_demand: settings.on_demand.clone().map(|ask| {
+            let takes = Takes::new(move |host| compiled.load().value.table.takes_by_pattern(host));
+            OnDemandSettings { ask, takes }
+        }),
     }
 }
 

@@ -68,6 +68,11 @@ const DNS_PROVIDERS: &str = "\
     [certificates by DNS](../guides/dns-challenge.md) lists them. Challenges over HTTP and TLS are tried where one by \
     DNS has failed.";
 
+const ON_DEMAND: &str = "\
+    For hosts of routes with `*`, `*.example.org` or `HostRegexp` that no route names. The first handshake for such a host makes \
+    Gangway ask `GET URL?domain=HOST`: 2xx permits a certificate, anything else, or no answer within five seconds, refuses it. The \
+    handshake waits up to eight seconds for the certificate. See the guide [certificates on demand](../guides/on-demand.md).";
+
 const IN_FORCE: Flag =
     Flag { name: "", value: "", default: "", count: Count::One, status: Status::InForce, help: "", more: "" };
 
@@ -215,7 +220,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         name: "on-demand",
         value: "ask=URL",
         help: "get certificates for hosts of wildcard routes when first asked for, if URL allows it",
-        status: Status::Announced { effect: "names that only a wildcard route covers get no certificate of their own" },
+        more: ON_DEMAND,
         ..IN_FORCE
     },
     Flag {

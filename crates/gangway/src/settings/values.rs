@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) default_certificate: Option<Box<str>>,
     pub(crate) acme: AcmeSettings,
+    /// Who is asked whether a host that no route names may have a certificate.
+    pub(crate) on_demand: Option<Box<str>>,
     pub(crate) log_level: LogLevel,
     pub(crate) log_format: LogFormat,
     pub(crate) access_log: AccessLog,
@@ -103,12 +105,12 @@ impl Settings {
                 challenges: CHALLENGES.to_vec(),
                 dns: values.one("acme-dns", dns_provider),
             },
+            on_demand: values.one("on-demand", ask_url),
             log_level: values.one("log-level", log_level).unwrap_or_default(),
             log_format: values.one("log-format", log_format).unwrap_or_default(),
             access_log: values.one("access-log", access_log).unwrap_or_default(),
         };
         // Checked although nothing uses them yet: a mistake in them should be found now.
-        values.one("on-demand", ask_url);
         values.one("geoip", path);
         values.one("crowdsec-url", web_url);
         values.name_what_is_not_in_force();
@@ -416,9 +418,13 @@ fn pem_file(text: &str) -> Result<Box<str>, Wrong> {
     }
 }
 
-fn ask_url(text: &str) -> Result<String, Wrong> {
+fn ask_url(text: &str) -> Result<Box<str>, Wrong> {
     match text.strip_prefix("ask=") {
-        Some(url) => web_url(url),
+        Some(url) => {
+            let url = web_url(url)?;
+            let is_usable = url.parse::<http::Uri>().is_ok_and(|url| url.host().is_some_and(|host| !host.is_empty()));
+            if is_usable { Ok(url.into()) } else { wrong("not a URL", "write one such as `http://app:8080/allowed`") }
+        }
         None => wrong("nobody to ask", "write `ask=http://…`, a URL that says which hosts may have a certificate"),
     }
 }

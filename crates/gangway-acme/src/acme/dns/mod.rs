@@ -151,10 +151,16 @@ impl<S: Storage> Dns<S> {
         error.map_err(|error| failed(&record.owner, &format!("{}: {error}", provider.name())))
     }
 
-    async fn lock(&self, owner: &str) -> Result<S::Lease, Failure> {
+    /// None where the volume cannot be written: whoever orders then does so without telling other instances.
+    async fn lock(&self, owner: &str) -> Result<Option<S::Lease>, Failure> {
         for _ in 0..LOCK_ATTEMPTS {
-            if let Some(lease) = self.storage.lock(&format!("dns-{}", safe_name(owner))).await? {
-                return Ok(lease);
+            match self.storage.lock(&format!("dns-{}", safe_name(owner))).await {
+                Ok(None) => {}
+                Ok(lease) => return Ok(lease),
+                Err(error) => {
+                    tracing::warn!(record = owner, %error, "changing a record that other instances may change as well");
+                    return Ok(None);
+                }
             }
             tokio::time::sleep(LOCK_POLL).await;
         }

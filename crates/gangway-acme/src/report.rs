@@ -1,0 +1,72 @@
+//! What there is to say about each certificate.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use gangway_tls::{Bundle, Origin, Store};
+
+use crate::acme::AcmeView;
+use crate::plan::date;
+use crate::status::{CertificateStatus, Finding};
+
+/// What is known at one moment.
+pub(crate) struct Told<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) acme: &'a AcmeView,
+    pub(crate) findings: &'a BTreeSet<Finding>,
+    pub(crate) has_acme: bool,
+}
+
+impl Told<'_> {
+    /// One for each of these names, and for each that has a certificate on demand.
+    pub(crate) fn statuses<'a>(
+        &'a self,
+        listed: impl Iterator<Item = &'a Box<str>>,
+        now: i64,
+    ) -> Vec<CertificateStatus> {
+        let troubles: HashMap<&str, &str> =
+            self.findings.iter().rev().map(|finding| (&*finding.subject, &*finding.message)).collect();
+        let names: BTreeSet<&str> = listed.chain(&self.acme.on_demand).map(|name| &**name).collect();
+        let status = |name: &str| {
+            let bundle = self.store.find(name);
+            let ordered = self.acme.names.get(name);
+            let told = ordered.and_then(|view| view.trouble.clone());
+            CertificateStatus {
+                name: name.into(),
+                issuer: bundle.map(|bundle| bundle.issuer.clone()).unwrap_or_default(),
+                serial: bundle.map(|bundle| bundle.serial.clone()).unwrap_or_default(),
+                not_before: bundle.map_or(0, |bundle| bundle.not_before),
+                not_after: bundle.map_or(0, |bundle| bundle.not_after),
+                origin: bundle.map(|bundle| bundle.origin.clone()),
+                next: ordered.and_then(|view| view.next),
+                renewal_window: ordered.and_then(|view| view.window),
+                on_demand: self.acme.on_demand.contains(name),
+                trouble: told
+                    .or_else(|| troubles.get(name).map(|text| Box::from(*text)))
+                    .or_else(|| self.trouble(name, bundle, now)),
+            }
+        };
+        names.into_iter().map(status).collect()
+    }
+
+    /// What is wrong with what is served for a name, where no finding says it.
+    fn trouble(&self, name: &str, bundle: Option<&Arc<Bundle>>, now: i64) -> Option<Box<str>> {
+        match bundle {
+            None if name == "*" || name.ends_with(".*") => None,
+            // Its names get certificates when they are wanted.
+            None if name.starts_with("*.") && self.store.demand().is_some() => None,
+            None => Some("there is no certificate yet".into()),
+            Some(bundle) if bundle.origin == Origin::Placeholder && self.has_acme => {
+                Some("a self-signed placeholder is served until the CA has given a certificate".into())
+            }
+            Some(bundle) if bundle.origin == Origin::Placeholder => {
+                Some("a self-signed placeholder is served: no public CA is in use".into())
+            }
+            Some(bundle) if now >= bundle.not_after => Some(format!("expired on {}", date(bundle.not_after)).into()),
+            Some(bundle) if now < bundle.not_before => {
+                Some(format!("not valid before {}", date(bundle.not_before)).into())
+            }
+            Some(_) => None,
+        }
+    }
+}

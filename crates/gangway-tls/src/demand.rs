@@ -1,0 +1,348 @@
+//! Names that handshakes ask for although nobody has listed them: each is asked about once, for all who wait.
+//!
+//! A handshake says that it [wants](Demand::want) a name and is told what to do; whoever decides
+//! [takes](Demand::take) the open questions and [answers](Demand::decide) them.
+//!
+//! Strangers choose the names, so everything here has a bound: open questions, answers that are remembered,
+//! and the time that a handshake waits. What is beyond a bound is refused.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use gangway_publish::{Publisher, Reader, channel};
+
+/// A handshake waits so long for a certificate, counted from the first one for its name. All of a handshake
+/// may take ten seconds.
+pub const WAIT_MAX: Duration = Duration::from_secs(8);
+
+/// Names that nobody has decided about yet.
+const OPEN_MAX: usize = 512;
+
+/// Names that are remembered, however it was decided.
+const NAMES_MAX: usize = 4096;
+
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Names under demand at one moment.
+#[derive(Debug)]
+pub struct Demand {
+    names: Mutex<Names>,
+    questions: Bell,
+    decisions: Bell,
+    counts: [AtomicU64; 4],
+}
+
+/// What a handshake is to do about a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stance {
+    /// Look again when something was decided, when there are other certificates, or at this time.
+    Wait(Instant),
+    /// It may have a certificate, and whoever has waited has waited long enough: serve what there is.
+    Allowed,
+    /// It may have none.
+    Refused,
+}
+
+/// What was decided about a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It may have a certificate.
+    Allowed,
+    /// It may have none.
+    Refused,
+    /// Nobody could say, which counts as a refusal for a moment.
+    Unknown,
+}
+
+/// How often it was decided in each way.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct DemandCounts {
+    /// A certificate was permitted.
+    pub allowed: u64,
+    /// None was.
+    pub refused: u64,
+    /// Nobody could say.
+    pub unknown: u64,
+    /// Refused without a question, since too many were open.
+    pub overrun: u64,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    entries: HashMap<Box<str>, Entry>,
+    /// How many are not decided about.
+    open: usize,
+    /// When what is over was last taken out.
+    swept: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    state: State,
+    /// When it was first wanted, or decided about.
+    since: Instant,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Open,
+    /// Somebody is asking.
+    Taken,
+    Allowed,
+    /// Allowed, and there will be no certificate soon.
+    GivenUp,
+    Refused,
+    Unknown,
+}
+
+impl Names {
+    fn known(&self, name: &str, now: Instant) -> Option<Entry> {
+        self.entries.get(name).filter(|entry| entry.is_known(now)).copied()
+    }
+
+    fn put(&mut self, name: &str, entry: Entry) {
+        let before = self.entries.insert(name.into(), entry);
+        self.open -= usize::from(before.is_some_and(|before| before.state.is_open()));
+        self.open += usize::from(entry.state.is_open());
+    }
+
+    /// Room is made at most once a second: it takes longer than to refuse a name.
+    fn has_room(&mut self, now: Instant) -> bool {
+        let is_full = |names: &Self| names.entries.len() >= NAMES_MAX || names.open >= OPEN_MAX;
+        let is_swept = self.swept.is_some_and(|swept| now.saturating_duration_since(swept) < SWEEP_EVERY);
+        if is_full(self) && !is_swept {
+            self.swept = Some(now);
+            self.entries.retain(|_, entry| entry.is_known(now));
+            self.open = self.entries.values().filter(|entry| entry.state.is_open()).count();
+        }
+        !is_full(self)
+    }
+}
+
+impl State {
+    fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::Taken)
+    }
+
+    /// How long it is remembered; the same name is then asked about again.
+    fn lifetime(self) -> Duration {
+        match self {
+            // Nobody waits any longer, so nobody needs the answer.
+            Self::Open => WAIT_MAX,
+            Self::Taken | Self::Refused => Duration::from_secs(60),
+            Self::Allowed | Self::GivenUp => Duration::from_secs(10 * 60),
+            Self::Unknown => Duration::from_secs(5),
+        }
+    }
+}
+
+impl Demand {
+    /// Nothing is wanted yet.
+    pub fn new() -> Self {
+        Self {
+            names: Mutex::default(),
+            questions: Bell::default(),
+            decisions: Bell::default(),
+            counts: Default::default(),
+        }
+    }
+
+    /// Notes that a normal name is wanted, and says what to do about it.
+    pub fn want(&self, name: &str, now: Instant) -> Stance {
+        let mut names = self.lock();
+        if let Some(entry) = names.known(name, now) {
+            return entry.stance(now);
+        }
+        if !names.has_room(now) {
+            self.counts[3].fetch_add(1, Ordering::Relaxed);
+            return Stance::Refused;
+        }
+        let entry = Entry { state: State::Open, since: now };
+        names.put(name, entry);
+        drop(names);
+        self.questions.ring();
+        entry.stance(now)
+    }
+
+    /// What to do about a name that was wanted before. One that nobody decided about in time is refused.
+    pub fn stance(&self, name: &str, now: Instant) -> Stance {
+        self.lock().known(name, now).map_or(Stance::Refused, |entry| entry.stance(now))
+    }
+
+    /// The oldest question that somebody still waits for.
+    pub fn take(&self, now: Instant) -> Option<Box<str>> {
+        let mut names = self.lock();
+        let open = names.entries.iter_mut().filter(|(_, entry)| entry.state == State::Open && entry.is_known(now));
+        let (name, entry) = open.min_by_key(|(_, entry)| entry.since)?;
+        entry.state = State::Taken;
+        Some(name.clone())
+    }
+
+    /// Answers a question that was taken.
+    pub fn decide(&self, name: &str, verdict: Verdict, now: Instant) {
+        let (state, count) = match verdict {
+            Verdict::Allowed => (State::Allowed, 0),
+            Verdict::Refused => (State::Refused, 1),
+            Verdict::Unknown => (State::Unknown, 2),
+        };
+        self.counts[count].fetch_add(1, Ordering::Relaxed);
+        let mut names = self.lock();
+        if let Some(entry) = names.entries.get(name).copied() {
+            // Whoever waits for the certificate has waited for the answer already.
+            let since = if verdict == Verdict::Allowed { entry.since } else { now };
+            names.put(name, Entry { state, since });
+        }
+        drop(names);
+        self.decisions.ring();
+    }
+
+    /// No certificate for a name that was allowed will be there soon.
+    pub fn give_up(&self, name: &str) {
+        if let Some(entry) = self.lock().entries.get_mut(name).filter(|entry| entry.state == State::Allowed) {
+            entry.state = State::GivenUp;
+        }
+        self.decisions.ring();
+    }
+
+    /// Wakes when there are questions.
+    pub fn questions(&self) -> Reader<()> {
+        self.questions.reader()
+    }
+
+    /// Wakes when something was decided.
+    pub fn decisions(&self) -> Reader<()> {
+        self.decisions.reader()
+    }
+
+    /// So far.
+    pub fn counts(&self) -> DemandCounts {
+        let [allowed, refused, unknown, overrun] = self.counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+        DemandCounts { allowed, refused, unknown, overrun }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Demand {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Entry {
+    fn is_known(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < self.state.lifetime()
+    }
+
+    fn stance(&self, now: Instant) -> Stance {
+        let until = self.since + WAIT_MAX;
+        match self.state {
+            State::Open | State::Taken | State::Allowed if now < until => Stance::Wait(until),
+            State::Allowed | State::GivenUp => Stance::Allowed,
+            State::Open | State::Taken | State::Refused | State::Unknown => Stance::Refused,
+        }
+    }
+}
+
+/// Wakes who waits.
+#[derive(Debug)]
+struct Bell(Mutex<Publisher<()>>);
+
+impl Bell {
+    fn ring(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).publish(());
+    }
+
+    fn reader(&self) -> Reader<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).reader()
+    }
+}
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self(Mutex::new(channel(()).0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    #[test]
+    fn a_name_is_asked_about_once_for_all_who_wait() {
+        let (demand, now) = (Demand::new(), now());
+        let until = Stance::Wait(now + WAIT_MAX);
+        assert_eq!((demand.want("a.example", now), demand.want("a.example", now + SECOND)), (until, until));
+        assert_eq!(demand.take(now).as_deref(), Some("a.example"));
+        assert_eq!((demand.take(now), demand.want("a.example", now + SECOND)), (None, until));
+        demand.decide("a.example", Verdict::Allowed, now + SECOND);
+        assert_eq!(demand.stance("a.example", now + SECOND), until, "for the certificate");
+        assert_eq!(demand.want("a.example", now + WAIT_MAX), Stance::Allowed);
+        assert_eq!(demand.take(now + WAIT_MAX), None);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_certificate_that_will_not_come() {
+        let (demand, now) = (Demand::new(), now());
+        demand.want("a.example", now);
+        demand.decide("a.example", Verdict::Allowed, now);
+        demand.give_up("a.example");
+        assert_eq!(demand.want("a.example", now + SECOND), Stance::Allowed);
+    }
+
+    #[test]
+    fn a_refusal_is_remembered_and_so_is_silence_for_a_moment() {
+        for (verdict, remembered) in [(Verdict::Refused, 59), (Verdict::Unknown, 4)] {
+            let (demand, now) = (Demand::new(), now());
+            demand.want("a.example", now);
+            demand.take(now);
+            demand.decide("a.example", verdict, now);
+            assert_eq!(demand.want("a.example", now + remembered * SECOND), Stance::Refused);
+            assert_eq!(demand.take(now), None, "nobody is asked meanwhile");
+            let later = now + (remembered + 1) * SECOND;
+            assert_eq!(demand.want("a.example", later), Stance::Wait(later + WAIT_MAX));
+        }
+    }
+
+    #[test]
+    fn who_is_not_answered_in_time_is_refused() {
+        let (demand, now) = (Demand::new(), now());
+        demand.want("a.example", now);
+        assert_eq!(demand.stance("a.example", now + WAIT_MAX), Stance::Refused);
+        assert_eq!(demand.take(now + WAIT_MAX), None, "nobody waits for it any more");
+        let now = now + WAIT_MAX;
+        demand.want("b.example", now);
+        assert_eq!(demand.take(now).as_deref(), Some("b.example"));
+        assert_eq!(demand.want("b.example", now + WAIT_MAX), Stance::Refused, "it is being asked still");
+    }
+
+    #[test]
+    fn a_million_names_take_no_more_room_than_a_few_and_the_next_ones_are_heard_again() {
+        let (demand, start) = (Demand::new(), now());
+        let mut refused = 0u64;
+        for number in 0..1_000_000u32 {
+            let now = start + Duration::from_micros(u64::from(number));
+            refused += u64::from(demand.want(&format!("n{number}.example"), now) == Stance::Refused);
+            // Whoever decides keeps up with some of them.
+            if number % 1000 == 0
+                && let Some(name) = demand.take(now)
+            {
+                demand.decide(&name, Verdict::Refused, now);
+            }
+            assert!(number % 10_000 != 0 || demand.lock().entries.len() <= NAMES_MAX);
+        }
+        assert!(demand.lock().open <= OPEN_MAX && demand.counts().overrun == refused);
+        assert!(refused > 998_000 && demand.counts().refused == 1000, "{:?}", demand.counts());
+        assert!(matches!(demand.want("late.example", start + 20 * SECOND), Stance::Wait(_)));
+    }
+}
