@@ -105,12 +105,13 @@ fn nobody_who_reads_the_log_holds_a_request_up() {
     run(async {
         let mut fault = Fault::begin(27, "nobody reads the log", "0 lost; the lines that are dropped are counted");
         let (address, _) = app::spawn(App::new("calm")).await.unwrap();
-        let config = format!("[routes.calm]\nhost = \"calm.test\"\nupstream = \"http://{address}\"\n");
+        let route = "[routes.calm]\nhost = \"calm.test\"\nhttps-redirect = false";
+        let config = format!("{route}\nupstream = \"http://{address}\"\n");
         let options = Options::docker("none").config(&config).flag("--access-log", "-").flag("--log-level", "debug");
         let gangway = options.unread_output().start().await;
         gangway.served("calm.test", "/").await;
         let stop = Arc::new(AtomicBool::new(false));
-        let load: Vec<_> = (0..8).map(|_| keep_asking(&gangway.secure(), "calm.test", "/", &stop)).collect();
+        let load: Vec<_> = (0..8).map(|_| keep_asking(&gangway.plain(), "calm.test", "/", &stop)).collect();
         let dropped = eventually("lines are dropped", STUCK, async || {
             let metrics = gangway.admin("/metrics").await.ok()?.text();
             let line = metrics.lines().find(|line| line.starts_with("gangway_access_log_dropped_total"))?;
