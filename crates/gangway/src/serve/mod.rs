@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod certificate_codes;
 mod data_folder;
+mod ending;
 mod handover;
 mod inherited;
 mod instance;
@@ -17,16 +18,15 @@ mod supervise;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use gangway_acme::{CertificateReport, KeepSettings, OnDemandSettings, Takes, Wanted};
 use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::{Compiled, Diagnostic};
-use gangway_proxy::{AccessLogTarget, DataPlane, Limits, PassedSocket, ProxySettings, Secret, Threading};
+use gangway_proxy::{AccessLogTarget, Limits, PassedSocket, ProxySettings, Secret, Threading};
 use gangway_publish::{Reader, seat};
 use gangway_tls::Store;
 use gangway_watcher::DockerEnvironment;
@@ -35,7 +35,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::handover::{Door, Predecessor, Successor};
+use self::handover::{Door, Predecessor};
 use self::instance::{Parts, Running};
 use self::log::Log;
 use self::signals::{Signal, Signals};
@@ -44,12 +44,6 @@ use self::supervise::Supervisor;
 use crate::config::{Followed, Judged, follow};
 use crate::outcome::{Outcome, complain};
 use crate::settings::{self, AccessLog, Fixed, Layer, Layers, NOT_STARTED, Settings};
-
-/// For requests under way when we are told to end. Docker kills ten seconds after it asked.
-const GRACE: Duration = Duration::from_secs(8);
-
-/// What is under way when a successor has taken over may go on for so long: nobody waits for us to end.
-const LEAVING_TIME: Duration = Duration::from_secs(600);
 
 /// Threads for everything but requests: reading engines, certificates, the admin listener.
 const CONTROL_THREADS: usize = 2;
@@ -226,47 +220,12 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     };
     let Some(plane) = instance.stop() else { return Ok(Outcome::Fine) };
     Ok(match successor {
-        None => {
-            tracing::info!(grace = GRACE.as_secs(), "told to end; requests under way are finished");
-            end(plane, &mut signals).await
-        }
+        None => ending::end(plane, &mut signals).await,
         Some(successor) => {
             succeeded.cancel();
-            leave(plane, successor, &supervisor, &mut signals).await
+            ending::leave(plane, successor, &supervisor, &mut signals).await
         }
     })
-}
-
-/// Finishes what is under way within the time that we have.
-async fn end(plane: DataPlane, signals: &mut Signals) -> Outcome {
-    tokio::select! {
-        () = plane.shutdown(GRACE) => {
-            tracing::info!("ended");
-            Outcome::Fine
-        }
-        () = signals.end() => {
-            tracing::warn!("told to end again; requests under way are cut");
-            Outcome::Found
-        }
-    }
-}
-
-/// Finishes what is under way while a successor takes what is new.
-async fn leave(mut plane: DataPlane, successor: Successor, supervisor: &Supervisor, signals: &mut Signals) -> Outcome {
-    tracing::info!(successor = successor.process, "handed over; what is under way is finished here");
-    successor.tell().await;
-    let is_told = tokio::select! {
-        () = plane.hand_over() => false,
-        () = tokio::time::sleep(LEAVING_TIME) => false,
-        () = signals.end() => true,
-    };
-    let outcome = end(plane, signals).await;
-    if !is_told && is_main_of_container() {
-        supervisor.end();
-        tracing::info!("waiting to be stopped: if this container ended by itself, the engine might start it again");
-        signals.end().await;
-    }
-    outcome
 }
 
 /// Answers on the admin listener for as long as that is for us to do.
@@ -294,13 +253,6 @@ async fn passed_sockets(settings: &Settings) -> Result<(Option<Predecessor>, Vec
 fn secret(settings: &Settings) -> handover::Secret {
     let data = settings.data.clone();
     handover::Secret::from(move || gangway_acme::secret(&data))
-}
-
-/// Whether a container ends with us, and its engine may start it again: we are its first process, or were
-/// started by an init that is.
-fn is_main_of_container() -> bool {
-    let is_container = || ["/.dockerenv", "/run/.containerenv"].iter().any(|file| Path::new(file).exists());
-    std::process::id() == 1 || (std::os::unix::process::parent_id() == 1 && is_container())
 }
 
 fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>) -> ProxySettings {

@@ -1,0 +1,66 @@
+//! How it ends: told to by whoever started us, or because a successor has taken over.
+
+use std::path::Path;
+use std::time::Duration;
+
+use gangway_proxy::DataPlane;
+
+use super::handover::Successor;
+use super::signals::Signals;
+use super::supervise::Supervisor;
+use crate::outcome::Outcome;
+
+/// For requests under way when we are told to end. Docker kills ten seconds after it asked.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// What is under way when a successor has taken over may go on for so long: nobody waits for us to end.
+const LEAVING_TIME: Duration = Duration::from_secs(600);
+
+/// Finishes what is under way within the time that we have.
+pub(super) async fn end(plane: DataPlane, signals: &mut Signals) -> Outcome {
+    tracing::info!(grace = GRACE.as_secs(), "told to end; requests under way are finished");
+    finish(plane, signals).await
+}
+
+async fn finish(plane: DataPlane, signals: &mut Signals) -> Outcome {
+    tokio::select! {
+        () = plane.shutdown(GRACE) => {
+            tracing::info!("ended");
+            Outcome::Fine
+        }
+        () = signals.end() => {
+            tracing::warn!("told to end again; requests under way are cut");
+            Outcome::Found
+        }
+    }
+}
+
+/// Finishes what is under way while a successor takes what is new.
+pub(super) async fn leave(
+    mut plane: DataPlane,
+    successor: Successor,
+    supervisor: &Supervisor,
+    signals: &mut Signals,
+) -> Outcome {
+    tracing::info!(successor = successor.process, "handed over; what is under way is finished here");
+    successor.tell().await;
+    let is_told = tokio::select! {
+        () = plane.hand_over() => false,
+        () = tokio::time::sleep(LEAVING_TIME) => false,
+        () = signals.end() => true,
+    };
+    let outcome = finish(plane, signals).await;
+    if !is_told && is_main_of_container() {
+        supervisor.end();
+        tracing::info!("waiting to be stopped: if this container ended by itself, the engine might start it again");
+        signals.end().await;
+    }
+    outcome
+}
+
+/// Whether a container ends with us, and its engine may start it again: we are its first process, or were
+/// started by an init that is.
+fn is_main_of_container() -> bool {
+    let is_container = || ["/.dockerenv", "/run/.containerenv"].iter().any(|file| Path::new(file).exists());
+    std::process::id() == 1 || (std::os::unix::process::parent_id() == 1 && is_container())
+}
