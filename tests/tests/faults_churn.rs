@@ -12,12 +12,11 @@ use gangway_testkit::wait::eventually;
 use gangway_tests::docker::{APP, Docker, SOCKET};
 use gangway_tests::engine_events::EngineEvents;
 use gangway_tests::figures::{millis, quantile};
-use gangway_tests::gangway::{Gangway, Options};
-use gangway_tests::load::Load;
+use gangway_tests::gangway::Gangway;
 use gangway_tests::process::{outcome, output};
-use gangway_tests::scene::{command, is_thorough, lasting, lasts, neighbour, replica};
+use gangway_tests::scene::{UnderLoad, command, is_thorough, lasting, lasts, replica};
 use gangway_tests::{STUCK, run};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::Instant;
 
@@ -84,11 +83,6 @@ fn a_crash_loop_disturbs_nobody_else() {
         );
         let span = lasting(Duration::from_secs(120), Duration::from_secs(20));
         let docker = Docker::shared();
-        let gangway = Options::docker(&docker.url()).start().await;
-        let (host, project) = (docker.name("steady.test"), docker.name("p"));
-        replica(&docker, &project, &host, "steady", Duration::ZERO);
-        gangway.served(&host, "/").await;
-        let calm = neighbour(&docker, &gangway).await;
         let label = format!("testkit.loop={}", docker.name("loop"));
         let events = EngineEvents::of(&docker.url(), &label);
         let looping: Vec<String> = (0..20).map(|number| docker.name(&format!("loop-{number}"))).collect();
@@ -98,24 +92,22 @@ fn a_crash_loop_disturbs_nobody_else() {
             let app = app.label("gangway.host", &docker.name(&format!("loop-{number}.test")));
             block_in_place(|| app.arguments(["--on-term", "fail"]).start());
         }
-        let load = Load::begin(&gangway, &host);
+        let scene = UnderLoad::begin(&docker, &docker.url()).await;
         let stop = Arc::new(AtomicBool::new(false));
         let kicking = spawn_blocking({
             let (url, looping, stop) = (docker.url(), looping.clone(), Arc::clone(&stop));
             move || kick(&url, &looping, &stop)
         });
-        let watch = Watch::during(&gangway, span).await;
+        let watch = Watch::during(&scene.gangway, span).await;
         stop.store(true, Ordering::SeqCst);
-        let outcome = load.end().await;
         kicking.await.unwrap();
         let starts = events.heard().iter().filter(|event| event.action == "start").count();
-        let lines = lines_by_container(&gangway, &looping);
+        let lines = lines_by_container(&scene.gangway, &looping);
         let most = lines.values().max().copied().unwrap_or_default();
-        fault.saw(format!("{} s, {starts} starts: {}", span.as_secs(), outcome.told()));
+        fault.saw(format!("{} s, {starts} starts", span.as_secs()));
         fault.saw(watch.told());
         fault.saw(format!("at most {most} lines of log about one"));
-        outcome.is_whole();
-        calm.is_undisturbed().await;
+        scene.end(&mut fault).await;
         assert!(watch.growth_kib() <= 5 * 1024, "{watch:?}");
         let minutes = usize::try_from(span.as_secs().div_ceil(60)).unwrap();
         assert!(most <= minutes, "{lines:?}");
@@ -142,13 +134,8 @@ fn a_storm_of_events_delays_nobody() {
         );
         let span = lasting(Duration::from_secs(30), Duration::from_secs(8));
         let docker = Docker::shared();
-        let gangway = Options::docker(&docker.url()).start().await;
-        let (host, project) = (docker.name("steady.test"), docker.name("p"));
-        replica(&docker, &project, &host, "steady", Duration::ZERO);
-        gangway.served(&host, "/").await;
-        let calm = neighbour(&docker, &gangway).await;
-        let before = (gangway.process.resident_kib(), reads(&gangway).await);
-        let load = Load::begin(&gangway, &host);
+        let scene = UnderLoad::begin(&docker, &docker.url()).await;
+        let before = (scene.gangway.process.resident_kib(), reads(&scene.gangway).await);
         let (stop, events) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let storms: Vec<_> = (0..4)
             .map(|number| {
@@ -166,7 +153,7 @@ fn a_storm_of_events_delays_nobody() {
             let late = docker.name(&format!("late-{number}.test"));
             let app = replica(&docker, &late, &late, &format!("late-{number}"), Duration::ZERO);
             let started = Instant::now();
-            gangway.served(&late, "/").await;
+            scene.gangway.served(&late, "/").await;
             served.push(started.elapsed());
             command(&docker, &["rm", "-f", &app.name]);
         }
@@ -175,20 +162,17 @@ fn a_storm_of_events_delays_nobody() {
             one.await.unwrap();
         }
         let took = begun.elapsed();
-        let outcome = load.end().await;
-        let listings = reads(&gangway).await - before.1;
-        let grown = gangway.process.resident_kib().saturating_sub(before.0) / 1024;
+        let listings = reads(&scene.gangway).await - before.1;
+        let grown = scene.gangway.process.resident_kib().saturating_sub(before.0) / 1024;
         let slowest = quantile(&served, 1.0);
         fault.saw(format!(
-            "{} events beside {} starts in {:.0} s: {}; a start served after {} at most; {listings} listings; +{grown} MiB",
+            "{} events beside {} starts in {:.0} s; a start served after {} at most; {listings} listings; +{grown} MiB",
             events.load(Ordering::SeqCst),
             served.len(),
             took.as_secs_f64(),
-            outcome.told(),
             millis(slowest),
         ));
-        outcome.is_whole();
-        calm.is_undisturbed().await;
+        scene.end(&mut fault).await;
         assert!(slowest <= Duration::from_secs(2), "{served:?}");
         assert!(grown < 50, "{grown} MiB");
         assert!(listings <= 4 * took.as_secs() + 4, "{listings} in {took:?}");
@@ -232,32 +216,28 @@ fn churn_for_long_leaves_no_trace() {
         );
         let span = lasting(Duration::from_secs(180), Duration::from_secs(10));
         let docker = Docker::shared();
-        let gangway = Options::docker(&docker.url()).start().await;
-        let (host, project) = (docker.name("steady.test"), docker.name("p"));
-        replica(&docker, &project, &host, "steady", Duration::ZERO);
-        gangway.served(&host, "/").await;
-        let calm = neighbour(&docker, &gangway).await;
-        let load = Load::begin(&gangway, &host);
+        let churned = docker.name("churn");
+        let scene = UnderLoad::begin(&docker, &docker.url()).await;
         let stop = Arc::new(AtomicBool::new(false));
         let churning = spawn_blocking({
-            let (url, label, name, stop) = (docker.url(), docker.label(), docker.name("churn"), Arc::clone(&stop));
+            let (url, label, name, stop) = (docker.url(), docker.label(), churned.clone(), Arc::clone(&stop));
             move || churn(&url, &label, &name, &stop)
         });
-        let watch = Watch::during(&gangway, span).await;
+        let watch = Watch::during(&scene.gangway, span).await;
         stop.store(true, Ordering::SeqCst);
         let came = churning.await.unwrap();
-        let outcome = load.end().await;
-        fault.saw(format!("{} s, {came} containers came and went: {}", span.as_secs(), outcome.told()));
+        fault.saw(format!("{} s, {came} containers came and went", span.as_secs()));
         fault.saw(watch.told());
-        outcome.is_whole();
-        calm.is_undisturbed().await;
+        let gangway = scene.end(&mut fault).await;
         if is_thorough() {
             assert!(watch.growth_kib() <= 5 * 1024, "{watch:?}");
         }
         let (least, most) = (watch.files.iter().min().unwrap(), watch.files.iter().max().unwrap());
         assert!(most - least <= 40, "{watch:?}");
         eventually("what went is gone", STUCK, async || {
-            (gangway.api("routes").await["routes"].as_array()?.len() <= 2 + 10).then_some(())
+            let routes = gangway.api("routes").await;
+            let stays = |route: &Value| route["id"].as_str().is_some_and(|id| id.contains(&churned));
+            (!routes["routes"].as_array()?.iter().any(stays)).then_some(())
         })
         .await;
         fault.withstood();

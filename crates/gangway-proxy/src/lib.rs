@@ -36,6 +36,7 @@ mod sticky;
 mod target;
 mod transport;
 mod tunnel;
+mod turnstile;
 mod upstream_roots;
 mod waiting;
 
