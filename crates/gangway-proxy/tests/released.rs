@@ -13,7 +13,7 @@ use gangway_testkit::wait::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, interval_at};
 
 /// More than an application can be expected to have room for.
 const MANY: u16 = 800;
@@ -37,7 +37,7 @@ async fn answer(mut stream: TcpStream, after: Duration, came: Arc<Mutex<Vec<Inst
         request.push(stream.read_u8().await?);
     }
     came.lock().expect("no panic").push(Instant::now());
-    tokio::time::sleep(after).await;
+    interval_at(Instant::now() + after, after).tick().await;
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await
 }
 
