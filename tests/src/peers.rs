@@ -58,7 +58,6 @@ pub struct Peer {
     root_pem: String,
     crashes: Arc<AtomicUsize>,
     following: JoinHandle<()>,
-    _folder: TempDir,
 }
 
 struct Follower {
@@ -67,9 +66,10 @@ struct Follower {
     sites: Vec<Site>,
     https: SocketAddr,
     admin: SocketAddr,
-    folder: PathBuf,
     last: String,
     process: Option<Process>,
+    /// Lives for as long as it is written to.
+    folder: TempDir,
     crashes: Arc<AtomicUsize>,
 }
 
@@ -89,9 +89,9 @@ impl Peer {
             sites: sites.to_vec(),
             https,
             admin,
-            folder: folder.path().to_owned(),
             last: String::new(),
             process: None,
+            folder,
             crashes: Arc::default(),
         };
         let events = EngineEvents::of(url, label);
@@ -106,7 +106,7 @@ impl Peer {
         }
         let crashes = Arc::clone(&follower.crashes);
         let following = tokio::spawn(follower.follow(events));
-        Self { https, root_pem, crashes, following, _folder: folder }
+        Self { https, root_pem, crashes, following }
     }
 
     /// How often it ended by itself, and was started again as a container would be.
@@ -132,20 +132,20 @@ impl Follower {
         match self.kind {
             Kind::Nginx => {
                 let mut command = Command::new("nginx");
-                command.args(["-e", "stderr", "-p"]).arg(&self.folder).arg("-c").arg(config);
+                command.args(["-e", "stderr", "-p"]).arg(self.folder.path()).arg("-c").arg(config);
                 command
             }
             Kind::Caddy { .. } => {
                 let mut command = Command::new("caddy");
                 command.args(["run", "--config"]).arg(config);
-                command.env("XDG_DATA_HOME", &self.folder).env("XDG_CONFIG_HOME", &self.folder);
+                command.env("XDG_DATA_HOME", self.folder.path()).env("XDG_CONFIG_HOME", self.folder.path());
                 command
             }
         }
     }
 
     fn run(&mut self) {
-        self.process = Some(Process::start(&mut self.command(), &self.folder.join("log")));
+        self.process = Some(Process::start(&mut self.command(), &self.folder.path().join("log")));
     }
 
     async fn follow(mut self, events: EngineEvents) {
@@ -169,8 +169,8 @@ impl Follower {
     fn write(&mut self) -> bool {
         let sites: Vec<_> = self.sites.iter().map(|site| (&*site.host, running(&self.url, &site.label))).collect();
         let config = match self.kind {
-            Kind::Nginx => nginx(&self.folder, self.https, &sites),
-            Kind::Caddy { try_for } => caddy(&self.folder, self.https, self.admin, &sites, try_for).to_string(),
+            Kind::Nginx => nginx(self.folder.path(), self.https, &sites),
+            Kind::Caddy { try_for } => caddy(self.folder.path(), self.https, self.admin, &sites, try_for).to_string(),
         };
         let is_new = config != self.last;
         if is_new {
@@ -185,7 +185,7 @@ impl Follower {
         match self.kind {
             Kind::Nginx => drop(output(
                 "nginx",
-                ["-e", "stderr", "-p", &self.folder.display().to_string(), "-c", &config, "-s", "reload"],
+                ["-e", "stderr", "-p", &self.folder.path().display().to_string(), "-c", &config, "-s", "reload"],
             )),
             Kind::Caddy { .. } => {
                 let url = format!("http://{}/load", self.admin);
@@ -200,7 +200,7 @@ impl Follower {
     }
 
     fn config_file(&self) -> PathBuf {
-        self.folder.join(if self.kind == Kind::Nginx { "nginx.conf" } else { "caddy.json" })
+        self.folder.path().join(if self.kind == Kind::Nginx { "nginx.conf" } else { "caddy.json" })
     }
 }
 

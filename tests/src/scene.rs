@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gangway_testkit::client::Client;
+use gangway_testkit::fault::Fault;
 use gangway_testkit::wait::eventually;
 use tokio::task::block_in_place;
 use tokio::time::Instant;
@@ -10,7 +11,8 @@ use tokio::time::Instant;
 use crate::STUCK;
 use crate::calm::Calm;
 use crate::docker::{APP, Compose, Container, Docker};
-use crate::gangway::Gangway;
+use crate::gangway::{Gangway, Options};
+use crate::load::Load;
 
 /// How often each thing is done; `FAULT_TURNS` says how often instead, as `make faults` does.
 pub fn turns() -> usize {
@@ -65,6 +67,41 @@ pub async fn neighbour(docker: &Docker, gangway: &Gangway) -> Calm {
     block_in_place(|| docker.app("calm").label("gangway.host", &host).start());
     gangway.served(&host, "/").await;
     Calm::begin(&gangway.secure(), &host).await
+}
+
+/// An app that stays, its clients, and a neighbour's WebSockets and streams: what must not notice anything.
+#[derive(Debug)]
+pub struct UnderLoad {
+    /// The instance that serves them.
+    pub gangway: Gangway,
+    calm: Calm,
+    load: Load,
+}
+
+impl UnderLoad {
+    /// Begins with containers of this engine, read at this address.
+    pub async fn begin(docker: &Docker, url: &str) -> Self {
+        let gangway = Options::docker(url).start().await;
+        let host = docker.name("steady.test");
+        replica(docker, "steady", &host, "steady", Duration::ZERO);
+        gangway.served(&host, "/").await;
+        let calm = neighbour(docker, &gangway).await;
+        let load = Load::begin(&gangway, &host);
+        Self { gangway, calm, load }
+    }
+
+    /// Ends the load and says of the fault what became of it; the instance, to be asked more.
+    ///
+    /// # Panics
+    ///
+    /// Where a request was lost, or a connection that lasts was disturbed.
+    pub async fn end(self, fault: &mut Fault) -> Gangway {
+        let outcome = self.load.end().await;
+        fault.saw(outcome.told());
+        outcome.is_whole();
+        self.calm.is_undisturbed().await;
+        self.gangway
+    }
 }
 
 /// A compose project with one service, `web`, of one container with a health check, as its users write it;

@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use gangway_testkit::fault::Fault;
 use gangway_testkit::wait::eventually;
-use gangway_tests::calm::Calm;
 use gangway_tests::docker::Docker;
 use gangway_tests::engines::OwnDocker;
 use gangway_tests::figures::millis;
 use gangway_tests::gangway::{Gangway, Options};
-use gangway_tests::load::Load;
 use gangway_tests::process::{outcome, output};
-use gangway_tests::scene::{command, lasting, lasts, neighbour, replica};
+use gangway_tests::scene::{UnderLoad, command, lasting, lasts, replica};
 use gangway_tests::{STUCK, run};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -27,11 +25,14 @@ async fn read(gangway: &Gangway) -> BTreeSet<String> {
     running.filter_map(|container| container["name"].as_str().map(str::to_owned)).collect()
 }
 
-/// Waits until the instance has read what the engine itself says; how long after `since` that was.
-async fn equal(docker: &Docker, gangway: &Gangway, since: Instant) -> Duration {
-    let running = command(docker, &["ps", "--format", "{{.Names}}"]).lines().map(str::to_owned).collect();
+/// Waits until the engine knows who is gone, and the instance has read what the engine says; how long after
+/// `since` that was.
+async fn equal(docker: &Docker, gangway: &Gangway, gone: &Doomed, since: Instant) -> Duration {
     eventually("what was read is what there is", STUCK, async || {
-        (read(gangway).await == running).then(|| since.elapsed())
+        let running: BTreeSet<_> =
+            command(docker, &["ps", "--format", "{{.Names}}"]).lines().map(str::to_owned).collect();
+        let is_known = !running.contains(&gone.name);
+        (is_known && read(gangway).await == running).then(|| since.elapsed())
     })
     .await
 }
@@ -45,51 +46,31 @@ fn trouble(status: &Value) -> Option<String> {
     status["engines"].as_array()?.iter().find_map(|engine| Some(engine["trouble"].as_str()?.to_owned()))
 }
 
-/// Lines of the log about the engine that warn of something.
-fn warnings(gangway: &Gangway) -> usize {
-    gangway.process.log().lines().filter(|line| line.contains("WARN") && line.contains("engine")).count()
+/// A container that ends while nobody can say so.
+struct Doomed {
+    name: String,
+    process: String,
 }
 
-struct Scene {
-    gangway: Gangway,
-    docker: Docker,
-    calm: Calm,
-    load: Load,
-    /// A container that ends while nobody can say so.
-    doomed: String,
+impl Doomed {
+    fn start(docker: &Docker) -> Self {
+        let name = replica(docker, "doomed", &docker.name("doomed.test"), "doomed", Duration::ZERO).name;
+        let process = command(docker, &["inspect", "-f", "{{.State.Pid}}", &name]);
+        Self { name, process }
+    }
+
+    fn end(&self) {
+        output("kill", ["-KILL", &self.process]);
+    }
 }
 
-/// Requests, WebSockets and streams at containers of an engine of the test's own.
-async fn under_load(docker: Docker, url: &str) -> Scene {
-    let gangway = Options::docker(url).start().await;
-    let host = docker.name("kept.test");
-    replica(&docker, "kept", &host, "kept", Duration::ZERO);
-    let doomed = replica(&docker, "doomed", &docker.name("doomed.test"), "doomed", Duration::ZERO).name;
-    gangway.served(&host, "/").await;
-    let calm = neighbour(&docker, &gangway).await;
-    let load = Load::begin(&gangway, &host);
-    Scene { gangway, docker, calm, load, doomed }
-}
-
-impl Scene {
-    /// Ends the load and says of the fault what became of it.
-    async fn end(self, fault: &mut Fault) {
-        let outcome = self.load.end().await;
-        fault.saw(outcome.told());
-        outcome.is_whole();
-        self.calm.is_undisturbed().await;
-        let warnings = warnings(&self.gangway);
-        fault.saw(format!("{warnings} warnings"));
-        assert!(warnings <= 3, "{warnings} warnings about one loss");
-    }
-
-    fn kill_doomed(&self, process: &str) {
-        output("kill", ["-KILL", process]);
-    }
-
-    fn doomed_process(&self) -> String {
-        command(&self.docker, &["inspect", "-f", "{{.State.Pid}}", &self.doomed])
-    }
+/// Ends the load; one loss is not a flood of warnings.
+async fn end(scene: UnderLoad, fault: &mut Fault) {
+    let gangway = scene.end(fault).await;
+    let log = gangway.process.log();
+    let warnings = log.lines().filter(|line| line.contains("WARN") && line.contains("engine")).count();
+    fault.saw(format!("{warnings} warnings"));
+    assert!(warnings <= 3, "{warnings} warnings about one loss");
 }
 
 #[test]
@@ -101,18 +82,19 @@ fn a_killed_engine_costs_no_request_and_is_followed_again() {
             "0 lost; state equal <= 3 s after it answers; <= 3 warnings",
         );
         let mut engine = OwnDocker::start(81).await;
-        let scene = under_load(engine.docker(), &engine.docker().url()).await;
-        let process = scene.doomed_process();
+        let docker = engine.docker();
+        let doomed = Doomed::start(&docker);
+        let scene = UnderLoad::begin(&docker, &docker.url()).await;
         engine.kill();
         troubled(&scene.gangway).await;
-        scene.kill_doomed(&process);
+        doomed.end();
         lasts(lasting(Duration::from_secs(20), Duration::from_secs(2))).await;
         assert_eq!(scene.gangway.admin("/readyz").await.unwrap().status, 200, "what worked keeps working");
         engine.start_again().await;
-        let back = equal(&scene.docker, &scene.gangway, Instant::now()).await;
+        let back = equal(&docker, &scene.gangway, &doomed, Instant::now()).await;
         fault.saw(format!("state equal {} after it answered", millis(back)));
         assert!(back <= Duration::from_secs(3), "{back:?}");
-        scene.end(&mut fault).await;
+        end(scene, &mut fault).await;
         fault.withstood();
     });
 }
@@ -127,22 +109,23 @@ fn a_silent_engine_costs_no_request_and_is_caught_up_with() {
             "noticed <= 20 s; 0 lost; state equal <= 3 s after it answers",
         );
         let engine = OwnDocker::start(82).await;
-        let scene = under_load(engine.docker(), &engine.docker().url()).await;
-        let process = scene.doomed_process();
+        let docker = engine.docker();
+        let doomed = Doomed::start(&docker);
+        let scene = UnderLoad::begin(&docker, &docker.url()).await;
         engine.process().signal("STOP");
         let begun = Instant::now();
-        scene.kill_doomed(&process);
+        doomed.end();
         troubled(&scene.gangway).await;
         let noticed = begun.elapsed();
         fault.saw(format!("noticed after {}", millis(noticed)));
         assert!(noticed <= Duration::from_secs(20), "{noticed:?}");
         lasts(silence.saturating_sub(noticed)).await;
         engine.process().signal("CONT");
-        command(&scene.docker, &["version"]);
-        let back = equal(&scene.docker, &scene.gangway, Instant::now()).await;
+        command(&docker, &["version"]);
+        let back = equal(&docker, &scene.gangway, &doomed, Instant::now()).await;
         fault.saw(format!("silent for {silence:?}, state equal {} after it answered", millis(back)));
         assert!(back <= Duration::from_secs(3), "{back:?}");
-        scene.end(&mut fault).await;
+        end(scene, &mut fault).await;
         fault.withstood();
     });
 }
@@ -179,11 +162,12 @@ fn a_socket_that_is_mounted_as_a_file_dies_with_its_engine_and_is_named() {
         let _file = Mount::of(&engine.socket(), &file);
         let _folder = Mount::of(engine.socket().parent().unwrap(), &folder);
         let at_folder = Options::docker(&format!("unix://{}", folder.join("docker.sock").display())).start().await;
-        let scene = under_load(engine.docker(), &format!("unix://{}", file.display())).await;
+        let docker = engine.docker();
+        let doomed = Doomed::start(&docker);
+        let scene = UnderLoad::begin(&docker, &format!("unix://{}", file.display())).await;
 
-        let process = scene.doomed_process();
         engine.stop();
-        scene.kill_doomed(&process);
+        doomed.end();
         let begun = Instant::now();
         let told = eventually("the dead mount is named and health is degraded", STUCK, async || {
             let health = scene.gangway.admin("/healthz").await.ok()?.text();
@@ -195,7 +179,7 @@ fn a_socket_that_is_mounted_as_a_file_dies_with_its_engine_and_is_named() {
         fault.saw(format!("file: named after {}", millis(told)));
         assert!(told <= Duration::from_secs(15), "{told:?}");
         engine.start_again().await;
-        let back = equal(&scene.docker, &at_folder, Instant::now()).await;
+        let back = equal(&docker, &at_folder, &doomed, Instant::now()).await;
         fault.saw(format!("folder: state equal {} after the engine answered", millis(back)));
         assert!(back <= Duration::from_secs(3), "{back:?}");
         eventually("health is well again", STUCK, async || {
@@ -204,7 +188,7 @@ fn a_socket_that_is_mounted_as_a_file_dies_with_its_engine_and_is_named() {
         .await;
         let trouble = troubled(&scene.gangway).await;
         assert!(trouble.contains("mount"), "{trouble}");
-        scene.end(&mut fault).await;
+        end(scene, &mut fault).await;
         fault.withstood();
     });
 }

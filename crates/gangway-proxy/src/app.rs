@@ -195,6 +195,7 @@ impl ProxyHttp for App {
     ) -> Result<()> {
         if !ctx.answer_begun {
             ctx.answer_begun = true;
+            ctx.released = None;
             ctx.first_byte = Some(Instant::now());
         }
         if response.status == StatusCode::SWITCHING_PROTOCOLS && !ctx.upgrade {
@@ -419,17 +420,28 @@ impl App {
         let bytes = bytes_held(session, self.shared.settings.limits.h2_stream_window as usize);
         let Some(_waiting) = Waiting::begin(waiters, &active.state.waiting, bytes, gauge) else { return Verdict::Wait };
         let mut tables = self.shared.tables.clone();
+        ctx.released = None;
         loop {
             // Once more before the first wait: a table may have come before this reader was made.
             let verdict = self.decide(session, ctx);
             match verdict {
                 Verdict::Wait => {}
+                // Whether it still may is decided again: the turn may have come late.
+                Verdict::Serve if can_be_reached(ctx) && ctx.released.is_none() => {
+                    match tokio::time::timeout_at(deadline, Box::pin(active.state.turnstile.pass())).await {
+                        Ok(released) => ctx.released = Some(released),
+                        Err(_) => return verdict,
+                    }
+                    continue;
+                }
                 // Known to be out of reach, which the next table will say.
                 Verdict::Serve if !can_be_reached(ctx) => {}
                 // It was given up because its next container did not come, and there was one to wait for.
                 Verdict::Answer(answer) if answer.reason() == Some(Reason::NoRoute) => return Verdict::Wait,
                 verdict => return verdict,
             }
+            // Its turn is another's while it waits on.
+            ctx.released = None;
             if !matches!(tokio::time::timeout_at(deadline, tables.changed()).await, Ok(Ok(_))) {
                 return verdict;
             }

@@ -11,6 +11,7 @@ use crate::balance::random;
 use crate::connection::Connection;
 use crate::endpoint::{EndpointState, InFlight};
 use crate::forwarded::Origin;
+use crate::turnstile::Released;
 
 /// The context of one request: one table was loaded for it, and of that table one route is kept.
 pub(crate) struct RequestContext {
@@ -44,6 +45,8 @@ pub(crate) struct RequestContext {
     pub(crate) new_to_endpoint: bool,
     /// Until when it waits for an endpoint; set when it first has to.
     pub(crate) hold_until: Option<Instant>,
+    /// It had to wait, and now goes on as one of a few.
+    pub(crate) released: Option<Released>,
     pub(crate) in_flight: Option<InFlight>,
     pub(crate) under_way: Option<UnderWay>,
     /// Something of an answer came from the endpoint.
@@ -93,6 +96,7 @@ impl RequestContext {
             failed: Vec::new(),
             new_to_endpoint: false,
             hold_until: None,
+            released: None,
             in_flight: None,
             under_way: None,
             answer_begun: false,

@@ -39,6 +39,7 @@ mod sticky;
 mod target;
 mod transport;
 mod tunnel;
+mod turnstile;
 mod upstream_roots;
 mod waiting;
 

@@ -5,11 +5,15 @@ use std::sync::atomic::AtomicUsize;
 
 use ahash::HashMap;
 
+use crate::turnstile::Turnstile;
+
 /// The living side of one route.
 #[derive(Debug, Default)]
 pub(crate) struct RouteState {
     /// Requests that wait for an endpoint.
     pub(crate) waiting: Arc<AtomicUsize>,
+    /// Where they go on.
+    pub(crate) turnstile: Turnstile,
     /// Whose turn it is, with `round-robin`.
     pub(crate) turn: AtomicUsize,
 }

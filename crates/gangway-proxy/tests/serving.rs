@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Plane, RouteToServe, app, route};
+use common::{Plane, app, held, route};
 use gangway_model::route::{Balance, HealthCheck, Policy, Readiness, RedirectPart, RedirectTarget, Scheme, TlsMode};
 use gangway_model::{Middleware, Route, Upstream};
 use gangway_proxy::TrustedProxies;
@@ -286,17 +286,6 @@ fn with_policy(change: impl FnOnce(&mut Policy) + 'static) -> Box<dyn FnOnce(&mu
         change(&mut policy);
         route.upstream = Arc::new(Upstream { id: id.clone(), endpoints: endpoints.clone(), policy, held: *held });
     })
-}
-
-/// A route whose last container has just gone.
-fn held(host: &'static str, hold: Duration) -> RouteToServe {
-    let mut held = route(host, SocketAddr::from(([127, 0, 0, 1], 1)));
-    held.endpoints.clear();
-    held.change = Box::new(move |route| {
-        let policy = Policy { hold, ..Policy::default() };
-        route.upstream = Arc::new(Upstream { held: true, policy, ..Upstream::default() });
-    });
-    held
 }
 
 #[tokio::test]

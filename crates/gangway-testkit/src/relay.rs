@@ -118,8 +118,14 @@ pub fn promised(path: &str) -> bool {
 
 /// Asks an engine's socket without any library: status and body.
 pub async fn ask(socket: &Path, path: &str) -> io::Result<(u16, String)> {
+    tell(socket, "GET", path, "").await
+}
+
+/// The same with another method, and JSON for a body.
+pub async fn tell(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
     let mut stream = UnixStream::connect(socket).await?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: engine\r\n\r\n").as_bytes()).await?;
+    let fields = format!("host: engine\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+    stream.write_all(format!("{method} {path} HTTP/1.0\r\n{fields}\r\n\r\n{body}").as_bytes()).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
     let text = String::from_utf8_lossy(&answer);

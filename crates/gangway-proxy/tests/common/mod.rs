@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use gangway_model::matcher::Matcher;
 use gangway_model::route::{
-    Address, Endpoint, EndpointKey, HostHeader, Readiness, Route, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
+    Address, Endpoint, EndpointKey, HostHeader, Policy, Readiness, Route, Scheme, Timeouts, TlsMode, TlsVersion,
+    Upstream,
 };
 use gangway_model::table::Entry;
 use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable, rule};
@@ -121,6 +122,17 @@ pub(crate) fn route(host: &'static str, endpoint: SocketAddr) -> RouteToServe {
         middlewares: Vec::new(),
         change: Box::new(|_| {}),
     }
+}
+
+/// A route whose last container has just gone.
+pub(crate) fn held(host: &'static str, hold: Duration) -> RouteToServe {
+    let mut held = route(host, SocketAddr::from(([127, 0, 0, 1], 1)));
+    held.endpoints.clear();
+    held.change = Box::new(move |route| {
+        let policy = Policy { hold, ..Policy::default() };
+        route.upstream = Arc::new(Upstream { held: true, policy, ..Upstream::default() });
+    });
+    held
 }
 
 impl RouteToServe {
