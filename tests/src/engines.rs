@@ -1,9 +1,11 @@
-//! Engines of a test's own: a second Docker that can be killed, and Podman's Docker-compatible service.
+//! Engines of a test's own: a second Docker that can be killed, Podman's Docker-compatible service, and one
+//! that is only played.
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use gangway_testkit::engine::Engine;
 use gangway_testkit::relay;
 use gangway_testkit::wait::eventually;
 use tempfile::TempDir;
@@ -11,6 +13,14 @@ use tempfile::TempDir;
 use crate::STUCK;
 use crate::docker::{APP, Docker};
 use crate::process::{Process, kill_tree, outcome, output};
+
+/// Lets an engine that is only played listen in this folder; its address.
+pub fn played(engine: &Engine, folder: &Path) -> String {
+    let (engine, socket) = (engine.clone(), folder.join("engine.sock"));
+    let url = format!("unix://{}", socket.display());
+    tokio::spawn(async move { engine.listen_unix(&socket).await });
+    url
+}
 
 /// A Docker engine beside the shared one, without the packet filter and on a bridge of its own.
 ///

@@ -12,6 +12,7 @@ use gangway_testkit::wait::eventually;
 use gangway_tests::calm::Calm;
 use gangway_tests::docker::{Container, Docker};
 use gangway_tests::engine_events::EngineEvents;
+use gangway_tests::engines::played;
 use gangway_tests::figures::{millis, quantile};
 use gangway_tests::gangway::{Gangway, Options, free_addresses};
 use gangway_tests::load::Load;
@@ -235,10 +236,7 @@ fn one_that_dies_without_a_word_costs_what_its_replica_cannot_take_over() {
             engine.add(container.label("gangway.port", &address.port().to_string()));
             processes.push(process);
         }
-        let socket = folder.path().join("engine.sock");
-        let (listening, path) = (engine.clone(), socket.clone());
-        tokio::spawn(async move { listening.listen_unix(&path).await });
-        let gangway = Options::docker(&format!("unix://{}", socket.display())).start().await;
+        let gangway = Options::docker(&played(&engine, folder.path())).start().await;
         gangway.served("two.test", "/").await;
         gangway.served("one.test", "/").await;
         let calm = Calm::begin(&gangway.secure(), "one.test").await;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gangway_testkit::engine::{Container, Engine, Flavour};
+use gangway_tests::engines::played;
 use gangway_tests::figures::{figure, millis, quantile};
 use gangway_tests::gangway::{Options, free_addresses};
 use gangway_tests::process::Process;
@@ -33,13 +34,10 @@ fn ten_thousand_containers_are_served_and_swapped_without_loss() {
         for number in 0..MANY {
             engine.add(container(number, address.port()));
         }
-        let socket = folder.path().join("engine.sock");
-        let listening = engine.clone();
-        let path = socket.clone();
-        tokio::spawn(async move { listening.listen_unix(&path).await });
+        let url = played(&engine, folder.path());
 
         let began = Instant::now();
-        let gangway = Options::docker(&format!("unix://{}", socket.display())).start().await;
+        let gangway = Options::docker(&url).start().await;
         let ready = began.elapsed();
         gangway.answers("h0.test", 200).await;
         gangway.answers(&format!("h{}.test", MANY - 1), 200).await;

@@ -10,6 +10,7 @@ use gangway_testkit::fault::Fault;
 use gangway_testkit::wait::eventually;
 use gangway_testkit::websocket::WebSocket;
 use gangway_tests::calm::Calm;
+use gangway_tests::engines::played;
 use gangway_tests::gangway::{Gangway, Options};
 use gangway_tests::load::{Load, keep_asking, together};
 use gangway_tests::{STUCK, run, turns};
@@ -96,10 +97,8 @@ fn an_upgrade_by_a_successor_loses_nothing() {
 fn a_successor_that_cannot_serve_takes_nothing() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
-        let (socket, engine) = (folder.path().join("engine.sock"), Engine::new(Flavour::Docker2020));
-        let (listening, path) = (engine.clone(), socket.clone());
-        tokio::spawn(async move { listening.listen_unix(&path).await });
-        let mut gangway = steady(&format!("unix://{}", socket.display()), |options| options).await;
+        let engine = Engine::new(Flavour::Docker2020);
+        let mut gangway = steady(&played(&engine, folder.path()), |options| options).await;
         engine.freeze();
         let useless = gangway.successor(&[]);
         eventually("it has the sockets", STUCK, async || useless.log().contains(TAKES_OVER).then_some(())).await;

@@ -10,20 +10,13 @@ use gangway_testkit::client::{Speaks, Stream};
 use gangway_testkit::engine::{Container, Engine, Flavour};
 use gangway_testkit::fault::Fault;
 use gangway_testkit::wait::eventually;
+use gangway_tests::engines::played;
 use gangway_tests::figures::millis;
 use gangway_tests::gangway::{Gangway, Options};
 use gangway_tests::load::{keep_asking, together};
 use gangway_tests::process::cpu_seconds;
 use gangway_tests::{STUCK, run};
 use tokio::time::Instant;
-
-/// A fake engine, and its address.
-fn engine(folder: &std::path::Path) -> (Engine, String) {
-    let (engine, socket) = (Engine::new(Flavour::Docker2020), folder.join("engine.sock"));
-    let (listening, path) = (engine.clone(), socket.clone());
-    tokio::spawn(async move { listening.listen_unix(&path).await });
-    (engine, format!("unix://{}", socket.display()))
-}
 
 fn container(name: &str, app: std::net::SocketAddr) -> Container {
     Container::new(name)
@@ -56,7 +49,8 @@ fn with_all_descriptors_taken_those_inside_are_served_and_the_engine_is_followed
             "those inside served, the engine followed, accepting takes < 30 % of a CPU, all served once they leave",
         );
         let folder = tempfile::tempdir().unwrap();
-        let (engine, url) = engine(folder.path());
+        let engine = Engine::new(Flavour::Docker2020);
+        let url = played(&engine, folder.path());
         let (address, _) = app::spawn(App::new("calm")).await.unwrap();
         engine.add(container("calm", address));
         let gangway = Options::docker(&url).open_files(FILES).start().await;

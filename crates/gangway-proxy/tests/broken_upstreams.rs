@@ -112,7 +112,7 @@ async fn an_upstream_that_is_half_open_costs_its_own_clients_and_nobody_else() {
     let mut fault = Fault::begin(
         20,
         "upstream never answers; resets in its body; ends after its head; sends one byte a second",
-        "504 at the first-byte timeout +-10 %; a cut looks cut over h1 and h2; others 0 lost",
+        "504 at the first-byte timeout; a cut looks cut over h1 and h2; others 0 lost",
     );
     let mut others = 0;
     for how in [Breaks::NeverAnswers, Breaks::ResetInBody, Breaks::EndsAfterHead, Breaks::EndsInChunks] {
@@ -125,7 +125,8 @@ async fn an_upstream_that_is_half_open_costs_its_own_clients_and_nobody_else() {
                 let took = begun.elapsed();
                 assert_eq!(got.expect("an answer of ours").0, 504);
                 fault.saw(format!("504 after {took:.2?}"));
-                assert!(took >= RESPONSE.mul_f64(0.9) && took <= RESPONSE.mul_f64(1.1), "{took:?}");
+                // How much later, the machine says; not before, and not with the next tick of something.
+                assert!(took >= RESPONSE.mul_f64(0.9) && took < RESPONSE * 2, "{took:?}");
             } else {
                 assert!(got.is_err(), "{how:?} looks whole: {got:?}");
             }
