@@ -2,6 +2,7 @@
 
 mod caddy;
 mod dns_records;
+mod faults;
 mod on_demand;
 mod support;
 
