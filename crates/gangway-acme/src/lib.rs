@@ -30,6 +30,7 @@ pub mod storage;
 mod support;
 mod tickets;
 
+pub use acme::account::want_new_account_keys;
 pub use acme::dns::{DnsProvider, DnsSettings, UnusableProvider};
 pub use acme::on_demand::{OnDemandSettings, Takes};
 pub use acme::settings::{AcmeSettings, ChallengeKind, ExternalAccount, Issuer, UnknownIssuer};

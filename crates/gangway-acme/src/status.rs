@@ -175,6 +175,10 @@ codes! {
     OnDemandOverrun = 536, "too many names wanted on demand",
         "More than 512 names were waiting for an answer at once, or more than 4,096 were wanted within a minute or so. \
          Further ones are refused until there is room, so that strangers cannot fill the memory or flood the URL.";
+    AccountKeyKept = 537, "account key that was not changed",
+        "`gangway certs rekey` asked for another key for the account with a CA. The CA refused, which settles it, or \
+         could not be asked, and is asked again every ten minutes. The account is not lost: both keys are kept until it \
+         is certain which one is in force.";
 }
 
 impl std::fmt::Display for FindingCode {

@@ -3,6 +3,7 @@
 mod caddy;
 mod dns_records;
 mod faults;
+mod key_change;
 mod on_demand;
 mod support;
 

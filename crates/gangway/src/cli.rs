@@ -37,7 +37,7 @@ pub(crate) enum Sub {
     Explain(Explain),
     /// List the routes in force
     Routes(Ask),
-    /// List certificates, or import those of other software
+    /// List certificates, import those of other software, or change account keys
     Certs(Certs),
     /// Say how the running instance is doing
     Status(Ask),
@@ -112,6 +112,8 @@ pub(crate) struct Certs {
 pub(crate) enum CertsAct {
     /// Take over what Traefik, Caddy, certbot or acme-companion has obtained
     Import(Import),
+    /// Have the running instance give each account with an authority another key
+    Rekey(Rekey),
 }
 
 /// `certs import`.
@@ -120,6 +122,16 @@ pub(crate) struct Import {
     /// Traefik's `acme.json`, or folders: Caddy's data, `/etc/letsencrypt`, acme-companion's volume
     #[arg(value_name = "PATH", required = true)]
     pub(crate) sources: Vec<PathBuf>,
+    /// The volume; also GANGWAY_DATA [default: /data]
+    #[arg(long, value_name = DATA.value)]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) find: Find,
+}
+
+/// `certs rekey`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Rekey {
     /// The volume; also GANGWAY_DATA [default: /data]
     #[arg(long, value_name = DATA.value)]
     pub(crate) data: Option<PathBuf>,

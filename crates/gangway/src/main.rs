@@ -6,7 +6,7 @@ mod cli;
 mod client;
 mod config;
 mod hash;
-mod import;
+mod on_volume;
 mod outcome;
 mod serve;
 mod settings;
@@ -32,7 +32,8 @@ fn main() -> ExitCode {
         Sub::Explain(asked) => client::explain(&asked),
         Sub::Routes(asked) => client::routes(&asked),
         Sub::Certs(Certs { act: None, ask }) => client::certs(&ask),
-        Sub::Certs(Certs { act: Some(CertsAct::Import(asked)), .. }) => import::run(&asked),
+        Sub::Certs(Certs { act: Some(CertsAct::Import(asked)), .. }) => on_volume::import(&asked),
+        Sub::Certs(Certs { act: Some(CertsAct::Rekey(asked)), .. }) => on_volume::rekey(&asked),
         Sub::Status(asked) => client::status(&asked),
         Sub::Ca(asked) => ca::run(&asked),
         Sub::Hash(asked) => hash::run(&asked),

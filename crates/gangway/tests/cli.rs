@@ -117,6 +117,23 @@ fn client_commands_end_with_one_where_nothing_answers() {
 }
 
 #[test]
+fn account_keys_are_changed_by_a_mark_on_the_volume() {
+    let folder = tempfile::tempdir().unwrap();
+    let rekey = || ended(gangway().args(["certs", "rekey", "--data"]).arg(folder.path()));
+    let (code, out, err) = rekey();
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("no account"), "{err}");
+    let account = folder.path().join("acme/accounts/ca.test-dir.json");
+    std::fs::create_dir_all(account.parent().unwrap()).unwrap();
+    put(&account, r#"{"version":1,"directory":"https://ca.test/dir","id":"https://ca.test/1","key":"AAAA"}"#);
+    let (code, out, err) = rekey();
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("https://ca.test/dir: "), "{out}");
+    let marked = std::fs::read_to_string(account).unwrap();
+    assert!(marked.contains(r#""new_key_wanted": true"#) && marked.contains(r#""key": "AAAA""#), "{marked}");
+}
+
+#[test]
 fn certificates_of_other_software_are_imported_without_an_instance() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");

@@ -1,6 +1,7 @@
 //! Our accounts with CAs, one each, shared by all instances on a volume.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use base64::Engine;
@@ -13,11 +14,15 @@ use tokio::sync::Mutex;
 use super::directory::Directory;
 use super::failure::{Failure, FailureKind};
 use super::http::Http;
+use super::key_change::KeyChange;
 use super::settings::AcmeSettings;
 use crate::clock::Clock;
-use crate::storage::{Storage, StorageError, safe_name};
+use crate::storage::{FolderStorage, Storage, StorageCause, StorageError, safe_name};
 
 const VERSION: u32 = 1;
+
+/// Where they are on the volume.
+const FOLDER: &str = "acme/accounts/";
 
 /// A CA's directory changes seldom, and is asked for anew with each failure.
 const DIRECTORY_LIFETIME: i64 = 12 * 60 * 60;
@@ -54,6 +59,8 @@ pub(crate) struct Accounts<S> {
 pub(crate) struct Open {
     pub(crate) account: Account,
     pub(crate) directory: Directory,
+    /// As in the file.
+    key: String,
     since: i64,
 }
 
@@ -66,6 +73,12 @@ struct File {
     id: String,
     /// PKCS #8, base64url.
     key: String,
+    /// The key is to be changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    new_key_wanted: bool,
+    /// The CA has been asked, or is about to be, to take this one; whether it has is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_key: Option<String>,
 }
 
 impl<S: Storage> Accounts<S> {
@@ -89,15 +102,26 @@ impl<S: Storage> Accounts<S> {
         let slot = slot.ok_or_else(|| Failure::new(FailureKind::Account, format!("`{directory}` is no CA of ours")))?;
         let mut slot = slot.lock().await;
         let now = self.clock.now();
-        if let Some(open) = slot.as_ref().filter(|open| (0..DIRECTORY_LIFETIME).contains(&(now - open.since))) {
+        // Another instance may have changed the key; what cannot be read has not changed.
+        let file = self.read(&key_for(directory)).await.ok().flatten();
+        let is_current = |open: &&Open| {
+            let is_same = file.as_ref().is_none_or(|file| file.key == open.key && file.next_key.is_none());
+            is_same && (0..DIRECTORY_LIFETIME).contains(&(now - open.since))
+        };
+        if let Some(open) = slot.as_ref().filter(is_current) {
             return Ok(open.clone());
         }
         let about = Directory::fetch(&self.http, directory, now).await?;
         if let Some(error) = about.clock_error {
             self.clock_errors.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.into(), error);
         }
-        let account = self.restore_or_register(directory, &about).await?;
-        let open = Open { account, directory: about, since: now };
+        if file.is_some_and(|file| file.next_key.is_some())
+            && let Err(failure) = self.change_key(directory, &about).await
+        {
+            tracing::warn!(ca = directory, error = failure.detail, "failed to find out which of two keys is in force");
+        }
+        let (account, key) = self.restore_or_register(directory, &about).await?;
+        let open = Open { account, directory: about, key, since: now };
         *slot = Some(open.clone());
         Ok(open)
     }
@@ -131,10 +155,10 @@ impl<S: Storage> Accounts<S> {
         Ok(())
     }
 
-    async fn restore_or_register(&self, directory: &str, about: &Directory) -> Result<Account, Failure> {
+    async fn restore_or_register(&self, directory: &str, about: &Directory) -> Result<(Account, String), Failure> {
         let key = key_for(directory);
         if let Some(file) = self.read(&key).await?.filter(|file| !file.id.is_empty()) {
-            return self.restore(&file).await;
+            return Ok((self.restore(&file).await?, file.key));
         }
         let lease = self.lock(directory).await?;
         // Looked at again: another instance may have been faster.
@@ -148,7 +172,7 @@ impl<S: Storage> Accounts<S> {
             None => None,
         };
         match file {
-            Some(file) if !file.id.is_empty() => self.restore(&file).await,
+            Some(file) if !file.id.is_empty() => Ok((self.restore(&file).await?, file.key)),
             file => self.register(directory, about, file, &lease).await,
         }
     }
@@ -165,7 +189,7 @@ impl<S: Storage> Accounts<S> {
         about: &Directory,
         begun: Option<File>,
         lease: &S::Lease,
-    ) -> Result<Account, Failure> {
+    ) -> Result<(Account, String), Failure> {
         let issuer = self.settings.issuers.iter().find(|issuer| *issuer.directory == *directory);
         let external = issuer.and_then(|issuer| issuer.external_account.as_ref());
         if about.meta.external_account_required && external.is_none() {
@@ -174,7 +198,7 @@ impl<S: Storage> Accounts<S> {
         }
         let contact = self.settings.email.as_ref().map(|email| format!("mailto:{email}"));
         let contact: Vec<&str> = contact.as_deref().into_iter().collect();
-        let account = match external {
+        let (account, key) = match external {
             Some(external) => {
                 let secret = BASE64_URL_SAFE_NO_PAD.decode(external.key.trim_end_matches('='));
                 let secret = secret.map_err(|_| Failure::new(FailureKind::Account, "the EAB key is not base64url"))?;
@@ -185,8 +209,8 @@ impl<S: Storage> Accounts<S> {
                     builder.create(&wish, directory.to_owned(), Some(&key)).await
                 })?;
                 let key = credentials.private_key().secret_pkcs8_der().to_vec();
-                self.store(directory, account.id(), &key, lease).await?;
-                account
+                self.store(&File::of(directory, account.id(), &key), lease).await?;
+                (account, key)
             }
             None => {
                 // The key first: if we are stopped after the CA has made the account, the same key gives the
@@ -196,7 +220,7 @@ impl<S: Storage> Accounts<S> {
                     None => {
                         let (_, key) = Key::generate_pkcs8().map_err(Failure::from)?;
                         let key = key.secret_pkcs8_der().to_vec();
-                        self.store(directory, "", &key, lease).await?;
+                        self.store(&File::of(directory, "", &key), lease).await?;
                         key
                     }
                 };
@@ -206,29 +230,92 @@ impl<S: Storage> Accounts<S> {
                     let builder = Account::builder_with_http(Box::new(self.http.clone()));
                     builder.create_from_key((pair, der), directory.to_owned()).await
                 })?;
-                self.store(directory, account.id(), &key, lease).await?;
+                self.store(&File::of(directory, account.id(), &key), lease).await?;
                 if !contact.is_empty()
                     && let Err(error) = repeat!(account.update_contacts(&contact))
                 {
                     tracing::warn!(%error, ca = directory, "the CA does not take the contact; it goes without");
                 }
-                account
+                (account, key)
             }
         };
         tracing::info!(ca = directory, account = account.id(), "made an account with a CA");
-        Ok(account)
+        Ok((account, BASE64_URL_SAFE_NO_PAD.encode(key)))
     }
 
-    async fn store(&self, directory: &str, id: &str, key: &[u8], lease: &S::Lease) -> Result<(), StorageError> {
-        let file = File {
-            version: VERSION,
-            directory: directory.to_owned(),
-            id: id.to_owned(),
-            key: BASE64_URL_SAFE_NO_PAD.encode(key),
+    /// CAs whose account is to have another key.
+    pub(crate) async fn wanting_new_keys(&self) -> Vec<Box<str>> {
+        let mut wanting = Vec::new();
+        for issuer in &self.settings.issuers {
+            let file = self.read(&key_for(&issuer.directory)).await.ok().flatten();
+            let is_wanting = |file: &File| file.new_key_wanted && !file.id.is_empty();
+            wanting.extend(file.filter(is_wanting).map(|_| issuer.directory.clone()));
+        }
+        wanting
+    }
+
+    /// Gives the account another key. Whoever wants to use it meanwhile waits.
+    pub(crate) async fn renew_key(&self, directory: &str) -> Result<(), Failure> {
+        let slot = self.open.get(directory);
+        let slot = slot.ok_or_else(|| Failure::new(FailureKind::Account, format!("`{directory}` is no CA of ours")))?;
+        let mut slot = slot.lock().await;
+        let about = Directory::fetch(&self.http, directory, self.clock.now()).await?;
+        *slot = None;
+        self.change_key(directory, &about).await
+    }
+
+    /// Whenever it is stopped, the key that is in force at the CA is on the volume: the new one is written
+    /// before the CA is asked, and the old one is dropped after the CA has answered.
+    async fn change_key(&self, directory: &str, about: &Directory) -> Result<(), Failure> {
+        let lease = self.lock(directory).await?;
+        let file = self.read(&key_for(directory)).await?.filter(|file| !file.id.is_empty());
+        let Some(mut file) = file.filter(|file| file.new_key_wanted || file.next_key.is_some()) else { return Ok(()) };
+        let (new, is_known) = match &file.next_key {
+            Some(key) => (decode(key)?, self.is_in_force(key, &file).await?),
+            None => {
+                let (_, key) = Key::generate_pkcs8().map_err(Failure::from)?;
+                file.next_key = Some(BASE64_URL_SAFE_NO_PAD.encode(key.secret_pkcs8_der()));
+                self.store(&file, &lease).await?;
+                (key.secret_pkcs8_der().to_vec(), false)
+            }
         };
-        let mut text = serde_json::to_vec_pretty(&file).expect("text and numbers can always be written");
-        text.push(b'\n');
-        self.storage.put(&key_for(directory), text, lease).await
+        if !is_known {
+            let change = KeyChange { account: &file.id, old: &decode(&file.key)?, new: &new };
+            let asked = change.ask(&self.http, about).await;
+            // A refusal settles it as well.
+            if let Err(failure) = asked.as_ref().map_err(Clone::clone) {
+                if failure.kind == FailureKind::Rejected {
+                    (file.next_key, file.new_key_wanted) = (None, false);
+                    self.store(&file, &lease).await?;
+                }
+                return Err(failure);
+            }
+        }
+        (file.key, file.next_key, file.new_key_wanted) = (BASE64_URL_SAFE_NO_PAD.encode(&new), None, false);
+        self.store(&file, &lease).await?;
+        tracing::info!(ca = directory, account = file.id, "the account has another key");
+        Ok(())
+    }
+
+    /// Whether the CA knows the account by this key.
+    async fn is_in_force(&self, key: &str, file: &File) -> Result<bool, Failure> {
+        let key = decode(key)?;
+        let found = repeat!(async {
+            let pair = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(&*key))?;
+            let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.clone()));
+            let builder = Account::builder_with_http(Box::new(self.http.clone()));
+            builder.from_key((pair, der), file.directory.clone()).await
+        });
+        match found {
+            Ok((account, _)) => Ok(account.id() == file.id),
+            // Any other refusal leaves it open, and the wrong answer would cost the account.
+            Err(error) if Failure::from(&error).is_account_gone(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn store(&self, file: &File, lease: &S::Lease) -> Result<(), StorageError> {
+        self.storage.put(&key_for(&file.directory), file.text(), lease).await
     }
 
     async fn read(&self, key: &str) -> Result<Option<File>, StorageError> {
@@ -237,12 +324,45 @@ impl<S: Storage> Accounts<S> {
 
     async fn lock(&self, directory: &str) -> Result<S::Lease, Failure> {
         for _ in 0..LOCK_ATTEMPTS {
-            if let Some(lease) = self.storage.lock(&format!("account-{}", safe_directory(directory))).await? {
+            if let Some(lease) = self.storage.lock(&lease_for(directory)).await? {
                 return Ok(lease);
             }
             tokio::time::sleep(LOCK_POLL).await;
         }
         Err(Failure::new(FailureKind::Storage, "another instance has been making the account for too long"))
+    }
+}
+
+/// Notes on a volume that every account is to have another key, and gives the CAs' directories. A running
+/// instance sees it within seconds, another one when it starts.
+///
+/// # Errors
+///
+/// Where a file cannot be read or written, or another instance is at it.
+pub async fn want_new_account_keys(data: &Path) -> Result<Vec<String>, StorageError> {
+    let storage = FolderStorage::new(data);
+    let mut directories = Vec::new();
+    for stored in storage.list(FOLDER).await? {
+        let busy = || StorageError { act: "change", key: stored.key.as_str().into(), cause: StorageCause::LeaseLost };
+        let Some(mut file) = storage.get(&stored.key).await?.and_then(|text| read(&text).ok()) else { continue };
+        let lease = storage.lock(&lease_for(&file.directory)).await?.ok_or_else(busy)?;
+        file.new_key_wanted = true;
+        storage.put(&stored.key, file.text(), &lease).await?;
+        directories.push(file.directory);
+    }
+    Ok(directories)
+}
+
+impl File {
+    fn of(directory: &str, id: &str, key: &[u8]) -> Self {
+        let (directory, id, key) = (directory.to_owned(), id.to_owned(), BASE64_URL_SAFE_NO_PAD.encode(key));
+        Self { version: VERSION, directory, id, key, new_key_wanted: false, next_key: None }
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("text and numbers can always be written");
+        text.push(b'\n');
+        text
     }
 }
 
@@ -262,7 +382,11 @@ fn decode(key: &str) -> Result<Vec<u8>, Failure> {
 
 /// The file of our account with a CA.
 pub(crate) fn key_for(directory: &str) -> String {
-    format!("acme/accounts/{}.json", safe_directory(directory))
+    format!("{FOLDER}{}.json", safe_directory(directory))
+}
+
+fn lease_for(directory: &str) -> String {
+    format!("account-{}", safe_directory(directory))
 }
 
 /// As Caddy names it: host and path with hyphens.

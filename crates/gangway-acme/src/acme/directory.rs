@@ -20,6 +20,8 @@ const ASK_AGAIN_MAX: i64 = 24 * 60 * 60;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Directory {
     pub(crate) renewal_info: Option<String>,
+    pub(crate) new_nonce: Option<String>,
+    pub(crate) key_change: Option<String>,
     #[serde(default)]
     pub(crate) meta: Meta,
     /// How far our clock is from the CA's, in seconds; positive when ours is ahead.

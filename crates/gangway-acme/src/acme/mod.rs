@@ -28,6 +28,7 @@ pub(crate) mod failure;
 pub(crate) mod held;
 pub(crate) mod http;
 mod journal;
+mod key_change;
 pub(crate) mod on_demand;
 mod order;
 mod schedule;
@@ -56,6 +57,9 @@ const STORAGE_PAUSE: i64 = 60;
 
 /// A process must have lived so long before it orders what it could not keep.
 const LOSING_AFTER: i64 = 10 * 60;
+
+/// After an attempt to change an account's key.
+const KEY_CHANGE_PAUSE: i64 = 10 * 60;
 
 /// A CA without renewal information may learn it.
 const ASK_WITHOUT: i64 = 24 * 60 * 60;
@@ -120,6 +124,7 @@ pub(crate) async fn work<S: Storage>(
         tasks: FuturesUnordered::new(),
         starts: Vec::new(),
         unsaved: BTreeMap::new(),
+        key_changes: BTreeMap::new(),
         store_after: 0,
         started,
         storage_error: None,
@@ -129,6 +134,7 @@ pub(crate) async fn work<S: Storage>(
     // Without anybody who permits anything nothing changes there.
     let mut permits = worker.on_demand.as_ref().map(|on_demand| on_demand.permits.clone());
     worker.look().await;
+    worker.change_keys().await;
     loop {
         let listed = wanted.load_full();
         let names = worker.names(&listed.value);
@@ -140,7 +146,10 @@ pub(crate) async fn work<S: Storage>(
             Some(done) = worker.tasks.next(), if !worker.tasks.is_empty() => worker.finish(done),
             changed = wanted.changed(), if !is_over => is_over = changed.is_err(),
             Some(Ok(_)) = changed(permits.as_mut()) => {}
-            () = tokio::time::sleep(pause.min(LOOK_EVERY)) => worker.look().await,
+            () = tokio::time::sleep(pause.min(LOOK_EVERY)) => {
+                worker.look().await;
+                worker.change_keys().await;
+            }
         }
     }
 }
@@ -170,6 +179,7 @@ enum Done {
     Ordered { name: Box<str>, directory: Box<str>, outcome: Box<Outcome> },
     Asked { name: Box<str>, renewal: Result<Option<Renewal>, Failure> },
     Saved { name: Box<str>, outcome: Result<(), StorageError> },
+    KeyChanged { directory: Box<str>, outcome: Result<(), Failure> },
 }
 
 type Running = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -186,6 +196,8 @@ struct Worker<S: Storage> {
     starts: Vec<i64>,
     /// Certificates that could not be written, by name: the file.
     unsaved: BTreeMap<Box<str>, String>,
+    /// Accounts that are getting another key, or did not get one, by directory: when it is tried again, and why.
+    key_changes: BTreeMap<Box<str>, (i64, Option<Failure>)>,
     store_after: i64,
     started: i64,
     storage_error: Option<String>,
@@ -230,6 +242,25 @@ impl<S: Storage> Worker<S> {
         let now = self.desk.clock.now();
         let on_demand = self.on_demand.as_ref().map(|on_demand| on_demand.names(listed, &self.states, now));
         Names { listed, on_demand: on_demand.unwrap_or_default() }
+    }
+
+    /// Begins what was asked for, while no order is under way that the old key would have to sign.
+    async fn change_keys(&mut self) {
+        let now = self.desk.clock.now();
+        if !self.running.is_empty() {
+            return;
+        }
+        for directory in self.desk.accounts.wanting_new_keys().await {
+            if self.key_changes.get(&directory).is_some_and(|(next, _)| *next > now) {
+                continue;
+            }
+            self.key_changes.insert(directory.clone(), (i64::MAX, None));
+            let accounts = self.desk.accounts.clone();
+            self.tasks.push(Box::pin(async move {
+                let outcome = accounts.renew_key(&directory).await;
+                Done::KeyChanged { directory, outcome }
+            }));
+        }
     }
 
     /// Starts what is to be done now.
@@ -331,6 +362,13 @@ impl<S: Storage> Worker<S> {
                     }
                 }
             }
+            Done::KeyChanged { directory, outcome } => {
+                let failure = outcome.err();
+                if let Some(failure) = &failure {
+                    tracing::warn!(ca = &*directory, error = failure.detail, "failed to give an account another key");
+                }
+                self.key_changes.insert(directory, (now + KEY_CHANGE_PAUSE, failure));
+            }
             Done::Saved { name, outcome } => {
                 self.running.remove(&name);
                 match outcome {
@@ -427,6 +465,11 @@ impl<S: Storage> Worker<S> {
             damages: self.volume.damages(),
         };
         let (names, mut findings) = tell(&telling, now);
+        findings.extend(
+            self.key_changes
+                .iter()
+                .filter_map(|(directory, (_, failure))| Some(telling::old_key(directory, failure.as_ref()?))),
+        );
         findings.extend(self.on_demand.iter().flat_map(OnDemand::findings));
         let view = AcmeView {
             bundles: bundles.collect(),

@@ -213,6 +213,24 @@ fn unwilling(directory: &str, ca: &CaState, now: i64) -> Option<Finding> {
     })
 }
 
+/// An account that did not get the other key that somebody wants it to have.
+pub(crate) fn old_key(directory: &str, failure: &Failure) -> Finding {
+    let is_refused = failure.kind == FailureKind::Rejected;
+    let effect = "the account goes on with the key it has";
+    Finding {
+        code: FindingCode::AccountKeyKept,
+        severity: FindingSeverity::Error,
+        subject: name_of(directory).into(),
+        message: format!("the account with {} did not get another key: {}", name_of(directory), failure.detail).into(),
+        help: if is_refused {
+            "if the key is known to others, set its file in `acme/accounts/` aside: another account is made".into()
+        } else {
+            help(failure).into()
+        },
+        effect: if is_refused { effect.into() } else { format!("{effect}; it is tried again").into() },
+    }
+}
+
 fn staging(name: &str) -> Finding {
     Finding {
         code: FindingCode::StagingCa,

@@ -20,6 +20,7 @@ pub struct Between {
     /// Of this API.
     pub api_root: String,
     asked: Arc<Mutex<Vec<Asked>>>,
+    unanswered: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
@@ -44,8 +45,10 @@ pub enum Reply {
     Change(Box<dyn FnOnce(&mut Value) + Send>),
     /// Another answer: status line and fields, and a body.
     Answer(String, String),
-    /// None, for ever.
+    /// None, for ever; the CA hears nothing of it.
     Hang,
+    /// None, for ever, though the CA has answered.
+    Lose,
 }
 
 impl Between {
@@ -67,12 +70,13 @@ impl Between {
         let connector = TlsConnector::from(Arc::new(client));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let own = listener.local_addr().expect("is bound").port();
-        let asked = Arc::<Mutex<Vec<Asked>>>::default();
+        let (asked, unanswered) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let silence = Arc::clone(&unanswered);
         let (log, api, decide) = (Arc::clone(&asked), ca.api, Arc::new(decide));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, connector) = (acceptor.clone(), connector.clone());
-                let (log, decide) = (Arc::clone(&log), Arc::clone(&decide));
+                let (log, decide, unanswered) = (Arc::clone(&log), Arc::clone(&decide), Arc::clone(&silence));
                 tokio::spawn(async move {
                     let stream = acceptor.accept(stream).await.ok()?;
                     let mut stream = BufReader::new(stream);
@@ -80,7 +84,15 @@ impl Between {
                     let question = Asked::read(&head, &body);
                     log.lock().expect("is whole").push(question.clone());
                     let (head, body) = match decide(&question) {
-                        Reply::Hang => std::future::pending().await,
+                        Reply::Hang => {
+                            unanswered.lock().expect("is whole").push(question.path);
+                            std::future::pending().await
+                        }
+                        Reply::Lose => {
+                            pass(&connector, api, &head, &body).await?;
+                            unanswered.lock().expect("is whole").push(question.path);
+                            std::future::pending().await
+                        }
                         Reply::Answer(head, body) => (format!("HTTP/1.1 {head}\r\n"), body.into_bytes()),
                         Reply::Pass => pass(&connector, api, &head, &body).await?,
                         Reply::Change(change) => {
@@ -98,12 +110,17 @@ impl Between {
                 });
             }
         });
-        Self { directory: format!("https://localhost:{own}/dir"), api_root, asked, task }
+        Self { directory: format!("https://localhost:{own}/dir"), api_root, asked, unanswered, task }
     }
 
     /// All that was asked so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().expect("is whole").clone()
+    }
+
+    /// How many requests for a path were not answered, as it was decided.
+    pub fn unanswered(&self, path: &str) -> usize {
+        self.unanswered.lock().expect("is whole").iter().filter(|one| *one == path).count()
     }
 
     /// What was signed in new orders.

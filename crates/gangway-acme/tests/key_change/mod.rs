@@ -1,0 +1,136 @@
+//! Accounts that get another key: the old one is no good any more, and no moment loses the account.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gangway_acme::{FindingCode, want_new_account_keys};
+
+use crate::faults::through;
+use crate::support::{Between, Keeping, Mood, Outputs, PATIENCE, Reply, put, settings};
+
+/// The one account's file.
+fn account(data: &Path) -> serde_json::Value {
+    let mut files = fs::read_dir(data.join("acme/accounts")).expect("is there").flatten();
+    let text = fs::read_to_string(files.next().expect("one").path()).expect("is there");
+    assert!(files.next().is_none(), "no account was made anew");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+async fn until_settled(data: &Path) -> serde_json::Value {
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(50));
+    let wait = async {
+        loop {
+            ticks.tick().await;
+            let account = account(data);
+            if account.get("new_key_wanted").is_none() && account.get("next_key").is_none() {
+                return account;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("is settled")
+}
+
+#[tokio::test]
+async fn an_account_gets_another_key_and_goes_on_with_it_in_every_instance() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    let outputs = [Outputs::new(), Outputs::new()];
+    let door =
+        crate::support::FrontDoor::open(outputs.iter().map(|one| one.store.1.clone()).collect(), true, true).await;
+    let ca = crate::support::Ca::start(door.ports(), &Mood { bad_nonces: 30, ..Mood::default() }).await;
+    let [first, second] = outputs;
+    let mut one = Keeping::start(settings(data, &[&ca]), first);
+    let mut two = Keeping::start(settings(data, &[&ca]), second);
+    one.want(&["a.example.org"]);
+    one.until_issued(&["a.example.org"]).await;
+    two.want(&["a.example.org", "b.example.org"]);
+    two.until_issued(&["b.example.org"]).await;
+    let before = account(data);
+    let marked = want_new_account_keys(data).await.expect("can be written");
+    assert_eq!(marked, std::slice::from_ref(&ca.directory));
+    let after = until_settled(data).await;
+    assert_ne!(before["key"], after["key"]);
+    assert_eq!(before["id"], after["id"]);
+    one.want(&["a.example.org", "c.example.org"]);
+    one.until_issued(&["c.example.org"]).await;
+    two.want(&["a.example.org", "b.example.org", "d.example.org"]);
+    two.until_issued(&["d.example.org"]).await;
+    assert_eq!(account(data), after);
+    // The old key is nobody's any more.
+    drop((one, two));
+    let file = fs::read_dir(data.join("acme/accounts")).expect("is there").flatten().next().expect("one").path();
+    put(&file, &before.to_string());
+    let mut keeping = Keeping::start(settings(data, &[&ca]), Outputs::new());
+    keeping.want(&["e.example.org"]);
+    keeping.until_told(|report| !report.findings.is_empty()).await;
+}
+
+/// Stopped in every way between two steps: whatever the CA has done, the account goes on.
+#[tokio::test]
+async fn whenever_it_is_stopped_the_account_is_not_lost() {
+    for (stop, is_taken) in [("before the CA is asked", false), ("before its answer arrives", true)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path();
+        let (_door, ca, outputs) = crate::scene(&Mood::default()).await;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let between = Between::start(&ca, move |asked| match &*asked.path {
+            "/rollover-account-key" if count.fetch_add(1, Ordering::SeqCst) == 0 => match is_taken {
+                true => Reply::Lose,
+                false => Reply::Hang,
+            },
+            _ => Reply::Pass,
+        });
+        let between = between.await;
+        let mut keeping = Keeping::start(through(data, &ca, &between), outputs);
+        keeping.want(&["a.example.org"]);
+        keeping.until_issued(&["a.example.org"]).await;
+        let before = account(data);
+        want_new_account_keys(data).await.expect("can be written");
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
+        let wait = async {
+            while between.unanswered("/rollover-account-key") < 1 {
+                ticks.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.expect("the CA is asked");
+        drop(keeping);
+        let half = account(data);
+        assert!(half["next_key"].is_string() && half["key"] == before["key"], "{stop}: both keys are there");
+        let outputs = Outputs::new();
+        drop(_door);
+        let mut keeping = Keeping::start(through(data, &ca, &between), outputs);
+        keeping.want(&["a.example.org"]);
+        let after = until_settled(data).await;
+        assert_eq!((&after["key"], &after["id"]), (&half["next_key"], &before["id"]), "{stop}");
+        assert_eq!(asked.load(Ordering::SeqCst), if is_taken { 1 } else { 2 });
+    }
+}
+
+#[tokio::test]
+async fn a_ca_that_refuses_leaves_the_key_in_force_and_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    let (_door, ca, outputs) = crate::scene(&Mood::default()).await;
+    let between = Between::start(&ca, |asked| match &*asked.path {
+        "/rollover-account-key" => {
+            let body = r#"{"type":"urn:ietf:params:acme:error:unauthorized","detail":"not today"}"#;
+            Reply::Answer("403 Forbidden\r\nContent-Type: application/problem+json".into(), body.into())
+        }
+        _ => Reply::Pass,
+    });
+    let between = between.await;
+    let mut keeping = Keeping::start(through(data, &ca, &between), outputs);
+    keeping.want(&["a.example.org"]);
+    keeping.until_issued(&["a.example.org"]).await;
+    let before = account(data);
+    want_new_account_keys(data).await.expect("can be written");
+    let report = keeping.until_told(|report| !report.findings.is_empty()).await;
+    assert_eq!(report.findings[0].code, FindingCode::AccountKeyKept);
+    assert!(report.findings[0].message.contains("not today"), "{report:?}");
+    assert_eq!(until_settled(data).await, before);
+    keeping.want(&["a.example.org", "b.example.org"]);
+    keeping.until_issued(&["b.example.org"]).await;
+}
