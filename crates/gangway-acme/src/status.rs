@@ -179,6 +179,8 @@ codes! {
         "`gangway certs rekey` asked for another key for the account with a CA. The CA refused, which settles it, or \
          could not be asked, and is asked again every ten minutes. The account is not lost: both keys are kept until it \
          is certain which one is in force.";
+    ProfileUnknown = 538, "certificate profile that the CA does not offer",
+        "`--acme-profile` names a kind of certificate that is not in the CA's directory. The help names those that are.";
 }
 
 impl std::fmt::Display for FindingCode {

@@ -1,6 +1,6 @@
 //! Our accounts with CAs, one each, shared by all instances on a volume.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
@@ -51,7 +51,8 @@ pub(crate) struct Accounts<S> {
     clock: Clock,
     /// One lock a CA, so that a CA that hangs keeps nobody else waiting.
     open: Arc<HashMap<Box<str>, Mutex<Option<Open>>>>,
-    clock_errors: Arc<std::sync::Mutex<HashMap<Box<str>, i64>>>,
+    /// As each CA gave it last.
+    known: Arc<std::sync::Mutex<BTreeMap<Box<str>, Directory>>>,
 }
 
 /// An account in use.
@@ -84,16 +85,16 @@ struct File {
 impl<S: Storage> Accounts<S> {
     pub(crate) fn new(storage: S, http: Http, settings: Arc<AcmeSettings>, clock: Clock) -> Self {
         let open = settings.issuers.iter().map(|issuer| (issuer.directory.clone(), Mutex::default())).collect();
-        Self { storage, http, settings, clock, open: Arc::new(open), clock_errors: Arc::default() }
+        Self { storage, http, settings, clock, open: Arc::new(open), known: Arc::default() }
     }
 
     pub(crate) fn http(&self) -> &Http {
         &self.http
     }
 
-    /// How far our clock is from each CA's, in seconds; positive when ours is ahead.
-    pub(crate) fn clock_errors(&self) -> HashMap<Box<str>, i64> {
-        self.clock_errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What each CA has last said about itself.
+    pub(crate) fn known(&self) -> BTreeMap<Box<str>, Directory> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The account with a CA, restored or made.
@@ -112,9 +113,7 @@ impl<S: Storage> Accounts<S> {
             return Ok(open.clone());
         }
         let about = Directory::fetch(&self.http, directory, now).await?;
-        if let Some(error) = about.clock_error {
-            self.clock_errors.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.into(), error);
-        }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.into(), about.clone());
         if file.is_some_and(|file| file.next_key.is_some())
             && let Err(failure) = self.change_key(directory, &about).await
         {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::NameView;
+use super::directory::Directory;
 use super::failure::{Failure, FailureKind};
 use super::schedule::{CaState, NameState, Refusal, Schedule};
 use super::settings::{is_staging, name_of};
@@ -20,8 +21,10 @@ pub(crate) struct Telling<'a, Damages> {
     pub(crate) schedule: &'a Schedule,
     pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
     pub(crate) cas: &'a HashMap<Box<str>, CaState>,
-    /// How far our clock is from each CA's.
-    pub(crate) clock_errors: HashMap<Box<str>, i64>,
+    /// What each CA says about itself.
+    pub(crate) known: BTreeMap<Box<str>, Directory>,
+    /// The kind of certificate that is to be asked for.
+    pub(crate) profile: Option<&'a str>,
     pub(crate) storage_error: Option<&'a str>,
     pub(crate) unsaved: &'a BTreeMap<Box<str>, String>,
     pub(crate) damages: Damages,
@@ -74,7 +77,10 @@ pub(crate) fn tell<'a>(
         }
     }
     findings.extend(telling.cas.iter().filter_map(|(directory, ca)| unwilling(directory, ca, now)));
-    findings.extend(telling.clock_errors.iter().filter_map(|(directory, error)| clock(directory, *error)));
+    for (url, directory) in &telling.known {
+        findings.extend(directory.clock_error.and_then(|error| clock(url, error)));
+        findings.extend(telling.profile.and_then(|profile| without_profile(url, directory, profile)));
+    }
     findings.extend(telling.storage_error.map(|error| storage(error, telling.unsaved)));
     (names, findings)
 }
@@ -210,6 +216,22 @@ fn unwilling(directory: &str, ca: &CaState, now: i64) -> Option<Finding> {
         message: format!("{} gives no certificates at the moment: {}", name_of(directory), failure.detail).into(),
         help: help(failure).into(),
         effect: format!("what there is goes on being served; asked again at {}", moment(ca.next)).into(),
+    })
+}
+
+fn without_profile(url: &str, directory: &Directory, profile: &str) -> Option<Finding> {
+    let offered: Vec<&str> = directory.meta.profiles.keys().map(String::as_str).collect();
+    let help = match offered.is_empty() {
+        true => "leave `--acme-profile` out: this CA has no profiles".to_owned(),
+        false => format!("use one of those it offers: `{}`", offered.join("`, `")),
+    };
+    (!offered.contains(&profile)).then(|| Finding {
+        code: FindingCode::ProfileUnknown,
+        severity: FindingSeverity::Error,
+        subject: name_of(url).into(),
+        message: format!("{} offers no profile `{profile}`", name_of(url)).into(),
+        help: help.into(),
+        effect: "its certificates are of the kind that it gives by itself".into(),
     })
 }
 

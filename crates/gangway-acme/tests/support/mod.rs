@@ -1,6 +1,6 @@
 //! A CA with everything around it, on loopback: Pebble, its mock of the DNS, our answers to challenges.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,10 +42,19 @@ impl FrontDoor {
         Self::open_at([0, 0], stores, has_http, has_tls).await
     }
 
+    /// At an address of this machine that is no loopback one.
+    pub(crate) async fn open_on(address: IpAddr, stores: Vec<Reader<Store>>, has_http: bool, has_tls: bool) -> Self {
+        Self::listen([0, 0].map(|port| (address, port).into()), stores, has_http, has_tls).await
+    }
+
     /// On the given ports, the one for plain HTTP first.
     pub(crate) async fn open_at(ports: [u16; 2], stores: Vec<Reader<Store>>, has_http: bool, has_tls: bool) -> Self {
-        let listen = |port: u16| async move { TcpListener::bind(("127.0.0.1", port)).await.expect("a free port") };
-        let (http, tls) = (listen(ports[0]).await, listen(ports[1]).await);
+        Self::listen(ports.map(|port| ([127, 0, 0, 1], port).into()), stores, has_http, has_tls).await
+    }
+
+    async fn listen(at: [SocketAddr; 2], stores: Vec<Reader<Store>>, has_http: bool, has_tls: bool) -> Self {
+        let listen = |address: SocketAddr| async move { TcpListener::bind(address).await.expect("a free port") };
+        let (http, tls) = (listen(at[0]).await, listen(at[1]).await);
         let addresses = (http.local_addr().expect("is bound"), tls.local_addr().expect("is bound"));
         let mut tasks = Vec::new();
         if has_http {
