@@ -134,6 +134,14 @@ impl Matcher {
         hosts.into_iter().cloned().collect()
     }
 
+    /// Every host condition, regular expressions among them, sorted, without repeats.
+    pub(crate) fn host_conditions(&self) -> Vec<HostCondition> {
+        let mut hosts: Vec<_> = self.alternatives.iter().map(|alternative| alternative.host.clone()).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts
+    }
+
     /// Every path prefix but `/`, sorted, without repeats: what `strip-prefix` may remove.
     pub fn prefixes(&self) -> Vec<Box<str>> {
         let prefixes: BTreeSet<&str> =

@@ -61,7 +61,7 @@ pub enum TlsMode {
 }
 
 /// A version of TLS.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum TlsVersion {
     /// TLS 1.2 (RFC 5246).
     #[default]

@@ -9,6 +9,7 @@
 //! header values, counters) in the very slot that a look-up returns.
 
 mod bucket;
+mod handshakes;
 mod index;
 mod ties;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
+pub use handshakes::{Handshake, Handshakes};
 pub(crate) use index::{Index, Slot};
 pub use ties::{Tie, ties};
 
@@ -149,6 +151,11 @@ impl<T> RoutingTable<T> {
     /// Whether a route names this host, in lower case without port, rather than take it by a pattern.
     pub fn names_host(&self, host: &str) -> bool {
         self.index.names_host(host)
+    }
+
+    /// What handshakes must come up to, where `asks` says what each route asks for.
+    pub fn handshakes(&self, asks: impl Fn(&T) -> Handshake) -> Handshakes {
+        Handshakes::new(&self.index, |route| asks(&self.routes[route]))
     }
 
     /// Every route once, in a canonical order: by id.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gangway_model::explain::Explanation;
-use gangway_model::route::{HostHeader, Timeouts, TlsMode};
-use gangway_model::table::{HostRank, ties};
+use gangway_model::route::{HostHeader, Timeouts, TlsMode, TlsVersion};
+use gangway_model::table::{Handshake, HostRank, ties};
 use gangway_model::{Entry, HostPattern, Matcher, PathPattern, RequestView, Route, RoutingTable, Upstream, rule};
 use http::{HeaderMap, Method};
 
@@ -281,7 +281,7 @@ fn tls_route(id: &str, tls: TlsMode, hosts: &[&str]) -> Entry<Arc<Route>> {
         origin: Vec::new(),
         hosts: hosts.clone(),
         tls,
-        tls_min: gangway_model::route::TlsVersion::Tls12,
+        tls_min: TlsVersion::Tls12,
         client_ca: None,
         cert_export: None,
         https_redirect: true,
@@ -329,6 +329,38 @@ fn hosts_are_taken_by_pattern_where_tls_is_automatic() {
         ..tls_route(&format!("{number}"), if number == 7 { TlsMode::Auto } else { TlsMode::Off }, &[])
     });
     assert!(RoutingTable::build(many.collect()).takes_by_pattern("whatever.org"), "by its seventh path");
+}
+
+#[test]
+fn a_handshake_is_held_to_what_every_route_of_its_host_asks_for() {
+    let table = table(&[
+        ("any", "PathPrefix(`/old`)"),
+        ("exact", "Host(`a.org`) && PathPrefix(`/guarded`)"),
+        ("open", "Host(`a.org`)"),
+        ("wildcard", "Host(`*.b.org`)"),
+        ("regex", "HostRegexp(`^team-[0-9]+\\.c\\.org$`)"),
+        ("domain", "Host(`budget.*`)"),
+        ("strict", "Host(`strict.b.org`)"),
+    ]);
+    let handshakes = table.handshakes(|id| Handshake {
+        tls_min: if *id == "strict" { TlsVersion::Tls13 } else { TlsVersion::Tls12 },
+        client_ca: (!matches!(*id, "open" | "any" | "strict")).then(|| (*id).into()),
+    });
+    let client_ca = |host: &str| handshakes.of(host).client_ca.map(String::from);
+    for (host, expected) in [
+        ("a.org", Some("exact")),
+        ("x.b.org", Some("wildcard")),
+        ("b.org", None),
+        ("team-7.c.org", Some("regex")),
+        ("team-x.c.org", None),
+        ("budget.lan", Some("domain")),
+        ("strict.b.org", Some("wildcard")),
+        ("other.org", None),
+    ] {
+        assert_eq!(client_ca(host).as_deref(), expected, "{host}");
+    }
+    assert_eq!(handshakes.of("strict.b.org").tls_min, TlsVersion::Tls13);
+    assert_eq!(handshakes.of("x.b.org").tls_min, TlsVersion::Tls12);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gangway_model::route::TlsVersion;
+use gangway_model::table::Handshake;
 use gangway_tls::{Demand, Policy, Stance, UNRECOGNIZED_NAME_ALERT};
 use pingora::apps::ServerApp;
 use pingora::proxy::HttpProxy;
@@ -23,7 +24,7 @@ use crate::app::App;
 use crate::connection::Connection;
 use crate::listen::ListenerProtocol;
 use crate::plane::Shared;
-use crate::protection::{Protection, Protections};
+use crate::protection::Protections;
 use crate::transport::{Conn, Downstream};
 
 /// A container that has just started may be asked for before its certificate was made; the handshake
@@ -131,7 +132,7 @@ impl FrontDoor {
     /// What the handshake is held to, and the bundle that the client's certificate will then have been
     /// checked against. Where that is not there, nothing is asked: whoever comes in without meets a closed
     /// route, which says more than a handshake that fails.
-    fn config_under(&self, protection: &Protection) -> (Arc<ServerConfig>, Option<Box<str>>) {
+    fn config_under(&self, protection: &Handshake) -> (Arc<ServerConfig>, Option<Box<str>>) {
         let is_tls13_only = protection.tls_min == TlsVersion::Tls13;
         let client_ca = protection.client_ca.as_deref();
         match self.shared.tls.under(Policy { is_tls13_only, client_ca }) {

@@ -151,6 +151,23 @@ async fn a_path_of_a_guarded_wildcard_is_not_reached_by_an_open_name_below_it() 
 }
 
 #[tokio::test]
+async fn hosts_by_regular_expression_are_guarded_like_others() {
+    let (address, _app) = app("one").await;
+    let hosts = ["team-7.localhost", "team-x.localhost", "open.localhost"];
+    let mut teams = guarded(route(hosts[0], address));
+    teams.rule = Some("HostRegexp(`^team-[0-9]+\\.localhost$`)");
+    let mut plane = Plane::serving(vec![teams, route(hosts[1], address), route(hosts[2], address)]).await;
+    let family = Family::new();
+    with_family(&mut plane, &hosts, Some(&family));
+    let [ann, nobody] = [Some(&family), None].map(|family| client(&plane, family, &BOTH));
+    assert_eq!(ask(&plane, &ann, hosts[0], hosts[0]).await, Some(200));
+    assert_eq!(ask(&plane, &nobody, hosts[0], hosts[0]).await, None);
+    assert_eq!(ask(&plane, &nobody, hosts[1], hosts[1]).await, Some(200), "the expression does not match it");
+    assert_eq!(ask(&plane, &nobody, hosts[2], hosts[0]).await, Some(421));
+    assert_eq!(ask(&plane, &ann, hosts[0], hosts[2]).await, Some(421));
+}
+
+#[tokio::test]
 async fn a_host_may_refuse_tls_1_2() {
     let (address, _app) = app("one").await;
     let hosts = ["new.localhost", "any.localhost"];

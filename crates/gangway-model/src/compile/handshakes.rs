@@ -7,57 +7,164 @@
 //!
 //! Two patterns of hosts that could have a host in common count as having one: closed on doubt.
 
-use super::replicas::{Group, Standing};
+use std::collections::HashMap;
+
+use ahash::RandomState;
+
+use super::replicas::{Group, Party, Standing};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;
+use crate::matcher::HostCondition;
 use crate::route::TlsVersion;
 use crate::rule::Finding;
 
 /// Closes routes whose bundle cannot be asked for, and takes back what others would suffer from. `groups` are
 /// sorted by age.
 pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
-    if groups.iter().all(|group| !asks(group)) {
+    if groups.iter().all(|group| !Wish::of(group).is_more_than_usual()) {
         return;
     }
+    let mut older = Older::default();
     for position in 0..groups.len() {
-        if !asks(&groups[position]) {
-            continue;
+        let (hosts, wish) = (groups[position].spec.matcher.host_conditions(), Wish::of(&groups[position]));
+        if wish.is_more_than_usual() {
+            let in_the_way = older.first(&hosts, |other| wish.is_kept_out_by(other));
+            let held_back = older.first(&hosts, |other| wish.is_slowed_by(other));
+            let in_the_way = in_the_way.map(|other| groups[other].standing.described());
+            let held_back = held_back.map(|other| {
+                let other = &groups[other];
+                (other.standing.described(), other.spec.listener.tls_min)
+            });
+            let group = &mut groups[position];
+            let name = group.spec.name.clone();
+            if let Some(other) = in_the_way {
+                let finding = finding(&format!("client certificates on a host of {other}"));
+                let effect =
+                    format!("route `{name}` is closed: it answers 503 to everybody; other routes are unaffected");
+                found.push(about(&group.standing, finding, effect));
+                (group.spec.closed, group.spec.listener.client_ca) = (true, None);
+            }
+            if let Some((other, tls_min)) = held_back {
+                let finding = finding(&format!("nothing but TLS 1.3 on a host of {other}"));
+                let effect = format!("TLS 1.2 and 1.3 are served; the rest of route `{name}` is in force");
+                found.push(about(&group.standing, finding, effect));
+                group.spec.listener.tls_min = tls_min;
+            }
         }
-        let (older, newer) = groups.split_at_mut(position);
-        let group = &mut newer[0];
-        let hosts = group.spec.matcher.hosts();
-        let beside = |other: &&Group<'_>| {
-            other.spec.matcher.hosts().iter().any(|host| hosts.iter().any(|own| may_share(host, own)))
-        };
-        let asked = group.spec.listener.clone();
-        let party = group.party;
-        let in_the_way = older.iter().filter(beside).find(|other| {
-            let (of_other, is_others) = (&other.spec.listener, other.party != party);
-            asked.client_ca.is_some()
-                && of_other.client_ca != asked.client_ca
-                && (is_others || of_other.client_ca.is_some())
-        });
-        let is_slower = |other: &&Group<'_>| other.party != party && other.spec.listener.tls_min < asked.tls_min;
-        let held_back = older.iter().filter(beside).find(is_slower);
-        let name = group.spec.name.clone();
-        if let Some(other) = in_the_way {
-            let finding = finding(&format!("client certificates on a host of {}", other.standing.described()));
-            let effect = format!("route `{name}` is closed: it answers 503 to everybody; other routes are unaffected");
-            found.push(about(&group.standing, finding, effect));
-            (group.spec.closed, group.spec.listener.client_ca) = (true, None);
-        }
-        if let Some(other) = held_back {
-            let finding = finding(&format!("nothing but TLS 1.3 on a host of {}", other.standing.described()));
-            let effect = format!("TLS 1.2 and 1.3 are served; the rest of route `{name}` is in force");
-            found.push(about(&group.standing, finding, effect));
-            group.spec.listener.tls_min = other.spec.listener.tls_min;
-        }
+        older.add(position, Wish::of(&groups[position]), hosts);
     }
 }
 
-fn asks(group: &Group<'_>) -> bool {
-    group.spec.listener.client_ca.is_some() || group.spec.listener.tls_min != TlsVersion::default()
+/// What a route asks of handshakes, and for whom.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Wish<'s> {
+    party: Party<'s>,
+    client_ca: Option<Box<str>>,
+    tls_min: TlsVersion,
+}
+
+impl<'s> Wish<'s> {
+    fn of(group: &Group<'s>) -> Self {
+        let listener = &group.spec.listener;
+        Self { party: group.party, client_ca: listener.client_ca.clone(), tls_min: listener.tls_min }
+    }
+
+    fn is_more_than_usual(&self) -> bool {
+        self.client_ca.is_some() || self.tls_min != TlsVersion::default()
+    }
+
+    fn is_kept_out_by(&self, other: &Self) -> bool {
+        self.client_ca.is_some()
+            && other.client_ca != self.client_ca
+            && (other.party != self.party || other.client_ca.is_some())
+    }
+
+    fn is_slowed_by(&self, other: &Self) -> bool {
+        other.party != self.party && other.tls_min < self.tls_min
+    }
+}
+
+/// The routes looked at so far, found by the hosts they have in common with another. Ten thousand routes that
+/// ask for the same cost no more than as many that ask for nothing.
+#[derive(Default)]
+struct Older<'s> {
+    /// Every wish once.
+    wishes: Vec<Wish<'s>>,
+    known: HashMap<Wish<'s>, usize, RandomState>,
+    exact: HashMap<Box<str>, Claims, RandomState>,
+    /// Whole names by what stands behind their first dot.
+    below: HashMap<Box<str>, Claims, RandomState>,
+    wildcard: HashMap<Box<str>, Claims, RandomState>,
+    /// What could match anywhere, and everything, for what could.
+    loose: Vec<(Claim, HostCondition)>,
+    all: Vec<(Claim, HostCondition)>,
+}
+
+/// Claims to one host, the oldest with each wish.
+type Claims = Vec<Claim>;
+
+#[derive(Clone, Copy)]
+struct Claim {
+    wish: usize,
+    position: usize,
+}
+
+impl<'s> Older<'s> {
+    fn add(&mut self, position: usize, wish: Wish<'s>, hosts: Vec<HostCondition>) {
+        let next = self.wishes.len();
+        let wish = *self.known.entry(wish).or_insert_with_key(|wish| {
+            self.wishes.push(wish.clone());
+            next
+        });
+        let claim = Claim { wish, position };
+        let put = |claims: &mut Claims| {
+            if claims.iter().all(|other| other.wish != wish) {
+                claims.push(claim);
+            }
+        };
+        for host in hosts {
+            match &host {
+                HostCondition::Pattern(HostPattern::Exact(name)) => {
+                    put(self.exact.entry(name.as_str().into()).or_default());
+                    if let Some((_, parent)) = name.as_str().split_once('.') {
+                        put(self.below.entry(parent.into()).or_default());
+                    }
+                }
+                HostCondition::Pattern(HostPattern::Wildcard(parent)) => {
+                    put(self.wildcard.entry(parent.as_str().into()).or_default());
+                }
+                _ => self.loose.push((claim, host.clone())),
+            }
+            self.all.push((claim, host));
+        }
+    }
+
+    /// The oldest that has a host in common with these and wishes for something of this kind.
+    fn first(&self, hosts: &[HostCondition], is_so: impl Fn(&Wish<'s>) -> bool) -> Option<usize> {
+        let is_wished = |claim: &Claim| is_so(&self.wishes[claim.wish]);
+        let of = |claims: Option<&Claims>| {
+            claims.into_iter().flatten().find(|claim| is_wished(claim)).map(|claim| claim.position)
+        };
+        let loose = |among: &[(Claim, HostCondition)], host: &HostCondition| {
+            let found = among.iter().find(|(claim, other)| is_wished(claim) && may_share(host, other));
+            found.map(|(claim, _)| claim.position)
+        };
+        let on_host = |host: &HostCondition| match host {
+            HostCondition::Pattern(HostPattern::Exact(name)) => {
+                let parent = name.as_str().split_once('.').map_or("", |(_, parent)| parent);
+                [of(self.exact.get(name.as_str())), of(self.wildcard.get(parent)), loose(&self.loose, host)]
+            }
+            HostCondition::Pattern(HostPattern::Wildcard(parent)) => {
+                let parent = parent.as_str();
+                [of(self.wildcard.get(parent)), of(self.below.get(parent)), loose(&self.loose, host)]
+            }
+            // Nobody has such a wish, mostly, and then nothing need be compared.
+            _ if !self.wishes.iter().any(&is_so) => [None; 3],
+            _ => [loose(&self.all, host), None, None],
+        };
+        hosts.iter().flat_map(on_host).flatten().min()
+    }
 }
 
 fn finding(message: &str) -> Finding {
@@ -75,10 +182,13 @@ fn about(standing: &Standing<'_>, mut finding: Finding, effect: String) -> Diagn
     standing.source.about_value(claim, finding, effect)
 }
 
-fn may_share(one: &HostPattern, other: &HostPattern) -> bool {
+fn may_share(one: &HostCondition, other: &HostCondition) -> bool {
+    use HostCondition::Pattern;
     match (one, other) {
-        (HostPattern::Exact(name), pattern) | (pattern, HostPattern::Exact(name)) => pattern.matches(name.as_str()),
-        (HostPattern::Wildcard(one), HostPattern::Wildcard(other)) => one == other,
+        (Pattern(HostPattern::Exact(name)), condition) | (condition, Pattern(HostPattern::Exact(name))) => {
+            condition.matches(name.as_str())
+        }
+        (Pattern(HostPattern::Wildcard(one)), Pattern(HostPattern::Wildcard(other))) => one == other,
         _ => true,
     }
 }

@@ -215,7 +215,7 @@ impl Index {
 }
 
 /// What stands in front of the first dot, of the second, and so on. Something has to stand behind it.
-fn first_labels(host: &str, labels_max: usize) -> impl Iterator<Item = &str> {
+pub(super) fn first_labels(host: &str, labels_max: usize) -> impl Iterator<Item = &str> {
     host.match_indices('.').take(labels_max).filter(|(dot, _)| dot + 1 < host.len()).map(|(dot, _)| &host[..dot])
 }
 

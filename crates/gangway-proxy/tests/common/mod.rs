@@ -11,7 +11,7 @@ use gangway_model::route::{
     Address, Endpoint, EndpointKey, HostHeader, Readiness, Route, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
 };
 use gangway_model::table::Entry;
-use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable};
+use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable, rule};
 use gangway_proxy::{
     AccessLogTarget, DataPlane, Limits, LogFormat, Metrics, ProxySettings, Secret, Threading, TrustedProxies,
 };
@@ -103,6 +103,8 @@ fn now() -> i64 {
 pub(crate) struct RouteToServe {
     pub(crate) host: &'static str,
     pub(crate) path: &'static str,
+    /// Instead of both; the host is then only what gets a certificate.
+    pub(crate) rule: Option<&'static str>,
     pub(crate) endpoints: Vec<(SocketAddr, Scheme, Readiness)>,
     pub(crate) middlewares: Vec<Middleware>,
     pub(crate) change: Box<dyn FnOnce(&mut Route)>,
@@ -113,6 +115,7 @@ pub(crate) fn route(host: &'static str, endpoint: SocketAddr) -> RouteToServe {
     RouteToServe {
         host,
         path: "/",
+        rule: None,
         endpoints: vec![(endpoint, Scheme::Http, Readiness::Ready)],
         middlewares: Vec::new(),
         change: Box::new(|_| {}),
@@ -124,7 +127,13 @@ impl RouteToServe {
         let mut findings = Vec::new();
         let host = HostPattern::parse(self.host, &mut findings).expect("a host");
         let path = PathPattern::parse(self.path, &mut findings).expect("a path");
-        let matcher = Matcher::from_lists(vec![host], vec![path], &mut findings).expect("a matcher");
+        let matcher = match self.rule {
+            Some(rule) => {
+                rule::parse(rule, &mut findings).and_then(|rule| Matcher::from_expression(rule, &mut findings))
+            }
+            None => Matcher::from_lists(vec![host], vec![path], &mut findings),
+        };
+        let matcher = matcher.expect("a matcher");
         let id: Box<str> = format!("{}{}", self.host, self.path).into();
         let endpoints = self
             .endpoints
