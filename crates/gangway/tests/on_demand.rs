@@ -36,9 +36,8 @@ async fn the_first_request_for_a_permitted_host_is_answered_with_its_certificate
     let api_root = folder.path().join("root.pem");
     running::put(&api_root, &ca.api_root);
     let ask = doorkeeper().await;
-    // One of the three ways to say it; the others are read by the same code.
     let config = format!(
-        "on-demand = \"ask={ask}\"\n[routes.shop]\nhost = \"*\"\nupstream = \"http://{app}\"\n\
+        "[routes.shop]\nhost = \"*\"\nupstream = \"http://{app}\"\n\
          [routes.listed]\nhost = \"listed.example.org\"\nupstream = \"http://{app}\"\n"
     );
     let instance = Options::config(&config)
@@ -46,6 +45,7 @@ async fn the_first_request_for_a_permitted_host_is_answered_with_its_certificate
         .flag("--https", &format!("127.0.0.1:{https}"))
         .flag("--acme-ca", &ca.directory)
         .flag("--acme-ca-root", &api_root.display().to_string())
+        .variable("GANGWAY_ON_DEMAND", &format!("ask={ask}"))
         .start()
         .await;
     let client = Client::tls(instance.https, &ca.root().await).unwrap();
