@@ -301,6 +301,11 @@ impl<S: Storage> Worker<S> {
         let Some(on_demand) = &self.on_demand else { return };
         for name in names.on_demand.keys() {
             let certificate = schedule.served_by.get(name).unwrap_or(name);
+            // One that has just come is on its way to whoever waits.
+            let held = self.states.get(certificate).and_then(|state| state.held.as_ref());
+            if held.is_some_and(|held| held.bundle.is_valid_at(now)) {
+                continue;
+            }
             let is_later = schedule.due.get(certificate).is_some_and(|due| *due > now + WAIT_MAX.as_secs() as i64);
             if is_later || schedule.refused.contains_key(certificate) {
                 on_demand.demand.give_up(name);

@@ -60,14 +60,10 @@ impl Between {
         let chain = vec![CertificateDer::from_pem_slice(&read("api.pem")).expect("a certificate")];
         let key = PrivateKeyDer::from_pem_slice(&read("api.key")).expect("a key");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let server = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let server = ServerConfig::builder_with_provider(provider);
         let server = server.with_safe_default_protocol_versions().expect("has suites").with_no_client_auth();
         let acceptor = TlsAcceptor::from(Arc::new(server.with_single_cert(chain, key).expect("a pair")));
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(ca.api_root.as_bytes()).expect("a root")).expect("a root");
-        let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let client = client.expect("has suites").with_root_certificates(roots).with_no_client_auth();
-        let connector = TlsConnector::from(Arc::new(client));
+        let connector = connector(&ca.api_root);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let own = listener.local_addr().expect("is bound").port();
         let (asked, unanswered) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::<Mutex<Vec<String>>>::default());
@@ -145,6 +141,23 @@ impl Asked {
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         Self { method, path, payload, at: std::time::SystemTime::now() }
     }
+}
+
+/// Trusts this root alone.
+fn connector(root: &str) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(root.as_bytes()).expect("a root")).expect("a root");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let client = client.expect("has suites").with_root_certificates(roots).with_no_client_auth();
+    TlsConnector::from(Arc::new(client))
+}
+
+/// What is served there, by whoever this root vouches for.
+pub(super) async fn get(port: u16, path: &str, root: &str) -> String {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let (_, body) = pass(&connector(root), port, &head, &[]).await.expect("an answer");
+    String::from_utf8(body).expect("text")
 }
 
 /// The CA makes its URLs from the Host that it is asked at, so they lead here.

@@ -41,6 +41,7 @@ pub struct Ca {
     /// Where its API begins.
     pub directory: String,
     dns_management: u16,
+    management: u16,
     api: u16,
     dns: u16,
     mood: Mood,
@@ -83,7 +84,8 @@ impl Ca {
         let dns = mood.name_server.unwrap_or(dns);
         let pebble = run(folder.path(), dns, mood);
         let mood = mood.clone();
-        let ca = Self { directory, dns_management, api, dns, mood, api_root, folder, pebble, _dns: dns_child };
+        let ca =
+            Self { directory, management, dns_management, api, dns, mood, api_root, folder, pebble, _dns: dns_child };
         answers(api).await;
         answers(dns_management).await;
         ca
@@ -115,6 +117,11 @@ impl Ca {
     /// The name server that it asks.
     pub fn name_server(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.dns).into()
+    }
+
+    /// What vouches for what it issues; another one each time it is started.
+    pub async fn root(&self) -> String {
+        between::get(self.management, "/roots/0", &self.api_root).await
     }
 
     /// What it has written.
