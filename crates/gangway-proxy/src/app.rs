@@ -428,9 +428,9 @@ impl App {
                 Verdict::Wait => {}
                 // Whether it still may is decided again: the turn may have come late.
                 Verdict::Serve if can_be_reached(ctx) && ctx.released.is_none() => {
-                    match tokio::time::timeout_at(deadline, Box::pin(active.state.turnstile.pass())).await {
-                        Ok(released) => ctx.released = Some(released),
-                        Err(_) => return verdict,
+                    ctx.released = Box::pin(active.state.turnstile.pass(deadline)).await;
+                    if ctx.released.is_none() {
+                        return verdict;
                     }
                     continue;
                 }

@@ -1,8 +1,9 @@
 //! Routes without a container: kept for the next one for a while, so that recreating is no outage.
 //!
 //! What a container that is gone asked for goes on being asked for until its `hold` is over or its
-//! service, or its name, is up again. It gives no endpoint, and it is newer than everything that runs: so
-//! it never takes a request from a container, and nothing is ever said about it.
+//! service, or its name, is up again. It gives no endpoint, and it is newer than everything that runs: so it
+//! takes from a container only what it asks for more specifically, as it did while it ran, and nothing is
+//! ever said about it.
 
 use std::collections::HashSet;
 use std::time::Duration;
