@@ -22,10 +22,10 @@ use crate::active::{ActiveEndpoint, ActiveTable, Target};
 use crate::balance::random;
 use crate::endpoint::Standing;
 
-/// The pause after the first failed try, doubled with each one: somebody may be waiting.
-const PAUSE_FIRST: Duration = Duration::from_millis(5);
+/// The least pause between two tries: somebody may be waiting.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
 
-/// And at most, as long as requests wait for it.
+/// And the longest, as long as requests wait for it.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// And when nobody does any more.
@@ -148,7 +148,7 @@ fn begin(question: Question, endpoint: &ActiveEndpoint, hold: Duration, news: mp
 
 /// Tries to connect until that succeeds.
 async fn reach(subject: Subject, news: mpsc::Sender<News>) {
-    let (begun, mut pause, mut told) = (Instant::now(), PAUSE_FIRST, Standing::Good);
+    let (begun, mut told) = (Instant::now(), Standing::Good);
     loop {
         let now = match subject.connects().await {
             true => Standing::Good,
@@ -161,8 +161,7 @@ async fn reach(subject: Subject, news: mpsc::Sender<News>) {
                 return;
             }
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(if now == Standing::Hopeless { PAUSE_HOPELESS } else { PAUSE_MAX });
+        sleep(if now == Standing::Hopeless { PAUSE_HOPELESS } else { pause(begun.elapsed()) }).await;
     }
 }
 
@@ -170,7 +169,7 @@ async fn reach(subject: Subject, news: mpsc::Sender<News>) {
 async fn ask(subject: Subject, check: HealthCheck, news: mpsc::Sender<News>) {
     let connector = Connector::new(None);
     let begun = Instant::now();
-    let (mut pause, mut is_good, mut failures) = (PAUSE_FIRST, false, 0);
+    let (mut is_good, mut failures) = (false, 0);
     loop {
         let is_well = timeout(check.timeout, subject.answers_well(&connector, &check)).await == Ok(Some(true));
         failures = if is_well { 0 } else { failures + 1 };
@@ -185,9 +184,15 @@ async fn ask(subject: Subject, check: HealthCheck, news: mpsc::Sender<News>) {
         }
         // While requests may wait for it, it is asked more often.
         let is_awaited = !is_good && begun.elapsed() < subject.hold;
-        sleep(if is_awaited { pause } else { jittered(check.interval) }).await;
-        pause = (pause * 2).min(PAUSE_MAX).min(check.interval);
+        let awaited = || pause(begun.elapsed()).min(check.interval);
+        sleep(if is_awaited { awaited() } else { jittered(check.interval) }).await;
     }
+}
+
+/// Before the next try of one that is waited for: nobody waits for more than a quarter longer than it takes
+/// to be there.
+fn pause(tried_for: Duration) -> Duration {
+    (tried_for / 4).clamp(PAUSE_MIN, PAUSE_MAX)
 }
 
 /// A tenth more or less, so that what began together does not stay together.
