@@ -146,10 +146,8 @@ struct Underway<'a> {
     questions: FuturesUnordered<BoxFuture<'a, (Box<str>, bool)>>,
     /// For the next reading, while none is under way.
     known: Known,
-    /// The oldest event that no reading answers yet.
-    unanswered: Option<Instant>,
-    /// What it and those after it happened to.
-    concerned: Extent,
+    /// The oldest event that no reading answers yet, and what it and those after it happened to.
+    unanswered: Option<(Instant, Extent)>,
     next_reading: Instant,
     /// Readings since the last one that answered an event.
     looks: usize,
@@ -189,7 +187,6 @@ impl Follower {
             questions: FuturesUnordered::new(),
             known,
             unanswered: None,
-            concerned: Extent::none(),
             next_reading: now + READ_EVERY,
             looks: LOOK_AGAIN.len(),
             last_sign: now,
@@ -198,13 +195,15 @@ impl Follower {
         loop {
             let now = Instant::now();
             if underway.may_read(now) {
-                let concerned = std::mem::replace(&mut underway.concerned, Extent::none());
-                let extent = if underway.unanswered.is_some() { concerned } else { Extent::All };
-                if underway.unanswered.is_some() {
-                    underway.pace.begin(now);
-                }
+                let (extent, heard) = match underway.unanswered.take() {
+                    Some((heard, extent)) => {
+                        underway.pace.begin(now);
+                        (extent, Some(heard))
+                    }
+                    None => (Extent::All, None),
+                };
                 let known = std::mem::take(&mut underway.known);
-                underway.reading = begin(known, extent, underway.unanswered.take());
+                underway.reading = begin(known, extent, heard);
             }
             if underway.may_ping(now) {
                 underway.ping = client.ping().boxed().fuse();
@@ -278,9 +277,9 @@ impl Follower {
             }
             Heard::Changed { id } => id,
         };
-        underway.concerned.add(concerned);
         underway.pace.heard(now);
-        underway.unanswered.get_or_insert(now);
+        let (_, extent) = underway.unanswered.get_or_insert((now, Extent::none()));
+        extent.add(concerned);
     }
 
     async fn leaves(&mut self, id: Box<str>, heard: Instant) {
@@ -316,7 +315,7 @@ impl Follower {
 impl Underway<'_> {
     fn may_read(&self, now: Instant) -> bool {
         // While events are gathered, looking again would be one reading more of the same.
-        let due = self.unanswered.map_or(self.next_reading, |_| self.pace.ready());
+        let due = if self.unanswered.is_some() { self.pace.ready() } else { self.next_reading };
         self.reading.is_terminated() && due <= now
     }
 
@@ -326,7 +325,7 @@ impl Underway<'_> {
 
     /// When there is something to do although nothing arrives.
     fn wake(&self, next_expiry: Option<Instant>) -> Instant {
-        let due = self.unanswered.map_or(self.next_reading, |_| self.pace.ready());
+        let due = if self.unanswered.is_some() { self.pace.ready() } else { self.next_reading };
         let reading = self.reading.is_terminated().then_some(due);
         let ping = self.ping.is_terminated().then(|| self.last_sign + PING_AFTER);
         let wakes = [reading, ping, next_expiry];
