@@ -101,7 +101,7 @@ impl ProxyHttp for App {
             // instead of one a request.
             session.set_keepalive(Some(0));
         }
-        match guarded(|| self.decide(session, ctx))? {
+        match self.decide(session, ctx) {
             Verdict::Serve => Ok(false),
             // On the heap, so that this future stays small: it is moved for every request.
             verdict => Box::pin(self.answer_or_wait(session, ctx, verdict)).await,
@@ -342,6 +342,11 @@ impl ProxyHttp for App {
 impl App {
     /// Decides what becomes of a request, by the table in force.
     fn decide(&self, session: &Session, ctx: &mut RequestContext) -> Verdict {
+        let internal = |_| Verdict::Answer(Answer::failure(Reason::Internal));
+        guarded(|| self.decide_by_table(session, ctx)).unwrap_or_else(internal)
+    }
+
+    fn decide_by_table(&self, session: &Session, ctx: &mut RequestContext) -> Verdict {
         let request = session.req_header();
         let Some(connection) = ctx.connection.clone() else {
             return Verdict::Answer(Answer::failure(Reason::Internal));
