@@ -17,10 +17,9 @@ use gangway_acme::{ChallengeKind, ExternalAccount, FindingCode};
 use gangway_tls::Origin;
 use support::{Between, Ca, FrontDoor, Keeping, Mood, Outputs, PATIENCE, Reply, is_issued, issuer, put, settings};
 
+/// For one keeper.
 async fn scene(mood: &Mood) -> (FrontDoor, Ca, Outputs) {
-    let outputs = Outputs::new();
-    let door = FrontDoor::open(vec![outputs.store.1.clone()], true, true).await;
-    let ca = Ca::start(door.ports(), mood).await;
+    let (door, ca, [outputs]) = support::scene(mood).await;
     (door, ca, outputs)
 }
 
@@ -170,9 +169,7 @@ async fn the_next_ca_is_asked_where_the_first_is_down_or_unwilling() {
 #[tokio::test]
 async fn two_instances_on_one_volume_order_once_and_both_serve() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (one, two) = (Outputs::new(), Outputs::new());
-    let door = FrontDoor::open(vec![one.store.1.clone(), two.store.1.clone()], true, true).await;
-    let ca = Ca::start(door.ports(), &Mood::default()).await;
+    let (_door, ca, [one, two]) = support::scene(&Mood::default()).await;
     let mut one = Keeping::start(settings(folder.path(), &[&ca]), one);
     let mut two = Keeping::start(settings(folder.path(), &[&ca]), two);
     let names: Vec<String> = (0..10).map(|number| format!("n{number}.example.org")).collect();
@@ -372,7 +369,7 @@ async fn many_names_at_once_are_served_within_the_limits_and_block_nobody() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_door, ca, outputs) = scene(&Mood::default()).await;
     let between = Between::start(&ca, |_| Reply::Pass).await;
-    let mut keeping = Keeping::start(faults::through(folder.path(), &ca, &between), outputs);
+    let mut keeping = Keeping::start(support::through(folder.path(), &ca, &between), outputs);
     let names: Vec<String> = (0..count).map(|number| format!("n{number}.d{number}.example")).collect();
     let (lost, good): (Vec<_>, Vec<_>) = names.iter().partition(|name| name.starts_with("n1."));
     for name in &lost {

@@ -4,28 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use gangway_acme::{FindingCode, KeepSettings};
+use gangway_acme::FindingCode;
 use gangway_tls::{Origin, Store};
 
-use crate::support::{Between, Ca, FrontDoor, Keeping, Mood, Outputs, Reply, is_issued, issuer, put, settings};
-
-/// The CA is asked by way of somebody else.
-pub(crate) fn through(data: &Path, ca: &Ca, between: &Between) -> KeepSettings {
-    let mut settings = settings(data, &[ca]);
-    let acme = settings.acme.as_mut().expect("is there");
-    acme.issuers = vec![issuer(&between.directory)];
-    acme.root_pem = Some(between.api_root.as_str().into());
-    settings
-}
-
-/// For two keepers, one after the other.
-async fn scene(mood: &Mood) -> (FrontDoor, Ca, [Outputs; 2]) {
-    let outputs = [Outputs::new(), Outputs::new()];
-    let stores = outputs.iter().map(|outputs| outputs.store.1.clone()).collect();
-    let door = FrontDoor::open(stores, true, true).await;
-    let ca = Ca::start(door.ports(), mood).await;
-    (door, ca, outputs)
-}
+use crate::support::{Between, Keeping, Mood, Reply, is_issued, put, put_ending, scene, settings, through};
 
 fn corrupt(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).expect("is there").flatten();
@@ -76,18 +58,6 @@ async fn damaged_files_of_every_kind_cost_only_what_they_held() {
     assert_eq!(aside[..3], [4, 1, 1], "nothing is overwritten that was not understood");
     assert!(aside[3] >= 1);
     assert_eq!(fs::read_to_string(data.join("certs/own.pem")).expect("is there"), "nothing", "that is not ours");
-}
-
-/// A certificate on the volume with ten days left.
-fn put_ending(data: &Path, directory: &str, name: &str) {
-    fs::create_dir_all(data.join("acme/certificates")).expect("is ours");
-    let key = rcgen::KeyPair::generate().expect("a key");
-    let mut params = rcgen::CertificateParams::new([name.to_owned()]).expect("a name");
-    let now = time::OffsetDateTime::now_utc();
-    (params.not_before, params.not_after) = (now - time::Duration::days(80), now + time::Duration::days(10));
-    let chain = params.self_signed(&key).expect("signs").pem();
-    let head = format!(r##"# gangway certificate {{"version":1,"directory":"{directory}","account":""}}"##);
-    put(&data.join(format!("acme/certificates/{name}.pem")), &format!("{head}\n{}{chain}", key.serialize_pem()));
 }
 
 #[tokio::test]

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gangway_acme::{FindingCode, want_new_account_keys};
 
-use crate::faults::through;
-use crate::support::{Between, Keeping, Mood, Outputs, PATIENCE, Reply, put, settings};
+use crate::support::{Between, Ca, Keeping, Mood, Outputs, PATIENCE, Reply, put, settings, through};
 
 /// The one account's file.
 fn account(data: &Path) -> serde_json::Value {
@@ -36,11 +35,8 @@ async fn until_settled(data: &Path) -> serde_json::Value {
 async fn an_account_gets_another_key_and_goes_on_with_it_in_every_instance() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path();
-    let outputs = [Outputs::new(), Outputs::new()];
-    let door =
-        crate::support::FrontDoor::open(outputs.iter().map(|one| one.store.1.clone()).collect(), true, true).await;
-    let ca = crate::support::Ca::start(door.ports(), &Mood { bad_nonces: 30, ..Mood::default() }).await;
-    let [first, second] = outputs;
+    let mood = Mood { bad_nonces: 30, ..Mood::default() };
+    let (_door, ca, [first, second]) = crate::support::scene(&mood).await;
     let mut one = Keeping::start(settings(data, &[&ca]), first);
     let mut two = Keeping::start(settings(data, &[&ca]), second);
     one.want(&["a.example.org"]);
@@ -67,6 +63,16 @@ async fn an_account_gets_another_key_and_goes_on_with_it_in_every_instance() {
     keeping.until_told(|report| !report.findings.is_empty()).await;
 }
 
+/// One that has an account, whose file is the second, and is told that it is to have another key.
+async fn wanting_another(data: &Path, ca: &Ca, between: &Between, outputs: Outputs) -> (Keeping, serde_json::Value) {
+    let mut keeping = Keeping::start(through(data, ca, between), outputs);
+    keeping.want(&["a.example.org"]);
+    keeping.until_issued(&["a.example.org"]).await;
+    let before = account(data);
+    want_new_account_keys(data).await.expect("can be written");
+    (keeping, before)
+}
+
 /// Stopped in every way between two steps: whatever the CA has done, the account goes on.
 #[tokio::test]
 async fn whenever_it_is_stopped_the_account_is_not_lost() {
@@ -84,11 +90,7 @@ async fn whenever_it_is_stopped_the_account_is_not_lost() {
             _ => Reply::Pass,
         });
         let between = between.await;
-        let mut keeping = Keeping::start(through(data, &ca, &between), outputs);
-        keeping.want(&["a.example.org"]);
-        keeping.until_issued(&["a.example.org"]).await;
-        let before = account(data);
-        want_new_account_keys(data).await.expect("can be written");
+        let (keeping, before) = wanting_another(data, &ca, &between, outputs).await;
         let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
         let wait = async {
             while between.unanswered("/rollover-account-key") < 1 {
@@ -122,11 +124,7 @@ async fn a_ca_that_refuses_leaves_the_key_in_force_and_is_told() {
         _ => Reply::Pass,
     });
     let between = between.await;
-    let mut keeping = Keeping::start(through(data, &ca, &between), outputs);
-    keeping.want(&["a.example.org"]);
-    keeping.until_issued(&["a.example.org"]).await;
-    let before = account(data);
-    want_new_account_keys(data).await.expect("can be written");
+    let (mut keeping, before) = wanting_another(data, &ca, &between, outputs).await;
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
     assert_eq!(report.findings[0].code, FindingCode::AccountKeyKept);
     assert!(report.findings[0].message.contains("not today"), "{report:?}");

@@ -1,7 +1,6 @@
 //! Names that no route lists: asked about, ordered if permitted, refused on doubt.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use gangway_tls::{Demand, DemandCounts, Origin, Stance};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::support::{Ca, Keeping, Mood, Outputs, PATIENCE, is_issued, put, settings};
+use crate::support::{Ca, Keeping, Mood, Outputs, PATIENCE, is_issued, put_ending, settings};
 
 /// Somebody who says which names may have certificates.
 struct Doorkeeper {
@@ -147,26 +146,13 @@ async fn a_certificate_on_demand_is_served_after_a_restart_without_a_question() 
     assert_eq!((ca.orders(), doorkeeper.asked()[name]), (1, 1));
 }
 
-/// A certificate on the volume that is to be renewed now.
-fn put_ending(data: &Path, ca: &Ca, name: &str) {
-    fs::create_dir_all(data.join("acme/certificates")).expect("is ours");
-    let key = rcgen::KeyPair::generate().expect("a key");
-    let mut params = rcgen::CertificateParams::new([name.to_owned()]).expect("a name");
-    let now = time::OffsetDateTime::now_utc();
-    (params.not_before, params.not_after) = (now - time::Duration::days(80), now + time::Duration::days(10));
-    let chain = params.self_signed(&key).expect("signs").pem();
-    let head = format!(r##"# gangway certificate {{"version":1,"directory":"{}","account":""}}"##, ca.directory);
-    let file = data.join(format!("acme/certificates/{name}.pem"));
-    put(&file, &format!("{head}\n{}{chain}", key.serialize_pem()));
-}
-
 #[tokio::test]
 async fn a_certificate_on_demand_is_renewed_while_a_route_takes_it_and_only_if_it_is_permitted_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_door, ca, outputs) = crate::scene(&Mood::default()).await;
     let doorkeeper = Doorkeeper::start(|name| Some(if name.starts_with("good") { 200 } else { 404 })).await;
     let names = ["good.example.org", "gone.example.org", "untaken.example.org"];
-    names.iter().for_each(|name| put_ending(folder.path(), &ca, name));
+    names.iter().for_each(|name| put_ending(folder.path(), &ca.directory, name));
     let keeping = Keeping::start(asking(folder.path(), &ca, &doorkeeper.url), outputs);
     let is_renewed =
         |store: &gangway_tls::Store| store.find(names[0]).is_some_and(|bundle| bundle.issuer.contains("Pebble"));

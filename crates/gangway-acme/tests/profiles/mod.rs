@@ -6,8 +6,7 @@ use std::process::Command;
 use gangway_acme::{ChallengeKind, FindingCode};
 use serde_json::json;
 
-use crate::faults::through;
-use crate::support::{Between, Ca, FrontDoor, Keeping, Mood, Outputs, Reply};
+use crate::support::{Between, Ca, FrontDoor, Keeping, Mood, Outputs, Reply, through};
 
 /// Debian's Pebble knows no profiles, so somebody else names them, and sees which one is asked for.
 async fn offering(ca: &Ca, profiles: &'static [&'static str]) -> Between {

@@ -201,3 +201,32 @@ impl Drop for Keeping {
 pub(crate) fn is_issued(store: &Store, name: &str) -> bool {
     store.find(name).is_some_and(|bundle| bundle.origin == Origin::Acme)
 }
+
+/// The CA is asked by way of somebody else.
+pub(crate) fn through(data: &Path, ca: &Ca, between: &Between) -> KeepSettings {
+    let mut settings = settings(data, &[ca]);
+    let acme = settings.acme.as_mut().expect("is there");
+    acme.issuers = vec![issuer(&between.directory)];
+    acme.root_pem = Some(between.api_root.as_str().into());
+    settings
+}
+
+/// A certificate on the volume with ten days left, so that it is to be renewed now.
+pub(crate) fn put_ending(data: &Path, directory: &str, name: &str) {
+    std::fs::create_dir_all(data.join("acme/certificates")).expect("is ours");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new([name.to_owned()]).expect("a name");
+    let now = time::OffsetDateTime::now_utc();
+    (params.not_before, params.not_after) = (now - time::Duration::days(80), now + time::Duration::days(10));
+    let chain = params.self_signed(&key).expect("signs").pem();
+    let head = format!(r##"# gangway certificate {{"version":1,"directory":"{directory}","account":""}}"##);
+    put(&data.join(format!("acme/certificates/{name}.pem")), &format!("{head}\n{}{chain}", key.serialize_pem()));
+}
+
+/// A CA, and a front door by which it finds what so many keepers put out, one after the other or together.
+pub(crate) async fn scene<const N: usize>(mood: &Mood) -> (FrontDoor, Ca, [Outputs; N]) {
+    let outputs = [(); N].map(|()| Outputs::new());
+    let door = FrontDoor::open(outputs.iter().map(|one| one.store.1.clone()).collect(), true, true).await;
+    let ca = Ca::start(door.ports(), mood).await;
+    (door, ca, outputs)
+}
