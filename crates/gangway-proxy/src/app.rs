@@ -16,8 +16,8 @@ use gangway_model::route::{HostHeader, Route, TlsMode, TlsVersion};
 use gangway_model::{Middleware, RequestView};
 use gangway_publish::Generation;
 use gangway_tls::Origin;
-use http::header::{HOST, STRICT_TRANSPORT_SECURITY, UPGRADE};
-use http::{HeaderValue, StatusCode, Version};
+use http::header::{CONNECTION, HOST, STRICT_TRANSPORT_SECURITY, UPGRADE};
+use http::{HeaderValue, Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -41,6 +41,7 @@ use crate::failing::{
 };
 use crate::forwarded::{self, Facts, Origin as ClientOrigin};
 use crate::guarded::guarded;
+use crate::own_connections::{self, Owner};
 use crate::plane::Shared;
 use crate::refusal::Refusal;
 use crate::sticky;
@@ -112,10 +113,15 @@ impl ProxyHttp for App {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> Result<()> {
         end_if_drained(ctx)?;
+        if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+            // The last frame of HTTP/2 may be empty. Pingora would write it as a chunk, which is the last one,
+            // and then the last one: the app would take that for another request.
+            *body = None;
+        }
         if let (Some(limit), Some(body)) = (ctx.body_limit, body) {
             ctx.body_seen += body.len() as u64;
             if ctx.body_seen > limit {
@@ -138,7 +144,9 @@ impl ProxyHttp for App {
             return Err(Error::explain(ErrorType::InternalError, "a request without a route"));
         };
         let client = ctx.origin.map(|origin| origin.client);
-        let own = own_endpoint(&active, session.req_header(), &ctx.failed);
+        ctx.owner = owner(session.req_header(), ctx);
+        let begun = begun_endpoint(&active, ctx);
+        let own = begun.or_else(|| own_endpoint(&active, session.req_header(), &ctx.failed));
         ctx.new_to_endpoint = own.is_none();
         let Some((position, endpoint)) = own.or_else(|| choose(&active, &ctx.failed, client)) else {
             return Err(Error::explain(ErrorType::InternalError, "a route without endpoints"));
@@ -159,6 +167,9 @@ impl ProxyHttp for App {
             peer.options.read_timeout = Some(timeouts.idle);
         }
         peer.options.idle_timeout = Some(endpoint.state.idle_timeout());
+        if ctx.owner != Owner::Shared {
+            belong(&mut peer, endpoint, ctx, self.shared.settings.limits.idle);
+        }
         Ok(peer)
     }
 
@@ -167,7 +178,7 @@ impl ProxyHttp for App {
         _session: &mut Session,
         reused: bool,
         _peer: &HttpPeer,
-        _fd: std::os::fd::RawFd,
+        fd: std::os::fd::RawFd,
         _digest: Option<&Digest>,
         ctx: &mut RequestContext,
     ) -> Result<()> {
@@ -175,6 +186,8 @@ impl ProxyHttp for App {
             endpoint.state.connected();
         }
         ctx.sent = Some(Instant::now());
+        ctx.upstream_socket = Some(fd);
+        ctx.is_last_there = false;
         Ok(())
     }
 
@@ -189,7 +202,7 @@ impl ProxyHttp for App {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
@@ -205,6 +218,17 @@ impl ProxyHttp for App {
             && let Some(endpoint) = ctx.endpoint()
         {
             endpoint.state.note_keep_alive(announced.as_bytes());
+        }
+        if own_connections::challenges(response) {
+            let is_http1 = session.req_header().version < Version::HTTP_2;
+            if let (Some(connection), Some(origin), true) = (&ctx.connection, ctx.origin, is_http1) {
+                connection.own.begin(origin.client);
+            }
+            // Other requests may be under way on a shared one of HTTP/2; it carried no credentials.
+            ctx.is_last_there = ctx.owner == Owner::Shared && response.version < Version::HTTP_2;
+            if session.req_header().method == Method::HEAD || own_connections::ends_with_its_head(response) {
+                ctx.answer_has_come();
+            }
         }
         Ok(())
     }
@@ -240,9 +264,12 @@ impl ProxyHttp for App {
         &self,
         _session: &mut Session,
         _body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut RequestContext,
     ) -> Result<Option<Duration>> {
+        if end_of_stream {
+            ctx.answer_has_come();
+        }
         end_if_drained(ctx)?;
         Ok(None)
     }
@@ -665,6 +692,50 @@ fn is_misdirected(table: &ActiveTable, request: &RequestView<'_>, route: &Route,
     })
 }
 
+/// Whose the connection is that a request goes out on.
+fn owner(request: &RequestHeader, ctx: &RequestContext) -> Owner {
+    let (Some(connection), Some(origin)) = (&ctx.connection, ctx.origin) else { return Owner::Shared };
+    let authenticates = own_connections::authenticates(&request.headers);
+    match request.version < Version::HTTP_2 {
+        true => {
+            if authenticates {
+                connection.own.begin(origin.client);
+            }
+            connection.own.owner(origin.client)
+        }
+        false if authenticates => Owner::request(),
+        false => Owner::Shared,
+    }
+}
+
+/// The endpoint that a client has a connection of its own to, if it can take the request.
+fn begun_endpoint<'r>(active: &'r ActiveRoute, ctx: &RequestContext) -> Option<(usize, &'r ActiveEndpoint)> {
+    let (Owner::Client(_), Some(connection)) = (ctx.owner, &ctx.connection) else { return None };
+    active.ready.iter().enumerate().find(|(_, endpoint)| {
+        connection.own.has(&endpoint.state) && !ctx.failed.iter().any(|state| Arc::ptr_eq(state, &endpoint.state))
+    })
+}
+
+/// Has a connection opened, or found again, that belongs to a client connection or to one request.
+fn belong(peer: &mut HttpPeer, endpoint: &ActiveEndpoint, ctx: &RequestContext, idle: Duration) {
+    peer.group_key = ctx.owner.key();
+    if peer.options.alpn.get_min_http_version() == 1 {
+        // NTLM is not for HTTP/2, and what belongs to one client need not be shared by its requests.
+        peer.options.set_http_version(1, 1);
+    }
+    match (ctx.owner, &ctx.connection) {
+        (Owner::Client(key), Some(connection)) => {
+            peer.options.idle_timeout = Some(endpoint.state.idle_timeout_of_own(idle));
+            let (connection, state) = (Arc::clone(connection), Arc::clone(&endpoint.state));
+            peer.options.upstream_tcp_sock_tweak_hook = Some(Arc::new(move |socket| {
+                let kept = connection.own.keep(key, &state, socket);
+                kept.map_err(|error| Error::because(ErrorType::SocketError, "keeping it for its client", error))
+            }));
+        }
+        _ => peer.options.idle_timeout = Some(Duration::ZERO),
+    }
+}
+
 /// Of a sticky route, the endpoint that the client names by its cookie, if it can take the request.
 fn own_endpoint<'r>(
     active: &'r ActiveRoute,
@@ -752,6 +823,9 @@ fn prepare(session: &Session, upstream: &mut RequestHeader, ctx: &RequestContext
         trailers: original.version == Version::HTTP_2 && upstream.version == Version::HTTP_2,
     };
     forwarded::to_upstream(upstream, original, &facts)?;
+    if matches!(ctx.owner, Owner::Request(_)) && upstream.version < Version::HTTP_2 {
+        upstream.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
+    }
     for middleware in &route.middlewares {
         match middleware {
             Middleware::RequestHeader(name, Some(value)) => upstream.insert_header(name.clone(), value.clone())?,

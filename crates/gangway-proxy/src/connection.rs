@@ -10,6 +10,7 @@ use pingora::protocols::Digest;
 use tokio::task::AbortHandle;
 
 use crate::forwarded::PeerText;
+use crate::own_connections::OwnConnections;
 use crate::refusal::Refusal;
 
 /// Facts about a connection, fixed at its start, and the few flags that its transport and its
@@ -40,6 +41,8 @@ pub(crate) struct Connection {
     answered: AtomicBool,
     /// The request under way became a WebSocket: bytes pass unseen from here on.
     upgraded: AtomicBool,
+    /// Upstream connections that belong to it.
+    pub(crate) own: OwnConnections,
     /// The task that serves it; to end it is to close the connection.
     pub(crate) task: Arc<OnceLock<AbortHandle>>,
 }
@@ -70,6 +73,7 @@ impl Connection {
             refused: AtomicBool::new(false),
             answered: AtomicBool::new(true),
             upgraded: AtomicBool::new(false),
+            own: OwnConnections::default(),
             task,
         }
     }

@@ -1,5 +1,6 @@
 //! What is carried along one request.
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use prometheus::IntGauge;
@@ -11,6 +12,7 @@ use crate::balance::random;
 use crate::connection::Connection;
 use crate::endpoint::{EndpointState, InFlight};
 use crate::forwarded::Origin;
+use crate::own_connections::{Owner, give_up};
 use crate::turnstile::Released;
 
 /// The context of one request: one table was loaded for it, and of that table one route is kept.
@@ -48,6 +50,11 @@ pub(crate) struct RequestContext {
     /// It had to wait, and now goes on as one of a few.
     pub(crate) released: Option<Released>,
     pub(crate) in_flight: Option<InFlight>,
+    /// Whose the connection to the endpoint is, and which it is, while it is open.
+    pub(crate) owner: Owner,
+    pub(crate) upstream_socket: Option<RawFd>,
+    /// Nobody may use that connection after this request.
+    pub(crate) is_last_there: bool,
     pub(crate) under_way: Option<UnderWay>,
     /// Something of an answer came from the endpoint.
     pub(crate) answer_begun: bool,
@@ -98,6 +105,9 @@ impl RequestContext {
             hold_until: None,
             released: None,
             in_flight: None,
+            owner: Owner::Shared,
+            upstream_socket: None,
+            is_last_there: false,
             under_way: None,
             answer_begun: false,
             upgrade: false,
@@ -118,6 +128,16 @@ impl RequestContext {
         let task = self.connection.as_ref().and_then(|connection| connection.task.get());
         if let (Some(endpoint), Some(task)) = (self.endpoint(), task) {
             endpoint.state.lasts(task.clone());
+        }
+    }
+
+    /// Gives the connection to the endpoint up, once the whole answer has come by it, if nobody may use it
+    /// after this request. Of what the client still sends to be answered, nothing is owed to the endpoint.
+    pub(crate) fn answer_has_come(&mut self) {
+        if self.is_last_there
+            && let Some(socket) = self.upstream_socket.take()
+        {
+            give_up(socket);
         }
     }
 

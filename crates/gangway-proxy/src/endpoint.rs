@@ -216,6 +216,15 @@ impl EndpointState {
         }
     }
 
+    /// The same for one that belongs to a client: as long as that client may be idle, since it would have to
+    /// authenticate again, or one second less than announced.
+    pub(crate) fn idle_timeout_of_own(&self, idle: Duration) -> Duration {
+        match self.keep_alive.load(Ordering::Relaxed) {
+            0 => idle,
+            announced => idle.min(Duration::from_secs(u64::from(announced).saturating_sub(1))),
+        }
+    }
+
     /// Notes what a response's `Keep-Alive` field announced.
     pub(crate) fn note_keep_alive(&self, value: &[u8]) {
         if let Some(seconds) = announced_timeout(value)

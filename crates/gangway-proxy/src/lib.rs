@@ -28,6 +28,7 @@ mod limits;
 mod listen;
 mod mask;
 mod metrics;
+mod own_connections;
 mod phase;
 mod plane;
 mod probe;

@@ -164,7 +164,7 @@ impl Raw {
         Ok(self.rest().await?.is_empty())
     }
 
-    async fn chunks(&mut self, body: &mut Vec<u8>, trailers: &mut Vec<(String, String)>) -> io::Result<bool> {
+    pub(crate) async fn chunks(&mut self, body: &mut Vec<u8>, trailers: &mut Vec<(String, String)>) -> io::Result<bool> {
         loop {
             let Some(line) = self.until(b"\r\n").await? else { return Ok(false) };
             let line = String::from_utf8_lossy(&line).into_owned();
@@ -190,7 +190,7 @@ impl Raw {
     }
 
     /// What stands before `end`, which is taken too; none where the connection ends first.
-    async fn until(&mut self, end: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) async fn until(&mut self, end: &[u8]) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some(at) = self.ahead.windows(end.len()).position(|window| window == end) {
                 let before = self.ahead.drain(..at).collect();

@@ -1,0 +1,124 @@
+//! An upstream that remembers its connections: a function answers each request by what came on the same one.
+//!
+//! It is as strict as an application may be: what is no request where one must begin is answered with 400, as
+//! applications answer it, and kept.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::raw::Raw;
+
+/// One request, and where it came.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Asked {
+    /// Which connection, the first is 0.
+    pub connection: usize,
+    /// Which request of it, the first is 0.
+    pub turn: usize,
+    /// Request line and fields, without the blank line.
+    pub head: String,
+    /// The body, without its framing.
+    pub body: Vec<u8>,
+}
+
+impl Asked {
+    /// The value of a field; empty where there is none.
+    pub fn field(&self, name: &str) -> &str {
+        let fields = self.head.lines().filter_map(|line| line.split_once(':'));
+        fields.into_iter().find(|(named, _)| named.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value.trim())
+    }
+}
+
+/// Ends when it is dropped.
+pub struct Scripted {
+    /// Where it listens.
+    pub address: SocketAddr,
+    seen: Arc<Seen>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Seen {
+    asked: Mutex<Vec<Asked>>,
+    strays: Mutex<Vec<String>>,
+    ended: Mutex<Vec<usize>>,
+}
+
+impl Scripted {
+    /// Starts on a free port of loopback. The function gives the bytes of each answer.
+    pub async fn answering(script: impl Fn(&Asked) -> Vec<u8> + Send + Sync + 'static) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let (address, seen, script) = (listener.local_addr()?, Arc::<Seen>::default(), Arc::new(script));
+        let noted = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            let mut connection = 0;
+            while let Ok((stream, _)) = listener.accept().await {
+                let (script, seen) = (Arc::clone(&script), Arc::clone(&noted));
+                tokio::spawn(async move {
+                    let _ = serve(stream, connection, &*script, &seen).await;
+                    locked(&seen.ended).push(connection);
+                });
+                connection += 1;
+            }
+        });
+        Ok(Self { address, seen, task })
+    }
+
+    /// Every request so far, in the order in which they came.
+    pub fn asked(&self) -> Vec<Asked> {
+        locked(&self.seen.asked).clone()
+    }
+
+    /// What stood where a request must begin, and was none.
+    pub fn strays(&self) -> Vec<String> {
+        locked(&self.seen.strays).clone()
+    }
+
+    /// The connections that the other side has ended.
+    pub fn ended(&self) -> Vec<usize> {
+        locked(&self.seen.ended).clone()
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn locked<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve(
+    stream: TcpStream,
+    connection: usize,
+    script: &(impl Fn(&Asked) -> Vec<u8> + ?Sized),
+    seen: &Seen,
+) -> io::Result<()> {
+    let mut raw = Raw::over(Box::new(stream));
+    for turn in 0.. {
+        let Some(head) = raw.until(b"\r\n\r\n").await? else { break };
+        let head = String::from_utf8_lossy(&head).into_owned();
+        if !head.lines().next().is_some_and(|line| line.ends_with(" HTTP/1.1") && line.starts_with(char::is_alphabetic))
+        {
+            locked(&seen.strays).push(head);
+            raw.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nstray").await?;
+            continue;
+        }
+        let mut asked = Asked { connection, turn, head, body: Vec::new() };
+        if asked.field("transfer-encoding").eq_ignore_ascii_case("chunked") {
+            raw.chunks(&mut asked.body, &mut Vec::new()).await?;
+        } else if let Ok(len) = asked.field("content-length").parse() {
+            asked.body = raw.bytes(len).await?;
+        }
+        let answer = script(&asked);
+        locked(&seen.asked).push(asked);
+        raw.send(answer).await?;
+    }
+    Ok(())
+}
