@@ -183,6 +183,9 @@ pub struct Upstream {
     pub held: bool,
 }
 
+/// What `sticky` `true` names the cookie; the data plane adds what tells upstreams apart.
+pub const STICKY_COOKIE: &str = "gangway-sticky";
+
 /// How requests are shared among endpoints, and what becomes of them while endpoints come and go.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {

@@ -22,7 +22,7 @@ use crate::endpoint::{EndpointState, EndpointStates, Standing};
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::probe::{News, Probes};
 use crate::route_state::{RouteState, RouteStates};
-use crate::sticky::Secret;
+use crate::sticky::{Cookies, Secret};
 
 /// What the data plane reads for every request.
 pub(crate) type ActiveTable = RoutingTable<Arc<ActiveRoute>>;
@@ -35,6 +35,8 @@ pub(crate) struct ActiveRoute {
     pub(crate) ready: Vec<ActiveEndpoint>,
     /// Those that may not, with the reason in their readiness. Some still have requests under way.
     pub(crate) others: Vec<ActiveEndpoint>,
+    /// By which a client stays with an endpoint, where the route is sticky.
+    pub(crate) cookie: Option<Box<str>>,
     pub(crate) metrics: RouteMetrics,
     pub(crate) state: Arc<RouteState>,
 }
@@ -178,6 +180,7 @@ fn prepare(
     secret: &Secret,
 ) -> (ActiveTable, States) {
     let mut next = States::default();
+    let cookies = Cookies::of(compiled, secret);
     let table = compiled.map(|route: &Arc<Route>| {
         let has_check = route.upstream.policy.health.is_some();
         let endpoints = route.upstream.endpoints.iter().map(|endpoint| {
@@ -189,7 +192,8 @@ fn prepare(
         });
         let (ready, others) = sorted(endpoints.collect());
         let state = known.routes.carry_over(&mut next.routes, &route.id);
-        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, metrics: metrics.for_route(&route.id), state })
+        let (cookie, metrics) = (cookies.name(route), metrics.for_route(&route.id));
+        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, cookie, metrics, state })
     });
     known.endpoints.depart(&mut next.endpoints);
     (table, next)
@@ -208,8 +212,8 @@ fn sorted_anew(table: &ActiveTable, changed: &[EndpointKey], states: &States, se
             Some(active_endpoint(endpoint, route, Arc::clone(state), secret))
         });
         let (ready, others) = sorted(endpoints.collect());
-        let (metrics, state) = (active.metrics.clone(), Arc::clone(&active.state));
-        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, metrics, state })
+        let (cookie, metrics, state) = (active.cookie.clone(), active.metrics.clone(), Arc::clone(&active.state));
+        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, cookie, metrics, state })
     })
 }
 
@@ -271,7 +275,7 @@ fn active_endpoint(endpoint: &Endpoint, route: &Route, state: Arc<EndpointState>
         host,
         weight: endpoint.weight,
         hash: identity_hash(&endpoint.key),
-        token: route.upstream.policy.sticky.as_ref().map(|_| secret.token(&route.id, &endpoint.key)),
+        token: route.upstream.policy.sticky.as_ref().map(|_| secret.token(&route.upstream.id, &endpoint.key)),
         state,
     }
 }

@@ -742,7 +742,7 @@ fn own_endpoint<'r>(
     request: &RequestHeader,
     failed: &[Arc<EndpointState>],
 ) -> Option<(usize, &'r ActiveEndpoint)> {
-    let cookie = active.route.upstream.policy.sticky.as_deref()?;
+    let cookie = active.cookie.as_deref()?;
     sticky::sent(&request.headers, cookie).find_map(|value| {
         active.ready.iter().enumerate().find(|(_, endpoint)| {
             let is_it = endpoint.token.as_deref().is_some_and(|token| sticky::is(value, token));
@@ -753,7 +753,7 @@ fn own_endpoint<'r>(
 
 /// Of a sticky route, lets the client know its endpoint again.
 fn tell_endpoint(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
-    let cookie = ctx.route.as_ref().and_then(|active| active.route.upstream.policy.sticky.as_deref());
+    let cookie = ctx.route.as_ref().and_then(|active| active.cookie.as_deref());
     let token = ctx.endpoint().and_then(|endpoint| endpoint.token.as_deref());
     let field = cookie.zip(token).and_then(|(cookie, token)| sticky::set_cookie(cookie, token, ctx.secure));
     if let Some(field) = field {

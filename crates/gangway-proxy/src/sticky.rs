@@ -4,18 +4,23 @@
 //! else: whoever reads it learns nothing, nobody can make one up, and nothing has to be remembered. It is
 //! made once for each endpoint of a table, and compared for each request.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gangway_model::route::EndpointKey;
+use gangway_model::RoutingTable;
+use gangway_model::route::{EndpointKey, Route, STICKY_COOKIE};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 /// So much of a signature is more than can be guessed.
 const SIGNATURE_LEN: usize = 16;
+
+/// And so much of one tells the upstreams under one host apart.
+const COOKIE_LEN: usize = 6;
 
 /// Where the secret comes from: the same after a restart, if there is one.
 #[derive(Clone)]
@@ -54,11 +59,50 @@ impl Secret {
         hmac::Key::new(hmac::HMAC_SHA256, random)
     }
 
-    /// The value of the cookie for an endpoint of a route.
-    pub(crate) fn token(&self, route: &str, endpoint: &EndpointKey) -> Box<str> {
-        let text = format!("sticky\0{route}\0{}\0{}", endpoint.container, endpoint.address);
+    /// The value of the cookie for an endpoint of an upstream.
+    pub(crate) fn token(&self, upstream: &str, endpoint: &EndpointKey) -> Box<str> {
+        let text = format!("sticky\0{upstream}\0{}\0{}", endpoint.container, endpoint.address);
         let signature = hmac::sign(&self.key(), text.as_bytes());
         URL_SAFE_NO_PAD.encode(&signature.as_ref()[..SIGNATURE_LEN]).into()
+    }
+
+    /// A name of a cookie that no other upstream has, without naming this one.
+    fn cookie_of(&self, name: &str, upstream: &str) -> Box<str> {
+        let signature = hmac::sign(&self.key(), format!("cookie\0{upstream}").as_bytes());
+        format!("{name}-{}", URL_SAFE_NO_PAD.encode(&signature.as_ref()[..COOKIE_LEN])).into()
+    }
+}
+
+/// The name of the cookie of each sticky route of a table.
+///
+/// As written; but where another sticky route under the same host is written alike, or none is written, with
+/// an ending of its own: one cookie for both would keep neither client at its endpoint.
+pub(crate) struct Cookies<'t> {
+    secret: &'t Secret,
+    /// By name and host, how many are written alike.
+    written: HashMap<(&'t str, Box<str>), usize>,
+}
+
+impl<'t> Cookies<'t> {
+    pub(crate) fn of(table: &'t RoutingTable, secret: &'t Secret) -> Self {
+        let mut written = HashMap::default();
+        for route in table.routes() {
+            let Some(name) = route.upstream.policy.sticky.as_deref() else { continue };
+            for host in &route.hosts {
+                *written.entry((name, host.to_string().into())).or_insert(0) += 1;
+            }
+        }
+        Self { secret, written }
+    }
+
+    pub(crate) fn name(&self, route: &Route) -> Option<Box<str>> {
+        let name = route.upstream.policy.sticky.as_deref()?;
+        let is_alone = |host: &Box<str>| self.written.get(&(name, host.clone())).is_none_or(|count| *count < 2);
+        let hosts = route.hosts.iter().map(|host| host.to_string().into());
+        match name != STICKY_COOKIE && hosts.into_iter().all(|host| is_alone(&host)) {
+            true => Some(name.into()),
+            false => Some(self.secret.cookie_of(name, &route.upstream.id)),
+        }
     }
 }
 

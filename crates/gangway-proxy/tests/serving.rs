@@ -11,7 +11,7 @@ use gangway_model::route::{Balance, HealthCheck, Policy, Readiness, RedirectPart
 use gangway_model::{Middleware, Route, Upstream};
 use gangway_proxy::TrustedProxies;
 use gangway_testkit::app::App;
-use gangway_testkit::client::{Client, Speaks};
+use gangway_testkit::client::{Answer, Client, Speaks};
 use gangway_testkit::websocket::WebSocket;
 
 fn field(echo: &serde_json::Value, name: &str) -> Vec<String> {
@@ -632,4 +632,49 @@ async fn a_client_stays_with_its_replica_as_long_as_that_is_there() {
     assert!(moved.header("set-cookie").starts_with("stay=") && moved.header("set-cookie") != set, "{gone}");
     let made_up = ask("stay=AAAAAAAAAAAAAAAAAAAAAA").await;
     assert!(made_up.header("set-cookie").starts_with("stay="));
+}
+
+#[tokio::test]
+async fn sticky_routes_under_one_host_have_a_cookie_each() {
+    let (one, _) = app("one").await;
+    let (two, _) = app("two").await;
+    let by = |answer: &Answer| match answer.json()["app"].as_str() {
+        Some(name) => name.to_owned(),
+        None => answer.text().split(' ').next().unwrap_or_default().to_owned(),
+    };
+    for name in ["gangway-sticky", "stay"] {
+        let sticky = |host: &'static str, path: &'static str| {
+            let mut sticky = route(host, one);
+            sticky.path = path;
+            sticky.endpoints.push((two, Scheme::Http, Readiness::Ready));
+            let id = format!("{host}{path}");
+            sticky.change = Box::new(move |route| {
+                let policy = Policy { sticky: Some(name.into()), ..Policy::default() };
+                let endpoints = route.upstream.endpoints.clone();
+                route.upstream = Arc::new(Upstream { id: id.into(), endpoints, policy, held: false });
+            });
+            sticky
+        };
+        let routes = vec![sticky("a.localhost", "/"), sticky("a.localhost", "/api"), sticky("b.localhost", "/")];
+        let plane = Plane::serving(routes).await;
+        let mut jar = Vec::new();
+        let mut connection = plane.https().connect("a.localhost").await.expect("connected");
+        let mut served = Vec::new();
+        for path in ["/", "/api"] {
+            let answer = connection.ask("GET", path, &[("cookie", &jar.join("; "))], "").await.expect("answered");
+            let set = answer.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+            assert!(set.starts_with(name), "{set}");
+            jar.push(set);
+            served.push(by(&answer));
+        }
+        assert_ne!(jar[0].split('=').next(), jar[1].split('=').next(), "{jar:?}");
+        for _ in 0..20 {
+            for (path, served_by) in ["/", "/api"].into_iter().zip(&served) {
+                let answer = connection.ask("GET", path, &[("cookie", &jar.join("; "))], "").await.expect("answered");
+                assert_eq!((by(&answer), answer.header("set-cookie")), (served_by.clone(), ""));
+            }
+        }
+        let alone = plane.https().get("b.localhost", "/").await.expect("answered");
+        assert_eq!(alone.header("set-cookie").starts_with("stay="), name == "stay");
+    }
 }

@@ -164,7 +164,11 @@ impl Raw {
         Ok(self.rest().await?.is_empty())
     }
 
-    pub(crate) async fn chunks(&mut self, body: &mut Vec<u8>, trailers: &mut Vec<(String, String)>) -> io::Result<bool> {
+    pub(crate) async fn chunks(
+        &mut self,
+        body: &mut Vec<u8>,
+        trailers: &mut Vec<(String, String)>,
+    ) -> io::Result<bool> {
         loop {
             let Some(line) = self.until(b"\r\n").await? else { return Ok(false) };
             let line = String::from_utf8_lossy(&line).into_owned();

@@ -423,7 +423,8 @@ pub(crate) const KEYS: &[Key] = &[
         example: "true",
         doc: "Whether a client stays with the replica that served it first, as long as that is there: by a cookie that is \
               signed, closed to scripts and sent to this site only, and over https only where it was set over https. The name of \
-              the cookie is `gangway-sticky` unless one is written.",
+              the cookie begins with `gangway-sticky` unless one is written, and ends with what tells routes apart where several \
+              under one host would share it.",
         status: Status::InForce(keys::sticky),
         without: "a client may be served by any replica",
         ..SHAPES

@@ -16,7 +16,7 @@ use crate::diagnostic::Diagnostic;
 use crate::host::{HostPattern, Hostname};
 use crate::matcher::Matcher;
 use crate::path::PathPattern;
-use crate::route::{Balance, HostHeader, Middleware, Scheme, TlsMode, TlsVersion};
+use crate::route::{Balance, HostHeader, Middleware, STICKY_COOKIE, Scheme, TlsMode, TlsVersion};
 use crate::rule::{self, Finding};
 use crate::value;
 
@@ -28,9 +28,6 @@ const DRAIN_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Endpoints have more to do than to say that they are well.
 const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
-
-/// The name of the cookie with `sticky` `true`.
-const STICKY_COOKIE: &str = "gangway-sticky";
 
 /// What `hsts` `true` means.
 const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
