@@ -386,7 +386,7 @@ impl Keeper {
             }
         }
         for Finding { code, subject, message, .. } in self.told.difference(&findings) {
-            tracing::info!(%code, %subject, "no longer so: {message}");
+            tracing::info!(%code, %subject, "resolved: {message}");
         }
         self.told.clone_from(&findings);
         let listed = wanted.names.iter().map(|wanted| &wanted.name).chain(&self.default_name);

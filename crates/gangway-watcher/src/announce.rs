@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use gangway_model::diagnostic::printable;
 use gangway_model::{Diagnostic, Diagnostics, Severity};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -63,13 +64,11 @@ impl Announced {
 impl Changes {
     pub(crate) fn log(&self) {
         for diagnostic in self.found.iter().take(LINES_MAX) {
-            let (code, place) = (diagnostic.code, &diagnostic.place);
-            let (container, label) = (&*place.container, &*place.label);
+            let (code, place, message) = (diagnostic.code, &diagnostic.place, printable(&diagnostic.message));
+            let (container, label, at) = (said(&place.container), said(&place.label), place.at());
             match diagnostic.severity {
-                Severity::Error => {
-                    error!(%code, container, label, %diagnostic, "something asked for is not in force");
-                }
-                Severity::Warning => warn!(%code, container, label, %diagnostic, "in force, but surely not meant"),
+                Severity::Error => error!(%code, container, label, at, %diagnostic, "{message}"),
+                Severity::Warning => warn!(%code, container, label, at, %diagnostic, "{message}"),
             }
         }
         if self.found.len() > LINES_MAX {
@@ -77,10 +76,15 @@ impl Changes {
             warn!(more, "more diagnostics than are logged at once; the admin API lists all");
         }
         for diagnostic in self.resolved.iter().take(LINES_MAX) {
-            let (code, place) = (diagnostic.code, &diagnostic.place);
-            info!(%code, container = &*place.container, label = &*place.label, message_was = diagnostic.message, "resolved");
+            let (code, place, message) = (diagnostic.code, &diagnostic.place, printable(&diagnostic.message));
+            info!(%code, container = said(&place.container), label = said(&place.label), "resolved: {message}");
         }
     }
+}
+
+/// A field that is empty is left out.
+fn said(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! What is said in the log about one engine: one line for each change of state.
+//! What is said in the log about one engine: one line for each change of state, and a trouble that lasts
+//! again now and then, for whoever looks at the log only later.
 
 use std::time::Duration;
 
@@ -7,6 +8,12 @@ use tracing::{debug, info, warn};
 
 /// However an engine flaps, its troubles are said no more often.
 const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// A trouble that lasts is said again after this long: a person who starts Gangway waits about so long.
+const SAY_AGAIN_FIRST: Duration = Duration::from_secs(30);
+
+/// And then this often.
+const SAY_AGAIN: Duration = Duration::from_secs(300);
 
 /// The state that was last said.
 #[derive(Debug, Default)]
@@ -17,6 +24,8 @@ pub(crate) struct Chronicle {
     /// What was said to be the trouble. Empty while none was said.
     trouble: String,
     said: Option<Instant>,
+    /// Whether the trouble was said more than once.
+    repeated: bool,
 }
 
 /// A change of state that is worth a line.
@@ -30,6 +39,8 @@ pub(crate) enum Line<'a> {
     Lost { error: &'a str },
     /// It never was.
     NoAnswer { error: &'a str },
+    /// The trouble that was said lasts.
+    Still { error: &'a str, lasting: Duration },
     /// The stream of events ended, as an idle one through a proxy does now and then; whether that means
     /// anything, the next try tells.
     Interrupted { error: &'a str },
@@ -58,13 +69,19 @@ impl Chronicle {
 
     /// Something failed, not for the first time perhaps.
     pub(crate) fn failed<'a>(&mut self, now: Instant, error: &'a str) -> Option<Line<'a>> {
-        self.lost.get_or_insert(now);
-        let just_said = self.said.is_some_and(|said| now.saturating_duration_since(said) < SAY_EVERY);
-        if self.trouble == error || just_said {
+        let lost = *self.lost.get_or_insert(now);
+        let silent = self.said.map(|said| now.saturating_duration_since(said));
+        let again = if self.repeated { SAY_AGAIN } else { SAY_AGAIN_FIRST };
+        let is_known = self.trouble == error;
+        if silent.is_some_and(|silent| silent < if is_known { again } else { SAY_EVERY }) {
             return None;
         }
-        error.clone_into(&mut self.trouble);
         self.said = Some(now);
+        self.repeated = is_known;
+        if is_known {
+            return Some(Line::Still { error, lasting: now.saturating_duration_since(lost) });
+        }
+        error.clone_into(&mut self.trouble);
         Some(if self.known { Line::Lost { error } } else { Line::NoAnswer { error } })
     }
 }
@@ -77,7 +94,11 @@ impl Line<'_> {
                 info!(engine, version, containers, ?away, "the engine is back");
             }
             Self::Lost { error } => warn!(engine, error, "lost the engine; what was read last stays in force"),
-            Self::NoAnswer { error } => warn!(engine, error, "no answer from the engine yet; trying again"),
+            Self::NoAnswer { error } => warn!(engine, error, "the engine cannot be read; trying again"),
+            Self::Still { error, lasting } => {
+                let lasting = lasting.as_secs();
+                warn!(engine, error, lasting_s = lasting, "the engine still cannot be read; trying again");
+            }
             Self::Interrupted { error } => debug!(engine, error, "lost the events, connecting again"),
         }
     }
@@ -91,15 +112,14 @@ mod tests {
     const DEAD: &str = "connect to `a`: connection refused; the mount of the socket is dead";
 
     #[test]
-    fn an_outage_is_two_lines() {
+    fn an_outage_has_a_beginning_and_an_end_and_is_not_forgotten_between() {
         let (mut chronicle, start) = (Chronicle::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         let following = Line::Following { version: "1", containers: 3 };
         assert_eq!(chronicle.well(at(0), "1", 3), Some(following));
         assert_eq!(chronicle.failed(at(1), REFUSED), Some(Line::Lost { error: REFUSED }));
-        for second in 2..3600 {
-            assert_eq!(chronicle.failed(at(second), REFUSED), None);
-        }
+        let said: Vec<u64> = (2..3600).filter(|second| chronicle.failed(at(*second), REFUSED).is_some()).collect();
+        assert_eq!(said, [31, 331, 631, 931, 1231, 1531, 1831, 2131, 2431, 2731, 3031, 3331], "again now and then");
         let away = Duration::from_secs(3600);
         assert_eq!(chronicle.well(at(3601), "2", 3), Some(Line::Back { version: "2", containers: 3, away }));
     }

@@ -35,8 +35,8 @@ impl Display for Diagnostic {
 impl Display for Place {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut key = "key";
-        if let Some(at) = &self.file {
-            write!(f, "{}:{}:{}", printable(&at.file), at.line, at.column)?;
+        if let Some(at) = self.at() {
+            f.write_str(&at)?;
         } else if self.container.is_empty() {
             return self.fmt_outside_files(f);
         }
@@ -53,6 +53,11 @@ impl Display for Place {
 }
 
 impl Place {
+    /// The place in a file, such as `gangway.toml:3:9`; none where it is not in one.
+    pub fn at(&self) -> Option<String> {
+        self.file.as_ref().map(|at| format!("{}:{}:{}", printable(&at.file), at.line, at.column))
+    }
+
     /// ``flag `--http` ``, ``variable `GANGWAY_HTTP` ``, or what else a finding is about, such as a name that needs
     /// a certificate.
     fn fmt_outside_files(&self, f: &mut Formatter<'_>) -> fmt::Result {

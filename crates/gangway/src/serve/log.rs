@@ -3,14 +3,17 @@
 //! Threads of the data plane log too, so lines go through a queue to a thread of their own. A sink that
 //! takes none (a full pipe, a stopped terminal) costs lines, which are counted, and nothing else.
 
+mod text;
+
 use std::convert::Infallible;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::panic;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use gangway_admin::masked;
+use gangway_model::diagnostic::printable;
 use gangway_model::{Diagnostic, Severity};
 use gangway_publish::Reader;
 use prometheus::{IntCounter, Registry};
@@ -21,6 +24,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::text::Text;
 use super::start_error::StartError;
 use crate::config::Judged;
 use crate::settings::{LogFormat, LogLevel};
@@ -67,7 +71,7 @@ impl Log {
         let queue = Queue { lines_tx, dropped };
         let layer = tracing_subscriber::fmt::layer().with_writer(queue.clone());
         let layer = match format {
-            LogFormat::Text => layer.with_target(false).with_ansi(io::stderr().is_terminal()).boxed(),
+            LogFormat::Text => layer.event_format(Text::fit_for(&io::stderr())).boxed(),
             LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
         };
         let subscriber = tracing_subscriber::registry().with(layer.with_filter(targets(level)));
@@ -142,14 +146,18 @@ pub(super) async fn tell_findings(mut judged: Reader<Judged>) -> Infallible {
     loop {
         let now = judged.load_full().value.findings.clone();
         for new in now.iter().filter(|found| !told.contains(found)).take(FINDINGS_MAX) {
-            let (code, label, shown) = (new.code.to_string(), &*new.place.label, masked(new));
+            let shown = masked(new);
+            let label = Some(&*shown.place.label).filter(|label| !label.is_empty());
+            let (code, at, message) = (shown.code.to_string(), shown.place.at(), printable(&shown.message));
             match new.severity {
-                Severity::Error => tracing::error!(code, label, "{shown}"),
-                Severity::Warning => tracing::warn!(code, label, "{shown}"),
+                Severity::Error => tracing::error!(code, label, at, diagnostic = %shown, "{message}"),
+                Severity::Warning => tracing::warn!(code, label, at, diagnostic = %shown, "{message}"),
             }
         }
         for gone in told.iter().filter(|found| !now.contains(found)) {
-            tracing::info!(code = gone.code.to_string(), label = &*gone.place.label, "resolved");
+            let shown = masked(gone);
+            let label = Some(&*shown.place.label).filter(|label| !label.is_empty());
+            tracing::info!(code = shown.code.to_string(), label, "resolved: {}", printable(&shown.message));
         }
         told = now;
         if judged.changed().await.is_err() {
