@@ -156,7 +156,7 @@ codes! {
     OrderFailed = 528, "order that failed",
         "The CA's words say more. It is tried again, later each time.";
     NoChallenge = 529, "no challenge that both sides can do",
-        "A name with a star can only be shown to be ours by a DNS record (DNS-01), which needs a DNS provider.";
+        "That a wildcard name is ours can only be shown by a DNS record (DNS-01), which needs a DNS provider.";
     DnsProviderFailed = 530, "DNS record that could not be made",
         "The DNS provider refused the record for DNS-01, or the record could not be seen by the domain's name servers.";
     OwnBudget = 531, "too many certificates in a week",

@@ -202,6 +202,7 @@ impl Answers {
                 is_table_in_force: compiled.generation != gangway_publish::Generation::INITIAL,
                 store: &store.value,
                 endpoints: &self.sources.instance.endpoints(),
+                engines: &self.sources.instance.engines(),
                 diagnostics: &self.diagnostics(compiled),
                 now: self.sources.instance.now(),
             },

@@ -182,9 +182,11 @@ pub struct Endpoint {
     pub scheme: String,
     /// Whether the certificate of an https endpoint is checked.
     pub verify: bool,
-    /// `ready`, `starting`, `unhealthy`, `leaving`, `restarting`; or `passed-over` where it is ready but
-    /// could not be connected to just now.
+    /// `ready`, `starting`, `unhealthy`, `leaving`, `restarting`; or `ejected` where it is ready but
+    /// could not be connected to just now, or fails its check.
     pub state: String,
+    /// What the last try to reach it said; none once it was reached.
+    pub trouble: Option<String>,
     /// Requests under way; none where the data plane does not know it.
     pub under_way: Option<usize>,
 }
@@ -331,6 +333,9 @@ pub struct Explanation {
     pub considered_more: usize,
     /// Where no route takes it: those that come nearest.
     pub nearest: Vec<Considered>,
+    /// Where no route is served under the host: containers, running or not, that name it in a label, ours or
+    /// another proxy's.
+    pub named: Vec<Named>,
     /// What a client that names this host is shown.
     pub certificate: Option<Certificate>,
     /// The containers behind the route, and those that asked for this host.
@@ -368,6 +373,18 @@ pub struct Considered {
     /// The part of its rule in question.
     pub rule: String,
     /// What decided against it.
+    pub why: String,
+}
+
+/// A container that names a host in a label and is not served under it.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Named {
+    /// The container's name.
+    pub container: String,
+    /// The label's key; empty where the host follows from the container's name.
+    pub label: String,
+    /// Why it is not served under it, for people.
     pub why: String,
 }
 

@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gangway_model::compile::Verdict;
-use gangway_model::route::{
-    Address, EndpointKey, HostHeader, Readiness, RedirectPart, RedirectTarget, Scheme, Timeouts, TlsMode,
-};
+use gangway_model::route::{Address, EndpointKey, HostHeader, Readiness, Scheme, Timeouts, TlsMode};
 use gangway_model::snapshot::{ContainerState, Health};
 use gangway_model::{Diagnostic, Endpoint, Middleware, Route};
 use gangway_tls::Origin;
@@ -78,22 +76,12 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
         Middleware::StripPrefix(prefixes) => format!("strip-prefix {}", prefixes.join(" ")),
         Middleware::AddPrefix(prefix) => format!("add-prefix {prefix}"),
         Middleware::Rewrite { pattern, replacement } => format!("rewrite ~{pattern} -> {replacement}"),
-        Middleware::Redirect { status, target } => format!("redirect {status} {}", redirect_target(target)),
+        Middleware::Redirect { status, target } => format!("redirect {status} {target}"),
         Middleware::RequestHeader(name, value) => format!("request.header.{name} = {}", header(name.as_str(), value)),
         Middleware::ResponseHeader(name, value) => format!("response.header.{name} = {}", header(name.as_str(), value)),
         Middleware::BodyLimit(bytes) => format!("body-limit {bytes}"),
         Middleware::Hsts(seconds) => format!("hsts {seconds}"),
     }
-}
-
-pub(crate) fn redirect_target(target: &RedirectTarget) -> String {
-    let part = |part: &RedirectPart| match part {
-        RedirectPart::Text(text) => text.to_string(),
-        RedirectPart::Host => "{host}".to_owned(),
-        RedirectPart::Path => "{path}".to_owned(),
-        RedirectPart::Query => "{query}".to_owned(),
-    };
-    target.0.iter().map(part).collect()
 }
 
 fn header(name: &str, value: &Option<HeaderValue>) -> String {
@@ -113,9 +101,9 @@ fn endpoint(endpoint: &Endpoint, now: Option<&EndpointNow>) -> api::Endpoint {
         Address::Ip(ip, port) => SocketAddr::new(*ip, *port).to_string(),
         Address::Name(name, port) => format!("{name}:{port}"),
     };
-    let passed_over = now.is_some_and(|now| now.passed_over);
+    let is_ejected = now.is_some_and(|now| now.is_ejected);
     let state = match endpoint.readiness {
-        Readiness::Ready if passed_over => "passed-over",
+        Readiness::Ready if is_ejected => "ejected",
         Readiness::Ready => "ready",
         Readiness::Starting => "starting",
         Readiness::Unhealthy => "unhealthy",
@@ -133,6 +121,7 @@ fn endpoint(endpoint: &Endpoint, now: Option<&EndpointNow>) -> api::Endpoint {
         scheme: scheme.to_owned(),
         verify: endpoint.verify,
         state: state.to_owned(),
+        trouble: now.and_then(|now| now.trouble.as_deref()).map(str::to_owned),
         under_way: now.map(|now| now.under_way),
     }
 }

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gangway_model::explain::{Considered, Nearest};
+use gangway_model::location::slash_redirect;
+use gangway_model::mention::{self, Named};
 use gangway_model::route::{Readiness, TlsMode};
-use gangway_model::{Compiled, Diagnostic, Middleware, RequestView, Route};
+use gangway_model::{Compiled, Diagnostic, Endpoint, Middleware, RequestView, Route};
 use gangway_tls::{Bundle, Store};
 
 use crate::api;
 use crate::convert::{self, Endpoints};
-use crate::instance::Certificate;
+use crate::instance::{Certificate, Engine};
 use crate::question::Question;
 
 /// Diagnostics that are told along; more would bury the answer.
@@ -22,6 +24,7 @@ pub(crate) struct Known<'a> {
     pub(crate) is_table_in_force: bool,
     pub(crate) store: &'a Store,
     pub(crate) endpoints: &'a Endpoints,
+    pub(crate) engines: &'a [Engine],
     pub(crate) diagnostics: &'a [Diagnostic],
     /// Seconds since the epoch.
     pub(crate) now: i64,
@@ -43,31 +46,52 @@ pub(crate) fn explain(question: &Question, known: &Known<'_>) -> api::Explanatio
     let winner = found.winner.as_ref().map(|winner| &routes[winner.route]);
     let bundle = known.store.find(&question.host);
     let is_placeholder = bundle.is_some_and(|bundle| bundle.origin == gangway_tls::Origin::Placeholder);
+    // Only where no route is served under the host at all: else it is the path that was not found.
+    let is_unknown = winner.is_none() && found.doubt.is_none() && found.considered.is_empty();
+    let named = match is_unknown && known.is_table_in_force {
+        true => mention::naming(&question.host, &known.compiled.containers, known.now),
+        false => Vec::new(),
+    };
     let outcome = match winner {
-        _ if !known.is_table_in_force => "503 not-ready: no table is in force yet".to_owned(),
-        Some(route) => outcome(route, question.secure, is_placeholder, known.endpoints),
+        _ if !known.is_table_in_force => not_ready(known.engines),
+        Some(route) => {
+            let prefix = table.find(&view).map_or("", |found| found.prefix);
+            outcome(route, question, prefix, is_placeholder, known)
+        }
         None if found.doubt.is_some() => {
             "404 no-route: no route takes it, for its path can be read in two ways".to_owned()
         }
+        None if is_unknown => match named.first() {
+            Some(named) => format!("404 no-route: no route is served under this host; {}", named.said),
+            None => "404 no-route: no route is served under this host".to_owned(),
+        },
         None => "404 no-route: no route takes it".to_owned(),
     };
-    let named = |id: &str, route: usize, rule: &str, why: &str| api::Considered {
+    let route_named = |id: &str, route: usize, rule: &str, why: &str| api::Considered {
         id: id.to_owned(),
         name: routes[route].name.to_string(),
         rule: rule.to_owned(),
         why: why.to_owned(),
     };
     let considered: Vec<_> =
-        found.considered.iter().map(|Considered { id, route, rule, why }| named(id, *route, rule, why)).collect();
+        found.considered.iter().map(|Considered { id, route, rule, why }| route_named(id, *route, rule, why)).collect();
     let nearest: Vec<_> =
-        found.nearest.iter().map(|Nearest { id, route, rule, why }| named(id, *route, rule, why)).collect();
-    let ids = winner.map(|route| &*route.id).into_iter();
-    let ids: BTreeSet<&str> =
-        ids.chain(considered.iter().chain(&nearest).map(|considered| considered.id.as_str())).collect();
-    let diagnostics = diagnostics(known, &ids, routes, &question.host);
-    let containers = known.compiled.containers.iter().filter(|container| {
-        let is_behind = winner.is_some_and(|route| container.routes.contains(&route.id));
-        is_behind || diagnostics.iter().any(|found| *found.place.container == *container.name)
+        found.nearest.iter().map(|Nearest { id, route, rule, why }| route_named(id, *route, rule, why)).collect();
+    let concerned = winner.into_iter().chain(found.considered.iter().map(|other| &routes[other.route]));
+    let diagnostics = diagnostics(known, &concerned.collect::<Vec<_>>(), &named, is_unknown, &question.host);
+    let containers = known.compiled.containers.iter().filter_map(|container| match winner {
+        Some(route) if container.routes.contains(&route.id) => {
+            Some(api::Container { reason: container.way(&route.name).to_owned(), ..convert::container(container) })
+        }
+        _ => {
+            let is_told = |found: &&Diagnostic| *found.place.container == *container.name;
+            diagnostics.iter().any(is_told).then(|| convert::container(container))
+        }
+    });
+    let named = named.iter().map(|named| api::Named {
+        container: named.container.name.to_string(),
+        label: named.label.to_owned(),
+        why: named.said.clone(),
     });
     api::Explanation {
         request: api::Request {
@@ -86,75 +110,102 @@ pub(crate) fn explain(question: &Question, known: &Known<'_>) -> api::Explanatio
         considered,
         considered_more: found.considered_more,
         nearest,
+        named: named.collect(),
         certificate: certificate(&question.host, bundle, known),
-        containers: containers.map(convert::container).collect(),
+        containers: containers.collect(),
         diagnostics: diagnostics.into_iter().map(convert::diagnostic).collect(),
     }
 }
 
+/// Why there is no table, as far as the engines know.
+fn not_ready(engines: &[Engine]) -> String {
+    let trouble = |engine: &Engine| {
+        let trouble = engine.trouble.as_ref()?;
+        Some(format!("; engine {} cannot be read: failed to {trouble}", engine.name))
+    };
+    let troubles: String = engines.iter().filter_map(trouble).collect();
+    format!("503 not-ready: no table is in force yet{troubles}")
+}
+
 /// What the data plane does with a request that `route` takes, in the order in which it decides.
-fn outcome(route: &Route, secure: bool, is_placeholder: bool, endpoints: &Endpoints) -> String {
-    if route.tls == TlsMode::Off && secure {
+fn outcome(route: &Route, question: &Question, prefix: &str, is_placeholder: bool, known: &Known<'_>) -> String {
+    if route.tls == TlsMode::Off && question.secure {
         return "404 no-route: the route is served by plain HTTP only".to_owned();
     }
     if route.closed {
         return "503 route-closed: a protecting label could not be applied, so nobody is let in".to_owned();
     }
     // With a placeholder only, sending browsers to https would show them a warning instead of the app.
-    if route.https_redirect && !secure && !is_placeholder {
+    if route.https_redirect && !question.secure && !is_placeholder {
         return "308: redirected to https".to_owned();
     }
-    let redirect = route.middlewares.iter().find_map(|middleware| match middleware {
-        Middleware::Redirect { status, target } => Some((status, target)),
-        _ => None,
-    });
-    if let Some((status, target)) = redirect {
-        return format!("{status}: redirected to {}", convert::redirect_target(target));
+    let target = question.target.as_bytes();
+    for middleware in &route.middlewares {
+        let (status, location) = match middleware {
+            Middleware::StripPrefix(_) => match slash_redirect(target, prefix) {
+                Some(location) => (308, location),
+                None => continue,
+            },
+            Middleware::Redirect { status, target: to } => (*status, to.location(&question.host, target)),
+            _ => continue,
+        };
+        return format!("{status}: redirected to {}", String::from_utf8_lossy(&location));
     }
     let all = &route.upstream.endpoints;
+    let now = |endpoint: &Endpoint| known.endpoints.get(&endpoint.key);
     let ready = all.iter().filter(|endpoint| endpoint.readiness == Readiness::Ready);
-    let (passed_over, usable): (Vec<_>, Vec<_>) =
-        ready.partition(|endpoint| endpoints.get(&endpoint.key).is_some_and(|now| now.passed_over));
-    match (usable.as_slice(), passed_over.as_slice(), all.as_slice()) {
+    let (ejected, usable): (Vec<_>, Vec<_>) =
+        ready.partition(|endpoint| now(endpoint).is_some_and(|now| now.is_ejected));
+    match (usable.as_slice(), ejected.as_slice(), all.as_slice()) {
         ([one], ..) => format!("served by `{}`", one.name),
         ([_, ..], ..) => format!("served by one of {} endpoints", usable.len()),
-        ([], [_, ..], _) => "probably 502: its endpoints could not be connected to just now".to_owned(),
-        ([], [], []) => "503 no-endpoint: the route has no endpoint".to_owned(),
+        ([], [first, ..], _) => {
+            let trouble = now(first).and_then(|now| now.trouble.as_deref());
+            let trouble = trouble.map_or_else(String::new, |trouble| format!(" (`{}`: {trouble})", first.name));
+            format!("probably 502: its endpoints could not be connected to just now{trouble}")
+        }
+        ([], [], []) => no_endpoint(route, known),
         ([], [], [_, ..]) => "503: none of its endpoints is ready".to_owned(),
     }
 }
 
-/// Findings about containers and routes that have to do with the request, or that say its host.
+/// With the reason of the first container that should be one.
+fn no_endpoint(route: &Route, known: &Known<'_>) -> String {
+    let behind = known.compiled.containers.iter().find(|container| container.routes.contains(&route.id));
+    match behind {
+        Some(container) => format!("503 no-endpoint: `{}`: {}", container.name, container.way(&route.name)),
+        None => "503 no-endpoint: the route has no endpoint".to_owned(),
+    }
+}
+
+/// Findings about the routes that were considered and the containers behind them, about containers that were
+/// meant to serve the host, and those that say it.
 fn diagnostics<'a>(
     known: &'a Known<'_>,
-    ids: &BTreeSet<&str>,
-    routes: &[Arc<Route>],
+    concerned: &[&Arc<Route>],
+    named: &[Named<'_>],
+    is_unknown: bool,
     host: &str,
 ) -> Vec<&'a Diagnostic> {
-    let origins: BTreeSet<&str> = routes
-        .iter()
-        .filter(|route| ids.contains(&*route.id))
-        .flat_map(|route| route.origin.iter().map(|origin| &**origin))
-        .collect();
+    let origins = concerned.iter().flat_map(|route| route.origin.iter().map(|origin| &**origin));
+    let containers: BTreeSet<&str> = origins.chain(named.iter().map(|named| &*named.container.name)).collect();
+    // A route of the config file without a host is served under its name; a broken one is in no table.
+    let of_name = host.split('.').next().filter(|_| is_unknown);
+    let files: BTreeSet<&str> = concerned.iter().map(|route| &*route.name).chain(of_name).collect();
     let concerns = |found: &&Diagnostic| {
         let place = &found.place;
-        (!place.container.is_empty() && origins.contains(&*place.container))
+        containers.contains(&*place.container)
+            || (place.file.is_some() && file_route(&place.label).is_some_and(|name| files.contains(name)))
             || *place.label == *host
-            || says(&found.text, host)
-            || says(&found.message, host)
+            || mention::says(&found.text, host)
+            || mention::says(&found.message, host)
     };
     known.diagnostics.iter().filter(concerns).take(DIAGNOSTICS_MAX).collect()
 }
 
-/// Whether a text has this host in it, and not as a part of another.
-fn says(text: &str, host: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    let is_part = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '.';
-    !host.is_empty()
-        && text.match_indices(host).any(|(at, _)| {
-            let (before, after) = (&text[..at], &text[at + host.len()..]);
-            !before.ends_with(is_part) && !after.starts_with(is_part)
-        })
+/// The route that a key of the config file belongs to: `nas` of `routes.nas.host`.
+fn file_route(key: &str) -> Option<&str> {
+    key.strip_prefix("routes.")?.split('.').next()
 }
 
 fn certificate(host: &str, bundle: Option<&Arc<Bundle>>, known: &Known<'_>) -> Option<api::Certificate> {
@@ -187,8 +238,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_not_found_in_another() {
-        assert!(says("host `Nas.test` is claimed twice", "nas.test") && says("nas", "nas"));
-        assert!(!says("dynasty", "nas") && !says("my.nas.test", "nas.test") && !says("nas.test.org", "nas.test"));
+    fn a_key_of_the_config_file_belongs_to_a_route() {
+        assert_eq!((file_route("routes.nas.host"), file_route("routes.nas")), (Some("nas"), Some("nas")));
+        assert_eq!((file_route("http"), file_route("routesx.nas")), (None, None));
     }
 }

@@ -124,10 +124,12 @@ pub struct Certificate {
 }
 
 /// The living side of an endpoint.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct EndpointNow {
     /// Requests, streams and WebSockets.
     pub under_way: usize,
-    /// Connecting failed just now, so others are preferred.
-    pub passed_over: bool,
+    /// Connecting failed just now, or its check does, so others are preferred.
+    pub is_ejected: bool,
+    /// What the last try to reach it said; none once it was reached.
+    pub trouble: Option<Box<str>>,
 }

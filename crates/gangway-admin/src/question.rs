@@ -18,6 +18,8 @@ pub(crate) struct Question {
     /// In the form in which paths are compared.
     pub(crate) path: String,
     pub(crate) query: String,
+    /// Path and query as they would be sent.
+    pub(crate) target: String,
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) from: IpAddr,
@@ -46,7 +48,8 @@ impl Question {
         let url = url.ok_or(("no `url` was given".to_owned(), "add one, such as `url=https://shop.example.org/`"))?;
         let (secure, host, target) = parts(&url)?;
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-        Ok(Self { secure, host, path: normalise(path).into_owned(), query: query.to_owned(), method, headers, from })
+        let (path, query) = (normalise(path).into_owned(), query.to_owned());
+        Ok(Self { secure, host, path, query, target, method, headers, from })
     }
 }
 

@@ -14,7 +14,9 @@ use gangway_admin::{
 use gangway_model::diagnostic::{FilePosition, Span};
 use gangway_model::route::EndpointKey;
 use gangway_model::settings::FileRoute;
-use gangway_model::snapshot::Snapshot;
+use gangway_model::snapshot::{
+    Attachment, Container, ContainerState, Ended, EngineName, ExposedPort, Health, NetworkMode, Snapshot,
+};
 use gangway_model::{Code, Compiled, Diagnostic, Place, Settings, Severity, compile};
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::client::{Answer, Client};
@@ -136,6 +138,25 @@ fn route(name: &str, keys: &[(&str, &str)]) -> FileRoute {
     FileRoute { name: name.into(), keys: keys.collect(), place: place(name) }
 }
 
+fn container(name: &str, state: ContainerState, labels: &[(&str, &str)]) -> Container {
+    let ended = (state == ContainerState::Exited).then_some(Ended { code: Some(1), at: Some(NOW - 300) });
+    Container {
+        id: name.into(),
+        engine: EngineName::default(),
+        name: name.into(),
+        image: "app".into(),
+        created: 0,
+        state,
+        ended,
+        health: Health::NoCheck,
+        leaving: false,
+        labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        network: NetworkMode::Networks,
+        attachments: Vec::new(),
+        ports: vec![ExposedPort { port: 80, published: None }],
+    }
+}
+
 impl Running {
     /// Puts a table of these file routes in force.
     fn publish(&mut self, file_routes: Vec<FileRoute>) {
@@ -143,8 +164,8 @@ impl Running {
         let found: Vec<String> = compiled.diagnostics.iter().map(ToString::to_string).collect();
         assert!(found.is_empty(), "{found:?}");
         let endpoints = compiled.table.routes().iter().flat_map(|route| route.upstream.endpoints.iter());
-        let now = EndpointNow { under_way: 4, passed_over: false };
-        *self.fake.states.lock().unwrap() = endpoints.map(|endpoint| (endpoint.key.clone(), now)).collect();
+        let now = EndpointNow { under_way: 4, ..EndpointNow::default() };
+        *self.fake.states.lock().unwrap() = endpoints.map(|endpoint| (endpoint.key.clone(), now.clone())).collect();
         self.tables.publish(compiled);
         self.fake.ready.store(true, Ordering::Relaxed);
     }
@@ -187,7 +208,11 @@ async fn alive_at_once_and_ready_with_the_first_table() {
     let status: api::Status = running.api("status").await;
     assert_eq!((status.phase.as_str(), status.ready, status.generation), ("starting", false, 0));
     let explained: api::Explanation = running.api("explain?url=https://shop.test/").await;
-    assert!(explained.outcome.contains("not-ready"), "{}", explained.outcome);
+    assert_eq!(
+        explained.outcome,
+        "503 not-ready: no table is in force yet; engine docker cannot be read: failed to read the container list: \
+         connection refused"
+    );
     running.shop();
     assert_eq!(running.get("/readyz").await.status, 200);
     let status: api::Status = running.api("status").await;
@@ -287,7 +312,9 @@ async fn a_request_is_explained_down_to_what_becomes_of_it() {
     let explained: api::Explanation = running.api("explain?url=http://shop.test/shop").await;
     assert!(explained.outcome.starts_with("308"), "{}", explained.outcome);
     let explained: api::Explanation = running.api("explain?url=https://old.test/x").await;
-    assert_eq!(explained.outcome, "302: redirected to https://shop.test{path}");
+    assert_eq!(explained.outcome, "302: redirected to https://shop.test/x");
+    let explained: api::Explanation = running.api("explain?url=https://shop.test/shop%3Fa%3Db").await;
+    assert_eq!(explained.outcome, "308: redirected to /shop/?a=b");
     let explained: api::Explanation = running.api("explain?url=https://shop.test/elsewhere").await;
     assert!(explained.route.is_none() && explained.outcome.starts_with("404"), "{explained:?}");
     assert!(explained.considered[0].rule.contains("/shop"), "{explained:?}");
@@ -299,15 +326,77 @@ async fn a_request_is_explained_down_to_what_becomes_of_it() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_cannot_be_connected_to_is_said_to_be_passed_over() {
+async fn an_endpoint_that_cannot_be_connected_to_is_ejected_and_says_why() {
     let mut running = start().await;
     running.shop();
     for now in running.fake.states.lock().unwrap().values_mut() {
-        now.passed_over = true;
+        (now.is_ejected, now.trouble) = (true, Some("connection refused".into()));
     }
     let explained: api::Explanation = running.api("explain?url=https://shop.test/shop/x").await;
-    assert_eq!(explained.route.unwrap().endpoints[0].state, "passed-over");
-    assert!(explained.outcome.contains("502"), "{}", explained.outcome);
+    let endpoint = &explained.route.unwrap().endpoints[0];
+    assert_eq!((endpoint.state.as_str(), endpoint.trouble.as_deref()), ("ejected", Some("connection refused")));
+    assert!(explained.outcome.contains("502") && explained.outcome.contains("refused"), "{}", explained.outcome);
+}
+
+#[tokio::test]
+async fn a_host_that_nobody_serves_is_looked_for_in_all_labels_and_nothing_else_is_told() {
+    let mut running = start().await;
+    let stopped = container("notes-1", ContainerState::Exited, &[("gangway.host", "notes.test")]);
+    let other = container("other-1", ContainerState::Running, &[("traefik.http.routers.x.rule", "Host(`notes.test`)")]);
+    // Not on any network: an error about each.
+    let unrelated = container("far-1", ContainerState::Running, &[("gangway.host", "far.test")]);
+    let snapshot = Snapshot { containers: vec![stopped, other, unrelated], ..Snapshot::default() };
+    running.tables.publish(compile(&snapshot, &Settings::default()));
+    running.fake.ready.store(true, Ordering::Relaxed);
+    let explained: api::Explanation = running.api("explain?url=https://notes.test/").await;
+    let named: Vec<_> = explained.named.iter().map(|named| (&*named.container, &*named.label)).collect();
+    assert_eq!(named, [("notes-1", "gangway.host"), ("other-1", "traefik.http.routers.x.rule")]);
+    assert!(explained.outcome.contains("has been stopped for 5 minutes (exit code 1)"), "{}", explained.outcome);
+    assert_eq!((explained.nearest.len(), explained.diagnostics.len()), (0, 0), "{explained:#?}");
+    let explained: api::Explanation = running.api("explain?url=https://far.test/").await;
+    assert_eq!(explained.outcome, "503 no-endpoint: `far-1`: it is on no network");
+}
+
+#[tokio::test]
+async fn a_route_of_the_file_is_explained_with_what_is_wrong_with_it() {
+    let mut running = start().await;
+    let file_routes =
+        vec![route("c", &[("priority", "1")]), route("nas", &[("host", "nas.test"), ("upstream", "192.0.2.9:5006")])];
+    let file_routes = file_routes.into_iter().map(|mut route| {
+        route.place.label = format!("routes.{}", route.name).into();
+        for (key, _, place) in &mut route.keys {
+            place.label = format!("routes.{}.{key}", route.name).into();
+        }
+        route
+    });
+    let settings = Settings { file_routes: file_routes.collect(), ..Settings::default() };
+    running.tables.publish(compile(&Snapshot::default(), &settings));
+    running.fake.ready.store(true, Ordering::Relaxed);
+    for (url, code) in [("https://c.localhost/", "G201"), ("https://nas.test/", "G202")] {
+        let explained: api::Explanation = running.api(&format!("explain?url={url}")).await;
+        let codes: Vec<_> = explained.diagnostics.iter().map(|found| &*found.code).collect();
+        assert_eq!(codes, [code], "{url}: {explained:#?}");
+    }
+}
+
+#[tokio::test]
+async fn each_route_of_a_container_is_explained_by_itself() {
+    let mut running = start().await;
+    let labels = [
+        ("gangway.routes.site.host", "a.test"),
+        ("gangway.routes.www.host", "www.a.test"),
+        ("gangway.routes.www.redirect", "308 https://a.test{path}"),
+    ];
+    let attachment = Attachment { network_id: "e".into(), network: "edge".into(), address: "172.20.0.3".parse().ok() };
+    let site = Container { attachments: vec![attachment], ..container("site-1", ContainerState::Running, &labels) };
+    let snapshot = Snapshot { containers: vec![site], ..Snapshot::default() };
+    running.tables.publish(compile(&snapshot, &Settings::default()));
+    running.fake.ready.store(true, Ordering::Relaxed);
+    let explained: api::Explanation = running.api("explain?url=https://a.test/").await;
+    assert_eq!(explained.containers[0].reason, "172.20.0.3:80, the only exposed port, on network edge");
+    let explained: api::Explanation = running.api("explain?url=https://www.a.test/x").await;
+    assert_eq!(explained.containers[0].reason, "it answers with a redirection");
+    assert_eq!(explained.outcome, "308: redirected to https://a.test/x");
 }
 
 #[tokio::test]

@@ -60,6 +60,7 @@ fn container(number: u16) -> Container {
         image: "registry.example/team/app:1.2.3".into(),
         created: i64::from(number),
         state: ContainerState::Running,
+        ended: None,
         health: Health::Healthy,
         leaving: false,
         labels: labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),

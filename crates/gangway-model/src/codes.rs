@@ -195,7 +195,7 @@ codes! {
     KEY_UNKNOWN = 901, "unknown key in the config file",
         "The keys of the config file are the names of the flags, and `routes`.";
     SETTING_UNUSABLE = 902, "unusable value of a global setting",
-        "What is given by a flag, a variable or the config file is no value that the setting takes.";
+        "The setting does not take the value that a flag, a variable or the config file gives it.";
     CONFIG_UNREADABLE = 903, "config file cannot be read",
         "The file named by `--config` is missing, may not be read, is no text, or is larger than 4 MiB. While \
          Gangway runs, the last settings stay in force until the file can be read again.";

@@ -21,10 +21,11 @@ use crate::address::Surroundings;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Span};
 use crate::dialect::native::{self, Asked, Source};
+use crate::mention::{self, Mention};
 use crate::route::{Address, Endpoint, EndpointKey, Readiness, Route, Upstream};
-use crate::rule::Finding;
+use crate::rule::{Finding, shown};
 use crate::settings::{FileRoute, Settings};
-use crate::snapshot::{Container, ContainerState, EngineName, Health, Snapshot};
+use crate::snapshot::{Container, ContainerState, Ended, EngineName, Health, Snapshot};
 use crate::spec::{Target, UrlTarget};
 use crate::table::{Entry, RoutingTable};
 
@@ -58,13 +59,35 @@ pub struct Verdict {
     pub image: Box<str>,
     /// What the engine says it is doing.
     pub state: ContainerState,
+    /// How it ended last; none where it runs, or never did.
+    pub ended: Option<Ended>,
     /// The verdict of its Docker health check.
     pub health: Health,
     /// The ids of the routes it stands behind, sorted.
     pub routes: Vec<Box<str>>,
     /// The address and port it is reached at and how they were chosen, such as
-    /// `172.20.0.3:8080, the only exposed port, on network edge`; or why it is not routed.
+    /// `172.20.0.3:8080, the only exposed port, on network edge`; or why it is not routed. Where its routes differ
+    /// in it, of each.
     pub reason: String,
+    /// The same for each route that its labels ask for, by the route's name.
+    pub ways: Vec<(Box<str>, String)>,
+    /// It is Gangway's own container.
+    pub is_own: bool,
+    /// Its labels that may name a host; see [`mention`](crate::mention).
+    pub mentions: Box<[Mention]>,
+}
+
+impl Verdict {
+    /// Whether it asks for routes by a label, as far as can be told of one that does not run.
+    pub fn asks(&self) -> bool {
+        !self.is_own && (!self.routes.is_empty() || self.mentions.iter().any(|mention| mention.label.is_empty()))
+    }
+
+    /// How the container is reached for the route of this name, or why not.
+    pub fn way(&self, route: &str) -> &str {
+        let way = self.ways.iter().find(|(name, _)| name.eq_ignore_ascii_case(route));
+        way.map_or(&self.reason, |(_, way)| way)
+    }
 }
 
 impl Default for Compiled {
@@ -96,7 +119,7 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
             owner @ Owner::Service { .. } => said_of_services.insert((owner, without_container(one))),
             _ => true,
         }));
-        verdicts.push(verdict(container, read.reason));
+        verdicts.push(verdict(container, read.ways, surroundings.is_own(container), settings));
         candidates.extend(read.candidates);
     }
     let has_several_engines = snapshot.own.len() > 1;
@@ -116,7 +139,8 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
 /// What was made of one container.
 struct Read<'s> {
     candidates: Vec<Candidate<'s>>,
-    reason: String,
+    /// How it is reached, or why not, for each route by name; without a name for all.
+    ways: Vec<(Box<str>, String)>,
 }
 
 fn read<'s>(
@@ -125,7 +149,7 @@ fn read<'s>(
     settings: &Settings,
     found: &mut Vec<Diagnostic>,
 ) -> Read<'s> {
-    let nothing = |reason: &str| Read { candidates: Vec::new(), reason: reason.to_owned() };
+    let nothing = |reason: &str| Read { candidates: Vec::new(), ways: vec![(Box::default(), reason.to_owned())] };
     if surroundings.is_own(container) {
         native::read_own(container, found);
         return nothing("it is Gangway itself");
@@ -144,14 +168,14 @@ fn read<'s>(
         found.push(unhealthy(container));
     }
     let owner = Owner::of(container);
-    let mut reasons: Vec<String> = Vec::new();
+    let mut ways: Vec<(Box<str>, String)> = Vec::new();
     let mut candidates = Vec::with_capacity(specs.len());
     for spec in specs {
         let mut troubles = Vec::new();
         let endpoint = match &spec.upstream.target {
             Target::Container(access) => match surroundings.reach(container, access, &spec.name, &mut troubles) {
                 Ok(reach) => {
-                    reasons.push(reach.reason.clone());
+                    ways.push((spec.name.clone(), reach.reason.clone()));
                     Some(Endpoint {
                         key: EndpointKey {
                             container: container.id.clone(),
@@ -166,12 +190,12 @@ fn read<'s>(
                     })
                 }
                 Err(why) => {
-                    reasons.push(why);
+                    ways.push((spec.name.clone(), why));
                     None
                 }
             },
             Target::Urls(_) | Target::Nothing => {
-                reasons.push("it answers with a redirection".to_owned());
+                ways.push((spec.name.clone(), "it answers with a redirection".to_owned()));
                 None
             }
         };
@@ -186,8 +210,7 @@ fn read<'s>(
         let source = Source::Container(container);
         candidates.push(Candidate { owner, source, spec: Box::new(spec), endpoints: endpoint.into_iter().collect() });
     }
-    reasons.dedup();
-    Read { candidates, reason: reasons.join("; ") }
+    Read { candidates, ways }
 }
 
 /// Why it is not routed whatever its labels say.
@@ -277,16 +300,28 @@ fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, Standing<'_>) {
     (Entry { matcher: spec.matcher, priority: spec.priority, age, id, payload: Arc::new(route) }, standing)
 }
 
-fn verdict(container: &Container, reason: String) -> Verdict {
+/// One reason where all routes have the same, else each with the route's name before it.
+fn reason(ways: &[(Box<str>, String)]) -> String {
+    match ways {
+        [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other == first) => first.clone(),
+        _ => ways.iter().map(|(name, way)| format!("{}: {way}", shown(name))).collect::<Vec<_>>().join("; "),
+    }
+}
+
+fn verdict(container: &Container, ways: Vec<(Box<str>, String)>, is_own: bool, settings: &Settings) -> Verdict {
     Verdict {
         name: container.name.clone(),
         id: container.id.clone(),
         engine: container.engine.clone(),
         image: container.image.clone(),
         state: container.state,
+        ended: container.ended,
         health: container.health,
         routes: Vec::new(),
-        reason,
+        reason: reason(&ways),
+        ways,
+        is_own,
+        mentions: mention::of(container, settings),
     }
 }
 

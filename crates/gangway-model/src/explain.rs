@@ -76,7 +76,7 @@ pub struct Nearest {
     pub route: usize,
     /// The alternative, as a rule.
     pub rule: String,
-    /// What differs, such as ``served under `shop.example.org`, asked for was `shp.example.org` ``.
+    /// What differs, such as ``it is served at `shop.example.org`; you asked for `shp.example.org` ``.
     pub why: String,
 }
 
@@ -283,7 +283,7 @@ fn nearest(slots: &[Slot], request: &RequestView<'_>) -> Vec<Nearest> {
             id: slot.precedence.id.0.clone(),
             route: slot.route as usize,
             rule: slot.alternative.to_string(),
-            why: format!("served under `{pattern}`, asked for was `{}`", request.host),
+            why: format!("it is served at `{pattern}`; you asked for `{}`", request.host),
         });
     }
     nearest
@@ -295,7 +295,7 @@ fn host_distance(pattern: &HostPattern, host: &str) -> Option<usize> {
     match pattern {
         HostPattern::Exact(name) => {
             let name = name.as_str();
-            let (name_first, name_domain) = name.split_once('.').unwrap_or((name, ""));
+            let name_first = name.split_once('.').map_or(name, |(first, _)| first);
             let is_www = name.strip_prefix("www.") == Some(host) || host.strip_prefix("www.") == Some(name);
             if is_www {
                 return Some(1);
@@ -303,10 +303,10 @@ fn host_distance(pattern: &HostPattern, host: &str) -> Option<usize> {
             // Short names are all a few letters apart.
             let max = HOST_DISTANCE_MAX.min(host.len() / 3);
             let by_letters = distance(name, host, max).map(|letters| letters.max(1));
-            // `shop.localhost` for `shop.example.org`, and another name of the same domain.
+            // `shop.localhost` for `shop.example.org`. Another name of the same domain is not near: in a house
+            // all names are of one.
             let by_label = (name_first == first).then_some(HOST_DISTANCE_MAX + 1);
-            let by_domain = (!domain.is_empty() && name_domain == domain).then_some(HOST_DISTANCE_MAX + 2);
-            by_letters.or(by_label).or(by_domain)
+            by_letters.or(by_label)
         }
         HostPattern::Wildcard(parent) => {
             // The bare domain, one label too many, or a slip in the domain.

@@ -39,8 +39,8 @@ const DIAGNOSTICS_HEAD: &str = "\
 # Diagnostics
 
 What Gangway finds about labels, the configuration file and compose files, the same in the log, in `gangway check`, in the API
-and in the metrics. An **error** says that something asked for is not in force, a **warning** that it is in force but surely
-not meant. `effect` says what was done instead. Codes are stable.
+and in the metrics. An **error** says that something you asked for is not done; a **warning**, that it is done, but probably
+not what you meant. `effect` says what was done instead. Codes are stable.
 
 ";
 

@@ -231,6 +231,7 @@ mod tests {
             image: "app".into(),
             created: 0,
             state: ContainerState::Running,
+            ended: None,
             health: Health::NoCheck,
             leaving: false,
             labels: labels.map(|(key, value)| (format!("gangway.{key}").into(), value.into())).into(),

@@ -65,6 +65,8 @@ pub struct Container {
     pub created: i64,
     /// What the engine says it is doing.
     pub state: ContainerState,
+    /// How it ended last; none where it runs, or never did.
+    pub ended: Option<Ended>,
     /// The verdict of its Docker health check.
     pub health: Health,
     /// A `kill` or `stop` event was seen and the container has not died or started anew since: it
@@ -97,6 +99,15 @@ pub enum ContainerState {
     Exited,
     /// Could not be removed.
     Dead,
+}
+
+/// How a container ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Ended {
+    /// What its process returned, as far as the engine says it.
+    pub code: Option<i32>,
+    /// When, in seconds since the epoch, as precisely as the engine says it.
+    pub at: Option<i64>,
 }
 
 /// The verdict of a Docker health check.

@@ -11,6 +11,7 @@
 mod bucket;
 mod handshakes;
 mod index;
+mod places;
 mod ties;
 
 use std::collections::BTreeMap;

@@ -189,6 +189,7 @@ fn container() -> impl Strategy<Value = Container> {
                 image: image.into(),
                 created,
                 state,
+                ended: None,
                 health,
                 leaving,
                 labels,

@@ -19,7 +19,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::IntCounter;
-use tokio::time::Instant;
 
 use crate::mask;
 use crate::settings::AccessLogTarget;
@@ -43,7 +42,7 @@ const TARGET_MAX: usize = 4096;
 /// Bytes of any other field a client decides about.
 const FIELD_MAX: usize = 384;
 
-/// How often a file is looked at for having been moved away.
+/// How often a file is looked at for having been moved away while nothing is written.
 const ROTATION_PERIOD: Duration = Duration::from_secs(1);
 
 /// The form of a line.
@@ -54,6 +53,10 @@ pub enum LogFormat {
     Text,
     /// One JSON object.
     Json,
+    /// The common log format, which every tool reads that looks for patterns in logs.
+    Common,
+    /// The common one with referrer and user agent behind it.
+    Combined,
 }
 
 /// What is recorded of a request. Never `Authorization`, never a cookie.
@@ -76,6 +79,7 @@ pub(crate) struct Record<'a> {
     pub(crate) reason: &'a str,
     pub(crate) request_id: &'a str,
     pub(crate) user_agent: &'a str,
+    pub(crate) referrer: &'a str,
     /// What went wrong, for people.
     pub(crate) detail: &'a str,
 }
@@ -105,13 +109,8 @@ impl AccessLog {
             AccessLogTarget::File(path) => Sink::file(path.clone())?,
         };
         let (queue, messages) = sync_channel(QUEUE_MAX);
-        let mut writing = Writing {
-            sink,
-            looked: Instant::now(),
-            torn: false,
-            waiting_bytes: Arc::clone(&waiting_bytes),
-            dropped: dropped.clone(),
-        };
+        let mut writing =
+            Writing { sink, torn: false, waiting_bytes: Arc::clone(&waiting_bytes), dropped: dropped.clone() };
         std::thread::Builder::new().name("access-log".into()).spawn(move || writing.run(&messages))?;
         Ok(Self { queue: Some(queue), waiting_bytes, format, dropped })
     }
@@ -125,6 +124,8 @@ impl AccessLog {
         let line = match self.format {
             LogFormat::Text => text(record, SystemTime::now()),
             LogFormat::Json => json(record, SystemTime::now()),
+            LogFormat::Common => common(record, SystemTime::now()) + "\n",
+            LogFormat::Combined => combined(record, SystemTime::now()),
         };
         let len = line.len();
         let waiting = self.waiting_bytes.fetch_add(len, Ordering::Relaxed);
@@ -194,8 +195,6 @@ impl Sink {
 /// The thread that writes.
 struct Writing {
     sink: Sink,
-    /// When the file was last looked at.
-    looked: Instant,
     /// The last write failed, maybe within a line.
     torn: bool,
     waiting_bytes: Arc<AtomicUsize>,
@@ -208,7 +207,7 @@ impl Writing {
         loop {
             match messages.recv_timeout(ROTATION_PERIOD) {
                 Ok(message) => self.write(message, messages, &mut batch),
-                Err(RecvTimeoutError::Timeout) => self.follow_rotation(),
+                Err(RecvTimeoutError::Timeout) => self.sink.follow_rotation(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -234,12 +233,13 @@ impl Writing {
             next = messages.try_recv().ok();
         };
         if lines > 0 {
-            self.follow_rotation_in_time();
+            // A question to the system for each batch, so that no line goes to a file that was moved away.
+            self.sink.follow_rotation();
             self.write_batch(batch, lines);
         }
         match asked {
             Some(Message::Flush(done)) => drop(done.send(())),
-            Some(Message::Reopen) => self.follow_rotation(),
+            Some(Message::Reopen) => self.sink.follow_rotation(),
             Some(Message::Line(_)) | None => {}
         }
     }
@@ -253,17 +253,6 @@ impl Writing {
             self.dropped.inc_by(lines);
         }
         self.waiting_bytes.fetch_sub(batch.len(), Ordering::Relaxed);
-    }
-
-    fn follow_rotation_in_time(&mut self) {
-        if self.looked.elapsed() >= ROTATION_PERIOD {
-            self.follow_rotation();
-        }
-    }
-
-    fn follow_rotation(&mut self) {
-        self.looked = Instant::now();
-        self.sink.follow_rotation();
     }
 }
 
@@ -348,6 +337,45 @@ fn json(record: &Record<'_>, now: SystemTime) -> String {
     line
 }
 
+/// `192.0.2.1 - - [21/Sep/2026:14:13:20 +0000] "GET / HTTP/2.0" 200 2`, without an end of the line.
+fn common(record: &Record<'_>, now: SystemTime) -> String {
+    let mut line = String::with_capacity(256);
+    match record.client {
+        Some(client) => {
+            let _ = write!(line, "{client}");
+        }
+        None => line.push('-'),
+    }
+    line.push_str(" - - [");
+    common_time(&mut line, now);
+    line.push_str("] \"");
+    escape_common(&mut line, record.method, FIELD_MAX);
+    line.push(' ');
+    escape_common(&mut line, &mask::target(record.target), TARGET_MAX);
+    // As servers write it that knew HTTP/1.1 first, and as patterns expect it.
+    let version = if record.version == "HTTP/2" { "HTTP/2.0" } else { record.version };
+    let _ = write!(line, " {version}\" {:03} ", record.status);
+    match record.bytes_out {
+        0 => line.push('-'),
+        bytes => {
+            let _ = write!(line, "{bytes}");
+        }
+    }
+    line
+}
+
+/// The common form with `"referrer" "user agent"` behind it.
+fn combined(record: &Record<'_>, now: SystemTime) -> String {
+    let mut line = common(record, now);
+    for value in [&*mask::target(record.referrer), record.user_agent] {
+        line.push_str(" \"");
+        escape_common(&mut line, if value.is_empty() { "-" } else { value }, FIELD_MAX);
+        line.push('"');
+    }
+    line.push('\n');
+    line
+}
+
 /// Nothing that a terminal or a line-wise reader would take for more than text: no control, no line
 /// separator, no change of the direction of writing.
 fn is_harmless(character: char) -> bool {
@@ -371,6 +399,19 @@ fn escape_json(line: &mut String, text: &str, max: usize) {
         '\\' => line.push_str("\\\\"),
         _ => {
             let _ = write!(line, "\\u{:04x}", u32::from(character));
+        }
+    });
+}
+
+/// As Apache writes it.
+fn escape_common(line: &mut String, text: &str, max: usize) {
+    escape(line, text, max, |line, character| match character {
+        '"' => line.push_str("\\\""),
+        '\\' => line.push_str("\\\\"),
+        _ => {
+            for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                let _ = write!(line, "\\x{byte:02x}");
+            }
         }
     });
 }
@@ -404,6 +445,30 @@ fn milliseconds(line: &mut String, duration: Duration) {
 
 /// RFC 3339 with milliseconds, in UTC.
 fn timestamp(line: &mut String, now: SystemTime) {
+    let Moment { year, month, day, hour, minute, second, millis } = moment(now);
+    let _ = write!(line, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
+}
+
+/// `21/Sep/2026:14:13:20 +0000`.
+fn common_time(line: &mut String, now: SystemTime) {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let Moment { year, month, day, hour, minute, second, .. } = moment(now);
+    let month = MONTHS[(month as usize + 11) % 12];
+    let _ = write!(line, "{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000");
+}
+
+/// A moment of the calendar, in UTC. `month` and `day` count from 1.
+struct Moment {
+    year: u64,
+    month: u64,
+    day: u64,
+    hour: u64,
+    minute: u64,
+    second: u64,
+    millis: u32,
+}
+
+fn moment(now: SystemTime) -> Moment {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, millis) = (since.as_secs(), since.subsec_millis());
     let (days, second) = (seconds / 86_400, seconds % 86_400);
@@ -416,13 +481,7 @@ fn timestamp(line: &mut String, now: SystemTime) {
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let _ = write!(
-        line,
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{millis:03}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    );
+    Moment { year, month, day, hour: second / 3600, minute: second / 60 % 60, second: second % 60, millis }
 }
 
 #[cfg(test)]
@@ -447,19 +506,32 @@ mod tests {
             reason: "",
             request_id: "id",
             user_agent: agent,
+            referrer: "https://a.localhost/?token=s3cret",
             detail: "",
         }
     }
 
     #[test]
+    fn the_common_forms_are_those_that_everybody_parses() {
+        let now = UNIX_EPOCH + Duration::from_millis(1_790_000_000_123);
+        let record = record("/x?api_key=s3cret", "cu\"rl\n\\8");
+        let first = "192.0.2.1 - - [21/Sep/2026:14:13:20 +0000] \"GET /x?api_key=*** HTTP/2.0\" 200 2";
+        assert_eq!(common(&record, now), first);
+        let agent = r#""cu\"rl\x0a\\8""#;
+        assert_eq!(combined(&record, now), format!("{first} \"https://a.localhost/?token=***\" {agent}\n"));
+        let nothing = Record { client: None, status: 0, bytes_out: 0, referrer: "", user_agent: "", ..record };
+        let line = combined(&nothing, now);
+        assert!(line.starts_with("- - - [") && line.ends_with("\" 000 - \"-\" \"-\"\n"), "{line}");
+    }
+
+    #[test]
     fn a_line_tells_the_request_and_keeps_its_secrets() {
         let now = UNIX_EPOCH + Duration::from_millis(1_790_000_000_123);
-        assert_eq!(
-            text(&record("/x?api_key=s3cret", "curl/8"), now),
-            "2026-09-21T14:13:20.123Z 192.0.2.1 GET https://a.localhost/x?api_key=*** HTTP/2 200 in=1 out=2 ms=1.5 \
-             upstream_ms=1.2 route=web endpoint=shop-web-1 id=id agent=curl/8\n"
-        );
-        assert!(!json(&record("/x?api_key=s3cret", ""), now).contains("s3cret"));
+        // Shown by the guide on logs.
+        let record = record("/x?api_key=s3cret", "curl/8");
+        assert_eq!(text(&record, now), include_str!("../tests/access_log/text.txt"));
+        assert_eq!(json(&record, now), include_str!("../tests/access_log/json.txt"));
+        assert_eq!(combined(&record, now), include_str!("../tests/access_log/combined.txt"));
     }
 
     #[test]
@@ -485,6 +557,9 @@ mod tests {
             let line = text(&record, SystemTime::now());
             proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
             proptest::prop_assert!(line.contains(" id=") || agent.is_empty(), "a field behind the target was cut off");
+            record.referrer = &agent;
+            let line = combined(&record, SystemTime::now());
+            proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
             let line = json(&record, SystemTime::now());
             proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
             let object: serde_json::Value = serde_json::from_str(&line).expect("JSON");
@@ -548,10 +623,13 @@ mod tests {
         assert_eq!(lines(&path), 2);
         std::fs::rename(&path, &moved).expect("moved");
         log.write(&record("/3", ""));
+        log.flush();
+        assert_eq!((lines(&moved), lines(&path)), (2, 1), "the very next line stands in the new file");
+        std::fs::rename(&path, &moved).expect("moved");
         log.reopen();
         log.write(&record("/4", ""));
         log.flush();
-        assert_eq!((lines(&moved), lines(&path)), (3, 1));
+        assert_eq!((lines(&moved), lines(&path)), (1, 1));
         assert_eq!(log.waiting_bytes.load(Ordering::Relaxed), 0);
     }
 
@@ -560,8 +638,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("access.log");
         let sink = Sink::file(path.clone()).expect("a file");
-        let looked = Instant::now().checked_sub(2 * ROTATION_PERIOD).expect("the machine runs for longer");
-        let mut writing = Writing { sink, looked, torn: false, waiting_bytes: Arc::default(), dropped: counter() };
+        let mut writing = Writing { sink, torn: false, waiting_bytes: Arc::default(), dropped: counter() };
         std::fs::remove_file(&path).expect("there");
         let (queue, messages) = sync_channel(2);
         queue.send(Message::Line("a\n".into())).expect("room");

@@ -74,6 +74,29 @@ impl Reason {
         self.parts().2
     }
 
+    /// What stands behind the status as the heading of a page.
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::NoRoute => "no such site here",
+            Self::NotReady | Self::EndpointNotReady => "starting",
+            Self::NoEndpoint => "not running",
+            Self::RouteClosed => "closed",
+            Self::UpstreamRefused | Self::UpstreamConnect => "application not reached",
+            Self::UpstreamTimeout => "no answer in time",
+            Self::UpstreamTls => "application not reached securely",
+            Self::UpstreamProtocol => "no valid answer",
+            Self::BadRequest => "malformed request",
+            Self::MethodNotAllowed => "method not allowed",
+            Self::RequestTimeout => "request took too long",
+            Self::BodyTooLarge => "request too large",
+            Self::TargetTooLong => "address too long",
+            Self::ExpectationFailed => "expectation failed",
+            Self::HeadTooLarge => "header fields too large",
+            Self::Misdirected => "wrong connection",
+            Self::Internal => "something went wrong",
+        }
+    }
+
     /// After these the connection is of no further use: where its bytes stand cannot be known, or what
     /// stands in them is not worth reading to its end.
     const fn closes(self) -> bool {
@@ -125,6 +148,8 @@ pub(crate) struct Audience<'a> {
     pub(crate) local: bool,
     /// The URL that was asked for, where it is known.
     pub(crate) url: &'a str,
+    /// The name of our own container, where we are in one.
+    pub(crate) own: Option<&'a str>,
 }
 
 impl Answer {
@@ -246,7 +271,7 @@ fn json_body(reason: Reason, detail: Option<&str>, audience: Audience<'_>) -> St
     if audience.local {
         object["detail"] = detail.into();
         if !audience.url.is_empty() {
-            object["explain"] = explain_line(audience.url).into();
+            object["explain"] = explain_line(audience).into();
         }
     }
     format!("{object}\n")
@@ -254,6 +279,7 @@ fn json_body(reason: Reason, detail: Option<&str>, audience: Audience<'_>) -> St
 
 fn html_body(reason: Reason, retry_after: Option<Duration>, detail: Option<&str>, audience: Audience<'_>) -> String {
     let (status, token, text) = reason.parts();
+    let heading = reason.heading();
     // Whoever looks at it sees the application as soon as it is there.
     let refresh = retry_after.map_or_else(String::new, |pause| {
         format!("<meta http-equiv=\"refresh\" content=\"{}\">", pause.as_secs().max(1))
@@ -261,25 +287,48 @@ fn html_body(reason: Reason, retry_after: Option<Duration>, detail: Option<&str>
     let mut inside = String::new();
     if audience.local {
         if let Some(detail) = detail {
-            inside.push_str(&format!("<p>{}</p>", escape(detail)));
+            inside.push_str(&format!("<p>{}</p>", with_code(detail)));
         }
         if !audience.url.is_empty() {
-            inside.push_str(&format!("<p>To see why, run<br><code>{}</code></p>", escape(&explain_line(audience.url))));
+            inside.push_str(&format!("<p>To see why, run<br><code>{}</code></p>", escape(&explain_line(audience))));
         }
     }
+    // A policy that a label sets (`default-src 'self'`) forbids the style: the page is plain and readable without it,
+    // and has no script.
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">{refresh}\
          <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
-         <title>{status}</title><style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem}}\
+         <title>{status} — {heading}</title><style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem}}\
          code{{overflow-wrap:anywhere}}small{{opacity:.6}}</style>\
-         <h1>{status}</h1><p>{text}</p>{inside}<small>{token} &middot; {id}</small></html>\n",
+         <h1>{status} — {heading}</h1><p>{text}</p>{inside}<small>{token} &middot; {id}</small></html>\n",
         id = escape(audience.request_id),
     )
 }
 
 /// The command that tells more, safe to paste into a shell whatever the URL contains.
-fn explain_line(url: &str) -> String {
-    format!("gangway explain '{}'", url.replace('\'', "%27"))
+fn explain_line(audience: Audience<'_>) -> String {
+    let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    let command = match audience.own.filter(is_name) {
+        Some(own) => format!("docker exec {own} /gangway"),
+        None => "gangway".to_owned(),
+    };
+    format!("{command} explain '{}'", audience.url.replace('\'', "%27"))
+}
+
+/// Escaped, and what stands in backticks as code.
+fn with_code(text: &str) -> String {
+    let mut marked = String::with_capacity(text.len());
+    let pieces: Vec<&str> = text.split('`').collect();
+    // The last of an uneven number has no end.
+    let closed = pieces.len() - usize::from(pieces.len().is_multiple_of(2));
+    for (at, piece) in pieces.iter().enumerate() {
+        match at % 2 {
+            1 if at < closed => marked.push_str(&format!("<code>{}</code>", escape(piece))),
+            1 => marked.push_str(&format!("`{}", escape(piece))),
+            _ => marked.push_str(&escape(piece)),
+        }
+    }
+    marked
 }
 
 fn escape(text: &str) -> String {
@@ -304,7 +353,7 @@ mod tests {
     fn render(answer: &Answer, accept: &str, local: bool) -> (ResponseHeader, String) {
         let mut request = RequestHeader::build("GET", b"/", None).expect("valid");
         request.insert_header("accept", accept).expect("valid");
-        let audience = Audience { request_id: "id-1", local, url: "http://a/<x>'" };
+        let audience = Audience { request_id: "id-1", local, url: "http://a/<x>'", own: None };
         let (head, body) = answer.render(&request, audience).expect("valid");
         (head, String::from_utf8(body.to_vec()).expect("text"))
     }
@@ -320,9 +369,34 @@ mod tests {
     }
 
     #[test]
+    fn a_page_says_what_is_wrong_in_words_and_a_command_that_can_be_pasted() {
+        let request = RequestHeader::build("GET", b"/", None).expect("valid");
+        let page = |own| {
+            let audience = Audience { request_id: "id", local: true, url: "https://a.test/?x='", own };
+            let answer = Answer::failure(Reason::NoRoute).with_detail("container `a-1` <is> `stopped`, or `not");
+            let (_, body) = answer.render(&request, audience).expect("valid");
+            String::from_utf8(body.to_vec()).expect("text")
+        };
+        let in_container = page(Some("shop-gangway-1"));
+        for part in [
+            "<title>404 — no such site here</title>",
+            "<h1>404 — no such site here</h1>",
+            "container <code>a-1</code> &lt;is&gt; <code>stopped</code>, or `not",
+            "<code>docker exec shop-gangway-1 /gangway explain &#39;https://a.test/?x=%27&#39;</code>",
+        ] {
+            assert!(in_container.contains(part), "{part}: {in_container}");
+        }
+        for own in [None, Some("a; rm -rf /")] {
+            assert!(page(own).contains("<code>gangway explain &#39;https"), "{}", page(own));
+        }
+        // What a policy forbids is not needed: nothing but one style sheet, and no script.
+        assert!(!in_container.contains(" style=") && !in_container.contains("<script"), "{in_container}");
+    }
+
+    #[test]
     fn head_is_told_the_length_but_sent_no_body() {
         let request = RequestHeader::build("HEAD", b"/", None).expect("valid");
-        let audience = Audience { request_id: "id", local: false, url: "" };
+        let audience = Audience { request_id: "id", local: false, url: "", own: None };
         let (head, body) = Answer::failure(Reason::NoRoute).render(&request, audience).expect("valid");
         assert!(body.is_empty() && head.headers[CONTENT_LENGTH] != "0");
         assert_eq!(
@@ -359,13 +433,14 @@ mod tests {
         fn nothing_in_a_url_or_a_detail_breaks_out(url in "[ -~\u{e4}]{1,40}", detail in "\\PC{0,40}") {
             let mut request = RequestHeader::build("GET", b"/", None).expect("valid");
             let answer = Answer::failure(Reason::NoRoute).with_detail(detail.clone());
-            let audience = Audience { request_id: "id", local: true, url: &url };
+            let audience = Audience { request_id: "id", local: true, url: &url, own: None };
             let (_, html) = answer.render(&request, audience).expect("valid");
             let html = String::from_utf8(html.to_vec()).expect("text");
             let (_, plain) = answer.render(&RequestHeader::build("GET", b"/", None).expect("valid"), Audience { url: "u", ..audience }).expect("valid");
             let tags = |html: &str| html.matches('<').count();
             proptest::prop_assert_eq!(tags(&html), tags(&String::from_utf8_lossy(&plain)));
-            proptest::prop_assert!(html.contains(&escape(&detail)));
+            let said = html.replace("<code>", "`").replace("</code>", "`");
+            proptest::prop_assert!(said.contains(&escape(&detail)));
             request.insert_header("accept", "application/json").expect("valid");
             let (_, json) = answer.render(&request, audience).expect("valid");
             let object: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
@@ -389,7 +464,7 @@ mod tests {
     fn grpc_is_told_in_its_own_terms() {
         let mut request = RequestHeader::build("POST", b"/", None).expect("valid");
         request.insert_header("content-type", "application/grpc+proto").expect("valid");
-        let audience = Audience { request_id: "id", local: false, url: "" };
+        let audience = Audience { request_id: "id", local: false, url: "", own: None };
         let (head, body) = Answer::failure(Reason::NoEndpoint).render(&request, audience).expect("valid");
         assert_eq!(
             (head.status.as_u16(), &head.headers["grpc-status"], body.len()),

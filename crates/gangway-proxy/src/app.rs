@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use gangway_model::location::slash_redirect;
 use gangway_model::path::normalise;
 use gangway_model::route::{HostHeader, Route, TlsMode, TlsVersion};
 use gangway_model::{Middleware, RequestView};
@@ -37,7 +38,7 @@ use crate::connection::Connection;
 use crate::context::{RequestContext, UnderWay};
 use crate::endpoint::{EndpointState, Standing};
 use crate::failing::{
-    RETRY_AFTER, TRIES_MAX, error_detail, is_unreachable, may_retry, no_endpoint, reason_for, why_no_route,
+    RETRY_AFTER, TRIES_MAX, error_detail, is_unreachable, may_retry, no_endpoint, reason_for, trouble, why_no_route,
 };
 use crate::forwarded::{self, Facts, Origin as ClientOrigin};
 use crate::guarded::guarded;
@@ -301,6 +302,7 @@ impl ProxyHttp for App {
         let Some(endpoint) = ctx.endpoint() else { return error };
         let state = Arc::clone(&endpoint.state);
         state.connect_failed();
+        state.note_trouble(trouble(&error));
         let is_news = is_unreachable(&error) && state.not_reached();
         if is_news && self.shared.doubts.try_send(endpoint.key.clone()).is_err() {
             // Nobody would find out that it is back; so the next request says it again.
@@ -401,7 +403,11 @@ impl App {
         }
         let tables = self.shared.tables.load();
         if tables.generation == Generation::INITIAL {
-            return Verdict::Answer(Answer::failure(Reason::NotReady).with_retry_after(RETRY_AFTER));
+            let answer = Answer::failure(Reason::NotReady).with_retry_after(RETRY_AFTER);
+            return Verdict::Answer(match self.shared.settings.why_not_ready.told() {
+                Some(why) => answer.with_detail(why),
+                None => answer,
+            });
         }
         let path = normalise(admitted.path);
         let view = RequestView {
@@ -416,7 +422,10 @@ impl App {
             self.shared.metrics.no_route();
             let answer = Answer::failure(Reason::NoRoute);
             return Verdict::Answer(match origin.local {
-                true => answer.with_detail(why_no_route(&tables.value, &view)),
+                true => {
+                    let compiled = self.shared.compiled.load();
+                    answer.with_detail(why_no_route(&tables.value, &view, &compiled.value, epoch()))
+                }
                 false => answer,
             });
         };
@@ -528,12 +537,12 @@ impl App {
         for middleware in &route.middlewares {
             match middleware {
                 Middleware::StripPrefix(_) => {
-                    if let Some(location) = target::slash_redirect(request.raw_path(), &ctx.prefix) {
+                    if let Some(location) = slash_redirect(request.raw_path(), &ctx.prefix) {
                         return Verdict::Answer(Answer::redirect(308, location));
                     }
                 }
                 Middleware::Redirect { status, target } => {
-                    let location = target::redirect_location(target, &ctx.host, request.raw_path());
+                    let location = target.location(&ctx.host, request.raw_path());
                     return Verdict::Answer(Answer::redirect(*status, location));
                 }
                 Middleware::BodyLimit(limit) => {
@@ -614,8 +623,12 @@ impl App {
         let request_id = ctx.request_id().to_owned();
         let local = ctx.origin.is_some_and(|origin| origin.local);
         let url = if local { url(request, ctx) } else { String::new() };
-        let audience = Audience { request_id: &request_id, local, url: &url };
+        let compiled = self.shared.compiled.load();
+        // Only those who may see it are told, and only then is it looked for.
+        let own = local.then(|| compiled.value.containers.iter().find(|container| container.is_own)).flatten();
+        let audience = Audience { request_id: &request_id, local, url: &url, own: own.map(|own| &*own.name) };
         let (mut response, body) = answer.render(request, audience)?;
+        drop(compiled);
         decorate(&mut response, ctx)?;
         session.write_response_header(Box::new(response), body.is_empty()).await?;
         if !body.is_empty() {
@@ -630,6 +643,10 @@ impl App {
         let duration = ctx.started.elapsed();
         if let Some(active) = &ctx.route {
             active.metrics.answered(status, duration.as_secs_f64());
+            if let Some(reason) = ctx.reason.filter(|reason| reason.status() >= 500) {
+                active.state.failures.note(reason.token(), ctx.detail.as_deref().unwrap_or_default());
+                self.shared.failures.notify_one();
+            }
         }
         if !self.shared.access_log.is_on() {
             return;
@@ -663,6 +680,7 @@ impl App {
             reason: ctx.reason.map_or("", Reason::token),
             request_id: ctx.request_id.as_deref().unwrap_or(""),
             user_agent: text("user-agent"),
+            referrer: text("referer"),
             detail: &detail,
         });
     }
@@ -892,6 +910,12 @@ fn url(request: &RequestHeader, ctx: &RequestContext) -> String {
     let port = ctx.port.map(|port| format!(":{port}")).unwrap_or_default();
     let target = String::from_utf8_lossy(request.raw_path());
     format!("{scheme}://{}{port}{}", ctx.host, crate::mask::target(&target))
+}
+
+/// Seconds since the epoch.
+fn epoch() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn version_text(version: Version) -> &'static str {

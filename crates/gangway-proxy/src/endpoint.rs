@@ -48,6 +48,10 @@ pub struct EndpointState {
     /// `Keep-Alive: timeout` as announced, in seconds; 0 where nothing was.
     keep_alive: AtomicU32,
     resolved: Mutex<Option<Resolved>>,
+    /// What the last try to reach it said; none once it was reached.
+    trouble: Mutex<Option<Box<str>>>,
+    /// The log says that it cannot be used.
+    told: AtomicBool,
     epoch: Instant,
 }
 
@@ -91,6 +95,8 @@ impl EndpointState {
             ejected_until: AtomicU64::new(0),
             keep_alive: AtomicU32::new(0),
             resolved: Mutex::new(None),
+            trouble: Mutex::new(None),
+            told: AtomicBool::new(false),
             epoch: Instant::now(),
         }
     }
@@ -114,7 +120,28 @@ impl EndpointState {
         self.standing.store(standing as u8, Ordering::Release);
         if standing == Standing::Good {
             self.connected();
+            *self.trouble_locked() = None;
         }
+    }
+
+    /// What the last try to reach it said; none once it was reached.
+    pub fn trouble(&self) -> Option<Box<str>> {
+        self.trouble_locked().clone()
+    }
+
+    /// Notes what a try to reach it said.
+    pub(crate) fn note_trouble(&self, trouble: &str) {
+        *self.trouble_locked() = Some(trouble.into());
+    }
+
+    /// Held for the length of a copy, and by those who found trouble or ask for it.
+    fn trouble_locked(&self) -> MutexGuard<'_, Option<Box<str>>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes whether the log says that it cannot be used. Whether it said so before.
+    pub(crate) fn set_told(&self, told: bool) -> bool {
+        self.told.swap(told, Ordering::Relaxed)
     }
 
     /// Notes what the engine says of it in the next table. One that was not ready, and is, has to be reached
@@ -198,6 +225,7 @@ impl EndpointState {
         if self.failures_in_a_row.load(Ordering::Relaxed) != 0 {
             self.failures_in_a_row.store(0, Ordering::Relaxed);
             self.ejected_until.store(0, Ordering::Relaxed);
+            *self.trouble_locked() = None;
         }
     }
 
@@ -330,13 +358,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_endpoint_is_passed_over_until_it_connects() {
+    fn a_failed_endpoint_is_ejected_until_it_connects() {
         let state = EndpointState::new(Standing::Good);
         assert!(!state.is_ejected());
         state.connect_failed();
-        assert!(state.is_ejected());
+        state.note_trouble("connection refused");
+        assert!(state.is_ejected() && state.trouble().as_deref() == Some("connection refused"));
         state.connected();
-        assert!(!state.is_ejected());
+        assert!(!state.is_ejected() && state.trouble().is_none());
     }
 
     #[test]

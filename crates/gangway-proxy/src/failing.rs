@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gangway_model::RequestView;
 use gangway_model::route::Readiness;
+use gangway_model::{Compiled, RequestView, mention};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
@@ -24,6 +24,20 @@ pub(crate) fn is_unreachable(error: &Error) -> bool {
         error.etype(),
         ErrorType::ConnectRefused | ErrorType::ConnectTimedout | ErrorType::ConnectNoRoute | ErrorType::ConnectError
     )
+}
+
+/// What a failed try to reach an endpoint says, for people.
+pub(crate) fn trouble(error: &Error) -> &str {
+    match error.etype() {
+        ErrorType::ConnectRefused => "connection refused",
+        ErrorType::ConnectTimedout => "no connection in time",
+        ErrorType::ConnectNoRoute => "there is no way to its address",
+        ErrorType::ConnectError | ErrorType::SocketError => "no connection",
+        ErrorType::InvalidCert => "its certificate is not trusted",
+        ErrorType::TLSHandshakeFailure | ErrorType::HandshakeError => "the TLS handshake failed",
+        ErrorType::TLSHandshakeTimedout => "no TLS handshake in time",
+        other => other.as_str(),
+    }
 }
 
 /// Why no endpoint of the route may be asked, for the answer.
@@ -110,11 +124,21 @@ pub(crate) fn error_detail(error: &Error, ctx: &RequestContext) -> String {
     format!("`{}` at {address}: {}{help}", endpoint.name, error.etype().as_str())
 }
 
-/// What a client on the local network is told where no route takes its request.
-pub(crate) fn why_no_route(table: &ActiveTable, request: &RequestView<'_>) -> String {
+/// What a client on the local network is told where no route takes its request. `now` is in seconds since the
+/// epoch.
+pub(crate) fn why_no_route(table: &ActiveTable, request: &RequestView<'_>, compiled: &Compiled, now: i64) -> String {
     let explanation = table.explain(request);
     if let Some(doubt) = explanation.doubt {
         return doubt;
+    }
+    // The path was not found, and not the host.
+    let named = match explanation.considered.is_empty() {
+        true => mention::naming(request.host, &compiled.containers, now),
+        false => Vec::new(),
+    };
+    if !named.is_empty() {
+        let named: Vec<String> = named.into_iter().map(|named| named.said).collect();
+        return named.join("; ");
     }
     let considered = explanation.considered.iter().map(|other| format!("{}: {}", other.id, other.why));
     let nearest = explanation.nearest.iter().map(|other| format!("{}: {}", other.id, other.why));

@@ -16,7 +16,7 @@ use pingora::apps::{HttpServerApp, HttpServerOptions};
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
@@ -28,7 +28,8 @@ use crate::front_door::FrontDoor;
 use crate::listen::{Listener, Listening, accept, bind};
 use crate::metrics::Metrics;
 use crate::phase::{Phase, Phases, reached};
-use crate::settings::{ProxySettings, Threading};
+use crate::settings::{AccessLogTarget, ProxySettings, Threading};
+use crate::telling::tell_failures;
 use crate::waiting::Waiters;
 
 /// The running data plane. Dropping it does not stop it; [`DataPlane::shutdown`] does.
@@ -60,6 +61,10 @@ pub(crate) struct Shared {
     pub(crate) waiters: Arc<Waiters>,
     /// Endpoints that a request could not be brought to.
     pub(crate) doubts: mpsc::Sender<EndpointKey>,
+    /// What the table was made of, for what a local client is told.
+    pub(crate) compiled: Reader<Compiled>,
+    /// A request failed.
+    pub(crate) failures: Arc<Notify>,
 }
 
 /// At the end, for the first request of a client that has just connected: it is on its way, and a
@@ -95,7 +100,9 @@ pub fn start(
     let metrics = Arc::new(metrics);
     let (table_tx, tables) = channel(ActiveTable::default());
     let (doubts_tx, doubts) = mpsc::channel(DOUBTS_MAX);
-    tokio::spawn(activate(compiled, table_tx, Arc::clone(&metrics), doubts, settings.secret.clone()));
+    let failures = Arc::new(Notify::new());
+    tokio::spawn(tell_failures(tables.clone(), Arc::clone(&failures)));
+    tokio::spawn(activate(compiled.clone(), table_tx, Arc::clone(&metrics), doubts, settings.secret.clone()));
 
     let (shards, workers) = match settings.threading {
         Threading::PerCore(cores) => (cores.max(1), 1),
@@ -108,7 +115,7 @@ pub fn start(
     let sockets = sockets.map_err(StartError::Sockets)?;
     let access_log =
         AccessLog::start(&settings.access_log, settings.access_log_format, metrics.access_log_dropped.clone())
-            .map_err(StartError::AccessLog)?;
+            .map_err(|error| StartError::AccessLog { target: settings.access_log.clone(), error })?;
     let (phase, phases) = watch::channel(Phase::Opening);
     let (goaway, going) = watch::channel(false);
     let connections = TaskTracker::new();
@@ -124,6 +131,8 @@ pub fn start(
         shutting_down: Arc::new(AtomicBool::new(false)),
         waiters: Arc::default(),
         doubts: doubts_tx,
+        compiled,
+        failures,
     };
     let mut threads = Vec::new();
     for (number, listeners) in listeners.into_iter().enumerate() {
@@ -344,11 +353,34 @@ pub enum StartError {
     #[error("keep a socket at hand: {0}")]
     Sockets(io::Error),
     /// The access log could not be opened.
-    #[error("open the access log: {0}")]
-    AccessLog(io::Error),
+    #[error("open the access log{}: {}", named(target), explain_file(error))]
+    AccessLog {
+        /// What was asked for.
+        target: AccessLogTarget,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A thread could not be started.
     #[error("start a thread: {0}")]
     Thread(io::Error),
+}
+
+fn named(target: &AccessLogTarget) -> String {
+    match target {
+        AccessLogTarget::File(path) => format!(" `{}`", path.display()),
+        AccessLogTarget::Off | AccessLogTarget::Stdout => String::new(),
+    }
+}
+
+fn explain_file(error: &io::Error) -> String {
+    let help = match error.kind() {
+        io::ErrorKind::NotFound => "make its folder first; in a container, mount one there",
+        io::ErrorKind::PermissionDenied => "let the user that Gangway runs as write there, or name another file",
+        io::ErrorKind::ReadOnlyFilesystem => "mount its folder without `:ro`",
+        io::ErrorKind::IsADirectory => "name a file in it, such as `access.log`",
+        _ => return error.to_string(),
+    };
+    format!("{error}\n  help: {help}")
 }
 
 fn explain(error: &io::Error) -> String {

@@ -7,6 +7,8 @@
 //! Engines say that a container runs when its process was started, not when it listens.
 
 use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_model::route::{EndpointKey, HealthCheck, Readiness};
@@ -20,7 +22,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::active::{ActiveEndpoint, ActiveTable, Target};
 use crate::balance::random;
-use crate::endpoint::Standing;
+use crate::endpoint::{EndpointState, Standing};
+use crate::telling::Teller;
 
 /// The least pause between two tries: somebody may be waiting.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
@@ -49,6 +52,7 @@ pub(crate) struct Probes {
     tasks: HashMap<EndpointKey, Probe, ahash::RandomState>,
     news_tx: mpsc::Sender<News>,
     news: mpsc::Receiver<News>,
+    teller: Teller,
 }
 
 #[derive(Debug)]
@@ -74,12 +78,15 @@ struct Subject {
     peer: HttpPeer,
     host: http::HeaderValue,
     hold: Duration,
+    name: Box<str>,
+    state: Arc<EndpointState>,
+    teller: Teller,
 }
 
 impl Default for Probes {
     fn default() -> Self {
         let (news_tx, news) = mpsc::channel(NEWS_MAX);
-        Self { tasks: HashMap::default(), news_tx, news }
+        Self { tasks: HashMap::default(), news_tx, news, teller: Teller::default() }
     }
 }
 
@@ -98,7 +105,7 @@ impl Probes {
                 let same = known.remove(&endpoint.key).filter(is_going_on);
                 let probe = match same.filter(|_| doubt != Some(&endpoint.key)) {
                     Some(probe) => probe,
-                    None => begin(question, endpoint, policy.hold, self.news_tx.clone()),
+                    None => begin(question, endpoint, policy.hold, self.news_tx.clone(), self.teller.clone()),
                 };
                 self.tasks.insert(endpoint.key.clone(), probe);
             }
@@ -131,13 +138,22 @@ fn question(endpoint: &ActiveEndpoint, health: Option<&HealthCheck>) -> Option<Q
     }
 }
 
-fn begin(question: Question, endpoint: &ActiveEndpoint, hold: Duration, news: mpsc::Sender<News>) -> Probe {
+fn begin(
+    question: Question,
+    endpoint: &ActiveEndpoint,
+    hold: Duration,
+    news: mpsc::Sender<News>,
+    teller: Teller,
+) -> Probe {
     let subject = Subject {
         key: endpoint.key.clone(),
         target: endpoint.target.clone(),
         peer: endpoint.peer.clone(),
         host: endpoint.host.clone(),
         hold,
+        name: endpoint.name.clone(),
+        state: Arc::clone(&endpoint.state),
+        teller,
     };
     let task = match question.clone() {
         Question::Reached => tokio::spawn(reach(subject, news)),
@@ -151,10 +167,13 @@ async fn reach(subject: Subject, news: mpsc::Sender<News>) {
     let (begun, mut told) = (Instant::now(), Standing::Good);
     loop {
         let now = match subject.connects().await {
-            true => Standing::Good,
-            false if begun.elapsed() < subject.hold => Standing::Failing,
-            false => Standing::Hopeless,
+            Ok(()) => Standing::Good,
+            Err(trouble) => {
+                subject.state.note_trouble(&trouble);
+                if begun.elapsed() < subject.hold { Standing::Failing } else { Standing::Hopeless }
+            }
         };
+        subject.tell(now);
         if now == Standing::Good || now != told {
             told = now;
             if news.send((subject.key.clone(), now)).await.is_err() || now == Standing::Good {
@@ -171,10 +190,21 @@ async fn ask(subject: Subject, check: HealthCheck, news: mpsc::Sender<News>) {
     let begun = Instant::now();
     let (mut is_good, mut failures) = (false, 0);
     loop {
-        let is_well = timeout(check.timeout, subject.answers_well(&connector, &check)).await == Ok(Some(true));
+        let answer = timeout(check.timeout, subject.answers_well(&connector, &check)).await;
+        let trouble = answer.unwrap_or_else(|_| Err("no answer to its check in time".to_owned())).err();
+        if let Some(trouble) = &trouble {
+            subject.state.note_trouble(trouble);
+        }
+        let is_well = trouble.is_none();
         failures = if is_well { 0 } else { failures + 1 };
         let now = if is_good { failures < FAILURES_MAX } else { is_well };
         let is_news = now != is_good || (failures == 1 && !is_good);
+        // One that was well is told at once, one that starts has its time.
+        if now {
+            subject.tell(Standing::Good);
+        } else if is_good || begun.elapsed() >= subject.hold {
+            subject.tell(Standing::Hopeless);
+        }
         is_good = now;
         if is_news {
             let standing = if is_good { Standing::Good } else { Standing::Failing };
@@ -202,19 +232,44 @@ fn jittered(interval: Duration) -> Duration {
 }
 
 impl Subject {
-    async fn connects(&self) -> bool {
+    /// Tells the log what has become of it, where that is another thing than it says.
+    fn tell(&self, now: Standing) {
+        let address = || self.key.address.to_string();
+        match now {
+            Standing::Good => self.teller.back(&self.name, &address(), &self.state),
+            Standing::Hopeless => self.teller.lost(&self.name, &address(), &self.state),
+            Standing::New | Standing::Failing => {}
+        }
+    }
+
+    async fn connects(&self) -> Result<(), String> {
         let connecting = async {
             match (&self.target, self.peer._address.as_inet()) {
-                (Target::Name(name, port), _) => tokio::net::TcpStream::connect((&**name, *port)).await.is_ok(),
-                (Target::Address, Some(address)) => tokio::net::TcpStream::connect(address).await.is_ok(),
-                (Target::Address, None) => true,
+                (Target::Name(name, port), _) => tokio::net::TcpStream::connect((&**name, *port)).await.map(drop),
+                (Target::Address, Some(address)) => tokio::net::TcpStream::connect(address).await.map(drop),
+                (Target::Address, None) => Ok(()),
             }
         };
-        timeout(CONNECT_TIME, connecting).await.unwrap_or(false)
+        match timeout(CONNECT_TIME, connecting).await {
+            Ok(connected) => connected.map_err(|error| match error.kind() {
+                io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+                _ => error.to_string(),
+            }),
+            Err(_) => Err("no connection in time".to_owned()),
+        }
+    }
+
+    /// What its check found wrong.
+    async fn answers_well(&self, connector: &Connector, check: &HealthCheck) -> Result<(), String> {
+        match self.status(connector, check).await {
+            Some(status) if check.statuses.iter().any(|(first, last)| (*first..=*last).contains(&status)) => Ok(()),
+            Some(status) => Err(format!("its check answers {status}")),
+            None => Err(self.connects().await.err().unwrap_or_else(|| "no valid answer to its check".to_owned())),
+        }
     }
 
     /// None where there was no answer.
-    async fn answers_well(&self, connector: &Connector, check: &HealthCheck) -> Option<bool> {
+    async fn status(&self, connector: &Connector, check: &HealthCheck) -> Option<u16> {
         let mut peer = self.peer.clone();
         peer.options.read_timeout = Some(check.timeout);
         if let Target::Name(name, port) = &self.target {
@@ -231,7 +286,7 @@ impl Subject {
         let status = session.response_header()?.status.as_u16();
         // Not kept for later: what is kept could be closed by the time it is needed.
         session.shutdown().await;
-        Some(check.statuses.iter().any(|(first, last)| (*first..=*last).contains(&status)))
+        Some(status)
     }
 }
 

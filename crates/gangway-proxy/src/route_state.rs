@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use ahash::HashMap;
 
+use crate::telling::Failures;
 use crate::turnstile::Turnstile;
 
 /// The living side of one route.
@@ -14,6 +15,8 @@ pub(crate) struct RouteState {
     pub(crate) waiting: Arc<AtomicUsize>,
     /// Where they go on.
     pub(crate) turnstile: Turnstile,
+    /// Requests that failed and were not told yet.
+    pub(crate) failures: Failures,
     /// Whose turn it is, with `round-robin`.
     pub(crate) turn: AtomicUsize,
 }

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 
 use gangway_model::Middleware;
 use gangway_model::path::strip_prefix;
-use gangway_model::route::{RedirectPart, RedirectTarget};
 
 /// The path of a target in origin form, and its query with the question mark.
 pub(crate) fn split(target: &[u8]) -> (&[u8], &[u8]) {
@@ -81,45 +80,6 @@ fn with_slash(rest: &[u8]) -> Vec<u8> {
     target
 }
 
-/// Where a request for exactly the prefix, without a slash, is sent: relative links of the app would
-/// otherwise lead out of it. None where the request is not for that.
-pub(crate) fn slash_redirect(target: &[u8], prefix: &str) -> Option<Vec<u8>> {
-    let (path, query) = split(target);
-    if !has_prefix(prefix) || !strip_prefix(std::str::from_utf8(path).ok()?, prefix)?.is_empty() {
-        return None;
-    }
-    // From the path as sent, and never beginning with two slashes: that would name another host.
-    let trimmed = path.iter().position(|byte| *byte != b'/').unwrap_or(path.len());
-    let mut location = vec![b'/'];
-    location.extend_from_slice(&path[trimmed..]);
-    location.push(b'/');
-    location.extend_from_slice(query);
-    Some(location)
-}
-
-/// Fills the placeholders of a redirection.
-pub(crate) fn redirect_location(target: &RedirectTarget, host: &str, request_target: &[u8]) -> Vec<u8> {
-    let (path, query) = split(request_target);
-    let query = query.get(1..).unwrap_or_default();
-    let mut location: Vec<u8> = Vec::new();
-    for part in &target.0 {
-        match part {
-            RedirectPart::Text(text) => location.extend_from_slice(text.as_bytes()),
-            RedirectPart::Host => location.extend_from_slice(host.as_bytes()),
-            RedirectPart::Path => {
-                // `https://x/{path}` is written as often as `https://x{path}`.
-                let path = if location.ends_with(b"/") { path.strip_prefix(b"/").unwrap_or(path) } else { path };
-                location.extend_from_slice(path);
-            }
-            RedirectPart::Query => location.extend_from_slice(query),
-        }
-    }
-    if query.is_empty() && location.ends_with(b"?") {
-        location.pop();
-    }
-    location
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,26 +113,5 @@ mod tests {
         let rewritten = rewrite(b"/v1/users?x=1", &chain, "").expect("no prefix is removed");
         assert_eq!(&*rewritten.target, b"/api?p=users&x=1");
         assert_eq!(rewritten.prefix, "");
-    }
-
-    #[test]
-    fn only_the_bare_prefix_is_redirected_and_never_to_another_host() {
-        let location =
-            |target: &str| slash_redirect(target.as_bytes(), "/stash").map(|l| String::from_utf8(l).expect("ASCII"));
-        assert_eq!(location("/stash?a=b").as_deref(), Some("/stash/?a=b"));
-        assert_eq!(location("//stash").as_deref(), Some("/stash/"));
-        assert_eq!(location("/stash/"), None);
-        assert_eq!(location("/stashed"), None);
-    }
-
-    #[test]
-    fn placeholders_are_filled_without_doubled_or_dangling_marks() {
-        let target = |parts: &[RedirectPart]| RedirectTarget(parts.to_vec());
-        let text = |text: &str| RedirectPart::Text(text.into());
-        let with_query = target(&[text("https://new.example/"), RedirectPart::Path, text("?"), RedirectPart::Query]);
-        assert_eq!(redirect_location(&with_query, "old", b"/a/b?c"), b"https://new.example/a/b?c");
-        assert_eq!(redirect_location(&with_query, "old", b"/a/b"), b"https://new.example/a/b");
-        let host = target(&[text("https://www."), RedirectPart::Host, RedirectPart::Path]);
-        assert_eq!(redirect_location(&host, "x.org", b"/"), b"https://www.x.org/");
     }
 }

@@ -78,6 +78,7 @@ mod tests {
             image: "app".into(),
             created: 0,
             state,
+            ended: None,
             health: Health::NoCheck,
             leaving: false,
             labels: [].into(),

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use gangway_model::snapshot::{Attachment, Container, ContainerState, EngineName, ExposedPort, Health, NetworkMode};
+use gangway_model::snapshot::{
+    Attachment, Container, ContainerState, Ended, EngineName, ExposedPort, Health, NetworkMode,
+};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -146,6 +148,17 @@ impl Listed {
         }
     }
 
+    /// How it ended last, from `Exited (137) 5 minutes ago`: an inspection would say it better, and cost a
+    /// question for each container that is of no use any more.
+    fn ended(&self, now: i64) -> Option<Ended> {
+        if !matches!(self.state(), ContainerState::Exited | ContainerState::Restarting | ContainerState::Dead) {
+            return None;
+        }
+        let (_, rest) = self.status.as_deref().unwrap_or_default().split_once('(').unwrap_or_default();
+        let (code, ago) = rest.split_once(')').unwrap_or_default();
+        Some(Ended { code: code.parse().ok(), at: seconds_ago(ago).map(|ago| now - ago) })
+    }
+
     fn name(&self) -> Box<str> {
         let names = self.names.iter().flatten().map(|name| name.trim_start_matches('/'));
         // A linked container is listed under `/other/alias` as well.
@@ -233,6 +246,8 @@ pub(crate) struct Beside<'a> {
     pub(crate) facts: &'a BTreeMap<Box<str>, Facts>,
     /// Verdicts that had to be asked for one by one.
     pub(crate) health: &'a BTreeMap<Box<str>, Health>,
+    /// Seconds since the epoch: an engine says how long ago something was, and not when.
+    pub(crate) now: i64,
 }
 
 /// Containers in a canonical order, by id.
@@ -265,6 +280,7 @@ fn container(listed: &Listed, listing: &[Listed], beside: &Beside<'_>) -> Contai
         image: listed.image.clone().unwrap_or_default(),
         created: listed.created.unwrap_or_default(),
         state: listed.state(),
+        ended: listed.ended(beside.now),
         health: health.unwrap_or(Health::NoCheck),
         leaving: listed.state.as_deref() == Some("stopping"),
         labels: listed.labels.clone().unwrap_or_default(),
@@ -294,6 +310,28 @@ fn without_hash(name: &str) -> &str {
 
 fn address(text: Option<&str>) -> Option<IpAddr> {
     text?.parse().ok()
+}
+
+/// `5 minutes ago`, `About an hour ago`, `Less than a second ago`, in seconds.
+fn seconds_ago(text: &str) -> Option<i64> {
+    let words: Vec<&str> = text.trim().strip_suffix(" ago")?.split(' ').collect();
+    let (count, unit) = match words.as_slice() {
+        ["Less", ..] => return Some(0),
+        ["About", _, unit] => (1, *unit),
+        [count, unit] => (count.parse::<i64>().ok()?, *unit),
+        _ => return None,
+    };
+    let unit = match unit.strip_suffix('s').unwrap_or(unit) {
+        "second" => 1,
+        "minute" => 60,
+        "hour" => 3600,
+        "day" => 86_400,
+        "week" => 7 * 86_400,
+        "month" => 30 * 86_400,
+        "year" => 365 * 86_400,
+        _ => return None,
+    };
+    count.checked_mul(unit)
 }
 
 fn health_word(word: &str) -> Option<Health> {

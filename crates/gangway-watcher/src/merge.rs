@@ -97,6 +97,20 @@ async fn look_again(at: Option<Instant>) {
     }
 }
 
+/// An engine says it more and more roughly as time goes by. What it said first stays, or each reading would
+/// be a change.
+fn keep_when_it_ended(old: &[Container], containers: &mut [Container]) {
+    for container in containers.iter_mut().filter(|container| container.ended.is_some()) {
+        let Ok(at) = old.binary_search_by(|old| old.id.cmp(&container.id)) else { continue };
+        let known = &old[at];
+        let is_same = known.state == container.state && known.ended.map(|e| e.code) == container.ended.map(|e| e.code);
+        // One that restarts again and again ends again and again, and nobody asks when.
+        if is_same {
+            container.ended = known.ended;
+        }
+    }
+}
+
 /// Everything that was told so far.
 struct World {
     snapshot: Snapshot,
@@ -159,6 +173,7 @@ impl World {
                 old.sort_by(|one, other| one.id.cmp(&other.id));
                 // Their order says nothing, and is another one where some were read alone.
                 containers.sort_by(|one, other| one.id.cmp(&other.id));
+                keep_when_it_ended(&old, &mut containers);
                 status.containers = status.containers.saturating_sub(old.len()) + containers.len();
                 let moved = own.as_ref().is_some_and(|own| self.snapshot.own.get(&name) != Some(own));
                 let changed = first || unread || old != containers || moved;

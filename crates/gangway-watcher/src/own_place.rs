@@ -127,7 +127,8 @@ mod tests {
     fn listing(json: &str) -> (Vec<Listed>, Vec<Container>) {
         let listing: Vec<Listed> = serde_json::from_str(&json.replace("OURS", OURS).replace("OTHER", OTHER)).unwrap();
         let engine = gangway_model::snapshot::EngineName("docker".into());
-        let beside = crate::listing::Beside { engine: &engine, facts: &BTreeMap::new(), health: &BTreeMap::new() };
+        let beside =
+            crate::listing::Beside { engine: &engine, facts: &BTreeMap::new(), health: &BTreeMap::new(), now: 0 };
         let containers = crate::listing::translate(&listing, &beside);
         (listing, containers)
     }

@@ -1,7 +1,7 @@
 //! Reading what one engine knows of its containers: all of them, or the few that something happened to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use futures::stream;
@@ -111,7 +111,9 @@ pub(crate) async fn read(
     }
 
     let begun = Instant::now();
-    let beside = Beside { engine, facts: &known.facts, health: &health };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let beside = Beside { engine, facts: &known.facts, health: &health, now };
     let containers = translate(&listing, &beside);
     let own = (extent == Extent::All).then(|| surroundings.own_place(&listing, &containers));
     trace!(containers = containers.len(), translating = ?begun.elapsed(), "translated");

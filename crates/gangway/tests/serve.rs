@@ -191,7 +191,7 @@ async fn requests_under_way_are_finished_and_a_second_signal_cuts_them() {
         let asking = tokio::spawn(async move { client.get("slow.test", path).await });
         eventually("it is under way", STUCK, async || (slow.under_way() > 0).then_some(())).await;
         instance.signal(Signal::TERM);
-        instance.logged("told to end");
+        instance.logged("told to stop");
         assert_eq!(instance.get("/readyz").await.map(|answer| answer.status.as_u16()).unwrap_or(503), 503);
         if signals == 2 {
             instance.signal(Signal::INT);

@@ -38,6 +38,7 @@ fn container(number: u8, labels: BTreeMap<Box<str>, Box<str>>) -> Container {
         image: "app".into(),
         created: i64::from(number),
         state: ContainerState::Running,
+        ended: None,
         health: Health::NoCheck,
         leaving: false,
         labels,

@@ -22,7 +22,7 @@ pub(crate) use wanted::Wanted;
 pub(crate) use written::{Source, Written, cut};
 
 use self::drafts::Drafts;
-use self::misspelt::near_miss;
+pub(crate) use self::misspelt::near_miss;
 use self::written::whole;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity};

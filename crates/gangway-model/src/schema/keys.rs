@@ -389,8 +389,8 @@ pub(crate) const KEYS: &[Key] = &[
         example: "family",
         doc: "Clients must show a certificate that an authority in this bundle has signed: `family` names `family.pem` \
               in `certs/clients/` on the volume. It holds for the whole handshake, so for every route of the same host; \
-              who comes by a connection to another host is answered 421, and while the bundle is missing or damaged \
-              nobody is let in.",
+              a request on a connection that was opened for another host is answered 421. While the bundle is missing or \
+              damaged, nobody is let in.",
         status: Status::InForce(keys::client_ca),
         ..PROTECTS
     },

@@ -171,6 +171,7 @@ fn container(line: &str, created: i64) -> Container {
         image: "app".into(),
         created,
         state: ContainerState::Running,
+        ended: None,
         health: Health::NoCheck,
         leaving: false,
         labels: BTreeMap::new(),

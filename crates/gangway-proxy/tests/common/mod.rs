@@ -15,6 +15,7 @@ use gangway_model::table::Entry;
 use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable, rule};
 use gangway_proxy::{
     AccessLogTarget, DataPlane, Limits, LogFormat, Metrics, ProxySettings, Secret, Threading, TrustedProxies,
+    WhyNotReady,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
@@ -46,6 +47,7 @@ impl Plane {
             access_log: AccessLogTarget::Off,
             access_log_format: LogFormat::Text,
             secret: Secret::none(),
+            why_not_ready: WhyNotReady::unknown(),
         };
         change(&mut settings);
         let (tables, compiled) = channel(Compiled::default());

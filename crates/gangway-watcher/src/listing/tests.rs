@@ -19,6 +19,9 @@ struct WithId {
     inspected: Inspected,
 }
 
+/// When the listings were given, as far as anyone asks.
+const NOW: i64 = 1_790_000_000;
+
 struct Read {
     listing: Vec<Listed>,
     containers: Vec<Container>,
@@ -31,7 +34,7 @@ fn read(listing: &str, inspected: &str) -> Read {
     let facts: BTreeMap<_, _> = inspected.iter().map(|at| (at.id.clone(), at.inspected.facts(of(&at.id)))).collect();
     let health = inspected.iter().filter_map(|at| Some((at.id.clone(), at.inspected.health()?))).collect();
     let engine = EngineName("docker".into());
-    let containers = translate(&listing, &Beside { engine: &engine, facts: &facts, health: &health });
+    let containers = translate(&listing, &Beside { engine: &engine, facts: &facts, health: &health, now: NOW });
     Read { listing, containers }
 }
 
@@ -199,4 +202,24 @@ fn stop_signals_of_both_engines_are_numbers() {
     ] {
         assert_eq!(own(value), signal, "{value}");
     }
+}
+
+#[test]
+fn how_a_container_ended_is_read_from_what_people_are_shown() {
+    let ended = |state: &str, status: &str| {
+        let listed: Listed = serde_json::from_str(&format!(r#"{{"State":"{state}","Status":"{status}"}}"#)).unwrap();
+        listed.ended(NOW).map(|ended| (ended.code, ended.at.map(|at| NOW - at)))
+    };
+    for (status, expected) in [
+        ("Exited (137) 5 minutes ago", (Some(137), Some(300))),
+        ("Exited (0) About an hour ago", (Some(0), Some(3600))),
+        ("Exited (1) Less than a second ago", (Some(1), Some(0))),
+        ("Exited (255) 2 weeks ago", (Some(255), Some(1_209_600))),
+        ("Exited (1)", (Some(1), None)),
+        ("Exited", (None, None)),
+    ] {
+        assert_eq!(ended("exited", status), Some(expected), "{status}");
+    }
+    assert_eq!(ended("restarting", "Restarting (3) 1 second ago"), Some((Some(3), Some(1))));
+    assert_eq!((ended("running", "Up 2 minutes (unhealthy)"), ended("created", "Created")), (None, None));
 }

@@ -69,6 +69,7 @@ fn container(project: &Project, service: &Service, number: usize, own: &[String]
         image: service.image.value.as_ref().map_or("", |image| image.as_str()).into(),
         created: 0,
         state: ContainerState::Running,
+        ended: None,
         health: if service.healthcheck.value == Some(true) { Health::Healthy } else { Health::NoCheck },
         leaving: false,
         labels,

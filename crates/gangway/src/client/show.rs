@@ -21,7 +21,7 @@ pub(super) fn routes(routes: &api::Routes) -> String {
         return "No route is in force. `gangway status` says why.\n".to_owned();
     }
     let rows: Vec<_> = routes.routes.iter().flat_map(route_rows).collect();
-    table(["ROUTE", "RULE", "TLS", "ENDPOINT", "ADDRESS", "STATE", "UNDER WAY"], &rows)
+    table(["ROUTE", "RULE", "TLS", "ENDPOINT", "ADDRESS", "STATE", "ACTIVE"], &rows)
 }
 
 /// One row an endpoint; what concerns the route stands in the first.
@@ -172,8 +172,10 @@ pub(super) fn explanation(explanation: &api::Explanation) -> String {
             line("step", middleware);
         }
         for endpoint in &route.endpoints {
-            let under_way = endpoint.under_way.map_or_else(String::new, |count| format!(", {count} under way"));
-            line("endpoint", &format!("{} at {}: {}{under_way}", endpoint.name, address(endpoint), endpoint.state));
+            let under_way = endpoint.under_way.map_or_else(String::new, |count| format!(", {count} active"));
+            let trouble = endpoint.trouble.as_ref().map_or_else(String::new, |trouble| format!(" ({trouble})"));
+            let state = &endpoint.state;
+            line("endpoint", &format!("{} at {}: {state}{trouble}{under_way}", endpoint.name, address(endpoint)));
         }
     }
     for container in &explanation.containers {
@@ -189,7 +191,11 @@ pub(super) fn explanation(explanation: &api::Explanation) -> String {
     if explanation.considered_more > 0 {
         line("", &format!("and {} more", explanation.considered_more));
     }
-    if explanation.route.is_none() && explanation.nearest.is_empty() && explanation.considered.is_empty() {
+    for named in &explanation.named {
+        line("named", &named.why);
+    }
+    let others = explanation.nearest.len() + explanation.considered.len() + explanation.named.len();
+    if explanation.route.is_none() && others == 0 {
         line("nearest", "none; `gangway routes` lists all");
     }
     text + &shown(&explanation.diagnostics)
@@ -253,7 +259,7 @@ mod tests {
                 id: "shop".into(),
                 name: "shop".into(),
                 rule: "Host(`shop.test`)".into(),
-                why: "host `shop.test`, asked for was `shp.test`".into(),
+                why: "it is served at `shop.test`; you asked for `shp.test`".into(),
             }],
             ..api::Explanation::default()
         };

@@ -18,18 +18,18 @@ const LEAVING_TIME: Duration = Duration::from_secs(600);
 
 /// Finishes what is under way within the time that we have.
 pub(super) async fn end(plane: DataPlane, signals: &mut Signals) -> Outcome {
-    tracing::info!(grace = GRACE.as_secs(), "told to end; requests under way are finished");
+    tracing::info!(grace = GRACE.as_secs(), "told to stop; finishing active requests");
     finish(plane, signals).await
 }
 
 async fn finish(plane: DataPlane, signals: &mut Signals) -> Outcome {
     tokio::select! {
         () = plane.shutdown(GRACE) => {
-            tracing::info!("ended");
+            tracing::info!("stopped");
             Outcome::Fine
         }
         () = signals.end() => {
-            tracing::warn!("told to end again; requests under way are cut");
+            tracing::warn!("told to stop again; cutting active requests");
             Outcome::Found
         }
     }
@@ -42,7 +42,7 @@ pub(super) async fn leave(
     supervisor: &Supervisor,
     signals: &mut Signals,
 ) -> Outcome {
-    tracing::info!(successor = successor.process, "handed over; what is under way is finished here");
+    tracing::info!(successor = successor.process, "handed over; finishing active requests here");
     successor.tell().await;
     let is_told = tokio::select! {
         () = plane.hand_over() => false,

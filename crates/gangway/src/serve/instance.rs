@@ -153,9 +153,12 @@ impl Instance for Running {
 
     fn endpoints(&self) -> HashMap<EndpointKey, EndpointNow> {
         let states = self.with_plane(DataPlane::endpoint_states).unwrap_or_default();
-        let now = states
-            .into_iter()
-            .map(|(key, state)| (key, EndpointNow { under_way: state.in_flight(), passed_over: state.is_ejected() }));
+        let now = states.into_iter().map(|(key, state)| {
+            (
+                key,
+                EndpointNow { under_way: state.in_flight(), is_ejected: state.is_ejected(), trouble: state.trouble() },
+            )
+        });
         now.collect()
     }
 

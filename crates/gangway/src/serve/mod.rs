@@ -12,6 +12,7 @@ mod inherited;
 mod instance;
 mod log;
 mod names;
+mod served;
 mod signals;
 mod start_error;
 mod supervise;
@@ -26,10 +27,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gangway_acme::{CertificateReport, KeepSettings, OnDemandSettings, Takes, Wanted};
 use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::{Compiled, Diagnostic};
-use gangway_proxy::{AccessLogTarget, Limits, PassedSocket, ProxySettings, Secret, Threading};
+use gangway_proxy::{AccessLogTarget, Limits, PassedSocket, ProxySettings, Secret, Threading, WhyNotReady};
 use gangway_publish::{Reader, seat};
 use gangway_tls::Store;
-use gangway_watcher::DockerEnvironment;
+use gangway_watcher::{DockerEnvironment, EngineStatus};
 use prometheus::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::Notify;
@@ -120,7 +121,12 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let (mut report_seat, report) = seat(CertificateReport::default());
 
     let metrics = gangway_proxy::Metrics::new(&registry)?;
-    let plane = gangway_proxy::start(proxy_settings(&settings, passed), compiled.clone(), store.clone(), metrics)?;
+    let plane = gangway_proxy::start(
+        proxy_settings(&settings, passed, engines.clone()),
+        compiled.clone(),
+        store.clone(),
+        metrics,
+    )?;
     let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
     let instance = Arc::new(Running::new(Parts {
         plane,
@@ -172,6 +178,8 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         let (tables, status) = compiled_seat.take().zip(engines_seat.take()).expect("the task that had them is gone");
         gangway_watcher::watch(engine_list.clone(), model_settings.clone(), tables, status)
     });
+    let to_tell = compiled.clone();
+    supervisor.run("served", move || served::follow(to_tell.clone()));
     supervisor.run("names", move || {
         let names = names_seat.take().expect("the task that had it is gone");
         names::follow(compiled.clone(), names)
@@ -255,7 +263,7 @@ fn secret(settings: &Settings) -> handover::Secret {
     handover::Secret::from(move || gangway_acme::secret(&data))
 }
 
-fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>) -> ProxySettings {
+fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>, engines: Reader<Vec<EngineStatus>>) -> ProxySettings {
     ProxySettings {
         http: settings.http.clone(),
         https: settings.https.clone(),
@@ -269,14 +277,16 @@ fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>) -> ProxySettin
             AccessLog::Stdout => AccessLogTarget::Stdout,
             AccessLog::File(path) => AccessLogTarget::File(path.clone()),
         },
-        access_log_format: match settings.log_format {
-            settings::LogFormat::Text => gangway_proxy::LogFormat::Text,
-            settings::LogFormat::Json => gangway_proxy::LogFormat::Json,
-        },
+        access_log_format: settings.access_log_format,
         secret: {
             let data = settings.data.clone();
             Secret::from(move || gangway_acme::secret(&data))
         },
+        why_not_ready: WhyNotReady::from(move || {
+            let engines = engines.load();
+            let troubled = engines.value.iter().find_map(|engine| Some((&engine.name.0, engine.trouble.as_ref()?)));
+            troubled.map(|(name, trouble)| format!("The engine `{name}` cannot be read: failed to {trouble}"))
+        }),
     }
 }
 

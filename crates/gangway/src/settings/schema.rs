@@ -82,7 +82,7 @@ pub(crate) const CONFIG: Flag = Flag {
     value: "FILE",
     help: "read these settings and routes from a TOML file, and follow it",
     more: "What is given by flag or variable goes before what stands in the file. `[routes.<name>]` tables describe \
-           routes to what is no container; they are in force as soon as the file is saved. A file that cannot be \
+           routes to other upstreams than containers; they are in force as soon as the file is saved. A file that cannot be \
            used leaves the last settings in force. Other keys that change need a restart, and a diagnostic says so.",
     ..IN_FORCE
 };
@@ -249,8 +249,8 @@ pub(crate) const FLAGS: &[Flag] = &[
         name: "log-format",
         value: "text|json",
         default: "text",
-        help: "the form of the log and of the access log",
-        more: "",
+        help: "the form of the log, and of the access log where that has none of its own",
+        more: "Text has colour on a terminal only, and none where `NO_COLOR` is set.",
         ..IN_FORCE
     },
     Flag {
@@ -258,7 +258,15 @@ pub(crate) const FLAGS: &[Flag] = &[
         value: "off|-|FILE",
         default: "off",
         help: "record requests: on standard output, or in a file",
-        more: "A file that was moved away, or a SIGHUP, makes it be opened anew. Secrets in query strings are masked.",
+        more: "A file that was moved away, or a SIGHUP, makes it be opened anew. Secrets in query strings are masked. \
+               The guide [logs](../guides/logs.md) names the fields.",
+        ..IN_FORCE
+    },
+    Flag {
+        name: "access-log-format",
+        value: "text|json|common|combined",
+        help: "the form of the access log; without it, that of --log-format",
+        more: "`common` and `combined` are the forms that fail2ban, GoAccess and others read from Apache and nginx.",
         ..IN_FORCE
     },
 ];

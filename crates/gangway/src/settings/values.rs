@@ -32,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) log_level: LogLevel,
     pub(crate) log_format: LogFormat,
     pub(crate) access_log: AccessLog,
+    pub(crate) access_log_format: gangway_proxy::LogFormat,
 }
 
 /// `--log-level`.
@@ -109,6 +110,7 @@ impl Settings {
             log_level: values.one("log-level", log_level).unwrap_or_default(),
             log_format: values.one("log-format", log_format).unwrap_or_default(),
             access_log: values.one("access-log", access_log).unwrap_or_default(),
+            access_log_format: access_log_format(&mut values),
         };
         // Checked although nothing uses them yet: a mistake in them should be found now.
         values.one("geoip", path);
@@ -214,7 +216,7 @@ impl Values<'_> {
         for given in self.layers.values(flag) {
             let wording = Wording {
                 message: format!("`{}` does nothing without `--acme-dns`", given.name_of(flag)),
-                note: "authorities give certificates with a star for a DNS record only".into(),
+                note: "authorities give wildcard certificates for a DNS record only".into(),
                 help: "name a DNS provider with `--acme-dns`, or take it out".into(),
                 effect: "each host gets a certificate of its own".into(),
             };
@@ -338,6 +340,21 @@ fn log_format(text: &str) -> Result<LogFormat, Wrong> {
         "json" => Ok(LogFormat::Json),
         _ => one_of(text, &["text", "json"]),
     }
+}
+
+/// As the log's own where nothing else is said.
+fn access_log_format(values: &mut Values<'_>) -> gangway_proxy::LogFormat {
+    use gangway_proxy::LogFormat::{Combined, Common, Json, Text};
+    const CHOICES: [(&str, gangway_proxy::LogFormat); 4] =
+        [("text", Text), ("json", Json), ("common", Common), ("combined", Combined)];
+    let chosen = values.one("access-log-format", |text| match CHOICES.iter().find(|(name, _)| *name == text) {
+        Some((_, format)) => Ok(*format),
+        None => one_of(text, &CHOICES.map(|(name, _)| name)),
+    });
+    // A value that is none was reported with the setting it stands for.
+    let log_format = values.layers.values(known("log-format"));
+    let is_json = log_format.last().is_some_and(|given| given.text.trim() == "json");
+    chosen.unwrap_or(if is_json { Json } else { Text })
 }
 
 fn access_log(text: &str) -> Result<AccessLog, Wrong> {
@@ -486,6 +503,15 @@ mod tests {
         assert!(settings.acme.email.is_none() && settings.acme.root_pem.is_none() && settings.acme.profile.is_none());
         assert_eq!((settings.log_level, settings.log_format), (LogLevel::Info, LogFormat::Text));
         assert_eq!(settings.access_log, AccessLog::Off);
+        assert_eq!(settings.access_log_format, gangway_proxy::LogFormat::Text);
+    }
+
+    #[test]
+    fn the_access_log_has_the_form_of_the_log_or_one_of_its_own() {
+        let form = |given: &[(&'static str, &str)]| settings(given).expect("usable").0.access_log_format;
+        assert_eq!(form(&[("log-format", "json")]), gangway_proxy::LogFormat::Json);
+        assert_eq!(form(&[("log-format", "json"), ("access-log-format", "common")]), gangway_proxy::LogFormat::Common);
+        assert!(settings(&[("access-log-format", "clf")]).is_err());
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn is_near_to_protecting(key: &str) -> bool {
 }
 
 /// Is this key outside our prefix, and surely meant to be inside? Then the part behind the prefix.
-pub(super) fn near_miss(label: &str) -> Option<&str> {
+pub(crate) fn near_miss(label: &str) -> Option<&str> {
     const PREFIX: &str = "gangway";
     // Nearly all labels of a container are others', so they have to be told apart quickly.
     let end = label.bytes().take(PREFIX.len() + 2).position(|byte| b".-_:/".contains(&byte)).unwrap_or(label.len());

@@ -17,6 +17,8 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::super::served;
+
 /// How lines look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Text {
@@ -86,6 +88,10 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut said = Said::default();
         event.record(&mut said);
+        // Their fields are for programs: the message says the same.
+        if event.metadata().target() == served::TARGET {
+            said.fields.clear();
+        }
         writer.write_str(&self.line(OffsetDateTime::now_utc(), *event.metadata().level(), &said))
     }
 }
@@ -158,11 +164,8 @@ mod tests {
                      ^^^^^ not a matcher\n  |\n  help: did you mean `Host`?\n  effect: route `web` is not served";
         let fields =
             [("message", "unknown matcher `Hosts`"), ("code", "G104"), ("container", "shop"), ("diagnostic", shown)];
-        assert_eq!(
-            line(PLAIN, &fields),
-            "2026-09-21T14:13:20.000Z  WARN unknown matcher `Hosts` code=G104 container=shop\n  | Hosts(`a`)\n  | ^^^^^ not a \
-             matcher\n  help: did you mean `Host`?\n  effect: route `web` is not served\n"
-        );
+        // Shown by the guide on logs.
+        assert_eq!(line(PLAIN, &fields), include_str!("../../../tests/log/diagnostic.txt"));
     }
 
     #[test]
