@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use common::{Plane, app, held, route};
 use gangway_model::route::{Balance, HealthCheck, Policy, Readiness, RedirectPart, RedirectTarget, Scheme, TlsMode};
-use gangway_model::{Middleware, Route, Upstream};
-use gangway_proxy::TrustedProxies;
+use gangway_model::snapshot::{Container, ContainerState, Ended, EngineName, Health, NetworkMode, Snapshot};
+use gangway_model::{Middleware, Route, Upstream, compile};
+use gangway_proxy::{TrustedProxies, WhyNotReady};
 use gangway_testkit::app::App;
 use gangway_testkit::client::{Answer, Client, Speaks};
 use gangway_testkit::websocket::WebSocket;
@@ -113,11 +114,38 @@ async fn plain_http_is_sent_to_https_and_unknown_hosts_are_told_so() {
 
 #[tokio::test]
 async fn before_the_first_table_nothing_is_known_yet() {
-    let plane = Plane::start_with(|_| {});
+    let why = WhyNotReady::from(|| Some("The engine `docker` cannot be read".to_owned()));
+    let plane = Plane::start_with(|settings| settings.why_not_ready = why);
     let answer = plane.http().get("shop.localhost", "/").await.expect("answered");
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("not-ready"), "{}", answer.text());
+    assert!(answer.text().contains("The engine <code>docker</code> cannot be read"), "{}", answer.text());
     assert!(!answer.header("retry-after").is_empty());
+}
+
+#[tokio::test]
+async fn a_host_whose_container_does_not_run_is_told_which_one_that_is() {
+    let mut plane = Plane::start_with(|_| {});
+    let stopped = Container {
+        id: "id".into(),
+        engine: EngineName::default(),
+        name: "notes-1".into(),
+        image: "app".into(),
+        created: 0,
+        state: ContainerState::Exited,
+        ended: Some(Ended { code: Some(3), at: None }),
+        health: Health::NoCheck,
+        leaving: false,
+        labels: [("gangway.host".into(), "notes.localhost".into())].into(),
+        network: NetworkMode::Networks,
+        attachments: Vec::new(),
+        ports: Vec::new(),
+    };
+    let snapshot = Snapshot { containers: vec![stopped], ..Snapshot::default() };
+    plane.tables.publish(compile(&snapshot, &gangway_model::Settings::default()));
+    let answer = plane.http().get("notes.localhost", "/").await.expect("answered");
+    let expected = "container <code>notes-1</code> names it in label <code>gangway.host</code>, and has been stopped (exit code 3)";
+    assert!(answer.status == 404 && answer.text().contains(expected), "{}", answer.text());
 }
 
 #[tokio::test]

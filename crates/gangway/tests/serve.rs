@@ -242,3 +242,34 @@ async fn what_is_written_is_for_us_alone() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_served_is_told_to_people_and_to_programs() {
+    let mut instance = Options::config(&route("a")).start().await;
+    let line = instance.logged("serving ");
+    let expected = format!("INFO serving https://a.test → http://127.0.0.1:9 ({})", instance.config_file().display());
+    assert!(line.ends_with(&expected), "the fields stand in the message: {line}");
+    instance.put_config(&route("b"));
+    instance.logged("no longer serving https://a.test");
+    let mut instance = Options::config(&route("a")).flag("--log-format", "json").start().await;
+    let line: serde_json::Value = serde_json::from_str(&instance.logged("serving ")).unwrap();
+    for (field, expected) in
+        [("level", "INFO"), ("route", "@file/a"), ("url", "https://a.test"), ("endpoint", "http://127.0.0.1:9")]
+    {
+        assert_eq!(line[field], expected, "{line}");
+    }
+    assert!(line["timestamp"].is_string() && line["message"].as_str().unwrap().starts_with("serving https"), "{line}");
+}
+
+#[tokio::test]
+async fn requests_that_fail_are_counted_into_one_line() {
+    // Nobody listens at port 9, and the route does not wait for it.
+    let text = route("a") + "hold = \"0s\"\nhttps-redirect = false\n";
+    let mut instance = Options::config(&text).start().await;
+    let client = Client::plain(instance.http);
+    for _ in 0..3 {
+        assert_eq!(client.get("a.test", "/").await.unwrap().status, 502);
+    }
+    let line = instance.logged("requests failed");
+    assert!(line.contains("route=@file/a") && line.contains("reason=upstream-refused"), "{line}");
+}

@@ -105,6 +105,9 @@ impl Options {
         let mut instance = Instance { child, lines, seen: Vec::new(), folder, http: none, https: none, admin: none };
         let line = instance.logged("listening");
         let field = |name: &str| {
+            if let Ok(object) = serde_json::from_str::<Value>(&line) {
+                return object[name.trim()].as_str().unwrap().parse().unwrap();
+            }
             let value = line.split(&format!("{name}=")).nth(1).unwrap_or_default();
             value.trim_start_matches('"').split(['"', ' ']).next().unwrap().parse().unwrap()
         };
