@@ -256,7 +256,7 @@ impl Gangway {
     /// Starts another one beside it, with the same command, and waits until that has taken over; the one that
     /// leaves.
     pub async fn succeed(&mut self) -> Process {
-        let successor = self.successor(&[]);
+        let successor = self.successor(&["--take-over"]);
         let already = successor.log().matches(TAKEN_OVER).count();
         eventually("the successor has taken over", STUCK, async || {
             (successor.log().matches(TAKEN_OVER).count() > already).then_some(())

@@ -41,6 +41,17 @@ async fn healthy(docker: &Docker, compose: &Compose) {
     .await;
 }
 
+/// What people type to see what there is, in the container that serves.
+fn typing_our_name_inside_is_harmless(docker: &Docker, id: &str) {
+    let help = docker.command(["exec", id, "/gangway"]);
+    assert!(help.contains("Usage: gangway"), "{help}");
+    assert!(docker.command(["exec", id, "gangway", "routes"]).contains("ready"), "it is where it is looked for");
+    let second = outcome(Command::new("docker").args(["exec", id, "gangway", "serve"]));
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains("[::]:80") && said.contains("(process 1)") && said.contains("--take-over"), "{said}");
+}
+
 /// Two ports of loopback below 1024, where only a capability lets a process listen.
 fn low_ports() -> [SocketAddr; 2] {
     let free = (81..1024)
@@ -61,6 +72,8 @@ fn the_plain_compose_file_serves_without_any_privilege() {
         published(&compose, &host).await;
         healthy(&docker, &compose).await;
         let id = compose.container("gangway");
+        typing_our_name_inside_is_harmless(&docker, &id);
+        published(&compose, &host).await;
         let facts = docker.command([
             "inspect",
             "-f",
@@ -122,8 +135,8 @@ fn the_host_compose_file_reaches_every_bridge() {
         let load = [Speaks::H1, Speaks::H2]
             .map(|speaks| keep_asking(&client.clone().speaking(speaks), &host, "/slow/20", &stop));
         compose.command(["up", "-d", "--no-recreate", "--scale", "gangway=2"]);
-        eventually("the first container has nothing left to do", STUCK, async || {
-            compose.command(["logs", "--no-color", "gangway"]).contains("waiting to be stopped").then_some(())
+        eventually("the second container has taken over", STUCK, async || {
+            compose.command(["logs", "--no-color", "gangway"]).contains("has taken over").then_some(())
         })
         .await;
         docker.command(["stop", &first]);

@@ -191,7 +191,9 @@ codes! {
          route of another project on the same host asks for less, and of two bundles on one host only the older \
          route's is asked for.";
     VARIABLE_UNKNOWN = 900, "unknown variable",
-        "Every variable that begins with `GANGWAY_` is a global setting. The reference of the flags lists them.";
+        "Every variable that begins with `GANGWAY_` is a global setting. The reference of the flags lists them. Left \
+         alone are those that container links and Kubernetes make for a service named `gangway`, such as \
+         `GANGWAY_SERVICE_HOST` and `GANGWAY_PORT=tcp://…`. Commands that ask a running instance only warn.";
     KEY_UNKNOWN = 901, "unknown key in the config file",
         "The keys of the config file are the names of the flags, and `routes`.";
     SETTING_UNUSABLE = 902, "unusable value of a global setting",

@@ -20,6 +20,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::app::App;
+use crate::arrivals::Arriving;
 use crate::connection::Connection;
 use crate::listen::ListenerProtocol;
 use crate::phase::Phases;
@@ -58,12 +59,23 @@ impl FrontDoor {
     /// Serves one connection to its end.
     ///
     /// `task` is the one in which this runs, once it is known.
-    pub(crate) async fn serve(&self, tcp: TcpStream, peer: SocketAddr, protocol: ListenerProtocol, task: OwnTask) {
+    pub(crate) async fn serve(
+        &self,
+        tcp: TcpStream,
+        peer: SocketAddr,
+        protocol: ListenerProtocol,
+        task: OwnTask,
+        arriving: Arriving,
+    ) {
         // A small answer must not wait for the acknowledgement of the one before.
         let _ = tcp.set_nodelay(true);
         let outcome = match protocol {
-            ListenerProtocol::Plain => self.serve_plain(tcp, peer, task).await,
-            ListenerProtocol::Tls => self.serve_tls(tcp, peer, task).await,
+            ListenerProtocol::Plain => {
+                // There is no handshake.
+                drop(arriving);
+                self.serve_plain(tcp, peer, task).await
+            }
+            ListenerProtocol::Tls => self.serve_tls(tcp, peer, task, arriving).await,
         };
         if let Err(error) = outcome {
             tracing::debug!(%error, %peer, "a connection ended before its first request");
@@ -77,15 +89,16 @@ impl FrontDoor {
         let http2 = tokio::time::timeout(head, conn.speaks_http2()).await.map_err(|_| io::ErrorKind::TimedOut)??;
         let (stream, unread) =
             Downstream::plain(conn, Arc::new(connection), http2, &self.shared.settings.limits, self.phases.clone());
-        self.proxy.process_new(Box::new(stream), &self.goaway).await;
+        self.proxy.process_new(Box::new(stream), &self.goaway()).await;
         unread.linger().await;
         Ok(())
     }
 
-    async fn serve_tls(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<()> {
+    async fn serve_tls(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask, arriving: Arriving) -> io::Result<()> {
         let mut connection = self.connection(&tcp, peer, task)?;
         let handshake = self.handshake(Conn::new(tcp));
         let outcome = tokio::time::timeout(self.shared.settings.limits.handshake_time, handshake).await;
+        drop(arriving);
         let (tls, sni, client_ca) = match outcome {
             Ok(Ok(Some(done))) => done,
             Ok(Ok(None)) => return self.failed("unknown-name", Ok(())),
@@ -98,7 +111,7 @@ impl FrontDoor {
         connection.client_ca = client_ca;
         let (stream, unread) =
             Downstream::tls(tls, Arc::new(connection), &self.shared.settings.limits, self.phases.clone());
-        self.proxy.process_new(Box::new(stream), &self.goaway).await;
+        self.proxy.process_new(Box::new(stream), &self.goaway()).await;
         unread.linger().await;
         Ok(())
     }
@@ -202,6 +215,16 @@ impl FrontDoor {
             }
             stance = demand.stance(name, now());
         }
+    }
+
+    /// For one connection, which is told once from now on, or at once where that was said already. Pingora
+    /// takes any change since its receiver was made for the word to go.
+    fn goaway(&self) -> ShutdownWatch {
+        let mut goaway = self.goaway.clone();
+        if *goaway.borrow_and_update() {
+            goaway.mark_changed();
+        }
+        goaway
     }
 
     fn connection(&self, tcp: &TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<Connection> {

@@ -10,6 +10,7 @@ mod active;
 mod admit;
 mod answer;
 mod app;
+mod arrivals;
 mod balance;
 mod budget;
 mod connection;

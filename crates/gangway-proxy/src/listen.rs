@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 
+use crate::arrivals::Arrivals;
 use crate::connections::Connections;
 use crate::front_door::FrontDoor;
 use crate::phase::{Phase, Phases, reached};
@@ -161,67 +163,94 @@ fn open(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpListen
     Ok(socket.into())
 }
 
-/// Takes connections until told to stop, each served by a task of its own.
-pub(crate) async fn accept(
-    listener: Listener,
-    front_door: Arc<FrontDoor>,
-    bounds: Arc<Connections>,
-    tracker: TaskTracker,
-    phases: Phases,
-) {
-    let Listener { socket, protocol, is_held } = listener;
-    let socket = match TcpListener::from_std(socket) {
-        Ok(socket) => socket,
-        Err(error) => return tracing::error!(%error, "failed to use a listener"),
-    };
-    let serve = |tcp, peer, place| {
-        let Some(place) = bounds.admit(place, peer, protocol) else { return };
-        let front_door = Arc::clone(&front_door);
-        let aborting = reached(phases.clone(), Phase::Aborting);
+/// What a listener's connections are served with.
+pub(crate) struct Reception {
+    pub(crate) front_door: Arc<FrontDoor>,
+    pub(crate) bounds: Arc<Connections>,
+    pub(crate) arrivals: Arc<Arrivals>,
+    /// Holds a token of each listener that takes connections now.
+    pub(crate) taking: TaskTracker,
+    /// Of all connections.
+    pub(crate) tracker: TaskTracker,
+    pub(crate) phases: Phases,
+}
+
+impl Reception {
+    /// Serves a connection by a task of its own.
+    fn receive(&self, tcp: TcpStream, peer: SocketAddr, protocol: ListenerProtocol, place: OwnedSemaphorePermit) {
+        let Some(place) = self.bounds.admit(place, peer, protocol) else { return };
+        let arriving = self.arrivals.begin();
+        let front_door = Arc::clone(&self.front_door);
+        let aborting = reached(self.phases.clone(), Phase::Aborting);
         let task = Arc::new(OnceLock::new());
         let own = Arc::clone(&task);
-        let spawned = tracker.spawn(async move {
+        let spawned = self.tracker.spawn(async move {
             let _place = place;
             tokio::select! {
-                () = front_door.serve(tcp, peer, protocol, own) => {}
+                () = front_door.serve(tcp, peer, protocol, own, arriving) => {}
                 () = aborting => {}
             }
         });
         // Long before anybody wants to end it.
         let _ = task.set(spawned.abort_handle());
-    };
-    reached(phases.clone(), Phase::Serving).await;
-    let ended = reached(phases.clone(), Phase::HandedOver);
-    let mut ended = pin!(ended);
-    loop {
-        // The place first: without one, connections wait in the system's queue rather than in ours.
-        let place = tokio::select! {
-            place = bounds.place() => place,
-            () = &mut ended => break,
-        };
-        let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
-            () = &mut ended => break,
-        };
-        match accepted {
-            Ok((tcp, peer)) => serve(tcp, peer, place),
-            Err(error) => {
-                tracing::debug!(%error, "failed to accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
     }
-    if is_held || *phases.borrow() == Phase::HandedOver {
+}
+
+/// Takes connections whenever that is for us to do, until it never will be again.
+pub(crate) async fn accept(listener: Listener, reception: Reception) {
+    let Listener { socket, protocol, is_held } = listener;
+    let socket = match TcpListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!(%error, "failed to use a listener"),
+    };
+    while is_to_serve(reception.phases.clone()).await {
+        let _taking = reception.taking.token();
+        accept_while_serving(&socket, protocol, &reception).await;
+    }
+    if is_held || *reception.phases.borrow() == Phase::Left {
         // Who listens there as well takes what waits in the system's queue.
         return;
     }
     // What waits in the system's queue would be reset with the socket.
     let Ok(socket) = socket.into_std() else { return };
     for _ in 0..BACKLOG {
-        let (Ok((tcp, peer)), Some(place)) = (socket.accept(), bounds.place_at_once()) else { return };
+        let (Ok((tcp, peer)), Some(place)) = (socket.accept(), reception.bounds.place_at_once()) else { return };
         match tcp.set_nonblocking(true).and_then(|()| TcpStream::from_std(tcp)) {
-            Ok(tcp) => serve(tcp, peer, place),
+            Ok(tcp) => reception.receive(tcp, peer, protocol, place),
             Err(error) => return tracing::debug!(%error, "failed to use a connection"),
+        }
+    }
+}
+
+/// Waits until connections are to be taken; false where they never will be again.
+async fn is_to_serve(mut phases: Phases) -> bool {
+    match phases.wait_for(|now| *now == Phase::Serving || *now >= Phase::Left).await.map(|now| *now) {
+        Ok(now) => now == Phase::Serving,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn accept_while_serving(socket: &TcpListener, protocol: ListenerProtocol, reception: &Reception) {
+    let mut ended = pin!(reached(reception.phases.clone(), Phase::Paused));
+    loop {
+        // The end first: afterwards, a connection that waits is a successor's. Then the place: without one,
+        // connections wait in the system's queue rather than in ours.
+        let place = tokio::select! {
+            biased;
+            () = &mut ended => return,
+            place = reception.bounds.place() => place,
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = &mut ended => return,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((tcp, peer)) => reception.receive(tcp, peer, protocol, place),
+            Err(error) => {
+                tracing::debug!(%error, "failed to accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }

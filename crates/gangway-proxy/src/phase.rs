@@ -2,15 +2,19 @@
 
 use tokio::sync::watch;
 
-/// One follows the other; some are left out.
+/// One follows the other; some are left out. Until [`Phase::Left`], the way back to [`Phase::Serving`] is open.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Phase {
     /// Listening; connections wait in the system's queues.
     Opening,
     /// Connections are taken.
     Serving,
-    /// A successor takes them, at the same sockets. What was begun here goes on.
+    /// None are taken for the moment: whether a successor takes them, at the same sockets, is being looked at.
+    Paused,
+    /// A successor takes them. What was begun here goes on, and clients are sent over as they ask next.
     HandedOver,
+    /// The same for good: the sockets are the successor's alone.
+    Left,
     /// Nobody takes them any more.
     Stopped,
     /// Connections that are idle are closed, and WebSockets told that we go away.

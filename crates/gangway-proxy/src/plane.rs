@@ -17,15 +17,17 @@ use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
 use crate::active::{ActiveTable, DOUBTS_MAX, activate};
 use crate::app::App;
+use crate::arrivals::Arrivals;
 use crate::connections::Connections;
 use crate::endpoint::EndpointState;
 use crate::front_door::FrontDoor;
-use crate::listen::{Listener, Listening, accept, bind};
+use crate::listen::{Listener, Listening, Reception, accept, bind};
 use crate::metrics::Metrics;
 use crate::phase::{Phase, Phases, reached};
 use crate::settings::{AccessLogTarget, ProxySettings, Threading};
@@ -37,7 +39,13 @@ pub struct DataPlane {
     threads: Vec<JoinHandle<()>>,
     phase: watch::Sender<Phase>,
     goaway: watch::Sender<bool>,
+    /// The listeners' tasks; each ends with its socket.
+    acceptors: TaskTracker,
+    /// Those of them that take connections now.
+    taking: TaskTracker,
     connections: TaskTracker,
+    arrivals: Arc<Arrivals>,
+    handshake_time: Duration,
     /// What a successor is given.
     sockets: Vec<Arc<TcpListener>>,
     tables: Reader<ActiveTable>,
@@ -67,9 +75,8 @@ pub(crate) struct Shared {
     pub(crate) failures: Arc<Notify>,
 }
 
-/// At the end, for the first request of a client that has just connected: it is on its way, and a
-/// connection closed under it would lose it.
-const FIRST_REQUEST_TIME: Duration = Duration::from_millis(250);
+/// At the end, for the first requests of clients that have just connected; of the time that is left in all.
+const ARRIVING_TIME: Duration = Duration::from_secs(2);
 
 /// How long a client waits for the first table: longer than a start takes where an engine answers, and not
 /// so long that anybody believes us dead where none does.
@@ -118,7 +125,8 @@ pub fn start(
             .map_err(|error| StartError::AccessLog { target: settings.access_log.clone(), error })?;
     let (phase, phases) = watch::channel(Phase::Opening);
     let (goaway, going) = watch::channel(false);
-    let connections = TaskTracker::new();
+    let (acceptors, taking, connections) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
+    let (arrivals, handshake_time) = (Arc::new(Arrivals::new()), settings.limits.handshake_time);
     let bounds = Arc::new(Connections::new(&settings.limits, settings.trusted_proxies.clone(), Arc::clone(&metrics)));
     let shared = Shared {
         tls: Arc::new(ServerConfigs::new(store.clone(), settings.default_certificate.clone())),
@@ -136,27 +144,53 @@ pub fn start(
     };
     let mut threads = Vec::new();
     for (number, listeners) in listeners.into_iter().enumerate() {
-        let (shared, bounds, tracker) = (shared.clone(), Arc::clone(&bounds), connections.clone());
-        let (phases, going) = (phases.clone(), going.clone());
+        let floor = Floor {
+            shared: shared.clone(),
+            bounds: Arc::clone(&bounds),
+            arrivals: Arc::clone(&arrivals),
+            acceptors: acceptors.clone(),
+            taking: taking.clone(),
+            connections: connections.clone(),
+            phases: phases.clone(),
+            goaway: going.clone(),
+        };
         let thread = std::thread::Builder::new()
             .name(format!("data-{number}"))
-            .spawn(move || run(workers, listeners, shared, bounds, tracker, phases, going))
+            .spawn(move || run(workers, listeners, floor))
             .map_err(StartError::Thread)?;
         threads.push(thread);
     }
-    Ok(DataPlane { threads, phase, goaway, connections, sockets, tables, listening, access_log })
+    Ok(DataPlane {
+        threads,
+        phase,
+        goaway,
+        acceptors,
+        taking,
+        connections,
+        arrivals,
+        handshake_time,
+        sockets,
+        tables,
+        listening,
+        access_log,
+    })
+}
+
+/// What a thread stands on.
+struct Floor {
+    shared: Shared,
+    bounds: Arc<Connections>,
+    arrivals: Arc<Arrivals>,
+    acceptors: TaskTracker,
+    taking: TaskTracker,
+    connections: TaskTracker,
+    phases: Phases,
+    goaway: watch::Receiver<bool>,
 }
 
 /// One thread with its own runtime, listeners and upstream connections.
-fn run(
-    workers: usize,
-    listeners: Vec<Listener>,
-    shared: Shared,
-    bounds: Arc<Connections>,
-    tracker: TaskTracker,
-    phases: Phases,
-    goaway: watch::Receiver<bool>,
-) {
+fn run(workers: usize, listeners: Vec<Listener>, floor: Floor) {
+    let Floor { shared, bounds, arrivals, acceptors, taking, connections, phases, goaway } = floor;
     let runtime = if workers == 1 {
         tokio::runtime::Builder::new_current_thread().enable_all().build()
     } else {
@@ -171,25 +205,39 @@ fn run(
         let shutting_down = Arc::clone(&shared.shutting_down);
         let front_door = Arc::new(FrontDoor::new(shared, Arc::clone(&proxy), goaway, phases.clone()));
         for listener in listeners {
-            // Waited for as connections are, since it may still begin some when it is told to stop.
-            tracker.spawn(accept(
-                listener,
-                Arc::clone(&front_door),
-                Arc::clone(&bounds),
-                tracker.clone(),
-                phases.clone(),
-            ));
+            let reception = Reception {
+                front_door: Arc::clone(&front_door),
+                bounds: Arc::clone(&bounds),
+                arrivals: Arc::clone(&arrivals),
+                taking: taking.clone(),
+                tracker: connections.clone(),
+                phases: phases.clone(),
+            };
+            acceptors.spawn(accept(listener, reception));
         }
         tokio::spawn(tick());
-        reached(phases.clone(), Phase::HandedOver).await;
-        shutting_down.store(true, Ordering::Release);
-        reached(phases.clone(), Phase::Closing).await;
+        send_over_when_handed_over(&shutting_down, phases.clone()).await;
         // Wakes the connections that wait for a next request.
         proxy.http_cleanup().await;
         reached(phases, Phase::Aborting).await;
     });
     // Whatever still runs was given its time.
     runtime.shutdown_background();
+}
+
+/// Follows whether clients are to go elsewhere with their next request, until connections are closed.
+async fn send_over_when_handed_over(shutting_down: &AtomicBool, mut phases: Phases) {
+    loop {
+        let now = *phases.borrow_and_update();
+        shutting_down.store(now >= Phase::HandedOver, Ordering::Release);
+        if now >= Phase::Closing {
+            return;
+        }
+        if phases.changed().await.is_err() {
+            // Nobody is left who could tell.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Keeps a timer in the runtime that is due soon. Each request sets one that is due in an hour; were it
@@ -286,15 +334,43 @@ impl DataPlane {
         &self.sockets
     }
 
-    /// Leaves new connections to a successor that listens at [`DataPlane::sockets`], and waits until the
-    /// last of those that are here has ended.
+    /// Takes no connections for the moment, which is so once the future ends; what is here goes on as ever.
+    ///
+    /// For a successor that listens at [`DataPlane::sockets`] and says that it takes them: what comes now is
+    /// its own, or waits in the system's queues.
+    pub fn pause(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.phase.send_replace(Phase::Paused);
+        self.taking.close();
+        let taking = self.taking.clone();
+        async move { taking.wait().await }
+    }
+
+    /// Leaves new connections to a successor, until they are taken back. The future sends clients over once
+    /// those that have just connected had time to ask; where it is dropped, some stay for longer.
     ///
     /// Clients are sent over as they ask next: HTTP/2 clients are told to go away, HTTP/1 clients get
-    /// `Connection: close`. Nothing is cut. When dropped, goes on.
-    pub async fn hand_over(&mut self) {
-        self.sockets.clear();
+    /// `Connection: close`. Nothing is cut.
+    pub fn hand_over(&self) -> impl Future<Output = ()> + Send + use<> {
         self.phase.send_replace(Phase::HandedOver);
-        tokio::time::sleep(FIRST_REQUEST_TIME).await;
+        let (arrivals, goaway, most) = (Arc::clone(&self.arrivals), self.goaway.clone(), self.handshake_time);
+        async move {
+            arrivals.settled(most).await;
+            goaway.send_replace(true);
+        }
+    }
+
+    /// Takes connections again, whatever was handed over. Of no use once the data plane has left.
+    pub fn take_back(&self) {
+        self.goaway.send_replace(false);
+        self.taking.reopen();
+        self.phase.send_replace(Phase::Serving);
+    }
+
+    /// Leaves the sockets to a successor for good, and waits until the last of the connections that are here
+    /// has ended. When dropped, goes on.
+    pub async fn leave(&mut self) {
+        self.close_sockets(Phase::Left).await;
+        self.arrivals.settled(self.handshake_time).await;
         self.goaway.send_replace(true);
         self.connections.close();
         self.connections.wait().await;
@@ -303,18 +379,21 @@ impl DataPlane {
     /// Stops accepting, lets requests under way end within `grace`, then ends what is left.
     ///
     /// Idle connections are closed a moment later; HTTP/2 clients are told to go away, HTTP/1 clients get
-    /// `Connection: close`.
+    /// `Connection: close`. Where a successor has the sockets, what waits there is left to it.
     pub async fn shutdown(mut self, grace: Duration) {
-        // Before its threads look for the last connections: afterwards nobody would take any.
-        self.sockets.clear();
-        if *self.phase.borrow() < Phase::HandedOver {
-            self.phase.send_replace(Phase::Stopped);
-            tokio::time::sleep(FIRST_REQUEST_TIME).await;
-        }
+        let until = Instant::now() + grace;
+        let is_succeeded = matches!(*self.phase.borrow(), Phase::HandedOver | Phase::Left);
+        let last = if is_succeeded { Phase::Left } else { Phase::Stopped };
+        // A connection closed under a first request would lose it.
+        let arriving = async {
+            self.close_sockets(last).await;
+            self.arrivals.settled(ARRIVING_TIME.min(grace)).await;
+        };
+        let _ = timeout_at(until, arriving).await;
         self.phase.send_replace(Phase::Closing);
         self.goaway.send_replace(true);
         self.connections.close();
-        if tokio::time::timeout(grace, self.connections.wait()).await.is_err() {
+        if timeout_at(until, self.connections.wait()).await.is_err() {
             tracing::warn!(connections = self.connections.len(), "connections were still busy when the time was over");
         }
         self.phase.send_replace(Phase::Aborting);
@@ -326,6 +405,16 @@ impl DataPlane {
         })
         .await;
         self.access_log.flush();
+    }
+
+    /// Afterwards nobody takes connections here.
+    async fn close_sockets(&mut self, phase: Phase) {
+        // Before its threads look for the last connections: afterwards nobody would take any.
+        self.sockets.clear();
+        self.phase.send_replace(phase);
+        // Only then may the phase change again: what they do at last depends on this one.
+        self.acceptors.close();
+        self.acceptors.wait().await;
     }
 }
 

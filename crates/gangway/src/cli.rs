@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::settings::schema::{ADMIN, CONFIG, Count, DATA, FLAGS, Flag, Status};
 use crate::settings::{Given, Layer};
 
 /// Put a label on a container and it is on the web, with HTTPS.
 ///
-/// Without a command it serves, as `gangway serve` does. All others end with 0 (fine), 1 (found something)
-/// or 2 (used wrongly).
+/// All commands but `serve` end with 0 (fine), 1 (found something), 2 (used wrongly) or 3 (the instance cannot
+/// be reached). As the main process of a container, `gangway` alone is `gangway serve`.
 #[derive(Debug, Parser)]
-#[command(name = "gangway", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(name = "gangway", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Sub>,
@@ -36,17 +37,24 @@ pub(crate) enum Sub {
     /// Ask the running instance which route takes a request, and why
     Explain(Explain),
     /// List the routes in force
-    Routes(Ask),
+    Routes(Routes),
     /// List certificates, import those of other software, or change account keys
     Certs(Certs),
     /// Say how the running instance is doing
     Status(Ask),
-    /// Print the internal root, or install it into this system's store
+    /// Print the internal root, or put it into this system's store or out of it
     Ca(Ca),
     /// Turn a password into a hash for `auth.basic`
     Hash(Hash),
     /// Say by the exit code whether the running instance is ready
     Healthcheck(Find),
+    /// Print a script that completes commands and flags, for a shell
+    Completions {
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print the version
+    Version,
 }
 
 /// The form of what is printed.
@@ -77,6 +85,16 @@ pub(crate) struct Ask {
     pub(crate) find: Find,
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+}
+
+/// `routes`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Routes {
+    /// Show them again whenever they change, until interrupted
+    #[arg(long)]
+    pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) ask: Ask,
 }
 
 /// `explain`.
@@ -145,6 +163,9 @@ pub(crate) struct Ca {
     /// Put it into this system's store
     #[arg(long)]
     pub(crate) install: bool,
+    /// Take it out of this system's store
+    #[arg(long, conflicts_with = "install")]
+    pub(crate) uninstall: bool,
     /// The volume; also GANGWAY_DATA [default: /data]
     #[arg(long, value_name = DATA.value)]
     pub(crate) data: Option<PathBuf>,
@@ -208,5 +229,9 @@ fn argument(flag: &'static Flag) -> Arg {
         long += &format!("\n\n{}", flag.more);
     }
     let action = if flag.count == Count::Many { ArgAction::Append } else { ArgAction::Set };
-    Arg::new(flag.name).long(flag.name).value_name(flag.value).help(help).long_help(long).action(action)
+    let argument = Arg::new(flag.name).long(flag.name).value_name(flag.value).help(help).long_help(long).action(action);
+    match flag.count {
+        Count::One | Count::Many => argument,
+        Count::Switch => argument.num_args(0..=1).require_equals(true).default_missing_value("true"),
+    }
 }

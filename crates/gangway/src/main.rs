@@ -5,17 +5,21 @@ mod check;
 mod cli;
 mod client;
 mod config;
+mod container;
 mod hash;
 mod on_volume;
 mod outcome;
 mod serve;
 mod settings;
+mod terminal;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Certs, CertsAct, Cli, Sub};
+use crate::outcome::{Outcome, print};
 
 /// Requests allocate and free small pieces on many threads, which it is made for; and a static binary
 /// would otherwise have the C library's, which is not.
@@ -26,6 +30,10 @@ fn main() -> ExitCode {
     // Before anything else could install another provider.
     gangway_tls::install_crypto_provider();
     let Cli { command, serve } = Cli::parse();
+    if command.is_none() && serve.0.is_empty() && !container::is_main_process() {
+        // Nothing was asked for. To serve would make a data folder here, or stand beside an instance that runs.
+        return help();
+    }
     match command.unwrap_or(Sub::Serve(serve)) {
         Sub::Serve(flags) => serve::run(flags.0),
         Sub::Check { files, format } => check::run(&files, format),
@@ -38,5 +46,25 @@ fn main() -> ExitCode {
         Sub::Ca(asked) => ca::run(&asked),
         Sub::Hash(asked) => hash::run(&asked),
         Sub::Healthcheck(find) => client::healthcheck(&find),
+        Sub::Completions { shell } => completions(shell),
+        Sub::Version => {
+            print(format_args!("gangway {}\n", env!("CARGO_PKG_VERSION")));
+            Outcome::Fine.into()
+        }
     }
+}
+
+fn help() -> ExitCode {
+    let mut command = Cli::command();
+    let help = command.render_help();
+    print(if std::io::stdout().is_terminal() { help.ansi().to_string() } else { help.to_string() });
+    Outcome::Fine.into()
+}
+
+/// Made in memory first: who writes a script to a pipe that was closed is no reason for a panic.
+fn completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "gangway", &mut script);
+    print(String::from_utf8_lossy(&script));
+    Outcome::Fine.into()
 }

@@ -13,6 +13,8 @@ pub(crate) enum Outcome {
     Found,
     /// It was used wrongly.
     Usage,
+    /// Nobody could be asked.
+    Unreachable,
 }
 
 impl From<Outcome> for ExitCode {
@@ -21,14 +23,20 @@ impl From<Outcome> for ExitCode {
             Outcome::Fine => 0,
             Outcome::Found => 1,
             Outcome::Usage => 2,
+            Outcome::Unreachable => 3,
         })
     }
 }
 
 /// Writes to standard output. A reader that went away, as `head` does, has seen what it wanted.
 pub(crate) fn print(text: impl Display) {
+    try_print(text);
+}
+
+/// The same; false where nobody reads any more.
+pub(crate) fn try_print(text: impl Display) -> bool {
     let mut out = io::stdout().lock();
-    let _ = write!(out, "{text}").and_then(|()| out.flush());
+    write!(out, "{text}").and_then(|()| out.flush()).is_ok()
 }
 
 /// Writes to standard error, where nobody may be left to read it.

@@ -33,8 +33,6 @@ fn what_is_unknown_is_named_with_the_nearest_that_is_known() {
     assert_usage("a flag of another command", &run(["routes", "--formt", "json"]), &["--format"]);
     let by_variable = ended(serve(folder.path()).env("GANGWAY_ACESS_LOG", "off"));
     assert_usage("a variable", &by_variable, &["GANGWAY_ACESS_LOG", "GANGWAY_ACCESS_LOG", "G900"]);
-    let asked = ended(gangway().args(["status"]).env("GANGWAY_ADMN", "127.0.0.1:1"));
-    assert_usage("a variable of a client command", &asked, &["GANGWAY_ADMIN"]);
     let file = folder.path().join("gangway.toml");
     put(&file, "acess-log = \"off\"\n[route.x]\nhost = \"x.test\"\n");
     let by_file = ended(serve(folder.path()).arg("--config").arg(&file));
@@ -104,16 +102,90 @@ fn a_start_that_fails_says_what_to_do() {
 }
 
 #[test]
-fn client_commands_end_with_one_where_nothing_answers() {
+fn client_commands_end_with_three_where_nothing_answers() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    for command in [&["status"][..], &["routes"], &["certs"], &["explain", "https://a.test"], &["healthcheck"], &["ca"]]
-    {
+    for (command, expected) in [
+        (&["status"][..], 3),
+        (&["routes"], 3),
+        (&["routes", "--watch"], 3),
+        (&["certs"], 3),
+        (&["explain", "https://a.test"], 3),
+        (&["ca"], 3),
+        // Engines know no other code for it.
+        (&["healthcheck"], 1),
+    ] {
         let (code, out, err) = ended(gangway().args(command).args(["--admin", &silent]));
-        assert_eq!((code, out.as_str()), (1, ""), "{command:?}: {err}");
+        assert_eq!((code, out.as_str()), (expected, ""), "{command:?}: {err}");
         assert!(err.contains(&silent) && err.contains("--"), "{command:?} says neither where nor what to do: {err}");
     }
     assert_usage("no address", &run(["status", "--admin", "here"]), &["here"]);
     assert_usage("no URL", &run(["explain"]), &["<URL>"]);
+}
+
+#[test]
+fn variables_that_are_not_ours_stop_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let silent = "127.0.0.1:1";
+    // A client command is warned, and asks.
+    let (code, _, err) = ended(gangway().args(["status", "--admin", silent]).env("GANGWAY_ADMN", "127.0.0.1:1"));
+    assert!(code == 3 && err.contains("GANGWAY_ADMN") && err.contains("GANGWAY_ADMIN`?"), "{code}: {err}");
+    let (code, _, err) = ended(gangway().args(["status", "--admin", silent]).env("GANGWAY_PORT", "tcp://10.0.0.1:80"));
+    assert!(code == 3 && !err.contains("GANGWAY_PORT"), "{code}: {err}");
+    // And `serve` starts, which is seen by its next complaint.
+    put(&folder.path().join("data"), "");
+    let mut serve = serve(folder.path());
+    let (code, _, err) =
+        ended(serve.env("GANGWAY_SERVICE_HOST", "10.0.0.1").env("GANGWAY_PORT_80_TCP", "tcp://10.0.0.1:80"));
+    assert!(code == 1 && err.contains("data folder"), "{code}: {err}");
+    assert!(err.contains("GANGWAY_PORT_80_TCP GANGWAY_SERVICE_HOST"), "what is left alone is noted: {err}");
+}
+
+#[test]
+fn without_a_word_it_helps_and_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (code, out, err) = ended(gangway().env("GANGWAY_DATA", &data));
+    assert!(code == 0 && err.is_empty() && out.contains("Usage: gangway"), "{code}: {out}{err}");
+    assert!(!data.exists());
+    for words in [["help"], ["--help"]] {
+        let (code, out, _) = run(words);
+        assert!(
+            code == 0 && ["serve", "check", "explain", "completions"].iter().all(|word| out.contains(word)),
+            "{out}"
+        );
+    }
+    assert!(run(["help", "explain"]).1.contains("--method"));
+    let version = format!("gangway {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(["version"]), (0, version.clone(), String::new()));
+    assert_eq!(run(["--version"]), (0, version, String::new()));
+}
+
+#[test]
+fn shells_complete_what_there_is() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, out, err) = run(["completions", shell]);
+        assert!(code == 0 && out.contains("gangway") && out.contains("take-over"), "{shell}: {code} {err}");
+    }
+    assert_usage("no shell", &run(["completions", "tcsh"]), &["bash", "zsh", "fish"]);
+    let script = run(["completions", "bash"]).1;
+    let mut bash = Command::new("bash");
+    bash.args([
+        "--norc",
+        "-c",
+        &format!(
+            "{script}\nCOMP_WORDS=(gangway rou) COMP_CWORD=1; _gangway gangway rou gangway; echo ${{COMPREPLY[@]}}"
+        ),
+    ]);
+    let (code, out, err) = ended(&mut bash);
+    assert_eq!((code, out.trim()), (0, "routes"), "{err}");
+}
+
+#[test]
+fn a_log_file_that_cannot_be_opened_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nowhere/access.log");
+    let (code, _, err) = ended(serve(folder.path()).arg("--access-log").arg(&file));
+    assert!(code == 1 && err.contains(&file.display().to_string()) && err.contains("help:"), "{code}: {err}");
 }
 
 #[test]
@@ -182,7 +254,9 @@ fn help_lists_every_flag_with_its_variable() {
     let flags: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("## `")?.split(' ').next()).collect();
     assert!(flags.len() > 20, "{flags:?}");
     for flag in flags {
+        let flag = flag.trim_end_matches('`');
         let variable = format!("GANGWAY_{}", flag.trim_start_matches('-').to_uppercase().replace('-', "_"));
-        assert!(out.contains(&format!("{flag} <")) && out.contains(&variable), "{flag} is not in the help");
+        let is_listed = out.contains(&format!("{flag} <")) || out.contains(&format!("{flag}[=<"));
+        assert!(is_listed && out.contains(&variable), "{flag} is not in the help");
     }
 }

@@ -168,6 +168,84 @@ async fn the_internal_root_is_printed_from_the_volume_and_over_the_listener() {
 }
 
 #[tokio::test]
+async fn a_second_one_in_the_same_place_takes_nothing_unasked() {
+    let instance = Options::config(&route("a")).start().await;
+    let second = |data: &std::path::Path| {
+        let mut second = gangway();
+        let (http, https) = (instance.http.to_string(), instance.https.to_string());
+        second.args(["serve", "--docker", "none", "--http", &http, "--https", &https, "--admin", "127.0.0.1:0"]);
+        second.arg("--data").arg(data);
+        second
+    };
+    let data = instance.folder.path().join("data");
+    for unasked in [&[][..], &["--take-over=false"]] {
+        let (code, _, err) = ended(second(&data).args(unasked));
+        assert_eq!(code, 1, "{err}");
+        let process = format!("(process {})", instance.process());
+        for part in [&*instance.http.to_string(), &process, "--take-over"] {
+            assert!(err.contains(part), "{part} is not said: {err}");
+        }
+    }
+    let (code, _, err) = ended(second(&data).env("GANGWAY_TAKE_OVER", "perhaps"));
+    assert!(code == 2 && err.contains("GANGWAY_TAKE_OVER") && err.contains("`true`, `false`"), "{code}: {err}");
+    // Who serves from another volume is nobody to follow, even where that is asked for.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (code, _, err) = ended(second(&elsewhere.path().join("data")).env("GANGWAY_TAKE_OVER", "yes"));
+    assert!(code == 1 && err.contains("does not hand its sockets over"), "{code}: {err}");
+    assert_eq!(instance.get("/readyz").await.unwrap().status, 200);
+    assert_eq!(instance.routes().await, ["a"]);
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_holds_stalls_no_start_and_no_end() {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let name = UnixAddr::from_abstract_name(format!("gangway/handover/2/{port}")).unwrap();
+    let held = UnixListener::bind_addr(&name).unwrap();
+    rustix::net::listen(&held, 0).unwrap();
+    let _full = UnixStream::connect_addr(&name).unwrap();
+    let mut started = Options::config("").flag("--http", &port.to_string()).flag("--take-over", "").start().await;
+    started.signal(Signal::TERM);
+    assert_eq!(started.exit_code().await, Some(0));
+    let log = started.log();
+    assert!(log.contains("does not take the question"), "{log}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut waiting = gangway();
+    waiting.args(["serve", "--take-over", "--docker", "none", "--http", &port.to_string(), "--https", "127.0.0.1:0"]);
+    waiting.args(["--admin", "127.0.0.1:0"]).arg("--data").arg(folder.path());
+    let mut waiting = waiting.spawn().unwrap();
+    let status = format!("/proc/{}/status", waiting.id());
+    eventually("it takes signals", STUCK, async || takes_signal(&status, Signal::TERM).then_some(())).await;
+    rustix::process::kill_process(rustix::process::Pid::from_child(&waiting), Signal::TERM).unwrap();
+    assert_eq!(waiting.wait().unwrap().code(), Some(0), "it ends as it is told to, while it waits");
+}
+
+/// Whether a process has said that it deals with a signal itself.
+fn takes_signal(status: &str, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(status).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << (signal.as_raw() - 1)) != 0
+}
+
+#[tokio::test]
+async fn routes_are_watched_until_nobody_reads_any_more() {
+    let instance = Options::config(&route("first")).start().await;
+    let admin = instance.admin.to_string();
+    let mut watch = gangway();
+    watch.args(["routes", "--watch", "--format", "json", "--admin", &admin]).stdout(std::process::Stdio::piped());
+    let mut watch = watch.spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(watch.stdout.take().unwrap()));
+    let mut next = || serde_json::from_str::<serde_json::Value>(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(next()["routes"][0]["name"], "first");
+    instance.put_config(&(route("first") + &route("second")));
+    assert_eq!(next()["routes"][1]["name"], "second");
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+}
+
+#[tokio::test]
 async fn the_health_check_follows_the_instance() {
     let mut instance = Options::config("").start().await;
     assert_eq!(instance.ask(["healthcheck"]).0, 0);

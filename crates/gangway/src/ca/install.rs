@@ -1,4 +1,4 @@
-//! Puts a root into the system's store: a file in the right folder, and the system's own command.
+//! Puts a root into the system's store, or takes it out: a file in the right folder, and the system's own command.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -17,6 +17,8 @@ struct Store {
     systems: &'static str,
     folder: &'static str,
     command: &'static [&'static str],
+    /// After a root was removed: some would leave a link to it.
+    removed: &'static [&'static str],
 }
 
 /// The first whose folder is there is the system's own.
@@ -25,17 +27,25 @@ const STORES: &[Store] = &[
         systems: "Fedora, RHEL",
         folder: "etc/pki/ca-trust/source/anchors",
         command: &["update-ca-trust", "extract"],
+        removed: &["update-ca-trust", "extract"],
     },
     Store {
         systems: "Arch Linux",
         folder: "etc/ca-certificates/trust-source/anchors",
         command: &["trust", "extract-compat"],
+        removed: &["trust", "extract-compat"],
     },
-    Store { systems: "openSUSE", folder: "etc/pki/trust/anchors", command: &["update-ca-certificates"] },
+    Store {
+        systems: "openSUSE",
+        folder: "etc/pki/trust/anchors",
+        command: &["update-ca-certificates"],
+        removed: &["update-ca-certificates"],
+    },
     Store {
         systems: "Debian, Ubuntu, Alpine",
         folder: "usr/local/share/ca-certificates",
         command: &["update-ca-certificates"],
+        removed: &["update-ca-certificates", "--fresh"],
     },
 ];
 
@@ -67,6 +77,35 @@ pub(super) fn install(
     };
     let command = store.command.join(" ");
     Ok(format!("{shown} {wrote}, and `{command}` was run ({}).\n{BROWSERS}{shown}\n", store.systems))
+}
+
+const BROWSERS_LEFT: &str = "\
+Firefox, and Chrome where it does not use this store, keep roots of their own. Remove it there, or for Chrome:
+  certutil -d sql:$HOME/.pki/nssdb -D -n gangway
+";
+
+/// Takes a root of ours out of the store below `base`; says what was done.
+pub(super) fn uninstall(
+    base: &Path,
+    run: &mut dyn FnMut(&[&str]) -> Result<(), String>,
+) -> Result<String, InstallError> {
+    let mut done = String::new();
+    for store in STORES {
+        let path = base.join(store.folder).join(FILE);
+        let shown = path.display().to_string();
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+            Err(error) => return Err(InstallError::Remove { path: shown, error }),
+        }
+        let command = store.removed.join(" ");
+        run(store.removed).map_err(|error| InstallError::Command { command: command.clone(), error })?;
+        done += &format!("{shown} was removed, and `{command}` was run ({}).\n", store.systems);
+    }
+    if done.is_empty() {
+        done += "No root of Gangway's is in this system's store; nothing was changed.\n";
+    }
+    Ok(done + BROWSERS_LEFT)
 }
 
 /// Beside it first, so that a crash leaves no half of a root.
@@ -117,6 +156,29 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).expect("the root"), "root");
             assert_eq!(ran, [store.command.join(" ")]);
             assert!(done.contains("was written") && done.contains(&path.display().to_string()), "{done}");
+        }
+    }
+
+    #[test]
+    fn what_was_installed_is_taken_out_and_nothing_else() {
+        for store in STORES {
+            let base = system(store.folder);
+            let folder = base.path().join(store.folder);
+            fs::File::create(folder.join("another.crt")).expect("a folder");
+            let mut ran = Vec::new();
+            let mut run = |command: &[&str]| {
+                ran.push(command.join(" "));
+                Ok(())
+            };
+            install(base.path(), "root", &mut run).expect("a store");
+            let done = uninstall(base.path(), &mut run).expect("it was there");
+            assert!(done.contains(&format!("{} was removed", folder.join(FILE).display())), "{done}");
+            let left: Vec<_> =
+                fs::read_dir(&folder).expect("a folder").flatten().map(|file| file.file_name()).collect();
+            assert_eq!(left, ["another.crt"]);
+            let again = uninstall(base.path(), &mut run).expect("nothing is there");
+            assert!(again.contains("nothing was changed"), "{again}");
+            assert_eq!(ran, [store.command.join(" "), store.removed.join(" ")]);
         }
     }
 

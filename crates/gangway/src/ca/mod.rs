@@ -1,4 +1,4 @@
-//! `gangway ca`: the internal root, printed or installed.
+//! `gangway ca`: the internal root, printed, installed or taken out again.
 
 mod install;
 
@@ -14,8 +14,11 @@ use crate::outcome::{Outcome, complain, print};
 use crate::settings::schema::DATA;
 use crate::settings::{Given, Layer};
 
-/// Prints the root, or puts it into the system's store.
+/// Prints the root, or puts it into the system's store or out of it.
 pub(crate) fn run(asked: &Ca) -> ExitCode {
+    if asked.uninstall {
+        return ended(install::uninstall(Path::new("/"), &mut install::run_command));
+    }
     let root = match root(asked) {
         Ok(root) => root,
         Err(outcome) => return outcome.into(),
@@ -24,7 +27,11 @@ pub(crate) fn run(asked: &Ca) -> ExitCode {
         print(root);
         return Outcome::Fine.into();
     }
-    match install::install(Path::new("/"), &root, &mut install::run_command) {
+    ended(install::install(Path::new("/"), &root, &mut install::run_command))
+}
+
+fn ended(done: Result<String, InstallError>) -> ExitCode {
+    match done {
         Ok(done) => {
             print(done);
             Outcome::Fine.into()
@@ -58,9 +65,9 @@ fn root(asked: &Ca) -> Result<String, Outcome> {
         Err(error) => {
             complain(format_args!("gangway ca: failed to {on_volume}\n  and failed to {error}"));
             complain(
-                "  help: name the volume with --data, or run this where it is: docker compose exec gangway /gangway ca",
+                "  help: name the volume with --data, or run this where it is: docker compose exec gangway gangway ca",
             );
-            Err(Outcome::Found)
+            Err(error.outcome())
         }
     }
 }
@@ -72,15 +79,17 @@ enum InstallError {
         "find this system's store of trusted roots; copy the root there by hand: `gangway ca > gangway-root.crt` prints it"
     )]
     UnknownSystem,
-    #[error("write {path}: {error}{}", hint(error))]
+    #[error("write {path}: {error}{}", hint(error, "install"))]
     Write { path: String, error: io::Error },
+    #[error("remove {path}: {error}{}", hint(error, "uninstall"))]
+    Remove { path: String, error: io::Error },
     #[error("run `{command}`: {error}")]
     Command { command: String, error: String },
 }
 
-fn hint(error: &io::Error) -> &'static str {
+fn hint(error: &io::Error, flag: &str) -> String {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => "; run it as root: sudo gangway ca --install",
-        _ => "",
+        io::ErrorKind::PermissionDenied => format!("; run it as root: sudo gangway ca --{flag}"),
+        _ => String::new(),
     }
 }

@@ -29,6 +29,7 @@ use self::source::{Origin, Spot};
 use self::text::Text;
 use self::variables::Environment;
 use crate::cli::Format;
+use crate::terminal::Paint;
 
 /// Nothing was found.
 const FINE: u8 = 0;
@@ -125,7 +126,8 @@ impl Checked {
             return self.summary.clone();
         }
         let shown: Vec<_> = self.findings.iter().map(|finding| report::text(finding, files)).collect();
-        format!("{}\n{}\n", shown.join("\n"), report::count(&self.findings))
+        let shown = Paint::of_stdout().diagnostics(&shown.join("\n"));
+        format!("{shown}\n{}\n", report::count(&self.findings))
     }
 }
 

@@ -10,8 +10,8 @@ use crate::outcome::{Outcome, complain};
 use crate::settings::schema::{ADMIN, CONFIG};
 use crate::settings::{Fixed, Given, Layer, Layers, variables};
 
-/// Said of a finding that keeps a command from running.
-const NOT_ASKED: &str = "nothing was asked";
+/// Said of a variable that is of no use.
+const NOT_USED: &str = "it is not used";
 
 /// What is known about the running instance.
 #[derive(Debug)]
@@ -31,10 +31,10 @@ pub(crate) fn find(asked: &Find, mut flags: Layer) -> Result<Found, Outcome> {
         flags.insert(CONFIG.name, vec![Given::flag(config.display().to_string())]);
     }
     let mut found = Vec::new();
-    let variables = variables(std::env::vars_os(), NOT_ASKED, &mut found);
-    if !found.is_empty() {
-        found.iter().for_each(|diagnostic| complain(format_args!("{diagnostic}\n")));
-        return Err(Outcome::Usage);
+    let variables = variables(std::env::vars_os(), NOT_USED, &mut found).layer;
+    // No reason to ask nothing: they may be meant for somebody else.
+    for diagnostic in found.drain(..) {
+        complain(format_args!("gangway: warning: {}; {}", diagnostic.message, diagnostic.help));
     }
     let named = Fixed::new(flags.clone(), variables.clone());
     // Beside an instance in the same container, what it was started with is the best guess.

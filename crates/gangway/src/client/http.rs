@@ -77,18 +77,19 @@ impl AskError {
         match self {
             Self::Unreachable { .. } | Self::Silent { .. } => Some(
                 "is it running? Name its admin address with --admin, or ask where it is: \
-                 docker compose exec gangway /gangway …",
+                 docker compose exec gangway gangway …",
             ),
             Self::Strange { .. } => Some("is it Gangway that listens there? Name its admin address with --admin"),
             Self::Refused { help, .. } => help.as_deref(),
         }
     }
 
-    /// A question that cannot be answered was asked wrongly; all else was found to be so.
-    pub(super) fn outcome(&self) -> Outcome {
+    /// A question that cannot be answered was asked wrongly.
+    pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Refused { status: StatusCode::BAD_REQUEST, .. } => Outcome::Usage,
-            _ => Outcome::Found,
+            Self::Refused { .. } => Outcome::Found,
+            Self::Unreachable { .. } | Self::Silent { .. } | Self::Strange { .. } => Outcome::Unreachable,
         }
     }
 }

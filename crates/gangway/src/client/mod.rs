@@ -1,9 +1,11 @@
-//! The commands that ask the running instance over its admin listener.
+//! The commands that ask the running instance over its admin listener. Where it cannot be reached, they end
+//! with 3.
 
 mod find;
 mod http;
 mod show;
 mod table;
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,30 +17,37 @@ use serde::de::DeserializeOwned;
 pub(crate) use find::find;
 use http::AskError;
 
-use crate::cli::{Ask, Explain, Find, Format};
+use self::table::Sheet;
+use crate::cli::{Ask, Explain, Find, Format, Routes};
 use crate::outcome::{Outcome, complain, print};
 use crate::settings::Layer;
 
 /// For an answer; ten thousand routes take less than a second.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
 
+const ROUTES: &str = "/api/v1/routes";
+
 /// A health check must have ended before its caller gives up, which is after three seconds in our image.
 const HEALTH_TIME: Duration = Duration::from_secs(2);
 
-/// `gangway routes`: 1 where nothing answers.
-pub(crate) fn routes(asked: &Ask) -> ExitCode {
-    answered::<api::Routes>("routes", asked, "/api/v1/routes", |routes| (show::routes(routes), Outcome::Fine))
+/// `gangway routes`.
+pub(crate) fn routes(asked: &Routes) -> ExitCode {
+    if asked.watch {
+        return watch::routes(&asked.ask);
+    }
+    let shown = |routes: &api::Routes| (show::routes(routes, Sheet::stdout()), Outcome::Fine);
+    answered::<api::Routes>("routes", &asked.ask, ROUTES, shown)
 }
 
-/// `gangway certs`: 1 where nothing answers, or a certificate is wrong or missing.
+/// `gangway certs`: 1 where a certificate is wrong or missing.
 pub(crate) fn certs(asked: &Ask) -> ExitCode {
     answered::<api::Certificates>("certs", asked, "/api/v1/certificates", |certificates| {
         let troubled = certificates.certificates.iter().any(|certificate| certificate.trouble.is_some());
-        (show::certificates(certificates), if troubled { Outcome::Found } else { Outcome::Fine })
+        (show::certificates(certificates, Sheet::stdout()), if troubled { Outcome::Found } else { Outcome::Fine })
     })
 }
 
-/// `gangway status`: 1 where nothing answers, or something asked for is not in force.
+/// `gangway status`: 1 where something asked for is not in force.
 pub(crate) fn status(asked: &Ask) -> ExitCode {
     let found = match find(&asked.find, Layer::new()) {
         Ok(found) => found,
@@ -65,7 +74,7 @@ pub(crate) fn status(asked: &Ask) -> ExitCode {
     }
 }
 
-/// `gangway explain`: 1 where nothing answers, or no route takes the request.
+/// `gangway explain`: 1 where no route takes the request.
 pub(crate) fn explain(asked: &Explain) -> ExitCode {
     let mut query = format!("url={}&method={}", encoded(&asked.url), encoded(&asked.method));
     if let Some(from) = &asked.from {
@@ -80,7 +89,7 @@ pub(crate) fn explain(asked: &Explain) -> ExitCode {
     })
 }
 
-/// `gangway healthcheck`: 0 where a table is in force.
+/// `gangway healthcheck`: 0 where a table is in force, else 1: engines know no other.
 pub(crate) fn healthcheck(asked: &Find) -> ExitCode {
     let found = match find(asked, Layer::new()) {
         Ok(found) => found,
@@ -91,7 +100,10 @@ pub(crate) fn healthcheck(asked: &Find) -> ExitCode {
             print(text);
             Outcome::Fine.into()
         }
-        Err(error) => failed("healthcheck", &error),
+        Err(error) => {
+            failed("healthcheck", &error);
+            Outcome::Found.into()
+        }
     }
 }
 

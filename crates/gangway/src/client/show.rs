@@ -6,7 +6,8 @@ use gangway_admin::api;
 use gangway_model::diagnostic::printable;
 use serde::Serialize;
 
-use super::table::table;
+use super::table::{Sheet, table};
+use crate::terminal::{Paint, Tone};
 
 /// What `status --format json` prints.
 #[derive(Debug, Serialize)]
@@ -16,12 +17,23 @@ pub(super) struct StatusWithDiagnostics {
     pub(super) diagnostics: Vec<api::Diagnostic>,
 }
 
-pub(super) fn routes(routes: &api::Routes) -> String {
+pub(super) fn routes(routes: &api::Routes, sheet: Sheet) -> String {
     if routes.routes.is_empty() {
         return "No route is in force. `gangway status` says why.\n".to_owned();
     }
     let rows: Vec<_> = routes.routes.iter().flat_map(route_rows).collect();
-    table(["ROUTE", "RULE", "TLS", "ENDPOINT", "ADDRESS", "STATE", "ACTIVE"], &rows)
+    table(sheet, ["ROUTE", "RULE", "TLS", "ENDPOINT", "ADDRESS", "STATE", "ACTIVE"], &rows, |column, cell| {
+        if column == 5 { tone_of_state(cell) } else { Tone::Neutral }
+    })
+}
+
+fn tone_of_state(state: &str) -> Tone {
+    match state {
+        "ready" => Tone::Good,
+        "closed" | "no endpoint" | "ejected" | "unhealthy" => Tone::Bad,
+        _ if state.starts_with("redirect ") => Tone::Neutral,
+        _ => Tone::Warning,
+    }
 }
 
 /// One row an endpoint; what concerns the route stands in the first.
@@ -55,7 +67,7 @@ fn address(endpoint: &api::Endpoint) -> String {
     }
 }
 
-pub(super) fn certificates(certificates: &api::Certificates) -> String {
+pub(super) fn certificates(certificates: &api::Certificates, sheet: Sheet) -> String {
     if certificates.certificates.is_empty() {
         return "No name needs a certificate.\n".to_owned();
     }
@@ -72,7 +84,12 @@ pub(super) fn certificates(certificates: &api::Certificates) -> String {
         [one.name.clone(), from, one.issuer.clone(), left, next, one.trouble.clone().unwrap_or_default()]
     };
     let rows: Vec<_> = certificates.certificates.iter().map(row).collect();
-    table(["NAME", "FROM", "ISSUER", "LEFT", "NEXT ORDER", "TROUBLE"], &rows)
+    table(sheet, ["NAME", "FROM", "ISSUER", "LEFT", "NEXT ORDER", "TROUBLE"], &rows, |column, cell| {
+        match (column, cell) {
+            (3, "over") | (5, _) => Tone::Bad,
+            _ => Tone::Neutral,
+        }
+    })
 }
 
 /// A time that is left, roughly: nobody plans by the minute.
@@ -141,7 +158,8 @@ fn count(number: usize, what: &str) -> String {
 
 /// As everywhere, with an empty line before each.
 fn shown(diagnostics: &[api::Diagnostic]) -> String {
-    diagnostics.iter().map(|diagnostic| format!("\n{}\n", diagnostic.shown.trim_end())).collect()
+    let paint = Paint::of_stdout();
+    diagnostics.iter().map(|diagnostic| format!("\n{}\n", paint.diagnostics(diagnostic.shown.trim_end()))).collect()
 }
 
 pub(super) fn explanation(explanation: &api::Explanation) -> String {
@@ -238,7 +256,8 @@ mod tests {
             ..api::Route::default()
         };
         let closed = api::Route { name: "door".into(), closed: true, ..route.clone() };
-        let shown = routes(&api::Routes { generation: 1, routes: vec![route, closed] });
+        let sheet = Sheet { width: None, paint: Paint::Plain };
+        let shown = routes(&api::Routes { generation: 1, routes: vec![route, closed] }, sheet);
         let lines: Vec<_> = shown.lines().collect();
         assert_eq!(lines.len(), 4, "{shown}");
         assert!(lines[1].starts_with("shop ") && lines[1].contains("ready"), "{shown}");

@@ -2,9 +2,37 @@
 
 use gangway_model::diagnostic::printable;
 
-/// Rows of cells below a head, each column as wide as its widest cell. Names come from labels, so what
-/// could command the terminal is written out.
-pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+use crate::terminal::{Paint, Tone, width_of_stdout};
+
+/// Between two columns.
+const GAP: usize = 2;
+
+/// A column is cut to no less, however narrow the terminal: less says nothing.
+const COLUMN_WIDTH_MIN: usize = 8;
+
+/// What a table is shown on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sheet {
+    /// Columns, where there is an end to them.
+    pub(super) width: Option<usize>,
+    pub(super) paint: Paint,
+}
+
+impl Sheet {
+    /// Standard output. Where that is no terminal, everything is shown in full.
+    pub(super) fn stdout() -> Self {
+        Self { width: width_of_stdout(), paint: Paint::of_stdout() }
+    }
+}
+
+/// Rows of cells below a head, each column as wide as its widest cell, or as the sheet allows. Names come from
+/// labels, so what could command the terminal is written out. `tone` colours a cell by its column and text.
+pub(super) fn table<const N: usize>(
+    sheet: Sheet,
+    head: [&str; N],
+    rows: &[[String; N]],
+    tone: impl Fn(usize, &str) -> Tone,
+) -> String {
     let rows: Vec<[String; N]> = rows.iter().map(|row| row.clone().map(|cell| printable(&cell))).collect();
     let head = head.map(str::to_owned);
     let mut widths = [0; N];
@@ -13,20 +41,80 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
             *width = (*width).max(cell.chars().count());
         }
     }
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    if let Some(most) = sheet.width {
+        fit(&mut widths, most);
+    }
+    let line = |row: &[String; N], tone: &dyn Fn(usize, &str) -> Tone| {
+        let mut line = String::new();
+        let mut gap = 0;
+        for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let shown = cut(cell, width);
+            if !shown.is_empty() {
+                // Only before a cell with something in it: lines end with their last one.
+                line += &" ".repeat(gap);
+                line += &sheet.paint.paint(tone(at, cell), &shown);
+                gap = 0;
+            }
+            gap += width - shown.chars().count() + GAP;
+        }
+        line + "\n"
     };
-    std::iter::once(&head).chain(&rows).map(line).collect()
+    let head = line(&head, &|_, _| Tone::Strong);
+    std::iter::once(head).chain(rows.iter().map(|row| line(row, &tone))).collect()
+}
+
+/// Makes the widest columns narrower until all fit, or none can give any more.
+fn fit<const N: usize>(widths: &mut [usize; N], most: usize) {
+    let gaps = GAP * N.saturating_sub(1);
+    while widths.iter().sum::<usize>() + gaps > most {
+        let Some(widest) = widths.iter_mut().max().filter(|width| **width > COLUMN_WIDTH_MIN) else { return };
+        *widest -= 1;
+    }
+}
+
+fn cut(cell: &str, width: usize) -> String {
+    if cell.chars().count() <= width {
+        return cell.to_owned();
+    }
+    cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const PLAIN: Sheet = Sheet { width: None, paint: Paint::Plain };
+
+    fn cells<const N: usize>(cells: [&str; N]) -> [String; N] {
+        cells.map(str::to_owned)
+    }
+
     #[test]
     fn columns_are_aligned_and_nothing_commands_the_terminal() {
-        let rows = [["ä".to_owned(), "x".to_owned()], ["long".to_owned(), "\u{1b}[2J".to_owned()]];
-        assert_eq!(table(["A", "B"], &rows), "A     B\nä     x\nlong  \\u{1b}[2J\n");
+        let rows = [cells(["ä", "x"]), cells(["long", "\u{1b}[2J"])];
+        assert_eq!(table(PLAIN, ["A", "B"], &rows, |_, _| Tone::Neutral), "A     B\nä     x\nlong  \\u{1b}[2J\n");
+    }
+
+    #[test]
+    fn on_a_terminal_the_widest_columns_give_way() {
+        let rows = [cells(["shop", &"r".repeat(60), &"s".repeat(40), "ready"])];
+        let show =
+            |width| table(Sheet { width, ..PLAIN }, ["NAME", "RULE", "STATE", "IS"], &rows, |_, _| Tone::Neutral);
+        let widest = |text: &str| text.lines().map(|line| line.chars().count()).max();
+        let (full, narrow) = (show(None), show(Some(60)));
+        assert!(full.contains(&"r".repeat(60)) && !full.contains('…'), "{full}");
+        assert_eq!(widest(&narrow), Some(60), "{narrow}");
+        assert!(narrow.contains("shop  ") && narrow.contains("r…  ") && narrow.contains("s…  ready"), "{narrow}");
+        // There is an end to it: below that the terminal folds.
+        assert!(widest(&show(Some(1))) > Some(20));
+    }
+
+    #[test]
+    fn colours_do_not_move_columns() {
+        let rows = [cells(["shop", "ready", "1"])];
+        let painted = table(Sheet { paint: Paint::Ansi, ..PLAIN }, ["A", "B", "C"], &rows, |at, _| {
+            if at == 1 { Tone::Good } else { Tone::Neutral }
+        });
+        assert!(painted.ends_with("shop  \u{1b}[32mready\u{1b}[0m  1\n"), "{painted:?}");
     }
 }

@@ -1,17 +1,16 @@
 //! How it ends: told to by whoever started us, or because a successor has taken over.
 
-use std::path::Path;
 use std::time::Duration;
 
 use gangway_proxy::DataPlane;
 
-use super::handover::Successor;
 use super::signals::Signals;
 use super::supervise::Supervisor;
+use crate::container;
 use crate::outcome::Outcome;
 
 /// For requests under way when we are told to end. Docker kills ten seconds after it asked.
-const GRACE: Duration = Duration::from_secs(8);
+pub(super) const GRACE: Duration = Duration::from_secs(8);
 
 /// What is under way when a successor has taken over may go on for so long: nobody waits for us to end.
 const LEAVING_TIME: Duration = Duration::from_secs(600);
@@ -36,31 +35,17 @@ async fn finish(plane: DataPlane, signals: &mut Signals) -> Outcome {
 }
 
 /// Finishes what is under way while a successor takes what is new.
-pub(super) async fn leave(
-    mut plane: DataPlane,
-    successor: Successor,
-    supervisor: &Supervisor,
-    signals: &mut Signals,
-) -> Outcome {
-    tracing::info!(successor = successor.process, "handed over; finishing active requests here");
-    successor.tell().await;
+pub(super) async fn leave(mut plane: DataPlane, supervisor: &Supervisor, signals: &mut Signals) -> Outcome {
     let is_told = tokio::select! {
-        () = plane.hand_over() => false,
+        () = plane.leave() => false,
         () = tokio::time::sleep(LEAVING_TIME) => false,
         () = signals.end() => true,
     };
     let outcome = finish(plane, signals).await;
-    if !is_told && is_main_of_container() {
+    if !is_told && container::is_main_process() {
         supervisor.end();
         tracing::info!("waiting to be stopped: if this container ended by itself, the engine might start it again");
         signals.end().await;
     }
     outcome
-}
-
-/// Whether a container ends with us, and its engine may start it again: we are its first process, or were
-/// started by an init that is.
-fn is_main_of_container() -> bool {
-    let is_container = || ["/.dockerenv", "/run/.containerenv"].iter().any(|file| Path::new(file).exists());
-    std::process::id() == 1 || (std::os::unix::process::parent_id() == 1 && is_container())
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -64,6 +65,23 @@ impl Running {
     /// From now on connections are taken.
     pub(super) fn open(&self) {
         self.with_plane(DataPlane::open);
+    }
+
+    /// None are taken for the moment, from the end of this on.
+    pub(super) async fn pause(&self) {
+        if let Some(paused) = self.with_plane(DataPlane::pause) {
+            paused.await;
+        }
+    }
+
+    /// They are a successor's, until they are taken back; the future sends over those who are here.
+    pub(super) fn hand_over(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        self.with_plane(|plane| -> Pin<Box<dyn Future<Output = ()> + Send>> { Box::pin(plane.hand_over()) })
+    }
+
+    /// They are taken here again.
+    pub(super) fn take_back(&self) {
+        self.with_plane(DataPlane::take_back);
     }
 
     /// Waits until there are a table and certificates to serve with.

@@ -15,6 +15,7 @@ mod names;
 mod served;
 mod signals;
 mod start_error;
+mod succession;
 mod supervise;
 
 use std::convert::Infallible;
@@ -33,16 +34,17 @@ use gangway_tls::Store;
 use gangway_watcher::{DockerEnvironment, EngineStatus};
 use prometheus::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Notify, watch};
 
-use self::handover::{Door, Predecessor};
+use self::handover::{Consent, Door, Predecessor, Relief};
 use self::instance::{Parts, Running};
 use self::log::Log;
 use self::signals::{Signal, Signals};
 use self::start_error::StartError;
+use self::succession::Succession;
 use self::supervise::Supervisor;
 use crate::config::{Followed, Judged, follow};
+use crate::container;
 use crate::outcome::{Outcome, complain};
 use crate::settings::{self, AccessLog, Fixed, Layer, Layers, NOT_STARTED, Settings};
 
@@ -89,28 +91,37 @@ struct Told {
     layers: Layers,
     settings: Settings,
     docker: DockerEnvironment,
+    /// Variables that only look like ours.
+    foreign: Vec<String>,
 }
 
 /// None where something is wrong with it, which `found` then says.
 fn told(flags: Layer, found: &mut Vec<Diagnostic>) -> Option<Told> {
     let variables = settings::variables(std::env::vars_os(), NOT_STARTED, found);
     let is_environment_fine = found.is_empty();
-    let fixed = Fixed::new(flags, variables);
+    let fixed = Fixed::new(flags, variables.layer);
     let variable = |name| std::env::var_os(name).map(OsString::into_string).and_then(Result::ok);
     let docker = DockerEnvironment { host: variable("DOCKER_HOST"), tls_verify: variable("DOCKER_TLS_VERIFY") };
     let layers = fixed.read(found)?;
     let settings = Settings::new(&layers, &docker, NOT_STARTED, found)?;
-    is_environment_fine.then_some(Told { fixed, layers, settings, docker })
+    is_environment_fine.then_some(Told { fixed, layers, settings, docker, foreign: variables.foreign })
 }
 
 /// Starts all parts and ends them when told to.
 async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result<Outcome, StartError> {
-    let Told { fixed, layers, settings, docker } = told;
+    let Told { fixed, layers, settings, docker, foreign } = told;
     let started = now();
+    if !foreign.is_empty() {
+        let variables = foreign.join(" ");
+        tracing::info!(variables, "not settings: a container link or Kubernetes makes them for a service of our name");
+    }
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     data_folder::prepare(&settings.data)?;
     let supervisor = Supervisor::new(&registry)?;
-    let (predecessor, passed) = passed_sockets(&settings).await?;
+    let (predecessor, passed) = tokio::select! {
+        passed = passed_sockets(&settings) => passed?,
+        () = signals.end() => return Ok(Outcome::Fine),
+    };
     let followed = Followed::new(&fixed, &layers, &settings, &docker);
     let (mut model_seat, model_settings) = seat(settings.for_model(layers.routes));
     let (mut judged_seat, judged) = seat(Judged { in_force: true, findings: found });
@@ -196,51 +207,91 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         }
     }
     instance.open();
-    if let Some(predecessor) = predecessor {
-        match predecessor.relieve().await {
-            Ok(()) => tracing::info!("has taken over"),
-            Err(error) => tracing::warn!(%error, "the predecessor does not say that it leaves"),
+    let relief = async {
+        match predecessor {
+            Some(predecessor) => Some(predecessor.relieve().await),
+            None => None,
         }
-    }
-    let succeeded = CancellationToken::new();
-    supervisor.run("admin", {
-        let succeeded = succeeded.clone();
-        move || answer_until(succeeded.clone(), Arc::clone(&admin))
-    });
+    };
+    let relief = tokio::select! {
+        relief = relief => relief,
+        // The predecessor sees us go.
+        () = signals.end() => return Ok(end(&instance, &mut signals).await),
+    };
+    let relieved = match relief {
+        None => None,
+        Some(Relief::Relieved(relieved)) => {
+            tracing::info!("has taken over");
+            Some(relieved)
+        }
+        Some(Relief::Alone(error)) => {
+            tracing::warn!(%error, "the predecessor does not say that it leaves; this one serves");
+            None
+        }
+        Some(Relief::Refused(why)) => {
+            if let Some(plane) = instance.stop() {
+                plane.shutdown(ending::GRACE).await;
+            }
+            return Err(StartError::NotTakenOver(why));
+        }
+    };
+    let (admin_tx, admin_rx) = watch::channel(true);
+    supervisor.run("admin", move || answer_while(admin_rx.clone(), Arc::clone(&admin)));
 
-    // No longer than it is of use: it holds the sockets, and the names that a successor is found by.
-    let successor = {
-        let door = Door::open(sockets, secret(&settings));
-        let mut successor = pin!(door.successor());
+    let is_succeeded = {
+        let succession = Succession {
+            door: Door::new(sockets, secret(&settings)),
+            instance: Arc::clone(&instance),
+            addresses: listening.http.iter().chain(&listening.https).copied().collect(),
+            admin: admin_tx,
+            predecessor: relieved,
+        };
+        // No longer than it is of use: it holds the sockets, and the names that a successor is found by. And
+        // a predecessor hears at once that it is to serve again.
+        let mut left = pin!(succession.left());
         loop {
             tokio::select! {
                 signal = signals.next() => match signal {
-                    Signal::End => break None,
+                    Signal::End => break false,
                     Signal::Hangup => {
                         tracing::info!("told to look again");
                         look.notify_one();
                         instance.reopen_access_log();
                     }
                 },
-                successor = &mut successor => break Some(successor),
+                () = &mut left => break true,
             }
         }
     };
+    if !is_succeeded {
+        return Ok(end(&instance, &mut signals).await);
+    }
     let Some(plane) = instance.stop() else { return Ok(Outcome::Fine) };
-    Ok(match successor {
-        None => ending::end(plane, &mut signals).await,
-        Some(successor) => {
-            succeeded.cancel();
-            ending::leave(plane, successor, &supervisor, &mut signals).await
-        }
-    })
+    Ok(ending::leave(plane, &supervisor, &mut signals).await)
 }
 
-/// Answers on the admin listener for as long as that is for us to do.
-async fn answer_until(succeeded: CancellationToken, admin: Arc<Admin>) -> Infallible {
-    match succeeded.run_until_cancelled(admin.serve()).await {
-        Some(never) => never,
-        None => std::future::pending().await,
+async fn end(instance: &Running, signals: &mut Signals) -> Outcome {
+    match instance.stop() {
+        Some(plane) => ending::end(plane, signals).await,
+        None => Outcome::Fine,
+    }
+}
+
+/// Answers on the admin listener whenever that is for us to do.
+async fn answer_while(mut is_ours: watch::Receiver<bool>, admin: Arc<Admin>) -> Infallible {
+    loop {
+        until(&mut is_ours, true).await;
+        tokio::select! {
+            never = admin.serve() => match never {},
+            () = until(&mut is_ours, false) => {}
+        }
+    }
+}
+
+/// For ever, where nobody is left who could say so.
+async fn until(is_ours: &mut watch::Receiver<bool>, sought: bool) {
+    if is_ours.wait_for(|ours| *ours == sought).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -251,7 +302,12 @@ async fn passed_sockets(settings: &Settings) -> Result<(Option<Predecessor>, Vec
         return Ok((None, inherited));
     }
     let addresses = settings.http.iter().chain(&settings.https).copied();
-    let predecessor = Predecessor::find(addresses, &secret(settings)).await;
+    let consent = match settings.take_over {
+        true => Consent::Anybody,
+        false if container::is_main_process() => Consent::OtherContainers,
+        false => Consent::Nobody,
+    };
+    let predecessor = Predecessor::find(addresses, &secret(settings), consent).await;
     let sockets = predecessor.iter().flat_map(|predecessor| &predecessor.sockets);
     let passed = sockets.map(|socket| PassedSocket { socket: Arc::clone(socket), is_held: false }).collect();
     Ok((predecessor, passed))

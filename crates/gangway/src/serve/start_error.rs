@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 
 use super::data_folder::DataError;
+use super::handover::is_behind;
 use super::inherited::InheritedError;
 
 /// Why it did not start. Reads well after "failed to".
@@ -23,6 +24,8 @@ pub(super) enum StartError {
         #[from]
         error: gangway_admin::BindError,
     },
+    #[error("take over: {0}\n  help: what served before goes on; the log of both says more")]
+    NotTakenOver(&'static str),
     #[error("start a runtime: {0}")]
     Runtime(io::Error),
     #[error("listen for signals: {0}")]
@@ -36,7 +39,14 @@ pub(super) enum StartError {
 fn holder(error: &gangway_proxy::StartError) -> String {
     match error {
         gangway_proxy::StartError::Bind { address, error } if error.kind() == io::ErrorKind::AddrInUse => {
-            who_listens(address.port()).map_or_else(String::new, |who| format!("\n  {who} listens there"))
+            let who = who_listens(address.port()).map_or_else(String::new, |who| format!("\n  {who} listens there"));
+            // Not where we have just been turned away for another reason: the log says it.
+            let help = if is_behind(*address) {
+                "\n  help: that is Gangway; to take its place without a gap, start this one with --take-over"
+            } else {
+                ""
+            };
+            who + help
         }
         _ => String::new(),
     }

@@ -21,16 +21,20 @@ const HEAD: &str = "\
 <!-- Generated from crates/gangway/src/settings/schema.rs by `make docs`. -->
 # Flags
 
-`gangway serve` takes these; `gangway` alone does too. Each is also a variable, and a key of the TOML file that `--config`
+`gangway serve` takes these; `gangway` with nothing before them does too. Each is also a variable, and a key of the TOML file that `--config`
 names. What is given in several places is taken from the first of these: flag, variable, file. An empty variable counts
 as not given.
 
 An unknown flag, an unknown variable that begins with `GANGWAY_`, and an unknown key are errors: Gangway does not start, or,
-where the file changes while it runs, the last settings stay in force.
+where the file changes while it runs, the last settings stay in force. Variables that a container link or Kubernetes makes for
+a service named `gangway` (`GANGWAY_PORT`, `GANGWAY_SERVICE_HOST`) are left alone.
 ";
 
 fn section(flag: &Flag) -> String {
-    let mut text = format!("\n## `--{} {}`\n\n", flag.name, flag.value);
+    let mut text = match flag.count {
+        Count::Switch => format!("\n## `--{}`\n\n", flag.name),
+        Count::One | Count::Many => format!("\n## `--{} {}`\n\n", flag.name, flag.value),
+    };
     let mut sentence = flag.help.to_owned();
     if let Some(first) = sentence.get_mut(..1) {
         first.make_ascii_uppercase();
@@ -56,8 +60,12 @@ fn section(flag: &Flag) -> String {
     if !flag.default.is_empty() {
         let _ = writeln!(text, "- default: `{}`", flag.default);
     }
-    if flag.count == Count::Many {
-        text += "- several: the flag again, or a list with commas; in the file an array\n";
+    match flag.count {
+        Count::One => {}
+        Count::Many => text += "- several: the flag again, or a list with commas; in the file an array\n",
+        Count::Switch => {
+            let _ = writeln!(text, "- values: `{}`; the flag alone is `true`", flag.value.replace('|', "`, `"));
+        }
     }
     text
 }

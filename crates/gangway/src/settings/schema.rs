@@ -25,6 +25,8 @@ pub(crate) struct Flag {
 pub(crate) enum Count {
     One,
     Many,
+    /// One that may be left out: the flag alone says yes.
+    Switch,
 }
 
 /// What becomes of a setting that is given.
@@ -129,6 +131,17 @@ pub(crate) const FLAGS: &[Flag] = &[
         ..IN_FORCE
     },
     ADMIN,
+    Flag {
+        name: "take-over",
+        value: "true|false",
+        default: "false",
+        count: Count::Switch,
+        help: "take the place of the instance that serves from this volume at these addresses",
+        more: "It serves until this one does, and again if this one ends within a minute. Without it an address where \
+               somebody listens is an error; only a container beside another one takes over unasked. See the guide \
+               [upgrade without a gap](../guides/upgrading.md).",
+        ..IN_FORCE
+    },
     Flag {
         name: "docker",
         value: "URL",

@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) http: Vec<SocketAddr>,
     pub(crate) https: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
+    /// Whether the place of another instance is taken.
+    pub(crate) take_over: bool,
     /// Engines; none for file routes only.
     pub(crate) docker: Vec<Engine>,
     pub(crate) data: PathBuf,
@@ -90,6 +92,7 @@ impl Settings {
             http: values.many("http", address),
             https: values.many("https", address),
             admin: values.one("admin", address).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8420))),
+            take_over: values.one("take-over", truth).unwrap_or_default(),
             docker: engines(&mut values, docker),
             data: values.one("data", path).unwrap_or_default(),
             domain: values.one("domain", host).unwrap_or_default(),
@@ -295,6 +298,14 @@ fn trusted_proxies(values: &mut Values<'_>) -> TrustedProxies {
     TrustedProxies::parse(&all).unwrap_or_default()
 }
 
+fn truth(text: &str) -> Result<bool, Wrong> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "on" | "yes" => Ok(true),
+        "false" | "off" | "no" => Ok(false),
+        other => one_of(other, &["true", "false"]),
+    }
+}
+
 fn path(text: &str) -> Result<PathBuf, Wrong> {
     Ok(PathBuf::from(text))
 }
@@ -494,7 +505,7 @@ mod tests {
             (listen(&settings.http), listen(&settings.https)),
             (vec!["[::]:80".into()], vec!["[::]:443".into()])
         );
-        assert_eq!(settings.admin.to_string(), "127.0.0.1:8420");
+        assert_eq!((settings.admin.to_string().as_str(), settings.take_over), ("127.0.0.1:8420", false));
         assert_eq!(urls(&settings), ["unix:///var/run/docker.sock"]);
         assert_eq!((settings.data.to_str(), &*settings.domain), (Some("/data"), "localhost"));
         assert_eq!((settings.expose, settings.network, settings.default_certificate), (Expose::Labelled, None, None));

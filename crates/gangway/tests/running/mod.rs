@@ -72,8 +72,10 @@ impl Options {
         Self { config: Some(text.to_owned()), ..Self::default() }
     }
 
+    /// A flag with its value; an empty one is none.
     pub(crate) fn flag(mut self, flag: &str, value: &str) -> Self {
-        self.flags.extend([flag.to_owned(), value.to_owned()]);
+        self.flags.push(flag.to_owned());
+        self.flags.extend(Some(value.to_owned()).filter(|value| !value.is_empty()));
         self
     }
 
@@ -197,6 +199,10 @@ impl Instance {
     /// Runs a client command against it.
     pub(crate) fn ask<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Ended {
         ended(gangway().args(arguments).env("GANGWAY_ADMIN", self.admin.to_string()))
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

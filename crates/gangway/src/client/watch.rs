@@ -1,0 +1,70 @@
+//! `gangway routes --watch`: the routes, again whenever they change.
+
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
+
+use gangway_admin::api;
+
+use super::table::Sheet;
+use super::{ROUTES, ask, failed, find, show};
+use crate::cli::{Ask, Format};
+use crate::outcome::{complain, try_print};
+use crate::settings::Layer;
+use crate::terminal::width_of_stdout;
+
+/// How often is asked. Not more often than anybody reads.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Puts the cursor where it began and clears what is below.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
+
+/// Goes on until it is interrupted, or nobody reads any more; ends at once where nobody answers at first.
+#[expect(clippy::disallowed_methods, reason = "no runtime is stopped: each question has one of its own")]
+pub(super) fn routes(asked: &Ask) -> ExitCode {
+    let found = match find(&asked.find, Layer::new()) {
+        Ok(found) => found,
+        Err(outcome) => return outcome.into(),
+    };
+    let (mut last, mut is_lost) = (None, false);
+    loop {
+        match ask::<api::Routes>(&found.address, ROUTES) {
+            Ok(routes) => {
+                is_lost = false;
+                let is_terminal = width_of_stdout().is_some();
+                let text = shown(routes, asked.format, is_terminal);
+                if last.as_ref() != Some(&text) {
+                    let begin = match (is_terminal, &last) {
+                        (true, _) => CLEAR,
+                        (false, Some(_)) if asked.format == Format::Text => "\n",
+                        _ => "",
+                    };
+                    if !try_print(format_args!("{begin}{text}")) {
+                        return ExitCode::SUCCESS;
+                    }
+                    last = Some(text);
+                }
+            }
+            Err(error) if last.is_none() => return failed("routes", &error),
+            // It may be restarted; what was last shown is said to be old once.
+            Err(error) if !is_lost => {
+                is_lost = true;
+                complain(format_args!("gangway routes: failed to {error}; asking again"));
+            }
+            Err(_) => {}
+        }
+        sleep(PAUSE);
+    }
+}
+
+/// Programs get one line a change, and neither they nor files one for each request under way.
+fn shown(mut routes: api::Routes, format: Format, is_terminal: bool) -> String {
+    if !is_terminal {
+        let endpoints = routes.routes.iter_mut().flat_map(|route| &mut route.endpoints);
+        endpoints.for_each(|endpoint| endpoint.under_way = None);
+    }
+    match format {
+        Format::Text => show::routes(&routes, Sheet::stdout()),
+        Format::Json => serde_json::to_string(&routes).expect("texts, numbers and lists always become JSON") + "\n",
+    }
+}

@@ -1,0 +1,175 @@
+//! Both sides of the door, in one process.
+
+use std::net::Ipv4Addr;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::*;
+
+fn listening() -> (Vec<Arc<TcpListener>>, SocketAddr) {
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = socket.local_addr().expect("it is bound");
+    let another = socket.try_clone().expect("the same once more");
+    (vec![Arc::new(socket), Arc::new(another)], address)
+}
+
+fn of_volume(volume: &'static str) -> Secret {
+    Secret::from(move || Some(volume.into()))
+}
+
+async fn find(address: SocketAddr, volume: &'static str) -> Option<Predecessor> {
+    Predecessor::find([address], &of_volume(volume), Consent::Anybody).await
+}
+
+/// Somebody silent.
+fn knocks(address: SocketAddr) -> StdUnixStream {
+    let name = UnixAddr::from_abstract_name(name(address)).expect("a name");
+    StdUnixStream::connect_addr(&name).expect("the door is open")
+}
+
+#[tokio::test]
+async fn a_successor_gets_the_sockets_and_the_predecessor_hears_when_it_serves() {
+    let (sockets, address) = listening();
+    let mut door = Door::new(sockets, of_volume("one"));
+    let ourselves = Some(std::process::id().cast_signed());
+    let (relieved, mut successor) = tokio::join!(
+        async {
+            let predecessor = eventually(address, "one").await;
+            assert_eq!(predecessor.process, ourselves);
+            let addresses = predecessor.sockets.iter().map(|socket| socket.local_addr().expect("it listens"));
+            assert_eq!(addresses.collect::<Vec<_>>(), [address, address]);
+            match predecessor.relieve().await {
+                Relief::Relieved(relieved) => relieved,
+                other => panic!("{other:?}"),
+            }
+        },
+        async {
+            let mut successor = door.successor().await;
+            door.close().await;
+            successor.tell_leaving().await;
+            successor
+        },
+    );
+    assert_eq!(successor.process, ourselves);
+    assert!(find(address, "one").await.is_none() && !is_behind(address), "the names are the successor's now");
+    relieved.settle().await;
+    assert_eq!(successor.end().await, Event::Stays);
+}
+
+/// Once the door is open.
+async fn eventually(address: SocketAddr, volume: &'static str) -> Predecessor {
+    gangway_testkit::wait::eventually("the door is open", STEP_TIME, async || find(address, volume).await).await
+}
+
+#[tokio::test]
+async fn one_that_goes_away_unready_or_serves_another_volume_changes_nothing() {
+    let (sockets, address) = listening();
+    let mut door = Door::new(sockets, of_volume("one"));
+    let asked = async {
+        drop(eventually(address, "one").await);
+        let nothing = Secret::from(|| None);
+        assert!(Predecessor::find([address], &nothing, Consent::Anybody).await.is_none(), "nothing can be proved");
+        assert!(find(address, "another").await.is_none(), "it is no concern of ours");
+        find(address, "one").await.expect("it is still there").relieve().await
+    };
+    let serving = async {
+        let mut successor = door.successor().await;
+        successor.tell_silent().await;
+        successor
+    };
+    let (refused, mut successor) = tokio::join!(asked, serving);
+    assert!(matches!(refused, Relief::Refused(_)), "{refused:?}");
+    drop(refused);
+    assert_eq!(successor.end().await, Event::Gone);
+    // And the next one may try.
+    let (left, ()) =
+        tokio::join!(async { find(address, "one").await.expect("it is open again").relieve().await }, async {
+            door.successor().await.tell_leaving().await;
+        });
+    assert!(matches!(left, Relief::Relieved(_)), "{left:?}");
+}
+
+#[tokio::test]
+async fn nobody_takes_over_who_was_not_told_to() {
+    let (sockets, address) = listening();
+    let mut door = Door::new(sockets, of_volume("one"));
+    let asking = async {
+        drop(eventually(address, "one").await);
+        for consent in [Consent::Nobody, Consent::OtherContainers] {
+            // This very process is in no other container.
+            assert!(Predecessor::find([address], &of_volume("one"), consent).await.is_none(), "{consent:?}");
+        }
+        assert!(is_behind(address), "and whoever asks why is told");
+    };
+    tokio::select! {
+        () = asking => {}
+        _ = door.successor() => panic!("nobody says that it serves"),
+    }
+}
+
+#[tokio::test]
+async fn silent_ones_keep_no_successor_waiting() {
+    let (sockets, address) = listening();
+    let mut door = Door::new(sockets, of_volume("one"));
+    let asking = async {
+        drop(eventually(address, "one").await);
+        let silent: Vec<_> = (0..100).map(|_| knocks(address)).collect();
+        let begun = Instant::now();
+        let relief = find(address, "one").await.expect("it is answered").relieve().await;
+        assert!(begun.elapsed() < STEP_TIME, "one of the silent ones was waited for");
+        drop(silent);
+        relief
+    };
+    let (relief, ()) = tokio::join!(asking, async {
+        door.successor().await.tell_leaving().await;
+    });
+    assert!(matches!(relief, Relief::Relieved(_)), "{relief:?}");
+}
+
+#[tokio::test]
+async fn of_two_successors_the_slower_one_hears_that_it_is() {
+    let (sockets, address) = listening();
+    let mut door = Door::new(sockets, of_volume("one"));
+    let two = async {
+        let slow = eventually(address, "one").await;
+        let fast = find(address, "one").await.expect("both are given the sockets");
+        (fast.relieve().await, slow.relieve().await)
+    };
+    let ((fast, slow), _successor) = tokio::join!(two, async {
+        let mut successor = door.successor().await;
+        door.close().await;
+        successor.tell_leaving().await;
+        successor
+    });
+    assert!(matches!(fast, Relief::Relieved(_)), "{fast:?}");
+    assert!(matches!(slow, Relief::Refused(_)), "it would serve beside the other: {slow:?}");
+}
+
+#[tokio::test]
+async fn a_predecessor_that_dies_meanwhile_leaves_us_alone() {
+    let (sockets, address) = listening();
+    let mut door = Door::new(sockets, of_volume("one"));
+    let predecessor = tokio::select! {
+        predecessor = eventually(address, "one") => predecessor,
+        _ = door.successor() => panic!("nobody says that it serves"),
+    };
+    drop(door);
+    assert!(matches!(predecessor.relieve().await, Relief::Alone(_)));
+}
+
+#[tokio::test]
+async fn who_holds_the_name_and_takes_nothing_stalls_nobody() {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    let name = UnixAddr::from_abstract_name(name(address)).expect("a name");
+    let held = StdUnixListener::bind_addr(&name).expect("nobody holds it");
+    rustix::net::listen(&held, 0).expect("it listens");
+    // The one place of its queue.
+    let _first = StdUnixStream::connect_addr(&name).expect("there is room for one");
+    let begun = Instant::now();
+    // On this one thread: a call that blocks would never come back.
+    assert!(find(address, "one").await.is_none());
+    assert!(begun.elapsed() >= STEP_TIME, "it was knocked at for as long as a step takes");
+}
