@@ -10,6 +10,7 @@ use gangway_testkit::client::{Answer, Client, Speaks};
 use gangway_testkit::wait::eventually;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// Longer than anybody waits for a first request whose handshake is over.
 const LONG: Duration = Duration::from_millis(750);
@@ -41,7 +42,8 @@ const MOMENT: Duration = Duration::from_millis(50);
 
 async fn asked(client: Client, host: &'static str) -> Answer {
     let mut connection = client.connect(host).await.expect("connected");
-    tokio::time::sleep(MOMENT).await;
+    let begun = Instant::now();
+    eventually("it has thought about it", STUCK, async || (begun.elapsed() >= MOMENT).then_some(())).await;
     connection.get("/").await.expect("answered")
 }
 
