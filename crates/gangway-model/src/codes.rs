@@ -120,6 +120,8 @@ codes! {
     HEALTH_WITHOUT_PATH = 42, "`health` without a path",
         "`health.interval`, `health.timeout` and `health.status` say how endpoints are asked; what they are asked for \
          says `health.path`.";
+    NAME_INVALID = 43, "not a name",
+        "Names of projects, containers and groups are of letters, digits, hyphens, underscores and dots.";
 
     UPSTREAM_MISSING = 201, "route of the file without an upstream",
         "A route of the configuration file needs `upstream`, the URL to which requests are sent, or a `redirect`.";
@@ -129,13 +131,17 @@ codes! {
     CONTAINER_UNKNOWN = 203, "container whose network is shared is not there",
         "With `network_mode: service:x` an application is reached at the address of `x`, which is not running.";
 
-    CLAIMED_BY_OTHER_PROJECT = 301, "host and path are another project's",
-        "Two projects ask for the same host and path. The older container keeps them, so that nobody can take a \
-         host away by starting a container.";
+    CLAIMED_BY_OTHER_PROJECT = 301, "host is another project's",
+        "A host belongs to the project, or the container, that was first served there, with all its paths. It keeps the \
+         host through recreation, restart and stop, as long as a container of it exists, and a minute longer. After \
+         that a container that is created then takes the host at once, and one that was refused before waits for \
+         `--keep-hosts`. The label `share` on the holder's side lets others serve paths of the host, `gangway release` \
+         gives it up, and `gangway hosts` lists who has what.";
     CLAIMED_TWICE = 302, "two routes ask for the same",
-        "Two routes of one project ask for the same requests with the same priority, and only the older one gets them.";
+        "Two services, or two routes of one service, ask for the same requests with the same priority. The one that was \
+         served first keeps them. Services that are one application say the same `group`.";
     TIE = 303, "only age decides between two routes",
-        "Two routes are equally specific for some requests. The older container gets those; `priority` or a \
+        "Two routes are equally specific for some requests. The one that was served first gets those; `priority` or a \
          more specific rule decides it as you mean it.";
     REPLICAS_DIFFER = 304, "replicas ask for different things",
         "Containers of one service are replicas of one upstream and should have the same labels. What the newest \
@@ -144,10 +150,12 @@ codes! {
         "A larger priority may decide between routes of one project. It cannot take requests from an older container of \
          another project.";
     EXPRESSION_ON_OTHER_PROJECT = 306, "regular expression on another project's host",
-        "Which paths a regular expression takes cannot be told beforehand, so on a host that an older container of \
-         another project serves, only prefixes and exact paths can be asked for.";
+        "Which paths a regular expression takes cannot be told beforehand, so on a host that another project shares, \
+         only prefixes and exact paths can be asked for.";
     CLAIMED_BY_FILE = 307, "host and path stand in the configuration file",
         "A route of the configuration file goes before those of containers, whatever their age.";
+    GROUP_WITHOUT_PROJECT = 308, "group outside of a project",
+        "A group joins services of one project. A container that was started by itself belongs to no project.";
 
     NETWORK_NOT_SHARED = 401, "no shared network",
         "Gangway reaches a container only on a network that both are attached to. The diagnostic names the networks of \

@@ -1,8 +1,8 @@
 //! Specs → table. See [`compile()`].
 //!
 //! The steps, each in a file of its own: a dialect reads each container by itself; containers of one
-//! service are gathered behind one route (`replicas`); of routes that claim the same, the older keeps
-//! it (`conflicts`); the rest becomes the table.
+//! service are gathered behind one route (`replicas`); of routes that claim the same, the one of the party
+//! that holds it keeps it (`conflicts`); the rest becomes the table.
 //!
 //! Everything is sorted before it is looked at, so the order of listing never matters.
 
@@ -15,13 +15,16 @@ mod replicas;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+pub use self::conflicts::Move;
+use self::conflicts::{Settled, Stopped};
 pub use self::held::Hold;
-use self::replicas::{Candidate, Group, Owner, Standing};
+use self::replicas::{Candidate, Group, Owner, Owners, Standing};
 use crate::address::Surroundings;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Span};
 use crate::dialect::native::{self, Asked, Source};
 use crate::mention::{self, Mention};
+use crate::ownership::{Holdings, Moment, Party, seconds};
 use crate::route::{Address, Endpoint, EndpointKey, Readiness, Route, Upstream};
 use crate::rule::{Finding, shown};
 use crate::settings::{FileRoute, Settings};
@@ -44,6 +47,10 @@ pub struct Compiled {
     /// For which of the containers that are gone a route is held, sorted; the others need not be
     /// remembered.
     pub holds: Vec<Hold>,
+    /// Who holds which host now: what the next snapshot is to bring.
+    pub holdings: Holdings,
+    /// Hosts that went from a party that is gone to another one, sorted.
+    pub moves: Vec<Move>,
 }
 
 /// What was made of one container, for `status`, the API and `explain`.
@@ -98,6 +105,8 @@ impl Default for Compiled {
             diagnostics: Diagnostics::default(),
             containers: Vec::new(),
             holds: Vec::new(),
+            holdings: Holdings::default(),
+            moves: Vec::new(),
         }
     }
 }
@@ -105,35 +114,69 @@ impl Default for Compiled {
 /// Turns everything that was read into a table. Never fails; one bad container cannot hurt another.
 pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
     let surroundings = Surroundings::new(snapshot, settings);
+    let owners = Owners::new(&snapshot.holdings);
     let mut containers: Vec<&Container> = snapshot.containers.iter().collect();
     containers.sort_by_key(|container| (&container.name, &container.engine, &container.id));
     let mut found = Vec::new();
     let mut candidates: Vec<Candidate<'_>> = files(settings, &mut found);
     let mut verdicts = Vec::with_capacity(containers.len());
     let mut said_of_services = HashSet::new();
-    for container in containers {
+    for container in &containers {
         let mut of_container = Vec::new();
-        let read = read(container, &surroundings, settings, &mut of_container);
+        let read = read(container, &owners, &surroundings, settings, &mut of_container);
         // Replicas have the same labels, so the same is found at each of them.
-        found.extend(of_container.into_iter().filter(|one| match Owner::of(container) {
+        found.extend(of_container.into_iter().filter(|one| match owners.of(container) {
             owner @ Owner::Service { .. } => said_of_services.insert((owner, without_container(one))),
-            _ => true,
+            Owner::Alone { .. } => true,
         }));
         verdicts.push(verdict(container, read.ways, surroundings.is_own(container), settings));
         candidates.extend(read.candidates);
     }
     let has_several_engines = snapshot.own.len() > 1;
-    let groups = replicas::gather(candidates, has_several_engines, &mut found);
-    let (mut groups, lost) = conflicts::settle(groups, &mut found);
+    let mut groups = replicas::gather(candidates, has_several_engines, &mut found);
+    let (held, holds) = held::groups(snapshot, &owners, &surroundings, settings);
+    groups.extend(held);
+    let stopped = stopped(&containers, &snapshot.holdings, &owners, settings);
+    let moment = Moment { now: snapshot.now, keep: seconds(settings.keep_hosts), unread: &snapshot.unread };
+    let settled = conflicts::settle(groups, &stopped, &snapshot.holdings, &snapshot.released, moment, &mut found);
+    let Settled { left: mut groups, lost, holdings, moves } = settled;
     priorities::settle(&mut groups, &mut found);
     handshakes::settle(&mut groups, &mut found);
-    let (groups, holds) = held::add(groups, snapshot, &surroundings, settings);
     let (held, groups): (Vec<Group<'_>>, Vec<Group<'_>>) = groups.into_iter().partition(|group| group.held);
     let (mut entries, standings): (Vec<Entry<Arc<Route>>>, Vec<Standing<'_>>) = groups.into_iter().map(entry).unzip();
     conflicts::report_ties(&entries, &standings, &mut found);
     tell(&mut verdicts, entries.iter().map(|entry| &*entry.id).zip(&standings), &lost);
     entries.extend(held.into_iter().map(|group| entry(group).0));
-    Compiled { table: RoutingTable::build(entries), diagnostics: bounded(found), containers: verdicts, holds }
+    let (table, diagnostics) = (RoutingTable::build(entries), bounded(found));
+    Compiled { table, diagnostics, containers: verdicts, holds, holdings, moves }
+}
+
+/// What containers that are not up ask for: only of tenants that hold something, as all others cannot lose
+/// anything.
+fn stopped<'s>(
+    containers: &[&'s Container],
+    holdings: &Holdings,
+    owners: &Owners<'s>,
+    settings: &Settings,
+) -> Vec<Stopped<'s>> {
+    let tenants = holdings.tenants();
+    let is_of_holder = |container: &&&Container| {
+        why_not_up(container).is_some()
+            && !is_one_off(container)
+            && tenants.contains(&owners.of(container).tenant())
+    };
+    let mut unsaid = Vec::new();
+    let mut stopped = Vec::new();
+    for container in containers.iter().filter(is_of_holder) {
+        let Asked::Routes { specs, .. } = native::read(container, settings, &mut unsaid) else { continue };
+        stopped.extend(specs.into_iter().map(|spec| Stopped {
+            party: owners.party(container, &spec),
+            container,
+            priority: spec.priority,
+            alternatives: spec.matcher.into_alternatives(),
+        }));
+    }
+    stopped
 }
 
 /// What was made of one container.
@@ -145,6 +188,7 @@ struct Read<'s> {
 
 fn read<'s>(
     container: &'s Container,
+    owners: &Owners<'s>,
     surroundings: &Surroundings<'s>,
     settings: &Settings,
     found: &mut Vec<Diagnostic>,
@@ -167,10 +211,12 @@ fn read<'s>(
     if container.health == Health::Unhealthy && by_label {
         found.push(unhealthy(container));
     }
-    let owner = Owner::of(container);
     let mut ways: Vec<(Box<str>, String)> = Vec::new();
     let mut candidates = Vec::with_capacity(specs.len());
     for spec in specs {
+        if spec.group.is_some() && container.project().is_none() {
+            found.push(group_without_project(container, &spec.name));
+        }
         let mut troubles = Vec::new();
         let endpoint = match &spec.upstream.target {
             Target::Container(access) => match surroundings.reach(container, access, &spec.name, &mut troubles) {
@@ -208,7 +254,8 @@ fn read<'s>(
             found.extend(troubles);
         }
         let source = Source::Container(container);
-        candidates.push(Candidate { owner, source, spec: Box::new(spec), endpoints: endpoint.into_iter().collect() });
+        let party = owners.party(container, &spec);
+        candidates.push(Candidate { party, source, spec: Box::new(spec), endpoints: endpoint.into_iter().collect() });
     }
     Read { candidates, ways }
 }
@@ -223,9 +270,12 @@ fn why_not_up(container: &Container) -> Option<&'static str> {
         ContainerState::Exited => return Some("it is stopped"),
         ContainerState::Dead => return Some("it is dead"),
     }
-    // `compose run` gives a shell beside a service the labels of that service.
-    let is_one_off = container.label("com.docker.compose.oneoff").is_some_and(|one| one.eq_ignore_ascii_case("true"));
-    is_one_off.then_some("it was started by `compose run`, beside its service")
+    is_one_off(container).then_some("it was started by `compose run`, beside its service")
+}
+
+/// `compose run` gives a shell beside a service the labels of that service.
+fn is_one_off(container: &Container) -> bool {
+    container.label("com.docker.compose.oneoff").is_some_and(|one| one.eq_ignore_ascii_case("true"))
 }
 
 fn readiness(container: &Container) -> Readiness {
@@ -249,6 +299,18 @@ fn unhealthy(container: &Container) -> Diagnostic {
     Source::Container(container).about(finding.warning(), "no requests are sent to it until it is healthy again".into())
 }
 
+fn group_without_project(container: &Container, route: &str) -> Diagnostic {
+    let finding = Finding::error(
+        codes::GROUP_WITHOUT_PROJECT,
+        0..0,
+        "`group` on a container that belongs to no project",
+        "",
+        "remove the label, or start the containers as services of one compose project",
+    );
+    let effect = format!("route `{route}` has an upstream of its own");
+    Source::Container(container).about(finding, effect)
+}
+
 fn files<'s>(settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Vec<Candidate<'s>> {
     let mut routes: Vec<&FileRoute> = settings.file_routes.iter().collect();
     routes.sort_by_key(|route| (&route.name, &route.place));
@@ -258,7 +320,7 @@ fn files<'s>(settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Vec<Candida
             Target::Urls(urls) => urls.iter().map(|url| url_endpoint(url, spec.upstream.weight)).collect(),
             Target::Container(_) | Target::Nothing => Vec::new(),
         };
-        Some(Candidate { owner: Owner::File, source: Source::File(route), spec, endpoints })
+        Some(Candidate { party: Party::of_file(&spec), source: Source::File(route), spec, endpoints })
     };
     routes.into_iter().filter_map(candidate).collect()
 }
@@ -276,7 +338,7 @@ fn url_endpoint(target: &UrlTarget, weight: u16) -> Endpoint {
 }
 
 fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, Standing<'_>) {
-    let Group { id, age, spec, standing, mut endpoints, held, .. } = group;
+    let Group { id, party, age, spec, standing, mut endpoints, held, .. } = group;
     let spec = *spec;
     endpoints.sort_by(|a, b| a.key.cmp(&b.key));
     endpoints.dedup_by(|a, b| a.key == b.key);
@@ -284,6 +346,7 @@ fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, Standing<'_>) {
         id: id.clone(),
         name: spec.name,
         rule: spec.matcher.rule().to_string().into(),
+        tenant: party.tenant.to_string().into(),
         origin: standing.origin(),
         hosts: spec.matcher.hosts(),
         tls: spec.listener.tls,

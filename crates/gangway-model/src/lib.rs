@@ -16,6 +16,7 @@ pub mod host;
 pub mod location;
 pub mod matcher;
 pub mod mention;
+pub mod ownership;
 pub mod path;
 mod presets;
 pub mod print;

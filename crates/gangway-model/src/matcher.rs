@@ -204,6 +204,26 @@ impl HostCondition {
     }
 }
 
+/// As it is written down: a pattern as in the label `host`, and `~` before a regular expression.
+impl Display for HostCondition {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pattern(pattern) => pattern.fmt(f),
+            Self::Regex(pattern) => write!(f, "~{}", pattern.as_str()),
+        }
+    }
+}
+
+impl HostCondition {
+    /// Reads what its `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix('~') {
+            Some(regex) => Pattern::parse_for_host(regex, &mut Vec::new()).map(Self::Regex),
+            None => HostPattern::parse(text, &mut Vec::new()).map(Self::Pattern),
+        }
+    }
+}
+
 impl Test {
     /// The rule that says the same.
     pub fn expression(&self) -> Expression {

@@ -215,7 +215,8 @@ mod tests {
                 name if name.starts_with("health.") && name != "health.path" => ("health.path", "/healthz"),
                 _ => ("enable", "true"),
             };
-            let container = container([(name, value), beside]);
+            let mut container = container([(name, value), beside]);
+            container.labels.insert("com.docker.compose.project".into(), "shop".into());
             let snapshot = Snapshot { containers: vec![container], ..Snapshot::default() };
             let compiled = compile(&snapshot, &Settings::default());
             assert!(compiled.diagnostics.is_empty(), "`{}`:\n{}", key.name, compiled.diagnostics);

@@ -1,5 +1,7 @@
 //! The global settings that decide what labels mean. Labels can never change them.
 
+use std::time::Duration;
+
 use crate::diagnostic::Place;
 
 /// What `serve` was told and compiling needs to know.
@@ -13,7 +15,12 @@ pub struct Settings {
     pub network: Option<Box<str>>,
     /// `[routes.<name>]` tables of the config file.
     pub file_routes: Vec<FileRoute>,
+    /// `--keep-hosts`: how long a host is kept for a party that is gone, against those that were refused.
+    pub keep_hosts: Duration,
 }
+
+/// How long hosts are kept where nothing is said.
+pub const KEEP_HOSTS_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 
 /// Which containers are routed without asking for it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -39,6 +46,12 @@ pub struct FileRoute {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { domain: "localhost".into(), expose: Expose::Labelled, network: None, file_routes: Vec::new() }
+        Self {
+            domain: "localhost".into(),
+            expose: Expose::Labelled,
+            network: None,
+            file_routes: Vec::new(),
+            keep_hosts: KEEP_HOSTS_DEFAULT,
+        }
     }
 }

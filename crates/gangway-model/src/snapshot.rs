@@ -3,9 +3,12 @@
 //! A snapshot says what engines told and nothing that was concluded from it. The watcher builds it;
 //! tests build it by hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
+
+use crate::matcher::HostCondition;
+use crate::ownership::Holdings;
 
 /// Which engine a thing was read from: its position in the list given by `--docker`, and a name for
 /// people. Addresses of two engines are never mixed into one network.
@@ -13,7 +16,7 @@ use std::time::Duration;
 pub struct EngineName(pub Box<str>);
 
 /// Everything that was read in one pass over all engines.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// In no particular order; compiling sorts.
     pub containers: Vec<Container>,
@@ -21,6 +24,15 @@ pub struct Snapshot {
     pub own: BTreeMap<EngineName, OwnPlace>,
     /// Containers that ran a moment ago and are stopped or removed now: their routes are held for them.
     pub gone: Vec<Gone>,
+    /// Who held which host until now.
+    pub holdings: Holdings,
+    /// Hosts that their holders give up.
+    pub released: BTreeSet<HostCondition>,
+    /// Engines that are given and cannot be read now, or were not read yet: nothing is concluded from what
+    /// they do not list.
+    pub unread: BTreeSet<EngineName>,
+    /// When all this was put together, in seconds since the epoch; 0 where there is no clock.
+    pub now: i64,
 }
 
 /// A container that is up no more, as it was when it last was.

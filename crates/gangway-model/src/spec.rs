@@ -33,6 +33,10 @@ pub(crate) struct RouteSpec<'s> {
     pub upstream: UpstreamSpec<'s>,
     /// A protecting label could not be applied.
     pub closed: bool,
+    /// `group`: services of one project that are one upstream.
+    pub group: Option<Box<str>>,
+    /// `share`: who else may serve paths of its hosts.
+    pub share: Box<[Box<str>]>,
 }
 
 /// How a route is served to clients.

@@ -31,7 +31,7 @@ use crate::route::{Route, TlsMode};
 /// How specifically an entry matches; the greatest wins.
 ///
 /// Fields are compared in order, so the declaration *is* the rule: an explicit priority first, then
-/// the host, then the path, then the number of other conditions, then the older container.
+/// the host, then the path, then the number of other conditions, then the one that was served first.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Precedence {
     /// `priority`.
@@ -43,7 +43,7 @@ pub struct Precedence {
     pub path: usize,
     /// Conditions besides host and path.
     pub conditions: usize,
-    /// Creation of the oldest container, reversed: older is greater.
+    /// The place by seniority, reversed: whoever was served first is greater.
     pub age: std::cmp::Reverse<i64>,
     /// The last resort, so that the order of listing never matters: ids, reversed.
     pub id: std::cmp::Reverse<Box<str>>,
@@ -96,7 +96,7 @@ pub struct Entry<T> {
     pub matcher: Matcher,
     /// `priority`.
     pub priority: i64,
-    /// Creation of its oldest container, in seconds since the epoch.
+    /// Its place by seniority: of two that are equally specific the smaller one wins.
     pub age: i64,
     /// Unique in the table.
     pub id: Box<str>,
@@ -154,9 +154,13 @@ impl<T> RoutingTable<T> {
         self.index.names_host(host)
     }
 
-    /// What handshakes must come up to, where `asks` says what each route asks for.
-    pub fn handshakes(&self, asks: impl Fn(&T) -> Handshake) -> Handshakes {
-        Handshakes::new(&self.index, |route| asks(&self.routes[route]))
+    /// What handshakes must come up to, where `asks` says what each route asks for and `tenant` whose it is.
+    pub fn handshakes<'t>(
+        &'t self,
+        asks: impl Fn(&T) -> Handshake,
+        tenant: impl Fn(&'t T) -> &'t str,
+    ) -> Handshakes {
+        Handshakes::new(&self.index, |route| asks(&self.routes[route]), |route| tenant(&self.routes[route]))
     }
 
     /// Every route once, in a canonical order: by id.

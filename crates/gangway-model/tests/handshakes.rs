@@ -64,7 +64,10 @@ fn ten_thousand_protected_routes_compile_about_as_fast_as_open_ones() {
 fn a_handshake_costs_the_same_at_ten_protected_hosts_and_at_ten_thousand() {
     let cost = |count: usize| {
         let table = compiled(&snapshot(count, name, true)).table;
-        let asks = table.handshakes(|route| Handshake { tls_min: route.tls_min, client_ca: route.client_ca.clone() });
+        let asks = table.handshakes(
+            |route| Handshake { tls_min: route.tls_min, client_ca: route.client_ca.clone() },
+            |route| &route.tenant,
+        );
         let host = name(count / 2).1;
         assert!(asks.of(&host).client_ca.is_some() && asks.of("other.example.org").client_ca.is_none());
         took(|| (0..20_000).for_each(|_| drop(std::hint::black_box(asks.of(std::hint::black_box(&host))))))

@@ -278,6 +278,7 @@ fn tls_route(id: &str, tls: TlsMode, hosts: &[&str]) -> Entry<Arc<Route>> {
         id: id.into(),
         name: id.into(),
         rule: "".into(),
+        tenant: id.into(),
         origin: Vec::new(),
         hosts: hosts.clone(),
         tls,
@@ -342,10 +343,11 @@ fn a_handshake_is_held_to_what_every_route_of_its_host_asks_for() {
         ("domain", "Host(`budget.*`)"),
         ("strict", "Host(`strict.b.org`)"),
     ]);
-    let handshakes = table.handshakes(|id| Handshake {
+    let asks = |id: &&str| Handshake {
         tls_min: if *id == "strict" { TlsVersion::Tls13 } else { TlsVersion::Tls12 },
         client_ca: (!matches!(*id, "open" | "any" | "strict")).then(|| (*id).into()),
-    });
+    };
+    let handshakes = table.handshakes(asks, |_| "one");
     let client_ca = |host: &str| handshakes.of(host).client_ca.map(String::from);
     for (host, expected) in [
         ("a.org", Some("exact")),
@@ -429,4 +431,24 @@ fn an_explanation_is_bounded_and_shows_no_values() {
     let explanation = table.explain(&request);
     assert_eq!((explanation.considered.len(), explanation.considered_more), (50, 10));
     assert!(!format!("{explanation:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_pattern_asks_nothing_of_a_host_that_another_tenant_serves_by_its_name() {
+    let table = table(&[
+        ("theirs-any", "PathPrefix(`/`)"),
+        ("theirs-wildcard", "Host(`*.b.org`)"),
+        ("theirs-domain", "Host(`x.*`)"),
+        ("theirs-regex", "HostRegexp(`^x`)"),
+        ("ours", "Host(`x.b.org`)"),
+        ("theirs", "Host(`y.b.org`)"),
+    ]);
+    let asks = |id: &&str| match *id {
+        "ours" | "theirs" => Handshake::default(),
+        _ => Handshake { tls_min: TlsVersion::Tls13, client_ca: Some((*id).into()) },
+    };
+    let handshakes = table.handshakes(asks, |id| id.split('-').next().expect("a name"));
+    assert_eq!(handshakes.of("x.b.org"), Handshake::default());
+    assert_eq!(handshakes.of("y.b.org").client_ca.as_deref(), Some("theirs-wildcard"), "their own");
+    assert_eq!(handshakes.of("z.b.org").client_ca.as_deref(), Some("theirs-wildcard"), "nobody's");
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gangway_model::table::{Handshake, Handshakes};
 use gangway_publish::{Generation, Reader};
 
-use crate::active::ActiveTable;
+use crate::active::{ActiveRoute, ActiveTable};
 
 /// Sorted out once for each table, with its first handshake.
 #[derive(Debug, Default)]
@@ -21,10 +21,11 @@ impl Protections {
         let table = tables.load();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.0 != table.generation {
-            let handshakes = table.value.handshakes(|active| Handshake {
+            let asks = |active: &Arc<ActiveRoute>| Handshake {
                 tls_min: active.route.tls_min,
                 client_ca: active.route.client_ca.clone(),
-            });
+            };
+            let handshakes = table.value.handshakes(asks, |active| &active.route.tenant);
             *known = (table.generation, Arc::new(handshakes));
         }
         Arc::clone(&known.1)

@@ -1,56 +1,259 @@
 //! Who gets what two routes ask for.
 //!
-//! Of two parties that ask for the same host and path, whatever else they ask for, the older keeps it;
-//! the other loses just that. So nobody can take a host away from somebody by starting a container. A
-//! longer path, or a more exact host, is something else and may be asked for by anybody: that is how
-//! several projects share a host.
-//!
-//! Within a party nothing is taken away: the table itself lets the more specific win, and where only age
-//! decides, that is reported.
+//! Hosts are held by parties: [`ownership`](crate::ownership) decides about them, and here its decisions
+//! are carried out. What somebody else holds is taken from a route, and told; the rest of the route is
+//! served. What is left is put into the order of seniority, by which later steps and the table decide.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::replicas::{Group, Party, Standing};
+use super::replicas::{Group, Standing};
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::matcher::{Alternative, HostCondition, exclude_each_other};
+use crate::matcher::{Alternative, HostCondition};
+use crate::ownership::{Claim, Decision, Holdings, Loss, Moment, Party, Presence, RuleId, Strength, Tenant, Until};
 use crate::path::PathPattern;
 use crate::route::Route;
-use crate::rule::Finding;
+use crate::rule::{Finding, shown};
+use crate::snapshot::{Container, ContainerState};
 use crate::table::{Entry, ties};
 use crate::value::list;
 
-/// Takes from every route what an older one of another party has. Gives the routes that are left, and
-/// those that lost everything.
-pub(super) fn settle<'s>(mut groups: Vec<Group<'s>>, found: &mut Vec<Diagnostic>) -> (Vec<Group<'s>>, Vec<Group<'s>>) {
-    groups.sort_by(|a, b| (a.age, &a.id).cmp(&(b.age, &b.id)));
-    let lost = lost(&groups);
-    for (loser, losses) in &lost {
-        report(&groups, *loser, losses, found);
-    }
-    let (mut left, mut gone) = (Vec::with_capacity(groups.len()), Vec::new());
-    for (position, mut group) in groups.into_iter().enumerate() {
-        let losses = lost.get(&position).map(Vec::as_slice).unwrap_or_default();
-        if losses.is_empty() {
-            left.push(group);
-            continue;
+/// What became of all claims.
+pub(super) struct Settled<'s> {
+    /// Routes that have something left, the most senior first; [`Group::age`] is their place.
+    pub left: Vec<Group<'s>>,
+    /// Routes that lost everything.
+    pub lost: Vec<Group<'s>>,
+    pub holdings: Holdings,
+    pub moves: Vec<Move>,
+}
+
+/// A host that went from a party that is gone to another one.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Move {
+    /// The host, as it was written.
+    pub host: Box<str>,
+    /// Who had it.
+    pub from: Party,
+    /// Who has it.
+    pub to: Party,
+}
+
+/// Routes of a container that is not up: they show that their party is still there.
+pub(super) struct Stopped<'s> {
+    pub party: Party,
+    pub container: &'s Container,
+    pub alternatives: Vec<Alternative>,
+    pub priority: i64,
+}
+
+/// The claims to all hosts, and which alternative of which route each stands for.
+#[derive(Default)]
+struct Claims<'g> {
+    claims: Vec<Claim<'g>>,
+    positions: HashMap<(&'g Party, &'g HostCondition), usize, ahash::RandomState>,
+}
+
+/// Decides who holds what, and takes from every route what others hold.
+pub(super) fn settle<'s>(
+    mut groups: Vec<Group<'s>>,
+    stopped: &[Stopped<'s>],
+    before: &Holdings,
+    released: &BTreeSet<HostCondition>,
+    moment: Moment<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Settled<'s> {
+    // So that the order of listing shows nowhere, whatever is decided.
+    groups.sort_by(|one, other| one.id.cmp(&other.id));
+    let mut claims = Claims::default();
+    let asked: Vec<Vec<(usize, usize)>> = groups.iter().map(|group| claims.add(group)).collect();
+    stopped.iter().for_each(|stopped| claims.add_stopped(stopped));
+    let (holdings, decisions) = before.settle(&claims.claims, released, moment);
+    let moves = moves(&claims.claims, &decisions);
+    let verdicts: Vec<Verdict> = asked.iter().map(|asked| Verdict::of(asked, &decisions)).collect();
+    drop(claims);
+
+    let mut left = Vec::with_capacity(groups.len());
+    let mut lost = Vec::new();
+    for (mut group, verdict) in groups.into_iter().zip(verdicts) {
+        let losses = verdict.losses(&group);
+        // What is only held asks for nothing: nobody wants to hear about it.
+        if !group.held {
+            report(&group, &losses, found);
         }
-        let mut number = 0..;
-        let is_kept = |_: &Alternative| {
-            let number = number.next();
-            !losses.iter().any(|loss| Some(loss.alternative) == number)
-        };
         if losses.len() == group.spec.matcher.alternatives().len() {
-            gone.push(group);
+            lost.push(group);
             continue;
         }
-        if let Some(matcher) = group.spec.matcher.clone().retain(is_kept) {
-            group.spec.matcher = matcher;
-            left.push(group);
+        if !losses.is_empty() {
+            let gone: BTreeSet<usize> = losses.iter().map(|loss| loss.alternative).collect();
+            let mut number = 0..;
+            let is_kept = |_: &Alternative| number.next().is_some_and(|number| !gone.contains(&number));
+            match group.spec.matcher.clone().retain(is_kept) {
+                Some(matcher) => group.spec.matcher = matcher,
+                None => continue,
+            }
+        }
+        left.push((verdict.seniority(&group), group));
+    }
+    left.sort_by(|(one, group), (other, another)| (one, &group.id).cmp(&(other, &another.id)));
+    let in_order = |(age, (_, group)): (i64, (Seniority, Group<'s>))| Group { age, ..group };
+    Settled { left: (0..).zip(left).map(in_order).collect(), lost, holdings, moves }
+}
+
+/// The file, then those that hold something by the time that they do, then all others by their age.
+type Seniority = (bool, i64, i64);
+
+impl<'g> Claims<'g> {
+    /// For each alternative of a group its claim, and its rule there.
+    fn add(&mut self, group: &'g Group<'_>) -> Vec<(usize, usize)> {
+        let strength = group.strength();
+        let alternatives = group.spec.matcher.alternatives().iter();
+        let add = |asked: &'g Alternative| {
+            let claim = self.claim(&group.party, asked.host());
+            let of_host = &mut self.claims[claim];
+            if strength <= of_host.strength {
+                (of_host.strength, of_host.share) = (strength, &group.spec.share);
+            }
+            of_host.rules.push(RuleId::new(asked, group.spec.priority));
+            (claim, of_host.rules.len() - 1)
+        };
+        let asked: Vec<(usize, usize)> = alternatives.map(add).collect();
+        let mut of_group: Vec<usize> = asked.iter().map(|(claim, _)| *claim).collect();
+        of_group.dedup();
+        for claim in of_group {
+            let presence = &mut self.claims[claim].presence;
+            match group.held {
+                true => {}
+                false if group.party.tenant == Tenant::File => presence.exists = true,
+                false => group.standing.containers().for_each(|container| presence.add(container, &group.party)),
+            }
+        }
+        asked
+    }
+
+    fn add_stopped(&mut self, stopped: &'g Stopped<'_>) {
+        for asked in &stopped.alternatives {
+            let claim = self.claim(&stopped.party, asked.host());
+            let claim = &mut self.claims[claim];
+            let rule = RuleId::new(asked, stopped.priority);
+            if claim.strength == Strength::Absent {
+                claim.rules.push(rule);
+            }
+            claim.presence.add(stopped.container, &stopped.party);
         }
     }
-    (left, gone)
+
+    /// The one claim of a party to a host.
+    fn claim(&mut self, party: &'g Party, host: &'g HostCondition) -> usize {
+        let next = self.claims.len();
+        let position = *self.positions.entry((party, host)).or_insert(next);
+        if position == next {
+            let presence = Presence { oldest: i64::MAX, newest: i64::MIN, ..Presence::default() };
+            self.claims.push(Claim { party, host, rules: Vec::new(), share: &[], strength: Strength::Absent, presence });
+        }
+        position
+    }
+}
+
+impl<'c> Presence<'c> {
+    fn add(&mut self, container: &'c Container, party: &Party) {
+        self.exists = true;
+        self.oldest = self.oldest.min(container.created);
+        self.newest = self.newest.max(container.created);
+        self.engines.insert(&container.engine);
+        if matches!(party.tenant, Tenant::Container { .. }) {
+            self.containers.insert(&container.id);
+        }
+    }
+}
+
+impl Group<'_> {
+    /// What it may take.
+    fn strength(&self) -> Strength {
+        let is_restarting =
+            || self.standing.containers().any(|container| container.state == ContainerState::Restarting);
+        let is_served = !self.endpoints.is_empty()
+            || self.party.tenant == Tenant::File
+            || self.is_answered_here()
+            || is_restarting();
+        if is_served && !self.held { Strength::Served } else { Strength::Weak }
+    }
+}
+
+/// What was decided about one route.
+struct Verdict {
+    /// In the order of its alternatives.
+    losses: Vec<Option<(Loss, Ground)>>,
+    is_guest: Vec<bool>,
+    seniority: Option<(i64, i64)>,
+}
+
+/// Why something was lost.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Ground {
+    Host,
+    Rule,
+    Expression,
+}
+
+impl Verdict {
+    fn of(asked: &[(usize, usize)], decisions: &[Decision]) -> Self {
+        let loss = |(claim, rule): &(usize, usize)| {
+            let decision = &decisions[*claim];
+            let of_rule = || decision.lost.binary_search_by_key(rule, |(at, _)| *at).ok().map(|at| &decision.lost[at].1);
+            let of_host = decision.refused.as_ref().map(|loss| (loss.clone(), Ground::Host));
+            of_host.or_else(|| of_rule().map(|loss| (loss.clone(), Ground::Rule)))
+        };
+        Self {
+            losses: asked.iter().map(loss).collect(),
+            is_guest: asked.iter().map(|(claim, _)| decisions[*claim].is_guest).collect(),
+            seniority: asked.iter().filter_map(|(claim, _)| decisions[*claim].seniority).min(),
+        }
+    }
+
+    fn losses(&self, group: &Group<'_>) -> Vec<Lost> {
+        let alternatives = group.spec.matcher.alternatives().iter().zip(&self.losses).zip(&self.is_guest).enumerate();
+        let lost = alternatives.filter_map(|(alternative, ((asked, loss), is_guest))| match loss {
+            Some((loss, ground)) => Some(Lost { alternative, loss: Some(loss.clone()), ground: *ground }),
+            // Which paths it takes cannot be told, and the host is somebody else's.
+            None if *is_guest && matches!(asked.path(), PathPattern::Regex(_)) => {
+                Some(Lost { alternative, loss: None, ground: Ground::Expression })
+            }
+            None => None,
+        });
+        lost.collect()
+    }
+
+    fn seniority(&self, group: &Group<'_>) -> Seniority {
+        let is_file = group.party.tenant == Tenant::File;
+        let (since, created) = match self.seniority {
+            Some(seniority) => seniority,
+            None if group.held => (i64::MAX, i64::MAX),
+            None => (i64::MAX, group.age),
+        };
+        (!is_file, since, created)
+    }
+}
+
+/// One alternative that somebody else has.
+struct Lost {
+    /// Its position among those of the loser.
+    alternative: usize,
+    loss: Option<Loss>,
+    ground: Ground,
+}
+
+fn moves(claims: &[Claim<'_>], decisions: &[Decision]) -> Vec<Move> {
+    let moved = claims.iter().zip(decisions).filter_map(|(claim, decision)| {
+        let from = decision.taken_over.clone()?;
+        let host = claim.host.to_string().into();
+        (decision.refused.is_none()).then(|| Move { host, from, to: claim.party.clone() })
+    });
+    let mut moves: Vec<Move> = moved.collect();
+    moves.sort();
+    moves
 }
 
 /// Reports routes of one party between which only age decides.
@@ -83,111 +286,96 @@ pub(super) fn report_ties(entries: &[Entry<Arc<Route>>], standings: &[Standing<'
     }
 }
 
-/// One alternative that an older route has.
-struct Loss {
-    /// Its position among those of the loser.
-    alternative: usize,
-    winner: usize,
-    code: Code,
-}
-
-/// What each group loses, by its position in the list, which is sorted by age.
-#[expect(clippy::mutable_key_type, reason = "a pattern is hashed and compared by its text")]
-fn lost(groups: &[Group<'_>]) -> BTreeMap<usize, Vec<Loss>> {
-    let mut claims: HashMap<(&HostCondition, &PathPattern), Vec<(usize, &Alternative)>, ahash::RandomState> =
-        HashMap::with_capacity_and_hasher(groups.len(), ahash::RandomState::new());
-    // Only looked at for expressions, which most tables have none of.
-    let is_expression = |asked: &Alternative| matches!(asked.path(), PathPattern::Regex(_));
-    let has_expressions = groups.iter().any(|group| group.spec.matcher.alternatives().iter().any(is_expression));
-    let mut hosts: HashMap<&HostCondition, Oldest<'_>, ahash::RandomState> = HashMap::default();
-    let mut lost: BTreeMap<usize, Vec<Loss>> = BTreeMap::new();
-    for (position, group) in groups.iter().enumerate() {
-        for (alternative, asked) in group.spec.matcher.alternatives().iter().enumerate() {
-            let claimants = claims.entry((asked.host(), asked.path())).or_default();
-            let same = claimants.iter().find(|(other, claim)| {
-                groups[*other].party != group.party && !exclude_each_other(claim.tests(), asked.tests())
-            });
-            let on_host = || is_expression(asked).then(|| hosts.get(asked.host())?.other_than(group.party)).flatten();
-            let loss = match (same, on_host()) {
-                (Some((winner, _)), _) => {
-                    let is_file = groups[*winner].party == Party::File;
-                    Some((*winner, if is_file { codes::CLAIMED_BY_FILE } else { codes::CLAIMED_BY_OTHER_PROJECT }))
-                }
-                (None, Some(winner)) => Some((winner, codes::EXPRESSION_ON_OTHER_PROJECT)),
-                (None, None) => None,
-            };
-            if let Some((winner, code)) = loss {
-                lost.entry(position).or_default().push(Loss { alternative, winner, code });
-                continue;
-            }
-            claimants.push((position, asked));
-            if has_expressions {
-                let oldest = || Oldest { first: (position, group.party), second: None };
-                hosts.entry(asked.host()).or_insert_with(oldest).add(position, group.party);
-            }
-        }
+/// One diagnostic for each holder and each reason.
+fn report(group: &Group<'_>, losses: &[Lost], found: &mut Vec<Diagnostic>) {
+    let mut by_holder: BTreeMap<(Ground, Option<&Party>), Vec<&Lost>> = BTreeMap::new();
+    for lost in losses {
+        by_holder.entry((lost.ground, lost.loss.as_ref().map(|loss| &loss.holder))).or_default().push(lost);
     }
-    lost
-}
-
-/// The oldest claimants of a host that are of two parties.
-struct Oldest<'s> {
-    first: (usize, Party<'s>),
-    second: Option<(usize, Party<'s>)>,
-}
-
-impl<'s> Oldest<'s> {
-    fn add(&mut self, position: usize, party: Party<'s>) {
-        if self.second.is_none() && self.first.1 != party {
-            self.second = Some((position, party));
-        }
-    }
-
-    fn other_than(&self, party: Party<'_>) -> Option<usize> {
-        let is_other = |claimant: &(usize, Party<'_>)| claimant.1 != party;
-        Some(self.first).filter(is_other).or(self.second.filter(is_other)).map(|(position, _)| position)
-    }
-}
-
-/// One diagnostic for each code and each winner.
-fn report(groups: &[Group<'_>], loser: usize, losses: &[Loss], found: &mut Vec<Diagnostic>) {
-    let mut by_winner: BTreeMap<(Code, usize), Vec<&Loss>> = BTreeMap::new();
-    for loss in losses {
-        by_winner.entry((loss.code, loss.winner)).or_default().push(loss);
-    }
-    let loser = &groups[loser];
-    let alternatives = loser.spec.matcher.alternatives();
-    for ((code, winner), losses) in by_winner {
-        let winner = groups[winner].standing.described();
-        let first = brief(&alternatives[losses[0].alternative].to_string());
-        let more = match losses.len() - 1 {
-            0 => String::new(),
-            more => format!(" and {more} more"),
+    let alternatives = group.spec.matcher.alternatives();
+    for ((ground, _), lost) in by_holder {
+        let first = &alternatives[lost[0].alternative];
+        let rule = brief(&first.to_string());
+        let rule = match lost.len() - 1 {
+            0 => rule,
+            more => format!("{rule} and {more} more"),
         };
-        let is_default = loser.standing.claim.label.is_empty();
-        let help = if code == codes::EXPRESSION_ON_OTHER_PROJECT {
-            "write the path as a prefix or with `=`, or take another host"
-        } else if is_default {
-            "add the label `gangway.host` with a host of its own"
-        } else {
-            "take another host or path, or remove the other one"
-        };
-        let message = if code == codes::EXPRESSION_ON_OTHER_PROJECT {
-            format!("{first}{more} could take paths from {winner}")
-        } else {
-            format!("{first}{more} is already served by {winner}")
+        let Told { code, message, help, keeps } = match &lost[0].loss {
+            Some(loss) => told_of_holder(group, ground, loss, &rule, first.host()),
+            None => Told {
+                code: codes::EXPRESSION_ON_OTHER_PROJECT,
+                message: format!("{rule} could take paths from the holder of the host"),
+                help: "write the path as a prefix or with `=`, or take another host".to_owned(),
+                keeps: "the holder keeps it".to_owned(),
+            },
         };
         let finding = Finding::error(code, 0..0, message, "taken", help);
-        let keeper = if code == codes::CLAIMED_BY_FILE { "the file's route" } else { "the older one" };
-        let name = &loser.standing.name;
+        let name = &group.standing.name;
         let rest = if losses.len() == alternatives.len() {
             format!("route `{name}` is not served")
         } else {
             format!("the rest of route `{name}` is served")
         };
-        let host = alternatives[losses[0].alternative].host();
-        found.push(about_claim(&loser.standing, Some(host), finding, format!("{keeper} keeps it; {rest}")));
+        found.push(about_claim(&group.standing, Some(first.host()), finding, format!("{keeps}; {rest}")));
     }
+}
+
+struct Told {
+    code: Code,
+    message: String,
+    help: String,
+    keeps: String,
+}
+
+/// Who holds it, since when, and until when.
+fn told_of_holder(group: &Group<'_>, ground: Ground, loss: &Loss, rule: &str, host: &HostCondition) -> Told {
+    let Loss { holder, since, until } = loss;
+    let since = match since.filter(|since| *since > 0) {
+        Some(since) => format!(", which has it since {}", utc(since)),
+        None => String::new(),
+    };
+    let keeps = match until {
+        _ if holder.tenant == Tenant::File => "the file's route keeps it".to_owned(),
+        Until::Exists => format!("{holder} keeps it while a container of it exists, and a minute longer"),
+        Until::Grace(end) => format!("{holder} keeps it until {}: its last container is gone", utc(*end)),
+        Until::Kept(end) => {
+            format!("it is kept for {holder} until {}, unless a container is created that asks for it", utc(*end))
+        }
+    };
+    let is_default = group.standing.claim.label.is_empty();
+    let own_host = "add the label `gangway.host` with a host of its own";
+    let is_of_one_tenant = ground == Ground::Rule && holder.tenant == group.party.tenant;
+    let is_same_service = is_of_one_tenant && holder.service == group.party.service;
+    let code = match (&holder.tenant, is_of_one_tenant) {
+        (Tenant::File, _) => codes::CLAIMED_BY_FILE,
+        (_, true) => codes::CLAIMED_TWICE,
+        (_, false) => codes::CLAIMED_BY_OTHER_PROJECT,
+    };
+    let help = if is_default {
+        own_host.to_owned()
+    } else if is_same_service {
+        "give one of them a `priority`, or another host or path".to_owned()
+    } else if is_of_one_tenant {
+        "take another host or path; services that are one application say the same `gangway.group`".to_owned()
+    } else if holder.tenant == Tenant::File || ground == Ground::Rule {
+        "take another host or path, or remove the other one".to_owned()
+    } else {
+        let share = format!("gangway.share: {}", group.party.tenant.name());
+        format!(
+            "take another host; or let this one in by the label {} on the other one; or give the host up: {}",
+            shown(&share),
+            shown(&format!("gangway release {host}"))
+        )
+    };
+    let by = if is_same_service { format!("route {}", shown(&holder.route)) } else { holder.to_string() };
+    Told { code, message: format!("{rule} is already served by {by}{since}"), help, keeps }
+}
+
+/// `2026-11-27 04:05:06 UTC`
+fn utc(seconds: i64) -> String {
+    let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+    let at = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
+    at.and_then(|at| at.format(format).ok()).unwrap_or_else(|| format!("second {seconds}"))
 }
 
 /// Points at the label by which a route said what it takes, and at the host in it that is meant.

@@ -1,17 +1,19 @@
 //! `client-ca` and `tls-min` between parties.
 //!
 //! A handshake is for a host and not for a route: what one route asks of it, every route of the host gets. So
-//! nobody may ask for more where an older route of another party asks for less, or all that one's clients
-//! would be locked out. And a handshake asks for one bundle: of two on one host the older route's is asked
+//! nobody may ask for more where a more senior route of another tenant asks for less, or all that one's clients
+//! would be locked out. And a handshake asks for one bundle: of two on one host the more senior route's is asked
 //! for.
 //!
-//! Two patterns of hosts that could have a host in common count as having one: closed on doubt.
+//! A pattern of hosts asks nothing of a host that another tenant serves by its name, whatever the ages: the
+//! table sees to that, so here such two are not in each other's way. Two patterns that could have a host in
+//! common count as having one: closed on doubt.
 
 use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::replicas::{Group, Party, Standing};
+use super::replicas::{Group, Standing, TenantRef};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;
@@ -29,8 +31,8 @@ pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
     for position in 0..groups.len() {
         let (hosts, wish) = (groups[position].spec.matcher.host_conditions(), Wish::of(&groups[position]));
         if wish.is_more_than_usual() {
-            let in_the_way = older.first(&hosts, |other| wish.is_kept_out_by(other));
-            let held_back = older.first(&hosts, |other| wish.is_slowed_by(other));
+            let in_the_way = older.first(&hosts, wish.tenant, |other| wish.is_kept_out_by(other));
+            let held_back = older.first(&hosts, wish.tenant, |other| wish.is_slowed_by(other));
             let in_the_way = in_the_way.map(|other| groups[other].standing.described());
             let held_back = held_back.map(|other| {
                 let other = &groups[other];
@@ -59,7 +61,7 @@ pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
 /// What a route asks of handshakes, and for whom.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Wish<'s> {
-    party: Party<'s>,
+    tenant: TenantRef<'s>,
     client_ca: Option<Box<str>>,
     tls_min: TlsVersion,
 }
@@ -67,7 +69,7 @@ struct Wish<'s> {
 impl<'s> Wish<'s> {
     fn of(group: &Group<'s>) -> Self {
         let listener = &group.spec.listener;
-        Self { party: group.party, client_ca: listener.client_ca.clone(), tls_min: listener.tls_min }
+        Self { tenant: group.tenant, client_ca: listener.client_ca.clone(), tls_min: listener.tls_min }
     }
 
     fn is_more_than_usual(&self) -> bool {
@@ -77,11 +79,11 @@ impl<'s> Wish<'s> {
     fn is_kept_out_by(&self, other: &Self) -> bool {
         self.client_ca.is_some()
             && other.client_ca != self.client_ca
-            && (other.party != self.party || other.client_ca.is_some())
+            && (other.tenant != self.tenant || other.client_ca.is_some())
     }
 
     fn is_slowed_by(&self, other: &Self) -> bool {
-        other.party != self.party && other.tls_min < self.tls_min
+        other.tenant != self.tenant && other.tls_min < self.tls_min
     }
 }
 
@@ -141,23 +143,38 @@ impl<'s> Older<'s> {
     }
 
     /// The oldest that has a host in common with these and wishes for something of this kind.
-    fn first(&self, hosts: &[HostCondition], is_so: impl Fn(&Wish<'s>) -> bool) -> Option<usize> {
+    fn first(
+        &self,
+        hosts: &[HostCondition],
+        tenant: TenantRef<'_>,
+        is_so: impl Fn(&Wish<'s>) -> bool,
+    ) -> Option<usize> {
         let is_wished = |claim: &Claim| is_so(&self.wishes[claim.wish]);
-        let of = |claims: Option<&Claims>| {
-            claims.into_iter().flatten().find(|claim| is_wished(claim)).map(|claim| claim.position)
+        let is_own = |claim: &Claim| self.wishes[claim.wish].tenant == tenant;
+        let of = |claims: Option<&Claims>, is_met: &dyn Fn(&Claim) -> bool| {
+            let found = claims.into_iter().flatten().find(|claim| is_met(claim) && is_wished(claim));
+            found.map(|claim| claim.position)
         };
         let loose = |among: &[(Claim, HostCondition)], host: &HostCondition| {
-            let found = among.iter().find(|(claim, other)| is_wished(claim) && may_share(host, other));
+            let is_exact = |host: &HostCondition| matches!(host, HostCondition::Pattern(HostPattern::Exact(_)));
+            let found = among.iter().find(|(claim, other)| {
+                // By name against by pattern: only within a tenant.
+                let is_met = is_exact(host) == is_exact(other) || is_own(claim);
+                is_met && is_wished(claim) && may_share(host, other)
+            });
             found.map(|(claim, _)| claim.position)
         };
+        let any = |_: &Claim| true;
         let on_host = |host: &HostCondition| match host {
             HostCondition::Pattern(HostPattern::Exact(name)) => {
                 let parent = name.as_str().split_once('.').map_or("", |(_, parent)| parent);
-                [of(self.exact.get(name.as_str())), of(self.wildcard.get(parent)), loose(&self.loose, host)]
+                let wildcard = of(self.wildcard.get(parent), &is_own);
+                [of(self.exact.get(name.as_str()), &any), wildcard, loose(&self.loose, host)]
             }
             HostCondition::Pattern(HostPattern::Wildcard(parent)) => {
                 let parent = parent.as_str();
-                [of(self.wildcard.get(parent)), of(self.below.get(parent)), loose(&self.loose, host)]
+                let below = of(self.below.get(parent), &is_own);
+                [of(self.wildcard.get(parent), &any), below, loose(&self.loose, host)]
             }
             // Nobody has such a wish, mostly, and then nothing need be compared.
             _ if !self.wishes.iter().any(&is_so) => [None; 3],

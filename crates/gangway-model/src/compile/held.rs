@@ -1,17 +1,13 @@
 //! Routes without a container: kept for the next one for a while, so that recreating is no outage.
 //!
 //! What a container that is gone asked for goes on being asked for until its `hold` is over or its
-//! service, or its name, is up again. It gives no endpoint, and it is newer than everything that runs: so it
-//! takes from a container only what it asks for more specifically, as it did while it ran, and nothing is
-//! ever said about it.
+//! service, or its name, is up again. It gives no endpoint, and it takes no host: it is served where its party
+//! holds the host, or nobody does. Nothing is ever said about it.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::conflicts;
-use super::handshakes;
-use super::priorities;
-use super::replicas::{self, Candidate, Group, Owner};
+use super::replicas::{self, Candidate, Group, Owner, Owners};
 use super::why_not_up;
 use crate::address::Surroundings;
 use crate::dialect::native::{self, Asked, Source};
@@ -29,24 +25,24 @@ pub struct Hold {
     pub left: Duration,
 }
 
-/// Adds the routes that are held to those that are served, and says for which containers.
-pub(super) fn add<'s>(
-    groups: Vec<Group<'s>>,
+/// The routes that are held, and for which containers.
+pub(super) fn groups<'s>(
     snapshot: &'s Snapshot,
+    owners: &Owners<'s>,
     surroundings: &Surroundings<'s>,
     settings: &Settings,
 ) -> (Vec<Group<'s>>, Vec<Hold>) {
     if snapshot.gone.is_empty() {
-        return (groups, Vec::new());
+        return (Vec::new(), Vec::new());
     }
     // What there is to say was said while they ran, or will be when they run again.
     let mut unsaid = Vec::new();
     let up: HashSet<Owner<'_>> =
-        snapshot.containers.iter().filter(|one| why_not_up(one).is_none()).map(Owner::of).collect();
+        snapshot.containers.iter().filter(|one| why_not_up(one).is_none()).map(|one| owners.of(one)).collect();
     let mut holds = Vec::new();
     let mut candidates = Vec::new();
     for gone in sorted(snapshot) {
-        let (container, owner) = (&gone.container, Owner::of(&gone.container));
+        let (container, owner) = (&gone.container, owners.of(&gone.container));
         if up.contains(&owner) || surroundings.is_own(container) || why_not_up(container).is_some() {
             continue;
         }
@@ -57,24 +53,17 @@ pub(super) fn add<'s>(
             if !left.is_zero() {
                 longest = longest.max(left);
                 let source = Source::Container(container);
-                candidates.push(Candidate { owner, source, spec: Box::new(spec), endpoints: Vec::new() });
+                let party = owners.party(container, &spec);
+                candidates.push(Candidate { party, source, spec: Box::new(spec), endpoints: Vec::new() });
             }
         }
         if !longest.is_zero() {
             holds.push(Hold { engine: container.engine.clone(), container: container.id.clone(), left: longest });
         }
     }
-    if candidates.is_empty() {
-        return (groups, Vec::new());
-    }
     let mut held = replicas::gather(candidates, snapshot.own.len() > 1, &mut unsaid);
     held.iter_mut().for_each(Group::hold);
-    let all = groups.into_iter().chain(held).collect();
-    // Those that run come first by age, so that among them everything stays as it was settled.
-    let (mut groups, _) = conflicts::settle(all, &mut unsaid);
-    priorities::settle(&mut groups, &mut unsaid);
-    handshakes::settle(&mut groups, &mut unsaid);
-    (groups, holds)
+    (held, holds)
 }
 
 /// The same whatever the order of listing.

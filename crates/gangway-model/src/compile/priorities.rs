@@ -1,15 +1,15 @@
-//! `priority` between parties.
+//! `priority` between tenants.
 //!
 //! A priority goes before everything else, so a new container with a large one could take every host
-//! from everybody. Between routes of one party it is in force as written. Where it would take requests
-//! from an older route of another party that is more specific, it counts as 0.
+//! from everybody. Between routes of one tenant it is in force as written. Where it would take requests
+//! from a more senior route of another tenant that is more specific, it counts as 0.
 //!
 //! Two patterns of hosts that could have a host in common count as having one: closed on doubt.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
-use super::replicas::{Group, Party};
+use super::replicas::{Group, TenantRef};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;
@@ -17,8 +17,8 @@ use crate::matcher::{Alternative, HostCondition};
 use crate::path::{PathPattern, begins_with};
 use crate::rule::Finding;
 
-/// Lowers the priorities that would take something from an older route of another party. `groups` are
-/// sorted by age.
+/// Lowers the priorities that would take something from a more senior route of another tenant. `groups` are
+/// sorted by seniority.
 pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
     if groups.iter().all(|group| group.spec.priority <= 0) {
         return;
@@ -76,12 +76,12 @@ struct OfHost<'g> {
 impl<'g> OfHost<'g> {
     fn add(&mut self, claim: Claim<'g>, group: &Group<'g>) {
         self.claims.push(claim);
-        self.lowest.add(group.spec.priority, group.party, claim.group);
+        self.lowest.add(group.spec.priority, group.tenant, claim.group);
     }
 
-    /// None at all where no other party has less priority, which is nearly always.
+    /// None at all where no other tenant has less priority, which is nearly always.
     fn below(&self, newer: &Group<'_>) -> &[Claim<'g>] {
-        let is_any = self.lowest.below(newer.spec.priority, newer.party).is_some();
+        let is_any = self.lowest.below(newer.spec.priority, newer.tenant).is_some();
         if is_any { &self.claims } else { &[] }
     }
 }
@@ -90,7 +90,7 @@ impl<'g> Claims<'g> {
     fn add(&mut self, position: usize, group: &'g Group<'g>) {
         for asked in group.spec.matcher.alternatives() {
             let claim = Claim { group: position, asked };
-            self.all.add(group.spec.priority, group.party, position);
+            self.all.add(group.spec.priority, group.tenant, position);
             match asked.host() {
                 HostCondition::Pattern(HostPattern::Exact(name)) => {
                     self.exact.entry(name.as_str()).or_default().add(claim, group);
@@ -100,7 +100,7 @@ impl<'g> Claims<'g> {
                 }
                 host => {
                     if matches!(host, HostCondition::Pattern(HostPattern::Wildcard(_))) {
-                        self.wildcards.add(group.spec.priority, group.party, position);
+                        self.wildcards.add(group.spec.priority, group.tenant, position);
                     }
                     self.patterns.entry(host).or_default().add(claim, group);
                 }
@@ -108,7 +108,7 @@ impl<'g> Claims<'g> {
         }
     }
 
-    /// An older route of another party from which the priority of this one would take something.
+    /// A more senior route of another tenant from which the priority of this one would take something.
     fn overtaken_by(&self, groups: &[Group<'_>], newer: &Group<'_>) -> Option<usize> {
         newer.spec.matcher.alternatives().iter().find_map(|asked| {
             let is_in_the_way = |claim: &&Claim<'_>| {
@@ -116,11 +116,11 @@ impl<'g> Claims<'g> {
                 let is_same_host = claim.asked.host() == asked.host();
                 // On the same host, what takes other paths is not in the way.
                 let is_below = !is_same_host || is_within(claim.asked.path(), asked.path());
-                older.party != newer.party && older.spec.priority < newer.spec.priority && is_below
+                older.tenant != newer.tenant && older.spec.priority < newer.spec.priority && is_below
             };
             let mut on_hosts = self.on_hosts_of(asked.host()).flat_map(|of_host| of_host.below(newer));
             let by_host = on_hosts.find(is_in_the_way).map(|claim| claim.group);
-            by_host.or_else(|| self.lowest_on(asked.host())?.below(newer.spec.priority, newer.party))
+            by_host.or_else(|| self.lowest_on(asked.host())?.below(newer.spec.priority, newer.tenant))
         })
     }
 
@@ -152,30 +152,30 @@ impl<'g> Claims<'g> {
     }
 }
 
-/// The lowest priorities of two parties: enough to know whether one of another party is below.
+/// The lowest priorities of two tenants: enough to know whether one of another tenant is below.
 #[derive(Default)]
 struct Lowest<'g> {
-    first: Option<(i64, Party<'g>, usize)>,
-    /// Of another party than the first.
-    second: Option<(i64, Party<'g>, usize)>,
+    first: Option<(i64, TenantRef<'g>, usize)>,
+    /// Of another tenant than the first.
+    second: Option<(i64, TenantRef<'g>, usize)>,
 }
 
 impl<'g> Lowest<'g> {
-    fn add(&mut self, priority: i64, party: Party<'g>, group: usize) {
-        let is_below = |one: Option<(i64, Party<'g>, usize)>| one.is_none_or(|(lowest, ..)| priority < lowest);
-        let is_first = self.first.is_some_and(|(_, first, _)| first == party);
+    fn add(&mut self, priority: i64, tenant: TenantRef<'g>, group: usize) {
+        let is_below = |one: Option<(i64, TenantRef<'g>, usize)>| one.is_none_or(|(lowest, ..)| priority < lowest);
+        let is_first = self.first.is_some_and(|(_, first, _)| first == tenant);
         if is_below(self.first) {
             if !is_first {
                 self.second = self.first;
             }
-            self.first = Some((priority, party, group));
+            self.first = Some((priority, tenant, group));
         } else if !is_first && is_below(self.second) {
-            self.second = Some((priority, party, group));
+            self.second = Some((priority, tenant, group));
         }
     }
 
-    fn below(&self, priority: i64, party: Party<'_>) -> Option<usize> {
-        let other = self.first.filter(|(_, first, _)| *first != party).or(self.second);
+    fn below(&self, priority: i64, tenant: TenantRef<'_>) -> Option<usize> {
+        let other = self.first.filter(|(_, first, _)| *first != tenant).or(self.second);
         other.filter(|(lowest, ..)| *lowest < priority).map(|(.., group)| group)
     }
 }

@@ -1,29 +1,28 @@
 //! Containers → groups: whoever serves the same route.
 //!
-//! Containers of one service are replicas by what they are; services of one project are by what they ask
-//! for. A group asks for one thing: what its newest container that is ready asks for.
+//! Containers of one service are replicas, and so are those of services of one project that say the same
+//! `group`. A group asks for what its newest container that is ready asks for. What only others of its
+//! containers ask for is served by those, as a group of its own: a container with other labels must not
+//! take a host away from the rest.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::dialect::native::Source;
+use crate::dialect::native::{self, Source};
 use crate::matcher::Alternative;
+use crate::ownership::{Holdings, Party, Tenant};
 use crate::route::{Endpoint, Readiness};
 use crate::rule::{Finding, shown};
-use crate::snapshot::Container;
-use crate::spec::{Mark, RouteSpec};
+use crate::snapshot::{Container, EngineName};
+use crate::spec::{Mark, RouteSpec, Target};
 use crate::value::and_list;
-
-/// A service is compared with so many others of its project that ask for the same requests; thousands
-/// that do so and differ otherwise are an attack on our time.
-const COMPARED_MAX: usize = 16;
 
 /// One container's share in a route, or a route of the file.
 #[derive(Debug)]
 pub(super) struct Candidate<'s> {
-    pub owner: Owner<'s>,
+    pub party: Party,
     pub source: Source<'s>,
     /// Boxed, as candidates are moved about and specs are large.
     pub spec: Box<RouteSpec<'s>>,
@@ -31,37 +30,39 @@ pub(super) struct Candidate<'s> {
     pub endpoints: Vec<Endpoint>,
 }
 
-/// Whose a route is. Containers of one owner are replicas.
+/// Whose the routes of a container are. Containers of one owner are replicas.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Owner<'s> {
-    File,
     /// The same on every engine.
-    Service {
-        project: Option<&'s str>,
-        service: &'s str,
-    },
+    Service { project: Option<&'s str>, service: &'s str },
     /// A container started by itself.
-    Alone {
-        engine: &'s str,
-        name: &'s str,
-    },
+    Alone { engine: &'s EngineName, name: &'s str },
+}
+
+/// Says whose containers are.
+pub(super) struct Owners<'s> {
+    /// Containers that were started by themselves and held something, by id: a container that is renamed
+    /// stays what it was, as the next one of its name is created beside it.
+    known: HashMap<&'s str, &'s Party, ahash::RandomState>,
 }
 
 /// Who may not take anything from whom.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) enum Party<'s> {
+pub(super) enum TenantRef<'s> {
     File,
     Project(&'s str),
     Service(&'s str),
-    Alone { engine: &'s str, name: &'s str },
+    Container { engine: &'s str, name: &'s str },
 }
 
 /// One route with all its replicas.
 #[derive(Debug)]
 pub(super) struct Group<'s> {
     pub id: Box<str>,
-    pub party: Party<'s>,
-    /// Creation of the oldest container; the file is older than any.
+    pub party: Party,
+    pub tenant: TenantRef<'s>,
+    /// Creation of the oldest container; the file is older than any. Once claims are settled, its place among
+    /// all groups by seniority.
     pub age: i64,
     /// What is in force of what the newest replica that is ready asks for.
     pub spec: Box<RouteSpec<'s>>,
@@ -89,83 +90,81 @@ pub(super) fn gather<'s>(
     has_several_engines: bool,
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Group<'s>> {
-    candidates.sort_by_cached_key(|candidate| {
-        (candidate.owner, candidate.spec.name.to_ascii_lowercase(), candidate.created(), candidate.container_id())
+    candidates.sort_by(|one, other| {
+        let key = |candidate: &Candidate<'s>| (candidate.created(), candidate.container_id());
+        one.party.cmp(&other.party).then_with(|| key(one).cmp(&key(other)))
     });
     let mut groups = Vec::with_capacity(candidates.len());
     let mut replicas: Vec<Candidate<'s>> = Vec::new();
     for candidate in candidates {
-        if replicas.first().is_some_and(|first| !first.is_replica_of(&candidate)) {
-            groups.push(Group::new(std::mem::take(&mut replicas), has_several_engines, found));
+        if replicas.first().is_some_and(|first| first.party != candidate.party) {
+            Group::gather(std::mem::take(&mut replicas), has_several_engines, &mut groups, found);
         }
         replicas.push(candidate);
     }
     if !replicas.is_empty() {
-        groups.push(Group::new(replicas, has_several_engines, found));
+        Group::gather(replicas, has_several_engines, &mut groups, found);
     }
-    merged(groups)
+    groups
 }
 
-/// Joins services of one project that ask for the same.
-fn merged(mut groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
-    // By id, so that it is always the same one that the others join.
-    groups.sort_by(|a, b| a.id.cmp(&b.id));
-    let joins = joins(&groups);
-    if joins.is_empty() {
-        return groups;
+impl<'s> Owners<'s> {
+    pub(super) fn new(holdings: &'s Holdings) -> Self {
+        Self { known: holdings.renamed() }
     }
-    let mut joined: Vec<Option<Group<'_>>> = groups.into_iter().map(Some).collect();
-    for (into, from) in joins {
-        if let (Some(from), Some(into)) = (joined[from].take(), joined[into].as_mut()) {
-            into.age = into.age.min(from.age);
-            into.endpoints.extend(from.endpoints);
-            into.standing.sources.extend(from.standing.sources);
+
+    pub(super) fn of(&self, container: &'s Container) -> Owner<'s> {
+        match (container.project(), container.service()) {
+            (Some(project), service) => {
+                Owner::Service { project: Some(project), service: service.unwrap_or(&container.name) }
+            }
+            (None, Some(service)) => Owner::Service { project: None, service },
+            (None, None) => match self.known.get(&*container.id).map(|party| &party.tenant) {
+                Some(Tenant::Container { engine, name }) => Owner::Alone { engine, name },
+                _ => Owner::Alone { engine: &container.engine, name: &container.name },
+            },
         }
     }
-    joined.into_iter().flatten().collect()
+
+    /// Whose a route of a container is.
+    pub(super) fn party(&self, container: &'s Container, spec: &RouteSpec<'_>) -> Party {
+        let owner = self.of(container);
+        let main = native::route_name(container);
+        let is_main = spec.name.eq_ignore_ascii_case(main);
+        let (service, main) = match (owner, &spec.group) {
+            (Owner::Service { project: Some(_), .. }, Some(group)) => (format!("@{group}").into(), &**group),
+            (Owner::Service { service, .. }, _) => (service.into(), main),
+            (Owner::Alone { name, .. }, _) => (Box::default(), name),
+        };
+        let route = if is_main { main } else { &spec.name };
+        Party { tenant: owner.tenant(), service, route: route.into() }
+    }
 }
 
-/// The positions of groups that one joins, and of those that join it.
-#[expect(clippy::mutable_key_type, reason = "a pattern is hashed and compared by its text")]
-fn joins(groups: &[Group<'_>]) -> Vec<(usize, usize)> {
-    let mut sizes: HashMap<Party<'_>, usize, ahash::RandomState> = HashMap::default();
-    for group in groups {
-        *sizes.entry(group.party).or_default() += 1;
-    }
-    let mut joins = Vec::new();
-    let mut alike: HashMap<(Party<'_>, &[Alternative]), Vec<usize>, ahash::RandomState> = HashMap::default();
-    for (position, group) in groups.iter().enumerate() {
-        // What nobody wrote is no sign that two services are meant to be one.
-        let is_written = !group.standing.claim.label.is_empty();
-        if !is_written || !matches!(group.party, Party::Project(_)) || sizes[&group.party] == 1 {
-            continue;
-        }
-        let others = alike.entry((group.party, group.spec.matcher.alternatives())).or_default();
-        match others.iter().find(|other| groups[**other].can_be_joined_by(group)) {
-            Some(other) => joins.push((*other, position)),
-            None if others.len() < COMPARED_MAX => others.push(position),
-            None => {}
-        }
-    }
-    joins
-}
-
-impl<'s> Owner<'s> {
-    pub(super) fn of(container: &'s Container) -> Self {
-        match container.service() {
-            Some(service) => Self::Service { project: container.project(), service },
-            None => Self::Alone { engine: &container.engine.0, name: &container.name },
+impl Owner<'_> {
+    pub(super) fn tenant(self) -> Tenant {
+        match self {
+            Self::Service { project: Some(project), .. } => Tenant::Project(project.into()),
+            Self::Service { project: None, service } => Tenant::Service(service.into()),
+            Self::Alone { engine, name } => Tenant::Container { engine: engine.clone(), name: name.into() },
         }
     }
 }
 
-impl<'s> Party<'s> {
+impl Party {
+    /// Whose a route of the configuration file is.
+    pub(super) fn of_file(spec: &RouteSpec<'_>) -> Self {
+        Self { tenant: Tenant::File, service: Box::default(), route: spec.name.clone() }
+    }
+}
+
+impl<'s> TenantRef<'s> {
     fn of(source: Source<'s>) -> Self {
         let Source::Container(container) = source else { return Self::File };
         match (container.project(), container.service()) {
             (Some(project), _) => Self::Project(project),
             (None, Some(service)) => Self::Service(service),
-            (None, None) => Self::Alone { engine: &container.engine.0, name: &container.name },
+            (None, None) => Self::Container { engine: &container.engine.0, name: &container.name },
         }
     }
 }
@@ -186,48 +185,103 @@ impl<'s> Candidate<'s> {
         self.container().map_or("", |container| &container.id)
     }
 
-    fn is_replica_of(&self, other: &Self) -> bool {
-        self.owner == other.owner && self.spec.name.eq_ignore_ascii_case(&other.spec.name)
-    }
-
     fn is_ready(&self) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.readiness == Readiness::Ready)
     }
 }
 
 impl<'s> Group<'s> {
-    /// Of replicas, the oldest first.
-    fn new(mut replicas: Vec<Candidate<'s>>, has_several_engines: bool, found: &mut Vec<Diagnostic>) -> Self {
+    /// Of replicas, the oldest first: one group, and one for whatever only some of them ask for besides.
+    fn gather(
+        mut replicas: Vec<Candidate<'s>>,
+        has_several_engines: bool,
+        groups: &mut Vec<Self>,
+        found: &mut Vec<Diagnostic>,
+    ) {
         let chosen = newest_ready(&replicas);
         report_differences(&replicas, chosen, found);
+        let id = route_id(&replicas[chosen].party, has_several_engines);
+        groups.extend(besides(&replicas, chosen).into_iter().map(|(alternatives, positions)| {
+            let newest = positions[newest_ready_of(&replicas, &positions)];
+            let mut spec = replicas[newest].spec.clone();
+            let is_asked: HashSet<&Alternative> = alternatives.iter().copied().collect();
+            // There is at least one, so something is left.
+            if let Some(matcher) = spec.matcher.clone().retain(|asked| is_asked.contains(asked)) {
+                spec.matcher = matcher;
+            }
+            let endpoints = positions.iter().flat_map(|position| replicas[*position].endpoints.iter().cloned());
+            // The newest that asks for it asks for nothing else of this kind, so its name makes the id unlike others.
+            let last = positions.last().map_or(newest, |last| *last);
+            let name = escaped(replicas[last].container().map_or("", |container| &container.name));
+            Self {
+                id: format!("{id}@{name}").into(),
+                party: replicas[newest].party.clone(),
+                tenant: TenantRef::of(replicas[newest].source),
+                age: replicas[positions[0]].created(),
+                standing: Standing {
+                    source: replicas[newest].source,
+                    name: spec.name.clone(),
+                    claim: spec.claim,
+                    sources: positions.iter().map(|position| replicas[*position].source).collect(),
+                },
+                spec,
+                endpoints: endpoints.collect(),
+                held: false,
+            }
+        }));
         let age = replicas[0].created();
         let sources = replicas.iter().map(|replica| replica.source).collect();
         let mut endpoints = std::mem::take(&mut replicas[0].endpoints);
         endpoints.extend(replicas[1..].iter_mut().flat_map(|replica| replica.endpoints.drain(..)));
-        let Candidate { owner, source, spec, .. } = replicas.swap_remove(chosen);
-        Self {
-            id: route_id(owner, &spec.name, has_several_engines),
-            party: Party::of(source),
+        let Candidate { party, source, spec, .. } = replicas.swap_remove(chosen);
+        groups.push(Self {
+            id,
+            party,
+            tenant: TenantRef::of(source),
             age,
             standing: Standing { source, name: spec.name.clone(), claim: spec.claim, sources },
             spec,
             endpoints,
             held: false,
-        }
+        });
     }
 
-    /// Makes it one that is newer than everything that runs.
+    /// Keeps the route for a container to come.
     pub(super) fn hold(&mut self) {
         (self.held, self.age) = (true, i64::MAX);
     }
 
-    /// Do both ask for the same, for different containers?
-    fn can_be_joined_by(&self, other: &Self) -> bool {
-        let is_shared = |container: &Container| {
-            self.standing.containers().any(|own| own.id == container.id && own.engine == container.engine)
-        };
-        self.spec.asks_for_the_same(&other.spec) && !other.standing.containers().any(is_shared)
+    /// Does it need no endpoint?
+    pub(super) fn is_answered_here(&self) -> bool {
+        matches!(self.spec.upstream.target, Target::Nothing)
     }
+}
+
+/// What other replicas than the chosen one ask for and it does not: those that ask for the same together.
+fn besides<'c>(replicas: &'c [Candidate<'_>], chosen: usize) -> Vec<(Vec<&'c Alternative>, Vec<usize>)> {
+    let of_chosen = replicas[chosen].spec.matcher.alternatives();
+    let differs = |replica: &Candidate<'_>| replica.spec.matcher.alternatives() != of_chosen;
+    if !replicas.iter().any(differs) {
+        return Vec::new();
+    }
+    let of_chosen: HashSet<&Alternative> = of_chosen.iter().collect();
+    // The newest first, so that each alternative belongs to those that ask for it together with the newest.
+    let mut known: HashSet<&Alternative> = HashSet::new();
+    let mut besides: Vec<(Vec<&Alternative>, Vec<usize>)> = Vec::new();
+    for replica in replicas.iter().rev().filter(|replica| differs(replica)) {
+        let alternatives: Vec<&Alternative> = (replica.spec.matcher.alternatives().iter())
+            .filter(|asked| !of_chosen.contains(asked) && known.insert(asked))
+            .collect();
+        let asks = |replica: &Candidate<'_>| {
+            let asked: HashSet<&Alternative> = replica.spec.matcher.alternatives().iter().collect();
+            alternatives.iter().all(|one| asked.contains(one))
+        };
+        if !alternatives.is_empty() {
+            let positions = (0..replicas.len()).filter(|position| asks(&replicas[*position])).collect();
+            besides.push((alternatives, positions));
+        }
+    }
+    besides
 }
 
 impl<'s> Standing<'s> {
@@ -269,11 +323,17 @@ impl<'s> Standing<'s> {
 
 /// What the newest that is ready asks for is what the user wrote last, and it works.
 fn newest_ready(replicas: &[Candidate<'_>]) -> usize {
-    let newest = |position: &usize| {
-        let replica = &replicas[*position];
+    let all: Vec<usize> = (0..replicas.len()).collect();
+    newest_ready_of(replicas, &all)
+}
+
+/// The place in `positions` of the one that counts among these.
+fn newest_ready_of(replicas: &[Candidate<'_>], positions: &[usize]) -> usize {
+    let newest = |at: &usize| {
+        let replica = &replicas[positions[*at]];
         (replica.is_ready(), replica.created(), Reverse(replica.container_id()))
     };
-    (0..replicas.len()).max_by_key(newest).unwrap_or_default()
+    (0..positions.len()).max_by_key(newest).unwrap_or_default()
 }
 
 fn report_differences(replicas: &[Candidate<'_>], chosen: usize, found: &mut Vec<Diagnostic>) {
@@ -303,18 +363,21 @@ fn report_differences(replicas: &[Candidate<'_>], chosen: usize, found: &mut Vec
 }
 
 /// Stable however often everything is read, and different for everything that is different.
-fn route_id(owner: Owner<'_>, name: &str, has_several_engines: bool) -> Box<str> {
-    let name = escaped(name);
-    match owner {
-        Owner::File => format!("@file/{name}"),
-        Owner::Service { project: Some(project), service } => {
-            format!("{}/{}/{name}", escaped(project), escaped(service))
+fn route_id(party: &Party, has_several_engines: bool) -> Box<str> {
+    let name = escaped(&party.route);
+    // A group of services is told from a service by what no escaped name begins with.
+    let service = match party.service.strip_prefix('@') {
+        Some(group) => format!("@{}", escaped(group)),
+        None => escaped(&party.service),
+    };
+    match &party.tenant {
+        Tenant::File => format!("@file/{name}"),
+        Tenant::Project(project) => format!("{}/{service}/{name}", escaped(project)),
+        Tenant::Service(_) => format!("@service/{service}/{name}"),
+        Tenant::Container { engine, name: container } if has_several_engines => {
+            format!("{}@{}/{name}", escaped(container), escaped(&engine.0))
         }
-        Owner::Service { project: None, service } => format!("@service/{}/{name}", escaped(service)),
-        Owner::Alone { engine, name: container } if has_several_engines => {
-            format!("{}@{}/{name}", escaped(container), escaped(engine))
-        }
-        Owner::Alone { name: container, .. } => format!("{}/{name}", escaped(container)),
+        Tenant::Container { name: container, .. } => format!("{}/{name}", escaped(container)),
     }
     .into()
 }
@@ -338,26 +401,31 @@ mod tests {
 
     #[test]
     fn ids_of_different_things_are_different() {
-        let service = |project, service| Owner::Service { project, service };
-        let alone = |engine, name| Owner::Alone { engine, name };
-        let owners = [
-            Owner::File,
-            service(Some("a"), "b"),
-            service(Some("a/b"), "c"),
-            service(Some("a"), "b/c"),
-            service(Some("@file"), "b"),
-            service(None, "b"),
-            service(Some("@service"), "b"),
+        let party = |tenant, service: &str| Party { tenant, service: service.into(), route: "web".into() };
+        let project = |project: &str, service| party(Tenant::Project(project.into()), service);
+        let swarm = |service: &str| party(Tenant::Service(service.into()), service);
+        let alone = |engine: &str, name: &str| {
+            party(Tenant::Container { engine: EngineName(engine.into()), name: name.into() }, "")
+        };
+        let parties = [
+            party(Tenant::File, ""),
+            project("a", "b"),
+            project("a/b", "c"),
+            project("a", "b/c"),
+            project("a", "@b"),
+            project("@file", "b"),
+            swarm("b"),
+            project("@service", "b"),
             alone("", "a"),
             alone("", "a@x"),
             alone("", "@file"),
         ];
-        let mut ids: Vec<_> = owners.into_iter().map(|owner| route_id(owner, "web", false)).collect();
+        let mut ids: Vec<_> = parties.iter().map(|party| route_id(party, false)).collect();
         assert_eq!(&*ids[1], "a/b/web");
-        assert_eq!(&*ids[7], "a/web");
+        assert_eq!(&*ids[8], "a/web");
         ids.sort();
         ids.dedup();
-        assert_eq!(ids.len(), owners.len());
-        assert_eq!(&*route_id(alone("east", "a"), "web", true), "a@east/web");
+        assert_eq!(ids.len(), parties.len());
+        assert_eq!(&*route_id(&alone("east", "a"), true), "a@east/web");
     }
 }

@@ -507,6 +507,29 @@ pub(crate) const KEYS: &[Key] = &[
         ..SHAPES
     },
     Key {
+        name: "group",
+        value: "name",
+        example: "shop",
+        doc: "Services of one project that say the same group are one upstream: requests are spread over the containers of \
+              all of them, such as a canary beside the present version. Without it, two services with the same host and \
+              path are a conflict, as they are two applications.",
+        status: Status::InForce(keys::group),
+        place: Allowed::OnContainers,
+        without: "the service is an upstream of its own",
+        ..SHAPES
+    },
+    Key {
+        name: "share",
+        value: "list of projects or containers, or `*`",
+        example: "blog, wiki",
+        doc: "Who else may serve paths of this route's hosts: projects by their names, containers that were started by \
+              themselves by theirs, `*` for everybody. A host belongs to the project that was first served there, with all \
+              its paths; what this route serves itself stays its own.",
+        status: Status::InForce(keys::share),
+        without: "nobody else may serve a path of these hosts",
+        ..SHAPES
+    },
+    Key {
         name: "errors",
         value: "`404,500-599 -> URL or folder on our volume`",
         example: "500-599 -> errors",

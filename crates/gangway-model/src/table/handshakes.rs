@@ -1,7 +1,8 @@
 //! What handshakes must come up to, found by host as routes are: without looking at each of them.
 //!
 //! A handshake is for a host, before any request is known, so what one route asks for, every route of its
-//! hosts gets.
+//! hosts gets. Only a pattern of hosts asks nothing of a host that others serve by its name: else whoever
+//! starts a container could lock their clients out.
 
 use std::collections::HashMap;
 
@@ -25,16 +26,27 @@ pub struct Handshake {
 /// By host, for the routes that ask for more than usual; mostly none.
 #[derive(Debug, Default)]
 pub struct Handshakes {
-    exact: ByKey,
+    exact: HashMap<Box<str>, OfName, RandomState>,
     wildcard: ByKey,
     any_domain: ByKey,
     any_domain_labels_max: usize,
     /// Tried one after the other.
-    regex: Vec<(Pattern, Handshake)>,
-    any: Handshake,
+    regex: Vec<(Pattern, Wishes)>,
+    any: Wishes,
 }
 
-type ByKey = HashMap<Box<str>, Handshake, RandomState>;
+/// What the routes that name a host ask for, and whose they are.
+#[derive(Debug, Default)]
+struct OfName {
+    asked: Handshake,
+    /// Only looked at where a pattern asks for something.
+    tenants: Vec<u32>,
+}
+
+/// What the routes of a pattern ask for, by tenant.
+type Wishes = Vec<(u32, Handshake)>;
+
+type ByKey = HashMap<Box<str>, Wishes, RandomState>;
 
 impl Handshake {
     fn is_usual(&self) -> bool {
@@ -51,21 +63,48 @@ impl Handshake {
 }
 
 impl Handshakes {
-    /// `asks` says what the route at a position asks for.
-    pub(super) fn new(index: &Index, asks: impl Fn(usize) -> Handshake) -> Self {
+    /// `asks` says what the route at a position asks for, and `tenant` whose it is.
+    pub(super) fn new<'t>(
+        index: &Index,
+        asks: impl Fn(usize) -> Handshake,
+        tenant: impl Fn(usize) -> &'t str,
+    ) -> Self {
         let mut handshakes = Self::default();
+        let mut numbers: HashMap<&str, u32, RandomState> = HashMap::default();
+        let mut number = |route: usize| {
+            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+            *numbers.entry(tenant(route)).or_insert(next)
+        };
         for slot in index.slots() {
             let asked = asks(slot.route as usize);
             if !asked.is_usual() {
-                handshakes.add(slot.alternative.host(), &asked);
+                handshakes.add(slot.alternative.host(), number(slot.route as usize), &asked);
+            }
+        }
+        if handshakes.has_patterns() {
+            for slot in index.slots() {
+                if let HostCondition::Pattern(HostPattern::Exact(name)) = slot.alternative.host() {
+                    let tenants = &mut handshakes.exact.entry(name.as_str().into()).or_default().tenants;
+                    let number = number(slot.route as usize);
+                    if !tenants.contains(&number) {
+                        tenants.push(number);
+                    }
+                }
             }
         }
         handshakes
     }
 
-    fn add(&mut self, host: &HostCondition, asked: &Handshake) {
-        let entry = match host {
-            HostCondition::Pattern(HostPattern::Exact(name)) => self.exact.entry(name.as_str().into()).or_default(),
+    fn has_patterns(&self) -> bool {
+        !(self.wildcard.is_empty() && self.any_domain.is_empty() && self.regex.is_empty() && self.any.is_empty())
+    }
+
+    fn add(&mut self, host: &HostCondition, tenant: u32, asked: &Handshake) {
+        let wishes = match host {
+            HostCondition::Pattern(HostPattern::Exact(name)) => {
+                self.exact.entry(name.as_str().into()).or_default().asked.meet(asked);
+                return;
+            }
             HostCondition::Pattern(HostPattern::Wildcard(parent)) => {
                 self.wildcard.entry(parent.as_str().into()).or_default()
             }
@@ -75,27 +114,33 @@ impl Handshakes {
             }
             HostCondition::Pattern(HostPattern::Any) => &mut self.any,
             HostCondition::Regex(pattern) => {
-                let known = self.regex.iter_mut().find(|(known, _)| known == pattern);
-                match known {
-                    Some((_, known)) => known.meet(asked),
-                    None => self.regex.push((pattern.clone(), asked.clone())),
-                }
-                return;
+                let known = self.regex.iter().position(|(known, _)| known == pattern);
+                let at = known.unwrap_or_else(|| {
+                    self.regex.push((pattern.clone(), Vec::new()));
+                    self.regex.len() - 1
+                });
+                &mut self.regex[at].1
             }
         };
-        entry.meet(asked);
+        match wishes.iter_mut().find(|(known, _)| *known == tenant) {
+            Some((_, known)) => known.meet(asked),
+            None => wishes.push((tenant, asked.clone())),
+        }
     }
 
     /// For a host in lower case without port.
     pub fn of(&self, host: &str) -> Handshake {
+        let of_name = self.exact.get(host);
+        let mut handshake = of_name.map(|of_name| of_name.asked.clone()).unwrap_or_default();
         let below = host.split_once('.').filter(|(first, _)| !first.is_empty());
         let wildcard = below.and_then(|(_, parent)| self.wildcard.get(parent));
         let first = first_labels(host, self.any_domain_labels_max).filter_map(|first| self.any_domain.get(first));
-        let regex = self.regex.iter().filter(|(pattern, _)| pattern.is_match(host)).map(|(_, asked)| asked);
-        let mut handshake = Handshake::default();
+        let regex = self.regex.iter().filter(|(pattern, _)| pattern.is_match(host)).map(|(_, wishes)| wishes);
         // The most specific first.
-        for asked in self.exact.get(host).into_iter().chain(wildcard).chain(first).chain(regex).chain([&self.any]) {
-            handshake.meet(asked);
+        for (tenant, asked) in wildcard.into_iter().chain(first).chain(regex).chain([&self.any]).flatten() {
+            if of_name.is_none_or(|of_name| of_name.tenants.contains(tenant)) {
+                handshake.meet(asked);
+            }
         }
         handshake
     }

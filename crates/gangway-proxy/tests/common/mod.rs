@@ -170,6 +170,7 @@ impl RouteToServe {
             id: id.clone(),
             name: "test".into(),
             rule: matcher.rule().to_string().into(),
+            tenant: "".into(),
             origin: Vec::new(),
             hosts: matcher.hosts(),
             tls: TlsMode::Auto,

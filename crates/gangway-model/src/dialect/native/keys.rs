@@ -337,6 +337,30 @@ pub(crate) fn health_status<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, fo
     }
 }
 
+pub(crate) fn group<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let group = name(label.value(), "a name of a group");
+    wanted.group = wanted.accept(label, group, found).map(|group| group.to_ascii_lowercase().into());
+}
+
+pub(crate) fn share<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+    let entries = value::list(label.value());
+    let parse = |text: &str, findings: &mut Vec<Finding>| match text {
+        "*" => Some(text.into()),
+        _ => name(text, "a project or a container").map(Into::into).map_err(|finding| findings.push(finding)).ok(),
+    };
+    wanted.share = each(label, wanted, found, "names", entries, parse).into();
+}
+
+/// What projects and containers may be called.
+fn name<'t>(text: &'t str, what: &str) -> value::Read<&'t str> {
+    const LEN_MAX: usize = 255;
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_name = (1..=LEN_MAX).contains(&text.len()) && text.bytes().all(is_allowed);
+    let note = "letters, digits, hyphens, underscores and dots";
+    let wrong = || value::wrong(codes::NAME_INVALID, text, &format!("is not {what}"), note, "write a name, such as `shop`");
+    is_name.then_some(text).ok_or_else(wrong)
+}
+
 /// Reads the entries of a list; the good ones are in force beside bad ones.
 fn each<'a, T>(
     label: &Written<'a>,

@@ -65,6 +65,8 @@ impl<'a> Draft<'a> {
                 weight: wanted.weight.unwrap_or(1),
             },
             closed: wanted.closed,
+            group: wanted.group.take(),
+            share: std::mem::take(&mut wanted.share),
         })
     }
 

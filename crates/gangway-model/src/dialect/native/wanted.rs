@@ -54,6 +54,8 @@ pub(crate) struct Wanted<'a> {
     /// The labels of `health.*` that say how, and not what, to ask.
     pub health_details: Vec<Written<'a>>,
     pub weight: Option<u16>,
+    pub group: Option<Box<str>>,
+    pub share: Box<[Box<str>]>,
 }
 
 /// What is said about how endpoints are asked.
