@@ -161,9 +161,7 @@ fn stopped<'s>(
 ) -> Vec<Stopped<'s>> {
     let tenants = holdings.tenants();
     let is_of_holder = |container: &&&Container| {
-        why_not_up(container).is_some()
-            && !is_one_off(container)
-            && tenants.contains(&owners.of(container).tenant())
+        why_not_up(container).is_some() && !is_one_off(container) && tenants.contains(&owners.of(container).tenant())
     };
     let mut unsaid = Vec::new();
     let mut stopped = Vec::new();

@@ -39,3 +39,4 @@ pub use route::{Endpoint, Middleware, Route, Upstream};
 pub use settings::Settings;
 pub use snapshot::{Container, Snapshot};
 pub use table::{Entry, Precedence, RequestView, RoutingTable};
+pub use value::duration as parse_duration;

@@ -174,14 +174,20 @@ impl Holdings {
     pub fn next_end(&self, now: i64, keep: Duration) -> Option<Duration> {
         let keep = seconds(keep);
         let tenures = self.hosts.values().flat_map(|holding| holding.tenures.values());
-        let ends = tenures.filter_map(|tenure| tenure.gone).flat_map(|gone| [seconds(GRACE), keep].map(|end| gone + end));
+        let ends =
+            tenures.filter_map(|tenure| tenure.gone).flat_map(|gone| [seconds(GRACE), keep].map(|end| gone + end));
         let next = ends.filter(|end| *end > now).min()?;
         Some(Duration::from_secs(u64::try_from(next - now).unwrap_or_default()))
     }
 
     /// Decides about all claims. The decisions stand in the order of the claims.
     #[expect(clippy::mutable_key_type, reason = "a pattern is hashed and compared by its text")]
-    pub(crate) fn settle(&self, claims: &[Claim<'_>], released: &BTreeSet<HostCondition>, moment: Moment<'_>) -> (Self, Vec<Decision>) {
+    pub(crate) fn settle(
+        &self,
+        claims: &[Claim<'_>],
+        released: &BTreeSet<HostCondition>,
+        moment: Moment<'_>,
+    ) -> (Self, Vec<Decision>) {
         let mut by_host: HashMap<&HostCondition, Vec<usize>, RandomState> =
             HashMap::with_capacity_and_hasher(claims.len(), RandomState::new());
         for (position, claim) in claims.iter().enumerate() {

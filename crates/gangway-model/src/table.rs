@@ -155,11 +155,7 @@ impl<T> RoutingTable<T> {
     }
 
     /// What handshakes must come up to, where `asks` says what each route asks for and `tenant` whose it is.
-    pub fn handshakes<'t>(
-        &'t self,
-        asks: impl Fn(&T) -> Handshake,
-        tenant: impl Fn(&'t T) -> &'t str,
-    ) -> Handshakes {
+    pub fn handshakes<'t>(&'t self, asks: impl Fn(&T) -> Handshake, tenant: impl Fn(&'t T) -> &'t str) -> Handshakes {
         Handshakes::new(&self.index, |route| asks(&self.routes[route]), |route| tenant(&self.routes[route]))
     }
 

@@ -46,8 +46,12 @@ pub(crate) fn port(text: &str) -> Read<u16> {
     }
 }
 
-/// `250ms`, `5s`, `10m`, `1h`, `30d`, or a bare number of seconds. Longer than nothing.
-pub(crate) fn duration(text: &str) -> Read<Duration> {
+/// Reads `250ms`, `5s`, `10m`, `1h`, `30d`, or a bare number of seconds. Longer than nothing.
+///
+/// # Errors
+///
+/// Says what is wrong with any other text, with spans relative to it.
+pub fn duration(text: &str) -> Result<Duration, Finding> {
     let (digits, unit) = split_number(text);
     let unit_len = match unit {
         "ms" => Some(Duration::from_millis(1)),

@@ -129,7 +129,9 @@ fn a_host_is_kept_through_recreation() {
     world.remove("app");
     world.wait(86_400);
     assert_eq!(world.serves(HOST, "/"), "app2");
-    assert!(world.told().contains("is already served by service `web` of project `good`, which has it since 1970-01-12"));
+    assert!(
+        world.told().contains("is already served by service `web` of project `good`, which has it since 1970-01-12")
+    );
     // By hand: the last one goes first.
     world.remove("app2");
     world.wait(59);
@@ -176,7 +178,11 @@ fn one_that_was_refused_waits_for_as_long_as_hosts_are_kept() {
     world.remove("app");
     world.wait(86_399);
     assert_eq!(world.serves(HOST, "/"), "nobody");
-    assert!(world.told().contains("it is kept for service `web` of project `good` until 1970-01-13"), "{}", world.told());
+    assert!(
+        world.told().contains("it is kept for service `web` of project `good` until 1970-01-13"),
+        "{}",
+        world.told()
+    );
     world.wait(1);
     assert_eq!(world.serves(HOST, "/"), "evil");
 }
@@ -379,13 +385,23 @@ fn after_a_clock_that_was_wrong_a_host_is_not_kept_for_years() {
 /// What can happen.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    Create { project: u8, path: u8 },
-    Remove { project: u8 },
-    Set { project: u8, state: ContainerState },
+    Create {
+        project: u8,
+        path: u8,
+    },
+    Remove {
+        project: u8,
+    },
+    Set {
+        project: u8,
+        state: ContainerState,
+    },
     Wait(i64),
     Unread(bool),
     /// Something happens that is not told before the next event.
-    Unheard { project: u8 },
+    Unheard {
+        project: u8,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {

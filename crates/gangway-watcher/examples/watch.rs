@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (statuses_tx, statuses) = channel(Vec::new());
     let (_settings_tx, settings) = channel(Settings::default());
     tokio::select! {
-        never = watch(engines, settings, tables_tx, statuses_tx) => match never {},
+        never = watch(engines, settings, gangway_publish::channel(Default::default()).1, tables_tx, statuses_tx) => match never {},
         () = show(tables, statuses) => Ok(()),
     }
 }

@@ -27,10 +27,12 @@ mod reading;
 mod version;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use futures::future::join_all;
+use gangway_model::matcher::HostCondition;
 use gangway_model::snapshot::EngineName;
 use gangway_model::{Compiled, Settings, Snapshot};
 use gangway_publish::{Publisher, Reader};
@@ -88,20 +90,25 @@ impl EngineStatus {
 /// at the start must not keep the others' containers off the web. While none at all could be read, nothing
 /// is published either, unless there are file routes.
 ///
+/// Who holds which host at the start is what `tables` holds already. Hosts that are published by `released` are
+/// given up by their holders, once for each publication.
+///
 /// Diagnostics are logged here, each once.
 pub async fn watch(
     engines: Vec<Engine>,
     settings: Reader<Settings>,
+    released: Reader<BTreeSet<HostCondition>>,
     tables: Publisher<Compiled>,
     statuses: Publisher<Vec<EngineStatus>>,
 ) -> Infallible {
-    watch_with(engines, settings, tables, statuses, gangway_model::compile).await
+    watch_with(engines, settings, released, tables, statuses, gangway_model::compile).await
 }
 
 /// The same with another step from a snapshot to a table; for tests that ask what was read.
 pub async fn watch_with(
     engines: Vec<Engine>,
     settings: Reader<Settings>,
+    released: Reader<BTreeSet<HostCondition>>,
     tables: Publisher<Compiled>,
     statuses: Publisher<Vec<EngineStatus>>,
     compile: impl Fn(&Snapshot, &Settings) -> Compiled + Send + Sync + 'static,
@@ -119,7 +126,7 @@ pub async fn watch_with(
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
-        never = merge::merge(&engines, reports_rx, settings, tables, statuses, Arc::new(compile)) => never,
+        never = merge::merge(&engines, reports_rx, settings, released, tables, statuses, Arc::new(compile)) => never,
         never = following => never,
     }
 }

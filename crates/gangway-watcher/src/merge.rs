@@ -1,16 +1,19 @@
 //! Puts together what all engines told, compiles it, and publishes.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gangway_model::snapshot::{Container, ContainerState};
+use gangway_model::compile::Move;
+use gangway_model::matcher::HostCondition;
+use gangway_model::snapshot::{Container, ContainerState, EngineName};
 use gangway_model::{Compiled, Settings, Snapshot};
 use gangway_publish::{Publisher, Reader};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, error};
+use tracing::{debug, error, info};
 
 use crate::EngineStatus;
 use crate::address::Engine;
@@ -27,6 +30,7 @@ pub(crate) async fn merge(
     engines: &[Engine],
     mut reports: mpsc::Receiver<Report>,
     mut settings: Reader<Settings>,
+    mut released: Reader<BTreeSet<HostCondition>>,
     mut tables: Publisher<Compiled>,
     mut statuses: Publisher<Vec<EngineStatus>>,
     compile: Compile,
@@ -34,7 +38,9 @@ pub(crate) async fn merge(
     let mut world = World::new(engines);
     let in_force = tables.reader();
     let mut announced = Announced::default();
-    let mut settings_followed = true;
+    world.snapshot.holdings = in_force.load().value.holdings.clone();
+    let (mut settings_followed, mut released_followed) = (true, true);
+    let mut next_release = None;
     let mut changed = true;
     loop {
         if changed && world.may_publish(&settings.load().value) {
@@ -42,12 +48,19 @@ pub(crate) async fn merge(
             let current = settings.load_full();
             let begun = Instant::now();
             world.snapshot.gone = world.departed.gone(begun);
+            world.snapshot.unread = world.unread();
+            world.snapshot.now = now();
             let compiled = catch_unwind(AssertUnwindSafe(|| compile(&world.snapshot, &current.value)));
             match compiled {
                 Ok(compiled) => {
                     let compiling = begun.elapsed();
                     let diagnostics = compiled.diagnostics.clone();
                     world.departed.keep(begun, &compiled.holds);
+                    world.snapshot.holdings = compiled.holdings.clone();
+                    world.snapshot.released = BTreeSet::new();
+                    let next_end = compiled.holdings.next_end(world.snapshot.now, current.value.keep_hosts);
+                    next_release = next_end.map(|end| begun + end);
+                    let moves = compiled.moves.clone();
                     // Giving back ten thousand routes takes longer than putting ten thousand in force.
                     let replaced = in_force.load_full();
                     let generation = tables.publish(compiled).count();
@@ -55,12 +68,14 @@ pub(crate) async fn merge(
                     drop(replaced);
                     let containers = world.snapshot.containers.len();
                     debug!(generation, containers, ?compiling, "a new table is in force");
+                    tell_moves(&moves);
                     announced.changes(Instant::now(), &diagnostics, |name| world.runs(name)).log();
                 }
                 // A bug of ours that some label brought out must not end the watch over all others.
                 Err(_) => {
                     // Else what is due would be due again at once.
                     world.departed = Departed::default();
+                    next_release = None;
                     error!("compiling failed; the last table stays in force");
                 }
             }
@@ -83,11 +98,37 @@ pub(crate) async fn merge(
                 settings_followed = outcome.is_ok();
                 changed |= settings_followed;
             }
-            () = look_again(announced.next_look().into_iter().chain(world.departed.next_end()).min()) => {
+            outcome = released.changed(), if released_followed => {
+                released_followed = outcome.is_ok();
+                if released_followed {
+                    world.snapshot.released.extend(released.load().value.iter().cloned());
+                    changed = true;
+                }
+            }
+            () = look_again([announced.next_look(), world.departed.next_end(), next_release].into_iter().flatten().min()) => {
                 changed = true;
             }
         }
     }
+}
+
+/// Moves that are told of one table; ten thousand hosts of a project that was renamed need not fill a disk.
+const MOVES_MAX: usize = 100;
+
+fn tell_moves(moves: &[Move]) {
+    for Move { host, from, to } in moves.iter().take(MOVES_MAX) {
+        info!(host = &**host, %from, %to, "a host has moved: its holder is gone");
+    }
+    if moves.len() > MOVES_MAX {
+        info!(more = moves.len() - MOVES_MAX, "more hosts have moved");
+    }
+}
+
+/// Seconds since the epoch. The clock may be set at any time, and the time that matters is that of containers'
+/// creation, so the machine's own clock is asked each time.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 async fn look_again(at: Option<Instant>) {
@@ -126,6 +167,8 @@ struct Standing {
     status: EngineStatus,
     /// Read or failed at least once.
     heard_of: bool,
+    /// The last thing heard is that it cannot be read.
+    is_failing: bool,
     reactions: Reactions,
 }
 
@@ -134,6 +177,7 @@ impl World {
         let standing = |engine: &Engine| Standing {
             status: EngineStatus::unknown(engine.name.clone(), &engine.url),
             heard_of: false,
+            is_failing: false,
             reactions: Reactions::default(),
         };
         Self {
@@ -153,11 +197,13 @@ impl World {
             News::Failed { trouble } => {
                 standing.status.failures += 1;
                 standing.status.trouble = Some(trouble);
+                standing.is_failing = true;
                 first
             }
             News::Read { extent, mut containers, own, version, trouble, cause } => {
                 let status = &mut standing.status;
-                let unread = status.reads == 0;
+                // What was not concluded while it could not be read is to be concluded now.
+                let unread = status.reads == 0 || std::mem::take(&mut standing.is_failing);
                 status.reads += 1;
                 status.version = Some(version);
                 status.trouble = trouble;
@@ -212,6 +258,12 @@ impl World {
         let all_heard_of = self.engines.iter().all(|standing| standing.heard_of);
         let any_read = self.engines.iter().any(|standing| standing.status.reads > 0);
         all_heard_of && (any_read || self.engines.is_empty() || !settings.file_routes.is_empty())
+    }
+
+    /// The engines of which nothing is known now.
+    fn unread(&self) -> BTreeSet<EngineName> {
+        let is_unread = |standing: &&Standing| standing.status.reads == 0 || standing.is_failing;
+        self.engines.iter().filter(is_unread).map(|standing| standing.status.name.clone()).collect()
     }
 
     fn in_force(&mut self, now: Instant) {

@@ -42,6 +42,10 @@ pub(crate) enum Sub {
     Certs(Certs),
     /// Say how the running instance is doing
     Status(Ask),
+    /// List who holds which host, since when, and whose claims are refused
+    Hosts(Hosts),
+    /// Give a host up to whoever waits for it
+    Release(Release),
     /// Print the internal root, or put it into this system's store or out of it
     Ca(Ca),
     /// Turn a password into a hash for `auth.basic`
@@ -150,6 +154,30 @@ pub(crate) struct Import {
 /// `certs rekey`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Rekey {
+    /// The volume; also GANGWAY_DATA [default: /data]
+    #[arg(long, value_name = DATA.value)]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) find: Find,
+}
+
+/// `hosts`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Hosts {
+    /// The volume; also GANGWAY_DATA [default: /data]
+    #[arg(long, value_name = DATA.value)]
+    pub(crate) data: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) find: Find,
+}
+
+/// `release`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Release {
+    /// As `gangway hosts` lists it
+    pub(crate) host: String,
     /// The volume; also GANGWAY_DATA [default: /data]
     #[arg(long, value_name = DATA.value)]
     pub(crate) data: Option<PathBuf>,

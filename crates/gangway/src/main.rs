@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod container;
 mod hash;
+mod hosts;
 mod on_volume;
 mod outcome;
 mod serve;
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
         Sub::Certs(Certs { act: Some(CertsAct::Import(asked)), .. }) => on_volume::import(&asked),
         Sub::Certs(Certs { act: Some(CertsAct::Rekey(asked)), .. }) => on_volume::rekey(&asked),
         Sub::Status(asked) => client::status(&asked),
+        Sub::Hosts(asked) => hosts::hosts(&asked),
+        Sub::Release(asked) => hosts::release(&asked),
         Sub::Ca(asked) => ca::run(&asked),
         Sub::Hash(asked) => hash::run(&asked),
         Sub::Healthcheck(find) => client::healthcheck(&find),

@@ -17,7 +17,7 @@ use crate::settings::{Given, Layer};
 
 /// Prints a line for each certificate that was found; 1 where none was, or one could not be written.
 pub(crate) fn import(asked: &Import) -> ExitCode {
-    let begun = volume(asked.data.as_deref(), &asked.find).and_then(|data| Ok((data, runtime("import")?)));
+    let begun = volume(asked.data.as_deref(), &asked.find).and_then(|data| Ok((data, runtime("certs import")?)));
     let (data, runtime) = match begun {
         Ok(begun) => begun,
         Err(outcome) => return outcome.into(),
@@ -38,7 +38,7 @@ pub(crate) fn import(asked: &Import) -> ExitCode {
 
 /// Prints a line for each account; 1 where there is none, or one could not be marked.
 pub(crate) fn rekey(asked: &Rekey) -> ExitCode {
-    let begun = volume(asked.data.as_deref(), &asked.find).and_then(|data| Ok((data, runtime("rekey")?)));
+    let begun = volume(asked.data.as_deref(), &asked.find).and_then(|data| Ok((data, runtime("certs rekey")?)));
     let (data, runtime) = match begun {
         Ok(begun) => begun,
         Err(outcome) => return outcome.into(),
@@ -50,23 +50,23 @@ pub(crate) fn rekey(asked: &Rekey) -> ExitCode {
             print(directories.iter().map(line).collect::<String>());
             Outcome::Fine.into()
         }
-        Ok(_) => failed("rekey", "there is no account on this volume").into(),
-        Err(error) => failed("rekey", format_args!("failed to {error}; {}", error.help())).into(),
+        Ok(_) => failed("certs rekey", "there is no account on this volume").into(),
+        Err(error) => failed("certs rekey", format_args!("failed to {error}; {}", error.help())).into(),
     }
 }
 
-fn volume(data: Option<&Path>, find: &Find) -> Result<PathBuf, Outcome> {
+pub(crate) fn volume(data: Option<&Path>, find: &Find) -> Result<PathBuf, Outcome> {
     let flags = data.iter().map(|data| (DATA.name, vec![Given::flag(data.display().to_string())]));
     let found = client::find(find, flags.collect::<Layer>())?;
     Ok(found.layers.values(&DATA).pop().map_or_else(PathBuf::new, |given| given.text.into()))
 }
 
-fn runtime(act: &str) -> Result<tokio::runtime::Runtime, Outcome> {
+pub(crate) fn runtime(act: &str) -> Result<tokio::runtime::Runtime, Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| failed(act, format_args!("failed to start: {error}")))
 }
 
 fn failed(act: &str, why: impl Display) -> Outcome {
-    complain(format_args!("gangway certs {act}: {why}"));
+    complain(format_args!("gangway {act}: {why}"));
     Outcome::Found
 }

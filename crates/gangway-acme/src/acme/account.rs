@@ -17,7 +17,7 @@ use super::http::Http;
 use super::key_change::KeyChange;
 use super::settings::AcmeSettings;
 use crate::clock::Clock;
-use crate::storage::{FolderStorage, Storage, StorageCause, StorageError, safe_name};
+use crate::storage::{FolderStorage, Storage, StorageError, safe_name};
 
 const VERSION: u32 = 1;
 
@@ -342,7 +342,7 @@ pub async fn want_new_account_keys(data: &Path) -> Result<Vec<String>, StorageEr
     let storage = FolderStorage::new(data);
     let mut directories = Vec::new();
     for stored in storage.list(FOLDER).await? {
-        let busy = || StorageError { act: "change", key: stored.key.as_str().into(), cause: StorageCause::LeaseLost };
+        let busy = || StorageError::busy("change", &stored.key);
         let Some(mut file) = storage.get(&stored.key).await?.and_then(|text| read(&text).ok()) else { continue };
         let lease = storage.lock(&lease_for(&file.directory)).await?.ok_or_else(busy)?;
         file.new_key_wanted = true;

@@ -20,7 +20,7 @@ use super::lease::{FolderLease, Observed};
 use super::{Storage, StorageCause, StorageError, Stored};
 
 /// Larger than any chain or account; more is not ours and is not read into memory.
-const VALUE_BYTES_MAX: u64 = 1 << 20;
+const VALUE_BYTES_MAX: u64 = 16 << 20;
 
 /// Leftovers of a write are swept away when so old; a younger one may be another instance's.
 const LEFTOVER_AGE: Duration = Duration::from_secs(600);

@@ -93,6 +93,11 @@ pub enum StorageCause {
 }
 
 impl StorageError {
+    /// Another instance has what is needed for it.
+    pub fn busy(act: &'static str, key: &str) -> Self {
+        Self { act, key: key.into(), cause: StorageCause::LeaseLost }
+    }
+
     /// What a person can do about it.
     pub fn help(&self) -> &'static str {
         let StorageCause::Io(error) = &self.cause else { return "nothing; it is tried again" };
@@ -114,7 +119,7 @@ impl fmt::Display for StorageError {
         match &self.cause {
             StorageCause::Io(error) => error.fmt(f),
             StorageCause::LeaseLost => f.write_str("another instance took over"),
-            StorageCause::TooLarge => f.write_str("it is larger than 1 MiB"),
+            StorageCause::TooLarge => f.write_str("it is larger than 16 MiB"),
             StorageCause::BadKey => f.write_str("not a key"),
         }
     }

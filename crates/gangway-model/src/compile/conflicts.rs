@@ -151,7 +151,14 @@ impl<'g> Claims<'g> {
         let position = *self.positions.entry((party, host)).or_insert(next);
         if position == next {
             let presence = Presence { oldest: i64::MAX, newest: i64::MIN, ..Presence::default() };
-            self.claims.push(Claim { party, host, rules: Vec::new(), share: &[], strength: Strength::Absent, presence });
+            self.claims.push(Claim {
+                party,
+                host,
+                rules: Vec::new(),
+                share: &[],
+                strength: Strength::Absent,
+                presence,
+            });
         }
         position
     }
@@ -202,7 +209,8 @@ impl Verdict {
     fn of(asked: &[(usize, usize)], decisions: &[Decision]) -> Self {
         let loss = |(claim, rule): &(usize, usize)| {
             let decision = &decisions[*claim];
-            let of_rule = || decision.lost.binary_search_by_key(rule, |(at, _)| *at).ok().map(|at| &decision.lost[at].1);
+            let of_rule =
+                || decision.lost.binary_search_by_key(rule, |(at, _)| *at).ok().map(|at| &decision.lost[at].1);
             let of_host = decision.refused.as_ref().map(|loss| (loss.clone(), Ground::Host));
             of_host.or_else(|| of_rule().map(|loss| (loss.clone(), Ground::Rule)))
         };

@@ -64,11 +64,7 @@ impl Handshake {
 
 impl Handshakes {
     /// `asks` says what the route at a position asks for, and `tenant` whose it is.
-    pub(super) fn new<'t>(
-        index: &Index,
-        asks: impl Fn(usize) -> Handshake,
-        tenant: impl Fn(usize) -> &'t str,
-    ) -> Self {
+    pub(super) fn new<'t>(index: &Index, asks: impl Fn(usize) -> Handshake, tenant: impl Fn(usize) -> &'t str) -> Self {
         let mut handshakes = Self::default();
         let mut numbers: HashMap<&str, u32, RandomState> = HashMap::default();
         let mut number = |route: usize| {

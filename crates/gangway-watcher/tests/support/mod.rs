@@ -1,6 +1,7 @@
 //! A watch over fake engines, by a clock that stands still until everybody waits.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -77,7 +78,8 @@ fn watch_with_compiler(
         compile(snapshot, settings)
     };
     let task = tokio::spawn(async move {
-        watch_with(engines, settings_rx, tables_tx, statuses_tx, compile).await;
+        watch_with(engines, settings_rx, gangway_publish::channel(BTreeSet::new()).1, tables_tx, statuses_tx, compile)
+            .await;
     });
     Watched { tables, statuses, settings: settings_tx, snapshots, task }
 }

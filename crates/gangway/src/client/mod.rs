@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use find::find;
 use http::AskError;
+pub(crate) use table::{Sheet, table};
 
 use self::table::Sheet;
 use crate::cli::{Ask, Explain, Find, Format, Routes};

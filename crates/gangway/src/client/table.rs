@@ -12,22 +12,22 @@ const COLUMN_WIDTH_MIN: usize = 8;
 
 /// What a table is shown on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sheet {
+pub(crate) struct Sheet {
     /// Columns, where there is an end to them.
-    pub(super) width: Option<usize>,
-    pub(super) paint: Paint,
+    pub(crate) width: Option<usize>,
+    pub(crate) paint: Paint,
 }
 
 impl Sheet {
     /// Standard output. Where that is no terminal, everything is shown in full.
-    pub(super) fn stdout() -> Self {
+    pub(crate) fn stdout() -> Self {
         Self { width: width_of_stdout(), paint: Paint::of_stdout() }
     }
 }
 
 /// Rows of cells below a head, each column as wide as its widest cell, or as the sheet allows. Names come from
 /// labels, so what could command the terminal is written out. `tone` colours a cell by its column and text.
-pub(super) fn table<const N: usize>(
+pub(crate) fn table<const N: usize>(
     sheet: Sheet,
     head: [&str; N],
     rows: &[[String; N]],

@@ -18,6 +18,7 @@ mod start_error;
 mod succession;
 mod supervise;
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::pin::pin;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gangway_acme::storage::FolderStorage;
 use gangway_acme::{CertificateReport, KeepSettings, OnDemandSettings, Takes, Wanted};
 use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::{Compiled, Diagnostic};
@@ -45,6 +47,7 @@ use self::succession::Succession;
 use self::supervise::Supervisor;
 use crate::config::{Followed, Judged, follow};
 use crate::container;
+use crate::hosts;
 use crate::outcome::{Outcome, complain};
 use crate::settings::{self, AccessLog, Fixed, Layer, Layers, NOT_STARTED, Settings};
 
@@ -125,7 +128,9 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let followed = Followed::new(&fixed, &layers, &settings, &docker);
     let (mut model_seat, model_settings) = seat(settings.for_model(layers.routes));
     let (mut judged_seat, judged) = seat(Judged { in_force: true, findings: found });
-    let (mut compiled_seat, compiled) = seat(Compiled::default());
+    let holdings = hosts::remembered(&FolderStorage::new(&settings.data)).await;
+    let (mut compiled_seat, compiled) = seat(Compiled { holdings, ..Compiled::default() });
+    let (mut released_seat, released) = seat(BTreeSet::new());
     let (mut engines_seat, engines) = seat(Vec::new());
     let (mut names_seat, names) = seat(Wanted::default());
     let (mut store_seat, store) = seat(Store::default());
@@ -187,7 +192,12 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let (engine_list, keep) = (settings.docker.clone(), keep_settings(&settings, compiled.clone()));
     supervisor.run("watcher", move || {
         let (tables, status) = compiled_seat.take().zip(engines_seat.take()).expect("the task that had them is gone");
-        gangway_watcher::watch(engine_list.clone(), model_settings.clone(), tables, status)
+        gangway_watcher::watch(engine_list.clone(), model_settings.clone(), released.clone(), tables, status)
+    });
+    let (data, holdings) = (settings.data.clone(), compiled.clone());
+    supervisor.run("hosts", move || {
+        let released = released_seat.take().expect("the task that had it is gone");
+        hosts::remember(data.clone(), holdings.clone(), released)
     });
     let to_tell = compiled.clone();
     supervisor.run("served", move || served::follow(to_tell.clone()));

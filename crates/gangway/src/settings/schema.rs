@@ -178,6 +178,17 @@ pub(crate) const FLAGS: &[Flag] = &[
         ..IN_FORCE
     },
     Flag {
+        name: "keep-hosts",
+        value: "DURATION",
+        default: "24h",
+        help: "how long a host is kept for a party that is gone",
+        more: "A host belongs to the project, or the container, that was first served there: as long as a container of it \
+               exists, and a minute longer. After that, one that was created after it was gone takes the host at once; \
+               one that was refused while it was there waits for this long, unless it is created anew or \
+               `gangway release HOST` gives the host up.",
+        ..IN_FORCE
+    },
+    Flag {
         name: "trusted-proxies",
         value: "LIST",
         default: "",

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gangway_acme::{AcmeSettings, ChallengeKind, DnsProvider, DnsSettings, ExternalAccount, Issuer, UnusableProvider};
-use gangway_model::settings::{Expose, FileRoute};
+use gangway_model::settings::{Expose, FileRoute, KEEP_HOSTS_DEFAULT};
 use gangway_model::{Diagnostic, Hostname, Severity, codes};
 use gangway_proxy::TrustedProxies;
 use gangway_watcher::{DockerEnvironment, Engine};
@@ -26,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) domain: Box<str>,
     pub(crate) expose: Expose,
     pub(crate) network: Option<Box<str>>,
+    pub(crate) keep_hosts: Duration,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) default_certificate: Option<Box<str>>,
     pub(crate) acme: AcmeSettings,
@@ -98,6 +100,7 @@ impl Settings {
             domain: values.one("domain", host).unwrap_or_default(),
             expose: values.one("expose", expose).unwrap_or_default(),
             network: values.one("network", |text| Ok(text.into())),
+            keep_hosts: values.one("keep-hosts", duration).unwrap_or(KEEP_HOSTS_DEFAULT),
             trusted_proxies: trusted_proxies(&mut values),
             default_certificate: values.one("default-cert", host),
             acme: AcmeSettings {
@@ -128,7 +131,7 @@ impl Settings {
     /// What compiling needs to know of it.
     pub(crate) fn for_model(&self, file_routes: Vec<FileRoute>) -> gangway_model::Settings {
         let (domain, network) = (self.domain.clone(), self.network.clone());
-        gangway_model::Settings { domain, expose: self.expose, network, file_routes }
+        gangway_model::Settings { domain, expose: self.expose, network, file_routes, keep_hosts: self.keep_hosts }
     }
 }
 
@@ -320,6 +323,10 @@ fn host(text: &str) -> Result<Box<str>, Wrong> {
             wrong(note, help)
         }
     }
+}
+
+fn duration(text: &str) -> Result<Duration, Wrong> {
+    gangway_model::parse_duration(text).map_err(|finding| Wrong { note: finding.note, help: finding.help })
 }
 
 fn wildcard(text: &str) -> Result<Box<str>, Wrong> {

@@ -357,7 +357,8 @@ fn name<'t>(text: &'t str, what: &str) -> value::Read<&'t str> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let is_name = (1..=LEN_MAX).contains(&text.len()) && text.bytes().all(is_allowed);
     let note = "letters, digits, hyphens, underscores and dots";
-    let wrong = || value::wrong(codes::NAME_INVALID, text, &format!("is not {what}"), note, "write a name, such as `shop`");
+    let wrong =
+        || value::wrong(codes::NAME_INVALID, text, &format!("is not {what}"), note, "write a name, such as `shop`");
     is_name.then_some(text).ok_or_else(wrong)
 }
 

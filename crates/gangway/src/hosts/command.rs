@@ -1,0 +1,134 @@
+//! `gangway hosts` and `gangway release`: what is done about hosts on the volume itself, whether or not an
+//! instance runs.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use gangway_acme::storage::{FolderStorage, Storage as _, StorageError};
+use gangway_model::matcher::HostCondition;
+use gangway_model::ownership::{Holding, Holdings, Tenure};
+use serde::Serialize;
+
+use super::{KEY, NOTES, file};
+use crate::cli::{Format, Hosts, Release};
+use crate::client::{Sheet, table};
+use crate::terminal::Tone;
+use crate::on_volume::{runtime, volume};
+use crate::outcome::{Outcome, complain, print};
+
+/// One line of the list, and one entry of the JSON.
+#[derive(Serialize)]
+struct Line {
+    host: String,
+    holder: String,
+    route: String,
+    since: String,
+    state: String,
+}
+
+/// Prints who holds which host and whose claims are refused.
+pub(crate) fn hosts(asked: &Hosts) -> ExitCode {
+    let begun = volume(asked.data.as_deref(), &asked.find).and_then(|data| Ok((data, runtime("hosts")?)));
+    let (data, runtime) = match begun {
+        Ok(begun) => begun,
+        Err(outcome) => return outcome.into(),
+    };
+    let storage = FolderStorage::new(&data);
+    let holdings = match runtime.block_on(storage.get(KEY)) {
+        Ok(Some(text)) => file::read(&text),
+        Ok(None) => Ok(Holdings::default()),
+        Err(error) => Err(format!("failed to {error}; {}", error.help())),
+    };
+    let holdings = match holdings {
+        Ok(holdings) => holdings,
+        Err(error) => {
+            complain(format_args!("gangway hosts: {error}"));
+            return Outcome::Found.into();
+        }
+    };
+    let mut hosts: Vec<(&HostCondition, &Holding)> = holdings.iter().collect();
+    hosts.sort_by_key(|(host, _)| *host);
+    let lines: Vec<Line> = hosts.into_iter().flat_map(|(host, holding)| lines(host, holding)).collect();
+    print(match asked.format {
+        Format::Json => serde_json::to_string_pretty(&lines).expect("text can always be written") + "\n",
+        Format::Text if lines.is_empty() => "no host is held yet\n".to_owned(),
+        Format::Text => {
+            let row = |line: &Line| {
+                [&line.host, &line.holder, &line.route, &line.since, &line.state].map(|cell| cell.to_owned())
+            };
+            let rows: Vec<[String; 5]> = lines.iter().map(row).collect();
+            table(Sheet::stdout(), ["HOST", "HOLDER", "ROUTE", "SINCE", "STATE"], &rows, |_, _| Tone::Plain)
+        }
+    });
+    Outcome::Fine.into()
+}
+
+fn lines(host: &HostCondition, holding: &Holding) -> Vec<Line> {
+    let line = |party: &gangway_model::ownership::Party, since: i64, state: String| Line {
+        host: host.to_string(),
+        holder: party.to_string().replace('`', ""),
+        route: party.route.to_string(),
+        since: utc(since),
+        state,
+    };
+    let holders = holding.tenures.iter().map(|(party, tenure)| line(party, tenure.since, state(tenure)));
+    let refused = holding.refused.iter().map(|(party, refusal)| line(party, refusal.since, "refused".to_owned()));
+    holders.chain(refused).collect()
+}
+
+fn state(tenure: &Tenure) -> String {
+    let guest = if tenure.is_guest { "guest" } else { "holder" };
+    match tenure.gone {
+        None => guest.to_owned(),
+        Some(gone) => format!("{guest}, gone since {}", utc(gone)),
+    }
+}
+
+/// Leaves a note that a host is given up.
+pub(crate) fn release(asked: &Release) -> ExitCode {
+    let Some(host) = HostCondition::parse(asked.host.trim()) else {
+        complain(format_args!("gangway release: `{}` is no host; `gangway hosts` lists them", asked.host));
+        return Outcome::Usage.into();
+    };
+    let begun = volume(asked.data.as_deref(), &asked.find).and_then(|data| Ok((data, runtime("release")?)));
+    let (data, runtime) = match begun {
+        Ok(begun) => begun,
+        Err(outcome) => return outcome.into(),
+    };
+    let storage = FolderStorage::new(&data);
+    let held = runtime.block_on(storage.get(KEY)).ok().flatten().and_then(|text| file::read(&text).ok());
+    let Some(holder) = held.as_ref().and_then(|held| held.of(&host)).and_then(Holding::holder) else {
+        complain(format_args!("gangway release: nobody holds `{host}`; `gangway hosts` lists who holds what"));
+        return Outcome::Found.into();
+    };
+    match runtime.block_on(leave_note(&data, &host)) {
+        Ok(()) => {
+            print(format!("{host}: {} gives it up to whoever waits for it, as soon as an instance runs\n", holder.0));
+            Outcome::Fine.into()
+        }
+        Err(error) => {
+            complain(format_args!("gangway release: failed to {error}; {}", error.help()));
+            Outcome::Found.into()
+        }
+    }
+}
+
+async fn leave_note(data: &Path, host: &HostCondition) -> Result<(), StorageError> {
+    let storage = FolderStorage::new(data);
+    let text = host.to_string();
+    // A name of its own for each host, however long or strange it is.
+    let digest = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let key = format!("{NOTES}{digest:016x}");
+    let busy = || StorageError::busy("write", &key);
+    let lease = storage.lock("hosts-released").await?.ok_or_else(busy)?;
+    storage.put(&key, text.into_bytes(), &lease).await
+}
+
+/// `2026-11-27 04:05 UTC`
+fn utc(seconds: i64) -> String {
+    let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    let at = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
+    at.and_then(|at| at.format(format).ok()).unwrap_or_default()
+}
