@@ -18,7 +18,6 @@ pub(crate) use find::find;
 use http::AskError;
 pub(crate) use table::{Sheet, table};
 
-use self::table::Sheet;
 use crate::cli::{Ask, Explain, Find, Format, Routes};
 use crate::outcome::{Outcome, complain, print};
 use crate::settings::Layer;

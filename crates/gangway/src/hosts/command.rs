@@ -12,9 +12,9 @@ use serde::Serialize;
 use super::{KEY, NOTES, file};
 use crate::cli::{Format, Hosts, Release};
 use crate::client::{Sheet, table};
-use crate::terminal::Tone;
 use crate::on_volume::{runtime, volume};
 use crate::outcome::{Outcome, complain, print};
+use crate::terminal::Tone;
 
 /// One line of the list, and one entry of the JSON.
 #[derive(Serialize)]
@@ -57,10 +57,19 @@ pub(crate) fn hosts(asked: &Hosts) -> ExitCode {
                 [&line.host, &line.holder, &line.route, &line.since, &line.state].map(|cell| cell.to_owned())
             };
             let rows: Vec<[String; 5]> = lines.iter().map(row).collect();
-            table(Sheet::stdout(), ["HOST", "HOLDER", "ROUTE", "SINCE", "STATE"], &rows, |_, _| Tone::Plain)
+            table(Sheet::stdout(), ["HOST", "HOLDER", "ROUTE", "SINCE", "STATE"], &rows, tone)
         }
     });
     Outcome::Fine.into()
+}
+
+fn tone(column: usize, cell: &str) -> Tone {
+    match (column, cell) {
+        (0, _) => Tone::Strong,
+        (4, "holder" | "guest") => Tone::Good,
+        (4, _) => Tone::Warning,
+        (_, _) => Tone::Neutral,
+    }
 }
 
 fn lines(host: &HostCondition, holding: &Holding) -> Vec<Line> {
