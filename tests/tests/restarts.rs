@@ -156,7 +156,7 @@ fn hand_overs_beside_a_real_engine_lose_nothing() {
         let stop = Arc::new(AtomicBool::new(false));
         let fresh = [Speaks::H1, Speaks::H2]
             .map(|speaks| keep_asking(&gangway.secure().speaking(speaks), &host, "/slow/20", &stop));
-        let upgrades = turns(1) * 10;
+        let upgrades = turns(5) * 10;
         let mut leaving = Vec::new();
         for _ in 0..upgrades {
             leaving.push(gangway.succeed().await);
