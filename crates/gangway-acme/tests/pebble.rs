@@ -4,6 +4,7 @@ mod caddy;
 mod dns_records;
 mod faults;
 mod key_change;
+mod next_ca;
 mod on_demand;
 mod profiles;
 mod support;

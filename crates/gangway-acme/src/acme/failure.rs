@@ -85,7 +85,7 @@ impl From<&Error> for Failure {
                         refused.problem.as_ref().map(|problem| FailureKind::of_problem(problem, &refused.to_string()));
                     let kind = match kind {
                         Some(kind @ (FailureKind::RateLimited | FailureKind::Busy | FailureKind::Rejected)) => kind,
-                        _ if refused.status.is_server_error() || refused.retry_at.is_some() => FailureKind::Busy,
+                        _ if refused.is_for_now() => FailureKind::Busy,
                         Some(kind) => kind,
                         None => FailureKind::Confused,
                     };
@@ -146,9 +146,26 @@ impl FailureKind {
         matches!(self, Self::Busy | Self::Unreachable | Self::Account)
     }
 
-    /// Another CA would find the same.
-    pub(crate) fn is_of_the_name(self) -> bool {
-        matches!(self, Self::Connection | Self::WrongAnswer | Self::Dns | Self::DnsProvider | Self::NoChallenge)
+    /// Another CA would find the same: at the name, or here.
+    pub(crate) fn is_the_same_elsewhere(self) -> bool {
+        matches!(
+            self,
+            Self::Connection
+                | Self::WrongAnswer
+                | Self::Dns
+                | Self::DnsProvider
+                | Self::NoChallenge
+                | Self::Storage
+                | Self::Interrupted
+        )
+    }
+
+    /// The CA has decided, or the order can come to no end: the next attempt needs another one.
+    pub(crate) fn ends_the_order(self) -> bool {
+        !matches!(
+            self,
+            Self::Confused | Self::Storage | Self::RateLimited | Self::Busy | Self::Unreachable | Self::Account
+        )
     }
 
     fn of_problem(problem: &Problem, detail: &str) -> Self {

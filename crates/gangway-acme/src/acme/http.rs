@@ -212,6 +212,13 @@ impl fmt::Debug for Http {
     }
 }
 
+impl Refused {
+    /// The CA cannot serve now, whatever it was asked for.
+    pub(crate) fn is_for_now(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS || self.retry_at.is_some()
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problem.as_ref().and_then(|problem| problem.detail.as_deref()) {

@@ -22,8 +22,9 @@ pub(crate) struct Journal {
     pub(crate) attempts: BTreeMap<Box<str>, Attempts>,
     /// When certificates were issued in the last week, in seconds since the epoch.
     pub(crate) issued: Vec<i64>,
-    /// An order that was begun.
-    pub(crate) order: Option<OpenOrder>,
+    /// Orders that were begun and may still come to an end, by the CA's directory. One whose CA cannot serve now
+    /// is kept aside here while the next CA is asked.
+    pub(crate) orders: BTreeMap<Box<str>, OpenOrder>,
     /// What the CA says about when to renew.
     pub(crate) renewal: Option<Renewal>,
 }
@@ -42,7 +43,6 @@ pub(crate) struct Attempts {
 /// An order that a restart can take up again.
 #[derive(Clone, PartialEq)]
 pub(crate) struct OpenOrder {
-    pub(crate) directory: Box<str>,
     /// Empty until the CA has given one.
     pub(crate) url: Box<str>,
     /// The key of the certificate, PEM.
@@ -84,22 +84,30 @@ impl Journal {
         text
     }
 
-    /// Notes a failure; `next` is when to try again. An order that may still come to an end stays open.
+    /// Notes a failure; `next` is when to try again. An order that may still come to an end is kept aside.
     pub(crate) fn fail(&mut self, directory: &str, failure: Failure, next: i64) {
         let attempts = self.attempts.entry(directory.into()).or_default();
         attempts.failures = attempts.failures.saturating_add(1);
         attempts.next = next;
-        let is_open = matches!(failure.kind, FailureKind::Confused | FailureKind::Storage);
+        let is_open = !failure.kind.ends_the_order();
         attempts.last = Some(failure);
         if !is_open {
-            self.order = None;
+            self.orders.remove(directory);
         }
+        self.drop_unplaced(directory);
+    }
+
+    /// Drops an order that the CA has given no URL for: it cannot be taken up again, and looks like one that we
+    /// were stopped at. Gives whether there was one.
+    pub(crate) fn drop_unplaced(&mut self, directory: &str) -> bool {
+        let is_unplaced = self.orders.get(directory).is_some_and(|order| order.url.is_empty());
+        is_unplaced && self.orders.remove(directory).is_some()
     }
 
     /// Notes a certificate.
     pub(crate) fn succeed(&mut self, now: i64) {
         self.attempts.clear();
-        self.order = None;
+        self.orders.clear();
         self.renewal = None;
         self.issued.retain(|time| (now - WEEK..=now).contains(time));
         self.issued.push(now);
@@ -131,8 +139,11 @@ struct File {
     attempts: BTreeMap<String, FileAttempts>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     issued: Vec<i64>,
+    /// The one that was begun last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     order: Option<FileOrder>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    orders_aside: Vec<FileOrder>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     renewal: Option<FileRenewal>,
 }
@@ -180,12 +191,18 @@ impl File {
             };
             (directory.to_string(), file)
         });
-        let order = journal.order.as_ref().map(|order| FileOrder {
-            directory: order.directory.to_string(),
-            url: order.url.to_string(),
-            key: order.key.to_string(),
-            begun: order.begun,
-        });
+        let mut orders: Vec<FileOrder> = journal
+            .orders
+            .iter()
+            .map(|(directory, order)| FileOrder {
+                directory: directory.to_string(),
+                url: order.url.to_string(),
+                key: order.key.to_string(),
+                begun: order.begun,
+            })
+            .collect();
+        orders.sort_by_key(|order| order.begun);
+        let order = orders.pop();
         let renewal = journal.renewal.as_ref().map(|renewal| FileRenewal {
             id: renewal.id.to_string(),
             start: renewal.start,
@@ -199,6 +216,7 @@ impl File {
             attempts: attempts.collect(),
             issued: journal.issued.clone(),
             order,
+            orders_aside: orders,
             renewal,
         }
     }
@@ -209,12 +227,11 @@ impl File {
             let FileAttempts { failures, next, without_replaces, .. } = file;
             (directory.into(), Attempts { failures, next, last, without_replaces })
         });
-        let order = self.order.map(|order| OpenOrder {
-            directory: order.directory.into(),
-            url: order.url.into(),
-            key: order.key.into(),
-            begun: order.begun,
+        let orders = self.orders_aside.into_iter().chain(self.order).map(|order| {
+            let open = OpenOrder { url: order.url.into(), key: order.key.into(), begun: order.begun };
+            (order.directory.into(), open)
         });
+        let orders = orders.collect();
         let renewal = self.renewal.map(|renewal| Renewal {
             id: renewal.id.into(),
             start: renewal.start,
@@ -222,7 +239,7 @@ impl File {
             explanation: renewal.explanation.map(Into::into),
             ask_again: renewal.ask_again,
         });
-        Journal { attempts: attempts.collect(), issued: self.issued, order, renewal }
+        Journal { attempts: attempts.collect(), issued: self.issued, orders, renewal }
     }
 }
 
@@ -235,7 +252,10 @@ mod tests {
         let mut journal = Journal::default();
         journal.succeed(50);
         journal.fail("https://ca.test/dir", Failure::new(FailureKind::Dns, "NXDOMAIN"), 100);
-        journal.order = Some(OpenOrder { directory: "d".into(), url: "u".into(), key: "k".into(), begun: 7 });
+        for (directory, begun) in [("d", 7), ("e", 5)] {
+            let order = OpenOrder { url: "u".into(), key: "k".into(), begun };
+            journal.orders.insert(directory.into(), order);
+        }
         journal.renewal = Some(Renewal {
             id: "a.b".into(),
             start: 1,
@@ -246,6 +266,33 @@ mod tests {
         let read = Journal::read(&journal.write("a.test")).expect("reads it");
         assert_eq!(read, ("a.test".into(), journal));
         assert_eq!(Journal::read(&Journal::default().write("a.test")).expect("reads it").1, Journal::default());
+    }
+
+    #[test]
+    fn an_order_as_earlier_versions_wrote_it_is_read() {
+        let text = r#"{"version": 1, "name": "a.test",
+            "order": {"directory": "d", "url": "u", "key": "k", "begun": 7}}"#;
+        let (_, journal) = Journal::read(text).expect("reads it");
+        let order = OpenOrder { url: "u".into(), key: "k".into(), begun: 7 };
+        assert_eq!(journal.orders, BTreeMap::from([("d".into(), order)]));
+    }
+
+    #[test]
+    fn an_order_stays_open_unless_the_failure_ends_it_or_it_was_never_placed() {
+        let cases = [
+            ("u", FailureKind::Confused, true),
+            ("u", FailureKind::RateLimited, true),
+            ("u", FailureKind::WrongAnswer, false),
+            ("", FailureKind::Confused, false),
+        ];
+        for (url, kind, stays) in cases {
+            let mut journal = Journal::default();
+            let order = OpenOrder { url: url.into(), key: "k".into(), begun: 7 };
+            journal.orders = ["d", "e"].map(|directory| (directory.into(), order.clone())).into();
+            journal.fail("d", Failure::new(kind, "no"), 100);
+            assert_eq!(journal.orders.contains_key("d"), stays, "`{url}` {kind:?}");
+            assert!(journal.orders.contains_key("e"), "another CA's is another CA's");
+        }
     }
 
     #[test]
@@ -266,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_key_is_not_printed() {
-        let order = OpenOrder { directory: "d".into(), url: "u".into(), key: "secret".into(), begun: 7 };
+        let order = OpenOrder { url: "u".into(), key: "secret".into(), begun: 7 };
         assert!(!format!("{order:?}").contains("secret"));
     }
 }

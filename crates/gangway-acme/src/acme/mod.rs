@@ -497,11 +497,14 @@ impl<S: Storage> Worker<S> {
 /// An order that was stopped before the CA had answered counts as a failure: a process that restarts again
 /// and again must not order again and again.
 fn interrupted(name: &str, mut journal: Journal, now: i64) -> Journal {
-    let Some(order) = journal.order.clone().filter(|order| order.url.is_empty()) else { return journal };
-    let failures = journal.attempts.get(&order.directory).map_or(0, |attempts| attempts.failures) + 1;
-    let kind = failure::FailureKind::Interrupted;
-    let next = schedule::retry_time(name, failures, kind, None, order.begun.min(now));
-    journal.fail(&order.directory, Failure::new(kind, "gangway was stopped while it ordered"), next);
+    let unplaced = journal.orders.iter().filter(|(_, order)| order.url.is_empty());
+    let unplaced: Vec<(Box<str>, i64)> = unplaced.map(|(directory, order)| (directory.clone(), order.begun)).collect();
+    for (directory, begun) in unplaced {
+        let failures = journal.attempts.get(&directory).map_or(0, |attempts| attempts.failures) + 1;
+        let kind = failure::FailureKind::Interrupted;
+        let next = schedule::retry_time(name, failures, kind, None, begun.min(now));
+        journal.fail(&directory, Failure::new(kind, "gangway was stopped while it ordered"), next);
+    }
     journal
 }
 

@@ -134,6 +134,9 @@ impl<S: Storage> Attempt<'_, S> {
                 // Under the lease still, or another instance would try at once.
                 if !failure.kind.is_of_the_ca() {
                     self.note_failure(&failure).await;
+                } else if self.journal.drop_unplaced(&self.order.directory) {
+                    // Or the next look would take it for an order that we were stopped at.
+                    let _ = self.note().await;
                 }
                 Outcome::Failed { failure, journal: std::mem::take(&mut self.journal) }
             }
@@ -184,18 +187,15 @@ impl<S: Storage> Attempt<'_, S> {
 
     /// The order that was under way when we were stopped, if the CA still knows it.
     async fn resumed(&mut self, open: &Open) -> Result<Option<(AcmeOrder, String)>, Failure> {
-        let Some(begun) = self.journal.order.clone().filter(|begun| begun.directory == self.order.directory) else {
-            return Ok(None);
-        };
-        if begun.url.is_empty() {
-            return Ok(None);
-        }
+        let begun = self.journal.orders.get(&self.order.directory).filter(|begun| !begun.url.is_empty());
+        let Some(begun) = begun.cloned() else { return Ok(None) };
         match repeat!(open.account.order(begun.url.to_string())) {
             Ok(mut order) => {
                 let is_open = order.state().status != OrderStatus::Invalid;
                 Ok(is_open.then(|| (order, begun.key.to_string())))
             }
-            Err(Error::Api(_)) => Ok(None),
+            // Whatever else it has against an order that it does not let us see.
+            Err(error @ Error::Api(_)) if is_about_the_order(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -203,14 +203,15 @@ impl<S: Storage> Attempt<'_, S> {
     async fn begun(&mut self, open: &Open) -> Result<(AcmeOrder, String), Failure> {
         let directory = self.order.directory.clone();
         // A key that was never used may be used now.
-        let unused = self.journal.order.take().filter(|begun| begun.url.is_empty()).map(|begun| begun.key.to_string());
+        let unused = self.journal.orders.remove(&directory).filter(|begun| begun.url.is_empty());
+        let unused = unused.map(|begun| begun.key.to_string());
         let key = match unused.filter(|key| KeyPair::from_pem(key).is_ok()) {
             Some(key) => key,
             None => KeyPair::generate().map_err(internal)?.serialize_pem(),
         };
         let begun = self.desk.clock.now();
-        self.journal.order =
-            Some(OpenOrder { directory: directory.clone(), url: "".into(), key: key.as_str().into(), begun });
+        let unplaced = OpenOrder { url: "".into(), key: key.as_str().into(), begun };
+        self.journal.orders.insert(directory.clone(), unplaced);
         // Also shows that the volume can be written, before anything is spent.
         self.note().await?;
         let order = match self.place(open, self.order.replaces.as_deref()).await {
@@ -228,7 +229,8 @@ impl<S: Storage> Attempt<'_, S> {
             }
             placed => placed?,
         };
-        self.journal.order = Some(OpenOrder { directory, url: order.url().into(), key: key.as_str().into(), begun });
+        let placed = OpenOrder { url: order.url().into(), key: key.as_str().into(), begun };
+        self.journal.orders.insert(directory, placed);
         self.note().await?;
         Ok((order, key))
     }
@@ -387,7 +389,7 @@ impl<S: Storage> Attempt<'_, S> {
         let held = match checked {
             Ok(held) => held,
             Err(failure) => {
-                self.journal.order = None;
+                self.journal.orders.remove(&order.directory);
                 self.note_failure(&failure).await;
                 return Outcome::Failed { failure, journal: std::mem::take(&mut self.journal) };
             }

@@ -234,7 +234,7 @@ impl Schedule {
         let replaces =
             replaces.and_then(|held| held.id.as_ref()).filter(|_| !attempts.is_some_and(|all| all.without_replaces));
         let is_valid = held.is_some_and(|held| held.bundle.is_valid_at(now));
-        let is_first = journal.order.is_none();
+        let is_first = !journal.orders.contains_key(&directory);
         if is_first
             && replaces.is_none()
             && journal.issued.iter().filter(|time| now - **time < WEEK).count() >= SAME_NAME_MAX
@@ -357,15 +357,18 @@ impl Moment<'_> {
         if state.order_after > now {
             return Err(state.order_after);
         }
-        let open = state.journal.order.as_ref().filter(|order| now - order.begun < ORDER_LIFETIME);
         let ready_at = |directory: &str| {
             let attempts = state.journal.attempts.get(directory).map_or(0, |attempts| attempts.next);
             self.cas.get(directory).map_or(0, |ca| ca.next).max(attempts)
         };
-        // What was begun is finished where it was begun.
-        if let Some(order) = open.filter(|order| self.policy.directories.contains(&order.directory)) {
-            let at = ready_at(&order.directory);
-            return if at > now { Err(at) } else { Ok(order.directory.clone()) };
+        let is_open = |directory: &str| {
+            state.journal.orders.get(directory).is_some_and(|order| now - order.begun < ORDER_LIFETIME)
+        };
+        // What was begun is finished where it was begun, as soon as that CA can serve; until then the others are
+        // asked as if there were none.
+        let mut directories = self.policy.directories.iter();
+        if let Some(directory) = directories.find(|directory| is_open(directory) && ready_at(directory) <= now) {
+            return Ok(directory.clone());
         }
         let mut earliest = i64::MAX;
         for directory in &self.policy.directories {
@@ -375,11 +378,11 @@ impl Moment<'_> {
             }
             earliest = earliest.min(at);
             let attempts = state.journal.attempts.get(directory);
-            let is_of_the_name = attempts.is_some_and(|attempts| {
+            let is_the_same_elsewhere = attempts.is_some_and(|attempts| {
                 attempts.failures < ATTEMPTS_BEFORE_NEXT_CA
-                    && attempts.last.as_ref().is_some_and(|failure| failure.kind.is_of_the_name())
+                    && attempts.last.as_ref().is_some_and(|failure| failure.kind.is_the_same_elsewhere())
             });
-            if is_of_the_name {
+            if is_the_same_elsewhere {
                 break;
             }
         }

@@ -340,12 +340,8 @@ fn what_the_ca_says_about_coming_back_is_kept_exactly_where_it_is_later() {
 #[test]
 fn an_order_under_way_is_finished_where_it_was_begun() {
     let mut world = World::new(&["a.example.org"]);
-    world.state("a.example.org").journal.order = Some(OpenOrder {
-        directory: OTHER.into(),
-        url: "https://other.test/order/1".into(),
-        key: "k".into(),
-        begun: NOW - HOUR,
-    });
+    let order = OpenOrder { url: "https://other.test/order/1".into(), key: "k".into(), begun: NOW - HOUR };
+    world.state("a.example.org").journal.orders.insert(OTHER.into(), order);
     let directory = |world: &World| match world.schedule().tasks.pop() {
         Some(Task::Order(order)) => order.directory,
         other => panic!("{other:?}"),
@@ -353,6 +349,38 @@ fn an_order_under_way_is_finished_where_it_was_begun() {
     assert_eq!(&*directory(&world), OTHER);
     world.now = NOW + 30 * DAY;
     assert_eq!(&*directory(&world), CA, "an old one is given up");
+}
+
+#[test]
+fn an_order_whose_ca_cannot_serve_now_pins_nothing_and_is_taken_up_again() {
+    let mut world = World::new(&["a.example.org"]);
+    let order = OpenOrder { url: "https://ca.test/order/1".into(), key: "k".into(), begun: NOW - MINUTE };
+    world.state("a.example.org").journal.orders.insert(CA.into(), order.clone());
+    let directory = |world: &World| match world.schedule().tasks.pop() {
+        Some(Task::Order(order)) => order.directory,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(&*directory(&world), CA);
+    world.cas.insert(CA.into(), CaState { failures: 1, next: NOW + HOUR, last: None });
+    assert_eq!(&*directory(&world), OTHER, "the CA is down");
+    world.cas.insert(OTHER.into(), CaState { failures: 1, next: NOW + HOUR, last: None });
+    assert_eq!(world.schedule().next, NOW + HOUR, "so are both");
+    world.cas.clear();
+    assert_eq!(&*directory(&world), CA, "and it serves again");
+    let next = NOW + 40 * MINUTE;
+    let attempts = world.state("a.example.org");
+    attempts.journal.fail(CA, Failure::new(FailureKind::Confused, "took too long"), next);
+    assert_eq!(attempts.journal.orders[CA], order);
+    assert_eq!(&*directory(&world), OTHER, "the name is not to be asked for there yet");
+}
+
+#[test]
+fn what_is_wrong_here_sends_nobody_to_the_next_ca() {
+    for kind in [FailureKind::Storage, FailureKind::Interrupted] {
+        let mut world = World::new(&["a.example.org"]);
+        world.turn(|_| Err(kind), no_suggestion);
+        assert!(world.schedule().tasks.is_empty(), "{kind:?}");
+    }
 }
 
 #[test]
