@@ -1,5 +1,6 @@
 //! A real CA: certificates are obtained, kept, shared and survive what can go wrong.
 
+mod accounts;
 mod caddy;
 mod dns_records;
 mod faults;

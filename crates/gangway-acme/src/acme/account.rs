@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use instant_acme::{Account, ExternalAccountKey, Key, NewAccount};
+use instant_acme::{Account, Error, Key};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -15,9 +15,10 @@ use super::directory::Directory;
 use super::failure::{Failure, FailureKind};
 use super::http::Http;
 use super::key_change::KeyChange;
-use super::settings::AcmeSettings;
+use super::registration::Registration;
+use super::settings::{AcmeSettings, ExternalAccount};
 use crate::clock::Clock;
-use crate::storage::{FolderStorage, Storage, StorageError, safe_name};
+use crate::storage::{FolderStorage, Storage, StorageError, safe_name, while_held};
 
 const VERSION: u32 = 1;
 
@@ -66,7 +67,7 @@ pub(crate) struct Open {
 }
 
 /// The file's form.
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 struct File {
     version: u32,
     directory: String,
@@ -80,6 +81,10 @@ struct File {
     /// The CA has been asked, or is about to be, to take this one; whether it has is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_key: Option<String>,
+    /// The e-mail address that the CA was told last, taken or not; empty where it was told that there is none. None
+    /// where nobody has noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contact: Option<String>,
 }
 
 impl<S: Storage> Accounts<S> {
@@ -172,7 +177,10 @@ impl<S: Storage> Accounts<S> {
         };
         match file {
             Some(file) if !file.id.is_empty() => Ok((self.restore(&file).await?, file.key)),
-            file => self.register(directory, about, file, &lease).await,
+            file => {
+                let registered = self.register(directory, about, file, &lease);
+                while_held(&self.storage, &lease, registered).await.unwrap_or_else(|| Err(taken_over()))
+            }
         }
     }
 
@@ -195,51 +203,105 @@ impl<S: Storage> Accounts<S> {
             let words = "this CA asks for an account of its own (EAB): a key identifier and a key from its web pages";
             return Err(Failure::new(FailureKind::Account, words));
         }
-        let contact = self.settings.email.as_ref().map(|email| format!("mailto:{email}"));
-        let contact: Vec<&str> = contact.as_deref().into_iter().collect();
-        let (account, key) = match external {
+        // The key first: if we are stopped after the CA has made the account, the same key gives the same account.
+        let (key, is_begun) = match begun {
+            Some(file) => (decode(&file.key)?, true),
+            None => {
+                let (_, key) = Key::generate_pkcs8().map_err(Failure::from)?;
+                let key = key.secret_pkcs8_der().to_vec();
+                self.store(&File::of(directory, "", &key), lease).await?;
+                (key, false)
+            }
+        };
+        let mut file = File::of(directory, "", &key);
+        let account = match external {
             Some(external) => {
-                let secret = BASE64_URL_SAFE_NO_PAD.decode(external.key.trim_end_matches('='));
-                let secret = secret.map_err(|_| Failure::new(FailureKind::Account, "the EAB key is not base64url"))?;
-                let wish = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-                let (account, credentials) = repeat!(async {
-                    let key = ExternalAccountKey::new(external.id.to_string(), &secret);
-                    let builder = Account::builder_with_http(Box::new(self.http.clone()));
-                    builder.create(&wish, directory.to_owned(), Some(&key)).await
-                })?;
-                let key = credentials.private_key().secret_pkcs8_der().to_vec();
-                self.store(&File::of(directory, account.id(), &key), lease).await?;
-                (account, key)
+                // A key identifier may be good for one use, and that use may have been ours.
+                let known = if is_begun { self.account_of(&key, directory).await? } else { None };
+                file.id = match known {
+                    Some(account) => account.id().to_owned(),
+                    None => self.bind(&key, external, about).await?,
+                };
+                file.contact = Some(self.email().to_owned());
+                self.store(&file, lease).await?;
+                self.restore(&file).await?
             }
             None => {
-                // The key first: if we are stopped after the CA has made the account, the same key gives the
-                // same account.
-                let key = match begun {
-                    Some(file) => decode(&file.key)?,
-                    None => {
-                        let (_, key) = Key::generate_pkcs8().map_err(Failure::from)?;
-                        let key = key.secret_pkcs8_der().to_vec();
-                        self.store(&File::of(directory, "", &key), lease).await?;
-                        key
-                    }
-                };
                 let (account, _) = repeat!(async {
                     let pair = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(&*key))?;
                     let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.clone()));
                     let builder = Account::builder_with_http(Box::new(self.http.clone()));
                     builder.create_from_key((pair, der), directory.to_owned()).await
                 })?;
-                self.store(&File::of(directory, account.id(), &key), lease).await?;
-                if !contact.is_empty()
-                    && let Err(error) = repeat!(account.update_contacts(&contact))
-                {
-                    tracing::warn!(%error, ca = directory, "the CA does not take the contact; it goes without");
-                }
-                (account, key)
+                file.id = account.id().to_owned();
+                self.store(&file, lease).await?;
+                self.tell_contact(&account, &mut file, lease).await?;
+                account
             }
         };
         tracing::info!(ca = directory, account = account.id(), "made an account with a CA");
-        Ok((account, BASE64_URL_SAFE_NO_PAD.encode(key)))
+        Ok((account, file.key))
+    }
+
+    /// Registers the key under the account that the user has at the CA.
+    async fn bind(&self, key: &[u8], external: &ExternalAccount, about: &Directory) -> Result<String, Failure> {
+        let secret = BASE64_URL_SAFE_NO_PAD.decode(external.key.trim_end_matches('='));
+        let secret = secret.map_err(|_| Failure::new(FailureKind::Account, "the EAB key is not base64url"))?;
+        let contact = self.contact();
+        let contact: Vec<&str> = contact.as_deref().into_iter().collect();
+        let registration = Registration { key, external: (&external.id, &secret), contact: &contact };
+        registration.ask(&self.http, about).await
+    }
+
+    fn email(&self) -> &str {
+        self.settings.email.as_deref().unwrap_or_default()
+    }
+
+    fn contact(&self) -> Option<String> {
+        self.settings.email.as_ref().map(|email| format!("mailto:{email}"))
+    }
+
+    /// Tells the CA which e-mail address there is, if it was last told another. One that the CA does not take is
+    /// told once and not again.
+    async fn tell_contact(&self, account: &Account, file: &mut File, lease: &S::Lease) -> Result<(), Failure> {
+        if !file.has_other_contact(self.email()) {
+            return Ok(());
+        }
+        let contact = self.contact();
+        let contact: Vec<&str> = contact.as_deref().into_iter().collect();
+        match repeat!(account.update_contacts(&contact)) {
+            Ok(()) => tracing::info!(ca = file.directory, "told the CA the e-mail address"),
+            Err(error @ Error::Api(_)) => {
+                tracing::warn!(%error, ca = file.directory, "the CA does not take the contact; it goes without");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        file.contact = Some(self.email().to_owned());
+        Ok(self.store(file, lease).await?)
+    }
+
+    /// CAs that were told another e-mail address than the one that is set.
+    pub(crate) async fn wanting_contacts(&self) -> Vec<Box<str>> {
+        let mut wanting = Vec::new();
+        for issuer in &self.settings.issuers {
+            let file = self.read(&key_for(&issuer.directory)).await.ok().flatten();
+            let is_wanting = |file: &File| !file.id.is_empty() && file.has_other_contact(self.email());
+            wanting.extend(file.filter(is_wanting).map(|_| issuer.directory.clone()));
+        }
+        wanting
+    }
+
+    /// Tells a CA the e-mail address that is set.
+    pub(crate) async fn renew_contact(&self, directory: &str) -> Result<(), Failure> {
+        let lease = self.lock(directory).await?;
+        let Some(mut file) = self.read(&key_for(directory)).await?.filter(|file| !file.id.is_empty()) else {
+            return Ok(());
+        };
+        let told = async {
+            let account = self.restore(&file.clone()).await?;
+            self.tell_contact(&account, &mut file, &lease).await
+        };
+        while_held(&self.storage, &lease, told).await.unwrap_or_else(|| Err(taken_over()))
     }
 
     /// CAs whose account is to have another key.
@@ -267,6 +329,11 @@ impl<S: Storage> Accounts<S> {
     /// before the CA is asked, and the old one is dropped after the CA has answered.
     async fn change_key(&self, directory: &str, about: &Directory) -> Result<(), Failure> {
         let lease = self.lock(directory).await?;
+        let changed = self.change_key_under(directory, about, &lease);
+        while_held(&self.storage, &lease, changed).await.unwrap_or_else(|| Err(taken_over()))
+    }
+
+    async fn change_key_under(&self, directory: &str, about: &Directory, lease: &S::Lease) -> Result<(), Failure> {
         let file = self.read(&key_for(directory)).await?.filter(|file| !file.id.is_empty());
         let Some(mut file) = file.filter(|file| file.new_key_wanted || file.next_key.is_some()) else { return Ok(()) };
         let (new, is_known) = match &file.next_key {
@@ -274,7 +341,7 @@ impl<S: Storage> Accounts<S> {
             None => {
                 let (_, key) = Key::generate_pkcs8().map_err(Failure::from)?;
                 file.next_key = Some(BASE64_URL_SAFE_NO_PAD.encode(key.secret_pkcs8_der()));
-                self.store(&file, &lease).await?;
+                self.store(&file, lease).await?;
                 (key.secret_pkcs8_der().to_vec(), false)
             }
         };
@@ -285,30 +352,35 @@ impl<S: Storage> Accounts<S> {
             if let Err(failure) = asked.as_ref().map_err(Clone::clone) {
                 if failure.kind == FailureKind::Rejected {
                     (file.next_key, file.new_key_wanted) = (None, false);
-                    self.store(&file, &lease).await?;
+                    self.store(&file, lease).await?;
                 }
                 return Err(failure);
             }
         }
         (file.key, file.next_key, file.new_key_wanted) = (BASE64_URL_SAFE_NO_PAD.encode(&new), None, false);
-        self.store(&file, &lease).await?;
+        self.store(&file, lease).await?;
         tracing::info!(ca = directory, account = file.id, "the account has another key");
         Ok(())
     }
 
     /// Whether the CA knows the account by this key.
     async fn is_in_force(&self, key: &str, file: &File) -> Result<bool, Failure> {
-        let key = decode(key)?;
+        let account = self.account_of(&decode(key)?, &file.directory).await?;
+        Ok(account.is_some_and(|account| account.id() == file.id))
+    }
+
+    /// The account that the CA knows by this key.
+    async fn account_of(&self, key: &[u8], directory: &str) -> Result<Option<Account>, Failure> {
         let found = repeat!(async {
-            let pair = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(&*key))?;
-            let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.clone()));
+            let pair = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(key))?;
+            let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec()));
             let builder = Account::builder_with_http(Box::new(self.http.clone()));
-            builder.from_key((pair, der), file.directory.clone()).await
+            builder.from_key((pair, der), directory.to_owned()).await
         });
         match found {
-            Ok((account, _)) => Ok(account.id() == file.id),
+            Ok((account, _)) => Ok(Some(account)),
             // Any other refusal leaves it open, and the wrong answer would cost the account.
-            Err(error) if Failure::from(&error).is_account_gone(&error) => Ok(false),
+            Err(error) if Failure::from(&error).is_account_gone(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -355,7 +427,13 @@ pub async fn want_new_account_keys(data: &Path) -> Result<Vec<String>, StorageEr
 impl File {
     fn of(directory: &str, id: &str, key: &[u8]) -> Self {
         let (directory, id, key) = (directory.to_owned(), id.to_owned(), BASE64_URL_SAFE_NO_PAD.encode(key));
-        Self { version: VERSION, directory, id, key, new_key_wanted: false, next_key: None }
+        Self { version: VERSION, directory, id, key, new_key_wanted: false, next_key: None, contact: None }
+    }
+
+    /// Whether the CA was last told something else, or nobody knows what it was told. A CA that was never told of
+    /// one need not be told that there is none.
+    fn has_other_contact(&self, email: &str) -> bool {
+        self.contact.as_deref().map_or(!email.is_empty(), |told| told != email)
     }
 
     fn text(&self) -> Vec<u8> {
@@ -363,6 +441,11 @@ impl File {
         text.push(b'\n');
         text
     }
+}
+
+/// The lease was lost to another instance in the middle of it.
+fn taken_over() -> Failure {
+    Failure::new(FailureKind::Storage, "another instance has taken the account over; it is tried again")
 }
 
 /// Registering takes a second or two.

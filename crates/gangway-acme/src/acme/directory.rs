@@ -21,6 +21,7 @@ const ASK_AGAIN_MAX: i64 = 24 * 60 * 60;
 pub(crate) struct Directory {
     pub(crate) renewal_info: Option<String>,
     pub(crate) new_nonce: Option<String>,
+    pub(crate) new_account: Option<String>,
     pub(crate) key_change: Option<String>,
     #[serde(default)]
     pub(crate) meta: Meta,

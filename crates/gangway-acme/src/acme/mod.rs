@@ -28,9 +28,11 @@ pub(crate) mod failure;
 pub(crate) mod held;
 pub(crate) mod http;
 mod journal;
+mod jws;
 mod key_change;
 pub(crate) mod on_demand;
 mod order;
+mod registration;
 mod schedule;
 pub(crate) mod settings;
 mod telling;
@@ -60,6 +62,9 @@ const LOSING_AFTER: i64 = 10 * 60;
 
 /// After an attempt to change an account's key.
 const KEY_CHANGE_PAUSE: i64 = 10 * 60;
+
+/// After an attempt to tell a CA the e-mail address.
+const CONTACT_PAUSE: i64 = 60 * 60;
 
 /// A CA without renewal information may learn it.
 const ASK_WITHOUT: i64 = 24 * 60 * 60;
@@ -125,6 +130,7 @@ pub(crate) async fn work<S: Storage>(
         starts: Vec::new(),
         unsaved: BTreeMap::new(),
         key_changes: BTreeMap::new(),
+        contacts_after: BTreeMap::new(),
         store_after: 0,
         started,
         storage_error: None,
@@ -134,7 +140,7 @@ pub(crate) async fn work<S: Storage>(
     // Without anybody who permits anything nothing changes there.
     let mut permits = worker.on_demand.as_ref().map(|on_demand| on_demand.permits.clone());
     worker.look().await;
-    worker.change_keys().await;
+    worker.change_accounts().await;
     loop {
         let listed = wanted.load_full();
         let names = worker.names(&listed.value);
@@ -148,7 +154,7 @@ pub(crate) async fn work<S: Storage>(
             Some(Ok(_)) = changed(permits.as_mut()) => {}
             () = tokio::time::sleep(pause.min(LOOK_EVERY)) => {
                 worker.look().await;
-                worker.change_keys().await;
+                worker.change_accounts().await;
             }
         }
     }
@@ -180,6 +186,7 @@ enum Done {
     Asked { name: Box<str>, renewal: Result<Option<Renewal>, Failure> },
     Saved { name: Box<str>, outcome: Result<(), StorageError> },
     KeyChanged { directory: Box<str>, outcome: Result<(), Failure> },
+    ContactTold { directory: Box<str>, outcome: Result<(), Failure> },
 }
 
 type Running = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -198,6 +205,8 @@ struct Worker<S: Storage> {
     unsaved: BTreeMap<Box<str>, String>,
     /// Accounts that are getting another key, or did not get one, by directory: when it is tried again, and why.
     key_changes: BTreeMap<Box<str>, (i64, Option<Failure>)>,
+    /// When it may be tried again to tell a CA the e-mail address, by directory.
+    contacts_after: BTreeMap<Box<str>, i64>,
     store_after: i64,
     started: i64,
     storage_error: Option<String>,
@@ -244,11 +253,22 @@ impl<S: Storage> Worker<S> {
         Names { listed, on_demand: on_demand.unwrap_or_default() }
     }
 
-    /// Begins what was asked for, while no order is under way that the old key would have to sign.
-    async fn change_keys(&mut self) {
+    /// Begins what accounts are to have, while no order is under way that an old key would have to sign.
+    async fn change_accounts(&mut self) {
         let now = self.desk.clock.now();
         if !self.running.is_empty() {
             return;
+        }
+        for directory in self.desk.accounts.wanting_contacts().await {
+            if self.contacts_after.get(&directory).is_some_and(|next| *next > now) {
+                continue;
+            }
+            self.contacts_after.insert(directory.clone(), now + CONTACT_PAUSE);
+            let accounts = self.desk.accounts.clone();
+            self.tasks.push(Box::pin(async move {
+                let outcome = accounts.renew_contact(&directory).await;
+                Done::ContactTold { directory, outcome }
+            }));
         }
         for directory in self.desk.accounts.wanting_new_keys().await {
             if self.key_changes.get(&directory).is_some_and(|(next, _)| *next > now) {
@@ -374,6 +394,11 @@ impl<S: Storage> Worker<S> {
                 }
                 self.key_changes.insert(directory, (now + KEY_CHANGE_PAUSE, failure));
             }
+            Done::ContactTold { directory, outcome } => {
+                if let Err(failure) = outcome {
+                    tracing::warn!(ca = &*directory, error = failure.detail, "failed to tell a CA the e-mail address");
+                }
+            }
             Done::Saved { name, outcome } => {
                 self.running.remove(&name);
                 match outcome {
@@ -422,14 +447,9 @@ impl<S: Storage> Worker<S> {
                 if let Some(on_demand) = &self.on_demand {
                     on_demand.demand.give_up(name);
                 }
-                let ca = settings::name_of(directory);
-                tracing::warn!(
-                    name,
-                    ca,
-                    error = failure.detail,
-                    kind = failure.kind.as_str(),
-                    "failed to get a certificate"
-                );
+                // Whoever has to know is told by a finding, once.
+                let (ca, kind) = (settings::name_of(directory), failure.kind.as_str());
+                tracing::debug!(name, ca, error = failure.detail, kind, "failed to get a certificate");
                 if failure.kind == failure::FailureKind::Storage {
                     self.storage_failed(&failure.detail);
                 } else if failure.kind.is_of_the_ca() {
@@ -464,6 +484,7 @@ impl<S: Storage> Worker<S> {
             schedule,
             states: &self.states,
             cas: &self.cas,
+            cas_max: self.policy.directories.len(),
             known: self.desk.accounts.known(),
             profile: self.desk.settings.profile.as_deref(),
             storage_error: self.storage_error.as_deref(),
@@ -477,6 +498,7 @@ impl<S: Storage> Worker<S> {
                 .filter_map(|(directory, (_, failure))| Some(telling::old_key(directory, failure.as_ref()?))),
         );
         findings.extend(self.on_demand.iter().flat_map(OnDemand::findings));
+        findings.extend(self.desk.storage.lacks_locks().then(telling::without_locks));
         let view = AcmeView {
             bundles: bundles.collect(),
             names,

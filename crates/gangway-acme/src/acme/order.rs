@@ -23,7 +23,7 @@ use super::journal::{self, Journal, OpenOrder};
 use super::schedule::{Order, retry_time};
 use super::settings::{AcmeSettings, ChallengeKind};
 use crate::clock::Clock;
-use crate::storage::{Storage, safe_name};
+use crate::storage::{Storage, safe_name, while_held};
 
 /// A validation from several places takes a minute at worst, and CAs under load take their time.
 const DECISION_MAX: Duration = Duration::from_secs(180);
@@ -31,9 +31,6 @@ const FIRST_POLL: Duration = Duration::from_millis(250);
 
 /// Between looks at a decision that others wait for.
 const DECISION_POLL: Duration = Duration::from_millis(500);
-
-/// So often the lease is renewed; it is lost after a minute.
-const BEAT: Duration = Duration::from_secs(15);
 
 /// What an order needs.
 #[derive(Clone)]
@@ -84,20 +81,11 @@ pub(crate) async fn obtain<S: Storage>(desk: Desk<S>, order: Order, known: Optio
         Err(error) => return Outcome::Failed { failure: error.into(), journal },
     };
     let mut attempt = Attempt { desk: &desk, order: &order, lease: lease.as_ref(), journal, records: Vec::new() };
-    let beat = async {
-        loop {
-            tokio::time::sleep(BEAT).await;
-            if let Some(lease) = &lease
-                && matches!(desk.storage.renew(lease).await, Ok(false))
-            {
-                return;
-            }
-        }
+    let outcome = match &lease {
+        Some(lease) => while_held(&desk.storage, lease, attempt.run(known.as_ref())).await,
+        None => Some(attempt.run(known.as_ref()).await),
     };
-    let outcome = tokio::select! {
-        outcome = attempt.run(known.as_ref()) => outcome,
-        () = beat => Outcome::Elsewhere { journal: None },
-    };
+    let outcome = outcome.unwrap_or(Outcome::Elsewhere { journal: None });
     // However it ended.
     attempt.remove_records().await;
     outcome

@@ -21,6 +21,8 @@ pub(crate) struct Telling<'a, Damages> {
     pub(crate) schedule: &'a Schedule,
     pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
     pub(crate) cas: &'a HashMap<Box<str>, CaState>,
+    /// How many CAs may be asked.
+    pub(crate) cas_max: usize,
     /// What each CA says about itself.
     pub(crate) known: BTreeMap<Box<str>, Directory>,
     /// The kind of certificate that is to be asked for.
@@ -76,7 +78,8 @@ pub(crate) fn tell<'a>(
             findings.push(finding);
         }
     }
-    findings.extend(telling.cas.iter().filter_map(|(directory, ca)| unwilling(directory, ca, now)));
+    let others = telling.cas_max.saturating_sub(1);
+    findings.extend(telling.cas.iter().filter_map(|(directory, ca)| unwilling(directory, ca, others, now)));
     for (url, directory) in &telling.known {
         findings.extend(directory.clock_error.and_then(|error| clock(url, error)));
         findings.extend(telling.profile.and_then(|profile| without_profile(url, directory, profile)));
@@ -207,15 +210,20 @@ fn refused(name: &str, refusal: Refusal) -> Finding {
     }
 }
 
-fn unwilling(directory: &str, ca: &CaState, now: i64) -> Option<Finding> {
+fn unwilling(directory: &str, ca: &CaState, others: usize, now: i64) -> Option<Finding> {
     let failure = ca.last.as_ref().filter(|_| ca.next > now)?;
+    let meanwhile = if others == 0 { "what there is goes on being served" } else { "the next CA is asked meanwhile" };
+    let help = match failure.kind {
+        FailureKind::Busy if others > 0 => "nothing; it is asked again".to_owned(),
+        _ => help(failure),
+    };
     Some(Finding {
         code: code(failure.kind),
         severity: FindingSeverity::Warning,
         subject: name_of(directory).into(),
         message: format!("{} gives no certificates at the moment: {}", name_of(directory), failure.detail).into(),
-        help: help(failure).into(),
-        effect: format!("what there is goes on being served; asked again at {}", moment(ca.next)).into(),
+        help: help.into(),
+        effect: format!("{meanwhile}; asked again at {}", moment(ca.next)).into(),
     })
 }
 
@@ -250,6 +258,22 @@ pub(crate) fn old_key(directory: &str, failure: &Failure) -> Finding {
             help(failure).into()
         },
         effect: if is_refused { effect.into() } else { format!("{effect}; it is tried again").into() },
+    }
+}
+
+/// Leases that are less than certain.
+pub(crate) fn without_locks() -> Finding {
+    Finding {
+        code: FindingCode::VolumeWithoutLocks,
+        severity: FindingSeverity::Warning,
+        subject: "locks".into(),
+        message: "the file system of the volume has no file locks".into(),
+        help: "for NFS mount it with version 4, or start the lock service (`rpc.statd`); else use a volume of this \
+               machine. One instance on the volume needs none"
+            .into(),
+        effect: "two instances that begin in the same moment may both order a certificate; each lease takes four \
+                 seconds more"
+            .into(),
     }
 }
 

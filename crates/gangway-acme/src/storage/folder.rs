@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::lease::{FolderLease, Observed};
+use super::lease::{FolderLease, Observed, SETTLE};
 use super::{Storage, StorageCause, StorageError, Stored};
 
 /// Larger than any chain or account; more is not ours and is not read into memory.
@@ -37,6 +37,8 @@ pub struct FolderStorage {
     observed: Arc<Observed>,
     #[cfg(test)]
     pub(crate) fault: Fault,
+    #[cfg(test)]
+    pub(crate) lacks_locks: bool,
 }
 
 /// Stops a process at its n-th touch of the disk, for tests of what a crash leaves behind.
@@ -55,6 +57,8 @@ impl FolderStorage {
             observed: Arc::default(),
             #[cfg(test)]
             fault: Fault(Arc::new(i64::MAX.into())),
+            #[cfg(test)]
+            lacks_locks: false,
         }
     }
 
@@ -206,9 +210,24 @@ impl FolderStorage {
     fn take_lease(&self, name: &str) -> Result<Option<FolderLease>, StorageError> {
         let key = format!("locks/{name}.lock");
         let path = self.path("lock", &key)?;
-        let taken =
-            make_folder(&self.root.join("locks")).and_then(|()| FolderLease::take(&path, &self.mark, &self.observed));
+        let taken = make_folder(&self.root.join("locks"))
+            .and_then(|()| FolderLease::take(&path, &self.mark, &self.observed, self.try_lock()));
         taken.map_err(|cause| StorageError { act: "lock", key: key.into(), cause: StorageCause::Io(cause) })
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "tests have file systems without locks")]
+    fn try_lock(&self) -> super::lease::TryLock {
+        File::try_lock
+    }
+
+    #[cfg(test)]
+    fn try_lock(&self) -> super::lease::TryLock {
+        if self.lacks_locks {
+            |_| Err(fs::TryLockError::Error(rustix::io::Errno::NOLCK.into()))
+        } else {
+            File::try_lock
+        }
     }
 
     /// A write of a holder who was overtaken while it hung must not win.
@@ -264,7 +283,22 @@ impl Storage for FolderStorage {
     }
 
     async fn lock(&self, name: &str) -> Result<Option<Self::Lease>, StorageError> {
-        self.blocking(name, |storage, name| Ok(storage.take_lease(name)?.map(Arc::new))).await
+        let taken = self.blocking(name, |storage, name| Ok(storage.take_lease(name)?.map(Arc::new))).await?;
+        let Some(lease) = taken else { return Ok(None) };
+        if !lease.must_settle() {
+            return Ok(Some(lease));
+        }
+        tokio::time::sleep(SETTLE).await;
+        let there = Arc::clone(&lease);
+        let stands = self.blocking(name, move |_, name| {
+            let error = |cause| StorageError { act: "lock", key: name.into(), cause: StorageCause::Io(cause) };
+            there.stands().map_err(error)
+        });
+        Ok(stands.await?.then_some(lease))
+    }
+
+    fn lacks_locks(&self) -> bool {
+        self.observed.lacks_locks()
     }
 
     async fn renew(&self, lease: &Self::Lease) -> Result<bool, StorageError> {

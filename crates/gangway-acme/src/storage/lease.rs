@@ -9,60 +9,109 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::time::Instant;
 
 /// A holder that has not rewritten its token for so long has lost its lease.
 const STALE_AFTER: Duration = Duration::from_secs(60);
+
+/// Without locks two can take a free lease in the same moment. The one whose token stands there after so long has
+/// it: longer than a network file system takes to show one machine what another has done.
+pub(super) const SETTLE: Duration = Duration::from_secs(4);
+
+/// Counts every token that this process writes, whatever the lease: one that was seen once is never seen again as
+/// long as its holder lives, so that a lease which was given back and taken again does not look like one that
+/// hangs.
+static BEATS: AtomicU64 = AtomicU64::new(0);
 
 /// A lease on a folder. Dropping it gives it back.
 #[derive(Debug)]
 pub struct FolderLease {
     path: PathBuf,
     file: File,
-    /// How often it was renewed, after the instance's own mark: never the same text twice.
-    beat: Mutex<u64>,
     mark: Arc<str>,
+    /// As written last.
+    token: Mutex<Vec<u8>>,
+    has_lock: bool,
 }
 
 /// What this process saw of other holders' tokens, and since when they look like that.
 #[derive(Debug, Default)]
-pub(super) struct Observed(Mutex<HashMap<PathBuf, (Vec<u8>, Instant)>>);
+pub(super) struct Observed {
+    tokens: Mutex<HashMap<PathBuf, (Vec<u8>, Instant)>>,
+    lacks_locks: AtomicBool,
+}
+
+/// How a file is locked; another way only in tests.
+pub(super) type TryLock = fn(&File) -> Result<(), TryLockError>;
 
 impl FolderLease {
     /// Takes the lease at `path`, or none while another has it.
-    pub(super) fn take(path: &Path, mark: &Arc<str>, observed: &Observed) -> io::Result<Option<Self>> {
+    ///
+    /// Where there are no locks it is not certain yet: see [`must_settle`](Self::must_settle).
+    pub(super) fn take(path: &Path, mark: &Arc<str>, observed: &Observed, lock: TryLock) -> io::Result<Option<Self>> {
         let file = open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) if observed.is_stale(path)? => return Self::take_over(path, mark).map(Some),
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            // Without locks the token alone must do.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                let is_free = file.metadata()?.len() == 0 || observed.is_stale(path)?;
-                return if is_free { Self::take_over(path, mark).map(Some) } else { Ok(None) };
+        let has_lock = match lock(&file) {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) if observed.is_stale(path)? => {
+                return Self::take_over(path, mark, observed, lock);
             }
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) if lacks_locks(&error) => false,
             Err(TryLockError::Error(error)) => return Err(error),
+        };
+        observed.lacks_locks.store(!has_lock, Ordering::Relaxed);
+        if !has_lock {
+            // The token alone must do.
+            let is_free = file.metadata()?.len() == 0 || observed.is_stale(path)?;
+            return if is_free { Self::take_over(path, mark, observed, lock) } else { Ok(None) };
         }
-        let lease = Self { path: path.into(), file, beat: Mutex::new(0), mark: Arc::clone(mark) };
+        observed.forget(path);
+        let lease = Self::new(path, file, mark, has_lock);
         // Between opening and locking another may have put a new file in its place.
         Ok(if lease.is_held()? && lease.renew()? { Some(lease) } else { None })
     }
 
     /// Puts a new file, already locked, in the place of one whose holder hangs.
-    fn take_over(path: &Path, mark: &Arc<str>) -> io::Result<Self> {
+    fn take_over(path: &Path, mark: &Arc<str>, observed: &Observed, lock: TryLock) -> io::Result<Option<Self>> {
+        observed.forget(path);
         let beside = path.with_extension(format!("lock-{mark}"));
         let file = open(&beside)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+        let has_lock = match lock(&file) {
+            Ok(()) => true,
+            Err(TryLockError::Error(error)) if lacks_locks(&error) => false,
             Err(error) => return Err(error.into()),
-        }
+        };
+        let lease = Self::new(path, file, mark, has_lock);
+        // The token first: an empty file in the lease's place would say that it is free.
+        lease.write_token()?;
         std::fs::rename(&beside, path)?;
-        let lease = Self { path: path.into(), file, beat: Mutex::new(0), mark: Arc::clone(mark) };
-        if lease.renew()? { Ok(lease) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        Ok(lease.is_held()?.then_some(lease))
+    }
+
+    fn new(path: &Path, file: File, mark: &Arc<str>, has_lock: bool) -> Self {
+        Self { path: path.into(), file, mark: Arc::clone(mark), token: Mutex::default(), has_lock }
+    }
+
+    /// Whether another may have taken it in the same moment: then it counts once it [stands](Self::stands) after
+    /// [`SETTLE`].
+    pub(super) fn must_settle(&self) -> bool {
+        !self.has_lock
+    }
+
+    /// Whether what is at the path is what we wrote there. Read by its name, since a network file system answers
+    /// from memory otherwise.
+    pub(super) fn stands(&self) -> io::Result<bool> {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match read_token(&self.path) {
+            Ok(there) => Ok(there == token),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Shows that the holder lives; false once another has taken the lease over.
@@ -70,12 +119,17 @@ impl FolderLease {
         if !self.is_held()? {
             return Ok(false);
         }
-        let mut beat = self.beat.lock().unwrap_or_else(PoisonError::into_inner);
-        *beat += 1;
+        self.write_token()?;
+        Ok(true)
+    }
+
+    fn write_token(&self) -> io::Result<()> {
+        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let beat = BEATS.fetch_add(1, Ordering::Relaxed);
+        *token = format!("{} {beat:020}\n", self.mark).into_bytes();
         let mut file = &self.file;
         file.rewind()?;
-        file.write_all(format!("{} {:020}\n", self.mark, *beat).as_bytes())?;
-        Ok(true)
+        file.write_all(&token)
     }
 
     /// Whether the file at the path is still the one that we have locked.
@@ -103,9 +157,13 @@ impl Observed {
     /// Whether the token at `path` has looked the same for a minute of our own time. Clocks of
     /// different machines are never compared.
     fn is_stale(&self, path: &Path) -> io::Result<bool> {
-        let mut token = Vec::new();
-        File::open(path)?.take(256).read_to_end(&mut token)?;
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = read_token(path)?;
+        let mut seen = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        // Just taken, or just given back: whoever has it next is not the one that was seen.
+        if token.is_empty() {
+            seen.remove(path);
+            return Ok(false);
+        }
         let now = Instant::now();
         match seen.get(path) {
             Some((known, since)) if *known == token => Ok(now.duration_since(*since) >= STALE_AFTER),
@@ -115,6 +173,26 @@ impl Observed {
             }
         }
     }
+
+    fn forget(&self, path: &Path) {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+    }
+
+    /// Whether the file system had no locks when one was wanted last.
+    pub(super) fn lacks_locks(&self) -> bool {
+        self.lacks_locks.load(Ordering::Relaxed)
+    }
+}
+
+/// What the kernel answers where a file system has no locks; NFS without its lock service says so by `ENOLCK`.
+fn lacks_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(Errno::NOLCK.raw_os_error())
+}
+
+fn read_token(path: &Path) -> io::Result<Vec<u8>> {
+    let mut token = Vec::new();
+    File::open(path)?.take(256).read_to_end(&mut token)?;
+    Ok(token)
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -133,27 +211,105 @@ mod tests {
     async fn one_has_it_at_a_time() {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, observed) = (folder.path().join("x.lock"), Observed::default());
-        let first = FolderLease::take(&path, &mark("a"), &observed).expect("works").expect("is free");
-        assert!(FolderLease::take(&path, &mark("b"), &observed).expect("works").is_none());
+        let first = FolderLease::take(&path, &mark("a"), &observed, File::try_lock).expect("works").expect("is free");
+        assert!(FolderLease::take(&path, &mark("b"), &observed, File::try_lock).expect("works").is_none());
         assert!(first.renew().expect("works"));
         drop(first);
-        assert!(FolderLease::take(&path, &mark("b"), &observed).expect("works").is_some());
+        assert!(FolderLease::take(&path, &mark("b"), &observed, File::try_lock).expect("works").is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_hangs_for_a_minute_loses_it_and_notices() {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, observed) = (folder.path().join("x.lock"), Observed::default());
-        let first = FolderLease::take(&path, &mark("a"), &observed).expect("works").expect("is free");
-        assert!(FolderLease::take(&path, &mark("b"), &observed).expect("works").is_none());
+        let first = FolderLease::take(&path, &mark("a"), &observed, File::try_lock).expect("works").expect("is free");
+        assert!(FolderLease::take(&path, &mark("b"), &observed, File::try_lock).expect("works").is_none());
         tokio::time::advance(STALE_AFTER / 2).await;
         assert!(first.renew().expect("works"));
-        assert!(FolderLease::take(&path, &mark("b"), &observed).expect("works").is_none(), "it was renewed since");
+        assert!(
+            FolderLease::take(&path, &mark("b"), &observed, File::try_lock).expect("works").is_none(),
+            "it was renewed since"
+        );
         tokio::time::advance(STALE_AFTER).await;
-        let second = FolderLease::take(&path, &mark("b"), &observed).expect("works").expect("the first one hangs");
+        let second = FolderLease::take(&path, &mark("b"), &observed, File::try_lock)
+            .expect("works")
+            .expect("the first one hangs");
         assert!(!first.renew().expect("works"));
         assert!(!first.is_held().expect("works") && second.is_held().expect("works"));
         drop(first);
         assert!(second.is_held().expect("works"), "the loser must not take it down");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_holder_that_gives_it_back_and_takes_it_again_is_not_stale() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, observed) = (folder.path().join("x.lock"), Observed::default());
+        let own = Observed::default();
+        let take = |mark_of: &str, observed: &Observed| {
+            FolderLease::take(&path, &mark(mark_of), observed, File::try_lock).expect("works")
+        };
+        let first = take("a", &own).expect("is free");
+        assert!(take("b", &observed).is_none());
+        drop(first);
+        tokio::time::advance(2 * STALE_AFTER).await;
+        let again = take("a", &own).expect("is free");
+        assert!(take("b", &observed).is_none(), "it was taken anew a moment ago");
+        assert!(again.is_held().expect("works"));
+        drop(again);
+        // The same among two takers of one process, which observe together.
+        let mine = take("a", &own).expect("is free");
+        assert!(take("a", &own).is_none());
+        drop(mine);
+        tokio::time::advance(2 * STALE_AFTER).await;
+        let mine = take("a", &own).expect("is free");
+        assert!(take("a", &own).is_none() && mine.is_held().expect("works"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_observation_ends_when_the_lease_is_seen_empty() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, observed) = (folder.path().join("x.lock"), Observed::default());
+        std::fs::File::create(&path).and_then(|mut file| file.write_all(b"x 1\n")).expect("is ours");
+        assert!(!observed.is_stale(&path).expect("works"));
+        tokio::time::advance(STALE_AFTER).await;
+        std::fs::File::create(&path).expect("is ours");
+        assert!(!observed.is_stale(&path).expect("works"));
+        std::fs::File::create(&path).and_then(|mut file| file.write_all(b"x 1\n")).expect("is ours");
+        assert!(!observed.is_stale(&path).expect("works"), "this one was not seen before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_locks_the_token_alone_decides_and_that_is_known() {
+        for error in [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP] {
+            assert!(lacks_locks(&error.into()), "{error:?}");
+        }
+        assert!(!lacks_locks(&Errno::IO.into()));
+        let without: TryLock = |_| Err(TryLockError::Error(Errno::NOLCK.into()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, observed) = (folder.path().join("x.lock"), Observed::default());
+        let take = |name: &str| FolderLease::take(&path, &mark(name), &observed, without).expect("works");
+        let first = take("a").expect("is free");
+        assert!(first.must_settle() && first.stands().expect("works") && observed.lacks_locks());
+        assert!(take("b").is_none());
+        drop(first);
+        let second = take("b").expect("was given back");
+        tokio::time::advance(STALE_AFTER / 2).await;
+        assert!(take("c").is_none());
+        tokio::time::advance(STALE_AFTER).await;
+        let third = take("c").expect("the second one hangs");
+        assert!(!second.renew().expect("works") && third.stands().expect("works"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_that_take_a_free_one_in_the_same_moment_one_sees_that_it_has_lost() {
+        let without: TryLock = |_| Err(TryLockError::Error(Errno::NOLCK.into()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, observed) = (folder.path().join("x.lock"), Observed::default());
+        // Both have seen it free.
+        let take_over = |name: &str| FolderLease::take_over(&path, &mark(name), &observed, without).expect("works");
+        let (first, second) = (take_over("a").expect("is free"), take_over("b").expect("is free"));
+        assert!(!first.stands().expect("works") && second.stands().expect("works"));
+        drop(first);
+        assert!(second.stands().expect("works"), "the loser must not take it down");
     }
 }

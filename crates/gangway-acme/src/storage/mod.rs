@@ -8,6 +8,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::time::Duration;
 
 mod folder;
 mod lease;
@@ -51,6 +52,34 @@ pub trait Storage: Clone + Send + Sync + 'static {
 
     /// Shows that the holder lives. False: another took it, so stop writing.
     fn renew(&self, lease: &Self::Lease) -> impl Future<Output = Result<bool, StorageError>> + Send;
+
+    /// Whether leases are less than certain here: two instances that begin in the same moment may both have one
+    /// for a while.
+    fn lacks_locks(&self) -> bool;
+}
+
+/// So often a lease is renewed; it is lost after a minute.
+const BEAT: Duration = Duration::from_secs(15);
+
+/// Does it for as long as the lease is ours, and shows all the while that we live. None once another has the lease.
+pub(crate) async fn while_held<S: Storage, T>(
+    storage: &S,
+    lease: &S::Lease,
+    act: impl Future<Output = T>,
+) -> Option<T> {
+    let beat = async {
+        loop {
+            tokio::time::sleep(BEAT).await;
+            // One that cannot be renewed just now may be ours still; each write makes sure.
+            if matches!(storage.renew(lease).await, Ok(false)) {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        outcome = act => Some(outcome),
+        () = beat => None,
+    }
 }
 
 /// A value in a list.

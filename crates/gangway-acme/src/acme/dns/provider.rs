@@ -63,7 +63,7 @@ impl DnsProvider {
     /// The provider's names with the variables that each needs and may have, for the reference.
     pub fn variables() -> impl Iterator<Item = (&'static str, &'static [&'static str], &'static [&'static str])> {
         const OURS: [(&str, &[&str], &[&str]); 3] = [
-            ("exec=/program", &[], &[]),
+            ("exec=/program", &[], &["EXEC_…"]),
             ("webhook=URL", &[], &[HOOK_USER, HOOK_PASSWORD]),
             ("acme-dns=URL", &ACME_DNS, &[]),
         ];
@@ -93,8 +93,8 @@ impl DnsProvider {
         let login = match (optional(HOOK_USER, variable)?, optional(HOOK_PASSWORD, variable)?) {
             (Some(user), Some(password)) => Some((user, password)),
             (None, None) => None,
-            (None, Some(_)) => return Err(UnusableProvider::Missing(HOOK_USER)),
-            (Some(_), None) => return Err(UnusableProvider::Missing(HOOK_PASSWORD)),
+            (None, Some(_)) => return Err(UnusableProvider::missing(HOOK_USER, variable)),
+            (Some(_), None) => return Err(UnusableProvider::missing(HOOK_PASSWORD, variable)),
         };
         let secrets = login.iter().map(|(_, password)| password.clone()).collect();
         Ok(Self { kind: Kind::Hook { url, login }, secrets })
@@ -166,7 +166,7 @@ fn optional(name: &'static str, variable: Lookup<'_>) -> Result<Option<Box<str>>
 }
 
 fn needed(name: &'static str, variable: Lookup<'_>) -> Result<Box<str>, UnusableProvider> {
-    optional(name, variable)?.ok_or(UnusableProvider::Missing(name))
+    optional(name, variable)?.ok_or_else(|| UnusableProvider::missing(name, variable))
 }
 
 fn web_url(text: &str) -> Result<Box<str>, UnusableProvider> {
@@ -196,6 +196,9 @@ pub enum UnusableProvider {
     /// The environment lacks a variable.
     #[error("`{0}` is not given in the environment, nor `{0}_FILE`")]
     Missing(&'static str),
+    /// The environment has it by the name that other software gives it.
+    #[error("`{0}` is not given in the environment, nor `{0}_FILE`; `{1}` is, which is another software's name for it")]
+    Misnamed(&'static str, &'static str),
     /// The file that a variable names cannot be read.
     #[error("the file that `{0}_FILE` names cannot be read: {1}")]
     Unreadable(&'static str, String),
@@ -208,6 +211,40 @@ pub enum UnusableProvider {
     /// What was given cannot be right.
     #[error("`{0}` cannot be used: {1}")]
     Refused(&'static str, String),
+}
+
+/// What lego, and with it Traefik, or Caddy and acme.sh call what we call otherwise.
+const ELSEWHERE: [(&str, &[&str]); 10] = [
+    (
+        "CLOUDFLARE_API_TOKEN",
+        &["CF_DNS_API_TOKEN", "CLOUDFLARE_DNS_API_TOKEN", "CF_API_TOKEN", "CF_Token", "CLOUDFLARE_TOKEN"],
+    ),
+    ("DIGITALOCEAN_TOKEN", &["DO_AUTH_TOKEN", "DO_API_KEY"]),
+    ("HETZNER_API_TOKEN", &["HETZNER_API_KEY", "HETZNER_TOKEN", "HETZNER_Token"]),
+    ("GANDI_TOKEN", &["GANDIV5_PERSONAL_ACCESS_TOKEN", "GANDIV5_API_KEY", "GANDI_LIVEDNS_TOKEN"]),
+    ("DESEC_TOKEN", &["DEDYN_TOKEN"]),
+    ("DUCKDNS_TOKEN", &["DuckDNS_Token"]),
+    ("BUNNY_API_KEY", &["BUNNY_ACCESS_KEY"]),
+    ("LINODE_TOKEN", &["LINODE_V4_API_KEY"]),
+    ("RFC2136_TSIG_KEY", &["RFC2136_TSIG_KEYNAME"]),
+    ("WEBHOOK_USERNAME", &["HTTPREQ_USERNAME"]),
+];
+
+impl UnusableProvider {
+    /// Looks whether it is there by a name that another software gives it.
+    fn missing(name: &'static str, variable: Lookup<'_>) -> Self {
+        let known = ELSEWHERE.iter().find(|(ours, _)| *ours == name).map_or(&[][..], |(_, theirs)| theirs);
+        let is_given = |theirs: &&&'static str| variable(theirs).is_ok_and(|value| value.is_some());
+        known.iter().find(is_given).map_or(Self::Missing(name), |theirs| Self::Misnamed(name, theirs))
+    }
+
+    /// What to do about it, where the words do not say it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Misnamed(ours, theirs) => Some(format!("give the value of `{theirs}` by the name `{ours}`")),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

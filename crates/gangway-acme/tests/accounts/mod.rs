@@ -1,0 +1,105 @@
+//! How accounts are made and what CAs are told about them.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gangway_acme::ExternalAccount;
+
+use crate::support::{Between, Keeping, Mood, Outputs, PATIENCE, Reply, through};
+
+/// The one account's file.
+fn account(data: &Path) -> Option<serde_json::Value> {
+    let mut files = fs::read_dir(data.join("acme/accounts")).ok()?.flatten();
+    let text = fs::read_to_string(files.next()?.path()).ok()?;
+    assert!(files.next().is_none(), "no account was made anew");
+    serde_json::from_str(&text).ok()
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
+    let wait = async {
+        while !is_so() {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("comes true");
+}
+
+#[tokio::test]
+async fn a_key_that_the_ca_has_bound_is_on_the_volume_before_it_is_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    let external = ExternalAccount {
+        id: "kid-1".into(),
+        key: "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W".into(),
+    };
+    let mood = Mood { external_account: Some((external.id.to_string(), external.key.to_string())), ..Mood::default() };
+    let (door, ca, outputs) = crate::scene(&mood).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let between = Between::start(&ca, move |asked| match &*asked.path {
+        "/sign-me-up" if count.fetch_add(1, Ordering::SeqCst) == 0 => Reply::Lose,
+        _ => Reply::Pass,
+    })
+    .await;
+    let settings = || {
+        let mut settings = through(data, &ca, &between);
+        settings.acme.as_mut().expect("is there").issuers[0].external_account = Some(external.clone());
+        settings
+    };
+    let mut keeping = Keeping::start(settings(), outputs);
+    keeping.want(&["a.example.org"]);
+    until(|| between.unanswered("/sign-me-up") == 1).await;
+    drop(keeping);
+    let half = account(data).expect("the key is there");
+    assert_eq!(half["id"], "");
+    drop(door);
+    let mut keeping = Keeping::start(settings(), Outputs::new());
+    keeping.want(&["a.example.org"]);
+    until(|| account(data).is_some_and(|account| account["id"] != "")).await;
+    assert_eq!(account(data).expect("is there")["key"], half["key"]);
+    let asked = between.asked();
+    let is_bound =
+        |payload: &serde_json::Value| payload.get("externalAccountBinding").is_some_and(|one| !one.is_null());
+    let bound = asked.iter().filter(|asked| asked.payload.as_ref().is_some_and(is_bound)).count();
+    assert_eq!(bound, 1, "a key identifier may be good for one use");
+}
+
+#[tokio::test]
+async fn an_e_mail_address_that_was_changed_is_told_to_the_ca_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    let (_door, ca, outputs) = crate::scene(&Mood::default()).await;
+    let between = Between::start(&ca, |_| Reply::Pass).await;
+    let settings = |email: Option<&str>| {
+        let mut settings = through(data, &ca, &between);
+        settings.acme.as_mut().expect("is there").email = email.map(Into::into);
+        settings
+    };
+    let told = || {
+        let contacts = between.asked().into_iter().filter(|asked| asked.path.starts_with("/my-account/"));
+        let contacts = contacts.filter_map(|asked| Some(asked.payload?.get("contact")?.clone()));
+        contacts.collect::<Vec<_>>()
+    };
+    let mut keeping = Keeping::start(settings(Some("a@example.org")), outputs);
+    keeping.want(&["a.example.org"]);
+    keeping.until_issued(&["a.example.org"]).await;
+    drop(keeping);
+    let first = account(data).expect("is there");
+    assert_eq!(first["contact"], "a@example.org");
+    let mut expected = vec![serde_json::json!(["mailto:a@example.org"])];
+    assert_eq!(told(), expected);
+    for (email, contact) in [(Some("b@example.org"), vec!["mailto:b@example.org"]), (None, vec![])] {
+        for _ in 0..2 {
+            let mut keeping = Keeping::start(settings(email), Outputs::new());
+            keeping.want(&["a.example.org"]);
+            until(|| account(data).is_some_and(|account| account["contact"] == email.unwrap_or_default())).await;
+            keeping.until_issued(&["a.example.org"]).await;
+        }
+        expected.push(serde_json::json!(contact));
+        assert_eq!(told(), expected, "told, and not told again");
+    }
+    assert_eq!(account(data).expect("is there")["id"], first["id"]);
+}
