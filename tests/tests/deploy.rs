@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gangway_testkit::client::{Client, Speaks};
+use gangway_testkit::pebble::certify_api;
 use gangway_testkit::relay::{Relay, promised};
 use gangway_testkit::wait::eventually;
 use gangway_tests::docker::{Compose, Docker, SOCKET};
@@ -86,6 +87,102 @@ fn the_plain_compose_file_serves_without_any_privilege() {
         compose.command(["up", "-d", "--force-recreate"]);
         published(&compose, &host).await;
         assert_eq!(compose.command(["exec", "-T", "gangway", "/gangway", "ca"]), before);
+        docker.clear();
+    });
+}
+
+/// A folder of a plain user with these rights, as `mkdir` leaves it.
+fn folder_of_a_user(path: &std::path::Path, mode: &str) {
+    std::fs::create_dir(path).unwrap();
+    for (program, how) in [("chmod", mode), ("chown", "1000:1000")] {
+        assert!(outcome(Command::new(program).arg(how).arg(path)).status.success());
+    }
+}
+
+#[test]
+fn a_folder_of_another_user_does_as_well_as_a_volume_with_a_name() {
+    run(async {
+        let docker = Docker::shared();
+        let compose = docker.compose("deploy");
+        let file = compose.folder().join("compose.yaml");
+        let original = std::fs::read_to_string(&file).unwrap();
+        let mounted = original.replace("- data:/data", "- ./data:/data");
+        assert_ne!(original, mounted);
+        replace_file(&file, &mounted);
+        let data = compose.folder().join("data");
+        folder_of_a_user(&data, "0755");
+        // Keys that nobody but their owner may read.
+        let host = docker.name("bind.test");
+        folder_of_a_user(&data.join("certs"), "0700");
+        let pair = tempfile::tempdir().unwrap();
+        certify_api(pair.path());
+        for (name, from) in [("own.crt", "api.pem"), ("own.key", "api.key")] {
+            std::fs::copy(pair.path().join(from), data.join("certs").join(name)).unwrap();
+            for (program, how) in [("chmod", "0600"), ("chown", "1000:1000")] {
+                assert!(outcome(Command::new(program).arg(how).arg(data.join("certs").join(name))).status.success());
+            }
+        }
+        compose.command(["up", "-d"]);
+        docker.app("bind").options(["--network", &compose.network()]).label("gangway.host", &host).start();
+        published(&compose, &host).await;
+        eventually("the key is taken up", STUCK, async || {
+            compose.command(["logs", "--no-color", "gangway"]).contains("took up a certificate").then_some(())
+        })
+        .await;
+        assert!(data.join("ca/root.crt").exists(), "it is kept there");
+        compose.command(["down"]);
+
+        // Whoever leaves the capability out, or mounts it read-only, is told what to write.
+        let hardened = mounted.replace(", DAC_OVERRIDE]", "]").replace("restart: unless-stopped", "restart: \"no\"");
+        for (rights, text, words) in [
+            ("0755", hardened.clone(), ["belongs to user 1000 with mode 0755", "cap_add: [DAC_OVERRIDE]"]),
+            ("0755", hardened.replace("./data:/data", "./data:/data:ro"), ["mounted read-only", "without `:ro`"]),
+        ] {
+            std::fs::remove_dir_all(&data).unwrap();
+            folder_of_a_user(&data, rights);
+            replace_file(&file, &text);
+            compose.command(["up", "-d"]);
+            let said = eventually("it says why it does not start", STUCK, async || {
+                let said = compose.command(["logs", "--no-color", "gangway"]);
+                said.contains("failed to use the data folder").then_some(said)
+            })
+            .await;
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+            compose.command(["down"]);
+        }
+        docker.clear();
+    });
+}
+
+#[test]
+fn a_volume_that_the_next_container_does_not_get_is_told_of() {
+    run(async {
+        let docker = Docker::shared();
+        let network = docker.network("forgotten");
+        docker.app("forgotten").options(["--network", &network]).label("gangway.host", "forgotten.example.org").start();
+        let label = docker.label();
+        let volume = docker.name("kept");
+        docker.command(["volume", "create", "--label", &label, &volume]);
+        let start = |name: &str, options: &[&str]| {
+            let mut words = vec!["run", "-d", "--name", name, "--label", &label, "--network", &network];
+            words.extend(["-v", "/var/run/docker.sock:/var/run/docker.sock:ro"]);
+            words.extend(options);
+            words.extend(["gangway", "serve", "--acme-ca", "https://127.0.0.1:1/directory"]);
+            docker.command(words);
+        };
+        let logs = |name: &str| {
+            let said = outcome(Command::new("docker").args(["logs", name]));
+            String::from_utf8_lossy(&said.stderr).into_owned()
+        };
+        let (nameless, named) = (docker.name("nameless"), docker.name("named"));
+        start(&nameless, &[]);
+        start(&named, &["-v", &format!("{volume}:/data")]);
+        eventually("the anonymous volume is told of", STUCK, async || logs(&nameless).contains("G545").then_some(()))
+            .await;
+        eventually("the other one has got as far", STUCK, async || logs(&named).contains("G527").then_some(())).await;
+        assert!(!logs(&named).contains("G545"), "{}", logs(&named));
+        docker.command(["rm", "-f", "-v", &nameless, &named]);
+        docker.command(["volume", "rm", &volume]);
         docker.clear();
     });
 }

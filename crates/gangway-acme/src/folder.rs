@@ -4,6 +4,7 @@
 //! notifications, and a look costs a few system calls. What a file held stays in use until the file is
 //! really gone, however broken it is meanwhile.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fs;
@@ -16,7 +17,9 @@ use std::time::{Duration, SystemTime};
 use gangway_publish::Publisher;
 use gangway_tls::{Bundle, BundleError, ClientCas, Origin};
 
+use crate::access::{Denied, denied};
 use crate::clients::Clients;
+use crate::plan::date;
 use crate::status::{Finding, FindingCode, FindingSeverity};
 use crate::storage::restrict;
 
@@ -35,6 +38,9 @@ const SETTLED_AFTER: Duration = Duration::from_secs(3);
 const DEPTH_MAX: usize = 4;
 const FILES_MAX: usize = 10_000;
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// So many certificates that were taken up at one look are told one by one.
+const TOLD_MAX: usize = 20;
 
 /// What the folder holds.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +72,26 @@ pub(crate) async fn follow(data: PathBuf, mut views: Publisher<FolderView>) -> I
             }
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What became of one file at a look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Change {
+    None,
+    /// It holds another certificate than before, which is in use from now on.
+    TakenUp,
+}
+
+/// Whoever has put a file there wants to know that it is used.
+fn tell_taken_up(bundles: &[Arc<Bundle>]) {
+    for bundle in bundles.iter().take(TOLD_MAX) {
+        let Origin::Folder(file) = &bundle.origin else { continue };
+        let until = date(bundle.not_after);
+        tracing::info!(%file, names = %bundle.names.join(" "), %until, "took up a certificate of `certs/`");
+    }
+    if bundles.len() > TOLD_MAX {
+        tracing::info!(more = bundles.len() - TOLD_MAX, "took up further certificates of `certs/`");
     }
 }
 
@@ -122,7 +148,7 @@ struct Source {
 #[derive(Debug)]
 struct Trouble {
     message: String,
-    help: &'static str,
+    help: Cow<'static, str>,
 }
 
 impl Folder {
@@ -135,9 +161,14 @@ impl Folder {
         let Listing { files, unreadable } = self.list();
         let is_complete = unreadable.is_empty();
         let (sources, strays) = sources(&files);
+        let mut taken_up = Vec::new();
         for source in &sources {
-            self.held.entry(source.certificate.clone()).or_default().update(&self.data, source);
+            let held = self.held.entry(source.certificate.clone()).or_default();
+            if held.update(&self.data, source) == Change::TakenUp {
+                taken_up.extend(held.bundle.clone());
+            }
         }
+        tell_taken_up(&taken_up);
         for (path, held) in &mut self.held {
             let is_there = sources.binary_search_by(|source| source.certificate.cmp(path)).is_ok();
             held.absences = if is_there || !is_complete { 0 } else { held.absences + 1 };
@@ -174,7 +205,7 @@ impl Folder {
                     continue;
                 }
                 Err(error) => {
-                    listing.unreadable.push(cannot_list(&folder, &error));
+                    listing.unreadable.push(cannot_list(&self.data, &folder, &error));
                     continue;
                 }
             };
@@ -220,9 +251,10 @@ impl FolderView {
 
 impl Held {
     /// Reads the source again if it may have changed.
-    fn update(&mut self, data: &Path, source: &Source) {
+    fn update(&mut self, data: &Path, source: &Source) -> Change {
+        let mut change = Change::None;
         if self.looks.as_ref() == Some(&looks(data, source)) && self.failures != 1 {
-            return;
+            return change;
         }
         let before = looks(data, source);
         match read(data, source) {
@@ -231,6 +263,7 @@ impl Held {
                 (self.trouble, self.failures) = (None, 0);
                 if !self.bundle.as_ref().is_some_and(|held| held.is_same_as(&bundle)) {
                     self.bundle = Some(Arc::new(bundle));
+                    change = Change::TakenUp;
                 }
             }
             Err(trouble) => {
@@ -241,6 +274,7 @@ impl Held {
         let after = looks(data, source);
         let is_settled = before == after && after.iter().flatten().all(Look::is_settled);
         self.looks = is_settled.then_some(after);
+        change
     }
 
     fn unusable(&self, path: &str) -> Option<Finding> {
@@ -254,7 +288,7 @@ impl Held {
             severity: FindingSeverity::Error,
             subject: path.into(),
             message: trouble.message.as_str().into(),
-            help: trouble.help.into(),
+            help: (*trouble.help).into(),
             effect: effect.into(),
         })
     }
@@ -341,17 +375,22 @@ fn read_file(data: &Path, path: &str) -> Result<Vec<u8>, Trouble> {
     match read {
         Ok(read) if read as u64 > FILE_BYTES_MAX => Err(Trouble {
             message: format!("`{path}` is larger than 1 MiB"),
-            help: "put a certificate there, with its chain",
+            help: "put a certificate there, with its chain".into(),
         }),
         Ok(_) => Ok(text),
-        Err(error) => Err(Trouble {
-            message: format!("cannot read `{path}`: {error}"),
-            help: match error.kind() {
-                io::ErrorKind::NotFound => {
-                    "make what the link leads to visible inside gangway's container as well, or copy the file"
+        Err(error) => Err(match denied(&data.join(path), &error) {
+            Some(Denied { why, help }) => {
+                Trouble { message: format!("cannot read `{path}`: {error}: {why}"), help: help.into() }
+            }
+            None => Trouble {
+                message: format!("cannot read `{path}`: {error}"),
+                help: match error.kind() {
+                    io::ErrorKind::NotFound => {
+                        "make what the link leads to visible inside gangway's container as well, or copy the file"
+                    }
+                    _ => "look at the volume and the kernel's log",
                 }
-                io::ErrorKind::PermissionDenied => "give the file to the user that gangway runs as",
-                _ => "look at the volume and the kernel's log",
+                .into(),
             },
         }),
     }
@@ -368,7 +407,7 @@ fn explain(source: &Source, error: &BundleError) -> Trouble {
         BundleError::KeyOfAnother => "put the certificate and the key of the same order there",
     };
     let path = &source.certificate;
-    Trouble { message: format!("`{path}` cannot be used: {error}"), help }
+    Trouble { message: format!("`{path}` cannot be used: {error}"), help: help.into() }
 }
 
 /// Takes from everybody the right to read a key, and gives whether they still have it.
@@ -418,13 +457,15 @@ fn unknown_kind(path: &str) -> Finding {
     }
 }
 
-fn cannot_list(folder: &str, error: &io::Error) -> Finding {
+fn cannot_list(data: &Path, folder: &str, error: &io::Error) -> Finding {
+    let help = denied(&data.join(folder), error).map(|denied| format!("{}: {}", denied.why, denied.help));
+    let help = help.unwrap_or_else(|| "look whether the volume is mounted, and at the kernel's log".to_owned());
     Finding {
         code: FindingCode::FolderUnreadable,
         severity: FindingSeverity::Error,
         subject: folder.into(),
         message: format!("cannot list the folder `{folder}`: {error}").into(),
-        help: "look whether the volume is mounted and belongs to the user that gangway runs as".into(),
+        help: help.into(),
         effect: "what it held before stays in use".into(),
     }
 }
@@ -666,6 +707,21 @@ mod tests {
         assert_eq!(volume.findings(), [(FindingCode::FileOpen, "certs/a.key".into())]);
         assert_eq!(fs::metadata(volume.path("a.key")).expect("is there").mode() & 0o777, 0o644);
         assert_eq!(volume.names(), ["a.test"]);
+    }
+
+    #[test]
+    fn what_is_taken_up_is_told_once() {
+        let volume = Volume::new();
+        volume.put_pair("a", &pair("a.test"));
+        let source = Source { certificate: "certs/a.crt".into(), keys: vec!["certs/a.key".into()] };
+        let data = volume.folder.data.clone();
+        let mut held = Held::default();
+        assert_eq!(held.update(&data, &source), Change::TakenUp);
+        held.looks = None;
+        assert_eq!(held.update(&data, &source), Change::None, "it is the same");
+        volume.put_pair("a", &pair("a.test"));
+        held.looks = None;
+        assert_eq!(held.update(&data, &source), Change::TakenUp);
     }
 
     #[test]

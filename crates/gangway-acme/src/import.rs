@@ -266,31 +266,44 @@ fn read(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// What Traefik keeps, by resolver; none where the file is something else. It is written in place, so a file that
-/// ends in the middle is one that Traefik was stopped at.
+/// What Traefik keeps; none where the file is something else. It is written in place, so a file that ends in the
+/// middle is one that Traefik was stopped at.
+///
+/// Traefik 2 and 3 keep one account and its certificates for each resolver, Traefik 1.6 and 1.7 one of them at the
+/// top, and before that the certificates were a part of the account, each in an object of its own.
 fn traefik(text: &str) -> Option<Vec<Result<Pair, Useless>>> {
     let file: Value = match serde_json::from_str(text) {
         Ok(file) => file,
-        Err(error) if text.contains("\"Certificates\"") => {
+        Err(error) if text.contains("\"Certificates\"") || text.contains("\"DomainsCertificate\"") => {
             return Some(vec![Err(useless(format!("it is damaged: {error}")))]);
         }
         Err(_) => return None,
     };
-    let lists: Vec<&Vec<Value>> =
-        file.as_object()?.values().filter_map(|resolver| resolver.get("Certificates")?.as_array()).collect();
-    let is_known = !lists.is_empty() || file.as_object()?.values().any(|resolver| resolver.get("Account").is_some());
+    let top = file.as_object()?;
+    let keepers = || std::iter::once(&file).chain(top.values());
+    let list = |keeper| {
+        let of = |pointer: &str| Value::pointer(keeper, pointer)?.as_array();
+        of("/Certificates").or_else(|| of("/DomainsCertificate/Certs"))
+    };
+    let lists: Vec<&Vec<Value>> = keepers().filter_map(list).collect();
+    let is_account = |keeper: &Value| {
+        let has = |field: &str| keeper.get(field).is_some();
+        has("Account") || has("DomainsCertificate") || has("Registration") && has("PrivateKey")
+    };
+    let is_known = !lists.is_empty() || keepers().any(is_account);
     is_known.then(|| lists.into_iter().flatten().map(traefik_pair).collect())
 }
 
 fn traefik_pair(entry: &Value) -> Result<Pair, Useless> {
-    let text = |field: &str| {
-        let encoded = entry.get(field).and_then(Value::as_str)?;
+    let text = |pointers: [&str; 3]| {
+        let encoded = pointers.iter().find_map(|pointer| entry.pointer(pointer)?.as_str())?;
         String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()
     };
-    let main = entry.pointer("/domain/main").and_then(Value::as_str);
+    let main = ["/domain/main", "/Domain/Main", "/Domains/Main"].iter().find_map(|at| entry.pointer(at)?.as_str());
     let names = main.into_iter().map(Into::into).collect();
     let missing = || Useless { names, why: "its certificate or key is damaged".into() };
-    text("certificate").zip(text("key")).ok_or_else(missing)
+    let certificate = text(["/certificate", "/Certificate", "/Certificate/Certificate"]);
+    certificate.zip(text(["/key", "/Key", "/Certificate/PrivateKey"])).ok_or_else(missing)
 }
 
 #[cfg(test)]
@@ -388,6 +401,40 @@ mod tests {
         assert_eq!(imported(&data, &source).await[0], "known    a.example.org b.example.org");
         put(&source, &file.to_string()[..200]);
         assert!(imported(&data, &source).await[0].contains("it is damaged"));
+    }
+
+    #[tokio::test]
+    async fn files_of_traefik_1_are_read_in_both_of_their_forms() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let authority = Authority::new("Let's Encrypt");
+        let encoded = |(chain, key): Pair| (BASE64_STANDARD.encode(chain), BASE64_STANDARD.encode(key));
+        let (chain, key) = encoded(authority.good("old.example.org"));
+        let before_1_6 = serde_json::json!({"Email": "x@example.org", "Registration": {"uri": "https://ca.test/1"},
+            "PrivateKey": "AAAA", "DomainsCertificate": {"Certs": [
+                {"Domains": {"Main": "old.example.org", "SANs": null}, "Certificate": {"Domain": "old.example.org",
+                    "CertURL": "https://ca.test/2", "PrivateKey": key, "Certificate": chain}},
+                {"Domains": {"Main": "broken.example.org"}, "Certificate": null},
+            ]}, "ChallengeCerts": {}});
+        let (chain, key) = encoded(authority.good("new.example.org"));
+        let since_1_6 = serde_json::json!({"Account": {"Email": "x@example.org", "PrivateKey": "AAAA"},
+            "Certificates": [{"Domain": {"Main": "new.example.org", "SANs": null}, "Certificate": chain, "Key": key}],
+            "HTTPChallenges": {}, "TLSChallenges": {}});
+        let without = serde_json::json!({"Account": null, "Certificates": null});
+        let (source, data) = (folder.path().join("acme.json"), folder.path().join("data"));
+        let broken = "skipped  broken.example.org: its certificate or key is damaged".to_owned();
+        let cases = [
+            (before_1_6.clone(), vec![good("old.example.org"), broken]),
+            (since_1_6, vec![good("new.example.org")]),
+            (without, vec![]),
+        ];
+        for (file, expected) in cases {
+            put(&source, &file.to_string());
+            assert_eq!(imported(&data, &source).await, expected);
+        }
+        put(&source, &before_1_6.to_string()[..400]);
+        assert!(imported(&data, &source).await[0].contains("it is damaged"));
+        put(&source, r#"{"unrelated": {"Key": "AAAA"}}"#);
+        assert!(imported(&data, &source).await[0].contains("neither Traefik's"));
     }
 
     #[tokio::test]

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::export::Exports;
 use crate::folder::{self, FolderView, follow};
 use crate::import::{self, ImportOutcome};
+use crate::missing::{self, Missing};
 use crate::plan::{Plan, Situation, out_of_date, plan};
 use crate::report::Told;
 use crate::status::{CertificateReport, Finding, FindingSeverity};
@@ -95,6 +96,8 @@ pub(crate) async fn keep_by(
         base: Store::default(),
         exports: Exports::new(&settings.data),
         has_acme,
+        plain_refused: settings.acme.as_ref().is_some_and(|acme| acme.plain_refused),
+        missing: Missing::default(),
         stars_are_on_demand: on_demand.is_some() && !has_dns,
         demand: on_demand.as_ref().map(|on_demand| Arc::clone(&on_demand.demand)),
         store,
@@ -172,6 +175,9 @@ struct Keeper {
     base: Store,
     exports: Exports,
     has_acme: bool,
+    /// Only for what is told.
+    plain_refused: bool,
+    missing: Missing,
     stars_are_on_demand: bool,
     demand: Option<Arc<Demand>>,
     store: Publisher<Store>,
@@ -229,7 +235,8 @@ impl Keeper {
 
             let plan = self.plan(&wanted.value.names, &acme_view.value.on_demand, now);
             publish_change(&mut self.scope, &plan.scope);
-            publish_change(&mut self.public, &plan.public);
+            let to_order = self.to_order(&plan, &wanted.value);
+            publish_change(&mut self.public, &to_order);
             let (batch, rest) = Batch::of(&plan, if is_storm { BATCH } else { FIRST_BATCH });
             let is_made = self.make(batch, now).await;
             is_news |= is_made | self.change_mint(&plan.mint);
@@ -272,6 +279,27 @@ impl Keeper {
                 break;
             }
         }
+    }
+
+    /// Names that a public CA is to sign for. One that leads nowhere is not worth an order, nor the CA's patience;
+    /// what was ordered for it is renewed, since its containers may be reachable tomorrow.
+    fn to_order(&self, plan: &Plan, wanted: &Wanted) -> BTreeSet<Box<str>> {
+        let is_held = |name: &str| self.given.store.find(name).is_some_and(|bundle| bundle.origin == Origin::Acme);
+        plan.public.iter().filter(|name| !wanted.out_of_reach.contains(*name) || is_held(name)).cloned().collect()
+    }
+
+    /// What is to be said of names that wait for a certificate.
+    fn without_certificates(&mut self, wanted: &Wanted, acme: &AcmeView, now: i64) -> Vec<Finding> {
+        let store = self.store.reader().load_full();
+        let public = self.public.reader().load_full();
+        let is_without = |name: &str| store.value.find(name).is_none_or(|bundle| bundle.origin == Origin::Placeholder);
+        let is_told = |name: &str| acme.names.get(name).is_some_and(|view| view.trouble.is_some());
+        let names = public.value.iter().map(|name| &**name).filter(|name| is_without(name) && !is_told(name));
+        let missing = self.missing.update(names, now);
+        let mut findings = missing::findings(&missing, self.has_acme, self.plain_refused);
+        let is_at_stake = self.has_acme && !public.value.is_empty();
+        findings.extend(wanted.forgotten.filter(|_| is_at_stake).map(missing::volume));
+        findings
     }
 
     fn plan(&self, wanted: &[crate::WantedName], on_demand: &BTreeSet<Box<str>>, now: i64) -> Plan {
@@ -374,10 +402,11 @@ impl Keeper {
     }
 
     fn tell(&mut self, wanted: &Wanted, plan: &Plan, folder: &FolderView, ca: &CaView, acme: &AcmeView, now: i64) {
+        let without = self.without_certificates(wanted, acme, now);
         let known = plan.findings.iter().chain(&folder.findings).chain(&ca.findings).chain(&acme.findings);
         let known = known.chain(self.exports.findings()).cloned().chain(out_of_date(&self.given.bundles, now));
         let missing = wanted.client_cas.iter().filter_map(|name| folder.missing_client_ca(name));
-        let findings: BTreeSet<Finding> = known.chain(missing).collect();
+        let findings: BTreeSet<Finding> = known.chain(missing).chain(without).collect();
         for finding in findings.difference(&self.told) {
             let Finding { code, subject, message, help, effect, .. } = finding;
             match finding.severity {
@@ -392,7 +421,13 @@ impl Keeper {
         let listed = wanted.names.iter().map(|wanted| &wanted.name).chain(&self.default_name);
         let listed = listed.chain(self.given.bundles.iter().flat_map(|bundle| &bundle.names));
         let store = self.store.reader().load_full();
-        let told = Told { store: &store.value, acme, findings: &findings, has_acme: self.has_acme };
+        let told = Told {
+            store: &store.value,
+            acme,
+            findings: &findings,
+            has_acme: self.has_acme,
+            out_of_reach: &wanted.out_of_reach,
+        };
         let certificates = told.statuses(listed, now);
         let degraded = ca.degraded || acme.degraded;
         let report = CertificateReport { certificates, findings: findings.into_iter().collect(), degraded };

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 #[cfg(test)]
 extern crate self as gangway_acme;
 
+mod access;
 mod acme;
 mod ca;
 mod clients;
@@ -20,6 +21,7 @@ mod faults;
 mod folder;
 mod import;
 mod keep;
+mod missing;
 mod plan;
 mod report;
 pub mod status;
@@ -30,6 +32,7 @@ pub mod storage;
 mod support;
 mod tickets;
 
+pub use access::{Denied, denied};
 pub use acme::account::want_new_account_keys;
 pub use acme::dns::{DnsProvider, DnsSettings, UnusableProvider};
 pub use acme::on_demand::{OnDemandSettings, Takes};
@@ -38,7 +41,7 @@ pub use import::{ImportOutcome, Imported, import};
 pub use keep::keep;
 pub use status::{CertificateReport, CertificateStatus, Finding, FindingCode, FindingSeverity};
 
-/// What the routes of a table need.
+/// What the routes of a table need, and what it is kept on.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Wanted {
     /// Names that need a certificate.
@@ -47,6 +50,20 @@ pub struct Wanted {
     pub client_cas: BTreeSet<Box<str>>,
     /// Certificates to be written down for others.
     pub exports: BTreeSet<Export>,
+    /// Of the names those that nobody could be led to: no certificate is ordered for them, and one that is there
+    /// is kept and renewed.
+    pub out_of_reach: BTreeSet<Box<str>>,
+    /// Why the volume would not outlive the container.
+    pub forgotten: Option<Forgotten>,
+}
+
+/// Why a volume does not outlive the container it is mounted in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Forgotten {
+    /// It has no name that the next container could ask for.
+    Anonymous,
+    /// Nothing is mounted there.
+    Unmounted,
 }
 
 /// A certificate to be written down for others.

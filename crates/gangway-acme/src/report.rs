@@ -15,6 +15,8 @@ pub(crate) struct Told<'a> {
     pub(crate) acme: &'a AcmeView,
     pub(crate) findings: &'a BTreeSet<Finding>,
     pub(crate) has_acme: bool,
+    /// Names for which nothing is ordered, since nobody could be led there.
+    pub(crate) out_of_reach: &'a BTreeSet<Box<str>>,
 }
 
 impl Told<'_> {
@@ -56,6 +58,9 @@ impl Told<'_> {
             // Its names get certificates when they are wanted.
             None if name.starts_with("*.") && self.store.demand().is_some() => None,
             None => Some("there is no certificate yet".into()),
+            Some(bundle) if bundle.origin == Origin::Placeholder && self.out_of_reach.contains(name) => {
+                Some("none is ordered, since its containers share no network with gangway".into())
+            }
             Some(bundle) if bundle.origin == Origin::Placeholder && self.has_acme => {
                 Some("a self-signed placeholder is served until the CA has given a certificate".into())
             }

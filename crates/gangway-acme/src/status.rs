@@ -181,16 +181,16 @@ codes! {
          is certain which one is in force.";
     ProfileUnknown = 538, "certificate profile that the CA does not offer",
         "`--acme-profile` names a kind of certificate that is not in the CA's directory. The help names those that are.";
-    VolumeWithoutLocks = 540, "volume without file locks",
+    VolumeWithoutLocks = 543, "volume without file locks",
         "The file system of the volume cannot lock files, as NFS without its lock service. Instances that share the \
          volume then tell by a file's contents whose turn it is, which two that begin in the same moment may both read \
          as theirs. A single instance loses nothing but four seconds an order.";
-    NoCertificateYet = 541, "no certificate yet",
+    NoCertificateYet = 544, "no certificate yet",
         "A public certificate is wanted for the name and there is none so far. Until it is there https is answered \
          with a self-signed placeholder, which browsers refuse, and plain http in the clear, so that the site can be \
          seen at all; `--no-plain-fallback` refuses plain http instead. Another finding says why it takes so long, if \
          a CA has failed.";
-    VolumeForgotten = 542, "volume that the next container does not get",
+    VolumeForgotten = 545, "volume that the next container does not get",
         "The data folder of Gangway's container is no named volume and no folder of the machine: it goes away with the \
          container, and with it the internal root that devices trust, the account with the CA and all certificates. \
          Each new container then orders them again, and the CA refuses further ones for days after five a week.";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_acme::{
-    CertificateReport, Export, FindingCode, KeepSettings, Wanted, WantedIssuer, WantedName, keep, root_pem,
+    CertificateReport, Export, FindingCode, Forgotten, KeepSettings, Wanted, WantedIssuer, WantedName, keep, root_pem,
 };
 use gangway_publish::{Publisher, Reader, channel};
 use gangway_tls::{Origin, Store};
@@ -281,4 +281,31 @@ async fn a_certificate_is_exported_when_it_comes_and_again_when_it_is_another() 
         ticks.tick().await;
     }
     assert!(read("mail.example.org.pem").contains(&key.serialize_pem().replace("\r\n", "\n")));
+}
+
+#[tokio::test]
+async fn a_volume_that_forgets_is_told_of_as_long_as_names_need_public_certificates() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let issuers = vec![gangway_acme::Issuer::parse("https://127.0.0.1:1/dir").expect("a URL")];
+    let acme = Some(gangway_acme::AcmeSettings { issuers, ..gangway_acme::AcmeSettings::default() });
+    let mut keeping = Keeping::start(KeepSettings { data: folder.path().to_owned(), acme, ..KeepSettings::default() });
+    let wanted = |name: &str, forgotten| Wanted {
+        names: vec![WantedName { name: name.into(), issuer: WantedIssuer::Auto }],
+        forgotten,
+        ..Wanted::default()
+    };
+    let is_told =
+        |report: &CertificateReport| report.findings.iter().any(|finding| finding.code == FindingCode::VolumeForgotten);
+    keeping.names.publish(wanted("a.example.org", Some(Forgotten::Anonymous)));
+    let report = keeping.until_told(is_told).await;
+    let found = report.findings.iter().find(|finding| finding.code == FindingCode::VolumeForgotten).expect("is there");
+    assert!(found.message.contains("anonymous volume") && found.help.contains("-v gangway:/data"), "{found:?}");
+    keeping.names.publish(wanted("a.internal", Some(Forgotten::Anonymous)));
+    keeping
+        .until_told(|report| !is_told(report) && report.certificates.iter().any(|one| &*one.name == "a.internal"))
+        .await;
+    keeping.names.publish(wanted("a.example.org", Some(Forgotten::Unmounted)));
+    keeping.until_told(is_told).await;
+    keeping.names.publish(wanted("a.example.org", None));
+    keeping.until_told(|report| !is_told(report)).await;
 }

@@ -15,7 +15,7 @@ use std::fs;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use gangway_acme::{ChallengeKind, ExternalAccount, FindingCode};
+use gangway_acme::{ChallengeKind, ExternalAccount, FindingCode, Wanted, WantedIssuer, WantedName};
 use gangway_tls::Origin;
 use support::{Between, Ca, FrontDoor, Keeping, Mood, Outputs, PATIENCE, Reply, is_issued, issuer, put, settings};
 
@@ -445,4 +445,29 @@ async fn what_was_imported_is_served_and_not_ordered_again() {
         assert!(store.find(name).expect("has one").issuer.starts_with("Some CA"));
     }
     assert_eq!((ca.orders(), ca.issued()), (2, 2));
+}
+
+#[tokio::test]
+async fn nothing_is_ordered_for_a_name_out_of_reach_and_what_it_has_is_renewed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_door, ca, outputs) = scene(&Mood::default()).await;
+    support::put_ending(folder.path(), &ca.directory, "old.example.org");
+    let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
+    let wanted = |name: &str| WantedName { name: name.into(), issuer: WantedIssuer::Auto };
+    let names: Vec<WantedName> = ["old.example.org", "far.example.org", "near.example.org"].map(wanted).into();
+    let out_of_reach = ["old.example.org", "far.example.org"].map(Into::into).into();
+    keeping.names.publish(Wanted { names: names.clone(), out_of_reach, ..Wanted::default() });
+    keeping.until_issued(&["near.example.org"]).await;
+    let is_renewed = |store: &gangway_tls::Store| {
+        is_issued(store, "old.example.org")
+            && store.find("old.example.org").is_some_and(|one| one.issuer.contains("Pebble"))
+    };
+    let store = keeping.until(is_renewed).await;
+    assert!(!is_issued(&store, "far.example.org") && store.serves("far.example.org"), "its page still shows");
+    assert_eq!(ca.orders(), 2);
+    let report = keeping.report.load_full();
+    let far = report.value.certificates.iter().find(|one| &*one.name == "far.example.org").expect("is listed");
+    assert!(far.trouble.as_deref().is_some_and(|why| why.contains("share no network")), "{far:?}");
+    keeping.names.publish(Wanted { names, ..Wanted::default() });
+    keeping.until_issued(&["far.example.org"]).await;
 }

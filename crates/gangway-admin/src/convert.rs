@@ -7,7 +7,7 @@ use std::time::Duration;
 use gangway_model::compile::Verdict;
 use gangway_model::route::{Address, EndpointKey, HostHeader, Readiness, Scheme, Timeouts, TlsMode};
 use gangway_model::snapshot::{ContainerState, Health};
-use gangway_model::{Diagnostic, Endpoint, Middleware, Route};
+use gangway_model::{Code, Diagnostic, Endpoint, Middleware, Route};
 use gangway_tls::Origin;
 use http::HeaderValue;
 use time::OffsetDateTime;
@@ -185,12 +185,12 @@ pub(crate) fn rfc3339(seconds: i64) -> String {
     time.format(&Rfc3339).unwrap_or_default()
 }
 
-pub(crate) fn diagnostic(diagnostic: &Diagnostic) -> api::Diagnostic {
+pub(crate) fn diagnostic(diagnostic: &Diagnostic, title: impl Fn(Code) -> &'static str) -> api::Diagnostic {
     let masked = masked(diagnostic);
     let plain = masked.plain();
     let owned = |text: Option<&str>| text.map(str::to_owned);
     api::Diagnostic {
-        title: plain.title.to_owned(),
+        title: title(diagnostic.code).to_owned(),
         severity: plain.severity.to_owned(),
         message: plain.message.to_owned(),
         container: owned(plain.container),

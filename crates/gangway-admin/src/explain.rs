@@ -7,7 +7,7 @@ use gangway_model::explain::{Considered, Nearest};
 use gangway_model::location::slash_redirect;
 use gangway_model::mention::{self, Named};
 use gangway_model::route::{Readiness, TlsMode};
-use gangway_model::{Compiled, Diagnostic, Endpoint, Middleware, RequestView, Route};
+use gangway_model::{Code, Compiled, Diagnostic, Endpoint, Middleware, RequestView, Route};
 use gangway_tls::{Bundle, Store};
 
 use crate::api;
@@ -26,6 +26,10 @@ pub(crate) struct Known<'a> {
     pub(crate) endpoints: &'a Endpoints,
     pub(crate) engines: &'a [Engine],
     pub(crate) diagnostics: &'a [Diagnostic],
+    /// What a code means.
+    pub(crate) title: &'a dyn Fn(Code) -> &'static str,
+    /// Plain HTTP is refused while a name has no certificate.
+    pub(crate) refuses_plain: bool,
     /// Seconds since the epoch.
     pub(crate) now: i64,
 }
@@ -56,7 +60,11 @@ pub(crate) fn explain(question: &Question, known: &Known<'_>) -> api::Explanatio
         _ if !known.is_table_in_force => not_ready(known.engines),
         Some(route) => {
             let prefix = table.find(&view).map_or("", |found| found.prefix);
-            outcome(route, question, prefix, is_placeholder, known)
+            let outcome = |is_placeholder| outcome(route, question, prefix, is_placeholder, known);
+            match is_placeholder && route.https_redirect && !route.closed {
+                true => without_certificate(outcome(true), question.secure, known.refuses_plain),
+                false => outcome(is_placeholder),
+            }
         }
         None if found.doubt.is_some() => {
             "404 no-route: no route takes it, for its path can be read in two ways".to_owned()
@@ -113,8 +121,18 @@ pub(crate) fn explain(question: &Question, known: &Known<'_>) -> api::Explanatio
         named: named.collect(),
         certificate: certificate(&question.host, bundle, known),
         containers: containers.collect(),
-        diagnostics: diagnostics.into_iter().map(convert::diagnostic).collect(),
+        diagnostics: diagnostics.into_iter().map(|found| convert::diagnostic(found, known.title)).collect(),
     }
+}
+
+/// What becomes of a request for a name that waits for its certificate, and how others of it fare.
+fn without_certificate(outcome: String, secure: bool, refuses_plain: bool) -> String {
+    if refuses_plain && !secure {
+        return "503 no-certificate: there is no certificate yet, and `--no-plain-fallback` refuses plain HTTP"
+            .to_owned();
+    }
+    let plain = if refuses_plain { "refused" } else { "answered in the clear" };
+    format!("{outcome}; no certificate yet: plain HTTP is {plain}; the https placeholder is self-signed")
 }
 
 /// Why there is no table, as far as the engines know.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gangway_model::Diagnostic;
 use gangway_model::route::EndpointKey;
+use gangway_model::{Code, Diagnostic};
 use gangway_tls::{DemandCounts, Origin};
 
 /// The running instance, as far as it can be asked. Answers are values of one moment; none waits.
@@ -23,6 +23,14 @@ pub trait Instance: Send + Sync + 'static {
     fn certificates(&self) -> Certificates;
     /// Findings beside those of the table: about global settings and certificates.
     fn diagnostics(&self) -> Vec<Diagnostic>;
+    /// What a code means in one line, for codes of certificates as well.
+    fn title(&self, code: Code) -> &'static str {
+        code.title()
+    }
+    /// Whether plain HTTP is refused while a name has no certificate.
+    fn refuses_plain(&self) -> bool {
+        false
+    }
     /// The living side of every endpoint of the table in force.
     fn endpoints(&self) -> HashMap<EndpointKey, EndpointNow>;
     /// Background tasks that were started again.

@@ -30,6 +30,7 @@ use serde::de::DeserializeOwned;
 struct Fake {
     ready: AtomicBool,
     states: std::sync::Mutex<HashMap<EndpointKey, EndpointNow>>,
+    refuses_plain: AtomicBool,
 }
 
 const NOW: i64 = 1_800_000_000;
@@ -101,6 +102,14 @@ impl Instance for Fake {
         5
     }
 
+    fn title(&self, code: Code) -> &'static str {
+        if code == Code(902) { "of another list" } else { code.title() }
+    }
+
+    fn refuses_plain(&self) -> bool {
+        self.refuses_plain.load(Ordering::Relaxed)
+    }
+
     fn now(&self) -> i64 {
         NOW
     }
@@ -110,7 +119,7 @@ struct Running {
     address: SocketAddr,
     fake: Arc<Fake>,
     tables: Publisher<Compiled>,
-    _store: Publisher<Store>,
+    store: Publisher<Store>,
 }
 
 async fn start() -> Running {
@@ -125,7 +134,7 @@ async fn start() -> Running {
     let admin = Admin::bind(settings, sources).await.unwrap();
     let address = admin.address();
     tokio::spawn(async move { admin.serve().await });
-    Running { address, fake, tables, _store: store_tx }
+    Running { address, fake, tables, store: store_tx }
 }
 
 fn place(key: &str) -> Place {
@@ -298,6 +307,29 @@ async fn routes_are_told_with_their_endpoints_and_no_secret() {
     let [one] = diagnostics.diagnostics.as_slice() else { panic!("{diagnostics:?}") };
     assert_eq!((one.code.as_str(), one.line, one.text.as_deref()), ("G902", Some(3), Some("***")));
     assert!(one.shown.contains("gangway.toml:3:9"), "{}", one.shown);
+}
+
+#[tokio::test]
+async fn how_a_host_that_waits_for_its_certificate_is_served_is_explained() {
+    let mut running = start().await;
+    running.shop();
+    let placeholder = gangway_tls::Placeholders::new().unwrap().bundle("shop.test", NOW).unwrap();
+    running.store.publish(Store::new([Arc::new(placeholder)], NOW));
+    for scheme in ["http", "https"] {
+        let explained: api::Explanation = running.api(&format!("explain?url={scheme}://shop.test/shop/x")).await;
+        assert_eq!(
+            explained.outcome,
+            "served by `http://192.0.2.9:5006`; no certificate yet: plain HTTP is answered in the clear; the https \
+             placeholder is self-signed"
+        );
+    }
+    running.fake.refuses_plain.store(true, Ordering::Relaxed);
+    let explained: api::Explanation = running.api("explain?url=http://shop.test/shop/x").await;
+    assert!(explained.outcome.starts_with("503 no-certificate"), "{}", explained.outcome);
+    let explained: api::Explanation = running.api("explain?url=https://shop.test/shop/x").await;
+    assert!(explained.outcome.contains("plain HTTP is refused"), "{}", explained.outcome);
+    let told: api::Diagnostics = running.api("diagnostics").await;
+    assert_eq!(told.diagnostics[0].title, "of another list", "whoever found it knows what its code means");
 }
 
 #[tokio::test]

@@ -57,6 +57,16 @@ impl<'s> Surroundings<'s> {
         matches!(self.own(container), OwnPlace::Container { id, .. } if *id == container.id)
     }
 
+    /// Whether it runs on networks of which none is ours: whatever its labels ask for, nobody can be led there. One
+    /// that starts or ends is on no network for a moment, which says nothing.
+    pub(crate) fn is_out_of_reach(&self, container: &'s Container) -> bool {
+        let Ok((holder, _)) = self.network_holder(container) else { return false };
+        let own = self.own(container);
+        let is_on_others = matches!(holder.network, NetworkMode::Networks) && !holder.attachments.is_empty();
+        let is_running = [container, holder].iter().all(|one| one.state == ContainerState::Running);
+        is_running && is_on_others && !holder.attachments.iter().any(|at| is_shared(at, own))
+    }
+
     /// Where the container is reached for one of its routes; else why not, in a few words.
     pub(crate) fn reach(
         &self,

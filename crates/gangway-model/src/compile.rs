@@ -25,7 +25,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Span};
 use crate::dialect::native::{self, Asked, Source};
 use crate::mention::{self, Mention};
 use crate::ownership::{Holdings, Moment, Party, seconds};
-use crate::route::{Address, Endpoint, EndpointKey, Readiness, Route, Upstream};
+use crate::route::{Address, Endpoint, EndpointKey, Middleware, Readiness, Route, Upstream};
 use crate::rule::{Finding, shown};
 use crate::settings::{FileRoute, Settings};
 use crate::snapshot::{Container, ContainerState, Ended, EngineName, Health, Snapshot};
@@ -72,6 +72,8 @@ pub struct Verdict {
     pub health: Health,
     /// The ids of the routes it stands behind, sorted.
     pub routes: Vec<Box<str>>,
+    /// It runs, and shares no network with us.
+    pub out_of_reach: bool,
     /// The address and port it is reached at and how they were chosen, such as
     /// `172.20.0.3:8080, the only exposed port, on network edge`; or why it is not routed. Where its routes differ
     /// in it, of each.
@@ -129,7 +131,10 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
             owner @ Owner::Service { .. } => said_of_services.insert((owner, without_container(one))),
             Owner::Alone { .. } => true,
         }));
-        verdicts.push(verdict(container, read.ways, surroundings.is_own(container), settings));
+        verdicts.push(Verdict {
+            out_of_reach: surroundings.is_out_of_reach(container),
+            ..verdict(container, read.ways, surroundings.is_own(container), settings)
+        });
         candidates.extend(read.candidates);
     }
     let has_several_engines = snapshot.own.len() > 1;
@@ -379,10 +384,35 @@ fn verdict(container: &Container, ways: Vec<(Box<str>, String)>, is_own: bool, s
         ended: container.ended,
         health: container.health,
         routes: Vec::new(),
+        out_of_reach: false,
         reason: reason(&ways),
         ways,
         is_own,
         mentions: mention::of(container, settings),
+    }
+}
+
+impl Compiled {
+    /// Host names that only routes ask for whose containers all run where we cannot reach them: they lead nobody
+    /// anywhere before a network is shared. A route whose container is gone or starts is not among them, nor one of
+    /// the config file.
+    pub fn names_out_of_reach(&self) -> BTreeSet<Box<str>> {
+        let mut reachable: BTreeMap<&str, bool> = BTreeMap::new();
+        for verdict in &self.containers {
+            for route in &verdict.routes {
+                *reachable.entry(route).or_default() |= !verdict.out_of_reach;
+            }
+        }
+        let (mut near, mut far) = (BTreeSet::new(), BTreeSet::new());
+        for route in self.table.routes() {
+            // A redirection is answered here, wherever its container is.
+            let is_answered_here = route.middlewares.iter().any(|one| matches!(one, Middleware::Redirect { .. }));
+            let is_far = reachable.get(&*route.id) == Some(&false) && !is_answered_here;
+            let names = if is_far { &mut far } else { &mut near };
+            names.extend(route.hosts.iter().map(|host| Box::<str>::from(host.to_string())));
+        }
+        far.retain(|name| !near.contains(name));
+        far
     }
 }
 

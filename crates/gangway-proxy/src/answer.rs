@@ -20,6 +20,7 @@ pub(crate) enum Reason {
     NoEndpoint,
     EndpointNotReady,
     RouteClosed,
+    NoCertificate,
     UpstreamRefused,
     UpstreamTimeout,
     UpstreamConnect,
@@ -45,6 +46,9 @@ impl Reason {
             Self::NoEndpoint => (503, "no-endpoint", "The application is not running at the moment."),
             Self::EndpointNotReady => (503, "not-ready", "The application is starting. Please try again in a moment."),
             Self::RouteClosed => (503, "route-closed", "The application is closed until its protection is set up."),
+            Self::NoCertificate => {
+                (503, "no-certificate", "This address cannot be reached securely yet. Please try again later.")
+            }
             Self::UpstreamRefused => (502, "upstream-refused", "The application does not accept connections."),
             Self::UpstreamTimeout => (504, "upstream-timeout", "The application did not answer in time."),
             Self::UpstreamConnect => (502, "upstream-unreachable", "The application cannot be reached."),
@@ -81,6 +85,7 @@ impl Reason {
             Self::NotReady | Self::EndpointNotReady => "starting",
             Self::NoEndpoint => "not running",
             Self::RouteClosed => "closed",
+            Self::NoCertificate => "no certificate yet",
             Self::UpstreamRefused | Self::UpstreamConnect => "application not reached",
             Self::UpstreamTimeout => "no answer in time",
             Self::UpstreamTls => "application not reached securely",

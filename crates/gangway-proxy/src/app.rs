@@ -45,6 +45,7 @@ use crate::guarded::guarded;
 use crate::own_connections::{self, Owner};
 use crate::plane::Shared;
 use crate::refusal::Refusal;
+use crate::settings::PlainFallback;
 use crate::sticky;
 use crate::target;
 use crate::waiting::Waiting;
@@ -527,9 +528,15 @@ impl App {
             let detail = format!("`certs/clients/{bundle}` on the volume is missing or damaged");
             return Verdict::Answer(Answer::failure(Reason::RouteClosed).with_detail(detail));
         }
-        if route.https_redirect && !ctx.secure && !self.has_only_a_placeholder(&ctx.host) {
-            let location = self.https_location(&ctx.host, ctx.port, request.raw_path());
-            return Verdict::Answer(Answer::redirect(308, location));
+        if route.https_redirect && !ctx.secure {
+            if !self.has_only_a_placeholder(&ctx.host) {
+                let location = self.https_location(&ctx.host, ctx.port, request.raw_path());
+                return Verdict::Answer(Answer::redirect(308, location));
+            }
+            if self.shared.settings.plain_fallback == PlainFallback::Refuse {
+                let detail = "no certificate has been obtained for this host yet, and `--no-plain-fallback` is set";
+                return Verdict::Answer(Answer::failure(Reason::NoCertificate).with_detail(detail));
+            }
         }
         if !is_held_to(route, ctx) {
             return Verdict::Answer(Answer::failure(Reason::Misdirected));

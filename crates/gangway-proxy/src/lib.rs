@@ -53,5 +53,5 @@ pub use limits::Limits;
 pub use listen::Listening;
 pub use metrics::Metrics;
 pub use plane::{DataPlane, StartError, start};
-pub use settings::{AccessLogTarget, PassedSocket, ProxySettings, Threading, WhyNotReady};
+pub use settings::{AccessLogTarget, PassedSocket, PlainFallback, ProxySettings, Threading, WhyNotReady};
 pub use sticky::Secret;

@@ -26,6 +26,8 @@ pub struct ProxySettings {
     pub limits: Limits,
     /// The name whose certificate a client without SNI gets.
     pub default_certificate: Option<Box<str>>,
+    /// What becomes of plain HTTP for a name that waits for its certificate.
+    pub plain_fallback: PlainFallback,
     /// How work is spread over cores.
     pub threading: Threading,
     /// Where requests are recorded.
@@ -83,6 +85,17 @@ pub enum AccessLogTarget {
     Stdout,
     /// A file, opened anew when it was moved away.
     File(PathBuf),
+}
+
+/// What becomes of plain HTTP for a name whose only certificate is a placeholder, where it would be sent to https
+/// otherwise.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum PlainFallback {
+    /// It is answered in the clear, so that the site can be seen at all.
+    #[default]
+    Serve,
+    /// It is refused, since what is said must not be overheard.
+    Refuse,
 }
 
 /// How work is spread over cores.

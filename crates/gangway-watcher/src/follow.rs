@@ -21,6 +21,7 @@ use crate::chronicle::Chronicle;
 use crate::client::{Cause, Client, EngineError};
 use crate::events::{Events, Heard};
 use crate::leaving::{Leaving, Meaning, meaning};
+use crate::mounts::Mount;
 use crate::own_place::{Surroundings, Traces};
 use crate::pace::Pace;
 use crate::reading::{Extent, Known, Reading, read};
@@ -64,6 +65,7 @@ pub(crate) enum News {
         containers: Vec<Container>,
         /// Only where everything was.
         own: Option<OwnPlace>,
+        own_mounts: Option<Vec<Mount>>,
         version: String,
         /// Why events cannot be heard although everything can be read.
         trouble: Option<String>,
@@ -296,13 +298,14 @@ impl Follower {
         trouble: Option<String>,
         heard: Option<Instant>,
     ) -> Known {
-        let Reading { extent, mut containers, own, took, known } = reading;
+        let Reading { extent, mut containers, own, own_mounts, took, known } = reading;
         for container in &mut containers {
             let marked = container.state == ContainerState::Running && self.leaving.contains(&container.id);
             container.leaving |= marked;
         }
         let cause = heard.map(|heard| Trigger { heard, engine: took });
-        self.report(News::Read { extent, containers, own, version: version.to_owned(), trouble, cause }).await;
+        self.report(News::Read { extent, containers, own, own_mounts, version: version.to_owned(), trouble, cause })
+            .await;
         known
     }
 

@@ -20,6 +20,7 @@ mod follow;
 mod leaving;
 mod listing;
 mod merge;
+mod mounts;
 mod own_place;
 mod pace;
 mod reaction;
@@ -40,6 +41,7 @@ use tokio::sync::mpsc;
 
 pub use address::{AddressError, DockerEnvironment, Engine, LOCAL_SOCKET, engines};
 pub use dial::{Connection, Wire};
+pub use mounts::{Mount, MountKind};
 pub use reaction::{Reaction, Spread};
 
 use own_place::Traces;
@@ -64,20 +66,24 @@ pub struct EngineStatus {
     pub reads: u64,
     /// Reads that failed so far.
     pub failures: u64,
+    /// What is mounted into our own container, where this engine runs it.
+    pub own_mounts: Option<Vec<Mount>>,
     /// How long its events took to become a table.
     pub reaction: Reaction,
 }
 
 impl EngineStatus {
-    fn unknown(name: EngineName, url: &str) -> Self {
+    /// Before it was read.
+    pub fn unknown(name: &str, url: &str) -> Self {
         Self {
-            name,
+            name: EngineName(name.into()),
             url: url.into(),
             version: None,
             trouble: None,
             containers: 0,
             reads: 0,
             failures: 0,
+            own_mounts: None,
             reaction: Reaction::default(),
         }
     }

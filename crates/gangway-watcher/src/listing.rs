@@ -34,6 +34,8 @@ pub(crate) struct Listed {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub(crate) struct Inspected {
+    /// As it is: engines write it in several ways.
+    pub(crate) mounts: serde_json::Value,
     config: Option<Config>,
     host_config: Option<HostConfig>,
     state: Option<State>,

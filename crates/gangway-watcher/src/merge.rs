@@ -175,7 +175,7 @@ struct Standing {
 impl World {
     fn new(engines: &[Engine]) -> Self {
         let standing = |engine: &Engine| Standing {
-            status: EngineStatus::unknown(engine.name.clone(), &engine.url),
+            status: EngineStatus::unknown(&engine.name.0, &engine.url),
             heard_of: false,
             is_failing: false,
             reactions: Reactions::default(),
@@ -200,13 +200,14 @@ impl World {
                 standing.is_failing = true;
                 first
             }
-            News::Read { extent, mut containers, own, version, trouble, cause } => {
+            News::Read { extent, mut containers, own, own_mounts, version, trouble, cause } => {
                 let status = &mut standing.status;
                 // What was not concluded while it could not be read is to be concluded now.
                 let unread = status.reads == 0 || std::mem::take(&mut standing.is_failing);
                 status.reads += 1;
                 status.version = Some(version);
                 status.trouble = trouble;
+                status.own_mounts = own_mounts;
                 let name = status.name.clone();
                 let is_read = |old: &mut Container| {
                     old.engine == name

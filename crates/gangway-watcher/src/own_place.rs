@@ -59,6 +59,11 @@ impl Traces {
 }
 
 impl Surroundings {
+    /// Our own container, whichever network it uses.
+    pub(crate) fn own_container<'c>(&self, containers: &'c [Container]) -> Option<&'c Container> {
+        self.traces.find(containers)
+    }
+
     pub(crate) fn own_place(&self, listing: &[Listed], containers: &[Container]) -> OwnPlace {
         if let Some(own) = self.traces.find(containers) {
             return inside(own, listing, containers);

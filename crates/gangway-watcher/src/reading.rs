@@ -11,6 +11,7 @@ use tracing::trace;
 
 use crate::client::{Cause, Client, EngineError};
 use crate::listing::{Beside, Facts, Inspected, Listed, translate};
+use crate::mounts::{self, Mount};
 use crate::own_place::Surroundings;
 
 /// Inspections under way at once: an engine answers each in a millisecond or two, and other clients want
@@ -21,6 +22,8 @@ const INSPECTIONS_MAX: usize = 8;
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     facts: BTreeMap<Box<str>, Facts>,
+    /// Of our own container, by its id: they never change in its life.
+    own_mounts: Option<(Box<str>, Vec<Mount>)>,
 }
 
 /// Listing a hundred containers takes an engine ten times as long as listing one; with more than so many, it
@@ -59,6 +62,8 @@ pub(crate) struct Reading {
     pub(crate) containers: Vec<Container>,
     /// Where we are ourselves; only where all were read.
     pub(crate) own: Option<OwnPlace>,
+    /// What is mounted into our own container, if this engine runs it and that is known by now.
+    pub(crate) own_mounts: Option<Vec<Mount>>,
     /// How much of the time was the engine's.
     pub(crate) took: Duration,
     /// For the next reading.
@@ -116,8 +121,10 @@ pub(crate) async fn read(
     let beside = Beside { engine, facts: &known.facts, health: &health, now };
     let containers = translate(&listing, &beside);
     let own = (extent == Extent::All).then(|| surroundings.own_place(&listing, &containers));
+    known.look_at_own_mounts(client, surroundings.own_container(&containers)).await;
+    let own_mounts = known.own_mounts.as_ref().map(|(_, mounts)| mounts.clone());
     trace!(containers = containers.len(), translating = ?begun.elapsed(), "translated");
-    Ok(Reading { extent, containers, own, took, known })
+    Ok(Reading { extent, containers, own, own_mounts, took, known })
 }
 
 async fn inspect_all<'l>(
@@ -143,6 +150,17 @@ async fn inspect<'l>(client: &Client, listed: &'l Listed) -> (&'l Listed, Result
 }
 
 impl Known {
+    /// Asks once. Where the engine does not say it now, the next reading asks again.
+    async fn look_at_own_mounts(&mut self, client: &Client, own: Option<&Container>) {
+        let Some(own) = own else { return };
+        if self.own_mounts.as_ref().is_some_and(|(id, _)| *id == own.id) {
+            return;
+        }
+        if let Ok(Some(inspected)) = client.inspect(&own.id).await {
+            self.own_mounts = Some((own.id.clone(), mounts::read(&inspected.mounts)));
+        }
+    }
+
     fn wants(&self, listed: &Listed) -> bool {
         match self.facts.get(&listed.id) {
             Some(facts) => facts.health_unlisted && listed.runs(),

@@ -488,6 +488,7 @@ impl<S: Storage> Worker<S> {
             known: self.desk.accounts.known(),
             profile: self.desk.settings.profile.as_deref(),
             storage_error: self.storage_error.as_deref(),
+            plain_refused: self.desk.settings.plain_refused,
             unsaved: &self.unsaved,
             damages: self.volume.damages(),
         };

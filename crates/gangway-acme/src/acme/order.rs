@@ -183,7 +183,7 @@ impl<S: Storage> Attempt<'_, S> {
                 Ok(is_open.then(|| (order, begun.key.to_string())))
             }
             // Whatever else it has against an order that it does not let us see.
-            Err(error @ Error::Api(_)) if is_about_the_order(&error) => Ok(None),
+            Err(error) if is_about_the_order(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

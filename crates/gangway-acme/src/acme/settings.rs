@@ -21,6 +21,8 @@ pub struct AcmeSettings {
     pub challenges: Vec<ChallengeKind>,
     /// Who keeps records for DNS-01. Where there is somebody, that challenge comes before the others.
     pub dns: Option<DnsSettings>,
+    /// Plain HTTP is refused while a name has no certificate (`--no-plain-fallback`). Only told of here.
+    pub plain_refused: bool,
 }
 
 impl AcmeSettings {

@@ -9,6 +9,7 @@ use super::directory::Directory;
 use super::failure::{Failure, FailureKind};
 use super::schedule::{CaState, NameState, Refusal, Schedule};
 use super::settings::{is_staging, name_of};
+use crate::missing::effect;
 use crate::plan::{date, moment};
 use crate::status::{Finding, FindingCode, FindingSeverity};
 
@@ -28,6 +29,7 @@ pub(crate) struct Telling<'a, Damages> {
     /// The kind of certificate that is to be asked for.
     pub(crate) profile: Option<&'a str>,
     pub(crate) storage_error: Option<&'a str>,
+    pub(crate) plain_refused: bool,
     pub(crate) unsaved: &'a BTreeMap<Box<str>, String>,
     pub(crate) damages: Damages,
 }
@@ -53,7 +55,7 @@ pub(crate) fn tell<'a>(
             .or_else(|| telling.schedule.refused.get(certificate))
             .map(|refusal| refused(name, *refusal));
         if finding.is_none() {
-            finding = state.and_then(|state| failed(certificate, state, next, now));
+            finding = state.and_then(|state| failed(certificate, state, next, telling.plain_refused, now));
         }
         if held.is_some_and(|held| is_staging(&held.directory)) {
             findings.push(staging(name));
@@ -88,7 +90,7 @@ pub(crate) fn tell<'a>(
     (names, findings)
 }
 
-fn failed(name: &str, state: &NameState, next: Option<i64>, now: i64) -> Option<Finding> {
+fn failed(name: &str, state: &NameState, next: Option<i64>, plain_refused: bool, now: i64) -> Option<Finding> {
     let (directory, attempts) = state
         .journal
         .attempts
@@ -102,7 +104,7 @@ fn failed(name: &str, state: &NameState, next: Option<i64>, now: i64) -> Option<
     let effect = match held {
         Some(held) => format!("the certificate in force is served until {}{again}", date(held.bundle.not_after)),
         None if state.held.is_some() => format!("an expired certificate is served{again}"),
-        None => format!("a self-signed placeholder is served on https, and plain http goes on{again}"),
+        None => format!("{}{again}", effect(plain_refused)),
     };
     // A renewal that fails leaves time; a name without a certificate does not.
     let severity = if held.is_some() { FindingSeverity::Warning } else { FindingSeverity::Error };

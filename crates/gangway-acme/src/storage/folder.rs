@@ -393,6 +393,19 @@ mod tests {
         assert!(!storage.prepare("a").expect("works"));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn of_two_instances_on_a_file_system_without_locks_one_gets_the_lease() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let instance = || FolderStorage { lacks_locks: true, ..FolderStorage::new(folder.path()) };
+        let (one, other) = (instance(), instance());
+        for _ in 0..20 {
+            let taken = tokio::join!(one.lock("test"), other.lock("test"));
+            let held = [taken.0, taken.1].map(|taken| taken.expect("works")).into_iter().flatten();
+            assert_eq!(held.count(), 1);
+        }
+        assert!(Storage::lacks_locks(&one) && !Storage::lacks_locks(&FolderStorage::new(folder.path())));
+    }
+
     #[tokio::test]
     async fn a_key_cannot_leave_the_folder() {
         let (_folder, storage, lease) = storage().await;

@@ -14,8 +14,8 @@ use gangway_model::route::{
 use gangway_model::table::Entry;
 use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable, rule};
 use gangway_proxy::{
-    AccessLogTarget, DataPlane, Limits, LogFormat, Metrics, ProxySettings, Secret, Threading, TrustedProxies,
-    WhyNotReady,
+    AccessLogTarget, DataPlane, Limits, LogFormat, Metrics, PlainFallback, ProxySettings, Secret, Threading,
+    TrustedProxies, WhyNotReady,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
@@ -43,6 +43,7 @@ impl Plane {
             trusted_proxies: TrustedProxies::default(),
             limits: Limits::default(),
             default_certificate: None,
+            plain_fallback: PlainFallback::Serve,
             threading: Threading::PerCore(2),
             access_log: AccessLogTarget::Off,
             access_log_format: LogFormat::Text,

@@ -5,19 +5,23 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use gangway_acme::Denied;
+
 /// Makes the folder, readable by nobody else, and finds out whether it can be written.
 ///
 /// A folder that holds something and cannot be written now is a warning only: after a restart with a full
 /// or broken disk, the certificates on it still serve.
 pub(super) fn prepare(folder: &Path) -> Result<(), DataError> {
-    let failed = |error| DataError { folder: folder.to_owned(), error };
+    let failed = |error| DataError { folder: folder.to_owned(), denied: gangway_acme::denied(folder, &error), error };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let is_empty = fs::read_dir(folder).map_err(failed)?.next().is_none();
     match write_something(folder) {
         Ok(()) => Ok(()),
         Err(error) if is_empty => Err(failed(error)),
         Err(error) => {
-            tracing::warn!(folder = %folder.display(), %error, "the volume cannot be written; what is new is not kept");
+            let (folder, why) = (folder.display(), gangway_acme::denied(folder, &error));
+            let Denied { why, help } = why.unwrap_or_else(|| Denied { why: error.to_string(), help: help(&error) });
+            tracing::warn!(%folder, %error, why, help, "the volume cannot be written; what is new is not kept");
             Ok(())
         }
     }
@@ -32,18 +36,22 @@ fn write_something(folder: &Path) -> io::Result<()> {
 
 /// Why the volume cannot be used. Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
-#[error("use the data folder {}: {error}\n  help: {}", folder.display(), help(error))]
+#[error("use the data folder {}: {error}{}", folder.display(), explained(error, denied.as_ref()))]
 pub(super) struct DataError {
     folder: PathBuf,
     error: io::Error,
+    denied: Option<Denied>,
+}
+
+fn explained(error: &io::Error, denied: Option<&Denied>) -> String {
+    match denied {
+        Some(Denied { why, help }) => format!(": {why}\n  help: {help}; or name another folder with --data"),
+        None => format!("\n  help: {}", help(error)),
+    }
 }
 
 fn help(error: &io::Error) -> String {
-    let user = rustix::process::geteuid().as_raw();
     match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            format!("let user {user} write it (chown {user}), or name another folder with --data")
-        }
         io::ErrorKind::ReadOnlyFilesystem => {
             "mount a volume there (docker run -v gangway:/data), or name another folder with --data".to_owned()
         }
@@ -66,6 +74,20 @@ mod tests {
         assert_eq!(mode & 0o777, 0o700);
         assert!(fs::read_dir(&folder).expect("it can be read").next().is_none(), "nothing is left in it");
         prepare(&folder).expect("it can be used again");
+    }
+
+    #[test]
+    fn whose_it_is_and_the_line_that_mends_it_are_said() {
+        let error =
+            |denied| DataError { folder: "/data".into(), error: io::ErrorKind::PermissionDenied.into(), denied };
+        let denied = Denied { why: "it belongs to user 1000".into(), help: "chown it".into() };
+        assert_eq!(
+            error(Some(denied)).to_string(),
+            "use the data folder /data: permission denied: it belongs to user 1000\n  help: chown it; or name another \
+             folder with --data"
+        );
+        let read_only = gangway_acme::denied(Path::new("/proc"), &io::ErrorKind::ReadOnlyFilesystem.into());
+        assert!(error(read_only).to_string().contains("help: mount it without `:ro`"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gangway_acme::{CertificateReport, Finding, FindingSeverity};
+use gangway_acme::{CertificateReport, Finding, FindingCode, FindingSeverity};
 use gangway_admin::{Certificate, Certificates, EndpointNow, Engine, Instance, Phase, Reaction, Spread};
 use gangway_model::diagnostic::Span;
 use gangway_model::route::EndpointKey;
@@ -30,6 +30,7 @@ pub(super) struct Parts {
     pub(super) judged: Reader<Judged>,
     pub(super) config_file: Option<PathBuf>,
     pub(super) data: PathBuf,
+    pub(super) plain_refused: bool,
     pub(super) restarts: IntCounterVec,
 }
 
@@ -45,15 +46,16 @@ pub(super) struct Running {
     judged: Reader<Judged>,
     config_file: Option<PathBuf>,
     data: PathBuf,
+    plain_refused: bool,
     restarts: IntCounterVec,
 }
 
 impl Running {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { plane, store, engines, report, judged, config_file, data, restarts } = parts;
+        let Parts { plane, store, engines, report, judged, config_file, data, plain_refused, restarts } = parts;
         let listening = plane.listening().clone();
         let (plane, stopping) = (RwLock::new(Some(plane)), AtomicBool::new(false));
-        Self { plane, listening, stopping, store, engines, report, judged, config_file, data, restarts }
+        Self { plane, listening, stopping, store, engines, report, judged, config_file, data, plain_refused, restarts }
     }
 
     /// From now on it is stopping; the data plane is to be shut down. None the second time.
@@ -169,6 +171,14 @@ impl Instance for Running {
         settings.value.findings.iter().cloned().chain(report.value.findings.iter().map(diagnostic)).collect()
     }
 
+    fn title(&self, code: Code) -> &'static str {
+        title(code)
+    }
+
+    fn refuses_plain(&self) -> bool {
+        self.plain_refused
+    }
+
     fn endpoints(&self) -> HashMap<EndpointKey, EndpointNow> {
         let states = self.with_plane(DataPlane::endpoint_states).unwrap_or_default();
         let now = states.into_iter().map(|(key, state)| {
@@ -195,6 +205,14 @@ fn spread(gangway_watcher::Spread { last, median, p99 }: gangway_watcher::Spread
     Spread { last, median, p99 }
 }
 
+/// Codes of certificates stand in the list of their finder.
+fn title(code: Code) -> &'static str {
+    match code.title() {
+        "" => FindingCode::ALL.iter().find(|known| known.number() == code.0).map_or("", |known| known.title()),
+        title => title,
+    }
+}
+
 /// A finding about certificates, worded like all others.
 fn diagnostic(finding: &Finding) -> Diagnostic {
     Diagnostic {
@@ -215,8 +233,6 @@ fn diagnostic(finding: &Finding) -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
-    use gangway_acme::FindingCode;
-
     use super::*;
 
     #[test]
@@ -231,6 +247,6 @@ mod tests {
         };
         let diagnostic = diagnostic(&finding);
         assert_eq!(diagnostic.code.to_string(), finding.code.to_string());
-        assert!(!diagnostic.code.title().is_empty(), "every code stands in the one list");
+        assert!(FindingCode::ALL.iter().all(|code| !title(Code(code.number())).is_empty()), "each has a title");
     }
 }

@@ -17,6 +17,7 @@ mod signals;
 mod start_error;
 mod succession;
 mod supervise;
+mod volume;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -30,7 +31,9 @@ use gangway_acme::storage::FolderStorage;
 use gangway_acme::{CertificateReport, KeepSettings, OnDemandSettings, Takes, Wanted};
 use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::{Compiled, Diagnostic};
-use gangway_proxy::{AccessLogTarget, Limits, PassedSocket, ProxySettings, Secret, Threading, WhyNotReady};
+use gangway_proxy::{
+    AccessLogTarget, Limits, PassedSocket, PlainFallback, ProxySettings, Secret, Threading, WhyNotReady,
+};
 use gangway_publish::{Reader, seat};
 use gangway_tls::Store;
 use gangway_watcher::{DockerEnvironment, EngineStatus};
@@ -147,11 +150,12 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let instance = Arc::new(Running::new(Parts {
         plane,
         store: store.clone(),
-        engines,
+        engines: engines.clone(),
         report,
         judged: judged.clone(),
         config_file: layers.file,
         data: settings.data.clone(),
+        plain_refused: settings.acme.plain_refused,
         restarts: supervisor.restarts(),
     }));
     let admin_settings = AdminSettings {
@@ -201,9 +205,10 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     });
     let to_tell = compiled.clone();
     supervisor.run("served", move || served::follow(to_tell.clone()));
+    let data = settings.data.clone();
     supervisor.run("names", move || {
         let names = names_seat.take().expect("the task that had it is gone");
-        names::follow(compiled.clone(), names)
+        names::follow(compiled.clone(), engines.clone(), data.clone(), names)
     });
     supervisor.run("certificates", move || {
         let (store, report) = store_seat.take().zip(report_seat.take()).expect("the task that had them is gone");
@@ -337,6 +342,7 @@ fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>, engines: Reade
         trusted_proxies: settings.trusted_proxies.clone(),
         limits: Limits::for_open_files(open_files_max()),
         default_certificate: settings.default_certificate.clone(),
+        plain_fallback: if settings.acme.plain_refused { PlainFallback::Refuse } else { PlainFallback::Serve },
         threading: Threading::all_cores(),
         access_log: match &settings.access_log {
             AccessLog::Off => AccessLogTarget::Off,

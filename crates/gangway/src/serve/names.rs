@@ -1,33 +1,48 @@
 //! The table in force → what it needs of certificates.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 
 use gangway_acme::{Export, Wanted, WantedIssuer, WantedName};
 use gangway_model::host::HostPattern;
 use gangway_model::route::TlsMode;
 use gangway_model::{Compiled, RoutingTable};
 use gangway_publish::{Generation, Publisher, Reader};
+use gangway_watcher::EngineStatus;
+
+use super::volume::forgotten;
 
 /// Publishes it whenever it changes, for ever. Before the first table no names are known, which is
 /// not the same as there being none.
-pub(super) async fn follow(mut compiled: Reader<Compiled>, mut names: Publisher<Wanted>) -> Infallible {
+pub(super) async fn follow(
+    mut compiled: Reader<Compiled>,
+    mut engines: Reader<Vec<EngineStatus>>,
+    data: PathBuf,
+    mut names: Publisher<Wanted>,
+) -> Infallible {
     let current = names.reader();
     loop {
         if compiled.generation() != Generation::INITIAL {
-            let wanted = wanted(&compiled.load_full().value.table);
+            let forgotten = forgotten(&engines.load_full().value, &data);
+            let wanted = Wanted { forgotten, ..wanted(&compiled.load_full().value) };
             let is_first = current.generation() == Generation::INITIAL;
             if is_first || current.load().value != wanted {
                 names.publish(wanted);
             }
         }
-        if compiled.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        tokio::select! {
+            changed = compiled.changed() => if changed.is_err() {
+                std::future::pending::<()>().await;
+            },
+            Ok(_) = engines.changed() => {}
         }
     }
 }
 
-fn wanted(table: &RoutingTable) -> Wanted {
-    let mut wanted = Wanted { names: names(table), ..Wanted::default() };
+fn wanted(compiled: &Compiled) -> Wanted {
+    let table = &compiled.table;
+    let out_of_reach = compiled.names_out_of_reach();
+    let mut wanted = Wanted { names: names(table), out_of_reach, ..Wanted::default() };
     for route in table.routes() {
         wanted.client_cas.extend(route.client_ca.clone());
         let Some(folder) = &route.cert_export else { continue };

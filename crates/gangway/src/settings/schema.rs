@@ -241,6 +241,17 @@ pub(crate) const FLAGS: &[Flag] = &[
         ..IN_FORCE
     },
     Flag {
+        name: "no-plain-fallback",
+        value: "true|false",
+        default: "false",
+        count: Count::Switch,
+        help: "refuse plain HTTP while a host has no certificate, instead of answering in the clear",
+        more: "Such a request is answered 503 with the reason `no-certificate`. Otherwise a public host whose certificate has \
+               not come yet is served by plain HTTP, since https could show a browser's warning only. Challenges of \
+               authorities are answered all the same, and so are routes with `https-redirect` `false`.",
+        ..IN_FORCE
+    },
+    Flag {
         name: "on-demand",
         value: "ask=URL",
         help: "get certificates for hosts of wildcard routes when first asked for, if URL allows it",

@@ -111,6 +111,7 @@ impl Settings {
                 wildcards: values.many("acme-wildcard", wildcard),
                 challenges: CHALLENGES.to_vec(),
                 dns: values.one("acme-dns", dns_provider),
+                plain_refused: values.one("no-plain-fallback", truth).unwrap_or_default(),
             },
             on_demand: values.one("on-demand", ask_url),
             log_level: values.one("log-level", log_level).unwrap_or_default(),
@@ -413,6 +414,10 @@ fn dns_provider_by(text: &str, secret: &dyn Fn(&str) -> Result<Option<String>, S
         UnusableProvider::Missing(name) => {
             wrong(error.to_string(), format!("set `{name}`, or `{name}_FILE` to a file that holds it"))
         }
+        UnusableProvider::Misnamed(ours, theirs) => wrong(
+            error.to_string(),
+            format!("give the value of `{theirs}` by the name `{ours}`, or a file by `{ours}_FILE`"),
+        ),
         _ => wrong(error.to_string(), "see `--acme-dns` in the reference of the flags"),
     })
 }
@@ -559,6 +564,15 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_is_on_off_or_wrong() {
+        let refused =
+            |text: &str| settings(&[("no-plain-fallback", text)]).map(|(settings, _)| settings.acme.plain_refused);
+        assert_eq!(settings(&[]).map(|(settings, _)| settings.acme.plain_refused).ok(), Some(false));
+        assert_eq!((refused("true").ok(), refused("false").ok()), (Some(true), Some(false)));
+        assert!(refused("maybe").is_err());
+    }
+
+    #[test]
     fn engines_come_from_the_flag_then_the_variable_of_docker() {
         let environment = |host: &str| DockerEnvironment { host: Some(host.into()), tls_verify: None };
         let docker = |layers: &Layers, host: &str| {
@@ -592,5 +606,8 @@ mod tests {
         assert!(said("hetznr").is_err_and(|help| help.starts_with("did you mean `hetzner`?")));
         assert!(said("desec").is_err_and(|help| help.contains("`DESEC_TOKEN_FILE`")));
         assert!(said("exec=/nowhere/hook").is_err());
+        let elsewhere = |name: &str| Ok((name == "CF_DNS_API_TOKEN").then(|| "t".to_owned()));
+        let wrong = dns_provider_by("cloudflare", &elsewhere).expect_err("by another name");
+        assert!(wrong.help.starts_with("give the value of `CF_DNS_API_TOKEN` by the name `CLOUDFLARE_API_TOKEN`"));
     }
 }

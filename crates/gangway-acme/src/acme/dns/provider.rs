@@ -237,14 +237,6 @@ impl UnusableProvider {
         let is_given = |theirs: &&&'static str| variable(theirs).is_ok_and(|value| value.is_some());
         known.iter().find(is_given).map_or(Self::Missing(name), |theirs| Self::Misnamed(name, theirs))
     }
-
-    /// What to do about it, where the words do not say it.
-    pub fn help(&self) -> Option<String> {
-        match self {
-            Self::Misnamed(ours, theirs) => Some(format!("give the value of `{theirs}` by the name `{ours}`")),
-            _ => None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -282,6 +274,15 @@ mod tests {
             }
         }
         assert!(KNOWN.windows(2).all(|pair| pair[0].name < pair[1].name));
+    }
+
+    #[test]
+    fn a_secret_by_another_softwares_name_is_found() {
+        let given = [("CF_DNS_API_TOKEN", "12345")];
+        let error = parse("cloudflare", &given).expect_err("that is not its name");
+        assert_eq!(error, UnusableProvider::Misnamed("CLOUDFLARE_API_TOKEN", "CF_DNS_API_TOKEN"));
+        let needed = |name: &&str| KNOWN.iter().any(|known| known.needs.contains(name)) || *name == HOOK_USER;
+        assert!(ELSEWHERE.iter().all(|(ours, _)| needed(ours)));
     }
 
     #[test]

@@ -1,0 +1,57 @@
+//! Plain HTTP for a public host whose certificate has not come yet.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Plane, app, route};
+use gangway_proxy::PlainFallback;
+use gangway_tls::{Placeholders, Store};
+
+const HOST: &str = "new.shop.test";
+
+fn seconds() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(now.as_secs()).expect("before the end of time")
+}
+
+/// What a plain request is answered while there is a placeholder only, and once there is a certificate.
+async fn answers(fallback: PlainFallback, https_redirect: bool) -> [(u16, String); 2] {
+    let (address, _app) = app("a").await;
+    let mut plane = Plane::start_with(|settings| settings.plain_fallback = fallback);
+    let mut served = route(HOST, address);
+    served.change = Box::new(move |route| route.https_redirect = https_redirect);
+    plane.serve(vec![served]).await;
+    let bundle = plane.store.reader().load_full().value.find(HOST).map(Arc::clone).expect("has one");
+    let placeholder = Placeholders::new().expect("a key").bundle(HOST, seconds()).expect("signs");
+    let client = plane.http();
+    let ask = async || {
+        let answer = client.get(HOST, "/").await.expect("an answer");
+        (answer.status.as_u16(), answer.text())
+    };
+    plane.store.publish(Store::new(vec![Arc::new(placeholder)], seconds()));
+    let without = ask().await;
+    plane.store.publish(Store::new(vec![bundle], seconds()));
+    [without, ask().await]
+}
+
+#[tokio::test]
+async fn it_is_answered_in_the_clear_until_there_is_a_certificate() {
+    let [without, with] = answers(PlainFallback::Serve, true).await;
+    assert_eq!((without.0, with.0), (200, 308));
+}
+
+#[tokio::test]
+async fn it_is_refused_where_that_was_asked_for() {
+    let [without, with] = answers(PlainFallback::Refuse, true).await;
+    assert_eq!((without.0, with.0), (503, 308));
+    assert!(without.1.contains("no-certificate"), "{}", without.1);
+}
+
+#[tokio::test]
+async fn a_route_that_wants_plain_http_has_it_either_way() {
+    for fallback in [PlainFallback::Serve, PlainFallback::Refuse] {
+        let [without, with] = answers(fallback, false).await;
+        assert_eq!((without.0, with.0), (200, 200), "{fallback:?}");
+    }
+}
