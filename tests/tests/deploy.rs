@@ -93,7 +93,7 @@ fn the_plain_compose_file_serves_without_any_privilege() {
 
 /// A folder of a plain user with these rights, as `mkdir` leaves it.
 fn folder_of_a_user(path: &std::path::Path, mode: &str) {
-    std::fs::create_dir(path).unwrap();
+    std::fs::create_dir(path).expect("a folder of ours");
     for (program, how) in [("chmod", mode), ("chown", "1000:1000")] {
         assert!(outcome(Command::new(program).arg(how).arg(path)).status.success());
     }

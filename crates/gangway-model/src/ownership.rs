@@ -181,7 +181,6 @@ impl Holdings {
     }
 
     /// Decides about all claims. The decisions stand in the order of the claims.
-    #[expect(clippy::mutable_key_type, reason = "a pattern is hashed and compared by its text")]
     pub(crate) fn settle(
         &self,
         claims: &[Claim<'_>],

@@ -97,9 +97,9 @@ impl<'t> Cookies<'t> {
 
     pub(crate) fn name(&self, route: &Route) -> Option<Box<str>> {
         let name = route.upstream.policy.sticky.as_deref()?;
-        let is_alone = |host: &Box<str>| self.written.get(&(name, host.clone())).is_none_or(|count| *count < 2);
-        let hosts = route.hosts.iter().map(|host| host.to_string().into());
-        match name != STICKY_COOKIE && hosts.into_iter().all(|host| is_alone(&host)) {
+        let is_alone = |host: Box<str>| self.written.get(&(name, host)).is_none_or(|count| *count < 2);
+        let mut hosts = route.hosts.iter().map(|host| host.to_string().into());
+        match name != STICKY_COOKIE && hosts.all(is_alone) {
             true => Some(name.into()),
             false => Some(self.secret.cookie_of(name, &route.upstream.id)),
         }

@@ -27,7 +27,6 @@ pub struct Tie {
 /// Every two entries that only age, or in the end the id, decides between: of the same priority, host,
 /// path and number of other conditions, where those do not exclude each other. Once for two entries,
 /// sorted by winner and loser; an entry is compared with few others of the same kind.
-#[expect(clippy::mutable_key_type, reason = "a pattern is hashed and compared by its text")]
 pub fn ties<T>(entries: &[Entry<T>]) -> Vec<Tie> {
     let mut order: Vec<usize> = (0..entries.len()).collect();
     order.sort_by_key(|position| (entries[*position].age, &entries[*position].id, Reverse(*position)));

@@ -1,3 +1,5 @@
+//! What is told of routes that come, change and go.
+
 use gangway_model::snapshot::{Attachment, Container, Ended, EngineName, ExposedPort, Health, NetworkMode, Snapshot};
 use gangway_model::{Settings, compile};
 
