@@ -123,6 +123,11 @@ codes! {
     NAME_INVALID = 43, "not a name",
         "Names of projects, containers and groups are of letters, digits, hyphens, underscores and dots.";
 
+    ROUTE_BY_ITSELF = 50, "route that nobody wrote",
+        "A label of the container's one route, such as `gangway.port`, makes that route, also beside `gangway.routes.*`. \
+         Without `host`, `path` or `rule` it is served at its default host, on all paths. Labels of the one route are not \
+         handed down to the others.";
+
     UPSTREAM_MISSING = 201, "route of the file without an upstream",
         "A route of the configuration file needs `upstream`, the URL to which requests are sent, or a `redirect`.";
     UPSTREAM_INVALID = 202, "not the URL of an upstream",

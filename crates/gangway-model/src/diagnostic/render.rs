@@ -5,6 +5,8 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use super::{Diagnostic, Place};
 
 /// Characters of a text that are shown; a longer one is cut around the caret.
@@ -99,33 +101,45 @@ fn is_formatting(char: char) -> bool {
 
 /// The text on one line, cut where it is long, and the carets under a byte range of it: how every finding
 /// points, those of compose files included.
+///
+/// Carets are counted in columns of a terminal: wide characters take two, and a mark that is put onto another
+/// character takes none, so what points at the mark points at that character. Right-to-left letters are
+/// counted in the order in which they were written, as most terminals show them.
 pub fn pointed(text: &str, start: usize, end: usize) -> (String, String) {
     let start = text.floor_char_boundary(start);
     let end = text.floor_char_boundary(end).max(start);
     let before = text[..start].chars().count();
     let cut = if text.chars().nth(SHOWN_MAX).is_some() { before.saturating_sub(BEFORE_CARET) } else { 0 };
-    let (mut line, mut indent, mut carets) = (String::new(), 0, 0);
+    let mut line = String::new();
     if cut > 0 {
         line.push('…');
-        indent = 1;
     }
-    let mut width = indent;
+    // Where in the line the range begins and ends, in bytes.
+    let (mut from, mut to) = (None, None);
     let mut rest = text.char_indices().skip(cut);
     for (at, char) in rest.by_ref().take(SHOWN_MAX) {
-        let len_before = line.len();
-        push_printable(&mut line, char);
-        let cells = line[len_before..].chars().count();
-        width += cells;
-        if at < start {
-            indent += cells;
-        } else if at < end {
-            carets += cells;
+        for (bound, reached) in [(start, &mut from), (end, &mut to)] {
+            if at >= bound {
+                reached.get_or_insert(line.len());
+            }
         }
+        push_printable(&mut line, char);
     }
+    let from = from.unwrap_or(line.len());
+    let to = to.unwrap_or(line.len()).max(from);
+    let from = if line[from..to].width() == 0 && from < to { base(&line, from) } else { from };
+    let indent = line[..from].width();
+    let carets = line[..to].width().saturating_sub(indent);
     if rest.next().is_some() {
         line.push('…');
     }
-    (line, format!("{}{}", " ".repeat(indent.min(width)), "^".repeat(carets.max(1))))
+    (line, format!("{}{}", " ".repeat(indent), "^".repeat(carets.max(1))))
+}
+
+/// Where the character begins that the marks at `at` are put onto.
+fn base(line: &str, at: usize) -> usize {
+    let mut before = line[..at].char_indices().rev();
+    before.find(|(_, char)| char.width().is_some_and(|width| width > 0)).map_or(at, |(at, _)| at)
 }
 
 #[cfg(test)]
@@ -196,6 +210,28 @@ mod tests {
         assert_eq!(pointed("ab", 2, 2), ("ab".into(), "  ^".into()));
         assert_eq!(pointed("", 5, 9), (String::new(), "^".into()));
         assert_eq!(pointed("é", 1, 2), ("é".into(), "^".into()));
+    }
+
+    #[test]
+    fn carets_are_counted_in_columns_and_not_in_characters() {
+        /// The columns under the carets that point at `part`.
+        fn columns(text: &str, part: &str) -> std::ops::Range<usize> {
+            let start = text.find(part).expect("a part of the text");
+            let caret = pointed(text, start, start + part.len()).1;
+            caret.find('^').expect("a caret")..caret.len()
+        }
+        assert_eq!(columns("`/日本語`)) || X", "))"), 9..11);
+        assert_eq!(columns("日本語", "本"), 2..4);
+        assert_eq!(columns("🦀 x", "x"), 3..4);
+        // One heart of two characters, which a terminal shows two columns wide.
+        assert_eq!(columns("\u{2764}\u{fe0f} x", "x"), 3..4);
+        assert_eq!(columns("e\u{301}te\u{301} x", "x"), 4..5);
+        assert_eq!(columns("e\u{301}te\u{302}", "\u{302}"), 2..3);
+        assert_eq!(columns("日\u{3099}x", "\u{3099}"), 0..2);
+        assert_eq!(columns("\u{301}x", "\u{301}"), 0..1);
+        assert_eq!(columns("שלום x", "x"), 5..6);
+        assert_eq!(columns("שלום", "לו"), 1..3);
+        assert_eq!(columns("\tx", "x"), 2..3);
     }
 
     #[test]

@@ -5,13 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::misspelt::Guess;
 use super::odd::{Kind, Odd};
-use super::route::Draft;
+use super::route::{Draft, default_host};
 use super::wanted::closed;
 use super::written::{Source, Written, cut, whole};
 use super::{LABELS_MAX, Ours, PREFIX, bad_name, is_route_name};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::host::HostPattern;
 use crate::rule::shown;
 use crate::schema::{Allowed, Key, Resolved, resolve};
 use crate::settings::Settings;
@@ -131,7 +133,10 @@ impl<'a> Drafts<'a> {
             self.close_all_for(found);
         }
         for odd in std::mem::take(&mut self.odd) {
-            self.settle(&odd, has_main, found);
+            self.settle(&odd, has_main, settings, found);
+        }
+        if has_main && !self.others.is_empty() {
+            self.report_by_itself(settings, found);
         }
         if let Some(network) = self.main.labels.iter().find(|label| for_all(label)).cloned() {
             let lacking = self.others.values_mut().filter(|draft| !draft.labels.iter().any(for_all));
@@ -158,8 +163,31 @@ impl<'a> Drafts<'a> {
         self.others.values_mut().for_each(|draft| draft.closed = true);
     }
 
+    /// `gangway.port` beside further routes opens the whole app at a host that nobody wrote.
+    fn report_by_itself(&self, settings: &Settings, found: &mut Vec<Diagnostic>) {
+        let is_written = ["host", "path", "rule"].iter().any(|key| self.main.label(key).is_some());
+        let own = || self.main.labels.iter().filter(|label| label.key.name != "network");
+        let Some(first) = own().next().filter(|_| !is_written && matches!(self.source, Source::Container(_))) else {
+            return;
+        };
+        let Some(host) = default_host(&self.main.name, &settings.domain) else { return };
+        let other = self.others.keys().next().cloned().unwrap_or_default();
+        let key = format!("{}{}", first.key.stem(), first.tail);
+        let finding = whole(
+            codes::ROUTE_BY_ITSELF,
+            format!("route {} appears by itself", shown(&self.main.name)),
+            "makes a route of its own",
+            format!(
+                "write {} where it was meant for that route; add `{PREFIX}host` where this one is wanted as well",
+                shown(&format!("{PREFIX}routes.{other}.{key}"))
+            ),
+        );
+        let effect = format!("route `{}` is served at `{host}`, on all paths", self.main.name);
+        found.push(self.source.about_key(first.mark, finding.warning(), effect));
+    }
+
     /// Reports what is none of ours, and closes what it may have been meant to protect.
-    fn settle(&mut self, odd: &Odd<'a>, has_main: bool, found: &mut Vec<Diagnostic>) {
+    fn settle(&mut self, odd: &Odd<'a>, has_main: bool, settings: &Settings, found: &mut Vec<Diagnostic>) {
         let guess = odd.guess();
         let noun = self.source.noun();
         let effect = if guess.protects {
@@ -174,13 +202,31 @@ impl<'a> Drafts<'a> {
                 Some(name) if !self.others.contains_key(&name.to_ascii_lowercase()) && !self.is_main(name) => {
                     format!("the {noun} does nothing; there is no route `{name}`")
                 }
-                name => format!(
-                    "the {noun} does nothing; the rest of route `{}` is in force",
-                    name.map_or(&*self.main.name, |name| name)
-                ),
+                name => {
+                    let name = name.map_or(&*self.main.name, |name| name);
+                    match self.host_instead(odd, &guess, settings) {
+                        Some(host) => format!("the {noun} does nothing; route `{name}` is served at `{host}`"),
+                        None => format!("the {noun} does nothing; the rest of route `{name}` is in force"),
+                    }
+                }
             }
         };
         found.push(self.source.about_key(odd.mark, odd.finding(self.source, &guess), effect));
+    }
+
+    /// The default host of a route whose host was misspelt, and which therefore is served there.
+    fn host_instead(&self, odd: &Odd<'a>, guess: &Guess, settings: &Settings) -> Option<HostPattern> {
+        let meant = guess.meant.as_deref()?;
+        let says_where = matches!(meant, "host" | "rule");
+        let draft = match odd.route {
+            Some(name) if !self.is_main(name) => self.others.get(&name.to_ascii_lowercase())?,
+            _ => &self.main,
+        };
+        let is_written = ["host", "rule"].iter().any(|key| draft.label(key).is_some());
+        if !says_where || is_written || draft.closed || matches!(self.source, Source::File(_)) {
+            return None;
+        }
+        default_host(&draft.name, &settings.domain)
     }
 
     fn is_main(&self, name: &str) -> bool {
@@ -227,7 +273,7 @@ impl<'a> Draft<'a> {
             codes::LABEL_TWICE,
             format!("{} is written twice", shown(winner)),
             format!("the same label as {}", shown(winner)).as_str(),
-            "remove one of them",
+            cure_of_double(&self.name, winner, loser.label),
         );
         let effect = if label.key.protects() {
             self.closed = true;
@@ -240,6 +286,29 @@ impl<'a> Draft<'a> {
             *other = label;
         }
     }
+}
+
+/// What to do about one label that stands there in two forms, in the route of that name.
+fn cure_of_double(name: &str, winner: &str, loser: &str) -> String {
+    let long = [winner, loser].into_iter().find(|label| is_of_named_route(label));
+    match long {
+        // `gangway.host` beside `gangway.routes.www.host` in a service `www`: two routes were meant.
+        Some(long) if !winner.eq_ignore_ascii_case(loser) => {
+            let key = long.splitn(4, '.').nth(3).unwrap_or_default();
+            format!(
+                "remove one of them; or, where a second route was meant, call it otherwise than its service, such as {}: \
+                 route `{name}` is the container's one route",
+                shown(&format!("{PREFIX}routes.{name}-2.{key}"))
+            )
+        }
+        _ => "remove one of them".to_owned(),
+    }
+}
+
+/// `gangway.routes.<name>.<key>`.
+fn is_of_named_route(label: &str) -> bool {
+    let begin = "gangway.routes.";
+    label.get(..begin.len()).is_some_and(|start| start.eq_ignore_ascii_case(begin))
 }
 
 fn misplaced(source: Source<'_>, key: &Key, mark: Mark<'_>) -> Diagnostic {

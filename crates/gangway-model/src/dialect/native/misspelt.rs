@@ -74,11 +74,41 @@ pub(super) fn guess(key: &str) -> Guess {
     if let Some(header) = header(written, &key) {
         return Guess { meant: Some(header), protects: false };
     }
-    let meant = foreign(&key).map(str::to_owned).or_else(|| slip(&key)).or_else(|| in_a_wrong_place(&key));
+    let meant = match traefik(&key) {
+        Some(traefik) => traefik.meant.map(str::to_owned),
+        None => foreign(&key).map(str::to_owned).or_else(|| slip(&key)).or_else(|| in_a_wrong_place(&key)),
+    };
     let protects = PROTECTING_WORDS.iter().any(|word| key.replace(['-', '_'], "").contains(word))
         || meant.as_deref().and_then(known).is_some_and(Key::protects)
         || endings(&key).any(is_near_to_protecting);
     Guess { meant, protects }
+}
+
+/// A key of Traefik's grammar, which people leave as it is when they put our prefix in front.
+#[derive(Debug)]
+pub(super) struct Traefik {
+    /// What says the same here, without our prefix.
+    pub meant: Option<&'static str>,
+    /// Something to do where nothing does.
+    pub help: &'static str,
+}
+
+/// `http.routers.<name>.rule` and the like. `key` is in lower case.
+pub(super) fn traefik(key: &str) -> Option<Traefik> {
+    let mut parts = key.strip_prefix("http.")?.splitn(3, '.');
+    let (kind, _, rest) = (parts.next()?, parts.next(), parts.next().unwrap_or_default());
+    let (meant, help) = match (kind, rest) {
+        ("routers", "rule") => (Some("rule"), ""),
+        ("routers", "priority") => (Some("priority"), ""),
+        ("routers", "middlewares") => (None, "write what the middlewares do as labels of the route"),
+        ("routers", "entrypoints") => (None, "remove it, as every route is served on all addresses"),
+        ("routers", rest) if rest.starts_with("tls") => (None, "remove it, as HTTPS is on by itself"),
+        ("services", "loadbalancer.server.port") => (Some("port"), ""),
+        ("services", "loadbalancer.server.scheme") => (Some("scheme"), ""),
+        ("routers" | "services" | "middlewares", _) => (None, "look up what says the same in the reference of labels"),
+        _ => return None,
+    };
+    Some(Traefik { meant, help })
 }
 
 /// The key, and what stands behind its first dots: the beginning may be a route's name.

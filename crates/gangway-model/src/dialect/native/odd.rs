@@ -65,7 +65,14 @@ impl Odd<'_> {
             }
             Kind::Unknown => {
                 let code = if guess.protects { codes::LABEL_DOUBTFUL } else { codes::LABEL_UNKNOWN };
+                let traefik = misspelt::traefik(&self.key.to_ascii_lowercase());
                 let help = match &guess.meant {
+                    Some(meant) if traefik.is_some() => {
+                        format!("this is Traefik's grammar; write {}", shown(&self.full(source, meant)))
+                    }
+                    None if traefik.is_some() => {
+                        format!("this is Traefik's grammar; {}", traefik.map_or("", |traefik| traefik.help))
+                    }
                     Some(meant) => format!("did you mean {}?", shown(&self.full(source, meant))),
                     None => "remove it, or look it up in the reference of labels, which lists every key".to_owned(),
                 };

@@ -70,7 +70,7 @@ impl<'a> Draft<'a> {
         })
     }
 
-    fn label(&self, key: &str) -> Option<&Written<'a>> {
+    pub(super) fn label(&self, key: &str) -> Option<&Written<'a>> {
         self.labels.iter().find(|label| label.key.name == key)
     }
 
@@ -302,7 +302,7 @@ fn middlewares<'a>(
 }
 
 /// `<route>.<domain>`, with the route's name as a DNS label.
-fn default_host(name: &str, domain: &str) -> Option<HostPattern> {
+pub(super) fn default_host(name: &str, domain: &str) -> Option<HostPattern> {
     const LABEL_LEN_MAX: usize = 63;
     let mut label = String::with_capacity(name.len());
     for char in name.chars() {

@@ -17,7 +17,13 @@ pub(super) fn parse(url: &str) -> Read<UrlTarget> {
     let schemes = [("http://", Scheme::Http, 80), ("https://", Scheme::Https, 443), ("h2c://", Scheme::H2c, 80)];
     let begins = |prefix: &str| url.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix));
     let Some((prefix, scheme, default_port)) = schemes.into_iter().find(|(prefix, ..)| begins(prefix)) else {
-        return Err(wrong("http, https or h2c", "write one such as `http://192.0.2.9:5006`"));
+        let with_scheme = format!("http://{url}");
+        let help = match parse(&with_scheme) {
+            // Nothing secret can be in it: a user or a password makes it no URL of an upstream.
+            Ok(_) if !url.contains("//") => format!("write `{with_scheme}`"),
+            _ => "write one such as `http://192.0.2.9:5006`".to_owned(),
+        };
+        return Err(wrong("http, https or h2c", &help));
     };
     let rest = &url[prefix.len()..];
     let authority = rest.strip_suffix('/').unwrap_or(rest);
@@ -68,6 +74,16 @@ mod tests {
         ] {
             let target = parse(url).expect(url);
             assert_eq!((target.scheme, format!("{:?}", target.address).as_str()), (scheme, address), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_is_offered_with_one() {
+        let help = |url: &str| parse(url).expect_err(url).help;
+        assert_eq!(help("192.168.1.5:5000"), "write `http://192.168.1.5:5000`");
+        assert_eq!(help("nas"), "write `http://nas`");
+        for url in ["nas:x", "//nas", "user:secret@nas", "ftp://nas", "nas/path"] {
+            assert_eq!(help(url), "write one such as `http://192.0.2.9:5006`", "{url}");
         }
     }
 
