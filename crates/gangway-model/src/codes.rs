@@ -243,6 +243,25 @@ codes! {
         "A key of ours stands somewhere else than under `labels`, where it has no effect.";
     NETWORK_UNDEFINED = 957, "undefined network",
         "A service names a network that the file does not define.";
+    LABELS_BELOW_DEPLOY = 958, "labels below `deploy`",
+        "Labels below `deploy` belong to the service of a Swarm. No container has them, and Gangway reads \
+         those of containers.";
+    LABELS_OF_OTHERS = 959, "labels of another proxy",
+        "Labels of Traefik or Caddy, or variables of nginx-proxy, which Gangway does not understand yet. The note \
+         names labels that say the same, where they can be read off. It does not change the exit code.";
+    ARGUMENT_UNKNOWN = 960, "unknown argument of Gangway's own service",
+        "The command of Gangway's service in the compose file has a flag that does not exist, or something else that \
+         `gangway serve` does not take, so it would not start.";
+    PORT_NOT_LISTENED = 961, "published port at which Gangway does not listen",
+        "Gangway's service in the compose file publishes a port of its container at which it does not listen.";
+    SOCKET_NOT_MOUNTED = 962, "socket of the engine not mounted",
+        "Gangway's service in the compose file neither mounts the socket of the engine nor names one that is reached \
+         otherwise.";
+    DATA_NOT_KEPT = 963, "volume that is not kept",
+        "Gangway's service in the compose file mounts no named volume or folder for its data, so certificates and \
+         keys are lost with the container.";
+    DATA_READ_ONLY = 964, "volume that is mounted read-only",
+        "Gangway's service in the compose file mounts its data read-only, but certificates and keys are written there.";
 }
 
 /// Every code, ascending.

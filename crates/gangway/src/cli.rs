@@ -26,14 +26,8 @@ pub(crate) struct Cli {
 pub(crate) enum Sub {
     /// Follow the engine and serve
     Serve(ServeFlags),
-    /// Check the labels of compose files, offline
-    Check {
-        /// Compose files, merged in this order; `-` is standard input
-        #[arg(value_name = "FILE")]
-        files: Vec<String>,
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
-    },
+    /// Check compose files and the config file, offline
+    Check(Check),
     /// Ask the running instance which route takes a request, and why
     Explain(Explain),
     /// List the routes in force
@@ -69,6 +63,33 @@ pub(crate) enum Format {
     Text,
     /// For programs
     Json,
+}
+
+/// `check`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Check {
+    /// Compose files, merged in this order, `-` is standard input; or the config file, which ends in `.toml`
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+    /// Variables for the compose files, instead of `.env`; may be given several times
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub(crate) env_files: Vec<String>,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: CheckFormat,
+}
+
+/// The form of what `check` prints.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// SARIF 2.1.0, for code scanning and editors
+    Sarif,
+    /// Annotations of GitHub Actions
+    Github,
 }
 
 /// How the running instance is found.

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     }
     match command.unwrap_or(Sub::Serve(serve)) {
         Sub::Serve(flags) => serve::run(flags.0),
-        Sub::Check { files, format } => check::run(&files, format),
+        Sub::Check(asked) => check::run(&asked),
         Sub::Explain(asked) => client::explain(&asked),
         Sub::Routes(asked) => client::routes(&asked),
         Sub::Certs(Certs { act: None, ask }) => client::certs(&ask),

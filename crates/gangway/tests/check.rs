@@ -2,7 +2,7 @@
 //!
 //! Each folder of `tests/check/` is a case; what was printed, and the exit code, stands beside it. A file
 //! `command` in it says otherwise than `gangway check`: lines `NAME=value` set variables, `< file` is
-//! standard input, and the line that begins with `check` is the command.
+//! standard input, `cd folder` goes to a folder below, and the line that begins with `check` is the command.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -59,4 +59,80 @@ fn examples_and_deployments_pass() {
         let (code, out, err) = support::gangway(folder, &["check", name], &[], None);
         assert_eq!(code, 0, "{}:\n{out}{err}", file.display());
     }
+}
+
+/// What the schema of SARIF 2.1.0 asks of the objects that are written: the properties that must be there, and
+/// those that may. It allows no others.
+const SARIF: &[(&str, &[&str], &[&str])] = &[
+    ("", &["version", "runs"], &["$schema"]),
+    ("runs", &["tool"], &["columnKind", "results"]),
+    ("runs.tool", &["driver"], &[]),
+    ("runs.tool.driver", &["name"], &["version", "rules"]),
+    ("runs.tool.driver.rules", &["id"], &["shortDescription", "fullDescription", "help"]),
+    ("runs.tool.driver.rules.shortDescription", &["text"], &[]),
+    ("runs.tool.driver.rules.fullDescription", &["text"], &[]),
+    ("runs.tool.driver.rules.help", &["text"], &[]),
+    ("runs.results", &["message"], &["ruleId", "ruleIndex", "level", "locations"]),
+    ("runs.results.message", &["text"], &[]),
+    ("runs.results.locations", &[], &["physicalLocation"]),
+    ("runs.results.locations.physicalLocation", &["artifactLocation"], &["region"]),
+    ("runs.results.locations.physicalLocation.artifactLocation", &["uri"], &[]),
+    ("runs.results.locations.physicalLocation.region", &["startLine"], &["startColumn", "endLine", "endColumn"]),
+];
+
+fn assert_sarif(path: &str, value: &serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::Object(object) => {
+            let (_, required, allowed) = SARIF.iter().find(|(known, ..)| *known == path).expect(path);
+            assert!(required.iter().all(|key| object.contains_key(*key)), "{path}: {object:?}");
+            for (key, inner) in object {
+                assert!(required.contains(&key.as_str()) || allowed.contains(&key.as_str()), "{path} has {key}");
+                assert_sarif(format!("{path}.{key}").trim_start_matches('.'), inner);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| assert_sarif(path, item)),
+        Value::Number(number) => {
+            let least = if path.ends_with("ruleIndex") { 0 } else { 1 };
+            assert!(number.as_u64().is_some_and(|number| number >= least), "{path}: {number}");
+        }
+        Value::String(text) => match path.rsplit('.').next().unwrap_or_default() {
+            "level" => assert!(["none", "note", "warning", "error"].contains(&text.as_str()), "{text}"),
+            "columnKind" => assert_eq!(text, "unicodeCodePoints"),
+            "version" if path == "version" => assert_eq!(text, "2.1.0"),
+            "uri" => {
+                assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte)), "{text}")
+            }
+            _ => assert!(!text.is_empty(), "{path} is empty"),
+        },
+        other => panic!("{path}: {other}"),
+    }
+}
+
+#[test]
+fn sarif_is_what_its_schema_asks_for() {
+    let mut results = 0;
+    for folder in case_folders() {
+        // Those are about how files are named, or read standard input.
+        if folder.join("command").exists() {
+            continue;
+        }
+        let (code, out, err) = support::gangway(&folder, &["check", "--format", "sarif"], &[], None);
+        if code == 2 {
+            continue;
+        }
+        assert_eq!(err, "", "{}", folder.display());
+        let log: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_sarif("", &log);
+        let run = &log["runs"][0];
+        for result in run["results"].as_array().unwrap() {
+            let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+            assert_eq!(run["tool"]["driver"]["rules"][index]["id"], result["ruleId"], "{}", folder.display());
+            let region = &result["locations"][0]["physicalLocation"]["region"];
+            let place = |line: &str, column: &str| (region[line].as_u64().unwrap(), region[column].as_u64().unwrap());
+            assert!(place("startLine", "startColumn") <= place("endLine", "endColumn"), "{region}");
+            results += 1;
+        }
+    }
+    assert!(results > 50, "{results} results only");
 }

@@ -10,11 +10,20 @@ use super::source::Spot;
 use super::text::Found;
 use super::variables::{Complaint, Problem};
 
+/// How much it matters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Level {
+    Error,
+    Warning,
+    /// Good to know, and nothing is wrong.
+    Note,
+}
+
 /// What was found, and where.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Finding {
     pub(super) code: Code,
-    pub(super) severity: Severity,
+    pub(super) level: Level,
     pub(super) message: String,
     pub(super) subject: Subject,
     pub(super) at: Spot,
@@ -31,15 +40,36 @@ pub(super) struct Finding {
 pub(super) struct Subject {
     pub(super) service: Option<String>,
     pub(super) label: Option<String>,
+    /// Of the config file.
+    pub(super) key: Option<String>,
+}
+
+impl From<Severity> for Level {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Error => Self::Error,
+            Severity::Warning => Self::Warning,
+        }
+    }
+}
+
+impl Level {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
 }
 
 impl Subject {
     pub(super) fn service(name: &str) -> Self {
-        Self { service: Some(name.to_owned()), label: None }
+        Self { service: Some(name.to_owned()), ..Self::default() }
     }
 
     pub(super) fn label(service: &str, label: &str) -> Self {
-        Self { service: Some(service.to_owned()), label: Some(label.to_owned()) }
+        Self { service: Some(service.to_owned()), label: Some(label.to_owned()), key: None }
     }
 }
 
@@ -48,7 +78,7 @@ impl Finding {
     pub(super) fn error(code: Code, at: Spot, message: impl Into<String>) -> Self {
         Self {
             code,
-            severity: Severity::Error,
+            level: Level::Error,
             message: message.into(),
             subject: Subject::default(),
             at,
@@ -60,7 +90,12 @@ impl Finding {
     }
 
     pub(super) fn warning(code: Code, at: Spot, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, at, message) }
+        Self { level: Level::Warning, ..Self::error(code, at, message) }
+    }
+
+    /// Something that leaves the exit code at 0.
+    pub(super) fn remark(code: Code, at: Spot, message: impl Into<String>) -> Self {
+        Self { level: Level::Note, ..Self::error(code, at, message) }
     }
 
     pub(super) fn about(mut self, subject: Subject) -> Self {

@@ -1,7 +1,7 @@
 //! Compose files → services, as compose itself would put them together.
 //!
-//! Several files are merged in order, `extends` and `include` are followed, and every profile counts:
-//! a label that is wrong in a service nobody starts today is wrong all the same.
+//! Several files, and several documents of one, are merged in order, `extends` and `include` are followed, and
+//! every profile counts: a label that is wrong in a service nobody starts today is wrong all the same.
 
 mod extends;
 mod include;
@@ -14,7 +14,8 @@ use std::rc::Rc;
 use gangway_model::codes::{BASE_UNKNOWN, NETWORK_UNDEFINED, NOT_COMPOSE};
 
 use super::finding::{Finding, Subject, about_variable};
-use super::reading::{Reading, open, with_env_file};
+use super::reading::{Reading, open};
+use super::resets::Resets;
 use super::service::Service;
 use super::source::{FileId, Files, Origin, ReadError, Spot};
 use super::text::Text;
@@ -23,11 +24,6 @@ use super::yaml::{Kind, Node, parse};
 
 /// `extends` of services that extend others; `include` of files that include others.
 const CHAIN_MAX: usize = 32;
-
-/// Compose's own order of preference.
-const DEFAULT_NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
-const OVERRIDE_NAMES: [&str; 4] =
-    ["compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml", "docker-compose.override.yml"];
 
 /// Everything that one set of compose files says.
 #[derive(Debug, Default)]
@@ -51,6 +47,22 @@ impl Project {
         }
     }
 
+    /// Forgets what stands at a path, as if it had never been set.
+    fn reset(&mut self, path: &[String]) {
+        match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["services"] => self.services.clear(),
+            ["services", name] => drop(self.services.remove(*name)),
+            ["services", name, ..] => {
+                if let Some(service) = self.services.get_mut(*name) {
+                    service.reset(&path[2..]);
+                }
+            }
+            ["networks"] => self.networks.clear(),
+            ["networks", key, ..] => drop(self.networks.remove(*key)),
+            _ => {}
+        }
+    }
+
     /// The engine's name of a network.
     pub(super) fn network(&self, key: &str) -> String {
         self.networks.get(key).cloned().unwrap_or_else(|| format!("{}_{key}", self.name))
@@ -61,58 +73,51 @@ impl Project {
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read {name}: {error}")]
 pub(super) struct Unreadable {
-    name: String,
-    error: ReadError,
+    pub(super) name: String,
+    pub(super) error: ReadError,
 }
 
 /// Reads compose files and keeps what was read and found.
 pub(super) struct Loader {
     pub(super) files: Files,
     pub(super) findings: Vec<Finding>,
-    process: Environment,
     documents: Vec<Rc<Document>>,
     /// By path as opened, so that a base that many services extend is read once.
-    bases: HashMap<PathBuf, Option<Rc<Document>>>,
+    bases: HashMap<PathBuf, Vec<Rc<Document>>>,
 }
 
-/// One compose file as read.
+/// One document of a compose file as read.
 struct Document {
     id: FileId,
     root: Node,
+    /// What it takes away from what it is put over.
+    resets: Resets,
+    /// Whether it is all that the file has.
+    is_alone: bool,
     folder: PathBuf,
     environment: Rc<Environment>,
 }
 
-/// The files that compose takes where none are named, or None where there are none.
-pub(super) fn default_files(folder: &Path) -> Option<Vec<Origin>> {
-    let existing = |names: &[&str]| names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-    let first = existing(&DEFAULT_NAMES)?;
-    Some([Some(first), existing(&OVERRIDE_NAMES)].into_iter().flatten().map(Origin::Path).collect())
-}
-
 impl Loader {
-    pub(super) fn new(process: Environment) -> Self {
-        Self { files: Files::default(), findings: Vec::new(), process, documents: Vec::new(), bases: HashMap::new() }
+    pub(super) fn new() -> Self {
+        Self { files: Files::default(), findings: Vec::new(), documents: Vec::new(), bases: HashMap::new() }
     }
 
     /// Reads files that belong together, the later ones over the earlier.
-    pub(super) fn project(&mut self, origins: &[Origin]) -> Result<Project, Unreadable> {
+    pub(super) fn project(&mut self, origins: &[Origin], environment: Environment) -> Result<Project, Unreadable> {
         let folder = origins.first().map(Origin::folder).unwrap_or_default();
-        let environment = match with_env_file(&mut self.files, &mut self.findings, &self.process, folder.join(".env")) {
-            Ok(environment) => environment,
-            Err(error) if error.is_missing() => self.process.clone(),
-            Err(error) => return Err(Unreadable { name: folder.join(".env").display().to_string(), error }),
-        };
         let mut roots = Vec::new();
         for origin in origins {
             let (id, text) =
                 open(&mut self.files, origin).map_err(|error| Unreadable { name: origin.name(), error })?;
-            roots.extend(self.root(id, &text).map(|root| (id, root)));
+            roots.push((id, self.roots(id, &text)));
         }
         let (name, environment) = self.named(&roots, environment, &folder);
         let mut project = Project::named(&name);
-        let documents: Vec<_> =
-            roots.into_iter().map(|(id, root)| self.keep(id, root, &folder, &environment)).collect();
+        let mut documents = Vec::new();
+        for (id, roots) in roots {
+            documents.extend(self.keep(id, roots, &folder, &environment));
+        }
         for document in documents {
             let path = PathBuf::from(self.files.name(document.id));
             self.add(&document, &mut project, &mut vec![path]);
@@ -125,13 +130,14 @@ impl Loader {
     /// folder's.
     fn named(
         &mut self,
-        roots: &[(FileId, Node)],
+        roots: &[(FileId, Vec<Node>)],
         mut environment: Environment,
         folder: &Path,
     ) -> (String, Rc<Environment>) {
         let mut name = environment.get("COMPOSE_PROJECT_NAME").map(normal_name).filter(|name| !name.is_empty());
         if name.is_none() {
-            let written = roots.iter().rev().find_map(|(_, root)| root.get("name").and_then(Node::text));
+            let mut all = roots.iter().flat_map(|(_, roots)| roots).rev();
+            let written = all.find_map(|root| root.get("name").and_then(Node::text));
             name = written.map(|written| {
                 let mut complaints = Vec::new();
                 let text = interpolate(written, &environment, &mut complaints);
@@ -149,19 +155,34 @@ impl Loader {
         self.documents.first().map(|document| Spot::new(document.id, 0..0))
     }
 
-    fn root(&mut self, id: FileId, text: &str) -> Option<Node> {
-        parse(id, text)
-            .map_err(|error| {
-                let finding = Finding::error(NOT_COMPOSE, Spot::new(id, error.range), error.message);
-                self.findings.push(finding.help(error.help).effect("nothing of this file was checked"));
-            })
-            .ok()
+    /// The documents of a file; none where it is no YAML, which is told.
+    fn roots(&mut self, id: FileId, text: &str) -> Vec<Node> {
+        parse(id, text).unwrap_or_else(|error| {
+            let finding = Finding::error(NOT_COMPOSE, Spot::new(id, error.range), error.message);
+            self.findings.push(finding.help(error.help).effect("nothing of this file was checked"));
+            Vec::new()
+        })
     }
 
-    fn keep(&mut self, id: FileId, root: Node, folder: &Path, environment: &Rc<Environment>) -> Rc<Document> {
-        let document = Rc::new(Document { id, root, folder: folder.to_owned(), environment: Rc::clone(environment) });
-        self.documents.push(Rc::clone(&document));
-        document
+    fn keep(
+        &mut self,
+        id: FileId,
+        mut roots: Vec<Node>,
+        folder: &Path,
+        environment: &Rc<Environment>,
+    ) -> Vec<Rc<Document>> {
+        if roots.len() > 1 {
+            // What three dashes at the beginning or the end of a file make.
+            roots.retain(|root| !root.is_null());
+        }
+        let is_alone = roots.len() == 1;
+        let document = |mut root: Node| {
+            let (folder, environment) = (folder.to_owned(), Rc::clone(environment));
+            Rc::new(Document { id, resets: Resets::take_from(&mut root), root, is_alone, folder, environment })
+        };
+        let documents: Vec<_> = roots.into_iter().map(document).collect();
+        self.documents.extend(documents.iter().map(Rc::clone));
+        documents
     }
 
     /// Puts a document, with what it includes, over what is there.
@@ -173,6 +194,7 @@ impl Loader {
             brought.insert(name.clone());
             project.join(name, service);
         }
+        document.resets.paths().for_each(|path| project.reset(path));
         self.networks(document, project);
         let services = document.root.get("services");
         match services.map(|services| &services.kind) {
@@ -185,7 +207,7 @@ impl Loader {
                     project.join(name.as_str().to_owned(), service);
                 }
             }
-            Some(Kind::Null) | None if has_other_parts(&document.root) => {}
+            Some(Kind::Null) | None if has_other_parts(document) => {}
             _ => self.no_services(document),
         }
     }
@@ -236,6 +258,7 @@ impl Loader {
         chain.pop();
         match base {
             Some(mut base) => {
+                document.resets.of_service(name.as_str()).for_each(|path| base.reset(path));
                 base.join(service);
                 base
             }
@@ -262,7 +285,7 @@ impl Loader {
 
     fn check_networks(&mut self, project: &Project) {
         for service in project.services.values() {
-            for (key, spot) in &service.networks.value {
+            for (key, spot) in &service.networks {
                 if key != "default" && !project.networks.contains_key(key) {
                     let message = format!("the network `{key}` is not defined");
                     self.findings.push(
@@ -301,9 +324,11 @@ fn brought_twice(name: &Text) -> Finding {
     .effect("compose starts nothing of this file; both were merged here")
 }
 
-/// A file that only adds networks or includes others is a file all the same.
-fn has_other_parts(root: &Node) -> bool {
-    ["include", "networks", "volumes", "name"].iter().any(|key| root.get(key).is_some())
+/// A file that only adds networks, takes something away or includes others is a file all the same.
+fn has_other_parts(document: &Document) -> bool {
+    let takes_away = document.resets.paths().next().is_some();
+    let has = |key: &&str| document.root.get(key).is_some();
+    !document.is_alone || takes_away || ["include", "networks", "volumes", "name"].iter().any(has)
 }
 
 fn folder_name(folder: &Path) -> String {

@@ -1,22 +1,27 @@
-//! Findings as text for people and as JSON for programs.
+//! Findings as text for people, and as JSON, SARIF and GitHub's commands for programs.
+
+mod github;
+mod sarif;
 
 use std::fmt::Write as _;
 
-use gangway_model::Severity;
 use gangway_model::diagnostic::{pointed, printable};
 use serde::Serialize;
 
-use super::finding::{Finding, Subject};
+use super::finding::{Finding, Level, Subject};
 use super::source::Files;
+
+pub(super) use github::github;
+pub(super) use sarif::sarif;
 
 /// One finding in the form in which diagnostics are written everywhere, with its line of the file.
 pub(super) fn text(finding: &Finding, files: &Files) -> String {
     let mut out = String::new();
     let at = files.position(finding.at.file, finding.at.start);
-    let _ = writeln!(out, "{}[{}]: {}", finding.severity, finding.code, printable(&finding.message));
+    let _ = writeln!(out, "{}[{}]: {}", finding.level.as_str(), finding.code, printable(&finding.message));
     let _ = write!(out, "  in {}:{}:{}", printable(files.name(finding.at.file)), at.line, at.column);
-    let Subject { service, label } = &finding.subject;
-    for (name, said) in [("service", service), ("label", label)] {
+    let Subject { service, label, key } = &finding.subject;
+    for (name, said) in [("service", service), ("label", label), ("key", key)] {
         if let Some(said) = said {
             let _ = write!(out, ", {name} `{}`", printable(said));
         }
@@ -44,11 +49,23 @@ pub(super) fn text(finding: &Finding, files: &Files) -> String {
     out
 }
 
+/// What is wrong, what to do and what became of it, for programs that show one text.
+fn paragraph(finding: &Finding) -> String {
+    let mut text = finding.message.clone();
+    for (name, said) in [("help", &finding.help), ("effect", &finding.effect)] {
+        if !said.is_empty() {
+            text += &format!("\n{name}: {said}");
+        }
+    }
+    text
+}
+
 /// How many of each kind, in words: `1 error, 2 warnings`.
 pub(super) fn count(findings: &[Finding]) -> String {
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    let warnings = findings.len() - errors;
-    let words = [(errors, "error"), (warnings, "warning")];
+    let words = [Level::Error, Level::Warning, Level::Note].map(|level| {
+        let number = findings.iter().filter(|finding| finding.level == level).count();
+        (number, level.as_str())
+    });
     let words = words.iter().filter(|(number, _)| *number > 0);
     let words: Vec<_> = words.map(|(number, word)| format!("{number} {word}{}", plural(*number))).collect();
     words.join(", ")
@@ -75,6 +92,8 @@ struct Row<'a> {
     service: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
     message: &'a str,
     note: &'a str,
     help: &'a str,
@@ -86,12 +105,13 @@ impl<'a> Row<'a> {
         let at = files.position(finding.at.file, finding.at.start);
         Self {
             code: finding.code.to_string(),
-            severity: finding.severity.as_str(),
+            severity: finding.level.as_str(),
             file: files.name(finding.at.file),
             line: at.line,
             column: at.column,
             service: finding.subject.service.as_deref(),
             label: finding.subject.label.as_deref(),
+            key: finding.subject.key.as_deref(),
             message: &finding.message,
             note: &finding.note,
             help: &finding.help,

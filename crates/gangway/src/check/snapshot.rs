@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use gangway_model::settings::Expose;
 use gangway_model::snapshot::{Attachment, ContainerState, EngineName, ExposedPort, Health, NetworkMode, OwnPlace};
-use gangway_model::{Container, Settings, Snapshot};
+use gangway_model::{Container, Snapshot};
 
+use super::profiles::Party;
 use super::project::Project;
-use super::service::{Entries, Service};
+use super::service::{Entries, Port, Service};
 
 /// For services that name no port; the image decides then.
 const STAND_IN_PORT: u16 = 8080;
@@ -19,7 +19,6 @@ const STAND_IN_PORT: u16 = 8080;
 /// The project as the model wants it, and the way back.
 pub(super) struct Offline<'p> {
     pub(super) snapshot: Snapshot,
-    pub(super) settings: Settings,
     /// By the container's name.
     pub(super) services: BTreeMap<String, Placed<'p>>,
 }
@@ -30,13 +29,17 @@ pub(super) struct Placed<'p> {
     pub(super) labels: Entries,
 }
 
-/// Builds the snapshot. Gangway itself, where the file has it, decides which networks are shared.
-pub(super) fn offline(project: &Project) -> Offline<'_> {
+/// Builds the snapshot of the services of `party`, or of all. Gangway itself, where the file has it, decides which
+/// networks are shared.
+pub(super) fn offline<'p>(project: &'p Project, party: Option<&Party>) -> Offline<'p> {
     let own = project.services.values().find(|service| is_gangway(service));
     let own_networks = own.map(|service| network_names(project, service, &[])).unwrap_or_default();
     let mut snapshot = Snapshot::default();
     let mut services = BTreeMap::new();
-    for (number, service) in project.services.values().enumerate() {
+    for (number, (name, service)) in project.services.iter().enumerate() {
+        if party.is_some_and(|party| !party.contains(name)) {
+            continue;
+        }
         let mut container = container(project, service, number, &own_networks);
         if container.ports.is_empty() {
             // Whatever the image exposes; without a port there would be no route to check further.
@@ -47,8 +50,7 @@ pub(super) fn offline(project: &Project) -> Offline<'_> {
     }
     let place = own.map_or(OwnPlace::Host, |service| own_place(project, service));
     snapshot.own.insert(EngineName::default(), place);
-    let settings = own.map(settings).unwrap_or_default();
-    Offline { snapshot, settings, services }
+    Offline { snapshot, services }
 }
 
 fn container(project: &Project, service: &Service, number: usize, own: &[String]) -> Container {
@@ -66,11 +68,11 @@ fn container(project: &Project, service: &Service, number: usize, own: &[String]
         id: id(project, service.name.as_str()),
         engine: EngineName::default(),
         name: container_name(project, service).into(),
-        image: service.image.value.as_ref().map_or("", |image| image.as_str()).into(),
+        image: service.image.as_ref().map_or("", |image| image.as_str()).into(),
         created: 0,
         state: ContainerState::Running,
         ended: None,
-        health: if service.healthcheck.value == Some(true) { Health::Healthy } else { Health::NoCheck },
+        health: if service.healthcheck == Some(true) { Health::Healthy } else { Health::NoCheck },
         leaving: false,
         labels,
         network,
@@ -92,7 +94,7 @@ fn id(project: &Project, service: &str) -> Box<str> {
 }
 
 fn container_name(project: &Project, service: &Service) -> String {
-    match &service.container_name.value {
+    match &service.container_name {
         Some(name) => name.as_str().to_owned(),
         None => format!("{}-{}-1", project.name, service.name.as_str()),
     }
@@ -105,7 +107,7 @@ fn address(number: usize) -> IpAddr {
 }
 
 fn network_mode(project: &Project, service: &Service) -> NetworkMode {
-    let Some(mode) = service.network_mode.value.as_ref().map(|mode| mode.as_str()) else {
+    let Some(mode) = service.network_mode.as_ref().map(|mode| mode.as_str()) else {
         return NetworkMode::Networks;
     };
     match mode.split_once(':') {
@@ -123,17 +125,18 @@ fn network_mode(project: &Project, service: &Service) -> NetworkMode {
 /// The networks of a service, or those of Gangway where it borrows from a container of another project:
 /// what that one is on cannot be known, so nothing may be said against it.
 fn network_names(project: &Project, service: &Service, own: &[String]) -> Vec<String> {
-    match &service.network_mode.value {
+    match &service.network_mode {
         Some(mode) if mode.as_str().starts_with("container:") && !own.is_empty() => own.to_vec(),
         Some(mode) => vec![mode.as_str().to_owned()],
-        None if service.networks.value.is_empty() => vec![project.network("default")],
-        None => service.networks.value.keys().map(|key| project.network(key)).collect(),
+        None if service.networks.is_empty() => vec![project.network("default")],
+        None => service.networks.keys().map(|key| project.network(key)).collect(),
     }
 }
 
 fn ports(service: &Service) -> Vec<ExposedPort> {
-    let mut ports: BTreeMap<u16, Option<u16>> = service.expose.value.iter().copied().collect();
-    for (port, published) in &service.ports.value {
+    let mut ports: BTreeMap<u16, Option<u16>> =
+        service.expose.iter().map(|Port { port, published, .. }| (*port, *published)).collect();
+    for Port { port, published, .. } in &service.ports {
         let known = ports.entry(*port).or_default();
         *known = known.or(*published);
     }
@@ -141,8 +144,8 @@ fn ports(service: &Service) -> Vec<ExposedPort> {
 }
 
 /// Whether a service is Gangway: by its image's name, its variables, or its own name where it is built.
-fn is_gangway(service: &Service) -> bool {
-    let image = service.image.value.as_ref().map(|image| image.as_str());
+pub(super) fn is_gangway(service: &Service) -> bool {
+    let image = service.image.as_ref().map(|image| image.as_str());
     let repository = image.map(|image| image.rsplit('/').next().unwrap_or_default());
     let repository = repository.map(|last| last.split([':', '@']).next().unwrap_or_default());
     match repository {
@@ -150,7 +153,7 @@ fn is_gangway(service: &Service) -> bool {
         None if service.name.as_str() == "gangway" => return true,
         _ => {}
     }
-    let mut variables = service.environment.value.keys().chain(service.env_files.value.keys());
+    let mut variables = service.environment.keys().chain(service.env_files.keys());
     variables.any(|name| name.starts_with("GANGWAY_"))
 }
 
@@ -166,32 +169,4 @@ fn own_place(project: &Project, service: &Service) -> OwnPlace {
         }
         _ => OwnPlace::Host,
     }
-}
-
-/// What the file tells Gangway, as far as it decides what labels mean.
-fn settings(service: &Service) -> Settings {
-    let mut settings = Settings::default();
-    if let Some(domain) = setting(service, "domain") {
-        settings.domain = domain.into();
-    }
-    settings.network = setting(service, "network").map(Into::into);
-    if setting(service, "expose").as_deref() == Some("all") {
-        settings.expose = Expose::All;
-    }
-    settings
-}
-
-/// A flag of `serve`, from the command or else the environment.
-fn setting(service: &Service, name: &str) -> Option<String> {
-    let flag = format!("--{name}");
-    let mut words = service.command.value.iter().map(|word| word.as_str());
-    while let Some(word) = words.next() {
-        match word.strip_prefix(&flag) {
-            Some("") => return words.next().map(str::to_owned),
-            Some(rest) if rest.starts_with('=') => return Some(rest[1..].to_owned()),
-            _ => {}
-        }
-    }
-    let variable = format!("GANGWAY_{}", name.to_uppercase());
-    service.variable(&variable).map(|value| value.as_str().to_owned())
 }

@@ -66,6 +66,10 @@ impl Files {
         self.0.len()
     }
 
+    pub(super) fn text(&self, id: FileId) -> &str {
+        &self.0[id.0].text
+    }
+
     pub(super) fn name(&self, id: FileId) -> &str {
         &self.0[id.0].name
     }

@@ -52,6 +52,13 @@ pub(super) struct Complaint {
     pub(super) spot: Spot,
 }
 
+impl Complaint {
+    /// Whether compose starts nothing because of it.
+    pub(super) fn is_refused(&self) -> bool {
+        !matches!(self.what, Problem::Unset(_))
+    }
+}
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Problem {
     /// Named without a default, and not set.

@@ -44,7 +44,7 @@ pub(super) enum MergeTag {
     Override,
 }
 
-/// Why a text is not one YAML document, and where.
+/// Why a text is no YAML, and where.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct YamlError {
     pub(super) message: String,
@@ -85,7 +85,7 @@ mod tests {
     fn tree(text: &str) -> Result<Node, YamlError> {
         let mut files = Files::default();
         let id = files.add("compose.yaml".into(), text.into());
-        parse(id, text)
+        Ok(parse(id, text)?.remove(0))
     }
 
     fn value(text: &str) -> Text {
@@ -156,8 +156,47 @@ mod tests {
     }
 
     #[test]
-    fn a_second_document_a_double_key_and_a_self_alias_are_refused() {
-        assert_eq!(tree("a: b\n---\nc: d\n").expect_err("two").message, "a second document begins here");
+    fn several_documents_are_read() {
+        let text = "a: b\n---\n---\nc: d\n...\n";
+        let file = Files::default().add("compose.yaml".into(), text.into());
+        let documents = parse(file, text).expect("three");
+        assert_eq!(documents.iter().map(|node| node.entries().len()).collect::<Vec<_>>(), [1, 0, 1]);
+        assert_eq!(parse(file, "").expect("one").len(), 1);
+    }
+
+    #[test]
+    fn plain_numbers_are_what_compose_makes_of_them() {
+        for (written, expected) in [
+            ("0o17", "15"),
+            ("017", "15"),
+            ("1_0", "10"),
+            ("0x1F", "31"),
+            ("0b11", "3"),
+            ("-1_0", "-10"),
+            ("+1", "1"),
+            ("08", "8"),
+            ("1.20", "1.2"),
+            ("1e3", "1000"),
+            ("1e21", "1e+21"),
+            ("0.00001", "1e-05"),
+            ("8080", "8080"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("80:8080", "80:8080"),
+            ("5s", "5s"),
+            ("1_0s", "1_0s"),
+            ("_1", "_1"),
+            ("on", "on"),
+            ("True", "true"),
+            ("'0o17'", "0o17"),
+            ("\"1_0\"", "1_0"),
+            ("!!str 0o17", "0o17"),
+        ] {
+            assert_eq!(value(&format!("a: {written}\n")).as_str(), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_double_key_and_a_self_alias_are_refused() {
         assert_eq!(tree("a: b\na: d\n").expect_err("double").message, "`a` stands here twice");
         assert_eq!(tree("a: &a [*a]\n").expect_err("itself").message, "this alias names itself");
         assert!(tree("---\na: b\n...\n").is_ok());

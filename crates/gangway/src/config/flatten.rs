@@ -76,7 +76,7 @@ fn as_text(value: &Spanned<DeValue<'_>>, text: &str) -> String {
     }
 }
 
-fn source(value: &Spanned<DeValue<'_>>, text: &str) -> String {
+pub(super) fn source(value: &Spanned<DeValue<'_>>, text: &str) -> String {
     text.get(value.span()).unwrap_or_default().to_owned()
 }
 
@@ -88,7 +88,7 @@ pub(super) fn scalar_texts(value: &Spanned<DeValue<'_>>) -> Option<Vec<(String, 
     }
 }
 
-fn scalar(value: &DeValue<'_>) -> Option<String> {
+pub(super) fn scalar(value: &DeValue<'_>) -> Option<String> {
     Some(match value {
         DeValue::String(text) => text.to_string(),
         DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),

@@ -6,6 +6,7 @@
 
 mod flatten;
 mod follow;
+mod locate;
 mod position;
 
 use std::fs::File;
@@ -20,6 +21,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub(crate) use follow::{Followed, Judged, follow};
+pub(crate) use locate::Values;
 
 use self::flatten::{flatten, scalar_texts};
 use self::position::Source;
@@ -52,19 +54,23 @@ pub(crate) fn read(path: &Path) -> Result<String, ReadError> {
 
 /// Reads a file's text; `name` is what the user calls the file, and `effect` what becomes of a broken one.
 pub(crate) fn parse(name: &str, text: &str, effect: &str) -> Result<Config, Vec<Diagnostic>> {
+    let (config, diagnostics) = parse_all(name, text, effect);
+    if diagnostics.is_empty() { Ok(config) } else { Err(diagnostics) }
+}
+
+/// What can be understood of a file, to find what else is wrong with it. It is never used where anything is found.
+pub(crate) fn parse_all(name: &str, text: &str, effect: &str) -> (Config, Vec<Diagnostic>) {
     let source = Source { name, text };
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut found = Findings { source, effect, diagnostics: Vec::new() };
     for error in errors.iter().take(SYNTAX_ERRORS_MAX) {
         found.syntax(error);
     }
-    if found.diagnostics.is_empty() {
-        let config = found.config(document.get_ref());
-        if found.diagnostics.is_empty() {
-            return Ok(config);
-        }
+    if !found.diagnostics.is_empty() {
+        return (Config::default(), found.diagnostics);
     }
-    Err(found.diagnostics)
+    let config = found.config(document.get_ref());
+    (config, found.diagnostics)
 }
 
 /// What is wrong with one file.

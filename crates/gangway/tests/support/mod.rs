@@ -8,17 +8,19 @@ use std::process::{Command, Stdio};
 pub(crate) fn run_case(folder: &Path) -> String {
     let script = std::fs::read_to_string(folder.join("command")).unwrap_or_else(|_| "check\n".into());
     let mut arguments = vec!["check"];
-    let (mut variables, mut input) = (Vec::new(), None);
+    let (mut variables, mut input, mut current) = (Vec::new(), None, folder.to_owned());
     for line in script.lines() {
         if let Some(file) = line.strip_prefix("< ") {
             input = Some(folder.join(file));
+        } else if let Some(below) = line.strip_prefix("cd ") {
+            current.push(below);
         } else if line.starts_with("check") {
             arguments = line.split(' ').collect();
         } else {
             variables.push(line.split_once('=').expect("NAME=value"));
         }
     }
-    let (code, out, err) = gangway(folder, &arguments, &variables, input.as_deref());
+    let (code, out, err) = gangway(&current, &arguments, &variables, input.as_deref());
     let command = format!("$ gangway {}", arguments.join(" "));
     let input = input.map(|input| format!(" < {}", input.file_name().unwrap().to_string_lossy())).unwrap_or_default();
     format!("{command}{input}\n{out}{err}exit code {code}\n")

@@ -10,6 +10,7 @@ use super::super::reading::open;
 use super::super::service::{Extends, Service};
 use super::super::source::{FileId, Origin, ReadError};
 use super::super::text::Text;
+use super::super::yaml::Node;
 use super::{CHAIN_MAX, Document, Loader, Project, same_file};
 
 impl Loader {
@@ -22,10 +23,10 @@ impl Loader {
         project: &Project,
         chain: &mut Vec<(FileId, String)>,
     ) -> Option<Service> {
-        let source = match &extends.file {
-            None => Rc::clone(document),
-            Some(file) => match self.base_document(document, file) {
-                Ok(source) => source?,
+        let sources = match &extends.file {
+            None => vec![Rc::clone(document)],
+            Some(file) => match self.base_documents(document, file) {
+                Ok(sources) => sources,
                 Err(error) => {
                     let message = format!("failed to read `{}`: {error}", file.as_str());
                     let help = "correct the path; it starts at the folder of this file";
@@ -34,40 +35,54 @@ impl Loader {
                 }
             },
         };
+        let id = sources.first()?.id;
         let base = extends.service.as_str();
         let fail = |message: String| Finding::error(BASE_UNKNOWN, extends.service.whole(), message);
-        if let Some(message) = endless(chain, source.id, base) {
+        if let Some(message) = endless(chain, id, base) {
             self.findings.push(failed(fail(message).help("let one of them stand on its own"), name));
             return None;
         }
-        let services = source.root.get("services");
-        let found = services.and_then(|services| services.entries().iter().find(|(key, _)| key.as_str() == base));
-        if let Some((key, node)) = found {
-            return Some(self.service(&source, key, node, project, chain));
+        let mut found: Option<Service> = None;
+        for source in &sources {
+            let services = source.root.get("services").map(Node::entries).unwrap_or_default();
+            let Some((key, node)) = services.iter().find(|(key, _)| key.as_str() == base) else { continue };
+            let service = self.service(source, key, node, project, chain);
+            found = match found.take() {
+                Some(mut earlier) => {
+                    source.resets.of_service(base).for_each(|path| earlier.reset(path));
+                    earlier.join(service);
+                    Some(earlier)
+                }
+                None => Some(service),
+            };
+        }
+        if found.is_some() {
+            return found;
         }
         // A later file may extend what an earlier one or an included one defines.
         if let Some(service) = project.services.get(base).filter(|_| extends.file.is_none()) {
             return Some(service.clone());
         }
-        let message = format!("there is no service `{base}` in {} to extend", self.files.name(source.id));
+        let message = format!("there is no service `{base}` in {} to extend", self.files.name(id));
         self.findings.push(failed(fail(message).help("correct the name, or add the service"), name));
         None
     }
 
-    /// The file that a base stands in, read once. None for one that is no YAML, which was told.
-    fn base_document(&mut self, document: &Document, file: &Text) -> Result<Option<Rc<Document>>, ReadError> {
+    /// The documents of the file that a base stands in, read once. None for one that is no YAML, which was told.
+    fn base_documents(&mut self, document: &Document, file: &Text) -> Result<Vec<Rc<Document>>, ReadError> {
         let path = document.folder.join(file.as_str());
         if let Some(known) = self.bases.get(&path) {
             return Ok(known.clone());
         }
         let same = |known: &&Rc<Document>| same_file(Path::new(self.files.name(known.id)), &path);
-        if let Some(known) = self.documents.iter().find(same) {
-            return Ok(Some(Rc::clone(known)));
+        let known: Vec<_> = self.documents.iter().filter(same).map(Rc::clone).collect();
+        if !known.is_empty() {
+            return Ok(known);
         }
         let origin = Origin::Path(path.clone());
         let (id, text) = open(&mut self.files, &origin)?;
-        let root = self.root(id, &text);
-        let read = root.map(|root| self.keep(id, root, &origin.folder(), &document.environment));
+        let roots = self.roots(id, &text);
+        let read = self.keep(id, roots, &origin.folder(), &document.environment);
         self.bases.insert(path, read.clone());
         Ok(read)
     }

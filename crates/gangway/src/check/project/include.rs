@@ -58,8 +58,8 @@ impl Loader {
         for path in paths {
             match open(&mut self.files, &Origin::Path(document.folder.join(path.as_str()))) {
                 Ok((id, text)) => {
-                    if let Some(root) = self.root(id, &text) {
-                        let read = self.keep(id, root, &folder, &environment);
+                    let roots = self.roots(id, &text);
+                    for read in self.keep(id, roots, &folder, &environment) {
                         self.add(&read, &mut project, chain);
                     }
                 }

@@ -15,27 +15,21 @@ const DEPTH_MAX: usize = 64;
 /// Nodes after aliases are expanded; the largest compose files have some thousands.
 const NODES_MAX: usize = 200_000;
 
-/// Reads the one document of a text. An empty text is a null.
-pub(in super::super) fn parse(file: FileId, text: &str) -> Result<Node, YamlError> {
+/// Reads the documents of a text, at least one: an empty text is a null.
+pub(in super::super) fn parse(file: FileId, text: &str) -> Result<Vec<Node>, YamlError> {
     let mut builder = Builder::new(file, text);
     let mut parser = Parser::new_from_str(text);
-    let mut document = None;
+    let mut documents = Vec::new();
     while let Some(next) = parser.next_event() {
-        let (event, span) = next.map_err(|error| builder.scan_error(&error))?;
-        match event {
-            Event::DocumentStart(_) if document.is_some() => {
-                let range = builder.range(&span);
-                return Err(YamlError {
-                    message: "a second document begins here".into(),
-                    help: "a compose file is one document; put the rest into a file of its own".into(),
-                    range,
-                });
-            }
-            Event::DocumentStart(_) => document = Some(builder.node(&mut parser)?),
-            _ => {}
+        let (event, _) = next.map_err(|error| builder.scan_error(&error))?;
+        if matches!(event, Event::DocumentStart(_)) {
+            documents.push(builder.node(&mut parser)?);
         }
     }
-    Ok(document.unwrap_or(Node { kind: Kind::Null, file, range: 0..0, tag: None }))
+    if documents.is_empty() {
+        documents.push(Node { kind: Kind::Null, file, range: 0..0, tag: None });
+    }
+    Ok(documents)
 }
 
 /// A finished node with what is needed to bound its copies.
@@ -201,6 +195,9 @@ impl<'t> Builder<'t> {
             "" | "~" | "null" | "Null" | "NULL" if plain => Kind::Null,
             "True" | "TRUE" if plain => Kind::Scalar(Text::made(self.file, "true", range.clone())),
             "False" | "FALSE" if plain => Kind::Scalar(Text::made(self.file, "false", range.clone())),
+            _ if plain && let Some(number) = number(value) => {
+                Kind::Scalar(Text::made(self.file, number, range.clone()))
+            }
             _ => Kind::Scalar(Text::scalar(self.file, self.text, range.clone(), value, style)),
         };
         Built { node: Node { kind, file: self.file, range, tag: merge_tag(tag) }, nodes: 1, depth: 0 }
@@ -249,6 +246,49 @@ impl<'t> Builder<'t> {
             if said.starts_with("unexpected character") { "no value can begin with this character" } else { said };
         YamlError { message: message.to_owned(), help: help_for(self.text, at).into(), range: at..at + len }
     }
+}
+
+/// What compose makes of a plain scalar that it takes for a number, where it writes that otherwise.
+fn number(value: &str) -> Option<String> {
+    value.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.')).then_some(())?;
+    let plain = value.replace('_', "");
+    let number = integer(&plain).map(|number| number.to_string()).or_else(|| float(&plain))?;
+    (number != value).then_some(number)
+}
+
+/// As Go reads an integer whose base its first letters tell.
+fn integer(plain: &str) -> Option<i64> {
+    let (is_negative, digits) = match plain.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, plain.strip_prefix('+').unwrap_or(plain)),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = [("0x", 16), ("0o", 8), ("0b", 2)]
+        .into_iter()
+        .find_map(|(prefix, radix)| Some((radix, lower.strip_prefix(prefix)?)))
+        .or_else(|| Some((8, lower.strip_prefix('0').filter(|rest| !rest.is_empty())?)))
+        .unwrap_or((10, &lower));
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    let number = i64::from_str_radix(digits, radix).ok()?;
+    Some(if is_negative { -number } else { number })
+}
+
+/// As Go writes a float, which it gives an exponent where it is very large or very small.
+fn float(plain: &str) -> Option<String> {
+    let is_float = plain.chars().all(|char| char.is_ascii_digit() || matches!(char, '+' | '-' | '.' | 'e' | 'E'));
+    let number: f64 = plain.parse().ok().filter(|number: &f64| is_float && number.is_finite())?;
+    if number == 0.0 || (1e-4..1e21).contains(&number.abs()) {
+        return Some(number.to_string());
+    }
+    let written = format!("{number:e}");
+    let (mantissa, exponent) = written.split_once('e')?;
+    let (sign, digits) = match exponent.strip_prefix('-') {
+        Some(digits) => ('-', digits),
+        None => ('+', exponent),
+    };
+    Some(format!("{mantissa}e{sign}{digits:0>2}"))
 }
 
 fn too_deep(range: &Range<usize>) -> YamlError {

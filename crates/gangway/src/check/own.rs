@@ -1,0 +1,314 @@
+//! Gangway's own service in a compose file: what it is told, and whether it can work as it stands there.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::CommandFactory as _;
+use gangway_model::Diagnostic;
+use gangway_model::codes::{ARGUMENT_UNKNOWN, DATA_NOT_KEPT, DATA_READ_ONLY, PORT_NOT_LISTENED, SOCKET_NOT_MOUNTED};
+use gangway_model::rule::nearest;
+use gangway_model::settings::Expose;
+use gangway_watcher::{DockerEnvironment, LOCAL_SOCKET};
+
+use super::finding::{Finding, Subject};
+use super::service::{Mount, Port, Service};
+use super::settings::judge;
+use super::source::Spot;
+use super::text::Text;
+use crate::cli::Cli;
+use crate::settings::schema::{CONFIG, flag};
+use crate::settings::{Given, Layer, Layers, NOT_STARTED, Settings, variables};
+
+/// What the service tells Gangway.
+pub(super) struct Told {
+    pub(super) layers: Layers,
+    /// Each value with the name that a diagnostic gives it, such as `--http` or `GANGWAY_HTTP`.
+    written: Vec<(String, Text)>,
+}
+
+/// Reads the command and the variables of a service; what is unknown goes to the findings. None where the
+/// service does not serve, or by a program that cannot be seen through.
+pub(super) fn told(service: &Service, findings: &mut Vec<Finding>) -> Option<Told> {
+    let arguments = arguments(service, findings)?;
+    let mut told = Told { layers: Layers::default(), written: Vec::new() };
+    let flags = told.flags(service, &arguments, findings);
+    let set = service.variables();
+    for (name, (_, value)) in &set {
+        told.written.push((name.clone(), value.clone()));
+    }
+    let mut diagnostics = Vec::new();
+    let pairs = set.iter().map(|(name, (_, value))| (OsString::from(name), OsString::from(value.as_str())));
+    told.layers.given = variables(pairs, NOT_STARTED, &mut diagnostics);
+    told.layers.given.extend(flags);
+    findings.extend(diagnostics.iter().map(|diagnostic| {
+        let key = set.get(&*diagnostic.place.label).map_or(&service.name, |(key, _)| key);
+        placed(diagnostic, service, key.whole())
+    }));
+    Some(told)
+}
+
+impl Told {
+    /// Those of these settings that the service says otherwise.
+    pub(super) fn over(&self, mut settings: gangway_model::Settings) -> gangway_model::Settings {
+        let last = |name: &str| self.layers.given.get(name)?.last().map(|given| given.text.trim());
+        if let Some(domain) = last("domain") {
+            settings.domain = domain.into();
+        }
+        if let Some(network) = last("network") {
+            settings.network = Some(network.into());
+        }
+        if let Some(expose) = last("expose") {
+            settings.expose = if expose == "all" { Expose::All } else { Expose::Labelled };
+        }
+        settings
+    }
+}
+
+/// Everything that can be said of the service from the file.
+pub(super) fn check(service: &Service, told: &Told, findings: &mut Vec<Finding>) {
+    // Compose puts nothing where these are not set, so Gangway is told nothing.
+    findings.extend(service.aside.iter().cloned());
+    let variable = |name: &str| service.variables().get(name).map(|(_, value)| value.as_str().to_owned());
+    let docker = DockerEnvironment { host: variable("DOCKER_HOST"), tls_verify: variable("DOCKER_TLS_VERIFY") };
+    let (settings, diagnostics) = judge(&told.layers, &docker);
+    findings.extend(diagnostics.iter().map(|diagnostic| {
+        let spot = told.spot(diagnostic).unwrap_or_else(|| service.name.whole());
+        placed(diagnostic, service, spot)
+    }));
+    let Some(settings) = settings else { return };
+    findings.extend(unheard_ports(service, told, &settings));
+    // A service without either is a part of one: the rest stands in another file.
+    let is_whole = !service.ports.is_empty() || !service.mounts.is_empty();
+    if is_whole && !service.borrows_mounts {
+        findings.extend(missing_sockets(service, told, docker.host.as_deref()));
+        findings.extend(unkept_data(service, &settings));
+    }
+}
+
+/// The arguments of `serve`. None where another command is given, or a program that is not Gangway.
+fn arguments(service: &Service, findings: &mut Vec<Finding>) -> Option<Vec<Text>> {
+    let is_ours = |word: &Text| Path::new(word.as_str()).file_name().is_some_and(|name| name == "gangway");
+    let mut words: Vec<Text> = Vec::new();
+    if let Some((program, rest)) = service.entrypoint.split_first() {
+        is_ours(program).then(|| words.extend(rest.iter().cloned()))?;
+    }
+    words.extend(service.command.iter().cloned());
+    if words.first().is_some_and(is_ours) {
+        let program = words.remove(0);
+        let help = "take it out; the image runs it by itself, and `command` is what stands behind it";
+        findings.push(refused(service, program.whole(), &program, "unexpected argument", help.to_owned()));
+    }
+    let Some(first) = words.first().filter(|first| !first.as_str().starts_with('-')) else { return Some(words) };
+    let command = Cli::command();
+    let known = || command.get_subcommands().map(clap::Command::get_name);
+    if known().any(|name| name == first.as_str()) {
+        return (first.as_str() == "serve").then(|| words.split_off(1));
+    }
+    let help = match nearest(first.as_str(), known()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "take it out; `gangway --help` lists the commands".to_owned(),
+    };
+    findings.push(refused(service, first.whole(), first, "unknown command", help));
+    Some(words.split_off(1))
+}
+
+impl Told {
+    /// What the arguments give.
+    fn flags(&mut self, service: &Service, arguments: &[Text], findings: &mut Vec<Finding>) -> Layer {
+        let command = Cli::command();
+        let serve = command.find_subcommand("serve").unwrap_or(&command);
+        let known = || serve.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument)));
+        let mut layer = Layer::new();
+        let mut words = arguments.iter().peekable();
+        while let Some(word) = words.next() {
+            let text = word.as_str();
+            let name = text.strip_prefix("--").map(|rest| rest.split('=').next().unwrap_or_default());
+            if matches!(text, "-h" | "-V" | "--help" | "--version") {
+                continue;
+            }
+            let Some((_, argument)) = known().find(|(long, _)| Some(*long) == name) else {
+                findings.push(unknown(service, word, name, known().map(|(long, _)| long)));
+                // What stands behind it was meant as its value.
+                if name.is_some() && !text.contains('=') {
+                    words.next_if(|next| !next.as_str().starts_with('-'));
+                }
+                continue;
+            };
+            if !argument.get_action().takes_values() {
+                continue;
+            }
+            let value = match text.find('=') {
+                Some(at) => Some(word.slice(at + 1..text.len())),
+                None => words.next().cloned(),
+            };
+            let Some(value) = value else {
+                findings.push(without_value(service, word));
+                continue;
+            };
+            let Some(flag) = name.and_then(flag) else { continue };
+            layer.entry(flag.name).or_default().push(Given::flag(value.as_str()));
+            self.written.push((format!("--{}", flag.name), value));
+        }
+        layer
+    }
+
+    /// Where the value stands that a diagnostic about a setting means.
+    fn spot(&self, diagnostic: &Diagnostic) -> Option<Spot> {
+        let is_meant =
+            |(name, value): &&(String, Text)| **name == *diagnostic.place.label && value.as_str() == diagnostic.text;
+        let by_name = || self.written.iter().find(|(name, _)| **name == *diagnostic.place.label);
+        let (_, value) = self.written.iter().find(is_meant).or_else(by_name)?;
+        let end = diagnostic.span.end.min(value.as_str().len());
+        Some(value.find(diagnostic.span.start.min(end)..end).spot)
+    }
+
+    /// Every address that a setting gives, as written.
+    fn items(&self, name: &str) -> Vec<&str> {
+        let given = self.layers.given.get(name).map(Vec::as_slice).unwrap_or_default();
+        let split = |text| str::split(text, |char: char| char == ',' || char.is_whitespace());
+        given.iter().flat_map(|given| split(&given.text)).filter(|item| !item.is_empty()).collect()
+    }
+}
+
+fn placed(diagnostic: &Diagnostic, service: &Service, spot: Spot) -> Finding {
+    Finding { level: diagnostic.severity.into(), ..Finding::error(diagnostic.code, spot, diagnostic.message.clone()) }
+        .about(Subject::service(service.name.as_str()))
+        .note(diagnostic.note.clone())
+        .help(diagnostic.help.clone())
+        .effect(diagnostic.effect.clone())
+}
+
+fn unknown<'k>(service: &Service, word: &Text, name: Option<&str>, known: impl Iterator<Item = &'k str>) -> Finding {
+    let Some(name) = name else {
+        let help = "take it out; a flag begins with two dashes, and its value stands behind it";
+        return refused(service, word.whole(), word, "unexpected argument", help.to_owned());
+    };
+    let help = match nearest(name, known) {
+        Some(near) => format!("did you mean `--{near}`?"),
+        None => "take it out; `gangway serve --help` lists the flags".to_owned(),
+    };
+    refused(service, word.find(0.."--".len() + name.len()).spot, word, "unknown flag", help)
+}
+
+fn refused(service: &Service, spot: Spot, word: &Text, what: &str, help: String) -> Finding {
+    Finding::error(ARGUMENT_UNKNOWN, spot, format!("{what} `{}`", shown(word.as_str())))
+        .about(Subject::service(service.name.as_str()))
+        .note("`serve` does not take it")
+        .help(help)
+        .effect(NOT_STARTED)
+}
+
+fn without_value(service: &Service, word: &Text) -> Finding {
+    Finding::error(ARGUMENT_UNKNOWN, word.whole(), format!("`{}` has no value", shown(word.as_str())))
+        .about(Subject::service(service.name.as_str()))
+        .note("a value is missing")
+        .help("write the value behind it")
+        .effect(NOT_STARTED)
+}
+
+/// Enough of an argument to recognise it, without its value.
+fn shown(text: &str) -> String {
+    text.split('=').next().unwrap_or_default().chars().take(80).collect()
+}
+
+/// Published ports of the container at which Gangway does not listen.
+fn unheard_ports(service: &Service, told: &Told, settings: &Settings) -> Vec<Finding> {
+    let is_given = |name: &str| told.layers.given.contains_key(name);
+    // The config file may say where to listen.
+    let may_be_elsewhere = is_given(CONFIG.name) && !(is_given("http") && is_given("https"));
+    if may_be_elsewhere || service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host") {
+        return Vec::new();
+    }
+    let addresses = settings.http.iter().chain(&settings.https).chain([&settings.admin]);
+    let mut heard: BTreeSet<u16> = addresses.map(|address| address.port()).collect();
+    heard.extend(told.items("listen").into_iter().filter_map(listener_port));
+    let unheard = service.ports.iter().filter(|port| !heard.contains(&port.port));
+    unheard.map(|port| unheard_port(service, port, settings)).collect()
+}
+
+/// The port of `NAME=ADDR`.
+fn listener_port(item: &str) -> Option<u16> {
+    item.rsplit_once(':').map_or(item, |(_, port)| port).rsplit('=').next()?.parse().ok()
+}
+
+fn unheard_port(service: &Service, Port { port, published, spot }: &Port, settings: &Settings) -> Finding {
+    let is_secure = |port: u16| port % 1000 == 443;
+    let (name, listeners) = if is_secure(*port) || published.is_some_and(is_secure) {
+        ("https", &settings.https)
+    } else {
+        ("http", &settings.http)
+    };
+    let published = published.unwrap_or(*port);
+    let help = match listeners.first() {
+        Some(address) => {
+            format!("write `{published}:{}`, or let Gangway listen there: `--{name} :{port}`", address.port())
+        }
+        None => format!("let Gangway listen there: `--{name} :{port}`"),
+    };
+    Finding::error(PORT_NOT_LISTENED, spot.clone(), format!("Gangway does not listen at port {port} of its container"))
+        .about(Subject::service(service.name.as_str()))
+        .note("nobody listens there")
+        .help(help)
+        .effect(format!("port {published} of the host leads nowhere"))
+}
+
+/// Sockets of engines that are not there inside the container.
+fn missing_sockets(service: &Service, told: &Told, docker_host: Option<&str>) -> Vec<Finding> {
+    // The config file may name the engine.
+    if told.layers.given.contains_key(CONFIG.name) && !told.layers.given.contains_key("docker") {
+        return Vec::new();
+    }
+    let mut urls = told.items("docker");
+    if urls.is_empty() {
+        urls.push(docker_host.filter(|host| !host.is_empty()).unwrap_or(LOCAL_SOCKET));
+    }
+    let sockets = urls.into_iter().filter_map(|url| url.strip_prefix("unix://"));
+    sockets.filter(|socket| mount_at(service, socket).is_none()).map(|socket| missing_socket(service, socket)).collect()
+}
+
+fn missing_socket(service: &Service, socket: &str) -> Finding {
+    Finding::error(SOCKET_NOT_MOUNTED, service.name.whole(), "the engine's socket is not mounted")
+        .about(Subject::service(service.name.as_str()))
+        .note(format!("no `{socket}` inside"))
+        .help(format!(
+            "add `- {socket}:{socket}:ro` to its `volumes`; or name an engine with `--docker tcp://…`, as behind a socket proxy"
+        ))
+        .effect("Gangway finds no containers, and serves none")
+}
+
+/// What is wrong with the place of certificates and keys.
+fn unkept_data(service: &Service, settings: &Settings) -> Option<Finding> {
+    let data = settings.data.to_string_lossy();
+    let finding = match mount_at(service, &data) {
+        Some(Mount { is_read_only: true, spot, .. }) => {
+            Finding::error(DATA_READ_ONLY, spot.clone(), format!("`{data}` is mounted read-only"))
+                .note("cannot be written")
+                .help("leave out `:ro`, or `read_only: true`")
+                .effect(NOT_STARTED)
+        }
+        Some(Mount { source: Some(_), .. }) => return None,
+        other => {
+            let spot = other.map_or_else(|| service.name.whole(), |mount| mount.spot.clone());
+            Finding::warning(DATA_NOT_KEPT, spot, format!("no volume is mounted at `{data}`"))
+                .note("nothing is kept")
+                .help(format!("add `- gangway:{data}` to its `volumes`, and `gangway:` to `volumes:` at the end of the file"))
+                .effect(
+                    "certificates, keys and the internal root are lost whenever the container is made anew, and authorities \
+                     limit how often they can be had",
+                )
+        }
+    };
+    Some(finding.about(Subject::service(service.name.as_str())))
+}
+
+/// The mount that a path inside the container lies in.
+fn mount_at<'s>(service: &'s Service, path: &str) -> Option<&'s Mount> {
+    // `/var/run` leads to `/run` in most images, and people write either.
+    let plain =
+        |path: &str| path.strip_prefix("/var").filter(|rest| rest.starts_with("/run")).unwrap_or(path).to_owned();
+    let path = plain(path);
+    Path::new(&path).ancestors().find_map(|above| {
+        service.mounts.iter().find(|(target, _)| Path::new(&plain(target)) == above).map(|(_, mount)| mount)
+    })
+}

@@ -1,0 +1,48 @@
+//! Commands that GitHub's runner reads off a log: each finding becomes an annotation beside its line.
+
+use std::fmt::Write as _;
+
+use super::super::finding::{Finding, Level};
+use super::super::source::Files;
+
+/// One command a line.
+pub(in super::super) fn github(findings: &[Finding], files: &Files) -> String {
+    let mut out = String::new();
+    for finding in findings {
+        let kind = match finding.level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Note => "notice",
+        };
+        let (start, end) =
+            (files.position(finding.at.file, finding.at.start), files.position(finding.at.file, finding.at.end));
+        let file = property(files.name(finding.at.file));
+        let _ = write!(out, "::{kind} file={file},line={},endLine={},col={}", start.line, end.line, start.column);
+        if start.line == end.line {
+            let _ = write!(out, ",endColumn={}", end.column);
+        }
+        let title = property(&finding.code.to_string());
+        let _ = writeln!(out, ",title={title}::{}", data(&super::paragraph(finding)));
+    }
+    out
+}
+
+/// What stands behind the second pair of colons.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_text_ends_the_command_or_begins_another() {
+        assert_eq!(data("100 %\r\n::error::x"), "100 %25%0D%0A::error::x");
+        assert_eq!(property("a,b:c\n"), "a%2Cb%3Ac%0A");
+    }
+}

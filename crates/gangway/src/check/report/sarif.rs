@@ -1,0 +1,84 @@
+//! SARIF 2.1.0: what code scanning and editors read.
+
+use std::collections::BTreeMap;
+
+use gangway_model::{Code, codes};
+use serde_json::{Value, json};
+
+use super::super::finding::Finding;
+use super::super::source::Files;
+
+/// One run with all findings.
+pub(in super::super) fn sarif(findings: &[Finding], files: &Files) -> String {
+    let mut rules: BTreeMap<Code, usize> = findings.iter().map(|finding| (finding.code, 0)).collect();
+    for (index, place) in rules.values_mut().enumerate() {
+        *place = index;
+    }
+    let results: Vec<_> = findings.iter().map(|finding| result(finding, rules[&finding.code], files)).collect();
+    let rules: Vec<_> = rules.keys().map(|code| rule(*code)).collect();
+    let driver = json!({
+        "name": "gangway",
+        "version": env!("CARGO_PKG_VERSION"),
+        "rules": rules,
+    });
+    let log = json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{ "tool": { "driver": driver }, "columnKind": "unicodeCodePoints", "results": results }],
+    });
+    serde_json::to_string_pretty(&log).expect("texts and numbers are JSON") + "\n"
+}
+
+fn rule(code: Code) -> Value {
+    let explanation = codes::find(code).map_or("", |text| text.explanation);
+    json!({
+        "id": code.to_string(),
+        "shortDescription": { "text": code.title() },
+        "fullDescription": { "text": explanation },
+        "help": { "text": explanation },
+    })
+}
+
+fn result(finding: &Finding, rule: usize, files: &Files) -> Value {
+    let (start, end) =
+        (files.position(finding.at.file, finding.at.start), files.position(finding.at.file, finding.at.end));
+    json!({
+        "ruleId": finding.code.to_string(),
+        "ruleIndex": rule,
+        "level": finding.level.as_str(),
+        "message": { "text": super::paragraph(finding) },
+        "locations": [{ "physicalLocation": {
+            "artifactLocation": { "uri": uri(files.name(finding.at.file)) },
+            "region": {
+                "startLine": start.line,
+                "startColumn": start.column,
+                "endLine": end.line,
+                "endColumn": end.column,
+            },
+        } }],
+    })
+}
+
+/// A path as a relative reference.
+fn uri(path: &str) -> String {
+    let mut uri = String::new();
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => uri.push(char::from(byte)),
+            _ => uri += &format!("%{byte:02X}"),
+        }
+    }
+    uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_relative_reference() {
+        assert_eq!(uri("../my stack/compose.yaml"), "../my%20stack/compose.yaml");
+        assert_eq!(uri("<stdin>"), "%3Cstdin%3E");
+        assert_eq!(uri("ü:%"), "%C3%BC%3A%25");
+    }
+}
