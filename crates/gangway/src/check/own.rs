@@ -17,7 +17,7 @@ use super::settings::judge;
 use super::source::Spot;
 use super::text::Text;
 use crate::cli::Cli;
-use crate::settings::schema::{CONFIG, flag};
+use crate::settings::schema::{CONFIG, Count, flag};
 use crate::settings::{Given, Layer, Layers, NOT_STARTED, Settings, variables};
 
 /// What the service tells Gangway.
@@ -39,7 +39,7 @@ pub(super) fn told(service: &Service, findings: &mut Vec<Finding>) -> Option<Tol
     }
     let mut diagnostics = Vec::new();
     let pairs = set.iter().map(|(name, (_, value))| (OsString::from(name), OsString::from(value.as_str())));
-    told.layers.given = variables(pairs, NOT_STARTED, &mut diagnostics);
+    told.layers.given = variables(pairs, NOT_STARTED, &mut diagnostics).layer;
     told.layers.given.extend(flags);
     findings.extend(diagnostics.iter().map(|diagnostic| {
         let key = set.get(&*diagnostic.place.label).map_or(&service.name, |(key, _)| key);
@@ -138,6 +138,12 @@ impl Told {
             if !argument.get_action().takes_values() {
                 continue;
             }
+            let setting = name.and_then(flag);
+            let switch = setting.filter(|flag| flag.count == Count::Switch && !text.contains('='));
+            if let Some(switch) = switch {
+                layer.entry(switch.name).or_default().push(Given::flag("true"));
+                continue;
+            }
             let value = match text.find('=') {
                 Some(at) => Some(word.slice(at + 1..text.len())),
                 None => words.next().cloned(),
@@ -146,7 +152,7 @@ impl Told {
                 findings.push(without_value(service, word));
                 continue;
             };
-            let Some(flag) = name.and_then(flag) else { continue };
+            let Some(flag) = setting else { continue };
             layer.entry(flag.name).or_default().push(Given::flag(value.as_str()));
             self.written.push((format!("--{}", flag.name), value));
         }
