@@ -445,13 +445,13 @@ proptest! {
                     }
                 }
                 Event::Remove { project } => {
-                    if let Some(id) = of(&world, project).first() {
-                        if world.unread.is_empty() { world.remove(id) }
+                    if let Some(id) = of(&world, project).first() && world.unread.is_empty() {
+                        world.remove(id);
                     }
                 }
                 Event::Set { project, state } => {
-                    if let Some(id) = of(&world, project).first() {
-                        if world.unread.is_empty() { world.set(id, state) }
+                    if let Some(id) = of(&world, project).first() && world.unread.is_empty() {
+                        world.set(id, state);
                     }
                 }
                 Event::Wait(seconds) => world.wait(seconds),

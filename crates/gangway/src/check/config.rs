@@ -65,7 +65,7 @@ fn range(diagnostic: &Diagnostic, id: FileId, files: &Files) -> Range<usize> {
     }
     if diagnostic.text.is_empty() {
         // The route's name, behind `[routes.`.
-        let name = line[start - line_start..].find(|char: char| matches!(char, ']' | '.' | '=' | ' '));
+        let name = line[start - line_start..].find([']', '.', '=', ' ']);
         return start..name.map_or(line_start + line.len(), |len| start + len);
     }
     Values::new(files.text(id)).find(start, part).unwrap_or(start..start)

@@ -17,7 +17,7 @@ const SUGGESTIONS_MAX: usize = 3;
 enum Proxy {
     Traefik,
     Caddy,
-    NginxProxy,
+    VirtualHost,
 }
 
 /// What one file has of it.
@@ -110,7 +110,7 @@ impl Proxy {
         match self {
             Self::Traefik => "Traefik",
             Self::Caddy => "Caddy",
-            Self::NginxProxy => "nginx-proxy",
+            Self::VirtualHost => "nginx-proxy",
         }
     }
 }
@@ -143,7 +143,7 @@ impl Written {
         for (name, (text, value)) in &service.environment {
             match name.as_str() {
                 "VIRTUAL_HOST" => {
-                    written.spots.push((text.whole(), Proxy::NginxProxy));
+                    written.spots.push((text.whole(), Proxy::VirtualHost));
                     written.host = written.host.take().or_else(|| hosts(value.as_str().split(',')));
                 }
                 "VIRTUAL_PORT" => written.port = written.port.take().or_else(|| port(value.as_str())),
