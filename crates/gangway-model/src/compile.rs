@@ -21,7 +21,7 @@ pub use self::held::Hold;
 use self::replicas::{Candidate, Group, Owner, Owners, Standing};
 use crate::address::Surroundings;
 use crate::codes;
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Span};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity, Span};
 use crate::dialect::native::{self, Asked, Source};
 use crate::mention::{self, Mention};
 use crate::ownership::{Holdings, Moment, Party, seconds};
@@ -252,15 +252,28 @@ fn read<'s>(
             // Nobody asked for it, so nobody wants to hear why it cannot be.
             continue;
         }
+        let unreachable = match (&endpoint, container.state) {
+            (None, ContainerState::Running) => why_unreachable(container, &troubles),
+            _ => None,
+        };
         // One that restarts will soon have an address again.
         if by_label && container.state == ContainerState::Running {
             found.extend(troubles);
         }
         let source = Source::Container(container);
         let party = owners.party(container, &spec);
-        candidates.push(Candidate { party, source, spec: Box::new(spec), endpoints: endpoint.into_iter().collect() });
+        let endpoints = endpoint.into_iter().collect();
+        candidates.push(Candidate { party, source, spec: Box::new(spec), endpoints, unreachable });
     }
     Read { candidates, ways }
+}
+
+/// Why it cannot be reached as long as nobody changes something; none where it may be soon.
+fn why_unreachable(container: &Container, troubles: &[Diagnostic]) -> Option<Box<str>> {
+    const LASTING: [Code; 4] =
+        [codes::NETWORK_NOT_SHARED, codes::NETWORK_NONE, codes::HOST_UNREACHABLE, codes::PORT_UNKNOWN];
+    let Diagnostic { code, message, help, .. } = troubles.iter().find(|one| LASTING.contains(&one.code))?;
+    Some(format!("container {}: {message} ({code}). To mend it, {help}.", shown(&container.name)).into())
 }
 
 /// Why it is not routed whatever its labels say.
@@ -323,7 +336,8 @@ fn files<'s>(settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Vec<Candida
             Target::Urls(urls) => urls.iter().map(|url| url_endpoint(url, spec.upstream.weight)).collect(),
             Target::Container(_) | Target::Nothing => Vec::new(),
         };
-        Some(Candidate { party: Party::of_file(&spec), source: Source::File(route), spec, endpoints })
+        let (party, source) = (Party::of_file(&spec), Source::File(route));
+        Some(Candidate { party, source, spec, endpoints, unreachable: None })
     };
     routes.into_iter().filter_map(candidate).collect()
 }
@@ -341,7 +355,7 @@ fn url_endpoint(target: &UrlTarget, weight: u16) -> Endpoint {
 }
 
 fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, Standing<'_>) {
-    let Group { id, party, age, spec, standing, mut endpoints, held, .. } = group;
+    let Group { id, party, age, spec, standing, mut endpoints, held, unreachable, .. } = group;
     let spec = *spec;
     endpoints.sort_by(|a, b| a.key.cmp(&b.key));
     endpoints.dedup_by(|a, b| a.key == b.key);
@@ -360,7 +374,7 @@ fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, Standing<'_>) {
         middlewares: spec.middlewares,
         timeouts: spec.upstream.timeouts,
         host_header: spec.upstream.host_header,
-        upstream: Arc::new(Upstream { id: id.clone(), endpoints, policy: spec.upstream.policy, held }),
+        upstream: Arc::new(Upstream { id: id.clone(), endpoints, policy: spec.upstream.policy, held, unreachable }),
         closed: spec.closed,
     };
     (Entry { matcher: spec.matcher, priority: spec.priority, age, id, payload: Arc::new(route) }, standing)

@@ -74,6 +74,9 @@ impl Display for Route {
         if self.upstream.held {
             f.write_str("  held for the next container\n")?;
         }
+        if let Some(why) = &self.upstream.unreachable {
+            writeln!(f, "  nothing to wait for: {}", printable(why))?;
+        }
         self.upstream.endpoints.iter().try_for_each(|endpoint| writeln!(f, "  {endpoint}"))
     }
 }

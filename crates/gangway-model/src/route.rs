@@ -183,6 +183,8 @@ pub struct Upstream {
     pub policy: Policy,
     /// Its last container went a moment ago, and the route is kept for the next one.
     pub held: bool,
+    /// Why none of its containers can be reached, where that does not pass by waiting; for people.
+    pub unreachable: Option<Box<str>>,
 }
 
 /// What `sticky` `true` names the cookie; the data plane adds what tells upstreams apart.

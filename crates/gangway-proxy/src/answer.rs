@@ -18,6 +18,8 @@ pub(crate) enum Reason {
     NoRoute,
     NotReady,
     NoEndpoint,
+    /// There are containers, and no way to them that waiting would open.
+    NoWay,
     EndpointNotReady,
     RouteClosed,
     NoCertificate,
@@ -44,6 +46,7 @@ impl Reason {
             Self::NoRoute => (404, "no-route", "There is nothing at this address."),
             Self::NotReady => (503, "not-ready", "This server is starting. Please try again in a moment."),
             Self::NoEndpoint => (503, "no-endpoint", "The application is not running at the moment."),
+            Self::NoWay => (503, "no-endpoint", "The application cannot be reached."),
             Self::EndpointNotReady => (503, "not-ready", "The application is starting. Please try again in a moment."),
             Self::RouteClosed => (503, "route-closed", "The application is closed until its protection is set up."),
             Self::NoCertificate => {

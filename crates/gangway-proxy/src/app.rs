@@ -38,7 +38,8 @@ use crate::connection::Connection;
 use crate::context::{RequestContext, UnderWay};
 use crate::endpoint::{EndpointState, Standing};
 use crate::failing::{
-    RETRY_AFTER, TRIES_MAX, error_detail, is_unreachable, may_retry, no_endpoint, reason_for, trouble, why_no_route,
+    RETRY_AFTER, TRIES_MAX, error_detail, is_unreachable, may_retry, no_endpoint, nothing_to_wait_for, reason_for,
+    trouble, why_no_route,
 };
 use crate::forwarded::{self, Facts, Origin as ClientOrigin};
 use crate::guarded::guarded;
@@ -334,7 +335,7 @@ impl ProxyHttp for App {
         }
         session.set_keepalive(None);
         let answer = match reason {
-            Reason::NoEndpoint | Reason::EndpointNotReady => no_endpoint(ctx),
+            Reason::NoEndpoint | Reason::NoWay | Reason::EndpointNotReady => no_endpoint(ctx),
             _ => {
                 let detail = refusal.map_or_else(|| error_detail(error, ctx), |refusal| refusal.detail.to_owned());
                 Answer::failure(reason).with_detail(detail)
@@ -561,7 +562,10 @@ impl App {
                 _ => {}
             }
         }
-        if active.ready.is_empty() { Verdict::Wait } else { Verdict::Serve }
+        match active.ready.is_empty() {
+            false => Verdict::Serve,
+            true => nothing_to_wait_for(active).map_or(Verdict::Wait, Verdict::Answer),
+        }
     }
 
     /// A public name whose certificate has not come yet: sending browsers to https would show them a

@@ -52,6 +52,10 @@ pub struct EndpointState {
     trouble: Mutex<Option<Box<str>>>,
     /// The log says that it cannot be used.
     told: AtomicBool,
+    /// A connection came about since it was last called ready.
+    was_reached: AtomicBool,
+    /// Milliseconds after `epoch` at which it was last called ready.
+    ready_since: AtomicU64,
     epoch: Instant,
 }
 
@@ -97,6 +101,8 @@ impl EndpointState {
             resolved: Mutex::new(None),
             trouble: Mutex::new(None),
             told: AtomicBool::new(false),
+            was_reached: AtomicBool::new(false),
+            ready_since: AtomicU64::new(0),
             epoch: Instant::now(),
         }
     }
@@ -152,6 +158,8 @@ impl EndpointState {
         self.leaves.store(matches!(readiness, Readiness::Leaving | Readiness::Restarting), Ordering::Relaxed);
         if is_ready && !was_ready {
             self.set_standing(Standing::New);
+            self.was_reached.store(false, Ordering::Relaxed);
+            self.ready_since.store(self.millis(), Ordering::Relaxed);
             self.draining.store(false, Ordering::Relaxed);
             self.drained.store(false, Ordering::Relaxed);
         }
@@ -222,11 +230,18 @@ impl EndpointState {
     }
 
     pub(crate) fn connected(&self) {
+        self.was_reached.store(true, Ordering::Relaxed);
         if self.failures_in_a_row.load(Ordering::Relaxed) != 0 {
             self.failures_in_a_row.store(0, Ordering::Relaxed);
             self.ejected_until.store(0, Ordering::Relaxed);
             *self.trouble_locked() = None;
         }
+    }
+
+    /// Since when it could have been connected to and never was; none where it was.
+    pub(crate) fn unreached_since(&self) -> Option<Instant> {
+        let since = self.epoch + Duration::from_millis(self.ready_since.load(Ordering::Relaxed));
+        (!self.was_reached.load(Ordering::Relaxed)).then_some(since)
     }
 
     pub(crate) fn connect_failed(&self) {

@@ -7,7 +7,7 @@ use gangway_model::{Compiled, RequestView, mention};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use crate::active::{ActiveEndpoint, ActiveTable, Target};
+use crate::active::{ActiveEndpoint, ActiveRoute, ActiveTable, Target};
 use crate::answer::{Answer, Reason};
 use crate::context::RequestContext;
 use crate::endpoint::Standing;
@@ -34,7 +34,12 @@ pub(crate) fn trouble(error: &Error) -> &str {
         ErrorType::ConnectNoRoute => "there is no way to its address",
         ErrorType::ConnectError | ErrorType::SocketError => "no connection",
         ErrorType::InvalidCert => "its certificate is not trusted",
-        ErrorType::TLSHandshakeFailure | ErrorType::HandshakeError => "the TLS handshake failed",
+        ErrorType::TLSHandshakeFailure | ErrorType::HandshakeError => match TlsFault::of(error) {
+            TlsFault::NothingInCommon => "no TLS in common: it may speak only TLS 1.1 or older, or only old ciphers",
+            TlsFault::NoTls => "it does not speak TLS there",
+            TlsFault::Untrusted => "its certificate is not trusted",
+            TlsFault::Other => "the TLS handshake failed",
+        },
         ErrorType::TLSHandshakeTimedout => "no TLS handshake in time",
         other => other.as_str(),
     }
@@ -43,6 +48,9 @@ pub(crate) fn trouble(error: &Error) -> &str {
 /// Why no endpoint of the route may be asked, for the answer.
 pub(crate) fn no_endpoint(ctx: &RequestContext) -> Answer {
     let Some(active) = &ctx.route else { return Answer::failure(Reason::NoEndpoint) };
+    if let Some(answer) = nothing_to_wait_for(active) {
+        return answer;
+    }
     let held = active.route.upstream.held;
     let starting = active.others.iter().any(|endpoint| endpoint.readiness != Readiness::Unhealthy);
     let state = |endpoint: &ActiveEndpoint| {
@@ -64,6 +72,13 @@ pub(crate) fn no_endpoint(ctx: &RequestContext) -> Answer {
     };
     let reason = if starting || held { Reason::EndpointNotReady } else { Reason::NoEndpoint };
     Answer::failure(reason).with_retry_after(RETRY_AFTER).with_detail(detail)
+}
+
+/// The answer where no endpoint will come as long as nobody changes something.
+pub(crate) fn nothing_to_wait_for(active: &ActiveRoute) -> Option<Answer> {
+    let has_none = active.ready.is_empty() && active.others.is_empty() && !active.route.upstream.held;
+    let why = active.route.upstream.unreachable.as_deref().filter(|_| has_none)?;
+    Some(Answer::failure(Reason::NoWay).with_detail(why))
 }
 
 /// Whether a request may be sent again after its connection failed: nothing of an answer has come, and
@@ -117,11 +132,58 @@ pub(crate) fn error_detail(error: &Error, ctx: &RequestContext) -> String {
         Some(Reason::UpstreamRefused) => {
             ": nothing listens there. Does the app listen on this port, and on all addresses rather than on 127.0.0.1?"
         }
-        Some(Reason::UpstreamTls) => ": its certificate is not trusted. Set `verify` to false if it is self-signed.",
+        Some(Reason::UpstreamTls) => TlsFault::of(error).help(endpoint.peer.options.verify_cert),
         Some(Reason::UpstreamProtocol) => ": it does not speak HTTP there, or closed the connection.",
         _ => "",
     };
     format!("`{}` at {address}: {}{help}", endpoint.name, error.etype().as_str())
+}
+
+/// Why TLS towards an application came to nothing.
+#[derive(Clone, Copy)]
+enum TlsFault {
+    Untrusted,
+    /// No version, key exchange or cipher.
+    NothingInCommon,
+    NoTls,
+    Other,
+}
+
+impl TlsFault {
+    fn of(error: &Error) -> Self {
+        // Pingora keeps what rustls said as a text alone.
+        let said = error.context.as_ref().map_or("", |context| context.as_str());
+        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        if says(&["invalid peer certificate"]) {
+            Self::Untrusted
+        } else if says(&["HandshakeFailure", "ProtocolVersion", "InsufficientSecurity", "peer is incompatible"]) {
+            // What servers say, and what we say of those that choose one of theirs all the same.
+            Self::NothingInCommon
+        } else if says(&["InvalidContentType", "corrupt message"]) {
+            Self::NoTls
+        } else {
+            Self::Other
+        }
+    }
+
+    /// And what to do about it.
+    fn help(self, is_verified: bool) -> &'static str {
+        match self {
+            Self::Untrusted if is_verified => {
+                ": its certificate is not trusted. Set `verify` to false if it is self-signed."
+            }
+            Self::Untrusted => {
+                ": its certificate cannot be used, although it is not checked. Give the application another one."
+            }
+            Self::NothingInCommon => {
+                ": it has no TLS in common with Gangway, so it cannot be served by https. It may speak only TLS 1.1 or \
+                 older, or only RSA key exchange or CBC ciphers. Let it speak TLS 1.2 or newer with ECDHE and AES-GCM \
+                 or ChaCha20; or take its port for plain HTTP, and set `scheme` to `http`."
+            }
+            Self::NoTls => ": it does not speak TLS there. Set `scheme` to `http`, or `port` to where it does.",
+            Self::Other => ": TLS with it failed.",
+        }
+    }
 }
 
 /// What a client on the local network is told where no route takes its request. `now` is in seconds since the

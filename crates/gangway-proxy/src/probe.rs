@@ -81,6 +81,8 @@ struct Subject {
     name: Box<str>,
     state: Arc<EndpointState>,
     teller: Teller,
+    /// Since when it could have been reached and was not.
+    since: Instant,
 }
 
 impl Default for Probes {
@@ -154,6 +156,8 @@ fn begin(
         name: endpoint.name.clone(),
         state: Arc::clone(&endpoint.state),
         teller,
+        // One that never was, although there was time enough, does not come now that somebody asks.
+        since: endpoint.state.unreached_since().unwrap_or_else(Instant::now),
     };
     let task = match question.clone() {
         Question::Reached => tokio::spawn(reach(subject, news)),
@@ -170,7 +174,7 @@ async fn reach(subject: Subject, news: mpsc::Sender<News>) {
             Ok(()) => Standing::Good,
             Err(trouble) => {
                 subject.state.note_trouble(&trouble);
-                if begun.elapsed() < subject.hold { Standing::Failing } else { Standing::Hopeless }
+                if subject.since.elapsed() < subject.hold { Standing::Failing } else { Standing::Hopeless }
             }
         };
         subject.tell(now);

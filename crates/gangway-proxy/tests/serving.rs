@@ -309,10 +309,11 @@ async fn a_request_waits_for_an_endpoint_that_starts() {
 /// Changes how a route treats requests on their way.
 fn with_policy(change: impl FnOnce(&mut Policy) + 'static) -> Box<dyn FnOnce(&mut Route)> {
     Box::new(move |route| {
-        let Upstream { id, endpoints, policy, held } = &*route.upstream;
+        let Upstream { id, endpoints, policy, held, unreachable } = &*route.upstream;
         let mut policy = policy.clone();
         change(&mut policy);
-        route.upstream = Arc::new(Upstream { id: id.clone(), endpoints: endpoints.clone(), policy, held: *held });
+        let (id, endpoints, unreachable) = (id.clone(), endpoints.clone(), unreachable.clone());
+        route.upstream = Arc::new(Upstream { id, endpoints, policy, held: *held, unreachable });
     })
 }
 
@@ -679,7 +680,7 @@ async fn sticky_routes_under_one_host_have_a_cookie_each() {
             sticky.change = Box::new(move |route| {
                 let policy = Policy { sticky: Some(name.into()), ..Policy::default() };
                 let endpoints = route.upstream.endpoints.clone();
-                route.upstream = Arc::new(Upstream { id: id.into(), endpoints, policy, held: false });
+                route.upstream = Arc::new(Upstream { id: id.into(), endpoints, policy, ..Upstream::default() });
             });
             sticky
         };

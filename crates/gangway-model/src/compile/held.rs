@@ -54,7 +54,8 @@ pub(super) fn groups<'s>(
                 longest = longest.max(left);
                 let source = Source::Container(container);
                 let party = owners.party(container, &spec);
-                candidates.push(Candidate { party, source, spec: Box::new(spec), endpoints: Vec::new() });
+                let (spec, endpoints) = (Box::new(spec), Vec::new());
+                candidates.push(Candidate { party, source, spec, endpoints, unreachable: None });
             }
         }
         if !longest.is_zero() {

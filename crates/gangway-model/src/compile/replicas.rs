@@ -28,6 +28,8 @@ pub(super) struct Candidate<'s> {
     pub spec: Box<RouteSpec<'s>>,
     /// None where it cannot be reached, one for a container, several for a route of the file.
     pub endpoints: Vec<Endpoint>,
+    /// Why it cannot, where that does not pass by waiting.
+    pub unreachable: Option<Box<str>>,
 }
 
 /// Whose the routes of a container are. Containers of one owner are replicas.
@@ -70,6 +72,8 @@ pub(super) struct Group<'s> {
     pub endpoints: Vec<Endpoint>,
     /// Nobody runs; see [`super::held`].
     pub held: bool,
+    /// Why none of the replicas can be reached, where that does not pass by waiting.
+    pub unreachable: Option<Box<str>>,
 }
 
 /// Who stands behind a route: what diagnostics about it need.
@@ -227,10 +231,16 @@ impl<'s> Group<'s> {
                 spec,
                 endpoints: endpoints.collect(),
                 held: false,
+                unreachable: positions[0..1].iter().find_map(|first| replicas[*first].unreachable.clone()).filter(|_| {
+                    positions.iter().all(|position| replicas[*position].unreachable.is_some())
+                }),
             }
         }));
         let age = replicas[0].created();
         let sources = replicas.iter().map(|replica| replica.source).collect();
+        // Replicas have the same networks, so one stands for all of them.
+        let all_are = replicas.iter().all(|replica| replica.unreachable.is_some());
+        let unreachable = replicas[0].unreachable.take().filter(|_| all_are);
         let mut endpoints = std::mem::take(&mut replicas[0].endpoints);
         endpoints.extend(replicas[1..].iter_mut().flat_map(|replica| replica.endpoints.drain(..)));
         let Candidate { party, source, spec, .. } = replicas.swap_remove(chosen);
@@ -243,6 +253,7 @@ impl<'s> Group<'s> {
             spec,
             endpoints,
             held: false,
+            unreachable,
         });
     }
 
