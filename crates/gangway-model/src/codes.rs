@@ -181,6 +181,11 @@ codes! {
          not known.";
     UNHEALTHY = 408, "container is unhealthy",
         "The container's own health check fails, so it gets no requests.";
+    CLIENTS_OF_GATEWAY = 420, "clients with the address of a gateway",
+        "Docker's own proxy (`localhost`, and IPv6 on a network without it), rootless engines and tunnels pass connections \
+         on with an address of theirs, so that all clients look alike. That address is nobody's: whoever comes with it is \
+         not taken for local, is in no network of a rule, and is not counted against the bound of connections per address. \
+         Requests are served as ever.";
 
     CERTIFICATE_FILE_UNUSABLE = 501, "certificate file cannot be used",
         "A file in `certs/` on the volume is not a certificate with its key.";

@@ -9,7 +9,8 @@ use gangway_model::codes;
 
 /// Codes of what is not found in labels: other crates have their tests.
 fn is_of_others(code: Code) -> bool {
-    code == codes::CERTIFICATE_FILE_UNUSABLE || code.0 >= 900
+    let of_serving = [codes::CERTIFICATE_FILE_UNUSABLE, codes::CLIENTS_OF_GATEWAY];
+    of_serving.contains(&code) || code.0 >= 900
 }
 
 #[test]

@@ -89,7 +89,7 @@ impl Reason {
             Self::NoEndpoint => "not running",
             Self::RouteClosed => "closed",
             Self::NoCertificate => "no certificate yet",
-            Self::UpstreamRefused | Self::UpstreamConnect => "application not reached",
+            Self::NoWay | Self::UpstreamRefused | Self::UpstreamConnect => "application not reached",
             Self::UpstreamTimeout => "no answer in time",
             Self::UpstreamTls => "application not reached securely",
             Self::UpstreamProtocol => "no valid answer",

@@ -4,7 +4,7 @@
 //! ([`crate::admit`], [`crate::forwarded`], [`crate::target`]) and acts.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -200,7 +200,7 @@ impl ProxyHttp for App {
         upstream: &mut RequestHeader,
         ctx: &mut RequestContext,
     ) -> Result<()> {
-        guarded(|| prepare(session, upstream, ctx))?
+        guarded(|| prepare(session, upstream, ctx, self.shared.settings.public_https_port))?
     }
 
     async fn upstream_response_filter(
@@ -393,7 +393,12 @@ impl App {
         ctx.host.clear();
         ctx.host.push_str(&admitted.host);
         ctx.upgrade = session.is_upgrade_req();
-        let origin = forwarded::origin(request, &connection, &self.shared.settings.trusted_proxies);
+        let origin = forwarded::origin(
+            request,
+            &connection,
+            &self.shared.settings.trusted_proxies,
+            &self.shared.whereabouts.load().value,
+        );
         ctx.origin = Some(origin);
         ctx.secure = origin.secure;
         ctx.port = admitted.port;
@@ -406,7 +411,8 @@ impl App {
         let tables = self.shared.tables.load();
         if tables.generation == Generation::INITIAL {
             let answer = Answer::failure(Reason::NotReady).with_retry_after(RETRY_AFTER);
-            return Verdict::Answer(match self.shared.settings.why_not_ready.told() {
+            let trouble = || self.shared.whereabouts.load().value.trouble.as_deref().map(str::to_owned);
+            return Verdict::Answer(match self.shared.settings.why_not_ready.told().or_else(trouble) {
                 Some(why) => answer.with_detail(why),
                 None => answer,
             });
@@ -418,7 +424,8 @@ impl App {
             query: admitted.query,
             method: &request.method,
             headers: &request.headers,
-            client: origin.client,
+            // What is nobody's address is in no network.
+            client: if origin.nobody { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { origin.client },
         };
         let Some(found) = tables.value.find(&view) else {
             self.shared.metrics.no_route();
@@ -576,14 +583,8 @@ impl App {
     }
 
     fn https_location(&self, host: &str, port: Option<u16>, target: &[u8]) -> Vec<u8> {
-        let listening = &self.shared.listening;
-        let public = port.unwrap_or(80);
-        // Who reached our own plain port reaches our own TLS port too. Where the port was mapped on the
-        // way, only the default one can be guessed.
-        let https = match listening.https.first() {
-            Some(https) if listening.http.iter().any(|http| http.port() == public) => https.port(),
-            _ => 443,
-        };
+        let found_out = || self.shared.whereabouts.load().value.https_port(&self.shared.listening, port.unwrap_or(80));
+        let https = self.shared.settings.public_https_port.unwrap_or_else(found_out);
         let mut location = b"https://".to_vec();
         location.extend_from_slice(host.as_bytes());
         if https != 443 {
@@ -829,7 +830,12 @@ fn decorate(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
 }
 
 /// Turns the head of a request into the one that its endpoint gets.
-fn prepare(session: &Session, upstream: &mut RequestHeader, ctx: &RequestContext) -> Result<()> {
+fn prepare(
+    session: &Session,
+    upstream: &mut RequestHeader,
+    ctx: &RequestContext,
+    public_https_port: Option<u16>,
+) -> Result<()> {
     let (Some(active), Some(connection)) = (&ctx.route, &ctx.connection) else {
         return Err(Error::explain(ErrorType::InternalError, "a request without a route"));
     };
@@ -846,8 +852,10 @@ fn prepare(session: &Session, upstream: &mut RequestHeader, ctx: &RequestContext
             client: connection.peer_ip(),
             secure: connection.secure,
             local: false,
+            nobody: true,
         }),
         port: ctx.port,
+        public_https_port,
         prefix: rewritten.prefix,
         trailers: original.version == Version::HTTP_2 && upstream.version == Version::HTTP_2,
     };

@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     pub(crate) local: SocketAddr,
     /// The peer's address as header values, made once.
     pub(crate) peer_text: PeerText,
+    /// The peer's address is nobody's: it is the same for everybody.
+    pub(crate) nobody: bool,
     /// The peer may speak for others: it is in `--trusted-proxies`.
     pub(crate) trusted: bool,
     /// TLS was terminated here.
@@ -64,6 +66,7 @@ impl Connection {
             peer,
             local,
             peer_text: PeerText::new(canonical(peer.ip())),
+            nobody: false,
             trusted,
             secure: false,
             sni: None,

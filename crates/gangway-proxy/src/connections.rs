@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gangway_publish::Reader;
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -12,6 +13,7 @@ use crate::forwarded::TrustedProxies;
 use crate::limits::Limits;
 use crate::listen::ListenerProtocol;
 use crate::metrics::Metrics;
+use crate::whereabouts::Whereabouts;
 
 /// Counts connections over all threads.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub(crate) struct Connections {
     per_address_max: u32,
     by_address: Mutex<HashMap<AddressKey, u32, ahash::RandomState>>,
     exempt: TrustedProxies,
+    whereabouts: Reader<Whereabouts>,
     metrics: Arc<Metrics>,
 }
 
@@ -45,12 +48,15 @@ impl AddressKey {
 }
 
 impl Connections {
-    pub(crate) fn new(limits: &Limits, exempt: TrustedProxies, metrics: Arc<Metrics>) -> Self {
+    /// Peers that speak for many are `exempt`: trusted ones, and gateways.
+    pub(crate) fn new(limits: &Limits, exempt: (TrustedProxies, Reader<Whereabouts>), metrics: Arc<Metrics>) -> Self {
+        let (exempt, whereabouts) = exempt;
         Self {
             places: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             per_address_max: limits.connections_per_address,
             by_address: Mutex::new(HashMap::default()),
             exempt,
+            whereabouts,
             metrics,
         }
     }
@@ -65,7 +71,7 @@ impl Connections {
         Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    /// Counts a connection for its address, or says that the address has enough. A trusted proxy
+    /// Counts a connection for its address, or says that the address has enough. A trusted proxy or a gateway
     /// speaks for many clients and is not bounded.
     pub(crate) fn admit(
         self: &Arc<Self>,
@@ -73,7 +79,8 @@ impl Connections {
         peer: SocketAddr,
         protocol: ListenerProtocol,
     ) -> Option<Place> {
-        let counted = if self.exempt.contains(canonical(peer.ip())) {
+        let address = canonical(peer.ip());
+        let counted = if self.exempt.contains(address) || self.whereabouts.load().value.is_gateway(address) {
             None
         } else {
             let key = AddressKey::of(peer.ip());
@@ -115,13 +122,22 @@ mod tests {
     async fn an_address_gets_so_many_connections_and_its_place_back() {
         let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).expect("fresh registry"));
         let limits = Limits { connections_per_address: 1, ..Limits::default() };
-        let connections = Arc::new(Connections::new(&limits, TrustedProxies::default(), metrics));
+        let gateway = SocketAddr::from(([172, 18, 0, 1], 1000));
+        let whereabouts = Whereabouts { gateways: vec![gateway.ip()], ..Whereabouts::default() };
+        let (_whereabouts_tx, whereabouts) = gangway_publish::channel(whereabouts);
+        let connections = Arc::new(Connections::new(&limits, (TrustedProxies::default(), whereabouts), metrics));
         let peer = SocketAddr::from(([192, 0, 2, 1], 1000));
         let first = connections.admit(connections.place().await, peer, ListenerProtocol::Plain);
         assert!(first.is_some());
         assert!(connections.admit(connections.place().await, peer, ListenerProtocol::Plain).is_none());
         let neighbour = SocketAddr::from(([192, 0, 2, 2], 1000));
         assert!(connections.admit(connections.place().await, neighbour, ListenerProtocol::Plain).is_some());
+        let anybody: Vec<_> = (0..2)
+            .map(|_| {
+                connections.place_at_once().and_then(|place| connections.admit(place, gateway, ListenerProtocol::Plain))
+            })
+            .collect();
+        assert!(anybody.iter().all(Option::is_some), "everybody behind a gateway has its address");
         drop(first);
         assert!(connections.admit(connections.place().await, peer, ListenerProtocol::Plain).is_some());
     }

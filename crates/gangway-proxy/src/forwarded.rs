@@ -14,6 +14,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::admit::host_of_authority;
 use crate::connection::{Connection, canonical};
+use crate::whereabouts::Whereabouts;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -120,15 +121,23 @@ pub(crate) struct Origin {
     pub(crate) secure: bool,
     /// The client is surely on the local network: it may see what is wrong inside.
     pub(crate) local: bool,
+    /// The address says nothing about the client: it is a gateway's.
+    pub(crate) nobody: bool,
 }
 
 /// Who really asks: the peer, or whom a trusted peer speaks for.
-pub(crate) fn origin(request: &RequestHeader, connection: &Connection, trusted: &TrustedProxies) -> Origin {
+pub(crate) fn origin(
+    request: &RequestHeader,
+    connection: &Connection,
+    trusted: &TrustedProxies,
+    whereabouts: &Whereabouts,
+) -> Origin {
     let peer = connection.peer_ip();
     let headers = &request.headers;
     if !connection.trusted {
         // Behind a proxy that nobody told us about, a local peer is that proxy and the client may be anybody.
-        return Origin { client: peer, secure: connection.secure, local: is_lan(peer) && !is_passed_on(headers) };
+        let local = is_lan(peer) && !connection.nobody && !is_passed_on(headers);
+        return Origin { client: peer, secure: connection.secure, local, nobody: connection.nobody };
     }
     let secure = match single(headers, &X_FORWARDED_PROTO) {
         Some(proto) => proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss"),
@@ -136,7 +145,8 @@ pub(crate) fn origin(request: &RequestHeader, connection: &Connection, trusted: 
     };
     let (client, is_known) = client_in_chain(headers, peer, trusted);
     let is_known = is_known && (headers.contains_key(&X_FORWARDED_FOR) || !is_passed_on(headers));
-    Origin { client, secure, local: is_lan(client) && is_known }
+    let nobody = if client == peer { connection.nobody } else { whereabouts.is_gateway(client) };
+    Origin { client, secure, local: is_lan(client) && is_known && !nobody, nobody }
 }
 
 /// Whether another proxy has had the request.
@@ -220,6 +230,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) origin: Origin,
     /// The port the client named.
     pub(crate) port: Option<u16>,
+    /// The one of https that everybody is sent to, where one was set.
+    pub(crate) public_https_port: Option<u16>,
     /// The prefix that was removed, or nothing.
     pub(crate) prefix: &'a str,
     /// `TE: trailers` may pass: HTTP/2 on both sides.
@@ -270,7 +282,9 @@ pub(crate) fn to_upstream(upstream: &mut RequestHeader, original: &RequestHeader
     }
     let port = believed(&X_FORWARDED_PORT).and_then(|port| port.parse().ok()).or(named_port);
     let port = match port {
-        Some(0) | None if facts.origin.secure => HeaderValue::from_static("443"),
+        Some(0) | None if facts.origin.secure => {
+            facts.public_https_port.map_or(HeaderValue::from_static("443"), HeaderValue::from)
+        }
         Some(0) | None => HeaderValue::from_static("80"),
         Some(port) => HeaderValue::from(port),
     };
@@ -374,8 +388,8 @@ mod tests {
         let original = request(fields);
         let trusted = TrustedProxies::parse(trusted).expect("valid");
         let mut upstream = original.clone();
-        let origin = origin(&original, connection, &trusted);
-        let facts = Facts { connection, origin, port: None, prefix: "", trailers: false };
+        let origin = origin(&original, connection, &trusted, &Whereabouts::default());
+        let facts = Facts { connection, origin, port: None, public_https_port: None, prefix: "", trailers: false };
         to_upstream(&mut upstream, &original, &facts).expect("valid");
         upstream
     }
@@ -447,7 +461,7 @@ mod tests {
             let peer: IpAddr = peer.parse().expect("valid");
             let trusts = trusted.contains(peer);
             let connection = Connection::new((peer, 5000).into(), "192.0.2.1:80".parse().expect("valid"), trusts);
-            origin(&request(fields), &connection, &trusted).local
+            origin(&request(fields), &connection, &trusted, &Whereabouts::default()).local
         };
         assert!(local("192.168.1.5", "", &[]) && local("::1", "", &[]) && local("192.168.1.5", "lan", &[]));
         assert!(!local("203.0.113.5", "", &[]) && !local("100.64.0.1", "", &[]));
@@ -483,8 +497,15 @@ mod tests {
             original.set_version(version);
             let mut upstream = original.clone();
             let connection = connection(false);
-            let origin = Origin { client: connection.peer_ip(), secure: true, local: false };
-            let facts = Facts { connection: &connection, origin, port: None, prefix: "", trailers: false };
+            let origin = Origin { client: connection.peer_ip(), secure: true, local: false, nobody: false };
+            let facts = Facts {
+                connection: &connection,
+                origin,
+                port: None,
+                public_https_port: None,
+                prefix: "",
+                trailers: false,
+            };
             to_upstream(&mut upstream, &original, &facts).expect("valid");
             let cookies = upstream.headers.get_all("cookie").iter();
             cookies.map(|cookie| cookie.to_str().expect("ASCII").to_owned()).collect::<Vec<_>>()
@@ -505,9 +526,9 @@ mod tests {
             }
             let connection = connection(trusts);
             let trusted = TrustedProxies::parse("192.0.2.0/24").expect("valid");
-            let origin = origin(&original, &connection, &trusted);
+            let origin = origin(&original, &connection, &trusted, &Whereabouts::default());
             let mut upstream = original.clone();
-            let facts = Facts { connection: &connection, origin, port: Some(8080), prefix: "", trailers: false };
+            let facts = Facts { connection: &connection, origin, port: Some(8080), public_https_port: None, prefix: "", trailers: false };
             to_upstream(&mut upstream, &original, &facts).expect("valid");
             for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"] {
                 proptest::prop_assert_eq!(upstream.headers.get_all(name).iter().count(), 1);

@@ -1,7 +1,7 @@
 //! What happens to a connection before its first request: TLS or not, which certificate, which HTTP.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::app::App;
 use crate::arrivals::Arriving;
-use crate::connection::Connection;
+use crate::connection::{Connection, canonical};
 use crate::listen::ListenerProtocol;
 use crate::phase::Phases;
 use crate::plane::Shared;
@@ -228,8 +228,26 @@ impl FrontDoor {
     }
 
     fn connection(&self, tcp: &TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<Connection> {
-        let trusted = self.shared.settings.trusted_proxies.contains(crate::connection::canonical(peer.ip()));
-        Ok(Connection::served_by(peer, tcp.local_addr()?, trusted, task))
+        let address = canonical(peer.ip());
+        let trusted = self.shared.settings.trusted_proxies.contains(address);
+        let mut connection = Connection::served_by(peer, tcp.local_addr()?, trusted, task);
+        let whereabouts = self.shared.whereabouts.load();
+        connection.nobody = whereabouts.value.is_nobody(address, canonical(connection.local.ip()));
+        if connection.nobody && !trusted && whereabouts.value.is_gateway(address) {
+            self.tell_gateway(address);
+        }
+        Ok(connection)
+    }
+
+    /// Says once that clients cannot be told apart.
+    fn tell_gateway(&self, address: IpAddr) {
+        if self.shared.gateway_seen.get().is_none() && self.shared.gateway_seen.set(address).is_ok() {
+            tracing::warn!(
+                code = "G420",
+                %address,
+                "clients come with the address of a gateway, which is nobody's; `gangway status` tells what to do"
+            );
+        }
     }
 
     fn failed(&self, reason: &str, outcome: io::Result<()>) -> io::Result<()> {

@@ -45,6 +45,7 @@ mod tunnel;
 mod turnstile;
 mod upstream_roots;
 mod waiting;
+mod whereabouts;
 
 pub use access_log::LogFormat;
 pub use endpoint::EndpointState;
@@ -55,3 +56,4 @@ pub use metrics::Metrics;
 pub use plane::{DataPlane, StartError, start};
 pub use settings::{AccessLogTarget, PassedSocket, PlainFallback, ProxySettings, Threading, WhyNotReady};
 pub use sticky::Secret;
+pub use whereabouts::Whereabouts;

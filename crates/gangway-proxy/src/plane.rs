@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ use crate::phase::{Phase, Phases, reached};
 use crate::settings::{AccessLogTarget, ProxySettings, Threading};
 use crate::telling::tell_failures;
 use crate::waiting::Waiters;
+use crate::whereabouts::Whereabouts;
 
 /// The running data plane. Dropping it does not stop it; [`DataPlane::shutdown`] does.
 pub struct DataPlane {
@@ -51,6 +52,7 @@ pub struct DataPlane {
     tables: Reader<ActiveTable>,
     listening: Listening,
     access_log: AccessLog,
+    gateway_seen: Arc<OnceLock<IpAddr>>,
 }
 
 /// What every thread is given.
@@ -67,6 +69,9 @@ pub(crate) struct Shared {
     pub(crate) listening: Listening,
     pub(crate) shutting_down: Arc<AtomicBool>,
     pub(crate) waiters: Arc<Waiters>,
+    pub(crate) whereabouts: Reader<Whereabouts>,
+    /// The first gateway that spoke for a client.
+    pub(crate) gateway_seen: Arc<OnceLock<IpAddr>>,
     /// Endpoints that a request could not be brought to.
     pub(crate) doubts: mpsc::Sender<EndpointKey>,
     /// What the table was made of, for what a local client is told.
@@ -88,7 +93,23 @@ impl Shared {
         if self.tables.generation() != Generation::INITIAL {
             return;
         }
-        let _ = tokio::time::timeout(START_WAIT, self.tables.first()).await;
+        let comes = async {
+            tokio::select! {
+                _ = self.tables.first() => {}
+                () = self.trouble() => {}
+            }
+        };
+        let _ = tokio::time::timeout(START_WAIT, comes).await;
+    }
+
+    /// Waits until it is known that none will come soon.
+    async fn trouble(&self) {
+        let mut whereabouts = self.whereabouts.clone();
+        while whereabouts.load().value.trouble.is_none() {
+            if whereabouts.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 }
 
@@ -102,6 +123,7 @@ pub fn start(
     mut settings: ProxySettings,
     compiled: Reader<Compiled>,
     store: Reader<Store>,
+    whereabouts: Reader<Whereabouts>,
     metrics: Metrics,
 ) -> Result<DataPlane, StartError> {
     let metrics = Arc::new(metrics);
@@ -127,7 +149,9 @@ pub fn start(
     let (goaway, going) = watch::channel(false);
     let (acceptors, taking, connections) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
     let (arrivals, handshake_time) = (Arc::new(Arrivals::new()), settings.limits.handshake_time);
-    let bounds = Arc::new(Connections::new(&settings.limits, settings.trusted_proxies.clone(), Arc::clone(&metrics)));
+    let exempt = (settings.trusted_proxies.clone(), whereabouts.clone());
+    let bounds = Arc::new(Connections::new(&settings.limits, exempt, Arc::clone(&metrics)));
+    let gateway_seen = Arc::default();
     let shared = Shared {
         tls: Arc::new(ServerConfigs::new(store.clone(), settings.default_certificate.clone())),
         settings: Arc::new(settings),
@@ -138,6 +162,8 @@ pub fn start(
         listening: listening.clone(),
         shutting_down: Arc::new(AtomicBool::new(false)),
         waiters: Arc::default(),
+        whereabouts,
+        gateway_seen: Arc::clone(&gateway_seen),
         doubts: doubts_tx,
         compiled,
         failures,
@@ -173,6 +199,7 @@ pub fn start(
         tables,
         listening,
         access_log,
+        gateway_seen,
     })
 }
 
@@ -316,6 +343,11 @@ impl DataPlane {
     /// The table that requests are routed by: what `compiled` published, once prepared.
     pub fn generation(&self) -> u64 {
         self.tables.generation().count()
+    }
+
+    /// The address of a gateway with which clients have come, if any did: who they are cannot be told.
+    pub fn gateway_seen(&self) -> Option<IpAddr> {
+        self.gateway_seen.get().copied()
     }
 
     /// Opens the access log anew, for a rotation that moved the file away.

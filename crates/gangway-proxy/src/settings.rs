@@ -22,6 +22,8 @@ pub struct ProxySettings {
     pub passed: Vec<PassedSocket>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: TrustedProxies,
+    /// The port of https that clients are sent to, where it is not to be found out.
+    pub public_https_port: Option<u16>,
     /// The bounds on what clients may ask for.
     pub limits: Limits,
     /// The name whose certificate a client without SNI gets.

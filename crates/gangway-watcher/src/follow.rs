@@ -22,6 +22,7 @@ use crate::client::{Cause, Client, EngineError};
 use crate::events::{Events, Heard};
 use crate::leaving::{Leaving, Meaning, meaning};
 use crate::mounts::Mount;
+use crate::own_container::Seen;
 use crate::own_place::{Surroundings, Traces};
 use crate::pace::Pace;
 use crate::reading::{Extent, Known, Reading, read};
@@ -64,7 +65,7 @@ pub(crate) enum News {
         extent: Extent,
         containers: Vec<Container>,
         /// Only where everything was.
-        own: Option<OwnPlace>,
+        own: Option<(OwnPlace, Seen)>,
         own_mounts: Option<Vec<Mount>>,
         version: String,
         /// Why events cannot be heard although everything can be read.

@@ -21,6 +21,7 @@ mod leaving;
 mod listing;
 mod merge;
 mod mounts;
+mod own_container;
 mod own_place;
 mod pace;
 mod reaction;
@@ -42,6 +43,7 @@ use tokio::sync::mpsc;
 pub use address::{AddressError, DockerEnvironment, Engine, LOCAL_SOCKET, engines};
 pub use dial::{Connection, Wire};
 pub use mounts::{Mount, MountKind};
+pub use own_container::{OwnContainer, PublishedPort, Seen};
 pub use reaction::{Reaction, Spread};
 
 use own_place::Traces;
@@ -70,6 +72,8 @@ pub struct EngineStatus {
     pub own_mounts: Option<Vec<Mount>>,
     /// How long its events took to become a table.
     pub reaction: Reaction,
+    /// Where it sees us.
+    pub seen: Seen,
 }
 
 impl EngineStatus {
@@ -85,6 +89,7 @@ impl EngineStatus {
             failures: 0,
             own_mounts: None,
             reaction: Reaction::default(),
+            seen: Seen::default(),
         }
     }
 }

@@ -13,6 +13,8 @@ use gangway_model::snapshot::{
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::own_container::PublishedPort;
+
 /// One entry of `/containers/json`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
@@ -44,6 +46,8 @@ pub(crate) struct Inspected {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Port {
+    #[serde(rename = "IP")]
+    ip: Option<Box<str>>,
     private_port: u16,
     public_port: Option<u16>,
     r#type: Option<Box<str>>,
@@ -72,6 +76,8 @@ struct Network {
     address_v6: Option<Box<str>>,
     #[serde(rename = "Gateway")]
     gateway: Option<Box<str>>,
+    #[serde(rename = "IPv6Gateway")]
+    gateway_v6: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -186,6 +192,24 @@ impl Listed {
     /// Gateways of the networks it is attached to, in the order of the networks' names.
     pub(crate) fn gateways(&self) -> impl Iterator<Item = IpAddr> {
         self.networks().filter_map(|(_, network)| address(network.gateway.as_deref()))
+    }
+
+    /// The same, and those of IPv6.
+    pub(crate) fn gateways_of_both_families(&self) -> impl Iterator<Item = IpAddr> {
+        self.networks().flat_map(|(_, network)| {
+            let both = [network.gateway.as_deref(), network.gateway_v6.as_deref()];
+            both.into_iter().filter_map(address)
+        })
+    }
+
+    /// Its TCP ports on the host.
+    pub(crate) fn published(&self) -> impl Iterator<Item = PublishedPort> {
+        let tcp = |port: &&Port| port.r#type.as_deref().is_none_or(|protocol| protocol == "tcp");
+        self.ports.iter().flatten().filter(tcp).filter_map(|port| {
+            let outside = port.public_port.filter(|outside| *outside > 0)?;
+            let is_loopback = address(port.ip.as_deref()).is_some_and(|ip| ip.is_loopback());
+            Some(PublishedPort { inside: port.private_port, outside, is_loopback })
+        })
     }
 
     fn attachments(&self) -> Vec<Attachment> {

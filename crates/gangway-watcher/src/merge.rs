@@ -222,6 +222,10 @@ impl World {
                 containers.sort_by(|one, other| one.id.cmp(&other.id));
                 keep_when_it_ended(&old, &mut containers);
                 status.containers = status.containers.saturating_sub(old.len()) + containers.len();
+                let own = own.map(|(own, seen)| {
+                    status.seen = seen;
+                    own
+                });
                 let moved = own.as_ref().is_some_and(|own| self.snapshot.own.get(&name) != Some(own));
                 let changed = first || unread || old != containers || moved;
                 self.departed.compare(Instant::now(), &old, &containers);

@@ -37,6 +37,12 @@ pub(crate) struct Surroundings {
 }
 
 impl Traces {
+    /// These ids, for a test.
+    #[cfg(test)]
+    pub(crate) fn of(ids: &[&str]) -> Self {
+        Self { ids: ids.iter().map(|id| (*id).into()).collect(), hostname: Box::default() }
+    }
+
     /// Looks around.
     pub(crate) fn look() -> Self {
         let file = |path: &str| std::fs::read_to_string(Path::new(path)).unwrap_or_default();
@@ -47,7 +53,7 @@ impl Traces {
     }
 
     /// Our own container among those that an engine lists.
-    fn find<'c>(&self, containers: &'c [Container]) -> Option<&'c Container> {
+    pub(crate) fn find<'c>(&self, containers: &'c [Container]) -> Option<&'c Container> {
         let by_id = containers.iter().find(|container| self.ids.contains(&container.id));
         let by_hostname = || {
             let short = &*self.hostname;

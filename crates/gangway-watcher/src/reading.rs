@@ -12,6 +12,7 @@ use tracing::trace;
 use crate::client::{Cause, Client, EngineError};
 use crate::listing::{Beside, Facts, Inspected, Listed, translate};
 use crate::mounts::{self, Mount};
+use crate::own_container::{self, Seen};
 use crate::own_place::Surroundings;
 
 /// Inspections under way at once: an engine answers each in a millisecond or two, and other clients want
@@ -61,7 +62,7 @@ pub(crate) struct Reading {
     pub(crate) extent: Extent,
     pub(crate) containers: Vec<Container>,
     /// Where we are ourselves; only where all were read.
-    pub(crate) own: Option<OwnPlace>,
+    pub(crate) own: Option<(OwnPlace, Seen)>,
     /// What is mounted into our own container, if this engine runs it and that is known by now.
     pub(crate) own_mounts: Option<Vec<Mount>>,
     /// How much of the time was the engine's.
@@ -120,7 +121,10 @@ pub(crate) async fn read(
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let beside = Beside { engine, facts: &known.facts, health: &health, now };
     let containers = translate(&listing, &beside);
-    let own = (extent == Extent::All).then(|| surroundings.own_place(&listing, &containers));
+    let own = (extent == Extent::All).then(|| {
+        let seen = own_container::seen(&surroundings.traces, &listing, &containers);
+        (surroundings.own_place(&listing, &containers), seen)
+    });
     known.look_at_own_mounts(client, surroundings.own_container(&containers)).await;
     let own_mounts = known.own_mounts.as_ref().map(|(_, mounts)| mounts.clone());
     trace!(containers = containers.len(), translating = ?begun.elapsed(), "translated");

@@ -231,9 +231,10 @@ impl<'s> Group<'s> {
                 spec,
                 endpoints: endpoints.collect(),
                 held: false,
-                unreachable: positions[0..1].iter().find_map(|first| replicas[*first].unreachable.clone()).filter(|_| {
-                    positions.iter().all(|position| replicas[*position].unreachable.is_some())
-                }),
+                unreachable: positions[0..1]
+                    .iter()
+                    .find_map(|first| replicas[*first].unreachable.clone())
+                    .filter(|_| positions.iter().all(|position| replicas[*position].unreachable.is_some())),
             }
         }));
         let age = replicas[0].created();

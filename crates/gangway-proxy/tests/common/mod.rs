@@ -15,7 +15,7 @@ use gangway_model::table::Entry;
 use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable, rule};
 use gangway_proxy::{
     AccessLogTarget, DataPlane, Limits, LogFormat, Metrics, PlainFallback, ProxySettings, Secret, Threading,
-    TrustedProxies, WhyNotReady,
+    TrustedProxies, Whereabouts, WhyNotReady,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
@@ -27,6 +27,7 @@ pub(crate) struct Plane {
     pub(crate) plane: DataPlane,
     pub(crate) tables: Publisher<Compiled>,
     pub(crate) store: Publisher<Store>,
+    pub(crate) whereabouts: Publisher<Whereabouts>,
     pub(crate) ca: InternalCa,
     pub(crate) registry: prometheus::Registry,
 }
@@ -41,6 +42,7 @@ impl Plane {
             https: vec![loopback],
             passed: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
+            public_https_port: None,
             limits: Limits::default(),
             default_certificate: None,
             plain_fallback: PlainFallback::Serve,
@@ -55,10 +57,11 @@ impl Plane {
         let (store, stores) = channel(Store::default());
         let registry = prometheus::Registry::new();
         let metrics = Metrics::new(&registry).expect("fresh registry");
-        let plane = gangway_proxy::start(settings, compiled, stores, metrics).expect("free ports");
+        let (whereabouts, reader) = channel(Whereabouts::default());
+        let plane = gangway_proxy::start(settings, compiled, stores, reader, metrics).expect("free ports");
         plane.open();
         let ca = InternalCa::make(&Scope::default(), now()).expect("a CA");
-        Self { plane, tables, store, ca, registry }
+        Self { plane, tables, store, whereabouts, ca, registry }
     }
 
     /// Starts one that serves these routes.

@@ -1,7 +1,7 @@
 //! What the admin listener asks of the running instance, answered from published values.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::RwLock;
@@ -11,7 +11,7 @@ use gangway_acme::{CertificateReport, Finding, FindingCode, FindingSeverity};
 use gangway_admin::{Certificate, Certificates, EndpointNow, Engine, Instance, Phase, Reaction, Spread};
 use gangway_model::diagnostic::Span;
 use gangway_model::route::EndpointKey;
-use gangway_model::{Code, Diagnostic, Place, Severity};
+use gangway_model::{Code, Diagnostic, Place, Severity, codes};
 use gangway_proxy::{DataPlane, Listening};
 use gangway_publish::{Generation, Reader};
 use gangway_tls::Store;
@@ -168,7 +168,9 @@ impl Instance for Running {
     fn diagnostics(&self) -> Vec<Diagnostic> {
         let settings = self.judged.load_full();
         let report = self.report.load_full();
-        settings.value.findings.iter().cloned().chain(report.value.findings.iter().map(diagnostic)).collect()
+        let of_certificates = report.value.findings.iter().map(diagnostic);
+        let gateway = self.with_plane(DataPlane::gateway_seen).flatten().map(gateway_speaks);
+        settings.value.findings.iter().cloned().chain(of_certificates).chain(gateway).collect()
     }
 
     fn title(&self, code: Code) -> &'static str {
@@ -210,6 +212,25 @@ fn title(code: Code) -> &'static str {
     match code.title() {
         "" => FindingCode::ALL.iter().find(|known| known.number() == code.0).map_or("", |known| known.title()),
         title => title,
+    }
+}
+
+/// Clients come with the address of a gateway.
+fn gateway_speaks(address: IpAddr) -> Diagnostic {
+    Diagnostic {
+        code: codes::CLIENTS_OF_GATEWAY,
+        severity: Severity::Warning,
+        message: format!("clients come with the address of a gateway, `{address}`"),
+        place: Place::default(),
+        text: String::new(),
+        span: Span::default(),
+        note: String::new(),
+        help: "let their own address through: `network_mode: host` for Gangway, IPv6 for its network, or \
+               `\"userland-proxy\": false` for the engine; or name the tunnel or proxy before it with `--trusted-proxies`"
+            .to_owned(),
+        effect: "that address is nobody's: such clients see no names of the inside, are in no network, and are not \
+                 bounded one by one"
+            .to_owned(),
     }
 }
 

@@ -18,6 +18,7 @@ mod start_error;
 mod succession;
 mod supervise;
 mod volume;
+mod whereabouts;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -138,14 +139,11 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let (mut names_seat, names) = seat(Wanted::default());
     let (mut store_seat, store) = seat(Store::default());
     let (mut report_seat, report) = seat(CertificateReport::default());
+    let (mut whereabouts_seat, whereabouts) = seat(whereabouts::at_the_start());
 
     let metrics = gangway_proxy::Metrics::new(&registry)?;
-    let plane = gangway_proxy::start(
-        proxy_settings(&settings, passed, engines.clone()),
-        compiled.clone(),
-        store.clone(),
-        metrics,
-    )?;
+    let proxy_settings = proxy_settings(&settings, passed, engines.clone());
+    let plane = gangway_proxy::start(proxy_settings, compiled.clone(), store.clone(), whereabouts, metrics)?;
     let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
     let instance = Arc::new(Running::new(Parts {
         plane,
@@ -206,6 +204,11 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let to_tell = compiled.clone();
     supervisor.run("served", move || served::follow(to_tell.clone()));
     let data = settings.data.clone();
+    let seen_by = engines.clone();
+    supervisor.run("whereabouts", move || {
+        let whereabouts = whereabouts_seat.take().expect("the task that had it is gone");
+        whereabouts::follow(seen_by.clone(), whereabouts)
+    });
     supervisor.run("names", move || {
         let names = names_seat.take().expect("the task that had it is gone");
         names::follow(compiled.clone(), engines.clone(), data.clone(), names)
@@ -340,6 +343,7 @@ fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>, engines: Reade
         https: settings.https.clone(),
         passed,
         trusted_proxies: settings.trusted_proxies.clone(),
+        public_https_port: settings.public_https_port,
         limits: Limits::for_open_files(open_files_max()),
         default_certificate: settings.default_certificate.clone(),
         plain_fallback: if settings.acme.plain_refused { PlainFallback::Refuse } else { PlainFallback::Serve },

@@ -198,6 +198,14 @@ pub(crate) const FLAGS: &[Flag] = &[
         ..IN_FORCE
     },
     Flag {
+        name: "public-https-port",
+        value: "PORT",
+        help: "the port of HTTPS that clients are redirected to",
+        more: "Found out where Gangway runs in a container whose ports are published. Needed where somebody else maps ports \
+               on the way, such as a router.",
+        ..IN_FORCE
+    },
+    Flag {
         name: "default-cert",
         value: "NAME",
         default: "",

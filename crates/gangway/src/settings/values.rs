@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) network: Option<Box<str>>,
     pub(crate) keep_hosts: Duration,
     pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) public_https_port: Option<u16>,
     pub(crate) default_certificate: Option<Box<str>>,
     pub(crate) acme: AcmeSettings,
     /// Who is asked whether a host that no route names may have a certificate.
@@ -102,6 +103,7 @@ impl Settings {
             network: values.one("network", |text| Ok(text.into())),
             keep_hosts: values.one("keep-hosts", duration).unwrap_or(KEEP_HOSTS_DEFAULT),
             trusted_proxies: trusted_proxies(&mut values),
+            public_https_port: values.one("public-https-port", port),
             default_certificate: values.one("default-cert", host),
             acme: AcmeSettings {
                 issuers: values.many("acme-ca", issuer),
@@ -307,6 +309,13 @@ fn truth(text: &str) -> Result<bool, Wrong> {
         "true" | "on" | "yes" => Ok(true),
         "false" | "off" | "no" => Ok(false),
         other => one_of(other, &["true", "false"]),
+    }
+}
+
+fn port(text: &str) -> Result<u16, Wrong> {
+    match text.parse() {
+        Ok(port @ 1..) => Ok(port),
+        _ => wrong("not a port", "write a number from 1 to 65535"),
     }
 }
 

@@ -1,0 +1,106 @@
+//! Where Gangway stands, as far as that is known: what comes between it and its clients.
+//!
+//! Behind a published port, an engine's own forwarder, a rootless network or a tunnel, every client has the
+//! address of a gateway. It is nobody's address: nothing may be concluded from it.
+
+use std::net::IpAddr;
+
+use crate::listen::Listening;
+
+/// Where Gangway stands. Published, since engines tell it, and networks come and go.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Whereabouts {
+    /// Addresses with which connections arrive that somebody has passed on, whoever the client is.
+    pub gateways: Vec<IpAddr>,
+    /// Whether only what runs beside us in our own container could reach us by loopback.
+    pub has_loopback_of_its_own: bool,
+    /// Ports under which clients reach ours, each with ours first; the preferred one of several comes first.
+    pub published: Vec<(u16, u16)>,
+    /// Why nothing is known of any container, and will not be before that is put right; for people.
+    pub trouble: Option<Box<str>>,
+}
+
+impl Whereabouts {
+    /// Whether a connection from `peer` to `local` may be anybody's.
+    pub(crate) fn is_nobody(&self, peer: IpAddr, local: IpAddr) -> bool {
+        let is_own = self.has_loopback_of_its_own && (peer.is_loopback() || peer == local);
+        is_own || self.is_gateway(peer)
+    }
+
+    pub(crate) fn is_gateway(&self, address: IpAddr) -> bool {
+        self.gateways.contains(&address)
+    }
+
+    /// Under which port clients reach our port.
+    fn outside(&self, inside: u16) -> Option<u16> {
+        self.published.iter().find(|(own, _)| *own == inside).map(|(_, outside)| *outside)
+    }
+
+    /// The port of https for a client that came by plain HTTP to this port.
+    ///
+    /// Who reached our own plain port, published or not, reaches our own TLS port too. Where the port was
+    /// mapped on the way by somebody else, only the default one can be guessed.
+    pub(crate) fn https_port(&self, listening: &Listening, came_to: u16) -> u16 {
+        let is_ours = |inside: u16| listening.http.iter().any(|http| http.port() == inside);
+        let is_published = self.published.iter().any(|(inside, outside)| *outside == came_to && is_ours(*inside));
+        match listening.https.first() {
+            Some(https) if is_published => self.outside(https.port()).unwrap_or(https.port()),
+            Some(https) if is_ours(came_to) => https.port(),
+            _ => 443,
+        }
+    }
+
+    /// The port of https that people are told.
+    pub fn public_https_port(&self, listening: &Listening) -> u16 {
+        let https = listening.https.first().map_or(443, |https| https.port());
+        self.outside(https).unwrap_or(https)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listening(http: u16, https: u16) -> Listening {
+        let at = |port| vec![([0, 0, 0, 0], port).into()];
+        Listening { http: at(http), https: at(https) }
+    }
+
+    #[test]
+    fn redirects_lead_to_the_port_that_clients_reach() {
+        let whereabouts =
+            |published: &[(u16, u16)]| Whereabouts { published: published.to_vec(), ..Whereabouts::default() };
+        for (published, came_to, https) in [
+            (&[][..], 80, 443),
+            (&[(80, 80), (443, 443)], 80, 443),
+            (&[(80, 18080), (443, 18443)], 18080, 18443),
+            (&[(80, 80), (443, 18443)], 80, 18443),
+            // Somebody forwards the usual ports to the published ones.
+            (&[(80, 18080), (443, 18443)], 80, 443),
+            (&[(80, 80), (443, 443)], 9000, 443),
+            (&[(443, 444), (443, 18443), (80, 80)], 80, 444),
+        ] {
+            assert_eq!(
+                whereabouts(published).https_port(&listening(80, 443), came_to),
+                https,
+                "{published:?} {came_to}"
+            );
+        }
+        assert_eq!(whereabouts(&[]).https_port(&listening(8080, 8443), 8080), 8443);
+        assert_eq!(whereabouts(&[(8080, 80), (8443, 443)]).https_port(&listening(8080, 8443), 80), 443);
+        assert_eq!(whereabouts(&[(443, 18443)]).public_https_port(&listening(80, 443)), 18443);
+        assert_eq!(whereabouts(&[]).public_https_port(&listening(80, 8443)), 8443);
+    }
+
+    #[test]
+    fn gateways_are_nobody_and_so_is_loopback_in_a_container() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let whereabouts =
+            Whereabouts { gateways: vec![ip("172.18.0.1")], has_loopback_of_its_own: true, ..Whereabouts::default() };
+        let local = ip("172.18.0.2");
+        assert!(whereabouts.is_nobody(ip("172.18.0.1"), local) && whereabouts.is_nobody(ip("127.0.0.1"), local));
+        assert!(whereabouts.is_nobody(local, local), "as a rootless port forwarder comes");
+        assert!(!whereabouts.is_nobody(ip("172.18.0.3"), local) && !whereabouts.is_nobody(ip("192.168.1.9"), local));
+        assert!(!Whereabouts::default().is_nobody(ip("127.0.0.1"), ip("127.0.0.1")));
+    }
+}

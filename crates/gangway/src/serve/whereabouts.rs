@@ -1,0 +1,153 @@
+//! What engines say of our own container → what the data plane is told of where it stands.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use gangway_proxy::Whereabouts;
+use gangway_publish::{Publisher, Reader};
+use gangway_watcher::{EngineStatus, Seen};
+
+use crate::container;
+
+/// Publishes it whenever it changes, for ever.
+pub(super) async fn follow(
+    mut engines: Reader<Vec<EngineStatus>>,
+    mut published: Publisher<Whereabouts>,
+) -> Infallible {
+    let (in_force, alone) = (published.reader(), at_the_start());
+    loop {
+        let now = whereabouts(&engines.load().value, &alone);
+        if in_force.load().value != now {
+            published.publish(now);
+        }
+        if engines.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// As long as no engine says where we are: what our own surroundings show.
+pub(super) fn at_the_start() -> Whereabouts {
+    if !container::is_main_process() {
+        return Whereabouts::default();
+    }
+    let table = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let gateways = default_gateways(&table("/proc/net/route"), &table("/proc/net/ipv6_route"));
+    Whereabouts { gateways, has_loopback_of_its_own: true, ..Whereabouts::default() }
+}
+
+/// What the engines make of it.
+fn whereabouts(engines: &[EngineStatus], alone: &Whereabouts) -> Whereabouts {
+    let mut now = Whereabouts::default();
+    let mut is_seen = false;
+    for engine in engines {
+        match &engine.seen {
+            Seen::Nowhere => {}
+            Seen::OnTheHost => is_seen = true,
+            Seen::Inside(own) => {
+                is_seen = true;
+                now.has_loopback_of_its_own = true;
+                now.gateways.extend(&own.gateways);
+                let mut published = own.published.clone();
+                published.sort_by_key(|port| (port.is_loopback, port.outside));
+                now.published.extend(published.iter().map(|port| (port.inside, port.outside)));
+            }
+        }
+    }
+    if !is_seen {
+        now = alone.clone();
+    }
+    let is_unread = !engines.is_empty() && engines.iter().all(|engine| engine.reads == 0 && engine.failures > 0);
+    let troubles = engines.iter().filter_map(|engine| Some((&engine.url, engine.trouble.as_deref()?)));
+    let troubles: Vec<String> = troubles.map(|(url, trouble)| format!("`{url}`: failed to {trouble}")).collect();
+    now.trouble = is_unread.then(|| format!("the engine cannot be read at {}", troubles.join("; ")).into());
+    now
+}
+
+/// Default gateways, as the tables of the kernel show them.
+fn default_gateways(ipv4: &str, ipv6: &str) -> Vec<IpAddr> {
+    let of_ipv4 = ipv4.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, "00000000", gateway, ..] = fields[..] else { return None };
+        let gateway = u32::from_str_radix(gateway, 16).ok().filter(|gateway| *gateway != 0)?;
+        // As it lies in memory.
+        Some(IpAddr::from(Ipv4Addr::from(gateway.to_ne_bytes())))
+    });
+    let of_ipv6 = ipv6.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [destination, "00", _, _, gateway, ..] = fields[..] else { return None };
+        let gateway = u128::from_str_radix(gateway, 16).ok().filter(|gateway| *gateway != 0)?;
+        destination.bytes().all(|byte| byte == b'0').then(|| IpAddr::from(Ipv6Addr::from_bits(gateway)))
+    });
+    of_ipv4.chain(of_ipv6).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use gangway_model::snapshot::EngineName;
+    use gangway_watcher::{OwnContainer, PublishedPort, Reaction};
+
+    use super::*;
+
+    fn engine(seen: Seen) -> EngineStatus {
+        EngineStatus {
+            name: EngineName("docker".into()),
+            url: "unix:///var/run/docker.sock".into(),
+            version: None,
+            trouble: None,
+            containers: 0,
+            reads: 1,
+            failures: 0,
+            reaction: Reaction::default(),
+            seen,
+        }
+    }
+
+    fn alone() -> Whereabouts {
+        Whereabouts { gateways: vec![[172, 17, 0, 1].into()], has_loopback_of_its_own: true, ..Whereabouts::default() }
+    }
+
+    #[test]
+    fn an_engine_knows_better_than_the_surroundings() {
+        let published = |inside, outside, is_loopback| PublishedPort { inside, outside, is_loopback };
+        let own = OwnContainer {
+            gateways: vec![[172, 18, 0, 1].into()],
+            published: vec![published(443, 444, true), published(443, 18443, false), published(80, 18080, false)],
+        };
+        let inside = whereabouts(&[engine(Seen::Inside(own))], &alone());
+        assert_eq!(inside.gateways, [IpAddr::from([172, 18, 0, 1])]);
+        assert_eq!(inside.published, [(80, 18080), (443, 18443), (443, 444)]);
+        assert!(inside.has_loopback_of_its_own && inside.trouble.is_none());
+        assert_eq!(whereabouts(&[engine(Seen::OnTheHost)], &alone()), Whereabouts::default());
+        assert_eq!(whereabouts(&[engine(Seen::Nowhere)], &alone()), alone());
+        assert_eq!(whereabouts(&[], &alone()), alone());
+    }
+
+    #[test]
+    fn an_engine_that_was_never_read_is_a_reason_not_to_wait() {
+        let down = EngineStatus {
+            reads: 0,
+            failures: 1,
+            trouble: Some("connect to the engine: no such file".into()),
+            ..engine(Seen::Nowhere)
+        };
+        let trouble = whereabouts(std::slice::from_ref(&down), &Whereabouts::default()).trouble;
+        assert!(
+            trouble.is_some_and(|text| text.contains("docker.sock`: failed to connect to the engine: no such file"))
+        );
+        assert_eq!(whereabouts(&[down, engine(Seen::Nowhere)], &Whereabouts::default()).trouble, None);
+    }
+
+    #[test]
+    fn default_gateways_are_read_as_the_kernel_writes_them() {
+        let ipv4 = "Iface\tDestination\tGateway \tFlags\n\
+                    eth0\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\n\
+                    eth0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\n";
+        let ipv6 = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 \
+                    fd000000000000000000000000000001 00000400 00000001 00000000 00000003 eth0\n\
+                    fd000000000000000000000000000000 40 00000000000000000000000000000000 00 \
+                    00000000000000000000000000000000 00000100 00000001 00000000 00000001 eth0\n";
+        let found: Vec<String> = default_gateways(ipv4, ipv6).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["172.18.0.1", "fd00::1"]);
+    }
+}
