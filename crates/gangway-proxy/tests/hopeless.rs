@@ -4,7 +4,7 @@ mod common;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Plane, RouteToServe, app, route};
 use gangway_model::Upstream;
@@ -13,6 +13,7 @@ use gangway_testkit::client::Answer;
 use gangway_testkit::wait::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 const STUCK: Duration = Duration::from_secs(20);
 

@@ -65,7 +65,7 @@ pub(crate) enum News {
         extent: Extent,
         containers: Vec<Container>,
         /// Only where everything was.
-        own: Option<(OwnPlace, Seen)>,
+        own: Option<Box<(OwnPlace, Seen)>>,
         own_mounts: Option<Vec<Mount>>,
         version: String,
         /// Why events cannot be heard although everything can be read.

@@ -222,7 +222,8 @@ impl World {
                 containers.sort_by(|one, other| one.id.cmp(&other.id));
                 keep_when_it_ended(&old, &mut containers);
                 status.containers = status.containers.saturating_sub(old.len()) + containers.len();
-                let own = own.map(|(own, seen)| {
+                let own = own.map(|own| {
+                    let (own, seen) = *own;
                     status.seen = seen;
                     own
                 });

@@ -62,7 +62,7 @@ pub(crate) struct Reading {
     pub(crate) extent: Extent,
     pub(crate) containers: Vec<Container>,
     /// Where we are ourselves; only where all were read.
-    pub(crate) own: Option<(OwnPlace, Seen)>,
+    pub(crate) own: Option<Box<(OwnPlace, Seen)>>,
     /// What is mounted into our own container, if this engine runs it and that is known by now.
     pub(crate) own_mounts: Option<Vec<Mount>>,
     /// How much of the time was the engine's.
@@ -123,7 +123,7 @@ pub(crate) async fn read(
     let containers = translate(&listing, &beside);
     let own = (extent == Extent::All).then(|| {
         let seen = own_container::seen(&surroundings.traces, &listing, &containers);
-        (surroundings.own_place(&listing, &containers), seen)
+        Box::new((surroundings.own_place(&listing, &containers), seen))
     });
     known.look_at_own_mounts(client, surroundings.own_container(&containers)).await;
     let own_mounts = known.own_mounts.as_ref().map(|(_, mounts)| mounts.clone());

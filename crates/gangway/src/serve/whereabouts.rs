@@ -99,6 +99,7 @@ mod tests {
             reads: 1,
             failures: 0,
             reaction: Reaction::default(),
+            own_mounts: None,
             seen,
         }
     }
