@@ -123,13 +123,15 @@ fn a_folder_of_another_user_does_as_well_as_a_volume_with_a_name() {
             }
         }
         compose.command(["up", "-d"]);
-        docker.app("bind").options(["--network", &compose.network()]).label("gangway.host", &host).start();
+        let app = docker.app("bind").options(["--network", &compose.network()]).label("gangway.host", &host).start();
         published(&compose, &host).await;
         eventually("the key is taken up", STUCK, async || {
             compose.command(["logs", "--no-color", "gangway"]).contains("took up a certificate").then_some(())
         })
         .await;
         assert!(data.join("ca/root.crt").exists(), "it is kept there");
+        // The network goes with the last that is attached to it.
+        docker.command(["rm", "-f", &app.name]);
         compose.command(["down"]);
 
         // Whoever leaves the capability out, or mounts it read-only, is told what to write.

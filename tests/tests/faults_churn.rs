@@ -69,7 +69,12 @@ fn lines_by_container(gangway: &Gangway, containers: &[String]) -> BTreeMap<Stri
     let log = gangway.process.log();
     containers
         .iter()
-        .map(|name| (name.clone(), log.lines().filter(|line| line.contains(name.as_str())).count()))
+        .map(|name| {
+            // Not those about another one whose name begins alike.
+            let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_digit());
+            let names = |line: &&str| line.match_indices(name.as_str()).any(|(at, _)| ends(&line[at + name.len()..]));
+            (name.clone(), log.lines().filter(names).count())
+        })
         .collect()
 }
 
@@ -79,7 +84,8 @@ fn a_crash_loop_disturbs_nobody_else() {
         let mut fault = Fault::begin(
             7,
             "20 containers in a crash loop beside it",
-            "0 lost, 0 WebSockets closed, memory flat (+-5 MiB), <= 1 line of log per container and minute",
+            "0 lost, 0 WebSockets closed, memory flat (+-5 MiB), <= 1 line of log per container and minute, beside the \
+             one that says that it is served",
         );
         let span = lasting(Duration::from_secs(120), Duration::from_secs(20));
         let docker = Docker::shared();
@@ -110,7 +116,7 @@ fn a_crash_loop_disturbs_nobody_else() {
         scene.end(&mut fault).await;
         assert!(watch.growth_kib() <= 5 * 1024, "{watch:?}");
         let minutes = usize::try_from(span.as_secs().div_ceil(60)).unwrap();
-        assert!(most <= minutes, "{lines:?}");
+        assert!(most <= minutes + 1, "{lines:?}");
         fault.withstood();
     });
 }

@@ -130,7 +130,7 @@ fn a_host_is_kept_through_recreation() {
     world.wait(86_400);
     assert_eq!(world.serves(HOST, "/"), "app2");
     assert!(
-        world.told().contains("is already served by service `web` of project `good`, which has it since 1970-01-12")
+        world.told().contains("is already served by container `app2` of project `good`, which has it since 1970-01-12")
     );
     // By hand: the last one goes first.
     world.remove("app2");
@@ -233,7 +233,7 @@ fn a_host_that_is_released_goes_to_the_one_that_waits() {
     assert_eq!(world.serves(HOST, "/"), "evil");
     world.wait(1000);
     assert_eq!(world.serves(HOST, "/"), "evil", "the one that gave it up is refused now");
-    assert!(world.told().contains("is already served by service `web` of project `evil`"));
+    assert!(world.told().contains("is already served by container `evil` of project `evil`"), "{}", world.told());
     // Nobody waits: nothing changes.
     world.remove("app");
     world.released.insert(HostCondition::parse(HOST).expect("a host"));

@@ -73,6 +73,7 @@ pub(super) fn settle<'s>(
     let moves = moves(&claims.claims, &decisions);
     let verdicts: Vec<Verdict> = asked.iter().map(|asked| Verdict::of(asked, &decisions)).collect();
     drop(claims);
+    let names = named(&groups, &verdicts);
 
     let mut left = Vec::with_capacity(groups.len());
     let mut lost = Vec::new();
@@ -80,7 +81,7 @@ pub(super) fn settle<'s>(
         let losses = verdict.losses(&group);
         // What is only held asks for nothing: nobody wants to hear about it.
         if !group.held {
-            report(&group, &losses, found);
+            report(&group, &losses, &names, found);
         }
         if losses.len() == group.spec.matcher.alternatives().len() {
             lost.push(group);
@@ -253,6 +254,17 @@ struct Lost {
     ground: Ground,
 }
 
+/// The containers of those that hold what others lose, for people: parties that have none go by their own names.
+fn named(groups: &[Group<'_>], verdicts: &[Verdict]) -> HashMap<Party, String, ahash::RandomState> {
+    let losses = verdicts.iter().flat_map(|verdict| verdict.losses.iter().flatten());
+    let holders: BTreeSet<&Party> = losses.map(|(loss, _)| &loss.holder).collect();
+    if holders.is_empty() {
+        return HashMap::default();
+    }
+    let of_holders = groups.iter().filter(|group| !group.held && holders.contains(&group.party));
+    of_holders.map(|group| (group.party.clone(), group.standing.described())).collect()
+}
+
 fn moves(claims: &[Claim<'_>], decisions: &[Decision]) -> Vec<Move> {
     let moved = claims.iter().zip(decisions).filter_map(|(claim, decision)| {
         let from = decision.taken_over.clone()?;
@@ -295,7 +307,12 @@ pub(super) fn report_ties(entries: &[Entry<Arc<Route>>], standings: &[Standing<'
 }
 
 /// One diagnostic for each holder and each reason.
-fn report(group: &Group<'_>, losses: &[Lost], found: &mut Vec<Diagnostic>) {
+fn report(
+    group: &Group<'_>,
+    losses: &[Lost],
+    names: &HashMap<Party, String, ahash::RandomState>,
+    found: &mut Vec<Diagnostic>,
+) {
     let mut by_holder: BTreeMap<(Ground, Option<&Party>), Vec<&Lost>> = BTreeMap::new();
     for lost in losses {
         by_holder.entry((lost.ground, lost.loss.as_ref().map(|loss| &loss.holder))).or_default().push(lost);
@@ -309,7 +326,7 @@ fn report(group: &Group<'_>, losses: &[Lost], found: &mut Vec<Diagnostic>) {
             more => format!("{rule} and {more} more"),
         };
         let Told { code, message, help, keeps } = match &lost[0].loss {
-            Some(loss) => told_of_holder(group, ground, loss, &rule, first.host()),
+            Some(loss) => told_of_holder(group, ground, loss, names.get(&loss.holder), &rule, first.host()),
             None => Told {
                 code: codes::EXPRESSION_ON_OTHER_PROJECT,
                 message: format!("{rule} could take paths from the holder of the host"),
@@ -336,7 +353,14 @@ struct Told {
 }
 
 /// Who holds it, since when, and until when.
-fn told_of_holder(group: &Group<'_>, ground: Ground, loss: &Loss, rule: &str, host: &HostCondition) -> Told {
+fn told_of_holder(
+    group: &Group<'_>,
+    ground: Ground,
+    loss: &Loss,
+    name: Option<&String>,
+    rule: &str,
+    host: &HostCondition,
+) -> Told {
     let Loss { holder, since, until } = loss;
     let since = match since.filter(|since| *since > 0) {
         Some(since) => format!(", which has it since {}", utc(since)),
@@ -344,7 +368,7 @@ fn told_of_holder(group: &Group<'_>, ground: Ground, loss: &Loss, rule: &str, ho
     };
     let keeps = match until {
         _ if holder.tenant == Tenant::File => "the file's route keeps it".to_owned(),
-        Until::Exists => format!("{holder} keeps it while a container of it exists, and a minute longer"),
+        Until::Exists => "it is kept there while a container of it exists, and a minute longer".to_owned(),
         Until::Grace(end) => format!("{holder} keeps it until {}: its last container is gone", utc(*end)),
         Until::Kept(end) => {
             format!("it is kept for {holder} until {}, unless a container is created that asks for it", utc(*end))
@@ -375,7 +399,11 @@ fn told_of_holder(group: &Group<'_>, ground: Ground, loss: &Loss, rule: &str, ho
             shown(&format!("gangway release {host}"))
         )
     };
-    let by = if is_same_service { format!("route {}", shown(&holder.route)) } else { holder.to_string() };
+    let by = match name {
+        _ if is_same_service => format!("route {}", shown(&holder.route)),
+        Some(name) => name.clone(),
+        None => holder.to_string(),
+    };
     Told { code, message: format!("{rule} is already served by {by}{since}"), help, keeps }
 }
 

@@ -4,7 +4,7 @@
 //! The last table is compared with the next; the lines that come of it are a value, and time is an argument. A
 //! route that changes again and again, as one of a container in a crash loop does, is told less and less often.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -105,8 +105,9 @@ impl Told {
     /// What is to be told of this table. `epoch` is the same moment in seconds since the epoch.
     fn lines(&mut self, compiled: &Compiled, now: Instant, epoch: i64) -> Vec<Line> {
         self.next_look = None;
+        let of_containers = self.of_containers(compiled, now, epoch);
         let mut lines = self.of_routes(compiled, now);
-        lines.extend(self.of_containers(compiled, now, epoch));
+        lines.extend(of_containers);
         self.is_begun = true;
         lines
     }
@@ -116,10 +117,12 @@ impl Told {
         let mut before = std::mem::take(&mut self.routes);
         let mut named: Option<HashMap<&str, &Verdict>> = None;
         let mut places: Option<Vec<Vec<String>>> = None;
+        let troubled = self.troubled(compiled);
         for (position, route) in compiled.table.routes().iter().enumerate() {
             let last = before.remove(&route.id);
-            // Its container has just gone, and the next one is waited for: nothing has changed yet.
-            if route.upstream.held {
+            // Its container has just gone, and the next one is waited for: nothing has changed yet. And of one
+            // that starts again and again it was said what is wrong.
+            if route.upstream.held || troubled.contains(&*route.id) {
                 self.routes.extend(last.map(|last| (route.id.clone(), last)));
                 continue;
             }
@@ -164,6 +167,21 @@ impl Told {
             self.routes.insert(id, OfRoute::told(None, Some(&last), now));
         }
         lines
+    }
+
+    /// Routes of which all containers are in a trouble that was told.
+    fn troubled<'c>(&self, compiled: &'c Compiled) -> HashSet<&'c str> {
+        let is_told = |verdict: &Verdict| self.containers.get(&verdict.id).is_some_and(|known| known.is_told);
+        let routes = |told: bool| {
+            let verdicts = compiled.containers.iter().filter(move |verdict| is_told(verdict) == told);
+            verdicts.flat_map(|verdict| verdict.routes.iter().map(|id| &**id)).collect::<HashSet<&str>>()
+        };
+        let mut troubled = routes(true);
+        if !troubled.is_empty() {
+            let others = routes(false);
+            troubled.retain(|id| !others.contains(id));
+        }
+        troubled
     }
 
     fn of_containers(&mut self, compiled: &Compiled, now: Instant, epoch: i64) -> Vec<Line> {
