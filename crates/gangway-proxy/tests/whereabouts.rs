@@ -18,7 +18,7 @@ fn behind_a_gateway() -> Whereabouts {
 #[tokio::test]
 async fn a_gateway_is_nobody() {
     let (address, _) = app("app").await;
-    let mut plane = Plane::start_with(|settings| settings.limits.connections_per_address = 1);
+    let mut plane = Plane::start_with(|settings| settings.limits.connections_per_address = 3);
     let mut lan = route("lan.localhost", address);
     lan.rule = Some("Host(`lan.localhost`) && ClientIP(`127.0.0.0/8`)");
     plane.serve(vec![route("app.localhost", address), lan]).await;
@@ -29,12 +29,12 @@ async fn a_gateway_is_nobody() {
 
     plane.whereabouts.publish(behind_a_gateway());
     for client in [plane.http(), plane.https(), plane.https().speaking(Speaks::H2)] {
-        let mut held = client.connect("app.localhost").await.expect("connected");
-        // Many are behind it, so it has no bound of one.
-        let mut beside = client.connect("app.localhost").await.expect("not counted for its address");
-        for connection in [&mut held, &mut beside] {
-            let echo = connection.get("/echo").await.expect("answered").json();
-            assert_eq!(echo["headers"].as_array().map(Vec::is_empty), Some(false), "served as ever");
+        // Many are behind it, so that it has no bound of its own.
+        let mut held = Vec::new();
+        for _ in 0..5 {
+            let mut connection = client.connect("app.localhost").await.expect("not counted for its address");
+            assert_eq!(connection.get("/echo").await.expect("answered").status, 200, "served as ever");
+            held.push(connection);
         }
     }
     let unknown = plane.http().get("other.localhost", "/").await.expect("answered");
