@@ -9,6 +9,7 @@
 mod conflicts;
 mod handshakes;
 mod held;
+mod lingering;
 mod priorities;
 mod replicas;
 
@@ -139,6 +140,7 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
     }
     let has_several_engines = snapshot.own.len() > 1;
     let mut groups = replicas::gather(candidates, has_several_engines, &mut found);
+    lingering::serve_again(&mut groups, snapshot);
     let (held, holds) = held::groups(snapshot, &owners, &surroundings, settings);
     groups.extend(held);
     let stopped = stopped(&containers, &snapshot.holdings, &owners, settings);
@@ -256,8 +258,8 @@ fn read<'s>(
             (None, ContainerState::Running) => why_unreachable(container, &troubles),
             _ => None,
         };
-        // One that restarts will soon have an address again.
-        if by_label && container.state == ContainerState::Running {
+        // One that restarts will soon have an address again, and one that ends needs none.
+        if by_label && container.state == ContainerState::Running && !container.leaving {
             found.extend(troubles);
         }
         let source = Source::Container(container);

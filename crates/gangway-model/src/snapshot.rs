@@ -33,6 +33,9 @@ pub struct Snapshot {
     pub unread: BTreeSet<EngineName>,
     /// When all this was put together, in seconds since the epoch; 0 where there is no clock.
     pub now: i64,
+    /// Ids of containers that are [leaving](Container::leaving) for longer than they said they would need: where
+    /// nobody else serves, they do.
+    pub lingering: BTreeMap<EngineName, BTreeSet<Box<str>>>,
 }
 
 /// A container that is up no more, as it was when it last was.
@@ -81,8 +84,8 @@ pub struct Container {
     pub ended: Option<Ended>,
     /// The verdict of its Docker health check.
     pub health: Health,
-    /// A `kill` or `stop` event was seen and the container has not died or started anew since: it
-    /// still runs, but new requests must not go to it.
+    /// It was told to end and has not died or started anew since, however long that takes: it still runs, but new
+    /// requests must not go to it.
     pub leaving: bool,
     /// All labels, ours and others'.
     pub labels: BTreeMap<Box<str>, Box<str>>,

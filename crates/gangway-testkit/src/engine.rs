@@ -105,6 +105,10 @@ struct State {
     flavour: Flavour,
     containers: BTreeMap<String, Container>,
     networks: BTreeMap<String, String>,
+    /// Of networks that are no bridges.
+    drivers: BTreeMap<String, String>,
+    /// The gateway of each network that has one.
+    gateways: BTreeMap<String, IpAddr>,
     made: u64,
     attached: u64,
     past: VecDeque<tell::Event>,
@@ -129,6 +133,8 @@ impl Engine {
             flavour,
             containers: BTreeMap::new(),
             networks: BTreeMap::new(),
+            drivers: BTreeMap::new(),
+            gateways: BTreeMap::new(),
             made: 0,
             attached: 0,
             past: VecDeque::new(),
@@ -212,6 +218,16 @@ impl Engine {
         self.state().moments.push((moment, Box::new(act)));
     }
 
+    /// Says by which driver a network is made, instead of `bridge`.
+    pub fn set_driver(&self, network: &str, driver: &str) {
+        self.state().drivers.insert(network.into(), driver.into());
+    }
+
+    /// Says which gateway a network has, instead of none.
+    pub fn set_gateway(&self, network: &str, gateway: IpAddr) {
+        self.state().gateways.insert(network.into(), gateway);
+    }
+
     /// Everything asked so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.state().asked.clone()
@@ -233,16 +249,19 @@ impl Engine {
         self.state.lock().expect("no holder of the lock panics")
     }
 
-    fn reached(&self, moment: Moment) {
+    /// Whether anything was to happen then.
+    fn reached(&self, moment: Moment) -> bool {
         // Taken out first: the act uses the engine.
         let act = {
             let mut state = self.state();
             let found = state.moments.iter().position(|(at, _)| *at == moment);
             found.map(|position| state.moments.remove(position).1)
         };
+        let is_awaited = act.is_some();
         if let Some(act) = act {
             act(self);
         }
+        is_awaited
     }
 }
 

@@ -14,6 +14,8 @@ use futures::{Stream, StreamExt};
 use tokio::sync::Notify;
 
 use crate::client::{Cause, EngineError};
+use crate::listing::EngineTime;
+use crate::signals::named;
 use crate::wire::Budget;
 
 /// What is asked for. Engines send the rest to nobody: twenty containers with health checks would otherwise
@@ -43,11 +45,15 @@ pub(crate) enum Heard {
     /// Read again: this container, where it is known which.
     Changed { id: Option<Box<str>> },
     /// A container was sent this signal, which changes nothing that a reading could show.
-    Signalled { id: Box<str>, signal: Option<u8> },
+    Signalled { id: Box<str>, signal: Option<u8>, at: Option<EngineTime> },
     /// A container is being stopped; read again.
-    Stopping { id: Box<str> },
-    /// A container is no longer leaving: it has left, or started anew. Read again.
-    Left { id: Box<str> },
+    Stopping { id: Box<str>, at: Option<EngineTime> },
+    /// A container is dead; read again.
+    Died { id: Box<str> },
+    /// A container has started; read again.
+    Started { id: Box<str> },
+    /// A container has lost a network; read again.
+    Unplugged { id: Option<Box<str>> },
     /// Nothing that concerns us.
     Noise,
 }
@@ -116,12 +122,16 @@ fn believed(event: &EventMessage) -> Heard {
     let actor = event.actor.as_ref();
     let id: Box<str> = actor.and_then(|actor| actor.id.as_deref()).unwrap_or_default().into();
     let attribute = |key: &str| actor.and_then(|actor| actor.attributes.as_ref()?.get(key));
+    let at = event.time_nano.map(i128::from).or_else(|| event.time.map(|seconds| i128::from(seconds) * 1_000_000_000));
+    let at = at.map(EngineTime);
     match action {
-        "kill" => Heard::Signalled { id, signal: attribute("signal").and_then(|text| text.parse().ok()) },
-        "stop" => Heard::Stopping { id },
-        "start" | "die" | "died" => Heard::Left { id },
+        "kill" => Heard::Signalled { id, signal: attribute("signal").and_then(|text| named(text)), at },
+        "stop" => Heard::Stopping { id, at },
+        "die" | "died" => Heard::Died { id },
+        "start" => Heard::Started { id },
         // Of a network; which container, the attributes say.
-        "connect" | "disconnect" => Heard::Changed { id: attribute("container").map(|id| id.as_str().into()) },
+        "connect" => Heard::Changed { id: attribute("container").map(|id| id.as_str().into()) },
+        "disconnect" => Heard::Unplugged { id: attribute("container").map(|id| id.as_str().into()) },
         known if ACTIONS.contains(&known) => Heard::Changed { id: Some(id).filter(|id| !id.is_empty()) },
         // A proxy that passes no filters on gives us these.
         _ => Heard::Noise,
@@ -138,19 +148,29 @@ mod tests {
 
     #[test]
     fn events_of_every_engine_are_understood() {
-        let kill = r#"{"Type":"container","Action":"kill","Actor":{"ID":"ab","Attributes":{"signal":"15"}}}"#;
-        assert_eq!(heard(kill), Heard::Signalled { id: "ab".into(), signal: Some(15) });
+        let kill = r#"{"Type":"container","Action":"kill","timeNano":7000000001,"time":7,
+            "Actor":{"ID":"ab","Attributes":{"signal":"15"}}}"#;
+        let at = Some(EngineTime(7_000_000_001));
+        assert_eq!(heard(kill), Heard::Signalled { id: "ab".into(), signal: Some(15), at });
+        let stop = r#"{"Type":"container","Action":"stop","time":7,"Actor":{"ID":"ab"}}"#;
+        assert_eq!(heard(stop), Heard::Stopping { id: "ab".into(), at: Some(EngineTime(7_000_000_000)) });
         let podman = r#"{"Type":"container","Action":"kill","Actor":{"ID":"ab","Attributes":{"podId":""}}}"#;
-        assert_eq!(heard(podman), Heard::Signalled { id: "ab".into(), signal: None });
+        assert_eq!(heard(podman), Heard::Signalled { id: "ab".into(), signal: None, at: None });
         let health = r#"{"Type":"container","Action":"health_status: healthy","Actor":{"ID":"ab"}}"#;
         assert_eq!(heard(health), Heard::Changed { id: Some("ab".into()) });
         let network = r#"{"Type":"network","Action":"connect","Actor":{"ID":"ab","Attributes":{"container":"cd"}}}"#;
         assert_eq!(heard(network), Heard::Changed { id: Some("cd".into()) });
         assert_eq!(heard(r#"{"Type":"network","Action":"connect"}"#), Heard::Changed { id: None });
-        for action in ["start", "die"] {
-            let event = format!(r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"ab"}}}}"#);
-            assert_eq!(heard(&event), Heard::Left { id: "ab".into() });
-        }
+        let of_container = |action: &str| heard(&event_of(action));
+        assert_eq!(of_container("start"), Heard::Started { id: "ab".into() });
+        assert_eq!(of_container("die"), Heard::Died { id: "ab".into() });
+        assert_eq!(of_container("died"), Heard::Died { id: "ab".into() });
+        let unplugged = network.replace("connect", "disconnect");
+        assert_eq!(heard(&unplugged), Heard::Unplugged { id: Some("cd".into()) });
+    }
+
+    fn event_of(action: &str) -> String {
+        format!(r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"ab"}}}}"#)
     }
 
     #[test]

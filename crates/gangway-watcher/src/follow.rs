@@ -4,13 +4,14 @@
 //! then everything. Whatever fails ends the session; the next one begins from nothing, and what was
 //! read last stays in force meanwhile.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, Fuse, FusedFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use gangway_model::snapshot::{Container, ContainerState, OwnPlace};
+use gangway_model::snapshot::{Container, OwnPlace};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
@@ -20,7 +21,8 @@ use crate::backoff::{Backoff, jitter};
 use crate::chronicle::Chronicle;
 use crate::client::{Cause, Client, EngineError};
 use crate::events::{Events, Heard};
-use crate::leaving::{Leaving, Meaning, meaning};
+use crate::leaving::{Answered, Leaving, Meaning, Order, Tick, meaning};
+use crate::listing::Inspected;
 use crate::mounts::Mount;
 use crate::own_container::Seen;
 use crate::own_place::{Surroundings, Traces};
@@ -46,7 +48,8 @@ const GOOD_SESSION: Duration = Duration::from_secs(5);
 /// Events that are taken in one go before anything else is done.
 const GULP_MAX: usize = 1000;
 
-/// Questions for the stop signal of a container under way; beyond, a signal is not understood.
+/// Questions about containers that were sent a signal, under way at once; beyond, one that is not usual is not
+/// understood.
 const QUESTIONS_MAX: usize = 32;
 
 /// What happened at one engine, for whoever compiles.
@@ -74,6 +77,8 @@ pub(crate) enum News {
     },
     /// These containers were told to end, or have survived that.
     Leaving { ids: Vec<Box<str>>, leaving: bool, cause: Option<Trigger> },
+    /// These, of those that were told to end, are beyond their own grace.
+    Lingering { ids: BTreeSet<Box<str>> },
     /// It cannot be read now.
     Failed { trouble: String },
 }
@@ -140,13 +145,25 @@ struct Follower {
 
 type Pending<'a, T> = Fuse<BoxFuture<'a, T>>;
 
+/// A reading that is over.
+struct Done {
+    reading: Result<Reading, EngineError>,
+    /// What was heard later, it does not know.
+    begun: Tick,
+    /// When the event that it answers arrived.
+    heard: Option<Instant>,
+}
+
+/// Who was asked about, when, and what the engine said; none where there is no such container, or nobody may ask.
+type Replied = (Box<str>, Tick, Result<Option<Inspected>, EngineError>);
+
 /// What goes on while a session lasts.
 struct Underway<'a> {
     /// A reading, with the arrival of the event it answers.
-    reading: Pending<'a, (Result<Reading, EngineError>, Option<Instant>)>,
+    reading: Pending<'a, Done>,
     ping: Pending<'a, Result<(), EngineError>>,
-    /// Was that signal the one by which this container is asked to end?
-    questions: FuturesUnordered<BoxFuture<'a, (Box<str>, bool)>>,
+    /// What became of containers that were sent a signal?
+    questions: FuturesUnordered<BoxFuture<'a, Replied>>,
     /// For the next reading, while none is under way.
     known: Known,
     /// The oldest event that no reading answers yet, and what it and those after it happened to.
@@ -166,10 +183,13 @@ impl Follower {
         // Subscribe first, read second. The other way round, a container that starts between the two would
         // be in neither.
         let events = client.subscribe().await;
+        let begun = self.leaving.tick();
         let first = read(&client, &self.engine.name, &self.surroundings, Known::default(), Extent::All).await?;
         let trouble = events.as_ref().err().map(ToString::to_string);
         let count = first.containers.len();
-        let known = self.finish(first, &version, trouble, None).await;
+        let known = self.finish(first, begun, &version, trouble, None).await;
+        // What happened between two sessions was told to nobody.
+        self.leaving.doubt_all(Instant::now());
         // An engine that keeps its events from us is still read with every try.
         let mut events = events?;
         self.well_since = Some(Instant::now());
@@ -179,9 +199,9 @@ impl Follower {
 
         let name = self.engine.name.clone();
         let surroundings = self.surroundings.clone();
-        let begin = |known: Known, extent: Extent, heard: Option<Instant>| {
-            let reading = read(&client, &name, &surroundings, known, extent).map(move |read| (read, heard));
-            reading.boxed().fuse()
+        let begin = |known: Known, extent: Extent, begun: Tick, heard: Option<Instant>| {
+            let reading = read(&client, &name, &surroundings, known, extent);
+            reading.map(move |reading| Done { reading, begun, heard }).boxed().fuse()
         };
         let now = Instant::now();
         let mut underway = Underway {
@@ -206,12 +226,16 @@ impl Follower {
                     None => (Extent::All, None),
                 };
                 let known = std::mem::take(&mut underway.known);
-                underway.reading = begin(known, extent, heard);
+                underway.reading = begin(known, extent, self.leaving.tick(), heard);
             }
             if underway.may_ping(now) {
                 underway.ping = client.ping().boxed().fuse();
             }
-            let wake = underway.wake(self.leaving.next_expiry());
+            let free = QUESTIONS_MAX.saturating_sub(underway.questions.len());
+            for (id, tick) in self.leaving.questions_due(now, free) {
+                underway.ask(&client, id, tick);
+            }
+            let wake = underway.wake(if free > 0 { self.leaving.next_question() } else { None });
             tokio::select! {
                 biased;
                 heard = events.next() => {
@@ -222,29 +246,23 @@ impl Follower {
                         self.take_in(&client, heard?, &mut underway).await;
                     }
                 }
-                (reading, heard) = &mut underway.reading, if !underway.reading.is_terminated() => {
+                done = &mut underway.reading, if !underway.reading.is_terminated() => {
+                    let Done { reading, begun, heard } = done;
                     let reading = reading?;
                     let now = Instant::now();
                     underway.looks = if heard.is_some() { 0 } else { underway.looks.saturating_add(1) };
                     let soon = LOOK_AGAIN.get(underway.looks).copied();
                     (underway.last_sign, underway.next_reading) = (now, now + soon.unwrap_or(READ_EVERY));
-                    underway.known = self.finish(reading, &version, None, heard).await;
+                    underway.known = self.finish(reading, begun, &version, None, heard).await;
                 }
                 alive = &mut underway.ping, if !underway.ping.is_terminated() => {
                     alive?;
                     underway.last_sign = Instant::now();
                 }
-                Some((id, ends)) = underway.questions.next(), if !underway.questions.is_empty() => {
-                    if ends {
-                        self.leaves(id, Instant::now()).await;
-                    }
+                Some((id, tick, answer)) = underway.questions.next(), if !underway.questions.is_empty() => {
+                    self.conclude(id, tick, answer).await;
                 }
-                () = sleep_until(wake) => {
-                    let ids = self.leaving.expire(Instant::now());
-                    if !ids.is_empty() {
-                        self.report(News::Leaving { ids, leaving: false, cause: None }).await;
-                    }
-                }
+                () = sleep_until(wake) => {}
             }
         }
     }
@@ -253,30 +271,41 @@ impl Follower {
         let now = Instant::now();
         let concerned = match heard {
             Heard::Noise => return,
-            Heard::Signalled { id, signal } => {
-                match meaning(signal) {
-                    Meaning::Ends => self.leaves(id, now).await,
-                    Meaning::EndsIfItsOwn(signal) if underway.questions.len() < QUESTIONS_MAX => {
-                        let question = async move {
-                            let inspected = client.inspect(&id).await;
-                            let own = inspected.ok().flatten().and_then(|inspected| inspected.stop_signal());
-                            (id, own == Some(signal))
-                        };
-                        underway.questions.push(question.boxed());
+            Heard::Signalled { id, signal, at } => {
+                match (meaning(signal), signal) {
+                    (Meaning::Ends, Some(signal)) => {
+                        self.leaving.told(&id, Order::Signal(signal), at, now);
+                        self.leaves(id, now).await;
                     }
-                    Meaning::EndsIfItsOwn(_) | Meaning::Unknown => {}
+                    (Meaning::EndsIfItsOwn, Some(signal)) if underway.questions.len() < QUESTIONS_MAX => {
+                        if let Some(tick) = self.leaving.perhaps_told(&id, signal, at, now) {
+                            underway.ask(client, id, tick);
+                        }
+                    }
+                    _ => {}
                 }
                 // Nothing to read yet: until it is dead, every listing calls it running.
                 return;
             }
-            Heard::Stopping { id } => {
+            Heard::Stopping { id, at } => {
+                self.leaving.told(&id, Order::Stop, at, now);
                 self.leaves(id.clone(), now).await;
                 Some(id)
             }
-            Heard::Left { id } => {
-                // Not told to anyone by itself: only the reading that follows knows what became of it.
-                self.leaving.clear(&id);
+            // Neither is told to anyone by itself: only the reading that follows knows what became of it.
+            Heard::Died { id } => {
+                self.leaving.died(&id);
                 Some(id)
+            }
+            Heard::Started { id } => {
+                self.leaving.started(&id);
+                Some(id)
+            }
+            Heard::Unplugged { id } => {
+                if let Some(id) = &id {
+                    self.leaving.unplugged(id, now);
+                }
+                id
             }
             Heard::Changed { id } => id,
         };
@@ -287,26 +316,49 @@ impl Follower {
 
     async fn leaves(&mut self, id: Box<str>, heard: Instant) {
         debug!(engine = &*self.engine.name.0, id = &*id, "told to end");
-        self.leaving.mark(id.clone(), heard);
         let cause = Some(Trigger { heard, engine: Duration::ZERO });
         self.report(News::Leaving { ids: vec![id], leaving: true, cause }).await;
+    }
+
+    /// Takes note of what the engine says of one that was sent a signal.
+    async fn conclude(&mut self, id: Box<str>, tick: Tick, answer: Result<Option<Inspected>, EngineError>) {
+        let now = Instant::now();
+        let lingering = self.leaving.lingering();
+        // Who could not be asked is asked again.
+        let Ok(inspected) = answer else { return };
+        match self.leaving.answer(&id, tick, inspected.as_ref(), now) {
+            Answered::Leaves => self.leaves(id, now).await,
+            Answered::Stays => {
+                debug!(engine = &*self.engine.name.0, id = &*id, "it was not ended after all");
+                self.report(News::Leaving { ids: vec![id], leaving: false, cause: None }).await;
+            }
+            Answered::Lingers | Answered::Nothing => {}
+        }
+        self.tell_lingering(lingering).await;
+    }
+
+    async fn tell_lingering(&self, before: BTreeSet<Box<str>>) {
+        let ids = self.leaving.lingering();
+        if ids != before {
+            self.report(News::Lingering { ids }).await;
+        }
     }
 
     async fn finish(
         &mut self,
         reading: Reading,
+        begun: Tick,
         version: &str,
         trouble: Option<String>,
         heard: Option<Instant>,
     ) -> Known {
         let Reading { extent, mut containers, own, own_mounts, took, known } = reading;
-        for container in &mut containers {
-            let marked = container.state == ContainerState::Running && self.leaving.contains(&container.id);
-            container.leaving |= marked;
-        }
+        let lingering = self.leaving.lingering();
+        self.leaving.correct(&mut containers, &extent, begun, Instant::now());
         let cause = heard.map(|heard| Trigger { heard, engine: took });
         self.report(News::Read { extent, containers, own, own_mounts, version: version.to_owned(), trouble, cause })
             .await;
+        self.tell_lingering(lingering).await;
         known
     }
 
@@ -316,7 +368,15 @@ impl Follower {
     }
 }
 
-impl Underway<'_> {
+impl<'a> Underway<'a> {
+    fn ask(&mut self, client: &'a Client, id: Box<str>, tick: Tick) {
+        let question = async move {
+            let answer = client.inspect(&id).await;
+            (id, tick, answer)
+        };
+        self.questions.push(question.boxed());
+    }
+
     fn may_read(&self, now: Instant) -> bool {
         // While events are gathered, looking again would be one reading more of the same.
         let due = if self.unanswered.is_some() { self.pace.ready() } else { self.next_reading };
@@ -328,11 +388,11 @@ impl Underway<'_> {
     }
 
     /// When there is something to do although nothing arrives.
-    fn wake(&self, next_expiry: Option<Instant>) -> Instant {
+    fn wake(&self, next_question: Option<Instant>) -> Instant {
         let due = if self.unanswered.is_some() { self.pace.ready() } else { self.next_reading };
         let reading = self.reading.is_terminated().then_some(due);
         let ping = self.ping.is_terminated().then(|| self.last_sign + PING_AFTER);
-        let wakes = [reading, ping, next_expiry];
+        let wakes = [reading, ping, next_question];
         wakes.into_iter().flatten().min().unwrap_or(self.next_reading)
     }
 }

@@ -26,6 +26,7 @@ mod own_place;
 mod pace;
 mod reaction;
 mod reading;
+mod signals;
 mod version;
 mod wire;
 

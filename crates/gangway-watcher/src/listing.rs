@@ -6,12 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use gangway_model::snapshot::{
     Attachment, Container, ContainerState, Ended, EngineName, ExposedPort, Health, NetworkMode,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::signals::signal;
 
 use crate::own_container::PublishedPort;
 
@@ -92,6 +97,8 @@ struct Config {
     exposed_ports: Option<BTreeMap<Box<str>, IgnoredAny>>,
     /// A name (Docker) or a number (Podman).
     stop_signal: Option<serde_json::Value>,
+    /// Seconds; negative for no end.
+    stop_timeout: Option<i64>,
     healthcheck: Option<Healthcheck>,
 }
 
@@ -105,7 +112,13 @@ struct Healthcheck {
 #[serde(default, rename_all = "PascalCase")]
 struct State {
     health: Option<HealthObject>,
+    running: Option<bool>,
+    started_at: Option<Box<str>>,
 }
+
+/// A moment by the engine's clock, which is not ours; in nanoseconds since the epoch.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct EngineTime(pub(crate) i128);
 
 /// What inspecting told and never changes in a container's life, so that it is asked once.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -261,8 +274,30 @@ impl Inspected {
         signal(self.config.as_ref()?.stop_signal.as_ref()?)
     }
 
+    /// How long the engine waits before it kills it; none where it says nothing, or without end.
+    pub(crate) fn stop_grace(&self) -> Option<Duration> {
+        u64::try_from(self.config.as_ref()?.stop_timeout?).ok().map(Duration::from_secs)
+    }
+
+    /// Whether its process is there.
+    pub(crate) fn runs(&self) -> bool {
+        self.state.as_ref().and_then(|state| state.running).unwrap_or(false)
+    }
+
+    /// When it was started last.
+    pub(crate) fn started(&self) -> Option<EngineTime> {
+        EngineTime::parse(self.state.as_ref()?.started_at.as_deref()?)
+    }
+
     pub(crate) fn health(&self) -> Option<Health> {
         health_word(self.state.as_ref()?.health.as_ref()?.status.as_deref()?)
+    }
+}
+
+impl EngineTime {
+    /// As engines write it, such as `2026-01-01T00:00:00.5Z`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        OffsetDateTime::parse(text, &Rfc3339).ok().map(|time| Self(time.unix_timestamp_nanos()))
     }
 }
 
@@ -368,40 +403,6 @@ fn health_word(word: &str) -> Option<Health> {
         "unhealthy" => Some(Health::Unhealthy),
         _ => None,
     }
-}
-
-/// A stop signal as Docker (`SIGUSR1`, `RTMIN+3`, `"15"`) or Podman (`15`) writes it.
-fn signal(value: &serde_json::Value) -> Option<u8> {
-    const NAMES: &[(&str, u8)] = &[
-        ("HUP", 1),
-        ("INT", 2),
-        ("QUIT", 3),
-        ("KILL", 9),
-        ("USR1", 10),
-        ("USR2", 12),
-        ("PIPE", 13),
-        ("ALRM", 14),
-        ("TERM", 15),
-        ("CONT", 18),
-        ("WINCH", 28),
-        ("PWR", 30),
-        ("RTMIN", 34),
-        ("RTMAX", 64),
-    ];
-    let name = match value {
-        serde_json::Value::Number(number) => return number.as_u64().and_then(|number| u8::try_from(number).ok()),
-        serde_json::Value::String(name) => name.trim().to_ascii_uppercase(),
-        _ => return None,
-    };
-    let name = name.strip_prefix("SIG").unwrap_or(&name);
-    let number = |name: &str| NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
-    if let Some((base, above)) = name.split_once('+') {
-        return number(base)?.checked_add(above.parse().ok()?);
-    }
-    if let Some((base, below)) = name.split_once('-') {
-        return number(base)?.checked_sub(below.parse().ok()?);
-    }
-    number(name).or_else(|| name.parse().ok())
 }
 
 #[cfg(test)]

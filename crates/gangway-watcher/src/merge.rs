@@ -240,6 +240,10 @@ impl World {
                 }
                 changed
             }
+            News::Lingering { ids } => {
+                self.snapshot.lingering.insert(standing.status.name.clone(), ids);
+                true
+            }
             News::Leaving { ids, leaving, cause } => {
                 let name = &standing.status.name;
                 let mut changed = false;

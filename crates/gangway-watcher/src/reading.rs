@@ -45,6 +45,14 @@ impl Extent {
         Self::Only(Vec::new())
     }
 
+    /// Is this one among them?
+    pub(crate) fn covers(&self, id: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(ids) => ids.iter().any(|read| **read == *id),
+        }
+    }
+
     /// Adds the container that something happened to, if it is known which.
     pub(crate) fn add(&mut self, id: Option<Box<str>>) {
         let Self::Only(ids) = self else { return };

@@ -5,8 +5,9 @@ mod support;
 
 use std::time::Duration;
 
-use gangway_testkit::engine::{Container, Engine, Flavour};
-use support::{Watched, pass, seconds, watch};
+use gangway_model::snapshot::{Container as Read, ContainerState};
+use gangway_testkit::engine::{Container, Engine, Fault, Flavour, Moment};
+use support::{Watched, pass, seconds, watch, watch_routes};
 
 async fn watched(engine: &Engine) -> Watched {
     let watched = watch(engine);
@@ -50,14 +51,135 @@ async fn who_starts_anew_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_survives_serves_again() {
+async fn who_is_stopped_leaves_for_as_long_as_its_grace() {
+    let engine = Engine::default();
+    engine.add(Container::new("web"));
+    let watched = watched(&engine).await;
+    engine.signal("web", 15);
+    watched.until_container("web", |read| read.leaving).await;
+    pass(seconds(1800)).await;
+    assert!(watched.container("web").leaving);
+    engine.signal("web", 9);
+    pass(seconds(60)).await;
+    assert!(watched.container("web").leaving);
+    engine.end("web");
+    watched.until_running(&[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_survives_a_signal_that_is_not_its_own_serves_again() {
+    let engine = Engine::default();
+    engine.add(Container::new("web").stop_signal("SIGQUIT"));
+    let watched = watched(&engine).await;
+    engine.signal("web", 15);
+    watched.until_container("web", |read| read.leaving).await;
+    let back = watched.until_container("web", |read| !read.leaving).await;
+    assert!(back > seconds(10) && back <= seconds(30), "{back:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_nobody_obeys_ends_some_day() {
     let engine = Engine::default();
     engine.add(Container::new("web"));
     let watched = watched(&engine).await;
     engine.signal("web", 15);
     watched.until_container("web", |read| read.leaving).await;
     let back = watched.until_container("web", |read| !read.leaving).await;
-    assert!(back > seconds(10) && back <= seconds(30), "{back:?}");
+    assert!(back >= seconds(3600) && back < seconds(3700), "{back:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_may_ask_a_mark_ends_as_soon_as_it_is_doubtful() {
+    let engine = Engine::default();
+    let id = engine.add(Container::new("web"));
+    let watched = watched(&engine).await;
+    engine.break_answers(&format!("/containers/{id}/json"), Fault::Status(403));
+    engine.signal("web", 15);
+    watched.until_container("web", |read| read.leaving).await;
+    let back = watched.until_container("web", |read| !read.leaving).await;
+    assert!(back <= seconds(20), "{back:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_longer_than_it_said_serves_where_nobody_else_does() {
+    let engine = Engine::default();
+    for name in ["shop-web-1", "shop-web-2", "lone"] {
+        let container = Container::new(name).label("gangway.host", &format!("{}.example.org", &name[..4]));
+        let service = if name == "lone" { "lone" } else { "web" };
+        engine.add(container.service("shop", service).stop_timeout(30));
+    }
+    let watched = watch_routes(&engine);
+    watched.until(|watched| watched.readiness("lone") == ["ready"]).await;
+    engine.signal("shop-web-1", 15);
+    engine.signal("lone", 15);
+    watched.until(|watched| watched.readiness("lone") == ["leaving"]).await;
+    let back = watched.until(|watched| watched.readiness("lone") == ["ready"]).await;
+    assert!(back >= seconds(35) && back < seconds(70), "{back:?}");
+    assert_eq!(watched.readiness("shop-web-1"), ["leaving"]);
+    pass(seconds(600)).await;
+    assert_eq!((watched.readiness("shop-web-1"), watched.readiness("shop-web-2")), (vec!["leaving"], vec!["ready"]));
+    engine.end("lone");
+    watched.until(|watched| watched.readiness("lone").is_empty()).await;
+    engine.start("lone");
+    watched.until(|watched| watched.readiness("lone") == ["ready"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_not_forgotten_with_the_connection_and_a_start_that_was_missed_is_found_out() {
+    for restarts in [false, true] {
+        let engine = Engine::default();
+        engine.add(Container::new("web"));
+        let watched = watched(&engine).await;
+        engine.signal("web", 15);
+        watched.until_container("web", |read| read.leaving).await;
+        engine.die();
+        watched.until_trouble("connect").await;
+        if restarts {
+            engine.restart("web");
+        }
+        engine.revive();
+        watched.until_well().await;
+        pass(seconds(5)).await;
+        assert_eq!(watched.container("web").leaving, !restarts);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_that_was_begun_before_a_death_does_not_bring_back_the_dead() {
+    for flavour in [Flavour::Docker2020, Flavour::Docker2026, Flavour::Podman] {
+        for is_told in [true, false] {
+            let engine = Engine::new(flavour);
+            engine.add(Container::new("web").network("edge"));
+            let watched = watched(&engine).await;
+            if is_told && flavour != Flavour::Podman {
+                engine.signal("web", 15);
+                watched.until_container("web", |read| read.leaving).await;
+            }
+            let before = watched.snapshots().len();
+            engine.at(Moment::ListingTaken, |engine| engine.end("shop"));
+            // A reading of this very container, by an event that says nothing of its end.
+            engine.rename("web", "shop");
+            watched.until_running(&[]).await;
+            let runs = |read: &Read| *read.name == *"shop" && read.state == ContainerState::Running && !read.leaving;
+            for (number, snapshot) in watched.snapshots()[before..].iter().enumerate() {
+                assert!(!snapshot.containers.iter().any(runs), "{flavour:?}, {is_told}: table {number} {snapshot:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lost_its_network_and_dies_a_moment_later_is_not_told_to_attach_itself() {
+    let engine = Engine::new(Flavour::Docker2026);
+    engine.add(Container::new("web").label("gangway.host", "web.example.org").network("edge"));
+    let watched = watch_routes(&engine);
+    watched.until_running(&["web"]).await;
+    // As Docker does it when a process crashes: the networks go first.
+    engine.leave_network("web", "edge");
+    watched.until_container("web", |read| read.attachments.is_empty()).await;
+    assert_eq!(watched.codes(), [] as [u16; 0]);
+    // And if it lives on, that is said.
+    watched.until(|watched| watched.codes() == [405]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,6 +206,19 @@ async fn the_signal_by_which_it_is_asked_to_end_counts() {
     engine.signal("web", 3);
     watched.until_container("web", |read| read.leaving).await;
     assert_eq!(engine.asked_for(&format!("/containers/{id}/json")), 2);
+    pass(seconds(1800)).await;
+    assert!(watched.container("web").leaving, "its own signal is a stop");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_name_of_a_stop_signal_is_understood() {
+    for (name, number) in [("SIGURG", 23), ("SIGTTIN", 21), ("RTMIN+3", 37), ("6", 6)] {
+        let engine = Engine::default();
+        engine.add(Container::new("web").stop_signal(name));
+        let watched = watched(&engine).await;
+        engine.signal("web", number);
+        watched.until_container("web", |read| read.leaving).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 //! Each act changes what listings say and tells the events that the flavour tells. Containers are named by
 //! id or name; an unknown one is a mistake of the test.
 
+use super::tell::now;
 use super::{Container, Engine, Flavour};
 
 impl Engine {
@@ -10,6 +11,7 @@ impl Engine {
     pub fn add(&self, container: Container) -> String {
         let mut state = self.state();
         let id = state.register(container);
+        state.change(&id, |container| container.started = now());
         state.attach(&id);
         id
     }
@@ -36,6 +38,7 @@ impl Engine {
         let id = state.id_of(container);
         state.change(&id, |container| {
             container.state = "running".into();
+            container.started = now();
             container.health = container.health.take().map(|_| "starting".to_owned());
         });
         state.attach(&id);

@@ -38,7 +38,7 @@ impl Engine {
             "/networks" => Answer::json(&state.networks()),
             path => match path.strip_prefix("/containers/").and_then(|rest| rest.strip_suffix("/json")) {
                 Some(container) => match state.find(container) {
-                    Some(id) => Answer::json(&state.containers[&id].inspected(state.flavour, &state.networks)),
+                    Some(id) => Answer::json(&state.containers[&id].inspected(state.flavour, &state)),
                     None => Answer::error(404, &format!("No such container: {container}")),
                 },
                 None => Answer::error(404, "page not found"),
@@ -84,14 +84,15 @@ impl State {
             if position > 0 {
                 listing.push(',');
             }
-            listing.push_str(&container.listed(self.flavour, &self.networks));
+            listing.push_str(&container.listed(self.flavour, self));
         }
         listing.push(']');
         listing
     }
 
     fn networks(&self) -> Value {
-        let network = |(name, id): (&String, &String)| json!({ "Name": name, "Id": id, "Driver": "bridge" });
+        let driver = |name: &String| self.drivers.get(name).map_or("bridge", String::as_str);
+        let network = |(name, id): (&String, &String)| json!({ "Name": name, "Id": id, "Driver": driver(name) });
         self.networks.iter().map(network).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value, json};
 
-use super::Flavour;
+use super::{Flavour, State};
 
 /// A container that is whatever a test says it is. Runs on the default network unless told otherwise.
 #[derive(Clone, Debug)]
@@ -27,6 +27,9 @@ pub struct Container {
     pub(super) health: Option<String>,
     pub(super) created: i64,
     pub(super) stop_signal: Option<String>,
+    pub(super) stop_timeout: Option<i64>,
+    /// When it was started last; nanoseconds since the epoch.
+    pub(super) started: u128,
     json: OnceLock<Arc<str>>,
 }
 
@@ -47,6 +50,8 @@ impl Container {
             health: None,
             created: 0,
             stop_signal: None,
+            stop_timeout: None,
+            started: 0,
             json: OnceLock::new(),
         }
     }
@@ -127,6 +132,13 @@ impl Container {
         self
     }
 
+    /// How many seconds it is given to end.
+    #[must_use]
+    pub fn stop_timeout(mut self, seconds: i64) -> Self {
+        self.stop_timeout = Some(seconds);
+        self
+    }
+
     /// Its id, instead of one that is made up.
     #[must_use]
     pub fn id(mut self, id: &str) -> Self {
@@ -150,11 +162,11 @@ impl Container {
     }
 
     /// Its entry in a listing. Kept until something changes: ten thousand are listed as quickly as ten.
-    pub(super) fn listed(&self, flavour: Flavour, networks: &BTreeMap<String, String>) -> Arc<str> {
-        Arc::clone(self.json.get_or_init(|| self.entry(flavour, networks).to_string().into()))
+    pub(super) fn listed(&self, flavour: Flavour, state: &State) -> Arc<str> {
+        Arc::clone(self.json.get_or_init(|| self.entry(flavour, state).to_string().into()))
     }
 
-    fn entry(&self, flavour: Flavour, networks: &BTreeMap<String, String>) -> Value {
+    fn entry(&self, flavour: Flavour, state: &State) -> Value {
         let mut entry = json!({
             "Id": self.id,
             "Names": [format!("/{}", self.name)],
@@ -166,7 +178,7 @@ impl Container {
             "Labels": self.labels,
             "State": self.state,
             "Status": self.status(flavour),
-            "NetworkSettings": { "Networks": self.attachments(flavour, networks) },
+            "NetworkSettings": { "Networks": self.attachments(flavour, state) },
             "Mounts": [],
         });
         if flavour != Flavour::Podman {
@@ -179,7 +191,7 @@ impl Container {
     }
 
     /// What inspecting it says, as far as anyone reads it here, and a secret that nobody should.
-    pub(super) fn inspected(&self, flavour: Flavour, networks: &BTreeMap<String, String>) -> Value {
+    pub(super) fn inspected(&self, flavour: Flavour, state: &State) -> Value {
         let exposed: Map<_, _> = self.exposed.iter().map(|port| (format!("{port}/tcp"), json!({}))).collect();
         let stop_signal = match (&self.stop_signal, flavour) {
             (Some(signal), _) => json!(signal),
@@ -189,15 +201,16 @@ impl Container {
         let mut inspected = json!({
             "Id": self.id,
             "Name": format!("/{}", self.name),
-            "State": { "Status": self.state, "Running": self.state == "running" },
+            "State": { "Status": self.state, "Running": self.runs(), "StartedAt": moment(self.started) },
             "HostConfig": { "NetworkMode": self.network_mode_as_listed(flavour) },
             "Config": {
                 "Env": ["SECRET=never read"],
                 "ExposedPorts": exposed,
                 "StopSignal": stop_signal,
+                "StopTimeout": self.stop_timeout,
                 "Labels": self.labels,
             },
-            "NetworkSettings": { "Networks": self.attachments(flavour, networks) },
+            "NetworkSettings": { "Networks": self.attachments(flavour, state) },
         });
         if let Some(verdict) = &self.health {
             inspected["State"]["Health"] = json!({ "Status": verdict, "FailingStreak": 0, "Log": [] });
@@ -249,16 +262,21 @@ impl Container {
         ports
     }
 
-    fn attachments(&self, flavour: Flavour, networks: &BTreeMap<String, String>) -> Map<String, Value> {
+    fn attachments(&self, flavour: Flavour, state: &State) -> Map<String, Value> {
         let attachment = |(name, address): &(String, Option<IpAddr>)| {
             let id = match flavour {
                 Flavour::Podman => name.clone(),
-                _ => networks.get(name).filter(|_| self.runs()).cloned().unwrap_or_default(),
+                _ => state.networks.get(name).filter(|_| self.runs()).cloned().unwrap_or_default(),
             };
             let text = |v6: bool| address.filter(|address| address.is_ipv6() == v6).map(|address| address.to_string());
+            let gateway = |v6: bool| {
+                let gateway = state.gateways.get(name).filter(|gateway| gateway.is_ipv6() == v6 && self.runs());
+                gateway.map(ToString::to_string).unwrap_or_default()
+            };
             let json = json!({
                 "NetworkID": id,
-                "Gateway": "",
+                "Gateway": gateway(false),
+                "IPv6Gateway": gateway(true),
                 "IPAddress": text(false).unwrap_or_default(),
                 "GlobalIPv6Address": text(true).unwrap_or_default(),
             });
@@ -266,4 +284,20 @@ impl Container {
         };
         if self.mode.is_some() { Map::new() } else { self.networks.iter().map(attachment).collect() }
     }
+}
+
+/// As engines write it.
+fn moment(nanos: u128) -> String {
+    let (seconds, nanos) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    let date = time::OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).unwrap_or_default());
+    let date = date.unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{nanos:09}Z",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        date.hour(),
+        date.minute(),
+        date.second()
+    )
 }

@@ -88,7 +88,7 @@ impl State {
         if self.loses_events {
             return;
         }
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let at = now();
         let json = json!({
             "status": action, "id": id, "Type": kind, "Action": action,
             "Actor": { "ID": id, "Attributes": attributes },
@@ -102,4 +102,9 @@ impl State {
         }
         self.past.push_back(event);
     }
+}
+
+/// By the engine's clock.
+pub(super) fn now() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
+use gangway_model::route::Readiness;
 use gangway_model::snapshot::Container as Read;
 use gangway_model::{Compiled, Settings, Snapshot};
 use gangway_publish::{Publisher, Reader, channel};
@@ -88,6 +89,24 @@ impl Watched {
     /// What the table in force was compiled from.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.snapshots.lock().unwrap().last().cloned().unwrap_or_default()
+    }
+
+    /// What each table so far was compiled from.
+    pub(crate) fn snapshots(&self) -> Vec<Snapshot> {
+        self.snapshots.lock().unwrap().clone()
+    }
+
+    /// How a container's endpoints stand in the table in force.
+    pub(crate) fn readiness(&self, container: &str) -> Vec<&'static str> {
+        let tables = self.tables.load();
+        let endpoints = tables.value.table.routes().iter().flat_map(|route| &route.upstream.endpoints);
+        let of_it = endpoints.filter(|endpoint| *endpoint.name == *container);
+        of_it.map(|endpoint| if endpoint.readiness == Readiness::Ready { "ready" } else { "leaving" }).collect()
+    }
+
+    /// The codes of what is found in force.
+    pub(crate) fn codes(&self) -> Vec<u16> {
+        self.tables.load().value.diagnostics.iter().map(|diagnostic| diagnostic.code.0).collect()
     }
 
     /// Names of all running containers in force, sorted.

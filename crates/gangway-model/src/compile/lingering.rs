@@ -1,0 +1,34 @@
+//! Containers that were told to end, and take longer for it than they said they would.
+//!
+//! Beside others that serve, such a one gets no requests until it is dead or has started anew. Alone, it gets
+//! them again: it may never have meant to obey, and who asks is better served by it than by nobody.
+
+use std::collections::HashSet;
+
+use super::replicas::Group;
+use crate::route::Readiness;
+use crate::snapshot::Snapshot;
+
+/// Makes those ready behind whose route nobody else stands.
+pub(super) fn serve_again(groups: &mut [Group<'_>], snapshot: &Snapshot) {
+    if snapshot.lingering.values().all(std::collections::BTreeSet::is_empty) {
+        return;
+    }
+    for group in groups {
+        if group.endpoints.iter().any(|endpoint| endpoint.readiness != Readiness::Leaving) {
+            continue;
+        }
+        let lingers = |id: &str, engine| snapshot.lingering.get(engine).is_some_and(|ids| ids.contains(id));
+        let lingering: HashSet<&str> = group
+            .standing
+            .containers()
+            .filter(|container| lingers(&container.id, &container.engine))
+            .map(|container| &*container.id)
+            .collect();
+        for endpoint in &mut group.endpoints {
+            if lingering.contains(&*endpoint.key.container) {
+                endpoint.readiness = Readiness::Ready;
+            }
+        }
+    }
+}
