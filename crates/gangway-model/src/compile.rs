@@ -28,6 +28,7 @@ use crate::mention::{self, Mention};
 use crate::ownership::{Holdings, Moment, Party, seconds};
 use crate::route::{Address, Endpoint, EndpointKey, Middleware, Readiness, Route, Upstream};
 use crate::rule::{Finding, shown};
+use crate::select::is_selected;
 use crate::settings::{FileRoute, Settings};
 use crate::snapshot::{Container, ContainerState, Ended, EngineName, Health, Snapshot};
 use crate::spec::{Target, UrlTarget};
@@ -118,7 +119,8 @@ impl Default for Compiled {
 pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
     let surroundings = Surroundings::new(snapshot, settings);
     let owners = Owners::new(&snapshot.holdings);
-    let mut containers: Vec<&Container> = snapshot.containers.iter().collect();
+    let is_ours = |container: &&Container| surroundings.is_own(container) || is_selected(&settings.select, container);
+    let mut containers: Vec<&Container> = snapshot.containers.iter().filter(is_ours).collect();
     containers.sort_by_key(|container| (&container.name, &container.engine, &container.id));
     let mut found = Vec::new();
     let mut candidates: Vec<Candidate<'_>> = files(settings, &mut found);

@@ -24,6 +24,7 @@ pub mod reference;
 pub mod route;
 pub mod rule;
 mod schema;
+pub mod select;
 pub mod settings;
 pub mod snapshot;
 mod spec;

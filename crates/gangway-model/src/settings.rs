@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::diagnostic::Place;
+use crate::select::Selector;
 
 /// What `serve` was told and compiling needs to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,8 @@ pub struct Settings {
     pub expose: Expose,
     /// `--network`: preferred among several shared networks.
     pub network: Option<Box<str>>,
+    /// `--select`: which containers are ours; all where it is empty, else those that one of them takes.
+    pub select: Vec<Selector>,
     /// `[routes.<name>]` tables of the config file.
     pub file_routes: Vec<FileRoute>,
     /// `--keep-hosts`: how long a host is kept for a party that is gone, against those that were refused.
@@ -50,6 +53,7 @@ impl Default for Settings {
             domain: "localhost".into(),
             expose: Expose::Labelled,
             network: None,
+            select: Vec::new(),
             file_routes: Vec::new(),
             keep_hosts: KEEP_HOSTS_DEFAULT,
         }

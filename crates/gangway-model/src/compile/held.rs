@@ -11,6 +11,7 @@ use super::replicas::{self, Candidate, Group, Owner, Owners};
 use super::why_not_up;
 use crate::address::Surroundings;
 use crate::dialect::native::{self, Asked, Source};
+use crate::select::is_selected;
 use crate::settings::Settings;
 use crate::snapshot::{EngineName, Gone, Snapshot};
 
@@ -43,7 +44,8 @@ pub(super) fn groups<'s>(
     let mut candidates = Vec::new();
     for gone in sorted(snapshot) {
         let (container, owner) = (&gone.container, owners.of(&gone.container));
-        if up.contains(&owner) || surroundings.is_own(container) || why_not_up(container).is_some() {
+        let is_ours = is_selected(&settings.select, container) && !surroundings.is_own(container);
+        if up.contains(&owner) || !is_ours || why_not_up(container).is_some() {
             continue;
         }
         let Asked::Routes { specs, by_label: true } = native::read(container, settings, &mut unsaid) else { continue };

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gangway_model::diagnostic::FilePosition;
+use gangway_model::select::Selector;
 use gangway_model::settings::{Expose, FileRoute};
 use gangway_model::snapshot::{
     Attachment, ContainerState, EngineName, ExposedPort, Gone, Health, NetworkMode, OwnPlace,
@@ -263,6 +264,7 @@ fn set(line: &str, settings: &mut Settings) {
             Some(("domain", domain)) => settings.domain = domain.into(),
             Some(("network", network)) => settings.network = Some(network.into()),
             Some(("expose", "all")) => settings.expose = Expose::All,
+            Some(("select", text)) => settings.select.push(Selector::parse(text).expect("a selector")),
             _ => panic!("`{fact}` is not a setting"),
         }
     }

@@ -178,6 +178,19 @@ pub(crate) const FLAGS: &[Flag] = &[
         ..IN_FORCE
     },
     Flag {
+        name: "select",
+        value: "EXPR",
+        default: "",
+        count: Count::Many,
+        help: "which containers are this Gangway's: a label, a project or a network",
+        more: "`com.example.edge=lan` takes containers with that label, `KEY` those that have it with any value, `KEY!=VALUE` all \
+               others; `project=shop` those of a compose project, `network=edge` those that are attached to a network. All terms of one \
+               expression must hold, separated by commas; of several expressions, given one by one or separated by semicolons, one is enough. `label:project=x` is a label \
+               whatever it is called. Containers that are not selected give no route, claim no host, get no certificate and are never \
+               mentioned: two instances share one engine.",
+        ..IN_FORCE
+    },
+    Flag {
         name: "keep-hosts",
         value: "DURATION",
         default: "24h",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gangway_acme::{AcmeSettings, ChallengeKind, DnsProvider, DnsSettings, ExternalAccount, Issuer, UnusableProvider};
+use gangway_model::select::{NotASelector, Selector};
 use gangway_model::settings::{Expose, FileRoute, KEEP_HOSTS_DEFAULT};
 use gangway_model::{Diagnostic, Hostname, Severity, codes};
 use gangway_proxy::TrustedProxies;
@@ -27,6 +28,7 @@ pub(crate) struct Settings {
     pub(crate) domain: Box<str>,
     pub(crate) expose: Expose,
     pub(crate) network: Option<Box<str>>,
+    pub(crate) select: Vec<Selector>,
     pub(crate) keep_hosts: Duration,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) public_https_port: Option<u16>,
@@ -101,6 +103,7 @@ impl Settings {
             domain: values.one("domain", host).unwrap_or_default(),
             expose: values.one("expose", expose).unwrap_or_default(),
             network: values.one("network", |text| Ok(text.into())),
+            select: values.whole("select", selector),
             keep_hosts: values.one("keep-hosts", duration).unwrap_or(KEEP_HOSTS_DEFAULT),
             trusted_proxies: trusted_proxies(&mut values),
             public_https_port: values.one("public-https-port", port),
@@ -134,7 +137,14 @@ impl Settings {
     /// What compiling needs to know of it.
     pub(crate) fn for_model(&self, file_routes: Vec<FileRoute>) -> gangway_model::Settings {
         let (domain, network) = (self.domain.clone(), self.network.clone());
-        gangway_model::Settings { domain, expose: self.expose, network, file_routes, keep_hosts: self.keep_hosts }
+        gangway_model::Settings {
+            domain,
+            expose: self.expose,
+            network,
+            select: self.select.clone(),
+            file_routes,
+            keep_hosts: self.keep_hosts,
+        }
     }
 }
 
@@ -170,6 +180,18 @@ impl Values<'_> {
                 self.report(flag, one, empty());
             }
             parsed.extend(items.filter_map(|item| self.parsed(flag, one, item, &parse)));
+        }
+        parsed
+    }
+
+    /// Values in which commas mean something; several in one text are separated by semicolons.
+    fn whole<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Vec<T> {
+        let flag = known(name);
+        let given = self.layers.values(flag);
+        let mut parsed = Vec::new();
+        for one in &given {
+            let texts = one.text.split(';').map(str::trim).filter(|text| !text.is_empty());
+            parsed.extend(texts.filter_map(|text| self.parsed(flag, one, text, &parse)));
         }
         parsed
     }
@@ -333,6 +355,10 @@ fn host(text: &str) -> Result<Box<str>, Wrong> {
             wrong(note, help)
         }
     }
+}
+
+fn selector(text: &str) -> Result<Selector, Wrong> {
+    Selector::parse(text).map_err(|NotASelector { note, help }| Wrong { note: note.into(), help: help.into() })
 }
 
 fn duration(text: &str) -> Result<Duration, Wrong> {
