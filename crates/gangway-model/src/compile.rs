@@ -84,7 +84,7 @@ pub struct Verdict {
     pub ways: Vec<(Box<str>, String)>,
     /// It is Gangway's own container.
     pub is_own: bool,
-    /// Its labels that may name a host; see [`mention`](crate::mention).
+    /// Its labels that may name a host; see [`mention`].
     pub mentions: Box<[Mention]>,
 }
 
