@@ -7,15 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gangway_acme::ExternalAccount;
 
-use crate::support::{Between, Keeping, Mood, Outputs, PATIENCE, Reply, through};
+use crate::support::{Between, Keeping, Mood, Outputs, PATIENCE, Reply, account_files, through};
 
 /// The one account's file.
 fn account(data: &Path) -> Option<serde_json::Value> {
-    // One that is being written stands beside its place for a moment.
-    let is_whole = |file: &fs::DirEntry| !file.file_name().to_string_lossy().starts_with('.');
-    let mut files = fs::read_dir(data.join("acme/accounts")).ok()?.flatten().filter(is_whole);
-    let text = fs::read_to_string(files.next()?.path()).ok()?;
-    assert!(files.next().is_none(), "no account was made anew");
+    let files = account_files(data);
+    assert!(files.len() < 2, "no account was made anew");
+    let text = fs::read_to_string(files.first()?).ok()?;
     serde_json::from_str(&text).ok()
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use gangway_acme::FindingCode;
 use gangway_tls::{Origin, Store};
 
-use crate::support::{Between, Keeping, Mood, Reply, is_issued, put, put_ending, scene, settings, through};
+use crate::support::{
+    Between, Keeping, Mood, Reply, account_files, is_issued, put, put_ending, scene, settings, through,
+};
 
 fn corrupt(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).expect("is there").flatten();
@@ -37,8 +39,7 @@ async fn damaged_files_of_every_kind_cost_only_what_they_held() {
     put(&file("half"), &half[..half.len() / 2]);
     put(&file("noise"), &"\u{0}\u{7f}".repeat(4096));
     put(&data.join("acme/names/journal.example.org.json"), r#"{"version": "one"}"#);
-    let account = fs::read_dir(data.join("acme/accounts")).expect("is there").flatten().next().expect("one").path();
-    put(&account, "{");
+    put(&account_files(data)[0], "{");
     put(&data.join("tickets/keys.json"), "[]");
     put(&data.join("ca/root.key"), "-----BEGIN PRIVATE KEY-----\n");
     fs::create_dir_all(data.join("certs")).expect("is ours");

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gangway_acme::{FindingCode, want_new_account_keys};
 
-use crate::support::{Between, Ca, Keeping, Mood, Outputs, PATIENCE, Reply, put, settings, through};
+use crate::support::{Between, Ca, Keeping, Mood, Outputs, PATIENCE, Reply, account_files, put, settings, through};
 
 /// The one account's file.
 fn account(data: &Path) -> serde_json::Value {
-    let mut files = fs::read_dir(data.join("acme/accounts")).expect("is there").flatten();
-    let text = fs::read_to_string(files.next().expect("one").path()).expect("is there");
-    assert!(files.next().is_none(), "no account was made anew");
+    let files = account_files(data);
+    assert_eq!(files.len(), 1, "no account was made anew");
+    let text = fs::read_to_string(&files[0]).expect("is there");
     serde_json::from_str(&text).expect("JSON")
 }
 
@@ -56,8 +56,7 @@ async fn an_account_gets_another_key_and_goes_on_with_it_in_every_instance() {
     assert_eq!(account(data), after);
     // The old key is nobody's any more.
     drop((one, two));
-    let file = fs::read_dir(data.join("acme/accounts")).expect("is there").flatten().next().expect("one").path();
-    put(&file, &before.to_string());
+    put(&account_files(data)[0], &before.to_string());
     let mut keeping = Keeping::start(settings(data, &[&ca]), Outputs::new());
     keeping.want(&["e.example.org"]);
     keeping.until_told(|report| !report.findings.is_empty()).await;

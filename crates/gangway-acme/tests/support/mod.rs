@@ -211,6 +211,12 @@ pub(crate) fn through(data: &Path, ca: &Ca, between: &Between) -> KeepSettings {
     settings
 }
 
+/// The files of accounts, without one that is being written: that stands beside its place for a moment.
+pub(crate) fn account_files(data: &Path) -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(data.join("acme/accounts")).into_iter().flatten().flatten();
+    files.filter(|file| !file.file_name().to_string_lossy().starts_with('.')).map(|file| file.path()).collect()
+}
+
 /// A certificate on the volume with ten days left, so that it is to be renewed now.
 pub(crate) fn put_ending(data: &Path, directory: &str, name: &str) {
     std::fs::create_dir_all(data.join("acme/certificates")).expect("is ours");
