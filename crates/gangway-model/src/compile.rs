@@ -6,23 +6,27 @@
 //!
 //! Everything is sorted before it is looked at, so the order of listing never matters.
 
+mod bounds;
 mod conflicts;
 mod handshakes;
 mod held;
 mod lingering;
+mod memory;
 mod priorities;
 mod replicas;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+pub use self::bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX};
 pub use self::conflicts::Move;
 use self::conflicts::{Settled, Stopped};
 pub use self::held::Hold;
+use self::memory::Memory;
 use self::replicas::{Candidate, Group, Owner, Owners, Standing};
 use crate::address::Surroundings;
 use crate::codes;
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity, Span};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::dialect::native::{self, Asked, Source};
 use crate::mention::{self, Mention};
 use crate::ownership::{Holdings, Moment, Party, seconds};
@@ -115,8 +119,33 @@ impl Default for Compiled {
     }
 }
 
+/// Makes one table after another, and reads only what has changed in between.
+///
+/// Each is the same as [`compile()`] makes, whatever was compiled before.
+#[derive(Debug, Default)]
+pub struct Compiler {
+    memory: Memory,
+}
+
+impl Compiler {
+    /// Turns everything that was read into a table, as [`compile()`] does.
+    pub fn compile(&mut self, snapshot: &Snapshot, settings: &Settings) -> Compiled {
+        // Left empty by a panic, so that nothing half-done is ever used.
+        let mut memory = std::mem::take(&mut self.memory);
+        memory.begin(settings);
+        let compiled = compile_by(&mut memory, snapshot, settings);
+        memory.end();
+        self.memory = memory;
+        compiled
+    }
+}
+
 /// Turns everything that was read into a table. Never fails; one bad container cannot hurt another.
 pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
+    Compiler::default().compile(snapshot, settings)
+}
+
+fn compile_by(memory: &mut Memory, snapshot: &Snapshot, settings: &Settings) -> Compiled {
     let surroundings = Surroundings::new(snapshot, settings);
     let owners = Owners::new(&snapshot.holdings);
     let is_ours = |container: &&Container| surroundings.is_own(container) || is_selected(&settings.select, container);
@@ -126,9 +155,11 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
     let mut candidates: Vec<Candidate<'_>> = files(settings, &mut found);
     let mut verdicts = Vec::with_capacity(containers.len());
     let mut said_of_services = HashSet::new();
+    let mut unshown = bounds::Unshown::new();
     for container in &containers {
         let mut of_container = Vec::new();
-        let read = read(container, &owners, &surroundings, settings, &mut of_container);
+        let read = read(container, &owners, &surroundings, settings, memory, &mut of_container);
+        let of_container = bounds::cut(of_container, &mut unshown);
         // Replicas have the same labels, so the same is found at each of them.
         found.extend(of_container.into_iter().filter(|one| match owners.of(container) {
             owner @ Owner::Service { .. } => said_of_services.insert((owner, without_container(one))),
@@ -140,12 +171,13 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
         });
         candidates.extend(read.candidates);
     }
+    let candidates = bounds::within(candidates, ALTERNATIVES_IN_ALL_MAX, &mut found);
     let has_several_engines = snapshot.own.len() > 1;
     let mut groups = replicas::gather(candidates, has_several_engines, &mut found);
     lingering::serve_again(&mut groups, snapshot);
-    let (held, holds) = held::groups(snapshot, &owners, &surroundings, settings);
+    let (held, holds) = held::groups(snapshot, &owners, &surroundings, settings, memory);
     groups.extend(held);
-    let stopped = stopped(&containers, &snapshot.holdings, &owners, settings);
+    let stopped = stopped(&containers, &snapshot.holdings, &owners, settings, memory);
     let moment = Moment { now: snapshot.now, keep: seconds(settings.keep_hosts), unread: &snapshot.unread };
     let settled = conflicts::settle(groups, &stopped, &snapshot.holdings, &snapshot.released, moment, &mut found);
     let Settled { left: mut groups, lost, holdings, moves } = settled;
@@ -156,7 +188,7 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
     conflicts::report_ties(&entries, &standings, &mut found);
     tell(&mut verdicts, entries.iter().map(|entry| &*entry.id).zip(&standings), &lost);
     entries.extend(held.into_iter().map(|group| entry(group).0));
-    let (table, diagnostics) = (RoutingTable::build(entries), bounded(found));
+    let (table, diagnostics) = (RoutingTable::build(entries), bounds::bounded(found, unshown));
     Compiled { table, diagnostics, containers: verdicts, holds, holdings, moves }
 }
 
@@ -167,6 +199,7 @@ fn stopped<'s>(
     holdings: &Holdings,
     owners: &Owners<'s>,
     settings: &Settings,
+    memory: &mut Memory,
 ) -> Vec<Stopped<'s>> {
     let tenants = holdings.tenants();
     let is_of_holder = |container: &&&Container| {
@@ -175,7 +208,7 @@ fn stopped<'s>(
     let mut unsaid = Vec::new();
     let mut stopped = Vec::new();
     for container in containers.iter().filter(is_of_holder) {
-        let Asked::Routes { specs, .. } = native::read(container, settings, &mut unsaid) else { continue };
+        let Asked::Routes { specs, .. } = memory.read(container, settings, &mut unsaid) else { continue };
         stopped.extend(specs.into_iter().map(|spec| Stopped {
             party: owners.party(container, &spec),
             container,
@@ -198,6 +231,7 @@ fn read<'s>(
     owners: &Owners<'s>,
     surroundings: &Surroundings<'s>,
     settings: &Settings,
+    memory: &mut Memory,
     found: &mut Vec<Diagnostic>,
 ) -> Read<'s> {
     let nothing = |reason: &str| Read { candidates: Vec::new(), ways: vec![(Box::default(), reason.to_owned())] };
@@ -208,7 +242,7 @@ fn read<'s>(
     if let Some(why) = why_not_up(container) {
         return nothing(why);
     }
-    let (specs, by_label) = match native::read(container, settings, found) {
+    let (specs, by_label) = match memory.read(container, settings, found) {
         Asked::Nothing(why) => return nothing(&why),
         Asked::Routes { specs, by_label } => (specs, by_label),
     };
@@ -467,32 +501,4 @@ fn without_container(diagnostic: &Diagnostic) -> Diagnostic {
     let mut anonymous = diagnostic.clone();
     anonymous.place.container = Box::default();
     anonymous
-}
-
-/// In the canonical order, and no more for one container than [`FOUND_MAX`].
-fn bounded(found: Vec<Diagnostic>) -> Diagnostics {
-    let mut all: Vec<Diagnostic> = found.into_iter().collect::<Diagnostics>().iter().cloned().collect();
-    let mut counts: BTreeMap<(Box<str>, Option<Box<str>>), usize> = BTreeMap::new();
-    all.retain(|one| {
-        if one.place.container.is_empty() {
-            return true;
-        }
-        let count = counts.entry((one.place.container.clone(), one.place.project.clone())).or_default();
-        *count += 1;
-        *count <= FOUND_MAX
-    });
-    let more = counts.into_iter().filter(|(_, count)| *count > FOUND_MAX);
-    let more = more.map(|((container, project), count)| Diagnostic {
-        code: codes::MORE_FOUND,
-        severity: Severity::Error,
-        message: format!("{} more findings than are shown", count - FOUND_MAX),
-        place: Place { container, project, ..Place::default() },
-        text: String::new(),
-        span: Span::default(),
-        note: String::new(),
-        help: "put right what is shown, and look again".to_owned(),
-        effect: "each of them has its effect, shown or not".to_owned(),
-    });
-    let more: Vec<Diagnostic> = more.collect();
-    all.into_iter().chain(more).collect()
 }

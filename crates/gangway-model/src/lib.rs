@@ -31,7 +31,7 @@ mod spec;
 pub mod table;
 mod value;
 
-pub use compile::{Compiled, compile};
+pub use compile::{Compiled, Compiler, compile};
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity};
 pub use host::{HostPattern, Hostname};
 pub use matcher::Matcher;

@@ -83,6 +83,12 @@ impl Matcher {
         Some(Self { rule, alternatives })
     }
 
+    /// How many alternatives a rule has before it is simplified; none where there are more than
+    /// [`ALTERNATIVES_MAX`]. Costs little, whatever the rule.
+    pub(crate) fn size_of(rule: &Expression) -> Option<usize> {
+        disjunction::size(rule)
+    }
+
     /// From the `rule` label.
     ///
     /// None where it can never match or has too many alternatives, which is then a finding. Parts of it

@@ -105,6 +105,59 @@ pub(crate) struct Mark<'s> {
     pub place: Option<&'s Place>,
 }
 
+impl<'s> RouteSpec<'s> {
+    /// The same with other marks: those that are there are asked for in the order of this function.
+    pub(crate) fn marked<'t>(&self, mut mark: impl FnMut(Mark<'s>) -> Mark<'t>) -> RouteSpec<'t> {
+        let Self {
+            name,
+            matcher,
+            claim,
+            priority,
+            priority_mark,
+            listener,
+            middlewares,
+            upstream,
+            closed,
+            group,
+            share,
+        } = self;
+        let UpstreamSpec { target, timeouts, host_header, policy, weight } = upstream;
+        let (claim, priority_mark) = (mark(*claim), priority_mark.map(&mut mark));
+        let target = match target {
+            Target::Container(Access { port, scheme, verify, network }) => Target::Container(Access {
+                port: port.map(|(port, at)| (port, mark(at))),
+                scheme: *scheme,
+                verify: verify.map(|(verify, at)| (verify, mark(at))),
+                network: network.map(|(_, at)| {
+                    let at = mark(at);
+                    (at.value.trim(), at)
+                }),
+            }),
+            Target::Urls(urls) => Target::Urls(urls.clone()),
+            Target::Nothing => Target::Nothing,
+        };
+        RouteSpec {
+            name: name.clone(),
+            matcher: matcher.clone(),
+            claim,
+            priority: *priority,
+            priority_mark,
+            listener: listener.clone(),
+            middlewares: middlewares.clone(),
+            upstream: UpstreamSpec {
+                target,
+                timeouts: *timeouts,
+                host_header: host_header.clone(),
+                policy: policy.clone(),
+                weight: *weight,
+            },
+            closed: *closed,
+            group: group.clone(),
+            share: share.clone(),
+        }
+    }
+}
+
 impl RouteSpec<'_> {
     /// Do both ask for the same, apart from their names and addresses?
     pub(crate) fn asks_for_the_same(&self, other: &RouteSpec<'_>) -> bool {

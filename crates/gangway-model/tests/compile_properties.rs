@@ -14,7 +14,7 @@ use gangway_model::snapshot::{
     Attachment, ContainerState, EngineName, ExposedPort, Gone, Health, NetworkMode, OwnPlace,
 };
 use gangway_model::table::Precedence;
-use gangway_model::{Compiled, Container, RequestView, Settings, Snapshot, compile};
+use gangway_model::{Compiled, Compiler, Container, RequestView, Settings, Snapshot, compile};
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
 
@@ -297,6 +297,19 @@ proptest! {
         prop_assert_eq!(common::shown(&one), common::shown(&other));
         for host in ["a.test", "b.test", "x.a.test", "a.localhost"] {
             prop_assert_eq!(find(&one, host, "/x/y", &Method::GET), find(&other, host, "/x/y", &Method::GET));
+        }
+    }
+
+    #[test]
+    fn a_compiler_that_remembers_makes_the_same_tables(
+        snapshots in prop::collection::vec((snapshot(), settings()), 1..5),
+        repeated in prop::collection::vec(0_usize..5, 1..4),
+    ) {
+        let mut compiler = Compiler::default();
+        let again = repeated.iter().map(|position| &snapshots[position % snapshots.len()]);
+        for (snapshot, settings) in snapshots.iter().chain(again) {
+            let (fresh, kept) = (compile(snapshot, settings), compiler.compile(snapshot, settings));
+            prop_assert_eq!(common::shown(&fresh), common::shown(&kept));
         }
     }
 

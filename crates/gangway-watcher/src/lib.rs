@@ -32,12 +32,12 @@ mod wire;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::join_all;
 use gangway_model::matcher::HostCondition;
 use gangway_model::snapshot::EngineName;
-use gangway_model::{Compiled, Settings, Snapshot};
+use gangway_model::{Compiled, Compiler, Settings, Snapshot};
 use gangway_publish::{Publisher, Reader};
 use tokio::sync::mpsc;
 
@@ -113,7 +113,11 @@ pub async fn watch(
     tables: Publisher<Compiled>,
     statuses: Publisher<Vec<EngineStatus>>,
 ) -> Infallible {
-    watch_with(engines, settings, released, tables, statuses, gangway_model::compile).await
+    let compiler = Mutex::new(Compiler::default());
+    let compile = move |snapshot: &Snapshot, settings: &Settings| {
+        compiler.lock().unwrap_or_else(PoisonError::into_inner).compile(snapshot, settings)
+    };
+    watch_with(engines, settings, released, tables, statuses, compile).await
 }
 
 /// The same with another step from a snapshot to a table; for tests that ask what was read.

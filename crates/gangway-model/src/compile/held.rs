@@ -7,10 +7,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::bounds::{self, ALTERNATIVES_IN_ALL_MAX};
+use super::memory::Memory;
 use super::replicas::{self, Candidate, Group, Owner, Owners};
 use super::why_not_up;
 use crate::address::Surroundings;
-use crate::dialect::native::{self, Asked, Source};
+use crate::dialect::native::{Asked, Source};
 use crate::select::is_selected;
 use crate::settings::Settings;
 use crate::snapshot::{EngineName, Gone, Snapshot};
@@ -32,6 +34,7 @@ pub(super) fn groups<'s>(
     owners: &Owners<'s>,
     surroundings: &Surroundings<'s>,
     settings: &Settings,
+    memory: &mut Memory,
 ) -> (Vec<Group<'s>>, Vec<Hold>) {
     if snapshot.gone.is_empty() {
         return (Vec::new(), Vec::new());
@@ -48,7 +51,7 @@ pub(super) fn groups<'s>(
         if up.contains(&owner) || !is_ours || why_not_up(container).is_some() {
             continue;
         }
-        let Asked::Routes { specs, by_label: true } = native::read(container, settings, &mut unsaid) else { continue };
+        let Asked::Routes { specs, by_label: true } = memory.read(container, settings, &mut unsaid) else { continue };
         let mut longest = Duration::ZERO;
         for spec in specs {
             let left = spec.upstream.policy.hold.saturating_sub(gone.since);
@@ -64,6 +67,7 @@ pub(super) fn groups<'s>(
             holds.push(Hold { engine: container.engine.clone(), container: container.id.clone(), left: longest });
         }
     }
+    let candidates = bounds::within(candidates, ALTERNATIVES_IN_ALL_MAX, &mut unsaid);
     let mut held = replicas::gather(candidates, snapshot.own.len() > 1, &mut unsaid);
     held.iter_mut().for_each(Group::hold);
     (held, holds)

@@ -6,6 +6,7 @@
 //! there are, and which of them are closed because of something that could have been meant to protect
 //! them. At last each route's labels become a spec, key by key.
 
+mod allowance;
 mod drafts;
 mod header;
 pub(crate) mod keys;

@@ -24,8 +24,8 @@ pub(super) struct Literal {
 
 /// None where there are more than [`ALTERNATIVES_MAX`], which is then a finding.
 pub(super) fn conjunctions(rule: &Expression, findings: &mut Vec<Finding>) -> Option<Vec<Conjunction>> {
-    match expand(rule, false) {
-        Ok(conjunctions) => Some(conjunctions),
+    match count(rule, false) {
+        Ok(_) => Some(expand(rule, false)),
         Err(TooMany(span)) => {
             let message = format!("more than {ALTERNATIVES_MAX} combinations of conditions");
             findings.push(too_many(span.start..span.end, &message));
@@ -34,49 +34,63 @@ pub(super) fn conjunctions(rule: &Expression, findings: &mut Vec<Finding>) -> Op
     }
 }
 
+/// How many conjunctions a rule has; none where there are more than [`ALTERNATIVES_MAX`].
+pub(super) fn size(rule: &Expression) -> Option<usize> {
+    count(rule, false).ok()
+}
+
+/// The smallest part of a rule that has too many.
 struct TooMany(Span);
 
-fn expand(expression: &Expression, negated: bool) -> Result<Vec<Conjunction>, TooMany> {
+/// Counts what [`expand`] would give: a rule that is refused must not first be expanded.
+fn count(expression: &Expression, negated: bool) -> Result<usize, TooMany> {
+    let bounded = |count: usize| if count > ALTERNATIVES_MAX { Err(TooMany(expression.span())) } else { Ok(count) };
+    match (expression.term(), negated) {
+        (Term::Not(inner), _) => count(inner, !negated),
+        (Term::All(parts), false) | (Term::Any(parts), true) => {
+            parts.iter().try_fold(1, |product, part| bounded(product * count(part, negated)?))
+        }
+        (Term::Any(parts), false) | (Term::All(parts), true) => {
+            parts.iter().try_fold(0, |sum, part| bounded(sum + count(part, negated)?))
+        }
+        (Term::Is(_), true) => Ok(1),
+        (Term::Is(condition), false) => bounded(values(condition)),
+    }
+}
+
+fn expand(expression: &Expression, negated: bool) -> Vec<Conjunction> {
     let span = expression.span();
     match (expression.term(), negated) {
         (Term::Not(inner), _) => expand(inner, !negated),
         (Term::All(parts), false) | (Term::Any(parts), true) => {
-            let mut product = vec![Vec::new()];
-            for part in parts {
-                product = multiply(product, expand(part, negated)?).ok_or(TooMany(span))?;
-            }
-            Ok(product)
+            parts.iter().fold(vec![Vec::new()], |product, part| multiply(&product, &expand(part, negated)))
         }
         (Term::Any(parts), false) | (Term::All(parts), true) => {
-            let mut sum = Vec::new();
-            for part in parts {
-                sum.extend(expand(part, negated)?);
-                if sum.len() > ALTERNATIVES_MAX {
-                    return Err(TooMany(span));
-                }
-            }
-            Ok(sum)
+            parts.iter().flat_map(|part| expand(part, negated)).collect()
         }
         (Term::Is(condition), true) => {
-            Ok(vec![vec![Literal { negated: true, condition: condition.clone(), span, value: 0 }]])
+            vec![vec![Literal { negated: true, condition: condition.clone(), span, value: 0 }]]
         }
         (Term::Is(condition), false) => {
-            let values = taken_apart(condition);
-            if values.len() > ALTERNATIVES_MAX {
-                return Err(TooMany(span));
-            }
             let literal = |(value, condition)| vec![Literal { negated: false, condition, span, value }];
-            Ok(values.into_iter().enumerate().map(literal).collect())
+            taken_apart(condition).into_iter().enumerate().map(literal).collect()
         }
     }
 }
 
-fn multiply(left: Vec<Conjunction>, right: Vec<Conjunction>) -> Option<Vec<Conjunction>> {
-    if left.len() * right.len() > ALTERNATIVES_MAX {
-        return None;
-    }
+fn multiply(left: &[Conjunction], right: &[Conjunction]) -> Vec<Conjunction> {
     let both = |a: &Conjunction, b: &Conjunction| [&a[..], &b[..]].concat();
-    Some(left.iter().flat_map(|a| right.iter().map(move |b| both(a, b))).collect())
+    left.iter().flat_map(|a| right.iter().map(move |b| both(a, b))).collect()
+}
+
+/// How many [`taken_apart`] gives.
+fn values(condition: &Condition) -> usize {
+    match condition {
+        Condition::Host(hosts) => hosts.len(),
+        Condition::HostRegexp(patterns) | Condition::PathRegexp(patterns) => patterns.len(),
+        Condition::Path(paths) | Condition::PathPrefix(paths) => paths.len(),
+        _ => 1,
+    }
 }
 
 fn taken_apart(condition: &Condition) -> Vec<Condition> {

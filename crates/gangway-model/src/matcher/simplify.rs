@@ -4,7 +4,11 @@
 //! are dropped where they follow from them, and a conjunction that contradicts itself is dropped. What
 //! cannot be decided here is decided at the request: it stays as a test.
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+use ahash::RandomState;
 
 use super::disjunction::{Conjunction, Literal};
 use super::{Alternative, HostCondition, Test};
@@ -17,12 +21,13 @@ use crate::rule::{Condition, Finding, Pattern, codes};
 /// warning.
 pub(super) fn alternatives(conjunctions: &[Conjunction], findings: &mut Vec<Finding>) -> Option<Vec<Alternative>> {
     let mut alternatives = Vec::with_capacity(conjunctions.len());
+    let mut known = Known::default();
     let mut alive = BTreeSet::new();
     let mut contradictions = Vec::new();
     for conjunction in conjunctions {
-        match simplify(conjunction) {
-            Ok(alternative) => {
-                alternatives.push(alternative);
+        match simplify(conjunction, &mut known) {
+            Ok(simple) => {
+                alternatives.push(simple);
                 alive.extend(conjunction.iter().map(identity));
             }
             Err(contradiction) => contradictions.push((conjunction, contradiction)),
@@ -59,9 +64,8 @@ pub(super) fn alternatives(conjunctions: &[Conjunction], findings: &mut Vec<Find
             findings.push(never.warning());
         }
     }
-    alternatives.sort_by_cached_key(|alternative| {
-        (alternative.host.clone(), alternative.path.clone(), alternative.to_string())
-    });
+    alternatives.sort_by(Simple::order);
+    let mut alternatives: Vec<Alternative> = alternatives.into_iter().map(Simple::alternative).collect();
     alternatives.dedup();
     Some(alternatives)
 }
@@ -92,10 +96,41 @@ impl Contradiction {
     }
 }
 
-fn simplify(conjunction: &Conjunction) -> Result<Alternative, Contradiction> {
+/// A test and the text that it is sorted by.
+struct Sorted {
+    test: Test,
+    text: String,
+}
+
+/// Tests by their conditions: each stands in many conjunctions and is made once.
+type Known<'c> = HashMap<(&'c Condition, bool), Rc<Sorted>, RandomState>;
+
+/// An alternative that shares its tests with others.
+struct Simple {
+    host: HostCondition,
+    path: PathPattern,
+    tests: Vec<Rc<Sorted>>,
+}
+
+impl Simple {
+    fn order(&self, other: &Self) -> Ordering {
+        let texts = || {
+            let (one, other) = (self.tests.iter(), other.tests.iter());
+            one.map(|sorted| &sorted.text).cmp(other.map(|sorted| &sorted.text))
+        };
+        (&self.host, &self.path).cmp(&(&other.host, &other.path)).then_with(texts)
+    }
+
+    fn alternative(self) -> Alternative {
+        let tests = self.tests.iter().map(|sorted| sorted.test.clone()).collect();
+        Alternative { host: self.host, path: self.path, tests }
+    }
+}
+
+fn simplify<'c>(conjunction: &'c Conjunction, known: &mut Known<'c>) -> Result<Simple, Contradiction> {
     let host = host(conjunction)?;
     let path = path(conjunction)?;
-    let mut tests: Vec<Test> = Vec::new();
+    let mut tests: Vec<Rc<Sorted>> = Vec::new();
     for literal in conjunction {
         match decided(literal, &host, &path) {
             Some(true) => continue,
@@ -105,16 +140,19 @@ fn simplify(conjunction: &Conjunction) -> Result<Alternative, Contradiction> {
             }
             None => {}
         }
-        let test = Test { negated: literal.negated, condition: sorted(&literal.condition) };
-        if let Some(other) = tests.iter().find(|other| excludes(other, &test)) {
-            return Err(Contradiction::between(literal, other.expression()));
+        let sorted = known.entry((&literal.condition, literal.negated)).or_insert_with(|| {
+            let test = Test { negated: literal.negated, condition: sorted(&literal.condition) };
+            Rc::new(Sorted { text: test.expression().to_string(), test })
+        });
+        if let Some(other) = tests.iter().find(|other| excludes(&other.test, &sorted.test)) {
+            return Err(Contradiction::between(literal, other.test.expression()));
         }
-        if !tests.contains(&test) {
-            tests.push(test);
+        if tests.iter().all(|other| other.test != sorted.test) {
+            tests.push(Rc::clone(sorted));
         }
     }
-    tests.sort_by_cached_key(|test| test.expression().to_string());
-    Ok(Alternative { host, path, tests: tests.into() })
+    tests.sort_by(|a, b| a.text.cmp(&b.text));
+    Ok(Simple { host, path, tests })
 }
 
 /// The most specific of the host conditions.

@@ -104,4 +104,11 @@ codes! {
     PATH_DOUBTFUL = 145, "path that applications read differently",
         "Some applications take `%2F` and `\\` for a slash and cut segments at `;`, others do not. A request for which \
          that decides about the route is refused, so no route can be made of it.";
+    CONTAINER_COMBINATIONS_TOO_MANY = 146, "too many combinations of conditions on one container",
+        "The routes of one container may have 4,096 combinations of hosts, paths and other conditions together. Those \
+         with the most are left out. Use a wildcard or a regular expression, or spread the routes over several containers.";
+    CONTAINER_VALUES_TOO_MANY = 147, "too many values on one container",
+        "The hosts, paths, rules and rewritings of one container may have 4,096 values together, of which a regular \
+         expression counts as 16 and a large one as up to a thousand. The labels with the most are left out, so that \
+         nobody keeps others waiting by labels that take long to read.";
 }

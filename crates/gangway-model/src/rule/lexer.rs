@@ -37,6 +37,14 @@ pub(super) struct Value {
     pub literal: bool,
 }
 
+/// The values that stand in a rule, of whatever matchers: what reading it will cost is known by them.
+pub(crate) fn values(text: &str) -> Vec<String> {
+    let tokens = tokens(text, &mut Vec::new()).into_iter();
+    tokens
+        .filter_map(|Spanned { token, .. }| if let Token::Value(value) = token { Some(value.text) } else { None })
+        .collect()
+}
+
 /// Cuts a rule into tokens.
 pub(super) fn tokens(text: &str, findings: &mut Vec<Finding>) -> Vec<Spanned> {
     let mut tokens = Vec::new();

@@ -19,6 +19,7 @@ mod print;
 use std::ops::Range;
 
 pub use expression::{Condition, Expression, Term};
+pub(crate) use lexer::values;
 pub use nearest::{distance, nearest};
 pub use parser::{DEPTH_MAX, FINDINGS_MAX, RULE_LEN_MAX, parse};
 pub use pattern::{PATTERN_SIZE_MAX, Pattern};

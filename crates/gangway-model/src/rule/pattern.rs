@@ -52,21 +52,39 @@ impl Pattern {
         self.regex.is_match(text)
     }
 
+    /// What building it takes, in lookups of a plain value; counted from the text alone and never too low by much.
+    pub(crate) fn cost(text: &str) -> usize {
+        /// Even the smallest has automata of its own.
+        const LEAST: usize = 16;
+        /// A class has to be sorted, and joined with its other case.
+        const CLASS: usize = 2;
+        /// Of Unicode, each has hundreds of ranges.
+        const CLASS_OF_UNICODE: usize = 32;
+        /// What is larger when compiled is refused on the way there.
+        const REPEATED_MAX: usize = 512;
+        let classes = text.matches('[').count() + text.matches('\\').count();
+        let repeated =
+            text.len().saturating_mul(repetitions(text)).min(PATTERN_SIZE_MAX) / (PATTERN_SIZE_MAX / REPEATED_MAX);
+        LEAST + text.len() / 32 + repeated + CLASS * classes + CLASS_OF_UNICODE * classes_of_unicode(text)
+    }
+
     fn build(text: &str, ignore_case: bool, findings: &mut Vec<Finding>) -> Option<Self> {
-        // The syntax is checked on the text as written, because only its errors have positions.
-        if let Err(error) = syntax(text) {
-            findings.push(error);
-            return None;
-        }
         let built = RegexBuilder::new(&ascii_classes(text))
             .case_insensitive(ignore_case)
             .size_limit(PATTERN_SIZE_MAX)
             .dfa_size_limit(AUTOMATON_SIZE_MAX)
             .build();
         match built {
-            Ok(regex) => Some(Self { text: text.into(), regex }),
+            // What is only made valid by writing classes out is not what people know.
+            Ok(regex) if has_syntax(text) => Some(Self { text: text.into(), regex }),
+            // Errors have positions in the text as it was written.
+            Ok(_) | Err(regex::Error::Syntax(_)) => {
+                let generic = || not_built(text, &regex::Error::Syntax(String::new()));
+                findings.push(syntax(text).err().unwrap_or_else(generic));
+                None
+            }
             Err(error) => {
-                findings.push(not_built(text, &error));
+                findings.push(syntax(text).err().unwrap_or_else(|| not_built(text, &error)));
                 None
             }
         }
@@ -97,6 +115,25 @@ impl Hash for Pattern {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.text.hash(state);
     }
+}
+
+/// How often the innermost of counted repetitions is repeated at most.
+fn repetitions(text: &str) -> usize {
+    let bound = |rest: &str| -> Option<usize> {
+        let (bounds, _) = rest.split_once('}')?;
+        bounds.rsplit(',').next()?.trim().parse().or_else(|_| bounds.split(',').next().unwrap_or_default().parse()).ok()
+    };
+    text.split('{').skip(1).filter_map(bound).fold(1_usize, |product, bound| product.saturating_mul(bound.max(1)))
+}
+
+/// Properties such as `\p{L}`.
+fn classes_of_unicode(text: &str) -> usize {
+    text.matches("\\p").count() + text.matches("\\P").count()
+}
+
+/// Is it well formed? Knows nothing of classes, which take longest to read.
+fn has_syntax(text: &str) -> bool {
+    !text.is_empty() && regex_syntax::ast::parse::Parser::new().parse(text).is_ok()
 }
 
 fn syntax(text: &str) -> Result<(), Finding> {

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::allowance;
 use super::misspelt::Guess;
 use super::odd::{Kind, Odd};
-use super::route::{Draft, default_host};
+use super::route::{Draft, Understood, default_host};
 use super::wanted::closed;
 use super::written::{Source, Written, cut, whole};
 use super::{LABELS_MAX, Ours, PREFIX, bad_name, is_route_name};
@@ -143,7 +144,29 @@ impl<'a> Drafts<'a> {
             lacking.for_each(|draft| draft.labels.push(network.clone()));
         }
         let main = has_main.then_some(self.main);
-        main.into_iter().chain(self.others.into_values()).filter_map(|draft| draft.read(settings, found)).collect()
+        let drafts: Vec<Draft<'a>> = main.into_iter().chain(self.others.into_values()).collect();
+        let mut left_out = match self.source {
+            Source::Container(_) => allowance::labels_beyond(&drafts),
+            // Who writes the file may have whatever the machine can bear.
+            Source::File(_) => BTreeMap::new(),
+        };
+        let understood = drafts
+            .into_iter()
+            .enumerate()
+            .filter_map(|(position, draft)| draft.understood(&left_out.remove(&position).unwrap_or_default(), found));
+        let understood: Vec<Understood<'a>> = understood.collect();
+        let mut beyond = match self.source {
+            Source::Container(_) => allowance::routes_beyond(&understood),
+            Source::File(_) => BTreeMap::new(),
+        };
+        let mut specs = Vec::with_capacity(understood.len());
+        for (position, route) in understood.into_iter().enumerate() {
+            match beyond.remove(&position) {
+                Some(size) => route.leave_out(size, found),
+                None => specs.extend(route.spec(settings, found)),
+            }
+        }
+        specs
     }
 
     /// `gangway.allow` belongs to the container's one route; beside further routes and nothing else of

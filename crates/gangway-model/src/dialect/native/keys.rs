@@ -14,10 +14,9 @@ use super::written::Written;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::host::{HostPattern, Hostname};
-use crate::matcher::Matcher;
 use crate::path::PathPattern;
 use crate::route::{Balance, HostHeader, Middleware, STICKY_COOKIE, Scheme, TlsMode, TlsVersion};
-use crate::rule::{self, Finding};
+use crate::rule::{self, FINDINGS_MAX, Finding};
 use crate::value;
 
 /// Requests that wait cost memory, and whoever writes a label may not have all of it.
@@ -56,12 +55,11 @@ pub(crate) fn path<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut
 
 pub(crate) fn rule<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
     let mut findings = Vec::new();
-    let matcher = rule::parse(label.value(), &mut findings)
-        .and_then(|expression| Matcher::from_expression(expression, &mut findings));
+    let expression = rule::parse(label.value(), &mut findings);
     for finding in findings {
         wanted.found(label, finding, found);
     }
-    wanted.rule = Some(matcher);
+    wanted.rule = Some(expression);
 }
 
 pub(crate) fn priority<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
@@ -381,6 +379,14 @@ fn each<'a, T>(
     if values.is_empty() && findings.is_empty() {
         let help = "write at least one entry, or remove the label";
         findings.push(Finding::error(codes::VALUE_EMPTY, 0..label.value().len(), "empty list", "no entry", help));
+    }
+    // Each brings the whole value along, so a label of a thousand mistakes would say a thousand times its own length.
+    let more = findings.len().saturating_sub(FINDINGS_MAX);
+    findings.truncate(FINDINGS_MAX);
+    if more > 0 {
+        let message = format!("{more} more findings about the same label");
+        let help = "put right what is shown, and look again";
+        findings.push(Finding::error(codes::MORE_FOUND, 0..label.value().len(), message, "more is wrong", help));
     }
     for finding in findings {
         if values.is_empty() {

@@ -1,7 +1,9 @@
 //! What is wanted of one route → its spec.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::allowance;
 use super::redirect::leads_to_itself;
 use super::wanted::{HealthWanted, Wanted, closed};
 use super::written::{Source, Written, whole};
@@ -26,31 +28,53 @@ pub(super) struct Draft<'a> {
     pub closed: bool,
 }
 
-impl<'a> Draft<'a> {
-    /// The spec; none where the route is switched off or cannot be served.
-    pub(super) fn read(self, settings: &Settings, found: &mut Vec<Diagnostic>) -> Option<RouteSpec<'a>> {
-        let mut wanted = Wanted::new(&self.name);
-        wanted.closed = self.closed;
-        for label in &self.labels {
-            match &label.key.status {
-                Status::Later => later(label, &mut wanted, found),
-                Status::Refused { why, help } => refused(label, &wanted, why, help, found),
-                Status::InForce(read) => match label.check() {
-                    Ok(()) => read(label, &mut wanted, found),
-                    Err(finding) => wanted.found(label, finding, found),
-                },
+/// A route whose labels were read, and nothing was made of them yet.
+#[derive(Debug)]
+pub(super) struct Understood<'a> {
+    draft: Draft<'a>,
+    wanted: Wanted<'a>,
+}
+
+impl<'a> Understood<'a> {
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.draft.name
+    }
+
+    /// How many alternatives its matcher will have at most. None where it has too many by itself, which is said when
+    /// the matcher is made.
+    pub(super) fn size(&self) -> Option<usize> {
+        match &self.wanted.rule {
+            // No matcher will be made of it.
+            _ if self.wanted.lost => Some(0),
+            Some(Some(rule)) => Matcher::size_of(rule),
+            Some(None) => Some(0),
+            None => {
+                let count = |len: Option<usize>| len.unwrap_or(1).max(1);
+                let (hosts, paths) = (&self.wanted.hosts, &self.wanted.paths);
+                Some(count(hosts.as_ref().map(Vec::len)) * count(paths.as_ref().map(Vec::len)))
             }
         }
-        if !wanted.enabled {
-            return None;
+    }
+
+    /// Says that it is left out, as the container's other routes leave no room for it.
+    pub(super) fn leave_out(mut self, size: usize, found: &mut Vec<Diagnostic>) {
+        let label = ["rule", "path", "host"].into_iter().find_map(|key| self.draft.label(key)).cloned();
+        if let Some(label) = label {
+            self.wanted.found(&label, allowance::route_beyond(&label, size), found);
         }
-        let (matcher, claim) = self.matcher(&mut wanted, settings, found)?;
+    }
+
+    /// The spec; none where the route cannot be served.
+    pub(super) fn spec(self, settings: &Settings, found: &mut Vec<Diagnostic>) -> Option<RouteSpec<'a>> {
+        let Self { draft, mut wanted } = self;
+        let (matcher, claim) = draft.matcher(&mut wanted, settings, found)?;
         let listener = listener(&mut wanted, found);
-        let target = self.target(&mut wanted, found)?;
-        wanted.policy.health = health(&mut wanted, &self, found);
-        let middlewares = middlewares(&mut wanted, &matcher, &self, found);
+        let target = draft.target(&mut wanted, found)?;
+        wanted.policy.health = health(&mut wanted, &draft, found);
+        let middlewares = middlewares(&mut wanted, &matcher, &draft, found);
         Some(RouteSpec {
-            name: self.name,
+            name: draft.name,
             matcher,
             claim,
             priority: wanted.priority,
@@ -68,6 +92,28 @@ impl<'a> Draft<'a> {
             group: wanted.group.take(),
             share: std::mem::take(&mut wanted.share),
         })
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// Reads its labels, but for those at the positions that are left out; none where the route is switched off.
+    pub(super) fn understood(self, left_out: &BTreeSet<usize>, found: &mut Vec<Diagnostic>) -> Option<Understood<'a>> {
+        let mut wanted = Wanted::new(&self.name);
+        wanted.closed = self.closed;
+        for (position, label) in self.labels.iter().enumerate() {
+            match &label.key.status {
+                Status::InForce(_) if left_out.contains(&position) => {
+                    wanted.found(label, allowance::value_beyond(label), found);
+                }
+                Status::Later => later(label, &mut wanted, found),
+                Status::Refused { why, help } => refused(label, &wanted, why, help, found),
+                Status::InForce(read) => match label.check() {
+                    Ok(()) => read(label, &mut wanted, found),
+                    Err(finding) => wanted.found(label, finding, found),
+                },
+            }
+        }
+        wanted.enabled.then_some(Understood { draft: self, wanted })
     }
 
     pub(super) fn label(&self, key: &str) -> Option<&Written<'a>> {
@@ -92,7 +138,10 @@ impl<'a> Draft<'a> {
                 let effect = format!("route `{}` takes what the rule says and nothing else", self.name);
                 found.push(self.source.about_key(label.mark, finding, effect));
             }
-            return Some((wanted.rule.take().flatten()?, rule.mark));
+            let mut findings = Vec::new();
+            let matcher = Matcher::from_expression(wanted.rule.take().flatten()?, &mut findings);
+            findings.into_iter().for_each(|finding| wanted.found(rule, finding, found));
+            return Some((matcher?, rule.mark));
         }
         let host = self.label("host");
         let path = self.label("path");

@@ -8,10 +8,9 @@ use super::rewrite::Rewrite;
 use super::written::Written;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::host::HostPattern;
-use crate::matcher::Matcher;
 use crate::path::PathPattern;
 use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion};
-use crate::rule::Finding;
+use crate::rule::{Expression, Finding};
 use crate::schema::Role;
 use crate::spec::{Access, Mark, UrlTarget};
 use crate::value;
@@ -28,7 +27,7 @@ pub(crate) struct Wanted<'a> {
     pub hosts: Option<Vec<HostPattern>>,
     pub paths: Option<Vec<PathPattern>>,
     /// The inner one is none where the rule is broken.
-    pub rule: Option<Option<Matcher>>,
+    pub rule: Option<Option<Expression>>,
     pub priority: i64,
     pub priority_mark: Option<Mark<'a>>,
     pub access: Access<'a>,

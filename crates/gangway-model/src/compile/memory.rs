@@ -1,0 +1,119 @@
+//! What was read of each container, kept from one table to the next.
+//!
+//! What a container asks for follows from its labels, its name and its image, and from nothing else but the settings.
+//! So it is read once, and what one container costs to read delays the others once and not with every change. Kept is
+//! what the last table was made of.
+
+use std::collections::HashMap;
+
+use ahash::RandomState;
+
+use crate::diagnostic::Diagnostic;
+use crate::dialect::native::{self, Asked};
+use crate::settings::Settings;
+use crate::snapshot::Container;
+use crate::spec::{Mark, RouteSpec};
+
+/// What was read, by what it was read from.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    known: HashMap<Print, Known, RandomState>,
+    /// What it was read under, without the routes of the file.
+    settings: Settings,
+    prints: [RandomState; 2],
+    /// How many tables were made with it.
+    round: u64,
+}
+
+/// Tells labels, names and images apart. With keys of our own, so that nobody can make two that are one.
+type Print = [u64; 2];
+
+#[derive(Debug)]
+struct Known {
+    asked: Detached,
+    found: Vec<Diagnostic>,
+    /// The round in which it was last asked for.
+    used: u64,
+}
+
+#[derive(Debug)]
+enum Detached {
+    /// Each spec with the labels that its marks stand at, in the order in which they are asked for.
+    Routes {
+        specs: Vec<(RouteSpec<'static>, Vec<Box<str>>)>,
+        by_label: bool,
+    },
+    Nothing(String),
+}
+
+impl Memory {
+    /// Begins a table.
+    pub(super) fn begin(&mut self, settings: &Settings) {
+        let settings = Settings { file_routes: Vec::new(), ..settings.clone() };
+        if self.settings != settings {
+            self.known.clear();
+            self.settings = settings;
+        }
+        self.round += 1;
+    }
+
+    /// Ends a table: what it did not need is forgotten.
+    pub(super) fn end(&mut self) {
+        self.known.retain(|_, known| known.used == self.round);
+    }
+
+    /// The same as [`native::read`].
+    pub(super) fn read<'s>(
+        &mut self,
+        container: &'s Container,
+        settings: &Settings,
+        found: &mut Vec<Diagnostic>,
+    ) -> Asked<'s> {
+        let content = (&container.name, &container.image, &container.labels);
+        let print = self.prints.each_ref().map(|state| state.hash_one(content));
+        if let Some(known) = self.known.get_mut(&print) {
+            known.used = self.round;
+            found.extend(known.found.iter().cloned());
+            return known.asked.attached(container);
+        }
+        let mut of_container = Vec::new();
+        let asked = native::read(container, settings, &mut of_container);
+        let known = Known { asked: Detached::of(&asked), found: of_container.clone(), used: self.round };
+        self.known.insert(print, known);
+        found.extend(of_container);
+        asked
+    }
+}
+
+impl Detached {
+    fn of(asked: &Asked<'_>) -> Self {
+        let (specs, by_label) = match asked {
+            Asked::Routes { specs, by_label } => (specs, *by_label),
+            Asked::Nothing(why) => return Self::Nothing(why.clone()),
+        };
+        let detached = |spec: &RouteSpec<'_>| {
+            let mut labels = Vec::new();
+            let detached = spec.marked(|mark| {
+                labels.push(mark.label.into());
+                Mark::default()
+            });
+            (detached, labels)
+        };
+        Self::Routes { specs: specs.iter().map(detached).collect(), by_label }
+    }
+
+    fn attached<'s>(&self, container: &'s Container) -> Asked<'s> {
+        let (specs, by_label) = match self {
+            Self::Routes { specs, by_label } => (specs, *by_label),
+            Self::Nothing(why) => return Asked::Nothing(why.clone()),
+        };
+        let attached = |(spec, labels): &(RouteSpec<'static>, Vec<Box<str>>)| {
+            let mut labels = labels.iter();
+            spec.marked(|_| {
+                let at = labels.next().and_then(|label| container.labels.get_key_value(label));
+                at.map_or_else(Mark::default, |(label, value)| Mark { label, value, place: None })
+            })
+        };
+        Asked::Routes { specs: specs.iter().map(attached).collect(), by_label }
+    }
+}

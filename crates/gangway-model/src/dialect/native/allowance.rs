@@ -1,0 +1,89 @@
+//! What one container may ask for together: so much that nobody's own routes are cut, and so little that nobody else
+//! is kept waiting.
+//!
+//! Reading a label takes as long as its values are many and its regular expressions large, and every combination of
+//! conditions takes its time again in each table. Both are counted before they cost anything. What is beyond is left
+//! out, the largest first: that leaves most of the container's routes, whatever the order of its labels.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::route::{Draft, Understood};
+use super::written::Written;
+use crate::rule::{self, Finding, Pattern, codes};
+use crate::value::{list, list_of_patterns};
+
+/// Alternatives of all routes of one container.
+pub(crate) const ALTERNATIVES_MAX: usize = 4096;
+
+/// Values in the hosts, paths, rules and rewritings of one container; a regular expression counts as several.
+pub(crate) const VALUES_MAX: usize = 4096;
+
+/// The labels that are not read, by the positions of their route and of their own.
+pub(super) fn labels_beyond(drafts: &[Draft<'_>]) -> BTreeMap<usize, BTreeSet<usize>> {
+    let mut labels = Vec::new();
+    for (route, draft) in drafts.iter().enumerate() {
+        let values = draft.labels.iter().map(values).enumerate();
+        labels.extend(values.filter(|(_, values)| *values > 0).map(|(label, values)| (values, route, label)));
+    }
+    let mut left_out: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for (_, route, label) in beyond(labels, VALUES_MAX, |(values, ..)| *values) {
+        left_out.entry(route).or_default().insert(label);
+    }
+    left_out
+}
+
+/// The routes that are left out, by position, with what they would have had.
+pub(super) fn routes_beyond(routes: &[Understood<'_>]) -> BTreeMap<usize, usize> {
+    let sizes = routes.iter().enumerate().filter_map(|(position, route)| Some((route.size()?, route.name(), position)));
+    let beyond = beyond(sizes.collect(), ALTERNATIVES_MAX, |(size, ..)| *size);
+    beyond.into_iter().map(|(size, _, position)| (position, size)).collect()
+}
+
+/// Those for which there is no room once the smaller ones have theirs.
+fn beyond<T: Ord>(mut all: Vec<T>, max: usize, size: impl Fn(&T) -> usize) -> Vec<T> {
+    all.sort_unstable();
+    let mut sum = 0_usize;
+    let fitting = all.iter().take_while(|one| {
+        sum = sum.saturating_add(size(one));
+        sum <= max
+    });
+    let fitting = fitting.count();
+    all.split_off(fitting)
+}
+
+/// What reading a label costs.
+fn values(label: &Written<'_>) -> usize {
+    let entry = |entry: &str| entry.strip_prefix('~').map_or(1, Pattern::cost);
+    let text = label.value();
+    match label.key.name {
+        "host" => list(text).count(),
+        "path" => list_of_patterns(text).map(|(_, text)| entry(text)).sum(),
+        "rewrite" => entry(text),
+        // Longer ones are refused unread.
+        "rule" if text.len() <= rule::RULE_LEN_MAX => {
+            let is_pattern = text.contains("Regexp");
+            rule::values(text).iter().map(|value| if is_pattern { Pattern::cost(value) } else { 1 }).sum()
+        }
+        _ => 0,
+    }
+}
+
+pub(super) fn value_beyond(label: &Written<'_>) -> Finding {
+    Finding::error(
+        codes::CONTAINER_VALUES_TOO_MANY,
+        0..label.value().len(),
+        format!("more than {VALUES_MAX} values on one container"),
+        format!("counts as {}", values(label)),
+        "use a wildcard, or fewer and shorter regular expressions, or spread the routes over several containers",
+    )
+}
+
+pub(super) fn route_beyond(label: &Written<'_>, size: usize) -> Finding {
+    Finding::error(
+        codes::CONTAINER_COMBINATIONS_TOO_MANY,
+        0..label.value().len(),
+        format!("more than {ALTERNATIVES_MAX} combinations of conditions on one container"),
+        format!("has {size} of them"),
+        "use a wildcard or a regular expression, or spread the routes over several containers",
+    )
+}
