@@ -7,11 +7,11 @@
 //! Everything is sorted before it is looked at, so the order of listing never matters.
 
 mod bounds;
+mod cache;
 mod conflicts;
 mod handshakes;
 mod held;
 mod lingering;
-mod memory;
 mod priorities;
 mod replicas;
 
@@ -19,10 +19,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 pub use self::bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX};
+use self::cache::Cache;
 pub use self::conflicts::Move;
 use self::conflicts::{Settled, Stopped};
 pub use self::held::Hold;
-use self::memory::Memory;
 use self::replicas::{Candidate, Group, Owner, Owners, Standing};
 use crate::address::Surroundings;
 use crate::codes;
@@ -124,18 +124,18 @@ impl Default for Compiled {
 /// Each is the same as [`compile()`] makes, whatever was compiled before.
 #[derive(Debug, Default)]
 pub struct Compiler {
-    memory: Memory,
+    cache: Cache,
 }
 
 impl Compiler {
     /// Turns everything that was read into a table, as [`compile()`] does.
     pub fn compile(&mut self, snapshot: &Snapshot, settings: &Settings) -> Compiled {
         // Left empty by a panic, so that nothing half-done is ever used.
-        let mut memory = std::mem::take(&mut self.memory);
-        memory.begin(settings);
-        let compiled = compile_by(&mut memory, snapshot, settings);
-        memory.end();
-        self.memory = memory;
+        let mut cache = std::mem::take(&mut self.cache);
+        cache.begin(settings);
+        let compiled = compile_by(&mut cache, snapshot, settings);
+        cache.end();
+        self.cache = cache;
         compiled
     }
 }
@@ -145,7 +145,7 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
     Compiler::default().compile(snapshot, settings)
 }
 
-fn compile_by(memory: &mut Memory, snapshot: &Snapshot, settings: &Settings) -> Compiled {
+fn compile_by(cache: &mut Cache, snapshot: &Snapshot, settings: &Settings) -> Compiled {
     let surroundings = Surroundings::new(snapshot, settings);
     let owners = Owners::new(&snapshot.holdings);
     let is_ours = |container: &&Container| surroundings.is_own(container) || is_selected(&settings.select, container);
@@ -158,7 +158,7 @@ fn compile_by(memory: &mut Memory, snapshot: &Snapshot, settings: &Settings) -> 
     let mut unshown = bounds::Unshown::new();
     for container in &containers {
         let mut of_container = Vec::new();
-        let read = read(container, &owners, &surroundings, settings, memory, &mut of_container);
+        let read = read(container, &owners, &surroundings, settings, cache, &mut of_container);
         let of_container = bounds::cut(of_container, &mut unshown);
         // Replicas have the same labels, so the same is found at each of them.
         found.extend(of_container.into_iter().filter(|one| match owners.of(container) {
@@ -175,9 +175,9 @@ fn compile_by(memory: &mut Memory, snapshot: &Snapshot, settings: &Settings) -> 
     let has_several_engines = snapshot.own.len() > 1;
     let mut groups = replicas::gather(candidates, has_several_engines, &mut found);
     lingering::serve_again(&mut groups, snapshot);
-    let (held, holds) = held::groups(snapshot, &owners, &surroundings, settings, memory);
+    let (held, holds) = held::groups(snapshot, &owners, &surroundings, settings, cache);
     groups.extend(held);
-    let stopped = stopped(&containers, &snapshot.holdings, &owners, settings, memory);
+    let stopped = stopped(&containers, &snapshot.holdings, &owners, settings, cache);
     let moment = Moment { now: snapshot.now, keep: seconds(settings.keep_hosts), unread: &snapshot.unread };
     let settled = conflicts::settle(groups, &stopped, &snapshot.holdings, &snapshot.released, moment, &mut found);
     let Settled { left: mut groups, lost, holdings, moves } = settled;
@@ -199,7 +199,7 @@ fn stopped<'s>(
     holdings: &Holdings,
     owners: &Owners<'s>,
     settings: &Settings,
-    memory: &mut Memory,
+    cache: &mut Cache,
 ) -> Vec<Stopped<'s>> {
     let tenants = holdings.tenants();
     let is_of_holder = |container: &&&Container| {
@@ -208,7 +208,7 @@ fn stopped<'s>(
     let mut unsaid = Vec::new();
     let mut stopped = Vec::new();
     for container in containers.iter().filter(is_of_holder) {
-        let Asked::Routes { specs, .. } = memory.read(container, settings, &mut unsaid) else { continue };
+        let Asked::Routes { specs, .. } = cache.read(container, settings, &mut unsaid) else { continue };
         stopped.extend(specs.into_iter().map(|spec| Stopped {
             party: owners.party(container, &spec),
             container,
@@ -231,7 +231,7 @@ fn read<'s>(
     owners: &Owners<'s>,
     surroundings: &Surroundings<'s>,
     settings: &Settings,
-    memory: &mut Memory,
+    cache: &mut Cache,
     found: &mut Vec<Diagnostic>,
 ) -> Read<'s> {
     let nothing = |reason: &str| Read { candidates: Vec::new(), ways: vec![(Box::default(), reason.to_owned())] };
@@ -242,7 +242,7 @@ fn read<'s>(
     if let Some(why) = why_not_up(container) {
         return nothing(why);
     }
-    let (specs, by_label) = match memory.read(container, settings, found) {
+    let (specs, by_label) = match cache.read(container, settings, found) {
         Asked::Nothing(why) => return nothing(&why),
         Asked::Routes { specs, by_label } => (specs, by_label),
     };

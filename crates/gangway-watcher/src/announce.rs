@@ -1,6 +1,6 @@
 //! Says each diagnostic in the log once, when it appears and when it is resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use gangway_model::diagnostic::printable;
@@ -35,15 +35,23 @@ impl Announced {
     /// running: then what is no longer found about it was put right.
     pub(crate) fn changes(&mut self, now: Instant, found: &Diagnostics, runs: impl Fn(&str) -> bool) -> Changes {
         let mut changes = Changes::default();
-        let mut known = std::mem::take(&mut self.known);
         for diagnostic in found {
-            if known.remove(diagnostic).is_none() {
-                changes.found.push(diagnostic.clone());
+            match self.known.get_mut(diagnostic) {
+                Some(away) => *away = None,
+                None => {
+                    changes.found.push(diagnostic.clone());
+                    self.known.insert(diagnostic.clone(), None);
+                }
             }
-            self.known.insert(diagnostic.clone(), None);
         }
-        for (diagnostic, away) in known {
-            let since = away.unwrap_or(now);
+        // Mostly nothing goes away, and each of them is large.
+        if self.known.len() == found.len() {
+            return changes;
+        }
+        let found: BTreeSet<&Diagnostic> = found.iter().collect();
+        let gone: Vec<Diagnostic> = self.known.keys().filter(|known| !found.contains(known)).cloned().collect();
+        for diagnostic in gone {
+            let since = self.known.remove(&diagnostic).flatten().unwrap_or(now);
             let of_container = !diagnostic.place.container.is_empty();
             let may_return = of_container && !runs(&diagnostic.place.container);
             if may_return && now.saturating_duration_since(since) < AWAY {

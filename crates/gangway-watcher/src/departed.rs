@@ -3,7 +3,7 @@
 //! No listing shows one that was removed, and of one that has exited none says since when. Who needs to be
 //! remembered, and for how long, compiling decides; time is an argument, nothing here waits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use gangway_model::compile::Hold;
 use gangway_model::snapshot::{Container, ContainerState, Gone};
@@ -15,9 +15,18 @@ const REMEMBERED_MAX: usize = 1000;
 /// Those of all engines.
 #[derive(Debug, Default)]
 pub(crate) struct Departed {
-    containers: Vec<(Container, Instant)>,
+    containers: Vec<Left>,
     /// When the first of the holds ends.
     next_end: Option<Instant>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Left {
+    container: Container,
+    at: Instant,
+    /// A snapshot has it, so compiling will say whether it is to be remembered.
+    told: bool,
 }
 
 impl Departed {
@@ -26,28 +35,28 @@ impl Departed {
         let states: HashMap<&str, bool> = new.iter().map(|container| (&*container.id, is_up(container))).collect();
         let is_up_now = |container: &Container| states.get(&*container.id) == Some(&true);
         if let Some(engine) = new.first().map(|container| &container.engine) {
-            self.containers.retain(|(container, _)| container.engine != *engine || !is_up_now(container));
+            self.containers.retain(|left| left.container.engine != *engine || !is_up_now(&left.container));
         }
         let left = old.iter().filter(|container| is_up(container) && !is_up_now(container));
-        self.containers.extend(left.map(|container| (container.clone(), now)));
+        self.containers.extend(left.map(|container| Left { container: container.clone(), at: now, told: false }));
         let beyond = self.containers.len().saturating_sub(REMEMBERED_MAX);
         self.containers.drain(..beyond);
     }
 
     /// For a snapshot of this moment.
-    pub(crate) fn gone(&self, now: Instant) -> Vec<Gone> {
-        let gone = |(container, at): &(Container, Instant)| Gone {
-            container: container.clone(),
-            since: now.saturating_duration_since(*at),
+    pub(crate) fn gone(&mut self, now: Instant) -> Vec<Gone> {
+        let gone = |left: &mut Left| {
+            left.told = true;
+            Gone { container: left.container.clone(), since: now.saturating_duration_since(left.at) }
         };
-        self.containers.iter().map(gone).collect()
+        self.containers.iter_mut().map(gone).collect()
     }
 
-    /// Forgets those for which no route is held; `holds` came of a snapshot of `now`.
+    /// Forgets those of the last snapshot for which no route is held; `holds` came of it, and it was of `now`.
     pub(crate) fn keep(&mut self, now: Instant, holds: &[Hold]) {
-        self.containers.retain(|(container, _)| {
-            holds.iter().any(|hold| hold.container == container.id && hold.engine == container.engine)
-        });
+        let held: HashSet<_> = holds.iter().map(|hold| (&hold.engine, &hold.container)).collect();
+        self.containers
+            .retain(|Left { container, told, .. }| !told || held.contains(&(&container.engine, &container.id)));
         self.next_end = holds.iter().map(|hold| now + hold.left).min();
     }
 
@@ -106,17 +115,24 @@ mod tests {
         let new = [container("stays", Running), container("exits", Exited), container("pauses", Paused)];
         departed.compare(now, &old, &new);
         let later = now + Duration::from_secs(3);
-        let ids = |departed: &Departed| {
+        let ids = |departed: &mut Departed| {
             let gone = departed.gone(later);
             gone.iter().map(|gone| format!("{} {:?}", gone.container.id, gone.since)).collect::<Vec<_>>()
         };
-        assert_eq!(ids(&departed), ["vanishes 3s", "exits 3s", "pauses 3s"]);
+        assert_eq!(ids(&mut departed), ["vanishes 3s", "exits 3s", "pauses 3s"]);
         departed.keep(later, &[hold("vanishes", 7), hold("exits", 5)]);
         assert_eq!(departed.next_end(), Some(later + Duration::from_secs(5)));
         departed.compare(later, &new, &[container("stays", Running), container("exits", Running)]);
-        assert_eq!(ids(&departed), ["vanishes 3s"]);
+        assert_eq!(ids(&mut departed), ["vanishes 3s"]);
         departed.keep(later, &[]);
-        assert_eq!((ids(&departed).len(), departed.next_end()), (0, None));
+        assert_eq!((ids(&mut departed).len(), departed.next_end()), (0, None));
+        departed.compare(later, &new, &[]);
+        departed.keep(later, &[]);
+        assert_eq!(
+            ids(&mut departed),
+            ["stays 0ns"],
+            "what left while the table was made, that table knows nothing of"
+        );
     }
 
     #[tokio::test(start_paused = true)]

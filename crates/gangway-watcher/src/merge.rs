@@ -1,6 +1,6 @@
 //! Puts together what all engines told, compiles it, and publishes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,8 +10,9 @@ use gangway_model::compile::Move;
 use gangway_model::matcher::HostCondition;
 use gangway_model::snapshot::{Container, ContainerState, EngineName};
 use gangway_model::{Compiled, Settings, Snapshot};
-use gangway_publish::{Publisher, Reader};
+use gangway_publish::{Published, Publisher, Reader};
 use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info};
 
@@ -26,6 +27,9 @@ use crate::reading::Extent;
 pub(crate) type Compile = Arc<dyn Fn(&Snapshot, &Settings) -> Compiled + Send + Sync>;
 
 /// Compiles whenever something changed, for ever.
+///
+/// One table is made at a time, off the runtime: however long it takes, engines are heard, and the next one is made of
+/// what is newest then.
 pub(crate) async fn merge(
     engines: &[Engine],
     mut reports: mpsc::Receiver<Report>,
@@ -38,52 +42,47 @@ pub(crate) async fn merge(
     let mut world = World::new(engines);
     let in_force = tables.reader();
     let mut announced = Announced::default();
-    world.snapshot.holdings = in_force.load().value.holdings.clone();
+    world.snapshot().holdings = in_force.load().value.holdings.clone();
     let (mut settings_followed, mut released_followed) = (true, true);
     let mut next_release = None;
     let mut changed = true;
+    let mut underway: Option<JoinHandle<Attempt>> = None;
     loop {
-        if changed && world.may_publish(&settings.load().value) {
+        if changed && underway.is_none() && world.may_publish(&settings.load().value) {
             changed = false;
-            let current = settings.load_full();
-            let begun = Instant::now();
-            world.snapshot.gone = world.departed.gone(begun);
-            world.snapshot.unread = world.unread();
-            world.snapshot.now = now();
-            let compiled = catch_unwind(AssertUnwindSafe(|| compile(&world.snapshot, &current.value)));
-            match compiled {
-                Ok(compiled) => {
-                    let compiling = begun.elapsed();
-                    let diagnostics = compiled.diagnostics.clone();
-                    world.departed.keep(begun, &compiled.holds);
-                    world.snapshot.holdings = compiled.holdings.clone();
-                    world.snapshot.released = BTreeSet::new();
-                    let next_end = compiled.holdings.next_end(world.snapshot.now, current.value.keep_hosts);
-                    next_release = next_end.map(|end| begun + end);
-                    let moves = compiled.moves.clone();
-                    // Giving back ten thousand routes takes longer than putting ten thousand in force.
-                    let replaced = in_force.load_full();
-                    let generation = tables.publish(compiled).count();
-                    world.in_force(Instant::now());
-                    drop(replaced);
-                    let containers = world.snapshot.containers.len();
-                    debug!(generation, containers, ?compiling, "a new table is in force");
-                    tell_moves(&moves);
-                    announced.changes(Instant::now(), &diagnostics, |name| world.runs(name)).log();
-                }
-                // A bug of ours that some label brought out must not end the watch over all others.
-                Err(_) => {
-                    // Else what is due would be due again at once.
-                    world.departed = Departed::default();
-                    next_release = None;
-                    error!("compiling failed; the last table stays in force");
-                }
-            }
-            world.replaced = Vec::new();
+            underway = Some(world.attempt(settings.load_full(), &compile));
         }
         statuses.publish(world.statuses());
         tokio::select! {
             biased;
+            mut attempt = finished(&mut underway) => {
+                underway = None;
+                if let Some(compiled) = attempt.compiled.take() {
+                    let compiling = attempt.begun.elapsed();
+                    let diagnostics = compiled.diagnostics.clone();
+                    world.departed.keep(attempt.begun, &compiled.holds);
+                    let next_end = compiled.holdings.next_end(attempt.now, attempt.settings.value.keep_hosts);
+                    next_release = next_end.map(|end| attempt.begun + end);
+                    world.snapshot().holdings = compiled.holdings.clone();
+                    let moves = compiled.moves.clone();
+                    let replaced = (in_force.load_full(), std::mem::take(&mut world.replaced));
+                    let generation = tables.publish(compiled).count();
+                    world.in_force(Instant::now(), attempt.causes);
+                    // Giving back ten thousand routes takes longer than putting ten thousand in force.
+                    drop(spawn_blocking(move || drop(replaced)));
+                    let containers = world.snapshot.containers.len();
+                    debug!(generation, containers, ?compiling, "a new table is in force");
+                    tell_moves(&moves);
+                    let running = world.running();
+                    announced.changes(Instant::now(), &diagnostics, |name| running.contains(name)).log();
+                } else {
+                    // Else what is due would be due again at once.
+                    world.departed.keep(attempt.begun, &[]);
+                    next_release = None;
+                    world.take_back(attempt);
+                    error!("compiling failed; the last table stays in force");
+                }
+            }
             report = reports.recv() => match report {
                 Some(report) => {
                     changed |= world.apply(report);
@@ -101,14 +100,40 @@ pub(crate) async fn merge(
             outcome = released.changed(), if released_followed => {
                 released_followed = outcome.is_ok();
                 if released_followed {
-                    world.snapshot.released.extend(released.load().value.iter().cloned());
+                    world.released.extend(released.load().value.iter().cloned());
                     changed = true;
                 }
             }
-            () = look_again([announced.next_look(), world.departed.next_end(), next_release].into_iter().flatten().min()) => {
+            // What comes to its end while a table is made is looked at when that is in force.
+            () = look_again([announced.next_look(), world.departed.next_end(), next_release].into_iter().flatten().min()),
+                if underway.is_none() =>
+            {
                 changed = true;
             }
         }
+    }
+}
+
+/// What a table is made of, and the table.
+struct Attempt {
+    begun: Instant,
+    /// Seconds since the epoch.
+    now: i64,
+    settings: Arc<Published<Settings>>,
+    released: BTreeSet<HostCondition>,
+    /// The events that it answers.
+    causes: Vec<(usize, Trigger)>,
+    /// None before it is made, and where that failed.
+    compiled: Option<Compiled>,
+}
+
+/// Waits for the table that is being made, and for ever where none is. Cancel-safe.
+async fn finished(underway: &mut Option<JoinHandle<Attempt>>) -> Attempt {
+    let Some(attempt) = underway else { return std::future::pending().await };
+    match attempt.await {
+        Ok(attempt) => attempt,
+        // Only the end of the runtime ends an attempt from outside.
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -154,9 +179,12 @@ fn keep_when_it_ended(old: &[Container], containers: &mut [Container]) {
 
 /// Everything that was told so far.
 struct World {
-    snapshot: Snapshot,
+    /// Shared with the table that is being made, if any: what changes meanwhile is changed in a copy.
+    snapshot: Arc<Snapshot>,
     departed: Departed,
     engines: Vec<Standing>,
+    /// Hosts to be given up with the next table.
+    released: BTreeSet<HostCondition>,
     /// Why the next table is made: one for each event that it answers.
     causes: Vec<(usize, Trigger)>,
     /// Given back once the next table is in force, when nobody waits.
@@ -181,12 +209,43 @@ impl World {
             reactions: Reactions::default(),
         };
         Self {
-            snapshot: Snapshot::default(),
+            snapshot: Arc::default(),
+            released: BTreeSet::new(),
             departed: Departed::default(),
             engines: engines.iter().map(standing).collect(),
             causes: Vec::new(),
             replaced: Vec::new(),
         }
+    }
+
+    fn snapshot(&mut self) -> &mut Snapshot {
+        Arc::make_mut(&mut self.snapshot)
+    }
+
+    /// Begins to make a table of what is known now.
+    fn attempt(&mut self, settings: Arc<Published<Settings>>, compile: &Compile) -> JoinHandle<Attempt> {
+        let (begun, now) = (Instant::now(), now());
+        let (gone, unread, released) = (self.departed.gone(begun), self.unread(), std::mem::take(&mut self.released));
+        let snapshot = self.snapshot();
+        (snapshot.gone, snapshot.unread, snapshot.now) = (gone, unread, now);
+        snapshot.released.clone_from(&released);
+        let causes = std::mem::take(&mut self.causes);
+        let mut attempt = Attempt { begun, now, settings, released, causes, compiled: None };
+        let (compile, snapshot) = (Arc::clone(compile), Arc::clone(&self.snapshot));
+        spawn_blocking(move || {
+            // A bug of ours that some label brought out must not end the watch over all others.
+            let compiled = catch_unwind(AssertUnwindSafe(|| compile(&snapshot, &attempt.settings.value)));
+            attempt.compiled = compiled.ok();
+            // Before anybody knows: nothing has to be copied then.
+            drop(snapshot);
+            attempt
+        })
+    }
+
+    /// What an attempt that failed would have brought about is for the next one.
+    fn take_back(&mut self, attempt: Attempt) {
+        self.released.extend(attempt.released);
+        self.causes.splice(..0, attempt.causes);
     }
 
     /// Takes note; whether a new table may come of it.
@@ -216,7 +275,8 @@ impl World {
                             Extent::Only(ids) => ids.contains(&old.id),
                         }
                 };
-                let mut old: Vec<Container> = self.snapshot.containers.extract_if(.., is_read).collect();
+                let snapshot = Arc::make_mut(&mut self.snapshot);
+                let mut old: Vec<Container> = snapshot.containers.extract_if(.., is_read).collect();
                 old.sort_by(|one, other| one.id.cmp(&other.id));
                 // Their order says nothing, and is another one where some were read alone.
                 containers.sort_by(|one, other| one.id.cmp(&other.id));
@@ -227,12 +287,12 @@ impl World {
                     status.seen = seen;
                     own
                 });
-                let moved = own.as_ref().is_some_and(|own| self.snapshot.own.get(&name) != Some(own));
+                let moved = own.as_ref().is_some_and(|own| snapshot.own.get(&name) != Some(own));
                 let changed = first || unread || old != containers || moved;
                 self.departed.compare(Instant::now(), &old, &containers);
-                self.snapshot.containers.extend(containers);
+                snapshot.containers.extend(containers);
                 if let Some(own) = own {
-                    self.snapshot.own.insert(name, own);
+                    snapshot.own.insert(name, own);
                 }
                 if changed {
                     self.causes.extend(cause.map(|cause| (engine, cause)));
@@ -241,13 +301,14 @@ impl World {
                 changed
             }
             News::Lingering { ids } => {
-                self.snapshot.lingering.insert(standing.status.name.clone(), ids);
+                Arc::make_mut(&mut self.snapshot).lingering.insert(standing.status.name.clone(), ids);
                 true
             }
             News::Leaving { ids, leaving, cause } => {
                 let name = &standing.status.name;
                 let mut changed = false;
-                for container in self.snapshot.containers.iter_mut().filter(|container| container.engine == *name) {
+                let snapshot = Arc::make_mut(&mut self.snapshot);
+                for container in snapshot.containers.iter_mut().filter(|container| container.engine == *name) {
                     let concerned = container.state == ContainerState::Running && ids.contains(&container.id);
                     if concerned && container.leaving != leaving {
                         container.leaving = leaving;
@@ -276,8 +337,8 @@ impl World {
         self.engines.iter().filter(is_unread).map(|standing| standing.status.name.clone()).collect()
     }
 
-    fn in_force(&mut self, now: Instant) {
-        for (engine, Trigger { heard, engine: share }) in self.causes.drain(..) {
+    fn in_force(&mut self, now: Instant, causes: Vec<(usize, Trigger)>) {
+        for (engine, Trigger { heard, engine: share }) in causes {
             let whole = now.saturating_duration_since(heard);
             self.engines[engine].reactions.add(whole, share);
             let ours: Duration = whole.saturating_sub(share);
@@ -285,9 +346,10 @@ impl World {
         }
     }
 
-    fn runs(&self, name: &str) -> bool {
-        let mut named = self.snapshot.containers.iter().filter(|container| *container.name == *name);
-        named.any(|container| container.state == ContainerState::Running)
+    /// The names of containers that run.
+    fn running(&self) -> HashSet<&str> {
+        let running = self.snapshot.containers.iter().filter(|container| container.state == ContainerState::Running);
+        running.map(|container| &*container.name).collect()
     }
 
     fn statuses(&self) -> Vec<EngineStatus> {

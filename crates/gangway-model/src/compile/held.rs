@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::bounds::{self, ALTERNATIVES_IN_ALL_MAX};
-use super::memory::Memory;
+use super::cache::Cache;
 use super::replicas::{self, Candidate, Group, Owner, Owners};
 use super::why_not_up;
 use crate::address::Surroundings;
@@ -34,7 +34,7 @@ pub(super) fn groups<'s>(
     owners: &Owners<'s>,
     surroundings: &Surroundings<'s>,
     settings: &Settings,
-    memory: &mut Memory,
+    cache: &mut Cache,
 ) -> (Vec<Group<'s>>, Vec<Hold>) {
     if snapshot.gone.is_empty() {
         return (Vec::new(), Vec::new());
@@ -51,7 +51,7 @@ pub(super) fn groups<'s>(
         if up.contains(&owner) || !is_ours || why_not_up(container).is_some() {
             continue;
         }
-        let Asked::Routes { specs, by_label: true } = memory.read(container, settings, &mut unsaid) else { continue };
+        let Asked::Routes { specs, by_label: true } = cache.read(container, settings, &mut unsaid) else { continue };
         let mut longest = Duration::ZERO;
         for spec in specs {
             let left = spec.upstream.policy.hold.saturating_sub(gone.since);

@@ -62,7 +62,8 @@ pub(crate) fn watch_routes(fake: &Fake) -> Watched {
     watch_with_compiler(vec![way_to("docker", fake)], Settings::default(), gangway_model::compile)
 }
 
-fn watch_with_compiler(
+/// Watches engines and compiles in another way.
+pub(crate) fn watch_with_compiler(
     engines: Vec<Engine>,
     settings: Settings,
     compile: impl Fn(&Snapshot, &Settings) -> Compiled + Send + Sync + 'static,

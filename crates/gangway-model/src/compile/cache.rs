@@ -16,7 +16,7 @@ use crate::spec::{Mark, RouteSpec};
 
 /// What was read, by what it was read from.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct Cache {
     known: HashMap<Print, Known, RandomState>,
     /// What it was read under, without the routes of the file.
     settings: Settings,
@@ -46,7 +46,7 @@ enum Detached {
     Nothing(String),
 }
 
-impl Memory {
+impl Cache {
     /// Begins a table.
     pub(super) fn begin(&mut self, settings: &Settings) {
         let settings = Settings { file_routes: Vec::new(), ..settings.clone() };
