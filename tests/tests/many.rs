@@ -1,4 +1,4 @@
-//! Ten thousand containers, on the engine that has only words behind its containers.
+//! Many containers, and some that ask for much, on the engine that has only words behind its containers.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
@@ -84,5 +84,65 @@ fn ten_thousand_containers_are_served_and_swapped_without_loss() {
             millis(quantile(&spans, 0.5)),
         ));
         assert_eq!(bad, 0);
+    });
+}
+
+const ROUTES: usize = 255;
+
+/// The most that one container can ask for, each in its own way.
+fn bombs() -> [(&'static str, Container); 4] {
+    let with_routes = |name: &str, key: &str, value: &dyn Fn(usize) -> String| {
+        let key = |route| format!("gangway.routes.r{route}.{key}");
+        (0..ROUTES).fold(Container::new(name), |bomb, route| bomb.label(&key(route), &value(route)))
+    };
+    let queries: Vec<String> = (0..10).map(|number| format!("(Query(`a{number}`)||Query(`b{number}`))")).collect();
+    let queries = queries.join("&&");
+    let hosts = |route: usize| (0..200).map(|host| format!("h{host}.r{route}.test")).collect::<Vec<_>>().join(",");
+    [
+        ("combinations", with_routes("bomb0", "rule", &|_| format!("Host(`q.test`)&&{queries}"))),
+        ("hosts", with_routes("bomb1", "host", &hosts)),
+        ("expressions", with_routes("bomb2", "path", &|route| format!("~{route}{}", r"\p{L}".repeat(800)))),
+        ("words of 4 KiB", with_routes("bomb3", "hots", &|_| "x".repeat(4096))),
+    ]
+}
+
+#[test]
+fn a_container_that_asks_for_as_much_as_it_can_keeps_no_other_waiting() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let [address] = free_addresses();
+        let mut command = Command::new(artifact("app"));
+        let _app = Process::start(command.args(["--http", &address.to_string()]), &folder.path().join("app.log"));
+        let engine = Engine::new(Flavour::Docker2020);
+        for number in 0..100 {
+            engine.add(container(number, address.port()));
+        }
+        let url = played(&engine, folder.path());
+        let gangway = Options::docker(&url).start().await;
+        gangway.answers("h99.test", 200).await;
+        let before = gangway.process.resident_kib();
+        let mut other = 100;
+        for (what, bomb) in bombs() {
+            let mut spans = Vec::new();
+            let bomb = engine.run(bomb);
+            // The first of them is read together with the bomb, the others while it is there.
+            for _ in 0..10 {
+                let started = Instant::now();
+                engine.run(container(other, address.port()));
+                gangway.answers(&format!("h{other}.test"), 200).await;
+                spans.push(started.elapsed());
+                other += 1;
+            }
+            figure(format!(
+                "beside {ROUTES} labels full of {what}: a start is served after {} (the first), {} (median)",
+                millis(spans[0]),
+                millis(quantile(&spans, 0.5)),
+            ));
+            engine.remove(&bomb);
+        }
+        let (ours, most) = (gangway.reaction_millis("0.5").await, gangway.reaction_millis("0.99").await);
+        let grown = gangway.process.resident_kib().saturating_sub(before) / 1024;
+        figure(format!("beside all of them: ours {ours:.1} ms (median), {most:.1} ms (p99); {grown} MiB more memory"));
+        assert!(grown <= 64, "{grown} MiB");
     });
 }
