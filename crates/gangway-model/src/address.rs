@@ -23,6 +23,21 @@ use crate::value::and_list;
 /// say is not ours to trust.
 const SHARING_DEPTH_MAX: usize = 4;
 
+/// Drivers whose networks the host itself can never reach: the kernel keeps children of a macvlan or an ipvlan
+/// apart from their parent, and an overlay stands in a namespace of its own.
+const APART: [&str; 3] = ["macvlan", "ipvlan", "overlay"];
+
+/// How surely a network leads to its containers, the surest first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Way {
+    /// We are on it, or a bridge of our host is.
+    Sure,
+    /// What it is was not told.
+    Unknown,
+    /// A driver that we do not know.
+    Other,
+}
+
 /// What one pass knows of all containers.
 pub(crate) struct Surroundings<'s> {
     snapshot: &'s Snapshot,
@@ -64,7 +79,7 @@ impl<'s> Surroundings<'s> {
         let own = self.own(container);
         let is_on_others = matches!(holder.network, NetworkMode::Networks) && !holder.attachments.is_empty();
         let is_running = [container, holder].iter().all(|one| one.state == ContainerState::Running);
-        is_running && is_on_others && !holder.attachments.iter().any(|at| is_shared(at, own))
+        is_running && is_on_others && !holder.attachments.iter().any(|at| self.way(at, holder, own).is_some())
     }
 
     /// Where the container is reached for one of its routes; else why not, in a few words.
@@ -192,14 +207,19 @@ impl<'s> Surroundings<'s> {
         found: &mut Vec<Diagnostic>,
     ) -> Result<&'s Attachment, Trouble> {
         let own = self.own(container);
-        let mut shared: Vec<&Attachment> = holder.attachments.iter().filter(|at| is_shared(at, own)).collect();
-        shared.sort_by_key(|at| (&at.network, &at.network_id));
+        let ways = holder.attachments.iter().filter_map(|at| Some((self.way(at, holder, own)?, at)));
+        let mut ways: Vec<(Way, &Attachment)> = ways.collect();
+        ways.sort_by_key(|(way, at)| (*way, &at.network, &at.network_id));
+        let mut shared: Vec<&Attachment> = ways.into_iter().map(|(_, at)| at).collect();
         // One without an address is of no use as long as another has one.
         if shared.iter().any(|at| at.address.is_some()) {
             shared.retain(|at| at.address.is_some());
         }
         let Some(first) = shared.first().copied() else {
-            return Err(not_shared(container, holder, own));
+            return Err(match own {
+                OwnPlace::Host if !holder.attachments.is_empty() => self.apart(container, holder),
+                _ => not_shared(container, holder, own),
+            });
         };
         if let Some((wanted, mark)) = access.network {
             let is_wanted = |at: &&Attachment| is_called(at, wanted, container.project());
@@ -207,8 +227,11 @@ impl<'s> Surroundings<'s> {
                 return Ok(at);
             }
             let is_attached = holder.attachments.iter().any(|at| is_wanted(&at));
-            let note =
-                if is_attached { "Gangway is not attached to it" } else { "the container is not attached to it" };
+            let note = match (is_attached, own) {
+                (false, _) => "the container is not attached to it",
+                (true, OwnPlace::Host) => "the host cannot reach it",
+                (true, OwnPlace::Container { .. }) => "Gangway is not attached to it",
+            };
             let names = and_list(shared.iter().map(|at| &*at.network));
             let finding = Finding::error(
                 codes::NETWORK_UNUSABLE,
@@ -223,19 +246,48 @@ impl<'s> Surroundings<'s> {
         }
         Ok(preferred(&shared, self.settings).unwrap_or(first))
     }
+
+    fn driver(&self, at: &Attachment, holder: &Container) -> Option<&'s str> {
+        self.snapshot.drivers.get(&holder.engine)?.get(&at.network_id).map(|driver| &**driver)
+    }
+
+    /// How it is reached over one of its networks; none where it is not.
+    fn way(&self, at: &Attachment, holder: &Container, own: &OwnPlace) -> Option<Way> {
+        match own {
+            OwnPlace::Host => match self.driver(at, holder) {
+                Some("bridge") => Some(Way::Sure),
+                Some(driver) if APART.contains(&driver) => None,
+                Some(_) => Some(Way::Other),
+                None => Some(Way::Unknown),
+            },
+            OwnPlace::Container { networks, .. } => networks.contains_key(&at.network_id).then_some(Way::Sure),
+        }
+    }
+
+    /// It has networks, and none of them is for the host.
+    fn apart(&self, container: &Container, holder: &Container) -> Trouble {
+        let mut networks: Vec<&Attachment> = holder.attachments.iter().collect();
+        networks.sort_by_key(|at| (&at.network, &at.network_id));
+        let named = |at: &&Attachment| match self.driver(at, holder) {
+            Some(driver) => format!("{} ({driver})", cut(&at.network)),
+            None => cut(&at.network).to_string(),
+        };
+        let named: Vec<String> = networks.iter().map(named).collect();
+        let named = and_list(named.iter().map(String::as_str));
+        let first = networks.first().map_or("", |at| &*at.network);
+        trouble(
+            codes::NETWORK_APART,
+            &format!("its host cannot reach it: it is on {named} only"),
+            format!("{} is on {named} only, where its own host cannot reach it", described(container, holder)),
+            &format!("add a bridge network to it, or run Gangway as a container on {}", shown(first)),
+        )
+    }
 }
 
 /// `--network`, where it is among them.
 fn preferred<'s>(shared: &[&'s Attachment], settings: &Settings) -> Option<&'s Attachment> {
     let wanted = settings.network.as_deref()?;
     shared.iter().copied().find(|at| *at.network == *wanted)
-}
-
-fn is_shared(at: &Attachment, own: &OwnPlace) -> bool {
-    match own {
-        OwnPlace::Host => true,
-        OwnPlace::Container { networks, .. } => networks.contains_key(&at.network_id),
-    }
 }
 
 /// By its own name, or as the compose file of its project calls it.

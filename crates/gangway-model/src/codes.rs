@@ -185,6 +185,10 @@ codes! {
          not known.";
     UNHEALTHY = 408, "container is unhealthy",
         "The container's own health check fails, so it gets no requests.";
+    NETWORK_APART = 410, "network that its own host cannot reach",
+        "Gangway runs on the host, and the container is on macvlan, ipvlan or overlay networks only. The kernel keeps \
+         those apart from the host that they run on, while other machines may reach them. A bridge network that the \
+         container has as well is used before all others.";
     CLIENTS_OF_GATEWAY = 420, "clients with the address of a gateway",
         "Docker's own proxy (`localhost`, and IPv6 on a network without it), rootless engines and tunnels pass connections \
          on with an address of theirs, so that all clients look alike. That address is nobody's: whoever comes with it is \

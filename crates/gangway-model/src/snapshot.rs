@@ -36,7 +36,13 @@ pub struct Snapshot {
     /// Ids of containers that are [leaving](Container::leaving) for longer than they said they would need: where
     /// nobody else serves, they do.
     pub lingering: BTreeMap<EngineName, BTreeSet<Box<str>>>,
+    /// By which driver each engine makes its networks, by [their ids](Attachment::network_id); of one that is missing
+    /// it is not known.
+    pub drivers: BTreeMap<EngineName, Drivers>,
 }
+
+/// The drivers of networks, such as `bridge`, by the networks' ids.
+pub type Drivers = BTreeMap<Box<str>, Box<str>>;
 
 /// A container that is up no more, as it was when it last was.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +56,8 @@ pub struct Gone {
 /// From where Gangway reaches the containers of one engine.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum OwnPlace {
-    /// On the host or with host networking: every bridge network of the engine is reachable.
+    /// On the host or with host networking: every bridge network of the engine is reachable. No network is whose
+    /// [driver](Snapshot::drivers) keeps it from its own host.
     #[default]
     Host,
     /// In a container of this engine, attached to these networks only.

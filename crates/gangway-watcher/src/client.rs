@@ -112,6 +112,11 @@ impl Client {
         }
     }
 
+    /// The engine's networks as it writes them.
+    pub(crate) async fn networks(&self) -> Result<Answer<Vec<serde_json::Value>>, EngineError> {
+        self.get("list the networks", "/networks", SMALL_MAX).await
+    }
+
     async fn get<T: DeserializeOwned>(
         &self,
         act: &'static str,

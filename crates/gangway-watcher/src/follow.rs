@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, Fuse, FusedFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use gangway_model::snapshot::{Container, OwnPlace};
+use gangway_model::snapshot::{Container, Drivers, OwnPlace};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
@@ -69,6 +69,8 @@ pub(crate) enum News {
         containers: Vec<Container>,
         /// Only where everything was.
         own: Option<Box<(OwnPlace, Seen)>>,
+        /// Where they were asked for.
+        drivers: Option<Drivers>,
         own_mounts: Option<Vec<Mount>>,
         version: String,
         /// Why events cannot be heard although everything can be read.
@@ -352,12 +354,12 @@ impl Follower {
         trouble: Option<String>,
         heard: Option<Instant>,
     ) -> Known {
-        let Reading { extent, mut containers, own, own_mounts, took, known } = reading;
+        let Reading { extent, mut containers, own, drivers, own_mounts, took, known } = reading;
         let lingering = self.leaving.lingering();
         self.leaving.correct(&mut containers, &extent, begun, Instant::now());
         let cause = heard.map(|heard| Trigger { heard, engine: took });
-        self.report(News::Read { extent, containers, own, own_mounts, version: version.to_owned(), trouble, cause })
-            .await;
+        let version = version.to_owned();
+        self.report(News::Read { extent, containers, own, drivers, own_mounts, version, trouble, cause }).await;
         self.tell_lingering(lingering).await;
         known
     }

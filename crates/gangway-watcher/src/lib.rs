@@ -4,7 +4,7 @@
 //! A failed read leaves the last table in force.
 //!
 //! Every call is a read, and there are few: `/version`, `/_ping`, `/events`, `/containers/json`, and
-//! `/containers/<id>/json` where the listing says too little.
+//! `/containers/<id>/json` where the listing says too little, and `/networks` on the host.
 //!
 //! It knows nothing of HTTP, TLS, or what a route means.
 
@@ -21,6 +21,7 @@ mod leaving;
 mod listing;
 mod merge;
 mod mounts;
+mod networks;
 mod own_container;
 mod own_place;
 mod pace;

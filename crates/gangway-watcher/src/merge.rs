@@ -259,7 +259,7 @@ impl World {
                 standing.is_failing = true;
                 first
             }
-            News::Read { extent, mut containers, own, own_mounts, version, trouble, cause } => {
+            News::Read { extent, mut containers, own, drivers, own_mounts, version, trouble, cause } => {
                 let status = &mut standing.status;
                 // What was not concluded while it could not be read is to be concluded now.
                 let unread = status.reads == 0 || std::mem::take(&mut standing.is_failing);
@@ -288,7 +288,11 @@ impl World {
                     own
                 });
                 let moved = own.as_ref().is_some_and(|own| snapshot.own.get(&name) != Some(own));
-                let changed = first || unread || old != containers || moved;
+                let rewired = drivers.is_some_and(|drivers| {
+                    let before = snapshot.drivers.insert(name.clone(), drivers);
+                    before.as_ref() != snapshot.drivers.get(&name)
+                });
+                let changed = first || unread || old != containers || moved || rewired;
                 self.departed.compare(Instant::now(), &old, &containers);
                 snapshot.containers.extend(containers);
                 if let Some(own) = own {

@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use futures::stream;
-use gangway_model::snapshot::{Container, EngineName, OwnPlace};
+use gangway_model::snapshot::{Container, Drivers, EngineName, OwnPlace};
 use tokio::time::Instant;
 use tracing::trace;
 
 use crate::client::{Cause, Client, EngineError};
 use crate::listing::{Beside, Facts, Inspected, Listed, translate};
 use crate::mounts::{self, Mount};
+use crate::networks::Networks;
 use crate::own_container::{self, Seen};
 use crate::own_place::Surroundings;
 
@@ -25,6 +26,9 @@ pub(crate) struct Known {
     facts: BTreeMap<Box<str>, Facts>,
     /// Of our own container, by its id: they never change in its life.
     own_mounts: Option<(Box<str>, Vec<Mount>)>,
+    /// We stood on the engine's host when everything was read last.
+    is_on_host: bool,
+    networks: Networks,
 }
 
 /// Listing a hundred containers takes an engine ten times as long as listing one; with more than so many, it
@@ -71,6 +75,8 @@ pub(crate) struct Reading {
     pub(crate) containers: Vec<Container>,
     /// Where we are ourselves; only where all were read.
     pub(crate) own: Option<Box<(OwnPlace, Seen)>>,
+    /// The drivers of all networks, where they were asked for.
+    pub(crate) drivers: Option<Drivers>,
     /// What is mounted into our own container, if this engine runs it and that is known by now.
     pub(crate) own_mounts: Option<Vec<Mount>>,
     /// How much of the time was the engine's.
@@ -133,10 +139,17 @@ pub(crate) async fn read(
         let seen = own_container::seen(&surroundings.traces, &listing, &containers);
         Box::new((surroundings.own_place(&listing, &containers), seen))
     });
+    if let Some(own) = &own {
+        known.is_on_host = own.0 == OwnPlace::Host;
+        known.networks.keep_used(&containers);
+    }
+    let asked = Instant::now();
+    let drivers = if known.is_on_host { known.networks.learn(client, &containers).await } else { None };
+    took += asked.elapsed();
     known.look_at_own_mounts(client, surroundings.own_container(&containers)).await;
     let own_mounts = known.own_mounts.as_ref().map(|(_, mounts)| mounts.clone());
     trace!(containers = containers.len(), translating = ?begun.elapsed(), "translated");
-    Ok(Reading { extent, containers, own, own_mounts, took, known })
+    Ok(Reading { extent, containers, own, drivers, own_mounts, took, known })
 }
 
 async fn inspect_all<'l>(

@@ -26,10 +26,10 @@ async fn what_runs_is_read_and_subscribing_comes_first() {
 
     let asked = engine.asked();
     let paths: Vec<_> = asked.iter().map(|asked| asked.path.as_str()).collect();
-    assert_eq!(paths, ["/version", "/events", "/containers/json"]);
+    assert_eq!(paths, ["/version", "/events", "/containers/json", "/networks"]);
     assert!(asked.iter().all(|asked| asked.method == "GET"));
     let versions: Vec<_> = asked.iter().map(|asked| asked.version.as_deref()).collect();
-    assert_eq!(versions, [None, Some("1.41"), Some("1.41")]);
+    assert_eq!(versions, [None, Some("1.41"), Some("1.41"), Some("1.41")]);
     let status = watched.status();
     assert_eq!((status.version.as_deref(), status.containers), (Some("20.10.24 (API 1.41)"), 1));
 }

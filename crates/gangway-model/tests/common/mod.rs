@@ -15,7 +15,8 @@
 //!
 //! `gone 3 shop-web-1, on edge at 172.20.0.3` is one that went three seconds ago.
 //!
-//! Gangway is on the host, unless a line says otherwise: `gangway, on edge, host at 172.20.0.1`. Settings
+//! Gangway is on the host, unless a line says otherwise: `gangway, on edge, host at 172.20.0.1`. `network lan, macvlan`
+//! says by which driver a network is made. Settings
 //! are `settings, domain example.org, network edge, expose all`, and a route of the file is `route nas`.
 //!
 //! In keys and values `\n` and `\u{7}` are characters, `{a*5000}` is a text repeated, and a label with
@@ -100,6 +101,11 @@ pub fn read(text: &str) -> (Snapshot, Settings) {
                 snapshot.gone.push(Gone { container: container(line, -1), since });
             }
             Some("gangway") => own(rest(line), &mut snapshot),
+            Some("network") => {
+                let (name, driver) = rest(line).split_once(", ").expect(line);
+                let drivers = snapshot.drivers.entry(EngineName::default()).or_default();
+                drivers.insert(format!("net-{name}").into(), driver.into());
+            }
             Some("settings") => set(rest(line), &mut settings),
             Some(other) => panic!("`{other}` is not understood"),
         }

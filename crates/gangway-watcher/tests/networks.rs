@@ -1,0 +1,84 @@
+//! Over which network a Gangway on the host reaches a container.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use gangway_model::snapshot::EngineName;
+use gangway_testkit::engine::{Container, Engine, Fault, Flavour};
+use support::{Watched, pass, seconds, watch_routes};
+
+/// The network over which the container of the only route is reached.
+fn way(watched: &Watched, container: &str) -> String {
+    let tables = watched.tables.load();
+    let verdict = tables.value.containers.iter().find(|verdict| *verdict.name == *container);
+    let reason = verdict.map(|verdict| verdict.reason.clone()).unwrap_or_default();
+    reason.rsplit_once("on network ").map_or(reason.clone(), |(_, network)| network.to_owned())
+}
+
+fn web(name: &str) -> Container {
+    Container::new(name).label("gangway.enable", "true").network("aaa_lan").network("zzz_bridge")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bridge_is_used_whatever_it_is_called() {
+    for flavour in [Flavour::Docker2020, Flavour::Docker2026, Flavour::Podman] {
+        let engine = Engine::new(flavour);
+        engine.set_driver("aaa_lan", "macvlan");
+        engine.add(web("web"));
+        let watched = watch_routes(&engine);
+        watched.until_running(&["web"]).await;
+        assert_eq!((way(&watched, "web"), watched.codes()), ("zzz_bridge".to_owned(), vec![]), "{flavour:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn drivers_are_asked_for_once_and_again_for_a_network_that_is_new() {
+    let engine = Engine::default();
+    engine.set_driver("other_lan", "ipvlan");
+    engine.add(web("web"));
+    let watched = watch_routes(&engine);
+    watched.until_running(&["web"]).await;
+    pass(seconds(300)).await;
+    engine.run(web("more"));
+    watched.until_running(&["more", "web"]).await;
+    pass(seconds(300)).await;
+    assert_eq!(engine.asked_for("/networks"), 1);
+    engine.run(Container::new("alone").label("gangway.enable", "true").network("other_lan"));
+    watched.until_running(&["alone", "more", "web"]).await;
+    assert_eq!((engine.asked_for("/networks"), watched.codes()), (2, vec![410]));
+    engine.join_network("alone", "aaa_lan");
+    watched.until(|watched| watched.codes().is_empty()).await;
+    assert_eq!((way(&watched, "alone"), engine.asked_for("/networks")), ("aaa_lan".to_owned(), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_refuses_is_asked_once_a_session() {
+    let engine = Engine::default();
+    engine.set_driver("aaa_lan", "macvlan");
+    engine.break_answers("/networks", Fault::Status(403));
+    engine.add(web("web"));
+    let watched = watch_routes(&engine);
+    watched.until_running(&["web"]).await;
+    pass(seconds(300)).await;
+    assert_eq!((way(&watched, "web"), engine.asked_for("/networks")), ("aaa_lan".to_owned(), 1));
+    engine.mend();
+    engine.die();
+    watched.until_trouble("refused").await;
+    engine.revive();
+    watched.until(|watched| way(watched, "web") == "zzz_bridge").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_answer_holds_nobody_up_and_is_asked_for_again() {
+    let engine = Engine::default();
+    engine.set_driver("aaa_lan", "macvlan");
+    engine.break_answers("/networks", Fault::Hang);
+    engine.add(web("web"));
+    let watched = watch_routes(&engine);
+    assert!(watched.until_running(&["web"]).await < seconds(3));
+    assert!(watched.snapshot().drivers.is_empty());
+    engine.mend();
+    watched.until(|watched| way(watched, "web") == "zzz_bridge").await;
+    let drivers = watched.snapshot().drivers[&EngineName("docker".into())].clone();
+    assert_eq!(drivers.get("aaa_lan").map(|driver| &**driver).unwrap(), "macvlan");
+}
