@@ -14,6 +14,7 @@ mod held;
 mod lingering;
 mod priorities;
 mod replicas;
+mod reserved;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -183,12 +184,14 @@ fn compile_by(cache: &mut Cache, snapshot: &Snapshot, settings: &Settings) -> Co
     let Settled { left: mut groups, lost, holdings, moves } = settled;
     priorities::settle(&mut groups, &mut found);
     handshakes::settle(&mut groups, &mut found);
+    let reserved = reserved::hosts(&groups, &holdings, moment);
     let (held, groups): (Vec<Group<'_>>, Vec<Group<'_>>) = groups.into_iter().partition(|group| group.held);
     let (mut entries, standings): (Vec<Entry<Arc<Route>>>, Vec<Standing<'_>>) = groups.into_iter().map(entry).unzip();
     conflicts::report_ties(&entries, &standings, &mut found);
     tell(&mut verdicts, entries.iter().map(|entry| &*entry.id).zip(&standings), &lost);
     entries.extend(held.into_iter().map(|group| entry(group).0));
-    let (table, diagnostics) = (RoutingTable::build(entries), bounds::bounded(found, unshown));
+    let (table, diagnostics) =
+        (RoutingTable::build_reserved(entries, reserved, |route| &route.tenant), bounds::bounded(found, unshown));
     Compiled { table, diagnostics, containers: verdicts, holds, holdings, moves }
 }
 

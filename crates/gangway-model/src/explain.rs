@@ -120,6 +120,9 @@ impl<T> RoutingTable<T> {
                 continue;
             }
             let why = match (first_failure(&slot.alternative, request), winner) {
+                _ if !index.admits(request.host, slot) => {
+                    format!("`{}` is somebody else's, who does not let it in with `gangway.share`", request.host)
+                }
                 (Some(failure), _) => failure,
                 (None, Some((_, winner))) => outranked(&slot.precedence, &winner.precedence),
                 (None, None) => "matches the path in one of its readings only".to_owned(),

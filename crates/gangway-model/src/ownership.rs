@@ -124,6 +124,14 @@ pub struct RuleId {
     pub priority: i64,
 }
 
+impl Moment<'_> {
+    /// Is the party there, or was it a moment ago?
+    pub(crate) fn has(&self, tenure: &Tenure) -> bool {
+        let is_unknown = tenure.engines.iter().any(|engine| self.unread.contains(engine));
+        is_unknown || tenure.gone.is_none_or(|gone| self.now < gone + seconds(GRACE))
+    }
+}
+
 /// What is known of the world when claims are decided.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment<'w> {

@@ -12,6 +12,7 @@ mod bucket;
 mod handshakes;
 mod index;
 mod places;
+mod reserved;
 mod ties;
 
 use std::collections::BTreeMap;
@@ -22,8 +23,10 @@ use http::{HeaderMap, Method};
 
 pub use handshakes::{Handshake, Handshakes};
 pub(crate) use index::{Index, Slot};
+pub use reserved::Reserved;
 pub use ties::{Tie, ties};
 
+use self::reserved::Admission;
 use crate::host::HostPattern;
 use crate::matcher::Matcher;
 use crate::route::{Route, TlsMode};
@@ -118,7 +121,12 @@ pub struct Match<'t, T> {
 
 impl<T> RoutingTable<T> {
     /// Indexes entries. The result does not depend on their order.
-    pub fn build(mut entries: Vec<Entry<T>>) -> Self {
+    pub fn build(entries: Vec<Entry<T>>) -> Self {
+        Self::build_reserved(entries, Reserved::default(), |_| "")
+    }
+
+    /// The same where some hosts are kept from what takes them by a pattern; `tenant` says whose a route is.
+    pub fn build_reserved(mut entries: Vec<Entry<T>>, reserved: Reserved, tenant: impl Fn(&T) -> &str) -> Self {
         entries.sort_by(|a, b| a.id.cmp(&b.id));
         let mut routes = Vec::with_capacity(entries.len());
         let mut slots = Vec::with_capacity(entries.len());
@@ -126,7 +134,8 @@ impl<T> RoutingTable<T> {
             slots.extend(Slot::all(route, matcher, priority, age, &id));
             routes.push(payload);
         }
-        Self { index: Arc::new(Index::new(slots)), routes }
+        let admission = Admission::new(reserved, routes.iter().map(tenant));
+        Self { index: Arc::new(Index::new(slots, admission)), routes }
     }
 
     /// The route that takes this request, by precedence.

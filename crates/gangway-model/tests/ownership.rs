@@ -122,6 +122,36 @@ fn contested() -> World {
 }
 
 #[test]
+fn who_takes_a_whole_domain_gets_nothing_of_a_host_that_somebody_has() {
+    let mut world = World::new();
+    world.create("all", "web of all", &[("gangway.host", "*.test")]);
+    world.create("any", "web of any", &[("gangway.rule", "HostRegexp(`.*`)")]);
+    world.create("app", "web of good", &[("gangway.host", HOST), ("gangway.path", "/api")]);
+    world.create("own", "rest of good", &[("gangway.rule", "HostRegexp(`^[ab]\\.test$`) && PathPrefix(`/own`)")]);
+    world.create("lone", "", &[("gangway.host", "*.test"), ("gangway.path", "/lone")]);
+    let seen = |world: &World| {
+        [(HOST, "/api"), (HOST, "/"), (HOST, "/own"), (HOST, "/lone"), ("b.test", "/"), ("b.test", "/lone")]
+            .map(|(host, path)| world.serves(host, path))
+    };
+    let there = ["app", "nobody", "own", "nobody", "all", "all"];
+    assert_eq!(seen(&world), there.map(str::to_owned), "{}", world.told());
+    world.set("app", ContainerState::Exited);
+    assert_eq!(seen(&world)[..4], ["nobody", "nobody", "own", "nobody"]);
+    world.remove("own");
+    world.wait(86_400);
+    assert_eq!(seen(&world)[..2], ["nobody", "nobody"], "it exists");
+    world.remove("app");
+    world.wait(59);
+    assert_eq!(seen(&world)[..2], ["nobody", "nobody"], "for a minute");
+    world.wait(1);
+    assert_eq!(seen(&world)[..2], ["all", "all"]);
+    world.create("app", "web of good", &[("gangway.host", HOST), ("gangway.path", "/api"), ("gangway.share", "ANY")]);
+    assert_eq!(seen(&world)[..2], ["app", "any"], "with whom it shares");
+    world.change("app", |app| drop(app.labels.insert("gangway.share".into(), "*".into())));
+    assert_eq!(seen(&world)[..2], ["app", "all"], "with all");
+}
+
+#[test]
 fn a_host_is_kept_through_recreation() {
     let mut world = contested();
     world.create("app2", "web of good", LABELS);

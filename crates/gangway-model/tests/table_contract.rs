@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gangway_model::explain::Explanation;
 use gangway_model::route::{HostHeader, Timeouts, TlsMode, TlsVersion};
-use gangway_model::table::{Handshake, HostRank, ties};
+use gangway_model::table::{Handshake, HostRank, Reserved, ties};
 use gangway_model::{Entry, HostPattern, Matcher, PathPattern, RequestView, Route, RoutingTable, Upstream, rule};
 use http::{HeaderMap, Method};
 
@@ -451,4 +451,38 @@ fn a_pattern_asks_nothing_of_a_host_that_another_tenant_serves_by_its_name() {
     assert_eq!(handshakes.of("x.b.org"), Handshake::default());
     assert_eq!(handshakes.of("y.b.org").client_ca.as_deref(), Some("theirs-wildcard"), "their own");
     assert_eq!(handshakes.of("z.b.org").client_ca.as_deref(), Some("theirs-wildcard"), "nobody's");
+}
+
+#[test]
+fn a_reserved_host_is_asked_of_nobody_else_by_a_pattern() {
+    let entry = |id: &'static str, rule: &str| Entry {
+        matcher: matcher(rule),
+        priority: 0,
+        age: 0,
+        id: id.into(),
+        payload: id,
+    };
+    // Two tenants share the wildcard, and the first takes all of it.
+    let entries = vec![
+        entry("a-all", "Host(`*.b.org`)"),
+        entry("b-some", "Host(`*.b.org`) && PathPrefix(`/some`)"),
+        entry("b-all", "Host(`*.b.org`)"),
+        entry("a-any", "HostRegexp(`^keep[.]`)"),
+    ];
+    let mut reserved = Reserved::among(["a".into(), "b".into()]);
+    reserved.keep("keep.b.org", ["b"]);
+    reserved.keep("none.b.org", []);
+    reserved.keep("keep.org", []);
+    reserved.keep("both.b.org", ["a", "b"]);
+    let table = RoutingTable::build_reserved(entries, reserved, |id| &id[..1]);
+    assert_eq!(find(&table, "keep.b.org", "/"), Some("b-all"));
+    assert_eq!(find(&table, "both.b.org", "/"), Some("a-all"));
+    assert_eq!(find(&table, "other.b.org", "/"), Some("a-all"));
+    assert_eq!(find(&table, "other.b.org", "/some"), Some("b-some"));
+    assert_eq!((find(&table, "none.b.org", "/"), find(&table, "keep.org", "/")), (None, None));
+    assert_eq!(find(&table, "keep.other.org", "/"), Some("a-any"));
+    assert!(table.knows_host("keep.b.org") && table.knows_host("keep.other.org"));
+    assert!(!table.knows_host("none.b.org") && !table.knows_host("keep.org"));
+    let explained = explain(&table, "none.b.org", "/").considered;
+    assert!(explained.iter().all(|one| one.why.contains("somebody else's")), "{explained:?}");
 }

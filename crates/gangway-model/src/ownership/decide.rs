@@ -186,8 +186,7 @@ impl<'c> Court<'c> {
 
     /// Is it there, or was it a moment ago?
     fn is_active(&self, tenure: &Tenure) -> bool {
-        let is_unknown = tenure.engines.iter().any(|engine| self.moment.unread.contains(engine));
-        is_unknown || tenure.gone.is_none_or(|gone| self.moment.now < gone + seconds(GRACE))
+        self.moment.has(tenure)
     }
 
     /// Finds out whose the host is, and lets those have it who may.

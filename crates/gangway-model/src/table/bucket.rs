@@ -6,6 +6,7 @@ use ahash::RandomState;
 
 use super::RequestView;
 use super::index::{Found, Slot};
+use super::reserved::Admitted;
 use crate::path::PathPattern;
 
 /// More slots of one host than this are indexed by path: walking a few is faster than hashing, walking
@@ -47,10 +48,12 @@ impl Default for Bucket {
 }
 
 impl Bucket {
-    /// Of positions in ascending order.
-    pub(super) fn new(positions: Vec<u32>, slots: &[Slot]) -> Self {
+    /// Of positions in ascending order. `is_one`: where the first is asked, all are.
+    pub(super) fn new(positions: Vec<u32>, slots: &[Slot], is_one: bool) -> Self {
         let first = positions.first().map(|first| (*first, &slots[*first as usize]));
-        if let Some((slot, Slot { takes_all: true, route, .. })) = first {
+        if let Some((slot, Slot { takes_all: true, route, .. })) = first
+            && is_one
+        {
             return Self::All { slot, route: *route };
         }
         if positions.len() <= WALKED_MAX {
@@ -101,11 +104,17 @@ pub(super) struct Best<'s, 'r> {
     slot: u32,
     route: u32,
     takes_all: bool,
+    admitted: Admitted<'s>,
 }
 
 impl<'s, 'r> Best<'s, 'r> {
     pub(super) fn new(slots: &'s [Slot], request: &'r RequestView<'r>) -> Self {
-        Self { slots, request, slot: u32::MAX, route: 0, takes_all: false }
+        Self { slots, request, slot: u32::MAX, route: 0, takes_all: false, admitted: Admitted::all() }
+    }
+
+    /// From now on only slots of these are looked at.
+    pub(super) fn admit(&mut self, admitted: Admitted<'s>) {
+        self.admitted = admitted;
     }
 
     /// The rank to beat.
@@ -122,7 +131,7 @@ impl<'s, 'r> Best<'s, 'r> {
     pub(super) fn consider(&mut self, bucket: &Bucket) {
         match bucket {
             Bucket::All { slot, route } => {
-                if *slot < self.slot {
+                if *slot < self.slot && self.admitted.has(*route) {
                     (self.slot, self.route, self.takes_all) = (*slot, *route, true);
                 }
             }
@@ -161,7 +170,7 @@ impl<'s, 'r> Best<'s, 'r> {
     fn first_of(&mut self, positions: &[u32], accepts: impl Fn(&Slot, &RequestView<'_>) -> bool) {
         for position in positions.iter().copied().take_while(|position| *position < self.slot) {
             let slot = &self.slots[position as usize];
-            if accepts(slot, self.request) {
+            if self.admitted.has(slot.route) && accepts(slot, self.request) {
                 (self.slot, self.route, self.takes_all) = (position, slot.route, slot.takes_all);
                 return;
             }

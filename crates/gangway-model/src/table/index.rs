@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use ahash::RandomState;
 
 use super::bucket::{Best, Bucket};
+use super::reserved::Admission;
 use super::{HostRank, Precedence, RequestView};
 use crate::host::HostPattern;
 use crate::matcher::{Alternative, HostCondition, Matcher};
@@ -96,10 +97,13 @@ pub(crate) struct Index {
     best_wildcard: u32,
     best_any_domain: u32,
     best_any: u32,
+    best_regex: u32,
+    /// Whose patterns are asked for which host.
+    admission: Admission,
 }
 
 impl Index {
-    pub(super) fn new(mut slots: Vec<Slot>) -> Self {
+    pub(super) fn new(mut slots: Vec<Slot>, admission: Admission) -> Self {
         // Stable: alternatives of one route that are equally specific stay in their canonical order.
         slots.sort_by(|a, b| b.precedence.cmp(&a.precedence));
         let mut hosts = ByHost::default();
@@ -112,23 +116,33 @@ impl Index {
         let best_wildcard = best(&hosts.wildcard).unwrap_or(u32::MAX);
         let best_any_domain = best(&hosts.any_domain).unwrap_or(u32::MAX);
         let best_any = hosts.any.first().copied().unwrap_or(u32::MAX);
+        let best_regex = hosts.regex.first().copied().unwrap_or(u32::MAX);
+        let bucket = |positions: Vec<u32>| {
+            let routes = positions.iter().map(|position| slots[*position as usize].route);
+            let is_one = admission.is_one(routes);
+            Bucket::new(positions, &slots, is_one)
+        };
         let buckets = |hosts: HashMap<&str, Vec<u32>, RandomState>| {
-            hosts
-                .into_iter()
-                .map(|(host, positions)| (host.into(), Bucket::new(positions, &slots)))
-                .collect::<Buckets>()
+            hosts.into_iter().map(|(host, positions)| (host.into(), bucket(positions))).collect::<Buckets>()
         };
         Self {
             any_domain_labels_max: hosts.any_domain.keys().map(|first| first.split('.').count()).max().unwrap_or(0),
-            exact: buckets(hosts.exact),
+            // Who names a host is asked in any case.
+            exact: hosts
+                .exact
+                .into_iter()
+                .map(|(host, positions)| (host.into(), Bucket::new(positions, &slots, true)))
+                .collect(),
             wildcard: buckets(hosts.wildcard),
             any_domain: buckets(hosts.any_domain),
-            any: Bucket::new(hosts.any, &slots),
+            any: bucket(hosts.any),
             regex: hosts.regex,
             best_wildcard,
             best_any_domain,
             best_any,
+            best_regex,
             slots,
+            admission,
         }
     }
 
@@ -154,6 +168,10 @@ impl Index {
         if let Some(bucket) = self.exact.get(host) {
             best.consider(bucket);
         }
+        if self.best_of_patterns() > best.slot() {
+            return best.found();
+        }
+        best.admit(self.admission.to(host));
         if self.best_wildcard < best.slot()
             && let Some((first, parent)) = host.split_once('.')
             && !first.is_empty()
@@ -175,7 +193,19 @@ impl Index {
         best.found()
     }
 
+    fn best_of_patterns(&self) -> u32 {
+        self.best_wildcard.min(self.best_any_domain).min(self.best_any).min(self.best_regex)
+    }
+
+    /// Is a slot that takes this host by a pattern asked for it?
+    pub(crate) fn admits(&self, host: &str, slot: &Slot) -> bool {
+        host_rank(slot.alternative.host()) == HostRank::Exact || self.admission.to(host).has(slot.route)
+    }
+
     pub(super) fn knows_host(&self, host: &str) -> bool {
+        if !self.admission.to(host).is_all() {
+            return self.exact.contains_key(host) || self.any_by_pattern(host, |_| true);
+        }
         self.best_any != u32::MAX
             || self.exact.contains_key(host)
             || host
@@ -191,7 +221,11 @@ impl Index {
 
     /// Whether it is so for a slot that takes requests of this host without naming it.
     pub(super) fn any_by_pattern(&self, host: &str, is_so: impl Fn(&Slot) -> bool) -> bool {
-        let is_so = |position: u32| is_so(self.slot(position as usize));
+        let admitted = self.admission.to(host);
+        let is_so = |position: u32| {
+            let slot = self.slot(position as usize);
+            admitted.has(slot.route) && is_so(slot)
+        };
         let below = host.split_once('.').filter(|(first, _)| !first.is_empty());
         let below = below.and_then(|(_, parent)| self.wildcard.get(parent));
         let first = first_labels(host, self.any_domain_labels_max).filter_map(|first| self.any_domain.get(first));
