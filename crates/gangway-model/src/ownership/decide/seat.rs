@@ -1,0 +1,139 @@
+//! Whose the host is: who has gone, who keeps it, who takes it, and who is given it.
+
+use std::collections::BTreeSet;
+
+use super::{Claim, Court, Holder, Strength};
+use crate::ownership::{GRACE, Moment, Party, Tenant, Tenure, seconds};
+
+impl Court<'_> {
+    /// Notes who is there and who is gone, and forgets those that have been gone for long enough.
+    pub(super) fn let_go(&mut self) {
+        let present: BTreeSet<&Party> =
+            self.claims.iter().filter(|claim| claim.presence.exists).map(|claim| claim.party).collect();
+        let Moment { now, keep, unread } = self.moment;
+        let grace = seconds(GRACE);
+        self.tenures.retain(|party, tenure| {
+            if present.contains(party) {
+                let returns = tenure.gone.take().is_some_and(|gone| gone + grace <= now);
+                if returns {
+                    // What others were given meanwhile stays theirs.
+                    (tenure.since, tenure.rules) = (now, BTreeSet::new());
+                }
+                return true;
+            }
+            if tenure.engines.iter().any(|engine| unread.contains(engine)) {
+                return true;
+            }
+            // A clock that was wrong must not keep a host for years.
+            let gone = tenure.gone.unwrap_or(now).min(now);
+            tenure.gone = Some(gone);
+            now < gone + grace.max(keep)
+        });
+    }
+
+    /// Is it there, or was it a moment ago?
+    pub(super) fn is_active(&self, tenure: &Tenure) -> bool {
+        self.moment.has(tenure)
+    }
+
+    /// Finds out whose the host is, and lets those have it who may.
+    pub(super) fn seat_holder(&mut self) {
+        if self.claims.iter().any(|claim| claim.party.tenant == Tenant::File) {
+            self.holder = Holder::File;
+            return;
+        }
+        self.holder = self.holder_before();
+        if self.is_released {
+            self.release();
+        }
+        // Guests whose host is nobody's any more are not thrown out: the one that was there first has it.
+        if matches!(self.holder, Holder::Nobody) {
+            let first = self.tenures.iter().min_by_key(|(party, tenure)| (tenure.since, tenure.created, *party));
+            if let Some(tenant) = first.map(|(party, _)| party.tenant.clone()) {
+                self.seat(tenant);
+            }
+        }
+        let Some(successor) = self.successor() else { return };
+        if matches!(&self.holder, Holder::Former(former, _) if *former != successor) {
+            let former = self.tenures.iter().find(|(_, tenure)| !tenure.is_guest).map(|(party, _)| party.clone());
+            for (claim, decision) in self.claims.iter().zip(&mut self.decisions) {
+                if claim.party.tenant == successor {
+                    decision.taken_over.clone_from(&former);
+                }
+            }
+            self.tenures.retain(|_, tenure| tenure.is_guest);
+        }
+        self.seat(successor);
+    }
+
+    /// Whose the host was until now.
+    fn holder_before(&self) -> Holder {
+        let owners = || self.tenures.iter().filter(|(_, tenure)| !tenure.is_guest);
+        let active = owners().filter(|(_, tenure)| self.is_active(tenure));
+        if let Some((party, _)) = active.min_by_key(|(party, tenure)| (tenure.since, tenure.created, *party)) {
+            return Holder::Active(party.tenant.clone());
+        }
+        match owners().max_by_key(|(party, tenure)| (tenure.gone, *party)) {
+            Some((party, tenure)) => Holder::Former(party.tenant.clone(), tenure.gone.unwrap_or(self.moment.now)),
+            None => Holder::Nobody,
+        }
+    }
+
+    /// Who takes a host that nobody has now.
+    fn successor(&self) -> Option<Tenant> {
+        let served = self.claims.iter().filter(|claim| claim.strength == Strength::Served);
+        let (former, gone) = match &self.holder {
+            Holder::File | Holder::Active(_) => return None,
+            Holder::Former(tenant, gone) => (Some(tenant), *gone),
+            Holder::Nobody => (None, i64::MIN),
+        };
+        let returns = |claim: &Claim<'_>| Some(&claim.party.tenant) == former;
+        // Whoever was created after it was gone was not waiting for it to go.
+        let is_new = |claim: &Claim<'_>| {
+            let waited = self.refused_before.get(claim.party).and_then(|refusal| refusal.waited);
+            // A guest was there before.
+            let waited = if self.tenures.contains_key(claim.party) { Some(gone) } else { waited };
+            claim.presence.newest >= gone && waited.is_none_or(|waited| claim.presence.newest > waited)
+        };
+        let eligible = served.filter(|claim| returns(claim) || former.is_none() || is_new(claim));
+        let first = eligible.min_by_key(|claim| (!returns(claim), claim.presence.oldest, claim.party));
+        first.map(|claim| claim.party.tenant.clone())
+    }
+
+    /// The holder gives the host to whoever waits for it; where nobody does, nothing changes.
+    fn release(&mut self) {
+        let tenant = match &self.holder {
+            Holder::Nobody | Holder::File => return,
+            Holder::Active(tenant) | Holder::Former(tenant, _) => tenant.clone(),
+        };
+        let waits = |claim: &&&Claim<'_>| {
+            claim.strength == Strength::Served
+                && claim.party.tenant != tenant
+                && !self.tenures.contains_key(claim.party)
+        };
+        let first = |claim: &&&Claim<'_>| {
+            let refused = self.refused_before.get(claim.party).map_or(i64::MAX, |refusal| refusal.since);
+            (refused, claim.presence.oldest, claim.party.clone())
+        };
+        let waiting = self.claims.iter().filter(waits).min_by_key(first).map(|claim| claim.party.tenant.clone());
+        match waiting {
+            Some(waiting) => {
+                self.tenures.retain(|party, tenure| tenure.is_guest && party.tenant != tenant);
+                self.seat(waiting);
+            }
+            // A former holder leaves nothing behind.
+            None if matches!(self.holder, Holder::Former(..)) => {
+                self.tenures.retain(|_, tenure| tenure.is_guest);
+                self.holder = Holder::Nobody;
+            }
+            None => {}
+        }
+    }
+
+    fn seat(&mut self, tenant: Tenant) {
+        for (party, tenure) in &mut self.tenures {
+            tenure.is_guest = tenure.is_guest && party.tenant != tenant;
+        }
+        self.holder = Holder::Active(tenant);
+    }
+}
