@@ -207,6 +207,7 @@ impl Answers {
                 engines: &self.sources.instance.engines(),
                 diagnostics: &self.diagnostics(compiled),
                 title: &|code| self.sources.instance.title(code),
+                ports: self.sources.instance.public_ports(),
                 refuses_plain: self.sources.instance.refuses_plain(),
                 now: self.sources.instance.now(),
             },

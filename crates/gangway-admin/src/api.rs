@@ -348,6 +348,8 @@ pub struct Explanation {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Request {
+    /// The whole, with the port that clients reach.
+    pub url: String,
     /// `http` or `https`.
     pub scheme: String,
     /// In the form in which hosts are compared.

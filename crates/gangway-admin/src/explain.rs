@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gangway_model::explain::{Considered, Nearest};
-use gangway_model::location::slash_redirect;
+use gangway_model::location::{PublicPorts, slash_redirect};
 use gangway_model::mention::{self, Named};
 use gangway_model::route::{Readiness, TlsMode};
 use gangway_model::{Code, Compiled, Diagnostic, Endpoint, Middleware, RequestView, Route};
@@ -28,6 +28,8 @@ pub(crate) struct Known<'a> {
     pub(crate) diagnostics: &'a [Diagnostic],
     /// What a code means.
     pub(crate) title: &'a dyn Fn(Code) -> &'static str,
+    /// Under which clients reach us.
+    pub(crate) ports: PublicPorts,
     /// Plain HTTP is refused while a name has no certificate.
     pub(crate) refuses_plain: bool,
     /// Seconds since the epoch.
@@ -103,6 +105,7 @@ pub(crate) fn explain(question: &Question, known: &Known<'_>) -> api::Explanatio
     });
     api::Explanation {
         request: api::Request {
+            url: url(question, known.ports),
             scheme: if question.secure { "https" } else { "http" }.to_owned(),
             host: question.host.clone(),
             path: question.path.clone(),
@@ -123,6 +126,15 @@ pub(crate) fn explain(question: &Question, known: &Known<'_>) -> api::Explanatio
         containers: containers.collect(),
         diagnostics: diagnostics.into_iter().map(|found| convert::diagnostic(found, known.title)).collect(),
     }
+}
+
+/// As a client writes it that reaches us.
+fn url(question: &Question, ports: PublicPorts) -> String {
+    let place = match question.query.as_str() {
+        "" => format!("{}{}", question.host, question.path),
+        query => format!("{}{}?{query}", question.host, question.path),
+    };
+    if question.secure { ports.https_url(&place) } else { ports.http_url(&place) }
 }
 
 /// What becomes of a request for a name that waits for its certificate, and how others of it fare.
@@ -155,7 +167,8 @@ fn outcome(route: &Route, question: &Question, prefix: &str, is_placeholder: boo
     }
     // With a placeholder only, sending browsers to https would show them a warning instead of the app.
     if route.https_redirect && !question.secure && !is_placeholder {
-        return "308: redirected to https".to_owned();
+        let location = known.ports.https_url(&format!("{}{}", question.host, question.target));
+        return format!("308: redirected to {location}");
     }
     let target = question.target.as_bytes();
     for middleware in &route.middlewares {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use gangway_model::location::PublicPorts;
 use gangway_model::route::EndpointKey;
 use gangway_model::{Code, Diagnostic};
 use gangway_tls::{DemandCounts, Origin};
@@ -15,6 +16,10 @@ pub trait Instance: Send + Sync + 'static {
     fn phase(&self) -> Phase;
     /// The addresses that the data plane listens on.
     fn listening(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>);
+    /// The ports under which clients reach it.
+    fn public_ports(&self) -> PublicPorts {
+        PublicPorts::default()
+    }
     /// The engines.
     fn engines(&self) -> Vec<Engine>;
     /// The config file and whether it is in force.

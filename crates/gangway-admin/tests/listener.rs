@@ -12,6 +12,7 @@ use gangway_admin::{
     Admin, AdminSettings, Certificate, Certificates, EndpointNow, Engine, Instance, Phase, Sources, api,
 };
 use gangway_model::diagnostic::{FilePosition, Span};
+use gangway_model::location::PublicPorts;
 use gangway_model::route::EndpointKey;
 use gangway_model::settings::FileRoute;
 use gangway_model::snapshot::{
@@ -31,6 +32,7 @@ struct Fake {
     ready: AtomicBool,
     states: std::sync::Mutex<HashMap<EndpointKey, EndpointNow>>,
     refuses_plain: AtomicBool,
+    ports: std::sync::Mutex<PublicPorts>,
 }
 
 const NOW: i64 = 1_800_000_000;
@@ -42,6 +44,10 @@ impl Instance for Fake {
 
     fn listening(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
         (vec!["[::]:80".parse().unwrap()], vec!["[::]:443".parse().unwrap()])
+    }
+
+    fn public_ports(&self) -> PublicPorts {
+        *self.ports.lock().unwrap()
     }
 
     fn engines(&self) -> Vec<Engine> {
@@ -342,7 +348,13 @@ async fn a_request_is_explained_down_to_what_becomes_of_it() {
     assert!(explained.outcome.starts_with("served by"), "{}", explained.outcome);
     assert_eq!((explained.request.method.as_str(), explained.request.from.as_str()), ("POST", "192.0.2.7"));
     let explained: api::Explanation = running.api("explain?url=http://shop.test/shop").await;
-    assert!(explained.outcome.starts_with("308"), "{}", explained.outcome);
+    assert_eq!(explained.outcome, "308: redirected to https://shop.test/shop");
+    *running.fake.ports.lock().unwrap() = PublicPorts { http: 18080, https: 18443 };
+    let explained: api::Explanation = running.api("explain?url=http://shop.test/shop?a").await;
+    assert_eq!(explained.request.url, "http://shop.test:18080/shop?a");
+    assert_eq!(explained.outcome, "308: redirected to https://shop.test:18443/shop?a");
+    let explained: api::Explanation = running.api("explain?url=shop.test").await;
+    assert_eq!(explained.request.url, "https://shop.test:18443/");
     let explained: api::Explanation = running.api("explain?url=https://old.test/x").await;
     assert_eq!(explained.outcome, "302: redirected to https://shop.test/x");
     let explained: api::Explanation = running.api("explain?url=https://shop.test/shop%3Fa%3Db").await;

@@ -44,6 +44,41 @@ impl RedirectTarget {
     }
 }
 
+/// The ports under which clients reach us, as people are told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PublicPorts {
+    /// Of plain HTTP.
+    pub http: u16,
+    /// Of HTTPS.
+    pub https: u16,
+}
+
+impl Default for PublicPorts {
+    fn default() -> Self {
+        Self { http: 80, https: 443 }
+    }
+}
+
+impl PublicPorts {
+    /// The URL of a host and what follows it, by plain HTTP.
+    pub fn http_url(self, place: &str) -> String {
+        url("http", place, self.http, Self::default().http)
+    }
+
+    /// The URL of a host and what follows it, by HTTPS.
+    pub fn https_url(self, place: &str) -> String {
+        url("https", place, self.https, Self::default().https)
+    }
+}
+
+fn url(scheme: &str, place: &str, port: u16, default: u16) -> String {
+    if port == default {
+        return format!("{scheme}://{place}");
+    }
+    let (host, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+    format!("{scheme}://{host}:{port}{path}")
+}
+
 /// The path of a target in origin form, and its query with the question mark.
 fn split(target: &[u8]) -> (&[u8], &[u8]) {
     match target.iter().position(|byte| *byte == b'?') {

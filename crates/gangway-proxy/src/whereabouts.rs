@@ -3,7 +3,9 @@
 //! Behind a published port, an engine's own forwarder, a rootless network or a tunnel, every client has the
 //! address of a gateway. It is nobody's address: nothing may be concluded from it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use gangway_model::location::PublicPorts;
 
 use crate::listen::Listening;
 
@@ -16,6 +18,8 @@ pub struct Whereabouts {
     pub has_loopback_of_its_own: bool,
     /// Ports under which clients reach ours, each with ours first; the preferred one of several comes first.
     pub published: Vec<(u16, u16)>,
+    /// Whether all is known that engines could say. Until then ports may come to be published under others.
+    pub is_known: bool,
     /// Why nothing is known of any container, and will not be before that is put right; for people.
     pub trouble: Option<Box<str>>,
 }
@@ -50,10 +54,17 @@ impl Whereabouts {
         }
     }
 
-    /// The port of https that people are told.
-    pub fn public_https_port(&self, listening: &Listening) -> u16 {
-        let https = listening.https.first().map_or(443, |https| https.port());
-        self.outside(https).unwrap_or(https)
+    /// The ports that people are told. `https` is what the user said of it.
+    pub fn public_ports(&self, listening: &Listening, https: Option<u16>) -> PublicPorts {
+        let usual = PublicPorts::default();
+        let public = |ours: &[SocketAddr], usual| {
+            let port = ours.first().map_or(usual, SocketAddr::port);
+            self.outside(port).unwrap_or(port)
+        };
+        PublicPorts {
+            http: public(&listening.http, usual.http),
+            https: https.unwrap_or_else(|| public(&listening.https, usual.https)),
+        }
     }
 }
 
@@ -88,8 +99,20 @@ mod tests {
         }
         assert_eq!(whereabouts(&[]).https_port(&listening(8080, 8443), 8080), 8443);
         assert_eq!(whereabouts(&[(8080, 80), (8443, 443)]).https_port(&listening(8080, 8443), 80), 443);
-        assert_eq!(whereabouts(&[(443, 18443)]).public_https_port(&listening(80, 443)), 18443);
-        assert_eq!(whereabouts(&[]).public_https_port(&listening(80, 8443)), 8443);
+    }
+
+    #[test]
+    fn people_are_told_published_ports() {
+        for (published, (http, https), told, expected) in [
+            (&[][..], (80, 443), None, (80, 443)),
+            (&[(443, 18443), (80, 18080)], (80, 443), None, (18080, 18443)),
+            (&[(443, 18443)], (80, 443), Some(443), (80, 443)),
+            (&[], (8080, 8443), None, (8080, 8443)),
+        ] {
+            let whereabouts = Whereabouts { published: published.to_vec(), ..Whereabouts::default() };
+            let ports = whereabouts.public_ports(&listening(http, https), told);
+            assert_eq!((ports.http, ports.https), expected, "{published:?} {told:?}");
+        }
     }
 
     #[test]

@@ -325,11 +325,13 @@ async fn what_is_written_is_for_us_alone() {
 async fn what_is_served_is_told_to_people_and_to_programs() {
     let mut instance = Options::config(&route("a")).start().await;
     let line = instance.logged("serving ");
-    let expected = format!("INFO serving https://a.test → http://127.0.0.1:9 ({})", instance.config_file().display());
+    let (port, file) = (instance.https.port(), instance.config_file());
+    let expected = format!("INFO serving https://a.test:{port} → http://127.0.0.1:9 ({})", file.display());
     assert!(line.ends_with(&expected), "the fields stand in the message: {line}");
     instance.put_config(&route("b"));
-    instance.logged("no longer serving https://a.test");
-    let mut instance = Options::config(&route("a")).flag("--log-format", "json").start().await;
+    instance.logged(&format!("no longer serving https://a.test:{port}"));
+    let options = Options::config(&route("a")).flag("--log-format", "json").flag("--public-https-port", "443");
+    let mut instance = options.start().await;
     let line: serde_json::Value = serde_json::from_str(&instance.logged("serving ")).unwrap();
     for (field, expected) in
         [("level", "INFO"), ("route", "@file/a"), ("url", "https://a.test"), ("endpoint", "http://127.0.0.1:9")]

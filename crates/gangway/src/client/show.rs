@@ -165,12 +165,10 @@ fn shown(diagnostics: &[api::Diagnostic]) -> String {
 pub(super) fn explanation(explanation: &api::Explanation) -> String {
     let mut text = String::new();
     let request = &explanation.request;
-    let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:14}{}", printable(value));
     };
-    let url = format!("{}://{}{}{query}", request.scheme, request.host, request.path);
-    line("request", &format!("{} {url} from {}", request.method, request.from));
+    line("request", &format!("{} {} from {}", request.method, request.url, request.from));
     line("outcome", &explanation.outcome);
     if request.scheme == "https" {
         line("certificate", &certificate(explanation.certificate.as_ref()));

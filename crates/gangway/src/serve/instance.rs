@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gangway_acme::{CertificateReport, Finding, FindingCode, FindingSeverity};
 use gangway_admin::{Certificate, Certificates, EndpointNow, Engine, Instance, Phase, Reaction, Spread};
 use gangway_model::diagnostic::Span;
+use gangway_model::location::PublicPorts;
 use gangway_model::route::EndpointKey;
 use gangway_model::{Code, Diagnostic, Place, Severity, codes};
-use gangway_proxy::{DataPlane, Listening};
+use gangway_proxy::{DataPlane, Listening, Whereabouts};
 use gangway_publish::{Generation, Reader};
 use gangway_tls::Store;
 use gangway_watcher::EngineStatus;
@@ -21,9 +22,14 @@ use prometheus::core::Collector as _;
 
 use crate::config::Judged;
 
+/// The ports that people are told, from where we are.
+pub(super) type Ports = Box<dyn Fn(&Whereabouts) -> PublicPorts + Send + Sync>;
+
 /// What the running instance is made of.
 pub(super) struct Parts {
     pub(super) plane: DataPlane,
+    pub(super) whereabouts: Reader<Whereabouts>,
+    pub(super) ports: Ports,
     pub(super) store: Reader<Store>,
     pub(super) engines: Reader<Vec<EngineStatus>>,
     pub(super) report: Reader<CertificateReport>,
@@ -39,6 +45,8 @@ pub(super) struct Running {
     /// None once it is being stopped.
     plane: RwLock<Option<DataPlane>>,
     listening: Listening,
+    whereabouts: Reader<Whereabouts>,
+    ports: Ports,
     stopping: AtomicBool,
     store: Reader<Store>,
     engines: Reader<Vec<EngineStatus>>,
@@ -52,10 +60,22 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { plane, store, engines, report, judged, config_file, data, plain_refused, restarts } = parts;
-        let listening = plane.listening().clone();
-        let (plane, stopping) = (RwLock::new(Some(plane)), AtomicBool::new(false));
-        Self { plane, listening, stopping, store, engines, report, judged, config_file, data, plain_refused, restarts }
+        let listening = parts.plane.listening().clone();
+        Self {
+            plane: RwLock::new(Some(parts.plane)),
+            listening,
+            whereabouts: parts.whereabouts,
+            ports: parts.ports,
+            stopping: AtomicBool::new(false),
+            store: parts.store,
+            engines: parts.engines,
+            report: parts.report,
+            judged: parts.judged,
+            config_file: parts.config_file,
+            data: parts.data,
+            plain_refused: parts.plain_refused,
+            restarts: parts.restarts,
+        }
     }
 
     /// From now on it is stopping; the data plane is to be shut down. None the second time.
@@ -118,6 +138,10 @@ impl Instance for Running {
 
     fn listening(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
         (self.listening.http.clone(), self.listening.https.clone())
+    }
+
+    fn public_ports(&self) -> PublicPorts {
+        (self.ports)(&self.whereabouts.load().value)
     }
 
     fn engines(&self) -> Vec<Engine> {

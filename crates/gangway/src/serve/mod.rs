@@ -33,7 +33,8 @@ use gangway_acme::{CertificateReport, KeepSettings, OnDemandSettings, Takes, Wan
 use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::{Compiled, Diagnostic};
 use gangway_proxy::{
-    AccessLogTarget, Limits, PassedSocket, PlainFallback, ProxySettings, Secret, Threading, WhyNotReady,
+    AccessLogTarget, Limits, PassedSocket, PlainFallback, ProxySettings, Secret, Threading, Whereabouts,
+    WhyNotReady,
 };
 use gangway_publish::{Reader, seat};
 use gangway_tls::Store;
@@ -143,10 +144,16 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
 
     let metrics = gangway_proxy::Metrics::new(&registry)?;
     let proxy_settings = proxy_settings(&settings, passed, engines.clone());
-    let plane = gangway_proxy::start(proxy_settings, compiled.clone(), store.clone(), whereabouts, metrics)?;
+    let plane = gangway_proxy::start(proxy_settings, compiled.clone(), store.clone(), whereabouts.clone(), metrics)?;
     let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
+    let ports = {
+        let (listening, https) = (listening.clone(), settings.public_https_port);
+        move |whereabouts: &Whereabouts| whereabouts.public_ports(&listening, https)
+    };
     let instance = Arc::new(Running::new(Parts {
         plane,
+        whereabouts: whereabouts.clone(),
+        ports: Box::new(ports.clone()),
         store: store.clone(),
         engines: engines.clone(),
         report,
@@ -202,7 +209,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         hosts::remember(data.clone(), holdings.clone(), released)
     });
     let to_tell = compiled.clone();
-    supervisor.run("served", move || served::follow(to_tell.clone()));
+    supervisor.run("served", move || served::follow(to_tell.clone(), whereabouts.clone(), ports.clone()));
     let data = settings.data.clone();
     let seen_by = engines.clone();
     supervisor.run("whereabouts", move || {

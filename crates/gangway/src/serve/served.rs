@@ -9,10 +9,12 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use gangway_model::compile::Verdict;
+use gangway_model::location::PublicPorts;
 use gangway_model::mention;
 use gangway_model::route::{Endpoint, Readiness, Scheme, TlsMode};
 use gangway_model::snapshot::ContainerState;
 use gangway_model::{Compiled, Middleware, Route};
+use gangway_proxy::Whereabouts;
 use gangway_publish::{Generation, Reader};
 use tokio::time::{Instant, sleep_until};
 
@@ -32,21 +34,40 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// A container that is made and not started may wait for another that it depends on.
 const START_TIME: Duration = Duration::from_secs(60);
 
+/// An engine that cannot be read may never say under which ports ours are published. Then lines are told with
+/// ours.
+const PORTS_TIME: Duration = Duration::from_secs(30);
+
 /// One that was started again and again is well when it has run for so long.
 const WELL_TIME: Duration = Duration::from_secs(60);
 
-/// Tells it, for ever.
-pub(super) async fn follow(mut compiled: Reader<Compiled>) -> Infallible {
+/// Tells it, for ever, with the ports that clients reach from where we are.
+pub(super) async fn follow(
+    mut compiled: Reader<Compiled>,
+    mut whereabouts: Reader<Whereabouts>,
+    ports: impl Fn(&Whereabouts) -> PublicPorts,
+) -> Infallible {
     let mut told = Told::default();
+    let mut guess_at = None;
     loop {
+        let mut again = None;
         if compiled.generation() != Generation::INITIAL {
-            let current = compiled.load_full();
-            let lines = told.lines(&current.value, Instant::now(), super::now());
-            Line::log_all(&lines, current.value.table.routes().len());
+            let (current, place) = (compiled.load_full(), whereabouts.load_full());
+            let now = Instant::now();
+            let guess_at = *guess_at.get_or_insert(now + PORTS_TIME);
+            if place.value.is_known || guess_at <= now {
+                let lines = told.lines(&current.value, ports(&place.value), now, super::now());
+                Line::log_all(&lines, current.value.table.routes().len());
+                again = told.next_look;
+            } else {
+                again = Some(guess_at);
+            }
         }
-        let again = told.next_look;
         tokio::select! {
             outcome = compiled.changed() => if outcome.is_err() {
+                std::future::pending::<()>().await;
+            },
+            outcome = whereabouts.changed() => if outcome.is_err() {
                 std::future::pending::<()>().await;
             },
             () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {}
@@ -77,6 +98,8 @@ struct OfRoute {
 struct Seen {
     rule: Box<str>,
     tls: TlsMode,
+    /// For clients.
+    port: u16,
     redirect: Option<String>,
     endpoints: Vec<Endpoint>,
     /// For the line that says that it has gone.
@@ -103,16 +126,16 @@ enum Line {
 
 impl Told {
     /// What is to be told of this table. `epoch` is the same moment in seconds since the epoch.
-    fn lines(&mut self, compiled: &Compiled, now: Instant, epoch: i64) -> Vec<Line> {
+    fn lines(&mut self, compiled: &Compiled, ports: PublicPorts, now: Instant, epoch: i64) -> Vec<Line> {
         self.next_look = None;
         let of_containers = self.of_containers(compiled, now, epoch);
-        let mut lines = self.of_routes(compiled, now);
+        let mut lines = self.of_routes(compiled, ports, now);
         lines.extend(of_containers);
         self.is_begun = true;
         lines
     }
 
-    fn of_routes(&mut self, compiled: &Compiled, now: Instant) -> Vec<Line> {
+    fn of_routes(&mut self, compiled: &Compiled, ports: PublicPorts, now: Instant) -> Vec<Line> {
         let mut lines = Vec::new();
         let mut before = std::mem::take(&mut self.routes);
         let mut named: Option<HashMap<&str, &Verdict>> = None;
@@ -127,7 +150,7 @@ impl Told {
                 continue;
             }
             let known = last.as_ref().and_then(|last| last.seen.as_ref());
-            let seen = Seen::of(route, known);
+            let seen = Seen::of(route, ports, known);
             if seen.as_ref().map(Seen::parts) == known.map(Seen::parts) {
                 self.routes.extend(last.map(|last| (route.id.clone(), last)));
                 continue;
@@ -138,8 +161,11 @@ impl Told {
                 continue;
             }
             let places = places.get_or_insert_with(|| compiled.table.places());
-            let urls = urls(&places[position], route.tls);
-            if let Some(known) = known.filter(|known| seen.is_none() || known.urls != urls) {
+            let urls = |ports| urls(&places[position], route.tls, ports);
+            // A port that has come to be known is no end of what was served.
+            let is_elsewhere = |known: &Seen| known.urls != urls(known.with_port(ports));
+            let urls = urls(ports);
+            if let Some(known) = known.filter(|known| seen.is_none() || is_elsewhere(known)) {
                 lines.push(Line::NoLonger { route: route.id.clone(), url: known.urls.clone() });
             }
             let seen = seen.map(|seen| Seen { urls: urls.clone(), ..seen });
@@ -255,7 +281,7 @@ impl OfRoute {
 
 impl Seen {
     /// None where nothing is served. Without URLs, which take longer to find out.
-    fn of(route: &Route, known: Option<&Self>) -> Option<Self> {
+    fn of(route: &Route, ports: PublicPorts, known: Option<&Self>) -> Option<Self> {
         if route.closed {
             return None;
         }
@@ -274,12 +300,21 @@ impl Seen {
         }
         let serves = redirect.is_some() || !endpoints.is_empty();
         let (rule, tls, urls) = (route.rule.clone(), route.tls, String::new());
-        serves.then_some(Self { rule, tls, redirect, endpoints, urls })
+        let port = if tls == TlsMode::Off { ports.http } else { ports.https };
+        serves.then_some(Self { rule, tls, port, redirect, endpoints, urls })
+    }
+
+    /// These ports, but of its own scheme the one that it was told with.
+    fn with_port(&self, ports: PublicPorts) -> PublicPorts {
+        match self.tls {
+            TlsMode::Off => PublicPorts { http: self.port, ..ports },
+            _ => PublicPorts { https: self.port, ..ports },
+        }
     }
 
     /// All but the URLs.
-    fn parts(&self) -> (&str, TlsMode, &Option<String>, &[Endpoint]) {
-        (&self.rule, self.tls, &self.redirect, &self.endpoints)
+    fn parts(&self) -> (&str, TlsMode, u16, &Option<String>, &[Endpoint]) {
+        (&self.rule, self.tls, self.port, &self.redirect, &self.endpoints)
     }
 }
 
@@ -287,10 +322,9 @@ fn by_id(verdicts: &[Verdict]) -> HashMap<&str, &Verdict> {
     verdicts.iter().map(|verdict| (&*verdict.id, verdict)).collect()
 }
 
-fn urls(places: &[String], tls: TlsMode) -> String {
-    let scheme = if tls == TlsMode::Off { "http" } else { "https" };
-    let urls: Vec<String> = places.iter().map(|place| format!("{scheme}://{place}")).collect();
-    some_of(&urls)
+fn urls(places: &[String], tls: TlsMode, ports: PublicPorts) -> String {
+    let url = |place: &String| if tls == TlsMode::Off { ports.http_url(place) } else { ports.https_url(place) };
+    some_of(&places.iter().map(url).collect::<Vec<String>>())
 }
 
 /// `a, b, c and 5 more`.

@@ -15,6 +15,8 @@ pub(super) async fn follow(
     mut published: Publisher<Whereabouts>,
 ) -> Infallible {
     let (in_force, alone) = (published.reader(), at_the_start());
+    // Before it, the list of engines is empty because nobody has made it.
+    let _ = engines.first().await;
     loop {
         let now = whereabouts(&engines.load().value, &alone);
         if in_force.load().value != now {
@@ -57,6 +59,9 @@ fn whereabouts(engines: &[EngineStatus], alone: &Whereabouts) -> Whereabouts {
     if !is_seen {
         now = alone.clone();
     }
+    // On the host there is nothing that an engine could say.
+    let has_said = |engine: &EngineStatus| engine.reads > 0 || (engine.failures > 0 && !alone.has_loopback_of_its_own);
+    now.is_known = engines.iter().all(has_said);
     let is_unread = !engines.is_empty() && engines.iter().all(|engine| engine.reads == 0 && engine.failures > 0);
     let troubles = engines.iter().filter_map(|engine| Some((&engine.url, engine.trouble.as_deref()?)));
     let troubles: Vec<String> = troubles.map(|(url, trouble)| format!("`{url}`: failed to {trouble}")).collect();
@@ -116,12 +121,25 @@ mod tests {
             published: vec![published(443, 444, true), published(443, 18443, false), published(80, 18080, false)],
         };
         let inside = whereabouts(&[engine(Seen::Inside(own))], &alone());
+        let known = |whereabouts: Whereabouts| Whereabouts { is_known: true, ..whereabouts };
         assert_eq!(inside.gateways, [IpAddr::from([172, 18, 0, 1])]);
         assert_eq!(inside.published, [(80, 18080), (443, 18443), (443, 444)]);
         assert!(inside.has_loopback_of_its_own && inside.trouble.is_none());
-        assert_eq!(whereabouts(&[engine(Seen::OnTheHost)], &alone()), Whereabouts::default());
-        assert_eq!(whereabouts(&[engine(Seen::Nowhere)], &alone()), alone());
-        assert_eq!(whereabouts(&[], &alone()), alone());
+        assert_eq!(whereabouts(&[engine(Seen::OnTheHost)], &alone()), known(Whereabouts::default()));
+        assert_eq!(whereabouts(&[engine(Seen::Nowhere)], &alone()), known(alone()));
+        assert_eq!(whereabouts(&[], &alone()), known(alone()));
+    }
+
+    #[test]
+    fn in_a_container_published_ports_are_known_once_every_engine_was_read() {
+        let (unheard, read) = (EngineStatus { reads: 0, ..engine(Seen::Nowhere) }, engine(Seen::Nowhere));
+        let failing = EngineStatus { failures: 1, ..unheard.clone() };
+        let is_known = |engines: &[EngineStatus], alone| whereabouts(engines, &alone).is_known;
+        for other in [&unheard, &failing] {
+            assert!(!is_known(&[read.clone(), other.clone()], alone()));
+        }
+        assert!(!is_known(&[unheard], Whereabouts::default()));
+        assert!(is_known(&[read, failing], Whereabouts::default()), "on the host no port is another outside");
     }
 
     #[test]

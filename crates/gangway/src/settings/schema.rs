@@ -213,7 +213,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag {
         name: "public-https-port",
         value: "PORT",
-        help: "the port of HTTPS that clients are redirected to",
+        help: "the port of HTTPS that clients reach: for redirects, the log and explain",
         more: "Found out where Gangway runs in a container whose ports are published. Needed where somebody else maps ports \
                on the way, such as a router.",
         ..IN_FORCE

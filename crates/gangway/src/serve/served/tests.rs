@@ -34,6 +34,10 @@ fn notes(address: &str) -> Container {
 
 /// The lines as people read them.
 fn told(told: &mut Told, containers: &[Container], at: Instant) -> Vec<String> {
+    told_with(PublicPorts::default(), told, containers, at)
+}
+
+fn told_with(ports: PublicPorts, told: &mut Told, containers: &[Container], at: Instant) -> Vec<String> {
     let compiled = compile(&Snapshot { containers: containers.to_vec(), ..Snapshot::default() }, &Settings::default());
     let text = |line: Line| match line {
         Line::Serving { text, .. } => text,
@@ -42,7 +46,7 @@ fn told(told: &mut Told, containers: &[Container], at: Instant) -> Vec<String> {
         Line::Stopped { container, .. } => format!("{container} has stopped"),
         Line::Well { container } => format!("{container} is well"),
     };
-    told.lines(&compiled, at, 0).into_iter().map(text).collect()
+    told.lines(&compiled, ports, at, 0).into_iter().map(text).collect()
 }
 
 #[test]
@@ -58,6 +62,42 @@ fn a_route_is_told_when_it_comes_when_it_moves_and_when_it_goes() {
     assert_eq!(told(&mut all, &[], minutes(3)), ["no longer serving https://notes.example.org"]);
     assert_eq!(told(&mut all, &[], minutes(4)), [] as [&str; 0]);
     assert_eq!(told(&mut all, &[notes("172.20.0.3")], minutes(60)), first);
+}
+
+#[test]
+fn urls_have_the_ports_that_clients_reach() {
+    let (mut all, start) = (Told::default(), Instant::now());
+    let ports = PublicPorts { http: 18080, https: 18443 };
+    let labels = [("gangway.host", "plain.test"), ("gangway.path", "/x"), ("gangway.tls", "off")];
+    let plain = || container("plain", "172.20.0.4", &labels);
+    let lines = told_with(ports, &mut all, &[notes("172.20.0.3"), plain()], start);
+    let urls: Vec<_> = lines.iter().map(|line| line.split(' ').nth(1).unwrap_or_default()).collect();
+    assert_eq!(urls, ["http://plain.test:18080/x", "https://notes.example.org:18443"]);
+    // One that becomes known after all is told, and nothing has ended.
+    let later = PublicPorts { https: 8443, ..ports };
+    let lines = told_with(later, &mut all, &[notes("172.20.0.3"), plain()], start + PAUSE_MAX);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("serving https://notes.example.org:8443 → "), "{lines:?}");
+}
+
+/// Until its time is over, nothing is told that an engine may show to be wrong.
+#[tokio::test(start_paused = true)]
+async fn no_line_is_told_before_the_ports_in_it_are_known() {
+    let (mut tables, compiled) = gangway_publish::channel(Compiled::default());
+    let (mut places, whereabouts) = gangway_publish::channel(Whereabouts::default());
+    let (asked_tx, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let ports = move |place: &Whereabouts| {
+        asked_tx.send((place.is_known, Instant::now())).expect("somebody listens");
+        PublicPorts::default()
+    };
+    let begun = Instant::now();
+    tokio::spawn(follow(compiled, whereabouts, ports));
+    tables.publish(Compiled::default());
+    let (is_known, at) = asked.recv().await.expect("it goes on");
+    assert!(!is_known && at >= begun + PORTS_TIME, "a guess, for an engine that says nothing");
+    places.publish(Whereabouts { is_known: true, ..Whereabouts::default() });
+    let (is_known, at) = asked.recv().await.expect("it goes on");
+    assert!(is_known && at < begun + PORTS_TIME + Duration::from_secs(1));
 }
 
 #[test]
@@ -140,7 +180,7 @@ fn ten_thousand_routes_are_told_in_a_hundred_lines() {
         })
         .collect();
     let compiled = compile(&Snapshot { containers, ..Snapshot::default() }, &Settings::default());
-    let lines = Told::default().lines(&compiled, Instant::now(), 0);
+    let lines = Told::default().lines(&compiled, PublicPorts::default(), Instant::now(), 0);
     assert_eq!(lines.len(), 10_000);
     assert_eq!(Line::shown(&lines), (&lines[..LINES_MAX], 10_000 - LINES_MAX));
 }
