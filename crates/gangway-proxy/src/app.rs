@@ -411,9 +411,8 @@ impl App {
         let tables = self.shared.tables.load();
         if tables.generation == Generation::INITIAL {
             let answer = Answer::failure(Reason::NotReady).with_retry_after(RETRY_AFTER);
-            let trouble = || self.shared.whereabouts.load().value.trouble.as_deref().map(str::to_owned);
-            return Verdict::Answer(match self.shared.settings.why_not_ready.told().or_else(trouble) {
-                Some(why) => answer.with_detail(why),
+            return Verdict::Answer(match &self.shared.whereabouts.load().value.trouble {
+                Some(why) => answer.with_detail(why.to_string()),
                 None => answer,
             });
         }

@@ -54,6 +54,6 @@ pub use limits::Limits;
 pub use listen::Listening;
 pub use metrics::Metrics;
 pub use plane::{DataPlane, StartError, start};
-pub use settings::{AccessLogTarget, PassedSocket, PlainFallback, ProxySettings, Threading, WhyNotReady};
+pub use settings::{AccessLogTarget, PassedSocket, PlainFallback, ProxySettings, Threading};
 pub use sticky::Secret;
 pub use whereabouts::Whereabouts;

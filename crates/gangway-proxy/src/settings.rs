@@ -1,6 +1,5 @@
 //! What the data plane is told once, at its start.
 
-use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,34 +37,6 @@ pub struct ProxySettings {
     pub access_log_format: LogFormat,
     /// What the cookies of sticky routes are signed with.
     pub secret: Secret,
-    /// Whom to ask why there is no table yet.
-    pub why_not_ready: WhyNotReady,
-}
-
-/// Says why there is no table yet, where that is known.
-#[derive(Clone)]
-pub struct WhyNotReady(Arc<dyn Fn() -> Option<String> + Send + Sync>);
-
-impl WhyNotReady {
-    /// Asked for each request that cannot be answered yet.
-    pub fn from(source: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(source))
-    }
-
-    /// Nobody knows.
-    pub fn unknown() -> Self {
-        Self::from(|| None)
-    }
-
-    pub(crate) fn told(&self) -> Option<String> {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for WhyNotReady {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WhyNotReady")
-    }
 }
 
 /// A socket that somebody else has opened for us.

@@ -10,7 +10,7 @@ use common::{Plane, app, held, route};
 use gangway_model::route::{Balance, HealthCheck, Policy, Readiness, RedirectPart, RedirectTarget, Scheme, TlsMode};
 use gangway_model::snapshot::{Container, ContainerState, Ended, EngineName, Health, NetworkMode, Snapshot};
 use gangway_model::{Middleware, Route, Upstream, compile};
-use gangway_proxy::{TrustedProxies, WhyNotReady};
+use gangway_proxy::{TrustedProxies, Whereabouts};
 use gangway_testkit::app::App;
 use gangway_testkit::client::{Answer, Client, Speaks};
 use gangway_testkit::websocket::WebSocket;
@@ -114,12 +114,13 @@ async fn plain_http_is_sent_to_https_and_unknown_hosts_are_told_so() {
 
 #[tokio::test]
 async fn before_the_first_table_nothing_is_known_yet() {
-    let why = WhyNotReady::from(|| Some("The engine `docker` cannot be read".to_owned()));
-    let plane = Plane::start_with(|settings| settings.why_not_ready = why);
+    let mut plane = Plane::start_with(|_| {});
+    let trouble = Some("the engine `docker` cannot be read".into());
+    plane.whereabouts.publish(Whereabouts { trouble, ..Whereabouts::default() });
     let answer = plane.http().get("shop.localhost", "/").await.expect("answered");
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("not-ready"), "{}", answer.text());
-    assert!(answer.text().contains("The engine <code>docker</code> cannot be read"), "{}", answer.text());
+    assert!(answer.text().contains("the engine <code>docker</code> cannot be read"), "{}", answer.text());
     assert!(!answer.header("retry-after").is_empty());
 }
 

@@ -15,7 +15,7 @@ use gangway_model::table::Entry;
 use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable, rule};
 use gangway_proxy::{
     AccessLogTarget, DataPlane, Limits, LogFormat, Metrics, PlainFallback, ProxySettings, Secret, Threading,
-    TrustedProxies, Whereabouts, WhyNotReady,
+    TrustedProxies, Whereabouts,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
@@ -50,7 +50,6 @@ impl Plane {
             access_log: AccessLogTarget::Off,
             access_log_format: LogFormat::Text,
             secret: Secret::none(),
-            why_not_ready: WhyNotReady::unknown(),
         };
         change(&mut settings);
         let (tables, compiled) = channel(Compiled::default());

@@ -34,11 +34,10 @@ use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::{Compiled, Diagnostic};
 use gangway_proxy::{
     AccessLogTarget, Limits, PassedSocket, PlainFallback, ProxySettings, Secret, Threading, Whereabouts,
-    WhyNotReady,
 };
 use gangway_publish::{Reader, seat};
 use gangway_tls::Store;
-use gangway_watcher::{DockerEnvironment, EngineStatus};
+use gangway_watcher::DockerEnvironment;
 use prometheus::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::{Notify, watch};
@@ -143,7 +142,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let (mut whereabouts_seat, whereabouts) = seat(whereabouts::at_the_start());
 
     let metrics = gangway_proxy::Metrics::new(&registry)?;
-    let proxy_settings = proxy_settings(&settings, passed, engines.clone());
+    let proxy_settings = proxy_settings(&settings, passed);
     let plane = gangway_proxy::start(proxy_settings, compiled.clone(), store.clone(), whereabouts.clone(), metrics)?;
     let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
     let ports = {
@@ -344,7 +343,7 @@ fn secret(settings: &Settings) -> handover::Secret {
     handover::Secret::from(move || gangway_acme::secret(&data))
 }
 
-fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>, engines: Reader<Vec<EngineStatus>>) -> ProxySettings {
+fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>) -> ProxySettings {
     ProxySettings {
         http: settings.http.clone(),
         https: settings.https.clone(),
@@ -365,11 +364,6 @@ fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>, engines: Reade
             let data = settings.data.clone();
             Secret::from(move || gangway_acme::secret(&data))
         },
-        why_not_ready: WhyNotReady::from(move || {
-            let engines = engines.load();
-            let troubled = engines.value.iter().find_map(|engine| Some((&engine.name.0, engine.trouble.as_ref()?)));
-            troubled.map(|(name, trouble)| format!("The engine `{name}` cannot be read: failed to {trouble}"))
-        }),
     }
 }
 
