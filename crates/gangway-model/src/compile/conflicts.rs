@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::replicas::{Group, Standing};
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::dialect::native::default_host;
 use crate::matcher::{Alternative, HostCondition};
 use crate::ownership::{Claim, Decision, Holdings, Loss, Moment, Party, Presence, RuleId, Strength, Tenant, Until};
 use crate::path::PathPattern;
@@ -375,7 +376,6 @@ fn told_of_holder(
         }
     };
     let is_default = group.standing.claim.label.is_empty();
-    let own_host = "add the label `gangway.host` with a host of its own";
     let is_of_one_tenant = ground == Ground::Rule && holder.tenant == group.party.tenant;
     let is_same_service = is_of_one_tenant && holder.service == group.party.service;
     let code = match (&holder.tenant, is_of_one_tenant) {
@@ -384,7 +384,7 @@ fn told_of_holder(
         (_, false) => codes::CLAIMED_BY_OTHER_PROJECT,
     };
     let help = if is_default {
-        own_host.to_owned()
+        format!("add the label `gangway.host` with a host of its own{}", collapsed(&group.standing.name, holder, host))
     } else if is_same_service {
         "give one of them a `priority`, or another host or path".to_owned()
     } else if is_of_one_tenant {
@@ -405,6 +405,21 @@ fn told_of_holder(
         None => holder.to_string(),
     };
     Told { code, message: format!("{rule} is already served by {by}{since}"), help, keeps }
+}
+
+/// Why a route without a host is given the one of a route with another name.
+fn collapsed(name: &str, holder: &Party, host: &HostCondition) -> String {
+    let host = host.to_string();
+    let of_holder = host.split_once('.').and_then(|(_, domain)| default_host(&holder.route, domain));
+    match of_holder.is_some_and(|of_holder| of_holder.to_string() == host) && *holder.route != *name {
+        true => format!(
+            ": only letters, digits and hyphens of a name can stand in one, and no more than 63, so {} and {} have the \
+             same",
+            shown(name),
+            shown(&holder.route)
+        ),
+        false => String::new(),
+    }
 }
 
 /// `2026-11-27 04:05:06 UTC`

@@ -24,6 +24,7 @@ pub(crate) use written::{Source, Written, cut};
 
 use self::drafts::Drafts;
 pub(crate) use self::misspelt::near_miss;
+pub(crate) use self::route::default_host;
 use self::written::whole;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity};

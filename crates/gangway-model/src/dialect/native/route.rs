@@ -351,7 +351,7 @@ fn middlewares<'a>(
 }
 
 /// `<route>.<domain>`, with the route's name as a DNS label.
-pub(super) fn default_host(name: &str, domain: &str) -> Option<HostPattern> {
+pub(crate) fn default_host(name: &str, domain: &str) -> Option<HostPattern> {
     const LABEL_LEN_MAX: usize = 63;
     let mut label = String::with_capacity(name.len());
     for char in name.chars() {
