@@ -2,6 +2,9 @@
 //!
 //! Variables come first, because they may name the files: `COMPOSE_FILE` may stand in `.env`. They come from
 //! the process, then from `.env` of the project's folder or from the files that are named instead of it.
+//!
+//! Compose takes everything that begins with `COMPOSE_` from `.env` as if it came from the process. But it has
+//! looked for `COMPOSE_ENV_FILES` before that, so there only the process counts.
 
 use std::path::{Path, PathBuf};
 
@@ -12,9 +15,12 @@ use super::source::{Files, Origin};
 use super::variables::Environment;
 
 /// Compose's own order of preference.
-const DEFAULT_NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+const DEFAULT_NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 const OVERRIDE_NAMES: [&str; 4] =
-    ["compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml", "docker-compose.override.yml"];
+    ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
+
+/// The variables that are about compose itself.
+const OWN_PREFIX: &str = "COMPOSE_";
 
 /// What was asked for on the command line.
 #[derive(Debug, Default)]
@@ -53,17 +59,22 @@ impl Invocation<'_> {
         Ok(Meant { origins, environment })
     }
 
-    /// `--env-file`, or what `COMPOSE_ENV_FILES` of the process says. Compose does not look for that one in `.env`.
+    /// `--env-file`, or what `COMPOSE_ENV_FILES` of the process says; spaces beside a comma belong to a name.
     fn env_files_instead(&self) -> Option<Vec<PathBuf>> {
-        let process = |name| self.process.get(name).filter(|value| !value.is_empty());
         if !self.env_files.is_empty() {
             return Some(self.env_files.iter().map(PathBuf::from).collect());
         }
-        if let Some(listed) = process("COMPOSE_ENV_FILES") {
-            return Some(listed.split(',').map(|path| PathBuf::from(path.trim())).collect());
+        let listed = self.process.get("COMPOSE_ENV_FILES").unwrap_or_default();
+        let paths: Vec<PathBuf> = listed.split(',').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
+        if !paths.is_empty() {
+            return Some(paths);
         }
-        matches!(process("COMPOSE_DISABLE_ENV_FILE"), Some("1" | "true" | "TRUE" | "True" | "t" | "T")).then(Vec::new)
+        is_dotenv_disabled(&self.process).then(Vec::new)
     }
+}
+
+fn is_dotenv_disabled(environment: &Environment) -> bool {
+    matches!(environment.get("COMPOSE_DISABLE_ENV_FILE"), Some("1" | "true" | "TRUE" | "True" | "t" | "T"))
 }
 
 /// Reads files with variables.
@@ -77,6 +88,12 @@ impl Variables<'_> {
     fn of_folder(&mut self, folder: &Path, set: &Environment) -> Result<Environment, String> {
         let path = folder.join(".env");
         match with_env_file(self.files, self.findings, set, path.clone()) {
+            // A file that disables itself still tells compose about itself.
+            Ok(environment) if is_dotenv_disabled(&environment) && !is_dotenv_disabled(set) => {
+                let mut own = set.clone();
+                environment.beginning_with(OWN_PREFIX).for_each(|(name, value)| own.add(name, value));
+                Ok(own)
+            }
             Ok(environment) => Ok(environment),
             Err(error) if error.is_missing() => Ok(set.clone()),
             Err(error) => Err(Unreadable { name: path.display().to_string(), error }.to_string()),

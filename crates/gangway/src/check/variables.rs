@@ -34,6 +34,11 @@ impl Environment {
         self.0.get(name).map(String::as_str)
     }
 
+    pub(super) fn beginning_with(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        let set = self.0.iter().filter(move |(name, _)| name.starts_with(prefix));
+        set.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Sets, whatever stood there.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.0.insert(name.to_owned(), value.to_owned());
