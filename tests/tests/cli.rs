@@ -5,8 +5,10 @@ use std::process::{Command, Stdio};
 
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
+use gangway_testkit::engine::{Container, Engine};
 use gangway_testkit::wait::eventually;
 use gangway_tests::docker::Docker;
+use gangway_tests::engines::played;
 use gangway_tests::gangway::{Options, replace_file};
 use gangway_tests::process::outcome;
 use gangway_tests::{STUCK, artifact, root, run};
@@ -72,6 +74,32 @@ fn the_admin_listener_reads_only_and_knows_its_name() {
         }
         let metrics = gangway.admin("/metrics").await.unwrap().text();
         assert!(metrics.lines().any(|line| line.starts_with("gangway_")), "{metrics}");
+    });
+}
+
+#[test]
+fn no_label_leads_to_our_own_listeners() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::default();
+        let docker = played(&engine, folder.path());
+        let gangway = Options::docker(&docker).start().await;
+        let thief = |name: &str, port: u16| {
+            let thief = Container::new(name).network_mode("host").label("gangway.host", &format!("{name}.test"));
+            thief.label("gangway.port", &port.to_string()).label("gangway.host-header", "localhost")
+        };
+        engine.run(thief("admin", gangway.admin.port()));
+        engine.run(thief("loop", gangway.http.port()));
+        for host in ["admin.test", "loop.test"] {
+            let refused = async || {
+                let answer = gangway.secure().get(host, "/api/v1/status").await.ok()?;
+                assert!(!answer.status.is_success(), "{host}: {}", answer.text());
+                (answer.status == 503).then_some(())
+            };
+            eventually(host, STUCK, refused).await;
+        }
+        let diagnostics = gangway.admin("/api/v1/diagnostics").await.unwrap().text();
+        assert_eq!(diagnostics.matches("\"code\":\"G413\"").count(), 2, "{diagnostics}");
     });
 }
 

@@ -47,6 +47,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The version of the format is part of it.
 const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
+const FORWARDED_HOST: &str = "x-forwarded-host";
+
 const INDEX: &str = "\
 Gangway
 
@@ -68,8 +70,11 @@ impl Answers {
         let host = request.uri().authority().map(|authority| authority.as_str());
         let host = host.or_else(|| hosts.iter().next()?.to_str().ok()).unwrap_or_default();
         let compiled = self.sources.compiled.load_full();
-        let routes = compiled.value.table.routes().iter().map(Arc::as_ref);
-        if hosts.iter().count() != 1 || !self.known_hosts.knows(host, routes) {
+        let routes = || compiled.value.table.routes().iter().map(Arc::as_ref);
+        // A proxy, ours for one, can be told which `Host` to send, and says in this field what was asked for.
+        let mut forwarded = request.headers().get_all(FORWARDED_HOST).iter();
+        let may_be_forwarded = forwarded.all(|host| self.known_hosts.leads_here(host.to_str().unwrap_or(""), routes()));
+        if hosts.iter().count() != 1 || !self.known_hosts.knows(host, routes()) || !may_be_forwarded {
             return failure(
                 StatusCode::MISDIRECTED_REQUEST,
                 "this host is not known here",

@@ -40,6 +40,15 @@ impl KnownHosts {
             || routes.into_iter().any(|route| self.is_route_to_us(route, host))
     }
 
+    /// Whether a route of the config file leads requests for this host here. Who is forwarded to us otherwise was sent
+    /// by nobody who may: a label, say, that made our own proxy send a `Host` that we know.
+    pub(crate) fn leads_here<'r>(&self, host: &str, routes: impl IntoIterator<Item = &'r Route>) -> bool {
+        let mut buffer = [0; HOST_LEN_MAX];
+        let Some(host) = canonical(host, &mut buffer) else { return false };
+        let takes = |route: &Route| route.hosts.is_empty() || route.hosts.iter().any(|one| one.matches(host));
+        routes.into_iter().any(|route| takes(route) && self.is_from_file_to_us(route))
+    }
+
     /// An address is in nobody's power to rebind. Listening on all of them, we cannot tell which are ours:
     /// a port published by the engine is reached under the machine's.
     fn knows_address(&self, ip: IpAddr) -> bool {
@@ -53,15 +62,18 @@ impl KnownHosts {
         let is_named = |pattern: &HostPattern| {
             matches!(pattern, HostPattern::Exact(_) | HostPattern::Wildcard(_)) && pattern.matches(host)
         };
-        let leads_here = |address: &Address| match address {
+        route.hosts.iter().any(is_named) && self.is_from_file_to_us(route)
+    }
+
+    fn is_from_file_to_us(&self, route: &Route) -> bool {
+        let is_us = |address: &Address| match address {
             Address::Ip(ip, port) => *port == self.listen.port() && self.knows_address(*ip),
             Address::Name(name, port) => {
                 *port == self.listen.port()
                     && (NAMES.contains(&&**name) || self.names.iter().any(|one| **one == **name))
             }
         };
-        route.hosts.iter().any(is_named)
-            && route.upstream.endpoints.iter().any(|one| one.key.container.is_empty() && leads_here(&one.key.address))
+        route.upstream.endpoints.iter().any(|one| one.key.container.is_empty() && is_us(&one.key.address))
     }
 }
 

@@ -292,6 +292,26 @@ async fn a_foreign_host_is_refused_unless_a_route_of_the_file_leads_here() {
 }
 
 #[tokio::test]
+async fn what_a_proxy_brings_is_answered_only_where_a_route_of_the_file_leads_here() {
+    let mut running = start().await;
+    let client = Client::plain(running.address);
+    let upstream = format!("http://127.0.0.1:{}", running.address.port());
+    running.publish(vec![route("admin", &[("host", "admin.example.org"), ("upstream", &upstream)])]);
+    let ask = async |host: &str, public: &str| {
+        let mut connection = client.connect(host).await.unwrap();
+        let head = [("x-forwarded-host", public)];
+        connection.ask("GET", "/api/v1/status", &head, "").await.unwrap().status
+    };
+    for host in ["localhost", "admin.example.org"] {
+        assert_eq!(ask(host, "admin.example.org:443").await, 200, "{host}");
+        // As a label makes a proxy send a `Host` that is known here.
+        for public in ["app.example.org", "localhost", "127.0.0.1", "not a host"] {
+            assert_eq!(ask(host, public).await, 421, "{host} {public}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn routes_are_told_with_their_endpoints_and_no_secret() {
     let mut running = start().await;
     running.shop();

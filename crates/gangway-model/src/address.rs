@@ -3,6 +3,7 @@
 //! The answer is the same however networks and ports are listed, and it comes with the reason, so that
 //! people can see why.
 
+mod own_listener;
 mod port;
 
 use std::cell::OnceCell;
@@ -99,6 +100,13 @@ impl<'s> Surroundings<'s> {
             reason
         })?;
         let port = port?;
+        let address = SocketAddr::new(ip, port.number);
+        if let Some(listener) = self.own_listener(container, address) {
+            // That requests would be sent there all the same is not so.
+            found.retain(|one| one.code != codes::PORT_NOT_EXPOSED);
+            found.push(own_listener::refused(listener, container, access, address));
+            return Err(format!("{address} is {listener}"));
+        }
         let verify = access.verify.is_none_or(|(verify, _)| verify);
         if let Some((_, mark)) = access.verify.filter(|_| port.scheme != Scheme::Https) {
             let finding = Finding::error(
@@ -111,7 +119,6 @@ impl<'s> Surroundings<'s> {
             let effect = "nothing is checked, as the application is spoken to in clear";
             found.push(source.about_value(mark, finding.warning(), effect.into()));
         }
-        let address = SocketAddr::new(ip, port.number);
         Ok(Reach { address, scheme: port.scheme, verify, reason: format!("{address}, {}, {way}", port.reason) })
     }
 

@@ -189,6 +189,10 @@ codes! {
         "Gangway runs on the host, and the container is on macvlan, ipvlan or overlay networks only. The kernel keeps \
          those apart from the host that they run on, while other machines may reach them. A bridge network that the \
          container has as well is used before all others.";
+    OWN_LISTENER = 413, "own listener of Gangway as an endpoint",
+        "A container that shares the host's network, or Gangway's, would be reached at an address where Gangway itself \
+         listens. That is never an endpoint of a container, least of all the admin listener, which has no password. A \
+         route of the configuration file may lead to it.";
     CLIENTS_OF_GATEWAY = 420, "clients with the address of a gateway",
         "Docker's own proxy (`localhost`, and IPv6 on a network without it), rootless engines and tunnels pass connections \
          on with an address of theirs, so that all clients look alike. That address is nobody's: whoever comes with it is \

@@ -311,11 +311,12 @@ fn read<'s>(
 
 /// Why it cannot be reached as long as nobody changes something; none where it may be soon.
 fn why_unreachable(container: &Container, troubles: &[Diagnostic]) -> Option<Box<str>> {
-    const LASTING: [Code; 5] = [
+    const LASTING: [Code; 6] = [
         codes::NETWORK_NOT_SHARED,
         codes::NETWORK_APART,
         codes::NETWORK_NONE,
         codes::HOST_UNREACHABLE,
+        codes::OWN_LISTENER,
         codes::PORT_UNKNOWN,
     ];
     let Diagnostic { code, message, help, .. } = troubles.iter().find(|one| LASTING.contains(&one.code))?;

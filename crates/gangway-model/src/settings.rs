@@ -1,5 +1,6 @@
 //! The global settings that decide what labels mean. Labels can never change them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::diagnostic::Place;
@@ -20,6 +21,17 @@ pub struct Settings {
     pub file_routes: Vec<FileRoute>,
     /// `--keep-hosts`: how long a host is kept for a party that is gone, against those that were refused.
     pub keep_hosts: Duration,
+    /// Where we listen ourselves: no container is ever reached there.
+    pub own_listeners: OwnListeners,
+}
+
+/// Addresses at which Gangway listens, as they are bound.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct OwnListeners {
+    /// For everybody.
+    pub public: Vec<SocketAddr>,
+    /// `--admin`.
+    pub admin: Option<SocketAddr>,
 }
 
 /// How long hosts are kept where nothing is said.
@@ -56,6 +68,7 @@ impl Default for Settings {
             select: Vec::new(),
             file_routes: Vec::new(),
             keep_hosts: KEEP_HOSTS_DEFAULT,
+            own_listeners: OwnListeners::default(),
         }
     }
 }

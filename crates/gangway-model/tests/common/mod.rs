@@ -17,7 +17,7 @@
 //!
 //! Gangway is on the host, unless a line says otherwise: `gangway, on edge, host at 172.20.0.1`. `network lan, macvlan`
 //! says by which driver a network is made. Settings
-//! are `settings, domain example.org, network edge, expose all`, and a route of the file is `route nas`.
+//! are `settings, domain example.org, network edge, expose all`, `settings, public [::]:443, admin 127.0.0.1:8420`, and a route of the file is `route nas`.
 //!
 //! In keys and values `\n` and `\u{7}` are characters, `{a*5000}` is a text repeated, and a label with
 //! `{1..300}` is as many labels.
@@ -270,6 +270,8 @@ fn set(line: &str, settings: &mut Settings) {
             Some(("domain", domain)) => settings.domain = domain.into(),
             Some(("network", network)) => settings.network = Some(network.into()),
             Some(("expose", "all")) => settings.expose = Expose::All,
+            Some(("public", at)) => settings.own_listeners.public.push(at.parse().expect(fact)),
+            Some(("admin", at)) => settings.own_listeners.admin = at.parse().ok(),
             Some(("select", text)) => settings.select.push(Selector::parse(text).expect("a selector")),
             _ => panic!("`{fact}` is not a setting"),
         }

@@ -85,7 +85,9 @@ pub(crate) async fn follow(
         }
         let seen = settled(&followed.path, seen).await;
         match followed.judge(&seen) {
-            Ok(good) => {
+            Ok(mut good) => {
+                // No file says what is bound.
+                good.settings.own_listeners = current.load().value.own_listeners.clone();
                 if current.load().value != good.settings {
                     tracing::info!(routes = good.settings.file_routes.len(), "the config file is in force");
                     settings.publish(good.settings);
@@ -200,6 +202,7 @@ impl Followed {
 
 #[cfg(test)]
 mod tests {
+    use gangway_model::settings::OwnListeners;
     use gangway_publish::{Reader, channel};
 
     use super::*;
@@ -231,7 +234,9 @@ mod tests {
         let docker = DockerEnvironment::default();
         let settings = Settings::new(&layers, &docker, "nothing", &mut Vec::new()).expect("good settings");
         let followed = Followed::new(&fixed, &layers, &settings, &docker).expect("a file");
-        let (settings_tx, settings) = channel(settings.for_model(layers.routes));
+        let own_listeners = OwnListeners { admin: "127.0.0.1:8420".parse().ok(), ..OwnListeners::default() };
+        let settings = gangway_model::Settings { own_listeners, ..settings.for_model(layers.routes) };
+        let (settings_tx, settings) = channel(settings);
         let (judged_tx, judged) = channel(Judged { in_force: true, findings: Vec::new() });
         let look = Arc::new(Notify::new());
         tokio::spawn(follow(followed, Arc::clone(&look), settings_tx, judged_tx));
@@ -263,6 +268,10 @@ mod tests {
         running.put(&format!("{FIRST}[routes.two]\nupstream = \"http://192.0.2.2\"\n"));
         assert_eq!(running.judged().await, []);
         assert_eq!(running.routes(), ["one", "two"]);
+        assert!(
+            running.settings.load().value.own_listeners.admin.is_some(),
+            "where we listen is no matter of the file"
+        );
         running.put(&FIRST[..FIRST.len() - 4]);
         assert_eq!(running.judged().await[0].0, 904);
         assert!(!running.judged.load().value.in_force);

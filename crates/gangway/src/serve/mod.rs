@@ -31,6 +31,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gangway_acme::storage::FolderStorage;
 use gangway_acme::{CertificateReport, KeepSettings, OnDemandSettings, Takes, Wanted};
 use gangway_admin::{Admin, AdminSettings, Sources};
+use gangway_model::settings::OwnListeners;
 use gangway_model::{Compiled, Diagnostic};
 use gangway_proxy::{
     AccessLogTarget, Limits, PassedSocket, PlainFallback, ProxySettings, Secret, Threading, Whereabouts,
@@ -130,7 +131,6 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         () = signals.end() => return Ok(Outcome::Fine),
     };
     let followed = Followed::new(&fixed, &layers, &settings, &docker);
-    let (mut model_seat, model_settings) = seat(settings.for_model(layers.routes));
     let (mut judged_seat, judged) = seat(Judged { in_force: true, findings: found });
     let holdings = hosts::remembered(&FolderStorage::new(&settings.data)).await;
     let (mut compiled_seat, compiled) = seat(Compiled { holdings, ..Compiled::default() });
@@ -185,6 +185,13 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         data = %settings.data.display(),
         "listening"
     );
+
+    let own_listeners = OwnListeners {
+        public: listening.http.iter().chain(&listening.https).copied().collect(),
+        admin: Some(admin.address()),
+    };
+    let at_the_start = gangway_model::Settings { own_listeners, ..settings.for_model(layers.routes) };
+    let (mut model_seat, model_settings) = seat(at_the_start);
 
     // The judgement of the file is told even where no file is followed: settings may be announced only.
     supervisor.run("findings", move || log::tell_findings(judged.clone()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gangway_acme::{AcmeSettings, ChallengeKind, DnsProvider, DnsSettings, ExternalAccount, Issuer, UnusableProvider};
 use gangway_model::select::{NotASelector, Selector};
-use gangway_model::settings::{Expose, FileRoute, KEEP_HOSTS_DEFAULT};
+use gangway_model::settings::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, OwnListeners};
 use gangway_model::{Diagnostic, Hostname, Severity, codes};
 use gangway_proxy::TrustedProxies;
 use gangway_watcher::{DockerEnvironment, Engine};
@@ -144,6 +144,8 @@ impl Settings {
             select: self.select.clone(),
             file_routes,
             keep_hosts: self.keep_hosts,
+            // Known once they are bound.
+            own_listeners: OwnListeners::default(),
         }
     }
 }
