@@ -6,20 +6,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gangway_testkit::engine::{Container, Engine, Flavour};
+use gangway_testkit::wait::eventually;
 use gangway_tests::engines::played;
 use gangway_tests::figures::{figure, millis, quantile};
 use gangway_tests::gangway::{Options, free_addresses};
 use gangway_tests::process::Process;
-use gangway_tests::{artifact, run};
+use gangway_tests::{STUCK, artifact, run};
 use tokio::time::Instant;
 
 const MANY: usize = 10_000;
 
 fn container(number: usize, port: u16) -> Container {
+    secure_container(number, port).label("gangway.tls", "off")
+}
+
+/// Its host gets a certificate of the internal CA.
+fn secure_container(number: usize, port: u16) -> Container {
     Container::new(&format!("c{number}"))
         .label("gangway.host", &format!("h{number}.test"))
         .label("gangway.port", &port.to_string())
-        .label("gangway.tls", "off")
         .address(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
@@ -144,5 +149,43 @@ fn a_container_that_asks_for_as_much_as_it_can_keeps_no_other_waiting() {
         let grown = gangway.process.resident_kib().saturating_sub(before) / 1024;
         figure(format!("beside all of them: ours {ours:.1} ms (median), {most:.1} ms (p99); {grown} MiB more memory"));
         assert!(grown <= 64, "{grown} MiB");
+    });
+}
+
+#[test]
+fn ten_thousand_hosts_with_internal_certificates_are_ready_at_once() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let [address] = free_addresses();
+        let mut command = Command::new(artifact("app"));
+        let _app = Process::start(command.args(["--http", &address.to_string()]), &folder.path().join("app.log"));
+        let engine = Engine::new(Flavour::Docker2020);
+        for number in 0..MANY {
+            engine.add(secure_container(number, address.port()));
+        }
+        let url = played(&engine, folder.path());
+
+        let began = Instant::now();
+        let gangway = Options::docker(&url).start().await;
+        let ready = began.elapsed();
+        let client = gangway.secure();
+        for number in [MANY - 1, 0, MANY / 2] {
+            assert_eq!(client.get(&format!("h{number}.test"), "/").await.unwrap().status, 200);
+        }
+        let served = began.elapsed();
+        let memory = gangway.process.resident_kib() / 1024;
+        let listed = eventually("all are told of", STUCK, async || {
+            let listed = gangway.api("certificates").await["certificates"].as_array()?.clone();
+            (listed.len() == MANY).then_some(listed)
+        })
+        .await;
+        let made = listed.iter().filter(|one| one["serial"] != "").count();
+        figure(format!(
+            "{MANY} hosts with internal certificates: ready after {}, three of them served by https after {}, {made} \
+             certificates made, {memory} MiB",
+            millis(ready),
+            millis(served),
+        ));
+        assert!(made <= 3, "{made} certificates were made for three hosts");
     });
 }

@@ -50,8 +50,8 @@ impl Exports {
         self.failed.retain(|export, _| wanted.contains(export));
         let bundle = |export: &Export| {
             let bundle = store.find(&export.name).filter(|bundle| bundle.origin != Origin::Placeholder)?;
-            let is_news = !self.written.get(export).is_some_and(|written| Arc::ptr_eq(written, bundle));
-            is_news.then(|| (export.clone(), Arc::clone(bundle)))
+            let is_news = !self.written.get(export).is_some_and(|written| Arc::ptr_eq(written, &bundle));
+            is_news.then(|| (export.clone(), bundle))
         };
         Due { data: self.data.clone(), bundles: wanted.iter().filter_map(bundle).collect() }
     }

@@ -1,6 +1,6 @@
 //! Puts the parts together: what is wanted, what was given, what is made, and what is told.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use gangway_publish::{Generation, Publisher, Reader, channel};
 use gangway_tls::{
-    Bundle, Challenges, ClientCas, Demand, InternalCa, InternalCaError, Mint, Origin, Placeholders, Scope, Store,
-    TicketKeys, renewal_time,
+    Bundle, Challenges, ClientCas, Demand, InternalCa, Mint, Origin, Placeholders, Promises, Scope, Store, TicketKeys,
 };
 
 use crate::acme::challenge::Solver;
@@ -29,19 +28,17 @@ use crate::storage::FolderStorage;
 use crate::tickets;
 use crate::{KeepSettings, Wanted};
 
-/// Certificates made at once, so that a storm of names does not keep one that comes in the middle of it
-/// waiting. The first ones are few, to be there soon.
+/// Certificates made at once although nobody has asked for them, so that many do not keep the next table waiting.
 const BATCH: usize = 512;
-const FIRST_BATCH: usize = 32;
+
+/// What handshakes have made is told so soon, however many there are.
+const TELL_AFTER: Duration = Duration::from_secs(1);
 
 /// A jump of the clock is noticed after this long.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// A volume that does not answer must not keep certificates away that need none.
 const VOLUME_WAIT: Duration = Duration::from_secs(2);
-
-/// Certificates of names that nobody wants at the moment: a container that is made anew gets the one it had.
-const UNWANTED_MAX: usize = 1024;
 
 /// Keeps certificates for `names`, for ever.
 ///
@@ -86,10 +83,10 @@ pub(crate) async fn keep_by(
         clock: clock.clone(),
         default_name: settings.default_certificate,
         internal_domains: settings.internal_domains,
-        made: HashMap::new(),
         signer: None,
-        placeholders: Placeholders::new().map(Arc::new).inspect_err(|error| failed("a placeholder", error)).ok(),
-        mint: None,
+        placeholders: placeholders(),
+        promises: Promises::default(),
+        mint: Arc::default(),
         given: Given { next: i64::MAX, ..Given::default() },
         scope: scope_tx,
         public: public_tx,
@@ -162,12 +159,11 @@ struct Keeper {
     clock: Clock,
     default_name: Option<Box<str>>,
     internal_domains: Vec<Box<str>>,
-    /// By the internal CA and as placeholders, also for names that nobody wants just now.
-    made: HashMap<Box<str>, Arc<Bundle>>,
-    /// Who signed what is in `made`.
     signer: Option<Arc<InternalCa>>,
     placeholders: Option<Arc<Placeholders>>,
-    mint: Option<Minting>,
+    /// What `mint` was made for.
+    promises: Promises,
+    mint: Arc<Mint>,
     given: Given,
     scope: Publisher<Scope>,
     public: Publisher<BTreeSet<Box<str>>>,
@@ -185,12 +181,6 @@ struct Keeper {
     reported: CertificateReport,
     /// What was logged and still holds.
     told: BTreeSet<Finding>,
-}
-
-struct Minting {
-    patterns: BTreeSet<Box<str>>,
-    signer: Arc<InternalCa>,
-    mint: Arc<Mint>,
 }
 
 /// What the other parts say.
@@ -223,41 +213,35 @@ impl Keeper {
             }
         })
         .await;
-        let mut in_force: Option<BTreeSet<Box<str>>> = None;
-        let (mut is_storm, mut is_over) = (false, false);
+        let mut made = self.mint.made();
+        let (mut is_first, mut is_over) = (true, false);
         loop {
             let now = self.clock.now();
             let (wanted, folder_view) = (wishes.load_full(), views.folder.load_full());
             let (ca_view, acme_view) = (views.ca.load_full(), views.acme.load_full());
             let generations = (folder_view.generation, acme_view.generation);
-            let mut is_news = self.given.update(generations, &folder_view.value, &acme_view.value, now);
-            self.change_signer(ca_view.value.ca.as_ref());
+            let is_given = self.given.update(generations, &folder_view.value, &acme_view.value, now);
+            let is_signer = self.change_signer(ca_view.value.ca.as_ref());
 
-            let plan = self.plan(&wanted.value.names, &acme_view.value.on_demand, now);
+            let mut plan = self.plan(&wanted.value.names, &acme_view.value.on_demand, now);
             publish_change(&mut self.scope, &plan.scope);
             let to_order = self.to_order(&plan, &wanted.value);
             publish_change(&mut self.public, &to_order);
-            let (batch, rest) = Batch::of(&plan, if is_storm { BATCH } else { FIRST_BATCH });
-            let is_made = self.make(batch, now).await;
-            is_news |= is_made | self.change_mint(&plan.mint);
-            self.forget(&plan, now);
-
-            let names_made = self.made_of(&plan);
-            if is_news || in_force.as_ref() != Some(&names_made) {
-                self.sort(&names_made, now);
+            let is_promised = self.promise(std::mem::take(&mut plan.promises), is_signer);
+            if is_given || is_promised || is_first {
+                self.sort(now);
                 self.publish(&views);
-                in_force = Some(names_made);
+                is_first = false;
             }
             // What is still missing comes next, but after another look at what is wanted.
-            is_storm = is_made && rest > 0;
-            if is_storm {
-                tokio::task::yield_now().await;
+            if self.make_for_export(&wanted.value, now).await {
                 continue;
             }
+            self.mint.forget_ended(now);
             self.export(&wanted.value).await;
             self.tell(&wanted.value, &plan, &folder_view.value, &ca_view.value, &acme_view.value, now);
             let next = plan.next.min(self.given.next).saturating_sub(now).max(1);
-            let wake = tokio::time::Instant::now() + LOOK_EVERY.min(Duration::from_secs(next.unsigned_abs()));
+            let mut wake = tokio::time::Instant::now() + LOOK_EVERY.min(Duration::from_secs(next.unsigned_abs()));
             loop {
                 tokio::select! {
                     // Without anybody to change them, the last ones are kept for ever.
@@ -272,6 +256,10 @@ impl Keeper {
                     }
                     Ok(_) = views.tickets.changed() => {
                         self.publish(&views);
+                        continue;
+                    }
+                    Ok(_) = made.changed() => {
+                        wake = wake.min(tokio::time::Instant::now() + TELL_AFTER);
                         continue;
                     }
                     () = tokio::time::sleep_until(wake) => {}
@@ -292,7 +280,7 @@ impl Keeper {
     fn without_certificates(&mut self, wanted: &Wanted, acme: &AcmeView, now: i64) -> Vec<Finding> {
         let store = self.store.reader().load_full();
         let public = self.public.reader().load_full();
-        let is_without = |name: &str| store.value.find(name).is_none_or(|bundle| bundle.origin == Origin::Placeholder);
+        let is_without = |name: &str| store.value.is_placeheld(name) || !store.value.serves(name);
         let is_told = |name: &str| acme.names.get(name).is_some_and(|view| view.trouble.is_some());
         let names = public.value.iter().map(|name| &**name).filter(|name| is_without(name) && !is_told(name));
         let missing = self.missing.update(names, now);
@@ -311,74 +299,49 @@ impl Keeper {
             internal_domains: &self.internal_domains,
             ca: self.signer.as_deref(),
             given: &self.given.store,
-            made: &self.made,
         };
         plan(&situation, now)
     }
 
-    /// Drops what another key has signed. A widened root has the same key.
-    fn change_signer(&mut self, ca: Option<&Arc<InternalCa>>) {
-        let Some(ca) = ca else { return };
-        if self.signer.as_ref().is_some_and(|signer| !signer.has_key_of(ca)) {
-            self.made.retain(|_, bundle| bundle.origin != Origin::Internal);
-        }
-        self.signer = Some(Arc::clone(ca));
-    }
-
-    /// Signs off the runtime, and gives whether anything came of it.
-    async fn make(&mut self, batch: Batch, now: i64) -> bool {
-        if batch.internal.is_empty() && batch.placeholders.is_empty() {
+    /// Whether another one signs from now on, be it the same key's.
+    fn change_signer(&mut self, ca: Option<&Arc<InternalCa>>) -> bool {
+        let Some(ca) = ca.filter(|ca| !self.signer.as_ref().is_some_and(|signer| Arc::ptr_eq(signer, ca))) else {
             return false;
-        }
-        let (signer, placeholders) = (self.signer.clone(), self.placeholders.clone());
-        let made =
-            tokio::task::spawn_blocking(move || batch.make(signer.as_deref(), placeholders.as_deref(), now)).await;
-        let made = made.unwrap_or_default();
-        let is_made = !made.is_empty();
-        self.made.extend(made);
-        is_made
-    }
-
-    fn change_mint(&mut self, patterns: &BTreeSet<Box<str>>) -> bool {
-        let Some(signer) = self.signer.as_ref().filter(|_| !patterns.is_empty()) else {
-            return self.mint.take().is_some();
         };
-        if self.mint.as_ref().is_some_and(|mint| mint.patterns == *patterns && mint.signer.has_key_of(signer)) {
-            return false;
-        }
-        let mint = Arc::new(Mint::new(Arc::clone(signer), patterns.iter().map(|pattern| &**pattern)));
-        self.mint = Some(Minting { patterns: patterns.clone(), signer: Arc::clone(signer), mint });
+        self.signer = Some(Arc::clone(ca));
         true
     }
 
-    /// What was made and is wanted.
-    fn made_of(&self, plan: &Plan) -> BTreeSet<Box<str>> {
-        let names = plan.kept.iter().chain(&plan.internal).chain(&plan.placeholders);
-        names.filter(|name| self.made.contains_key(*name)).cloned().collect()
+    /// Has certificates made for other names from now on, when they are asked for, and gives whether that is so.
+    fn promise(&mut self, promises: Promises, is_signer: bool) -> bool {
+        if !is_signer && promises == self.promises {
+            return false;
+        }
+        self.mint = Arc::new(self.mint.next(self.signer.clone(), self.placeholders.clone(), &promises));
+        self.promises = promises;
+        true
     }
 
-    /// Drops what nobody wants, unless it may be wanted again: a container that is made anew gets the
-    /// certificate it had.
-    fn forget(&mut self, plan: &Plan, now: i64) {
-        let is_wanted = |name: &str| {
-            plan.kept.contains(name)
-                || [&plan.internal, &plan.placeholders]
-                    .iter()
-                    .any(|names| names.binary_search_by(|n| (**n).cmp(name)).is_ok())
-        };
-        let has_room =
-            self.made.len() <= plan.kept.len() + plan.internal.len() + plan.placeholders.len() + UNWANTED_MAX;
-        self.made.retain(|name, bundle| {
-            let is_good = bundle.origin == Origin::Internal && bundle.is_valid_at(now) && now < renewal_time(bundle);
-            is_wanted(name) || is_good && has_room
-        });
+    /// Makes what others are to be given although nobody has asked for it, off the runtime; gives whether there
+    /// may be more.
+    async fn make_for_export(&self, wanted: &Wanted, now: i64) -> bool {
+        let store = self.store.reader().load_full();
+        let is_due =
+            |name: &str| store.value.origin(name) == Some(Origin::Internal) && store.value.is_to_be_made(name, now);
+        let names = wanted.exports.iter().map(|export| &export.name).filter(|name| is_due(name));
+        let batch: Vec<Box<str>> = names.take(BATCH).cloned().collect();
+        if batch.is_empty() {
+            return false;
+        }
+        let making = move || batch.iter().filter(|name| store.value.make(name, now).is_some()).count();
+        // What cannot be made is tried again at the next look, and not at once.
+        tokio::task::spawn_blocking(making).await.is_ok_and(|count| count == BATCH)
     }
 
-    fn sort(&mut self, names_made: &BTreeSet<Box<str>>, now: i64) {
-        let made = names_made.iter().filter_map(|name| self.made.get(name));
-        let store = Store::new(made.chain(&self.given.bundles).cloned(), now);
+    fn sort(&mut self, now: i64) {
+        let store = Store::new(self.given.bundles.iter().cloned(), now);
         let store = store.with_clients(Arc::clone(&self.given.client_cas));
-        self.base = store.with_mint(self.mint.as_ref().map(|minting| Arc::clone(&minting.mint)));
+        self.base = store.with_mint(Some(Arc::clone(&self.mint)));
     }
 
     /// Writes down for others what has changed. A volume that hangs keeps nothing else waiting.
@@ -424,6 +387,7 @@ impl Keeper {
         let told = Told {
             store: &store.value,
             acme,
+            signer: self.signer.as_deref(),
             findings: &findings,
             has_acme: self.has_acme,
             out_of_reach: &wanted.out_of_reach,
@@ -466,40 +430,8 @@ impl Given {
     }
 }
 
-/// Names to be signed for in one go.
-struct Batch {
-    internal: Vec<Box<str>>,
-    placeholders: Vec<Box<str>>,
-}
-
-impl Batch {
-    /// The first names of a plan, and how many are left.
-    fn of(plan: &Plan, size: usize) -> (Self, usize) {
-        let internal: Vec<_> = plan.internal.iter().take(size).cloned().collect();
-        let placeholders: Vec<_> = plan.placeholders.iter().take(size - internal.len()).cloned().collect();
-        let rest = plan.internal.len() + plan.placeholders.len() - internal.len() - placeholders.len();
-        (Self { internal, placeholders }, rest)
-    }
-
-    fn make(
-        self,
-        signer: Option<&InternalCa>,
-        placeholders: Option<&Placeholders>,
-        now: i64,
-    ) -> Vec<(Box<str>, Arc<Bundle>)> {
-        let internal = self.internal.into_iter().filter_map(|name| Some((signer?.issue(&name, now), name)));
-        let placeheld = self.placeholders.into_iter().filter_map(|name| Some((placeholders?.bundle(&name, now), name)));
-        let made = internal.chain(placeheld).filter_map(|(bundle, name)| match bundle {
-            Ok(bundle) => Some((name, Arc::new(bundle))),
-            Err(error) => {
-                failed(&name, &error);
-                None
-            }
-        });
-        made.collect()
-    }
-}
-
-fn failed(name: &str, error: &InternalCaError) {
-    tracing::warn!(%error, name, "failed to make a certificate");
+/// None where no key can be made, which leaves names without a certificate and costs nothing else.
+fn placeholders() -> Option<Arc<Placeholders>> {
+    let made = Placeholders::new().map(Arc::new);
+    made.inspect_err(|error| tracing::warn!(%error, "failed to make a key for placeholders")).ok()
 }

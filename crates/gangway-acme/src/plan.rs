@@ -1,9 +1,9 @@
-//! What is to be made, kept and said for the names that are wanted: a pure function of a moment.
+//! What is promised, ordered and said for the names that are wanted: a pure function of a moment.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gangway_tls::{Bundle, InternalCa, Origin, Scope, Store, is_internal, renewal_time};
+use gangway_tls::{Bundle, InternalCa, Origin, Promises, Scope, Store, is_internal};
 
 use crate::status::{Finding, FindingCode, FindingSeverity};
 use crate::{WantedIssuer, WantedName};
@@ -26,23 +26,15 @@ pub(crate) struct Situation<'a> {
     pub(crate) ca: Option<&'a InternalCa>,
     /// What was given to us, by whatever issuer: from the folder and from ACME.
     pub(crate) given: &'a Store,
-    /// What we made: by the internal CA and as placeholders.
-    pub(crate) made: &'a HashMap<Box<str>, Arc<Bundle>>,
 }
 
 /// What to do about one moment's wishes.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Plan {
-    /// To be signed by the internal CA.
-    pub(crate) internal: Vec<Box<str>>,
-    /// To be self-signed.
-    pub(crate) placeholders: Vec<Box<str>>,
-    /// Made before and still good. What is not here is dropped.
-    pub(crate) kept: BTreeSet<Box<str>>,
+    /// Which names get a certificate of ours when they are first asked for.
+    pub(crate) promises: Promises,
     /// What the internal root must permit.
     pub(crate) scope: Scope,
-    /// Host patterns whose names are signed for when they are asked for.
-    pub(crate) mint: BTreeSet<Box<str>>,
     /// Names for a public CA, if there is one: none that somebody has put a certificate into the folder for.
     pub(crate) public: BTreeSet<Box<str>>,
     pub(crate) findings: Vec<Finding>,
@@ -64,30 +56,28 @@ pub(crate) fn plan(situation: &Situation<'_>, now: i64) -> Plan {
         plan.wish(situation, name, issuer, now);
     }
     for name in situation.on_demand.iter().filter(|name| situation.given.find(name).is_none()) {
-        plan.make(situation, name, &Origin::Placeholder, now);
+        plan.promises.placeholders.insert(name.clone());
     }
-    // Who looks for one relies on the order.
-    plan.placeholders.sort_unstable();
     plan
 }
 
 impl Plan {
     fn wish(&mut self, situation: &Situation<'_>, name: &str, issuer: WantedIssuer, now: i64) {
-        // `*` and `budget.*` name no host that could be signed for now.
+        // `*` and `budget.*` name no host that could be signed for.
         if name == "*" || name.ends_with(".*") {
-            self.mint.insert(name.into());
+            self.promises.patterns.insert(name.into());
             return;
         }
         let given = situation.given.find(name);
-        let is_given = given.is_some_and(|bundle| bundle.is_valid_at(now));
-        if let Some(bundle) = given {
+        let is_given = given.as_ref().is_some_and(|bundle| bundle.is_valid_at(now));
+        if let Some(bundle) = &given {
             self.look_again_at(if bundle.not_before > now { bundle.not_before } else { bundle.not_after }, now);
         }
         let wants_internal = issuer == WantedIssuer::Internal || is_internal(name);
         if situation.stars_are_on_demand && name.starts_with("*.") && !wants_internal {
             return;
         }
-        let is_own = given.is_some_and(|bundle| is_given && matches!(bundle.origin, Origin::Folder(_)));
+        let is_own = given.as_ref().is_some_and(|bundle| is_given && matches!(bundle.origin, Origin::Folder(_)));
         if !wants_internal && !is_own {
             self.public.insert(name.into());
         }
@@ -97,34 +87,17 @@ impl Plan {
         if wants_internal && self.may_sign(situation, name) {
             // Clients refuse a star directly below a top-level domain.
             if name.strip_prefix("*.").is_some_and(|below| !below.contains('.')) {
-                self.mint.insert(name.into());
+                self.promises.patterns.insert(name.into());
             }
-            return self.make(situation, name, &Origin::Internal, now);
+            // Until the root permits the name, which takes a moment, nothing can be signed for it.
+            if situation.ca.is_some_and(|ca| ca.permits(name)) {
+                self.promises.internal.insert(name.into());
+            }
+            return;
         }
         // One that has expired says better what is wrong than a placeholder would.
         if given.is_none() {
-            self.make(situation, name, &Origin::Placeholder, now);
-        }
-    }
-
-    fn make(&mut self, situation: &Situation<'_>, name: &str, origin: &Origin, now: i64) {
-        if let Some(bundle) = situation.made.get(name)
-            && bundle.origin == *origin
-            && bundle.is_valid_at(now)
-            && now < renewal_time(bundle)
-        {
-            self.kept.insert(name.into());
-            return self.look_again_at(renewal_time(bundle), now);
-        }
-        // The old one is served until the new one is there.
-        if situation.made.contains_key(name) {
-            self.kept.insert(name.into());
-        }
-        match origin {
-            // Until the root permits the name, which takes a moment, there is nothing to do.
-            Origin::Internal if situation.ca.is_none_or(|ca| !ca.permits(name)) => {}
-            Origin::Internal => self.internal.push(name.into()),
-            _ => self.placeholders.push(name.into()),
+            self.promises.placeholders.insert(name.into());
         }
     }
 
@@ -256,7 +229,6 @@ mod tests {
     struct Scene {
         ca: InternalCa,
         given: Store,
-        made: HashMap<Box<str>, Arc<Bundle>>,
         domains: Vec<Box<str>>,
         on_demand: Option<BTreeSet<Box<str>>>,
     }
@@ -264,7 +236,7 @@ mod tests {
     impl Scene {
         fn new() -> Self {
             let ca = InternalCa::make(&Scope::default(), NOW).expect("makes a CA");
-            Self { ca, given: Store::default(), made: HashMap::new(), domains: Vec::new(), on_demand: None }
+            Self { ca, given: Store::default(), domains: Vec::new(), on_demand: None }
         }
 
         fn plan(&self, wanted: &[WantedName], now: i64) -> Plan {
@@ -276,7 +248,6 @@ mod tests {
                 internal_domains: &self.domains,
                 ca: Some(&self.ca),
                 given: &self.given,
-                made: &self.made,
             };
             plan(&situation, now)
         }
@@ -297,6 +268,10 @@ mod tests {
         names.iter().map(|name| WantedName { name: (*name).into(), issuer: WantedIssuer::Internal }).collect()
     }
 
+    fn listed(names: &BTreeSet<Box<str>>) -> Vec<Box<str>> {
+        names.iter().cloned().collect()
+    }
+
     fn list(names: &[&str]) -> Vec<Box<str>> {
         names.iter().map(|name| Box::from(*name)).collect()
     }
@@ -305,10 +280,10 @@ mod tests {
     fn internal_names_are_signed_for_and_public_ones_get_a_placeholder() {
         let scene = Scene::new();
         let plan = scene.plan(&auto(&["a.localhost", "b.example.org", "192.168.1.2"]), NOW);
-        assert_eq!(plan.internal, list(&["192.168.1.2", "a.localhost"]));
-        assert_eq!(plan.placeholders, list(&["b.example.org"]));
+        assert_eq!(listed(&plan.promises.internal), list(&["192.168.1.2", "a.localhost"]));
+        assert_eq!(listed(&plan.promises.placeholders), list(&["b.example.org"]));
         assert_eq!(plan.public.into_iter().collect::<Vec<_>>(), list(&["b.example.org"]));
-        assert!(plan.findings.is_empty() && plan.mint.is_empty() && plan.scope == Scope::default());
+        assert!(plan.findings.is_empty() && plan.promises.patterns.is_empty() && plan.scope == Scope::default());
     }
 
     #[test]
@@ -317,9 +292,9 @@ mod tests {
         let wanted = auto(&["*.example.org", "*.home.arpa", "z.example.org"]);
         scene.on_demand = Some(list(&["a.example.org"]).into_iter().collect());
         let plan = scene.plan(&wanted, NOW);
-        assert_eq!(plan.placeholders, list(&["a.example.org", "z.example.org"]));
+        assert_eq!(listed(&plan.promises.placeholders), list(&["a.example.org", "z.example.org"]));
         assert_eq!(plan.public.into_iter().collect::<Vec<_>>(), list(&["z.example.org"]));
-        assert_eq!(plan.internal, list(&["*.home.arpa"]));
+        assert_eq!(listed(&plan.promises.internal), list(&["*.home.arpa"]));
     }
 
     #[test]
@@ -327,10 +302,10 @@ mod tests {
         let mut scene = Scene::new();
         scene.give("*.x.test", NOW + DAY);
         let plan = scene.plan(&auto(&["a.x.test"]), NOW);
-        assert!(plan.internal.is_empty() && plan.kept.is_empty());
+        assert!(plan.promises.internal.is_empty());
         assert_eq!(plan.next, NOW + DAY);
         let later = scene.plan(&auto(&["a.x.test"]), NOW + DAY);
-        assert_eq!(later.internal, list(&["a.x.test"]));
+        assert_eq!(listed(&later.promises.internal), list(&["a.x.test"]));
     }
 
     #[test]
@@ -341,7 +316,7 @@ mod tests {
         let public = Bundle { names: list(&["a.example.org"]), ..scene.ca.issue("a.test", NOW).expect("signs") };
         scene.given = Store::new([Arc::new(Bundle { origin: Origin::Folder("f".into()), ..public })], NOW);
         let plan = scene.plan(&auto(&["a.example.org"]), NOW + 1000 * DAY);
-        assert!(plan.placeholders.is_empty() && plan.public.contains("a.example.org"));
+        assert!(plan.promises.placeholders.is_empty() && plan.public.contains("a.example.org"));
     }
 
     #[test]
@@ -349,9 +324,10 @@ mod tests {
         let mut scene = Scene::new();
         let plan = scene.plan(&auto(&["nas", "localhost"]), NOW);
         assert_eq!(plan.scope.hosts.iter().cloned().collect::<Vec<_>>(), list(&["nas"]));
-        assert_eq!(plan.internal, list(&["localhost"]), "the root does not permit `nas` yet");
+        assert_eq!(listed(&plan.promises.internal), list(&["localhost"]), "the root does not permit `nas` yet");
         scene.ca = InternalCa::with_key_pem(&scene.ca.key_pem(), &plan.scope, NOW).expect("widens");
-        assert_eq!(scene.plan(&auto(&["nas", "localhost"]), NOW).internal, list(&["localhost", "nas"]));
+        let promises = scene.plan(&auto(&["nas", "localhost"]), NOW).promises;
+        assert_eq!(listed(&promises.internal), list(&["localhost", "nas"]));
     }
 
     #[test]
@@ -360,7 +336,7 @@ mod tests {
         let wanted = internal(&["shop.example.org", "*.nas"]);
         let plan = scene.plan(&wanted, NOW);
         assert_eq!(plan.scope, Scope::default());
-        assert_eq!(plan.placeholders, list(&["*.nas", "shop.example.org"]));
+        assert_eq!(listed(&plan.promises.placeholders), list(&["*.nas", "shop.example.org"]));
         assert!(plan.findings.iter().all(|finding| finding.code == FindingCode::NotForInternalCa));
         assert_eq!(plan.findings.len(), 2);
         scene.domains = list(&["example.org"]);
@@ -375,7 +351,7 @@ mod tests {
         let names: Vec<String> = (0..Scope::NAMES_MAX + 3).map(|number| format!("host{number}")).collect();
         let plan = scene.plan(&auto(&names.iter().map(String::as_str).collect::<Vec<_>>()), NOW);
         assert!(plan.scope.is_bounded());
-        assert_eq!((plan.findings.len(), plan.placeholders.len()), (3, 3));
+        assert_eq!((plan.findings.len(), plan.promises.placeholders.len()), (3, 3));
         assert_eq!(plan.findings[0].code, FindingCode::InternalCaTooWide);
     }
 
@@ -383,8 +359,8 @@ mod tests {
     fn patterns_and_stars_below_a_top_level_domain_are_signed_for_when_asked() {
         let scene = Scene::new();
         let plan = scene.plan(&auto(&["*", "budget.*", "*.localhost", "*.home.arpa"]), NOW);
-        assert_eq!(plan.mint.into_iter().collect::<Vec<_>>(), list(&["*", "*.localhost", "budget.*"]));
-        assert_eq!(plan.internal, list(&["*.home.arpa", "*.localhost"]));
+        assert_eq!(listed(&plan.promises.patterns), list(&["*", "*.localhost", "budget.*"]));
+        assert_eq!(listed(&plan.promises.internal), list(&["*.home.arpa", "*.localhost"]));
     }
 
     #[test]
@@ -392,40 +368,9 @@ mod tests {
         let mut scene = Scene::new();
         scene.domains = list(&["example.org"]);
         let wanted = [auto(&["a.example.org"]), internal(&["a.example.org"])].concat();
-        assert!(scene.plan(&wanted, NOW).placeholders.is_empty());
+        assert!(scene.plan(&wanted, NOW).promises.placeholders.is_empty());
         let reversed: Vec<_> = wanted.into_iter().rev().collect();
-        assert!(scene.plan(&reversed, NOW).placeholders.is_empty());
-    }
-
-    #[test]
-    fn a_year_of_renewals_never_lets_one_end() {
-        let mut scene = Scene::new();
-        let wanted = auto(&["a.localhost", "b.example.org"]);
-        let placeholders = gangway_tls::Placeholders::new().expect("a key");
-        let (mut now, mut made, mut turns) = (NOW, 0, 0);
-        while now < NOW + 365 * DAY {
-            let plan = scene.plan(&wanted, now);
-            for name in plan.internal.iter().chain(&plan.placeholders) {
-                let bundle = scene.ca.issue(name, now).or_else(|_| placeholders.bundle(name, now)).expect("signs");
-                scene.made.insert(name.clone(), Arc::new(bundle));
-                made += 1;
-            }
-            assert!(scene.made.values().all(|bundle| bundle.is_valid_at(now)), "at {now}");
-            let settled = scene.plan(&wanted, now);
-            assert!(settled.internal.is_empty() && settled.placeholders.is_empty() && settled.kept.len() == 2);
-            assert!(settled.next > now);
-            now = settled.next;
-            turns += 1;
-        }
-        assert!((12..=60).contains(&made) && turns <= 60, "{made} certificates in {turns} turns");
-    }
-
-    #[test]
-    fn a_clock_that_jumps_back_gives_new_certificates_that_are_valid_then() {
-        let mut scene = Scene::new();
-        scene.made.insert("a.test".into(), Arc::new(scene.ca.issue("a.test", NOW).expect("signs")));
-        assert_eq!(scene.plan(&auto(&["a.test"]), NOW - 365 * DAY).internal, list(&["a.test"]));
-        assert!(scene.plan(&auto(&["a.test"]), NOW).internal.is_empty());
+        assert!(scene.plan(&reversed, NOW).promises.placeholders.is_empty());
     }
 
     #[test]

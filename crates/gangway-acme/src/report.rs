@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use gangway_tls::{Bundle, Origin, Store};
+use gangway_tls::{Bundle, InternalCa, Origin, Store};
 
 use crate::acme::AcmeView;
 use crate::plan::date;
@@ -13,6 +13,7 @@ use crate::status::{CertificateStatus, Finding};
 pub(crate) struct Told<'a> {
     pub(crate) store: &'a Store,
     pub(crate) acme: &'a AcmeView,
+    pub(crate) signer: Option<&'a InternalCa>,
     pub(crate) findings: &'a BTreeSet<Finding>,
     pub(crate) has_acme: bool,
     /// Names for which nothing is ordered, since nobody could be led there.
@@ -30,48 +31,54 @@ impl Told<'_> {
             self.findings.iter().rev().map(|finding| (&*finding.subject, &*finding.message)).collect();
         let names: BTreeSet<&str> = listed.chain(&self.acme.on_demand).map(|name| &**name).collect();
         let status = |name: &str| {
-            let bundle = self.store.find(name);
+            // There may be none although there is an origin: then it is made when it is first asked for.
+            let (bundle, origin) = (self.store.find(name), self.store.origin(name));
+            let bundle = bundle.as_ref();
+            let signer = self.signer.filter(|_| origin == Some(Origin::Internal)).map(|signer| signer.name().into());
             let ordered = self.acme.names.get(name);
             let told = ordered.and_then(|view| view.trouble.clone());
             CertificateStatus {
                 name: name.into(),
-                issuer: bundle.map(|bundle| bundle.issuer.clone()).unwrap_or_default(),
+                issuer: bundle.map(|bundle| bundle.issuer.clone()).or(signer).unwrap_or_default(),
                 serial: bundle.map(|bundle| bundle.serial.clone()).unwrap_or_default(),
                 not_before: bundle.map_or(0, |bundle| bundle.not_before),
                 not_after: bundle.map_or(0, |bundle| bundle.not_after),
-                origin: bundle.map(|bundle| bundle.origin.clone()),
+                origin: origin.clone(),
                 next: ordered.and_then(|view| view.next),
                 renewal_window: ordered.and_then(|view| view.window),
                 on_demand: self.acme.on_demand.contains(name),
                 trouble: told
                     .or_else(|| troubles.get(name).map(|text| Box::from(*text)))
-                    .or_else(|| self.trouble(name, bundle, now)),
+                    .or_else(|| self.trouble(name, origin.as_ref(), bundle, now)),
             }
         };
         names.into_iter().map(status).collect()
     }
 
     /// What is wrong with what is served for a name, where no finding says it.
-    fn trouble(&self, name: &str, bundle: Option<&Arc<Bundle>>, now: i64) -> Option<Box<str>> {
-        match bundle {
-            None if name == "*" || name.ends_with(".*") => None,
+    fn trouble(&self, name: &str, origin: Option<&Origin>, bundle: Option<&Arc<Bundle>>, now: i64) -> Option<Box<str>> {
+        match origin {
+            None if name == "*" || name.ends_with(".*") => return None,
             // Its names get certificates when they are wanted.
-            None if name.starts_with("*.") && self.store.demand().is_some() => None,
-            None => Some("there is no certificate yet".into()),
-            Some(bundle) if bundle.origin == Origin::Placeholder && self.out_of_reach.contains(name) => {
-                Some("none is ordered, since its containers share no network with gangway".into())
+            None if name.starts_with("*.") && self.store.demand().is_some() => return None,
+            None => return Some("there is no certificate yet".into()),
+            Some(Origin::Placeholder) if self.out_of_reach.contains(name) => {
+                return Some("none is ordered, since its containers share no network with gangway".into());
             }
-            Some(bundle) if bundle.origin == Origin::Placeholder && self.has_acme => {
-                Some("a self-signed placeholder is served until the CA has given a certificate".into())
+            Some(Origin::Placeholder) if self.has_acme => {
+                return Some("a self-signed placeholder is served until the CA has given a certificate".into());
             }
-            Some(bundle) if bundle.origin == Origin::Placeholder => {
-                Some("a self-signed placeholder is served: no public CA is in use".into())
+            Some(Origin::Placeholder) => {
+                return Some("a self-signed placeholder is served: no public CA is in use".into());
             }
-            Some(bundle) if now >= bundle.not_after => Some(format!("expired on {}", date(bundle.not_after)).into()),
-            Some(bundle) if now < bundle.not_before => {
-                Some(format!("not valid before {}", date(bundle.not_before)).into())
-            }
-            Some(_) => None,
+            // One that is out of date is made anew at the next handshake.
+            Some(Origin::Internal) => return None,
+            Some(Origin::Acme | Origin::Folder(_)) => {}
+        }
+        match bundle? {
+            bundle if now >= bundle.not_after => Some(format!("expired on {}", date(bundle.not_after)).into()),
+            bundle if now < bundle.not_before => Some(format!("not valid before {}", date(bundle.not_before)).into()),
+            _ => None,
         }
     }
 }

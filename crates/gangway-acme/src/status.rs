@@ -20,13 +20,13 @@ pub struct CertificateStatus {
     pub name: Box<str>,
     /// Who signed it, for people; empty where there is none.
     pub issuer: Box<str>,
-    /// In hexadecimal; empty where there is none.
+    /// In hexadecimal; empty where there is none, and as long as nobody has asked for one that is made then.
     pub serial: Box<str>,
-    /// Seconds since the epoch.
+    /// Seconds since the epoch; 0 where there is no serial.
     pub not_before: i64,
-    /// Seconds since the epoch.
+    /// Seconds since the epoch; 0 where there is no serial.
     pub not_after: i64,
-    /// Where it came from; none where there is no certificate.
+    /// Where it came from, or will come from; none where there is no certificate.
     pub origin: Option<Origin>,
     /// When the next one is ordered, or the next attempt made, in seconds since the epoch.
     pub next: Option<i64>,

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gangway_acme::{
     CertificateReport, Export, FindingCode, Forgotten, KeepSettings, Wanted, WantedIssuer, WantedName, keep, root_pem,
 };
 use gangway_publish::{Publisher, Reader, channel};
-use gangway_tls::{Origin, Store};
+use gangway_tls::{Bundle, Origin, Store};
 
 struct Keeping {
     names: Publisher<Wanted>,
@@ -69,7 +69,13 @@ impl Keeping {
 }
 
 fn origin(store: &Store, name: &str) -> Option<Origin> {
-    store.find(name).map(|bundle| bundle.origin.clone())
+    store.origin(name)
+}
+
+/// As a handshake would have it made.
+fn made(store: &Store, name: &str) -> Arc<Bundle> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64;
+    store.make(name, now).expect("may have one")
 }
 
 fn put(path: &Path, text: &str) {
@@ -113,7 +119,7 @@ async fn the_root_is_printed_and_what_was_signed_is_trusted_by_it() {
     while !permits() {
         ticks.tick().await;
     }
-    let leaf = store.find("nas").expect("has one").key.cert[0].clone();
+    let leaf = made(&store, "nas").key.cert[0].clone();
     let (_, leaf) = x509_parser::parse_x509_certificate(&leaf).expect("a certificate");
     let pem = root_pem(folder.path()).expect("is there");
     let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).expect("PEM");
@@ -127,14 +133,14 @@ async fn unaffected_bundles_are_the_same_objects_after_a_change() {
     let mut keeping = Keeping::on(folder.path());
     keeping.want(&["a.localhost", "b.localhost"]);
     let before = keeping.until(|store| store.serves("a.localhost") && store.serves("b.localhost")).await;
+    let [first_a, first_b] = ["a.localhost", "b.localhost"].map(|name| made(&before, name));
     keeping.want(&["a.localhost", "c.localhost"]);
     let after = keeping.until(|store| store.serves("c.localhost")).await;
-    assert!(Arc::ptr_eq(before.find("a.localhost").expect("has one"), after.find("a.localhost").expect("has one")));
+    assert!(Arc::ptr_eq(&first_a, &made(&after, "a.localhost")));
     assert!(!after.serves("b.localhost"), "nobody wants it");
     keeping.want(&["b.localhost"]);
     let again = keeping.until(|store| store.serves("b.localhost")).await;
-    let (first, second) = (before.find("b.localhost").expect("has one"), again.find("b.localhost").expect("has one"));
-    assert!(Arc::ptr_eq(first, second), "a container that is made anew gets the one it had");
+    assert!(Arc::ptr_eq(&first_b, &made(&again, "b.localhost")), "a container that is made anew gets the one it had");
 }
 
 #[tokio::test]
@@ -172,9 +178,8 @@ async fn two_keepers_on_one_folder_use_one_ca() {
     second.want(&["b.localhost", "pi"]);
     let first_store = first.until(|store| store.serves("a.localhost") && store.serves("nas")).await;
     let second_store = second.until(|store| store.serves("b.localhost") && store.serves("pi")).await;
-    let issuers: BTreeSet<_> = [(&first_store, "nas"), (&second_store, "pi")]
-        .map(|(store, name)| store.find(name).expect("has one").issuer.clone())
-        .into();
+    let issuers: BTreeSet<_> =
+        [(&first_store, "nas"), (&second_store, "pi")].map(|(store, name)| made(store, name).issuer.clone()).into();
     assert_eq!(issuers.len(), 1);
     // One of the two may be writing yet, which it does beside the place, under a name with a dot.
     let entries = fs::read_dir(folder.path().join("ca")).expect("is there");
@@ -207,15 +212,39 @@ async fn the_default_certificate_is_kept_although_no_route_wants_it() {
 }
 
 #[tokio::test]
-async fn ten_thousand_names_arrive_in_batches_and_block_nothing() {
+async fn ten_thousand_internal_hosts_are_ready_without_a_signature() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut keeping = Keeping::on(folder.path());
+    // The root is there already, as after a restart.
+    keeping.want(&["first.localhost"]);
+    keeping.until(|store| store.serves("first.localhost")).await;
     let names: Vec<String> = (0..10_000).map(|number| format!("a{number:05}.localhost")).collect();
+    let before = keeping.store.generation().count();
+    let begun = tokio::time::Instant::now();
     keeping.want(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let first = keeping.until(|store| !store.is_empty()).await;
-    assert!(first.len() < 10_000, "the first ones do not wait for the last");
-    keeping.until(|store| store.len() == 10_000).await;
-    assert!(keeping.store.generation().count() < 200, "but each does not cost a whole store");
+    let store = keeping.until(|store| names.iter().all(|name| store.serves_well(name))).await;
+    println!("figure: {} internal hosts are ready after {:?}", names.len(), begun.elapsed());
+    assert!(names.iter().all(|name| store.find(name).is_none()), "none was signed for");
+    assert!(keeping.store.generation().count() - before <= 3, "all came together");
+    assert_eq!(*made(&store, "a00007.localhost").names, [Box::from("a00007.localhost")]);
+    assert!(store.find("a00007.localhost").is_some() && store.find("a00008.localhost").is_none());
+}
+
+#[tokio::test]
+async fn a_certificate_is_told_of_before_and_after_it_was_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut keeping = Keeping::on(folder.path());
+    keeping.want(&["a.localhost"]);
+    let is_internal = |report: &CertificateReport| {
+        report.certificates.first().is_some_and(|one| one.origin == Some(Origin::Internal))
+    };
+    let before = keeping.until_told(is_internal).await.certificates.remove(0);
+    assert!(before.issuer.starts_with("Gangway internal CA"), "{before:?}");
+    assert_eq!((&*before.serial, before.not_after, before.trouble), ("", 0, None));
+    let bundle = made(&keeping.store.load_full().value, "a.localhost");
+    let is_made = |report: &CertificateReport| report.certificates.first().is_some_and(|one| !one.serial.is_empty());
+    let after = keeping.until_told(is_made).await.certificates.remove(0);
+    assert_eq!((after.serial, after.not_after, after.issuer), (bundle.serial.clone(), bundle.not_after, before.issuer));
 }
 
 /// Every format ever written to the volume is read for ever.
@@ -230,7 +259,7 @@ async fn the_first_format_of_the_ca_is_read() {
     let mut keeping = Keeping::on(folder.path());
     keeping.want(&["nas"]);
     let store = keeping.until(|store| store.serves("nas")).await;
-    assert_eq!(&*store.find("nas").expect("has one").issuer, "Gangway internal CA 72a63fee");
+    assert_eq!(&*made(&store, "nas").issuer, "Gangway internal CA 72a63fee");
 }
 
 #[tokio::test]

@@ -241,15 +241,15 @@ pub struct Certificate {
     pub name: String,
     /// Who signed it; empty where there is none.
     pub issuer: String,
-    /// In hexadecimal.
+    /// In hexadecimal; empty where there is no certificate, or it is made when somebody asks for it.
     pub serial: String,
-    /// RFC 3339; none where there is no certificate.
+    /// RFC 3339; none where there is no serial.
     pub not_before: Option<String>,
-    /// RFC 3339; none where there is no certificate.
+    /// RFC 3339; none where there is no serial.
     pub not_after: Option<String>,
     /// Until then from now; negative once it is over.
     pub seconds_left: Option<i64>,
-    /// `placeholder`, `internal`, `acme`, `folder`, or none where there is no certificate.
+    /// `placeholder`, `internal`, `acme`, `folder`, or none where there is no certificate and none will be made.
     pub origin: Option<String>,
     /// The file in `certs/` that it came from.
     pub file: Option<String>,

@@ -156,7 +156,7 @@ pub(crate) fn container(verdict: &Verdict) -> api::Container {
 
 /// `now` in seconds since the epoch.
 pub(crate) fn certificate(certificate: &Certificate, now: i64) -> api::Certificate {
-    let exists = certificate.origin.is_some();
+    let exists = certificate.is_there();
     let (origin, file) = match &certificate.origin {
         None => (None, None),
         Some(Origin::Placeholder) => (Some("placeholder"), None),

@@ -8,7 +8,7 @@ use gangway_model::location::{PublicPorts, slash_redirect};
 use gangway_model::mention::{self, Named};
 use gangway_model::route::{Readiness, TlsMode};
 use gangway_model::{Code, Compiled, Diagnostic, Endpoint, Middleware, RequestView, Route};
-use gangway_tls::{Bundle, Store};
+use gangway_tls::{Origin, Store};
 
 use crate::api;
 use crate::convert::{self, Endpoints};
@@ -50,8 +50,7 @@ pub(crate) fn explain(question: &Question, known: &Known<'_>) -> api::Explanatio
     let routes = table.routes();
     let found = table.explain(&view);
     let winner = found.winner.as_ref().map(|winner| &routes[winner.route]);
-    let bundle = known.store.find(&question.host);
-    let is_placeholder = bundle.is_some_and(|bundle| bundle.origin == gangway_tls::Origin::Placeholder);
+    let is_placeholder = known.store.is_placeheld(&question.host);
     // Only where no route is served under the host at all: else it is the path that was not found.
     let is_unknown = winner.is_none() && found.doubt.is_none() && found.considered.is_empty();
     let named = match is_unknown && known.is_table_in_force {
@@ -122,7 +121,7 @@ pub(crate) fn explain(question: &Question, known: &Known<'_>) -> api::Explanatio
         considered_more: found.considered_more,
         nearest,
         named: named.collect(),
-        certificate: certificate(&question.host, bundle, known),
+        certificate: certificate(&question.host, known),
         containers: containers.collect(),
         diagnostics: diagnostics.into_iter().map(|found| convert::diagnostic(found, known.title)).collect(),
     }
@@ -239,14 +238,14 @@ fn file_route(key: &str) -> Option<&str> {
     key.strip_prefix("routes.")?.split('.').next()
 }
 
-fn certificate(host: &str, bundle: Option<&Arc<Bundle>>, known: &Known<'_>) -> Option<api::Certificate> {
+fn certificate(host: &str, known: &Known<'_>) -> Option<api::Certificate> {
+    let origin = known.store.origin(host)?;
+    let is_ours = matches!(origin, Origin::Internal | Origin::Placeholder);
+    // One of ours that is out of date is made anew in the handshake, as one is that was never asked for.
+    let bundle = known.store.find(host).filter(|bundle| !is_ours || bundle.is_valid_at(known.now));
     let Some(bundle) = bundle else {
-        // Made in the handshake, for a name that only a wildcard covers.
-        return known.store.serves(host).then(|| api::Certificate {
-            name: host.to_owned(),
-            origin: Some("internal".to_owned()),
-            ..api::Certificate::default()
-        });
+        let promised = Certificate { name: host.to_owned(), origin: Some(origin), ..Certificate::default() };
+        return Some(convert::certificate(&promised, known.now));
     };
     let trouble = (!bundle.is_valid_at(known.now)).then(|| "out of date".to_owned());
     let certificate = Certificate {
@@ -255,7 +254,7 @@ fn certificate(host: &str, bundle: Option<&Arc<Bundle>>, known: &Known<'_>) -> O
         serial: bundle.serial.to_string(),
         not_before: bundle.not_before,
         not_after: bundle.not_after,
-        origin: Some(bundle.origin.clone()),
+        origin: Some(origin),
         next: None,
         renewal_window: None,
         on_demand: false,

@@ -118,13 +118,13 @@ pub struct Certificate {
     pub name: String,
     /// Who signed it; empty where there is none.
     pub issuer: String,
-    /// In hexadecimal.
+    /// In hexadecimal; empty where there is none, and as long as nobody has asked for one that is made then.
     pub serial: String,
     /// Seconds since the epoch.
     pub not_before: i64,
     /// Seconds since the epoch.
     pub not_after: i64,
-    /// None where there is no certificate.
+    /// None where there is no certificate, and none will be made.
     pub origin: Option<Origin>,
     /// When the next one is ordered, or the next attempt made, in seconds since the epoch.
     pub next: Option<i64>,
@@ -134,6 +134,13 @@ pub struct Certificate {
     pub on_demand: bool,
     /// What is wrong with it.
     pub trouble: Option<String>,
+}
+
+impl Certificate {
+    /// Whether there is one. One of ours is made when it is first asked for.
+    pub(crate) fn is_there(&self) -> bool {
+        self.origin.is_some() && !self.serial.is_empty()
+    }
 }
 
 /// The living side of an endpoint.

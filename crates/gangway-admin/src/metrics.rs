@@ -119,7 +119,7 @@ impl Page {
         // Two files may hold a certificate for one name, and one series must not be there twice.
         let mut ends = BTreeMap::new();
         for certificate in &certificates.list {
-            if let Some(origin) = &certificate.origin {
+            if let Some(origin) = certificate.origin.as_ref().filter(|_| certificate.is_there()) {
                 let end = ends.entry((certificate.name.as_str(), origin_class(origin))).or_insert(i64::MIN);
                 *end = certificate.not_after.max(*end);
             }

@@ -64,6 +64,7 @@ impl Instance for Fake {
         let shop = Certificate {
             name: "shop.test".into(),
             issuer: "Gangway internal CA".into(),
+            serial: "5f".into(),
             not_after: NOW + 3600,
             origin: Some(Origin::Folder("shop.crt".into())),
             ..Certificate::default()
@@ -74,8 +75,14 @@ impl Instance for Fake {
             trouble: Some("no authority was asked yet".into()),
             ..Certificate::default()
         };
+        let unasked = Certificate {
+            name: "unasked.test".into(),
+            issuer: "Gangway internal CA".into(),
+            origin: Some(Origin::Internal),
+            ..Certificate::default()
+        };
         Certificates {
-            list: vec![shop, later, missing],
+            list: vec![shop, later, missing, unasked],
             degraded: true,
             internal_root: Some("PEM".into()),
             on_demand: Some(gangway_tls::DemandCounts { refused: 7, ..Default::default() }),
@@ -232,7 +239,7 @@ async fn alive_at_once_and_ready_with_the_first_table() {
     assert_eq!(running.get("/readyz").await.status, 200);
     let status: api::Status = running.api("status").await;
     assert_eq!((status.ready, status.generation, status.routes, status.endpoints_ready), (true, 1, 2, 1));
-    assert_eq!((status.warnings, status.certificates, status.task_restarts), (1, 3, 5));
+    assert_eq!((status.warnings, status.certificates, status.task_restarts), (1, 4, 5));
     assert_eq!(
         (status.started.as_str(), status.listening.admin),
         ("2027-01-15T07:59:00Z", running.address.to_string())
@@ -485,6 +492,7 @@ async fn metrics_are_in_the_form_that_scrapers_read() {
     ] {
         assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
     }
+    assert!(!text.contains("unasked.test"), "what was not made yet has no end");
     let mut series = BTreeSet::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();

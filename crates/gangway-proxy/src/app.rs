@@ -16,7 +16,6 @@ use gangway_model::path::normalise;
 use gangway_model::route::{HostHeader, Route, TlsMode, TlsVersion};
 use gangway_model::{Middleware, RequestView};
 use gangway_publish::Generation;
-use gangway_tls::Origin;
 use http::header::{CONNECTION, HOST, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::{HeaderValue, Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -577,8 +576,7 @@ impl App {
     /// A public name whose certificate has not come yet: sending browsers to https would show them a
     /// warning instead of the app.
     fn has_only_a_placeholder(&self, host: &str) -> bool {
-        let store = self.shared.store.load();
-        store.value.find(host).is_some_and(|bundle| bundle.origin == Origin::Placeholder)
+        self.shared.store.load().value.is_placeheld(host)
     }
 
     fn https_location(&self, host: &str, port: Option<u16>, target: &[u8]) -> Vec<u8> {

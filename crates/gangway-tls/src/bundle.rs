@@ -184,7 +184,7 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
 }
 
 /// `Let's Encrypt YE1` rather than `C=US, O=Let's Encrypt, CN=YE1`.
-fn for_people(name: &X509Name<'_>) -> Box<str> {
+pub(crate) fn for_people(name: &X509Name<'_>) -> Box<str> {
     let organization = name.iter_organization().find_map(|part| part.as_str().ok());
     let common = name.iter_common_name().find_map(|part| part.as_str().ok());
     match (organization, common) {

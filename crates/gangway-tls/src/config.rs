@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use gangway_publish::Reader;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
@@ -183,8 +184,13 @@ impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // An address as SNI arrives here as none, which is what RFC 6066 makes of it.
         let name = hello.server_name().or(self.default_name.as_deref())?;
-        self.store.load().value.serve(&normal_name(name), hello.signature_schemes())
+        self.store.load().value.serve(&normal_name(name), hello.signature_schemes(), now())
     }
+}
+
+/// Seconds since the epoch. A clock before 1970 was never set.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 #[derive(Debug)]

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use gangway_publish::{Publisher, Reader, channel};
+use gangway_publish::Reader;
+
+use crate::bell::Bell;
 
 /// A handshake waits so long for a certificate, counted from the first one for its name. All of a handshake
 /// may take ten seconds.
@@ -245,26 +247,6 @@ impl Entry {
             State::Allowed | State::GivenUp => Stance::Allowed,
             State::Open | State::Taken | State::Refused | State::Unknown => Stance::Refused,
         }
-    }
-}
-
-/// Wakes who waits.
-#[derive(Debug)]
-struct Bell(Mutex<Publisher<()>>);
-
-impl Bell {
-    fn ring(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).publish(());
-    }
-
-    fn reader(&self) -> Reader<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).reader()
-    }
-}
-
-impl Default for Bell {
-    fn default() -> Self {
-        Self(Mutex::new(channel(()).0))
     }
 }
 

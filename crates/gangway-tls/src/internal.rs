@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use x509_parser::extensions::{GeneralName, GeneralSubtree as ParsedSubtree};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::bundle::{Bundle, BundleError, Origin};
+use crate::bundle::{Bundle, BundleError, Origin, for_people};
 use crate::name::{INTERNAL_DOMAINS, PRIVATE_NETWORKS, is_dns_name, is_within};
 
 const DAY: i64 = 24 * 60 * 60;
@@ -50,6 +50,7 @@ pub struct Scope {
 #[derive(Debug)]
 pub struct InternalCa {
     issuer: Issuer<'static, KeyPair>,
+    name: Box<str>,
     root_pem: String,
     permitted: Option<Vec<Subtree>>,
     excluded: Vec<Subtree>,
@@ -114,9 +115,11 @@ impl InternalCa {
             (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
         let ours = subject(&key);
         let is_ours = certificate.subject().iter_common_name().any(|part| part.as_str() == Ok(ours.as_str()));
+        let name = for_people(certificate.subject());
         let issuer = Issuer::from_ca_cert_der(&root, key)?;
         Ok(Self {
             issuer,
+            name,
             is_ours,
             root_pem: root_pem.to_owned(),
             permitted,
@@ -186,6 +189,11 @@ impl InternalCa {
             set.insert(name.clone());
         }
         scope
+    }
+
+    /// Its name, as the bundles that it signs show their issuer.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The root certificate, for clients to install.

@@ -1,10 +1,12 @@
 //! Certificates in memory, chosen by name.
 //!
 //! A [`Store`] holds [`Bundle`]s by name; [`server_config`] makes rustls choose from whichever store
-//! is in force at each handshake. The internal CA and the placeholder are made here too.
+//! is in force at each handshake. The internal CA and placeholders are here too, and the [`Mint`] that has them
+//! sign when a name is first asked for.
 //!
 //! There is deliberately no disk and no ACME here, and nothing about routes.
 
+mod bell;
 pub mod bundle;
 pub mod challenges;
 pub mod clients;
@@ -26,7 +28,7 @@ pub use config::{
 };
 pub use demand::{Demand, DemandCounts, Stance, Verdict};
 pub use internal::{InternalCa, InternalCaError, Scope, renewal_time};
-pub use mint::Mint;
+pub use mint::{Mint, Promises};
 pub use name::{INTERNAL_DOMAINS, is_internal, normal_name};
 pub use placeholder::Placeholders;
 pub use store::Store;

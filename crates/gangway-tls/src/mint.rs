@@ -1,29 +1,84 @@
-//! Internal certificates at the moment they are asked for.
+//! Certificates of ours at the moment they are asked for.
+//!
+//! Which names may have one is known with the table, so ten thousand hosts are ready as soon as they are
+//! listed. The certificate itself is made within the first handshake for its name: that takes about as long
+//! as the handshake does, and no longer than one with an RSA key. However many handshakes come at once, one
+//! of them signs. It is kept for its life, and made anew at a handshake with a third of its time left.
 //!
 //! A certificate for `*.localhost` is refused by OpenSSL and browsers, since the star stands directly
-//! below a top-level domain; and a route for `budget.*` or `*` has no list of names at all. For
-//! internal names signing takes about as long as the handshake itself, so it is done within it.
+//! below a top-level domain; and a route for `budget.*` or `*` has no list of names at all. Internal names
+//! below those patterns get certificates of their own.
 //!
 //! There is deliberately nothing of the kind for public names: a CA's budget is not for strangers to
-//! spend.
+//! spend. They get a placeholder, which costs nobody else anything.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::bundle::Bundle;
-use crate::internal::{InternalCa, renewal_time};
+use gangway_publish::Reader;
+
+use crate::bell::Bell;
+use crate::bundle::{Bundle, Origin};
+use crate::internal::{InternalCa, InternalCaError, renewal_time};
 use crate::name::{is_below_internal_domain, is_dns_name, parent};
+use crate::placeholder::Placeholders;
 
-/// Certificates kept. Whoever asks for random names pushes others out, which then are signed anew.
-const MINTED_MAX: usize = 1024;
+/// Certificates kept for names that only a pattern lists. Whoever asks for random names pushes others out,
+/// which then are signed anew.
+const BY_PATTERN_MAX: usize = 1024;
 
-/// Makes certificates of the internal CA during the handshake, for names that a wildcard route serves.
-#[derive(Debug)]
+/// Certificates kept for names that nobody lists at the moment: a container that is made anew gets the one
+/// it had.
+const UNLISTED_MAX: usize = 1024;
+
+/// Which names may have a certificate of ours.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Promises {
+    /// Names, wildcards and addresses that the internal CA signs for.
+    pub internal: BTreeSet<Box<str>>,
+    /// Names and wildcards that get a placeholder.
+    pub placeholders: BTreeSet<Box<str>>,
+    /// The host patterns `*`, `budget.*` and `*.localhost`, whose internal names get one each.
+    pub patterns: BTreeSet<Box<str>>,
+}
+
+/// Makes certificates when they are asked for, for the names of [`Promises`] and for no others.
+#[derive(Debug, Default)]
 pub struct Mint {
-    ca: Arc<InternalCa>,
+    signer: Option<Arc<InternalCa>>,
+    placeholders: Option<Arc<Placeholders>>,
+    exact: HashMap<Box<str>, Arc<Place>>,
+    /// Wildcards by what they stand below.
+    below: HashMap<Box<str>, Arc<Place>>,
     patterns: Vec<Pattern>,
-    minted: Mutex<Minted>,
+    by_pattern: Mutex<Few>,
+    /// What was made for names that were listed before.
+    unlisted: HashMap<Box<str>, Arc<Place>>,
+    made: Arc<Made>,
+}
+
+/// What there is to know of all that were made, also by those before.
+#[derive(Debug, Default)]
+struct Made {
+    count: AtomicU64,
+    bell: Bell,
+    /// The last one could not be made.
+    is_failing: AtomicBool,
+}
+
+/// Who signs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Internal,
+    Placeholder,
+}
+
+/// Where the certificate of one name is, once there is one.
+#[derive(Debug)]
+struct Place {
+    kind: Kind,
+    bundle: RwLock<Option<Arc<Bundle>>>,
 }
 
 /// Which names may be asked for.
@@ -37,68 +92,238 @@ enum Pattern {
     Below(Box<str>),
 }
 
+/// Places of names that somebody else chose, as many as there is room for.
 #[derive(Debug, Default)]
-struct Minted {
-    bundles: HashMap<Box<str>, Arc<Bundle>>,
+struct Few {
+    places: HashMap<Box<str>, Arc<Place>>,
     /// The oldest first.
     order: VecDeque<Box<str>>,
 }
 
 impl Mint {
-    /// For the host patterns `*`, `budget.*` and `*.localhost`; what is none of these is left out.
-    pub fn new<'a>(ca: Arc<InternalCa>, patterns: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut patterns: Vec<_> = patterns.into_iter().filter_map(Pattern::parse).collect();
-        patterns.sort_unstable();
-        patterns.dedup();
-        Self { ca, patterns, minted: Mutex::default() }
+    /// For other promises. What this one has made is kept, unless another key has signed it.
+    pub fn next(
+        &self,
+        signer: Option<Arc<InternalCa>>,
+        placeholders: Option<Arc<Placeholders>>,
+        promises: &Promises,
+    ) -> Self {
+        let has_same_key = match (&self.signer, &signer) {
+            (Some(before), Some(now)) => before.has_key_of(now),
+            _ => false,
+        };
+        let has_same_placeholders = match (&self.placeholders, &placeholders) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            _ => false,
+        };
+        let is_kept = |place: &&Arc<Place>| match place.kind {
+            Kind::Internal => has_same_key,
+            Kind::Placeholder => has_same_placeholders,
+        };
+        let mut next = Self { signer, placeholders, made: Arc::clone(&self.made), ..Self::default() };
+        let internal = promises.internal.iter().map(|name| (name, Kind::Internal));
+        // A name that is in both is an internal one.
+        for (name, kind) in promises.placeholders.iter().map(|name| (name, Kind::Placeholder)).chain(internal) {
+            let before = self.place_named(name).or_else(|| self.unlisted.get(name));
+            let before = before.filter(|place| place.kind == kind).filter(is_kept);
+            let place = before.map_or_else(|| Arc::new(Place::empty(kind)), Arc::clone);
+            match name.strip_prefix("*.") {
+                Some(below) => next.below.insert(below.into(), place),
+                None => next.exact.insert(name.clone(), place),
+            };
+        }
+        let below = self.below.iter().map(|(below, place)| (format!("*.{below}").into(), place));
+        let known = self.exact.iter().chain(&self.unlisted).map(|(name, place)| (name.clone(), place)).chain(below);
+        next.unlisted = known
+            .filter(|(name, place)| place.kind == Kind::Internal && is_kept(place) && !promises.internal.contains(name))
+            .filter(|(_, place)| place.present().is_some())
+            .map(|(name, place)| (name, Arc::clone(place)))
+            .take(UNLISTED_MAX)
+            .collect();
+        next.patterns = promises.patterns.iter().filter_map(|text| Pattern::parse(text)).collect();
+        next.patterns.sort_unstable();
+        if has_same_key && next.patterns == self.patterns {
+            let few = self.by_pattern.lock().unwrap_or_else(PoisonError::into_inner);
+            next.by_pattern = Mutex::new(few.clone());
+        }
+        next
     }
 
-    /// Whether it would make one for a normal name: an internal one that a pattern matches.
-    pub fn covers(&self, host: &str) -> bool {
+    /// How many were made, by this one and those before it.
+    pub fn count(&self) -> u64 {
+        self.made.count.load(Ordering::Relaxed)
+    }
+
+    /// Wakes when some were made, by this one or one that comes after it.
+    pub fn made(&self) -> Reader<()> {
+        self.made.bell.reader()
+    }
+
+    /// Gives up what has ended, so that who was asked for once does not keep a certificate for ever.
+    pub fn forget_ended(&self, now: i64) {
+        let listed = self.exact.values().chain(self.below.values()).chain(self.unlisted.values());
+        listed.for_each(|place| place.forget_ended(now));
+    }
+
+    /// Who would sign for a normal name, if anybody.
+    pub(crate) fn kind(&self, host: &str) -> Option<Kind> {
+        self.place(host).map(|place| place.kind).or_else(|| self.covers(host).then_some(Kind::Internal))
+    }
+
+    /// What was made for a normal name so far.
+    pub(crate) fn present(&self, host: &str) -> Option<Arc<Bundle>> {
+        let place = self.place(host).map(Arc::clone);
+        let few = || self.by_pattern.lock().unwrap_or_else(PoisonError::into_inner).places.get(host).cloned();
+        place.or_else(few)?.present()
+    }
+
+    /// Whether a handshake for a normal name would have nothing to sign.
+    pub(crate) fn is_made(&self, host: &str, now: i64) -> bool {
+        self.present(host).is_some_and(|bundle| is_current(&bundle, now))
+    }
+
+    /// The bundle for a normal name, made now if need be.
+    pub(crate) fn bundle(&self, host: &str, now: i64) -> Option<Arc<Bundle>> {
+        if let Some(place) = self.place(host) {
+            let parent = parent(host).filter(|_| !self.exact.contains_key(host));
+            return match parent {
+                Some(parent) => place.bundle(now, || self.make(place.kind, &format!("*.{parent}"), now)),
+                None => place.bundle(now, || self.make(place.kind, host, now)),
+            };
+        }
+        if !self.covers(host) {
+            return None;
+        }
+        let place = self.by_pattern.lock().unwrap_or_else(PoisonError::into_inner).place(host, BY_PATTERN_MAX);
+        place.bundle(now, || self.make(Kind::Internal, host, now))
+    }
+
+    /// Where the certificate for a normal name is, its own before a wildcard's.
+    ///
+    /// Clients refuse a star directly below a top-level domain, so that one is found by its own name alone.
+    fn place(&self, host: &str) -> Option<&Arc<Place>> {
+        let below = || {
+            let parent = parent(host)?;
+            let place = self.below.get(parent)?;
+            let is_refused = place.kind == Kind::Internal && !parent.contains('.') && !host.starts_with('*');
+            (!is_refused).then_some(place)
+        };
+        self.exact.get(host).or_else(below)
+    }
+
+    /// Of exactly this name or wildcard.
+    fn place_named(&self, name: &str) -> Option<&Arc<Place>> {
+        match name.strip_prefix("*.") {
+            Some(below) => self.below.get(below),
+            None => self.exact.get(name),
+        }
+    }
+
+    /// Whether a pattern matches an internal name.
+    fn covers(&self, host: &str) -> bool {
         host.contains('.')
             && is_below_internal_domain(host)
             && is_dns_name(host)
             && !host.starts_with('*')
             && self.patterns.iter().any(|pattern| pattern.matches(host))
-            && self.ca.permits(host)
+            && self.signer.as_ref().is_some_and(|signer| signer.permits(host))
     }
 
-    /// The bundle for a normal name, made now if need be.
-    pub(crate) fn bundle(&self, host: &str) -> Option<Arc<Bundle>> {
-        if !self.covers(host) {
-            return None;
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-        let current = |bundle: &&Arc<Bundle>| bundle.is_valid_at(now) && now < renewal_time(bundle);
-        if let Some(bundle) =
-            self.minted.lock().unwrap_or_else(PoisonError::into_inner).bundles.get(host).filter(current)
-        {
-            return Some(Arc::clone(bundle));
-        }
-        // Signed outside the lock; two handshakes at once may both sign, and the later one is kept.
-        let bundle = match self.ca.issue(host, now) {
-            Ok(bundle) => Arc::new(bundle),
-            Err(error) => {
-                tracing::warn!(%error, host, "failed to make an internal certificate");
-                return None;
-            }
+    fn make(&self, kind: Kind, name: &str, now: i64) -> Option<Bundle> {
+        let made = match kind {
+            Kind::Internal => self.signer.as_ref()?.issue(name, now),
+            Kind::Placeholder => self.placeholders.as_ref()?.bundle(name, now),
         };
-        self.minted.lock().unwrap_or_else(PoisonError::into_inner).keep(host, Arc::clone(&bundle));
-        Some(bundle)
+        self.made.note(name, made)
     }
 }
 
-impl Minted {
-    fn keep(&mut self, host: &str, bundle: Arc<Bundle>) {
-        if self.bundles.insert(host.into(), bundle).is_some() {
-            return;
+impl Made {
+    fn note(&self, name: &str, made: Result<Bundle, InternalCaError>) -> Option<Bundle> {
+        let was_failing = self.is_failing.swap(made.is_err(), Ordering::Relaxed);
+        match made {
+            Ok(bundle) => {
+                self.count.fetch_add(1, Ordering::Relaxed);
+                self.bell.ring();
+                Some(bundle)
+            }
+            Err(error) => {
+                // Each handshake tries again, and strangers may bring about as many as they like.
+                if !was_failing {
+                    tracing::warn!(%error, name, "failed to make a certificate");
+                }
+                None
+            }
         }
-        self.order.push_back(host.into());
-        if self.order.len() > MINTED_MAX
+    }
+}
+
+impl Place {
+    fn empty(kind: Kind) -> Self {
+        Self { kind, bundle: RwLock::default() }
+    }
+
+    fn present(&self) -> Option<Arc<Bundle>> {
+        self.bundle.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is there, as long as it is good for some time yet; else what is made now. Who asks meanwhile
+    /// waits for it, which takes less than to sign as well.
+    fn bundle(&self, now: i64, make: impl FnOnce() -> Option<Bundle>) -> Option<Arc<Bundle>> {
+        if let Some(bundle) = self.present().filter(|bundle| is_current(bundle, now)) {
+            return Some(bundle);
+        }
+        let mut place = self.bundle.write().unwrap_or_else(PoisonError::into_inner);
+        if !place.as_ref().is_some_and(|bundle| is_current(bundle, now))
+            && let Some(made) = make()
+        {
+            *place = Some(Arc::new(made));
+        }
+        // Where none could be made the old one says better what is wrong than an alert would.
+        place.clone()
+    }
+
+    fn forget_ended(&self, now: i64) {
+        if self.present().is_some_and(|bundle| now >= bundle.not_after) {
+            *self.bundle.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+}
+
+fn is_current(bundle: &Bundle, now: i64) -> bool {
+    bundle.is_valid_at(now) && now < renewal_time(bundle)
+}
+
+impl Kind {
+    pub(crate) fn origin(self) -> Origin {
+        match self {
+            Self::Internal => Origin::Internal,
+            Self::Placeholder => Origin::Placeholder,
+        }
+    }
+}
+
+impl Few {
+    /// The place of a name; the oldest one gives way where there is no room.
+    fn place(&mut self, name: &str, max: usize) -> Arc<Place> {
+        if let Some(place) = self.places.get(name) {
+            return Arc::clone(place);
+        }
+        let place = Arc::new(Place::empty(Kind::Internal));
+        self.places.insert(name.into(), Arc::clone(&place));
+        self.order.push_back(name.into());
+        if self.order.len() > max
             && let Some(oldest) = self.order.pop_front()
         {
-            self.bundles.remove(&oldest);
+            self.places.remove(&oldest);
         }
+        place
+    }
+}
+
+impl Clone for Few {
+    fn clone(&self) -> Self {
+        Self { places: self.places.clone(), order: self.order.clone() }
     }
 }
 
@@ -129,15 +354,31 @@ mod tests {
     use crate::internal::Scope;
 
     const NOW: i64 = 1_700_000_000;
+    const DAY: i64 = 24 * 60 * 60;
 
-    fn mint(patterns: &[&str]) -> Mint {
-        let ca = InternalCa::make(&Scope::default(), NOW).expect("makes a CA");
-        Mint::new(Arc::new(ca), patterns.iter().copied())
+    fn names(names: &[&str]) -> BTreeSet<Box<str>> {
+        names.iter().map(|name| Box::from(*name)).collect()
+    }
+
+    fn internal(list: &[&str]) -> Promises {
+        Promises { internal: names(list), ..Promises::default() }
+    }
+
+    fn patterns(list: &[&str]) -> Promises {
+        Promises { patterns: names(list), ..Promises::default() }
+    }
+
+    fn ca() -> Arc<InternalCa> {
+        Arc::new(InternalCa::make(&Scope::default(), NOW).expect("makes a CA"))
+    }
+
+    fn mint(promises: &Promises) -> Mint {
+        Mint::default().next(Some(ca()), Placeholders::new().ok().map(Arc::new), promises)
     }
 
     #[test]
     fn only_internal_names_of_a_pattern_are_covered() {
-        let mint = mint(&["*.localhost", "budget.*", "nonsense"]);
+        let mint = mint(&patterns(&["*.localhost", "budget.*", "nonsense"]));
         for host in ["a.localhost", "budget.lan", "budget.x.home.arpa"] {
             assert!(mint.covers(host), "{host}");
         }
@@ -150,30 +391,132 @@ mod tests {
 
     #[test]
     fn a_catch_all_covers_every_internal_name_and_no_other() {
-        let mint = mint(&["*"]);
+        let mint = mint(&patterns(&["*"]));
         assert!(mint.covers("whatever.home.arpa"));
         assert!(!mint.covers("example.org"));
         assert!(!mint.covers("a..lan"));
     }
 
     #[test]
-    fn what_was_made_is_kept() {
-        let mint = mint(&["*.localhost"]);
-        let first = mint.bundle("a.localhost").expect("makes one");
-        assert_eq!(*first.names, [Box::from("a.localhost")]);
-        assert!(Arc::ptr_eq(&first, &mint.bundle("a.localhost").expect("keeps it")));
-        assert!(mint.bundle("a.example.org").is_none());
+    fn ten_thousand_names_are_promised_without_a_signature_and_each_costs_one_when_it_is_asked_for() {
+        let many: Vec<String> = (0..10_000).map(|number| format!("h{number}.test")).collect();
+        let mint = mint(&internal(&many.iter().map(String::as_str).collect::<Vec<_>>()));
+        assert!(many.iter().all(|name| mint.kind(name) == Some(Kind::Internal)));
+        assert_eq!(mint.count(), 0);
+        let begun = tokio::time::Instant::now();
+        for name in many.iter().step_by(100) {
+            assert_eq!(*mint.bundle(name, NOW).expect("makes one").names, [Box::from(name.as_str())]);
+        }
+        println!("figure: making an internal certificate takes {:?}", begun.elapsed() / 100);
+        assert_eq!(mint.count(), 100);
+        assert!(mint.present("h1.test").is_none() && !mint.is_made("h1.test", NOW));
+    }
+
+    #[test]
+    fn one_of_many_handshakes_that_come_at_once_signs_for_all() {
+        for name in ["a.test", "b.wide.test", "c.localhost"] {
+            let promises = Promises { patterns: names(&["*.localhost"]), ..internal(&["a.test", "*.wide.test"]) };
+            let mint = mint(&promises);
+            let made: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> =
+                    (0..16).map(|_| scope.spawn(|| mint.bundle(name, NOW).expect("makes one"))).collect();
+                threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+            });
+            assert_eq!(mint.count(), 1, "{name}");
+            assert!(made.iter().all(|bundle| Arc::ptr_eq(bundle, &made[0]) && bundle.carries(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_made_for_a_name_that_is_not_promised() {
+        let promises = Promises { placeholders: names(&["b.example.org"]), ..internal(&["a.test", "*.wide.test"]) };
+        let mint = mint(&promises);
+        for name in ["b.test", "x.a.test", "a.b.wide.test", "wide.test", "example.org", "127.0.0.1", "", "*"] {
+            assert!(mint.kind(name).is_none() && mint.bundle(name, NOW).is_none(), "{name}");
+        }
+        assert_eq!(mint.count(), 0);
+        let placeholder = mint.bundle("b.example.org", NOW).expect("makes one");
+        assert_eq!(
+            (placeholder.origin.clone(), mint.kind("b.example.org")),
+            (Origin::Placeholder, Some(Kind::Placeholder))
+        );
+    }
+
+    #[test]
+    fn a_certificate_is_made_anew_at_a_handshake_with_a_third_of_its_time_left() {
+        let mint = mint(&internal(&["a.test"]));
+        let first = mint.bundle("a.test", NOW).expect("makes one");
+        let due = renewal_time(&first);
+        assert!(Arc::ptr_eq(&first, &mint.bundle("a.test", due - 1).expect("keeps it")));
+        let second = mint.bundle("a.test", due).expect("makes another");
+        assert!(!Arc::ptr_eq(&first, &second) && second.not_after > first.not_after);
+        assert!(mint.bundle("a.test", NOW - 365 * DAY).expect("the clock was set back").is_valid_at(NOW - 365 * DAY));
+        assert_eq!(mint.count(), 3);
+    }
+
+    #[test]
+    fn what_has_ended_is_not_kept_for_a_name_that_nobody_asks_for() {
+        let mint = mint(&internal(&["a.test", "*.wide.test"]));
+        let made = ["a.test", "*.wide.test"].map(|name| mint.bundle(name, NOW).expect("makes one"));
+        mint.forget_ended(made[0].not_after - 1);
+        assert!(mint.present("a.test").is_some() && mint.present("x.wide.test").is_some());
+        mint.forget_ended(made[0].not_after);
+        assert!(mint.present("a.test").is_none() && mint.present("x.wide.test").is_none());
+    }
+
+    #[test]
+    fn what_was_made_outlives_other_promises_but_not_another_key() {
+        let signer = ca();
+        let first = Mint::default().next(Some(Arc::clone(&signer)), None, &internal(&["a.test", "*.wide.test"]));
+        let made = ["a.test", "*.wide.test"].map(|name| first.bundle(name, NOW).expect("makes one"));
+        let is_same = |mint: &Mint| {
+            ["a.test", "*.wide.test"]
+                .iter()
+                .zip(&made)
+                .all(|(name, made)| mint.present(name).is_some_and(|present| Arc::ptr_eq(&present, made)))
+        };
+        let without = first.next(Some(Arc::clone(&signer)), None, &internal(&["b.test"]));
+        assert!(without.kind("a.test").is_none() && without.present("a.test").is_none());
+        let again = without.next(Some(Arc::clone(&signer)), None, &internal(&["a.test", "*.wide.test"]));
+        assert!(is_same(&again), "a container that is made anew gets the one it had");
+        let wider = InternalCa::with_key_pem(&signer.key_pem(), &Scope::default(), NOW).expect("another root");
+        assert!(is_same(&again.next(Some(Arc::new(wider)), None, &internal(&["a.test", "*.wide.test"]))));
+        let other = again.next(Some(ca()), None, &internal(&["a.test", "*.wide.test"]));
+        assert!(other.present("a.test").is_none() && other.present("*.wide.test").is_none());
+    }
+
+    #[test]
+    fn names_that_come_and_go_do_not_pile_up() {
+        let signer = ca();
+        let sample = Arc::new(signer.issue("a.test", NOW).expect("signs"));
+        let mut mint = Mint::default();
+        for number in 0..UNLISTED_MAX + 10 {
+            mint = mint.next(Some(Arc::clone(&signer)), None, &internal(&[&format!("h{number}.test")]));
+            for place in mint.exact.values() {
+                *place.bundle.write().expect("not poisoned") = Some(Arc::clone(&sample));
+            }
+        }
+        assert_eq!((mint.exact.len(), mint.unlisted.len()), (1, UNLISTED_MAX));
+    }
+
+    #[test]
+    fn a_star_below_a_top_level_domain_is_found_by_its_own_name_alone() {
+        let mint = mint(&Promises { patterns: names(&["*.localhost"]), ..internal(&["*.localhost"]) });
+        let own = mint.bundle("a.localhost", NOW).expect("makes one");
+        assert_eq!(*own.names, [Box::from("a.localhost")]);
+        let star = mint.bundle("*.localhost", NOW).expect("makes one");
+        assert_eq!(*star.names, [Box::from("*.localhost")]);
     }
 
     #[test]
     fn strangers_cannot_make_it_grow_without_bound() {
-        let mint = mint(&["*.test"]);
-        let bundle = mint.bundle("a.test").expect("makes one");
-        let mut minted = mint.minted.lock().expect("not poisoned");
-        for number in 0..2 * MINTED_MAX {
-            minted.keep(&format!("{number}.test"), Arc::clone(&bundle));
+        let mint = mint(&patterns(&["*.test"]));
+        mint.bundle("a.test", NOW).expect("makes one");
+        let mut few = mint.by_pattern.lock().expect("not poisoned");
+        for number in 0..2 * BY_PATTERN_MAX {
+            few.place(&format!("{number}.test"), BY_PATTERN_MAX);
         }
-        assert_eq!((minted.bundles.len(), minted.order.len()), (MINTED_MAX, MINTED_MAX));
-        assert!(!minted.bundles.contains_key("a.test"));
+        assert_eq!((few.places.len(), few.order.len()), (BY_PATTERN_MAX, BY_PATTERN_MAX));
+        assert!(!few.places.contains_key("a.test"));
     }
 }

@@ -10,11 +10,12 @@ use crate::bundle::{Bundle, Origin};
 use crate::challenges::Challenges;
 use crate::clients::{ClientCa, ClientCas};
 use crate::demand::Demand;
-use crate::mint::Mint;
+use crate::mint::{Kind, Mint};
 use crate::name::parent;
 use crate::tickets::{TicketKey, TicketKeys};
 
-/// Every bundle of one moment, by name. A value: the keeper builds a new one and publishes it.
+/// Every bundle of one moment, by name, and which names get one when they are first asked for. A value: the
+/// keeper builds a new one and publishes it.
 ///
 /// Cloning is cheap.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +49,14 @@ enum Standing {
     Good,
 }
 
+/// What a handshake for a name would get.
+enum Offer<'a> {
+    /// This one.
+    Given(&'a Arc<Bundle>),
+    /// What is made when it is first asked for.
+    Minted(Kind, &'a Mint),
+}
+
 impl Store {
     /// Sorts `bundles` by name; `now`, in seconds since the epoch, tells which are out of date.
     pub fn new(bundles: impl IntoIterator<Item = Arc<Bundle>>, now: i64) -> Self {
@@ -77,7 +86,7 @@ impl Store {
         Self { challenges, ..self }
     }
 
-    /// The same bundles, and `mint` for names that none of them carries exactly.
+    /// The same bundles, and `mint` for names that none of them serves well.
     pub fn with_mint(self, mint: Option<Arc<Mint>>) -> Self {
         Self { mint, ..self }
     }
@@ -114,40 +123,94 @@ impl Store {
 
     /// The bundle for a normal name: an exact name before a wildcard, then the preferred origin, then
     /// the later end. One that is out of date, or a placeholder, only where there is no other.
-    pub fn find(&self, host: &str) -> Option<&Arc<Bundle>> {
-        self.best(host).map(|(_, bundle)| bundle)
+    ///
+    /// None where it would be made only now, see [`Store::origin`].
+    pub fn find(&self, host: &str) -> Option<Arc<Bundle>> {
+        match self.offer(host)? {
+            Offer::Given(bundle) => Some(Arc::clone(bundle)),
+            Offer::Minted(_, mint) => mint.present(host),
+        }
     }
 
-    fn best(&self, host: &str) -> Option<&(Standing, Arc<Bundle>)> {
-        self.candidates(host).next()
+    /// Where what a handshake for a normal name would get came from, or will come from.
+    pub fn origin(&self, host: &str) -> Option<Origin> {
+        Some(match self.offer(host)? {
+            Offer::Given(bundle) => bundle.origin.clone(),
+            Offer::Minted(kind, _) => kind.origin(),
+        })
+    }
+
+    /// Whether a handshake for a normal name would get a placeholder.
+    pub fn is_placeheld(&self, host: &str) -> bool {
+        match self.offer(host) {
+            Some(Offer::Given(bundle)) => bundle.origin == Origin::Placeholder,
+            Some(Offer::Minted(kind, _)) => kind == Kind::Placeholder,
+            None => false,
+        }
     }
 
     /// Whether a handshake for a normal name would get a certificate that clients may accept: no placeholder,
     /// and not out of date when the store was made.
     pub fn serves_well(&self, host: &str) -> bool {
-        self.best(host).is_some_and(|(standing, _)| *standing == Standing::Good)
-            || self.mint.as_ref().is_some_and(|mint| mint.covers(host))
+        match self.offer(host) {
+            Some(Offer::Given(_)) => self.best(host).is_some_and(|(standing, _)| *standing == Standing::Good),
+            Some(Offer::Minted(kind, _)) => kind == Kind::Internal,
+            None => false,
+        }
     }
 
     /// Whether a handshake for a normal name would get a certificate.
     pub fn serves(&self, host: &str) -> bool {
-        self.find(host).is_some() || self.mint.as_ref().is_some_and(|mint| mint.covers(host))
+        self.offer(host).is_some()
+    }
+
+    /// Whether a handshake for a normal name would have to make its certificate first, `now` in seconds since the
+    /// epoch.
+    pub fn is_to_be_made(&self, host: &str, now: i64) -> bool {
+        matches!(self.offer(host), Some(Offer::Minted(_, mint)) if !mint.is_made(host, now))
+    }
+
+    /// What a handshake for a normal name would get, made now where that is still to be done: for who needs
+    /// a certificate although nobody has asked for it yet.
+    pub fn make(&self, host: &str, now: i64) -> Option<Arc<Bundle>> {
+        match self.offer(host)? {
+            Offer::Given(bundle) => Some(Arc::clone(bundle)),
+            Offer::Minted(_, mint) => mint.bundle(host, now),
+        }
     }
 
     /// What a handshake for a normal name is served, among the bundles whose key the client can verify.
-    pub(crate) fn serve(&self, host: &str, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let usable = |bundle: &&Arc<Bundle>| bundle.key.key.choose_scheme(schemes).is_some();
-        // Without any usable one the best is handed over, so that rustls says `handshake_failure`.
-        let best = self.candidates(host).map(|(_, bundle)| bundle).find(usable).or_else(|| self.find(host));
-        let is_makeshift = |bundle: &Arc<Bundle>| {
-            matches!(bundle.origin, Origin::Placeholder | Origin::Internal) && !self.names.exact.contains_key(host)
-        };
-        if best.is_none_or(is_makeshift)
-            && let Some(minted) = self.mint.as_ref().and_then(|mint| mint.bundle(host))
+    pub(crate) fn serve(&self, host: &str, schemes: &[SignatureScheme], now: i64) -> Option<Arc<CertifiedKey>> {
+        if let Some(Offer::Minted(_, mint)) = self.offer(host)
+            && let Some(minted) = mint.bundle(host, now)
         {
             return Some(Arc::clone(&minted.key));
         }
+        let usable = |bundle: &&Arc<Bundle>| bundle.key.key.choose_scheme(schemes).is_some();
+        // Without any usable one the best is handed over, so that rustls says `handshake_failure`.
+        let mut given = self.candidates(host).map(|(_, bundle)| bundle);
+        let best = given.find(usable).or_else(|| self.best(host).map(|(_, bundle)| bundle));
         best.map(|bundle| Arc::clone(&bundle.key))
+    }
+
+    /// The best that there is for a normal name, whoever the client is: what is given and good, what the
+    /// internal CA signs, what is given and out of date, a placeholder.
+    fn offer(&self, host: &str) -> Option<Offer<'_>> {
+        let given = self.best(host);
+        if let Some((Standing::Good, bundle)) = given {
+            return Some(Offer::Given(bundle));
+        }
+        let minted = self.mint.as_deref().and_then(|mint| Some((mint.kind(host)?, mint)));
+        match (given, minted) {
+            (_, Some((Kind::Internal, mint))) => Some(Offer::Minted(Kind::Internal, mint)),
+            (Some((Standing::OutOfDate, bundle)), _) | (Some((_, bundle)), None) => Some(Offer::Given(bundle)),
+            (_, Some((kind, mint))) => Some(Offer::Minted(kind, mint)),
+            (None, None) => None,
+        }
+    }
+
+    fn best(&self, host: &str) -> Option<&(Standing, Arc<Bundle>)> {
+        self.candidates(host).next()
     }
 
     /// The certificate that answers a TLS-ALPN-01 challenge for a normal name.
@@ -228,7 +291,7 @@ mod tests {
 
     #[track_caller]
     fn found(store: &Store, host: &str, expected: &Arc<Bundle>) {
-        assert!(Arc::ptr_eq(store.find(host).expect("some"), expected), "{host}");
+        assert!(Arc::ptr_eq(&store.find(host).expect("some"), expected), "{host}");
     }
 
     #[test]
@@ -264,6 +327,38 @@ mod tests {
         found(&Store::new([&expired, &placeholder, &wide].map(Arc::clone), NOW), "a.x.test", &wide);
         found(&Store::new([&placeholder, &expired].map(Arc::clone), NOW), "a.x.test", &expired);
         found(&Store::new([&placeholder].map(Arc::clone), NOW), "a.x.test", &placeholder);
+    }
+
+    #[test]
+    fn what_the_internal_ca_signs_comes_after_what_is_given_and_good_and_before_what_has_ended() {
+        let ca = Arc::new(ca());
+        let good = bundle(&ca, "good.test", Origin::Folder("g".into()), LATER);
+        let ended = bundle(&ca, "ended.test", Origin::Folder("e".into()), NOW);
+        let ended_too = bundle(&ca, "late.test", Origin::Folder("l".into()), NOW);
+        let promises = crate::Promises {
+            internal: ["good.test", "ended.test", "new.test"].map(Box::from).into(),
+            placeholders: ["late.test", "none.test"].map(Box::from).into(),
+            ..crate::Promises::default()
+        };
+        let placeholders = crate::Placeholders::new().ok().map(Arc::new);
+        let mint = Arc::new(Mint::default().next(Some(Arc::clone(&ca)), placeholders, &promises));
+        let store = Store::new([&good, &ended, &ended_too].map(Arc::clone), NOW).with_mint(Some(Arc::clone(&mint)));
+        for (name, origin, is_good) in [
+            ("good.test", Some(Origin::Folder("g".into())), true),
+            ("ended.test", Some(Origin::Internal), true),
+            ("new.test", Some(Origin::Internal), true),
+            ("late.test", Some(Origin::Folder("l".into())), false),
+            ("none.test", Some(Origin::Placeholder), false),
+            ("other.test", None, false),
+        ] {
+            assert_eq!((store.origin(name), store.serves_well(name)), (origin.clone(), is_good), "{name}");
+            assert_eq!(store.is_placeheld(name), origin == Some(Origin::Placeholder), "{name}");
+        }
+        assert!(store.is_to_be_made("new.test", NOW) && !store.is_to_be_made("good.test", NOW));
+        assert!(store.find("new.test").is_none() && mint.count() == 0, "looking makes none");
+        let made = store.make("new.test", NOW).expect("makes one");
+        found(&store, "new.test", &made);
+        assert!(!store.is_to_be_made("new.test", NOW) && mint.count() == 1);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gangway_publish::{Publisher, Reader, channel};
 use gangway_tls::{
-    ACME_TLS_ALPN, Bundle, Challenges, InternalCa, Mint, Origin, Placeholders, Policy, Scope, ServerConfigs, Store,
-    TicketKey, UNRECOGNIZED_NAME_ALERT, challenge_config, is_challenge, server_config,
+    ACME_TLS_ALPN, Bundle, Challenges, InternalCa, Mint, Origin, Placeholders, Policy, Promises, Scope, ServerConfigs,
+    Store, TicketKey, UNRECOGNIZED_NAME_ALERT, challenge_config, is_challenge, server_config,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -111,7 +111,7 @@ fn the_certificate_of_the_name_is_served_and_trusted() {
     for name in ["a.test", "b.test", "x.wide.test", "A.Test", "a.test."] {
         let done = handshake(&client, &server, name).expect(name);
         let host = gangway_tls::normal_name(name);
-        let bundle = scene.reader.load().value.find(&host).cloned().expect("has one");
+        let bundle = scene.reader.load().value.find(&host).expect("has one");
         assert_eq!(done.serial(), *bundle.serial, "{name}");
     }
 }
@@ -362,9 +362,14 @@ fn the_root_is_constrained_for_clients_too() {
 
 #[test]
 fn a_name_under_a_wildcard_of_one_label_gets_a_certificate_of_its_own() {
-    let mut scene = Scene::new(&["*.localhost"]);
+    let mut scene = Scene::new(&[]);
     let store = scene.reader.load().value.clone();
-    let mint = Mint::new(Arc::clone(&scene.ca), ["*.localhost", "budget.*"]);
+    let promises = Promises {
+        internal: ["*.localhost".into()].into(),
+        patterns: ["*.localhost".into(), "budget.*".into()].into(),
+        ..Promises::default()
+    };
+    let mint = Mint::default().next(Some(Arc::clone(&scene.ca)), None, &promises);
     scene.publisher.publish(store.with_mint(Some(Arc::new(mint))));
     let (client, server) = (Arc::new(scene.client()), scene.server());
     for name in ["a.localhost", "budget.lan"] {
@@ -404,7 +409,7 @@ fn a_client_is_served_a_key_that_it_can_verify() {
         let certificate = certificate.expect("signs").pem();
         Bundle::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes(), Origin::Acme).expect("a bundle")
     };
-    let (rsa, ecdsa) = (Arc::new(rsa), scene.reader.load().value.find("a.test").cloned().expect("has one"));
+    let (rsa, ecdsa) = (Arc::new(rsa), scene.reader.load().value.find("a.test").expect("has one"));
     scene.publisher.publish(Store::new([Arc::clone(&rsa), ecdsa], now()));
     let error = handshake(&rsa_only, &server, "a.test").err();
     // Served the RSA one, which is self-signed here; the ECDSA one would have failed differently.

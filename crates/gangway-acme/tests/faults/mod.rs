@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use gangway_acme::FindingCode;
-use gangway_tls::{Origin, Store};
+use gangway_tls::Store;
 
 use crate::support::{
     Between, Keeping, Mood, Reply, account_files, is_issued, put, put_ending, scene, settings, through,
@@ -179,8 +179,7 @@ async fn a_certificate_that_the_ca_wants_replaced_is_without_a_break() {
     keeping.want(&["a.example.org"]);
     let is_replaced = |store: &Store| store.find("a.example.org").is_some_and(|now| now.serial != before[0].serial);
     let is_broken = std::cell::Cell::new(false);
-    let is_placeholder =
-        |store: &Store| store.find("a.example.org").is_some_and(|bundle| bundle.origin == Origin::Placeholder);
+    let is_placeholder = |store: &Store| store.is_placeheld("a.example.org");
     let store = keeping
         .until(|store| {
             is_broken.set(is_broken.get() || is_placeholder(store));

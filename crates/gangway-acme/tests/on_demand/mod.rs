@@ -239,8 +239,8 @@ async fn while_the_ca_fails_nobody_waits_longer_than_for_the_first_attempt() {
     let demand = demand(&keeping).await;
     let name = "good.example.org";
     assert_eq!(shake(&keeping, &demand, name).await, Stance::Allowed);
-    let store = keeping.until(|store| store.find(name).is_some()).await;
-    assert_eq!(store.find(name).map(|bundle| bundle.origin.clone()), Some(Origin::Placeholder));
+    let store = keeping.until(|store| store.serves(name)).await;
+    assert_eq!(store.origin(name), Some(Origin::Placeholder));
     assert_eq!(demand.want(name, now()), Stance::Allowed, "at once");
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
     assert_eq!(report.findings[0].code, FindingCode::CaUnreachable);

@@ -188,7 +188,7 @@ impl Keeping {
 
     pub(crate) async fn until_issued(&self, names: &[&str]) -> Vec<Arc<Bundle>> {
         let store = self.until(|store| names.iter().all(|name| is_issued(store, name))).await;
-        names.iter().map(|name| Arc::clone(store.find(name).expect("has one"))).collect()
+        names.iter().map(|name| store.find(name).expect("has one")).collect()
     }
 }
 

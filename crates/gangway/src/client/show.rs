@@ -78,7 +78,11 @@ pub(super) fn certificates(certificates: &api::Certificates, sheet: Sheet) -> St
             (Some(origin), _) => origin.to_owned(),
             (None, _) => "–".to_owned(),
         };
-        let left = one.seconds_left.map_or_else(|| "–".to_owned(), left);
+        let left = match one.seconds_left {
+            Some(seconds) => left(seconds),
+            None if one.origin.is_some() => "not asked for yet".to_owned(),
+            None => "–".to_owned(),
+        };
         // Without the seconds, which nobody plans by.
         let next = one.next.as_deref().map_or_else(|| "–".to_owned(), |next| next.chars().take(16).collect());
         [one.name.clone(), from, one.issuer.clone(), left, next, one.trouble.clone().unwrap_or_default()]
