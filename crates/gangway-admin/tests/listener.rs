@@ -15,9 +15,7 @@ use gangway_model::diagnostic::{FilePosition, Span};
 use gangway_model::location::PublicPorts;
 use gangway_model::route::EndpointKey;
 use gangway_model::settings::FileRoute;
-use gangway_model::snapshot::{
-    Attachment, Container, ContainerState, Ended, EngineName, ExposedPort, Health, NetworkMode, Snapshot,
-};
+use gangway_model::snapshot::{Attachment, Container, ContainerState, Ended, ExposedPort, Snapshot};
 use gangway_model::{Code, Compiled, Diagnostic, Place, Settings, Severity, compile};
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::client::{Answer, Client};
@@ -162,21 +160,8 @@ fn route(name: &str, keys: &[(&str, &str)]) -> FileRoute {
 
 fn container(name: &str, state: ContainerState, labels: &[(&str, &str)]) -> Container {
     let ended = (state == ContainerState::Exited).then_some(Ended { code: Some(1), at: Some(NOW - 300) });
-    Container {
-        id: name.into(),
-        engine: EngineName::default(),
-        name: name.into(),
-        image: "app".into(),
-        created: 0,
-        state,
-        ended,
-        health: Health::NoCheck,
-        leaving: false,
-        labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
-        network: NetworkMode::Networks,
-        attachments: Vec::new(),
-        ports: vec![ExposedPort { port: 80, published: None }],
-    }
+    let ports = vec![ExposedPort { port: 80, published: None }];
+    Container { state, ended, ports, ..Container::named(name).with_labels(labels) }
 }
 
 impl Running {

@@ -293,9 +293,10 @@ fn read<'s>(
             // Nobody asked for it, so nobody wants to hear why it cannot be.
             continue;
         }
-        let unreachable = match (&endpoint, container.state) {
-            (None, ContainerState::Running) => why_unreachable(container, &troubles),
-            _ => None,
+        use ContainerState::{Created, Dead, Exited, Paused, Removing, Restarting, Running};
+        let unreachable = match container.state {
+            Running if endpoint.is_none() => why_unreachable(container, &troubles),
+            Running | Created | Paused | Restarting | Removing | Exited | Dead => None,
         };
         // One that restarts will soon have an address again, and one that ends needs none.
         if by_label && container.state == ContainerState::Running && !container.leaving {

@@ -175,26 +175,13 @@ pub fn says(text: &str, host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Ended, EngineName, Health, NetworkMode, Snapshot};
+    use crate::snapshot::{Ended, Snapshot};
 
     const NOW: i64 = 1_790_000_000;
 
     fn container(name: &str, state: ContainerState, labels: &[(&str, &str)]) -> Container {
-        Container {
-            id: name.into(),
-            engine: EngineName::default(),
-            name: name.into(),
-            image: "app".into(),
-            created: 0,
-            state,
-            ended: (state == ContainerState::Exited).then_some(Ended { code: Some(1), at: Some(NOW - 300) }),
-            health: Health::NoCheck,
-            leaving: false,
-            labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
-            network: NetworkMode::Networks,
-            attachments: Vec::new(),
-            ports: Vec::new(),
-        }
+        let ended = (state == ContainerState::Exited).then_some(Ended { code: Some(1), at: Some(NOW - 300) });
+        Container { state, ended, ..Container::named(name).with_labels(labels) }
     }
 
     fn said(host: &str, containers: Vec<Container>) -> Vec<String> {

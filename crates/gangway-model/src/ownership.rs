@@ -24,6 +24,7 @@ use std::time::Duration;
 use ahash::RandomState;
 
 pub(crate) use self::decide::{Claim, Decision, Loss, Presence, Strength, Until};
+use crate::digest::Digest;
 use crate::matcher::{Alternative, HostCondition};
 use crate::snapshot::EngineName;
 
@@ -265,31 +266,10 @@ impl Holding {
 impl RuleId {
     /// What is asked besides the host.
     pub(crate) fn new(asked: &Alternative, priority: i64) -> Self {
-        let mut hasher = Fnv::default();
+        // Two rules of one digest that somebody made on purpose make only the newer of the two lose.
+        let mut hasher = Digest::default();
         (asked.path(), asked.tests()).hash(&mut hasher);
         Self { conditions: hasher.finish(), priority }
-    }
-}
-
-/// FNV-1a, which gives the same in every process: these hashes are written down. Two rules of one hash that
-/// somebody made on purpose make only the newer of the two lose.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
     }
 }
 

@@ -148,9 +148,7 @@ mod tests {
     use super::*;
     use crate::compile;
     use crate::settings::Settings;
-    use crate::snapshot::{
-        Attachment, Container, ContainerState, EngineName, ExposedPort, Health, NetworkMode, Snapshot,
-    };
+    use crate::snapshot::{Container, Snapshot};
 
     #[test]
     fn no_key_is_both_a_value_and_a_table() {
@@ -225,24 +223,7 @@ mod tests {
     }
 
     fn container(labels: [(&str, &str); 2]) -> Container {
-        Container {
-            id: "id".into(),
-            engine: EngineName::default(),
-            name: "app".into(),
-            image: "app".into(),
-            created: 0,
-            state: ContainerState::Running,
-            ended: None,
-            health: Health::NoCheck,
-            leaving: false,
-            labels: labels.map(|(key, value)| (format!("gangway.{key}").into(), value.into())).into(),
-            network: NetworkMode::Networks,
-            attachments: vec![Attachment {
-                network_id: "edge".into(),
-                network: "edge".into(),
-                address: Some([172, 20, 0, 3].into()),
-            }],
-            ports: vec![ExposedPort { port: 8080, published: None }],
-        }
+        let labels = labels.map(|(key, value)| (format!("gangway.{key}").into(), value.into())).into();
+        Container { labels, ..Container::named("app").reached_at("edge", [172, 20, 0, 3].into(), 8080) }
     }
 }

@@ -180,6 +180,39 @@ pub struct ExposedPort {
 }
 
 impl Container {
+    /// A running container of this id and name, of which nothing else is known.
+    pub fn named(name: &str) -> Self {
+        Self {
+            id: name.into(),
+            engine: EngineName::default(),
+            name: name.into(),
+            image: Box::default(),
+            created: 0,
+            state: ContainerState::Running,
+            ended: None,
+            health: Health::NoCheck,
+            leaving: false,
+            labels: BTreeMap::new(),
+            network: NetworkMode::Networks,
+            attachments: Vec::new(),
+            ports: Vec::new(),
+        }
+    }
+
+    /// The same with these labels.
+    pub fn with_labels(self, labels: &[(&str, &str)]) -> Self {
+        let labels = labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        Self { labels, ..self }
+    }
+
+    /// The same on one network more, which has its name for an id, exposing one port more.
+    pub fn reached_at(mut self, network: &str, address: IpAddr, port: u16) -> Self {
+        let (network_id, network) = (network.into(), network.into());
+        self.attachments.push(Attachment { network_id, network, address: Some(address) });
+        self.ports.push(ExposedPort { port, published: None });
+        self
+    }
+
     /// A label's value, by its exact key.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).map(|value| &**value)

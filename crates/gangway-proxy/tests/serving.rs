@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Plane, app, held, route};
 use gangway_model::route::{Balance, HealthCheck, Policy, Readiness, RedirectPart, RedirectTarget, Scheme, TlsMode};
-use gangway_model::snapshot::{Container, ContainerState, Ended, EngineName, Health, NetworkMode, Snapshot};
+use gangway_model::snapshot::{Container, ContainerState, Ended, Snapshot};
 use gangway_model::{Middleware, Route, Upstream, compile};
 use gangway_proxy::{TrustedProxies, Whereabouts};
 use gangway_testkit::app::App;
@@ -128,19 +128,9 @@ async fn before_the_first_table_nothing_is_known_yet() {
 async fn a_host_whose_container_does_not_run_is_told_which_one_that_is() {
     let mut plane = Plane::start_with(|_| {});
     let stopped = Container {
-        id: "id".into(),
-        engine: EngineName::default(),
-        name: "notes-1".into(),
-        image: "app".into(),
-        created: 0,
         state: ContainerState::Exited,
         ended: Some(Ended { code: Some(3), at: None }),
-        health: Health::NoCheck,
-        leaving: false,
-        labels: [("gangway.host".into(), "notes.localhost".into())].into(),
-        network: NetworkMode::Networks,
-        attachments: Vec::new(),
-        ports: Vec::new(),
+        ..Container::named("notes-1").with_labels(&[("gangway.host", "notes.localhost")])
     };
     let snapshot = Snapshot { containers: vec![stopped], ..Snapshot::default() };
     plane.tables.publish(compile(&snapshot, &gangway_model::Settings::default()));

@@ -75,26 +75,12 @@ fn is_up(container: &Container) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use gangway_model::snapshot::{EngineName, Health, NetworkMode};
+    use gangway_model::snapshot::EngineName;
 
     use super::*;
 
     fn container(id: &str, state: ContainerState) -> Container {
-        Container {
-            id: id.into(),
-            engine: EngineName("one".into()),
-            name: id.into(),
-            image: "app".into(),
-            created: 0,
-            state,
-            ended: None,
-            health: Health::NoCheck,
-            leaving: false,
-            labels: [].into(),
-            network: NetworkMode::Networks,
-            attachments: Vec::new(),
-            ports: Vec::new(),
-        }
+        Container { engine: EngineName("one".into()), state, ..Container::named(id) }
     }
 
     fn hold(id: &str, left: u64) -> Hold {

@@ -18,6 +18,7 @@ use crate::route::Route;
 use crate::rule::{Finding, shown};
 use crate::snapshot::{Container, ContainerState};
 use crate::table::{Entry, ties};
+use crate::utc;
 use crate::value::list;
 
 /// What became of all claims.
@@ -420,13 +421,6 @@ fn collapsed(name: &str, holder: &Party, host: &HostCondition) -> String {
         ),
         false => String::new(),
     }
-}
-
-/// `2026-11-27 04:05:06 UTC`
-fn utc(seconds: i64) -> String {
-    let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
-    let at = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
-    at.and_then(|at| at.format(format).ok()).unwrap_or_else(|| format!("second {seconds}"))
 }
 
 /// Points at the label by which a route said what it takes, and at the host in it that is meant.

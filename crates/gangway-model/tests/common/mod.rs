@@ -171,21 +171,7 @@ fn id(name: &str) -> Box<str> {
 fn container(line: &str, created: i64) -> Container {
     let mut facts = line.split(',').map(str::trim);
     let name = facts.next().unwrap_or_default();
-    let mut container = Container {
-        id: id(name),
-        engine: EngineName::default(),
-        name: name.into(),
-        image: "app".into(),
-        created,
-        state: ContainerState::Running,
-        ended: None,
-        health: Health::NoCheck,
-        leaving: false,
-        labels: BTreeMap::new(),
-        network: NetworkMode::Networks,
-        attachments: Vec::new(),
-        ports: Vec::new(),
-    };
+    let mut container = Container { id: id(name), image: "app".into(), created, ..Container::named(name) };
     facts.for_each(|fact| add(&mut container, fact));
     container
 }

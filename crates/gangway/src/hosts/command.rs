@@ -5,8 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use gangway_acme::storage::{FolderStorage, Storage as _, StorageError};
+use gangway_model::digest::Digest;
 use gangway_model::matcher::HostCondition;
 use gangway_model::ownership::{Holding, Holdings, Tenure};
+use gangway_model::utc;
 use serde::Serialize;
 
 use super::{KEY, NOTES, file};
@@ -126,18 +128,8 @@ async fn leave_note(data: &Path, host: &HostCondition) -> Result<(), StorageErro
     let storage = FolderStorage::new(data);
     let text = host.to_string();
     // A name of its own for each host, however long or strange it is.
-    let digest = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    let key = format!("{NOTES}{digest:016x}");
+    let key = format!("{NOTES}{:016x}", Digest::of(&text));
     let busy = || StorageError::busy("write", &key);
     let lease = storage.lock("hosts-released").await?.ok_or_else(busy)?;
     storage.put(&key, text.into_bytes(), &lease).await
-}
-
-/// `2026-11-27 04:05 UTC`
-fn utc(seconds: i64) -> String {
-    let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
-    let at = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
-    at.and_then(|at| at.format(format).ok()).unwrap_or_default()
 }

@@ -1,26 +1,15 @@
 //! What is told of routes that come, change and go.
 
-use gangway_model::snapshot::{Attachment, Container, Ended, EngineName, ExposedPort, Health, NetworkMode, Snapshot};
+use gangway_model::snapshot::{Container, Ended, Health, Snapshot};
 use gangway_model::{Settings, compile};
 
 use super::*;
 
 fn container(name: &str, address: &str, labels: &[(&str, &str)]) -> Container {
-    let attachment = Attachment { network_id: "e".into(), network: "edge".into(), address: address.parse().ok() };
-    Container {
-        id: format!("id-{name}").into(),
-        engine: EngineName::default(),
-        name: name.into(),
-        image: "app".into(),
-        created: 0,
-        state: ContainerState::Running,
-        ended: None,
-        health: Health::NoCheck,
-        leaving: false,
-        labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
-        network: NetworkMode::Networks,
-        attachments: vec![attachment],
-        ports: vec![ExposedPort { port: 8080, published: None }],
+    let container = Container::named(name).with_labels(labels);
+    match address.parse() {
+        Ok(address) => container.reached_at("edge", address, 8080),
+        Err(_) => container,
     }
 }
 
