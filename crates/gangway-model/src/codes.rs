@@ -193,6 +193,9 @@ codes! {
         "A container that shares the host's network, or Gangway's, would be reached at an address where Gangway itself \
          listens. That is never an endpoint of a container, least of all the admin listener, which has no password. A \
          route of the configuration file may lead to it.";
+    LISTING_MALFORMED = 414, "part of a container that cannot be read",
+        "The engine describes a part of the container in a form that makes no sense. Only that part is left out; a label \
+         whose value cannot be read counts as empty, so that one that protects still closes its route.";
     CLIENTS_OF_GATEWAY = 420, "clients with the address of a gateway",
         "Docker's own proxy (`localhost`, and IPv6 on a network without it), rootless engines and tunnels pass connections \
          on with an address of theirs, so that all clients look alike. That address is nobody's: whoever comes with it is \

@@ -11,6 +11,7 @@ mod cache;
 mod conflicts;
 mod handshakes;
 mod held;
+mod left_out;
 mod lingering;
 mod priorities;
 mod replicas;
@@ -172,6 +173,7 @@ fn compile_by(cache: &mut Cache, snapshot: &Snapshot, settings: &Settings) -> Co
         });
         candidates.extend(read.candidates);
     }
+    left_out::tell(snapshot, &containers, settings, &mut found);
     let candidates = bounds::within(candidates, ALTERNATIVES_IN_ALL_MAX, &mut found);
     let has_several_engines = snapshot.own.len() > 1;
     let mut groups = replicas::gather(candidates, has_several_engines, &mut found);

@@ -39,6 +39,17 @@ pub struct Snapshot {
     /// By which driver each engine makes its networks, by [their ids](Attachment::network_id); of one that is missing
     /// it is not known.
     pub drivers: BTreeMap<EngineName, Drivers>,
+    /// Parts of engines' answers that make no sense, by the id of the container that they are about.
+    pub left_out: BTreeMap<EngineName, BTreeMap<Box<str>, LeftOut>>,
+}
+
+/// What could not be read of one container.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LeftOut {
+    /// The container's name, as far as that could be read.
+    pub container: Box<str>,
+    /// Where it stood, such as `Ports[0].PrivatePort`.
+    pub parts: Vec<Box<str>>,
 }
 
 /// The drivers of networks, such as `bridge`, by the networks' ids.

@@ -18,11 +18,12 @@ use http_body_util::{BodyExt, Empty};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
-use tracing::trace;
+use tracing::{debug, trace};
 
 use crate::dial::{DialError, Dialer, plainly};
 use crate::events::{self, Events};
-use crate::listing::{Inspected, Listed};
+use crate::listing::{Inspected, Listed, Listing};
+use crate::mend::{self, Member, Mended};
 use crate::version::{ApiVersion, Version};
 use crate::wire::{Budget, WireError, is_too_large, send};
 
@@ -91,21 +92,30 @@ impl Client {
     }
 
     /// All containers, running or not.
-    pub(crate) async fn list(&self) -> Result<Answer<Vec<Listed>>, EngineError> {
-        self.get(Self::LISTING, "/containers/json?all=1", LISTING_MAX).await
+    pub(crate) async fn list(&self) -> Result<Answer<Listing>, EngineError> {
+        self.get_listing("/containers/json?all=1").await
     }
 
     /// These containers, as far as there are any; their ids are made of letters and digits.
-    pub(crate) async fn list_only(&self, ids: &[Box<str>]) -> Result<Answer<Vec<Listed>>, EngineError> {
+    pub(crate) async fn list_only(&self, ids: &[Box<str>]) -> Result<Answer<Listing>, EngineError> {
         // `{"id":["…","…"]}`
         let filters = format!("%7B%22id%22%3A%5B%22{}%22%5D%7D", ids.join("%22%2C%22"));
-        self.get(Self::LISTING, &format!("/containers/json?all=1&filters={filters}"), LISTING_MAX).await
+        self.get_listing(&format!("/containers/json?all=1&filters={filters}")).await
     }
 
     /// What the listing lacks of one container. None where there is no such container any more, or where we
     /// are not allowed to look.
     pub(crate) async fn inspect(&self, id: &str) -> Result<Option<Inspected>, EngineError> {
-        match self.get("inspect a container", &format!("/containers/{id}/json"), SMALL_MAX).await {
+        let path = format!("/containers/{id}/json");
+        let inspected = |bytes: &[u8]| match serde_json::from_slice::<Inspected>(bytes) {
+            Ok(inspected) => Ok(inspected),
+            Err(error) => {
+                let Mended { value, left_out } = mend::one(serde_json::from_slice(bytes)?);
+                debug!(id, ?left_out, "parts of an inspection make no sense");
+                value.ok_or(error)
+            }
+        };
+        match self.get_by("inspect a container", &path, SMALL_MAX, inspected).await {
             Ok(answer) => Ok(Some(answer.value)),
             Err(EngineError { cause: Cause::Refused { status, .. }, .. }) if status < 500 => Ok(None),
             Err(error) => Err(error),
@@ -117,11 +127,33 @@ impl Client {
         self.get("list the networks", "/networks", SMALL_MAX).await
     }
 
+    /// A container that makes no sense, or a part of one, costs only itself.
+    async fn get_listing(&self, path: &str) -> Result<Answer<Listing>, EngineError> {
+        let listing = |bytes: &[u8]| match serde_json::from_slice::<Vec<Listed>>(bytes) {
+            Ok(listed) => Ok(Listing::from(listed)),
+            Err(error) => match serde_json::from_slice::<Vec<Member<Listed>>>(bytes) {
+                Ok(members) => Listing::mended(members).ok_or(error),
+                Err(_) => Err(error),
+            },
+        };
+        self.get_by(Self::LISTING, path, LISTING_MAX, listing).await
+    }
+
     async fn get<T: DeserializeOwned>(
         &self,
         act: &'static str,
         path: &str,
         len_max: usize,
+    ) -> Result<Answer<T>, EngineError> {
+        self.get_by(act, path, len_max, |bytes| serde_json::from_slice(bytes)).await
+    }
+
+    async fn get_by<T>(
+        &self,
+        act: &'static str,
+        path: &str,
+        len_max: usize,
+        understood: impl FnOnce(&[u8]) -> serde_json::Result<T>,
     ) -> Result<Answer<T>, EngineError> {
         let failed = |cause| EngineError { act, cause };
         let asked = Instant::now();
@@ -131,7 +163,7 @@ impl Client {
         };
         let took = asked.elapsed();
         let len = bytes.len();
-        let value = serde_json::from_slice(&bytes).map_err(|error| failed(Cause::Nonsense(error.to_string())))?;
+        let value = understood(&bytes).map_err(|error| failed(Cause::Nonsense(error.to_string())))?;
         trace!(path, len, ?took, understanding = ?(asked.elapsed() - took), "read");
         Ok(Answer { value, took })
     }

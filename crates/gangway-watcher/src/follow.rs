@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, Fuse, FusedFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use gangway_model::snapshot::{Container, Drivers, OwnPlace};
+use gangway_model::snapshot::{Container, OwnPlace};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
@@ -27,7 +27,7 @@ use crate::mounts::Mount;
 use crate::own_container::Seen;
 use crate::own_place::{Surroundings, Traces};
 use crate::pace::Pace;
-use crate::reading::{Extent, Known, Reading, read};
+use crate::reading::{Extent, Known, Learnt, Reading, read};
 
 /// Everything is read this long after the last time even if nothing was heard: an event can be lost. With
 /// the time a reading may take, that makes every 30 s.
@@ -69,8 +69,7 @@ pub(crate) enum News {
         containers: Vec<Container>,
         /// Only where everything was.
         own: Option<Box<(OwnPlace, Seen)>>,
-        /// Where they were asked for.
-        drivers: Option<Drivers>,
+        learnt: Learnt,
         own_mounts: Option<Vec<Mount>>,
         version: String,
         /// Why events cannot be heard although everything can be read.
@@ -354,12 +353,12 @@ impl Follower {
         trouble: Option<String>,
         heard: Option<Instant>,
     ) -> Known {
-        let Reading { extent, mut containers, own, drivers, own_mounts, took, known } = reading;
+        let Reading { extent, mut containers, own, learnt, own_mounts, took, known } = reading;
         let lingering = self.leaving.lingering();
         self.leaving.correct(&mut containers, &extent, begun, Instant::now());
         let cause = heard.map(|heard| Trigger { heard, engine: took });
         let version = version.to_owned();
-        self.report(News::Read { extent, containers, own, drivers, own_mounts, version, trouble, cause }).await;
+        self.report(News::Read { extent, containers, own, learnt, own_mounts, version, trouble, cause }).await;
         self.tell_lingering(lingering).await;
         known
     }

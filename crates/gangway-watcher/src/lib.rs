@@ -19,6 +19,7 @@ mod events;
 mod follow;
 mod leaving;
 mod listing;
+mod mend;
 mod merge;
 mod mounts;
 mod networks;

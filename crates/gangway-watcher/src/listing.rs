@@ -2,23 +2,24 @@
 //!
 //! Three dialects are known: Docker of 2020 (API 1.41), Docker of today (1.52 and newer: a `Health` object)
 //! and Podman (no `HostConfig`, no health, no exposed ports). Every field may be missing or null and every
-//! word unknown: a strange container is a strange container, not an unreadable listing.
+//! word unknown: a strange container is a strange container, not an unreadable listing. What is of another type than
+//! it should be is left out; see [`mend`](crate::mend).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use gangway_model::snapshot::{
-    Attachment, Container, ContainerState, Ended, EngineName, ExposedPort, Health, NetworkMode,
+    Attachment, Container, ContainerState, Ended, EngineName, ExposedPort, Health, LeftOut, NetworkMode,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::signals::signal;
-
+use crate::mend::{Member, Mended};
 use crate::own_container::PublishedPort;
+use crate::signals::signal;
 
 /// One entry of `/containers/json`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -35,6 +36,38 @@ pub(crate) struct Listed {
     host_config: Option<HostConfig>,
     network_settings: Option<NetworkSettings>,
     health: Option<HealthObject>,
+}
+
+/// An answer to `/containers/json`.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) containers: Vec<Listed>,
+    /// What of it makes no sense, by the container's id, or its name where that can be read only.
+    pub(crate) left_out: BTreeMap<Box<str>, LeftOut>,
+}
+
+impl From<Vec<Listed>> for Listing {
+    fn from(containers: Vec<Listed>) -> Self {
+        Self { containers, left_out: BTreeMap::new() }
+    }
+}
+
+impl Listing {
+    /// Containers of which parts were left out. None where not one of them is known by its id: such an answer is no
+    /// empty world.
+    pub(crate) fn mended(members: Vec<Member<Listed>>) -> Option<Self> {
+        let mut listing = Self::default();
+        for Member(Mended { value, left_out }) in members {
+            let name = value.as_ref().map_or_else(Box::default, Listed::name);
+            let id = value.as_ref().map(|listed| listed.id.clone()).filter(|id| !id.is_empty());
+            if !left_out.is_empty() {
+                let key = id.unwrap_or_else(|| name.clone());
+                listing.left_out.insert(key, LeftOut { container: name, parts: left_out });
+            }
+            listing.containers.extend(value);
+        }
+        listing.containers.iter().any(|listed| !listed.id.is_empty()).then_some(listing)
+    }
 }
 
 /// The little that is read of `/containers/<id>/json`.

@@ -22,7 +22,7 @@ use crate::announce::Announced;
 use crate::departed::Departed;
 use crate::follow::{News, Report, Trigger};
 use crate::reaction::Reactions;
-use crate::reading::Extent;
+use crate::reading::{Extent, Learnt};
 /// The pure step from a snapshot to a table.
 pub(crate) type Compile = Arc<dyn Fn(&Snapshot, &Settings) -> Compiled + Send + Sync>;
 
@@ -156,6 +156,18 @@ fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// Whether it is news.
+fn take_note(snapshot: &mut Snapshot, engine: &EngineName, learnt: Learnt) -> bool {
+    let Learnt { drivers, left_out } = learnt;
+    let mut is_news = false;
+    if let Some(drivers) = drivers {
+        let before = snapshot.drivers.insert(engine.clone(), drivers);
+        is_news |= before.as_ref() != snapshot.drivers.get(engine);
+    }
+    let before = snapshot.left_out.insert(engine.clone(), left_out);
+    is_news | (before.unwrap_or_default() != snapshot.left_out[engine])
+}
+
 async fn look_again(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
@@ -259,7 +271,7 @@ impl World {
                 standing.is_failing = true;
                 first
             }
-            News::Read { extent, mut containers, own, drivers, own_mounts, version, trouble, cause } => {
+            News::Read { extent, mut containers, own, learnt, own_mounts, version, trouble, cause } => {
                 let status = &mut standing.status;
                 // What was not concluded while it could not be read is to be concluded now.
                 let unread = status.reads == 0 || std::mem::take(&mut standing.is_failing);
@@ -288,11 +300,8 @@ impl World {
                     own
                 });
                 let moved = own.as_ref().is_some_and(|own| snapshot.own.get(&name) != Some(own));
-                let rewired = drivers.is_some_and(|drivers| {
-                    let before = snapshot.drivers.insert(name.clone(), drivers);
-                    before.as_ref() != snapshot.drivers.get(&name)
-                });
-                let changed = first || unread || old != containers || moved || rewired;
+                let learnt = take_note(snapshot, &name, learnt);
+                let changed = first || unread || old != containers || moved || learnt;
                 self.departed.compare(Instant::now(), &old, &containers);
                 snapshot.containers.extend(containers);
                 if let Some(own) = own {

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use futures::stream;
-use gangway_model::snapshot::{Container, Drivers, EngineName, OwnPlace};
+use gangway_model::snapshot::{Container, Drivers, EngineName, LeftOut, OwnPlace};
 use tokio::time::Instant;
 use tracing::trace;
 
 use crate::client::{Cause, Client, EngineError};
-use crate::listing::{Beside, Facts, Inspected, Listed, translate};
+use crate::listing::{Beside, Facts, Inspected, Listed, Listing, translate};
 use crate::mounts::{self, Mount};
 use crate::networks::Networks;
 use crate::own_container::{self, Seen};
@@ -29,6 +29,7 @@ pub(crate) struct Known {
     /// We stood on the engine's host when everything was read last.
     is_on_host: bool,
     networks: Networks,
+    left_out: BTreeMap<Box<str>, LeftOut>,
 }
 
 /// Listing a hundred containers takes an engine ten times as long as listing one; with more than so many, it
@@ -68,6 +69,15 @@ impl Extent {
     }
 }
 
+/// What is known of an engine beside its containers.
+#[derive(Debug, Default)]
+pub(crate) struct Learnt {
+    /// Of all networks, where they were asked for.
+    pub(crate) drivers: Option<Drivers>,
+    /// What makes no sense, of all containers.
+    pub(crate) left_out: BTreeMap<Box<str>, LeftOut>,
+}
+
 /// One reading.
 #[derive(Debug)]
 pub(crate) struct Reading {
@@ -75,8 +85,7 @@ pub(crate) struct Reading {
     pub(crate) containers: Vec<Container>,
     /// Where we are ourselves; only where all were read.
     pub(crate) own: Option<Box<(OwnPlace, Seen)>>,
-    /// The drivers of all networks, where they were asked for.
-    pub(crate) drivers: Option<Drivers>,
+    pub(crate) learnt: Learnt,
     /// What is mounted into our own container, if this engine runs it and that is known by now.
     pub(crate) own_mounts: Option<Vec<Mount>>,
     /// How much of the time was the engine's.
@@ -106,14 +115,19 @@ pub(crate) async fn read(
         },
     };
     let mut took = listing.took;
-    let mut listing = listing.value;
+    let Listing { containers: mut listing, left_out } = listing.value;
     match &extent {
         Extent::All => {
             let listed: BTreeSet<&str> = listing.iter().map(|listed| &*listed.id).collect();
             known.facts.retain(|id, _| listed.contains(&**id));
+            known.left_out = left_out;
         }
         // A guard may also have dropped the filter.
-        Extent::Only(ids) => listing.retain(|listed| ids.contains(&listed.id)),
+        Extent::Only(ids) => {
+            listing.retain(|listed| ids.contains(&listed.id));
+            known.left_out.retain(|id, _| !ids.contains(id));
+            known.left_out.extend(left_out.into_iter().filter(|(id, _)| ids.contains(id)));
+        }
     }
 
     let asked = Instant::now();
@@ -146,10 +160,11 @@ pub(crate) async fn read(
     let asked = Instant::now();
     let drivers = if known.is_on_host { known.networks.learn(client, &containers).await } else { None };
     took += asked.elapsed();
+    let learnt = Learnt { drivers, left_out: known.left_out.clone() };
     known.look_at_own_mounts(client, surroundings.own_container(&containers)).await;
     let own_mounts = known.own_mounts.as_ref().map(|(_, mounts)| mounts.clone());
     trace!(containers = containers.len(), translating = ?begun.elapsed(), "translated");
-    Ok(Reading { extent, containers, own, drivers, own_mounts, took, known })
+    Ok(Reading { extent, containers, own, learnt, own_mounts, took, known })
 }
 
 async fn inspect_all<'l>(
@@ -163,7 +178,7 @@ async fn inspect_all<'l>(
         match answer {
             Ok(answer) => inspected.push((listed, answer)),
             // One container that cannot be inspected now is asked about again by the next reading.
-            Err(EngineError { cause: Cause::Refused { .. }, .. }) => {}
+            Err(EngineError { cause: Cause::Refused { .. } | Cause::TooLarge | Cause::Nonsense(_), .. }) => {}
             Err(error) => return Err(error),
         }
     }

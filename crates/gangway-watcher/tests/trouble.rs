@@ -14,7 +14,7 @@ use gangway_testkit::engine::{Container, Engine, Fault};
 use gangway_testkit::fault;
 use gangway_testkit::wait::eventually;
 use gangway_watcher::{Connection, DockerEnvironment, Engine as Address, engines};
-use support::{Watched, pass, seconds, watch, watch_all, way_to};
+use support::{Watched, pass, seconds, watch, watch_all, watch_routes, way_to};
 use tokio::time::Instant;
 
 async fn watched(engine: &Engine) -> Watched {
@@ -264,4 +264,34 @@ async fn a_port_that_is_no_engine_is_said_to_be_none() {
     watched.until_trouble("ask the engine for its version: ").await;
     assert_eq!(watched.published(), 0);
     rude.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_makes_no_sense_costs_only_itself_and_is_told() {
+    let engine = Engine::default();
+    let strange = r#"[
+        {"Id":"aa","Names":["/web"],"State":"running","HostConfig":{"NetworkMode":"edge"},
+         "Labels":{"gangway.host":"web.test","gangway.auth.basic":null},"Ports":[{"PrivatePort":80,"Type":"tcp"}],
+         "NetworkSettings":{"Networks":{"edge":{"NetworkID":"e1","IPAddress":"172.18.0.2"}}}},
+        {"Id":"bb","Names":["/well"],"State":"running","HostConfig":{"NetworkMode":"edge"},
+         "Labels":{"gangway.host":"well.test"},"Ports":[{"PrivatePort":null,"Type":"tcp"},{"PrivatePort":80,"Type":"tcp"}],
+         "NetworkSettings":{"Networks":{"edge":{"NetworkID":"e1","IPAddress":"172.18.0.3"}}}},
+        {"Id":7,"Names":["/nobody"],"State":"running"}]"#;
+    engine.break_answers("/containers/json", Fault::Body(strange));
+    let watched = watch_routes(&engine);
+    watched.until_running(&["web", "well"]).await;
+    let tables = watched.tables.load();
+    let told: Vec<_> = tables.value.diagnostics.iter().filter(|found| found.code.0 == 414).collect();
+    let told: Vec<_> = told.iter().map(|found| (&*found.place.container, &*found.message)).collect();
+    let message = "the engine describes the container in a form that makes no sense: ";
+    let (auth, port, id) = ("`Labels.gangway.auth.basic`", "`Ports[0].PrivatePort`", "`Id`");
+    let expected =
+        [("nobody", id), ("web", auth), ("well", port)].map(|(name, part)| (name, format!("{message}{part}")));
+    assert_eq!(told.iter().map(|(name, said)| (*name, (*said).to_owned())).collect::<Vec<_>>(), expected);
+    // A label that protects and cannot be read is no open door.
+    let closed = |name: &str| tables.value.table.routes().iter().find(|route| *route.name == *name).unwrap().closed;
+    assert!(closed("web") && !closed("well"));
+    assert_eq!(watched.readiness("well"), ["ready"]);
+    engine.mend();
+    watched.until(|watched| !watched.codes().contains(&414)).await;
 }

@@ -16,7 +16,7 @@
 //! `gone 3 shop-web-1, on edge at 172.20.0.3` is one that went three seconds ago.
 //!
 //! Gangway is on the host, unless a line says otherwise: `gangway, on edge, host at 172.20.0.1`. `network lan, macvlan`
-//! says by which driver a network is made. Settings
+//! says by which driver a network is made, `unreadable shop-web-1, Ports` what makes no sense. Settings
 //! are `settings, domain example.org, network edge, expose all`, `settings, public [::]:443, admin 127.0.0.1:8420`, and a route of the file is `route nas`.
 //!
 //! In keys and values `\n` and `\u{7}` are characters, `{a*5000}` is a text repeated, and a label with
@@ -101,6 +101,12 @@ pub fn read(text: &str) -> (Snapshot, Settings) {
                 snapshot.gone.push(Gone { container: container(line, -1), since });
             }
             Some("gangway") => own(rest(line), &mut snapshot),
+            Some("unreadable") => {
+                let (name, part) = rest(line).split_once(", ").expect(line);
+                let left_out = snapshot.left_out.entry(EngineName::default()).or_default().entry(id(name)).or_default();
+                left_out.container = name.into();
+                left_out.parts.push(part.into());
+            }
             Some("network") => {
                 let (name, driver) = rest(line).split_once(", ").expect(line);
                 let drivers = snapshot.drivers.entry(EngineName::default()).or_default();
