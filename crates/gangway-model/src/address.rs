@@ -16,7 +16,7 @@ use crate::dialect::native::{Source, cut};
 use crate::route::Scheme;
 use crate::rule::{Finding, shown};
 use crate::settings::Settings;
-use crate::snapshot::{Attachment, Container, ContainerState, NetworkMode, OwnPlace, Snapshot};
+use crate::snapshot::{Attachment, Container, ContainerState, EngineKind, NetworkMode, OwnPlace, Snapshot};
 use crate::spec::Access;
 use crate::value::and_list;
 
@@ -202,6 +202,7 @@ impl<'s> Surroundings<'s> {
                 "the host cannot be reached from Gangway's container".to_owned(),
                 "attach Gangway to a bridge network that is not internal, or run it with host networking",
             )),
+            OwnPlace::Elsewhere(kind) => Err(elsewhere(*kind)),
         }
     }
 
@@ -225,6 +226,7 @@ impl<'s> Surroundings<'s> {
         let Some(first) = shared.first().copied() else {
             return Err(match own {
                 OwnPlace::Host if !holder.attachments.is_empty() => self.apart(container, holder),
+                OwnPlace::Elsewhere(kind) if !holder.attachments.is_empty() => elsewhere(*kind),
                 _ => not_shared(container, holder, own),
             });
         };
@@ -237,7 +239,7 @@ impl<'s> Surroundings<'s> {
             let note = match (is_attached, own) {
                 (false, _) => "the container is not attached to it",
                 (true, OwnPlace::Host) => "the host cannot reach it",
-                (true, OwnPlace::Container { .. }) => "Gangway is not attached to it",
+                (true, OwnPlace::Container { .. } | OwnPlace::Elsewhere(_)) => "Gangway is not attached to it",
             };
             let names = and_list(shared.iter().map(|at| &*at.network));
             let finding = Finding::error(
@@ -268,6 +270,7 @@ impl<'s> Surroundings<'s> {
                 None => Some(Way::Unknown),
             },
             OwnPlace::Container { networks, .. } => networks.contains_key(&at.network_id).then_some(Way::Sure),
+            OwnPlace::Elsewhere(_) => None,
         }
     }
 
@@ -363,6 +366,30 @@ fn no_address(container: &Container, holder: &Container, network: &str) -> Troub
         format!("{} has no address on {}", described(container, holder), shown(network)),
         "wait until it runs; if it does, restart it",
     )
+}
+
+fn elsewhere(kind: EngineKind) -> Trouble {
+    let (reason, message, help) = match kind {
+        EngineKind::Rootless => (
+            "its engine is rootless, and Gangway is none of its containers",
+            "the networks of a rootless engine cannot be reached from its host",
+            "run Gangway as a container of that engine, on a network with the application",
+        ),
+        EngineKind::DockerDesktop => (
+            "its engine is Docker Desktop's, and Gangway is none of its containers",
+            "the networks of Docker Desktop are in a virtual machine, which cannot be reached from here",
+            "run Gangway as a container of Docker Desktop, on a network with the application",
+        ),
+        EngineKind::Other => (
+            "none of its engine's networks is on this machine",
+            "none of the engine's networks is on the machine, or in the container, that Gangway runs in",
+            "run Gangway on the engine's host or as a container of that engine, on a network with the application",
+        ),
+    };
+    let help = format!(
+        "{help}; or publish the application's port, and lead a route of the configuration file to the published one"
+    );
+    trouble(codes::ENGINE_ELSEWHERE, reason, message.to_owned(), &help)
 }
 
 fn trouble(code: Code, reason: &str, message: String, help: &str) -> Trouble {

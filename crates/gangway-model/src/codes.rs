@@ -189,6 +189,10 @@ codes! {
         "Gangway runs on the host, and the container is on macvlan, ipvlan or overlay networks only. The kernel keeps \
          those apart from the host that they run on, while other machines may reach them. A bridge network that the \
          container has as well is used before all others.";
+    ENGINE_ELSEWHERE = 411, "networks of the engine are not here",
+        "Gangway runs outside of the engine's containers, and none of the engine's networks is where it runs. So it is \
+         with rootless engines and Docker Desktop, which keep their networks in a namespace or a virtual machine of \
+         their own, and with engines on other machines.";
     OWN_LISTENER = 413, "own listener of Gangway as an endpoint",
         "A container that shares the host's network, or Gangway's, would be reached at an address where Gangway itself \
          listens. That is never an endpoint of a container, least of all the admin listener, which has no password. A \

@@ -314,9 +314,10 @@ fn read<'s>(
 
 /// Why it cannot be reached as long as nobody changes something; none where it may be soon.
 fn why_unreachable(container: &Container, troubles: &[Diagnostic]) -> Option<Box<str>> {
-    const LASTING: [Code; 6] = [
+    const LASTING: [Code; 7] = [
         codes::NETWORK_NOT_SHARED,
         codes::NETWORK_APART,
+        codes::ENGINE_ELSEWHERE,
         codes::NETWORK_NONE,
         codes::HOST_UNREACHABLE,
         codes::OWN_LISTENER,

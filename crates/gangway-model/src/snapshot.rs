@@ -81,6 +81,20 @@ pub enum OwnPlace {
         /// networks. For containers with host networking.
         host_gateway: Option<IpAddr>,
     },
+    /// Neither: none of the engine's networks is where we are.
+    Elsewhere(EngineKind),
+}
+
+/// Why an engine's networks may not be on the machine that it is asked from.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum EngineKind {
+    /// It keeps them in a network namespace of its own, which belongs to a user.
+    Rootless,
+    /// It keeps them in a virtual machine.
+    DockerDesktop,
+    /// Nothing is known of it: another machine, or another container.
+    #[default]
+    Other,
 }
 
 /// One container as read.

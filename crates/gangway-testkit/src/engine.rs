@@ -109,6 +109,8 @@ struct State {
     drivers: BTreeMap<String, String>,
     /// The gateway of each network that has one.
     gateways: BTreeMap<String, IpAddr>,
+    /// It keeps its networks in a namespace of its own.
+    is_rootless: bool,
     made: u64,
     attached: u64,
     past: VecDeque<tell::Event>,
@@ -135,6 +137,7 @@ impl Engine {
             networks: BTreeMap::new(),
             drivers: BTreeMap::new(),
             gateways: BTreeMap::new(),
+            is_rootless: false,
             made: 0,
             attached: 0,
             past: VecDeque::new(),
@@ -221,6 +224,11 @@ impl Engine {
     /// Says by which driver a network is made, instead of `bridge`.
     pub fn set_driver(&self, network: &str, driver: &str) {
         self.state().drivers.insert(network.into(), driver.into());
+    }
+
+    /// Says of itself that it is rootless: Docker among its components, Podman among its security options.
+    pub fn set_rootless(&self) {
+        self.state().is_rootless = true;
     }
 
     /// Says which gateway a network has, instead of none.

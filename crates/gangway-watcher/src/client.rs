@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use bollard::errors::Error as DockerError;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use bytes::Bytes;
+use gangway_model::snapshot::EngineKind;
 use http::header::DATE;
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode};
@@ -120,6 +121,18 @@ impl Client {
             Err(EngineError { cause: Cause::Refused { status, .. }, .. }) if status < 500 => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Where the engine keeps its networks, as far as that can be told of what it says about itself.
+    pub(crate) async fn kind(&self) -> Result<EngineKind, EngineError> {
+        let info: Answer<serde_json::Value> = self.get("ask the engine about itself", "/info", SMALL_MAX).await?;
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let options = info.value["SecurityOptions"].as_array();
+        if options.into_iter().flatten().any(|option| text(option).split(',').any(|part| part == "name=rootless")) {
+            return Ok(EngineKind::Rootless);
+        }
+        let is_desktop = text(&info.value["OperatingSystem"]).starts_with("Docker Desktop");
+        Ok(if is_desktop { EngineKind::DockerDesktop } else { EngineKind::Other })
     }
 
     /// The engine's networks as it writes them.

@@ -4,7 +4,7 @@
 //! A failed read leaves the last table in force.
 //!
 //! Every call is a read, and there are few: `/version`, `/_ping`, `/events`, `/containers/json`, and
-//! `/containers/<id>/json` where the listing says too little, and `/networks` on the host.
+//! `/containers/<id>/json` where the listing says too little; `/networks` on the host, and `/info` away from it.
 //!
 //! It knows nothing of HTTP, TLS, or what a route means.
 

@@ -112,6 +112,8 @@ struct Network {
     address: Option<Box<str>>,
     #[serde(rename = "GlobalIPv6Address")]
     address_v6: Option<Box<str>>,
+    #[serde(rename = "IPPrefixLen")]
+    prefix_len: Option<u8>,
     #[serde(rename = "Gateway")]
     gateway: Option<Box<str>>,
     #[serde(rename = "IPv6Gateway")]
@@ -235,12 +237,23 @@ impl Listed {
         networks.filter_map(|(name, network)| Some((&**name, network.as_ref()?)))
     }
 
-    /// Gateways of the networks it is attached to, in the order of the networks' names.
-    pub(crate) fn gateways(&self) -> impl Iterator<Item = IpAddr> {
-        self.networks().filter_map(|(_, network)| address(network.gateway.as_deref()))
+    /// The gateway by which the host is reached from it: one of IPv4 where any network has one.
+    pub(crate) fn host_gateway(&self) -> Option<IpAddr> {
+        let mut of_v4 = self.networks().filter_map(|(_, network)| address(network.gateway.as_deref()));
+        let mut of_v6 = self.networks().filter_map(|(_, network)| address(network.gateway_v6.as_deref()));
+        of_v4.next().or_else(|| of_v6.next())
     }
 
-    /// The same, and those of IPv6.
+    /// Ids of its networks, its own addresses there with the lengths of their prefixes.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, Option<(IpAddr, u8)>)> {
+        self.networks().map(|(_, network)| {
+            let id = network.id.as_deref().unwrap_or_default();
+            let at = address(network.address.as_deref()).zip(network.prefix_len.filter(|len| *len > 0));
+            (id, at)
+        })
+    }
+
+    /// Gateways of the networks it is attached to, in the order of the networks' names.
     pub(crate) fn gateways_of_both_families(&self) -> impl Iterator<Item = IpAddr> {
         self.networks().flat_map(|(_, network)| {
             let both = [network.gateway.as_deref(), network.gateway_v6.as_deref()];

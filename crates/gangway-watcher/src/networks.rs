@@ -14,8 +14,8 @@ use tracing::debug;
 
 use crate::client::{Cause, Client, EngineError};
 
-/// All that it decides is a preference, which is not worth more of anyone's time.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// For questions that no reading fails without: more of anyone's time they are not worth.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who did not answer is asked again after so long: meanwhile no reading waits for that.
 const PAUSE: Duration = Duration::from_secs(30);

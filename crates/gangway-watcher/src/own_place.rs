@@ -1,14 +1,14 @@
 //! Where Gangway itself stands, seen from one engine.
 //!
 //! In a container, only the networks that we share with another container lead there. On the host, all
-//! bridges do. Which of the two it is cannot be asked; it is concluded from traces an engine leaves in its
+//! bridges do, unless the engine keeps its networks elsewhere. Which of the two it is cannot be asked; it is concluded from traces an engine leaves in its
 //! containers, and a trace counts only where the engine knows a container of that name.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, UdpSocket};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
 
-use gangway_model::snapshot::{Container, NetworkMode, OwnPlace};
+use gangway_model::snapshot::{Container, EngineKind, NetworkMode, OwnPlace};
 
 use crate::listing::Listed;
 
@@ -70,19 +70,35 @@ impl Surroundings {
         self.traces.find(containers)
     }
 
-    pub(crate) fn own_place(&self, listing: &[Listed], containers: &[Container]) -> OwnPlace {
+    pub(crate) fn own_place(&self, listing: &[Listed], containers: &[Container], kind: EngineKind) -> OwnPlace {
         if let Some(own) = self.traces.find(containers) {
             return inside(own, listing, containers);
         }
+        match self.has_its_networks(listing, kind) {
+            Some(false) => OwnPlace::Elsewhere(kind),
+            Some(true) | None => OwnPlace::Host,
+        }
+    }
+
+    /// Whether any of the engine's networks is where we are; none where there is none that could tell.
+    fn has_its_networks(&self, listing: &[Listed], kind: EngineKind) -> Option<bool> {
+        if kind == EngineKind::Rootless {
+            // Its bridges may well have the addresses of another engine's beside it. Their names tell them apart.
+            return Some(listing.iter().flat_map(Listed::places).any(|(id, _)| has_bridge(id)));
+        }
+        let gateways: BTreeSet<IpAddr> = listing.iter().flat_map(Listed::gateways_of_both_families).collect();
+        if gateways.is_empty() {
+            return None;
+        }
         // Neither a trace of another engine's container nor a far engine proves that its bridges are not
         // here: an engine may run inside a container, and a tunnel may lead home. Its gateways do.
-        let doubtful = self.remote || !self.traces.ids.is_empty();
-        let mut gateways = listing.iter().flat_map(Listed::gateways).peekable();
-        if doubtful && gateways.peek().is_some() && !gateways.any(is_here) {
-            let id = self.traces.ids.first().cloned().unwrap_or_default();
-            return OwnPlace::Container { id, networks: BTreeMap::new(), host_gateway: None };
-        }
-        OwnPlace::Host
+        let is_doubtful = self.remote || !self.traces.ids.is_empty();
+        // A bridge may have its gateway elsewhere, and still be one of our links.
+        let places = listing.iter().flat_map(Listed::places).filter_map(|(id, at)| Some((id, at?)));
+        let one_each = || places.collect::<BTreeMap<_, _>>();
+        let is_here = gateways.into_iter().any(is_here)
+            || (!is_doubtful && one_each().into_values().any(|(address, prefix_len)| is_linked(address, prefix_len)));
+        Some(is_here)
     }
 }
 
@@ -94,7 +110,7 @@ fn inside(own: &Container, listing: &[Listed], containers: &[Container]) -> OwnP
         NetworkMode::Networks | NetworkMode::None => own,
     };
     let networks = whose.attachments.iter().map(|at| (at.network_id.clone(), at.network.clone())).collect();
-    let host_gateway = listing.iter().find(|listed| listed.id == whose.id).and_then(|listed| listed.gateways().next());
+    let host_gateway = listing.iter().find(|listed| listed.id == whose.id).and_then(Listed::host_gateway);
     OwnPlace::Container { id: own.id.clone(), networks, host_gateway }
 }
 
@@ -102,6 +118,31 @@ fn inside(own: &Container, listing: &[Listed], containers: &[Container]) -> OwnP
 fn is_here(address: IpAddr) -> bool {
     // Only one's own addresses can be bound. Nothing is sent.
     UdpSocket::bind((address, 0)).is_ok()
+}
+
+/// Do we have an address on the network of this one?
+fn is_linked(address: IpAddr, prefix_len: u8) -> bool {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    // The kernel chooses the address by which it would send. Nothing is sent.
+    let socket = UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((address, 9)).map(|()| socket));
+    let ours = socket.and_then(|socket| socket.local_addr()).map(|local| local.ip());
+    ours.is_ok_and(|ours| begins_alike(ours, address, prefix_len))
+}
+
+fn begins_alike(a: IpAddr, b: IpAddr, prefix_len: u8) -> bool {
+    let len = u32::from(prefix_len);
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= len,
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= len,
+        _ => false,
+    }
+}
+
+/// Is the bridge that Docker makes for this network in our network namespace?
+fn has_bridge(network_id: &str) -> bool {
+    let is_id = |short: &&str| short.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let short = network_id.get(..SHORT_ID_LEN).filter(is_id);
+    short.is_some_and(|short| Path::new("/sys/class/net").join(format!("br-{short}")).exists())
 }
 
 /// Ids in the origin of files that are mounted where engines mount them. On a host, the list of mounts is
@@ -149,8 +190,12 @@ mod tests {
     }
 
     fn place(traces: Traces, remote: bool, json: &str) -> OwnPlace {
+        place_at(traces, remote, json, EngineKind::Other)
+    }
+
+    fn place_at(traces: Traces, remote: bool, json: &str, kind: EngineKind) -> OwnPlace {
         let (listing, containers) = listing(json);
-        Surroundings { traces, remote }.own_place(&listing, &containers)
+        Surroundings { traces, remote }.own_place(&listing, &containers, kind)
     }
 
     const BOTH: &str = r#"[
@@ -190,16 +235,56 @@ mod tests {
 
     #[test]
     fn without_a_trace_we_are_on_the_host() {
-        assert_eq!(place(traces(&[], "gangway"), false, BOTH), OwnPlace::Host);
-        assert_eq!(place(traces(&[], "abcdefabcdef"), false, BOTH), OwnPlace::Host);
+        let here = BOTH.replace("192.0.2.1\"", "127.0.0.1\"");
+        for listing in [&*here, "[]"] {
+            assert_eq!(place(traces(&[], "gangway"), false, listing), OwnPlace::Host);
+            assert_eq!(place(traces(&[], "abcdefabcdef"), false, listing), OwnPlace::Host);
+        }
+    }
+
+    #[test]
+    fn a_network_that_we_are_linked_to_is_here_whoever_its_gateway_is() {
+        let linked = r#""IPAddress":"127.0.0.9","IPPrefixLen":8,"#;
+        let linked = BOTH.replace(r#""IPAddress":"192.0.2.2","#, linked);
+        assert_eq!(place(traces(&[], ""), false, &linked), OwnPlace::Host);
+        assert_eq!(place(traces(&[], ""), true, &linked), OwnPlace::Elsewhere(EngineKind::Other));
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        assert!(begins_alike(address("10.1.2.3"), address("10.1.200.3"), 16));
+        assert!(!begins_alike(address("10.1.2.3"), address("10.2.2.3"), 16));
+        assert!(begins_alike(address("fd00::1"), address("fd00::2"), 64));
+        assert!(!begins_alike(address("fd00::1"), address("10.0.0.1"), 0));
+    }
+
+    #[test]
+    fn bridges_of_a_rootless_engine_are_told_from_others_of_the_same_address() {
+        let here = BOTH.replace("192.0.2.1\"", "127.0.0.1\"");
+        for listing in [BOTH, &here, "[]"] {
+            let place = place_at(traces(&[], ""), false, listing, EngineKind::Rootless);
+            assert_eq!(place, OwnPlace::Elsewhere(EngineKind::Rootless));
+        }
+        assert_eq!(place_at(traces(&[], ""), false, &here, EngineKind::DockerDesktop), OwnPlace::Host);
+        assert_eq!(place_at(traces(&[OURS], ""), false, BOTH, EngineKind::Rootless), inside_both());
+    }
+
+    #[test]
+    fn where_there_is_no_gateway_of_ipv4_the_host_has_one_of_ipv6() {
+        let six = BOTH.replace(r#""Gateway":"192.0.2.1""#, r#""Gateway":"","IPv6Gateway":"fd00::1""#);
+        let gateway = |json: &str| match place(traces(&[OURS], ""), false, json) {
+            OwnPlace::Container { host_gateway, .. } => host_gateway.map(|gateway| gateway.to_string()),
+            _ => None,
+        };
+        assert_eq!(gateway(&six).as_deref(), Some("fd00::1"));
+        let both = six.replace(r#""IPAddress":"192.0.2.130","Gateway":"""#, r#""Gateway":"192.0.2.129""#);
+        assert_eq!(gateway(&both).as_deref(), Some("192.0.2.129"), "IPv4 goes first, whatever the networks' names");
     }
 
     #[test]
     fn nothing_is_shared_with_an_engine_whose_bridges_are_not_here() {
-        let elsewhere = |id: &str| OwnPlace::Container { id: id.into(), networks: BTreeMap::new(), host_gateway: None };
+        let elsewhere = OwnPlace::Elsewhere(EngineKind::Other);
         let stranger = "00".repeat(32);
-        assert_eq!(place(traces(&[&stranger], ""), false, BOTH), elsewhere(&stranger));
-        assert_eq!(place(traces(&[], ""), true, BOTH), elsewhere(""));
+        assert_eq!(place(traces(&[&stranger], ""), false, BOTH), elsewhere);
+        assert_eq!(place(traces(&[], ""), true, BOTH), elsewhere);
+        assert_eq!(place(traces(&[], ""), false, BOTH), elsewhere);
         // An engine inside our own container, or on this machine behind an address.
         let here = BOTH.replace("192.0.2.1\"", "127.0.0.1\"");
         assert_eq!(place(traces(&[&stranger], ""), true, &here), OwnPlace::Host);

@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use futures::stream;
-use gangway_model::snapshot::{Container, Drivers, EngineName, LeftOut, OwnPlace};
-use tokio::time::Instant;
+use gangway_model::snapshot::{Container, Drivers, EngineKind, EngineName, LeftOut, OwnPlace};
+use tokio::time::{Instant, timeout};
 use tracing::trace;
 
 use crate::client::{Cause, Client, EngineError};
 use crate::listing::{Beside, Facts, Inspected, Listed, Listing, translate};
 use crate::mounts::{self, Mount};
-use crate::networks::Networks;
+use crate::networks::{Networks, PATIENCE};
 use crate::own_container::{self, Seen};
 use crate::own_place::Surroundings;
 
@@ -29,6 +29,8 @@ pub(crate) struct Known {
     /// We stood on the engine's host when everything was read last.
     is_on_host: bool,
     networks: Networks,
+    /// What the engine said of itself, where that was of interest.
+    kind: Option<EngineKind>,
     left_out: BTreeMap<Box<str>, LeftOut>,
 }
 
@@ -149,10 +151,16 @@ pub(crate) async fn read(
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let beside = Beside { engine, facts: &known.facts, health: &health, now };
     let containers = translate(&listing, &beside);
-    let own = (extent == Extent::All).then(|| {
+    let own = if extent == Extent::All {
         let seen = own_container::seen(&surroundings.traces, &listing, &containers);
-        Box::new((surroundings.own_place(&listing, &containers), seen))
-    });
+        let own = match surroundings.own_place(&listing, &containers, client.version.kind) {
+            OwnPlace::Elsewhere(EngineKind::Other) => OwnPlace::Elsewhere(known.kind(client).await),
+            own => own,
+        };
+        Some(Box::new((own, seen)))
+    } else {
+        None
+    };
     if let Some(own) = &own {
         known.is_on_host = own.0 == OwnPlace::Host;
         known.networks.keep_used(&containers);
@@ -198,6 +206,17 @@ impl Known {
         }
         if let Ok(Some(inspected)) = client.inspect(&own.id).await {
             self.own_mounts = Some((own.id.clone(), mounts::read(&inspected.mounts)));
+        }
+    }
+
+    /// What the engine is, for people; asked once.
+    async fn kind(&mut self, client: &Client) -> EngineKind {
+        match self.kind {
+            Some(kind) => kind,
+            None => {
+                let told = timeout(PATIENCE, client.kind()).await;
+                *self.kind.insert(told.ok().and_then(Result::ok).unwrap_or_default())
+            }
         }
     }
 

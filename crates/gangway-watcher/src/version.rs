@@ -4,6 +4,7 @@ use std::fmt;
 
 use bollard::API_DEFAULT_VERSION;
 use bollard::models::SystemVersion;
+use gangway_model::snapshot::EngineKind;
 use http::uri::PathAndQuery;
 
 use crate::client::Cause;
@@ -22,6 +23,8 @@ pub(crate) struct Version {
     pub(crate) engine: Box<str>,
     /// The one that is spoken.
     pub(crate) api: ApiVersion,
+    /// Where it keeps its networks, as far as it says that here.
+    pub(crate) kind: EngineKind,
 }
 
 impl ApiVersion {
@@ -53,7 +56,16 @@ impl Version {
         }
         let api = theirs.min(ApiVersion::NEWEST);
         let api = parse(&told.min_api_version).map_or(api, |oldest| api.max(oldest));
-        Ok(Self { engine: told.version.as_deref().unwrap_or("of unknown version").into(), api })
+        // A rootless Docker lists the tool that gives it a namespace among its parts.
+        let mut components = told.components.iter().flatten();
+        let kind = if components.any(|component| component.name.eq_ignore_ascii_case("rootlesskit")) {
+            EngineKind::Rootless
+        } else if told.platform.as_ref().is_some_and(|platform| platform.name.starts_with("Docker Desktop")) {
+            EngineKind::DockerDesktop
+        } else {
+            EngineKind::Other
+        };
+        Ok(Self { kind, engine: told.version.as_deref().unwrap_or("of unknown version").into(), api })
     }
 }
 

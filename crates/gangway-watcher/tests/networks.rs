@@ -3,7 +3,7 @@
 
 mod support;
 
-use gangway_model::snapshot::EngineName;
+use gangway_model::snapshot::{EngineKind, EngineName, OwnPlace};
 use gangway_testkit::engine::{Container, Engine, Fault, Flavour};
 use support::{Watched, pass, seconds, watch_routes};
 
@@ -81,4 +81,26 @@ async fn a_silent_answer_holds_nobody_up_and_is_asked_for_again() {
     watched.until(|watched| way(watched, "web") == "zzz_bridge").await;
     let drivers = watched.snapshot().drivers[&EngineName("docker".into())].clone();
     assert_eq!(drivers.get("aaa_lan").map(|driver| &**driver).unwrap(), "macvlan");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_whose_networks_are_elsewhere_is_named() {
+    for flavour in [Flavour::Docker2020, Flavour::Docker2026, Flavour::Podman] {
+        for rootless in [true, false] {
+            let engine = Engine::new(flavour);
+            // Of a range for documentation, which no machine has.
+            engine.set_gateway("aaa_lan", "192.0.2.1".parse().unwrap());
+            if rootless {
+                engine.set_rootless();
+            }
+            engine.add(web("web"));
+            let watched = watch_routes(&engine);
+            watched.until_running(&["web"]).await;
+            let own = watched.snapshot().own[&EngineName("docker".into())].clone();
+            let kind = if rootless { EngineKind::Rootless } else { EngineKind::Other };
+            assert_eq!((own, watched.codes()), (OwnPlace::Elsewhere(kind), vec![411]), "{flavour:?} {rootless}");
+            pass(seconds(100)).await;
+            assert!(engine.asked_for("/info") <= 1 && engine.asked_for("/networks") == 0);
+        }
+    }
 }

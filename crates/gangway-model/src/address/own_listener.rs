@@ -36,7 +36,7 @@ impl<'s> Surroundings<'s> {
         let (holder, _) = self.network_holder(container).ok()?;
         match self.own(container) {
             OwnPlace::Host if holder.network == NetworkMode::Host => self.listener_at(address.ip(), address.port()),
-            OwnPlace::Host => None,
+            OwnPlace::Host | OwnPlace::Elsewhere(_) => None,
             OwnPlace::Container { id, .. } => {
                 let us = self.find(&container.engine.0, id)?;
                 let (ours, _) = self.network_holder(us).ok()?;

@@ -33,7 +33,7 @@ use gangway_model::diagnostic::FilePosition;
 use gangway_model::select::Selector;
 use gangway_model::settings::{Expose, FileRoute};
 use gangway_model::snapshot::{
-    Attachment, ContainerState, EngineName, ExposedPort, Gone, Health, NetworkMode, OwnPlace,
+    Attachment, ContainerState, EngineKind, EngineName, ExposedPort, Gone, Health, NetworkMode, OwnPlace,
 };
 use gangway_model::{Compiled, Container, Place, Settings, Snapshot, compile};
 
@@ -240,10 +240,13 @@ fn attachment(text: &str) -> Attachment {
 
 fn own(line: &str, snapshot: &mut Snapshot) {
     let (mut engine, mut networks, mut host_gateway) = (EngineName::default(), BTreeMap::new(), None);
-    let mut on_host = false;
+    let mut outside = None;
     for fact in line.split(',').map(str::trim).filter(|fact| !fact.is_empty()) {
         match fact.split_once(' ') {
-            Some(("on", "the host")) => on_host = true,
+            Some(("on", "the host")) => outside = Some(OwnPlace::Host),
+            Some(("beside", "a rootless engine")) => outside = Some(OwnPlace::Elsewhere(EngineKind::Rootless)),
+            Some(("beside", "Docker Desktop")) => outside = Some(OwnPlace::Elsewhere(EngineKind::DockerDesktop)),
+            Some(("beside", _)) => outside = Some(OwnPlace::Elsewhere(EngineKind::Other)),
             Some(("on", network)) => {
                 networks.insert(format!("net-{network}").into(), network.into());
             }
@@ -253,7 +256,7 @@ fn own(line: &str, snapshot: &mut Snapshot) {
         }
     }
     let inside = OwnPlace::Container { id: id("gangway"), networks, host_gateway };
-    snapshot.own.insert(engine, if on_host { OwnPlace::Host } else { inside });
+    snapshot.own.insert(engine, outside.unwrap_or(inside));
 }
 
 fn set(line: &str, settings: &mut Settings) {

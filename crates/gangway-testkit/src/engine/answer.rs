@@ -35,6 +35,7 @@ impl Engine {
             "/_ping" => Answer { status: 200, body: "OK".into() },
             "/version" => Answer::json(&state.version()),
             "/containers/json" => Answer { status: 200, body: state.listing(&asked.query) },
+            "/info" => Answer::json(&state.info()),
             "/networks" => Answer::json(&state.networks()),
             path => match path.strip_prefix("/containers/").and_then(|rest| rest.strip_suffix("/json")) {
                 Some(container) => match state.find(container) {
@@ -54,15 +55,24 @@ impl State {
             Flavour::Docker2026 => ("Engine", "30.0.0", "1.56", "1.40"),
             Flavour::Podman => ("Podman Engine", "4.3.1", "1.41", "1.24"),
         };
+        let mut components = vec![json!({ "Name": engine, "Version": version, "Details": { "ApiVersion": api } })];
+        if self.is_rootless && self.flavour != Flavour::Podman {
+            components.push(json!({ "Name": "rootlesskit", "Version": "1.1.0", "Details": {} }));
+        }
         json!({
             "Platform": { "Name": "" },
-            "Components": [{ "Name": engine, "Version": version, "Details": { "ApiVersion": api } }],
+            "Components": components,
             "Version": version,
             "ApiVersion": api,
             "MinAPIVersion": oldest,
             "Os": "linux",
             "Arch": "amd64",
         })
+    }
+
+    fn info(&self) -> Value {
+        let rootless = if self.is_rootless { "name=rootless" } else { "name=cgroupns" };
+        json!({ "OperatingSystem": "Debian", "SecurityOptions": ["name=seccomp,profile=default", rootless] })
     }
 
     /// The newest container first, as all engines do it.
