@@ -125,6 +125,12 @@ pub(crate) struct Origin {
     pub(crate) nobody: bool,
 }
 
+/// Whether a connection comes from the local network, as far as can be told before its first request: a proxy
+/// speaks for others, and a gateway's address is nobody's.
+pub(crate) fn is_from_local_network(connection: &Connection) -> bool {
+    is_lan(connection.peer_ip()) && !connection.nobody && !connection.trusted
+}
+
 /// Who really asks: the peer, or whom a trusted peer speaks for.
 pub(crate) fn origin(
     request: &RequestHeader,
@@ -136,7 +142,7 @@ pub(crate) fn origin(
     let headers = &request.headers;
     if !connection.trusted {
         // Behind a proxy that nobody told us about, a local peer is that proxy and the client may be anybody.
-        let local = is_lan(peer) && !connection.nobody && !is_passed_on(headers);
+        let local = is_from_local_network(connection) && !is_passed_on(headers);
         return Origin { client: peer, secure: connection.secure, local, nobody: connection.nobody };
     }
     let secure = match single(headers, &X_FORWARDED_PROTO) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gangway_model::route::TlsVersion;
 use gangway_model::table::Handshake;
+use gangway_publish::Generation;
 use gangway_tls::{Demand, Policy, Stance, UNRECOGNIZED_NAME_ALERT};
 use pingora::apps::ServerApp;
 use pingora::proxy::HttpProxy;
@@ -22,11 +23,13 @@ use tokio_rustls::server::TlsStream;
 use crate::app::App;
 use crate::arrivals::Arriving;
 use crate::connection::{Connection, canonical};
+use crate::forwarded::is_from_local_network;
 use crate::listen::ListenerProtocol;
 use crate::phase::Phases;
 use crate::plane::Shared;
 use crate::protection::Protections;
 use crate::transport::{Conn, Downstream};
+use crate::unclaimed::Outcome;
 
 /// A container that has just started may be asked for before its certificate was made; the handshake
 /// waits so long rather than fail.
@@ -37,6 +40,14 @@ type OwnTask = Arc<OnceLock<AbortHandle>>;
 
 /// A stream, the name it was opened for, and the bundle that its client's certificate was checked against.
 type Shaken = (TlsStream<Conn>, Option<Box<str>>, Option<Box<str>>);
+
+/// How a handshake ended that no request follows.
+enum Ended {
+    /// A CA has seen what it wanted to see.
+    Challenge,
+    /// With an alert: there is no certificate for the name.
+    UnknownName,
+}
 
 /// Serves connections up to the point where requests begin.
 pub(crate) struct FrontDoor {
@@ -96,12 +107,13 @@ impl FrontDoor {
 
     async fn serve_tls(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask, arriving: Arriving) -> io::Result<()> {
         let mut connection = self.connection(&tcp, peer, task)?;
-        let handshake = self.handshake(Conn::new(tcp));
+        let handshake = self.handshake(Conn::new(tcp), is_from_local_network(&connection));
         let outcome = tokio::time::timeout(self.shared.settings.limits.handshake_time, handshake).await;
         drop(arriving);
         let (tls, sni, client_ca) = match outcome {
-            Ok(Ok(Some(done))) => done,
-            Ok(Ok(None)) => return self.failed("unknown-name", Ok(())),
+            Ok(Ok(Ok(shaken))) => shaken,
+            Ok(Ok(Err(Ended::Challenge))) => return Ok(()),
+            Ok(Ok(Err(Ended::UnknownName))) => return self.failed("unknown-name", Ok(())),
             Ok(Err(error)) => return self.failed("protocol", Err(error)),
             Err(_) => return self.failed("timeout", Err(io::ErrorKind::TimedOut.into())),
         };
@@ -117,14 +129,14 @@ impl FrontDoor {
     }
 
     /// Reads the ClientHello, finds out whether there is a certificate for its name, and finishes the
-    /// handshake; none where it was ended with an alert.
-    async fn handshake(&self, conn: Conn) -> io::Result<Option<Shaken>> {
+    /// handshake.
+    async fn handshake(&self, conn: Conn, is_local: bool) -> io::Result<Result<Shaken, Ended>> {
         let mut start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), conn).await?;
         if gangway_tls::is_challenge(&start.client_hello()) {
             // The handshake is the answer; the connection carries nothing else.
             let mut answered = start.into_stream(Arc::clone(&self.challenge)).await?;
             let _ = answered.shutdown().await;
-            return Ok(None);
+            return Ok(Err(Ended::Challenge));
         }
         let sni = start.client_hello().server_name().map(normal_name);
         // A client that waited in a socket unit's queue is here before our first table is.
@@ -134,14 +146,34 @@ impl FrontDoor {
             None => self.shared.settings.default_certificate.is_some(),
         };
         if !known {
+            if let Some(config) = sni.as_deref().and_then(|name| self.unclaimed(name, is_local)) {
+                let tls = start.into_stream(config).await?;
+                return Ok(Ok((tls, sni, None)));
+            }
             let _ = start.io.write_all(&UNRECOGNIZED_NAME_ALERT).await;
             let _ = start.io.shutdown().await;
-            return Ok(None);
+            return Ok(Err(Ended::UnknownName));
         }
         let protection = sni.as_deref().map(|name| self.protection.of(&self.shared.tables, name)).unwrap_or_default();
         let (config, client_ca) = self.config_under(&protection);
         let tls = start.into_stream(config).await?;
-        Ok(Some((tls, sni, client_ca)))
+        Ok(Ok((tls, sni, client_ca)))
+    }
+
+    /// What serves a handshake for a name without a certificate, if nobody claims the name and the client may see
+    /// why: then a page says so, as it does by plain HTTP. Everybody else gets an alert, and so does who asks
+    /// before it is known what is claimed.
+    fn unclaimed(&self, name: &str, is_local: bool) -> Option<Arc<ServerConfig>> {
+        let tables = self.shared.tables.load();
+        if tables.generation == Generation::INITIAL || tables.value.knows_host(name) {
+            return None;
+        }
+        let instant = Instant::now().into_std();
+        let config = is_local.then(|| self.shared.tls.unclaimed(name, instant)).flatten();
+        let outcome = if config.is_some() { Outcome::Page } else { Outcome::Alert };
+        self.shared.metrics.unclaimed.with_label_values(&[outcome.token()]).inc();
+        self.shared.unclaimed.note(name, outcome);
+        config
     }
 
     /// What the handshake is held to, and the bundle that the client's certificate will then have been

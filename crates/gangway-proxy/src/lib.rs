@@ -43,6 +43,7 @@ mod telling;
 mod transport;
 mod tunnel;
 mod turnstile;
+mod unclaimed;
 mod upstream_roots;
 mod waiting;
 mod whereabouts;

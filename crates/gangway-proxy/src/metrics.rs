@@ -25,6 +25,8 @@ pub struct Metrics {
     pub(crate) connections_refused: IntCounterVec,
     /// TLS handshakes that failed, by reason.
     pub(crate) handshake_failures: IntCounterVec,
+    /// TLS handshakes for hosts that nobody claims, by how they went on.
+    pub(crate) unclaimed: IntCounterVec,
     /// Requests sent again to an upstream.
     pub(crate) retries: IntCounter,
     /// Requests that wait for an endpoint now.
@@ -78,6 +80,10 @@ impl Metrics {
                 Opts::new("gangway_tls_handshake_failures_total", "TLS handshakes that failed."),
                 &["reason"],
             )?,
+            unclaimed: IntCounterVec::new(
+                Opts::new("gangway_tls_unclaimed_hosts_total", "TLS handshakes for hosts that nobody claims."),
+                &["outcome"],
+            )?,
             retries: IntCounter::new("gangway_retries_total", "Requests sent again to an upstream.")?,
             waiting: IntGauge::new("gangway_requests_waiting", "Requests that wait for an endpoint.")?,
             access_log_dropped: IntCounter::new(
@@ -93,6 +99,7 @@ impl Metrics {
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.connections_refused.clone()))?;
         registry.register(Box::new(metrics.handshake_failures.clone()))?;
+        registry.register(Box::new(metrics.unclaimed.clone()))?;
         registry.register(Box::new(metrics.retries.clone()))?;
         registry.register(Box::new(metrics.waiting.clone()))?;
         registry.register(Box::new(metrics.access_log_dropped.clone()))?;

@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::phase::{Phase, Phases, reached};
 use crate::settings::{AccessLogTarget, ProxySettings, Threading};
 use crate::telling::tell_failures;
+use crate::unclaimed::Unclaimed;
 use crate::waiting::Waiters;
 use crate::whereabouts::Whereabouts;
 
@@ -78,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) compiled: Reader<Compiled>,
     /// A request failed.
     pub(crate) failures: Arc<Notify>,
+    /// Hosts that are asked for by https and not claimed.
+    pub(crate) unclaimed: Arc<Unclaimed>,
 }
 
 /// At the end, for the first requests of clients that have just connected; of the time that is left in all.
@@ -131,6 +134,9 @@ pub fn start(
     let (doubts_tx, doubts) = mpsc::channel(DOUBTS_MAX);
     let failures = Arc::new(Notify::new());
     tokio::spawn(tell_failures(tables.clone(), Arc::clone(&failures)));
+    let unclaimed = Arc::new(Unclaimed::default());
+    let telling = Arc::clone(&unclaimed);
+    tokio::spawn(async move { telling.tell().await });
     tokio::spawn(activate(compiled.clone(), table_tx, Arc::clone(&metrics), doubts, settings.secret.clone()));
 
     let (shards, workers) = match settings.threading {
@@ -167,6 +173,7 @@ pub fn start(
         doubts: doubts_tx,
         compiled,
         failures,
+        unclaimed,
     };
     let mut threads = Vec::new();
     for (number, listeners) in listeners.into_iter().enumerate() {

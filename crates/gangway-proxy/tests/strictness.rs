@@ -159,7 +159,7 @@ async fn http2_is_held_to_the_same_rules() {
 }
 
 #[tokio::test]
-async fn an_unknown_name_gets_an_alert_and_no_certificate() {
+async fn an_unknown_name_gets_an_alert_where_no_certificate_can_be_made_for_it() {
     let (address, _) = app("a").await;
     let plane = Plane::serving(vec![route("a.localhost", address)]).await;
     let error = plane.https().get("b.localhost", "/").await.expect_err("no certificate for it");

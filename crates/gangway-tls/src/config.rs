@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use gangway_publish::Reader;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
-use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
@@ -134,6 +134,21 @@ impl ServerConfigs {
     }
 }
 
+impl ServerConfigs {
+    /// What serves one handshake for a normal name that nobody claims, for a client who may be told so; none
+    /// where no certificate for it can be made now, since too many were made just now.
+    ///
+    /// Its sessions are not resumed: whoever claims the name next has nothing to do with them.
+    pub fn unclaimed(&self, name: &str, instant: Instant) -> Option<Arc<ServerConfig>> {
+        let key = self.store.load().value.unclaimed(name, now(), instant)?;
+        let mut config = base(Arc::new(One(key)));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Some(Arc::new(config))
+    }
+}
+
 /// A configuration that answers TLS-ALPN-01 challenges, and nothing else.
 ///
 /// For connections whose ClientHello [`is_challenge`]; they carry no data, so close them after the
@@ -191,6 +206,15 @@ impl ResolvesServerCert for ByName {
 /// Seconds since the epoch. A clock before 1970 was never set.
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
+
+#[derive(Debug)]
+struct One(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for One {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
 }
 
 #[derive(Debug)]

@@ -15,9 +15,11 @@ pub mod demand;
 pub mod internal;
 pub mod mint;
 pub mod name;
+mod place;
 pub mod placeholder;
 pub mod store;
 pub mod tickets;
+mod unclaimed;
 
 pub use bundle::{Bundle, BundleError, Origin};
 pub use challenges::{Challenges, HttpChallenge};

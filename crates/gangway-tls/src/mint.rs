@@ -12,17 +12,20 @@
 //! There is deliberately nothing of the kind for public names: a CA's budget is not for strangers to
 //! spend. They get a placeholder, which costs nobody else anything.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use gangway_publish::Reader;
 
 use crate::bell::Bell;
-use crate::bundle::{Bundle, Origin};
-use crate::internal::{InternalCa, InternalCaError, renewal_time};
+use crate::bundle::Bundle;
+use crate::internal::{InternalCa, InternalCaError};
 use crate::name::{is_below_internal_domain, is_dns_name, parent};
+use crate::place::{Few, Kind, Place, is_current};
 use crate::placeholder::Placeholders;
+use crate::unclaimed::Unclaimed;
 
 /// Certificates kept for names that only a pattern lists. Whoever asks for random names pushes others out,
 /// which then are signed anew.
@@ -55,6 +58,8 @@ pub struct Mint {
     by_pattern: Mutex<Few>,
     /// What was made for names that were listed before.
     unlisted: HashMap<Box<str>, Arc<Place>>,
+    /// Of this signer.
+    unclaimed: Arc<Unclaimed>,
     made: Arc<Made>,
 }
 
@@ -67,20 +72,6 @@ struct Made {
     is_failing: AtomicBool,
 }
 
-/// Who signs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Kind {
-    Internal,
-    Placeholder,
-}
-
-/// Where the certificate of one name is, once there is one.
-#[derive(Debug)]
-struct Place {
-    kind: Kind,
-    bundle: RwLock<Option<Arc<Bundle>>>,
-}
-
 /// Which names may be asked for.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Pattern {
@@ -90,14 +81,6 @@ enum Pattern {
     First(Box<str>),
     /// `*.localhost`: one label below a domain.
     Below(Box<str>),
-}
-
-/// Places of names that somebody else chose, as many as there is room for.
-#[derive(Debug, Default)]
-struct Few {
-    places: HashMap<Box<str>, Arc<Place>>,
-    /// The oldest first.
-    order: VecDeque<Box<str>>,
 }
 
 impl Mint {
@@ -142,6 +125,9 @@ impl Mint {
             .collect();
         next.patterns = promises.patterns.iter().filter_map(|text| Pattern::parse(text)).collect();
         next.patterns.sort_unstable();
+        if has_same_key && has_same_placeholders {
+            next.unclaimed = Arc::clone(&self.unclaimed);
+        }
         if has_same_key && next.patterns == self.patterns {
             let few = self.by_pattern.lock().unwrap_or_else(PoisonError::into_inner);
             next.by_pattern = Mutex::new(few.clone());
@@ -173,7 +159,8 @@ impl Mint {
     /// What was made for a normal name so far.
     pub(crate) fn present(&self, host: &str) -> Option<Arc<Bundle>> {
         let place = self.place(host).map(Arc::clone);
-        let few = || self.by_pattern.lock().unwrap_or_else(PoisonError::into_inner).places.get(host).cloned();
+        let few =
+            || self.by_pattern.lock().unwrap_or_else(PoisonError::into_inner).known(host, Kind::Internal).cloned();
         place.or_else(few)?.present()
     }
 
@@ -194,8 +181,21 @@ impl Mint {
         if !self.covers(host) {
             return None;
         }
-        let place = self.by_pattern.lock().unwrap_or_else(PoisonError::into_inner).place(host, BY_PATTERN_MAX);
+        let place =
+            self.by_pattern.lock().unwrap_or_else(PoisonError::into_inner).place(host, Kind::Internal, BY_PATTERN_MAX);
         place.bundle(now, || self.make(Kind::Internal, host, now))
+    }
+
+    /// The bundle for a normal name that nobody claims, within a bound: by the internal CA where its root permits
+    /// that, else a placeholder, since clients would trust neither.
+    pub(crate) fn unclaimed(&self, host: &str, now: i64, instant: Instant) -> Option<Arc<Bundle>> {
+        let signer = self.signer.as_ref()?;
+        let kind = if signer.permits(host) { Kind::Internal } else { Kind::Placeholder };
+        let make = || match kind {
+            Kind::Internal => signer.issue(host, now).ok(),
+            Kind::Placeholder => self.placeholders.as_ref()?.bundle(host, now).ok(),
+        };
+        self.unclaimed.bundle(host, kind, (now, instant), make)
     }
 
     /// Where the certificate for a normal name is, its own before a wildcard's.
@@ -258,75 +258,6 @@ impl Made {
     }
 }
 
-impl Place {
-    fn empty(kind: Kind) -> Self {
-        Self { kind, bundle: RwLock::default() }
-    }
-
-    fn present(&self) -> Option<Arc<Bundle>> {
-        self.bundle.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What is there, as long as it is good for some time yet; else what is made now. Who asks meanwhile
-    /// waits for it, which takes less than to sign as well.
-    fn bundle(&self, now: i64, make: impl FnOnce() -> Option<Bundle>) -> Option<Arc<Bundle>> {
-        if let Some(bundle) = self.present().filter(|bundle| is_current(bundle, now)) {
-            return Some(bundle);
-        }
-        let mut place = self.bundle.write().unwrap_or_else(PoisonError::into_inner);
-        if !place.as_ref().is_some_and(|bundle| is_current(bundle, now))
-            && let Some(made) = make()
-        {
-            *place = Some(Arc::new(made));
-        }
-        // Where none could be made the old one says better what is wrong than an alert would.
-        place.clone()
-    }
-
-    fn forget_ended(&self, now: i64) {
-        if self.present().is_some_and(|bundle| now >= bundle.not_after) {
-            *self.bundle.write().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-    }
-}
-
-fn is_current(bundle: &Bundle, now: i64) -> bool {
-    bundle.is_valid_at(now) && now < renewal_time(bundle)
-}
-
-impl Kind {
-    pub(crate) fn origin(self) -> Origin {
-        match self {
-            Self::Internal => Origin::Internal,
-            Self::Placeholder => Origin::Placeholder,
-        }
-    }
-}
-
-impl Few {
-    /// The place of a name; the oldest one gives way where there is no room.
-    fn place(&mut self, name: &str, max: usize) -> Arc<Place> {
-        if let Some(place) = self.places.get(name) {
-            return Arc::clone(place);
-        }
-        let place = Arc::new(Place::empty(Kind::Internal));
-        self.places.insert(name.into(), Arc::clone(&place));
-        self.order.push_back(name.into());
-        if self.order.len() > max
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.places.remove(&oldest);
-        }
-        place
-    }
-}
-
-impl Clone for Few {
-    fn clone(&self) -> Self {
-        Self { places: self.places.clone(), order: self.order.clone() }
-    }
-}
-
 impl Pattern {
     fn parse(text: &str) -> Option<Self> {
         if text == "*" {
@@ -351,7 +282,8 @@ impl Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::internal::Scope;
+    use crate::bundle::Origin;
+    use crate::internal::{Scope, renewal_time};
 
     const NOW: i64 = 1_700_000_000;
     const DAY: i64 = 24 * 60 * 60;
@@ -414,15 +346,23 @@ mod tests {
 
     #[test]
     fn one_of_many_handshakes_that_come_at_once_signs_for_all() {
-        for name in ["a.test", "b.wide.test", "c.localhost"] {
-            let promises = Promises { patterns: names(&["*.localhost"]), ..internal(&["a.test", "*.wide.test"]) };
-            let mint = mint(&promises);
+        let listed: Vec<String> = (0..50).map(|number| format!("h{number}.test")).collect();
+        let others = ["b.wide.test", "c.localhost"].map(String::from);
+        let mut promises = internal(&["*.wide.test"]);
+        promises.internal.extend(listed.iter().map(|name| Box::from(name.as_str())));
+        promises.patterns = names(&["*.localhost"]);
+        let mint = mint(&promises);
+        for (name, count) in listed.iter().chain(&others).zip(1..) {
+            let together = std::sync::Barrier::new(8);
+            let ask = || {
+                together.wait();
+                mint.bundle(name, NOW).expect("makes one")
+            };
             let made: Vec<_> = std::thread::scope(|scope| {
-                let threads: Vec<_> =
-                    (0..16).map(|_| scope.spawn(|| mint.bundle(name, NOW).expect("makes one"))).collect();
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
                 threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
             });
-            assert_eq!(mint.count(), 1, "{name}");
+            assert_eq!(mint.count(), count, "{name}");
             assert!(made.iter().all(|bundle| Arc::ptr_eq(bundle, &made[0]) && bundle.carries(name)), "{name}");
         }
     }
@@ -500,6 +440,23 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_nobody_claims_is_signed_for_as_far_as_the_root_goes_and_told_to_nobody() {
+        let mint = mint(&internal(&["a.test"]));
+        let instant = tokio::time::Instant::now().into_std();
+        for (name, origin) in
+            [("b.test", Origin::Internal), ("example.org", Origin::Placeholder), ("nas", Origin::Placeholder)]
+        {
+            let bundle = mint.unclaimed(name, NOW, instant).expect("makes one");
+            assert!(bundle.origin == origin && bundle.carries(name), "{name}");
+            let next = mint.next(mint.signer.clone(), mint.placeholders.clone(), &internal(&["c.test"]));
+            assert!(Arc::ptr_eq(&bundle, &next.unclaimed(name, NOW, instant).expect("keeps it")), "{name}");
+            assert!(mint.kind(name).is_none() && mint.present(name).is_none(), "{name}");
+        }
+        assert_eq!(mint.count(), 0);
+        assert!(Mint::default().unclaimed("b.test", NOW, instant).is_none(), "nobody signs");
+    }
+
+    #[test]
     fn a_star_below_a_top_level_domain_is_found_by_its_own_name_alone() {
         let mint = mint(&Promises { patterns: names(&["*.localhost"]), ..internal(&["*.localhost"]) });
         let own = mint.bundle("a.localhost", NOW).expect("makes one");
@@ -514,9 +471,9 @@ mod tests {
         mint.bundle("a.test", NOW).expect("makes one");
         let mut few = mint.by_pattern.lock().expect("not poisoned");
         for number in 0..2 * BY_PATTERN_MAX {
-            few.place(&format!("{number}.test"), BY_PATTERN_MAX);
+            few.place(&format!("{number}.test"), Kind::Internal, BY_PATTERN_MAX);
         }
-        assert_eq!((few.places.len(), few.order.len()), (BY_PATTERN_MAX, BY_PATTERN_MAX));
-        assert!(!few.places.contains_key("a.test"));
+        assert_eq!(few.len(), BY_PATTERN_MAX);
+        assert!(few.known("a.test", Kind::Internal).is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::SignatureScheme;
 use rustls::sign::CertifiedKey;
@@ -10,8 +11,9 @@ use crate::bundle::{Bundle, Origin};
 use crate::challenges::Challenges;
 use crate::clients::{ClientCa, ClientCas};
 use crate::demand::Demand;
-use crate::mint::{Kind, Mint};
+use crate::mint::Mint;
 use crate::name::parent;
+use crate::place::Kind;
 use crate::tickets::{TicketKey, TicketKeys};
 
 /// Every bundle of one moment, by name, and which names get one when they are first asked for. A value: the
@@ -177,6 +179,17 @@ impl Store {
             Offer::Given(bundle) => Some(Arc::clone(bundle)),
             Offer::Minted(_, mint) => mint.bundle(host, now),
         }
+    }
+
+    /// What a handshake for a normal name that nobody claims may be served so that its client can be told so;
+    /// none where there is no saying, or too many were made just now. `now` twice, in seconds since the epoch and
+    /// as pauses are measured.
+    pub(crate) fn unclaimed(&self, host: &str, now: i64, instant: Instant) -> Option<Arc<CertifiedKey>> {
+        if self.serves(host) {
+            return None;
+        }
+        let bundle = self.mint.as_ref()?.unclaimed(host, now, instant)?;
+        Some(Arc::clone(&bundle.key))
     }
 
     /// What a handshake for a normal name is served, among the bundles whose key the client can verify.

@@ -353,3 +353,17 @@ async fn requests_that_fail_are_counted_into_one_line() {
     let line = instance.logged("requests failed");
     assert!(line.contains("route=@file/a") && line.contains("reason=upstream-refused"), "{line}");
 }
+
+#[tokio::test]
+async fn https_to_a_host_that_nobody_claims_is_explained_and_told_in_one_line() {
+    let mut instance = Options::config(&route("a")).start().await;
+    let root = instance.folder.path().join("data/ca/root.crt");
+    let root = eventually("the root is written", STUCK, async || std::fs::read_to_string(&root).ok()).await;
+    let client = Client::tls(instance.https, &root).unwrap();
+    let asked = async || client.get("typo.test", "/").await.ok();
+    let answer = eventually("the root signs as well", STUCK, asked).await;
+    let text = answer.text();
+    assert!(answer.status == 404 && text.contains("typo.test") && text.contains("gangway explain"), "{text}");
+    let line = instance.logged("asked for by https");
+    assert!(line.contains("hosts=typo.test") && line.contains("pages="), "{line}");
+}

@@ -222,7 +222,9 @@ pub(super) fn explanation(explanation: &api::Explanation) -> String {
 }
 
 fn certificate(certificate: Option<&api::Certificate>) -> String {
-    let Some(one) = certificate else { return "none: a client that names this host gets an alert".to_owned() };
+    let Some(one) = certificate else {
+        return "none: https gets an alert, or on the local network a page that says why".to_owned();
+    };
     let origin = one.origin.as_deref().unwrap_or("unknown origin");
     let from = one.file.as_ref().map_or_else(|| origin.to_owned(), |file| format!("from {file}"));
     let left = one

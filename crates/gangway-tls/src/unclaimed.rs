@@ -1,0 +1,119 @@
+//! Certificates for names that nobody claims, for clients who may see what is wrong.
+//!
+//! A browser that asks for a mistyped host by https would else show an alert and nothing that helps. Clients
+//! choose these names, so both the certificates that are kept and those that are made in a second have a
+//! bound; beyond it there is none, and the handshake ends as it does for everybody else.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::bundle::Bundle;
+use crate::name::is_dns_name;
+use crate::place::{Few, Kind};
+
+/// Certificates kept; the oldest gives way.
+const KEPT_MAX: usize = 256;
+
+/// Certificates made one after the other after a quiet time.
+const BURST: u32 = 32;
+
+/// One more may be made after each such time.
+const PACE: Duration = Duration::from_millis(125);
+
+/// Certificates for names that are in no table.
+#[derive(Debug, Default)]
+pub(crate) struct Unclaimed(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    few: Few,
+    /// When all of the burst may be used again: each certificate moves it on.
+    full: Option<Instant>,
+}
+
+impl Unclaimed {
+    /// The bundle for a normal name, made now if need be; none for what is no host name, and where too many
+    /// were made just now. Times are the same one, as certificates have it and as pauses are measured.
+    pub(crate) fn bundle(
+        &self,
+        host: &str,
+        kind: Kind,
+        (now, instant): (i64, Instant),
+        make: impl FnOnce() -> Option<Bundle>,
+    ) -> Option<Arc<Bundle>> {
+        if !is_dns_name(host) || host.starts_with('*') {
+            return None;
+        }
+        let place = {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(place) = kept.few.known(host, kind)
+                && let Some(bundle) = place.current(now)
+            {
+                return Some(bundle);
+            }
+            if !kept.has_budget(instant) {
+                return None;
+            }
+            kept.few.place(host, kind, KEPT_MAX)
+        };
+        place.bundle(now, make)
+    }
+}
+
+impl Kept {
+    /// Whether one may be made now, which is then counted.
+    fn has_budget(&mut self, now: Instant) -> bool {
+        let full = self.full.map_or(now, |full| full.max(now));
+        let has = full.saturating_duration_since(now) + PACE <= PACE * BURST;
+        if has {
+            self.full = Some(full + PACE);
+        }
+        has
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::internal::{InternalCa, Scope};
+
+    const NOW: i64 = 1_700_000_000;
+
+    #[test]
+    fn strangers_names_cost_few_signatures_a_second_and_little_memory() {
+        let ca = InternalCa::make(&Scope::default(), NOW).expect("makes a CA");
+        let (unclaimed, made) = (Unclaimed::default(), Cell::new(0_u32));
+        let begun = tokio::time::Instant::now().into_std();
+        let ask = |name: &str, after: Duration| {
+            unclaimed.bundle(name, Kind::Internal, (NOW, begun + after), || {
+                made.set(made.get() + 1);
+                ca.issue(name, NOW).ok()
+            })
+        };
+        let answered = (0..1000).filter(|number| ask(&format!("n{number}.test"), Duration::ZERO).is_some()).count();
+        assert_eq!((answered, made.get()), (BURST as usize, BURST));
+        assert!(ask("n0.test", Duration::ZERO).is_some(), "what is there is served");
+        assert_eq!(made.get(), BURST);
+        assert!(ask("next.test", PACE / 2).is_none() && ask("next.test", PACE).is_some());
+        let answered = (0..1000).filter(|number| ask(&format!("m{number}.test"), PACE * 10_000).is_some()).count();
+        assert_eq!(answered, BURST as usize, "a quiet time saves no more than that");
+        for number in 0..1000 {
+            ask(&format!("k{number}.test"), PACE * (20_000 + number));
+        }
+        let kept = unclaimed.0.lock().expect("not poisoned");
+        assert_eq!(kept.few.len(), KEPT_MAX);
+        assert!(kept.few.known("k999.test", Kind::Internal).is_some(), "the latest are kept");
+    }
+
+    #[test]
+    fn only_host_names_get_one() {
+        let ca = InternalCa::make(&Scope::default(), NOW).expect("makes a CA");
+        let (unclaimed, instant) = (Unclaimed::default(), tokio::time::Instant::now().into_std());
+        for name in ["", "*.test", "a..test", "a b.test", "[::1]", "A.test", &"a".repeat(64)] {
+            let made = unclaimed.bundle(name, Kind::Internal, (NOW, instant), || ca.issue("a.test", NOW).ok());
+            assert!(made.is_none(), "{name}");
+        }
+    }
+}
