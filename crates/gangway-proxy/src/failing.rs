@@ -133,7 +133,12 @@ pub(crate) fn error_detail(error: &Error, ctx: &RequestContext) -> String {
             ": nothing listens there. Does the app listen on this port, and on all addresses rather than on 127.0.0.1?"
         }
         Some(Reason::UpstreamTls) => TlsFault::of(error).help(endpoint.peer.options.verify_cert),
-        Some(Reason::UpstreamProtocol) => ": it does not speak HTTP there, or closed the connection.",
+        Some(Reason::UpstreamProtocol) if endpoint.peer.is_tls() => {
+            ": it does not speak HTTP there, or closed the connection."
+        }
+        Some(Reason::UpstreamProtocol) => {
+            ": it does not speak plain HTTP there, or closed the connection. If it speaks TLS, set `scheme` to `https`."
+        }
         _ => "",
     };
     format!("`{}` at {address}: {}{help}", endpoint.name, error.etype().as_str())

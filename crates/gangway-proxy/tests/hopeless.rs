@@ -116,3 +116,14 @@ async fn an_app_whose_tls_is_too_old_is_said_to_be_so() {
         assert_eq!(asked(&plane).await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn an_app_that_speaks_tls_where_plain_http_is_expected_is_guessed() {
+    const UNEXPECTED_MESSAGE: u8 = 10;
+    let address = refusing(UNEXPECTED_MESSAGE).await;
+    let plane = Plane::serving(vec![route("app.localhost", address)]).await;
+    let answer = asked(&plane).await;
+    let text = answer.text();
+    assert_eq!(answer.status, 502);
+    assert!(text.contains("set <code>scheme</code> to <code>https</code>"), "{text}");
+}
