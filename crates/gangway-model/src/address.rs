@@ -161,6 +161,7 @@ impl<'s> Surroundings<'s> {
             };
             let is_up =
                 |other: &&Container| matches!(other.state, ContainerState::Running | ContainerState::Restarting);
+            let guest = holder;
             holder = self.find(&container.engine.0, other).filter(is_up).ok_or_else(|| {
                 trouble(
                     codes::CONTAINER_UNKNOWN,
@@ -169,6 +170,18 @@ impl<'s> Surroundings<'s> {
                     "start the other container; after it was recreated, this one has to be recreated as well",
                 )
             })?;
+            if self.is_stranded(guest) {
+                return Err(trouble(
+                    codes::NETWORK_GONE,
+                    &format!("it is still in the network that {} had before it was started anew", cut(&holder.name)),
+                    format!(
+                        "{} is still in the network that {} had before it was started anew",
+                        described(container, guest),
+                        shown(&holder.name)
+                    ),
+                    &format!("restart it as well: `docker restart {}`", cut(&guest.name)),
+                ));
+            }
         }
         Err(trouble(
             codes::CONTAINER_UNKNOWN,
@@ -176,6 +189,10 @@ impl<'s> Surroundings<'s> {
             "the network that the container shares leads in a circle".to_owned(),
             "attach it to a network of its own",
         ))
+    }
+
+    fn is_stranded(&self, container: &Container) -> bool {
+        self.snapshot.stranded.get(&container.engine).is_some_and(|ids| ids.contains(&container.id))
     }
 
     fn find(&self, engine: &'s str, id_or_name: &'s str) -> Option<&'s Container> {

@@ -193,6 +193,9 @@ codes! {
         "Gangway runs outside of the engine's containers, and none of the engine's networks is where it runs. So it is \
          with rootless engines and Docker Desktop, which keep their networks in a namespace or a virtual machine of \
          their own, and with engines on other machines.";
+    NETWORK_GONE = 412, "container whose network is shared was started anew",
+        "A container that shares the network of another one stays in the network that the other had when it was started. \
+         Once the other was restarted, nothing reaches it there, and at the other's address is the other alone.";
     OWN_LISTENER = 413, "own listener of Gangway as an endpoint",
         "A container that shares the host's network, or Gangway's, would be reached at an address where Gangway itself \
          listens. That is never an endpoint of a container, least of all the admin listener, which has no password. A \

@@ -314,10 +314,11 @@ fn read<'s>(
 
 /// Why it cannot be reached as long as nobody changes something; none where it may be soon.
 fn why_unreachable(container: &Container, troubles: &[Diagnostic]) -> Option<Box<str>> {
-    const LASTING: [Code; 7] = [
+    const LASTING: [Code; 8] = [
         codes::NETWORK_NOT_SHARED,
         codes::NETWORK_APART,
         codes::ENGINE_ELSEWHERE,
+        codes::NETWORK_GONE,
         codes::NETWORK_NONE,
         codes::HOST_UNREACHABLE,
         codes::OWN_LISTENER,

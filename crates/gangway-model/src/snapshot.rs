@@ -41,6 +41,9 @@ pub struct Snapshot {
     pub drivers: BTreeMap<EngineName, Drivers>,
     /// Parts of engines' answers that make no sense, by the id of the container that they are about.
     pub left_out: BTreeMap<EngineName, BTreeMap<Box<str>, LeftOut>>,
+    /// Ids of containers that [share the network](NetworkMode::Container) of one that was started after them: they are
+    /// still in the network that it had before.
+    pub stranded: BTreeMap<EngineName, BTreeSet<Box<str>>>,
 }
 
 /// What could not be read of one container.

@@ -28,6 +28,7 @@ mod own_place;
 mod pace;
 mod reaction;
 mod reading;
+mod sharing;
 mod signals;
 mod version;
 mod wire;

@@ -158,14 +158,16 @@ fn now() -> i64 {
 
 /// Whether it is news.
 fn take_note(snapshot: &mut Snapshot, engine: &EngineName, learnt: Learnt) -> bool {
-    let Learnt { drivers, left_out } = learnt;
+    let Learnt { drivers, left_out, stranded } = learnt;
     let mut is_news = false;
     if let Some(drivers) = drivers {
         let before = snapshot.drivers.insert(engine.clone(), drivers);
         is_news |= before.as_ref() != snapshot.drivers.get(engine);
     }
     let before = snapshot.left_out.insert(engine.clone(), left_out);
-    is_news | (before.unwrap_or_default() != snapshot.left_out[engine])
+    is_news |= before.unwrap_or_default() != snapshot.left_out[engine];
+    let before = snapshot.stranded.insert(engine.clone(), stranded);
+    is_news | (before.unwrap_or_default() != snapshot.stranded[engine])
 }
 
 async fn look_again(at: Option<Instant>) {

@@ -15,10 +15,11 @@ use crate::mounts::{self, Mount};
 use crate::networks::{Networks, PATIENCE};
 use crate::own_container::{self, Seen};
 use crate::own_place::Surroundings;
+use crate::sharing::Sharing;
 
 /// Inspections under way at once: an engine answers each in a millisecond or two, and other clients want
 /// it as well.
-const INSPECTIONS_MAX: usize = 8;
+pub(crate) const INSPECTIONS_MAX: usize = 8;
 
 /// What is known of containers beside their listing, kept from one reading to the next.
 #[derive(Debug, Default)]
@@ -29,6 +30,7 @@ pub(crate) struct Known {
     /// We stood on the engine's host when everything was read last.
     is_on_host: bool,
     networks: Networks,
+    sharing: Sharing,
     /// What the engine said of itself, where that was of interest.
     kind: Option<EngineKind>,
     left_out: BTreeMap<Box<str>, LeftOut>,
@@ -78,6 +80,8 @@ pub(crate) struct Learnt {
     pub(crate) drivers: Option<Drivers>,
     /// What makes no sense, of all containers.
     pub(crate) left_out: BTreeMap<Box<str>, LeftOut>,
+    /// All that are in a network that is gone.
+    pub(crate) stranded: BTreeSet<Box<str>>,
 }
 
 /// One reading.
@@ -167,8 +171,10 @@ pub(crate) async fn read(
     }
     let asked = Instant::now();
     let drivers = if known.is_on_host { known.networks.learn(client, &containers).await } else { None };
+    known.sharing.learn(client, &extent, &containers).await?;
     took += asked.elapsed();
-    let learnt = Learnt { drivers, left_out: known.left_out.clone() };
+    let (left_out, stranded) = (known.left_out.clone(), known.sharing.stranded());
+    let learnt = Learnt { drivers, left_out, stranded };
     known.look_at_own_mounts(client, surroundings.own_container(&containers)).await;
     let own_mounts = known.own_mounts.as_ref().map(|(_, mounts)| mounts.clone());
     trace!(containers = containers.len(), translating = ?begun.elapsed(), "translated");

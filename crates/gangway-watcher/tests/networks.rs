@@ -104,3 +104,47 @@ async fn an_engine_whose_networks_are_elsewhere_is_named() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_shares_the_network_of_a_restarted_container_is_reached_once_it_was_restarted_too() {
+    for flavour in [Flavour::Docker2020, Flavour::Docker2026, Flavour::Podman] {
+        let engine = Engine::new(flavour);
+        let vpn = engine.add(Container::new("vpn").network("edge"));
+        let torrent = Container::new("torrent").label("gangway.enable", "true");
+        engine.add(torrent.network_mode(&format!("container:{vpn}")));
+        let watched = watch_routes(&engine);
+        let is_reached = |watched: &Watched| watched.readiness("torrent") == ["ready"] && watched.codes().is_empty();
+        watched.until(is_reached).await;
+        pass(seconds(100)).await;
+        engine.restart("vpn");
+        let told = watched.until(|watched| watched.codes() == [412]).await;
+        assert!(told < seconds(1) && watched.readiness("torrent").is_empty(), "{flavour:?}: {told:?}");
+        pass(seconds(100)).await;
+        assert_eq!(watched.codes(), [412], "{flavour:?}: every reading says so");
+        engine.restart("torrent");
+        watched.until(is_reached).await;
+        // What happens while nobody listens is found by the next session.
+        engine.die();
+        watched.until_trouble("refused").await;
+        engine.revive();
+        engine.lose_events(true);
+        engine.restart("vpn");
+        watched.until(|watched| watched.codes() == [412]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_may_inspect_a_shared_network_is_taken_as_it_is_listed() {
+    let engine = Engine::default();
+    let vpn = engine.add(Container::new("vpn").network("edge"));
+    let torrent = Container::new("torrent").id("0123456789abcdef").label("gangway.port", "80");
+    engine.add(torrent.network_mode(&format!("container:{vpn}")));
+    for id in [&*vpn, "0123456789abcdef"] {
+        engine.break_answers(&format!("/containers/{id}/json"), Fault::Status(403));
+    }
+    let watched = watch_routes(&engine);
+    watched.until(|watched| watched.readiness("torrent") == ["ready"]).await;
+    engine.restart("vpn");
+    pass(seconds(100)).await;
+    assert_eq!((watched.readiness("torrent"), watched.codes()), (vec!["ready"], vec![]));
+}

@@ -16,7 +16,8 @@
 //! `gone 3 shop-web-1, on edge at 172.20.0.3` is one that went three seconds ago.
 //!
 //! Gangway is on the host, unless a line says otherwise: `gangway, on edge, host at 172.20.0.1`. `network lan, macvlan`
-//! says by which driver a network is made, `unreadable shop-web-1, Ports` what makes no sense. Settings
+//! says by which driver a network is made, `unreadable shop-web-1, Ports` what makes no sense,
+//! `stranded shop-web-1` who is in a network that is gone. Settings
 //! are `settings, domain example.org, network edge, expose all`, `settings, public [::]:443, admin 127.0.0.1:8420`, and a route of the file is `route nas`.
 //!
 //! In keys and values `\n` and `\u{7}` are characters, `{a*5000}` is a text repeated, and a label with
@@ -101,6 +102,9 @@ pub fn read(text: &str) -> (Snapshot, Settings) {
                 snapshot.gone.push(Gone { container: container(line, -1), since });
             }
             Some("gangway") => own(rest(line), &mut snapshot),
+            Some("stranded") => {
+                snapshot.stranded.entry(EngineName::default()).or_default().insert(id(rest(line)));
+            }
             Some("unreadable") => {
                 let (name, part) = rest(line).split_once(", ").expect(line);
                 let left_out = snapshot.left_out.entry(EngineName::default()).or_default().entry(id(name)).or_default();
