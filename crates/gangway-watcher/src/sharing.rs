@@ -56,11 +56,9 @@ impl Sharing {
 
     /// Guests that were started before their host was.
     pub(crate) fn stranded(&self) -> BTreeSet<Box<str>> {
-        let started = |id: &Box<str>| self.started.get(id);
-        let is_stranded = |(guest, host): &(&Box<str>, &Box<str>)| {
-            started(guest).zip(started(host)).is_some_and(|(guest, host)| guest < host)
-        };
-        self.hosts.iter().filter(is_stranded).map(|(guest, _)| guest.clone()).collect()
+        let started = |id: &str| self.started.get(id);
+        let is_before = |guest: &str, host: &str| started(guest).zip(started(host)).is_some_and(|(one, two)| one < two);
+        self.hosts.iter().filter(|(guest, host)| is_before(guest, host)).map(|(guest, _)| guest.clone()).collect()
     }
 }
 
