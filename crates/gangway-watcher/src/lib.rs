@@ -30,6 +30,7 @@ mod reaction;
 mod reading;
 mod sharing;
 mod signals;
+mod table_thread;
 mod version;
 mod wire;
 

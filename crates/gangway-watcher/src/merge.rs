@@ -12,7 +12,7 @@ use gangway_model::snapshot::{Container, ContainerState, EngineName};
 use gangway_model::{Compiled, Settings, Snapshot};
 use gangway_publish::{Published, Publisher, Reader};
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info};
 
@@ -23,6 +23,8 @@ use crate::departed::Departed;
 use crate::follow::{News, Report, Trigger};
 use crate::reaction::Reactions;
 use crate::reading::{Extent, Learnt};
+use crate::table_thread::TableThread;
+
 /// The pure step from a snapshot to a table.
 pub(crate) type Compile = Arc<dyn Fn(&Snapshot, &Settings) -> Compiled + Send + Sync>;
 
@@ -39,6 +41,7 @@ pub(crate) async fn merge(
     mut statuses: Publisher<Vec<EngineStatus>>,
     compile: Compile,
 ) -> Infallible {
+    let thread = TableThread::start();
     let mut world = World::new(engines);
     let in_force = tables.reader();
     let mut announced = Announced::default();
@@ -50,7 +53,7 @@ pub(crate) async fn merge(
     loop {
         if changed && underway.is_none() && world.may_publish(&settings.load().value) {
             changed = false;
-            underway = Some(world.attempt(settings.load_full(), &compile));
+            underway = Some(world.attempt(settings.load_full(), &compile, &thread));
         }
         statuses.publish(world.statuses());
         tokio::select! {
@@ -69,7 +72,7 @@ pub(crate) async fn merge(
                     let generation = tables.publish(compiled).count();
                     world.in_force(Instant::now(), attempt.causes);
                     // Giving back ten thousand routes takes longer than putting ten thousand in force.
-                    drop(spawn_blocking(move || drop(replaced)));
+                    thread.drop_there(replaced);
                     let containers = world.snapshot.containers.len();
                     debug!(generation, containers, ?compiling, "a new table is in force");
                     tell_moves(&moves);
@@ -237,7 +240,12 @@ impl World {
     }
 
     /// Begins to make a table of what is known now.
-    fn attempt(&mut self, settings: Arc<Published<Settings>>, compile: &Compile) -> JoinHandle<Attempt> {
+    fn attempt(
+        &mut self,
+        settings: Arc<Published<Settings>>,
+        compile: &Compile,
+        thread: &TableThread,
+    ) -> JoinHandle<Attempt> {
         let (begun, now) = (Instant::now(), now());
         let (gone, unread, released) = (self.departed.gone(begun), self.unread(), std::mem::take(&mut self.released));
         let snapshot = self.snapshot();
@@ -246,7 +254,7 @@ impl World {
         let causes = std::mem::take(&mut self.causes);
         let mut attempt = Attempt { begun, now, settings, released, causes, compiled: None };
         let (compile, snapshot) = (Arc::clone(compile), Arc::clone(&self.snapshot));
-        spawn_blocking(move || {
+        thread.run(move || {
             // A bug of ours that some label brought out must not end the watch over all others.
             let compiled = catch_unwind(AssertUnwindSafe(|| compile(&snapshot, &attempt.settings.value)));
             attempt.compiled = compiled.ok();
