@@ -42,6 +42,20 @@ async fn healthy(docker: &Docker, compose: &Compose) {
     .await;
 }
 
+/// People read the port that the engine gave, which the container itself does not know.
+async fn told_with_the_published_port(compose: &Compose, host: &str) {
+    let url = format!("https://{host}:{}", compose.address("gangway", 443).port());
+    eventually(&format!("the log says `serving {url}`"), STUCK, async || {
+        compose.command(["logs", "--no-color", "gangway"]).contains(&format!("serving {url} →")).then_some(())
+    })
+    .await;
+    let asked = format!("http://{host}/a?b");
+    let said = compose.command(["exec", "-T", "gangway", "/gangway", "explain", &asked]);
+    assert!(said.contains(&format!("308: redirected to {url}/a?b\n")), "{said}");
+    let log = compose.command(["logs", "--no-color", "gangway"]);
+    assert!(!log.contains(&format!("serving https://{host} ")), "a port that nobody reaches was told before: {log}");
+}
+
 /// What people type to see what there is, in the container that serves.
 fn typing_our_name_inside_is_harmless(docker: &Docker, id: &str) {
     let help = docker.command(["exec", id, "/gangway"]);
@@ -71,6 +85,7 @@ fn the_plain_compose_file_serves_without_any_privilege() {
         let host = docker.name("plain.test");
         docker.app("plain").options(["--network", &compose.network()]).label("gangway.host", &host).start();
         published(&compose, &host).await;
+        told_with_the_published_port(&compose, &host).await;
         healthy(&docker, &compose).await;
         let id = compose.container("gangway");
         typing_our_name_inside_is_harmless(&docker, &id);
