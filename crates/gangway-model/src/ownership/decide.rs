@@ -6,7 +6,7 @@ mod seat;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Holding, Moment, Party, Refusal, RuleId, Tenant, Tenure};
+use super::{GRACE, Holding, Moment, Party, Refusal, RuleId, Tenant, Tenure, seconds};
 use crate::matcher::HostCondition;
 use crate::snapshot::EngineName;
 
@@ -95,9 +95,15 @@ pub(super) fn decide(
     is_released: bool,
     moment: Moment<'_>,
 ) -> Decided {
-    if let Some(decided) = undisputed(before, claims, is_released) {
+    if let Some(decided) =
+        undisputed(before, claims, is_released).or_else(|| unclaimed(before, claims, is_released, moment))
+    {
         return decided;
     }
+    by_court(before, claims, is_released, moment)
+}
+
+fn by_court(before: Option<&Holding>, claims: &[&Claim<'_>], is_released: bool, moment: Moment<'_>) -> Decided {
     let mut court = Court::open(before, claims, is_released, moment);
     court.let_go();
     court.seat_holder();
@@ -122,6 +128,21 @@ fn undisputed(before: Option<&Holding>, claims: &[&Claim<'_>], is_released: bool
         && tenure.containers.iter().map(|id| &**id).eq(claim.presence.containers.iter().copied());
     let decision = Decision { seniority: Some((tenure.since, tenure.created)), ..Decision::default() };
     (is_alone && is_as_before).then(|| Decided { holding: None, decisions: vec![decision] })
+}
+
+/// Of those that are gone, by far the most only wait until they are forgotten.
+fn unclaimed(
+    before: Option<&Holding>,
+    claims: &[&Claim<'_>],
+    is_released: bool,
+    moment: Moment<'_>,
+) -> Option<Decided> {
+    let ([], Some(before), false) = (claims, before, is_released) else { return None };
+    let mut tenures = before.tenures.values();
+    let (Some(tenure), None, true) = (tenures.next(), tenures.next(), before.refused.is_empty()) else { return None };
+    let gone = tenure.gone.filter(|gone| *gone <= moment.now)?;
+    let is_kept = !tenure.is_guest && moment.now < gone + seconds(GRACE).max(moment.keep);
+    is_kept.then(|| Decided { holding: None, decisions: Vec::new() })
 }
 
 /// Who the host is held by.
@@ -178,5 +199,25 @@ impl<'c> Court<'c> {
         let holding = Holding { tenures: self.tenures, refused };
         let is_kept = !holding.tenures.is_empty();
         Decided { holding: Some(is_kept.then_some(holding)), decisions: self.decisions }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_looked_at_would_not_have_changed() {
+        let unread = BTreeSet::new();
+        let party = Party { tenant: Tenant::Project("shop".into()), service: "web".into(), route: "web".into() };
+        for (now, is_short) in [(100, true), (159, true), (160, true), (199, true), (200, false)] {
+            let tenure = Tenure { gone: Some(100), engines: [EngineName::default()].into(), ..Tenure::default() };
+            let before = Holding { tenures: [(party.clone(), tenure)].into(), refused: BTreeMap::new() };
+            let moment = Moment { now, keep: 100, unread: &unread };
+            let short = unclaimed(Some(&before), &[], false, moment);
+            assert_eq!(short.is_some(), is_short, "after {now} seconds");
+            let after = by_court(Some(&before), &[], false, moment).holding.flatten();
+            assert_eq!(after.as_ref() == Some(&before), is_short, "after {now} seconds");
+        }
     }
 }
