@@ -13,6 +13,7 @@ use gangway_tests::figures::{figure, millis, quantile};
 use gangway_tests::gangway::{Options, free_addresses};
 use gangway_tests::process::Process;
 use gangway_tests::{STUCK, artifact, run};
+use tempfile::TempDir;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 const MANY: usize = 10_000;
@@ -37,21 +38,37 @@ fn secure_container(number: usize, port: u16) -> Container {
         .address(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-#[test]
-fn ten_thousand_containers_are_served_and_swapped_without_loss() {
-    run(async {
-        let folder = tempfile::tempdir().unwrap();
+/// An engine with so many containers, and the one app that stands behind all of them.
+struct World {
+    url: String,
+    engine: Engine,
+    port: u16,
+    _app: Process,
+    _folder: TempDir,
+}
+
+impl World {
+    fn of(count: usize, container: impl Fn(usize, u16) -> Container) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
         let [address] = free_addresses();
         let mut command = Command::new(artifact("app"));
-        let _app = Process::start(command.args(["--http", &address.to_string()]), &folder.path().join("app.log"));
+        let app = Process::start(command.args(["--http", &address.to_string()]), &folder.path().join("app.log"));
         let engine = Engine::new(Flavour::Docker2020);
-        for number in 0..MANY {
+        for number in 0..count {
             engine.add(container(number, address.port()));
         }
         let url = played(&engine, folder.path());
+        Self { url, engine, port: address.port(), _app: app, _folder: folder }
+    }
+}
+
+#[test]
+fn ten_thousand_containers_are_served_and_swapped_without_loss() {
+    run(async {
+        let World { url, engine, port, .. } = &World::of(MANY, container);
 
         let began = Instant::now();
-        let gangway = Options::docker(&url).start().await;
+        let gangway = Options::docker(url).start().await;
         let ready = began.elapsed();
         gangway.answers("h0.test", 200).await;
         gangway.answers(&format!("h{}.test", MANY - 1), 200).await;
@@ -81,7 +98,7 @@ fn ten_thousand_containers_are_served_and_swapped_without_loss() {
         for extra in MANY..MANY + 20 {
             starts.tick().await;
             let started = Instant::now();
-            engine.run(container(extra, address.port()));
+            engine.run(container(extra, *port));
             gangway.answers(&format!("h{extra}.test"), 200).await;
             spans.push(started.elapsed());
         }
@@ -124,16 +141,8 @@ fn bombs() -> [(&'static str, Container); 4] {
 #[test]
 fn a_container_that_asks_for_as_much_as_it_can_keeps_no_other_waiting() {
     run(async {
-        let folder = tempfile::tempdir().unwrap();
-        let [address] = free_addresses();
-        let mut command = Command::new(artifact("app"));
-        let _app = Process::start(command.args(["--http", &address.to_string()]), &folder.path().join("app.log"));
-        let engine = Engine::new(Flavour::Docker2020);
-        for number in 0..100 {
-            engine.add(container(number, address.port()));
-        }
-        let url = played(&engine, folder.path());
-        let gangway = Options::docker(&url).start().await;
+        let World { url, engine, port, .. } = &World::of(100, container);
+        let gangway = Options::docker(url).start().await;
         gangway.answers("h99.test", 200).await;
         let before = gangway.process.resident_kib();
         let mut other = 100;
@@ -144,7 +153,7 @@ fn a_container_that_asks_for_as_much_as_it_can_keeps_no_other_waiting() {
             // The first of them is read together with the bomb, the others while it is there.
             for _ in 0..10 {
                 let started = Instant::now();
-                engine.run(container(other, address.port()));
+                engine.run(container(other, *port));
                 gangway.answers(&format!("h{other}.test"), 200).await;
                 spans.push(started.elapsed());
                 other += 1;
@@ -167,18 +176,10 @@ fn a_container_that_asks_for_as_much_as_it_can_keeps_no_other_waiting() {
 #[test]
 fn ten_thousand_hosts_with_internal_certificates_are_ready_at_once() {
     run(async {
-        let folder = tempfile::tempdir().unwrap();
-        let [address] = free_addresses();
-        let mut command = Command::new(artifact("app"));
-        let _app = Process::start(command.args(["--http", &address.to_string()]), &folder.path().join("app.log"));
-        let engine = Engine::new(Flavour::Docker2020);
-        for number in 0..MANY {
-            engine.add(secure_container(number, address.port()));
-        }
-        let url = played(&engine, folder.path());
+        let World { url, .. } = &World::of(MANY, secure_container);
 
         let began = Instant::now();
-        let gangway = Options::docker(&url).start().await;
+        let gangway = Options::docker(url).start().await;
         let ready = began.elapsed();
         let client = gangway.secure();
         for number in [MANY - 1, 0, MANY / 2] {

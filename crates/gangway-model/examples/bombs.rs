@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use gangway_model::snapshot::{Attachment, ContainerState, EngineName, ExposedPort, Health, NetworkMode};
+use gangway_model::snapshot::Health;
 use gangway_model::{Compiler, Container, Settings, Snapshot};
 
 #[global_allocator]
@@ -147,21 +147,10 @@ fn ordinary(number: u16) -> Container {
 fn container(name: &str, created: i64, labels: Labels) -> Container {
     Container {
         id: format!("{name}-{created}").into(),
-        engine: EngineName::default(),
-        name: name.into(),
         image: "registry.example/team/app:1.2.3".into(),
         created,
-        state: ContainerState::Running,
         health: Health::Healthy,
-        leaving: false,
         labels: labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
-        network: NetworkMode::Networks,
-        attachments: vec![Attachment {
-            network_id: "edge".into(),
-            network: "edge".into(),
-            address: Some(IpAddr::V4(Ipv4Addr::new(172, 20, 0, 3))),
-        }],
-        ports: vec![ExposedPort { port: 8080, published: None }],
-        ended: None,
+        ..Container::named(name).reached_at("edge", IpAddr::V4(Ipv4Addr::new(172, 20, 0, 3)), 8080)
     }
 }
