@@ -170,7 +170,8 @@ impl<'s> Surroundings<'s> {
                     "start the other container; after it was recreated, this one has to be recreated as well",
                 )
             })?;
-            if self.is_stranded(guest) {
+            // The host's network outlives every container.
+            if self.is_stranded(guest) && holder.network != NetworkMode::Host {
                 return Err(trouble(
                     codes::NETWORK_GONE,
                     &format!("it is still in the network that {} had before it was started anew", cut(&holder.name)),

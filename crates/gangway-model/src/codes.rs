@@ -163,8 +163,9 @@ codes! {
         "A group joins services of one project. A container that was started by itself belongs to no project.";
 
     ALTERNATIVES_IN_ALL_TOO_MANY = 310, "too many combinations of conditions in all",
-        "All routes together may have 131,072 combinations of hosts, paths and other conditions. Beyond, containers that \
-         ask for more than an equal share lose their largest routes; the others lose nothing.";
+        "All routes together may have 131,072 combinations of hosts, paths and other conditions. Beyond, services \
+         (and containers that belong to none) that ask for more than an equal share lose their largest routes, and keep \
+         the hosts that they have; the others lose nothing.";
 
     NETWORK_NOT_SHARED = 401, "no shared network",
         "Gangway reaches a container only on a network that both are attached to. The diagnostic names the networks of \

@@ -6,6 +6,7 @@
 //!
 //! Everything is sorted before it is looked at, so the order of listing never matters.
 
+mod absent;
 mod bounds;
 mod cache;
 mod conflicts;
@@ -20,10 +21,12 @@ mod reserved;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use self::absent::Absentees;
 pub use self::bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX};
+use self::bounds::{Findings, Intake};
 use self::cache::Cache;
 pub use self::conflicts::Move;
-use self::conflicts::{Settled, Stopped};
+use self::conflicts::Settled;
 pub use self::held::Hold;
 use self::replicas::{Candidate, Group, Owner, Owners, Standing};
 use crate::address::Surroundings;
@@ -59,6 +62,8 @@ pub struct Compiled {
     pub holdings: Holdings,
     /// Hosts that went from a party that is gone to another one, sorted.
     pub moves: Vec<Move>,
+    /// Up to which publication of them hosts are given up; whoever publishes them counts. Compiling leaves it 0.
+    pub releases: u64,
 }
 
 /// What was made of one container, for `status`, the API and `explain`.
@@ -117,6 +122,7 @@ impl Default for Compiled {
             holds: Vec::new(),
             holdings: Holdings::default(),
             moves: Vec::new(),
+            releases: 0,
         }
     }
 }
@@ -154,14 +160,15 @@ fn compile_by(cache: &mut Cache, snapshot: &Snapshot, settings: &Settings) -> Co
     let mut containers: Vec<&Container> = snapshot.containers.iter().filter(is_ours).collect();
     containers.sort_by_key(|container| (&container.name, &container.engine, &container.id));
     let mut found = Vec::new();
-    let mut candidates: Vec<Candidate<'_>> = files(settings, &mut found);
+    let mut intake = Intake::new(files(settings, &mut found));
+    let mut absentees = Absentees::new(&snapshot.holdings);
     let mut verdicts = Vec::with_capacity(containers.len());
     let mut said_of_services = HashSet::new();
     let mut unshown = bounds::Unshown::new();
     for container in &containers {
-        let mut of_container = Vec::new();
+        let mut of_container = Findings::default();
         let read = read(container, &owners, &surroundings, settings, cache, &mut of_container);
-        let of_container = bounds::cut(of_container, &mut unshown);
+        let of_container = of_container.shown(&mut unshown);
         // Replicas have the same labels, so the same is found at each of them.
         found.extend(of_container.into_iter().filter(|one| match owners.of(container) {
             owner @ Owner::Service { .. } => said_of_services.insert((owner, without_container(one))),
@@ -171,18 +178,19 @@ fn compile_by(cache: &mut Cache, snapshot: &Snapshot, settings: &Settings) -> Co
             out_of_reach: surroundings.is_out_of_reach(container),
             ..verdict(container, read.ways, surroundings.is_own(container), settings)
         });
-        candidates.extend(read.candidates);
+        intake.add(read.candidates, &mut absentees, &mut found);
     }
     left_out::tell(snapshot, &containers, settings, &mut found);
-    let candidates = bounds::within(candidates, ALTERNATIVES_IN_ALL_MAX, &mut found);
+    let candidates = intake.all(&mut absentees, &mut found);
     let has_several_engines = snapshot.own.len() > 1;
     let mut groups = replicas::gather(candidates, has_several_engines, &mut found);
     lingering::serve_again(&mut groups, snapshot);
     let (held, holds) = held::groups(snapshot, &owners, &surroundings, settings, cache);
     groups.extend(held);
-    let stopped = stopped(&containers, &snapshot.holdings, &owners, settings, cache);
+    add_stopped(&mut absentees, &containers, &snapshot.holdings, &owners, settings, cache);
+    let absent = absentees.all();
     let moment = Moment { now: snapshot.now, keep: seconds(settings.keep_hosts), unread: &snapshot.unread };
-    let settled = conflicts::settle(groups, &stopped, &snapshot.holdings, &snapshot.released, moment, &mut found);
+    let settled = conflicts::settle(groups, &absent, &snapshot.holdings, &snapshot.released, moment, &mut found);
     let Settled { left: mut groups, lost, holdings, moves } = settled;
     priorities::settle(&mut groups, &mut found);
     handshakes::settle(&mut groups, &mut found);
@@ -194,34 +202,30 @@ fn compile_by(cache: &mut Cache, snapshot: &Snapshot, settings: &Settings) -> Co
     entries.extend(held.into_iter().map(|group| entry(group).0));
     let (table, diagnostics) =
         (RoutingTable::build_reserved(entries, reserved, |route| &route.tenant), bounds::bounded(found, unshown));
-    Compiled { table, diagnostics, containers: verdicts, holds, holdings, moves }
+    Compiled { table, diagnostics, containers: verdicts, holds, holdings, moves, releases: 0 }
 }
 
-/// What containers that are not up ask for: only of tenants that hold something, as all others cannot lose
+/// Adds what containers that are not up ask for: only of tenants that hold something, as all others cannot lose
 /// anything.
-fn stopped<'s>(
+fn add_stopped<'s>(
+    absentees: &mut Absentees<'s>,
     containers: &[&'s Container],
     holdings: &Holdings,
     owners: &Owners<'s>,
     settings: &Settings,
     cache: &mut Cache,
-) -> Vec<Stopped<'s>> {
+) {
     let tenants = holdings.tenants();
     let is_of_holder = |container: &&&Container| {
         why_not_up(container).is_some() && !is_one_off(container) && tenants.contains(&owners.of(container).tenant())
     };
-    let mut unsaid = Vec::new();
-    let mut stopped = Vec::new();
+    let mut unsaid = Findings::default();
     for container in containers.iter().filter(is_of_holder) {
         let Asked::Routes { specs, .. } = cache.read(container, settings, &mut unsaid) else { continue };
-        stopped.extend(specs.into_iter().map(|spec| Stopped {
-            party: owners.party(container, &spec),
-            container,
-            priority: spec.priority,
-            alternatives: spec.matcher.into_alternatives(),
-        }));
+        for spec in specs {
+            absentees.add(owners.party(container, &spec), container, spec.matcher, spec.priority);
+        }
     }
-    stopped
 }
 
 /// What was made of one container.
@@ -237,20 +241,21 @@ fn read<'s>(
     surroundings: &Surroundings<'s>,
     settings: &Settings,
     cache: &mut Cache,
-    found: &mut Vec<Diagnostic>,
+    findings: &mut Findings,
 ) -> Read<'s> {
     let nothing = |reason: &str| Read { candidates: Vec::new(), ways: vec![(Box::default(), reason.to_owned())] };
     if surroundings.is_own(container) {
-        native::read_own(container, found);
+        native::read_own(container, &mut findings.found);
         return nothing("it is Gangway itself");
     }
     if let Some(why) = why_not_up(container) {
         return nothing(why);
     }
-    let (specs, by_label) = match cache.read(container, settings, found) {
+    let (specs, by_label) = match cache.read(container, settings, findings) {
         Asked::Nothing(why) => return nothing(&why),
         Asked::Routes { specs, by_label } => (specs, by_label),
     };
+    let found = &mut findings.found;
     if specs.is_empty() {
         return nothing("no route could be made of its labels");
     }
@@ -415,7 +420,7 @@ fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, Standing<'_>) {
         id: id.clone(),
         name: spec.name,
         rule: spec.matcher.rule().to_string().into(),
-        tenant: party.tenant.to_string().into(),
+        tenant: party.tenant.key().into(),
         origin: standing.origin(),
         hosts: spec.matcher.hosts(),
         tls: spec.listener.tls,

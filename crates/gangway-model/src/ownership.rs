@@ -274,6 +274,16 @@ impl RuleId {
 }
 
 impl Tenant {
+    /// A text that no other tenant has.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::File => "file".to_owned(),
+            Self::Project(name) => format!("project {name}"),
+            Self::Service(name) => format!("service {name}"),
+            Self::Container { engine, name } => format!("container {}/{name}", engine.0),
+        }
+    }
+
     /// The name by which `share` lets it in.
     pub fn name(&self) -> &str {
         match self {

@@ -22,7 +22,7 @@ pub struct Route {
     pub name: Box<str>,
     /// The rule in its canonical form, for people.
     pub rule: Box<str>,
-    /// Whose it is, such as ``project `shop` ``: what its tenant asks of handshakes is no other tenant's business.
+    /// Whose it is, in a text that no other tenant has: what its tenant asks of handshakes is no other tenant's business.
     pub tenant: Box<str>,
     /// Where it was written, for people: container names or the config file.
     pub origin: Vec<Box<str>>,

@@ -68,6 +68,48 @@ fn where_all_ask_for_too_much_those_who_ask_for_little_have_all_of_it() {
 }
 
 #[test]
+fn who_loses_a_route_to_the_bound_keeps_its_hosts() {
+    let mut snapshot = Snapshot { now: 1_000, ..Snapshot::default() };
+    let add = |snapshot: &mut Snapshot, mut container: Container| {
+        container.id = container.name.clone();
+        snapshot.containers.push(container);
+    };
+    let look = |snapshot: &mut Snapshot| {
+        let compiled = compile(snapshot, &Settings::default());
+        snapshot.holdings = compiled.holdings.clone();
+        snapshot.now += 100;
+        compiled
+    };
+    add(&mut snapshot, large("victim", 4096));
+    assert_eq!(served(&look(&mut snapshot), "victim"), 16);
+    let flood = ALTERNATIVES_IN_ALL_MAX / 4096 + 2;
+    (0..flood).for_each(|number| add(&mut snapshot, large(&format!("l{number:02}"), 4096)));
+    let left = served(&look(&mut snapshot), "victim");
+    assert!(left < 16);
+    look(&mut snapshot);
+    let host = "h0.r9.victim";
+    add(&mut snapshot, common::plain("thief", &[("gangway.host", host)]));
+    assert_eq!(served(&look(&mut snapshot), "thief"), 0, "it is there, served or not");
+    snapshot.containers.retain(|container| !container.name.starts_with('l'));
+    let compiled = look(&mut snapshot);
+    assert_eq!((served(&compiled, "victim"), served(&compiled, "thief")), (16, 0));
+}
+
+#[test]
+fn replicas_count_once() {
+    let mut snapshot = Snapshot::default();
+    for number in 0..ALTERNATIVES_IN_ALL_MAX / 4096 + 2 {
+        let mut replica = large("shop", 4096);
+        replica.labels.insert("com.docker.compose.project".into(), "shop".into());
+        replica.labels.insert("com.docker.compose.service".into(), "web".into());
+        replica.id = number.to_string().into();
+        snapshot.containers.push(replica);
+    }
+    let compiled = compile(&snapshot, &Settings::default());
+    assert_eq!((compiled.table.routes().len(), count(&compiled, 310)), (16, 0));
+}
+
+#[test]
 fn a_thousand_mistakes_in_each_of_many_labels_are_told_briefly() {
     let wrong: String = (0..300).map(|number| format!("wrong..{number},")).collect();
     let containers = (0..110).map(|number| {

@@ -122,6 +122,17 @@ fn contested() -> World {
 }
 
 #[test]
+fn who_takes_a_whole_domain_gets_of_the_files_hosts_what_the_file_shares() {
+    for (share, expected) in [("", "nobody"), ("other", "nobody"), ("other, ALL", "all"), ("*", "all")] {
+        let share = if share.is_empty() { String::new() } else { format!("  share = {share}\n") };
+        let text = format!("route nas\n  host = {HOST}\n  path = /api\n  upstream = http://192.0.2.9\n{share}");
+        let mut world = World { settings: common::read(&text).1, ..World::new() };
+        world.create("all", "web of all", &[("gangway.host", "*.test")]);
+        assert_eq!((world.serves(HOST, "/"), world.serves("b.test", "/")), (expected.into(), "all".into()), "{share}");
+    }
+}
+
+#[test]
 fn who_takes_a_whole_domain_gets_nothing_of_a_host_that_somebody_has() {
     let mut world = World::new();
     world.create("all", "web of all", &[("gangway.host", "*.test")]);

@@ -1,6 +1,6 @@
 //! Says each diagnostic in the log once, when it appears and when it is resolved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use gangway_model::diagnostic::printable;
@@ -61,6 +61,11 @@ impl Announced {
             }
         }
         changes
+    }
+
+    /// The containers that something is said about.
+    pub(crate) fn containers(&self) -> HashSet<&str> {
+        self.known.keys().map(|known| &*known.place.container).collect()
     }
 
     /// When something that stays away has to be looked at again.

@@ -46,21 +46,24 @@ pub(crate) async fn merge(
     let in_force = tables.reader();
     let mut announced = Announced::default();
     world.snapshot().holdings = in_force.load().value.holdings.clone();
+    world.releases = released.generation().count();
     let (mut settings_followed, mut released_followed) = (true, true);
-    let mut next_release = None;
+    let (mut next_release, mut not_before) = (None, None);
     let mut changed = true;
     let mut underway: Option<JoinHandle<Attempt>> = None;
     loop {
         if changed && underway.is_none() && world.may_publish(&settings.load().value) {
             changed = false;
-            underway = Some(world.attempt(settings.load_full(), &compile, &thread));
+            let running = world.running(&announced);
+            underway = Some(world.attempt(settings.load_full(), running, &compile, &thread));
         }
         statuses.publish(world.statuses());
         tokio::select! {
             biased;
             mut attempt = finished(&mut underway) => {
                 underway = None;
-                if let Some(compiled) = attempt.compiled.take() {
+                if let Some(mut compiled) = attempt.compiled.take() {
+                    compiled.releases = attempt.releases;
                     let compiling = attempt.begun.elapsed();
                     let diagnostics = compiled.diagnostics.clone();
                     world.departed.keep(attempt.begun, &compiled.holds);
@@ -76,12 +79,13 @@ pub(crate) async fn merge(
                     let containers = world.snapshot.containers.len();
                     debug!(generation, containers, ?compiling, "a new table is in force");
                     tell_moves(&moves);
-                    let running = world.running();
-                    announced.changes(Instant::now(), &diagnostics, |name| running.contains(name)).log();
+                    announced.changes(Instant::now(), &diagnostics, |name| attempt.running.contains(name)).log();
                 } else {
                     // Else what is due would be due again at once.
                     world.departed.keep(attempt.begun, &[]);
                     next_release = None;
+                    not_before = Some(Instant::now() + PAUSE);
+                    world.replaced = Vec::new();
                     world.take_back(attempt);
                     error!("compiling failed; the last table stays in force");
                 }
@@ -103,13 +107,15 @@ pub(crate) async fn merge(
             outcome = released.changed(), if released_followed => {
                 released_followed = outcome.is_ok();
                 if released_followed {
-                    world.released.extend(released.load().value.iter().cloned());
+                    let published = released.load_full();
+                    world.released.extend(published.value.iter().cloned());
+                    world.releases = published.generation.count();
                     changed = true;
                 }
             }
             // What comes to its end while a table is made is looked at when that is in force.
-            () = look_again([announced.next_look(), world.departed.next_end(), next_release].into_iter().flatten().min()),
-                if underway.is_none() =>
+            () = look_again([announced.next_look(), world.departed.next_end(), next_release].into_iter().flatten().min(), not_before),
+                if underway.is_none() && !changed =>
             {
                 changed = true;
             }
@@ -124,6 +130,10 @@ struct Attempt {
     now: i64,
     settings: Arc<Published<Settings>>,
     released: BTreeSet<HostCondition>,
+    /// Up to which publication.
+    releases: u64,
+    /// Of the containers that something is said about, those that run.
+    running: HashSet<Box<str>>,
     /// The events that it answers.
     causes: Vec<(usize, Trigger)>,
     /// None before it is made, and where that failed.
@@ -139,6 +149,9 @@ async fn finished(underway: &mut Option<JoinHandle<Attempt>>) -> Attempt {
         Err(_) => std::future::pending().await,
     }
 }
+
+/// After a failure nothing that is due is looked at sooner.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Moves that are told of one table; ten thousand hosts of a project that was renamed need not fill a disk.
 const MOVES_MAX: usize = 100;
@@ -173,9 +186,9 @@ fn take_note(snapshot: &mut Snapshot, engine: &EngineName, learnt: Learnt) -> bo
     is_news | (before.unwrap_or_default() != snapshot.stranded[engine])
 }
 
-async fn look_again(at: Option<Instant>) {
+async fn look_again(at: Option<Instant>, not_before: Option<Instant>) {
     match at {
-        Some(at) => sleep_until(at).await,
+        Some(at) => sleep_until(not_before.map_or(at, |earliest| at.max(earliest))).await,
         None => std::future::pending().await,
     }
 }
@@ -202,6 +215,8 @@ struct World {
     engines: Vec<Standing>,
     /// Hosts to be given up with the next table.
     released: BTreeSet<HostCondition>,
+    /// Up to which publication.
+    releases: u64,
     /// Why the next table is made: one for each event that it answers.
     causes: Vec<(usize, Trigger)>,
     /// Given back once the next table is in force, when nobody waits.
@@ -228,6 +243,7 @@ impl World {
         Self {
             snapshot: Arc::default(),
             released: BTreeSet::new(),
+            releases: 0,
             departed: Departed::default(),
             engines: engines.iter().map(standing).collect(),
             causes: Vec::new(),
@@ -243,6 +259,7 @@ impl World {
     fn attempt(
         &mut self,
         settings: Arc<Published<Settings>>,
+        running: HashSet<Box<str>>,
         compile: &Compile,
         thread: &TableThread,
     ) -> JoinHandle<Attempt> {
@@ -252,7 +269,8 @@ impl World {
         (snapshot.gone, snapshot.unread, snapshot.now) = (gone, unread, now);
         snapshot.released.clone_from(&released);
         let causes = std::mem::take(&mut self.causes);
-        let mut attempt = Attempt { begun, now, settings, released, causes, compiled: None };
+        let mut attempt =
+            Attempt { begun, now, settings, released, releases: self.releases, running, causes, compiled: None };
         let (compile, snapshot) = (Arc::clone(compile), Arc::clone(&self.snapshot));
         thread.run(move || {
             // A bug of ours that some label brought out must not end the watch over all others.
@@ -369,10 +387,12 @@ impl World {
         }
     }
 
-    /// The names of containers that run.
-    fn running(&self) -> HashSet<&str> {
-        let running = self.snapshot.containers.iter().filter(|container| container.state == ContainerState::Running);
-        running.map(|container| &*container.name).collect()
+    /// Of the containers that something is said about, those that run.
+    fn running(&self, announced: &Announced) -> HashSet<Box<str>> {
+        let named = announced.containers();
+        let is_told = |container: &&Container| named.contains(&*container.name);
+        let told = self.snapshot.containers.iter().filter(is_told);
+        told.filter(|one| one.state == ContainerState::Running).map(|one| one.name.clone()).collect()
     }
 
     fn statuses(&self) -> Vec<EngineStatus> {

@@ -6,6 +6,7 @@ mod support;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use gangway_model::matcher::HostCondition;
 use gangway_model::{Compiled, Settings, Snapshot};
 use gangway_testkit::engine::{Container, Engine};
 use support::{watch_with_compiler, way_to};
@@ -18,17 +19,15 @@ const HELD_UP_MAX: Duration = Duration::from_secs(20);
 async fn engines_are_heard_while_a_table_is_made_and_the_next_one_is_of_the_newest() {
     static BEGUN: Notify = Notify::const_new();
     let (open, gate) = mpsc::channel::<()>();
-    let gate = Mutex::new(Some(gate));
+    let gate = Mutex::new(gate);
     let engine = Engine::default();
-    let watched = watch_with_compiler(
+    let mut watched = watch_with_compiler(
         vec![way_to("docker", &engine)],
         Settings::default(),
         move |snapshot: &Snapshot, _: &Settings| {
-            if snapshot.containers.iter().any(|container| &*container.name == "slow")
-                && let Some(gate) = gate.lock().unwrap().take()
-            {
+            if snapshot.containers.iter().any(|container| &*container.name == "slow") {
                 BEGUN.notify_one();
-                gate.recv_timeout(HELD_UP_MAX).expect("somebody is heard meanwhile");
+                gate.lock().unwrap().recv_timeout(HELD_UP_MAX).expect("somebody is heard meanwhile");
             }
             Compiled::default()
         },
@@ -43,7 +42,15 @@ async fn engines_are_heard_while_a_table_is_made_and_the_next_one_is_of_the_newe
     watched.until_status(|status| status.containers == 3).await;
     engine.remove("a");
     watched.until_status(|status| status.containers == 2).await;
+    let host = HostCondition::parse("a.test").unwrap();
+    let publication = watched.released.publish([host.clone()].into()).count();
     open.send(()).unwrap();
-    watched.until_running(&["b", "slow"]).await;
+    watched.until(|watched| watched.published() == tables as u64).await;
+    assert!(watched.tables.load().value.releases < publication, "the table was begun before it was given up");
+    open.send(()).unwrap();
+    watched.until(|watched| watched.published() > tables as u64).await;
+    assert_eq!(watched.running(), ["b", "slow"]);
     assert_eq!(watched.snapshots().len(), tables + 1, "one table for all that has happened");
+    assert_eq!(watched.snapshot().released, [host].into());
+    assert_eq!(watched.tables.load().value.releases, publication);
 }

@@ -3,14 +3,17 @@
 //! Where they are exceeded, it is by those who ask for most: each may have as much as any other, and what some do not
 //! need the others share. So nobody who asks for little loses anything, however many ask for much.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use super::FOUND_MAX;
+use super::absent::Absentees;
 use super::replicas::Candidate;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Span};
 use crate::dialect::native::Source;
+use crate::ownership::{Party, Tenant};
 use crate::rule::Finding;
+use crate::spec::RouteSpec;
 
 /// Alternatives in one table: each costs every new table some microseconds and a kilobyte or less.
 pub const ALTERNATIVES_IN_ALL_MAX: usize = 1 << 17;
@@ -18,48 +21,88 @@ pub const ALTERNATIVES_IN_ALL_MAX: usize = 1 << 17;
 /// Findings that are kept in all: each may show a label of 4 KiB.
 pub const FOUND_IN_ALL_MAX: usize = 10_000;
 
-/// Takes the largest routes of those containers that ask for more than their share.
+/// Candidates as they are read: never many more than may be served, however many are asked for.
+pub(super) struct Intake<'s> {
+    candidates: Vec<Candidate<'s>>,
+    size: usize,
+}
+
+impl<'s> Intake<'s> {
+    pub(super) fn new(candidates: Vec<Candidate<'s>>) -> Self {
+        Self { size: candidates.iter().map(size).sum(), candidates }
+    }
+
+    /// Those of one container. Who is left out is among the absentees.
+    pub(super) fn add(
+        &mut self,
+        candidates: Vec<Candidate<'s>>,
+        absentees: &mut Absentees<'s>,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        self.size += candidates.iter().map(size).sum::<usize>();
+        self.candidates.extend(candidates);
+        // Not each time: it looks at all of them.
+        if self.size > 2 * ALTERNATIVES_IN_ALL_MAX {
+            self.cut(absentees, found);
+        }
+    }
+
+    pub(super) fn all(mut self, absentees: &mut Absentees<'s>, found: &mut Vec<Diagnostic>) -> Vec<Candidate<'s>> {
+        self.cut(absentees, found);
+        self.candidates
+    }
+
+    fn cut(&mut self, absentees: &mut Absentees<'s>, found: &mut Vec<Diagnostic>) {
+        let (kept, cut) = within(std::mem::take(&mut self.candidates), ALTERNATIVES_IN_ALL_MAX, found);
+        self.size = kept.iter().map(size).sum();
+        self.candidates = kept;
+        for candidate in cut {
+            if let Source::Container(container) = candidate.source {
+                let RouteSpec { matcher, priority, .. } = *candidate.spec;
+                absentees.add(candidate.party, container, matcher, priority);
+            }
+        }
+    }
+}
+
+fn size(candidate: &Candidate<'_>) -> usize {
+    candidate.spec.matcher.alternatives().len()
+}
+
+/// Takes the largest routes of those services, and containers that belong to none, that ask for more than their share;
+/// the file has what it asks for. Replicas count once. What is kept, and what is not.
 pub(super) fn within<'s>(
     candidates: Vec<Candidate<'s>>,
     max: usize,
     found: &mut Vec<Diagnostic>,
-) -> Vec<Candidate<'s>> {
-    let size = |candidate: &Candidate<'s>| candidate.spec.matcher.alternatives().len();
+) -> (Vec<Candidate<'s>>, Vec<Candidate<'s>>) {
     if candidates.iter().map(size).sum::<usize>() <= max {
-        return candidates;
+        return (candidates, Vec::new());
     }
-    let container = |candidate: &Candidate<'s>| match candidate.source {
-        Source::Container(container) => Some((&*container.engine.0, &*container.id)),
-        Source::File(_) => None,
-    };
-    let mut counts: HashMap<(&str, &str), usize, ahash::RandomState> = HashMap::default();
-    for candidate in &candidates {
-        if let Some(container) = container(candidate) {
-            *counts.entry(container).or_default() += size(candidate);
-        }
+    let mut sizes: BTreeMap<&Party, usize> = BTreeMap::new();
+    for candidate in candidates.iter().filter(|candidate| candidate.party.tenant != Tenant::File) {
+        let known = sizes.entry(&candidate.party).or_default();
+        *known = size(candidate).max(*known);
     }
-    let share = share(counts.values().copied().collect(), max);
-    let mut of_container: BTreeMap<(&str, &str), Vec<Candidate<'s>>> = BTreeMap::new();
-    let mut kept = Vec::with_capacity(candidates.len());
-    for candidate in candidates {
-        match container(&candidate) {
-            Some(container) if counts[&container] > share => of_container.entry(container).or_default().push(candidate),
-            _ => kept.push(candidate),
-        }
+    let mut of_owners: BTreeMap<(&Tenant, &str), Vec<(usize, &Party)>> = BTreeMap::new();
+    for (party, size) in sizes {
+        of_owners.entry((&party.tenant, &party.service)).or_default().push((size, party));
     }
-    for mut candidates in of_container.into_values() {
-        candidates.sort_by_cached_key(|candidate| (size(candidate), candidate.spec.name.clone()));
+    let sum = |routes: &Vec<(usize, &Party)>| routes.iter().map(|(size, _)| size).sum();
+    let share = share(of_owners.values().map(sum).collect(), max);
+    let mut left_out: HashSet<Party, ahash::RandomState> = HashSet::default();
+    for mut routes in of_owners.into_values() {
+        routes.sort_unstable();
         let mut sum = 0;
-        for candidate in candidates {
-            sum += size(&candidate);
-            if sum <= share {
-                kept.push(candidate);
-            } else {
-                found.push(beyond(&candidate, size(&candidate), share));
-            }
-        }
+        left_out.extend(routes.into_iter().filter_map(|(size, party)| {
+            sum += size;
+            (sum > share).then(|| party.clone())
+        }));
     }
-    kept
+    let (cut, kept): (Vec<_>, Vec<_>) =
+        candidates.into_iter().partition(|candidate| left_out.contains(&candidate.party));
+    found.extend(cut.iter().map(|candidate| beyond(candidate, size(candidate), share)));
+    (kept, cut)
 }
 
 /// The most that each may have so that all have `max` together.
@@ -96,17 +139,42 @@ fn beyond(candidate: &Candidate<'_>, size: usize, share: usize) -> Diagnostic {
 /// Findings that are not shown, by container and project.
 pub(super) type Unshown = BTreeMap<(Box<str>, Option<Box<str>>), usize>;
 
-/// No more of one container than [`FOUND_MAX`], before they are put to those of others.
-pub(super) fn cut(mut of_container: Vec<Diagnostic>, unshown: &mut Unshown) -> Vec<Diagnostic> {
-    if of_container.len() > FOUND_MAX {
-        let all: Diagnostics = of_container.into_iter().collect();
-        of_container = all.into_iter().collect();
-        let more = of_container.split_off(of_container.len().min(FOUND_MAX));
-        if let Some(Diagnostic { place, .. }) = more.first() {
-            *unshown.entry((place.container.clone(), place.project.clone())).or_default() += more.len();
+/// What was found at one container, before it is put to what was found at others.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Findings {
+    pub found: Vec<Diagnostic>,
+    /// How many more there are.
+    more: usize,
+}
+
+impl Findings {
+    /// No more than [`FOUND_MAX`], the first in the canonical order.
+    pub(super) fn cut(mut found: Vec<Diagnostic>) -> Self {
+        let mut more = 0;
+        if found.len() > FOUND_MAX {
+            found = found.into_iter().collect::<Diagnostics>().into_iter().collect();
+            more = found.len().saturating_sub(FOUND_MAX);
+            found.truncate(FOUND_MAX);
         }
+        Self { found, more }
     }
-    of_container
+
+    pub(super) fn extend(&mut self, other: Self) {
+        self.found.extend(other.found);
+        self.more += other.more;
+    }
+
+    /// What is shown of it; the rest is counted.
+    pub(super) fn shown(self, unshown: &mut Unshown) -> Vec<Diagnostic> {
+        let cut = Self::cut(self.found);
+        let more = self.more + cut.more;
+        if let Some(Diagnostic { place, .. }) = cut.found.first()
+            && more > 0
+        {
+            *unshown.entry((place.container.clone(), place.project.clone())).or_default() += more;
+        }
+        cut.found
+    }
 }
 
 /// In the canonical order, no more for one container than [`FOUND_MAX`], and less where many containers have many.

@@ -8,16 +8,21 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use crate::diagnostic::Diagnostic;
+use super::bounds::{ALTERNATIVES_IN_ALL_MAX, Findings};
 use crate::dialect::native::{self, Asked};
 use crate::settings::Settings;
 use crate::snapshot::Container;
 use crate::spec::{Mark, RouteSpec};
 
+/// Alternatives that are kept. More than all may have together are read each time: memory is for what is served.
+const ALTERNATIVES_MAX: usize = 2 * ALTERNATIVES_IN_ALL_MAX;
+
 /// What was read, by what it was read from.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     known: HashMap<Print, Known, RandomState>,
+    /// The alternatives of all that is known.
+    size: usize,
     /// What it was read under, without the routes of the file.
     settings: Settings,
     prints: [RandomState; 2],
@@ -31,7 +36,9 @@ type Print = [u64; 2];
 #[derive(Debug)]
 struct Known {
     asked: Detached,
-    found: Vec<Diagnostic>,
+    found: Findings,
+    /// Its alternatives.
+    size: usize,
     /// The round in which it was last asked for.
     used: u64,
 }
@@ -51,7 +58,7 @@ impl Cache {
     pub(super) fn begin(&mut self, settings: &Settings) {
         let settings = Settings { file_routes: Vec::new(), ..settings.clone() };
         if self.settings != settings {
-            self.known.clear();
+            (self.known, self.size) = (HashMap::default(), 0);
             self.settings = settings;
         }
         self.round += 1;
@@ -60,6 +67,7 @@ impl Cache {
     /// Ends a table: what it did not need is forgotten.
     pub(super) fn end(&mut self) {
         self.known.retain(|_, known| known.used == self.round);
+        self.size = self.known.values().map(|known| known.size).sum();
     }
 
     /// The same as [`native::read`].
@@ -67,20 +75,25 @@ impl Cache {
         &mut self,
         container: &'s Container,
         settings: &Settings,
-        found: &mut Vec<Diagnostic>,
+        findings: &mut Findings,
     ) -> Asked<'s> {
         let content = (&container.name, &container.image, &container.labels);
         let print = self.prints.each_ref().map(|state| state.hash_one(content));
         if let Some(known) = self.known.get_mut(&print) {
             known.used = self.round;
-            found.extend(known.found.iter().cloned());
+            findings.extend(known.found.clone());
             return known.asked.attached(container);
         }
-        let mut of_container = Vec::new();
-        let asked = native::read(container, settings, &mut of_container);
-        let known = Known { asked: Detached::of(&asked), found: of_container.clone(), used: self.round };
-        self.known.insert(print, known);
-        found.extend(of_container);
+        let mut found = Vec::new();
+        let asked = native::read(container, settings, &mut found);
+        let found = Findings::cut(found);
+        let size = asked.size();
+        if self.size + size <= ALTERNATIVES_MAX {
+            self.size += size;
+            let known = Known { asked: Detached::of(&asked), found: found.clone(), size, used: self.round };
+            self.known.insert(print, known);
+        }
+        findings.extend(found);
         asked
     }
 }

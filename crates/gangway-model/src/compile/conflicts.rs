@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::absent::Absent;
 use super::replicas::{Group, Standing};
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic};
@@ -42,14 +43,6 @@ pub struct Move {
     pub to: Party,
 }
 
-/// Routes of a container that is not up: they show that their party is still there.
-pub(super) struct Stopped<'s> {
-    pub party: Party,
-    pub container: &'s Container,
-    pub alternatives: Vec<Alternative>,
-    pub priority: i64,
-}
-
 /// The claims to all hosts, and which alternative of which route each stands for.
 #[derive(Default)]
 struct Claims<'g> {
@@ -60,7 +53,7 @@ struct Claims<'g> {
 /// Decides who holds what, and takes from every route what others hold.
 pub(super) fn settle<'s>(
     mut groups: Vec<Group<'s>>,
-    stopped: &[Stopped<'s>],
+    absent: &[Absent<'s>],
     before: &Holdings,
     released: &BTreeSet<HostCondition>,
     moment: Moment<'_>,
@@ -70,7 +63,7 @@ pub(super) fn settle<'s>(
     groups.sort_by(|one, other| one.id.cmp(&other.id));
     let mut claims = Claims::default();
     let asked: Vec<Vec<(usize, usize)>> = groups.iter().map(|group| claims.add(group)).collect();
-    stopped.iter().for_each(|stopped| claims.add_stopped(stopped));
+    absent.iter().for_each(|absent| claims.add_absent(absent));
     let (holdings, decisions) = before.settle(&claims.claims, released, moment);
     let moves = moves(&claims.claims, &decisions);
     let verdicts: Vec<Verdict> = asked.iter().map(|asked| Verdict::of(asked, &decisions)).collect();
@@ -136,15 +129,15 @@ impl<'g> Claims<'g> {
         asked
     }
 
-    fn add_stopped(&mut self, stopped: &'g Stopped<'_>) {
-        for asked in &stopped.alternatives {
-            let claim = self.claim(&stopped.party, asked.host());
+    fn add_absent(&mut self, absent: &'g Absent<'_>) {
+        for asked in &absent.alternatives {
+            let claim = self.claim(&absent.party, asked.host());
             let claim = &mut self.claims[claim];
-            let rule = RuleId::new(asked, stopped.priority);
+            let rule = RuleId::new(asked, absent.priority);
             if claim.strength == Strength::Absent {
                 claim.rules.push(rule);
             }
-            claim.presence.add(stopped.container, &stopped.party);
+            claim.presence.add(absent.container, &absent.party);
         }
     }
 

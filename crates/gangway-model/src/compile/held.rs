@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::bounds::{self, ALTERNATIVES_IN_ALL_MAX};
+use super::bounds::{self, ALTERNATIVES_IN_ALL_MAX, Findings};
 use super::cache::Cache;
 use super::replicas::{self, Candidate, Group, Owner, Owners};
 use super::why_not_up;
@@ -40,7 +40,7 @@ pub(super) fn groups<'s>(
         return (Vec::new(), Vec::new());
     }
     // What there is to say was said while they ran, or will be when they run again.
-    let mut unsaid = Vec::new();
+    let (mut unread, mut unsaid) = (Findings::default(), Vec::new());
     let up: HashSet<Owner<'_>> =
         snapshot.containers.iter().filter(|one| why_not_up(one).is_none()).map(|one| owners.of(one)).collect();
     let mut holds = Vec::new();
@@ -51,7 +51,7 @@ pub(super) fn groups<'s>(
         if up.contains(&owner) || !is_ours || why_not_up(container).is_some() {
             continue;
         }
-        let Asked::Routes { specs, by_label: true } = cache.read(container, settings, &mut unsaid) else { continue };
+        let Asked::Routes { specs, by_label: true } = cache.read(container, settings, &mut unread) else { continue };
         let mut longest = Duration::ZERO;
         for spec in specs {
             let left = spec.upstream.policy.hold.saturating_sub(gone.since);
@@ -67,7 +67,7 @@ pub(super) fn groups<'s>(
             holds.push(Hold { engine: container.engine.clone(), container: container.id.clone(), left: longest });
         }
     }
-    let candidates = bounds::within(candidates, ALTERNATIVES_IN_ALL_MAX, &mut unsaid);
+    let (candidates, _) = bounds::within(candidates, ALTERNATIVES_IN_ALL_MAX, &mut unsaid);
     let mut held = replicas::gather(candidates, snapshot.own.len() > 1, &mut unsaid);
     held.iter_mut().for_each(Group::hold);
     (held, holds)

@@ -16,17 +16,14 @@ pub(super) fn hosts(groups: &[Group<'_>], holdings: &Holdings, moment: Moment<'_
         group.party.tenant != Tenant::File
             && group.spec.matcher.alternatives().iter().any(|asked| exact(asked.host()).is_none())
     };
-    let tenants: BTreeMap<&Tenant, Box<str>> = groups
-        .iter()
-        .filter(of_patterns)
-        .map(|group| (&group.party.tenant, group.party.tenant.to_string().into()))
-        .collect();
+    let tenants: BTreeMap<&Tenant, Box<str>> =
+        groups.iter().filter(of_patterns).map(|group| (&group.party.tenant, group.party.tenant.key().into())).collect();
     if tenants.is_empty() {
         return Reserved::default();
     }
     let mut by_name: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (tenant, shown) in &tenants {
-        by_name.entry(tenant.name().to_ascii_lowercase()).or_default().push(shown);
+    for (tenant, key) in &tenants {
+        by_name.entry(tenant.name().to_ascii_lowercase()).or_default().push(key);
     }
     let mut reserved = Reserved::among(tenants.values().cloned());
     for (host, holding) in holdings.iter() {
@@ -39,13 +36,22 @@ pub(super) fn hosts(groups: &[Group<'_>], holdings: &Holdings, moment: Moment<'_
         if here().next().is_none() || share.contains("*") {
             continue;
         }
-        let own = here().filter_map(|(party, _)| tenants.get(&party.tenant)).map(|shown| &**shown);
+        let own = here().filter_map(|(party, _)| tenants.get(&party.tenant)).map(|key| &**key);
         let shared = share.iter().filter_map(|name| by_name.get(name)).flatten().copied();
         reserved.keep(host, own.chain(shared));
     }
+    // The file goes before every holder.
+    let mut of_file: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for group in groups.iter().filter(|group| group.party.tenant == Tenant::File) {
         for host in group.spec.matcher.alternatives().iter().filter_map(|asked| exact(asked.host())) {
-            reserved.keep(host, []);
+            of_file.entry(host).or_default().extend(group.spec.share.iter().map(|with| with.to_ascii_lowercase()));
+        }
+    }
+    for (host, share) in of_file {
+        if share.contains("*") {
+            reserved.keep(host, tenants.values().map(|key| &**key));
+        } else {
+            reserved.keep(host, share.iter().filter_map(|name| by_name.get(name)).flatten().copied());
         }
     }
     reserved

@@ -58,6 +58,16 @@ pub(crate) enum Asked<'a> {
     Nothing(String),
 }
 
+impl Asked<'_> {
+    /// The alternatives of all routes.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Routes { specs, .. } => specs.iter().map(|spec| spec.matcher.alternatives().len()).sum(),
+            Self::Nothing(_) => 0,
+        }
+    }
+}
+
 /// Reads the labels of a container.
 pub(crate) fn read<'a>(container: &'a Container, settings: &Settings, found: &mut Vec<Diagnostic>) -> Asked<'a> {
     let source = Source::Container(container);

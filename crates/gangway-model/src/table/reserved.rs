@@ -23,7 +23,7 @@ impl Reserved {
         Self { tenants: tenants.into_iter().zip(0..EVERYWHERE).collect(), hosts: HashMap::default() }
     }
 
-    /// Only these tenants' patterns are asked for a host, in lower case without port.
+    /// Only these tenants' patterns are asked for a host, in lower case without port. What is said last counts.
     pub fn keep<'t>(&mut self, host: &str, tenants: impl IntoIterator<Item = &'t str>) {
         let mut numbers: Vec<u32> =
             tenants.into_iter().filter_map(|tenant| self.tenants.get(tenant).copied()).collect();
@@ -31,6 +31,8 @@ impl Reserved {
         numbers.dedup();
         if numbers.len() < self.tenants.len() {
             self.hosts.insert(host.into(), numbers.into());
+        } else {
+            self.hosts.remove(host);
         }
     }
 }

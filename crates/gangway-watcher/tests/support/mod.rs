@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
+use gangway_model::matcher::HostCondition;
 use gangway_model::route::Readiness;
 use gangway_model::snapshot::Container as Read;
 use gangway_model::{Compiled, Settings, Snapshot};
@@ -28,6 +29,7 @@ pub(crate) struct Watched {
     pub(crate) tables: Reader<Compiled>,
     pub(crate) statuses: Reader<Vec<EngineStatus>>,
     pub(crate) settings: Publisher<Settings>,
+    pub(crate) released: Publisher<BTreeSet<HostCondition>>,
     snapshots: Arc<Mutex<Vec<Snapshot>>>,
     task: JoinHandle<()>,
 }
@@ -71,6 +73,7 @@ pub(crate) fn watch_with_compiler(
     let (tables_tx, tables) = channel(Compiled::default());
     let (statuses_tx, statuses) = channel(Vec::new());
     let (settings_tx, settings_rx) = channel(settings);
+    let (released_tx, released_rx) = channel(BTreeSet::new());
     let snapshots: Arc<Mutex<Vec<Snapshot>>> = Arc::default();
     let seen = Arc::clone(&snapshots);
     let compile = move |snapshot: &Snapshot, settings: &Settings| {
@@ -80,10 +83,9 @@ pub(crate) fn watch_with_compiler(
         compile(snapshot, settings)
     };
     let task = tokio::spawn(async move {
-        watch_with(engines, settings_rx, gangway_publish::channel(BTreeSet::new()).1, tables_tx, statuses_tx, compile)
-            .await;
+        watch_with(engines, settings_rx, released_rx, tables_tx, statuses_tx, compile).await;
     });
-    Watched { tables, statuses, settings: settings_tx, snapshots, task }
+    Watched { tables, statuses, settings: settings_tx, released: released_tx, snapshots, task }
 }
 
 impl Watched {

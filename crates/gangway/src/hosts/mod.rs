@@ -101,10 +101,9 @@ pub(crate) async fn remember(
                     continue;
                 }
                 notes.iter().for_each(|(_, host)| info!(%host, "a host is given up"));
-                let before = compiled.generation();
-                released.publish(notes.iter().map(|(_, host)| host.clone()).collect());
+                let publication = released.publish(notes.iter().map(|(_, host)| host.clone()).collect()).count();
                 // A note is removed once it was carried out and what came of it is written.
-                while compiled.generation() == before {
+                while compiled.load().value.releases < publication {
                     let outcome = compiled.changed().await;
                     gone_for_good(outcome).await;
                 }

@@ -10,7 +10,7 @@ use crate::rule::{Finding, shown};
 
 /// Headers that frame a message or belong to one connection. A label that could set them would break the
 /// connection or smuggle requests past other routes' protection.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 15] = [
     "connection",
     "content-length",
     "expect",
@@ -25,7 +25,11 @@ const RESERVED: [&str; 14] = [
     "transfer-encoding",
     "upgrade",
     "host",
+    // By this our admin listener knows that a request was brought to it, and for which host.
+    "x-forwarded-host",
 ];
+
+const BELONGS: &str = "belongs to the connection, not to the route";
 
 /// The header and its value; none removes it.
 pub(super) fn read<'a>(
@@ -51,9 +55,13 @@ fn name(text: &str) -> Result<HeaderName, Finding> {
         whole(codes::FIELD_NAME, message, "letters, digits and hyphens only", "write a name such as `X-Frame-Options`")
     })?;
     if RESERVED.contains(&name.as_str()) {
-        let help = if name == "host" { "use the label `host-header`" } else { "remove the label" };
+        let (note, help) = match name.as_str() {
+            "host" => (BELONGS, "use the label `host-header`"),
+            "x-forwarded-host" => ("says which host was asked for", "remove the label"),
+            _ => (BELONGS, "remove the label"),
+        };
         let message = format!("{} cannot be set by a label", shown(text));
-        return Err(whole(codes::FIELD_RESERVED, message, "belongs to the connection, not to the route", help));
+        return Err(whole(codes::FIELD_RESERVED, message, note, help));
     }
     Ok(name)
 }
