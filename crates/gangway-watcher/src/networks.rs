@@ -40,7 +40,7 @@ impl Networks {
             return None;
         }
         self.next_try = None;
-        let refused = |error: &EngineError| matches!(error.cause, Cause::Refused { .. });
+        let refused = |error: &EngineError| matches!(&error.cause, Cause::Refused { status, .. } if *status < 500);
         match timeout(PATIENCE, client.networks()).await {
             Ok(Ok(answer)) => {
                 self.drivers = drivers(&answer.value);
@@ -55,6 +55,11 @@ impl Networks {
         }
         self.next_try = Some(Instant::now() + PAUSE);
         None
+    }
+
+    /// Is one of these containers on a network that is known to be a bridge?
+    pub(crate) fn any_bridge(&self, containers: &[Container]) -> bool {
+        used(containers).any(|id| self.drivers.get(id).is_some_and(|driver| **driver == *"bridge"))
     }
 
     /// Forgets those that are in use no more; `containers` are all.

@@ -80,6 +80,13 @@ impl Surroundings {
         }
     }
 
+    /// Is there a reason to think that the engine is not on our host? Neither a trace of another engine's container
+    /// nor a far engine proves that its bridges are not here: an engine may run inside a container, and a tunnel may
+    /// lead home. Its gateways do.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.remote || !self.traces.ids.is_empty()
+    }
+
     /// Whether any of the engine's networks is where we are; none where there is none that could tell.
     fn has_its_networks(&self, listing: &[Listed], kind: EngineKind) -> Option<bool> {
         if kind == EngineKind::Rootless {
@@ -90,14 +97,12 @@ impl Surroundings {
         if gateways.is_empty() {
             return None;
         }
-        // Neither a trace of another engine's container nor a far engine proves that its bridges are not
-        // here: an engine may run inside a container, and a tunnel may lead home. Its gateways do.
-        let is_doubtful = self.remote || !self.traces.ids.is_empty();
         // A bridge may have its gateway elsewhere, and still be one of our links.
         let places = listing.iter().flat_map(Listed::places).filter_map(|(id, at)| Some((id, at?)));
         let one_each = || places.collect::<BTreeMap<_, _>>();
         let is_here = gateways.into_iter().any(is_here)
-            || (!is_doubtful && one_each().into_values().any(|(address, prefix_len)| is_linked(address, prefix_len)));
+            || (!self.is_doubtful()
+                && one_each().into_values().any(|(address, prefix_len)| is_linked(address, prefix_len)));
         Some(is_here)
     }
 }

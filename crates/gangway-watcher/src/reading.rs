@@ -155,10 +155,21 @@ pub(crate) async fn read(
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let beside = Beside { engine, facts: &known.facts, health: &health, now };
     let containers = translate(&listing, &beside);
+    let mut drivers = None;
     let own = if extent == Extent::All {
         let seen = own_container::seen(&surroundings.traces, &listing, &containers);
         let own = match surroundings.own_place(&listing, &containers, client.version.kind) {
-            OwnPlace::Elsewhere(EngineKind::Other) => OwnPlace::Elsewhere(known.kind(client).await),
+            OwnPlace::Elsewhere(EngineKind::Other) => {
+                let kind = known.kind(client).await;
+                drivers = known.networks.learn(client, &containers).await;
+                // A host is not on the networks of macvlan and overlay that it has. Its bridges it would be on.
+                let may_be_here = kind == EngineKind::Other && !surroundings.is_doubtful();
+                if may_be_here && !known.networks.any_bridge(&containers) {
+                    OwnPlace::Host
+                } else {
+                    OwnPlace::Elsewhere(kind)
+                }
+            }
             own => own,
         };
         Some(Box::new((own, seen)))
@@ -170,7 +181,9 @@ pub(crate) async fn read(
         known.networks.keep_used(&containers);
     }
     let asked = Instant::now();
-    let drivers = if known.is_on_host { known.networks.learn(client, &containers).await } else { None };
+    if known.is_on_host && drivers.is_none() {
+        drivers = known.networks.learn(client, &containers).await;
+    }
     known.sharing.learn(client, &extent, &containers).await?;
     took += asked.elapsed();
     let (left_out, stranded) = (known.left_out.clone(), known.sharing.stranded());

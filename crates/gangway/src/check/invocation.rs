@@ -86,10 +86,13 @@ struct Variables<'f> {
 impl Variables<'_> {
     /// Of `.env` in a folder, where there is one, below those that are set.
     fn of_folder(&mut self, folder: &Path, set: &Environment) -> Result<Environment, String> {
+        if is_dotenv_disabled(set) {
+            return Ok(set.clone());
+        }
         let path = folder.join(".env");
         match with_env_file(self.files, self.findings, set, path.clone()) {
             // A file that disables itself still tells compose about itself.
-            Ok(environment) if is_dotenv_disabled(&environment) && !is_dotenv_disabled(set) => {
+            Ok(environment) if is_dotenv_disabled(&environment) => {
                 let mut own = set.clone();
                 environment.beginning_with(OWN_PREFIX).for_each(|(name, value)| own.add(name, value));
                 Ok(own)
