@@ -240,8 +240,8 @@ codes! {
     SETTING_UNUSABLE = 902, "unusable value of a global setting",
         "The setting does not take the value that a flag, a variable or the config file gives it.";
     CONFIG_UNREADABLE = 903, "config file cannot be read",
-        "The file named by `--config` is missing, may not be read, is no text, or is larger than 4 MiB. While \
-         Gangway runs, the last settings stay in force until the file can be read again.";
+        "The file named by `--config` is missing, may not be read, is no text, or is larger than 4 MiB; or it had \
+         routes and is empty now. While Gangway runs, the last settings stay in force until the file can be read again.";
     CONFIG_BROKEN = 904, "config file is not TOML",
         "The config file cannot be understood as a whole, mostly because a quote or a bracket is missing. While \
          Gangway runs, the last settings stay in force until the file is repaired.";

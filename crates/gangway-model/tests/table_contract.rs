@@ -486,3 +486,26 @@ fn a_reserved_host_is_asked_of_nobody_else_by_a_pattern() {
     let explained = explain(&table, "none.b.org", "/").considered;
     assert!(explained.iter().all(|one| one.why.contains("somebody else's")), "{explained:?}");
 }
+
+#[test]
+fn a_pattern_asks_nothing_of_a_reserved_host_either() {
+    let entry = |id: &'static str, rule: &str| Entry {
+        matcher: matcher(rule),
+        priority: 0,
+        age: 0,
+        id: id.into(),
+        payload: id,
+    };
+    let mut reserved = Reserved::among(["a".into(), "b".into()]);
+    reserved.keep("stopped.b.org", ["b"]);
+    let entries = vec![entry("a", "Host(`*.b.org`)"), entry("file", "HostRegexp(`^stopped[.]`)")];
+    let table = RoutingTable::build_reserved(entries, reserved, |id| id);
+    let asks = |id: &&str| Handshake {
+        client_ca: (*id == "a").then(|| "theirs".into()),
+        tls_min: if *id == "file" { TlsVersion::Tls13 } else { TlsVersion::default() },
+    };
+    let handshakes = table.handshakes(asks, |id| id);
+    assert_eq!(handshakes.of("other.b.org").client_ca.as_deref(), Some("theirs"));
+    let stopped = handshakes.of("stopped.b.org");
+    assert_eq!((stopped.client_ca, stopped.tls_min), (None, TlsVersion::Tls13));
+}

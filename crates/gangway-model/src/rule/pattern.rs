@@ -247,8 +247,9 @@ fn ascii_classes(text: &str) -> String {
             Some('W') => ascii.push_str("[^0-9A-Za-z_]"),
             Some('d') => ascii.push_str("[0-9]"),
             Some('D') => ascii.push_str("[^0-9]"),
-            Some('s') => ascii.push_str(r"[\t\n\x0B\f\r ]"),
-            Some('S') => ascii.push_str(r"[^\t\n\x0B\f\r ]"),
+            // Where `(?x)` is on, a space as such would not count.
+            Some('s') => ascii.push_str(r"[\t\n\x0B\f\r\x20]"),
+            Some('S') => ascii.push_str(r"[^\t\n\x0B\f\r\x20]"),
             other => {
                 ascii.push('\\');
                 ascii.extend(other);
@@ -282,6 +283,12 @@ mod tests {
         assert!(pattern("b+").is_match("abbc"));
         assert!(!pattern("^b+").is_match("abbc"));
         assert!(pattern(r"^/é.$").is_match("/éü"));
+    }
+
+    #[test]
+    fn a_class_of_white_space_has_the_space_in_every_mode() {
+        assert!(pattern(r"(?x) ^a \s b$").is_match("a b") && !pattern(r"(?x) ^a \S b$").is_match("a b"));
+        assert!(pattern(r"(?x) ^a [\s\d] b$").is_match("a b"));
     }
 
     #[test]

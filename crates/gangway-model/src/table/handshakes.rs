@@ -67,25 +67,30 @@ impl Handshakes {
     pub(super) fn new<'t>(index: &Index, asks: impl Fn(usize) -> Handshake, tenant: impl Fn(usize) -> &'t str) -> Self {
         let mut handshakes = Self::default();
         let mut numbers: HashMap<&str, u32, RandomState> = HashMap::default();
-        let mut number = |route: usize| {
+        let mut number = |tenant: &'t str| {
             let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-            *numbers.entry(tenant(route)).or_insert(next)
+            *numbers.entry(tenant).or_insert(next)
         };
         for slot in index.slots() {
             let asked = asks(slot.route as usize);
             if !asked.is_usual() {
-                handshakes.add(slot.alternative.host(), number(slot.route as usize), &asked);
+                handshakes.add(slot.alternative.host(), number(tenant(slot.route as usize)), &asked);
             }
         }
         if handshakes.has_patterns() {
             for slot in index.slots() {
                 if let HostCondition::Pattern(HostPattern::Exact(name)) = slot.alternative.host() {
                     let tenants = &mut handshakes.exact.entry(name.as_str().into()).or_default().tenants;
-                    let number = number(slot.route as usize);
+                    let number = number(tenant(slot.route as usize));
                     if !tenants.contains(&number) {
                         tenants.push(number);
                     }
                 }
+            }
+            // A host that somebody has and does not serve now is no stranger's either.
+            for (host, is_admitted) in index.admission().hosts() {
+                let tenants = &mut handshakes.exact.entry(host.into()).or_default().tenants;
+                tenants.extend(numbers.iter().filter(|(tenant, _)| is_admitted(tenant)).map(|(_, number)| *number));
             }
         }
         handshakes

@@ -197,6 +197,10 @@ impl Index {
         self.best_wildcard.min(self.best_any_domain).min(self.best_any).min(self.best_regex)
     }
 
+    pub(super) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
     /// Is a slot that takes this host by a pattern asked for it?
     pub(crate) fn admits(&self, host: &str, slot: &Slot) -> bool {
         host_rank(slot.alternative.host()) == HostRank::Exact || self.admission.to(host).has(slot.route)

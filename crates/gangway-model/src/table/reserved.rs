@@ -43,6 +43,8 @@ pub(super) struct Admission {
     hosts: HashMap<Box<str>, Box<[u32]>, RandomState>,
     /// Whose each route is.
     routes: Vec<u32>,
+    /// The tenants by their numbers.
+    tenants: HashMap<Box<str>, u32, RandomState>,
 }
 
 impl Admission {
@@ -52,13 +54,21 @@ impl Admission {
             return Self::default();
         }
         let routes = tenants.map(|tenant| reserved.tenants.get(tenant).copied().unwrap_or(EVERYWHERE)).collect();
-        Self { hosts: reserved.hosts, routes }
+        Self { hosts: reserved.hosts, routes, tenants: reserved.tenants }
     }
 
     /// Who is admitted on a host.
     pub(super) fn to(&self, host: &str) -> Admitted<'_> {
         let tenants = if self.hosts.is_empty() { None } else { self.hosts.get(host).map(|tenants| &**tenants) };
         Admitted { tenants, routes: &self.routes }
+    }
+
+    /// The reserved hosts, each with what tells of a tenant whether it is admitted there.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = (&str, impl Fn(&str) -> bool)> {
+        self.hosts.iter().map(|(host, admitted)| {
+            let is_admitted = |tenant: &str| self.tenants.get(tenant).is_none_or(|number| admitted.contains(number));
+            (&**host, is_admitted)
+        })
     }
 
     /// Are all of these routes admitted where one of them is?

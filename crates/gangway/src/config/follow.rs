@@ -84,7 +84,14 @@ pub(crate) async fn follow(
             continue;
         }
         let seen = settled(&followed.path, seen).await;
-        match followed.judge(&seen) {
+        // A disk that is full, or somebody who writes slowly, leaves an empty file; who wants no routes can say so.
+        let is_emptied = matches!(&seen, Seen::Text(text) if text.trim().is_empty());
+        let verdict = if is_emptied && !current.load().value.file_routes.is_empty() {
+            Err(vec![ReadError::Emptied.diagnostic(&followed.path, LAST_STAYS)])
+        } else {
+            followed.judge(&seen)
+        };
+        match verdict {
             Ok(mut good) => {
                 // No file says what is bound.
                 good.settings.own_listeners = current.load().value.own_listeners.clone();
@@ -282,6 +289,12 @@ mod tests {
         running.put(FIRST);
         assert_eq!(running.judged().await, []);
         assert_eq!(running.routes(), ["one"]);
+        running.put("\n");
+        assert_eq!(running.judged().await[0].0, 903);
+        assert_eq!(running.routes(), ["one"]);
+        running.put("# no routes\n");
+        assert_eq!(running.judged().await, [(906, "domain".into())]);
+        assert!(running.routes().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -204,6 +204,8 @@ pub(crate) enum ReadError {
     TooLarge,
     #[error("it is no UTF-8 text")]
     NoText,
+    #[error("it was emptied")]
+    Emptied,
 }
 
 impl ReadError {
@@ -219,6 +221,7 @@ impl ReadError {
             }
             Self::Io(_) => "check the path",
             Self::TooLarge | Self::NoText => "is it the right file?",
+            Self::Emptied => "write it again; a line such as `# no routes` says that none are wanted",
         };
         let file = FilePosition { file: name.as_str().into(), line: 1, column: 1 };
         Diagnostic {
