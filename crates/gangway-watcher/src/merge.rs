@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -145,8 +145,12 @@ async fn finished(underway: &mut Option<JoinHandle<Attempt>>) -> Attempt {
     let Some(attempt) = underway else { return std::future::pending().await };
     match attempt.await {
         Ok(attempt) => attempt,
-        // Only the end of the runtime ends an attempt from outside.
-        Err(_) => std::future::pending().await,
+        Err(ended) => match ended.try_into_panic() {
+            // The thread for tables is gone. Whoever runs us begins anew, with another one.
+            Ok(panic) => resume_unwind(panic),
+            // Only the end of the runtime ends an attempt from outside.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 
