@@ -88,7 +88,8 @@ fn who_loses_a_route_to_the_bound_keeps_its_hosts() {
     assert!(left < 16);
     look(&mut snapshot);
     let host = "h0.r9.victim";
-    add(&mut snapshot, common::plain("thief", &[("gangway.host", host)]));
+    let created = snapshot.now;
+    add(&mut snapshot, Container { created, ..common::plain("thief", &[("gangway.host", host)]) });
     assert_eq!(served(&look(&mut snapshot), "thief"), 0, "it is there, served or not");
     snapshot.containers.retain(|container| !container.name.starts_with('l'));
     let compiled = look(&mut snapshot);
