@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 mod between;
@@ -18,6 +19,10 @@ use tokio::process::{Child, Command};
 
 /// For as long as a condition may take to come true on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Where programs of tests listen.
+const PORT_FIRST: u16 = 12_000;
+const PORTS: u32 = 20_000;
 
 /// How Pebble is to behave.
 #[derive(Clone, Default)]
@@ -187,9 +192,19 @@ pub fn certify_api(folder: &Path) -> String {
     ca.pem()
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on. It is below those that the system gives to connections, one of which could take it
+/// before its program listens.
 pub async fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.and_then(|listener| listener.local_addr()).expect("a free port").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..PORTS {
+        // Another process begins elsewhere.
+        let number = std::process::id().wrapping_mul(977).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = PORT_FIRST + u16::try_from(number).expect("there are fewer ports");
+        if TcpListener::bind(("127.0.0.1", port)).await.is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
 }
 
 /// Waits until somebody listens there.
