@@ -40,8 +40,8 @@ impl KnownHosts {
             || routes.into_iter().any(|route| self.is_route_to_us(route, host))
     }
 
-    /// Whether a route of the config file leads requests for this host here. Who is forwarded to us otherwise was sent
-    /// by nobody who may: a label, say, that made our own proxy send a `Host` that we know.
+    /// Whether a route of the config file leads requests for this host here. Nothing else may forward a request to
+    /// us: a label, say, can make our own proxy send a `Host` that we know.
     pub(crate) fn leads_here<'r>(&self, host: &str, routes: impl IntoIterator<Item = &'r Route>) -> bool {
         let mut buffer = [0; HOST_LEN_MAX];
         let Some(host) = canonical(host, &mut buffer) else { return false };

@@ -455,13 +455,6 @@ fn a_pattern_asks_nothing_of_a_host_that_another_tenant_serves_by_its_name() {
 
 #[test]
 fn a_reserved_host_is_asked_of_nobody_else_by_a_pattern() {
-    let entry = |id: &'static str, rule: &str| Entry {
-        matcher: matcher(rule),
-        priority: 0,
-        age: 0,
-        id: id.into(),
-        payload: id,
-    };
     // Two tenants share the wildcard, and the first takes all of it.
     let entries = vec![
         entry("a-all", "Host(`*.b.org`)"),
@@ -489,13 +482,6 @@ fn a_reserved_host_is_asked_of_nobody_else_by_a_pattern() {
 
 #[test]
 fn a_pattern_asks_nothing_of_a_reserved_host_either() {
-    let entry = |id: &'static str, rule: &str| Entry {
-        matcher: matcher(rule),
-        priority: 0,
-        age: 0,
-        id: id.into(),
-        payload: id,
-    };
     let mut reserved = Reserved::among(["a".into(), "b".into()]);
     reserved.keep("stopped.b.org", ["b"]);
     let entries = vec![entry("a", "Host(`*.b.org`)"), entry("file", "HostRegexp(`^stopped[.]`)")];

@@ -42,8 +42,8 @@ impl Place {
         self.present().filter(|bundle| is_current(bundle, now))
     }
 
-    /// What is there, as long as it is good for some time yet; else what is made now. Who asks meanwhile
-    /// waits for it, which takes less than to sign as well.
+    /// What is there, as long as it is good for some time yet; else what is made now. A handshake that asks
+    /// meanwhile waits for it, which takes less than to sign as well.
     pub(crate) fn bundle(&self, now: i64, make: impl FnOnce() -> Option<Bundle>) -> Option<Arc<Bundle>> {
         if let Some(bundle) = self.current(now) {
             return Some(bundle);

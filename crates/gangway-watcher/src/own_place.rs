@@ -1,8 +1,9 @@
 //! Where Gangway itself stands, seen from one engine.
 //!
 //! In a container, only the networks that we share with another container lead there. On the host, all
-//! bridges do, unless the engine keeps its networks elsewhere. Which of the two it is cannot be asked; it is concluded from traces an engine leaves in its
-//! containers, and a trace counts only where the engine knows a container of that name.
+//! bridges do, unless the engine keeps its networks elsewhere. Which of the two it is cannot be asked; it is
+//! concluded from traces an engine leaves in its containers, and a trace counts only where the engine knows a
+//! container of that name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};

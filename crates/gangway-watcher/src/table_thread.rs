@@ -36,7 +36,7 @@ impl TableThread {
         let (done, outcome) = channel();
         let job: Job = Box::new(move || drop(done.send(act())));
         drop(jobs.send(job));
-        spawn_blocking(move || outcome.recv().expect("a job never panics"))
+        spawn_blocking(move || outcome.recv().expect("the thread lives as long as its jobs do"))
     }
 
     /// Gives something back there, when it is its turn.

@@ -15,6 +15,16 @@ fn way(watched: &Watched, container: &str) -> String {
     reason.rsplit_once("on network ").map_or(reason.clone(), |(_, network)| network.to_owned())
 }
 
+/// One container on a macvlan and a bridge, and `/networks` answers like that.
+fn with_broken_networks(fault: Fault) -> (Engine, Watched) {
+    let engine = Engine::default();
+    engine.set_driver("aaa_lan", "macvlan");
+    engine.break_answers("/networks", fault);
+    engine.add(web("web"));
+    let watched = watch_routes(&engine);
+    (engine, watched)
+}
+
 fn web(name: &str) -> Container {
     Container::new(name).label("gangway.enable", "true").network("aaa_lan").network("zzz_bridge")
 }
@@ -53,11 +63,7 @@ async fn drivers_are_asked_for_once_and_again_for_a_network_that_is_new() {
 
 #[tokio::test(start_paused = true)]
 async fn a_guard_that_refuses_is_asked_once_a_session() {
-    let engine = Engine::default();
-    engine.set_driver("aaa_lan", "macvlan");
-    engine.break_answers("/networks", Fault::Status(403));
-    engine.add(web("web"));
-    let watched = watch_routes(&engine);
+    let (engine, watched) = with_broken_networks(Fault::Status(403));
     watched.until_running(&["web"]).await;
     pass(seconds(300)).await;
     assert_eq!((way(&watched, "web"), engine.asked_for("/networks")), ("aaa_lan".to_owned(), 1));
@@ -70,11 +76,7 @@ async fn a_guard_that_refuses_is_asked_once_a_session() {
 
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_cannot_say_it_now_is_asked_again() {
-    let engine = Engine::default();
-    engine.set_driver("aaa_lan", "macvlan");
-    engine.break_answers("/networks", Fault::Status(503));
-    engine.add(web("web"));
-    let watched = watch_routes(&engine);
+    let (engine, watched) = with_broken_networks(Fault::Status(503));
     watched.until_running(&["web"]).await;
     engine.mend();
     watched.until(|watched| way(watched, "web") == "zzz_bridge").await;
@@ -82,11 +84,7 @@ async fn an_engine_that_cannot_say_it_now_is_asked_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_answer_holds_nobody_up_and_is_asked_for_again() {
-    let engine = Engine::default();
-    engine.set_driver("aaa_lan", "macvlan");
-    engine.break_answers("/networks", Fault::Hang);
-    engine.add(web("web"));
-    let watched = watch_routes(&engine);
+    let (engine, watched) = with_broken_networks(Fault::Hang);
     assert!(watched.until_running(&["web"]).await < seconds(3));
     assert!(watched.snapshot().drivers.is_empty());
     engine.mend();

@@ -32,7 +32,7 @@ impl<'s> Intake<'s> {
         Self { size: candidates.iter().map(size).sum(), candidates }
     }
 
-    /// Those of one container. Who is left out is among the absentees.
+    /// Takes those of one container. Whatever is left out goes to the absentees.
     pub(super) fn add(
         &mut self,
         candidates: Vec<Candidate<'s>>,
@@ -48,7 +48,9 @@ impl<'s> Intake<'s> {
     }
 
     pub(super) fn all(mut self, absentees: &mut Absentees<'s>, found: &mut Vec<Diagnostic>) -> Vec<Candidate<'s>> {
-        self.cut(absentees, found);
+        if self.size > ALTERNATIVES_IN_ALL_MAX {
+            self.cut(absentees, found);
+        }
         self.candidates
     }
 
