@@ -1,7 +1,6 @@
 //! The product under test: the release binary, started as its users start it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -295,7 +294,7 @@ fn held_socket(address: SocketAddr) -> TcpListener {
 /// The product, given these sockets by the protocol of `sd_listen_fds(3)`.
 fn started_with(sockets: &[TcpListener]) -> Command {
     let [http, https] = sockets else { return Command::new(artifact("gangway")) };
-    let numbers = [http, https].map(|socket| socket.as_raw_fd());
+    let numbers = [http, https].map(std::os::fd::AsRawFd::as_raw_fd);
     assert!(numbers.iter().all(|number| *number > 4), "the first two places are those that sockets are passed in");
     let mut command = Command::new("bash");
     command.args(["-c", r#"exec 3<&"$0" 4<&"$1"; shift; LISTEN_PID=$$ LISTEN_FDS=2 exec "$@""#]);

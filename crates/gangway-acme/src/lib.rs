@@ -28,7 +28,7 @@ pub mod status;
 pub mod storage;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "each test uses its part")]
+#[expect(dead_code, unused_imports, reason = "each test uses its part")]
 mod support;
 mod tickets;
 

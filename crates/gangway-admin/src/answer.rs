@@ -67,7 +67,7 @@ impl Answers {
     /// The answer to one request, whose body is of no interest.
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<String> {
         let hosts = request.headers().get_all(HOST);
-        let host = request.uri().authority().map(|authority| authority.as_str());
+        let host = request.uri().authority().map(http::uri::Authority::as_str);
         let host = host.or_else(|| hosts.iter().next()?.to_str().ok()).unwrap_or_default();
         let compiled = self.sources.compiled.load_full();
         let routes = || compiled.value.table.routes().iter().map(Arc::as_ref);

@@ -298,7 +298,7 @@ impl<'s> Surroundings<'s> {
         networks.sort_by_key(|at| (&at.network, &at.network_id));
         let named = |at: &&Attachment| match self.driver(at, holder) {
             Some(driver) => format!("{} ({driver})", cut(&at.network)),
-            None => cut(&at.network).to_string(),
+            None => cut(&at.network).clone(),
         };
         let named: Vec<String> = networks.iter().map(named).collect();
         let named = and_list(named.iter().map(String::as_str));

@@ -306,7 +306,7 @@ fn read<'s>(
             Running | Created | Paused | Restarting | Removing | Exited | Dead => None,
         };
         // One that restarts will soon have an address again, and one that ends needs none.
-        if by_label && container.state == ContainerState::Running && !container.leaving {
+        if by_label && container.state == Running && !container.leaving {
             found.extend(troubles);
         }
         let source = Source::Container(container);

@@ -109,7 +109,7 @@ impl HostPattern {
     }
 
     /// Does it match every host that `other` matches?
-    pub fn covers(&self, other: &HostPattern) -> bool {
+    pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Any, _) => true,
             (_, Self::Exact(name)) => self.matches(&name.0),

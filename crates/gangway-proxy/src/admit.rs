@@ -270,35 +270,35 @@ mod tests {
         assert_eq!(
             refused(|r| {
                 http2(r);
-                r.insert_header("connection", "close").expect("valid")
+                r.insert_header("connection", "close").expect("valid");
             }),
             Some(400)
         );
         assert_eq!(
             refused(|r| {
                 http2(r);
-                r.insert_header("te", "gzip").expect("valid")
+                r.insert_header("te", "gzip").expect("valid");
             }),
             Some(400)
         );
         assert_eq!(
             refused(|r| {
                 http2(r);
-                r.insert_header("content-length", "5, 5").expect("valid")
+                r.insert_header("content-length", "5, 5").expect("valid");
             }),
             Some(400)
         );
         assert_eq!(
             refused(|r| {
                 http2(r);
-                r.insert_header("x", "y".repeat(33_000)).expect("valid")
+                r.insert_header("x", "y".repeat(33_000)).expect("valid");
             }),
             Some(431)
         );
         assert_eq!(
             refused(|r| {
                 http2(r);
-                r.set_method(Method::TRACE)
+                r.set_method(Method::TRACE);
             }),
             Some(405)
         );

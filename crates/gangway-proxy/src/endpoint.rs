@@ -329,12 +329,7 @@ pub(crate) struct EndpointStates {
 impl EndpointStates {
     /// Hands out the states of the next table: the known ones again, new ones of this standing for the
     /// rest. Those asked for no more are forgotten with `self`.
-    pub(crate) fn carry_over(
-        &self,
-        next: &mut EndpointStates,
-        key: &EndpointKey,
-        standing: Standing,
-    ) -> Arc<EndpointState> {
+    pub(crate) fn carry_over(&self, next: &mut Self, key: &EndpointKey, standing: Standing) -> Arc<EndpointState> {
         let known = || self.by_key.get(key).or_else(|| self.departed.get(key)).cloned();
         let known = || known().unwrap_or_else(|| Arc::new(EndpointState::new(standing)));
         let state = next.by_key.entry(key.clone()).or_insert_with(known);
@@ -342,7 +337,7 @@ impl EndpointStates {
     }
 
     /// Remembers for the next table those that are not in it and still have something under way.
-    pub(crate) fn depart(&self, next: &mut EndpointStates) {
+    pub(crate) fn depart(&self, next: &mut Self) {
         for (key, state) in self.by_key.iter().chain(&self.departed) {
             if state.in_flight() > 0 && !next.by_key.contains_key(key) {
                 state.was_ready.store(false, Ordering::Relaxed);

@@ -209,9 +209,8 @@ impl RequestLine {
 
 /// Where the authority stands in a target in absolute form.
 pub(crate) fn absolute_authority(target: &[u8]) -> Option<Range<usize>> {
-    let len_of = |scheme: &[u8]| {
-        target.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|start| start.len())
-    };
+    let len_of =
+        |scheme: &[u8]| target.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(<[u8]>::len);
     let start = len_of(b"http://").or_else(|| len_of(b"https://"))?;
     let len = target[start..].iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(target.len() - start);
     Some(start..start + len)

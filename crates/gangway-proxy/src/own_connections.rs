@@ -74,7 +74,7 @@ pub(crate) fn challenges(response: &ResponseHeader) -> bool {
 }
 
 fn is_of_connections(credentials: &[u8]) -> bool {
-    let scheme = credentials.trim_ascii_start().split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+    let scheme = credentials.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
     scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
 }
 

@@ -376,7 +376,7 @@ fn poll_requests<T: Transport>(
                 // As if the client had closed: there is nobody to tell.
                 Some(TooSlow::Idle) => return Poll::Ready(Ok(())),
                 Some(TooSlow::Head) => {
-                    gate.refuse(Refusal::new(Reason::RequestTimeout, "the head took longer than 10 s"))
+                    gate.refuse(Refusal::new(Reason::RequestTimeout, "the head took longer than 10 s"));
                 }
                 Some(TooSlow::Body) => {
                     let refusal = Refusal::new(Reason::RequestTimeout, "the body came slower than 1 KiB/s");

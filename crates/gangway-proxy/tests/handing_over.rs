@@ -109,7 +109,7 @@ async fn what_was_handed_over_can_be_taken_back() {
             .collect();
         let early = tokio::time::timeout(LONG, async {
             while waiting.iter().all(|one| !one.is_finished()) {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
         });
         assert!(early.await.is_err(), "connections are taken that are a successor's");

@@ -54,7 +54,10 @@ async fn handshakes_wait_for_the_certificate_and_hold_up_no_other() {
         plane.https().get("listed.test", "/").await.ok().filter(|answer| answer.status == 200)
     })
     .await;
-    assert!(!asking.iter().any(|one| one.is_finished()) && demand.take(now()).is_none(), "one question for all");
+    assert!(
+        !asking.iter().any(tokio::task::JoinHandle::is_finished) && demand.take(now()).is_none(),
+        "one question for all"
+    );
     let bundle = plane.ca.issue(HOST, seconds()).expect("signs");
     plane.store.publish(store(vec![listed, Arc::new(gangway_tls::Bundle { origin: Origin::Acme, ..bundle })]));
     for one in asking {

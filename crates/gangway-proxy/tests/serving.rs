@@ -22,7 +22,7 @@ fn field(echo: &serde_json::Value, name: &str) -> Vec<String> {
 }
 
 /// Answers whatever it is asked with something that is no TLS.
-async fn not_tls() -> std::net::SocketAddr {
+async fn not_tls() -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move {

@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (statuses_tx, statuses) = channel(Vec::new());
     let (_settings_tx, settings) = channel(Settings::default());
     tokio::select! {
-        never = watch(engines, settings, gangway_publish::channel(Default::default()).1, tables_tx, statuses_tx) => match never {},
+        never = watch(engines, settings, channel(Default::default()).1, tables_tx, statuses_tx) => match never {},
         () = show(tables, statuses) => Ok(()),
     }
 }
@@ -41,7 +41,7 @@ async fn show(mut tables: Reader<Compiled>, statuses: Reader<Vec<EngineStatus>>)
         for diagnostic in &table.value.diagnostics {
             println!("{diagnostic}");
         }
-        for status in statuses.load().value.iter() {
+        for status in &statuses.load().value {
             let (ours, whole) = (status.reaction.ours, status.reaction.whole);
             println!("{}: {:?}, ours {ours:?}, whole {whole:?}", status.name.0, status.version);
         }

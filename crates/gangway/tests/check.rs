@@ -101,7 +101,7 @@ fn assert_sarif(path: &str, value: &serde_json::Value) {
             "columnKind" => assert_eq!(text, "unicodeCodePoints"),
             "version" if path == "version" => assert_eq!(text, "2.1.0"),
             "uri" => {
-                assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte)), "{text}")
+                assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte)), "{text}");
             }
             _ => assert!(!text.is_empty(), "{path} is empty"),
         },

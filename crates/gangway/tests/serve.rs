@@ -270,7 +270,7 @@ async fn requests_under_way_are_finished_and_a_second_signal_cuts_them() {
         eventually("it is under way", STUCK, async || (slow.under_way() > 0).then_some(())).await;
         instance.signal(Signal::TERM);
         instance.logged("told to stop");
-        assert_eq!(instance.get("/readyz").await.map(|answer| answer.status.as_u16()).unwrap_or(503), 503);
+        assert_eq!(instance.get("/readyz").await.map_or(503, |answer| answer.status.as_u16()), 503);
         if signals == 2 {
             instance.signal(Signal::INT);
         }

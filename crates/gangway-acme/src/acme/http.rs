@@ -71,12 +71,12 @@ pub(crate) struct Answer {
 impl Http {
     /// For CAs, over TLS only. Trusts Mozilla's roots, the system's, and those given.
     pub(crate) fn new(root_pem: Option<&str>) -> Result<Self, RootError> {
-        Self::with(root_pem, |builder| builder.https_only())
+        Self::with(root_pem, HttpsConnectorBuilder::https_only)
     }
 
     /// For services of the user's own, which may be next door and speak plainly.
     pub(crate) fn also_plain(root_pem: Option<&str>) -> Result<Self, RootError> {
-        Self::with(root_pem, |builder| builder.https_or_http())
+        Self::with(root_pem, HttpsConnectorBuilder::https_or_http)
     }
 
     fn with(

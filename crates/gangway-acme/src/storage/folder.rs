@@ -260,7 +260,7 @@ impl Storage for FolderStorage {
     type Lease = Arc<FolderLease>;
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        self.blocking(key, |storage, key| storage.read(key)).await
+        self.blocking(key, Self::read).await
     }
 
     async fn put(&self, key: &str, value: Vec<u8>, lease: &Self::Lease) -> Result<(), StorageError> {
@@ -279,7 +279,7 @@ impl Storage for FolderStorage {
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<Stored>, StorageError> {
-        self.blocking(prefix, |storage, prefix| storage.entries(prefix)).await
+        self.blocking(prefix, Self::entries).await
     }
 
     async fn lock(&self, name: &str) -> Result<Option<Self::Lease>, StorageError> {

@@ -269,12 +269,12 @@ mod tests {
     async fn an_observation_ends_when_the_lease_is_seen_empty() {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, observed) = (folder.path().join("x.lock"), Observed::default());
-        std::fs::File::create(&path).and_then(|mut file| file.write_all(b"x 1\n")).expect("is ours");
+        File::create(&path).and_then(|mut file| file.write_all(b"x 1\n")).expect("is ours");
         assert!(!observed.is_stale(&path).expect("works"));
         tokio::time::advance(STALE_AFTER).await;
-        std::fs::File::create(&path).expect("is ours");
+        File::create(&path).expect("is ours");
         assert!(!observed.is_stale(&path).expect("works"));
-        std::fs::File::create(&path).and_then(|mut file| file.write_all(b"x 1\n")).expect("is ours");
+        File::create(&path).and_then(|mut file| file.write_all(b"x 1\n")).expect("is ours");
         assert!(!observed.is_stale(&path).expect("works"), "this one was not seen before");
     }
 

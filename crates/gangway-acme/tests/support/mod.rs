@@ -212,7 +212,7 @@ pub(crate) fn through(data: &Path, ca: &Ca, between: &Between) -> KeepSettings {
 }
 
 /// The files of accounts, without one that is being written: that stands beside its place for a moment.
-pub(crate) fn account_files(data: &Path) -> Vec<std::path::PathBuf> {
+pub(crate) fn account_files(data: &Path) -> Vec<PathBuf> {
     let files = std::fs::read_dir(data.join("acme/accounts")).into_iter().flatten().flatten();
     files.filter(|file| !file.file_name().to_string_lossy().starts_with('.')).map(|file| file.path()).collect()
 }

@@ -63,18 +63,18 @@ impl Expression {
     /// # Panics
     ///
     /// Never; no part at all gives a rule that matches everything: ``Host(`*`)``.
-    pub fn all(parts: Vec<Expression>) -> Self {
+    pub fn all(parts: Vec<Self>) -> Self {
         Self::join(parts, |term| if let Term::All(inner) = term { Ok(inner) } else { Err(term) }, Term::All)
     }
 
     /// `a || b || …`; one part stands for itself.
-    pub fn any(parts: Vec<Expression>) -> Self {
+    pub fn any(parts: Vec<Self>) -> Self {
         Self::join(parts, |term| if let Term::Any(inner) = term { Ok(inner) } else { Err(term) }, Term::Any)
     }
 
     /// `!a`; a double negation cancels out.
     #[expect(clippy::should_implement_trait, reason = "beside `all` and `any`, an operator would be odd")]
-    pub fn not(inner: Expression) -> Self {
+    pub fn not(inner: Self) -> Self {
         let span = inner.span;
         match inner.term {
             Term::Not(twice) => *twice,
@@ -104,9 +104,9 @@ impl Expression {
     }
 
     fn join(
-        parts: Vec<Expression>,
-        open: impl Fn(Term) -> Result<Vec<Expression>, Term>,
-        make: impl Fn(Vec<Expression>) -> Term,
+        parts: Vec<Self>,
+        open: impl Fn(Term) -> Result<Vec<Self>, Term>,
+        make: impl Fn(Vec<Self>) -> Term,
     ) -> Self {
         let mut flat = Vec::with_capacity(parts.len());
         for Self { term, span } in parts {

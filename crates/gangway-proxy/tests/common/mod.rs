@@ -88,7 +88,10 @@ impl Plane {
     /// The sum of a gauge or a counter over its labels.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let families = self.registry.gather();
-        let family = families.iter().filter(|family| family.name() == name).flat_map(|family| family.get_metric());
+        let family = families
+            .iter()
+            .filter(|family| family.name() == name)
+            .flat_map(prometheus::proto::MetricFamily::get_metric);
         family.map(|metric| metric.get_gauge().get_value() + metric.get_counter().get_value()).sum()
     }
 

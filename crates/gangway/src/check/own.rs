@@ -227,7 +227,7 @@ fn unheard_ports(service: &Service, told: &Told, settings: &Settings) -> Vec<Fin
         return Vec::new();
     }
     let addresses = settings.http.iter().chain(&settings.https).chain([&settings.admin]);
-    let mut heard: BTreeSet<u16> = addresses.map(|address| address.port()).collect();
+    let mut heard: BTreeSet<u16> = addresses.map(std::net::SocketAddr::port).collect();
     heard.extend(told.items("listen").into_iter().filter_map(listener_port));
     let unheard = service.ports.iter().filter(|port| !heard.contains(&port.port));
     unheard.map(|port| unheard_port(service, port, settings)).collect()

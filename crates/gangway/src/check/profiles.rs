@@ -20,7 +20,7 @@ pub(super) type Party = BTreeSet<String>;
 pub(super) fn parties(project: &Project, environment: &Environment) -> Vec<Party> {
     let mut profiles = BTreeSet::new();
     for service in project.services.values() {
-        profiles.extend(service.profiles.iter().map(|profile| profile.as_str()));
+        profiles.extend(service.profiles.iter().map(super::text::Text::as_str));
     }
     let named = environment.get("COMPOSE_PROFILES").unwrap_or_default();
     let named: Vec<_> = named.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();

@@ -107,7 +107,7 @@ fn address(number: usize) -> IpAddr {
 }
 
 fn network_mode(project: &Project, service: &Service) -> NetworkMode {
-    let Some(mode) = service.network_mode.as_ref().map(|mode| mode.as_str()) else {
+    let Some(mode) = service.network_mode.as_ref().map(super::text::Text::as_str) else {
         return NetworkMode::Networks;
     };
     match mode.split_once(':') {
@@ -145,7 +145,7 @@ fn ports(service: &Service) -> Vec<ExposedPort> {
 
 /// Whether a service is Gangway: by its image's name, its variables, or its own name where it is built.
 pub(super) fn is_gangway(service: &Service) -> bool {
-    let image = service.image.as_ref().map(|image| image.as_str());
+    let image = service.image.as_ref().map(super::text::Text::as_str);
     let repository = image.map(|image| image.rsplit('/').next().unwrap_or_default());
     let repository = repository.map(|last| last.split([':', '@']).next().unwrap_or_default());
     match repository {

@@ -95,7 +95,7 @@ impl Text {
     }
 
     /// Continues with another text, origin and all.
-    pub(super) fn push(&mut self, other: &Text) {
+    pub(super) fn push(&mut self, other: &Self) {
         let at = self.value.len();
         self.value.push_str(&other.value);
         self.pieces.extend(other.pieces.iter().map(|piece| Piece {

@@ -54,17 +54,17 @@ pub(super) struct YamlError {
 }
 
 impl Node {
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
         self.entries().iter().find(|(name, _)| name.as_str() == key).map(|(_, node)| node)
     }
 
     /// Of a mapping; nothing for all else.
-    pub(super) fn entries(&self) -> &[(Text, Node)] {
+    pub(super) fn entries(&self) -> &[(Text, Self)] {
         if let Kind::Map(entries) = &self.kind { entries } else { &[] }
     }
 
     /// Of a list; nothing for all else.
-    pub(super) fn items(&self) -> &[Node] {
+    pub(super) fn items(&self) -> &[Self] {
         if let Kind::List(items) = &self.kind { items } else { &[] }
     }
 

@@ -65,7 +65,7 @@ pub(crate) fn status(asked: &Ask) -> ExitCode {
             match asked.format {
                 Format::Text => print(show::status(&status, &diagnostics)),
                 Format::Json => {
-                    print(json(&show::StatusWithDiagnostics { status, diagnostics: diagnostics.diagnostics }))
+                    print(json(&show::StatusWithDiagnostics { status, diagnostics: diagnostics.diagnostics }));
                 }
             }
             if in_trouble { Outcome::Found } else { Outcome::Fine }.into()

@@ -55,9 +55,8 @@ pub(crate) fn hosts(asked: &Hosts) -> ExitCode {
         Format::Json => serde_json::to_string_pretty(&lines).expect("text can always be written") + "\n",
         Format::Text if lines.is_empty() => "no host is held yet\n".to_owned(),
         Format::Text => {
-            let row = |line: &Line| {
-                [&line.host, &line.holder, &line.route, &line.since, &line.state].map(|cell| cell.to_owned())
-            };
+            let row =
+                |line: &Line| [&line.host, &line.holder, &line.route, &line.since, &line.state].map(ToOwned::to_owned);
             let rows: Vec<[String; 5]> = lines.iter().map(row).collect();
             table(Sheet::stdout(), ["HOST", "HOLDER", "ROUTE", "SINCE", "STATE"], &rows, tone)
         }

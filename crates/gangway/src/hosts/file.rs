@@ -110,10 +110,10 @@ fn holder(party: &Party, tenure: &Tenure) -> HolderEntry {
         created: tenure.created,
         gone: tenure.gone,
         guest: tenure.is_guest,
-        share: tenure.share.iter().map(|with| with.to_string()).collect(),
+        share: tenure.share.iter().map(ToString::to_string).collect(),
         rules: tenure.rules.iter().map(|rule| (rule.conditions, rule.priority)).collect(),
         engines: tenure.engines.iter().map(|engine| engine.0.to_string()).collect(),
-        containers: tenure.containers.iter().map(|id| id.to_string()).collect(),
+        containers: tenure.containers.iter().map(ToString::to_string).collect(),
     }
 }
 

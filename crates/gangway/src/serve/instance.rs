@@ -218,7 +218,7 @@ impl Instance for Running {
 
     fn task_restarts(&self) -> u64 {
         let families = self.restarts.collect();
-        let counts = families.iter().flat_map(|family| family.get_metric());
+        let counts = families.iter().flat_map(prometheus::proto::MetricFamily::get_metric);
         counts.map(|metric| metric.get_counter().get_value() as u64).sum()
     }
 

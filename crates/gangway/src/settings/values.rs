@@ -283,7 +283,7 @@ fn address(text: &str) -> Result<SocketAddr, Wrong> {
     if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
         return Ok((Ipv4Addr::LOCALHOST, port).into());
     }
-    if text.parse::<IpAddr>().is_ok() || text.parse::<std::net::Ipv6Addr>().is_ok() {
+    if text.parse::<IpAddr>().is_ok() || text.parse::<Ipv6Addr>().is_ok() {
         return wrong("a port is missing", help);
     }
     wrong("not an address with a port", help)
