@@ -9,7 +9,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use crate::cli::Hash;
-use crate::outcome::{Outcome, complain, print};
+use crate::exit_status::ExitStatus;
+use crate::output::{print, print_error};
 
 /// KiB for one check. Of the settings that OWASP calls equally strong this takes the least memory: many
 /// passwords may be checked at once, on a small machine.
@@ -24,17 +25,17 @@ const PASSWORD_LEN_MAX: usize = 1024;
 /// Asks for a password, or reads it from standard input, and prints its hash.
 pub(crate) fn run(asked: &Hash) -> ExitCode {
     if asked.user.as_deref().is_some_and(|user| !is_user(user)) {
-        complain("gangway hash: a user's name is not empty and has no colon, comma, space or control character");
-        return Outcome::Usage.into();
+        print_error("gangway hash: a user's name is not empty and has no colon, comma, space or control character");
+        return ExitStatus::Usage.into();
     }
     match password().and_then(|password| hash(&password)) {
         Ok(hash) => {
             print(entry(asked, &hash) + "\n");
-            Outcome::Fine.into()
+            ExitStatus::Success.into()
         }
         Err(error) => {
-            complain(format_args!("gangway hash: failed to {error}"));
-            Outcome::Found.into()
+            print_error(format_args!("gangway hash: failed to {error}"));
+            ExitStatus::Problem.into()
         }
     }
 }

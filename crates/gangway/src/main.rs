@@ -1,15 +1,15 @@
 //! The binary: the command line, and everything put together.
 
 mod ca;
+mod certs;
 mod check;
 mod cli;
 mod client;
-mod config;
-mod container;
+mod exit_status;
 mod hash;
 mod hosts;
-mod on_volume;
-mod outcome;
+mod main_process;
+mod output;
 mod serve;
 mod settings;
 mod terminal;
@@ -20,7 +20,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Certs, CertsAct, Cli, Sub};
-use crate::outcome::{Outcome, print};
+use crate::exit_status::ExitStatus;
+use crate::output::print;
 
 /// Requests allocate and free small pieces on many threads, which it is made for; and a static binary
 /// would otherwise have the C library's, which is not.
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     // Before anything else could install another provider.
     gangway_tls::install_crypto_provider();
     let Cli { command, serve } = Cli::parse();
-    if command.is_none() && serve.0.is_empty() && !container::is_main_process() {
+    if command.is_none() && serve.0.is_empty() && !main_process::is_main_process() {
         // Nothing was asked for. To serve would make a data folder here, or stand beside an instance that runs.
         return help();
     }
@@ -41,8 +42,8 @@ fn main() -> ExitCode {
         Sub::Explain(asked) => client::explain(&asked),
         Sub::Routes(asked) => client::routes(&asked),
         Sub::Certs(Certs { act: None, ask }) => client::certs(&ask),
-        Sub::Certs(Certs { act: Some(CertsAct::Import(asked)), .. }) => on_volume::import(&asked),
-        Sub::Certs(Certs { act: Some(CertsAct::Rekey(asked)), .. }) => on_volume::rekey(&asked),
+        Sub::Certs(Certs { act: Some(CertsAct::Import(asked)), .. }) => certs::import(&asked),
+        Sub::Certs(Certs { act: Some(CertsAct::Rekey(asked)), .. }) => certs::rekey(&asked),
         Sub::Status(asked) => client::status(&asked),
         Sub::Hosts(asked) => hosts::hosts(&asked),
         Sub::Release(asked) => hosts::release(&asked),
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
         Sub::Completions { shell } => completions(shell),
         Sub::Version => {
             print(format_args!("gangway {}\n", env!("CARGO_PKG_VERSION")));
-            Outcome::Fine.into()
+            ExitStatus::Success.into()
         }
     }
 }
@@ -61,7 +62,7 @@ fn help() -> ExitCode {
     let mut command = Cli::command();
     let help = command.render_help();
     print(if std::io::stdout().is_terminal() { help.ansi().to_string() } else { help.to_string() });
-    Outcome::Fine.into()
+    ExitStatus::Success.into()
 }
 
 /// Made in memory first: who writes a script to a pipe that was closed is no reason for a panic.
@@ -69,5 +70,5 @@ fn completions(shell: clap_complete::Shell) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "gangway", &mut script);
     print(String::from_utf8_lossy(&script));
-    Outcome::Fine.into()
+    ExitStatus::Success.into()
 }

@@ -1,6 +1,6 @@
 //! `gangway ca`: the internal root, printed, installed or taken out again.
 
-mod install;
+mod trust_store;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,41 +10,42 @@ use gangway_admin::api;
 
 use crate::cli::Ca;
 use crate::client;
-use crate::outcome::{Outcome, complain, print};
+use crate::exit_status::ExitStatus;
+use crate::output::{print, print_error};
 use crate::settings::schema::DATA;
 use crate::settings::{Given, Layer};
 
 /// Prints the root, or puts it into the system's store or out of it.
 pub(crate) fn run(asked: &Ca) -> ExitCode {
     if asked.uninstall {
-        return ended(install::uninstall(Path::new("/"), &mut install::run_command));
+        return ended(trust_store::uninstall(Path::new("/"), &mut trust_store::run_command));
     }
     let root = match root(asked) {
         Ok(root) => root,
-        Err(outcome) => return outcome.into(),
+        Err(status) => return status.into(),
     };
     if !asked.install {
         print(root);
-        return Outcome::Fine.into();
+        return ExitStatus::Success.into();
     }
-    ended(install::install(Path::new("/"), &root, &mut install::run_command))
+    ended(trust_store::install(Path::new("/"), &root, &mut trust_store::run_command))
 }
 
 fn ended(done: Result<String, InstallError>) -> ExitCode {
     match done {
         Ok(done) => {
             print(done);
-            Outcome::Fine.into()
+            ExitStatus::Success.into()
         }
         Err(error) => {
-            complain(format_args!("gangway ca: failed to {error}"));
-            Outcome::Found.into()
+            print_error(format_args!("gangway ca: failed to {error}"));
+            ExitStatus::Problem.into()
         }
     }
 }
 
 /// From the volume, and where none is at hand, from the running instance.
-fn root(asked: &Ca) -> Result<String, Outcome> {
+fn root(asked: &Ca) -> Result<String, ExitStatus> {
     let flags = asked.data.iter().map(|data| (DATA.name, vec![Given::flag(data.display().to_string())]));
     let found = client::find(&asked.find, flags.collect::<Layer>())?;
     let data = found.layers.values(&DATA).pop().map_or_else(PathBuf::new, |given| given.text.into());
@@ -54,20 +55,20 @@ fn root(asked: &Ca) -> Result<String, Outcome> {
     };
     // Who names a folder means that one.
     if found.layers.given.contains_key(DATA.name) {
-        complain(format_args!("gangway ca: failed to {on_volume}"));
-        return Err(Outcome::Found);
+        print_error(format_args!("gangway ca: failed to {on_volume}"));
+        return Err(ExitStatus::Problem);
     }
     match client::ask::<api::Certificates>(&found.address, "/api/v1/certificates") {
         Ok(answer) => answer.internal_root.ok_or_else(|| {
-            complain("gangway ca: the running instance has no internal root yet");
-            Outcome::Found
+            print_error("gangway ca: the running instance has no internal root yet");
+            ExitStatus::Problem
         }),
         Err(error) => {
-            complain(format_args!("gangway ca: failed to {on_volume}\n  and failed to {error}"));
-            complain(
+            print_error(format_args!("gangway ca: failed to {on_volume}\n  and failed to {error}"));
+            print_error(
                 "  help: name the volume with --data, or run this where it is: docker compose exec gangway gangway ca",
             );
-            Err(error.outcome())
+            Err(error.exit_status())
         }
     }
 }

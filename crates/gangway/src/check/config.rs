@@ -9,7 +9,7 @@ use gangway_watcher::DockerEnvironment;
 use super::finding::{Finding, Subject};
 use super::settings::judge;
 use super::source::{FileId, Files, Spot};
-use crate::config::{Values, parse_all};
+use crate::settings::file::{Values, parse_all};
 use crate::settings::{Fixed, NOT_STARTED};
 
 /// What a config file says, as far as it decides about routes.

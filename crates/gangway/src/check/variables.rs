@@ -114,7 +114,7 @@ impl Run<'_> {
                 continue;
             }
             let Some(reference) = reference(&text[..part.end], dollar).filter(|_| depth < DEPTH_MAX) else {
-                self.complain(Problem::Invalid, dollar..dollar + 1);
+                self.print_error(Problem::Invalid, dollar..dollar + 1);
                 return self.copy(dollar..part.end);
             };
             at = reference.end;
@@ -133,14 +133,14 @@ impl Run<'_> {
             ("+", None) => {}
             ("?", None) => {
                 let message = self.text.as_str()[reference.word.clone()].to_owned();
-                self.complain(Problem::Required(name.to_owned(), message), written);
+                self.print_error(Problem::Required(name.to_owned(), message), written);
             }
             (_, Some(value)) if self.result.as_str().len() + value.len() <= RESULT_LEN_MAX => {
                 let spot = self.text.find(written).spot;
                 self.result.push_variable(value, spot.start..spot.end);
             }
             (_, Some(_)) => {}
-            (_, None) => self.complain(Problem::Unset(name.to_owned()), written),
+            (_, None) => self.print_error(Problem::Unset(name.to_owned()), written),
         }
     }
 
@@ -150,7 +150,7 @@ impl Run<'_> {
         }
     }
 
-    fn complain(&mut self, what: Problem, part: Range<usize>) {
+    fn print_error(&mut self, what: Problem, part: Range<usize>) {
         self.complaints.push(Complaint { what, spot: self.text.find(part).spot });
     }
 }

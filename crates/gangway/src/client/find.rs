@@ -6,7 +6,8 @@ use clap::Parser as _;
 use gangway_model::Diagnostic;
 
 use crate::cli::{Cli, Find, Sub};
-use crate::outcome::{Outcome, complain};
+use crate::exit_status::ExitStatus;
+use crate::output::print_error;
 use crate::settings::schema::{ADMIN, CONFIG};
 use crate::settings::{Fixed, Given, Layer, Layers, variables};
 
@@ -23,7 +24,7 @@ pub(crate) struct Found {
 }
 
 /// Puts together what was given; `flags` beside those of `asked`.
-pub(crate) fn find(asked: &Find, mut flags: Layer) -> Result<Found, Outcome> {
+pub(crate) fn find(asked: &Find, mut flags: Layer) -> Result<Found, ExitStatus> {
     if let Some(admin) = &asked.admin {
         flags.insert(ADMIN.name, vec![Given::flag(admin)]);
     }
@@ -34,7 +35,7 @@ pub(crate) fn find(asked: &Find, mut flags: Layer) -> Result<Found, Outcome> {
     let variables = variables(std::env::vars_os(), NOT_USED, &mut found).layer;
     // No reason to ask nothing: they may be meant for somebody else.
     for diagnostic in found.drain(..) {
-        complain(format_args!("gangway: warning: {}; {}", diagnostic.message, diagnostic.help));
+        print_error(format_args!("gangway: warning: {}; {}", diagnostic.message, diagnostic.help));
     }
     let named = Fixed::new(flags.clone(), variables.clone());
     // Beside an instance in the same container, what it was started with is the best guess.
@@ -49,9 +50,9 @@ pub(crate) fn find(asked: &Find, mut flags: Layer) -> Result<Found, Outcome> {
     match address(&admin) {
         Some(address) => Ok(Found { address, layers }),
         None => {
-            complain(format_args!("gangway: `{admin}` is no address of a running instance"));
-            complain("  help: write an address and a port, such as `127.0.0.1:8420`");
-            Err(Outcome::Usage)
+            print_error(format_args!("gangway: `{admin}` is no address of a running instance"));
+            print_error("  help: write an address and a port, such as `127.0.0.1:8420`");
+            Err(ExitStatus::Usage)
         }
     }
 }
@@ -59,9 +60,9 @@ pub(crate) fn find(asked: &Find, mut flags: Layer) -> Result<Found, Outcome> {
 /// A broken config file is no reason to ask nothing: the instance that runs may tell what is wrong.
 fn without_file(fixed: &Fixed, found: &[Diagnostic]) -> Layers {
     for diagnostic in found {
-        complain(format_args!("gangway: the config file is not used: {}", diagnostic.message));
+        print_error(format_args!("gangway: the config file is not used: {}", diagnostic.message));
     }
-    fixed.over(crate::config::Config::default())
+    fixed.over(crate::settings::file::Config::default())
 }
 
 /// Host and port to connect to. One that listens everywhere is asked on this machine.

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::outcome::Outcome;
+use crate::exit_status::ExitStatus;
 
 /// For a connection.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
@@ -85,11 +85,11 @@ impl AskError {
     }
 
     /// A question that cannot be answered was asked wrongly.
-    pub(crate) fn outcome(&self) -> Outcome {
+    pub(crate) fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Refused { status: StatusCode::BAD_REQUEST, .. } => Outcome::Usage,
-            Self::Refused { .. } => Outcome::Found,
-            Self::Unreachable { .. } | Self::Silent { .. } | Self::Strange { .. } => Outcome::Unreachable,
+            Self::Refused { status: StatusCode::BAD_REQUEST, .. } => ExitStatus::Usage,
+            Self::Refused { .. } => ExitStatus::Problem,
+            Self::Unreachable { .. } | Self::Silent { .. } | Self::Strange { .. } => ExitStatus::Unreachable,
         }
     }
 }

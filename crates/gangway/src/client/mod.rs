@@ -19,7 +19,8 @@ use http::AskError;
 pub(crate) use table::{Sheet, table};
 
 use crate::cli::{Ask, Explain, Find, Format, Routes};
-use crate::outcome::{Outcome, complain, print};
+use crate::exit_status::ExitStatus;
+use crate::output::{print, print_error};
 use crate::settings::Layer;
 
 /// For an answer; ten thousand routes take less than a second.
@@ -35,7 +36,7 @@ pub(crate) fn routes(asked: &Routes) -> ExitCode {
     if asked.watch {
         return watch::routes(&asked.ask);
     }
-    let shown = |routes: &api::Routes| (show::routes(routes, Sheet::stdout()), Outcome::Fine);
+    let shown = |routes: &api::Routes| (show::routes(routes, Sheet::stdout()), ExitStatus::Success);
     answered::<api::Routes>("routes", &asked.ask, ROUTES, shown)
 }
 
@@ -43,7 +44,10 @@ pub(crate) fn routes(asked: &Routes) -> ExitCode {
 pub(crate) fn certs(asked: &Ask) -> ExitCode {
     answered::<api::Certificates>("certs", asked, "/api/v1/certificates", |certificates| {
         let troubled = certificates.certificates.iter().any(|certificate| certificate.trouble.is_some());
-        (show::certificates(certificates, Sheet::stdout()), if troubled { Outcome::Found } else { Outcome::Fine })
+        (
+            show::certificates(certificates, Sheet::stdout()),
+            if troubled { ExitStatus::Problem } else { ExitStatus::Success },
+        )
     })
 }
 
@@ -51,7 +55,7 @@ pub(crate) fn certs(asked: &Ask) -> ExitCode {
 pub(crate) fn status(asked: &Ask) -> ExitCode {
     let found = match find(&asked.find, Layer::new()) {
         Ok(found) => found,
-        Err(outcome) => return outcome.into(),
+        Err(status) => return status.into(),
     };
     let answers = ask::<api::Status>(&found.address, "/api/v1/status").and_then(|status| {
         ask::<api::Diagnostics>(&found.address, "/api/v1/diagnostics").map(|diagnostics| (status, diagnostics))
@@ -68,7 +72,7 @@ pub(crate) fn status(asked: &Ask) -> ExitCode {
                     print(json(&show::StatusWithDiagnostics { status, diagnostics: diagnostics.diagnostics }));
                 }
             }
-            if in_trouble { Outcome::Found } else { Outcome::Fine }.into()
+            if in_trouble { ExitStatus::Problem } else { ExitStatus::Success }.into()
         }
         Err(error) => failed("status", &error),
     }
@@ -85,7 +89,10 @@ pub(crate) fn explain(asked: &Explain) -> ExitCode {
     }
     let path = format!("/api/v1/explain?{query}");
     answered::<api::Explanation>("explain", &asked.ask, &path, |explanation| {
-        (show::explanation(explanation), if explanation.route.is_some() { Outcome::Fine } else { Outcome::Found })
+        (
+            show::explanation(explanation),
+            if explanation.route.is_some() { ExitStatus::Success } else { ExitStatus::Problem },
+        )
     })
 }
 
@@ -93,16 +100,16 @@ pub(crate) fn explain(asked: &Explain) -> ExitCode {
 pub(crate) fn healthcheck(asked: &Find) -> ExitCode {
     let found = match find(asked, Layer::new()) {
         Ok(found) => found,
-        Err(outcome) => return outcome.into(),
+        Err(status) => return status.into(),
     };
     match http::get(&found.address, "/readyz", HEALTH_TIME) {
         Ok(text) => {
             print(text);
-            Outcome::Fine.into()
+            ExitStatus::Success.into()
         }
         Err(error) => {
             failed("healthcheck", &error);
-            Outcome::Found.into()
+            ExitStatus::Problem.into()
         }
     }
 }
@@ -112,11 +119,11 @@ fn answered<T: DeserializeOwned + Serialize>(
     command: &str,
     asked: &Ask,
     path: &str,
-    shown: impl Fn(&T) -> (String, Outcome),
+    shown: impl Fn(&T) -> (String, ExitStatus),
 ) -> ExitCode {
     let found = match find(&asked.find, Layer::new()) {
         Ok(found) => found,
-        Err(outcome) => return outcome.into(),
+        Err(status) => return status.into(),
     };
     match ask::<T>(&found.address, path) {
         Ok(answer) => {
@@ -136,11 +143,11 @@ pub(crate) fn ask<T: DeserializeOwned>(address: &str, path: &str) -> Result<T, A
 }
 
 fn failed(command: &str, error: &AskError) -> ExitCode {
-    complain(format_args!("gangway {command}: failed to {error}"));
+    print_error(format_args!("gangway {command}: failed to {error}"));
     if let Some(help) = error.help() {
-        complain(format_args!("  help: {help}"));
+        print_error(format_args!("  help: {help}"));
     }
-    error.outcome().into()
+    error.exit_status().into()
 }
 
 fn json(value: &impl Serialize) -> String {

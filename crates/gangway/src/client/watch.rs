@@ -9,7 +9,7 @@ use gangway_admin::api;
 use super::table::Sheet;
 use super::{ROUTES, ask, failed, find, show};
 use crate::cli::{Ask, Format};
-use crate::outcome::{complain, try_print};
+use crate::output::{print_error, try_print};
 use crate::settings::Layer;
 use crate::terminal::width_of_stdout;
 
@@ -24,7 +24,7 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
 pub(super) fn routes(asked: &Ask) -> ExitCode {
     let found = match find(&asked.find, Layer::new()) {
         Ok(found) => found,
-        Err(outcome) => return outcome.into(),
+        Err(status) => return status.into(),
     };
     let (mut last, mut is_lost) = (None, false);
     loop {
@@ -39,7 +39,7 @@ pub(super) fn routes(asked: &Ask) -> ExitCode {
                         (false, Some(_)) if asked.format == Format::Text => "\n",
                         _ => "",
                     };
-                    if !try_print(format_args!("{begin}{text}")) {
+                    if try_print(format_args!("{begin}{text}")).is_err() {
                         return ExitCode::SUCCESS;
                     }
                     last = Some(text);
@@ -49,7 +49,7 @@ pub(super) fn routes(asked: &Ask) -> ExitCode {
             // It may be restarted; what was last shown is said to be old once.
             Err(error) if !is_lost => {
                 is_lost = true;
-                complain(format_args!("gangway routes: failed to {error}; asking again"));
+                print_error(format_args!("gangway routes: failed to {error}; asking again"));
             }
             Err(_) => {}
         }

@@ -11,11 +11,12 @@ use gangway_model::ownership::{Holding, Holdings, Tenure};
 use gangway_model::utc;
 use serde::Serialize;
 
-use super::{KEY, NOTES, file};
+use super::{KEY, NOTES, format};
+use crate::certs::{runtime, volume};
 use crate::cli::{Format, Hosts, Release};
 use crate::client::{Sheet, table};
-use crate::on_volume::{runtime, volume};
-use crate::outcome::{Outcome, complain, print};
+use crate::exit_status::ExitStatus;
+use crate::output::{print, print_error};
 use crate::terminal::Tone;
 
 /// One line of the list, and one entry of the JSON.
@@ -33,19 +34,19 @@ pub(crate) fn hosts(asked: &Hosts) -> ExitCode {
     let begun = volume(asked.data.as_deref(), &asked.find).and_then(|data| Ok((data, runtime("hosts")?)));
     let (data, runtime) = match begun {
         Ok(begun) => begun,
-        Err(outcome) => return outcome.into(),
+        Err(status) => return status.into(),
     };
     let storage = FolderStorage::new(&data);
     let holdings = match runtime.block_on(storage.get(KEY)) {
-        Ok(Some(text)) => file::read(&text),
+        Ok(Some(text)) => format::read(&text),
         Ok(None) => Ok(Holdings::default()),
         Err(error) => Err(format!("failed to {error}; {}", error.help())),
     };
     let holdings = match holdings {
         Ok(holdings) => holdings,
         Err(error) => {
-            complain(format_args!("gangway hosts: {error}"));
-            return Outcome::Found.into();
+            print_error(format_args!("gangway hosts: {error}"));
+            return ExitStatus::Problem.into();
         }
     };
     let mut hosts: Vec<(&HostCondition, &Holding)> = holdings.iter().collect();
@@ -61,7 +62,7 @@ pub(crate) fn hosts(asked: &Hosts) -> ExitCode {
             table(Sheet::stdout(), ["HOST", "HOLDER", "ROUTE", "SINCE", "STATE"], &rows, tone)
         }
     });
-    Outcome::Fine.into()
+    ExitStatus::Success.into()
 }
 
 fn tone(column: usize, cell: &str) -> Tone {
@@ -97,28 +98,28 @@ fn state(tenure: &Tenure) -> String {
 /// Leaves a note that a host is given up.
 pub(crate) fn release(asked: &Release) -> ExitCode {
     let Some(host) = HostCondition::parse(asked.host.trim()) else {
-        complain(format_args!("gangway release: `{}` is no host; `gangway hosts` lists them", asked.host));
-        return Outcome::Usage.into();
+        print_error(format_args!("gangway release: `{}` is no host; `gangway hosts` lists them", asked.host));
+        return ExitStatus::Usage.into();
     };
     let begun = volume(asked.data.as_deref(), &asked.find).and_then(|data| Ok((data, runtime("release")?)));
     let (data, runtime) = match begun {
         Ok(begun) => begun,
-        Err(outcome) => return outcome.into(),
+        Err(status) => return status.into(),
     };
     let storage = FolderStorage::new(&data);
-    let held = runtime.block_on(storage.get(KEY)).ok().flatten().and_then(|text| file::read(&text).ok());
+    let held = runtime.block_on(storage.get(KEY)).ok().flatten().and_then(|text| format::read(&text).ok());
     let Some(holder) = held.as_ref().and_then(|held| held.of(&host)).and_then(Holding::holder) else {
-        complain(format_args!("gangway release: nobody holds `{host}`; `gangway hosts` lists who holds what"));
-        return Outcome::Found.into();
+        print_error(format_args!("gangway release: nobody holds `{host}`; `gangway hosts` lists who holds what"));
+        return ExitStatus::Problem.into();
     };
     match runtime.block_on(leave_note(&data, &host)) {
         Ok(()) => {
             print(format!("{host}: {} gives it up to whoever waits for it, as soon as an instance runs\n", holder.0));
-            Outcome::Fine.into()
+            ExitStatus::Success.into()
         }
         Err(error) => {
-            complain(format_args!("gangway release: failed to {error}; {}", error.help()));
-            Outcome::Found.into()
+            print_error(format_args!("gangway release: failed to {error}; {}", error.help()));
+            ExitStatus::Problem.into()
         }
     }
 }

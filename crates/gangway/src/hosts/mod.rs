@@ -5,7 +5,7 @@
 //! or the next one, carries out.
 
 mod command;
-mod file;
+mod format;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -52,7 +52,7 @@ pub(crate) async fn remembered(storage: &FolderStorage) -> Holdings {
             return Holdings::default();
         }
     };
-    file::read(&text).unwrap_or_else(|error| {
+    format::read(&text).unwrap_or_else(|error| {
         warn!(file = KEY, error, "{LOST}");
         Holdings::default()
     })
@@ -61,7 +61,7 @@ pub(crate) async fn remembered(storage: &FolderStorage) -> Holdings {
 /// Puts aside what is there and cannot be read, before it is overwritten.
 async fn put_aside_unreadable(storage: &FolderStorage) {
     let Ok(Some(text)) = storage.get(KEY).await else { return };
-    if file::read(&text).is_ok() {
+    if format::read(&text).is_ok() {
         return;
     }
     let Ok(Some(lease)) = storage.lock(LOCK).await else { return };
@@ -135,7 +135,7 @@ impl Memory {
     async fn write(&mut self, holdings: &Holdings) -> bool {
         let outcome = match self.storage.lock(LOCK).await {
             Ok(Some(lease)) => {
-                self.storage.put(KEY, file::write(holdings), &lease).await.map_err(|error| error.to_string())
+                self.storage.put(KEY, format::write(holdings), &lease).await.map_err(|error| error.to_string())
             }
             Ok(None) => Err("write who holds which host: another instance is at it".to_owned()),
             Err(error) => Err(error.to_string()),

@@ -20,7 +20,7 @@ use gangway_watcher::EngineStatus;
 use prometheus::IntCounterVec;
 use prometheus::core::Collector as _;
 
-use crate::config::Judged;
+use crate::settings::reload::Judged;
 
 /// The ports that people are told, from where we are.
 pub(super) type Ports = Box<dyn Fn(&Whereabouts) -> PublicPorts + Send + Sync>;

@@ -26,7 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::text::Text;
 use super::start_error::StartError;
-use crate::config::Judged;
+use crate::settings::reload::Judged;
 use crate::settings::{LogFormat, LogLevel};
 
 /// Lines that may wait for the sink.

@@ -6,18 +6,18 @@
 #[cfg(test)]
 mod certificate_codes;
 mod data_folder;
-mod ending;
+mod data_persistence;
 mod handover;
-mod inherited;
+mod handover_loop;
 mod instance;
 mod log;
-mod names;
 mod served;
+mod shutdown;
 mod signals;
+mod socket_activation;
 mod start_error;
-mod succession;
-mod supervise;
-mod volume;
+mod supervisor;
+mod wanted_certificates;
 mod whereabouts;
 
 use std::collections::BTreeSet;
@@ -44,16 +44,17 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::{Notify, watch};
 
 use self::handover::{Consent, Door, Predecessor, Relief};
+use self::handover_loop::Succession;
 use self::instance::{Parts, Running};
 use self::log::Log;
 use self::signals::{Signal, Signals};
 use self::start_error::StartError;
-use self::succession::Succession;
-use self::supervise::Supervisor;
-use crate::config::{Followed, Judged, follow};
-use crate::container;
+use self::supervisor::Supervisor;
+use crate::exit_status::ExitStatus;
 use crate::hosts;
-use crate::outcome::{Outcome, complain};
+use crate::main_process;
+use crate::output::print_error;
+use crate::settings::reload::{Followed, Judged, follow};
 use crate::settings::{self, AccessLog, Fixed, Layer, Layers, NOT_STARTED, Settings};
 
 /// Threads for everything but requests: reading engines, certificates, the admin listener.
@@ -66,8 +67,8 @@ const DEFAULT_DOMAIN: &str = "localhost";
 pub(crate) fn run(flags: Layer) -> ExitCode {
     let mut found = Vec::new();
     let Some(told) = told(flags, &mut found) else {
-        found.iter().for_each(|diagnostic| complain(format_args!("{diagnostic}\n")));
-        return Outcome::Usage.into();
+        found.iter().for_each(|diagnostic| print_error(format_args!("{diagnostic}\n")));
+        return ExitStatus::Usage.into();
     };
     // What is written from here on holds keys and says who asked for what.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
@@ -87,8 +88,8 @@ pub(crate) fn run(flags: Layer) -> ExitCode {
     match result {
         Ok(outcome) => outcome.into(),
         Err(error) => {
-            complain(format_args!("gangway: failed to {error}"));
-            Outcome::Found.into()
+            print_error(format_args!("gangway: failed to {error}"));
+            ExitStatus::Problem.into()
         }
     }
 }
@@ -116,7 +117,7 @@ fn told(flags: Layer, found: &mut Vec<Diagnostic>) -> Option<Told> {
 }
 
 /// Starts all parts and ends them when told to.
-async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result<Outcome, StartError> {
+async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result<ExitStatus, StartError> {
     let Told { fixed, layers, settings, docker, foreign } = told;
     let started = now();
     if !foreign.is_empty() {
@@ -128,7 +129,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let supervisor = Supervisor::new(&registry)?;
     let (predecessor, passed) = tokio::select! {
         passed = passed_sockets(&settings) => passed?,
-        () = signals.end() => return Ok(Outcome::Fine),
+        () = signals.end() => return Ok(ExitStatus::Success),
     };
     let followed = Followed::new(&fixed, &layers, &settings, &docker);
     let (mut judged_seat, judged) = seat(Judged { in_force: true, findings: found });
@@ -224,7 +225,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     });
     supervisor.run("names", move || {
         let names = names_seat.take().expect("the task that had it is gone");
-        names::follow(compiled.clone(), engines.clone(), data.clone(), names)
+        wanted_certificates::follow(compiled.clone(), engines.clone(), data.clone(), names)
     });
     supervisor.run("certificates", move || {
         let (store, report) = store_seat.take().zip(report_seat.take()).expect("the task that had them is gone");
@@ -234,7 +235,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         tracing::info!(predecessor = predecessor.process, "takes over as soon as a table is in force");
         tokio::select! {
             () = instance.ready() => {}
-            () = signals.end() => return Ok(Outcome::Fine),
+            () = signals.end() => return Ok(ExitStatus::Success),
         }
     }
     instance.open();
@@ -261,7 +262,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         }
         Some(Relief::Refused(why)) => {
             if let Some(plane) = instance.stop() {
-                plane.shutdown(ending::GRACE).await;
+                plane.shutdown(shutdown::GRACE).await;
             }
             return Err(StartError::NotTakenOver(why));
         }
@@ -297,14 +298,14 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     if !is_succeeded {
         return Ok(end(&instance, &mut signals).await);
     }
-    let Some(plane) = instance.stop() else { return Ok(Outcome::Fine) };
-    Ok(ending::leave(plane, &supervisor, &mut signals).await)
+    let Some(plane) = instance.stop() else { return Ok(ExitStatus::Success) };
+    Ok(shutdown::leave(plane, &supervisor, &mut signals).await)
 }
 
-async fn end(instance: &Running, signals: &mut Signals) -> Outcome {
+async fn end(instance: &Running, signals: &mut Signals) -> ExitStatus {
     match instance.stop() {
-        Some(plane) => ending::end(plane, signals).await,
-        None => Outcome::Fine,
+        Some(plane) => shutdown::end(plane, signals).await,
+        None => ExitStatus::Success,
     }
 }
 
@@ -328,14 +329,14 @@ async fn until(is_ours: &mut watch::Receiver<bool>, sought: bool) {
 
 /// Sockets that listen where we are told to, and who else still accepts at them.
 async fn passed_sockets(settings: &Settings) -> Result<(Option<Predecessor>, Vec<PassedSocket>), StartError> {
-    let inherited = inherited::sockets()?;
+    let inherited = socket_activation::sockets()?;
     if !inherited.is_empty() {
         return Ok((None, inherited));
     }
     let addresses = settings.http.iter().chain(&settings.https).copied();
     let consent = match settings.take_over {
         true => Consent::Anybody,
-        false if container::is_main_process() => Consent::OtherContainers,
+        false if main_process::is_main_process() => Consent::OtherContainers,
         false => Consent::Nobody,
     };
     let predecessor = Predecessor::find(addresses, &secret(settings), consent).await;

@@ -5,7 +5,7 @@ use std::io;
 
 use super::data_folder::DataError;
 use super::handover::is_behind;
-use super::inherited::InheritedError;
+use super::socket_activation::InheritedError;
 
 /// Why it did not start. Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use gangway_proxy::Whereabouts;
 use gangway_publish::{Publisher, Reader};
 use gangway_watcher::{EngineStatus, Seen};
 
-use crate::container;
+use crate::main_process;
 
 /// Publishes it whenever it changes, for ever.
 pub(super) async fn follow(
@@ -30,7 +30,7 @@ pub(super) async fn follow(
 
 /// As long as no engine says where we are: what our own surroundings show.
 pub(super) fn at_the_start() -> Whereabouts {
-    if !container::is_main_process() {
+    if !main_process::is_main_process() {
         return Whereabouts::default();
     }
     let table = |path: &str| std::fs::read_to_string(path).unwrap_or_default();

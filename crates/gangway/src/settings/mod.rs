@@ -5,8 +5,10 @@
 //! becomes of it (an end at the start, the last settings while running) is decided by the caller.
 
 mod environment;
+pub(crate) mod file;
 #[cfg(test)]
 pub(crate) mod page;
+pub(crate) mod reload;
 pub(crate) mod schema;
 mod values;
 
@@ -20,8 +22,8 @@ use gangway_model::{Code, Diagnostic, Place, Severity};
 pub(crate) use environment::variables;
 pub(crate) use values::{AccessLog, LogFormat, LogLevel, Settings};
 
+use self::file::Config;
 use self::schema::{CONFIG, Flag};
-use crate::config::{self, Config};
 
 /// What one place gives: values by the name of the setting.
 pub(crate) type Layer = BTreeMap<&'static str, Vec<Given>>;
@@ -90,14 +92,14 @@ impl Fixed {
     /// Reads the config file, if one is named, and puts all together.
     pub(crate) fn read(&self, diagnostics: &mut Vec<Diagnostic>) -> Option<Layers> {
         let Some(path) = self.config_file() else { return Some(self.over(Config::default())) };
-        let text = match config::read(&path) {
+        let text = match file::read(&path) {
             Ok(text) => text,
             Err(error) => {
                 diagnostics.push(error.diagnostic(&path, NOT_STARTED));
                 return None;
             }
         };
-        match config::parse(&path.display().to_string(), &text, NOT_STARTED) {
+        match file::parse(&path.display().to_string(), &text, NOT_STARTED) {
             Ok(config) => Some(self.over(config)),
             Err(found) => {
                 diagnostics.extend(found);

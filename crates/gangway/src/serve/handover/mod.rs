@@ -20,11 +20,11 @@
 //!
 //! Where the stream ends before that, the predecessor accepts again.
 
-mod door;
+mod listener;
+mod log_limit;
 mod predecessor;
 mod probe;
-mod stage;
-mod tally;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -42,10 +42,10 @@ use rustix::net::{
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-pub(super) use self::door::{Door, Successor};
+pub(super) use self::listener::{Door, Successor};
 pub(super) use self::predecessor::{Consent, Predecessor, Relief, Relieved, is_behind};
 pub(super) use self::probe::answers;
-pub(super) use self::stage::{Act, Event, PROBATION, Stage};
+pub(super) use self::state::{Act, Event, PROBATION, Stage};
 
 /// Of what is said here; another one would have another name, and not be found.
 const VERSION: u8 = 2;

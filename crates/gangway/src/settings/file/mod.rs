@@ -5,9 +5,8 @@
 //! does for labels.
 
 mod flatten;
-mod follow;
-mod locate;
-mod position;
+mod source_text;
+mod value_positions;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,11 +19,10 @@ use gangway_model::{Code, Diagnostic, Place, Severity, codes};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub(crate) use follow::{Followed, Judged, follow};
-pub(crate) use locate::Values;
+pub(crate) use value_positions::Values;
 
 use self::flatten::{flatten, scalar_texts};
-use self::position::Source;
+use self::source_text::Source;
 use crate::settings::schema::{CONFIG, FLAGS, Flag};
 use crate::settings::{Given, Layer, Origin};
 

@@ -17,9 +17,9 @@ use gangway_watcher::DockerEnvironment;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{ReadError, parse, read};
-use crate::settings::schema::FLAGS;
-use crate::settings::{Fixed, Given, Layer, Layers, Settings, Wording};
+use super::file::{ReadError, parse, read};
+use super::schema::FLAGS;
+use super::{Fixed, Given, Layer, Layers, Settings, Wording};
 
 /// How often the file is looked at. People who save a file look at the result a second later.
 const PERIOD: Duration = Duration::from_millis(500);

@@ -10,7 +10,7 @@ use gangway_model::{Compiled, RoutingTable};
 use gangway_publish::{Generation, Publisher, Reader};
 use gangway_watcher::EngineStatus;
 
-use super::volume::forgotten;
+use super::data_persistence::forgotten;
 
 /// Publishes it whenever it changes, for ever. Before the first table no names are known, which is
 /// not the same as there being none.

@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::tally::Tally;
+use super::log_limit::Tally;
 use super::{
     ALL, ANOTHER, Answer, Challenge, Event, LEAVING, READY, SILENT, STAYS, STEP_TIME, Secret, Side, challenge, name,
     peer, send, unexpected,
