@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use gangway_model::route::{Address, Endpoint, EndpointKey, Readiness, Route, Scheme};
 use gangway_model::{Compiled, RoutingTable};
-use gangway_publish::{Generation, Publisher, PublisherGone, Reader};
+use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
 use http::HeaderValue;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
 use pingora::upstreams::peer::HttpPeer;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::sleep;
 
 use crate::balance::mix;
@@ -71,19 +71,52 @@ pub(crate) enum Target {
 /// alone in saying so.
 pub(crate) const DOUBTS_MAX: usize = 256;
 
-/// Activates every table that is compiled, and again whenever something was found out about an endpoint,
-/// for ever.
-pub(crate) async fn activate(
+/// Turns every compiled table into the one that requests are routed by.
+///
+/// A background task for the caller to run: [`Activator::run`] makes its future, and makes another one after
+/// a panic ended the last.
+pub struct Activator {
+    pub(crate) compiled: Reader<Compiled>,
+    pub(crate) tables: Seat<ActiveTable>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Shared, since a panic must not close the channel: requests go on sending.
+    pub(crate) doubts: Arc<Mutex<mpsc::Receiver<EndpointKey>>>,
+    pub(crate) secret: Secret,
+}
+
+impl Activator {
+    /// Activates every table that is compiled, and again whenever a probe found out something about an
+    /// endpoint.
+    ///
+    /// Begins with the newest compiled table. The states of endpoints and routes are taken over from the table
+    /// in force.
+    ///
+    /// # Panics
+    ///
+    /// Where the future of an earlier call still exists: two of them would overwrite each other's tables.
+    pub fn run(&mut self) -> impl Future<Output = Infallible> + Send + use<> {
+        let tables = self.tables.take().expect("the earlier future is gone");
+        let (compiled, metrics) = (self.compiled.clone(), Arc::clone(&self.metrics));
+        let (doubts, secret) = (Arc::clone(&self.doubts), self.secret.clone());
+        async move {
+            let mut doubts = doubts.lock().await;
+            activate(compiled, tables, metrics, &mut doubts, secret).await
+        }
+    }
+}
+
+async fn activate(
     mut compiled: Reader<Compiled>,
     mut tables: Publisher<ActiveTable>,
     metrics: Arc<Metrics>,
-    mut doubts: mpsc::Receiver<EndpointKey>,
+    doubts: &mut mpsc::Receiver<EndpointKey>,
     secret: Secret,
 ) -> Infallible {
     let in_force = tables.reader();
     let mut probes = Probes::default();
-    let mut states = States::default();
-    let mut served: BTreeSet<Box<str>> = BTreeSet::new();
+    // Empty at the start. After a panic, the requests under way are counted in what the last table holds.
+    let mut states = States::of(&in_force.load_full().value);
+    let mut served = route_ids(&in_force.load_full().value);
     if compiled.generation() == Generation::INITIAL {
         last_one_stays(compiled.changed().await).await;
     }
@@ -93,7 +126,7 @@ pub(crate) async fn activate(
         let (table, next) = prepare(&compiled.load_full().value.table, &states, is_first, &metrics, &secret);
         drain(&in_force.load_full().value, &next);
         states = next;
-        let serving: BTreeSet<Box<str>> = table.routes().iter().map(|active| active.route.id.clone()).collect();
+        let serving = route_ids(&table);
         probes.follow(&table, None);
         tables.publish(table);
         for gone in served.difference(&serving) {
@@ -124,6 +157,10 @@ pub(crate) async fn activate(
             }
         }
     }
+}
+
+fn route_ids(table: &ActiveTable) -> BTreeSet<Box<str>> {
+    table.routes().iter().map(|active| active.route.id.clone()).collect()
 }
 
 /// Gives the requests under way at endpoints that leave, or have left, their time.
@@ -160,6 +197,18 @@ struct States {
 }
 
 impl States {
+    /// Those that a table holds.
+    fn of(table: &ActiveTable) -> Self {
+        let mut states = Self::default();
+        for active in table.routes() {
+            states.routes.insert(&active.route.id, Arc::clone(&active.state));
+            for endpoint in active.ready.iter().chain(&active.others) {
+                states.endpoints.insert(&endpoint.key, Arc::clone(&endpoint.state));
+            }
+        }
+        states
+    }
+
     /// Takes note of what a probe found out. The endpoint, where it is still one.
     fn take_in(&self, (key, standing): News) -> Option<EndpointKey> {
         let state = self.endpoints.find(&key)?;

@@ -336,6 +336,10 @@ impl EndpointStates {
         Arc::clone(state)
     }
 
+    pub(crate) fn insert(&mut self, key: &EndpointKey, state: Arc<EndpointState>) {
+        self.by_key.insert(key.clone(), state);
+    }
+
     /// Remembers for the next table those that are not in it and still have something under way.
     pub(crate) fn depart(&self, next: &mut Self) {
         for (key, state) in self.by_key.iter().chain(&self.departed) {

@@ -49,12 +49,15 @@ mod waiting;
 mod whereabouts;
 
 pub use access_log::LogFormat;
+pub use active::Activator;
 pub use endpoint::EndpointState;
 pub use forwarded::TrustedProxies;
 pub use limits::Limits;
 pub use listen::Listening;
 pub use metrics::Metrics;
-pub use plane::{DataPlane, StartError, start};
+pub use plane::{BackgroundTasks, DataPlane, StartError, start};
 pub use settings::{AccessLogTarget, PassedSocket, PlainFallback, ProxySettings, Threading};
 pub use sticky::Secret;
+pub use telling::FailureLog;
+pub use unclaimed::UnclaimedLog;
 pub use whereabouts::Whereabouts;

@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use gangway_model::Compiled;
 use gangway_model::route::EndpointKey;
-use gangway_publish::{Generation, Reader, channel};
+use gangway_publish::{Generation, Reader, seat};
 use gangway_tls::{ServerConfigs, Store};
 use pingora::apps::{HttpServerApp, HttpServerOptions};
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
-use crate::active::{ActiveTable, DOUBTS_MAX, activate};
+use crate::active::{Activator, ActiveTable, DOUBTS_MAX};
 use crate::app::App;
 use crate::arrivals::Arrivals;
 use crate::connections::Connections;
@@ -31,8 +31,8 @@ use crate::listen::{Listener, Listening, Reception, accept, bind};
 use crate::metrics::Metrics;
 use crate::phase::{Phase, Phases, reached};
 use crate::settings::{AccessLogTarget, ProxySettings, Threading};
-use crate::telling::tell_failures;
-use crate::unclaimed::Unclaimed;
+use crate::telling::FailureLog;
+use crate::unclaimed::{Unclaimed, UnclaimedLog};
 use crate::waiting::Waiters;
 use crate::whereabouts::Whereabouts;
 
@@ -54,6 +54,17 @@ pub struct DataPlane {
     listening: Listening,
     access_log: AccessLog,
     gateway_seen: Arc<OnceLock<IpAddr>>,
+}
+
+/// The work beside requests. None of it runs by itself: the caller spawns each task on its own runtime and
+/// restarts one that panics.
+pub struct BackgroundTasks {
+    /// Without it no table comes in force.
+    pub activator: Activator,
+    /// Logs failed requests.
+    pub failure_log: FailureLog,
+    /// Logs hosts that are asked for and not claimed.
+    pub unclaimed_log: UnclaimedLog,
 }
 
 /// What every thread is given.
@@ -118,8 +129,7 @@ impl Shared {
 
 /// Binds every listener and serves what `compiled` and `store` publish, until told to stop.
 ///
-/// Must be called within a tokio runtime, the one for control work: it runs what prepares each table.
-/// Connections are taken from [`DataPlane::open`] on.
+/// Connections are taken from [`DataPlane::open`] on, and routed once the [`BackgroundTasks`] run.
 /// Until the first table is published, clients wait for it for a few seconds and are answered 503
 /// `not-ready` after that.
 pub fn start(
@@ -128,16 +138,23 @@ pub fn start(
     store: Reader<Store>,
     whereabouts: Reader<Whereabouts>,
     metrics: Metrics,
-) -> Result<DataPlane, StartError> {
+) -> Result<(DataPlane, BackgroundTasks), StartError> {
     let metrics = Arc::new(metrics);
-    let (table_tx, tables) = channel(ActiveTable::default());
+    let (table_seat, tables) = seat(ActiveTable::default());
     let (doubts_tx, doubts) = mpsc::channel(DOUBTS_MAX);
     let failures = Arc::new(Notify::new());
-    tokio::spawn(tell_failures(tables.clone(), Arc::clone(&failures)));
     let unclaimed = Arc::new(Unclaimed::default());
-    let telling = Arc::clone(&unclaimed);
-    tokio::spawn(async move { telling.tell().await });
-    tokio::spawn(activate(compiled.clone(), table_tx, Arc::clone(&metrics), doubts, settings.secret.clone()));
+    let tasks = BackgroundTasks {
+        activator: Activator {
+            compiled: compiled.clone(),
+            tables: table_seat,
+            metrics: Arc::clone(&metrics),
+            doubts: Arc::new(Mutex::new(doubts)),
+            secret: settings.secret.clone(),
+        },
+        failure_log: FailureLog { tables: tables.clone(), news: Arc::clone(&failures) },
+        unclaimed_log: UnclaimedLog(Arc::clone(&unclaimed)),
+    };
 
     let (shards, workers) = match settings.threading {
         Threading::PerCore(cores) => (cores.max(1), 1),
@@ -193,7 +210,7 @@ pub fn start(
             .map_err(StartError::Thread)?;
         threads.push(thread);
     }
-    Ok(DataPlane {
+    let plane = DataPlane {
         threads,
         phase,
         goaway,
@@ -207,7 +224,8 @@ pub fn start(
         listening,
         access_log,
         gateway_seen,
-    })
+    };
+    Ok((plane, tasks))
 }
 
 /// What a thread stands on.

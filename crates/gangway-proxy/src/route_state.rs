@@ -32,7 +32,11 @@ impl RouteStates {
     /// forgotten with `self`.
     pub(crate) fn carry_over(&self, next: &mut Self, id: &str) -> Arc<RouteState> {
         let state = self.by_id.get(id).cloned().unwrap_or_default();
-        next.by_id.insert(id.into(), Arc::clone(&state));
+        next.insert(id, Arc::clone(&state));
         state
+    }
+
+    pub(crate) fn insert(&mut self, id: &str, state: Arc<RouteState>) {
+        self.by_id.insert(id.into(), state);
     }
 }

@@ -58,13 +58,28 @@ impl Failures {
     }
 }
 
-/// Tells failures for ever; `news` wakes it.
-pub(crate) async fn tell_failures(tables: Reader<ActiveTable>, news: Arc<Notify>) -> Infallible {
-    loop {
-        news.notified().await;
-        sleep(SOON).await;
-        tell(&tables.load_full().value);
-        sleep(EVERY).await;
+/// Logs failed requests, once a minute for each route and reason.
+///
+/// A background task for the caller to run: [`FailureLog::run`] makes its future, and another one after a
+/// panic.
+pub struct FailureLog {
+    pub(crate) tables: Reader<ActiveTable>,
+    /// Wakes it.
+    pub(crate) news: Arc<Notify>,
+}
+
+impl FailureLog {
+    /// Logs failures as they come.
+    pub fn run(&self) -> impl Future<Output = Infallible> + Send + use<> {
+        let (tables, news) = (self.tables.clone(), Arc::clone(&self.news));
+        async move {
+            loop {
+                news.notified().await;
+                sleep(SOON).await;
+                tell(&tables.load_full().value);
+                sleep(EVERY).await;
+            }
+        }
     }
 }
 

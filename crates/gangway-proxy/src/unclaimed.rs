@@ -3,7 +3,7 @@
 //! Anybody may ask for any name, so a line says how many there were and shows few of them.
 
 use std::convert::Infallible;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -53,6 +53,21 @@ impl Outcome {
     }
 }
 
+/// Logs the hosts that are asked for by https although no route claims them, once a minute.
+///
+/// A background task for the caller to run: [`UnclaimedLog::run`] makes its future, and another one after a
+/// panic.
+#[derive(Debug)]
+pub struct UnclaimedLog(pub(crate) Arc<Unclaimed>);
+
+impl UnclaimedLog {
+    /// Logs them as they come.
+    pub fn run(&self) -> impl Future<Output = Infallible> + Send + use<> {
+        let unclaimed = Arc::clone(&self.0);
+        async move { unclaimed.tell().await }
+    }
+}
+
 impl Unclaimed {
     /// Takes note of one.
     pub(crate) fn note(&self, name: &str, outcome: Outcome) {
@@ -61,7 +76,7 @@ impl Unclaimed {
     }
 
     /// Tells them for ever.
-    pub(crate) async fn tell(&self) -> Infallible {
+    async fn tell(&self) -> Infallible {
         loop {
             self.news.notified().await;
             sleep(SOON).await;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use gangway_model::route::{
 use gangway_model::table::Entry;
 use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable, rule};
 use gangway_proxy::{
-    AccessLogTarget, DataPlane, Limits, LogFormat, Metrics, PlainFallback, ProxySettings, Secret, Threading,
-    TrustedProxies, Whereabouts,
+    AccessLogTarget, BackgroundTasks, DataPlane, Limits, LogFormat, Metrics, PlainFallback, ProxySettings, Secret,
+    Threading, TrustedProxies, Whereabouts,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
@@ -57,7 +58,11 @@ impl Plane {
         let registry = prometheus::Registry::new();
         let metrics = Metrics::new(&registry).expect("fresh registry");
         let (whereabouts, reader) = channel(Whereabouts::default());
-        let plane = gangway_proxy::start(settings, compiled, stores, reader, metrics).expect("free ports");
+        let (plane, tasks) = gangway_proxy::start(settings, compiled, stores, reader, metrics).expect("free ports");
+        let BackgroundTasks { mut activator, failure_log, unclaimed_log } = tasks;
+        supervise(move || activator.run());
+        supervise(move || failure_log.run());
+        supervise(move || unclaimed_log.run());
         plane.open();
         let ca = InternalCa::make(&Scope::default(), now()).expect("a CA");
         Self { plane, tables, store, whereabouts, ca, registry }
@@ -102,6 +107,14 @@ impl Plane {
     pub(crate) fn https(&self) -> Client {
         Client::tls(self.plane.listening().https[0], self.ca.root_pem()).expect("valid roots")
     }
+}
+
+/// Runs a task, and again after each panic, as the binary does.
+fn supervise<F>(mut task: impl FnMut() -> F + Send + 'static)
+where
+    F: Future<Output = Infallible> + Send + 'static,
+{
+    tokio::spawn(async move { while tokio::spawn(task()).await.is_err_and(|error| error.is_panic()) {} });
 }
 
 fn now() -> i64 {

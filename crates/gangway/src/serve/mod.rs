@@ -34,7 +34,8 @@ use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::settings::OwnListeners;
 use gangway_model::{Compiled, Diagnostic};
 use gangway_proxy::{
-    AccessLogTarget, Limits, PassedSocket, PlainFallback, ProxySettings, Secret, Threading, Whereabouts,
+    AccessLogTarget, BackgroundTasks, Limits, PassedSocket, PlainFallback, ProxySettings, Secret, Threading,
+    Whereabouts,
 };
 use gangway_publish::{Reader, seat};
 use gangway_tls::Store;
@@ -144,7 +145,12 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
 
     let metrics = gangway_proxy::Metrics::new(&registry)?;
     let proxy_settings = proxy_settings(&settings, passed);
-    let plane = gangway_proxy::start(proxy_settings, compiled.clone(), store.clone(), whereabouts.clone(), metrics)?;
+    let (plane, tasks) =
+        gangway_proxy::start(proxy_settings, compiled.clone(), store.clone(), whereabouts.clone(), metrics)?;
+    let BackgroundTasks { mut activator, failure_log, unclaimed_log } = tasks;
+    supervisor.run("activator", move || activator.run());
+    supervisor.run("failure-log", move || failure_log.run());
+    supervisor.run("unclaimed-log", move || unclaimed_log.run());
     let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
     let ports = {
         let (listening, https) = (listening.clone(), settings.public_https_port);
