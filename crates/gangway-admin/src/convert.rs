@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gangway_model::compile::Verdict;
+use gangway_model::compile::ContainerReport;
 use gangway_model::route::{Address, EndpointKey, HostHeader, Readiness, Scheme, Timeouts, TlsMode};
 use gangway_model::snapshot::{ContainerState, Health};
 use gangway_model::{Code, Diagnostic, Endpoint, Middleware, Route};
@@ -126,8 +126,8 @@ fn endpoint(endpoint: &Endpoint, now: Option<&EndpointNow>) -> api::Endpoint {
     }
 }
 
-pub(crate) fn container(verdict: &Verdict) -> api::Container {
-    let state = match verdict.state {
+pub(crate) fn container(report: &ContainerReport) -> api::Container {
+    let state = match report.state {
         ContainerState::Created => "created",
         ContainerState::Running => "running",
         ContainerState::Paused => "paused",
@@ -136,21 +136,21 @@ pub(crate) fn container(verdict: &Verdict) -> api::Container {
         ContainerState::Exited => "exited",
         ContainerState::Dead => "dead",
     };
-    let health = match verdict.health {
+    let health = match report.health {
         Health::NoCheck => "none",
         Health::Starting => "starting",
         Health::Healthy => "healthy",
         Health::Unhealthy => "unhealthy",
     };
     api::Container {
-        name: verdict.name.to_string(),
-        id: verdict.id.to_string(),
-        engine: verdict.engine.0.to_string(),
-        image: verdict.image.to_string(),
+        name: report.name.to_string(),
+        id: report.id.to_string(),
+        engine: report.engine.0.to_string(),
+        image: report.image.to_string(),
         state: state.to_owned(),
         health: health.to_owned(),
-        routes: verdict.routes.iter().map(ToString::to_string).collect(),
-        reason: verdict.reason.clone(),
+        routes: report.routes.iter().map(ToString::to_string).collect(),
+        reason: report.reason.clone(),
     }
 }
 

@@ -6,29 +6,29 @@
 //!
 //! Everything is sorted before it is looked at, so the order of listing never matters.
 
-mod absent;
 mod bounds;
 mod cache;
 mod conflicts;
 mod handshakes;
-mod held;
-mod left_out;
-mod lingering;
+mod held_routes;
+mod malformed;
 mod priorities;
 mod replicas;
-mod reserved;
+mod reserved_hosts;
+mod slow_stops;
+mod unserved;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use self::absent::Absentees;
 pub use self::bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX};
-use self::bounds::{Findings, Intake};
+use self::bounds::{ContainerFindings, Intake};
 use self::cache::Cache;
 pub use self::conflicts::Move;
 use self::conflicts::Settled;
-pub use self::held::Hold;
-use self::replicas::{Candidate, Group, Owner, Owners, Standing};
+pub use self::held_routes::Hold;
+use self::replicas::{Candidate, Group, Owner, Owners, RouteOrigin};
+use self::unserved::UnservedClaims;
 use crate::address::Surroundings;
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
@@ -54,7 +54,7 @@ pub struct Compiled {
     /// Everything that was found about what the user wrote.
     pub diagnostics: Diagnostics,
     /// What was made of each container that was read, sorted by name.
-    pub containers: Vec<Verdict>,
+    pub containers: Vec<ContainerReport>,
     /// For which of the containers that are gone a route is held, sorted; the others need not be
     /// remembered.
     pub holds: Vec<Hold>,
@@ -68,7 +68,7 @@ pub struct Compiled {
 
 /// What was made of one container, for `status`, the API and `explain`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Verdict {
+pub struct ContainerReport {
     /// The container's name.
     pub name: Box<str>,
     /// Its id.
@@ -81,7 +81,7 @@ pub struct Verdict {
     pub state: ContainerState,
     /// How it ended last; none where it runs, or never did.
     pub ended: Option<Ended>,
-    /// The verdict of its Docker health check.
+    /// The result of its Docker health check.
     pub health: Health,
     /// The ids of the routes it stands behind, sorted.
     pub routes: Vec<Box<str>>,
@@ -99,7 +99,7 @@ pub struct Verdict {
     pub mentions: Box<[Mention]>,
 }
 
-impl Verdict {
+impl ContainerReport {
     /// Whether it asks for routes by a label, as far as can be told of one that does not run.
     pub fn asks(&self) -> bool {
         !self.is_own && (!self.routes.is_empty() || self.mentions.iter().any(|mention| mention.label.is_empty()))
@@ -161,12 +161,12 @@ fn compile_by(cache: &mut Cache, snapshot: &Snapshot, settings: &Settings) -> Co
     containers.sort_by_key(|container| (&container.name, &container.engine, &container.id));
     let mut found = Vec::new();
     let mut intake = Intake::new(files(settings, &mut found));
-    let mut absentees = Absentees::new(&snapshot.holdings);
-    let mut verdicts = Vec::with_capacity(containers.len());
+    let mut unserved = UnservedClaims::new(&snapshot.holdings);
+    let mut reports = Vec::with_capacity(containers.len());
     let mut said_of_services = HashSet::new();
     let mut unshown = bounds::Unshown::new();
     for container in &containers {
-        let mut of_container = Findings::default();
+        let mut of_container = ContainerFindings::default();
         let read = read(container, &owners, &surroundings, settings, cache, &mut of_container);
         let of_container = of_container.shown(&mut unshown);
         // Replicas have the same labels, so the same is found at each of them.
@@ -174,41 +174,41 @@ fn compile_by(cache: &mut Cache, snapshot: &Snapshot, settings: &Settings) -> Co
             owner @ Owner::Service { .. } => said_of_services.insert((owner, without_container(one))),
             Owner::Alone { .. } => true,
         }));
-        verdicts.push(Verdict {
+        reports.push(ContainerReport {
             out_of_reach: surroundings.is_out_of_reach(container),
-            ..verdict(container, read.ways, surroundings.is_own(container), settings)
+            ..report(container, read.ways, surroundings.is_own(container), settings)
         });
-        intake.add(read.candidates, &mut absentees, &mut found);
+        intake.add(read.candidates, &mut unserved, &mut found);
     }
-    left_out::tell(snapshot, &containers, settings, &mut found);
-    let candidates = intake.all(&mut absentees, &mut found);
+    malformed::report(snapshot, &containers, settings, &mut found);
+    let candidates = intake.all(&mut unserved, &mut found);
     let has_several_engines = snapshot.own.len() > 1;
     let mut groups = replicas::gather(candidates, has_several_engines, &mut found);
-    lingering::serve_again(&mut groups, snapshot);
-    let (held, holds) = held::groups(snapshot, &owners, &surroundings, settings, cache);
+    slow_stops::serve_again(&mut groups, snapshot);
+    let (held, holds) = held_routes::groups(snapshot, &owners, &surroundings, settings, cache);
     groups.extend(held);
-    add_stopped(&mut absentees, &containers, &snapshot.holdings, &owners, settings, cache);
-    let absent = absentees.all();
+    add_stopped(&mut unserved, &containers, &snapshot.holdings, &owners, settings, cache);
+    let absent = unserved.all();
     let moment = Moment { now: snapshot.now, keep: seconds(settings.keep_hosts), unread: &snapshot.unread };
     let settled = conflicts::settle(groups, &absent, &snapshot.holdings, &snapshot.released, moment, &mut found);
     let Settled { left: mut groups, lost, holdings, moves } = settled;
     priorities::settle(&mut groups, &mut found);
     handshakes::settle(&mut groups, &mut found);
-    let reserved = reserved::hosts(&groups, &holdings, moment);
+    let reserved = reserved_hosts::hosts(&groups, &holdings, moment);
     let (held, groups): (Vec<Group<'_>>, Vec<Group<'_>>) = groups.into_iter().partition(|group| group.held);
-    let (mut entries, standings): (Vec<Entry<Arc<Route>>>, Vec<Standing<'_>>) = groups.into_iter().map(entry).unzip();
-    conflicts::report_ties(&entries, &standings, &mut found);
-    tell(&mut verdicts, entries.iter().map(|entry| &*entry.id).zip(&standings), &lost);
+    let (mut entries, origins): (Vec<Entry<Arc<Route>>>, Vec<RouteOrigin<'_>>) = groups.into_iter().map(entry).unzip();
+    conflicts::report_ties(&entries, &origins, &mut found);
+    name_routes(&mut reports, entries.iter().map(|entry| &*entry.id).zip(&origins), &lost);
     entries.extend(held.into_iter().map(|group| entry(group).0));
     let (table, diagnostics) =
         (RoutingTable::build_reserved(entries, reserved, |route| &route.tenant), bounds::bounded(found, unshown));
-    Compiled { table, diagnostics, containers: verdicts, holds, holdings, moves, releases: 0 }
+    Compiled { table, diagnostics, containers: reports, holds, holdings, moves, releases: 0 }
 }
 
 /// Adds what containers that are not up ask for: only of tenants that hold something, as all others cannot lose
 /// anything.
 fn add_stopped<'s>(
-    absentees: &mut Absentees<'s>,
+    unserved: &mut UnservedClaims<'s>,
     containers: &[&'s Container],
     holdings: &Holdings,
     owners: &Owners<'s>,
@@ -219,11 +219,11 @@ fn add_stopped<'s>(
     let is_of_holder = |container: &&&Container| {
         why_not_up(container).is_some() && !is_one_off(container) && tenants.contains(&owners.of(container).tenant())
     };
-    let mut unsaid = Findings::default();
+    let mut unsaid = ContainerFindings::default();
     for container in containers.iter().filter(is_of_holder) {
         let Asked::Routes { specs, .. } = cache.read(container, settings, &mut unsaid) else { continue };
         for spec in specs {
-            absentees.add(owners.party(container, &spec), container, spec.matcher, spec.priority);
+            unserved.add(owners.party(container, &spec), container, spec.matcher, spec.priority);
         }
     }
 }
@@ -241,7 +241,7 @@ fn read<'s>(
     surroundings: &Surroundings<'s>,
     settings: &Settings,
     cache: &mut Cache,
-    findings: &mut Findings,
+    findings: &mut ContainerFindings,
 ) -> Read<'s> {
     let nothing = |reason: &str| Read { candidates: Vec::new(), ways: vec![(Box::default(), reason.to_owned())] };
     if surroundings.is_own(container) {
@@ -411,8 +411,8 @@ fn url_endpoint(target: &UrlTarget, weight: u16) -> Endpoint {
     }
 }
 
-fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, Standing<'_>) {
-    let Group { id, party, age, spec, standing, mut endpoints, held, unreachable, .. } = group;
+fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
+    let Group { id, party, age, spec, origin, mut endpoints, held, unreachable, .. } = group;
     let spec = *spec;
     endpoints.sort_by(|a, b| a.key.cmp(&b.key));
     endpoints.dedup_by(|a, b| a.key == b.key);
@@ -421,7 +421,7 @@ fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, Standing<'_>) {
         name: spec.name,
         rule: spec.matcher.rule().to_string().into(),
         tenant: party.tenant.key().into(),
-        origin: standing.origin(),
+        origin: origin.names(),
         hosts: spec.matcher.hosts(),
         tls: spec.listener.tls,
         https_redirect: spec.listener.https_redirect,
@@ -434,7 +434,7 @@ fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, Standing<'_>) {
         upstream: Arc::new(Upstream { id: id.clone(), endpoints, policy: spec.upstream.policy, held, unreachable }),
         closed: spec.closed,
     };
-    (Entry { matcher: spec.matcher, priority: spec.priority, age, id, payload: Arc::new(route) }, standing)
+    (Entry { matcher: spec.matcher, priority: spec.priority, age, id, payload: Arc::new(route) }, origin)
 }
 
 /// One reason where all routes have the same, else each with the route's name before it.
@@ -445,8 +445,8 @@ fn reason(ways: &[(Box<str>, String)]) -> String {
     }
 }
 
-fn verdict(container: &Container, ways: Vec<(Box<str>, String)>, is_own: bool, settings: &Settings) -> Verdict {
-    Verdict {
+fn report(container: &Container, ways: Vec<(Box<str>, String)>, is_own: bool, settings: &Settings) -> ContainerReport {
+    ContainerReport {
         name: container.name.clone(),
         id: container.id.clone(),
         engine: container.engine.clone(),
@@ -469,9 +469,9 @@ impl Compiled {
     /// the config file.
     pub fn names_out_of_reach(&self) -> BTreeSet<Box<str>> {
         let mut reachable: BTreeMap<&str, bool> = BTreeMap::new();
-        for verdict in &self.containers {
-            for route in &verdict.routes {
-                *reachable.entry(route).or_default() |= !verdict.out_of_reach;
+        for report in &self.containers {
+            for route in &report.routes {
+                *reachable.entry(route).or_default() |= !report.out_of_reach;
             }
         }
         let (mut near, mut far) = (BTreeSet::new(), BTreeSet::new());
@@ -488,31 +488,31 @@ impl Compiled {
 }
 
 /// Tells each container which routes it stands behind, and which it lost altogether.
-fn tell<'a, 's: 'a>(
-    verdicts: &mut [Verdict],
-    served: impl Iterator<Item = (&'a str, &'a Standing<'s>)>,
+fn name_routes<'a, 's: 'a>(
+    reports: &mut [ContainerReport],
+    served: impl Iterator<Item = (&'a str, &'a RouteOrigin<'s>)>,
     lost: &'a [Group<'s>],
 ) {
     let mut routes: HashMap<(&EngineName, &str), Vec<Box<str>>, ahash::RandomState> = HashMap::default();
-    for (id, standing) in served {
-        for container in standing.containers() {
+    for (id, origin) in served {
+        for container in origin.containers() {
             routes.entry((&container.engine, &container.id)).or_default().push(id.into());
         }
     }
     let mut losses: HashMap<(&EngineName, &str), BTreeSet<&str>, ahash::RandomState> = HashMap::default();
     for group in lost {
-        for container in group.standing.containers() {
-            losses.entry((&container.engine, &container.id)).or_default().insert(&group.standing.name);
+        for container in group.origin.containers() {
+            losses.entry((&container.engine, &container.id)).or_default().insert(&group.origin.name);
         }
     }
-    for verdict in verdicts {
-        let key = (&verdict.engine, &*verdict.id);
+    for report in reports {
+        let key = (&report.engine, &*report.id);
         if let Some(names) = losses.remove(&key) {
             let names: Vec<&str> = names.into_iter().collect();
-            verdict.reason += &format!("; what {} asks for is served by others", names.join(", "));
+            report.reason += &format!("; what {} asks for is served by others", names.join(", "));
         }
-        verdict.routes = routes.remove(&key).unwrap_or_default();
-        verdict.routes.sort();
+        report.routes = routes.remove(&key).unwrap_or_default();
+        report.routes.sort();
     }
 }
 

@@ -24,7 +24,6 @@ pub mod print;
 pub mod reference;
 pub mod route;
 pub mod rule;
-mod schema;
 pub mod select;
 pub mod settings;
 pub mod snapshot;

@@ -6,10 +6,10 @@
 //!
 //! Nothing is concluded from them: no label of another proxy ever makes a route.
 
-use crate::compile::Verdict;
+use crate::compile::ContainerReport;
 use crate::dialect::native;
+use crate::dialect::native::schema::{ResolvedKey, resolve};
 use crate::rule::shown;
-use crate::schema::{Resolved, resolve};
 use crate::settings::Settings;
 use crate::snapshot::{Container, ContainerState};
 
@@ -35,7 +35,7 @@ pub struct Mention {
 #[derive(Clone, Debug)]
 pub struct Named<'v> {
     /// What was made of the container.
-    pub container: &'v Verdict,
+    pub container: &'v ContainerReport,
     /// The label's key; empty where the host follows from the container's name.
     pub label: &'v str,
     /// The whole for people, as one clause.
@@ -82,7 +82,7 @@ fn begins(label: &str, with: &str) -> bool {
 
 /// The containers that name this host in a label, and what keeps them from being served under it. `now` is in
 /// seconds since the epoch. At most [`NAMED_MAX`]; those that asked Gangway for it come first.
-pub fn naming<'v>(host: &str, containers: &'v [Verdict], now: i64) -> Vec<Named<'v>> {
+pub fn naming<'v>(host: &str, containers: &'v [ContainerReport], now: i64) -> Vec<Named<'v>> {
     let mut all: Vec<(u8, Named<'v>)> = Vec::new();
     for container in containers.iter().filter(|container| !container.is_own) {
         let named = container.mentions.iter().find(|mention| says(&mention.value, host));
@@ -95,7 +95,7 @@ pub fn naming<'v>(host: &str, containers: &'v [Verdict], now: i64) -> Vec<Named<
     all.into_iter().map(|(_, named)| named).take(NAMED_MAX).collect()
 }
 
-fn told(host: &str, container: &Verdict, label: &str, now: i64) -> (u8, String) {
+fn told(host: &str, container: &ContainerReport, label: &str, now: i64) -> (u8, String) {
     let name = shown(&container.name);
     let named = match label {
         "" => format!("container {name} would be served at {} by its name", shown(host)),
@@ -104,7 +104,7 @@ fn told(host: &str, container: &Verdict, label: &str, now: i64) -> (u8, String) 
     let ours = label.is_empty() || begins(label, native::PREFIX);
     let key = label.get(native::PREFIX.len()..).unwrap_or_default();
     let key = key.strip_prefix("routes.").and_then(|named| Some(named.split_once('.')?.1)).unwrap_or(key);
-    if ours && !label.is_empty() && !matches!(resolve(key), Resolved::Known(..)) {
+    if ours && !label.is_empty() && !matches!(resolve(key), ResolvedKey::Known(..)) {
         return (1, format!("{named}, which Gangway does not know; write `gangway.host`"));
     }
     if ours {
@@ -134,7 +134,7 @@ fn told(host: &str, container: &Verdict, label: &str, now: i64) -> (u8, String) 
 }
 
 /// Why a container cannot be served that does not run: `has been stopped for 5 minutes (exit code 1)`.
-pub fn state(container: &Verdict, now: i64) -> Option<String> {
+pub fn state(container: &ContainerReport, now: i64) -> Option<String> {
     let ended = container.ended.unwrap_or_default();
     let code = ended.code.map_or_else(String::new, |code| format!(" (exit code {code})"));
     let since = ended.at.map_or_else(String::new, |at| format!(" for {}", roughly(now.saturating_sub(at))));

@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 
 use crate::codes;
 use crate::diagnostic::Code;
-use crate::schema::{Allowed, KEYS, Key, Status};
+use crate::dialect::native::schema::{KEYS, Key, KeyStatus, Placement};
 
 const LABELS_HEAD: &str = "\
-<!-- Generated from crates/gangway-model/src/schema/keys.rs by `make docs`. -->
+<!-- Generated from crates/gangway-model/src/dialect/native/schema/keys.rs by `make docs`. -->
 # Labels
 
 `gangway.<key>` describes the container's one route, which is named after its compose service, or else after the container.
@@ -49,7 +49,7 @@ pub fn labels() -> String {
     let mut page = String::from(LABELS_HEAD);
     let (now, others): (Vec<&Key>, Vec<&Key>) = KEYS.iter().partition(|key| key.status.is_in_force());
     let (refused, later): (Vec<&Key>, Vec<&Key>) =
-        others.into_iter().partition(|key| matches!(key.status, Status::Refused { .. }));
+        others.into_iter().partition(|key| matches!(key.status, KeyStatus::Refused { .. }));
     page += &table(&now);
     for key in now {
         page += &section(key);
@@ -108,7 +108,7 @@ fn cell(text: &str) -> String {
 fn section(key: &Key) -> String {
     let mut text = format!("\n## `{}`\n\n{}\n\n", key.name, key.doc);
     match (key.place, key.example.split_once(": ")) {
-        (Allowed::InTheFile, _) => {
+        (Placement::InTheFile, _) => {
             let _ = write!(text, "```toml\n{} = \"{}\"\n```\n", key.name, key.example);
         }
         (_, Some((name, value))) if key.is_open() => {
@@ -119,7 +119,7 @@ fn section(key: &Key) -> String {
             let _ = write!(text, "```yaml\ngangway.{}: \"{escaped}\"\n```\n", key.name);
         }
     }
-    if key.place == Allowed::OnContainers {
+    if key.place == Placement::OnContainers {
         text += "\nNot in the configuration file.\n";
     }
     text

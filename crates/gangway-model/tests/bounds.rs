@@ -37,7 +37,7 @@ fn compiled(containers: Vec<Container>) -> Compiled {
 }
 
 fn served(compiled: &Compiled, container: &str) -> usize {
-    compiled.containers.iter().find(|verdict| *verdict.name == *container).expect("it was read").routes.len()
+    compiled.containers.iter().find(|report| *report.name == *container).expect("it was read").routes.len()
 }
 
 fn count(compiled: &Compiled, code: u16) -> usize {

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use gangway_model::compile::Verdict;
+use gangway_model::compile::ContainerReport;
 use gangway_model::route::{Middleware, Route};
 use gangway_model::settings::Expose;
 use gangway_model::snapshot::{
@@ -359,10 +359,10 @@ proptest! {
             !route.upstream.endpoints.is_empty() || route.middlewares.iter().any(is_redirect)
         };
         let unreached: Vec<&str> = before.table.routes().iter().filter(|route| !is_reached(route)).map(|route| &*route.id).collect();
-        let is_settled = |verdict: &&Verdict| {
-            !verdict.reason.contains("served by others") && !verdict.routes.iter().any(|id| unreached.contains(&&**id))
+        let is_settled = |report: &&ContainerReport| {
+            !report.reason.contains("served by others") && !report.routes.iter().any(|id| unreached.contains(&&**id))
         };
-        let settled: Vec<&str> = before.containers.iter().filter(is_settled).map(|verdict| &*verdict.name).collect();
+        let settled: Vec<&str> = before.containers.iter().filter(is_settled).map(|report| &*report.name).collect();
         let is_other = |name: &str| settled.contains(&name);
         let others = |compiled: &Compiled| -> Vec<String> {
             let routes = compiled.table.routes().iter().filter(|route| route.origin.iter().all(|name| is_other(name)));

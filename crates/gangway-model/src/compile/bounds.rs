@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::FOUND_MAX;
-use super::absent::Absentees;
 use super::replicas::Candidate;
+use super::unserved::UnservedClaims;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Span};
 use crate::dialect::native::Source;
@@ -18,7 +18,7 @@ use crate::spec::RouteSpec;
 /// Alternatives in one table: each costs every new table some microseconds and a kilobyte or less.
 pub const ALTERNATIVES_IN_ALL_MAX: usize = 1 << 17;
 
-/// Findings that are kept in all: each may show a label of 4 KiB.
+/// ContainerFindings that are kept in all: each may show a label of 4 KiB.
 pub const FOUND_IN_ALL_MAX: usize = 10_000;
 
 /// Candidates as they are read: never many more than may be served, however many are asked for.
@@ -32,36 +32,36 @@ impl<'s> Intake<'s> {
         Self { size: candidates.iter().map(size).sum(), candidates }
     }
 
-    /// Takes those of one container. Whatever is left out goes to the absentees.
+    /// Takes those of one container. Whatever is left out goes to the unserved.
     pub(super) fn add(
         &mut self,
         candidates: Vec<Candidate<'s>>,
-        absentees: &mut Absentees<'s>,
+        unserved: &mut UnservedClaims<'s>,
         found: &mut Vec<Diagnostic>,
     ) {
         self.size += candidates.iter().map(size).sum::<usize>();
         self.candidates.extend(candidates);
         // Not each time: it looks at all of them.
         if self.size > 2 * ALTERNATIVES_IN_ALL_MAX {
-            self.cut(absentees, found);
+            self.cut(unserved, found);
         }
     }
 
-    pub(super) fn all(mut self, absentees: &mut Absentees<'s>, found: &mut Vec<Diagnostic>) -> Vec<Candidate<'s>> {
+    pub(super) fn all(mut self, unserved: &mut UnservedClaims<'s>, found: &mut Vec<Diagnostic>) -> Vec<Candidate<'s>> {
         if self.size > ALTERNATIVES_IN_ALL_MAX {
-            self.cut(absentees, found);
+            self.cut(unserved, found);
         }
         self.candidates
     }
 
-    fn cut(&mut self, absentees: &mut Absentees<'s>, found: &mut Vec<Diagnostic>) {
+    fn cut(&mut self, unserved: &mut UnservedClaims<'s>, found: &mut Vec<Diagnostic>) {
         let (kept, cut) = within(std::mem::take(&mut self.candidates), ALTERNATIVES_IN_ALL_MAX, found);
         self.size = kept.iter().map(size).sum();
         self.candidates = kept;
         for candidate in cut {
             if let Source::Container(container) = candidate.source {
                 let RouteSpec { matcher, priority, .. } = *candidate.spec;
-                absentees.add(candidate.party, container, matcher, priority);
+                unserved.add(candidate.party, container, matcher, priority);
             }
         }
     }
@@ -138,18 +138,18 @@ fn beyond(candidate: &Candidate<'_>, size: usize, share: usize) -> Diagnostic {
     candidate.source.about_value(claim, finding, effect)
 }
 
-/// Findings that are not shown, by container and project.
+/// ContainerFindings that are not shown, by container and project.
 pub(super) type Unshown = BTreeMap<(Box<str>, Option<Box<str>>), usize>;
 
 /// What was found at one container, before it is put to what was found at others.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Findings {
+pub(super) struct ContainerFindings {
     pub found: Vec<Diagnostic>,
     /// How many more there are.
     more: usize,
 }
 
-impl Findings {
+impl ContainerFindings {
     /// No more than [`FOUND_MAX`], the first in the canonical order.
     pub(super) fn cut(mut found: Vec<Diagnostic>) -> Self {
         let mut more = 0;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::bounds::{ALTERNATIVES_IN_ALL_MAX, Findings};
+use super::bounds::{ALTERNATIVES_IN_ALL_MAX, ContainerFindings};
 use crate::dialect::native::{self, Asked};
 use crate::settings::Settings;
 use crate::snapshot::Container;
@@ -20,23 +20,23 @@ const ALTERNATIVES_MAX: usize = 2 * ALTERNATIVES_IN_ALL_MAX;
 /// What was read, by what it was read from.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    known: HashMap<Print, Known, RandomState>,
-    /// The alternatives of all that is known.
+    reads: HashMap<Fingerprint, CachedRead, RandomState>,
+    /// The alternatives of all that is kept.
     size: usize,
     /// What it was read under, without the routes of the file.
     settings: Settings,
-    prints: [RandomState; 2],
+    hashers: [RandomState; 2],
     /// How many tables were made with it.
     round: u64,
 }
 
 /// Tells labels, names and images apart. With keys of our own, so that nobody can make two that are one.
-type Print = [u64; 2];
+type Fingerprint = [u64; 2];
 
 #[derive(Debug)]
-struct Known {
+struct CachedRead {
     asked: Detached,
-    found: Findings,
+    found: ContainerFindings,
     /// Its alternatives.
     size: usize,
     /// The round in which it was last asked for.
@@ -58,7 +58,7 @@ impl Cache {
     pub(super) fn begin(&mut self, settings: &Settings) {
         let settings = Settings { file_routes: Vec::new(), ..settings.clone() };
         if self.settings != settings {
-            (self.known, self.size) = (HashMap::default(), 0);
+            (self.reads, self.size) = (HashMap::default(), 0);
             self.settings = settings;
         }
         self.round += 1;
@@ -66,8 +66,8 @@ impl Cache {
 
     /// Ends a table: what it did not need is forgotten.
     pub(super) fn end(&mut self) {
-        self.known.retain(|_, known| known.used == self.round);
-        self.size = self.known.values().map(|known| known.size).sum();
+        self.reads.retain(|_, read| read.used == self.round);
+        self.size = self.reads.values().map(|read| read.size).sum();
     }
 
     /// The same as [`native::read`].
@@ -75,23 +75,23 @@ impl Cache {
         &mut self,
         container: &'s Container,
         settings: &Settings,
-        findings: &mut Findings,
+        findings: &mut ContainerFindings,
     ) -> Asked<'s> {
         let content = (&container.name, &container.image, &container.labels);
-        let print = self.prints.each_ref().map(|state| state.hash_one(content));
-        if let Some(known) = self.known.get_mut(&print) {
-            known.used = self.round;
-            findings.extend(known.found.clone());
-            return known.asked.attached(container);
+        let fingerprint = self.hashers.each_ref().map(|state| state.hash_one(content));
+        if let Some(read) = self.reads.get_mut(&fingerprint) {
+            read.used = self.round;
+            findings.extend(read.found.clone());
+            return read.asked.attached(container);
         }
         let mut found = Vec::new();
         let asked = native::read(container, settings, &mut found);
-        let found = Findings::cut(found);
+        let found = ContainerFindings::cut(found);
         let size = asked.size();
         if self.size + size <= ALTERNATIVES_MAX {
             self.size += size;
-            let known = Known { asked: Detached::of(&asked), found: found.clone(), size, used: self.round };
-            self.known.insert(print, known);
+            let read = CachedRead { asked: Detached::of(&asked), found: found.clone(), size, used: self.round };
+            self.reads.insert(fingerprint, read);
         }
         findings.extend(found);
         asked

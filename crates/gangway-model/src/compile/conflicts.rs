@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::absent::Absent;
-use super::replicas::{Group, Standing};
+use super::replicas::{Group, RouteOrigin};
+use super::unserved::UnservedClaim;
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dialect::native::default_host;
@@ -45,7 +45,7 @@ pub struct Move {
 
 /// The claims to all hosts, and which alternative of which route each stands for.
 #[derive(Default)]
-struct Claims<'g> {
+struct HostClaims<'g> {
     claims: Vec<Claim<'g>>,
     positions: HashMap<(&'g Party, &'g HostCondition), usize, ahash::RandomState>,
 }
@@ -53,7 +53,7 @@ struct Claims<'g> {
 /// Decides who holds what, and takes from every route what others hold.
 pub(super) fn settle<'s>(
     mut groups: Vec<Group<'s>>,
-    absent: &[Absent<'s>],
+    absent: &[UnservedClaim<'s>],
     before: &Holdings,
     released: &BTreeSet<HostCondition>,
     moment: Moment<'_>,
@@ -61,19 +61,19 @@ pub(super) fn settle<'s>(
 ) -> Settled<'s> {
     // So that the order of listing shows nowhere, whatever is decided.
     groups.sort_by(|one, other| one.id.cmp(&other.id));
-    let mut claims = Claims::default();
+    let mut claims = HostClaims::default();
     let asked: Vec<Vec<(usize, usize)>> = groups.iter().map(|group| claims.add(group)).collect();
-    absent.iter().for_each(|absent| claims.add_absent(absent));
+    absent.iter().for_each(|absent| claims.add_unserved(absent));
     let (holdings, decisions) = before.settle(&claims.claims, released, moment);
     let moves = moves(&claims.claims, &decisions);
-    let verdicts: Vec<Verdict> = asked.iter().map(|asked| Verdict::of(asked, &decisions)).collect();
+    let decided: Vec<GroupDecision> = asked.iter().map(|asked| GroupDecision::of(asked, &decisions)).collect();
     drop(claims);
-    let names = named(&groups, &verdicts);
+    let names = named(&groups, &decided);
 
     let mut left = Vec::with_capacity(groups.len());
     let mut lost = Vec::new();
-    for (mut group, verdict) in groups.into_iter().zip(verdicts) {
-        let losses = verdict.losses(&group);
+    for (mut group, decided_group) in groups.into_iter().zip(decided) {
+        let losses = decided_group.losses(&group);
         // What is only held asks for nothing: nobody wants to hear about it.
         if !group.held {
             report(&group, &losses, &names, found);
@@ -91,7 +91,7 @@ pub(super) fn settle<'s>(
                 None => continue,
             }
         }
-        left.push((verdict.seniority(&group), group));
+        left.push((decided_group.seniority(&group), group));
     }
     left.sort_by(|(one, group), (other, another)| (one, &group.id).cmp(&(other, &another.id)));
     let in_order = |(age, (_, group)): (i64, (Seniority, Group<'s>))| Group { age, ..group };
@@ -101,7 +101,7 @@ pub(super) fn settle<'s>(
 /// The file, then those that hold something by the time that they do, then all others by their age.
 type Seniority = (bool, i64, i64);
 
-impl<'g> Claims<'g> {
+impl<'g> HostClaims<'g> {
     /// For each alternative of a group its claim, and its rule there.
     fn add(&mut self, group: &'g Group<'_>) -> Vec<(usize, usize)> {
         let strength = group.strength();
@@ -123,13 +123,13 @@ impl<'g> Claims<'g> {
             match group.held {
                 true => {}
                 false if group.party.tenant == Tenant::File => presence.exists = true,
-                false => group.standing.containers().for_each(|container| presence.add(container, &group.party)),
+                false => group.origin.containers().for_each(|container| presence.add(container, &group.party)),
             }
         }
         asked
     }
 
-    fn add_absent(&mut self, absent: &'g Absent<'_>) {
+    fn add_unserved(&mut self, absent: &'g UnservedClaim<'_>) {
         for asked in &absent.alternatives {
             let claim = self.claim(&absent.party, asked.host());
             let claim = &mut self.claims[claim];
@@ -175,8 +175,7 @@ impl<'c> Presence<'c> {
 impl Group<'_> {
     /// What it may take.
     fn strength(&self) -> Strength {
-        let is_restarting =
-            || self.standing.containers().any(|container| container.state == ContainerState::Restarting);
+        let is_restarting = || self.origin.containers().any(|container| container.state == ContainerState::Restarting);
         let is_served = !self.endpoints.is_empty()
             || self.party.tenant == Tenant::File
             || self.is_answered_here()
@@ -186,7 +185,7 @@ impl Group<'_> {
 }
 
 /// What was decided about one route.
-struct Verdict {
+struct GroupDecision {
     /// In the order of its alternatives.
     losses: Vec<Option<(Loss, Ground)>>,
     is_guest: Vec<bool>,
@@ -201,7 +200,7 @@ enum Ground {
     Expression,
 }
 
-impl Verdict {
+impl GroupDecision {
     fn of(asked: &[(usize, usize)], decisions: &[Decision]) -> Self {
         let loss = |(claim, rule): &(usize, usize)| {
             let decision = &decisions[*claim];
@@ -250,14 +249,14 @@ struct Lost {
 }
 
 /// The containers of those that hold what others lose, for people: parties that have none go by their own names.
-fn named(groups: &[Group<'_>], verdicts: &[Verdict]) -> HashMap<Party, String, ahash::RandomState> {
-    let losses = verdicts.iter().flat_map(|verdict| verdict.losses.iter().flatten());
+fn named(groups: &[Group<'_>], decided: &[GroupDecision]) -> HashMap<Party, String, ahash::RandomState> {
+    let losses = decided.iter().flat_map(|decided_group| decided_group.losses.iter().flatten());
     let holders: BTreeSet<&Party> = losses.map(|(loss, _)| &loss.holder).collect();
     if holders.is_empty() {
         return HashMap::default();
     }
     let of_holders = groups.iter().filter(|group| !group.held && holders.contains(&group.party));
-    of_holders.map(|group| (group.party.clone(), group.standing.described())).collect()
+    of_holders.map(|group| (group.party.clone(), group.origin.described())).collect()
 }
 
 fn moves(claims: &[Claim<'_>], decisions: &[Decision]) -> Vec<Move> {
@@ -272,7 +271,7 @@ fn moves(claims: &[Claim<'_>], decisions: &[Decision]) -> Vec<Move> {
 }
 
 /// Reports routes of one party between which only age decides.
-pub(super) fn report_ties(entries: &[Entry<Arc<Route>>], standings: &[Standing<'_>], found: &mut Vec<Diagnostic>) {
+pub(super) fn report_ties(entries: &[Entry<Arc<Route>>], origins: &[RouteOrigin<'_>], found: &mut Vec<Diagnostic>) {
     let mut of_losers: BTreeMap<usize, _> = BTreeMap::new();
     for tie in ties(entries) {
         // One is enough to make somebody look; the same first.
@@ -282,7 +281,7 @@ pub(super) fn report_ties(entries: &[Entry<Arc<Route>>], standings: &[Standing<'
         }
     }
     for tie in of_losers.into_values() {
-        let (winner, loser) = (&standings[tie.winner], &standings[tie.loser]);
+        let (winner, loser) = (&origins[tie.winner], &origins[tie.loser]);
         let (rule, older, name) = (brief(&tie.rule), winner.described(), &loser.name);
         let help = "give one of them a `priority`, or another host or path";
         let finding = if tie.is_same {
@@ -320,9 +319,9 @@ fn report(
             0 => rule,
             more => format!("{rule} and {more} more"),
         };
-        let Told { code, message, help, keeps } = match &lost[0].loss {
-            Some(loss) => told_of_holder(group, ground, loss, names.get(&loss.holder), &rule, first.host()),
-            None => Told {
+        let LossText { code, message, help, keeps } = match &lost[0].loss {
+            Some(loss) => describe_loss(group, ground, loss, names.get(&loss.holder), &rule, first.host()),
+            None => LossText {
                 code: codes::EXPRESSION_ON_OTHER_PROJECT,
                 message: format!("{rule} could take paths from the holder of the host"),
                 help: "write the path as a prefix or with `=`, or take another host".to_owned(),
@@ -330,17 +329,17 @@ fn report(
             },
         };
         let finding = Finding::error(code, 0..0, message, "taken", help);
-        let name = &group.standing.name;
+        let name = &group.origin.name;
         let rest = if losses.len() == alternatives.len() {
             format!("route `{name}` is not served")
         } else {
             format!("the rest of route `{name}` is served")
         };
-        found.push(about_claim(&group.standing, Some(first.host()), finding, format!("{keeps}; {rest}")));
+        found.push(about_claim(&group.origin, Some(first.host()), finding, format!("{keeps}; {rest}")));
     }
 }
 
-struct Told {
+struct LossText {
     code: Code,
     message: String,
     help: String,
@@ -348,14 +347,14 @@ struct Told {
 }
 
 /// Who holds it, since when, and until when.
-fn told_of_holder(
+fn describe_loss(
     group: &Group<'_>,
     ground: Ground,
     loss: &Loss,
     name: Option<&String>,
     rule: &str,
     host: &HostCondition,
-) -> Told {
+) -> LossText {
     let Loss { holder, since, until } = loss;
     let since = match since.filter(|since| *since > 0) {
         Some(since) => format!(", which has it since {}", utc(since)),
@@ -369,7 +368,7 @@ fn told_of_holder(
             format!("it is kept for {holder} until {}, unless a container is created that asks for it", utc(*end))
         }
     };
-    let is_default = group.standing.claim.label.is_empty();
+    let is_default = group.origin.claim.label.is_empty();
     let is_of_one_tenant = ground == Ground::Rule && holder.tenant == group.party.tenant;
     let is_same_service = is_of_one_tenant && holder.service == group.party.service;
     let code = match (&holder.tenant, is_of_one_tenant) {
@@ -378,7 +377,7 @@ fn told_of_holder(
         (_, false) => codes::CLAIMED_BY_OTHER_PROJECT,
     };
     let help = if is_default {
-        format!("add the label `gangway.host` with a host of its own{}", collapsed(&group.standing.name, holder, host))
+        format!("add the label `gangway.host` with a host of its own{}", collapsed(&group.origin.name, holder, host))
     } else if is_same_service {
         "give one of them a `priority`, or another host or path".to_owned()
     } else if is_of_one_tenant {
@@ -398,7 +397,7 @@ fn told_of_holder(
         Some(name) => name.clone(),
         None => holder.to_string(),
     };
-    Told { code, message: format!("{rule} is already served by {by}{since}"), help, keeps }
+    LossText { code, message: format!("{rule} is already served by {by}{since}"), help, keeps }
 }
 
 /// Why a route without a host is given the one of a route with another name.
@@ -418,14 +417,14 @@ fn collapsed(name: &str, holder: &Party, host: &HostCondition) -> String {
 
 /// Points at the label by which a route said what it takes, and at the host in it that is meant.
 fn about_claim(
-    standing: &Standing<'_>,
+    origin: &RouteOrigin<'_>,
     host: Option<&HostCondition>,
     mut finding: Finding,
     effect: String,
 ) -> Diagnostic {
-    let claim = standing.claim;
+    let claim = origin.claim;
     if claim.label.is_empty() {
-        return standing.source.about(finding, effect);
+        return origin.source.about(finding, effect);
     }
     let value = claim.value.trim();
     let entry = host.and_then(|host| match host {
@@ -437,7 +436,7 @@ fn about_claim(
     });
     let (start, len) = entry.map_or((0, value.len()), |(start, entry)| (start, entry.len()));
     (finding.span.start, finding.span.end) = (start, start + len);
-    standing.source.about_value(claim, finding, effect)
+    origin.source.about_value(claim, finding, effect)
 }
 
 /// A rule that is as long as people read.

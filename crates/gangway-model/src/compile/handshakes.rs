@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::replicas::{Group, Standing, TenantRef};
+use super::replicas::{Group, RouteOrigin, TenantRef};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;
@@ -24,19 +24,19 @@ use crate::rule::Finding;
 /// Closes routes whose bundle cannot be asked for, and takes back what others would suffer from. `groups` are
 /// sorted by age.
 pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
-    if groups.iter().all(|group| !Wish::of(group).is_more_than_usual()) {
+    if groups.iter().all(|group| !HandshakeDemand::of(group).is_more_than_usual()) {
         return;
     }
-    let mut older = Older::default();
+    let mut older = SeniorRoutes::default();
     for position in 0..groups.len() {
-        let (hosts, wish) = (groups[position].spec.matcher.host_conditions(), Wish::of(&groups[position]));
-        if wish.is_more_than_usual() {
-            let in_the_way = older.first(&hosts, wish.tenant, |other| wish.is_kept_out_by(other));
-            let held_back = older.first(&hosts, wish.tenant, |other| wish.is_slowed_by(other));
-            let in_the_way = in_the_way.map(|other| groups[other].standing.described());
+        let (hosts, demand) = (groups[position].spec.matcher.host_conditions(), HandshakeDemand::of(&groups[position]));
+        if demand.is_more_than_usual() {
+            let in_the_way = older.first(&hosts, demand.tenant, |other| demand.is_kept_out_by(other));
+            let held_back = older.first(&hosts, demand.tenant, |other| demand.is_slowed_by(other));
+            let in_the_way = in_the_way.map(|other| groups[other].origin.described());
             let held_back = held_back.map(|other| {
                 let other = &groups[other];
-                (other.standing.described(), other.spec.listener.tls_min)
+                (other.origin.described(), other.spec.listener.tls_min)
             });
             let group = &mut groups[position];
             let name = group.spec.name.clone();
@@ -44,29 +44,29 @@ pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
                 let finding = finding(&format!("client certificates on a host of {other}"));
                 let effect =
                     format!("route `{name}` is closed: it answers 503 to everybody; other routes are unaffected");
-                found.push(about(&group.standing, finding, effect));
+                found.push(about(&group.origin, finding, effect));
                 (group.spec.closed, group.spec.listener.client_ca) = (true, None);
             }
             if let Some((other, tls_min)) = held_back {
                 let finding = finding(&format!("nothing but TLS 1.3 on a host of {other}"));
                 let effect = format!("TLS 1.2 and 1.3 are served; the rest of route `{name}` is in force");
-                found.push(about(&group.standing, finding, effect));
+                found.push(about(&group.origin, finding, effect));
                 group.spec.listener.tls_min = tls_min;
             }
         }
-        older.add(position, Wish::of(&groups[position]), hosts);
+        older.add(position, HandshakeDemand::of(&groups[position]), hosts);
     }
 }
 
 /// What a route asks of handshakes, and for whom.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct Wish<'s> {
+struct HandshakeDemand<'s> {
     tenant: TenantRef<'s>,
     client_ca: Option<Box<str>>,
     tls_min: TlsVersion,
 }
 
-impl<'s> Wish<'s> {
+impl<'s> HandshakeDemand<'s> {
     fn of(group: &Group<'s>) -> Self {
         let listener = &group.spec.listener;
         Self { tenant: group.tenant, client_ca: listener.client_ca.clone(), tls_min: listener.tls_min }
@@ -90,38 +90,38 @@ impl<'s> Wish<'s> {
 /// The routes looked at so far, found by the hosts they have in common with another. Ten thousand routes that
 /// ask for the same cost no more than as many that ask for nothing.
 #[derive(Default)]
-struct Older<'s> {
-    /// Every wish once.
-    wishes: Vec<Wish<'s>>,
-    known: HashMap<Wish<'s>, usize, RandomState>,
-    exact: HashMap<Box<str>, Claims, RandomState>,
+struct SeniorRoutes<'s> {
+    /// Every demand once.
+    demands: Vec<HandshakeDemand<'s>>,
+    known: HashMap<HandshakeDemand<'s>, usize, RandomState>,
+    exact: HashMap<Box<str>, HandshakeClaims, RandomState>,
     /// Whole names by what stands behind their first dot.
-    below: HashMap<Box<str>, Claims, RandomState>,
-    wildcard: HashMap<Box<str>, Claims, RandomState>,
+    below: HashMap<Box<str>, HandshakeClaims, RandomState>,
+    wildcard: HashMap<Box<str>, HandshakeClaims, RandomState>,
     /// What could match anywhere, and everything, for what could.
-    loose: Vec<(Claim, HostCondition)>,
-    all: Vec<(Claim, HostCondition)>,
+    loose: Vec<(HandshakeClaim, HostCondition)>,
+    all: Vec<(HandshakeClaim, HostCondition)>,
 }
 
-/// Claims to one host, the oldest with each wish.
-type Claims = Vec<Claim>;
+/// Claims to one host, the oldest with each demand.
+type HandshakeClaims = Vec<HandshakeClaim>;
 
 #[derive(Clone, Copy)]
-struct Claim {
-    wish: usize,
+struct HandshakeClaim {
+    demand: usize,
     position: usize,
 }
 
-impl<'s> Older<'s> {
-    fn add(&mut self, position: usize, wish: Wish<'s>, hosts: Vec<HostCondition>) {
-        let next = self.wishes.len();
-        let wish = *self.known.entry(wish).or_insert_with_key(|wish| {
-            self.wishes.push(wish.clone());
+impl<'s> SeniorRoutes<'s> {
+    fn add(&mut self, position: usize, demand: HandshakeDemand<'s>, hosts: Vec<HostCondition>) {
+        let next = self.demands.len();
+        let demand = *self.known.entry(demand).or_insert_with_key(|demand| {
+            self.demands.push(demand.clone());
             next
         });
-        let claim = Claim { wish, position };
-        let put = |claims: &mut Claims| {
-            if claims.iter().all(|other| other.wish != wish) {
+        let claim = HandshakeClaim { demand, position };
+        let put = |claims: &mut HandshakeClaims| {
+            if claims.iter().all(|other| other.demand != demand) {
                 claims.push(claim);
             }
         };
@@ -142,29 +142,29 @@ impl<'s> Older<'s> {
         }
     }
 
-    /// The oldest that has a host in common with these and wishes for something of this kind.
+    /// The oldest that has a host in common with these and demands something of this kind.
     fn first(
         &self,
         hosts: &[HostCondition],
         tenant: TenantRef<'_>,
-        is_so: impl Fn(&Wish<'s>) -> bool,
+        is_so: impl Fn(&HandshakeDemand<'s>) -> bool,
     ) -> Option<usize> {
-        let is_wished = |claim: &Claim| is_so(&self.wishes[claim.wish]);
-        let is_own = |claim: &Claim| self.wishes[claim.wish].tenant == tenant;
-        let of = |claims: Option<&Claims>, is_met: &dyn Fn(&Claim) -> bool| {
-            let found = claims.into_iter().flatten().find(|claim| is_met(claim) && is_wished(claim));
+        let is_demanded = |claim: &HandshakeClaim| is_so(&self.demands[claim.demand]);
+        let is_own = |claim: &HandshakeClaim| self.demands[claim.demand].tenant == tenant;
+        let of = |claims: Option<&HandshakeClaims>, is_met: &dyn Fn(&HandshakeClaim) -> bool| {
+            let found = claims.into_iter().flatten().find(|claim| is_met(claim) && is_demanded(claim));
             found.map(|claim| claim.position)
         };
-        let loose = |among: &[(Claim, HostCondition)], host: &HostCondition| {
+        let loose = |among: &[(HandshakeClaim, HostCondition)], host: &HostCondition| {
             let is_exact = |host: &HostCondition| matches!(host, HostCondition::Pattern(HostPattern::Exact(_)));
             let found = among.iter().find(|(claim, other)| {
                 // By name against by pattern: only within a tenant.
                 let is_met = is_exact(host) == is_exact(other) || is_own(claim);
-                is_met && is_wished(claim) && may_share(host, other)
+                is_met && is_demanded(claim) && may_share(host, other)
             });
             found.map(|(claim, _)| claim.position)
         };
-        let any = |_: &Claim| true;
+        let any = |_: &HandshakeClaim| true;
         let on_host = |host: &HostCondition| match host {
             HostCondition::Pattern(HostPattern::Exact(name)) => {
                 let parent = name.as_str().split_once('.').map_or("", |(_, parent)| parent);
@@ -176,8 +176,8 @@ impl<'s> Older<'s> {
                 let below = of(self.below.get(parent), &is_own);
                 [of(self.wildcard.get(parent), &any), below, loose(&self.loose, host)]
             }
-            // Nobody has such a wish, mostly, and then nothing need be compared.
-            _ if !self.wishes.iter().any(&is_so) => [None; 3],
+            // Nobody has such a demand, mostly, and then nothing need be compared.
+            _ if !self.demands.iter().any(&is_so) => [None; 3],
             _ => [loose(&self.all, host), None, None],
         };
         hosts.iter().flat_map(on_host).flatten().min()
@@ -190,13 +190,13 @@ fn finding(message: &str) -> Finding {
 }
 
 /// Points at the host, where one was written.
-fn about(standing: &Standing<'_>, mut finding: Finding, effect: String) -> Diagnostic {
-    let claim = standing.claim;
+fn about(origin: &RouteOrigin<'_>, mut finding: Finding, effect: String) -> Diagnostic {
+    let claim = origin.claim;
     if claim.label.is_empty() {
-        return standing.source.about(finding, effect);
+        return origin.source.about(finding, effect);
     }
     finding.span.end = claim.value.trim().len();
-    standing.source.about_value(claim, finding, effect)
+    origin.source.about_value(claim, finding, effect)
 }
 
 fn may_share(one: &HostCondition, other: &HostCondition) -> bool {

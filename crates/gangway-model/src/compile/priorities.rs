@@ -24,7 +24,7 @@ pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
         return;
     }
     let lowered: Vec<(usize, usize)> = {
-        let mut claims = Claims::default();
+        let mut claims = PriorityClaims::default();
         let mut lowered = Vec::new();
         for (position, group) in groups.iter().enumerate() {
             let overtaken = (group.spec.priority > 0).then(|| claims.overtaken_by(groups, group)).flatten();
@@ -34,7 +34,7 @@ pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
         lowered
     };
     for (position, older) in lowered {
-        let older = groups[older].standing.described();
+        let older = groups[older].origin.described();
         let group = &mut groups[position];
         let message = format!("priority {} over an older route of {older}", group.spec.priority);
         let help = "remove it; a more exact host or a longer path wins without it";
@@ -43,13 +43,13 @@ pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
         let len = mark.value.trim().len();
         let finding = Finding::error(codes::PRIORITY_OVER_OTHER_PROJECT, 0..len, message, "another project's", help);
         let effect = format!("route `{}` has priority 0; the rest of it is in force", group.spec.name);
-        found.push(group.standing.source.about_value(mark, finding, effect));
+        found.push(group.origin.source.about_value(mark, finding, effect));
     }
 }
 
 /// What the older routes ask for, so that those in the way of a newer one are found without comparing all.
 #[derive(Default)]
-struct Claims<'g> {
+struct PriorityClaims<'g> {
     /// By the exact host; sorted, so that all hosts that begin alike stand together.
     exact: BTreeMap<&'g str, OfHost<'g>>,
     /// Exact hosts by what stands behind their first dot.
@@ -61,7 +61,7 @@ struct Claims<'g> {
 }
 
 #[derive(Clone, Copy)]
-struct Claim<'g> {
+struct PriorityClaim<'g> {
     group: usize,
     asked: &'g Alternative,
 }
@@ -69,27 +69,27 @@ struct Claim<'g> {
 /// Everything that is asked for on one host.
 #[derive(Default)]
 struct OfHost<'g> {
-    claims: Vec<Claim<'g>>,
+    claims: Vec<PriorityClaim<'g>>,
     lowest: Lowest<'g>,
 }
 
 impl<'g> OfHost<'g> {
-    fn add(&mut self, claim: Claim<'g>, group: &Group<'g>) {
+    fn add(&mut self, claim: PriorityClaim<'g>, group: &Group<'g>) {
         self.claims.push(claim);
         self.lowest.add(group.spec.priority, group.tenant, claim.group);
     }
 
     /// None at all where no other tenant has less priority, which is nearly always.
-    fn below(&self, newer: &Group<'_>) -> &[Claim<'g>] {
+    fn below(&self, newer: &Group<'_>) -> &[PriorityClaim<'g>] {
         let is_any = self.lowest.below(newer.spec.priority, newer.tenant).is_some();
         if is_any { &self.claims } else { &[] }
     }
 }
 
-impl<'g> Claims<'g> {
+impl<'g> PriorityClaims<'g> {
     fn add(&mut self, position: usize, group: &'g Group<'g>) {
         for asked in group.spec.matcher.alternatives() {
-            let claim = Claim { group: position, asked };
+            let claim = PriorityClaim { group: position, asked };
             self.all.add(group.spec.priority, group.tenant, position);
             match asked.host() {
                 HostCondition::Pattern(HostPattern::Exact(name)) => {
@@ -111,7 +111,7 @@ impl<'g> Claims<'g> {
     /// A more senior route of another tenant from which the priority of this one would take something.
     fn overtaken_by(&self, groups: &[Group<'_>], newer: &Group<'_>) -> Option<usize> {
         newer.spec.matcher.alternatives().iter().find_map(|asked| {
-            let is_in_the_way = |claim: &&Claim<'_>| {
+            let is_in_the_way = |claim: &&PriorityClaim<'_>| {
                 let older = &groups[claim.group];
                 let is_same_host = claim.asked.host() == asked.host();
                 // On the same host, what takes other paths is not in the way.

@@ -68,7 +68,7 @@ pub(super) struct Group<'s> {
     pub age: i64,
     /// What is in force of what the newest replica that is ready asks for.
     pub spec: Box<RouteSpec<'s>>,
-    pub standing: Standing<'s>,
+    pub origin: RouteOrigin<'s>,
     pub endpoints: Vec<Endpoint>,
     /// Nobody runs; see [`super::held`].
     pub held: bool,
@@ -78,7 +78,7 @@ pub(super) struct Group<'s> {
 
 /// Who stands behind a route: what diagnostics about it need.
 #[derive(Debug)]
-pub(super) struct Standing<'s> {
+pub(super) struct RouteOrigin<'s> {
     /// Where what is in force was written.
     pub source: Source<'s>,
     pub name: Box<str>,
@@ -222,7 +222,7 @@ impl<'s> Group<'s> {
                 party: replicas[newest].party.clone(),
                 tenant: TenantRef::of(replicas[newest].source),
                 age: replicas[positions[0]].created(),
-                standing: Standing {
+                origin: RouteOrigin {
                     source: replicas[newest].source,
                     name: spec.name.clone(),
                     claim: spec.claim,
@@ -250,7 +250,7 @@ impl<'s> Group<'s> {
             party,
             tenant: TenantRef::of(source),
             age,
-            standing: Standing { source, name: spec.name.clone(), claim: spec.claim, sources },
+            origin: RouteOrigin { source, name: spec.name.clone(), claim: spec.claim, sources },
             spec,
             endpoints,
             held: false,
@@ -296,7 +296,7 @@ fn besides<'c>(replicas: &'c [Candidate<'_>], chosen: usize) -> Vec<(Vec<&'c Alt
     besides
 }
 
-impl<'s> Standing<'s> {
+impl<'s> RouteOrigin<'s> {
     pub(super) fn containers(&self) -> impl Iterator<Item = &'s Container> {
         self.sources.iter().filter_map(|source| match source {
             Source::Container(container) => Some(*container),
@@ -305,7 +305,7 @@ impl<'s> Standing<'s> {
     }
 
     /// The names of containers, or of the file; sorted, without repeats.
-    pub(super) fn origin(&self) -> Vec<Box<str>> {
+    pub(super) fn names(&self) -> Vec<Box<str>> {
         let name = |source: &Source<'_>| -> Box<str> {
             match source {
                 Source::Container(container) => container.name.clone(),

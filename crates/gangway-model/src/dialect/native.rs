@@ -2,35 +2,36 @@
 //! file, which have the same keys.
 //!
 //! Reading goes in three steps. Labels are sorted by the route they belong to and by the key of the
-//! [schema](crate::schema) they are; what is none of ours is kept aside. Then it is decided which routes
+//! [schema](crate::dialect::native::schema) they are; what is none of ours is kept aside. Then it is decided which routes
 //! there are, and which of them are closed because of something that could have been meant to protect
 //! them. At last each route's labels become a spec, key by key.
 
-mod allowance;
-mod drafts;
+mod collect;
+mod draft;
 mod header;
-pub(crate) mod keys;
-mod misspelt;
-mod odd;
+mod label;
+mod limits;
+pub(crate) mod readers;
 mod redirect;
 mod rewrite;
-mod route;
+mod route_fields;
+pub(crate) mod schema;
+mod suggest;
+mod unknown_key;
 mod upstream_url;
-mod wanted;
-mod written;
 
-pub(crate) use wanted::Wanted;
-pub(crate) use written::{Source, Written, cut};
+pub(crate) use label::{Label, Source, cut};
+pub(crate) use route_fields::RouteFields;
 
-use self::drafts::Drafts;
-pub(crate) use self::misspelt::near_miss;
-pub(crate) use self::route::default_host;
-use self::written::whole;
+use self::collect::RouteCollector;
+pub(crate) use self::draft::default_host;
+use self::label::whole;
+pub(crate) use self::suggest::near_miss;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::dialect::native::schema::KEYS;
 use crate::presets;
 use crate::rule::{Finding, shown};
-use crate::schema::KEYS;
 use crate::settings::{Expose, FileRoute, Settings};
 use crate::snapshot::Container;
 use crate::spec::{Mark, RouteSpec};
@@ -75,15 +76,15 @@ pub(crate) fn read<'a>(container: &'a Container, settings: &Settings, found: &mu
     report_near_misses(source, &misses, found);
     let left_out = ours.split_off(ours.len().min(LABELS_MAX));
     // Of several that differ in case the one in lower case counts: it stands last.
-    let is_enable = |label: &Ours<'_>| label.rest.eq_ignore_ascii_case("enable");
+    let is_enable = |label: &OwnLabel<'_>| label.rest.eq_ignore_ascii_case("enable");
     let enable = ours.iter().rposition(is_enable).map(|at| ours.remove(at));
     match enabled(container, enable.as_ref(), !ours.is_empty(), settings, found) {
         Ok(()) => {}
         Err(why) => return Asked::Nothing(why),
     }
     let by_label = enable.is_some() || !ours.is_empty();
-    let mut drafts = Drafts::new(source, route_name(container));
-    for Ours { rest, mark } in ours {
+    let mut drafts = RouteCollector::new(source, route_name(container));
+    for OwnLabel { rest, mark } in ours {
         drafts.add(rest, mark, found);
     }
     drafts.close_what_was_left_out(&left_out, found);
@@ -102,7 +103,7 @@ pub(crate) fn read_file<'a>(
         found.push(source.about(bad_name(source, &route.name), effect.into()));
         return None;
     }
-    let mut drafts = Drafts::new(source, &route.name);
+    let mut drafts = RouteCollector::new(source, &route.name);
     for (key, value, place) in &route.keys {
         let label = if place.label.is_empty() { key } else { &place.label };
         drafts.add_key(None, key, Mark { label, value, place: Some(place) }, found);
@@ -135,19 +136,21 @@ pub(crate) fn route_name(container: &Container) -> &str {
 }
 
 /// A label under our prefix.
-struct Ours<'a> {
+struct OwnLabel<'a> {
     /// What stands behind the prefix.
     rest: &'a str,
     mark: Mark<'a>,
 }
 
 /// Our labels, and those that nearly are.
-fn sort_out(container: &Container) -> (Vec<Ours<'_>>, Vec<(Mark<'_>, &str)>) {
+fn sort_out(container: &Container) -> (Vec<OwnLabel<'_>>, Vec<(Mark<'_>, &str)>) {
     let (mut ours, mut misses) = (Vec::new(), Vec::new());
     for (label, value) in &container.labels {
         let mark = Mark { label, value, place: None };
         match label.get(..PREFIX.len()) {
-            Some(begin) if begin.eq_ignore_ascii_case(PREFIX) => ours.push(Ours { rest: &label[PREFIX.len()..], mark }),
+            Some(begin) if begin.eq_ignore_ascii_case(PREFIX) => {
+                ours.push(OwnLabel { rest: &label[PREFIX.len()..], mark })
+            }
             _ => misses.extend(near_miss(label).map(|rest| (mark, rest))),
         }
     }
@@ -176,7 +179,7 @@ fn report_near_misses(source: Source<'_>, misses: &[(Mark<'_>, &str)], found: &m
 /// Is the container routed at all? If not, why.
 fn enabled(
     container: &Container,
-    enable: Option<&Ours<'_>>,
+    enable: Option<&OwnLabel<'_>>,
     has_others: bool,
     settings: &Settings,
     found: &mut Vec<Diagnostic>,
@@ -189,8 +192,8 @@ fn enabled(
         }
         Expose::All => Ok(()),
     };
-    let Some(Ours { mark, .. }) = enable else { return without };
-    let label = Written {
+    let Some(OwnLabel { mark, .. }) = enable else { return without };
+    let label = Label {
         source: Source::Container(container),
         key: KEYS.iter().find(|key| key.name == "enable").expect("`enable` is in the schema"),
         tail: "",

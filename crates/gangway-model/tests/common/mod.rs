@@ -127,9 +127,9 @@ pub fn read(text: &str) -> (Snapshot, Settings) {
 /// Everything that compiling gives, as text.
 pub fn shown(compiled: &Compiled) -> String {
     let mut text = format!("{}\n", compiled.table);
-    for verdict in &compiled.containers {
-        let routes = if verdict.routes.is_empty() { "nothing".to_owned() } else { verdict.routes.join(" ") };
-        writeln!(text, "{} ({}): {routes}", verdict.name, verdict.reason).expect("a text");
+    for report in &compiled.containers {
+        let routes = if report.routes.is_empty() { "nothing".to_owned() } else { report.routes.join(" ") };
+        writeln!(text, "{} ({}): {routes}", report.name, report.reason).expect("a text");
     }
     for hold in &compiled.holds {
         writeln!(text, "{} is held for {:?}", hold.container, hold.left).expect("a text");

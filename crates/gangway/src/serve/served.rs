@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use gangway_model::compile::Verdict;
+use gangway_model::compile::ContainerReport;
 use gangway_model::location::PublicPorts;
 use gangway_model::mention;
 use gangway_model::route::{Endpoint, Readiness, Scheme, TlsMode};
@@ -138,7 +138,7 @@ impl Told {
     fn of_routes(&mut self, compiled: &Compiled, ports: PublicPorts, now: Instant) -> Vec<Line> {
         let mut lines = Vec::new();
         let mut before = std::mem::take(&mut self.routes);
-        let mut named: Option<HashMap<&str, &Verdict>> = None;
+        let mut named: Option<HashMap<&str, &ContainerReport>> = None;
         let mut places: Option<Vec<Vec<String>>> = None;
         let troubled = self.troubled(compiled);
         for (position, route) in compiled.table.routes().iter().enumerate() {
@@ -170,8 +170,8 @@ impl Told {
             }
             let seen = seen.map(|seen| Seen { urls: urls.clone(), ..seen });
             if let Some(seen) = &seen {
-                let verdicts = named.get_or_insert_with(|| by_id(&compiled.containers));
-                lines.push(serving(route, seen, verdicts));
+                let reports = named.get_or_insert_with(|| by_id(&compiled.containers));
+                lines.push(serving(route, seen, reports));
             }
             if seen.is_some() || known.is_some() {
                 self.routes.insert(route.id.clone(), OfRoute::told(seen, last.as_ref(), now));
@@ -197,10 +197,10 @@ impl Told {
 
     /// Routes of which all containers are in a trouble that was told.
     fn troubled<'c>(&self, compiled: &'c Compiled) -> HashSet<&'c str> {
-        let is_told = |verdict: &Verdict| self.containers.get(&verdict.id).is_some_and(|known| known.is_told);
+        let is_told = |report: &ContainerReport| self.containers.get(&report.id).is_some_and(|known| known.is_told);
         let routes = |told: bool| {
-            let verdicts = compiled.containers.iter().filter(move |verdict| is_told(verdict) == told);
-            verdicts.flat_map(|verdict| verdict.routes.iter().map(|id| &**id)).collect::<HashSet<&str>>()
+            let reports = compiled.containers.iter().filter(move |report| is_told(report) == told);
+            reports.flat_map(|report| report.routes.iter().map(|id| &**id)).collect::<HashSet<&str>>()
         };
         let mut troubled = routes(true);
         if !troubled.is_empty() {
@@ -213,19 +213,19 @@ impl Told {
     fn of_containers(&mut self, compiled: &Compiled, now: Instant, epoch: i64) -> Vec<Line> {
         let mut lines = Vec::new();
         let mut before = std::mem::take(&mut self.containers);
-        for verdict in compiled.containers.iter().filter(|verdict| verdict.asks()) {
-            let state = verdict.state;
-            let mut known = before.remove(&verdict.id).unwrap_or(OfContainer { state, since: now, is_told: false });
+        for report in compiled.containers.iter().filter(|report| report.asks()) {
+            let state = report.state;
+            let mut known = before.remove(&report.id).unwrap_or(OfContainer { state, since: now, is_told: false });
             let was = known.state;
             if was != state {
                 (known.state, known.since) = (state, now);
             }
-            let exit_code = verdict.ended.and_then(|ended| ended.code);
-            let container = || verdict.name.clone();
+            let exit_code = report.ended.and_then(|ended| ended.code);
+            let container = || report.name.clone();
             let mut trouble = |known: &mut OfContainer| {
                 known.is_told = true;
-                let name = &verdict.name;
-                let text = match verdict.state {
+                let name = &report.name;
+                let text = match report.state {
                     ContainerState::Created => {
                         format!("was created and never started; `docker start {name}` says why")
                     }
@@ -233,7 +233,7 @@ impl Told {
                         let code = exit_code.map_or_else(String::new, |code| format!(" with exit code {code}"));
                         format!("has ended{code}; see `docker logs {name}`")
                     }
-                    _ => mention::state(verdict, epoch).unwrap_or_default(),
+                    _ => mention::state(report, epoch).unwrap_or_default(),
                 };
                 lines.push(Line::Trouble { container: container(), exit_code, text });
             };
@@ -261,7 +261,7 @@ impl Told {
                 }
                 _ => {}
             }
-            self.containers.insert(verdict.id.clone(), known);
+            self.containers.insert(report.id.clone(), known);
         }
         lines
     }
@@ -318,8 +318,8 @@ impl Seen {
     }
 }
 
-fn by_id(verdicts: &[Verdict]) -> HashMap<&str, &Verdict> {
-    verdicts.iter().map(|verdict| (&*verdict.id, verdict)).collect()
+fn by_id(reports: &[ContainerReport]) -> HashMap<&str, &ContainerReport> {
+    reports.iter().map(|report| (&*report.id, report)).collect()
 }
 
 fn urls(places: &[String], tls: TlsMode, ports: PublicPorts) -> String {
@@ -336,7 +336,7 @@ fn some_of(all: &[String]) -> String {
     }
 }
 
-fn serving(route: &Route, seen: &Seen, verdicts: &HashMap<&str, &Verdict>) -> Line {
+fn serving(route: &Route, seen: &Seen, reports: &HashMap<&str, &ContainerReport>) -> Line {
     let mut way = None;
     let endpoints: Vec<String> = seen
         .endpoints
@@ -353,7 +353,7 @@ fn serving(route: &Route, seen: &Seen, verdicts: &HashMap<&str, &Verdict>) -> Li
                 let scheme = if scheme.is_empty() { "http://" } else { scheme };
                 return format!("{scheme}{address}");
             }
-            let told = verdicts.get(&*endpoint.key.container).map(|verdict| verdict.way(&route.name));
+            let told = reports.get(&*endpoint.key.container).map(|report| report.way(&route.name));
             let chosen = told.and_then(|told| told.strip_prefix(&format!("{address}, ")));
             way = way.take().or_else(|| chosen.map(str::to_owned));
             format!("{} {scheme}{address}", endpoint.name)

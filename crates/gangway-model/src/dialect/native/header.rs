@@ -2,8 +2,8 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::wanted::Wanted;
-use super::written::{Written, is_secret_name, whole};
+use super::label::{Label, is_secret_name, whole};
+use super::route_fields::RouteFields;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::rule::{Finding, shown};
@@ -33,15 +33,15 @@ const BELONGS: &str = "belongs to the connection, not to the route";
 
 /// The header and its value; none removes it.
 pub(super) fn read<'a>(
-    label: &Written<'a>,
-    wanted: &mut Wanted<'a>,
+    label: &Label<'a>,
+    fields: &mut RouteFields<'a>,
     found: &mut Vec<Diagnostic>,
 ) -> Option<(HeaderName, Option<HeaderValue>)> {
     let name = match name(label.tail) {
         Ok(name) => name,
         Err(finding) => {
             // The name is a part of the key, so that is what is pointed at.
-            let effect = format!("the label does nothing; the rest of route `{}` is in force", wanted.name);
+            let effect = format!("the label does nothing; the rest of route `{}` is in force", fields.name);
             found.push(label.source.about_key(label.mark, finding, effect));
             return None;
         }
@@ -68,7 +68,7 @@ fn name(text: &str) -> Result<HeaderName, Finding> {
 
 /// None where it cannot stand in a header, which only control characters cannot; those were refused.
 #[expect(clippy::option_option, reason = "an empty value removes the header, which is a value too")]
-fn value(label: &Written<'_>) -> Option<Option<HeaderValue>> {
+fn value(label: &Label<'_>) -> Option<Option<HeaderValue>> {
     let text = label.value();
     if text.is_empty() {
         return Some(None);

@@ -1,13 +1,13 @@
 //! The one list of label keys: reading, misspellings, and the reference page are all made from it.
 //!
-//! Bringing a key that is announced means giving its entry a [`Status::InForce`] with a reader; nothing
+//! Bringing a key that is announced means giving its entry a [`KeyStatus::InForce`] with a reader; nothing
 //! else knows which keys there are.
 
 mod keys;
 
 pub(crate) use self::keys::KEYS;
 use crate::diagnostic::Diagnostic;
-use crate::dialect::native::{Wanted, Written};
+use crate::dialect::native::{Label, RouteFields};
 
 /// One key, or a family of keys with an open end.
 #[derive(Debug)]
@@ -22,24 +22,24 @@ pub(crate) struct Key {
     pub example: &'static str,
     /// One paragraph for the reference.
     pub doc: &'static str,
-    pub status: Status,
+    pub status: KeyStatus,
     pub role: Role,
-    pub place: Allowed,
+    pub place: Placement,
     /// What holds where it cannot be applied; for the effect of a diagnostic.
     pub without: &'static str,
 }
 
 /// Is it in force?
-pub(crate) enum Status {
+pub(crate) enum KeyStatus {
     /// Reads a value that was checked to be there, short and without control characters.
-    InForce(Read),
+    InForce(Reader),
     /// Known, and rejected until it is brought.
     Later,
     /// Known elsewhere, and never to be brought.
     Refused { why: &'static str, help: &'static str },
 }
 
-pub(crate) type Read = for<'a> fn(&Written<'a>, &mut Wanted<'a>, &mut Vec<Diagnostic>);
+pub(crate) type Reader = for<'a> fn(&Label<'a>, &mut RouteFields<'a>, &mut Vec<Diagnostic>);
 
 /// What becomes of the route where the key cannot be applied.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,13 +54,13 @@ pub(crate) enum Role {
 
 /// Where it may be written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Allowed {
+pub(crate) enum Placement {
     Everywhere,
     OnContainers,
     InTheFile,
 }
 
-impl std::fmt::Debug for Status {
+impl std::fmt::Debug for KeyStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::InForce(_) => "InForce",
@@ -70,7 +70,7 @@ impl std::fmt::Debug for Status {
     }
 }
 
-impl Status {
+impl KeyStatus {
     pub(crate) fn is_in_force(&self) -> bool {
         matches!(self, Self::InForce(_))
     }
@@ -94,7 +94,7 @@ impl Key {
 
 /// What a key is among ours.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Resolved<'k> {
+pub(crate) enum ResolvedKey<'k> {
     /// One of ours, and the open end as written.
     Known(&'static Key, &'k str),
     /// The beginning of several of ours.
@@ -106,23 +106,23 @@ pub(crate) enum Resolved<'k> {
 }
 
 /// Looks a key up, without regard to case.
-pub(crate) fn resolve(key: &str) -> Resolved<'_> {
+pub(crate) fn resolve(key: &str) -> ResolvedKey<'_> {
     // Nearly all keys are one of ours.
     if let Some(known) = KEYS.iter().find(|known| key.eq_ignore_ascii_case(known.name) && !known.is_open()) {
-        return Resolved::Known(known, "");
+        return ResolvedKey::Known(known, "");
     }
     let bytes = key.as_bytes();
     let begins_with =
         |stem: &str| bytes.get(..stem.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(stem.as_bytes()));
-    let mut resolved = Resolved::Unknown;
+    let mut resolved = ResolvedKey::Unknown;
     for known in KEYS {
         if known.is_open() {
             let stem = known.stem();
             if begins_with(stem) && key.len() > stem.len() {
-                return Resolved::Known(known, &key[stem.len()..]);
+                return ResolvedKey::Known(known, &key[stem.len()..]);
             }
         } else if begins_with(known.name) && bytes[known.name.len()] == b'.' {
-            resolved = Resolved::Below(known);
+            resolved = ResolvedKey::Below(known);
         }
         // `request.header.` is as incomplete as `request`.
         let stem = known.stem().as_bytes();
@@ -131,7 +131,7 @@ pub(crate) fn resolve(key: &str) -> Resolved<'_> {
             && stem.get(begin.len()) == Some(&b'.')
             && stem[..begin.len()].eq_ignore_ascii_case(begin);
         if is_beginning {
-            resolved = Resolved::Group;
+            resolved = ResolvedKey::Group;
         }
     }
     resolved
@@ -186,25 +186,25 @@ mod tests {
     #[test]
     fn keys_are_found_without_regard_to_case() {
         let known = |key| match resolve(key) {
-            Resolved::Known(key, tail) => format!("{} {tail}", key.name),
+            ResolvedKey::Known(key, tail) => format!("{} {tail}", key.name),
             other => format!("{other:?}"),
         };
         assert_eq!(known("Host"), "host ");
         assert_eq!(known("Response.Header.X-Foo"), "response.header.<Name> X-Foo");
         assert_eq!(known("sleep.after"), "sleep.* after");
-        assert!(matches!(resolve("hosts"), Resolved::Unknown));
-        assert!(matches!(resolve(""), Resolved::Unknown));
-        assert!(matches!(resolve("ünknown"), Resolved::Unknown));
+        assert!(matches!(resolve("hosts"), ResolvedKey::Unknown));
+        assert!(matches!(resolve(""), ResolvedKey::Unknown));
+        assert!(matches!(resolve("ünknown"), ResolvedKey::Unknown));
         for group in ["timeout", "auth", "request", "request.header", "response.header.", "SLEEP"] {
-            assert!(matches!(resolve(group), Resolved::Group), "{group}");
+            assert!(matches!(resolve(group), ResolvedKey::Group), "{group}");
         }
-        assert!(matches!(resolve("host.name"), Resolved::Below(key) if key.name == "host"));
+        assert!(matches!(resolve("host.name"), ResolvedKey::Below(key) if key.name == "host"));
         assert_eq!(members("timeout").count(), 3);
     }
 
     #[test]
     fn every_example_is_in_force_as_it_stands() {
-        for key in KEYS.iter().filter(|key| key.status.is_in_force() && key.place != Allowed::InTheFile) {
+        for key in KEYS.iter().filter(|key| key.status.is_in_force() && key.place != Placement::InTheFile) {
             let (name, value) =
                 key.example.split_once(": ").filter(|_| key.is_open()).unwrap_or((key.name, key.example));
             let beside = match key.name {

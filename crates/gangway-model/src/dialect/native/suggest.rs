@@ -3,8 +3,8 @@
 //! A misspelt `host` costs a route its host. A misspelt `allow` would leave it open to everybody, so
 //! whatever could have been meant to protect counts as protecting: closed on doubt.
 
+use crate::dialect::native::schema::{KEYS, Key};
 use crate::rule::{distance, nearest};
-use crate::schema::{KEYS, Key};
 
 /// Words of which a key that protects is made, here and in other proxies.
 const PROTECTING_WORDS: [&str; 12] = [
@@ -58,7 +58,7 @@ const FOREIGN: [(&str, &str); 30] = [
 
 /// What is thought of an unknown key.
 #[derive(Debug, Default)]
-pub(super) struct Guess {
+pub(super) struct Suggestion {
     /// The label that was probably meant, without our prefix.
     pub meant: Option<String>,
     /// Could it have been meant to protect?
@@ -66,13 +66,13 @@ pub(super) struct Guess {
 }
 
 /// What a key could have been meant to be. `key` stands behind our prefix, or behind a route's name.
-pub(super) fn guess(key: &str) -> Guess {
+pub(super) fn guess(key: &str) -> Suggestion {
     /// No key of ours is nearly that long, and an attacker's may be as long as he likes.
     const LEN_MAX: usize = 100;
     let written = &key[..key.floor_char_boundary(LEN_MAX)];
     let key = written.to_ascii_lowercase();
     if let Some(header) = header(written, &key) {
-        return Guess { meant: Some(header), protects: false };
+        return Suggestion { meant: Some(header), protects: false };
     }
     let meant = match traefik(&key) {
         Some(traefik) => traefik.meant.map(str::to_owned),
@@ -81,7 +81,7 @@ pub(super) fn guess(key: &str) -> Guess {
     let protects = PROTECTING_WORDS.iter().any(|word| key.replace(['-', '_'], "").contains(word))
         || meant.as_deref().and_then(known).is_some_and(Key::protects)
         || endings(&key).any(is_near_to_protecting);
-    Guess { meant, protects }
+    Suggestion { meant, protects }
 }
 
 /// A key of Traefik's grammar, which people leave as it is when they put our prefix in front.

@@ -1,7 +1,7 @@
 //! Every key that there is.
 
-use super::{Allowed, Key, Role, Status};
-use crate::dialect::native::keys;
+use super::{Key, KeyStatus, Placement, Role};
+use crate::dialect::native::readers;
 
 const SHAPES: Key = Key {
     name: "",
@@ -9,9 +9,9 @@ const SHAPES: Key = Key {
     default: "–",
     example: "",
     doc: "",
-    status: Status::Later,
+    status: KeyStatus::Later,
     role: Role::Shapes,
-    place: Allowed::Everywhere,
+    place: Placement::Everywhere,
     without: "",
 };
 
@@ -25,8 +25,8 @@ pub(crate) const KEYS: &[Key] = &[
         default: "true where any other label of ours stands, else as `--expose` says",
         example: "true",
         doc: "Whether the container is routed. On `gangway.routes.<name>` it switches only that route.",
-        status: Status::InForce(keys::enable),
-        place: Allowed::OnContainers,
+        status: KeyStatus::InForce(readers::enable),
+        place: Placement::OnContainers,
         without: "the label counts as not written",
         ..SHAPES
     },
@@ -39,7 +39,7 @@ pub(crate) const KEYS: &[Key] = &[
               (any domain behind), or `*`. Case, port and a final dot do not count. International names may be \
               written as they are read. A default host is made of the route's name in lower case, with everything but \
               letters, digits and hyphens replaced by hyphens.",
-        status: Status::InForce(keys::host),
+        status: KeyStatus::InForce(readers::host),
         role: Role::Selects,
         ..SHAPES
     },
@@ -51,7 +51,7 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "The paths that the route takes: `/stash` takes itself and everything below it, `=/robots.txt` only \
               itself, and `~` stands in front of a regular expression. Paths are compared percent-decoded and \
               normalised; the application gets the original bytes.",
-        status: Status::InForce(keys::path),
+        status: KeyStatus::InForce(readers::path),
         role: Role::Selects,
         ..SHAPES
     },
@@ -64,7 +64,7 @@ pub(crate) const KEYS: &[Key] = &[
               `Host`, `HostRegexp`, `Path`, `PathPrefix`, `PathRegexp`, `Method`, `Header`, `HeaderRegexp`, `Query`, \
               `QueryRegexp` and `ClientIP`, joined by `&&`, `||`, `!` and parentheses; values stand in backticks or \
               double quotes. A rule without a host takes every host.",
-        status: Status::InForce(keys::rule),
+        status: KeyStatus::InForce(readers::rule),
         role: Role::Selects,
         ..SHAPES
     },
@@ -75,7 +75,7 @@ pub(crate) const KEYS: &[Key] = &[
         example: "10",
         doc: "Of several routes that match a request the one with the largest priority wins, before anything else is \
               compared. It cannot take requests from an older container of another project.",
-        status: Status::InForce(keys::priority),
+        status: KeyStatus::InForce(readers::priority),
         without: "the priority is 0",
         ..SHAPES
     },
@@ -87,8 +87,8 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "The port at which the application listens inside its container. Without it: what is known of the image by its \
               name; else the only exposed TCP port; else the lowest of the exposed 80, 8080, 3000, 8000, 5000, 443 and \
               8443; else the only published one.",
-        status: Status::InForce(keys::port),
-        place: Allowed::OnContainers,
+        status: KeyStatus::InForce(readers::port),
+        place: Placement::OnContainers,
         without: "the port is chosen as if the label were not there",
         ..SHAPES
     },
@@ -99,8 +99,8 @@ pub(crate) const KEYS: &[Key] = &[
         example: "h2c",
         doc: "How the application is spoken to: `http` is HTTP/1.1, `https` is HTTP/1.1 or HTTP/2 over TLS, `h2c` is HTTP/2 \
               without TLS, as gRPC servers want it.",
-        status: Status::InForce(keys::scheme),
-        place: Allowed::OnContainers,
+        status: KeyStatus::InForce(readers::scheme),
+        place: Placement::OnContainers,
         without: "`http` is spoken, or `https` at port 443 and 8443",
         ..SHAPES
     },
@@ -111,7 +111,7 @@ pub(crate) const KEYS: &[Key] = &[
         example: "false",
         doc: "Whether the certificate of an `https` upstream is checked. An application that made its own certificate needs \
               `false`.",
-        status: Status::InForce(keys::verify),
+        status: KeyStatus::InForce(readers::verify),
         without: "certificates are checked",
         ..SHAPES
     },
@@ -120,11 +120,11 @@ pub(crate) const KEYS: &[Key] = &[
         value: "name of a Docker network",
         default: "`--network`, else the first shared one by name",
         example: "edge",
-        doc: "The network over which the container is reached, where it shares several with Gangway. Written as \
+        doc: "The network over which the container is reached, where it shares several with Gangway. Label as \
               `gangway.network` it holds for all routes of the container. The name as compose files write it is \
               understood too.",
-        status: Status::InForce(keys::network),
-        place: Allowed::OnContainers,
+        status: KeyStatus::InForce(readers::network),
+        place: Placement::OnContainers,
         without: "the network is chosen as if the label were not there",
         ..SHAPES
     },
@@ -135,8 +135,8 @@ pub(crate) const KEYS: &[Key] = &[
         example: "http://192.0.2.9:5006",
         doc: "Where requests go, for what is not a container: `http://`, `https://` or `h2c://`, a host and a port. \
               Only in `[routes.<name>]` tables of the configuration file.",
-        status: Status::InForce(keys::upstream),
-        place: Allowed::InTheFile,
+        status: KeyStatus::InForce(readers::upstream),
+        place: Placement::InTheFile,
         without: "requests are not sent there",
         ..SHAPES
     },
@@ -147,7 +147,7 @@ pub(crate) const KEYS: &[Key] = &[
         example: "true",
         doc: "Removes the matched prefix of `path` before the request is sent on, sends it as `X-Forwarded-Prefix`, and \
               redirects `/stash` to `/stash/`. Applied before `rewrite` and `add-prefix`.",
-        status: Status::InForce(keys::strip_prefix),
+        status: KeyStatus::InForce(readers::strip_prefix),
         without: "no prefix is removed",
         ..SHAPES
     },
@@ -159,7 +159,7 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "Replaces the path before the request is sent on. A path alone replaces the whole path; an expression \
               replaces what it matches, and `$1` or `${name}` in the replacement stand for its groups. In a compose file \
               every `$` is written twice.",
-        status: Status::InForce(keys::rewrite),
+        status: KeyStatus::InForce(readers::rewrite),
         without: "paths are not rewritten",
         ..SHAPES
     },
@@ -169,7 +169,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "–",
         example: "/app",
         doc: "Puts a path in front of the request's before it is sent on, after `strip-prefix` and `rewrite`.",
-        status: Status::InForce(keys::add_prefix),
+        status: KeyStatus::InForce(readers::add_prefix),
         without: "no prefix is added",
         ..SHAPES
     },
@@ -180,7 +180,7 @@ pub(crate) const KEYS: &[Key] = &[
         example: "308 https://new.example.org{path}?{query}",
         doc: "Answers with a redirection instead of asking the application. `{host}`, `{path}` and `{query}` stand for \
               those of the request; the status is 302 where none is written. A path alone stays on the host.",
-        status: Status::InForce(keys::redirect),
+        status: KeyStatus::InForce(readers::redirect),
         without: "nothing is redirected",
         ..SHAPES
     },
@@ -191,7 +191,7 @@ pub(crate) const KEYS: &[Key] = &[
         example: "internal",
         doc: "How the route is served: `auto` takes the internal CA for internal names and a public one for public names, \
               `internal` always the internal CA, `off` serves plain HTTP only.",
-        status: Status::InForce(keys::tls),
+        status: KeyStatus::InForce(readers::tls),
         without: "`tls` is `auto`",
         ..SHAPES
     },
@@ -201,7 +201,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "true",
         example: "false",
         doc: "Whether plain HTTP answers 308 to https. With `tls` `off` it is false.",
-        status: Status::InForce(keys::https_redirect),
+        status: KeyStatus::InForce(readers::https_redirect),
         without: "plain HTTP is redirected to https",
         ..SHAPES
     },
@@ -211,7 +211,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "–",
         example: "request.header.X-Tenant: blue",
         doc: "Sets a header of the request, replacing what is there; an empty value removes it.",
-        status: Status::InForce(keys::request_header),
+        status: KeyStatus::InForce(readers::request_header),
         without: "the header is sent as the client sent it",
         ..SHAPES
     },
@@ -222,7 +222,7 @@ pub(crate) const KEYS: &[Key] = &[
         example: "response.header.X-Frame-Options: DENY",
         doc: "Sets a header of the response, replacing what is there; an empty value removes it. Also on answers that \
               Gangway gives itself.",
-        status: Status::InForce(keys::response_header),
+        status: KeyStatus::InForce(readers::response_header),
         without: "the header is sent as the application sent it",
         ..SHAPES
     },
@@ -232,7 +232,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "`keep`",
         example: "upstream",
         doc: "What is sent to the application as `Host`: what the client sent, the endpoint's own address, or a fixed name.",
-        status: Status::InForce(keys::host_header),
+        status: KeyStatus::InForce(readers::host_header),
         without: "`Host` is sent as the client sent it",
         ..SHAPES
     },
@@ -242,7 +242,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "none",
         example: "50MB",
         doc: "A request with a larger body is answered with 413.",
-        status: Status::InForce(keys::body_limit),
+        status: KeyStatus::InForce(readers::body_limit),
         without: "bodies are not limited",
         ..SHAPES
     },
@@ -252,7 +252,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "5s",
         example: "2s",
         doc: "How long a connection to the application may take to come about.",
-        status: Status::InForce(keys::timeout_connect),
+        status: KeyStatus::InForce(readers::timeout_connect),
         without: "the timeout is 5 seconds",
         ..SHAPES
     },
@@ -262,7 +262,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "1h",
         example: "30s",
         doc: "How long the application may take until the first byte of its answer.",
-        status: Status::InForce(keys::timeout_response),
+        status: KeyStatus::InForce(readers::timeout_response),
         without: "the timeout is an hour",
         ..SHAPES
     },
@@ -272,7 +272,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "1h",
         example: "10m",
         doc: "How long an answer or a WebSocket may stay silent.",
-        status: Status::InForce(keys::timeout_idle),
+        status: KeyStatus::InForce(readers::timeout_idle),
         without: "the timeout is an hour",
         ..SHAPES
     },
@@ -283,7 +283,7 @@ pub(crate) const KEYS: &[Key] = &[
         example: "true",
         doc: "Sends `Strict-Transport-Security` on https answers: browsers then refuse plain HTTP for that long, which cannot be \
               taken back. `true` is a year.",
-        status: Status::InForce(keys::hsts),
+        status: KeyStatus::InForce(readers::hsts),
         without: "the header is not sent",
         ..SHAPES
     },
@@ -391,7 +391,7 @@ pub(crate) const KEYS: &[Key] = &[
               in `certs/clients/` on the volume. It holds for the whole handshake, so for every route of the same host; \
               a request on a connection that was opened for another host is answered 421. While the bundle is missing or \
               damaged, nobody is let in.",
-        status: Status::InForce(keys::client_ca),
+        status: KeyStatus::InForce(readers::client_ca),
         ..PROTECTS
     },
     Key {
@@ -400,7 +400,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "1.2",
         example: "1.3",
         doc: "The oldest version of TLS that clients may use. It holds for every route of the same host.",
-        status: Status::InForce(keys::tls_min),
+        status: KeyStatus::InForce(readers::tls_min),
         without: "TLS 1.2 and 1.3 are served",
         ..SHAPES
     },
@@ -412,7 +412,7 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "How requests are shared among replicas: `round-robin` takes each in turn, `least-requests` the one with the \
               fewest requests under way, `random-two` the less busy of two chosen at random, and `client` always the same \
               one for a client's address, as long as it is there.",
-        status: Status::InForce(keys::balance),
+        status: KeyStatus::InForce(readers::balance),
         without: "replicas share requests by `random-two`",
         ..SHAPES
     },
@@ -425,7 +425,7 @@ pub(crate) const KEYS: &[Key] = &[
               signed, closed to scripts and sent to this site only, and over https only where it was set over https. The name of \
               the cookie begins with `gangway-sticky` unless one is written, and ends with what tells routes apart where several \
               under one host would share it.",
-        status: Status::InForce(keys::sticky),
+        status: KeyStatus::InForce(readers::sticky),
         without: "a client may be served by any replica",
         ..SHAPES
     },
@@ -436,7 +436,7 @@ pub(crate) const KEYS: &[Key] = &[
         example: "10",
         doc: "The share of requests that a container gets among its replicas: one with 2 gets twice as many as one with 1. \
               One with 0 gets requests only where no other can take them.",
-        status: Status::InForce(keys::weight),
+        status: KeyStatus::InForce(readers::weight),
         without: "the weight is 1",
         ..SHAPES
     },
@@ -448,7 +448,7 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "Asks every endpoint for this path, and sends requests only to those that answer well: a new one gets none \
               before its first good answer, and one that fails twice in a row gets none until it answers well again. \
               Beside the health check of the image, not instead of it.",
-        status: Status::InForce(keys::health_path),
+        status: KeyStatus::InForce(readers::health_path),
         without: "endpoints are not asked",
         ..SHAPES
     },
@@ -458,7 +458,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "5s",
         example: "10s",
         doc: "How often `health.path` is asked for, a little more or less so that not all are asked at once. At least `100ms`.",
-        status: Status::InForce(keys::health_interval),
+        status: KeyStatus::InForce(readers::health_interval),
         without: "endpoints are asked every 5 seconds where they are asked",
         ..SHAPES
     },
@@ -468,7 +468,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "2s",
         example: "1s",
         doc: "How long the answer to `health.path` may take.",
-        status: Status::InForce(keys::health_timeout),
+        status: KeyStatus::InForce(readers::health_timeout),
         without: "an answer may take 2 seconds",
         ..SHAPES
     },
@@ -478,7 +478,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "200-399",
         example: "200-299",
         doc: "Which answers to `health.path` are good.",
-        status: Status::InForce(keys::health_status),
+        status: KeyStatus::InForce(readers::health_status),
         without: "the good statuses are 200 to 399",
         ..SHAPES
     },
@@ -490,7 +490,7 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "How long a request waits while no container of the route can take it: all are starting, restarting, being \
               recreated or unhealthy. It goes on as soon as one is ready; else it is answered 503 with `Retry-After`. \
               A route also outlives its last container by that long. At most an hour; `0` does not wait.",
-        status: Status::InForce(keys::hold),
+        status: KeyStatus::InForce(readers::hold),
         without: "requests wait for 10 seconds",
         ..SHAPES
     },
@@ -502,7 +502,7 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "How long requests, streams and WebSockets under way may go on at a container that is stopped, killed, paused \
               or cut off; it gets no new ones. After that they are closed: WebSockets and streams of events at once, \
               anything else as soon as something of it comes or goes. At most `24h`; `0` does not wait.",
-        status: Status::InForce(keys::drain),
+        status: KeyStatus::InForce(readers::drain),
         without: "requests under way may go on for 30 seconds",
         ..SHAPES
     },
@@ -513,8 +513,8 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "Services of one project that say the same group are one upstream: requests are spread over the containers of \
               all of them, such as a canary beside the present version. Without it, two services with the same host and \
               path are a conflict, as they are two applications.",
-        status: Status::InForce(keys::group),
-        place: Allowed::OnContainers,
+        status: KeyStatus::InForce(readers::group),
+        place: Placement::OnContainers,
         without: "the service is an upstream of its own",
         ..SHAPES
     },
@@ -525,7 +525,7 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "Who else may serve paths of this route's hosts: projects by their names, containers that were started by \
               themselves by theirs, `*` for everybody. A host belongs to the project that was first served there, with all \
               its paths; what this route serves itself stays its own.",
-        status: Status::InForce(keys::share),
+        status: KeyStatus::InForce(readers::share),
         without: "nobody else may serve a path of these hosts",
         ..SHAPES
     },
@@ -553,7 +553,7 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "Writes the certificate of each of the route's hosts there for other software, such as a mail server, as \
               `<host>.crt`, `<host>.key` and, with both, `<host>.pem`, and again whenever it is renewed. Gangway's own \
               folders cannot be named.",
-        status: Status::InForce(keys::cert_export),
+        status: KeyStatus::InForce(readers::cert_export),
         without: "no certificate is written",
         ..SHAPES
     },
@@ -561,7 +561,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "cert.restart",
         value: "–",
         doc: "Restarting containers needs the right to do anything on the engine, which Gangway does not have.",
-        status: Status::Refused {
+        status: KeyStatus::Refused {
             why: "Gangway may only read from the engine",
             help: "let the software look at the file itself, or have the host restart it: a systemd path unit that \
                    watches the exported file and runs `docker restart`",

@@ -6,11 +6,11 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::header;
+use super::label::Label;
 use super::redirect;
 use super::rewrite;
+use super::route_fields::RouteFields;
 use super::upstream_url;
-use super::wanted::Wanted;
-use super::written::Written;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::host::{HostPattern, Hostname};
@@ -37,89 +37,89 @@ const EXPORT_NEVER: [&str; 6] = ["acme", "ca", "certs", "import", "locks", "tick
 /// Deeper than anybody sorts certificates.
 const EXPORT_DEPTH_MAX: usize = 4;
 
-pub(crate) fn enable<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    if let Some(enabled) = wanted.accept(label, value::boolean(label.value()), found) {
-        wanted.enabled = enabled;
+pub(crate) fn enable<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(enabled) = fields.accept(label, value::boolean(label.value()), found) {
+        fields.enabled = enabled;
     }
 }
 
-pub(crate) fn host<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn host<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list(label.value());
-    wanted.hosts = Some(each(label, wanted, found, "hosts", entries, HostPattern::parse));
+    fields.hosts = Some(each(label, fields, found, "hosts", entries, HostPattern::parse));
 }
 
-pub(crate) fn path<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn path<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list_of_patterns(label.value());
-    wanted.paths = Some(each(label, wanted, found, "paths", entries, PathPattern::parse));
+    fields.paths = Some(each(label, fields, found, "paths", entries, PathPattern::parse));
 }
 
-pub(crate) fn rule<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn rule<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let expression = rule::parse(label.value(), &mut findings);
     for finding in findings {
-        wanted.found(label, finding, found);
+        fields.found(label, finding, found);
     }
-    wanted.rule = Some(expression);
+    fields.rule = Some(expression);
 }
 
-pub(crate) fn priority<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    if let Some(priority) = wanted.accept(label, value::integer(label.value()), found) {
-        (wanted.priority, wanted.priority_mark) = (priority, Some(label.mark));
+pub(crate) fn priority<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(priority) = fields.accept(label, value::integer(label.value()), found) {
+        (fields.priority, fields.priority_mark) = (priority, Some(label.mark));
     }
 }
 
-pub(crate) fn port<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    let port = wanted.accept(label, value::port(label.value()), found);
-    wanted.access.port = port.map(|port| (port, label.mark));
+pub(crate) fn port<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let port = fields.accept(label, value::port(label.value()), found);
+    fields.access.port = port.map(|port| (port, label.mark));
 }
 
-pub(crate) fn scheme<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn scheme<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let choices = [("http", Scheme::Http), ("https", Scheme::Https), ("h2c", Scheme::H2c)];
     let scheme = value::choice(label.value(), &choices).map_err(|finding| {
         let is_grpc = ["grpc", "h2", "http2"].iter().any(|word| word.eq_ignore_ascii_case(label.value()));
         let help = "write `h2c`, which is HTTP/2 without TLS, or `https`".to_owned();
         if is_grpc { Finding { help, ..finding } } else { finding }
     });
-    wanted.access.scheme = wanted.accept(label, scheme, found);
+    fields.access.scheme = fields.accept(label, scheme, found);
 }
 
-pub(crate) fn verify<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    let verify = wanted.accept(label, value::boolean(label.value()), found);
-    wanted.access.verify = verify.map(|verify| (verify, label.mark));
+pub(crate) fn verify<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let verify = fields.accept(label, value::boolean(label.value()), found);
+    fields.access.verify = verify.map(|verify| (verify, label.mark));
 }
 
-pub(crate) fn network<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, _found: &mut Vec<Diagnostic>) {
+pub(crate) fn network<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, _found: &mut Vec<Diagnostic>) {
     // Whether there is such a network only the engine knows.
-    wanted.access.network = Some((label.value(), label.mark));
+    fields.access.network = Some((label.value(), label.mark));
 }
 
-pub(crate) fn upstream<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn upstream<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list(label.value());
-    wanted.urls = each(label, wanted, found, "upstreams", entries, |text, findings| {
+    fields.urls = each(label, fields, found, "upstreams", entries, |text, findings| {
         upstream_url::parse(text).map_err(|finding| findings.push(finding)).ok()
     });
 }
 
-pub(crate) fn strip_prefix<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    wanted.strip_prefix = wanted.accept(label, value::boolean(label.value()), found).unwrap_or(false);
+pub(crate) fn strip_prefix<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    fields.strip_prefix = fields.accept(label, value::boolean(label.value()), found).unwrap_or(false);
 }
 
-pub(crate) fn add_prefix<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    let prefix = wanted.accept(label, rewrite::path_to_send(label.value()), found);
-    wanted.add_prefix =
+pub(crate) fn add_prefix<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let prefix = fields.accept(label, rewrite::path_to_send(label.value()), found);
+    fields.add_prefix =
         prefix.map(|prefix| prefix.trim_end_matches('/')).filter(|prefix| !prefix.is_empty()).map(Into::into);
 }
 
-pub(crate) fn rewrite<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    wanted.rewrite = wanted.accept(label, rewrite::parse(label.value()), found);
+pub(crate) fn rewrite<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    fields.rewrite = fields.accept(label, rewrite::parse(label.value()), found);
 }
 
-pub(crate) fn redirect<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    let redirect = wanted.accept(label, redirect::parse(label.value()), found);
-    wanted.redirect = redirect.map(|redirect| (redirect, label.clone()));
+pub(crate) fn redirect<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let redirect = fields.accept(label, redirect::parse(label.value()), found);
+    fields.redirect = redirect.map(|redirect| (redirect, label.clone()));
 }
 
-pub(crate) fn tls<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn tls<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if label.value().eq_ignore_ascii_case("passthrough") {
         let later = Finding::error(
             codes::VALUE_LATER,
@@ -128,7 +128,7 @@ pub(crate) fn tls<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut 
             "planned",
             "write `auto`, and `gangway.scheme` `https` if the application speaks TLS",
         );
-        wanted.accept::<()>(label, Err(later), found);
+        fields.accept::<()>(label, Err(later), found);
         return;
     }
     let choices = [("auto", TlsMode::Auto), ("internal", TlsMode::Internal), ("off", TlsMode::Off)];
@@ -136,20 +136,20 @@ pub(crate) fn tls<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut 
         Ok(on) => Finding { help: format!("write `{}`", if on { "auto" } else { "off" }), ..finding },
         Err(_) => finding,
     });
-    wanted.tls = wanted.accept(label, mode, found).unwrap_or_default();
+    fields.tls = fields.accept(label, mode, found).unwrap_or_default();
 }
 
-pub(crate) fn https_redirect<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    let redirect = wanted.accept(label, value::boolean(label.value()), found);
-    wanted.https_redirect = redirect.map(|redirect| (redirect, label.clone()));
+pub(crate) fn https_redirect<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let redirect = fields.accept(label, value::boolean(label.value()), found);
+    fields.https_redirect = redirect.map(|redirect| (redirect, label.clone()));
 }
 
-pub(crate) fn tls_min<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn tls_min<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let choices = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
-    wanted.tls_min = wanted.accept(label, value::choice(label.value(), &choices), found).unwrap_or_default();
+    fields.tls_min = fields.accept(label, value::choice(label.value(), &choices), found).unwrap_or_default();
 }
 
-pub(crate) fn client_ca<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn client_ca<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let text = label.value();
     let name = if is_file_name(text) {
         Ok(text.into())
@@ -158,10 +158,10 @@ pub(crate) fn client_ca<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found:
         let help = "name a bundle in `certs/clients/` on the volume: `family` for `family.pem`";
         Err(value::wrong(codes::CLIENT_CA, text, "is not the name of a bundle", note, help))
     };
-    wanted.client_ca = wanted.accept(label, name, found).map(|name| (name, label.clone()));
+    fields.client_ca = fields.accept(label, name, found).map(|name| (name, label.clone()));
 }
 
-pub(crate) fn cert_export<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn cert_export<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let text = label.value();
     let mut parts = text.split('/');
     let first = parts.next().unwrap_or_default();
@@ -178,7 +178,7 @@ pub(crate) fn cert_export<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, foun
         None => Ok(text.into()),
         Some((note, help)) => Err(value::wrong(codes::CERT_EXPORT, text, "is not a folder to export to", note, help)),
     };
-    wanted.cert_export = wanted.accept(label, folder, found);
+    fields.cert_export = fields.accept(label, folder, found);
 }
 
 /// A name that leads nowhere else.
@@ -187,52 +187,52 @@ fn is_file_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(is_plain)
 }
 
-pub(crate) fn request_header<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    if let Some((name, value)) = header::read(label, wanted, found) {
-        wanted.request_headers.push(Middleware::RequestHeader(name, value));
+pub(crate) fn request_header<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some((name, value)) = header::read(label, fields, found) {
+        fields.request_headers.push(Middleware::RequestHeader(name, value));
     }
 }
 
-pub(crate) fn response_header<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    if let Some((name, value)) = header::read(label, wanted, found) {
-        wanted.response_headers.push(Middleware::ResponseHeader(name, value));
+pub(crate) fn response_header<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some((name, value)) = header::read(label, fields, found) {
+        fields.response_headers.push(Middleware::ResponseHeader(name, value));
     }
 }
 
-pub(crate) fn host_header<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn host_header<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let header = match label.value().to_ascii_lowercase().as_str() {
         "keep" => Ok(HostHeader::Keep),
         "upstream" => Ok(HostHeader::Upstream),
         _ => named_host(label.value()).map(HostHeader::Named),
     };
-    if let Some(header) = wanted.accept(label, header, found) {
-        wanted.host_header = header;
+    if let Some(header) = fields.accept(label, header, found) {
+        fields.host_header = header;
     }
 }
 
-pub(crate) fn body_limit<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    wanted.body_limit = wanted.accept(label, value::size(label.value()), found);
+pub(crate) fn body_limit<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    fields.body_limit = fields.accept(label, value::size(label.value()), found);
 }
 
-pub(crate) fn timeout_connect<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    if let Some(duration) = wanted.accept(label, value::duration(label.value()), found) {
-        wanted.timeouts.connect = duration;
+pub(crate) fn timeout_connect<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(duration) = fields.accept(label, value::duration(label.value()), found) {
+        fields.timeouts.connect = duration;
     }
 }
 
-pub(crate) fn timeout_response<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    if let Some(duration) = wanted.accept(label, value::duration(label.value()), found) {
-        wanted.timeouts.response = duration;
+pub(crate) fn timeout_response<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(duration) = fields.accept(label, value::duration(label.value()), found) {
+        fields.timeouts.response = duration;
     }
 }
 
-pub(crate) fn timeout_idle<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    if let Some(duration) = wanted.accept(label, value::duration(label.value()), found) {
-        wanted.timeouts.idle = duration;
+pub(crate) fn timeout_idle<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(duration) = fields.accept(label, value::duration(label.value()), found) {
+        fields.timeouts.idle = duration;
     }
 }
 
-pub(crate) fn hsts<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn hsts<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let max_age = match value::boolean(label.value()) {
         Ok(true) => Ok(Some(HSTS_DEFAULT)),
         Ok(false) => Ok(None),
@@ -242,36 +242,36 @@ pub(crate) fn hsts<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut
             ..finding
         }),
     };
-    let max_age = wanted.accept(label, max_age, found).flatten();
+    let max_age = fields.accept(label, max_age, found).flatten();
     let seconds = max_age.and_then(|max_age| NonZeroU64::new(max_age.as_secs()));
-    wanted.hsts = seconds.map(|seconds| (seconds, label.clone()));
+    fields.hsts = seconds.map(|seconds| (seconds, label.clone()));
 }
 
-pub(crate) fn hold<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    if let Some(hold) = wanted.accept(label, value::duration_up_to(label.value(), HOLD_MAX), found) {
-        wanted.policy.hold = hold;
+pub(crate) fn hold<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(hold) = fields.accept(label, value::duration_up_to(label.value(), HOLD_MAX), found) {
+        fields.policy.hold = hold;
     }
 }
 
-pub(crate) fn drain<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    if let Some(drain) = wanted.accept(label, value::duration_up_to(label.value(), DRAIN_MAX), found) {
-        wanted.policy.drain = drain;
+pub(crate) fn drain<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(drain) = fields.accept(label, value::duration_up_to(label.value(), DRAIN_MAX), found) {
+        fields.policy.drain = drain;
     }
 }
 
-pub(crate) fn balance<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn balance<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let choices = [
         ("round-robin", Balance::RoundRobin),
         ("least-requests", Balance::LeastRequests),
         ("random-two", Balance::RandomTwo),
         ("client", Balance::Client),
     ];
-    if let Some(balance) = wanted.accept(label, value::choice(label.value(), &choices), found) {
-        wanted.policy.balance = balance;
+    if let Some(balance) = fields.accept(label, value::choice(label.value(), &choices), found) {
+        fields.policy.balance = balance;
     }
 }
 
-pub(crate) fn weight<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn weight<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     const WEIGHT_MAX: u16 = 256;
     let weight = value::integer(label.value()).and_then(|weight| match u16::try_from(weight) {
         Ok(weight) if weight <= WEIGHT_MAX => Ok(weight),
@@ -283,10 +283,10 @@ pub(crate) fn weight<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &m
             "write `1`, or a larger number for a larger share",
         )),
     });
-    wanted.weight = wanted.accept(label, weight, found);
+    fields.weight = fields.accept(label, weight, found);
 }
 
-pub(crate) fn sticky<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn sticky<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     // What a cookie's name may be made of (RFC 6265, section 4.1.1).
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let text = label.value();
@@ -302,51 +302,51 @@ pub(crate) fn sticky<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &m
             "write `true`",
         )),
     };
-    if let Some(cookie) = wanted.accept(label, cookie, found) {
-        wanted.policy.sticky = cookie;
+    if let Some(cookie) = fields.accept(label, cookie, found) {
+        fields.policy.sticky = cookie;
     }
 }
 
-pub(crate) fn health_path<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    wanted.health_path = wanted.accept(label, rewrite::path_to_send(label.value()), found).map(Into::into);
+pub(crate) fn health_path<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    fields.health_path = fields.accept(label, rewrite::path_to_send(label.value()), found).map(Into::into);
 }
 
-pub(crate) fn health_interval<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    if let Some(interval) = wanted.accept(label, value::duration(label.value()), found) {
-        wanted.health.interval = Some(interval.max(HEALTH_INTERVAL_MIN));
-        wanted.health_details.push(label.clone());
+pub(crate) fn health_interval<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(interval) = fields.accept(label, value::duration(label.value()), found) {
+        fields.health.interval = Some(interval.max(HEALTH_INTERVAL_MIN));
+        fields.health_details.push(label.clone());
     }
 }
 
-pub(crate) fn health_timeout<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    if let Some(timeout) = wanted.accept(label, value::duration(label.value()), found) {
-        wanted.health.timeout = Some(timeout);
-        wanted.health_details.push(label.clone());
+pub(crate) fn health_timeout<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(timeout) = fields.accept(label, value::duration(label.value()), found) {
+        fields.health.timeout = Some(timeout);
+        fields.health_details.push(label.clone());
     }
 }
 
-pub(crate) fn health_status<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn health_status<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list(label.value());
-    wanted.health.statuses = each(label, wanted, found, "statuses", entries, |text, findings| {
+    fields.health.statuses = each(label, fields, found, "statuses", entries, |text, findings| {
         value::statuses(text).map_err(|finding| findings.push(finding)).ok()
     });
-    if !wanted.health.statuses.is_empty() {
-        wanted.health_details.push(label.clone());
+    if !fields.health.statuses.is_empty() {
+        fields.health_details.push(label.clone());
     }
 }
 
-pub(crate) fn group<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn group<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let group = name(label.value(), "a name of a group");
-    wanted.group = wanted.accept(label, group, found).map(|group| group.to_ascii_lowercase().into());
+    fields.group = fields.accept(label, group, found).map(|group| group.to_ascii_lowercase().into());
 }
 
-pub(crate) fn share<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
+pub(crate) fn share<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list(label.value());
     let parse = |text: &str, findings: &mut Vec<Finding>| match text {
         "*" => Some(text.into()),
         _ => name(text, "a project or a container").map(Into::into).map_err(|finding| findings.push(finding)).ok(),
     };
-    wanted.share = each(label, wanted, found, "names", entries, parse).into();
+    fields.share = each(label, fields, found, "names", entries, parse).into();
 }
 
 /// What projects and containers may be called.
@@ -362,8 +362,8 @@ fn name<'t>(text: &'t str, what: &str) -> value::Read<&'t str> {
 
 /// Reads the entries of a list; the good ones are in force beside bad ones.
 fn each<'a, T>(
-    label: &Written<'a>,
-    wanted: &mut Wanted<'a>,
+    label: &Label<'a>,
+    fields: &mut RouteFields<'a>,
     found: &mut Vec<Diagnostic>,
     what: &str,
     entries: impl Iterator<Item = (usize, &'a str)>,
@@ -390,9 +390,9 @@ fn each<'a, T>(
     }
     for finding in findings {
         if values.is_empty() {
-            wanted.found(label, finding, found);
+            fields.found(label, finding, found);
         } else {
-            wanted.found_in_part(label, finding, what, found);
+            fields.found_in_part(label, finding, what, found);
         }
     }
     values

@@ -2,8 +2,8 @@
 
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, Place, Severity, Span};
+use crate::dialect::native::schema::Key;
 use crate::rule::Finding;
-use crate::schema::Key;
 use crate::settings::FileRoute;
 use crate::snapshot::Container;
 use crate::spec::Mark;
@@ -25,7 +25,7 @@ pub(crate) enum Source<'a> {
 
 /// One label, or one key of a file's table, known to be one of ours.
 #[derive(Clone, Debug)]
-pub(crate) struct Written<'a> {
+pub(crate) struct Label<'a> {
     pub source: Source<'a>,
     pub key: &'static Key,
     /// The open end of the key as written: a header's name.
@@ -78,7 +78,7 @@ impl Source<'_> {
     }
 }
 
-impl<'a> Written<'a> {
+impl<'a> Label<'a> {
     /// The value without the white space around it.
     pub(crate) fn value(&self) -> &'a str {
         self.mark.value.trim()

@@ -12,7 +12,7 @@ use crate::ownership::{Holdings, Party};
 use crate::snapshot::Container;
 
 /// What one of them asks for with one route.
-pub(super) struct Absent<'s> {
+pub(super) struct UnservedClaim<'s> {
     pub party: Party,
     pub container: &'s Container,
     pub alternatives: Vec<Alternative>,
@@ -20,16 +20,16 @@ pub(super) struct Absent<'s> {
 }
 
 /// All of them.
-pub(super) struct Absentees<'s> {
+pub(super) struct UnservedClaims<'s> {
     holdings: &'s Holdings,
-    absent: Vec<Absent<'s>>,
+    absent: Vec<UnservedClaim<'s>>,
     /// Alternatives for which there is room.
     left: usize,
     /// What is known of those for whom there was none.
     beyond: HashSet<(Party, HostCondition), RandomState>,
 }
 
-impl<'s> Absentees<'s> {
+impl<'s> UnservedClaims<'s> {
     pub(super) fn new(holdings: &'s Holdings) -> Self {
         Self { holdings, absent: Vec::new(), left: ALTERNATIVES_IN_ALL_MAX, beyond: HashSet::default() }
     }
@@ -48,11 +48,11 @@ impl<'s> Absentees<'s> {
         }
         if !alternatives.is_empty() {
             self.left = self.left.saturating_sub(alternatives.len());
-            self.absent.push(Absent { party, container, alternatives, priority });
+            self.absent.push(UnservedClaim { party, container, alternatives, priority });
         }
     }
 
-    pub(super) fn all(self) -> Vec<Absent<'s>> {
+    pub(super) fn all(self) -> Vec<UnservedClaim<'s>> {
         self.absent
     }
 }

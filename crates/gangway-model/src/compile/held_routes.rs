@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::bounds::{self, ALTERNATIVES_IN_ALL_MAX, Findings};
+use super::bounds::{self, ALTERNATIVES_IN_ALL_MAX, ContainerFindings};
 use super::cache::Cache;
 use super::replicas::{self, Candidate, Group, Owner, Owners};
 use super::why_not_up;
@@ -40,7 +40,7 @@ pub(super) fn groups<'s>(
         return (Vec::new(), Vec::new());
     }
     // What there is to say was said while they ran, or will be when they run again.
-    let (mut unread, mut unsaid) = (Findings::default(), Vec::new());
+    let (mut unread, mut unsaid) = (ContainerFindings::default(), Vec::new());
     let up: HashSet<Owner<'_>> =
         snapshot.containers.iter().filter(|one| why_not_up(one).is_none()).map(|one| owners.of(one)).collect();
     let mut holds = Vec::new();

@@ -20,7 +20,7 @@ pub(super) fn serve_again(groups: &mut [Group<'_>], snapshot: &Snapshot) {
         }
         let lingers = |id: &str, engine| snapshot.lingering.get(engine).is_some_and(|ids| ids.contains(id));
         let lingering: HashSet<&str> = group
-            .standing
+            .origin
             .containers()
             .filter(|container| lingers(&container.id, &container.engine))
             .map(|container| &*container.id)

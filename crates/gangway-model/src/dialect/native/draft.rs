@@ -1,41 +1,41 @@
-//! What is wanted of one route → its spec.
+//! The fields of one route → its spec.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::allowance;
+use super::label::{Label, Source, whole};
+use super::limits;
 use super::redirect::leads_to_itself;
-use super::wanted::{HealthWanted, Wanted, closed};
-use super::written::{Source, Written, whole};
+use super::route_fields::{HealthFields, RouteFields, closed};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::dialect::native::schema::KeyStatus;
 use crate::host::HostPattern;
 use crate::matcher::Matcher;
 use crate::route::{HealthCheck, Middleware, TlsMode};
 use crate::rule::{Finding, shown};
-use crate::schema::Status;
 use crate::settings::Settings;
 use crate::spec::{ListenerSpec, Mark, RouteSpec, Target, UpstreamSpec};
 
 /// The labels of one route.
 #[derive(Debug)]
-pub(super) struct Draft<'a> {
+pub(super) struct RouteDraft<'a> {
     pub source: Source<'a>,
     /// As it is shown.
     pub name: Box<str>,
-    pub labels: Vec<Written<'a>>,
+    pub labels: Vec<Label<'a>>,
     /// A label that may have protected it could not be understood.
     pub closed: bool,
 }
 
 /// A route whose labels were read, and nothing was made of them yet.
 #[derive(Debug)]
-pub(super) struct Understood<'a> {
-    draft: Draft<'a>,
-    wanted: Wanted<'a>,
+pub(super) struct ReadRoute<'a> {
+    draft: RouteDraft<'a>,
+    fields: RouteFields<'a>,
 }
 
-impl<'a> Understood<'a> {
+impl<'a> ReadRoute<'a> {
     /// What it is called.
     pub(super) fn name(&self) -> &str {
         &self.draft.name
@@ -44,14 +44,14 @@ impl<'a> Understood<'a> {
     /// How many alternatives its matcher will have at most. None where it has too many by itself, which is said when
     /// the matcher is made.
     pub(super) fn size(&self) -> Option<usize> {
-        match &self.wanted.rule {
+        match &self.fields.rule {
             // No matcher will be made of it.
-            _ if self.wanted.lost => Some(0),
+            _ if self.fields.lost => Some(0),
             Some(Some(rule)) => Matcher::size_of(rule),
             Some(None) => Some(0),
             None => {
                 let count = |len: Option<usize>| len.unwrap_or(1).max(1);
-                let (hosts, paths) = (&self.wanted.hosts, &self.wanted.paths);
+                let (hosts, paths) = (&self.fields.hosts, &self.fields.paths);
                 Some(count(hosts.as_ref().map(Vec::len)) * count(paths.as_ref().map(Vec::len)))
             }
         }
@@ -61,69 +61,69 @@ impl<'a> Understood<'a> {
     pub(super) fn leave_out(mut self, size: usize, found: &mut Vec<Diagnostic>) {
         let label = ["rule", "path", "host"].into_iter().find_map(|key| self.draft.label(key)).cloned();
         if let Some(label) = label {
-            self.wanted.found(&label, allowance::route_beyond(&label, size), found);
+            self.fields.found(&label, limits::route_beyond(&label, size), found);
         }
     }
 
     /// The spec; none where the route cannot be served.
     pub(super) fn spec(self, settings: &Settings, found: &mut Vec<Diagnostic>) -> Option<RouteSpec<'a>> {
-        let Self { draft, mut wanted } = self;
-        let (matcher, claim) = draft.matcher(&mut wanted, settings, found)?;
-        let listener = listener(&mut wanted, found);
-        let target = draft.target(&mut wanted, found)?;
-        wanted.policy.health = health(&mut wanted, &draft, found);
-        let middlewares = middlewares(&mut wanted, &matcher, &draft, found);
+        let Self { draft, mut fields } = self;
+        let (matcher, claim) = draft.matcher(&mut fields, settings, found)?;
+        let listener = listener(&mut fields, found);
+        let target = draft.target(&mut fields, found)?;
+        fields.policy.health = health(&mut fields, &draft, found);
+        let middlewares = middlewares(&mut fields, &matcher, &draft, found);
         Some(RouteSpec {
             name: draft.name,
             matcher,
             claim,
-            priority: wanted.priority,
-            priority_mark: wanted.priority_mark,
+            priority: fields.priority,
+            priority_mark: fields.priority_mark,
             listener,
             middlewares,
             upstream: UpstreamSpec {
                 target,
-                timeouts: wanted.timeouts,
-                host_header: wanted.host_header,
-                policy: wanted.policy,
-                weight: wanted.weight.unwrap_or(1),
+                timeouts: fields.timeouts,
+                host_header: fields.host_header,
+                policy: fields.policy,
+                weight: fields.weight.unwrap_or(1),
             },
-            closed: wanted.closed,
-            group: wanted.group.take(),
-            share: std::mem::take(&mut wanted.share),
+            closed: fields.closed,
+            group: fields.group.take(),
+            share: std::mem::take(&mut fields.share),
         })
     }
 }
 
-impl<'a> Draft<'a> {
+impl<'a> RouteDraft<'a> {
     /// Reads its labels, but for those at the positions that are left out; none where the route is switched off.
-    pub(super) fn understood(self, left_out: &BTreeSet<usize>, found: &mut Vec<Diagnostic>) -> Option<Understood<'a>> {
-        let mut wanted = Wanted::new(&self.name);
-        wanted.closed = self.closed;
+    pub(super) fn read(self, left_out: &BTreeSet<usize>, found: &mut Vec<Diagnostic>) -> Option<ReadRoute<'a>> {
+        let mut fields = RouteFields::new(&self.name);
+        fields.closed = self.closed;
         for (position, label) in self.labels.iter().enumerate() {
             match &label.key.status {
-                Status::InForce(_) if left_out.contains(&position) => {
-                    wanted.found(label, allowance::value_beyond(label), found);
+                KeyStatus::InForce(_) if left_out.contains(&position) => {
+                    fields.found(label, limits::value_beyond(label), found);
                 }
-                Status::Later => later(label, &mut wanted, found),
-                Status::Refused { why, help } => refused(label, &wanted, why, help, found),
-                Status::InForce(read) => match label.check() {
-                    Ok(()) => read(label, &mut wanted, found),
-                    Err(finding) => wanted.found(label, finding, found),
+                KeyStatus::Later => later(label, &mut fields, found),
+                KeyStatus::Refused { why, help } => refused(label, &fields, why, help, found),
+                KeyStatus::InForce(read) => match label.check() {
+                    Ok(()) => read(label, &mut fields, found),
+                    Err(finding) => fields.found(label, finding, found),
                 },
             }
         }
-        wanted.enabled.then_some(Understood { draft: self, wanted })
+        fields.enabled.then_some(ReadRoute { draft: self, fields })
     }
 
-    pub(super) fn label(&self, key: &str) -> Option<&Written<'a>> {
+    pub(super) fn label(&self, key: &str) -> Option<&Label<'a>> {
         self.labels.iter().find(|label| label.key.name == key)
     }
 
     /// Which requests it takes, and where that was said.
     fn matcher(
         &self,
-        wanted: &mut Wanted<'a>,
+        fields: &mut RouteFields<'a>,
         settings: &Settings,
         found: &mut Vec<Diagnostic>,
     ) -> Option<(Matcher, Mark<'a>)> {
@@ -139,24 +139,24 @@ impl<'a> Draft<'a> {
                 found.push(self.source.about_key(label.mark, finding, effect));
             }
             let mut findings = Vec::new();
-            let matcher = Matcher::from_expression(wanted.rule.take().flatten()?, &mut findings);
-            findings.into_iter().for_each(|finding| wanted.found(rule, finding, found));
+            let matcher = Matcher::from_expression(fields.rule.take().flatten()?, &mut findings);
+            findings.into_iter().for_each(|finding| fields.found(rule, finding, found));
             return Some((matcher?, rule.mark));
         }
         let host = self.label("host");
         let path = self.label("path");
-        let hosts = match wanted.hosts.take() {
+        let hosts = match fields.hosts.take() {
             Some(hosts) => hosts,
-            None if wanted.lost => return None,
+            None if fields.lost => return None,
             None => vec![self.default_host(settings, found)?],
         };
-        if wanted.lost || (host.is_some() && hosts.is_empty()) {
+        if fields.lost || (host.is_some() && hosts.is_empty()) {
             return None;
         }
         let mut findings = Vec::new();
-        let matcher = Matcher::from_lists(hosts, wanted.paths.take().unwrap_or_default(), &mut findings);
+        let matcher = Matcher::from_lists(hosts, fields.paths.take().unwrap_or_default(), &mut findings);
         if let Some(label) = path.or(host) {
-            findings.into_iter().for_each(|finding| wanted.found(label, finding, found));
+            findings.into_iter().for_each(|finding| fields.found(label, finding, found));
         }
         Some((matcher?, host.or(path).map(|label| label.mark).unwrap_or_default()))
     }
@@ -178,15 +178,15 @@ impl<'a> Draft<'a> {
     }
 
     /// Where requests go.
-    fn target(&self, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) -> Option<Target<'a>> {
-        if wanted.redirect.is_some() {
+    fn target(&self, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) -> Option<Target<'a>> {
+        if fields.redirect.is_some() {
             return Some(Target::Nothing);
         }
         if matches!(self.source, Source::Container(_)) {
-            return Some(Target::Container(std::mem::take(&mut wanted.access)));
+            return Some(Target::Container(std::mem::take(&mut fields.access)));
         }
-        let verify = wanted.access.verify.is_none_or(|(verify, _)| verify);
-        let mut urls = std::mem::take(&mut wanted.urls);
+        let verify = fields.access.verify.is_none_or(|(verify, _)| verify);
+        let mut urls = std::mem::take(&mut fields.urls);
         urls.iter_mut().for_each(|target| target.verify = verify);
         if urls.is_empty() && self.label("upstream").is_none() {
             let finding = whole(
@@ -204,11 +204,11 @@ impl<'a> Draft<'a> {
 }
 
 /// Rejects a label that another version will bring.
-fn later<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagnostic>) {
-    let name = &wanted.name;
+fn later<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let name = &fields.name;
     let what = shown(&format!("{}{}", label.key.stem(), label.tail));
     let (code, effect) = if label.key.protects() {
-        wanted.closed = true;
+        fields.closed = true;
         (codes::LABEL_LATER_PROTECTS, closed(name))
     } else {
         (codes::LABEL_LATER, format!("{}; the rest of route `{name}` is in force", label.key.without))
@@ -219,16 +219,22 @@ fn later<'a>(label: &Written<'a>, wanted: &mut Wanted<'a>, found: &mut Vec<Diagn
 }
 
 /// Rejects a label that no version will bring.
-fn refused<'a>(label: &Written<'a>, wanted: &Wanted<'a>, why: &str, help: &'static str, found: &mut Vec<Diagnostic>) {
+fn refused<'a>(
+    label: &Label<'a>,
+    fields: &RouteFields<'a>,
+    why: &str,
+    help: &'static str,
+    found: &mut Vec<Diagnostic>,
+) {
     let finding = whole(codes::LABEL_REFUSED, format!("{} is refused", shown(label.key.name)), why, help);
-    let effect = format!("{}; the rest of route `{}` is in force", label.key.without, wanted.name);
+    let effect = format!("{}; the rest of route `{}` is in force", label.key.without, fields.name);
     found.push(label.source.about_key(label.mark, finding, effect));
 }
 
-fn listener(wanted: &mut Wanted<'_>, found: &mut Vec<Diagnostic>) -> ListenerSpec {
-    let tls = wanted.tls;
+fn listener(fields: &mut RouteFields<'_>, found: &mut Vec<Diagnostic>) -> ListenerSpec {
+    let tls = fields.tls;
     if tls == TlsMode::Off {
-        if let Some((true, label)) = &wanted.https_redirect {
+        if let Some((true, label)) = &fields.https_redirect {
             let finding = Finding::error(
                 codes::REDIRECT_WITHOUT_TLS,
                 0..label.value().len(),
@@ -236,10 +242,10 @@ fn listener(wanted: &mut Wanted<'_>, found: &mut Vec<Diagnostic>) -> ListenerSpe
                 "`tls` is `off`",
                 "remove it, or remove `tls`",
             );
-            let effect = format!("route `{}` is served by plain HTTP without a redirection", wanted.name);
+            let effect = format!("route `{}` is served by plain HTTP without a redirection", fields.name);
             found.push(label.found(finding, effect));
         }
-        if let Some((_, label)) = wanted.hsts.take() {
+        if let Some((_, label)) = fields.hsts.take() {
             let finding = Finding::error(
                 codes::HSTS_WITHOUT_TLS,
                 0..label.value().len(),
@@ -247,11 +253,11 @@ fn listener(wanted: &mut Wanted<'_>, found: &mut Vec<Diagnostic>) -> ListenerSpe
                 "`tls` is `off`",
                 "remove it, or remove `tls`",
             );
-            let effect = format!("{}; the rest of route `{}` is in force", label.key.without, wanted.name);
+            let effect = format!("{}; the rest of route `{}` is in force", label.key.without, fields.name);
             found.push(label.found(finding, effect));
         }
     }
-    let client_ca = wanted.client_ca.take();
+    let client_ca = fields.client_ca.take();
     if let Some((_, label)) = client_ca.as_ref().filter(|_| tls == TlsMode::Off) {
         let finding = Finding::error(
             codes::CLIENT_CA_WITHOUT_TLS,
@@ -260,18 +266,22 @@ fn listener(wanted: &mut Wanted<'_>, found: &mut Vec<Diagnostic>) -> ListenerSpe
             "`tls` is `off`",
             "remove it, or remove `tls`",
         );
-        wanted.found(&label.clone(), finding, found);
+        fields.found(&label.clone(), finding, found);
     }
     let client_ca = client_ca.map(|(name, _)| name).filter(|_| tls != TlsMode::Off);
-    let https_redirect = tls != TlsMode::Off && wanted.https_redirect.as_ref().is_none_or(|(redirect, _)| *redirect);
-    let (tls_min, cert_export) = (wanted.tls_min, wanted.cert_export.take());
+    let https_redirect = tls != TlsMode::Off && fields.https_redirect.as_ref().is_none_or(|(redirect, _)| *redirect);
+    let (tls_min, cert_export) = (fields.tls_min, fields.cert_export.take());
     ListenerSpec { tls, https_redirect, tls_min, client_ca, cert_export }
 }
 
 /// What endpoints are asked, beside what the engine says of them.
-fn health<'a>(wanted: &mut Wanted<'a>, draft: &Draft<'a>, found: &mut Vec<Diagnostic>) -> Option<HealthCheck> {
-    let details = std::mem::take(&mut wanted.health_details);
-    let Some(path) = wanted.health_path.take() else {
+fn health<'a>(
+    fields: &mut RouteFields<'a>,
+    draft: &RouteDraft<'a>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<HealthCheck> {
+    let details = std::mem::take(&mut fields.health_details);
+    let Some(path) = fields.health_path.take() else {
         // Where a path is written, it was said what is wrong with it.
         let details = if draft.label("health.path").is_some() { Vec::new() } else { details };
         for label in details {
@@ -282,11 +292,11 @@ fn health<'a>(wanted: &mut Wanted<'a>, draft: &Draft<'a>, found: &mut Vec<Diagno
                 "nothing is asked",
                 "add the label `health.path`, such as `/healthz`",
             );
-            wanted.found(&label, finding, found);
+            fields.found(&label, finding, found);
         }
         return None;
     };
-    let HealthWanted { interval, timeout, mut statuses } = std::mem::take(&mut wanted.health);
+    let HealthFields { interval, timeout, mut statuses } = std::mem::take(&mut fields.health);
     if statuses.is_empty() {
         statuses.push((200, 399));
     }
@@ -301,14 +311,14 @@ fn health<'a>(wanted: &mut Wanted<'a>, draft: &Draft<'a>, found: &mut Vec<Diagno
 /// The chain in its fixed order, which the reference documents: answers are given before paths are
 /// changed, and what is set on responses comes first, as a response passes the chain in reverse.
 fn middlewares<'a>(
-    wanted: &mut Wanted<'a>,
+    fields: &mut RouteFields<'a>,
     matcher: &Matcher,
-    draft: &Draft<'a>,
+    draft: &RouteDraft<'a>,
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Middleware> {
-    let mut chain = std::mem::take(&mut wanted.response_headers);
-    chain.extend(wanted.hsts.take().map(|(max_age, _)| Middleware::Hsts(max_age)));
-    if let Some((redirect, label)) = wanted.redirect.take() {
+    let mut chain = std::mem::take(&mut fields.response_headers);
+    chain.extend(fields.hsts.take().map(|(max_age, _)| Middleware::Hsts(max_age)));
+    if let Some((redirect, label)) = fields.redirect.take() {
         if let Some(host) = leads_to_itself(&redirect.target, &matcher.hosts()) {
             let finding = Finding {
                 severity: Severity::Warning,
@@ -320,13 +330,13 @@ fn middlewares<'a>(
                     "name another host or path; `https-redirect` already leads from http to https",
                 )
             };
-            found.push(label.found(finding, format!("clients of route `{}` are sent in a circle", wanted.name)));
+            found.push(label.found(finding, format!("clients of route `{}` are sent in a circle", fields.name)));
         }
         chain.push(Middleware::Redirect { status: redirect.status, target: redirect.target });
     }
-    chain.extend(wanted.body_limit.map(Middleware::BodyLimit));
-    chain.append(&mut wanted.request_headers);
-    if wanted.strip_prefix {
+    chain.extend(fields.body_limit.map(Middleware::BodyLimit));
+    chain.append(&mut fields.request_headers);
+    if fields.strip_prefix {
         let prefixes = matcher.prefixes();
         if prefixes.is_empty() {
             let label = draft.label("strip-prefix").expect("it said that a prefix is to be removed");
@@ -337,16 +347,16 @@ fn middlewares<'a>(
                 "the route has no path prefix",
                 "add the label `path`, such as `/stash`",
             );
-            wanted.found(label, finding, found);
+            fields.found(label, finding, found);
         } else {
             chain.push(Middleware::StripPrefix(prefixes));
         }
     }
-    let rewrite = wanted.rewrite.take();
+    let rewrite = fields.rewrite.take();
     chain.extend(
         rewrite.map(|rewrite| Middleware::Rewrite { pattern: rewrite.pattern, replacement: rewrite.replacement }),
     );
-    chain.extend(wanted.add_prefix.take().map(Middleware::AddPrefix));
+    chain.extend(fields.add_prefix.take().map(Middleware::AddPrefix));
     chain
 }
 

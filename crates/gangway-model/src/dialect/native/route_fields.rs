@@ -3,21 +3,21 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use super::label::Label;
 use super::redirect::Redirect;
 use super::rewrite::Rewrite;
-use super::written::Written;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::dialect::native::schema::Role;
 use crate::host::HostPattern;
 use crate::path::PathPattern;
 use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion};
 use crate::rule::{Expression, Finding};
-use crate::schema::Role;
 use crate::spec::{Access, Mark, UrlTarget};
 use crate::value;
 
 /// Everything that can be said about one route.
 #[derive(Debug, Default)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct RouteFields<'a> {
     pub name: Box<str>,
     pub enabled: bool,
     /// A label that selects requests could not be applied at all.
@@ -33,12 +33,12 @@ pub(crate) struct Wanted<'a> {
     pub access: Access<'a>,
     pub urls: Vec<UrlTarget>,
     pub tls: TlsMode,
-    pub https_redirect: Option<(bool, Written<'a>)>,
+    pub https_redirect: Option<(bool, Label<'a>)>,
     pub tls_min: TlsVersion,
-    pub client_ca: Option<(Box<str>, Written<'a>)>,
+    pub client_ca: Option<(Box<str>, Label<'a>)>,
     pub cert_export: Option<Box<str>>,
-    pub hsts: Option<(NonZeroU64, Written<'a>)>,
-    pub redirect: Option<(Redirect, Written<'a>)>,
+    pub hsts: Option<(NonZeroU64, Label<'a>)>,
+    pub redirect: Option<(Redirect, Label<'a>)>,
     pub strip_prefix: bool,
     pub rewrite: Option<Rewrite>,
     pub add_prefix: Option<Box<str>>,
@@ -49,9 +49,9 @@ pub(crate) struct Wanted<'a> {
     pub host_header: HostHeader,
     pub policy: Policy,
     pub health_path: Option<Box<str>>,
-    pub health: HealthWanted,
+    pub health: HealthFields,
     /// The labels of `health.*` that say how, and not what, to ask.
-    pub health_details: Vec<Written<'a>>,
+    pub health_details: Vec<Label<'a>>,
     pub weight: Option<u16>,
     pub group: Option<Box<str>>,
     pub share: Box<[Box<str>]>,
@@ -59,13 +59,13 @@ pub(crate) struct Wanted<'a> {
 
 /// What is said about how endpoints are asked.
 #[derive(Debug, Default)]
-pub(crate) struct HealthWanted {
+pub(crate) struct HealthFields {
     pub interval: Option<Duration>,
     pub timeout: Option<Duration>,
     pub statuses: Vec<(u16, u16)>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> RouteFields<'a> {
     pub(crate) fn new(name: &str) -> Self {
         Self { name: name.into(), enabled: true, ..Self::default() }
     }
@@ -73,7 +73,7 @@ impl<'a> Wanted<'a> {
     /// A value, if it is one; else the finding is reported with what follows from it.
     pub(crate) fn accept<T>(
         &mut self,
-        label: &Written<'a>,
+        label: &Label<'a>,
         read: value::Read<T>,
         found: &mut Vec<Diagnostic>,
     ) -> Option<T> {
@@ -81,7 +81,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// Reports a finding about a label. An error means that the label is not in force.
-    pub(crate) fn found(&mut self, label: &Written<'a>, finding: Finding, found: &mut Vec<Diagnostic>) {
+    pub(crate) fn found(&mut self, label: &Label<'a>, finding: Finding, found: &mut Vec<Diagnostic>) {
         let name = &self.name;
         let effect = if finding.severity == Severity::Warning {
             format!("route `{name}` does as the label says")
@@ -102,7 +102,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// Reports a finding about one entry of a list of which others are in force.
-    pub(crate) fn found_in_part(&self, label: &Written<'a>, finding: Finding, what: &str, found: &mut Vec<Diagnostic>) {
+    pub(crate) fn found_in_part(&self, label: &Label<'a>, finding: Finding, what: &str, found: &mut Vec<Diagnostic>) {
         let effect = match finding.severity {
             Severity::Warning => format!("route `{}` does as the label says", self.name),
             Severity::Error => format!("the other {what} of route `{}` are in force", self.name),

@@ -14,7 +14,7 @@ use crate::value::and_list;
 const PARTS_MAX: usize = 10;
 
 /// Tells it of each container that is ours, and of what is not even recognised as a container.
-pub(super) fn tell(snapshot: &Snapshot, ours: &[&Container], settings: &Settings, found: &mut Vec<Diagnostic>) {
+pub(super) fn report(snapshot: &Snapshot, ours: &[&Container], settings: &Settings, found: &mut Vec<Diagnostic>) {
     if snapshot.left_out.values().all(BTreeMap::is_empty) {
         return;
     }

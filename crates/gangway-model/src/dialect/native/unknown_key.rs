@@ -1,17 +1,17 @@
 //! Labels under our prefix that are none of ours, and what is said of them.
 
 use super::PREFIX;
-use super::misspelt::{self, Guess};
-use super::written::{Source, whole};
+use super::label::{Source, whole};
+use super::suggest::{self, Suggestion};
 use crate::codes;
+use crate::dialect::native::schema::{Key, members};
 use crate::rule::{Finding, shown};
-use crate::schema::{Key, members};
 use crate::spec::Mark;
 use crate::value::and_list;
 
 /// A label that is none of ours.
 #[derive(Debug)]
-pub(super) struct Odd<'a> {
+pub(super) struct UnknownKey<'a> {
     /// The route that it was written for; none for the container's one route.
     pub route: Option<&'a str>,
     /// What stands behind our prefix, or behind the route's name.
@@ -31,17 +31,19 @@ pub(super) enum Kind {
     Unknown,
 }
 
-impl Odd<'_> {
+impl UnknownKey<'_> {
     /// What was probably meant.
-    pub(super) fn guess(&self) -> Guess {
+    pub(super) fn guess(&self) -> Suggestion {
         match self.kind {
-            Kind::Incomplete => Guess { meant: None, protects: members(self.key).any(Key::protects) },
-            Kind::Below(key) => Guess { protects: key.protects() || misspelt::guess(self.key).protects, meant: None },
-            Kind::Unknown => misspelt::guess(self.key),
+            Kind::Incomplete => Suggestion { meant: None, protects: members(self.key).any(Key::protects) },
+            Kind::Below(key) => {
+                Suggestion { protects: key.protects() || suggest::guess(self.key).protects, meant: None }
+            }
+            Kind::Unknown => suggest::guess(self.key),
         }
     }
 
-    pub(super) fn finding(&self, source: Source<'_>, guess: &Guess) -> Finding {
+    pub(super) fn finding(&self, source: Source<'_>, guess: &Suggestion) -> Finding {
         let key = shown(self.mark.label);
         match self.kind {
             Kind::Incomplete => {
@@ -65,7 +67,7 @@ impl Odd<'_> {
             }
             Kind::Unknown => {
                 let code = if guess.protects { codes::LABEL_DOUBTFUL } else { codes::LABEL_UNKNOWN };
-                let traefik = misspelt::traefik(&self.key.to_ascii_lowercase());
+                let traefik = suggest::traefik(&self.key.to_ascii_lowercase());
                 let help = match &guess.meant {
                     Some(meant) if traefik.is_some() => {
                         format!("this is Traefik's grammar; write {}", shown(&self.full(source, meant)))

@@ -5,35 +5,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::allowance;
-use super::misspelt::Guess;
-use super::odd::{Kind, Odd};
-use super::route::{Draft, Understood, default_host};
-use super::wanted::closed;
-use super::written::{Source, Written, cut, whole};
-use super::{LABELS_MAX, Ours, PREFIX, bad_name, is_route_name};
+use super::draft::{ReadRoute, RouteDraft, default_host};
+use super::label::{Label, Source, cut, whole};
+use super::limits;
+use super::route_fields::closed;
+use super::suggest::Suggestion;
+use super::unknown_key::{Kind, UnknownKey};
+use super::{LABELS_MAX, OwnLabel, PREFIX, bad_name, is_route_name};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::dialect::native::schema::{Key, Placement, ResolvedKey, resolve};
 use crate::host::HostPattern;
 use crate::rule::shown;
-use crate::schema::{Allowed, Key, Resolved, resolve};
 use crate::settings::Settings;
 use crate::spec::{Mark, RouteSpec};
 
 /// The routes of one container while its labels are sorted.
-pub(super) struct Drafts<'a> {
+pub(super) struct RouteCollector<'a> {
     source: Source<'a>,
     /// The container's one route.
-    main: Draft<'a>,
+    main: RouteDraft<'a>,
     /// Further routes, by name in lower case.
-    others: BTreeMap<String, Draft<'a>>,
+    others: BTreeMap<String, RouteDraft<'a>>,
     /// What is none of ours.
-    odd: Vec<Odd<'a>>,
+    odd: Vec<UnknownKey<'a>>,
 }
 
-impl<'a> Drafts<'a> {
+impl<'a> RouteCollector<'a> {
     pub(super) fn new(source: Source<'a>, name: &str) -> Self {
-        let main = Draft { source, name: cut(name).into(), labels: Vec::new(), closed: false };
+        let main = RouteDraft { source, name: cut(name).into(), labels: Vec::new(), closed: false };
         Self { source, main, others: BTreeMap::new(), odd: Vec::new() }
     }
 
@@ -50,7 +50,7 @@ impl<'a> Drafts<'a> {
                 found.push(self.source.about_key(mark, finding, "the label does nothing".into()));
             }
             None if rest.len() > ROUTES.len() => self.add_key(None, rest, mark, found),
-            _ => self.odd.push(Odd { route: None, key: rest, mark, kind: Kind::Incomplete }),
+            _ => self.odd.push(UnknownKey { route: None, key: rest, mark, kind: Kind::Incomplete }),
         }
     }
 
@@ -62,30 +62,30 @@ impl<'a> Drafts<'a> {
         found: &mut Vec<Diagnostic>,
     ) {
         let kind = match resolve(key) {
-            Resolved::Known(known, tail) => {
+            ResolvedKey::Known(known, tail) => {
                 let forbidden = match self.source {
-                    Source::Container(_) => Allowed::InTheFile,
-                    Source::File(_) => Allowed::OnContainers,
+                    Source::Container(_) => Placement::InTheFile,
+                    Source::File(_) => Placement::OnContainers,
                 };
                 if known.place == forbidden {
                     return found.push(misplaced(self.source, known, mark));
                 }
-                let label = Written { source: self.source, key: known, tail, mark };
+                let label = Label { source: self.source, key: known, tail, mark };
                 return self.draft(route).add(label, found);
             }
-            Resolved::Group => Kind::Incomplete,
-            Resolved::Below(known) => Kind::Below(known),
-            Resolved::Unknown => Kind::Unknown,
+            ResolvedKey::Group => Kind::Incomplete,
+            ResolvedKey::Below(known) => Kind::Below(known),
+            ResolvedKey::Unknown => Kind::Unknown,
         };
-        self.odd.push(Odd { route, key, mark, kind });
+        self.odd.push(UnknownKey { route, key, mark, kind });
     }
 
-    fn draft(&mut self, route: Option<&str>) -> &mut Draft<'a> {
+    fn draft(&mut self, route: Option<&str>) -> &mut RouteDraft<'a> {
         match route.map(str::to_ascii_lowercase) {
             Some(name) if !self.main.name.eq_ignore_ascii_case(&name) => {
                 let source = self.source;
                 let shown = name.clone().into();
-                let empty = || Draft { source, name: shown, labels: Vec::new(), closed: false };
+                let empty = || RouteDraft { source, name: shown, labels: Vec::new(), closed: false };
                 self.others.entry(name).or_insert_with(empty)
             }
             _ => &mut self.main,
@@ -93,10 +93,10 @@ impl<'a> Drafts<'a> {
     }
 
     /// A route of which labels were left out may have lost its protection.
-    pub(super) fn close_what_was_left_out(&mut self, left_out: &[Ours<'a>], found: &mut Vec<Diagnostic>) {
+    pub(super) fn close_what_was_left_out(&mut self, left_out: &[OwnLabel<'a>], found: &mut Vec<Diagnostic>) {
         let Some(first) = left_out.first() else { return };
         let mut touched = BTreeSet::new();
-        for Ours { rest, .. } in left_out {
+        for OwnLabel { rest, .. } in left_out {
             let named = rest.get(..7).filter(|begin| begin.eq_ignore_ascii_case("routes.")).map(|_| &rest[7..]);
             let name = named.and_then(|named| named.split('.').next()).unwrap_or(&self.main.name).to_ascii_lowercase();
             let is_main = self.main.name.eq_ignore_ascii_case(&name);
@@ -126,7 +126,7 @@ impl<'a> Drafts<'a> {
 
     /// Decides which routes there are, and reads them.
     pub(super) fn read(mut self, settings: &Settings, found: &mut Vec<Diagnostic>) -> Vec<RouteSpec<'a>> {
-        let for_all = |label: &Written<'_>| label.key.name == "network";
+        let for_all = |label: &Label<'_>| label.key.name == "network";
         let of_main = || self.main.labels.iter().filter(|label| !for_all(label));
         let only_protects = of_main().count() > 0 && of_main().all(|label| label.key.protects());
         let has_main = self.others.is_empty() || (of_main().count() > 0 && !only_protects);
@@ -144,23 +144,23 @@ impl<'a> Drafts<'a> {
             lacking.for_each(|draft| draft.labels.push(network.clone()));
         }
         let main = has_main.then_some(self.main);
-        let drafts: Vec<Draft<'a>> = main.into_iter().chain(self.others.into_values()).collect();
+        let drafts: Vec<RouteDraft<'a>> = main.into_iter().chain(self.others.into_values()).collect();
         let mut left_out = match self.source {
-            Source::Container(_) => allowance::labels_beyond(&drafts),
+            Source::Container(_) => limits::labels_beyond(&drafts),
             // Who writes the file may have whatever the machine can bear.
             Source::File(_) => BTreeMap::new(),
         };
-        let understood = drafts
+        let read_routes = drafts
             .into_iter()
             .enumerate()
-            .filter_map(|(position, draft)| draft.understood(&left_out.remove(&position).unwrap_or_default(), found));
-        let understood: Vec<Understood<'a>> = understood.collect();
+            .filter_map(|(position, draft)| draft.read(&left_out.remove(&position).unwrap_or_default(), found));
+        let read_routes: Vec<ReadRoute<'a>> = read_routes.collect();
         let mut beyond = match self.source {
-            Source::Container(_) => allowance::routes_beyond(&understood),
+            Source::Container(_) => limits::routes_beyond(&read_routes),
             Source::File(_) => BTreeMap::new(),
         };
-        let mut specs = Vec::with_capacity(understood.len());
-        for (position, route) in understood.into_iter().enumerate() {
+        let mut specs = Vec::with_capacity(read_routes.len());
+        for (position, route) in read_routes.into_iter().enumerate() {
             match beyond.remove(&position) {
                 Some(size) => route.leave_out(size, found),
                 None => specs.extend(route.spec(settings, found)),
@@ -210,7 +210,7 @@ impl<'a> Drafts<'a> {
     }
 
     /// Reports what is none of ours, and closes what it may have been meant to protect.
-    fn settle(&mut self, odd: &Odd<'a>, has_main: bool, settings: &Settings, found: &mut Vec<Diagnostic>) {
+    fn settle(&mut self, odd: &UnknownKey<'a>, has_main: bool, settings: &Settings, found: &mut Vec<Diagnostic>) {
         let guess = odd.guess();
         let noun = self.source.noun();
         let effect = if guess.protects {
@@ -238,7 +238,7 @@ impl<'a> Drafts<'a> {
     }
 
     /// The default host of a route whose host was misspelt, and which therefore is served there.
-    fn host_instead(&self, odd: &Odd<'a>, guess: &Guess, settings: &Settings) -> Option<HostPattern> {
+    fn host_instead(&self, odd: &UnknownKey<'a>, guess: &Suggestion, settings: &Settings) -> Option<HostPattern> {
         let meant = guess.meant.as_deref()?;
         let says_where = matches!(meant, "host" | "rule");
         let draft = match odd.route {
@@ -257,7 +257,7 @@ impl<'a> Drafts<'a> {
     }
 
     /// Closes the routes that an odd label may have been meant for; their names.
-    fn meant_by(&mut self, odd: &Odd<'a>, has_main: bool) -> Vec<String> {
+    fn meant_by(&mut self, odd: &UnknownKey<'a>, has_main: bool) -> Vec<String> {
         let named: Vec<String> = match odd.route {
             Some(name) => vec![name.to_ascii_lowercase()],
             None => odd.key.split('.').map(str::to_ascii_lowercase).collect(),
@@ -282,11 +282,11 @@ impl<'a> Drafts<'a> {
     }
 }
 
-impl<'a> Draft<'a> {
+impl<'a> RouteDraft<'a> {
     /// Adds a label; of two that are the same, the one in lower case stays.
-    fn add(&mut self, label: Written<'a>, found: &mut Vec<Diagnostic>) {
+    fn add(&mut self, label: Label<'a>, found: &mut Vec<Diagnostic>) {
         let is_same =
-            |other: &Written<'_>| other.key.name == label.key.name && other.tail.eq_ignore_ascii_case(label.tail);
+            |other: &Label<'_>| other.key.name == label.key.name && other.tail.eq_ignore_ascii_case(label.tail);
         let Some(other) = self.labels.iter_mut().find(|other| is_same(other)) else {
             return self.labels.push(label);
         };

@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::route::{Draft, Understood};
-use super::written::Written;
+use super::draft::{ReadRoute, RouteDraft};
+use super::label::Label;
 use crate::rule::{self, Finding, Pattern, codes};
 use crate::value::{list, list_of_patterns};
 
@@ -19,7 +19,7 @@ pub(crate) const ALTERNATIVES_MAX: usize = 4096;
 pub(crate) const VALUES_MAX: usize = 4096;
 
 /// The labels that are not read, by the positions of their route and of their own.
-pub(super) fn labels_beyond(drafts: &[Draft<'_>]) -> BTreeMap<usize, BTreeSet<usize>> {
+pub(super) fn labels_beyond(drafts: &[RouteDraft<'_>]) -> BTreeMap<usize, BTreeSet<usize>> {
     let mut labels = Vec::new();
     for (route, draft) in drafts.iter().enumerate() {
         let values = draft.labels.iter().map(values).enumerate();
@@ -33,7 +33,7 @@ pub(super) fn labels_beyond(drafts: &[Draft<'_>]) -> BTreeMap<usize, BTreeSet<us
 }
 
 /// The routes that are left out, by position, with what they would have had.
-pub(super) fn routes_beyond(routes: &[Understood<'_>]) -> BTreeMap<usize, usize> {
+pub(super) fn routes_beyond(routes: &[ReadRoute<'_>]) -> BTreeMap<usize, usize> {
     let sizes = routes.iter().enumerate().filter_map(|(position, route)| Some((route.size()?, route.name(), position)));
     let beyond = beyond(sizes.collect(), ALTERNATIVES_MAX, |(size, ..)| *size);
     beyond.into_iter().map(|(size, _, position)| (position, size)).collect()
@@ -52,7 +52,7 @@ fn beyond<T: Ord>(mut all: Vec<T>, max: usize, size: impl Fn(&T) -> usize) -> Ve
 }
 
 /// What reading a label costs.
-fn values(label: &Written<'_>) -> usize {
+fn values(label: &Label<'_>) -> usize {
     let entry = |entry: &str| entry.strip_prefix('~').map_or(1, Pattern::cost);
     let text = label.value();
     match label.key.name {
@@ -68,7 +68,7 @@ fn values(label: &Written<'_>) -> usize {
     }
 }
 
-pub(super) fn value_beyond(label: &Written<'_>) -> Finding {
+pub(super) fn value_beyond(label: &Label<'_>) -> Finding {
     Finding::error(
         codes::CONTAINER_VALUES_TOO_MANY,
         0..label.value().len(),
@@ -78,7 +78,7 @@ pub(super) fn value_beyond(label: &Written<'_>) -> Finding {
     )
 }
 
-pub(super) fn route_beyond(label: &Written<'_>, size: usize) -> Finding {
+pub(super) fn route_beyond(label: &Label<'_>, size: usize) -> Finding {
     Finding::error(
         codes::CONTAINER_COMBINATIONS_TOO_MANY,
         0..label.value().len(),
