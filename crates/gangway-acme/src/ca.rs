@@ -49,7 +49,7 @@ pub(crate) async fn keep_ca<S: Storage>(
     // What was damaged is told until the restart: somebody may have to act on it.
     let mut damages = Vec::new();
     loop {
-        let (scope, now) = (scopes.load().value.clone(), clock.now());
+        let (scope, now) = (scopes.load().clone(), clock.now());
         // A widened root signs at once; bringing it to the volume may take its time.
         if let Some(wider) = view.ca.as_deref().and_then(|ca| rewritten(ca, &scope, now)) {
             view.ca = Some(Arc::new(wider));
@@ -458,15 +458,15 @@ mod tests {
         let checking = async {
             views.changed().await.expect("publishes");
             let first = views.load_full();
-            assert!(first.value.degraded && first.value.findings[0].code == FindingCode::VolumeUnusable);
+            assert!(first.degraded && first.findings[0].code == FindingCode::VolumeUnusable);
             assert!(!folder.path().join(ROOT).exists());
             fault.0.store(i64::MAX, Ordering::SeqCst);
             views.changed().await.expect("publishes");
             let second = views.load_full();
-            assert!(!second.value.degraded && second.value.findings.is_empty());
+            assert!(!second.degraded && second.findings.is_empty());
             let pem = |view: &CaView| view.ca.as_ref().expect("a CA").root_pem().to_owned();
-            assert_eq!(pem(&first.value), pem(&second.value));
-            assert_eq!(fs::read_to_string(folder.path().join(ROOT)).expect("is there"), pem(&second.value));
+            assert_eq!(pem(&first), pem(&second));
+            assert_eq!(fs::read_to_string(folder.path().join(ROOT)).expect("is there"), pem(&second));
         };
         tokio::select! { _ = keeping => unreachable!("runs for ever"), () = checking => {} }
     }
@@ -484,8 +484,8 @@ mod tests {
             let other = settled(folder.path(), &Scope::default()).await.ca.expect("a CA");
             views.changed().await.expect("publishes");
             let view = views.load_full();
-            assert_eq!(view.value.ca.as_ref().expect("a CA").root_pem(), other.root_pem());
-            assert!(!view.value.degraded);
+            assert_eq!(view.ca.as_ref().expect("a CA").root_pem(), other.root_pem());
+            assert!(!view.degraded);
         };
         tokio::select! { _ = keeping => unreachable!("runs for ever"), () = checking => {} }
     }

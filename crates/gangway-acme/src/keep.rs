@@ -219,13 +219,13 @@ impl Keeper {
             let now = self.clock.now();
             let (wanted, folder_view) = (wishes.load_full(), views.folder.load_full());
             let (ca_view, acme_view) = (views.ca.load_full(), views.acme.load_full());
-            let generations = (folder_view.generation, acme_view.generation);
-            let is_given = self.given.update(generations, &folder_view.value, &acme_view.value, now);
-            let is_signer = self.change_signer(ca_view.value.ca.as_ref());
+            let generations = (folder_view.generation(), acme_view.generation());
+            let is_given = self.given.update(generations, &folder_view, &acme_view, now);
+            let is_signer = self.change_signer(ca_view.ca.as_ref());
 
-            let mut plan = self.plan(&wanted.value.names, &acme_view.value.on_demand, now);
+            let mut plan = self.plan(&wanted.names, &acme_view.on_demand, now);
             publish_change(&mut self.scope, &plan.scope);
-            let to_order = self.to_order(&plan, &wanted.value);
+            let to_order = self.to_order(&plan, &wanted);
             publish_change(&mut self.public, &to_order);
             let is_promised = self.promise(std::mem::take(&mut plan.promises), is_signer);
             if is_given || is_promised || is_first {
@@ -234,12 +234,12 @@ impl Keeper {
                 is_first = false;
             }
             // What is still missing comes next, but after another look at what is wanted.
-            if self.make_for_export(&wanted.value, now).await {
+            if self.make_for_export(&wanted, now).await {
                 continue;
             }
             self.mint.forget_ended(now);
-            self.export(&wanted.value).await;
-            self.tell(&wanted.value, &plan, &folder_view.value, &ca_view.value, &acme_view.value, now);
+            self.export(&wanted).await;
+            self.tell(&wanted, &plan, &folder_view, &ca_view, &acme_view, now);
             let next = plan.next.min(self.given.next).saturating_sub(now).max(1);
             let mut wake = tokio::time::Instant::now() + LOOK_EVERY.min(Duration::from_secs(next.unsigned_abs()));
             loop {
@@ -280,12 +280,12 @@ impl Keeper {
     fn without_certificates(&mut self, wanted: &Wanted, acme: &AcmeView, now: i64) -> Vec<Finding> {
         let store = self.store.reader().load_full();
         let public = self.public.reader().load_full();
-        let is_without = |name: &str| store.value.is_placeheld(name) || !store.value.serves(name);
+        let is_without = |name: &str| store.is_placeheld(name) || !store.serves(name);
         let is_told = |name: &str| acme.names.get(name).is_some_and(|view| view.trouble.is_some());
-        let names = public.value.iter().map(|name| &**name).filter(|name| is_without(name) && !is_told(name));
+        let names = public.iter().map(|name| &**name).filter(|name| is_without(name) && !is_told(name));
         let missing = self.missing.update(names, now);
         let mut findings = missing::findings(&missing, self.has_acme, self.plain_refused);
-        let is_at_stake = self.has_acme && !public.value.is_empty();
+        let is_at_stake = self.has_acme && !public.is_empty();
         findings.extend(wanted.forgotten.filter(|_| is_at_stake).map(missing::volume));
         findings
     }
@@ -326,14 +326,13 @@ impl Keeper {
     /// may be more.
     async fn make_for_export(&self, wanted: &Wanted, now: i64) -> bool {
         let store = self.store.reader().load_full();
-        let is_due =
-            |name: &str| store.value.origin(name) == Some(Origin::Internal) && store.value.is_to_be_made(name, now);
+        let is_due = |name: &str| store.origin(name) == Some(Origin::Internal) && store.is_to_be_made(name, now);
         let names = wanted.exports.iter().map(|export| &export.name).filter(|name| is_due(name));
         let batch: Vec<Box<str>> = names.take(BATCH).cloned().collect();
         if batch.is_empty() {
             return false;
         }
-        let making = move || batch.iter().filter(|name| store.value.make(name, now).is_some()).count();
+        let making = move || batch.iter().filter(|name| store.make(name, now).is_some()).count();
         // What cannot be made is tried again at the next look, and not at once.
         tokio::task::spawn_blocking(making).await.is_ok_and(|count| count == BATCH)
     }
@@ -347,7 +346,7 @@ impl Keeper {
     /// Writes down for others what has changed. A volume that hangs keeps nothing else waiting.
     async fn export(&mut self, wanted: &Wanted) {
         let store = self.store.reader().load_full();
-        let due = self.exports.due(&wanted.exports, &store.value);
+        let due = self.exports.due(&wanted.exports, &store);
         if due.is_empty() {
             return;
         }
@@ -358,8 +357,8 @@ impl Keeper {
     }
 
     fn publish(&mut self, views: &Views) {
-        let challenges = Arc::clone(&views.challenges.load().value);
-        let tickets = Arc::clone(&views.tickets.load().value);
+        let challenges = Arc::clone(&*views.challenges.load());
+        let tickets = Arc::clone(&*views.tickets.load());
         let store = self.base.clone().with_challenges(challenges).with_tickets(tickets);
         self.store.publish(store.with_demand(self.demand.clone()));
     }
@@ -385,7 +384,7 @@ impl Keeper {
         let listed = listed.chain(self.given.bundles.iter().flat_map(|bundle| &bundle.names));
         let store = self.store.reader().load_full();
         let told = Told {
-            store: &store.value,
+            store: &store,
             acme,
             signer: self.signer.as_deref(),
             findings: &findings,
@@ -403,7 +402,7 @@ impl Keeper {
 }
 
 fn publish_change<T: Clone + PartialEq>(publisher: &mut Publisher<T>, value: &T) {
-    if publisher.reader().load().value != *value {
+    if *publisher.reader().load() != *value {
         publisher.publish(value.clone());
     }
 }

@@ -56,7 +56,7 @@ pub(crate) async fn share<S: Storage>(storage: S, clock: Clock, mut tickets: Pub
         match current(&storage, now).await {
             Ok(Some(keys)) => {
                 let keys = in_force(&keys, now);
-                if *tickets.reader().load().value != keys {
+                if **tickets.reader().load() != keys {
                     tickets.publish(Arc::new(keys));
                 }
             }

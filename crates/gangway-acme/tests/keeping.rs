@@ -48,23 +48,23 @@ impl Keeping {
     async fn until(&self, is_so: impl Fn(&Store) -> bool) -> Store {
         let mut store = self.store.clone();
         let wait = async {
-            while !is_so(&store.load().value) {
+            while !is_so(&store.load()) {
                 store.changed().await.expect("keeps publishing");
             }
         };
         tokio::time::timeout(Duration::from_secs(20), wait).await.expect("comes true");
-        self.store.load().value.clone()
+        self.store.load().clone()
     }
 
     async fn until_told(&self, is_so: impl Fn(&CertificateReport) -> bool) -> CertificateReport {
         let mut report = self.report.clone();
         let wait = async {
-            while !is_so(&report.load().value) {
+            while !is_so(&report.load()) {
                 report.changed().await.expect("keeps publishing");
             }
         };
         tokio::time::timeout(Duration::from_secs(20), wait).await.expect("comes true");
-        self.report.load().value.clone()
+        self.report.load().clone()
     }
 }
 
@@ -164,7 +164,7 @@ async fn files_are_preferred_followed_and_given_up_again() {
     put(&crt, "cut");
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
     assert_eq!(report.findings[0].code, FindingCode::FileUnusable);
-    assert!(matches!(origin(&keeping.store.load().value, "a.localhost"), Some(Origin::Folder(_))));
+    assert!(matches!(origin(&keeping.store.load(), "a.localhost"), Some(Origin::Folder(_))));
     fs::remove_file(crt).and_then(|()| fs::remove_file(key_file)).expect("is ours");
     keeping.until(|store| origin(store, "a.localhost") == Some(Origin::Internal)).await;
     keeping.until_told(|report| report.findings.is_empty()).await;
@@ -241,7 +241,7 @@ async fn a_certificate_is_told_of_before_and_after_it_was_asked_for() {
     let before = keeping.until_told(is_internal).await.certificates.remove(0);
     assert!(before.issuer.starts_with("Gangway internal CA"), "{before:?}");
     assert_eq!((&*before.serial, before.not_after, before.trouble), ("", 0, None));
-    let bundle = made(&keeping.store.load_full().value, "a.localhost");
+    let bundle = made(&keeping.store.load_full(), "a.localhost");
     let is_made = |report: &CertificateReport| report.certificates.first().is_some_and(|one| !one.serial.is_empty());
     let after = keeping.until_told(is_made).await.certificates.remove(0);
     assert_eq!((after.serial, after.not_after, after.issuer), (bundle.serial.clone(), bundle.not_after, before.issuer));

@@ -91,7 +91,7 @@ async fn a_name_that_fails_is_told_in_the_cas_words_and_stops_no_other() {
     assert_eq!(codes, expected.into());
     let lost = report.findings.iter().find(|finding| &*finding.subject == "lost.example.org").expect("is told");
     assert!(lost.message.contains("connection refused") && lost.effect.contains("tried again at"), "{lost:?}");
-    assert!(keeping.store.load().value.serves("lost.example.org"), "a placeholder answers");
+    assert!(keeping.store.load().serves("lost.example.org"), "a placeholder answers");
 }
 
 #[tokio::test]
@@ -263,7 +263,7 @@ async fn a_certificate_in_the_folder_is_enough() {
     let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
     keeping.want(&["a.example.org", "b.example.net"]);
     keeping.until_issued(&["b.example.net"]).await;
-    assert!(matches!(keeping.store.load().value.find("a.example.org").expect("has one").origin, Origin::Folder(_)));
+    assert!(matches!(keeping.store.load().find("a.example.org").expect("has one").origin, Origin::Folder(_)));
     assert_eq!(ca.orders(), 1);
 }
 
@@ -466,7 +466,7 @@ async fn nothing_is_ordered_for_a_name_out_of_reach_and_what_it_has_is_renewed()
     assert!(!is_issued(&store, "far.example.org") && store.serves("far.example.org"), "its page still shows");
     assert_eq!(ca.orders(), 2);
     let report = keeping.report.load_full();
-    let far = report.value.certificates.iter().find(|one| &*one.name == "far.example.org").expect("is listed");
+    let far = report.certificates.iter().find(|one| &*one.name == "far.example.org").expect("is listed");
     assert!(far.trouble.as_deref().is_some_and(|why| why.contains("share no network")), "{far:?}");
     keeping.names.publish(Wanted { names, ..Wanted::default() });
     keeping.until_issued(&["far.example.org"]).await;

@@ -70,7 +70,7 @@ impl Answers {
         let host = request.uri().authority().map(http::uri::Authority::as_str);
         let host = host.or_else(|| hosts.iter().next()?.to_str().ok()).unwrap_or_default();
         let compiled = self.sources.compiled.load_full();
-        let routes = || compiled.value.table.routes().iter().map(Arc::as_ref);
+        let routes = || compiled.table.routes().iter().map(Arc::as_ref);
         // A proxy, ours for one, can be told which `Host` to send, and says in this field what was asked for.
         let mut forwarded = request.headers().get_all(FORWARDED_HOST).iter();
         let may_be_forwarded = forwarded.all(|host| self.known_hosts.leads_here(host.to_str().unwrap_or(""), routes()));
@@ -131,8 +131,8 @@ impl Answers {
         metrics::text(&Moment {
             registry: &self.sources.registry,
             instance: &*self.sources.instance,
-            compiled: &compiled.value,
-            generation: compiled.generation,
+            compiled: &compiled,
+            generation: compiled.generation(),
             diagnostics: &self.diagnostics(compiled),
             version: self.sources.version,
         })
@@ -143,7 +143,7 @@ impl Answers {
         let phase = instance.phase();
         let (http, https) = instance.listening();
         let shown = |addresses: Vec<std::net::SocketAddr>| addresses.iter().map(ToString::to_string).collect();
-        let table = &compiled.value.table;
+        let table = &compiled.table;
         let endpoints = || table.routes().iter().flat_map(|route| &route.upstream.endpoints);
         let ready = endpoints().filter(|endpoint| endpoint.readiness == gangway_model::route::Readiness::Ready).count();
         let certificates = instance.certificates();
@@ -159,7 +159,7 @@ impl Answers {
             .to_owned(),
             ready: phase == Phase::Serving,
             started: convert::rfc3339(self.sources.started),
-            generation: compiled.generation.count(),
+            generation: compiled.generation().count(),
             listening: api::Listening { http: shown(http), https: shown(https), admin: self.address.clone() },
             engines: instance.engines().into_iter().map(convert::engine).collect(),
             config: instance.config().map(|(file, in_force)| api::Config { file, in_force }),
@@ -167,7 +167,7 @@ impl Answers {
             routes_closed: table.routes().iter().filter(|route| route.closed).count(),
             endpoints_ready: ready,
             endpoints_not_ready: endpoints().count() - ready,
-            containers: compiled.value.containers.len(),
+            containers: compiled.containers.len(),
             certificates: certificates.list.len(),
             certificates_in_trouble: certificates.list.iter().filter(|one| one.trouble.is_some()).count(),
             volume_degraded: certificates.degraded,
@@ -179,8 +179,8 @@ impl Answers {
 
     fn routes(&self, compiled: &Published<Compiled>) -> api::Routes {
         let endpoints = self.sources.instance.endpoints();
-        let routes = compiled.value.table.routes().iter().map(|route| convert::route(route, &endpoints));
-        api::Routes { generation: compiled.generation.count(), routes: routes.collect() }
+        let routes = compiled.table.routes().iter().map(|route| convert::route(route, &endpoints));
+        api::Routes { generation: compiled.generation().count(), routes: routes.collect() }
     }
 
     fn certificates(&self) -> api::Certificates {
@@ -193,7 +193,7 @@ impl Answers {
 
     /// Of labels, then of global settings and certificates.
     fn diagnostics(&self, compiled: &Published<Compiled>) -> Vec<Diagnostic> {
-        compiled.value.diagnostics.iter().cloned().chain(self.sources.instance.diagnostics()).collect()
+        compiled.diagnostics.iter().cloned().chain(self.sources.instance.diagnostics()).collect()
     }
 
     fn explain(&self, compiled: &Published<Compiled>, query: &str) -> Response<String> {
@@ -205,9 +205,9 @@ impl Answers {
         json(&explain(
             &question,
             &Known {
-                compiled: &compiled.value,
-                is_table_in_force: compiled.generation != gangway_publish::Generation::INITIAL,
-                store: &store.value,
+                compiled: &compiled,
+                is_table_in_force: compiled.generation() != gangway_publish::Generation::INITIAL,
+                store: &store,
                 endpoints: &self.sources.instance.endpoints(),
                 engines: &self.sources.instance.engines(),
                 diagnostics: &self.diagnostics(compiled),
@@ -221,8 +221,8 @@ impl Answers {
 }
 
 fn containers(compiled: &Published<Compiled>) -> api::Containers {
-    let containers = compiled.value.containers.iter().map(convert::container).collect();
-    api::Containers { generation: compiled.generation.count(), containers }
+    let containers = compiled.containers.iter().map(convert::container).collect();
+    api::Containers { generation: compiled.generation().count(), containers }
 }
 
 fn json(value: &impl Serialize) -> Response<String> {

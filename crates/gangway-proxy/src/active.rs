@@ -115,16 +115,16 @@ async fn activate(
     let in_force = tables.reader();
     let mut probes = Probes::default();
     // Empty at the start. After a panic, the requests under way are counted in what the last table holds.
-    let mut states = States::of(&in_force.load_full().value);
-    let mut served = route_ids(&in_force.load_full().value);
+    let mut states = States::of(&in_force.load_full());
+    let mut served = route_ids(&in_force.load_full());
     if compiled.generation() == Generation::INITIAL {
         last_one_stays(compiled.changed().await).await;
     }
     loop {
         // What runs before we do has been running for long; what comes later may not listen yet.
         let is_first = in_force.generation() == Generation::INITIAL;
-        let (table, next) = prepare(&compiled.load_full().value.table, &states, is_first, &metrics, &secret);
-        drain(&in_force.load_full().value, &next);
+        let (table, next) = prepare(&compiled.load_full().table, &states, is_first, &metrics, &secret);
+        drain(&in_force.load_full(), &next);
         states = next;
         let serving = route_ids(&table);
         probes.follow(&table, None);
@@ -146,14 +146,14 @@ async fn activate(
                     let changed: Vec<EndpointKey> =
                         std::iter::once(news).chain(also).filter_map(|news| states.take_in(news)).collect();
                     if !changed.is_empty() {
-                        let table = sorted_anew(&in_force.load_full().value, &changed, &states, &secret);
+                        let table = sorted_anew(&in_force.load_full(), &changed, &states, &secret);
                         tables.publish(table);
                     }
                     None
                 }
             };
             if let Some(doubt) = doubt {
-                probes.follow(&in_force.load_full().value, Some(&doubt));
+                probes.follow(&in_force.load_full(), Some(&doubt));
             }
         }
     }

@@ -396,7 +396,7 @@ impl App {
             request,
             &connection,
             &self.shared.settings.trusted_proxies,
-            &self.shared.whereabouts.load().value,
+            &self.shared.whereabouts.load(),
         );
         ctx.origin = Some(origin);
         ctx.secure = origin.secure;
@@ -408,9 +408,9 @@ impl App {
             return Verdict::Answer(Answer::Challenge { key_authorization });
         }
         let tables = self.shared.tables.load();
-        if tables.generation == Generation::INITIAL {
+        if tables.generation() == Generation::INITIAL {
             let answer = Answer::failure(Reason::NotReady).with_retry_after(RETRY_AFTER);
-            return Verdict::Answer(match &self.shared.whereabouts.load().value.trouble {
+            return Verdict::Answer(match &self.shared.whereabouts.load().trouble {
                 Some(why) => answer.with_detail(why.to_string()),
                 None => answer,
             });
@@ -425,18 +425,18 @@ impl App {
             // What is nobody's address is in no network.
             client: if origin.nobody { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { origin.client },
         };
-        let Some(found) = tables.value.find(&view) else {
+        let Some(found) = tables.find(&view) else {
             self.shared.metrics.no_route();
             let answer = Answer::failure(Reason::NoRoute);
             return Verdict::Answer(match origin.local {
                 true => {
                     let compiled = self.shared.compiled.load();
-                    answer.with_detail(why_no_route(&tables.value, &view, &compiled.value, epoch()))
+                    answer.with_detail(why_no_route(&tables, &view, &compiled, epoch()))
                 }
                 false => answer,
             });
         };
-        if is_misdirected(&tables.value, &view, &found.route.route, &connection) {
+        if is_misdirected(&tables, &view, &found.route.route, &connection) {
             return Verdict::Answer(Answer::failure(Reason::Misdirected));
         }
         let active = Arc::clone(found.route);
@@ -455,7 +455,7 @@ impl App {
     /// redirection or protection.
     fn acme_challenge(&self, host: &str, path: &str) -> Option<String> {
         let token = path.strip_prefix("/.well-known/acme-challenge/")?;
-        self.shared.store.load().value.http_challenge(host, token).map(str::to_owned)
+        self.shared.store.load().http_challenge(host, token).map(str::to_owned)
     }
 
     /// Decides again with every new table until an endpoint may be asked, the time is over, or too many
@@ -529,7 +529,7 @@ impl App {
             return Verdict::Answer(Answer::failure(Reason::RouteClosed));
         }
         if let Some(bundle) = &route.client_ca
-            && self.shared.store.load().value.client_ca(bundle).is_none()
+            && self.shared.store.load().client_ca(bundle).is_none()
         {
             let detail = format!("`certs/clients/{bundle}` on the volume is missing or damaged");
             return Verdict::Answer(Answer::failure(Reason::RouteClosed).with_detail(detail));
@@ -576,11 +576,11 @@ impl App {
     /// A public name whose certificate has not come yet: sending browsers to https would show them a
     /// warning instead of the app.
     fn has_only_a_placeholder(&self, host: &str) -> bool {
-        self.shared.store.load().value.is_placeheld(host)
+        self.shared.store.load().is_placeheld(host)
     }
 
     fn https_location(&self, host: &str, port: Option<u16>, target: &[u8]) -> Vec<u8> {
-        let found_out = || self.shared.whereabouts.load().value.https_port(&self.shared.listening, port.unwrap_or(80));
+        let found_out = || self.shared.whereabouts.load().https_port(&self.shared.listening, port.unwrap_or(80));
         let https = self.shared.settings.public_https_port.unwrap_or_else(found_out);
         let mut location = b"https://".to_vec();
         location.extend_from_slice(host.as_bytes());
@@ -634,7 +634,7 @@ impl App {
         let url = if local { url(request, ctx) } else { String::new() };
         let compiled = self.shared.compiled.load();
         // Only those who may see it are told, and only then is it looked for.
-        let own = local.then(|| compiled.value.containers.iter().find(|container| container.is_own)).flatten();
+        let own = local.then(|| compiled.containers.iter().find(|container| container.is_own)).flatten();
         let audience = Audience { request_id: &request_id, local, url: &url, own: own.map(|own| &*own.name) };
         let (mut response, body) = answer.render(request, audience)?;
         drop(compiled);

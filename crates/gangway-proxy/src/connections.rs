@@ -80,7 +80,7 @@ impl Connections {
         protocol: ListenerProtocol,
     ) -> Option<Place> {
         let address = canonical(peer.ip());
-        let counted = if self.exempt.contains(address) || self.whereabouts.load().value.is_gateway(address) {
+        let counted = if self.exempt.contains(address) || self.whereabouts.load().is_gateway(address) {
             None
         } else {
             let key = AddressKey::of(peer.ip());

@@ -165,7 +165,7 @@ impl FrontDoor {
     /// before it is known what is claimed.
     fn unclaimed(&self, name: &str, is_local: bool) -> Option<Arc<ServerConfig>> {
         let tables = self.shared.tables.load();
-        if tables.generation == Generation::INITIAL || tables.value.knows_host(name) {
+        if tables.generation() == Generation::INITIAL || tables.knows_host(name) {
             return None;
         }
         let instant = Instant::now().into_std();
@@ -193,14 +193,14 @@ impl FrontDoor {
 
     /// Whether there is a certificate for `name`; for a name of the table, one is waited for.
     async fn has_certificate(&self, name: &str) -> bool {
-        let has = || self.shared.store.load().value.serves(name);
+        let has = || self.shared.store.load().serves(name);
         if let Some(demand) = self.demand_for(name) {
             return self.has_on_demand(name, &demand).await;
         }
         if has() {
             return true;
         }
-        if !self.shared.tables.load().value.knows_host(name) {
+        if !self.shared.tables.load().knows_host(name) {
             return false;
         }
         let mut store = self.shared.store.clone();
@@ -220,9 +220,9 @@ impl FrontDoor {
     /// clients would accept.
     fn demand_for(&self, name: &str) -> Option<Arc<Demand>> {
         let store = self.shared.store.load();
-        let demand = store.value.demand().filter(|_| !store.value.serves_well(name))?;
+        let demand = store.demand().filter(|_| !store.serves_well(name))?;
         let tables = self.shared.tables.load();
-        (tables.value.knows_host(name) && !tables.value.names_host(name)).then(|| Arc::clone(demand))
+        (tables.knows_host(name) && !tables.names_host(name)).then(|| Arc::clone(demand))
     }
 
     /// Waits until somebody has decided about `name`, and until its certificate is there, for a while.
@@ -232,12 +232,12 @@ impl FrontDoor {
         let mut stance = demand.want(name, now());
         loop {
             // Looked at after subscribing: it may have come in between.
-            if self.shared.store.load().value.serves_well(name) {
+            if self.shared.store.load().serves_well(name) {
                 return true;
             }
             let until = match stance {
                 Stance::Wait(until) => Instant::from_std(until),
-                Stance::Allowed => return self.shared.store.load().value.serves(name),
+                Stance::Allowed => return self.shared.store.load().serves(name),
                 Stance::Refused => return false,
             };
             tokio::select! {
@@ -264,8 +264,8 @@ impl FrontDoor {
         let trusted = self.shared.settings.trusted_proxies.contains(address);
         let mut connection = Connection::served_by(peer, tcp.local_addr()?, trusted, task);
         let whereabouts = self.shared.whereabouts.load();
-        connection.nobody = whereabouts.value.is_nobody(address, canonical(connection.local.ip()));
-        if connection.nobody && !trusted && whereabouts.value.is_gateway(address) {
+        connection.nobody = whereabouts.is_nobody(address, canonical(connection.local.ip()));
+        if connection.nobody && !trusted && whereabouts.is_gateway(address) {
             self.tell_gateway(address);
         }
         Ok(connection)

@@ -119,7 +119,7 @@ impl Shared {
     /// Waits until it is known that none will come soon.
     async fn trouble(&self) {
         let mut whereabouts = self.whereabouts.clone();
-        while whereabouts.load().value.trouble.is_none() {
+        while whereabouts.load().trouble.is_none() {
             if whereabouts.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -344,7 +344,7 @@ impl DataPlane {
     /// The living state of an endpoint of the table in force.
     pub fn endpoint_state(&self, key: &EndpointKey) -> Option<Arc<EndpointState>> {
         let tables = self.tables.load();
-        tables.value.routes().iter().find_map(|route| {
+        tables.routes().iter().find_map(|route| {
             let mut endpoints = route.ready.iter().chain(&route.others);
             endpoints.find(|endpoint| endpoint.key == *key).map(|endpoint| Arc::clone(&endpoint.state))
         })
@@ -353,7 +353,7 @@ impl DataPlane {
     /// The living states of all endpoints of the table in force.
     pub fn endpoint_states(&self) -> Vec<(EndpointKey, Arc<EndpointState>)> {
         let tables = self.tables.load();
-        let endpoints = tables.value.routes().iter().flat_map(|route| route.ready.iter().chain(&route.others));
+        let endpoints = tables.routes().iter().flat_map(|route| route.ready.iter().chain(&route.others));
         endpoints.map(|endpoint| (endpoint.key.clone(), Arc::clone(&endpoint.state))).collect()
     }
 

@@ -20,13 +20,13 @@ impl Protections {
     fn in_force(&self, tables: &Reader<ActiveTable>) -> Arc<Handshakes> {
         let table = tables.load();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.0 != table.generation {
+        if known.0 != table.generation() {
             let asks = |active: &Arc<ActiveRoute>| Handshake {
                 tls_min: active.route.tls_min,
                 client_ca: active.route.client_ca.clone(),
             };
-            let handshakes = table.value.handshakes(asks, |active| &active.route.tenant);
-            *known = (table.generation, Arc::new(handshakes));
+            let handshakes = table.handshakes(asks, |active| &active.route.tenant);
+            *known = (table.generation(), Arc::new(handshakes));
         }
         Arc::clone(&known.1)
     }

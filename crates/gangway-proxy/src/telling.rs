@@ -76,7 +76,7 @@ impl FailureLog {
             loop {
                 news.notified().await;
                 sleep(SOON).await;
-                tell(&tables.load_full().value);
+                tell(&tables.load_full());
                 sleep(EVERY).await;
             }
         }

@@ -11,25 +11,25 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-/// How often a value was replaced. [`Generation::INITIAL`] means that nothing was published yet.
+/// The number of times that a value was replaced. [`Generation::INITIAL`] means that nothing has been published.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Generation(u64);
 
-/// Writes. Dropping it leaves the last value in force and wakes all who wait.
+/// The writing end. Dropping it leaves the last value in force and wakes all waiting readers.
 ///
 /// Not `Clone`: two writers would each overwrite what the other had just computed.
 #[derive(Debug)]
 pub struct Publisher<T> {
     current: Arc<ArcSwap<Published<T>>>,
     generation_tx: Arc<watch::Sender<Generation>>,
-    /// Kept for its count only: while it lives, the [`Seat`] is taken.
+    /// Held for its reference count only: while it lives, the [`Seat`] is taken.
     _lease: Arc<()>,
 }
 
-/// The place of the one writer, for who must replace it after a panic.
+/// Hands out one publisher at a time, so that a supervisor can replace a writer that panicked.
 ///
-/// As long as the seat lives, readers of a publisher that is gone wait for the next one instead of
-/// being told [`PublisherGone`].
+/// While the seat exists, readers of a dropped publisher wait for the next one instead of failing with
+/// [`PublisherGone`].
 #[derive(Debug)]
 pub struct Seat<T> {
     current: Arc<ArcSwap<Published<T>>>,
@@ -37,27 +37,26 @@ pub struct Seat<T> {
     lease: Weak<()>,
 }
 
-/// Reads. Cloning is cheap; each clone waits on its own.
+/// The reading end. Cloning is cheap; each clone waits on its own.
 #[derive(Debug)]
 pub struct Reader<T> {
     current: Arc<ArcSwap<Published<T>>>,
     generation_rx: watch::Receiver<Generation>,
 }
 
-/// One value with the generation it was published as.
+/// A value, which it dereferences to, with the generation it was published as.
 #[derive(Debug, Default)]
 pub struct Published<T> {
-    /// Greater than that of every value published before.
-    pub generation: Generation,
-    /// What was published.
-    pub value: T,
+    generation: Generation,
+    value: T,
 }
 
-/// A value held for a moment. Drop it before an `await`: it may pin the old value.
+/// The value that [`Reader::load`] found, which it dereferences to. Drop it before an `await`: it may pin the old
+/// value.
 #[derive(Debug)]
-pub struct Held<T>(arc_swap::Guard<Arc<Published<T>>>);
+pub struct Loaded<T>(arc_swap::Guard<Arc<Published<T>>>);
 
-/// Makes the two ends, with a value that counts as not yet published.
+/// Makes the two ends. The initial value counts as not yet published.
 pub fn channel<T>(initial: T) -> (Publisher<T>, Reader<T>) {
     let current = Arc::new(ArcSwap::from_pointee(Published { generation: Generation::INITIAL, value: initial }));
     let (generation_tx, generation_rx) = watch::channel(Generation::INITIAL);
@@ -65,25 +64,25 @@ pub fn channel<T>(initial: T) -> (Publisher<T>, Reader<T>) {
     (Publisher { current: Arc::clone(&current), generation_tx, _lease: lease }, Reader { current, generation_rx })
 }
 
-/// The same with an empty seat in place of the publisher.
+/// Like [`channel`], with an empty seat in place of the publisher.
 pub fn seat<T>(initial: T) -> (Seat<T>, Reader<T>) {
     let (Publisher { current, generation_tx, _lease: lease }, reader) = channel(initial);
     (Seat { current, generation_tx, lease: Arc::downgrade(&lease) }, reader)
 }
 
 impl Generation {
-    /// Of the value that [`channel`] was given.
+    /// The generation of the value that was passed to [`channel`].
     pub const INITIAL: Self = Self(0);
 
-    /// As a number that only grows.
+    /// The generation as a number that only grows.
     pub fn count(self) -> u64 {
         self.0
     }
 }
 
 impl<T> Seat<T> {
-    /// The publisher, or none while the last one still lives. It goes on where that one ended: the value
-    /// in force and the count of generations stay.
+    /// A publisher, or `None` while the last one still exists. The new one continues where the last one ended:
+    /// the value in force and the generation stay.
     pub fn take(&mut self) -> Option<Publisher<T>> {
         if self.lease.strong_count() > 0 {
             return None;
@@ -104,29 +103,29 @@ impl<T> Publisher<T> {
         generation
     }
 
-    /// Another reader.
+    /// Makes another reader.
     pub fn reader(&self) -> Reader<T> {
         Reader { current: Arc::clone(&self.current), generation_rx: self.generation_tx.subscribe() }
     }
 }
 
 impl<T> Reader<T> {
-    /// The value in force, without counting a reference. For the request path.
-    pub fn load(&self) -> Held<T> {
-        Held(self.current.load())
+    /// The value in force, without touching a reference count. Meant for the request path.
+    pub fn load(&self) -> Loaded<T> {
+        Loaded(self.current.load())
     }
 
-    /// The value in force, to be kept for longer.
+    /// The value in force, for callers that keep it for longer than [`Loaded`] allows.
     pub fn load_full(&self) -> Arc<Published<T>> {
         self.current.load_full()
     }
 
-    /// Of the value in force; [`Generation::INITIAL`] until something was published.
+    /// The generation of the value in force; [`Generation::INITIAL`] until something is published.
     pub fn generation(&self) -> Generation {
         self.current.load().generation
     }
 
-    /// Waits until something has been published; at once where that is so. Cancel-safe.
+    /// Waits until something has been published. Returns at once if that is already the case. Cancel-safe.
     pub async fn first(&self) -> Result<Generation, PublisherGone> {
         let mut generation_rx = self.generation_rx.clone();
         let first = generation_rx.wait_for(|generation| *generation != Generation::INITIAL).await;
@@ -151,15 +150,37 @@ impl<T> Clone for Reader<T> {
     }
 }
 
-impl<T> Deref for Held<T> {
-    type Target = Published<T>;
-
-    fn deref(&self) -> &Published<T> {
-        &self.0
+impl<T> Published<T> {
+    /// The generation of this value; greater than that of every value published before.
+    pub fn generation(&self) -> Generation {
+        self.generation
     }
 }
 
-/// Nothing will ever be published again; the last value stays in force.
+impl<T> Deref for Published<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> Loaded<T> {
+    /// The generation of this value; greater than that of every value published before.
+    pub fn generation(&self) -> Generation {
+        self.0.generation
+    }
+}
+
+impl<T> Deref for Loaded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0.value
+    }
+}
+
+/// Nothing will be published any more; the last value stays in force.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PublisherGone;
 
@@ -180,11 +201,11 @@ mod tests {
         let (mut publisher, reader) = channel("old");
         assert_eq!(reader.generation(), Generation::INITIAL);
         assert_eq!(publisher.publish("new").count(), 1);
-        assert_eq!((reader.load().value, reader.load().generation.count()), ("new", 1));
+        assert_eq!((*reader.load(), reader.load().generation().count()), ("new", 1));
     }
 
     #[tokio::test]
-    async fn the_first_publication_is_waited_for_once() {
+    async fn the_first_publication_ends_the_wait_for_it() {
         let (mut publisher, reader) = channel("old");
         let waiting = tokio::spawn({
             let reader = reader.clone();
@@ -192,30 +213,30 @@ mod tests {
         });
         publisher.publish("new");
         assert_eq!(waiting.await.expect("no panic"), Ok(1));
-        assert_eq!(reader.clone().first().await.map(Generation::count), Ok(1), "it has been");
+        assert_eq!(reader.clone().first().await.map(Generation::count), Ok(1), "it is already published");
         let (publisher, reader) = channel("old");
         drop(publisher);
         assert_eq!(reader.first().await, Err(PublisherGone));
     }
 
     #[test]
-    fn who_keeps_a_value_is_not_disturbed() {
+    fn a_kept_value_does_not_change() {
         let (mut publisher, reader) = channel(vec![1]);
         let kept = reader.load_full();
         publisher.publish(vec![2]);
-        assert_eq!((kept.value[0], reader.load().value[0]), (1, 2));
+        assert_eq!((kept[0], reader.load()[0]), (1, 2));
     }
 
     #[tokio::test]
     async fn a_seat_holds_one_publisher_after_the_other() {
         let (mut seat, mut reader) = seat("old");
-        let mut first = seat.take().expect("nobody sits there yet");
+        let mut first = seat.take().expect("the seat is empty");
         assert!(seat.take().is_none(), "two writers");
         first.publish("new");
         drop(first);
         assert_eq!(reader.changed().await.map(Generation::count), Ok(1));
         let mut second = seat.take().expect("the first one is gone");
-        assert_eq!((second.publish("newer").count(), reader.load().value), (2, "newer"));
+        assert_eq!((second.publish("newer").count(), *reader.load()), (2, "newer"));
         drop(seat);
         assert_eq!(reader.changed().await.map(Generation::count), Ok(2));
         drop(second);
@@ -231,6 +252,6 @@ mod tests {
         let mut late = reader.clone();
         drop(publisher);
         assert_eq!(late.changed().await, Err(PublisherGone));
-        assert_eq!(late.load().value, 2);
+        assert_eq!(*late.load(), 2);
     }
 }

@@ -108,7 +108,7 @@ impl ServerConfigs {
             return Some(Arc::clone(&self.plain));
         }
         let client_ca = match policy.client_ca {
-            Some(name) => Some(Arc::clone(self.store.load().value.client_ca(name)?)),
+            Some(name) => Some(Arc::clone(self.store.load().client_ca(name)?)),
             None => None,
         };
         let key = (policy.is_tls13_only, Box::from(policy.client_ca.unwrap_or_default()));
@@ -140,7 +140,7 @@ impl ServerConfigs {
     ///
     /// Its sessions are not resumed: whoever claims the name next has nothing to do with them.
     pub fn unclaimed(&self, name: &str, instant: Instant) -> Option<Arc<ServerConfig>> {
-        let key = self.store.load().value.unclaimed(name, now(), instant)?;
+        let key = self.store.load().unclaimed(name, now(), instant)?;
         let mut config = base(Arc::new(One(key)));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -199,7 +199,7 @@ impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // An address as SNI arrives here as none, which is what RFC 6066 makes of it.
         let name = hello.server_name().or(self.default_name.as_deref())?;
-        self.store.load().value.serve(&normal_name(name), hello.signature_schemes(), now())
+        self.store.load().serve(&normal_name(name), hello.signature_schemes(), now())
     }
 }
 
@@ -224,6 +224,6 @@ struct ByChallenge {
 
 impl ResolvesServerCert for ByChallenge {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.store.load().value.challenge(&normal_name(hello.server_name()?)).cloned()
+        self.store.load().challenge(&normal_name(hello.server_name()?)).cloned()
     }
 }

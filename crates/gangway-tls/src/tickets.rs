@@ -62,7 +62,7 @@ impl ProducesTickets for SharedTickets {
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let store = self.store.load();
-        let Some(key) = store.value.ticket_keys().first() else { return self.own.encrypt(plain) };
+        let Some(key) = store.ticket_keys().first() else { return self.own.encrypt(plain) };
         let mut sealed = plain.to_vec();
         let cipher = RandomizedNonceKey::new(&AES_256_GCM, &key.secret).ok()?;
         let nonce = cipher.seal_in_place_append_tag(Aad::from(&*self.policy), &mut sealed).ok()?;
@@ -73,7 +73,7 @@ impl ProducesTickets for SharedTickets {
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
         let store = self.store.load();
         let (id, rest) = ticket.split_at_checked(ID_LEN)?;
-        let Some(key) = store.value.ticket_keys().iter().find(|key| key.id == id) else {
+        let Some(key) = store.ticket_keys().iter().find(|key| key.id == id) else {
             // From before there were any.
             return self.own.decrypt(ticket);
         };

@@ -111,7 +111,7 @@ fn the_certificate_of_the_name_is_served_and_trusted() {
     for name in ["a.test", "b.test", "x.wide.test", "A.Test", "a.test."] {
         let done = handshake(&client, &server, name).expect(name);
         let host = gangway_tls::normal_name(name);
-        let bundle = scene.reader.load().value.find(&host).expect("has one");
+        let bundle = scene.reader.load().find(&host).expect("has one");
         assert_eq!(done.serial(), *bundle.serial, "{name}");
     }
 }
@@ -222,7 +222,7 @@ fn ticket_key(number: u8) -> TicketKey {
 #[test]
 fn sessions_are_resumed_at_another_instance_with_the_same_keys_and_under_the_same_policy_alone() {
     let mut scene = Scene::new(&["a.test"]);
-    let store = scene.reader.load().value.clone();
+    let store = scene.reader.load().clone();
     for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
         scene.publisher.publish(store.clone().with_tickets(Arc::new(vec![ticket_key(1)])));
         let (one, two) =
@@ -363,7 +363,7 @@ fn the_root_is_constrained_for_clients_too() {
 #[test]
 fn a_name_under_a_wildcard_of_one_label_gets_a_certificate_of_its_own() {
     let mut scene = Scene::new(&[]);
-    let store = scene.reader.load().value.clone();
+    let store = scene.reader.load().clone();
     let promises = Promises {
         internal: ["*.localhost".into()].into(),
         patterns: ["*.localhost".into(), "budget.*".into()].into(),
@@ -373,7 +373,7 @@ fn a_name_under_a_wildcard_of_one_label_gets_a_certificate_of_its_own() {
     scene.publisher.publish(store.with_mint(Some(Arc::new(mint))));
     let (client, server) = (Arc::new(scene.client()), scene.server());
     for name in ["a.localhost", "budget.lan"] {
-        assert!(scene.reader.load().value.serves(name));
+        assert!(scene.reader.load().serves(name));
         let done = handshake(&client, &server, name).expect(name);
         let chain = done.client.peer_certificates().expect("a certificate");
         let (_, certificate) = x509_parser::parse_x509_certificate(&chain[0]).expect("parses");
@@ -409,7 +409,7 @@ fn a_client_is_served_a_key_that_it_can_verify() {
         let certificate = certificate.expect("signs").pem();
         Bundle::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes(), Origin::Acme).expect("a bundle")
     };
-    let (rsa, ecdsa) = (Arc::new(rsa), scene.reader.load().value.find("a.test").expect("has one"));
+    let (rsa, ecdsa) = (Arc::new(rsa), scene.reader.load().find("a.test").expect("has one"));
     scene.publisher.publish(Store::new([Arc::clone(&rsa), ecdsa], now()));
     let error = handshake(&rsa_only, &server, "a.test").err();
     // Served the RSA one, which is self-signed here; the ECDSA one would have failed differently.
@@ -427,7 +427,7 @@ fn a_challenge_is_answered_on_its_own_configuration_only() {
     let mut scene = Scene::new(&["a.test"]);
     let answer = Placeholders::new().expect("a key").bundle("a.test", now()).expect("signs");
     let challenges = Challenges { tls: [("a.test".into(), Arc::clone(&answer.key))].into(), ..Challenges::default() };
-    let store = scene.reader.load().value.clone();
+    let store = scene.reader.load().clone();
     scene.publisher.publish(store.with_challenges(Arc::new(challenges)));
 
     let mut client = scene.client();

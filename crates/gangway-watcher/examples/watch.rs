@@ -33,15 +33,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn show(mut tables: Reader<Compiled>, statuses: Reader<Vec<EngineStatus>>) {
     while let Ok(generation) = tables.changed().await {
         let table = tables.load_full();
-        println!("--- table {} with {} routes", generation.count(), table.value.table.routes().len());
-        for verdict in &table.value.containers {
+        println!("--- table {} with {} routes", generation.count(), table.table.routes().len());
+        for verdict in &table.containers {
             let (state, health) = (verdict.state, verdict.health);
             println!("{:30} {state:?} {health:?} {:?}: {}", verdict.name, verdict.routes, verdict.reason);
         }
-        for diagnostic in &table.value.diagnostics {
+        for diagnostic in &table.diagnostics {
             println!("{diagnostic}");
         }
-        for status in &statuses.load().value {
+        for status in &**statuses.load() {
             let (ours, whole) = (status.reaction.ours, status.reaction.whole);
             println!("{}: {:?}, ours {ours:?}, whole {whole:?}", status.name.0, status.version);
         }

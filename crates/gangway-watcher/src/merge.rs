@@ -45,14 +45,14 @@ pub(crate) async fn merge(
     let mut world = World::new(engines);
     let in_force = tables.reader();
     let mut announced = Announced::default();
-    world.snapshot().holdings = in_force.load().value.holdings.clone();
+    world.snapshot().holdings = in_force.load().holdings.clone();
     world.releases = released.generation().count();
     let (mut settings_followed, mut released_followed) = (true, true);
     let (mut next_release, mut not_before) = (None, None);
     let mut changed = true;
     let mut underway: Option<JoinHandle<Attempt>> = None;
     loop {
-        if changed && underway.is_none() && world.may_publish(&settings.load().value) {
+        if changed && underway.is_none() && world.may_publish(&settings.load()) {
             changed = false;
             let running = world.running(&announced);
             underway = Some(world.attempt(settings.load_full(), running, &compile, &thread));
@@ -67,7 +67,7 @@ pub(crate) async fn merge(
                     let compiling = attempt.begun.elapsed();
                     let diagnostics = compiled.diagnostics.clone();
                     world.departed.keep(attempt.begun, &compiled.holds);
-                    let next_end = compiled.holdings.next_end(attempt.now, attempt.settings.value.keep_hosts);
+                    let next_end = compiled.holdings.next_end(attempt.now, attempt.settings.keep_hosts);
                     next_release = next_end.map(|end| attempt.begun + end);
                     world.snapshot().holdings = compiled.holdings.clone();
                     let moves = compiled.moves.clone();
@@ -108,8 +108,8 @@ pub(crate) async fn merge(
                 released_followed = outcome.is_ok();
                 if released_followed {
                     let published = released.load_full();
-                    world.released.extend(published.value.iter().cloned());
-                    world.releases = published.generation.count();
+                    world.released.extend(published.iter().cloned());
+                    world.releases = published.generation().count();
                     changed = true;
                 }
             }
@@ -278,7 +278,7 @@ impl World {
         let (compile, snapshot) = (Arc::clone(compile), Arc::clone(&self.snapshot));
         thread.run(move || {
             // A bug of ours that some label brought out must not end the watch over all others.
-            let compiled = catch_unwind(AssertUnwindSafe(|| compile(&snapshot, &attempt.settings.value)));
+            let compiled = catch_unwind(AssertUnwindSafe(|| compile(&snapshot, &attempt.settings)));
             attempt.compiled = compiled.ok();
             // Before anybody knows: nothing has to be copied then.
             drop(snapshot);

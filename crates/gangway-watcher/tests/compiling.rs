@@ -48,10 +48,10 @@ async fn engines_are_heard_while_a_table_is_made_and_the_next_one_is_of_the_newe
     let publication = watched.released.publish([host.clone()].into()).count();
     open.send(()).unwrap();
     watched.until(|watched| watched.published() == tables as u64).await;
-    assert!(watched.tables.load().value.releases < publication, "the table was begun before it was given up");
+    assert!(watched.tables.load().releases < publication, "the table was begun before it was given up");
     drop(open);
     watched.until_running(&["b", "slow"]).await;
-    watched.until(|watched| watched.tables.load().value.releases == publication).await;
+    watched.until(|watched| watched.tables.load().releases == publication).await;
     let snapshots = watched.snapshots();
     let names = |snapshot: &Snapshot| snapshot.containers.iter().any(|container| &*container.name == "a");
     assert!(!snapshots.iter().any(names), "what has come and gone is in no table");

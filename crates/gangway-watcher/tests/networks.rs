@@ -10,7 +10,7 @@ use support::{Watched, pass, seconds, watch_routes};
 /// The network over which the container of the only route is reached.
 fn way(watched: &Watched, container: &str) -> String {
     let tables = watched.tables.load();
-    let verdict = tables.value.containers.iter().find(|verdict| *verdict.name == *container);
+    let verdict = tables.containers.iter().find(|verdict| *verdict.name == *container);
     let reason = verdict.map(|verdict| verdict.reason.clone()).unwrap_or_default();
     reason.rsplit_once("on network ").map_or(reason.clone(), |(_, network)| network.to_owned())
 }

@@ -195,7 +195,7 @@ async fn an_engine_that_is_down_does_not_keep_the_others_off_the_web() {
     pass(seconds(5)).await;
     assert_eq!(watched.published(), 0, "nothing before each was read once or has failed once");
     watched.until_running(&["a"]).await;
-    let troubles: Vec<_> = watched.statuses.load().value.iter().map(|status| status.trouble.is_some()).collect();
+    let troubles: Vec<_> = watched.statuses.load().iter().map(|status| status.trouble.is_some()).collect();
     assert_eq!(troubles, [false, true]);
     down.revive();
     watched.until_running(&["a", "b"]).await;
@@ -281,7 +281,7 @@ async fn what_makes_no_sense_costs_only_itself_and_is_told() {
     let watched = watch_routes(&engine);
     watched.until_running(&["web", "well"]).await;
     let tables = watched.tables.load();
-    let told: Vec<_> = tables.value.diagnostics.iter().filter(|found| found.code.0 == 414).collect();
+    let told: Vec<_> = tables.diagnostics.iter().filter(|found| found.code.0 == 414).collect();
     let told: Vec<_> = told.iter().map(|found| (&*found.place.container, &*found.message)).collect();
     let message = "the engine describes the container in a form that makes no sense: ";
     let (auth, port, id) = ("`Labels.gangway.auth.basic`", "`Ports[0].PrivatePort`", "`Id`");
@@ -289,7 +289,7 @@ async fn what_makes_no_sense_costs_only_itself_and_is_told() {
         [("nobody", id), ("web", auth), ("well", port)].map(|(name, part)| (name, format!("{message}{part}")));
     assert_eq!(told.iter().map(|(name, said)| (*name, (*said).to_owned())).collect::<Vec<_>>(), expected);
     // A label that protects and cannot be read is no open door.
-    let closed = |name: &str| tables.value.table.routes().iter().find(|route| *route.name == *name).unwrap().closed;
+    let closed = |name: &str| tables.table.routes().iter().find(|route| *route.name == *name).unwrap().closed;
     assert!(closed("web") && !closed("well"));
     assert_eq!(watched.readiness("well"), ["ready"]);
     engine.mend();

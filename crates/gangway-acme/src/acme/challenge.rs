@@ -57,7 +57,7 @@ impl Solver {
 
     fn change(&self, change: impl FnOnce(&mut Challenges)) {
         let mut publisher = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut challenges = Arc::clone(&publisher.reader().load_full().value);
+        let mut challenges = Arc::clone(&**publisher.reader().load_full());
         change(Arc::make_mut(&mut challenges));
         publisher.publish(challenges);
     }
@@ -107,12 +107,12 @@ mod tests {
         let http = solver.present_http("a.test", "to-ken_1", "to-ken_1.thumb").expect("presents");
         let tls = solver.present_tls("b.test", &[7; 32]).expect("presents");
         let now = challenges.load_full();
-        assert_eq!(&*now.value.http["to-ken_1"].key_authorization, "to-ken_1.thumb");
-        assert!(now.value.tls.contains_key("b.test"));
+        assert_eq!(&*now.http["to-ken_1"].key_authorization, "to-ken_1.thumb");
+        assert!(now.tls.contains_key("b.test"));
         drop(http);
-        assert!(challenges.load().value.http.is_empty() && !challenges.load().value.tls.is_empty());
+        assert!(challenges.load().http.is_empty() && !challenges.load().tls.is_empty());
         drop(tls);
-        assert!(challenges.load().value.tls.is_empty());
+        assert!(challenges.load().tls.is_empty());
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
         for token in ["", "../x", "a b", "a/b", "é"] {
             assert!(solver.present_http("a.test", token, "x").is_err(), "{token}");
         }
-        assert!(challenges.load().value.http.is_empty());
+        assert!(challenges.load().http.is_empty());
     }
 
     #[test]

@@ -143,7 +143,7 @@ pub(crate) async fn work<S: Storage>(
     worker.change_accounts().await;
     loop {
         let listed = wanted.load_full();
-        let names = worker.names(&listed.value);
+        let names = worker.names(&listed);
         let schedule = worker.begin(&names);
         worker.publish(&names, &schedule);
         let now = worker.desk.clock.now();
@@ -509,7 +509,7 @@ impl<S: Storage> Worker<S> {
         };
         let is_same = {
             let before = self.views.reader().load_full();
-            before.value.is_same_as(&view) && before.generation != Generation::INITIAL
+            before.is_same_as(&view) && before.generation() != Generation::INITIAL
         };
         if !is_same {
             self.views.publish(view);

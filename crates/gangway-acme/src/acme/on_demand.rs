@@ -102,13 +102,13 @@ impl OnDemand {
             bundle.is_some_and(|bundle| *bundle.names == [(*name).clone()] && bundle.is_valid_at(now))
         });
         let held = held.filter(|(name, _)| !name.starts_with("*.")).map(|(name, _)| (name.clone(), 0));
-        let permitted = permits.value.names.iter().map(|(name, until)| (name.clone(), *until));
+        let permitted = permits.names.iter().map(|(name, until)| (name.clone(), *until));
         let permitted = permitted.filter(|(_, until)| *until > now);
         held.chain(permitted).filter(|(name, _)| !listed.contains(name) && (self.takes.0)(name)).collect()
     }
 
     pub(crate) fn findings(&self) -> Vec<Finding> {
-        self.permits.load().value.findings.clone()
+        self.permits.load().findings.clone()
     }
 
     /// Asks whether a certificate may be renewed.
@@ -232,7 +232,7 @@ impl Asker {
             note(&mut self.troubles.overrun, now, || ("".into(), String::new()));
         }
         self.troubles.forget(now);
-        if self.permits.reader().load().value.findings != self.findings() {
+        if self.permits.reader().load().findings != self.findings() {
             self.publish();
         }
     }

@@ -82,7 +82,7 @@ async fn shake(keeping: &Keeping, demand: &Demand, name: &str) -> Stance {
     let (mut store, mut decisions) = (keeping.store.clone(), demand.decisions());
     let mut stance = demand.want(name, now());
     while let Stance::Wait(until) = stance {
-        if is_issued(&keeping.store.load().value, name) {
+        if is_issued(&keeping.store.load(), name) {
             return Stance::Allowed;
         }
         tokio::select! {
@@ -222,11 +222,9 @@ async fn a_flood_of_names_costs_a_bounded_rate_of_questions_and_no_order() {
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.expect("is heard");
-    let report = keeping.report.load().value.clone();
+    let report = keeping.report.load().clone();
     assert!(report.findings.iter().any(|finding| finding.code == FindingCode::OnDemandOverrun), "{report:?}");
-    assert!(
-        matches!(keeping.store.load().value.find("good.example.org"), Some(bundle) if bundle.origin == Origin::Acme)
-    );
+    assert!(matches!(keeping.store.load().find("good.example.org"), Some(bundle) if bundle.origin == Origin::Acme));
 }
 
 #[tokio::test]

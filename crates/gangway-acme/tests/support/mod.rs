@@ -97,7 +97,7 @@ async fn answer_http(mut stream: TcpStream, stores: Vec<Reader<Store>>) {
     let token = path.strip_prefix("/.well-known/acme-challenge/").unwrap_or_default();
     let found = stores.iter().find_map(|store| {
         let store = store.load();
-        store.value.http_challenge(&normal_name(host), token).map(str::to_owned)
+        store.http_challenge(&normal_name(host), token).map(str::to_owned)
     });
     let (status, body) = found.map_or(("404 Not Found", String::new()), |body| ("200 OK", body));
     let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
@@ -110,7 +110,7 @@ async fn answer_tls(stream: TcpStream, stores: Vec<Reader<Store>>) {
     let is_challenge = is_challenge(&start.client_hello());
     let has = |store: &&Reader<Store>| {
         let store = store.load();
-        if is_challenge { store.value.challenge(&name).is_some() } else { store.value.serves(&name) }
+        if is_challenge { store.challenge(&name).is_some() } else { store.serves(&name) }
     };
     let Some(store) = stores.iter().find(has).cloned() else { return };
     let config = if is_challenge { challenge_config(store) } else { server_config(store, None) };
@@ -163,27 +163,27 @@ impl Keeping {
     pub(crate) async fn until(&self, is_so: impl Fn(&Store) -> bool) -> Store {
         let mut store = self.store.clone();
         let wait = async {
-            while !is_so(&store.load().value) {
+            while !is_so(&store.load()) {
                 store.changed().await.expect("keeps publishing");
             }
         };
         if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-            panic!("did not come true: {:#?}", self.report.load().value);
+            panic!("did not come true: {:#?}", self.report.load());
         }
-        self.store.load().value.clone()
+        self.store.load().clone()
     }
 
     pub(crate) async fn until_told(&self, is_so: impl Fn(&CertificateReport) -> bool) -> CertificateReport {
         let mut report = self.report.clone();
         let wait = async {
-            while !is_so(&report.load().value) {
+            while !is_so(&report.load()) {
                 report.changed().await.expect("keeps publishing");
             }
         };
         if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-            panic!("did not come true: {:#?}", self.report.load().value);
+            panic!("did not come true: {:#?}", self.report.load());
         }
-        self.report.load().value.clone()
+        self.report.load().clone()
     }
 
     pub(crate) async fn until_issued(&self, names: &[&str]) -> Vec<Arc<Bundle>> {

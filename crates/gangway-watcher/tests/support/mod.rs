@@ -102,14 +102,14 @@ impl Watched {
     /// How a container's endpoints stand in the table in force.
     pub(crate) fn readiness(&self, container: &str) -> Vec<&'static str> {
         let tables = self.tables.load();
-        let endpoints = tables.value.table.routes().iter().flat_map(|route| &route.upstream.endpoints);
+        let endpoints = tables.table.routes().iter().flat_map(|route| &route.upstream.endpoints);
         let of_it = endpoints.filter(|endpoint| *endpoint.name == *container);
         of_it.map(|endpoint| if endpoint.readiness == Readiness::Ready { "ready" } else { "leaving" }).collect()
     }
 
     /// The codes of what is found in force.
     pub(crate) fn codes(&self) -> Vec<u16> {
-        self.tables.load().value.diagnostics.iter().map(|diagnostic| diagnostic.code.0).collect()
+        self.tables.load().diagnostics.iter().map(|diagnostic| diagnostic.code.0).collect()
     }
 
     /// Names of all running containers in force, sorted.
@@ -125,7 +125,7 @@ impl Watched {
     /// The ids of the routes in force, those that are held with a mark.
     pub(crate) fn routes(&self) -> Vec<String> {
         let tables = self.tables.load();
-        let routes = tables.value.table.routes().iter();
+        let routes = tables.table.routes().iter();
         routes.map(|route| format!("{}{}", route.id, if route.upstream.held { " held" } else { "" })).collect()
     }
 
@@ -149,7 +149,7 @@ impl Watched {
 
     /// How the first engine is.
     pub(crate) fn status(&self) -> EngineStatus {
-        self.statuses.load().value[0].clone()
+        self.statuses.load()[0].clone()
     }
 
     /// Waits until the tables in force are as wanted; how long that took.
@@ -174,7 +174,7 @@ impl Watched {
         let (begun, mut statuses) = (Instant::now(), self.statuses.clone());
         let waiting = async {
             loop {
-                let fits = statuses.load().value.first().is_some_and(&wanted);
+                let fits = statuses.load().first().is_some_and(&wanted);
                 if fits {
                     return;
                 }

@@ -81,17 +81,17 @@ pub(crate) async fn remember(
     let storage = FolderStorage::new(&data);
     put_aside_unreadable(&storage).await;
     // What the watcher began with is what stands there.
-    let written = compiled.load().value.holdings.clone();
+    let written = compiled.load().holdings.clone();
     let mut memory = Memory { storage, written, trouble: None };
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut next_write = Instant::now();
     loop {
-        let is_due = !compiled.load().value.holdings.is_unchanged_since(&memory.written);
+        let is_due = !compiled.load().holdings.is_unchanged_since(&memory.written);
         tokio::select! {
             outcome = compiled.changed() => gone_for_good(outcome).await,
             () = sleep_until(next_write), if is_due => {
-                let holdings = compiled.load().value.holdings.clone();
+                let holdings = compiled.load().holdings.clone();
                 let wait = if memory.write(&holdings).await { WRITE_EVERY } else { RETRY_AFTER };
                 next_write = Instant::now() + wait;
             }
@@ -103,11 +103,11 @@ pub(crate) async fn remember(
                 notes.iter().for_each(|(_, host)| info!(%host, "a host is given up"));
                 let publication = released.publish(notes.iter().map(|(_, host)| host.clone()).collect()).count();
                 // A note is removed once it was carried out and what came of it is written.
-                while compiled.load().value.releases < publication {
+                while compiled.load().releases < publication {
                     let outcome = compiled.changed().await;
                     gone_for_good(outcome).await;
                 }
-                let holdings = compiled.load().value.holdings.clone();
+                let holdings = compiled.load().holdings.clone();
                 memory.write(&holdings).await;
                 memory.remove(&notes).await;
             }

@@ -141,7 +141,7 @@ impl Instance for Running {
     }
 
     fn public_ports(&self) -> PublicPorts {
-        (self.ports)(&self.whereabouts.load().value)
+        (self.ports)(&self.whereabouts.load())
     }
 
     fn engines(&self) -> Vec<Engine> {
@@ -159,17 +159,17 @@ impl Instance for Running {
                 ours: spread(status.reaction.ours),
             },
         };
-        self.engines.load().value.iter().map(engine).collect()
+        self.engines.load().iter().map(engine).collect()
     }
 
     fn config(&self) -> Option<(String, bool)> {
         let file = self.config_file.as_ref()?;
-        Some((file.display().to_string(), self.judged.load().value.in_force))
+        Some((file.display().to_string(), self.judged.load().in_force))
     }
 
     fn certificates(&self) -> Certificates {
         let report = self.report.load_full();
-        let list = report.value.certificates.iter().map(|status| Certificate {
+        let list = report.certificates.iter().map(|status| Certificate {
             name: status.name.to_string(),
             issuer: status.issuer.to_string(),
             serial: status.serial.to_string(),
@@ -183,8 +183,8 @@ impl Instance for Running {
         });
         Certificates {
             list: list.collect(),
-            degraded: report.value.degraded,
-            on_demand: self.store.load().value.demand().map(|demand| demand.counts()),
+            degraded: report.degraded,
+            on_demand: self.store.load().demand().map(|demand| demand.counts()),
             internal_root: gangway_acme::root_pem(&self.data).ok(),
         }
     }
@@ -192,9 +192,9 @@ impl Instance for Running {
     fn diagnostics(&self) -> Vec<Diagnostic> {
         let settings = self.judged.load_full();
         let report = self.report.load_full();
-        let of_certificates = report.value.findings.iter().map(diagnostic);
+        let of_certificates = report.findings.iter().map(diagnostic);
         let gateway = self.with_plane(DataPlane::gateway_seen).flatten().map(gateway_speaks);
-        settings.value.findings.iter().cloned().chain(of_certificates).chain(gateway).collect()
+        settings.findings.iter().cloned().chain(of_certificates).chain(gateway).collect()
     }
 
     fn title(&self, code: Code) -> &'static str {

@@ -144,7 +144,7 @@ impl Write for &Queue {
 pub(super) async fn tell_findings(mut judged: Reader<Judged>) -> Infallible {
     let mut told: Vec<Diagnostic> = Vec::new();
     loop {
-        let now = judged.load_full().value.findings.clone();
+        let now = judged.load_full().findings.clone();
         for new in now.iter().filter(|found| !told.contains(found)).take(FINDINGS_MAX) {
             let shown = masked(new);
             let label = Some(&*shown.place.label).filter(|label| !label.is_empty());

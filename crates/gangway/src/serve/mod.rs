@@ -389,7 +389,7 @@ fn keep_settings(settings: &Settings, compiled: Reader<Compiled>) -> KeepSetting
         default_certificate: settings.default_certificate.clone(),
         acme: Some(settings.acme.clone()),
         on_demand: settings.on_demand.clone().map(|ask| {
-            let takes = Takes::new(move |host| compiled.load().value.table.takes_by_pattern(host));
+            let takes = Takes::new(move |host| compiled.load().table.takes_by_pattern(host));
             OnDemandSettings { ask, takes }
         }),
     }

@@ -55,9 +55,9 @@ pub(super) async fn follow(
             let (current, place) = (compiled.load_full(), whereabouts.load_full());
             let now = Instant::now();
             let guess_at = *guess_at.get_or_insert(now + PORTS_TIME);
-            if place.value.is_known || guess_at <= now {
-                let lines = told.lines(&current.value, ports(&place.value), now, super::now());
-                Line::log_all(&lines, current.value.table.routes().len());
+            if place.is_known || guess_at <= now {
+                let lines = told.lines(&current, ports(&place), now, super::now());
+                Line::log_all(&lines, current.table.routes().len());
                 again = told.next_look;
             } else {
                 again = Some(guess_at);

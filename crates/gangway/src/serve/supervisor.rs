@@ -92,7 +92,7 @@ mod tests {
         supervisor.run("test", move || {
             let (mut publisher, allowed) = (publishers.take().expect("the last one is gone"), Arc::clone(&allowed));
             async move {
-                let next = publisher.reader().load().value + 1;
+                let next = *publisher.reader().load() + 1;
                 publisher.publish(next);
                 allowed.acquire().await.expect("it is never closed").forget();
                 panic!("on purpose");
@@ -100,7 +100,7 @@ mod tests {
         });
         for round in 1..5 {
             reader.changed().await.expect("the seat is kept");
-            assert_eq!(reader.load().value, round);
+            assert_eq!(*reader.load(), round);
             assert_eq!(supervisor.restarts().with_label_values(&["test"]).get(), round - 1);
             rounds.add_permits(1);
         }

@@ -23,10 +23,10 @@ pub(super) async fn follow(
     let current = names.reader();
     loop {
         if compiled.generation() != Generation::INITIAL {
-            let forgotten = forgotten(&engines.load_full().value, &data);
-            let wanted = Wanted { forgotten, ..wanted(&compiled.load_full().value) };
+            let forgotten = forgotten(&engines.load_full(), &data);
+            let wanted = Wanted { forgotten, ..wanted(&compiled.load_full()) };
             let is_first = current.generation() == Generation::INITIAL;
-            if is_first || current.load().value != wanted {
+            if is_first || *current.load() != wanted {
                 names.publish(wanted);
             }
         }

@@ -18,8 +18,8 @@ pub(super) async fn follow(
     // Before it, the list of engines is empty because nobody has made it.
     let _ = engines.first().await;
     loop {
-        let now = whereabouts(&engines.load().value, &alone);
-        if in_force.load().value != now {
+        let now = whereabouts(&engines.load(), &alone);
+        if *in_force.load() != now {
             published.publish(now);
         }
         if engines.changed().await.is_err() {

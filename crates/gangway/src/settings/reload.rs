@@ -73,7 +73,7 @@ pub(crate) async fn follow(
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let current = settings.reader();
     let mut judged: Option<Seen> = None;
-    let mut standing = judgement.reader().load().value.findings.clone();
+    let mut standing = judgement.reader().load().findings.clone();
     loop {
         tokio::select! {
             _ = period.tick() => {}
@@ -86,7 +86,7 @@ pub(crate) async fn follow(
         let seen = settled(&followed.path, seen).await;
         // A disk that is full, or somebody who writes slowly, leaves an empty file; who wants no routes can say so.
         let is_emptied = matches!(&seen, Seen::Text(text) if text.trim().is_empty());
-        let verdict = if is_emptied && !current.load().value.file_routes.is_empty() {
+        let verdict = if is_emptied && !current.load().file_routes.is_empty() {
             Err(vec![ReadError::Emptied.diagnostic(&followed.path, LAST_STAYS)])
         } else {
             followed.judge(&seen)
@@ -94,8 +94,8 @@ pub(crate) async fn follow(
         match verdict {
             Ok(mut good) => {
                 // No file says what is bound.
-                good.settings.own_listeners = current.load().value.own_listeners.clone();
-                if current.load().value != good.settings {
+                good.settings.own_listeners = current.load().own_listeners.clone();
+                if *current.load() != good.settings {
                     tracing::info!(routes = good.settings.file_routes.len(), "the config file is in force");
                     settings.publish(good.settings);
                 }
@@ -260,11 +260,11 @@ mod tests {
         async fn judged(&mut self) -> Vec<(u16, String)> {
             self.judged.changed().await.expect("it is followed for ever");
             let held = self.judged.load();
-            held.value.findings.iter().map(|found| (found.code.0, found.place.label.to_string())).collect()
+            held.findings.iter().map(|found| (found.code.0, found.place.label.to_string())).collect()
         }
 
         fn routes(&self) -> Vec<String> {
-            self.settings.load().value.file_routes.iter().map(|route| route.name.to_string()).collect()
+            self.settings.load().file_routes.iter().map(|route| route.name.to_string()).collect()
         }
     }
 
@@ -275,13 +275,10 @@ mod tests {
         running.put(&format!("{FIRST}[routes.two]\nupstream = \"http://192.0.2.2\"\n"));
         assert_eq!(running.judged().await, []);
         assert_eq!(running.routes(), ["one", "two"]);
-        assert!(
-            running.settings.load().value.own_listeners.admin.is_some(),
-            "where we listen is no matter of the file"
-        );
+        assert!(running.settings.load().own_listeners.admin.is_some(), "where we listen is no matter of the file");
         running.put(&FIRST[..FIRST.len() - 4]);
         assert_eq!(running.judged().await[0].0, 904);
-        assert!(!running.judged.load().value.in_force);
+        assert!(!running.judged.load().in_force);
         assert_eq!(running.routes(), ["one", "two"]);
         std::fs::remove_file(running.folder.path().join("gangway.toml")).expect("a file");
         assert_eq!(running.judged().await[0].0, 903);
@@ -304,7 +301,7 @@ mod tests {
         assert_eq!(running.judged().await, []);
         running.put("domain = \"b.test\"\nexpose = \"labelled\"\nlog-level = \"debug\"\n");
         assert_eq!(running.judged().await, [(906, "domain".into()), (906, "log-level".into())]);
-        assert_eq!((running.routes(), &*running.settings.load().value.domain), (vec![], "a.test"));
+        assert_eq!((running.routes(), &*running.settings.load().domain), (vec![], "a.test"));
         running.put("log-level = \"loud\"\n[routes.x]\n");
         let found = running.judged().await;
         assert_eq!(found[0], (902, "log-level".into()));
