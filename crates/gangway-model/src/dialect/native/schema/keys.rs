@@ -120,7 +120,7 @@ pub(crate) const KEYS: &[Key] = &[
         value: "name of a Docker network",
         default: "`--network`, else the first shared one by name",
         example: "edge",
-        doc: "The network over which the container is reached, where it shares several with Gangway. Label as \
+        doc: "The network over which the container is reached, where it shares several with Gangway. Written as \
               `gangway.network` it holds for all routes of the container. The name as compose files write it is \
               understood too.",
         status: KeyStatus::InForce(readers::network),
