@@ -62,7 +62,7 @@ pub(crate) fn explain(question: &Question, known: &Known<'_>) -> api::Explanatio
         Some(route) => {
             let prefix = table.find(&view).map_or("", |found| found.prefix);
             let outcome = |is_placeholder| outcome(route, question, prefix, is_placeholder, known);
-            match is_placeholder && route.https_redirect && !route.closed {
+            match is_placeholder && route.listener.https_redirect && !route.closed {
                 true => without_certificate(outcome(true), question.secure, known.refuses_plain),
                 false => outcome(is_placeholder),
             }
@@ -158,14 +158,14 @@ fn not_ready(engines: &[Engine]) -> String {
 
 /// What the data plane does with a request that `route` takes, in the order in which it decides.
 fn outcome(route: &Route, question: &Question, prefix: &str, is_placeholder: bool, known: &Known<'_>) -> String {
-    if route.tls == TlsMode::Off && question.secure {
+    if route.listener.tls == TlsMode::Off && question.secure {
         return "404 no-route: the route is served by plain HTTP only".to_owned();
     }
     if route.closed {
         return "503 route-closed: a protecting label could not be applied, so nobody is let in".to_owned();
     }
     // With a placeholder only, sending browsers to https would show them a warning instead of the app.
-    if route.https_redirect && !question.secure && !is_placeholder {
+    if route.listener.https_redirect && !question.secure && !is_placeholder {
         let location = known.ports.https_url(&format!("{}{}", question.host, question.target));
         return format!("308: redirected to {location}");
     }
@@ -177,7 +177,12 @@ fn outcome(route: &Route, question: &Question, prefix: &str, is_placeholder: boo
                 None => continue,
             },
             Middleware::Redirect { status, target: to } => (*status, to.location(&question.host, target)),
-            _ => continue,
+            Middleware::AddPrefix(_)
+            | Middleware::Rewrite { .. }
+            | Middleware::RequestHeader(..)
+            | Middleware::ResponseHeader(..)
+            | Middleware::BodyLimit(_)
+            | Middleware::Hsts(_) => continue,
         };
         return format!("{status}: redirected to {}", String::from_utf8_lossy(&location));
     }

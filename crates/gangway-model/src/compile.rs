@@ -423,11 +423,7 @@ fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
         tenant: party.tenant.key().into(),
         origin: origin.names(),
         hosts: spec.matcher.hosts(),
-        tls: spec.listener.tls,
-        https_redirect: spec.listener.https_redirect,
-        tls_min: spec.listener.tls_min,
-        client_ca: spec.listener.client_ca,
-        cert_export: spec.listener.cert_export,
+        listener: spec.listener,
         middlewares: spec.middlewares,
         timeouts: spec.upstream.timeouts,
         host_header: spec.upstream.host_header,
@@ -477,7 +473,7 @@ impl Compiled {
         let (mut near, mut far) = (BTreeSet::new(), BTreeSet::new());
         for route in self.table.routes() {
             // A redirection is answered here, wherever its container is.
-            let is_answered_here = route.middlewares.iter().any(|one| matches!(one, Middleware::Redirect { .. }));
+            let is_answered_here = route.middlewares.iter().any(Middleware::answers_all);
             let is_far = reachable.get(&*route.id) == Some(&false) && !is_answered_here;
             let names = if is_far { &mut far } else { &mut near };
             names.extend(route.hosts.iter().map(|host| Box::<str>::from(host.to_string())));

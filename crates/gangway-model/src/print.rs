@@ -37,21 +37,21 @@ impl Display for RoutingTable<Arc<Route>> {
 impl Display for Route {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.id, printable(&self.rule))?;
-        f.write_str(match self.tls {
+        f.write_str(match self.listener.tls {
             TlsMode::Auto => "",
             TlsMode::Internal => ", tls internal",
             TlsMode::Off => ", tls off",
         })?;
-        if !self.https_redirect && self.tls != TlsMode::Off {
+        if !self.listener.https_redirect && self.listener.tls != TlsMode::Off {
             f.write_str(", plain HTTP too")?;
         }
-        if self.tls_min == TlsVersion::Tls13 {
+        if self.listener.tls_min == TlsVersion::Tls13 {
             f.write_str(", TLS 1.3 only")?;
         }
-        if let Some(bundle) = &self.client_ca {
+        if let Some(bundle) = &self.listener.client_ca {
             write!(f, ", clients of `{bundle}`")?;
         }
-        if let Some(folder) = &self.cert_export {
+        if let Some(folder) = &self.listener.cert_export {
             write!(f, ", exported to `{folder}`")?;
         }
         if self.closed {
@@ -114,7 +114,7 @@ impl Display for Middleware {
             Self::StripPrefix(prefixes) => write!(f, "strip {}", prefixes.join(" ")),
             Self::AddPrefix(prefix) => write!(f, "add {prefix}"),
             Self::Rewrite { pattern, replacement } => {
-                write!(f, "rewrite ~{} -> {}", printable(pattern.as_str()), printable(replacement))
+                write!(f, "rewrite ~{} -> {}", printable(pattern.regex().as_str()), printable(replacement))
             }
             Self::Redirect { status, target } => write!(f, "redirect {status} {target}"),
             Self::RequestHeader(name, value) => header(f, "request", name, value.as_ref()),

@@ -8,10 +8,9 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-use regex::Regex;
-
 use crate::host::HostPattern;
+use crate::rule::Pattern;
+use http::{HeaderName, HeaderValue};
 
 /// One route: who may match is in the table's index, what happens then is here.
 #[derive(Debug)]
@@ -28,16 +27,8 @@ pub struct Route {
     pub origin: Vec<Box<str>>,
     /// Every host pattern it is served under; the exact and `*.` ones need certificates.
     pub hosts: Vec<HostPattern>,
-    /// TLS towards clients.
-    pub tls: TlsMode,
-    /// Plain HTTP answers 308 to https. Always false with [`TlsMode::Off`].
-    pub https_redirect: bool,
-    /// The oldest version of TLS that clients may use.
-    pub tls_min: TlsVersion,
-    /// Clients must show a certificate that this bundle in `certs/clients/` on the volume vouches for.
-    pub client_ca: Option<Box<str>>,
-    /// A folder below the volume that gets the certificates of the route's hosts.
-    pub cert_export: Option<Box<str>>,
+    /// How it is served to clients.
+    pub listener: ListenerOptions,
     /// In the order in which they see a request; a response passes them in reverse.
     pub middlewares: Vec<Middleware>,
     /// How long to wait for what.
@@ -51,6 +42,22 @@ pub struct Route {
 }
 
 /// How a route is served to clients.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ListenerOptions {
+    /// TLS towards clients.
+    pub tls: TlsMode,
+    /// Plain HTTP answers 308 to https. Always false with [`TlsMode::Off`].
+    pub https_redirect: bool,
+    /// The oldest version of TLS that clients may use.
+    pub tls_min: TlsVersion,
+    /// Clients must show a certificate that a CA in this file of `certs/clients/` on the volume has signed. Never set
+    /// with [`TlsMode::Off`], which closes the route instead.
+    pub client_ca: Option<Box<str>>,
+    /// A folder below the volume that gets the certificates of the route's hosts.
+    pub cert_export: Option<Box<str>>,
+}
+
+/// Whether a route is served over TLS, and whose certificates it shows.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum TlsMode {
     /// The internal CA for internal names, a public CA for public ones.
@@ -73,7 +80,10 @@ pub enum TlsVersion {
 }
 
 /// One step on a request or a response.
-#[derive(Clone, Debug)]
+///
+/// The set is closed, and every `match` on it names all variants: a new one must not compile until each place that
+/// acts on middlewares says what it does there.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Middleware {
     /// Removes the matched path prefix, sends it as `X-Forwarded-Prefix`, and redirects the bare
     /// prefix to the one with a slash. The longest of these that matches is removed.
@@ -83,7 +93,7 @@ pub enum Middleware {
     /// Replaces the path where the expression matches it. The replacement knows `$1` and `${name}`.
     Rewrite {
         /// Matched against the path as sent, without the query.
-        pattern: Regex,
+        pattern: Pattern,
         /// In the syntax of the `regex` crate.
         replacement: Box<str>,
     },
@@ -104,23 +114,18 @@ pub enum Middleware {
     Hsts(NonZeroU64),
 }
 
-/// Expressions are equal where their texts are.
-impl PartialEq for Middleware {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::StripPrefix(a), Self::StripPrefix(b)) => a == b,
-            (Self::AddPrefix(a), Self::AddPrefix(b)) => a == b,
-            (Self::Rewrite { pattern: a, replacement: with_a }, Self::Rewrite { pattern: b, replacement: with_b }) => {
-                a.as_str() == b.as_str() && with_a == with_b
-            }
-            (Self::Redirect { status: a, target: to_a }, Self::Redirect { status: b, target: to_b }) => {
-                a == b && to_a == to_b
-            }
-            (Self::RequestHeader(a, of_a), Self::RequestHeader(b, of_b))
-            | (Self::ResponseHeader(a, of_a), Self::ResponseHeader(b, of_b)) => a == b && of_a == of_b,
-            (Self::BodyLimit(a), Self::BodyLimit(b)) => a == b,
-            (Self::Hsts(a), Self::Hsts(b)) => a == b,
-            _ => false,
+impl Middleware {
+    /// Whether it answers every request itself, so that the upstream is never asked.
+    pub fn answers_all(&self) -> bool {
+        match self {
+            Self::Redirect { .. } => true,
+            Self::StripPrefix(_)
+            | Self::AddPrefix(_)
+            | Self::Rewrite { .. }
+            | Self::RequestHeader(..)
+            | Self::ResponseHeader(..)
+            | Self::BodyLimit(_)
+            | Self::Hsts(_) => false,
         }
     }
 }

@@ -4,14 +4,14 @@
 //! was parsed and is valid; nothing in it depends on another container. [`compile`](crate::compile())
 //! joins specs into routes: it finds replicas, settles conflicts and looks up addresses.
 //!
-//! Which requests a route takes, how it is served to clients ([`ListenerSpec`]), what happens to a request
+//! Which requests a route takes, how it is served to clients ([`ListenerOptions`]), what happens to a request
 //! (an ordered chain of [`Middleware`]s) and where it goes ([`UpstreamSpec`]) are kept apart, because other
 //! dialects name and share them separately. Resolving such names is the dialect's own matter: a spec holds
 //! what they stand for.
 
 use crate::diagnostic::Place;
 use crate::matcher::Matcher;
-use crate::route::{Address, HostHeader, Middleware, Policy, Scheme, Timeouts, TlsMode, TlsVersion};
+use crate::route::{Address, HostHeader, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
 
 /// One route.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct RouteSpec<'s> {
     pub priority: i64,
     pub priority_mark: Option<Mark<'s>>,
     /// How it is served to clients.
-    pub listener: ListenerSpec,
+    pub listener: ListenerOptions,
     /// In the order in which they see a request.
     pub middlewares: Vec<Middleware>,
     /// Where requests go.
@@ -37,18 +37,6 @@ pub(crate) struct RouteSpec<'s> {
     pub group: Option<Box<str>>,
     /// `share`: who else may serve paths of its hosts.
     pub share: Box<[Box<str>]>,
-}
-
-/// How a route is served to clients.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct ListenerSpec {
-    pub tls: TlsMode,
-    /// Never with [`TlsMode::Off`].
-    pub https_redirect: bool,
-    pub tls_min: TlsVersion,
-    /// Never with [`TlsMode::Off`], where it closes the route.
-    pub client_ca: Option<Box<str>>,
-    pub cert_export: Option<Box<str>>,
 }
 
 /// Where requests go, and how they are sent there.

@@ -188,11 +188,11 @@ impl RoutingTable<Arc<Route>> {
     /// routes of one name differ, [`TlsMode::Auto`] serves both.
     pub fn names_needing_certificates(&self) -> BTreeMap<Box<str>, TlsMode> {
         let mut names = BTreeMap::new();
-        for route in self.routes.iter().filter(|route| route.tls != TlsMode::Off) {
+        for route in self.routes.iter().filter(|route| route.listener.tls != TlsMode::Off) {
             let certifiable = |host: &&HostPattern| matches!(host, HostPattern::Exact(_) | HostPattern::Wildcard(_));
             for host in route.hosts.iter().filter(certifiable) {
-                let mode = names.entry(host.to_string().into()).or_insert(route.tls);
-                if route.tls == TlsMode::Auto {
+                let mode = names.entry(host.to_string().into()).or_insert(route.listener.tls);
+                if route.listener.tls == TlsMode::Auto {
                     *mode = TlsMode::Auto;
                 }
             }
@@ -204,7 +204,7 @@ impl RoutingTable<Arc<Route>> {
     /// case without port, by a pattern or for want of any host: such names stand in no list, and get
     /// certificates on demand or not at all.
     pub fn takes_by_pattern(&self, host: &str) -> bool {
-        self.index.any_by_pattern(host, |slot| self.routes[slot.route as usize].tls == TlsMode::Auto)
+        self.index.any_by_pattern(host, |slot| self.routes[slot.route as usize].listener.tls == TlsMode::Auto)
     }
 }
 

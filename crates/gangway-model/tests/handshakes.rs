@@ -56,7 +56,7 @@ fn ten_thousand_protected_routes_compile_about_as_fast_as_open_ones() {
         );
         assert!(ratio < 4.0, "{ratio}");
         let table = compiled(&guarded).table;
-        assert!(table.routes().iter().all(|route| route.client_ca.is_some()), "they want the same bundle");
+        assert!(table.routes().iter().all(|route| route.listener.client_ca.is_some()), "they want the same bundle");
     }
 }
 
@@ -65,7 +65,7 @@ fn a_handshake_costs_the_same_at_ten_protected_hosts_and_at_ten_thousand() {
     let cost = |count: usize| {
         let table = compiled(&snapshot(count, name, true)).table;
         let asks = table.handshakes(
-            |route| Handshake { tls_min: route.tls_min, client_ca: route.client_ca.clone() },
+            |route| Handshake { tls_min: route.listener.tls_min, client_ca: route.listener.client_ca.clone() },
             |route| &route.tenant,
         );
         let host = name(count / 2).1;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gangway_model::explain::Explanation;
-use gangway_model::route::{HostHeader, Timeouts, TlsMode, TlsVersion};
+use gangway_model::route::{HostHeader, ListenerOptions, Timeouts, TlsMode, TlsVersion};
 use gangway_model::table::{Handshake, HostRank, Reserved, ties};
 use gangway_model::{Entry, HostPattern, Matcher, PathPattern, RequestView, Route, RoutingTable, Upstream, rule};
 use http::{HeaderMap, Method};
@@ -281,11 +281,7 @@ fn tls_route(id: &str, tls: TlsMode, hosts: &[&str]) -> Entry<Arc<Route>> {
         tenant: id.into(),
         origin: Vec::new(),
         hosts: hosts.clone(),
-        tls,
-        tls_min: TlsVersion::Tls12,
-        client_ca: None,
-        cert_export: None,
-        https_redirect: true,
+        listener: ListenerOptions { tls, https_redirect: true, ..ListenerOptions::default() },
         middlewares: Vec::new(),
         timeouts: Timeouts::default(),
         host_header: HostHeader::Keep,

@@ -520,7 +520,7 @@ impl App {
 
     fn decide_for(&self, active: &ActiveRoute, request: &RequestHeader, ctx: &mut RequestContext) -> Verdict {
         let route = &active.route;
-        if route.tls == TlsMode::Off && ctx.secure {
+        if route.listener.tls == TlsMode::Off && ctx.secure {
             return Verdict::Answer(
                 Answer::failure(Reason::NoRoute).with_detail("this route is served by plain HTTP only"),
             );
@@ -528,13 +528,13 @@ impl App {
         if route.closed {
             return Verdict::Answer(Answer::failure(Reason::RouteClosed));
         }
-        if let Some(bundle) = &route.client_ca
+        if let Some(bundle) = &route.listener.client_ca
             && self.shared.store.load().client_ca(bundle).is_none()
         {
             let detail = format!("`certs/clients/{bundle}` on the volume is missing or damaged");
             return Verdict::Answer(Answer::failure(Reason::RouteClosed).with_detail(detail));
         }
-        if route.https_redirect && !ctx.secure {
+        if route.listener.https_redirect && !ctx.secure {
             if !self.has_only_a_placeholder(&ctx.host) {
                 let location = self.https_location(&ctx.host, ctx.port, request.raw_path());
                 return Verdict::Answer(Answer::redirect(308, location));
@@ -703,8 +703,8 @@ fn refused(refusal: Refusal) -> Verdict {
 /// opened for. Plain HTTP has none, and neither has what a proxy before us has decrypted.
 fn is_held_to(route: &Route, ctx: &RequestContext) -> bool {
     let Some(connection) = &ctx.connection else { return false };
-    let is_known = route.client_ca.is_none() || route.client_ca == connection.client_ca;
-    let is_new_enough = route.tls_min == TlsVersion::Tls12 || !connection.secure || connection.is_tls13;
+    let is_known = route.listener.client_ca.is_none() || route.listener.client_ca == connection.client_ca;
+    let is_new_enough = route.listener.tls_min == TlsVersion::Tls12 || !connection.secure || connection.is_tls13;
     is_known && is_new_enough
 }
 
@@ -715,7 +715,7 @@ fn is_misdirected(table: &ActiveTable, request: &RequestView<'_>, route: &Route,
     let opened_for = table.find(&RequestView { host: sni, ..*request });
     opened_for.is_some_and(|other| {
         let other = &other.route.route;
-        other.closed != route.closed || other.client_ca != route.client_ca
+        other.closed != route.closed || other.listener.client_ca != route.listener.client_ca
     })
 }
 

@@ -22,8 +22,8 @@ impl Protections {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.0 != table.generation() {
             let asks = |active: &Arc<ActiveRoute>| Handshake {
-                tls_min: active.route.tls_min,
-                client_ca: active.route.client_ca.clone(),
+                tls_min: active.route.listener.tls_min,
+                client_ca: active.route.listener.client_ca.clone(),
             };
             let handshakes = table.handshakes(asks, |active| &active.route.tenant);
             *known = (table.generation(), Arc::new(handshakes));

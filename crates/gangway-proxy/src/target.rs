@@ -47,7 +47,7 @@ pub(crate) fn rewrite<'a>(target: &'a [u8], middlewares: &[Middleware], prefix: 
                 let (path, query) = split(&rewritten.target);
                 // A path that is not UTF-8 matches no expression of ours.
                 let Ok(text) = std::str::from_utf8(path) else { continue };
-                if let Cow::Owned(replaced) = pattern.replace(text, &**replacement) {
+                if let Cow::Owned(replaced) = pattern.regex().replace(text, &**replacement) {
                     let mut replaced = with_slash(replaced.as_bytes());
                     // A replacement may bring a query of its own; the client's follows it.
                     if replaced.contains(&b'?') && !query.is_empty() {
@@ -106,7 +106,7 @@ mod tests {
         let chain = [
             Middleware::AddPrefix("/app/".into()),
             Middleware::Rewrite {
-                pattern: regex::Regex::new("^/app/v1/(.*)$").expect("valid"),
+                pattern: gangway_model::rule::Pattern::parse("^/app/v1/(.*)$", &mut Vec::new()).expect("valid"),
                 replacement: "/api?p=$1".into(),
             },
         ];

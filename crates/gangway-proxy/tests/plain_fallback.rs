@@ -20,7 +20,7 @@ async fn answers(fallback: PlainFallback, https_redirect: bool) -> [(u16, String
     let (address, _app) = app("a").await;
     let mut plane = Plane::start_with(|settings| settings.plain_fallback = fallback);
     let mut served = route(HOST, address);
-    served.change = Box::new(move |route| route.https_redirect = https_redirect);
+    served.change = Box::new(move |route| route.listener.https_redirect = https_redirect);
     plane.serve(vec![served]).await;
     let bundle = plane.store.reader().load_full().find(HOST).expect("has one");
     let placeholder = Placeholders::new().expect("a key").bundle(HOST, seconds()).expect("signs");

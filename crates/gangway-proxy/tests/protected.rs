@@ -66,7 +66,7 @@ async fn ask(plane: &Plane, client: &Arc<ClientConfig>, sni: &str, host: &str) -
 const BOTH: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
 
 fn guarded(mut route: RouteToServe) -> RouteToServe {
-    route.change = Box::new(|route| route.client_ca = Some("family".into()));
+    route.change = Box::new(|route| route.listener.client_ca = Some("family".into()));
     route
 }
 
@@ -172,7 +172,7 @@ async fn a_host_may_refuse_tls_1_2() {
     let (address, _app) = app("one").await;
     let hosts = ["new.localhost", "any.localhost"];
     let mut strict = route(hosts[0], address);
-    strict.change = Box::new(|route| route.tls_min = TlsVersion::Tls13);
+    strict.change = Box::new(|route| route.listener.tls_min = TlsVersion::Tls13);
     let mut plane = Plane::serving(vec![strict, route(hosts[1], address)]).await;
     with_family(&mut plane, &hosts, None);
     let (old, new) = (client(&plane, None, &BOTH[1..]), client(&plane, None, &BOTH[..1]));

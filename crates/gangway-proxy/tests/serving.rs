@@ -83,7 +83,7 @@ async fn a_trusted_proxy_speaks_for_its_clients() {
     let mut plane =
         Plane::start_with(|settings| settings.trusted_proxies = TrustedProxies::parse("lan").expect("valid"));
     let mut redirecting = route("shop.localhost", address);
-    redirecting.change = Box::new(|route| route.https_redirect = true);
+    redirecting.change = Box::new(|route| route.listener.https_redirect = true);
     plane.serve(vec![redirecting]).await;
     let mut connection = plane.http().connect("shop.localhost").await.expect("connected");
     let told = [("x-forwarded-for", "203.0.113.5"), ("x-forwarded-proto", "https")];
@@ -97,9 +97,9 @@ async fn a_trusted_proxy_speaks_for_its_clients() {
 async fn plain_http_is_sent_to_https_and_unknown_hosts_are_told_so() {
     let (address, app) = app("shop").await;
     let mut redirecting = route("shop.localhost", address);
-    redirecting.change = Box::new(|route| route.https_redirect = true);
+    redirecting.change = Box::new(|route| route.listener.https_redirect = true);
     let mut plain_only = route("plain.localhost", address);
-    plain_only.change = Box::new(|route| route.tls = TlsMode::Off);
+    plain_only.change = Box::new(|route| route.listener.tls = TlsMode::Off);
     let plane = Plane::serving(vec![redirecting, plain_only]).await;
     let answer = plane.http().get("shop.localhost", "/a?b=c").await.expect("answered");
     assert_eq!((answer.status.as_u16(), answer.header("location")), (308, "https://shop.localhost/a?b=c"));

@@ -76,7 +76,7 @@ async fn redirects_lead_to_the_published_port() {
     ] {
         let mut plane = Plane::start_with(|settings| settings.public_https_port = set);
         let mut redirecting = route("app.localhost", address);
-        redirecting.change = Box::new(|route| route.https_redirect = true);
+        redirecting.change = Box::new(|route| route.listener.https_redirect = true);
         plane.serve(vec![redirecting]).await;
         let (http, https) = (plane.plane.listening().http[0].port(), plane.plane.listening().https[0].port());
         let mut named = http;

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use gangway_model::matcher::Matcher;
 use gangway_model::route::{
-    Address, Endpoint, EndpointKey, HostHeader, Policy, Readiness, Route, Scheme, Timeouts, TlsMode, TlsVersion,
-    Upstream,
+    Address, Endpoint, EndpointKey, HostHeader, ListenerOptions, Policy, Readiness, Route, Scheme, Timeouts, Upstream,
 };
 use gangway_model::table::Entry;
 use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable, rule};
@@ -192,11 +191,7 @@ impl RouteToServe {
             tenant: "".into(),
             origin: Vec::new(),
             hosts: matcher.hosts(),
-            tls: TlsMode::Auto,
-            https_redirect: false,
-            tls_min: TlsVersion::Tls12,
-            client_ca: None,
-            cert_export: None,
+            listener: ListenerOptions::default(),
             middlewares: self.middlewares,
             timeouts: Timeouts::default(),
             host_header: HostHeader::Keep,

@@ -161,7 +161,7 @@ impl Told {
                 continue;
             }
             let places = places.get_or_insert_with(|| compiled.table.places());
-            let urls = |ports| urls(&places[position], route.tls, ports);
+            let urls = |ports| urls(&places[position], route.listener.tls, ports);
             // A port that has come to be known is no end of what was served.
             let is_elsewhere = |known: &Seen| known.urls != urls(known.with_port(ports));
             let urls = urls(ports);
@@ -287,7 +287,13 @@ impl Seen {
         }
         let redirect = route.middlewares.iter().find_map(|middleware| match middleware {
             Middleware::Redirect { status, target } => Some(format!("{status} to {target}")),
-            _ => None,
+            Middleware::StripPrefix(_)
+            | Middleware::AddPrefix(_)
+            | Middleware::Rewrite { .. }
+            | Middleware::RequestHeader(..)
+            | Middleware::ResponseHeader(..)
+            | Middleware::BodyLimit(_)
+            | Middleware::Hsts(_) => None,
         });
         let all = &route.upstream.endpoints;
         // Whether it is well now is told by those who find it out.
@@ -299,7 +305,7 @@ impl Seen {
             return known.cloned();
         }
         let serves = redirect.is_some() || !endpoints.is_empty();
-        let (rule, tls, urls) = (route.rule.clone(), route.tls, String::new());
+        let (rule, tls, urls) = (route.rule.clone(), route.listener.tls, String::new());
         let port = if tls == TlsMode::Off { ports.http } else { ports.https };
         serves.then_some(Self { rule, tls, port, redirect, endpoints, urls })
     }

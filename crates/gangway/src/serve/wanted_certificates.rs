@@ -44,8 +44,8 @@ fn wanted(compiled: &Compiled) -> Wanted {
     let out_of_reach = compiled.names_out_of_reach();
     let mut wanted = Wanted { names: names(table), out_of_reach, ..Wanted::default() };
     for route in table.routes() {
-        wanted.client_cas.extend(route.client_ca.clone());
-        let Some(folder) = &route.cert_export else { continue };
+        wanted.client_cas.extend(route.listener.client_ca.clone());
+        let Some(folder) = &route.listener.cert_export else { continue };
         let certifiable = |host: &&HostPattern| matches!(host, HostPattern::Exact(_) | HostPattern::Wildcard(_));
         let exports = route.hosts.iter().filter(certifiable).map(|host| host.to_string().into());
         wanted.exports.extend(exports.map(|name| Export { folder: folder.clone(), name }));

@@ -12,10 +12,10 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::dialect::native::schema::KeyStatus;
 use crate::host::HostPattern;
 use crate::matcher::Matcher;
-use crate::route::{HealthCheck, Middleware, TlsMode};
+use crate::route::{HealthCheck, ListenerOptions, Middleware, TlsMode};
 use crate::rule::{Finding, shown};
 use crate::settings::Settings;
-use crate::spec::{ListenerSpec, Mark, RouteSpec, Target, UpstreamSpec};
+use crate::spec::{Mark, RouteSpec, Target, UpstreamSpec};
 
 /// The labels of one route.
 #[derive(Debug)]
@@ -231,7 +231,7 @@ fn refused<'a>(
     found.push(label.source.about_key(label.mark, finding, effect));
 }
 
-fn listener(fields: &mut RouteFields<'_>, found: &mut Vec<Diagnostic>) -> ListenerSpec {
+fn listener(fields: &mut RouteFields<'_>, found: &mut Vec<Diagnostic>) -> ListenerOptions {
     let tls = fields.tls;
     if tls == TlsMode::Off {
         if let Some((true, label)) = &fields.https_redirect {
@@ -271,7 +271,7 @@ fn listener(fields: &mut RouteFields<'_>, found: &mut Vec<Diagnostic>) -> Listen
     let client_ca = client_ca.map(|(name, _)| name).filter(|_| tls != TlsMode::Off);
     let https_redirect = tls != TlsMode::Off && fields.https_redirect.as_ref().is_none_or(|(redirect, _)| *redirect);
     let (tls_min, cert_export) = (fields.tls_min, fields.cert_export.take());
-    ListenerSpec { tls, https_redirect, tls_min, client_ca, cert_export }
+    ListenerOptions { tls, https_redirect, tls_min, client_ca, cert_export }
 }
 
 /// What endpoints are asked, beside what the engine says of them.

@@ -9,7 +9,7 @@ use crate::value::Read;
 /// A rewriting as read.
 #[derive(Clone, Debug)]
 pub(crate) struct Rewrite {
-    pub pattern: Regex,
+    pub pattern: Pattern,
     pub replacement: Box<str>,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str) -> Read<Rewrite> {
         // The whole path, whatever it is; a dollar sign in the path is only that.
         let mut findings = Vec::new();
         let pattern = Pattern::parse("(?s)^.*$", &mut findings).expect("this expression is valid");
-        return Ok(Rewrite { pattern: pattern.regex().clone(), replacement: path.replace('$', "$$").into() });
+        return Ok(Rewrite { pattern, replacement: path.replace('$', "$$").into() });
     };
     let Some((expression, replacement)) = expression.rsplit_once("->") else {
         return Err(Finding::error(
@@ -50,7 +50,7 @@ pub(super) fn parse(text: &str) -> Read<Rewrite> {
         return Err(finding.shifted(offset));
     };
     check_replacement(replacement, pattern.regex()).map_err(|finding| finding.shifted(at))?;
-    Ok(Rewrite { pattern: pattern.regex().clone(), replacement: replacement.into() })
+    Ok(Rewrite { pattern, replacement: replacement.into() })
 }
 
 /// A path as it stands in a request. May bring a query of its own only in a replacement.
@@ -143,7 +143,7 @@ mod tests {
 
     fn rewritten(text: &str, path: &str) -> String {
         let Rewrite { pattern, replacement } = parse(text).expect(text);
-        pattern.replace(path, &*replacement).into_owned()
+        pattern.regex().replace(path, &*replacement).into_owned()
     }
 
     #[test]
