@@ -3,14 +3,28 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build check test e2e faults bench fuzz docs image demo demo-stop run
+.PHONY: help fmt lint unit build check test e2e faults bench fuzz audit docs image demo demo-stop run
+
+# Empty, to build with the newest versions of all dependencies: make unit LOCKED=
+LOCKED ?= --locked
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+fmt: ## format the code; needs Rust and nothing else, like the next two
+	@cargo fmt --all
+
+lint: ## lints of all code
+	@cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+
+unit: ## unit and fixture tests, tidy: no root, no packages, seconds when warm
+	@cargo test $(LOCKED) -q --workspace --exclude gangway-tests --lib --bins
+	@cargo test $(LOCKED) -q -p gangway-model -p gangway-compose --tests
+	@cargo test $(LOCKED) -q -p gangway-tests --test tidy
+
 build: ## the release binary
 	@.ci/install build
-	@cargo build --release --locked -p gangway
+	@cargo build --release $(LOCKED) -p gangway
 	@echo "built $$(.ci/artifact gangway)"
 
 check: ## format, lint, all tests that need no engine, documentation, tidy
@@ -36,6 +50,10 @@ bench: ## CPU time per request beside nginx, HAProxy and Caddy
 fuzz: ## the fuzz targets, a minute each
 	@.ci/install build
 	@.ci/fuzz
+
+audit: ## dependencies: known vulnerabilities, licences, sources, bans
+	@.ci/install build
+	@.ci/audit
 
 docs: ## write the generated reference pages again
 	@.ci/install build

@@ -11,6 +11,7 @@ pub mod engines;
 pub mod figures;
 pub mod gangway;
 pub mod load;
+pub mod modules;
 pub mod peers;
 pub mod process;
 pub mod scene;

@@ -101,6 +101,22 @@ fn crates_depend_only_inwards() {
 }
 
 #[test]
+fn the_lock_file_holds_nothing_that_is_banned() {
+    let rules: toml::Table = read(".deny.toml").parse().unwrap();
+    let banned: Vec<&str> =
+        rules["bans"]["deny"].as_array().unwrap().iter().map(|ban| ban["crate"].as_str().unwrap()).collect();
+    let lock: toml::Table = read("Cargo.lock").parse().unwrap();
+    for package in lock["package"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap();
+        assert!(!banned.contains(&name), "`{name}` is banned, see .deny.toml");
+        let source = package.get("source").and_then(toml::Value::as_str);
+        let is_known =
+            source.is_none_or(|source| source.starts_with("registry+https://github.com/rust-lang/crates.io-index"));
+        assert!(is_known, "`{name}` comes from {source:?}");
+    }
+}
+
+#[test]
 fn the_testkit_is_never_shipped() {
     for (name, _) in EDGES {
         for section in ["dependencies", "build-dependencies"] {
