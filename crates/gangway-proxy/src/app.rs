@@ -1,7 +1,7 @@
 //! The way of a request: admitted, matched, handed to an endpoint, answered, recorded.
 //!
 //! Pingora calls the phases in the order of this file. Each decides with the help of a pure module
-//! ([`crate::admit`], [`crate::forwarded`], [`crate::target`]) and acts.
+//! ([`crate::request::admission`], [`crate::request::forwarding`], [`crate::middleware::path`]) and acts.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -27,28 +27,32 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use tokio::time::Instant;
 
-use crate::access_log::Record;
-use crate::active::{ActiveEndpoint, ActiveRoute, ActiveTable, Target};
-use crate::admit::admit;
-use crate::answer::{Answer, Audience, Reason};
-use crate::balance::choose;
-use crate::budget::RetryBudget;
-use crate::connection::Connection;
-use crate::context::{RequestContext, UnderWay};
-use crate::endpoint::{EndpointState, Standing};
-use crate::failing::{
+use crate::downstream::connection::ClientConnection;
+use crate::hold::limits::Waiting;
+use crate::local_reply::LocalReply;
+use crate::log::record::LogRecord;
+use crate::middleware::path as target;
+use crate::page::Audience;
+use crate::panic_guard::guarded;
+use crate::reason::Reason;
+use crate::rejection::Rejection;
+use crate::request::admission::admit;
+use crate::request::client_origin::{ClientOrigin, origin};
+use crate::request::context::{RequestContext, UnderWay};
+use crate::request::forwarding::{self, ForwardingFacts};
+use crate::request::upgrade::asks_for_websocket;
+use crate::serving_table::{ActiveEndpoint, ActiveRoute, ActiveTable, DialTarget};
+use crate::settings::PlainFallback;
+use crate::shared::Shared;
+use crate::upstream::balance::choose;
+use crate::upstream::dedicated::{self, ConnectionOwner};
+use crate::upstream::endpoint_state::{EndpointState, Health};
+use crate::upstream::error::{
     RETRY_AFTER, TRIES_MAX, error_detail, is_unreachable, may_retry, no_endpoint, nothing_to_wait_for, reason_for,
     trouble, why_no_route,
 };
-use crate::forwarded::{self, Facts, Origin as ClientOrigin};
-use crate::guarded::guarded;
-use crate::own_connections::{self, Owner};
-use crate::plane::Shared;
-use crate::refusal::Refusal;
-use crate::settings::PlainFallback;
-use crate::sticky;
-use crate::target;
-use crate::waiting::Waiting;
+use crate::upstream::retry_budget::RetryBudget;
+use crate::upstream::sticky;
 
 /// How often a request that waits is brought to an endpoint that looked ready and could not be reached: one
 /// that crashes again and again must not keep it busy.
@@ -65,7 +69,7 @@ enum Verdict {
     /// This route serves it.
     Serve,
     /// We answer.
-    Answer(Answer),
+    LocalReply(LocalReply),
     /// No endpoint may be asked yet, but one may be soon.
     Wait,
 }
@@ -87,8 +91,8 @@ impl ProxyHttp for App {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
-        ctx.connection = Connection::of(session.digest()).cloned();
-        if session.get_header(UPGRADE).is_some() && !forwarded::asks_for_websocket(session.req_header()) {
+        ctx.connection = ClientConnection::of(session.digest()).cloned();
+        if session.get_header(UPGRADE).is_some() && !asks_for_websocket(session.req_header()) {
             // Pingora would take any `Upgrade` for one and tunnel what the gate reads as requests.
             session.req_header_mut().remove_header(&UPGRADE);
         }
@@ -157,7 +161,7 @@ impl ProxyHttp for App {
         ctx.tries += 1;
         ctx.in_flight = Some(endpoint.state.begin());
         let mut peer = Box::new(endpoint.peer.clone());
-        if let Target::Name(name, port) = &endpoint.target {
+        if let DialTarget::Name(name, port) = &endpoint.target {
             peer._address = PingoraAddress::Inet(Box::pin(look_up(endpoint, name, *port)).await?);
         }
         let timeouts = &active.route.timeouts;
@@ -169,7 +173,7 @@ impl ProxyHttp for App {
             peer.options.read_timeout = Some(timeouts.idle);
         }
         peer.options.idle_timeout = Some(endpoint.state.idle_timeout());
-        if ctx.owner != Owner::Shared {
+        if ctx.owner != ConnectionOwner::Shared {
             belong(&mut peer, endpoint, ctx, self.shared.settings.limits.idle);
         }
         Ok(peer)
@@ -221,14 +225,14 @@ impl ProxyHttp for App {
         {
             endpoint.state.note_keep_alive(announced.as_bytes());
         }
-        if own_connections::challenges(response) {
+        if dedicated::challenges(response) {
             let is_http1 = session.req_header().version < Version::HTTP_2;
             if let (Some(connection), Some(origin), true) = (&ctx.connection, ctx.origin, is_http1) {
                 connection.own.begin(origin.client);
             }
             // Other requests may be under way on a shared one of HTTP/2; it carried no credentials.
-            ctx.is_last_there = ctx.owner == Owner::Shared && response.version < Version::HTTP_2;
-            if session.req_header().method == Method::HEAD || own_connections::ends_with_its_head(response) {
+            ctx.is_last_there = ctx.owner == ConnectionOwner::Shared && response.version < Version::HTTP_2;
+            if session.req_header().method == Method::HEAD || dedicated::ends_with_its_head(response) {
                 ctx.answer_has_come();
             }
         }
@@ -254,7 +258,7 @@ impl ProxyHttp for App {
             if session.req_header().version != Version::HTTP_2 && is_event_stream(response) {
                 ctx.lasts();
             }
-            forwarded::to_client(response);
+            forwarding::to_client(response);
         }
         if ctx.new_to_endpoint {
             tell_endpoint(response, ctx)?;
@@ -307,13 +311,13 @@ impl ProxyHttp for App {
         let is_news = is_unreachable(&error) && state.not_reached();
         if is_news && self.shared.doubts.try_send(endpoint.key.clone()).is_err() {
             // Nobody would find out that it is back; so the next request says it again.
-            state.set_standing(Standing::Good);
+            state.set_standing(Health::Healthy);
         }
         ctx.not_reached += 1;
         // Nothing was sent, so any method may go elsewhere; and to the only one there is once it is reached
         // again, which is soon if its container has just been started, or is being replaced.
         let in_time = ctx.hold_until.is_none_or(|until| Instant::now() < until);
-        let is_awaited = state.standing() == Standing::Failing && ctx.not_reached < NOT_REACHED_MAX && in_time;
+        let is_awaited = state.standing() == Health::Failing && ctx.not_reached < NOT_REACHED_MAX && in_time;
         error.set_retry(ctx.tries < TRIES_MAX || is_awaited);
         ctx.failed.push(state);
         error
@@ -337,7 +341,7 @@ impl ProxyHttp for App {
             Reason::NoEndpoint | Reason::NoWay | Reason::EndpointNotReady => no_endpoint(ctx),
             _ => {
                 let detail = refusal.map_or_else(|| error_detail(error, ctx), |refusal| refusal.detail.to_owned());
-                Answer::failure(reason).with_detail(detail)
+                LocalReply::failure(reason).with_detail(detail)
             }
         };
         if let Err(error) = self.write(session, ctx, answer).await {
@@ -372,14 +376,14 @@ impl ProxyHttp for App {
 impl App {
     /// Decides what becomes of a request, by the table in force.
     fn decide(&self, session: &Session, ctx: &mut RequestContext) -> Verdict {
-        let internal = |_| Verdict::Answer(Answer::failure(Reason::Internal));
+        let internal = |_| Verdict::LocalReply(LocalReply::failure(Reason::Internal));
         guarded(|| self.decide_by_table(session, ctx)).unwrap_or_else(internal)
     }
 
     fn decide_by_table(&self, session: &Session, ctx: &mut RequestContext) -> Verdict {
         let request = session.req_header();
         let Some(connection) = ctx.connection.clone() else {
-            return Verdict::Answer(Answer::failure(Reason::Internal));
+            return Verdict::LocalReply(LocalReply::failure(Reason::Internal));
         };
         if let Some(refusal) = connection.take_refusal() {
             ctx.refused = true;
@@ -392,12 +396,8 @@ impl App {
         ctx.host.clear();
         ctx.host.push_str(&admitted.host);
         ctx.upgrade = session.is_upgrade_req();
-        let origin = forwarded::origin(
-            request,
-            &connection,
-            &self.shared.settings.trusted_proxies,
-            &self.shared.whereabouts.load(),
-        );
+        let origin =
+            origin(request, &connection, &self.shared.settings.trusted_proxies, &self.shared.whereabouts.load());
         ctx.origin = Some(origin);
         ctx.secure = origin.secure;
         ctx.port = admitted.port;
@@ -405,12 +405,12 @@ impl App {
         if !ctx.secure
             && let Some(key_authorization) = self.acme_challenge(&ctx.host, admitted.path)
         {
-            return Verdict::Answer(Answer::Challenge { key_authorization });
+            return Verdict::LocalReply(LocalReply::Challenge { key_authorization });
         }
         let tables = self.shared.tables.load();
         if tables.generation() == Generation::INITIAL {
-            let answer = Answer::failure(Reason::NotReady).with_retry_after(RETRY_AFTER);
-            return Verdict::Answer(match &self.shared.whereabouts.load().trouble {
+            let answer = LocalReply::failure(Reason::NotReady).with_retry_after(RETRY_AFTER);
+            return Verdict::LocalReply(match &self.shared.whereabouts.load().trouble {
                 Some(why) => answer.with_detail(why.to_string()),
                 None => answer,
             });
@@ -427,8 +427,8 @@ impl App {
         };
         let Some(found) = tables.find(&view) else {
             self.shared.metrics.no_route();
-            let answer = Answer::failure(Reason::NoRoute);
-            return Verdict::Answer(match origin.local {
+            let answer = LocalReply::failure(Reason::NoRoute);
+            return Verdict::LocalReply(match origin.local {
                 true => {
                     let compiled = self.shared.compiled.load();
                     answer.with_detail(why_no_route(&tables, &view, &compiled, epoch()))
@@ -437,7 +437,7 @@ impl App {
             });
         };
         if is_misdirected(&tables, &view, &found.route.route, &connection) {
-            return Verdict::Answer(Answer::failure(Reason::Misdirected));
+            return Verdict::LocalReply(LocalReply::failure(Reason::Misdirected));
         }
         let active = Arc::clone(found.route);
         ctx.prefix.clear();
@@ -485,7 +485,7 @@ impl App {
                 // Known to be out of reach, which the next table will say.
                 Verdict::Serve if !can_be_reached(ctx) => {}
                 // It was given up because its next container did not come, and there was one to wait for.
-                Verdict::Answer(answer) if answer.reason() == Some(Reason::NoRoute) => return Verdict::Wait,
+                Verdict::LocalReply(answer) if answer.reason() == Some(Reason::NoRoute) => return Verdict::Wait,
                 verdict => return verdict,
             }
             // Its turn is another's while it waits on.
@@ -511,7 +511,7 @@ impl App {
                 ctx.reason = no_endpoint(ctx).reason();
                 Err(Error::explain(ErrorType::HTTPStatus(503), "no endpoint is left"))
             }
-            Verdict::Answer(answer) => {
+            Verdict::LocalReply(answer) => {
                 ctx.reason = answer.reason().or(Some(Reason::EndpointNotReady));
                 Err(Error::explain(ErrorType::HTTPStatus(503), "the route takes it no more"))
             }
@@ -521,46 +521,46 @@ impl App {
     fn decide_for(&self, active: &ActiveRoute, request: &RequestHeader, ctx: &mut RequestContext) -> Verdict {
         let route = &active.route;
         if route.listener.tls == TlsMode::Off && ctx.secure {
-            return Verdict::Answer(
-                Answer::failure(Reason::NoRoute).with_detail("this route is served by plain HTTP only"),
+            return Verdict::LocalReply(
+                LocalReply::failure(Reason::NoRoute).with_detail("this route is served by plain HTTP only"),
             );
         }
         if route.closed {
-            return Verdict::Answer(Answer::failure(Reason::RouteClosed));
+            return Verdict::LocalReply(LocalReply::failure(Reason::RouteClosed));
         }
         if let Some(bundle) = &route.listener.client_ca
             && self.shared.store.load().client_ca(bundle).is_none()
         {
             let detail = format!("`certs/clients/{bundle}` on the volume is missing or damaged");
-            return Verdict::Answer(Answer::failure(Reason::RouteClosed).with_detail(detail));
+            return Verdict::LocalReply(LocalReply::failure(Reason::RouteClosed).with_detail(detail));
         }
         if route.listener.https_redirect && !ctx.secure {
             if !self.has_only_a_placeholder(&ctx.host) {
                 let location = self.https_location(&ctx.host, ctx.port, request.raw_path());
-                return Verdict::Answer(Answer::redirect(308, location));
+                return Verdict::LocalReply(LocalReply::redirect(308, location));
             }
             if self.shared.settings.plain_fallback == PlainFallback::Refuse {
                 let detail = "no certificate has been obtained for this host yet, and `--no-plain-fallback` is set";
-                return Verdict::Answer(Answer::failure(Reason::NoCertificate).with_detail(detail));
+                return Verdict::LocalReply(LocalReply::failure(Reason::NoCertificate).with_detail(detail));
             }
         }
         if !is_held_to(route, ctx) {
-            return Verdict::Answer(Answer::failure(Reason::Misdirected));
+            return Verdict::LocalReply(LocalReply::failure(Reason::Misdirected));
         }
         for middleware in &route.middlewares {
             match middleware {
                 Middleware::StripPrefix(_) => {
                     if let Some(location) = slash_redirect(request.raw_path(), &ctx.prefix) {
-                        return Verdict::Answer(Answer::redirect(308, location));
+                        return Verdict::LocalReply(LocalReply::redirect(308, location));
                     }
                 }
                 Middleware::Redirect { status, target } => {
                     let location = target.location(&ctx.host, request.raw_path());
-                    return Verdict::Answer(Answer::redirect(*status, location));
+                    return Verdict::LocalReply(LocalReply::redirect(*status, location));
                 }
                 Middleware::BodyLimit(limit) => {
                     if announced_len(request).is_some_and(|len| len > *limit) {
-                        return Verdict::Answer(Answer::failure(Reason::BodyTooLarge));
+                        return Verdict::LocalReply(LocalReply::failure(Reason::BodyTooLarge));
                     }
                     ctx.body_limit = Some(*limit);
                 }
@@ -569,7 +569,7 @@ impl App {
         }
         match active.ready.is_empty() {
             false => Verdict::Serve,
-            true => nothing_to_wait_for(active).map_or(Verdict::Wait, Verdict::Answer),
+            true => nothing_to_wait_for(active).map_or(Verdict::Wait, Verdict::LocalReply),
         }
     }
 
@@ -594,7 +594,7 @@ impl App {
     /// Whether the request was answered, for a verdict that is not simply to serve it.
     async fn answer_or_wait(&self, session: &mut Session, ctx: &mut RequestContext, verdict: Verdict) -> Result<bool> {
         let verdict = match verdict {
-            Verdict::Answer(answer) if answer.reason() == Some(Reason::NotReady) => {
+            Verdict::LocalReply(answer) if answer.reason() == Some(Reason::NotReady) => {
                 self.shared.first_table().await;
                 self.decide(session, ctx)
             }
@@ -606,7 +606,7 @@ impl App {
         };
         match verdict {
             Verdict::Serve => Ok(false),
-            Verdict::Answer(answer) => self.answer(session, ctx, answer).await,
+            Verdict::LocalReply(answer) => self.answer(session, ctx, answer).await,
             Verdict::Wait => {
                 let answer = no_endpoint(ctx);
                 self.answer(session, ctx, answer).await
@@ -614,7 +614,7 @@ impl App {
         }
     }
 
-    async fn answer(&self, session: &mut Session, ctx: &mut RequestContext, answer: Answer) -> Result<bool> {
+    async fn answer(&self, session: &mut Session, ctx: &mut RequestContext, answer: LocalReply) -> Result<bool> {
         ctx.reason = answer.reason();
         if answer.closes() {
             session.set_keepalive(None);
@@ -623,7 +623,7 @@ impl App {
         Ok(true)
     }
 
-    async fn write(&self, session: &mut Session, ctx: &mut RequestContext, answer: Answer) -> Result<()> {
+    async fn write(&self, session: &mut Session, ctx: &mut RequestContext, answer: LocalReply) -> Result<()> {
         if let Some(reason) = answer.reason() {
             self.shared.metrics.own_answer(reason.token());
         }
@@ -671,7 +671,7 @@ impl App {
             (None, Some(error)) => error.etype().as_str().to_owned(),
             (None, None) => String::new(),
         };
-        self.shared.access_log.write(&Record {
+        self.shared.access_log.write(&LogRecord {
             client: ctx.origin.map(|origin| origin.client).or(ctx.connection.as_ref().map(|c| c.peer_ip())),
             // What stands in for a refused request is not what was sent.
             method: if refused { "-" } else { request.method.as_str() },
@@ -695,8 +695,8 @@ impl App {
     }
 }
 
-fn refused(refusal: Refusal) -> Verdict {
-    Verdict::Answer(Answer::failure(refusal.reason).with_detail(refusal.detail))
+fn refused(refusal: Rejection) -> Verdict {
+    Verdict::LocalReply(LocalReply::failure(refusal.reason).with_detail(refusal.detail))
 }
 
 /// Whether the handshake of this connection was held to what the route asks for, whatever host it was
@@ -710,7 +710,12 @@ fn is_held_to(route: &Route, ctx: &RequestContext) -> bool {
 
 /// Whether a TLS connection that was opened for one host carries a request for another that is protected
 /// differently: what was checked in the handshake was not checked for it.
-fn is_misdirected(table: &ActiveTable, request: &RequestView<'_>, route: &Route, connection: &Connection) -> bool {
+fn is_misdirected(
+    table: &ActiveTable,
+    request: &RequestView<'_>,
+    route: &Route,
+    connection: &ClientConnection,
+) -> bool {
     let Some(sni) = connection.sni.as_deref().filter(|sni| *sni != request.host) else { return false };
     let opened_for = table.find(&RequestView { host: sni, ..*request });
     opened_for.is_some_and(|other| {
@@ -720,9 +725,9 @@ fn is_misdirected(table: &ActiveTable, request: &RequestView<'_>, route: &Route,
 }
 
 /// Whose the connection is that a request goes out on.
-fn owner(request: &RequestHeader, ctx: &RequestContext) -> Owner {
-    let (Some(connection), Some(origin)) = (&ctx.connection, ctx.origin) else { return Owner::Shared };
-    let authenticates = own_connections::authenticates(&request.headers);
+fn owner(request: &RequestHeader, ctx: &RequestContext) -> ConnectionOwner {
+    let (Some(connection), Some(origin)) = (&ctx.connection, ctx.origin) else { return ConnectionOwner::Shared };
+    let authenticates = dedicated::authenticates(&request.headers);
     match request.version < Version::HTTP_2 {
         true => {
             if authenticates {
@@ -730,14 +735,14 @@ fn owner(request: &RequestHeader, ctx: &RequestContext) -> Owner {
             }
             connection.own.owner(origin.client)
         }
-        false if authenticates => Owner::request(),
-        false => Owner::Shared,
+        false if authenticates => ConnectionOwner::request(),
+        false => ConnectionOwner::Shared,
     }
 }
 
 /// The endpoint that a client has a connection of its own to, if it can take the request.
 fn begun_endpoint<'r>(active: &'r ActiveRoute, ctx: &RequestContext) -> Option<(usize, &'r ActiveEndpoint)> {
-    let (Owner::Client(_), Some(connection)) = (ctx.owner, &ctx.connection) else { return None };
+    let (ConnectionOwner::Client(_), Some(connection)) = (ctx.owner, &ctx.connection) else { return None };
     active.ready.iter().enumerate().find(|(_, endpoint)| {
         connection.own.has(&endpoint.state) && !ctx.failed.iter().any(|state| Arc::ptr_eq(state, &endpoint.state))
     })
@@ -751,7 +756,7 @@ fn belong(peer: &mut HttpPeer, endpoint: &ActiveEndpoint, ctx: &RequestContext, 
         peer.options.set_http_version(1, 1);
     }
     match (ctx.owner, &ctx.connection) {
-        (Owner::Client(key), Some(connection)) => {
+        (ConnectionOwner::Client(key), Some(connection)) => {
             peer.options.idle_timeout = Some(endpoint.state.idle_timeout_of_own(idle));
             let (connection, state) = (Arc::clone(connection), Arc::clone(&endpoint.state));
             peer.options.upstream_tcp_sock_tweak_hook = Some(Arc::new(move |socket| {
@@ -792,7 +797,7 @@ fn tell_endpoint(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<
 /// Whether the route has an endpoint that is not known to be out of reach.
 fn can_be_reached(ctx: &RequestContext) -> bool {
     let ready = ctx.route.iter().flat_map(|active| &active.ready);
-    ready.into_iter().any(|endpoint| endpoint.state.standing() != Standing::Failing)
+    ready.into_iter().any(|endpoint| endpoint.state.standing() != Health::Failing)
 }
 
 /// What a request that waits keeps in memory: its head, and over HTTP/2 what its client may send unread.
@@ -843,7 +848,7 @@ fn prepare(
         upstream.set_raw_path(path)?;
     }
     let original = session.req_header();
-    let facts = Facts {
+    let facts = ForwardingFacts {
         connection,
         origin: ctx.origin.unwrap_or(ClientOrigin {
             client: connection.peer_ip(),
@@ -856,8 +861,8 @@ fn prepare(
         prefix: rewritten.prefix,
         trailers: original.version == Version::HTTP_2 && upstream.version == Version::HTTP_2,
     };
-    forwarded::to_upstream(upstream, original, &facts)?;
-    if matches!(ctx.owner, Owner::Request(_)) && upstream.version < Version::HTTP_2 {
+    forwarding::to_upstream(upstream, original, &facts)?;
+    if matches!(ctx.owner, ConnectionOwner::Request(_)) && upstream.version < Version::HTTP_2 {
         upstream.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
     }
     for middleware in &route.middlewares {
@@ -925,7 +930,7 @@ fn url(request: &RequestHeader, ctx: &RequestContext) -> String {
     let scheme = if ctx.secure { "https" } else { "http" };
     let port = ctx.port.map(|port| format!(":{port}")).unwrap_or_default();
     let target = String::from_utf8_lossy(request.raw_path());
-    format!("{scheme}://{}{port}{}", ctx.host, crate::mask::target(&target))
+    format!("{scheme}://{}{port}{}", ctx.host, crate::log::redact::target(&target))
 }
 
 /// Seconds since the epoch.

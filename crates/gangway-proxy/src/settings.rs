@@ -4,10 +4,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::access_log::LogFormat;
-use crate::forwarded::TrustedProxies;
 use crate::limits::Limits;
-use crate::sticky::Secret;
+use crate::trusted_proxies::TrustedProxies;
+use crate::upstream::sticky::CookieSecret;
 
 /// Everything `serve` knows that the data plane must.
 #[derive(Clone, Debug)]
@@ -34,9 +33,9 @@ pub struct ProxySettings {
     /// Where requests are recorded.
     pub access_log: AccessLogTarget,
     /// In which form.
-    pub access_log_format: LogFormat,
+    pub access_log_format: AccessLogFormat,
     /// What the cookies of sticky routes are signed with.
-    pub secret: Secret,
+    pub secret: CookieSecret,
 }
 
 /// A socket that somebody else has opened for us.
@@ -69,6 +68,20 @@ pub enum PlainFallback {
     Serve,
     /// It is refused, since what is said must not be overheard.
     Refuse,
+}
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AccessLogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+    /// The common log format, which every tool reads that looks for patterns in logs.
+    Common,
+    /// The common one with referrer and user agent behind it.
+    Combined,
 }
 
 /// How work is spread over cores.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use gangway_model::location::PublicPorts;
 
-use crate::listen::Listening;
+use crate::listen_addresses::ListenAddresses;
 
 /// Where Gangway stands. Published, since engines tell it, and networks come and go.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -44,7 +44,7 @@ impl Whereabouts {
     ///
     /// Who reached our own plain port, published or not, reaches our own TLS port too. Where the port was
     /// mapped on the way by somebody else, only the default one can be guessed.
-    pub(crate) fn https_port(&self, listening: &Listening, came_to: u16) -> u16 {
+    pub(crate) fn https_port(&self, listening: &ListenAddresses, came_to: u16) -> u16 {
         let is_ours = |inside: u16| listening.http.iter().any(|http| http.port() == inside);
         let is_published = self.published.iter().any(|(inside, outside)| *outside == came_to && is_ours(*inside));
         match listening.https.first() {
@@ -55,7 +55,7 @@ impl Whereabouts {
     }
 
     /// The ports that people are told. `https` is what the user said of it.
-    pub fn public_ports(&self, listening: &Listening, https: Option<u16>) -> PublicPorts {
+    pub fn public_ports(&self, listening: &ListenAddresses, https: Option<u16>) -> PublicPorts {
         let usual = PublicPorts::default();
         let public = |ours: &[SocketAddr], usual| {
             let port = ours.first().map_or(usual, SocketAddr::port);
@@ -72,9 +72,9 @@ impl Whereabouts {
 mod tests {
     use super::*;
 
-    fn listening(http: u16, https: u16) -> Listening {
+    fn listening(http: u16, https: u16) -> ListenAddresses {
         let at = |port| vec![([0, 0, 0, 0], port).into()];
-        Listening { http: at(http), https: at(https) }
+        ListenAddresses { http: at(http), https: at(https) }
     }
 
     #[test]

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{Plane, app, route};
 use gangway_model::Upstream;
 use gangway_model::route::Policy;
-use gangway_proxy::Secret;
+use gangway_proxy::CookieSecret;
 
 #[tokio::test]
 async fn after_a_panic_of_the_activator_the_newest_table_comes_in_force() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let mut plane = Plane::start_with(|settings| {
-        settings.secret = Secret::from(move || match count.fetch_add(1, Ordering::Relaxed) {
+        settings.secret = CookieSecret::from(move || match count.fetch_add(1, Ordering::Relaxed) {
             0 => panic!("on purpose"),
             _ => Some(b"secret".to_vec()),
         });

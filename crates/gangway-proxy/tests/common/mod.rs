@@ -14,8 +14,8 @@ use gangway_model::route::{
 use gangway_model::table::Entry;
 use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable, rule};
 use gangway_proxy::{
-    AccessLogTarget, BackgroundTasks, DataPlane, Limits, LogFormat, Metrics, PlainFallback, ProxySettings, Secret,
-    Threading, TrustedProxies, Whereabouts,
+    AccessLogFormat, AccessLogTarget, BackgroundTasks, CookieSecret, DataPlane, Limits, Metrics, PlainFallback,
+    ProxySettings, Threading, TrustedProxies, Whereabouts,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
@@ -48,8 +48,8 @@ impl Plane {
             plain_fallback: PlainFallback::Serve,
             threading: Threading::PerCore(2),
             access_log: AccessLogTarget::Off,
-            access_log_format: LogFormat::Text,
-            secret: Secret::none(),
+            access_log_format: AccessLogFormat::Text,
+            secret: CookieSecret::none(),
         };
         change(&mut settings);
         let (tables, compiled) = channel(Compiled::default());

@@ -13,7 +13,7 @@ use gangway_model::diagnostic::Span;
 use gangway_model::location::PublicPorts;
 use gangway_model::route::EndpointKey;
 use gangway_model::{Code, Diagnostic, Place, Severity, codes};
-use gangway_proxy::{DataPlane, Listening, Whereabouts};
+use gangway_proxy::{DataPlane, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};
 use gangway_tls::Store;
 use gangway_watcher::EngineStatus;
@@ -44,7 +44,7 @@ pub(super) struct Parts {
 pub(super) struct Running {
     /// None once it is being stopped.
     plane: RwLock<Option<DataPlane>>,
-    listening: Listening,
+    listening: ListenAddresses,
     whereabouts: Reader<Whereabouts>,
     ports: Ports,
     stopping: AtomicBool,

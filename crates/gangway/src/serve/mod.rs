@@ -34,7 +34,7 @@ use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::settings::OwnListeners;
 use gangway_model::{Compiled, Diagnostic};
 use gangway_proxy::{
-    AccessLogTarget, BackgroundTasks, Limits, PassedSocket, PlainFallback, ProxySettings, Secret, Threading,
+    AccessLogTarget, BackgroundTasks, CookieSecret, Limits, PassedSocket, PlainFallback, ProxySettings, Threading,
     Whereabouts,
 };
 use gangway_publish::{Reader, seat};
@@ -376,7 +376,7 @@ fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>) -> ProxySettin
         access_log_format: settings.access_log_format,
         secret: {
             let data = settings.data.clone();
-            Secret::from(move || gangway_acme::secret(&data))
+            CookieSecret::from(move || gangway_acme::secret(&data))
         },
     }
 }

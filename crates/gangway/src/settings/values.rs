@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     pub(crate) log_level: LogLevel,
     pub(crate) log_format: LogFormat,
     pub(crate) access_log: AccessLog,
-    pub(crate) access_log_format: gangway_proxy::LogFormat,
+    pub(crate) access_log_format: gangway_proxy::AccessLogFormat,
 }
 
 /// `--log-level`.
@@ -399,9 +399,9 @@ fn log_format(text: &str) -> Result<LogFormat, Wrong> {
 }
 
 /// As the log's own where nothing else is said.
-fn access_log_format(values: &mut Values<'_>) -> gangway_proxy::LogFormat {
-    use gangway_proxy::LogFormat::{Combined, Common, Json, Text};
-    const CHOICES: [(&str, gangway_proxy::LogFormat); 4] =
+fn access_log_format(values: &mut Values<'_>) -> gangway_proxy::AccessLogFormat {
+    use gangway_proxy::AccessLogFormat::{Combined, Common, Json, Text};
+    const CHOICES: [(&str, gangway_proxy::AccessLogFormat); 4] =
         [("text", Text), ("json", Json), ("common", Common), ("combined", Combined)];
     let chosen = values.one("access-log-format", |text| match CHOICES.iter().find(|(name, _)| *name == text) {
         Some((_, format)) => Ok(*format),
@@ -563,14 +563,17 @@ mod tests {
         assert!(settings.acme.email.is_none() && settings.acme.root_pem.is_none() && settings.acme.profile.is_none());
         assert_eq!((settings.log_level, settings.log_format), (LogLevel::Info, LogFormat::Text));
         assert_eq!(settings.access_log, AccessLog::Off);
-        assert_eq!(settings.access_log_format, gangway_proxy::LogFormat::Text);
+        assert_eq!(settings.access_log_format, gangway_proxy::AccessLogFormat::Text);
     }
 
     #[test]
     fn the_access_log_has_the_form_of_the_log_or_one_of_its_own() {
         let form = |given: &[(&'static str, &str)]| settings(given).expect("usable").0.access_log_format;
-        assert_eq!(form(&[("log-format", "json")]), gangway_proxy::LogFormat::Json);
-        assert_eq!(form(&[("log-format", "json"), ("access-log-format", "common")]), gangway_proxy::LogFormat::Common);
+        assert_eq!(form(&[("log-format", "json")]), gangway_proxy::AccessLogFormat::Json);
+        assert_eq!(
+            form(&[("log-format", "json"), ("access-log-format", "common")]),
+            gangway_proxy::AccessLogFormat::Common
+        );
         assert!(settings(&[("access-log-format", "clf")]).is_err());
     }
 

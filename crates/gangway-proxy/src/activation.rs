@@ -1,0 +1,230 @@
+//! Puts compiled tables in force: prepares them, probes their endpoints, and publishes them.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use gangway_model::route::{EndpointKey, Readiness, Route};
+use gangway_model::{Compiled, RoutingTable};
+use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::sleep;
+
+use crate::metrics::Metrics;
+use crate::serving_table::{ActiveEndpoint, ActiveRoute, ActiveTable, active_endpoint};
+use crate::upstream::endpoint_state::{EndpointStates, Health};
+use crate::upstream::health::{HealthReport, Probes};
+use crate::upstream::route_state::RouteStates;
+use crate::upstream::sticky::{CookieNames, CookieSecret};
+
+/// Endpoints that requests could not be brought to, on their way to the probes; who finds it full is not
+/// alone in saying so.
+pub(crate) const DOUBTS_MAX: usize = 256;
+
+/// Turns every compiled table into the one that requests are routed by.
+///
+/// A background task for the caller to run: [`Activator::run`] makes its future, and makes another one after
+/// a panic ended the last.
+pub struct Activator {
+    pub(crate) compiled: Reader<Compiled>,
+    pub(crate) tables: Seat<ActiveTable>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Shared, since a panic must not close the channel: requests go on sending.
+    pub(crate) doubts: Arc<Mutex<mpsc::Receiver<EndpointKey>>>,
+    pub(crate) secret: CookieSecret,
+}
+
+impl Activator {
+    /// Activates every table that is compiled, and again whenever a probe found out something about an
+    /// endpoint.
+    ///
+    /// Begins with the newest compiled table. The states of endpoints and routes are taken over from the table
+    /// in force.
+    ///
+    /// # Panics
+    ///
+    /// Where the future of an earlier call still exists: two of them would overwrite each other's tables.
+    pub fn run(&mut self) -> impl Future<Output = Infallible> + Send + use<> {
+        let tables = self.tables.take().expect("the earlier future is gone");
+        let (compiled, metrics) = (self.compiled.clone(), Arc::clone(&self.metrics));
+        let (doubts, secret) = (Arc::clone(&self.doubts), self.secret.clone());
+        async move {
+            let mut doubts = doubts.lock().await;
+            activate(compiled, tables, metrics, &mut doubts, secret).await
+        }
+    }
+}
+
+async fn activate(
+    mut compiled: Reader<Compiled>,
+    mut tables: Publisher<ActiveTable>,
+    metrics: Arc<Metrics>,
+    doubts: &mut mpsc::Receiver<EndpointKey>,
+    secret: CookieSecret,
+) -> Infallible {
+    let in_force = tables.reader();
+    let mut probes = Probes::default();
+    // Empty at the start. After a panic, the requests under way are counted in what the last table holds.
+    let mut states = States::of(&in_force.load_full());
+    let mut served = route_ids(&in_force.load_full());
+    if compiled.generation() == Generation::INITIAL {
+        last_one_stays(compiled.changed().await).await;
+    }
+    loop {
+        // What runs before we do has been running for long; what comes later may not listen yet.
+        let is_first = in_force.generation() == Generation::INITIAL;
+        let (table, next) = prepare(&compiled.load_full().table, &states, is_first, &metrics, &secret);
+        drain(&in_force.load_full(), &next);
+        states = next;
+        let serving = route_ids(&table);
+        probes.follow(&table, None);
+        tables.publish(table);
+        for gone in served.difference(&serving) {
+            metrics.forget_route(gone);
+        }
+        served = serving;
+        loop {
+            let doubt = tokio::select! {
+                biased;
+                outcome = compiled.changed() => {
+                    last_one_stays(outcome).await;
+                    break;
+                }
+                Some(key) = doubts.recv() => Some(key),
+                news = probes.next() => {
+                    let also = std::iter::from_fn(|| probes.also());
+                    let changed: Vec<EndpointKey> =
+                        std::iter::once(news).chain(also).filter_map(|news| states.take_in(news)).collect();
+                    if !changed.is_empty() {
+                        let table = sorted_anew(&in_force.load_full(), &changed, &states, &secret);
+                        tables.publish(table);
+                    }
+                    None
+                }
+            };
+            if let Some(doubt) = doubt {
+                probes.follow(&in_force.load_full(), Some(&doubt));
+            }
+        }
+    }
+}
+
+fn route_ids(table: &ActiveTable) -> BTreeSet<Box<str>> {
+    table.routes().iter().map(|active| active.route.id.clone()).collect()
+}
+
+/// Gives the requests under way at endpoints that leave, or have left, their time.
+fn drain(in_force: &ActiveTable, next: &States) {
+    for route in in_force.routes() {
+        for endpoint in route.ready.iter().chain(&route.others) {
+            let stays = next.endpoints.find(&endpoint.key).is_some_and(|state| !state.leaves());
+            if stays {
+                continue;
+            }
+            if let Some(departure) = endpoint.state.begin_draining() {
+                let (state, time) = (Arc::clone(&endpoint.state), route.route.upstream.policy.drain);
+                tokio::spawn(async move {
+                    sleep(time).await;
+                    state.end_draining(departure);
+                });
+            }
+        }
+    }
+}
+
+/// Waits for ever where whoever published has ended: the process is about to.
+async fn last_one_stays<T>(outcome: Result<T, PublisherGone>) {
+    if outcome.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What outlives a table.
+#[derive(Debug, Default)]
+struct States {
+    endpoints: EndpointStates,
+    routes: RouteStates,
+}
+
+impl States {
+    /// Those that a table holds.
+    fn of(table: &ActiveTable) -> Self {
+        let mut states = Self::default();
+        for active in table.routes() {
+            states.routes.insert(&active.route.id, Arc::clone(&active.state));
+            for endpoint in active.ready.iter().chain(&active.others) {
+                states.endpoints.insert(&endpoint.key, Arc::clone(&endpoint.state));
+            }
+        }
+        states
+    }
+
+    /// Takes note of what a probe found out. The endpoint, where it is still one.
+    fn take_in(&self, (key, standing): HealthReport) -> Option<EndpointKey> {
+        let state = self.endpoints.find(&key)?;
+        // One that is new was not reached before either.
+        let is_still_new = standing == Health::Failing && state.standing() == Health::New;
+        if !is_still_new {
+            state.set_standing(standing);
+        }
+        Some(key)
+    }
+}
+
+fn prepare(
+    compiled: &RoutingTable,
+    known: &States,
+    is_first: bool,
+    metrics: &Metrics,
+    secret: &CookieSecret,
+) -> (ActiveTable, States) {
+    let mut next = States::default();
+    let cookies = CookieNames::of(compiled, secret);
+    let table = compiled.map(|route: &Arc<Route>| {
+        let has_check = route.upstream.policy.health.is_some();
+        let endpoints = route.upstream.endpoints.iter().map(|endpoint| {
+            let is_believed = !has_check && (is_first || endpoint.key.container.is_empty());
+            let standing = if is_believed { Health::Healthy } else { Health::New };
+            let state = known.endpoints.carry_over(&mut next.endpoints, &endpoint.key, standing);
+            state.note_readiness(endpoint.readiness);
+            active_endpoint(endpoint, route, state, secret)
+        });
+        let (ready, others) = sorted(endpoints.collect());
+        let state = known.routes.carry_over(&mut next.routes, &route.id);
+        let (cookie, metrics) = (cookies.name(route), metrics.for_route(&route.id));
+        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, cookie, metrics, state })
+    });
+    known.endpoints.depart(&mut next.endpoints);
+    (table, next)
+}
+
+/// The same table, with the routes of these endpoints sorted by what is now known of them.
+fn sorted_anew(table: &ActiveTable, changed: &[EndpointKey], states: &States, secret: &CookieSecret) -> ActiveTable {
+    table.map(|active| {
+        let mut endpoints = active.ready.iter().chain(&active.others);
+        if !endpoints.any(|endpoint| changed.contains(&endpoint.key)) {
+            return Arc::clone(active);
+        }
+        let route = &active.route;
+        let endpoints = route.upstream.endpoints.iter().filter_map(|endpoint| {
+            let state = states.endpoints.find(&endpoint.key)?;
+            Some(active_endpoint(endpoint, route, Arc::clone(state), secret))
+        });
+        let (ready, others) = sorted(endpoints.collect());
+        let (cookie, metrics, state) = (active.cookie.clone(), active.metrics.clone(), Arc::clone(&active.state));
+        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, cookie, metrics, state })
+    })
+}
+
+/// Those that may have requests, and the others. Where there is none that may, the hopeless ones get them,
+/// so that whoever asks is told what is wrong.
+fn sorted(endpoints: Vec<ActiveEndpoint>) -> (Vec<ActiveEndpoint>, Vec<ActiveEndpoint>) {
+    let is = |endpoint: &ActiveEndpoint, standing| {
+        endpoint.readiness == Readiness::Ready && endpoint.state.standing() == standing
+    };
+    let (good, others): (Vec<_>, Vec<_>) = endpoints.into_iter().partition(|one| is(one, Health::Healthy));
+    match good.is_empty() {
+        true => others.into_iter().partition(|one| is(one, Health::Down)),
+        false => (good, others),
+    }
+}

@@ -1,0 +1,113 @@
+//! Takes connections from listeners and hands them to the front door.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::task::TaskTracker;
+
+use crate::downstream::arrivals::Arrivals;
+use crate::downstream::connection_limits::ConnectionLimits;
+use crate::downstream::front_door::FrontDoor;
+use crate::downstream::listener::{BACKLOG, Listener};
+use crate::lifecycle::{Lifecycle, Phases, reached};
+use crate::listen_addresses::ListenerProtocol;
+
+/// After a failed accept, mostly for want of file descriptors: trying again at once would only burn
+/// the CPU that could free some.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a listener's connections are served with.
+pub(crate) struct Acceptor {
+    pub(crate) front_door: Arc<FrontDoor>,
+    pub(crate) bounds: Arc<ConnectionLimits>,
+    pub(crate) arrivals: Arc<Arrivals>,
+    /// Holds a token of each listener that takes connections now.
+    pub(crate) taking: TaskTracker,
+    /// Of all connections.
+    pub(crate) tracker: TaskTracker,
+    pub(crate) phases: Phases,
+}
+
+impl Acceptor {
+    /// Serves a connection by a task of its own.
+    fn receive(&self, tcp: TcpStream, peer: SocketAddr, protocol: ListenerProtocol, place: OwnedSemaphorePermit) {
+        let Some(place) = self.bounds.admit(place, peer, protocol) else { return };
+        let arriving = self.arrivals.begin();
+        let front_door = Arc::clone(&self.front_door);
+        let aborting = reached(self.phases.clone(), Lifecycle::Aborting);
+        let task = Arc::new(OnceLock::new());
+        let own = Arc::clone(&task);
+        let spawned = self.tracker.spawn(async move {
+            let _place = place;
+            tokio::select! {
+                () = front_door.serve(tcp, peer, protocol, own, arriving) => {}
+                () = aborting => {}
+            }
+        });
+        // Long before anybody wants to end it.
+        let _ = task.set(spawned.abort_handle());
+    }
+}
+
+/// Takes connections whenever that is for us to do, until it never will be again.
+pub(crate) async fn accept(listener: Listener, reception: Acceptor) {
+    let Listener { socket, protocol, is_held } = listener;
+    let socket = match TcpListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!(%error, "failed to use a listener"),
+    };
+    while is_to_serve(reception.phases.clone()).await {
+        let _taking = reception.taking.token();
+        accept_while_serving(&socket, protocol, &reception).await;
+    }
+    if is_held || *reception.phases.borrow() == Lifecycle::Left {
+        // Who listens there as well takes what waits in the system's queue.
+        return;
+    }
+    // What waits in the system's queue would be reset with the socket.
+    let Ok(socket) = socket.into_std() else { return };
+    for _ in 0..BACKLOG {
+        let (Ok((tcp, peer)), Some(place)) = (socket.accept(), reception.bounds.place_at_once()) else { return };
+        match tcp.set_nonblocking(true).and_then(|()| TcpStream::from_std(tcp)) {
+            Ok(tcp) => reception.receive(tcp, peer, protocol, place),
+            Err(error) => return tracing::debug!(%error, "failed to use a connection"),
+        }
+    }
+}
+
+/// Waits until connections are to be taken; false where they never will be again.
+async fn is_to_serve(mut phases: Phases) -> bool {
+    match phases.wait_for(|now| *now == Lifecycle::Serving || *now >= Lifecycle::Left).await.map(|now| *now) {
+        Ok(now) => now == Lifecycle::Serving,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn accept_while_serving(socket: &TcpListener, protocol: ListenerProtocol, reception: &Acceptor) {
+    let mut ended = pin!(reached(reception.phases.clone(), Lifecycle::Paused));
+    loop {
+        // The end first: afterwards, a connection that waits is a successor's. Then the place: without one,
+        // connections wait in the system's queue rather than in ours.
+        let place = tokio::select! {
+            biased;
+            () = &mut ended => return,
+            place = reception.bounds.place() => place,
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = &mut ended => return,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((tcp, peer)) => reception.receive(tcp, peer, protocol, place),
+            Err(error) => {
+                tracing::debug!(%error, "failed to accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

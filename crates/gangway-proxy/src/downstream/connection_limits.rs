@@ -1,0 +1,152 @@
+//! Bounds on client connections: in all and per address.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gangway_publish::Reader;
+use prometheus::IntGauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::downstream::connection::canonical;
+use crate::limits::Limits;
+use crate::listen_addresses::ListenerProtocol;
+use crate::metrics::Metrics;
+use crate::trusted_proxies::TrustedProxies;
+use crate::whereabouts::Whereabouts;
+
+/// Counts connections over all threads.
+#[derive(Debug)]
+pub(crate) struct ConnectionLimits {
+    places: Arc<Semaphore>,
+    per_address_max: u32,
+    by_address: Mutex<HashMap<AddressKey, u32, ahash::RandomState>>,
+    exempt: TrustedProxies,
+    whereabouts: Reader<Whereabouts>,
+    metrics: Arc<Metrics>,
+}
+
+/// A place for one connection, given back when dropped.
+pub(crate) struct ConnectionPermit {
+    _permit: OwnedSemaphorePermit,
+    counted: Option<(Arc<ConnectionLimits>, AddressKey)>,
+    open: IntGauge,
+}
+
+/// What counts as one client: an IPv4 address, or an IPv6 network of 64 bits, since one customer
+/// holds all addresses of it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+struct AddressKey(IpAddr);
+
+impl AddressKey {
+    fn of(address: IpAddr) -> Self {
+        match canonical(address) {
+            IpAddr::V4(v4) => Self(IpAddr::V4(v4)),
+            IpAddr::V6(v6) => Self(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64))),
+        }
+    }
+}
+
+impl ConnectionLimits {
+    /// Peers that speak for many are `exempt`: trusted ones, and gateways.
+    pub(crate) fn new(limits: &Limits, exempt: (TrustedProxies, Reader<Whereabouts>), metrics: Arc<Metrics>) -> Self {
+        let (exempt, whereabouts) = exempt;
+        Self {
+            places: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+            per_address_max: limits.connections_per_address,
+            by_address: Mutex::new(HashMap::default()),
+            exempt,
+            whereabouts,
+            metrics,
+        }
+    }
+
+    /// A place among all connections if one is free.
+    pub(crate) fn place_at_once(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    /// Waits for a place among all connections.
+    pub(crate) async fn place(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// Counts a connection for its address, or says that the address has enough. A trusted proxy or a gateway
+    /// speaks for many clients and is not bounded.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        permit: OwnedSemaphorePermit,
+        peer: SocketAddr,
+        protocol: ListenerProtocol,
+    ) -> Option<ConnectionPermit> {
+        let address = canonical(peer.ip());
+        let counted = if self.exempt.contains(address) || self.whereabouts.load().is_gateway(address) {
+            None
+        } else {
+            let key = AddressKey::of(peer.ip());
+            let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = by_address.entry(key).or_insert(0);
+            if *count >= self.per_address_max {
+                self.metrics.connections_refused.with_label_values(&["per-address"]).inc();
+                return None;
+            }
+            *count += 1;
+            Some((Arc::clone(self), key))
+        };
+        let open = self.metrics.connections.with_label_values(&[protocol.name()]);
+        open.inc();
+        Some(ConnectionPermit { _permit: permit, counted, open })
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.open.dec();
+        if let Some((connections, key)) = self.counted.take() {
+            let mut by_address = connections.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = by_address.get_mut(&key) {
+                *count -= 1;
+                if *count == 0 {
+                    by_address.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_gets_so_many_connections_and_its_place_back() {
+        let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).expect("fresh registry"));
+        let limits = Limits { connections_per_address: 1, ..Limits::default() };
+        let gateway = SocketAddr::from(([172, 18, 0, 1], 1000));
+        let whereabouts = Whereabouts { gateways: vec![gateway.ip()], ..Whereabouts::default() };
+        let (_whereabouts_tx, whereabouts) = gangway_publish::channel(whereabouts);
+        let connections = Arc::new(ConnectionLimits::new(&limits, (TrustedProxies::default(), whereabouts), metrics));
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1000));
+        let first = connections.admit(connections.place().await, peer, ListenerProtocol::Plain);
+        assert!(first.is_some());
+        assert!(connections.admit(connections.place().await, peer, ListenerProtocol::Plain).is_none());
+        let neighbour = SocketAddr::from(([192, 0, 2, 2], 1000));
+        assert!(connections.admit(connections.place().await, neighbour, ListenerProtocol::Plain).is_some());
+        let anybody: Vec<_> = (0..2)
+            .map(|_| {
+                connections.place_at_once().and_then(|place| connections.admit(place, gateway, ListenerProtocol::Plain))
+            })
+            .collect();
+        assert!(anybody.iter().all(Option::is_some), "everybody behind a gateway has its address");
+        drop(first);
+        assert!(connections.admit(connections.place().await, peer, ListenerProtocol::Plain).is_some());
+    }
+
+    #[test]
+    fn an_ipv6_client_is_its_network() {
+        let key = |text: &str| AddressKey::of(text.parse().expect("an address"));
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::2"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+    }
+}

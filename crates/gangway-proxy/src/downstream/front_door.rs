@@ -1,0 +1,295 @@
+//! What happens to a connection before its first request: TLS or not, which certificate, which HTTP.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use gangway_model::route::TlsVersion;
+use gangway_model::table::Handshake;
+use gangway_publish::Generation;
+use gangway_tls::{Demand, Policy, Stance, UNRECOGNIZED_NAME_ALERT};
+use pingora::apps::ServerApp;
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+use rustls::{ProtocolVersion, ServerConfig};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::app::App;
+use crate::downstream::arrivals::Arriving;
+use crate::downstream::connection::{ClientConnection, canonical};
+use crate::downstream::peeked_tcp::PeekedTcp;
+use crate::downstream::stream::Downstream;
+use crate::downstream::tls_policy::HandshakePolicies;
+use crate::lifecycle::Phases;
+use crate::listen_addresses::ListenerProtocol;
+use crate::log::unclaimed_hosts::UnclaimedOutcome;
+use crate::request::client_origin::is_from_local_network;
+use crate::shared::Shared;
+
+/// A container that has just started may be asked for before its certificate was made; the handshake
+/// waits so long rather than fail.
+const CERTIFICATE_WAIT: Duration = Duration::from_secs(3);
+
+/// Where a connection finds the task that serves it.
+type OwnTask = Arc<OnceLock<AbortHandle>>;
+
+/// A stream, the name it was opened for, and the bundle that its client's certificate was checked against.
+type FinishedHandshake = (TlsStream<PeekedTcp>, Option<Box<str>>, Option<Box<str>>);
+
+/// How a handshake ended that no request follows.
+enum HandshakeEnd {
+    /// A CA has seen what it wanted to see.
+    Challenge,
+    /// With an alert: there is no certificate for the name.
+    UnknownName,
+}
+
+/// Serves connections up to the point where requests begin.
+pub(crate) struct FrontDoor {
+    shared: Shared,
+    proxy: Arc<HttpProxy<App>>,
+    /// True once HTTP/2 clients are to go elsewhere.
+    goaway: ShutdownWatch,
+    phases: Phases,
+    /// For CAs that ask by TLS-ALPN-01.
+    challenge: Arc<ServerConfig>,
+    protection: HandshakePolicies,
+}
+
+impl FrontDoor {
+    pub(crate) fn new(shared: Shared, proxy: Arc<HttpProxy<App>>, goaway: ShutdownWatch, phases: Phases) -> Self {
+        let challenge = gangway_tls::challenge_config(shared.store.clone());
+        Self { shared, proxy, goaway, phases, challenge, protection: HandshakePolicies::default() }
+    }
+
+    /// Serves one connection to its end.
+    ///
+    /// `task` is the one in which this runs, once it is known.
+    pub(crate) async fn serve(
+        &self,
+        tcp: TcpStream,
+        peer: SocketAddr,
+        protocol: ListenerProtocol,
+        task: OwnTask,
+        arriving: Arriving,
+    ) {
+        // A small answer must not wait for the acknowledgement of the one before.
+        let _ = tcp.set_nodelay(true);
+        let outcome = match protocol {
+            ListenerProtocol::Plain => {
+                // There is no handshake.
+                drop(arriving);
+                self.serve_plain(tcp, peer, task).await
+            }
+            ListenerProtocol::Tls => self.serve_tls(tcp, peer, task, arriving).await,
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, %peer, "a connection ended before its first request");
+        }
+    }
+
+    async fn serve_plain(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<()> {
+        let connection = self.connection(&tcp, peer, task)?;
+        let mut conn = PeekedTcp::new(tcp);
+        let head = self.shared.settings.limits.head_time;
+        let http2 = tokio::time::timeout(head, conn.speaks_http2()).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let (stream, unread) =
+            Downstream::plain(conn, Arc::new(connection), http2, &self.shared.settings.limits, self.phases.clone());
+        self.proxy.process_new(Box::new(stream), &self.goaway()).await;
+        unread.linger().await;
+        Ok(())
+    }
+
+    async fn serve_tls(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask, arriving: Arriving) -> io::Result<()> {
+        let mut connection = self.connection(&tcp, peer, task)?;
+        let handshake = self.handshake(PeekedTcp::new(tcp), is_from_local_network(&connection));
+        let outcome = tokio::time::timeout(self.shared.settings.limits.handshake_time, handshake).await;
+        drop(arriving);
+        let (tls, sni, client_ca) = match outcome {
+            Ok(Ok(Ok(shaken))) => shaken,
+            Ok(Ok(Err(HandshakeEnd::Challenge))) => return Ok(()),
+            Ok(Ok(Err(HandshakeEnd::UnknownName))) => return self.failed("unknown-name", Ok(())),
+            Ok(Err(error)) => return self.failed("protocol", Err(error)),
+            Err(_) => return self.failed("timeout", Err(io::ErrorKind::TimedOut.into())),
+        };
+        connection.secure = true;
+        connection.sni = sni;
+        connection.is_tls13 = tls.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        connection.client_ca = client_ca;
+        let (stream, unread) =
+            Downstream::tls(tls, Arc::new(connection), &self.shared.settings.limits, self.phases.clone());
+        self.proxy.process_new(Box::new(stream), &self.goaway()).await;
+        unread.linger().await;
+        Ok(())
+    }
+
+    /// Reads the ClientHello, finds out whether there is a certificate for its name, and finishes the
+    /// handshake.
+    async fn handshake(&self, conn: PeekedTcp, is_local: bool) -> io::Result<Result<FinishedHandshake, HandshakeEnd>> {
+        let mut start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), conn).await?;
+        if gangway_tls::is_challenge(&start.client_hello()) {
+            // The handshake is the answer; the connection carries nothing else.
+            let mut answered = start.into_stream(Arc::clone(&self.challenge)).await?;
+            let _ = answered.shutdown().await;
+            return Ok(Err(HandshakeEnd::Challenge));
+        }
+        let sni = start.client_hello().server_name().map(normal_name);
+        // A client that waited in a socket unit's queue is here before our first table is.
+        self.shared.first_table().await;
+        let known = match &sni {
+            Some(name) => self.has_certificate(name).await,
+            None => self.shared.settings.default_certificate.is_some(),
+        };
+        if !known {
+            if let Some(config) = sni.as_deref().and_then(|name| self.unclaimed(name, is_local)) {
+                let tls = start.into_stream(config).await?;
+                return Ok(Ok((tls, sni, None)));
+            }
+            let _ = start.io.write_all(&UNRECOGNIZED_NAME_ALERT).await;
+            let _ = start.io.shutdown().await;
+            return Ok(Err(HandshakeEnd::UnknownName));
+        }
+        let protection = sni.as_deref().map(|name| self.protection.of(&self.shared.tables, name)).unwrap_or_default();
+        let (config, client_ca) = self.config_under(&protection);
+        let tls = start.into_stream(config).await?;
+        Ok(Ok((tls, sni, client_ca)))
+    }
+
+    /// What serves a handshake for a name without a certificate, if nobody claims the name and the client may see
+    /// why: then a page says so, as it does by plain HTTP. Everybody else gets an alert, and so does who asks
+    /// before it is known what is claimed.
+    fn unclaimed(&self, name: &str, is_local: bool) -> Option<Arc<ServerConfig>> {
+        let tables = self.shared.tables.load();
+        if tables.generation() == Generation::INITIAL || tables.knows_host(name) {
+            return None;
+        }
+        let instant = Instant::now().into_std();
+        let config = is_local.then(|| self.shared.tls.unclaimed(name, instant)).flatten();
+        let outcome = if config.is_some() { UnclaimedOutcome::Page } else { UnclaimedOutcome::Alert };
+        self.shared.metrics.unclaimed.with_label_values(&[outcome.token()]).inc();
+        self.shared.unclaimed.note(name, outcome);
+        config
+    }
+
+    /// What the handshake is held to, and the bundle that the client's certificate will then have been
+    /// checked against. Where that is not there, nothing is asked: whoever comes in without meets a closed
+    /// route, which says more than a handshake that fails.
+    fn config_under(&self, protection: &Handshake) -> (Arc<ServerConfig>, Option<Box<str>>) {
+        let is_tls13_only = protection.tls_min == TlsVersion::Tls13;
+        let client_ca = protection.client_ca.as_deref();
+        match self.shared.tls.under(Policy { is_tls13_only, client_ca }) {
+            Some(config) => (config, protection.client_ca.clone()),
+            None => {
+                let config = self.shared.tls.under(Policy { is_tls13_only, client_ca: None });
+                (config.expect("only a missing bundle is a reason for none"), None)
+            }
+        }
+    }
+
+    /// Whether there is a certificate for `name`; for a name of the table, one is waited for.
+    async fn has_certificate(&self, name: &str) -> bool {
+        let has = || self.shared.store.load().serves(name);
+        if let Some(demand) = self.demand_for(name) {
+            return self.has_on_demand(name, &demand).await;
+        }
+        if has() {
+            return true;
+        }
+        if !self.shared.tables.load().knows_host(name) {
+            return false;
+        }
+        let mut store = self.shared.store.clone();
+        let arrives = async {
+            // Looked at again after subscribing: it may have come in between.
+            while !has() {
+                if store.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(CERTIFICATE_WAIT, arrives).await.unwrap_or(false)
+    }
+
+    /// Where a certificate for `name` is asked for: no route names it, one takes it, and none is held that
+    /// clients would accept.
+    fn demand_for(&self, name: &str) -> Option<Arc<Demand>> {
+        let store = self.shared.store.load();
+        let demand = store.demand().filter(|_| !store.serves_well(name))?;
+        let tables = self.shared.tables.load();
+        (tables.knows_host(name) && !tables.names_host(name)).then(|| Arc::clone(demand))
+    }
+
+    /// Waits until somebody has decided about `name`, and until its certificate is there, for a while.
+    async fn has_on_demand(&self, name: &str, demand: &Demand) -> bool {
+        let (mut store, mut decisions) = (self.shared.store.clone(), demand.decisions());
+        let now = || Instant::now().into_std();
+        let mut stance = demand.want(name, now());
+        loop {
+            // Looked at after subscribing: it may have come in between.
+            if self.shared.store.load().serves_well(name) {
+                return true;
+            }
+            let until = match stance {
+                Stance::Wait(until) => Instant::from_std(until),
+                Stance::Allowed => return self.shared.store.load().serves(name),
+                Stance::Refused => return false,
+            };
+            tokio::select! {
+                Ok(_) = store.changed() => {}
+                Ok(_) = decisions.changed() => {}
+                () = tokio::time::sleep_until(until) => {}
+            }
+            stance = demand.stance(name, now());
+        }
+    }
+
+    /// For one connection, which is told once from now on, or at once where that was said already. Pingora
+    /// takes any change since its receiver was made for the word to go.
+    fn goaway(&self) -> ShutdownWatch {
+        let mut goaway = self.goaway.clone();
+        if *goaway.borrow_and_update() {
+            goaway.mark_changed();
+        }
+        goaway
+    }
+
+    fn connection(&self, tcp: &TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<ClientConnection> {
+        let address = canonical(peer.ip());
+        let trusted = self.shared.settings.trusted_proxies.contains(address);
+        let mut connection = ClientConnection::served_by(peer, tcp.local_addr()?, trusted, task);
+        let whereabouts = self.shared.whereabouts.load();
+        connection.nobody = whereabouts.is_nobody(address, canonical(connection.local.ip()));
+        if connection.nobody && !trusted && whereabouts.is_gateway(address) {
+            self.tell_gateway(address);
+        }
+        Ok(connection)
+    }
+
+    /// Says once that clients cannot be told apart.
+    fn tell_gateway(&self, address: IpAddr) {
+        if self.shared.gateway_seen.get().is_none() && self.shared.gateway_seen.set(address).is_ok() {
+            tracing::warn!(
+                code = "G420",
+                %address,
+                "clients come with the address of a gateway, which is nobody's; `gangway status` tells what to do"
+            );
+        }
+    }
+
+    fn failed(&self, reason: &str, outcome: io::Result<()>) -> io::Result<()> {
+        self.shared.metrics.handshake_failures.with_label_values(&[reason]).inc();
+        outcome
+    }
+}
+
+/// Lower case, without a final dot.
+fn normal_name(name: &str) -> Box<str> {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().into_boxed_str()
+}

@@ -1,0 +1,13 @@
+//! The client's side: listeners, TLS, and the byte stream that carries requests.
+
+pub(crate) mod accept;
+pub(crate) mod arrivals;
+pub(crate) mod connection;
+pub(crate) mod connection_limits;
+pub(crate) mod front_door;
+pub(crate) mod listener;
+pub(crate) mod peeked_tcp;
+pub(crate) mod read_deadline;
+pub(crate) mod stream;
+pub(crate) mod tls_policy;
+pub(crate) mod websocket;

@@ -1,0 +1,446 @@
+//! The byte stream under Pingora: our own, since the checks on what comes in stand here.
+//!
+//! ReadSide passes the [`Gate`] (HTTP/1) or is watched frame by frame (HTTP/2), and is bounded in time.
+//! Writing is buffered above TLS, so that a head and a small body become one record and one packet.
+
+use std::any::Any;
+use std::io;
+use std::os::fd::RawFd;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use pingora::http::ResponseHeader;
+use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio_rustls::server::TlsStream;
+
+use crate::downstream::connection::ClientConnection;
+use crate::downstream::peeked_tcp::PeekedTcp;
+use crate::downstream::read_deadline::{Deadline, TooSlow};
+use crate::downstream::websocket::WebSocketTunnel;
+use crate::http1::gate::Gate;
+use crate::http2::frames::Frames;
+use crate::lifecycle::Phases;
+use crate::limits::Limits;
+use crate::reason::Reason;
+use crate::rejection::Rejection;
+
+/// A head with a small body fits; larger bodies pass by the buffer.
+const WRITE_BUFFER: usize = 4096;
+
+/// How long a client that still uploads after its answer is read from, so that the answer reaches it:
+/// closing on unread bytes would reset the connection and take the answer along.
+const LINGER: Duration = Duration::from_secs(30);
+/// And how long it may be silent meanwhile.
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
+
+/// What a stream may be made of.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static> ByteStream for T {}
+
+/// A transport whose client was still sending when its connection was given up.
+pub(crate) struct Unread<T>(Arc<Mutex<Option<T>>>);
+
+impl<T: ByteStream> Unread<T> {
+    /// Lets the answer reach a client that is still sending: says that nothing more comes, then takes
+    /// what it sends until it stops, within bounds.
+    pub(crate) async fn linger(self) {
+        let Some(mut io) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let _ = tokio::time::timeout(LINGER, async {
+            if io.shutdown().await.is_err() {
+                return;
+            }
+            let mut scrap = vec![0; 16 * 1024];
+            while let Ok(Ok(1..)) = tokio::time::timeout(LINGER_SILENCE, io.read(&mut scrap)).await {}
+        })
+        .await;
+    }
+}
+
+/// The stream that is handed to Pingora.
+#[derive(Debug)]
+pub(crate) struct Downstream<T: ByteStream> {
+    /// None only while it is dropped.
+    io: Option<BufWriter<T>>,
+    reading: ReadSide,
+    deadline: Deadline,
+    connection: Arc<ClientConnection>,
+    phases: Phases,
+    /// Once the protocol was switched.
+    tunnel: Option<Box<WebSocketTunnel>>,
+    unread: Arc<Mutex<Option<T>>>,
+    fd: RawFd,
+    alpn: Option<ALPN>,
+    ssl: Option<Arc<SslDigest>>,
+    socket: Arc<SocketDigest>,
+    proxy: Arc<ProxyDigest>,
+    since: SystemTime,
+}
+
+#[derive(Debug)]
+enum ReadSide {
+    Http1(Box<Gate>),
+    Http2(Frames),
+}
+
+impl Downstream<PeekedTcp> {
+    /// Over plain TCP.
+    pub(crate) fn plain(
+        conn: PeekedTcp,
+        connection: Arc<ClientConnection>,
+        http2: bool,
+        limits: &Limits,
+        phases: Phases,
+    ) -> (Self, Unread<PeekedTcp>) {
+        let fd = conn.fd();
+        Self::new(conn, fd, http2.then_some(ALPN::H2), None, connection, limits, phases)
+    }
+}
+
+impl Downstream<TlsStream<PeekedTcp>> {
+    /// Over TLS; which HTTP is spoken was negotiated.
+    pub(crate) fn tls(
+        stream: TlsStream<PeekedTcp>,
+        connection: Arc<ClientConnection>,
+        limits: &Limits,
+        phases: Phases,
+    ) -> (Self, Unread<TlsStream<PeekedTcp>>) {
+        let (conn, session) = stream.get_ref();
+        let fd = conn.fd();
+        let alpn = match session.alpn_protocol() {
+            Some(b"h2") => Some(ALPN::H2),
+            Some(b"http/1.1") => Some(ALPN::H1),
+            _ => None,
+        };
+        let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("");
+        let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("");
+        let ssl = Arc::new(SslDigest::new(cipher, version, None, None, Vec::new()));
+        Self::new(stream, fd, alpn, Some(ssl), connection, limits, phases)
+    }
+}
+
+impl<T: ByteStream> Downstream<T> {
+    fn new(
+        io: T,
+        fd: RawFd,
+        alpn: Option<ALPN>,
+        ssl: Option<Arc<SslDigest>>,
+        connection: Arc<ClientConnection>,
+        limits: &Limits,
+        phases: Phases,
+    ) -> (Self, Unread<T>) {
+        let socket = SocketDigest::from_raw_fd(fd);
+        // Set beforehand, so that nobody asks the system again.
+        let _ = socket.peer_addr.set(Some(PingoraAddress::Inet(connection.peer)));
+        let _ = socket.local_addr.set(Some(PingoraAddress::Inet(connection.local)));
+        let facts: Box<dyn Any + Send + Sync> = Box::new(Arc::clone(&connection));
+        let proxy = Arc::new(ProxyDigest::new(blank_response(), Some(facts)));
+        let reading = match alpn {
+            Some(ALPN::H2) => ReadSide::Http2(Frames::default()),
+            _ => ReadSide::Http1(Box::new(Gate::new(limits))),
+        };
+        let unread = Arc::new(Mutex::new(None));
+        let downstream = Self {
+            io: Some(BufWriter::with_capacity(WRITE_BUFFER, io)),
+            reading,
+            deadline: Deadline::new(limits),
+            connection,
+            phases,
+            tunnel: None,
+            unread: Arc::clone(&unread),
+            fd,
+            alpn,
+            ssl,
+            socket: Arc::new(socket),
+            proxy,
+            since: SystemTime::now(),
+        };
+        (downstream, Unread(unread))
+    }
+
+    fn io(&mut self) -> Pin<&mut BufWriter<T>> {
+        pinned(&mut self.io)
+    }
+
+    /// The stream, and what is followed on it once the protocol was switched.
+    fn parts(&mut self) -> (Pin<&mut BufWriter<T>>, Option<&mut WebSocketTunnel>) {
+        if self.tunnel.is_none() && self.connection.upgraded() {
+            self.tunnel = Some(Box::new(WebSocketTunnel::new(self.phases.clone())));
+        }
+        (pinned(&mut self.io), self.tunnel.as_deref_mut())
+    }
+}
+
+fn pinned<T: ByteStream>(io: &mut Option<BufWriter<T>>) -> Pin<&mut BufWriter<T>> {
+    Pin::new(io.as_mut().expect("taken only when dropped"))
+}
+
+/// Says goodbye to a WebSocket if it is time for that.
+fn poll_goodbye<T: ByteStream>(
+    mut io: Pin<&mut BufWriter<T>>,
+    tunnel: &mut WebSocketTunnel,
+    cx: &mut Context<'_>,
+) -> io::Result<()> {
+    while let Some(bytes) = tunnel.poll_goodbye(cx) {
+        match io.as_mut().poll_write(cx, bytes) {
+            Poll::Ready(taken) => tunnel.goodbye_taken(taken?),
+            Poll::Pending => return Ok(()),
+        }
+    }
+    if tunnel.is_deaf() {
+        // Where this is pending, the task is woken and comes by here again.
+        let _ = io.poll_flush(cx);
+    }
+    Ok(())
+}
+
+/// Writes towards the client of a WebSocket.
+fn poll_write_tunnel<T: ByteStream>(
+    mut io: Pin<&mut BufWriter<T>>,
+    tunnel: &mut WebSocketTunnel,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    poll_goodbye(io.as_mut(), tunnel, cx)?;
+    if tunnel.is_deaf() {
+        return Poll::Ready(Ok(bytes.len()));
+    }
+    let allowed = tunnel.allowed(bytes);
+    let taken = std::task::ready!(io.as_mut().poll_write(cx, &bytes[..allowed]))?;
+    tunnel.written(&bytes[..taken]);
+    poll_goodbye(io, tunnel, cx)?;
+    Poll::Ready(Ok(taken))
+}
+
+fn blank_response() -> Box<ResponseHeader> {
+    Box::new(ResponseHeader::build(200, Some(0)).expect("200 is a status"))
+}
+
+impl<T: ByteStream> AsyncRead for Downstream<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let (io, Some(tunnel)) = self.parts() {
+            poll_goodbye(io, tunnel, cx)?;
+        }
+        let this = &mut *self;
+        let io = pinned(&mut this.io);
+        match &mut this.reading {
+            ReadSide::Http1(gate) => poll_requests(io, gate, &mut this.deadline, &this.connection, cx, buf),
+            ReadSide::Http2(frames) => poll_frames(io, frames, &mut this.deadline, cx, buf),
+        }
+    }
+}
+
+/// Reads HTTP/1 through the gate: Pingora only ever sees whole, valid heads, one request at a time.
+fn poll_requests<T: ByteStream>(
+    mut io: Pin<&mut BufWriter<T>>,
+    gate: &mut Gate,
+    deadline: &mut Deadline,
+    connection: &ClientConnection,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        let advanced = if connection.upgraded() {
+            gate.upgraded()
+        } else if connection.answered() {
+            gate.request_finished()
+        } else {
+            Ok(())
+        };
+        if let Err(refusal) = advanced {
+            return broken(connection, refusal);
+        }
+        tell_release(gate, connection);
+        // Once a request is answered, the next one is owed, or the rest of it where it was sent ahead.
+        deadline.expect(gate.awaiting());
+        if gate.take_ready(buf) > 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if gate.is_holding() {
+            // A further request has come before the answer to this one is out. Whoever finishes the
+            // answer reads again, so nobody need be woken.
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        match io.as_mut().poll_read(cx, buf) {
+            Poll::Ready(outcome) => {
+                outcome?;
+                let fresh_len = buf.filled().len() - before;
+                if fresh_len == 0 && gate.has_kept() && !connection.answered() {
+                    // The client has nothing more to say, but a request it sent ahead is still to be
+                    // served.
+                    return Poll::Pending;
+                }
+                if fresh_len == 0 {
+                    return Poll::Ready(Ok(()));
+                }
+                deadline.received(fresh_len);
+                let passed = match gate.inspect(&buf.filled()[before..]) {
+                    Ok(passed) => passed,
+                    Err(refusal) => return broken(connection, refusal),
+                };
+                deadline.expect(gate.awaiting());
+                // At once: until it is told, the last answer still counts as this request's.
+                tell_release(gate, connection);
+                buf.set_filled(before + passed);
+                if passed > 0 {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            Poll::Pending => match deadline.poll_expired(cx) {
+                None => return Poll::Pending,
+                // As if the client had closed: there is nobody to tell.
+                Some(TooSlow::Idle) => return Poll::Ready(Ok(())),
+                Some(TooSlow::Head) => {
+                    gate.refuse(Rejection::new(Reason::RequestTimeout, "the head took longer than 10 s"));
+                }
+                Some(TooSlow::Body) => {
+                    let refusal = Rejection::new(Reason::RequestTimeout, "the body came slower than 1 KiB/s");
+                    return broken(connection, refusal);
+                }
+            },
+        }
+    }
+}
+
+/// Ends reading in the midst of a body; the request under way finds the reason at its connection.
+fn broken(connection: &ClientConnection, refusal: Rejection) -> Poll<io::Result<()>> {
+    connection.refuse(refusal);
+    Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal.detail)))
+}
+
+/// Tells the request that is about to be parsed what the gate found out about it.
+fn tell_release(gate: &mut Gate, connection: &ClientConnection) {
+    if gate.take_released_head() {
+        connection.set_answered(false);
+        if let Some(refusal) = gate.take_refusal() {
+            connection.refuse(refusal);
+        }
+    }
+}
+
+fn poll_frames<T: ByteStream>(
+    io: Pin<&mut BufWriter<T>>,
+    frames: &mut Frames,
+    deadline: &mut Deadline,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let before = buf.filled().len();
+    match io.poll_read(cx, buf) {
+        Poll::Ready(outcome) => {
+            outcome?;
+            let fresh = &buf.filled()[before..];
+            deadline.received(fresh.len());
+            deadline.expect(frames.inspect(fresh));
+            Poll::Ready(Ok(()))
+        }
+        Poll::Pending => match deadline.poll_expired(cx) {
+            None => Poll::Pending,
+            Some(_) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        },
+    }
+}
+
+impl<T: ByteStream> Drop for Downstream<T> {
+    fn drop(&mut self) {
+        let still_sending = matches!(&self.reading, ReadSide::Http1(gate) if gate.is_in_body());
+        if let Some(io) = self.io.take()
+            && still_sending
+        {
+            *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(io.into_inner());
+        }
+    }
+}
+
+impl<T: ByteStream> AsyncWrite for Downstream<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.parts() {
+            (io, Some(tunnel)) => poll_write_tunnel(io, tunnel, cx, bytes),
+            (io, None) => io.poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.parts() {
+            (io, Some(tunnel)) => {
+                let first = slices.iter().find(|slice| !slice.is_empty());
+                poll_write_tunnel(io, tunnel, cx, first.map_or(&[], |slice| slice))
+            }
+            (io, None) => io.poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl<T: ByteStream> Shutdown for Downstream<T> {
+    async fn shutdown(&mut self) {
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl<T: ByteStream> UniqueID for Downstream<T> {
+    fn id(&self) -> UniqueIDType {
+        self.fd
+    }
+}
+
+impl<T: ByteStream> Ssl for Downstream<T> {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        None
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.ssl.clone()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.alpn.clone()
+    }
+}
+
+impl<T: ByteStream> GetTimingDigest for Downstream<T> {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        vec![Some(TimingDigest { established_ts: self.since, ..Default::default() })]
+    }
+}
+
+impl<T: ByteStream> GetProxyDigest for Downstream<T> {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.proxy))
+    }
+}
+
+impl<T: ByteStream> GetSocketDigest for Downstream<T> {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(Arc::clone(&self.socket))
+    }
+}
+
+#[async_trait]
+impl<T: ByteStream> Peek for Downstream<T> {}

@@ -1,0 +1,234 @@
+//! Follows a WebSocket towards its client, to say goodbye between two frames when we end.
+//!
+//! A client that is told (close code 1001, RFC 6455, section 7.4.1) connects again at once and knows that
+//! nothing was lost; one that is cut has to guess.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::lifecycle::{Lifecycle, Phases, reached};
+
+/// A close frame with the code 1001, "going away".
+pub(crate) const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
+
+/// The longest header of a frame (RFC 6455, section 5.2): two bytes, a long length, a mask.
+const HEADER_MAX: usize = 14;
+
+/// What is known about a connection once its protocol was switched.
+pub(crate) struct WebSocketTunnel {
+    borders: Borders,
+    /// Ends when we do.
+    ending: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+    goodbye: Goodbye,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Goodbye {
+    NotDue,
+    /// As soon as the frame under way is out.
+    Due,
+    /// Some of it may not have been taken yet.
+    Begun(usize),
+    /// Whatever the app still says, nobody listens to.
+    Said,
+}
+
+impl WebSocketTunnel {
+    pub(crate) fn new(phases: Phases) -> Self {
+        let ending = Box::pin(reached(phases, Lifecycle::Closing));
+        Self { borders: Borders::default(), ending, goodbye: Goodbye::NotDue }
+    }
+
+    /// The bytes of the goodbye that are to be written now, if it is its time. Registers the task to be
+    /// woken when that comes.
+    pub(crate) fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Option<&'static [u8]> {
+        if self.goodbye == Goodbye::NotDue && self.ending.as_mut().poll(cx) == Poll::Ready(()) {
+            self.goodbye = Goodbye::Due;
+        }
+        match self.goodbye {
+            Goodbye::Due if self.borders.at_border() => Some(&GOING_AWAY),
+            Goodbye::Begun(len) => Some(&GOING_AWAY[len..]),
+            _ => None,
+        }
+    }
+
+    /// So many bytes of the goodbye were taken.
+    pub(crate) fn goodbye_taken(&mut self, len: usize) {
+        let before = if let Goodbye::Begun(before) = self.goodbye { before } else { 0 };
+        let taken = before + len;
+        self.goodbye = if taken >= GOING_AWAY.len() { Goodbye::Said } else { Goodbye::Begun(taken) };
+    }
+
+    /// Whether what the app says no longer reaches the client.
+    pub(crate) fn is_deaf(&self) -> bool {
+        matches!(self.goodbye, Goodbye::Begun(_) | Goodbye::Said)
+    }
+
+    /// How many of these bytes may be written before a goodbye that is due: all, or up to the next border.
+    pub(crate) fn allowed(&self, bytes: &[u8]) -> usize {
+        if self.goodbye == Goodbye::Due { self.borders.clone().pass(bytes, true) } else { bytes.len() }
+    }
+
+    /// These bytes were written.
+    pub(crate) fn written(&mut self, bytes: &[u8]) {
+        self.borders.pass(bytes, false);
+    }
+}
+
+impl fmt::Debug for WebSocketTunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketTunnel")
+            .field("borders", &self.borders)
+            .field("goodbye", &self.goodbye)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where in the bytes of a server one frame ends and the next begins.
+#[derive(Clone, Debug, Default)]
+struct Borders {
+    /// How much of the empty line that ends the answer's head was seen; frames begin behind it.
+    head_end_seen: usize,
+    header: [u8; HEADER_MAX],
+    header_len: usize,
+    payload_left: u64,
+}
+
+const HEAD_END: &[u8] = b"\r\n\r\n";
+
+impl Borders {
+    fn at_border(&self) -> bool {
+        self.head_end_seen == HEAD_END.len() && self.header_len == 0 && self.payload_left == 0
+    }
+
+    /// Follows the bytes, to their end or only to the next border; how many that were.
+    fn pass(&mut self, bytes: &[u8], to_border: bool) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.head_end_seen < HEAD_END.len() {
+                self.head_end_seen = match bytes[at] {
+                    byte if byte == HEAD_END[self.head_end_seen] => self.head_end_seen + 1,
+                    b'\r' => 1,
+                    _ => 0,
+                };
+                at += 1;
+            } else if self.payload_left > 0 {
+                let skipped = self.payload_left.min((bytes.len() - at) as u64);
+                self.payload_left -= skipped;
+                at += skipped as usize;
+            } else {
+                self.header[self.header_len] = bytes[at];
+                self.header_len += 1;
+                at += 1;
+                if let Some(payload_len) = payload_len(&self.header[..self.header_len]) {
+                    self.payload_left = payload_len;
+                    self.header_len = 0;
+                }
+            }
+            if to_border && self.at_border() {
+                break;
+            }
+        }
+        at
+    }
+}
+
+/// The length that a frame's header tells, once the header is whole.
+fn payload_len(header: &[u8]) -> Option<u64> {
+    let (_, &second) = (header.first()?, header.get(1)?);
+    let extended = match second & 0x7f {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    let mask = if second & 0x80 == 0 { 0 } else { 4 };
+    if header.len() < 2 + extended + mask {
+        return None;
+    }
+    if extended == 0 {
+        return Some(u64::from(second & 0x7f));
+    }
+    Some(header[2..2 + extended].iter().fold(0, |len, byte| len << 8 | u64::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    const HEAD: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+
+    fn frame(payload_len: usize, mask: bool) -> Vec<u8> {
+        let bit = if mask { 0x80 } else { 0 };
+        let mut frame = vec![0x82];
+        match payload_len {
+            0..126 => frame.push(bit | payload_len as u8),
+            126..65536 => {
+                frame.push(bit | 126);
+                frame.extend((payload_len as u16).to_be_bytes());
+            }
+            _ => {
+                frame.push(bit | 127);
+                frame.extend((payload_len as u64).to_be_bytes());
+            }
+        }
+        if mask {
+            frame.extend([1, 2, 3, 4]);
+        }
+        // Bytes that would be headers if they were taken for one.
+        frame.extend(std::iter::repeat_n(0x85, payload_len));
+        frame
+    }
+
+    #[test]
+    fn borders_are_found_whatever_the_lengths_and_however_the_bytes_are_cut() {
+        for len in [0, 1, 125, 126, 65535, 65536, 70000] {
+            for mask in [false, true] {
+                let bytes = [HEAD.to_vec(), frame(3, mask), frame(len, mask)].concat();
+                for piece in [1, 2, 7, bytes.len()] {
+                    let mut borders = Borders::default();
+                    let mut at = Vec::new();
+                    let mut passed = 0;
+                    for bytes in bytes.chunks(piece) {
+                        let mut rest = bytes;
+                        while !rest.is_empty() {
+                            let len = borders.pass(rest, true);
+                            rest = &rest[len..];
+                            passed += len;
+                            if borders.at_border() {
+                                at.push(passed);
+                            }
+                        }
+                    }
+                    let first = HEAD.len() + frame(3, mask).len();
+                    assert_eq!(at, [HEAD.len(), first, bytes.len()], "{len} {mask} {piece}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_goodbye_waits_for_the_end_of_a_frame_and_then_nothing_else_is_written() {
+        let (phase, phases) = tokio::sync::watch::channel(Lifecycle::Serving);
+        let mut tunnel = WebSocketTunnel::new(phases);
+        let cx = &mut Context::from_waker(Waker::noop());
+        tunnel.written(HEAD);
+        let frame = frame(10, false);
+        tunnel.written(&frame[..5]);
+        assert_eq!(tunnel.poll_goodbye(cx), None);
+        phase.send_replace(Lifecycle::Closing);
+        assert_eq!(tunnel.poll_goodbye(cx), None, "a frame is under way");
+        let rest = [&frame[5..], &frame[..]].concat();
+        assert_eq!(tunnel.allowed(&rest), frame.len() - 5, "no further frame is begun");
+        tunnel.written(&frame[5..]);
+        assert_eq!(tunnel.poll_goodbye(cx), Some(&GOING_AWAY[..]));
+        tunnel.goodbye_taken(1);
+        assert!(tunnel.is_deaf());
+        assert_eq!(tunnel.poll_goodbye(cx), Some(&GOING_AWAY[1..]));
+        tunnel.goodbye_taken(3);
+        assert!(tunnel.is_deaf() && tunnel.poll_goodbye(cx).is_none());
+    }
+}

@@ -1,0 +1,149 @@
+//! The parts of HTTP's grammar that every version shares: tokens, field values, targets, hosts, lengths.
+//!
+//! HTTP/1 heads are judged by these before they are parsed, HTTP/2 heads afterwards: one rule, one place.
+
+use std::net::Ipv6Addr;
+use std::ops::Range;
+
+use memchr::memchr;
+
+/// The longest name that DNS can carry, and a final dot.
+const HOST_LEN_MAX: usize = 254;
+
+/// What a field costs beside its bytes; HTTP/2 counts so (RFC 9113, section 6.5.2), and one bound for
+/// all versions should mean the same in each.
+pub(crate) const FIELD_OVERHEAD: usize = 32;
+
+/// Where the authority stands in a target in absolute form.
+pub(crate) fn absolute_authority(target: &[u8]) -> Option<Range<usize>> {
+    let len_of =
+        |scheme: &[u8]| target.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(<[u8]>::len);
+    let start = len_of(b"http://").or_else(|| len_of(b"https://"))?;
+    let len = target[start..].iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(target.len() - start);
+    Some(start..start + len)
+}
+
+/// The host of an authority without userinfo (RFC 3986, section 3.2): a name, an IPv4 address, or an
+/// IPv6 address in brackets; none where it is anything else, or the port is no port.
+pub(crate) fn host_of_authority(authority: &[u8]) -> Option<&[u8]> {
+    let host_len = if authority.first() == Some(&b'[') {
+        let end = authority.iter().position(|byte| *byte == b']')?;
+        let address = std::str::from_utf8(&authority[1..end]).ok()?;
+        address.parse::<Ipv6Addr>().ok()?;
+        end + 1
+    } else {
+        let len = authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len());
+        let valid = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if len == 0 || len > HOST_LEN_MAX || !authority[..len].iter().all(valid) {
+            return None;
+        }
+        len
+    };
+    match &authority[host_len..] {
+        [] | [b':'] => {}
+        [b':', port @ ..] if port.len() <= 5 && port.iter().all(u8::is_ascii_digit) => {
+            let number = port.iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
+            u16::try_from(number).ok()?;
+        }
+        _ => return None,
+    }
+    Some(&authority[..host_len])
+}
+
+/// Whether a target holds only bytes that may stand in it as they are.
+///
+/// Wider than RFC 3986, since browsers send `|`, `^` and brackets, and apps expect them; as wide as what
+/// the URI type behind Pingora carries to the app unchanged. Never a space, a control or high byte, or
+/// a fragment.
+pub(crate) fn is_target(target: &[u8]) -> bool {
+    let path_len = memchr(b'?', target).unwrap_or(target.len());
+    let (path, query) = target.split_at(path_len);
+    // Without branches, so that the compiler looks at many bytes at once.
+    let bad = |byte: u8| !byte.is_ascii_graphic() | (byte == b'#') | (byte == b'<') | (byte == b'>');
+    let bad_path = path.iter().fold(path.is_empty(), |found, byte| found | bad(*byte) | (*byte == b'`'));
+    !query.iter().fold(bad_path, |found, byte| found | bad(*byte) | (*byte == b'"'))
+}
+
+/// Whether each percent sign of a path is followed by two digits. What is not a byte to one decoder is
+/// another one to the next, and rules about paths decode; nginx, Caddy and Traefik refuse it too. The
+/// query is the app's own affair.
+pub(crate) fn has_whole_escapes(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    memchr::memchr_iter(b'%', bytes)
+        .all(|at| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
+}
+
+/// Digits and nothing else (RFC 9110, section 8.6), as many bytes as a file can have; a list of equal
+/// numbers is none.
+pub(crate) fn content_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let len = value.iter().fold(0, |len, digit| len * 10 + u64::from(digit - b'0'));
+    i64::try_from(len).is_ok().then_some(len)
+}
+
+/// `tchar` of RFC 9110, section 5.6.2.
+pub(crate) fn is_token(byte: u8) -> bool {
+    const TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            table[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let marks = b"!#$%&'*+-.^_`|~";
+        let mut at = 0;
+        while at < marks.len() {
+            table[marks[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    TOKEN[usize::from(byte)]
+}
+
+pub(crate) fn all_token(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| is_token(*byte))
+}
+
+/// `field-vchar`, space and tab: no other control byte. High bytes are old, opaque and harmless.
+///
+/// Without branches, so that the compiler looks at many bytes at once.
+pub(crate) fn is_value(value: &[u8]) -> bool {
+    !value.iter().fold(false, |control, byte| control | (*byte < 0x20) & (*byte != b'\t') | (*byte == 0x7f))
+}
+
+#[cfg(test)]
+mod tests {
+    use pingora::http::RequestHeader;
+
+    use super::*;
+
+    #[test]
+    fn a_target_holds_what_reaches_the_app_unchanged() {
+        for byte in 0..=255_u8 {
+            for target in [[b'/', byte, b'x'].to_vec(), [b'/', b'?', byte, b'x'].to_vec()] {
+                let carried = RequestHeader::build("GET", &target, None).is_ok_and(|built| built.raw_path() == target);
+                let allowed = is_target(&target);
+                assert!(!allowed || carried, "{:?} would not reach the app", target.escape_ascii().to_string());
+                assert!(
+                    allowed || !carried || !byte.is_ascii_graphic(),
+                    "{:?} could",
+                    target.escape_ascii().to_string()
+                );
+            }
+        }
+        assert!(!is_target(b""));
+    }
+
+    #[test]
+    fn the_grammar_of_hosts() {
+        for good in ["a", "a.b", "a_b", "127.0.0.1:80", "[::1]", "[::1]:443", "a:", "xn--bcher-kva.example"] {
+            assert!(host_of_authority(good.as_bytes()).is_some(), "{good}");
+        }
+        for bad in ["", ":80", "u@a", "a b", "a/", "a:x", "a:99999", "[::1", "[x]", "a\u{e4}", "a,b", "::1"] {
+            assert!(host_of_authority(bad.as_bytes()).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Requests that have waited go on by and by, and not all at once to a container that has just come.
+//!
+//! A listening socket has a queue for connections that its application has not accepted yet, of a hundred
+//! or so with many. What comes on top the kernel drops, so that it is tried again a second later, or reset:
+//! the requests that were held with such care would be lost in the end, or wait for longer than they must.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How many may be on their way to the beginning of their answer; less than the shortest usual queue.
+const RELEASED_MAX: usize = 64;
+
+/// Who is answered slowly was accepted after this long all the same. So all that can wait for one route are
+/// through within two seconds, whatever its application does.
+const PLACE_MAX: Duration = Duration::from_millis(50);
+
+/// Lets those through that have waited, the one that may wait least longer first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReleaseQueue(Arc<Mutex<WaitingLine>>);
+
+#[derive(Debug, Default)]
+struct WaitingLine {
+    /// On their way.
+    released: usize,
+    arrivals: u64,
+    /// By when their time is over, and in the order in which they came to it.
+    waiting: BTreeMap<(Instant, u64), oneshot::Sender<ReleaseSlot>>,
+}
+
+/// Given back when dropped.
+#[derive(Debug)]
+struct ReleaseSlot(ReleaseQueue);
+
+/// A place in the queue of an application: given up when dropped, or after a while.
+#[derive(Debug)]
+pub(crate) struct Released {
+    _answered: oneshot::Sender<()>,
+}
+
+impl ReleaseQueue {
+    /// Waits for a place, until the time is over.
+    pub(crate) async fn pass(&self, deadline: Instant) -> Option<Released> {
+        let (place_tx, place) = oneshot::channel();
+        {
+            let mut queue = self.queue();
+            queue.arrivals += 1;
+            let arrival = queue.arrivals;
+            queue.waiting.insert((deadline, arrival), place_tx);
+        }
+        self.release();
+        // Who gives up stays in line, and is passed over.
+        let place = timeout_at(deadline, place).await.ok()?.ok()?;
+        let (answered, until_then) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            let _ = timeout(PLACE_MAX, until_then).await;
+            drop(place);
+        });
+        Some(Released { _answered: answered })
+    }
+
+    fn release(&self) {
+        loop {
+            let mut queue = self.queue();
+            if queue.released >= RELEASED_MAX {
+                return;
+            }
+            let Some((_, next)) = queue.waiting.pop_first() else { return };
+            if next.is_closed() {
+                continue;
+            }
+            queue.released += 1;
+            // It may be given up just now, and its place then comes back here: not while the queue is held.
+            drop(queue);
+            drop(next.send(ReleaseSlot(self.clone())));
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, WaitingLine> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ReleaseSlot {
+    fn drop(&mut self) {
+        self.0.queue().released -= 1;
+        self.0.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_go_on_at_once_and_the_next_as_places_are_given_up() {
+        let turnstile = ReleaseQueue::default();
+        let mut released = Vec::new();
+        let begun = Instant::now();
+        let deadline = begun + Duration::from_secs(10);
+        for _ in 0..RELEASED_MAX {
+            released.push(turnstile.pass(deadline).await.expect("there is room"));
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        drop(released.pop());
+        released.push(turnstile.pass(deadline).await.expect("there is room"));
+        assert_eq!(begun.elapsed(), Duration::ZERO, "one was answered");
+        let _one_more = turnstile.pass(deadline).await.expect("there is room");
+        let waited = begun.elapsed();
+        assert!(waited >= PLACE_MAX && waited < PLACE_MAX * 2, "none is answered: {waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_waited_longest_goes_first_and_who_gives_up_takes_no_place() {
+        let turnstile = ReleaseQueue::default();
+        let now = Instant::now();
+        let later = move |millis| now + Duration::from_millis(millis);
+        let mut full = Vec::new();
+        for _ in 0..RELEASED_MAX {
+            full.push(turnstile.pass(later(1000)).await.expect("there is room"));
+        }
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let waiting = [500, 300, 5, 400].map(|millis| {
+            let (turnstile, order) = (turnstile.clone(), Arc::clone(&order));
+            tokio::spawn(async move {
+                let released = turnstile.pass(later(millis)).await;
+                order.lock().expect("no panic").push((millis, released.is_some()));
+            })
+        });
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        for released in full {
+            drop(released);
+            tokio::task::yield_now().await;
+        }
+        for one in waiting {
+            one.await.expect("no panic");
+        }
+        assert_eq!(*order.lock().expect("no panic"), [(5, false), (300, true), (400, true), (500, true)]);
+        assert!(turnstile.pass(later(1000)).await.is_some() && turnstile.queue().waiting.is_empty());
+    }
+}

@@ -1,0 +1,3 @@
+//! HTTP/2 as clients send it.
+
+pub(crate) mod frames;

@@ -1,0 +1,252 @@
+//! One line a request, written by a thread of its own.
+//!
+//! A sink that does not take lines (a full pipe, a slow or full disk) never holds up a request: lines
+//! that find no room to wait, or cannot be written, are dropped and counted.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, SystemTime};
+
+use prometheus::IntCounter;
+
+use crate::log::record::{LogRecord, combined, common, json, text};
+use crate::log::sink::Sink;
+use crate::settings::{AccessLogFormat, AccessLogTarget};
+
+/// Lines that may wait for the sink.
+const QUEUE_MAX: usize = 8192;
+
+/// And their bytes: some seconds of a busy proxy, and little beside what its connections take.
+const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Lines that come together are written together, up to so many bytes.
+const BATCH_MAX: usize = 64 * 1024;
+
+/// How often a file is looked at for having been moved away while nothing is written.
+const ROTATION_PERIOD: Duration = Duration::from_secs(1);
+
+/// A handle to the log. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct AccessLog {
+    queue: Option<SyncSender<SinkCommand>>,
+    waiting_bytes: Arc<AtomicUsize>,
+    format: AccessLogFormat,
+    dropped: IntCounter,
+}
+
+enum SinkCommand {
+    Line(String),
+    Reopen,
+    Flush(SyncSender<()>),
+}
+
+impl AccessLog {
+    /// Opens the sink and starts its thread.
+    pub(crate) fn start(target: &AccessLogTarget, format: AccessLogFormat, dropped: IntCounter) -> io::Result<Self> {
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let sink = match target {
+            AccessLogTarget::Off => return Ok(Self { queue: None, waiting_bytes, format, dropped }),
+            AccessLogTarget::Stdout => Sink::Stdout,
+            AccessLogTarget::File(path) => Sink::file(path.clone())?,
+        };
+        let (queue, messages) = sync_channel(QUEUE_MAX);
+        let mut writing =
+            SinkThread { sink, torn: false, waiting_bytes: Arc::clone(&waiting_bytes), dropped: dropped.clone() };
+        std::thread::Builder::new().name("access-log".into()).spawn(move || writing.run(&messages))?;
+        Ok(Self { queue: Some(queue), waiting_bytes, format, dropped })
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    pub(crate) fn write(&self, record: &LogRecord<'_>) {
+        let Some(queue) = &self.queue else { return };
+        let line = match self.format {
+            AccessLogFormat::Text => text(record, SystemTime::now()),
+            AccessLogFormat::Json => json(record, SystemTime::now()),
+            AccessLogFormat::Common => common(record, SystemTime::now()) + "\n",
+            AccessLogFormat::Combined => combined(record, SystemTime::now()),
+        };
+        let len = line.len();
+        let waiting = self.waiting_bytes.fetch_add(len, Ordering::Relaxed);
+        if waiting > QUEUE_BYTES_MAX || queue.try_send(SinkCommand::Line(line)).is_err() {
+            self.waiting_bytes.fetch_sub(len, Ordering::Relaxed);
+            self.dropped.inc();
+        }
+    }
+
+    /// Opens the file anew if it was moved away.
+    pub(crate) fn reopen(&self) {
+        self.tell(SinkCommand::Reopen);
+    }
+
+    /// Waits until what was written is out, but not for a sink that takes nothing.
+    pub(crate) fn flush(&self) {
+        let (done_tx, done) = sync_channel(1);
+        self.tell(SinkCommand::Flush(done_tx));
+        let _ = done.recv_timeout(Duration::from_secs(1));
+    }
+
+    fn tell(&self, message: SinkCommand) {
+        if let Some(queue) = &self.queue {
+            let _ = queue.try_send(message);
+        }
+    }
+}
+
+/// The thread that writes.
+struct SinkThread {
+    sink: Sink,
+    /// The last write failed, maybe within a line.
+    torn: bool,
+    waiting_bytes: Arc<AtomicUsize>,
+    dropped: IntCounter,
+}
+
+impl SinkThread {
+    fn run(&mut self, messages: &Receiver<SinkCommand>) {
+        let mut batch = Vec::new();
+        loop {
+            match messages.recv_timeout(ROTATION_PERIOD) {
+                Ok(message) => self.write(message, messages, &mut batch),
+                Err(RecvTimeoutError::Timeout) => self.sink.follow_rotation(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Writes a line and those that wait behind it, or does what else is asked for.
+    fn write(&mut self, first: SinkCommand, messages: &Receiver<SinkCommand>, batch: &mut Vec<u8>) {
+        batch.clear();
+        let mut lines = 0;
+        let mut next = Some(first);
+        // Nothing else overtakes a line.
+        let asked = loop {
+            match next {
+                Some(SinkCommand::Line(line)) => {
+                    batch.extend_from_slice(line.as_bytes());
+                    lines += 1;
+                }
+                other => break other,
+            }
+            if batch.len() >= BATCH_MAX {
+                break None;
+            }
+            next = messages.try_recv().ok();
+        };
+        if lines > 0 {
+            // A question to the system for each batch, so that no line goes to a file that was moved away.
+            self.sink.follow_rotation();
+            self.write_batch(batch, lines);
+        }
+        match asked {
+            Some(SinkCommand::Flush(done)) => drop(done.send(())),
+            Some(SinkCommand::Reopen) => self.sink.follow_rotation(),
+            Some(SinkCommand::Line(_)) | None => {}
+        }
+    }
+
+    fn write_batch(&mut self, batch: &[u8], lines: u64) {
+        // What is left of a torn line must not run into the next one.
+        let mended = if self.torn { self.sink.write(b"\n") } else { Ok(()) };
+        let outcome = mended.and_then(|()| self.sink.write(batch));
+        self.torn = outcome.is_err();
+        if self.torn {
+            self.dropped.inc_by(lines);
+        }
+        self.waiting_bytes.fetch_sub(batch.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::record::tests::record;
+    use crate::log::record::{LINE_MAX, TARGET_MAX};
+
+    fn counter() -> IntCounter {
+        IntCounter::new("dropped", "dropped").expect("valid")
+    }
+
+    #[test]
+    fn a_sink_that_takes_nothing_costs_lines_not_requests() {
+        let dropped = counter();
+        let log = |room: usize| {
+            let (queue, never_read) = sync_channel(room);
+            let waiting_bytes = Arc::new(AtomicUsize::new(0));
+            (
+                AccessLog {
+                    queue: Some(queue),
+                    waiting_bytes,
+                    format: AccessLogFormat::Text,
+                    dropped: dropped.clone(),
+                },
+                never_read,
+            )
+        };
+        let (few, _never_read) = log(1);
+        for _ in 0..3 {
+            few.write(&record("/", ""));
+        }
+        assert_eq!(dropped.get(), 2);
+        let (long, _never_read) = log(QUEUE_MAX);
+        let target = format!("/{}", "x".repeat(TARGET_MAX));
+        for _ in 0..QUEUE_MAX {
+            long.write(&record(&target, ""));
+        }
+        assert!(long.waiting_bytes.load(Ordering::Relaxed) < QUEUE_BYTES_MAX + LINE_MAX, "memory has a bound too");
+        assert!(dropped.get() > 2);
+        long.flush();
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_made_anew_and_loses_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+        let log =
+            AccessLog::start(&AccessLogTarget::File(path.clone()), AccessLogFormat::Json, counter()).expect("a file");
+        let lines = |path: &std::path::Path| std::fs::read_to_string(path).expect("there").lines().count();
+        log.write(&record("/1", ""));
+        log.write(&record("/2", ""));
+        log.flush();
+        assert_eq!(lines(&path), 2);
+        std::fs::rename(&path, &moved).expect("moved");
+        log.write(&record("/3", ""));
+        log.flush();
+        assert_eq!((lines(&moved), lines(&path)), (2, 1), "the very next line stands in the new file");
+        std::fs::rename(&path, &moved).expect("moved");
+        log.reopen();
+        log.write(&record("/4", ""));
+        log.flush();
+        assert_eq!((lines(&moved), lines(&path)), (1, 1));
+        assert_eq!(log.waiting_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_moved_file_is_noticed_under_load_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("access.log");
+        let sink = Sink::file(path.clone()).expect("a file");
+        let mut writing = SinkThread { sink, torn: false, waiting_bytes: Arc::default(), dropped: counter() };
+        std::fs::remove_file(&path).expect("there");
+        let (queue, messages) = sync_channel(2);
+        queue.send(SinkCommand::Line("a\n".into())).expect("room");
+        writing.waiting_bytes.store(4, Ordering::Relaxed);
+        writing.write(SinkCommand::Line("b\n".into()), &messages, &mut Vec::new());
+        assert_eq!(std::fs::read_to_string(&path).expect("made anew"), "b\na\n");
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_takes_not_are_counted() {
+        let dropped = counter();
+        let log = AccessLog::start(&AccessLogTarget::File("/dev/full".into()), AccessLogFormat::Text, dropped.clone());
+        let log = log.expect("it opens");
+        log.write(&record("/", ""));
+        log.write(&record("/", ""));
+        log.flush();
+        assert_eq!(dropped.get(), 2);
+    }
+}

@@ -1,0 +1,9 @@
+//! Lines about requests, endpoints and hosts.
+
+pub(crate) mod access_log;
+pub(crate) mod endpoint_log;
+pub(crate) mod failure_log;
+pub(crate) mod record;
+pub(crate) mod redact;
+pub(crate) mod sink;
+pub(crate) mod unclaimed_hosts;

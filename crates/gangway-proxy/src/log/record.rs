@@ -1,0 +1,372 @@
+//! One request as one line of the access log.
+//!
+//! A line is one line and shows what it says, whatever a client sent: control bytes, line separators and
+//! what turns the direction of writing are escaped, and each field has a bound, so that a long target
+//! cuts off nothing behind it.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::log::redact;
+
+/// No line is longer; what is cut never makes one into two, or an object into none.
+#[cfg(test)]
+pub(crate) const LINE_MAX: usize = 8 * 1024;
+
+/// Bytes of a target once it is escaped. With those of the other fields they stay below [`LINE_MAX`].
+pub(crate) const TARGET_MAX: usize = 4096;
+
+/// Bytes of any other field a client decides about.
+const FIELD_MAX: usize = 384;
+
+/// What is recorded of a request. Never `Authorization`, never a cookie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogRecord<'a> {
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) method: &'a str,
+    pub(crate) scheme: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) status: u16,
+    pub(crate) bytes_in: usize,
+    pub(crate) bytes_out: usize,
+    pub(crate) duration: Duration,
+    /// From the request handed over to the first byte of the answer.
+    pub(crate) upstream: Option<Duration>,
+    pub(crate) route: &'a str,
+    pub(crate) endpoint: &'a str,
+    pub(crate) reason: &'a str,
+    pub(crate) request_id: &'a str,
+    pub(crate) user_agent: &'a str,
+    pub(crate) referrer: &'a str,
+    /// What went wrong, for people.
+    pub(crate) detail: &'a str,
+}
+
+pub(crate) fn text(record: &LogRecord<'_>, now: SystemTime) -> String {
+    let mut line = String::with_capacity(512);
+    timestamp(&mut line, now);
+    line.push(' ');
+    match record.client {
+        Some(client) => {
+            let _ = write!(line, "{client}");
+        }
+        None => line.push('-'),
+    }
+    line.push(' ');
+    escape_text(&mut line, record.method, FIELD_MAX);
+    let _ = write!(line, " {}://", record.scheme);
+    escape_text(&mut line, record.host, FIELD_MAX);
+    escape_text(&mut line, &redact::target(record.target), TARGET_MAX);
+    let _ = write!(line, " {} {} in={} out={} ms=", record.version, record.status, record.bytes_in, record.bytes_out);
+    milliseconds(&mut line, record.duration);
+    if let Some(upstream) = record.upstream {
+        line.push_str(" upstream_ms=");
+        milliseconds(&mut line, upstream);
+    }
+    for (name, value) in [
+        ("route", record.route),
+        ("endpoint", record.endpoint),
+        ("reason", record.reason),
+        ("id", record.request_id),
+        ("detail", record.detail),
+        ("agent", record.user_agent),
+    ] {
+        if !value.is_empty() {
+            let quote = if value.contains([' ', '"', '=']) { "\"" } else { "" };
+            let _ = write!(line, " {name}={quote}");
+            escape_text(&mut line, value, FIELD_MAX);
+            line.push_str(quote);
+        }
+    }
+    line.push('\n');
+    line
+}
+
+pub(crate) fn json(record: &LogRecord<'_>, now: SystemTime) -> String {
+    let mut line = String::with_capacity(512);
+    line.push_str("{\"time\":\"");
+    timestamp(&mut line, now);
+    line.push('"');
+    if let Some(client) = record.client {
+        let _ = write!(line, ",\"client\":\"{client}\"");
+    }
+    for (name, value, max) in [
+        ("method", record.method, FIELD_MAX),
+        ("scheme", record.scheme, FIELD_MAX),
+        ("host", record.host, FIELD_MAX),
+        ("target", &redact::target(record.target), TARGET_MAX),
+        ("version", record.version, FIELD_MAX),
+        ("route", record.route, FIELD_MAX),
+        ("endpoint", record.endpoint, FIELD_MAX),
+        ("reason", record.reason, FIELD_MAX),
+        ("request_id", record.request_id, FIELD_MAX),
+        ("user_agent", record.user_agent, FIELD_MAX),
+        ("detail", record.detail, FIELD_MAX),
+    ] {
+        if !value.is_empty() {
+            let _ = write!(line, ",\"{name}\":\"");
+            escape_json(&mut line, value, max);
+            line.push('"');
+        }
+    }
+    let _ = write!(
+        line,
+        ",\"status\":{},\"bytes_in\":{},\"bytes_out\":{},\"duration_ms\":",
+        record.status, record.bytes_in, record.bytes_out,
+    );
+    milliseconds(&mut line, record.duration);
+    if let Some(upstream) = record.upstream {
+        line.push_str(",\"upstream_ms\":");
+        milliseconds(&mut line, upstream);
+    }
+    line.push_str("}\n");
+    line
+}
+
+/// `192.0.2.1 - - [21/Sep/2026:14:13:20 +0000] "GET / HTTP/2.0" 200 2`, without an end of the line.
+pub(crate) fn common(record: &LogRecord<'_>, now: SystemTime) -> String {
+    let mut line = String::with_capacity(256);
+    match record.client {
+        Some(client) => {
+            let _ = write!(line, "{client}");
+        }
+        None => line.push('-'),
+    }
+    line.push_str(" - - [");
+    common_time(&mut line, now);
+    line.push_str("] \"");
+    escape_common(&mut line, record.method, FIELD_MAX);
+    line.push(' ');
+    escape_common(&mut line, &redact::target(record.target), TARGET_MAX);
+    // As servers write it that knew HTTP/1.1 first, and as patterns expect it.
+    let version = if record.version == "HTTP/2" { "HTTP/2.0" } else { record.version };
+    let _ = write!(line, " {version}\" {:03} ", record.status);
+    match record.bytes_out {
+        0 => line.push('-'),
+        bytes => {
+            let _ = write!(line, "{bytes}");
+        }
+    }
+    line
+}
+
+/// The common form with `"referrer" "user agent"` behind it.
+pub(crate) fn combined(record: &LogRecord<'_>, now: SystemTime) -> String {
+    let mut line = common(record, now);
+    for value in [&*redact::target(record.referrer), record.user_agent] {
+        line.push_str(" \"");
+        escape_common(&mut line, if value.is_empty() { "-" } else { value }, FIELD_MAX);
+        line.push('"');
+    }
+    line.push('\n');
+    line
+}
+
+/// Nothing that a terminal or a line-wise reader would take for more than text: no control, no line
+/// separator, no change of the direction of writing.
+fn is_harmless(character: char) -> bool {
+    match character {
+        '"' | '\\' => false,
+        ' '..='~' => true,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => false,
+        _ => !character.is_control(),
+    }
+}
+
+fn escape_text(line: &mut String, text: &str, max: usize) {
+    escape(line, text, max, |line, character| {
+        let _ = write!(line, "\\u{{{:x}}}", u32::from(character));
+    });
+}
+
+fn escape_json(line: &mut String, text: &str, max: usize) {
+    escape(line, text, max, |line, character| match character {
+        '"' => line.push_str("\\\""),
+        '\\' => line.push_str("\\\\"),
+        _ => {
+            let _ = write!(line, "\\u{:04x}", u32::from(character));
+        }
+    });
+}
+
+/// As Apache writes it.
+fn escape_common(line: &mut String, text: &str, max: usize) {
+    escape(line, text, max, |line, character| match character {
+        '"' => line.push_str("\\\""),
+        '\\' => line.push_str("\\\\"),
+        _ => {
+            for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                let _ = write!(line, "\\x{byte:02x}");
+            }
+        }
+    });
+}
+
+/// Appends `text`, at most `max` bytes of it once it is escaped, and never a part of a character.
+fn escape(line: &mut String, text: &str, max: usize, escaped: impl Fn(&mut String, char)) {
+    // Nearly all there is: nothing to escape, and room for all of it.
+    if text.len() <= max && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        line.push_str(text);
+        return;
+    }
+    let end = line.len() + max;
+    for character in text.chars() {
+        let before = line.len();
+        if is_harmless(character) {
+            line.push(character);
+        } else {
+            escaped(line, character);
+        }
+        if line.len() > end {
+            line.truncate(before);
+            return;
+        }
+    }
+}
+
+/// Milliseconds with one digit behind the point, without the cost of a floating one.
+fn milliseconds(line: &mut String, duration: Duration) {
+    let _ = write!(line, "{}.{}", duration.as_millis(), duration.subsec_micros() / 100 % 10);
+}
+
+/// RFC 3339 with milliseconds, in UTC.
+fn timestamp(line: &mut String, now: SystemTime) {
+    let CalendarTime { year, month, day, hour, minute, second, millis } = moment(now);
+    let _ = write!(line, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
+}
+
+/// `21/Sep/2026:14:13:20 +0000`.
+fn common_time(line: &mut String, now: SystemTime) {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let CalendarTime { year, month, day, hour, minute, second, .. } = moment(now);
+    let month = MONTHS[(month as usize + 11) % 12];
+    let _ = write!(line, "{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000");
+}
+
+/// A moment of the calendar, in UTC. `month` and `day` count from 1.
+struct CalendarTime {
+    year: u64,
+    month: u64,
+    day: u64,
+    hour: u64,
+    minute: u64,
+    second: u64,
+    millis: u32,
+}
+
+fn moment(now: SystemTime) -> CalendarTime {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (seconds, millis) = (since.as_secs(), since.subsec_millis());
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days since 1970-03-01 of year 0 in eras of 400 years (the civil-from-days rule).
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    CalendarTime { year, month, day, hour: second / 3600, minute: second / 60 % 60, second: second % 60, millis }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn record<'a>(target: &'a str, agent: &'a str) -> LogRecord<'a> {
+        LogRecord {
+            client: "192.0.2.1".parse().ok(),
+            method: "GET",
+            scheme: "https",
+            host: "a.localhost",
+            target,
+            version: "HTTP/2",
+            status: 200,
+            bytes_in: 1,
+            bytes_out: 2,
+            duration: Duration::from_micros(1500),
+            upstream: Some(Duration::from_micros(1200)),
+            route: "web",
+            endpoint: "shop-web-1",
+            reason: "",
+            request_id: "id",
+            user_agent: agent,
+            referrer: "https://a.localhost/?token=s3cret",
+            detail: "",
+        }
+    }
+
+    #[test]
+    fn the_common_forms_are_those_that_everybody_parses() {
+        let now = UNIX_EPOCH + Duration::from_millis(1_790_000_000_123);
+        let record = record("/x?api_key=s3cret", "cu\"rl\n\\8");
+        let first = "192.0.2.1 - - [21/Sep/2026:14:13:20 +0000] \"GET /x?api_key=*** HTTP/2.0\" 200 2";
+        assert_eq!(common(&record, now), first);
+        let agent = r#""cu\"rl\x0a\\8""#;
+        assert_eq!(combined(&record, now), format!("{first} \"https://a.localhost/?token=***\" {agent}\n"));
+        let nothing = LogRecord { client: None, status: 0, bytes_out: 0, referrer: "", user_agent: "", ..record };
+        let line = combined(&nothing, now);
+        assert!(line.starts_with("- - - [") && line.ends_with("\" 000 - \"-\" \"-\"\n"), "{line}");
+    }
+
+    #[test]
+    fn a_line_tells_the_request_and_keeps_its_secrets() {
+        let now = UNIX_EPOCH + Duration::from_millis(1_790_000_000_123);
+        // Shown by the guide on logs.
+        let record = record("/x?api_key=s3cret", "curl/8");
+        assert_eq!(text(&record, now), include_str!("../../tests/access_log/text.txt"));
+        assert_eq!(json(&record, now), include_str!("../../tests/access_log/json.txt"));
+        assert_eq!(combined(&record, now), include_str!("../../tests/access_log/combined.txt"));
+    }
+
+    #[test]
+    fn a_line_is_one_line_whatever_it_holds() {
+        let agent = "a\u{1b}[31m\n\u{2028}\u{202e}\u{85}\"quoted\\";
+        let line = text(&record("/", agent), SystemTime::now());
+        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        assert!(line.trim_end().is_ascii() && line.trim_end().chars().all(|c| !c.is_control()), "{line}");
+        let line = json(&record("/", agent), SystemTime::now());
+        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        assert!(line.is_ascii(), "{line}");
+        let object: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(object["user_agent"], agent);
+        assert_eq!(object["duration_ms"], 1.5);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_line_has_an_end_and_is_an_object(target in "(/|\"|\\PC|\\PC{3000}|\u{1b}){0,9}", agent in "(?s).{0,2000}", status in 0..1000_u16) {
+            let mut record = record(&target, &agent);
+            (record.status, record.host, record.detail, record.route) = (status, &agent, &agent, &agent);
+            (record.endpoint, record.method, record.reason, record.request_id) = (&agent, &agent, &agent, &agent);
+            let line = text(&record, SystemTime::now());
+            proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
+            proptest::prop_assert!(line.contains(" id=") || agent.is_empty(), "a field behind the target was cut off");
+            record.referrer = &agent;
+            let line = combined(&record, SystemTime::now());
+            proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
+            let line = json(&record, SystemTime::now());
+            proptest::prop_assert!(line.len() <= LINE_MAX && line.find('\n') == Some(line.len() - 1), "{}", line.len());
+            let object: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+            proptest::prop_assert!(agent.starts_with(object["user_agent"].as_str().unwrap_or_default()));
+            proptest::prop_assert_eq!(&object["status"], status);
+        }
+    }
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        let stamp = |seconds: u64| {
+            let mut line = String::new();
+            timestamp(&mut line, UNIX_EPOCH + Duration::from_secs(seconds));
+            line
+        };
+        assert_eq!(stamp(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(stamp(951_868_799), "2000-02-29T23:59:59.000Z");
+        assert_eq!(stamp(951_868_800), "2000-03-01T00:00:00.000Z");
+        assert_eq!(stamp(4_107_542_400), "2100-03-01T00:00:00.000Z");
+    }
+}

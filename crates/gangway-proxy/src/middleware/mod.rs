@@ -1,0 +1,3 @@
+//! Steps on a request or a response, one module each.
+
+pub(crate) mod path;

@@ -1,0 +1,122 @@
+//! Why Gangway replies itself instead of an application.
+
+/// Why we answer instead of an app. The tokens are promises: they stand in the answer, the access log
+/// and the metrics.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reason {
+    NoRoute,
+    NotReady,
+    NoEndpoint,
+    /// There are containers, and no way to them that waiting would open.
+    NoWay,
+    EndpointNotReady,
+    RouteClosed,
+    NoCertificate,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamConnect,
+    UpstreamTls,
+    UpstreamProtocol,
+    BadRequest,
+    MethodNotAllowed,
+    RequestTimeout,
+    BodyTooLarge,
+    TargetTooLong,
+    ExpectationFailed,
+    HeadTooLarge,
+    Misdirected,
+    Internal,
+}
+
+impl Reason {
+    /// Status, token and the sentence that everybody may read.
+    pub(crate) const fn parts(self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::NoRoute => (404, "no-route", "There is nothing at this address."),
+            Self::NotReady => (503, "not-ready", "This server is starting. Please try again in a moment."),
+            Self::NoEndpoint => (503, "no-endpoint", "The application is not running at the moment."),
+            Self::NoWay => (503, "no-endpoint", "The application cannot be reached."),
+            Self::EndpointNotReady => (503, "not-ready", "The application is starting. Please try again in a moment."),
+            Self::RouteClosed => (503, "route-closed", "The application is closed until its protection is set up."),
+            Self::NoCertificate => {
+                (503, "no-certificate", "This address cannot be reached securely yet. Please try again later.")
+            }
+            Self::UpstreamRefused => (502, "upstream-refused", "The application does not accept connections."),
+            Self::UpstreamTimeout => (504, "upstream-timeout", "The application did not answer in time."),
+            Self::UpstreamConnect => (502, "upstream-unreachable", "The application cannot be reached."),
+            Self::UpstreamTls => (502, "upstream-tls", "The application could not be reached securely."),
+            Self::UpstreamProtocol => (502, "upstream-protocol", "The application gave no valid answer."),
+            Self::BadRequest => (400, "bad-request", "The request is malformed."),
+            Self::MethodNotAllowed => (405, "method-not-allowed", "This method is not served."),
+            Self::RequestTimeout => (408, "request-timeout", "The request took too long to arrive."),
+            Self::BodyTooLarge => (413, "body-too-large", "The request is larger than the application allows."),
+            Self::TargetTooLong => (414, "target-too-long", "The address is too long."),
+            Self::ExpectationFailed => (417, "expectation-failed", "The expectation of the request cannot be met."),
+            Self::HeadTooLarge => (431, "head-too-large", "The request's header fields are too large."),
+            Self::Misdirected => (421, "misdirected", "This connection is not for this address. Please try again."),
+            Self::Internal => (500, "internal", "Something went wrong here."),
+        }
+    }
+
+    pub(crate) const fn status(self) -> u16 {
+        self.parts().0
+    }
+
+    pub(crate) const fn token(self) -> &'static str {
+        self.parts().1
+    }
+
+    pub(crate) const fn text(self) -> &'static str {
+        self.parts().2
+    }
+
+    /// What stands behind the status as the heading of a page.
+    pub(crate) const fn heading(self) -> &'static str {
+        match self {
+            Self::NoRoute => "no such site here",
+            Self::NotReady | Self::EndpointNotReady => "starting",
+            Self::NoEndpoint => "not running",
+            Self::RouteClosed => "closed",
+            Self::NoCertificate => "no certificate yet",
+            Self::NoWay | Self::UpstreamRefused | Self::UpstreamConnect => "application not reached",
+            Self::UpstreamTimeout => "no answer in time",
+            Self::UpstreamTls => "application not reached securely",
+            Self::UpstreamProtocol => "no valid answer",
+            Self::BadRequest => "malformed request",
+            Self::MethodNotAllowed => "method not allowed",
+            Self::RequestTimeout => "request took too long",
+            Self::BodyTooLarge => "request too large",
+            Self::TargetTooLong => "address too long",
+            Self::ExpectationFailed => "expectation failed",
+            Self::HeadTooLarge => "header fields too large",
+            Self::Misdirected => "wrong connection",
+            Self::Internal => "something went wrong",
+        }
+    }
+
+    /// After these the connection is of no further use: where its bytes stand cannot be known, or what
+    /// stands in them is not worth reading to its end.
+    pub(crate) const fn closes(self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest
+                | Self::MethodNotAllowed
+                | Self::RequestTimeout
+                | Self::BodyTooLarge
+                | Self::TargetTooLong
+                | Self::ExpectationFailed
+                | Self::HeadTooLarge
+                | Self::Internal
+        )
+    }
+
+    /// The status of gRPC for it (the mapping of its specification, "HTTP to gRPC Status Code Mapping").
+    pub(crate) const fn grpc_status(self) -> &'static str {
+        match self.status() {
+            400 => "13",
+            404 => "12",
+            502..=504 => "14",
+            _ => "2",
+        }
+    }
+}

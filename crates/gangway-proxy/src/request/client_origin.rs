@@ -1,0 +1,139 @@
+//! Which client a request comes from: the peer, or the one for which a trusted peer speaks.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName};
+use pingora::http::RequestHeader;
+
+use crate::downstream::connection::{ClientConnection, canonical};
+use crate::trusted_proxies::{TrustedProxies, is_lan};
+use crate::whereabouts::Whereabouts;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Addresses that a list of trusted proxies may hold; more in a chain is no chain anybody has.
+const CHAIN_MAX: usize = 32;
+
+/// Who really asks, and how.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct ClientOrigin {
+    pub(crate) client: IpAddr,
+    /// The client's own connection was TLS.
+    pub(crate) secure: bool,
+    /// The client is surely on the local network: it may see what is wrong inside.
+    pub(crate) local: bool,
+    /// The address says nothing about the client: it is a gateway's.
+    pub(crate) nobody: bool,
+}
+
+/// Whether a connection comes from the local network, as far as can be told before its first request: a proxy
+/// speaks for others, and a gateway's address is nobody's.
+pub(crate) fn is_from_local_network(connection: &ClientConnection) -> bool {
+    is_lan(connection.peer_ip()) && !connection.nobody && !connection.trusted
+}
+
+/// Who really asks: the peer, or whom a trusted peer speaks for.
+pub(crate) fn origin(
+    request: &RequestHeader,
+    connection: &ClientConnection,
+    trusted: &TrustedProxies,
+    whereabouts: &Whereabouts,
+) -> ClientOrigin {
+    let peer = connection.peer_ip();
+    let headers = &request.headers;
+    if !connection.trusted {
+        // Behind a proxy that nobody told us about, a local peer is that proxy and the client may be anybody.
+        let local = is_from_local_network(connection) && !is_passed_on(headers);
+        return ClientOrigin { client: peer, secure: connection.secure, local, nobody: connection.nobody };
+    }
+    let secure = match single(headers, &X_FORWARDED_PROTO) {
+        Some(proto) => proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss"),
+        None => connection.secure,
+    };
+    let (client, is_known) = client_in_chain(headers, peer, trusted);
+    let is_known = is_known && (headers.contains_key(&X_FORWARDED_FOR) || !is_passed_on(headers));
+    let nobody = if client == peer { connection.nobody } else { whereabouts.is_gateway(client) };
+    ClientOrigin { client, secure, local: is_lan(client) && is_known && !nobody, nobody }
+}
+
+/// Whether another proxy has had the request.
+fn is_passed_on(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| matches!(name.as_str(), "x-forwarded-for" | "x-real-ip" | "forwarded" | "via"))
+}
+
+/// The last address of the chain that is not a trusted proxy's: everything left of it could be made up.
+/// And whether that is the client, rather than as far as the chain could be read.
+fn client_in_chain(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> (IpAddr, bool) {
+    let mut client = peer;
+    for item in listed(headers) {
+        let Some(address) = address_of(item) else { return (client, false) };
+        client = address;
+        if !trusted.contains(address) {
+            break;
+        }
+    }
+    (client, true)
+}
+
+/// The addresses that a peer's lists hold, the nearest first. What is no address ends the chain: who
+/// wrote it cannot be believed, nor what stands left of it.
+pub(crate) fn chain(headers: &HeaderMap) -> impl Iterator<Item = IpAddr> + '_ {
+    listed(headers).map_while(address_of)
+}
+
+/// What a peer's lists hold, the nearest first.
+fn listed(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
+    let items = lines.flat_map(|line| line.to_str().unwrap_or("not text").rsplit(',')).map(str::trim);
+    items.filter(|item| !item.is_empty()).take(CHAIN_MAX)
+}
+
+/// An address that may have brackets or a port, as some proxies write them.
+fn address_of(item: &str) -> Option<IpAddr> {
+    let bare = item.strip_prefix('[').and_then(|rest| rest.split(']').next()).unwrap_or(item);
+    let address = bare.parse().ok().or_else(|| item.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip()))?;
+    Some(canonical(address))
+}
+
+pub(crate) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    // Of several the last was written by the proxy next to us.
+    Some(values.next_back().and_then(|last| last.to_str().ok()).unwrap_or(value).rsplit(',').next()?.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(fields: &[(&'static str, &'static str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", b"/", None).expect("valid");
+        for (name, value) in fields {
+            request.append_header(*name, *value).expect("valid");
+        }
+        request
+    }
+
+    #[test]
+    fn only_who_is_surely_on_the_local_network_is_local() {
+        let local = |peer: &str, trusted: &str, fields: &[(&'static str, &'static str)]| {
+            let trusted = TrustedProxies::parse(trusted).expect("valid");
+            let peer: IpAddr = peer.parse().expect("valid");
+            let trusts = trusted.contains(peer);
+            let connection = ClientConnection::new((peer, 5000).into(), "192.0.2.1:80".parse().expect("valid"), trusts);
+            origin(&request(fields), &connection, &trusted, &Whereabouts::default()).local
+        };
+        assert!(local("192.168.1.5", "", &[]) && local("::1", "", &[]) && local("192.168.1.5", "lan", &[]));
+        assert!(!local("203.0.113.5", "", &[]) && !local("100.64.0.1", "", &[]));
+        // A proxy on the local network that nobody told us about, such as a tunnel's end.
+        for name in ["x-forwarded-for", "x-real-ip", "forwarded", "via"] {
+            assert!(!local("172.17.0.1", "", &[(name, "192.168.1.5")]), "{name}");
+        }
+        assert!(local("172.17.0.1", "172.17.0.1", &[("x-forwarded-for", "203.0.113.5, 192.168.1.5")]));
+        assert!(local("172.17.0.1", "lan", &[("x-forwarded-for", "192.168.1.5")]));
+        assert!(!local("172.17.0.1", "lan", &[("x-forwarded-for", "203.0.113.5")]));
+        assert!(!local("172.17.0.1", "lan", &[("x-forwarded-for", "203.0.113.5, unknown")]));
+        assert!(!local("172.17.0.1", "lan", &[("via", "1.1 tunnel")]));
+    }
+}

@@ -1,0 +1,127 @@
+//! Which endpoint gets a request.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gangway_model::route::Balance;
+
+use crate::hash::mix;
+use crate::serving_table::{ActiveEndpoint, ActiveRoute};
+use crate::upstream::endpoint_state::EndpointState;
+
+/// The endpoint for a request of this client, by the route's `balance`.
+///
+/// Those in `failed` and those that could not be connected to lately are passed over while there are
+/// others, and so are those of no weight.
+pub(crate) fn choose<'r>(
+    route: &'r ActiveRoute,
+    failed: &[Arc<EndpointState>],
+    client: Option<IpAddr>,
+) -> Option<(usize, &'r ActiveEndpoint)> {
+    if let [only] = &route.ready[..] {
+        return Some((0, only));
+    }
+    let untried = |endpoint: &ActiveEndpoint| !failed.iter().any(|state| Arc::ptr_eq(state, &endpoint.state));
+    let weighs = |endpoint: &ActiveEndpoint| endpoint.weight > 0;
+    let pick = |eligible: &dyn Fn(&ActiveEndpoint) -> bool| pick(route, eligible, client);
+    pick(&|endpoint| weighs(endpoint) && !endpoint.state.is_ejected() && untried(endpoint))
+        .or_else(|| pick(&|endpoint| !endpoint.state.is_ejected() && untried(endpoint)))
+        .or_else(|| pick(&untried))
+        .or_else(|| pick(&|_| true))
+}
+
+fn pick<'r>(
+    route: &'r ActiveRoute,
+    eligible: &dyn Fn(&ActiveEndpoint) -> bool,
+    client: Option<IpAddr>,
+) -> Option<(usize, &'r ActiveEndpoint)> {
+    let endpoints = || route.ready.iter().enumerate().filter(|(_, endpoint)| eligible(endpoint));
+    // Among endpoints of no weight all have the same.
+    let weight = |endpoint: &ActiveEndpoint| usize::from(endpoint.weight.max(1));
+    let at_share = |mut share: usize| {
+        endpoints().find(|(_, endpoint)| {
+            let is_it = share < weight(endpoint);
+            share = share.saturating_sub(weight(endpoint));
+            is_it
+        })
+    };
+    let (count, shares) = endpoints().fold((0, 0), |(count, all), (_, one)| (count + 1, all + weight(one)));
+    if count < 2 {
+        return endpoints().next();
+    }
+    match route.route.upstream.policy.balance {
+        Balance::RandomTwo => {
+            let first = at_share(random_below(shares))?;
+            // One of the others, by their shares.
+            let mut share = random_below(shares - weight(first.1));
+            let second = endpoints().filter(|(at, _)| *at != first.0).find(|(_, endpoint)| {
+                let is_it = share < weight(endpoint);
+                share = share.saturating_sub(weight(endpoint));
+                is_it
+            })?;
+            Some(if is_less_busy(second.1, first.1) { second } else { first })
+        }
+        Balance::LeastRequests => {
+            // From anywhere on, so that of equally busy ones it is not always the first.
+            let from = random_below(count);
+            endpoints().cycle().skip(from).take(count).reduce(|a, b| if is_less_busy(b.1, a.1) { b } else { a })
+        }
+        Balance::RoundRobin => at_share(route.state.turn.fetch_add(1, Ordering::Relaxed) % shares),
+        Balance::Client => {
+            let client = hash_of_client(client?);
+            let score = |endpoint: &ActiveEndpoint| {
+                // The highest of independent draws wins, so that nobody else moves when an endpoint comes or
+                // goes; this exponent makes a weight the share of clients.
+                let draw = (mix(client ^ endpoint.hash) >> 11) as f64 / (1_u64 << 53) as f64;
+                draw.max(f64::MIN_POSITIVE).ln() / weight(endpoint) as f64
+            };
+            endpoints().max_by(|a, b| score(a.1).total_cmp(&score(b.1)))
+        }
+    }
+}
+
+/// By requests under way for their weight, the one that would be added included.
+fn is_less_busy(one: &ActiveEndpoint, other: &ActiveEndpoint) -> bool {
+    let busy = |endpoint: &ActiveEndpoint| endpoint.state.in_flight() + 1;
+    let weight = |endpoint: &ActiveEndpoint| usize::from(endpoint.weight.max(1));
+    busy(one) * weight(other) < busy(other) * weight(one)
+}
+
+fn hash_of_client(client: IpAddr) -> u64 {
+    match client.to_canonical() {
+        IpAddr::V4(address) => mix(u64::from(u32::from(address))),
+        // Whoever has one address of a network has all of it.
+        IpAddr::V6(address) => mix((u128::from(address) >> 64) as u64),
+    }
+}
+
+/// A number below `bound`, good enough to spread load.
+fn random_below(bound: usize) -> usize {
+    ((random() >> 32) as usize * bound) >> 32
+}
+
+/// A number that differs from all others, but no secret.
+pub(crate) fn random() -> u64 {
+    thread_local! {
+        static STATE: Cell<u64> = Cell::new(seed());
+    }
+    STATE.with(|state| {
+        // xorshift64*: three shifts and a multiplication.
+        let mut x = state.get();
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        state.set(x);
+        x.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    })
+}
+
+fn seed() -> u64 {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64);
+    // Two threads that start in the same nanosecond still differ by the address of their stack.
+    let here = std::ptr::from_ref(&nanos) as u64;
+    (nanos ^ here.rotate_left(32)) | 1
+}

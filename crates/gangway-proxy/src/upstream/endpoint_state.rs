@@ -1,0 +1,449 @@
+//! What is known about endpoints beside the table: it outlives every swap.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ahash::HashMap;
+use gangway_model::route::{EndpointKey, Readiness};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// An idle upstream connection lives at most this long: Node closes at five seconds without a word,
+/// and a request sent into that close is lost.
+pub(crate) const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(4);
+
+/// After a failure to connect, an endpoint is passed over for this long where there is another one;
+/// doubled with each failure in a row, up to [`EJECTION_MAX`].
+const EJECTION_FIRST: Duration = Duration::from_millis(500);
+const EJECTION_MAX: Duration = Duration::from_secs(10);
+
+/// How long a looked-up name is believed.
+const NAME_FRESH: Duration = Duration::from_secs(30);
+
+/// The living side of one endpoint.
+#[derive(Debug)]
+pub struct EndpointState {
+    /// Requests, streams and WebSockets under way.
+    in_flight: AtomicUsize,
+    /// A [`Health`].
+    standing: AtomicU8,
+    /// Called ready by the engine in the last table.
+    was_ready: AtomicBool,
+    /// The engine says that it does, in the last table.
+    leaves: AtomicBool,
+    /// It leaves: its requests under way have a while to end.
+    draining: AtomicBool,
+    /// How often it has begun to leave.
+    departures: AtomicU32,
+    /// That while is over.
+    drained: AtomicBool,
+    /// Connections of clients that became WebSockets or streams of events of this endpoint: they may be
+    /// silent for hours, and would never notice.
+    lasting: Mutex<Vec<AbortHandle>>,
+    failures_in_a_row: AtomicU32,
+    /// Milliseconds after `epoch` until which it is passed over.
+    ejected_until: AtomicU64,
+    /// `Keep-Alive: timeout` as announced, in seconds; 0 where nothing was.
+    keep_alive: AtomicU32,
+    resolved: Mutex<Option<ResolvedAddress>>,
+    /// What the last try to reach it said; none once it was reached.
+    trouble: Mutex<Option<Box<str>>>,
+    /// The log says that it cannot be used.
+    told: AtomicBool,
+    /// A connection came about since it was last called ready.
+    was_reached: AtomicBool,
+    /// Milliseconds after `epoch` at which it was last called ready.
+    ready_since: AtomicU64,
+    epoch: Instant,
+}
+
+/// What is known of an endpoint that the engine calls ready.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Health {
+    /// It may have requests.
+    Healthy,
+    /// It is new, and was not reached yet.
+    New,
+    /// It could not be connected to, or does not answer its check well.
+    Failing,
+    /// For so long that nobody is kept waiting for it any more: who asks sees what is wrong.
+    Down,
+}
+
+/// What a name was last looked up to.
+#[derive(Clone, Copy, Debug)]
+struct ResolvedAddress {
+    address: SocketAddr,
+    at: Instant,
+}
+
+/// Counts one request under way until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<EndpointState>);
+
+impl EndpointState {
+    pub(crate) fn new(standing: Health) -> Self {
+        Self {
+            in_flight: AtomicUsize::new(0),
+            standing: AtomicU8::new(standing as u8),
+            was_ready: AtomicBool::new(true),
+            leaves: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            departures: AtomicU32::new(0),
+            drained: AtomicBool::new(false),
+            lasting: Mutex::default(),
+            failures_in_a_row: AtomicU32::new(0),
+            ejected_until: AtomicU64::new(0),
+            keep_alive: AtomicU32::new(0),
+            resolved: Mutex::new(None),
+            trouble: Mutex::new(None),
+            told: AtomicBool::new(false),
+            was_reached: AtomicBool::new(false),
+            ready_since: AtomicU64::new(0),
+            epoch: Instant::now(),
+        }
+    }
+
+    /// Requests, streams and WebSockets under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn standing(&self) -> Health {
+        match self.standing.load(Ordering::Acquire) {
+            0 => Health::Healthy,
+            1 => Health::New,
+            2 => Health::Failing,
+            _ => Health::Down,
+        }
+    }
+
+    /// What a probe found out. A connection that came about takes back what is held against it.
+    pub(crate) fn set_standing(&self, standing: Health) {
+        self.standing.store(standing as u8, Ordering::Release);
+        if standing == Health::Healthy {
+            self.connected();
+            *self.trouble_locked() = None;
+        }
+    }
+
+    /// What the last try to reach it said; none once it was reached.
+    pub fn trouble(&self) -> Option<Box<str>> {
+        self.trouble_locked().clone()
+    }
+
+    /// Notes what a try to reach it said.
+    pub(crate) fn note_trouble(&self, trouble: &str) {
+        *self.trouble_locked() = Some(trouble.into());
+    }
+
+    /// Held for the length of a copy, and by those who found trouble or ask for it.
+    fn trouble_locked(&self) -> MutexGuard<'_, Option<Box<str>>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes whether the log says that it cannot be used. Whether it said so before.
+    pub(crate) fn set_told(&self, told: bool) -> bool {
+        self.told.swap(told, Ordering::Relaxed)
+    }
+
+    /// Notes what the engine says of it in the next table. One that was not ready, and is, has to be reached
+    /// anew: it may have been started anew.
+    pub(crate) fn note_readiness(&self, readiness: Readiness) {
+        let is_ready = readiness == Readiness::Ready;
+        let was_ready = self.was_ready.swap(is_ready, Ordering::Relaxed);
+        self.leaves.store(matches!(readiness, Readiness::Leaving | Readiness::Restarting), Ordering::Relaxed);
+        if is_ready && !was_ready {
+            self.set_standing(Health::New);
+            self.was_reached.store(false, Ordering::Relaxed);
+            self.ready_since.store(self.millis(), Ordering::Relaxed);
+            self.draining.store(false, Ordering::Relaxed);
+            self.drained.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is being stopped. One whose health check fails is not.
+    pub(crate) fn leaves(&self) -> bool {
+        self.leaves.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it leaves. If that is news, and something is under way, which departure it is.
+    pub(crate) fn begin_draining(&self) -> Option<u32> {
+        if self.draining.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let departure = self.departures.fetch_add(1, Ordering::Relaxed) + 1;
+        (self.in_flight() > 0).then_some(departure)
+    }
+
+    /// Ends what is still under way, unless it has come back since that departure.
+    pub(crate) fn end_draining(&self, departure: u32) {
+        if !self.draining.load(Ordering::Relaxed) || self.departures.load(Ordering::Relaxed) != departure {
+            return;
+        }
+        self.drained.store(true, Ordering::Relaxed);
+        for connection in std::mem::take(&mut *self.lasting()) {
+            connection.abort();
+        }
+    }
+
+    /// Whether nothing may go on here any more.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.drained.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of a connection that lasts.
+    pub(crate) fn lasts(&self, connection: AbortHandle) {
+        let mut lasting = self.lasting();
+        if lasting.len() == lasting.capacity() {
+            // Before it grows, so that looking through all of them is paid for by what came.
+            lasting.retain(|known| !known.is_finished());
+        }
+        lasting.push(connection);
+    }
+
+    fn lasting(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
+        self.lasting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a request could not be brought to it. Whether that is news.
+    pub(crate) fn not_reached(&self) -> bool {
+        let (good, failing) = (Health::Healthy as u8, Health::Failing as u8);
+        self.standing.compare_exchange(good, failing, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether it is passed over now, since connecting failed or a check does.
+    pub fn is_ejected(&self) -> bool {
+        if self.standing.load(Ordering::Relaxed) != Health::Healthy as u8 {
+            return true;
+        }
+        let until = self.ejected_until.load(Ordering::Relaxed);
+        until != 0 && self.millis() < until
+    }
+
+    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    pub(crate) fn connected(&self) {
+        self.was_reached.store(true, Ordering::Relaxed);
+        if self.failures_in_a_row.load(Ordering::Relaxed) != 0 {
+            self.failures_in_a_row.store(0, Ordering::Relaxed);
+            self.ejected_until.store(0, Ordering::Relaxed);
+            *self.trouble_locked() = None;
+        }
+    }
+
+    /// Since when it could have been connected to and never was; none where it was.
+    pub(crate) fn unreached_since(&self) -> Option<Instant> {
+        let since = self.epoch + Duration::from_millis(self.ready_since.load(Ordering::Relaxed));
+        (!self.was_reached.load(Ordering::Relaxed)).then_some(since)
+    }
+
+    pub(crate) fn connect_failed(&self) {
+        let failures = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed).min(10);
+        let pause = EJECTION_FIRST.saturating_mul(1 << failures).min(EJECTION_MAX);
+        self.ejected_until.store(self.millis() + pause.as_millis() as u64, Ordering::Relaxed);
+        *self.resolved() = None;
+    }
+
+    /// How long a connection to it may stay idle: four seconds, or one less than announced.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        match self.keep_alive.load(Ordering::Relaxed) {
+            0 => UPSTREAM_IDLE_MAX,
+            announced => UPSTREAM_IDLE_MAX.min(Duration::from_secs(u64::from(announced).saturating_sub(1))),
+        }
+    }
+
+    /// The same for one that belongs to a client: as long as that client may be idle, since it would have to
+    /// authenticate again, or one second less than announced.
+    pub(crate) fn idle_timeout_of_own(&self, idle: Duration) -> Duration {
+        match self.keep_alive.load(Ordering::Relaxed) {
+            0 => idle,
+            announced => idle.min(Duration::from_secs(u64::from(announced).saturating_sub(1))),
+        }
+    }
+
+    /// Notes what a response's `Keep-Alive` field announced.
+    pub(crate) fn note_keep_alive(&self, value: &[u8]) {
+        if let Some(seconds) = announced_timeout(value)
+            && self.keep_alive.load(Ordering::Relaxed) != seconds
+        {
+            self.keep_alive.store(seconds, Ordering::Relaxed);
+        }
+    }
+
+    /// The last address of a name, if it is fresh.
+    pub(crate) fn fresh_address(&self) -> Option<SocketAddr> {
+        self.resolved().filter(|resolved| resolved.at.elapsed() < NAME_FRESH).map(|resolved| resolved.address)
+    }
+
+    /// The last address of a name, however old: better than none when the resolver is down.
+    pub(crate) fn stale_address(&self) -> Option<SocketAddr> {
+        self.resolved().map(|resolved| resolved.address)
+    }
+
+    pub(crate) fn set_address(&self, address: SocketAddr) {
+        *self.resolved() = Some(ResolvedAddress { address, at: Instant::now() });
+    }
+
+    /// Held for the length of a copy; only endpoints of file routes that are named ever ask.
+    fn resolved(&self) -> MutexGuard<'_, Option<ResolvedAddress>> {
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn millis(&self) -> u64 {
+        self.epoch.elapsed().as_millis() as u64
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// `timeout=5, max=1000` → 5. Zero counts as one: the connection is closed at once either way.
+fn announced_timeout(value: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(value).ok()?;
+    let seconds = text.split(',').find_map(|part| {
+        let (name, number) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("timeout").then(|| number.trim().parse::<u32>().ok())?
+    })?;
+    Some(seconds.max(1))
+}
+
+/// Every endpoint's state by identity.
+#[derive(Debug, Default)]
+pub(crate) struct EndpointStates {
+    by_key: HashMap<EndpointKey, Arc<EndpointState>>,
+    /// Of endpoints that are no more, as long as something is under way there: one that was paused comes
+    /// back to it.
+    departed: HashMap<EndpointKey, Arc<EndpointState>>,
+}
+
+impl EndpointStates {
+    /// Hands out the states of the next table: the known ones again, new ones of this standing for the
+    /// rest. Those asked for no more are forgotten with `self`.
+    pub(crate) fn carry_over(&self, next: &mut Self, key: &EndpointKey, standing: Health) -> Arc<EndpointState> {
+        let known = || self.by_key.get(key).or_else(|| self.departed.get(key)).cloned();
+        let known = || known().unwrap_or_else(|| Arc::new(EndpointState::new(standing)));
+        let state = next.by_key.entry(key.clone()).or_insert_with(known);
+        Arc::clone(state)
+    }
+
+    pub(crate) fn insert(&mut self, key: &EndpointKey, state: Arc<EndpointState>) {
+        self.by_key.insert(key.clone(), state);
+    }
+
+    /// Remembers for the next table those that are not in it and still have something under way.
+    pub(crate) fn depart(&self, next: &mut Self) {
+        for (key, state) in self.by_key.iter().chain(&self.departed) {
+            if state.in_flight() > 0 && !next.by_key.contains_key(key) {
+                state.was_ready.store(false, Ordering::Relaxed);
+                next.departed.insert(key.clone(), Arc::clone(state));
+            }
+        }
+    }
+
+    pub(crate) fn find(&self, key: &EndpointKey) -> Option<&Arc<EndpointState>> {
+        self.by_key.get(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_announced_timeout_shortens_the_idle_time_by_a_second() {
+        let state = EndpointState::new(Health::Healthy);
+        assert_eq!(state.idle_timeout(), UPSTREAM_IDLE_MAX);
+        state.note_keep_alive(b"timeout=3, max=100");
+        assert_eq!(state.idle_timeout(), Duration::from_secs(2));
+        state.note_keep_alive(b"max=5, Timeout = 60");
+        assert_eq!(state.idle_timeout(), UPSTREAM_IDLE_MAX);
+        state.note_keep_alive(b"timeout=0");
+        assert_eq!(state.idle_timeout(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_failed_endpoint_is_ejected_until_it_connects() {
+        let state = EndpointState::new(Health::Healthy);
+        assert!(!state.is_ejected());
+        state.connect_failed();
+        state.note_trouble("connection refused");
+        assert!(state.is_ejected() && state.trouble().as_deref() == Some("connection refused"));
+        state.connected();
+        assert!(!state.is_ejected() && state.trouble().is_none());
+    }
+
+    #[test]
+    fn one_that_was_away_has_to_be_reached_anew() {
+        let state = EndpointState::new(Health::Healthy);
+        state.note_readiness(Readiness::Ready);
+        assert_eq!(state.standing(), Health::Healthy);
+        state.note_readiness(Readiness::Leaving);
+        state.note_readiness(Readiness::Ready);
+        assert_eq!((state.standing(), state.is_ejected()), (Health::New, true));
+        state.set_standing(Health::Healthy);
+        assert!(state.not_reached() && !state.not_reached());
+        assert_eq!(state.standing(), Health::Failing);
+    }
+
+    #[tokio::test]
+    async fn what_lasts_is_ended_when_the_time_is_over_unless_it_came_back() {
+        let state = Arc::new(EndpointState::new(Health::Healthy));
+        assert_eq!(state.begin_draining(), None, "nothing is under way");
+        state.note_readiness(Readiness::Leaving);
+        state.note_readiness(Readiness::Ready);
+        let _request = state.begin();
+        let lasting = tokio::spawn(std::future::pending::<()>());
+        state.lasts(lasting.abort_handle());
+        let first = state.begin_draining().expect("it is news");
+        assert_eq!(state.begin_draining(), None, "it is not");
+        state.note_readiness(Readiness::Leaving);
+        state.note_readiness(Readiness::Ready);
+        state.end_draining(first);
+        assert!(!state.is_drained() && !lasting.is_finished());
+        let second = state.begin_draining().expect("it leaves once more");
+        state.end_draining(first);
+        assert!(!state.is_drained() && !lasting.is_finished(), "its time is not over yet");
+        state.end_draining(second);
+        assert!(state.is_drained() && lasting.await.is_err_and(|error| error.is_cancelled()));
+    }
+
+    #[test]
+    fn one_that_comes_back_while_something_is_under_way_is_the_same() {
+        let key = |container: &str| EndpointKey {
+            container: container.into(),
+            address: gangway_model::route::Address::Ip([172, 20, 0, 3].into(), 80),
+        };
+        let (first, mut with, mut without) = Default::default();
+        let busy = EndpointStates::carry_over(&first, &mut with, &key("busy"), Health::Healthy);
+        let idle = EndpointStates::carry_over(&first, &mut with, &key("idle"), Health::Healthy);
+        let _request = busy.begin();
+        with.depart(&mut without);
+        assert!(without.find(&key("busy")).is_none());
+        let departure = busy.begin_draining().expect("something is under way");
+        let mut again = EndpointStates::default();
+        let back = without.carry_over(&mut again, &key("busy"), Health::Healthy);
+        back.note_readiness(Readiness::Ready);
+        back.end_draining(departure);
+        assert!(Arc::ptr_eq(&busy, &back) && !back.is_drained());
+        assert!(!Arc::ptr_eq(&idle, &without.carry_over(&mut again, &key("idle"), Health::Healthy)));
+    }
+
+    #[test]
+    fn requests_under_way_are_counted_until_they_end() {
+        let state = Arc::new(EndpointState::new(Health::Healthy));
+        let request = state.begin();
+        assert_eq!(state.in_flight(), 1);
+        drop(request);
+        assert_eq!(state.in_flight(), 0);
+    }
+}

@@ -1,0 +1,50 @@
+//! Failed requests of one route that the log has not reported yet.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Requests of one route that failed and were not told yet, by reason token.
+#[derive(Debug, Default)]
+pub(crate) struct FailureCounts(Mutex<BTreeMap<&'static str, FailureCount>>);
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct FailureCount {
+    pub(crate) count: u64,
+    /// Of the first.
+    pub(crate) detail: String,
+}
+
+impl FailureCounts {
+    /// Takes note of one.
+    pub(crate) fn note(&self, reason: &'static str, detail: &str) {
+        let mut all = self.locked();
+        let failure = all.entry(reason).or_insert_with(|| FailureCount { count: 0, detail: detail.to_owned() });
+        failure.count += 1;
+    }
+
+    pub(crate) fn take(&self) -> BTreeMap<&'static str, FailureCount> {
+        std::mem::take(&mut *self.locked())
+    }
+
+    /// Held for a few instructions, and by requests that failed only.
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<&'static str, FailureCount>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_by_reason_with_what_the_first_said() {
+        let failures = FailureCounts::default();
+        for detail in ["first", "second"] {
+            failures.note("upstream-refused", detail);
+        }
+        failures.note("upstream-timeout", "");
+        let taken = failures.take();
+        assert_eq!(taken["upstream-refused"], FailureCount { count: 2, detail: "first".into() });
+        assert_eq!((taken.len(), failures.take().len()), (2, 0));
+    }
+}

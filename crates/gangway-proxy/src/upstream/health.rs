@@ -1,0 +1,308 @@
+//! Finding out which endpoints can be reached, and which are well, beside the requests.
+//!
+//! An endpoint that is new, or that could not be connected to, is tried until a connection comes about; with
+//! `health.path` it is asked for ever. What is found out becomes its [`Health`], by which the next table
+//! sorts it: requests themselves never look at a check.
+//!
+//! Engines say that a container runs when its process was started, not when it listens.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gangway_model::route::{EndpointKey, HealthCheck, Readiness};
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
+use pingora::upstreams::peer::HttpPeer;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::log::endpoint_log::EndpointLog;
+use crate::serving_table::{ActiveEndpoint, ActiveTable, DialTarget};
+use crate::upstream::balance::random;
+use crate::upstream::endpoint_state::{EndpointState, Health};
+
+/// The least pause between two tries: somebody may be waiting.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+
+/// And the longest, as long as requests wait for it.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// And when nobody does any more.
+const PAUSE_HOPELESS: Duration = Duration::from_secs(1);
+
+/// On the network of an engine a connection comes about at once, or the first packet was lost.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
+
+/// So many bad answers in a row are no accident.
+const FAILURES_MAX: u32 = 2;
+
+/// HealthReport on their way to the table; who finds it full waits, and tells later.
+const NEWS_MAX: usize = 1024;
+
+/// What was found out about an endpoint.
+pub(crate) type HealthReport = (EndpointKey, Health);
+
+/// Everybody who is being tried or asked.
+#[derive(Debug)]
+pub(crate) struct Probes {
+    tasks: HashMap<EndpointKey, Probe, ahash::RandomState>,
+    news_tx: mpsc::Sender<HealthReport>,
+    news: mpsc::Receiver<HealthReport>,
+    teller: EndpointLog,
+}
+
+#[derive(Debug)]
+struct Probe {
+    question: ProbeKind,
+    /// Dropped, it asks no more.
+    task: AbortOnDropHandle<()>,
+}
+
+/// What is to be found out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum ProbeKind {
+    /// Does it accept connections? Asked until it does.
+    Connect,
+    /// Does it answer well? Asked for ever.
+    Check(HealthCheck),
+}
+
+/// Where, and for how long somebody waits.
+struct ProbedEndpoint {
+    key: EndpointKey,
+    target: DialTarget,
+    peer: HttpPeer,
+    host: http::HeaderValue,
+    hold: Duration,
+    name: Box<str>,
+    state: Arc<EndpointState>,
+    teller: EndpointLog,
+    /// Since when it could have been reached and was not.
+    since: Instant,
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        let (news_tx, news) = mpsc::channel(NEWS_MAX);
+        Self { tasks: HashMap::default(), news_tx, news, teller: EndpointLog::default() }
+    }
+}
+
+impl Probes {
+    /// Asks what is worth asking about a table, and nothing else. Those in `doubt` are asked anew, at once.
+    pub(crate) fn follow(&mut self, table: &ActiveTable, doubt: Option<&EndpointKey>) {
+        let mut known = std::mem::take(&mut self.tasks);
+        for route in table.routes() {
+            let policy = &route.route.upstream.policy;
+            for endpoint in route.ready.iter().chain(&route.others) {
+                let Some(question) = question(endpoint, policy.health.as_ref()) else { continue };
+                if self.tasks.contains_key(&endpoint.key) {
+                    continue;
+                }
+                let is_going_on = |probe: &Probe| probe.question == question && !probe.task.is_finished();
+                let same = known.remove(&endpoint.key).filter(is_going_on);
+                let probe = match same.filter(|_| doubt != Some(&endpoint.key)) {
+                    Some(probe) => probe,
+                    None => begin(question, endpoint, policy.hold, self.news_tx.clone(), self.teller.clone()),
+                };
+                self.tasks.insert(endpoint.key.clone(), probe);
+            }
+        }
+    }
+
+    /// The next thing that was found out. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> HealthReport {
+        match self.news.recv().await {
+            Some(news) => news,
+            // Not reached: one sender is ours.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What else was found out meanwhile.
+    pub(crate) fn also(&mut self) -> Option<HealthReport> {
+        self.news.try_recv().ok()
+    }
+}
+
+/// What is worth asking; of those that the engine does not call ready, nothing.
+fn question(endpoint: &ActiveEndpoint, health: Option<&HealthCheck>) -> Option<ProbeKind> {
+    if endpoint.readiness != Readiness::Ready {
+        return None;
+    }
+    match health {
+        Some(check) => Some(ProbeKind::Check(check.clone())),
+        None => (endpoint.state.standing() != Health::Healthy).then_some(ProbeKind::Connect),
+    }
+}
+
+fn begin(
+    question: ProbeKind,
+    endpoint: &ActiveEndpoint,
+    hold: Duration,
+    news: mpsc::Sender<HealthReport>,
+    teller: EndpointLog,
+) -> Probe {
+    let subject = ProbedEndpoint {
+        key: endpoint.key.clone(),
+        target: endpoint.target.clone(),
+        peer: endpoint.peer.clone(),
+        host: endpoint.host.clone(),
+        hold,
+        name: endpoint.name.clone(),
+        state: Arc::clone(&endpoint.state),
+        teller,
+        // One that never was, although there was time enough, does not come now that somebody asks.
+        since: endpoint.state.unreached_since().unwrap_or_else(Instant::now),
+    };
+    let task = match question.clone() {
+        ProbeKind::Connect => tokio::spawn(reach(subject, news)),
+        ProbeKind::Check(check) => tokio::spawn(ask(subject, check, news)),
+    };
+    Probe { question, task: AbortOnDropHandle::new(task) }
+}
+
+/// Tries to connect until that succeeds.
+async fn reach(subject: ProbedEndpoint, news: mpsc::Sender<HealthReport>) {
+    let (begun, mut told) = (Instant::now(), Health::Healthy);
+    loop {
+        let now = match subject.connects().await {
+            Ok(()) => Health::Healthy,
+            Err(trouble) => {
+                subject.state.note_trouble(&trouble);
+                if subject.since.elapsed() < subject.hold { Health::Failing } else { Health::Down }
+            }
+        };
+        subject.tell(now);
+        if now == Health::Healthy || now != told {
+            told = now;
+            if news.send((subject.key.clone(), now)).await.is_err() || now == Health::Healthy {
+                return;
+            }
+        }
+        sleep(if now == Health::Down { PAUSE_HOPELESS } else { pause(begun.elapsed()) }).await;
+    }
+}
+
+/// Asks for ever.
+async fn ask(subject: ProbedEndpoint, check: HealthCheck, news: mpsc::Sender<HealthReport>) {
+    let connector = Connector::new(None);
+    let begun = Instant::now();
+    let (mut is_good, mut failures) = (false, 0);
+    loop {
+        let answer = timeout(check.timeout, subject.answers_well(&connector, &check)).await;
+        let trouble = answer.unwrap_or_else(|_| Err("no answer to its check in time".to_owned())).err();
+        if let Some(trouble) = &trouble {
+            subject.state.note_trouble(trouble);
+        }
+        let is_well = trouble.is_none();
+        failures = if is_well { 0 } else { failures + 1 };
+        let now = if is_good { failures < FAILURES_MAX } else { is_well };
+        let is_news = now != is_good || (failures == 1 && !is_good);
+        // One that was well is told at once, one that starts has its time.
+        if now {
+            subject.tell(Health::Healthy);
+        } else if is_good || begun.elapsed() >= subject.hold {
+            subject.tell(Health::Down);
+        }
+        is_good = now;
+        if is_news {
+            let standing = if is_good { Health::Healthy } else { Health::Failing };
+            if news.send((subject.key.clone(), standing)).await.is_err() {
+                return;
+            }
+        }
+        // While requests may wait for it, it is asked more often.
+        let is_awaited = !is_good && begun.elapsed() < subject.hold;
+        let awaited = || pause(begun.elapsed()).min(check.interval);
+        sleep(if is_awaited { awaited() } else { jittered(check.interval) }).await;
+    }
+}
+
+/// Before the next try of one that is waited for: nobody waits for more than a quarter longer than it takes
+/// to be there.
+fn pause(tried_for: Duration) -> Duration {
+    (tried_for / 4).clamp(PAUSE_MIN, PAUSE_MAX)
+}
+
+/// A tenth more or less, so that what began together does not stay together.
+fn jittered(interval: Duration) -> Duration {
+    let tenths = (random() >> 40) as f64 / (1_u64 << 24) as f64;
+    interval.mul_f64(0.9 + 0.2 * tenths)
+}
+
+impl ProbedEndpoint {
+    /// Tells the log what has become of it, where that is another thing than it says.
+    fn tell(&self, now: Health) {
+        let address = || self.key.address.to_string();
+        match now {
+            Health::Healthy => self.teller.back(&self.name, &address(), &self.state),
+            Health::Down => self.teller.lost(&self.name, &address(), &self.state),
+            Health::New | Health::Failing => {}
+        }
+    }
+
+    async fn connects(&self) -> Result<(), String> {
+        let connecting = async {
+            match (&self.target, self.peer._address.as_inet()) {
+                (DialTarget::Name(name, port), _) => tokio::net::TcpStream::connect((&**name, *port)).await.map(drop),
+                (DialTarget::Address, Some(address)) => tokio::net::TcpStream::connect(address).await.map(drop),
+                (DialTarget::Address, None) => Ok(()),
+            }
+        };
+        match timeout(CONNECT_TIME, connecting).await {
+            Ok(connected) => connected.map_err(|error| match error.kind() {
+                io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+                _ => error.to_string(),
+            }),
+            Err(_) => Err("no connection in time".to_owned()),
+        }
+    }
+
+    /// What its check found wrong.
+    async fn answers_well(&self, connector: &Connector, check: &HealthCheck) -> Result<(), String> {
+        match self.status(connector, check).await {
+            Some(status) if check.statuses.iter().any(|(first, last)| (*first..=*last).contains(&status)) => Ok(()),
+            Some(status) => Err(format!("its check answers {status}")),
+            None => Err(self.connects().await.err().unwrap_or_else(|| "no valid answer to its check".to_owned())),
+        }
+    }
+
+    /// None where there was no answer.
+    async fn status(&self, connector: &Connector, check: &HealthCheck) -> Option<u16> {
+        let mut peer = self.peer.clone();
+        peer.options.read_timeout = Some(check.timeout);
+        if let DialTarget::Name(name, port) = &self.target {
+            let address = tokio::net::lookup_host((&**name, *port)).await.ok()?.next()?;
+            peer._address = PingoraAddress::Inet(address);
+        }
+        let (mut session, _) = connector.get_http_session(&peer).await.ok()?;
+        let mut request = RequestHeader::build("GET", check.path.as_bytes(), Some(3)).ok()?;
+        request.insert_header(http::header::HOST, self.host.clone()).ok()?;
+        request.insert_header(http::header::USER_AGENT, "gangway").ok()?;
+        session.write_request_header(Box::new(request)).await.ok()?;
+        session.finish_request_body().await.ok()?;
+        session.read_response_header().await.ok()?;
+        let status = session.response_header()?.status.as_u16();
+        // Not kept for later: what is kept could be closed by the time it is needed.
+        session.shutdown().await;
+        Some(status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_differ_by_no_more_than_a_tenth() {
+        let second = Duration::from_secs(1);
+        let intervals: Vec<Duration> = (0..100).map(|_| jittered(second)).collect();
+        assert!(intervals.iter().all(|one| (0.9..=1.1).contains(&one.as_secs_f64())), "{intervals:?}");
+        assert!(intervals.windows(2).any(|pair| pair[0] != pair[1]));
+    }
+}

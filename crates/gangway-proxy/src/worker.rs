@@ -1,0 +1,123 @@
+//! One thread of the data plane: its own runtime, listeners and upstream connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pingora::apps::{HttpServerApp, HttpServerOptions};
+use pingora::protocols::http::v2::server::default_h2_options;
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::configuration::ServerConf;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::downstream::accept::{Acceptor, accept};
+use crate::downstream::arrivals::Arrivals;
+use crate::downstream::connection_limits::ConnectionLimits;
+use crate::downstream::front_door::FrontDoor;
+use crate::downstream::listener::Listener;
+use crate::lifecycle::{Lifecycle, Phases, reached};
+use crate::shared::Shared;
+use crate::upstream::roots;
+
+/// What a thread stands on.
+pub(crate) struct WorkerParts {
+    pub(crate) shared: Shared,
+    pub(crate) bounds: Arc<ConnectionLimits>,
+    pub(crate) arrivals: Arc<Arrivals>,
+    pub(crate) acceptors: TaskTracker,
+    pub(crate) taking: TaskTracker,
+    pub(crate) connections: TaskTracker,
+    pub(crate) phases: Phases,
+    pub(crate) goaway: watch::Receiver<bool>,
+}
+
+/// One thread with its own runtime, listeners and upstream connections.
+pub(crate) fn run(workers: usize, listeners: Vec<Listener>, floor: WorkerParts) {
+    let WorkerParts { shared, bounds, arrivals, acceptors, taking, connections, phases, goaway } = floor;
+    let runtime = if workers == 1 {
+        tokio::runtime::Builder::new_current_thread().enable_all().build()
+    } else {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()
+    };
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "failed to start a runtime of the data plane"),
+    };
+    runtime.block_on(async move {
+        let proxy = Arc::new(http(&shared));
+        let shutting_down = Arc::clone(&shared.shutting_down);
+        let front_door = Arc::new(FrontDoor::new(shared, Arc::clone(&proxy), goaway, phases.clone()));
+        for listener in listeners {
+            let reception = Acceptor {
+                front_door: Arc::clone(&front_door),
+                bounds: Arc::clone(&bounds),
+                arrivals: Arc::clone(&arrivals),
+                taking: taking.clone(),
+                tracker: connections.clone(),
+                phases: phases.clone(),
+            };
+            acceptors.spawn(accept(listener, reception));
+        }
+        tokio::spawn(tick());
+        send_over_when_handed_over(&shutting_down, phases.clone()).await;
+        // Wakes the connections that wait for a next request.
+        proxy.http_cleanup().await;
+        reached(phases, Lifecycle::Aborting).await;
+    });
+    // Whatever still runs was given its time.
+    runtime.shutdown_background();
+}
+
+/// Follows whether clients are to go elsewhere with their next request, until connections are closed.
+async fn send_over_when_handed_over(shutting_down: &AtomicBool, mut phases: Phases) {
+    loop {
+        let now = *phases.borrow_and_update();
+        shutting_down.store(now >= Lifecycle::HandedOver, Ordering::Release);
+        if now >= Lifecycle::Closing {
+            return;
+        }
+        if phases.changed().await.is_err() {
+            // Nobody is left who could tell.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Keeps a timer in the runtime that is due soon. Each request sets one that is due in an hour; were it
+/// the first to be due, the runtime would wake itself through the system, once a request.
+async fn tick() {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        second.tick().await;
+    }
+}
+
+fn http(shared: &Shared) -> HttpProxy<App> {
+    let limits = &shared.settings.limits;
+    let conf = Arc::new(server_conf());
+    let mut proxy = http_proxy(&conf, App::new(shared.clone()));
+    let mut h2 = default_h2_options();
+    // The defaults of 64 KiB allow 1.2 MB/s at 50 ms of round trip.
+    h2.initial_window_size(limits.h2_stream_window)
+        .initial_connection_window_size(limits.h2_connection_window)
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(limits.head_bytes as u32);
+    proxy.h2_options = Some(h2);
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(limits.idle);
+    proxy.server_options = Some(options);
+    proxy
+}
+
+fn server_conf() -> ServerConf {
+    ServerConf {
+        threads: 1,
+        upstream_keepalive_pool_size: 1024,
+        // Ours to bound: see `App::may_retry` and `App::fail_to_connect`.
+        max_retries: 16,
+        ca_file: roots::file(),
+        ..ServerConf::default()
+    }
+}
