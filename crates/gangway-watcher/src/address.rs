@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use gangway_model::snapshot::EngineName;
 
-use crate::dial::{Connection, Dialer};
+use crate::connect::{Connection, Connector};
 
 /// Where an engine listens if nobody says otherwise.
 pub const LOCAL_SOCKET: &str = "unix:///var/run/docker.sock";
@@ -20,7 +20,7 @@ const TCP_PORT: u16 = 2375;
 pub struct Engine {
     pub(crate) name: EngineName,
     pub(crate) url: Box<str>,
-    pub(crate) dialer: Dialer,
+    pub(crate) dialer: Connector,
 }
 
 /// What Docker's own clients read from the environment. Empty values count as not set, as for them.
@@ -78,7 +78,7 @@ impl Engine {
         name: &str,
         dial: impl Fn() -> BoxFuture<'static, io::Result<Connection>> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: EngineName(name.into()), url: name.into(), dialer: Dialer::Given(Arc::new(dial)) }
+        Self { name: EngineName(name.into()), url: name.into(), dialer: Connector::CustomConnect(Arc::new(dial)) }
     }
 }
 
@@ -88,12 +88,12 @@ fn parse(url: &str) -> Result<Engine, AddressError> {
         "unix" if rest.starts_with('/') => {
             let path = PathBuf::from(rest);
             let name = path.file_stem().map_or_else(|| rest.to_owned(), |stem| stem.to_string_lossy().into_owned());
-            (name, Dialer::Unix(path))
+            (name, Connector::Unix(path))
         }
         "unix" => return Err(AddressError::NotAbsolute(url.to_owned())),
         "tcp" | "http" => {
             let (host, port) = host_and_port(rest).ok_or_else(|| AddressError::NoHost(url.to_owned()))?;
-            (host.clone(), Dialer::Tcp { host, port })
+            (host.clone(), Connector::Tcp { host, port })
         }
         "https" => return Err(AddressError::Tls(url.to_owned())),
         _ => return Err(AddressError::UnknownScheme(url.to_owned())),
@@ -199,7 +199,7 @@ mod tests {
         ] {
             let engine = parse(url).unwrap();
             assert!(
-                matches!(&engine.dialer, Dialer::Tcp { host: h, port: p } if h == host && *p == port),
+                matches!(&engine.dialer, Connector::Tcp { host: h, port: p } if h == host && *p == port),
                 "{engine:?}"
             );
         }

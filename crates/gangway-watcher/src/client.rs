@@ -21,12 +21,12 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, trace};
 
-use crate::dial::{DialError, Dialer, plainly};
-use crate::events::{self, Events};
-use crate::listing::{Inspected, Listed, Listing};
-use crate::mend::{self, Member, Mended};
-use crate::version::{ApiVersion, Version};
-use crate::wire::{Budget, WireError, is_too_large, send};
+use crate::api_version::{ApiVersion, EngineVersion};
+use crate::connect::{ConnectError, Connector, plainly};
+use crate::events::{self, EventStream};
+use crate::lenient_json::{self, Lenient, LenientMember};
+use crate::listing::{ContainerListing, InspectedContainer, ListedContainer};
+use crate::request::{Budget, RequestError, is_too_large, send};
 
 /// A read is given up after this long: the next one starts afresh, and perhaps finds another engine.
 pub(crate) const READ_MAX: Duration = Duration::from_secs(10);
@@ -41,15 +41,15 @@ const SMALL_MAX: usize = 4 * 1024 * 1024;
 /// One engine whose version is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
-    dialer: Dialer,
-    pub(crate) version: Version,
+    dialer: Connector,
+    pub(crate) version: EngineVersion,
     /// The engine's own clock when it told its version: events are asked for from then on.
     since: Option<SystemTime>,
 }
 
 /// An answer, and how long the engine took to give it.
 #[derive(Debug)]
-pub(crate) struct Answer<T> {
+pub(crate) struct TimedAnswer<T> {
     pub(crate) value: T,
     pub(crate) took: Duration,
 }
@@ -58,11 +58,11 @@ impl Client {
     const LISTING: &str = "read the container list";
 
     /// Asks who is there and settles on a version that both sides speak.
-    pub(crate) async fn connect(dialer: &Dialer) -> Result<Self, EngineError> {
+    pub(crate) async fn connect(dialer: &Connector) -> Result<Self, EngineError> {
         const ACT: &str = "ask the engine for its version";
-        let wire = Arc::new(Transport::new(dialer, None, SMALL_MAX));
+        let wire = Arc::new(BollardTransport::new(dialer, None, SMALL_MAX));
         let told = within(ACT, wire.docker(ACT)?.version()).await?;
-        let version = Version::agree(&told).map_err(|cause| EngineError { act: ACT, cause })?;
+        let version = EngineVersion::agree(&told).map_err(|cause| EngineError { act: ACT, cause })?;
         let since = *wire.date.lock().expect("no holder of the lock panics");
         Ok(Self { dialer: dialer.clone(), version, since })
     }
@@ -70,7 +70,7 @@ impl Client {
     /// Is anybody there? An engine that stands still keeps its event stream open and silent for ever.
     pub(crate) async fn ping(&self) -> Result<(), EngineError> {
         const ACT: &str = "ping the engine";
-        let wire = Arc::new(Transport::new(&self.dialer, None, SMALL_MAX));
+        let wire = Arc::new(BollardTransport::new(&self.dialer, None, SMALL_MAX));
         match within(ACT, wire.docker(ACT)?.ping()).await {
             // Whoever refuses is alive.
             Err(EngineError { cause: Cause::Refused { status, .. }, .. }) if status < 500 => Ok(()),
@@ -82,9 +82,9 @@ impl Client {
     ///
     /// bollard's stream asks for nothing until it is polled, and engines begin to answer just before they
     /// subscribe; so this waits for the beginning of the answer, and asks for the events since we connected.
-    pub(crate) async fn subscribe(&self) -> Result<Events, EngineError> {
-        const ACT: &str = Events::SUBSCRIBING;
-        let wire = Arc::new(Transport::new(&self.dialer, Some(self.version.api), SMALL_MAX));
+    pub(crate) async fn subscribe(&self) -> Result<EventStream, EngineError> {
+        const ACT: &str = EventStream::SUBSCRIBING;
+        let wire = Arc::new(BollardTransport::new(&self.dialer, Some(self.version.api), SMALL_MAX));
         let events = events::open(&wire.docker(ACT)?, self.since, wire.budget.clone());
         match timeout(READ_MAX, events.once_live(&wire.answered)).await {
             Ok(events) => events,
@@ -93,12 +93,12 @@ impl Client {
     }
 
     /// All containers, running or not.
-    pub(crate) async fn list(&self) -> Result<Answer<Listing>, EngineError> {
+    pub(crate) async fn list(&self) -> Result<TimedAnswer<ContainerListing>, EngineError> {
         self.get_listing("/containers/json?all=1").await
     }
 
     /// These containers, as far as there are any; their ids are made of letters and digits.
-    pub(crate) async fn list_only(&self, ids: &[Box<str>]) -> Result<Answer<Listing>, EngineError> {
+    pub(crate) async fn list_only(&self, ids: &[Box<str>]) -> Result<TimedAnswer<ContainerListing>, EngineError> {
         // `{"id":["…","…"]}`
         let filters = format!("%7B%22id%22%3A%5B%22{}%22%5D%7D", ids.join("%22%2C%22"));
         self.get_listing(&format!("/containers/json?all=1&filters={filters}")).await
@@ -106,12 +106,12 @@ impl Client {
 
     /// What the listing lacks of one container. None where there is no such container any more, or where we
     /// are not allowed to look.
-    pub(crate) async fn inspect(&self, id: &str) -> Result<Option<Inspected>, EngineError> {
+    pub(crate) async fn inspect(&self, id: &str) -> Result<Option<InspectedContainer>, EngineError> {
         let path = format!("/containers/{id}/json");
-        let inspected = |bytes: &[u8]| match serde_json::from_slice::<Inspected>(bytes) {
+        let inspected = |bytes: &[u8]| match serde_json::from_slice::<InspectedContainer>(bytes) {
             Ok(inspected) => Ok(inspected),
             Err(error) => {
-                let Mended { value, left_out } = mend::one(serde_json::from_slice(bytes)?);
+                let Lenient { value, left_out } = lenient_json::one(serde_json::from_slice(bytes)?);
                 debug!(id, ?left_out, "parts of an inspection make no sense");
                 value.ok_or(error)
             }
@@ -125,7 +125,7 @@ impl Client {
 
     /// Where the engine keeps its networks, as far as that can be told of what it says about itself.
     pub(crate) async fn kind(&self) -> Result<EngineKind, EngineError> {
-        let info: Answer<serde_json::Value> = self.get("ask the engine about itself", "/info", SMALL_MAX).await?;
+        let info: TimedAnswer<serde_json::Value> = self.get("ask the engine about itself", "/info", SMALL_MAX).await?;
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         let options = info.value["SecurityOptions"].as_array();
         if options.into_iter().flatten().any(|option| text(option).split(',').any(|part| part == "name=rootless")) {
@@ -136,16 +136,16 @@ impl Client {
     }
 
     /// The engine's networks as it writes them.
-    pub(crate) async fn networks(&self) -> Result<Answer<Vec<serde_json::Value>>, EngineError> {
+    pub(crate) async fn networks(&self) -> Result<TimedAnswer<Vec<serde_json::Value>>, EngineError> {
         self.get("list the networks", "/networks", SMALL_MAX).await
     }
 
     /// A container that makes no sense, or a part of one, costs only itself.
-    async fn get_listing(&self, path: &str) -> Result<Answer<Listing>, EngineError> {
-        let listing = |bytes: &[u8]| match serde_json::from_slice::<Vec<Listed>>(bytes) {
-            Ok(listed) => Ok(Listing::from(listed)),
-            Err(error) => match serde_json::from_slice::<Vec<Member<Listed>>>(bytes) {
-                Ok(members) => Listing::mended(members).ok_or(error),
+    async fn get_listing(&self, path: &str) -> Result<TimedAnswer<ContainerListing>, EngineError> {
+        let listing = |bytes: &[u8]| match serde_json::from_slice::<Vec<ListedContainer>>(bytes) {
+            Ok(listed) => Ok(ContainerListing::from(listed)),
+            Err(error) => match serde_json::from_slice::<Vec<LenientMember<ListedContainer>>>(bytes) {
+                Ok(members) => ContainerListing::mended(members).ok_or(error),
                 Err(_) => Err(error),
             },
         };
@@ -157,7 +157,7 @@ impl Client {
         act: &'static str,
         path: &str,
         len_max: usize,
-    ) -> Result<Answer<T>, EngineError> {
+    ) -> Result<TimedAnswer<T>, EngineError> {
         self.get_by(act, path, len_max, |bytes| serde_json::from_slice(bytes)).await
     }
 
@@ -167,7 +167,7 @@ impl Client {
         path: &str,
         len_max: usize,
         understood: impl FnOnce(&[u8]) -> serde_json::Result<T>,
-    ) -> Result<Answer<T>, EngineError> {
+    ) -> Result<TimedAnswer<T>, EngineError> {
         let failed = |cause| EngineError { act, cause };
         let asked = Instant::now();
         let bytes = match timeout(READ_MAX, self.fetch(path, len_max)).await {
@@ -178,7 +178,7 @@ impl Client {
         let len = bytes.len();
         let value = understood(&bytes).map_err(|error| failed(Cause::Nonsense(error.to_string())))?;
         trace!(path, len, ?took, understanding = ?(asked.elapsed() - took), "read");
-        Ok(Answer { value, took })
+        Ok(TimedAnswer { value, took })
     }
 
     async fn fetch(&self, path: &str, len_max: usize) -> Result<Bytes, Cause> {
@@ -201,10 +201,10 @@ impl Client {
 /// The engine's own words for a refusal.
 fn message_of(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
-    struct Refusal {
+    struct ErrorBody {
         message: String,
     }
-    let text = serde_json::from_slice::<Refusal>(body)
+    let text = serde_json::from_slice::<ErrorBody>(body)
         .map_or_else(|_| String::from_utf8_lossy(body).into_owned(), |refusal| refusal.message);
     shortened(&text)
 }
@@ -224,18 +224,18 @@ async fn within<T>(act: &'static str, asked: impl Future<Output = Result<T, Dock
 }
 
 /// Our wire as bollard's transport, for one request.
-struct Transport {
-    dialer: Dialer,
+struct BollardTransport {
+    dialer: Connector,
     api: Option<ApiVersion>,
     budget: Budget,
-    /// Told when the head of a good answer has arrived, which bollard does not tell.
+    /// Notified when the head of a good answer has arrived, which bollard does not tell.
     answered: Arc<Notify>,
     /// The engine's clock, from the same head.
     date: Arc<Mutex<Option<SystemTime>>>,
 }
 
-impl Transport {
-    fn new(dialer: &Dialer, api: Option<ApiVersion>, len_max: usize) -> Self {
+impl BollardTransport {
+    fn new(dialer: &Connector, api: Option<ApiVersion>, len_max: usize) -> Self {
         Self {
             dialer: dialer.clone(),
             api,
@@ -263,8 +263,8 @@ impl Transport {
         // answers in its newest.
         let path = self.api.map_or(given.clone(), |api| api.prefixed(given.as_str()));
         let response = send(&self.dialer, request, path, self.budget.clone()).await.map_err(|error| match error {
-            WireError::Dial(error) => DockerError::IOError { err: std::io::Error::other(error) },
-            WireError::Http(error) => error.into(),
+            RequestError::Dial(error) => DockerError::IOError { err: std::io::Error::other(error) },
+            RequestError::Http(error) => error.into(),
         })?;
         let date = response.headers().get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         *self.date.lock().expect("no holder of the lock panics") = date;
@@ -304,11 +304,11 @@ pub(crate) enum Cause {
     Ended,
 }
 
-impl From<WireError> for Cause {
-    fn from(error: WireError) -> Self {
+impl From<RequestError> for Cause {
+    fn from(error: RequestError) -> Self {
         match error {
-            WireError::Dial(error) => Self::NoConnection(error.to_string()),
-            WireError::Http(error) => error.into(),
+            RequestError::Dial(error) => Self::NoConnection(error.to_string()),
+            RequestError::Http(error) => error.into(),
         }
     }
 }
@@ -330,10 +330,12 @@ impl From<DockerError> for Cause {
         match error {
             DockerError::HyperResponseError { err } => err.into(),
             DockerError::IOError { err } if is_too_large(&err) => Self::TooLarge,
-            DockerError::IOError { err } => match err.get_ref().and_then(|inner| inner.downcast_ref::<DialError>()) {
-                Some(dial) => Self::NoConnection(dial.to_string()),
-                None => Self::Broken(plainly(&err)),
-            },
+            DockerError::IOError { err } => {
+                match err.get_ref().and_then(|inner| inner.downcast_ref::<ConnectError>()) {
+                    Some(dial) => Self::NoConnection(dial.to_string()),
+                    None => Self::Broken(plainly(&err)),
+                }
+            }
             DockerError::RequestTimeoutError => Self::Silent,
             DockerError::DockerResponseServerError { status_code, message } => {
                 Self::Refused { status: status_code, message: shortened(&message) }

@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 
 use crate::client::{Cause, EngineError};
 use crate::listing::EngineTime;
-use crate::signals::named;
-use crate::wire::Budget;
+use crate::request::Budget;
+use crate::unix_signal::named;
 
 /// What is asked for. Engines send the rest to nobody: twenty containers with health checks would otherwise
 /// make sixty events a second.
@@ -41,7 +41,7 @@ const ACTIONS: &[&str] = &[
 
 /// One event as it is believed.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Heard {
+pub(crate) enum EngineEvent {
     /// Read again: this container, where it is known which.
     Changed { id: Option<Box<str>> },
     /// A container was sent this signal, which changes nothing that a reading could show.
@@ -59,25 +59,25 @@ pub(crate) enum Heard {
 }
 
 /// An open stream of events.
-pub(crate) struct Events {
+pub(crate) struct EventStream {
     stream: Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>,
     /// Renewed with each event: it bounds one event and not the stream.
     budget: Budget,
     /// Arrived before the stream was known to be live.
-    early: Option<Heard>,
+    early: Option<EngineEvent>,
 }
 
 /// Prepares a stream; nothing is asked before it is polled.
-pub(crate) fn open(docker: &Docker, since: Option<SystemTime>, budget: Budget) -> Events {
+pub(crate) fn open(docker: &Docker, since: Option<SystemTime>, budget: Budget) -> EventStream {
     let filters = HashMap::from([("type", vec!["container", "network"]), ("event", ACTIONS.to_vec())]);
     let mut options = EventsOptionsBuilder::new().filters(&filters);
     if let Some(since) = since.and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok()) {
         options = options.since(&since.as_secs().to_string());
     }
-    Events { stream: Box::pin(docker.events(Some(options.build()))), budget, early: None }
+    EventStream { stream: Box::pin(docker.events(Some(options.build()))), budget, early: None }
 }
 
-impl Events {
+impl EventStream {
     /// What following them is called where it fails.
     pub(crate) const ACT: &str = "follow the events";
 
@@ -100,7 +100,7 @@ impl Events {
     }
 
     /// The next event. Cancel-safe. An engine that stops talking is an error.
-    pub(crate) async fn next(&mut self) -> Result<Heard, EngineError> {
+    pub(crate) async fn next(&mut self) -> Result<EngineEvent, EngineError> {
         if let Some(heard) = self.early.take() {
             return Ok(heard);
         }
@@ -116,7 +116,7 @@ impl Events {
     }
 }
 
-fn believed(event: &EventMessage) -> Heard {
+fn believed(event: &EventMessage) -> EngineEvent {
     // As in `health_status: healthy`.
     let action = event.action.as_deref().unwrap_or_default().split(':').next().unwrap_or_default();
     let actor = event.actor.as_ref();
@@ -125,16 +125,16 @@ fn believed(event: &EventMessage) -> Heard {
     let at = event.time_nano.map(i128::from).or_else(|| event.time.map(|seconds| i128::from(seconds) * 1_000_000_000));
     let at = at.map(EngineTime);
     match action {
-        "kill" => Heard::Signalled { id, signal: attribute("signal").and_then(|text| named(text)), at },
-        "stop" => Heard::Stopping { id, at },
-        "die" | "died" => Heard::Died { id },
-        "start" => Heard::Started { id },
+        "kill" => EngineEvent::Signalled { id, signal: attribute("signal").and_then(|text| named(text)), at },
+        "stop" => EngineEvent::Stopping { id, at },
+        "die" | "died" => EngineEvent::Died { id },
+        "start" => EngineEvent::Started { id },
         // Of a network; which container, the attributes say.
-        "connect" => Heard::Changed { id: attribute("container").map(|id| id.as_str().into()) },
-        "disconnect" => Heard::Unplugged { id: attribute("container").map(|id| id.as_str().into()) },
-        known if ACTIONS.contains(&known) => Heard::Changed { id: Some(id).filter(|id| !id.is_empty()) },
+        "connect" => EngineEvent::Changed { id: attribute("container").map(|id| id.as_str().into()) },
+        "disconnect" => EngineEvent::Unplugged { id: attribute("container").map(|id| id.as_str().into()) },
+        known if ACTIONS.contains(&known) => EngineEvent::Changed { id: Some(id).filter(|id| !id.is_empty()) },
         // A proxy that passes no filters on gives us these.
-        _ => Heard::Noise,
+        _ => EngineEvent::Noise,
     }
 }
 
@@ -142,7 +142,7 @@ fn believed(event: &EventMessage) -> Heard {
 mod tests {
     use super::*;
 
-    fn heard(json: &str) -> Heard {
+    fn heard(json: &str) -> EngineEvent {
         believed(&serde_json::from_str(json).unwrap())
     }
 
@@ -151,22 +151,22 @@ mod tests {
         let kill = r#"{"Type":"container","Action":"kill","timeNano":7000000001,"time":7,
             "Actor":{"ID":"ab","Attributes":{"signal":"15"}}}"#;
         let at = Some(EngineTime(7_000_000_001));
-        assert_eq!(heard(kill), Heard::Signalled { id: "ab".into(), signal: Some(15), at });
+        assert_eq!(heard(kill), EngineEvent::Signalled { id: "ab".into(), signal: Some(15), at });
         let stop = r#"{"Type":"container","Action":"stop","time":7,"Actor":{"ID":"ab"}}"#;
-        assert_eq!(heard(stop), Heard::Stopping { id: "ab".into(), at: Some(EngineTime(7_000_000_000)) });
+        assert_eq!(heard(stop), EngineEvent::Stopping { id: "ab".into(), at: Some(EngineTime(7_000_000_000)) });
         let podman = r#"{"Type":"container","Action":"kill","Actor":{"ID":"ab","Attributes":{"podId":""}}}"#;
-        assert_eq!(heard(podman), Heard::Signalled { id: "ab".into(), signal: None, at: None });
+        assert_eq!(heard(podman), EngineEvent::Signalled { id: "ab".into(), signal: None, at: None });
         let health = r#"{"Type":"container","Action":"health_status: healthy","Actor":{"ID":"ab"}}"#;
-        assert_eq!(heard(health), Heard::Changed { id: Some("ab".into()) });
+        assert_eq!(heard(health), EngineEvent::Changed { id: Some("ab".into()) });
         let network = r#"{"Type":"network","Action":"connect","Actor":{"ID":"ab","Attributes":{"container":"cd"}}}"#;
-        assert_eq!(heard(network), Heard::Changed { id: Some("cd".into()) });
-        assert_eq!(heard(r#"{"Type":"network","Action":"connect"}"#), Heard::Changed { id: None });
+        assert_eq!(heard(network), EngineEvent::Changed { id: Some("cd".into()) });
+        assert_eq!(heard(r#"{"Type":"network","Action":"connect"}"#), EngineEvent::Changed { id: None });
         let of_container = |action: &str| heard(&event_of(action));
-        assert_eq!(of_container("start"), Heard::Started { id: "ab".into() });
-        assert_eq!(of_container("die"), Heard::Died { id: "ab".into() });
-        assert_eq!(of_container("died"), Heard::Died { id: "ab".into() });
+        assert_eq!(of_container("start"), EngineEvent::Started { id: "ab".into() });
+        assert_eq!(of_container("die"), EngineEvent::Died { id: "ab".into() });
+        assert_eq!(of_container("died"), EngineEvent::Died { id: "ab".into() });
         let unplugged = network.replace("connect", "disconnect");
-        assert_eq!(heard(&unplugged), Heard::Unplugged { id: Some("cd".into()) });
+        assert_eq!(heard(&unplugged), EngineEvent::Unplugged { id: Some("cd".into()) });
     }
 
     fn event_of(action: &str) -> String {
@@ -177,8 +177,8 @@ mod tests {
     fn noise_is_noise() {
         for action in ["exec_start: /app hc", "exec_die", "exec_create", "top", "attach", ""] {
             let event = format!(r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"ab"}}}}"#);
-            assert_eq!(heard(&event), Heard::Noise, "{action}");
+            assert_eq!(heard(&event), EngineEvent::Noise, "{action}");
         }
-        assert_eq!(heard("{}"), Heard::Noise);
+        assert_eq!(heard("{}"), EngineEvent::Noise);
     }
 }

@@ -18,16 +18,16 @@ use tracing::debug;
 
 use crate::address::Engine;
 use crate::backoff::{Backoff, jitter};
-use crate::chronicle::Chronicle;
 use crate::client::{Cause, Client, EngineError};
-use crate::events::{Events, Heard};
-use crate::leaving::{Answered, Leaving, Meaning, Order, Tick, meaning};
-use crate::listing::Inspected;
-use crate::mounts::Mount;
-use crate::own_container::Seen;
-use crate::own_place::{Surroundings, Traces};
-use crate::pace::Pace;
-use crate::reading::{Extent, Known, Learnt, Reading, read};
+use crate::debounce::Debounce;
+use crate::engine_log::EngineLog;
+use crate::events::{EngineEvent, EventStream};
+use crate::listing::InspectedContainer;
+use crate::own_location::{Locator, OwnIds};
+use crate::own_mounts::OwnMount;
+use crate::own_network::OwnNetwork;
+use crate::reading::{EngineCache, EngineFacts, EngineReading, ReadScope, read};
+use crate::stopping::{SignalMeaning, StopOrder, StopProgress, StoppingContainers, Tick, meaning};
 
 /// Everything is read this long after the last time even if nothing was heard: an event can be lost. With
 /// the time a reading may take, that makes every 30 s.
@@ -57,27 +57,27 @@ const QUESTIONS_MAX: usize = 32;
 pub(crate) struct Report {
     /// Which, by its position in the list.
     pub(crate) engine: usize,
-    pub(crate) news: News,
+    pub(crate) news: EngineChange,
 }
 
 /// What happened.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum EngineChange {
     /// Everything was read, or what something happened to.
     Read {
-        extent: Extent,
+        extent: ReadScope,
         containers: Vec<Container>,
         /// Only where everything was.
-        own: Option<Box<(OwnPlace, Seen)>>,
-        learnt: Learnt,
-        own_mounts: Option<Vec<Mount>>,
+        own: Option<Box<(OwnPlace, OwnNetwork)>>,
+        learnt: EngineFacts,
+        own_mounts: Option<Vec<OwnMount>>,
         version: String,
         /// Why events cannot be heard although everything can be read.
         trouble: Option<String>,
-        cause: Option<Trigger>,
+        cause: Option<EventTiming>,
     },
     /// These containers were told to end, or have survived that.
-    Leaving { ids: Vec<Box<str>>, leaving: bool, cause: Option<Trigger> },
+    Leaving { ids: Vec<Box<str>>, leaving: bool, cause: Option<EventTiming> },
     /// These, of those that were told to end, are beyond their own grace.
     Lingering { ids: BTreeSet<Box<str>> },
     /// It cannot be read now.
@@ -86,7 +86,7 @@ pub(crate) enum News {
 
 /// What made us look.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Trigger {
+pub(crate) struct EventTiming {
     /// When the oldest event that this answers arrived.
     pub(crate) heard: Instant,
     /// How much of the time since was the engine's.
@@ -97,18 +97,18 @@ pub(crate) struct Trigger {
 pub(crate) async fn follow(
     position: usize,
     engine: Engine,
-    traces: Traces,
+    traces: OwnIds,
     reports: mpsc::Sender<Report>,
 ) -> Infallible {
-    let surroundings = Surroundings { traces, remote: engine.dialer.may_be_remote() };
+    let surroundings = Locator { traces, remote: engine.dialer.may_be_remote() };
     let name = engine.name.0.clone();
-    let mut chronicle = Chronicle::default();
+    let mut chronicle = EngineLog::default();
     let mut follower = Follower {
         position,
         engine,
         surroundings,
         reports,
-        leaving: Leaving::default(),
+        leaving: StoppingContainers::default(),
         backoff: Backoff::default(),
         well_since: None,
     };
@@ -120,13 +120,13 @@ pub(crate) async fn follow(
         if was_good {
             follower.backoff = Backoff::default();
         }
-        if was_good && error.act == Events::ACT && matches!(error.cause, Cause::Ended | Cause::Broken(_)) {
+        if was_good && error.act == EventStream::ACT && matches!(error.cause, Cause::Ended | Cause::Broken(_)) {
             chronicle.interrupted(now, &text).log(&name);
         } else {
             if let Some(line) = chronicle.failed(now, &text) {
                 line.log(&name);
             }
-            follower.report(News::Failed { trouble: text }).await;
+            follower.report(EngineChange::Failed { trouble: text }).await;
         }
         sleep(follower.backoff.wait(jitter())).await;
     }
@@ -135,10 +135,10 @@ pub(crate) async fn follow(
 struct Follower {
     position: usize,
     engine: Engine,
-    surroundings: Surroundings,
+    surroundings: Locator,
     reports: mpsc::Sender<Report>,
     /// Outlives a session: a container does not stop leaving because we lost sight of it.
-    leaving: Leaving,
+    leaving: StoppingContainers,
     backoff: Backoff,
     /// Since when this session hears events.
     well_since: Option<Instant>,
@@ -147,8 +147,8 @@ struct Follower {
 type Pending<'a, T> = Fuse<BoxFuture<'a, T>>;
 
 /// A reading that is over.
-struct Done {
-    reading: Result<Reading, EngineError>,
+struct FinishedReading {
+    reading: Result<EngineReading, EngineError>,
     /// What was heard later, it does not know.
     begun: Tick,
     /// When the event that it answers arrived.
@@ -156,36 +156,37 @@ struct Done {
 }
 
 /// Who was asked about, when, and what the engine said; none where there is no such container, or nobody may ask.
-type Replied = (Box<str>, Tick, Result<Option<Inspected>, EngineError>);
+type Replied = (Box<str>, Tick, Result<Option<InspectedContainer>, EngineError>);
 
 /// What goes on while a session lasts.
-struct Underway<'a> {
+struct Session<'a> {
     /// A reading, with the arrival of the event it answers.
-    reading: Pending<'a, Done>,
+    reading: Pending<'a, FinishedReading>,
     ping: Pending<'a, Result<(), EngineError>>,
     /// What became of containers that were sent a signal?
     questions: FuturesUnordered<BoxFuture<'a, Replied>>,
     /// For the next reading, while none is under way.
-    known: Known,
+    known: EngineCache,
     /// The oldest event that no reading answers yet, and what it and those after it happened to.
-    unanswered: Option<(Instant, Extent)>,
+    unanswered: Option<(Instant, ReadScope)>,
     next_reading: Instant,
     /// Readings since the last one that answered an event.
     looks: usize,
     last_sign: Instant,
-    pace: Pace,
+    pace: Debounce,
 }
 
 impl Follower {
     /// One connection's worth of following. Ends only in failure; the caller decides about trying again.
-    async fn session(&mut self, chronicle: &mut Chronicle) -> Result<Infallible, EngineError> {
+    async fn session(&mut self, chronicle: &mut EngineLog) -> Result<Infallible, EngineError> {
         let client = Client::connect(&self.engine.dialer).await?;
         let version = client.version.to_string();
         // Subscribe first, read second. The other way round, a container that starts between the two would
         // be in neither.
         let events = client.subscribe().await;
         let begun = self.leaving.tick();
-        let first = read(&client, &self.engine.name, &self.surroundings, Known::default(), Extent::All).await?;
+        let first =
+            read(&client, &self.engine.name, &self.surroundings, EngineCache::default(), ReadScope::All).await?;
         let trouble = events.as_ref().err().map(ToString::to_string);
         let count = first.containers.len();
         let known = self.finish(first, begun, &version, trouble, None).await;
@@ -200,12 +201,12 @@ impl Follower {
 
         let name = self.engine.name.clone();
         let surroundings = self.surroundings.clone();
-        let begin = |known: Known, extent: Extent, begun: Tick, heard: Option<Instant>| {
+        let begin = |known: EngineCache, extent: ReadScope, begun: Tick, heard: Option<Instant>| {
             let reading = read(&client, &name, &surroundings, known, extent);
-            reading.map(move |reading| Done { reading, begun, heard }).boxed().fuse()
+            reading.map(move |reading| FinishedReading { reading, begun, heard }).boxed().fuse()
         };
         let now = Instant::now();
-        let mut underway = Underway {
+        let mut underway = Session {
             reading: Fuse::terminated(),
             ping: Fuse::terminated(),
             questions: FuturesUnordered::new(),
@@ -214,7 +215,7 @@ impl Follower {
             next_reading: now + READ_EVERY,
             looks: LOOK_AGAIN.len(),
             last_sign: now,
-            pace: Pace::new(now),
+            pace: Debounce::new(now),
         };
         loop {
             let now = Instant::now();
@@ -224,7 +225,7 @@ impl Follower {
                         underway.pace.begin(now);
                         (extent, Some(heard))
                     }
-                    None => (Extent::All, None),
+                    None => (ReadScope::All, None),
                 };
                 let known = std::mem::take(&mut underway.known);
                 underway.reading = begin(known, extent, self.leaving.tick(), heard);
@@ -248,7 +249,7 @@ impl Follower {
                     }
                 }
                 done = &mut underway.reading, if !underway.reading.is_terminated() => {
-                    let Done { reading, begun, heard } = done;
+                    let FinishedReading { reading, begun, heard } = done;
                     let reading = reading?;
                     let now = Instant::now();
                     underway.looks = if heard.is_some() { 0 } else { underway.looks.saturating_add(1) };
@@ -268,17 +269,17 @@ impl Follower {
         }
     }
 
-    async fn take_in<'a>(&mut self, client: &'a Client, heard: Heard, underway: &mut Underway<'a>) {
+    async fn take_in<'a>(&mut self, client: &'a Client, heard: EngineEvent, underway: &mut Session<'a>) {
         let now = Instant::now();
         let concerned = match heard {
-            Heard::Noise => return,
-            Heard::Signalled { id, signal, at } => {
+            EngineEvent::Noise => return,
+            EngineEvent::Signalled { id, signal, at } => {
                 match (meaning(signal), signal) {
-                    (Meaning::Ends, Some(signal)) => {
-                        self.leaving.told(&id, Order::Signal(signal), at, now);
+                    (SignalMeaning::Ends, Some(signal)) => {
+                        self.leaving.told(&id, StopOrder::Signal(signal), at, now);
                         self.leaves(id, now).await;
                     }
-                    (Meaning::EndsIfItsOwn, Some(signal)) if underway.questions.len() < QUESTIONS_MAX => {
+                    (SignalMeaning::EndsIfItsOwn, Some(signal)) if underway.questions.len() < QUESTIONS_MAX => {
                         if let Some(tick) = self.leaving.perhaps_told(&id, signal, at, now) {
                             underway.ask(client, id, tick);
                         }
@@ -288,52 +289,52 @@ impl Follower {
                 // Nothing to read yet: until it is dead, every listing calls it running.
                 return;
             }
-            Heard::Stopping { id, at } => {
-                self.leaving.told(&id, Order::Stop, at, now);
+            EngineEvent::Stopping { id, at } => {
+                self.leaving.told(&id, StopOrder::Stop, at, now);
                 self.leaves(id.clone(), now).await;
                 Some(id)
             }
             // Neither is told to anyone by itself: only the reading that follows knows what became of it.
-            Heard::Died { id } => {
+            EngineEvent::Died { id } => {
                 self.leaving.died(&id);
                 Some(id)
             }
-            Heard::Started { id } => {
+            EngineEvent::Started { id } => {
                 self.leaving.started(&id);
                 Some(id)
             }
-            Heard::Unplugged { id } => {
+            EngineEvent::Unplugged { id } => {
                 if let Some(id) = &id {
                     self.leaving.unplugged(id, now);
                 }
                 id
             }
-            Heard::Changed { id } => id,
+            EngineEvent::Changed { id } => id,
         };
         underway.pace.heard(now);
-        let (_, extent) = underway.unanswered.get_or_insert((now, Extent::none()));
+        let (_, extent) = underway.unanswered.get_or_insert((now, ReadScope::none()));
         extent.add(concerned);
     }
 
     async fn leaves(&mut self, id: Box<str>, heard: Instant) {
         debug!(engine = &*self.engine.name.0, id = &*id, "told to end");
-        let cause = Some(Trigger { heard, engine: Duration::ZERO });
-        self.report(News::Leaving { ids: vec![id], leaving: true, cause }).await;
+        let cause = Some(EventTiming { heard, engine: Duration::ZERO });
+        self.report(EngineChange::Leaving { ids: vec![id], leaving: true, cause }).await;
     }
 
     /// Takes note of what the engine says of one that was sent a signal.
-    async fn conclude(&mut self, id: Box<str>, tick: Tick, answer: Result<Option<Inspected>, EngineError>) {
+    async fn conclude(&mut self, id: Box<str>, tick: Tick, answer: Result<Option<InspectedContainer>, EngineError>) {
         let now = Instant::now();
         let lingering = self.leaving.lingering();
         // Who could not be asked is asked again.
         let Ok(inspected) = answer else { return };
         match self.leaving.answer(&id, tick, inspected.as_ref(), now) {
-            Answered::Leaves => self.leaves(id, now).await,
-            Answered::Stays => {
+            StopProgress::Leaves => self.leaves(id, now).await,
+            StopProgress::Stays => {
                 debug!(engine = &*self.engine.name.0, id = &*id, "it was not ended after all");
-                self.report(News::Leaving { ids: vec![id], leaving: false, cause: None }).await;
+                self.report(EngineChange::Leaving { ids: vec![id], leaving: false, cause: None }).await;
             }
-            Answered::Lingers | Answered::Nothing => {}
+            StopProgress::Lingers | StopProgress::Nothing => {}
         }
         self.tell_lingering(lingering).await;
     }
@@ -341,35 +342,35 @@ impl Follower {
     async fn tell_lingering(&self, before: BTreeSet<Box<str>>) {
         let ids = self.leaving.lingering();
         if ids != before {
-            self.report(News::Lingering { ids }).await;
+            self.report(EngineChange::Lingering { ids }).await;
         }
     }
 
     async fn finish(
         &mut self,
-        reading: Reading,
+        reading: EngineReading,
         begun: Tick,
         version: &str,
         trouble: Option<String>,
         heard: Option<Instant>,
-    ) -> Known {
-        let Reading { extent, mut containers, own, learnt, own_mounts, took, known } = reading;
+    ) -> EngineCache {
+        let EngineReading { extent, mut containers, own, learnt, own_mounts, took, known } = reading;
         let lingering = self.leaving.lingering();
         self.leaving.correct(&mut containers, &extent, begun, Instant::now());
-        let cause = heard.map(|heard| Trigger { heard, engine: took });
+        let cause = heard.map(|heard| EventTiming { heard, engine: took });
         let version = version.to_owned();
-        self.report(News::Read { extent, containers, own, learnt, own_mounts, version, trouble, cause }).await;
+        self.report(EngineChange::Read { extent, containers, own, learnt, own_mounts, version, trouble, cause }).await;
         self.tell_lingering(lingering).await;
         known
     }
 
-    async fn report(&self, news: News) {
+    async fn report(&self, news: EngineChange) {
         // Fails only where nobody compiles any more, and then we are about to be dropped as well.
         let _ = self.reports.send(Report { engine: self.position, news }).await;
     }
 }
 
-impl<'a> Underway<'a> {
+impl<'a> Session<'a> {
     fn ask(&mut self, client: &'a Client, id: Box<str>, tick: Tick) {
         let question = async move {
             let answer = client.inspect(&id).await;

@@ -9,30 +9,30 @@
 //! It knows nothing of HTTP, TLS, or what a route means.
 
 mod address;
-mod announce;
+mod api_version;
 mod backoff;
-mod chronicle;
 mod client;
-mod departed;
-mod dial;
+mod compile_loop;
+mod compile_thread;
+mod connect;
+mod debounce;
+mod diagnostic_log;
+mod engine_log;
 mod events;
 mod follow;
-mod leaving;
+mod latency;
+mod lenient_json;
 mod listing;
-mod mend;
-mod merge;
-mod mounts;
-mod networks;
-mod own_container;
-mod own_place;
-mod pace;
-mod reaction;
+mod network_drivers;
+mod own_location;
+mod own_mounts;
+mod own_network;
 mod reading;
-mod sharing;
-mod signals;
-mod table_thread;
-mod version;
-mod wire;
+mod recently_gone;
+mod request;
+mod shared_networks;
+mod stopping;
+mod unix_signal;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -46,12 +46,12 @@ use gangway_publish::{Publisher, Reader};
 use tokio::sync::mpsc;
 
 pub use address::{AddressError, DockerEnvironment, Engine, LOCAL_SOCKET, engines};
-pub use dial::{Connection, Wire};
-pub use mounts::{Mount, MountKind};
-pub use own_container::{OwnContainer, PublishedPort, Seen};
-pub use reaction::{Reaction, Spread};
+pub use connect::{Connection, EngineStream};
+pub use latency::{Latency, Quantiles};
+pub use own_mounts::{MountKind, OwnMount};
+pub use own_network::{OwnContainer, OwnNetwork, PublishedPort};
 
-use own_place::Traces;
+use own_location::OwnIds;
 
 /// Reports on their way from the engines to the compiler; who finds it full waits, and reads later.
 const REPORTS_MAX: usize = 16;
@@ -74,11 +74,11 @@ pub struct EngineStatus {
     /// Reads that failed so far.
     pub failures: u64,
     /// What is mounted into our own container, where this engine runs it.
-    pub own_mounts: Option<Vec<Mount>>,
+    pub own_mounts: Option<Vec<OwnMount>>,
     /// How long its events took to become a table.
-    pub reaction: Reaction,
+    pub reaction: Latency,
     /// Where it sees us.
-    pub seen: Seen,
+    pub seen: OwnNetwork,
 }
 
 impl EngineStatus {
@@ -93,8 +93,8 @@ impl EngineStatus {
             reads: 0,
             failures: 0,
             own_mounts: None,
-            reaction: Reaction::default(),
-            seen: Seen::default(),
+            reaction: Latency::default(),
+            seen: OwnNetwork::default(),
         }
     }
 }
@@ -134,7 +134,7 @@ pub async fn watch_with(
     compile: impl Fn(&Snapshot, &Settings) -> Compiled + Send + Sync + 'static,
 ) -> Infallible {
     let (reports_tx, reports_rx) = mpsc::channel(REPORTS_MAX);
-    let traces = Traces::look();
+    let traces = OwnIds::look();
     let followers: Vec<_> = engines
         .iter()
         .enumerate()
@@ -146,7 +146,7 @@ pub async fn watch_with(
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
-        never = merge::merge(&engines, reports_rx, settings, released, tables, statuses, Arc::new(compile)) => never,
+        never = compile_loop::merge(&engines, reports_rx, settings, released, tables, statuses, Arc::new(compile)) => never,
         never = following => never,
     }
 }

@@ -3,7 +3,7 @@
 //! Three dialects are known: Docker of 2020 (API 1.41), Docker of today (1.52 and newer: a `Health` object)
 //! and Podman (no `HostConfig`, no health, no exposed ports). Every field may be missing or null and every
 //! word unknown: a strange container is a strange container, not an unreadable listing. What is of another type than
-//! it should be is left out; see [`mend`](crate::mend).
+//! it should be is left out; see [`lenient_json`](crate::lenient_json).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,19 +17,19 @@ use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::mend::{Member, Mended};
-use crate::own_container::PublishedPort;
-use crate::signals::signal;
+use crate::lenient_json::{Lenient, LenientMember};
+use crate::own_network::PublishedPort;
+use crate::unix_signal::signal;
 
 /// One entry of `/containers/json`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub(crate) struct Listed {
+pub(crate) struct ListedContainer {
     pub(crate) id: Box<str>,
     names: Option<Vec<Box<str>>>,
     image: Option<Box<str>>,
     created: Option<i64>,
-    ports: Option<Vec<Port>>,
+    ports: Option<Vec<ListedPort>>,
     labels: Option<BTreeMap<Box<str>, Box<str>>>,
     state: Option<Box<str>>,
     status: Option<Box<str>>,
@@ -40,25 +40,25 @@ pub(crate) struct Listed {
 
 /// An answer to `/containers/json`.
 #[derive(Debug, Default)]
-pub(crate) struct Listing {
-    pub(crate) containers: Vec<Listed>,
+pub(crate) struct ContainerListing {
+    pub(crate) containers: Vec<ListedContainer>,
     /// What of it makes no sense, by the container's id, or its name where that can be read only.
     pub(crate) left_out: BTreeMap<Box<str>, LeftOut>,
 }
 
-impl From<Vec<Listed>> for Listing {
-    fn from(containers: Vec<Listed>) -> Self {
+impl From<Vec<ListedContainer>> for ContainerListing {
+    fn from(containers: Vec<ListedContainer>) -> Self {
         Self { containers, left_out: BTreeMap::new() }
     }
 }
 
-impl Listing {
+impl ContainerListing {
     /// Containers of which parts were left out. None where not one of them is known by its id: such an answer is no
     /// empty world.
-    pub(crate) fn mended(members: Vec<Member<Listed>>) -> Option<Self> {
+    pub(crate) fn mended(members: Vec<LenientMember<ListedContainer>>) -> Option<Self> {
         let mut listing = Self::default();
-        for Member(Mended { value, left_out }) in members {
-            let name = value.as_ref().map_or_else(Box::default, Listed::name);
+        for LenientMember(Lenient { value, left_out }) in members {
+            let name = value.as_ref().map_or_else(Box::default, ListedContainer::name);
             let id = value.as_ref().map(|listed| listed.id.clone()).filter(|id| !id.is_empty());
             if !left_out.is_empty() {
                 let key = id.unwrap_or_else(|| name.clone());
@@ -73,17 +73,17 @@ impl Listing {
 /// The little that is read of `/containers/<id>/json`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub(crate) struct Inspected {
+pub(crate) struct InspectedContainer {
     /// As it is: engines write it in several ways.
     pub(crate) mounts: serde_json::Value,
-    config: Option<Config>,
+    config: Option<InspectedConfig>,
     host_config: Option<HostConfig>,
-    state: Option<State>,
+    state: Option<InspectedState>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-struct Port {
+struct ListedPort {
     #[serde(rename = "IP")]
     ip: Option<Box<str>>,
     private_port: u16,
@@ -100,12 +100,12 @@ struct HostConfig {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct NetworkSettings {
-    networks: Option<BTreeMap<Box<str>, Option<Network>>>,
+    networks: Option<BTreeMap<Box<str>, Option<ListedNetwork>>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Network {
+struct ListedNetwork {
     #[serde(rename = "NetworkID")]
     id: Option<Box<str>>,
     #[serde(rename = "IPAddress")]
@@ -128,7 +128,7 @@ struct HealthObject {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-struct Config {
+struct InspectedConfig {
     exposed_ports: Option<BTreeMap<Box<str>, IgnoredAny>>,
     /// A name (Docker) or a number (Podman).
     stop_signal: Option<serde_json::Value>,
@@ -145,7 +145,7 @@ struct Healthcheck {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-struct State {
+struct InspectedState {
     health: Option<HealthObject>,
     running: Option<bool>,
     started_at: Option<Box<str>>,
@@ -157,14 +157,14 @@ pub(crate) struct EngineTime(pub(crate) i128);
 
 /// What inspecting told and never changes in a container's life, so that it is asked once.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Facts {
+pub(crate) struct InspectedFacts {
     network: Option<Box<str>>,
     ports: Vec<u16>,
     /// It has a check whose verdict the listing does not show, so that it is asked each time.
     pub(crate) health_unlisted: bool,
 }
 
-impl Listed {
+impl ListedContainer {
     /// Does the listing say less than is needed to reach it?
     ///
     /// Podman lists neither ports that are only exposed nor the network mode; Docker lists no ports of a
@@ -227,12 +227,12 @@ impl Listed {
         }
     }
 
-    fn mode<'a>(&'a self, facts: Option<&'a Facts>) -> &'a str {
+    fn mode<'a>(&'a self, facts: Option<&'a InspectedFacts>) -> &'a str {
         let listed = self.host_config.as_ref().and_then(|config| config.network_mode.as_deref());
         listed.or_else(|| facts?.network.as_deref()).unwrap_or_default()
     }
 
-    fn networks(&self) -> impl Iterator<Item = (&str, &Network)> {
+    fn networks(&self) -> impl Iterator<Item = (&str, &ListedNetwork)> {
         let networks = self.network_settings.iter().filter_map(|settings| settings.networks.as_ref()).flatten();
         networks.filter_map(|(name, network)| Some((&**name, network.as_ref()?)))
     }
@@ -263,7 +263,7 @@ impl Listed {
 
     /// Its TCP ports on the host.
     pub(crate) fn published(&self) -> impl Iterator<Item = PublishedPort> {
-        let tcp = |port: &&Port| port.r#type.as_deref().is_none_or(|protocol| protocol == "tcp");
+        let tcp = |port: &&ListedPort| port.r#type.as_deref().is_none_or(|protocol| protocol == "tcp");
         self.ports.iter().flatten().filter(tcp).filter_map(|port| {
             let outside = port.public_port.filter(|outside| *outside > 0)?;
             let is_loopback = address(port.ip.as_deref()).is_some_and(|ip| ip.is_loopback());
@@ -272,7 +272,7 @@ impl Listed {
     }
 
     fn attachments(&self) -> Vec<Attachment> {
-        let attachment = |(name, network): (&str, &Network)| Attachment {
+        let attachment = |(name, network): (&str, &ListedNetwork)| Attachment {
             network_id: network.id.as_deref().filter(|id| !id.is_empty()).unwrap_or(name).into(),
             network: name.into(),
             address: address(network.address.as_deref()).or_else(|| address(network.address_v6.as_deref())),
@@ -282,9 +282,9 @@ impl Listed {
         attachments
     }
 
-    fn ports(&self, facts: Option<&Facts>) -> Vec<ExposedPort> {
+    fn ports(&self, facts: Option<&InspectedFacts>) -> Vec<ExposedPort> {
         let mut ports: BTreeMap<u16, Option<u16>> = BTreeMap::new();
-        let tcp = |port: &&Port| port.r#type.as_deref().is_none_or(|protocol| protocol == "tcp");
+        let tcp = |port: &&ListedPort| port.r#type.as_deref().is_none_or(|protocol| protocol == "tcp");
         for port in self.ports.iter().flatten().filter(tcp) {
             let published = ports.entry(port.private_port).or_default();
             *published = published.or(port.public_port.filter(|port| *port > 0));
@@ -297,8 +297,8 @@ impl Listed {
     }
 }
 
-impl Inspected {
-    pub(crate) fn facts(&self, listed: &Listed) -> Facts {
+impl InspectedContainer {
+    pub(crate) fn facts(&self, listed: &ListedContainer) -> InspectedFacts {
         let config = self.config.clone().unwrap_or_default();
         let exposed = config.exposed_ports.unwrap_or_default();
         let ports = exposed.keys().filter_map(|port| match port.split_once('/') {
@@ -308,7 +308,7 @@ impl Inspected {
         });
         let test = config.healthcheck.and_then(|check| check.test).unwrap_or_default();
         let checked = test.first().is_some_and(|word| &**word != "NONE" && !word.is_empty());
-        Facts {
+        InspectedFacts {
             network: self.host_config.as_ref().and_then(|config| config.network_mode.clone()),
             ports: ports.collect(),
             health_unlisted: checked && listed.listed_health().is_none(),
@@ -348,9 +348,9 @@ impl EngineTime {
 }
 
 /// What is known beside the listing while it is translated.
-pub(crate) struct Beside<'a> {
+pub(crate) struct TranslationContext<'a> {
     pub(crate) engine: &'a EngineName,
-    pub(crate) facts: &'a BTreeMap<Box<str>, Facts>,
+    pub(crate) facts: &'a BTreeMap<Box<str>, InspectedFacts>,
     /// Verdicts that had to be asked for one by one.
     pub(crate) health: &'a BTreeMap<Box<str>, Health>,
     /// Seconds since the epoch: an engine says how long ago something was, and not when.
@@ -358,7 +358,7 @@ pub(crate) struct Beside<'a> {
 }
 
 /// Containers in a canonical order, by id.
-pub(crate) fn translate(listing: &[Listed], beside: &Beside<'_>) -> Vec<Container> {
+pub(crate) fn translate(listing: &[ListedContainer], beside: &TranslationContext<'_>) -> Vec<Container> {
     let mut containers: Vec<_> = listing
         .iter()
         .filter(|listed| !listed.id.is_empty())
@@ -369,7 +369,7 @@ pub(crate) fn translate(listing: &[Listed], beside: &Beside<'_>) -> Vec<Containe
     containers
 }
 
-fn container(listed: &Listed, listing: &[Listed], beside: &Beside<'_>) -> Container {
+fn container(listed: &ListedContainer, listing: &[ListedContainer], beside: &TranslationContext<'_>) -> Container {
     let facts = beside.facts.get(&listed.id);
     let network = match listed.mode(facts) {
         "host" => NetworkMode::Host,
@@ -398,10 +398,11 @@ fn container(listed: &Listed, listing: &[Listed], beside: &Beside<'_>) -> Contai
 }
 
 /// The full id of a container that is named by its id, the beginning of it, or its name.
-fn id_of(other: &str, listing: &[Listed]) -> Box<str> {
-    let named = |listed: &&Listed| listed.names.iter().flatten().any(|name| name.trim_start_matches('/') == other);
-    let full = |listed: &&Listed| *listed.id == *other;
-    let short = |listed: &&Listed| other.len() >= 12 && listed.id.starts_with(other);
+fn id_of(other: &str, listing: &[ListedContainer]) -> Box<str> {
+    let named =
+        |listed: &&ListedContainer| listed.names.iter().flatten().any(|name| name.trim_start_matches('/') == other);
+    let full = |listed: &&ListedContainer| *listed.id == *other;
+    let short = |listed: &&ListedContainer| other.len() >= 12 && listed.id.starts_with(other);
     let found = listing.iter().find(full).or_else(|| listing.iter().find(named)).or_else(|| listing.iter().find(short));
     found.map_or_else(|| other.into(), |listed| listed.id.clone())
 }

@@ -10,12 +10,14 @@ use tokio::time::{Instant, timeout};
 use tracing::trace;
 
 use crate::client::{Cause, Client, EngineError};
-use crate::listing::{Beside, Facts, Inspected, Listed, Listing, translate};
-use crate::mounts::{self, Mount};
-use crate::networks::{Networks, PATIENCE};
-use crate::own_container::{self, Seen};
-use crate::own_place::Surroundings;
-use crate::sharing::Sharing;
+use crate::listing::{
+    ContainerListing, InspectedContainer, InspectedFacts, ListedContainer, TranslationContext, translate,
+};
+use crate::network_drivers::{NetworkDrivers, PATIENCE};
+use crate::own_location::Locator;
+use crate::own_mounts::{self, OwnMount};
+use crate::own_network::{self, OwnNetwork};
+use crate::shared_networks::SharedNetworks;
 
 /// Inspections under way at once: an engine answers each in a millisecond or two, and other clients want
 /// it as well.
@@ -23,14 +25,14 @@ pub(crate) const INSPECTIONS_MAX: usize = 8;
 
 /// What is known of containers beside their listing, kept from one reading to the next.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
-    facts: BTreeMap<Box<str>, Facts>,
+pub(crate) struct EngineCache {
+    facts: BTreeMap<Box<str>, InspectedFacts>,
     /// Of our own container, by its id: they never change in its life.
-    own_mounts: Option<(Box<str>, Vec<Mount>)>,
+    own_mounts: Option<(Box<str>, Vec<OwnMount>)>,
     /// We stood on the engine's host when everything was read last.
     is_on_host: bool,
-    networks: Networks,
-    sharing: Sharing,
+    networks: NetworkDrivers,
+    sharing: SharedNetworks,
     /// What the engine said of itself, where that was of interest.
     kind: Option<EngineKind>,
     left_out: BTreeMap<Box<str>, LeftOut>,
@@ -42,13 +44,13 @@ const FEW: usize = 8;
 
 /// Which containers are read.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Extent {
+pub(crate) enum ReadScope {
     All,
     /// Those with these ids; the others stay as they were read last.
     Only(Vec<Box<str>>),
 }
 
-impl Extent {
+impl ReadScope {
     /// Of nothing yet.
     pub(crate) fn none() -> Self {
         Self::Only(Vec::new())
@@ -75,7 +77,7 @@ impl Extent {
 
 /// What is known of an engine beside its containers.
 #[derive(Debug, Default)]
-pub(crate) struct Learnt {
+pub(crate) struct EngineFacts {
     /// Of all networks, where they were asked for.
     pub(crate) drivers: Option<Drivers>,
     /// What makes no sense, of all containers.
@@ -86,18 +88,18 @@ pub(crate) struct Learnt {
 
 /// One reading.
 #[derive(Debug)]
-pub(crate) struct Reading {
-    pub(crate) extent: Extent,
+pub(crate) struct EngineReading {
+    pub(crate) extent: ReadScope,
     pub(crate) containers: Vec<Container>,
     /// Where we are ourselves; only where all were read.
-    pub(crate) own: Option<Box<(OwnPlace, Seen)>>,
-    pub(crate) learnt: Learnt,
+    pub(crate) own: Option<Box<(OwnPlace, OwnNetwork)>>,
+    pub(crate) learnt: EngineFacts,
     /// What is mounted into our own container, if this engine runs it and that is known by now.
-    pub(crate) own_mounts: Option<Vec<Mount>>,
+    pub(crate) own_mounts: Option<Vec<OwnMount>>,
     /// How much of the time was the engine's.
     pub(crate) took: Duration,
     /// For the next reading.
-    pub(crate) known: Known,
+    pub(crate) known: EngineCache,
 }
 
 /// Lists containers, and inspects those of which the listing says too little: once in their lives, or each
@@ -105,31 +107,31 @@ pub(crate) struct Reading {
 pub(crate) async fn read(
     client: &Client,
     engine: &EngineName,
-    surroundings: &Surroundings,
-    mut known: Known,
-    mut extent: Extent,
-) -> Result<Reading, EngineError> {
+    surroundings: &Locator,
+    mut known: EngineCache,
+    mut extent: ReadScope,
+) -> Result<EngineReading, EngineError> {
     let listing = match &extent {
-        Extent::All => client.list().await?,
-        Extent::Only(ids) => match client.list_only(ids).await {
+        ReadScope::All => client.list().await?,
+        ReadScope::Only(ids) => match client.list_only(ids).await {
             // By a guard that passes no filters on, perhaps.
             Err(EngineError { cause: Cause::Refused { .. }, .. }) => {
-                extent = Extent::All;
+                extent = ReadScope::All;
                 client.list().await?
             }
             listing => listing?,
         },
     };
     let mut took = listing.took;
-    let Listing { containers: mut listing, left_out } = listing.value;
+    let ContainerListing { containers: mut listing, left_out } = listing.value;
     match &extent {
-        Extent::All => {
+        ReadScope::All => {
             let listed: BTreeSet<&str> = listing.iter().map(|listed| &*listed.id).collect();
             known.facts.retain(|id, _| listed.contains(&**id));
             known.left_out = left_out;
         }
         // A guard may also have dropped the filter.
-        Extent::Only(ids) => {
+        ReadScope::Only(ids) => {
             listing.retain(|listed| ids.contains(&listed.id));
             known.left_out.retain(|id, _| !ids.contains(id));
             known.left_out.extend(left_out.into_iter().filter(|(id, _)| ids.contains(id)));
@@ -138,13 +140,13 @@ pub(crate) async fn read(
 
     let asked = Instant::now();
     let mut health = BTreeMap::new();
-    let wanted: Vec<&Listed> = listing.iter().filter(|listed| known.wants(listed)).collect();
+    let wanted: Vec<&ListedContainer> = listing.iter().filter(|listed| known.wants(listed)).collect();
     let inspected = inspect_all(client, wanted).await?;
     if !inspected.is_empty() {
         took += asked.elapsed();
     }
     for (listed, inspected) in inspected {
-        if let Some(verdict) = inspected.as_ref().and_then(Inspected::health) {
+        if let Some(verdict) = inspected.as_ref().and_then(InspectedContainer::health) {
             health.insert(listed.id.clone(), verdict);
         }
         known.learn(listed, inspected.as_ref());
@@ -153,11 +155,11 @@ pub(crate) async fn read(
     let begun = Instant::now();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let beside = Beside { engine, facts: &known.facts, health: &health, now };
+    let beside = TranslationContext { engine, facts: &known.facts, health: &health, now };
     let containers = translate(&listing, &beside);
     let mut drivers = None;
-    let own = if extent == Extent::All {
-        let seen = own_container::seen(&surroundings.traces, &listing, &containers);
+    let own = if extent == ReadScope::All {
+        let seen = own_network::seen(&surroundings.traces, &listing, &containers);
         let own = match surroundings.own_place(&listing, &containers, client.version.kind) {
             OwnPlace::Elsewhere(EngineKind::Other) => {
                 let kind = known.kind(client).await;
@@ -187,17 +189,17 @@ pub(crate) async fn read(
     known.sharing.learn(client, &extent, &containers).await?;
     took += asked.elapsed();
     let (left_out, stranded) = (known.left_out.clone(), known.sharing.stranded());
-    let learnt = Learnt { drivers, left_out, stranded };
+    let learnt = EngineFacts { drivers, left_out, stranded };
     known.look_at_own_mounts(client, surroundings.own_container(&containers)).await;
     let own_mounts = known.own_mounts.as_ref().map(|(_, mounts)| mounts.clone());
     trace!(containers = containers.len(), translating = ?begun.elapsed(), "translated");
-    Ok(Reading { extent, containers, own, learnt, own_mounts, took, known })
+    Ok(EngineReading { extent, containers, own, learnt, own_mounts, took, known })
 }
 
 async fn inspect_all<'l>(
     client: &Client,
-    wanted: Vec<&'l Listed>,
-) -> Result<Vec<(&'l Listed, Option<Inspected>)>, EngineError> {
+    wanted: Vec<&'l ListedContainer>,
+) -> Result<Vec<(&'l ListedContainer, Option<InspectedContainer>)>, EngineError> {
     let questions: Vec<_> = wanted.into_iter().map(|listed| inspect(client, listed)).collect();
     let mut answers = stream::iter(questions).buffer_unordered(INSPECTIONS_MAX);
     let mut inspected = Vec::new();
@@ -212,11 +214,14 @@ async fn inspect_all<'l>(
     Ok(inspected)
 }
 
-async fn inspect<'l>(client: &Client, listed: &'l Listed) -> (&'l Listed, Result<Option<Inspected>, EngineError>) {
+async fn inspect<'l>(
+    client: &Client,
+    listed: &'l ListedContainer,
+) -> (&'l ListedContainer, Result<Option<InspectedContainer>, EngineError>) {
     (listed, client.inspect(&listed.id).await)
 }
 
-impl Known {
+impl EngineCache {
     /// Asks once. Where the engine does not say it now, the next reading asks again.
     async fn look_at_own_mounts(&mut self, client: &Client, own: Option<&Container>) {
         let Some(own) = own else { return };
@@ -224,7 +229,7 @@ impl Known {
             return;
         }
         if let Ok(Some(inspected)) = client.inspect(&own.id).await {
-            self.own_mounts = Some((own.id.clone(), mounts::read(&inspected.mounts)));
+            self.own_mounts = Some((own.id.clone(), own_mounts::read(&inspected.mounts)));
         }
     }
 
@@ -239,14 +244,14 @@ impl Known {
         }
     }
 
-    fn wants(&self, listed: &Listed) -> bool {
+    fn wants(&self, listed: &ListedContainer) -> bool {
         match self.facts.get(&listed.id) {
             Some(facts) => facts.health_unlisted && listed.runs(),
             None => listed.lacks_facts(),
         }
     }
 
-    fn learn(&mut self, listed: &Listed, inspected: Option<&Inspected>) {
+    fn learn(&mut self, listed: &ListedContainer, inspected: Option<&InspectedContainer>) {
         let facts = inspected.map(|inspected| inspected.facts(listed)).unwrap_or_default();
         self.facts.insert(listed.id.clone(), facts);
     }
@@ -259,16 +264,16 @@ mod tests {
     #[test]
     fn a_few_are_read_alone_and_more_or_unknown_ones_with_all() {
         let extent = |ids: &[Option<&str>]| {
-            let mut extent = Extent::none();
+            let mut extent = ReadScope::none();
             ids.iter().for_each(|id| extent.add(id.map(Into::into)));
             extent
         };
-        assert_eq!(extent(&[Some("ab"), Some("ab"), Some("cd")]), Extent::Only(vec!["ab".into(), "cd".into()]));
-        assert_eq!(extent(&[Some("ab"), None]), Extent::All);
-        assert_eq!(extent(&[Some("\"]}&all=0")]), Extent::All, "what is no id is not asked for");
+        assert_eq!(extent(&[Some("ab"), Some("ab"), Some("cd")]), ReadScope::Only(vec!["ab".into(), "cd".into()]));
+        assert_eq!(extent(&[Some("ab"), None]), ReadScope::All);
+        assert_eq!(extent(&[Some("\"]}&all=0")]), ReadScope::All, "what is no id is not asked for");
         let many: Vec<String> = (0..=FEW).map(|number| number.to_string()).collect();
         let many: Vec<_> = many.iter().map(|id| Some(&**id)).collect();
-        assert!(matches!(extent(&many[1..]), Extent::Only(_)));
-        assert_eq!(extent(&many), Extent::All);
+        assert!(matches!(extent(&many[1..]), ReadScope::Only(_)));
+        assert_eq!(extent(&many), ReadScope::All);
     }
 }

@@ -16,25 +16,26 @@ const PODMAN_INSPECTED: &str = include_str!("../../tests/listings/podman-4.3-ins
 struct WithId {
     id: Box<str>,
     #[serde(flatten)]
-    inspected: Inspected,
+    inspected: InspectedContainer,
 }
 
 /// When the listings were given, as far as anyone asks.
 const NOW: i64 = 1_790_000_000;
 
 struct Read {
-    listing: Vec<Listed>,
+    listing: Vec<ListedContainer>,
     containers: Vec<Container>,
 }
 
 fn read(listing: &str, inspected: &str) -> Read {
-    let listing: Vec<Listed> = serde_json::from_str(listing).unwrap();
+    let listing: Vec<ListedContainer> = serde_json::from_str(listing).unwrap();
     let inspected: Vec<WithId> = serde_json::from_str(inspected).unwrap();
     let of = |id: &str| listing.iter().find(|listed| *listed.id == *id).unwrap();
     let facts: BTreeMap<_, _> = inspected.iter().map(|at| (at.id.clone(), at.inspected.facts(of(&at.id)))).collect();
     let health = inspected.iter().filter_map(|at| Some((at.id.clone(), at.inspected.health()?))).collect();
     let engine = EngineName("docker".into());
-    let containers = translate(&listing, &Beside { engine: &engine, facts: &facts, health: &health, now: NOW });
+    let containers =
+        translate(&listing, &TranslationContext { engine: &engine, facts: &facts, health: &health, now: NOW });
     Read { listing, containers }
 }
 
@@ -134,7 +135,7 @@ fn podman_is_understood_with_what_it_tells_of_each() {
 
 #[test]
 fn only_verdicts_that_the_listing_hides_are_asked_for_again() {
-    let listing: Vec<Listed> = serde_json::from_str(PODMAN).unwrap();
+    let listing: Vec<ListedContainer> = serde_json::from_str(PODMAN).unwrap();
     let inspected: Vec<WithId> = serde_json::from_str(PODMAN_INSPECTED).unwrap();
     let hidden = |at: &&WithId| {
         let listed = listing.iter().find(|listed| listed.id == at.id).unwrap();
@@ -173,7 +174,7 @@ fn strange_containers_do_not_make_a_listing_unreadable() {
     assert_eq!(read.at("c"), [("y", None)]);
     assert_eq!(read.named("d").network, NetworkMode::Container("b".into()));
     assert!(read.named("d").ports.is_empty());
-    assert!(serde_json::from_str::<Vec<Listed>>(r#"{"message":"no"}"#).is_err());
+    assert!(serde_json::from_str::<Vec<ListedContainer>>(r#"{"message":"no"}"#).is_err());
 }
 
 #[test]
@@ -187,7 +188,7 @@ fn containers_come_in_one_order_and_once() {
 fn stop_signals_of_both_engines_are_numbers() {
     let own = |value: &str| {
         let json = format!(r#"{{"Config":{{"StopSignal":{value}}}}}"#);
-        serde_json::from_str::<Inspected>(&json).unwrap().stop_signal()
+        serde_json::from_str::<InspectedContainer>(&json).unwrap().stop_signal()
     };
     for (value, signal) in [
         ("\"SIGUSR1\"", Some(10)),
@@ -207,7 +208,8 @@ fn stop_signals_of_both_engines_are_numbers() {
 #[test]
 fn how_a_container_ended_is_read_from_what_people_are_shown() {
     let ended = |state: &str, status: &str| {
-        let listed: Listed = serde_json::from_str(&format!(r#"{{"State":"{state}","Status":"{status}"}}"#)).unwrap();
+        let listed: ListedContainer =
+            serde_json::from_str(&format!(r#"{{"State":"{state}","Status":"{status}"}}"#)).unwrap();
         listed.ended(NOW).map(|ended| (ended.code, ended.at.map(|at| NOW - at)))
     };
     for (status, expected) in [

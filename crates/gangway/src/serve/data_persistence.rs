@@ -18,12 +18,13 @@ pub(super) fn forgotten(engines: &[EngineStatus], data: &Path) -> Option<Forgott
 
 #[cfg(test)]
 mod tests {
-    use gangway_watcher::Mount;
+    use gangway_watcher::OwnMount;
 
     use super::*;
 
     fn engine(mounts: Option<&[(&str, MountKind)]>) -> EngineStatus {
-        let mount = |(destination, kind): &(&str, MountKind)| Mount { destination: (*destination).into(), kind: *kind };
+        let mount =
+            |(destination, kind): &(&str, MountKind)| OwnMount { destination: (*destination).into(), kind: *kind };
         let own_mounts = mounts.map(|mounts| mounts.iter().map(mount).collect());
         EngineStatus { own_mounts, ..EngineStatus::unknown("docker", "unix:///docker.sock") }
     }

@@ -227,7 +227,7 @@ impl Instance for Running {
     }
 }
 
-fn spread(gangway_watcher::Spread { last, median, p99 }: gangway_watcher::Spread) -> Spread {
+fn spread(gangway_watcher::Quantiles { last, median, p99 }: gangway_watcher::Quantiles) -> Spread {
     Spread { last, median, p99 }
 }
 

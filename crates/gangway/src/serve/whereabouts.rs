@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use gangway_proxy::Whereabouts;
 use gangway_publish::{Publisher, Reader};
-use gangway_watcher::{EngineStatus, Seen};
+use gangway_watcher::{EngineStatus, OwnNetwork};
 
 use crate::main_process;
 
@@ -44,9 +44,9 @@ fn whereabouts(engines: &[EngineStatus], alone: &Whereabouts) -> Whereabouts {
     let mut is_seen = false;
     for engine in engines {
         match &engine.seen {
-            Seen::Nowhere => {}
-            Seen::OnTheHost => is_seen = true,
-            Seen::Inside(own) => {
+            OwnNetwork::Nowhere => {}
+            OwnNetwork::OnTheHost => is_seen = true,
+            OwnNetwork::Inside(own) => {
                 is_seen = true;
                 now.has_loopback_of_its_own = true;
                 now.gateways.extend(&own.gateways);
@@ -90,11 +90,11 @@ fn default_gateways(ipv4: &str, ipv6: &str) -> Vec<IpAddr> {
 #[cfg(test)]
 mod tests {
     use gangway_model::snapshot::EngineName;
-    use gangway_watcher::{OwnContainer, PublishedPort, Reaction};
+    use gangway_watcher::{Latency, OwnContainer, PublishedPort};
 
     use super::*;
 
-    fn engine(seen: Seen) -> EngineStatus {
+    fn engine(seen: OwnNetwork) -> EngineStatus {
         EngineStatus {
             name: EngineName("docker".into()),
             url: "unix:///var/run/docker.sock".into(),
@@ -103,7 +103,7 @@ mod tests {
             containers: 0,
             reads: 1,
             failures: 0,
-            reaction: Reaction::default(),
+            reaction: Latency::default(),
             own_mounts: None,
             seen,
         }
@@ -120,19 +120,19 @@ mod tests {
             gateways: vec![[172, 18, 0, 1].into()],
             published: vec![published(443, 444, true), published(443, 18443, false), published(80, 18080, false)],
         };
-        let inside = whereabouts(&[engine(Seen::Inside(own))], &alone());
+        let inside = whereabouts(&[engine(OwnNetwork::Inside(own))], &alone());
         let known = |whereabouts: Whereabouts| Whereabouts { is_known: true, ..whereabouts };
         assert_eq!(inside.gateways, [IpAddr::from([172, 18, 0, 1])]);
         assert_eq!(inside.published, [(80, 18080), (443, 18443), (443, 444)]);
         assert!(inside.has_loopback_of_its_own && inside.trouble.is_none());
-        assert_eq!(whereabouts(&[engine(Seen::OnTheHost)], &alone()), known(Whereabouts::default()));
-        assert_eq!(whereabouts(&[engine(Seen::Nowhere)], &alone()), known(alone()));
+        assert_eq!(whereabouts(&[engine(OwnNetwork::OnTheHost)], &alone()), known(Whereabouts::default()));
+        assert_eq!(whereabouts(&[engine(OwnNetwork::Nowhere)], &alone()), known(alone()));
         assert_eq!(whereabouts(&[], &alone()), known(alone()));
     }
 
     #[test]
     fn in_a_container_published_ports_are_known_once_every_engine_was_read() {
-        let (unheard, read) = (EngineStatus { reads: 0, ..engine(Seen::Nowhere) }, engine(Seen::Nowhere));
+        let (unheard, read) = (EngineStatus { reads: 0, ..engine(OwnNetwork::Nowhere) }, engine(OwnNetwork::Nowhere));
         let failing = EngineStatus { failures: 1, ..unheard.clone() };
         let is_known = |engines: &[EngineStatus], alone| whereabouts(engines, &alone).is_known;
         for other in [&unheard, &failing] {
@@ -148,13 +148,13 @@ mod tests {
             reads: 0,
             failures: 1,
             trouble: Some("connect to the engine: no such file".into()),
-            ..engine(Seen::Nowhere)
+            ..engine(OwnNetwork::Nowhere)
         };
         let trouble = whereabouts(std::slice::from_ref(&down), &Whereabouts::default()).trouble;
         assert!(
             trouble.is_some_and(|text| text.contains("docker.sock`: failed to connect to the engine: no such file"))
         );
-        assert_eq!(whereabouts(&[down, engine(Seen::Nowhere)], &Whereabouts::default()).trouble, None);
+        assert_eq!(whereabouts(&[down, engine(OwnNetwork::Nowhere)], &Whereabouts::default()).trouble, None);
     }
 
     #[test]

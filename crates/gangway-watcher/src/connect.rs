@@ -23,29 +23,29 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// Both directions of a connection.
-pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait EngineStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> EngineStream for T {}
 
 /// A connection to an engine.
-pub type Connection = Box<dyn Wire>;
+pub type Connection = Box<dyn EngineStream>;
 
-type Given = dyn Fn() -> BoxFuture<'static, io::Result<Connection>> + Send + Sync;
+type CustomConnect = dyn Fn() -> BoxFuture<'static, io::Result<Connection>> + Send + Sync;
 
 /// Makes connections to one engine.
 #[derive(Clone)]
-pub(crate) enum Dialer {
+pub(crate) enum Connector {
     Unix(PathBuf),
     Tcp { host: String, port: u16 },
-    Given(Arc<Given>),
+    CustomConnect(Arc<CustomConnect>),
 }
 
-impl Dialer {
-    pub(crate) async fn dial(&self) -> Result<Connection, DialError> {
+impl Connector {
+    pub(crate) async fn dial(&self) -> Result<Connection, ConnectError> {
         match self {
             Self::Unix(path) => match UnixStream::connect(path).await {
                 Ok(stream) => Ok(Box::new(stream)),
-                Err(error) => Err(DialError { hint: Some(unix_hint(path, &error)), to: self.to_string(), error }),
+                Err(error) => Err(ConnectError { hint: Some(unix_hint(path, &error)), to: self.to_string(), error }),
             },
             Self::Tcp { host, port } => match timeout(CONNECT_MAX, TcpStream::connect((host.as_str(), *port))).await {
                 Ok(Ok(stream)) => {
@@ -53,20 +53,22 @@ impl Dialer {
                     let _ = stream.set_nodelay(true);
                     Ok(Box::new(stream))
                 }
-                Ok(Err(error)) => Err(DialError { to: self.to_string(), error, hint: None }),
+                Ok(Err(error)) => Err(ConnectError { to: self.to_string(), error, hint: None }),
                 Err(_) => {
                     let error = io::Error::new(ErrorKind::TimedOut, format!("no connection within {CONNECT_MAX:?}"));
-                    Err(DialError { to: self.to_string(), error, hint: None })
+                    Err(ConnectError { to: self.to_string(), error, hint: None })
                 }
             },
-            Self::Given(dial) => dial().await.map_err(|error| DialError { to: self.to_string(), error, hint: None }),
+            Self::CustomConnect(dial) => {
+                dial().await.map_err(|error| ConnectError { to: self.to_string(), error, hint: None })
+            }
         }
     }
 
     /// Can the engine be on another machine?
     pub(crate) fn may_be_remote(&self) -> bool {
         match self {
-            Self::Unix(_) | Self::Given(_) => false,
+            Self::Unix(_) | Self::CustomConnect(_) => false,
             Self::Tcp { host, .. } => {
                 host != "localhost" && !host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
             }
@@ -74,19 +76,19 @@ impl Dialer {
     }
 }
 
-impl fmt::Display for Dialer {
+impl fmt::Display for Connector {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "`{}`", path.display()),
             Self::Tcp { host, port } => write!(f, "`{host}:{port}`"),
-            Self::Given(_) => f.write_str("the engine"),
+            Self::CustomConnect(_) => f.write_str("the engine"),
         }
     }
 }
 
-impl Debug for Dialer {
+impl Debug for Connector {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "Dialer({self})")
+        write!(f, "Connector({self})")
     }
 }
 
@@ -104,13 +106,13 @@ fn unix_hint(path: &Path, error: &io::Error) -> String {
 /// What can be learnt about a socket that does not answer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Socket {
-    mounted: Option<Mount>,
+    mounted: Option<SocketMount>,
     folder: bool,
     group: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Mount {
+enum SocketMount {
     Present,
     /// What was mounted has been removed since; nothing will ever answer there again.
     Dead,
@@ -124,10 +126,10 @@ impl Socket {
                                  container was made: start the engine, remove that folder on the host, recreate \
                                  this container"
                 .to_owned(),
-            (Some(Mount::Dead), _) => {
+            (Some(SocketMount::Dead), _) => {
                 format!("the mount of the socket is dead, because the engine made a new socket since: {REMEDY}")
             }
-            (Some(Mount::Present), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => format!(
+            (Some(SocketMount::Present), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => format!(
                 "the socket is mounted as a single file, and an engine that restarts makes a new file that this \
                  mount never shows: if the engine runs, {REMEDY}"
             ),
@@ -144,11 +146,11 @@ impl Socket {
 }
 
 /// Whether a line of the kernel's list mounts something exactly here, and whether that still exists.
-fn mounted_at(line: &str, path: &Path) -> Option<Mount> {
+fn mounted_at(line: &str, path: &Path) -> Option<SocketMount> {
     let mut fields = line.split(' ').skip(3);
     let (root, point) = (fields.next()?, fields.next()?);
     same_path(Path::new(&unescaped(point)), path)
-        .then(|| if unescaped(root).ends_with("//deleted") { Mount::Dead } else { Mount::Present })
+        .then(|| if unescaped(root).ends_with("//deleted") { SocketMount::Dead } else { SocketMount::Present })
 }
 
 /// Undoes the kernel's `\040` for a space, and the like.
@@ -182,20 +184,20 @@ pub(crate) fn plainly(error: &io::Error) -> String {
 
 /// No connection. Reads well after "failed to".
 #[derive(Debug)]
-pub(crate) struct DialError {
+pub(crate) struct ConnectError {
     to: String,
     error: io::Error,
     hint: Option<String>,
 }
 
-impl fmt::Display for DialError {
+impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "connect to {}: {}", self.to, plainly(&self.error))?;
         self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
     }
 }
 
-impl std::error::Error for DialError {
+impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.error)
     }
@@ -210,8 +212,8 @@ mod tests {
 
     #[test]
     fn a_mount_is_found_by_its_place_and_a_dead_one_is_known() {
-        assert_eq!(mounted_at(LIVE, Path::new("/srv/a b.sock")), Some(Mount::Present));
-        assert_eq!(mounted_at(DEAD, Path::new("/srv/docker.sock")), Some(Mount::Dead));
+        assert_eq!(mounted_at(LIVE, Path::new("/srv/a b.sock")), Some(SocketMount::Present));
+        assert_eq!(mounted_at(DEAD, Path::new("/srv/docker.sock")), Some(SocketMount::Dead));
         assert_eq!(mounted_at(DEAD, Path::new("/srv")), None);
         assert_eq!(mounted_at("", Path::new("/srv")), None);
     }
@@ -220,12 +222,12 @@ mod tests {
     fn each_trouble_says_what_to_do() {
         let refused = |socket: Socket| socket.hint(ErrorKind::ConnectionRefused);
         let mounted = |mount| Socket { mounted: Some(mount), ..Socket::default() };
-        assert!(refused(mounted(Mount::Dead)).contains("mount of the socket is dead"));
-        assert!(refused(mounted(Mount::Dead)).contains("mount the folder"));
-        assert!(refused(mounted(Mount::Present)).contains("mounted as a single file"));
-        assert!(refused(Socket { folder: true, ..mounted(Mount::Present) }).contains("is a folder"));
+        assert!(refused(mounted(SocketMount::Dead)).contains("mount of the socket is dead"));
+        assert!(refused(mounted(SocketMount::Dead)).contains("mount the folder"));
+        assert!(refused(mounted(SocketMount::Present)).contains("mounted as a single file"));
+        assert!(refused(Socket { folder: true, ..mounted(SocketMount::Present) }).contains("is a folder"));
         assert_eq!(refused(Socket::default()), "is the engine running?");
-        let denied = Socket { group: Some(999), ..mounted(Mount::Present) }.hint(ErrorKind::PermissionDenied);
+        let denied = Socket { group: Some(999), ..mounted(SocketMount::Present) }.hint(ErrorKind::PermissionDenied);
         assert!(denied.contains("--group-add 999"), "{denied}");
     }
 
@@ -233,7 +235,7 @@ mod tests {
     async fn a_missing_socket_reads_well() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("docker.sock");
-        let error = Dialer::Unix(path.clone()).dial().await.err().unwrap().to_string();
+        let error = Connector::Unix(path.clone()).dial().await.err().unwrap().to_string();
         assert_eq!(
             error,
             format!(

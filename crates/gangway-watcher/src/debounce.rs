@@ -26,7 +26,7 @@ const QUIET: Duration = Duration::from_millis(250);
 
 /// When readings may begin. Time is an argument; nothing here waits.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct Debounce {
     /// Readings that may begin at once.
     allowed: u32,
     /// Since when the next one is being waited for.
@@ -37,7 +37,7 @@ pub(crate) struct Pace {
     heard: Option<Instant>,
 }
 
-impl Pace {
+impl Debounce {
     pub(crate) fn new(now: Instant) -> Self {
         Self { allowed: BURST, counted: now, gather: GATHER, waited: 0, heard: None }
     }
@@ -85,7 +85,7 @@ mod tests {
     fn readings(events: impl IntoIterator<Item = u64>, took: u64) -> Vec<u64> {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
-        let mut pace = Pace::new(start);
+        let mut pace = Debounce::new(start);
         let mut events = events.into_iter().peekable();
         let (mut begun, mut pending, mut free) = (Vec::new(), false, 0);
         for now in 0..100_000 {

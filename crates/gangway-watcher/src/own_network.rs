@@ -4,12 +4,12 @@ use std::net::IpAddr;
 
 use gangway_model::snapshot::{Container, NetworkMode};
 
-use crate::listing::Listed;
-use crate::own_place::Traces;
+use crate::listing::ListedContainer;
+use crate::own_location::OwnIds;
 
 /// Where an engine sees us.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub enum Seen {
+pub enum OwnNetwork {
     /// In none of its containers, or it was not read yet.
     #[default]
     Nowhere,
@@ -41,17 +41,17 @@ pub struct PublishedPort {
 }
 
 /// Finds us among what an engine lists.
-pub(crate) fn seen(traces: &Traces, listing: &[Listed], containers: &[Container]) -> Seen {
-    let Some(own) = traces.find(containers) else { return Seen::Nowhere };
+pub(crate) fn seen(traces: &OwnIds, listing: &[ListedContainer], containers: &[Container]) -> OwnNetwork {
+    let Some(own) = traces.find(containers) else { return OwnNetwork::Nowhere };
     let whose = match &own.network {
-        NetworkMode::Host => return Seen::OnTheHost,
+        NetworkMode::Host => return OwnNetwork::OnTheHost,
         NetworkMode::Container(other) => containers.iter().find(|container| container.id == *other).unwrap_or(own),
         NetworkMode::Networks | NetworkMode::None => own,
     };
     if whose.network == NetworkMode::Host {
-        return Seen::OnTheHost;
+        return OwnNetwork::OnTheHost;
     }
-    let Some(listed) = listing.iter().find(|listed| listed.id == whose.id) else { return Seen::Nowhere };
+    let Some(listed) = listing.iter().find(|listed| listed.id == whose.id) else { return OwnNetwork::Nowhere };
     let own_addresses = whose.attachments.iter().filter_map(|at| at.address);
     let mut gateways: Vec<IpAddr> = listed.gateways_of_both_families().chain(own_addresses).collect();
     gateways.sort();
@@ -59,7 +59,7 @@ pub(crate) fn seen(traces: &Traces, listing: &[Listed], containers: &[Container]
     let mut published: Vec<PublishedPort> = listed.published().collect();
     published.sort();
     published.dedup();
-    Seen::Inside(OwnContainer { gateways, published })
+    OwnNetwork::Inside(OwnContainer { gateways, published })
 }
 
 #[cfg(test)]
@@ -70,13 +70,17 @@ mod tests {
 
     const OURS: &str = "941d0eb2764328f8ccd96ea79a4ed56d7908dbe683211237392c83585f2b0dab";
 
-    fn seen_in(json: &str) -> Seen {
-        let listing: Vec<Listed> = serde_json::from_str(&json.replace("OURS", OURS)).expect("a listing");
+    fn seen_in(json: &str) -> OwnNetwork {
+        let listing: Vec<ListedContainer> = serde_json::from_str(&json.replace("OURS", OURS)).expect("a listing");
         let engine = gangway_model::snapshot::EngineName("docker".into());
-        let beside =
-            crate::listing::Beside { engine: &engine, facts: &BTreeMap::new(), health: &BTreeMap::new(), now: 0 };
+        let beside = crate::listing::TranslationContext {
+            engine: &engine,
+            facts: &BTreeMap::new(),
+            health: &BTreeMap::new(),
+            now: 0,
+        };
         let containers = crate::listing::translate(&listing, &beside);
-        seen(&Traces::of(&[OURS]), &listing, &containers)
+        seen(&OwnIds::of(&[OURS]), &listing, &containers)
     }
 
     const BEHIND_A_BRIDGE: &str = r#"[
@@ -91,7 +95,7 @@ mod tests {
 
     #[test]
     fn gateways_and_ports_are_those_of_our_container() {
-        let Seen::Inside(own) = seen_in(BEHIND_A_BRIDGE) else { panic!("it is listed") };
+        let OwnNetwork::Inside(own) = seen_in(BEHIND_A_BRIDGE) else { panic!("it is listed") };
         let gateways: Vec<String> = own.gateways.iter().map(ToString::to_string).collect();
         assert_eq!(gateways, ["172.18.0.1", "172.18.0.2", "172.19.0.2", "fd00::1"]);
         let published = |inside, outside, is_loopback| PublishedPort { inside, outside, is_loopback };
@@ -102,8 +106,8 @@ mod tests {
     fn with_the_hosts_network_there_is_nothing_in_between() {
         assert_eq!(
             seen_in(&BEHIND_A_BRIDGE.replace("\"NetworkMode\":\"edge\"", "\"NetworkMode\":\"host\"")),
-            Seen::OnTheHost
+            OwnNetwork::OnTheHost
         );
-        assert_eq!(seen_in("[]"), Seen::Nowhere);
+        assert_eq!(seen_in("[]"), OwnNetwork::Nowhere);
     }
 }

@@ -18,23 +18,28 @@ const LINES_MAX: usize = 100;
 
 /// What was said and not taken back.
 #[derive(Debug, Default)]
-pub(crate) struct Announced {
+pub(crate) struct DiagnosticLog {
     /// Since when it is no longer found; none while it is.
     known: BTreeMap<Diagnostic, Option<Instant>>,
 }
 
 /// What changed.
 #[derive(Debug, Default, Eq, PartialEq)]
-pub(crate) struct Changes {
+pub(crate) struct DiagnosticChanges {
     found: Vec<Diagnostic>,
     resolved: Vec<Diagnostic>,
 }
 
-impl Announced {
+impl DiagnosticLog {
     /// Compares with what was said before. `runs` tells whether a container of that name is there and
     /// running: then what is no longer found about it was put right.
-    pub(crate) fn changes(&mut self, now: Instant, found: &Diagnostics, runs: impl Fn(&str) -> bool) -> Changes {
-        let mut changes = Changes::default();
+    pub(crate) fn changes(
+        &mut self,
+        now: Instant,
+        found: &Diagnostics,
+        runs: impl Fn(&str) -> bool,
+    ) -> DiagnosticChanges {
+        let mut changes = DiagnosticChanges::default();
         for diagnostic in found {
             match self.known.get_mut(diagnostic) {
                 Some(away) => *away = None,
@@ -74,7 +79,7 @@ impl Announced {
     }
 }
 
-impl Changes {
+impl DiagnosticChanges {
     pub(crate) fn log(&self) {
         for diagnostic in self.found.iter().take(LINES_MAX) {
             let (code, place, message) = (diagnostic.code, &diagnostic.place, printable(&diagnostic.message));
@@ -126,10 +131,10 @@ mod tests {
 
     #[test]
     fn what_stays_is_said_once_and_what_is_put_right_is_resolved_at_once() {
-        let (mut announced, now) = (Announced::default(), Instant::now());
-        let say = |announced: &mut Announced, of: &[&str]| announced.changes(now, &found(of), |_| true);
+        let (mut announced, now) = (DiagnosticLog::default(), Instant::now());
+        let say = |announced: &mut DiagnosticLog, of: &[&str]| announced.changes(now, &found(of), |_| true);
         assert_eq!(say(&mut announced, &["a", ""]).found, [about(""), about("a")]);
-        assert_eq!(say(&mut announced, &["a", ""]), Changes::default());
+        assert_eq!(say(&mut announced, &["a", ""]), DiagnosticChanges::default());
         assert_eq!(say(&mut announced, &["a"]).resolved, [about("")]);
         assert_eq!(say(&mut announced, &[]).resolved, [about("a")]);
         assert_eq!(say(&mut announced, &["a"]).found, [about("a")]);
@@ -137,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_crash_loop_says_it_once() {
-        let (mut announced, start) = (Announced::default(), Instant::now());
+        let (mut announced, start) = (DiagnosticLog::default(), Instant::now());
         let mut lines = 0;
         for second in 0..600 {
             let now = start + Duration::from_secs(second);
@@ -150,9 +155,9 @@ mod tests {
 
     #[test]
     fn what_stays_away_is_resolved_in_the_end() {
-        let (mut announced, start) = (Announced::default(), Instant::now());
+        let (mut announced, start) = (DiagnosticLog::default(), Instant::now());
         announced.changes(start, &found(&["a"]), |_| true);
-        assert_eq!(announced.changes(start, &found(&[]), |_| false), Changes::default());
+        assert_eq!(announced.changes(start, &found(&[]), |_| false), DiagnosticChanges::default());
         assert_eq!(announced.next_look(), Some(start + AWAY));
         let changes = announced.changes(start + AWAY, &found(&[]), |_| false);
         assert_eq!(changes.resolved, [about("a")]);

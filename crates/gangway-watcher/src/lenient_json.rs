@@ -14,29 +14,29 @@ const PARTS_MAX: usize = 100;
 
 /// One thing, and what was left out of it.
 #[derive(Debug)]
-pub(crate) struct Mended<T> {
+pub(crate) struct Lenient<T> {
     pub(crate) value: T,
     pub(crate) left_out: Vec<Box<str>>,
 }
 
 /// One of a list; read by itself, so that a long list is never there twice.
 #[derive(Debug)]
-pub(crate) struct Member<T>(pub(crate) Mended<Option<T>>);
+pub(crate) struct LenientMember<T>(pub(crate) Lenient<Option<T>>);
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Member<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for LenientMember<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Value::deserialize(deserializer).map(|written| Self(one(written)))
     }
 }
 
 /// Reads one thing; none where nothing of it can be understood.
-pub(crate) fn one<T: DeserializeOwned>(mut written: Value) -> Mended<Option<T>> {
+pub(crate) fn one<T: DeserializeOwned>(mut written: Value) -> Lenient<Option<T>> {
     let mut left_out = Vec::new();
     give_labels_a_value(&mut written, &mut left_out);
     let fits = |value: &Value| T::deserialize(value).is_ok();
     let value = mend(written, &fits, "", &mut left_out).and_then(|value| T::deserialize(value).ok());
     left_out.truncate(PARTS_MAX);
-    Mended { value, left_out }
+    Lenient { value, left_out }
 }
 
 /// A label that is left out may be one that protects. With an empty value it closes its route.
@@ -88,10 +88,10 @@ fn mend(value: Value, fits: &dyn Fn(&Value) -> bool, at: &str, left_out: &mut Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::listing::{Inspected, Listed};
+    use crate::listing::{InspectedContainer, ListedContainer};
 
-    fn read(written: &str) -> (Option<Listed>, Vec<String>) {
-        let Mended { value, left_out } = one::<Listed>(serde_json::from_str(written).expect("JSON"));
+    fn read(written: &str) -> (Option<ListedContainer>, Vec<String>) {
+        let Lenient { value, left_out } = one::<ListedContainer>(serde_json::from_str(written).expect("JSON"));
         (value, left_out.iter().map(ToString::to_string).collect())
     }
 
@@ -140,7 +140,7 @@ mod tests {
     fn inspections_are_mended_as_well() {
         let written =
             r#"{"State":{"Running":"perhaps","StartedAt":"2026-01-01T00:00:00Z"},"Config":{"StopTimeout":"x"}}"#;
-        let Mended { value, left_out } = one::<Inspected>(serde_json::from_str(written).expect("JSON"));
+        let Lenient { value, left_out } = one::<InspectedContainer>(serde_json::from_str(written).expect("JSON"));
         assert!(value.is_some_and(|inspected| inspected.started().is_some()));
         assert_eq!(left_out, ["Config.StopTimeout".into(), "State.Running".into()] as [Box<str>; 2]);
     }

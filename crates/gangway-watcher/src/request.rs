@@ -18,7 +18,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::dial::{Connection, DialError, Dialer};
+use crate::connect::{ConnectError, Connection, Connector};
 
 /// How many bytes may still be read from a connection.
 #[derive(Clone, Debug)]
@@ -47,11 +47,11 @@ impl Budget {
 ///
 /// `path` replaces that of the request; the rest of the answer is read through `budget`.
 pub(crate) async fn send<B>(
-    dialer: &Dialer,
+    dialer: &Connector,
     mut request: Request<B>,
     path: PathAndQuery,
     budget: Budget,
-) -> Result<Response<Incoming>, WireError>
+) -> Result<Response<Incoming>, RequestError>
 where
     B: Body + Send + 'static,
     B::Data: Send,
@@ -99,9 +99,9 @@ impl AsyncWrite for Metered {
 
 /// No answer came.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WireError {
+pub(crate) enum RequestError {
     #[error(transparent)]
-    Dial(#[from] DialError),
+    Dial(#[from] ConnectError),
     #[error(transparent)]
     Http(#[from] hyper::Error),
 }

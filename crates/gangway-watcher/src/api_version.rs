@@ -18,7 +18,7 @@ pub(crate) struct ApiVersion {
 
 /// Who answers, and in which version.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Version {
+pub(crate) struct EngineVersion {
     /// The engine's own, such as `20.10.24`.
     pub(crate) engine: Box<str>,
     /// The one that is spoken.
@@ -45,7 +45,7 @@ impl ApiVersion {
     }
 }
 
-impl Version {
+impl EngineVersion {
     /// The newest version that both sides speak. An engine that speaks only newer ones is asked in its
     /// oldest: what we read has never changed its meaning.
     pub(crate) fn agree(told: &SystemVersion) -> Result<Self, Cause> {
@@ -75,7 +75,7 @@ impl fmt::Display for ApiVersion {
     }
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for EngineVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (API {})", self.engine, self.api)
     }
@@ -92,7 +92,7 @@ mod tests {
             min_api_version: Some(oldest.into()),
             ..SystemVersion::default()
         };
-        Version::agree(&told).map(|version| version.to_string()).map_err(|cause| cause.to_string())
+        EngineVersion::agree(&told).map(|version| version.to_string()).map_err(|cause| cause.to_string())
     }
 
     #[test]

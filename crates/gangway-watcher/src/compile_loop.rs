@@ -18,12 +18,12 @@ use tracing::{debug, error, info};
 
 use crate::EngineStatus;
 use crate::address::Engine;
-use crate::announce::Announced;
-use crate::departed::Departed;
-use crate::follow::{News, Report, Trigger};
-use crate::reaction::Reactions;
-use crate::reading::{Extent, Learnt};
-use crate::table_thread::TableThread;
+use crate::compile_thread::CompileThread;
+use crate::diagnostic_log::DiagnosticLog;
+use crate::follow::{EngineChange, EventTiming, Report};
+use crate::latency::LatencyRecorder;
+use crate::reading::{EngineFacts, ReadScope};
+use crate::recently_gone::RecentlyGone;
 
 /// The pure step from a snapshot to a table.
 pub(crate) type Compile = Arc<dyn Fn(&Snapshot, &Settings) -> Compiled + Send + Sync>;
@@ -41,16 +41,16 @@ pub(crate) async fn merge(
     mut statuses: Publisher<Vec<EngineStatus>>,
     compile: Compile,
 ) -> Infallible {
-    let thread = TableThread::start();
-    let mut world = World::new(engines);
+    let thread = CompileThread::start();
+    let mut world = Engines::new(engines);
     let in_force = tables.reader();
-    let mut announced = Announced::default();
+    let mut announced = DiagnosticLog::default();
     world.snapshot().holdings = in_force.load().holdings.clone();
     world.releases = released.generation().count();
     let (mut settings_followed, mut released_followed) = (true, true);
     let (mut next_release, mut not_before) = (None, None);
     let mut changed = true;
-    let mut underway: Option<JoinHandle<Attempt>> = None;
+    let mut underway: Option<JoinHandle<Compilation>> = None;
     loop {
         if changed && underway.is_none() && world.may_publish(&settings.load()) {
             changed = false;
@@ -124,7 +124,7 @@ pub(crate) async fn merge(
 }
 
 /// What a table is made of, and the table.
-struct Attempt {
+struct Compilation {
     begun: Instant,
     /// Seconds since the epoch.
     now: i64,
@@ -135,13 +135,13 @@ struct Attempt {
     /// Of the containers that something is said about, those that run.
     running: HashSet<Box<str>>,
     /// The events that it answers.
-    causes: Vec<(usize, Trigger)>,
+    causes: Vec<(usize, EventTiming)>,
     /// None before it is made, and where that failed.
     compiled: Option<Compiled>,
 }
 
 /// Waits for the table that is being made, and for ever where none is. Cancel-safe.
-async fn finished(underway: &mut Option<JoinHandle<Attempt>>) -> Attempt {
+async fn finished(underway: &mut Option<JoinHandle<Compilation>>) -> Compilation {
     let Some(attempt) = underway else { return std::future::pending().await };
     match attempt.await {
         Ok(attempt) => attempt,
@@ -177,8 +177,8 @@ fn now() -> i64 {
 }
 
 /// Whether it is news.
-fn take_note(snapshot: &mut Snapshot, engine: &EngineName, learnt: Learnt) -> bool {
-    let Learnt { drivers, left_out, stranded } = learnt;
+fn take_note(snapshot: &mut Snapshot, engine: &EngineName, learnt: EngineFacts) -> bool {
+    let EngineFacts { drivers, left_out, stranded } = learnt;
     let mut is_news = false;
     if let Some(drivers) = drivers {
         let before = snapshot.drivers.insert(engine.clone(), drivers);
@@ -212,43 +212,43 @@ fn keep_when_it_ended(old: &[Container], containers: &mut [Container]) {
 }
 
 /// Everything that was told so far.
-struct World {
+struct Engines {
     /// Shared with the table that is being made, if any: what changes meanwhile is changed in a copy.
     snapshot: Arc<Snapshot>,
-    departed: Departed,
-    engines: Vec<Standing>,
+    departed: RecentlyGone,
+    engines: Vec<EngineState>,
     /// Hosts to be given up with the next table.
     released: BTreeSet<HostCondition>,
     /// Up to which publication.
     releases: u64,
     /// Why the next table is made: one for each event that it answers.
-    causes: Vec<(usize, Trigger)>,
+    causes: Vec<(usize, EventTiming)>,
     /// Given back once the next table is in force, when nobody waits.
     replaced: Vec<Container>,
 }
 
-struct Standing {
+struct EngineState {
     status: EngineStatus,
     /// Read or failed at least once.
     heard_of: bool,
     /// The last thing heard is that it cannot be read.
     is_failing: bool,
-    reactions: Reactions,
+    reactions: LatencyRecorder,
 }
 
-impl World {
+impl Engines {
     fn new(engines: &[Engine]) -> Self {
-        let standing = |engine: &Engine| Standing {
+        let standing = |engine: &Engine| EngineState {
             status: EngineStatus::unknown(&engine.name.0, &engine.url),
             heard_of: false,
             is_failing: false,
-            reactions: Reactions::default(),
+            reactions: LatencyRecorder::default(),
         };
         Self {
             snapshot: Arc::default(),
             released: BTreeSet::new(),
             releases: 0,
-            departed: Departed::default(),
+            departed: RecentlyGone::default(),
             engines: engines.iter().map(standing).collect(),
             causes: Vec::new(),
             replaced: Vec::new(),
@@ -265,8 +265,8 @@ impl World {
         settings: Arc<Published<Settings>>,
         running: HashSet<Box<str>>,
         compile: &Compile,
-        thread: &TableThread,
-    ) -> JoinHandle<Attempt> {
+        thread: &CompileThread,
+    ) -> JoinHandle<Compilation> {
         let (begun, now) = (Instant::now(), now());
         let (gone, unread, released) = (self.departed.gone(begun), self.unread(), std::mem::take(&mut self.released));
         let snapshot = self.snapshot();
@@ -274,7 +274,7 @@ impl World {
         snapshot.released.clone_from(&released);
         let causes = std::mem::take(&mut self.causes);
         let mut attempt =
-            Attempt { begun, now, settings, released, releases: self.releases, running, causes, compiled: None };
+            Compilation { begun, now, settings, released, releases: self.releases, running, causes, compiled: None };
         let (compile, snapshot) = (Arc::clone(compile), Arc::clone(&self.snapshot));
         thread.run(move || {
             // A bug of ours that some label brought out must not end the watch over all others.
@@ -287,7 +287,7 @@ impl World {
     }
 
     /// What an attempt that failed would have brought about is for the next one.
-    fn take_back(&mut self, attempt: Attempt) {
+    fn take_back(&mut self, attempt: Compilation) {
         self.released.extend(attempt.released);
         self.causes.splice(..0, attempt.causes);
     }
@@ -297,13 +297,13 @@ impl World {
         let standing = &mut self.engines[engine];
         let first = !std::mem::replace(&mut standing.heard_of, true);
         match news {
-            News::Failed { trouble } => {
+            EngineChange::Failed { trouble } => {
                 standing.status.failures += 1;
                 standing.status.trouble = Some(trouble);
                 standing.is_failing = true;
                 first
             }
-            News::Read { extent, mut containers, own, learnt, own_mounts, version, trouble, cause } => {
+            EngineChange::Read { extent, mut containers, own, learnt, own_mounts, version, trouble, cause } => {
                 let status = &mut standing.status;
                 // What was not concluded while it could not be read is to be concluded now.
                 let unread = status.reads == 0 || std::mem::take(&mut standing.is_failing);
@@ -315,8 +315,8 @@ impl World {
                 let is_read = |old: &mut Container| {
                     old.engine == name
                         && match &extent {
-                            Extent::All => true,
-                            Extent::Only(ids) => ids.contains(&old.id),
+                            ReadScope::All => true,
+                            ReadScope::Only(ids) => ids.contains(&old.id),
                         }
                 };
                 let snapshot = Arc::make_mut(&mut self.snapshot);
@@ -345,11 +345,11 @@ impl World {
                 }
                 changed
             }
-            News::Lingering { ids } => {
+            EngineChange::Lingering { ids } => {
                 Arc::make_mut(&mut self.snapshot).lingering.insert(standing.status.name.clone(), ids);
                 true
             }
-            News::Leaving { ids, leaving, cause } => {
+            EngineChange::Leaving { ids, leaving, cause } => {
                 let name = &standing.status.name;
                 let mut changed = false;
                 let snapshot = Arc::make_mut(&mut self.snapshot);
@@ -378,12 +378,12 @@ impl World {
 
     /// The engines of which nothing is known now.
     fn unread(&self) -> BTreeSet<EngineName> {
-        let is_unread = |standing: &&Standing| standing.status.reads == 0 || standing.is_failing;
+        let is_unread = |standing: &&EngineState| standing.status.reads == 0 || standing.is_failing;
         self.engines.iter().filter(is_unread).map(|standing| standing.status.name.clone()).collect()
     }
 
-    fn in_force(&mut self, now: Instant, causes: Vec<(usize, Trigger)>) {
-        for (engine, Trigger { heard, engine: share }) in causes {
+    fn in_force(&mut self, now: Instant, causes: Vec<(usize, EventTiming)>) {
+        for (engine, EventTiming { heard, engine: share }) in causes {
             let whole = now.saturating_duration_since(heard);
             self.engines[engine].reactions.add(whole, share);
             let ours: Duration = whole.saturating_sub(share);
@@ -392,7 +392,7 @@ impl World {
     }
 
     /// Of the containers that something is said about, those that run.
-    fn running(&self, announced: &Announced) -> HashSet<Box<str>> {
+    fn running(&self, announced: &DiagnosticLog) -> HashSet<Box<str>> {
         let named = announced.containers();
         let is_told = |container: &&Container| named.contains(&*container.name);
         let told = self.snapshot.containers.iter().filter(is_told);
@@ -401,7 +401,7 @@ impl World {
 
     fn statuses(&self) -> Vec<EngineStatus> {
         let status =
-            |standing: &Standing| EngineStatus { reaction: standing.reactions.summary(), ..standing.status.clone() };
+            |standing: &EngineState| EngineStatus { reaction: standing.reactions.summary(), ..standing.status.clone() };
         self.engines.iter().map(status).collect()
     }
 }

@@ -7,7 +7,7 @@ const NAMELESS_LEN: usize = 64;
 
 /// Something that is mounted into our own container.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Mount {
+pub struct OwnMount {
     /// Where.
     pub destination: Box<str>,
     /// What.
@@ -26,7 +26,7 @@ pub enum MountKind {
 }
 
 /// From the `Mounts` of an inspected container. What is not understood is left out.
-pub(crate) fn read(mounts: &Value) -> Vec<Mount> {
+pub(crate) fn read(mounts: &Value) -> Vec<OwnMount> {
     let mount = |mount: &Value| {
         let text = |field: &str| mount.get(field).and_then(Value::as_str);
         let destination = text("Destination")?.into();
@@ -35,7 +35,7 @@ pub(crate) fn read(mounts: &Value) -> Vec<Mount> {
             "tmpfs" => MountKind::Memory,
             _ => MountKind::Lasting,
         };
-        Some(Mount { destination, kind })
+        Some(OwnMount { destination, kind })
     };
     mounts.as_array().into_iter().flatten().filter_map(mount).collect()
 }
@@ -68,7 +68,7 @@ mod tests {
             ("/tmp", MountKind::Memory),
             ("/pipe", MountKind::Lasting),
         ];
-        let expected = expected.map(|(destination, kind)| Mount { destination: destination.into(), kind });
+        let expected = expected.map(|(destination, kind)| OwnMount { destination: destination.into(), kind });
         assert_eq!(read(&mounts), expected);
         for nothing in [json!(null), json!({}), json!("x")] {
             assert_eq!(read(&nothing), []);

@@ -17,7 +17,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(300);
 
 /// The state that was last said.
 #[derive(Debug, Default)]
-pub(crate) struct Chronicle {
+pub(crate) struct EngineLog {
     /// Whether it was ever well.
     known: bool,
     lost: Option<Instant>,
@@ -30,7 +30,7 @@ pub(crate) struct Chronicle {
 
 /// A change of state that is worth a line.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Line<'a> {
+pub(crate) enum EngineLogLine<'a> {
     /// For the first time.
     Following { version: &'a str, containers: usize },
     /// After trouble that was said.
@@ -46,29 +46,29 @@ pub(crate) enum Line<'a> {
     Interrupted { error: &'a str },
 }
 
-impl Chronicle {
+impl EngineLog {
     /// Everything was read and events are heard.
-    pub(crate) fn well<'a>(&mut self, now: Instant, version: &'a str, containers: usize) -> Option<Line<'a>> {
+    pub(crate) fn well<'a>(&mut self, now: Instant, version: &'a str, containers: usize) -> Option<EngineLogLine<'a>> {
         let was_known = std::mem::replace(&mut self.known, true);
         let lost = self.lost.take();
         let trouble = std::mem::take(&mut self.trouble);
         match lost {
-            _ if !was_known => Some(Line::Following { version, containers }),
+            _ if !was_known => Some(EngineLogLine::Following { version, containers }),
             Some(lost) if !trouble.is_empty() => {
-                Some(Line::Back { version, containers, away: now.saturating_duration_since(lost) })
+                Some(EngineLogLine::Back { version, containers, away: now.saturating_duration_since(lost) })
             }
             _ => None,
         }
     }
 
     /// A good session ended by itself.
-    pub(crate) fn interrupted<'a>(&mut self, now: Instant, error: &'a str) -> Line<'a> {
+    pub(crate) fn interrupted<'a>(&mut self, now: Instant, error: &'a str) -> EngineLogLine<'a> {
         self.lost.get_or_insert(now);
-        Line::Interrupted { error }
+        EngineLogLine::Interrupted { error }
     }
 
     /// Something failed, not for the first time perhaps.
-    pub(crate) fn failed<'a>(&mut self, now: Instant, error: &'a str) -> Option<Line<'a>> {
+    pub(crate) fn failed<'a>(&mut self, now: Instant, error: &'a str) -> Option<EngineLogLine<'a>> {
         let lost = *self.lost.get_or_insert(now);
         let silent = self.said.map(|said| now.saturating_duration_since(said));
         let again = if self.repeated { SAY_AGAIN } else { SAY_AGAIN_FIRST };
@@ -79,14 +79,14 @@ impl Chronicle {
         self.said = Some(now);
         self.repeated = is_known;
         if is_known {
-            return Some(Line::Still { error, lasting: now.saturating_duration_since(lost) });
+            return Some(EngineLogLine::Still { error, lasting: now.saturating_duration_since(lost) });
         }
         error.clone_into(&mut self.trouble);
-        Some(if self.known { Line::Lost { error } } else { Line::NoAnswer { error } })
+        Some(if self.known { EngineLogLine::Lost { error } } else { EngineLogLine::NoAnswer { error } })
     }
 }
 
-impl Line<'_> {
+impl EngineLogLine<'_> {
     pub(crate) fn log(&self, engine: &str) {
         match *self {
             Self::Following { version, containers } => info!(engine, version, containers, "following the engine"),
@@ -113,22 +113,22 @@ mod tests {
 
     #[test]
     fn an_outage_has_a_beginning_and_an_end_and_is_not_forgotten_between() {
-        let (mut chronicle, start) = (Chronicle::default(), Instant::now());
+        let (mut chronicle, start) = (EngineLog::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        let following = Line::Following { version: "1", containers: 3 };
+        let following = EngineLogLine::Following { version: "1", containers: 3 };
         assert_eq!(chronicle.well(at(0), "1", 3), Some(following));
-        assert_eq!(chronicle.failed(at(1), REFUSED), Some(Line::Lost { error: REFUSED }));
+        assert_eq!(chronicle.failed(at(1), REFUSED), Some(EngineLogLine::Lost { error: REFUSED }));
         let said: Vec<u64> = (2..3600).filter(|second| chronicle.failed(at(*second), REFUSED).is_some()).collect();
         assert_eq!(said, [31, 331, 631, 931, 1231, 1531, 1831, 2131, 2431, 2731, 3031, 3331], "again now and then");
         let away = Duration::from_secs(3600);
-        assert_eq!(chronicle.well(at(3601), "2", 3), Some(Line::Back { version: "2", containers: 3, away }));
+        assert_eq!(chronicle.well(at(3601), "2", 3), Some(EngineLogLine::Back { version: "2", containers: 3, away }));
     }
 
     #[test]
     fn another_trouble_is_another_line_but_flapping_is_not() {
-        let (mut chronicle, start) = (Chronicle::default(), Instant::now());
-        assert_eq!(chronicle.failed(start, REFUSED), Some(Line::NoAnswer { error: REFUSED }));
-        assert_eq!(chronicle.failed(start + SAY_EVERY, DEAD), Some(Line::NoAnswer { error: DEAD }));
+        let (mut chronicle, start) = (EngineLog::default(), Instant::now());
+        assert_eq!(chronicle.failed(start, REFUSED), Some(EngineLogLine::NoAnswer { error: REFUSED }));
+        assert_eq!(chronicle.failed(start + SAY_EVERY, DEAD), Some(EngineLogLine::NoAnswer { error: DEAD }));
         chronicle.well(start + SAY_EVERY, "1", 0);
         let mut lines = 0;
         for millis in (0..60_000).step_by(100) {
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn an_interruption_that_passes_is_not_worth_a_line() {
-        let (mut chronicle, now) = (Chronicle::default(), Instant::now());
+        let (mut chronicle, now) = (EngineLog::default(), Instant::now());
         chronicle.well(now, "1", 0);
         chronicle.interrupted(now, "follow the events: the engine closed the stream");
         assert_eq!(chronicle.well(now, "1", 0), None);

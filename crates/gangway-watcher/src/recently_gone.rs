@@ -14,22 +14,22 @@ const REMEMBERED_MAX: usize = 1000;
 
 /// Those of all engines.
 #[derive(Debug, Default)]
-pub(crate) struct Departed {
-    containers: Vec<Left>,
+pub(crate) struct RecentlyGone {
+    containers: Vec<GoneContainer>,
     /// When the first of the holds ends.
     next_end: Option<Instant>,
 }
 
 /// One of them.
 #[derive(Debug)]
-struct Left {
+struct GoneContainer {
     container: Container,
     at: Instant,
     /// A snapshot has it, so compiling will say whether it is to be remembered.
     told: bool,
 }
 
-impl Departed {
+impl RecentlyGone {
     /// Compares two readings of one engine.
     pub(crate) fn compare(&mut self, now: Instant, old: &[Container], new: &[Container]) {
         let states: HashMap<&str, bool> = new.iter().map(|container| (&*container.id, is_up(container))).collect();
@@ -38,14 +38,18 @@ impl Departed {
             self.containers.retain(|left| left.container.engine != *engine || !is_up_now(&left.container));
         }
         let left = old.iter().filter(|container| is_up(container) && !is_up_now(container));
-        self.containers.extend(left.map(|container| Left { container: container.clone(), at: now, told: false }));
+        self.containers.extend(left.map(|container| GoneContainer {
+            container: container.clone(),
+            at: now,
+            told: false,
+        }));
         let beyond = self.containers.len().saturating_sub(REMEMBERED_MAX);
         self.containers.drain(..beyond);
     }
 
     /// For a snapshot of this moment.
     pub(crate) fn gone(&mut self, now: Instant) -> Vec<Gone> {
-        let gone = |left: &mut Left| {
+        let gone = |left: &mut GoneContainer| {
             left.told = true;
             Gone { container: left.container.clone(), since: now.saturating_duration_since(left.at) }
         };
@@ -55,8 +59,9 @@ impl Departed {
     /// Forgets those of the last snapshot for which no route is held; `holds` came of it, and it was of `now`.
     pub(crate) fn keep(&mut self, now: Instant, holds: &[Hold]) {
         let held: HashSet<_> = holds.iter().map(|hold| (&hold.engine, &hold.container)).collect();
-        self.containers
-            .retain(|Left { container, told, .. }| !told || held.contains(&(&container.engine, &container.id)));
+        self.containers.retain(|GoneContainer { container, told, .. }| {
+            !told || held.contains(&(&container.engine, &container.id))
+        });
         self.next_end = holds.iter().map(|hold| now + hold.left).min();
     }
 
@@ -90,7 +95,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_that_stopped_or_vanished_are_remembered_until_they_return_or_are_not_needed() {
         use ContainerState::{Created, Exited, Paused, Running};
-        let (mut departed, now) = (Departed::default(), Instant::now());
+        let (mut departed, now) = (RecentlyGone::default(), Instant::now());
         let old = [
             container("stays", Running),
             container("vanishes", Running),
@@ -101,7 +106,7 @@ mod tests {
         let new = [container("stays", Running), container("exits", Exited), container("pauses", Paused)];
         departed.compare(now, &old, &new);
         let later = now + Duration::from_secs(3);
-        let ids = |departed: &mut Departed| {
+        let ids = |departed: &mut RecentlyGone| {
             let gone = departed.gone(later);
             gone.iter().map(|gone| format!("{} {:?}", gone.container.id, gone.since)).collect::<Vec<_>>()
         };
@@ -123,7 +128,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_remembered_is_bounded_and_the_latest_stay() {
-        let (mut departed, now) = (Departed::default(), Instant::now());
+        let (mut departed, now) = (RecentlyGone::default(), Instant::now());
         let old: Vec<_> =
             (0..REMEMBERED_MAX + 5).map(|id| container(&id.to_string(), ContainerState::Running)).collect();
         departed.compare(now, &old, &[]);

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// What is known of them, for one session.
 #[derive(Debug, Default)]
-pub(crate) struct Networks {
+pub(crate) struct NetworkDrivers {
     drivers: Drivers,
     /// Networks of containers that the engine does not list.
     unlisted: BTreeSet<Box<str>>,
@@ -31,7 +31,7 @@ pub(crate) struct Networks {
     next_try: Option<Instant>,
 }
 
-impl Networks {
+impl NetworkDrivers {
     /// Asks, where one of these containers is on a network that is not known; the drivers of all, where they were told.
     pub(crate) async fn learn(&mut self, client: &Client, containers: &[Container]) -> Option<Drivers> {
         let unknown = self.unknown(containers);

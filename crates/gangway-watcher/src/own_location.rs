@@ -11,7 +11,7 @@ use std::path::Path;
 
 use gangway_model::snapshot::{Container, EngineKind, NetworkMode, OwnPlace};
 
-use crate::listing::Listed;
+use crate::listing::ListedContainer;
 
 /// Digits of a container's id in full, and as Docker makes a host name of it.
 const ID_LEN: usize = 64;
@@ -22,7 +22,7 @@ const MOUNTED: &[&str] = &["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/
 
 /// What the surroundings say about who we are; the same for all engines.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Traces {
+pub(crate) struct OwnIds {
     /// Ids that only the inside of a container shows.
     ids: Vec<Box<str>>,
     /// Our host name, which is a short id unless someone chose another.
@@ -31,13 +31,13 @@ pub(crate) struct Traces {
 
 /// The traces, beside what is known of the way to one engine.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Surroundings {
-    pub(crate) traces: Traces,
+pub(crate) struct Locator {
+    pub(crate) traces: OwnIds,
     /// The engine may run on another machine, where bridges of the same addresses exist.
     pub(crate) remote: bool,
 }
 
-impl Traces {
+impl OwnIds {
     /// These ids, for a test.
     #[cfg(test)]
     pub(crate) fn of(ids: &[&str]) -> Self {
@@ -65,13 +65,18 @@ impl Traces {
     }
 }
 
-impl Surroundings {
+impl Locator {
     /// Our own container, whichever network it uses.
     pub(crate) fn own_container<'c>(&self, containers: &'c [Container]) -> Option<&'c Container> {
         self.traces.find(containers)
     }
 
-    pub(crate) fn own_place(&self, listing: &[Listed], containers: &[Container], kind: EngineKind) -> OwnPlace {
+    pub(crate) fn own_place(
+        &self,
+        listing: &[ListedContainer],
+        containers: &[Container],
+        kind: EngineKind,
+    ) -> OwnPlace {
         if let Some(own) = self.traces.find(containers) {
             return inside(own, listing, containers);
         }
@@ -89,17 +94,17 @@ impl Surroundings {
     }
 
     /// Whether any of the engine's networks is where we are; none where there is none that could tell.
-    fn has_its_networks(&self, listing: &[Listed], kind: EngineKind) -> Option<bool> {
+    fn has_its_networks(&self, listing: &[ListedContainer], kind: EngineKind) -> Option<bool> {
         if kind == EngineKind::Rootless {
             // Its bridges may well have the addresses of another engine's beside it. Their names tell them apart.
-            return Some(listing.iter().flat_map(Listed::places).any(|(id, _)| has_bridge(id)));
+            return Some(listing.iter().flat_map(ListedContainer::places).any(|(id, _)| has_bridge(id)));
         }
-        let gateways: BTreeSet<IpAddr> = listing.iter().flat_map(Listed::gateways_of_both_families).collect();
+        let gateways: BTreeSet<IpAddr> = listing.iter().flat_map(ListedContainer::gateways_of_both_families).collect();
         if gateways.is_empty() {
             return None;
         }
         // A bridge may have its gateway elsewhere, and still be one of our links.
-        let places = listing.iter().flat_map(Listed::places).filter_map(|(id, at)| Some((id, at?)));
+        let places = listing.iter().flat_map(ListedContainer::places).filter_map(|(id, at)| Some((id, at?)));
         let one_each = || places.collect::<BTreeMap<_, _>>();
         let is_here = gateways.into_iter().any(is_here)
             || (!self.is_doubtful()
@@ -108,7 +113,7 @@ impl Surroundings {
     }
 }
 
-fn inside(own: &Container, listing: &[Listed], containers: &[Container]) -> OwnPlace {
+fn inside(own: &Container, listing: &[ListedContainer], containers: &[Container]) -> OwnPlace {
     let whose = match &own.network {
         NetworkMode::Host => return OwnPlace::Host,
         // Behind a VPN's container, say: its networks are ours.
@@ -116,7 +121,7 @@ fn inside(own: &Container, listing: &[Listed], containers: &[Container]) -> OwnP
         NetworkMode::Networks | NetworkMode::None => own,
     };
     let networks = whose.attachments.iter().map(|at| (at.network_id.clone(), at.network.clone())).collect();
-    let host_gateway = listing.iter().find(|listed| listed.id == whose.id).and_then(Listed::host_gateway);
+    let host_gateway = listing.iter().find(|listed| listed.id == whose.id).and_then(ListedContainer::host_gateway);
     OwnPlace::Container { id: own.id.clone(), networks, host_gateway }
 }
 
@@ -182,26 +187,31 @@ mod tests {
     const OURS: &str = "941d0eb2764328f8ccd96ea79a4ed56d7908dbe683211237392c83585f2b0dab";
     const OTHER: &str = "e4274f9c5e6303ec252e7ad983200aabd51da881768f44b3211c5255dc297870";
 
-    fn listing(json: &str) -> (Vec<Listed>, Vec<Container>) {
-        let listing: Vec<Listed> = serde_json::from_str(&json.replace("OURS", OURS).replace("OTHER", OTHER)).unwrap();
+    fn listing(json: &str) -> (Vec<ListedContainer>, Vec<Container>) {
+        let listing: Vec<ListedContainer> =
+            serde_json::from_str(&json.replace("OURS", OURS).replace("OTHER", OTHER)).unwrap();
         let engine = gangway_model::snapshot::EngineName("docker".into());
-        let beside =
-            crate::listing::Beside { engine: &engine, facts: &BTreeMap::new(), health: &BTreeMap::new(), now: 0 };
+        let beside = crate::listing::TranslationContext {
+            engine: &engine,
+            facts: &BTreeMap::new(),
+            health: &BTreeMap::new(),
+            now: 0,
+        };
         let containers = crate::listing::translate(&listing, &beside);
         (listing, containers)
     }
 
-    fn traces(ids: &[&str], hostname: &str) -> Traces {
-        Traces { ids: ids.iter().map(|id| (*id).into()).collect(), hostname: hostname.into() }
+    fn traces(ids: &[&str], hostname: &str) -> OwnIds {
+        OwnIds { ids: ids.iter().map(|id| (*id).into()).collect(), hostname: hostname.into() }
     }
 
-    fn place(traces: Traces, remote: bool, json: &str) -> OwnPlace {
+    fn place(traces: OwnIds, remote: bool, json: &str) -> OwnPlace {
         place_at(traces, remote, json, EngineKind::Other)
     }
 
-    fn place_at(traces: Traces, remote: bool, json: &str, kind: EngineKind) -> OwnPlace {
+    fn place_at(traces: OwnIds, remote: bool, json: &str, kind: EngineKind) -> OwnPlace {
         let (listing, containers) = listing(json);
-        Surroundings { traces, remote }.own_place(&listing, &containers, kind)
+        Locator { traces, remote }.own_place(&listing, &containers, kind)
     }
 
     const BOTH: &str = r#"[

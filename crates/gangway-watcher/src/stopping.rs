@@ -21,9 +21,9 @@ use std::time::Duration;
 use gangway_model::snapshot::{Container, ContainerState, NetworkMode};
 use tokio::time::Instant;
 
-use crate::listing::{EngineTime, Inspected};
-use crate::reading::Extent;
-use crate::signals::{KILL, TERM};
+use crate::listing::{EngineTime, InspectedContainer};
+use crate::reading::ReadScope;
+use crate::unix_signal::{KILL, TERM};
 
 /// Engines give a container 10 s unasked; who survives this was not ended by the signal or has a longer grace,
 /// and the engine is asked which.
@@ -52,7 +52,7 @@ pub(crate) struct Tick(u64);
 
 /// Why a container is thought to end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Order {
+pub(crate) enum StopOrder {
     /// It was sent this signal.
     Signal(u8),
     /// The engine called it a stop.
@@ -61,7 +61,7 @@ pub(crate) enum Order {
 
 /// What a signal says about the future of a container.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Meaning {
+pub(crate) enum SignalMeaning {
     /// It ends, unless it survives.
     Ends,
     /// It ends if that is the signal by which it is asked to.
@@ -72,16 +72,16 @@ pub(crate) enum Meaning {
 
 /// What the events said of the containers of one engine.
 #[derive(Debug, Default)]
-pub(crate) struct Leaving {
-    marks: BTreeMap<Box<str>, Mark>,
+pub(crate) struct StoppingContainers {
+    marks: BTreeMap<Box<str>, StopMark>,
     clock: Tick,
 }
 
 #[derive(Debug, Default)]
-struct Mark {
-    told: Option<Told>,
+struct StopMark {
+    told: Option<StopRequest>,
     /// It was sent a signal, and the engine is being asked whether that is its own.
-    asked: Option<Told>,
+    asked: Option<StopRequest>,
     /// It died or started then: a reading that was begun before does not know.
     ended: Option<Tick>,
     /// It lost a network then.
@@ -89,8 +89,8 @@ struct Mark {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Told {
-    order: Order,
+struct StopRequest {
+    order: StopOrder,
     tick: Tick,
     heard: Instant,
     /// By the engine's clock.
@@ -101,15 +101,15 @@ struct Told {
     lingers: bool,
 }
 
-pub(crate) fn meaning(signal: Option<u8>) -> Meaning {
+pub(crate) fn meaning(signal: Option<u8>) -> SignalMeaning {
     match signal {
-        Some(TERM | KILL) => Meaning::Ends,
-        Some(_) => Meaning::EndsIfItsOwn,
-        None => Meaning::Unknown,
+        Some(TERM | KILL) => SignalMeaning::Ends,
+        Some(_) => SignalMeaning::EndsIfItsOwn,
+        None => SignalMeaning::Unknown,
     }
 }
 
-impl Leaving {
+impl StoppingContainers {
     /// A reading begins, or something is heard.
     pub(crate) fn tick(&mut self) -> Tick {
         self.clock.0 += 1;
@@ -117,31 +117,32 @@ impl Leaving {
     }
 
     /// It was told to end.
-    pub(crate) fn told(&mut self, id: &str, order: Order, at: Option<EngineTime>, now: Instant) {
+    pub(crate) fn told(&mut self, id: &str, order: StopOrder, at: Option<EngineTime>, now: Instant) {
         let told = self.note(order, at, now);
         let Some(mark) = self.mark(id) else { return };
         // Of several orders, the first began the time of grace and the last is the surest.
         let heard = mark.told.map_or(now, |earlier| earlier.heard);
-        let order = if mark.told.is_some_and(|earlier| earlier.order == Order::Stop) { Order::Stop } else { order };
-        mark.told = Some(Told { order, heard, ..told });
+        let order =
+            if mark.told.is_some_and(|earlier| earlier.order == StopOrder::Stop) { StopOrder::Stop } else { order };
+        mark.told = Some(StopRequest { order, heard, ..told });
     }
 
     /// It was sent a signal that may be its own: the question that [`Self::answer`] expects an answer to.
     pub(crate) fn perhaps_told(&mut self, id: &str, signal: u8, at: Option<EngineTime>, now: Instant) -> Option<Tick> {
-        let told = self.note(Order::Signal(signal), at, now);
+        let told = self.note(StopOrder::Signal(signal), at, now);
         self.mark(id)?.asked = Some(told);
         Some(told.tick)
     }
 
-    fn note(&mut self, order: Order, at: Option<EngineTime>, now: Instant) -> Told {
-        Told { order, tick: self.tick(), heard: now, at, ask: now + SURVIVED, lingers: false }
+    fn note(&mut self, order: StopOrder, at: Option<EngineTime>, now: Instant) -> StopRequest {
+        StopRequest { order, tick: self.tick(), heard: now, at, ask: now + SURVIVED, lingers: false }
     }
 
     /// It died: whatever was begun before speaks of the past.
     pub(crate) fn died(&mut self, id: &str) {
         let tick = self.tick();
         let Some(mark) = self.mark(id) else { return };
-        *mark = Mark { ended: Some(tick), ..Mark::default() };
+        *mark = StopMark { ended: Some(tick), ..StopMark::default() };
     }
 
     /// It started. If it died before, a reading that was begun since knows of one or of both; if it was not even told
@@ -149,7 +150,7 @@ impl Leaving {
     pub(crate) fn started(&mut self, id: &str) {
         let tick = self.tick();
         let Some(mark) = self.marks.get_mut(id) else { return };
-        *mark = Mark { ended: mark.ended.or(mark.told.map(|_| tick)), ..Mark::default() };
+        *mark = StopMark { ended: mark.ended.or(mark.told.map(|_| tick)), ..StopMark::default() };
     }
 
     /// It lost a network.
@@ -159,7 +160,7 @@ impl Leaving {
         }
     }
 
-    fn mark(&mut self, id: &str) -> Option<&mut Mark> {
+    fn mark(&mut self, id: &str) -> Option<&mut StopMark> {
         if self.marks.len() >= MARKS_MAX && !self.marks.contains_key(id) {
             return None;
         }
@@ -167,7 +168,7 @@ impl Leaving {
     }
 
     /// Adds what events said to what was read, and forgets what the reading has overtaken.
-    pub(crate) fn correct(&mut self, containers: &mut [Container], extent: &Extent, begun: Tick, now: Instant) {
+    pub(crate) fn correct(&mut self, containers: &mut [Container], extent: &ReadScope, begun: Tick, now: Instant) {
         let mut running = BTreeSet::new();
         for container in containers.iter_mut().filter(|container| container.state == ContainerState::Running) {
             running.insert(container.id.clone());
@@ -208,23 +209,33 @@ impl Leaving {
     }
 
     /// What the engine said of one, asked at that tick: what changes by it. `None` where it will not say.
-    pub(crate) fn answer(&mut self, id: &str, tick: Tick, inspected: Option<&Inspected>, now: Instant) -> Answered {
-        let Some(mark) = self.marks.get_mut(id) else { return Answered::Nothing };
+    pub(crate) fn answer(
+        &mut self,
+        id: &str,
+        tick: Tick,
+        inspected: Option<&InspectedContainer>,
+        now: Instant,
+    ) -> StopProgress {
+        let Some(mark) = self.marks.get_mut(id) else { return StopProgress::Nothing };
         if let Some(asked) = mark.asked.take_if(|asked| asked.tick == tick) {
             // It cannot have started anew since: that would have taken the question back.
             if inspected.is_some_and(|inspected| asked.order.ends(inspected)) {
                 mark.told = Some(asked);
-                return Answered::Leaves;
+                return StopProgress::Leaves;
             }
-            return Answered::Nothing;
+            return StopProgress::Nothing;
         }
-        let Some(told) = mark.told.as_mut().filter(|told| told.tick == tick) else { return Answered::Nothing };
+        let Some(told) = mark.told.as_mut().filter(|told| told.tick == tick) else { return StopProgress::Nothing };
         let Some(inspected) = inspected.filter(|inspected| told.is_still_under_way(inspected, now)) else {
             mark.told = None;
-            return Answered::Stays;
+            return StopProgress::Stays;
         };
         let lingers = now >= told.heard + SURVIVED.max(inspected.stop_grace().unwrap_or_default() + GRACE_MARGIN);
-        if std::mem::replace(&mut told.lingers, lingers) == lingers { Answered::Nothing } else { Answered::Lingers }
+        if std::mem::replace(&mut told.lingers, lingers) == lingers {
+            StopProgress::Nothing
+        } else {
+            StopProgress::Lingers
+        }
     }
 
     /// Those beyond their own grace.
@@ -236,7 +247,7 @@ impl Leaving {
 
 /// What follows from an answer of the engine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Answered {
+pub(crate) enum StopProgress {
     Nothing,
     /// It is leaving.
     Leaves,
@@ -246,7 +257,7 @@ pub(crate) enum Answered {
     Lingers,
 }
 
-impl Mark {
+impl StopMark {
     /// Does a reading that was begun then speak of the past?
     fn is_past(&self, begun: Tick) -> bool {
         self.ended.is_some_and(|ended| ended > begun)
@@ -258,17 +269,17 @@ impl Mark {
     }
 }
 
-impl Told {
-    fn is_still_under_way(&self, inspected: &Inspected, now: Instant) -> bool {
+impl StopRequest {
+    fn is_still_under_way(&self, inspected: &InspectedContainer, now: Instant) -> bool {
         let restarted = self.at.zip(inspected.started()).is_some_and(|(told, started)| started > told);
         let longest = LEAVING_MAX.max(inspected.stop_grace().unwrap_or_default() + GRACE_MARGIN);
         inspected.runs() && !restarted && self.order.ends(inspected) && now < self.heard + longest
     }
 }
 
-impl Order {
+impl StopOrder {
     /// Is that how this container is ended?
-    fn ends(self, inspected: &Inspected) -> bool {
+    fn ends(self, inspected: &InspectedContainer) -> bool {
         match self {
             Self::Stop | Self::Signal(KILL) => true,
             Self::Signal(signal) => signal == inspected.stop_signal().unwrap_or(TERM),
@@ -282,17 +293,17 @@ mod tests {
 
     use super::*;
 
-    fn inspected(state: &serde_json::Value, config: &serde_json::Value) -> Inspected {
+    fn inspected(state: &serde_json::Value, config: &serde_json::Value) -> InspectedContainer {
         serde_json::from_value(json!({ "State": state, "Config": config })).unwrap()
     }
 
-    fn running(config: &serde_json::Value) -> Inspected {
+    fn running(config: &serde_json::Value) -> InspectedContainer {
         inspected(&json!({ "Running": true, "StartedAt": "2026-01-01T00:00:00.5Z" }), config)
     }
 
-    fn told(signal: u8, at: &str) -> (Leaving, Tick, Instant) {
-        let (mut leaving, now) = (Leaving::default(), Instant::now());
-        leaving.told("a", Order::Signal(signal), EngineTime::parse(at), now);
+    fn told(signal: u8, at: &str) -> (StoppingContainers, Tick, Instant) {
+        let (mut leaving, now) = (StoppingContainers::default(), Instant::now());
+        leaving.told("a", StopOrder::Signal(signal), EngineTime::parse(at), now);
         let asked = leaving.questions_due(now + SURVIVED, 9);
         (leaving, asked[0].1, now)
     }
@@ -301,33 +312,33 @@ mod tests {
 
     #[test]
     fn only_signals_that_end_a_container_make_it_leave() {
-        assert_eq!(meaning(Some(15)), Meaning::Ends);
-        assert_eq!(meaning(Some(9)), Meaning::Ends);
-        assert_eq!(meaning(Some(1)), Meaning::EndsIfItsOwn);
-        assert_eq!(meaning(None), Meaning::Unknown);
+        assert_eq!(meaning(Some(15)), SignalMeaning::Ends);
+        assert_eq!(meaning(Some(9)), SignalMeaning::Ends);
+        assert_eq!(meaning(Some(1)), SignalMeaning::EndsIfItsOwn);
+        assert_eq!(meaning(None), SignalMeaning::Unknown);
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_leaves_for_as_long_as_its_grace_and_serves_where_nobody_else_does() {
         let (mut leaving, tick, now) = told(15, LATER);
         let slow = running(&json!({ "StopTimeout": 60 }));
-        assert_eq!(leaving.answer("a", tick, Some(&slow), now + SURVIVED), Answered::Nothing);
+        assert_eq!(leaving.answer("a", tick, Some(&slow), now + SURVIVED), StopProgress::Nothing);
         assert_eq!(leaving.next_question(), Some(now + SURVIVED + ASK_EVERY));
-        assert_eq!(leaving.answer("a", tick, Some(&slow), now + Duration::from_secs(75)), Answered::Lingers);
+        assert_eq!(leaving.answer("a", tick, Some(&slow), now + Duration::from_secs(75)), StopProgress::Lingers);
         assert_eq!(leaving.lingering(), ["a".into()].into());
-        assert_eq!(leaving.answer("a", tick, Some(&slow), now + Duration::from_secs(3599)), Answered::Nothing);
+        assert_eq!(leaving.answer("a", tick, Some(&slow), now + Duration::from_secs(3599)), StopProgress::Nothing);
         let (mut patient, tick, now) = told(15, LATER);
         let patient_one = running(&json!({ "StopTimeout": 7200 }));
-        assert_eq!(patient.answer("a", tick, Some(&patient_one), now + LEAVING_MAX), Answered::Nothing);
-        assert_eq!(leaving.answer("a", tick, Some(&slow), now + LEAVING_MAX), Answered::Stays);
+        assert_eq!(patient.answer("a", tick, Some(&patient_one), now + LEAVING_MAX), StopProgress::Nothing);
+        assert_eq!(leaving.answer("a", tick, Some(&slow), now + LEAVING_MAX), StopProgress::Stays);
         assert!(leaving.lingering().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_mark_ends_by_what_the_engine_says() {
-        let stays = |signal: u8, at: &str, inspected: Option<&Inspected>| {
+        let stays = |signal: u8, at: &str, inspected: Option<&InspectedContainer>| {
             let (mut leaving, tick, now) = told(signal, at);
-            leaving.answer("a", tick, inspected, now + SURVIVED) == Answered::Stays
+            leaving.answer("a", tick, inspected, now + SURVIVED) == StopProgress::Stays
         };
         let plain = running(&json!({}));
         assert!(
@@ -341,21 +352,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_late_answer_says_nothing_of_one_that_started_anew() {
-        let (mut leaving, now) = (Leaving::default(), Instant::now());
+        let (mut leaving, now) = (StoppingContainers::default(), Instant::now());
         let quits = running(&json!({ "StopSignal": "SIGQUIT" }));
         let tick = leaving.perhaps_told("a", 3, None, now).unwrap();
         leaving.died("a");
         leaving.started("a");
-        assert_eq!(leaving.answer("a", tick, Some(&quits), now), Answered::Nothing);
+        assert_eq!(leaving.answer("a", tick, Some(&quits), now), StopProgress::Nothing);
         let tick = leaving.perhaps_told("a", 3, None, now).unwrap();
-        assert_eq!(leaving.answer("a", tick, Some(&quits), now), Answered::Leaves);
+        assert_eq!(leaving.answer("a", tick, Some(&quits), now), StopProgress::Leaves);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_lost_connection_brings_all_questions_forward() {
-        let (mut leaving, now) = (Leaving::default(), Instant::now());
+        let (mut leaving, now) = (StoppingContainers::default(), Instant::now());
         for id in ["a", "b", "c"] {
-            leaving.told(id, Order::Stop, None, now);
+            leaving.told(id, StopOrder::Stop, None, now);
         }
         assert!(leaving.questions_due(now, 9).is_empty());
         leaving.doubt_all(now);
@@ -364,9 +375,9 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let (mut leaving, now) = (Leaving::default(), Instant::now());
+        let (mut leaving, now) = (StoppingContainers::default(), Instant::now());
         for id in 0..MARKS_MAX + 5 {
-            leaving.told(&id.to_string(), Order::Stop, None, now);
+            leaving.told(&id.to_string(), StopOrder::Stop, None, now);
         }
         assert_eq!(leaving.marks.len(), MARKS_MAX);
     }

@@ -10,24 +10,24 @@ use futures::stream::{self, StreamExt};
 use gangway_model::snapshot::{Container, ContainerState, NetworkMode};
 
 use crate::client::{Cause, Client, EngineError};
-use crate::listing::{EngineTime, Inspected};
-use crate::reading::{Extent, INSPECTIONS_MAX};
+use crate::listing::{EngineTime, InspectedContainer};
+use crate::reading::{INSPECTIONS_MAX, ReadScope};
 
 /// What is known of them, for one session.
 #[derive(Debug, Default)]
-pub(crate) struct Sharing {
+pub(crate) struct SharedNetworks {
     /// The host of each guest that is up.
     hosts: BTreeMap<Box<str>, Box<str>>,
     /// When guests and hosts were started last.
     started: BTreeMap<Box<str>, EngineTime>,
 }
 
-impl Sharing {
+impl SharedNetworks {
     /// Takes note of a reading, and asks about those that it is about.
     pub(crate) async fn learn(
         &mut self,
         client: &Client,
-        extent: &Extent,
+        extent: &ReadScope,
         containers: &[Container],
     ) -> Result<(), EngineError> {
         self.hosts.retain(|guest, _| !extent.covers(guest));
@@ -44,7 +44,8 @@ impl Sharing {
         while let Some((id, answer)) = answers.next().await {
             match answer {
                 Ok(inspected) => {
-                    self.started.extend(inspected.as_ref().and_then(Inspected::started).map(|started| (id, started)));
+                    self.started
+                        .extend(inspected.as_ref().and_then(InspectedContainer::started).map(|started| (id, started)));
                 }
                 // The next reading asks again. As long as nothing is known, nothing is concluded.
                 Err(EngineError { cause: Cause::Refused { .. } | Cause::TooLarge | Cause::Nonsense(_), .. }) => {}
@@ -62,7 +63,7 @@ impl Sharing {
     }
 }
 
-async fn ask(client: &Client, id: Box<str>) -> (Box<str>, Result<Option<Inspected>, EngineError>) {
+async fn ask(client: &Client, id: Box<str>) -> (Box<str>, Result<Option<InspectedContainer>, EngineError>) {
     let answer = client.inspect(&id).await;
     (id, answer)
 }

@@ -13,12 +13,12 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// Ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct TableThread {
+pub(crate) struct CompileThread {
     /// None where the machine gives us no thread: then it is any of the runtime's.
     jobs: Option<Sender<Job>>,
 }
 
-impl TableThread {
+impl CompileThread {
     pub(crate) fn start() -> Self {
         let (jobs, todo) = channel::<Job>();
         let started =
