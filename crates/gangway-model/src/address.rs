@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::dialect::native::{Source, cut};
+use crate::label::{Source, cut};
 use crate::route::Scheme;
 use crate::rule::{Finding, shown};
 use crate::settings::Settings;

@@ -14,6 +14,7 @@ mod dialect;
 pub mod digest;
 pub mod explain;
 pub mod host;
+mod label;
 pub mod location;
 pub mod matcher;
 pub mod mention;

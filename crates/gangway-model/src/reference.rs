@@ -95,7 +95,7 @@ pub fn diagnostics(examples: &BTreeMap<Code, String>) -> String {
 fn table(keys: &[&Key]) -> String {
     let mut table = String::from("| key | value | default |\n|---|---|---|\n");
     for key in keys {
-        let _ = writeln!(table, "| `{}` | {} | {} |", key.name, cell(key.value), cell(key.default));
+        let _ = writeln!(table, "| `{}` | {} | {} |", key.name, cell(&key.value.to_string()), cell(key.default));
     }
     table
 }

@@ -9,7 +9,7 @@
 //! dialects name and share them separately. Resolving such names is the dialect's own matter: a spec holds
 //! what they stand for.
 
-use crate::diagnostic::Place;
+use crate::label::Mark;
 use crate::matcher::Matcher;
 use crate::route::{Address, HostHeader, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
 
@@ -80,17 +80,6 @@ pub(crate) struct UrlTarget {
     /// As in the URL.
     pub host: Box<str>,
     pub address: Address,
-}
-
-/// A place in what the user wrote that a later step may have to point at.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Mark<'s> {
-    /// The whole label; empty where nothing was written.
-    pub label: &'s str,
-    /// Its value.
-    pub value: &'s str,
-    /// Where it stands in a file.
-    pub place: Option<&'s Place>,
 }
 
 impl<'s> RouteSpec<'s> {

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Surroundings;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::dialect::native::Source;
+use crate::label::Source;
 use crate::rule::Finding;
 use crate::snapshot::{Container, NetworkMode, OwnPlace};
 use crate::spec::Access;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::dialect::native::Source;
+use crate::label::Source;
 use crate::presets;
 use crate::route::Scheme;
 use crate::rule::Finding;

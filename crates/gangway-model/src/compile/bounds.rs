@@ -10,7 +10,7 @@ use super::replicas::Candidate;
 use super::unserved::UnservedClaims;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Span};
-use crate::dialect::native::Source;
+use crate::label::Source;
 use crate::ownership::{Party, Tenant};
 use crate::rule::Finding;
 use crate::spec::RouteSpec;

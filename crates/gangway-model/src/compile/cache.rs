@@ -10,9 +10,10 @@ use ahash::RandomState;
 
 use super::bounds::{ALTERNATIVES_IN_ALL_MAX, ContainerFindings};
 use crate::dialect::native::{self, Asked};
+use crate::label::Mark;
 use crate::settings::Settings;
 use crate::snapshot::Container;
-use crate::spec::{Mark, RouteSpec};
+use crate::spec::RouteSpec;
 
 /// Alternatives that are kept. More than all may have together are read each time: memory is for what is served.
 const ALTERNATIVES_MAX: usize = 2 * ALTERNATIVES_IN_ALL_MAX;

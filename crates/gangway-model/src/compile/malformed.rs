@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::dialect::native::{Source, cut};
+use crate::label::{Source, cut};
 use crate::rule::{Finding, shown};
 use crate::settings::{FileRoute, Settings};
 use crate::snapshot::{Container, LeftOut, Snapshot};

@@ -10,13 +10,15 @@ use std::collections::{HashMap, HashSet};
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::dialect::native::{self, Source};
+use crate::dialect::native;
+use crate::label::Mark;
+use crate::label::Source;
 use crate::matcher::Alternative;
 use crate::ownership::{Holdings, Party, Tenant};
 use crate::route::{Endpoint, Readiness};
 use crate::rule::{Finding, shown};
 use crate::snapshot::{Container, EngineName};
-use crate::spec::{Mark, RouteSpec, Target};
+use crate::spec::{RouteSpec, Target};
 use crate::value::and_list;
 
 /// One container's share in a route, or a route of the file.

@@ -7,11 +7,13 @@
 //! them. At last each route's labels become a spec, key by key.
 
 mod collect;
+mod default_host;
 mod draft;
 mod header;
 mod label;
 mod limits;
-pub(crate) mod readers;
+mod prefix;
+mod readers;
 mod redirect;
 mod rewrite;
 mod route_fields;
@@ -20,31 +22,20 @@ mod suggest;
 mod unknown_key;
 mod upstream_url;
 
-pub(crate) use label::{Label, Source, cut};
-pub(crate) use route_fields::RouteFields;
-
 use self::collect::RouteCollector;
-pub(crate) use self::draft::default_host;
-use self::label::whole;
-pub(crate) use self::suggest::near_miss;
+pub(crate) use self::default_host::default_host;
+use self::label::Label;
+use self::prefix::{LABELS_MAX, OwnLabel, bad_name, is_route_name, report_near_misses, sort_out};
+pub(crate) use self::prefix::{PREFIX, near_miss};
+use self::schema::{KEYS, KeyId};
 use crate::codes;
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::dialect::native::schema::KEYS;
+use crate::diagnostic::Diagnostic;
+use crate::label::{Mark, Source, whole};
 use crate::presets;
-use crate::rule::{Finding, shown};
 use crate::settings::{Expose, FileRoute, Settings};
 use crate::snapshot::Container;
-use crate::spec::{Mark, RouteSpec};
+use crate::spec::RouteSpec;
 use crate::value;
-
-/// What our labels begin with.
-pub(crate) const PREFIX: &str = "gangway.";
-
-/// So many labels of one container are read.
-pub(crate) const LABELS_MAX: usize = 256;
-
-/// A route's name in a label may have so many characters.
-const NAME_LEN_MAX: usize = 63;
 
 /// What one container asks for.
 #[derive(Debug)]
@@ -135,47 +126,6 @@ pub(crate) fn route_name(container: &Container) -> &str {
     in_stack.filter(|name| !name.is_empty()).unwrap_or(service)
 }
 
-/// A label under our prefix.
-struct OwnLabel<'a> {
-    /// What stands behind the prefix.
-    rest: &'a str,
-    mark: Mark<'a>,
-}
-
-/// Our labels, and those that nearly are.
-fn sort_out(container: &Container) -> (Vec<OwnLabel<'_>>, Vec<(Mark<'_>, &str)>) {
-    let (mut ours, mut misses) = (Vec::new(), Vec::new());
-    for (label, value) in &container.labels {
-        let mark = Mark { label, value, place: None };
-        match label.get(..PREFIX.len()) {
-            Some(begin) if begin.eq_ignore_ascii_case(PREFIX) => {
-                ours.push(OwnLabel { rest: &label[PREFIX.len()..], mark })
-            }
-            _ => misses.extend(near_miss(label).map(|rest| (mark, rest))),
-        }
-    }
-    (ours, misses)
-}
-
-fn report_near_misses(source: Source<'_>, misses: &[(Mark<'_>, &str)], found: &mut Vec<Diagnostic>) {
-    for (mark, rest) in misses.iter().take(LABELS_MAX) {
-        let help = match rest {
-            &"" => "labels of Gangway begin with `gangway.`, such as `gangway.enable`".to_owned(),
-            rest => format!("did you mean {}?", shown(&format!("{PREFIX}{rest}"))),
-        };
-        let finding = Finding {
-            severity: Severity::Warning,
-            ..whole(
-                codes::LABEL_NEAR_MISS,
-                format!("label {} just outside the prefix `gangway.`", shown(mark.label)),
-                "not ours as it is written",
-                help,
-            )
-        };
-        found.push(source.about_key(*mark, finding, "the label does nothing".into()));
-    }
-}
-
 /// Is the container routed at all? If not, why.
 fn enabled(
     container: &Container,
@@ -195,7 +145,7 @@ fn enabled(
     let Some(OwnLabel { mark, .. }) = enable else { return without };
     let label = Label {
         source: Source::Container(container),
-        key: KEYS.iter().find(|key| key.name == "enable").expect("`enable` is in the schema"),
+        key: KEYS.iter().find(|key| key.id() == Some(KeyId::Enable)).expect("`enable` is in the schema"),
         tail: "",
         mark: *mark,
     };
@@ -208,23 +158,4 @@ fn enabled(
             without
         }
     }
-}
-
-/// Letters, digits, hyphens and underscores.
-fn is_route_name(name: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (1..=NAME_LEN_MAX).contains(&name.len()) && name.bytes().all(is_allowed)
-}
-
-fn bad_name(source: Source<'_>, name: &str) -> Finding {
-    let help = match source {
-        Source::Container(_) => "write `gangway.routes.<name>.<key>`, such as `gangway.routes.api.host`",
-        Source::File(_) => "write `[routes.<name>]`, such as `[routes.nas]`",
-    };
-    whole(
-        codes::ROUTE_NAME,
-        format!("{} is not a name of a route", shown(name)),
-        "1 to 63 letters, digits, hyphens and underscores",
-        help,
-    )
 }

@@ -5,20 +5,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::draft::{ReadRoute, RouteDraft, default_host};
-use super::label::{Label, Source, cut, whole};
+use super::default_host::default_host;
+use super::draft::{ReadRoute, RouteDraft};
+use super::label::Label;
 use super::limits;
+use super::prefix::{LABELS_MAX, OwnLabel, PREFIX, bad_name, is_route_name};
 use super::route_fields::closed;
+use super::schema::{Key, KeyId, Placement, ResolvedKey, resolve};
 use super::suggest::Suggestion;
 use super::unknown_key::{Kind, UnknownKey};
-use super::{LABELS_MAX, OwnLabel, PREFIX, bad_name, is_route_name};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::dialect::native::schema::{Key, Placement, ResolvedKey, resolve};
 use crate::host::HostPattern;
+use crate::label::Mark;
+use crate::label::{Source, cut, whole};
 use crate::rule::shown;
 use crate::settings::Settings;
-use crate::spec::{Mark, RouteSpec};
+use crate::spec::RouteSpec;
 
 /// The routes of one container while its labels are sorted.
 pub(super) struct RouteCollector<'a> {
@@ -126,7 +129,7 @@ impl<'a> RouteCollector<'a> {
 
     /// Decides which routes there are, and reads them.
     pub(super) fn read(mut self, settings: &Settings, found: &mut Vec<Diagnostic>) -> Vec<RouteSpec<'a>> {
-        let for_all = |label: &Label<'_>| label.key.name == "network";
+        let for_all = |label: &Label<'_>| label.key.id() == Some(KeyId::Network);
         let of_main = || self.main.labels.iter().filter(|label| !for_all(label));
         let only_protects = of_main().count() > 0 && of_main().all(|label| label.key.protects());
         let has_main = self.others.is_empty() || (of_main().count() > 0 && !only_protects);
@@ -146,7 +149,7 @@ impl<'a> RouteCollector<'a> {
         let main = has_main.then_some(self.main);
         let drafts: Vec<RouteDraft<'a>> = main.into_iter().chain(self.others.into_values()).collect();
         let mut left_out = match self.source {
-            Source::Container(_) => limits::labels_beyond(&drafts),
+            Source::Container(_) => limits::labels_beyond(drafts.iter().map(|draft| &draft.labels[..])),
             // Who writes the file may have whatever the machine can bear.
             Source::File(_) => BTreeMap::new(),
         };
@@ -156,7 +159,7 @@ impl<'a> RouteCollector<'a> {
             .filter_map(|(position, draft)| draft.read(&left_out.remove(&position).unwrap_or_default(), found));
         let read_routes: Vec<ReadRoute<'a>> = read_routes.collect();
         let mut beyond = match self.source {
-            Source::Container(_) => limits::routes_beyond(&read_routes),
+            Source::Container(_) => limits::routes_beyond(read_routes.iter().map(|route| (route.size(), route.name()))),
             Source::File(_) => BTreeMap::new(),
         };
         let mut specs = Vec::with_capacity(read_routes.len());
@@ -188,8 +191,8 @@ impl<'a> RouteCollector<'a> {
 
     /// `gangway.port` beside further routes opens the whole app at a host that nobody wrote.
     fn report_by_itself(&self, settings: &Settings, found: &mut Vec<Diagnostic>) {
-        let is_written = ["host", "path", "rule"].iter().any(|key| self.main.label(key).is_some());
-        let own = || self.main.labels.iter().filter(|label| label.key.name != "network");
+        let is_written = [KeyId::Host, KeyId::Path, KeyId::Rule].into_iter().any(|key| self.main.label(key).is_some());
+        let own = || self.main.labels.iter().filter(|label| label.key.id() != Some(KeyId::Network));
         let Some(first) = own().next().filter(|_| !is_written && matches!(self.source, Source::Container(_))) else {
             return;
         };
@@ -245,7 +248,7 @@ impl<'a> RouteCollector<'a> {
             Some(name) if !self.is_main(name) => self.others.get(&name.to_ascii_lowercase())?,
             _ => &self.main,
         };
-        let is_written = ["host", "rule"].iter().any(|key| draft.label(key).is_some());
+        let is_written = [KeyId::Host, KeyId::Rule].into_iter().any(|key| draft.label(key).is_some());
         if !says_where || is_written || draft.closed || matches!(self.source, Source::File(_)) {
             return None;
         }
@@ -339,7 +342,7 @@ fn misplaced(source: Source<'_>, key: &Key, mark: Mark<'_>) -> Diagnostic {
         Source::Container(_) => {
             ("for routes of the configuration file only", "a container is its own upstream; remove it")
         }
-        Source::File(_) if key.name == "scheme" || key.name == "port" => {
+        Source::File(_) if matches!(key.id(), Some(KeyId::Scheme | KeyId::Port)) => {
             ("for containers only", "write it in the URL of `upstream`, such as `h2c://192.0.2.9:50051`")
         }
         Source::File(_) => ("for containers only", "remove it"),

@@ -3,19 +3,23 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::label::{Label, Source, whole};
+use super::default_host::default_host;
+use super::label::Label;
 use super::limits;
+use super::readers;
 use super::redirect::leads_to_itself;
 use super::route_fields::{HealthFields, RouteFields, closed};
+use super::schema::{KeyId, KeyStatus};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::dialect::native::schema::KeyStatus;
 use crate::host::HostPattern;
+use crate::label::Mark;
+use crate::label::{Source, whole};
 use crate::matcher::Matcher;
 use crate::route::{HealthCheck, ListenerOptions, Middleware, TlsMode};
 use crate::rule::{Finding, shown};
 use crate::settings::Settings;
-use crate::spec::{Mark, RouteSpec, Target, UpstreamSpec};
+use crate::spec::{RouteSpec, Target, UpstreamSpec};
 
 /// The labels of one route.
 #[derive(Debug)]
@@ -59,7 +63,7 @@ impl<'a> ReadRoute<'a> {
 
     /// Says that it is left out, as the container's other routes leave no room for it.
     pub(super) fn leave_out(mut self, size: usize, found: &mut Vec<Diagnostic>) {
-        let label = ["rule", "path", "host"].into_iter().find_map(|key| self.draft.label(key)).cloned();
+        let label = [KeyId::Rule, KeyId::Path, KeyId::Host].into_iter().find_map(|key| self.draft.label(key)).cloned();
         if let Some(label) = label {
             self.fields.found(&label, limits::route_beyond(&label, size), found);
         }
@@ -107,8 +111,8 @@ impl<'a> RouteDraft<'a> {
                 }
                 KeyStatus::Later => later(label, &mut fields, found),
                 KeyStatus::Refused { why, help } => refused(label, &fields, why, help, found),
-                KeyStatus::InForce(read) => match label.check() {
-                    Ok(()) => read(label, &mut fields, found),
+                KeyStatus::InForce(id) => match label.check() {
+                    Ok(()) => readers::read(*id, label, &mut fields, found),
                     Err(finding) => fields.found(label, finding, found),
                 },
             }
@@ -116,8 +120,8 @@ impl<'a> RouteDraft<'a> {
         fields.enabled.then_some(ReadRoute { draft: self, fields })
     }
 
-    pub(super) fn label(&self, key: &str) -> Option<&Label<'a>> {
-        self.labels.iter().find(|label| label.key.name == key)
+    pub(super) fn label(&self, key: KeyId) -> Option<&Label<'a>> {
+        self.labels.iter().find(|label| label.key.id() == Some(key))
     }
 
     /// Which requests it takes, and where that was said.
@@ -127,8 +131,8 @@ impl<'a> RouteDraft<'a> {
         settings: &Settings,
         found: &mut Vec<Diagnostic>,
     ) -> Option<(Matcher, Mark<'a>)> {
-        if let Some(rule) = self.label("rule") {
-            for label in ["host", "path"].into_iter().filter_map(|key| self.label(key)) {
+        if let Some(rule) = self.label(KeyId::Rule) {
+            for label in [KeyId::Host, KeyId::Path].into_iter().filter_map(|key| self.label(key)) {
                 let finding = whole(
                     codes::LABEL_BESIDE_RULE,
                     format!("`{}` beside `rule`", label.key.name),
@@ -143,8 +147,8 @@ impl<'a> RouteDraft<'a> {
             findings.into_iter().for_each(|finding| fields.found(rule, finding, found));
             return Some((matcher?, rule.mark));
         }
-        let host = self.label("host");
-        let path = self.label("path");
+        let host = self.label(KeyId::Host);
+        let path = self.label(KeyId::Path);
         let hosts = match fields.hosts.take() {
             Some(hosts) => hosts,
             None if fields.lost => return None,
@@ -188,7 +192,7 @@ impl<'a> RouteDraft<'a> {
         let verify = fields.access.verify.is_none_or(|(verify, _)| verify);
         let mut urls = std::mem::take(&mut fields.urls);
         urls.iter_mut().for_each(|target| target.verify = verify);
-        if urls.is_empty() && self.label("upstream").is_none() {
+        if urls.is_empty() && self.label(KeyId::Upstream).is_none() {
             let finding = whole(
                 codes::UPSTREAM_MISSING,
                 format!("route {} has no upstream", shown(&self.name)),
@@ -283,7 +287,7 @@ fn health<'a>(
     let details = std::mem::take(&mut fields.health_details);
     let Some(path) = fields.health_path.take() else {
         // Where a path is written, it was said what is wrong with it.
-        let details = if draft.label("health.path").is_some() { Vec::new() } else { details };
+        let details = if draft.label(KeyId::HealthPath).is_some() { Vec::new() } else { details };
         for label in details {
             let finding = Finding::error(
                 codes::HEALTH_WITHOUT_PATH,
@@ -339,7 +343,7 @@ fn middlewares<'a>(
     if fields.strip_prefix {
         let prefixes = matcher.prefixes();
         if prefixes.is_empty() {
-            let label = draft.label("strip-prefix").expect("it said that a prefix is to be removed");
+            let label = draft.label(KeyId::StripPrefix).expect("it said that a prefix is to be removed");
             let finding = Finding::error(
                 codes::STRIP_NOTHING,
                 0..label.value().len(),
@@ -358,42 +362,4 @@ fn middlewares<'a>(
     );
     chain.extend(fields.add_prefix.take().map(Middleware::AddPrefix));
     chain
-}
-
-/// `<route>.<domain>`, with the route's name as a DNS label.
-pub(crate) fn default_host(name: &str, domain: &str) -> Option<HostPattern> {
-    const LABEL_LEN_MAX: usize = 63;
-    let mut label = String::with_capacity(name.len());
-    for char in name.chars() {
-        match char.to_ascii_lowercase() {
-            char if char.is_ascii_alphanumeric() => label.push(char),
-            _ if !label.is_empty() && !label.ends_with('-') => label.push('-'),
-            _ => {}
-        }
-    }
-    label.truncate(LABEL_LEN_MAX);
-    let (label, domain) = (label.trim_end_matches('-'), domain.trim_matches('.'));
-    if label.is_empty() || domain.is_empty() {
-        return None;
-    }
-    HostPattern::parse(&format!("{label}.{domain}"), &mut Vec::new())
-        .filter(|host| matches!(host, HostPattern::Exact(_)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_default_host_is_a_dns_name() {
-        let host = |name: &str| default_host(name, "localhost").map(|host| host.to_string());
-        assert_eq!(host("web").as_deref(), Some("web.localhost"));
-        assert_eq!(host("My_App.v2").as_deref(), Some("my-app-v2.localhost"));
-        assert_eq!(host("_a_").as_deref(), Some("a.localhost"));
-        assert_eq!(host(&"x".repeat(100)), Some(format!("{}.localhost", "x".repeat(63))));
-        assert_eq!(host("__"), None);
-        assert_eq!(host("ünï"), Some("n.localhost".into()));
-        assert_eq!(default_host("web", ""), None);
-        assert_eq!(default_host("web", "home.arpa.").map(|host| host.to_string()).as_deref(), Some("web.home.arpa"));
-    }
 }

@@ -2,10 +2,11 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::label::{Label, is_secret_name, whole};
+use super::label::{Label, is_secret_name};
 use super::route_fields::RouteFields;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::label::whole;
 use crate::rule::{Finding, shown};
 
 /// Headers that frame a message or belong to one connection. A label that could set them would break the

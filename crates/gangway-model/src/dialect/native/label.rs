@@ -1,29 +1,12 @@
-//! One label as written, and how to point at it.
+//! One label of the native dialect: its key in the schema and its value.
 
+use super::schema::{Form, Key, KeyId};
 use crate::codes;
-use crate::diagnostic::{Code, Diagnostic, Place, Severity, Span};
-use crate::dialect::native::schema::Key;
+use crate::diagnostic::Diagnostic;
+use crate::label::{Mark, Source, VALUE_LEN_MAX};
 use crate::rule::Finding;
-use crate::settings::FileRoute;
-use crate::snapshot::Container;
-use crate::spec::Mark;
 
-/// Longer keys are cut where they are shown.
-const KEY_SHOWN_MAX: usize = 200;
-
-/// Longer values are refused.
-pub(crate) const VALUE_LEN_MAX: usize = 4096;
-
-/// Where labels were written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Source<'a> {
-    /// On a container.
-    Container(&'a Container),
-    /// In a table of the configuration file.
-    File(&'a FileRoute),
-}
-
-/// One label, or one key of a file's table, known to be one of ours.
+/// One label, or one key of a file's table, whose key is in the schema.
 #[derive(Clone, Debug)]
 pub(crate) struct Label<'a> {
     pub source: Source<'a>,
@@ -33,58 +16,13 @@ pub(crate) struct Label<'a> {
     pub mark: Mark<'a>,
 }
 
-impl Source<'_> {
-    /// What the user calls what stands there.
-    pub(super) fn noun(self) -> &'static str {
-        match self {
-            Self::Container(_) => "label",
-            Self::File(_) => "key",
-        }
-    }
-
-    /// A diagnostic about a key: the caret stands under all of it.
-    pub(crate) fn about_key(self, mark: Mark<'_>, finding: Finding, effect: String) -> Diagnostic {
-        let text = cut(mark.label);
-        let span = Span { start: 0, end: text.len() };
-        diagnostic(self.place(mark), finding, text, span, effect)
-    }
-
-    /// A diagnostic about the whole container or table.
-    pub(crate) fn about(self, finding: Finding, effect: String) -> Diagnostic {
-        diagnostic(self.place(Mark::default()), finding, String::new(), Span::default(), effect)
-    }
-
-    /// A diagnostic about a value that may be shown.
-    pub(crate) fn about_value(self, mark: Mark<'_>, finding: Finding, effect: String) -> Diagnostic {
-        if mark.value.len() > VALUE_LEN_MAX || mark.value.is_empty() {
-            return self.about_key(mark, finding, effect);
-        }
-        // Findings were made of the value without the white space around it.
-        let offset = mark.value.len() - mark.value.trim_start().len();
-        let span = Span { start: finding.span.start + offset, end: finding.span.end + offset };
-        diagnostic(self.place(mark), finding, mark.value.to_owned(), span, effect)
-    }
-
-    pub(crate) fn place(self, mark: Mark<'_>) -> Place {
-        match self {
-            Self::Container(container) => Place {
-                container: cut(&container.name).into(),
-                project: container.project().map(|project| cut(project).into()),
-                label: cut(mark.label).into(),
-                file: None,
-            },
-            Self::File(route) => mark.place.unwrap_or(&route.place).clone(),
-        }
-    }
-}
-
 impl<'a> Label<'a> {
     /// The value without the white space around it.
     pub(crate) fn value(&self) -> &'a str {
         self.mark.value.trim()
     }
 
-    /// A diagnostic about the value, or about the key where the value is nobody's business.
+    /// A diagnostic about the value, or about the key where the value may be a secret.
     pub(crate) fn found(&self, finding: Finding, effect: String) -> Diagnostic {
         if self.is_secret() {
             return self.source.about_key(self.mark, finding, effect);
@@ -92,17 +30,18 @@ impl<'a> Label<'a> {
         self.source.about_value(self.mark, finding, effect)
     }
 
-    /// May the value be something that is nobody's business?
+    /// Whether the value may be a secret, so that it is never shown.
     pub(crate) fn is_secret(&self) -> bool {
-        let may_have_password = matches!(self.key.name, "redirect" | "upstream") && self.mark.value.contains('@');
+        let may_have_password =
+            matches!(self.key.id(), Some(KeyId::Redirect | KeyId::Upstream)) && self.mark.value.contains('@');
         self.key.name.starts_with("auth.") || is_secret_name(self.tail) || may_have_password
     }
 
-    /// What is wrong with a value of any kind, before anybody reads it.
+    /// Checks what holds for values of every form, before a reader sees the value.
     pub(crate) fn check(&self) -> Result<(), Finding> {
         let value = self.mark.value;
         // A rule says more about itself than could be said here.
-        let is_rule = self.key.value == "expression";
+        let is_rule = self.key.value == Form::Expression;
         if value.len() > VALUE_LEN_MAX && is_rule {
             return Ok(());
         }
@@ -116,7 +55,7 @@ impl<'a> Label<'a> {
             ));
         }
         let value = self.value();
-        let may_be_empty = is_rule || self.key.name.ends_with(".header.<Name>");
+        let may_be_empty = is_rule || self.key.value == Form::Text;
         if value.is_empty() && !may_be_empty {
             return Err(Finding::error(
                 codes::VALUE_EMPTY,
@@ -126,7 +65,7 @@ impl<'a> Label<'a> {
                 "write a value, or remove the label; a variable of the compose file may not be set",
             ));
         }
-        let may_have_lines = is_rule || self.key.value.starts_with("list");
+        let may_have_lines = is_rule || matches!(self.key.value, Form::List(_));
         let is_refused = |char: char| char.is_control() && !(may_have_lines && matches!(char, '\n' | '\r' | '\t'));
         if let Some((at, char)) = value.char_indices().find(|(_, char)| is_refused(*char)) {
             return Err(Finding::error(
@@ -141,27 +80,8 @@ impl<'a> Label<'a> {
     }
 }
 
-/// Does a header or a parameter of this name carry what is nobody's business?
+/// Whether a header or a parameter of this name usually carries a secret.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["pass", "secret", "token", "key", "auth", "cookie", "credential"].iter().any(|word| name.contains(word))
-}
-
-/// An error that is not about a span of the value.
-pub(crate) fn whole(code: Code, message: impl Into<String>, note: &str, help: impl Into<String>) -> Finding {
-    Finding::error(code, 0..0, message, note, help)
-}
-
-/// A text that is as long as people read.
-pub(crate) fn cut(text: &str) -> String {
-    match text.char_indices().nth(KEY_SHOWN_MAX) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
-}
-
-fn diagnostic(place: Place, finding: Finding, text: String, span: Span, effect: String) -> Diagnostic {
-    let Finding { code, severity, message, note, help, .. } = finding;
-    debug_assert!(!effect.is_empty() && severity <= Severity::Warning);
-    Diagnostic { code, severity, message, place, text, span, note, help, effect }
 }

@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::draft::{ReadRoute, RouteDraft};
 use super::label::Label;
+use super::schema::KeyId;
 use crate::rule::{self, Finding, Pattern, codes};
 use crate::value::{list, list_of_patterns};
 
@@ -18,11 +18,13 @@ pub(crate) const ALTERNATIVES_MAX: usize = 4096;
 /// Values in the hosts, paths, rules and rewritings of one container; a regular expression counts as several.
 pub(crate) const VALUES_MAX: usize = 4096;
 
-/// The labels that are not read, by the positions of their route and of their own.
-pub(super) fn labels_beyond(drafts: &[RouteDraft<'_>]) -> BTreeMap<usize, BTreeSet<usize>> {
+/// The labels that are not read, by the positions of their route and of their own. `routes` are the labels of each route.
+pub(super) fn labels_beyond<'l, 'a: 'l>(
+    routes: impl Iterator<Item = &'l [Label<'a>]>,
+) -> BTreeMap<usize, BTreeSet<usize>> {
     let mut labels = Vec::new();
-    for (route, draft) in drafts.iter().enumerate() {
-        let values = draft.labels.iter().map(values).enumerate();
+    for (route, of_route) in routes.enumerate() {
+        let values = of_route.iter().map(values).enumerate();
         labels.extend(values.filter(|(_, values)| *values > 0).map(|(label, values)| (values, route, label)));
     }
     let mut left_out: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
@@ -32,9 +34,10 @@ pub(super) fn labels_beyond(drafts: &[RouteDraft<'_>]) -> BTreeMap<usize, BTreeS
     left_out
 }
 
-/// The routes that are left out, by position, with what they would have had.
-pub(super) fn routes_beyond(routes: &[ReadRoute<'_>]) -> BTreeMap<usize, usize> {
-    let sizes = routes.iter().enumerate().filter_map(|(position, route)| Some((route.size()?, route.name(), position)));
+/// The routes that are left out, by position, with the size that they would have had. `routes` are the size, where it
+/// is known, and the name of each.
+pub(super) fn routes_beyond<'r>(routes: impl Iterator<Item = (Option<usize>, &'r str)>) -> BTreeMap<usize, usize> {
+    let sizes = routes.enumerate().filter_map(|(position, (size, name))| Some((size?, name, position)));
     let beyond = beyond(sizes.collect(), ALTERNATIVES_MAX, |(size, ..)| *size);
     beyond.into_iter().map(|(size, _, position)| (position, size)).collect()
 }
@@ -55,12 +58,12 @@ fn beyond<T: Ord>(mut all: Vec<T>, max: usize, size: impl Fn(&T) -> usize) -> Ve
 fn values(label: &Label<'_>) -> usize {
     let entry = |entry: &str| entry.strip_prefix('~').map_or(1, Pattern::cost);
     let text = label.value();
-    match label.key.name {
-        "host" => list(text).count(),
-        "path" => list_of_patterns(text).map(|(_, text)| entry(text)).sum(),
-        "rewrite" => entry(text),
+    match label.key.id() {
+        Some(KeyId::Host) => list(text).count(),
+        Some(KeyId::Path) => list_of_patterns(text).map(|(_, text)| entry(text)).sum(),
+        Some(KeyId::Rewrite) => entry(text),
         // Longer ones are refused unread.
-        "rule" if text.len() <= rule::RULE_LEN_MAX => {
+        Some(KeyId::Rule) if text.len() <= rule::RULE_LEN_MAX => {
             let is_pattern = text.contains("Regexp");
             rule::values(text).iter().map(|value| if is_pattern { Pattern::cost(value) } else { 1 }).sum()
         }

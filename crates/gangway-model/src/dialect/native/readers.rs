@@ -1,4 +1,4 @@
-//! The readers of keys: one function for each key that is in force.
+//! Reads the value of a label into the fields of its route: one function for each key that is in force.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use super::label::Label;
 use super::redirect;
 use super::rewrite;
 use super::route_fields::RouteFields;
+use super::schema::KeyId;
 use super::upstream_url;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
@@ -37,23 +38,67 @@ const EXPORT_NEVER: [&str; 6] = ["acme", "ca", "certs", "import", "locks", "tick
 /// Deeper than anybody sorts certificates.
 const EXPORT_DEPTH_MAX: usize = 4;
 
-pub(crate) fn enable<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+/// Reads the value of a label into the fields of its route. The value was [checked](Label::check) before.
+pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    match id {
+        KeyId::Enable => enable(label, fields, found),
+        KeyId::Host => host(label, fields, found),
+        KeyId::Path => path(label, fields, found),
+        KeyId::Rule => rule(label, fields, found),
+        KeyId::Priority => priority(label, fields, found),
+        KeyId::Port => port(label, fields, found),
+        KeyId::Scheme => scheme(label, fields, found),
+        KeyId::Verify => verify(label, fields, found),
+        KeyId::Network => network(label, fields, found),
+        KeyId::Upstream => upstream(label, fields, found),
+        KeyId::StripPrefix => strip_prefix(label, fields, found),
+        KeyId::Rewrite => rewrite(label, fields, found),
+        KeyId::AddPrefix => add_prefix(label, fields, found),
+        KeyId::Redirect => redirect(label, fields, found),
+        KeyId::Tls => tls(label, fields, found),
+        KeyId::HttpsRedirect => https_redirect(label, fields, found),
+        KeyId::RequestHeader => request_header(label, fields, found),
+        KeyId::ResponseHeader => response_header(label, fields, found),
+        KeyId::HostHeader => host_header(label, fields, found),
+        KeyId::BodyLimit => body_limit(label, fields, found),
+        KeyId::TimeoutConnect => timeout_connect(label, fields, found),
+        KeyId::TimeoutResponse => timeout_response(label, fields, found),
+        KeyId::TimeoutIdle => timeout_idle(label, fields, found),
+        KeyId::Hsts => hsts(label, fields, found),
+        KeyId::ClientCa => client_ca(label, fields, found),
+        KeyId::TlsMin => tls_min(label, fields, found),
+        KeyId::Balance => balance(label, fields, found),
+        KeyId::Sticky => sticky(label, fields, found),
+        KeyId::Weight => weight(label, fields, found),
+        KeyId::HealthPath => health_path(label, fields, found),
+        KeyId::HealthInterval => health_interval(label, fields, found),
+        KeyId::HealthTimeout => health_timeout(label, fields, found),
+        KeyId::HealthStatus => health_status(label, fields, found),
+        KeyId::Hold => hold(label, fields, found),
+        KeyId::Drain => drain(label, fields, found),
+        KeyId::Group => group(label, fields, found),
+        KeyId::Share => share(label, fields, found),
+        KeyId::CertExport => cert_export(label, fields, found),
+    }
+}
+
+fn enable<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if let Some(enabled) = fields.accept(label, value::boolean(label.value()), found) {
         fields.enabled = enabled;
     }
 }
 
-pub(crate) fn host<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn host<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list(label.value());
     fields.hosts = Some(each(label, fields, found, "hosts", entries, HostPattern::parse));
 }
 
-pub(crate) fn path<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn path<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list_of_patterns(label.value());
     fields.paths = Some(each(label, fields, found, "paths", entries, PathPattern::parse));
 }
 
-pub(crate) fn rule<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn rule<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let expression = rule::parse(label.value(), &mut findings);
     for finding in findings {
@@ -62,18 +107,18 @@ pub(crate) fn rule<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &
     fields.rule = Some(expression);
 }
 
-pub(crate) fn priority<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn priority<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if let Some(priority) = fields.accept(label, value::integer(label.value()), found) {
         (fields.priority, fields.priority_mark) = (priority, Some(label.mark));
     }
 }
 
-pub(crate) fn port<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn port<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let port = fields.accept(label, value::port(label.value()), found);
     fields.access.port = port.map(|port| (port, label.mark));
 }
 
-pub(crate) fn scheme<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn scheme<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let choices = [("http", Scheme::Http), ("https", Scheme::Https), ("h2c", Scheme::H2c)];
     let scheme = value::choice(label.value(), &choices).map_err(|finding| {
         let is_grpc = ["grpc", "h2", "http2"].iter().any(|word| word.eq_ignore_ascii_case(label.value()));
@@ -83,43 +128,43 @@ pub(crate) fn scheme<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found:
     fields.access.scheme = fields.accept(label, scheme, found);
 }
 
-pub(crate) fn verify<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn verify<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let verify = fields.accept(label, value::boolean(label.value()), found);
     fields.access.verify = verify.map(|verify| (verify, label.mark));
 }
 
-pub(crate) fn network<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, _found: &mut Vec<Diagnostic>) {
+fn network<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, _found: &mut Vec<Diagnostic>) {
     // Whether there is such a network only the engine knows.
     fields.access.network = Some((label.value(), label.mark));
 }
 
-pub(crate) fn upstream<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn upstream<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list(label.value());
     fields.urls = each(label, fields, found, "upstreams", entries, |text, findings| {
         upstream_url::parse(text).map_err(|finding| findings.push(finding)).ok()
     });
 }
 
-pub(crate) fn strip_prefix<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn strip_prefix<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     fields.strip_prefix = fields.accept(label, value::boolean(label.value()), found).unwrap_or(false);
 }
 
-pub(crate) fn add_prefix<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn add_prefix<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let prefix = fields.accept(label, rewrite::path_to_send(label.value()), found);
     fields.add_prefix =
         prefix.map(|prefix| prefix.trim_end_matches('/')).filter(|prefix| !prefix.is_empty()).map(Into::into);
 }
 
-pub(crate) fn rewrite<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn rewrite<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     fields.rewrite = fields.accept(label, rewrite::parse(label.value()), found);
 }
 
-pub(crate) fn redirect<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn redirect<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let redirect = fields.accept(label, redirect::parse(label.value()), found);
     fields.redirect = redirect.map(|redirect| (redirect, label.clone()));
 }
 
-pub(crate) fn tls<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn tls<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if label.value().eq_ignore_ascii_case("passthrough") {
         let later = Finding::error(
             codes::VALUE_LATER,
@@ -139,17 +184,17 @@ pub(crate) fn tls<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &m
     fields.tls = fields.accept(label, mode, found).unwrap_or_default();
 }
 
-pub(crate) fn https_redirect<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn https_redirect<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let redirect = fields.accept(label, value::boolean(label.value()), found);
     fields.https_redirect = redirect.map(|redirect| (redirect, label.clone()));
 }
 
-pub(crate) fn tls_min<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn tls_min<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let choices = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
     fields.tls_min = fields.accept(label, value::choice(label.value(), &choices), found).unwrap_or_default();
 }
 
-pub(crate) fn client_ca<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn client_ca<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let text = label.value();
     let name = if is_file_name(text) {
         Ok(text.into())
@@ -161,7 +206,7 @@ pub(crate) fn client_ca<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, fou
     fields.client_ca = fields.accept(label, name, found).map(|name| (name, label.clone()));
 }
 
-pub(crate) fn cert_export<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn cert_export<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let text = label.value();
     let mut parts = text.split('/');
     let first = parts.next().unwrap_or_default();
@@ -187,19 +232,19 @@ fn is_file_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(is_plain)
 }
 
-pub(crate) fn request_header<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn request_header<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if let Some((name, value)) = header::read(label, fields, found) {
         fields.request_headers.push(Middleware::RequestHeader(name, value));
     }
 }
 
-pub(crate) fn response_header<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn response_header<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if let Some((name, value)) = header::read(label, fields, found) {
         fields.response_headers.push(Middleware::ResponseHeader(name, value));
     }
 }
 
-pub(crate) fn host_header<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn host_header<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let header = match label.value().to_ascii_lowercase().as_str() {
         "keep" => Ok(HostHeader::Keep),
         "upstream" => Ok(HostHeader::Upstream),
@@ -210,29 +255,29 @@ pub(crate) fn host_header<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, f
     }
 }
 
-pub(crate) fn body_limit<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn body_limit<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     fields.body_limit = fields.accept(label, value::size(label.value()), found);
 }
 
-pub(crate) fn timeout_connect<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn timeout_connect<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if let Some(duration) = fields.accept(label, value::duration(label.value()), found) {
         fields.timeouts.connect = duration;
     }
 }
 
-pub(crate) fn timeout_response<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn timeout_response<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if let Some(duration) = fields.accept(label, value::duration(label.value()), found) {
         fields.timeouts.response = duration;
     }
 }
 
-pub(crate) fn timeout_idle<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn timeout_idle<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if let Some(duration) = fields.accept(label, value::duration(label.value()), found) {
         fields.timeouts.idle = duration;
     }
 }
 
-pub(crate) fn hsts<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn hsts<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let max_age = match value::boolean(label.value()) {
         Ok(true) => Ok(Some(HSTS_DEFAULT)),
         Ok(false) => Ok(None),
@@ -247,19 +292,19 @@ pub(crate) fn hsts<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &
     fields.hsts = seconds.map(|seconds| (seconds, label.clone()));
 }
 
-pub(crate) fn hold<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn hold<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if let Some(hold) = fields.accept(label, value::duration_up_to(label.value(), HOLD_MAX), found) {
         fields.policy.hold = hold;
     }
 }
 
-pub(crate) fn drain<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn drain<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if let Some(drain) = fields.accept(label, value::duration_up_to(label.value(), DRAIN_MAX), found) {
         fields.policy.drain = drain;
     }
 }
 
-pub(crate) fn balance<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn balance<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let choices = [
         ("round-robin", Balance::RoundRobin),
         ("least-requests", Balance::LeastRequests),
@@ -271,7 +316,7 @@ pub(crate) fn balance<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found
     }
 }
 
-pub(crate) fn weight<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn weight<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     const WEIGHT_MAX: u16 = 256;
     let weight = value::integer(label.value()).and_then(|weight| match u16::try_from(weight) {
         Ok(weight) if weight <= WEIGHT_MAX => Ok(weight),
@@ -286,7 +331,7 @@ pub(crate) fn weight<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found:
     fields.weight = fields.accept(label, weight, found);
 }
 
-pub(crate) fn sticky<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn sticky<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     // What a cookie's name may be made of (RFC 6265, section 4.1.1).
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let text = label.value();
@@ -307,25 +352,25 @@ pub(crate) fn sticky<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found:
     }
 }
 
-pub(crate) fn health_path<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn health_path<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     fields.health_path = fields.accept(label, rewrite::path_to_send(label.value()), found).map(Into::into);
 }
 
-pub(crate) fn health_interval<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn health_interval<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if let Some(interval) = fields.accept(label, value::duration(label.value()), found) {
         fields.health.interval = Some(interval.max(HEALTH_INTERVAL_MIN));
         fields.health_details.push(label.clone());
     }
 }
 
-pub(crate) fn health_timeout<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn health_timeout<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     if let Some(timeout) = fields.accept(label, value::duration(label.value()), found) {
         fields.health.timeout = Some(timeout);
         fields.health_details.push(label.clone());
     }
 }
 
-pub(crate) fn health_status<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn health_status<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list(label.value());
     fields.health.statuses = each(label, fields, found, "statuses", entries, |text, findings| {
         value::statuses(text).map_err(|finding| findings.push(finding)).ok()
@@ -335,12 +380,12 @@ pub(crate) fn health_status<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>,
     }
 }
 
-pub(crate) fn group<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn group<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let group = name(label.value(), "a name of a group");
     fields.group = fields.accept(label, group, found).map(|group| group.to_ascii_lowercase().into());
 }
 
-pub(crate) fn share<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+fn share<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list(label.value());
     let parse = |text: &str, findings: &mut Vec<Finding>| match text {
         "*" => Some(text.into()),

@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::label::Label;
 use super::redirect::Redirect;
 use super::rewrite::Rewrite;
+use super::schema::Role;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::dialect::native::schema::Role;
 use crate::host::HostPattern;
+use crate::label::Mark;
 use crate::path::PathPattern;
 use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion};
 use crate::rule::{Expression, Finding};
-use crate::spec::{Access, Mark, UrlTarget};
+use crate::spec::{Access, UrlTarget};
 use crate::value;
 
 /// Everything that can be said about one route.

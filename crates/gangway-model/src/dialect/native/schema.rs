@@ -3,94 +3,11 @@
 //! Bringing a key that is announced means giving its entry a [`KeyStatus::InForce`] with a reader; nothing
 //! else knows which keys there are.
 
+mod key;
 mod keys;
 
+pub(crate) use self::key::{Form, Key, KeyId, KeyStatus, Placement, Role};
 pub(crate) use self::keys::KEYS;
-use crate::diagnostic::Diagnostic;
-use crate::dialect::native::{Label, RouteFields};
-
-/// One key, or a family of keys with an open end.
-#[derive(Debug)]
-pub(crate) struct Key {
-    /// In lower case: `host`, `request.header.<Name>`, `sleep.*`.
-    pub name: &'static str,
-    /// The form of its value, for people.
-    pub value: &'static str,
-    /// What holds where it is not written, for people.
-    pub default: &'static str,
-    /// A value as somebody would write it.
-    pub example: &'static str,
-    /// One paragraph for the reference.
-    pub doc: &'static str,
-    pub status: KeyStatus,
-    pub role: Role,
-    pub place: Placement,
-    /// What holds where it cannot be applied; for the effect of a diagnostic.
-    pub without: &'static str,
-}
-
-/// Is it in force?
-pub(crate) enum KeyStatus {
-    /// Reads a value that was checked to be there, short and without control characters.
-    InForce(Reader),
-    /// Known, and rejected until it is brought.
-    Later,
-    /// Known elsewhere, and never to be brought.
-    Refused { why: &'static str, help: &'static str },
-}
-
-pub(crate) type Reader = for<'a> fn(&Label<'a>, &mut RouteFields<'a>, &mut Vec<Diagnostic>);
-
-/// What becomes of the route where the key cannot be applied.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Role {
-    /// It says which requests are taken: without it the route is not served.
-    Selects,
-    /// It keeps somebody out: without it the route is closed.
-    Protects,
-    /// Anything else: without it the rest of the route is in force.
-    Shapes,
-}
-
-/// Where it may be written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Placement {
-    Everywhere,
-    OnContainers,
-    InTheFile,
-}
-
-impl std::fmt::Debug for KeyStatus {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::InForce(_) => "InForce",
-            Self::Later => "Later",
-            Self::Refused { .. } => "Refused",
-        })
-    }
-}
-
-impl KeyStatus {
-    pub(crate) fn is_in_force(&self) -> bool {
-        matches!(self, Self::InForce(_))
-    }
-}
-
-impl Key {
-    /// The name without its open end: `request.header.` of `request.header.<Name>`.
-    pub(crate) fn stem(&self) -> &'static str {
-        self.name.split(['<', '*']).next().unwrap_or_default()
-    }
-
-    /// Does it end in what the user chooses?
-    pub(crate) fn is_open(&self) -> bool {
-        self.stem().len() < self.name.len()
-    }
-
-    pub(crate) fn protects(&self) -> bool {
-        self.role == Role::Protects
-    }
-}
 
 /// What a key is among ours.
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +82,7 @@ mod tests {
         for (position, key) in KEYS.iter().enumerate() {
             assert_eq!(key.name.to_ascii_lowercase().replace("<name>", "<Name>"), key.name);
             assert!(KEYS[..position].iter().all(|other| other.name != key.name), "`{}` twice", key.name);
-            assert!(key.doc.ends_with('.') && !key.value.is_empty(), "`{}`", key.name);
+            assert!(key.doc.ends_with('.') && !key.value.to_string().is_empty(), "`{}`", key.name);
             let needs_effect = key.role == Role::Shapes;
             assert_eq!(key.without.is_empty(), !needs_effect, "`{}`", key.name);
             assert!(!key.without.ends_with('.'), "`{}`", key.name);

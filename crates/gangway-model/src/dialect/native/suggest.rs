@@ -3,7 +3,7 @@
 //! A misspelt `host` costs a route its host. A misspelt `allow` would leave it open to everybody, so
 //! whatever could have been meant to protect counts as protecting: closed on doubt.
 
-use crate::dialect::native::schema::{KEYS, Key};
+use super::schema::{KEYS, Key};
 use crate::rule::{distance, nearest};
 
 /// Words of which a key that protects is made, here and in other proxies.
@@ -168,19 +168,6 @@ fn is_near_to_protecting(key: &str) -> bool {
     nearest(true).is_some_and(|near| nearest(false).is_none_or(|other| near <= other))
 }
 
-/// Is this key outside our prefix, and surely meant to be inside? Then the part behind the prefix.
-pub(crate) fn near_miss(label: &str) -> Option<&str> {
-    const PREFIX: &str = "gangway";
-    // Nearly all labels of a container are others', so they have to be told apart quickly.
-    let end = label.bytes().take(PREFIX.len() + 2).position(|byte| b".-_:/".contains(&byte)).unwrap_or(label.len());
-    if end.abs_diff(PREFIX.len()) > 1 {
-        return None;
-    }
-    let is_ours = label.as_bytes().get(end) == Some(&b'.') && label[..end].eq_ignore_ascii_case(PREFIX);
-    let is_near = distance(&label[..end], PREFIX, 1).is_some();
-    (is_near && !is_ours).then(|| label.get(end + 1..).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,29 +228,6 @@ mod tests {
             "response.headers.X-Auth",
         ] {
             assert!(!guess(key).protects, "{key}");
-        }
-    }
-
-    #[test]
-    fn only_near_misses_of_our_prefix_are_seen() {
-        assert_eq!(near_miss("gangaway.host"), Some("host"));
-        assert_eq!(near_miss("gangway-host"), Some("host"));
-        assert_eq!(near_miss("gangway_host"), Some("host"));
-        assert_eq!(near_miss("gangway"), Some(""));
-        assert_eq!(near_miss("gnagway.host"), Some("host"));
-        assert_eq!(near_miss("ganway.enable"), Some("enable"));
-        for label in [
-            "gangway.host",
-            "Gangway.host",
-            "gateway.host",
-            "traefik.enable",
-            "com.docker.x",
-            "gang.host",
-            "",
-            "ü",
-            "railway.x",
-        ] {
-            assert_eq!(near_miss(label), None, "{label}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! Labels under our prefix that are none of ours, and what is said of them.
 
-use super::PREFIX;
-use super::label::{Source, whole};
+use super::prefix::PREFIX;
+use super::schema::{Key, members};
 use super::suggest::{self, Suggestion};
 use crate::codes;
-use crate::dialect::native::schema::{Key, members};
+use crate::label::Mark;
+use crate::label::{Source, whole};
 use crate::rule::{Finding, shown};
-use crate::spec::Mark;
 use crate::value::and_list;
 
 /// A label that is none of ours.

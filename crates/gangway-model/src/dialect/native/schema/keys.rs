@@ -1,11 +1,10 @@
 //! Every key that there is.
 
-use super::{Key, KeyStatus, Placement, Role};
-use crate::dialect::native::readers;
+use super::key::{Form, Key, KeyId, KeyStatus, Placement, Role};
 
 const SHAPES: Key = Key {
     name: "",
-    value: "",
+    value: Form::Unsettled,
     default: "–",
     example: "",
     doc: "",
@@ -21,275 +20,275 @@ const PROTECTS: Key = Key { role: Role::Protects, ..SHAPES };
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "enable",
-        value: "boolean",
+        value: Form::Boolean,
         default: "true where any other label of ours stands, else as `--expose` says",
         example: "true",
         doc: "Whether the container is routed. On `gangway.routes.<name>` it switches only that route.",
-        status: KeyStatus::InForce(readers::enable),
+        status: KeyStatus::InForce(KeyId::Enable),
         place: Placement::OnContainers,
         without: "the label counts as not written",
         ..SHAPES
     },
     Key {
         name: "host",
-        value: "list of names",
+        value: Form::List("names"),
         default: "`<route>.<domain>`, with `--domain` (`localhost`)",
         example: "shop.example.org, *.shop.example.org",
         doc: "The hosts under which the route is served: exact names, `*.example.org` (one label in front), `budget.*` \
               (any domain behind), or `*`. Case, port and a final dot do not count. International names may be \
               written as they are read. A default host is made of the route's name in lower case, with everything but \
               letters, digits and hyphens replaced by hyphens.",
-        status: KeyStatus::InForce(readers::host),
+        status: KeyStatus::InForce(KeyId::Host),
         role: Role::Selects,
         ..SHAPES
     },
     Key {
         name: "path",
-        value: "list of paths",
+        value: Form::List("paths"),
         default: "all paths",
         example: "/stash, =/robots.txt, ~^/v[0-9]+/",
         doc: "The paths that the route takes: `/stash` takes itself and everything below it, `=/robots.txt` only \
               itself, and `~` stands in front of a regular expression. Paths are compared percent-decoded and \
               normalised; the application gets the original bytes.",
-        status: KeyStatus::InForce(readers::path),
+        status: KeyStatus::InForce(KeyId::Path),
         role: Role::Selects,
         ..SHAPES
     },
     Key {
         name: "rule",
-        value: "expression",
+        value: Form::Expression,
         default: "–",
         example: "Host(`shop.example.org`) && !ClientIP(`10.0.0.0/8`)",
         doc: "Says in one expression which requests the route takes, instead of `host` and `path`. The matchers are \
               `Host`, `HostRegexp`, `Path`, `PathPrefix`, `PathRegexp`, `Method`, `Header`, `HeaderRegexp`, `Query`, \
               `QueryRegexp` and `ClientIP`, joined by `&&`, `||`, `!` and parentheses; values stand in backticks or \
               double quotes. A rule without a host takes every host.",
-        status: KeyStatus::InForce(readers::rule),
+        status: KeyStatus::InForce(KeyId::Rule),
         role: Role::Selects,
         ..SHAPES
     },
     Key {
         name: "priority",
-        value: "integer",
+        value: Form::Integer,
         default: "0",
         example: "10",
         doc: "Of several routes that match a request the one with the largest priority wins, before anything else is \
               compared. It cannot take requests from an older container of another project.",
-        status: KeyStatus::InForce(readers::priority),
+        status: KeyStatus::InForce(KeyId::Priority),
         without: "the priority is 0",
         ..SHAPES
     },
     Key {
         name: "port",
-        value: "port",
+        value: Form::Port,
         default: "by image name, else the only exposed one, else a usual one",
         example: "8080",
         doc: "The port at which the application listens inside its container. Without it: what is known of the image by its \
               name; else the only exposed TCP port; else the lowest of the exposed 80, 8080, 3000, 8000, 5000, 443 and \
               8443; else the only published one.",
-        status: KeyStatus::InForce(readers::port),
+        status: KeyStatus::InForce(KeyId::Port),
         place: Placement::OnContainers,
         without: "the port is chosen as if the label were not there",
         ..SHAPES
     },
     Key {
         name: "scheme",
-        value: "`http`, `https`, `h2c`",
+        value: Form::Line("`http`, `https`, `h2c`"),
         default: "`http`; `https` for port 443 and 8443",
         example: "h2c",
         doc: "How the application is spoken to: `http` is HTTP/1.1, `https` is HTTP/1.1 or HTTP/2 over TLS, `h2c` is HTTP/2 \
               without TLS, as gRPC servers want it.",
-        status: KeyStatus::InForce(readers::scheme),
+        status: KeyStatus::InForce(KeyId::Scheme),
         place: Placement::OnContainers,
         without: "`http` is spoken, or `https` at port 443 and 8443",
         ..SHAPES
     },
     Key {
         name: "verify",
-        value: "boolean",
+        value: Form::Boolean,
         default: "true",
         example: "false",
         doc: "Whether the certificate of an `https` upstream is checked. An application that made its own certificate needs \
               `false`.",
-        status: KeyStatus::InForce(readers::verify),
+        status: KeyStatus::InForce(KeyId::Verify),
         without: "certificates are checked",
         ..SHAPES
     },
     Key {
         name: "network",
-        value: "name of a Docker network",
+        value: Form::Line("name of a Docker network"),
         default: "`--network`, else the first shared one by name",
         example: "edge",
         doc: "The network over which the container is reached, where it shares several with Gangway. Written as \
               `gangway.network` it holds for all routes of the container. The name as compose files write it is \
               understood too.",
-        status: KeyStatus::InForce(readers::network),
+        status: KeyStatus::InForce(KeyId::Network),
         place: Placement::OnContainers,
         without: "the network is chosen as if the label were not there",
         ..SHAPES
     },
     Key {
         name: "upstream",
-        value: "list of URLs",
+        value: Form::List("URLs"),
         default: "–",
         example: "http://192.0.2.9:5006",
         doc: "Where requests go, for what is not a container: `http://`, `https://` or `h2c://`, a host and a port. \
               Only in `[routes.<name>]` tables of the configuration file.",
-        status: KeyStatus::InForce(readers::upstream),
+        status: KeyStatus::InForce(KeyId::Upstream),
         place: Placement::InTheFile,
         without: "requests are not sent there",
         ..SHAPES
     },
     Key {
         name: "strip-prefix",
-        value: "boolean",
+        value: Form::Boolean,
         default: "false",
         example: "true",
         doc: "Removes the matched prefix of `path` before the request is sent on, sends it as `X-Forwarded-Prefix`, and \
               redirects `/stash` to `/stash/`. Applied before `rewrite` and `add-prefix`.",
-        status: KeyStatus::InForce(readers::strip_prefix),
+        status: KeyStatus::InForce(KeyId::StripPrefix),
         without: "no prefix is removed",
         ..SHAPES
     },
     Key {
         name: "rewrite",
-        value: "path, or `~regex -> replacement`",
+        value: Form::Line("path, or `~regex -> replacement`"),
         default: "–",
         example: "~^/old/(.*)$ -> /new/$1",
         doc: "Replaces the path before the request is sent on. A path alone replaces the whole path; an expression \
               replaces what it matches, and `$1` or `${name}` in the replacement stand for its groups. In a compose file \
               every `$` is written twice.",
-        status: KeyStatus::InForce(readers::rewrite),
+        status: KeyStatus::InForce(KeyId::Rewrite),
         without: "paths are not rewritten",
         ..SHAPES
     },
     Key {
         name: "add-prefix",
-        value: "path",
+        value: Form::Path,
         default: "–",
         example: "/app",
         doc: "Puts a path in front of the request's before it is sent on, after `strip-prefix` and `rewrite`.",
-        status: KeyStatus::InForce(readers::add_prefix),
+        status: KeyStatus::InForce(KeyId::AddPrefix),
         without: "no prefix is added",
         ..SHAPES
     },
     Key {
         name: "redirect",
-        value: "`[301|302|307|308]` URL",
+        value: Form::Line("`[301|302|307|308]` URL"),
         default: "–",
         example: "308 https://new.example.org{path}?{query}",
         doc: "Answers with a redirection instead of asking the application. `{host}`, `{path}` and `{query}` stand for \
               those of the request; the status is 302 where none is written. A path alone stays on the host.",
-        status: KeyStatus::InForce(readers::redirect),
+        status: KeyStatus::InForce(KeyId::Redirect),
         without: "nothing is redirected",
         ..SHAPES
     },
     Key {
         name: "tls",
-        value: "`auto`, `internal`, `off`, `passthrough` (later)",
+        value: Form::Line("`auto`, `internal`, `off`, `passthrough` (later)"),
         default: "`auto`",
         example: "internal",
         doc: "How the route is served: `auto` takes the internal CA for internal names and a public one for public names, \
               `internal` always the internal CA, `off` serves plain HTTP only.",
-        status: KeyStatus::InForce(readers::tls),
+        status: KeyStatus::InForce(KeyId::Tls),
         without: "`tls` is `auto`",
         ..SHAPES
     },
     Key {
         name: "https-redirect",
-        value: "boolean",
+        value: Form::Boolean,
         default: "true",
         example: "false",
         doc: "Whether plain HTTP answers 308 to https. With `tls` `off` it is false.",
-        status: KeyStatus::InForce(readers::https_redirect),
+        status: KeyStatus::InForce(KeyId::HttpsRedirect),
         without: "plain HTTP is redirected to https",
         ..SHAPES
     },
     Key {
         name: "request.header.<Name>",
-        value: "text",
+        value: Form::Text,
         default: "–",
         example: "request.header.X-Tenant: blue",
         doc: "Sets a header of the request, replacing what is there; an empty value removes it.",
-        status: KeyStatus::InForce(readers::request_header),
+        status: KeyStatus::InForce(KeyId::RequestHeader),
         without: "the header is sent as the client sent it",
         ..SHAPES
     },
     Key {
         name: "response.header.<Name>",
-        value: "text",
+        value: Form::Text,
         default: "–",
         example: "response.header.X-Frame-Options: DENY",
         doc: "Sets a header of the response, replacing what is there; an empty value removes it. Also on answers that \
               Gangway gives itself.",
-        status: KeyStatus::InForce(readers::response_header),
+        status: KeyStatus::InForce(KeyId::ResponseHeader),
         without: "the header is sent as the application sent it",
         ..SHAPES
     },
     Key {
         name: "host-header",
-        value: "`keep`, `upstream`, or a name",
+        value: Form::Line("`keep`, `upstream`, or a name"),
         default: "`keep`",
         example: "upstream",
         doc: "What is sent to the application as `Host`: what the client sent, the endpoint's own address, or a fixed name.",
-        status: KeyStatus::InForce(readers::host_header),
+        status: KeyStatus::InForce(KeyId::HostHeader),
         without: "`Host` is sent as the client sent it",
         ..SHAPES
     },
     Key {
         name: "body-limit",
-        value: "size",
+        value: Form::Size,
         default: "none",
         example: "50MB",
         doc: "A request with a larger body is answered with 413.",
-        status: KeyStatus::InForce(readers::body_limit),
+        status: KeyStatus::InForce(KeyId::BodyLimit),
         without: "bodies are not limited",
         ..SHAPES
     },
     Key {
         name: "timeout.connect",
-        value: "duration",
+        value: Form::Duration,
         default: "5s",
         example: "2s",
         doc: "How long a connection to the application may take to come about.",
-        status: KeyStatus::InForce(readers::timeout_connect),
+        status: KeyStatus::InForce(KeyId::TimeoutConnect),
         without: "the timeout is 5 seconds",
         ..SHAPES
     },
     Key {
         name: "timeout.response",
-        value: "duration",
+        value: Form::Duration,
         default: "1h",
         example: "30s",
         doc: "How long the application may take until the first byte of its answer.",
-        status: KeyStatus::InForce(readers::timeout_response),
+        status: KeyStatus::InForce(KeyId::TimeoutResponse),
         without: "the timeout is an hour",
         ..SHAPES
     },
     Key {
         name: "timeout.idle",
-        value: "duration",
+        value: Form::Duration,
         default: "1h",
         example: "10m",
         doc: "How long an answer or a WebSocket may stay silent.",
-        status: KeyStatus::InForce(readers::timeout_idle),
+        status: KeyStatus::InForce(KeyId::TimeoutIdle),
         without: "the timeout is an hour",
         ..SHAPES
     },
     Key {
         name: "hsts",
-        value: "boolean or duration",
+        value: Form::Line("boolean or duration"),
         default: "off",
         example: "true",
         doc: "Sends `Strict-Transport-Security` on https answers: browsers then refuse plain HTTP for that long, which cannot be \
               taken back. `true` is a year.",
-        status: KeyStatus::InForce(readers::hsts),
+        status: KeyStatus::InForce(KeyId::Hsts),
         without: "the header is not sent",
         ..SHAPES
     },
     Key {
         name: "compress",
-        value: "boolean, or list of `zstd`, `br`, `gzip`",
+        value: Form::Line("boolean, or list of `zstd`, `br`, `gzip`"),
         default: "off",
         example: "true",
         doc: "Compresses answers that the application sent uncompressed.",
@@ -298,49 +297,49 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "auth.basic",
-        value: "list of `user:hash`",
+        value: Form::List("`user:hash`"),
         example: "ann:$2y$05$…",
         doc: "Asks for a user name and a password. Hashes are bcrypt, argon2, `$6$`, `$5$` or `$apr1$`; `gangway hash` makes one.",
         ..PROTECTS
     },
     Key {
         name: "auth.forward",
-        value: "URL, or `authelia`, `authentik`, `tinyauth`, `oauth2-proxy`",
+        value: Form::Line("URL, or `authelia`, `authentik`, `tinyauth`, `oauth2-proxy`"),
         example: "authelia",
         doc: "Asks another service whether a request may pass.",
         ..PROTECTS
     },
     Key {
         name: "auth.oidc",
-        value: "name of a provider in the configuration file",
+        value: Form::Line("name of a provider in the configuration file"),
         example: "company",
         doc: "Asks for a log-in by OpenID Connect.",
         ..PROTECTS
     },
     Key {
         name: "auth.users",
-        value: "list of users",
+        value: Form::List("users"),
         example: "ann, bob",
         doc: "Narrows `auth.oidc` to these users.",
         ..PROTECTS
     },
     Key {
         name: "auth.groups",
-        value: "list of groups",
+        value: Form::List("groups"),
         example: "admins",
         doc: "Narrows `auth.oidc` to these groups.",
         ..PROTECTS
     },
     Key {
         name: "auth.domains",
-        value: "list of domains",
+        value: Form::List("domains"),
         example: "example.org",
         doc: "Narrows `auth.oidc` to addresses of these domains.",
         ..PROTECTS
     },
     Key {
         name: "auth.skip",
-        value: "list of paths, as in `path`",
+        value: Form::List("paths, as in `path`"),
         example: "/api",
         doc: "Paths that need no log-in. Whoever writes it means the rest to be protected, so without `auth` in force the \
               route is closed.",
@@ -348,7 +347,7 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "auth.keep",
-        value: "boolean",
+        value: Form::Boolean,
         default: "false",
         example: "true",
         doc: "Whether `Authorization` is also sent to the application after `auth.basic`. Without `auth` in force the route is \
@@ -357,181 +356,181 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "allow",
-        value: "list of addresses, networks, `lan`, `country:XX`",
+        value: Form::List("addresses, networks, `lan`, `country:XX`"),
         example: "lan, 192.0.2.0/24",
         doc: "Lets in only these clients.",
         ..PROTECTS
     },
     Key {
         name: "deny",
-        value: "list of addresses, networks, `lan`, `country:XX`",
+        value: Form::List("addresses, networks, `lan`, `country:XX`"),
         example: "198.51.100.7",
         doc: "Keeps out these clients.",
         ..PROTECTS
     },
     Key {
         name: "rate-limit",
-        value: "`100/s`, `100/s burst 200`",
+        value: Form::Line("`100/s`, `100/s burst 200`"),
         example: "100/s burst 200",
         doc: "Limits the requests of one client address.",
         ..PROTECTS
     },
     Key {
         name: "concurrency",
-        value: "integer",
+        value: Form::Integer,
         example: "10",
         doc: "Limits the requests that one client address has under way at once; more are answered with 429.",
         ..PROTECTS
     },
     Key {
         name: "client-ca",
-        value: "name of a bundle in `certs/clients/` on the volume",
+        value: Form::Line("name of a bundle in `certs/clients/` on the volume"),
         example: "family",
         doc: "Clients must show a certificate that an authority in this bundle has signed: `family` names `family.pem` \
               in `certs/clients/` on the volume. It holds for the whole handshake, so for every route of the same host; \
               a request on a connection that was opened for another host is answered 421. While the bundle is missing or \
               damaged, nobody is let in.",
-        status: KeyStatus::InForce(readers::client_ca),
+        status: KeyStatus::InForce(KeyId::ClientCa),
         ..PROTECTS
     },
     Key {
         name: "tls-min",
-        value: "`1.2` or `1.3`",
+        value: Form::Line("`1.2` or `1.3`"),
         default: "1.2",
         example: "1.3",
         doc: "The oldest version of TLS that clients may use. It holds for every route of the same host.",
-        status: KeyStatus::InForce(readers::tls_min),
+        status: KeyStatus::InForce(KeyId::TlsMin),
         without: "TLS 1.2 and 1.3 are served",
         ..SHAPES
     },
     Key {
         name: "balance",
-        value: "`round-robin`, `least-requests`, `random-two`, `client`",
+        value: Form::Line("`round-robin`, `least-requests`, `random-two`, `client`"),
         default: "`random-two`",
         example: "client",
         doc: "How requests are shared among replicas: `round-robin` takes each in turn, `least-requests` the one with the \
               fewest requests under way, `random-two` the less busy of two chosen at random, and `client` always the same \
               one for a client's address, as long as it is there.",
-        status: KeyStatus::InForce(readers::balance),
+        status: KeyStatus::InForce(KeyId::Balance),
         without: "replicas share requests by `random-two`",
         ..SHAPES
     },
     Key {
         name: "sticky",
-        value: "boolean or cookie name",
+        value: Form::Line("boolean or cookie name"),
         default: "false",
         example: "true",
         doc: "Whether a client stays with the replica that served it first, as long as that is there: by a cookie that is \
               signed, closed to scripts and sent to this site only, and over https only where it was set over https. The name of \
               the cookie begins with `gangway-sticky` unless one is written, and ends with what tells routes apart where several \
               under one host would share it.",
-        status: KeyStatus::InForce(readers::sticky),
+        status: KeyStatus::InForce(KeyId::Sticky),
         without: "a client may be served by any replica",
         ..SHAPES
     },
     Key {
         name: "weight",
-        value: "0 to 256",
+        value: Form::Line("0 to 256"),
         default: "1",
         example: "10",
         doc: "The share of requests that a container gets among its replicas: one with 2 gets twice as many as one with 1. \
               One with 0 gets requests only where no other can take them.",
-        status: KeyStatus::InForce(readers::weight),
+        status: KeyStatus::InForce(KeyId::Weight),
         without: "the weight is 1",
         ..SHAPES
     },
     Key {
         name: "health.path",
-        value: "path",
+        value: Form::Path,
         default: "off",
         example: "/healthz",
         doc: "Asks every endpoint for this path, and sends requests only to those that answer well: a new one gets none \
               before its first good answer, and one that fails twice in a row gets none until it answers well again. \
               Beside the health check of the image, not instead of it.",
-        status: KeyStatus::InForce(readers::health_path),
+        status: KeyStatus::InForce(KeyId::HealthPath),
         without: "endpoints are not asked",
         ..SHAPES
     },
     Key {
         name: "health.interval",
-        value: "duration",
+        value: Form::Duration,
         default: "5s",
         example: "10s",
         doc: "How often `health.path` is asked for, a little more or less so that not all are asked at once. At least `100ms`.",
-        status: KeyStatus::InForce(readers::health_interval),
+        status: KeyStatus::InForce(KeyId::HealthInterval),
         without: "endpoints are asked every 5 seconds where they are asked",
         ..SHAPES
     },
     Key {
         name: "health.timeout",
-        value: "duration",
+        value: Form::Duration,
         default: "2s",
         example: "1s",
         doc: "How long the answer to `health.path` may take.",
-        status: KeyStatus::InForce(readers::health_timeout),
+        status: KeyStatus::InForce(KeyId::HealthTimeout),
         without: "an answer may take 2 seconds",
         ..SHAPES
     },
     Key {
         name: "health.status",
-        value: "list of statuses and ranges",
+        value: Form::List("statuses and ranges"),
         default: "200-399",
         example: "200-299",
         doc: "Which answers to `health.path` are good.",
-        status: KeyStatus::InForce(readers::health_status),
+        status: KeyStatus::InForce(KeyId::HealthStatus),
         without: "the good statuses are 200 to 399",
         ..SHAPES
     },
     Key {
         name: "hold",
-        value: "duration",
+        value: Form::Duration,
         default: "10s",
         example: "30s",
         doc: "How long a request waits while no container of the route can take it: all are starting, restarting, being \
               recreated or unhealthy. It goes on as soon as one is ready; else it is answered 503 with `Retry-After`. \
               A route also outlives its last container by that long. At most an hour; `0` does not wait.",
-        status: KeyStatus::InForce(readers::hold),
+        status: KeyStatus::InForce(KeyId::Hold),
         without: "requests wait for 10 seconds",
         ..SHAPES
     },
     Key {
         name: "drain",
-        value: "duration",
+        value: Form::Duration,
         default: "30s",
         example: "5m",
         doc: "How long requests, streams and WebSockets under way may go on at a container that is stopped, killed, paused \
               or cut off; it gets no new ones. After that they are closed: WebSockets and streams of events at once, \
               anything else as soon as something of it comes or goes. At most `24h`; `0` does not wait.",
-        status: KeyStatus::InForce(readers::drain),
+        status: KeyStatus::InForce(KeyId::Drain),
         without: "requests under way may go on for 30 seconds",
         ..SHAPES
     },
     Key {
         name: "group",
-        value: "name",
+        value: Form::Name,
         example: "shop",
         doc: "Services of one project that say the same group are one upstream: requests are spread over the containers of \
               all of them, such as a canary beside the present version. Without it, two services with the same host and \
               path are a conflict, as they are two applications.",
-        status: KeyStatus::InForce(readers::group),
+        status: KeyStatus::InForce(KeyId::Group),
         place: Placement::OnContainers,
         without: "the service is an upstream of its own",
         ..SHAPES
     },
     Key {
         name: "share",
-        value: "list of projects or containers, or `*`",
+        value: Form::List("projects or containers, or `*`"),
         example: "blog, wiki",
         doc: "Who else may serve paths of this route's hosts: projects by their names, containers that were started by \
               themselves by theirs, `*` for everybody. A host belongs to the project that was first served there, with all \
               its paths; what this route serves itself stays its own.",
-        status: KeyStatus::InForce(readers::share),
+        status: KeyStatus::InForce(KeyId::Share),
         without: "nobody else may serve a path of these hosts",
         ..SHAPES
     },
     Key {
         name: "errors",
-        value: "`404,500-599 -> URL or folder on our volume`",
+        value: Form::Line("`404,500-599 -> URL or folder on our volume`"),
         example: "500-599 -> errors",
         doc: "Shows pages of your own instead of errors.",
         without: "errors are shown as they come",
@@ -539,7 +538,7 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "cache",
-        value: "boolean or size",
+        value: Form::Line("boolean or size"),
         default: "off",
         example: "100MB",
         doc: "Keeps answers that may be kept.",
@@ -548,18 +547,18 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "cert.export",
-        value: "folder below our volume",
+        value: Form::Line("folder below our volume"),
         example: "mail",
         doc: "Writes the certificate of each of the route's hosts there for other software, such as a mail server, as \
               `<host>.crt`, `<host>.key` and, with both, `<host>.pem`, and again whenever it is renewed. Gangway's own \
               folders cannot be named.",
-        status: KeyStatus::InForce(readers::cert_export),
+        status: KeyStatus::InForce(KeyId::CertExport),
         without: "no certificate is written",
         ..SHAPES
     },
     Key {
         name: "cert.restart",
-        value: "–",
+        value: Form::Unsettled,
         doc: "Restarting containers needs the right to do anything on the engine, which Gangway does not have.",
         status: KeyStatus::Refused {
             why: "Gangway may only read from the engine",
@@ -571,32 +570,44 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "retry",
-        value: "–",
+        value: Form::Unsettled,
         doc: "How requests are repeated at another endpoint.",
         without: "requests are repeated only where that is always safe",
         ..SHAPES
     },
     Key {
         name: "proxy-protocol",
-        value: "–",
+        value: Form::Unsettled,
         doc: "Tells the application the client's address by the PROXY protocol.",
         without: "no PROXY header is sent",
         ..SHAPES
     },
     Key {
         name: "crowdsec",
-        value: "–",
+        value: Form::Unsettled,
         doc: "Asks a CrowdSec engine about clients.",
         without: "nobody is asked",
         ..SHAPES
     },
     Key {
         name: "sleep.*",
-        value: "–",
+        value: Form::Unsettled,
         doc: "Stops containers that nobody uses and starts them on demand.",
         without: "the container is left running",
         ..SHAPES
     },
-    Key { name: "tcp.*", value: "–", doc: "Routes that are not HTTP.", without: "no such route is made", ..SHAPES },
-    Key { name: "udp.*", value: "–", doc: "Routes that are not HTTP.", without: "no such route is made", ..SHAPES },
+    Key {
+        name: "tcp.*",
+        value: Form::Unsettled,
+        doc: "Routes that are not HTTP.",
+        without: "no such route is made",
+        ..SHAPES
+    },
+    Key {
+        name: "udp.*",
+        value: Form::Unsettled,
+        doc: "Routes that are not HTTP.",
+        without: "no such route is made",
+        ..SHAPES
+    },
 ];

@@ -1,0 +1,167 @@
+//! What the schema says about one key.
+
+use std::fmt::{self, Display, Formatter};
+
+/// One key, or a family of keys with an open end.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// In lower case: `host`, `request.header.<Name>`, `sleep.*`.
+    pub name: &'static str,
+    /// The form of its value.
+    pub value: Form,
+    /// What holds where it is not written, for people.
+    pub default: &'static str,
+    /// A value as somebody would write it.
+    pub example: &'static str,
+    /// One paragraph for the reference.
+    pub doc: &'static str,
+    pub status: KeyStatus,
+    pub role: Role,
+    pub place: Placement,
+    /// What holds where it cannot be applied; for the effect of a diagnostic.
+    pub without: &'static str,
+}
+
+/// Is it in force?
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KeyStatus {
+    /// Read, by the reader of this key.
+    InForce(KeyId),
+    /// Known, and rejected until it is brought.
+    Later,
+    /// Known elsewhere, and never to be brought.
+    Refused { why: &'static str, help: &'static str },
+}
+
+/// The keys that are in force.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum KeyId {
+    Enable,
+    Host,
+    Path,
+    Rule,
+    Priority,
+    Port,
+    Scheme,
+    Verify,
+    Network,
+    Upstream,
+    StripPrefix,
+    Rewrite,
+    AddPrefix,
+    Redirect,
+    Tls,
+    HttpsRedirect,
+    RequestHeader,
+    ResponseHeader,
+    HostHeader,
+    BodyLimit,
+    TimeoutConnect,
+    TimeoutResponse,
+    TimeoutIdle,
+    Hsts,
+    ClientCa,
+    TlsMin,
+    Balance,
+    Sticky,
+    Weight,
+    HealthPath,
+    HealthInterval,
+    HealthTimeout,
+    HealthStatus,
+    Hold,
+    Drain,
+    Group,
+    Share,
+    CertExport,
+}
+
+/// The form of a value: what may stand in it, and what the reference says about it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Form {
+    Boolean,
+    Integer,
+    Port,
+    Size,
+    Duration,
+    Path,
+    Name,
+    /// Any text, and the empty one.
+    Text,
+    /// A rule: it may be empty or stand on several lines, and the parser of rules says what is wrong with it.
+    Expression,
+    /// Entries of this kind, on several lines where the user likes.
+    List(&'static str),
+    /// Anything else on one line, described in the words of the reference.
+    Line(&'static str),
+    /// No form yet: the key is announced or refused.
+    Unsettled,
+}
+
+impl Display for Form {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean => f.write_str("boolean"),
+            Self::Integer => f.write_str("integer"),
+            Self::Port => f.write_str("port"),
+            Self::Size => f.write_str("size"),
+            Self::Duration => f.write_str("duration"),
+            Self::Path => f.write_str("path"),
+            Self::Name => f.write_str("name"),
+            Self::Text => f.write_str("text"),
+            Self::Expression => f.write_str("expression"),
+            Self::List(entries) => write!(f, "list of {entries}"),
+            Self::Line(description) => f.write_str(description),
+            Self::Unsettled => f.write_str("–"),
+        }
+    }
+}
+
+/// What becomes of the route where the key cannot be applied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// It says which requests are taken: without it the route is not served.
+    Selects,
+    /// It keeps somebody out: without it the route is closed.
+    Protects,
+    /// Anything else: without it the rest of the route is in force.
+    Shapes,
+}
+
+/// Where it may be written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Placement {
+    Everywhere,
+    OnContainers,
+    InTheFile,
+}
+
+impl KeyStatus {
+    pub(crate) fn is_in_force(&self) -> bool {
+        matches!(self, Self::InForce(_))
+    }
+}
+
+impl Key {
+    /// The name without its open end: `request.header.` of `request.header.<Name>`.
+    pub(crate) fn stem(&self) -> &'static str {
+        self.name.split(['<', '*']).next().unwrap_or_default()
+    }
+
+    /// Does it end in what the user chooses?
+    pub(crate) fn is_open(&self) -> bool {
+        self.stem().len() < self.name.len()
+    }
+
+    /// Which key it is, where it is in force.
+    pub(crate) fn id(&self) -> Option<KeyId> {
+        match self.status {
+            KeyStatus::InForce(id) => Some(id),
+            KeyStatus::Later | KeyStatus::Refused { .. } => None,
+        }
+    }
+
+    pub(crate) fn protects(&self) -> bool {
+        self.role == Role::Protects
+    }
+}

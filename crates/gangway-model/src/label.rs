@@ -1,0 +1,96 @@
+//! Labels as written, and diagnostics that point at them. Shared by all dialects.
+
+use crate::diagnostic::{Code, Diagnostic, Place, Severity, Span};
+use crate::rule::Finding;
+use crate::settings::FileRoute;
+use crate::snapshot::Container;
+
+/// Longer keys are cut where they are shown.
+const KEY_SHOWN_MAX: usize = 200;
+
+/// A longer value is refused, and is not repeated in a diagnostic.
+pub(crate) const VALUE_LEN_MAX: usize = 4096;
+
+/// Where labels were written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'a> {
+    /// On a container.
+    Container(&'a Container),
+    /// In a table of the configuration file.
+    File(&'a FileRoute),
+}
+
+/// A place in what the user wrote that a later step may have to point at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mark<'s> {
+    /// The whole label; empty where nothing was written.
+    pub label: &'s str,
+    /// Its value.
+    pub value: &'s str,
+    /// The place in the file, for a key of the configuration file.
+    pub place: Option<&'s Place>,
+}
+
+impl Source<'_> {
+    /// What the user calls what stands there.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Container(_) => "label",
+            Self::File(_) => "key",
+        }
+    }
+
+    /// A diagnostic about a key: the caret stands under all of it.
+    pub(crate) fn about_key(self, mark: Mark<'_>, finding: Finding, effect: String) -> Diagnostic {
+        let text = cut(mark.label);
+        let span = Span { start: 0, end: text.len() };
+        diagnostic(self.place(mark), finding, text, span, effect)
+    }
+
+    /// A diagnostic about the whole container or table.
+    pub(crate) fn about(self, finding: Finding, effect: String) -> Diagnostic {
+        diagnostic(self.place(Mark::default()), finding, String::new(), Span::default(), effect)
+    }
+
+    /// A diagnostic about a value that may be shown.
+    pub(crate) fn about_value(self, mark: Mark<'_>, finding: Finding, effect: String) -> Diagnostic {
+        if mark.value.len() > VALUE_LEN_MAX || mark.value.is_empty() {
+            return self.about_key(mark, finding, effect);
+        }
+        // Findings were made of the value without the white space around it.
+        let offset = mark.value.len() - mark.value.trim_start().len();
+        let span = Span { start: finding.span.start + offset, end: finding.span.end + offset };
+        diagnostic(self.place(mark), finding, mark.value.to_owned(), span, effect)
+    }
+
+    fn place(self, mark: Mark<'_>) -> Place {
+        match self {
+            Self::Container(container) => Place {
+                container: cut(&container.name).into(),
+                project: container.project().map(|project| cut(project).into()),
+                label: cut(mark.label).into(),
+                file: None,
+            },
+            Self::File(route) => mark.place.unwrap_or(&route.place).clone(),
+        }
+    }
+}
+
+/// An error that is not about a span of the value.
+pub(crate) fn whole(code: Code, message: impl Into<String>, note: &str, help: impl Into<String>) -> Finding {
+    Finding::error(code, 0..0, message, note, help)
+}
+
+/// A text that is as long as people read.
+pub(crate) fn cut(text: &str) -> String {
+    match text.char_indices().nth(KEY_SHOWN_MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+fn diagnostic(place: Place, finding: Finding, text: String, span: Span, effect: String) -> Diagnostic {
+    let Finding { code, severity, message, note, help, .. } = finding;
+    debug_assert!(!effect.is_empty() && severity <= Severity::Warning);
+    Diagnostic { code, severity, message, place, text, span, note, help, effect }
+}
