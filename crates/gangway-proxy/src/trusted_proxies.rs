@@ -66,6 +66,11 @@ impl TrustedProxies {
         Ok(Self(networks))
     }
 
+    /// Trusts the proxies of another list as well.
+    pub fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }

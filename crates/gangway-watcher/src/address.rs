@@ -127,28 +127,41 @@ pub(crate) fn same_path(a: &Path, b: &Path) -> bool {
 /// An address that cannot be used. Reads well after "failed to".
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AddressError {
-    /// No `://` in it.
-    #[error("use `{0}` as an engine's address: write `unix:///path/to/docker.sock`, `tcp://host:port` or `none`")]
+    /// The address has no `://`.
+    #[error("use `{0}` as an engine's address: {help}", help = self.help())]
     NoScheme(String),
-    /// A scheme nobody knows, or one for other clients (`ssh`, `npipe`, `fd`).
-    #[error("use `{0}` as an engine's address: only `unix://`, `tcp://` and `none` can be used")]
+    /// The scheme is unknown, or one for other clients (`ssh`, `npipe`, `fd`).
+    #[error("use `{0}` as an engine's address: {help}", help = self.help())]
     UnknownScheme(String),
-    /// `unix://docker.sock`.
-    #[error(
-        "use `{0}` as an engine's address: the path of a socket begins with `/`, as in `unix:///var/run/docker.sock`"
-    )]
+    /// The path of the socket is relative, as in `unix://docker.sock`.
+    #[error("use `{0}` as an engine's address: {help}", help = self.help())]
     NotAbsolute(String),
-    /// `tcp://` with nothing useful behind it.
-    #[error("use `{0}` as an engine's address: there is no host and port in it, as in `tcp://socket-proxy:2375`")]
+    /// `tcp://` without a host and a usable port.
+    #[error("use `{0}` as an engine's address: {help}", help = self.help())]
     NoHost(String),
-    /// TLS was asked for.
-    #[error(
-        "use `{0}` over TLS: engines are reached by `unix://` or plain `tcp://` only; put a socket proxy beside the engine, or tunnel to it"
-    )]
+    /// The address asks for TLS.
+    #[error("use `{0}` over TLS: {help}", help = self.help())]
     Tls(String),
-    /// `none` and an engine.
-    #[error("follow engines and `none` at once: `none` stands alone")]
+    /// `none` is given together with an engine.
+    #[error("follow engines and `none` at once: {help}", help = self.help())]
     NoneBesideOthers,
+}
+
+impl AddressError {
+    /// What is possible instead.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NoScheme(_) => "write `unix:///path/to/docker.sock`, `tcp://host:port` or `none`",
+            Self::UnknownScheme(_) => "only `unix://`, `tcp://` and `none` can be used",
+            Self::NotAbsolute(_) => "the path of a socket begins with `/`, as in `unix:///var/run/docker.sock`",
+            Self::NoHost(_) => "there is no host and port in it, as in `tcp://socket-proxy:2375`",
+            Self::Tls(_) => {
+                "engines are reached by `unix://` or plain `tcp://` only; put a socket proxy beside the engine, or \
+                 tunnel to it"
+            }
+            Self::NoneBesideOthers => "`none` stands alone",
+        }
+    }
 }
 
 #[cfg(test)]

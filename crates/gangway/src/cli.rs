@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::settings::schema::{ADMIN, CONFIG, Count, DATA, FLAGS, Flag, Status};
-use crate::settings::{Given, Layer};
+use crate::settings::schema::{ADMIN, CONFIG, Count, DATA, FLAGS, Flag, FlagStatus};
+use crate::settings::{Layer, SettingValue};
 
 /// Put a label on a container and it is on the web, with HTTPS.
 ///
@@ -249,13 +249,11 @@ impl Args for ServeFlags {
 
 impl clap::FromArgMatches for ServeFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut layer = Layer::new();
-        for flag in FLAGS {
-            if let Some(texts) = matches.get_many::<String>(flag.name) {
-                layer.insert(flag.name, texts.map(Given::flag).collect());
-            }
-        }
-        Ok(Self(layer))
+        let given = FLAGS.iter().copied().filter_map(|flag| {
+            let texts = matches.get_many::<String>(flag.name)?;
+            Some((flag, texts.map(SettingValue::flag).collect()))
+        });
+        Ok(Self(given.collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -266,7 +264,7 @@ impl clap::FromArgMatches for ServeFlags {
 
 fn argument(flag: &'static Flag) -> Arg {
     let mut help = flag.help.to_owned();
-    if flag.status != Status::InForce {
+    if flag.status != FlagStatus::InForce {
         help += " (not in this version)";
     }
     if !flag.default.is_empty() {

@@ -13,6 +13,7 @@ mod output;
 mod serve;
 mod settings;
 mod terminal;
+mod volume;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::cli::{Certs, CertsAct, Cli, Sub};
 use crate::exit_status::ExitStatus;
 use crate::output::print;
+use crate::settings::Layer;
 
 /// Requests allocate and free small pieces on many threads, which it is made for; and a static binary
 /// would otherwise have the C library's, which is not.
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
     // Before anything else could install another provider.
     gangway_tls::install_crypto_provider();
     let Cli { command, serve } = Cli::parse();
-    if command.is_none() && serve.0.is_empty() && !main_process::is_main_process() {
+    if command.is_none() && serve.0 == Layer::default() && !main_process::is_main_process() {
         // Nothing was asked for. To serve would make a data folder here, or stand beside an instance that runs.
         return help();
     }

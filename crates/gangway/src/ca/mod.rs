@@ -3,7 +3,7 @@
 mod trust_store;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use gangway_admin::api;
@@ -13,7 +13,7 @@ use crate::client;
 use crate::exit_status::ExitStatus;
 use crate::output::{print, print_error};
 use crate::settings::schema::DATA;
-use crate::settings::{Given, Layer};
+use crate::volume;
 
 /// Prints the root, or puts it into the system's store or out of it.
 pub(crate) fn run(asked: &Ca) -> ExitCode {
@@ -46,16 +46,14 @@ fn ended(done: Result<String, InstallError>) -> ExitCode {
 
 /// From the volume, and where none is at hand, from the running instance.
 fn root(asked: &Ca) -> Result<String, ExitStatus> {
-    let flags = asked.data.iter().map(|data| (DATA.name, vec![Given::flag(data.display().to_string())]));
-    let found = client::find(&asked.find, flags.collect::<Layer>())?;
-    let data = found.layers.values(&DATA).pop().map_or_else(PathBuf::new, |given| given.text.into());
-    let on_volume = match gangway_acme::root_pem(&data) {
+    let found = volume::settings(asked.data.as_deref(), &asked.find)?;
+    let volume_error = match gangway_acme::root_pem(&volume::data_folder(&found)) {
         Ok(root) => return Ok(root),
         Err(error) => error,
     };
-    // Who names a folder means that one.
-    if found.layers.given.contains_key(DATA.name) {
-        print_error(format_args!("gangway ca: failed to {on_volume}"));
+    // A folder that is named explicitly is the only one that is meant.
+    if found.raw.layer.contains(&DATA) {
+        print_error(format_args!("gangway ca: failed to {volume_error}"));
         return Err(ExitStatus::Problem);
     }
     match client::ask::<api::Certificates>(&found.address, "/api/v1/certificates") {
@@ -64,7 +62,7 @@ fn root(asked: &Ca) -> Result<String, ExitStatus> {
             ExitStatus::Problem
         }),
         Err(error) => {
-            print_error(format_args!("gangway ca: failed to {on_volume}\n  and failed to {error}"));
+            print_error(format_args!("gangway ca: failed to {volume_error}\n  and failed to {error}"));
             print_error(
                 "  help: name the volume with --data, or run this where it is: docker compose exec gangway gangway ca",
             );

@@ -9,8 +9,8 @@ use gangway_watcher::DockerEnvironment;
 use super::finding::{Finding, Subject};
 use super::settings::judge;
 use super::source::{FileId, Files, Spot};
-use crate::settings::file::{Values, parse_all};
-use crate::settings::{Fixed, NOT_STARTED};
+use crate::settings::file::{ValuePositions, parse_partially};
+use crate::settings::{NOT_STARTED, ProcessLayer};
 
 /// What a config file says, as far as it decides about routes.
 #[derive(Debug)]
@@ -22,12 +22,12 @@ pub(super) struct Read {
 /// Reads one that is kept in `files`; what is wrong with it goes to the findings. One that is no TOML says nothing.
 pub(super) fn read(id: FileId, files: &Files, findings: &mut Vec<Finding>) -> Read {
     let name = files.name(id);
-    let (config, mut diagnostics) = parse_all(name, files.text(id), NOT_STARTED);
-    let layers = Fixed::default().over(config);
-    let (settings, found) = judge(&layers, &DockerEnvironment::default());
+    let (config, mut diagnostics) = parse_partially(name, files.text(id), NOT_STARTED);
+    let raw = ProcessLayer::default().over(config);
+    let (settings, found) = judge(&raw, &DockerEnvironment::default());
     diagnostics.extend(found);
     findings.extend(diagnostics.iter().map(|diagnostic| placed(diagnostic, id, files)));
-    let routes: Vec<FileRoute> = layers.routes;
+    let routes: Vec<FileRoute> = raw.routes;
     let settings = match settings {
         Some(settings) => settings.for_model(routes),
         None => Settings { file_routes: routes, ..Settings::default() },
@@ -68,5 +68,5 @@ fn range(diagnostic: &Diagnostic, id: FileId, files: &Files) -> Range<usize> {
         let name = line[start - line_start..].find([']', '.', '=', ' ']);
         return start..name.map_or(line_start + line.len(), |len| start + len);
     }
-    Values::new(files.text(id)).find(start, part).unwrap_or(start..start)
+    ValuePositions::new(files.text(id)).find(start, part).unwrap_or(start..start)
 }

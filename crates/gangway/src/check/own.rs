@@ -17,12 +17,12 @@ use super::settings::judge;
 use super::source::Spot;
 use super::text::Text;
 use crate::cli::Cli;
-use crate::settings::schema::{CONFIG, Count, flag};
-use crate::settings::{Given, Layer, Layers, NOT_STARTED, Settings, variables};
+use crate::settings::schema::{CONFIG, Count, DOCKER, DOMAIN, EXPOSE, Flag, HTTP, HTTPS, NETWORK, flag};
+use crate::settings::{Layer, NOT_STARTED, RawSettings, ServeSettings, SettingValue, read_environment};
 
 /// What the service tells Gangway.
 pub(super) struct Told {
-    pub(super) layers: Layers,
+    pub(super) raw: RawSettings,
     /// Each value with the name that a diagnostic gives it, such as `--http` or `GANGWAY_HTTP`.
     written: Vec<(String, Text)>,
 }
@@ -31,17 +31,16 @@ pub(super) struct Told {
 /// service does not serve, or by a program that cannot be seen through.
 pub(super) fn told(service: &Service, findings: &mut Vec<Finding>) -> Option<Told> {
     let arguments = arguments(service, findings)?;
-    let mut told = Told { layers: Layers::default(), written: Vec::new() };
+    let mut told = Told { raw: RawSettings::default(), written: Vec::new() };
     let flags = told.flags(service, &arguments, findings);
     let set = service.variables();
     for (name, (_, value)) in &set {
         told.written.push((name.clone(), value.clone()));
     }
-    let mut diagnostics = Vec::new();
     let pairs = set.iter().map(|(name, (_, value))| (OsString::from(name), OsString::from(value.as_str())));
-    told.layers.given = variables(pairs, NOT_STARTED, &mut diagnostics).layer;
-    told.layers.given.extend(flags);
-    findings.extend(diagnostics.iter().map(|diagnostic| {
+    let environment = read_environment(pairs, NOT_STARTED);
+    told.raw.layer = environment.layer.overlaid_by(flags);
+    findings.extend(environment.diagnostics.iter().map(|diagnostic| {
         let key = set.get(&*diagnostic.place.label).map_or(&service.name, |(key, _)| key);
         placed(diagnostic, service, key.whole())
     }));
@@ -51,14 +50,14 @@ pub(super) fn told(service: &Service, findings: &mut Vec<Finding>) -> Option<Tol
 impl Told {
     /// Those of these settings that the service says otherwise.
     pub(super) fn over(&self, mut settings: gangway_model::Settings) -> gangway_model::Settings {
-        let last = |name: &str| self.layers.given.get(name)?.last().map(|given| given.text.trim());
-        if let Some(domain) = last("domain") {
+        let last = |flag: &Flag| self.raw.layer.last(flag).map(str::trim);
+        if let Some(domain) = last(&DOMAIN) {
             settings.domain = domain.into();
         }
-        if let Some(network) = last("network") {
+        if let Some(network) = last(&NETWORK) {
             settings.network = Some(network.into());
         }
-        if let Some(expose) = last("expose") {
+        if let Some(expose) = last(&EXPOSE) {
             settings.expose = if expose == "all" { Expose::All } else { Expose::Labelled };
         }
         settings
@@ -71,7 +70,7 @@ pub(super) fn check(service: &Service, told: &Told, findings: &mut Vec<Finding>)
     findings.extend(service.aside.iter().cloned());
     let variable = |name: &str| service.variables().get(name).map(|(_, value)| value.as_str().to_owned());
     let docker = DockerEnvironment { host: variable("DOCKER_HOST"), tls_verify: variable("DOCKER_TLS_VERIFY") };
-    let (settings, diagnostics) = judge(&told.layers, &docker);
+    let (settings, diagnostics) = judge(&told.raw, &docker);
     findings.extend(diagnostics.iter().map(|diagnostic| {
         let spot = told.spot(diagnostic).unwrap_or_else(|| service.name.whole());
         placed(diagnostic, service, spot)
@@ -119,7 +118,7 @@ impl Told {
         let command = Cli::command();
         let serve = command.find_subcommand("serve").unwrap_or(&command);
         let known = || serve.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument)));
-        let mut layer = Layer::new();
+        let mut layer = Layer::default();
         let mut words = arguments.iter().peekable();
         while let Some(word) = words.next() {
             let text = word.as_str();
@@ -141,7 +140,7 @@ impl Told {
             let setting = name.and_then(flag);
             let switch = setting.filter(|flag| flag.count == Count::Switch && !text.contains('='));
             if let Some(switch) = switch {
-                layer.entry(switch.name).or_default().push(Given::flag("true"));
+                layer.push(switch, SettingValue::flag("true"));
                 continue;
             }
             let value = match text.find('=') {
@@ -153,7 +152,7 @@ impl Told {
                 continue;
             };
             let Some(flag) = setting else { continue };
-            layer.entry(flag.name).or_default().push(Given::flag(value.as_str()));
+            layer.push(flag, SettingValue::flag(value.as_str()));
             self.written.push((format!("--{}", flag.name), value));
         }
         layer
@@ -170,8 +169,8 @@ impl Told {
     }
 
     /// Every address that a setting gives, as written.
-    fn items(&self, name: &str) -> Vec<&str> {
-        let given = self.layers.given.get(name).map(Vec::as_slice).unwrap_or_default();
+    fn items(&self, flag: &Flag) -> Vec<&str> {
+        let given = self.raw.layer.get(flag);
         let split = |text| str::split(text, |char: char| char == ',' || char.is_whitespace());
         given.iter().flat_map(|given| split(&given.text)).filter(|item| !item.is_empty()).collect()
     }
@@ -219,26 +218,20 @@ fn shown(text: &str) -> String {
 }
 
 /// Published ports of the container at which Gangway does not listen.
-fn unheard_ports(service: &Service, told: &Told, settings: &Settings) -> Vec<Finding> {
-    let is_given = |name: &str| told.layers.given.contains_key(name);
+fn unheard_ports(service: &Service, told: &Told, settings: &ServeSettings) -> Vec<Finding> {
+    let is_given = |flag: &Flag| told.raw.layer.contains(flag);
     // The config file may say where to listen.
-    let may_be_elsewhere = is_given(CONFIG.name) && !(is_given("http") && is_given("https"));
+    let may_be_elsewhere = is_given(&CONFIG) && !(is_given(&HTTP) && is_given(&HTTPS));
     if may_be_elsewhere || service.network_mode.as_ref().is_some_and(|mode| mode.as_str() == "host") {
         return Vec::new();
     }
     let addresses = settings.http.iter().chain(&settings.https).chain([&settings.admin]);
-    let mut heard: BTreeSet<u16> = addresses.map(std::net::SocketAddr::port).collect();
-    heard.extend(told.items("listen").into_iter().filter_map(listener_port));
+    let heard: BTreeSet<u16> = addresses.map(std::net::SocketAddr::port).collect();
     let unheard = service.ports.iter().filter(|port| !heard.contains(&port.port));
     unheard.map(|port| unheard_port(service, port, settings)).collect()
 }
 
-/// The port of `NAME=ADDR`.
-fn listener_port(item: &str) -> Option<u16> {
-    item.rsplit_once(':').map_or(item, |(_, port)| port).rsplit('=').next()?.parse().ok()
-}
-
-fn unheard_port(service: &Service, Port { port, published, spot }: &Port, settings: &Settings) -> Finding {
+fn unheard_port(service: &Service, Port { port, published, spot }: &Port, settings: &ServeSettings) -> Finding {
     let is_secure = |port: u16| port % 1000 == 443;
     let (name, listeners) = if is_secure(*port) || published.is_some_and(is_secure) {
         ("https", &settings.https)
@@ -262,10 +255,10 @@ fn unheard_port(service: &Service, Port { port, published, spot }: &Port, settin
 /// Sockets of engines that are not there inside the container.
 fn missing_sockets(service: &Service, told: &Told, docker_host: Option<&str>) -> Vec<Finding> {
     // The config file may name the engine.
-    if told.layers.given.contains_key(CONFIG.name) && !told.layers.given.contains_key("docker") {
+    if told.raw.layer.contains(&CONFIG) && !told.raw.layer.contains(&DOCKER) {
         return Vec::new();
     }
-    let mut urls = told.items("docker");
+    let mut urls = told.items(&DOCKER);
     if urls.is_empty() {
         urls.push(docker_host.filter(|host| !host.is_empty()).unwrap_or(LOCAL_SOCKET));
     }
@@ -284,7 +277,7 @@ fn missing_socket(service: &Service, socket: &str) -> Finding {
 }
 
 /// What is wrong with the place of certificates and keys.
-fn unkept_data(service: &Service, settings: &Settings) -> Option<Finding> {
+fn unkept_data(service: &Service, settings: &ServeSettings) -> Option<Finding> {
     let data = settings.data.to_string_lossy();
     let finding = match mount_at(service, &data) {
         Some(Mount { is_read_only: true, spot, .. }) => {

@@ -8,8 +8,9 @@ use gangway_model::Diagnostic;
 use crate::cli::{Cli, Find, Sub};
 use crate::exit_status::ExitStatus;
 use crate::output::print_error;
+use crate::settings::file::ConfigFile;
 use crate::settings::schema::{ADMIN, CONFIG};
-use crate::settings::{Fixed, Given, Layer, Layers, variables};
+use crate::settings::{EnvironmentLayer, Layer, ProcessLayer, RawSettings, SettingValue, read_environment};
 
 /// Said of a variable that is of no use.
 const NOT_USED: &str = "it is not used";
@@ -19,36 +20,29 @@ const NOT_USED: &str = "it is not used";
 pub(crate) struct Found {
     /// Host and port.
     pub(crate) address: String,
-    /// Everything that was given here.
-    pub(crate) layers: Layers,
+    /// All settings that are known here.
+    pub(crate) raw: RawSettings,
 }
 
 /// Puts together what was given; `flags` beside those of `asked`.
 pub(crate) fn find(asked: &Find, mut flags: Layer) -> Result<Found, ExitStatus> {
     if let Some(admin) = &asked.admin {
-        flags.insert(ADMIN.name, vec![Given::flag(admin)]);
+        flags.set(&ADMIN, vec![SettingValue::flag(admin)]);
     }
     if let Some(config) = &asked.config {
-        flags.insert(CONFIG.name, vec![Given::flag(config.display().to_string())]);
+        flags.set(&CONFIG, vec![SettingValue::flag(config.display().to_string())]);
     }
-    let mut found = Vec::new();
-    let variables = variables(std::env::vars_os(), NOT_USED, &mut found).layer;
-    // No reason to ask nothing: they may be meant for somebody else.
-    for diagnostic in found.drain(..) {
+    let EnvironmentLayer { layer: variables, diagnostics, .. } = read_environment(std::env::vars_os(), NOT_USED);
+    // No reason to ask nothing: they may be meant for another program.
+    for diagnostic in diagnostics {
         print_error(format_args!("gangway: warning: {}; {}", diagnostic.message, diagnostic.help));
     }
-    let named = Fixed::new(flags.clone(), variables.clone());
-    // Beside an instance in the same container, what it was started with is the best guess.
-    let with_neighbour = |neighbour: Layer| {
-        let mut all = neighbour;
-        all.extend(flags.clone());
-        Fixed::new(all, variables.clone())
-    };
-    let fixed = neighbour().map_or(named, with_neighbour);
-    let layers = fixed.read(&mut found).unwrap_or_else(|| without_file(&fixed, &found));
-    let admin = layers.values(&ADMIN).pop().map(|given| given.text).unwrap_or_default();
+    // Beside an instance in the same container, its own flags are the best guess.
+    let process = ProcessLayer::new(neighbour().unwrap_or_default().overlaid_by(flags), variables);
+    let raw = process.read().unwrap_or_else(|diagnostics| without_file(&process, &diagnostics));
+    let admin = raw.last(&ADMIN).unwrap_or_default();
     match address(&admin) {
-        Some(address) => Ok(Found { address, layers }),
+        Some(address) => Ok(Found { address, raw }),
         None => {
             print_error(format_args!("gangway: `{admin}` is no address of a running instance"));
             print_error("  help: write an address and a port, such as `127.0.0.1:8420`");
@@ -58,11 +52,11 @@ pub(crate) fn find(asked: &Find, mut flags: Layer) -> Result<Found, ExitStatus> 
 }
 
 /// A broken config file is no reason to ask nothing: the instance that runs may tell what is wrong.
-fn without_file(fixed: &Fixed, found: &[Diagnostic]) -> Layers {
+fn without_file(process: &ProcessLayer, found: &[Diagnostic]) -> RawSettings {
     for diagnostic in found {
         print_error(format_args!("gangway: the config file is not used: {}", diagnostic.message));
     }
-    fixed.over(crate::settings::file::Config::default())
+    process.over(ConfigFile::default())
 }
 
 /// Host and port to connect to. One that listens everywhere is asked on this machine.
@@ -135,7 +129,7 @@ mod tests {
     #[test]
     fn the_instance_beside_us_tells_its_flags() {
         let flags = |line: &str| flags_of(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        let admin = |line: &str| flags(line).and_then(|layer| Some(layer.get("admin")?[0].text.clone()));
+        let admin = |line: &str| flags(line).and_then(|layer| Some(layer.last(&ADMIN)?.to_owned()));
         assert_eq!(admin("/gangway serve --admin 0.0.0.0:1").as_deref(), Some("0.0.0.0:1"));
         assert_eq!(admin("/sbin/docker-init -- /gangway --admin=:2").as_deref(), Some(":2"));
         assert_eq!(flags("/sbin/init"), None);

@@ -14,7 +14,7 @@ use gangway_admin::api;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use find::find;
+pub(crate) use find::{Found, find};
 use http::AskError;
 pub(crate) use table::{Sheet, table};
 
@@ -53,7 +53,7 @@ pub(crate) fn certs(asked: &Ask) -> ExitCode {
 
 /// `gangway status`: 1 where something asked for is not in force.
 pub(crate) fn status(asked: &Ask) -> ExitCode {
-    let found = match find(&asked.find, Layer::new()) {
+    let found = match find(&asked.find, Layer::default()) {
         Ok(found) => found,
         Err(status) => return status.into(),
     };
@@ -98,7 +98,7 @@ pub(crate) fn explain(asked: &Explain) -> ExitCode {
 
 /// `gangway healthcheck`: 0 where a table is in force, else 1: engines know no other.
 pub(crate) fn healthcheck(asked: &Find) -> ExitCode {
-    let found = match find(asked, Layer::new()) {
+    let found = match find(asked, Layer::default()) {
         Ok(found) => found,
         Err(status) => return status.into(),
     };
@@ -121,7 +121,7 @@ fn answered<T: DeserializeOwned + Serialize>(
     path: &str,
     shown: impl Fn(&T) -> (String, ExitStatus),
 ) -> ExitCode {
-    let found = match find(&asked.find, Layer::new()) {
+    let found = match find(&asked.find, Layer::default()) {
         Ok(found) => found,
         Err(status) => return status.into(),
     };

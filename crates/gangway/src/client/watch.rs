@@ -22,7 +22,7 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
 /// Goes on until it is interrupted, or nobody reads any more; ends at once where nobody answers at first.
 #[expect(clippy::disallowed_methods, reason = "no runtime is stopped: each question has one of its own")]
 pub(super) fn routes(asked: &Ask) -> ExitCode {
-    let found = match find(&asked.find, Layer::new()) {
+    let found = match find(&asked.find, Layer::default()) {
         Ok(found) => found,
         Err(status) => return status.into(),
     };

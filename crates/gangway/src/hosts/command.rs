@@ -12,12 +12,12 @@ use gangway_model::utc;
 use serde::Serialize;
 
 use super::{KEY, NOTES, format};
-use crate::certs::{runtime, volume};
 use crate::cli::{Format, Hosts, Release};
 use crate::client::{Sheet, table};
 use crate::exit_status::ExitStatus;
 use crate::output::{print, print_error};
 use crate::terminal::Tone;
+use crate::volume::VolumeCommand;
 
 /// One line of the list, and one entry of the JSON.
 #[derive(Serialize)]
@@ -31,23 +31,19 @@ struct Line {
 
 /// Prints who holds which host and whose claims are refused.
 pub(crate) fn hosts(asked: &Hosts) -> ExitCode {
-    let begun = volume(asked.data.as_deref(), &asked.find).and_then(|data| Ok((data, runtime("hosts")?)));
-    let (data, runtime) = match begun {
-        Ok(begun) => begun,
+    let command = match VolumeCommand::start("hosts", asked.data.as_deref(), &asked.find) {
+        Ok(command) => command,
         Err(status) => return status.into(),
     };
-    let storage = FolderStorage::new(&data);
-    let holdings = match runtime.block_on(storage.get(KEY)) {
+    let storage = FolderStorage::new(&command.data);
+    let holdings = match command.runtime.block_on(storage.get(KEY)) {
         Ok(Some(text)) => format::read(&text),
         Ok(None) => Ok(Holdings::default()),
         Err(error) => Err(format!("failed to {error}; {}", error.help())),
     };
     let holdings = match holdings {
         Ok(holdings) => holdings,
-        Err(error) => {
-            print_error(format_args!("gangway hosts: {error}"));
-            return ExitStatus::Problem.into();
-        }
+        Err(error) => return command.failed(error).into(),
     };
     let mut hosts: Vec<(&HostCondition, &Holding)> = holdings.iter().collect();
     hosts.sort_by_key(|(host, _)| *host);
@@ -101,26 +97,21 @@ pub(crate) fn release(asked: &Release) -> ExitCode {
         print_error(format_args!("gangway release: `{}` is no host; `gangway hosts` lists them", asked.host));
         return ExitStatus::Usage.into();
     };
-    let begun = volume(asked.data.as_deref(), &asked.find).and_then(|data| Ok((data, runtime("release")?)));
-    let (data, runtime) = match begun {
-        Ok(begun) => begun,
+    let command = match VolumeCommand::start("release", asked.data.as_deref(), &asked.find) {
+        Ok(command) => command,
         Err(status) => return status.into(),
     };
-    let storage = FolderStorage::new(&data);
-    let held = runtime.block_on(storage.get(KEY)).ok().flatten().and_then(|text| format::read(&text).ok());
+    let storage = FolderStorage::new(&command.data);
+    let held = command.runtime.block_on(storage.get(KEY)).ok().flatten().and_then(|text| format::read(&text).ok());
     let Some(holder) = held.as_ref().and_then(|held| held.of(&host)).and_then(Holding::holder) else {
-        print_error(format_args!("gangway release: nobody holds `{host}`; `gangway hosts` lists who holds what"));
-        return ExitStatus::Problem.into();
+        return command.failed(format_args!("nobody holds `{host}`; `gangway hosts` lists who holds what")).into();
     };
-    match runtime.block_on(leave_note(&data, &host)) {
+    match command.runtime.block_on(leave_note(&command.data, &host)) {
         Ok(()) => {
             print(format!("{host}: {} gives it up to whoever waits for it, as soon as an instance runs\n", holder.0));
             ExitStatus::Success.into()
         }
-        Err(error) => {
-            print_error(format_args!("gangway release: failed to {error}; {}", error.help()));
-            ExitStatus::Problem.into()
-        }
+        Err(error) => command.failed(format_args!("failed to {error}; {}", error.help())).into(),
     }
 }
 

@@ -20,7 +20,7 @@ use gangway_watcher::EngineStatus;
 use prometheus::IntCounterVec;
 use prometheus::core::Collector as _;
 
-use crate::settings::reload::Judged;
+use crate::settings::reload::ConfigStatus;
 
 /// The ports that people are told, from where we are.
 pub(super) type Ports = Box<dyn Fn(&Whereabouts) -> PublicPorts + Send + Sync>;
@@ -33,7 +33,7 @@ pub(super) struct Parts {
     pub(super) store: Reader<Store>,
     pub(super) engines: Reader<Vec<EngineStatus>>,
     pub(super) report: Reader<CertificateReport>,
-    pub(super) judged: Reader<Judged>,
+    pub(super) judged: Reader<ConfigStatus>,
     pub(super) config_file: Option<PathBuf>,
     pub(super) data: PathBuf,
     pub(super) plain_refused: bool,
@@ -51,7 +51,7 @@ pub(super) struct Running {
     store: Reader<Store>,
     engines: Reader<Vec<EngineStatus>>,
     report: Reader<CertificateReport>,
-    judged: Reader<Judged>,
+    judged: Reader<ConfigStatus>,
     config_file: Option<PathBuf>,
     data: PathBuf,
     plain_refused: bool,
@@ -194,7 +194,7 @@ impl Instance for Running {
         let report = self.report.load_full();
         let of_certificates = report.findings.iter().map(diagnostic);
         let gateway = self.with_plane(DataPlane::gateway_seen).flatten().map(gateway_speaks);
-        settings.findings.iter().cloned().chain(of_certificates).chain(gateway).collect()
+        settings.diagnostics.iter().cloned().chain(of_certificates).chain(gateway).collect()
     }
 
     fn title(&self, code: Code) -> &'static str {

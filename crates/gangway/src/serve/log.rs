@@ -26,7 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::text::Text;
 use super::start_error::StartError;
-use crate::settings::reload::Judged;
+use crate::settings::reload::ConfigStatus;
 use crate::settings::{LogFormat, LogLevel};
 
 /// Lines that may wait for the sink.
@@ -141,10 +141,10 @@ impl Write for &Queue {
 }
 
 /// Logs what is found about global settings, each finding once while it stands.
-pub(super) async fn tell_findings(mut judged: Reader<Judged>) -> Infallible {
+pub(super) async fn tell_findings(mut judged: Reader<ConfigStatus>) -> Infallible {
     let mut told: Vec<Diagnostic> = Vec::new();
     loop {
-        let now = judged.load_full().findings.clone();
+        let now = judged.load_full().diagnostics.clone();
         for new in now.iter().filter(|found| !told.contains(found)).take(FINDINGS_MAX) {
             let shown = masked(new);
             let label = Some(&*shown.place.label).filter(|label| !label.is_empty());

@@ -34,8 +34,7 @@ use gangway_admin::{Admin, AdminSettings, Sources};
 use gangway_model::settings::OwnListeners;
 use gangway_model::{Compiled, Diagnostic};
 use gangway_proxy::{
-    AccessLogTarget, BackgroundTasks, CookieSecret, Limits, PassedSocket, PlainFallback, ProxySettings, Threading,
-    Whereabouts,
+    BackgroundTasks, CookieSecret, Limits, PassedSocket, PlainFallback, ProxySettings, Threading, Whereabouts,
 };
 use gangway_publish::{Reader, seat};
 use gangway_tls::Store;
@@ -55,8 +54,10 @@ use crate::exit_status::ExitStatus;
 use crate::hosts;
 use crate::main_process;
 use crate::output::print_error;
-use crate::settings::reload::{Followed, Judged, follow};
-use crate::settings::{self, AccessLog, Fixed, Layer, Layers, NOT_STARTED, Settings};
+use crate::settings::reload::{ConfigReload, ConfigStatus, follow};
+use crate::settings::{
+    EnvironmentLayer, Layer, NOT_STARTED, ProcessLayer, RawSettings, ServeSettings, read_environment,
+};
 
 /// Threads for everything but requests: reading engines, certificates, the admin listener.
 const CONTROL_THREADS: usize = 2;
@@ -97,9 +98,9 @@ pub(crate) fn run(flags: Layer) -> ExitCode {
 
 /// Everything that was told at the start.
 struct Told {
-    fixed: Fixed,
-    layers: Layers,
-    settings: Settings,
+    fixed: ProcessLayer,
+    layers: RawSettings,
+    settings: ServeSettings,
     docker: DockerEnvironment,
     /// Variables that only look like ours.
     foreign: Vec<String>,
@@ -107,14 +108,16 @@ struct Told {
 
 /// None where something is wrong with it, which `found` then says.
 fn told(flags: Layer, found: &mut Vec<Diagnostic>) -> Option<Told> {
-    let variables = settings::variables(std::env::vars_os(), NOT_STARTED, found);
-    let is_environment_fine = found.is_empty();
-    let fixed = Fixed::new(flags, variables.layer);
+    let EnvironmentLayer { layer, foreign, diagnostics } = read_environment(std::env::vars_os(), NOT_STARTED);
+    let is_environment_fine = diagnostics.is_empty();
+    found.extend(diagnostics);
+    let fixed = ProcessLayer::new(flags, layer);
     let variable = |name| std::env::var_os(name).map(OsString::into_string).and_then(Result::ok);
     let docker = DockerEnvironment { host: variable("DOCKER_HOST"), tls_verify: variable("DOCKER_TLS_VERIFY") };
-    let layers = fixed.read(found)?;
-    let settings = Settings::new(&layers, &docker, NOT_STARTED, found)?;
-    is_environment_fine.then_some(Told { fixed, layers, settings, docker, foreign: variables.foreign })
+    let layers = fixed.read().map_err(|diagnostics| found.extend(diagnostics)).ok()?;
+    let (settings, errors) = ServeSettings::parse(&layers, &docker);
+    found.extend(errors.iter().map(|error| error.diagnostic(NOT_STARTED)));
+    is_environment_fine.then_some(Told { fixed, layers, settings: settings?, docker, foreign })
 }
 
 /// Starts all parts and ends them when told to.
@@ -132,8 +135,8 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         passed = passed_sockets(&settings) => passed?,
         () = signals.end() => return Ok(ExitStatus::Success),
     };
-    let followed = Followed::new(&fixed, &layers, &settings, &docker);
-    let (mut judged_seat, judged) = seat(Judged { in_force: true, findings: found });
+    let followed = ConfigReload::new(&fixed, &layers, &settings, &docker);
+    let (mut judged_seat, judged) = seat(ConfigStatus { in_force: true, diagnostics: found });
     let holdings = hosts::remembered(&FolderStorage::new(&settings.data)).await;
     let (mut compiled_seat, compiled) = seat(Compiled { holdings, ..Compiled::default() });
     let (mut released_seat, released) = seat(BTreeSet::new());
@@ -164,7 +167,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         engines: engines.clone(),
         report,
         judged: judged.clone(),
-        config_file: layers.file,
+        config_file: layers.config_file,
         data: settings.data.clone(),
         plain_refused: settings.acme.plain_refused,
         restarts: supervisor.restarts(),
@@ -334,7 +337,7 @@ async fn until(is_ours: &mut watch::Receiver<bool>, sought: bool) {
 }
 
 /// Sockets that listen where we are told to, and who else still accepts at them.
-async fn passed_sockets(settings: &Settings) -> Result<(Option<Predecessor>, Vec<PassedSocket>), StartError> {
+async fn passed_sockets(settings: &ServeSettings) -> Result<(Option<Predecessor>, Vec<PassedSocket>), StartError> {
     let inherited = socket_activation::sockets()?;
     if !inherited.is_empty() {
         return Ok((None, inherited));
@@ -352,12 +355,12 @@ async fn passed_sockets(settings: &Settings) -> Result<(Option<Predecessor>, Vec
 }
 
 /// What those know who serve from the same volume.
-fn secret(settings: &Settings) -> handover::Secret {
+fn secret(settings: &ServeSettings) -> handover::Secret {
     let data = settings.data.clone();
     handover::Secret::from(move || gangway_acme::secret(&data))
 }
 
-fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>) -> ProxySettings {
+fn proxy_settings(settings: &ServeSettings, passed: Vec<PassedSocket>) -> ProxySettings {
     ProxySettings {
         http: settings.http.clone(),
         https: settings.https.clone(),
@@ -368,11 +371,7 @@ fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>) -> ProxySettin
         default_certificate: settings.default_certificate.clone(),
         plain_fallback: if settings.acme.plain_refused { PlainFallback::Refuse } else { PlainFallback::Serve },
         threading: Threading::all_cores(),
-        access_log: match &settings.access_log {
-            AccessLog::Off => AccessLogTarget::Off,
-            AccessLog::Stdout => AccessLogTarget::Stdout,
-            AccessLog::File(path) => AccessLogTarget::File(path.clone()),
-        },
+        access_log: settings.access_log.clone(),
         access_log_format: settings.access_log_format,
         secret: {
             let data = settings.data.clone();
@@ -381,7 +380,7 @@ fn proxy_settings(settings: &Settings, passed: Vec<PassedSocket>) -> ProxySettin
     }
 }
 
-fn keep_settings(settings: &Settings, compiled: Reader<Compiled>) -> KeepSettings {
+fn keep_settings(settings: &ServeSettings, compiled: Reader<Compiled>) -> KeepSettings {
     let domain = Some(settings.domain.clone()).filter(|domain| **domain != *DEFAULT_DOMAIN);
     KeepSettings {
         data: settings.data.clone(),

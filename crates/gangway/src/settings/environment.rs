@@ -1,7 +1,7 @@
-//! Settings from variables. Every one that begins with our prefix must be known, unless it is not ours.
+//! The layer of settings from environment variables.
 //!
-//! Container links and Kubernetes make variables that are named after services, for all who could want to find
-//! one: a service that is called `gangway` makes `GANGWAY_PORT`.
+//! A variable that begins with `GANGWAY_` must be a known setting, unless other software made it: container links
+//! and Kubernetes make variables that are named after services, and a service called `gangway` makes `GANGWAY_PORT`.
 
 use std::ffi::OsString;
 
@@ -10,50 +10,49 @@ use gangway_model::rule::nearest;
 use gangway_model::{Code, Diagnostic, Place, Severity, codes};
 
 use super::schema::{FLAGS, Flag, VARIABLE_PREFIX, flag};
-use super::{Given, Layer};
+use super::value::{Layer, SettingValue};
 
-/// What the variables under our prefix are.
+/// The variables that begin with `GANGWAY_`.
 #[derive(Debug, Default)]
-pub(crate) struct Variables {
+pub(crate) struct EnvironmentLayer {
     pub(crate) layer: Layer,
-    /// Names of those that others made for a service of our name.
+    /// The names of those that other software made for a service called `gangway`.
     pub(crate) foreign: Vec<String>,
+    /// Unknown variables and values that are not text.
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
-/// The settings among `variables`. An empty one counts as not given: that is what compose makes of
-/// `${NAME:-}`.
-pub(crate) fn variables(
+/// Reads the settings among `variables`; `effect` says what a wrong one causes. An empty variable counts as not
+/// given, because compose makes one of `${NAME:-}`.
+pub(crate) fn read_environment(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     effect: &str,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Variables {
-    let Variables { mut layer, mut foreign } = Variables::default();
+) -> EnvironmentLayer {
+    let mut environment = EnvironmentLayer::default();
     for (name, value) in variables {
         let name = name.to_string_lossy().into_owned();
-        if !name.starts_with(VARIABLE_PREFIX) {
-            continue;
-        }
+        let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
         let Some(flag) = FLAGS.iter().find(|flag| flag.variable() == name) else {
-            if is_of_a_service(&name[VARIABLE_PREFIX.len()..], &value.to_string_lossy()) {
-                foreign.push(name);
+            if is_made_for_a_service(rest, &value.to_string_lossy()) {
+                environment.foreign.push(name);
             } else {
-                diagnostics.push(unknown(&name, effect));
+                environment.diagnostics.push(unknown(&name, rest, effect));
             }
             continue;
         };
         match value.into_string() {
             Ok(text) if text.trim().is_empty() => {}
-            Ok(text) => drop(layer.insert(flag.name, vec![Given::variable(text)])),
-            Err(_) => diagnostics.push(no_text(flag, effect)),
+            Ok(text) => environment.layer.set(flag, vec![SettingValue::variable(text)]),
+            Err(_) => environment.diagnostics.push(not_utf8(flag, effect)),
         }
     }
-    foreign.sort_unstable();
-    Variables { layer, foreign }
+    environment.foreign.sort_unstable();
+    environment
 }
 
-/// Whether a container link or Kubernetes makes a variable that is called `gangway_<rest>`, or is named after a
-/// service `gangway-<…>`. By its value as well where the name could be somebody's guess at a setting.
-fn is_of_a_service(rest: &str, value: &str) -> bool {
+/// Whether a container link or Kubernetes makes a variable called `GANGWAY_<rest>`, for a service `gangway` or
+/// `gangway-<…>`. The value decides if a user could have guessed the name as that of a setting.
+fn is_made_for_a_service(rest: &str, value: &str) -> bool {
     let words: Vec<&str> = rest.split('_').collect();
     let is_url = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
     let is_protocol = |word: &str| matches!(word, "TCP" | "UDP" | "SCTP");
@@ -67,14 +66,14 @@ fn is_of_a_service(rest: &str, value: &str) -> bool {
         [.., "PORT", number, protocol] | [.., "PORT", number, protocol, "ADDR" | "PORT" | "PROTO"] => {
             is_number(number) && is_protocol(protocol)
         }
-        // `GANGWAY_SERVICE_PORT_HTTPS`: the port's name comes last.
+        // `GANGWAY_SERVICE_PORT_HTTPS`: the name of the port comes last.
         _ => has(&["SERVICE", "HOST"]) || has(&["SERVICE", "PORT"]),
     }
 }
 
-fn unknown(name: &str, effect: &str) -> Diagnostic {
-    // Without the prefix, which all have in common: it would make everything near.
-    let word = name[VARIABLE_PREFIX.len()..].to_ascii_lowercase().replace('_', "-");
+/// `rest` is the name without the prefix. The prefix would make every name near to every other.
+fn unknown(name: &str, rest: &str, effect: &str) -> Diagnostic {
+    let word = rest.to_ascii_lowercase().replace('_', "-");
     let help = match nearest(&word, FLAGS.iter().map(|flag| flag.name)).and_then(flag) {
         Some(nearest) => format!("did you mean `{}`?", nearest.variable()),
         None => "unset it; `gangway serve --help` lists the variables".to_owned(),
@@ -84,19 +83,19 @@ fn unknown(name: &str, effect: &str) -> Diagnostic {
         text: name.to_owned(),
         span: Span { start: 0, end: name.len() },
         note: "not a setting".into(),
-        ..plain(codes::VARIABLE_UNKNOWN, name, help, effect)
+        ..about_variable(codes::VARIABLE_UNKNOWN, name, help, effect)
     }
 }
 
-fn no_text(flag: &Flag, effect: &str) -> Diagnostic {
+fn not_utf8(flag: &Flag, effect: &str) -> Diagnostic {
     let name = flag.variable();
     Diagnostic {
-        message: format!("variable `{name}` is no UTF-8 text"),
-        ..plain(codes::SETTING_UNUSABLE, &name, "write it in UTF-8".into(), effect)
+        message: format!("variable `{name}` is not UTF-8 text"),
+        ..about_variable(codes::SETTING_UNUSABLE, &name, "write it in UTF-8".into(), effect)
     }
 }
 
-fn plain(code: Code, name: &str, help: String, effect: &str) -> Diagnostic {
+fn about_variable(code: Code, name: &str, help: String, effect: &str) -> Diagnostic {
     Diagnostic {
         code,
         severity: Severity::Error,
@@ -115,17 +114,17 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
 
     use super::*;
+    use crate::settings::schema::HTTP;
 
     fn read(pairs: &[(&str, &str)]) -> (Layer, Vec<Diagnostic>) {
-        let mut diagnostics = Vec::new();
         let pairs = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        let Variables { layer, foreign } = variables(pairs, "nothing", &mut diagnostics);
+        let EnvironmentLayer { layer, foreign, diagnostics } = read_environment(pairs, "nothing");
         assert_eq!(foreign, [""; 0]);
         (layer, diagnostics)
     }
 
     #[test]
-    fn what_others_make_for_a_service_of_our_name_is_left_alone() {
+    fn variables_made_for_a_service_called_gangway_are_left_alone() {
         let made = [
             // Kubernetes, for a service `gangway` and another `gangway-web`.
             ("GANGWAY_SERVICE_HOST", "10.0.0.1"),
@@ -142,14 +141,13 @@ mod tests {
             ("GANGWAY_NAME", "/app/gangway"),
             ("GANGWAY_ENV_GANGWAY_DOMAIN", "example.org"),
         ];
-        let mut diagnostics = Vec::new();
         let pairs = made.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let read = variables(pairs, "nothing", &mut diagnostics);
-        assert_eq!((read.foreign.len(), read.layer.len(), diagnostics), (made.len(), 0, Vec::new()));
+        let EnvironmentLayer { layer, foreign, diagnostics } = read_environment(pairs, "nothing");
+        assert_eq!((foreign.len(), layer, diagnostics), (made.len(), Layer::default(), Vec::new()));
     }
 
     #[test]
-    fn a_guess_at_a_setting_is_not_taken_for_one_of_those() {
+    fn a_guess_at_a_setting_is_unknown_and_not_foreign() {
         for pair in
             [("GANGWAY_PORT", "8080"), ("GANGWAY_HTTP_PORT", "80"), ("GANGWAY_NAME", "home"), ("GANGWAY_ENV", "x")]
         {
@@ -158,9 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn only_our_prefix_counts_and_empty_is_not_given() {
+    fn only_the_prefix_counts_and_an_empty_variable_is_not_given() {
         let (layer, diagnostics) = read(&[("GANGWAY_HTTP", ":81"), ("GANGWAY_DOMAIN", " "), ("HTTP", "x")]);
-        assert_eq!(layer.into_keys().collect::<Vec<_>>(), ["http"]);
+        let expected: Layer = [(&HTTP, vec![SettingValue::variable(":81")])].into_iter().collect();
+        assert_eq!(layer, expected);
         assert_eq!(diagnostics, []);
     }
 
@@ -173,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_named() {
-        let mut diagnostics = Vec::new();
+    fn a_value_that_is_not_text_is_named() {
         let pair = ("GANGWAY_DATA".into(), OsString::from_vec(vec![0xff, 0xfe]));
-        assert!(variables([pair], "nothing", &mut diagnostics).layer.is_empty());
+        let EnvironmentLayer { layer, diagnostics, .. } = read_environment([pair], "nothing");
+        assert_eq!(layer, Layer::default());
         assert!(diagnostics[0].message.contains("GANGWAY_DATA"));
     }
 }

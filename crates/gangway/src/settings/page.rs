@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use super::schema::{Count, FLAGS, Flag, Status};
+use super::schema::{Count, FLAGS, Flag, FlagStatus};
 
 /// `docs/reference/flags.md`, whole.
 fn page() -> String {
@@ -45,11 +45,11 @@ fn section(flag: &Flag) -> String {
     }
     text += "\n\n";
     match flag.status {
-        Status::InForce => {}
-        Status::Announced { effect } => {
+        FlagStatus::InForce => {}
+        FlagStatus::Announced { effect } => {
             let _ = write!(text, "**Not in force in this version**; a diagnostic says so. Until then, {effect}.\n\n");
         }
-        Status::Refused { why } => {
+        FlagStatus::Refused { why } => {
             let _ = write!(text, "**Refused in this version**, for {why}.\n\n");
         }
     }

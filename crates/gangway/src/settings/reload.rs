@@ -1,9 +1,8 @@
-//! The config file while Gangway runs: what changed in it is put in force, and a broken one is not.
+//! Follows the config file while Gangway runs: its routes are put in force whenever it changes, unless it is broken.
 //!
-//! The file is read again and again, since no notification of the system arrives through every kind of
-//! mount, and it may be replaced by another one under its name at any time. A change counts once two
-//! reads in a row agree: who writes a file in place leaves half of it there for a moment, and half of a
-//! list of routes is a list of routes.
+//! The file is polled, because no notification of the system arrives through every kind of mount, and because
+//! another file may take its name at any time. A change counts once two reads in a row agree: a writer leaves half of
+//! the file there for a moment, and half of a list of routes is a list of routes.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -17,164 +16,169 @@ use gangway_watcher::DockerEnvironment;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::file::{ReadError, parse, read};
-use super::schema::FLAGS;
-use super::{Fixed, Given, Layer, Layers, Settings, Wording};
+use super::file::{ConfigReadError, parse, read};
+use super::raw::{ProcessLayer, RawSettings};
+use super::schema::{FLAGS, Flag};
+use super::serve_settings::ServeSettings;
+use super::value::{Layer, SettingMessage};
 
-/// How often the file is looked at. People who save a file look at the result a second later.
+/// The interval between two looks at the file. A user who saves the file looks at the result a second later.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Between two reads that must agree.
+/// The time between two reads that must agree.
 const SETTLE: Duration = Duration::from_millis(150);
 
-/// A file that still changes after so many reads is judged as it is.
+/// A file that still changes after this many reads is judged as it is.
 const SETTLE_READS_MAX: usize = 20;
 
-/// What becomes of a file that cannot be used.
+/// The effect of a file that cannot be used.
 const LAST_STAYS: &str = "the last settings stay in force";
 
-/// A config file and what was made of it when Gangway started.
+/// A config file to follow, with the settings that were in force when Gangway started.
 #[derive(Clone, Debug)]
-pub(crate) struct Followed {
+pub(crate) struct ConfigReload {
     path: PathBuf,
-    fixed: Fixed,
-    started: Layer,
-    settings: Settings,
+    process: ProcessLayer,
+    started_with: Layer,
+    settings: ServeSettings,
     docker: DockerEnvironment,
 }
 
-impl Followed {
-    /// None without a config file, or where it is none that can be read twice, such as a pipe.
-    pub(crate) fn new(fixed: &Fixed, layers: &Layers, settings: &Settings, docker: &DockerEnvironment) -> Option<Self> {
-        let path = layers.file.clone().filter(|path| path.is_file())?;
-        let (started, settings) = (layers.given.clone(), settings.clone());
-        Some(Self { path, fixed: fixed.clone(), started, settings, docker: docker.clone() })
+impl ConfigReload {
+    /// None without a config file, and for one that cannot be read twice, such as a pipe.
+    pub(crate) fn new(
+        process: &ProcessLayer,
+        raw: &RawSettings,
+        settings: &ServeSettings,
+        docker: &DockerEnvironment,
+    ) -> Option<Self> {
+        let path = raw.config_file.clone().filter(|path| path.is_file())?;
+        let (started_with, settings) = (raw.layer.clone(), settings.clone());
+        Some(Self { path, process: process.clone(), started_with, settings, docker: docker.clone() })
     }
 }
 
-/// What was made of the config file as it stands.
+/// The state of the global settings, as `gangway status` shows it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Judged {
-    /// Whether its routes are in force.
+pub(crate) struct ConfigStatus {
+    /// Whether the routes of the config file are in force as it is now.
     pub(crate) in_force: bool,
-    /// About it, and about what flags and variables say.
-    pub(crate) findings: Vec<Diagnostic>,
+    /// Diagnostics about the file, flags and variables.
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
-/// Puts the file's routes in force whenever it changes, for ever, and publishes what is wrong with it.
-/// Looks at once when `look` is notified.
+/// Puts the routes of the file in force whenever it changes, and publishes what is wrong with it. Looks at the file
+/// at once when `look` is notified.
 pub(crate) async fn follow(
-    followed: Followed,
+    config: ConfigReload,
     look: Arc<Notify>,
     mut settings: Publisher<gangway_model::Settings>,
-    mut judgement: Publisher<Judged>,
+    mut status: Publisher<ConfigStatus>,
 ) -> Infallible {
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let current = settings.reader();
-    let mut judged: Option<Seen> = None;
-    let mut standing = judgement.reader().load().findings.clone();
+    let mut judged: Option<FileContent> = None;
+    let mut diagnostics_in_force = status.reader().load().diagnostics.clone();
     loop {
         tokio::select! {
             _ = period.tick() => {}
             () = look.notified() => {}
         }
-        let seen = look_at(&followed.path).await;
-        if judged.as_ref() == Some(&seen) {
+        let content = look_at(&config.path).await;
+        if judged.as_ref() == Some(&content) {
             continue;
         }
-        let seen = settled(&followed.path, seen).await;
-        // A disk that is full, or somebody who writes slowly, leaves an empty file; who wants no routes can say so.
-        let is_emptied = matches!(&seen, Seen::Text(text) if text.trim().is_empty());
-        let verdict = if is_emptied && !current.load().file_routes.is_empty() {
-            Err(vec![ReadError::Emptied.diagnostic(&followed.path, LAST_STAYS)])
+        let content = settled(&config.path, content).await;
+        // A full disk, or a slow writer, leaves an empty file. A user who wants no routes can write a comment.
+        let is_emptied = matches!(&content, FileContent::Text(text) if text.trim().is_empty());
+        let result = if is_emptied && !current.load().file_routes.is_empty() {
+            Err(vec![ConfigReadError::Emptied.diagnostic(&config.path, LAST_STAYS)])
         } else {
-            followed.judge(&seen)
+            config.evaluate(&content)
         };
-        match verdict {
-            Ok(mut good) => {
-                // No file says what is bound.
-                good.settings.own_listeners = current.load().own_listeners.clone();
-                if *current.load() != good.settings {
-                    tracing::info!(routes = good.settings.file_routes.len(), "the config file is in force");
-                    settings.publish(good.settings);
+        match result {
+            Ok(UsableFile { settings: mut new, diagnostics }) => {
+                // The file does not decide what is bound.
+                new.own_listeners = current.load().own_listeners.clone();
+                if *current.load() != new {
+                    tracing::info!(routes = new.file_routes.len(), "the config file is in force");
+                    settings.publish(new);
                 }
-                standing = good.findings.clone();
-                judgement.publish(Judged { in_force: true, findings: good.findings });
+                diagnostics_in_force.clone_from(&diagnostics);
+                status.publish(ConfigStatus { in_force: true, diagnostics });
             }
             Err(broken) => {
-                let findings = broken.into_iter().chain(standing.iter().cloned()).collect();
-                judgement.publish(Judged { in_force: false, findings });
+                let diagnostics = broken.into_iter().chain(diagnostics_in_force.iter().cloned()).collect();
+                status.publish(ConfigStatus { in_force: false, diagnostics });
             }
         }
-        judged = Some(seen);
+        judged = Some(content);
     }
 }
 
-/// What a look at the file gave.
+/// The result of reading the file once.
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Seen {
+enum FileContent {
     Text(String),
-    /// With the finding that says why not.
-    Nothing(Box<Diagnostic>),
+    Unreadable(Box<Diagnostic>),
 }
 
-async fn look_at(path: &Path) -> Seen {
+async fn look_at(path: &Path) -> FileContent {
     let owned = path.to_owned();
     let result = tokio::task::spawn_blocking(move || read(&owned)).await;
-    let result = result.unwrap_or_else(|error| Err(ReadError::Io(std::io::Error::other(error))));
+    let result = result.unwrap_or_else(|error| Err(ConfigReadError::Io(std::io::Error::other(error))));
     match result {
-        Ok(text) => Seen::Text(text),
-        Err(error) => Seen::Nothing(Box::new(error.diagnostic(path, LAST_STAYS))),
+        Ok(text) => FileContent::Text(text),
+        Err(error) => FileContent::Unreadable(Box::new(error.diagnostic(path, LAST_STAYS))),
     }
 }
 
-async fn settled(path: &Path, mut seen: Seen) -> Seen {
+/// Reads the file again until two reads agree.
+async fn settled(path: &Path, mut content: FileContent) -> FileContent {
     for _ in 0..SETTLE_READS_MAX {
         sleep(SETTLE).await;
         let again = look_at(path).await;
-        if again == seen {
+        if again == content {
             break;
         }
-        seen = again;
+        content = again;
     }
-    seen
+    content
 }
 
-/// A file that can be used.
-struct Good {
+/// A file that can be put in force.
+struct UsableFile {
     settings: gangway_model::Settings,
-    findings: Vec<Diagnostic>,
+    diagnostics: Vec<Diagnostic>,
 }
 
-impl Followed {
-    fn judge(&self, seen: &Seen) -> Result<Good, Vec<Diagnostic>> {
-        let text = match seen {
-            Seen::Text(text) => text,
-            Seen::Nothing(why) => return Err(vec![(**why).clone()]),
+impl ConfigReload {
+    fn evaluate(&self, content: &FileContent) -> Result<UsableFile, Vec<Diagnostic>> {
+        let text = match content {
+            FileContent::Text(text) => text,
+            FileContent::Unreadable(diagnostic) => return Err(vec![(**diagnostic).clone()]),
         };
-        let layers = self.fixed.over(parse(&self.path.display().to_string(), text, LAST_STAYS)?);
-        let mut findings = Vec::new();
-        if Settings::new(&layers, &self.docker, LAST_STAYS, &mut findings).is_none() {
-            return Err(findings);
+        let raw = self.process.over(parse(&self.path.display().to_string(), text, LAST_STAYS)?);
+        let (settings, errors) = ServeSettings::parse(&raw, &self.docker);
+        let mut diagnostics: Vec<Diagnostic> = errors.iter().map(|error| error.diagnostic(LAST_STAYS)).collect();
+        if settings.is_none() {
+            return Err(diagnostics);
         }
-        findings.extend(self.changed(&layers));
-        Ok(Good { settings: self.settings.for_model(layers.routes), findings })
+        diagnostics.extend(self.restart_needed(&raw));
+        Ok(UsableFile { settings: self.settings.for_model(raw.routes), diagnostics })
     }
 
-    /// Everything but routes is read at the start only.
-    fn changed(&self, layers: &Layers) -> Vec<Diagnostic> {
-        let texts = |layer: &Layer, name| {
-            let given: &[Given] = layer.get(name).map_or(&[], Vec::as_slice);
-            given.iter().map(|given| given.text.clone()).collect::<Vec<_>>()
-        };
+    /// A warning for each setting that changed: only routes are read while Gangway runs.
+    fn restart_needed(&self, raw: &RawSettings) -> Vec<Diagnostic> {
+        let texts = |layer: &Layer, flag| layer.get(flag).iter().map(|value| value.text.clone()).collect::<Vec<_>>();
         let mut found = Vec::new();
         for flag in FLAGS {
-            let before = texts(&self.started, flag.name);
-            if before == texts(&layers.given, flag.name) {
+            let before = texts(&self.started_with, flag);
+            if before == texts(&raw.layer, flag) {
                 continue;
             }
-            let wording = Wording {
+            let message = SettingMessage {
                 message: format!("`{}` changed in the config file and needs a restart", flag.name),
                 note: "not in force yet".into(),
                 help: "restart Gangway when it suits you".into(),
@@ -183,26 +187,27 @@ impl Followed {
                     before => format!("until then `{}` stays `{}`", flag.name, before.join(", ")),
                 },
             };
-            found.push(match layers.given.get(flag.name).and_then(|given| given.first()) {
-                Some(given) => given.diagnostic(flag, codes::RESTART_NEEDED, Severity::Warning, wording),
-                None => self.removed(flag.name, wording),
+            found.push(match raw.layer.get(flag).first() {
+                Some(value) => value.diagnostic(flag, codes::RESTART_NEEDED, Severity::Warning, message),
+                None => self.removed(flag, message),
             });
         }
         found
     }
 
-    fn removed(&self, key: &str, wording: Wording) -> Diagnostic {
+    /// The diagnostic about a setting that is no longer in the file, and so has no line there.
+    fn removed(&self, flag: &Flag, message: SettingMessage) -> Diagnostic {
         let file = FilePosition { file: self.path.display().to_string().into(), line: 1, column: 1 };
         Diagnostic {
             code: codes::RESTART_NEEDED,
             severity: Severity::Warning,
-            message: wording.message,
-            place: Place { label: key.into(), file: Some(file), ..Place::default() },
+            message: message.message,
+            place: Place { label: flag.name.into(), file: Some(file), ..Place::default() },
             text: String::new(),
             span: Span::default(),
             note: String::new(),
-            help: wording.help,
-            effect: wording.effect,
+            help: message.help,
+            effect: message.effect,
         }
     }
 }
@@ -213,14 +218,16 @@ mod tests {
     use gangway_publish::{Reader, channel};
 
     use super::*;
+    use crate::settings::schema::{CONFIG, EXPOSE};
+    use crate::settings::value::SettingValue;
 
     const FIRST: &str = "domain = \"a.test\"\n[routes.one]\nupstream = \"http://192.0.2.1\"\n";
 
-    struct Running {
+    struct Fixture {
         folder: tempfile::TempDir,
         look: Arc<Notify>,
         settings: Reader<gangway_model::Settings>,
-        judged: Reader<Judged>,
+        status: Reader<ConfigStatus>,
     }
 
     fn put(path: &Path, text: &str) {
@@ -230,27 +237,27 @@ mod tests {
         std::fs::rename(beside, path).expect("a file");
     }
 
-    fn started(text: &str, flags: Layer) -> Running {
+    fn started(text: &str, flags: Layer) -> Fixture {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("gangway.toml");
         put(&path, text);
         let mut flags = flags;
-        flags.insert("config", vec![Given::flag(path.display().to_string())]);
-        let fixed = Fixed::new(flags, Layer::new());
-        let layers = fixed.read(&mut Vec::new()).expect("a good file");
+        flags.set(&CONFIG, vec![SettingValue::flag(path.display().to_string())]);
+        let process = ProcessLayer::new(flags, Layer::default());
+        let raw = process.read().expect("a good file");
         let docker = DockerEnvironment::default();
-        let settings = Settings::new(&layers, &docker, "nothing", &mut Vec::new()).expect("good settings");
-        let followed = Followed::new(&fixed, &layers, &settings, &docker).expect("a file");
+        let settings = ServeSettings::parse(&raw, &docker).0.expect("good settings");
+        let config = ConfigReload::new(&process, &raw, &settings, &docker).expect("a file");
         let own_listeners = OwnListeners { admin: "127.0.0.1:8420".parse().ok(), ..OwnListeners::default() };
-        let settings = gangway_model::Settings { own_listeners, ..settings.for_model(layers.routes) };
+        let settings = gangway_model::Settings { own_listeners, ..settings.for_model(raw.routes) };
         let (settings_tx, settings) = channel(settings);
-        let (judged_tx, judged) = channel(Judged { in_force: true, findings: Vec::new() });
+        let (status_tx, status) = channel(ConfigStatus { in_force: true, diagnostics: Vec::new() });
         let look = Arc::new(Notify::new());
-        tokio::spawn(follow(followed, Arc::clone(&look), settings_tx, judged_tx));
-        Running { folder, look, settings, judged }
+        tokio::spawn(follow(config, Arc::clone(&look), settings_tx, status_tx));
+        Fixture { folder, look, settings, status }
     }
 
-    impl Running {
+    impl Fixture {
         fn put(&self, text: &str) {
             put(&self.folder.path().join("gangway.toml"), text);
             self.look.notify_one();
@@ -258,9 +265,9 @@ mod tests {
 
         /// The next findings: codes, and the keys they are about.
         async fn judged(&mut self) -> Vec<(u16, String)> {
-            self.judged.changed().await.expect("it is followed for ever");
-            let held = self.judged.load();
-            held.findings.iter().map(|found| (found.code.0, found.place.label.to_string())).collect()
+            self.status.changed().await.expect("it is followed for ever");
+            let held = self.status.load();
+            held.diagnostics.iter().map(|found| (found.code.0, found.place.label.to_string())).collect()
         }
 
         fn routes(&self) -> Vec<String> {
@@ -270,15 +277,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn routes_follow_and_a_broken_file_leaves_the_last_ones() {
-        let mut running = started(FIRST, Layer::new());
+        let mut running = started(FIRST, Layer::default());
         assert_eq!(running.judged().await, []);
         running.put(&format!("{FIRST}[routes.two]\nupstream = \"http://192.0.2.2\"\n"));
         assert_eq!(running.judged().await, []);
         assert_eq!(running.routes(), ["one", "two"]);
-        assert!(running.settings.load().own_listeners.admin.is_some(), "where we listen is no matter of the file");
+        assert!(
+            running.settings.load().own_listeners.admin.is_some(),
+            "the file does not decide where Gangway listens"
+        );
         running.put(&FIRST[..FIRST.len() - 4]);
         assert_eq!(running.judged().await[0].0, 904);
-        assert!(!running.judged.load().in_force);
+        assert!(!running.status.load().in_force);
         assert_eq!(running.routes(), ["one", "two"]);
         std::fs::remove_file(running.folder.path().join("gangway.toml")).expect("a file");
         assert_eq!(running.judged().await[0].0, 903);
@@ -296,7 +306,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn other_settings_need_a_restart_unless_a_flag_overrules_them() {
-        let flags = Layer::from([("expose", vec![Given::flag("all")])]);
+        let flags = Layer::from_iter([(&EXPOSE, vec![SettingValue::flag("all")])]);
         let mut running = started(FIRST, flags);
         assert_eq!(running.judged().await, []);
         running.put("domain = \"b.test\"\nexpose = \"labelled\"\nlog-level = \"debug\"\n");

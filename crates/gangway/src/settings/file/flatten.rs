@@ -1,4 +1,4 @@
-//! Tables within a route → the dotted keys of the label language.
+//! Nested tables of a route → the dotted keys of the label language.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,30 +8,30 @@ use toml::de::{DeTable, DeValue};
 
 /// A route's table, flattened.
 #[derive(Debug, Default)]
-pub(super) struct Flat {
-    pub(super) keys: Vec<Entry>,
-    pub(super) clashes: Vec<Clash>,
+pub(super) struct FlatTable {
+    pub(super) keys: Vec<RouteKey>,
+    pub(super) clashes: Vec<KeyClash>,
 }
 
 /// One key with its value as text.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct RouteKey {
     pub(super) key: String,
     pub(super) value: String,
     pub(super) span: Range<usize>,
 }
 
-/// A key that is there twice, once quoted with its dots and once nested, which TOML itself allows.
+/// A key that the route contains twice, quoted with its dots and as nested tables. TOML itself allows that.
 #[derive(Debug)]
-pub(super) struct Clash {
+pub(super) struct KeyClash {
     pub(super) key: String,
     pub(super) span: Range<usize>,
     pub(super) note: &'static str,
 }
 
-/// Keys in the order of their names. `text` is the whole file.
-pub(super) fn flatten(table: &DeTable<'_>, text: &str) -> Flat {
-    let mut flat = Flat::default();
+/// Flattens a route; keys are sorted by name. `text` is the whole file.
+pub(super) fn flatten(table: &DeTable<'_>, text: &str) -> FlatTable {
+    let mut flat = FlatTable::default();
     walk("", table, text, &mut flat.keys);
     flat.keys.sort_by(|one, other| one.key.cmp(&other.key));
     let mut seen = BTreeMap::new();
@@ -49,23 +49,28 @@ pub(super) fn flatten(table: &DeTable<'_>, text: &str) -> Flat {
     flat
 }
 
-impl Entry {
-    fn clash(&self, note: &'static str) -> Clash {
-        Clash { key: self.key.clone(), span: self.span.clone(), note }
+impl RouteKey {
+    fn clash(&self, note: &'static str) -> KeyClash {
+        KeyClash { key: self.key.clone(), span: self.span.clone(), note }
     }
 }
 
-fn walk(prefix: &str, table: &DeTable<'_>, text: &str, keys: &mut Vec<Entry>) {
+fn walk(prefix: &str, table: &DeTable<'_>, text: &str, keys: &mut Vec<RouteKey>) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
         match value.get_ref() {
             DeValue::Table(inner) => walk(&key, inner, text, keys),
-            _ => keys.push(Entry { key, value: as_text(value, text), span: value.span() }),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => keys.push(RouteKey { key, value: as_text(value, text), span: value.span() }),
         }
     }
 }
 
-/// A list becomes one with commas, as in a label. What has no form there stays as it was written.
+/// A list becomes a text with commas, as in a label. A value that labels have no form for stays as it was written.
 fn as_text(value: &Spanned<DeValue<'_>>, text: &str) -> String {
     match value.get_ref() {
         DeValue::Array(items) => {
@@ -80,7 +85,7 @@ pub(super) fn source(value: &Spanned<DeValue<'_>>, text: &str) -> String {
     text.get(value.span()).unwrap_or_default().to_owned()
 }
 
-/// The texts of a value or of a list of values, each with its place; none for tables and nested lists.
+/// The texts of a value or of a list of values, each with its place. None for tables and nested lists.
 pub(super) fn scalar_texts(value: &Spanned<DeValue<'_>>) -> Option<Vec<(String, Range<usize>)>> {
     match value.get_ref() {
         DeValue::Array(items) => items.iter().map(|item| Some((scalar(item.get_ref())?, item.span()))).collect(),

@@ -1,19 +1,19 @@
-//! Byte offsets of the config file → lines and columns.
+//! Byte offsets in the config file → lines and columns.
 
 use std::ops::Range;
 
 use gangway_model::diagnostic::{FilePosition, Span};
 
-use crate::settings::FileSpot;
+use crate::settings::value::FileSpot;
 
-/// A file's name and text.
+/// The name and the text of a file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Source<'s> {
+pub(super) struct SourceText<'s> {
     pub(super) name: &'s str,
     pub(super) text: &'s str,
 }
 
-impl Source<'_> {
+impl SourceText<'_> {
     pub(super) fn position(&self, offset: usize) -> FilePosition {
         let before = &self.text[..self.floor(offset)];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -25,7 +25,7 @@ impl Source<'_> {
         }
     }
 
-    /// The position and the line of a range; what it has on further lines is left out.
+    /// The position and the line of a range. Only the first line of the range counts.
     pub(super) fn spot(&self, range: Range<usize>) -> FileSpot {
         let start = self.floor(range.start);
         let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn every_range_of_a_text_has_a_place() {
         let text = "ä = 1\r\nb = \"\"\"x\ny\"\"\"\n";
-        let source = Source { name: "f", text };
+        let source = SourceText { name: "f", text };
         for start in 0..=text.len() + 1 {
             for end in start..=text.len() + 1 {
                 let spot = source.spot(start..end);

@@ -1,4 +1,4 @@
-//! A part of a value → where it stands in the file, behind quotes and in lists.
+//! A part of a value → its position in the file, inside quotes and lists.
 
 use std::ops::Range;
 
@@ -7,19 +7,19 @@ use toml::de::{DeTable, DeValue};
 
 use super::flatten::{scalar, source};
 
-/// The values of a file that was read without an error.
-pub(crate) struct Values<'t> {
+/// The positions of all values of a file without syntax errors.
+pub(crate) struct ValuePositions<'t> {
     text: &'t str,
     document: Spanned<DeTable<'t>>,
 }
 
-impl<'t> Values<'t> {
+impl<'t> ValuePositions<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
         Self { text, document: DeTable::parse_recoverable(text).0 }
     }
 
-    /// Where `part` of the value stands that begins at byte `start`, as far as the file shows it: a value with
-    /// escapes is meant as a whole. A list counts as its items with commas between them.
+    /// The range of `part` of the value that begins at byte `start`. It is the whole value if that contains escapes,
+    /// because the file does not show the part then. A list counts as its items with commas between them.
     pub(crate) fn find(&self, start: usize, part: Range<usize>) -> Option<Range<usize>> {
         let value = in_table(self.document.get_ref(), start)?;
         Some(within(value, self.text, part))
@@ -33,7 +33,12 @@ fn in_table<'v, 't>(table: &'v DeTable<'t>, start: usize) -> Option<&'v Spanned<
 fn in_value<'v, 't>(value: &'v Spanned<DeValue<'t>>, start: usize) -> Option<&'v Spanned<DeValue<'t>>> {
     match value.get_ref() {
         DeValue::Table(inner) => in_table(inner, start),
-        _ => (value.span().start == start).then_some(value),
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_) => (value.span().start == start).then_some(value),
     }
 }
 
@@ -82,16 +87,16 @@ mod tests {
             let text = format!("[routes.a]\nkey = {value}\n");
             let start = text.find(value).expect("the value");
             let at = joined.rfind(part).expect("a part");
-            let found = Values::new(&text).find(start, at..at + part.len()).expect("a value");
+            let found = ValuePositions::new(&text).find(start, at..at + part.len()).expect("a value");
             assert_eq!(&text[found.clone()], part, "{value}");
             assert!(found.start >= start, "{value}");
         }
     }
 
     #[test]
-    fn a_value_with_escapes_is_meant_as_a_whole() {
+    fn a_value_with_escapes_is_found_as_a_whole() {
         let text = "key = \"a\\tb c\"\n";
-        assert_eq!(Values::new(text).find(6, 2..3), Some(6..14));
-        assert_eq!(Values::new(text).find(7, 0..1), None);
+        assert_eq!(ValuePositions::new(text).find(6, 2..3), Some(6..14));
+        assert_eq!(ValuePositions::new(text).find(7, 0..1), None);
     }
 }

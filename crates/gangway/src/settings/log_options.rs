@@ -1,0 +1,20 @@
+//! The choices for the log of the process. Those for the access log belong to the proxy.
+
+/// `--log-level`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}

@@ -1,0 +1,85 @@
+//! Values that are one of a few words, and other plain texts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gangway_model::select::{NotASelector, Selector};
+use gangway_model::settings::Expose;
+use gangway_proxy::{AccessLogFormat, AccessLogTarget};
+
+use crate::settings::error::ValueError;
+use crate::settings::log_options::{LogFormat, LogLevel};
+
+/// Finds the word of a table that is written.
+fn one_of<T: Copy, const N: usize>(text: &str, choices: &[(&str, T); N]) -> Result<T, ValueError> {
+    let choice = choices.iter().find(|(word, _)| *word == text);
+    choice.map(|(_, value)| *value).ok_or_else(|| ValueError::unknown_word(text, &choices.map(|(word, _)| word)))
+}
+
+pub(in crate::settings) fn switch(text: &str) -> Result<bool, ValueError> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "on" | "yes" => Ok(true),
+        "false" | "off" | "no" => Ok(false),
+        other => Err(ValueError::unknown_word(other, &["true", "false"])),
+    }
+}
+
+pub(in crate::settings) fn expose(text: &str) -> Result<Expose, ValueError> {
+    match text {
+        // The American spelling is accepted and not offered.
+        "labeled" => Ok(Expose::Labelled),
+        _ => one_of(text, &[("labelled", Expose::Labelled), ("all", Expose::All)]),
+    }
+}
+
+pub(in crate::settings) fn log_level(text: &str) -> Result<LogLevel, ValueError> {
+    const LEVELS: [(&str, LogLevel); 5] = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+    one_of(text, &LEVELS)
+}
+
+pub(in crate::settings) fn log_format(text: &str) -> Result<LogFormat, ValueError> {
+    one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
+
+pub(in crate::settings) fn access_log_format(text: &str) -> Result<AccessLogFormat, ValueError> {
+    const FORMATS: [(&str, AccessLogFormat); 4] = [
+        ("text", AccessLogFormat::Text),
+        ("json", AccessLogFormat::Json),
+        ("common", AccessLogFormat::Common),
+        ("combined", AccessLogFormat::Combined),
+    ];
+    one_of(text, &FORMATS)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every parser has this signature")]
+pub(in crate::settings) fn access_log(text: &str) -> Result<AccessLogTarget, ValueError> {
+    Ok(match text {
+        "off" => AccessLogTarget::Off,
+        "-" => AccessLogTarget::Stdout,
+        file => AccessLogTarget::File(file.into()),
+    })
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every parser has this signature")]
+pub(in crate::settings) fn path(text: &str) -> Result<PathBuf, ValueError> {
+    Ok(PathBuf::from(text))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every parser has this signature")]
+pub(in crate::settings) fn text(text: &str) -> Result<Box<str>, ValueError> {
+    Ok(text.into())
+}
+
+pub(in crate::settings) fn selector(text: &str) -> Result<Selector, ValueError> {
+    Selector::parse(text).map_err(|NotASelector { note, help }| ValueError::new(note, help))
+}
+
+pub(in crate::settings) fn duration(text: &str) -> Result<Duration, ValueError> {
+    gangway_model::parse_duration(text).map_err(|finding| ValueError::new(finding.note, finding.help))
+}

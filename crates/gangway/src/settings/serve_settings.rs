@@ -1,0 +1,369 @@
+//! The settings of `gangway serve`, parsed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gangway_acme::{AcmeSettings, ChallengeKind};
+use gangway_model::select::Selector;
+use gangway_model::settings::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, OwnListeners};
+use gangway_proxy::{AccessLogFormat, AccessLogTarget, TrustedProxies};
+use gangway_watcher::{DockerEnvironment, Engine};
+
+use super::error::{SettingError, SettingProblem, ValueError};
+use super::log_options::{LogFormat, LogLevel};
+use super::parse::{acme, network, words};
+use super::raw::RawSettings;
+use super::schema::{
+    ACCESS_LOG, ACCESS_LOG_FORMAT, ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, ADMIN,
+    CROWDSEC_URL, Count, DATA, DEFAULT_CERT, DOCKER, DOMAIN, EXPOSE, FLAGS, Flag, FlagStatus, GEOIP, HTTP, HTTPS,
+    KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND, PUBLIC_HTTPS_PORT, SELECT, TAKE_OVER,
+    TRUSTED_PROXIES,
+};
+use super::value::{SettingOrigin, SettingValue};
+
+/// All settings of `serve`, except the routes of the config file.
+#[derive(Clone, Debug)]
+pub(crate) struct ServeSettings {
+    pub(crate) http: Vec<SocketAddr>,
+    pub(crate) https: Vec<SocketAddr>,
+    pub(crate) admin: SocketAddr,
+    /// Whether to take the place of another instance.
+    pub(crate) take_over: bool,
+    /// The engines to follow; none means file routes only.
+    pub(crate) docker: Vec<Engine>,
+    pub(crate) data: PathBuf,
+    pub(crate) domain: Box<str>,
+    pub(crate) expose: Expose,
+    pub(crate) network: Option<Box<str>>,
+    pub(crate) select: Vec<Selector>,
+    pub(crate) keep_hosts: Duration,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) public_https_port: Option<u16>,
+    pub(crate) default_certificate: Option<Box<str>>,
+    pub(crate) acme: AcmeSettings,
+    /// The URL that is asked whether a host that no route names may have a certificate.
+    pub(crate) on_demand: Option<Box<str>>,
+    pub(crate) log_level: LogLevel,
+    pub(crate) log_format: LogFormat,
+    pub(crate) access_log: AccessLogTarget,
+    pub(crate) access_log_format: AccessLogFormat,
+}
+
+/// The challenges that need no DNS provider, in order of preference. Plain HTTP comes first because it also works
+/// if another proxy ends TLS before Gangway.
+const CHALLENGES: &[ChallengeKind] = &[ChallengeKind::Http01, ChallengeKind::TlsAlpn01];
+
+impl ServeSettings {
+    /// Parses every setting and reports all errors, not only the first. None if one of them is fatal.
+    pub(crate) fn parse(raw: &RawSettings, docker: &DockerEnvironment) -> (Option<Self>, Vec<SettingError>) {
+        let mut reader = Reader { raw, errors: Vec::new() };
+        let settings = reader.settings(docker);
+        // Checked although this version does not use them: a mistake in them should be found now.
+        reader.one(&GEOIP, words::path);
+        reader.one(&CROWDSEC_URL, network::web_url);
+        reader.report_not_in_force();
+        reader.report_wildcards_without_dns();
+        let is_usable = !reader.errors.iter().any(SettingError::is_fatal);
+        (is_usable.then_some(settings), reader.errors)
+    }
+
+    /// The part of the settings that compiling a table depends on.
+    pub(crate) fn for_model(&self, file_routes: Vec<FileRoute>) -> gangway_model::Settings {
+        let (domain, network) = (self.domain.clone(), self.network.clone());
+        gangway_model::Settings {
+            domain,
+            expose: self.expose,
+            network,
+            select: self.select.clone(),
+            file_routes,
+            keep_hosts: self.keep_hosts,
+            // Known only after they are bound.
+            own_listeners: OwnListeners::default(),
+        }
+    }
+}
+
+/// Reads one setting after the other and collects the errors.
+struct Reader<'a> {
+    raw: &'a RawSettings,
+    errors: Vec<SettingError>,
+}
+
+impl Reader<'_> {
+    fn settings(&mut self, docker: &DockerEnvironment) -> ServeSettings {
+        let log_format = self.one(&LOG_FORMAT, words::log_format).unwrap_or_default();
+        ServeSettings {
+            http: self.many(&HTTP, network::address),
+            https: self.many(&HTTPS, network::address),
+            admin: self.one(&ADMIN, network::address).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8420))),
+            take_over: self.one(&TAKE_OVER, words::switch).unwrap_or_default(),
+            docker: self.engines(docker),
+            data: self.one(&DATA, words::path).unwrap_or_default(),
+            domain: self.one(&DOMAIN, network::host).unwrap_or_default(),
+            expose: self.one(&EXPOSE, words::expose).unwrap_or_default(),
+            network: self.one(&NETWORK, words::text),
+            select: self.separated_by_semicolons(&SELECT, words::selector),
+            keep_hosts: self.one(&KEEP_HOSTS, words::duration).unwrap_or(KEEP_HOSTS_DEFAULT),
+            trusted_proxies: self.trusted_proxies(),
+            public_https_port: self.one(&PUBLIC_HTTPS_PORT, network::port),
+            default_certificate: self.one(&DEFAULT_CERT, network::host),
+            acme: self.acme(),
+            on_demand: self.one(&ON_DEMAND, network::ask_url),
+            log_level: self.one(&LOG_LEVEL, words::log_level).unwrap_or_default(),
+            log_format,
+            access_log: self.one(&ACCESS_LOG, words::access_log).unwrap_or_default(),
+            access_log_format: self.one(&ACCESS_LOG_FORMAT, words::access_log_format).unwrap_or(match log_format {
+                LogFormat::Text => AccessLogFormat::Text,
+                LogFormat::Json => AccessLogFormat::Json,
+            }),
+        }
+    }
+
+    fn acme(&mut self) -> AcmeSettings {
+        AcmeSettings {
+            issuers: self.many(&ACME_CA, acme::issuer),
+            email: self.one(&ACME_EMAIL, network::email),
+            root_pem: self.one(&ACME_CA_ROOT, acme::pem_file),
+            profile: self.one(&ACME_PROFILE, words::text),
+            wildcards: self.many(&ACME_WILDCARD, network::wildcard_domain),
+            challenges: CHALLENGES.to_vec(),
+            dns: self.one(&ACME_DNS, acme::dns_provider),
+            plain_refused: self.one(&NO_PLAIN_FALLBACK, words::switch).unwrap_or_default(),
+        }
+    }
+
+    fn engines(&mut self, environment: &DockerEnvironment) -> Vec<Engine> {
+        let urls = self.many(&DOCKER, |url| Ok(url.to_owned()));
+        gangway_watcher::engines(&urls, environment).unwrap_or_else(|error| {
+            let value = match self.raw.values(&DOCKER).pop() {
+                Some(value) if !urls.is_empty() => value,
+                Some(_) | None => SettingValue {
+                    text: environment.host.clone().unwrap_or_default(),
+                    origin: SettingOrigin::ForeignVariable("DOCKER_HOST"),
+                },
+            };
+            self.unusable(&DOCKER, &value, ValueError::new("no engine can be followed at it", error.help()));
+            Vec::new()
+        })
+    }
+
+    fn trusted_proxies(&mut self) -> TrustedProxies {
+        let mut trusted = TrustedProxies::default();
+        for value in self.raw.values(&TRUSTED_PROXIES) {
+            match TrustedProxies::parse(&value.text) {
+                Ok(proxies) => trusted.add(proxies),
+                Err(item) => {
+                    let help = "write addresses, networks such as `10.0.0.0/8`, `lan` or `cloudflare`";
+                    self.unusable(&TRUSTED_PROXIES, &value, ValueError::new(format!("`{item}` is no network"), help));
+                }
+            }
+        }
+        trusted
+    }
+
+    /// The value of a setting that takes one.
+    fn one<T>(&mut self, flag: &'static Flag, parse: impl Fn(&str) -> Result<T, ValueError>) -> Option<T> {
+        let values = self.raw.values(flag);
+        match values.as_slice() {
+            [] => None,
+            [value] => self.parsed(flag, value, value.text.trim(), &parse),
+            [_, second, ..] => {
+                self.unusable(flag, second, ValueError::given_twice());
+                None
+            }
+        }
+    }
+
+    /// The values of a setting that takes several, each of which may be a list.
+    fn many<T>(&mut self, flag: &'static Flag, parse: impl Fn(&str) -> Result<T, ValueError>) -> Vec<T> {
+        debug_assert_eq!(flag.count, Count::Many, "{}", flag.name);
+        let mut parsed = Vec::new();
+        for value in &self.raw.values(flag) {
+            let mut items = items(&value.text).peekable();
+            if items.peek().is_none() {
+                self.unusable(flag, value, ValueError::empty());
+            }
+            parsed.extend(items.filter_map(|item| self.parsed(flag, value, item, &parse)));
+        }
+        parsed
+    }
+
+    /// The values of a setting in which commas have a meaning of their own.
+    fn separated_by_semicolons<T>(
+        &mut self,
+        flag: &'static Flag,
+        parse: impl Fn(&str) -> Result<T, ValueError>,
+    ) -> Vec<T> {
+        let mut parsed = Vec::new();
+        for value in &self.raw.values(flag) {
+            let items = value.text.split(';').map(str::trim).filter(|item| !item.is_empty());
+            parsed.extend(items.filter_map(|item| self.parsed(flag, value, item, &parse)));
+        }
+        parsed
+    }
+
+    fn parsed<T>(
+        &mut self,
+        flag: &'static Flag,
+        value: &SettingValue,
+        item: &str,
+        parse: &impl Fn(&str) -> Result<T, ValueError>,
+    ) -> Option<T> {
+        let result = if item.is_empty() { Err(ValueError::empty()) } else { parse(item) };
+        result.map_err(|error| self.unusable(flag, value, error)).ok()
+    }
+
+    fn unusable(&mut self, flag: &'static Flag, value: &SettingValue, error: ValueError) {
+        self.report(flag, value, SettingProblem::Unusable(error));
+    }
+
+    fn report(&mut self, flag: &'static Flag, value: &SettingValue, problem: SettingProblem) {
+        self.errors.push(SettingError { flag, value: value.clone(), problem });
+    }
+
+    fn report_not_in_force(&mut self) {
+        for flag in FLAGS {
+            let Some(value) = self.raw.layer.get(flag).last() else { continue };
+            match flag.status {
+                FlagStatus::InForce => {}
+                FlagStatus::Announced { effect } => self.report(flag, value, SettingProblem::Announced { effect }),
+                FlagStatus::Refused { why } => self.report(flag, value, SettingProblem::Refused { why }),
+            }
+        }
+    }
+
+    /// A DNS provider that is given and cannot be used is an error of its own.
+    fn report_wildcards_without_dns(&mut self) {
+        if self.raw.layer.contains(&ACME_DNS) {
+            return;
+        }
+        for value in self.raw.values(&ACME_WILDCARD) {
+            self.report(&ACME_WILDCARD, &value, SettingProblem::WildcardWithoutDns);
+        }
+    }
+}
+
+/// The items of a list, separated by commas or white space.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|char: char| char == ',' || char.is_whitespace()).filter(|item| !item.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use gangway_acme::Issuer;
+
+    use super::*;
+
+    fn settings(flags: &[(&'static Flag, &str)]) -> Result<(ServeSettings, Vec<SettingError>), Vec<SettingError>> {
+        let mut raw = RawSettings::default();
+        for (flag, text) in flags {
+            raw.layer.push(flag, SettingValue::flag(*text));
+        }
+        match ServeSettings::parse(&raw, &DockerEnvironment::default()) {
+            (Some(settings), errors) => Ok((settings, errors)),
+            (None, errors) => Err(errors),
+        }
+    }
+
+    fn urls(settings: &ServeSettings) -> Vec<&str> {
+        settings.docker.iter().map(Engine::url).collect()
+    }
+
+    fn notes(flags: &[(&'static Flag, &str)]) -> Vec<String> {
+        settings(flags).expect_err("unusable").iter().map(|error| error.diagnostic("nothing").note).collect()
+    }
+
+    #[test]
+    fn nothing_given_gives_the_promised_defaults() {
+        let (settings, errors) = settings(&[]).expect("defaults are usable");
+        assert!(errors.is_empty());
+        let listen = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            (listen(&settings.http), listen(&settings.https)),
+            (vec!["[::]:80".into()], vec!["[::]:443".into()])
+        );
+        assert_eq!((settings.admin.to_string().as_str(), settings.take_over), ("127.0.0.1:8420", false));
+        assert_eq!(urls(&settings), ["unix:///var/run/docker.sock"]);
+        assert_eq!((settings.data.to_str(), &*settings.domain), (Some("/data"), "localhost"));
+        assert_eq!((settings.expose, settings.network, settings.default_certificate), (Expose::Labelled, None, None));
+        assert_eq!(settings.trusted_proxies, TrustedProxies::default());
+        assert_eq!(settings.acme.issuers.iter().map(Issuer::name).collect::<Vec<_>>(), ["letsencrypt"]);
+        assert!(settings.acme.email.is_none() && settings.acme.root_pem.is_none() && settings.acme.profile.is_none());
+        assert_eq!((settings.log_level, settings.log_format), (LogLevel::Info, LogFormat::Text));
+        assert_eq!(settings.access_log, AccessLogTarget::Off);
+        assert_eq!(settings.access_log_format, AccessLogFormat::Text);
+    }
+
+    #[test]
+    fn the_access_log_has_the_form_of_the_log_or_one_of_its_own() {
+        let form = |given: &[(&'static Flag, &str)]| settings(given).expect("usable").0.access_log_format;
+        assert_eq!(form(&[(&LOG_FORMAT, "json")]), AccessLogFormat::Json);
+        assert_eq!(form(&[(&LOG_FORMAT, "json"), (&ACCESS_LOG_FORMAT, "common")]), AccessLogFormat::Common);
+        assert!(settings(&[(&ACCESS_LOG_FORMAT, "clf")]).is_err());
+    }
+
+    #[test]
+    fn addresses_may_be_short() {
+        let (settings, _) =
+            settings(&[(&HTTP, "8080, :8081"), (&HTTP, "127.0.0.1:8082"), (&ADMIN, "localhost:1")]).expect("usable");
+        let shown: Vec<_> = settings.http.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["[::]:8080", "[::]:8081", "127.0.0.1:8082"]);
+        assert_eq!(settings.admin.to_string(), "127.0.0.1:1");
+        assert_eq!(notes(&[(&HTTP, "::1")]), ["a port is missing"]);
+        assert_eq!(notes(&[(&HTTP, "example.org:80")]), ["not an address with a port"]);
+    }
+
+    #[test]
+    fn everything_wrong_is_reported() {
+        let found = notes(&[
+            (&HTTP, "x"),
+            (&DOCKER, "/var/run/docker.sock"),
+            (&DOMAIN, "exa mple"),
+            (&EXPOSE, "al"),
+            (&TRUSTED_PROXIES, "lan,10.0.0.0/99"),
+            (&ACME_EMAIL, "me"),
+            (&ACME_CA, "letsencypt"),
+            (&LOG_LEVEL, "warning"),
+        ]);
+        assert!(found.len() >= 8, "{found:?}");
+    }
+
+    #[test]
+    fn a_switch_is_on_off_or_wrong() {
+        let refused =
+            |text: &str| settings(&[(&NO_PLAIN_FALLBACK, text)]).map(|(settings, _)| settings.acme.plain_refused);
+        assert_eq!(settings(&[]).map(|(settings, _)| settings.acme.plain_refused).ok(), Some(false));
+        assert_eq!((refused("true").ok(), refused("false").ok()), (Some(true), Some(false)));
+        assert!(refused("maybe").is_err());
+    }
+
+    #[test]
+    fn engines_come_from_the_flag_then_the_variable_of_docker() {
+        let environment = |host: &str| DockerEnvironment { host: Some(host.into()), tls_verify: None };
+        let docker = |raw: &RawSettings, host: &str| {
+            let (settings, errors) = ServeSettings::parse(raw, &environment(host));
+            let label = || errors[0].diagnostic("nothing").place.label.to_string();
+            settings.map(|settings| urls(&settings).join(" ")).ok_or_else(label)
+        };
+        let mut raw = RawSettings::default();
+        assert_eq!(docker(&raw, "tcp://a:2375").as_deref(), Ok("tcp://a:2375"));
+        assert_eq!(docker(&raw, "").as_deref(), Ok("unix:///var/run/docker.sock"));
+        assert_eq!(docker(&raw, "ssh://a").as_deref(), Err(&"DOCKER_HOST".to_owned()));
+        raw.layer.set(&DOCKER, vec![SettingValue::flag("none")]);
+        assert_eq!(docker(&raw, "tcp://a:2375").as_deref(), Ok(""));
+        assert_eq!(notes(&[(&DOCKER, "none,unix:///x")]), ["no engine can be followed at it"]);
+    }
+
+    #[test]
+    fn what_is_not_in_force_is_named_and_what_protects_is_refused() {
+        let (_, errors) = settings(&[(&GEOIP, "/x.mmdb"), (&ACME_WILDCARD, "example.org")]).expect("usable");
+        let shown: Vec<_> = errors
+            .iter()
+            .map(|error| error.diagnostic("nothing"))
+            .map(|found| (found.code.0, found.place.label))
+            .collect();
+        assert_eq!(shown, [(905, "--geoip".into()), (902, "--acme-wildcard".into())]);
+        assert_eq!(notes(&[(&CROWDSEC_URL, "http://127.0.0.1:8080")]), ["it would keep no client out"]);
+    }
+}
