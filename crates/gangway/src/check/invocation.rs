@@ -1,65 +1,75 @@
-//! Which files are meant, and which variables hold for them: as compose finds both.
+//! The compose files and variables that an invocation means, found as compose finds them.
 //!
 //! Variables come first, because they may name the files: `COMPOSE_FILE` may stand in `.env`. They come from
 //! the process, then from `.env` of the project's folder or from the files that are named instead of it.
 //!
 //! Compose takes everything that begins with `COMPOSE_` from `.env` as if it came from the process. But it has
-//! looked for `COMPOSE_ENV_FILES` before that, so there only the process counts.
+//! looked for `COMPOSE_ENV_FILES` before that, so only the process decides about this one.
 
 use std::path::{Path, PathBuf};
 
-use super::finding::Finding;
-use super::project::Unreadable;
-use super::reading::with_env_file;
-use super::source::{Files, Origin};
-use super::variables::Environment;
+use gangway_compose::{Environment, Input, LoadError, Loader};
 
-/// Compose's own order of preference.
+/// The names of compose files, in compose's own order of preference.
 const DEFAULT_NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 const OVERRIDE_NAMES: [&str; 4] =
     ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
 
-/// The variables that are about compose itself.
-const OWN_PREFIX: &str = "COMPOSE_";
+/// The prefix of the variables that configure compose itself.
+const COMPOSE_PREFIX: &str = "COMPOSE_";
 
-/// What was asked for on the command line.
+/// The arguments and the environment that compose files are found with.
 #[derive(Debug, Default)]
 pub(super) struct Invocation<'a> {
-    /// `-` is standard input. None at all means what compose would take here.
+    /// The named files. `-` is standard input. Without any, compose's own choice counts.
     pub(super) files: &'a [String],
-    /// Instead of `.env`, the later ones over the earlier.
+    /// Files with variables that replace `.env`. The later ones win over the earlier.
     pub(super) env_files: &'a [String],
+    /// The variables of this process.
     pub(super) process: Environment,
 }
 
-/// The compose files that are meant, and the variables around them.
+/// The compose files that an invocation means, and the variables that hold for them.
 #[derive(Debug)]
-pub(super) struct Meant {
-    pub(super) origins: Vec<Origin>,
+pub(super) struct ComposeInputs {
+    pub(super) files: Vec<Input>,
     pub(super) environment: Environment,
 }
 
+/// The reason why an invocation means no compose files.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InvocationError {
+    #[error("there is no compose.yaml in {0}")]
+    NothingInFolder(String),
+    #[error("there is none of {} here or in a folder above; name a file", DEFAULT_NAMES.join(", "))]
+    NothingHere,
+    #[error("standard input can be read once only")]
+    StdinTwice,
+    #[error(transparent)]
+    Unreadable(#[from] LoadError),
+}
+
 impl Invocation<'_> {
-    /// Finds both; the files with variables are kept in `files`, as findings may point into them.
-    pub(super) fn meant(&self, files: &mut Files, findings: &mut Vec<Finding>) -> Result<Meant, String> {
-        let named = named(self.files)?;
-        let folder = named.first().map(Origin::folder).unwrap_or_default();
-        let mut reading = Variables { files, findings };
-        let named_instead = self.env_files_instead();
-        let mut environment = match &named_instead {
-            Some(paths) => reading.of_files(paths, &self.process)?,
-            None => reading.of_folder(&folder, &self.process)?,
+    /// Finds the compose files, and reads the files with variables.
+    pub(super) fn inputs(&self, loader: &mut Loader<'_>) -> Result<ComposeInputs, InvocationError> {
+        let named = named_files(self.files)?;
+        let folder = named.first().map(Input::folder).unwrap_or_default();
+        let replacing = self.env_files_instead();
+        let mut environment = match &replacing {
+            Some(paths) => environment_of_files(loader, paths, &self.process)?,
+            None => environment_of_folder(loader, &folder, &self.process)?,
         };
-        let origins = if named.is_empty() { found(&environment)? } else { named };
-        let project_folder = origins.first().map(Origin::folder).unwrap_or_default();
+        let files = if named.is_empty() { default_project(&environment)? } else { named };
+        let project_folder = files.first().map(Input::folder).unwrap_or_default();
         // A file in another folder brings that folder's variables, below those that led to it.
-        if named_instead.is_none() && project_folder != folder {
-            environment = reading.of_folder(&project_folder, &environment)?;
+        if replacing.is_none() && project_folder != folder {
+            environment = environment_of_folder(loader, &project_folder, &environment)?;
         }
-        Ok(Meant { origins, environment })
+        Ok(ComposeInputs { files, environment })
     }
 
-    /// `--env-file`, or what `COMPOSE_ENV_FILES` of the process says; spaces beside a comma belong to a name.
+    /// The files that replace `.env`: those of `--env-file`, or of the process's `COMPOSE_ENV_FILES`. A space beside a
+    /// comma belongs to a name.
     fn env_files_instead(&self) -> Option<Vec<PathBuf>> {
         if !self.env_files.is_empty() {
             return Some(self.env_files.iter().map(PathBuf::from).collect());
@@ -77,85 +87,82 @@ fn is_dotenv_disabled(environment: &Environment) -> bool {
     matches!(environment.get("COMPOSE_DISABLE_ENV_FILE"), Some("1" | "true" | "TRUE" | "True" | "t" | "T"))
 }
 
-/// Reads files with variables.
-struct Variables<'f> {
-    files: &'f mut Files,
-    findings: &'f mut Vec<Finding>,
-}
-
-impl Variables<'_> {
-    /// Of `.env` in a folder, where there is one, below those that are set.
-    fn of_folder(&mut self, folder: &Path, set: &Environment) -> Result<Environment, String> {
-        if is_dotenv_disabled(set) {
-            return Ok(set.clone());
-        }
-        let path = folder.join(".env");
-        match with_env_file(self.files, self.findings, set, path.clone()) {
-            // A file that disables itself still tells compose about itself.
-            Ok(environment) if is_dotenv_disabled(&environment) => {
-                let mut own = set.clone();
-                environment.beginning_with(OWN_PREFIX).for_each(|(name, value)| own.add(name, value));
-                Ok(own)
-            }
-            Ok(environment) => Ok(environment),
-            Err(error) if error.is_missing() => Ok(set.clone()),
-            Err(error) => Err(Unreadable { name: path.display().to_string(), error }.to_string()),
-        }
+/// The variables that are set, and below them those of `.env` in a folder, where there is one.
+fn environment_of_folder(
+    loader: &mut Loader<'_>,
+    folder: &Path,
+    set: &Environment,
+) -> Result<Environment, InvocationError> {
+    if is_dotenv_disabled(set) {
+        return Ok(set.clone());
     }
-
-    /// Of files that were asked for, so that each must be there.
-    fn of_files(&mut self, paths: &[PathBuf], set: &Environment) -> Result<Environment, String> {
-        let mut environment = set.clone();
-        for path in paths.iter().rev() {
-            environment = with_env_file(self.files, self.findings, &environment, path.clone())
-                .map_err(|error| Unreadable { name: path.display().to_string(), error }.to_string())?;
+    match loader.environment_with_file(set, &folder.join(".env")) {
+        // A file that disables itself still configures compose.
+        Ok(environment) if is_dotenv_disabled(&environment) => {
+            let mut own = set.clone();
+            environment.with_prefix(COMPOSE_PREFIX).for_each(|(name, value)| own.set_default(name, value));
+            Ok(own)
         }
-        Ok(environment)
+        Ok(environment) => Ok(environment),
+        Err(error) if error.error.is_missing() => Ok(set.clone()),
+        Err(error) => Err(error.into()),
     }
 }
 
-/// The files that were named.
-fn named(files: &[String]) -> Result<Vec<Origin>, String> {
-    let mut origins = Vec::new();
+/// The variables that are set, and below them those of files that were asked for. Each of them must exist.
+fn environment_of_files(
+    loader: &mut Loader<'_>,
+    paths: &[PathBuf],
+    set: &Environment,
+) -> Result<Environment, InvocationError> {
+    let mut environment = set.clone();
+    for path in paths.iter().rev() {
+        environment = loader.environment_with_file(&environment, path)?;
+    }
+    Ok(environment)
+}
+
+/// The files that the arguments name.
+fn named_files(files: &[String]) -> Result<Vec<Input>, InvocationError> {
+    let mut inputs = Vec::new();
     for file in files {
         let path = PathBuf::from(file);
         if file == "-" {
-            origins.push(Origin::Stdin);
+            inputs.push(Input::Stdin);
         } else if path.is_dir() {
-            origins.extend(default_files(&path).ok_or_else(|| format!("there is no compose.yaml in {file}"))?);
+            inputs.extend(default_files(&path).ok_or_else(|| InvocationError::NothingInFolder(file.clone()))?);
         } else {
-            origins.push(Origin::Path(path));
+            inputs.push(Input::Path(path));
         }
     }
-    if origins.iter().filter(|origin| **origin == Origin::Stdin).count() > 1 {
-        return Err("standard input can be read once only".into());
+    if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
+        return Err(InvocationError::StdinTwice);
     }
-    Ok(origins)
+    Ok(inputs)
 }
 
-/// The files that are meant where none are named: those of `COMPOSE_FILE`, else those of this folder, else
-/// those of the nearest folder above that has any.
-fn found(environment: &Environment) -> Result<Vec<Origin>, String> {
+/// The files where none are named: those of `COMPOSE_FILE`, otherwise those of this folder, otherwise those of the
+/// nearest folder above that has any.
+fn default_project(environment: &Environment) -> Result<Vec<Input>, InvocationError> {
     let set = |name| environment.get(name).filter(|value| !value.is_empty());
     if let Some(listed) = set("COMPOSE_FILE") {
         let separator = set("COMPOSE_PATH_SEPARATOR").unwrap_or(":");
-        return Ok(listed.split(separator).map(|path| Origin::Path(path.into())).collect());
+        return Ok(listed.split(separator).map(|path| Input::Path(path.into())).collect());
     }
     let here = std::env::current_dir().unwrap_or_default();
     let mut folder = PathBuf::new();
     for _ in here.ancestors() {
-        if let Some(origins) = default_files(&folder) {
-            return Ok(origins);
+        if let Some(inputs) = default_files(&folder) {
+            return Ok(inputs);
         }
         folder.push("..");
     }
-    let names = DEFAULT_NAMES.join(", ");
-    Err(format!("there is none of {names} here or in a folder above; name a file"))
+    Err(InvocationError::NothingHere)
 }
 
 /// The files that compose takes in a folder, or None where there are none.
-fn default_files(folder: &Path) -> Option<Vec<Origin>> {
+fn default_files(folder: &Path) -> Option<Vec<Input>> {
     let existing = |names: &[&str]| names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     let first = existing(&DEFAULT_NAMES)?;
-    Some([Some(first), existing(&OVERRIDE_NAMES)].into_iter().flatten().map(Origin::Path).collect())
+    Some([Some(first), existing(&OVERRIDE_NAMES)].into_iter().flatten().map(Input::Path).collect())
 }

@@ -1,12 +1,13 @@
-//! Commands that GitHub's runner reads off a log: each finding becomes an annotation beside its line.
+//! Commands that GitHub's runner reads from a log. Each finding becomes an annotation beside its line.
 
 use std::fmt::Write as _;
 
-use super::super::finding::{Finding, Level};
-use super::super::source::Files;
+use gangway_compose::{Finding, Level, SourceMap};
+
+use super::paragraph::paragraph;
 
 /// One command a line.
-pub(in super::super) fn github(findings: &[Finding], files: &Files) -> String {
+pub(crate) fn github(findings: &[Finding], sources: &SourceMap) -> String {
     let mut out = String::new();
     for finding in findings {
         let kind = match finding.level {
@@ -15,23 +16,24 @@ pub(in super::super) fn github(findings: &[Finding], files: &Files) -> String {
             Level::Note => "notice",
         };
         let (start, end) =
-            (files.position(finding.at.file, finding.at.start), files.position(finding.at.file, finding.at.end));
-        let file = property(files.name(finding.at.file));
+            (sources.position(finding.at.file, finding.at.start), sources.position(finding.at.file, finding.at.end));
+        let file = property(sources.name(finding.at.file));
         let _ = write!(out, "::{kind} file={file},line={},endLine={},col={}", start.line, end.line, start.column);
         if start.line == end.line {
             let _ = write!(out, ",endColumn={}", end.column);
         }
         let title = property(&finding.code.to_string());
-        let _ = writeln!(out, ",title={title}::{}", data(&super::paragraph(finding)));
+        let _ = writeln!(out, ",title={title}::{}", data(&paragraph(finding)));
     }
     out
 }
 
-/// What stands behind the second pair of colons.
+/// Escapes the text behind the second pair of colons.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
+/// Escapes the value of a property.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

@@ -1,20 +1,20 @@
-//! SARIF 2.1.0: what code scanning and editors read.
+//! SARIF 2.1.0, for code scanning and editors.
 
 use std::collections::BTreeMap;
 
+use gangway_compose::{Finding, SourceMap};
 use gangway_model::{Code, codes};
 use serde_json::{Value, json};
 
-use super::super::finding::Finding;
-use super::super::source::Files;
+use super::paragraph::paragraph;
 
 /// One run with all findings.
-pub(in super::super) fn sarif(findings: &[Finding], files: &Files) -> String {
+pub(crate) fn sarif(findings: &[Finding], sources: &SourceMap) -> String {
     let mut rules: BTreeMap<Code, usize> = findings.iter().map(|finding| (finding.code, 0)).collect();
     for (index, place) in rules.values_mut().enumerate() {
         *place = index;
     }
-    let results: Vec<_> = findings.iter().map(|finding| result(finding, rules[&finding.code], files)).collect();
+    let results: Vec<_> = findings.iter().map(|finding| result(finding, rules[&finding.code], sources)).collect();
     let rules: Vec<_> = rules.keys().map(|code| rule(*code)).collect();
     let driver = json!({
         "name": "gangway",
@@ -39,16 +39,16 @@ fn rule(code: Code) -> Value {
     })
 }
 
-fn result(finding: &Finding, rule: usize, files: &Files) -> Value {
+fn result(finding: &Finding, rule: usize, sources: &SourceMap) -> Value {
     let (start, end) =
-        (files.position(finding.at.file, finding.at.start), files.position(finding.at.file, finding.at.end));
+        (sources.position(finding.at.file, finding.at.start), sources.position(finding.at.file, finding.at.end));
     json!({
         "ruleId": finding.code.to_string(),
         "ruleIndex": rule,
         "level": finding.level.as_str(),
-        "message": { "text": super::paragraph(finding) },
+        "message": { "text": paragraph(finding) },
         "locations": [{ "physicalLocation": {
-            "artifactLocation": { "uri": uri(files.name(finding.at.file)) },
+            "artifactLocation": { "uri": uri(sources.name(finding.at.file)) },
             "region": {
                 "startLine": start.line,
                 "startColumn": start.column,

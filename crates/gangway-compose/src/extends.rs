@@ -1,0 +1,124 @@
+//! `extends`: a service that takes the values of another one.
+
+use std::rc::Rc;
+
+use gangway_model::codes::{BASE_UNKNOWN, FILE_UNREADABLE};
+
+use crate::documents::{Document, Documents};
+use crate::finding::{Finding, Subject};
+use crate::project::Project;
+use crate::service::{Extends, Service};
+use crate::service_parser::{FileContext, parse_service};
+use crate::source_map::FileId;
+use crate::spanned_text::SpannedText;
+use crate::yaml::Node;
+
+/// The length of the longest chain of services that extend each other.
+const CHAIN_MAX: usize = 32;
+
+/// A service of a document, with the values of the services that it extends.
+pub(crate) fn service_with_bases(
+    documents: &mut Documents<'_>,
+    document: &Rc<Document>,
+    (name, node): (&SpannedText, &Node),
+    project: &Project,
+) -> Service {
+    Resolver { documents, project, chain: Vec::new() }.service(document, name, node)
+}
+
+struct Resolver<'r, 'f> {
+    documents: &'r mut Documents<'f>,
+    /// The definitions of earlier files.
+    project: &'r Project,
+    /// The services between the first one and the current one.
+    chain: Vec<(FileId, String)>,
+}
+
+impl Resolver<'_, '_> {
+    fn service(&mut self, document: &Rc<Document>, name: &SpannedText, node: &Node) -> Service {
+        let file = FileContext {
+            session: &mut self.documents.session,
+            environment: &document.environment,
+            folder: &document.folder,
+        };
+        let service = parse_service(name, node, file);
+        let Some(extends) = service.extends.clone() else { return service };
+        self.chain.push((document.id, name.as_str().to_owned()));
+        let base = self.base(document, name, &extends);
+        self.chain.pop();
+        match base {
+            Some(mut base) => {
+                document.resets.of_service(name.as_str()).for_each(|path| base.reset(path));
+                base.merge(service);
+                base
+            }
+            None => service,
+        }
+    }
+
+    /// The service that `name` extends, with its own bases. None where there is none, which becomes a finding.
+    fn base(&mut self, document: &Rc<Document>, name: &SpannedText, extends: &Extends) -> Option<Service> {
+        let sources = match &extends.file {
+            None => vec![Rc::clone(document)],
+            Some(file) => match self.documents.base(document, file) {
+                Ok(sources) => sources,
+                Err(error) => {
+                    let message = format!("failed to read `{}`: {error}", file.as_str());
+                    let finding = Finding::error(FILE_UNREADABLE, file.span(), message)
+                        .help("correct the path; it starts at the folder of this file");
+                    self.documents.report(without_base(finding, name));
+                    return None;
+                }
+            },
+        };
+        let id = sources.first()?.id;
+        let base = extends.service.as_str();
+        let fail = |message: String| Finding::error(BASE_UNKNOWN, extends.service.span(), message);
+        if let Some(message) = self.endless(id, base) {
+            let finding = fail(message).help("let one of them stand on its own");
+            self.documents.report(without_base(finding, name));
+            return None;
+        }
+        let mut found: Option<Service> = None;
+        for source in &sources {
+            let services = source.root.get("services").map(Node::entries).unwrap_or_default();
+            let Some((key, node)) = services.iter().find(|(key, _)| key.as_str() == base) else { continue };
+            let service = self.service(source, key, node);
+            found = match found.take() {
+                Some(mut earlier) => {
+                    source.resets.of_service(base).for_each(|path| earlier.reset(path));
+                    earlier.merge(service);
+                    Some(earlier)
+                }
+                None => Some(service),
+            };
+        }
+        if found.is_some() {
+            return found;
+        }
+        // A later file may extend a service of an earlier file or of an included one.
+        if let Some(service) = self.project.services.get(base).filter(|_| extends.file.is_none()) {
+            return Some(service.clone());
+        }
+        let message = format!("there is no service `{base}` in {} to extend", self.documents.session.sources.name(id));
+        self.documents.report(without_base(fail(message).help("correct the name, or add the service"), name));
+        None
+    }
+
+    /// The reason why a base must not be followed, where there is one.
+    fn endless(&mut self, file: FileId, base: &str) -> Option<String> {
+        if self.chain.iter().any(|(id, extended)| *id == file && extended == base) {
+            let circle: Vec<_> = self.chain.iter().map(|(_, name)| format!("`{name}`")).collect();
+            let circle = circle.join(" extends ");
+            return Some(format!("services extend each other in a circle: {circle} extends `{base}`"));
+        }
+        let is_bounded = self.chain.len() <= CHAIN_MAX && self.documents.count_extended();
+        (!is_bounded).then(|| format!("more than {CHAIN_MAX} services extend each other"))
+    }
+}
+
+fn without_base(finding: Finding, name: &SpannedText) -> Finding {
+    finding
+        .about(Subject::service(name.as_str()))
+        .effect("compose starts nothing of this file; the service was checked without its base")
+}

@@ -1,0 +1,97 @@
+//! The services and networks that a set of compose files defines.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+
+use gangway_model::codes::{LABELS_BELOW_DEPLOY, NETWORK_UNDEFINED};
+
+use crate::finding::{Finding, Subject};
+use crate::service::{Service, is_gangway_label};
+
+/// The definitions of one set of compose files.
+#[derive(Debug, Default)]
+pub struct Project {
+    pub(crate) name: String,
+    /// By name. Services of every profile are among them.
+    pub services: BTreeMap<String, Service>,
+    /// The engine's name of each network, by its key in the file.
+    pub(crate) networks: HashMap<String, String>,
+}
+
+impl Project {
+    pub(crate) fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// Adds a service, or merges it into the one of the same name.
+    pub(crate) fn merge_service(&mut self, name: String, service: Service) {
+        match self.services.entry(name) {
+            Entry::Occupied(mut base) => base.get_mut().merge(service),
+            Entry::Vacant(place) => drop(place.insert(service)),
+        }
+    }
+
+    /// Removes the values at a path, as if they had never been set.
+    pub(crate) fn reset(&mut self, path: &[String]) {
+        match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["services"] => self.services.clear(),
+            ["services", name] => drop(self.services.remove(*name)),
+            ["services", name, ..] => {
+                if let Some(service) = self.services.get_mut(*name) {
+                    service.reset(&path[2..]);
+                }
+            }
+            ["networks"] => self.networks.clear(),
+            ["networks", key, ..] => drop(self.networks.remove(*key)),
+            _ => {}
+        }
+    }
+
+    /// The engine's name of a network.
+    pub(crate) fn network(&self, key: &str) -> String {
+        self.networks.get(key).cloned().unwrap_or_else(|| format!("{}_{key}", self.name))
+    }
+
+    /// Findings about the whole, which can be made only when all files are merged.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let mut findings = self.undefined_networks();
+        findings.extend(self.services.values().filter_map(labels_below_deploy));
+        findings
+    }
+
+    fn undefined_networks(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for service in self.services.values() {
+            for (key, span) in &service.networks {
+                if key == "default" || self.networks.contains_key(key) {
+                    continue;
+                }
+                let message = format!("the network `{key}` is not defined");
+                findings.push(
+                    Finding::error(NETWORK_UNDEFINED, span.clone(), message)
+                        .about(Subject::service(service.name.as_str()))
+                        .note("not under `networks`")
+                        .help(format!("add `{key}:` to `networks:` at the end of the file, with `external: true` where another file makes it"))
+                        .effect("compose starts nothing of this file; the network was taken as one of this project here"),
+                );
+            }
+        }
+        findings
+    }
+}
+
+/// A finding about Gangway's labels that only the Swarm service has, and no container.
+fn labels_below_deploy(service: &Service) -> Option<Finding> {
+    let labels = || service.deploy_labels.values().map(|(key, _)| key).filter(|key| is_gangway_label(key.as_str()));
+    let first = labels().min_by_key(|key| key.span())?;
+    let more = labels().count() - 1;
+    let others = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let finding = Finding::error(LABELS_BELOW_DEPLOY, first.span(), "labels below `deploy` never reach the container");
+    Some(
+        finding
+            .about(Subject::label(service.name.as_str(), first.as_str()))
+            .note("a label of the Swarm service")
+            .help(format!("put `{}`{others} below `labels:` of the service itself, beside `image:`", first.as_str()))
+            .effect("the container has no such label, so it does nothing"),
+    )
+}

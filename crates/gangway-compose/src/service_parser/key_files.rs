@@ -1,0 +1,54 @@
+//! `env_file` and `label_file`: entries from files beside the compose file.
+
+use gangway_model::codes::FILE_UNREADABLE;
+
+use super::value_reader::{Relevance, ValueReader};
+use crate::finding::{Finding, Subject};
+use crate::service::Entries;
+use crate::spanned_text::SpannedText;
+use crate::yaml::{Node, NodeKind};
+
+/// Whether compose starts without a file.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Presence {
+    Required,
+    Optional,
+}
+
+/// The entries of all files that a node names: a path, a list of them, or of mappings with `path` and `required`.
+pub(crate) fn entries(reader: &mut ValueReader<'_, '_>, node: Option<&Node>) -> Entries {
+    let Some(node) = node else { return Entries::new() };
+    let items = if let NodeKind::List(items) = &node.kind { items.as_slice() } else { std::slice::from_ref(node) };
+    let mut entries = Entries::new();
+    for item in items {
+        let is_optional = item.get("required").is_some_and(|required| required.is_scalar("false"));
+        let presence = if is_optional { Presence::Optional } else { Presence::Required };
+        let Some(path) = reader.scalar(item.get("path").unwrap_or(item), Relevance::Routing) else { continue };
+        entries.extend(entries_of_file(reader, &path, presence));
+    }
+    entries
+}
+
+/// The entries of one file. A name alone whose variable is not set is left out.
+fn entries_of_file(reader: &mut ValueReader<'_, '_>, path: &SpannedText, presence: Presence) -> Entries {
+    let file = reader.file.folder.join(path.as_str());
+    match reader.file.session.assignments(file, reader.file.environment) {
+        Ok(assignments) => assignments
+            .into_iter()
+            .filter_map(|assignment| Some((assignment.key.as_str().to_owned(), (assignment.key, assignment.value?))))
+            .collect(),
+        Err(error) => {
+            if presence == Presence::Required || !error.is_missing() {
+                let message = format!("failed to read `{}`: {error}", path.as_str());
+                let subject = Subject::service(reader.service);
+                reader.report(
+                    Finding::error(FILE_UNREADABLE, path.span(), message)
+                        .about(subject)
+                        .help("make the file, or correct its name; it is looked for beside the compose file")
+                        .effect("compose starts nothing of this file; it was taken as empty here"),
+                );
+            }
+            Entries::new()
+        }
+    }
+}

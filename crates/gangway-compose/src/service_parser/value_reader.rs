@@ -1,0 +1,88 @@
+//! The values of one service, with their variables put in.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::environment::Environment;
+use crate::finding::{Finding, Subject, about_variable};
+use crate::interpolation::interpolate;
+use crate::session::Session;
+use crate::spanned_text::SpannedText;
+use crate::yaml::{Node, NodeKind};
+
+/// The file that a service is read from.
+pub(crate) struct FileContext<'a, 'f> {
+    pub(crate) session: &'a mut Session<'f>,
+    pub(crate) environment: &'a Environment,
+    /// The folder that relative paths start from.
+    pub(crate) folder: &'a Path,
+}
+
+/// The part that a value plays. It decides whether an unset variable in it is worth a finding.
+#[derive(Clone, Copy)]
+pub(crate) enum Relevance<'l> {
+    /// The value belongs to the label of this key.
+    Label(&'l str),
+    /// The value decides about routes in another way.
+    Routing,
+    /// The value matters only if the service is Gangway itself. Compose reports unset variables in it well enough.
+    GangwayOnly,
+}
+
+/// Reads the values of one service.
+pub(crate) struct ValueReader<'a, 'f> {
+    /// The name of the service.
+    pub(crate) service: &'a str,
+    pub(crate) file: FileContext<'a, 'f>,
+    /// The names of the variables that are set inside the container.
+    pub(crate) inside: BTreeSet<String>,
+    /// Findings about values that matter only if the service is Gangway itself.
+    pub(crate) gangway_only: Vec<Finding>,
+}
+
+impl<'a, 'f> ValueReader<'a, 'f> {
+    pub(crate) fn new(service: &'a str, file: FileContext<'a, 'f>) -> Self {
+        Self { service, file, inside: BTreeSet::new(), gangway_only: Vec::new() }
+    }
+
+    pub(crate) fn report(&mut self, finding: Finding) {
+        self.file.session.findings.push(finding);
+    }
+
+    /// A text with its variables put in.
+    pub(crate) fn resolve(&mut self, text: &SpannedText, relevance: Relevance<'_>) -> SpannedText {
+        let mut errors = Vec::new();
+        let result = interpolate(text, self.file.environment, &mut errors);
+        for error in errors {
+            let subject = match relevance {
+                Relevance::Label(label) => Subject::label(self.service, label),
+                Relevance::Routing | Relevance::GangwayOnly => Subject::service(self.service),
+            };
+            let is_refused = error.is_refused();
+            let finding = about_variable(error, |name| self.inside.contains(name)).about(subject);
+            match relevance {
+                Relevance::GangwayOnly if !is_refused => self.gangway_only.push(finding),
+                Relevance::Label(_) | Relevance::Routing | Relevance::GangwayOnly => self.report(finding),
+            }
+        }
+        result
+    }
+
+    pub(crate) fn scalar(&mut self, node: &Node, relevance: Relevance<'_>) -> Option<SpannedText> {
+        node.text().map(|text| self.resolve(text, relevance))
+    }
+
+    pub(crate) fn text(&mut self, node: Option<&Node>, relevance: Relevance<'_>) -> Option<SpannedText> {
+        node.and_then(|node| self.scalar(node, relevance))
+    }
+
+    /// The texts of a scalar or of a list of them.
+    pub(crate) fn texts(&mut self, node: Option<&Node>, relevance: Relevance<'_>) -> Vec<SpannedText> {
+        let Some(node) = node else { return Vec::new() };
+        match &node.kind {
+            NodeKind::Scalar(text) => vec![self.resolve(text, relevance)],
+            NodeKind::List(items) => items.iter().filter_map(|item| self.scalar(item, relevance)).collect(),
+            NodeKind::Null | NodeKind::Map(_) => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The config file, checked by the same code that `serve` reads it with.
+
+use std::ops::Range;
+
+use gangway_compose::{FileId, FileSpan, Finding, SourceMap, Subject};
+use gangway_model::settings::FileRoute;
+use gangway_model::{Diagnostic, Settings};
+use gangway_watcher::DockerEnvironment;
+
+use super::offline_settings::read_settings;
+use crate::settings::file::{ValuePositions, parse_partially};
+use crate::settings::{NOT_STARTED, ProcessLayer};
+
+/// A config file, as far as it decides about routes.
+#[derive(Debug)]
+pub(super) struct ConfigFile {
+    pub(super) id: FileId,
+    pub(super) settings: Settings,
+}
+
+impl ConfigFile {
+    /// Reads a file of `sources`, and adds the findings about it. A file that is no TOML has no settings.
+    pub(super) fn read(id: FileId, sources: &SourceMap, findings: &mut Vec<Finding>) -> Self {
+        let (config, mut diagnostics) = parse_partially(sources.name(id), sources.text(id), NOT_STARTED);
+        let raw = ProcessLayer::default().over(config);
+        let (settings, more) = read_settings(&raw, &DockerEnvironment::default());
+        diagnostics.extend(more);
+        findings.extend(diagnostics.iter().map(|diagnostic| locate(diagnostic, id, sources)));
+        let routes: Vec<FileRoute> = raw.routes;
+        let settings = match settings {
+            Some(settings) => settings.for_model(routes),
+            None => Settings { file_routes: routes, ..Settings::default() },
+        };
+        Self { id, settings }
+    }
+}
+
+/// A diagnostic about the config file, as a finding at its place.
+pub(super) fn locate(diagnostic: &Diagnostic, id: FileId, sources: &SourceMap) -> Finding {
+    let key = Some(diagnostic.place.label.to_string()).filter(|key| !key.is_empty());
+    let span = FileSpan::new(id, range(diagnostic, id, sources));
+    Finding::of_diagnostic(diagnostic, span).about(Subject { key, ..Subject::default() })
+}
+
+fn range(diagnostic: &Diagnostic, id: FileId, sources: &SourceMap) -> Range<usize> {
+    let Some(at) = &diagnostic.place.file else { return 0..0 };
+    let (line, line_start) = sources.line(id, at.line as usize);
+    let start = line_start + line.char_indices().nth(at.column as usize - 1).map_or(line.len(), |(byte, _)| byte);
+    let part = diagnostic.span.start..diagnostic.span.end;
+    // A diagnostic about the file shows its line. One about a route shows the value or the key.
+    if diagnostic.text == line {
+        return line_start + part.start..line_start + part.end;
+    }
+    if diagnostic.text == *diagnostic.place.label {
+        let key = diagnostic.text.rsplit('.').next().unwrap_or_default();
+        let before = &line[..start - line_start];
+        return before.rfind(key).map_or(start..start, |at| line_start + at..line_start + at + key.len());
+    }
+    if diagnostic.text.is_empty() {
+        // The route's name, behind `[routes.`.
+        let name = line[start - line_start..].find([']', '.', '=', ' ']);
+        return start..name.map_or(line_start + line.len(), |len| start + len);
+    }
+    ValuePositions::new(sources.text(id)).find(start, part).unwrap_or(start..start)
+}

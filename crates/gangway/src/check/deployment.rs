@@ -1,0 +1,120 @@
+//! The files that are in force together, compiled as the running Gangway would compile them.
+
+use std::collections::BTreeMap;
+
+use gangway_compose::{ComposeSnapshot, Environment, FileSpan, Finding, Input, Loader, Project, service_sets};
+use gangway_model::{Code, Settings, codes, compile};
+
+use super::config_file::{self, ConfigFile};
+use super::gangway_service::{self, ServiceSettings};
+use super::other_proxies;
+use super::report::plural;
+
+/// A project of compose files, a config file, or both.
+pub(super) struct Deployment {
+    pub(super) project: Option<ComposeProject>,
+    pub(super) config: Option<ConfigFile>,
+}
+
+/// A project with the files that it was loaded from.
+pub(super) struct ComposeProject {
+    pub(super) project: Project,
+    pub(super) files: Vec<Input>,
+    pub(super) environment: Environment,
+}
+
+/// The name and the rule of each route, by its id.
+type RouteList = BTreeMap<Box<str>, (Box<str>, Box<str>)>;
+
+impl Deployment {
+    /// Adds the findings about it, and returns the summary that is shown where nothing is wrong.
+    pub(super) fn check(&self, loader: &Loader<'_>, findings: &mut Vec<Finding>) -> String {
+        let routes = self.compile(loader, findings);
+        self.summary(loader, &routes)
+    }
+
+    /// Adds what is found, and returns the routes that are served at one time or another.
+    fn compile(&self, loader: &Loader<'_>, findings: &mut Vec<Finding>) -> RouteList {
+        let mut settings = self.config.as_ref().map(|config| config.settings.clone()).unwrap_or_default();
+        let nothing = Project::default();
+        let project = self.project.as_ref().map_or(&nothing, |project| &project.project);
+        for service in project.services.values().filter(|service| service.is_gangway()) {
+            let Some(given) = ServiceSettings::read(service, findings) else { continue };
+            gangway_service::check(service, &given, findings);
+            settings = given.over(settings);
+        }
+        findings.extend(other_proxies::notes(project));
+        let compiler = Compiler { loader, config: self.config.as_ref(), settings };
+        let Some(ComposeProject { project, environment, .. }) = &self.project else {
+            return compiler.compile(&ComposeSnapshot::new(project), |_| true, findings);
+        };
+        let sets = service_sets(project, environment);
+        if sets.iter().any(|set| set.len() == project.services.len()) {
+            return compiler.compile(&ComposeSnapshot::new(project), |_| true, findings);
+        }
+        // Not all services start together. Each is checked by itself, and its claims beside those of each set.
+        compiler.compile(&ComposeSnapshot::new(project), |code| !is_between_routes(code), findings);
+        let mut routes = RouteList::new();
+        for set in &sets {
+            routes.extend(compiler.compile(&ComposeSnapshot::of_services(project, set), is_between_routes, findings));
+        }
+        routes
+    }
+
+    fn summary(&self, loader: &Loader<'_>, routes: &RouteList) -> String {
+        let files = self.project.iter().flat_map(|project| &project.files);
+        let mut names: Vec<_> = files.map(Input::name).collect();
+        names.extend(self.config.iter().map(|config| loader.sources().name(config.id).to_owned()));
+        let mut text = format!("{}: ", names.join(", "));
+        if let Some(ComposeProject { project, .. }) = &self.project {
+            let services = project.services.len();
+            text += &format!("{services} service{}, ", plural(services));
+        }
+        text += &format!("{} route{}, nothing found\n", routes.len(), plural(routes.len()));
+        for (name, rule) in routes.values() {
+            text += &format!("  {name}: {rule}\n");
+        }
+        text
+    }
+}
+
+/// Compiles snapshots, and adds the diagnostics at their place in the files.
+struct Compiler<'c, 'f> {
+    loader: &'c Loader<'f>,
+    config: Option<&'c ConfigFile>,
+    settings: Settings,
+}
+
+impl Compiler<'_, '_> {
+    /// Adds the diagnostics whose code counts, and returns the routes.
+    fn compile(
+        &self,
+        compose: &ComposeSnapshot<'_>,
+        counts: impl Fn(Code) -> bool,
+        findings: &mut Vec<Finding>,
+    ) -> RouteList {
+        let compiled = compile(&compose.snapshot, &self.settings);
+        if let Some(start) = self.start() {
+            let diagnostics = compiled.diagnostics.iter().filter(|diagnostic| counts(diagnostic.code));
+            findings.extend(diagnostics.filter_map(|diagnostic| match self.config {
+                Some(config) if diagnostic.place.file.is_some() => {
+                    Some(config_file::locate(diagnostic, config.id, self.loader.sources()))
+                }
+                Some(_) | None => compose.locate(diagnostic, &start),
+            }));
+        }
+        let routes = compiled.table.routes().iter();
+        routes.map(|route| (route.id.clone(), (route.name.clone(), route.rule.clone()))).collect()
+    }
+
+    /// The place of findings that belong to no other place. None where not even the first file could be read.
+    fn start(&self) -> Option<FileSpan> {
+        let config = || self.config.map(|config| FileSpan::new(config.id, 0..0));
+        self.loader.start().or_else(config)
+    }
+}
+
+/// Whether a code is about two routes that meet, and not about one alone.
+fn is_between_routes(code: Code) -> bool {
+    (300..400).contains(&code.0) || code == codes::HANDSHAKE_OF_OTHERS
+}

@@ -1,0 +1,256 @@
+//! Labels and variables of other proxies. They are not understood, and a note says so.
+
+use std::collections::BTreeMap;
+
+use gangway_compose::{FileId, FileSpan, Finding, Project, Service, is_gangway_label};
+use gangway_model::codes::LABELS_OF_OTHERS;
+
+/// The number of services whose replacement labels a note names.
+const SUGGESTIONS_MAX: usize = 3;
+
+/// Another proxy that reads labels or variables of containers.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Proxy {
+    Traefik,
+    Caddy,
+    VirtualHost,
+}
+
+/// The labels of other proxies in one file.
+struct ForeignLabels {
+    /// The first of them.
+    first: FileSpan,
+    proxies: Vec<Proxy>,
+    /// The labels of Gangway that say the same, a text for each service.
+    instead: Vec<String>,
+    below_deploy: bool,
+    has_middlewares: bool,
+}
+
+/// One note for each file in which a service has labels of another proxy, and none of ours.
+pub(super) fn notes(project: &Project) -> Vec<Finding> {
+    let mut files: BTreeMap<FileId, ForeignLabels> = BTreeMap::new();
+    for service in project.services.values() {
+        if service.all_labels().keys().any(|key| is_gangway_label(key)) {
+            continue;
+        }
+        let labels = ServiceLabels::of(service);
+        let Some((first, _)) = labels.spans.iter().min_by_key(|(span, _)| span.clone()) else { continue };
+        let empty = || ForeignLabels {
+            first: first.clone(),
+            proxies: Vec::new(),
+            instead: Vec::new(),
+            below_deploy: false,
+            has_middlewares: false,
+        };
+        let seen = files.entry(first.file).or_insert_with(empty);
+        seen.first = seen.first.clone().min(first.clone());
+        seen.proxies.extend(labels.spans.iter().map(|(_, proxy)| *proxy));
+        seen.below_deploy |= labels.below_deploy;
+        seen.has_middlewares |= labels.has_middlewares;
+        seen.instead.extend(labels.instead().map(|labels| format!("{labels} in service `{}`", service.name.as_str())));
+    }
+    files.into_values().map(note).collect()
+}
+
+fn note(mut seen: ForeignLabels) -> Finding {
+    seen.proxies.sort_unstable();
+    seen.proxies.dedup();
+    let proxies: Vec<_> = seen.proxies.iter().map(|proxy| proxy.name()).collect();
+    let more = seen.instead.len().saturating_sub(SUGGESTIONS_MAX);
+    seen.instead.truncate(SUGGESTIONS_MAX);
+    let mut help = match seen.instead.as_slice() {
+        [] => "give each service labels of ours, such as `gangway.host`".to_owned(),
+        instead => format!("write {}", instead.join("; ")),
+    };
+    if more > 0 {
+        help += &format!("; and so on for {more} more");
+    }
+    if seen.below_deploy {
+        help += "; all of it below `labels` of the service, as labels below `deploy` never reach a container";
+    }
+    if seen.has_middlewares {
+        help += "; and what middlewares do, such as asking for a password, as labels of their own";
+    }
+    let message = format!("labels of {} are not understood yet", and_list(&proxies));
+    Finding::remark(LABELS_OF_OTHERS, seen.first, message)
+        .note("not one of ours")
+        .help(help)
+        .effect("they change nothing here; a service without labels of ours is not served")
+}
+
+/// `a, b and c`.
+fn and_list(words: &[&str]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+impl Proxy {
+    fn of_label(key: &str) -> Option<Self> {
+        let begins = |prefix: &str| key.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+        let is_caddy = || {
+            let number = key.get("caddy".len()..)?.split('.').next()?;
+            (number.is_empty() || number.strip_prefix('_')?.bytes().all(|byte| byte.is_ascii_digit())).then_some(())
+        };
+        if begins("traefik.") {
+            Some(Self::Traefik)
+        } else if begins("caddy") && is_caddy().is_some() {
+            Some(Self::Caddy)
+        } else {
+            None
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Traefik => "Traefik",
+            Self::Caddy => "Caddy",
+            Self::VirtualHost => "nginx-proxy",
+        }
+    }
+}
+
+/// The labels of other proxies that one service has.
+#[derive(Default)]
+struct ServiceLabels {
+    spans: Vec<(FileSpan, Proxy)>,
+    below_deploy: bool,
+    has_middlewares: bool,
+    /// Values of Gangway's labels that say the same, as far as they can be read off.
+    host: Option<String>,
+    rule: Option<String>,
+    port: Option<String>,
+}
+
+impl ServiceLabels {
+    fn of(service: &Service) -> Self {
+        let mut found = Self::default();
+        let above = service.all_labels();
+        for (labels, is_deploy) in [(&above, false), (&service.deploy_labels, true)] {
+            for (key, (text, value)) in labels {
+                let Some(proxy) = Proxy::of_label(key) else { continue };
+                found.spans.push((text.span(), proxy));
+                found.below_deploy |= is_deploy;
+                found.has_middlewares |= key.to_ascii_lowercase().contains("middlewares");
+                found.label(proxy, &key.to_ascii_lowercase(), value.as_str());
+            }
+        }
+        for (name, (text, value)) in &service.environment {
+            match name.as_str() {
+                "VIRTUAL_HOST" => {
+                    found.spans.push((text.span(), Proxy::VirtualHost));
+                    found.host = found.host.take().or_else(|| hosts(value.as_str().split(',')));
+                }
+                "VIRTUAL_PORT" => found.port = found.port.take().or_else(|| port(value.as_str())),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn label(&mut self, proxy: Proxy, key: &str, value: &str) {
+        let found = |part: &mut Option<String>, value: Option<String>| *part = part.take().or(value);
+        match proxy {
+            Proxy::Traefik if key.starts_with("traefik.http.routers.") && key.ends_with(".rule") => {
+                match hosts_of_rule(value) {
+                    Some(hosts) => found(&mut self.host, Some(hosts)),
+                    None => found(&mut self.rule, is_readable(value).then(|| value.to_owned())),
+                }
+            }
+            Proxy::Traefik if key.ends_with(".loadbalancer.server.port") => found(&mut self.port, port(value)),
+            Proxy::Caddy if !key.contains('.') => found(&mut self.host, hosts(value.split([',', ' ']))),
+            Proxy::Caddy if key.ends_with(".reverse_proxy") => {
+                let inner = value.trim().trim_start_matches("{{").trim_end_matches("}}").trim();
+                found(&mut self.port, inner.strip_prefix("upstreams").and_then(|rest| port(rest.trim())));
+            }
+            Proxy::Traefik | Proxy::Caddy | Proxy::VirtualHost => {}
+        }
+    }
+
+    /// Labels of Gangway that say the same.
+    fn instead(&self) -> Option<String> {
+        let first = match (&self.host, &self.rule) {
+            (Some(host), _) => format!("`gangway.host: {host}`"),
+            (None, Some(rule)) => format!("`gangway.rule` with the same rule, {rule},"),
+            (None, None) => return None,
+        };
+        Some(match &self.port {
+            Some(port) => format!("{first} and `gangway.port: {port}`"),
+            None => first,
+        })
+    }
+}
+
+/// The hosts of a rule such as ``Host(`a`) || Host(`b`)``. None where it has another matcher.
+fn hosts_of_rule(rule: &str) -> Option<String> {
+    let mut names = Vec::new();
+    for part in rule.split("||") {
+        let inner = part.trim().strip_prefix("Host(")?.strip_suffix(')')?;
+        for name in inner.split(',') {
+            let name = name.trim();
+            let bare = name.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+            names.push(bare.or_else(|| name.strip_prefix('"')?.strip_suffix('"'))?);
+        }
+    }
+    hosts(names.into_iter())
+}
+
+/// Names as `gangway.host` takes them. None where one is more than a name.
+fn hosts<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut all = Vec::new();
+    for name in names.map(str::trim).filter(|name| !name.is_empty()) {
+        let name = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://")).unwrap_or(name);
+        let is_allowed = |char: char| char.is_alphanumeric() || matches!(char, '.' | '-' | '*');
+        if name.is_empty() || !name.chars().all(is_allowed) {
+            return None;
+        }
+        all.push(name);
+    }
+    (!all.is_empty()).then(|| all.join(", "))
+}
+
+fn port(value: &str) -> Option<String> {
+    let value = value.trim();
+    value.parse::<u16>().ok().map(|port| port.to_string())
+}
+
+/// Whether a rule is short enough for a help text, and on one line.
+fn is_readable(rule: &str) -> bool {
+    rule.len() < 120 && !rule.contains('\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_others_are_told_from_all_else() {
+        for (key, proxy) in [
+            ("traefik.enable", Some(Proxy::Traefik)),
+            ("Traefik.http.routers.a.rule", Some(Proxy::Traefik)),
+            ("caddy", Some(Proxy::Caddy)),
+            ("caddy_1.reverse_proxy", Some(Proxy::Caddy)),
+            ("caddy.tls", Some(Proxy::Caddy)),
+            ("caddyshack", None),
+            ("caddy_x", None),
+            ("traefik", None),
+            ("com.example.traefik.x", None),
+            ("ü", None),
+        ] {
+            assert_eq!(Proxy::of_label(key), proxy, "{key}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_read_off_only_where_nothing_else_is_said() {
+        assert_eq!(hosts_of_rule("Host(`a.org`)").as_deref(), Some("a.org"));
+        assert_eq!(hosts_of_rule("Host(`a.org`, `b.org`) || Host(\"c.org\")").as_deref(), Some("a.org, b.org, c.org"));
+        for rule in ["Host(`a.org`) && PathPrefix(`/x`)", "HostRegexp(`.*`)", "!Host(`a`)", "Host(a)", ""] {
+            assert_eq!(hosts_of_rule(rule), None, "{rule}");
+        }
+        assert_eq!(hosts("https://a.org *.b.org".split(' ')).as_deref(), Some("a.org, *.b.org"));
+        assert_eq!(hosts(["a.org/path", "{$HOST}"].into_iter()), None);
+    }
+}
