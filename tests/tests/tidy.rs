@@ -11,6 +11,7 @@ use gangway_tests::root;
 /// Which of our crates each crate may depend on. A new edge needs a decision record.
 const EDGES: &[(&str, &[&str])] = &[
     ("gangway-model", &[]),
+    ("gangway-compose", &["gangway-model"]),
     ("gangway-publish", &[]),
     ("gangway-tls", &["gangway-publish"]),
     ("gangway-watcher", &["gangway-model", "gangway-publish"]),
@@ -22,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "gangway-acme",
             "gangway-admin",
+            "gangway-compose",
             "gangway-model",
             "gangway-proxy",
             "gangway-publish",
@@ -44,6 +46,7 @@ const OWNED: &[(&str, &str)] = &[
     ("pingora-http", "gangway-proxy"),
     ("pingora-proxy", "gangway-proxy"),
     ("clap", "gangway"),
+    ("saphyr-parser", "gangway-compose"),
 ];
 
 /// Everything that may lie at the root, beside dotfiles.
@@ -149,6 +152,18 @@ fn the_model_is_pure() {
         !line.trim_start().starts_with("//") && worldly.iter().any(|word| line.contains(word))
     });
     assert!(found.is_empty(), "the model touches the world:\n{}", found.join("\n"));
+}
+
+#[test]
+fn the_loader_of_compose_files_does_not_touch_the_world() {
+    let files: Vec<String> =
+        rust_files().into_iter().filter(|file| file.starts_with("crates/gangway-compose/src/")).collect();
+    assert!(!files.is_empty(), "the crate has moved");
+    let worldly = ["std::fs", "std::env", "std::process", "canonicalize(", "is_file(", "is_dir(", "println!"];
+    let found = lines_with(&files, |line| {
+        !line.trim_start().starts_with("//") && worldly.iter().any(|word| line.contains(word))
+    });
+    assert!(found.is_empty(), "the loader of compose files touches the world:\n{}", found.join("\n"));
 }
 
 #[test]
