@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gangway-tls", &["gangway-publish"]),
     ("gangway-watcher", &["gangway-model", "gangway-publish"]),
     ("gangway-acme", &["gangway-publish", "gangway-tls"]),
+    ("gangway-certs", &["gangway-acme", "gangway-publish", "gangway-tls"]),
     ("gangway-proxy", &["gangway-model", "gangway-publish", "gangway-tls"]),
     ("gangway-admin", &["gangway-model", "gangway-publish", "gangway-tls"]),
     (
@@ -23,6 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "gangway-acme",
             "gangway-admin",
+            "gangway-certs",
             "gangway-compose",
             "gangway-model",
             "gangway-proxy",

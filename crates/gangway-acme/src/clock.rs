@@ -6,21 +6,29 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Gives seconds since the epoch. Tests bring one of their own.
 #[derive(Clone)]
-pub(crate) struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
+pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
 
 impl Clock {
     /// The system's.
-    pub(crate) fn system() -> Self {
+    pub fn system() -> Self {
         // A clock before 1970 was never set.
         Self::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64))
     }
 
-    pub(crate) fn new(read: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+    /// A clock that reads the time from a function.
+    pub fn new(read: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
 
-    pub(crate) fn now(&self) -> i64 {
+    /// The time now.
+    pub fn now(&self) -> i64 {
         self.0()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
     }
 }
 
@@ -28,4 +36,18 @@ impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Clock({})", self.now())
     }
+}
+
+/// A minute, for people.
+pub(crate) fn moment(timestamp: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(timestamp).map_or_else(
+        |_| timestamp.to_string(),
+        |time| format!("{} {:02}:{:02} UTC", time.date(), time.hour(), time.minute()),
+    )
+}
+
+/// A day, for people.
+pub fn date(timestamp: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(timestamp)
+        .map_or_else(|_| timestamp.to_string(), |date| date.date().to_string())
 }

@@ -1,140 +1,41 @@
-//! Keeps a certificate for every name that needs one: on the volume, from the internal CA, and (next)
-//! from ACME CAs.
+//! An ACME client that obtains, renews and stores certificates on a volume.
 //!
-//! It is given names and publishes a [`gangway_tls::Store`]. It knows neither Docker nor routes.
+//! The caller publishes the names that need a certificate and reads an [`AcmeView`] of what there is for them; answers to
+//! challenges are published for whichever server the certificate authorities reach. [`Acme::run`] drives it all.
+//!
+//! There is deliberately no listener, no routing table and no other source of certificates here: another server could
+//! use this crate as it is.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-/// For what tests inside and outside share.
-#[cfg(test)]
-extern crate self as gangway_acme;
-
-mod access;
+mod account;
 mod acme;
-mod ca;
-mod clients;
+mod challenge;
 mod clock;
-mod export;
-#[cfg(test)]
-mod faults;
-mod folder;
-mod import;
-mod keep;
-mod missing;
-mod plan;
-mod report;
-pub mod status;
+mod directory;
+mod dns;
+mod failure;
+mod finding;
+mod findings;
+mod http;
+mod jws;
+mod key_change;
+mod on_demand;
+mod order;
+mod order_history;
+mod registration;
+mod repeat;
+mod schedule;
+mod settings;
 pub mod storage;
-#[cfg(test)]
-#[path = "../tests/support/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "each test uses its part")]
-mod support;
-mod tickets;
+pub mod stored_certificate;
+mod volume_scan;
+mod worker;
 
-pub use access::{Denied, denied};
-pub use acme::account::want_new_account_keys;
-pub use acme::dns::{DnsProvider, DnsSettings, UnusableProvider};
-pub use acme::on_demand::{OnDemandSettings, Takes};
-pub use acme::settings::{AcmeSettings, ChallengeKind, ExternalAccount, Issuer, UnknownIssuer};
-pub use import::{ImportOutcome, Imported, import};
-pub use keep::keep;
-pub use status::{CertificateReport, CertificateStatus, Finding, FindingCode, FindingSeverity};
-
-/// What the routes of a table need, and what it is kept on.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Wanted {
-    /// Names that need a certificate.
-    pub names: Vec<WantedName>,
-    /// Bundles of authorities that clients' certificates are checked against, by name.
-    pub client_cas: BTreeSet<Box<str>>,
-    /// Certificates to be written down for others.
-    pub exports: BTreeSet<Export>,
-    /// Of the names those that nobody could be led to: no certificate is ordered for them, and one that is there
-    /// is kept and renewed.
-    pub out_of_reach: BTreeSet<Box<str>>,
-    /// Why the volume would not outlive the container.
-    pub forgotten: Option<Forgotten>,
-}
-
-/// Why a volume does not outlive the container it is mounted in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Forgotten {
-    /// It has no name that the next container could ask for.
-    Anonymous,
-    /// Nothing is mounted there.
-    Unmounted,
-}
-
-/// A certificate to be written down for others.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Export {
-    /// Below the volume, with `/` between its parts; none of ours.
-    pub folder: Box<str>,
-    /// Of this name.
-    pub name: Box<str>,
-}
-
-/// A name that needs a certificate.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct WantedName {
-    /// A normal host name, an address, `*.example.org`, or the host patterns `budget.*` and `*`.
-    pub name: Box<str>,
-    /// Who shall sign it.
-    pub issuer: WantedIssuer,
-}
-
-/// Who shall sign.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum WantedIssuer {
-    /// The internal CA for internal names, a public CA for others.
-    Auto,
-    /// The internal CA.
-    Internal,
-}
-
-/// What the keeper is told once.
-#[derive(Clone, Debug, Default)]
-pub struct KeepSettings {
-    /// The volume.
-    pub data: PathBuf,
-    /// Domains beside the internal ones that the operator lets the internal CA sign for (`--domain`).
-    pub internal_domains: Vec<Box<str>>,
-    /// The name that clients without SNI are served (`--default-cert`): kept even if no route wants it.
-    pub default_certificate: Option<Box<str>>,
-    /// Public CAs; none: public names keep their placeholder.
-    pub acme: Option<AcmeSettings>,
-    /// Who is asked about names that no route lists (`--on-demand`); none: they get no certificate.
-    pub on_demand: Option<OnDemandSettings>,
-}
-
-/// The internal root on the volume, as PEM, for `gangway ca`.
-pub fn root_pem(data: &Path) -> Result<String, RootError> {
-    let path = data.join(ca::ROOT);
-    match std::fs::read_to_string(&path) {
-        Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => Ok(pem),
-        Ok(_) => Err(RootError::Damaged(path)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(RootError::Missing(path)),
-        Err(error) => Err(RootError::Unreadable(path, error)),
-    }
-}
-
-/// A secret that stays the same over restarts: the key of the internal CA, for what is to be derived from
-/// it and never shown. None before it was made, or where it cannot be read.
-pub fn secret(data: &Path) -> Option<Vec<u8>> {
-    std::fs::read(data.join(ca::KEY)).ok().filter(|key| !key.is_empty())
-}
-
-/// Why there is no root to print. Reads well after "failed to".
-#[derive(Debug, thiserror::Error)]
-pub enum RootError {
-    /// None was made yet.
-    #[error("find the internal root at {}: it is made when `gangway serve` first starts with this data folder", .0.display())]
-    Missing(PathBuf),
-    /// It is there and cannot be read.
-    #[error("read the internal root at {path}: {error}", path = .0.display(), error = .1)]
-    Unreadable(PathBuf, std::io::Error),
-    /// It is no certificate.
-    #[error("read the internal root at {}: it holds no certificate", .0.display())]
-    Damaged(PathBuf),
-}
+pub use account::want_new_account_keys;
+pub use acme::{Acme, AcmeOutputs};
+pub use clock::{Clock, date};
+pub use dns::{DnsProvider, DnsSettings, UnusableProvider};
+pub use finding::{Finding, FindingCode, FindingSeverity};
+pub use findings::NameView;
+pub use on_demand::{OnDemandSettings, Takes};
+pub use settings::{AcmeSettings, ChallengeKind, ExternalAccount, Issuer, UnknownIssuer};
+pub use worker::AcmeView;

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gangway_acme::ImportOutcome;
+use gangway_certs::ImportOutcome;
 
 use crate::cli::{Import, Rekey};
 use crate::exit_status::ExitStatus;
@@ -22,7 +22,7 @@ pub(crate) fn import(arguments: &Import) -> ExitCode {
         return command.failed(format_args!("there is no `{}`", missing.display())).into();
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
-    let imported = command.runtime.block_on(gangway_acme::import(&command.data, &arguments.sources, now));
+    let imported = command.runtime.block_on(gangway_certs::import(&command.data, &arguments.sources, now));
     let is_failed = imported.iter().any(|one| matches!(one.outcome, ImportOutcome::Failed(_)));
     if imported.is_empty() {
         print_error("gangway certs import: no certificate was found");

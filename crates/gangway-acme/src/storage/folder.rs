@@ -338,7 +338,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Takes from others what they may do with it, and gives whether there was something to take.
-pub(crate) fn restrict(path: &Path, mode: u32) -> io::Result<bool> {
+pub fn restrict(path: &Path, mode: u32) -> io::Result<bool> {
     let metadata = fs::metadata(path)?;
     if metadata.mode() & 0o777 & !mode == 0 {
         return Ok(false);

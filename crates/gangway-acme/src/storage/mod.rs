@@ -13,8 +13,7 @@ use std::time::Duration;
 mod folder;
 mod lease;
 
-pub use folder::FolderStorage;
-pub(crate) use folder::restrict;
+pub use folder::{FolderStorage, restrict};
 pub use lease::FolderLease;
 
 /// A place for small values under keys such as `ca/root.crt`.

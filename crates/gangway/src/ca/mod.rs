@@ -47,7 +47,7 @@ fn ended(done: Result<String, InstallError>) -> ExitCode {
 /// From the volume, and where none is at hand, from the running instance.
 fn root(asked: &Ca) -> Result<String, ExitStatus> {
     let found = volume::settings(asked.data.as_deref(), &asked.find)?;
-    let volume_error = match gangway_acme::root_pem(&volume::data_folder(&found)) {
+    let volume_error = match gangway_certs::root_pem(&volume::data_folder(&found)) {
         Ok(root) => return Ok(root),
         Err(error) => error,
     };

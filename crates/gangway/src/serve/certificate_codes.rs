@@ -10,7 +10,7 @@ use gangway_model::codes;
 use crate::settings::page::assert_committed;
 
 const HEAD: &str = "\
-<!-- Generated from crates/gangway-acme/src/status.rs by `make docs`. -->
+<!-- Generated from crates/gangway-acme/src/finding.rs by `make docs`. -->
 # Diagnostics of certificates
 
 What can be wrong with certificates while Gangway runs. It is told in the log, by `gangway status`, in the API and in the metrics, worded

@@ -5,21 +5,21 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use gangway_acme::Denied;
+use gangway_certs::Denied;
 
 /// Makes the folder, readable by nobody else, and finds out whether it can be written.
 ///
 /// A folder that holds something and cannot be written now is a warning only: after a restart with a full
 /// or broken disk, the certificates on it still serve.
 pub(super) fn prepare(folder: &Path) -> Result<(), DataError> {
-    let failed = |error| DataError { folder: folder.to_owned(), denied: gangway_acme::denied(folder, &error), error };
+    let failed = |error| DataError { folder: folder.to_owned(), denied: gangway_certs::denied(folder, &error), error };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let is_empty = fs::read_dir(folder).map_err(failed)?.next().is_none();
     match write_something(folder) {
         Ok(()) => Ok(()),
         Err(error) if is_empty => Err(failed(error)),
         Err(error) => {
-            let (folder, why) = (folder.display(), gangway_acme::denied(folder, &error));
+            let (folder, why) = (folder.display(), gangway_certs::denied(folder, &error));
             let Denied { why, help } = why.unwrap_or_else(|| Denied { why: error.to_string(), help: help(&error) });
             tracing::warn!(%folder, %error, why, help, "the volume cannot be written; what is new is not kept");
             Ok(())
@@ -86,7 +86,7 @@ mod tests {
             "use the data folder /data: permission denied: it belongs to user 1000\n  help: chown it; or name another \
              folder with --data"
         );
-        let read_only = gangway_acme::denied(Path::new("/proc"), &io::ErrorKind::ReadOnlyFilesystem.into());
+        let read_only = gangway_certs::denied(Path::new("/proc"), &io::ErrorKind::ReadOnlyFilesystem.into());
         assert!(error(read_only).to_string().contains("help: mount it without `:ro`"));
     }
 

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use gangway_acme::Forgotten;
+use gangway_certs::VolumeLoss;
 use gangway_watcher::{EngineStatus, MountKind};
 
 /// Why the next container would not get the folder; none where it would, or where nobody knows.
-pub(super) fn forgotten(engines: &[EngineStatus], data: &Path) -> Option<Forgotten> {
+pub(super) fn forgotten(engines: &[EngineStatus], data: &Path) -> Option<VolumeLoss> {
     let mounts = engines.iter().find_map(|engine| engine.own_mounts.as_ref())?;
     let around = mounts.iter().filter(|mount| data.starts_with(&*mount.destination));
     match around.max_by_key(|mount| mount.destination.len()).map(|mount| mount.kind) {
-        None | Some(MountKind::Memory) => Some(Forgotten::Unmounted),
-        Some(MountKind::AnonymousVolume) => Some(Forgotten::Anonymous),
+        None | Some(MountKind::Memory) => Some(VolumeLoss::Unmounted),
+        Some(MountKind::AnonymousVolume) => Some(VolumeLoss::Anonymous),
         Some(MountKind::Lasting) => None,
     }
 }
@@ -33,9 +33,9 @@ mod tests {
     fn a_volume_without_a_name_and_no_volume_are_told_from_what_lasts() {
         let of = |mounts: &[(&str, MountKind)]| forgotten(&[engine(None), engine(Some(mounts))], Path::new("/data"));
         assert_eq!(of(&[("/data", MountKind::Lasting)]), None);
-        assert_eq!(of(&[("/data", MountKind::AnonymousVolume)]), Some(Forgotten::Anonymous));
-        assert_eq!(of(&[("/data", MountKind::Memory)]), Some(Forgotten::Unmounted));
-        assert_eq!(of(&[("/database", MountKind::Lasting)]), Some(Forgotten::Unmounted));
+        assert_eq!(of(&[("/data", MountKind::AnonymousVolume)]), Some(VolumeLoss::Anonymous));
+        assert_eq!(of(&[("/data", MountKind::Memory)]), Some(VolumeLoss::Unmounted));
+        assert_eq!(of(&[("/database", MountKind::Lasting)]), Some(VolumeLoss::Unmounted));
         // The folder may be within what is mounted, and the innermost counts.
         let inner = [("/", MountKind::AnonymousVolume), ("/data/gangway", MountKind::Lasting)];
         assert_eq!(forgotten(&[engine(Some(&inner))], Path::new("/data/gangway/a")), None);

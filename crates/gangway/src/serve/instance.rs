@@ -7,8 +7,9 @@ use std::pin::Pin;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gangway_acme::{CertificateReport, Finding, FindingCode, FindingSeverity};
+use gangway_acme::{Finding, FindingCode, FindingSeverity};
 use gangway_admin::{Certificate, Certificates, EndpointNow, Engine, Instance, Phase, Reaction, Spread};
+use gangway_certs::CertificateReport;
 use gangway_model::diagnostic::Span;
 use gangway_model::location::PublicPorts;
 use gangway_model::route::EndpointKey;
@@ -185,7 +186,7 @@ impl Instance for Running {
             list: list.collect(),
             degraded: report.degraded,
             on_demand: self.store.load().demand().map(|demand| demand.counts()),
-            internal_root: gangway_acme::root_pem(&self.data).ok(),
+            internal_root: gangway_certs::root_pem(&self.data).ok(),
         }
     }
 

@@ -29,8 +29,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gangway_acme::storage::FolderStorage;
-use gangway_acme::{CertificateReport, KeepSettings, OnDemandSettings, Takes, Wanted};
+use gangway_acme::{Clock, OnDemandSettings, Takes};
 use gangway_admin::{Admin, AdminSettings, Sources};
+use gangway_certs::{CertificateReport, KeepSettings, PlainHttp, WantedCertificates};
 use gangway_model::settings::OwnListeners;
 use gangway_model::{Compiled, Diagnostic};
 use gangway_proxy::{
@@ -141,7 +142,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let (mut compiled_seat, compiled) = seat(Compiled { holdings, ..Compiled::default() });
     let (mut released_seat, released) = seat(BTreeSet::new());
     let (mut engines_seat, engines) = seat(Vec::new());
-    let (mut names_seat, names) = seat(Wanted::default());
+    let (mut names_seat, names) = seat(WantedCertificates::default());
     let (mut store_seat, store) = seat(Store::default());
     let (mut report_seat, report) = seat(CertificateReport::default());
     let (mut whereabouts_seat, whereabouts) = seat(whereabouts::at_the_start());
@@ -169,7 +170,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
         judged: judged.clone(),
         config_file: layers.config_file,
         data: settings.data.clone(),
-        plain_refused: settings.acme.plain_refused,
+        plain_refused: settings.plain_http == PlainHttp::Refused,
         restarts: supervisor.restarts(),
     }));
     let admin_settings = AdminSettings {
@@ -238,7 +239,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     });
     supervisor.run("certificates", move || {
         let (store, report) = store_seat.take().zip(report_seat.take()).expect("the task that had them is gone");
-        gangway_acme::keep(keep.clone(), names.clone(), store, report)
+        gangway_certs::keep(keep.clone(), names.clone(), store, report)
     });
     if let Some(predecessor) = &predecessor {
         tracing::info!(predecessor = predecessor.process, "takes over as soon as a table is in force");
@@ -357,7 +358,7 @@ async fn passed_sockets(settings: &ServeSettings) -> Result<(Option<Predecessor>
 /// What those know who serve from the same volume.
 fn secret(settings: &ServeSettings) -> handover::Secret {
     let data = settings.data.clone();
-    handover::Secret::from(move || gangway_acme::secret(&data))
+    handover::Secret::from(move || gangway_certs::secret(&data))
 }
 
 fn proxy_settings(settings: &ServeSettings, passed: Vec<PassedSocket>) -> ProxySettings {
@@ -369,13 +370,16 @@ fn proxy_settings(settings: &ServeSettings, passed: Vec<PassedSocket>) -> ProxyS
         public_https_port: settings.public_https_port,
         limits: Limits::for_open_files(open_files_max()),
         default_certificate: settings.default_certificate.clone(),
-        plain_fallback: if settings.acme.plain_refused { PlainFallback::Refuse } else { PlainFallback::Serve },
+        plain_fallback: match settings.plain_http {
+            PlainHttp::Refused => PlainFallback::Refuse,
+            PlainHttp::Served => PlainFallback::Serve,
+        },
         threading: Threading::all_cores(),
         access_log: settings.access_log.clone(),
         access_log_format: settings.access_log_format,
         secret: {
             let data = settings.data.clone();
-            CookieSecret::from(move || gangway_acme::secret(&data))
+            CookieSecret::from(move || gangway_certs::secret(&data))
         },
     }
 }
@@ -391,6 +395,8 @@ fn keep_settings(settings: &ServeSettings, compiled: Reader<Compiled>) -> KeepSe
             let takes = Takes::new(move |host| compiled.load().table.takes_by_pattern(host));
             OnDemandSettings { ask, takes }
         }),
+        plain_http: settings.plain_http,
+        clock: Clock::system(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 
-use gangway_acme::{Export, Wanted, WantedIssuer, WantedName};
+use gangway_certs::{WantedCertificates, WantedExport, WantedIssuer, WantedName};
 use gangway_model::host::HostPattern;
 use gangway_model::route::TlsMode;
 use gangway_model::{Compiled, RoutingTable};
@@ -18,13 +18,13 @@ pub(super) async fn follow(
     mut compiled: Reader<Compiled>,
     mut engines: Reader<Vec<EngineStatus>>,
     data: PathBuf,
-    mut names: Publisher<Wanted>,
+    mut names: Publisher<WantedCertificates>,
 ) -> Infallible {
     let current = names.reader();
     loop {
         if compiled.generation() != Generation::INITIAL {
             let forgotten = forgotten(&engines.load_full(), &data);
-            let wanted = Wanted { forgotten, ..wanted(&compiled.load_full()) };
+            let wanted = WantedCertificates { forgotten, ..wanted(&compiled.load_full()) };
             let is_first = current.generation() == Generation::INITIAL;
             if is_first || *current.load() != wanted {
                 names.publish(wanted);
@@ -39,16 +39,16 @@ pub(super) async fn follow(
     }
 }
 
-fn wanted(compiled: &Compiled) -> Wanted {
+fn wanted(compiled: &Compiled) -> WantedCertificates {
     let table = &compiled.table;
     let out_of_reach = compiled.names_out_of_reach();
-    let mut wanted = Wanted { names: names(table), out_of_reach, ..Wanted::default() };
+    let mut wanted = WantedCertificates { names: names(table), out_of_reach, ..WantedCertificates::default() };
     for route in table.routes() {
         wanted.client_cas.extend(route.listener.client_ca.clone());
         let Some(folder) = &route.listener.cert_export else { continue };
         let certifiable = |host: &&HostPattern| matches!(host, HostPattern::Exact(_) | HostPattern::Wildcard(_));
         let exports = route.hosts.iter().filter(certifiable).map(|host| host.to_string().into());
-        wanted.exports.extend(exports.map(|name| Export { folder: folder.clone(), name }));
+        wanted.exports.extend(exports.map(|name| WantedExport { folder: folder.clone(), name }));
     }
     wanted
 }

@@ -1,10 +1,12 @@
 //! The settings of `gangway serve`, parsed.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use gangway_acme::{AcmeSettings, ChallengeKind};
+use gangway_certs::PlainHttp;
 use gangway_model::select::Selector;
 use gangway_model::settings::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, OwnListeners};
 use gangway_proxy::{AccessLogFormat, AccessLogTarget, TrustedProxies};
@@ -44,6 +46,8 @@ pub(crate) struct ServeSettings {
     pub(crate) acme: AcmeSettings,
     /// The URL that is asked whether a host that no route names may have a certificate.
     pub(crate) on_demand: Option<Box<str>>,
+    /// What happens to plain HTTP for a host without a certificate.
+    pub(crate) plain_http: PlainHttp,
     pub(crate) log_level: LogLevel,
     pub(crate) log_format: LogFormat,
     pub(crate) access_log: AccessLogTarget,
@@ -110,6 +114,10 @@ impl Reader<'_> {
             default_certificate: self.one(&DEFAULT_CERT, network::host),
             acme: self.acme(),
             on_demand: self.one(&ON_DEMAND, network::ask_url),
+            plain_http: match self.one(&NO_PLAIN_FALLBACK, words::switch).unwrap_or_default() {
+                true => PlainHttp::Refused,
+                false => PlainHttp::Served,
+            },
             log_level: self.one(&LOG_LEVEL, words::log_level).unwrap_or_default(),
             log_format,
             access_log: self.one(&ACCESS_LOG, words::access_log).unwrap_or_default(),
@@ -129,7 +137,7 @@ impl Reader<'_> {
             wildcards: self.many(&ACME_WILDCARD, network::wildcard_domain),
             challenges: CHALLENGES.to_vec(),
             dns: self.one(&ACME_DNS, acme::dns_provider),
-            plain_refused: self.one(&NO_PLAIN_FALLBACK, words::switch).unwrap_or_default(),
+            without_certificate: Cow::default(),
         }
     }
 
@@ -331,10 +339,9 @@ mod tests {
 
     #[test]
     fn a_switch_is_on_off_or_wrong() {
-        let refused =
-            |text: &str| settings(&[(&NO_PLAIN_FALLBACK, text)]).map(|(settings, _)| settings.acme.plain_refused);
-        assert_eq!(settings(&[]).map(|(settings, _)| settings.acme.plain_refused).ok(), Some(false));
-        assert_eq!((refused("true").ok(), refused("false").ok()), (Some(true), Some(false)));
+        let refused = |text: &str| settings(&[(&NO_PLAIN_FALLBACK, text)]).map(|(settings, _)| settings.plain_http);
+        assert_eq!(settings(&[]).map(|(settings, _)| settings.plain_http).ok(), Some(PlainHttp::Served));
+        assert_eq!((refused("true").ok(), refused("false").ok()), (Some(PlainHttp::Refused), Some(PlainHttp::Served)));
         assert!(refused("maybe").is_err());
     }
 

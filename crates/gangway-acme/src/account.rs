@@ -1,0 +1,464 @@
+//! Our accounts with CAs, one each, shared by all instances on a volume.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use instant_acme::{Account, Error, Key};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::failure::{Failure, FailureKind};
+use crate::http::Http;
+use crate::key_change::KeyChange;
+use crate::registration::Registration;
+use crate::repeat::repeat;
+use crate::settings::{AcmeSettings, ExternalAccount};
+use crate::storage::{FolderStorage, Storage, StorageError, safe_name, while_held};
+
+const VERSION: u32 = 1;
+
+/// Where they are on the volume.
+const FOLDER: &str = "acme/accounts/";
+
+/// A CA's directory changes seldom, and is asked for anew with each failure.
+const DIRECTORY_LIFETIME: i64 = 12 * 60 * 60;
+
+/// Opens accounts and keeps them open.
+#[derive(Clone)]
+pub(crate) struct Accounts<S> {
+    storage: S,
+    http: Http,
+    settings: Arc<AcmeSettings>,
+    clock: Clock,
+    /// One lock a CA, so that a CA that hangs keeps nobody else waiting.
+    open: Arc<HashMap<Box<str>, Mutex<Option<OpenAccount>>>>,
+    /// As each CA gave it last.
+    known: Arc<std::sync::Mutex<BTreeMap<Box<str>, Directory>>>,
+}
+
+/// An account in use.
+#[derive(Clone)]
+pub(crate) struct OpenAccount {
+    pub(crate) account: Account,
+    pub(crate) directory: Directory,
+    /// As in the file.
+    key: String,
+    since: i64,
+}
+
+/// The file's form.
+#[derive(Clone, Deserialize, Serialize)]
+struct AccountFile {
+    version: u32,
+    directory: String,
+    /// The account's URL; empty until the CA has given one.
+    id: String,
+    /// PKCS #8, base64url.
+    key: String,
+    /// The key is to be changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    new_key_wanted: bool,
+    /// The CA has been asked, or is about to be, to take this one; whether it has is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_key: Option<String>,
+    /// The e-mail address that the CA was told last, taken or not; empty where it was told that there is none. None
+    /// where nobody has noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contact: Option<String>,
+}
+
+impl<S: Storage> Accounts<S> {
+    pub(crate) fn new(storage: S, http: Http, settings: Arc<AcmeSettings>, clock: Clock) -> Self {
+        let open = settings.issuers.iter().map(|issuer| (issuer.directory.clone(), Mutex::default())).collect();
+        Self { storage, http, settings, clock, open: Arc::new(open), known: Arc::default() }
+    }
+
+    pub(crate) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// What each CA has last said about itself.
+    pub(crate) fn known(&self) -> BTreeMap<Box<str>, Directory> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The account with a CA, restored or made.
+    pub(crate) async fn get(&self, directory: &str) -> Result<OpenAccount, Failure> {
+        let slot = self.open.get(directory);
+        let slot = slot.ok_or_else(|| Failure::new(FailureKind::Account, format!("`{directory}` is no CA of ours")))?;
+        let mut slot = slot.lock().await;
+        let now = self.clock.now();
+        // Another instance may have changed the key; what cannot be read has not changed.
+        let file = self.read(&key_for(directory)).await.ok().flatten();
+        let is_current = |open: &&OpenAccount| {
+            let is_same = file.as_ref().is_none_or(|file| file.key == open.key && file.next_key.is_none());
+            is_same && (0..DIRECTORY_LIFETIME).contains(&(now - open.since))
+        };
+        if let Some(open) = slot.as_ref().filter(is_current) {
+            return Ok(open.clone());
+        }
+        let about = Directory::fetch(&self.http, directory, now).await?;
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.into(), about.clone());
+        if file.is_some_and(|file| file.next_key.is_some())
+            && let Err(failure) = self.change_key(directory, &about).await
+        {
+            tracing::warn!(ca = directory, error = failure.detail, "failed to find out which of two keys is in force");
+        }
+        let (account, key) = self.restore_or_register(directory, &about).await?;
+        let open = OpenAccount { account, directory: about, key, since: now };
+        *slot = Some(open.clone());
+        Ok(open)
+    }
+
+    /// The CA's directory alone, without an account.
+    pub(crate) async fn directory(&self, directory: &str) -> Result<Directory, Failure> {
+        if let Some(slot) = self.open.get(directory)
+            && let Some(open) = &*slot.lock().await
+        {
+            return Ok(open.directory.clone());
+        }
+        Ok(Directory::fetch(&self.http, directory, self.clock.now()).await?)
+    }
+
+    /// Forgets what may have changed: the next use asks the CA anew.
+    pub(crate) async fn close(&self, directory: &str) {
+        if let Some(slot) = self.open.get(directory) {
+            *slot.lock().await = None;
+        }
+    }
+
+    /// Forgets an account that the CA does not know any more; the next use makes another.
+    pub(crate) async fn forget(&self, directory: &str) -> Result<(), Failure> {
+        let lease = self.lock(directory).await?;
+        let key = key_for(directory);
+        if self.storage.get(&key).await?.is_some() {
+            let aside = self.storage.set_aside(&key, &lease).await?;
+            tracing::warn!(ca = directory, %aside, "the CA does not know our account any more; another is made");
+        }
+        self.close(directory).await;
+        Ok(())
+    }
+
+    async fn restore_or_register(&self, directory: &str, about: &Directory) -> Result<(Account, String), Failure> {
+        let key = key_for(directory);
+        if let Some(file) = self.read(&key).await?.filter(|file| !file.id.is_empty()) {
+            return Ok((self.restore(&file).await?, file.key));
+        }
+        let lease = self.lock(directory).await?;
+        // Looked at again: another instance may have been faster.
+        let file = match self.storage.get(&key).await?.map(|text| read(&text)) {
+            Some(Ok(file)) => Some(file),
+            Some(Err(error)) => {
+                let aside = self.storage.set_aside(&key, &lease).await?;
+                tracing::error!(file = %key, %aside, %error, "set a damaged account aside; another is made");
+                None
+            }
+            None => None,
+        };
+        match file {
+            Some(file) if !file.id.is_empty() => Ok((self.restore(&file).await?, file.key)),
+            file => {
+                let registered = self.register(directory, about, file, &lease);
+                while_held(&self.storage, &lease, registered).await.unwrap_or_else(|| Err(taken_over()))
+            }
+        }
+    }
+
+    async fn restore(&self, file: &AccountFile) -> Result<Account, Failure> {
+        let key = decode(&file.key)?;
+        let builder = Account::builder_with_http(Box::new(self.http.clone()));
+        Ok(builder.from_parts(file.id.clone(), PrivatePkcs8KeyDer::from(key), file.directory.clone()).await?)
+    }
+
+    async fn register(
+        &self,
+        directory: &str,
+        about: &Directory,
+        begun: Option<AccountFile>,
+        lease: &S::Lease,
+    ) -> Result<(Account, String), Failure> {
+        let issuer = self.settings.issuers.iter().find(|issuer| *issuer.directory == *directory);
+        let external = issuer.and_then(|issuer| issuer.external_account.as_ref());
+        if about.meta.external_account_required && external.is_none() {
+            let words = "this CA asks for an account of its own (EAB): a key identifier and a key from its web pages";
+            return Err(Failure::new(FailureKind::Account, words));
+        }
+        // The key first: if we are stopped after the CA has made the account, the same key gives the same account.
+        let (key, is_begun) = match begun {
+            Some(file) => (decode(&file.key)?, true),
+            None => {
+                let (_, key) = Key::generate_pkcs8().map_err(Failure::from)?;
+                let key = key.secret_pkcs8_der().to_vec();
+                self.store(&AccountFile::of(directory, "", &key), lease).await?;
+                (key, false)
+            }
+        };
+        let mut file = AccountFile::of(directory, "", &key);
+        let account = match external {
+            Some(external) => {
+                // A key identifier may be good for one use, and that use may have been ours.
+                let known = if is_begun { self.account_of(&key, directory).await? } else { None };
+                file.id = match known {
+                    Some(account) => account.id().to_owned(),
+                    None => self.bind(&key, external, about).await?,
+                };
+                file.contact = Some(self.email().to_owned());
+                self.store(&file, lease).await?;
+                self.restore(&file).await?
+            }
+            None => {
+                let (account, _) = repeat!(async {
+                    let pair = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(&*key))?;
+                    let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.clone()));
+                    let builder = Account::builder_with_http(Box::new(self.http.clone()));
+                    builder.create_from_key((pair, der), directory.to_owned()).await
+                })?;
+                file.id = account.id().to_owned();
+                self.store(&file, lease).await?;
+                self.tell_contact(&account, &mut file, lease).await?;
+                account
+            }
+        };
+        tracing::info!(ca = directory, account = account.id(), "made an account with a CA");
+        Ok((account, file.key))
+    }
+
+    /// Registers the key under the account that the user has at the CA.
+    async fn bind(&self, key: &[u8], external: &ExternalAccount, about: &Directory) -> Result<String, Failure> {
+        let secret = BASE64_URL_SAFE_NO_PAD.decode(external.key.trim_end_matches('='));
+        let secret = secret.map_err(|_| Failure::new(FailureKind::Account, "the EAB key is not base64url"))?;
+        let contact = self.contact();
+        let contact: Vec<&str> = contact.as_deref().into_iter().collect();
+        let registration = Registration { key, external: (&external.id, &secret), contact: &contact };
+        registration.ask(&self.http, about).await
+    }
+
+    fn email(&self) -> &str {
+        self.settings.email.as_deref().unwrap_or_default()
+    }
+
+    fn contact(&self) -> Option<String> {
+        self.settings.email.as_ref().map(|email| format!("mailto:{email}"))
+    }
+
+    /// Tells the CA which e-mail address there is, if it was last told another. One that the CA does not take is
+    /// told once and not again.
+    async fn tell_contact(&self, account: &Account, file: &mut AccountFile, lease: &S::Lease) -> Result<(), Failure> {
+        if !file.has_other_contact(self.email()) {
+            return Ok(());
+        }
+        let contact = self.contact();
+        let contact: Vec<&str> = contact.as_deref().into_iter().collect();
+        match repeat!(account.update_contacts(&contact)) {
+            Ok(()) => tracing::info!(ca = file.directory, "told the CA the e-mail address"),
+            Err(error @ Error::Api(_)) => {
+                tracing::warn!(%error, ca = file.directory, "the CA does not take the contact; it goes without");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        file.contact = Some(self.email().to_owned());
+        Ok(self.store(file, lease).await?)
+    }
+
+    /// CAs that were told another e-mail address than the one that is set.
+    pub(crate) async fn wanting_contacts(&self) -> Vec<Box<str>> {
+        let mut wanting = Vec::new();
+        for issuer in &self.settings.issuers {
+            let file = self.read(&key_for(&issuer.directory)).await.ok().flatten();
+            let is_wanting = |file: &AccountFile| !file.id.is_empty() && file.has_other_contact(self.email());
+            wanting.extend(file.filter(is_wanting).map(|_| issuer.directory.clone()));
+        }
+        wanting
+    }
+
+    /// Tells a CA the e-mail address that is set.
+    pub(crate) async fn renew_contact(&self, directory: &str) -> Result<(), Failure> {
+        let lease = self.lock(directory).await?;
+        let Some(mut file) = self.read(&key_for(directory)).await?.filter(|file| !file.id.is_empty()) else {
+            return Ok(());
+        };
+        let told = async {
+            let account = self.restore(&file.clone()).await?;
+            self.tell_contact(&account, &mut file, &lease).await
+        };
+        while_held(&self.storage, &lease, told).await.unwrap_or_else(|| Err(taken_over()))
+    }
+
+    /// CAs whose account is to have another key.
+    pub(crate) async fn wanting_new_keys(&self) -> Vec<Box<str>> {
+        let mut wanting = Vec::new();
+        for issuer in &self.settings.issuers {
+            let file = self.read(&key_for(&issuer.directory)).await.ok().flatten();
+            let is_wanting = |file: &AccountFile| file.new_key_wanted && !file.id.is_empty();
+            wanting.extend(file.filter(is_wanting).map(|_| issuer.directory.clone()));
+        }
+        wanting
+    }
+
+    /// Gives the account another key. Whoever wants to use it meanwhile waits.
+    pub(crate) async fn renew_key(&self, directory: &str) -> Result<(), Failure> {
+        let slot = self.open.get(directory);
+        let slot = slot.ok_or_else(|| Failure::new(FailureKind::Account, format!("`{directory}` is no CA of ours")))?;
+        let mut slot = slot.lock().await;
+        let about = Directory::fetch(&self.http, directory, self.clock.now()).await?;
+        *slot = None;
+        self.change_key(directory, &about).await
+    }
+
+    /// Whenever it is stopped, the key that is in force at the CA is on the volume: the new one is written
+    /// before the CA is asked, and the old one is dropped after the CA has answered.
+    async fn change_key(&self, directory: &str, about: &Directory) -> Result<(), Failure> {
+        let lease = self.lock(directory).await?;
+        let changed = self.change_key_under(directory, about, &lease);
+        while_held(&self.storage, &lease, changed).await.unwrap_or_else(|| Err(taken_over()))
+    }
+
+    async fn change_key_under(&self, directory: &str, about: &Directory, lease: &S::Lease) -> Result<(), Failure> {
+        let file = self.read(&key_for(directory)).await?.filter(|file| !file.id.is_empty());
+        let Some(mut file) = file.filter(|file| file.new_key_wanted || file.next_key.is_some()) else { return Ok(()) };
+        let (new, is_known) = match &file.next_key {
+            Some(key) => (decode(key)?, self.is_in_force(key, &file).await?),
+            None => {
+                let (_, key) = Key::generate_pkcs8().map_err(Failure::from)?;
+                file.next_key = Some(BASE64_URL_SAFE_NO_PAD.encode(key.secret_pkcs8_der()));
+                self.store(&file, lease).await?;
+                (key.secret_pkcs8_der().to_vec(), false)
+            }
+        };
+        if !is_known {
+            let change = KeyChange { account: &file.id, old: &decode(&file.key)?, new: &new };
+            let asked = change.ask(&self.http, about).await;
+            // A refusal settles it as well.
+            if let Err(failure) = asked.as_ref().map_err(Clone::clone) {
+                if failure.kind == FailureKind::Rejected {
+                    (file.next_key, file.new_key_wanted) = (None, false);
+                    self.store(&file, lease).await?;
+                }
+                return Err(failure);
+            }
+        }
+        (file.key, file.next_key, file.new_key_wanted) = (BASE64_URL_SAFE_NO_PAD.encode(&new), None, false);
+        self.store(&file, lease).await?;
+        tracing::info!(ca = directory, account = file.id, "the account has another key");
+        Ok(())
+    }
+
+    /// Whether the CA knows the account by this key.
+    async fn is_in_force(&self, key: &str, file: &AccountFile) -> Result<bool, Failure> {
+        let account = self.account_of(&decode(key)?, &file.directory).await?;
+        Ok(account.is_some_and(|account| account.id() == file.id))
+    }
+
+    /// The account that the CA knows by this key.
+    async fn account_of(&self, key: &[u8], directory: &str) -> Result<Option<Account>, Failure> {
+        let found = repeat!(async {
+            let pair = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(key))?;
+            let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec()));
+            let builder = Account::builder_with_http(Box::new(self.http.clone()));
+            builder.from_key((pair, der), directory.to_owned()).await
+        });
+        match found {
+            Ok((account, _)) => Ok(Some(account)),
+            // Any other refusal leaves it open, and the wrong answer would cost the account.
+            Err(error) if Failure::from(&error).is_account_gone(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn store(&self, file: &AccountFile, lease: &S::Lease) -> Result<(), StorageError> {
+        self.storage.put(&key_for(&file.directory), file.text(), lease).await
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<AccountFile>, StorageError> {
+        Ok(self.storage.get(key).await?.and_then(|text| read(&text).ok()))
+    }
+
+    async fn lock(&self, directory: &str) -> Result<S::Lease, Failure> {
+        for _ in 0..LOCK_ATTEMPTS {
+            if let Some(lease) = self.storage.lock(&lease_for(directory)).await? {
+                return Ok(lease);
+            }
+            tokio::time::sleep(LOCK_POLL).await;
+        }
+        Err(Failure::new(FailureKind::Storage, "another instance has been making the account for too long"))
+    }
+}
+
+/// Notes on a volume that every account is to have another key, and gives the CAs' directories. A running
+/// instance sees it within seconds, another one when it starts.
+///
+/// # Errors
+///
+/// Where a file cannot be read or written, or another instance is at it.
+pub async fn want_new_account_keys(data: &Path) -> Result<Vec<String>, StorageError> {
+    let storage = FolderStorage::new(data);
+    let mut directories = Vec::new();
+    for stored in storage.list(FOLDER).await? {
+        let busy = || StorageError::busy("change", &stored.key);
+        let Some(mut file) = storage.get(&stored.key).await?.and_then(|text| read(&text).ok()) else { continue };
+        let lease = storage.lock(&lease_for(&file.directory)).await?.ok_or_else(busy)?;
+        file.new_key_wanted = true;
+        storage.put(&stored.key, file.text(), &lease).await?;
+        directories.push(file.directory);
+    }
+    Ok(directories)
+}
+
+impl AccountFile {
+    fn of(directory: &str, id: &str, key: &[u8]) -> Self {
+        let (directory, id, key) = (directory.to_owned(), id.to_owned(), BASE64_URL_SAFE_NO_PAD.encode(key));
+        Self { version: VERSION, directory, id, key, new_key_wanted: false, next_key: None, contact: None }
+    }
+
+    /// Whether the CA was last told something else, or nobody knows what it was told. A CA that was never told of
+    /// one need not be told that there is none.
+    fn has_other_contact(&self, email: &str) -> bool {
+        self.contact.as_deref().map_or(!email.is_empty(), |told| told != email)
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("text and numbers can always be written");
+        text.push(b'\n');
+        text
+    }
+}
+
+/// The lease was lost to another instance in the middle of it.
+fn taken_over() -> Failure {
+    Failure::new(FailureKind::Storage, "another instance has taken the account over; it is tried again")
+}
+
+/// Registering takes a second or two.
+const LOCK_POLL: std::time::Duration = std::time::Duration::from_millis(100);
+const LOCK_ATTEMPTS: u32 = 600;
+
+fn read(text: &[u8]) -> Result<AccountFile, String> {
+    let file: AccountFile = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    decode(&file.key).map_err(|failure| failure.detail)?;
+    Ok(file)
+}
+
+fn decode(key: &str) -> Result<Vec<u8>, Failure> {
+    BASE64_URL_SAFE_NO_PAD.decode(key).map_err(|_| Failure::new(FailureKind::Account, "the account's key is damaged"))
+}
+
+/// The file of our account with a CA.
+pub(crate) fn key_for(directory: &str) -> String {
+    format!("{FOLDER}{}.json", safe_directory(directory))
+}
+
+fn lease_for(directory: &str) -> String {
+    format!("account-{}", safe_directory(directory))
+}
+
+/// As Caddy names it: host and path with hyphens.
+fn safe_directory(directory: &str) -> String {
+    let rest = directory.split_once("://").map_or(directory, |(_, rest)| rest);
+    safe_name(&rest.replace('/', "-"))
+}

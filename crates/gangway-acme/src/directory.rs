@@ -1,0 +1,86 @@
+//! What a CA says about itself, and when it would like a certificate renewed. Neither needs an account.
+
+use instant_acme::Error;
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+use crate::failure::Failure;
+use crate::http::Http;
+use crate::order_history::Renewal;
+use crate::stored_certificate::CertificateId;
+
+/// Where a CA says nothing about when to ask again.
+const ASK_AGAIN: i64 = 6 * 60 * 60;
+/// However soon or late it says.
+const ASK_AGAIN_MIN: i64 = 60;
+const ASK_AGAIN_MAX: i64 = 24 * 60 * 60;
+
+/// The part of a CA's directory that the protocol crate keeps to itself.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Directory {
+    pub(crate) renewal_info: Option<String>,
+    pub(crate) new_nonce: Option<String>,
+    pub(crate) new_account: Option<String>,
+    pub(crate) key_change: Option<String>,
+    #[serde(default)]
+    pub(crate) meta: Meta,
+    /// How far our clock is from the CA's, in seconds; positive when ours is ahead.
+    #[serde(skip)]
+    pub(crate) clock_error: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Meta {
+    #[serde(default)]
+    pub(crate) external_account_required: bool,
+    #[serde(default)]
+    pub(crate) profiles: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RenewalInfo {
+    suggested_window: Window,
+    #[serde(rename = "explanationURL")]
+    explanation: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Window {
+    start: String,
+    end: String,
+}
+
+impl Directory {
+    /// Asks the CA.
+    pub(crate) async fn fetch(http: &Http, url: &str, now: i64) -> Result<Self, Error> {
+        let answer = http.get(url).await?;
+        let directory: Self = serde_json::from_slice(&answer.body)?;
+        Ok(Self { clock_error: answer.date.map(|date| now - date), ..directory })
+    }
+
+    /// Asks when the certificate should be renewed; none where the CA does not say such things.
+    pub(crate) async fn renewal(&self, http: &Http, id: &CertificateId, now: i64) -> Result<Option<Renewal>, Failure> {
+        let Some(url) = &self.renewal_info else { return Ok(None) };
+        let answer = http.get(&format!("{}/{id}", url.trim_end_matches('/'))).await?;
+        let info: RenewalInfo = serde_json::from_slice(&answer.body).map_err(Error::from)?;
+        let time = |text: &str| {
+            OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
+                .map(OffsetDateTime::unix_timestamp)
+        };
+        let window =
+            time(&info.suggested_window.start).and_then(|start| Ok((start, time(&info.suggested_window.end)?)));
+        let (start, end) = window.map_err(|error| Error::Other(Box::new(error)))?;
+        let asked = answer.retry_at.unwrap_or(now + ASK_AGAIN) - now;
+        Ok(Some(Renewal {
+            id: id.to_string().into(),
+            start,
+            // A window that ends before it begins is a fault of the CA's; its begin is what counts.
+            end: end.max(start),
+            explanation: info.explanation.map(Into::into),
+            ask_again: now + asked.clamp(ASK_AGAIN_MIN, ASK_AGAIN_MAX),
+        }))
+    }
+}

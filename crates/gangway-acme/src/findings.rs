@@ -1,0 +1,345 @@
+//! What to say about names and CAs: the CA's own words, the likely cause, and what to do.
+//!
+//! Nothing here stops anything: the CA's verdict decides, and a hint is only a hint.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::clock::{date, moment};
+use crate::directory::Directory;
+use crate::failure::{Failure, FailureKind};
+use crate::finding::{Finding, FindingCode, FindingSeverity};
+use crate::http::ApiRootError;
+use crate::schedule::{CaState, NameState, OrderRefusal, Schedule};
+use crate::settings::{is_staging, name_of};
+
+/// A clock further off than this makes certificates look invalid, or is about to.
+const CLOCK_ERROR_MAX: i64 = 60;
+
+/// What there is to say about a wanted name.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct NameView {
+    /// When the next certificate is ordered, in seconds since the epoch.
+    pub next: Option<i64>,
+    /// The window that the CA suggests for that.
+    pub window: Option<(i64, i64)>,
+    /// What is wrong, as one clause.
+    pub trouble: Option<Box<str>>,
+}
+
+/// What there is to tell of.
+pub(crate) struct FindingInput<'a, Damages> {
+    pub(crate) wanted: Vec<&'a str>,
+    pub(crate) schedule: &'a Schedule,
+    pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
+    pub(crate) cas: &'a HashMap<Box<str>, CaState>,
+    /// How many CAs may be asked.
+    pub(crate) cas_max: usize,
+    /// What each CA says about itself.
+    pub(crate) known: BTreeMap<Box<str>, Directory>,
+    /// The kind of certificate that is to be asked for.
+    pub(crate) profile: Option<&'a str>,
+    pub(crate) storage_error: Option<&'a str>,
+    /// What clients get for a name without a certificate.
+    pub(crate) without_certificate: &'a str,
+    pub(crate) unsaved: &'a BTreeMap<Box<str>, String>,
+    pub(crate) damages: Damages,
+}
+
+/// One view for each wanted name, and everything that a person should know.
+pub(crate) fn tell<'a>(
+    input: &FindingInput<'a, impl Iterator<Item = &'a Finding> + Clone>,
+    now: i64,
+) -> (BTreeMap<Box<str>, NameView>, Vec<Finding>) {
+    let mut findings: Vec<Finding> = input.damages.clone().cloned().collect();
+    let mut names = BTreeMap::new();
+    let mut told = BTreeSet::new();
+    for name in input.wanted.iter().copied() {
+        let certificate = input.schedule.served_by.get(name).map_or(name, |certificate| &**certificate);
+        let state = input.states.get(certificate);
+        let next = input.schedule.due.get(certificate).copied();
+        let stored = state.and_then(|state| state.stored.as_ref());
+        let renewal = state.and_then(|state| state.history.renewal.as_ref());
+        let mut finding = input
+            .schedule
+            .refused
+            .get(name)
+            .or_else(|| input.schedule.refused.get(certificate))
+            .map(|refusal| refused(name, *refusal));
+        if finding.is_none() {
+            finding = state.and_then(|state| failed(certificate, state, next, input.without_certificate, now));
+        }
+        if stored.is_some_and(|stored| is_staging(&stored.directory)) {
+            findings.push(staging(name));
+        }
+        let trouble = finding.as_ref().map(|finding| finding.message.clone());
+        names.insert(
+            name.into(),
+            NameView {
+                next,
+                window: renewal
+                    .filter(|renewal| {
+                        stored.and_then(|stored| stored.id.as_ref()).is_some_and(|id| id.to_string() == *renewal.id)
+                    })
+                    .map(|renewal| (renewal.start, renewal.end)),
+                trouble,
+            },
+        );
+        // One wildcard may serve a hundred names; its trouble is told once.
+        if let Some(finding) = finding
+            && told.insert((finding.code, certificate))
+        {
+            findings.push(finding);
+        }
+    }
+    let others = input.cas_max.saturating_sub(1);
+    findings.extend(input.cas.iter().filter_map(|(directory, ca)| unwilling(directory, ca, others, now)));
+    for (url, directory) in &input.known {
+        findings.extend(directory.clock_error.and_then(|error| clock(url, error)));
+        findings.extend(input.profile.and_then(|profile| without_profile(url, directory, profile)));
+    }
+    findings.extend(input.storage_error.map(|error| storage(error, input.unsaved)));
+    (names, findings)
+}
+
+fn failed(name: &str, state: &NameState, next: Option<i64>, without_certificate: &str, now: i64) -> Option<Finding> {
+    let (directory, attempts) = state
+        .history
+        .attempts
+        .iter()
+        .filter(|(_, attempts)| attempts.last.is_some())
+        .max_by_key(|(_, attempts)| attempts.next)?;
+    let failure = attempts.last.as_ref().filter(|failure| failure.kind != FailureKind::Interrupted)?;
+    let stored = state.stored.as_ref().filter(|stored| stored.bundle.is_valid_at(now));
+    let again =
+        next.filter(|next| *next > now).map(|next| format!("; tried again at {}", moment(next))).unwrap_or_default();
+    let effect = match stored {
+        Some(stored) => format!("the certificate in force is served until {}{again}", date(stored.bundle.not_after)),
+        None if state.stored.is_some() => format!("an expired certificate is served{again}"),
+        None => format!("{}{again}", without_certificate),
+    };
+    // A renewal that fails leaves time; a name without a certificate does not.
+    let severity = if stored.is_some() { FindingSeverity::Warning } else { FindingSeverity::Error };
+    Some(Finding {
+        code: code(failure.kind),
+        severity,
+        subject: name.into(),
+        message: format!("{} gave no certificate for `{name}`: {}", name_of(directory), failure.detail).into(),
+        help: help(failure).into(),
+        effect: effect.into(),
+    })
+}
+
+fn code(kind: FailureKind) -> FindingCode {
+    match kind {
+        FailureKind::Connection => FindingCode::CaCannotConnect,
+        FailureKind::WrongAnswer => FindingCode::CaSawAnother,
+        FailureKind::Dns => FindingCode::NameNotFound,
+        FailureKind::Caa => FindingCode::CaaForbids,
+        FailureKind::RateLimited => FindingCode::RateLimited,
+        FailureKind::Rejected => FindingCode::NameRejected,
+        FailureKind::Account => FindingCode::AccountRefused,
+        FailureKind::DnsProvider => FindingCode::DnsProviderFailed,
+        FailureKind::NoChallenge => FindingCode::NoChallenge,
+        FailureKind::Busy | FailureKind::Unreachable => FindingCode::CaUnreachable,
+        FailureKind::Storage => FindingCode::VolumeUnusable,
+        FailureKind::Confused | FailureKind::Interrupted => FindingCode::OrderFailed,
+    }
+}
+
+fn help(failure: &Failure) -> String {
+    let detail = failure.detail.to_ascii_lowercase();
+    let text = match failure.kind {
+        FailureKind::Connection if detail.contains("secondary validation") => {
+            "the CA looks from several countries, and one of them was kept out: allow all addresses to port 80 and 443"
+        }
+        FailureKind::Connection if detail.contains('[') || detail.contains("ipv6") => {
+            "the CA prefers the name's IPv6 address: remove the AAAA record, or make gangway reachable by IPv6"
+        }
+        FailureKind::Connection => {
+            "make port 80 and 443 reachable from the internet: look at the name's A and AAAA records, the router's port \
+             forwarding, the firewall, and the ports that gangway's container publishes. Behind a carrier's NAT use DNS-01"
+        }
+        FailureKind::WrongAnswer if detail.contains("cloudflare") || detail.contains("cf-ray") => {
+            "a CDN answers for the name: set the record to `DNS only`, or use DNS-01"
+        }
+        FailureKind::WrongAnswer => {
+            "somebody else answers for the name: compare its A and AAAA records with this machine's public address, and \
+             look for another web server, a CDN or a router's own page on port 80 and 443"
+        }
+        FailureKind::Dns if detail.contains("nxdomain") || detail.contains("no valid") => {
+            "make an A or AAAA record for the name that leads here"
+        }
+        FailureKind::Dns if detail.contains("dnssec") || detail.contains("servfail") => {
+            "the domain's own name servers fail, or its DNSSEC is broken: ask its registrar"
+        }
+        FailureKind::Dns => "look at the name's records and its domain's name servers",
+        FailureKind::Caa => "add the CA to the domain's CAA record, or remove the record",
+        FailureKind::RateLimited if detail.contains("paused") => {
+            "the CA has paused the name after many failures: follow the link in its words to go on"
+        }
+        FailureKind::RateLimited => "wait; use `--acme-ca letsencrypt-staging` while trying things out",
+        FailureKind::Rejected => "look at the name and the profile: the CA will not sign this for anybody",
+        FailureKind::Account => "look at the CA's words: it may ask for an e-mail address or for EAB credentials",
+        FailureKind::DnsProvider => "look at the token's rights and the zone it is for",
+        FailureKind::NoChallenge => "give a DNS provider with `--acme-dns`",
+        FailureKind::Busy => "nothing; give a second CA with `--acme-ca` for such times",
+        FailureKind::Unreachable => "look at this machine's way to the internet and its DNS",
+        FailureKind::Storage => "look at the volume",
+        FailureKind::Confused | FailureKind::Interrupted => "look at the CA's words",
+    };
+    text.to_owned()
+}
+
+fn refused(name: &str, refusal: OrderRefusal) -> Finding {
+    let (code, message, help) = match refusal {
+        OrderRefusal::NeedsDns => (
+            FindingCode::NoChallenge,
+            format!("`{name}` needs DNS-01, and no DNS provider is given"),
+            "give one with `--acme-dns`, list the names one by one, or put a certificate into `certs/`",
+        ),
+        OrderRefusal::NotPublic => (
+            FindingCode::NameRejected,
+            format!("no public CA signs for `{name}`"),
+            "correct the name, or use `tls: internal` with a name below `.internal`",
+        ),
+        OrderRefusal::Budget => (
+            FindingCode::OwnBudget,
+            format!("no more certificates are ordered for `{name}` this week"),
+            "find out why so many were needed: is the volume kept? The CA would refuse further ones for days",
+        ),
+        OrderRefusal::Storage => (
+            FindingCode::VolumeUnusable,
+            format!("no certificate is ordered for `{name}`, since it could not be kept"),
+            "make the volume writable",
+        ),
+    };
+    Finding {
+        code,
+        severity: FindingSeverity::Error,
+        subject: name.into(),
+        message: message.into(),
+        help: help.into(),
+        effect: "what there is goes on being served, or a self-signed placeholder".into(),
+    }
+}
+
+fn unwilling(directory: &str, ca: &CaState, others: usize, now: i64) -> Option<Finding> {
+    let failure = ca.last.as_ref().filter(|_| ca.next > now)?;
+    let meanwhile = if others == 0 { "what there is goes on being served" } else { "the next CA is asked meanwhile" };
+    let help = match failure.kind {
+        FailureKind::Busy if others > 0 => "nothing; it is asked again".to_owned(),
+        _ => help(failure),
+    };
+    Some(Finding {
+        code: code(failure.kind),
+        severity: FindingSeverity::Warning,
+        subject: name_of(directory).into(),
+        message: format!("{} gives no certificates at the moment: {}", name_of(directory), failure.detail).into(),
+        help: help.into(),
+        effect: format!("{meanwhile}; asked again at {}", moment(ca.next)).into(),
+    })
+}
+
+fn without_profile(url: &str, directory: &Directory, profile: &str) -> Option<Finding> {
+    let offered: Vec<&str> = directory.meta.profiles.keys().map(String::as_str).collect();
+    let help = match offered.is_empty() {
+        true => "leave `--acme-profile` out: this CA has no profiles".to_owned(),
+        false => format!("use one of those it offers: `{}`", offered.join("`, `")),
+    };
+    (!offered.contains(&profile)).then(|| Finding {
+        code: FindingCode::ProfileUnknown,
+        severity: FindingSeverity::Error,
+        subject: name_of(url).into(),
+        message: format!("{} offers no profile `{profile}`", name_of(url)).into(),
+        help: help.into(),
+        effect: "its certificates are of the kind that it gives by itself".into(),
+    })
+}
+
+/// No CA can be asked, since there is no HTTP client to ask with.
+pub(crate) fn without_client(error: ApiRootError) -> Finding {
+    Finding {
+        code: FindingCode::CaUnreachable,
+        severity: FindingSeverity::Error,
+        subject: "acme".into(),
+        message: format!("no certificate authority can be asked: {error}").into(),
+        help: "look at `--acme-ca-root`: it should name a PEM file with the root of the authority's API".into(),
+        effect: "no certificate is ordered or renewed; those on the volume are served".into(),
+    }
+}
+
+/// An account that did not get the other key that somebody wants it to have.
+pub(crate) fn old_key(directory: &str, failure: &Failure) -> Finding {
+    let is_refused = failure.kind == FailureKind::Rejected;
+    let effect = "the account goes on with the key it has";
+    Finding {
+        code: FindingCode::AccountKeyKept,
+        severity: FindingSeverity::Error,
+        subject: name_of(directory).into(),
+        message: format!("the account with {} did not get another key: {}", name_of(directory), failure.detail).into(),
+        help: if is_refused {
+            "if the key is known to others, set its file in `acme/accounts/` aside: another account is made".into()
+        } else {
+            help(failure).into()
+        },
+        effect: if is_refused { effect.into() } else { format!("{effect}; it is tried again").into() },
+    }
+}
+
+/// Leases that are less than certain.
+pub(crate) fn without_locks() -> Finding {
+    Finding {
+        code: FindingCode::VolumeWithoutLocks,
+        severity: FindingSeverity::Warning,
+        subject: "locks".into(),
+        message: "the file system of the volume has no file locks".into(),
+        help: "for NFS mount it with version 4, or start the lock service (`rpc.statd`); else use a volume of this \
+               machine. One instance on the volume needs none"
+            .into(),
+        effect: "two instances that begin in the same moment may both order a certificate; each lease takes four \
+                 seconds more"
+            .into(),
+    }
+}
+
+fn staging(name: &str) -> Finding {
+    Finding {
+        code: FindingCode::StagingCa,
+        severity: FindingSeverity::Warning,
+        subject: name.into(),
+        message: format!("the certificate for `{name}` is from a CA for tests").into(),
+        help: "use `--acme-ca letsencrypt` once everything works".into(),
+        effect: "it is served, and no browser trusts it".into(),
+    }
+}
+
+fn clock(directory: &str, error: i64) -> Option<Finding> {
+    let direction = if error > 0 { "ahead of" } else { "behind" };
+    (error.abs() > CLOCK_ERROR_MAX).then(|| Finding {
+        code: FindingCode::ClockWrong,
+        severity: FindingSeverity::Warning,
+        subject: name_of(directory).into(),
+        message: format!("this machine's clock is {} s {direction} that of {}", error.abs(), name_of(directory)).into(),
+        help: "set the clock: `timedatectl set-ntp true`".into(),
+        effect: "certificates may look expired, or not yet valid".into(),
+    })
+}
+
+pub(crate) fn storage(error: &str, unsaved: &BTreeMap<Box<str>, String>) -> Finding {
+    let effect = match unsaved.len() {
+        0 => "nothing that is not pressing is ordered; the write is tried again".to_owned(),
+        1 => "one new certificate is served from memory and would be lost at a restart; the write is tried again"
+            .to_owned(),
+        many => format!(
+            "{many} new certificates are served from memory and would be lost at a restart; the write is tried again"
+        ),
+    };
+    Finding {
+        code: FindingCode::VolumeUnusable,
+        severity: FindingSeverity::Error,
+        subject: "acme".into(),
+        message: error.into(),
+        help: "look at the volume: is it full, read-only, or somebody else's?".into(),
+        effect: effect.into(),
+    }
+}

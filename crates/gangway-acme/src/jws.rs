@@ -1,0 +1,83 @@
+//! Requests that the protocol crate cannot make, signed as an ACME CA wants them (RFC 8555, section 6.2).
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use instant_acme::{BodyWrapper, Error, Problem};
+use rcgen::{KeyPair, SigningKey as _};
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, FailureKind};
+use crate::http::Http;
+
+/// Sends one signed body, and gives the answer if the CA takes it.
+pub(crate) async fn post(http: &Http, url: &str, body: Vec<u8>) -> Result<Response<Bytes>, Error> {
+    let request = Request::builder().method(Method::POST).uri(url);
+    let request = request.header(header::CONTENT_TYPE, "application/jose+json");
+    let response = http.send(request.body(BodyWrapper::from(body))?).await?;
+    match response.status().is_success() {
+        true => Ok(response),
+        false => Err(Error::Api(serde_json::from_slice::<Problem>(response.body())?)),
+    }
+}
+
+/// A number that can be used once.
+pub(crate) async fn nonce(http: &Http, url: &str) -> Result<String, Error> {
+    let request = Request::builder().method(Method::HEAD).uri(url).body(BodyWrapper::default())?;
+    let response = http.send(request).await?;
+    let nonce = response.headers().get("replay-nonce").and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
+    nonce.ok_or(Error::Str("the CA gave no nonce"))
+}
+
+/// Signed by one of our keys.
+pub(crate) fn signed(head: Value, payload: &Value, key: &KeyPair) -> Result<Value, rcgen::Error> {
+    let [head, payload] = [head, payload.clone()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
+    let signature = key.sign(format!("{head}.{payload}").as_bytes())?;
+    let signature = BASE64_URL_SAFE_NO_PAD.encode(fixed(&signature).ok_or(rcgen::Error::RemoteKeyError)?);
+    Ok(json!({"protected": head, "payload": payload, "signature": signature}))
+}
+
+/// The public half of a key.
+pub(crate) fn jwk(key: &KeyPair) -> Value {
+    // A point: 4, then both coordinates.
+    let (x, y) = key.public_key_raw()[1..].split_at(32);
+    let [x, y] = [x, y].map(|coordinate| BASE64_URL_SAFE_NO_PAD.encode(coordinate));
+    json!({"crv": "P-256", "kty": "EC", "x": x, "y": y})
+}
+
+/// Two numbers of 32 bytes, where they came as DER has them: without leading zeros, or with one too many.
+fn fixed(der: &[u8]) -> Option<[u8; 64]> {
+    let mut fixed = [0; 64];
+    let mut rest = der.get(2..)?;
+    for half in fixed.chunks_mut(32) {
+        let len = usize::from(*rest.get(1)?);
+        let number = rest.get(2..2 + len)?;
+        let number = &number[number.iter().take_while(|byte| **byte == 0).count()..];
+        half.get_mut(32usize.checked_sub(number.len())?..)?.copy_from_slice(number);
+        rest = &rest[2 + len..];
+    }
+    Some(fixed)
+}
+
+/// All account keys are for P-256: the protocol crate knows no others.
+pub(crate) fn pair(key: &[u8]) -> Result<KeyPair, Failure> {
+    let pair = KeyPair::try_from(key).ok().filter(|pair| pair.public_key_raw().len() == 65);
+    pair.ok_or_else(|| Failure::new(FailureKind::Account, "the account's key is damaged"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_have_their_fixed_length() {
+        let der = [&[0x30, 0x25, 2, 0x21, 0][..], &[0xff; 32], &[2, 0]].concat();
+        let one = fixed(&der).expect("two numbers");
+        assert_eq!((&one[..32], &one[32..]), (&[0xff; 32][..], &[0; 32][..]));
+        let der = [0x30, 6, 2, 1, 7, 2, 1, 9];
+        let two = fixed(&der).expect("two numbers");
+        assert_eq!((two[31], two[63], two.iter().filter(|byte| **byte != 0).count()), (7, 9, 2));
+        assert_eq!(fixed(&der[..6]), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! Another key for an account (RFC 8555, section 7.3.5).
+//!
+//! The protocol crate makes the new key itself and hands it out once the CA has taken it: whoever is stopped in
+//! between has lost the account. So the request is made here, for a key that is on the volume already.
+
+use instant_acme::Error;
+use rcgen::KeyPair;
+use serde_json::json;
+
+use crate::directory::Directory;
+use crate::failure::{Failure, FailureKind};
+use crate::http::Http;
+use crate::jws::{jwk, nonce, pair, post, signed};
+use crate::repeat::repeat;
+
+/// What is to be changed; keys are PKCS #8.
+pub(crate) struct KeyChange<'a> {
+    /// The account's URL.
+    pub(crate) account: &'a str,
+    pub(crate) old: &'a [u8],
+    pub(crate) new: &'a [u8],
+}
+
+impl KeyChange<'_> {
+    /// Asks the CA for it. An error of kind [`FailureKind::Rejected`] means that the old key is still in force;
+    /// after any other one either may be.
+    pub(crate) async fn ask(&self, http: &Http, directory: &Directory) -> Result<(), Failure> {
+        let urls = directory.key_change.as_deref().zip(directory.new_nonce.as_deref());
+        let (url, new_nonce) = urls.ok_or_else(|| Failure::new(FailureKind::Rejected, "the CA changes no keys"))?;
+        let (old, new) = (pair(self.old)?, pair(self.new)?);
+        let asked = repeat!(async {
+            let nonce = nonce(http, new_nonce).await?;
+            let body = body(self.account, url, &nonce, &old, &new).map_err(|error| Error::Other(Box::new(error)))?;
+            post(http, url, body).await.map(drop)
+        });
+        asked.map_err(|error| match &error {
+            Error::Api(_) => Failure::new(FailureKind::Rejected, Failure::from(&error).detail),
+            _ => Failure::from(&error),
+        })
+    }
+}
+
+/// The new key says which account it is for, and the account says that this is its wish.
+fn body(account: &str, url: &str, nonce: &str, old: &KeyPair, new: &KeyPair) -> Result<Vec<u8>, rcgen::Error> {
+    let wish = json!({"account": account, "oldKey": jwk(old)});
+    let inner = signed(json!({"alg": "ES256", "jwk": jwk(new), "url": url}), &wish, new)?;
+    let outer = signed(json!({"alg": "ES256", "kid": account, "nonce": nonce, "url": url}), &inner, old)?;
+    Ok(outer.to_string().into_bytes())
+}

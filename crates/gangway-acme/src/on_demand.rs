@@ -1,0 +1,384 @@
+//! Certificates for names that no route lists, where somebody else says that they may have one.
+//!
+//! Handshakes say which names they want ([`gangway_tls::Demand`]); here the names are looked at, asked about
+//! at a URL of the operator's, and permitted for a while. What is permitted is ordered like everything else,
+//! within the same limits. A certificate that is renewed is asked about again.
+//!
+//! Strangers choose the names, so nothing is spent on one before the URL has said yes, and a doubt is a no.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use gangway_publish::{Publisher, Reader};
+use gangway_tls::{Demand, Verdict};
+use http::{Request, StatusCode};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::clock::moment;
+use crate::finding::{Finding, FindingCode, FindingSeverity};
+use crate::http::{ApiRootError, Http, Refused};
+use crate::schedule::{NameState, is_orderable, is_shared_domain};
+
+/// For one question: whoever shakes hands waits for the answer and then for the certificate.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// Questions under way at once, and the least time between two of them: fifty a second.
+const UNDER_WAY_MAX: usize = 8;
+const SPACING: Duration = Duration::from_millis(20);
+
+/// How long an order may begin after it was permitted, in seconds. A name that fails is tried again within
+/// this; later somebody must want it anew.
+const PERMIT_LIFETIME: i64 = 60 * 60;
+
+/// Names that are permitted at once.
+const PERMITS_MAX: usize = 1024;
+
+/// So long what went wrong is told, and so often at most in other words.
+const TOLD_FOR: i64 = 60 * 60;
+
+/// How often it is looked whether something need not be told any longer.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// Who says which names that no route lists may have certificates.
+#[derive(Clone, Debug)]
+pub struct OnDemandSettings {
+    /// Asked by `GET <url>?domain=<name>`: 2xx is a yes.
+    pub ask: Box<str>,
+    /// Which names are asked about at all.
+    pub takes: Takes,
+}
+
+/// Says whether a route takes requests of a normal name without listing it.
+#[derive(Clone)]
+pub struct Takes(Arc<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl Takes {
+    /// Called often, so it should be quick.
+    pub fn new(takes: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(takes))
+    }
+}
+
+impl fmt::Debug for Takes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Takes")
+    }
+}
+
+/// What was permitted, and what went wrong.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Permits {
+    /// Until when, in seconds since the epoch.
+    names: BTreeMap<Box<str>, i64>,
+    findings: Vec<Finding>,
+}
+
+/// What the worker needs of all this.
+#[derive(Clone, Debug)]
+pub(crate) struct OnDemand {
+    pub(crate) demand: Arc<Demand>,
+    pub(crate) takes: Takes,
+    pub(crate) permits: Reader<Permits>,
+}
+
+impl OnDemand {
+    /// Names that are to have certificates though nobody lists them, each with when its permit ends: those
+    /// that are permitted, and those that have a certificate which still serves.
+    pub(crate) fn names(
+        &self,
+        listed: &BTreeSet<Box<str>>,
+        states: &BTreeMap<Box<str>, NameState>,
+        now: i64,
+    ) -> BTreeMap<Box<str>, i64> {
+        let permits = self.permits.load_full();
+        let stored = states.iter().filter(|(name, state)| {
+            let bundle = state.stored.as_ref().map(|stored| &stored.bundle);
+            bundle.is_some_and(|bundle| *bundle.names == [(*name).clone()] && bundle.is_valid_at(now))
+        });
+        let stored = stored.filter(|(name, _)| !name.starts_with("*.")).map(|(name, _)| (name.clone(), 0));
+        let permitted = permits.names.iter().map(|(name, until)| (name.clone(), *until));
+        let permitted = permitted.filter(|(_, until)| *until > now);
+        stored.chain(permitted).filter(|(name, _)| !listed.contains(name) && (self.takes.0)(name)).collect()
+    }
+
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        self.permits.load().findings.clone()
+    }
+
+    /// Asks whether a certificate may be renewed.
+    pub(crate) fn ask(&self, name: &str) {
+        self.demand.want(name, Instant::now().into_std());
+    }
+}
+
+/// Asks about what handshakes want, for ever.
+pub(crate) async fn decide(
+    settings: OnDemandSettings,
+    demand: Arc<Demand>,
+    root_pem: Option<&str>,
+    clock: Clock,
+    permits: Publisher<Permits>,
+) -> Infallible {
+    let http = Http::also_plain(root_pem);
+    let mut asker =
+        Asker { settings, demand, http, clock, permits, names: BTreeMap::new(), troubles: OnDemandTroubles::default() };
+    let mut questions = asker.demand.questions();
+    let mut under_way = FuturesUnordered::new();
+    let mut next = Instant::now();
+    loop {
+        while under_way.len() < UNDER_WAY_MAX && Instant::now() >= next {
+            let Some(name) = asker.demand.take(Instant::now().into_std()) else { break };
+            if asker.may_ask(&name) {
+                next = Instant::now() + SPACING;
+                under_way.push(asker.question(name));
+            } else {
+                asker.demand.decide(&name, Verdict::Refused, Instant::now().into_std());
+            }
+        }
+        let is_spaced = under_way.len() < UNDER_WAY_MAX && Instant::now() < next;
+        tokio::select! {
+            Some((name, answer)) = under_way.next(), if !under_way.is_empty() => asker.answered(name, answer),
+            _ = questions.changed() => {}
+            () = tokio::time::sleep_until(next), if is_spaced => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        asker.tell();
+    }
+}
+
+struct Asker {
+    settings: OnDemandSettings,
+    demand: Arc<Demand>,
+    /// Without a client every question has the same answer: nobody could say.
+    http: Result<Http, ApiRootError>,
+    clock: Clock,
+    permits: Publisher<Permits>,
+    names: BTreeMap<Box<str>, i64>,
+    troubles: OnDemandTroubles,
+}
+
+/// What somebody has said about a name.
+enum PermissionReply {
+    Allowed,
+    Refused(StatusCode),
+    None(String),
+}
+
+impl Asker {
+    /// Whether a CA could sign for it and a route takes it: nobody is bothered with anything else.
+    fn may_ask(&self, name: &str) -> bool {
+        let is_address = name.parse::<std::net::IpAddr>().is_ok();
+        !is_address && is_orderable(name) && !is_shared_domain(name) && (self.settings.takes.0)(name)
+    }
+
+    fn question(&self, name: Box<str>) -> impl Future<Output = (Box<str>, PermissionReply)> + use<> {
+        let (http, url) = (self.http.clone(), url(&self.settings.ask, &name));
+        async move {
+            let http = match http {
+                Ok(http) => http,
+                Err(error) => return (name, PermissionReply::None(error.to_string())),
+            };
+            let answer = tokio::time::timeout(ANSWER_MAX, answer(&http, &url)).await;
+            let silence = || PermissionReply::None(format!("no answer within {} s", ANSWER_MAX.as_secs()));
+            (name, answer.unwrap_or_else(|_| silence()))
+        }
+    }
+
+    fn answered(&mut self, name: Box<str>, answer: PermissionReply) {
+        let now = self.clock.now();
+        let answer = match answer {
+            PermissionReply::Allowed if !self.has_room(&name, now) => {
+                PermissionReply::None(format!("{PERMITS_MAX} names were permitted within the hour, which is enough"))
+            }
+            answer => answer,
+        };
+        let verdict = match answer {
+            PermissionReply::Allowed => {
+                tracing::info!(name = &*name, "a certificate on demand was permitted");
+                self.names.insert(name.clone(), now + PERMIT_LIFETIME);
+                self.troubles.unanswered = None;
+                Verdict::Allowed
+            }
+            PermissionReply::Refused(status) => {
+                tracing::debug!(name = &*name, %status, "a certificate on demand was refused");
+                self.troubles.unanswered = None;
+                note(&mut self.troubles.refused, now, || (name.clone(), format!("answered {status}")));
+                Verdict::Refused
+            }
+            PermissionReply::None(error) => {
+                tracing::debug!(name = &*name, error, "nobody said whether a certificate may be had on demand");
+                note(&mut self.troubles.unanswered, now, || (name.clone(), error));
+                Verdict::Unknown
+            }
+        };
+        // Permitted before it is decided: whoever waits must find that an order is under way.
+        if verdict == Verdict::Allowed {
+            self.publish();
+        }
+        self.demand.decide(&name, verdict, Instant::now().into_std());
+    }
+
+    fn has_room(&mut self, name: &str, now: i64) -> bool {
+        self.names.retain(|_, until| (now..=now + PERMIT_LIFETIME).contains(until));
+        self.names.len() < PERMITS_MAX || self.names.contains_key(name)
+    }
+
+    /// Tells what has gone wrong, and no longer what did an hour ago.
+    fn tell(&mut self) {
+        let now = self.clock.now();
+        let overrun = self.demand.counts().overrun;
+        if overrun > self.troubles.overrun_told {
+            self.troubles.overrun_told = overrun;
+            note(&mut self.troubles.overrun, now, || ("".into(), String::new()));
+        }
+        self.troubles.forget(now);
+        if self.permits.reader().load().findings != self.findings() {
+            self.publish();
+        }
+    }
+
+    fn publish(&mut self) {
+        self.permits.publish(Permits { names: self.names.clone(), findings: self.findings() });
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let asked = shown(&self.settings.ask);
+        self.troubles.findings(asked)
+    }
+}
+
+/// What has gone wrong lately. Of each kind the first within an hour: names come from strangers, and each
+/// other wording would be another line of the log.
+#[derive(Debug, Default)]
+struct OnDemandTroubles {
+    refused: Option<OnDemandTrouble>,
+    unanswered: Option<OnDemandTrouble>,
+    overrun: Option<OnDemandTrouble>,
+    overrun_told: u64,
+}
+
+#[derive(Debug)]
+struct OnDemandTrouble {
+    name: Box<str>,
+    detail: String,
+    since: i64,
+}
+
+fn note(trouble: &mut Option<OnDemandTrouble>, now: i64, first: impl FnOnce() -> (Box<str>, String)) {
+    trouble.get_or_insert_with(|| {
+        let (name, detail) = first();
+        OnDemandTrouble { name, detail, since: now }
+    });
+}
+
+impl OnDemandTroubles {
+    fn forget(&mut self, now: i64) {
+        for trouble in [&mut self.refused, &mut self.unanswered, &mut self.overrun] {
+            trouble.take_if(|trouble| !(0..TOLD_FOR).contains(&(now - trouble.since)));
+        }
+    }
+
+    fn findings(&self, asked: &str) -> Vec<Finding> {
+        let refused = self.refused.as_ref().map(|OnDemandTrouble { name, detail, since }| Finding {
+            code: FindingCode::OnDemandRefused,
+            severity: FindingSeverity::Warning,
+            subject: "on-demand".into(),
+            message: format!("{asked} {detail} when asked whether `{name}` may have a certificate").into(),
+            help: "nothing, if it is not to be served; else look at what is asked there".into(),
+            effect: format!(
+                "the handshake is ended by an alert; others of the hour since {} are not told",
+                moment(*since)
+            )
+            .into(),
+        });
+        let unanswered = self.unanswered.as_ref().map(|OnDemandTrouble { name, detail, .. }| Finding {
+            code: FindingCode::OnDemandUnanswered,
+            severity: FindingSeverity::Error,
+            subject: "on-demand".into(),
+            message: format!("{asked} did not say whether `{name}` may have a certificate: {detail}").into(),
+            help: "look at `--on-demand` and at who should answer there".into(),
+            effect:
+                "no new name gets a certificate on demand and none that was got so is renewed; those stored are served"
+                    .into(),
+        });
+        let overrun = self.overrun.as_ref().map(|OnDemandTrouble { since, .. }| Finding {
+            code: FindingCode::OnDemandOverrun,
+            severity: FindingSeverity::Warning,
+            subject: "on-demand".into(),
+            message: format!("more names were wanted on demand than can be asked about, since {}", moment(*since))
+                .into(),
+            help: "look who asks for so many: a scanner is no harm, an application that answers slowly is".into(),
+            effect: "the names beyond that are refused by an alert; certificates that are stored are served".into(),
+        });
+        [refused, unanswered, overrun].into_iter().flatten().collect()
+    }
+}
+
+/// The question about a name.
+fn url(ask: &str, name: &str) -> String {
+    let ask = ask.split('#').next().unwrap_or(ask);
+    let separator = if ask.contains('?') { '&' } else { '?' };
+    format!("{ask}{separator}domain={name}")
+}
+
+/// Without what may be a secret.
+fn shown(ask: &str) -> &str {
+    let host = ask.split_once("://").map_or(ask, |(_, rest)| rest);
+    let host = host.split(['?', '#']).next().unwrap_or(host);
+    host.rsplit_once('@').map_or(host, |(_, host)| host)
+}
+
+/// Redirects are not followed: whoever is asked answers.
+async fn answer(http: &Http, url: &str) -> PermissionReply {
+    let request = match Request::builder().uri(url).body(instant_acme::BodyWrapper::default()) {
+        Ok(request) => request,
+        Err(error) => return PermissionReply::None(error.to_string()),
+    };
+    let of = |status: StatusCode| match status {
+        status if status.is_success() => PermissionReply::Allowed,
+        status if status.is_server_error() => PermissionReply::None(format!("it answered {status}")),
+        status => PermissionReply::Refused(status),
+    };
+    match http.send(request).await {
+        Ok(response) => of(response.status()),
+        Err(instant_acme::Error::Other(other)) => match other.downcast_ref::<Refused>() {
+            Some(refused) => of(refused.status),
+            None => PermissionReply::None(other.to_string()),
+        },
+        Err(error) => PermissionReply::None(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_added_to_whatever_the_url_asks_already() {
+        assert_eq!(url("http://app:1/ask", "a.org"), "http://app:1/ask?domain=a.org");
+        assert_eq!(url("http://app:1/ask?key=x#y", "a.org"), "http://app:1/ask?key=x&domain=a.org");
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_told() {
+        assert_eq!(shown("https://me:secret@app.example/ask?key=secret#secret"), "app.example/ask");
+    }
+
+    #[test]
+    fn of_many_refusals_one_is_told_an_hour() {
+        let mut troubles = OnDemandTroubles::default();
+        let mut told = BTreeSet::new();
+        for second in 0..2 * TOLD_FOR {
+            troubles.forget(second);
+            note(&mut troubles.refused, second, || (format!("n{second}.org").into(), "answered 404".into()));
+            told.extend(troubles.findings("app/ask").into_iter().map(|finding| finding.message));
+        }
+        assert_eq!(told.len(), 2, "{told:?}");
+    }
+}

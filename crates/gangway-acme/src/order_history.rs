@@ -1,0 +1,323 @@
+//! What was tried for a name, kept on the volume: a process that restarts again and again must not order
+//! again and again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, FailureKind};
+use crate::storage::safe_name;
+
+/// Where they are on the volume.
+pub(crate) const FOLDER: &str = "acme/names/";
+const VERSION: u32 = 1;
+
+/// CAs count what they issued over seven days.
+const WEEK: i64 = 7 * 24 * 60 * 60;
+
+/// What was tried for one name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct OrderHistory {
+    /// By the CA's directory.
+    pub(crate) attempts: BTreeMap<Box<str>, Attempts>,
+    /// When certificates were issued in the last week, in seconds since the epoch.
+    pub(crate) issued: Vec<i64>,
+    /// Orders that were begun and may still come to an end, by the CA's directory. One whose CA cannot serve now
+    /// is kept aside here while the next CA is asked.
+    pub(crate) orders: BTreeMap<Box<str>, OpenOrder>,
+    /// What the CA says about when to renew.
+    pub(crate) renewal: Option<Renewal>,
+}
+
+/// Failures in a row at one CA.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Attempts {
+    pub(crate) failures: u32,
+    /// Not before then.
+    pub(crate) next: i64,
+    pub(crate) last: Option<Failure>,
+    /// The next order is to be without `replaces`, which the last one was refused for.
+    pub(crate) without_replaces: bool,
+}
+
+/// An order that a restart can take up again.
+#[derive(Clone, PartialEq)]
+pub(crate) struct OpenOrder {
+    /// Empty until the CA has given one.
+    pub(crate) url: Box<str>,
+    /// The key of the certificate, PEM.
+    pub(crate) key: Box<str>,
+    pub(crate) begun: i64,
+}
+
+/// The CA's suggestion for a certificate (RFC 9773).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Renewal {
+    /// Of which certificate.
+    pub(crate) id: Box<str>,
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    /// A page that says why the window is what it is.
+    pub(crate) explanation: Option<Box<str>>,
+    /// When to ask again.
+    pub(crate) ask_again: i64,
+}
+
+/// The file of a name.
+pub(crate) fn key_for(name: &str) -> String {
+    format!("{FOLDER}{}.json", safe_name(name))
+}
+
+impl OrderHistory {
+    pub(crate) fn read(text: &str) -> Result<(Box<str>, Self), OrderHistoryError> {
+        let file: HistoryFile =
+            serde_json::from_str(text).map_err(|error| OrderHistoryError::Damaged(error.to_string()))?;
+        if file.version > VERSION {
+            return Err(OrderHistoryError::Newer(file.version));
+        }
+        Ok((file.name.clone().into(), file.into_history()))
+    }
+
+    pub(crate) fn write(&self, name: &str) -> String {
+        let mut text =
+            serde_json::to_string_pretty(&HistoryFile::of(name, self)).expect("text and numbers can always be written");
+        text.push('\n');
+        text
+    }
+
+    /// Notes a failure; `next` is when to try again. An order that may still come to an end is kept aside.
+    pub(crate) fn fail(&mut self, directory: &str, failure: Failure, next: i64) {
+        let attempts = self.attempts.entry(directory.into()).or_default();
+        attempts.failures = attempts.failures.saturating_add(1);
+        attempts.next = next;
+        let is_open = !failure.kind.ends_the_order();
+        attempts.last = Some(failure);
+        if !is_open {
+            self.orders.remove(directory);
+        }
+        self.drop_unplaced(directory);
+    }
+
+    /// Drops an order that the CA has given no URL for: it cannot be taken up again, and looks like one that we
+    /// were stopped at. Gives whether there was one.
+    pub(crate) fn drop_unplaced(&mut self, directory: &str) -> bool {
+        let is_unplaced = self.orders.get(directory).is_some_and(|order| order.url.is_empty());
+        is_unplaced && self.orders.remove(directory).is_some()
+    }
+
+    /// Notes a certificate.
+    pub(crate) fn succeed(&mut self, now: i64) {
+        self.attempts.clear();
+        self.orders.clear();
+        self.renewal = None;
+        self.issued.retain(|time| (now - WEEK..=now).contains(time));
+        self.issued.push(now);
+    }
+}
+
+/// The key stays out of logs.
+impl std::fmt::Debug for OpenOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenOrder").field("url", &self.url).field("begun", &self.begun).finish_non_exhaustive()
+    }
+}
+
+/// Why a file is no history of ours.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum OrderHistoryError {
+    #[error("it cannot be read: {0}")]
+    Damaged(String),
+    #[error("it was written by a later version of gangway (format {0})")]
+    Newer(u32),
+}
+
+/// The file's form. Fields may be added; none changes its meaning.
+#[derive(Deserialize, Serialize)]
+struct HistoryFile {
+    version: u32,
+    name: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    attempts: BTreeMap<String, FileAttempts>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    issued: Vec<i64>,
+    /// The one that was begun last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    order: Option<FileOrder>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    orders_aside: Vec<FileOrder>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renewal: Option<FileRenewal>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct FileAttempts {
+    failures: u32,
+    next: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    detail: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    without_replaces: bool,
+}
+
+#[derive(Deserialize, Serialize)]
+struct FileOrder {
+    directory: String,
+    url: String,
+    key: String,
+    begun: i64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct FileRenewal {
+    id: String,
+    start: i64,
+    end: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    explanation: Option<String>,
+    ask_again: i64,
+}
+
+impl HistoryFile {
+    fn of(name: &str, history: &OrderHistory) -> Self {
+        let attempts = history.attempts.iter().map(|(directory, attempts)| {
+            let last = attempts.last.as_ref();
+            let file = FileAttempts {
+                failures: attempts.failures,
+                next: attempts.next,
+                kind: last.map(|failure| failure.kind.as_str().to_owned()),
+                detail: last.map(|failure| failure.detail.clone()).unwrap_or_default(),
+                without_replaces: attempts.without_replaces,
+            };
+            (directory.to_string(), file)
+        });
+        let mut orders: Vec<FileOrder> = history
+            .orders
+            .iter()
+            .map(|(directory, order)| FileOrder {
+                directory: directory.to_string(),
+                url: order.url.to_string(),
+                key: order.key.to_string(),
+                begun: order.begun,
+            })
+            .collect();
+        orders.sort_by_key(|order| order.begun);
+        let order = orders.pop();
+        let renewal = history.renewal.as_ref().map(|renewal| FileRenewal {
+            id: renewal.id.to_string(),
+            start: renewal.start,
+            end: renewal.end,
+            explanation: renewal.explanation.as_deref().map(str::to_owned),
+            ask_again: renewal.ask_again,
+        });
+        Self {
+            version: VERSION,
+            name: name.into(),
+            attempts: attempts.collect(),
+            issued: history.issued.clone(),
+            order,
+            orders_aside: orders,
+            renewal,
+        }
+    }
+
+    fn into_history(self) -> OrderHistory {
+        let attempts = self.attempts.into_iter().map(|(directory, file)| {
+            let last = file.kind.map(|kind| Failure::new(FailureKind::parse(&kind), file.detail));
+            let FileAttempts { failures, next, without_replaces, .. } = file;
+            (directory.into(), Attempts { failures, next, last, without_replaces })
+        });
+        let orders = self.orders_aside.into_iter().chain(self.order).map(|order| {
+            let open = OpenOrder { url: order.url.into(), key: order.key.into(), begun: order.begun };
+            (order.directory.into(), open)
+        });
+        let orders = orders.collect();
+        let renewal = self.renewal.map(|renewal| Renewal {
+            id: renewal.id.into(),
+            start: renewal.start,
+            end: renewal.end,
+            explanation: renewal.explanation.map(Into::into),
+            ask_again: renewal.ask_again,
+        });
+        OrderHistory { attempts: attempts.collect(), issued: self.issued, orders, renewal }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut history = OrderHistory::default();
+        history.succeed(50);
+        history.fail("https://ca.test/dir", Failure::new(FailureKind::Dns, "NXDOMAIN"), 100);
+        for (directory, begun) in [("d", 7), ("e", 5)] {
+            let order = OpenOrder { url: "u".into(), key: "k".into(), begun };
+            history.orders.insert(directory.into(), order);
+        }
+        history.renewal = Some(Renewal {
+            id: "a.b".into(),
+            start: 1,
+            end: 2,
+            explanation: Some("https://why.test".into()),
+            ask_again: 3,
+        });
+        let read = OrderHistory::read(&history.write("a.test")).expect("reads it");
+        assert_eq!(read, ("a.test".into(), history));
+        assert_eq!(
+            OrderHistory::read(&OrderHistory::default().write("a.test")).expect("reads it").1,
+            OrderHistory::default()
+        );
+    }
+
+    #[test]
+    fn an_order_as_earlier_versions_wrote_it_is_read() {
+        let text = r#"{"version": 1, "name": "a.test",
+            "order": {"directory": "d", "url": "u", "key": "k", "begun": 7}}"#;
+        let (_, history) = OrderHistory::read(text).expect("reads it");
+        let order = OpenOrder { url: "u".into(), key: "k".into(), begun: 7 };
+        assert_eq!(history.orders, BTreeMap::from([("d".into(), order)]));
+    }
+
+    #[test]
+    fn an_order_stays_open_unless_the_failure_ends_it_or_it_was_never_placed() {
+        let cases = [
+            ("u", FailureKind::Confused, true),
+            ("u", FailureKind::RateLimited, true),
+            ("u", FailureKind::WrongAnswer, false),
+            ("", FailureKind::Confused, false),
+        ];
+        for (url, kind, stays) in cases {
+            let mut history = OrderHistory::default();
+            let order = OpenOrder { url: url.into(), key: "k".into(), begun: 7 };
+            history.orders = ["d", "e"].map(|directory| (directory.into(), order.clone())).into();
+            history.fail("d", Failure::new(kind, "no"), 100);
+            assert_eq!(history.orders.contains_key("d"), stays, "`{url}` {kind:?}");
+            assert!(history.orders.contains_key("e"), "another CA's is another CA's");
+        }
+    }
+
+    #[test]
+    fn a_later_format_is_told_from_damage() {
+        let later = OrderHistory::default().write("a.test").replace("\"version\": 1", "\"version\": 9");
+        assert_eq!(OrderHistory::read(&later), Err(OrderHistoryError::Newer(9)));
+        assert!(matches!(OrderHistory::read("{"), Err(OrderHistoryError::Damaged(_))));
+    }
+
+    #[test]
+    fn only_the_last_week_is_counted() {
+        let mut history = OrderHistory::default();
+        for day in 0..10 {
+            history.succeed(day * 24 * 60 * 60);
+        }
+        assert_eq!(history.issued.len(), 8);
+    }
+
+    #[test]
+    fn a_key_is_not_printed() {
+        let order = OpenOrder { url: "u".into(), key: "secret".into(), begun: 7 };
+        assert!(!format!("{order:?}").contains("secret"));
+    }
+}

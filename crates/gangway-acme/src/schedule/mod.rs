@@ -1,0 +1,407 @@
+//! What to order, ask and wait for: a pure function of a moment.
+//!
+//! It holds us within the CAs' limits by itself, so that no bug elsewhere can spend a budget that
+//! takes a week to come back.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::failure::Failure;
+use crate::order_history::{OrderHistory, Renewal};
+use crate::stored_certificate::StoredCertificate;
+
+mod names;
+mod times;
+mod units;
+
+use names::registered_domain;
+pub(crate) use names::{is_orderable, is_shared_domain};
+use times::lifetime;
+pub(crate) use times::{interrupted, renewal_time, retry_ca_time, retry_time};
+use units::{DAY, HOUR, WEEK};
+
+/// Orders under way at once. More would finish no sooner: validation is what takes time.
+const ORDERS_MAX: usize = 8;
+
+/// Questions under way at once; with thousands of certificates they are asked one after the other.
+const ASKS_MAX: usize = 4;
+
+/// Orders begun within ten seconds, and within three hours; Let's Encrypt allows 300 in three hours.
+const STARTS_SOON_MAX: usize = 10;
+const STARTS_MAX: usize = 250;
+
+/// Certificates for one name within a week. Let's Encrypt gives five, and one is kept for a person.
+const SAME_NAME_MAX: usize = 4;
+
+/// Certificates below one domain within a week. Let's Encrypt gives fifty.
+const SAME_DOMAIN_MAX: usize = 40;
+
+/// An order lives for a week at most CAs; an older one is not taken up again.
+const ORDER_LIFETIME: i64 = 5 * DAY;
+
+/// So often the same CA is asked about a name before the next one is, where the next would find the same.
+const ATTEMPTS_BEFORE_NEXT_CA: u32 = 3;
+
+/// A name whose renewal was not permitted is asked about again after this.
+const ASK_PERMISSION_EVERY: i64 = HOUR;
+
+/// Another instance has an order under way; it is looked at again after this.
+pub(crate) const BUSY_ELSEWHERE: i64 = 10;
+
+/// What does not change from one moment to the next.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SchedulePolicy {
+    /// Directories of the CAs, in the order in which they are asked.
+    pub(crate) directories: Vec<Box<str>>,
+    /// Domains below which one certificate with a star is used.
+    pub(crate) wildcards: Vec<Box<str>>,
+    /// DNS-01 can be answered.
+    pub(crate) has_dns: bool,
+}
+
+/// What is known about the certificate for a name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NameState {
+    pub(crate) stored: Option<StoredCertificate>,
+    pub(crate) history: OrderHistory,
+    /// Not before then, for reasons that are not written down: another instance is at it, or the CA has no
+    /// renewal information.
+    pub(crate) order_after: i64,
+    pub(crate) ask_after: i64,
+    /// Whether it may be renewed was asked lately.
+    pub(crate) permission_after: i64,
+}
+
+/// What is known about a CA.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CaState {
+    pub(crate) failures: u32,
+    /// Not before then.
+    pub(crate) next: i64,
+    pub(crate) last: Option<Failure>,
+}
+
+/// What a schedule is made from.
+pub(crate) struct ScheduleInput<'a> {
+    pub(crate) policy: &'a SchedulePolicy,
+    /// Names that need a certificate of a public CA.
+    pub(crate) wanted: &'a BTreeSet<Box<str>>,
+    /// Names beside those that need permission, with when it ends; none of them is wanted anyway.
+    pub(crate) on_demand: &'a BTreeMap<Box<str>, i64>,
+    /// By the name of the certificate.
+    pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
+    /// By directory.
+    pub(crate) cas: &'a HashMap<Box<str>, CaState>,
+    /// Certificates that something is being done about.
+    pub(crate) running: &'a BTreeSet<Box<str>>,
+    /// When orders were begun, the latest last.
+    pub(crate) starts: &'a [i64],
+    /// What is ordered can be kept.
+    pub(crate) can_store: bool,
+    /// The volume has been of no use for long enough that this process is not one that is started again and
+    /// again, each time forgetting what it has ordered.
+    pub(crate) may_lose: bool,
+}
+
+/// What to do.
+#[derive(Debug, Default)]
+pub(crate) struct Schedule {
+    pub(crate) tasks: Vec<Task>,
+    /// By which certificate each wanted name is served, or will be.
+    pub(crate) served_by: BTreeMap<Box<str>, Box<str>>,
+    /// What cannot be ordered as things are, and why.
+    pub(crate) refused: BTreeMap<Box<str>, OrderRefusal>,
+    /// When a certificate is to be renewed or tried again, by its name.
+    pub(crate) due: BTreeMap<Box<str>, i64>,
+    /// By when, in seconds since the epoch, another schedule would look different.
+    pub(crate) next: i64,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Task {
+    /// Get a certificate.
+    Order(CertificateOrder),
+    /// Ask the CA when it would like this one renewed.
+    AskRenewal { name: Box<str> },
+    /// Ask whether it may be renewed.
+    AskPermission { name: Box<str>, again: i64 },
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct CertificateOrder {
+    /// Of the certificate.
+    pub(crate) name: Box<str>,
+    /// What it is to carry.
+    pub(crate) names: Vec<Box<str>>,
+    pub(crate) directory: Box<str>,
+    /// The certificate that it is to take the place of, as the CA calls it.
+    pub(crate) replaces: Option<Box<str>>,
+    /// How often it has failed at this CA.
+    pub(crate) failures: u32,
+    /// Better a certificate in memory than none: the volume cannot be written, and the need is pressing.
+    pub(crate) may_be_lost: bool,
+}
+
+/// Why a name cannot be ordered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum OrderRefusal {
+    /// A star needs DNS-01.
+    NeedsDns,
+    /// No CA could sign for it.
+    NotPublic,
+    /// Too many certificates for it in the last week.
+    Budget,
+    /// What is ordered could not be kept.
+    Storage,
+}
+
+/// Decides about every wanted name.
+pub(crate) fn schedule(moment: &ScheduleInput<'_>, now: i64) -> Schedule {
+    let mut schedule = Schedule { next: i64::MAX, ..Schedule::default() };
+    let mut certificates: BTreeMap<Box<str>, Vec<Box<str>>> = BTreeMap::new();
+    for name in moment.wanted.iter().chain(moment.on_demand.keys()) {
+        match moment.certificate_for(name, now) {
+            Ok((certificate, names)) => {
+                schedule.served_by.insert(name.clone(), certificate.clone());
+                certificates.insert(certificate, names);
+            }
+            Err(refusal) => drop(schedule.refused.insert(name.clone(), refusal)),
+        }
+    }
+    let mut due = Vec::new();
+    for (name, names) in certificates {
+        schedule.consider(moment, name, names, now, &mut due);
+    }
+    schedule.begin(moment, due, now);
+    schedule
+}
+
+/// An order that may begin now, and what speaks for it before others.
+struct DueOrder {
+    order: CertificateOrder,
+    /// Names without any certificate first, then those that somebody has listed, then those that have failed
+    /// least, then what ends first.
+    precedence: (bool, bool, u32, i64),
+    counts_for_budget: bool,
+}
+
+impl NameState {
+    /// Notes what the CA suggests.
+    pub(crate) fn learn(&mut self, name: &str, renewal: Renewal) {
+        let before = self.history.renewal.as_ref().filter(|known| known.id == renewal.id);
+        if before.is_some_and(|known| renewal.end < known.start) {
+            let explanation = renewal.explanation.as_deref().unwrap_or("no reason is given");
+            tracing::warn!(name, explanation, "the CA wants the certificate renewed earlier");
+        }
+        self.history.renewal = Some(renewal);
+    }
+}
+
+impl Schedule {
+    fn consider(
+        &mut self,
+        moment: &ScheduleInput<'_>,
+        name: Box<str>,
+        names: Vec<Box<str>>,
+        now: i64,
+        due: &mut Vec<DueOrder>,
+    ) {
+        let unknown = NameState::default();
+        let state = moment.states.get(&name).unwrap_or(&unknown);
+        if moment.running.contains(&name) {
+            return;
+        }
+        // A certificate is only good for what it carries now.
+        let stored = state.stored.as_ref().filter(|stored| names.iter().all(|name| stored.bundle.names.contains(name)));
+        if let Some(stored) = stored {
+            let at = renewal_time(stored, state.history.renewal.as_ref());
+            if at > now {
+                self.due.insert(name.clone(), at);
+                self.look_again_at(at, now);
+                self.ask_renewal(moment, name, state, stored, now);
+                return;
+            }
+        }
+        let is_on_demand = moment.on_demand.contains_key(&name);
+        if moment.on_demand.get(&name).is_some_and(|until| *until <= now) {
+            return self.ask_permission(name, state, now);
+        }
+        let directory = match moment.choose_ca(state, now) {
+            Ok(directory) => directory,
+            Err(later) => {
+                self.due.insert(name, later);
+                return self.look_again_at(later, now);
+            }
+        };
+        let history = &state.history;
+        let attempts = history.attempts.get(&directory);
+        let replaces = stored.filter(|stored| stored.directory == directory && !stored.account.is_empty());
+        let replaces = replaces
+            .and_then(|stored| stored.id.as_ref())
+            .filter(|_| !attempts.is_some_and(|all| all.without_replaces));
+        let is_valid = stored.is_some_and(|stored| stored.bundle.is_valid_at(now));
+        let is_first = !history.orders.contains_key(&directory);
+        if is_first
+            && replaces.is_none()
+            && history.issued.iter().filter(|time| now - **time < WEEK).count() >= SAME_NAME_MAX
+        {
+            let later = history.issued.iter().filter(|time| now - **time < WEEK).min().map_or(now, |time| time + WEEK);
+            self.refused.insert(name.clone(), OrderRefusal::Budget);
+            self.due.insert(name, later);
+            return self.look_again_at(later, now);
+        }
+        // Never spend an order on what the next restart would forget, unless the need is pressing.
+        let is_pressing = stored.is_some_and(|stored| now >= stored.bundle.not_after - lifetime(stored) / 4);
+        let may_be_lost = moment.may_lose && is_pressing;
+        if !moment.can_store && !may_be_lost {
+            self.refused.insert(name, OrderRefusal::Storage);
+            return;
+        }
+        let failures = attempts.map_or(0, |attempts| attempts.failures);
+        let precedence = (is_valid, is_on_demand, failures, stored.map_or(0, |stored| stored.bundle.not_after));
+        let replaces = replaces.map(|id| id.to_string().into());
+        let counts_for_budget = replaces.is_none() && is_first;
+        due.push(DueOrder {
+            order: CertificateOrder { name, names, directory, replaces, failures, may_be_lost },
+            precedence,
+            counts_for_budget,
+        });
+    }
+
+    /// Begins as many orders as the CAs' limits and ours allow.
+    fn begin(&mut self, moment: &ScheduleInput<'_>, mut due: Vec<DueOrder>, now: i64) {
+        due.sort_by(|a, b| (a.precedence, &a.order.name).cmp(&(b.precedence, &b.order.name)));
+        let since = |span: i64| moment.starts.iter().filter(|start| now - **start < span).count();
+        let room_soon = STARTS_SOON_MAX.saturating_sub(since(10));
+        let room = STARTS_MAX.saturating_sub(since(3 * HOUR)).min(room_soon);
+        let mut domains: HashMap<String, usize> = HashMap::new();
+        for (name, state) in moment.states {
+            let week = state.history.issued.iter().filter(|time| now - **time < WEEK).count();
+            *domains.entry(registered_domain(name)).or_default() += week;
+        }
+        let mut free = ORDERS_MAX.saturating_sub(moment.running.len()).min(room);
+        for DueOrder { order, counts_for_budget, .. } in due {
+            let of_domain = domains.entry(registered_domain(&order.name)).or_default();
+            if counts_for_budget && *of_domain >= SAME_DOMAIN_MAX {
+                self.due.insert(order.name.clone(), now + HOUR);
+                self.refused.insert(order.name, OrderRefusal::Budget);
+                self.look_again_at(now + HOUR, now);
+            } else if free == 0 {
+                // An order that ends wakes us as well; this is for the throttle.
+                self.look_again_at(now + if room == 0 { 10 } else { 60 }, now);
+            } else {
+                free -= 1;
+                *of_domain += usize::from(counts_for_budget);
+                self.tasks.push(Task::Order(order));
+            }
+        }
+    }
+
+    fn ask_renewal(
+        &mut self,
+        moment: &ScheduleInput<'_>,
+        name: Box<str>,
+        state: &NameState,
+        stored: &StoredCertificate,
+        now: i64,
+    ) {
+        let Some(id) = &stored.id else { return };
+        if !moment.policy.directories.contains(&stored.directory) {
+            return;
+        }
+        let known = state.history.renewal.as_ref().filter(|renewal| *renewal.id == *id.to_string());
+        let at = known.map_or(0, |renewal| renewal.ask_again).max(state.ask_after);
+        if at > now {
+            self.look_again_at(at, now);
+        } else if self.tasks.len() + moment.running.len() < ASKS_MAX {
+            self.tasks.push(Task::AskRenewal { name });
+        }
+    }
+
+    fn ask_permission(&mut self, name: Box<str>, state: &NameState, now: i64) {
+        let at = state.permission_after;
+        if at > now {
+            self.due.insert(name, at);
+            return self.look_again_at(at, now);
+        }
+        self.due.insert(name.clone(), now);
+        self.tasks.push(Task::AskPermission { name, again: now + ASK_PERMISSION_EVERY });
+    }
+
+    fn look_again_at(&mut self, time: i64, now: i64) {
+        self.next = self.next.min(time.max(now + 1));
+    }
+}
+
+impl ScheduleInput<'_> {
+    /// The certificate that serves a name, and all names that it is to carry.
+    fn certificate_for(&self, name: &str, now: i64) -> Result<(Box<str>, Vec<Box<str>>), OrderRefusal> {
+        let base = name.strip_prefix("*.").unwrap_or(name);
+        let parent = base.split_once('.').map_or("", |(_, parent)| parent);
+        let configured = |domain: &str| domain == base || !name.starts_with("*.") && domain == parent;
+        let domain = self.policy.wildcards.iter().find(|domain| configured(domain));
+        if let Some(domain) = domain.filter(|_| self.policy.has_dns) {
+            let star: Box<str> = format!("*.{domain}").into();
+            return Ok((star.clone(), vec![star, domain.clone()]));
+        }
+        // One that is there already, however it came, serves as long as it lasts.
+        let star: Box<str> = format!("*.{parent}").into();
+        let stored = self.states.get(&star).and_then(|state| Some((state, state.stored.as_ref()?)));
+        if let Some((state, stored)) =
+            stored.filter(|(_, stored)| stored.bundle.is_valid_at(now) && stored.bundle.carries(name))
+            && (self.policy.has_dns || now < renewal_time(stored, state.history.renewal.as_ref()))
+        {
+            return Ok((star.clone(), vec![star]));
+        }
+        // One that is on its way; what is listed beside it is ordered all the same.
+        if self.policy.has_dns && self.on_demand.contains_key(name) && self.wanted.contains(&star) {
+            return Ok((star.clone(), vec![star]));
+        }
+        if !is_orderable(base) {
+            return Err(OrderRefusal::NotPublic);
+        }
+        if name.starts_with("*.") && !self.policy.has_dns {
+            return Err(OrderRefusal::NeedsDns);
+        }
+        Ok((name.into(), vec![name.into()]))
+    }
+
+    /// The CA to ask now, or when there will be one.
+    fn choose_ca(&self, state: &NameState, now: i64) -> Result<Box<str>, i64> {
+        if state.order_after > now {
+            return Err(state.order_after);
+        }
+        let ready_at = |directory: &str| {
+            let attempts = state.history.attempts.get(directory).map_or(0, |attempts| attempts.next);
+            self.cas.get(directory).map_or(0, |ca| ca.next).max(attempts)
+        };
+        let is_open = |directory: &str| {
+            state.history.orders.get(directory).is_some_and(|order| now - order.begun < ORDER_LIFETIME)
+        };
+        // What was begun is finished where it was begun, as soon as that CA can serve; until then the others are
+        // asked as if there were none.
+        let mut directories = self.policy.directories.iter();
+        if let Some(directory) = directories.find(|directory| is_open(directory) && ready_at(directory) <= now) {
+            return Ok(directory.clone());
+        }
+        let mut earliest = i64::MAX;
+        for directory in &self.policy.directories {
+            let at = ready_at(directory);
+            if at <= now {
+                return Ok(directory.clone());
+            }
+            earliest = earliest.min(at);
+            let attempts = state.history.attempts.get(directory);
+            let is_the_same_elsewhere = attempts.is_some_and(|attempts| {
+                attempts.failures < ATTEMPTS_BEFORE_NEXT_CA
+                    && attempts.last.as_ref().is_some_and(|failure| failure.kind.is_the_same_elsewhere())
+            });
+            if is_the_same_elsewhere {
+                break;
+            }
+        }
+        Err(earliest)
+    }
+}
+
+#[cfg(test)]
+mod tests;

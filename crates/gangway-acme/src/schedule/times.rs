@@ -1,0 +1,91 @@
+//! When a certificate is renewed, and when what failed is tried again.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+use super::units::{DAY, HOUR, MINUTE};
+use crate::failure::{Failure, FailureKind};
+use crate::order_history::{OrderHistory, Renewal};
+use crate::stored_certificate::StoredCertificate;
+
+/// After so many failures in a row the next attempt waits so long: at most five in the first hour, which is
+/// what Let's Encrypt allows. The second comes soon, since it tries another challenge.
+const RETRY: [i64; 9] = [5, 5 * MINUTE, 15 * MINUTE, 40 * MINUTE, 2 * HOUR, 4 * HOUR, 8 * HOUR, 16 * HOUR, DAY];
+
+/// The same for a CA that does not answer, which costs no budget.
+const RETRY_CA: [i64; 5] = [MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR];
+
+/// When to order the next certificate: when the CA suggests, else with a third of its time left, or half
+/// of it where it has less than ten days.
+pub(crate) fn renewal_time(stored: &StoredCertificate, renewal: Option<&Renewal>) -> i64 {
+    let lifetime = lifetime(stored);
+    let left = if lifetime < 10 * DAY { lifetime / 2 } else { lifetime / 3 };
+    // A week after a hundred certificates were ordered at once they must not all be ordered at once again.
+    let early = spread(&stored.bundle.serial, lifetime / 50);
+    let by_lifetime = stored.bundle.not_after - left - early;
+    let id = stored.id.as_ref().map(ToString::to_string);
+    match renewal.filter(|renewal| id.as_deref() == Some(&*renewal.id)) {
+        // The same moment each time, as long as the window is the same.
+        Some(renewal) => {
+            let chosen =
+                renewal.start + spread(&(&renewal.id, renewal.start, renewal.end), renewal.end - renewal.start);
+            // A CA that suggests the last minute is not to be trusted with it.
+            chosen.min(stored.bundle.not_after - lifetime / 20)
+        }
+        None => by_lifetime,
+    }
+}
+
+/// How long to wait after so many failures in a row, the last of which was of this kind.
+pub(crate) fn retry_time(name: &str, failures: u32, kind: FailureKind, retry_at: Option<i64>, now: i64) -> i64 {
+    let at_least = match kind {
+        FailureKind::Rejected | FailureKind::NoChallenge => DAY,
+        FailureKind::Caa | FailureKind::RateLimited => HOUR,
+        _ => 0,
+    };
+    let delay = after(&RETRY, failures).max(at_least);
+    let delay = match kind {
+        // A volume is soon mended, and costs no budget.
+        FailureKind::Storage => MINUTE,
+        // One restart is no fault of the name's; many are somebody's.
+        FailureKind::Interrupted if failures <= 1 => 2,
+        _ => delay,
+    };
+    let at = now + delay + spread(&(name, failures), delay / 10);
+    retry_at.map_or(at, |told| at.max(told))
+}
+
+/// How long to leave a CA alone that has failed so often in a row.
+pub(crate) fn retry_ca_time(directory: &str, failures: u32, retry_at: Option<i64>, now: i64) -> i64 {
+    let delay = after(&RETRY_CA, failures);
+    let at = now + delay + spread(&(directory, failures), delay / 10);
+    retry_at.map_or(at, |told| at.max(told))
+}
+
+/// An order that was stopped before the CA had answered counts as a failure: a process that restarts again
+/// and again must not order again and again.
+pub(crate) fn interrupted(name: &str, mut history: OrderHistory, now: i64) -> OrderHistory {
+    let unplaced = history.orders.iter().filter(|(_, order)| order.url.is_empty());
+    let unplaced: Vec<(Box<str>, i64)> = unplaced.map(|(directory, order)| (directory.clone(), order.begun)).collect();
+    for (directory, begun) in unplaced {
+        let failures = history.attempts.get(&directory).map_or(0, |attempts| attempts.failures) + 1;
+        let kind = FailureKind::Interrupted;
+        let next = retry_time(name, failures, kind, None, begun.min(now));
+        history.fail(&directory, Failure::new(kind, "gangway was stopped while it ordered"), next);
+    }
+    history
+}
+
+fn after(table: &[i64], failures: u32) -> i64 {
+    let index = (failures.max(1) as usize - 1).min(table.len() - 1);
+    table[index]
+}
+
+/// A number from 0 to `range`, always the same for the same thing.
+fn spread(of: &impl std::hash::Hash, range: i64) -> i64 {
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(of);
+    if range <= 0 { 0 } else { (hash % range.unsigned_abs()) as i64 }
+}
+
+pub(super) fn lifetime(stored: &StoredCertificate) -> i64 {
+    stored.bundle.not_after - stored.bundle.not_before
+}

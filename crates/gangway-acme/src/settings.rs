@@ -1,0 +1,161 @@
+//! Which public CAs to ask, and how.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::dns::DnsSettings;
+
+/// Which public CAs to ask, and how.
+#[derive(Clone, Debug, Default)]
+pub struct AcmeSettings {
+    /// In the order in which they are asked. Empty: none.
+    pub issuers: Vec<Issuer>,
+    /// Given to the CA as contact.
+    pub email: Option<Box<str>>,
+    /// Certificates that the CA's own API is checked against, beside the usual ones, as PEM.
+    pub root_pem: Option<Box<str>>,
+    /// What kind of certificate to ask for, as the CA names it.
+    pub profile: Option<Box<str>>,
+    /// Domains for which one certificate with a star serves all names, without the `*.`.
+    pub wildcards: Vec<Box<str>>,
+    /// Which challenges can reach us; the order is that of preference.
+    pub challenges: Vec<ChallengeKind>,
+    /// Who keeps records for DNS-01. Where there is somebody, that challenge comes before the others.
+    pub dns: Option<DnsSettings>,
+    /// What clients get for a name that has no certificate, as the effect that findings state.
+    pub without_certificate: Cow<'static, str>,
+}
+
+impl AcmeSettings {
+    /// What can be tried, the preferred way first. A name whose zone is somebody else's can still be shown
+    /// to be ours in another way.
+    pub(crate) fn possible_challenges(&self) -> Vec<ChallengeKind> {
+        let others = self.challenges.iter().copied().filter(|kind| *kind != ChallengeKind::Dns01);
+        self.dns.iter().map(|_| ChallengeKind::Dns01).chain(others).collect()
+    }
+}
+
+/// How a CA is shown that a name is ours.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum ChallengeKind {
+    /// By a file at the name, over plain HTTP on port 80.
+    Http01,
+    /// By a certificate at the name, on port 443.
+    TlsAlpn01,
+    /// By a record in the DNS.
+    Dns01,
+}
+
+/// A public CA.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Issuer {
+    /// Where its API begins.
+    pub directory: Box<str>,
+    /// The account that we have with it otherwise, where it asks for that.
+    pub external_account: Option<ExternalAccount>,
+}
+
+/// What ties an ACME account to one that was made on the CA's web pages.
+#[derive(Clone, Eq, PartialEq)]
+pub struct ExternalAccount {
+    /// The key's identifier.
+    pub id: Box<str>,
+    /// The HMAC key in base64url, as CAs hand it out.
+    pub key: Box<str>,
+}
+
+/// Short names of CAs, with their directories.
+const KNOWN: [(&str, &str); 8] = [
+    ("letsencrypt", "https://acme-v02.api.letsencrypt.org/directory"),
+    ("letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory"),
+    ("zerossl", "https://acme.zerossl.com/v2/DV90"),
+    ("google", "https://dv.acme-v02.api.pki.goog/directory"),
+    ("google-staging", "https://dv.acme-v02.test-api.pki.goog/directory"),
+    ("buypass", "https://api.buypass.com/acme/directory"),
+    ("buypass-staging", "https://api.test4.buypass.no/acme/directory"),
+    ("actalis", "https://acme-api.actalis.com/acme/directory"),
+];
+
+impl Issuer {
+    /// From a directory URL or one of the known short names.
+    pub fn parse(text: &str) -> Result<Self, UnknownIssuer> {
+        let known = KNOWN.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, directory)| *directory);
+        let is_url = || text.starts_with("https://") && text.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some());
+        match known {
+            Some(directory) => Ok(Self { directory: directory.into(), external_account: None }),
+            None if is_url() => Ok(Self { directory: text.into(), external_account: None }),
+            None => Err(UnknownIssuer(text.into())),
+        }
+    }
+
+    /// The short name, or the host of the directory.
+    pub fn name(&self) -> &str {
+        name_of(&self.directory)
+    }
+
+    /// Certificates of it are for tests: no browser trusts them.
+    pub fn is_staging(&self) -> bool {
+        is_staging(&self.directory)
+    }
+}
+
+/// What people call the CA with this directory.
+pub(crate) fn name_of(directory: &str) -> &str {
+    let known = KNOWN.iter().find(|(_, known)| *known == directory).map(|(name, _)| *name);
+    known.unwrap_or_else(|| {
+        let host = directory.split_once("://").map_or(directory, |(_, rest)| rest);
+        host.split('/').next().unwrap_or(host)
+    })
+}
+
+pub(crate) fn is_staging(directory: &str) -> bool {
+    KNOWN.iter().any(|(name, known)| *known == directory && name.ends_with("-staging"))
+}
+
+impl fmt::Display for ChallengeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http01 => "HTTP-01",
+            Self::TlsAlpn01 => "TLS-ALPN-01",
+            Self::Dns01 => "DNS-01",
+        })
+    }
+}
+
+/// The key stays out of logs.
+impl fmt::Debug for ExternalAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalAccount").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Neither a URL nor a known name.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("`{0}` is neither an https URL nor the name of a CA that is known: {known}", known = known_names())]
+pub struct UnknownIssuer(pub Box<str>);
+
+fn known_names() -> String {
+    KNOWN.map(|(name, _)| name).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_is_given_by_url_or_by_name() {
+        let issuer = Issuer::parse("LetsEncrypt-staging").expect("is known");
+        assert_eq!((issuer.name(), issuer.is_staging()), ("letsencrypt-staging", true));
+        let issuer = Issuer::parse("https://localhost:14000/dir").expect("is a URL");
+        assert_eq!((issuer.name(), issuer.is_staging()), ("localhost:14000", false));
+        for text in ["letsencrpyt", "http://ca.example.org/dir", "https://", ""] {
+            assert!(Issuer::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_an_account_is_not_printed() {
+        let account = ExternalAccount { id: "kid".into(), key: "secret".into() };
+        assert!(!format!("{account:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,152 @@
+//! What is on the volume of public CAs' certificates, and what has changed there since the last look.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::finding::{Finding, FindingCode, FindingSeverity};
+use crate::order_history::{self, OrderHistory, OrderHistoryError};
+use crate::storage::{Storage, StorageCause, StorageError};
+use crate::stored_certificate::{self, StoredCertificate, StoredCertificateError};
+
+/// Reads what is new.
+#[derive(Debug)]
+pub(crate) struct VolumeScan<S> {
+    storage: S,
+    /// What was read, by key.
+    versions: HashMap<String, u64>,
+    /// What was set aside, or is of a later version, by key.
+    damages: HashMap<String, Finding>,
+}
+
+/// What was read that had changed, by the name of the certificate.
+#[derive(Debug, Default)]
+pub(crate) struct ScannedFiles {
+    pub(crate) certificates: Vec<(Box<str>, StoredCertificate)>,
+    pub(crate) histories: Vec<(Box<str>, OrderHistory)>,
+}
+
+impl<S: Storage> VolumeScan<S> {
+    pub(crate) fn new(storage: S) -> Self {
+        Self { storage, versions: HashMap::new(), damages: HashMap::new() }
+    }
+
+    /// Reads what has changed. One file that cannot be read stops no other.
+    pub(crate) async fn changes(&mut self) -> Result<ScannedFiles, StorageError> {
+        let mut changes = ScannedFiles::default();
+        for prefix in [stored_certificate::FOLDER, order_history::FOLDER] {
+            for stored in self.storage.list(prefix).await? {
+                if self.versions.get(&stored.key) == Some(&stored.version) {
+                    continue;
+                }
+                match self.storage.get(&stored.key).await {
+                    Ok(Some(value)) => {
+                        if self.read(&stored.key, &String::from_utf8_lossy(&value), &mut changes).await {
+                            self.versions.insert(stored.key, stored.version);
+                        }
+                    }
+                    Ok(None) => {}
+                    // Looked at again next time; the others are read all the same.
+                    Err(error) => {
+                        tracing::warn!(%error, "failed to read a file of the volume");
+                        self.damages.insert(stored.key.clone(), unreadable(&stored.key, &error));
+                    }
+                }
+            }
+        }
+        Ok(changes)
+    }
+
+    pub(crate) fn damages(&self) -> impl Iterator<Item = &Finding> + Clone {
+        self.damages.values()
+    }
+
+    /// Gives whether the file need not be looked at again as it is.
+    async fn read(&mut self, key: &str, text: &str, changes: &mut ScannedFiles) -> bool {
+        let damage = if key.starts_with(stored_certificate::FOLDER) {
+            match StoredCertificate::read(text) {
+                Ok(stored) => {
+                    // A file is called after the first of its names that it could be called after.
+                    let name = stored.bundle.names.iter().find(|name| stored_certificate::key_for(name) == key);
+                    changes.certificates.push((name.unwrap_or(&stored.bundle.names[0]).clone(), stored));
+                    None
+                }
+                Err(error @ StoredCertificateError::Newer(_)) => Some((error.to_string(), false)),
+                Err(error) => Some((error.to_string(), true)),
+            }
+        } else {
+            match OrderHistory::read(text) {
+                Ok(history) => {
+                    changes.histories.push(history);
+                    None
+                }
+                Err(error @ OrderHistoryError::Newer(_)) => Some((error.to_string(), false)),
+                Err(error) => Some((error.to_string(), true)),
+            }
+        };
+        let Some((error, is_damaged)) = damage else {
+            self.damages.remove(key);
+            return true;
+        };
+        let is_aside = is_damaged && self.set_aside(key).await;
+        self.damages.insert(key.to_owned(), damaged(key, &error, is_aside));
+        !is_damaged
+    }
+
+    async fn set_aside(&self, key: &str) -> bool {
+        // Whoever writes it has the lease; what is damaged then is not damaged any more in a moment.
+        let stem = key.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or(key, |(stem, _)| stem);
+        let Ok(Some(lease)) = self.storage.lock(&format!("certificate-{stem}")).await else { return false };
+        match self.storage.set_aside(key, &lease).await {
+            Ok(aside) => {
+                tracing::error!(file = key, %aside, "set a damaged file aside");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to set a damaged file aside");
+                false
+            }
+        }
+    }
+}
+
+/// Writes a certificate that could not be written when it came.
+pub(crate) async fn save<S: Storage>(storage: &S, name: &str, text: String) -> Result<(), StorageError> {
+    let key = stored_certificate::key_for(name);
+    for _ in 0..10 {
+        if let Some(lease) = storage.lock(&format!("certificate-{}", crate::storage::safe_name(name))).await? {
+            return storage.put(&key, text.into_bytes(), &lease).await;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Err(StorageError { act: "write", key: key.into(), cause: StorageCause::LeaseLost })
+}
+
+fn damaged(key: &str, error: &str, is_aside: bool) -> Finding {
+    Finding {
+        code: FindingCode::CertificateDamaged,
+        severity: FindingSeverity::Warning,
+        subject: key.into(),
+        message: format!("`{key}` on the volume cannot be used: {error}").into(),
+        help: if is_aside {
+            "nothing; remove the file that was set aside once you have seen it".into()
+        } else {
+            "move the file away, or run the version of gangway that wrote it".into()
+        },
+        effect: if is_aside {
+            "set aside; another certificate is ordered if one is needed".into()
+        } else {
+            "it is left as it is and not used".into()
+        },
+    }
+}
+
+fn unreadable(key: &str, error: &StorageError) -> Finding {
+    Finding {
+        code: FindingCode::VolumeUnusable,
+        severity: FindingSeverity::Error,
+        subject: key.into(),
+        message: format!("failed to {error}").into(),
+        help: error.help().into(),
+        effect: "it is not used, and looked at again".into(),
+    }
+}

@@ -1,0 +1,199 @@
+//! Bundles of authorities that clients' certificates are checked against: `certs/clients/` on the volume.
+//!
+//! What protects must not outlast its file: unlike with certificates of our own, a bundle that is damaged
+//! or gone is given up. One look later, though, since somebody may just be replacing it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use gangway_tls::{ClientCa, ClientCas};
+
+use crate::certs_folder::CertsFolderView;
+use gangway_acme::{Finding, FindingCode, FindingSeverity};
+
+/// More authorities than anybody has.
+const FILES_MAX: usize = 256;
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What is known of the folder.
+#[derive(Debug, Default)]
+pub(crate) struct ClientCaFolder {
+    usable: Arc<ClientCas>,
+    /// What was wrong at the last look, by name.
+    troubled: BTreeMap<Box<str>, String>,
+}
+
+impl ClientCaFolder {
+    /// Reads every file, and gives what is wrong with those that were as bad at the last look.
+    pub(crate) fn look(&mut self, folder: &Path) -> Vec<Finding> {
+        let read = read(folder);
+        let mut usable = ClientCas::new();
+        let mut troubled = BTreeMap::new();
+        let mut findings = Vec::new();
+        for (name, outcome) in read {
+            match outcome {
+                Ok(fresh) => {
+                    // The same object as long as it says the same: sessions may go on.
+                    let known = self.usable.get(&name).filter(|known| known.is_same_as(&fresh));
+                    usable.insert(name, known.map_or_else(|| Arc::new(fresh), Arc::clone));
+                }
+                Err(error) => drop(troubled.insert(name, error)),
+            }
+        }
+        // What was usable and is not there any more is looked for once again.
+        for name in self.usable.keys().filter(|name| !usable.contains_key(*name)) {
+            troubled.entry(name.clone()).or_default();
+        }
+        for (name, error) in &troubled {
+            let was_troubled = self.troubled.contains_key(name);
+            match self.usable.get(name).filter(|_| !was_troubled) {
+                Some(known) => drop(usable.insert(name.clone(), Arc::clone(known))),
+                None if error.is_empty() || !was_troubled => {}
+                None => findings.push(damaged(name, error)),
+            }
+        }
+        let is_same = usable.len() == self.usable.len()
+            && usable.iter().zip(self.usable.iter()).all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(a.1, b.1));
+        if !is_same {
+            self.usable = Arc::new(usable);
+        }
+        self.troubled = troubled;
+        findings
+    }
+
+    pub(crate) fn usable(&self) -> Arc<ClientCas> {
+        Arc::clone(&self.usable)
+    }
+}
+
+impl CertsFolderView {
+    /// What to say of a bundle that a route asks for, if it is not there.
+    pub(crate) fn missing_client_ca(&self, name: &str) -> Option<Finding> {
+        let subject = subject(name);
+        // What is damaged was told already.
+        let is_told = self.findings.iter().any(|finding| finding.subject == subject);
+        (!self.client_cas.contains_key(name) && !is_told).then(|| Finding {
+            code: FindingCode::ClientCaUnusable,
+            severity: FindingSeverity::Error,
+            subject,
+            message: format!("there is no bundle of authorities `{name}` for `client-ca`").into(),
+            help: format!("put the authorities' certificates into `certs/clients/{name}.pem` on the volume").into(),
+            effect: EFFECT.into(),
+        })
+    }
+}
+
+const EFFECT: &str = "routes that ask for it are closed: they answer 503 to everybody";
+
+fn subject(name: &str) -> Box<str> {
+    format!("certs/clients/{name}").into()
+}
+
+fn damaged(name: &str, error: &str) -> Finding {
+    Finding {
+        code: FindingCode::ClientCaUnusable,
+        severity: FindingSeverity::Error,
+        subject: subject(name),
+        message: format!("`certs/clients/{name}` cannot be used: {error}").into(),
+        help: "put certificates of authorities there, in PEM form".into(),
+        effect: EFFECT.into(),
+    }
+}
+
+/// By name. Of `family.crt` and `family.pem` both belong to the bundle: an authority is added by a file.
+fn read(folder: &Path) -> BTreeMap<Box<str>, Result<ClientCa, String>> {
+    let mut texts: BTreeMap<Box<str>, io::Result<Vec<u8>>> = BTreeMap::new();
+    let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
+    let paths: BTreeSet<_> = entries.flatten().map(|entry| entry.path()).take(FILES_MAX).collect();
+    for path in paths {
+        let (Some(stem), Some(extension)) = (path.file_stem(), path.extension()) else { continue };
+        let (stem, extension) = (stem.to_string_lossy(), extension.to_string_lossy());
+        if stem.starts_with('.') || !matches!(&*extension, "pem" | "crt") {
+            continue;
+        }
+        let text = read_file(&path);
+        let joined = match (texts.remove(&*stem), text) {
+            (Some(Ok(before)), Ok(text)) => Ok([before, text].concat()),
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            (None, text) => text,
+        };
+        texts.insert(stem.into(), joined);
+    }
+    let bundle = |text: io::Result<Vec<u8>>| {
+        let text = text.map_err(|error| error.to_string())?;
+        ClientCa::from_pem(&text).map_err(|error| error.to_string())
+    };
+    texts.into_iter().map(|(name, text)| (name, bundle(text))).collect()
+}
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn authority() -> String {
+        gangway_tls::InternalCa::make(&gangway_tls::Scope::default(), 1_700_000_000)
+            .expect("makes a CA")
+            .root_pem()
+            .into()
+    }
+
+    fn put(path: &Path, text: &str) {
+        File::create(path).and_then(|mut file| file.write_all(text.as_bytes())).expect("is ours");
+    }
+
+    #[test]
+    fn a_bundle_is_used_while_it_is_whole_and_given_up_when_it_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("family.pem");
+        let mut clients = ClientCaFolder::default();
+        assert!(clients.look(folder.path()).is_empty() && clients.usable().is_empty());
+        put(&path, &authority());
+        assert!(clients.look(folder.path()).is_empty());
+        let first = Arc::clone(&clients.usable()["family"]);
+        clients.look(folder.path());
+        assert!(Arc::ptr_eq(&first, &clients.usable()["family"]), "nothing changed");
+        put(&path, "half");
+        assert!(
+            clients.look(folder.path()).is_empty() && clients.usable().contains_key("family"),
+            "it may be whole in a moment"
+        );
+        let findings = clients.look(folder.path());
+        assert_eq!((findings.len(), findings[0].code), (1, FindingCode::ClientCaUnusable));
+        assert!(clients.usable().is_empty(), "what protects does not outlast its file");
+        put(&path, &authority());
+        assert!(clients.look(folder.path()).is_empty());
+        assert!(!clients.usable()["family"].is_same_as(&first));
+        fs::remove_file(&path).expect("is ours");
+        clients.look(folder.path());
+        clients.look(folder.path());
+        assert!(clients.usable().is_empty());
+        let view = CertsFolderView { client_cas: clients.usable(), ..CertsFolderView::default() };
+        let missing = view.missing_client_ca("family").expect("is told");
+        assert!(missing.help.contains("certs/clients/family.pem") && missing.effect.contains("closed"));
+    }
+
+    #[test]
+    fn two_files_of_one_name_are_one_bundle_and_others_are_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        put(&folder.path().join("family.pem"), &authority());
+        put(&folder.path().join("family.crt"), &authority());
+        put(&folder.path().join("family.key"), "secret");
+        put(&folder.path().join(".hidden.pem"), &authority());
+        let mut clients = ClientCaFolder::default();
+        clients.look(folder.path());
+        assert_eq!(clients.usable().keys().map(|name| &**name).collect::<Vec<_>>(), ["family"]);
+        let one = ClientCaFolder::default().look(folder.path());
+        assert!(one.is_empty());
+    }
+}

@@ -1,0 +1,107 @@
+//! Public certificates that are wanted and not there, and a volume that forgets those that are.
+
+use std::collections::BTreeMap;
+
+use crate::{PlainHttp, VolumeLoss};
+use gangway_acme::{Finding, FindingCode, FindingSeverity};
+
+/// An order takes seconds, so a name that has just appeared is not told of at once.
+const TOLD_AFTER: i64 = 60;
+
+/// So many names are told one by one.
+const TOLD_MAX: usize = 20;
+
+/// Since when names have been without a certificate.
+#[derive(Debug, Default)]
+pub(crate) struct Missing {
+    since: BTreeMap<Box<str>, i64>,
+}
+
+impl Missing {
+    /// Takes note of the names that have none now, and gives those that have had none for long enough to say so.
+    pub(crate) fn update<'a>(&mut self, names: impl Iterator<Item = &'a str>, now: i64) -> Vec<Box<str>> {
+        // A clock that was set back must not keep one from being told.
+        let since = |name: &str| self.since.get(name).copied().filter(|since| *since <= now).unwrap_or(now);
+        self.since = names.map(|name| (name.into(), since(name))).collect();
+        let due = self.since.iter().filter(|(_, since)| now - **since >= TOLD_AFTER);
+        due.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// One for each name, and one for all those that are too many.
+pub(crate) fn findings(names: &[Box<str>], has_acme: bool, plain_http: PlainHttp) -> Vec<Finding> {
+    let finding = |subject: &str, message: String| Finding {
+        code: FindingCode::NoCertificateYet,
+        severity: FindingSeverity::Warning,
+        subject: subject.into(),
+        message: message.into(),
+        help: match has_acme {
+            true => "wait, or look at what is said of the authority".into(),
+            false => "put a certificate into `certs/`, or let an authority be asked with `--acme-ca`".into(),
+        },
+        effect: effect(plain_http).into(),
+    };
+    let told = names.iter().take(TOLD_MAX).map(|name| finding(name, format!("`{name}` has no certificate yet")));
+    // Without their number, which changes all the time.
+    let rest = (names.len() > TOLD_MAX)
+        .then(|| finding("certificates", "further names have no certificate yet: `gangway certs` lists them".into()));
+    told.chain(rest).collect()
+}
+
+/// What clients see of a name without a certificate.
+pub(crate) fn effect(plain_http: PlainHttp) -> &'static str {
+    match plain_http {
+        PlainHttp::Refused => "https shows a self-signed placeholder, and plain http is refused",
+        PlainHttp::Served => "https shows a self-signed placeholder, and plain http is answered in the clear",
+    }
+}
+
+/// While there are names whose certificates would have to be ordered again.
+pub(crate) fn volume(forgotten: VolumeLoss) -> Finding {
+    let message = match forgotten {
+        VolumeLoss::Anonymous => "the data folder is an anonymous volume, which no other container gets",
+        VolumeLoss::Unmounted => "the data folder is on no volume, and goes away with the container",
+    };
+    Finding {
+        code: FindingCode::VolumeForgotten,
+        severity: FindingSeverity::Warning,
+        subject: "volume".into(),
+        message: message.into(),
+        help: "give it a name: `docker run -v gangway:/data`, or in compose `volumes: [\"data:/data\"]` and `data:` \
+               below the file's own `volumes:`"
+            .into(),
+        effect: "the next container makes another internal root and orders all certificates again; authorities refuse \
+                 that for days after five a week"
+            .into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_told_of_once_it_has_been_without_for_a_while() {
+        let mut missing = Missing::default();
+        let names = ["a.test", "b.test"];
+        assert!(missing.update(names.into_iter(), 1000).is_empty());
+        assert!(missing.update(["a.test"].into_iter(), 1000 + TOLD_AFTER - 1).is_empty());
+        assert_eq!(missing.update(names.into_iter(), 1000 + TOLD_AFTER), ["a.test".into()], "`b.test` had one between");
+        assert!(missing.update(names.into_iter(), 10).is_empty(), "a clock that was set back");
+        assert_eq!(missing.update(names.into_iter(), 10 + TOLD_AFTER).len(), 2);
+    }
+
+    #[test]
+    fn however_many_they_are_few_are_told() {
+        let names: Vec<Box<str>> = (0..1000).map(|number| format!("n{number:04}.test").into()).collect();
+        assert_eq!(findings(&names[..3], true, PlainHttp::Served).len(), 3);
+        let told = findings(&names, true, PlainHttp::Served);
+        assert_eq!(told.len(), TOLD_MAX + 1);
+        assert_eq!(
+            findings(&names[1..], true, PlainHttp::Served).last(),
+            told.last(),
+            "the same as long as there are too many"
+        );
+        assert!(findings(&names[..1], true, PlainHttp::Refused)[0].effect.ends_with("plain http is refused"));
+    }
+}
