@@ -97,8 +97,7 @@ impl Answers {
             "/api/v1/certificates" => json(&self.certificates()),
             "/api/v1/diagnostics" => {
                 let diagnostics = self.diagnostics(&compiled);
-                let title = |code| self.sources.instance.title(code);
-                let diagnostics = diagnostics.iter().map(|found| convert::diagnostic(found, title)).collect();
+                let diagnostics = diagnostics.iter().map(|found| convert::diagnostic(found)).collect();
                 json(&api::Diagnostics { diagnostics })
             }
             "/api/v1/explain" => self.explain(&compiled, request.uri().query().unwrap_or_default()),
@@ -211,7 +210,6 @@ impl Answers {
                 endpoints: &self.sources.instance.endpoints(),
                 engines: &self.sources.instance.engines(),
                 diagnostics: &self.diagnostics(compiled),
-                title: &|code| self.sources.instance.title(code),
                 ports: self.sources.instance.public_ports(),
                 refuses_plain: self.sources.instance.refuses_plain(),
                 now: self.sources.instance.now(),

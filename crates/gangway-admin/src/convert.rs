@@ -7,7 +7,7 @@ use std::time::Duration;
 use gangway_model::compile::ContainerReport;
 use gangway_model::route::{Address, EndpointKey, HostHeader, Readiness, Scheme, Timeouts, TlsMode};
 use gangway_model::snapshot::{ContainerState, Health};
-use gangway_model::{Code, Diagnostic, Endpoint, Middleware, Route};
+use gangway_model::{Diagnostic, Endpoint, Middleware, Route};
 use gangway_tls::Origin;
 use http::HeaderValue;
 use time::OffsetDateTime;
@@ -185,27 +185,28 @@ pub(crate) fn rfc3339(seconds: i64) -> String {
     time.format(&Rfc3339).unwrap_or_default()
 }
 
-pub(crate) fn diagnostic(diagnostic: &Diagnostic, title: impl Fn(Code) -> &'static str) -> api::Diagnostic {
+pub(crate) fn diagnostic(diagnostic: &Diagnostic) -> api::Diagnostic {
     let masked = masked(diagnostic);
-    let plain = masked.plain();
     let owned = |text: Option<&str>| text.map(str::to_owned);
+    let (place, at) = (&masked.place, masked.place.position());
+    let has_text = !masked.text.is_empty();
     api::Diagnostic {
-        title: title(diagnostic.code).to_owned(),
-        severity: plain.severity.to_owned(),
-        message: plain.message.to_owned(),
-        container: owned(plain.container),
-        project: owned(plain.project),
-        label: owned(plain.label),
-        file: owned(plain.file),
-        line: plain.line,
-        column: plain.column,
-        text: owned(plain.text),
-        start: plain.span.map(|span| span.0),
-        end: plain.span.map(|span| span.1),
-        note: plain.note.to_owned(),
-        help: plain.help.to_owned(),
-        effect: plain.effect.to_owned(),
-        code: plain.code,
-        shown: plain.shown,
+        title: diagnostic.code.title().to_owned(),
+        code: masked.code.to_string(),
+        severity: masked.severity.as_str().to_owned(),
+        container: owned(place.container()),
+        project: owned(place.project()),
+        label: owned(place.subject()),
+        file: at.map(|at| at.file.to_string()),
+        line: at.map(|at| at.line),
+        column: at.map(|at| at.column),
+        start: has_text.then_some(masked.span.start),
+        end: has_text.then_some(masked.span.end),
+        shown: masked.to_string(),
+        text: Some(masked.text).filter(|_| has_text),
+        message: masked.message,
+        note: masked.note,
+        help: masked.help,
+        effect: masked.effect,
     }
 }

@@ -7,7 +7,7 @@ use gangway_model::explain::{Considered, Nearest};
 use gangway_model::location::{PublicPorts, slash_redirect};
 use gangway_model::mention::{self, Named};
 use gangway_model::route::{Readiness, TlsMode};
-use gangway_model::{Code, Compiled, Diagnostic, Endpoint, Middleware, RequestView, Route};
+use gangway_model::{Compiled, Diagnostic, Endpoint, Middleware, RequestView, Route};
 use gangway_tls::{Origin, Store};
 
 use crate::api;
@@ -26,8 +26,6 @@ pub(crate) struct Known<'a> {
     pub(crate) endpoints: &'a Endpoints,
     pub(crate) engines: &'a [Engine],
     pub(crate) diagnostics: &'a [Diagnostic],
-    /// What a code means.
-    pub(crate) title: &'a dyn Fn(Code) -> &'static str,
     /// Under which clients reach us.
     pub(crate) ports: PublicPorts,
     /// Plain HTTP is refused while a name has no certificate.
@@ -93,7 +91,7 @@ pub(crate) fn explain(question: &Question, known: &Known<'_>) -> api::Explanatio
             Some(api::Container { reason: container.way(&route.name).to_owned(), ..convert::container(container) })
         }
         _ => {
-            let is_told = |found: &&Diagnostic| *found.place.container == *container.name;
+            let is_told = |found: &&Diagnostic| found.place.container() == Some(&*container.name);
             diagnostics.iter().any(is_told).then(|| convert::container(container))
         }
     });
@@ -123,7 +121,7 @@ pub(crate) fn explain(question: &Question, known: &Known<'_>) -> api::Explanatio
         named: named.collect(),
         certificate: certificate(&question.host, known),
         containers: containers.collect(),
-        diagnostics: diagnostics.into_iter().map(|found| convert::diagnostic(found, known.title)).collect(),
+        diagnostics: diagnostics.into_iter().map(|found| convert::diagnostic(found)).collect(),
     }
 }
 
@@ -229,9 +227,10 @@ fn diagnostics<'a>(
     let files: BTreeSet<&str> = concerned.iter().map(|route| &*route.name).chain(of_name).collect();
     let concerns = |found: &&Diagnostic| {
         let place = &found.place;
-        containers.contains(&*place.container)
-            || (place.file.is_some() && file_route(&place.label).is_some_and(|name| files.contains(name)))
-            || *place.label == *host
+        let file_key = place.position().and_then(|_| place.subject());
+        place.container().is_some_and(|name| containers.contains(name))
+            || file_key.and_then(file_route).is_some_and(|name| files.contains(name))
+            || place.subject() == Some(host)
             || mention::says(&found.text, host)
             || mention::says(&found.message, host)
     };

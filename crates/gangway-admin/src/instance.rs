@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use gangway_model::Diagnostic;
 use gangway_model::location::PublicPorts;
 use gangway_model::route::EndpointKey;
-use gangway_model::{Code, Diagnostic};
 use gangway_tls::{DemandCounts, Origin};
 
 /// The running instance, as far as it can be asked. Answers are values of one moment; none waits.
@@ -28,10 +28,6 @@ pub trait Instance: Send + Sync + 'static {
     fn certificates(&self) -> Certificates;
     /// Findings beside those of the table: about global settings and certificates.
     fn diagnostics(&self) -> Vec<Diagnostic>;
-    /// What a code means in one line, for codes of certificates as well.
-    fn title(&self, code: Code) -> &'static str {
-        code.title()
-    }
     /// Whether plain HTTP is refused while a name has no certificate.
     fn refuses_plain(&self) -> bool {
         false

@@ -21,7 +21,7 @@ pub fn is_secret(name: &str) -> bool {
 /// The same finding, without what may be a secret.
 pub fn masked(diagnostic: &Diagnostic) -> Diagnostic {
     let mut masked = diagnostic.clone();
-    let label = &*diagnostic.place.label;
+    let label = diagnostic.place.subject().unwrap_or_default();
     // A broken line of the config file belongs to no key yet, but names one.
     let name = if label.is_empty() { diagnostic.text.split('=').next().unwrap_or_default() } else { label };
     let is_key =
@@ -72,7 +72,11 @@ mod tests {
             code: Code(27),
             severity: Severity::Error,
             message: message.into(),
-            place: Place { label: label.into(), ..Place::default() },
+            place: Place::Container {
+                name: "shop".into(),
+                project: None,
+                label: Some(label).filter(|label| !label.is_empty()).map(Into::into),
+            },
             text: text.into(),
             span: Span { start: 0, end: text.len() },
             note: format!("`{text}` is no hash"),

@@ -92,10 +92,9 @@ impl Instance for Fake {
             code: Code(902),
             severity: Severity::Warning,
             message: "unusable entry `bob:hunter2`".into(),
-            place: Place {
-                label: "routes.shop.auth.basic".into(),
-                file: Some(FilePosition { file: "gangway.toml".into(), line: 3, column: 9 }),
-                ..Place::default()
+            place: Place::ConfigFile {
+                key: Some("routes.shop.auth.basic".into()),
+                at: FilePosition { file: "gangway.toml".into(), line: 3, column: 9 },
             },
             text: "bob:hunter2".into(),
             span: Span { start: 4, end: 11 },
@@ -111,10 +110,6 @@ impl Instance for Fake {
 
     fn task_restarts(&self) -> u64 {
         5
-    }
-
-    fn title(&self, code: Code) -> &'static str {
-        if code == Code(902) { "of another list" } else { code.title() }
     }
 
     fn refuses_plain(&self) -> bool {
@@ -149,8 +144,8 @@ async fn start() -> Running {
 }
 
 fn place(key: &str) -> Place {
-    let file = Some(FilePosition { file: "gangway.toml".into(), line: 1, column: 1 });
-    Place { label: key.into(), file, ..Place::default() }
+    let at = FilePosition { file: "gangway.toml".into(), line: 1, column: 1 };
+    Place::ConfigFile { key: Some(key.into()), at }
 }
 
 fn route(name: &str, keys: &[(&str, &str)]) -> FileRoute {
@@ -347,7 +342,7 @@ async fn how_a_host_that_waits_for_its_certificate_is_served_is_explained() {
     let explained: api::Explanation = running.api("explain?url=https://shop.test/shop/x").await;
     assert!(explained.outcome.contains("plain HTTP is refused"), "{}", explained.outcome);
     let told: api::Diagnostics = running.api("diagnostics").await;
-    assert_eq!(told.diagnostics[0].title, "of another list", "whoever found it knows what its code means");
+    assert_eq!(told.diagnostics[0].title, "unusable value of a global setting");
 }
 
 #[tokio::test]
@@ -419,9 +414,9 @@ async fn a_route_of_the_file_is_explained_with_what_is_wrong_with_it() {
     let file_routes =
         vec![route("c", &[("priority", "1")]), route("nas", &[("host", "nas.test"), ("upstream", "192.0.2.9:5006")])];
     let file_routes = file_routes.into_iter().map(|mut route| {
-        route.place.label = format!("routes.{}", route.name).into();
-        for (key, _, place) in &mut route.keys {
-            place.label = format!("routes.{}.{key}", route.name).into();
+        route.place = place(&format!("routes.{}", route.name));
+        for (key, _, of_key) in &mut route.keys {
+            *of_key = place(&format!("routes.{}.{key}", route.name));
         }
         route
     });

@@ -67,14 +67,14 @@ impl<'p> ComposeSnapshot<'p> {
     /// A diagnostic of the model as a finding at its place in the files, or at `start` where it is about no service.
     /// None for a diagnostic that depends on what only the engine knows.
     pub fn locate(&self, diagnostic: &Diagnostic, start: &FileSpan) -> Option<Finding> {
-        let Some(place) = self.services.get(&*diagnostic.place.container) else {
+        let Some(place) = diagnostic.place.container().and_then(|name| self.services.get(name)) else {
             return Some(Finding::of_diagnostic(diagnostic, start.clone()));
         };
         if !is_known_offline(diagnostic, place.service) {
             return None;
         }
         let service = place.service.name.as_str();
-        let Some((key, value)) = place.label(&diagnostic.place.label) else {
+        let Some((key, value)) = diagnostic.place.subject().and_then(|key| place.label(key)) else {
             let finding = Finding::of_diagnostic(diagnostic, place.service.name.span());
             return Some(finding.about(Subject::service(service)));
         };

@@ -31,7 +31,7 @@ use self::replicas::{Candidate, Group, Owner, Owners, RouteOrigin};
 use self::unserved::UnservedClaims;
 use crate::address::Surroundings;
 use crate::codes;
-use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::dialect::native::{self, Asked};
 use crate::label::Source;
 use crate::mention::{self, Mention};
@@ -515,6 +515,8 @@ fn name_routes<'a, 's: 'a>(
 
 fn without_container(diagnostic: &Diagnostic) -> Diagnostic {
     let mut anonymous = diagnostic.clone();
-    anonymous.place.container = Box::default();
+    if let Place::Container { name, .. } = &mut anonymous.place {
+        *name = Box::default();
+    }
     anonymous
 }

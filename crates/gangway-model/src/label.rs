@@ -65,11 +65,10 @@ impl Source<'_> {
 
     fn place(self, mark: Mark<'_>) -> Place {
         match self {
-            Self::Container(container) => Place {
-                container: cut(&container.name).into(),
+            Self::Container(container) => Place::Container {
+                name: cut(&container.name).into(),
                 project: container.project().map(|project| cut(project).into()),
-                label: cut(mark.label).into(),
-                file: None,
+                label: Some(mark.label).filter(|label| !label.is_empty()).map(|label| cut(label).into()),
             },
             Self::File(route) => mark.place.unwrap_or(&route.place).clone(),
         }

@@ -7,9 +7,7 @@
 //! There is deliberately no I/O here: no sockets, files, clock, environment, async or logging.
 
 mod address;
-pub mod codes;
 pub mod compile;
-pub mod diagnostic;
 mod dialect;
 pub mod digest;
 pub mod explain;
@@ -34,7 +32,7 @@ mod utc;
 mod value;
 
 pub use compile::{Compiled, Compiler, compile};
-pub use diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity};
+pub use gangway_diagnostic::{self as diagnostic, Code, Diagnostic, Diagnostics, Place, Severity, codes};
 pub use host::{HostPattern, Hostname};
 pub use matcher::Matcher;
 pub use path::PathPattern;

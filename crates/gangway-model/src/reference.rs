@@ -1,13 +1,9 @@
-//! Pages of the reference, written from the schema and the list of codes.
+//! The reference page of labels, written from the schema.
 //!
-//! A test compares them with `docs/reference/`, so that they cannot become stale. Examples of diagnostics
-//! are handed in: the test takes them from what fixtures really give.
+//! A test compares it with `docs/reference/`, so that it cannot become stale.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::codes;
-use crate::diagnostic::Code;
 use crate::dialect::native::schema::{KEYS, Key, KeyStatus, Placement};
 
 const LABELS_HEAD: &str = "\
@@ -34,16 +30,6 @@ answers that Gangway gives itself.
 
 ";
 
-const DIAGNOSTICS_HEAD: &str = "\
-<!-- Generated from the lists of codes in crates/gangway-model/src by `make docs`. -->
-# Diagnostics
-
-What Gangway finds about labels, the configuration file and compose files, the same in the log, in `gangway check`, in the API
-and in the metrics. An **error** says that something you asked for is not done; a **warning**, that it is done, but probably
-not what you meant. `effect` says what was done instead. Codes are stable.
-
-";
-
 /// `docs/reference/labels.md`, whole.
 pub fn labels() -> String {
     let mut page = String::from(LABELS_HEAD);
@@ -65,30 +51,6 @@ pub fn labels() -> String {
         let _ = write!(page, "\n- `{}`: {}", key.name, key.doc);
     }
     page.push('\n');
-    page
-}
-
-/// `docs/reference/diagnostics.md`, whole. `examples` are diagnostics as they are shown.
-pub fn diagnostics(examples: &BTreeMap<Code, String>) -> String {
-    let mut page = String::from(DIAGNOSTICS_HEAD);
-    page += "| code | is about |\n|---|---|\n";
-    for (codes, about) in [
-        ("G0xx", "the shape of labels and their values"),
-        ("G1xx", "rules, hosts, paths and regular expressions"),
-        ("G2xx", "references to something else"),
-        ("G3xx", "conflicts between routes"),
-        ("G4xx", "networks, addresses, ports and health"),
-        ("G5xx", "TLS and certificates"),
-        ("G9xx", "global settings, the configuration file and compose files"),
-    ] {
-        let _ = writeln!(page, "| `{codes}` | {about} |");
-    }
-    for text in codes::all() {
-        let _ = write!(page, "\n## {}: {}\n\n{}\n", text.code, text.title, text.explanation);
-        if let Some(example) = examples.get(&text.code) {
-            let _ = write!(page, "\n```text\n{}\n```\n", example.trim_end());
-        }
-    }
     page
 }
 

@@ -370,7 +370,7 @@ proptest! {
         };
         prop_assert_eq!(others(&before), others(&after));
         let others = |compiled: &Compiled| -> Vec<String> {
-            let found = compiled.diagnostics.iter().filter(|found| is_other(&found.place.container));
+            let found = compiled.diagnostics.iter().filter(|found| found.place.container().is_some_and(is_other));
             found.map(ToString::to_string).collect()
         };
         prop_assert_eq!(others(&before), others(&after));

@@ -235,12 +235,3 @@ fn what_is_surely_not_meant_is_a_warning() {
         assert_eq!((finding.code, &text[finding.span.start..finding.span.end]), (code, under), "{text}");
     }
 }
-
-#[test]
-fn codes_ascend_and_are_explained() {
-    assert!(codes::ALL.windows(2).all(|two| two[0].code < two[1].code));
-    for text in codes::ALL {
-        assert!((100..200).contains(&text.code.0));
-        assert!(!text.title.is_empty() && !text.title.ends_with('.') && text.explanation.ends_with('.'), "{text:?}");
-    }
-}

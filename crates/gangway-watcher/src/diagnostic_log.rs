@@ -57,8 +57,7 @@ impl DiagnosticLog {
         let gone: Vec<Diagnostic> = self.known.keys().filter(|known| !found.contains(known)).cloned().collect();
         for diagnostic in gone {
             let since = self.known.remove(&diagnostic).flatten().unwrap_or(now);
-            let of_container = !diagnostic.place.container.is_empty();
-            let may_return = of_container && !runs(&diagnostic.place.container);
+            let may_return = diagnostic.place.container().is_some_and(|container| !runs(container));
             if may_return && now.saturating_duration_since(since) < AWAY {
                 self.known.insert(diagnostic, Some(since));
             } else {
@@ -70,7 +69,7 @@ impl DiagnosticLog {
 
     /// The containers that something is said about.
     pub(crate) fn containers(&self) -> HashSet<&str> {
-        self.known.keys().map(|known| &*known.place.container).collect()
+        self.known.keys().filter_map(|known| known.place.container()).collect()
     }
 
     /// When something that stays away has to be looked at again.
@@ -83,10 +82,12 @@ impl DiagnosticChanges {
     pub(crate) fn log(&self) {
         for diagnostic in self.found.iter().take(LINES_MAX) {
             let (code, place, message) = (diagnostic.code, &diagnostic.place, printable(&diagnostic.message));
-            let (container, label, at) = (said(&place.container), said(&place.label), place.at());
+            let (container, label, at) =
+                (place.container(), place.subject(), place.position().map(ToString::to_string));
             match diagnostic.severity {
                 Severity::Error => error!(%code, container, label, at, %diagnostic, "{message}"),
                 Severity::Warning => warn!(%code, container, label, at, %diagnostic, "{message}"),
+                Severity::Note => info!(%code, container, label, at, %diagnostic, "{message}"),
             }
         }
         if self.found.len() > LINES_MAX {
@@ -95,14 +96,9 @@ impl DiagnosticChanges {
         }
         for diagnostic in self.resolved.iter().take(LINES_MAX) {
             let (code, place, message) = (diagnostic.code, &diagnostic.place, printable(&diagnostic.message));
-            info!(%code, container = said(&place.container), label = said(&place.label), "resolved: {message}");
+            info!(%code, container = place.container(), label = place.subject(), "resolved: {message}");
         }
     }
-}
-
-/// A field that is empty is left out.
-fn said(text: &str) -> Option<&str> {
-    Some(text).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -116,7 +112,7 @@ mod tests {
             code: Code(104),
             severity: Severity::Error,
             message: "unknown matcher `Hosts`".into(),
-            place: Place { container: container.into(), ..Place::default() },
+            place: Place::container_named(container),
             text: String::new(),
             span: gangway_model::diagnostic::Span::default(),
             note: String::new(),

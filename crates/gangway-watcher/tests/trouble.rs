@@ -282,7 +282,8 @@ async fn what_makes_no_sense_costs_only_itself_and_is_told() {
     watched.until_running(&["web", "well"]).await;
     let tables = watched.tables.load();
     let told: Vec<_> = tables.diagnostics.iter().filter(|found| found.code.0 == 414).collect();
-    let told: Vec<_> = told.iter().map(|found| (&*found.place.container, &*found.message)).collect();
+    let told: Vec<_> =
+        told.iter().map(|found| (found.place.container().unwrap_or_default(), &*found.message)).collect();
     let message = "the engine describes the container in a form that makes no sense: ";
     let (auth, port, id) = ("`Labels.gangway.auth.basic`", "`Ports[0].PrivatePort`", "`Id`");
     let expected =

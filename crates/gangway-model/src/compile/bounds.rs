@@ -138,8 +138,8 @@ fn beyond(candidate: &Candidate<'_>, size: usize, share: usize) -> Diagnostic {
     candidate.source.about_value(claim, finding, effect)
 }
 
-/// ContainerFindings that are not shown, by container and project.
-pub(super) type Unshown = BTreeMap<(Box<str>, Option<Box<str>>), usize>;
+/// The number of findings that are not shown, by container.
+pub(super) type Unshown = BTreeMap<Place, usize>;
 
 /// What was found at one container, before it is put to what was found at others.
 #[derive(Clone, Debug, Default)]
@@ -173,7 +173,7 @@ impl ContainerFindings {
         if let Some(Diagnostic { place, .. }) = cut.found.first()
             && more > 0
         {
-            *unshown.entry((place.container.clone(), place.project.clone())).or_default() += more;
+            *unshown.entry(place.as_whole()).or_default() += more;
         }
         cut.found
     }
@@ -183,28 +183,28 @@ impl ContainerFindings {
 pub(super) fn bounded(found: Vec<Diagnostic>, mut unshown: Unshown) -> Diagnostics {
     let all: Diagnostics = found.into_iter().collect();
     let is_same = |a: &Diagnostic, b: &Diagnostic| {
-        (&a.place.container, &a.place.project) == (&b.place.container, &b.place.project)
+        (a.place.container(), a.place.project()) == (b.place.container(), b.place.project())
     };
     let all: Vec<Diagnostic> = all.into_iter().collect();
     // The order goes by container and project first.
-    let counts = all.chunk_by(is_same).filter(|of_one| !of_one[0].place.container.is_empty()).map(<[_]>::len);
+    let counts = all.chunk_by(is_same).filter(|of_one| of_one[0].place.container().is_some()).map(<[_]>::len);
     let shown_max = share(counts.collect(), FOUND_IN_ALL_MAX).clamp(1, FOUND_MAX);
     let mut shown = Vec::with_capacity(all.len());
     let mut number = 0;
     for one in all {
         let is_next = shown.last().is_some_and(|last| is_same(last, &one));
         number = if is_next { number + 1 } else { 0 };
-        if one.place.container.is_empty() || number < shown_max {
+        if one.place.container().is_none() || number < shown_max {
             shown.push(one);
         } else {
-            *unshown.entry((one.place.container, one.place.project)).or_default() += 1;
+            *unshown.entry(one.place.as_whole()).or_default() += 1;
         }
     }
-    let more = unshown.into_iter().map(|((container, project), count)| Diagnostic {
+    let more = unshown.into_iter().map(|(place, count)| Diagnostic {
         code: codes::MORE_FOUND,
         severity: Severity::Error,
         message: format!("{count} more findings than are shown"),
-        place: Place { container, project, ..Place::default() },
+        place,
         text: String::new(),
         span: Span::default(),
         note: String::new(),

@@ -32,7 +32,7 @@ pub(super) fn report(snapshot: &Snapshot, ours: &[&Container], settings: &Settin
             let file = FileRoute::default();
             let effect = "the container is not routed";
             let unplaced = Source::File(&file).about(finding(left_out, &left_out.container), effect.into());
-            let place = Place { container: cut(&left_out.container).into(), ..Place::default() };
+            let place = Place::container_named(cut(&left_out.container));
             found.push(Diagnostic { place, ..unplaced });
         }
     }

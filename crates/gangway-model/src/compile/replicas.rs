@@ -311,7 +311,7 @@ impl<'s> RouteOrigin<'s> {
         let name = |source: &Source<'_>| -> Box<str> {
             match source {
                 Source::Container(container) => container.name.clone(),
-                Source::File(route) => match &route.place.file {
+                Source::File(route) => match route.place.position() {
                     Some(at) => at.file.clone(),
                     None => "configuration file".into(),
                 },

@@ -96,7 +96,7 @@ pub(crate) fn read_file<'a>(
     }
     let mut drafts = RouteCollector::new(source, &route.name);
     for (key, value, place) in &route.keys {
-        let label = if place.label.is_empty() { key } else { &place.label };
+        let label = place.subject().unwrap_or(key);
         drafts.add_key(None, key, Mark { label, value, place: Some(place) }, found);
     }
     drafts.read(settings, found).pop()

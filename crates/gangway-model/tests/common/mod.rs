@@ -170,8 +170,7 @@ fn rest(line: &str) -> &str {
 }
 
 fn in_file(label: &str, line: u32) -> Place {
-    let file = Some(FilePosition { file: "gangway.toml".into(), line, column: 3 });
-    Place { label: label.into(), file, ..Place::default() }
+    Place::ConfigFile { key: Some(label.into()), at: FilePosition { file: "gangway.toml".into(), line, column: 3 } }
 }
 
 fn id(name: &str) -> Box<str> {

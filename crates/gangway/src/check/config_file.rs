@@ -37,13 +37,13 @@ impl ConfigFile {
 
 /// A diagnostic about the config file, as a finding at its place.
 pub(super) fn locate(diagnostic: &Diagnostic, id: FileId, sources: &SourceMap) -> Finding {
-    let key = Some(diagnostic.place.label.to_string()).filter(|key| !key.is_empty());
+    let key = diagnostic.place.subject().map(str::to_owned);
     let span = FileSpan::new(id, range(diagnostic, id, sources));
     Finding::of_diagnostic(diagnostic, span).about(Subject { key, ..Subject::default() })
 }
 
 fn range(diagnostic: &Diagnostic, id: FileId, sources: &SourceMap) -> Range<usize> {
-    let Some(at) = &diagnostic.place.file else { return 0..0 };
+    let Some(at) = diagnostic.place.position() else { return 0..0 };
     let (line, line_start) = sources.line(id, at.line as usize);
     let start = line_start + line.char_indices().nth(at.column as usize - 1).map_or(line.len(), |(byte, _)| byte);
     let part = diagnostic.span.start..diagnostic.span.end;
@@ -51,7 +51,7 @@ fn range(diagnostic: &Diagnostic, id: FileId, sources: &SourceMap) -> Range<usiz
     if diagnostic.text == line {
         return line_start + part.start..line_start + part.end;
     }
-    if diagnostic.text == *diagnostic.place.label {
+    if Some(&*diagnostic.text) == diagnostic.place.subject() {
         let key = diagnostic.text.rsplit('.').next().unwrap_or_default();
         let before = &line[..start - line_start];
         return before.rfind(key).map_or(start..start, |at| line_start + at..line_start + at + key.len());

@@ -97,7 +97,7 @@ impl Compiler<'_, '_> {
         if let Some(start) = self.start() {
             let diagnostics = compiled.diagnostics.iter().filter(|diagnostic| counts(diagnostic.code));
             findings.extend(diagnostics.filter_map(|diagnostic| match self.config {
-                Some(config) if diagnostic.place.file.is_some() => {
+                Some(config) if diagnostic.place.position().is_some() => {
                     Some(config_file::locate(diagnostic, config.id, self.loader.sources()))
                 }
                 Some(_) | None => compose.locate(diagnostic, &start),

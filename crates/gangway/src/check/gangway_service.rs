@@ -37,7 +37,7 @@ impl ServiceSettings {
         let environment = read_environment(pairs, NOT_STARTED);
         result.raw.layer = environment.layer.overlaid_by(flags);
         findings.extend(environment.diagnostics.iter().map(|diagnostic| {
-            let key = set.get(&*diagnostic.place.label).map_or(&service.name, |(key, _)| key);
+            let key = diagnostic.place.subject().and_then(|name| set.get(name)).map_or(&service.name, |(key, _)| key);
             finding(diagnostic, service, key.span())
         }));
         Some(result)
@@ -155,10 +155,10 @@ impl ServiceSettings {
 
     /// The place of the value that a diagnostic about a setting is about.
     fn span(&self, diagnostic: &Diagnostic) -> Option<FileSpan> {
-        let is_meant = |(name, value): &&(String, SpannedText)| {
-            **name == *diagnostic.place.label && value.as_str() == diagnostic.text
-        };
-        let by_name = || self.written.iter().find(|(name, _)| **name == *diagnostic.place.label);
+        let subject = diagnostic.place.subject();
+        let is_meant =
+            |(name, value): &&(String, SpannedText)| Some(&**name) == subject && value.as_str() == diagnostic.text;
+        let by_name = || self.written.iter().find(|(name, _)| Some(&**name) == subject);
         let (_, value) = self.written.iter().find(is_meant).or_else(by_name)?;
         let end = diagnostic.span.end.min(value.as_str().len());
         Some(value.locate(diagnostic.span.start.min(end)..end).span)

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gangway_acme::{Finding, FindingCode, FindingSeverity};
+use gangway_acme::{Finding, FindingSeverity};
 use gangway_admin::{Certificate, Certificates, EndpointNow, Engine, Instance, Phase, Reaction, Spread};
 use gangway_certs::CertificateReport;
 use gangway_model::diagnostic::Span;
@@ -198,10 +198,6 @@ impl Instance for Running {
         settings.diagnostics.iter().cloned().chain(of_certificates).chain(gateway).collect()
     }
 
-    fn title(&self, code: Code) -> &'static str {
-        title(code)
-    }
-
     fn refuses_plain(&self) -> bool {
         self.plain_refused
     }
@@ -232,14 +228,6 @@ fn spread(gangway_watcher::Quantiles { last, median, p99 }: gangway_watcher::Qua
     Spread { last, median, p99 }
 }
 
-/// Codes of certificates stand in the list of their finder.
-fn title(code: Code) -> &'static str {
-    match code.title() {
-        "" => FindingCode::ALL.iter().find(|known| known.number() == code.0).map_or("", |known| known.title()),
-        title => title,
-    }
-}
-
 /// Clients come with the address of a gateway.
 fn gateway_speaks(address: IpAddr) -> Diagnostic {
     Diagnostic {
@@ -268,7 +256,7 @@ fn diagnostic(finding: &Finding) -> Diagnostic {
             FindingSeverity::Warning => Severity::Warning,
         },
         message: finding.message.to_string(),
-        place: Place { label: finding.subject.clone(), ..Place::default() },
+        place: Place::Name(finding.subject.clone()),
         text: String::new(),
         span: Span::default(),
         note: String::new(),
@@ -279,6 +267,8 @@ fn diagnostic(finding: &Finding) -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
+    use gangway_acme::FindingCode;
+
     use super::*;
 
     #[test]
@@ -293,6 +283,7 @@ mod tests {
         };
         let diagnostic = diagnostic(&finding);
         assert_eq!(diagnostic.code.to_string(), finding.code.to_string());
-        assert!(FindingCode::ALL.iter().all(|code| !title(Code(code.number())).is_empty()), "each has a title");
+        let titles = FindingCode::ALL.iter().map(|code| (Code(code.number()).title(), code.title()));
+        assert!(titles.clone().all(|(listed, own)| listed == own), "{titles:?}");
     }
 }

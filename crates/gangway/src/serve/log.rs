@@ -147,16 +147,18 @@ pub(super) async fn tell_findings(mut judged: Reader<ConfigStatus>) -> Infallibl
         let now = judged.load_full().diagnostics.clone();
         for new in now.iter().filter(|found| !told.contains(found)).take(FINDINGS_MAX) {
             let shown = masked(new);
-            let label = Some(&*shown.place.label).filter(|label| !label.is_empty());
-            let (code, at, message) = (shown.code.to_string(), shown.place.at(), printable(&shown.message));
+            let label = shown.place.subject();
+            let (code, at, message) =
+                (shown.code.to_string(), shown.place.position().map(ToString::to_string), printable(&shown.message));
             match new.severity {
                 Severity::Error => tracing::error!(code, label, at, diagnostic = %shown, "{message}"),
                 Severity::Warning => tracing::warn!(code, label, at, diagnostic = %shown, "{message}"),
+                Severity::Note => tracing::info!(code, label, at, diagnostic = %shown, "{message}"),
             }
         }
         for gone in told.iter().filter(|found| !now.contains(found)) {
             let shown = masked(gone);
-            let label = Some(&*shown.place.label).filter(|label| !label.is_empty());
+            let label = shown.place.subject();
             tracing::info!(code = shown.code.to_string(), label, "resolved: {}", printable(&shown.message));
         }
         told = now;

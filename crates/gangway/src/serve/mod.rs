@@ -3,8 +3,6 @@
 //! Only here are tasks spawned. Each part is handed publishers of what it makes and readers of what it
 //! needs, and none knows another.
 
-#[cfg(test)]
-mod certificate_codes;
 mod data_folder;
 mod data_persistence;
 mod handover;

@@ -100,7 +100,7 @@ fn about_variable(code: Code, name: &str, help: String, effect: &str) -> Diagnos
         code,
         severity: Severity::Error,
         message: String::new(),
-        place: Place { label: name.into(), ..Place::default() },
+        place: Place::Variable(name.into()),
         text: String::new(),
         span: Span::default(),
         note: String::new(),

@@ -197,12 +197,12 @@ impl ConfigReload {
 
     /// The diagnostic about a setting that is no longer in the file, and so has no line there.
     fn removed(&self, flag: &Flag, message: SettingMessage) -> Diagnostic {
-        let file = FilePosition { file: self.path.display().to_string().into(), line: 1, column: 1 };
+        let at = FilePosition { file: self.path.display().to_string().into(), line: 1, column: 1 };
         Diagnostic {
             code: codes::RESTART_NEEDED,
             severity: Severity::Warning,
             message: message.message,
-            place: Place { label: flag.name.into(), file: Some(file), ..Place::default() },
+            place: Place::ConfigFile { key: Some(flag.name.into()), at },
             text: String::new(),
             span: Span::default(),
             note: String::new(),
@@ -267,7 +267,10 @@ mod tests {
         async fn judged(&mut self) -> Vec<(u16, String)> {
             self.status.changed().await.expect("it is followed for ever");
             let held = self.status.load();
-            held.diagnostics.iter().map(|found| (found.code.0, found.place.label.to_string())).collect()
+            held.diagnostics
+                .iter()
+                .map(|found| (found.code.0, found.place.subject().unwrap_or_default().to_owned()))
+                .collect()
         }
 
         fn routes(&self) -> Vec<String> {

@@ -261,6 +261,8 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use gangway_acme::Issuer;
 
+    use gangway_model::Place;
+
     use super::*;
 
     fn settings(flags: &[(&'static Flag, &str)]) -> Result<(ServeSettings, Vec<SettingError>), Vec<SettingError>> {
@@ -350,13 +352,13 @@ mod tests {
         let environment = |host: &str| DockerEnvironment { host: Some(host.into()), tls_verify: None };
         let docker = |raw: &RawSettings, host: &str| {
             let (settings, errors) = ServeSettings::parse(raw, &environment(host));
-            let label = || errors[0].diagnostic("nothing").place.label.to_string();
+            let label = || errors[0].diagnostic("nothing").place.subject().map(str::to_owned);
             settings.map(|settings| urls(&settings).join(" ")).ok_or_else(label)
         };
         let mut raw = RawSettings::default();
         assert_eq!(docker(&raw, "tcp://a:2375").as_deref(), Ok("tcp://a:2375"));
         assert_eq!(docker(&raw, "").as_deref(), Ok("unix:///var/run/docker.sock"));
-        assert_eq!(docker(&raw, "ssh://a").as_deref(), Err(&"DOCKER_HOST".to_owned()));
+        assert_eq!(docker(&raw, "ssh://a").as_deref(), Err(&Some("DOCKER_HOST".to_owned())));
         raw.layer.set(&DOCKER, vec![SettingValue::flag("none")]);
         assert_eq!(docker(&raw, "tcp://a:2375").as_deref(), Ok(""));
         assert_eq!(notes(&[(&DOCKER, "none,unix:///x")]), ["no engine can be followed at it"]);
@@ -365,12 +367,9 @@ mod tests {
     #[test]
     fn what_is_not_in_force_is_named_and_what_protects_is_refused() {
         let (_, errors) = settings(&[(&GEOIP, "/x.mmdb"), (&ACME_WILDCARD, "example.org")]).expect("usable");
-        let shown: Vec<_> = errors
-            .iter()
-            .map(|error| error.diagnostic("nothing"))
-            .map(|found| (found.code.0, found.place.label))
-            .collect();
-        assert_eq!(shown, [(905, "--geoip".into()), (902, "--acme-wildcard".into())]);
+        let shown: Vec<_> =
+            errors.iter().map(|error| error.diagnostic("nothing")).map(|found| (found.code.0, found.place)).collect();
+        assert_eq!(shown, [(905, Place::Flag("--geoip".into())), (902, Place::Flag("--acme-wildcard".into()))]);
         assert_eq!(notes(&[(&CROWDSEC_URL, "http://127.0.0.1:8080")]), ["it would keep no client out"]);
     }
 }

@@ -60,14 +60,16 @@ impl SettingValue {
         severity: Severity,
         message: SettingMessage,
     ) -> Diagnostic {
-        let (file, text, span) = match &self.origin {
-            SettingOrigin::File(spot) => (Some(spot.position.clone()), spot.line.clone(), spot.span),
-            SettingOrigin::Flag
-            | SettingOrigin::Variable
-            | SettingOrigin::ForeignVariable(_)
-            | SettingOrigin::Default => (None, self.text.clone(), Span { start: 0, end: self.text.len() }),
+        let name = self.name_of(flag).into();
+        let whole = || (self.text.clone(), Span::of(&self.text));
+        let (place, (text, span)) = match &self.origin {
+            SettingOrigin::File(spot) => {
+                let place = Place::ConfigFile { key: Some(name), at: spot.position.clone() };
+                (place, (spot.line.clone(), spot.span))
+            }
+            SettingOrigin::Flag | SettingOrigin::Default => (Place::Flag(name), whole()),
+            SettingOrigin::Variable | SettingOrigin::ForeignVariable(_) => (Place::Variable(name), whole()),
         };
-        let place = Place { label: self.name_of(flag).into(), file, ..Place::default() };
         let SettingMessage { message, note, help, effect } = message;
         Diagnostic { code, severity, message, place, text, span, note, help, effect }
     }

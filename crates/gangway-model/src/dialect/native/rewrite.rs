@@ -182,6 +182,6 @@ mod tests {
     }
 
     fn codes_of_regex() -> crate::diagnostic::Code {
-        crate::rule::codes::REGEX_INVALID
+        codes::REGEX_INVALID
     }
 }

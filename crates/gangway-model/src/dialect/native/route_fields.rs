@@ -105,7 +105,7 @@ impl<'a> RouteFields<'a> {
     /// Reports a finding about one entry of a list of which others are in force.
     pub(crate) fn found_in_part(&self, label: &Label<'a>, finding: Finding, what: &str, found: &mut Vec<Diagnostic>) {
         let effect = match finding.severity {
-            Severity::Warning => format!("route `{}` does as the label says", self.name),
+            Severity::Warning | Severity::Note => format!("route `{}` does as the label says", self.name),
             Severity::Error => format!("the other {what} of route `{}` are in force", self.name),
         };
         found.push(label.found(finding, effect));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use gangway_compose::{Finding, SourceMap, Subject};
-use gangway_model::diagnostic::{pointed, printable};
+use gangway_model::diagnostic::{Span, excerpt, printable};
 
 /// One finding with its line of the file.
 pub(crate) fn text(finding: &Finding, sources: &SourceMap) -> String {
@@ -23,12 +23,13 @@ pub(crate) fn text(finding: &Finding, sources: &SourceMap) -> String {
     let (line, start) = sources.line(finding.at.file, at.line);
     let note = printable(&finding.note);
     if !line.is_empty() {
-        let (shown, caret) = pointed(line, finding.at.start - start, finding.at.end.min(start + line.len()) - start);
+        let span = Span { start: finding.at.start - start, end: finding.at.end.min(start + line.len()) - start };
+        let (shown, caret) = excerpt(line, span);
         let note = if finding.value.is_some() { "" } else { &note };
         let _ = writeln!(out, "  {number} | {shown}\n  {gutter} | {}", format!("{caret} {note}").trim_end());
     }
     if let Some((value, part)) = &finding.value {
-        let (shown, caret) = pointed(value, part.start, part.end);
+        let (shown, caret) = excerpt(value, part.clone().into());
         let _ = writeln!(out, "  {gutter} = {shown}\n  {gutter}   {}", format!("{caret} {note}").trim_end());
     }
     let _ = writeln!(out, "  {gutter} |");

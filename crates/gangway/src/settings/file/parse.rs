@@ -111,11 +111,7 @@ impl FileParser<'_> {
             let message = format!("`{key}` is there twice");
             self.wrong(codes::KEY_MISPLACED, &key, clash.span.clone(), message, clash.note, help);
         }
-        let place = |label: String, span| Place {
-            label: label.into(),
-            file: Some(self.source.position(span)),
-            ..Place::default()
-        };
+        let place = |key: String, span| Place::ConfigFile { key: Some(key.into()), at: self.source.position(span) };
         let keys = flat.keys.into_iter().map(|entry| {
             let label = format!("{path}.{}", entry.key);
             (entry.key.into(), entry.value.into(), place(label, entry.span.start))
@@ -154,7 +150,10 @@ impl FileParser<'_> {
             code,
             severity: Severity::Error,
             message,
-            place: Place { label: key.into(), file: Some(spot.position), ..Place::default() },
+            place: Place::ConfigFile {
+                key: Some(key).filter(|key| !key.is_empty()).map(Into::into),
+                at: spot.position,
+            },
             text: spot.line,
             span: spot.span,
             note: note.to_owned(),
@@ -177,16 +176,22 @@ mod tests {
     fn bad(text: &str) -> Vec<(u16, String, u32, u32, String)> {
         let found = parse("gangway.toml", text, "nothing").expect_err("nothing was found");
         let shown = |diagnostic: &Diagnostic| {
-            let file = diagnostic.place.file.as_ref().expect("findings about a file have a place");
+            let file = diagnostic.place.position().expect("findings about a file have a place");
             let under = diagnostic.text[diagnostic.span.start..diagnostic.span.end].to_owned();
-            (diagnostic.code.0, diagnostic.place.label.to_string(), file.line, file.column, under)
+            (
+                diagnostic.code.0,
+                diagnostic.place.subject().unwrap_or_default().to_owned(),
+                file.line,
+                file.column,
+                under,
+            )
         };
         found.iter().map(shown).collect()
     }
 
     fn keys(route: &FileRoute) -> Vec<(&str, &str, u32, u32)> {
         let shown = route.keys.iter().map(|(key, value, place)| {
-            let file = place.file.as_ref().expect("keys have a place");
+            let file = place.position().expect("keys have a place");
             (&**key, &**value, file.line, file.column)
         });
         shown.collect()
@@ -214,8 +219,8 @@ mod tests {
             "path = \"/ok\"\n",
         ));
         let [route] = config.routes.as_slice() else { panic!("{config:?}") };
-        assert_eq!((&*route.name, &*route.place.label), ("nas", "routes.nas"));
-        assert_eq!(route.place.file.as_ref().map(|file| (file.line, file.column)), Some((1, 9)));
+        assert_eq!((&*route.name, route.place.subject()), ("nas", Some("routes.nas")));
+        assert_eq!(route.place.position().map(|file| (file.line, file.column)), Some((1, 9)));
         assert_eq!(
             keys(route),
             [
@@ -229,7 +234,7 @@ mod tests {
                 ("weight", "16", 6, 10),
             ]
         );
-        assert_eq!(&*route.keys[0].2.label, "routes.nas.health.path");
+        assert_eq!(route.keys[0].2.subject(), Some("routes.nas.health.path"));
     }
 
     #[test]

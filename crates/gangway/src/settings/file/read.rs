@@ -50,12 +50,12 @@ impl ConfigReadError {
             Self::TooLarge | Self::NotUtf8 => "is it the right file?",
             Self::Emptied => "write it again; a line such as `# no routes` means that there are none",
         };
-        let file = FilePosition { file: name.as_str().into(), line: 1, column: 1 };
+        let at = FilePosition { file: name.as_str().into(), line: 1, column: 1 };
         Diagnostic {
             code: codes::CONFIG_UNREADABLE,
             severity: Severity::Error,
             message: format!("config file `{name}` cannot be read: {self}"),
-            place: Place { file: Some(file), ..Place::default() },
+            place: Place::ConfigFile { key: None, at },
             text: String::new(),
             span: Span::default(),
             note: String::new(),

@@ -1,32 +1,10 @@
-//! The codes of this half of the crate: `G1xx`, about rules, regular expressions, hosts and paths.
-//! Stable promises: a number is never given to another finding.
+//! `G1xx`: rules, hosts, paths and regular expressions.
 
-use crate::diagnostic::Code;
-
-/// A code with what the reference says about it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct CodeText {
-    /// The code.
-    pub code: Code,
-    /// One line, lower case, no full stop.
-    pub title: &'static str,
-    /// What it means and what to do, in whole sentences.
-    pub explanation: &'static str,
-}
-
-macro_rules! codes {
-    ($($name:ident = $number:literal, $title:literal, $explanation:literal;)*) => {
-        $(#[doc = concat!("`G", stringify!($number), "`: ", $title, ".")]
-        pub const $name: Code = Code($number);)*
-
-        /// Every code of hosts, paths and rules, ascending.
-        pub const ALL: &[CodeText] = &[
-            $(CodeText { code: $name, title: $title, explanation: $explanation },)*
-        ];
-    };
-}
+use crate::code::codes;
 
 codes! {
+    const RULE_CODES;
+
     RULE_TOO_LONG = 100, "rule too long",
         "A rule has at most 4,096 bytes, like every label. Split it into several routes.";
     RULE_EMPTY = 101, "empty rule",
@@ -50,6 +28,7 @@ codes! {
     ARGUMENT_COUNT = 109, "wrong number of arguments",
         "`Header`, `HeaderRegexp` and `QueryRegexp` take two arguments, `Query` takes one or two, all others take one \
          or more.";
+
     ESCAPE_UNKNOWN = 110, "unknown escape in double quotes",
         "In double quotes a backslash begins an escape: `\\\\`, `\\\"`, `\\n`, `\\r`, `\\t`, `\\xHH` or `\\u{H}`. \
          In backticks it is an ordinary character, which suits regular expressions.";
@@ -61,6 +40,7 @@ codes! {
         "Its conditions contradict each other, such as two different hosts joined by `&&`. `||` is probably meant.";
     PART_NEVER_MATCHES = 114, "part of the rule can never match",
         "One side of an `||` contradicts itself. The rest of the rule is in force.";
+
     REGEX_INVALID = 120, "invalid regular expression",
         "The syntax is the usual one without look-around and back-references.";
     REGEX_NOT_LINEAR = 121, "regular expression that needs backtracking",
@@ -81,6 +61,7 @@ codes! {
         "A header name consists of letters, digits and hyphens.";
     PARAMETER_INVALID = 129, "not the name of a query parameter",
         "The name of a parameter is not empty and has no `=` and no `&`.";
+
     HOST_EMPTY = 130, "empty host",
         "A host is a name such as `shop.example.org`; `*` is every host.";
     HOST_NOT_ONLY_NAME = 131, "host with a scheme, a port or a path",
@@ -93,6 +74,7 @@ codes! {
          at most 253 characters.";
     HOST_ADDRESS_INVALID = 134, "not an address",
         "A host that looks like an address has to be one.";
+
     PATH_NO_SLASH = 140, "path that does not begin with a slash",
         "A path is `/prefix`, `=/exact` or `~^/expression`.";
     PATH_WITH_QUERY = 141, "path with a query or a fragment",
