@@ -7,11 +7,14 @@
 
 use std::cmp::Ordering;
 
+use gangway_diagnostic::distance;
+
 use crate::host::HostPattern;
 use crate::matcher::{Alternative, HostCondition, Test};
 use crate::path::PathPattern;
-use crate::rule::{Condition, distance};
-use crate::table::{HostRank, Precedence, RequestView, RoutingTable, Slot};
+use crate::request_view::RequestView;
+use crate::rule::Condition;
+use crate::table::{HostRank, Precedence, RoutingTable, Slot};
 
 /// At most this many routes that were considered are listed.
 pub const CONSIDERED_MAX: usize = 50;

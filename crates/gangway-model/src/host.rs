@@ -8,7 +8,7 @@ use std::fmt::{self, Display, Formatter};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::rule::{Finding, codes, shown};
+use gangway_diagnostic::{Finding, codes, quoted};
 
 /// The longest name that DNS can carry.
 pub const HOST_LEN_MAX: usize = 253;
@@ -41,7 +41,7 @@ impl Hostname {
             findings.push(Finding::error(
                 codes::HOST_WILDCARD,
                 position..position + 1,
-                format!("wildcard in {}", shown(text)),
+                format!("wildcard in {}", quoted(text)),
                 "one name is needed here",
                 "write the whole name",
             ));
@@ -220,7 +220,7 @@ fn name(text: &str) -> Result<String, Finding> {
         return Err(Finding::error(
             codes::HOST_ADDRESS_INVALID,
             0..text.len(),
-            format!("{} is not an address", shown(text)),
+            format!("{} is not an address", quoted(text)),
             "four numbers from 0 to 255 are needed",
             "write the address or a name",
         ));
@@ -231,7 +231,7 @@ fn name(text: &str) -> Result<String, Finding> {
 /// Says what stands beside the name, where that is what is wrong.
 fn only_a_name(text: &str) -> Result<(), Finding> {
     let beside = |span, what: &str, note: &str, help: String| {
-        Err(Finding::error(codes::HOST_NOT_ONLY_NAME, span, format!("{what} in host {}", shown(text)), note, help))
+        Err(Finding::error(codes::HOST_NOT_ONLY_NAME, span, format!("{what} in host {}", quoted(text)), note, help))
     };
     if let Some((scheme, rest)) = text.split_once("://") {
         let name = rest.split(['/', ':']).next().unwrap_or_default();
@@ -239,7 +239,7 @@ fn only_a_name(text: &str) -> Result<(), Finding> {
             0..scheme.len() + 3,
             "scheme",
             "a host is a name only",
-            format!("write {}", shown(if name.is_empty() { "shop.example.org" } else { name })),
+            format!("write {}", quoted(if name.is_empty() { "shop.example.org" } else { name })),
         );
     }
     if let Some((name, path)) = text.split_once('/') {
@@ -249,8 +249,8 @@ fn only_a_name(text: &str) -> Result<(), Finding> {
             "a host is a name only",
             format!(
                 "write {} here and {} as path",
-                shown(name.split(':').next().unwrap_or_default()),
-                shown(&format!("/{path}"))
+                quoted(name.split(':').next().unwrap_or_default()),
+                quoted(&format!("/{path}"))
             ),
         );
     }
@@ -261,7 +261,7 @@ fn only_a_name(text: &str) -> Result<(), Finding> {
             name.len()..text.len(),
             "port",
             "every listener serves every host",
-            format!("write {}; the container's port is said by the label `port`", shown(name)),
+            format!("write {}; the container's port is said by the label `port`", quoted(name)),
         );
     }
     if text.starts_with('~') {
@@ -272,7 +272,7 @@ fn only_a_name(text: &str) -> Result<(), Finding> {
             text,
             0..1,
             "empty label",
-            format!("write {} for all names below", shown(&format!("*.{parent}"))),
+            format!("write {} for all names below", quoted(&format!("*.{parent}"))),
         ));
     }
     Ok(())
@@ -297,7 +297,7 @@ fn check_labels(text: &str, name: &str) -> Result<(), Finding> {
             } else {
                 "use letters, digits, hyphens and dots"
             };
-            let note = format!("{} cannot stand in a name", shown(char.encode_utf8(&mut [0; 4])));
+            let note = format!("{} cannot stand in a name", quoted(char.encode_utf8(&mut [0; 4])));
             return Err(invalid(text, place(start + position, 1), note, help));
         }
         if label.len() > LABEL_LEN_MAX {
@@ -327,7 +327,7 @@ fn ipv6(text: &str) -> Result<String, Finding> {
         return Err(Finding::error(
             codes::HOST_NOT_ONLY_NAME,
             span,
-            format!("port in host {}", shown(text)),
+            format!("port in host {}", quoted(text)),
             "every listener serves every host",
             format!("write `[{address}]`"),
         ));
@@ -337,7 +337,7 @@ fn ipv6(text: &str) -> Result<String, Finding> {
         _ => Err(Finding::error(
             codes::HOST_ADDRESS_INVALID,
             0..text.len(),
-            format!("{} is not an address", shown(text)),
+            format!("{} is not an address", quoted(text)),
             "not an IPv6 address in brackets",
             "write it as in `[2001:db8::7]`",
         )),
@@ -345,14 +345,14 @@ fn ipv6(text: &str) -> Result<String, Finding> {
 }
 
 fn invalid(text: &str, span: std::ops::Range<usize>, note: impl Into<String>, help: impl Into<String>) -> Finding {
-    Finding::error(codes::HOST_INVALID, span, format!("{} is not a host name", shown(text)), note, help)
+    Finding::error(codes::HOST_INVALID, span, format!("{} is not a host name", quoted(text)), note, help)
 }
 
 fn misplaced_wildcard(text: &str, position: usize) -> Finding {
     Finding::error(
         codes::HOST_WILDCARD,
         position..position + 1,
-        format!("wildcard in {} where none can stand", shown(text)),
+        format!("wildcard in {} where none can stand", quoted(text)),
         "stands for one whole label at the beginning, or for any domain at the end",
         "write `*.example.org`, `budget.*` or `*`, or a rule with HostRegexp(`…`)",
     )
@@ -361,7 +361,7 @@ fn misplaced_wildcard(text: &str, position: usize) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostic::Code;
+    use gangway_diagnostic::Code;
 
     fn pattern(text: &str) -> HostPattern {
         let mut findings = Vec::new();

@@ -5,57 +5,29 @@
 //! precedence and its own place in the table's index. Two alternatives that are equal claim the same
 //! requests.
 
+mod alternative;
 mod disjunction;
 mod evaluate;
 mod simplify;
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Display, Formatter};
 
+pub use alternative::{Alternative, HostCondition, Test};
+pub use disjunction::ALTERNATIVES_MAX;
+use gangway_diagnostic::Finding;
 pub(crate) use simplify::exclude_each_other;
 
+use self::alternative::path_expression;
+use self::disjunction::too_many;
 use crate::host::HostPattern;
 use crate::path::PathPattern;
-use crate::rule::{Condition, Expression, Finding, Pattern, codes};
-
-/// A rule with more alternatives than this is refused: a label of 4 KiB could otherwise ask for
-/// millions.
-pub const ALTERNATIVES_MAX: usize = 1024;
+use crate::rule::{Condition, Expression};
 
 /// Which requests a route takes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Matcher {
     rule: Expression,
     alternatives: Vec<Alternative>,
-}
-
-/// One way to match: all of host, path and tests.
-///
-/// Equal alternatives take the same requests, however they were written: that is what *claiming the
-/// same* means. What two alternatives have in common besides is not decided here.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Alternative {
-    host: HostCondition,
-    path: PathPattern,
-    tests: Box<[Test]>,
-}
-
-/// What is asked of the host.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum HostCondition {
-    /// A name or a wildcard; [`HostPattern::Any`] where nothing is asked.
-    Pattern(HostPattern),
-    /// `HostRegexp`.
-    Regex(Pattern),
-}
-
-/// One further condition.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Test {
-    /// Must the condition hold, or must it not?
-    pub negated: bool,
-    /// The condition.
-    pub condition: Condition,
 }
 
 impl Matcher {
@@ -74,11 +46,7 @@ impl Matcher {
         let mut alternatives = Vec::with_capacity(combinations);
         for host in hosts {
             let host = HostCondition::Pattern(host);
-            alternatives.extend(paths.iter().map(|path| Alternative {
-                host: host.clone(),
-                path: path.clone(),
-                tests: Box::default(),
-            }));
+            alternatives.extend(paths.iter().map(|path| Alternative::new(host.clone(), path.clone(), Box::default())));
         }
         Some(Self { rule, alternatives })
     }
@@ -132,7 +100,7 @@ impl Matcher {
         let hosts: BTreeSet<&HostPattern> = self
             .alternatives
             .iter()
-            .filter_map(|alternative| match &alternative.host {
+            .filter_map(|alternative| match alternative.host() {
                 HostCondition::Pattern(pattern) => Some(pattern),
                 HostCondition::Regex(_) => None,
             })
@@ -142,7 +110,7 @@ impl Matcher {
 
     /// Every host condition, regular expressions among them, sorted, without repeats.
     pub(crate) fn host_conditions(&self) -> Vec<HostCondition> {
-        let mut hosts: Vec<_> = self.alternatives.iter().map(|alternative| alternative.host.clone()).collect();
+        let mut hosts: Vec<_> = self.alternatives.iter().map(|alternative| alternative.host().clone()).collect();
         hosts.sort_unstable();
         hosts.dedup();
         hosts
@@ -153,88 +121,6 @@ impl Matcher {
         let prefixes: BTreeSet<&str> =
             self.alternatives.iter().map(Alternative::prefix).filter(|prefix| !prefix.is_empty()).collect();
         prefixes.into_iter().map(Into::into).collect()
-    }
-}
-
-impl Alternative {
-    /// What is asked of the host.
-    pub fn host(&self) -> &HostCondition {
-        &self.host
-    }
-
-    /// What is asked of the path; the prefix `/` where nothing is.
-    pub fn path(&self) -> &PathPattern {
-        &self.path
-    }
-
-    /// What else is asked, in a canonical order.
-    pub fn tests(&self) -> &[Test] {
-        &self.tests
-    }
-
-    /// The path prefix below which it matches; empty where that is everything, or no prefix is asked for.
-    pub fn prefix(&self) -> &str {
-        match &self.path {
-            PathPattern::Prefix(prefix) if **prefix != *"/" => prefix,
-            _ => "",
-        }
-    }
-
-    /// The rule that says the same.
-    pub fn expression(&self) -> Expression {
-        let host = match &self.host {
-            HostCondition::Pattern(HostPattern::Any) => None,
-            HostCondition::Pattern(pattern) => Some(Condition::Host(vec![pattern.clone()])),
-            HostCondition::Regex(pattern) => Some(Condition::HostRegexp(vec![pattern.clone()])),
-        };
-        let path = path_expression(std::slice::from_ref(&self.path));
-        let tests = self.tests.iter().map(Test::expression);
-        Expression::all(host.map(Expression::is).into_iter().chain(path).chain(tests).collect())
-    }
-}
-
-/// The rule that says the same.
-impl Display for Alternative {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.expression().fmt(f)
-    }
-}
-
-impl HostCondition {
-    /// Does it match a host in the form in which hosts are compared?
-    pub fn matches(&self, host: &str) -> bool {
-        match self {
-            Self::Pattern(pattern) => pattern.matches(host),
-            Self::Regex(pattern) => pattern.is_match(host),
-        }
-    }
-}
-
-/// As it is written down: a pattern as in the label `host`, and `~` before a regular expression.
-impl Display for HostCondition {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pattern(pattern) => pattern.fmt(f),
-            Self::Regex(pattern) => write!(f, "~{}", pattern.as_str()),
-        }
-    }
-}
-
-impl HostCondition {
-    /// Reads what its `Display` writes.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text.strip_prefix('~') {
-            Some(regex) => Pattern::parse_for_host(regex, &mut Vec::new()).map(Self::Regex),
-            None => HostPattern::parse(text, &mut Vec::new()).map(Self::Pattern),
-        }
-    }
-}
-
-impl Test {
-    /// The rule that says the same.
-    pub fn expression(&self) -> Expression {
-        let condition = Expression::is(self.condition.clone());
-        if self.negated { Expression::not(condition) } else { condition }
     }
 }
 
@@ -250,36 +136,4 @@ fn in_order<V: Ord>(mut values: Vec<V>, unwritten: V) -> Vec<V> {
 
 fn host_expression(hosts: &[HostPattern]) -> Option<Expression> {
     (!hosts.is_empty()).then(|| Expression::is(Condition::Host(hosts.to_vec())))
-}
-
-/// None where nothing is asked.
-fn path_expression(paths: &[PathPattern]) -> Option<Expression> {
-    if paths.iter().all(|path| *path == PathPattern::everything()) {
-        return None;
-    }
-    let (mut prefixes, mut exact, mut patterns) = (Vec::new(), Vec::new(), Vec::new());
-    for path in paths {
-        match path {
-            PathPattern::Prefix(prefix) => prefixes.push(prefix.clone()),
-            PathPattern::Exact(path) => exact.push(path.clone()),
-            PathPattern::Regex(pattern) => patterns.push(pattern.clone()),
-        }
-    }
-    let parts = [
-        (!prefixes.is_empty()).then_some(Condition::PathPrefix(prefixes)),
-        (!exact.is_empty()).then_some(Condition::Path(exact)),
-        (!patterns.is_empty()).then_some(Condition::PathRegexp(patterns)),
-    ];
-    let parts: Vec<Expression> = parts.into_iter().flatten().map(Expression::is).collect();
-    Some(Expression::any(parts))
-}
-
-fn too_many(span: std::ops::Range<usize>, message: &str) -> Finding {
-    Finding::error(
-        codes::ALTERNATIVES_TOO_MANY,
-        span,
-        message,
-        format!("at most {ALTERNATIVES_MAX}"),
-        "split it into several routes, or use a wildcard or a regular expression",
-    )
 }

@@ -21,7 +21,9 @@
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 
-use crate::rule::{Finding, Pattern, codes, shown};
+use gangway_diagnostic::{Finding, codes, quoted};
+
+use crate::regex_pattern::RegexPattern;
 
 /// One item of a `path` list.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -32,7 +34,7 @@ pub enum PathPattern {
     /// `=/exact`.
     Exact(Box<str>),
     /// `~^/re`.
-    Regex(Pattern),
+    Regex(RegexPattern),
 }
 
 impl PathPattern {
@@ -52,11 +54,11 @@ impl PathPattern {
                 0..1,
                 "`~*` in front of a regular expression",
                 "the notation of nginx",
-                format!("write {}", shown(&format!("~(?i){regex}"))),
+                format!("write {}", quoted(&format!("~(?i){regex}"))),
             ));
             (1, None)
         } else if let Some(regex) = text.strip_prefix('~') {
-            (1, Pattern::parse(regex, &mut found).map(Self::Regex))
+            (1, RegexPattern::parse(regex, &mut found).map(Self::Regex))
         } else {
             (0, parse_prefix(text, &mut found).map(Self::Prefix))
         };
@@ -190,14 +192,14 @@ pub(crate) fn parse_prefix(text: &str, findings: &mut Vec<Finding>) -> Option<Bo
 
 fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<String> {
     let mut wrong = |code, span, message: &str, note: &str, help: &str| {
-        findings.push(Finding::error(code, span, format!("{} {message}", shown(text)), note, help));
+        findings.push(Finding::error(code, span, format!("{} {message}", quoted(text)), note, help));
         None
     };
     if !text.starts_with('/') {
         let help = match text.find("://").and_then(|scheme| text[scheme + 3..].find('/').map(|path| scheme + 3 + path))
         {
-            Some(path) => format!("write {}; the host is said by `host`", shown(&text[path..])),
-            None => format!("write {}", shown(&format!("/{text}"))),
+            Some(path) => format!("write {}; the host is said by `host`", quoted(&text[path..])),
+            None => format!("write {}", quoted(&format!("/{text}"))),
         };
         let end = text.chars().next().map_or(0, char::len_utf8);
         return wrong(codes::PATH_NO_SLASH, 0..end, "does not begin with a slash", "a `/` is missing", &help);
@@ -231,13 +233,13 @@ fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<String> {
         );
     }
     let mut warn = |code, span, message: &str, note: String, help: String| {
-        findings.push(Finding::error(code, span, format!("{} {message}", shown(text)), note, help).warning());
+        findings.push(Finding::error(code, span, format!("{} {message}", quoted(text)), note, help).warning());
     };
     if let Some(position) = text.find('*') {
         let help = match text.strip_suffix("/*").or_else(|| text.strip_suffix("/**")) {
             Some("") => "write `/`, which is everything".to_owned(),
             Some(prefix) if !prefix.contains('*') => {
-                format!("write {} as a prefix, which takes everything below it", shown(prefix))
+                format!("write {} as a prefix, which takes everything below it", quoted(prefix))
             }
             _ => "write a regular expression: `~^/…` in `path`, PathRegexp(`…`) in a rule".to_owned(),
         };
@@ -255,8 +257,8 @@ fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<String> {
             codes::PATH_NOT_NORMAL,
             0..text.len(),
             "is not in normal form",
-            format!("compared as {}", shown(&normal)),
-            format!("write {}", shown(&normal)),
+            format!("compared as {}", quoted(&normal)),
+            format!("write {}", quoted(&normal)),
         );
     }
     Some(normal.into_owned())
@@ -382,7 +384,7 @@ fn without_parameters(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostic::Code;
+    use gangway_diagnostic::Code;
 
     fn pattern(text: &str) -> PathPattern {
         let mut findings = Vec::new();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::host::HostPattern;
-use crate::rule::Pattern;
+use crate::regex_pattern::RegexPattern;
 use http::{HeaderName, HeaderValue};
 
 /// One route: who may match is in the table's index, what happens then is here.
@@ -93,7 +93,7 @@ pub enum Middleware {
     /// Replaces the path where the expression matches it. The replacement knows `$1` and `${name}`.
     Rewrite {
         /// Matched against the path as sent, without the query.
-        pattern: Pattern,
+        pattern: RegexPattern,
         /// In the syntax of the `regex` crate.
         replacement: Box<str>,
     },

@@ -9,80 +9,30 @@
 //! header values, counters) in the very slot that a look-up returns.
 
 mod bucket;
+mod entry;
 mod handshakes;
 mod index;
 mod places;
+mod precedence;
 mod reserved;
+mod slot;
 mod ties;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
-
+pub use entry::Entry;
 pub use handshakes::{Handshake, Handshakes};
-pub(crate) use index::{Index, Slot};
+pub(crate) use index::Index;
+pub use precedence::{HostRank, Precedence};
 pub use reserved::Reserved;
+pub(crate) use slot::Slot;
 pub use ties::{Tie, ties};
 
 use self::reserved::Admission;
 use crate::host::HostPattern;
-use crate::matcher::Matcher;
+use crate::request_view::RequestView;
 use crate::route::{Route, TlsMode};
-
-/// How specifically an entry matches; the greatest wins.
-///
-/// Fields are compared in order, so the declaration *is* the rule: an explicit priority first, then
-/// the host, then the path, then the number of other conditions, then the one that was served first.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Precedence {
-    /// `priority`.
-    pub priority: i64,
-    /// Exact over `*.` over `x.*` over `*`.
-    pub host: HostRank,
-    /// Length of the path condition in characters; exact paths count one more than the prefix. A regular
-    /// expression counts as it is written, `/` and no condition count nothing.
-    pub path: usize,
-    /// Conditions besides host and path.
-    pub conditions: usize,
-    /// The place by seniority, reversed: whoever was served first is greater.
-    pub age: std::cmp::Reverse<i64>,
-    /// The last resort, so that the order of listing never matters: ids, reversed.
-    pub id: std::cmp::Reverse<Box<str>>,
-}
-
-/// How specific a host condition is.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum HostRank {
-    /// `*`, or no condition on the host.
-    Any,
-    /// A regular expression.
-    Regex,
-    /// `budget.*`.
-    AnyDomain,
-    /// `*.example.org`.
-    Wildcard,
-    /// `shop.example.org`.
-    Exact,
-}
-
-/// What matchers may look at.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestView<'a> {
-    /// Lower case, without port and final dot; see [`crate::host::canonical`].
-    pub host: &'a str,
-    /// Percent-decoded and normalised; see [`crate::path::normalise`].
-    pub path: &'a str,
-    /// The query as sent, without the question mark.
-    pub query: &'a str,
-    /// The method.
-    pub method: &'a Method,
-    /// The fields as the client sent them.
-    pub headers: &'a HeaderMap,
-    /// The client's address after trusted proxies were accounted for.
-    pub client: IpAddr,
-}
 
 /// Every route of one moment, indexed.
 pub struct RoutingTable<T = Arc<Route>> {
@@ -90,21 +40,6 @@ pub struct RoutingTable<T = Arc<Route>> {
     index: Arc<Index>,
     /// By id.
     routes: Vec<T>,
-}
-
-/// One route on its way into a table.
-#[derive(Clone, Debug)]
-pub struct Entry<T> {
-    /// Which requests it takes.
-    pub matcher: Matcher,
-    /// `priority`.
-    pub priority: i64,
-    /// Its place by seniority: of two that are equally specific the smaller one wins.
-    pub age: i64,
-    /// Unique in the table.
-    pub id: Box<str>,
-    /// What a look-up returns.
-    pub payload: T,
 }
 
 /// What a look-up found.

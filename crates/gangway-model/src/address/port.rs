@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::image_defaults;
 use crate::label::Source;
-use crate::presets;
 use crate::route::Scheme;
 use crate::rule::Finding;
 use crate::snapshot::Container;
@@ -34,7 +34,7 @@ pub(super) fn of(
 ) -> Result<Port, String> {
     let source = Source::Container(container);
     let exposed: BTreeSet<u16> = container.ports.iter().map(|exposed| exposed.port).collect();
-    let preset = presets::find(&container.image);
+    let preset = image_defaults::find(&container.image);
     let chosen = match access.port {
         Some((port, mark)) => {
             if !exposed.is_empty() && !exposed.contains(&port) {

@@ -30,8 +30,8 @@ pub(crate) use self::prefix::{PREFIX, near_miss};
 use self::schema::{KEYS, KeyId};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
+use crate::image_defaults;
 use crate::label::{Mark, Source, whole};
-use crate::presets;
 use crate::settings::{Expose, FileRoute, Settings};
 use crate::snapshot::Container;
 use crate::spec::RouteSpec;
@@ -137,7 +137,7 @@ fn enabled(
     let without = match settings.expose {
         _ if has_others => Ok(()),
         Expose::Labelled => Err("no label asks for it, and `--expose` is `labelled`".to_owned()),
-        Expose::All if presets::is_hidden(&container.image) => {
+        Expose::All if image_defaults::is_hidden(&container.image) => {
             Err("its image is a database, a cache or a broker; `gangway.enable` `true` would route it".to_owned())
         }
         Expose::All => Ok(()),

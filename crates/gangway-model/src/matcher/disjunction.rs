@@ -4,9 +4,15 @@
 //! taken apart, because each is looked up at its own place. The values of other matchers stay together:
 //! `Method(GET, HEAD)` is one condition.
 
-use super::{ALTERNATIVES_MAX, too_many};
-use crate::diagnostic::Span;
-use crate::rule::{Condition, Expression, Finding, Term};
+use std::ops::Range;
+
+use gangway_diagnostic::{Finding, Span, codes};
+
+use crate::rule::{Condition, Expression, Term};
+
+/// A rule with more alternatives than this is refused: a label of 4 KiB could otherwise ask for
+/// millions.
+pub const ALTERNATIVES_MAX: usize = 1024;
 
 /// Conditions that have to hold together.
 pub(super) type Conjunction = Vec<Literal>;
@@ -22,13 +28,29 @@ pub(super) struct Literal {
     pub value: usize,
 }
 
+/// Whether an expression is needed as it is written, or its opposite.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Polarity {
+    Plain,
+    Negated,
+}
+
+impl Polarity {
+    fn flipped(self) -> Self {
+        match self {
+            Self::Plain => Self::Negated,
+            Self::Negated => Self::Plain,
+        }
+    }
+}
+
 /// None where there are more than [`ALTERNATIVES_MAX`], which is then a finding.
 pub(super) fn conjunctions(rule: &Expression, findings: &mut Vec<Finding>) -> Option<Vec<Conjunction>> {
-    match count(rule, false) {
-        Ok(_) => Some(expand(rule, false)),
+    match count(rule, Polarity::Plain) {
+        Ok(_) => Some(expand(rule, Polarity::Plain)),
         Err(TooMany(span)) => {
             let message = format!("more than {ALTERNATIVES_MAX} combinations of conditions");
-            findings.push(too_many(span.start..span.end, &message));
+            findings.push(too_many(span.into(), &message));
             None
         }
     }
@@ -36,42 +58,42 @@ pub(super) fn conjunctions(rule: &Expression, findings: &mut Vec<Finding>) -> Op
 
 /// How many conjunctions a rule has; none where there are more than [`ALTERNATIVES_MAX`].
 pub(super) fn size(rule: &Expression) -> Option<usize> {
-    count(rule, false).ok()
+    count(rule, Polarity::Plain).ok()
 }
 
 /// The smallest part of a rule that has too many.
 struct TooMany(Span);
 
 /// Counts what [`expand`] would give: a rule that is refused must not first be expanded.
-fn count(expression: &Expression, negated: bool) -> Result<usize, TooMany> {
+fn count(expression: &Expression, polarity: Polarity) -> Result<usize, TooMany> {
     let bounded = |count: usize| if count > ALTERNATIVES_MAX { Err(TooMany(expression.span())) } else { Ok(count) };
-    match (expression.term(), negated) {
-        (Term::Not(inner), _) => count(inner, !negated),
-        (Term::All(parts), false) | (Term::Any(parts), true) => {
-            parts.iter().try_fold(1, |product, part| bounded(product * count(part, negated)?))
+    match (expression.term(), polarity) {
+        (Term::Not(inner), _) => count(inner, polarity.flipped()),
+        (Term::All(parts), Polarity::Plain) | (Term::Any(parts), Polarity::Negated) => {
+            parts.iter().try_fold(1, |product, part| bounded(product * count(part, polarity)?))
         }
-        (Term::Any(parts), false) | (Term::All(parts), true) => {
-            parts.iter().try_fold(0, |sum, part| bounded(sum + count(part, negated)?))
+        (Term::Any(parts), Polarity::Plain) | (Term::All(parts), Polarity::Negated) => {
+            parts.iter().try_fold(0, |sum, part| bounded(sum + count(part, polarity)?))
         }
-        (Term::Is(_), true) => Ok(1),
-        (Term::Is(condition), false) => bounded(values(condition)),
+        (Term::Is(_), Polarity::Negated) => Ok(1),
+        (Term::Is(condition), Polarity::Plain) => bounded(values(condition)),
     }
 }
 
-fn expand(expression: &Expression, negated: bool) -> Vec<Conjunction> {
+fn expand(expression: &Expression, polarity: Polarity) -> Vec<Conjunction> {
     let span = expression.span();
-    match (expression.term(), negated) {
-        (Term::Not(inner), _) => expand(inner, !negated),
-        (Term::All(parts), false) | (Term::Any(parts), true) => {
-            parts.iter().fold(vec![Vec::new()], |product, part| multiply(&product, &expand(part, negated)))
+    match (expression.term(), polarity) {
+        (Term::Not(inner), _) => expand(inner, polarity.flipped()),
+        (Term::All(parts), Polarity::Plain) | (Term::Any(parts), Polarity::Negated) => {
+            parts.iter().fold(vec![Vec::new()], |product, part| multiply(&product, &expand(part, polarity)))
         }
-        (Term::Any(parts), false) | (Term::All(parts), true) => {
-            parts.iter().flat_map(|part| expand(part, negated)).collect()
+        (Term::Any(parts), Polarity::Plain) | (Term::All(parts), Polarity::Negated) => {
+            parts.iter().flat_map(|part| expand(part, polarity)).collect()
         }
-        (Term::Is(condition), true) => {
+        (Term::Is(condition), Polarity::Negated) => {
             vec![vec![Literal { negated: true, condition: condition.clone(), span, value: 0 }]]
         }
-        (Term::Is(condition), false) => {
+        (Term::Is(condition), Polarity::Plain) => {
             let literal = |(value, condition)| vec![Literal { negated: false, condition, span, value }];
             taken_apart(condition).into_iter().enumerate().map(literal).collect()
         }
@@ -89,7 +111,12 @@ fn values(condition: &Condition) -> usize {
         Condition::Host(hosts) => hosts.len(),
         Condition::HostRegexp(patterns) | Condition::PathRegexp(patterns) => patterns.len(),
         Condition::Path(paths) | Condition::PathPrefix(paths) => paths.len(),
-        _ => 1,
+        Condition::Method(_)
+        | Condition::Header(..)
+        | Condition::HeaderRegexp(..)
+        | Condition::Query(..)
+        | Condition::QueryRegexp(..)
+        | Condition::ClientIp(_) => 1,
     }
 }
 
@@ -103,6 +130,21 @@ fn taken_apart(condition: &Condition) -> Vec<Condition> {
         Condition::Path(paths) => each(paths, Condition::Path),
         Condition::PathPrefix(prefixes) => each(prefixes, Condition::PathPrefix),
         Condition::PathRegexp(patterns) => each(patterns, Condition::PathRegexp),
-        other => vec![other.clone()],
+        Condition::Method(_)
+        | Condition::Header(..)
+        | Condition::HeaderRegexp(..)
+        | Condition::Query(..)
+        | Condition::QueryRegexp(..)
+        | Condition::ClientIp(_) => vec![condition.clone()],
     }
+}
+
+pub(super) fn too_many(span: Range<usize>, message: &str) -> Finding {
+    Finding::error(
+        codes::ALTERNATIVES_TOO_MANY,
+        span,
+        message,
+        format!("at most {ALTERNATIVES_MAX}"),
+        "split it into several routes, or use a wildcard or a regular expression",
+    )
 }

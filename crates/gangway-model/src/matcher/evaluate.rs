@@ -3,19 +3,19 @@
 
 use std::borrow::Cow;
 
-use super::{Alternative, Test};
+use super::alternative::{Alternative, Test};
+use crate::request_view::RequestView;
 use crate::rule::Condition;
-use crate::table::RequestView;
 
 impl Alternative {
     /// Does the request pass everything but the host condition?
     pub(crate) fn accepts_path_and_rest(&self, request: &RequestView<'_>) -> bool {
-        self.path.matches(request.path) && self.tests.iter().all(|test| test.passes(request))
+        self.path().matches(request.path) && self.tests().iter().all(|test| test.passes(request))
     }
 
     /// Does the request pass?
     pub fn accepts(&self, request: &RequestView<'_>) -> bool {
-        self.host.matches(request.host) && self.accepts_path_and_rest(request)
+        self.host().matches(request.host) && self.accepts_path_and_rest(request)
     }
 }
 

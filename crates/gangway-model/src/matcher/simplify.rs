@@ -9,23 +9,24 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use ahash::RandomState;
+use gangway_diagnostic::{Finding, Span, codes};
 
+use super::alternative::{Alternative, HostCondition, Test};
 use super::disjunction::{Conjunction, Literal};
-use super::{Alternative, HostCondition, Test};
-use crate::diagnostic::Span;
 use crate::host::HostPattern;
 use crate::path::{PathPattern, begins_with};
-use crate::rule::{Condition, Finding, Pattern, codes};
+use crate::regex_pattern::RegexPattern;
+use crate::rule::Condition;
 
 /// None where nothing can ever match, which is then a finding; what can never match beside others is a
 /// warning.
 pub(super) fn alternatives(conjunctions: &[Conjunction], findings: &mut Vec<Finding>) -> Option<Vec<Alternative>> {
     let mut alternatives = Vec::with_capacity(conjunctions.len());
-    let mut known = Known::default();
+    let mut cache = TestCache::default();
     let mut alive = BTreeSet::new();
     let mut contradictions = Vec::new();
     for conjunction in conjunctions {
-        match simplify(conjunction, &mut known) {
+        match simplify(conjunction, &mut cache) {
             Ok(simple) => {
                 alternatives.push(simple);
                 alive.extend(conjunction.iter().map(identity));
@@ -37,7 +38,7 @@ pub(super) fn alternatives(conjunctions: &[Conjunction], findings: &mut Vec<Find
         let (_, Contradiction { span, with, .. }) = contradictions.into_iter().next()?;
         findings.push(Finding::error(
             codes::RULE_NEVER_MATCHES,
-            span.start..span.end,
+            span.into(),
             "rule can never match",
             format!("contradicts {with}"),
             "join conditions of which one has to hold by `||`, or remove one of them",
@@ -56,7 +57,7 @@ pub(super) fn alternatives(conjunctions: &[Conjunction], findings: &mut Vec<Find
         if reported.insert(at) {
             let never = Finding::error(
                 codes::PART_NEVER_MATCHES,
-                at.start..at.end,
+                at.into(),
                 "part of the rule can never match",
                 format!("contradicts {with}"),
                 "remove it, or join it by `||`",
@@ -103,7 +104,7 @@ struct Sorted {
 }
 
 /// Tests by their conditions: each stands in many conjunctions and is made once.
-type Known<'c> = HashMap<(&'c Condition, bool), Rc<Sorted>, RandomState>;
+type TestCache<'c> = HashMap<(&'c Condition, bool), Rc<Sorted>, RandomState>;
 
 /// An alternative that shares its tests with others.
 struct Simple {
@@ -123,11 +124,11 @@ impl Simple {
 
     fn alternative(self) -> Alternative {
         let tests = self.tests.iter().map(|sorted| sorted.test.clone()).collect();
-        Alternative { host: self.host, path: self.path, tests }
+        Alternative::new(self.host, self.path, tests)
     }
 }
 
-fn simplify<'c>(conjunction: &'c Conjunction, known: &mut Known<'c>) -> Result<Simple, Contradiction> {
+fn simplify<'c>(conjunction: &'c Conjunction, cache: &mut TestCache<'c>) -> Result<Simple, Contradiction> {
     let host = host(conjunction)?;
     let path = path(conjunction)?;
     let mut tests: Vec<Rc<Sorted>> = Vec::new();
@@ -135,12 +136,12 @@ fn simplify<'c>(conjunction: &'c Conjunction, known: &mut Known<'c>) -> Result<S
         match decided(literal, &host, &path) {
             Some(true) => continue,
             Some(false) => {
-                let alternative = Alternative { host, path, tests: Box::default() };
+                let alternative = Alternative::new(host, path, Box::default());
                 return Err(Contradiction::between(literal, alternative));
             }
             None => {}
         }
-        let sorted = known.entry((&literal.condition, literal.negated)).or_insert_with(|| {
+        let sorted = cache.entry((&literal.condition, literal.negated)).or_insert_with(|| {
             let test = Test { negated: literal.negated, condition: sorted(&literal.condition) };
             Rc::new(Sorted { text: test.expression().to_string(), test })
         });
@@ -158,7 +159,7 @@ fn simplify<'c>(conjunction: &'c Conjunction, known: &mut Known<'c>) -> Result<S
 /// The most specific of the host conditions.
 fn host(conjunction: &Conjunction) -> Result<HostCondition, Contradiction> {
     let mut chosen = HostPattern::Any;
-    let mut regex: Option<&Pattern> = None;
+    let mut regex: Option<&RegexPattern> = None;
     for literal in conjunction.iter().filter(|literal| !literal.negated) {
         match &literal.condition {
             Condition::Host(hosts) => {
@@ -173,7 +174,15 @@ fn host(conjunction: &Conjunction) -> Result<HostCondition, Contradiction> {
                 }
             }
             Condition::HostRegexp(patterns) => regex = patterns.iter().chain(regex).min(),
-            _ => {}
+            Condition::Path(_)
+            | Condition::PathPrefix(_)
+            | Condition::PathRegexp(_)
+            | Condition::Method(_)
+            | Condition::Header(..)
+            | Condition::HeaderRegexp(..)
+            | Condition::Query(..)
+            | Condition::QueryRegexp(..)
+            | Condition::ClientIp(_) => {}
         }
     }
     Ok(match (chosen, regex) {
@@ -202,7 +211,7 @@ fn disjoint(a: &HostPattern, b: &HostPattern) -> bool {
 fn path(conjunction: &Conjunction) -> Result<PathPattern, Contradiction> {
     let mut exact: Option<&str> = None;
     let mut prefix = "/";
-    let mut regex: Option<&Pattern> = None;
+    let mut regex: Option<&RegexPattern> = None;
     for literal in conjunction.iter().filter(|literal| !literal.negated) {
         match &literal.condition {
             Condition::Path(paths) => {
@@ -228,7 +237,14 @@ fn path(conjunction: &Conjunction) -> Result<PathPattern, Contradiction> {
                     .chain(regex)
                     .min_by_key(|pattern| (std::cmp::Reverse(pattern.as_str().len()), *pattern));
             }
-            _ => {}
+            Condition::Host(_)
+            | Condition::HostRegexp(_)
+            | Condition::Method(_)
+            | Condition::Header(..)
+            | Condition::HeaderRegexp(..)
+            | Condition::Query(..)
+            | Condition::QueryRegexp(..)
+            | Condition::ClientIp(_) => {}
         }
     }
     Ok(match (exact, prefix, regex) {
@@ -273,7 +289,12 @@ fn decided(literal: &Literal, host: &HostCondition, path: &PathPattern) -> Optio
                 PathPattern::Prefix(_) => None,
                 PathPattern::Regex(path) => any(patterns, |pattern| (pattern == path).then_some(true)),
             },
-            _ => None,
+            Condition::Method(_)
+            | Condition::Header(..)
+            | Condition::HeaderRegexp(..)
+            | Condition::Query(..)
+            | Condition::QueryRegexp(..)
+            | Condition::ClientIp(_) => None,
         };
     holds.map(|holds| holds != literal.negated)
 }
@@ -319,6 +340,8 @@ fn sorted(condition: &Condition) -> Condition {
         Condition::PathRegexp(patterns) => Condition::PathRegexp(in_order(patterns, |pattern| pattern.as_str().into())),
         Condition::Method(methods) => Condition::Method(in_order(methods, ToString::to_string)),
         Condition::ClientIp(networks) => Condition::ClientIp(in_order(networks, ToString::to_string)),
-        other => other.clone(),
+        Condition::Header(..) | Condition::HeaderRegexp(..) | Condition::Query(..) | Condition::QueryRegexp(..) => {
+            condition.clone()
+        }
     }
 }

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::ops::{Range, RangeInclusive};
 
+use gangway_diagnostic::{Finding, codes, nearest, quoted};
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::{IpNet, Ipv4Net};
 
-use super::pattern::Pattern;
-use super::{Condition, Finding, codes, nearest, shown};
+use super::expression::Condition;
 use crate::host::HostPattern;
 use crate::path;
+use crate::regex_pattern::RegexPattern;
 
 /// A value as it stands between the parentheses.
 pub(super) struct Argument {
@@ -81,10 +82,10 @@ pub(super) fn read(
     }
     match (name, &arguments[..]) {
         ("Host", values) => each(values, findings, HostPattern::parse).map(Condition::Host),
-        ("HostRegexp", values) => each(values, findings, Pattern::parse_for_host).map(Condition::HostRegexp),
+        ("HostRegexp", values) => each(values, findings, RegexPattern::parse_for_host).map(Condition::HostRegexp),
         ("Path", values) => each(values, findings, path::parse_exact).map(Condition::Path),
         ("PathPrefix", values) => each(values, findings, path::parse_prefix).map(Condition::PathPrefix),
-        ("PathRegexp", values) => each(values, findings, Pattern::parse).map(Condition::PathRegexp),
+        ("PathRegexp", values) => each(values, findings, RegexPattern::parse).map(Condition::PathRegexp),
         ("Method", values) => each(values, findings, method).map(Condition::Method),
         ("ClientIP", values) => each(values, findings, network).map(Condition::ClientIp),
         ("Header", [field, value]) => {
@@ -94,7 +95,7 @@ pub(super) fn read(
         }
         ("HeaderRegexp", [field, value]) => {
             let field = field.read(findings, header_name);
-            let value = value.read(findings, Pattern::parse);
+            let value = value.read(findings, RegexPattern::parse);
             Some(Condition::HeaderRegexp(field?, value?))
         }
         ("Query", [both]) => both.read(findings, |text, findings| match text.split_once('=') {
@@ -107,7 +108,7 @@ pub(super) fn read(
         }
         ("QueryRegexp", [key, value]) => {
             let key = key.read(findings, parameter);
-            let value = value.read(findings, Pattern::parse);
+            let value = value.read(findings, RegexPattern::parse);
             Some(Condition::QueryRegexp(key?, value?))
         }
         // Every name of the table is above, and the counts were checked.
@@ -126,7 +127,7 @@ impl Argument {
         let value = read(&self.text, &mut found);
         findings.extend(found.into_iter().map(|finding| match self.start {
             Some(start) => finding.shifted(start),
-            None => Finding { span: crate::diagnostic::Span { start: self.span.start, end: self.span.end }, ..finding },
+            None => Finding { span: self.span.clone().into(), ..finding },
         }));
         value
     }
@@ -150,7 +151,7 @@ fn unknown(name: &str, span: Range<usize>) -> Finding {
         (None, Some(near)) => format!("did you mean `{near}`?"),
         (None, None) => format!("matchers are {}", names().collect::<Vec<_>>().join(", ")),
     };
-    Finding::error(codes::MATCHER_UNKNOWN, span, format!("unknown matcher {}", shown(name)), "not a matcher", help)
+    Finding::error(codes::MATCHER_UNKNOWN, span, format!("unknown matcher {}", quoted(name)), "not a matcher", help)
 }
 
 fn example(name: &str) -> &'static str {
@@ -175,7 +176,7 @@ fn method(text: &str, findings: &mut Vec<Finding>) -> Option<Method> {
         findings.push(Finding::error(
             codes::METHOD_INVALID,
             0..text.len(),
-            format!("{} is not a method", shown(text)),
+            format!("{} is not a method", quoted(text)),
             "not a single word",
             "several methods are several values: Method(`GET`, `HEAD`)",
         ));
@@ -189,7 +190,7 @@ fn header_name(text: &str, findings: &mut Vec<Finding>) -> Option<HeaderName> {
         findings.push(Finding::error(
             codes::FIELD_INVALID,
             0..text.len(),
-            format!("{} is not a header name", shown(text)),
+            format!("{} is not a header name", quoted(text)),
             "letters, digits and hyphens only",
             "write the name without a colon, such as `X-Version`",
         ));
@@ -202,7 +203,7 @@ fn header_value(text: &str, findings: &mut Vec<Finding>) -> Option<Box<str>> {
         findings.push(Finding::error(
             codes::FIELD_INVALID,
             0..text.len(),
-            format!("{} is not a header's value", shown(text)),
+            format!("{} is not a header's value", quoted(text)),
             "has a control character",
             "remove the control character",
         ));
@@ -217,7 +218,7 @@ fn parameter(text: &str, findings: &mut Vec<Finding>) -> Option<Box<str>> {
         findings.push(Finding::error(
             codes::PARAMETER_INVALID,
             0..text.len(),
-            format!("{} is not the name of a parameter", shown(text)),
+            format!("{} is not the name of a parameter", quoted(text)),
             if text.is_empty() { "empty" } else { "a name has no `=` and no `&`" },
             "write Query(`name`, `value`); several parameters are joined by `&&`",
         ));
@@ -237,7 +238,7 @@ fn network(text: &str, findings: &mut Vec<Finding>) -> Option<IpNet> {
         findings.push(Finding::error(
             codes::NETWORK_INVALID,
             0..text.len(),
-            format!("{} is not an address or a network", shown(text)),
+            format!("{} is not an address or a network", quoted(text)),
             note,
             "such as `192.0.2.7`, `10.0.0.0/8` or `2001:db8::/32`",
         ));
@@ -248,7 +249,7 @@ fn network(text: &str, findings: &mut Vec<Finding>) -> Option<IpNet> {
             Finding::error(
                 codes::NETWORK_HOST_BITS,
                 0..text.len(),
-                format!("{} has bits beyond its mask", shown(text)),
+                format!("{} has bits beyond its mask", quoted(text)),
                 format!("means all of {}", network.trunc()),
                 format!("write `{}` for the network or `{}` for the address", network.trunc(), network.addr()),
             )

@@ -1,11 +1,11 @@
 //! A rule as a tree. Places in the text are kept for findings and do not count for equality.
 
+use gangway_diagnostic::Span;
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
-use super::pattern::Pattern;
-use crate::diagnostic::Span;
 use crate::host::HostPattern;
+use crate::regex_pattern::RegexPattern;
 
 /// A rule, as written.
 ///
@@ -36,23 +36,23 @@ pub enum Condition {
     /// `Host`.
     Host(Vec<HostPattern>),
     /// `HostRegexp`: anywhere in the host, in lower case.
-    HostRegexp(Vec<Pattern>),
+    HostRegexp(Vec<RegexPattern>),
     /// `Path`: the whole path.
     Path(Vec<Box<str>>),
     /// `PathPrefix`: on a segment border.
     PathPrefix(Vec<Box<str>>),
     /// `PathRegexp`: anywhere in the path.
-    PathRegexp(Vec<Pattern>),
+    PathRegexp(Vec<RegexPattern>),
     /// `Method`.
     Method(Vec<Method>),
     /// `Header`: one field of this name has exactly this value.
     Header(HeaderName, Box<str>),
     /// `HeaderRegexp`.
-    HeaderRegexp(HeaderName, Pattern),
+    HeaderRegexp(HeaderName, RegexPattern),
     /// `Query`: the parameter has this value; without a value, it is there.
     Query(Box<str>, Option<Box<str>>),
     /// `QueryRegexp`.
-    QueryRegexp(Box<str>, Pattern),
+    QueryRegexp(Box<str>, RegexPattern),
     /// `ClientIP`.
     ClientIp(Vec<IpNet>),
 }

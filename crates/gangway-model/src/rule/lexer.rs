@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{Finding, codes, shown};
+use gangway_diagnostic::{Finding, codes, quoted};
 
 /// One token and where it stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -88,7 +88,7 @@ pub(super) fn tokens(text: &str, findings: &mut Vec<Finding>) -> Vec<Spanned> {
                     findings.push(Finding::error(
                         codes::VALUE_UNQUOTED,
                         start..position,
-                        format!("single quotes around {}", shown(&value.text)),
+                        format!("single quotes around {}", quoted(&value.text)),
                         "not a quote here",
                         "use backticks or double quotes",
                     ));
@@ -144,7 +144,7 @@ fn double_quoted(text: &str, from: usize, start: usize, findings: &mut Vec<Findi
                         findings.push(Finding::error(
                             codes::ESCAPE_UNKNOWN,
                             position..end,
-                            format!("unknown escape {}", shown(&text[position..end])),
+                            format!("unknown escape {}", quoted(&text[position..end])),
                             "a backslash begins an escape in double quotes",
                             "double the backslash, or use backticks, in which it is an ordinary character",
                         ));

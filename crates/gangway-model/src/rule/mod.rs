@@ -11,7 +11,6 @@ mod condition;
 mod expression;
 mod lexer;
 mod parser;
-mod pattern;
 mod print;
 
 pub use expression::{Condition, Expression, Term};
@@ -19,4 +18,3 @@ pub(crate) use gangway_diagnostic::quoted as shown;
 pub use gangway_diagnostic::{Finding, codes, distance, nearest};
 pub(crate) use lexer::values;
 pub use parser::{DEPTH_MAX, FINDINGS_MAX, RULE_LEN_MAX, parse};
-pub use pattern::{PATTERN_SIZE_MAX, Pattern};

@@ -8,10 +8,11 @@
 
 use std::ops::Range;
 
+use gangway_diagnostic::{Code, Finding, Severity, Span, codes, quoted};
+
 use super::condition::{self, Argument};
+use super::expression::Expression;
 use super::lexer::{Spanned, Token, tokens};
-use super::{Expression, Finding, codes, shown};
-use crate::diagnostic::{Severity, Span};
 
 /// A rule longer than this is refused: it is the limit of a label's value.
 pub const RULE_LEN_MAX: usize = 4096;
@@ -169,7 +170,7 @@ impl Parser<'_, '_> {
             Token::Value(value) => {
                 self.next += 1;
                 let help = format!("write {}(…)", if value.text.starts_with('/') { "PathPrefix" } else { "Host" });
-                let message = format!("{} without a matcher", shown(&value.text));
+                let message = format!("{} without a matcher", quoted(&value.text));
                 self.found(codes::TEXT_UNEXPECTED, span, message, "a value alone says nothing", help);
                 None
             }
@@ -209,7 +210,7 @@ impl Parser<'_, '_> {
                 Some(known) => (codes::RULE_INCOMPLETE, "needs arguments", format!("write {known}(`…`)")),
                 None => (codes::TEXT_UNEXPECTED, "neither a matcher nor an operator", likely(word)),
             };
-            let message = format!("{} stands alone", shown(word));
+            let message = format!("{} stands alone", quoted(word));
             self.found(code, name, message, note, help);
             return None;
         };
@@ -228,7 +229,7 @@ impl Parser<'_, '_> {
                 Token::Value(value) => Argument { text: value.text, span, start: value.literal.then_some(value.start) },
                 Token::Word if !self.is_call() => {
                     let word = &self.text[span.clone()];
-                    let message = format!("{} is not quoted", shown(word));
+                    let message = format!("{} is not quoted", quoted(word));
                     let help = format!("write `{}` in backticks", bare(word));
                     self.found(codes::VALUE_UNQUOTED, span.clone(), message, "values stand in quotes", help);
                     Argument { text: bare(word).into(), start: None, span }
@@ -305,7 +306,7 @@ impl Parser<'_, '_> {
             (None, Some(here)) => (here, "a condition is missing before this"),
             (None, None) => (0..self.text.len(), "a condition is missing"),
         };
-        let message = format!("nothing beside {}", shown(&self.text[span.clone()]));
+        let message = format!("nothing beside {}", quoted(&self.text[span.clone()]));
         self.found(
             codes::RULE_INCOMPLETE,
             span,
@@ -321,7 +322,7 @@ impl Parser<'_, '_> {
             return false;
         }
         let span = self.tokens[self.next].span.clone();
-        let message = format!("{} is not an operator", shown(&self.text[span.clone()]));
+        let message = format!("{} is not an operator", quoted(&self.text[span.clone()]));
         self.next += 1;
         self.found(codes::OPERATOR_SINGLE, span, message, "a word", format!("write `{operator}`"));
         true
@@ -359,7 +360,7 @@ impl Parser<'_, '_> {
 
     fn found(
         &mut self,
-        code: crate::diagnostic::Code,
+        code: Code,
         span: Range<usize>,
         message: impl Into<String>,
         note: impl Into<String>,

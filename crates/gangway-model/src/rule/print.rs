@@ -4,8 +4,9 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use ipnet::IpNet;
 
-use super::{Condition, Expression, Term};
+use super::expression::{Condition, Expression, Term};
 use crate::path::escaped;
+use crate::regex_pattern::RegexPattern;
 
 impl Display for Expression {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -40,25 +41,25 @@ impl Display for Condition {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host(hosts) => call(f, "Host", hosts),
-            Self::HostRegexp(patterns) => call(f, "HostRegexp", patterns.iter().map(super::Pattern::as_str)),
+            Self::HostRegexp(patterns) => call(f, "HostRegexp", patterns.iter().map(RegexPattern::as_str)),
             Self::Path(paths) => call(f, "Path", paths.iter().map(|path| escaped(path))),
             Self::PathPrefix(paths) => call(f, "PathPrefix", paths.iter().map(|path| escaped(path))),
-            Self::PathRegexp(patterns) => call(f, "PathRegexp", patterns.iter().map(super::Pattern::as_str)),
+            Self::PathRegexp(patterns) => call(f, "PathRegexp", patterns.iter().map(RegexPattern::as_str)),
             Self::Method(methods) => call(f, "Method", methods),
             Self::Header(name, value) => call(f, "Header", [name.as_str(), value]),
             Self::HeaderRegexp(name, pattern) => call(f, "HeaderRegexp", [name.as_str(), pattern.as_str()]),
             Self::Query(key, None) => call(f, "Query", [key]),
             Self::Query(key, Some(value)) => call(f, "Query", [key, value]),
             Self::QueryRegexp(key, pattern) => call(f, "QueryRegexp", [key, pattern.as_str()]),
-            Self::ClientIp(networks) => call(f, "ClientIP", networks.iter().map(|network| Network(*network))),
+            Self::ClientIp(networks) => call(f, "ClientIP", networks.iter().map(|network| NetworkOrAddress(*network))),
         }
     }
 }
 
 /// A network that is one address is written as the address.
-struct Network(IpNet);
+struct NetworkOrAddress(IpNet);
 
-impl Display for Network {
+impl Display for NetworkOrAddress {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let is_address = self.0.prefix_len() == self.0.max_prefix_len();
         if is_address { self.0.addr().fmt(f) } else { self.0.fmt(f) }

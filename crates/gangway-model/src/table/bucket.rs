@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::RequestView;
-use super::index::{Found, Slot};
-use super::reserved::Admitted;
+use super::reserved::AdmittedTenants;
+use super::slot::{Slot, SlotMatch};
 use crate::path::PathPattern;
+use crate::request_view::RequestView;
 
 /// More slots of one host than this are indexed by path: walking a few is faster than hashing, walking
 /// ten thousand is not.
@@ -104,16 +104,16 @@ pub(super) struct Best<'s, 'r> {
     slot: u32,
     route: u32,
     takes_all: bool,
-    admitted: Admitted<'s>,
+    admitted: AdmittedTenants<'s>,
 }
 
 impl<'s, 'r> Best<'s, 'r> {
     pub(super) fn new(slots: &'s [Slot], request: &'r RequestView<'r>) -> Self {
-        Self { slots, request, slot: u32::MAX, route: 0, takes_all: false, admitted: Admitted::all() }
+        Self { slots, request, slot: u32::MAX, route: 0, takes_all: false, admitted: AdmittedTenants::all() }
     }
 
     /// From now on only slots of these are looked at.
-    pub(super) fn admit(&mut self, admitted: Admitted<'s>) {
+    pub(super) fn admit(&mut self, admitted: AdmittedTenants<'s>) {
         self.admitted = admitted;
     }
 
@@ -122,8 +122,8 @@ impl<'s, 'r> Best<'s, 'r> {
         self.slot
     }
 
-    pub(super) fn found(&self) -> Option<Found> {
-        let found = Found { slot: self.slot as usize, route: self.route as usize, takes_all: self.takes_all };
+    pub(super) fn found(&self) -> Option<SlotMatch> {
+        let found = SlotMatch { slot: self.slot as usize, route: self.route as usize, takes_all: self.takes_all };
         (self.slot != u32::MAX).then_some(found)
     }
 

@@ -11,8 +11,8 @@ use ahash::RandomState;
 use super::index::{Index, first_labels};
 use crate::host::HostPattern;
 use crate::matcher::HostCondition;
+use crate::regex_pattern::RegexPattern;
 use crate::route::TlsVersion;
-use crate::rule::Pattern;
 
 /// What the routes of a host ask for together.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -31,7 +31,7 @@ pub struct Handshakes {
     any_domain: ByKey,
     any_domain_labels_max: usize,
     /// Tried one after the other.
-    regex: Vec<(Pattern, Wishes)>,
+    regex: Vec<(RegexPattern, Wishes)>,
     any: Wishes,
 }
 

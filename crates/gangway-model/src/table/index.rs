@@ -3,79 +3,20 @@
 //! The position of a slot *is* its rank: the lower of two wins. So precedences are compared once, when
 //! the table is built, and a look-up compares numbers.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use ahash::RandomState;
 
 use super::bucket::{Best, Bucket};
+use super::precedence::{HostRank, Precedence};
 use super::reserved::Admission;
-use super::{HostRank, Precedence, RequestView};
+use super::slot::{Slot, SlotMatch, host_rank};
 use crate::host::HostPattern;
-use crate::matcher::{Alternative, HostCondition, Matcher};
-use crate::path::{self, PathPattern};
-
-/// One alternative of one route.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    /// The route's position in the table.
-    pub route: u32,
-    /// Does it take every request of its hosts?
-    pub takes_all: bool,
-    pub alternative: Alternative,
-    pub precedence: Precedence,
-}
-
-impl Slot {
-    /// The slots of one route.
-    pub(super) fn all(route: usize, matcher: Matcher, priority: i64, age: i64, id: &str) -> impl Iterator<Item = Self> {
-        let route =
-            u32::try_from(route).expect("a label is longer than a bit, so there are fewer routes than u32::MAX");
-        matcher.into_alternatives().into_iter().map(move |alternative| Self {
-            route,
-            takes_all: alternative.tests().is_empty() && *alternative.path() == PathPattern::Prefix("/".into()),
-            precedence: Precedence {
-                priority,
-                host: host_rank(alternative.host()),
-                path: path_len(alternative.path()),
-                conditions: alternative.tests().len(),
-                age: Reverse(age),
-                id: Reverse(id.into()),
-            },
-            alternative,
-        })
-    }
-}
-
-fn host_rank(host: &HostCondition) -> HostRank {
-    match host {
-        HostCondition::Pattern(HostPattern::Exact(_)) => HostRank::Exact,
-        HostCondition::Pattern(HostPattern::Wildcard(_)) => HostRank::Wildcard,
-        HostCondition::Pattern(HostPattern::AnyDomain(_)) => HostRank::AnyDomain,
-        HostCondition::Pattern(HostPattern::Any) => HostRank::Any,
-        HostCondition::Regex(_) => HostRank::Regex,
-    }
-}
-
-fn path_len(path: &PathPattern) -> usize {
-    match path {
-        PathPattern::Prefix(prefix) if **prefix == *"/" => 0,
-        PathPattern::Prefix(prefix) => prefix.chars().count(),
-        PathPattern::Exact(path) => path.chars().count() + 1,
-        PathPattern::Regex(pattern) => pattern.as_str().chars().count(),
-    }
-}
+use crate::matcher::HostCondition;
+use crate::path;
+use crate::request_view::RequestView;
 
 type Buckets = HashMap<Box<str>, Bucket, RandomState>;
-
-/// What a look-up found.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Found {
-    pub slot: usize,
-    pub route: usize,
-    /// Does the slot take every request of its hosts, so that it has no prefix?
-    pub takes_all: bool,
-}
 
 #[derive(Debug)]
 pub(crate) struct Index {
@@ -147,7 +88,7 @@ impl Index {
     }
 
     /// The slot that takes a request, closed on doubt about its path.
-    pub(crate) fn find(&self, request: &RequestView<'_>) -> Option<Found> {
+    pub(crate) fn find(&self, request: &RequestView<'_>) -> Option<SlotMatch> {
         let found = self.best(request)?;
         let is_closed = path::is_doubtful(request.path) && self.doubt(request, found.route).is_some();
         (!is_closed).then_some(found)
@@ -162,7 +103,7 @@ impl Index {
     }
 
     /// The slot that takes a request if its path is read as it stands.
-    pub(crate) fn best(&self, request: &RequestView<'_>) -> Option<Found> {
+    pub(crate) fn best(&self, request: &RequestView<'_>) -> Option<SlotMatch> {
         let mut best = Best::new(&self.slots, request);
         let host = request.host;
         if let Some(bucket) = self.exact.get(host) {

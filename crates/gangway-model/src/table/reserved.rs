@@ -58,9 +58,9 @@ impl Admission {
     }
 
     /// Who is admitted on a host.
-    pub(super) fn to(&self, host: &str) -> Admitted<'_> {
+    pub(super) fn to(&self, host: &str) -> AdmittedTenants<'_> {
         let tenants = if self.hosts.is_empty() { None } else { self.hosts.get(host).map(|tenants| &**tenants) };
-        Admitted { tenants, routes: &self.routes }
+        AdmittedTenants { tenants, routes: &self.routes }
     }
 
     /// The reserved hosts, each with what tells of a tenant whether it is admitted there.
@@ -81,13 +81,13 @@ impl Admission {
 
 /// Whose patterns are asked for one host.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Admitted<'a> {
+pub(super) struct AdmittedTenants<'a> {
     /// None where everybody's are.
     tenants: Option<&'a [u32]>,
     routes: &'a [u32],
 }
 
-impl Admitted<'_> {
+impl AdmittedTenants<'_> {
     /// On a host that is nobody's.
     pub(super) fn all() -> Self {
         Self { tenants: None, routes: &[] }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::Entry;
+use super::entry::Entry;
 use crate::matcher::{Alternative, HostCondition, exclude_each_other};
 use crate::path::PathPattern;
 
@@ -30,7 +30,7 @@ pub struct Tie {
 pub fn ties<T>(entries: &[Entry<T>]) -> Vec<Tie> {
     let mut order: Vec<usize> = (0..entries.len()).collect();
     order.sort_by_key(|position| (entries[*position].age, &entries[*position].id, Reverse(*position)));
-    let mut claims: HashMap<Claim<'_>, Vec<(usize, &Alternative)>, ahash::RandomState> =
+    let mut claims: HashMap<TieKey<'_>, Vec<(usize, &Alternative)>, ahash::RandomState> =
         HashMap::with_capacity_and_hasher(entries.len(), ahash::RandomState::new());
     let mut ties = Vec::new();
     for loser in order {
@@ -55,4 +55,4 @@ pub fn ties<T>(entries: &[Entry<T>]) -> Vec<Tie> {
 }
 
 /// What makes two alternatives equally specific for the same requests.
-type Claim<'e> = (&'e HostCondition, &'e PathPattern, usize, i64);
+type TieKey<'e> = (&'e HostCondition, &'e PathPattern, usize, i64);

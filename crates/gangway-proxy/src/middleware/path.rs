@@ -106,7 +106,7 @@ mod tests {
         let chain = [
             Middleware::AddPrefix("/app/".into()),
             Middleware::Rewrite {
-                pattern: gangway_model::rule::Pattern::parse("^/app/v1/(.*)$", &mut Vec::new()).expect("valid"),
+                pattern: gangway_model::RegexPattern::parse("^/app/v1/(.*)$", &mut Vec::new()).expect("valid"),
                 replacement: "/api?p=$1".into(),
             },
         ];

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::label::Label;
 use super::schema::KeyId;
-use crate::rule::{self, Finding, Pattern, codes};
+use crate::regex_pattern::RegexPattern;
+use crate::rule::{self, Finding, codes};
 use crate::value::{list, list_of_patterns};
 
 /// Alternatives of all routes of one container.
@@ -56,7 +57,7 @@ fn beyond<T: Ord>(mut all: Vec<T>, max: usize, size: impl Fn(&T) -> usize) -> Ve
 
 /// What reading a label costs.
 fn values(label: &Label<'_>) -> usize {
-    let entry = |entry: &str| entry.strip_prefix('~').map_or(1, Pattern::cost);
+    let entry = |entry: &str| entry.strip_prefix('~').map_or(1, RegexPattern::cost);
     let text = label.value();
     match label.key.id() {
         Some(KeyId::Host) => list(text).count(),
@@ -65,7 +66,7 @@ fn values(label: &Label<'_>) -> usize {
         // Longer ones are refused unread.
         Some(KeyId::Rule) if text.len() <= rule::RULE_LEN_MAX => {
             let is_pattern = text.contains("Regexp");
-            rule::values(text).iter().map(|value| if is_pattern { Pattern::cost(value) } else { 1 }).sum()
+            rule::values(text).iter().map(|value| if is_pattern { RegexPattern::cost(value) } else { 1 }).sum()
         }
         _ => 0,
     }

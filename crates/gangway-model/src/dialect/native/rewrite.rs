@@ -3,13 +3,14 @@
 use regex::Regex;
 
 use crate::codes;
-use crate::rule::{Finding, Pattern, shown};
+use crate::regex_pattern::RegexPattern;
+use crate::rule::{Finding, shown};
 use crate::value::Read;
 
 /// A rewriting as read.
 #[derive(Clone, Debug)]
 pub(crate) struct Rewrite {
-    pub pattern: Pattern,
+    pub pattern: RegexPattern,
     pub replacement: Box<str>,
 }
 
@@ -28,7 +29,7 @@ pub(super) fn parse(text: &str) -> Read<Rewrite> {
         let path = path_to_send(text)?;
         // The whole path, whatever it is; a dollar sign in the path is only that.
         let mut findings = Vec::new();
-        let pattern = Pattern::parse("(?s)^.*$", &mut findings).expect("this expression is valid");
+        let pattern = RegexPattern::parse("(?s)^.*$", &mut findings).expect("this expression is valid");
         return Ok(Rewrite { pattern, replacement: path.replace('$', "$$").into() });
     };
     let Some((expression, replacement)) = expression.rsplit_once("->") else {
@@ -44,7 +45,7 @@ pub(super) fn parse(text: &str) -> Read<Rewrite> {
     let replacement = replacement.trim();
     let offset = 1 + expression.len() - expression.trim_start().len();
     let mut findings = Vec::new();
-    let pattern = Pattern::parse(expression.trim(), &mut findings);
+    let pattern = RegexPattern::parse(expression.trim(), &mut findings);
     let Some(pattern) = pattern else {
         let finding = findings.into_iter().next().expect("a pattern or a finding");
         return Err(finding.shifted(offset));

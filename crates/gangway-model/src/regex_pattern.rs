@@ -4,14 +4,13 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
+use gangway_diagnostic::{Finding, codes, quoted};
 use regex::{Regex, RegexBuilder};
 use regex_syntax::ast::ErrorKind;
 
-use super::{Finding, codes, shown};
-
 /// A compiled expression may take this much; a larger one is refused. A label is written by anyone who
 /// may start a container, and costs every request to its host.
-pub const PATTERN_SIZE_MAX: usize = 64 << 10;
+pub const REGEX_SIZE_MAX: usize = 64 << 10;
 
 /// What the automaton that is built while matching may take; beyond, it is built anew.
 const AUTOMATON_SIZE_MAX: usize = 512 << 10;
@@ -19,22 +18,29 @@ const AUTOMATON_SIZE_MAX: usize = 512 << 10;
 /// A compiled regular expression; equal where the text is.
 ///
 /// It matches anywhere unless it says `^` or `$`. `\w`, `\d` and `\s` mean ASCII: the Unicode classes
-/// are so large that two `\w+` would exceed [`PATTERN_SIZE_MAX`].
+/// are so large that two `\w+` would exceed [`REGEX_SIZE_MAX`].
 #[derive(Clone, Debug)]
-pub struct Pattern {
+pub struct RegexPattern {
     text: Box<str>,
     regex: Regex,
 }
 
-impl Pattern {
+/// Whether upper and lower case letters differ.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum LetterCase {
+    Matters,
+    Ignored,
+}
+
+impl RegexPattern {
     /// Reads a regular expression; spans are relative to `text`.
     pub fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Self> {
-        Self::build(text, false, findings)
+        Self::build(text, LetterCase::Matters, findings)
     }
 
     /// Reads a regular expression for hosts, which are compared in lower case.
     pub(crate) fn parse_for_host(text: &str, findings: &mut Vec<Finding>) -> Option<Self> {
-        Self::build(text, true, findings)
+        Self::build(text, LetterCase::Ignored, findings)
     }
 
     /// As written.
@@ -64,14 +70,14 @@ impl Pattern {
         const REPEATED_MAX: usize = 512;
         let classes = text.matches('[').count() + text.matches('\\').count();
         let repeated =
-            text.len().saturating_mul(repetitions(text)).min(PATTERN_SIZE_MAX) / (PATTERN_SIZE_MAX / REPEATED_MAX);
+            text.len().saturating_mul(repetitions(text)).min(REGEX_SIZE_MAX) / (REGEX_SIZE_MAX / REPEATED_MAX);
         LEAST + text.len() / 32 + repeated + CLASS * classes + CLASS_OF_UNICODE * classes_of_unicode(text)
     }
 
-    fn build(text: &str, ignore_case: bool, findings: &mut Vec<Finding>) -> Option<Self> {
+    fn build(text: &str, letter_case: LetterCase, findings: &mut Vec<Finding>) -> Option<Self> {
         let built = RegexBuilder::new(&ascii_classes(text))
-            .case_insensitive(ignore_case)
-            .size_limit(PATTERN_SIZE_MAX)
+            .case_insensitive(letter_case == LetterCase::Ignored)
+            .size_limit(REGEX_SIZE_MAX)
             .dfa_size_limit(AUTOMATON_SIZE_MAX)
             .build();
         match built {
@@ -91,27 +97,27 @@ impl Pattern {
     }
 }
 
-impl PartialEq for Pattern {
+impl PartialEq for RegexPattern {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
 }
 
-impl Eq for Pattern {}
+impl Eq for RegexPattern {}
 
-impl Ord for Pattern {
+impl Ord for RegexPattern {
     fn cmp(&self, other: &Self) -> Ordering {
         self.text.cmp(&other.text)
     }
 }
 
-impl PartialOrd for Pattern {
+impl PartialOrd for RegexPattern {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Hash for Pattern {
+impl Hash for RegexPattern {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.text.hash(state);
     }
@@ -167,7 +173,7 @@ fn syntax(text: &str) -> Result<(), Finding> {
         return Err(Finding::error(
             codes::REGEX_TEMPLATE,
             template.clone(),
-            format!("template {} instead of a regular expression", shown(&text[template])),
+            format!("template {} instead of a regular expression", quoted(&text[template])),
             "the notation of Traefik 2",
             "write the expression itself, such as `^[a-z]+\\.example\\.org$`",
         ));
@@ -175,7 +181,7 @@ fn syntax(text: &str) -> Result<(), Finding> {
     Err(Finding::error(
         codes::REGEX_INVALID,
         span,
-        format!("invalid regular expression {}", shown(text)),
+        format!("invalid regular expression {}", quoted(text)),
         reason,
         if text.starts_with('*') {
             "`*` repeats what stands before it; `.*` matches everything"
@@ -195,7 +201,7 @@ fn not_linear(kind: &ErrorKind, span: Range<usize>, text: &str) -> Finding {
     Finding::error(
         codes::REGEX_NOT_LINEAR,
         span,
-        format!("{what} in regular expression {}", shown(text)),
+        format!("{what} in regular expression {}", quoted(text)),
         "not supported: expressions are matched in linear time only",
         help,
     )
@@ -206,14 +212,14 @@ fn not_built(text: &str, error: &regex::Error) -> Finding {
         regex::Error::CompiledTooBig(_) => Finding::error(
             codes::REGEX_TOO_LARGE,
             0..text.len(),
-            format!("regular expression {} is too large", shown(text)),
+            format!("regular expression {} is too large", quoted(text)),
             "takes more than 64 KiB when compiled",
             "avoid counted repetitions such as `{1,1000}` and Unicode classes such as `\\p{L}`",
         ),
         _ => Finding::error(
             codes::REGEX_INVALID,
             0..text.len(),
-            format!("invalid regular expression {}", shown(text)),
+            format!("invalid regular expression {}", quoted(text)),
             "not understood",
             "correct the expression",
         ),
@@ -262,18 +268,18 @@ fn ascii_classes(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostic::Code;
+    use gangway_diagnostic::Code;
 
-    fn pattern(text: &str) -> Pattern {
+    fn pattern(text: &str) -> RegexPattern {
         let mut findings = Vec::new();
-        let pattern = Pattern::parse(text, &mut findings);
+        let pattern = RegexPattern::parse(text, &mut findings);
         assert_eq!(findings, []);
         pattern.expect("no finding, so a pattern")
     }
 
     fn finding(text: &str) -> (Code, Range<usize>, String) {
         let mut findings = Vec::new();
-        assert!(Pattern::parse(text, &mut findings).is_none(), "{text}");
+        assert!(RegexPattern::parse(text, &mut findings).is_none(), "{text}");
         let [finding] = &findings[..] else { panic!("one finding: {findings:?}") };
         (finding.code, finding.span.start..finding.span.end, finding.message.clone())
     }

@@ -1,4 +1,4 @@
-//! What is known of images by their names: `presets.txt`, which is data.
+//! What is known of images by their names: `image_defaults.txt`, which is data.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -7,7 +7,7 @@ use crate::route::Scheme;
 
 /// What is known of one image.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Preset {
+pub(crate) struct ImageDefaults {
     /// Where it listens.
     pub port: u16,
     /// How it is spoken to, where that does not follow from the port.
@@ -15,23 +15,23 @@ pub(crate) struct Preset {
 }
 
 #[derive(Debug, Default)]
-struct Presets {
-    by_name: HashMap<&'static str, Preset, ahash::RandomState>,
+struct Catalogue {
+    by_name: HashMap<&'static str, ImageDefaults, ahash::RandomState>,
     hidden: Vec<&'static str>,
 }
 
-static PRESETS: LazyLock<Presets> = LazyLock::new(|| read(include_str!("presets.txt")));
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| read(include_str!("image_defaults.txt")));
 
 /// What is known of an image.
-pub(crate) fn find(image: &str) -> Option<Preset> {
-    PRESETS.by_name.get(name(image)?).copied()
+pub(crate) fn find(image: &str) -> Option<ImageDefaults> {
+    CATALOGUE.by_name.get(name(image)?).copied()
 }
 
 /// Is it a database, a cache, a broker, or a server of another protocol?
 pub(crate) fn is_hidden(image: &str) -> bool {
     let Some(name) = name(image) else { return false };
     let last = name.rsplit('/').next().unwrap_or(name);
-    PRESETS.hidden.iter().any(|hidden| *hidden == if hidden.contains('/') { name } else { last })
+    CATALOGUE.hidden.iter().any(|hidden| *hidden == if hidden.contains('/') { name } else { last })
 }
 
 /// The name of an image without registry, tag and digest, and without the `library/` of official
@@ -50,12 +50,12 @@ pub(crate) fn name(image: &str) -> Option<&str> {
     (!name.is_empty() && !is_id).then_some(name)
 }
 
-fn read(text: &'static str) -> Presets {
-    let mut presets = Presets::default();
+fn read(text: &'static str) -> Catalogue {
+    let mut catalogue = Catalogue::default();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let (first, names) = line.split_once(' ').expect("a line of the presets has names");
+        let (first, names) = line.split_once(' ').expect("a line of the catalogue has names");
         if first == "hidden" {
-            presets.hidden.extend(names.split(' '));
+            catalogue.hidden.extend(names.split(' '));
             continue;
         }
         let (port, scheme) = first.split_once('/').unwrap_or((first, ""));
@@ -64,10 +64,10 @@ fn read(text: &'static str) -> Presets {
             "https" => Some(Scheme::Https),
             _ => None,
         };
-        let port = port.parse().expect("a line of the presets begins with a port");
-        presets.by_name.extend(names.split(' ').map(|name| (name, Preset { port, scheme })));
+        let port = port.parse().expect("a line of the catalogue begins with a port");
+        catalogue.by_name.extend(names.split(' ').map(|name| (name, ImageDefaults { port, scheme })));
     }
-    presets
+    catalogue
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
             "localhost/jellyfin/jellyfin",
             "registry.example:5000/jellyfin/jellyfin:10@sha256:0123456789abcdef",
         ] {
-            assert_eq!(find(image), Some(Preset { port: 8096, scheme: None }), "{image}");
+            assert_eq!(find(image), Some(ImageDefaults { port: 8096, scheme: None }), "{image}");
         }
         assert_eq!(find("library/nextcloud:apache").map(|preset| preset.port), Some(80));
         assert_eq!(
@@ -113,11 +113,12 @@ mod tests {
 
     #[test]
     fn the_data_is_whole() {
-        let presets = read(include_str!("presets.txt"));
-        let names =
-            include_str!("presets.txt").lines().filter(|line| line.starts_with(|char: char| char.is_ascii_digit()));
+        let catalogue = read(include_str!("image_defaults.txt"));
+        let names = include_str!("image_defaults.txt")
+            .lines()
+            .filter(|line| line.starts_with(|char: char| char.is_ascii_digit()));
         let written: usize = names.map(|line| line.split(' ').count() - 1).sum();
-        assert_eq!(presets.by_name.len(), written, "a name stands twice");
-        assert!(presets.by_name.keys().chain(&presets.hidden).all(|listed| name(listed) == Some(listed)));
+        assert_eq!(catalogue.by_name.len(), written, "a name stands twice");
+        assert!(catalogue.by_name.keys().chain(&catalogue.hidden).all(|listed| name(listed) == Some(listed)));
     }
 }

@@ -1,0 +1,145 @@
+//! One alternative of a matcher: a host, a path and further tests.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::host::HostPattern;
+use crate::path::PathPattern;
+use crate::regex_pattern::RegexPattern;
+use crate::rule::{Condition, Expression};
+
+/// One way to match: all of host, path and tests.
+///
+/// Equal alternatives take the same requests, however they were written: that is what *claiming the
+/// same* means. What two alternatives have in common besides is not decided here.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Alternative {
+    host: HostCondition,
+    path: PathPattern,
+    tests: Box<[Test]>,
+}
+
+/// What is asked of the host.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum HostCondition {
+    /// A name or a wildcard; [`HostPattern::Any`] where nothing is asked.
+    Pattern(HostPattern),
+    /// `HostRegexp`.
+    Regex(RegexPattern),
+}
+
+/// One further condition.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Test {
+    /// Must the condition hold, or must it not?
+    pub negated: bool,
+    /// The condition.
+    pub condition: Condition,
+}
+
+impl Alternative {
+    pub(super) fn new(host: HostCondition, path: PathPattern, tests: Box<[Test]>) -> Self {
+        Self { host, path, tests }
+    }
+
+    /// What is asked of the host.
+    pub fn host(&self) -> &HostCondition {
+        &self.host
+    }
+
+    /// What is asked of the path; the prefix `/` where nothing is.
+    pub fn path(&self) -> &PathPattern {
+        &self.path
+    }
+
+    /// What else is asked, in a canonical order.
+    pub fn tests(&self) -> &[Test] {
+        &self.tests
+    }
+
+    /// The path prefix below which it matches; empty where that is everything, or no prefix is asked for.
+    pub fn prefix(&self) -> &str {
+        match &self.path {
+            PathPattern::Prefix(prefix) if **prefix != *"/" => prefix,
+            PathPattern::Prefix(_) | PathPattern::Exact(_) | PathPattern::Regex(_) => "",
+        }
+    }
+
+    /// The rule that says the same.
+    pub fn expression(&self) -> Expression {
+        let host = match &self.host {
+            HostCondition::Pattern(HostPattern::Any) => None,
+            HostCondition::Pattern(pattern) => Some(Condition::Host(vec![pattern.clone()])),
+            HostCondition::Regex(pattern) => Some(Condition::HostRegexp(vec![pattern.clone()])),
+        };
+        let path = path_expression(std::slice::from_ref(&self.path));
+        let tests = self.tests.iter().map(Test::expression);
+        Expression::all(host.map(Expression::is).into_iter().chain(path).chain(tests).collect())
+    }
+}
+
+/// The rule that says the same.
+impl Display for Alternative {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.expression().fmt(f)
+    }
+}
+
+impl HostCondition {
+    /// Does it match a host in the form in which hosts are compared?
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Pattern(pattern) => pattern.matches(host),
+            Self::Regex(pattern) => pattern.is_match(host),
+        }
+    }
+}
+
+/// As it is written down: a pattern as in the label `host`, and `~` before a regular expression.
+impl Display for HostCondition {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pattern(pattern) => pattern.fmt(f),
+            Self::Regex(pattern) => write!(f, "~{}", pattern.as_str()),
+        }
+    }
+}
+
+impl HostCondition {
+    /// Reads what its `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix('~') {
+            Some(regex) => RegexPattern::parse_for_host(regex, &mut Vec::new()).map(Self::Regex),
+            None => HostPattern::parse(text, &mut Vec::new()).map(Self::Pattern),
+        }
+    }
+}
+
+impl Test {
+    /// The rule that says the same.
+    pub fn expression(&self) -> Expression {
+        let condition = Expression::is(self.condition.clone());
+        if self.negated { Expression::not(condition) } else { condition }
+    }
+}
+
+/// None where nothing is asked.
+pub(super) fn path_expression(paths: &[PathPattern]) -> Option<Expression> {
+    if paths.iter().all(|path| *path == PathPattern::everything()) {
+        return None;
+    }
+    let (mut prefixes, mut exact, mut patterns) = (Vec::new(), Vec::new(), Vec::new());
+    for path in paths {
+        match path {
+            PathPattern::Prefix(prefix) => prefixes.push(prefix.clone()),
+            PathPattern::Exact(path) => exact.push(path.clone()),
+            PathPattern::Regex(pattern) => patterns.push(pattern.clone()),
+        }
+    }
+    let parts = [
+        (!prefixes.is_empty()).then_some(Condition::PathPrefix(prefixes)),
+        (!exact.is_empty()).then_some(Condition::Path(exact)),
+        (!patterns.is_empty()).then_some(Condition::PathRegexp(patterns)),
+    ];
+    let parts: Vec<Expression> = parts.into_iter().flatten().map(Expression::is).collect();
+    Some(Expression::any(parts))
+}

@@ -1,0 +1,22 @@
+//! The part of a request that decides about its route.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method};
+
+/// Everything that a matcher may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'a> {
+    /// Lower case, without port and final dot; see [`crate::host::canonical`].
+    pub host: &'a str,
+    /// Percent-decoded and normalised; see [`crate::path::normalise`].
+    pub path: &'a str,
+    /// The query as sent, without the question mark.
+    pub query: &'a str,
+    /// The method.
+    pub method: &'a Method,
+    /// The fields as the client sent them.
+    pub headers: &'a HeaderMap,
+    /// The client's address after trusted proxies were accounted for.
+    pub client: IpAddr,
+}

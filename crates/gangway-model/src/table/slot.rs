@@ -1,0 +1,68 @@
+//! One alternative of one route, as the index keeps it.
+
+use std::cmp::Reverse;
+
+use super::precedence::{HostRank, Precedence};
+use crate::host::HostPattern;
+use crate::matcher::{Alternative, HostCondition, Matcher};
+use crate::path::PathPattern;
+
+/// One alternative of one route.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// The route's position in the table.
+    pub route: u32,
+    /// Does it take every request of its hosts?
+    pub takes_all: bool,
+    pub alternative: Alternative,
+    pub precedence: Precedence,
+}
+
+impl Slot {
+    /// The slots of one route.
+    pub(super) fn all(route: usize, matcher: Matcher, priority: i64, age: i64, id: &str) -> impl Iterator<Item = Self> {
+        let route =
+            u32::try_from(route).expect("a label is longer than a bit, so there are fewer routes than u32::MAX");
+        matcher.into_alternatives().into_iter().map(move |alternative| Self {
+            route,
+            takes_all: alternative.tests().is_empty() && *alternative.path() == PathPattern::Prefix("/".into()),
+            precedence: Precedence {
+                priority,
+                host: host_rank(alternative.host()),
+                path: path_len(alternative.path()),
+                conditions: alternative.tests().len(),
+                age: Reverse(age),
+                id: Reverse(id.into()),
+            },
+            alternative,
+        })
+    }
+}
+
+pub(super) fn host_rank(host: &HostCondition) -> HostRank {
+    match host {
+        HostCondition::Pattern(HostPattern::Exact(_)) => HostRank::Exact,
+        HostCondition::Pattern(HostPattern::Wildcard(_)) => HostRank::Wildcard,
+        HostCondition::Pattern(HostPattern::AnyDomain(_)) => HostRank::AnyDomain,
+        HostCondition::Pattern(HostPattern::Any) => HostRank::Any,
+        HostCondition::Regex(_) => HostRank::Regex,
+    }
+}
+
+fn path_len(path: &PathPattern) -> usize {
+    match path {
+        PathPattern::Prefix(prefix) if **prefix == *"/" => 0,
+        PathPattern::Prefix(prefix) => prefix.chars().count(),
+        PathPattern::Exact(path) => path.chars().count() + 1,
+        PathPattern::Regex(pattern) => pattern.as_str().chars().count(),
+    }
+}
+
+/// What a look-up found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SlotMatch {
+    pub slot: usize,
+    pub route: usize,
+    /// Does the slot take every request of its hosts, so that it has no prefix?
+    pub takes_all: bool,
+}
