@@ -13,15 +13,15 @@ use crate::environment::Environment;
 use crate::file_access::{FileError, Input};
 use crate::finding::{Finding, about_variable};
 use crate::interpolation::interpolate;
+use crate::load_session::LoadSession;
 use crate::resets::Resets;
-use crate::session::Session;
 use crate::source_map::{FileId, FileSpan};
 use crate::spanned_text::SpannedText;
 use crate::yaml::{Node, NodeKind, parse};
 
-/// The number of services that are read to resolve `extends`, in one load. Files of several documents can otherwise
-/// make it grow with the power of the length of a chain.
-const EXTENDED_MAX: usize = 10_000;
+/// The number of times that `extends` is followed in one load. In a file of several documents, each may define every
+/// service of a chain, so the number would otherwise grow exponentially with the length of the chain.
+pub(crate) const EXTENDED_MAX: usize = 10_000;
 
 /// One document of a compose file.
 pub(crate) struct Document {
@@ -48,17 +48,17 @@ impl Document {
 
 /// The documents that were read, and the session that they were read in.
 pub(crate) struct Documents<'f> {
-    pub(crate) session: Session<'f>,
+    pub(crate) session: LoadSession<'f>,
     read: Vec<Rc<Document>>,
     /// Documents of files that services extend, by their path as opened. A base that many services extend is read
     /// once.
     bases: HashMap<PathBuf, Vec<Rc<Document>>>,
-    /// The number of services that were read to resolve `extends`.
+    /// The number of times that `extends` was followed.
     extended: usize,
 }
 
 impl<'f> Documents<'f> {
-    pub(crate) fn new(session: Session<'f>) -> Self {
+    pub(crate) fn new(session: LoadSession<'f>) -> Self {
         Self { session, read: Vec::new(), bases: HashMap::new(), extended: 0 }
     }
 
@@ -122,7 +122,7 @@ impl<'f> Documents<'f> {
         Ok(read)
     }
 
-    /// Counts a service that is extended. False where there were too many.
+    /// Counts one more `extends` that is followed. False where there were too many.
     pub(crate) fn count_extended(&mut self) -> bool {
         self.extended += 1;
         self.extended <= EXTENDED_MAX

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use gangway_model::codes::{BASE_UNKNOWN, FILE_UNREADABLE};
 
-use crate::documents::{Document, Documents};
+use crate::documents::{Document, Documents, EXTENDED_MAX};
 use crate::finding::{Finding, Subject};
 use crate::project::Project;
 use crate::service::{Extends, Service};
@@ -23,10 +23,10 @@ pub(crate) fn service_with_bases(
     (name, node): (&SpannedText, &Node),
     project: &Project,
 ) -> Service {
-    Resolver { documents, project, chain: Vec::new() }.service(document, name, node)
+    ServiceResolver { documents, project, chain: Vec::new() }.service(document, name, node)
 }
 
-struct Resolver<'r, 'f> {
+struct ServiceResolver<'r, 'f> {
     documents: &'r mut Documents<'f>,
     /// The definitions of earlier files.
     project: &'r Project,
@@ -34,7 +34,7 @@ struct Resolver<'r, 'f> {
     chain: Vec<(FileId, String)>,
 }
 
-impl Resolver<'_, '_> {
+impl ServiceResolver<'_, '_> {
     fn service(&mut self, document: &Rc<Document>, name: &SpannedText, node: &Node) -> Service {
         let file = FileContext {
             session: &mut self.documents.session,
@@ -112,8 +112,10 @@ impl Resolver<'_, '_> {
             let circle = circle.join(" extends ");
             return Some(format!("services extend each other in a circle: {circle} extends `{base}`"));
         }
-        let is_bounded = self.chain.len() <= CHAIN_MAX && self.documents.count_extended();
-        (!is_bounded).then(|| format!("more than {CHAIN_MAX} services extend each other"))
+        if self.chain.len() > CHAIN_MAX {
+            return Some(format!("more than {CHAIN_MAX} services extend each other"));
+        }
+        (!self.documents.count_extended()).then(|| format!("services are extended more than {EXTENDED_MAX} times"))
     }
 }
 

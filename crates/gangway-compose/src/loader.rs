@@ -11,10 +11,10 @@ use crate::documents::Documents;
 use crate::environment::Environment;
 use crate::file_access::{FileAccess, FileError, Input};
 use crate::finding::Finding;
+use crate::load_session::LoadSession;
 use crate::merge::merge_document;
 use crate::project::Project;
 use crate::project_name;
-use crate::session::Session;
 use crate::source_map::{FileId, FileSpan, SourceMap};
 use crate::yaml::Node;
 
@@ -26,7 +26,7 @@ pub struct Loader<'f> {
 impl<'f> Loader<'f> {
     /// A loader that reads files through `files`.
     pub fn new(files: &'f dyn FileAccess) -> Self {
-        Self { documents: Documents::new(Session::new(files)) }
+        Self { documents: Documents::new(LoadSession::new(files)) }
     }
 
     /// Loads files that belong together. The later ones win over the earlier.

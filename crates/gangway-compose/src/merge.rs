@@ -31,16 +31,16 @@ pub(crate) fn merge_document(
     path: PathBuf,
     project: &mut Project,
 ) {
-    Merge { documents, chain: vec![path] }.document(document, project);
+    DocumentMerger { documents, chain: vec![path] }.document(document, project);
 }
 
-struct Merge<'m, 'f> {
+struct DocumentMerger<'m, 'f> {
     documents: &'m mut Documents<'f>,
     /// The files between the first one and the current one.
     chain: Vec<PathBuf>,
 }
 
-impl Merge<'_, '_> {
+impl DocumentMerger<'_, '_> {
     fn document(&mut self, document: &Rc<Document>, project: &mut Project) {
         let included = self.included(document, &project.name);
         project.networks.extend(included.networks);

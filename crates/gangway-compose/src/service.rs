@@ -66,6 +66,7 @@ pub struct ServicePort {
 pub struct VolumeMount {
     /// None for an anonymous volume.
     pub source: Option<String>,
+    /// Whether the container cannot write there.
     pub is_read_only: bool,
     /// The bytes of the file.
     pub span: FileSpan,

@@ -10,7 +10,7 @@ use crate::yaml::{Node, NodeKind};
 
 /// Whether compose starts without a file.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Presence {
+enum Requirement {
     Required,
     Optional,
 }
@@ -22,15 +22,15 @@ pub(crate) fn entries(reader: &mut ValueReader<'_, '_>, node: Option<&Node>) -> 
     let mut entries = Entries::new();
     for item in items {
         let is_optional = item.get("required").is_some_and(|required| required.is_scalar("false"));
-        let presence = if is_optional { Presence::Optional } else { Presence::Required };
+        let requirement = if is_optional { Requirement::Optional } else { Requirement::Required };
         let Some(path) = reader.scalar(item.get("path").unwrap_or(item), Relevance::Routing) else { continue };
-        entries.extend(entries_of_file(reader, &path, presence));
+        entries.extend(entries_of_file(reader, &path, requirement));
     }
     entries
 }
 
 /// The entries of one file. A name alone whose variable is not set is left out.
-fn entries_of_file(reader: &mut ValueReader<'_, '_>, path: &SpannedText, presence: Presence) -> Entries {
+fn entries_of_file(reader: &mut ValueReader<'_, '_>, path: &SpannedText, requirement: Requirement) -> Entries {
     let file = reader.file.folder.join(path.as_str());
     match reader.file.session.assignments(file, reader.file.environment) {
         Ok(assignments) => assignments
@@ -38,7 +38,7 @@ fn entries_of_file(reader: &mut ValueReader<'_, '_>, path: &SpannedText, presenc
             .filter_map(|assignment| Some((assignment.key.as_str().to_owned(), (assignment.key, assignment.value?))))
             .collect(),
         Err(error) => {
-            if presence == Presence::Required || !error.is_missing() {
+            if requirement == Requirement::Required || !error.is_missing() {
                 let message = format!("failed to read `{}`: {error}", path.as_str());
                 let subject = Subject::service(reader.service);
                 reader.report(

@@ -6,13 +6,13 @@ use std::path::Path;
 use crate::environment::Environment;
 use crate::finding::{Finding, Subject, about_variable};
 use crate::interpolation::interpolate;
-use crate::session::Session;
+use crate::load_session::LoadSession;
 use crate::spanned_text::SpannedText;
 use crate::yaml::{Node, NodeKind};
 
 /// The file that a service is read from.
 pub(crate) struct FileContext<'a, 'f> {
-    pub(crate) session: &'a mut Session<'f>,
+    pub(crate) session: &'a mut LoadSession<'f>,
     pub(crate) environment: &'a Environment,
     /// The folder that relative paths start from.
     pub(crate) folder: &'a Path,

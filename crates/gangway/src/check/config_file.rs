@@ -13,12 +13,12 @@ use crate::settings::{NOT_STARTED, ProcessLayer};
 
 /// A config file, as far as it decides about routes.
 #[derive(Debug)]
-pub(super) struct ConfigFile {
+pub(super) struct CheckedConfig {
     pub(super) id: FileId,
     pub(super) settings: Settings,
 }
 
-impl ConfigFile {
+impl CheckedConfig {
     /// Reads a file of `sources`, and adds the findings about it. A file that is no TOML has no settings.
     pub(super) fn read(id: FileId, sources: &SourceMap, findings: &mut Vec<Finding>) -> Self {
         let (config, mut diagnostics) = parse_partially(sources.name(id), sources.text(id), NOT_STARTED);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gangway_compose::{ComposeSnapshot, Environment, FileSpan, Finding, Input, Loader, Project, service_sets};
 use gangway_model::{Code, Settings, codes, compile};
 
-use super::config_file::{self, ConfigFile};
+use super::config_file::{self, CheckedConfig};
 use super::gangway_service::{self, ServiceSettings};
 use super::other_proxies;
 use super::report::plural;
@@ -13,7 +13,7 @@ use super::report::plural;
 /// A project of compose files, a config file, or both.
 pub(super) struct Deployment {
     pub(super) project: Option<ComposeProject>,
-    pub(super) config: Option<ConfigFile>,
+    pub(super) config: Option<CheckedConfig>,
 }
 
 /// A project with the files that it was loaded from.
@@ -44,7 +44,7 @@ impl Deployment {
             settings = given.over(settings);
         }
         findings.extend(other_proxies::notes(project));
-        let compiler = Compiler { loader, config: self.config.as_ref(), settings };
+        let compiler = OfflineCompiler { loader, config: self.config.as_ref(), settings };
         let Some(ComposeProject { project, environment, .. }) = &self.project else {
             return compiler.compile(&ComposeSnapshot::new(project), |_| true, findings);
         };
@@ -79,13 +79,13 @@ impl Deployment {
 }
 
 /// Compiles snapshots, and adds the diagnostics at their place in the files.
-struct Compiler<'c, 'f> {
+struct OfflineCompiler<'c, 'f> {
     loader: &'c Loader<'f>,
-    config: Option<&'c ConfigFile>,
+    config: Option<&'c CheckedConfig>,
     settings: Settings,
 }
 
-impl Compiler<'_, '_> {
+impl OfflineCompiler<'_, '_> {
     /// Adds the diagnostics whose code counts, and returns the routes.
     fn compile(
         &self,

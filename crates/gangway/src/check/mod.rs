@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use gangway_compose::{Environment, Finding, Input, Level, LoadError, Loader, SourceMap};
 
-use self::config_file::ConfigFile;
+use self::config_file::CheckedConfig;
 use self::deployment::{ComposeProject, Deployment};
 use self::disk::Disk;
 use self::invocation::{ComposeInputs, Invocation, InvocationError};
@@ -125,9 +125,9 @@ fn is_config(file: &str) -> bool {
     Path::new(file).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"))
 }
 
-fn read_config(file: &str, loader: &mut Loader<'_>, findings: &mut Vec<Finding>) -> Result<ConfigFile, CheckError> {
+fn read_config(file: &str, loader: &mut Loader<'_>, findings: &mut Vec<Finding>) -> Result<CheckedConfig, CheckError> {
     let id = loader.read(&Input::Path(file.into()))?;
-    Ok(ConfigFile::read(id, loader.sources(), findings))
+    Ok(CheckedConfig::read(id, loader.sources(), findings))
 }
 
 /// The reason why nothing can be checked.

@@ -11,13 +11,13 @@ use crate::finding::Finding;
 use crate::source_map::{FileId, FileSpan, SourceMap};
 
 /// The files that were read, and the findings about them.
-pub(crate) struct Session<'f> {
+pub(crate) struct LoadSession<'f> {
     pub(crate) files: &'f dyn FileAccess,
     pub(crate) sources: SourceMap,
     pub(crate) findings: Vec<Finding>,
 }
 
-impl<'f> Session<'f> {
+impl<'f> LoadSession<'f> {
     pub(crate) fn new(files: &'f dyn FileAccess) -> Self {
         Self { files, sources: SourceMap::default(), findings: Vec::new() }
     }
