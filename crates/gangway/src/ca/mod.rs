@@ -1,13 +1,13 @@
-//! `gangway ca`: the internal root, printed, installed or taken out again.
+//! `gangway ca`: prints the internal root certificate, installs it in the system's trust store, or removes it.
 
 mod trust_store;
 
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use gangway_admin::api;
 
+use self::trust_store::TrustStoreError;
 use crate::cli::Ca;
 use crate::client;
 use crate::exit_status::ExitStatus;
@@ -15,26 +15,26 @@ use crate::output::{print, print_error};
 use crate::settings::schema::DATA;
 use crate::volume;
 
-/// Prints the root, or puts it into the system's store or out of it.
-pub(crate) fn run(asked: &Ca) -> ExitCode {
-    if asked.uninstall {
-        return ended(trust_store::uninstall(Path::new("/"), &mut trust_store::run_command));
+/// Prints, installs or removes the root.
+pub(crate) fn run(arguments: &Ca) -> ExitCode {
+    if arguments.uninstall {
+        return exit_code(trust_store::uninstall(Path::new("/"), &mut trust_store::run_command));
     }
-    let root = match root(asked) {
+    let root = match root(arguments) {
         Ok(root) => root,
         Err(status) => return status.into(),
     };
-    if !asked.install {
+    if !arguments.install {
         print(root);
         return ExitStatus::Success.into();
     }
-    ended(trust_store::install(Path::new("/"), &root, &mut trust_store::run_command))
+    exit_code(trust_store::install(Path::new("/"), &root, &mut trust_store::run_command))
 }
 
-fn ended(done: Result<String, InstallError>) -> ExitCode {
-    match done {
-        Ok(done) => {
-            print(done);
+fn exit_code(report: Result<String, TrustStoreError>) -> ExitCode {
+    match report {
+        Ok(report) => {
+            print(report);
             ExitStatus::Success.into()
         }
         Err(error) => {
@@ -44,14 +44,14 @@ fn ended(done: Result<String, InstallError>) -> ExitCode {
     }
 }
 
-/// From the volume, and where none is at hand, from the running instance.
-fn root(asked: &Ca) -> Result<String, ExitStatus> {
-    let found = volume::settings(asked.data.as_deref(), &asked.find)?;
+/// The root of the volume, or that of the running instance where the volume is not at hand.
+fn root(arguments: &Ca) -> Result<String, ExitStatus> {
+    let found = volume::settings(arguments.data.as_deref(), &arguments.find)?;
     let volume_error = match gangway_certs::root_pem(&volume::data_folder(&found)) {
         Ok(root) => return Ok(root),
         Err(error) => error,
     };
-    // A folder that is named explicitly is the only one that is meant.
+    // An explicitly named folder is the only source.
     if found.raw.layer.contains(&DATA) {
         print_error(format_args!("gangway ca: failed to {volume_error}"));
         return Err(ExitStatus::Problem);
@@ -68,27 +68,5 @@ fn root(asked: &Ca) -> Result<String, ExitStatus> {
             );
             Err(error.exit_status())
         }
-    }
-}
-
-/// Why the root could not be installed. Reads well after "failed to".
-#[derive(Debug, thiserror::Error)]
-enum InstallError {
-    #[error(
-        "find this system's store of trusted roots; copy the root there by hand: `gangway ca > gangway-root.crt` prints it"
-    )]
-    UnknownSystem,
-    #[error("write {path}: {error}{}", hint(error, "install"))]
-    Write { path: String, error: io::Error },
-    #[error("remove {path}: {error}{}", hint(error, "uninstall"))]
-    Remove { path: String, error: io::Error },
-    #[error("run `{command}`: {error}")]
-    Command { command: String, error: String },
-}
-
-fn hint(error: &io::Error, flag: &str) -> String {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => format!("; run it as root: sudo gangway ca --{flag}"),
-        _ => String::new(),
     }
 }

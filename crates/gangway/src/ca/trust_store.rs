@@ -1,4 +1,4 @@
-//! Puts a root into the system's store, or takes it out: a file in the right folder, and the system's own command.
+//! The system's store of trusted roots. A change is a file in the right folder, and then the system's own command.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -6,130 +6,153 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
-use super::InstallError;
-
-/// What the file is called in the store.
+/// The name of the file in the store.
 const FILE: &str = "gangway-internal-root.crt";
 
-/// Where a system keeps roots that were added, and how it takes them in.
+/// The folder in which a system keeps added roots, and its command to apply them.
 #[derive(Debug)]
-struct Store {
+struct TrustStore {
     systems: &'static str,
     folder: &'static str,
     command: &'static [&'static str],
-    /// After a root was removed: some would leave a link to it.
-    removed: &'static [&'static str],
+    /// The command after a removal. Some systems would otherwise leave a link to the root.
+    command_after_removal: &'static [&'static str],
 }
 
-/// The first whose folder is there is the system's own.
-const STORES: &[Store] = &[
-    Store {
+/// The known systems. The first whose folder exists is this one.
+const STORES: &[TrustStore] = &[
+    TrustStore {
         systems: "Fedora, RHEL",
         folder: "etc/pki/ca-trust/source/anchors",
         command: &["update-ca-trust", "extract"],
-        removed: &["update-ca-trust", "extract"],
+        command_after_removal: &["update-ca-trust", "extract"],
     },
-    Store {
+    TrustStore {
         systems: "Arch Linux",
         folder: "etc/ca-certificates/trust-source/anchors",
         command: &["trust", "extract-compat"],
-        removed: &["trust", "extract-compat"],
+        command_after_removal: &["trust", "extract-compat"],
     },
-    Store {
+    TrustStore {
         systems: "openSUSE",
         folder: "etc/pki/trust/anchors",
         command: &["update-ca-certificates"],
-        removed: &["update-ca-certificates"],
+        command_after_removal: &["update-ca-certificates"],
     },
-    Store {
+    TrustStore {
         systems: "Debian, Ubuntu, Alpine",
         folder: "usr/local/share/ca-certificates",
         command: &["update-ca-certificates"],
-        removed: &["update-ca-certificates", "--fresh"],
+        command_after_removal: &["update-ca-certificates", "--fresh"],
     },
 ];
 
-/// What browsers with stores of their own need besides.
-const BROWSERS: &str = "\
+/// The advice after an installation, for browsers with a store of their own.
+const BROWSERS_ADD: &str = "\
 Firefox, and Chrome where it does not use this store, keep roots of their own. Import the file there, or for Chrome:
   certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n gangway -i ";
 
-/// Installs `root` below `base`, which is `/` but in tests; says what was done.
+/// Installs `root` below `base`, which is `/` except in tests. Returns a report.
 pub(super) fn install(
     base: &Path,
     root: &str,
     run: &mut dyn FnMut(&[&str]) -> Result<(), String>,
-) -> Result<String, InstallError> {
+) -> Result<String, TrustStoreError> {
     let store = STORES.iter().find(|store| base.join(store.folder).is_dir());
-    // Debian's and Alpine's folder is made by the package of the command, but not by every version of it.
+    // On Debian and Alpine, some versions of the command's package do not create the folder.
     let is_debian_like =
         || ["usr/sbin", "usr/bin"].iter().any(|bin| base.join(bin).join("update-ca-certificates").exists());
-    let store = store.or_else(|| STORES.last().filter(|_| is_debian_like())).ok_or(InstallError::UnknownSystem)?;
+    let store = store.or_else(|| STORES.last().filter(|_| is_debian_like())).ok_or(TrustStoreError::UnknownSystem)?;
     let path = base.join(store.folder).join(FILE);
     let shown = path.display().to_string();
     let before = fs::read_to_string(&path).ok();
-    write(&path, root).map_err(|error| InstallError::Write { path: shown.clone(), error })?;
-    run(store.command).map_err(|error| InstallError::Command { command: store.command.join(" "), error })?;
+    write(&path, root).map_err(|error| TrustStoreError::Write { path: shown.clone(), error })?;
+    run(store.command).map_err(|error| TrustStoreError::Command { command: store.command.join(" "), error })?;
     let wrote = match before {
         Some(before) if before == root => "was there already",
         Some(_) => "replaces another root of Gangway's that was there",
         None => "was written",
     };
     let command = store.command.join(" ");
-    Ok(format!("{shown} {wrote}, and `{command}` was run ({}).\n{BROWSERS}{shown}\n", store.systems))
+    Ok(format!("{shown} {wrote}, and `{command}` was run ({}).\n{BROWSERS_ADD}{shown}\n", store.systems))
 }
 
-const BROWSERS_LEFT: &str = "\
+/// The advice after a removal, for browsers with a store of their own.
+const BROWSERS_REMOVE: &str = "\
 Firefox, and Chrome where it does not use this store, keep roots of their own. Remove it there, or for Chrome:
   certutil -d sql:$HOME/.pki/nssdb -D -n gangway
 ";
 
-/// Takes a root of ours out of the store below `base`; says what was done.
+/// Removes Gangway's root from every store below `base`. Returns a report.
 pub(super) fn uninstall(
     base: &Path,
     run: &mut dyn FnMut(&[&str]) -> Result<(), String>,
-) -> Result<String, InstallError> {
-    let mut done = String::new();
+) -> Result<String, TrustStoreError> {
+    let mut report = String::new();
     for store in STORES {
         let path = base.join(store.folder).join(FILE);
         let shown = path.display().to_string();
         match fs::remove_file(&path) {
             Ok(()) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
-            Err(error) => return Err(InstallError::Remove { path: shown, error }),
+            Err(error) => return Err(TrustStoreError::Remove { path: shown, error }),
         }
-        let command = store.removed.join(" ");
-        run(store.removed).map_err(|error| InstallError::Command { command: command.clone(), error })?;
-        done += &format!("{shown} was removed, and `{command}` was run ({}).\n", store.systems);
+        let command = store.command_after_removal.join(" ");
+        run(store.command_after_removal)
+            .map_err(|error| TrustStoreError::Command { command: command.clone(), error })?;
+        report += &format!("{shown} was removed, and `{command}` was run ({}).\n", store.systems);
     }
-    if done.is_empty() {
-        done += "No root of Gangway's is in this system's store; nothing was changed.\n";
+    if report.is_empty() {
+        report += "No root of Gangway's is in this system's store; nothing was changed.\n";
     }
-    Ok(done + BROWSERS_LEFT)
+    Ok(report + BROWSERS_REMOVE)
 }
 
-/// Beside it first, so that a crash leaves no half of a root.
+/// Writes a file beside `path` and renames it, so that a crash leaves no partial root.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
     let beside = path.with_extension("new");
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&beside)?;
-    // Everybody must be able to read it, whatever the umask says.
+    // Every user must be able to read it, whatever the umask is.
     file.set_permissions(fs::Permissions::from_mode(0o644))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(beside, path)
 }
 
-/// Runs a command of the system; an error is what it said.
+/// Runs a command of the system. An error has the text that the command printed.
 pub(super) fn run_command(command: &[&str]) -> Result<(), String> {
     let output = Command::new(command[0]).args(&command[1..]).output().map_err(|error| error.to_string())?;
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{}: {}", output.status, said.trim()))
+    let printed = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{}: {}", output.status, printed.trim()))
+}
+
+/// The reason why the trust store was not changed. Reads well after "failed to".
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TrustStoreError {
+    #[error(
+        "find this system's store of trusted roots; copy the root there by hand: `gangway ca > gangway-root.crt` prints it"
+    )]
+    UnknownSystem,
+    #[error("write {path}: {error}{}", hint(error, "install"))]
+    Write { path: String, error: io::Error },
+    #[error("remove {path}: {error}{}", hint(error, "uninstall"))]
+    Remove { path: String, error: io::Error },
+    #[error("run `{command}`: {error}")]
+    Command { command: String, error: String },
+}
+
+/// Advice for a system error. `flag` is the flag of the command that failed.
+fn hint(error: &io::Error, flag: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!("; run it as root: sudo gangway ca --{flag}"),
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -178,7 +201,7 @@ mod tests {
             assert_eq!(left, ["another.crt"]);
             let again = uninstall(base.path(), &mut run).expect("nothing is there");
             assert!(again.contains("nothing was changed"), "{again}");
-            assert_eq!(ran, [store.command.join(" "), store.removed.join(" ")]);
+            assert_eq!(ran, [store.command.join(" "), store.command_after_removal.join(" ")]);
         }
     }
 
@@ -194,7 +217,7 @@ mod tests {
     #[test]
     fn an_unknown_system_and_a_failing_command_are_errors() {
         let base = system("etc");
-        assert!(matches!(install(base.path(), "root", &mut |_| Ok(())), Err(InstallError::UnknownSystem)));
+        assert!(matches!(install(base.path(), "root", &mut |_| Ok(())), Err(TrustStoreError::UnknownSystem)));
         let base = system(STORES[1].folder);
         let error = install(base.path(), "root", &mut |_| Err("exit status: 1: no".into())).expect_err("it fails");
         assert_eq!(error.to_string(), "run `trust extract-compat`: exit status: 1: no");

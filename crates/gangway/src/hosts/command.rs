@@ -1,5 +1,4 @@
-//! `gangway hosts` and `gangway release`: what is done about hosts on the volume itself, whether or not an
-//! instance runs.
+//! `gangway hosts` and `gangway release`. Both work on the volume itself, whether or not an instance runs.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,11 +6,12 @@ use std::process::ExitCode;
 use gangway_acme::storage::{FolderStorage, Storage as _, StorageError};
 use gangway_model::digest::Digest;
 use gangway_model::matcher::HostCondition;
-use gangway_model::ownership::{Holding, Holdings, Tenure};
+use gangway_model::ownership::{Holding, Holdings, Party, Tenure};
 use gangway_model::utc;
 use serde::Serialize;
 
-use super::{KEY, NOTES, format};
+use super::format;
+use super::keys::{HOLDINGS, NOTES_LOCK, RELEASE_NOTES};
 use crate::cli::{Format, Hosts, Release};
 use crate::client::{Sheet, table};
 use crate::exit_status::ExitStatus;
@@ -19,9 +19,9 @@ use crate::output::{print, print_error};
 use crate::terminal::Tone;
 use crate::volume::VolumeCommand;
 
-/// One line of the list, and one entry of the JSON.
+/// A line of the list, and an entry of the JSON.
 #[derive(Serialize)]
-struct Line {
+struct HostRow {
     host: String,
     holder: String,
     route: String,
@@ -29,14 +29,14 @@ struct Line {
     state: String,
 }
 
-/// Prints who holds which host and whose claims are refused.
-pub(crate) fn hosts(asked: &Hosts) -> ExitCode {
-    let command = match VolumeCommand::start("hosts", asked.data.as_deref(), &asked.find) {
+/// Prints the holder of each host, and the parties whose claims are refused.
+pub(crate) fn hosts(arguments: &Hosts) -> ExitCode {
+    let command = match VolumeCommand::start("hosts", arguments.data.as_deref(), &arguments.find) {
         Ok(command) => command,
         Err(status) => return status.into(),
     };
     let storage = FolderStorage::new(&command.data);
-    let holdings = match command.runtime.block_on(storage.get(KEY)) {
+    let holdings = match command.runtime.block_on(storage.get(HOLDINGS)) {
         Ok(Some(text)) => format::read(&text),
         Ok(None) => Ok(Holdings::default()),
         Err(error) => Err(format!("failed to {error}; {}", error.help())),
@@ -47,15 +47,15 @@ pub(crate) fn hosts(asked: &Hosts) -> ExitCode {
     };
     let mut hosts: Vec<(&HostCondition, &Holding)> = holdings.iter().collect();
     hosts.sort_by_key(|(host, _)| *host);
-    let lines: Vec<Line> = hosts.into_iter().flat_map(|(host, holding)| lines(host, holding)).collect();
-    print(match asked.format {
-        Format::Json => serde_json::to_string_pretty(&lines).expect("text can always be written") + "\n",
-        Format::Text if lines.is_empty() => "no host is held yet\n".to_owned(),
+    let rows: Vec<HostRow> = hosts.into_iter().flat_map(|(host, holding)| rows_of(host, holding)).collect();
+    print(match arguments.format {
+        Format::Json => serde_json::to_string_pretty(&rows).expect("text can always be written") + "\n",
+        Format::Text if rows.is_empty() => "no host is held yet\n".to_owned(),
         Format::Text => {
-            let row =
-                |line: &Line| [&line.host, &line.holder, &line.route, &line.since, &line.state].map(ToOwned::to_owned);
-            let rows: Vec<[String; 5]> = lines.iter().map(row).collect();
-            table(Sheet::stdout(), ["HOST", "HOLDER", "ROUTE", "SINCE", "STATE"], &rows, tone)
+            let cells =
+                |row: &HostRow| [&row.host, &row.holder, &row.route, &row.since, &row.state].map(ToOwned::to_owned);
+            let cells: Vec<[String; 5]> = rows.iter().map(cells).collect();
+            table(Sheet::stdout(), ["HOST", "HOLDER", "ROUTE", "SINCE", "STATE"], &cells, tone)
         }
     });
     ExitStatus::Success.into()
@@ -70,16 +70,16 @@ fn tone(column: usize, cell: &str) -> Tone {
     }
 }
 
-fn lines(host: &HostCondition, holding: &Holding) -> Vec<Line> {
-    let line = |party: &gangway_model::ownership::Party, since: i64, state: String| Line {
+fn rows_of(host: &HostCondition, holding: &Holding) -> Vec<HostRow> {
+    let row = |party: &Party, since: i64, state: String| HostRow {
         host: host.to_string(),
         holder: party.to_string().replace('`', ""),
         route: party.route.to_string(),
         since: utc(since),
         state,
     };
-    let holders = holding.tenures.iter().map(|(party, tenure)| line(party, tenure.since, state(tenure)));
-    let refused = holding.refused.iter().map(|(party, refusal)| line(party, refusal.since, "refused".to_owned()));
+    let holders = holding.tenures.iter().map(|(party, tenure)| row(party, tenure.since, state(tenure)));
+    let refused = holding.refused.iter().map(|(party, refusal)| row(party, refusal.since, "refused".to_owned()));
     holders.chain(refused).collect()
 }
 
@@ -91,24 +91,29 @@ fn state(tenure: &Tenure) -> String {
     }
 }
 
-/// Leaves a note that a host is given up.
-pub(crate) fn release(asked: &Release) -> ExitCode {
-    let Some(host) = HostCondition::parse(asked.host.trim()) else {
-        print_error(format_args!("gangway release: `{}` is no host; `gangway hosts` lists them", asked.host));
+/// Leaves a note that a host is released.
+pub(crate) fn release(arguments: &Release) -> ExitCode {
+    let Some(host) = HostCondition::parse(arguments.host.trim()) else {
+        print_error(format_args!("gangway release: `{}` is no host; `gangway hosts` lists them", arguments.host));
         return ExitStatus::Usage.into();
     };
-    let command = match VolumeCommand::start("release", asked.data.as_deref(), &asked.find) {
+    let command = match VolumeCommand::start("release", arguments.data.as_deref(), &arguments.find) {
         Ok(command) => command,
         Err(status) => return status.into(),
     };
     let storage = FolderStorage::new(&command.data);
-    let held = command.runtime.block_on(storage.get(KEY)).ok().flatten().and_then(|text| format::read(&text).ok());
+    let held = command.runtime.block_on(storage.get(HOLDINGS)).ok().flatten().and_then(|text| format::read(&text).ok());
     let Some(holder) = held.as_ref().and_then(|held| held.of(&host)).and_then(Holding::holder) else {
-        return command.failed(format_args!("nobody holds `{host}`; `gangway hosts` lists who holds what")).into();
+        return command
+            .failed(format_args!("no project or container holds `{host}`; `gangway hosts` lists the holders"))
+            .into();
     };
     match command.runtime.block_on(leave_note(&command.data, &host)) {
         Ok(()) => {
-            print(format!("{host}: {} gives it up to whoever waits for it, as soon as an instance runs\n", holder.0));
+            print(format!(
+                "{host}: {} releases it, and the next party that waits gets it as soon as an instance runs\n",
+                holder.0
+            ));
             ExitStatus::Success.into()
         }
         Err(error) => command.failed(format_args!("failed to {error}; {}", error.help())).into(),
@@ -118,9 +123,9 @@ pub(crate) fn release(asked: &Release) -> ExitCode {
 async fn leave_note(data: &Path, host: &HostCondition) -> Result<(), StorageError> {
     let storage = FolderStorage::new(data);
     let text = host.to_string();
-    // A name of its own for each host, however long or strange it is.
-    let key = format!("{NOTES}{:016x}", Digest::of(&text));
+    // The digest is a valid name of a file for any host, however long or strange.
+    let key = format!("{RELEASE_NOTES}{:016x}", Digest::of(&text));
     let busy = || StorageError::busy("write", &key);
-    let lease = storage.lock("hosts-released").await?.ok_or_else(busy)?;
+    let lease = storage.lock(NOTES_LOCK).await?.ok_or_else(busy)?;
     storage.put(&key, text.into_bytes(), &lease).await
 }

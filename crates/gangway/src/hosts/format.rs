@@ -1,6 +1,6 @@
-//! Holdings as they stand on the volume.
+//! The format of holdings on the volume.
 //!
-//! The format is a promise: `version` is raised where an older Gangway could not read it.
+//! The format is a promise. `version` is raised by a change that an older Gangway could not read.
 
 use gangway_model::matcher::HostCondition;
 use gangway_model::ownership::{Holding, Holdings, Party, Refusal, RuleId, Tenant, Tenure};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 const VERSION: u32 = 1;
 
 #[derive(Deserialize, Serialize)]
-struct File {
+struct HoldingsFile {
     version: u32,
     hosts: Vec<HostEntry>,
 }
@@ -66,7 +66,7 @@ struct PartyEntry {
     route: String,
 }
 
-/// Sorted, so that the same is written the same.
+/// The text of holdings. Hosts are sorted, so that equal holdings have equal texts.
 pub(super) fn write(holdings: &Holdings) -> Vec<u8> {
     let entry = |(host, holding): (&HostCondition, &Holding)| HostEntry {
         host: host.to_string(),
@@ -75,21 +75,23 @@ pub(super) fn write(holdings: &Holdings) -> Vec<u8> {
     };
     let mut hosts: Vec<HostEntry> = holdings.iter().map(entry).collect();
     hosts.sort_by(|one, other| one.host.cmp(&other.host));
-    let file = File { version: VERSION, hosts };
+    let file = HoldingsFile { version: VERSION, hosts };
     let mut text = serde_json::to_vec(&file).expect("text and numbers can always be written");
     text.push(b'\n');
     text
 }
 
+/// The holdings of a text.
+///
 /// # Errors
 ///
-/// Says what cannot be read.
+/// The reason why the text cannot be read.
 pub(super) fn read(text: &[u8]) -> Result<Holdings, String> {
-    let file: File = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let file: HoldingsFile = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     if file.version != VERSION {
         return Err(format!("its version is {}, and this Gangway knows version {VERSION}", file.version));
     }
-    // A host that cannot be read costs only itself: it is nobody's then.
+    // A host that cannot be read loses its holder, and no other host is affected.
     let hosts = file.hosts.into_iter().filter_map(|entry| {
         let refused = entry.refused.into_iter();
         let holding = Holding {
@@ -149,7 +151,7 @@ impl PartyEntry {
         Self { project, service, engine, container, route: party.route.to_string() }
     }
 
-    /// None where it says nothing that a party can be made of.
+    /// None where the entry names no project, service or container.
     fn read(self) -> Option<Party> {
         let service: Box<str> = self.service.unwrap_or_default().into();
         let tenant = match (self.project, self.engine, self.container) {
@@ -168,7 +170,7 @@ impl PartyEntry {
 mod tests {
     use super::*;
 
-    /// As the first version wrote it. It must always be read.
+    /// A file as the first version wrote it. It must always be read.
     const SAMPLE: &str = concat!(
         r#"{"version":1,"hosts":[{"host":"*.lan","holders":[{"engine":"docker","container":"notes","route":"notes","#,
         r#""since":10,"created":9,"rules":[[7,0]],"engines":["docker"],"containers":["id1"]}]},"#,

@@ -136,7 +136,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     };
     let followed = ConfigReload::new(&fixed, &layers, &settings, &docker);
     let (mut judged_seat, judged) = seat(ConfigStatus { in_force: true, diagnostics: found });
-    let holdings = hosts::remembered(&FolderStorage::new(&settings.data)).await;
+    let holdings = hosts::load(&FolderStorage::new(&settings.data)).await;
     let (mut compiled_seat, compiled) = seat(Compiled { holdings, ..Compiled::default() });
     let (mut released_seat, released) = seat(BTreeSet::new());
     let (mut engines_seat, engines) = seat(Vec::new());
@@ -221,7 +221,7 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     let (data, holdings) = (settings.data.clone(), compiled.clone());
     supervisor.run("hosts", move || {
         let released = released_seat.take().expect("the task that had it is gone");
-        hosts::remember(data.clone(), holdings.clone(), released)
+        hosts::persist(data.clone(), holdings.clone(), released)
     });
     let to_tell = compiled.clone();
     supervisor.run("served", move || served::follow(to_tell.clone(), whereabouts.clone(), ports.clone()));
