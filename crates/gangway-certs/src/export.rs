@@ -18,7 +18,7 @@ use gangway_acme::storage::safe_name;
 use gangway_acme::{Finding, FindingCode, FindingSeverity};
 
 /// Folders of ours, which no label may have written to.
-const OURS: [&str; 6] = ["acme", "ca", "certs", "import", "locks", "tickets"];
+const OURS: [&str; 8] = ["acme", "ca", "certs", "hosts", "import", "locks", "secret", "tickets"];
 
 /// What was written, and what could not be.
 #[derive(Debug)]

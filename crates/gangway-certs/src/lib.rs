@@ -11,6 +11,7 @@ mod internal_ca;
 mod keeper;
 mod missing;
 mod plan;
+mod secret;
 mod session_tickets;
 mod status;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use gangway_acme::{AcmeSettings, Clock, OnDemandSettings};
 pub use access::{Denied, denied};
 pub use import::{ImportOutcome, Imported, import};
 pub use keeper::keep;
+pub use secret::{SecretError, make_secret, secrets};
 pub use status::{CertificateReport, CertificateStatus};
 
 /// What the routes of a table need, and what it is kept on.
@@ -116,12 +118,6 @@ pub fn root_pem(data: &Path) -> Result<String, RootError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(RootError::Missing(path)),
         Err(error) => Err(RootError::Unreadable(path, error)),
     }
-}
-
-/// A secret that stays the same over restarts: the key of the internal CA, for what is to be derived from
-/// it and never shown. None before it was made, or where it cannot be read.
-pub fn secret(data: &Path) -> Option<Vec<u8>> {
-    std::fs::read(data.join(internal_ca::KEY)).ok().filter(|key| !key.is_empty())
 }
 
 /// Why there is no root to print. Reads well after "failed to".

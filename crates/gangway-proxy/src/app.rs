@@ -52,7 +52,7 @@ use crate::upstream::error::{
     trouble, why_no_route,
 };
 use crate::upstream::retry_budget::RetryBudget;
-use crate::upstream::sticky;
+use crate::upstream::sticky::{self, SecretAge};
 
 /// How often a request that waits is brought to an endpoint that looked ready and could not be reached: one
 /// that crashes again and again must not keep it busy.
@@ -152,8 +152,11 @@ impl ProxyHttp for App {
         let client = ctx.origin.map(|origin| origin.client);
         ctx.owner = owner(session.req_header(), ctx);
         let begun = begun_endpoint(&active, ctx);
-        let own = begun.or_else(|| own_endpoint(&active, session.req_header(), &ctx.failed));
-        ctx.new_to_endpoint = own.is_none();
+        let own = |age| own_endpoint(&active, session.req_header(), &ctx.failed, age);
+        let known = begun.or_else(|| own(SecretAge::Current));
+        // A cookie under a former secret leads to its endpoint, and is replaced.
+        let own = known.or_else(|| own(SecretAge::Former));
+        ctx.new_to_endpoint = known.is_none();
         let Some((position, endpoint)) = own.or_else(|| choose(&active, &ctx.failed, client)) else {
             return Err(Error::explain(ErrorType::InternalError, "a route without endpoints"));
         };
@@ -773,11 +776,12 @@ fn own_endpoint<'r>(
     active: &'r ActiveRoute,
     request: &RequestHeader,
     failed: &[Arc<EndpointState>],
+    age: SecretAge,
 ) -> Option<(usize, &'r ActiveEndpoint)> {
-    let cookie = active.cookie.as_deref()?;
-    sticky::sent(&request.headers, cookie).find_map(|value| {
+    let cookie = active.cookie.as_ref()?;
+    sticky::sent_values(&request.headers, cookie, age).find_map(|value| {
         active.ready.iter().enumerate().find(|(_, endpoint)| {
-            let is_it = endpoint.token.as_deref().is_some_and(|token| sticky::is(value, token));
+            let is_it = endpoint.token.as_ref().is_some_and(|token| token.is(value, age));
             is_it && !endpoint.state.is_ejected() && !failed.iter().any(|state| Arc::ptr_eq(state, &endpoint.state))
         })
     })
@@ -785,9 +789,10 @@ fn own_endpoint<'r>(
 
 /// Of a sticky route, lets the client know its endpoint again.
 fn tell_endpoint(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
-    let cookie = ctx.route.as_ref().and_then(|active| active.cookie.as_deref());
-    let token = ctx.endpoint().and_then(|endpoint| endpoint.token.as_deref());
-    let field = cookie.zip(token).and_then(|(cookie, token)| sticky::set_cookie(cookie, token, ctx.secure));
+    let cookie = ctx.route.as_ref().and_then(|active| active.cookie.as_ref());
+    let token = ctx.endpoint().and_then(|endpoint| endpoint.token.as_ref());
+    let field =
+        cookie.zip(token).and_then(|(cookie, token)| sticky::set_cookie(cookie.current(), token.current(), ctx.secure));
     if let Some(field) = field {
         response.append_header(http::header::SET_COOKIE, field)?;
     }

@@ -16,7 +16,7 @@ use crate::hash::mix;
 use crate::metrics::RouteMetrics;
 use crate::upstream::endpoint_state::EndpointState;
 use crate::upstream::route_state::RouteState;
-use crate::upstream::sticky::CookieSecret;
+use crate::upstream::sticky::{CookieSecret, Signed};
 
 /// What the data plane reads for every request.
 pub(crate) type ActiveTable = RoutingTable<Arc<ActiveRoute>>;
@@ -30,7 +30,7 @@ pub(crate) struct ActiveRoute {
     /// Those that may not, with the reason in their readiness. Some still have requests under way.
     pub(crate) others: Vec<ActiveEndpoint>,
     /// By which a client stays with an endpoint, where the route is sticky.
-    pub(crate) cookie: Option<Box<str>>,
+    pub(crate) cookie: Option<Signed>,
     pub(crate) metrics: RouteMetrics,
     pub(crate) state: Arc<RouteState>,
 }
@@ -50,7 +50,7 @@ pub(crate) struct ActiveEndpoint {
     /// Of its identity.
     pub(crate) hash: u64,
     /// The value of the route's cookie for it, where the route is sticky.
-    pub(crate) token: Option<Box<str>>,
+    pub(crate) token: Option<Signed>,
     pub(crate) state: Arc<EndpointState>,
 }
 

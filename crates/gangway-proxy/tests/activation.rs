@@ -17,7 +17,7 @@ async fn after_a_panic_of_the_activator_the_newest_table_comes_in_force() {
     let mut plane = Plane::start_with(|settings| {
         settings.secret = CookieSecret::from(move || match count.fetch_add(1, Ordering::Relaxed) {
             0 => panic!("on purpose"),
-            _ => Some(b"secret".to_vec()),
+            _ => vec![b"secret".to_vec()],
         });
     });
     let (address, _) = app("app").await;

@@ -10,7 +10,7 @@ use common::{Plane, app, held, route};
 use gangway_model::route::{Balance, HealthCheck, Policy, Readiness, RedirectPart, RedirectTarget, Scheme, TlsMode};
 use gangway_model::snapshot::{Container, ContainerState, Ended, Snapshot};
 use gangway_model::{Middleware, Route, Upstream, compile};
-use gangway_proxy::{TrustedProxies, Whereabouts};
+use gangway_proxy::{CookieSecret, TrustedProxies, Whereabouts};
 use gangway_testkit::app::App;
 use gangway_testkit::client::{Answer, Client, Speaks};
 use gangway_testkit::websocket::WebSocket;
@@ -652,6 +652,38 @@ async fn a_client_stays_with_its_replica_as_long_as_that_is_there() {
     assert!(moved.header("set-cookie").starts_with("stay=") && moved.header("set-cookie") != set, "{gone}");
     let made_up = ask("stay=AAAAAAAAAAAAAAAAAAAAAA").await;
     assert!(made_up.header("set-cookie").starts_with("stay="));
+}
+
+#[tokio::test]
+async fn a_cookie_under_a_former_secret_leads_to_its_replica_and_is_replaced() {
+    let (one, _) = app("one").await;
+    let (two, _) = app("two").await;
+    let routes = || {
+        let mut sticky = route("sticky.localhost", one);
+        sticky.endpoints.push((two, Scheme::Http, Readiness::Ready));
+        sticky.change = with_policy(|policy| policy.sticky = Some("gangway-sticky".into()));
+        vec![sticky]
+    };
+    let old = || b"the key of the internal CA".to_vec();
+    let mut before = Plane::start_with(|settings| settings.secret = CookieSecret::from(move || vec![old()]));
+    before.serve(routes()).await;
+    let both = move || vec![b"the secret of the volume".to_vec(), old()];
+    let mut after = Plane::start_with(|settings| settings.secret = CookieSecret::from(both));
+    after.serve(routes()).await;
+    let ask = async |plane: &Plane, cookie: &str| {
+        let mut connection = plane.https().connect("sticky.localhost").await.expect("connected");
+        connection.ask("GET", "/", &[("cookie", cookie)], "").await.expect("answered")
+    };
+    let pair = |set: &str| set.split(';').next().unwrap_or_default().to_owned();
+    for _ in 0..8 {
+        let first = ask(&before, "other=1").await;
+        let replaced = ask(&after, &pair(first.header("set-cookie"))).await;
+        assert_eq!(replaced.text(), first.text());
+        let cookie = pair(replaced.header("set-cookie"));
+        assert!(cookie.starts_with("gangway-sticky-") && cookie != pair(first.header("set-cookie")), "{cookie}");
+        let again = ask(&after, &cookie).await;
+        assert_eq!((again.text(), again.header("set-cookie")), (first.text(), ""));
+    }
 }
 
 #[tokio::test]

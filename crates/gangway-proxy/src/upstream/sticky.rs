@@ -22,33 +22,53 @@ const SIGNATURE_LEN: usize = 16;
 /// And so much of one tells the upstreams under one host apart.
 const COOKIE_LEN: usize = 6;
 
-/// Where the secret comes from: the same after a restart, if there is one.
+/// Where the secrets come from: the same after a restart, if there are any.
 #[derive(Clone)]
 pub struct CookieSecret(Arc<SecretSource>);
 
 struct SecretSource {
-    read: Box<dyn Fn() -> Option<Vec<u8>> + Send + Sync>,
-    known: OnceLock<hmac::Key>,
+    read: Box<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>,
+    known: OnceLock<Arc<[hmac::Key]>>,
+}
+
+/// A name or a value of a cookie, under each of our secrets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Signed {
+    current: [Box<str>; 1],
+    /// Under secrets that were in use before, in the order of the secrets.
+    former: Vec<Box<str>>,
+}
+
+/// Which of our secrets a cookie may be signed with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SecretAge {
+    /// The one in use.
+    Current,
+    /// One that was in use before: the cookie leads to its endpoint once more, and is replaced.
+    Former,
 }
 
 impl CookieSecret {
-    /// Asked for once there is a sticky route; none, where there is none yet, is asked again.
-    pub fn from(source: impl Fn() -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+    /// The newest secret comes first and signs; cookies under the others are still followed. The source is asked
+    /// once there is a sticky route, and again while it has none.
+    pub fn from(source: impl Fn() -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
         Self(Arc::new(SecretSource { read: Box::new(source), known: OnceLock::new() }))
     }
 
     /// What all of this process share where there is no other.
     pub fn none() -> Self {
-        Self::from(|| None)
+        Self::from(Vec::new)
     }
 
-    fn key(&self) -> hmac::Key {
+    fn keys(&self) -> Arc<[hmac::Key]> {
         static OF_THIS_PROCESS: OnceLock<[u8; 32]> = OnceLock::new();
+        let key = |secret: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, secret);
         if let Some(known) = self.0.known.get() {
-            return known.clone();
+            return Arc::clone(known);
         }
-        if let Some(secret) = (self.0.read)() {
-            return self.0.known.get_or_init(|| hmac::Key::new(hmac::HMAC_SHA256, &secret)).clone();
+        let secrets = (self.0.read)();
+        if !secrets.is_empty() {
+            return Arc::clone(self.0.known.get_or_init(|| secrets.iter().map(|secret| key(secret)).collect()));
         }
         let random = OF_THIS_PROCESS.get_or_init(|| {
             let mut random = [0; 32];
@@ -56,21 +76,67 @@ impl CookieSecret {
             let _ = aws_lc_rs::rand::fill(&mut random);
             random
         });
-        hmac::Key::new(hmac::HMAC_SHA256, random)
+        Arc::new([key(random)])
+    }
+
+    fn signed(&self, show: impl Fn(&hmac::Key) -> Box<str>) -> Signed {
+        let keys = self.keys();
+        let (current, former) = keys.split_first().expect("there is always one");
+        Signed { current: [show(current)], former: former.iter().map(show).collect() }
     }
 
     /// The value of the cookie for an endpoint of an upstream.
-    pub(crate) fn token(&self, upstream: &str, endpoint: &EndpointKey) -> Box<str> {
+    pub(crate) fn token(&self, upstream: &str, endpoint: &EndpointKey) -> Signed {
         let text = format!("sticky\0{upstream}\0{}\0{}", endpoint.container, endpoint.address);
-        let signature = hmac::sign(&self.key(), text.as_bytes());
-        URL_SAFE_NO_PAD.encode(&signature.as_ref()[..SIGNATURE_LEN]).into()
+        self.signed(|key| {
+            let signature = hmac::sign(key, text.as_bytes());
+            URL_SAFE_NO_PAD.encode(&signature.as_ref()[..SIGNATURE_LEN]).into()
+        })
     }
 
     /// A name of a cookie that no other upstream has, without naming this one.
-    fn cookie_of(&self, name: &str, upstream: &str) -> Box<str> {
-        let signature = hmac::sign(&self.key(), format!("cookie\0{upstream}").as_bytes());
-        format!("{name}-{}", URL_SAFE_NO_PAD.encode(&signature.as_ref()[..COOKIE_LEN])).into()
+    fn cookie_of(&self, name: &str, upstream: &str) -> Signed {
+        self.signed(|key| {
+            let signature = hmac::sign(key, format!("cookie\0{upstream}").as_bytes());
+            format!("{name}-{}", URL_SAFE_NO_PAD.encode(&signature.as_ref()[..COOKIE_LEN])).into()
+        })
     }
+
+    /// A name that is the same whatever the secret.
+    fn cookie_named(&self, name: &str) -> Signed {
+        self.signed(|_| name.into())
+    }
+}
+
+impl Signed {
+    /// Under the secret in use.
+    pub(crate) fn current(&self) -> &str {
+        let [current] = &self.current;
+        current
+    }
+
+    /// Whether a client's value is this one under a secret of this age and number.
+    pub(crate) fn is(&self, (secret, value): (usize, &str), age: SecretAge) -> bool {
+        self.under(age).get(secret).is_some_and(|token| is(value, token))
+    }
+
+    fn under(&self, age: SecretAge) -> &[Box<str>] {
+        match age {
+            SecretAge::Current => &self.current,
+            SecretAge::Former => &self.former,
+        }
+    }
+}
+
+/// The values that a client sends for the cookie of this name, each with the number of the secret that it would be
+/// signed with.
+pub(crate) fn sent_values<'h>(
+    headers: &'h HeaderMap,
+    name: &'h Signed,
+    age: SecretAge,
+) -> impl Iterator<Item = (usize, &'h str)> {
+    let names = name.under(age).iter().enumerate();
+    names.flat_map(|(secret, name)| sent(headers, name).map(move |value| (secret, value)))
 }
 
 /// The name of the cookie of each sticky route of a table.
@@ -95,12 +161,12 @@ impl<'t> CookieNames<'t> {
         Self { secret, written }
     }
 
-    pub(crate) fn name(&self, route: &Route) -> Option<Box<str>> {
+    pub(crate) fn name(&self, route: &Route) -> Option<Signed> {
         let name = route.upstream.policy.sticky.as_deref()?;
         let is_alone = |host: Box<str>| self.written.get(&(name, host)).is_none_or(|count| *count < 2);
         let mut hosts = route.hosts.iter().map(|host| host.to_string().into());
         match name != STICKY_COOKIE && hosts.all(is_alone) {
-            true => Some(name.into()),
+            true => Some(self.secret.cookie_named(name)),
             false => Some(self.secret.cookie_of(name, &route.upstream.id)),
         }
     }
@@ -113,7 +179,7 @@ impl fmt::Debug for CookieSecret {
 }
 
 /// The values that a client sends for a cookie; HTTP/2 may split the field.
-pub(crate) fn sent<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
+fn sent<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
     let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
     fields.flat_map(|field| field.split(';')).filter_map(move |pair| {
         let (key, value) = pair.trim().split_once('=')?;
@@ -122,7 +188,7 @@ pub(crate) fn sent<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<I
 }
 
 /// Whether a client's value is this token.
-pub(crate) fn is(value: &str, token: &str) -> bool {
+fn is(value: &str, token: &str) -> bool {
     constant_time::verify_slices_are_equal(value.as_bytes(), token.as_bytes()).is_ok()
 }
 
@@ -144,15 +210,40 @@ mod tests {
 
     #[test]
     fn tokens_are_the_same_for_the_same_secret_and_differ_for_all_else() {
-        let secret = |secret: &'static [u8]| CookieSecret::from(move || Some(secret.to_vec()));
+        let secret = |secret: &'static [u8]| CookieSecret::from(move || vec![secret.to_vec()]);
         let token = secret(b"one").token("shop/web/web", &endpoint("a"));
         assert_eq!(token, secret(b"one").token("shop/web/web", &endpoint("a")));
         assert_ne!(token, secret(b"two").token("shop/web/web", &endpoint("a")));
         assert_ne!(token, secret(b"one").token("shop/web/api", &endpoint("a")));
         assert_ne!(token, secret(b"one").token("shop/web/web", &endpoint("b")));
         assert_ne!(token, CookieSecret::none().token("shop/web/web", &endpoint("a")));
+        let token = token.current();
         assert_eq!(token.len(), 22);
-        assert!(is(&token, &token) && !is("", &token) && !is(&token[1..], &token));
+        assert!(is(token, token) && !is("", token) && !is(&token[1..], token));
+    }
+
+    #[test]
+    fn a_cookie_under_a_former_secret_is_known_as_such_whatever_its_name() {
+        let old = CookieSecret::from(|| vec![b"old".to_vec()]);
+        let new = CookieSecret::from(|| vec![b"new".to_vec(), b"old".to_vec()]);
+        let (key, upstream) = (endpoint("a"), "shop/web/web");
+        let is_sent = |headers: &HeaderMap, name: &Signed, token: &Signed, age| {
+            sent_values(headers, name, age).any(|value| token.is(value, age))
+        };
+        let names = |secret: &CookieSecret| [secret.cookie_named("stay"), secret.cookie_of("gangway-sticky", upstream)];
+        for (before, name) in names(&old).into_iter().zip(names(&new)) {
+            let (issued, token) = (old.token(upstream, &key), new.token(upstream, &key));
+            let mut headers = HeaderMap::new();
+            let cookie = format!("{}={}", before.current(), issued.current());
+            headers.append(COOKIE, HeaderValue::from_str(&cookie).expect("text"));
+            assert!(is_sent(&headers, &name, &token, SecretAge::Former));
+            assert!(!is_sent(&headers, &name, &token, SecretAge::Current), "it is to be replaced");
+            assert!(!is_sent(&headers, &name, &new.token(upstream, &endpoint("b")), SecretAge::Former));
+            headers.clear();
+            let cookie = format!("{}={}", name.current(), token.current());
+            headers.append(COOKIE, HeaderValue::from_str(&cookie).expect("text"));
+            assert!(is_sent(&headers, &name, &token, SecretAge::Current));
+        }
     }
 
     #[test]

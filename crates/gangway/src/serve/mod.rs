@@ -129,6 +129,9 @@ async fn serve(told: Told, found: Vec<Diagnostic>, registry: Registry) -> Result
     }
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     data_folder::prepare(&settings.data)?;
+    if let Err(error) = gangway_certs::make_secret(&settings.data).await {
+        tracing::warn!(%error, "the volume has no secret: sticky clients may come to another replica after a restart");
+    }
     let supervisor = Supervisor::new(&registry)?;
     let (predecessor, passed) = tokio::select! {
         passed = passed_sockets(&settings) => passed?,
@@ -356,7 +359,7 @@ async fn passed_sockets(settings: &ServeSettings) -> Result<(Option<Predecessor>
 /// What those know who serve from the same volume.
 fn secret(settings: &ServeSettings) -> handover::Secret {
     let data = settings.data.clone();
-    handover::Secret::from(move || gangway_certs::secret(&data))
+    handover::Secret::from(move || gangway_certs::secrets(&data))
 }
 
 fn proxy_settings(settings: &ServeSettings, passed: Vec<PassedSocket>) -> ProxySettings {
@@ -377,7 +380,7 @@ fn proxy_settings(settings: &ServeSettings, passed: Vec<PassedSocket>) -> ProxyS
         access_log_format: settings.access_log_format,
         secret: {
             let data = settings.data.clone();
-            CookieSecret::from(move || gangway_certs::secret(&data))
+            CookieSecret::from(move || gangway_certs::secrets(&data))
         },
     }
 }

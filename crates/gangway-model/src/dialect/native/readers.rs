@@ -33,7 +33,7 @@ const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
 const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
 
 /// Folders of the volume that no label may write to.
-const EXPORT_NEVER: [&str; 6] = ["acme", "ca", "certs", "import", "locks", "tickets"];
+const EXPORT_NEVER: [&str; 8] = ["acme", "ca", "certs", "hosts", "import", "locks", "secret", "tickets"];
 
 /// Deeper than anybody sorts certificates.
 const EXPORT_DEPTH_MAX: usize = 4;

@@ -76,29 +76,40 @@ enum Side {
     Successor,
 }
 
-/// What both know who serve from one volume.
-pub(super) struct Secret(Box<dyn Fn() -> Option<Vec<u8>> + Send + Sync>);
+/// What two instances on one volume both know.
+pub(super) struct Secret(Box<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>);
 
 impl Secret {
-    /// Read each time it is needed, since a new volume has none yet; without it, nobody is trusted.
-    pub(super) fn from(read: impl Fn() -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+    /// Read each time it is needed, since a new volume has none yet; without one, nobody is trusted. The newest secret comes
+    /// first; the others are for an instance of a version that knows no newer one.
+    pub(super) fn from(read: impl Fn() -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
         Self(Box::new(read))
     }
 
-    fn key(&self) -> io::Result<hmac::Key> {
-        let kept = (self.0)().ok_or_else(|| io::Error::other("the volume holds no secret to know each other by"))?;
-        Ok(hmac::Key::new(hmac::HMAC_SHA256, &kept))
+    /// The newest first, never empty.
+    fn keys(&self) -> io::Result<Vec<hmac::Key>> {
+        let secrets = (self.0)();
+        if secrets.is_empty() {
+            return Err(io::Error::other("the volume holds no secret to know each other by"));
+        }
+        Ok(secrets.iter().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret)).collect())
     }
 
+    /// The answer of the side that speaks first, under the newest secret.
     fn answer(&self, side: Side, asked: &Challenge, own: &Challenge) -> io::Result<Answer> {
-        let tag = hmac::sign(&self.key()?, &signed(side, asked, own));
-        Ok(tag.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+        Ok(answer_under(&self.keys()?[0], side, asked, own))
     }
 
-    fn check(&self, side: Side, asked: &Challenge, own: &Challenge, answer: &Answer) -> io::Result<()> {
-        hmac::verify(&self.key()?, &signed(side, asked, own), answer)
-            .map_err(|_| io::Error::other("it does not serve from this data folder"))
+    /// Gives the key that the other side has proved to know: one that knows no other can only check that one.
+    fn check(&self, side: Side, asked: &Challenge, own: &Challenge, answer: &Answer) -> io::Result<hmac::Key> {
+        let text = signed(side, asked, own);
+        let known = self.keys()?.into_iter().find(|key| hmac::verify(key, &text, answer).is_ok());
+        known.ok_or_else(|| io::Error::other("it does not serve from this data folder"))
     }
+}
+
+fn answer_under(key: &hmac::Key, side: Side, asked: &Challenge, own: &Challenge) -> Answer {
+    hmac::sign(key, &signed(side, asked, own)).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 fn signed(side: Side, asked: &Challenge, own: &Challenge) -> Vec<u8> {

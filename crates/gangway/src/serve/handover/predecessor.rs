@@ -14,8 +14,8 @@ use tokio::time::{sleep, timeout};
 
 use super::probe::PROBE_TIME;
 use super::{
-    ANOTHER, Answer, Challenge, LEAVING, READY, SILENT, STAYS, STEP_TIME, Secret, Side, challenge, name, peer, receive,
-    unexpected,
+    ANOTHER, Answer, Challenge, LEAVING, READY, SILENT, STAYS, STEP_TIME, Secret, Side, answer_under, challenge, name,
+    peer, receive, unexpected,
 };
 
 /// Before somebody whose queue is full is knocked at again.
@@ -99,8 +99,8 @@ impl Predecessor {
         stream.write_all(&ours).await?;
         stream.read_exact(&mut answer).await?;
         stream.read_exact(&mut theirs).await?;
-        secret.check(Side::Predecessor, &ours, &theirs, &answer)?;
-        stream.write_all(&secret.answer(Side::Successor, &theirs, &ours)?).await?;
+        let known = secret.check(Side::Predecessor, &ours, &theirs, &answer)?;
+        stream.write_all(&answer_under(&known, Side::Successor, &theirs, &ours)).await?;
         let mut sockets = Vec::new();
         while let Some(socket) = receive(&stream).await? {
             sockets.push(Arc::new(socket));

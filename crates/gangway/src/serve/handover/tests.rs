@@ -17,7 +17,7 @@ fn listening() -> (Vec<Arc<TcpListener>>, SocketAddr) {
 }
 
 fn of_volume(volume: &'static str) -> Secret {
-    Secret::from(move || Some(volume.into()))
+    Secret::from(move || vec![volume.into()])
 }
 
 async fn find(address: SocketAddr, volume: &'static str) -> Option<Predecessor> {
@@ -59,6 +59,28 @@ async fn a_successor_gets_the_sockets_and_the_predecessor_hears_when_it_serves()
     assert_eq!(successor.end().await, Event::Stays);
 }
 
+#[tokio::test]
+async fn one_that_knows_only_the_former_secret_hands_over_to_one_that_has_both() {
+    let both = || Secret::from(|| vec![b"the secret of the volume".to_vec(), b"the key of the CA".to_vec()]);
+    let (sockets, address) = listening();
+    let mut door = Door::new(sockets, of_volume("the key of the CA"));
+    let found = async || Predecessor::find([address], &both(), Consent::Anybody).await;
+    let asking = async {
+        let found = gangway_testkit::wait::eventually("the door is open", STEP_TIME, found).await;
+        assert!(matches!(found.relieve().await, Relief::Relieved(_)));
+    };
+    tokio::join!(asking, async { door.successor().await.tell_leaving().await });
+    // And a door that has both lets in what proves to know either.
+    let (sockets, address) = listening();
+    let mut door = Door::new(sockets, both());
+    let found = async || Predecessor::find([address], &both(), Consent::Anybody).await;
+    let asking = async {
+        let found = gangway_testkit::wait::eventually("the door is open", STEP_TIME, found).await;
+        assert!(matches!(found.relieve().await, Relief::Relieved(_)));
+    };
+    tokio::join!(asking, async { door.successor().await.tell_leaving().await });
+}
+
 /// Once the door is open.
 async fn eventually(address: SocketAddr, volume: &'static str) -> Predecessor {
     gangway_testkit::wait::eventually("the door is open", STEP_TIME, async || find(address, volume).await).await
@@ -70,7 +92,7 @@ async fn one_that_goes_away_unready_or_serves_another_volume_changes_nothing() {
     let mut door = Door::new(sockets, of_volume("one"));
     let asked = async {
         drop(eventually(address, "one").await);
-        let nothing = Secret::from(|| None);
+        let nothing = Secret::from(Vec::new);
         assert!(Predecessor::find([address], &nothing, Consent::Anybody).await.is_none(), "nothing can be proved");
         assert!(find(address, "another").await.is_none(), "it is no concern of ours");
         find(address, "one").await.expect("it is still there").relieve().await
