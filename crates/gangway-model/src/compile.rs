@@ -35,7 +35,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::dialect::native::{self, Asked};
 use crate::label::Source;
 use crate::mention::{self, Mention};
-use crate::ownership::{Holdings, Moment, Party, seconds};
+use crate::ownership::{Holdings, Observation, Party, seconds};
 use crate::route::{Address, Endpoint, EndpointKey, Middleware, Readiness, Route, Upstream};
 use crate::rule::{Finding, shown};
 use crate::select::is_selected;
@@ -190,7 +190,7 @@ fn compile_by(cache: &mut Cache, snapshot: &Snapshot, settings: &Settings) -> Co
     groups.extend(held);
     add_stopped(&mut unserved, &containers, &snapshot.holdings, &owners, settings, cache);
     let absent = unserved.all();
-    let moment = Moment { now: snapshot.now, keep: seconds(settings.keep_hosts), unread: &snapshot.unread };
+    let moment = Observation { now: snapshot.now, keep: seconds(settings.keep_hosts), unread: &snapshot.unread };
     let settled = conflicts::settle(groups, &absent, &snapshot.holdings, &snapshot.released, moment, &mut found);
     let Settled { left: mut groups, lost, holdings, moves } = settled;
     priorities::settle(&mut groups, &mut found);

@@ -10,6 +10,7 @@ mod address;
 pub mod compile;
 mod dialect;
 pub mod digest;
+mod engine_name;
 pub mod explain;
 pub mod host;
 mod image_defaults;

@@ -13,24 +13,24 @@
 //!
 //! The value is pure: the time is an argument, and the order of claims never matters.
 
+mod claim;
 mod decide;
+mod holding;
+mod observation;
+mod tenant;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::{self, Display, Formatter};
-use std::hash::{Hash, Hasher};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
+pub(crate) use claim::{Claim, Decision, Loss, Presence, Strength, Until};
+pub use holding::{Holding, RefusedClaim, RuleId, Tenure};
+pub use observation::GRACE;
+pub(crate) use observation::{Observation, seconds};
+pub use tenant::{Party, Tenant};
 
-pub(crate) use self::decide::{Claim, Decision, Loss, Presence, Strength, Until};
-use crate::digest::Digest;
-use crate::matcher::{Alternative, HostCondition};
-use crate::snapshot::EngineName;
-
-/// So long a host stays its party's after the last container of it is gone: somebody who recreates a
-/// container by hand removes it first.
-pub const GRACE: Duration = Duration::from_secs(60);
+use crate::matcher::HostCondition;
 
 /// Former hosts remembered of one tenant; of more, the oldest are forgotten.
 const FORMER_OF_TENANT_MAX: usize = 1_000;
@@ -38,110 +38,12 @@ const FORMER_OF_TENANT_MAX: usize = 1_000;
 /// Former hosts remembered in all: containers that come and go under new names must not fill the memory.
 const FORMER_MAX: usize = 20_000;
 
-/// Who cannot take anything from whom.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Tenant {
-    /// The configuration file.
-    File,
-    /// A compose project or a Swarm stack, the same on every engine.
-    Project(Box<str>),
-    /// A Swarm service that belongs to no stack.
-    Service(Box<str>),
-    /// A container that was started by itself.
-    Container {
-        /// Its engine.
-        engine: EngineName,
-        /// Its name when it was first served.
-        name: Box<str>,
-    },
-}
-
-/// Whose a route is: what stays the same when containers are recreated.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Party {
-    /// The project, or the container.
-    pub tenant: Tenant,
-    /// The service, or the `group` of services; empty for a container and for the file.
-    pub service: Box<str>,
-    /// The route's name.
-    pub route: Box<str>,
-}
-
 /// All hosts that are held, or were a short time ago.
 ///
 /// Cheap to clone: what does not change is shared with the value before.
 #[derive(Clone, Debug, Default)]
 pub struct Holdings {
     hosts: Arc<HashMap<HostCondition, Arc<Holding>, RandomState>>,
-}
-
-/// Who holds one host, and who would like to.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Holding {
-    /// By party; those that are gone among them, until they are forgotten.
-    pub tenures: BTreeMap<Party, Tenure>,
-    /// Those that are served nowhere on it, or not with all that they ask for.
-    pub refused: BTreeMap<Party, Refusal>,
-}
-
-/// A claim that is refused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Refusal {
-    /// Since when, in seconds since the epoch.
-    pub since: i64,
-    /// When the newest container was created by which it was refused while the holder was there; such a
-    /// container waited for the host.
-    pub waited: Option<i64>,
-}
-
-/// For how long, and for what, a party holds a host.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Tenure {
-    /// When it was first served, in seconds since the epoch.
-    pub since: i64,
-    /// When the oldest container that took it was created: decides between those that were first served
-    /// in the same second.
-    pub created: i64,
-    /// When the last container of it was missed, in seconds since the epoch; none while one exists.
-    pub gone: Option<i64>,
-    /// Is it here only because the holder shares the host?
-    pub is_guest: bool,
-    /// With whom the party shares the host: names of projects or containers, or `*`.
-    pub share: Box<[Box<str>]>,
-    /// The rules it serves on the host.
-    pub rules: BTreeSet<RuleId>,
-    /// The engines it was last seen on.
-    pub engines: BTreeSet<EngineName>,
-    /// Ids of its containers, where the tenant is a container: one that is renamed stays what it was.
-    pub containers: BTreeSet<Box<str>>,
-}
-
-/// One rule on a host, as far as it must be told from others: path, other conditions, and priority.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct RuleId {
-    /// A hash of path and conditions, which stays the same over restarts.
-    pub conditions: u64,
-    /// `priority`.
-    pub priority: i64,
-}
-
-impl Moment<'_> {
-    /// Is the party there, or was it a moment ago?
-    pub(crate) fn has(&self, tenure: &Tenure) -> bool {
-        let is_unknown = tenure.engines.iter().any(|engine| self.unread.contains(engine));
-        is_unknown || tenure.gone.is_none_or(|gone| self.now < gone + seconds(GRACE))
-    }
-}
-
-/// What is known of the world when claims are decided.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment<'w> {
-    /// Seconds since the epoch.
-    pub now: i64,
-    /// `--keep-hosts`, in seconds.
-    pub keep: i64,
-    /// Engines that cannot be read now.
-    pub unread: &'w BTreeSet<EngineName>,
 }
 
 impl Holdings {
@@ -175,7 +77,7 @@ impl Holdings {
     }
 
     /// The tenants that hold something: only of their containers that do not run the labels matter.
-    pub(crate) fn tenants(&self) -> std::collections::HashSet<&Tenant, RandomState> {
+    pub(crate) fn tenants(&self) -> HashSet<&Tenant, RandomState> {
         self.hosts.values().flat_map(|holding| holding.tenures.keys().map(|party| &party.tenant)).collect()
     }
 
@@ -194,7 +96,7 @@ impl Holdings {
         &self,
         claims: &[Claim<'_>],
         released: &BTreeSet<HostCondition>,
-        moment: Moment<'_>,
+        observation: Observation<'_>,
     ) -> (Self, Vec<Decision>) {
         let mut by_host: HashMap<&HostCondition, Vec<usize>, RandomState> =
             HashMap::with_capacity_and_hasher(claims.len(), RandomState::new());
@@ -208,7 +110,7 @@ impl Holdings {
         for (host, positions) in by_host.into_iter().chain(unclaimed) {
             let before = self.of(host);
             let of_host: Vec<&Claim<'_>> = positions.iter().map(|position| &claims[*position]).collect();
-            let decided = decide::decide(before, &of_host, released.contains(host), moment);
+            let decided = decide::decide(before, &of_host, released.contains(host), observation);
             for (position, decision) in positions.into_iter().zip(decided.decisions) {
                 decisions[position] = decision;
             }
@@ -253,69 +155,4 @@ fn forget_beyond(hosts: &mut HashMap<HostCondition, Arc<Holding>, RandomState>) 
             hosts.remove(host);
         }
     }
-}
-
-impl Holding {
-    /// The party that was here first, guests apart.
-    pub fn holder(&self) -> Option<(&Party, &Tenure)> {
-        let holders = self.tenures.iter().filter(|(_, tenure)| !tenure.is_guest);
-        holders.min_by_key(|(party, tenure)| (tenure.gone.is_some(), tenure.since, tenure.created, *party))
-    }
-}
-
-impl RuleId {
-    /// What is asked besides the host.
-    pub(crate) fn new(asked: &Alternative, priority: i64) -> Self {
-        // Two rules of one digest that somebody made on purpose make only the newer of the two lose.
-        let mut hasher = Digest::default();
-        (asked.path(), asked.tests()).hash(&mut hasher);
-        Self { conditions: hasher.finish(), priority }
-    }
-}
-
-impl Tenant {
-    /// A text that no other tenant has.
-    pub(crate) fn key(&self) -> String {
-        match self {
-            Self::File => "file".to_owned(),
-            Self::Project(name) => format!("project {name}"),
-            Self::Service(name) => format!("service {name}"),
-            Self::Container { engine, name } => format!("container {}/{name}", engine.0),
-        }
-    }
-
-    /// The name by which `share` lets it in.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::File => "",
-            Self::Project(name) | Self::Service(name) | Self::Container { name, .. } => name,
-        }
-    }
-}
-
-/// ``project `shop` ``, for people.
-impl Display for Tenant {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File => f.write_str("the configuration file"),
-            Self::Project(name) => write!(f, "project {}", crate::rule::shown(name)),
-            Self::Service(name) => write!(f, "service {}", crate::rule::shown(name)),
-            Self::Container { name, .. } => write!(f, "container {}", crate::rule::shown(name)),
-        }
-    }
-}
-
-/// ``service `web` of project `shop` ``, for people.
-impl Display for Party {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match &self.tenant {
-            Tenant::File => write!(f, "route {} of the configuration file", crate::rule::shown(&self.route)),
-            Tenant::Project(_) => write!(f, "service {} of {}", crate::rule::shown(&self.service), self.tenant),
-            Tenant::Service(_) | Tenant::Container { .. } => self.tenant.fmt(f),
-        }
-    }
-}
-
-pub(crate) fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX / 4)
 }

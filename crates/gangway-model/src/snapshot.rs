@@ -7,13 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use crate::engine_name::EngineName;
 use crate::matcher::HostCondition;
 use crate::ownership::Holdings;
-
-/// Which engine a thing was read from: its position in the list given by `--docker`, and a name for
-/// people. Addresses of two engines are never mixed into one network.
-#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct EngineName(pub Box<str>);
 
 /// Everything that was read in one pass over all engines.
 #[derive(Clone, Debug, Default)]

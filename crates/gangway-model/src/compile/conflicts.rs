@@ -13,7 +13,9 @@ use crate::codes;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dialect::native::default_host;
 use crate::matcher::{Alternative, HostCondition};
-use crate::ownership::{Claim, Decision, Holdings, Loss, Moment, Party, Presence, RuleId, Strength, Tenant, Until};
+use crate::ownership::{
+    Claim, Decision, Holdings, Loss, Observation, Party, Presence, RuleId, Strength, Tenant, Until,
+};
 use crate::path::PathPattern;
 use crate::route::Route;
 use crate::rule::{Finding, shown};
@@ -56,7 +58,7 @@ pub(super) fn settle<'s>(
     absent: &[UnservedClaim<'s>],
     before: &Holdings,
     released: &BTreeSet<HostCondition>,
-    moment: Moment<'_>,
+    moment: Observation<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> Settled<'s> {
     // So that the order of listing shows nowhere, whatever is decided.

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::replicas::Group;
 use crate::host::HostPattern;
 use crate::matcher::HostCondition;
-use crate::ownership::{Holdings, Moment, Tenant};
+use crate::ownership::{Holdings, Observation, Tenant};
 use crate::table::Reserved;
 
-pub(super) fn hosts(groups: &[Group<'_>], holdings: &Holdings, moment: Moment<'_>) -> Reserved {
+pub(super) fn hosts(groups: &[Group<'_>], holdings: &Holdings, moment: Observation<'_>) -> Reserved {
     let of_patterns = |group: &&Group<'_>| {
         group.party.tenant != Tenant::File
             && group.spec.matcher.alternatives().iter().any(|asked| exact(asked.host()).is_none())

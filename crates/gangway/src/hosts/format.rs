@@ -3,7 +3,7 @@
 //! The format is a promise. `version` is raised by a change that an older Gangway could not read.
 
 use gangway_model::matcher::HostCondition;
-use gangway_model::ownership::{Holding, Holdings, Party, Refusal, RuleId, Tenant, Tenure};
+use gangway_model::ownership::{Holding, Holdings, Party, RefusedClaim, RuleId, Tenant, Tenure};
 use gangway_model::snapshot::EngineName;
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +97,9 @@ pub(super) fn read(text: &[u8]) -> Result<Holdings, String> {
         let holding = Holding {
             tenures: entry.holders.into_iter().filter_map(HolderEntry::read).collect(),
             refused: refused
-                .filter_map(|RefusedEntry { party, since, waited }| Some((party.read()?, Refusal { since, waited })))
+                .filter_map(|RefusedEntry { party, since, waited }| {
+                    Some((party.read()?, RefusedClaim { since, waited }))
+                })
                 .collect(),
         };
         Some((HostCondition::parse(&entry.host)?, holding))
@@ -119,7 +121,7 @@ fn holder(party: &Party, tenure: &Tenure) -> HolderEntry {
     }
 }
 
-fn refused(party: &Party, refusal: &Refusal) -> RefusedEntry {
+fn refused(party: &Party, refusal: &RefusedClaim) -> RefusedEntry {
     RefusedEntry { party: PartyEntry::of(party), since: refusal.since, waited: refusal.waited }
 }
 

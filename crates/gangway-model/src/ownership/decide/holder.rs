@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::{Claim, Court, Holder, Strength};
-use crate::ownership::{GRACE, Moment, Party, Tenant, Tenure, seconds};
+use super::{Holder, HostCase};
+use crate::ownership::claim::{Claim, Strength};
+use crate::ownership::holding::Tenure;
+use crate::ownership::observation::{GRACE, Observation, seconds};
+use crate::ownership::tenant::{Party, Tenant};
 
-impl Court<'_> {
+impl HostCase<'_> {
     /// Notes who is there and who is gone, and forgets those that have been gone for long enough.
-    pub(super) fn let_go(&mut self) {
+    pub(super) fn expire(&mut self) {
         let present: BTreeSet<&Party> =
             self.claims.iter().filter(|claim| claim.presence.exists).map(|claim| claim.party).collect();
-        let Moment { now, keep, unread } = self.moment;
+        let Observation { now, keep, unread } = self.observation;
         let grace = seconds(GRACE);
         self.tenures.retain(|party, tenure| {
             if present.contains(party) {
@@ -31,13 +34,13 @@ impl Court<'_> {
         });
     }
 
-    /// Is it there, or was it a moment ago?
+    /// Is it there, or was it a observation ago?
     pub(super) fn is_active(&self, tenure: &Tenure) -> bool {
-        self.moment.has(tenure)
+        self.observation.has(tenure)
     }
 
     /// Finds out whose the host is, and lets those have it who may.
-    pub(super) fn seat_holder(&mut self) {
+    pub(super) fn find_holder(&mut self) {
         if self.claims.iter().any(|claim| claim.party.tenant == Tenant::File) {
             self.holder = Holder::File;
             return;
@@ -74,7 +77,7 @@ impl Court<'_> {
             return Holder::Active(party.tenant.clone());
         }
         match owners().max_by_key(|(party, tenure)| (tenure.gone, *party)) {
-            Some((party, tenure)) => Holder::Former(party.tenant.clone(), tenure.gone.unwrap_or(self.moment.now)),
+            Some((party, tenure)) => Holder::Former(party.tenant.clone(), tenure.gone.unwrap_or(self.observation.now)),
             None => Holder::Nobody,
         }
     }

@@ -2,20 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Claim, Court, Holder, Loss, Strength, Until};
-use crate::ownership::{GRACE, Party, Tenant, Tenure, seconds};
+use super::{Holder, HostCase};
+use crate::ownership::claim::{Claim, Loss, Strength, Until};
+use crate::ownership::holding::Tenure;
+use crate::ownership::observation::{GRACE, seconds};
+use crate::ownership::tenant::{Party, Tenant};
 
-impl Court<'_> {
+impl HostCase<'_> {
     /// Lets in those that the holder lets in, and gives them tenure where they are served.
     pub(super) fn admit(&mut self) {
-        let door = self.door();
-        let guest_or_not = |claim: &&Claim<'_>| door.as_ref().and_then(|door| door.guest_or_not(claim.party));
+        let policy = self.policy();
+        let guest_or_not = |claim: &&Claim<'_>| policy.as_ref().and_then(|policy| policy.guest_or_not(claim.party));
         let admitted: Vec<Option<bool>> = self.claims.iter().map(guest_or_not).collect();
         for (claim, is_guest) in self.claims.iter().zip(&admitted) {
             if let Some(is_guest) = is_guest
                 && claim.party.tenant != Tenant::File
             {
-                take_up(&mut self.tenures, claim, *is_guest, self.moment.now);
+                update_tenure(&mut self.tenures, claim, *is_guest, self.observation.now);
             }
         }
         let loss = self.loss_of_host();
@@ -39,7 +42,7 @@ impl Court<'_> {
     }
 
     /// Who is let in.
-    fn door(&self) -> Option<Door<'_>> {
+    fn policy(&self) -> Option<GuestPolicy<'_>> {
         let tenant = match &self.holder {
             Holder::File => &Tenant::File,
             Holder::Active(tenant) | Holder::Former(tenant, _) => tenant,
@@ -59,7 +62,7 @@ impl Court<'_> {
         let share = of_holder.flat_map(|(_, share)| share.iter().map(|with| with.to_ascii_lowercase())).collect();
         // Guests stay while the host is kept for its holder.
         let known = matches!(self.holder, Holder::Former(..)).then(|| self.tenures.keys().collect());
-        Some(Door { tenant, share, known })
+        Some(GuestPolicy { tenant, share, known })
     }
 
     /// What those are told who are not let in.
@@ -89,14 +92,14 @@ impl Court<'_> {
         let until = match tenure.gone {
             None => Until::Exists,
             Some(gone) if self.is_active(tenure) => Until::Grace(gone + seconds(GRACE)),
-            Some(gone) => Until::Kept(gone + self.moment.keep),
+            Some(gone) => Until::Kept(gone + self.observation.keep),
         };
         Loss { holder: party.clone(), since: Some(tenure.since), until }
     }
 }
 
 /// Gives tenure to a party that is served, and notes what is new about one that has it.
-fn take_up(tenures: &mut BTreeMap<Party, Tenure>, claim: &Claim<'_>, is_guest: bool, now: i64) {
+fn update_tenure(tenures: &mut BTreeMap<Party, Tenure>, claim: &Claim<'_>, is_guest: bool, now: i64) {
     let presence = &claim.presence;
     let tenure = match (tenures.get_mut(claim.party), claim.strength) {
         (Some(tenure), _) => tenure,
@@ -118,7 +121,7 @@ fn take_up(tenures: &mut BTreeMap<Party, Tenure>, claim: &Claim<'_>, is_guest: b
 }
 
 /// Who is let in on a host.
-struct Door<'d> {
+struct GuestPolicy<'d> {
     /// The holder.
     tenant: &'d Tenant,
     /// With whom it shares, in lower case.
@@ -127,7 +130,7 @@ struct Door<'d> {
     known: Option<BTreeSet<&'d Party>>,
 }
 
-impl Door<'_> {
+impl GuestPolicy<'_> {
     /// None where it is refused, else whether it is there as a guest.
     fn guest_or_not(&self, party: &Party) -> Option<bool> {
         if party.tenant == *self.tenant {

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ahash::RandomState;
 
-use super::{Claim, Court, Loss, Strength, Until};
-use crate::ownership::{Party, RuleId, Tenant, Tenure};
+use super::HostCase;
+use crate::ownership::claim::{Claim, Loss, Strength, Until};
+use crate::ownership::holding::{RuleId, Tenure};
+use crate::ownership::tenant::{Party, Tenant};
 
-impl<'c> Court<'c> {
+impl<'c> HostCase<'c> {
     /// Of those that ask for the same rule, whoever has it keeps it; else the one that was here first gets it.
-    pub(super) fn award_rules(&mut self) {
+    pub(super) fn assign_rules(&mut self) {
         let mut winners: HashMap<RuleId, Party, RandomState> = HashMap::default();
         // Guests take nothing that the holder serves, whatever their priority.
         let mut of_holder: HashMap<u64, Party, RandomState> = HashMap::default();
@@ -81,7 +83,7 @@ impl<'c> Court<'c> {
             });
             self.decisions[position].lost = lost.collect();
         }
-        self.write_down(&winners);
+        self.record_rules(&winners);
     }
 
     /// For each tenant and rule the party whose container was created last, and when that was.
@@ -110,7 +112,7 @@ impl<'c> Court<'c> {
     }
 
     /// Which rules each party serves now.
-    fn write_down(&mut self, winners: &HashMap<RuleId, Party, RandomState>) {
+    fn record_rules(&mut self, winners: &HashMap<RuleId, Party, RandomState>) {
         let served: BTreeSet<&Party> = (self.claims.iter().zip(&self.decisions))
             .filter(|(claim, decision)| claim.strength == Strength::Served && decision.refused.is_none())
             .map(|(claim, _)| claim.party)

@@ -1,0 +1,79 @@
+//! Owners of hosts and routes.
+
+use std::fmt::{self, Display, Formatter};
+
+use gangway_diagnostic::quoted;
+
+use crate::engine_name::EngineName;
+
+/// Who cannot take anything from whom.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Tenant {
+    /// The configuration file.
+    File,
+    /// A compose project or a Swarm stack, the same on every engine.
+    Project(Box<str>),
+    /// A Swarm service that belongs to no stack.
+    Service(Box<str>),
+    /// A container that was started by itself.
+    Container {
+        /// Its engine.
+        engine: EngineName,
+        /// Its name when it was first served.
+        name: Box<str>,
+    },
+}
+
+/// Whose a route is: what stays the same when containers are recreated.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Party {
+    /// The project, or the container.
+    pub tenant: Tenant,
+    /// The service, or the `group` of services; empty for a container and for the file.
+    pub service: Box<str>,
+    /// The route's name.
+    pub route: Box<str>,
+}
+
+impl Tenant {
+    /// A text that no other tenant has.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::File => "file".to_owned(),
+            Self::Project(name) => format!("project {name}"),
+            Self::Service(name) => format!("service {name}"),
+            Self::Container { engine, name } => format!("container {}/{name}", engine.0),
+        }
+    }
+
+    /// The name by which `share` lets it in.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::File => "",
+            Self::Project(name) | Self::Service(name) | Self::Container { name, .. } => name,
+        }
+    }
+}
+
+/// ``project `shop` ``, for people.
+impl Display for Tenant {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => f.write_str("the configuration file"),
+            Self::Project(name) => write!(f, "project {}", quoted(name)),
+            Self::Service(name) => write!(f, "service {}", quoted(name)),
+            Self::Container { name, .. } => write!(f, "container {}", quoted(name)),
+        }
+    }
+}
+
+/// ``service `web` of project `shop` ``, for people.
+impl Display for Party {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.tenant {
+            Tenant::File => write!(f, "route {} of the configuration file", quoted(&self.route)),
+            Tenant::Project(_) => write!(f, "service {} of {}", quoted(&self.service), self.tenant),
+            Tenant::Service(_) | Tenant::Container { .. } => self.tenant.fmt(f),
+        }
+    }
+}
