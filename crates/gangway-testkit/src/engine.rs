@@ -217,7 +217,7 @@ impl Engine {
     }
 
     /// Makes something happen at a moment, once.
-    pub fn at(&self, moment: Moment, act: impl FnOnce(&Engine) + Send + 'static) {
+    pub fn at(&self, moment: Moment, act: impl FnOnce(&Self) + Send + 'static) {
         self.state().moments.push((moment, Box::new(act)));
     }
 

@@ -1,4 +1,4 @@
-//! Prints what is in force whenever that changes: a look at an engine without a proxy.
+//! Prints each table that is published: a look at an engine without a proxy.
 //!
 //! ```text
 //! cargo run -p gangway-watcher --example watch -- [URL…]
@@ -42,7 +42,8 @@ async fn show(mut tables: Reader<Compiled>, statuses: Reader<Vec<EngineStatus>>)
             println!("{diagnostic}");
         }
         for status in &**statuses.load() {
-            let (ours, whole) = (status.reaction.ours, status.reaction.whole);
+            let latency = status.latency.summary();
+            let (ours, whole) = (latency.ours, latency.whole);
             println!("{}: {:?}, ours {ours:?}, whole {whole:?}", status.name.0, status.version);
         }
     }

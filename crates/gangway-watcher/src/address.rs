@@ -1,18 +1,17 @@
-//! Which engines to follow: from what stands on the command line to a place that can be dialled.
+//! The engines to follow: from the addresses on the command line to connectors.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use gangway_model::snapshot::EngineName;
 
-use crate::connect::{Connection, Connector};
+use crate::connect::{Connector, EngineConnection, EngineStream};
 
-/// Where an engine listens if nobody says otherwise.
+/// The address of an engine unless another one is given.
 pub const LOCAL_SOCKET: &str = "unix:///var/run/docker.sock";
 
-/// What `tcp://host` means without a port, as for Docker's own clients.
+/// The port of `tcp://host` without a port, as for Docker's own clients.
 const TCP_PORT: u16 = 2375;
 
 /// One engine to follow.
@@ -20,10 +19,10 @@ const TCP_PORT: u16 = 2375;
 pub struct Engine {
     pub(crate) name: EngineName,
     pub(crate) url: Box<str>,
-    pub(crate) dialer: Connector,
+    pub(crate) connector: Connector,
 }
 
-/// What Docker's own clients read from the environment. Empty values count as not set, as for them.
+/// The variables that Docker's own clients read from the environment. Like there, empty values count as not set.
 #[derive(Clone, Debug, Default)]
 pub struct DockerEnvironment {
     /// `DOCKER_HOST`.
@@ -32,8 +31,8 @@ pub struct DockerEnvironment {
     pub tls_verify: Option<String>,
 }
 
-/// The engines that `--docker` names; without any, the one of the environment, else the local socket.
-/// None at all for `none`.
+/// The engines at the addresses of `--docker`. Without an address it is the engine of the environment, and without that
+/// one the local socket. For the address `none` there are no engines.
 pub fn engines(urls: &[String], environment: &DockerEnvironment) -> Result<Vec<Engine>, AddressError> {
     let set = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
     let urls = match (urls, set(&environment.host)) {
@@ -55,36 +54,36 @@ pub fn engines(urls: &[String], environment: &DockerEnvironment) -> Result<Vec<E
             continue;
         }
         let mut engine = parse(url)?;
-        engine.name = unlike(&engine.name, &engines);
+        engine.name = unique_name(&engine.name, &engines);
         engines.push(engine);
     }
     Ok(engines)
 }
 
 impl Engine {
-    /// What it is called in snapshots, logs and the API.
+    /// The name of the engine in snapshots, logs and the API.
     pub fn name(&self) -> &EngineName {
         &self.name
     }
 
-    /// The address as given.
+    /// The address as the operator wrote it.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// An engine that is reached in some other way than by its address: tests bring a pipe, which obeys a
-    /// paused clock as no socket does.
-    pub fn behind(
+    /// An engine that is connected to by a function instead of an address.
+    pub(crate) fn custom<S: EngineStream + 'static>(
         name: &str,
-        dial: impl Fn() -> BoxFuture<'static, io::Result<Connection>> + Send + Sync + 'static,
+        connect: impl Fn() -> io::Result<S> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: EngineName(name.into()), url: name.into(), dialer: Connector::CustomConnect(Arc::new(dial)) }
+        let connect = move || connect().map(|stream| Box::new(stream) as EngineConnection);
+        Self { name: EngineName(name.into()), url: name.into(), connector: Connector::Custom(Arc::new(connect)) }
     }
 }
 
 fn parse(url: &str) -> Result<Engine, AddressError> {
     let (scheme, rest) = url.split_once("://").ok_or_else(|| AddressError::NoScheme(url.to_owned()))?;
-    let (name, dialer) = match scheme {
+    let (name, connector) = match scheme {
         "unix" if rest.starts_with('/') => {
             let path = PathBuf::from(rest);
             let name = path.file_stem().map_or_else(|| rest.to_owned(), |stem| stem.to_string_lossy().into_owned());
@@ -98,7 +97,7 @@ fn parse(url: &str) -> Result<Engine, AddressError> {
         "https" => return Err(AddressError::Tls(url.to_owned())),
         _ => return Err(AddressError::UnknownScheme(url.to_owned())),
     };
-    Ok(Engine { name: EngineName(name.into()), url: url.into(), dialer })
+    Ok(Engine { name: EngineName(name.into()), url: url.into(), connector })
 }
 
 fn host_and_port(authority: &str) -> Option<(String, u16)> {
@@ -112,16 +111,11 @@ fn host_and_port(authority: &str) -> Option<(String, u16)> {
     (!host.is_empty()).then(|| (host.to_owned(), port))
 }
 
-/// A name that none of the others has: containers of two engines must never be taken for one.
-fn unlike(name: &EngineName, others: &[Engine]) -> EngineName {
+/// A name that no other engine has: containers of two engines must never be taken for one.
+fn unique_name(name: &EngineName, others: &[Engine]) -> EngineName {
     let taken = |name: &EngineName| others.iter().any(|other| other.name == *name);
     let numbered = (2..).map(|number| EngineName(format!("{}-{number}", name.0).into()));
     std::iter::once(name.clone()).chain(numbered).find(|name| !taken(name)).expect("the numbers do not end")
-}
-
-/// Whether a path names this socket, whichever way it is written.
-pub(crate) fn same_path(a: &Path, b: &Path) -> bool {
-    a == b || std::fs::canonicalize(a).ok().is_some_and(|a| std::fs::canonicalize(b).is_ok_and(|b| a == b))
 }
 
 /// An address that cannot be used. Reads well after "failed to".
@@ -212,7 +206,7 @@ mod tests {
         ] {
             let engine = parse(url).unwrap();
             assert!(
-                matches!(&engine.dialer, Connector::Tcp { host: h, port: p } if h == host && *p == port),
+                matches!(&engine.connector, Connector::Tcp { host: h, port: p } if h == host && *p == port),
                 "{engine:?}"
             );
         }

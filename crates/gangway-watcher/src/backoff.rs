@@ -1,16 +1,16 @@
-//! How long to wait before an engine is tried again.
+//! How long to wait before the next attempt to follow an engine.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// An engine that only hiccuped is found again before anyone notices.
+/// After a hiccup, an engine is followed again without a noticeable delay.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// A try costs one refused connection, and whoever brings an engine back waits for its containers to be
-/// served: so this stays short, for days if need be.
+/// An attempt costs one refused connection, and an operator who starts an engine again waits for its containers to be
+/// served. So the wait stays short, for days if need be.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// Waits that double, up to a limit, for ever.
+/// Waits that double up to a limit, for ever.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,
@@ -23,8 +23,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The next wait. `jitter` from 0 to 1 takes up to half of it away, so that many who lost the same
-    /// engine do not all come back at once.
+    /// The next wait. A `jitter` from 0 to 1 shortens it by up to half, so that many instances that lost the same engine
+    /// do not all connect at once.
     pub(crate) fn wait(&mut self, jitter: f64) -> Duration {
         let wait = self.next;
         self.next = (self.next * 2).min(LONGEST);
@@ -32,7 +32,7 @@ impl Backoff {
     }
 }
 
-/// Anything from 0 to 1; not for secrets.
+/// A random number from 0 to 1. Not for secrets.
 pub(crate) fn jitter() -> f64 {
     f64::from(u16::try_from(RandomState::new().build_hasher().finish() & 0xffff).unwrap_or_default()) / 65535.0
 }

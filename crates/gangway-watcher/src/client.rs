@@ -1,9 +1,9 @@
-//! The calls we make to an engine, all of them reads, all of them bounded in time and size.
+//! The requests to an engine. All of them only read, and all are bounded in time and size.
 //!
-//! bollard gives the version, the ping and the events. Listings and inspections are read by ourselves over
-//! the same wire: bollard's types for them are closed enumerations, of which one word that they do not know
-//! (Podman says `stopped` for a moment after each stop) loses the listing of all containers, and it keeps
-//! far more of an answer than we have any business with, an inspection's environment among it.
+//! bollard provides the version, the ping and the events. Listings and inspections are deserialised here, because
+//! bollard's types for them are closed enumerations: one unknown word (Podman says `stopped` for a moment after each
+//! stop) would lose the listing of all containers. bollard also keeps far more of an answer than Gangway needs, such as
+//! the environment of an inspected container.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use bollard::errors::Error as DockerError;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use bytes::Bytes;
+use futures::stream::{self, StreamExt};
 use gangway_model::snapshot::EngineKind;
 use http::header::DATE;
 use http::uri::PathAndQuery;
@@ -22,32 +23,33 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, trace};
 
 use crate::api_version::{ApiVersion, EngineVersion};
-use crate::connect::{ConnectError, Connector, plainly};
+use crate::connect::Connector;
+use crate::engine_error::{Cause, EngineError, READ_MAX, shortened};
 use crate::events::{self, EventStream};
 use crate::lenient_json::{self, Lenient, LenientMember};
 use crate::listing::{ContainerListing, InspectedContainer, ListedContainer};
-use crate::request::{Budget, RequestError, is_too_large, send};
+use crate::request::{self, ReadBudget, RequestError};
 
-/// A read is given up after this long: the next one starts afresh, and perhaps finds another engine.
-pub(crate) const READ_MAX: Duration = Duration::from_secs(10);
-
-/// The longest answer. Ten thousand containers with long labels take about a third of it.
+/// The longest listing. Ten thousand containers with long labels take about a third of it.
 const LISTING_MAX: usize = 64 * 1024 * 1024;
 
-/// The longest answer to a small question, and the longest single event: an inspection with a thousand
-/// variables in its environment fits.
+/// The longest answer to any other request, and the longest single event. An inspection of a container with a thousand
+/// environment variables fits.
 const SMALL_MAX: usize = 4 * 1024 * 1024;
 
-/// One engine whose version is known.
+/// Inspections that are under way at once. An engine answers each in a millisecond or two, and has other clients too.
+const INSPECTIONS_MAX: usize = 8;
+
+/// Makes requests to one engine in the negotiated version of the API.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
-    dialer: Connector,
+    connector: Connector,
     pub(crate) version: EngineVersion,
-    /// The engine's own clock when it told its version: events are asked for from then on.
+    /// The engine's clock at the time of connecting. Events are requested from then on.
     since: Option<SystemTime>,
 }
 
-/// An answer, and how long the engine took to give it.
+/// An answer, and how long the engine took to send it.
 #[derive(Debug)]
 pub(crate) struct TimedAnswer<T> {
     pub(crate) value: T,
@@ -57,62 +59,62 @@ pub(crate) struct TimedAnswer<T> {
 impl Client {
     const LISTING: &str = "read the container list";
 
-    /// Asks who is there and settles on a version that both sides speak.
-    pub(crate) async fn connect(dialer: &Connector) -> Result<Self, EngineError> {
+    /// Asks the engine for its versions and negotiates the one to use.
+    pub(crate) async fn connect(connector: &Connector) -> Result<Self, EngineError> {
         const ACT: &str = "ask the engine for its version";
-        let wire = Arc::new(BollardTransport::new(dialer, None, SMALL_MAX));
-        let told = within(ACT, wire.docker(ACT)?.version()).await?;
-        let version = EngineVersion::agree(&told).map_err(|cause| EngineError { act: ACT, cause })?;
-        let since = *wire.date.lock().expect("no holder of the lock panics");
-        Ok(Self { dialer: dialer.clone(), version, since })
+        let transport = Arc::new(BollardTransport::new(connector, None, SMALL_MAX));
+        let answer = within(ACT, transport.docker(ACT)?.version()).await?;
+        let version =
+            EngineVersion::negotiate(&answer).map_err(|error| EngineError { act: ACT, cause: error.into() })?;
+        let since = *transport.date.lock().expect("no holder of the lock panics");
+        Ok(Self { connector: connector.clone(), version, since })
     }
 
-    /// Is anybody there? An engine that stands still keeps its event stream open and silent for ever.
+    /// Checks that the engine answers. An engine that hangs keeps its stream of events open and silent for ever.
     pub(crate) async fn ping(&self) -> Result<(), EngineError> {
         const ACT: &str = "ping the engine";
-        let wire = Arc::new(BollardTransport::new(&self.dialer, None, SMALL_MAX));
-        match within(ACT, wire.docker(ACT)?.ping()).await {
-            // Whoever refuses is alive.
+        let transport = Arc::new(BollardTransport::new(&self.connector, None, SMALL_MAX));
+        match within(ACT, transport.docker(ACT)?.ping()).await {
+            // An engine that refuses is alive.
             Err(EngineError { cause: Cause::Refused { status, .. }, .. }) if status < 500 => Ok(()),
             outcome => outcome.map(drop),
         }
     }
 
-    /// Subscribes, and returns when the engine has taken note.
+    /// Subscribes to events, and returns once the engine sends them.
     ///
-    /// bollard's stream asks for nothing until it is polled, and engines begin to answer just before they
-    /// subscribe; so this waits for the beginning of the answer, and asks for the events since we connected.
+    /// bollard's stream sends no request until it is polled, and engines begin to answer just before they subscribe.
+    /// So this waits for the beginning of the answer, and requests the events since [`Self::connect`].
     pub(crate) async fn subscribe(&self) -> Result<EventStream, EngineError> {
         const ACT: &str = EventStream::SUBSCRIBING;
-        let wire = Arc::new(BollardTransport::new(&self.dialer, Some(self.version.api), SMALL_MAX));
-        let events = events::open(&wire.docker(ACT)?, self.since, wire.budget.clone());
-        match timeout(READ_MAX, events.once_live(&wire.answered)).await {
+        let transport = Arc::new(BollardTransport::new(&self.connector, Some(self.version.api), SMALL_MAX));
+        let events = events::open(&transport.docker(ACT)?, self.since, transport.budget.clone());
+        match timeout(READ_MAX, events.once_live(&transport.answered)).await {
             Ok(events) => events,
             Err(_) => Err(EngineError { act: ACT, cause: Cause::Silent }),
         }
     }
 
-    /// All containers, running or not.
+    /// Lists all containers, running or not.
     pub(crate) async fn list(&self) -> Result<TimedAnswer<ContainerListing>, EngineError> {
         self.get_listing("/containers/json?all=1").await
     }
 
-    /// These containers, as far as there are any; their ids are made of letters and digits.
+    /// Lists the containers with these ids, as far as they exist. The ids must consist of letters and digits.
     pub(crate) async fn list_only(&self, ids: &[Box<str>]) -> Result<TimedAnswer<ContainerListing>, EngineError> {
         // `{"id":["…","…"]}`
         let filters = format!("%7B%22id%22%3A%5B%22{}%22%5D%7D", ids.join("%22%2C%22"));
         self.get_listing(&format!("/containers/json?all=1&filters={filters}")).await
     }
 
-    /// What the listing lacks of one container. None where there is no such container any more, or where we
-    /// are not allowed to look.
+    /// Inspects one container. `None` if the container no longer exists, or if the engine refuses.
     pub(crate) async fn inspect(&self, id: &str) -> Result<Option<InspectedContainer>, EngineError> {
         let path = format!("/containers/{id}/json");
         let inspected = |bytes: &[u8]| match serde_json::from_slice::<InspectedContainer>(bytes) {
             Ok(inspected) => Ok(inspected),
             Err(error) => {
-                let Lenient { value, left_out } = lenient_json::one(serde_json::from_slice(bytes)?);
-                debug!(id, ?left_out, "parts of an inspection make no sense");
+                let Lenient { value, left_out } = lenient_json::from_value(serde_json::from_slice(bytes)?);
+                debug!(id, ?left_out, "left out malformed parts of an inspection");
                 value.ok_or(error)
             }
         };
@@ -123,7 +125,30 @@ impl Client {
         }
     }
 
-    /// Where the engine keeps its networks, as far as that can be told of what it says about itself.
+    /// Inspects several containers at once. Those that cannot be inspected now are left out.
+    pub(crate) async fn inspect_all(
+        &self,
+        ids: impl IntoIterator<Item = Box<str>>,
+    ) -> Result<Vec<(Box<str>, Option<InspectedContainer>)>, EngineError> {
+        let requests = ids.into_iter().map(|id| async move {
+            let answer = self.inspect(&id).await;
+            (id, answer)
+        });
+        let requests: Vec<_> = requests.collect();
+        let mut answers = stream::iter(requests).buffer_unordered(INSPECTIONS_MAX);
+        let mut inspected = Vec::new();
+        while let Some((id, answer)) = answers.next().await {
+            match answer {
+                Ok(answer) => inspected.push((id, answer)),
+                // One container that cannot be inspected now must not make the whole reading fail.
+                Err(EngineError { cause: Cause::Refused { .. } | Cause::TooLarge | Cause::Nonsense(_), .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(inspected)
+    }
+
+    /// Where the engine keeps its networks, as far as its answer to `/info` tells.
     pub(crate) async fn kind(&self) -> Result<EngineKind, EngineError> {
         let info: TimedAnswer<serde_json::Value> = self.get("ask the engine about itself", "/info", SMALL_MAX).await?;
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
@@ -135,17 +160,17 @@ impl Client {
         Ok(if is_desktop { EngineKind::DockerDesktop } else { EngineKind::Other })
     }
 
-    /// The engine's networks as it writes them.
+    /// Lists the networks as the engine writes them.
     pub(crate) async fn networks(&self) -> Result<TimedAnswer<Vec<serde_json::Value>>, EngineError> {
         self.get("list the networks", "/networks", SMALL_MAX).await
     }
 
-    /// A container that makes no sense, or a part of one, costs only itself.
+    /// Reads a listing. A malformed container, or a malformed part of one, costs only itself.
     async fn get_listing(&self, path: &str) -> Result<TimedAnswer<ContainerListing>, EngineError> {
         let listing = |bytes: &[u8]| match serde_json::from_slice::<Vec<ListedContainer>>(bytes) {
             Ok(listed) => Ok(ContainerListing::from(listed)),
             Err(error) => match serde_json::from_slice::<Vec<LenientMember<ListedContainer>>>(bytes) {
-                Ok(members) => ContainerListing::mended(members).ok_or(error),
+                Ok(members) => ContainerListing::lenient(members).ok_or(error),
                 Err(_) => Err(error),
             },
         };
@@ -166,7 +191,7 @@ impl Client {
         act: &'static str,
         path: &str,
         len_max: usize,
-        understood: impl FnOnce(&[u8]) -> serde_json::Result<T>,
+        parse: impl FnOnce(&[u8]) -> serde_json::Result<T>,
     ) -> Result<TimedAnswer<T>, EngineError> {
         let failed = |cause| EngineError { act, cause };
         let asked = Instant::now();
@@ -176,15 +201,15 @@ impl Client {
         };
         let took = asked.elapsed();
         let len = bytes.len();
-        let value = understood(&bytes).map_err(|error| failed(Cause::Nonsense(error.to_string())))?;
-        trace!(path, len, ?took, understanding = ?(asked.elapsed() - took), "read");
+        let value = parse(&bytes).map_err(|error| failed(Cause::Nonsense(error.to_string())))?;
+        trace!(path, len, ?took, parsing = ?(asked.elapsed() - took), "read");
         Ok(TimedAnswer { value, took })
     }
 
     async fn fetch(&self, path: &str, len_max: usize) -> Result<Bytes, Cause> {
         let request = Request::new(Empty::<Bytes>::new());
         let path = self.version.api.prefixed(path);
-        let response = send(&self.dialer, request, path, Budget::new(len_max)).await?;
+        let response = request::send(&self.connector, request, path, ReadBudget::new(len_max)).await?;
         let status = response.status();
         let declared = hyper::body::Body::size_hint(response.body()).lower();
         if usize::try_from(declared).map_or(true, |len| len > len_max) {
@@ -194,26 +219,19 @@ impl Client {
         if status == StatusCode::OK {
             return Ok(body);
         }
-        Err(Cause::Refused { status: status.as_u16(), message: message_of(&body) })
+        Err(Cause::Refused { status: status.as_u16(), message: refusal_message(&body) })
     }
 }
 
-/// The engine's own words for a refusal.
-fn message_of(body: &[u8]) -> String {
+/// The message in the body of a refusal.
+fn refusal_message(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct ErrorBody {
         message: String,
     }
     let text = serde_json::from_slice::<ErrorBody>(body)
-        .map_or_else(|_| String::from_utf8_lossy(body).into_owned(), |refusal| refusal.message);
+        .map_or_else(|_| String::from_utf8_lossy(body).into_owned(), |body| body.message);
     shortened(&text)
-}
-
-/// One line that fits into a log, whatever the other side sent.
-fn shortened(text: &str) -> String {
-    const LEN_MAX: usize = 200;
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    text.trim().chars().take(LEN_MAX).map(clean).collect()
 }
 
 async fn within<T>(act: &'static str, asked: impl Future<Output = Result<T, DockerError>>) -> Result<T, EngineError> {
@@ -223,49 +241,50 @@ async fn within<T>(act: &'static str, asked: impl Future<Output = Result<T, Dock
     }
 }
 
-/// Our wire as bollard's transport, for one request.
+/// Lets bollard send one request through [`request::send`].
 struct BollardTransport {
-    dialer: Connector,
+    connector: Connector,
     api: Option<ApiVersion>,
-    budget: Budget,
-    /// Notified when the head of a good answer has arrived, which bollard does not tell.
+    budget: ReadBudget,
+    /// Notified when the head of a successful answer has arrived, which bollard does not report.
     answered: Arc<Notify>,
-    /// The engine's clock, from the same head.
+    /// The engine's clock, from the head of the answer.
     date: Arc<Mutex<Option<SystemTime>>>,
 }
 
 impl BollardTransport {
-    fn new(dialer: &Connector, api: Option<ApiVersion>, len_max: usize) -> Self {
+    fn new(connector: &Connector, api: Option<ApiVersion>, len_max: usize) -> Self {
         Self {
-            dialer: dialer.clone(),
+            connector: connector.clone(),
             api,
-            budget: Budget::new(len_max),
+            budget: ReadBudget::new(len_max),
             answered: Arc::default(),
             date: Arc::default(),
         }
     }
 
     fn docker(self: &Arc<Self>, act: &'static str) -> Result<Docker, EngineError> {
-        let wire = Arc::clone(self);
-        let carry = move |request: BollardRequest| {
-            let wire = Arc::clone(&wire);
-            async move { wire.carry(request).await }
+        let transport = Arc::clone(self);
+        let send = move |request: BollardRequest| {
+            let transport = Arc::clone(&transport);
+            async move { transport.send(request).await }
         };
-        // Its own time limit ends with the head of an answer, so ours stands around each call instead.
+        // bollard's time limit covers only the head of an answer, so each call has our own limit instead.
         let no_limit = 24 * 60 * 60;
-        Docker::connect_with_custom_transport(carry, Some("http://engine"), no_limit, API_DEFAULT_VERSION)
+        Docker::connect_with_custom_transport(send, Some("http://engine"), no_limit, API_DEFAULT_VERSION)
             .map_err(|error| EngineError { act, cause: error.into() })
     }
 
-    async fn carry(&self, request: BollardRequest) -> Result<http::Response<hyper::body::Incoming>, DockerError> {
-        let given = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        // bollard sends no version, however well it has negotiated one, and an engine without a version
-        // answers in its newest.
-        let path = self.api.map_or(given.clone(), |api| api.prefixed(given.as_str()));
-        let response = send(&self.dialer, request, path, self.budget.clone()).await.map_err(|error| match error {
-            RequestError::Dial(error) => DockerError::IOError { err: std::io::Error::other(error) },
-            RequestError::Http(error) => error.into(),
-        })?;
+    async fn send(&self, request: BollardRequest) -> Result<http::Response<hyper::body::Incoming>, DockerError> {
+        let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        // bollard sends no version, even if it has negotiated one, and an engine answers a request without a version in
+        // its newest one.
+        let path = self.api.map_or(path.clone(), |api| api.prefixed(path.as_str()));
+        let response =
+            request::send(&self.connector, request, path, self.budget.clone()).await.map_err(|error| match error {
+                RequestError::Connect(error) => DockerError::IOError { err: std::io::Error::other(error) },
+                RequestError::Http(error) => error.into(),
+            })?;
         let date = response.headers().get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         *self.date.lock().expect("no holder of the lock panics") = date;
         if response.status().is_success() {
@@ -275,105 +294,17 @@ impl BollardTransport {
     }
 }
 
-/// What an engine could not be moved to do. Reads well after "failed to".
-#[derive(Debug, thiserror::Error)]
-#[error("{}{cause}", if matches!(cause, Cause::NoConnection(_)) { String::new() } else { format!("{act}: ") })]
-pub(crate) struct EngineError {
-    pub(crate) act: &'static str,
-    pub(crate) cause: Cause,
-}
-
-/// Why.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Cause {
-    #[error("{0}")]
-    NoConnection(String),
-    #[error("no answer within {} s", READ_MAX.as_secs())]
-    Silent,
-    #[error("the engine answered {status}: {message}")]
-    Refused { status: u16, message: String },
-    #[error("the answer is too large to be true")]
-    TooLarge,
-    #[error("the answer makes no sense: {0}")]
-    Nonsense(String),
-    #[error("{0}")]
-    Broken(String),
-    #[error("the engine speaks API {0}, and at least {oldest} is needed", oldest = ApiVersion::OLDEST)]
-    TooOld(ApiVersion),
-    #[error("the engine closed the stream")]
-    Ended,
-}
-
-impl From<RequestError> for Cause {
-    fn from(error: RequestError) -> Self {
-        match error {
-            RequestError::Dial(error) => Self::NoConnection(error.to_string()),
-            RequestError::Http(error) => error.into(),
-        }
-    }
-}
-
-impl From<hyper::Error> for Cause {
-    fn from(error: hyper::Error) -> Self {
-        if is_too_large(&error) {
-            return Self::TooLarge;
-        }
-        if error.is_parse() {
-            return Self::Nonsense(shortened(&with_causes(&error)));
-        }
-        Self::Broken(with_causes(&error))
-    }
-}
-
-impl From<DockerError> for Cause {
-    fn from(error: DockerError) -> Self {
-        match error {
-            DockerError::HyperResponseError { err } => err.into(),
-            DockerError::IOError { err } if is_too_large(&err) => Self::TooLarge,
-            DockerError::IOError { err } => {
-                match err.get_ref().and_then(|inner| inner.downcast_ref::<ConnectError>()) {
-                    Some(dial) => Self::NoConnection(dial.to_string()),
-                    None => Self::Broken(plainly(&err)),
-                }
-            }
-            DockerError::RequestTimeoutError => Self::Silent,
-            DockerError::DockerResponseServerError { status_code, message } => {
-                Self::Refused { status: status_code, message: shortened(&message) }
-            }
-            error @ (DockerError::JsonDataError { .. } | DockerError::JsonSerdeError { .. }) => {
-                Self::Nonsense(shortened(&error.to_string()))
-            }
-            error => Self::Broken(shortened(&error.to_string())),
-        }
-    }
-}
-
-/// An error with what led to it: hyper keeps the interesting part in the cause.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn errors_read_well_after_failed_to() {
-        let shown = |act, cause| EngineError { act, cause }.to_string();
-        assert_eq!(shown("ping the engine", Cause::Silent), "ping the engine: no answer within 10 s");
+    fn the_message_of_an_engine_cannot_break_a_log_line() {
         assert_eq!(
-            shown("ping the engine", Cause::NoConnection("connect to `a`: connection refused".into())),
-            "connect to `a`: connection refused"
+            refusal_message(br#"{"message":"client version 1.24 is too old"}"#),
+            "client version 1.24 is too old"
         );
-        let old = Cause::TooOld(ApiVersion { major: 1, minor: 38 });
-        assert_eq!(shown("x", old), "x: the engine speaks API 1.38, and at least 1.40 is needed");
-    }
-
-    #[test]
-    fn what_an_engine_says_cannot_break_a_log_line() {
-        assert_eq!(message_of(br#"{"message":"client version 1.24 is too old"}"#), "client version 1.24 is too old");
-        assert_eq!(message_of(b"<html>\n\x1b[31mno\n"), "<html>  [31mno");
-        assert_eq!(message_of(&[b'x'; 5000]).len(), 200);
+        assert_eq!(refusal_message(b"<html>\n\x1b[31mno\n"), "<html>  [31mno");
+        assert_eq!(refusal_message(&[b'x'; 5000]).len(), 200);
     }
 }

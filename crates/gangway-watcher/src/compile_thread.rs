@@ -1,7 +1,7 @@
-//! The one thread on which tables are made and given back.
+//! The one thread that compiles tables and frees them.
 //!
-//! Always the same, as an allocator keeps what a thread has given back for that thread: tables that are made here
-//! and there would each time be made of fresh memory, and what is left behind would stay with each of the threads.
+//! It is always the same thread, because the allocator keeps freed memory for the thread that freed it. Tables that are
+//! compiled on changing threads would each time need fresh memory, and the freed memory would stay with every thread.
 
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -11,10 +11,10 @@ use tracing::warn;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Ends when it is dropped.
+/// Runs jobs on the thread, one after the other. The thread ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct CompileThread {
-    /// None where the machine gives us no thread: then it is any of the runtime's.
+    /// `None` if the thread could not be started. Then jobs run on the blocking threads of the runtime.
     jobs: Option<Sender<Job>>,
 }
 
@@ -24,13 +24,13 @@ impl CompileThread {
         let started =
             thread::Builder::new().name("tables".to_owned()).spawn(move || todo.into_iter().for_each(|job| job()));
         if let Err(error) = &started {
-            warn!(%error, "no thread of its own for making tables");
+            warn!(%error, "failed to start a thread for compiling tables");
         }
         Self { jobs: started.is_ok().then_some(jobs) }
     }
 
-    /// Does it there, and waits for it on a thread of the runtime, which so knows that somebody works: a clock that is
-    /// paused in a test does not run ahead.
+    /// Runs a job on the thread and waits for it on a blocking thread of the runtime. That way the runtime knows that
+    /// work goes on, and the paused clock of a test does not run ahead.
     pub(crate) fn run<T: Send + 'static>(&self, act: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         let Some(jobs) = &self.jobs else { return spawn_blocking(act) };
         let (done, outcome) = channel();
@@ -39,8 +39,8 @@ impl CompileThread {
         spawn_blocking(move || outcome.recv().expect("the thread lives as long as its jobs do"))
     }
 
-    /// Gives something back there, when it is its turn.
-    pub(crate) fn drop_there(&self, value: impl Send + 'static) {
+    /// Drops a value on the thread, after the jobs before it.
+    pub(crate) fn drop_later(&self, value: impl Send + 'static) {
         match &self.jobs {
             Some(jobs) => drop(jobs.send(Box::new(move || drop(value)))),
             None => drop(spawn_blocking(move || drop(value))),

@@ -1,6 +1,6 @@
-//! How bytes get to an engine, and what to do where they do not.
+//! Connections to an engine, and hints for the operator if connecting fails.
 //!
-//! Every request has a connection of its own, so a socket that was replaced is found again by the next one.
+//! Each request has a connection of its own. If the socket is replaced, the next request finds the new one.
 
 use std::fmt::{self, Debug, Formatter};
 use std::io::{self, ErrorKind};
@@ -9,39 +9,37 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use crate::address::same_path;
-
-/// An engine on the same network answers in milliseconds; one that is away must not hold up the next try.
+/// An engine on the same network answers in milliseconds. One that is down must not delay the next try.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// Where the kernel lists what is mounted, as this process sees it.
+/// The mounts that this process sees.
 const MOUNTS: &str = "/proc/self/mountinfo";
 
-/// Both directions of a connection.
-pub trait EngineStream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A connection that can be read and written.
+pub(crate) trait EngineStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> EngineStream for T {}
 
 /// A connection to an engine.
-pub type Connection = Box<dyn EngineStream>;
+pub(crate) type EngineConnection = Box<dyn EngineStream>;
 
-type CustomConnect = dyn Fn() -> BoxFuture<'static, io::Result<Connection>> + Send + Sync;
+type CustomConnect = dyn Fn() -> io::Result<EngineConnection> + Send + Sync;
 
 /// Makes connections to one engine.
 #[derive(Clone)]
 pub(crate) enum Connector {
     Unix(PathBuf),
     Tcp { host: String, port: u16 },
-    CustomConnect(Arc<CustomConnect>),
+    Custom(Arc<CustomConnect>),
 }
 
 impl Connector {
-    pub(crate) async fn dial(&self) -> Result<Connection, ConnectError> {
+    /// Makes a new connection.
+    pub(crate) async fn connect(&self) -> Result<EngineConnection, ConnectError> {
         match self {
             Self::Unix(path) => match UnixStream::connect(path).await {
                 Ok(stream) => Ok(Box::new(stream)),
@@ -59,16 +57,16 @@ impl Connector {
                     Err(ConnectError { to: self.to_string(), error, hint: None })
                 }
             },
-            Self::CustomConnect(dial) => {
-                dial().await.map_err(|error| ConnectError { to: self.to_string(), error, hint: None })
+            Self::Custom(connect) => {
+                connect().map_err(|error| ConnectError { to: self.to_string(), error, hint: None })
             }
         }
     }
 
-    /// Can the engine be on another machine?
+    /// Whether the engine may be on another machine.
     pub(crate) fn may_be_remote(&self) -> bool {
         match self {
-            Self::Unix(_) | Self::CustomConnect(_) => false,
+            Self::Unix(_) | Self::Custom(_) => false,
             Self::Tcp { host, .. } => {
                 host != "localhost" && !host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
             }
@@ -81,7 +79,7 @@ impl fmt::Display for Connector {
         match self {
             Self::Unix(path) => write!(f, "`{}`", path.display()),
             Self::Tcp { host, port } => write!(f, "`{host}:{port}`"),
-            Self::CustomConnect(_) => f.write_str("the engine"),
+            Self::Custom(_) => f.write_str("the engine"),
         }
     }
 }
@@ -103,7 +101,7 @@ fn unix_hint(path: &Path, error: &io::Error) -> String {
     socket.hint(error.kind())
 }
 
-/// What can be learnt about a socket that does not answer.
+/// The facts about a socket that does not answer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Socket {
     mounted: Option<SocketMount>,
@@ -114,7 +112,7 @@ struct Socket {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum SocketMount {
     Present,
-    /// What was mounted has been removed since; nothing will ever answer there again.
+    /// The mounted file was removed on the host, so no engine will ever answer there again.
     Dead,
 }
 
@@ -145,7 +143,7 @@ impl Socket {
     }
 }
 
-/// Whether a line of the kernel's list mounts something exactly here, and whether that still exists.
+/// Whether this line of the kernel's list is a mount at exactly this path, and whether the mounted file still exists.
 fn mounted_at(line: &str, path: &Path) -> Option<SocketMount> {
     let mut fields = line.split(' ').skip(3);
     let (root, point) = (fields.next()?, fields.next()?);
@@ -153,7 +151,7 @@ fn mounted_at(line: &str, path: &Path) -> Option<SocketMount> {
         .then(|| if unescaped(root).ends_with("//deleted") { SocketMount::Dead } else { SocketMount::Present })
 }
 
-/// Undoes the kernel's `\040` for a space, and the like.
+/// Undoes the kernel's escapes, such as `\040` for a space.
 fn unescaped(field: &str) -> String {
     let mut parts = field.split('\\');
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -172,8 +170,13 @@ fn unescaped(field: &str) -> String {
     text
 }
 
-/// What went wrong, without the number that only a programmer wants to see.
-pub(crate) fn plainly(error: &io::Error) -> String {
+/// Whether two paths name the same file.
+fn same_path(a: &Path, b: &Path) -> bool {
+    a == b || std::fs::canonicalize(a).ok().is_some_and(|a| std::fs::canonicalize(b).is_ok_and(|b| a == b))
+}
+
+/// The error without the `(os error …)` that helps only programmers.
+pub(crate) fn without_os_code(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         ErrorKind::NotFound => "no such file".to_owned(),
@@ -182,7 +185,7 @@ pub(crate) fn plainly(error: &io::Error) -> String {
     }
 }
 
-/// No connection. Reads well after "failed to".
+/// Connecting failed. Reads well after "failed to".
 #[derive(Debug)]
 pub(crate) struct ConnectError {
     to: String,
@@ -192,7 +195,7 @@ pub(crate) struct ConnectError {
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "connect to {}: {}", self.to, plainly(&self.error))?;
+        write!(f, "connect to {}: {}", self.to, without_os_code(&self.error))?;
         self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
     }
 }
@@ -211,7 +214,7 @@ mod tests {
     const DEAD: &str = "60 50 254:0 /run/docker.sock//deleted /srv/docker.sock rw,relatime - ext4 /dev/vda rw";
 
     #[test]
-    fn a_mount_is_found_by_its_place_and_a_dead_one_is_known() {
+    fn a_mount_is_found_by_its_path_and_a_dead_one_is_recognised() {
         assert_eq!(mounted_at(LIVE, Path::new("/srv/a b.sock")), Some(SocketMount::Present));
         assert_eq!(mounted_at(DEAD, Path::new("/srv/docker.sock")), Some(SocketMount::Dead));
         assert_eq!(mounted_at(DEAD, Path::new("/srv")), None);
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn each_trouble_says_what_to_do() {
+    fn each_failure_says_what_to_do() {
         let refused = |socket: Socket| socket.hint(ErrorKind::ConnectionRefused);
         let mounted = |mount| Socket { mounted: Some(mount), ..Socket::default() };
         assert!(refused(mounted(SocketMount::Dead)).contains("mount of the socket is dead"));
@@ -235,7 +238,7 @@ mod tests {
     async fn a_missing_socket_reads_well() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("docker.sock");
-        let error = Connector::Unix(path.clone()).dial().await.err().unwrap().to_string();
+        let error = Connector::Unix(path.clone()).connect().await.err().unwrap().to_string();
         assert_eq!(
             error,
             format!(

@@ -1,62 +1,62 @@
-//! How soon after an event everything is read.
+//! How soon after an event the next reading begins.
 //!
-//! The first event of a quiet spell is acted upon at once, and so are the next few, because the one that
-//! someone waits for is rarely the first: a start is announced by its network. What goes on is gathered for
-//! a moment, and what goes on for longer, for longer.
+//! The first event after a quiet time is acted upon at once, and so are the next few, because the important one is
+//! rarely the first: before a start comes the event of its network. If events go on, they are gathered for a moment, and
+//! if they go on for longer, for longer.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Readings that may follow each other without a pause. A start has two events, a restart five.
+/// Number of readings that may follow each other without a pause. A start has two events, a restart five.
 const BURST: u32 = 3;
 
 /// How long events are gathered once the burst is used up.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// How long they are gathered at most, in a storm that does not end: an engine with a thousand containers
-/// needs most of that to list them, and whoever starts so many can wait as long.
+/// How long events are gathered at most, in a storm that does not end. An engine with a thousand containers needs most
+/// of that time to list them.
 const GATHER_STORM: Duration = Duration::from_secs(1);
 
-/// A storm is no passing burst after this many readings that each had to be waited for.
+/// After this many readings in a row that had to wait, a burst counts as a storm.
 const STORM_AFTER: u32 = 4;
 
-/// Nothing heard for this long is quiet again.
+/// A time without events of at least this length counts as quiet.
 const QUIET: Duration = Duration::from_millis(250);
 
-/// When readings may begin. Time is an argument; nothing here waits.
+/// Decides when readings may begin. Time is an argument; nothing here waits.
 #[derive(Debug)]
 pub(crate) struct Debounce {
-    /// Readings that may begin at once.
+    /// Number of readings that may begin at once.
     allowed: u32,
-    /// Since when the next one is being waited for.
+    /// Since when the next allowed reading is earned.
     counted: Instant,
     gather: Duration,
-    /// Readings in a row after which none was allowed at once.
+    /// Number of readings in a row after which none was allowed at once.
     waited: u32,
-    heard: Option<Instant>,
+    last_event: Option<Instant>,
 }
 
 impl Debounce {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { allowed: BURST, counted: now, gather: GATHER, waited: 0, heard: None }
+        Self { allowed: BURST, counted: now, gather: GATHER, waited: 0, last_event: None }
     }
 
     /// Takes note of an event.
-    pub(crate) fn heard(&mut self, now: Instant) {
-        let quiet = self.heard.is_none_or(|last| now.saturating_duration_since(last) >= QUIET);
+    pub(crate) fn event(&mut self, now: Instant) {
+        let quiet = self.last_event.is_none_or(|last| now.saturating_duration_since(last) >= QUIET);
         if quiet && now.saturating_duration_since(self.counted) >= GATHER {
             *self = Self::new(now);
         }
-        self.heard = Some(now);
+        self.last_event = Some(now);
     }
 
-    /// When a reading may begin, perhaps long ago.
+    /// When a reading may begin. This may be in the past.
     pub(crate) fn ready(&self) -> Instant {
         if self.allowed > 0 { self.counted } else { self.counted + self.gather }
     }
 
-    /// Takes note that a reading begins, because of an event.
+    /// Takes note that a reading begins because of an event.
     pub(crate) fn begin(&mut self, now: Instant) {
         while self.allowed < BURST && now.saturating_duration_since(self.counted) >= self.gather {
             self.allowed += 1;
@@ -85,16 +85,16 @@ mod tests {
     fn readings(events: impl IntoIterator<Item = u64>, took: u64) -> Vec<u64> {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
-        let mut pace = Debounce::new(start);
+        let mut debounce = Debounce::new(start);
         let mut events = events.into_iter().peekable();
         let (mut begun, mut pending, mut free) = (Vec::new(), false, 0);
         for now in 0..100_000 {
             while events.next_if_eq(&now).is_some() {
-                pace.heard(at(now));
+                debounce.event(at(now));
                 pending = true;
             }
-            if pending && now >= free && pace.ready() <= at(now) {
-                pace.begin(at(now));
+            if pending && now >= free && debounce.ready() <= at(now) {
+                debounce.begin(at(now));
                 begun.push(now);
                 (pending, free) = (false, now + took);
             }
@@ -109,8 +109,8 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_keeps_nobody_waiting_for_its_start() {
-        // As Docker of today and of 2020 tell it.
+    fn a_restart_is_read_without_delay() {
+        // The times of Docker of 2026 and of 2020.
         assert_eq!(readings([90, 90, 91, 196, 207, 207], 7).last(), Some(&207));
         assert_eq!(readings([16, 61, 64, 70, 237, 237], 7).last(), Some(&237));
     }

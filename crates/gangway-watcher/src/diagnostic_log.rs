@@ -1,4 +1,4 @@
-//! Says each diagnostic in the log once, when it appears and when it is resolved.
+//! Logs each diagnostic once when it appears, and once when it is resolved.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
@@ -8,22 +8,22 @@ use gangway_model::{Diagnostic, Diagnostics, Severity};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-/// A container in a crash loop, or one that is being recreated, takes its diagnostics away and brings them
-/// back. Only what stays away for this long is resolved.
+/// A container in a crash loop, or one that is being recreated, takes its diagnostics away and brings them back. A
+/// diagnostic counts as resolved only if it stays away for this long.
 const AWAY: Duration = Duration::from_secs(60);
 
-/// Lines for one table. A thousand containers with the same mistake need not fill a disk; the API has them
-/// all.
+/// The number of lines for one table. A thousand containers with the same mistake must not fill a disk; the API has all
+/// diagnostics.
 const LINES_MAX: usize = 100;
 
-/// What was said and not taken back.
+/// The diagnostics that were logged and not resolved since.
 #[derive(Debug, Default)]
 pub(crate) struct DiagnosticLog {
-    /// Since when it is no longer found; none while it is.
+    /// Since when each of them is no longer found. `None` while it is.
     known: BTreeMap<Diagnostic, Option<Instant>>,
 }
 
-/// What changed.
+/// The diagnostics to be logged.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct DiagnosticChanges {
     found: Vec<Diagnostic>,
@@ -31,8 +31,8 @@ pub(crate) struct DiagnosticChanges {
 }
 
 impl DiagnosticLog {
-    /// Compares with what was said before. `runs` tells whether a container of that name is there and
-    /// running: then what is no longer found about it was put right.
+    /// Compares the diagnostics of a new table with the logged ones. `runs` tells whether a container of that name is
+    /// running: then a diagnostic about it that is no longer found was resolved.
     pub(crate) fn changes(
         &mut self,
         now: Instant,
@@ -49,7 +49,7 @@ impl DiagnosticLog {
                 }
             }
         }
-        // Mostly nothing goes away, and each of them is large.
+        // In most cases nothing goes away, and comparing is expensive because diagnostics are large.
         if self.known.len() == found.len() {
             return changes;
         }
@@ -67,12 +67,12 @@ impl DiagnosticLog {
         changes
     }
 
-    /// The containers that something is said about.
+    /// The names of the containers with logged diagnostics.
     pub(crate) fn containers(&self) -> HashSet<&str> {
         self.known.keys().filter_map(|known| known.place.container()).collect()
     }
 
-    /// When something that stays away has to be looked at again.
+    /// When a diagnostic that stays away has to be looked at again.
     pub(crate) fn next_look(&self) -> Option<Instant> {
         self.known.values().flatten().min().map(|since| *since + AWAY)
     }
@@ -126,37 +126,37 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_is_said_once_and_what_is_put_right_is_resolved_at_once() {
-        let (mut announced, now) = (DiagnosticLog::default(), Instant::now());
-        let say = |announced: &mut DiagnosticLog, of: &[&str]| announced.changes(now, &found(of), |_| true);
-        assert_eq!(say(&mut announced, &["a", ""]).found, [about(""), about("a")]);
-        assert_eq!(say(&mut announced, &["a", ""]), DiagnosticChanges::default());
-        assert_eq!(say(&mut announced, &["a"]).resolved, [about("")]);
-        assert_eq!(say(&mut announced, &[]).resolved, [about("a")]);
-        assert_eq!(say(&mut announced, &["a"]).found, [about("a")]);
+    fn a_diagnostic_is_logged_once_and_resolved_at_once() {
+        let (mut log, now) = (DiagnosticLog::default(), Instant::now());
+        let changes = |log: &mut DiagnosticLog, of: &[&str]| log.changes(now, &found(of), |_| true);
+        assert_eq!(changes(&mut log, &["a", ""]).found, [about(""), about("a")]);
+        assert_eq!(changes(&mut log, &["a", ""]), DiagnosticChanges::default());
+        assert_eq!(changes(&mut log, &["a"]).resolved, [about("")]);
+        assert_eq!(changes(&mut log, &[]).resolved, [about("a")]);
+        assert_eq!(changes(&mut log, &["a"]).found, [about("a")]);
     }
 
     #[test]
-    fn a_crash_loop_says_it_once() {
-        let (mut announced, start) = (DiagnosticLog::default(), Instant::now());
+    fn in_a_crash_loop_a_diagnostic_is_logged_once() {
+        let (mut log, start) = (DiagnosticLog::default(), Instant::now());
         let mut lines = 0;
         for second in 0..600 {
             let now = start + Duration::from_secs(second);
             let up = second % 2 == 0;
-            let changes = announced.changes(now, &found(if up { &["a"] } else { &[] }), |_| up);
+            let changes = log.changes(now, &found(if up { &["a"] } else { &[] }), |_| up);
             lines += changes.found.len() + changes.resolved.len();
         }
         assert_eq!(lines, 1);
     }
 
     #[test]
-    fn what_stays_away_is_resolved_in_the_end() {
-        let (mut announced, start) = (DiagnosticLog::default(), Instant::now());
-        announced.changes(start, &found(&["a"]), |_| true);
-        assert_eq!(announced.changes(start, &found(&[]), |_| false), DiagnosticChanges::default());
-        assert_eq!(announced.next_look(), Some(start + AWAY));
-        let changes = announced.changes(start + AWAY, &found(&[]), |_| false);
+    fn a_diagnostic_that_stays_away_is_resolved_in_the_end() {
+        let (mut log, start) = (DiagnosticLog::default(), Instant::now());
+        log.changes(start, &found(&["a"]), |_| true);
+        assert_eq!(log.changes(start, &found(&[]), |_| false), DiagnosticChanges::default());
+        assert_eq!(log.next_look(), Some(start + AWAY));
+        let changes = log.changes(start + AWAY, &found(&[]), |_| false);
         assert_eq!(changes.resolved, [about("a")]);
-        assert_eq!(announced.next_look(), None);
+        assert_eq!(log.next_look(), None);
     }
 }

@@ -1,7 +1,7 @@
-//! What an engine says as it happens, reduced to the little that is believed.
+//! The engine's stream of events, reduced to what Gangway acts upon.
 //!
-//! Events say *that* something changed, never *what*; what is in force always comes from reading. The one
-//! exception is that a container was told to end: no reading can tell, and it is the earliest sign there is.
+//! Events say *that* something changed, never *what*; the table always comes from reading. The one exception is that a
+//! container was asked to stop: no listing shows it, and it is the earliest sign of the stop.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -13,15 +13,15 @@ use bollard::query_parameters::EventsOptionsBuilder;
 use futures::{Stream, StreamExt};
 use tokio::sync::Notify;
 
-use crate::client::{Cause, EngineError};
+use crate::engine_error::{Cause, EngineError};
 use crate::listing::EngineTime;
-use crate::request::Budget;
-use crate::unix_signal::named;
+use crate::request::ReadBudget;
+use crate::unix_signal;
 
-/// What is asked for. Engines send the rest to nobody: twenty containers with health checks would otherwise
-/// make sixty events a second.
+/// The actions that are asked for. Without this filter, twenty containers with health checks would make sixty events a
+/// second.
 ///
-/// `died`, `remove` are Podman's names; its filters know no others.
+/// `died` and `remove` are Podman's names; its filters know no others.
 const ACTIONS: &[&str] = &[
     "start",
     "die",
@@ -39,36 +39,36 @@ const ACTIONS: &[&str] = &[
     "disconnect",
 ];
 
-/// One event as it is believed.
+/// One event, as far as Gangway acts upon it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum EngineEvent {
-    /// Read again: this container, where it is known which.
+    /// Something about this container changed, or about one that the event does not name. Read it again.
     Changed { id: Option<Box<str>> },
-    /// A container was sent this signal, which changes nothing that a reading could show.
+    /// A container was sent this signal. No listing shows a difference until the container is dead.
     Signalled { id: Box<str>, signal: Option<u8>, at: Option<EngineTime> },
-    /// A container is being stopped; read again.
-    Stopping { id: Box<str>, at: Option<EngineTime> },
-    /// A container is dead; read again.
+    /// A container is being stopped. Read it again.
+    StopRequested { id: Box<str>, at: Option<EngineTime> },
+    /// A container is dead. Read it again.
     Died { id: Box<str> },
-    /// A container has started; read again.
+    /// A container has started. Read it again.
     Started { id: Box<str> },
-    /// A container has lost a network; read again.
-    Unplugged { id: Option<Box<str>> },
-    /// Nothing that concerns us.
-    Noise,
+    /// A container was disconnected from a network. Read it again.
+    NetworkDisconnected { id: Option<Box<str>> },
+    /// An event that does not concern Gangway.
+    Ignored,
 }
 
 /// An open stream of events.
 pub(crate) struct EventStream {
     stream: Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>,
-    /// Renewed with each event: it bounds one event and not the stream.
-    budget: Budget,
-    /// Arrived before the stream was known to be live.
+    /// Renewed with each event, so that it bounds one event and not the stream.
+    budget: ReadBudget,
+    /// An event that arrived before the stream was known to be live.
     early: Option<EngineEvent>,
 }
 
-/// Prepares a stream; nothing is asked before it is polled.
-pub(crate) fn open(docker: &Docker, since: Option<SystemTime>, budget: Budget) -> EventStream {
+/// Prepares a stream. The request is sent when the stream is polled first.
+pub(crate) fn open(docker: &Docker, since: Option<SystemTime>, budget: ReadBudget) -> EventStream {
     let filters = HashMap::from([("type", vec!["container", "network"]), ("event", ACTIONS.to_vec())]);
     let mut options = EventsOptionsBuilder::new().filters(&filters);
     if let Some(since) = since.and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok()) {
@@ -78,20 +78,20 @@ pub(crate) fn open(docker: &Docker, since: Option<SystemTime>, budget: Budget) -
 }
 
 impl EventStream {
-    /// What following them is called where it fails.
+    /// The act of an error of [`Self::next`].
     pub(crate) const ACT: &str = "follow the events";
 
-    /// What beginning to is called.
+    /// The act of an error while subscribing.
     pub(crate) const SUBSCRIBING: &str = "subscribe to events";
 
-    /// Polls until the engine has begun to answer.
+    /// Polls the stream until the engine has begun to answer.
     pub(crate) async fn once_live(mut self, answered: &Notify) -> Result<Self, EngineError> {
         tokio::select! {
             biased;
             () = answered.notified() => Ok(self),
-            heard = self.next() => match heard {
-                Ok(heard) => {
-                    self.early = Some(heard);
+            event = self.next() => match event {
+                Ok(event) => {
+                    self.early = Some(event);
                     Ok(self)
                 }
                 Err(EngineError { cause, .. }) => Err(EngineError { act: Self::SUBSCRIBING, cause }),
@@ -99,16 +99,16 @@ impl EventStream {
         }
     }
 
-    /// The next event. Cancel-safe. An engine that stops talking is an error.
+    /// Waits for the next event. Cancel-safe. The end of the stream is an error.
     pub(crate) async fn next(&mut self) -> Result<EngineEvent, EngineError> {
-        if let Some(heard) = self.early.take() {
-            return Ok(heard);
+        if let Some(event) = self.early.take() {
+            return Ok(event);
         }
         let failed = |cause| EngineError { act: Self::ACT, cause };
         match self.stream.next().await {
             Some(Ok(event)) => {
                 self.budget.renew();
-                Ok(believed(&event))
+                Ok(interpret(&event))
             }
             Some(Err(error)) => Err(failed(error.into())),
             None => Err(failed(Cause::Ended)),
@@ -116,8 +116,8 @@ impl EventStream {
     }
 }
 
-fn believed(event: &EventMessage) -> EngineEvent {
-    // As in `health_status: healthy`.
+fn interpret(event: &EventMessage) -> EngineEvent {
+    // Some actions have details, as in `health_status: healthy`.
     let action = event.action.as_deref().unwrap_or_default().split(':').next().unwrap_or_default();
     let actor = event.actor.as_ref();
     let id: Box<str> = actor.and_then(|actor| actor.id.as_deref()).unwrap_or_default().into();
@@ -125,16 +125,18 @@ fn believed(event: &EventMessage) -> EngineEvent {
     let at = event.time_nano.map(i128::from).or_else(|| event.time.map(|seconds| i128::from(seconds) * 1_000_000_000));
     let at = at.map(EngineTime);
     match action {
-        "kill" => EngineEvent::Signalled { id, signal: attribute("signal").and_then(|text| named(text)), at },
-        "stop" => EngineEvent::Stopping { id, at },
+        "kill" => {
+            EngineEvent::Signalled { id, signal: attribute("signal").and_then(|text| unix_signal::parse(text)), at }
+        }
+        "stop" => EngineEvent::StopRequested { id, at },
         "die" | "died" => EngineEvent::Died { id },
         "start" => EngineEvent::Started { id },
-        // Of a network; which container, the attributes say.
+        // Events of a network name the container in their attributes.
         "connect" => EngineEvent::Changed { id: attribute("container").map(|id| id.as_str().into()) },
-        "disconnect" => EngineEvent::Unplugged { id: attribute("container").map(|id| id.as_str().into()) },
+        "disconnect" => EngineEvent::NetworkDisconnected { id: attribute("container").map(|id| id.as_str().into()) },
         known if ACTIONS.contains(&known) => EngineEvent::Changed { id: Some(id).filter(|id| !id.is_empty()) },
-        // A proxy that passes no filters on gives us these.
-        _ => EngineEvent::Noise,
+        // Such events arrive through a socket proxy that does not pass filters on.
+        _ => EngineEvent::Ignored,
     }
 }
 
@@ -142,8 +144,8 @@ fn believed(event: &EventMessage) -> EngineEvent {
 mod tests {
     use super::*;
 
-    fn heard(json: &str) -> EngineEvent {
-        believed(&serde_json::from_str(json).unwrap())
+    fn event(json: &str) -> EngineEvent {
+        interpret(&serde_json::from_str(json).unwrap())
     }
 
     #[test]
@@ -151,22 +153,22 @@ mod tests {
         let kill = r#"{"Type":"container","Action":"kill","timeNano":7000000001,"time":7,
             "Actor":{"ID":"ab","Attributes":{"signal":"15"}}}"#;
         let at = Some(EngineTime(7_000_000_001));
-        assert_eq!(heard(kill), EngineEvent::Signalled { id: "ab".into(), signal: Some(15), at });
+        assert_eq!(event(kill), EngineEvent::Signalled { id: "ab".into(), signal: Some(15), at });
         let stop = r#"{"Type":"container","Action":"stop","time":7,"Actor":{"ID":"ab"}}"#;
-        assert_eq!(heard(stop), EngineEvent::Stopping { id: "ab".into(), at: Some(EngineTime(7_000_000_000)) });
+        assert_eq!(event(stop), EngineEvent::StopRequested { id: "ab".into(), at: Some(EngineTime(7_000_000_000)) });
         let podman = r#"{"Type":"container","Action":"kill","Actor":{"ID":"ab","Attributes":{"podId":""}}}"#;
-        assert_eq!(heard(podman), EngineEvent::Signalled { id: "ab".into(), signal: None, at: None });
+        assert_eq!(event(podman), EngineEvent::Signalled { id: "ab".into(), signal: None, at: None });
         let health = r#"{"Type":"container","Action":"health_status: healthy","Actor":{"ID":"ab"}}"#;
-        assert_eq!(heard(health), EngineEvent::Changed { id: Some("ab".into()) });
+        assert_eq!(event(health), EngineEvent::Changed { id: Some("ab".into()) });
         let network = r#"{"Type":"network","Action":"connect","Actor":{"ID":"ab","Attributes":{"container":"cd"}}}"#;
-        assert_eq!(heard(network), EngineEvent::Changed { id: Some("cd".into()) });
-        assert_eq!(heard(r#"{"Type":"network","Action":"connect"}"#), EngineEvent::Changed { id: None });
-        let of_container = |action: &str| heard(&event_of(action));
+        assert_eq!(event(network), EngineEvent::Changed { id: Some("cd".into()) });
+        assert_eq!(event(r#"{"Type":"network","Action":"connect"}"#), EngineEvent::Changed { id: None });
+        let of_container = |action: &str| event(&event_of(action));
         assert_eq!(of_container("start"), EngineEvent::Started { id: "ab".into() });
         assert_eq!(of_container("die"), EngineEvent::Died { id: "ab".into() });
         assert_eq!(of_container("died"), EngineEvent::Died { id: "ab".into() });
-        let unplugged = network.replace("connect", "disconnect");
-        assert_eq!(heard(&unplugged), EngineEvent::Unplugged { id: Some("cd".into()) });
+        let disconnected = network.replace("connect", "disconnect");
+        assert_eq!(event(&disconnected), EngineEvent::NetworkDisconnected { id: Some("cd".into()) });
     }
 
     fn event_of(action: &str) -> String {
@@ -174,11 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_noise() {
+    fn events_of_other_kinds_are_ignored() {
         for action in ["exec_start: /app hc", "exec_die", "exec_create", "top", "attach", ""] {
-            let event = format!(r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"ab"}}}}"#);
-            assert_eq!(heard(&event), EngineEvent::Noise, "{action}");
+            let written = format!(r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"ab"}}}}"#);
+            assert_eq!(event(&written), EngineEvent::Ignored, "{action}");
         }
-        assert_eq!(heard("{}"), EngineEvent::Noise);
+        assert_eq!(event("{}"), EngineEvent::Ignored);
     }
 }

@@ -1,8 +1,8 @@
 //! Follows one engine for ever.
 //!
-//! Subscribe, read everything, read again what an event hints to have changed, and soon after it and now and
-//! then everything. Whatever fails ends the session; the next one begins from nothing, and what was
-//! read last stays in force meanwhile.
+//! A session subscribes to events and reads everything. Then it reads again what events are about, once more soon after
+//! that, and everything now and then. Any failure ends the session. The next one begins from nothing, and until then the
+//! last reading stays in force.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -11,109 +11,69 @@ use std::time::Duration;
 use futures::future::{BoxFuture, Fuse, FusedFuture};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use gangway_model::snapshot::{Container, OwnPlace};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
 use crate::address::Engine;
 use crate::backoff::{Backoff, jitter};
-use crate::client::{Cause, Client, EngineError};
+use crate::client::Client;
 use crate::debounce::Debounce;
+use crate::engine_error::{Cause, EngineError};
 use crate::engine_log::EngineLog;
 use crate::events::{EngineEvent, EventStream};
-use crate::listing::InspectedContainer;
-use crate::own_location::{Locator, OwnIds};
-use crate::own_mounts::OwnMount;
-use crate::own_network::OwnNetwork;
-use crate::reading::{EngineCache, EngineFacts, EngineReading, ReadScope, read};
+use crate::listing::{EngineTime, InspectedContainer};
+use crate::own_ids::OwnIds;
+use crate::own_location::Locator;
+use crate::read_scope::ReadScope;
+use crate::reading::{EngineCache, EngineReading, read};
+use crate::report::{ContainersRead, EngineChange, EventTiming, Report};
 use crate::stopping::{SignalMeaning, StopOrder, StopProgress, StoppingContainers, Tick, meaning};
 
-/// Everything is read this long after the last time even if nothing was heard: an event can be lost. With
-/// the time a reading may take, that makes every 30 s.
+/// Everything is read this long after the last reading even without an event, because an event can be lost. With the
+/// time that a reading may take, this makes every 30 s.
 const READ_EVERY: Duration = Duration::from_secs(25);
 
-/// An event can be told before the listing knows: Docker 20.10 writes down that a container is paused or
-/// renamed only after it said so. Hence the reading that answers an event is followed by these.
-const LOOK_AGAIN: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+/// The delays of two more readings after one that answers an event. An event can arrive before the listing shows the
+/// change: Docker 20.10 stores that a container is paused or renamed only after it has sent the event.
+const READ_AGAIN: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
-/// After so long without a sign of life the engine is asked for one. With the time an answer may take, a
-/// silent engine is noticed after 15 s.
+/// An engine that was silent for this long is pinged. With the time that an answer may take, an engine that hangs is
+/// noticed after 15 s.
 const PING_AFTER: Duration = Duration::from_secs(5);
 
-/// A session that lasts this long was a good one: its end is a hiccup, and the next try comes at once. A
-/// stream that ends again and again is tried again less and less often, as is everything that fails.
+/// After a session of at least this length, the next attempt comes at once: its end was a hiccup. A stream that ends
+/// again and again is retried less and less often, as is everything that fails.
 const GOOD_SESSION: Duration = Duration::from_secs(5);
 
-/// Events that are taken in one go before anything else is done.
-const GULP_MAX: usize = 1000;
+/// The number of events that are taken before anything else is done.
+const EVENTS_AT_ONCE_MAX: usize = 1000;
 
-/// Questions about containers that were sent a signal, under way at once; beyond, one that is not usual is not
-/// understood.
-const QUESTIONS_MAX: usize = 32;
-
-/// What happened at one engine, for whoever compiles.
-#[derive(Debug)]
-pub(crate) struct Report {
-    /// Which, by its position in the list.
-    pub(crate) engine: usize,
-    pub(crate) news: EngineChange,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub(crate) enum EngineChange {
-    /// Everything was read, or what something happened to.
-    Read {
-        extent: ReadScope,
-        containers: Vec<Container>,
-        /// Only where everything was.
-        own: Option<Box<(OwnPlace, OwnNetwork)>>,
-        learnt: EngineFacts,
-        own_mounts: Option<Vec<OwnMount>>,
-        version: String,
-        /// Why events cannot be heard although everything can be read.
-        trouble: Option<String>,
-        cause: Option<EventTiming>,
-    },
-    /// These containers were told to end, or have survived that.
-    Leaving { ids: Vec<Box<str>>, leaving: bool, cause: Option<EventTiming> },
-    /// These, of those that were told to end, are beyond their own grace.
-    Lingering { ids: BTreeSet<Box<str>> },
-    /// It cannot be read now.
-    Failed { trouble: String },
-}
-
-/// What made us look.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct EventTiming {
-    /// When the oldest event that this answers arrived.
-    pub(crate) heard: Instant,
-    /// How much of the time since was the engine's.
-    pub(crate) engine: Duration,
-}
+/// The number of inspections of signalled containers that are under way at once. If there are more, a signal other than
+/// the usual ones is ignored.
+const INSPECTIONS_MAX: usize = 32;
 
 /// Follows one engine for ever.
 pub(crate) async fn follow(
     position: usize,
     engine: Engine,
-    traces: OwnIds,
+    own_ids: OwnIds,
     reports: mpsc::Sender<Report>,
 ) -> Infallible {
-    let surroundings = Locator { traces, remote: engine.dialer.may_be_remote() };
+    let locator = Locator { own_ids, may_be_remote: engine.connector.may_be_remote() };
     let name = engine.name.0.clone();
-    let mut chronicle = EngineLog::default();
+    let mut log = EngineLog::default();
     let mut follower = Follower {
         position,
         engine,
-        surroundings,
+        locator,
         reports,
-        leaving: StoppingContainers::default(),
+        stopping: StoppingContainers::default(),
         backoff: Backoff::default(),
         well_since: None,
     };
     loop {
-        let Err(error) = follower.session(&mut chronicle).await;
+        let Err(error) = follower.session(&mut log).await;
         let now = Instant::now();
         let text = error.to_string();
         let was_good = follower.well_since.take().is_some_and(|since| since + GOOD_SESSION <= now);
@@ -121,9 +81,9 @@ pub(crate) async fn follow(
             follower.backoff = Backoff::default();
         }
         if was_good && error.act == EventStream::ACT && matches!(error.cause, Cause::Ended | Cause::Broken(_)) {
-            chronicle.interrupted(now, &text).log(&name);
+            log.interrupted(now, &text).log(&name);
         } else {
-            if let Some(line) = chronicle.failed(now, &text) {
+            if let Some(line) = log.failed(now, &text) {
                 line.log(&name);
             }
             follower.report(EngineChange::Failed { trouble: text }).await;
@@ -135,12 +95,12 @@ pub(crate) async fn follow(
 struct Follower {
     position: usize,
     engine: Engine,
-    surroundings: Locator,
+    locator: Locator,
     reports: mpsc::Sender<Report>,
-    /// Outlives a session: a container does not stop leaving because we lost sight of it.
-    leaving: StoppingContainers,
+    /// Outlives a session: a container does not stop leaving because the connection was lost.
+    stopping: StoppingContainers,
     backoff: Backoff,
-    /// Since when this session hears events.
+    /// When this session began to receive events.
     well_since: Option<Instant>,
 }
 
@@ -149,252 +109,286 @@ type Pending<'a, T> = Fuse<BoxFuture<'a, T>>;
 /// A reading that is over.
 struct FinishedReading {
     reading: Result<EngineReading, EngineError>,
-    /// What was heard later, it does not know.
+    /// The reading does not show what happened after this.
     begun: Tick,
     /// When the event that it answers arrived.
-    heard: Option<Instant>,
+    answers: Option<Instant>,
 }
 
-/// Who was asked about, when, and what the engine said; none where there is no such container, or nobody may ask.
-type Replied = (Box<str>, Tick, Result<Option<InspectedContainer>, EngineError>);
+/// An inspection that is over. It is `None` if the engine has no such container or refuses.
+struct FinishedInspection {
+    id: Box<str>,
+    tick: Tick,
+    inspected: Result<Option<InspectedContainer>, EngineError>,
+}
 
-/// What goes on while a session lasts.
+/// The requests of a session that are under way, and when the next ones are due.
 struct Session<'a> {
-    /// A reading, with the arrival of the event it answers.
+    client: &'a Client,
+    version: &'a str,
     reading: Pending<'a, FinishedReading>,
     ping: Pending<'a, Result<(), EngineError>>,
-    /// What became of containers that were sent a signal?
-    questions: FuturesUnordered<BoxFuture<'a, Replied>>,
-    /// For the next reading, while none is under way.
-    known: EngineCache,
-    /// The oldest event that no reading answers yet, and what it and those after it happened to.
+    /// Inspections of containers that were sent a signal.
+    inspections: FuturesUnordered<BoxFuture<'a, FinishedInspection>>,
+    /// To be passed to the next reading. Empty while one is under way.
+    cache: EngineCache,
+    /// When the oldest event arrived that no reading answers yet, and what it and later ones are about.
     unanswered: Option<(Instant, ReadScope)>,
     next_reading: Instant,
-    /// Readings since the last one that answered an event.
-    looks: usize,
-    last_sign: Instant,
-    pace: Debounce,
+    /// Number of readings since the last one that answered an event.
+    readings_since_event: usize,
+    last_sign_of_life: Instant,
+    debounce: Debounce,
 }
 
 impl Follower {
-    /// One connection's worth of following. Ends only in failure; the caller decides about trying again.
-    async fn session(&mut self, chronicle: &mut EngineLog) -> Result<Infallible, EngineError> {
-        let client = Client::connect(&self.engine.dialer).await?;
+    /// Follows the engine over one stream of events. Ends only in failure; the caller decides about trying again.
+    async fn session(&mut self, log: &mut EngineLog) -> Result<Infallible, EngineError> {
+        let client = Client::connect(&self.engine.connector).await?;
         let version = client.version.to_string();
         // Subscribe first, read second. The other way round, a container that starts between the two would
         // be in neither.
         let events = client.subscribe().await;
-        let begun = self.leaving.tick();
-        let first =
-            read(&client, &self.engine.name, &self.surroundings, EngineCache::default(), ReadScope::All).await?;
+        let begun = self.stopping.tick();
+        let first = read(&client, &self.engine.name, &self.locator, EngineCache::default(), ReadScope::All).await?;
         let trouble = events.as_ref().err().map(ToString::to_string);
         let count = first.containers.len();
-        let known = self.finish(first, begun, &version, trouble, None).await;
-        // What happened between two sessions was told to nobody.
-        self.leaving.doubt_all(Instant::now());
-        // An engine that keeps its events from us is still read with every try.
+        let cache = self.report_reading(first, begun, &version, trouble, None).await;
+        // Events between two sessions were lost.
+        self.stopping.recheck_all(Instant::now());
+        // An engine that does not provide events is still read with every attempt.
         let mut events = events?;
         self.well_since = Some(Instant::now());
-        if let Some(line) = chronicle.well(Instant::now(), &version, count) {
+        if let Some(line) = log.well(Instant::now(), &version, count) {
             line.log(&self.engine.name.0);
         }
-
-        let name = self.engine.name.clone();
-        let surroundings = self.surroundings.clone();
-        let begin = |known: EngineCache, extent: ReadScope, begun: Tick, heard: Option<Instant>| {
-            let reading = read(&client, &name, &surroundings, known, extent);
-            reading.map(move |reading| FinishedReading { reading, begun, heard }).boxed().fuse()
+        let (name, locator) = (self.engine.name.clone(), self.locator.clone());
+        let begin_reading = |cache: EngineCache, scope: ReadScope, begun: Tick, answers: Option<Instant>| {
+            let reading = read(&client, &name, &locator, cache, scope);
+            reading.map(move |reading| FinishedReading { reading, begun, answers }).boxed().fuse()
         };
-        let now = Instant::now();
-        let mut underway = Session {
-            reading: Fuse::terminated(),
-            ping: Fuse::terminated(),
-            questions: FuturesUnordered::new(),
-            known,
-            unanswered: None,
-            next_reading: now + READ_EVERY,
-            looks: LOOK_AGAIN.len(),
-            last_sign: now,
-            pace: Debounce::new(now),
-        };
+        let mut session = Session::new(&client, &version, cache, Instant::now());
         loop {
             let now = Instant::now();
-            if underway.may_read(now) {
-                let (extent, heard) = match underway.unanswered.take() {
-                    Some((heard, extent)) => {
-                        underway.pace.begin(now);
-                        (extent, Some(heard))
-                    }
-                    None => (ReadScope::All, None),
-                };
-                let known = std::mem::take(&mut underway.known);
-                underway.reading = begin(known, extent, self.leaving.tick(), heard);
+            if session.may_read(now) {
+                let (cache, scope, answers) = session.take_next_reading(now);
+                session.reading = begin_reading(cache, scope, self.stopping.tick(), answers);
             }
-            if underway.may_ping(now) {
-                underway.ping = client.ping().boxed().fuse();
+            if session.may_ping(now) {
+                session.ping = client.ping().boxed().fuse();
             }
-            let free = QUESTIONS_MAX.saturating_sub(underway.questions.len());
-            for (id, tick) in self.leaving.questions_due(now, free) {
-                underway.ask(&client, id, tick);
-            }
-            let wake = underway.wake(if free > 0 { self.leaving.next_question() } else { None });
+            let next_inspection = self.begin_inspections(&mut session, now);
+            let wake = session.wake(next_inspection);
             tokio::select! {
                 biased;
-                heard = events.next() => {
-                    underway.last_sign = Instant::now();
-                    self.take_in(&client, heard?, &mut underway).await;
-                    for _ in 0..GULP_MAX {
-                        let Some(heard) = events.next().now_or_never() else { break };
-                        self.take_in(&client, heard?, &mut underway).await;
+                event = events.next() => {
+                    session.last_sign_of_life = Instant::now();
+                    self.on_event(event?, &mut session).await;
+                    for _ in 0..EVENTS_AT_ONCE_MAX {
+                        let Some(event) = events.next().now_or_never() else { break };
+                        self.on_event(event?, &mut session).await;
                     }
                 }
-                done = &mut underway.reading, if !underway.reading.is_terminated() => {
-                    let FinishedReading { reading, begun, heard } = done;
-                    let reading = reading?;
-                    let now = Instant::now();
-                    underway.looks = if heard.is_some() { 0 } else { underway.looks.saturating_add(1) };
-                    let soon = LOOK_AGAIN.get(underway.looks).copied();
-                    (underway.last_sign, underway.next_reading) = (now, now + soon.unwrap_or(READ_EVERY));
-                    underway.known = self.finish(reading, begun, &version, None, heard).await;
+                finished = &mut session.reading, if !session.reading.is_terminated() => {
+                    self.on_reading(finished, &mut session).await?;
                 }
-                alive = &mut underway.ping, if !underway.ping.is_terminated() => {
+                alive = &mut session.ping, if !session.ping.is_terminated() => {
                     alive?;
-                    underway.last_sign = Instant::now();
+                    session.last_sign_of_life = Instant::now();
                 }
-                Some((id, tick, answer)) = underway.questions.next(), if !underway.questions.is_empty() => {
-                    self.conclude(id, tick, answer).await;
+                Some(finished) = session.inspections.next(), if !session.inspections.is_empty() => {
+                    self.on_inspection(finished).await;
                 }
                 () = sleep_until(wake) => {}
             }
         }
     }
 
-    async fn take_in<'a>(&mut self, client: &'a Client, heard: EngineEvent, underway: &mut Session<'a>) {
+    /// Begins the inspections that are due, and returns when the next one is.
+    fn begin_inspections(&mut self, session: &mut Session<'_>, now: Instant) -> Option<Instant> {
+        let free = INSPECTIONS_MAX.saturating_sub(session.inspections.len());
+        for (id, tick) in self.stopping.inspections_due(now, free) {
+            session.inspect(id, tick);
+        }
+        if free > 0 { self.stopping.next_inspection() } else { None }
+    }
+
+    async fn on_event(&mut self, event: EngineEvent, session: &mut Session<'_>) {
         let now = Instant::now();
-        let concerned = match heard {
-            EngineEvent::Noise => return,
-            EngineEvent::Signalled { id, signal, at } => {
-                match (meaning(signal), signal) {
-                    (SignalMeaning::Ends, Some(signal)) => {
-                        self.leaving.told(&id, StopOrder::Signal(signal), at, now);
-                        self.leaves(id, now).await;
-                    }
-                    (SignalMeaning::EndsIfItsOwn, Some(signal)) if underway.questions.len() < QUESTIONS_MAX => {
-                        if let Some(tick) = self.leaving.perhaps_told(&id, signal, at, now) {
-                            underway.ask(client, id, tick);
-                        }
-                    }
-                    _ => {}
-                }
-                // Nothing to read yet: until it is dead, every listing calls it running.
-                return;
-            }
-            EngineEvent::Stopping { id, at } => {
-                self.leaving.told(&id, StopOrder::Stop, at, now);
-                self.leaves(id.clone(), now).await;
+        let id = match event {
+            EngineEvent::Ignored => return,
+            // There is nothing to read yet: until the container is dead, every listing shows it as running.
+            EngineEvent::Signalled { id, signal, at } => return self.on_signal(id, signal, at, session).await,
+            EngineEvent::StopRequested { id, at } => {
+                self.stopping.stop_requested(&id, StopOrder::Stop, at, now);
+                self.report_stopping(id.clone(), now).await;
                 Some(id)
             }
-            // Neither is told to anyone by itself: only the reading that follows knows what became of it.
+            // A death or a start is not reported by itself: only the reading that follows shows what became of it.
             EngineEvent::Died { id } => {
-                self.leaving.died(&id);
+                self.stopping.died(&id);
                 Some(id)
             }
             EngineEvent::Started { id } => {
-                self.leaving.started(&id);
+                self.stopping.started(&id);
                 Some(id)
             }
-            EngineEvent::Unplugged { id } => {
+            EngineEvent::NetworkDisconnected { id } => {
                 if let Some(id) = &id {
-                    self.leaving.unplugged(id, now);
+                    self.stopping.network_disconnected(id, now);
                 }
                 id
             }
             EngineEvent::Changed { id } => id,
         };
-        underway.pace.heard(now);
-        let (_, extent) = underway.unanswered.get_or_insert((now, ReadScope::none()));
-        extent.add(concerned);
+        session.debounce.event(now);
+        let (_, scope) = session.unanswered.get_or_insert((now, ReadScope::none()));
+        scope.add(id);
     }
 
-    async fn leaves(&mut self, id: Box<str>, heard: Instant) {
-        debug!(engine = &*self.engine.name.0, id = &*id, "told to end");
-        let cause = Some(EventTiming { heard, engine: Duration::ZERO });
-        self.report(EngineChange::Leaving { ids: vec![id], leaving: true, cause }).await;
-    }
-
-    /// Takes note of what the engine says of one that was sent a signal.
-    async fn conclude(&mut self, id: Box<str>, tick: Tick, answer: Result<Option<InspectedContainer>, EngineError>) {
+    async fn on_signal(&mut self, id: Box<str>, signal: Option<u8>, at: Option<EngineTime>, session: &mut Session<'_>) {
         let now = Instant::now();
-        let lingering = self.leaving.lingering();
-        // Who could not be asked is asked again.
-        let Ok(inspected) = answer else { return };
-        match self.leaving.answer(&id, tick, inspected.as_ref(), now) {
-            StopProgress::Leaves => self.leaves(id, now).await,
-            StopProgress::Stays => {
-                debug!(engine = &*self.engine.name.0, id = &*id, "it was not ended after all");
-                self.report(EngineChange::Leaving { ids: vec![id], leaving: false, cause: None }).await;
+        match meaning(signal) {
+            SignalMeaning::Stops(signal) => {
+                self.stopping.stop_requested(&id, StopOrder::Signal(signal), at, now);
+                self.report_stopping(id, now).await;
             }
-            StopProgress::Lingers | StopProgress::Nothing => {}
+            SignalMeaning::StopsIfOwn(signal) => {
+                if session.inspections.len() < INSPECTIONS_MAX
+                    && let Some(tick) = self.stopping.signalled(&id, signal, at, now)
+                {
+                    session.inspect(id, tick);
+                }
+            }
+            SignalMeaning::Unknown => {}
         }
-        self.tell_lingering(lingering).await;
     }
 
-    async fn tell_lingering(&self, before: BTreeSet<Box<str>>) {
-        let ids = self.leaving.lingering();
+    async fn on_reading(&mut self, finished: FinishedReading, session: &mut Session<'_>) -> Result<(), EngineError> {
+        let FinishedReading { reading, begun, answers } = finished;
+        let reading = reading?;
+        let now = Instant::now();
+        session.readings_since_event =
+            if answers.is_some() { 0 } else { session.readings_since_event.saturating_add(1) };
+        let again = READ_AGAIN.get(session.readings_since_event).copied();
+        (session.last_sign_of_life, session.next_reading) = (now, now + again.unwrap_or(READ_EVERY));
+        session.cache = self.report_reading(reading, begun, session.version, None, answers).await;
+        Ok(())
+    }
+
+    /// Takes note of what an inspection says about a container that was sent a signal.
+    async fn on_inspection(&mut self, FinishedInspection { id, tick, inspected }: FinishedInspection) {
+        let now = Instant::now();
+        let lingering = self.stopping.lingering();
+        // If the request failed, the container is inspected again later.
+        let Ok(inspected) = inspected else { return };
+        match self.stopping.inspected(&id, tick, inspected.as_ref(), now) {
+            StopProgress::Stopping => self.report_stopping(id, now).await,
+            StopProgress::NotStopping => {
+                debug!(engine = &*self.engine.name.0, id = &*id, "a container is not stopping after all");
+                self.report(EngineChange::NotStopping { ids: vec![id] }).await;
+            }
+            StopProgress::PastGrace | StopProgress::Unchanged => {}
+        }
+        self.report_lingering(lingering).await;
+    }
+
+    async fn report_stopping(&mut self, id: Box<str>, received: Instant) {
+        debug!(engine = &*self.engine.name.0, id = &*id, "a container was asked to stop");
+        let cause = EventTiming { received, engine: Duration::ZERO };
+        self.report(EngineChange::Stopping { ids: vec![id], cause }).await;
+    }
+
+    async fn report_lingering(&self, before: BTreeSet<Box<str>>) {
+        let ids = self.stopping.lingering();
         if ids != before {
             self.report(EngineChange::Lingering { ids }).await;
         }
     }
 
-    async fn finish(
+    /// Reports a reading, and returns the cache for the next one.
+    async fn report_reading(
         &mut self,
         reading: EngineReading,
         begun: Tick,
         version: &str,
         trouble: Option<String>,
-        heard: Option<Instant>,
+        answers: Option<Instant>,
     ) -> EngineCache {
-        let EngineReading { extent, mut containers, own, learnt, own_mounts, took, known } = reading;
-        let lingering = self.leaving.lingering();
-        self.leaving.correct(&mut containers, &extent, begun, Instant::now());
-        let cause = heard.map(|heard| EventTiming { heard, engine: took });
+        let EngineReading { scope, mut containers, own, facts, own_mounts, took, cache } = reading;
+        let lingering = self.stopping.lingering();
+        self.stopping.apply_to(&mut containers, &scope, begun, Instant::now());
+        let cause = answers.map(|received| EventTiming { received, engine: took });
         let version = version.to_owned();
-        self.report(EngineChange::Read { extent, containers, own, learnt, own_mounts, version, trouble, cause }).await;
-        self.tell_lingering(lingering).await;
-        known
+        let read = ContainersRead { scope, containers, own, facts, own_mounts, version, trouble, cause };
+        self.report(EngineChange::Read(read)).await;
+        self.report_lingering(lingering).await;
+        cache
     }
 
-    async fn report(&self, news: EngineChange) {
-        // Fails only where nobody compiles any more, and then we are about to be dropped as well.
-        let _ = self.reports.send(Report { engine: self.position, news }).await;
+    async fn report(&self, change: EngineChange) {
+        // Fails only if the compile loop has ended, and then this task is about to be dropped as well.
+        let _ = self.reports.send(Report { engine: self.position, change }).await;
     }
 }
 
 impl<'a> Session<'a> {
-    fn ask(&mut self, client: &'a Client, id: Box<str>, tick: Tick) {
-        let question = async move {
-            let answer = client.inspect(&id).await;
-            (id, tick, answer)
+    fn new(client: &'a Client, version: &'a str, cache: EngineCache, now: Instant) -> Self {
+        Self {
+            client,
+            version,
+            reading: Fuse::terminated(),
+            ping: Fuse::terminated(),
+            inspections: FuturesUnordered::new(),
+            cache,
+            unanswered: None,
+            next_reading: now + READ_EVERY,
+            readings_since_event: READ_AGAIN.len(),
+            last_sign_of_life: now,
+            debounce: Debounce::new(now),
+        }
+    }
+
+    fn inspect(&mut self, id: Box<str>, tick: Tick) {
+        let client = self.client;
+        let inspection = async move {
+            let inspected = client.inspect(&id).await;
+            FinishedInspection { id, tick, inspected }
         };
-        self.questions.push(question.boxed());
+        self.inspections.push(inspection.boxed());
+    }
+
+    /// Takes what the next reading needs: the cache, the scope, and when the event that it answers arrived.
+    fn take_next_reading(&mut self, now: Instant) -> (EngineCache, ReadScope, Option<Instant>) {
+        let (scope, answers) = match self.unanswered.take() {
+            Some((received, scope)) => {
+                self.debounce.begin(now);
+                (scope, Some(received))
+            }
+            None => (ReadScope::All, None),
+        };
+        (std::mem::take(&mut self.cache), scope, answers)
+    }
+
+    /// When a reading is due.
+    fn reading_due(&self) -> Instant {
+        // While events are gathered, a periodic reading would be one reading more of the same.
+        if self.unanswered.is_some() { self.debounce.ready() } else { self.next_reading }
     }
 
     fn may_read(&self, now: Instant) -> bool {
-        // While events are gathered, looking again would be one reading more of the same.
-        let due = if self.unanswered.is_some() { self.pace.ready() } else { self.next_reading };
-        self.reading.is_terminated() && due <= now
+        self.reading.is_terminated() && self.reading_due() <= now
     }
 
     fn may_ping(&self, now: Instant) -> bool {
-        self.ping.is_terminated() && self.last_sign + PING_AFTER <= now
+        self.ping.is_terminated() && self.last_sign_of_life + PING_AFTER <= now
     }
 
     /// When there is something to do although nothing arrives.
-    fn wake(&self, next_question: Option<Instant>) -> Instant {
-        let due = if self.unanswered.is_some() { self.pace.ready() } else { self.next_reading };
-        let reading = self.reading.is_terminated().then_some(due);
-        let ping = self.ping.is_terminated().then(|| self.last_sign + PING_AFTER);
-        let wakes = [reading, ping, next_question];
+    fn wake(&self, next_inspection: Option<Instant>) -> Instant {
+        let reading = self.reading.is_terminated().then(|| self.reading_due());
+        let ping = self.ping.is_terminated().then(|| self.last_sign_of_life + PING_AFTER);
+        let wakes = [reading, ping, next_inspection];
         wakes.into_iter().flatten().min().unwrap_or(self.next_reading)
     }
 }

@@ -1,58 +1,76 @@
-//! How long it took from an event to the table it led to.
+//! How long it takes from an event to the table that answers it.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Latencies that are remembered for the quantiles.
-const REMEMBERED: usize = 1000;
+/// The quantiles are over this many of the latest measurements.
+const REMEMBERED_MAX: usize = 1000;
 
-/// From an event's arrival until the table was in force.
+/// Measurements of one engine: from the arrival of an event until the table that answers it was published.
+///
+/// A handle: clones share their measurements. Quantiles are computed when [`Self::summary`] is called and not with
+/// each measurement, because many tables are published for each time that somebody looks at the figures.
+#[derive(Clone, Debug, Default)]
+pub struct Latency(Arc<Mutex<Measurements>>);
+
+/// The figures at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Latency {
-    /// Tables that came of events so far.
+pub struct LatencySummary {
+    /// Tables that were published because of an event.
     pub count: u64,
-    /// All of it, the engine's time to list its containers included.
+    /// The whole time, with the engine's time to list its containers.
     pub whole: Quantiles,
-    /// Our share of it: gathering, translating, compiling, publishing.
+    /// Gangway's share of it: gathering events, translating, compiling and publishing.
     pub ours: Quantiles,
 }
 
-/// Quantiles over the last thousand.
+/// Quantiles over the latest thousand measurements.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Quantiles {
-    /// The latest.
+    /// The latest measurement.
     pub last: Duration,
-    /// Half were quicker.
+    /// Half of the measurements were shorter.
     pub median: Duration,
-    /// One in a hundred was slower.
+    /// One measurement in a hundred was longer.
     pub p99: Duration,
 }
 
-/// Collects.
 #[derive(Debug, Default)]
-pub(crate) struct LatencyRecorder {
+struct Measurements {
     count: u64,
     whole: VecDeque<Duration>,
     ours: VecDeque<Duration>,
 }
 
-impl LatencyRecorder {
-    pub(crate) fn add(&mut self, whole: Duration, engine: Duration) {
-        self.count += 1;
-        for (spread, value) in [(&mut self.whole, whole), (&mut self.ours, whole.saturating_sub(engine))] {
-            if spread.len() == REMEMBERED {
-                spread.pop_front();
-            }
-            spread.push_back(value);
-        }
+impl Latency {
+    /// Adds one measurement, of which `engine` is the engine's share.
+    pub(crate) fn record(&self, whole: Duration, engine: Duration) {
+        let mut measurements = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        measurements.count += 1;
+        push(&mut measurements.whole, whole);
+        push(&mut measurements.ours, whole.saturating_sub(engine));
     }
 
-    pub(crate) fn summary(&self) -> Latency {
-        Latency { count: self.count, whole: spread(&self.whole), ours: spread(&self.ours) }
+    /// Computes the quantiles of the measurements so far.
+    pub fn summary(&self) -> LatencySummary {
+        let measurements = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        LatencySummary {
+            count: measurements.count,
+            whole: quantiles(&measurements.whole),
+            ours: quantiles(&measurements.ours),
+        }
     }
 }
 
-fn spread(values: &VecDeque<Duration>) -> Quantiles {
+fn push(values: &mut VecDeque<Duration>, value: Duration) {
+    if values.len() == REMEMBERED_MAX {
+        values.pop_front();
+    }
+    values.push_back(value);
+}
+
+fn quantiles(values: &VecDeque<Duration>) -> Quantiles {
     let mut sorted: Vec<_> = values.iter().copied().collect();
     sorted.sort_unstable();
     let at = |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied();
@@ -70,13 +88,13 @@ mod tests {
     #[test]
     fn quantiles_are_of_the_latest_and_the_engine_is_taken_off() {
         let millis = Duration::from_millis;
-        let mut reactions = LatencyRecorder::default();
-        assert_eq!(reactions.summary(), Latency::default());
-        reactions.add(millis(9999), millis(0));
+        let latency = Latency::default();
+        assert_eq!(latency.summary(), LatencySummary::default());
+        latency.record(millis(9999), millis(0));
         for value in 1..=1000 {
-            reactions.add(millis(value + 5), millis(5));
+            latency.record(millis(value + 5), millis(5));
         }
-        let Latency { count, whole, ours } = reactions.summary();
+        let LatencySummary { count, whole, ours } = latency.summary();
         assert_eq!((count, whole.last, whole.median, whole.p99), (1001, millis(1005), millis(505), millis(995)));
         assert_eq!((ours.last, ours.median, ours.p99), (millis(1000), millis(500), millis(990)));
     }

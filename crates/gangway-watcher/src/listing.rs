@@ -1,9 +1,9 @@
-//! Listings of containers as engines write them, and what they mean.
+//! Listings and inspections of containers as engines write them, and their translation into the model.
 //!
-//! Three dialects are known: Docker of 2020 (API 1.41), Docker of today (1.52 and newer: a `Health` object)
-//! and Podman (no `HostConfig`, no health, no exposed ports). Every field may be missing or null and every
-//! word unknown: a strange container is a strange container, not an unreadable listing. What is of another type than
-//! it should be is left out; see [`lenient_json`](crate::lenient_json).
+//! Three variants are known: Docker of 2020 (API 1.41), Docker of 2026 (API 1.52 and newer, with a `Health` object) and
+//! Podman (no `HostConfig`, no health, no exposed ports). Every field may be missing or null and every word unknown: a
+//! strange container must not make the whole listing unreadable. Members of a wrong type are left out; see
+//! [`lenient_json`](crate::lenient_json).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,8 +18,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::lenient_json::{Lenient, LenientMember};
-use crate::own_network::PublishedPort;
-use crate::unix_signal::signal;
+use crate::unix_signal;
 
 /// One entry of `/containers/json`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -42,7 +41,7 @@ pub(crate) struct ListedContainer {
 #[derive(Debug, Default)]
 pub(crate) struct ContainerListing {
     pub(crate) containers: Vec<ListedContainer>,
-    /// What of it makes no sense, by the container's id, or its name where that can be read only.
+    /// The malformed parts, by the id of the container, or by its name if it has no readable id.
     pub(crate) left_out: BTreeMap<Box<str>, LeftOut>,
 }
 
@@ -53,9 +52,9 @@ impl From<Vec<ListedContainer>> for ContainerListing {
 }
 
 impl ContainerListing {
-    /// Containers of which parts were left out. None where not one of them is known by its id: such an answer is no
-    /// empty world.
-    pub(crate) fn mended(members: Vec<LenientMember<ListedContainer>>) -> Option<Self> {
+    /// A listing of which malformed parts were left out. `None` if no container has a readable id: such an answer must
+    /// not count as an empty listing.
+    pub(crate) fn lenient(members: Vec<LenientMember<ListedContainer>>) -> Option<Self> {
         let mut listing = Self::default();
         for LenientMember(Lenient { value, left_out }) in members {
             let name = value.as_ref().map_or_else(Box::default, ListedContainer::name);
@@ -70,11 +69,22 @@ impl ContainerListing {
     }
 }
 
-/// The little that is read of `/containers/<id>/json`.
+/// A TCP port of a container that is published on the host.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct PublishedPort {
+    /// The port inside the container.
+    pub inside: u16,
+    /// The port on the host.
+    pub outside: u16,
+    /// The port is bound to a loopback address, so that only processes on the host reach it.
+    pub is_loopback: bool,
+}
+
+/// The few fields of `/containers/<id>/json` that are read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub(crate) struct InspectedContainer {
-    /// As it is: engines write it in several ways.
+    /// As the engine wrote it. Engines write mounts in several ways.
     pub(crate) mounts: serde_json::Value,
     config: Option<InspectedConfig>,
     host_config: Option<HostConfig>,
@@ -130,9 +140,9 @@ struct HealthObject {
 #[serde(default, rename_all = "PascalCase")]
 struct InspectedConfig {
     exposed_ports: Option<BTreeMap<Box<str>, IgnoredAny>>,
-    /// A name (Docker) or a number (Podman).
+    /// A name with Docker, a number with Podman.
     stop_signal: Option<serde_json::Value>,
-    /// Seconds; negative for no end.
+    /// In seconds; negative for no limit.
     stop_timeout: Option<i64>,
     healthcheck: Option<Healthcheck>,
 }
@@ -151,21 +161,21 @@ struct InspectedState {
     started_at: Option<Box<str>>,
 }
 
-/// A moment by the engine's clock, which is not ours; in nanoseconds since the epoch.
+/// A time by the engine's clock, which is not ours, in nanoseconds since the epoch.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct EngineTime(pub(crate) i128);
 
-/// What inspecting told and never changes in a container's life, so that it is asked once.
+/// Facts from an inspection that never change in the life of a container, so that it is inspected once.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct InspectedFacts {
     network: Option<Box<str>>,
     ports: Vec<u16>,
-    /// It has a check whose verdict the listing does not show, so that it is asked each time.
+    /// It has a health check whose result the listing does not show, so that it is inspected each time.
     pub(crate) health_unlisted: bool,
 }
 
 impl ListedContainer {
-    /// Does the listing say less than is needed to reach it?
+    /// Whether the listing says less than is needed to reach the container.
     ///
     /// Podman lists neither ports that are only exposed nor the network mode; Docker lists no ports of a
     /// container that uses the network of the host or of another container.
@@ -175,19 +185,19 @@ impl ListedContainer {
         self.runs() && (mode.is_none() || (no_ports && mode != Some("none")))
     }
 
-    /// Is it worth asking more about?
+    /// Whether the container has a process, so that inspecting it is worthwhile.
     pub(crate) fn runs(&self) -> bool {
         matches!(self.state(), ContainerState::Running | ContainerState::Paused | ContainerState::Restarting)
     }
 
-    /// What the listing says of health; none where it says nothing, which with Podman means nothing.
+    /// The health according to the listing. `None` if the listing has none, which says nothing with Podman.
     fn listed_health(&self) -> Option<Health> {
         if let Some(word) = self.health.as_ref().and_then(|health| health.status.as_deref()) {
-            return health_word(word);
+            return parse_health(word);
         }
         let status = self.status.as_deref().unwrap_or_default();
-        let verdict = status.strip_suffix(')').and_then(|status| status.rsplit_once('('))?.1;
-        health_word(verdict.strip_prefix("health: ").unwrap_or(verdict))
+        let health = status.strip_suffix(')').and_then(|status| status.rsplit_once('('))?.1;
+        parse_health(health.strip_prefix("health: ").unwrap_or(health))
     }
 
     fn state(&self) -> ContainerState {
@@ -198,14 +208,14 @@ impl ListedContainer {
             "restarting" => ContainerState::Restarting,
             "removing" => ContainerState::Removing,
             "dead" => ContainerState::Dead,
-            // Podman says `stopped` until it has cleaned up behind a container. A word that nobody knows
-            // is no reason to send anyone there either.
+            // Podman says `stopped` until it has cleaned up after a container. A container in an unknown state gets no
+            // requests either.
             _ => ContainerState::Exited,
         }
     }
 
-    /// How it ended last, from `Exited (137) 5 minutes ago`: an inspection would say it better, and cost a
-    /// question for each container that is of no use any more.
+    /// How it ended last, from `Exited (137) 5 minutes ago`. An inspection would be more exact, but cost a request for
+    /// each container that no longer runs.
     fn ended(&self, now: i64) -> Option<Ended> {
         if !matches!(self.state(), ContainerState::Exited | ContainerState::Restarting | ContainerState::Dead) {
             return None;
@@ -237,15 +247,15 @@ impl ListedContainer {
         networks.filter_map(|(name, network)| Some((&**name, network.as_ref()?)))
     }
 
-    /// The gateway by which the host is reached from it: one of IPv4 where any network has one.
+    /// The gateway by which the container reaches the host. If any network has an IPv4 gateway, it is one of these.
     pub(crate) fn host_gateway(&self) -> Option<IpAddr> {
         let mut of_v4 = self.networks().filter_map(|(_, network)| address(network.gateway.as_deref()));
         let mut of_v6 = self.networks().filter_map(|(_, network)| address(network.gateway_v6.as_deref()));
         of_v4.next().or_else(|| of_v6.next())
     }
 
-    /// Ids of its networks, its own addresses there with the lengths of their prefixes.
-    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, Option<(IpAddr, u8)>)> {
+    /// The ids of its networks, each with its own address and the length of the prefix.
+    pub(crate) fn network_addresses(&self) -> impl Iterator<Item = (&str, Option<(IpAddr, u8)>)> {
         self.networks().map(|(_, network)| {
             let id = network.id.as_deref().unwrap_or_default();
             let at = address(network.address.as_deref()).zip(network.prefix_len.filter(|len| *len > 0));
@@ -253,7 +263,7 @@ impl ListedContainer {
         })
     }
 
-    /// Gateways of the networks it is attached to, in the order of the networks' names.
+    /// The gateways of its networks, ordered by the names of the networks.
     pub(crate) fn gateways_of_both_families(&self) -> impl Iterator<Item = IpAddr> {
         self.networks().flat_map(|(_, network)| {
             let both = [network.gateway.as_deref(), network.gateway_v6.as_deref()];
@@ -261,7 +271,7 @@ impl ListedContainer {
         })
     }
 
-    /// Its TCP ports on the host.
+    /// Its TCP ports that are published on the host.
     pub(crate) fn published(&self) -> impl Iterator<Item = PublishedPort> {
         let tcp = |port: &&ListedPort| port.r#type.as_deref().is_none_or(|protocol| protocol == "tcp");
         self.ports.iter().flatten().filter(tcp).filter_map(|port| {
@@ -315,17 +325,17 @@ impl InspectedContainer {
         }
     }
 
-    /// The signal by which it is asked to end; none where that is the usual one.
+    /// The signal that stops the container. `None` for the default.
     pub(crate) fn stop_signal(&self) -> Option<u8> {
-        signal(self.config.as_ref()?.stop_signal.as_ref()?)
+        unix_signal::from_json(self.config.as_ref()?.stop_signal.as_ref()?)
     }
 
-    /// How long the engine waits before it kills it; none where it says nothing, or without end.
+    /// How long the engine waits before it kills the container. `None` for the default, and for no limit.
     pub(crate) fn stop_grace(&self) -> Option<Duration> {
         u64::try_from(self.config.as_ref()?.stop_timeout?).ok().map(Duration::from_secs)
     }
 
-    /// Whether its process is there.
+    /// Whether its process runs.
     pub(crate) fn runs(&self) -> bool {
         self.state.as_ref().and_then(|state| state.running).unwrap_or(false)
     }
@@ -336,41 +346,41 @@ impl InspectedContainer {
     }
 
     pub(crate) fn health(&self) -> Option<Health> {
-        health_word(self.state.as_ref()?.health.as_ref()?.status.as_deref()?)
+        parse_health(self.state.as_ref()?.health.as_ref()?.status.as_deref()?)
     }
 }
 
 impl EngineTime {
-    /// As engines write it, such as `2026-01-01T00:00:00.5Z`.
+    /// Parses a time as engines write it, such as `2026-01-01T00:00:00.5Z`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         OffsetDateTime::parse(text, &Rfc3339).ok().map(|time| Self(time.unix_timestamp_nanos()))
     }
 }
 
-/// What is known beside the listing while it is translated.
+/// What translating needs beside the listing.
 pub(crate) struct TranslationContext<'a> {
     pub(crate) engine: &'a EngineName,
     pub(crate) facts: &'a BTreeMap<Box<str>, InspectedFacts>,
-    /// Verdicts that had to be asked for one by one.
+    /// Health that is not in the listing.
     pub(crate) health: &'a BTreeMap<Box<str>, Health>,
-    /// Seconds since the epoch: an engine says how long ago something was, and not when.
+    /// Seconds since the epoch. An engine says how long ago something was, and not when.
     pub(crate) now: i64,
 }
 
-/// Containers in a canonical order, by id.
-pub(crate) fn translate(listing: &[ListedContainer], beside: &TranslationContext<'_>) -> Vec<Container> {
+/// Translates a listing into containers in a canonical order, by id.
+pub(crate) fn translate(listing: &[ListedContainer], context: &TranslationContext<'_>) -> Vec<Container> {
     let mut containers: Vec<_> = listing
         .iter()
         .filter(|listed| !listed.id.is_empty())
-        .map(|listed| container(listed, listing, beside))
+        .map(|listed| container(listed, listing, context))
         .collect();
     containers.sort_by(|a, b| a.id.cmp(&b.id));
     containers.dedup_by(|a, b| a.id == b.id);
     containers
 }
 
-fn container(listed: &ListedContainer, listing: &[ListedContainer], beside: &TranslationContext<'_>) -> Container {
-    let facts = beside.facts.get(&listed.id);
+fn container(listed: &ListedContainer, listing: &[ListedContainer], context: &TranslationContext<'_>) -> Container {
+    let facts = context.facts.get(&listed.id);
     let network = match listed.mode(facts) {
         "host" => NetworkMode::Host,
         "none" => NetworkMode::None,
@@ -379,15 +389,15 @@ fn container(listed: &ListedContainer, listing: &[ListedContainer], beside: &Tra
             None => NetworkMode::Networks,
         },
     };
-    let health = beside.health.get(&listed.id).copied().or_else(|| listed.listed_health());
+    let health = context.health.get(&listed.id).copied().or_else(|| listed.listed_health());
     Container {
         id: listed.id.clone(),
-        engine: beside.engine.clone(),
+        engine: context.engine.clone(),
         name: listed.name(),
         image: listed.image.clone().unwrap_or_default(),
         created: listed.created.unwrap_or_default(),
         state: listed.state(),
-        ended: listed.ended(beside.now),
+        ended: listed.ended(context.now),
         health: health.unwrap_or(Health::NoCheck),
         leaving: listed.state.as_deref() == Some("stopping"),
         labels: listed.labels.clone().unwrap_or_default(),
@@ -397,7 +407,7 @@ fn container(listed: &ListedContainer, listing: &[ListedContainer], beside: &Tra
     }
 }
 
-/// The full id of a container that is named by its id, the beginning of it, or its name.
+/// The full id of a container that is referred to by its id, a prefix of it, or its name.
 fn id_of(other: &str, listing: &[ListedContainer]) -> Box<str> {
     let named =
         |listed: &&ListedContainer| listed.names.iter().flatten().any(|name| name.trim_start_matches('/') == other);
@@ -407,8 +417,8 @@ fn id_of(other: &str, listing: &[ListedContainer]) -> Box<str> {
     found.map_or_else(|| other.into(), |listed| listed.id.clone())
 }
 
-/// While compose recreates a container, one of the two has twelve digits before its name; people should not
-/// see a container of that name come and go.
+/// While Compose recreates a container, one of the two has twelve digits before its name. Messages should not show a
+/// container of that name come and go.
 fn without_hash(name: &str) -> &str {
     match name.split_once('_') {
         Some((hash, rest)) if hash.len() == 12 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => rest,
@@ -420,7 +430,7 @@ fn address(text: Option<&str>) -> Option<IpAddr> {
     text?.parse().ok()
 }
 
-/// `5 minutes ago`, `About an hour ago`, `Less than a second ago`, in seconds.
+/// Parses `5 minutes ago`, `About an hour ago`, `Less than a second ago` into seconds.
 fn seconds_ago(text: &str) -> Option<i64> {
     let words: Vec<&str> = text.trim().strip_suffix(" ago")?.split(' ').collect();
     let (count, unit) = match words.as_slice() {
@@ -442,7 +452,7 @@ fn seconds_ago(text: &str) -> Option<i64> {
     count.checked_mul(unit)
 }
 
-fn health_word(word: &str) -> Option<Health> {
+fn parse_health(word: &str) -> Option<Health> {
     match word {
         "none" => Some(Health::NoCheck),
         "starting" => Some(Health::Starting),

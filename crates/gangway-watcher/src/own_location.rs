@@ -1,9 +1,8 @@
-//! Where Gangway itself stands, seen from one engine.
+//! Where Gangway runs, as seen from one engine: in one of its containers, on its host, or elsewhere.
 //!
-//! In a container, only the networks that we share with another container lead there. On the host, all
-//! bridges do, unless the engine keeps its networks elsewhere. Which of the two it is cannot be asked; it is
-//! concluded from traces an engine leaves in its containers, and a trace counts only where the engine knows a
-//! container of that name.
+//! From a container, we reach another container only over a network that both share. From the host, we reach all
+//! bridges, unless the engine keeps its networks in another network namespace or on another machine. No request to the
+//! engine tells which of these is the case, so it is concluded from [`OwnIds`] and from the gateways in the listing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -12,73 +11,31 @@ use std::path::Path;
 use gangway_model::snapshot::{Container, EngineKind, NetworkMode, OwnPlace};
 
 use crate::listing::ListedContainer;
+use crate::own_ids::{OwnIds, SHORT_ID_LEN};
 
-/// Digits of a container's id in full, and as Docker makes a host name of it.
-const ID_LEN: usize = 64;
-const SHORT_ID_LEN: usize = 12;
-
-/// Files that engines mount into each container, from a folder that is named after it.
-const MOUNTED: &[&str] = &["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/run/.containerenv"];
-
-/// What the surroundings say about who we are; the same for all engines.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct OwnIds {
-    /// Ids that only the inside of a container shows.
-    ids: Vec<Box<str>>,
-    /// Our host name, which is a short id unless someone chose another.
-    hostname: Box<str>,
-}
-
-/// The traces, beside what is known of the way to one engine.
+/// Concludes where we run, seen from one engine.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Locator {
-    pub(crate) traces: OwnIds,
-    /// The engine may run on another machine, where bridges of the same addresses exist.
-    pub(crate) remote: bool,
-}
-
-impl OwnIds {
-    /// These ids, for a test.
-    #[cfg(test)]
-    pub(crate) fn of(ids: &[&str]) -> Self {
-        Self { ids: ids.iter().map(|id| (*id).into()).collect(), hostname: Box::default() }
-    }
-
-    /// Looks around.
-    pub(crate) fn look() -> Self {
-        let file = |path: &str| std::fs::read_to_string(Path::new(path)).unwrap_or_default();
-        let mut ids = ids_in_mounts(&file("/proc/self/mountinfo"));
-        ids.extend(ids_in_groups(&file("/proc/self/cgroup")));
-        ids.dedup();
-        Self { ids, hostname: file("/proc/sys/kernel/hostname").trim().into() }
-    }
-
-    /// Our own container among those that an engine lists.
-    pub(crate) fn find<'c>(&self, containers: &'c [Container]) -> Option<&'c Container> {
-        let by_id = containers.iter().find(|container| self.ids.contains(&container.id));
-        let by_hostname = || {
-            let short = &*self.hostname;
-            let is_id = short.len() == SHORT_ID_LEN && short.bytes().all(|byte| byte.is_ascii_hexdigit());
-            is_id.then(|| containers.iter().find(|container| container.id.starts_with(short))).flatten()
-        };
-        by_id.or_else(by_hostname)
-    }
+    pub(crate) own_ids: OwnIds,
+    /// The engine may run on another machine, where bridges with the same addresses exist.
+    pub(crate) may_be_remote: bool,
 }
 
 impl Locator {
     /// Our own container, whichever network it uses.
     pub(crate) fn own_container<'c>(&self, containers: &'c [Container]) -> Option<&'c Container> {
-        self.traces.find(containers)
+        self.own_ids.find(containers)
     }
 
+    /// Where we run. An engine of which nothing tells otherwise counts as one on this host.
     pub(crate) fn own_place(
         &self,
         listing: &[ListedContainer],
         containers: &[Container],
         kind: EngineKind,
     ) -> OwnPlace {
-        if let Some(own) = self.traces.find(containers) {
-            return inside(own, listing, containers);
+        if let Some(own) = self.own_ids.find(containers) {
+            return place_in_container(own, listing, containers);
         }
         match self.has_its_networks(listing, kind) {
             Some(false) => OwnPlace::Elsewhere(kind),
@@ -86,61 +43,65 @@ impl Locator {
         }
     }
 
-    /// Is there a reason to think that the engine is not on our host? Neither a trace of another engine's container
-    /// nor a far engine proves that its bridges are not here: an engine may run inside a container, and a tunnel may
-    /// lead home. Its gateways do.
-    pub(crate) fn is_doubtful(&self) -> bool {
-        self.remote || !self.traces.ids.is_empty()
+    /// Whether there is a reason to think that the engine is not on our host.
+    ///
+    /// Neither the id of another engine's container nor a remote address proves that the bridges are elsewhere: an
+    /// engine may run inside a container, and a tunnel may lead back to this machine. Only the gateways prove it.
+    pub(crate) fn may_be_elsewhere(&self) -> bool {
+        self.may_be_remote || self.own_ids.any()
     }
 
-    /// Whether any of the engine's networks is where we are; none where there is none that could tell.
+    /// Whether any of the engine's networks is on this machine. `None` if no network could tell.
     fn has_its_networks(&self, listing: &[ListedContainer], kind: EngineKind) -> Option<bool> {
         if kind == EngineKind::Rootless {
-            // Its bridges may well have the addresses of another engine's beside it. Their names tell them apart.
-            return Some(listing.iter().flat_map(ListedContainer::places).any(|(id, _)| has_bridge(id)));
+            // Bridges of a rootless engine may have the same addresses as those of another engine on this machine.
+            // The names of the bridges tell them apart.
+            return Some(listing.iter().flat_map(ListedContainer::network_addresses).any(|(id, _)| has_bridge(id)));
         }
         let gateways: BTreeSet<IpAddr> = listing.iter().flat_map(ListedContainer::gateways_of_both_families).collect();
         if gateways.is_empty() {
             return None;
         }
-        // A bridge may have its gateway elsewhere, and still be one of our links.
-        let places = listing.iter().flat_map(ListedContainer::places).filter_map(|(id, at)| Some((id, at?)));
+        // The gateway of a bridge may be another machine, and the bridge still be one of our links.
+        let places = listing.iter().flat_map(ListedContainer::network_addresses).filter_map(|(id, at)| Some((id, at?)));
         let one_each = || places.collect::<BTreeMap<_, _>>();
-        let is_here = gateways.into_iter().any(is_here)
-            || (!self.is_doubtful()
-                && one_each().into_values().any(|(address, prefix_len)| is_linked(address, prefix_len)));
+        let is_here = gateways.into_iter().any(is_own_address)
+            || (!self.may_be_elsewhere()
+                && one_each().into_values().any(|(address, prefix_len)| is_on_own_link(address, prefix_len)));
         Some(is_here)
     }
 }
 
-fn inside(own: &Container, listing: &[ListedContainer], containers: &[Container]) -> OwnPlace {
-    let whose = match &own.network {
+/// The place of a process in the container `own`.
+fn place_in_container(own: &Container, listing: &[ListedContainer], containers: &[Container]) -> OwnPlace {
+    let network_owner = match &own.network {
         NetworkMode::Host => return OwnPlace::Host,
-        // Behind a VPN's container, say: its networks are ours.
+        // For example behind the container of a VPN: its networks are ours.
         NetworkMode::Container(other) => containers.iter().find(|container| container.id == *other).unwrap_or(own),
         NetworkMode::Networks | NetworkMode::None => own,
     };
-    let networks = whose.attachments.iter().map(|at| (at.network_id.clone(), at.network.clone())).collect();
-    let host_gateway = listing.iter().find(|listed| listed.id == whose.id).and_then(ListedContainer::host_gateway);
+    let networks = network_owner.attachments.iter().map(|at| (at.network_id.clone(), at.network.clone())).collect();
+    let host_gateway =
+        listing.iter().find(|listed| listed.id == network_owner.id).and_then(ListedContainer::host_gateway);
     OwnPlace::Container { id: own.id.clone(), networks, host_gateway }
 }
 
-/// Is this an address of this machine, in our network namespace?
-fn is_here(address: IpAddr) -> bool {
-    // Only one's own addresses can be bound. Nothing is sent.
+/// Whether this is an address of our network namespace.
+fn is_own_address(address: IpAddr) -> bool {
+    // Only an address of this namespace can be bound. Nothing is sent.
     UdpSocket::bind((address, 0)).is_ok()
 }
 
-/// Do we have an address on the network of this one?
-fn is_linked(address: IpAddr, prefix_len: u8) -> bool {
+/// Whether one of our addresses is in the same network as this address.
+fn is_on_own_link(address: IpAddr, prefix_len: u8) -> bool {
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    // The kernel chooses the address by which it would send. Nothing is sent.
+    // On connecting, the kernel chooses the local address that it would send from. Nothing is sent.
     let socket = UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((address, 9)).map(|()| socket));
     let ours = socket.and_then(|socket| socket.local_addr()).map(|local| local.ip());
-    ours.is_ok_and(|ours| begins_alike(ours, address, prefix_len))
+    ours.is_ok_and(|ours| have_same_prefix(ours, address, prefix_len))
 }
 
-fn begins_alike(a: IpAddr, b: IpAddr, prefix_len: u8) -> bool {
+fn have_same_prefix(a: IpAddr, b: IpAddr, prefix_len: u8) -> bool {
     let len = u32::from(prefix_len);
     match (a, b) {
         (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= len,
@@ -149,35 +110,11 @@ fn begins_alike(a: IpAddr, b: IpAddr, prefix_len: u8) -> bool {
     }
 }
 
-/// Is the bridge that Docker makes for this network in our network namespace?
+/// Whether our network namespace has the bridge that Docker makes for this network.
 fn has_bridge(network_id: &str) -> bool {
     let is_id = |short: &&str| short.bytes().all(|byte| byte.is_ascii_hexdigit());
     let short = network_id.get(..SHORT_ID_LEN).filter(is_id);
     short.is_some_and(|short| Path::new("/sys/class/net").join(format!("br-{short}")).exists())
-}
-
-/// Ids in the origin of files that are mounted where engines mount them. On a host, the list of mounts is
-/// full of ids as well, but never at these places.
-fn ids_in_mounts(mounts: &str) -> Vec<Box<str>> {
-    let mut ids = Vec::new();
-    for line in mounts.lines() {
-        let mut fields = line.split(' ').skip(3);
-        let (Some(origin), Some(point)) = (fields.next(), fields.next()) else { continue };
-        if MOUNTED.contains(&point) {
-            ids.extend(ids_in(origin));
-        }
-    }
-    ids.dedup();
-    ids
-}
-
-/// Ids in our own control groups, as the first version of them shows.
-fn ids_in_groups(groups: &str) -> Vec<Box<str>> {
-    groups.lines().flat_map(ids_in).collect()
-}
-
-fn ids_in(text: &str) -> impl Iterator<Item = Box<str>> {
-    text.split(|c: char| !c.is_ascii_hexdigit()).filter(|word| word.len() == ID_LEN).map(Into::into)
 }
 
 #[cfg(test)]
@@ -191,27 +128,23 @@ mod tests {
         let listing: Vec<ListedContainer> =
             serde_json::from_str(&json.replace("OURS", OURS).replace("OTHER", OTHER)).unwrap();
         let engine = gangway_model::snapshot::EngineName("docker".into());
-        let beside = crate::listing::TranslationContext {
+        let context = crate::listing::TranslationContext {
             engine: &engine,
             facts: &BTreeMap::new(),
             health: &BTreeMap::new(),
             now: 0,
         };
-        let containers = crate::listing::translate(&listing, &beside);
+        let containers = crate::listing::translate(&listing, &context);
         (listing, containers)
     }
 
-    fn traces(ids: &[&str], hostname: &str) -> OwnIds {
-        OwnIds { ids: ids.iter().map(|id| (*id).into()).collect(), hostname: hostname.into() }
+    fn place(own_ids: OwnIds, may_be_remote: bool, json: &str) -> OwnPlace {
+        place_at(own_ids, may_be_remote, json, EngineKind::Other)
     }
 
-    fn place(traces: OwnIds, remote: bool, json: &str) -> OwnPlace {
-        place_at(traces, remote, json, EngineKind::Other)
-    }
-
-    fn place_at(traces: OwnIds, remote: bool, json: &str, kind: EngineKind) -> OwnPlace {
+    fn place_at(own_ids: OwnIds, may_be_remote: bool, json: &str, kind: EngineKind) -> OwnPlace {
         let (listing, containers) = listing(json);
-        Locator { traces, remote }.own_place(&listing, &containers, kind)
+        Locator { own_ids, may_be_remote }.own_place(&listing, &containers, kind)
     }
 
     const BOTH: &str = r#"[
@@ -230,13 +163,13 @@ mod tests {
 
     #[test]
     fn our_container_is_found_by_its_id_or_by_its_host_name() {
-        assert_eq!(place(traces(&[OURS], "gangway"), false, BOTH), inside_both());
-        assert_eq!(place(traces(&[], &OURS[..12]), true, BOTH), inside_both());
+        assert_eq!(place(OwnIds::of(&[OURS], "gangway"), false, BOTH), inside_both());
+        assert_eq!(place(OwnIds::of(&[], &OURS[..12]), true, BOTH), inside_both());
     }
 
     #[test]
-    fn who_borrows_a_network_stands_in_it() {
-        let OwnPlace::Container { id, networks, host_gateway } = place(traces(&[OTHER], ""), false, BOTH) else {
+    fn a_container_with_the_network_of_another_counts_as_attached_to_its_networks() {
+        let OwnPlace::Container { id, networks, host_gateway } = place(OwnIds::of(&[OTHER], ""), false, BOTH) else {
             panic!("not in a container");
         };
         assert_eq!((&*id, networks.len()), (OTHER, 2));
@@ -244,50 +177,50 @@ mod tests {
     }
 
     #[test]
-    fn host_networking_is_standing_on_the_host() {
+    fn host_networking_counts_as_the_host() {
         let host = BOTH.replace("\"NetworkMode\":\"edge\"", "\"NetworkMode\":\"host\"");
-        assert_eq!(place(traces(&[OURS], ""), false, &host), OwnPlace::Host);
+        assert_eq!(place(OwnIds::of(&[OURS], ""), false, &host), OwnPlace::Host);
     }
 
     #[test]
-    fn without_a_trace_we_are_on_the_host() {
+    fn without_any_own_id_we_are_on_the_host() {
         let here = BOTH.replace("192.0.2.1\"", "127.0.0.1\"");
         for listing in [&*here, "[]"] {
-            assert_eq!(place(traces(&[], "gangway"), false, listing), OwnPlace::Host);
-            assert_eq!(place(traces(&[], "abcdefabcdef"), false, listing), OwnPlace::Host);
+            assert_eq!(place(OwnIds::of(&[], "gangway"), false, listing), OwnPlace::Host);
+            assert_eq!(place(OwnIds::of(&[], "abcdefabcdef"), false, listing), OwnPlace::Host);
         }
     }
 
     #[test]
-    fn a_network_that_we_are_linked_to_is_here_whoever_its_gateway_is() {
+    fn a_network_of_one_of_our_links_is_here_even_if_another_machine_is_its_gateway() {
         let linked = r#""IPAddress":"127.0.0.9","IPPrefixLen":8,"#;
         let linked = BOTH.replace(r#""IPAddress":"192.0.2.2","#, linked);
-        assert_eq!(place(traces(&[], ""), false, &linked), OwnPlace::Host);
-        assert_eq!(place(traces(&[], ""), true, &linked), OwnPlace::Elsewhere(EngineKind::Other));
+        assert_eq!(place(OwnIds::of(&[], ""), false, &linked), OwnPlace::Host);
+        assert_eq!(place(OwnIds::of(&[], ""), true, &linked), OwnPlace::Elsewhere(EngineKind::Other));
         let address = |text: &str| text.parse::<IpAddr>().expect("an address");
-        assert!(begins_alike(address("10.1.2.3"), address("10.1.200.3"), 16));
-        assert!(!begins_alike(address("10.1.2.3"), address("10.2.2.3"), 16));
-        assert!(begins_alike(address("fd00::1"), address("fd00::2"), 64));
-        assert!(!begins_alike(address("fd00::1"), address("10.0.0.1"), 0));
+        assert!(have_same_prefix(address("10.1.2.3"), address("10.1.200.3"), 16));
+        assert!(!have_same_prefix(address("10.1.2.3"), address("10.2.2.3"), 16));
+        assert!(have_same_prefix(address("fd00::1"), address("fd00::2"), 64));
+        assert!(!have_same_prefix(address("fd00::1"), address("10.0.0.1"), 0));
     }
 
     #[test]
-    fn bridges_of_a_rootless_engine_are_told_from_others_of_the_same_address() {
+    fn bridges_of_a_rootless_engine_are_not_taken_for_others_with_the_same_address() {
         let here = BOTH.replace("192.0.2.1\"", "127.0.0.1\"");
         for listing in [BOTH, &here, "[]"] {
-            let place = place_at(traces(&[], ""), false, listing, EngineKind::Rootless);
+            let place = place_at(OwnIds::of(&[], ""), false, listing, EngineKind::Rootless);
             assert_eq!(place, OwnPlace::Elsewhere(EngineKind::Rootless));
         }
-        assert_eq!(place_at(traces(&[], ""), false, &here, EngineKind::DockerDesktop), OwnPlace::Host);
-        assert_eq!(place_at(traces(&[OURS], ""), false, BOTH, EngineKind::Rootless), inside_both());
+        assert_eq!(place_at(OwnIds::of(&[], ""), false, &here, EngineKind::DockerDesktop), OwnPlace::Host);
+        assert_eq!(place_at(OwnIds::of(&[OURS], ""), false, BOTH, EngineKind::Rootless), inside_both());
     }
 
     #[test]
-    fn where_there_is_no_gateway_of_ipv4_the_host_has_one_of_ipv6() {
+    fn without_an_ipv4_gateway_the_ipv6_gateway_leads_to_the_host() {
         let six = BOTH.replace(r#""Gateway":"192.0.2.1""#, r#""Gateway":"","IPv6Gateway":"fd00::1""#);
-        let gateway = |json: &str| match place(traces(&[OURS], ""), false, json) {
+        let gateway = |json: &str| match place(OwnIds::of(&[OURS], ""), false, json) {
             OwnPlace::Container { host_gateway, .. } => host_gateway.map(|gateway| gateway.to_string()),
-            _ => None,
+            OwnPlace::Host | OwnPlace::Elsewhere(_) => None,
         };
         assert_eq!(gateway(&six).as_deref(), Some("fd00::1"));
         let both = six.replace(r#""IPAddress":"192.0.2.130","Gateway":"""#, r#""Gateway":"192.0.2.129""#);
@@ -295,29 +228,15 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_shared_with_an_engine_whose_bridges_are_not_here() {
+    fn an_engine_without_bridges_here_is_elsewhere() {
         let elsewhere = OwnPlace::Elsewhere(EngineKind::Other);
-        let stranger = "00".repeat(32);
-        assert_eq!(place(traces(&[&stranger], ""), false, BOTH), elsewhere);
-        assert_eq!(place(traces(&[], ""), true, BOTH), elsewhere);
-        assert_eq!(place(traces(&[], ""), false, BOTH), elsewhere);
+        let unknown = "00".repeat(32);
+        assert_eq!(place(OwnIds::of(&[&unknown], ""), false, BOTH), elsewhere);
+        assert_eq!(place(OwnIds::of(&[], ""), true, BOTH), elsewhere);
+        assert_eq!(place(OwnIds::of(&[], ""), false, BOTH), elsewhere);
         // An engine inside our own container, or on this machine behind an address.
         let here = BOTH.replace("192.0.2.1\"", "127.0.0.1\"");
-        assert_eq!(place(traces(&[&stranger], ""), true, &here), OwnPlace::Host);
-        assert_eq!(place(traces(&[&stranger], ""), true, "[]"), OwnPlace::Host);
-    }
-
-    #[test]
-    fn ids_are_found_where_only_a_container_shows_them() {
-        let docker = format!(
-            "1 0 254:0 /var/lib/docker/containers/{OURS}/hostname /etc/hostname rw,relatime - ext4 /dev/vda rw\n\
-             2 0 0:9 / /var/lib/docker/containers/{OTHER}/mounts/shm rw - tmpfs shm rw\n\
-             3 0 0:9 / /var/lib/docker/overlay2/{OTHER}/merged rw - overlay overlay rw"
-        );
-        assert_eq!(ids_in_mounts(&docker), [OURS.into()]);
-        let podman = format!("1 0 0:9 /containers/overlay-containers/{OURS}/userdata/hosts /etc/hosts rw - tmpfs t rw");
-        assert_eq!(ids_in_mounts(&podman), [OURS.into()]);
-        assert_eq!(ids_in_groups(&format!("4:memory:/docker/{OURS}\n0::/")), [OURS.into()]);
-        assert_eq!(ids_in_groups("4:memory:/process/28a03f226591c3bba536e9b80e12f13b\n"), [] as [Box<str>; 0]);
+        assert_eq!(place(OwnIds::of(&[&unknown], ""), true, &here), OwnPlace::Host);
+        assert_eq!(place(OwnIds::of(&[&unknown], ""), true, "[]"), OwnPlace::Host);
     }
 }

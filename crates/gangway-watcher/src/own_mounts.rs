@@ -1,37 +1,37 @@
-//! What is mounted into our own container, and what of it the next container would get.
+//! The mounts of our own container, and whether they outlive it.
 
 use serde_json::Value;
 
-/// Digits of the name that engines give to a volume which nobody has named.
-const NAMELESS_LEN: usize = 64;
+/// Number of digits in the name that engines give to an anonymous volume.
+const ANONYMOUS_LEN: usize = 64;
 
-/// Something that is mounted into our own container.
+/// One mount of our own container.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OwnMount {
-    /// Where.
+    /// The path inside the container.
     pub destination: Box<str>,
-    /// What.
+    /// How long the mounted data lasts.
     pub kind: MountKind,
 }
 
-/// How long it lasts.
+/// How long mounted data lasts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum MountKind {
-    /// A volume with a name, a folder of the machine, or something that is not known.
+    /// It outlives the container: a named volume, a folder of the machine, or a mount of an unknown type.
     Lasting,
-    /// A volume that was made for this container alone.
+    /// A volume that the engine made for this container alone. The next container gets another one.
     AnonymousVolume,
-    /// Memory.
+    /// It is in memory and ends with the container.
     Memory,
 }
 
-/// From the `Mounts` of an inspected container. What is not understood is left out.
-pub(crate) fn read(mounts: &Value) -> Vec<OwnMount> {
+/// Parses the `Mounts` of an inspected container. Entries of an unknown form are left out.
+pub(crate) fn parse(mounts: &Value) -> Vec<OwnMount> {
     let mount = |mount: &Value| {
         let text = |field: &str| mount.get(field).and_then(Value::as_str);
         let destination = text("Destination")?.into();
         let kind = match text("Type")? {
-            "volume" if text("Name").is_some_and(is_nameless) => MountKind::AnonymousVolume,
+            "volume" if text("Name").is_some_and(is_anonymous) => MountKind::AnonymousVolume,
             "tmpfs" => MountKind::Memory,
             _ => MountKind::Lasting,
         };
@@ -40,8 +40,8 @@ pub(crate) fn read(mounts: &Value) -> Vec<OwnMount> {
     mounts.as_array().into_iter().flatten().filter_map(mount).collect()
 }
 
-fn is_nameless(name: &str) -> bool {
-    name.len() == NAMELESS_LEN && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+fn is_anonymous(name: &str) -> bool {
+    name.len() == ANONYMOUS_LEN && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_told_and_what_is_strange_is_left_out() {
+    fn each_kind_is_recognised_and_malformed_entries_are_left_out() {
         let nameless = "0123456789abcdef".repeat(4);
         let mounts = json!([
             {"Type": "volume", "Name": "shop_data", "Destination": "/data", "Driver": "local", "RW": true},
@@ -69,9 +69,9 @@ mod tests {
             ("/pipe", MountKind::Lasting),
         ];
         let expected = expected.map(|(destination, kind)| OwnMount { destination: destination.into(), kind });
-        assert_eq!(read(&mounts), expected);
+        assert_eq!(parse(&mounts), expected);
         for nothing in [json!(null), json!({}), json!("x")] {
-            assert_eq!(read(&nothing), []);
+            assert_eq!(parse(&nothing), []);
         }
     }
 }

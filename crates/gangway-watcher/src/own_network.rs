@@ -1,65 +1,54 @@
-//! What an engine says of our own container: how clients come to it.
+//! How clients reach us, as far as an engine knows: its view of the network of our own container.
 
 use std::net::IpAddr;
 
 use gangway_model::snapshot::{Container, NetworkMode};
 
-use crate::listing::ListedContainer;
-use crate::own_location::OwnIds;
+use crate::listing::{ListedContainer, PublishedPort};
+use crate::own_ids::OwnIds;
 
-/// Where an engine sees us.
+/// The network that clients reach us through, according to one engine.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum OwnNetwork {
-    /// In none of its containers, or it was not read yet.
+    /// We run in none of the engine's containers, or the engine was not read yet.
     #[default]
-    Nowhere,
-    /// In a container that uses the host's network.
-    OnTheHost,
-    /// In a container with networks of its own.
-    Inside(OwnContainer),
+    Unknown,
+    /// We run in a container that uses the network of the host.
+    Host,
+    /// We run in a container with networks of its own.
+    Container(OwnContainer),
 }
 
-/// Our container, or the one whose network ours uses.
+/// Our own container, or the container whose network it uses.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct OwnContainer {
-    /// Gateways of its networks and its own addresses: what passes a connection on to it comes with one of
-    /// these, whoever the client is.
+    /// The gateways of its networks and its own addresses. A connection that the engine forwards to us comes from
+    /// one of these addresses, whatever the address of the client is.
     pub gateways: Vec<IpAddr>,
-    /// Its ports on the host.
+    /// Its TCP ports that are published on the host.
     pub published: Vec<PublishedPort>,
 }
 
-/// A port of a container on the host.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct PublishedPort {
-    /// Inside the container.
-    pub inside: u16,
-    /// On the host.
-    pub outside: u16,
-    /// Only processes of the host reach it.
-    pub is_loopback: bool,
-}
-
-/// Finds us among what an engine lists.
-pub(crate) fn seen(traces: &OwnIds, listing: &[ListedContainer], containers: &[Container]) -> OwnNetwork {
-    let Some(own) = traces.find(containers) else { return OwnNetwork::Nowhere };
-    let whose = match &own.network {
-        NetworkMode::Host => return OwnNetwork::OnTheHost,
+/// The network of our own container among those that an engine lists.
+pub(crate) fn own_network(own_ids: &OwnIds, listing: &[ListedContainer], containers: &[Container]) -> OwnNetwork {
+    let Some(own) = own_ids.find(containers) else { return OwnNetwork::Unknown };
+    let network_owner = match &own.network {
+        NetworkMode::Host => return OwnNetwork::Host,
         NetworkMode::Container(other) => containers.iter().find(|container| container.id == *other).unwrap_or(own),
         NetworkMode::Networks | NetworkMode::None => own,
     };
-    if whose.network == NetworkMode::Host {
-        return OwnNetwork::OnTheHost;
+    if network_owner.network == NetworkMode::Host {
+        return OwnNetwork::Host;
     }
-    let Some(listed) = listing.iter().find(|listed| listed.id == whose.id) else { return OwnNetwork::Nowhere };
-    let own_addresses = whose.attachments.iter().filter_map(|at| at.address);
+    let Some(listed) = listing.iter().find(|listed| listed.id == network_owner.id) else { return OwnNetwork::Unknown };
+    let own_addresses = network_owner.attachments.iter().filter_map(|at| at.address);
     let mut gateways: Vec<IpAddr> = listed.gateways_of_both_families().chain(own_addresses).collect();
     gateways.sort();
     gateways.dedup();
     let mut published: Vec<PublishedPort> = listed.published().collect();
     published.sort();
     published.dedup();
-    OwnNetwork::Inside(OwnContainer { gateways, published })
+    OwnNetwork::Container(OwnContainer { gateways, published })
 }
 
 #[cfg(test)]
@@ -70,17 +59,17 @@ mod tests {
 
     const OURS: &str = "941d0eb2764328f8ccd96ea79a4ed56d7908dbe683211237392c83585f2b0dab";
 
-    fn seen_in(json: &str) -> OwnNetwork {
+    fn read(json: &str) -> OwnNetwork {
         let listing: Vec<ListedContainer> = serde_json::from_str(&json.replace("OURS", OURS)).expect("a listing");
         let engine = gangway_model::snapshot::EngineName("docker".into());
-        let beside = crate::listing::TranslationContext {
+        let context = crate::listing::TranslationContext {
             engine: &engine,
             facts: &BTreeMap::new(),
             health: &BTreeMap::new(),
             now: 0,
         };
-        let containers = crate::listing::translate(&listing, &beside);
-        seen(&OwnIds::of(&[OURS]), &listing, &containers)
+        let containers = crate::listing::translate(&listing, &context);
+        own_network(&OwnIds::of(&[OURS], ""), &listing, &containers)
     }
 
     const BEHIND_A_BRIDGE: &str = r#"[
@@ -95,7 +84,7 @@ mod tests {
 
     #[test]
     fn gateways_and_ports_are_those_of_our_container() {
-        let OwnNetwork::Inside(own) = seen_in(BEHIND_A_BRIDGE) else { panic!("it is listed") };
+        let OwnNetwork::Container(own) = read(BEHIND_A_BRIDGE) else { panic!("it is listed") };
         let gateways: Vec<String> = own.gateways.iter().map(ToString::to_string).collect();
         assert_eq!(gateways, ["172.18.0.1", "172.18.0.2", "172.19.0.2", "fd00::1"]);
         let published = |inside, outside, is_loopback| PublishedPort { inside, outside, is_loopback };
@@ -103,11 +92,11 @@ mod tests {
     }
 
     #[test]
-    fn with_the_hosts_network_there_is_nothing_in_between() {
+    fn with_the_hosts_network_there_is_no_gateway() {
         assert_eq!(
-            seen_in(&BEHIND_A_BRIDGE.replace("\"NetworkMode\":\"edge\"", "\"NetworkMode\":\"host\"")),
-            OwnNetwork::OnTheHost
+            read(&BEHIND_A_BRIDGE.replace("\"NetworkMode\":\"edge\"", "\"NetworkMode\":\"host\"")),
+            OwnNetwork::Host
         );
-        assert_eq!(seen_in("[]"), OwnNetwork::Nowhere);
+        assert_eq!(read("[]"), OwnNetwork::Unknown);
     }
 }

@@ -1,279 +1,234 @@
-//! Reading what one engine knows of its containers: all of them, or the few that something happened to.
+//! Reads an engine's containers: all of them, or the few that something happened to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures::StreamExt;
-use futures::stream;
-use gangway_model::snapshot::{Container, Drivers, EngineKind, EngineName, LeftOut, OwnPlace};
+use gangway_model::snapshot::{Container, Drivers, EngineKind, EngineName, Health, LeftOut, OwnPlace};
 use tokio::time::{Instant, timeout};
 use tracing::trace;
 
-use crate::client::{Cause, Client, EngineError};
+use crate::client::{Client, TimedAnswer};
+use crate::engine_error::{Cause, EngineError};
 use crate::listing::{
     ContainerListing, InspectedContainer, InspectedFacts, ListedContainer, TranslationContext, translate,
 };
-use crate::network_drivers::{NetworkDrivers, PATIENCE};
+use crate::network_drivers::{NetworkDrivers, OPTIONAL_MAX};
 use crate::own_location::Locator;
 use crate::own_mounts::{self, OwnMount};
-use crate::own_network::{self, OwnNetwork};
+use crate::own_network::{OwnNetwork, own_network};
+use crate::read_scope::ReadScope;
 use crate::shared_networks::SharedNetworks;
 
-/// Inspections under way at once: an engine answers each in a millisecond or two, and other clients want
-/// it as well.
-pub(crate) const INSPECTIONS_MAX: usize = 8;
-
-/// What is known of containers beside their listing, kept from one reading to the next.
+/// What earlier readings of a session found out beside the listing.
 #[derive(Debug, Default)]
 pub(crate) struct EngineCache {
     facts: BTreeMap<Box<str>, InspectedFacts>,
-    /// Of our own container, by its id: they never change in its life.
+    /// The mounts of our own container, with its id. They never change while it exists.
     own_mounts: Option<(Box<str>, Vec<OwnMount>)>,
-    /// We stood on the engine's host when everything was read last.
+    /// The last reading of all containers found that we run on the engine's host.
     is_on_host: bool,
     networks: NetworkDrivers,
-    sharing: SharedNetworks,
-    /// What the engine said of itself, where that was of interest.
+    shared_networks: SharedNetworks,
+    /// The kind of the engine according to `/info`, which is asked for only where it matters.
     kind: Option<EngineKind>,
     left_out: BTreeMap<Box<str>, LeftOut>,
 }
 
-/// Listing a hundred containers takes an engine ten times as long as listing one; with more than so many, it
-/// is asked for all.
-const FEW: usize = 8;
-
-/// Which containers are read.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum ReadScope {
-    All,
-    /// Those with these ids; the others stay as they were read last.
-    Only(Vec<Box<str>>),
-}
-
-impl ReadScope {
-    /// Of nothing yet.
-    pub(crate) fn none() -> Self {
-        Self::Only(Vec::new())
-    }
-
-    /// Is this one among them?
-    pub(crate) fn covers(&self, id: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(ids) => ids.iter().any(|read| **read == *id),
-        }
-    }
-
-    /// Adds the container that something happened to, if it is known which.
-    pub(crate) fn add(&mut self, id: Option<Box<str>>) {
-        let Self::Only(ids) = self else { return };
-        match id.filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
-            Some(id) if ids.contains(&id) => {}
-            Some(id) if ids.len() < FEW => ids.push(id),
-            _ => *self = Self::All,
-        }
-    }
-}
-
-/// What is known of an engine beside its containers.
+/// Facts about an engine beside its containers.
 #[derive(Debug, Default)]
 pub(crate) struct EngineFacts {
-    /// Of all networks, where they were asked for.
+    /// The drivers of all networks, if this reading asked for them.
     pub(crate) drivers: Option<Drivers>,
-    /// What makes no sense, of all containers.
+    /// The malformed parts of all containers.
     pub(crate) left_out: BTreeMap<Box<str>, LeftOut>,
-    /// All that are in a network that is gone.
+    /// The containers that are in a network which no longer exists.
     pub(crate) stranded: BTreeSet<Box<str>>,
 }
 
-/// One reading.
+/// Where we run and how clients reach us, as far as an engine knows.
 #[derive(Debug)]
-pub(crate) struct EngineReading {
-    pub(crate) extent: ReadScope,
-    pub(crate) containers: Vec<Container>,
-    /// Where we are ourselves; only where all were read.
-    pub(crate) own: Option<Box<(OwnPlace, OwnNetwork)>>,
-    pub(crate) learnt: EngineFacts,
-    /// What is mounted into our own container, if this engine runs it and that is known by now.
-    pub(crate) own_mounts: Option<Vec<OwnMount>>,
-    /// How much of the time was the engine's.
-    pub(crate) took: Duration,
-    /// For the next reading.
-    pub(crate) known: EngineCache,
+pub(crate) struct OwnPosition {
+    pub(crate) place: OwnPlace,
+    pub(crate) network: OwnNetwork,
 }
 
-/// Lists containers, and inspects those of which the listing says too little: once in their lives, or each
-/// time where the verdict of their health check is nowhere else.
+/// The result of one reading.
+#[derive(Debug)]
+pub(crate) struct EngineReading {
+    pub(crate) scope: ReadScope,
+    pub(crate) containers: Vec<Container>,
+    /// `None` if not all containers were read.
+    pub(crate) own: Option<Box<OwnPosition>>,
+    pub(crate) facts: EngineFacts,
+    /// The mounts of our own container, if this engine runs it and they are known.
+    pub(crate) own_mounts: Option<Vec<OwnMount>>,
+    /// How much of the time the engine took.
+    pub(crate) took: Duration,
+    /// To be passed to the next reading.
+    pub(crate) cache: EngineCache,
+}
+
+/// Lists containers, and inspects those of which the listing says too little.
+///
+/// Most containers are inspected once in their lives. Those whose health is not in the listing are inspected each time.
 pub(crate) async fn read(
     client: &Client,
     engine: &EngineName,
-    surroundings: &Locator,
-    mut known: EngineCache,
-    mut extent: ReadScope,
+    locator: &Locator,
+    mut cache: EngineCache,
+    scope: ReadScope,
 ) -> Result<EngineReading, EngineError> {
-    let listing = match &extent {
-        ReadScope::All => client.list().await?,
-        ReadScope::Only(ids) => match client.list_only(ids).await {
-            // By a guard that passes no filters on, perhaps.
-            Err(EngineError { cause: Cause::Refused { .. }, .. }) => {
-                extent = ReadScope::All;
-                client.list().await?
-            }
-            listing => listing?,
-        },
-    };
-    let mut took = listing.took;
-    let ContainerListing { containers: mut listing, left_out } = listing.value;
-    match &extent {
-        ReadScope::All => {
-            let listed: BTreeSet<&str> = listing.iter().map(|listed| &*listed.id).collect();
-            known.facts.retain(|id, _| listed.contains(&**id));
-            known.left_out = left_out;
-        }
-        // A guard may also have dropped the filter.
-        ReadScope::Only(ids) => {
-            listing.retain(|listed| ids.contains(&listed.id));
-            known.left_out.retain(|id, _| !ids.contains(id));
-            known.left_out.extend(left_out.into_iter().filter(|(id, _)| ids.contains(id)));
-        }
-    }
-
+    let (scope, TimedAnswer { value: listing, mut took }) = list(client, scope).await?;
+    let listing = cache.take_listing(listing, &scope);
     let asked = Instant::now();
-    let mut health = BTreeMap::new();
-    let wanted: Vec<&ListedContainer> = listing.iter().filter(|listed| known.wants(listed)).collect();
-    let inspected = inspect_all(client, wanted).await?;
-    if !inspected.is_empty() {
+    let health = cache.inspect(client, &listing).await?;
+    if health.is_some() {
         took += asked.elapsed();
-    }
-    for (listed, inspected) in inspected {
-        if let Some(verdict) = inspected.as_ref().and_then(InspectedContainer::health) {
-            health.insert(listed.id.clone(), verdict);
-        }
-        known.learn(listed, inspected.as_ref());
     }
 
     let begun = Instant::now();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let beside = TranslationContext { engine, facts: &known.facts, health: &health, now };
-    let containers = translate(&listing, &beside);
-    let mut drivers = None;
-    let own = if extent == ReadScope::All {
-        let seen = own_network::seen(&surroundings.traces, &listing, &containers);
-        let own = match surroundings.own_place(&listing, &containers, client.version.kind) {
-            OwnPlace::Elsewhere(EngineKind::Other) => {
-                let kind = known.kind(client).await;
-                drivers = known.networks.learn(client, &containers).await;
-                // A host is not on the networks of macvlan and overlay that it has. Its bridges it would be on.
-                let may_be_here = kind == EngineKind::Other && !surroundings.is_doubtful();
-                if may_be_here && !known.networks.any_bridge(&containers) {
-                    OwnPlace::Host
-                } else {
-                    OwnPlace::Elsewhere(kind)
-                }
-            }
-            own => own,
-        };
-        Some(Box::new((own, seen)))
-    } else {
-        None
+    let context = TranslationContext {
+        engine,
+        facts: &cache.facts,
+        health: &health.unwrap_or_default(),
+        now: seconds_since_epoch(),
     };
-    if let Some(own) = &own {
-        known.is_on_host = own.0 == OwnPlace::Host;
-        known.networks.keep_used(&containers);
-    }
-    let asked = Instant::now();
-    if known.is_on_host && drivers.is_none() {
-        drivers = known.networks.learn(client, &containers).await;
-    }
-    known.sharing.learn(client, &extent, &containers).await?;
-    took += asked.elapsed();
-    let (left_out, stranded) = (known.left_out.clone(), known.sharing.stranded());
-    let learnt = EngineFacts { drivers, left_out, stranded };
-    known.look_at_own_mounts(client, surroundings.own_container(&containers)).await;
-    let own_mounts = known.own_mounts.as_ref().map(|(_, mounts)| mounts.clone());
-    trace!(containers = containers.len(), translating = ?begun.elapsed(), "translated");
-    Ok(EngineReading { extent, containers, own, learnt, own_mounts, took, known })
-}
-
-async fn inspect_all<'l>(
-    client: &Client,
-    wanted: Vec<&'l ListedContainer>,
-) -> Result<Vec<(&'l ListedContainer, Option<InspectedContainer>)>, EngineError> {
-    let questions: Vec<_> = wanted.into_iter().map(|listed| inspect(client, listed)).collect();
-    let mut answers = stream::iter(questions).buffer_unordered(INSPECTIONS_MAX);
-    let mut inspected = Vec::new();
-    while let Some((listed, answer)) = answers.next().await {
-        match answer {
-            Ok(answer) => inspected.push((listed, answer)),
-            // One container that cannot be inspected now is asked about again by the next reading.
-            Err(EngineError { cause: Cause::Refused { .. } | Cause::TooLarge | Cause::Nonsense(_), .. }) => {}
-            Err(error) => return Err(error),
+    let containers = translate(&listing, &context);
+    let translating = begun.elapsed();
+    let mut drivers = None;
+    let own = match &scope {
+        ReadScope::All => {
+            let place = cache.own_place(client, locator, &listing, &containers, &mut drivers).await;
+            cache.is_on_host = place == OwnPlace::Host;
+            cache.networks.keep_used(&containers);
+            let network = own_network(&locator.own_ids, &listing, &containers);
+            Some(Box::new(OwnPosition { place, network }))
         }
+        ReadScope::Only(_) => None,
+    };
+    let asked = Instant::now();
+    if cache.is_on_host && drivers.is_none() {
+        drivers = cache.networks.learn(client, &containers).await;
     }
-    Ok(inspected)
+    cache.shared_networks.update(client, &scope, &containers).await?;
+    took += asked.elapsed();
+    let (left_out, stranded) = (cache.left_out.clone(), cache.shared_networks.stranded());
+    let facts = EngineFacts { drivers, left_out, stranded };
+    cache.read_own_mounts(client, locator.own_container(&containers)).await;
+    let own_mounts = cache.own_mounts.as_ref().map(|(_, mounts)| mounts.clone());
+    trace!(containers = containers.len(), ?translating, "translated");
+    Ok(EngineReading { scope, containers, own, facts, own_mounts, took, cache })
 }
 
-async fn inspect<'l>(
-    client: &Client,
-    listed: &'l ListedContainer,
-) -> (&'l ListedContainer, Result<Option<InspectedContainer>, EngineError>) {
-    (listed, client.inspect(&listed.id).await)
+/// Lists the containers in the scope. The scope becomes all if the engine refuses to list some.
+async fn list(client: &Client, scope: ReadScope) -> Result<(ReadScope, TimedAnswer<ContainerListing>), EngineError> {
+    let ids = match &scope {
+        ReadScope::All => return Ok((ReadScope::All, client.list().await?)),
+        ReadScope::Only(ids) => ids,
+    };
+    match client.list_only(ids).await {
+        Ok(listing) => Ok((scope, listing)),
+        // Perhaps a socket proxy does not pass filters on.
+        Err(EngineError { cause: Cause::Refused { .. }, .. }) => Ok((ReadScope::All, client.list().await?)),
+        Err(error) => Err(error),
+    }
+}
+
+fn seconds_since_epoch() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 impl EngineCache {
-    /// Asks once. Where the engine does not say it now, the next reading asks again.
-    async fn look_at_own_mounts(&mut self, client: &Client, own: Option<&Container>) {
-        let Some(own) = own else { return };
-        if self.own_mounts.as_ref().is_some_and(|(id, _)| *id == own.id) {
-            return;
-        }
-        if let Ok(Some(inspected)) = client.inspect(&own.id).await {
-            self.own_mounts = Some((own.id.clone(), own_mounts::read(&inspected.mounts)));
-        }
-    }
-
-    /// What the engine is, for people; asked once.
-    async fn kind(&mut self, client: &Client) -> EngineKind {
-        match self.kind {
-            Some(kind) => kind,
-            None => {
-                let told = timeout(PATIENCE, client.kind()).await;
-                *self.kind.insert(told.ok().and_then(Result::ok).unwrap_or_default())
+    /// Updates the cache from a listing, and returns the listed containers in the scope.
+    fn take_listing(&mut self, listing: ContainerListing, scope: &ReadScope) -> Vec<ListedContainer> {
+        let ContainerListing { mut containers, left_out } = listing;
+        match scope {
+            ReadScope::All => {
+                let listed: BTreeSet<&str> = containers.iter().map(|listed| &*listed.id).collect();
+                self.facts.retain(|id, _| listed.contains(&**id));
+                self.left_out = left_out;
+            }
+            // A socket proxy may also have dropped the filter, and so listed more.
+            ReadScope::Only(ids) => {
+                containers.retain(|listed| ids.contains(&listed.id));
+                self.left_out.retain(|id, _| !ids.contains(id));
+                self.left_out.extend(left_out.into_iter().filter(|(id, _)| ids.contains(id)));
             }
         }
+        containers
     }
 
-    fn wants(&self, listed: &ListedContainer) -> bool {
+    /// Inspects the containers that need it, and returns the health of those among them that have a check. `None` if
+    /// no container was inspected.
+    async fn inspect(
+        &mut self,
+        client: &Client,
+        listing: &[ListedContainer],
+    ) -> Result<Option<BTreeMap<Box<str>, Health>>, EngineError> {
+        let wanted: BTreeMap<&str, &ListedContainer> =
+            listing.iter().filter(|listed| self.needs_inspection(listed)).map(|listed| (&*listed.id, listed)).collect();
+        let inspected = client.inspect_all(wanted.keys().map(|id| Box::from(*id))).await?;
+        if inspected.is_empty() {
+            return Ok(None);
+        }
+        let mut health = BTreeMap::new();
+        for (id, inspected) in inspected {
+            if let Some(verdict) = inspected.as_ref().and_then(InspectedContainer::health) {
+                health.insert(id.clone(), verdict);
+            }
+            let facts = inspected.zip(wanted.get(&*id)).map(|(inspected, listed)| inspected.facts(listed));
+            self.facts.insert(id, facts.unwrap_or_default());
+        }
+        Ok(Some(health))
+    }
+
+    fn needs_inspection(&self, listed: &ListedContainer) -> bool {
         match self.facts.get(&listed.id) {
             Some(facts) => facts.health_unlisted && listed.runs(),
             None => listed.lacks_facts(),
         }
     }
 
-    fn learn(&mut self, listed: &ListedContainer, inspected: Option<&InspectedContainer>) {
-        let facts = inspected.map(|inspected| inspected.facts(listed)).unwrap_or_default();
-        self.facts.insert(listed.id.clone(), facts);
+    /// Where we run. If that may be elsewhere, the engine's kind and the drivers of its networks decide.
+    async fn own_place(
+        &mut self,
+        client: &Client,
+        locator: &Locator,
+        listing: &[ListedContainer],
+        containers: &[Container],
+        drivers: &mut Option<Drivers>,
+    ) -> OwnPlace {
+        let place = locator.own_place(listing, containers, client.version.kind);
+        if place != OwnPlace::Elsewhere(EngineKind::Other) {
+            return place;
+        }
+        let kind = self.kind(client).await;
+        *drivers = self.networks.learn(client, containers).await;
+        // A host has no address on the networks of macvlan and overlay that it has, but it has one on its bridges.
+        let may_be_here = kind == EngineKind::Other && !locator.may_be_elsewhere();
+        if may_be_here && !self.networks.any_bridge(containers) { OwnPlace::Host } else { OwnPlace::Elsewhere(kind) }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// The kind of the engine, for messages. The engine is asked once.
+    async fn kind(&mut self, client: &Client) -> EngineKind {
+        match self.kind {
+            Some(kind) => kind,
+            None => {
+                let answer = timeout(OPTIONAL_MAX, client.kind()).await;
+                *self.kind.insert(answer.ok().and_then(Result::ok).unwrap_or_default())
+            }
+        }
+    }
 
-    #[test]
-    fn a_few_are_read_alone_and_more_or_unknown_ones_with_all() {
-        let extent = |ids: &[Option<&str>]| {
-            let mut extent = ReadScope::none();
-            ids.iter().for_each(|id| extent.add(id.map(Into::into)));
-            extent
-        };
-        assert_eq!(extent(&[Some("ab"), Some("ab"), Some("cd")]), ReadScope::Only(vec!["ab".into(), "cd".into()]));
-        assert_eq!(extent(&[Some("ab"), None]), ReadScope::All);
-        assert_eq!(extent(&[Some("\"]}&all=0")]), ReadScope::All, "what is no id is not asked for");
-        let many: Vec<String> = (0..=FEW).map(|number| number.to_string()).collect();
-        let many: Vec<_> = many.iter().map(|id| Some(&**id)).collect();
-        assert!(matches!(extent(&many[1..]), ReadScope::Only(_)));
-        assert_eq!(extent(&many), ReadScope::All);
+    /// Reads the mounts of our own container, once. If the engine does not answer now, the next reading asks again.
+    async fn read_own_mounts(&mut self, client: &Client, own: Option<&Container>) {
+        let Some(own) = own else { return };
+        if self.own_mounts.as_ref().is_some_and(|(id, _)| *id == own.id) {
+            return;
+        }
+        if let Ok(Some(inspected)) = client.inspect(&own.id).await {
+            self.own_mounts = Some((own.id.clone(), own_mounts::parse(&inspected.mounts)));
+        }
     }
 }

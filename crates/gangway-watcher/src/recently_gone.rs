@@ -1,7 +1,7 @@
-//! Containers that were up and are not any more: remembered for as long as a route is held for them.
+//! Containers that were up and no longer are, remembered for as long as a route is held for them.
 //!
-//! No listing shows one that was removed, and of one that has exited none says since when. Who needs to be
-//! remembered, and for how long, compiling decides; time is an argument, nothing here waits.
+//! A listing does not show a removed container, and does not say since when another one has exited. The compiler
+//! decides which of them are remembered, and for how long. Time is an argument; nothing here waits.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,69 +9,69 @@ use gangway_model::compile::Hold;
 use gangway_model::snapshot::{Container, ContainerState, Gone};
 use tokio::time::Instant;
 
-/// More than ever leave together; of what is beyond, the routes end at once.
+/// More containers than ever stop together. The routes of any further ones end at once.
 const REMEMBERED_MAX: usize = 1000;
 
-/// Those of all engines.
+/// The recently gone containers of all engines.
 #[derive(Debug, Default)]
 pub(crate) struct RecentlyGone {
     containers: Vec<GoneContainer>,
-    /// When the first of the holds ends.
+    /// When the first held route is given up.
     next_end: Option<Instant>,
 }
 
-/// One of them.
 #[derive(Debug)]
 struct GoneContainer {
     container: Container,
-    at: Instant,
-    /// A snapshot has it, so compiling will say whether it is to be remembered.
-    told: bool,
+    since: Instant,
+    /// A snapshot contains it, so the table that is compiled from that snapshot decides whether it is remembered.
+    in_snapshot: bool,
 }
 
 impl RecentlyGone {
-    /// Compares two readings of one engine.
+    /// Compares two readings of one engine: adds the containers that went down and removes those that are up again.
     pub(crate) fn compare(&mut self, now: Instant, old: &[Container], new: &[Container]) {
         let states: HashMap<&str, bool> = new.iter().map(|container| (&*container.id, is_up(container))).collect();
         let is_up_now = |container: &Container| states.get(&*container.id) == Some(&true);
         if let Some(engine) = new.first().map(|container| &container.engine) {
-            self.containers.retain(|left| left.container.engine != *engine || !is_up_now(&left.container));
+            self.containers.retain(|gone| gone.container.engine != *engine || !is_up_now(&gone.container));
         }
-        let left = old.iter().filter(|container| is_up(container) && !is_up_now(container));
-        self.containers.extend(left.map(|container| GoneContainer {
+        let gone = old.iter().filter(|container| is_up(container) && !is_up_now(container));
+        self.containers.extend(gone.map(|container| GoneContainer {
             container: container.clone(),
-            at: now,
-            told: false,
+            since: now,
+            in_snapshot: false,
         }));
         let beyond = self.containers.len().saturating_sub(REMEMBERED_MAX);
         self.containers.drain(..beyond);
     }
 
-    /// For a snapshot of this moment.
+    /// The containers for the snapshot of this moment.
     pub(crate) fn gone(&mut self, now: Instant) -> Vec<Gone> {
-        let gone = |left: &mut GoneContainer| {
-            left.told = true;
-            Gone { container: left.container.clone(), since: now.saturating_duration_since(left.at) }
+        let gone = |gone: &mut GoneContainer| {
+            gone.in_snapshot = true;
+            Gone { container: gone.container.clone(), since: now.saturating_duration_since(gone.since) }
         };
         self.containers.iter_mut().map(gone).collect()
     }
 
-    /// Forgets those of the last snapshot for which no route is held; `holds` came of it, and it was of `now`.
+    /// Forgets the containers of the last snapshot for which no route is held. `holds` is the result of compiling that
+    /// snapshot, and `now` is the moment of the snapshot.
     pub(crate) fn keep(&mut self, now: Instant, holds: &[Hold]) {
         let held: HashSet<_> = holds.iter().map(|hold| (&hold.engine, &hold.container)).collect();
-        self.containers.retain(|GoneContainer { container, told, .. }| {
-            !told || held.contains(&(&container.engine, &container.id))
+        self.containers.retain(|GoneContainer { container, in_snapshot, .. }| {
+            !in_snapshot || held.contains(&(&container.engine, &container.id))
         });
         self.next_end = holds.iter().map(|hold| now + hold.left).min();
     }
 
-    /// When a route is to be given up.
+    /// When the next held route is to be given up.
     pub(crate) fn next_end(&self) -> Option<Instant> {
         self.next_end
     }
 }
 
-/// May it have had requests? One that is paused answers no more than one that has exited.
+/// Whether a container may get requests. A paused one answers as little as one that has exited.
 fn is_up(container: &Container) -> bool {
     matches!(container.state, ContainerState::Running | ContainerState::Restarting)
 }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_that_stopped_or_vanished_are_remembered_until_they_return_or_are_not_needed() {
+    async fn gone_containers_are_remembered_until_they_return_or_are_not_needed() {
         use ContainerState::{Created, Exited, Paused, Running};
         let (mut departed, now) = (RecentlyGone::default(), Instant::now());
         let old = [
@@ -122,12 +122,12 @@ mod tests {
         assert_eq!(
             ids(&mut departed),
             ["stays 0ns"],
-            "what left while the table was made, that table knows nothing of"
+            "the table that was being compiled does not know of a container that stopped meanwhile"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_remembered_is_bounded_and_the_latest_stay() {
+    async fn the_number_of_remembered_containers_is_bounded_and_the_latest_stay() {
         let (mut departed, now) = (RecentlyGone::default(), Instant::now());
         let old: Vec<_> =
             (0..REMEMBERED_MAX + 5).map(|id| container(&id.to_string(), ContainerState::Running)).collect();

@@ -1,8 +1,8 @@
-//! One request, one connection, bounded.
+//! Sends one request on one connection, and bounds the size of the answer.
 //!
-//! It stands below bollard as its transport, because bollard alone would wait for an answer without end and
-//! keep all of it in memory, and does not tell when the engine has begun to answer. It stands below our own
-//! reading of listings as well; see [`client`](crate::client).
+//! bollard uses this as its transport: on its own, bollard would wait for an answer without a limit, keep all of it in
+//! memory, and not report when the engine begins to answer. Requests without bollard use it as well; see
+//! [`client`](crate::client).
 
 use std::io;
 use std::pin::Pin;
@@ -18,26 +18,26 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::connect::{ConnectError, Connection, Connector};
+use crate::connect::{ConnectError, Connector, EngineConnection};
 
-/// How many bytes may still be read from a connection.
+/// The number of bytes that may still be read from a connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Budget {
+pub(crate) struct ReadBudget {
     left: Arc<AtomicUsize>,
     whole: usize,
 }
 
-impl Budget {
+impl ReadBudget {
     pub(crate) fn new(whole: usize) -> Self {
         Self { left: Arc::new(AtomicUsize::new(whole)), whole }
     }
 
-    /// Allows as much again as at first: what was read has been dealt with.
+    /// Allows as much again as at first. To be called when the bytes read so far have been processed.
     pub(crate) fn renew(&self) {
         self.left.store(self.whole, Ordering::Relaxed);
     }
 
-    /// False where that is more than may be read.
+    /// Takes `len` bytes. Returns false if fewer are left.
     fn spend(&self, len: usize) -> bool {
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(len)).is_ok()
     }
@@ -47,10 +47,10 @@ impl Budget {
 ///
 /// `path` replaces that of the request; the rest of the answer is read through `budget`.
 pub(crate) async fn send<B>(
-    dialer: &Connector,
+    connector: &Connector,
     mut request: Request<B>,
     path: PathAndQuery,
-    budget: Budget,
+    budget: ReadBudget,
 ) -> Result<Response<Incoming>, RequestError>
 where
     B: Body + Send + 'static,
@@ -58,11 +58,11 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     *request.uri_mut() = Uri::from(path);
-    // Some engines and most proxies insist on a Host; none looks at it.
+    // Some engines and most proxies require a Host field; none evaluates it.
     request.headers_mut().insert(HOST, HeaderValue::from_static("engine"));
-    let connection = dialer.dial().await?;
+    let connection = connector.connect().await?;
     let (mut sender, driver) = http1::handshake(TokioIo::new(Metered { connection, budget })).await?;
-    // Ends by itself: when the answer has been read or is dropped, or the connection breaks.
+    // The task ends by itself: when the answer has been read or is dropped, or the connection breaks.
     tokio::spawn(async move {
         let _ = driver.await;
     });
@@ -70,8 +70,8 @@ where
 }
 
 struct Metered {
-    connection: Connection,
-    budget: Budget,
+    connection: EngineConnection,
+    budget: ReadBudget,
 }
 
 impl AsyncRead for Metered {
@@ -97,16 +97,16 @@ impl AsyncWrite for Metered {
     }
 }
 
-/// No answer came.
+/// The request got no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
     #[error(transparent)]
-    Dial(#[from] ConnectError),
+    Connect(#[from] ConnectError),
     #[error(transparent)]
     Http(#[from] hyper::Error),
 }
 
-/// Was more sent than may be read?
+/// Whether reading failed because the answer exceeds its [`ReadBudget`].
 pub(crate) fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
     causes
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_budget_is_spent_once_and_can_be_renewed() {
-        let budget = Budget::new(10);
+        let budget = ReadBudget::new(10);
         assert!(budget.clone().spend(10));
         assert!(!budget.spend(1));
         budget.renew();

@@ -1,19 +1,19 @@
-//! Containers that use the network of another one, and whether it is still that one's.
+//! Containers that use the network of another container, and whether that network still exists.
 //!
-//! An engine leaves a container in the network that the other had when it was started. No listing tells: once the
-//! other was restarted, it has another network, and perhaps the same address. When both were started does tell. Only
-//! those few are inspected, each time that something may have happened to them.
+//! Such a guest stays in the network that its host had when the guest was started. If the host is restarted, it gets a
+//! new network, perhaps with the same address, and no listing shows the difference. The start times of both do, so
+//! guests and hosts are inspected each time that something may have happened to them. They are few.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::stream::{self, StreamExt};
 use gangway_model::snapshot::{Container, ContainerState, NetworkMode};
 
-use crate::client::{Cause, Client, EngineError};
+use crate::client::Client;
+use crate::engine_error::EngineError;
 use crate::listing::{EngineTime, InspectedContainer};
-use crate::reading::{INSPECTIONS_MAX, ReadScope};
+use crate::read_scope::ReadScope;
 
-/// What is known of them, for one session.
+/// The guests and hosts of one engine, for one session.
 #[derive(Debug, Default)]
 pub(crate) struct SharedNetworks {
     /// The host of each guest that is up.
@@ -23,49 +23,37 @@ pub(crate) struct SharedNetworks {
 }
 
 impl SharedNetworks {
-    /// Takes note of a reading, and asks about those that it is about.
-    pub(crate) async fn learn(
+    /// Updates the guests from a reading, and asks for the start times of those that the reading covers.
+    pub(crate) async fn update(
         &mut self,
         client: &Client,
-        extent: &ReadScope,
+        scope: &ReadScope,
         containers: &[Container],
     ) -> Result<(), EngineError> {
-        self.hosts.retain(|guest, _| !extent.covers(guest));
+        self.hosts.retain(|guest, _| !scope.covers(guest));
         self.hosts.extend(containers.iter().filter_map(|container| match &container.network {
             NetworkMode::Container(host) if is_up(container) => Some((container.id.clone(), host.clone())),
-            _ => None,
+            NetworkMode::Container(_) | NetworkMode::Networks | NetworkMode::Host | NetworkMode::None => None,
         }));
         let involved: BTreeSet<Box<str>> = self.hosts.iter().flat_map(|(guest, host)| [guest, host]).cloned().collect();
-        // What was read may have been started anew.
-        self.started.retain(|id, _| involved.contains(id) && !extent.covers(id));
-        let unknown: Vec<Box<str>> = involved.into_iter().filter(|id| !self.started.contains_key(id)).collect();
-        let questions = unknown.into_iter().map(|id| ask(client, id));
-        let mut answers = stream::iter(questions).buffer_unordered(INSPECTIONS_MAX);
-        while let Some((id, answer)) = answers.next().await {
-            match answer {
-                Ok(inspected) => {
-                    self.started
-                        .extend(inspected.as_ref().and_then(InspectedContainer::started).map(|started| (id, started)));
-                }
-                // The next reading asks again. As long as nothing is known, nothing is concluded.
-                Err(EngineError { cause: Cause::Refused { .. } | Cause::TooLarge | Cause::Nonsense(_), .. }) => {}
-                Err(error) => return Err(error),
-            }
+        // A container that was read may have been restarted.
+        self.started.retain(|id, _| involved.contains(id) && !scope.covers(id));
+        let unknown = involved.into_iter().filter(|id| !self.started.contains_key(id));
+        // The next reading asks again for those that cannot be inspected now. Until a start time is known, nothing is
+        // concluded from it.
+        for (id, inspected) in client.inspect_all(unknown).await? {
+            self.started.extend(inspected.as_ref().and_then(InspectedContainer::started).map(|started| (id, started)));
         }
         Ok(())
     }
 
-    /// Guests that were started before their host was.
+    /// Guests that were started before their host was, so that their network no longer exists.
     pub(crate) fn stranded(&self) -> BTreeSet<Box<str>> {
         let started = |id: &str| self.started.get(id);
-        let is_before = |guest: &str, host: &str| started(guest).zip(started(host)).is_some_and(|(one, two)| one < two);
-        self.hosts.iter().filter(|(guest, host)| is_before(guest, host)).map(|(guest, _)| guest.clone()).collect()
+        let is_older =
+            |guest: &str, host: &str| started(guest).zip(started(host)).is_some_and(|(guest, host)| guest < host);
+        self.hosts.iter().filter(|(guest, host)| is_older(guest, host)).map(|(guest, _)| guest.clone()).collect()
     }
-}
-
-async fn ask(client: &Client, id: Box<str>) -> (Box<str>, Result<Option<InspectedContainer>, EngineError>) {
-    let answer = client.inspect(&id).await;
-    (id, answer)
 }
 
 fn is_up(container: &Container) -> bool {

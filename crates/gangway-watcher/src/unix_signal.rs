@@ -1,9 +1,9 @@
-//! Signals by number and by name, as engines write them.
+//! Unix signals by number and by name, as engines write them.
 
 pub(crate) const KILL: u8 = 9;
 pub(crate) const TERM: u8 = 15;
 
-/// Those of Linux on all architectures that engines run on, with the names that Docker knows them by.
+/// The signals of Linux on the architectures that engines run on, with the names that Docker uses.
 const NAMES: &[(&str, u8)] = &[
     ("HUP", 1),
     ("INT", 2),
@@ -44,17 +44,20 @@ const NAMES: &[(&str, u8)] = &[
     ("RTMAX", 64),
 ];
 
-/// A signal as Docker (`SIGUSR1`, `RTMIN+3`, `"15"`) or Podman (`15`) writes it.
-pub(crate) fn signal(value: &serde_json::Value) -> Option<u8> {
+/// Parses a signal as Docker (`SIGUSR1`, `RTMIN+3`, `"15"`) or Podman (`15`) writes it.
+pub(crate) fn from_json(value: &serde_json::Value) -> Option<u8> {
     match value {
         serde_json::Value::Number(number) => u8::try_from(number.as_u64()?).ok(),
-        serde_json::Value::String(name) => named(name),
-        _ => None,
+        serde_json::Value::String(name) => parse(name),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Array(_)
+        | serde_json::Value::Object(_) => None,
     }
 }
 
-/// A signal by its name or number.
-pub(crate) fn named(name: &str) -> Option<u8> {
+/// Parses the name or number of a signal.
+pub(crate) fn parse(name: &str) -> Option<u8> {
     let name = name.trim().to_ascii_uppercase();
     let name = name.strip_prefix("SIG").unwrap_or(&name);
     let number = |name: &str| NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
@@ -88,13 +91,13 @@ mod tests {
             (json!(3), 3),
         ];
         for (written, number) in known {
-            assert_eq!(signal(&written), Some(number), "{written}");
+            assert_eq!(from_json(&written), Some(number), "{written}");
         }
         for (name, number) in NAMES {
-            assert_eq!(signal(&json!(format!("SIG{name}"))), Some(*number), "{name}");
+            assert_eq!(from_json(&json!(format!("SIG{name}"))), Some(*number), "{name}");
         }
         for unknown in [json!("SIGNIFICANT"), json!("RTMIN+x"), json!("RTMIN+250"), json!(null), json!(4096)] {
-            assert_eq!(signal(&unknown), None, "{unknown}");
+            assert_eq!(from_json(&unknown), None, "{unknown}");
         }
     }
 }

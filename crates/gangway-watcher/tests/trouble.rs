@@ -7,13 +7,12 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::FutureExt;
 use gangway_model::Settings;
 use gangway_model::settings::FileRoute;
 use gangway_testkit::engine::{Container, Engine, Fault};
 use gangway_testkit::fault;
 use gangway_testkit::wait::eventually;
-use gangway_watcher::{Connection, DockerEnvironment, Engine as Address, engines};
+use gangway_watcher::{DockerEnvironment, engines, testing};
 use support::{Watched, pass, seconds, watch, watch_all, watch_routes, way_to};
 use tokio::time::Instant;
 
@@ -162,10 +161,9 @@ async fn a_day_away_is_survived_with_short_waits() {
     engine.add(Container::new("web"));
     let tries: Arc<Mutex<Vec<Instant>>> = Arc::default();
     let (fake, noted) = (engine.clone(), Arc::clone(&tries));
-    let way = Address::behind("docker", move || {
+    let way = testing::engine("docker", move || {
         noted.lock().unwrap().push(Instant::now());
-        let connected = fake.connect().map(|stream| Box::new(stream) as Connection);
-        async move { connected }.boxed()
+        fake.connect()
     });
     let watched = watch_all(vec![way], Settings::default());
     watched.until_running(&["web"]).await;

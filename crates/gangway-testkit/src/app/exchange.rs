@@ -68,9 +68,12 @@ impl Exchange<'_> {
     }
 
     /// The head of the answer; `length` none means that the end is only shown by the framing.
-    pub(super) async fn head(&mut self, status: u16, headers: &[(&str, &str)], length: Option<u64>) -> io::Result<()> {
+    pub(super) fn head(&mut self, status: u16, headers: &[(&str, &str)], length: Option<u64>) -> io::Result<()> {
         match self {
-            Self::H1(h1) => h1.head(status, headers, length).await,
+            Self::H1(h1) => {
+                h1.head(status, headers, length);
+                Ok(())
+            }
             Self::H2(h2) => h2.head(status, headers, length),
         }
     }
@@ -93,7 +96,7 @@ impl Exchange<'_> {
 
     /// A whole answer with a text.
     pub(super) async fn text(&mut self, status: u16, kind: &str, text: &str) -> io::Result<()> {
-        self.head(status, &[("content-type", kind)], Some(text.len() as u64)).await?;
+        self.head(status, &[("content-type", kind)], Some(text.len() as u64))?;
         self.send(text.as_bytes()).await?;
         self.finish(&[]).await
     }

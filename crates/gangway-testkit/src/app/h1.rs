@@ -47,7 +47,7 @@ where
             out: Vec::new(),
         });
         routes::answer(&asked, &mut exchange, &app).await?;
-        let Exchange::H1(h1) = exchange else { unreachable!("made so above") };
+        let Exchange::H1(h1) = exchange else { return Ok(()) };
         if h1.close || h1.framing_left() {
             stream.flush().await?;
             return stream.shutdown().await;
@@ -88,7 +88,7 @@ impl H1<'_> {
         self.stream.flush().await
     }
 
-    pub(super) async fn head(&mut self, status: u16, headers: &[(&str, &str)], length: Option<u64>) -> io::Result<()> {
+    pub(super) fn head(&mut self, status: u16, headers: &[(&str, &str)], length: Option<u64>) {
         let mut head = format!("HTTP/1.1 {status} {}\r\n", reason(status));
         for (name, value) in headers {
             let _ = write!(head, "{name}: {value}\r\n");
@@ -111,7 +111,6 @@ impl H1<'_> {
         head.push_str("\r\n");
         // Held back until the first part of the body, so that a small answer is one write.
         self.out.extend_from_slice(head.as_bytes());
-        Ok(())
     }
 
     pub(super) async fn send(&mut self, part: &[u8]) -> io::Result<()> {

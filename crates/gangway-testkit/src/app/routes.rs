@@ -84,7 +84,7 @@ async fn body_sum(exchange: &mut Exchange<'_>) -> io::Result<Sum> {
 }
 
 async fn bytes(exchange: &mut Exchange<'_>, len: u64, chunked: bool) -> io::Result<()> {
-    exchange.head(200, &[("content-type", "application/octet-stream")], (!chunked).then_some(len)).await?;
+    exchange.head(200, &[("content-type", "application/octet-stream")], (!chunked).then_some(len))?;
     let (mut pattern, mut left) = (Pattern::default(), len);
     while left > 0 {
         let part = pattern.next(left);
@@ -97,7 +97,7 @@ async fn bytes(exchange: &mut Exchange<'_>, len: u64, chunked: bool) -> io::Resu
 async fn stream(exchange: &mut Exchange<'_>, asked: &Asked) -> io::Result<()> {
     let every = asked.query("every").and_then(|text| text.parse().ok()).unwrap_or(100);
     let count = asked.query("count").and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
-    exchange.head(200, &[("content-type", "text/event-stream"), ("cache-control", "no-cache")], None).await?;
+    exchange.head(200, &[("content-type", "text/event-stream"), ("cache-control", "no-cache")], None)?;
     let mut tick = tokio::time::interval(Duration::from_millis(every));
     for number in 0..count {
         tick.tick().await;
@@ -107,7 +107,7 @@ async fn stream(exchange: &mut Exchange<'_>, asked: &Asked) -> io::Result<()> {
 }
 
 async fn cut(exchange: &mut Exchange<'_>, len: u64) -> io::Result<()> {
-    exchange.head(200, &[("content-type", "application/octet-stream")], Some(len * 2)).await?;
+    exchange.head(200, &[("content-type", "application/octet-stream")], Some(len * 2))?;
     let (mut pattern, mut left) = (Pattern::default(), len);
     while left > 0 {
         let part = pattern.next(left);
@@ -119,7 +119,7 @@ async fn cut(exchange: &mut Exchange<'_>, len: u64) -> io::Result<()> {
 
 /// The body back as it arrives, then trailers: what a unary or a streaming gRPC call looks like.
 async fn trailers(exchange: &mut Exchange<'_>, kind: &str) -> io::Result<()> {
-    exchange.head(200, &[("content-type", kind), ("trailer", "grpc-status, x-sum")], None).await?;
+    exchange.head(200, &[("content-type", kind), ("trailer", "grpc-status, x-sum")], None)?;
     let mut sum = Sum::default();
     while let Some(part) = exchange.body().await? {
         sum.add(&part);

@@ -188,8 +188,8 @@ async fn request(stream: &mut BufReader<impl AsyncRead + AsyncWrite + Unpin>) ->
     let (version, path) = versioned(path);
     let asked = Asked { method: method.into(), path: path.into(), version, query: query.into() };
     let len = head.lines().filter_map(|line| line.split_once(':'));
-    let len = len.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let len: u64 = len.filter_map(|(_, value)| value.trim().parse().ok()).next().unwrap_or_default();
+    let mut len = len.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let len: u64 = len.find_map(|(_, value)| value.trim().parse().ok()).unwrap_or_default();
     let mut body = String::new();
     stream.take(len.min(ORDER_MAX)).read_to_string(&mut body).await?;
     Ok(Some((asked, body)))

@@ -64,7 +64,7 @@ impl State {
         attributes.insert("name".into(), json!(container.name));
         attributes.insert("image".into(), json!(container.image));
         attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), json!(value))));
-        self.tell("container", action, id, Value::Object(attributes));
+        self.tell("container", action, id, &Value::Object(attributes));
     }
 
     /// All its networks, unless the engine never tells.
@@ -81,10 +81,10 @@ impl State {
         }
         let network_id = self.networks.get(network).cloned().unwrap_or_default();
         let attributes = json!({ "container": id, "name": network, "type": "bridge" });
-        self.tell("network", action, &network_id, attributes);
+        self.tell("network", action, &network_id, &attributes);
     }
 
-    fn tell(&mut self, kind: &'static str, action: &str, id: &str, attributes: Value) {
+    fn tell(&mut self, kind: &'static str, action: &str, id: &str, attributes: &Value) {
         if self.loses_events {
             return;
         }

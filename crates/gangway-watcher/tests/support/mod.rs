@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::FutureExt;
 use gangway_model::matcher::HostCondition;
 use gangway_model::route::Readiness;
 use gangway_model::snapshot::Container as Read;
 use gangway_model::{Compiled, Settings, Snapshot};
 use gangway_publish::{Publisher, Reader, channel};
 use gangway_testkit::engine::Engine as Fake;
-use gangway_watcher::{Connection, Engine, EngineStatus, watch_with};
+use gangway_watcher::testing::{engine, watch_with};
+use gangway_watcher::{Engine, EngineStatus};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -43,10 +43,7 @@ impl Drop for Watched {
 /// The way to a fake engine through a pipe.
 pub(crate) fn way_to(name: &str, fake: &Fake) -> Engine {
     let fake = fake.clone();
-    Engine::behind(name, move || {
-        let connected = fake.connect().map(|stream| Box::new(stream) as Connection);
-        async move { connected }.boxed()
-    })
+    engine(name, move || fake.connect())
 }
 
 /// Watches one engine.

@@ -155,9 +155,9 @@ impl Instance for Running {
             reads: status.reads,
             failures: status.failures,
             reaction: Reaction {
-                count: status.reaction.count,
-                whole: spread(status.reaction.whole),
-                ours: spread(status.reaction.ours),
+                count: status.latency.summary().count,
+                whole: spread(status.latency.summary().whole),
+                ours: spread(status.latency.summary().ours),
             },
         };
         self.engines.load().iter().map(engine).collect()

@@ -1,4 +1,4 @@
-//! What engines say of our own container → what the data plane is told of where it stands.
+//! Derives for the data plane where it runs, from what the engines know about our own container.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,13 +9,13 @@ use gangway_watcher::{EngineStatus, OwnNetwork};
 
 use crate::main_process;
 
-/// Publishes it whenever it changes, for ever.
+/// Publishes the whereabouts whenever they change, for ever.
 pub(super) async fn follow(
     mut engines: Reader<Vec<EngineStatus>>,
     mut published: Publisher<Whereabouts>,
 ) -> Infallible {
     let (in_force, alone) = (published.reader(), at_the_start());
-    // Before it, the list of engines is empty because nobody has made it.
+    // Before the first publication, the list is empty although there are engines.
     let _ = engines.first().await;
     loop {
         let now = whereabouts(&engines.load(), &alone);
@@ -28,7 +28,7 @@ pub(super) async fn follow(
     }
 }
 
-/// As long as no engine says where we are: what our own surroundings show.
+/// The whereabouts according to the kernel's tables, which count until an engine lists our container.
 pub(super) fn at_the_start() -> Whereabouts {
     if !main_process::is_main_process() {
         return Whereabouts::default();
@@ -38,16 +38,16 @@ pub(super) fn at_the_start() -> Whereabouts {
     Whereabouts { gateways, has_loopback_of_its_own: true, ..Whereabouts::default() }
 }
 
-/// What the engines make of it.
+/// The whereabouts according to the engines. `alone` counts if no engine lists our container.
 fn whereabouts(engines: &[EngineStatus], alone: &Whereabouts) -> Whereabouts {
     let mut now = Whereabouts::default();
-    let mut is_seen = false;
+    let mut is_listed = false;
     for engine in engines {
-        match &engine.seen {
-            OwnNetwork::Nowhere => {}
-            OwnNetwork::OnTheHost => is_seen = true,
-            OwnNetwork::Inside(own) => {
-                is_seen = true;
+        match &engine.own_network {
+            OwnNetwork::Unknown => {}
+            OwnNetwork::Host => is_listed = true,
+            OwnNetwork::Container(own) => {
+                is_listed = true;
                 now.has_loopback_of_its_own = true;
                 now.gateways.extend(&own.gateways);
                 let mut published = own.published.clone();
@@ -56,12 +56,12 @@ fn whereabouts(engines: &[EngineStatus], alone: &Whereabouts) -> Whereabouts {
             }
         }
     }
-    if !is_seen {
+    if !is_listed {
         now = alone.clone();
     }
-    // On the host there is nothing that an engine could say.
-    let has_said = |engine: &EngineStatus| engine.reads > 0 || (engine.failures > 0 && !alone.has_loopback_of_its_own);
-    now.is_known = engines.iter().all(has_said);
+    // On the host, an engine cannot contribute anything, so one that cannot be read does not matter.
+    let is_known = |engine: &EngineStatus| engine.reads > 0 || (engine.failures > 0 && !alone.has_loopback_of_its_own);
+    now.is_known = engines.iter().all(is_known);
     let is_unread = !engines.is_empty() && engines.iter().all(|engine| engine.reads == 0 && engine.failures > 0);
     let troubles = engines.iter().filter_map(|engine| Some((&engine.url, engine.trouble.as_deref()?)));
     let troubles: Vec<String> = troubles.map(|(url, trouble)| format!("`{url}`: failed to {trouble}")).collect();
@@ -69,13 +69,13 @@ fn whereabouts(engines: &[EngineStatus], alone: &Whereabouts) -> Whereabouts {
     now
 }
 
-/// Default gateways, as the tables of the kernel show them.
+/// The default gateways in the routing tables of the kernel.
 fn default_gateways(ipv4: &str, ipv6: &str) -> Vec<IpAddr> {
     let of_ipv4 = ipv4.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let [_, "00000000", gateway, ..] = fields[..] else { return None };
         let gateway = u32::from_str_radix(gateway, 16).ok().filter(|gateway| *gateway != 0)?;
-        // As it lies in memory.
+        // The kernel prints the bytes in the order of its memory.
         Some(IpAddr::from(Ipv4Addr::from(gateway.to_ne_bytes())))
     });
     let of_ipv6 = ipv6.lines().filter_map(|line| {
@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    fn engine(seen: OwnNetwork) -> EngineStatus {
+    fn engine(own_network: OwnNetwork) -> EngineStatus {
         EngineStatus {
             name: EngineName("docker".into()),
             url: "unix:///var/run/docker.sock".into(),
@@ -103,9 +103,9 @@ mod tests {
             containers: 0,
             reads: 1,
             failures: 0,
-            reaction: Latency::default(),
+            latency: Latency::default(),
             own_mounts: None,
-            seen,
+            own_network,
         }
     }
 
@@ -120,19 +120,19 @@ mod tests {
             gateways: vec![[172, 18, 0, 1].into()],
             published: vec![published(443, 444, true), published(443, 18443, false), published(80, 18080, false)],
         };
-        let inside = whereabouts(&[engine(OwnNetwork::Inside(own))], &alone());
+        let inside = whereabouts(&[engine(OwnNetwork::Container(own))], &alone());
         let known = |whereabouts: Whereabouts| Whereabouts { is_known: true, ..whereabouts };
         assert_eq!(inside.gateways, [IpAddr::from([172, 18, 0, 1])]);
         assert_eq!(inside.published, [(80, 18080), (443, 18443), (443, 444)]);
         assert!(inside.has_loopback_of_its_own && inside.trouble.is_none());
-        assert_eq!(whereabouts(&[engine(OwnNetwork::OnTheHost)], &alone()), known(Whereabouts::default()));
-        assert_eq!(whereabouts(&[engine(OwnNetwork::Nowhere)], &alone()), known(alone()));
+        assert_eq!(whereabouts(&[engine(OwnNetwork::Host)], &alone()), known(Whereabouts::default()));
+        assert_eq!(whereabouts(&[engine(OwnNetwork::Unknown)], &alone()), known(alone()));
         assert_eq!(whereabouts(&[], &alone()), known(alone()));
     }
 
     #[test]
     fn in_a_container_published_ports_are_known_once_every_engine_was_read() {
-        let (unheard, read) = (EngineStatus { reads: 0, ..engine(OwnNetwork::Nowhere) }, engine(OwnNetwork::Nowhere));
+        let (unheard, read) = (EngineStatus { reads: 0, ..engine(OwnNetwork::Unknown) }, engine(OwnNetwork::Unknown));
         let failing = EngineStatus { failures: 1, ..unheard.clone() };
         let is_known = |engines: &[EngineStatus], alone| whereabouts(engines, &alone).is_known;
         for other in [&unheard, &failing] {
@@ -148,13 +148,13 @@ mod tests {
             reads: 0,
             failures: 1,
             trouble: Some("connect to the engine: no such file".into()),
-            ..engine(OwnNetwork::Nowhere)
+            ..engine(OwnNetwork::Unknown)
         };
         let trouble = whereabouts(std::slice::from_ref(&down), &Whereabouts::default()).trouble;
         assert!(
             trouble.is_some_and(|text| text.contains("docker.sock`: failed to connect to the engine: no such file"))
         );
-        assert_eq!(whereabouts(&[down, engine(OwnNetwork::Nowhere)], &Whereabouts::default()).trouble, None);
+        assert_eq!(whereabouts(&[down, engine(OwnNetwork::Unknown)], &Whereabouts::default()).trouble, None);
     }
 
     #[test]
