@@ -72,8 +72,8 @@ async fn activate(
     }
     loop {
         // What runs before we do has been running for long; what comes later may not listen yet.
-        let is_first = in_force.generation() == Generation::INITIAL;
-        let (table, next) = prepare(&compiled.load_full().table, &states, is_first, &metrics, &secret);
+        let turn = if in_force.generation() == Generation::INITIAL { Turn::First } else { Turn::Later };
+        let (table, next) = prepare(&compiled.load_full().table, &states, turn, &metrics, &secret);
         drain(&in_force.load_full(), &next);
         states = next;
         let serving = route_ids(&table);
@@ -160,21 +160,28 @@ impl States {
     }
 
     /// Takes note of what a probe found out. The endpoint, where it is still one.
-    fn take_in(&self, (key, standing): HealthReport) -> Option<EndpointKey> {
+    fn take_in(&self, (key, health): HealthReport) -> Option<EndpointKey> {
         let state = self.endpoints.find(&key)?;
         // One that is new was not reached before either.
-        let is_still_new = standing == Health::Failing && state.standing() == Health::New;
+        let is_still_new = health == Health::Failing && state.health() == Health::New;
         if !is_still_new {
-            state.set_standing(standing);
+            state.set_health(health);
         }
         Some(key)
     }
 }
 
+/// Whether a table is the first of this process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Turn {
+    First,
+    Later,
+}
+
 fn prepare(
     compiled: &RoutingTable,
     known: &States,
-    is_first: bool,
+    turn: Turn,
     metrics: &Metrics,
     secret: &CookieSecret,
 ) -> (ActiveTable, States) {
@@ -183,9 +190,9 @@ fn prepare(
     let table = compiled.map(|route: &Arc<Route>| {
         let has_check = route.upstream.policy.health.is_some();
         let endpoints = route.upstream.endpoints.iter().map(|endpoint| {
-            let is_believed = !has_check && (is_first || endpoint.key.container.is_empty());
-            let standing = if is_believed { Health::Healthy } else { Health::New };
-            let state = known.endpoints.carry_over(&mut next.endpoints, &endpoint.key, standing);
+            let is_believed = !has_check && (turn == Turn::First || endpoint.key.container.is_empty());
+            let health = if is_believed { Health::Healthy } else { Health::New };
+            let state = known.endpoints.carry_over(&mut next.endpoints, &endpoint.key, health);
             state.note_readiness(endpoint.readiness);
             active_endpoint(endpoint, route, state, secret)
         });
@@ -219,12 +226,22 @@ fn sorted_anew(table: &ActiveTable, changed: &[EndpointKey], states: &States, se
 /// Those that may have requests, and the others. Where there is none that may, the hopeless ones get them,
 /// so that whoever asks is told what is wrong.
 fn sorted(endpoints: Vec<ActiveEndpoint>) -> (Vec<ActiveEndpoint>, Vec<ActiveEndpoint>) {
-    let is = |endpoint: &ActiveEndpoint, standing| {
-        endpoint.readiness == Readiness::Ready && endpoint.state.standing() == standing
-    };
+    let is =
+        |endpoint: &ActiveEndpoint, health| endpoint.readiness == Readiness::Ready && endpoint.state.health() == health;
     let (good, others): (Vec<_>, Vec<_>) = endpoints.into_iter().partition(|one| is(one, Health::Healthy));
     match good.is_empty() {
         true => others.into_iter().partition(|one| is(one, Health::Down)),
         false => (good, others),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A table as it is served from the start.
+    pub(crate) fn activated(compiled: &RoutingTable) -> ActiveTable {
+        let metrics = Metrics::new(&prometheus::Registry::new()).expect("fresh registry");
+        prepare(compiled, &States::default(), Turn::First, &metrics, &CookieSecret::none()).0
     }
 }

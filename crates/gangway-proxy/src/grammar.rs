@@ -5,6 +5,8 @@
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use memchr::memchr;
 
 /// The longest name that DNS can carry, and a final dot.
@@ -83,13 +85,18 @@ pub(crate) fn content_length(value: &[u8]) -> Option<u64> {
     i64::try_from(len).is_ok().then_some(len)
 }
 
+/// The length that a head announces for its body.
+pub(crate) fn announced_len(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// `tchar` of RFC 9110, section 5.6.2.
 pub(crate) fn is_token(byte: u8) -> bool {
     const TOKEN: [bool; 256] = {
         let mut table = [false; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            table[byte] = (byte as u8).is_ascii_alphanumeric();
+        let mut byte = 0_u8;
+        while byte < 128 {
+            table[byte as usize] = byte.is_ascii_alphanumeric();
             byte += 1;
         }
         let marks = b"!#$%&'*+-.^_`|~";

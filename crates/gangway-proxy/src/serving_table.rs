@@ -101,7 +101,7 @@ pub(crate) fn active_endpoint(
         Scheme::Https => options.set_http_version(2, 1),
         Scheme::H2c => options.set_http_version(2, 2),
     }
-    let host = host_value(&name, address.port(), tls);
+    let host = host_value(&name, address.port(), endpoint.scheme);
     ActiveEndpoint {
         key: endpoint.key.clone(),
         name: endpoint.name.clone(),
@@ -123,9 +123,12 @@ fn identity_hash(key: &EndpointKey) -> u64 {
 }
 
 /// `Host` for an endpoint: the port only where it is not the scheme's own.
-fn host_value(name: &str, port: u16, tls: bool) -> HeaderValue {
+fn host_value(name: &str, port: u16, scheme: Scheme) -> HeaderValue {
     let name = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
-    let default_port = if tls { 443 } else { 80 };
+    let default_port = match scheme {
+        Scheme::Https => 443,
+        Scheme::Http | Scheme::H2c => 80,
+    };
     let text = if port == default_port { name } else { format!("{name}:{port}") };
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("upstream"))
 }

@@ -66,6 +66,12 @@ impl Shared {
         let _ = tokio::time::timeout(START_WAIT, comes).await;
     }
 
+    /// The port of https for a client that named this port of plain HTTP.
+    pub(crate) fn https_port(&self, named: Option<u16>) -> u16 {
+        let found_out = || self.whereabouts.load().https_port(&self.listening, named.unwrap_or(80));
+        self.settings.public_https_port.unwrap_or_else(found_out)
+    }
+
     /// Waits until it is known that none will come soon.
     async fn trouble(&self) {
         let mut whereabouts = self.whereabouts.clone();

@@ -103,7 +103,7 @@ fn http(shared: &Shared) -> HttpProxy<App> {
     h2.initial_window_size(limits.h2_stream_window)
         .initial_connection_window_size(limits.h2_connection_window)
         .max_concurrent_streams(limits.h2_streams)
-        .max_header_list_size(limits.head_bytes as u32);
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX));
     proxy.h2_options = Some(h2);
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(limits.idle);

@@ -4,13 +4,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
+use parking_lot::Mutex;
 use pingora::protocols::Digest;
 use tokio::task::AbortHandle;
 
-use crate::rejection::Rejection;
+use crate::reply::rejection::Rejection;
 use crate::upstream::dedicated::DedicatedConnections;
 
 /// Facts about a connection, fixed at its start, and the few flags that its transport and its
@@ -37,14 +38,14 @@ pub(crate) struct ClientConnection {
     pub(crate) client_ca: Option<Box<str>>,
     /// Set by the gate when the bytes of a request may not be served; taken by the request that
     /// stands in for them.
-    refusal: Mutex<Option<Rejection>>,
-    refused: AtomicBool,
+    rejection: Mutex<Option<Rejection>>,
+    is_rejected: AtomicBool,
     /// The answer to the request under way was written; the gate may let the next one pass.
     answered: AtomicBool,
     /// The request under way became a WebSocket: bytes pass unseen from here on.
     upgraded: AtomicBool,
     /// Upstream connections that belong to it.
-    pub(crate) own: DedicatedConnections,
+    pub(crate) dedicated: DedicatedConnections,
     /// The task that serves it; to end it is to close the connection.
     pub(crate) task: Arc<OnceLock<AbortHandle>>,
 }
@@ -72,11 +73,11 @@ impl ClientConnection {
             sni: None,
             is_tls13: false,
             client_ca: None,
-            refusal: Mutex::new(None),
-            refused: AtomicBool::new(false),
+            rejection: Mutex::new(None),
+            is_rejected: AtomicBool::new(false),
             answered: AtomicBool::new(true),
             upgraded: AtomicBool::new(false),
-            own: DedicatedConnections::default(),
+            dedicated: DedicatedConnections::default(),
             task,
         }
     }
@@ -91,23 +92,29 @@ impl ClientConnection {
         canonical(self.peer.ip())
     }
 
-    pub(crate) fn refuse(&self, refusal: Rejection) {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
-        self.refused.store(true, Ordering::Release);
+    pub(crate) fn reject(&self, rejection: Rejection) {
+        *self.rejection.lock() = Some(rejection);
+        self.is_rejected.store(true, Ordering::Release);
     }
 
     /// Why the request under way must be refused, if the gate found a reason.
-    pub(crate) fn take_refusal(&self) -> Option<Rejection> {
+    pub(crate) fn take_rejection(&self) -> Option<Rejection> {
         // The flag spares every well-formed request the lock.
-        if !self.refused.load(Ordering::Acquire) {
+        if !self.is_rejected.load(Ordering::Acquire) {
             return None;
         }
-        self.refused.store(false, Ordering::Release);
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.is_rejected.store(false, Ordering::Release);
+        self.rejection.lock().take()
     }
 
-    pub(crate) fn set_answered(&self, answered: bool) {
-        self.answered.store(answered, Ordering::Release);
+    /// A request was passed on; until it is answered, the gate keeps back the next one.
+    pub(crate) fn set_unanswered(&self) {
+        self.answered.store(false, Ordering::Release);
+    }
+
+    /// The answer to the request under way was written.
+    pub(crate) fn set_answered(&self) {
+        self.answered.store(true, Ordering::Release);
     }
 
     pub(crate) fn answered(&self) -> bool {

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use gangway_publish::Reader;
+use parking_lot::Mutex;
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -84,7 +85,7 @@ impl ConnectionLimits {
             None
         } else {
             let key = AddressKey::of(peer.ip());
-            let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut by_address = self.by_address.lock();
             let count = by_address.entry(key).or_insert(0);
             if *count >= self.per_address_max {
                 self.metrics.connections_refused.with_label_values(&["per-address"]).inc();
@@ -103,7 +104,7 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.open.dec();
         if let Some((connections, key)) = self.counted.take() {
-            let mut by_address = connections.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut by_address = connections.by_address.lock();
             if let Some(count) = by_address.get_mut(&key) {
                 *count -= 1;
                 if *count == 0 {

@@ -10,6 +10,7 @@ use gangway_model::table::Handshake;
 use gangway_publish::Generation;
 use gangway_tls::{Demand, Policy, Stance, UNRECOGNIZED_NAME_ALERT};
 use pingora::apps::ServerApp;
+use pingora::protocols::ALPN;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use rustls::{ProtocolVersion, ServerConfig};
@@ -99,8 +100,13 @@ impl FrontDoor {
         let mut conn = PeekedTcp::new(tcp);
         let head = self.shared.settings.limits.head_time;
         let http2 = tokio::time::timeout(head, conn.speaks_http2()).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        let (stream, unread) =
-            Downstream::plain(conn, Arc::new(connection), http2, &self.shared.settings.limits, self.phases.clone());
+        let (stream, unread) = Downstream::plain(
+            conn,
+            Arc::new(connection),
+            http2.then_some(ALPN::H2),
+            &self.shared.settings.limits,
+            self.phases.clone(),
+        );
         self.proxy.process_new(Box::new(stream), &self.goaway()).await;
         unread.linger().await;
         Ok(())
@@ -108,7 +114,7 @@ impl FrontDoor {
 
     async fn serve_tls(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask, arriving: Arriving) -> io::Result<()> {
         let mut connection = self.connection(&tcp, peer, task)?;
-        let handshake = self.handshake(PeekedTcp::new(tcp), is_from_local_network(&connection));
+        let handshake = self.handshake(PeekedTcp::new(tcp), &connection);
         let outcome = tokio::time::timeout(self.shared.settings.limits.handshake_time, handshake).await;
         drop(arriving);
         let (tls, sni, client_ca) = match outcome {
@@ -131,7 +137,11 @@ impl FrontDoor {
 
     /// Reads the ClientHello, finds out whether there is a certificate for its name, and finishes the
     /// handshake.
-    async fn handshake(&self, conn: PeekedTcp, is_local: bool) -> io::Result<Result<FinishedHandshake, HandshakeEnd>> {
+    async fn handshake(
+        &self,
+        conn: PeekedTcp,
+        connection: &ClientConnection,
+    ) -> io::Result<Result<FinishedHandshake, HandshakeEnd>> {
         let mut start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), conn).await?;
         if gangway_tls::is_challenge(&start.client_hello()) {
             // The handshake is the answer; the connection carries nothing else.
@@ -147,7 +157,7 @@ impl FrontDoor {
             None => self.shared.settings.default_certificate.is_some(),
         };
         if !known {
-            if let Some(config) = sni.as_deref().and_then(|name| self.unclaimed(name, is_local)) {
+            if let Some(config) = sni.as_deref().and_then(|name| self.unclaimed(name, connection)) {
                 let tls = start.into_stream(config).await?;
                 return Ok(Ok((tls, sni, None)));
             }
@@ -164,12 +174,13 @@ impl FrontDoor {
     /// What serves a handshake for a name without a certificate, if nobody claims the name and the client may see
     /// why: then a page says so, as it does by plain HTTP. Everybody else gets an alert, and so does who asks
     /// before it is known what is claimed.
-    fn unclaimed(&self, name: &str, is_local: bool) -> Option<Arc<ServerConfig>> {
+    fn unclaimed(&self, name: &str, connection: &ClientConnection) -> Option<Arc<ServerConfig>> {
         let tables = self.shared.tables.load();
         if tables.generation() == Generation::INITIAL || tables.knows_host(name) {
             return None;
         }
         let instant = Instant::now().into_std();
+        let is_local = is_from_local_network(connection);
         let config = is_local.then(|| self.shared.tls.unclaimed(name, instant)).flatten();
         let outcome = if config.is_some() { UnclaimedOutcome::Page } else { UnclaimedOutcome::Alert };
         self.shared.metrics.unclaimed.with_label_values(&[outcome.token()]).inc();

@@ -73,6 +73,16 @@ impl Deadline {
         }
     }
 
+    /// How long a head may take.
+    pub(crate) fn head_time(&self) -> Duration {
+        self.head_time
+    }
+
+    /// Bytes a second that a body must come with.
+    pub(crate) fn body_rate(&self) -> u64 {
+        self.body_rate
+    }
+
     /// Bytes came while `awaiting` was owed; `len` of them.
     pub(crate) fn received(&mut self, len: usize) {
         if let Some(pending) = self.pending_since.take()

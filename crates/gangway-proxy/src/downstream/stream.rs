@@ -7,11 +7,12 @@ use std::any::Any;
 use std::io;
 use std::os::fd::RawFd;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::http::ResponseHeader;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -31,8 +32,7 @@ use crate::http1::gate::Gate;
 use crate::http2::frames::Frames;
 use crate::lifecycle::Phases;
 use crate::limits::Limits;
-use crate::reason::Reason;
-use crate::rejection::Rejection;
+use crate::reply::rejection::Rejection;
 
 /// A head with a small body fits; larger bodies pass by the buffer.
 const WRITE_BUFFER: usize = 4096;
@@ -54,7 +54,7 @@ impl<T: ByteStream> Unread<T> {
     /// Lets the answer reach a client that is still sending: says that nothing more comes, then takes
     /// what it sends until it stops, within bounds.
     pub(crate) async fn linger(self) {
-        let Some(mut io) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some(mut io) = self.0.lock().take() else { return };
         let _ = tokio::time::timeout(LINGER, async {
             if io.shutdown().await.is_err() {
                 return;
@@ -92,17 +92,25 @@ enum ReadSide {
     Http2(Frames),
 }
 
+/// Facts about the layers below HTTP, as Pingora asks for them.
+struct TransportSession {
+    fd: RawFd,
+    /// The version of HTTP that was negotiated, or recognised by its first bytes.
+    alpn: Option<ALPN>,
+    ssl: Option<Arc<SslDigest>>,
+}
+
 impl Downstream<PeekedTcp> {
     /// Over plain TCP.
     pub(crate) fn plain(
         conn: PeekedTcp,
         connection: Arc<ClientConnection>,
-        http2: bool,
+        alpn: Option<ALPN>,
         limits: &Limits,
         phases: Phases,
     ) -> (Self, Unread<PeekedTcp>) {
-        let fd = conn.fd();
-        Self::new(conn, fd, http2.then_some(ALPN::H2), None, connection, limits, phases)
+        let session = TransportSession { fd: conn.fd(), alpn, ssl: None };
+        Self::new(conn, session, connection, limits, phases)
     }
 }
 
@@ -124,20 +132,19 @@ impl Downstream<TlsStream<PeekedTcp>> {
         let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("");
         let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("");
         let ssl = Arc::new(SslDigest::new(cipher, version, None, None, Vec::new()));
-        Self::new(stream, fd, alpn, Some(ssl), connection, limits, phases)
+        Self::new(stream, TransportSession { fd, alpn, ssl: Some(ssl) }, connection, limits, phases)
     }
 }
 
 impl<T: ByteStream> Downstream<T> {
     fn new(
         io: T,
-        fd: RawFd,
-        alpn: Option<ALPN>,
-        ssl: Option<Arc<SslDigest>>,
+        session: TransportSession,
         connection: Arc<ClientConnection>,
         limits: &Limits,
         phases: Phases,
     ) -> (Self, Unread<T>) {
+        let TransportSession { fd, alpn, ssl } = session;
         let socket = SocketDigest::from_raw_fd(fd);
         // Set beforehand, so that nobody asks the system again.
         let _ = socket.peer_addr.set(Some(PingoraAddress::Inet(connection.peer)));
@@ -256,8 +263,8 @@ fn poll_requests<T: ByteStream>(
         } else {
             Ok(())
         };
-        if let Err(refusal) = advanced {
-            return broken(connection, refusal);
+        if let Err(rejection) = advanced {
+            return broken(connection, rejection);
         }
         tell_release(gate, connection);
         // Once a request is answered, the next one is owed, or the rest of it where it was sent ahead.
@@ -286,7 +293,7 @@ fn poll_requests<T: ByteStream>(
                 deadline.received(fresh_len);
                 let passed = match gate.inspect(&buf.filled()[before..]) {
                     Ok(passed) => passed,
-                    Err(refusal) => return broken(connection, refusal),
+                    Err(rejection) => return broken(connection, rejection),
                 };
                 deadline.expect(gate.awaiting());
                 // At once: until it is told, the last answer still counts as this request's.
@@ -301,11 +308,10 @@ fn poll_requests<T: ByteStream>(
                 // As if the client had closed: there is nobody to tell.
                 Some(TooSlow::Idle) => return Poll::Ready(Ok(())),
                 Some(TooSlow::Head) => {
-                    gate.refuse(Rejection::new(Reason::RequestTimeout, "the head took longer than 10 s"));
+                    gate.reject(Rejection::slow_head(deadline.head_time()));
                 }
                 Some(TooSlow::Body) => {
-                    let refusal = Rejection::new(Reason::RequestTimeout, "the body came slower than 1 KiB/s");
-                    return broken(connection, refusal);
+                    return broken(connection, Rejection::slow_body(deadline.body_rate()));
                 }
             },
         }
@@ -313,17 +319,17 @@ fn poll_requests<T: ByteStream>(
 }
 
 /// Ends reading in the midst of a body; the request under way finds the reason at its connection.
-fn broken(connection: &ClientConnection, refusal: Rejection) -> Poll<io::Result<()>> {
-    connection.refuse(refusal);
-    Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal.detail)))
+fn broken(connection: &ClientConnection, rejection: Rejection) -> Poll<io::Result<()>> {
+    connection.reject(rejection);
+    Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, rejection.detail)))
 }
 
 /// Tells the request that is about to be parsed what the gate found out about it.
 fn tell_release(gate: &mut Gate, connection: &ClientConnection) {
     if gate.take_released_head() {
-        connection.set_answered(false);
-        if let Some(refusal) = gate.take_refusal() {
-            connection.refuse(refusal);
+        connection.set_unanswered();
+        if let Some(rejection) = gate.take_rejection() {
+            connection.reject(rejection);
         }
     }
 }
@@ -357,7 +363,7 @@ impl<T: ByteStream> Drop for Downstream<T> {
         if let Some(io) = self.io.take()
             && still_sending
         {
-            *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(io.into_inner());
+            *self.unread.lock() = Some(io.into_inner());
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What a handshake for a host must come up to, by the table in force.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use gangway_model::table::{Handshake, Handshakes};
 use gangway_publish::{Generation, Reader};
+use parking_lot::Mutex;
 
 use crate::serving_table::{ActiveRoute, ActiveTable};
 
@@ -19,7 +20,7 @@ impl HandshakePolicies {
 
     fn in_force(&self, tables: &Reader<ActiveTable>) -> Arc<Handshakes> {
         let table = tables.load();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         if known.0 != table.generation() {
             let asks = |active: &Arc<ActiveRoute>| Handshake {
                 tls_min: active.route.listener.tls_min,

@@ -50,7 +50,7 @@ impl WebSocketTunnel {
         match self.goodbye {
             Goodbye::Due if self.borders.at_border() => Some(&GOING_AWAY),
             Goodbye::Begun(len) => Some(&GOING_AWAY[len..]),
-            _ => None,
+            Goodbye::NotDue | Goodbye::Due | Goodbye::Said => None,
         }
     }
 
@@ -68,12 +68,12 @@ impl WebSocketTunnel {
 
     /// How many of these bytes may be written before a goodbye that is due: all, or up to the next border.
     pub(crate) fn allowed(&self, bytes: &[u8]) -> usize {
-        if self.goodbye == Goodbye::Due { self.borders.clone().pass(bytes, true) } else { bytes.len() }
+        if self.goodbye == Goodbye::Due { self.borders.clone().pass_frame(bytes) } else { bytes.len() }
     }
 
     /// These bytes were written.
     pub(crate) fn written(&mut self, bytes: &[u8]) {
-        self.borders.pass(bytes, false);
+        self.borders.pass(bytes);
     }
 }
 
@@ -103,8 +103,15 @@ impl Borders {
         self.head_end_seen == HEAD_END.len() && self.header_len == 0 && self.payload_left == 0
     }
 
-    /// Follows the bytes, to their end or only to the next border; how many that were.
-    fn pass(&mut self, bytes: &[u8], to_border: bool) -> usize {
+    /// Follows the bytes to their end.
+    fn pass(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            bytes = &bytes[self.pass_frame(bytes)..];
+        }
+    }
+
+    /// Follows the bytes to the next border, or to their end; how many bytes that were.
+    fn pass_frame(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             if self.head_end_seen < HEAD_END.len() {
@@ -115,9 +122,9 @@ impl Borders {
                 };
                 at += 1;
             } else if self.payload_left > 0 {
-                let skipped = self.payload_left.min((bytes.len() - at) as u64);
-                self.payload_left -= skipped;
-                at += skipped as usize;
+                let skipped = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len() - at);
+                self.payload_left -= skipped as u64;
+                at += skipped;
             } else {
                 self.header[self.header_len] = bytes[at];
                 self.header_len += 1;
@@ -127,7 +134,7 @@ impl Borders {
                     self.header_len = 0;
                 }
             }
-            if to_border && self.at_border() {
+            if self.at_border() {
                 break;
             }
         }
@@ -195,7 +202,7 @@ mod tests {
                     for bytes in bytes.chunks(piece) {
                         let mut rest = bytes;
                         while !rest.is_empty() {
-                            let len = borders.pass(rest, true);
+                            let len = borders.pass_frame(rest);
                             rest = &rest[len..];
                             passed += len;
                             if borders.at_border() {

@@ -1,4 +1,6 @@
-//! Requests that wait for an endpoint: their bounds, and the pace at which they go on.
+//! Requests that wait for an endpoint: how many, for how long, and at which pace they go on.
 
 pub(crate) mod limits;
 pub(crate) mod release;
+pub(crate) mod unavailable;
+pub(crate) mod wait;

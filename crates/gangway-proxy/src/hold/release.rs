@@ -5,9 +5,10 @@
 //! the requests that were held with such care would be lost in the end, or wait for longer than they must.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -80,7 +81,7 @@ impl ReleaseQueue {
     }
 
     fn queue(&self) -> MutexGuard<'_, WaitingLine> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -127,7 +128,7 @@ mod tests {
             let (turnstile, order) = (turnstile.clone(), Arc::clone(&order));
             tokio::spawn(async move {
                 let released = turnstile.pass(later(millis)).await;
-                order.lock().expect("no panic").push((millis, released.is_some()));
+                order.lock().push((millis, released.is_some()));
             })
         });
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -138,7 +139,7 @@ mod tests {
         for one in waiting {
             one.await.expect("no panic");
         }
-        assert_eq!(*order.lock().expect("no panic"), [(5, false), (300, true), (400, true), (500, true)]);
+        assert_eq!(*order.lock(), [(5, false), (300, true), (400, true), (500, true)]);
         assert!(turnstile.pass(later(1000)).await.is_some() && turnstile.queue().waiting.is_empty());
     }
 }

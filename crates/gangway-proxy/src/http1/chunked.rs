@@ -1,7 +1,7 @@
 //! Follows a chunked body (RFC 9112, section 7.1) to its end, byte by byte but for the data.
 
 use crate::grammar::is_token;
-use crate::rejection::Rejection;
+use crate::reply::rejection::Rejection;
 
 /// Digits of a chunk size: a petabyte has thirteen.
 const DIGITS_MAX: u8 = 15;
@@ -65,9 +65,9 @@ impl Chunked {
         let mut position = 0;
         while position < bytes.len() && self.at != At::End {
             if self.at == At::Data {
-                let len = self.left.min((bytes.len() - position) as u64);
-                self.left -= len;
-                position += len as usize;
+                let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - position);
+                self.left -= len as u64;
+                position += len;
                 if self.left == 0 {
                     self.at = At::DataCr;
                 }
@@ -161,7 +161,7 @@ mod tests {
     /// How many bytes belong to the body and whether it has ended there.
     fn read(body: &str) -> Result<(usize, bool), &'static str> {
         let mut chunked = Chunked::new();
-        let len = chunked.read(body.as_bytes()).map_err(|refusal| refusal.detail)?;
+        let len = chunked.read(body.as_bytes()).map_err(|rejection| rejection.detail)?;
         Ok((len, chunked.has_ended()))
     }
 

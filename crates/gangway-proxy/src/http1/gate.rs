@@ -5,7 +5,7 @@
 //! releases one request at a time: what a client sends ahead is kept until the answer is out. Pingora
 //! would otherwise close after the answer and lose it.
 //!
-//! A refused head is replaced by a harmless one, so that the refusal is answered, recorded and counted
+//! A refused head is replaced by a harmless one, so that the rejection is answered, recorded and counted
 //! on the same path as every answer. There is no I/O here.
 
 #[cfg(test)]
@@ -19,7 +19,7 @@ use crate::downstream::read_deadline::Awaiting;
 use crate::http1::chunked::Chunked;
 use crate::http1::head::{Framing, HeadBounds, HeadReader};
 use crate::limits::Limits;
-use crate::rejection::Rejection;
+use crate::reply::rejection::Rejection;
 
 /// What the parser behind the gate reads in place of a refused request.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
@@ -34,7 +34,7 @@ pub(crate) struct Gate {
     /// Bytes that may pass, in front of what comes next.
     ready: Vec<u8>,
     ready_taken: usize,
-    refusal: Option<Rejection>,
+    rejection: Option<Rejection>,
     seen_request: bool,
     /// A head was released and the caller was not told yet.
     released_head: bool,
@@ -66,7 +66,7 @@ impl Gate {
             kept: Vec::new(),
             ready: Vec::new(),
             ready_taken: 0,
-            refusal: None,
+            rejection: None,
             seen_request: false,
             released_head: false,
         }
@@ -121,8 +121,8 @@ impl Gate {
     }
 
     /// Gives the connection up for `refusal`; the stand-in becomes ready.
-    pub(crate) fn refuse(&mut self, refusal: Rejection) {
-        self.refusal = Some(refusal);
+    pub(crate) fn reject(&mut self, rejection: Rejection) {
+        self.rejection = Some(rejection);
         self.state = GateState::Refused;
         self.kept = Vec::new();
         self.ready = STAND_IN.to_vec();
@@ -136,8 +136,8 @@ impl Gate {
     }
 
     /// Why the head that was just released is only a stand-in.
-    pub(crate) fn take_refusal(&mut self) -> Option<Rejection> {
-        self.refusal.take()
+    pub(crate) fn take_rejection(&mut self) -> Option<Rejection> {
+        self.rejection.take()
     }
 
     /// Whether reading must wait for the answer, since a further request has begun to come: what it
@@ -196,15 +196,15 @@ impl Gate {
                         at += len;
                     }
                     Ok(None) => return Ok(at),
-                    Err(refusal) => {
-                        self.refuse(refusal);
+                    Err(rejection) => {
+                        self.reject(rejection);
                         return Ok(0);
                     }
                 },
                 GateState::Sized(left) => {
-                    let len = (*left).min((bytes.len() - at) as u64);
-                    *left -= len;
-                    at += len as usize;
+                    let len = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len() - at);
+                    *left -= len as u64;
+                    at += len;
                     if *left == 0 {
                         self.state = GateState::Answering { upgrade: false };
                     }
@@ -217,13 +217,13 @@ impl Gate {
                         }
                     }
                     // Its head has not passed yet: the whole request is refused like a bad head.
-                    Err(refusal) if self.released_head => {
-                        self.refuse(refusal);
+                    Err(rejection) if self.released_head => {
+                        self.reject(rejection);
                         return Ok(0);
                     }
-                    Err(refusal) => {
+                    Err(rejection) => {
                         self.state = GateState::Refused;
-                        return Err(refusal);
+                        return Err(rejection);
                     }
                 },
                 GateState::Answering { .. } | GateState::Refused => return Ok(at),

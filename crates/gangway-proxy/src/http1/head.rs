@@ -15,8 +15,8 @@ use memchr::memchr;
 use crate::grammar::{
     FIELD_OVERHEAD, absolute_authority, all_token, content_length, host_of_authority, is_target, is_token, is_value,
 };
-use crate::reason::Reason;
-use crate::rejection::Rejection;
+use crate::reply::reason::Reason;
+use crate::reply::rejection::Rejection;
 
 /// Registered methods have up to 17 bytes.
 const METHOD_MAX: usize = 32;
@@ -132,8 +132,11 @@ impl HeadReader {
                 Some(request_line) => {
                     self.size += line.len() + FIELD_OVERHEAD;
                     self.fields += 1;
-                    if self.size > self.bounds.bytes || self.fields > self.bounds.fields {
-                        return Err(too_large());
+                    if self.size > self.bounds.bytes {
+                        return Err(Rejection::head_too_large(self.bounds.bytes));
+                    }
+                    if self.fields > self.bounds.fields {
+                        return Err(Rejection::too_many_fields(self.bounds.fields));
                     }
                     self.seen.field(line, start, request_line.version)?;
                 }
@@ -154,20 +157,14 @@ impl HeadReader {
     fn check_bounds(&self, end: usize) -> Result<(), Rejection> {
         let len = end - self.line;
         match &self.request_line {
-            None if len > self.bounds.target + REQUEST_LINE_OVERHEAD => Err(target_too_long()),
+            None if len > self.bounds.target + REQUEST_LINE_OVERHEAD => {
+                Err(Rejection::target_too_long(self.bounds.target))
+            }
             // CR is not counted.
-            Some(_) if self.size + len > self.bounds.bytes + 1 => Err(too_large()),
+            Some(_) if self.size + len > self.bounds.bytes + 1 => Err(Rejection::head_too_large(self.bounds.bytes)),
             _ => Ok(()),
         }
     }
-}
-
-fn too_large() -> Rejection {
-    Rejection::new(Reason::HeadTooLarge, "the head is larger than 32 KiB or has more than 100 fields")
-}
-
-fn target_too_long() -> Rejection {
-    Rejection::new(Reason::TargetTooLong, "the target is longer than 8 KiB")
 }
 
 impl RequestLine {
@@ -181,7 +178,7 @@ impl RequestLine {
             return Err(Rejection::bad("the method is no token"));
         }
         if target.len() > bounds.target {
-            return Err(target_too_long());
+            return Err(Rejection::target_too_long(bounds.target));
         }
         let version = match version {
             b"HTTP/1.1" => Http1Version::Http11,
@@ -319,12 +316,12 @@ mod tests {
     fn framing(head: &str) -> Result<Framing, &'static str> {
         match HeadReader::new(BOUNDS).read(head.as_bytes()) {
             Ok(read) => Ok(read.filter(|(len, _)| *len == head.len()).expect("a whole head").1),
-            Err(refusal) => Err(refusal.detail),
+            Err(rejection) => Err(rejection.detail),
         }
     }
 
     fn status(head: &str) -> u16 {
-        HeadReader::new(BOUNDS).read(head.as_bytes()).map_or_else(|refusal| refusal.reason.status(), |_| 200)
+        HeadReader::new(BOUNDS).read(head.as_bytes()).map_or_else(|rejection| rejection.reason.status(), |_| 200)
     }
 
     fn with_fields(fields: &str) -> String {

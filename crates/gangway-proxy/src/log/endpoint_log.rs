@@ -1,8 +1,9 @@
 //! Reports in the log when an endpoint can no longer be used, and when it can again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::upstream::endpoint_state::EndpointState;
@@ -31,7 +32,7 @@ impl Default for EndpointLog {
 impl EndpointLog {
     /// It gets no requests any more.
     pub(crate) fn lost(&self, name: &str, address: &str, state: &EndpointState) {
-        if state.set_told(true) {
+        if !state.report_lost() {
             return;
         }
         let reason = state.trouble().unwrap_or_default();
@@ -42,7 +43,7 @@ impl EndpointLog {
 
     /// It gets requests again.
     pub(crate) fn back(&self, name: &str, address: &str, state: &EndpointState) {
-        if state.set_told(false)
+        if state.report_back()
             && let Some(left_out) = self.place(Instant::now())
         {
             tracing::info!(endpoint = name, address, left_out, "the endpoint can be used again");
@@ -52,7 +53,7 @@ impl EndpointLog {
     /// Whether there is room for a line; how many were left out before, where some were.
     #[expect(clippy::option_option, reason = "the inner one is a field of the log that may be absent")]
     fn place(&self, now: Instant) -> Option<Option<u32>> {
-        let mut spell = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spell = self.0.lock();
         if spell.begun + CHANGES_TIME <= now {
             (spell.begun, spell.lines) = (now, 0);
         }

@@ -6,7 +6,9 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
+
+use time::OffsetDateTime;
 
 use crate::log::redact;
 
@@ -234,47 +236,25 @@ fn milliseconds(line: &mut String, duration: Duration) {
 
 /// RFC 3339 with milliseconds, in UTC.
 fn timestamp(line: &mut String, now: SystemTime) {
-    let CalendarTime { year, month, day, hour, minute, second, millis } = moment(now);
+    let now = OffsetDateTime::from(now);
+    let ((year, month, day), (hour, minute, second, millis)) = (now.to_calendar_date(), now.to_hms_milli());
+    let month = u8::from(month);
     let _ = write!(line, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
 }
 
 /// `21/Sep/2026:14:13:20 +0000`.
 fn common_time(line: &mut String, now: SystemTime) {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let CalendarTime { year, month, day, hour, minute, second, .. } = moment(now);
-    let month = MONTHS[(month as usize + 11) % 12];
+    let now = OffsetDateTime::from(now);
+    let ((year, month, day), (hour, minute, second)) = (now.to_calendar_date(), now.to_hms());
+    let month = MONTHS[usize::from(u8::from(month)) - 1];
     let _ = write!(line, "{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000");
-}
-
-/// A moment of the calendar, in UTC. `month` and `day` count from 1.
-struct CalendarTime {
-    year: u64,
-    month: u64,
-    day: u64,
-    hour: u64,
-    minute: u64,
-    second: u64,
-    millis: u32,
-}
-
-fn moment(now: SystemTime) -> CalendarTime {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (seconds, millis) = (since.as_secs(), since.subsec_millis());
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days since 1970-03-01 of year 0 in eras of 400 years (the civil-from-days rule).
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    CalendarTime { year, month, day, hour: second / 3600, minute: second / 60 % 60, second: second % 60, millis }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     pub(crate) fn record<'a>(target: &'a str, agent: &'a str) -> LogRecord<'a> {

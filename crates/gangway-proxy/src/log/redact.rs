@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
+
 /// Parameters whose value is a key to something (Jellyfin, Plex, Stash, Jupyter, OAuth, signed URLs).
 const SECRET: &[&str] =
     &["api_key", "apikey", "token", "access_token", "x-plex-token", "auth", "code", "sig", "password"];
@@ -43,26 +45,7 @@ fn is_secret(parameter: &str) -> bool {
 
 /// A name may be written percent-encoded; apps decode it before they look.
 fn decoded(name: &str) -> Cow<'_, str> {
-    if !name.contains('%') {
-        return Cow::Borrowed(name);
-    }
-    let bytes = name.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let encoded = bytes.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match encoded.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) if bytes[at] == b'%' => {
-                plain.push(byte);
-                at += 3;
-            }
-            _ => {
-                plain.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    Cow::Owned(String::from_utf8_lossy(&plain).into_owned())
+    percent_decode_str(name).decode_utf8_lossy()
 }
 
 #[cfg(test)]

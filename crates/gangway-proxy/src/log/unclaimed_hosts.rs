@@ -3,9 +3,10 @@
 //! Anybody may ask for any name, so a line says how many there were and shows few of them.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -71,7 +72,7 @@ impl UnclaimedLog {
 impl UnclaimedHosts {
     /// Takes note of one.
     pub(crate) fn note(&self, name: &str, outcome: UnclaimedOutcome) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).note(name, outcome);
+        self.seen.lock().note(name, outcome);
         self.news.notify_one();
     }
 
@@ -80,7 +81,7 @@ impl UnclaimedHosts {
         loop {
             self.news.notified().await;
             sleep(SOON).await;
-            let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+            let seen = std::mem::take(&mut *self.seen.lock());
             let (pages, alerts, hosts) = (seen.pages, seen.alerts, seen.shown());
             // What came while the last ones were told may have been told with them.
             if pages + alerts > 0 {

@@ -1,3 +1,15 @@
 //! Steps on a request or a response, one module each.
+//!
+//! A middleware has up to four hooks, which [`chain`] calls for all middlewares of a route: `on_request`
+//! before an endpoint is chosen, `on_target` and `on_upstream_head` on the way to the endpoint, and
+//! `on_response` on the way back to the client.
 
-pub(crate) mod path;
+mod add_prefix;
+pub(crate) mod body_limit;
+pub(crate) mod chain;
+mod headers;
+mod hsts;
+mod redirect;
+mod rewrite;
+mod strip_prefix;
+mod upstream_target;

@@ -1,8 +1,11 @@
 //! Whether a parsed request may be served, whatever version of HTTP it came by, and what it names.
 
 use std::borrow::Cow;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
+use gangway_model::RequestView;
+use gangway_model::path::normalise;
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method, Version};
 use pingora::http::RequestHeader;
@@ -11,47 +14,95 @@ use crate::grammar::{
     FIELD_OVERHEAD, absolute_authority, content_length, has_whole_escapes, host_of_authority, is_target,
 };
 use crate::limits::Limits;
-use crate::reason::Reason;
-use crate::rejection::Rejection;
+use crate::reply::reason::Reason;
+use crate::reply::rejection::Rejection;
+use crate::request::client_origin::ClientOrigin;
 
-/// A request that may be served, in the parts by which it is matched.
+/// A request that may be served: all that its head says and no table can change.
+///
+/// Computed once and never changed, so that deciding anew, by another table, repeats none of it. The path and
+/// the query stay where the client wrote them, in the request's target.
 #[derive(Debug)]
-pub(crate) struct Admitted<'r> {
+pub(crate) struct Admission {
     /// In the form in which hosts are compared: lower case, without port and final dot, IPv6 in brackets
     /// and as short as it gets.
-    pub(crate) host: Cow<'r, str>,
-    /// The port the client named, if any.
+    pub(crate) host: String,
+    /// The port that the client named.
     pub(crate) port: Option<u16>,
-    /// As sent, without the query.
-    pub(crate) path: &'r str,
+    pub(crate) origin: ClientOrigin,
+    /// The request asks for a WebSocket.
+    pub(crate) is_upgrade: bool,
+    /// As sent, without the query; empty for a target in absolute form that has no path.
+    path: Range<usize>,
     /// As sent, without the question mark.
-    pub(crate) query: &'r str,
+    query: Range<usize>,
+    /// The path in the form in which paths are compared, where that is not the form it was sent in.
+    normal_path: Option<String>,
 }
 
-/// Checks what the gate cannot see (HTTP/2) and what holds for every version.
-pub(crate) fn admit<'r>(request: &'r RequestHeader, limits: &Limits) -> Result<Admitted<'r>, Rejection> {
-    if request.version > Version::HTTP_11 {
-        admit_http2(request, limits)?;
+impl Admission {
+    /// Checks what the gate cannot see (HTTP/2) and what holds for every version.
+    pub(crate) fn of(
+        head: &RequestHeader,
+        origin: ClientOrigin,
+        is_upgrade: bool,
+        limits: &Limits,
+    ) -> Result<Self, Rejection> {
+        if head.version > Version::HTTP_11 {
+            check_http2(head, limits)?;
+        }
+        let (host, port) =
+            split_authority(authority(head)?).ok_or(Rejection::bad("Host is no host name with a port"))?;
+        let target = std::str::from_utf8(head.raw_path()).map_err(|_| Rejection::bad("the target is not ASCII"))?;
+        let start = absolute_authority(target.as_bytes()).map_or(0, |authority| authority.end);
+        let mark = target[start..].find('?').map(|at| start + at);
+        let path = start..mark.unwrap_or(target.len());
+        let query = mark.map_or(target.len(), |mark| mark + 1)..target.len();
+        if !has_whole_escapes(&target[path.clone()]) {
+            return Err(Rejection::bad("a percent sign in the path is not followed by two digits"));
+        }
+        let normal_path = match normalise(&target[path.clone()]) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(normal) => Some(normal),
+        };
+        Ok(Self { host: host.into_owned(), port, origin, is_upgrade, path, query, normal_path })
     }
-    let authority = authority(request)?;
-    let (host, port) = split_authority(authority).ok_or(Rejection::bad("Host is no host name with a port"))?;
-    let target = std::str::from_utf8(request.raw_path()).map_err(|_| Rejection::bad("the target is not ASCII"))?;
-    let target = absolute_authority(target.as_bytes()).map_or(target, |authority| &target[authority.end..]);
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    if !has_whole_escapes(path) {
-        return Err(Rejection::bad("a percent sign in the path is not followed by two digits"));
+
+    /// The path as the client sent it in `head`, which is the head that was admitted.
+    pub(crate) fn path<'h>(&self, head: &'h RequestHeader) -> &'h str {
+        match part(head, &self.path) {
+            "" => "/",
+            path => path,
+        }
     }
-    let path = if path.is_empty() { "/" } else { path };
-    Ok(Admitted { host, port, path, query })
+
+    /// What routes are matched by. `head` is the head that was admitted.
+    pub(crate) fn view<'a>(&'a self, head: &'a RequestHeader) -> RequestView<'a> {
+        RequestView {
+            host: &self.host,
+            path: self.normal_path.as_deref().unwrap_or_else(|| self.path(head)),
+            query: part(head, &self.query),
+            method: &head.method,
+            headers: &head.headers,
+            // A gateway's address says nothing about the client, so it is in no network.
+            client: if self.origin.nobody { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { self.origin.client },
+        }
+    }
 }
 
-fn admit_http2(request: &RequestHeader, limits: &Limits) -> Result<(), Rejection> {
+/// A part of the head's target. An empty one would be a bug that routes nothing to the wrong place.
+fn part<'h>(head: &'h RequestHeader, part: &Range<usize>) -> &'h str {
+    let bytes = head.raw_path().get(part.clone()).unwrap_or_default();
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+fn check_http2(request: &RequestHeader, limits: &Limits) -> Result<(), Rejection> {
     if matches!(request.method, Method::CONNECT | Method::TRACE) {
         return Err(Rejection::new(Reason::MethodNotAllowed, "CONNECT and TRACE are not served"));
     }
     let target = request.raw_path();
     if target.len() > limits.target_bytes {
-        return Err(Rejection::new(Reason::TargetTooLong, "the target is longer than 8 KiB"));
+        return Err(Rejection::target_too_long(limits.target_bytes));
     }
     if !(target.starts_with(b"/") || target == b"*" && request.method == Method::OPTIONS) || !is_target(target) {
         return Err(Rejection::bad("the path is not in the form it must have"));
@@ -61,8 +112,11 @@ fn admit_http2(request: &RequestHeader, limits: &Limits) -> Result<(), Rejection
     let size = headers.iter().fold(target.len() + 4 * FIELD_OVERHEAD, |size, (name, value)| {
         size + name.as_str().len() + value.len() + FIELD_OVERHEAD
     });
-    if size > limits.head_bytes || fields(headers) > limits.head_fields {
-        return Err(Rejection::new(Reason::HeadTooLarge, "the head is larger than 32 KiB or 100 fields"));
+    if size > limits.head_bytes {
+        return Err(Rejection::head_too_large(limits.head_bytes));
+    }
+    if fields(headers) > limits.head_fields {
+        return Err(Rejection::too_many_fields(limits.head_fields));
     }
     let connection_specific = [CONNECTION, TRANSFER_ENCODING, UPGRADE];
     if connection_specific.iter().any(|name| headers.contains_key(name))
@@ -134,6 +188,12 @@ fn comparable(host: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
+    fn admit(head: &RequestHeader) -> Result<Admission, Rejection> {
+        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let origin = ClientOrigin { client, secure: false, local: false, nobody: false };
+        Admission::of(head, origin, false, &Limits::default())
+    }
+
     fn request(build: impl FnOnce(&mut RequestHeader)) -> RequestHeader {
         let mut request = RequestHeader::build("GET", b"/a?b=c", None).expect("valid");
         build(&mut request);
@@ -141,15 +201,15 @@ mod tests {
     }
 
     fn refused(build: impl FnOnce(&mut RequestHeader)) -> Option<u16> {
-        admit(&request(build), &Limits::default()).err().map(|refusal| refusal.reason.status())
+        admit(&request(build)).err().map(|rejection| rejection.reason.status())
     }
 
     #[test]
     fn a_host_is_compared_without_case_port_and_final_dot() {
         let request = request(|r| r.insert_header("Host", "Shop.Example.ORG.:8443").expect("valid"));
-        let admitted = admit(&request, &Limits::default()).expect("in order");
+        let admitted = admit(&request).expect("in order");
         assert_eq!((&*admitted.host, admitted.port), ("shop.example.org", Some(8443)));
-        assert_eq!((admitted.path, admitted.query), ("/a", "b=c"));
+        assert_eq!((admitted.path(&request), admitted.view(&request).query), ("/a", "b=c"));
     }
 
     #[test]
@@ -171,8 +231,8 @@ mod tests {
         ] {
             let mut request = RequestHeader::build("OPTIONS", target.as_bytes(), None).expect("valid");
             request.insert_header("host", "a").expect("valid");
-            let admitted = admit(&request, &Limits::default()).expect("in order");
-            assert_eq!((admitted.path, admitted.query), (path, query), "{target}");
+            let admitted = admit(&request).expect("in order");
+            assert_eq!((admitted.path(&request), admitted.view(&request).query), (path, query), "{target}");
         }
     }
 
@@ -181,7 +241,7 @@ mod tests {
         let refused = |target: &str| {
             let mut request = RequestHeader::build("GET", target.as_bytes(), None).expect("valid");
             request.insert_header("host", "a").expect("valid");
-            admit(&request, &Limits::default()).err().map(|refusal| refusal.reason.status())
+            admit(&request).err().map(|rejection| rejection.reason.status())
         };
         for good in ["/", "/%2F%2f//x", "/%00", "/a?100%", "/a?%zz"] {
             assert_eq!(refused(good), None, "{good}");

@@ -27,6 +27,28 @@ pub(crate) struct ClientOrigin {
     pub(crate) nobody: bool,
 }
 
+/// The scheme of the URL that the client asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ClientScheme {
+    Http,
+    Https,
+}
+
+impl ClientScheme {
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+impl ClientOrigin {
+    pub(crate) fn scheme(self) -> ClientScheme {
+        if self.secure { ClientScheme::Https } else { ClientScheme::Http }
+    }
+}
+
 /// Whether a connection comes from the local network, as far as can be told before its first request: a proxy
 /// speaks for others, and a gateway's address is nobody's.
 pub(crate) fn is_from_local_network(connection: &ClientConnection) -> bool {
@@ -34,7 +56,7 @@ pub(crate) fn is_from_local_network(connection: &ClientConnection) -> bool {
 }
 
 /// Who really asks: the peer, or whom a trusted peer speaks for.
-pub(crate) fn origin(
+pub(crate) fn client_origin(
     request: &RequestHeader,
     connection: &ClientConnection,
     trusted: &TrustedProxies,
@@ -122,7 +144,7 @@ mod tests {
             let peer: IpAddr = peer.parse().expect("valid");
             let trusts = trusted.contains(peer);
             let connection = ClientConnection::new((peer, 5000).into(), "192.0.2.1:80".parse().expect("valid"), trusts);
-            origin(&request(fields), &connection, &trusted, &Whereabouts::default()).local
+            client_origin(&request(fields), &connection, &trusted, &Whereabouts::default()).local
         };
         assert!(local("192.168.1.5", "", &[]) && local("::1", "", &[]) && local("192.168.1.5", "lan", &[]));
         assert!(!local("203.0.113.5", "", &[]) && !local("100.64.0.1", "", &[]));

@@ -1,69 +1,66 @@
 //! What is carried along one request.
 
-use std::os::fd::RawFd;
 use std::sync::Arc;
 
+use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType, Result};
 use prometheus::IntGauge;
 use tokio::time::Instant;
 
 use crate::downstream::connection::ClientConnection;
 use crate::hold::release::Released;
-use crate::reason::Reason;
-use crate::request::client_origin::ClientOrigin;
-use crate::serving_table::{ActiveEndpoint, ActiveRoute};
-use crate::upstream::balance::random;
-use crate::upstream::dedicated::{ConnectionOwner, give_up};
-use crate::upstream::endpoint_state::{EndpointState, InFlight};
+use crate::middleware::body_limit::BodyMeter;
+use crate::reply::reason::Reason;
+use crate::request::admission::Admission;
+use crate::request::client_origin::ClientScheme;
+use crate::request::decision::{Incoming, RoutedTo};
+use crate::serving_table::ActiveEndpoint;
+use crate::upstream::attempt::Attempt;
+use crate::upstream::endpoint_state::EndpointState;
 
 /// The context of one request: one table was loaded for it, and of that table one route is kept.
 pub(crate) struct RequestContext {
     pub(crate) started: Instant,
+    request_id: Option<String>,
+    /// Set by the first phase.
     pub(crate) connection: Option<Arc<ClientConnection>>,
-    /// Who asks, after trusted proxies were accounted for.
-    pub(crate) origin: Option<ClientOrigin>,
-    /// The gate refused what was sent; the request at hand only stands in for it.
-    pub(crate) refused: bool,
-    /// The client's side speaks TLS, with us or with a trusted proxy.
-    pub(crate) secure: bool,
-    pub(crate) host: String,
-    /// The port the client named.
-    pub(crate) port: Option<u16>,
-    pub(crate) route: Option<Arc<ActiveRoute>>,
-    /// The decoded path prefix that matched.
-    pub(crate) prefix: String,
-    pub(crate) request_id: Option<String>,
-    /// Why we answered instead of an app.
-    pub(crate) reason: Option<Reason>,
-    /// What is wrong, for the access log.
-    pub(crate) detail: Option<String>,
-    /// The endpoint that has the request now, by position in the route.
-    pub(crate) chosen: Option<usize>,
-    /// How often it was brought to an endpoint, and how often it could not be.
-    pub(crate) tries: usize,
-    pub(crate) not_reached: usize,
-    /// Endpoints that failed it. Empty, and not allocated, for nearly all requests.
-    pub(crate) failed: Vec<Arc<EndpointState>>,
-    /// The client is to be told by which sign it finds this endpoint again.
-    pub(crate) new_to_endpoint: bool,
-    /// Until when it waits for an endpoint; set when it first has to.
-    pub(crate) hold_until: Option<Instant>,
+    pub(crate) received: Received,
+    /// The route of the last decision that found one.
+    pub(crate) routed: Option<RoutedTo>,
+    pub(crate) body: BodyMeter,
+    pub(crate) hold: Hold,
+    pub(crate) attempt: Attempt,
+    pub(crate) reply: ReplyNote,
+    pub(crate) under_way: Option<UnderWay>,
+}
+
+/// How much is known of the request.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// Nothing, or a head that was not admitted.
+    Nothing,
+    /// The gate rejected what the client sent; the head at hand only stands in for it.
+    StandIn,
+    /// The head was admitted.
+    Admitted(Admission),
+}
+
+/// How a request waits for an endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Hold {
+    /// Set when it first has to wait.
+    pub(crate) until: Option<Instant>,
     /// It had to wait, and now goes on as one of a few.
     pub(crate) released: Option<Released>,
-    pub(crate) in_flight: Option<InFlight>,
-    /// Whose the connection to the endpoint is, and which it is, while it is open.
-    pub(crate) owner: ConnectionOwner,
-    pub(crate) upstream_socket: Option<RawFd>,
-    /// Nobody may use that connection after this request.
-    pub(crate) is_last_there: bool,
-    pub(crate) under_way: Option<UnderWay>,
-    /// Something of an answer came from the endpoint.
-    pub(crate) answer_begun: bool,
-    pub(crate) upgrade: bool,
-    pub(crate) body_limit: Option<u64>,
-    pub(crate) body_seen: u64,
-    /// When the request was handed to the endpoint, and when its answer began.
-    pub(crate) sent: Option<Instant>,
-    pub(crate) first_byte: Option<Instant>,
+}
+
+/// What the access log says about a reply of our own.
+#[derive(Debug, Default)]
+pub(crate) struct ReplyNote {
+    /// None where an application answered.
+    pub(crate) reason: Option<Reason>,
+    /// What is wrong, for people.
+    pub(crate) detail: Option<String>,
 }
 
 /// Counts a request in a gauge until it is dropped.
@@ -82,67 +79,80 @@ impl Drop for UnderWay {
     }
 }
 
+/// What is known of every request that goes to an endpoint.
+#[derive(Clone, Copy)]
+pub(crate) struct Routing<'c> {
+    pub(crate) connection: &'c Arc<ClientConnection>,
+    pub(crate) admission: &'c Admission,
+    pub(crate) routed: &'c RoutedTo,
+}
+
 impl RequestContext {
     pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),
-            connection: None,
-            origin: None,
-            refused: false,
-            secure: false,
-            host: String::new(),
-            port: None,
-            route: None,
-            prefix: String::new(),
             request_id: None,
-            reason: None,
-            detail: None,
-            chosen: None,
-            tries: 0,
-            not_reached: 0,
-            failed: Vec::new(),
-            new_to_endpoint: false,
-            hold_until: None,
-            released: None,
-            in_flight: None,
-            owner: ConnectionOwner::Shared,
-            upstream_socket: None,
-            is_last_there: false,
+            connection: None,
+            received: Received::Nothing,
+            routed: None,
+            body: BodyMeter::default(),
+            hold: Hold::default(),
+            attempt: Attempt::default(),
+            reply: ReplyNote::default(),
             under_way: None,
-            answer_begun: false,
-            upgrade: false,
-            body_limit: None,
-            body_seen: 0,
-            sent: None,
-            first_byte: None,
+        }
+    }
+
+    pub(crate) fn admission(&self) -> Option<&Admission> {
+        match &self.received {
+            Received::Admitted(admission) => Some(admission),
+            Received::Nothing | Received::StandIn => None,
+        }
+    }
+
+    /// The scheme of the client's URL; plain HTTP as long as nothing is known.
+    pub(crate) fn scheme(&self) -> ClientScheme {
+        self.admission().map_or(ClientScheme::Http, |admission| admission.origin.scheme())
+    }
+
+    /// The request as decisions see it. `head` is the head that was admitted.
+    pub(crate) fn incoming<'a>(&'a self, head: &'a RequestHeader) -> Option<Incoming<'a>> {
+        Some(Incoming { head, connection: self.connection.as_deref()?, admission: self.admission()? })
+    }
+
+    /// What the phases towards an endpoint build on. Pingora calls them after a route was found; an error would
+    /// be a bug.
+    pub(crate) fn routing(&self) -> Result<Routing<'_>> {
+        match (&self.connection, self.admission(), &self.routed) {
+            (Some(connection), Some(admission), Some(routed)) => Ok(Routing { connection, admission, routed }),
+            _ => Err(Error::explain(ErrorType::InternalError, "a request without a route")),
         }
     }
 
     /// The endpoint that has the request now.
     pub(crate) fn endpoint(&self) -> Option<&ActiveEndpoint> {
-        self.route.as_ref()?.ready.get(self.chosen?)
+        self.routed.as_ref()?.active.ready.get(self.attempt.chosen?)
     }
 
-    /// Lets the connection of a WebSocket or a stream of events end with its endpoint.
-    pub(crate) fn lasts(&self) {
+    pub(crate) fn endpoint_state(&self) -> Option<&Arc<EndpointState>> {
+        self.endpoint().map(|endpoint| &endpoint.state)
+    }
+
+    /// Has the connection of a WebSocket or an event stream end when its endpoint has left.
+    pub(crate) fn ends_with_endpoint(&self) {
         let task = self.connection.as_ref().and_then(|connection| connection.task.get());
-        if let (Some(endpoint), Some(task)) = (self.endpoint(), task) {
-            endpoint.state.lasts(task.clone());
-        }
-    }
-
-    /// Gives the connection to the endpoint up, once the whole answer has come by it, if nobody may use it
-    /// after this request. Of what the client still sends to be answered, nothing is owed to the endpoint.
-    pub(crate) fn answer_has_come(&mut self) {
-        if self.is_last_there
-            && let Some(socket) = self.upstream_socket.take()
-        {
-            give_up(socket);
+        if let (Some(state), Some(task)) = (self.endpoint_state(), task) {
+            state.lasts(task.clone());
         }
     }
 
     /// The request's id; made when first asked for.
     pub(crate) fn request_id(&mut self) -> &str {
-        self.request_id.get_or_insert_with(|| format!("{:016x}{:016x}", random(), random()))
+        self.request_id.get_or_insert_with(|| format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)))
+    }
+
+    /// The request's id, if it was ever asked for.
+    pub(crate) fn known_request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
     }
 }

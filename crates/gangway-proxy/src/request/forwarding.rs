@@ -179,7 +179,7 @@ fn is_for_one_hop(name: &HeaderName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::client_origin::origin;
+    use crate::request::client_origin::client_origin;
     use crate::trusted_proxies::TrustedProxies;
     use crate::whereabouts::Whereabouts;
 
@@ -199,7 +199,7 @@ mod tests {
         let original = request(fields);
         let trusted = TrustedProxies::parse(trusted).expect("valid");
         let mut upstream = original.clone();
-        let origin = origin(&original, connection, &trusted, &Whereabouts::default());
+        let origin = client_origin(&original, connection, &trusted, &Whereabouts::default());
         let facts =
             ForwardingFacts { connection, origin, port: None, public_https_port: None, prefix: "", trailers: false };
         to_upstream(&mut upstream, &original, &facts).expect("valid");
@@ -316,7 +316,7 @@ mod tests {
             }
             let connection = connection(trusts);
             let trusted = TrustedProxies::parse("192.0.2.0/24").expect("valid");
-            let origin = origin(&original, &connection, &trusted, &Whereabouts::default());
+            let origin = client_origin(&original, &connection, &trusted, &Whereabouts::default());
             let mut upstream = original.clone();
             let facts = ForwardingFacts { connection: &connection, origin, port: Some(8080), public_https_port: None, prefix: "", trailers: false };
             to_upstream(&mut upstream, &original, &facts).expect("valid");

@@ -1,10 +1,8 @@
 //! Which endpoint gets a request.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use gangway_model::route::Balance;
 
@@ -19,7 +17,7 @@ use crate::upstream::endpoint_state::EndpointState;
 pub(crate) fn choose<'r>(
     route: &'r ActiveRoute,
     failed: &[Arc<EndpointState>],
-    client: Option<IpAddr>,
+    client: IpAddr,
 ) -> Option<(usize, &'r ActiveEndpoint)> {
     if let [only] = &route.ready[..] {
         return Some((0, only));
@@ -36,7 +34,7 @@ pub(crate) fn choose<'r>(
 fn pick<'r>(
     route: &'r ActiveRoute,
     eligible: &dyn Fn(&ActiveEndpoint) -> bool,
-    client: Option<IpAddr>,
+    client: IpAddr,
 ) -> Option<(usize, &'r ActiveEndpoint)> {
     let endpoints = || route.ready.iter().enumerate().filter(|(_, endpoint)| eligible(endpoint));
     // Among endpoints of no weight all have the same.
@@ -54,9 +52,9 @@ fn pick<'r>(
     }
     match route.route.upstream.policy.balance {
         Balance::RandomTwo => {
-            let first = at_share(random_below(shares))?;
+            let first = at_share(fastrand::usize(..shares))?;
             // One of the others, by their shares.
-            let mut share = random_below(shares - weight(first.1));
+            let mut share = fastrand::usize(..shares - weight(first.1));
             let second = endpoints().filter(|(at, _)| *at != first.0).find(|(_, endpoint)| {
                 let is_it = share < weight(endpoint);
                 share = share.saturating_sub(weight(endpoint));
@@ -66,12 +64,12 @@ fn pick<'r>(
         }
         Balance::LeastRequests => {
             // From anywhere on, so that of equally busy ones it is not always the first.
-            let from = random_below(count);
+            let from = fastrand::usize(..count);
             endpoints().cycle().skip(from).take(count).reduce(|a, b| if is_less_busy(b.1, a.1) { b } else { a })
         }
         Balance::RoundRobin => at_share(route.state.turn.fetch_add(1, Ordering::Relaxed) % shares),
         Balance::Client => {
-            let client = hash_of_client(client?);
+            let client = hash_of_client(client);
             let score = |endpoint: &ActiveEndpoint| {
                 // The highest of independent draws wins, so that nobody else moves when an endpoint comes or
                 // goes; this exponent makes a weight the share of clients.
@@ -94,34 +92,9 @@ fn hash_of_client(client: IpAddr) -> u64 {
     match client.to_canonical() {
         IpAddr::V4(address) => mix(u64::from(u32::from(address))),
         // Whoever has one address of a network has all of it.
-        IpAddr::V6(address) => mix((u128::from(address) >> 64) as u64),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, f, g, h, ..] = address.octets();
+            mix(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+        }
     }
-}
-
-/// A number below `bound`, good enough to spread load.
-fn random_below(bound: usize) -> usize {
-    ((random() >> 32) as usize * bound) >> 32
-}
-
-/// A number that differs from all others, but no secret.
-pub(crate) fn random() -> u64 {
-    thread_local! {
-        static STATE: Cell<u64> = Cell::new(seed());
-    }
-    STATE.with(|state| {
-        // xorshift64*: three shifts and a multiplication.
-        let mut x = state.get();
-        x ^= x >> 12;
-        x ^= x << 25;
-        x ^= x >> 27;
-        state.set(x);
-        x.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    })
-}
-
-fn seed() -> u64 {
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64);
-    // Two threads that start in the same nanosecond still differ by the address of their stack.
-    let here = std::ptr::from_ref(&nanos) as u64;
-    (nanos ^ here.rotate_left(32)) | 1
 }

@@ -9,12 +9,13 @@
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use nix::sys::socket::{Shutdown, shutdown};
+use parking_lot::{Mutex, MutexGuard};
 use pingora::http::ResponseHeader;
 
 use crate::upstream::endpoint_state::EndpointState;
@@ -168,7 +169,7 @@ impl DedicatedConnections {
     }
 
     fn own(&self) -> MutexGuard<'_, ClientConnections> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+        self.own.lock()
     }
 }
 

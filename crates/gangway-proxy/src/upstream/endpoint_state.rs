@@ -1,12 +1,13 @@
 //! What is known about endpoints beside the table: it outlives every swap.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ahash::HashMap;
 use gangway_model::route::{EndpointKey, Readiness};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -28,7 +29,7 @@ pub struct EndpointState {
     /// Requests, streams and WebSockets under way.
     in_flight: AtomicUsize,
     /// A [`Health`].
-    standing: AtomicU8,
+    health: AtomicU8,
     /// Called ready by the engine in the last table.
     was_ready: AtomicBool,
     /// The engine says that it does, in the last table.
@@ -51,7 +52,7 @@ pub struct EndpointState {
     /// What the last try to reach it said; none once it was reached.
     trouble: Mutex<Option<Box<str>>>,
     /// The log says that it cannot be used.
-    told: AtomicBool,
+    is_reported_lost: AtomicBool,
     /// A connection came about since it was last called ready.
     was_reached: AtomicBool,
     /// Milliseconds after `epoch` at which it was last called ready.
@@ -85,10 +86,10 @@ struct ResolvedAddress {
 pub(crate) struct InFlight(Arc<EndpointState>);
 
 impl EndpointState {
-    pub(crate) fn new(standing: Health) -> Self {
+    pub(crate) fn new(health: Health) -> Self {
         Self {
             in_flight: AtomicUsize::new(0),
-            standing: AtomicU8::new(standing as u8),
+            health: AtomicU8::new(health as u8),
             was_ready: AtomicBool::new(true),
             leaves: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -100,7 +101,7 @@ impl EndpointState {
             keep_alive: AtomicU32::new(0),
             resolved: Mutex::new(None),
             trouble: Mutex::new(None),
-            told: AtomicBool::new(false),
+            is_reported_lost: AtomicBool::new(false),
             was_reached: AtomicBool::new(false),
             ready_since: AtomicU64::new(0),
             epoch: Instant::now(),
@@ -112,8 +113,8 @@ impl EndpointState {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn standing(&self) -> Health {
-        match self.standing.load(Ordering::Acquire) {
+    pub(crate) fn health(&self) -> Health {
+        match self.health.load(Ordering::Acquire) {
             0 => Health::Healthy,
             1 => Health::New,
             2 => Health::Failing,
@@ -122,9 +123,9 @@ impl EndpointState {
     }
 
     /// What a probe found out. A connection that came about takes back what is held against it.
-    pub(crate) fn set_standing(&self, standing: Health) {
-        self.standing.store(standing as u8, Ordering::Release);
-        if standing == Health::Healthy {
+    pub(crate) fn set_health(&self, health: Health) {
+        self.health.store(health as u8, Ordering::Release);
+        if health == Health::Healthy {
             self.connected();
             *self.trouble_locked() = None;
         }
@@ -142,12 +143,17 @@ impl EndpointState {
 
     /// Held for the length of a copy, and by those who found trouble or ask for it.
     fn trouble_locked(&self) -> MutexGuard<'_, Option<Box<str>>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+        self.trouble.lock()
     }
 
-    /// Notes whether the log says that it cannot be used. Whether it said so before.
-    pub(crate) fn set_told(&self, told: bool) -> bool {
-        self.told.swap(told, Ordering::Relaxed)
+    /// Notes that the log reports it as lost. Whether that is news.
+    pub(crate) fn report_lost(&self) -> bool {
+        !self.is_reported_lost.swap(true, Ordering::Relaxed)
+    }
+
+    /// Notes that the log reports it as usable again. Whether it was reported as lost before.
+    pub(crate) fn report_back(&self) -> bool {
+        self.is_reported_lost.swap(false, Ordering::Relaxed)
     }
 
     /// Notes what the engine says of it in the next table. One that was not ready, and is, has to be reached
@@ -157,7 +163,7 @@ impl EndpointState {
         let was_ready = self.was_ready.swap(is_ready, Ordering::Relaxed);
         self.leaves.store(matches!(readiness, Readiness::Leaving | Readiness::Restarting), Ordering::Relaxed);
         if is_ready && !was_ready {
-            self.set_standing(Health::New);
+            self.set_health(Health::New);
             self.was_reached.store(false, Ordering::Relaxed);
             self.ready_since.store(self.millis(), Ordering::Relaxed);
             self.draining.store(false, Ordering::Relaxed);
@@ -206,18 +212,18 @@ impl EndpointState {
     }
 
     fn lasting(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
-        self.lasting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lasting.lock()
     }
 
     /// Notes that a request could not be brought to it. Whether that is news.
     pub(crate) fn not_reached(&self) -> bool {
         let (good, failing) = (Health::Healthy as u8, Health::Failing as u8);
-        self.standing.compare_exchange(good, failing, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.health.compare_exchange(good, failing, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Whether it is passed over now, since connecting failed or a check does.
     pub fn is_ejected(&self) -> bool {
-        if self.standing.load(Ordering::Relaxed) != Health::Healthy as u8 {
+        if self.health.load(Ordering::Relaxed) != Health::Healthy as u8 {
             return true;
         }
         let until = self.ejected_until.load(Ordering::Relaxed);
@@ -247,7 +253,8 @@ impl EndpointState {
     pub(crate) fn connect_failed(&self) {
         let failures = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed).min(10);
         let pause = EJECTION_FIRST.saturating_mul(1 << failures).min(EJECTION_MAX);
-        self.ejected_until.store(self.millis() + pause.as_millis() as u64, Ordering::Relaxed);
+        self.ejected_until
+            .store(self.millis() + u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         *self.resolved() = None;
     }
 
@@ -293,11 +300,11 @@ impl EndpointState {
 
     /// Held for the length of a copy; only endpoints of file routes that are named ever ask.
     fn resolved(&self) -> MutexGuard<'_, Option<ResolvedAddress>> {
-        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
+        self.resolved.lock()
     }
 
     fn millis(&self) -> u64 {
-        self.epoch.elapsed().as_millis() as u64
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -329,9 +336,9 @@ pub(crate) struct EndpointStates {
 impl EndpointStates {
     /// Hands out the states of the next table: the known ones again, new ones of this standing for the
     /// rest. Those asked for no more are forgotten with `self`.
-    pub(crate) fn carry_over(&self, next: &mut Self, key: &EndpointKey, standing: Health) -> Arc<EndpointState> {
+    pub(crate) fn carry_over(&self, next: &mut Self, key: &EndpointKey, health: Health) -> Arc<EndpointState> {
         let known = || self.by_key.get(key).or_else(|| self.departed.get(key)).cloned();
-        let known = || known().unwrap_or_else(|| Arc::new(EndpointState::new(standing)));
+        let known = || known().unwrap_or_else(|| Arc::new(EndpointState::new(health)));
         let state = next.by_key.entry(key.clone()).or_insert_with(known);
         Arc::clone(state)
     }
@@ -386,13 +393,13 @@ mod tests {
     fn one_that_was_away_has_to_be_reached_anew() {
         let state = EndpointState::new(Health::Healthy);
         state.note_readiness(Readiness::Ready);
-        assert_eq!(state.standing(), Health::Healthy);
+        assert_eq!(state.health(), Health::Healthy);
         state.note_readiness(Readiness::Leaving);
         state.note_readiness(Readiness::Ready);
-        assert_eq!((state.standing(), state.is_ejected()), (Health::New, true));
-        state.set_standing(Health::Healthy);
+        assert_eq!((state.health(), state.is_ejected()), (Health::New, true));
+        state.set_health(Health::Healthy);
         assert!(state.not_reached() && !state.not_reached());
-        assert_eq!(state.standing(), Health::Failing);
+        assert_eq!(state.health(), Health::Failing);
     }
 
     #[tokio::test]

@@ -1,23 +1,14 @@
 //! What a failure means: whether the request goes on elsewhere, and what its client is told.
 
-use std::time::Duration;
-
-use gangway_model::route::Readiness;
-use gangway_model::{Compiled, RequestView, mention};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use crate::local_reply::LocalReply;
-use crate::reason::Reason;
-use crate::request::context::RequestContext;
-use crate::serving_table::{ActiveEndpoint, ActiveRoute, ActiveTable, DialTarget};
-use crate::upstream::endpoint_state::Health;
+use crate::reply::reason::Reason;
+use crate::serving_table::{ActiveEndpoint, DialTarget};
+use crate::upstream::attempt::Attempt;
 
 /// How many endpoints are tried for one request, the first included.
 pub(crate) const TRIES_MAX: usize = 3;
-
-/// What a client told to come back should wait.
-pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Whether it was the way to the endpoint that failed, and not what was said there.
 pub(crate) fn is_unreachable(error: &Error) -> bool {
@@ -46,47 +37,23 @@ pub(crate) fn trouble(error: &Error) -> &str {
     }
 }
 
-/// Why no endpoint of the route may be asked, for the answer.
-pub(crate) fn no_endpoint(ctx: &RequestContext) -> LocalReply {
-    let Some(active) = &ctx.route else { return LocalReply::failure(Reason::NoEndpoint) };
-    if let Some(answer) = nothing_to_wait_for(active) {
-        return answer;
-    }
-    let held = active.route.upstream.held;
-    let starting = active.others.iter().any(|endpoint| endpoint.readiness != Readiness::Unhealthy);
-    let state = |endpoint: &ActiveEndpoint| {
-        let what = match endpoint.readiness {
-            Readiness::Ready if endpoint.state.standing() == Health::New => "is not reached yet",
-            Readiness::Ready => "cannot be reached, or fails its check",
-            Readiness::Starting => "has not passed its health check yet",
-            Readiness::Unhealthy => "fails its health check",
-            Readiness::Leaving => "is being stopped",
-            Readiness::Restarting => "restarts",
-        };
-        format!("`{}` {what}", endpoint.name)
-    };
-    let detail = active.others.iter().map(state).collect::<Vec<_>>().join(", ");
-    let detail = match detail.is_empty() {
-        true if held => "its last container has just gone".to_owned(),
-        true => "the route has no endpoint".to_owned(),
-        false => detail,
-    };
-    let reason = if starting || held { Reason::EndpointNotReady } else { Reason::NoEndpoint };
-    LocalReply::failure(reason).with_retry_after(RETRY_AFTER).with_detail(detail)
-}
-
-/// The answer where no endpoint will come as long as nobody changes something.
-pub(crate) fn nothing_to_wait_for(active: &ActiveRoute) -> Option<LocalReply> {
-    let has_none = active.ready.is_empty() && active.others.is_empty() && !active.route.upstream.held;
-    let why = active.route.upstream.unreachable.as_deref().filter(|_| has_none)?;
-    Some(LocalReply::failure(Reason::NoWay).with_detail(why))
+/// Whether an earlier request used the connection to the endpoint.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum UpstreamConnection {
+    Fresh,
+    Reused,
 }
 
 /// Whether a request may be sent again after its connection failed: nothing of an answer has come, and
 /// either it is idempotent (RFC 9110, section 9.2.2) and still at hand, or none of its body was read.
-pub(crate) fn may_retry(session: &mut Session, ctx: &RequestContext, error: &Error, client_reused: bool) -> bool {
+pub(crate) fn may_retry(
+    session: &mut Session,
+    attempt: &Attempt,
+    error: &Error,
+    upstream_connection: UpstreamConnection,
+) -> bool {
     let from_upstream = *error.esource() == ErrorSource::Upstream;
-    if !from_upstream || ctx.answer_begun || ctx.tries >= TRIES_MAX {
+    if !from_upstream || attempt.first_byte.is_some() || attempt.tries >= TRIES_MAX {
         return false;
     }
     // An endpoint that took its time and failed is not asked the same again.
@@ -97,10 +64,11 @@ pub(crate) fn may_retry(session: &mut Session, ctx: &RequestContext, error: &Err
     let (has_body, none_sent) = (!session.is_body_empty(), session.body_bytes_read() == 0);
     // What has no body was sent whole. An idle connection is closed by who has not read it; on a fresh one
     // the endpoint itself failed the request.
-    repeatable || none_sent && (has_body || client_reused)
+    repeatable || none_sent && (has_body || upstream_connection == UpstreamConnection::Reused)
 }
 
-pub(crate) fn reason_for(error: &Error, ctx: &RequestContext) -> Option<Reason> {
+/// The reason for a reply of our own, or none where no client is left to reply to.
+pub(crate) fn reason_for(error: &Error, attempt: &Attempt) -> Option<Reason> {
     match error.etype() {
         ErrorType::HTTPStatus(413) => Some(Reason::BodyTooLarge),
         ErrorType::HTTPStatus(400) => Some(Reason::BadRequest),
@@ -117,23 +85,23 @@ pub(crate) fn reason_for(error: &Error, ctx: &RequestContext) -> Option<Reason> 
             Some(Reason::UpstreamTls)
         }
         _ if *error.esource() == ErrorSource::Upstream => Some(Reason::UpstreamProtocol),
-        _ if ctx.route.is_some() && ctx.sent.is_some() => Some(Reason::UpstreamProtocol),
+        _ if attempt.sent.is_some() => Some(Reason::UpstreamProtocol),
         _ => Some(Reason::Internal),
     }
 }
 
 /// What to tell a client on the local network about a failure.
-pub(crate) fn error_detail(error: &Error, ctx: &RequestContext) -> String {
-    let Some(endpoint) = ctx.endpoint() else { return error.etype().as_str().to_owned() };
+pub(crate) fn error_detail(error: &Error, endpoint: Option<&ActiveEndpoint>, attempt: &Attempt) -> String {
+    let Some(endpoint) = endpoint else { return error.etype().as_str().to_owned() };
     let address = match &endpoint.target {
         DialTarget::Address => endpoint.peer._address.to_string(),
         DialTarget::Name(name, port) => format!("{name}:{port}"),
     };
-    let help = match reason_for(error, ctx) {
+    let help = match reason_for(error, attempt) {
         Some(Reason::UpstreamRefused) => {
             ": nothing listens there. Does the app listen on this port, and on all addresses rather than on 127.0.0.1?"
         }
-        Some(Reason::UpstreamTls) => TlsFault::of(error).help(endpoint.peer.options.verify_cert),
+        Some(Reason::UpstreamTls) => TlsFault::of(error).help(endpoint),
         Some(Reason::UpstreamProtocol) if endpoint.peer.is_tls() => {
             ": it does not speak HTTP there, or closed the connection."
         }
@@ -173,9 +141,9 @@ impl TlsFault {
     }
 
     /// And what to do about it.
-    fn help(self, is_verified: bool) -> &'static str {
+    fn help(self, endpoint: &ActiveEndpoint) -> &'static str {
         match self {
-            Self::Untrusted if is_verified => {
+            Self::Untrusted if endpoint.peer.options.verify_cert => {
                 ": its certificate is not trusted. Set `verify` to false if it is self-signed."
             }
             Self::Untrusted => {
@@ -190,26 +158,4 @@ impl TlsFault {
             Self::Other => ": TLS with it failed.",
         }
     }
-}
-
-/// What a client on the local network is told where no route takes its request. `now` is in seconds since the
-/// epoch.
-pub(crate) fn why_no_route(table: &ActiveTable, request: &RequestView<'_>, compiled: &Compiled, now: i64) -> String {
-    let explanation = table.explain(request);
-    if let Some(doubt) = explanation.doubt {
-        return doubt;
-    }
-    // The path was not found, and not the host.
-    let named = match explanation.considered.is_empty() {
-        true => mention::naming(request.host, &compiled.containers, now),
-        false => Vec::new(),
-    };
-    if !named.is_empty() {
-        let named: Vec<String> = named.into_iter().map(|named| named.said).collect();
-        return named.join("; ");
-    }
-    let considered = explanation.considered.iter().map(|other| format!("{}: {}", other.id, other.why));
-    let nearest = explanation.nearest.iter().map(|other| format!("{}: {}", other.id, other.why));
-    let near: Vec<String> = considered.chain(nearest).take(3).collect();
-    if near.is_empty() { format!("no route is served under `{}`", request.host) } else { near.join("; ") }
 }

@@ -1,7 +1,7 @@
 //! Failed requests of one route that the log has not reported yet.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Requests of one route that failed and were not told yet, by reason token.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl FailureCounts {
 
     /// Held for a few instructions, and by requests that failed only.
     fn locked(&self) -> MutexGuard<'_, BTreeMap<&'static str, FailureCount>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

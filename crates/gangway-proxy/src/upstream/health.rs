@@ -22,7 +22,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::log::endpoint_log::EndpointLog;
 use crate::serving_table::{ActiveEndpoint, ActiveTable, DialTarget};
-use crate::upstream::balance::random;
 use crate::upstream::endpoint_state::{EndpointState, Health};
 
 /// The least pause between two tries: somebody may be waiting.
@@ -136,7 +135,7 @@ fn question(endpoint: &ActiveEndpoint, health: Option<&HealthCheck>) -> Option<P
     }
     match health {
         Some(check) => Some(ProbeKind::Check(check.clone())),
-        None => (endpoint.state.standing() != Health::Healthy).then_some(ProbeKind::Connect),
+        None => (endpoint.state.health() != Health::Healthy).then_some(ProbeKind::Connect),
     }
 }
 
@@ -211,8 +210,8 @@ async fn ask(subject: ProbedEndpoint, check: HealthCheck, news: mpsc::Sender<Hea
         }
         is_good = now;
         if is_news {
-            let standing = if is_good { Health::Healthy } else { Health::Failing };
-            if news.send((subject.key.clone(), standing)).await.is_err() {
+            let health = if is_good { Health::Healthy } else { Health::Failing };
+            if news.send((subject.key.clone(), health)).await.is_err() {
                 return;
             }
         }
@@ -231,8 +230,7 @@ fn pause(tried_for: Duration) -> Duration {
 
 /// A tenth more or less, so that what began together does not stay together.
 fn jittered(interval: Duration) -> Duration {
-    let tenths = (random() >> 40) as f64 / (1_u64 << 24) as f64;
-    interval.mul_f64(0.9 + 0.2 * tenths)
+    interval.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
 
 impl ProbedEndpoint {

@@ -14,7 +14,7 @@ pub(crate) struct RouteState {
     /// Requests that wait for an endpoint.
     pub(crate) waiting: Arc<AtomicUsize>,
     /// Where they go on.
-    pub(crate) turnstile: ReleaseQueue,
+    pub(crate) release_queue: ReleaseQueue,
     /// Requests that failed and were not told yet.
     pub(crate) failures: FailureCounts,
     /// Whose turn it is, with `round-robin`.

@@ -16,6 +16,8 @@ use gangway_model::route::{EndpointKey, Route, STICKY_COOKIE};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
+use crate::request::client_origin::ClientScheme;
+
 /// So much of a signature is more than can be guessed.
 const SIGNATURE_LEN: usize = 16;
 
@@ -117,7 +119,7 @@ impl Signed {
 
     /// Whether a client's value is this one under a secret of this age and number.
     pub(crate) fn is(&self, (secret, value): (usize, &str), age: SecretAge) -> bool {
-        self.under(age).get(secret).is_some_and(|token| is(value, token))
+        self.under(age).get(secret).is_some_and(|token| is_token(value, token))
     }
 
     fn under(&self, age: SecretAge) -> &[Box<str>] {
@@ -188,13 +190,16 @@ fn sent<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h s
 }
 
 /// Whether a client's value is this token.
-fn is(value: &str, token: &str) -> bool {
+fn is_token(value: &str, token: &str) -> bool {
     constant_time::verify_slices_are_equal(value.as_bytes(), token.as_bytes()).is_ok()
 }
 
 /// What sets the cookie.
-pub(crate) fn set_cookie(name: &str, token: &str, secure: bool) -> Option<HeaderValue> {
-    let secure = if secure { "; Secure" } else { "" };
+pub(crate) fn set_cookie(name: &str, token: &str, scheme: ClientScheme) -> Option<HeaderValue> {
+    let secure = match scheme {
+        ClientScheme::Https => "; Secure",
+        ClientScheme::Http => "",
+    };
     HeaderValue::from_str(&format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{secure}")).ok()
 }
 
@@ -219,7 +224,7 @@ mod tests {
         assert_ne!(token, CookieSecret::none().token("shop/web/web", &endpoint("a")));
         let token = token.current();
         assert_eq!(token.len(), 22);
-        assert!(is(token, token) && !is("", token) && !is(&token[1..], token));
+        assert!(is_token(token, token) && !is_token("", token) && !is_token(&token[1..], token));
     }
 
     #[test]
@@ -257,8 +262,8 @@ mod tests {
 
     #[test]
     fn the_cookie_is_for_no_script_and_no_other_site() {
-        let value = |secure| set_cookie("s", "t", secure).and_then(|value| value.to_str().ok().map(str::to_owned));
-        assert_eq!(value(true).as_deref(), Some("s=t; Path=/; HttpOnly; SameSite=Lax; Secure"));
-        assert_eq!(value(false).as_deref(), Some("s=t; Path=/; HttpOnly; SameSite=Lax"));
+        let value = |scheme| set_cookie("s", "t", scheme).and_then(|value| value.to_str().ok().map(str::to_owned));
+        assert_eq!(value(ClientScheme::Https).as_deref(), Some("s=t; Path=/; HttpOnly; SameSite=Lax; Secure"));
+        assert_eq!(value(ClientScheme::Http).as_deref(), Some("s=t; Path=/; HttpOnly; SameSite=Lax"));
     }
 }

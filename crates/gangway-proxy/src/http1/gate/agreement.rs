@@ -18,7 +18,7 @@ fn requests(bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut space = vec![0; bytes.len() + STAND_IN.len()];
         let mut buf = ReadBuf::new(&mut space);
         passed += gate.take_ready(&mut buf);
-        if gate.take_refusal().is_some() || passed == 0 {
+        if gate.take_rejection().is_some() || passed == 0 {
             return requests;
         }
         request.extend_from_slice(buf.filled());

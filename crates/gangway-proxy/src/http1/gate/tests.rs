@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
-use crate::reason::Reason;
+use crate::reply::reason::Reason;
 
 /// What came through for a client that sends `slices`, each answer being out at once.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,22 +20,22 @@ fn through(slices: &[&[u8]], room: usize) -> Through {
     for slice in slices {
         let passed = match gate.inspect(slice) {
             Ok(passed) => passed,
-            Err(refusal) => return Through { released, refused: Some(refusal) },
+            Err(rejection) => return Through { released, refused: Some(rejection) },
         };
         released.extend_from_slice(&slice[..passed]);
         loop {
-            if let Some(refusal) = gate.take_refusal() {
+            if let Some(rejection) = gate.take_rejection() {
                 assert_eq!(taken(&mut gate, room), STAND_IN);
                 assert_eq!(gate.inspect(b"GET / HTTP/1.1\r\n"), Ok(0), "nothing is read after a refusal");
-                return Through { released, refused: Some(refusal) };
+                return Through { released, refused: Some(rejection) };
             }
             let ready = taken(&mut gate, room);
             released.extend_from_slice(&ready);
             let held = gate.kept.len();
-            if let Err(refusal) = gate.request_finished() {
-                return Through { released, refused: Some(refusal) };
+            if let Err(rejection) = gate.request_finished() {
+                return Through { released, refused: Some(rejection) };
             }
-            if ready.is_empty() && gate.kept.len() == held && gate.ready_len() == 0 && gate.refusal.is_none() {
+            if ready.is_empty() && gate.kept.len() == held && gate.ready_len() == 0 && gate.rejection.is_none() {
                 break;
             }
         }
@@ -66,7 +66,7 @@ fn a_whole_request_passes_in_place() {
     ] {
         let mut gate = Gate::new(&Limits::default());
         assert_eq!(gate.inspect(request), Ok(request.len()));
-        assert!(gate.take_released_head() && gate.take_refusal().is_none());
+        assert!(gate.take_released_head() && gate.take_rejection().is_none());
         assert_eq!((gate.kept.capacity(), gate.ready.capacity()), (0, 0), "nothing was copied");
         assert_eq!(gate.awaiting(), Awaiting::Nothing);
     }
@@ -135,7 +135,7 @@ fn bytes_pass_unseen_only_after_an_upgrade_that_was_asked_for() {
     gate.inspect(upgrade).expect("in order");
     gate.request_finished().expect("in order");
     assert_eq!(gate.inspect(b"\x81\x05hello"), Ok(0), "the answer was no 101, so this is a malformed head");
-    assert!(gate.take_refusal().is_some());
+    assert!(gate.take_rejection().is_some());
 
     let mut gate = Gate::new(&Limits::default());
     gate.inspect(GET).expect("in order");
@@ -150,7 +150,7 @@ fn a_body_that_breaks_its_framing_ends_the_request() {
     assert_eq!(gate.inspect(&[&head[..], b"\r\n"].concat()), Ok(0), "refused like a bad head");
     assert_eq!(taken(&mut gate, 64), STAND_IN);
     let whole = through(&[&[&head[..], b"\r\n", GET].concat()], 64);
-    assert_eq!(whole.refused.map(|refusal| refusal.reason), Some(Reason::BadRequest));
+    assert_eq!(whole.refused.map(|rejection| rejection.reason), Some(Reason::BadRequest));
     assert_eq!(whole.released, b"", "nothing of it was seen by the parser");
     let cut = through(&[head, b"\r\n", GET], 64);
     assert_eq!((cut.refused, &cut.released[..]), (whole.refused, &head[..]));

@@ -6,126 +6,152 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
-use http::Method;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Method, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::page::{Audience, html_body, json_body};
-use crate::reason::Reason;
+use crate::reply::page::{Audience, html_body, json_body};
+use crate::reply::reason::Reason;
+use crate::reply::rejection::Rejection;
 
-/// An answer of ours before it is put into a form.
+/// The pause that a reply suggests to a client that should come back.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A reply of Gangway's own before it takes the form that its client reads.
 #[derive(Debug)]
 pub(crate) enum LocalReply {
-    /// Something could not be done.
-    Failure {
-        reason: Reason,
-        retry_after: Option<Duration>,
-        /// For clients on the local network only.
-        detail: Option<String>,
-    },
-    /// What a CA wants to see.
+    /// The request cannot be served.
+    Failure(FailureReply),
+    /// The key authorization that a CA asks for.
     Challenge { key_authorization: String },
-    /// Somewhere else.
+    /// The client is to ask elsewhere.
     Redirect { status: u16, location: Vec<u8> },
 }
 
-impl LocalReply {
-    pub(crate) fn failure(reason: Reason) -> Self {
-        Self::Failure { reason, retry_after: None, detail: None }
+/// Why a request cannot be served.
+#[derive(Clone, Debug)]
+pub(crate) struct FailureReply {
+    reason: Reason,
+    retry_after: Option<Duration>,
+    /// For clients on the local network only.
+    detail: Option<String>,
+}
+
+impl FailureReply {
+    pub(crate) fn new(reason: Reason) -> Self {
+        Self { reason, retry_after: None, detail: None }
     }
 
+    pub(crate) fn with_retry_after(self, pause: Duration) -> Self {
+        Self { retry_after: Some(pause), ..self }
+    }
+
+    pub(crate) fn with_detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
+}
+
+impl From<FailureReply> for LocalReply {
+    fn from(failure: FailureReply) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<Rejection> for LocalReply {
+    fn from(rejection: Rejection) -> Self {
+        FailureReply::new(rejection.reason).with_detail(rejection.to_string()).into()
+    }
+}
+
+impl LocalReply {
     pub(crate) fn redirect(status: u16, location: Vec<u8>) -> Self {
         Self::Redirect { status, location }
     }
 
-    pub(crate) fn with_retry_after(mut self, pause: Duration) -> Self {
-        if let Self::Failure { retry_after, .. } = &mut self {
-            *retry_after = Some(pause);
+    fn as_failure(&self) -> Option<&FailureReply> {
+        match self {
+            Self::Failure(failure) => Some(failure),
+            Self::Redirect { .. } | Self::Challenge { .. } => None,
         }
-        self
-    }
-
-    pub(crate) fn with_detail(mut self, text: impl Into<String>) -> Self {
-        if let Self::Failure { detail, .. } = &mut self {
-            *detail = Some(text.into());
-        }
-        self
     }
 
     pub(crate) fn reason(&self) -> Option<Reason> {
-        match self {
-            Self::Failure { reason, .. } => Some(*reason),
-            Self::Redirect { .. } | Self::Challenge { .. } => None,
-        }
+        self.as_failure().map(|failure| failure.reason)
     }
 
     pub(crate) fn detail(&self) -> Option<&str> {
-        match self {
-            Self::Failure { detail, .. } => detail.as_deref(),
-            Self::Redirect { .. } | Self::Challenge { .. } => None,
-        }
+        self.as_failure()?.detail.as_deref()
     }
 
+    /// Whether the connection is of no further use after this reply.
     pub(crate) fn closes(&self) -> bool {
         self.reason().is_some_and(Reason::closes)
     }
 
-    /// The head and the body to send to whoever sent `request`.
+    /// The head and the body to send to the client that sent `request`.
     pub(crate) fn render(
         &self,
         request: &RequestHeader,
         audience: Audience<'_>,
     ) -> pingora::Result<(ResponseHeader, Bytes)> {
         match self {
-            Self::Challenge { key_authorization } => {
-                let mut head = ResponseHeader::build(200, Some(3))?;
-                head.insert_header(CONTENT_TYPE, "application/octet-stream")?;
-                head.insert_header(CONTENT_LENGTH, key_authorization.len())?;
-                head.insert_header(CACHE_CONTROL, "no-store")?;
-                let body = if request.method == Method::HEAD { "" } else { key_authorization.as_str() };
-                Ok((head, Bytes::copy_from_slice(body.as_bytes())))
-            }
-            Self::Redirect { status, location } => {
-                let mut head = ResponseHeader::build(*status, Some(4))?;
-                head.insert_header(
-                    LOCATION,
-                    HeaderValue::from_bytes(location).unwrap_or(HeaderValue::from_static("/")),
-                )?;
-                head.insert_header(CONTENT_LENGTH, 0)?;
-                head.insert_header("x-request-id", audience.request_id)?;
-                Ok((head, Bytes::new()))
-            }
-            Self::Failure { reason, .. } if is_grpc(request) => {
-                let mut head = ResponseHeader::build(200, Some(5))?;
-                head.insert_header(CONTENT_TYPE, "application/grpc")?;
-                head.insert_header("grpc-status", reason.grpc_status())?;
-                head.insert_header("grpc-message", reason.token())?;
-                head.insert_header("x-request-id", audience.request_id)?;
-                Ok((head, Bytes::new()))
-            }
-            Self::Failure { reason, retry_after, detail } => {
-                let detail = detail.as_deref().filter(|_| audience.local);
-                let json = wants_json(request);
-                let body = match json {
-                    true => json_body(*reason, detail, audience),
-                    false => html_body(*reason, *retry_after, detail, audience),
-                };
-                let mut head = ResponseHeader::build(reason.status(), Some(8))?;
-                head.insert_header(CONTENT_TYPE, if json { "application/json" } else { "text/html; charset=utf-8" })?;
-                head.insert_header(CONTENT_LENGTH, body.len())?;
-                head.insert_header(CACHE_CONTROL, "no-store")?;
-                head.insert_header("x-request-id", audience.request_id)?;
-                if let Some(pause) = retry_after {
-                    head.insert_header(RETRY_AFTER, pause.as_secs().max(1))?;
-                }
-                if *reason == Reason::MethodNotAllowed {
-                    head.insert_header(ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
-                }
-                let body = if request.method == Method::HEAD { Bytes::new() } else { Bytes::from(body) };
-                Ok((head, body))
-            }
+            Self::Challenge { key_authorization } => challenge(key_authorization, request),
+            Self::Redirect { status, location } => redirection(*status, location, audience),
+            Self::Failure(failure) if is_grpc(request) => grpc_failure(failure.reason, audience),
+            Self::Failure(failure) => failure.page(request, audience),
         }
+    }
+}
+
+fn challenge(key_authorization: &str, request: &RequestHeader) -> pingora::Result<(ResponseHeader, Bytes)> {
+    let mut head = ResponseHeader::build(200, Some(3))?;
+    head.insert_header(CONTENT_TYPE, "application/octet-stream")?;
+    head.insert_header(CONTENT_LENGTH, key_authorization.len())?;
+    head.insert_header(CACHE_CONTROL, "no-store")?;
+    let body = if request.method == Method::HEAD { "" } else { key_authorization };
+    Ok((head, Bytes::copy_from_slice(body.as_bytes())))
+}
+
+fn redirection(status: u16, location: &[u8], audience: Audience<'_>) -> pingora::Result<(ResponseHeader, Bytes)> {
+    let mut head = ResponseHeader::build(status, Some(4))?;
+    let location = HeaderValue::from_bytes(location).unwrap_or(HeaderValue::from_static("/"));
+    head.insert_header(LOCATION, location)?;
+    head.insert_header(CONTENT_LENGTH, 0)?;
+    head.insert_header("x-request-id", audience.request_id)?;
+    Ok((head, Bytes::new()))
+}
+
+fn grpc_failure(reason: Reason, audience: Audience<'_>) -> pingora::Result<(ResponseHeader, Bytes)> {
+    let mut head = ResponseHeader::build(200, Some(5))?;
+    head.insert_header(CONTENT_TYPE, "application/grpc")?;
+    head.insert_header("grpc-status", reason.grpc_status())?;
+    head.insert_header("grpc-message", reason.token())?;
+    head.insert_header("x-request-id", audience.request_id)?;
+    Ok((head, Bytes::new()))
+}
+
+impl FailureReply {
+    fn page(&self, request: &RequestHeader, audience: Audience<'_>) -> pingora::Result<(ResponseHeader, Bytes)> {
+        let Self { reason, retry_after, detail } = self;
+        let detail = detail.as_deref().filter(|_| audience.local);
+        let json = wants_json(request);
+        let body = match json {
+            true => json_body(*reason, detail, audience),
+            false => html_body(*reason, *retry_after, detail, audience),
+        };
+        let mut head = ResponseHeader::build(reason.status(), Some(8))?;
+        head.insert_header(CONTENT_TYPE, if json { "application/json" } else { "text/html; charset=utf-8" })?;
+        head.insert_header(CONTENT_LENGTH, body.len())?;
+        head.insert_header(CACHE_CONTROL, "no-store")?;
+        head.insert_header("x-request-id", audience.request_id)?;
+        if let Some(pause) = retry_after {
+            head.insert_header(header::RETRY_AFTER, pause.as_secs().max(1))?;
+        }
+        if *reason == Reason::MethodNotAllowed {
+            head.insert_header(ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
+        }
+        let body = if request.method == Method::HEAD { Bytes::new() } else { Bytes::from(body) };
+        Ok((head, body))
     }
 }
 
@@ -142,22 +168,22 @@ fn wants_json(request: &RequestHeader) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::escape;
+    use crate::reply::page::escape;
 
-    fn render(answer: &LocalReply, accept: &str, local: bool) -> (ResponseHeader, String) {
+    fn render(answer: FailureReply, accept: &str, local: bool) -> (ResponseHeader, String) {
         let mut request = RequestHeader::build("GET", b"/", None).expect("valid");
         request.insert_header("accept", accept).expect("valid");
         let audience = Audience { request_id: "id-1", local, url: "http://a/<x>'", own: None };
-        let (head, body) = answer.render(&request, audience).expect("valid");
+        let (head, body) = LocalReply::from(answer).render(&request, audience).expect("valid");
         (head, String::from_utf8(body.to_vec()).expect("text"))
     }
 
     #[test]
     fn only_the_local_network_sees_what_is_wrong() {
-        let answer = LocalReply::failure(Reason::UpstreamRefused).with_detail("172.20.0.3:80 refused <it>");
-        let (_, outside) = render(&answer, "*/*", false);
+        let answer = FailureReply::new(Reason::UpstreamRefused).with_detail("172.20.0.3:80 refused <it>");
+        let (_, outside) = render(answer.clone(), "*/*", false);
         assert!(!outside.contains("172.20") && !outside.contains("explain"), "{outside}");
-        let (_, inside) = render(&answer, "text/html", true);
+        let (_, inside) = render(answer.clone(), "text/html", true);
         assert!(inside.contains("172.20.0.3:80 refused &lt;it&gt;") && inside.contains("gangway explain"), "{inside}");
         assert!(!inside.contains("<x>"), "{inside}");
     }
@@ -167,8 +193,8 @@ mod tests {
         let request = RequestHeader::build("GET", b"/", None).expect("valid");
         let page = |own| {
             let audience = Audience { request_id: "id", local: true, url: "https://a.test/?x='", own };
-            let answer = LocalReply::failure(Reason::NoRoute).with_detail("container `a-1` <is> `stopped`, or `not");
-            let (_, body) = answer.render(&request, audience).expect("valid");
+            let answer = FailureReply::new(Reason::NoRoute).with_detail("container `a-1` <is> `stopped`, or `not");
+            let (_, body) = LocalReply::from(answer).render(&request, audience).expect("valid");
             String::from_utf8(body.to_vec()).expect("text")
         };
         let in_container = page(Some("shop-gangway-1"));
@@ -191,7 +217,8 @@ mod tests {
     fn head_is_told_the_length_but_sent_no_body() {
         let request = RequestHeader::build("HEAD", b"/", None).expect("valid");
         let audience = Audience { request_id: "id", local: false, url: "", own: None };
-        let (head, body) = LocalReply::failure(Reason::NoRoute).render(&request, audience).expect("valid");
+        let (head, body) =
+            LocalReply::from(FailureReply::new(Reason::NoRoute)).render(&request, audience).expect("valid");
         assert!(body.is_empty() && head.headers[CONTENT_LENGTH] != "0");
         assert_eq!(
             (&head.headers[CACHE_CONTROL], &head.headers["x-request-id"]),
@@ -209,24 +236,24 @@ mod tests {
             "\u{e4}",
         ] {
             for local in [false, true] {
-                let (head, body) = render(&LocalReply::failure(Reason::UpstreamTimeout), accept, local);
+                let (head, body) = render(FailureReply::new(Reason::UpstreamTimeout), accept, local);
                 assert_eq!(head.status, 504);
                 assert!(body.contains("upstream-timeout") && body.contains("id-1"), "{body}");
                 assert_eq!(head.headers[CONTENT_LENGTH].to_str().ok(), Some(&*body.len().to_string()));
             }
         }
-        let (head, _) = render(&LocalReply::failure(Reason::MethodNotAllowed), "*/*", false);
+        let (head, _) = render(FailureReply::new(Reason::MethodNotAllowed), "*/*", false);
         assert!(head.headers.contains_key(ALLOW));
         let (head, _) =
-            render(&LocalReply::failure(Reason::NotReady).with_retry_after(Duration::from_millis(10)), "*/*", false);
-        assert_eq!(head.headers[RETRY_AFTER], "1");
+            render(FailureReply::new(Reason::NotReady).with_retry_after(Duration::from_millis(10)), "*/*", false);
+        assert_eq!(head.headers[header::RETRY_AFTER], "1");
     }
 
     proptest::proptest! {
         #[test]
         fn nothing_in_a_url_or_a_detail_breaks_out(url in "[ -~\u{e4}]{1,40}", detail in "\\PC{0,40}") {
             let mut request = RequestHeader::build("GET", b"/", None).expect("valid");
-            let answer = LocalReply::failure(Reason::NoRoute).with_detail(detail.clone());
+            let answer = LocalReply::from(FailureReply::new(Reason::NoRoute).with_detail(detail.clone()));
             let audience = Audience { request_id: "id", local: true, url: &url, own: None };
             let (_, html) = answer.render(&request, audience).expect("valid");
             let html = String::from_utf8(html.to_vec()).expect("text");
@@ -247,7 +274,7 @@ mod tests {
 
     #[test]
     fn programs_get_json_and_the_token() {
-        let (head, body) = render(&LocalReply::failure(Reason::NoRoute), "application/json", false);
+        let (head, body) = render(FailureReply::new(Reason::NoRoute), "application/json", false);
         assert_eq!(head.status, 404);
         let parsed: serde_json::Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!((&parsed["reason"], &parsed["request_id"]), (&"no-route".into(), &"id-1".into()));
@@ -259,7 +286,8 @@ mod tests {
         let mut request = RequestHeader::build("POST", b"/", None).expect("valid");
         request.insert_header("content-type", "application/grpc+proto").expect("valid");
         let audience = Audience { request_id: "id", local: false, url: "", own: None };
-        let (head, body) = LocalReply::failure(Reason::NoEndpoint).render(&request, audience).expect("valid");
+        let (head, body) =
+            LocalReply::from(FailureReply::new(Reason::NoEndpoint)).render(&request, audience).expect("valid");
         assert_eq!(
             (head.status.as_u16(), &head.headers["grpc-status"], body.len()),
             (200, &HeaderValue::from_static("14"), 0)

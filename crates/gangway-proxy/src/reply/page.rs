@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::reason::Reason;
+use crate::reply::reason::Reason;
 
 /// What an answer is shaped by.
 #[derive(Clone, Copy, Debug)]

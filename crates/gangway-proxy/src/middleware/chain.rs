@@ -1,0 +1,144 @@
+//! Runs all middlewares of a route over a request and its response.
+//!
+//! Each `match` names every middleware: a new one does not compile until each hook says what it does.
+
+use gangway_model::Middleware;
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::middleware::upstream_target::UpstreamTarget;
+use crate::middleware::{add_prefix, body_limit, headers, hsts, redirect, rewrite, strip_prefix};
+use crate::reply::local_reply::LocalReply;
+use crate::request::client_origin::ClientScheme;
+
+/// Before an endpoint is chosen. The first middleware with a reply of its own ends the chain; otherwise the
+/// result is the bound on the request's body, if there is one.
+///
+/// `host` is in canonical form, and `prefix` is the decoded path prefix that matched.
+pub(crate) fn on_request(
+    middlewares: &[Middleware],
+    head: &RequestHeader,
+    host: &str,
+    prefix: &str,
+) -> std::result::Result<Option<u64>, LocalReply> {
+    let mut limit = None;
+    for middleware in middlewares {
+        let reply = match middleware {
+            Middleware::StripPrefix(_) => strip_prefix::on_request(head.raw_path(), prefix),
+            Middleware::Redirect { status, target } => {
+                Some(redirect::on_request(*status, target, host, head.raw_path()))
+            }
+            Middleware::BodyLimit(max) => {
+                limit = Some(*max);
+                body_limit::on_request(*max, head)
+            }
+            Middleware::AddPrefix(_)
+            | Middleware::Rewrite { .. }
+            | Middleware::RequestHeader(..)
+            | Middleware::ResponseHeader(..)
+            | Middleware::Hsts(_) => None,
+        };
+        if let Some(reply) = reply {
+            return Err(reply);
+        }
+    }
+    Ok(limit)
+}
+
+/// The target that the endpoint gets. Its fields follow with [`on_upstream_head`], since a field may tell the
+/// prefix that is removed here, and a label may set that field otherwise.
+pub(crate) fn upstream_target<'a>(
+    middlewares: &[Middleware],
+    target: &'a [u8],
+    prefix: &'a str,
+) -> Result<UpstreamTarget<'a>> {
+    let mut target = UpstreamTarget::new(target);
+    for middleware in middlewares {
+        match middleware {
+            Middleware::StripPrefix(_) => strip_prefix::on_target(prefix, &mut target)?,
+            Middleware::AddPrefix(added) => add_prefix::on_target(added, &mut target),
+            Middleware::Rewrite { pattern, replacement } => rewrite::on_target(pattern, replacement, &mut target),
+            Middleware::Redirect { .. }
+            | Middleware::RequestHeader(..)
+            | Middleware::ResponseHeader(..)
+            | Middleware::BodyLimit(_)
+            | Middleware::Hsts(_) => {}
+        }
+    }
+    Ok(target)
+}
+
+/// The fields that the endpoint gets, after the forwarding fields were set.
+pub(crate) fn on_upstream_head(middlewares: &[Middleware], upstream: &mut RequestHeader) -> Result<()> {
+    for middleware in middlewares {
+        match middleware {
+            Middleware::RequestHeader(name, value) => headers::on_upstream_head(name, value.as_ref(), upstream)?,
+            Middleware::StripPrefix(_)
+            | Middleware::AddPrefix(_)
+            | Middleware::Rewrite { .. }
+            | Middleware::Redirect { .. }
+            | Middleware::ResponseHeader(..)
+            | Middleware::BodyLimit(_)
+            | Middleware::Hsts(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The head of a response, the application's or a local reply. It passes the chain in reverse.
+pub(crate) fn on_response(
+    middlewares: &[Middleware],
+    response: &mut ResponseHeader,
+    scheme: ClientScheme,
+) -> Result<()> {
+    for middleware in middlewares.iter().rev() {
+        match middleware {
+            Middleware::ResponseHeader(name, value) => headers::on_response(name, value.as_ref(), response)?,
+            Middleware::Hsts(max_age) => hsts::on_response(*max_age, scheme, response)?,
+            Middleware::StripPrefix(_)
+            | Middleware::AddPrefix(_)
+            | Middleware::Rewrite { .. }
+            | Middleware::Redirect { .. }
+            | Middleware::RequestHeader(..)
+            | Middleware::BodyLimit(_) => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strip(target: &str, prefix: &str) -> Option<(String, String)> {
+        let chain = [Middleware::StripPrefix(vec![prefix.into()])];
+        let rewritten = upstream_target(&chain, target.as_bytes(), prefix).ok()?;
+        let bytes = rewritten.bytes.into_owned();
+        Some((String::from_utf8(bytes).expect("ASCII"), rewritten.removed_prefix.to_owned()))
+    }
+
+    #[test]
+    fn a_prefix_is_removed_and_the_rest_left_as_sent() {
+        let stripped = |target: &str| strip(target, "/stash").map(|(target, _)| target);
+        assert_eq!(stripped("/stash/a%2Fb//c?x=%20").as_deref(), Some("/a%2Fb//c?x=%20"));
+        assert_eq!(stripped("/%73tash/x").as_deref(), Some("/x"));
+        assert_eq!(stripped("//stash/x").as_deref(), Some("/x"));
+        assert_eq!(stripped("/stash?q").as_deref(), Some("/?q"));
+        assert_eq!(stripped("/y/../stash/x").as_deref(), Some("/x"));
+        assert_eq!(stripped("/stashed"), None);
+    }
+
+    #[test]
+    fn paths_are_added_and_replaced_with_the_query_kept() {
+        let chain = [
+            Middleware::AddPrefix("/app/".into()),
+            Middleware::Rewrite {
+                pattern: gangway_model::RegexPattern::parse("^/app/v1/(.*)$", &mut Vec::new()).expect("valid"),
+                replacement: "/api?p=$1".into(),
+            },
+        ];
+        let rewritten = upstream_target(&chain, b"/v1/users?x=1", "").expect("no prefix is removed");
+        assert_eq!(&*rewritten.bytes, b"/api?p=users&x=1");
+        assert_eq!(rewritten.removed_prefix, "");
+    }
+}

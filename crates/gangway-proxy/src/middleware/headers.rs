@@ -1,0 +1,31 @@
+//! Sets or removes a field of requests or of responses.
+
+use http::{HeaderName, HeaderValue};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+
+/// Sets the field, or removes it where there is no value.
+pub(crate) fn on_upstream_head(
+    name: &HeaderName,
+    value: Option<&HeaderValue>,
+    upstream: &mut RequestHeader,
+) -> Result<()> {
+    match value {
+        Some(value) => upstream.insert_header(name.clone(), value.clone()),
+        None => {
+            drop(upstream.remove_header(name));
+            Ok(())
+        }
+    }
+}
+
+/// Sets the field, or removes it where there is no value.
+pub(crate) fn on_response(name: &HeaderName, value: Option<&HeaderValue>, response: &mut ResponseHeader) -> Result<()> {
+    match value {
+        Some(value) => response.insert_header(name.clone(), value.clone()),
+        None => {
+            drop(response.remove_header(name));
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Answers every request with a redirection.
+
+use gangway_model::route::RedirectTarget;
+
+use crate::reply::local_reply::LocalReply;
+
+pub(crate) fn on_request(status: u16, location: &RedirectTarget, host: &str, target: &[u8]) -> LocalReply {
+    LocalReply::redirect(status, location.location(host, target))
+}

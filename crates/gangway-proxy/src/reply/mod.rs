@@ -1,0 +1,7 @@
+//! Replies that Gangway gives itself instead of an application.
+
+pub(crate) mod local_reply;
+pub(crate) mod page;
+pub(crate) mod reason;
+pub(crate) mod rejection;
+pub(crate) mod send;

@@ -1,0 +1,356 @@
+//! What becomes of a request by one table: pure, so that it can be asked again whenever the table changes.
+
+use std::sync::Arc;
+
+use gangway_model::RequestView;
+use gangway_model::route::{Route, TlsMode, TlsVersion};
+use gangway_tls::Store;
+use pingora::http::RequestHeader;
+
+use crate::downstream::connection::ClientConnection;
+use crate::hold::unavailable::nothing_to_wait_for;
+use crate::middleware::chain;
+use crate::reply::local_reply::{FailureReply, LocalReply};
+use crate::reply::reason::Reason;
+use crate::request::admission::Admission;
+use crate::serving_table::{ActiveRoute, ActiveTable};
+use crate::settings::PlainFallback;
+
+/// A request that is to be decided about.
+#[derive(Clone, Copy)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) head: &'a RequestHeader,
+    pub(crate) connection: &'a ClientConnection,
+    pub(crate) admission: &'a Admission,
+}
+
+/// What it is decided by.
+pub(crate) struct InForce<'a> {
+    /// None before the first table.
+    pub(crate) table: Option<&'a ActiveTable>,
+    pub(crate) store: &'a Store,
+    pub(crate) plain_fallback: PlainFallback,
+    /// The port of https for a client that named this port of plain HTTP. Asked for redirections only.
+    pub(crate) https_port: &'a dyn Fn(Option<u16>) -> u16,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// An endpoint of this route gets it.
+    Serve(RoutedTo),
+    /// No endpoint of this route may be asked yet, but one may be soon.
+    Hold(RoutedTo),
+    /// Gangway replies by the rules of this route.
+    ReplyFor(RoutedTo, LocalReply),
+    /// Gangway replies, whatever the routes say.
+    Reply(LocalReply),
+    /// No route takes it.
+    NoRoute,
+    /// No table is in force yet.
+    NotReady,
+}
+
+/// The route that takes a request.
+#[derive(Debug)]
+pub(crate) struct RoutedTo {
+    pub(crate) active: Arc<ActiveRoute>,
+    /// The decoded path prefix that matched.
+    pub(crate) prefix: String,
+    /// The largest body that the route allows.
+    pub(crate) body_limit: Option<u64>,
+}
+
+/// Decides about a request.
+pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> Decision {
+    if let Some(reply) = challenge(request, in_force.store) {
+        return Decision::Reply(reply);
+    }
+    let Some(table) = in_force.table else { return Decision::NotReady };
+    let view = request.admission.view(request.head);
+    let Some(found) = table.find(&view) else { return Decision::NoRoute };
+    if is_misdirected(table, &view, &found.route.route, request.connection) {
+        return Decision::Reply(FailureReply::new(Reason::Misdirected).into());
+    }
+    let (active, prefix) = (Arc::clone(found.route), found.prefix.to_owned());
+    let body_limit = match rules(&active.route, &prefix, request, in_force) {
+        Ok(body_limit) => body_limit,
+        Err(reply) => return Decision::ReplyFor(RoutedTo { active, prefix, body_limit: None }, reply),
+    };
+    let routed = RoutedTo { active, prefix, body_limit };
+    if !routed.active.ready.is_empty() {
+        return Decision::Serve(routed);
+    }
+    match nothing_to_wait_for(&routed.active) {
+        Some(reply) => Decision::ReplyFor(routed, reply.into()),
+        None => Decision::Hold(routed),
+    }
+}
+
+/// Replies to a CA that asks whether we hold this host (RFC 8555, section 8.3): before any route,
+/// redirection or protection.
+fn challenge(request: Incoming<'_>, store: &Store) -> Option<LocalReply> {
+    if request.admission.origin.secure {
+        return None;
+    }
+    let token = request.admission.path(request.head).strip_prefix("/.well-known/acme-challenge/")?;
+    let key_authorization = store.http_challenge(&request.admission.host, token)?.to_owned();
+    Some(LocalReply::Challenge { key_authorization })
+}
+
+/// The bound on the request's body, or the reply that the rules of the route demand.
+fn rules(
+    route: &Route,
+    prefix: &str,
+    request: Incoming<'_>,
+    in_force: &InForce<'_>,
+) -> Result<Option<u64>, LocalReply> {
+    let (admission, listener) = (request.admission, &route.listener);
+    let is_secure = admission.origin.secure;
+    if listener.tls == TlsMode::Off && is_secure {
+        let detail = "this route is served by plain HTTP only";
+        return Err(FailureReply::new(Reason::NoRoute).with_detail(detail).into());
+    }
+    if route.closed {
+        return Err(FailureReply::new(Reason::RouteClosed).into());
+    }
+    if let Some(file) = &listener.client_ca
+        && in_force.store.client_ca(file).is_none()
+    {
+        let detail = format!("`certs/clients/{file}` on the volume is missing or damaged");
+        return Err(FailureReply::new(Reason::RouteClosed).with_detail(detail).into());
+    }
+    if listener.https_redirect && !is_secure {
+        redirect_to_https(request, in_force)?;
+    }
+    if !is_held_to(route, request.connection) {
+        return Err(FailureReply::new(Reason::Misdirected).into());
+    }
+    chain::on_request(&route.middlewares, request.head, &admission.host, prefix)
+}
+
+/// Sends a request by plain HTTP to https, unless the host's certificate has not come yet: browsers would show
+/// a warning instead of the application.
+fn redirect_to_https(request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
+    let Admission { host, port, .. } = request.admission;
+    if !in_force.store.is_placeheld(host) {
+        let https = (in_force.https_port)(*port);
+        let mut location = b"https://".to_vec();
+        location.extend_from_slice(host.as_bytes());
+        if https != 443 {
+            location.extend_from_slice(format!(":{https}").as_bytes());
+        }
+        location.extend_from_slice(request.head.raw_path());
+        return Err(LocalReply::redirect(308, location));
+    }
+    match in_force.plain_fallback {
+        PlainFallback::Serve => Ok(()),
+        PlainFallback::Refuse => {
+            let detail = "no certificate has been obtained for this host yet, and `--no-plain-fallback` is set";
+            Err(FailureReply::new(Reason::NoCertificate).with_detail(detail).into())
+        }
+    }
+}
+
+/// Whether the handshake of this connection was held to what the route asks for, whatever host it was
+/// opened for. Plain HTTP has no handshake with us, also where a proxy before us has decrypted it.
+fn is_held_to(route: &Route, connection: &ClientConnection) -> bool {
+    let listener = &route.listener;
+    let is_known = listener.client_ca.is_none() || listener.client_ca == connection.client_ca;
+    let is_new_enough = listener.tls_min == TlsVersion::Tls12 || !connection.secure || connection.is_tls13;
+    is_known && is_new_enough
+}
+
+/// Whether a TLS connection that was opened for one host carries a request for another that is protected
+/// differently: what was checked in the handshake was not checked for it.
+fn is_misdirected(
+    table: &ActiveTable,
+    request: &RequestView<'_>,
+    route: &Route,
+    connection: &ClientConnection,
+) -> bool {
+    let Some(sni) = connection.sni.as_deref().filter(|sni| *sni != request.host) else { return false };
+    let opened_for = table.find(&RequestView { host: sni, ..*request });
+    opened_for.is_some_and(|other| {
+        let other = &other.route.route;
+        other.closed != route.closed || other.listener.client_ca != route.listener.client_ca
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+    use gangway_model::matcher::Matcher;
+    use gangway_model::route::{
+        Address, Endpoint, EndpointKey, HostHeader, ListenerOptions, Readiness, Scheme, Timeouts, Upstream,
+    };
+    use gangway_model::table::Entry;
+    use gangway_model::{HostPattern, Middleware, PathPattern, RoutingTable};
+
+    use super::*;
+    use crate::activation::tests::activated;
+    use crate::limits::Limits;
+    use crate::request::client_origin::ClientOrigin;
+
+    const HOST: &str = "app.example.org";
+
+    /// A table with a route for [`HOST`] and one for another host, which has no endpoint and waits for one.
+    fn table(change: impl FnOnce(&mut Route)) -> ActiveTable {
+        let address = Address::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
+        let endpoint = Endpoint {
+            key: EndpointKey { container: "app".into(), address },
+            name: "app-1".into(),
+            scheme: Scheme::Http,
+            verify: true,
+            host: None,
+            readiness: Readiness::Ready,
+            weight: 1,
+        };
+        let mut app = route(HOST, vec![endpoint]);
+        change(&mut app.1);
+        let other = route("other.example.org", Vec::new());
+        let entries = [app, other].map(|(matcher, route)| Entry {
+            matcher,
+            priority: 0,
+            age: 0,
+            id: route.id.clone(),
+            payload: Arc::new(route),
+        });
+        activated(&RoutingTable::build(entries.into()))
+    }
+
+    fn route(host: &str, endpoints: Vec<Endpoint>) -> (Matcher, Route) {
+        let mut findings = Vec::new();
+        let host = HostPattern::parse(host, &mut findings).expect("a host");
+        let path = PathPattern::parse("/app", &mut findings).expect("a path");
+        let matcher = Matcher::from_lists(vec![host], vec![path], &mut findings).expect("a matcher");
+        let id: Box<str> = matcher.rule().to_string().into();
+        let route = Route {
+            id: id.clone(),
+            name: "app".into(),
+            rule: id.clone(),
+            tenant: "".into(),
+            origin: Vec::new(),
+            hosts: matcher.hosts(),
+            listener: ListenerOptions::default(),
+            middlewares: Vec::new(),
+            timeouts: Timeouts::default(),
+            host_header: HostHeader::Keep,
+            upstream: Arc::new(Upstream { id, endpoints, ..Upstream::default() }),
+            closed: false,
+        };
+        (matcher, route)
+    }
+
+    /// A connection to [`HOST`] by https, or by plain HTTP.
+    fn connection(secure: bool) -> ClientConnection {
+        let mut connection = ClientConnection::new(
+            SocketAddr::from(([192, 0, 2, 7], 5000)),
+            SocketAddr::from(([192, 0, 2, 1], 443)),
+            false,
+        );
+        connection.secure = secure;
+        connection.sni = secure.then(|| HOST.into());
+        connection
+    }
+
+    fn asked(table: Option<&ActiveTable>, connection: &ClientConnection, url: (&str, &str)) -> Decision {
+        let (host, target) = url;
+        let mut head = RequestHeader::build("GET", target.as_bytes(), None).expect("valid");
+        head.insert_header("host", host).expect("valid");
+        head.insert_header("content-length", "20").expect("valid");
+        let origin =
+            ClientOrigin { client: connection.peer_ip(), secure: connection.secure, local: false, nobody: false };
+        let admission = Admission::of(&head, origin, false, &Limits::default()).expect("in order");
+        let in_force = InForce {
+            table,
+            store: &Store::default(),
+            plain_fallback: PlainFallback::Serve,
+            https_port: &|named| if named == Some(8080) { 8443 } else { 443 },
+        };
+        decide(Incoming { head: &head, connection, admission: &admission }, &in_force)
+    }
+
+    fn reason(decision: &Decision) -> Option<Reason> {
+        match decision {
+            Decision::Reply(reply) | Decision::ReplyFor(_, reply) => reply.reason(),
+            Decision::Serve(_) | Decision::Hold(_) | Decision::NoRoute | Decision::NotReady => None,
+        }
+    }
+
+    fn location(decision: Decision) -> String {
+        match decision {
+            Decision::ReplyFor(_, LocalReply::Redirect { status: 308, location }) => {
+                String::from_utf8(location).expect("ASCII")
+            }
+            other => panic!("no redirection: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_is_served_held_or_not_found() {
+        let (table, plain) = (table(|_| {}), connection(false));
+        let served = asked(Some(&table), &plain, (HOST, "/app/x"));
+        assert!(matches!(&served, Decision::Serve(routed) if routed.prefix == "/app"), "{served:?}");
+        let held = asked(Some(&table), &plain, ("other.example.org", "/app"));
+        assert!(matches!(held, Decision::Hold(_)), "{held:?}");
+        assert!(matches!(asked(Some(&table), &plain, (HOST, "/")), Decision::NoRoute));
+        assert!(matches!(asked(None, &plain, (HOST, "/app")), Decision::NotReady));
+    }
+
+    #[test]
+    fn plain_http_is_sent_to_the_public_port_of_https() {
+        let table = table(|route| route.listener.https_redirect = true);
+        let plain = connection(false);
+        let to = |host| location(asked(Some(&table), &plain, (host, "/app?a=b")));
+        assert_eq!(to("App.Example.ORG"), "https://app.example.org/app?a=b");
+        assert_eq!(to("app.example.org:8080"), "https://app.example.org:8443/app?a=b");
+        assert!(matches!(asked(Some(&table), &connection(true), (HOST, "/app")), Decision::Serve(_)));
+    }
+
+    #[test]
+    fn protection_comes_before_everything_that_a_route_does() {
+        let redirect = |route: &mut Route| route.listener.https_redirect = true;
+        let closed = table(|route| {
+            redirect(route);
+            route.closed = true;
+        });
+        let without_ca = table(|route| {
+            redirect(route);
+            route.listener.client_ca = Some("missing.pem".into());
+        });
+        for table in [closed, without_ca] {
+            let decision = asked(Some(&table), &connection(false), (HOST, "/app"));
+            assert_eq!(reason(&decision), Some(Reason::RouteClosed), "{decision:?}");
+        }
+        let plain_only = table(|route| route.listener.tls = TlsMode::Off);
+        let decision = asked(Some(&plain_only), &connection(true), (HOST, "/app"));
+        assert_eq!(reason(&decision), Some(Reason::NoRoute));
+    }
+
+    #[test]
+    fn a_connection_serves_only_hosts_that_are_protected_like_its_own() {
+        let closed = table(|route| route.closed = true);
+        let decision = asked(Some(&closed), &connection(true), ("other.example.org", "/app"));
+        assert_eq!(reason(&decision), Some(Reason::Misdirected), "{decision:?}");
+        let tls13 = table(|route| route.listener.tls_min = TlsVersion::Tls13);
+        let mut connection = connection(true);
+        let decision = asked(Some(&tls13), &connection, (HOST, "/app"));
+        assert_eq!(reason(&decision), Some(Reason::Misdirected), "{decision:?}");
+        connection.is_tls13 = true;
+        assert!(matches!(asked(Some(&tls13), &connection, (HOST, "/app")), Decision::Serve(_)));
+    }
+
+    #[test]
+    fn middlewares_reply_or_bound_the_body() {
+        let limited = |limit| table(move |route| route.middlewares = vec![Middleware::BodyLimit(limit)]);
+        let decision = asked(Some(&limited(19)), &connection(false), (HOST, "/app"));
+        assert_eq!(reason(&decision), Some(Reason::BodyTooLarge));
+        let decision = asked(Some(&limited(20)), &connection(false), (HOST, "/app"));
+        assert!(matches!(&decision, Decision::Serve(routed) if routed.body_limit == Some(20)), "{decision:?}");
+        let stripped = table(|route| route.middlewares = vec![Middleware::StripPrefix(vec!["/app".into()])]);
+        let decision = asked(Some(&stripped), &connection(false), (HOST, "/app"));
+        assert_eq!(location(decision), "/app/");
+    }
+}

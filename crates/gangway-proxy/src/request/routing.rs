@@ -1,0 +1,131 @@
+//! Admits a request, has it decided about by the table in force, and keeps the result in its context.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gangway_model::{Compiled, RequestView, mention};
+use gangway_publish::Generation;
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+
+use crate::panic_guard::guarded;
+use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
+use crate::reply::reason::Reason;
+use crate::request::admission::Admission;
+use crate::request::client_origin::client_origin;
+use crate::request::context::{Received, RequestContext, UnderWay};
+use crate::request::decision::{Decision, InForce, RoutedTo, decide};
+use crate::serving_table::ActiveTable;
+use crate::shared::Shared;
+
+/// What to do with a request next.
+#[derive(Debug)]
+pub(crate) enum NextStep {
+    /// An endpoint of the route in its context gets it.
+    Serve,
+    /// No endpoint may be asked yet, but one may be soon.
+    Hold,
+    /// Gangway replies.
+    Reply(LocalReply),
+}
+
+/// Admits a request that has just come and decides about it.
+pub(crate) fn receive(shared: &Shared, session: &Session, ctx: &mut RequestContext) -> NextStep {
+    guarded(|| match admit(shared, session, ctx) {
+        Ok(()) => decide_by_table(shared, session.req_header(), ctx),
+        Err(reply) => NextStep::Reply(reply),
+    })
+    .unwrap_or_else(|_| bug())
+}
+
+/// Decides by the table in force about a request that was admitted before.
+pub(crate) fn decide_again(shared: &Shared, session: &Session, ctx: &mut RequestContext) -> NextStep {
+    guarded(|| decide_by_table(shared, session.req_header(), ctx)).unwrap_or_else(|_| bug())
+}
+
+fn bug() -> NextStep {
+    NextStep::Reply(FailureReply::new(Reason::Internal).into())
+}
+
+fn admit(shared: &Shared, session: &Session, ctx: &mut RequestContext) -> Result<(), LocalReply> {
+    let Some(connection) = &ctx.connection else { return Err(FailureReply::new(Reason::Internal).into()) };
+    if let Some(rejection) = connection.take_rejection() {
+        ctx.received = Received::StandIn;
+        return Err(rejection.into());
+    }
+    let (head, settings) = (session.req_header(), &shared.settings);
+    let origin = client_origin(head, connection, &settings.trusted_proxies, &shared.whereabouts.load());
+    let admission = Admission::of(head, origin, session.is_upgrade_req(), &settings.limits)?;
+    ctx.received = Received::Admitted(admission);
+    Ok(())
+}
+
+fn decide_by_table(shared: &Shared, head: &RequestHeader, ctx: &mut RequestContext) -> NextStep {
+    let Some(request) = ctx.incoming(head) else { return bug() };
+    let (tables, store) = (shared.tables.load(), shared.store.load());
+    let in_force = InForce {
+        table: (tables.generation() != Generation::INITIAL).then_some(&tables),
+        store: &store,
+        plain_fallback: shared.settings.plain_fallback,
+        https_port: &|port| shared.https_port(port),
+    };
+    match decide(request, &in_force) {
+        Decision::Serve(routed) => {
+            if ctx.under_way.is_none() {
+                ctx.under_way = Some(UnderWay::count(&routed.active.metrics.under_way));
+            }
+            next(ctx, routed, NextStep::Serve)
+        }
+        Decision::Hold(routed) => next(ctx, routed, NextStep::Hold),
+        Decision::ReplyFor(routed, reply) => next(ctx, routed, NextStep::Reply(reply)),
+        Decision::Reply(reply) => NextStep::Reply(reply),
+        Decision::NoRoute => {
+            shared.metrics.no_route();
+            let reply = FailureReply::new(Reason::NoRoute);
+            let detail = || why_no_route(&tables, &request.admission.view(head), &shared.compiled.load(), epoch());
+            NextStep::Reply(match request.admission.origin.local {
+                true => reply.with_detail(detail()).into(),
+                false => reply.into(),
+            })
+        }
+        Decision::NotReady => {
+            let reply = FailureReply::new(Reason::NotReady).with_retry_after(RETRY_AFTER);
+            NextStep::Reply(match &shared.whereabouts.load().trouble {
+                Some(why) => reply.with_detail(why.to_string()).into(),
+                None => reply.into(),
+            })
+        }
+    }
+}
+
+fn next(ctx: &mut RequestContext, routed: RoutedTo, step: NextStep) -> NextStep {
+    ctx.routed = Some(routed);
+    step
+}
+
+/// What a client on the local network is told where no route takes its request. `now` is in seconds since the
+/// epoch.
+fn why_no_route(table: &ActiveTable, request: &RequestView<'_>, compiled: &Compiled, now: i64) -> String {
+    let explanation = table.explain(request);
+    if let Some(doubt) = explanation.doubt {
+        return doubt;
+    }
+    // Where routes of the host were considered, it is the path that was not found, and not the host.
+    let named = match explanation.considered.is_empty() {
+        true => mention::naming(request.host, &compiled.containers, now),
+        false => Vec::new(),
+    };
+    if !named.is_empty() {
+        let named: Vec<String> = named.into_iter().map(|named| named.said).collect();
+        return named.join("; ");
+    }
+    let considered = explanation.considered.iter().map(|other| format!("{}: {}", other.id, other.why));
+    let nearest = explanation.nearest.iter().map(|other| format!("{}: {}", other.id, other.why));
+    let near: Vec<String> = considered.chain(nearest).take(3).collect();
+    if near.is_empty() { format!("no route is served under `{}`", request.host) } else { near.join("; ") }
+}
+
+/// Seconds since the epoch.
+fn epoch() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

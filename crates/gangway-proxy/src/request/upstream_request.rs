@@ -1,0 +1,53 @@
+//! The head of a request as its endpoint gets it.
+
+use std::borrow::Cow;
+
+use gangway_model::route::HostHeader;
+use http::header::{CONNECTION, HOST};
+use http::{HeaderValue, Version};
+use pingora::Result;
+use pingora::http::RequestHeader;
+
+use crate::middleware::chain;
+use crate::request::context::RequestContext;
+use crate::request::forwarding::{self, ForwardingFacts};
+use crate::upstream::dedicated::ConnectionOwner;
+
+/// Turns the head of a request into the one that its endpoint gets: the middlewares change its target, then
+/// the forwarding fields are set, then labels have the last word about fields.
+pub(crate) fn prepare(
+    original: &RequestHeader,
+    upstream: &mut RequestHeader,
+    ctx: &RequestContext,
+    public_https_port: Option<u16>,
+) -> Result<()> {
+    let routing = ctx.routing()?;
+    let (admission, route) = (routing.admission, &routing.routed.active.route);
+    let target = chain::upstream_target(&route.middlewares, original.raw_path(), &routing.routed.prefix)?;
+    if let Cow::Owned(path) = &target.bytes {
+        upstream.set_raw_path(path)?;
+    }
+    let facts = ForwardingFacts {
+        connection: routing.connection,
+        origin: admission.origin,
+        port: admission.port,
+        public_https_port,
+        prefix: target.removed_prefix,
+        trailers: original.version == Version::HTTP_2 && upstream.version == Version::HTTP_2,
+    };
+    forwarding::to_upstream(upstream, original, &facts)?;
+    if matches!(ctx.attempt.owner, ConnectionOwner::Request(_)) && upstream.version < Version::HTTP_2 {
+        upstream.insert_header(CONNECTION, HeaderValue::from_static("close"))?;
+    }
+    chain::on_upstream_head(&route.middlewares, upstream)?;
+    match &route.host_header {
+        HostHeader::Keep => {}
+        HostHeader::Named(host) => upstream.insert_header(HOST, host.clone())?,
+        HostHeader::Upstream => {
+            if let Some(endpoint) = ctx.endpoint() {
+                upstream.insert_header(HOST, endpoint.host.clone())?;
+            }
+        }
+    }
+    Ok(())
+}

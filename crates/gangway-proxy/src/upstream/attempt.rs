@@ -1,0 +1,52 @@
+//! The endpoint that has a request now, and those that failed it.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::upstream::dedicated::{ConnectionOwner, give_up};
+use crate::upstream::endpoint_state::{EndpointState, InFlight};
+
+/// How a request fares on its way to an endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Attempt {
+    /// The endpoint that has the request now, by position in the route.
+    pub(crate) chosen: Option<usize>,
+    /// How often an endpoint was chosen.
+    pub(crate) tries: usize,
+    /// How often the chosen endpoint could not be connected to.
+    pub(crate) unreached: usize,
+    /// Endpoints that failed it. Empty, and not allocated, for nearly all requests.
+    pub(crate) failed: Vec<Arc<EndpointState>>,
+    /// The client does not know the endpoint yet: on a sticky route the response sets its cookie.
+    pub(crate) is_new_to_endpoint: bool,
+    pub(crate) in_flight: Option<InFlight>,
+    /// Whose the connection to the endpoint is.
+    pub(crate) owner: ConnectionOwner,
+    /// Which connection it is, while it is open.
+    pub(crate) upstream_socket: Option<RawFd>,
+    /// No other request may use that connection after this one.
+    pub(crate) is_last_there: bool,
+    /// When the request was handed to the endpoint.
+    pub(crate) sent: Option<Instant>,
+    /// When something of an answer came from the endpoint.
+    pub(crate) first_byte: Option<Instant>,
+}
+
+impl Attempt {
+    /// Whether this endpoint failed the request.
+    pub(crate) fn has_failed_at(&self, state: &Arc<EndpointState>) -> bool {
+        self.failed.iter().any(|failed| Arc::ptr_eq(failed, state))
+    }
+
+    /// Gives the connection to the endpoint up, once the whole answer has come by it, if no other request may
+    /// use it. The endpoint is not owed what the client still sends.
+    pub(crate) fn answer_has_come(&mut self) {
+        if self.is_last_there
+            && let Some(socket) = self.upstream_socket.take()
+        {
+            give_up(socket);
+        }
+    }
+}
