@@ -209,7 +209,7 @@ async fn a_name_that_somebody_holds_stalls_no_start_and_no_end() {
     started.signal(Signal::TERM);
     assert_eq!(started.exit_code().await, Some(0));
     let log = started.log();
-    assert!(log.contains("does not take the question"), "{log}");
+    assert!(log.contains("does not take the request"), "{log}");
 
     let folder = tempfile::tempdir().unwrap();
     let mut waiting = gangway();

@@ -1,4 +1,4 @@
-//! Serves until a successor is on its own, and takes back what one that fails had taken over.
+//! Serves until a successor is on its own, and serves again if a successor fails.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -7,65 +7,68 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::handover::{Act, Door, Event, PROBATION, Relieved, Stage, Successor, answers};
+use super::admin_switch::AdminOwner;
+use super::handover::{
+    HandoverAction, HandoverEvent, HandoverListener, HandoverState, PROBATION, RelievedPredecessor, Successor, answers,
+};
 use super::instance::Running;
 
-/// What takes part in it.
-pub(super) struct Succession {
-    pub(super) door: Door,
+/// The parts of this instance that a hand-over concerns.
+pub(super) struct HandoverLoop {
+    pub(super) listener: HandoverListener,
     pub(super) instance: Arc<Running>,
-    /// Where clients come.
+    /// The addresses for clients.
     pub(super) addresses: Vec<SocketAddr>,
-    /// Whether the admin listener is ours to answer.
-    pub(super) admin: watch::Sender<bool>,
-    /// Whom we have relieved, while it may still take back.
-    pub(super) predecessor: Option<Relieved>,
+    pub(super) admin: watch::Sender<AdminOwner>,
+    /// The predecessor of this instance, as long as it may take back its place.
+    pub(super) predecessor: Option<RelievedPredecessor>,
 }
 
-impl Succession {
-    /// Returns once we are to leave. Dropped before that, whoever waits for our end hears of it.
-    pub(super) async fn left(mut self) {
-        let (mut stage, mut current) = (Stage::default(), None);
-        while stage != Stage::Left {
+impl HandoverLoop {
+    /// Returns when this instance has to leave. If it is dropped before, a successor and a predecessor that wait see
+    /// their connections close.
+    pub(super) async fn run(mut self) {
+        let (mut state, mut current) = (HandoverState::default(), None);
+        while state != HandoverState::Left {
             let event = match &mut current {
                 None => {
-                    current = Some(Handover::to(self.door.successor().await));
-                    Event::Ready
+                    current = Some(Handover::to(self.listener.successor().await));
+                    HandoverEvent::Ready
                 }
-                Some(handover) if stage == Stage::HandingOver => self.look(handover).await,
+                Some(handover) if state == HandoverState::HandingOver => self.test(handover).await,
                 Some(handover) => handover.watch().await,
             };
-            let (next, act) = stage.after(event);
-            stage = next;
+            let (next, act) = state.after(event);
+            state = next;
             if let (Some(act), Some(handover)) = (act, &mut current) {
                 self.act(act, event, handover).await;
             }
-            if stage == Stage::Serving {
+            if state == HandoverState::Serving {
                 current = None;
             }
         }
     }
 
-    /// Whether the successor does what it says.
-    async fn look(&self, handover: &mut Handover) -> Event {
+    /// Tests whether the successor serves.
+    async fn test(&self, handover: &mut Handover) -> HandoverEvent {
         tokio::select! {
-            is_there = answers(self.addresses.iter().copied()) => {
-                if is_there { Event::Answers } else { Event::Silent }
+            is_answering = answers(self.addresses.iter().copied()) => {
+                if is_answering { HandoverEvent::Answers } else { HandoverEvent::Silent }
             }
             end = handover.successor.end() => end,
         }
     }
 
-    async fn act(&mut self, act: Act, event: Event, handover: &mut Handover) {
+    async fn act(&mut self, act: HandoverAction, event: HandoverEvent, handover: &mut Handover) {
         let successor = handover.successor.process;
         match act {
-            Act::Pause => self.instance.pause().await,
-            Act::HandOver => {
-                self.admin.send_replace(false);
+            HandoverAction::Pause => self.instance.pause().await,
+            HandoverAction::HandOver => {
+                self.admin.send_replace(AdminOwner::Successor);
                 handover.until = Instant::now() + PROBATION;
                 handover.sending_over = self.instance.hand_over();
-                // The names first: the successor is found by them once it knows that it is alone.
-                self.door.close().await;
+                // The names first: the successor takes them as soon as it knows that it is alone.
+                self.listener.close().await;
                 handover.successor.tell_leaving().await;
                 if let Some(predecessor) = self.predecessor.take() {
                     predecessor.settle().await;
@@ -73,25 +76,25 @@ impl Succession {
                 tracing::info!(
                     successor,
                     probation = PROBATION.as_secs(),
-                    "handed over; what is under way is finished here, and if the successor soon ends, this one serves again"
+                    "handed over; active requests are finished here, and if the successor soon ends, this one serves again"
                 );
             }
-            Act::TakeBack => {
+            HandoverAction::TakeBack => {
                 self.instance.take_back();
-                self.admin.send_replace(true);
-                if event == Event::Silent {
+                self.admin.send_replace(AdminOwner::ThisInstance);
+                if event == HandoverEvent::Silent {
                     handover.successor.tell_silent().await;
                     tracing::warn!(successor, "the successor does not answer clients; this one goes on serving");
                 } else {
                     tracing::warn!(successor, "the successor has ended; this one serves again");
                 }
             }
-            Act::Leave => tracing::info!(successor, "the successor is on its own; this one ends"),
+            HandoverAction::Leave => tracing::info!(successor, "the successor is on its own; this one ends"),
         }
     }
 }
 
-/// One that takes over.
+/// A hand-over to one successor.
 struct Handover {
     successor: Successor,
     until: Instant,
@@ -103,12 +106,12 @@ impl Handover {
         Self { successor, until: Instant::now(), sending_over: None }
     }
 
-    /// What becomes of it while it is on probation; clients are sent over meanwhile.
-    async fn watch(&mut self) -> Event {
+    /// Waits for the end of the probation, and sends clients over meanwhile.
+    async fn watch(&mut self) -> HandoverEvent {
         loop {
             tokio::select! {
                 end = self.successor.end() => return end,
-                () = sleep_until(self.until) => return Event::Stays,
+                () = sleep_until(self.until) => return HandoverEvent::Stays,
                 () = sent_over(&mut self.sending_over) => self.sending_over = None,
             }
         }

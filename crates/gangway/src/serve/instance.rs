@@ -220,7 +220,7 @@ impl Instance for Running {
     }
 
     fn now(&self) -> i64 {
-        super::now()
+        super::clock::now()
     }
 }
 

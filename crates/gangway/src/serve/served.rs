@@ -56,7 +56,7 @@ pub(super) async fn follow(
             let now = Instant::now();
             let guess_at = *guess_at.get_or_insert(now + PORTS_TIME);
             if place.is_known || guess_at <= now {
-                let lines = told.lines(&current, ports(&place), now, super::now());
+                let lines = told.lines(&current, ports(&place), now, super::clock::now());
                 Line::log_all(&lines, current.table.routes().len());
                 again = told.next_look;
             } else {

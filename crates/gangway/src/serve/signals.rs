@@ -1,25 +1,25 @@
-//! What the system tells the process.
+//! The signals that the process handles.
 
 use std::io;
 
-use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
-/// What was told.
+/// A signal that was received.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Signal {
     /// SIGTERM, as engines and service managers send it, or SIGINT, as a terminal does.
     End,
-    /// SIGHUP: look at files again.
+    /// SIGHUP: the config file is looked at and the access log is opened anew.
     Hangup,
 }
 
-/// Takes signals instead of dying of them. The first process of a container dies of none by itself, and
-/// would be killed after the engine's patience.
+/// Receives signals. The first process of a container must handle them: by default it ignores them and is killed when
+/// the engine loses patience.
 #[derive(Debug)]
 pub(super) struct Signals {
-    terminate: Listener,
-    interrupt: Listener,
-    hangup: Listener,
+    terminate: SignalStream,
+    interrupt: SignalStream,
+    hangup: SignalStream,
 }
 
 impl Signals {
@@ -31,7 +31,7 @@ impl Signals {
         })
     }
 
-    /// Cancel-safe.
+    /// Waits for the next signal. Cancel-safe.
     pub(super) async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.terminate.recv() => Signal::End,
@@ -40,7 +40,7 @@ impl Signals {
         }
     }
 
-    /// Waits until told to end.
+    /// Waits for the signal to end. Cancel-safe.
     pub(super) async fn end(&mut self) {
         while self.next().await != Signal::End {}
     }

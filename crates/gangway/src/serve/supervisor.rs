@@ -1,4 +1,4 @@
-//! Background tasks run for ever: one that panics is started again, and counted.
+//! Keeps background tasks running: a task that panics is started again, and the restart is counted.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use prometheus::{IntCounterVec, Opts, Registry};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// Before a task is started again; doubled each time up to [`PAUSE_MAX`], so that a bug that strikes at
-/// once does not burn the CPU.
+/// The pause before a task is started again. It is doubled each time up to [`PAUSE_MAX`], so that a bug that strikes
+/// at once does not burn the CPU.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// A task that ran for so long is taken to be well again.
-const WELL_AFTER: Duration = Duration::from_secs(60);
+/// A task that ran for this long is considered healthy again.
+const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
-/// Spawns tasks and counts how often each had to be started again.
+/// Spawns tasks and counts the restarts of each.
 #[derive(Clone, Debug)]
 pub(super) struct Supervisor {
     restarts: IntCounterVec,
@@ -30,7 +30,7 @@ impl Supervisor {
         Ok(Self { restarts, ended: CancellationToken::new() })
     }
 
-    /// The counter.
+    /// The counter of restarts, by task.
     pub(super) fn restarts(&self) -> IntCounterVec {
         self.restarts.clone()
     }
@@ -40,7 +40,16 @@ impl Supervisor {
         self.ended.cancel();
     }
 
-    /// Runs what `task` makes until they are all ended.
+    /// Like [`Supervisor::run`], for a task that is made from `state` each time.
+    pub(super) fn run_with<S, F>(&self, name: &'static str, state: S, mut task: impl FnMut(&S) -> F + Send + 'static)
+    where
+        S: Send + 'static,
+        F: Future<Output = Infallible> + Send + 'static,
+    {
+        self.run(name, move || task(&state));
+    }
+
+    /// Runs the future that `task` makes, and makes another one if it panics, until all tasks are ended.
     pub(super) fn run<F>(&self, name: &'static str, mut task: impl FnMut() -> F + Send + 'static)
     where
         F: Future<Output = Infallible> + Send + 'static,
@@ -62,10 +71,10 @@ impl Supervisor {
                     return;
                 }
                 restarts.inc();
-                if began.elapsed() >= WELL_AFTER {
+                if began.elapsed() >= HEALTHY_AFTER {
                     pause = PAUSE_FIRST;
                 }
-                // What the panic said was logged by its hook.
+                // The panic hook has logged the message of the panic.
                 tracing::error!(task = name, ?pause, "a background task ended in a panic and is started again");
                 sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
@@ -84,7 +93,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_panics_goes_on_where_it_ended() {
+    async fn a_task_that_panics_continues_where_it_ended() {
         let supervisor = Supervisor::new(&Registry::new()).expect("a new name");
         let (mut publishers, mut reader) = seat(0);
         let rounds = Arc::new(Semaphore::new(0));

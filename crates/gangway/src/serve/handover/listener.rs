@@ -1,4 +1,4 @@
-//! Where a successor finds us, and what we say to it.
+//! The predecessor's side: waits for a successor, gives it the sockets and talks to it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,39 +15,41 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::log_limit::Tally;
-use super::{
-    ALL, ANOTHER, Answer, Challenge, Event, LEAVING, READY, SILENT, STAYS, STEP_TIME, Secret, Side, challenge, name,
-    peer, send, unexpected,
-};
+use super::log_limit::LogLimit;
+use super::protocol::{ALL, ANOTHER, LEAVING, READY, SILENT, STAYS, STEP_TIME, peer_process, socket_name, unexpected};
+use super::secret::{HandoverChallenge, HandoverSecret, Side, Signature, challenge};
+use super::socket_passing::send;
+use super::state::HandoverEvent;
 
-/// Who has not proved anything yet, at once. With more of them, the oldest makes room: somebody silent keeps
-/// nobody waiting.
+/// Connections that have proved nothing yet, at once. With more of them the oldest is closed, so that silent ones
+/// keep no successor waiting.
 const STRANGERS_MAX: usize = 32;
 
-/// A name may be held for a moment by a successor that is just ending.
+/// The pause before a name is tried again: a successor that is just ending may hold it for a moment.
 const OPEN_PAUSE: Duration = Duration::from_millis(200);
 
-/// After a failed accept, mostly for want of file descriptors.
+/// The pause after a failed accept, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where a successor finds us.
-pub(in crate::serve) struct Door {
+/// The abstract sockets at which successors ask for the listening sockets.
+pub(in crate::serve) struct HandoverListener {
     addresses: Vec<SocketAddr>,
-    /// For each address, where it is open.
+    /// For each address, the socket, unless another process holds its name.
     listeners: Vec<Option<UnixListener>>,
     sockets: Arc<[Arc<TcpListener>]>,
-    secret: Arc<Secret>,
-    strangers: JoinSet<io::Result<Known>>,
+    secret: Arc<HandoverSecret>,
+    strangers: JoinSet<io::Result<VerifiedPeer>>,
     oldest: VecDeque<AbortHandle>,
     waiting: JoinSet<io::Result<Successor>>,
+    /// Cancelled when another successor was faster.
     another: CancellationToken,
-    refused: Tally,
-    is_shut_out: bool,
+    refused: LogLimit,
+    /// Whether it was logged that a name cannot be had.
+    is_blocked: bool,
 }
 
-/// It knows the secret, and has the sockets.
-struct Known {
+/// A peer that knows the secret and has the sockets.
+struct VerifiedPeer {
     stream: UnixStream,
     process: Option<i32>,
 }
@@ -56,13 +58,13 @@ struct Known {
 #[derive(Debug)]
 pub(in crate::serve) struct Successor {
     stream: UnixStream,
-    /// Its number, where it can be seen from here.
+    /// Its number, if it can be seen from here.
     pub(in crate::serve) process: Option<i32>,
 }
 
-impl Door {
-    /// For whoever would listen where these sockets do. It is opened by waiting for somebody.
-    pub(in crate::serve) fn new(sockets: Vec<Arc<TcpListener>>, secret: Secret) -> Self {
+impl HandoverListener {
+    /// For successors that would listen where these sockets do. It opens with the first wait for a successor.
+    pub(in crate::serve) fn new(sockets: Vec<Arc<TcpListener>>, secret: HandoverSecret) -> Self {
         let mut addresses: Vec<_> = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         addresses.sort_unstable();
         addresses.dedup();
@@ -75,12 +77,12 @@ impl Door {
             oldest: VecDeque::new(),
             waiting: JoinSet::new(),
             another: CancellationToken::new(),
-            refused: Tally::default(),
-            is_shut_out: false,
+            refused: LogLimit::default(),
+            is_blocked: false,
         }
     }
 
-    /// Waits for one that serves. Cancel-safe: whoever was being waited for may go on where it was.
+    /// Waits for a successor that serves. Cancel-safe: the next call goes on with those that were waited for.
     pub(in crate::serve) async fn successor(&mut self) -> Successor {
         loop {
             let is_open = self.open();
@@ -89,10 +91,10 @@ impl Door {
                     Ok(stream) => self.admit(stream),
                     Err(_) => sleep(ACCEPT_PAUSE).await,
                 },
-                Some(known) = self.strangers.join_next() => match known {
-                    Ok(Ok(known)) => self.wait_for(known),
+                Some(verified) = self.strangers.join_next() => match verified {
+                    Ok(Ok(peer)) => self.wait_for(peer),
                     Ok(Err(error)) => self.refuse(&error),
-                    // It made room for another.
+                    // It was closed to make room for another.
                     Err(_) => self.refuse(&io::ErrorKind::TimedOut.into()),
                 },
                 Some(ready) = self.waiting.join_next() => match ready {
@@ -105,20 +107,20 @@ impl Door {
         }
     }
 
-    /// From now on nobody finds us: the names are a successor's. Whoever waits is told that another was faster.
+    /// Gives the names up, so that a successor can take them. Other successors that wait are told that one was faster.
     pub(in crate::serve) async fn close(&mut self) {
         self.listeners.iter_mut().for_each(|listener| *listener = None);
         self.strangers.abort_all();
         self.another.cancel();
         while let Some(waited) = self.waiting.join_next().await {
             if let Ok(Ok(mut successor)) = waited {
-                successor.say(ANOTHER).await;
+                successor.send(ANOTHER).await;
             }
         }
         self.another = CancellationToken::new();
     }
 
-    /// Whether it is open for every address now.
+    /// Opens what is not open yet, and returns whether every address is.
     fn open(&mut self) -> bool {
         for (address, listener) in self.addresses.iter().zip(&mut self.listeners) {
             if listener.is_some() {
@@ -126,21 +128,21 @@ impl Door {
             }
             match bind(*address) {
                 Ok(opened) => *listener = Some(opened),
-                Err(error) if !self.is_shut_out => {
-                    self.is_shut_out = true;
+                Err(error) if !self.is_blocked => {
+                    self.is_blocked = true;
                     tracing::warn!(%address, %error, "no successor can take over at this address for now");
                 }
                 Err(_) => {}
             }
         }
         let is_open = self.listeners.iter().all(Option::is_some);
-        self.is_shut_out &= !is_open;
+        self.is_blocked &= !is_open;
         is_open
     }
 
     fn admit(&mut self, stream: UnixStream) {
-        // Before anything else: whoever else is here can be no successor.
-        let process = match peer(&stream) {
+        // Before anything else: a process of another user cannot be a successor.
+        let process = match peer_process(&stream) {
             Ok(process) => process,
             Err(error) => return self.refuse(&error),
         };
@@ -150,26 +152,26 @@ impl Door {
         {
             oldest.abort();
         }
-        let stranger = know(stream, process, Arc::clone(&self.sockets), Arc::clone(&self.secret));
+        let stranger = verify(stream, process, Arc::clone(&self.sockets), Arc::clone(&self.secret));
         let stranger = async { timeout(STEP_TIME, stranger).await? };
         self.oldest.push_back(self.strangers.spawn(stranger));
     }
 
-    fn wait_for(&mut self, known: Known) {
-        tracing::info!(process = known.process, "a successor has the sockets; it takes over once it can serve");
+    fn wait_for(&mut self, peer: VerifiedPeer) {
+        tracing::info!(process = peer.process, "a successor has the sockets; it takes over once it can serve");
         let another = self.another.clone();
-        self.waiting.spawn(ready(known, another));
+        self.waiting.spawn(ready(peer, another));
     }
 
     fn refuse(&mut self, error: &io::Error) {
         if let Some(times) = self.refused.count(Instant::now()) {
-            tracing::warn!(%error, times, "somebody asked for the sockets and does not get them");
+            tracing::warn!(%error, times, "a process asked for the sockets and does not get them");
         }
     }
 }
 
 fn bind(address: SocketAddr) -> io::Result<UnixListener> {
-    let listener = StdUnixListener::bind_addr(&UnixAddr::from_abstract_name(name(address))?)?;
+    let listener = StdUnixListener::bind_addr(&UnixAddr::from_abstract_name(socket_name(address))?)?;
     listener.set_nonblocking(true)?;
     UnixListener::from_std(listener)
 }
@@ -182,63 +184,63 @@ async fn accept(listeners: &[Option<UnixListener>]) -> io::Result<UnixStream> {
     accepted.await.map(|(stream, _)| stream)
 }
 
-/// Gives the sockets to one that knows the secret.
-async fn know(
+/// Gives the sockets to a peer that knows the secret.
+async fn verify(
     mut stream: UnixStream,
     process: Option<i32>,
     sockets: Arc<[Arc<TcpListener>]>,
-    secret: Arc<Secret>,
-) -> io::Result<Known> {
-    let (mut theirs, mut answer, ours) = (Challenge::default(), Answer::default(), challenge()?);
+    secret: Arc<HandoverSecret>,
+) -> io::Result<VerifiedPeer> {
+    let (mut theirs, mut signature, ours) = (HandoverChallenge::default(), Signature::default(), challenge()?);
     stream.read_exact(&mut theirs).await?;
-    stream.write_all(&secret.answer(Side::Predecessor, &theirs, &ours)?).await?;
+    stream.write_all(&secret.sign(Side::Predecessor, &theirs, &ours)?).await?;
     stream.write_all(&ours).await?;
-    stream.read_exact(&mut answer).await?;
-    secret.check(Side::Successor, &ours, &theirs, &answer)?;
+    stream.read_exact(&mut signature).await?;
+    secret.verify(Side::Successor, &ours, &theirs, &signature)?;
     for socket in &*sockets {
         send(&stream, socket).await?;
     }
     stream.write_all(&[ALL]).await?;
-    Ok(Known { stream, process })
+    Ok(VerifiedPeer { stream, process })
 }
 
-/// Waits until it can serve, for as long as that takes.
-async fn ready(known: Known, another: CancellationToken) -> io::Result<Successor> {
-    let Known { stream, process } = known;
+/// Waits until the peer can serve, for as long as that takes.
+async fn ready(peer: VerifiedPeer, another: CancellationToken) -> io::Result<Successor> {
+    let VerifiedPeer { stream, process } = peer;
     let mut successor = Successor { stream, process };
     tokio::select! {
-        said = successor.stream.read_u8() => match said? {
+        byte = successor.stream.read_u8() => match byte? {
             READY => return Ok(successor),
             other => return Err(unexpected(other)),
         },
         () = another.cancelled() => {}
     }
-    successor.say(ANOTHER).await;
+    successor.send(ANOTHER).await;
     Err(io::Error::other("another was faster"))
 }
 
 impl Successor {
     /// Tells it that it is alone now.
     pub(in crate::serve) async fn tell_leaving(&mut self) {
-        self.say(LEAVING).await;
+        self.send(LEAVING).await;
     }
 
-    /// Tells it that nobody sees it serving.
+    /// Tells it that it does not answer clients.
     pub(in crate::serve) async fn tell_silent(&mut self) {
-        self.say(SILENT).await;
+        self.send(SILENT).await;
     }
 
-    async fn say(&mut self, what: u8) {
-        // If it is gone, nobody can be helped any more.
-        let _ = timeout(STEP_TIME, self.stream.write_all(&[what])).await;
+    async fn send(&mut self, byte: u8) {
+        // An error means that it is gone, which the next read of its state shows.
+        let _ = timeout(STEP_TIME, self.stream.write_all(&[byte])).await;
     }
 
-    /// What becomes of it, which may take for ever. Cancel-safe.
-    pub(in crate::serve) async fn end(&mut self) -> Event {
-        let mut said = [0];
-        match self.stream.read(&mut said).await {
-            Ok(1..) if said[0] == STAYS => Event::Stays,
-            _ => Event::Gone,
+    /// Waits until it ends or hands over in turn, which may never happen. Cancel-safe.
+    pub(in crate::serve) async fn end(&mut self) -> HandoverEvent {
+        let mut byte = [0];
+        match self.stream.read(&mut byte).await {
+            Ok(1..) if byte[0] == STAYS => HandoverEvent::Stays,
+            Ok(_) | Err(_) => HandoverEvent::Gone,
         }
     }
 }

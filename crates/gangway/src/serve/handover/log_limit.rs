@@ -1,28 +1,28 @@
-//! What happens as often as others like is logged once a minute, with how often it did.
+//! Limits the log of an event that other processes can cause at will: one line a minute, with the number of times.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Between two lines.
+/// The pause between two lines.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Counts what was not logged.
+/// Counts the events that were not logged.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct LogLimit {
     last: Option<Instant>,
-    unsaid: u64,
+    unlogged: u64,
 }
 
-impl Tally {
-    /// It happened once more. How often since the last line, where it is time for one.
+impl LogLimit {
+    /// Counts one more event. Returns the number of events since the last line if it is time for a line.
     pub(super) fn count(&mut self, now: Instant) -> Option<u64> {
-        self.unsaid += 1;
+        self.unlogged += 1;
         if self.last.is_some_and(|last| now < last + PAUSE) {
             return None;
         }
         self.last = Some(now);
-        Some(std::mem::take(&mut self.unsaid))
+        Some(std::mem::take(&mut self.unlogged))
     }
 }
 
@@ -32,9 +32,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_a_line_a_minute() {
-        let (mut tally, begun) = (Tally::default(), Instant::now());
-        assert_eq!(tally.count(begun), Some(1), "the first is said at once");
-        let lines: Vec<_> = (0..200_000).filter_map(|at| tally.count(begun + Duration::from_millis(at))).collect();
+        let (mut limit, begun) = (LogLimit::default(), Instant::now());
+        assert_eq!(limit.count(begun), Some(1), "the first is logged at once");
+        let lines: Vec<_> = (0..200_000).filter_map(|at| limit.count(begun + Duration::from_millis(at))).collect();
         assert_eq!(lines, [60_001, 60_000, 60_000]);
     }
 }

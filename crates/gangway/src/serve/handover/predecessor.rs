@@ -1,4 +1,4 @@
-//! Who listens where we are to, and how we take its place.
+//! The successor's side: finds the instance that listens already, gets its sockets and takes its place.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,59 +13,58 @@ use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
 use super::probe::PROBE_TIME;
-use super::{
-    ANOTHER, Answer, Challenge, LEAVING, READY, SILENT, STAYS, STEP_TIME, Secret, Side, answer_under, challenge, name,
-    peer, receive, unexpected,
-};
+use super::protocol::{ANOTHER, LEAVING, READY, SILENT, STAYS, STEP_TIME, peer_process, socket_name, unexpected};
+use super::secret::{HandoverChallenge, HandoverSecret, Side, Signature, challenge, sign_with};
+use super::socket_passing::receive;
 
-/// Before somebody whose queue is full is knocked at again.
-const KNOCK_PAUSE: Duration = Duration::from_millis(50);
+/// The pause before a process whose queue is full is asked again.
+const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Whose place we may take.
+/// The instances whose place this one may take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::serve) enum Consent {
-    /// Anybody's who serves from our volume: that was asked for.
-    Anybody,
-    /// That of one in another container: we are the process that ours was made for, so whoever made it beside
-    /// the other wants that.
+    /// Any that serves from the same volume: the user asked for it.
+    AnyInstance,
+    /// One in another container. This process is the one that its container was made for, so a user who starts that
+    /// container beside the other one wants this.
     OtherContainers,
-    /// Nobody's: whoever typed our name where an instance runs may have meant anything.
-    Nobody,
+    /// No instance: a user who types `gangway` where an instance runs may have meant anything.
+    None,
 }
 
-/// Who listens where we are to.
+/// A running instance that has given its sockets to this one.
 #[derive(Debug)]
 pub(in crate::serve) struct Predecessor {
     stream: UnixStream,
-    /// Its number, where it can be seen from here.
+    /// Its number, if it can be seen from here.
     pub(in crate::serve) process: Option<i32>,
-    /// Its sockets.
+    /// Its listening sockets.
     pub(in crate::serve) sockets: Vec<Arc<TcpListener>>,
 }
 
-/// What becomes of our taking over.
+/// The result of taking over.
 #[derive(Debug)]
 pub(in crate::serve) enum Relief {
-    /// We are alone, and the other takes back what we have if we end before it leaves.
-    Relieved(Relieved),
-    /// The other ended, or does not react: nobody but us is left.
+    /// This instance serves alone. The predecessor takes its place back if this one ends before the predecessor leaves.
+    Relieved(RelievedPredecessor),
+    /// The predecessor has ended, or does not react: only this instance is left.
     Alone(io::Error),
-    /// The other goes on, or somebody else does.
+    /// The predecessor goes on, or another successor was faster.
     Refused(&'static str),
 }
 
-/// One that was relieved, for as long as it may take back.
+/// A predecessor that was relieved and may still take its place back.
 #[derive(Debug)]
-pub(in crate::serve) struct Relieved(UnixStream);
+pub(in crate::serve) struct RelievedPredecessor(UnixStream);
 
 impl Predecessor {
-    /// The one that listens on one of these addresses, serves from our volume, and hands its sockets over.
+    /// The instance that listens on one of these addresses, serves from the same volume and hands its sockets over.
     pub(in crate::serve) async fn find(
         addresses: impl IntoIterator<Item = SocketAddr>,
-        secret: &Secret,
+        secret: &HandoverSecret,
         consent: Consent,
     ) -> Option<Self> {
-        if consent == Consent::Nobody {
+        if consent == Consent::None {
             return None;
         }
         for address in addresses {
@@ -73,34 +72,36 @@ impl Predecessor {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
                 Ok(Err(error)) => {
-                    tracing::warn!(%address, %error, "who listens there cannot be asked for its sockets");
+                    tracing::warn!(%address, %error, "the process that listens there cannot be asked for its sockets");
                     continue;
                 }
                 Err(_) => {
-                    tracing::warn!(%address, "who listens there does not take the question for its sockets");
+                    tracing::warn!(%address, "the process that listens there does not take the request for its sockets");
                     continue;
                 }
             };
             match timeout(STEP_TIME, Self::ask(stream, secret, consent)).await {
                 Ok(Ok(predecessor)) => return Some(predecessor),
-                Ok(Err(error)) => tracing::warn!(%address, %error, "who listens there does not hand its sockets over"),
-                Err(_) => tracing::warn!(%address, "who listens there did not answer in time"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%address, %error, "the process that listens there does not hand its sockets over")
+                }
+                Err(_) => tracing::warn!(%address, "the process that listens there did not answer in time"),
             }
         }
         None
     }
 
-    async fn ask(mut stream: UnixStream, secret: &Secret, consent: Consent) -> io::Result<Self> {
-        let process = peer(&stream)?;
+    async fn ask(mut stream: UnixStream, secret: &HandoverSecret, consent: Consent) -> io::Result<Self> {
+        let process = peer_process(&stream)?;
         if consent == Consent::OtherContainers && process.is_some() {
             return Err(io::Error::other("it runs in this container; --take-over takes its place"));
         }
-        let (mut theirs, mut answer, ours) = (Challenge::default(), Answer::default(), challenge()?);
+        let (mut theirs, mut signature, ours) = (HandoverChallenge::default(), Signature::default(), challenge()?);
         stream.write_all(&ours).await?;
-        stream.read_exact(&mut answer).await?;
+        stream.read_exact(&mut signature).await?;
         stream.read_exact(&mut theirs).await?;
-        let known = secret.check(Side::Predecessor, &ours, &theirs, &answer)?;
-        stream.write_all(&answer_under(&known, Side::Successor, &theirs, &ours)).await?;
+        let key = secret.verify(Side::Predecessor, &ours, &theirs, &signature)?;
+        stream.write_all(&sign_with(&key, Side::Successor, &theirs, &ours)).await?;
         let mut sockets = Vec::new();
         while let Some(socket) = receive(&stream).await? {
             sockets.push(Arc::new(socket));
@@ -114,18 +115,18 @@ impl Predecessor {
         self.sockets.iter().find(listens).cloned()
     }
 
-    /// Tells it that we serve, and waits until it takes no connections any more.
+    /// Tells it that this instance serves, and waits until it takes no more connections.
     pub(in crate::serve) async fn relieve(mut self) -> Relief {
-        // Whoever does not listen any more may have said why.
-        let told = self.stream.write_all(&[READY]).await;
-        // It looks whether we do.
-        let said = match timeout(PROBE_TIME + STEP_TIME, self.stream.read_u8()).await {
-            Ok(said) => said.map_err(|error| told.err().unwrap_or(error)),
+        // If the write fails, the byte that the predecessor sent before may still say why.
+        let written = self.stream.write_all(&[READY]).await;
+        // It tests first whether this instance answers clients.
+        let reply = match timeout(PROBE_TIME + STEP_TIME, self.stream.read_u8()).await {
+            Ok(reply) => reply.map_err(|error| written.err().unwrap_or(error)),
             Err(late) => Err(late.into()),
         };
-        match said {
-            Ok(LEAVING) => Relief::Relieved(Relieved(self.stream)),
-            Ok(SILENT) => Relief::Refused("it asked at its addresses as clients do, and we did not answer"),
+        match reply {
+            Ok(LEAVING) => Relief::Relieved(RelievedPredecessor(self.stream)),
+            Ok(SILENT) => Relief::Refused("it asked at its addresses as clients do, and this one did not answer"),
             Ok(ANOTHER) => Relief::Refused("another process takes over there"),
             Ok(other) => Relief::Alone(unexpected(other)),
             Err(error) => Relief::Alone(error),
@@ -133,31 +134,31 @@ impl Predecessor {
     }
 }
 
-impl Relieved {
-    /// Tells it that somebody else takes our place: it is needed no more.
+impl RelievedPredecessor {
+    /// Tells it that this instance has handed over in turn, so that it need not wait any longer.
     pub(in crate::serve) async fn settle(mut self) {
-        // Where it is gone already, so much the better.
+        // An error means that it is gone already, which is as good.
         let _ = timeout(STEP_TIME, self.0.write_all(&[STAYS])).await;
     }
 }
 
-/// Never blocks, whoever holds the name.
+/// Connects without ever blocking the thread, even if the process that holds the name accepts nothing.
 async fn connect(address: SocketAddr) -> io::Result<UnixStream> {
-    let path = format!("\0{}", name(address));
+    let path = format!("\0{}", socket_name(address));
     loop {
         match UnixStream::connect(OsStr::from_bytes(path.as_bytes())).await {
-            // Its queue is full.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(KNOCK_PAUSE).await,
+            // The queue of the listener is full.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(CONNECT_PAUSE).await,
             connected => return connected,
         }
     }
 }
 
-/// Whether somebody at this address could be asked for its sockets.
+/// Whether an instance at this address could be asked for its sockets.
 pub(in crate::serve) fn is_behind(address: SocketAddr) -> bool {
-    /// `__SO_ACCEPTCON` of the kernel; the name also stands beside each connection that was taken.
+    /// `__SO_ACCEPTCON` of the kernel. The name is also listed for each accepted connection.
     const LISTENING: &str = "00010000";
-    let sought = format!("@{}", name(address));
+    let sought = format!("@{}", socket_name(address));
     let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
     table.lines().any(|line| {
         let mut fields = line.split_whitespace();

@@ -1,4 +1,4 @@
-//! Whether anybody takes connections where we listen: asked as clients ask.
+//! Tests whether a process answers at the listening addresses, with a request like that of a client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -8,16 +8,16 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// For a sign of life. Clients wait meanwhile.
+/// The time for a sign of life. Clients wait meanwhile.
 pub(super) const PROBE_TIME: Duration = Duration::from_secs(5);
 
-/// Plain HTTP, whatever is spoken there: who takes TLS connections only answers with an alert, or closes. The
-/// name can be nobody's.
-const QUESTION: &[u8] =
+/// Plain HTTP on every port: a listener for TLS answers with an alert or closes the connection. No host can have this
+/// name.
+const PROBE_REQUEST: &[u8] =
     b"GET / HTTP/1.1\r\nHost: handover.invalid\r\nUser-Agent: gangway-handover\r\nConnection: close\r\n\r\n";
 
-/// Whether somebody reacts at one of these addresses. Where none can be connected to from here, there is
-/// nothing to be learnt, and the successor's word stands.
+/// Whether a process reacts at one of these addresses. True as well if none can be reached from here: then the test
+/// shows nothing, and the successor's word counts.
 pub(in crate::serve) async fn answers(addresses: impl IntoIterator<Item = SocketAddr>) -> bool {
     answers_within(addresses, PROBE_TIME).await
 }
@@ -27,33 +27,33 @@ async fn answers_within(addresses: impl IntoIterator<Item = SocketAddr>, time: D
     let mut is_silent = false;
     while let Some(reaction) = asked.join_next().await {
         match reaction {
-            Ok(Reaction::Answer) => return true,
-            Ok(Reaction::Silence) => is_silent = true,
-            Ok(Reaction::Unreachable) | Err(_) => {}
+            Ok(ProbeResult::Answer) => return true,
+            Ok(ProbeResult::Silence) => is_silent = true,
+            Ok(ProbeResult::Unreachable) | Err(_) => {}
         }
     }
     !is_silent
 }
 
-enum Reaction {
+enum ProbeResult {
     Answer,
     Silence,
     Unreachable,
 }
 
-async fn ask(address: SocketAddr, time: Duration) -> Reaction {
+async fn ask(address: SocketAddr, time: Duration) -> ProbeResult {
     let Ok(Ok(mut stream)) = timeout(time, TcpStream::connect(address)).await else {
-        return Reaction::Unreachable;
+        return ProbeResult::Unreachable;
     };
     let reaction = timeout(time, async {
-        // An error is a reaction as well: nobody but the process there closes a connection.
-        let _ = stream.write_all(QUESTION).await;
+        // An error is a reaction as well: only the process there closes a connection.
+        let _ = stream.write_all(PROBE_REQUEST).await;
         let _ = stream.read(&mut [0]).await;
     });
-    if reaction.await.is_ok() { Reaction::Answer } else { Reaction::Silence }
+    if reaction.await.is_ok() { ProbeResult::Answer } else { ProbeResult::Silence }
 }
 
-/// Where who listens at all addresses is reached from this machine.
+/// The address by which this machine reaches a listener, which may listen on all addresses.
 fn local(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,4 +1,4 @@
-//! How far a hand-over is: what is to be done when something happens, and nothing else.
+//! The states of a hand-over, as a pure state machine: what to do when something happens.
 //!
 //! ```text
 //! Serving ──ready──> HandingOver ──answers──> Probation ──stays, or a minute──> Left
@@ -8,45 +8,45 @@
 
 use std::time::Duration;
 
-/// A successor that ends within this time has not made it, and we serve again. Longer than a start that fails
-/// for want of memory, of a file or of a right takes.
+/// If the successor ends within this time, the predecessor serves again. It is longer than a start takes that fails
+/// for lack of memory, of a file or of a permission.
 pub(in crate::serve) const PROBATION: Duration = Duration::from_secs(60);
 
-/// How far it is.
+/// The state of a hand-over.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(in crate::serve) enum Stage {
-    /// We take connections. Whoever asks for the sockets gets them, and may never come back.
+pub(in crate::serve) enum HandoverState {
+    /// This instance takes connections. A successor that asks for the sockets gets them, and may never come back.
     #[default]
     Serving,
-    /// A successor says that it serves. Nobody else takes connections, so that who answers now is the successor.
+    /// A successor says that it serves. This instance takes no connections, so only the successor can answer now.
     HandingOver,
-    /// It answers. We keep all that it takes to serve again.
+    /// The successor answers. This instance keeps everything that it needs to serve again.
     Probation,
     /// The successor is on its own.
     Left,
 }
 
-/// What happens to it.
+/// An event of a hand-over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::serve) enum Event {
+pub(in crate::serve) enum HandoverEvent {
     /// A successor says that it serves.
     Ready,
-    /// It was asked as clients ask, and reacts.
+    /// The successor reacted to a request like that of a client.
     Answers,
-    /// It does not react.
+    /// The successor does not react.
     Silent,
-    /// It has ended, or lets us know that it is about to.
+    /// The successor has ended, or says that it is about to.
     Gone,
-    /// It has handed over in turn, or the minute is over.
+    /// The successor has handed over in turn, or the probation is over.
     Stays,
 }
 
-/// What is to be done.
+/// An action that an event asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::serve) enum Act {
+pub(in crate::serve) enum HandoverAction {
     /// Take no connections for the moment.
     Pause,
-    /// Tell the successor, and send clients over.
+    /// Tell the successor and send clients over.
     HandOver,
     /// Take connections again.
     TakeBack,
@@ -54,17 +54,23 @@ pub(in crate::serve) enum Act {
     Leave,
 }
 
-impl Stage {
-    /// What comes next. What cannot happen at a stage changes nothing.
-    pub(in crate::serve) fn after(self, event: Event) -> (Self, Option<Act>) {
+impl HandoverState {
+    /// The next state and the action. An event that is impossible in a state changes nothing.
+    pub(in crate::serve) fn after(self, event: HandoverEvent) -> (Self, Option<HandoverAction>) {
         match (self, event) {
-            (Self::Serving, Event::Ready) => (Self::HandingOver, Some(Act::Pause)),
-            (Self::HandingOver, Event::Answers) => (Self::Probation, Some(Act::HandOver)),
-            (Self::HandingOver, Event::Silent | Event::Gone) | (Self::Probation, Event::Gone) => {
-                (Self::Serving, Some(Act::TakeBack))
-            }
-            (Self::Probation, Event::Stays) => (Self::Left, Some(Act::Leave)),
-            (unchanged, _) => (unchanged, None),
+            (Self::Serving, HandoverEvent::Ready) => (Self::HandingOver, Some(HandoverAction::Pause)),
+            (Self::HandingOver, HandoverEvent::Answers) => (Self::Probation, Some(HandoverAction::HandOver)),
+            (Self::HandingOver, HandoverEvent::Silent | HandoverEvent::Gone)
+            | (Self::Probation, HandoverEvent::Gone) => (Self::Serving, Some(HandoverAction::TakeBack)),
+            (Self::Probation, HandoverEvent::Stays) => (Self::Left, Some(HandoverAction::Leave)),
+            (
+                unchanged @ (Self::Serving | Self::HandingOver | Self::Probation | Self::Left),
+                HandoverEvent::Ready
+                | HandoverEvent::Answers
+                | HandoverEvent::Silent
+                | HandoverEvent::Gone
+                | HandoverEvent::Stays,
+            ) => (unchanged, None),
         }
     }
 }
@@ -73,11 +79,17 @@ impl Stage {
 mod tests {
     use super::*;
 
-    const EVENTS: [Event; 5] = [Event::Ready, Event::Answers, Event::Silent, Event::Gone, Event::Stays];
+    const EVENTS: [HandoverEvent; 5] = [
+        HandoverEvent::Ready,
+        HandoverEvent::Answers,
+        HandoverEvent::Silent,
+        HandoverEvent::Gone,
+        HandoverEvent::Stays,
+    ];
 
-    fn through(events: &[Event]) -> (Stage, Vec<Act>) {
+    fn through(events: &[HandoverEvent]) -> (HandoverState, Vec<HandoverAction>) {
         let mut acts = Vec::new();
-        let stage = events.iter().fold(Stage::default(), |stage, event| {
+        let stage = events.iter().fold(HandoverState::default(), |stage, event| {
             let (next, act) = stage.after(*event);
             acts.extend(act);
             next
@@ -86,29 +98,32 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_that_answers_and_stays_is_left_to_itself() {
-        let (stage, acts) = through(&[Event::Ready, Event::Answers, Event::Stays]);
-        assert_eq!((stage, acts), (Stage::Left, vec![Act::Pause, Act::HandOver, Act::Leave]));
+    fn after_a_successor_that_answers_and_stays_the_predecessor_leaves() {
+        let (stage, acts) = through(&[HandoverEvent::Ready, HandoverEvent::Answers, HandoverEvent::Stays]);
+        assert_eq!(
+            (stage, acts),
+            (HandoverState::Left, vec![HandoverAction::Pause, HandoverAction::HandOver, HandoverAction::Leave])
+        );
     }
 
     #[test]
-    fn one_that_ends_or_never_answers_is_followed_by_us() {
+    fn after_a_successor_that_ends_or_never_answers_the_predecessor_serves_again() {
         for events in [
-            &[Event::Ready, Event::Silent][..],
-            &[Event::Ready, Event::Gone],
-            &[Event::Ready, Event::Answers, Event::Gone],
+            &[HandoverEvent::Ready, HandoverEvent::Silent][..],
+            &[HandoverEvent::Ready, HandoverEvent::Gone],
+            &[HandoverEvent::Ready, HandoverEvent::Answers, HandoverEvent::Gone],
         ] {
             let (stage, acts) = through(events);
-            assert_eq!((stage, acts.last()), (Stage::Serving, Some(&Act::TakeBack)), "{events:?}");
+            assert_eq!((stage, acts.last()), (HandoverState::Serving, Some(&HandoverAction::TakeBack)), "{events:?}");
             // And the next one may try.
-            assert_eq!(stage.after(Event::Ready).0, Stage::HandingOver);
+            assert_eq!(stage.after(HandoverEvent::Ready).0, HandoverState::HandingOver);
         }
     }
 
     #[test]
-    fn whatever_happens_somebody_serves() {
-        // All sequences of up to six events: at each moment we take connections, or somebody is known to.
-        let mut all: Vec<(Stage, bool)> = vec![(Stage::default(), true)];
+    fn one_of_the_two_serves_after_every_sequence_of_events() {
+        // All sequences of up to six events: at each moment this instance takes connections, or a successor is known to.
+        let mut all: Vec<(HandoverState, bool)> = vec![(HandoverState::default(), true)];
         for _ in 0..6 {
             all = all
                 .iter()
@@ -116,21 +131,21 @@ mod tests {
                     EVENTS.map(|event| {
                         let (next, act) = stage.after(event);
                         let takes = match act {
-                            Some(Act::Pause) => false,
-                            Some(Act::TakeBack) => true,
-                            Some(Act::HandOver | Act::Leave) | None => *takes,
+                            Some(HandoverAction::Pause) => false,
+                            Some(HandoverAction::TakeBack) => true,
+                            Some(HandoverAction::HandOver | HandoverAction::Leave) | None => *takes,
                         };
                         (next, takes)
                     })
                 })
                 .collect();
             for (stage, takes) in &all {
-                assert_eq!(*takes, *stage == Stage::Serving, "{stage:?}");
+                assert_eq!(*takes, *stage == HandoverState::Serving, "{stage:?}");
             }
             all.dedup();
         }
         for event in EVENTS {
-            assert_eq!(Stage::Left.after(event), (Stage::Left, None), "there is no way back");
+            assert_eq!(HandoverState::Left.after(event), (HandoverState::Left, None), "there is no way back");
         }
     }
 }

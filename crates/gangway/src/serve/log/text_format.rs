@@ -1,8 +1,7 @@
-//! One event of the log as text for people: the time, the level, the message, then fields.
+//! One log event as text for people: the time, the level, the message, then the fields.
 //!
-//! A line is a line whatever its values hold: control characters are written as their codes. What takes
-//! more room stands below, indented: where a diagnostic points, what to do about it, and what was done
-//! instead. A field that is empty is left out.
+//! Control characters in values are written as codes, so that no value can begin a line. Longer parts follow on
+//! indented lines: the place that a diagnostic points at, its help and its effect. Empty fields are left out.
 
 use std::env;
 use std::fmt::{self, Write as _};
@@ -17,41 +16,41 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::super::served;
+use crate::serve::served;
 
-/// How lines look.
+/// The form of the lines.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Text {
-    /// On a terminal: people watch it now, so the day says nothing.
+pub(super) struct TextFormat {
+    /// The day is left out: on a terminal people watch the log now.
     is_brief: bool,
     has_colour: bool,
 }
 
-/// Fields that have lines of their own.
+/// Fields that are shown on lines of their own.
 const BELOW: &[&str] = &["help", "effect"];
 
-/// A diagnostic as it is shown everywhere; in the text its parts that are not said yet stand below.
+/// A field with a whole rendered diagnostic. The parts that the line does not contain follow below it.
 const DIAGNOSTIC: &str = "diagnostic";
 
-impl Text {
-    /// As fits where it goes: brief and coloured on a terminal, unless `NO_COLOR` or `TERM=dumb` asks for none.
-    pub(super) fn fit_for(sink: &impl IsTerminal) -> Self {
+impl TextFormat {
+    /// Brief and coloured for a terminal, unless `NO_COLOR` or `TERM=dumb` asks for no colour.
+    pub(super) fn for_sink(sink: &impl IsTerminal) -> Self {
         let is_terminal = sink.is_terminal();
-        let is_said = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { is_brief: is_terminal, has_colour: is_terminal && !is_said("NO_COLOR") && !is_dumb }
+        Self { is_brief: is_terminal, has_colour: is_terminal && !is_set("NO_COLOR") && !is_dumb }
     }
 
-    fn line(self, now: OffsetDateTime, level: Level, said: &Said) -> String {
+    fn line(self, now: OffsetDateTime, level: Level, log_event: &LogEvent) -> String {
         let mut line = self.painted("2", &self.time(now));
         let _ = write!(line, " {} ", self.painted(colour(level), &format!("{level:>5}")));
-        line.push_str(&printable(&said.message));
-        for (name, value) in &said.fields {
+        line.push_str(&printable(&log_event.message));
+        for (name, value) in &log_event.fields {
             let quote = if value.contains([' ', '"', '=']) { "\"" } else { "" };
             let value = printable(value).replace('"', "\\\"");
             let _ = write!(line, " {}{quote}{value}{quote}", self.painted("2", &format!("{name}=")));
         }
-        for (head, rest) in &said.below {
+        for (head, rest) in &log_event.below {
             let head = if head.is_empty() { String::new() } else { self.painted("2", &format!("{head}: ")) };
             let _ = write!(line, "\n  {head}{}", printable(rest));
         }
@@ -80,32 +79,32 @@ fn colour(level: Level) -> &'static str {
     }
 }
 
-impl<S, N> FormatEvent<S, N> for Text
+impl<S, N> FormatEvent<S, N> for TextFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut said = Said::default();
-        event.record(&mut said);
-        // Their fields are for programs: the message says the same.
+        let mut log_event = LogEvent::default();
+        event.record(&mut log_event);
+        // The fields of these events are for programs: the message says the same.
         if event.metadata().target() == served::TARGET {
-            said.fields.clear();
+            log_event.fields.clear();
         }
-        writer.write_str(&self.line(OffsetDateTime::now_utc(), *event.metadata().level(), &said))
+        writer.write_str(&self.line(OffsetDateTime::now_utc(), *event.metadata().level(), &log_event))
     }
 }
 
-/// What one event says.
+/// The content of one event.
 #[derive(Debug, Default, Eq, PartialEq)]
-struct Said {
+struct LogEvent {
     message: String,
     fields: Vec<(&'static str, String)>,
-    /// Lines below, each with its head.
+    /// Lines below, each with its heading.
     below: Vec<(&'static str, String)>,
 }
 
-impl Said {
+impl LogEvent {
     fn add(&mut self, name: &'static str, value: String) {
         match name {
             "message" => self.message = value,
@@ -117,7 +116,7 @@ impl Said {
     }
 }
 
-/// The lines of a diagnostic that its message and its place do not say.
+/// The lines of a diagnostic after its message and its place.
 fn rest_of(shown: &str) -> impl Iterator<Item = &str> {
     shown
         .lines()
@@ -126,7 +125,7 @@ fn rest_of(shown: &str) -> impl Iterator<Item = &str> {
         .filter(|line| !line.is_empty() && *line != "|")
 }
 
-impl Visit for Said {
+impl Visit for LogEvent {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.add(field.name(), value.to_owned());
     }
@@ -140,17 +139,17 @@ impl Visit for Said {
 mod tests {
     use super::*;
 
-    const PLAIN: Text = Text { is_brief: false, has_colour: false };
+    const PLAIN: TextFormat = TextFormat { is_brief: false, has_colour: false };
 
-    fn line(text: Text, fields: &[(&'static str, &str)]) -> String {
-        let mut said = Said::default();
-        fields.iter().for_each(|(name, value)| said.add(name, (*value).to_owned()));
+    fn line(text: TextFormat, fields: &[(&'static str, &str)]) -> String {
+        let mut log_event = LogEvent::default();
+        fields.iter().for_each(|(name, value)| log_event.add(name, (*value).to_owned()));
         let now = OffsetDateTime::from_unix_timestamp(1_790_000_000).expect("a time");
-        text.line(now, Level::WARN, &said)
+        text.line(now, Level::WARN, &log_event)
     }
 
     #[test]
-    fn the_message_comes_first_and_what_is_empty_is_left_out() {
+    fn the_message_comes_first_and_empty_fields_are_left_out() {
         let fields = [("code", "G401"), ("label", ""), ("message", "no shared network"), ("name", "a b"), ("n", "1")];
         assert_eq!(
             line(PLAIN, &fields),
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diagnostic_says_nothing_twice() {
+    fn no_part_of_a_diagnostic_is_shown_twice() {
         let shown = "error[G104]: unknown matcher `Hosts`\n  in container `shop`, label `gangway.rule`\n  |\n  | Hosts(`a`)\n  | \
                      ^^^^^ not a matcher\n  |\n  help: did you mean `Host`?\n  effect: route `web` is not served";
         let fields =
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_value_commands_a_terminal_or_begins_a_line() {
+    fn no_value_controls_a_terminal_or_begins_a_line() {
         let evil = "a\u{1b}[31m\nERROR gone";
         let line = line(PLAIN, &[("message", evil), ("field", evil), ("help", evil)]);
         assert!(!line.contains('\u{1b}') && line.lines().count() == 2, "{line}");
@@ -177,10 +176,10 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_colour_and_a_short_time() {
-        let text = Text { is_brief: true, has_colour: true };
+        let text = TextFormat { is_brief: true, has_colour: true };
         let coloured = line(text, &[("message", "m"), ("code", "G1")]);
         assert_eq!(coloured, "\u{1b}[2m14:13:20Z\u{1b}[0m \u{1b}[33m WARN\u{1b}[0m m \u{1b}[2mcode=\u{1b}[0mG1\n");
-        let plain = Text { has_colour: false, ..text };
+        let plain = TextFormat { has_colour: false, ..text };
         assert_eq!(line(plain, &[("message", "m")]), "14:13:20Z  WARN m\n");
     }
 }

@@ -1,0 +1,87 @@
+//! The published values that connect the parts: each has one writer and many readers.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gangway_certs::{CertificateReport, WantedCertificates};
+use gangway_model::Compiled;
+use gangway_model::matcher::HostCondition;
+use gangway_model::ownership::Holdings;
+use gangway_proxy::Whereabouts;
+use gangway_publish::{Publisher, Reader, Seat, seat};
+use gangway_tls::Store;
+use gangway_watcher::EngineStatus;
+
+use super::whereabouts;
+use crate::settings::reload::ConfigStatus;
+
+/// One published value.
+///
+/// The writing end is a seat, so that a task that panicked can be replaced. Readers wait for the next writer as long
+/// as a clone of the channel exists.
+#[derive(Debug)]
+pub(super) struct Channel<T> {
+    seat: Arc<Mutex<Seat<T>>>,
+    reader: Reader<T>,
+}
+
+impl<T> Channel<T> {
+    pub(super) fn new(initial: T) -> Self {
+        let (seat, reader) = seat(initial);
+        Self { seat: Arc::new(Mutex::new(seat)), reader }
+    }
+
+    pub(super) fn reader(&self) -> Reader<T> {
+        self.reader.clone()
+    }
+
+    /// The writing end, for the only task that writes this value. The supervisor starts a task again only when the
+    /// one before has ended, so the seat is free.
+    pub(super) fn publisher(&self) -> Publisher<T> {
+        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        seat.take().expect("the task that had the seat has ended")
+    }
+}
+
+impl<T> Clone for Channel<T> {
+    fn clone(&self) -> Self {
+        Self { seat: Arc::clone(&self.seat), reader: self.reader.clone() }
+    }
+}
+
+/// All published values, except the settings of the model: those begin with the addresses that are bound.
+#[derive(Clone)]
+pub(super) struct Channels {
+    /// The table, its diagnostics and who holds which host. Written by the watcher.
+    pub(super) compiled: Channel<Compiled>,
+    /// The state of each engine. Written by the watcher.
+    pub(super) engines: Channel<Vec<EngineStatus>>,
+    /// Hosts that the user gives up with `gangway release`.
+    pub(super) released: Channel<BTreeSet<HostCondition>>,
+    /// The certificates that the table needs.
+    pub(super) wanted: Channel<WantedCertificates>,
+    /// The certificates that are there. Written by the certificate keeper.
+    pub(super) store: Channel<Store>,
+    /// The state of each certificate. Written by the certificate keeper.
+    pub(super) certificates: Channel<CertificateReport>,
+    /// The place of this process in the network, and its published ports.
+    pub(super) whereabouts: Channel<Whereabouts>,
+    /// The state of the config file and the other global settings.
+    pub(super) config: Channel<ConfigStatus>,
+}
+
+impl Channels {
+    /// Before any part runs. `holdings` are those that the volume remembers.
+    pub(super) fn new(holdings: Holdings, config: ConfigStatus) -> Self {
+        Self {
+            compiled: Channel::new(Compiled { holdings, ..Compiled::default() }),
+            engines: Channel::new(Vec::new()),
+            released: Channel::new(BTreeSet::new()),
+            wanted: Channel::new(WantedCertificates::default()),
+            store: Channel::new(Store::default()),
+            certificates: Channel::new(CertificateReport::default()),
+            whereabouts: Channel::new(whereabouts::at_the_start()),
+            config: Channel::new(config),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The settings of `serve` → the settings of each part.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use gangway_acme::{Clock, OnDemandSettings, Takes};
+use gangway_admin::AdminSettings;
+use gangway_certs::{KeepSettings, PlainHttp};
+use gangway_model::Compiled;
+use gangway_proxy::{CookieSecret, Limits, PassedSocket, PlainFallback, ProxySettings, Threading};
+use gangway_publish::Reader;
+
+use super::open_files;
+use crate::settings::ServeSettings;
+
+/// The default of `--domain`. The internal CA signs names below it without being told to.
+const DEFAULT_DOMAIN: &str = "localhost";
+
+pub(super) fn proxy(settings: &ServeSettings, passed: Vec<PassedSocket>) -> ProxySettings {
+    let data = settings.data.clone();
+    ProxySettings {
+        http: settings.http.clone(),
+        https: settings.https.clone(),
+        passed,
+        trusted_proxies: settings.trusted_proxies.clone(),
+        public_https_port: settings.public_https_port,
+        limits: Limits::for_open_files(open_files::raise_limit()),
+        default_certificate: settings.default_certificate.clone(),
+        plain_fallback: match settings.plain_http {
+            PlainHttp::Refused => PlainFallback::Refuse,
+            PlainHttp::Served => PlainFallback::Serve,
+        },
+        threading: Threading::all_cores(),
+        access_log: settings.access_log.clone(),
+        access_log_format: settings.access_log_format,
+        secret: CookieSecret::from(move || gangway_certs::secrets(&data)),
+    }
+}
+
+pub(super) fn certificates(settings: &ServeSettings, compiled: Reader<Compiled>) -> KeepSettings {
+    let domain = Some(settings.domain.clone()).filter(|domain| **domain != *DEFAULT_DOMAIN);
+    KeepSettings {
+        data: settings.data.clone(),
+        internal_domains: domain.into_iter().collect(),
+        default_certificate: settings.default_certificate.clone(),
+        acme: Some(settings.acme.clone()),
+        on_demand: settings.on_demand.clone().map(|ask| {
+            let takes = Takes::new(move |host| compiled.load().table.takes_by_pattern(host));
+            OnDemandSettings { ask, takes }
+        }),
+        plain_http: settings.plain_http,
+        clock: Clock::system(),
+    }
+}
+
+/// `passed` is the socket of a predecessor, if it has one for this address.
+pub(super) fn admin(settings: &ServeSettings, passed: Option<Arc<TcpListener>>) -> AdminSettings {
+    let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    AdminSettings { listen: settings.admin, passed, names: vec![host_name.trim().to_owned()] }
+}

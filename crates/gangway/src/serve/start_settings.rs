@@ -1,0 +1,74 @@
+//! Everything that is read before the process starts to serve: flags, variables and the config file.
+
+use std::ffi::OsString;
+
+use gangway_model::Diagnostic;
+use gangway_watcher::DockerEnvironment;
+
+use crate::settings::reload::{ConfigReload, ConfigStatus};
+use crate::settings::{
+    EnvironmentLayer, Layer, NOT_STARTED, ProcessLayer, RawSettings, ServeSettings, read_environment,
+};
+
+/// The settings at the start.
+pub(super) struct StartSettings {
+    pub(super) settings: ServeSettings,
+    pub(super) raw: RawSettings,
+    process: ProcessLayer,
+    docker: DockerEnvironment,
+    /// Diagnostics that do not keep Gangway from starting.
+    diagnostics: Vec<Diagnostic>,
+    /// Variables that only look like settings.
+    foreign_variables: Vec<String>,
+}
+
+impl StartSettings {
+    /// Reads the environment and the config file.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the settings, if Gangway cannot start with them.
+    pub(super) fn read(flags: Layer) -> Result<Self, Vec<Diagnostic>> {
+        let environment = read_environment(std::env::vars_os(), NOT_STARTED);
+        let EnvironmentLayer { layer, foreign: foreign_variables, mut diagnostics } = environment;
+        let is_environment_usable = diagnostics.is_empty();
+        let process = ProcessLayer::new(flags, layer);
+        let variable = |name| std::env::var_os(name).map(OsString::into_string).and_then(Result::ok);
+        let docker = DockerEnvironment { host: variable("DOCKER_HOST"), tls_verify: variable("DOCKER_TLS_VERIFY") };
+        let raw = match process.read() {
+            Ok(raw) => raw,
+            Err(found) => {
+                diagnostics.extend(found);
+                return Err(diagnostics);
+            }
+        };
+        let (settings, errors) = ServeSettings::parse(&raw, &docker);
+        diagnostics.extend(errors.iter().map(|error| error.diagnostic(NOT_STARTED)));
+        match settings {
+            Some(settings) if is_environment_usable => {
+                Ok(Self { settings, raw, process, docker, diagnostics, foreign_variables })
+            }
+            Some(_) | None => Err(diagnostics),
+        }
+    }
+
+    /// The state of the global settings at the start.
+    pub(super) fn config_status(&self) -> ConfigStatus {
+        ConfigStatus { in_force: true, diagnostics: self.diagnostics.clone() }
+    }
+
+    /// The config file to follow, if there is one.
+    pub(super) fn config_reload(&self) -> Option<ConfigReload> {
+        ConfigReload::new(&self.process, &self.raw, &self.settings, &self.docker)
+    }
+
+    pub(super) fn log_foreign_variables(&self) {
+        if !self.foreign_variables.is_empty() {
+            let variables = self.foreign_variables.join(" ");
+            tracing::info!(
+                variables,
+                "not settings: a container link or Kubernetes makes these variables for a service called `gangway`"
+            );
+        }
+    }
+}

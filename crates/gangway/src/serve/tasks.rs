@@ -1,0 +1,86 @@
+//! The background tasks of `gangway serve`: the one place where they are spawned.
+//!
+//! Each line connects one part: the values that it reads, and those that it publishes. No part knows another one.
+//! The supervisor starts a task again if it panics; the new one continues where the old one ended, because the
+//! published values outlive their writers.
+
+use std::sync::Arc;
+
+use gangway_admin::Admin;
+use gangway_certs::KeepSettings;
+use gangway_proxy::{BackgroundTasks, Whereabouts};
+use gangway_watcher::Engine;
+use tokio::sync::{Notify, watch};
+
+use super::admin_switch::{self, AdminOwner};
+use super::channels::{Channel, Channels};
+use super::supervisor::Supervisor;
+use super::{served, settings_log, wanted_certificates, whereabouts};
+use crate::hosts;
+use crate::settings::reload::{self, ConfigReload};
+
+/// What the tasks need beside the published values.
+pub(super) struct TaskInputs<P> {
+    pub(super) proxy: BackgroundTasks,
+    pub(super) model_settings: Channel<gangway_model::Settings>,
+    pub(super) config: Option<ConfigReload>,
+    /// Asks the config task to look at the file at once.
+    pub(super) look: Arc<Notify>,
+    pub(super) engines: Vec<Engine>,
+    pub(super) certificates: KeepSettings,
+    pub(super) data: std::path::PathBuf,
+    /// The ports that clients use, derived from the place of this process.
+    pub(super) public_ports: P,
+}
+
+/// Starts every task except the admin listener, which must not answer before this instance serves.
+pub(super) fn spawn<P>(supervisor: &Supervisor, channels: &Channels, inputs: TaskInputs<P>)
+where
+    P: Fn(&Whereabouts) -> gangway_model::location::PublicPorts + Clone + Send + Sync + 'static,
+{
+    let TaskInputs { proxy, model_settings, config, look, engines, certificates, data, public_ports } = inputs;
+    let BackgroundTasks { mut activator, failure_log, unclaimed_log } = proxy;
+
+    // The proxy: the published table → the one that requests use, and its log of what is not logged per request.
+    supervisor.run("activator", move || activator.run());
+    supervisor.run("failure-log", move || failure_log.run());
+    supervisor.run("unclaimed-log", move || unclaimed_log.run());
+
+    // Global settings. Their log runs even without a config file: flags can have diagnostics too.
+    supervisor.run_with("findings", channels.clone(), |c| settings_log::follow(c.config.reader()));
+    if let Some(config) = config {
+        supervisor.run_with("config", (channels.clone(), model_settings.clone()), move |(c, settings)| {
+            reload::follow(config.clone(), Arc::clone(&look), settings.publisher(), c.config.publisher())
+        });
+    }
+
+    // Labels → the table.
+    supervisor.run_with("watcher", (channels.clone(), model_settings), move |(c, settings)| {
+        let (settings, released) = (settings.reader(), c.released.reader());
+        gangway_watcher::watch(engines.clone(), settings, released, c.compiled.publisher(), c.engines.publisher())
+    });
+    supervisor.run_with("hosts", (channels.clone(), data.clone()), |(c, data)| {
+        hosts::persist(data.clone(), c.compiled.reader(), c.released.publisher())
+    });
+    supervisor.run_with("whereabouts", channels.clone(), |c| {
+        whereabouts::follow(c.engines.reader(), c.whereabouts.publisher())
+    });
+    supervisor.run_with("served", channels.clone(), move |c| {
+        served::follow(c.compiled.reader(), c.whereabouts.reader(), public_ports.clone())
+    });
+
+    // The table → certificates.
+    supervisor.run_with("names", (channels.clone(), data), |(c, data)| {
+        wanted_certificates::follow(c.compiled.reader(), c.engines.reader(), data.clone(), c.wanted.publisher())
+    });
+    supervisor.run_with("certificates", channels.clone(), move |c| {
+        let (store, report) = (c.store.publisher(), c.certificates.publisher());
+        gangway_certs::keep(certificates.clone(), c.wanted.reader(), store, report)
+    });
+}
+
+/// Starts the admin listener.
+pub(super) fn spawn_admin(supervisor: &Supervisor, admin: Arc<Admin>, owner: watch::Receiver<AdminOwner>) {
+    supervisor
+        .run_with("admin", (admin, owner), |(admin, owner)| admin_switch::serve(owner.clone(), Arc::clone(admin)));
+}
