@@ -7,16 +7,17 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use gangway_model::codes::NOT_COMPOSE;
+use gangway_diagnostic::codes::NOT_COMPOSE;
 
 use crate::environment::Environment;
 use crate::file_access::{FileError, Input};
-use crate::finding::{Finding, about_variable};
 use crate::interpolation::interpolate;
 use crate::load_session::LoadSession;
 use crate::resets::Resets;
-use crate::source_map::{FileId, FileSpan};
+use crate::source_diagnostic::SourceDiagnostic;
+use crate::source_map::{FileId, FileSpan, SourceMap};
 use crate::spanned_text::SpannedText;
+use crate::variable_diagnostic::variable_diagnostic;
 use crate::yaml::{Node, NodeKind, parse};
 
 /// The number of times that `extends` is followed in one load. In a file of several documents, each may define every
@@ -62,20 +63,25 @@ impl<'f> Documents<'f> {
         Self { session, read: Vec::new(), bases: HashMap::new(), extended: 0 }
     }
 
-    pub(crate) fn report(&mut self, finding: Finding) {
-        self.session.findings.push(finding);
+    pub(crate) fn sources(&self) -> &SourceMap {
+        &self.session.sources
     }
 
-    /// The beginning of the first document, for findings that belong to no other place.
+    pub(crate) fn report(&mut self, diagnostic: SourceDiagnostic) {
+        self.session.diagnostics.push(diagnostic);
+    }
+
+    /// The beginning of the first document, for diagnostics that belong to no other place.
     pub(crate) fn start(&self) -> Option<FileSpan> {
         self.read.first().map(|document| FileSpan::new(document.id, 0..0))
     }
 
-    /// The YAML documents of a file. A file that is no YAML has none, and becomes a finding.
+    /// The YAML documents of a file. A file that is no YAML has none, and becomes a diagnostic.
     pub(crate) fn roots(&mut self, id: FileId) -> Vec<Node> {
         parse(id, self.session.sources.text(id)).unwrap_or_else(|error| {
-            let finding = Finding::error(NOT_COMPOSE, FileSpan::new(id, error.range), error.message);
-            self.report(finding.help(error.help).effect("nothing of this file was checked"));
+            let span = FileSpan::new(id, error.range);
+            let diagnostic = SourceDiagnostic::error(self.sources(), NOT_COMPOSE, span, error.message);
+            self.report(diagnostic.with_help(error.help).with_effect("nothing of this file was checked"));
             Vec::new()
         })
     }
@@ -102,7 +108,7 @@ impl<'f> Documents<'f> {
         documents
     }
 
-    /// The documents of a file that a service extends. A file that is no YAML has none, and becomes a finding.
+    /// The documents of a file that a service extends. A file that is no YAML has none, and becomes a diagnostic.
     pub(crate) fn base(&mut self, document: &Document, file: &SpannedText) -> Result<Vec<Rc<Document>>, FileError> {
         let path = document.folder.join(file.as_str());
         if let Some(known) = self.bases.get(&path) {
@@ -132,7 +138,9 @@ impl<'f> Documents<'f> {
     pub(crate) fn text(&mut self, environment: &Environment, node: &Node) -> Option<SpannedText> {
         let mut errors = Vec::new();
         let text = interpolate(node.text()?, environment, &mut errors);
-        self.session.findings.extend(errors.into_iter().map(|error| about_variable(error, |_| false)));
+        let sources = &self.session.sources;
+        let diagnostics = errors.into_iter().map(|error| variable_diagnostic(sources, error, |_| false));
+        self.session.diagnostics.extend(diagnostics);
         Some(text)
     }
 

@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 
-use gangway_model::codes::{BASE_UNKNOWN, FILE_UNREADABLE};
+use gangway_diagnostic::Code;
+use gangway_diagnostic::codes::{BASE_UNKNOWN, FILE_UNREADABLE};
 
 use crate::documents::{Document, Documents, EXTENDED_MAX};
-use crate::finding::{Finding, Subject};
 use crate::project::Project;
 use crate::service::{Extends, Service};
 use crate::service_parser::{FileContext, parse_service};
+use crate::source_diagnostic::SourceDiagnostic;
 use crate::source_map::FileId;
 use crate::spanned_text::SpannedText;
 use crate::yaml::Node;
@@ -56,7 +57,7 @@ impl ServiceResolver<'_, '_> {
         }
     }
 
-    /// The service that `name` extends, with its own bases. None where there is none, which becomes a finding.
+    /// The service that `name` extends, with its own bases. None where there is none, which becomes a diagnostic.
     fn base(&mut self, document: &Rc<Document>, name: &SpannedText, extends: &Extends) -> Option<Service> {
         let sources = match &extends.file {
             None => vec![Rc::clone(document)],
@@ -64,19 +65,17 @@ impl ServiceResolver<'_, '_> {
                 Ok(sources) => sources,
                 Err(error) => {
                     let message = format!("failed to read `{}`: {error}", file.as_str());
-                    let finding = Finding::error(FILE_UNREADABLE, file.span(), message)
-                        .help("correct the path; it starts at the folder of this file");
-                    self.documents.report(without_base(finding, name));
+                    let help = "correct the path; it starts at the folder of this file";
+                    self.report_without_base(name, FILE_UNREADABLE, file, message, help);
                     return None;
                 }
             },
         };
         let id = sources.first()?.id;
         let base = extends.service.as_str();
-        let fail = |message: String| Finding::error(BASE_UNKNOWN, extends.service.span(), message);
         if let Some(message) = self.endless(id, base) {
-            let finding = fail(message).help("let one of them stand on its own");
-            self.documents.report(without_base(finding, name));
+            let help = "let one of them stand on its own";
+            self.report_without_base(name, BASE_UNKNOWN, &extends.service, message, help);
             return None;
         }
         let mut found: Option<Service> = None;
@@ -100,9 +99,19 @@ impl ServiceResolver<'_, '_> {
         if let Some(service) = self.project.services.get(base).filter(|_| extends.file.is_none()) {
             return Some(service.clone());
         }
-        let message = format!("there is no service `{base}` in {} to extend", self.documents.session.sources.name(id));
-        self.documents.report(without_base(fail(message).help("correct the name, or add the service"), name));
+        let message = format!("there is no service `{base}` in {} to extend", self.documents.sources().name(id));
+        let help = "correct the name, or add the service";
+        self.report_without_base(name, BASE_UNKNOWN, &extends.service, message, help);
         None
+    }
+
+    /// Reports that a service has no base, because of the text `at`.
+    fn report_without_base(&mut self, name: &SpannedText, code: Code, at: &SpannedText, message: String, help: &str) {
+        let diagnostic = SourceDiagnostic::error(self.documents.sources(), code, at.span(), message)
+            .about_service(name.as_str())
+            .with_help(help)
+            .with_effect("compose starts nothing of this file; the service was checked without its base");
+        self.documents.report(diagnostic);
     }
 
     /// The reason why a base must not be followed, where there is one.
@@ -117,10 +126,4 @@ impl ServiceResolver<'_, '_> {
         }
         (!self.documents.count_extended()).then(|| format!("services are extended more than {EXTENDED_MAX} times"))
     }
-}
-
-fn without_base(finding: Finding, name: &SpannedText) -> Finding {
-    finding
-        .about(Subject::service(name.as_str()))
-        .effect("compose starts nothing of this file; the service was checked without its base")
 }

@@ -1,25 +1,25 @@
-//! The state of one load: the files that were read, and the findings about them.
+//! The state of one load: the files that were read, and the diagnostics about them.
 
 use std::path::{Path, PathBuf};
 
-use gangway_model::codes::FILE_UNREADABLE;
+use gangway_diagnostic::codes::FILE_UNREADABLE;
 
 use crate::dotenv::{self, Assignment};
 use crate::environment::Environment;
 use crate::file_access::{FILES_MAX, FileAccess, FileError, Input, is_same_file, read_text};
-use crate::finding::Finding;
+use crate::source_diagnostic::SourceDiagnostic;
 use crate::source_map::{FileId, FileSpan, SourceMap};
 
-/// The files that were read, and the findings about them.
+/// The files that were read, and the diagnostics about them.
 pub(crate) struct LoadSession<'f> {
     pub(crate) files: &'f dyn FileAccess,
     pub(crate) sources: SourceMap,
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) diagnostics: Vec<SourceDiagnostic>,
 }
 
 impl<'f> LoadSession<'f> {
     pub(crate) fn new(files: &'f dyn FileAccess) -> Self {
-        Self { files, sources: SourceMap::default(), findings: Vec::new() }
+        Self { files, sources: SourceMap::default(), diagnostics: Vec::new() }
     }
 
     /// Reads a file and keeps its text.
@@ -31,7 +31,7 @@ impl<'f> LoadSession<'f> {
         Ok(self.sources.add(input.name(), text))
     }
 
-    /// The assignments of a `.env` file, an `env_file` or a `label_file`. Lines that are none become findings.
+    /// The assignments of a `.env` file, an `env_file` or a `label_file`. Lines that are none become diagnostics.
     pub(crate) fn assignments(
         &mut self,
         path: PathBuf,
@@ -39,7 +39,8 @@ impl<'f> LoadSession<'f> {
     ) -> Result<Vec<Assignment>, FileError> {
         let id = self.open(&Input::Path(path))?;
         let (assignments, bad) = dotenv::parse(id, self.sources.text(id), environment);
-        self.findings.extend(bad.into_iter().map(|range| bad_line(FileSpan::new(id, range))));
+        let sources = &self.sources;
+        self.diagnostics.extend(bad.into_iter().map(|range| bad_line(sources, FileSpan::new(id, range))));
         Ok(assignments)
     }
 
@@ -66,8 +67,8 @@ impl<'f> LoadSession<'f> {
     }
 }
 
-fn bad_line(span: FileSpan) -> Finding {
-    Finding::error(FILE_UNREADABLE, span, "this line is no `KEY=value`")
-        .help("write one `KEY=value` a line, and close quotes; `#` begins a comment")
-        .effect("compose starts nothing with this file; the line was left out here")
+fn bad_line(sources: &SourceMap, span: FileSpan) -> SourceDiagnostic {
+    SourceDiagnostic::error(sources, FILE_UNREADABLE, span, "this line is no `KEY=value`")
+        .with_help("write one `KEY=value` a line, and close quotes; `#` begins a comment")
+        .with_effect("compose starts nothing with this file; the line was left out here")
 }

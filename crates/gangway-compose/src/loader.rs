@@ -10,15 +10,15 @@ use std::rc::Rc;
 use crate::documents::Documents;
 use crate::environment::Environment;
 use crate::file_access::{FileAccess, FileError, Input};
-use crate::finding::Finding;
 use crate::load_session::LoadSession;
 use crate::merge::merge_document;
 use crate::project::Project;
 use crate::project_name;
+use crate::source_diagnostic::SourceDiagnostic;
 use crate::source_map::{FileId, FileSpan, SourceMap};
 use crate::yaml::Node;
 
-/// Reads compose files, and keeps their texts and the findings about them.
+/// Reads compose files, and keeps their texts and the diagnostics about them.
 pub struct Loader<'f> {
     documents: Documents<'f>,
 }
@@ -33,7 +33,7 @@ impl<'f> Loader<'f> {
     ///
     /// # Errors
     ///
-    /// One of the given files cannot be read. Files that they name become findings instead.
+    /// One of the given files cannot be read. Files that they name become diagnostics instead.
     pub fn project(&mut self, inputs: &[Input], environment: Environment) -> Result<Project, LoadError> {
         let folder = inputs.first().map(Input::folder).unwrap_or_default();
         let mut roots = Vec::new();
@@ -51,7 +51,8 @@ impl<'f> Loader<'f> {
             let path = PathBuf::from(self.sources().name(document.id));
             merge_document(&mut self.documents, &document, path, &mut project);
         }
-        self.documents.session.findings.extend(project.findings());
+        let diagnostics = project.diagnostics(self.sources());
+        self.documents.session.diagnostics.extend(diagnostics);
         Ok(project)
     }
 
@@ -79,7 +80,7 @@ impl<'f> Loader<'f> {
         (name, Rc::new(environment))
     }
 
-    /// Reads a file and keeps its text, so that findings may point into it.
+    /// Reads a file and keeps its text, so that diagnostics may point into it.
     ///
     /// # Errors
     ///
@@ -100,15 +101,15 @@ impl<'f> Loader<'f> {
 
     /// The files that were read.
     pub fn sources(&self) -> &SourceMap {
-        &self.documents.session.sources
+        self.documents.sources()
     }
 
-    /// The findings since the last call.
-    pub fn take_findings(&mut self) -> Vec<Finding> {
-        std::mem::take(&mut self.documents.session.findings)
+    /// The diagnostics since the last call.
+    pub fn take_diagnostics(&mut self) -> Vec<SourceDiagnostic> {
+        std::mem::take(&mut self.documents.session.diagnostics)
     }
 
-    /// The beginning of the first compose file, for findings that belong to no other place.
+    /// The beginning of the first compose file, for diagnostics that belong to no other place.
     pub fn start(&self) -> Option<FileSpan> {
         self.documents.start()
     }

@@ -8,16 +8,16 @@ use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use gangway_model::Code;
-use gangway_model::codes::{BASE_UNKNOWN, FILE_UNREADABLE, NOT_COMPOSE};
+use gangway_diagnostic::Code;
+use gangway_diagnostic::codes::{BASE_UNKNOWN, FILE_UNREADABLE, NOT_COMPOSE};
 
 use crate::documents::{Document, Documents};
 use crate::environment::Environment;
 use crate::extends::service_with_bases;
 use crate::file_access::Input;
-use crate::finding::{Finding, Subject};
 use crate::project::Project;
-use crate::source_map::FileSpan;
+use crate::source_diagnostic::SourceDiagnostic;
+use crate::source_map::{FileSpan, SourceMap};
 use crate::spanned_text::SpannedText;
 use crate::yaml::{Node, NodeKind};
 
@@ -56,7 +56,8 @@ impl DocumentMerger<'_, '_> {
             Some(NodeKind::Map(services)) => {
                 for (name, node) in services {
                     if names.contains(name.as_str()) {
-                        self.documents.report(defined_twice(name));
+                        let diagnostic = defined_twice(self.documents.sources(), name);
+                        self.documents.report(diagnostic);
                     }
                     let service = service_with_bases(self.documents, document, (name, node), project);
                     project.merge_service(name.as_str().to_owned(), service);
@@ -64,7 +65,8 @@ impl DocumentMerger<'_, '_> {
             }
             Some(NodeKind::Null) | None if document.has_other_parts() => {}
             Some(NodeKind::Null | NodeKind::Scalar(_) | NodeKind::List(_)) | None => {
-                self.documents.report(without_services(document));
+                let diagnostic = without_services(self.documents.sources(), document);
+                self.documents.report(diagnostic);
             }
         }
     }
@@ -91,13 +93,14 @@ impl DocumentMerger<'_, '_> {
             let paths = self.documents.texts(&document.environment, item.get("path").unwrap_or(item));
             let Some(first) = paths.first() else { continue };
             if is_remote(first.as_str()) {
-                self.documents.report(not_read(first));
+                let diagnostic = not_read(self.documents.sources(), first);
+                self.documents.report(diagnostic);
                 continue;
             }
             let path = document.folder.join(first.as_str());
             if self.chain.len() >= CHAIN_MAX || self.is_in_chain(&path) {
                 let message = format!("`{}` includes itself", first.as_str());
-                self.documents.report(not_included(BASE_UNKNOWN, first, message));
+                self.report_not_included(BASE_UNKNOWN, first, message);
                 continue;
             }
             self.chain.push(path);
@@ -131,7 +134,7 @@ impl DocumentMerger<'_, '_> {
                 }
                 Err(error) => {
                     let message = format!("failed to read `{}`: {error}", path.as_str());
-                    self.documents.report(not_included(FILE_UNREADABLE, path, message));
+                    self.report_not_included(FILE_UNREADABLE, path, message);
                 }
             }
         }
@@ -151,7 +154,7 @@ impl DocumentMerger<'_, '_> {
                 Ok(more) => environment = more,
                 Err(error) => {
                     let message = format!("failed to read `{}`: {error}", path.as_str());
-                    self.documents.report(not_included(FILE_UNREADABLE, path, message));
+                    self.report_not_included(FILE_UNREADABLE, path, message);
                 }
             }
         }
@@ -168,10 +171,17 @@ impl DocumentMerger<'_, '_> {
                 Entry::Vacant(place) => drop(place.insert(service)),
                 Entry::Occupied(first) => {
                     let message = format!("`{}` brings a second service `{}`", path.as_str(), first.key());
-                    self.documents.report(not_included(BASE_UNKNOWN, path, message));
+                    self.report_not_included(BASE_UNKNOWN, path, message);
                 }
             }
         }
+    }
+
+    fn report_not_included(&mut self, code: Code, path: &SpannedText, message: String) {
+        let diagnostic = SourceDiagnostic::error(self.documents.sources(), code, path.span(), message)
+            .with_help("correct `include`; paths start at the folder of this file")
+            .with_effect("compose starts nothing of this file; it was checked without that part");
+        self.documents.report(diagnostic);
     }
 }
 
@@ -180,28 +190,23 @@ fn is_remote(path: &str) -> bool {
     path.contains("://") || path.starts_with("git@") || path.starts_with("oci:")
 }
 
-fn not_read(path: &SpannedText) -> Finding {
-    Finding::warning(FILE_UNREADABLE, path.span(), format!("`{}` is not on this machine", path.as_str()))
-        .note("not read")
-        .help("fetch it, and check it by its own name")
-        .effect("it was checked without that part")
+fn not_read(sources: &SourceMap, path: &SpannedText) -> SourceDiagnostic {
+    let message = format!("`{}` is not on this machine", path.as_str());
+    SourceDiagnostic::warning(sources, FILE_UNREADABLE, path.span(), message)
+        .with_note("not read")
+        .with_help("fetch it, and check it by its own name")
+        .with_effect("it was checked without that part")
 }
 
-fn not_included(code: Code, path: &SpannedText, message: String) -> Finding {
-    Finding::error(code, path.span(), message)
-        .help("correct `include`; paths start at the folder of this file")
-        .effect("compose starts nothing of this file; it was checked without that part")
-}
-
-fn defined_twice(name: &SpannedText) -> Finding {
+fn defined_twice(sources: &SourceMap, name: &SpannedText) -> SourceDiagnostic {
     let message = format!("the service `{}` stands in an included file as well", name.as_str());
-    Finding::error(BASE_UNKNOWN, name.span(), message)
-        .about(Subject::service(name.as_str()))
-        .help("rename one of them, or put what is to be changed into an override file")
-        .effect("compose starts nothing of this file; both were merged here")
+    SourceDiagnostic::error(sources, BASE_UNKNOWN, name.span(), message)
+        .about_service(name.as_str())
+        .with_help("rename one of them, or put what is to be changed into an override file")
+        .with_effect("compose starts nothing of this file; both were merged here")
 }
 
-fn without_services(document: &Document) -> Finding {
+fn without_services(sources: &SourceMap, document: &Document) -> SourceDiagnostic {
     let root = &document.root;
     let flat = root.entries().iter().find(|(_, node)| node.get("image").or_else(|| node.get("build")).is_some());
     let (span, message, help) = match (flat, root.get("services")) {
@@ -221,5 +226,7 @@ fn without_services(document: &Document) -> Finding {
             "name a compose file, or write `services:` with at least one service",
         ),
     };
-    Finding::error(NOT_COMPOSE, span, message).help(help).effect("nothing of this file was checked")
+    SourceDiagnostic::error(sources, NOT_COMPOSE, span, message)
+        .with_help(help)
+        .with_effect("nothing of this file was checked")
 }

@@ -3,10 +3,12 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use gangway_model::codes::{LABELS_BELOW_DEPLOY, NETWORK_UNDEFINED};
+use gangway_diagnostic::codes::{LABELS_BELOW_DEPLOY, NETWORK_UNDEFINED};
 
-use crate::finding::{Finding, Subject};
+use crate::source_diagnostic::SourceDiagnostic;
+
 use crate::service::{Service, is_gangway_label};
+use crate::source_map::SourceMap;
 
 /// The definitions of one set of compose files.
 #[derive(Debug, Default)]
@@ -52,46 +54,49 @@ impl Project {
         self.networks.get(key).cloned().unwrap_or_else(|| format!("{}_{key}", self.name))
     }
 
-    /// Findings about the whole, which can be made only when all files are merged.
-    pub(crate) fn findings(&self) -> Vec<Finding> {
-        let mut findings = self.undefined_networks();
-        findings.extend(self.services.values().filter_map(labels_below_deploy));
-        findings
+    /// Diagnostics that need all files to be merged.
+    pub(crate) fn diagnostics(&self, sources: &SourceMap) -> Vec<SourceDiagnostic> {
+        let mut diagnostics = self.undefined_networks(sources);
+        diagnostics.extend(self.services.values().filter_map(|service| labels_below_deploy(sources, service)));
+        diagnostics
     }
 
-    fn undefined_networks(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
+    fn undefined_networks(&self, sources: &SourceMap) -> Vec<SourceDiagnostic> {
+        let mut diagnostics = Vec::new();
         for service in self.services.values() {
             for (key, span) in &service.networks {
                 if key == "default" || self.networks.contains_key(key) {
                     continue;
                 }
                 let message = format!("the network `{key}` is not defined");
-                findings.push(
-                    Finding::error(NETWORK_UNDEFINED, span.clone(), message)
-                        .about(Subject::service(service.name.as_str()))
-                        .note("not under `networks`")
-                        .help(format!("add `{key}:` to `networks:` at the end of the file, with `external: true` where another file makes it"))
-                        .effect("compose starts nothing of this file; the network was taken as one of this project here"),
+                diagnostics.push(
+                    SourceDiagnostic::error(sources, NETWORK_UNDEFINED, span.clone(), message)
+                        .about_service(service.name.as_str())
+                        .with_note("not under `networks`")
+                        .with_help(format!("add `{key}:` to `networks:` at the end of the file, with `external: true` where another file makes it"))
+                        .with_effect("compose starts nothing of this file; the network was taken as one of this project here"),
                 );
             }
         }
-        findings
+        diagnostics
     }
 }
 
-/// A finding about Gangway's labels that only the Swarm service has, and no container.
-fn labels_below_deploy(service: &Service) -> Option<Finding> {
+/// A diagnostic about Gangway's labels that only the Swarm service has, and no container.
+fn labels_below_deploy(sources: &SourceMap, service: &Service) -> Option<SourceDiagnostic> {
     let labels = || service.deploy_labels.values().map(|(key, _)| key).filter(|key| is_gangway_label(key.as_str()));
     let first = labels().min_by_key(|key| key.span())?;
     let more = labels().count() - 1;
     let others = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let finding = Finding::error(LABELS_BELOW_DEPLOY, first.span(), "labels below `deploy` never reach the container");
+    let message = "labels below `deploy` never reach the container";
     Some(
-        finding
-            .about(Subject::label(service.name.as_str(), first.as_str()))
-            .note("a label of the Swarm service")
-            .help(format!("put `{}`{others} below `labels:` of the service itself, beside `image:`", first.as_str()))
-            .effect("the container has no such label, so it does nothing"),
+        SourceDiagnostic::error(sources, LABELS_BELOW_DEPLOY, first.span(), message)
+            .about_label(service.name.as_str(), first.as_str())
+            .with_note("a label of the Swarm service")
+            .with_help(format!(
+                "put `{}`{others} below `labels:` of the service itself, beside `image:`",
+                first.as_str()
+            ))
+            .with_effect("the container has no such label, so it does nothing"),
     )
 }

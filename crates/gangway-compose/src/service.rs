@@ -1,10 +1,10 @@
 //! A service of a compose file, as far as it decides about routes.
 //!
-//! The other keys of a service are not read, so that no finding is about a value that does not matter here.
+//! The other keys of a service are not read, so that no diagnostic is about a value that does not matter here.
 
 use std::collections::BTreeMap;
 
-use crate::finding::Finding;
+use crate::source_diagnostic::SourceDiagnostic;
 use crate::source_map::FileSpan;
 use crate::spanned_text::SpannedText;
 
@@ -46,8 +46,8 @@ pub struct Service {
     pub borrows_mounts: bool,
     pub(crate) healthcheck: Option<bool>,
     pub(crate) profiles: Vec<SpannedText>,
-    /// Findings about unset variables in values that matter only if the service is Gangway itself.
-    pub gangway_only: Vec<Finding>,
+    /// Diagnostics about unset variables in values that matter only if the service is Gangway itself.
+    pub gangway_only: Vec<SourceDiagnostic>,
 }
 
 /// A TCP port.

@@ -9,32 +9,32 @@ mod value_reader;
 
 use std::collections::BTreeMap;
 
-use gangway_model::codes::NOT_COMPOSE;
+use gangway_diagnostic::codes::NOT_COMPOSE;
 
 use self::command::command;
 use self::mounts::mounts;
 use self::ports::ports;
 pub(crate) use self::value_reader::FileContext;
 use self::value_reader::{Relevance, ValueReader};
-use crate::finding::Finding;
 use crate::service::{Extends, Service};
+use crate::source_diagnostic::SourceDiagnostic;
 use crate::source_map::FileSpan;
 use crate::spanned_text::SpannedText;
 use crate::yaml::{Node, NodeKind};
 
-/// Reads the keys that matter here. A mistake becomes a finding, and the rest is kept.
+/// Reads the keys that matter here. A mistake becomes a diagnostic, and the rest is kept.
 pub(crate) fn parse_service(name: &SpannedText, node: &Node, file: FileContext<'_, '_>) -> Service {
     if !matches!(node.kind, NodeKind::Map(_)) {
         let span = if node.is_null() { name.span() } else { node.span() };
-        file.session.findings.push(
-            Finding::error(NOT_COMPOSE, span, format!("the service `{}` is not a mapping", name.as_str()))
-                .help("write its keys below it, indented: `image:`, `labels:`")
-                .effect("compose starts nothing of this file; the service was taken as empty"),
-        );
+        let message = format!("the service `{}` is not a mapping", name.as_str());
+        let diagnostic = SourceDiagnostic::error(&file.session.sources, NOT_COMPOSE, span, message)
+            .with_help("write its keys below it, indented: `image:`, `labels:`")
+            .with_effect("compose starts nothing of this file; the service was taken as empty");
+        file.session.diagnostics.push(diagnostic);
     }
     let mut reader = ValueReader::new(name.as_str(), file);
     entries::labels_outside(&mut reader, node);
-    // First, so that a finding about an unset variable in a label can say that it is set inside the container only.
+    // First, so that a diagnostic about an unset variable in a label can say that it is set inside the container only.
     let environment = entries::environment(&mut reader, node.get("environment"));
     let env_files = key_files::entries(&mut reader, node.get("env_file"));
     reader.inside = environment.keys().chain(env_files.keys()).cloned().collect();

@@ -6,14 +6,15 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use gangway_diagnostic::{Diagnostic, codes};
 use gangway_model::snapshot::{Attachment, ContainerState, EngineName, ExposedPort, Health, NetworkMode, OwnPlace};
-use gangway_model::{Container, Diagnostic, Snapshot, codes};
+use gangway_model::{Container, Snapshot};
 
-use crate::finding::{Finding, Subject};
 use crate::profiles::ServiceSet;
 use crate::project::Project;
 use crate::service::{Entries, Service, ServicePort};
-use crate::source_map::FileSpan;
+use crate::source_diagnostic::SourceDiagnostic;
+use crate::source_map::{FileSpan, SourceMap};
 use crate::spanned_text::SpannedText;
 
 /// The port of services that name none. The image decides about it.
@@ -64,19 +65,19 @@ impl<'p> ComposeSnapshot<'p> {
         Self { snapshot, services }
     }
 
-    /// A diagnostic of the model as a finding at its place in the files, or at `start` where it is about no service.
+    /// A diagnostic of the model, moved to its place in the files, or to `start` where it is about no service.
     /// None for a diagnostic that depends on what only the engine knows.
-    pub fn locate(&self, diagnostic: &Diagnostic, start: &FileSpan) -> Option<Finding> {
+    pub fn locate(&self, sources: &SourceMap, diagnostic: &Diagnostic, start: &FileSpan) -> Option<SourceDiagnostic> {
+        let moved = |span| SourceDiagnostic::moved(sources, diagnostic, span);
         let Some(place) = diagnostic.place.container().and_then(|name| self.services.get(name)) else {
-            return Some(Finding::of_diagnostic(diagnostic, start.clone()));
+            return Some(moved(start.clone()));
         };
         if !is_known_offline(diagnostic, place.service) {
             return None;
         }
         let service = place.service.name.as_str();
         let Some((key, value)) = diagnostic.place.subject().and_then(|key| place.label(key)) else {
-            let finding = Finding::of_diagnostic(diagnostic, place.service.name.span());
-            return Some(finding.about(Subject::service(service)));
+            return Some(moved(place.service.name.span()).about_service(service));
         };
         let part = diagnostic.span.start..diagnostic.span.end.max(diagnostic.span.start);
         let is_text = |text: &SpannedText| diagnostic.text == text.as_str() && part.end <= text.as_str().len();
@@ -87,8 +88,8 @@ impl<'p> ComposeSnapshot<'p> {
         } else {
             key.locate(0..key.as_str().len())
         };
-        let finding = Finding::of_diagnostic(diagnostic, location.span.clone());
-        Some(finding.value(&location, &diagnostic.text, part).about(Subject::label(service, key.as_str())))
+        let moved = moved(location.span.clone()).with_value(&location, &diagnostic.text, part);
+        Some(moved.about_label(service, key.as_str()))
     }
 }
 
@@ -187,7 +188,7 @@ fn network_mode(project: &Project, service: &Service) -> NetworkMode {
 }
 
 /// The networks of a service. One that borrows those of a container of another project gets Gangway's own: its
-/// networks cannot be known, so no finding may be about them.
+/// networks cannot be known, so no diagnostic may be about them.
 fn network_names(project: &Project, service: &Service, own: &[String]) -> Vec<String> {
     match &service.network_mode {
         Some(mode) if mode.as_str().starts_with("container:") && !own.is_empty() => own.to_vec(),

@@ -1,8 +1,10 @@
 //! The texts of all files that were read, and the line and column of each byte.
 //!
-//! Every finding points into them, so they are kept whole until the report is written.
+//! Every diagnostic points into them, so they are kept whole until the report is written.
 
 use std::ops::Range;
+
+use gangway_diagnostic::FilePosition;
 
 /// A file of a [`SourceMap`].
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -56,7 +58,7 @@ impl SourceMap {
     }
 
     /// The number of files.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
@@ -77,6 +79,14 @@ impl SourceMap {
         let line = file.lines.partition_point(|start| *start <= byte);
         let column = file.text[file.lines[line - 1]..byte].chars().count() + 1;
         LineColumn { line, column }
+    }
+
+    /// The place at which a span begins.
+    pub fn file_position(&self, span: &FileSpan) -> FilePosition {
+        let LineColumn { line, column } = self.position(span.file, span.start);
+        // A file has at most four million bytes, so both numbers fit.
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        FilePosition { file: self.name(span.file).into(), line: number(line), column: number(column) }
     }
 
     /// The text of a line without its line break, and the byte at which it begins. `line` is 1-based.

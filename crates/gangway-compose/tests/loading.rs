@@ -1,4 +1,4 @@
-//! The loader on files in memory: what is merged, and what becomes a finding.
+//! The loader on files in memory: what is merged, and what becomes a diagnostic.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -9,14 +9,14 @@ use gangway_compose::{ComposeSnapshot, Environment, Input, Loader};
 use gangway_model::snapshot::NetworkMode;
 use support::MemoryFiles;
 
-/// What was loaded, as the tests look at it.
+/// The parts of a loaded project that the tests look at.
 #[derive(Debug)]
 struct Loaded {
     /// The labels of Gangway by the container's name.
     labels: BTreeMap<String, Vec<String>>,
     networks: BTreeMap<String, Vec<String>>,
-    /// The code and the message of each finding, with the text of its file that it points at.
-    findings: Vec<(String, String, String)>,
+    /// The code and the message of each diagnostic, with the text of its file that it points at.
+    diagnostics: Vec<(String, String, String)>,
 }
 
 impl Loaded {
@@ -25,7 +25,7 @@ impl Loaded {
     }
 
     fn messages(&self) -> Vec<&str> {
-        self.findings.iter().map(|(_, message, _)| message.as_str()).collect()
+        self.diagnostics.iter().map(|(_, message, _)| message.as_str()).collect()
     }
 }
 
@@ -35,14 +35,14 @@ fn load_with(files: &MemoryFiles, paths: &[&str], variables: &[(&str, &str)]) ->
     let environment: Environment =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let project = loader.project(&inputs, environment).unwrap();
-    let findings = loader.take_findings().into_iter().map(|finding| {
-        let at = &finding.at;
+    let diagnostics = loader.take_diagnostics().into_iter().map(|found| {
+        let at = &found.span;
         let text = loader.sources().text(at.file)[at.start..at.end].to_owned();
-        (finding.code.to_string(), finding.message, text)
+        (found.diagnostic.code.to_string(), found.diagnostic.message, text)
     });
-    let findings = findings.collect();
+    let diagnostics = diagnostics.collect();
     let compose = ComposeSnapshot::new(&project);
-    let mut loaded = Loaded { labels: BTreeMap::new(), networks: BTreeMap::new(), findings };
+    let mut loaded = Loaded { labels: BTreeMap::new(), networks: BTreeMap::new(), diagnostics };
     for container in compose.snapshot.containers {
         let labels = container.labels.iter().filter(|(key, _)| key.starts_with("gangway."));
         let labels = labels.map(|(key, value)| format!("{key}={value}")).collect();
@@ -78,7 +78,7 @@ fn a_later_file_wins_over_an_earlier_one() {
         &["a.yaml", "b.yaml"],
     );
     assert_eq!(loaded.labels("shop-web-1"), ["gangway.host=b", "gangway.path=/x"]);
-    assert!(loaded.findings.is_empty(), "{:?}", loaded.findings);
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn an_included_project_has_the_variables_of_its_own_folder() {
     );
     assert_eq!(loaded.labels("shop-app-1"), ["gangway.host=other.test"]);
     assert!(loaded.labels.contains_key("shop-web-1"));
-    assert!(loaded.findings.is_empty(), "{:?}", loaded.findings);
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
 }
 
 #[test]
@@ -141,25 +141,26 @@ fn a_file_that_includes_itself_is_reported_and_read_once() {
     let text = "include: [./compose.yaml]\nservices: {web: {}}\n";
     let loaded = load(&[("compose.yaml", text)], &["compose.yaml"]);
     assert_eq!(loaded.messages(), ["`./compose.yaml` includes itself"]);
-    assert_eq!(loaded.findings[0].2, "./compose.yaml");
+    assert_eq!(loaded.diagnostics[0].2, "./compose.yaml");
 }
 
 #[test]
 fn files_that_include_others_without_end_are_bounded() {
-    let mut files = MemoryFiles::default();
-    for number in 0..300 {
+    let nested = (0..300).map(|number| {
         let text = format!("include: [{}.yaml]\nservices: {{s{number}: {{}}}}\n", number + 1);
-        files = files.with(&format!("{number}.yaml"), text);
-    }
-    let loaded = load_with(&files, &["0.yaml"], &[]);
+        (format!("{number}.yaml"), text)
+    });
+    let loaded = load_with(&MemoryFiles::new(nested), &["0.yaml"], &[]);
     assert_eq!(loaded.labels.len(), 32);
     assert_eq!(loaded.messages().len(), 1);
-    // Many files beside each other, and not only one inside the other.
-    let all: String = (1..300).map(|number| format!("- flat/{number}.yaml\n")).collect();
-    files = files.with("compose.yaml", format!("include:\n{all}"));
-    for number in 1..300 {
-        files = files.with(&format!("flat/{number}.yaml"), format!("services: {{s{number}: {{}}}}\n"));
-    }
+}
+
+#[test]
+fn files_that_include_many_others_are_bounded() {
+    let names = (0..300).map(|number| format!("{number}.yaml"));
+    let list: String = names.clone().map(|name| format!("- {name}\n")).collect();
+    let services = names.enumerate().map(|(number, name)| (name, format!("services: {{s{number}: {{}}}}\n")));
+    let files = MemoryFiles::new(services.chain([("compose.yaml".to_owned(), format!("include:\n{list}"))]));
     let loaded = load_with(&files, &["compose.yaml"], &[]);
     assert!(loaded.labels.len() < 256, "{}", loaded.labels.len());
     assert!(loaded.messages().iter().all(|message| message.contains("more than 256 files")), "{loaded:?}");
@@ -181,11 +182,11 @@ fn a_file_that_cannot_be_used_says_why() {
     for (bytes, reason) in
         [(b"services: \xff".to_vec(), "byte 10 is not UTF-8"), (vec![b'#'; 5 * 1024 * 1024], "it is larger than 4 MiB")]
     {
-        let files = MemoryFiles::default().with("compose.yaml", bytes);
+        let files = MemoryFiles::new([("compose.yaml", bytes)]);
         let error = Loader::new(&files).project(&[Input::Path("compose.yaml".into())], Environment::default());
         assert_eq!(error.unwrap_err().to_string(), format!("failed to read compose.yaml: {reason}"));
     }
-    let files = MemoryFiles::default();
+    let files = MemoryFiles::new::<&str, &str>([]);
     let error = Loader::new(&files).project(&[Input::Path("none.yaml".into())], Environment::default()).unwrap_err();
     assert!(error.error.is_missing(), "{error}");
 }
@@ -201,7 +202,7 @@ fn an_unset_variable_in_a_label_points_at_its_reference() {
     let text = "services:\n  web:\n    environment: {PORT: \"80\"}\n    labels:\n      - gangway.host=a.${PORT}\n";
     let loaded = load(&[("compose.yaml", text)], &["compose.yaml"]);
     assert_eq!(loaded.messages(), ["the variable `PORT` is not set"]);
-    assert_eq!(loaded.findings[0].2, "${PORT}");
+    assert_eq!(loaded.diagnostics[0].2, "${PORT}");
 }
 
 #[test]
@@ -214,7 +215,7 @@ fn networks_have_the_names_that_the_engine_gives_them() {
     assert_eq!(loaded.networks["shop-a-1"], ["spine", "front", "shop_none"]);
     assert_eq!(loaded.networks["shop-b-1"], ["shop_default"]);
     assert_eq!(loaded.messages(), ["the network `none` is not defined"]);
-    assert_eq!(loaded.findings[0].2, "none");
+    assert_eq!(loaded.diagnostics[0].2, "none");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Properties of the loader: no text makes it panic, and every finding lies inside its file.
+//! Properties of the loader: no text makes it panic, and every diagnostic lies inside its file.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -8,23 +8,28 @@ use gangway_model::{Settings, compile};
 use proptest::prelude::*;
 use support::MemoryFiles;
 
-/// Loads and compiles the files, and checks the place of each finding.
+/// Loads and compiles the files, and checks the place of each diagnostic.
 fn load(files: &MemoryFiles) {
     let mut loader = Loader::new(files);
     let environment = loader.environment_with_file(&Environment::default(), ".env".as_ref()).unwrap();
     let project = loader.project(&[Input::Path("compose.yaml".into())], environment.clone()).unwrap();
-    let mut findings = loader.take_findings();
+    let mut found = loader.take_diagnostics();
     let sets = service_sets(&project, &environment);
     let snapshots = sets.iter().map(|set| ComposeSnapshot::of_services(&project, set));
     for compose in snapshots.chain([ComposeSnapshot::new(&project)]) {
         let compiled = compile(&compose.snapshot, &Settings::default());
         if let Some(start) = loader.start() {
-            findings.extend(compiled.diagnostics.iter().filter_map(|diagnostic| compose.locate(diagnostic, &start)));
+            found.extend(
+                compiled
+                    .diagnostics
+                    .iter()
+                    .filter_map(|diagnostic| compose.locate(loader.sources(), diagnostic, &start)),
+            );
         }
     }
-    for finding in &findings {
-        let at = &finding.at;
-        assert!(loader.sources().text(at.file).get(at.start..at.end).is_some(), "outside of its file: {finding:?}");
+    for diagnostic in &found {
+        let at = &diagnostic.span;
+        assert!(loader.sources().text(at.file).get(at.start..at.end).is_some(), "outside of its file: {diagnostic:?}");
     }
 }
 

@@ -17,18 +17,18 @@ fuzz_target!(|text: &str| {
     let environment = loader.environment_with_file(&environment, Path::new(".env")).unwrap_or(environment);
     let inputs: Vec<Input> = files.0.keys().filter(|path| is_compose_file(path)).cloned().map(Input::Path).collect();
     let project = loader.project(&inputs, environment.clone()).expect("each of the files exists");
-    let mut findings = loader.take_findings();
+    let mut found = loader.take_diagnostics();
     let sets = service_sets(&project, &environment);
     let snapshots = sets.iter().map(|set| ComposeSnapshot::of_services(&project, set));
     for compose in snapshots.chain([ComposeSnapshot::new(&project)]) {
         let compiled = compile(&compose.snapshot, &Settings::default());
         if let Some(start) = loader.start() {
-            findings.extend(compiled.diagnostics.iter().filter_map(|diagnostic| compose.locate(diagnostic, &start)));
+            found.extend(compiled.diagnostics.iter().filter_map(|diagnostic| compose.locate(loader.sources(), diagnostic, &start)));
         }
     }
-    for finding in &findings {
-        let at = &finding.at;
-        assert!(loader.sources().text(at.file).get(at.start..at.end).is_some(), "outside of its file: {finding:?}");
+    for diagnostic in &found {
+        let at = &diagnostic.span;
+        assert!(loader.sources().text(at.file).get(at.start..at.end).is_some(), "outside of its file: {diagnostic:?}");
     }
 });
 

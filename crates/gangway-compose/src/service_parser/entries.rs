@@ -1,15 +1,15 @@
 //! Labels and variables: a mapping of keys, or a list of `key=value`.
 
-use gangway_model::codes::{LABEL_OUTSIDE_LABELS, LABELS_MALFORMED};
+use gangway_diagnostic::codes::{LABEL_OUTSIDE_LABELS, LABELS_MALFORMED};
 
 use super::value_reader::{Relevance, ValueReader};
-use crate::finding::{Finding, Subject};
 use crate::service::{Entries, is_gangway_label};
+use crate::source_diagnostic::SourceDiagnostic;
 use crate::source_map::FileSpan;
 use crate::spanned_text::SpannedText;
 use crate::yaml::{Node, NodeKind};
 
-/// The labels of a section. A value that compose refuses becomes a finding, and is left out.
+/// The labels of a section. A value that compose refuses becomes a diagnostic, and is left out.
 pub(crate) fn labels(reader: &mut ValueReader<'_, '_>, section: Option<&Node>) -> Entries {
     let Some(section) = section else { return Entries::new() };
     let mut labels = Entries::new();
@@ -23,7 +23,7 @@ pub(crate) fn labels(reader: &mut ValueReader<'_, '_>, section: Option<&Node>) -
         match &item.kind {
             NodeKind::Scalar(text) => {
                 let key = text.as_str().split('=').next().unwrap_or_default().to_owned();
-                insert_item(&mut labels, reader.resolve(text, Relevance::Label(&key)));
+                insert_item(&mut labels, &reader.resolve(text, Relevance::Label(&key)));
             }
             NodeKind::Null => {}
             NodeKind::List(_) | NodeKind::Map(_) => not_an_item(reader, item),
@@ -46,14 +46,14 @@ pub(crate) fn environment(reader: &mut ValueReader<'_, '_>, section: Option<&Nod
         }
     }
     for text in section.items().iter().filter_map(Node::text) {
-        insert_item(&mut variables, reader.resolve(text, Relevance::GangwayOnly));
+        insert_item(&mut variables, &reader.resolve(text, Relevance::GangwayOnly));
     }
     labels_in_environment(reader, &variables);
     variables
 }
 
 /// Adds an item `key=value`. A key alone has an empty value.
-fn insert_item(entries: &mut Entries, text: SpannedText) {
+fn insert_item(entries: &mut Entries, text: &SpannedText) {
     let (key, value) = text.split_once('=').unwrap_or_else(|| {
         let end = text.as_str().len();
         (text.clone(), text.slice(end..end))
@@ -92,38 +92,31 @@ fn not_an_item(reader: &mut ValueReader<'_, '_>, item: &Node) {
 }
 
 fn malformed(reader: &mut ValueReader<'_, '_>, span: FileSpan, message: impl Into<String>, help: impl Into<String>) {
-    let subject = Subject::service(reader.service);
-    reader.report(
-        Finding::error(LABELS_MALFORMED, span, message)
-            .about(subject)
-            .help(help)
-            .effect("compose starts nothing of this file; the label was left out here"),
-    );
+    let diagnostic = reader.error(LABELS_MALFORMED, span, message).with_help(help);
+    reader.report(diagnostic.with_effect("compose starts nothing of this file; the label was left out here"));
 }
 
 /// Reports labels of Gangway that stand beside `labels`, one level too high.
 pub(crate) fn labels_outside(reader: &mut ValueReader<'_, '_>, service: &Node) {
     for (key, _) in service.entries().iter().filter(|(key, _)| is_gangway_label(key.as_str())) {
         let message = format!("the label `{}` does not stand under `labels`", key.as_str());
-        let subject = Subject::label(reader.service, key.as_str());
-        reader.report(
-            Finding::error(LABEL_OUTSIDE_LABELS, key.span(), message)
-                .about(subject)
-                .help("put it below `labels:`, one level deeper")
-                .effect("compose starts nothing of this file; the label was left out here"),
-        );
+        let diagnostic = reader
+            .error(LABEL_OUTSIDE_LABELS, key.span(), message)
+            .about_label(reader.service, key.as_str())
+            .with_help("put it below `labels:`, one level deeper")
+            .with_effect("compose starts nothing of this file; the label was left out here");
+        reader.report(diagnostic);
     }
 }
 
 fn labels_in_environment(reader: &mut ValueReader<'_, '_>, environment: &Entries) {
     for (key, _) in environment.values().filter(|(key, _)| is_gangway_label(key.as_str())) {
         let message = format!("the label `{}` stands under `environment`", key.as_str());
-        let subject = Subject::label(reader.service, key.as_str());
-        reader.report(
-            Finding::warning(LABEL_OUTSIDE_LABELS, key.span(), message)
-                .about(subject)
-                .help("put it below `labels:`")
-                .effect("it is a variable of the app, and no label"),
-        );
+        let sources = &reader.file.session.sources;
+        let diagnostic = SourceDiagnostic::warning(sources, LABEL_OUTSIDE_LABELS, key.span(), message)
+            .about_label(reader.service, key.as_str())
+            .with_help("put it below `labels:`")
+            .with_effect("it is a variable of the app, and no label");
+        reader.report(diagnostic);
     }
 }

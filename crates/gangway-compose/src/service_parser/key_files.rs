@@ -1,9 +1,8 @@
 //! `env_file` and `label_file`: entries from files beside the compose file.
 
-use gangway_model::codes::FILE_UNREADABLE;
+use gangway_diagnostic::codes::FILE_UNREADABLE;
 
 use super::value_reader::{Relevance, ValueReader};
-use crate::finding::{Finding, Subject};
 use crate::service::Entries;
 use crate::spanned_text::SpannedText;
 use crate::yaml::{Node, NodeKind};
@@ -40,13 +39,11 @@ fn entries_of_file(reader: &mut ValueReader<'_, '_>, path: &SpannedText, require
         Err(error) => {
             if requirement == Requirement::Required || !error.is_missing() {
                 let message = format!("failed to read `{}`: {error}", path.as_str());
-                let subject = Subject::service(reader.service);
-                reader.report(
-                    Finding::error(FILE_UNREADABLE, path.span(), message)
-                        .about(subject)
-                        .help("make the file, or correct its name; it is looked for beside the compose file")
-                        .effect("compose starts nothing of this file; it was taken as empty here"),
-                );
+                let diagnostic = reader
+                    .error(FILE_UNREADABLE, path.span(), message)
+                    .with_help("make the file, or correct its name; it is looked for beside the compose file")
+                    .with_effect("compose starts nothing of this file; it was taken as empty here");
+                reader.report(diagnostic);
             }
             Entries::new()
         }

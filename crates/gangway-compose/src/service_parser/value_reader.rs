@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use gangway_diagnostic::Code;
+
 use crate::environment::Environment;
-use crate::finding::{Finding, Subject, about_variable};
 use crate::interpolation::interpolate;
 use crate::load_session::LoadSession;
+use crate::source_diagnostic::SourceDiagnostic;
+use crate::source_map::FileSpan;
 use crate::spanned_text::SpannedText;
+use crate::variable_diagnostic::variable_diagnostic;
 use crate::yaml::{Node, NodeKind};
 
 /// The file that a service is read from.
@@ -18,7 +22,7 @@ pub(crate) struct FileContext<'a, 'f> {
     pub(crate) folder: &'a Path,
 }
 
-/// The part that a value plays. It decides whether an unset variable in it is worth a finding.
+/// The part that a value plays. It decides whether an unset variable in it is worth a diagnostic.
 #[derive(Clone, Copy)]
 pub(crate) enum Relevance<'l> {
     /// The value belongs to the label of this key.
@@ -36,8 +40,8 @@ pub(crate) struct ValueReader<'a, 'f> {
     pub(crate) file: FileContext<'a, 'f>,
     /// The names of the variables that are set inside the container.
     pub(crate) inside: BTreeSet<String>,
-    /// Findings about values that matter only if the service is Gangway itself.
-    pub(crate) gangway_only: Vec<Finding>,
+    /// Diagnostics about values that matter only if the service is Gangway itself.
+    pub(crate) gangway_only: Vec<SourceDiagnostic>,
 }
 
 impl<'a, 'f> ValueReader<'a, 'f> {
@@ -45,8 +49,13 @@ impl<'a, 'f> ValueReader<'a, 'f> {
         Self { service, file, inside: BTreeSet::new(), gangway_only: Vec::new() }
     }
 
-    pub(crate) fn report(&mut self, finding: Finding) {
-        self.file.session.findings.push(finding);
+    /// An error about the service.
+    pub(crate) fn error(&self, code: Code, span: FileSpan, message: impl Into<String>) -> SourceDiagnostic {
+        SourceDiagnostic::error(&self.file.session.sources, code, span, message).about_service(self.service)
+    }
+
+    pub(crate) fn report(&mut self, diagnostic: SourceDiagnostic) {
+        self.file.session.diagnostics.push(diagnostic);
     }
 
     /// A text with its variables put in.
@@ -54,15 +63,16 @@ impl<'a, 'f> ValueReader<'a, 'f> {
         let mut errors = Vec::new();
         let result = interpolate(text, self.file.environment, &mut errors);
         for error in errors {
-            let subject = match relevance {
-                Relevance::Label(label) => Subject::label(self.service, label),
-                Relevance::Routing | Relevance::GangwayOnly => Subject::service(self.service),
-            };
             let is_refused = error.is_refused();
-            let finding = about_variable(error, |name| self.inside.contains(name)).about(subject);
+            let sources = &self.file.session.sources;
+            let diagnostic = variable_diagnostic(sources, error, |name| self.inside.contains(name));
+            let diagnostic = match relevance {
+                Relevance::Label(key) => diagnostic.about_label(self.service, key),
+                Relevance::Routing | Relevance::GangwayOnly => diagnostic.about_service(self.service),
+            };
             match relevance {
-                Relevance::GangwayOnly if !is_refused => self.gangway_only.push(finding),
-                Relevance::Label(_) | Relevance::Routing | Relevance::GangwayOnly => self.report(finding),
+                Relevance::GangwayOnly if !is_refused => self.gangway_only.push(diagnostic),
+                Relevance::Label(_) | Relevance::Routing | Relevance::GangwayOnly => self.report(diagnostic),
             }
         }
         result

@@ -68,6 +68,12 @@ enum Children {
     Map { entries: Vec<(SpannedText, Node)>, key: Option<SpannedText>, merged: Vec<Node>, names: HashSet<String> },
 }
 
+impl Children {
+    fn mapping() -> Self {
+        Self::Map { entries: Vec::new(), key: None, merged: Vec::new(), names: HashSet::new() }
+    }
+}
+
 impl<'t> Builder<'t> {
     fn new(file: FileId, text: &'t str) -> Self {
         let characters = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
@@ -93,35 +99,7 @@ impl<'t> Builder<'t> {
         while let Some(next) = parser.next_event() {
             let (event, span) = next.map_err(|error| self.scan_error(&error))?;
             let range = self.range(&span);
-            let built = match event {
-                Event::SequenceStart(anchor, tag) => {
-                    self.open(&mut open, range, anchor, tag.as_deref(), Children::List(Vec::new()))?;
-                    continue;
-                }
-                Event::MappingStart(anchor, tag) => {
-                    let children =
-                        Children::Map { entries: Vec::new(), key: None, merged: Vec::new(), names: HashSet::new() };
-                    self.open(&mut open, range, anchor, tag.as_deref(), children)?;
-                    continue;
-                }
-                Event::SequenceEnd | Event::MappingEnd => {
-                    let Some(closed) = open.pop() else { continue };
-                    self.close(closed, range.end)
-                }
-                Event::Scalar(value, style, anchor, tag) => {
-                    let range =
-                        if anchor > 0 || tag.is_some() { self.behind_properties(range.clone()) } else { range.clone() };
-                    let built = self.scalar(&value, style, tag.as_deref(), range.clone());
-                    self.remember(anchor, &built);
-                    built
-                }
-                Event::Alias(anchor) => self
-                    .anchors
-                    .get(&anchor)
-                    .cloned()
-                    .ok_or_else(|| error(&range, "this alias names itself", "name an anchor that ends before it"))?,
-                _ => continue,
-            };
+            let Some(built) = self.finished(event, &range, &mut open)? else { continue };
             self.nodes += built.nodes;
             if self.nodes > NODES_MAX {
                 let message = format!("more than {NODES_MAX} values, aliases counted each time");
@@ -138,19 +116,41 @@ impl<'t> Builder<'t> {
         Ok(Node { kind: NodeKind::Null, file: self.file, range: 0..0, tag: None })
     }
 
-    fn open(
-        &self,
+    /// The node that an event finishes. None for an event that begins a list or mapping, or belongs to no node.
+    fn finished(
+        &mut self,
+        event: Event<'_>,
+        range: &Range<usize>,
         open: &mut Vec<OpenNode>,
-        range: Range<usize>,
-        anchor: usize,
-        tag: Option<&Tag>,
-        children: Children,
-    ) -> Result<(), YamlError> {
-        if open.len() >= DEPTH_MAX {
-            return Err(too_deep(&range));
-        }
-        open.push(OpenNode { start: range.start, anchor, tag: merge_tag(tag), children, nodes: 0, depth: 0 });
-        Ok(())
+    ) -> Result<Option<Built>, YamlError> {
+        let built = match event {
+            Event::SequenceStart(anchor, tag) => {
+                begin(open, range, anchor, tag.as_deref(), Children::List(Vec::new()))?;
+                return Ok(None);
+            }
+            Event::MappingStart(anchor, tag) => {
+                begin(open, range, anchor, tag.as_deref(), Children::mapping())?;
+                return Ok(None);
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(closed) = open.pop() else { return Ok(None) };
+                self.close(closed, range.end)
+            }
+            Event::Scalar(value, style, anchor, tag) => {
+                let range = range.clone();
+                let range = if anchor > 0 || tag.is_some() { self.behind_properties(range) } else { range };
+                let built = self.scalar(&value, style, tag.as_deref(), range);
+                self.remember(anchor, &built);
+                built
+            }
+            Event::Alias(anchor) => self
+                .anchors
+                .get(&anchor)
+                .cloned()
+                .ok_or_else(|| error(range, "this alias names itself", "name an anchor that ends before it"))?,
+            _ => return Ok(None),
+        };
+        Ok(Some(built))
     }
 
     fn close(&mut self, open: OpenNode, end: usize) -> Built {
@@ -248,6 +248,21 @@ impl<'t> Builder<'t> {
             if info.starts_with("unexpected character") { "no value can begin with this character" } else { info };
         YamlError { message: message.to_owned(), help: help_for(self.text, at).into(), range: at..at + len }
     }
+}
+
+/// Opens a list or mapping.
+fn begin(
+    open: &mut Vec<OpenNode>,
+    range: &Range<usize>,
+    anchor: usize,
+    tag: Option<&Tag>,
+    children: Children,
+) -> Result<(), YamlError> {
+    if open.len() >= DEPTH_MAX {
+        return Err(too_deep(range));
+    }
+    open.push(OpenNode { start: range.start, anchor, tag: merge_tag(tag), children, nodes: 0, depth: 0 });
+    Ok(())
 }
 
 fn too_deep(range: &Range<usize>) -> YamlError {

@@ -7,21 +7,13 @@ use std::path::{Component, Path, PathBuf};
 use gangway_compose::{FileAccess, Input};
 
 /// Files by their path without dots. The current folder is `/home/shop`.
-#[derive(Debug, Default)]
-pub struct MemoryFiles(BTreeMap<PathBuf, Vec<u8>>);
+#[derive(Debug)]
+pub(crate) struct MemoryFiles(BTreeMap<PathBuf, Vec<u8>>);
 
 impl MemoryFiles {
-    /// The given files, each with its text.
-    pub fn new<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
-        let bytes = |(path, text): (&str, &str)| (without_dots(Path::new(path)), text.as_bytes().to_vec());
-        Self(files.into_iter().map(bytes).collect())
-    }
-
-    /// The same with another file.
-    #[must_use]
-    pub fn with(mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
-        self.0.insert(without_dots(Path::new(path)), bytes.into());
-        self
+    /// The given files, each with its bytes.
+    pub(crate) fn new<P: AsRef<Path>, B: Into<Vec<u8>>>(files: impl IntoIterator<Item = (P, B)>) -> Self {
+        Self(files.into_iter().map(|(path, bytes)| (without_dots(path.as_ref()), bytes.into())).collect())
     }
 }
 

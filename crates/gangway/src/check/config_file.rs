@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use gangway_compose::{FileId, FileSpan, Finding, SourceMap, Subject};
+use gangway_compose::{FileId, FileSpan, SourceDiagnostic, SourceMap};
+use gangway_diagnostic::{Diagnostic, Place, Span};
+use gangway_model::Settings;
 use gangway_model::settings::FileRoute;
-use gangway_model::{Diagnostic, Settings};
 use gangway_watcher::DockerEnvironment;
 
 use super::offline_settings::read_settings;
@@ -19,13 +20,13 @@ pub(super) struct CheckedConfig {
 }
 
 impl CheckedConfig {
-    /// Reads a file of `sources`, and adds the findings about it. A file that is no TOML has no settings.
-    pub(super) fn read(id: FileId, sources: &SourceMap, findings: &mut Vec<Finding>) -> Self {
+    /// Reads a file of `sources`, and adds the diagnostics about it. A file that is no TOML has no settings.
+    pub(super) fn read(id: FileId, sources: &SourceMap, found: &mut Vec<SourceDiagnostic>) -> Self {
         let (config, mut diagnostics) = parse_partially(sources.name(id), sources.text(id), NOT_STARTED);
         let raw = ProcessLayer::default().over(config);
         let (settings, more) = read_settings(&raw, &DockerEnvironment::default());
         diagnostics.extend(more);
-        findings.extend(diagnostics.iter().map(|diagnostic| locate(diagnostic, id, sources)));
+        found.extend(diagnostics.iter().map(|diagnostic| locate(diagnostic, id, sources)));
         let routes: Vec<FileRoute> = raw.routes;
         let settings = match settings {
             Some(settings) => settings.for_model(routes),
@@ -35,17 +36,19 @@ impl CheckedConfig {
     }
 }
 
-/// A diagnostic about the config file, as a finding at its place.
-pub(super) fn locate(diagnostic: &Diagnostic, id: FileId, sources: &SourceMap) -> Finding {
-    let key = diagnostic.place.subject().map(str::to_owned);
+/// A diagnostic about the config file, with its bytes of the file.
+pub(super) fn locate(diagnostic: &Diagnostic, id: FileId, sources: &SourceMap) -> SourceDiagnostic {
+    let key = diagnostic.place.subject().map(Into::into);
     let span = FileSpan::new(id, range(diagnostic, id, sources));
-    Finding::of_diagnostic(diagnostic, span).about(Subject { key, ..Subject::default() })
+    let place = Place::ConfigFile { key, at: sources.file_position(&span) };
+    let diagnostic = Diagnostic { place, text: String::new(), span: Span::default(), ..diagnostic.clone() };
+    SourceDiagnostic { diagnostic, span }
 }
 
 fn range(diagnostic: &Diagnostic, id: FileId, sources: &SourceMap) -> Range<usize> {
     let Some(at) = diagnostic.place.position() else { return 0..0 };
-    let (line, line_start) = sources.line(id, at.line as usize);
-    let start = line_start + line.char_indices().nth(at.column as usize - 1).map_or(line.len(), |(byte, _)| byte);
+    let (line, line_start) = sources.line(id, index(at.line));
+    let start = line_start + line.char_indices().nth(index(at.column) - 1).map_or(line.len(), |(byte, _)| byte);
     let part = diagnostic.span.start..diagnostic.span.end;
     // A diagnostic about the file shows its line. One about a route shows the value or the key.
     if diagnostic.text == line {
@@ -62,4 +65,9 @@ fn range(diagnostic: &Diagnostic, id: FileId, sources: &SourceMap) -> Range<usiz
         return start..name.map_or(line_start + line.len(), |len| start + len);
     }
     ValuePositions::new(sources.text(id)).find(start, part).unwrap_or(start..start)
+}
+
+/// A number of a position, to count with.
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }

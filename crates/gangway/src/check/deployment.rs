@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use gangway_compose::{ComposeSnapshot, Environment, FileSpan, Finding, Input, Loader, Project, service_sets};
-use gangway_model::{Code, Settings, codes, compile};
+use gangway_compose::{ComposeSnapshot, Environment, FileSpan, Input, Loader, Project, SourceDiagnostic, service_sets};
+use gangway_diagnostic::{Code, codes};
+use gangway_model::{Settings, compile};
 
 use super::config_file::{self, CheckedConfig};
-use super::gangway_service::{self, ServiceSettings};
+use super::gangway_service::{self, GangwayService, ServiceSettings};
 use super::other_proxies;
 use super::report::plural;
 
@@ -27,36 +28,37 @@ pub(super) struct ComposeProject {
 type RouteList = BTreeMap<Box<str>, (Box<str>, Box<str>)>;
 
 impl Deployment {
-    /// Adds the findings about it, and returns the summary that is shown where nothing is wrong.
-    pub(super) fn check(&self, loader: &Loader<'_>, findings: &mut Vec<Finding>) -> String {
-        let routes = self.compile(loader, findings);
+    /// Adds the diagnostics about it, and returns the summary that is shown where nothing is wrong.
+    pub(super) fn check(&self, loader: &Loader<'_>, found: &mut Vec<SourceDiagnostic>) -> String {
+        let routes = self.compile(loader, found);
         self.summary(loader, &routes)
     }
 
-    /// Adds what is found, and returns the routes that are served at one time or another.
-    fn compile(&self, loader: &Loader<'_>, findings: &mut Vec<Finding>) -> RouteList {
+    /// Adds the diagnostics, and returns the routes that are served at one time or another.
+    fn compile(&self, loader: &Loader<'_>, found: &mut Vec<SourceDiagnostic>) -> RouteList {
         let mut settings = self.config.as_ref().map(|config| config.settings.clone()).unwrap_or_default();
         let nothing = Project::default();
         let project = self.project.as_ref().map_or(&nothing, |project| &project.project);
         for service in project.services.values().filter(|service| service.is_gangway()) {
-            let Some(given) = ServiceSettings::read(service, findings) else { continue };
-            gangway_service::check(service, &given, findings);
+            let gangway = GangwayService { service, sources: loader.sources() };
+            let Some(given) = ServiceSettings::read(gangway, found) else { continue };
+            gangway_service::check(gangway, &given, found);
             settings = given.over(settings);
         }
-        findings.extend(other_proxies::notes(project));
+        found.extend(other_proxies::notes(loader.sources(), project));
         let compiler = OfflineCompiler { loader, config: self.config.as_ref(), settings };
         let Some(ComposeProject { project, environment, .. }) = &self.project else {
-            return compiler.compile(&ComposeSnapshot::new(project), |_| true, findings);
+            return compiler.compile(&ComposeSnapshot::new(project), |_| true, found);
         };
         let sets = service_sets(project, environment);
         if sets.iter().any(|set| set.len() == project.services.len()) {
-            return compiler.compile(&ComposeSnapshot::new(project), |_| true, findings);
+            return compiler.compile(&ComposeSnapshot::new(project), |_| true, found);
         }
         // Not all services start together. Each is checked by itself, and its claims beside those of each set.
-        compiler.compile(&ComposeSnapshot::new(project), |code| !is_between_routes(code), findings);
+        compiler.compile(&ComposeSnapshot::new(project), |code| !is_between_routes(code), found);
         let mut routes = RouteList::new();
         for set in &sets {
-            routes.extend(compiler.compile(&ComposeSnapshot::of_services(project, set), is_between_routes, findings));
+            routes.extend(compiler.compile(&ComposeSnapshot::of_services(project, set), is_between_routes, found));
         }
         routes
     }
@@ -91,23 +93,23 @@ impl OfflineCompiler<'_, '_> {
         &self,
         compose: &ComposeSnapshot<'_>,
         counts: impl Fn(Code) -> bool,
-        findings: &mut Vec<Finding>,
+        found: &mut Vec<SourceDiagnostic>,
     ) -> RouteList {
         let compiled = compile(&compose.snapshot, &self.settings);
         if let Some(start) = self.start() {
             let diagnostics = compiled.diagnostics.iter().filter(|diagnostic| counts(diagnostic.code));
-            findings.extend(diagnostics.filter_map(|diagnostic| match self.config {
+            found.extend(diagnostics.filter_map(|diagnostic| match self.config {
                 Some(config) if diagnostic.place.position().is_some() => {
                     Some(config_file::locate(diagnostic, config.id, self.loader.sources()))
                 }
-                Some(_) | None => compose.locate(diagnostic, &start),
+                Some(_) | None => compose.locate(self.loader.sources(), diagnostic, &start),
             }));
         }
         let routes = compiled.table.routes().iter();
         routes.map(|route| (route.id.clone(), (route.name.clone(), route.rule.clone()))).collect()
     }
 
-    /// The place of findings that belong to no other place. None where not even the first file could be read.
+    /// The place of diagnostics that belong to no other place. None where not even the first file could be read.
     fn start(&self) -> Option<FileSpan> {
         let config = || self.config.map(|config| FileSpan::new(config.id, 0..0));
         self.loader.start().or_else(config)

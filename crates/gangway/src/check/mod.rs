@@ -16,7 +16,8 @@ mod report;
 use std::path::Path;
 use std::process::ExitCode;
 
-use gangway_compose::{Environment, Finding, Input, Level, LoadError, Loader, SourceMap};
+use gangway_compose::{Environment, Input, LoadError, Loader, SourceDiagnostic, SourceMap};
+use gangway_diagnostic::{Place, Severity};
 
 use self::config_file::CheckedConfig;
 use self::deployment::{ComposeProject, Deployment};
@@ -30,7 +31,7 @@ use crate::terminal::Paint;
 /// Checks compose files, merged in the order given, and the config file. Without files, those that compose would take
 /// here are checked. `-` is standard input.
 ///
-/// Prints every finding. A finding that is more than a note is a problem.
+/// Prints every diagnostic. One that is more than a note is a problem.
 pub(crate) fn run(arguments: &Check) -> ExitCode {
     let mut loader = Loader::new(&Disk);
     let checked = match Checked::new(&mut loader, &arguments.files, &arguments.env_files, process_environment()) {
@@ -54,7 +55,7 @@ fn process_environment() -> Environment {
 /// The result of a check.
 struct Checked {
     /// In the order of the files.
-    findings: Vec<Finding>,
+    diagnostics: Vec<SourceDiagnostic>,
     /// The text that is shown where nothing is wrong.
     summary: String,
 }
@@ -67,9 +68,9 @@ impl Checked {
         process: Environment,
     ) -> Result<Self, CheckError> {
         let (configs, compose): (Vec<String>, Vec<String>) = files.iter().cloned().partition(|file| is_config(file));
-        let mut findings = Vec::new();
+        let mut found = Vec::new();
         let mut configs =
-            configs.iter().map(|file| read_config(file, loader, &mut findings)).collect::<Result<Vec<_>, _>>()?;
+            configs.iter().map(|file| read_config(file, loader, &mut found)).collect::<Result<Vec<_>, _>>()?;
         if configs.len() > 1 && !compose.is_empty() {
             return Err(CheckError::SeveralConfigFiles);
         }
@@ -83,41 +84,50 @@ impl Checked {
             let project = Some(ComposeProject { project, files, environment });
             deployments.push(Deployment { project, config: configs.pop() });
         }
-        findings.extend(loader.take_findings());
-        let summary = deployments.iter().map(|deployment| deployment.check(loader, &mut findings)).collect();
-        Ok(Self { findings: sorted(findings), summary })
+        found.extend(loader.take_diagnostics());
+        let summary = deployments.iter().map(|deployment| deployment.check(loader, &mut found)).collect();
+        Ok(Self { diagnostics: sorted(found), summary })
     }
 
     fn has_problem(&self) -> bool {
-        self.findings.iter().any(|finding| finding.level != Level::Note)
+        self.diagnostics.iter().any(|found| found.diagnostic.severity != Severity::Note)
     }
 
     fn report(&self, format: CheckFormat, sources: &SourceMap) -> String {
         match format {
-            CheckFormat::Json => report::json(&self.findings, sources),
-            CheckFormat::Sarif => report::sarif(&self.findings, sources),
-            CheckFormat::Github => report::github(&self.findings, sources),
+            CheckFormat::Json => report::json(&self.diagnostics, sources),
+            CheckFormat::Sarif => report::sarif(&self.diagnostics, sources),
+            CheckFormat::Github => report::github(&self.diagnostics, sources),
             CheckFormat::Text => {
-                let shown: Vec<_> = self.findings.iter().map(|finding| report::text(finding, sources) + "\n").collect();
+                let shown: Vec<_> = self.diagnostics.iter().map(|found| report::text(found, sources) + "\n").collect();
                 let shown = Paint::of_stdout().diagnostics(&shown.concat());
-                let last = if self.has_problem() { report::count(&self.findings) + "\n" } else { self.summary.clone() };
+                let last =
+                    if self.has_problem() { report::count(&self.diagnostics) + "\n" } else { self.summary.clone() };
                 shown + &last
             }
         }
     }
 }
 
-/// Findings in the order of the files, without repeats.
-fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
-    findings.sort_by(|one, other| {
-        let key = |finding: &Finding| {
-            let Finding { at, code, subject, message, .. } = finding;
-            (at.clone(), *code, subject.service.clone(), message.clone())
-        };
-        key(one).cmp(&key(other))
-    });
-    findings.dedup();
-    findings
+/// Diagnostics in the order of the files, without repeats.
+fn sorted(mut found: Vec<SourceDiagnostic>) -> Vec<SourceDiagnostic> {
+    found.sort_by(|one, other| order(one).cmp(&order(other)));
+    found.dedup();
+    found
+}
+
+fn order(found: &SourceDiagnostic) -> impl Ord {
+    let SourceDiagnostic { diagnostic, span } = found;
+    let service = match &diagnostic.place {
+        Place::ComposeFile { service, .. } => service.clone(),
+        Place::Configuration
+        | Place::Flag(_)
+        | Place::Variable(_)
+        | Place::ConfigFile { .. }
+        | Place::Name(_)
+        | Place::Container { .. } => None,
+    };
+    (span.clone(), diagnostic.code, service, diagnostic.message.clone())
 }
 
 /// Whether a file is the config file rather than a compose file.
@@ -125,9 +135,13 @@ fn is_config(file: &str) -> bool {
     Path::new(file).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"))
 }
 
-fn read_config(file: &str, loader: &mut Loader<'_>, findings: &mut Vec<Finding>) -> Result<CheckedConfig, CheckError> {
+fn read_config(
+    file: &str,
+    loader: &mut Loader<'_>,
+    found: &mut Vec<SourceDiagnostic>,
+) -> Result<CheckedConfig, CheckError> {
     let id = loader.read(&Input::Path(file.into()))?;
-    Ok(CheckedConfig::read(id, loader.sources(), findings))
+    Ok(CheckedConfig::read(id, loader.sources(), found))
 }
 
 /// The reason why nothing can be checked.

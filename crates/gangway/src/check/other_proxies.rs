@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gangway_compose::{FileId, FileSpan, Finding, Project, Service, is_gangway_label};
-use gangway_model::codes::LABELS_OF_OTHERS;
+use gangway_compose::{FileId, FileSpan, Project, Service, SourceDiagnostic, SourceMap, is_gangway_label};
+use gangway_diagnostic::codes::LABELS_OF_OTHERS;
 
 /// The number of services whose replacement labels a note names.
 const SUGGESTIONS_MAX: usize = 3;
@@ -28,7 +28,7 @@ struct ForeignLabels {
 }
 
 /// One note for each file in which a service has labels of another proxy, and none of ours.
-pub(super) fn notes(project: &Project) -> Vec<Finding> {
+pub(super) fn notes(sources: &SourceMap, project: &Project) -> Vec<SourceDiagnostic> {
     let mut files: BTreeMap<FileId, ForeignLabels> = BTreeMap::new();
     for service in project.services.values() {
         if service.all_labels().keys().any(|key| is_gangway_label(key)) {
@@ -50,10 +50,10 @@ pub(super) fn notes(project: &Project) -> Vec<Finding> {
         seen.has_middlewares |= labels.has_middlewares;
         seen.instead.extend(labels.instead().map(|labels| format!("{labels} in service `{}`", service.name.as_str())));
     }
-    files.into_values().map(note).collect()
+    files.into_values().map(|labels| note(sources, labels)).collect()
 }
 
-fn note(mut seen: ForeignLabels) -> Finding {
+fn note(sources: &SourceMap, mut seen: ForeignLabels) -> SourceDiagnostic {
     seen.proxies.sort_unstable();
     seen.proxies.dedup();
     let proxies: Vec<_> = seen.proxies.iter().map(|proxy| proxy.name()).collect();
@@ -73,10 +73,10 @@ fn note(mut seen: ForeignLabels) -> Finding {
         help += "; and what middlewares do, such as asking for a password, as labels of their own";
     }
     let message = format!("labels of {} are not understood yet", and_list(&proxies));
-    Finding::remark(LABELS_OF_OTHERS, seen.first, message)
-        .note("not one of ours")
-        .help(help)
-        .effect("they change nothing here; a service without labels of ours is not served")
+    SourceDiagnostic::note(sources, LABELS_OF_OTHERS, seen.first, message)
+        .with_note("not one of ours")
+        .with_help(help)
+        .with_effect("they change nothing here; a service without labels of ours is not served")
 }
 
 /// `a, b and c`.

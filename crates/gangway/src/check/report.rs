@@ -1,4 +1,4 @@
-//! Findings as text for people, and as JSON, SARIF and GitHub's commands for programs.
+//! Diagnostics as text for people, and as JSON, SARIF and GitHub's commands for programs.
 
 mod count;
 mod github;

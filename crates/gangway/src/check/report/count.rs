@@ -1,12 +1,13 @@
-//! Numbers of findings, in words.
+//! Numbers of diagnostics, in words.
 
-use gangway_compose::{Finding, Level};
+use gangway_compose::SourceDiagnostic;
+use gangway_diagnostic::Severity;
 
-/// The number of findings of each level, such as `1 error, 2 warnings`.
-pub(crate) fn count(findings: &[Finding]) -> String {
-    let words = [Level::Error, Level::Warning, Level::Note].map(|level| {
-        let number = findings.iter().filter(|finding| finding.level == level).count();
-        (number, level.as_str())
+/// The number of diagnostics of each severity, such as `1 error, 2 warnings`.
+pub(crate) fn count(diagnostics: &[SourceDiagnostic]) -> String {
+    let words = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
+        let number = diagnostics.iter().filter(|found| found.diagnostic.severity == severity).count();
+        (number, severity.as_str())
     });
     let words = words.iter().filter(|(number, _)| *number > 0);
     let words: Vec<_> = words.map(|(number, word)| format!("{number} {word}{}", plural(*number))).collect();

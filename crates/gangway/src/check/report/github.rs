@@ -1,29 +1,30 @@
-//! Commands that GitHub's runner reads from a log. Each finding becomes an annotation beside its line.
+//! Commands that GitHub's runner reads from a log. Each diagnostic becomes an annotation beside its line.
 
 use std::fmt::Write as _;
 
-use gangway_compose::{Finding, Level, SourceMap};
+use gangway_compose::{SourceDiagnostic, SourceMap};
+use gangway_diagnostic::Severity;
 
 use super::paragraph::paragraph;
 
 /// One command a line.
-pub(crate) fn github(findings: &[Finding], sources: &SourceMap) -> String {
+pub(crate) fn github(diagnostics: &[SourceDiagnostic], sources: &SourceMap) -> String {
     let mut out = String::new();
-    for finding in findings {
-        let kind = match finding.level {
-            Level::Error => "error",
-            Level::Warning => "warning",
-            Level::Note => "notice",
+    for found in diagnostics {
+        let kind = match found.diagnostic.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "notice",
         };
         let (start, end) =
-            (sources.position(finding.at.file, finding.at.start), sources.position(finding.at.file, finding.at.end));
-        let file = property(sources.name(finding.at.file));
+            (sources.position(found.span.file, found.span.start), sources.position(found.span.file, found.span.end));
+        let file = property(sources.name(found.span.file));
         let _ = write!(out, "::{kind} file={file},line={},endLine={},col={}", start.line, end.line, start.column);
         if start.line == end.line {
             let _ = write!(out, ",endColumn={}", end.column);
         }
-        let title = property(&finding.code.to_string());
-        let _ = writeln!(out, ",title={title}::{}", data(&paragraph(finding)));
+        let title = property(&found.diagnostic.code.to_string());
+        let _ = writeln!(out, ",title={title}::{}", data(&paragraph(&found.diagnostic)));
     }
     out
 }

@@ -1,16 +1,17 @@
-//! Findings as JSON.
+//! Diagnostics as JSON.
 
-use gangway_compose::{Finding, SourceMap};
+use gangway_compose::{SourceDiagnostic, SourceMap};
+use gangway_diagnostic::Place;
 use serde::Serialize;
 
-/// All findings as one JSON array.
-pub(crate) fn json(findings: &[Finding], sources: &SourceMap) -> String {
-    let rows: Vec<_> = findings.iter().map(|finding| Row::new(finding, sources)).collect();
+/// All diagnostics as one JSON array.
+pub(crate) fn json(diagnostics: &[SourceDiagnostic], sources: &SourceMap) -> String {
+    let rows: Vec<_> = diagnostics.iter().map(|found| DiagnosticRow::new(found, sources)).collect();
     serde_json::to_string_pretty(&rows).expect("a list of texts and numbers is JSON") + "\n"
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct DiagnosticRow<'a> {
     code: String,
     severity: &'static str,
     file: &'a str,
@@ -28,22 +29,30 @@ struct Row<'a> {
     effect: &'a str,
 }
 
-impl<'a> Row<'a> {
-    fn new(finding: &'a Finding, sources: &'a SourceMap) -> Self {
-        let at = sources.position(finding.at.file, finding.at.start);
+impl<'a> DiagnosticRow<'a> {
+    fn new(found: &'a SourceDiagnostic, sources: &'a SourceMap) -> Self {
+        let SourceDiagnostic { diagnostic, span } = found;
+        let at = sources.position(span.file, span.start);
+        let (service, label, key) = match &diagnostic.place {
+            Place::ComposeFile { service, label, .. } => (service.as_deref(), label.as_deref(), None),
+            Place::ConfigFile { key, .. } => (None, None, key.as_deref()),
+            Place::Configuration | Place::Flag(_) | Place::Variable(_) | Place::Name(_) | Place::Container { .. } => {
+                (None, None, None)
+            }
+        };
         Self {
-            code: finding.code.to_string(),
-            severity: finding.level.as_str(),
-            file: sources.name(finding.at.file),
+            code: diagnostic.code.to_string(),
+            severity: diagnostic.severity.as_str(),
+            file: sources.name(span.file),
             line: at.line,
             column: at.column,
-            service: finding.subject.service.as_deref(),
-            label: finding.subject.label.as_deref(),
-            key: finding.subject.key.as_deref(),
-            message: &finding.message,
-            note: &finding.note,
-            help: &finding.help,
-            effect: &finding.effect,
+            service,
+            label,
+            key,
+            message: &diagnostic.message,
+            note: &diagnostic.note,
+            help: &diagnostic.help,
+            effect: &diagnostic.effect,
         }
     }
 }

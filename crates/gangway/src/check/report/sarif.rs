@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use gangway_compose::{Finding, SourceMap};
-use gangway_model::{Code, codes};
+use gangway_compose::{SourceDiagnostic, SourceMap};
+use gangway_diagnostic::{Code, codes};
 use serde_json::{Value, json};
 
 use super::paragraph::paragraph;
 
-/// One run with all findings.
-pub(crate) fn sarif(findings: &[Finding], sources: &SourceMap) -> String {
-    let mut rules: BTreeMap<Code, usize> = findings.iter().map(|finding| (finding.code, 0)).collect();
+/// One run with all diagnostics.
+pub(crate) fn sarif(diagnostics: &[SourceDiagnostic], sources: &SourceMap) -> String {
+    let mut rules: BTreeMap<Code, usize> = diagnostics.iter().map(|found| (found.diagnostic.code, 0)).collect();
     for (index, place) in rules.values_mut().enumerate() {
         *place = index;
     }
-    let results: Vec<_> = findings.iter().map(|finding| result(finding, rules[&finding.code], sources)).collect();
+    let results: Vec<_> =
+        diagnostics.iter().map(|found| result(found, rules[&found.diagnostic.code], sources)).collect();
     let rules: Vec<_> = rules.keys().map(|code| rule(*code)).collect();
     let driver = json!({
         "name": "gangway",
@@ -39,16 +40,16 @@ fn rule(code: Code) -> Value {
     })
 }
 
-fn result(finding: &Finding, rule: usize, sources: &SourceMap) -> Value {
+fn result(found: &SourceDiagnostic, rule: usize, sources: &SourceMap) -> Value {
     let (start, end) =
-        (sources.position(finding.at.file, finding.at.start), sources.position(finding.at.file, finding.at.end));
+        (sources.position(found.span.file, found.span.start), sources.position(found.span.file, found.span.end));
     json!({
-        "ruleId": finding.code.to_string(),
+        "ruleId": found.diagnostic.code.to_string(),
         "ruleIndex": rule,
-        "level": finding.level.as_str(),
-        "message": { "text": paragraph(finding) },
+        "level": found.diagnostic.severity.as_str(),
+        "message": { "text": paragraph(&found.diagnostic) },
         "locations": [{ "physicalLocation": {
-            "artifactLocation": { "uri": uri(sources.name(finding.at.file)) },
+            "artifactLocation": { "uri": uri(sources.name(found.span.file)) },
             "region": {
                 "startLine": start.line,
                 "startColumn": start.column,
