@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gangway_model::compile::ContainerReport;
+use gangway_model::container_report::ContainerReport;
 use gangway_model::route::{Address, EndpointKey, HostHeader, Readiness, Scheme, Timeouts, TlsMode};
 use gangway_model::snapshot::{ContainerState, Health};
 use gangway_model::{Diagnostic, Endpoint, Middleware, Route};

@@ -6,47 +6,52 @@
 //!
 //! Everything is sorted before it is looked at, so the order of listing never matters.
 
-mod bounds;
-mod cache;
+mod availability;
+mod candidates;
 mod conflicts;
+mod fair_share;
 mod handshakes;
 mod held_routes;
 mod malformed;
+mod names;
+mod owners;
 mod priorities;
 mod replicas;
 mod reserved_hosts;
 mod slow_stops;
+mod targets;
+#[cfg(test)]
+mod tests;
 mod unserved;
+mod weights;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-pub use self::bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX};
-use self::bounds::{ContainerFindings, Intake};
-use self::cache::Cache;
+use self::availability::{is_one_off, why_not_up};
+use self::candidates::OfContainer;
 pub use self::conflicts::Move;
 use self::conflicts::Settled;
+use self::fair_share::{Hidden, Intake};
 pub use self::held_routes::Hold;
-use self::replicas::{Candidate, Group, Owner, Owners, RouteOrigin};
+use self::names::Names;
+use self::owners::{Owner, Owners};
+use self::replicas::{Group, RouteOrigin};
 use self::unserved::UnservedClaims;
 use crate::address::Surroundings;
-use crate::codes;
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
-use crate::dialect::native::{self, Asked};
-use crate::label::Source;
-use crate::mention::{self, Mention};
-use crate::ownership::{Holdings, Observation, Party, seconds};
-use crate::route::{Address, Endpoint, EndpointKey, Middleware, Readiness, Route, Upstream};
-use crate::rule::{Finding, shown};
+use crate::bounds::ContainerFindings;
+use crate::container_report::ContainerReport;
+use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::dialect::{self, ContainerRead, ReadCache};
+use crate::mention;
+use crate::ownership::{Holdings, Observation, seconds};
+use crate::route::{Middleware, Route, Upstream};
+use crate::rule::shown;
 use crate::select::is_selected;
-use crate::settings::{FileRoute, Settings};
-use crate::snapshot::{Container, ContainerState, Ended, EngineName, Health, Snapshot};
-use crate::spec::{Target, UrlTarget};
+use crate::settings::Settings;
+use crate::snapshot::{Container, EngineName, Snapshot};
+use crate::spec::Declared;
 use crate::table::{Entry, RoutingTable};
-
-/// At most this many findings are shown for one container: more help nobody, and a container can have
-/// as many labels as it likes.
-pub const FOUND_MAX: usize = 100;
 
 /// What compiling gives: always all of it.
 pub struct Compiled {
@@ -65,52 +70,6 @@ pub struct Compiled {
     pub moves: Vec<Move>,
     /// Up to which publication of them hosts are given up; whoever publishes them counts. Compiling leaves it 0.
     pub releases: u64,
-}
-
-/// What was made of one container, for `status`, the API and `explain`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ContainerReport {
-    /// The container's name.
-    pub name: Box<str>,
-    /// Its id.
-    pub id: Box<str>,
-    /// The engine it was read from.
-    pub engine: EngineName,
-    /// Its image.
-    pub image: Box<str>,
-    /// What the engine says it is doing.
-    pub state: ContainerState,
-    /// How it ended last; none where it runs, or never did.
-    pub ended: Option<Ended>,
-    /// The result of its Docker health check.
-    pub health: Health,
-    /// The ids of the routes it stands behind, sorted.
-    pub routes: Vec<Box<str>>,
-    /// It runs, and shares no network with us.
-    pub out_of_reach: bool,
-    /// The address and port it is reached at and how they were chosen, such as
-    /// `172.20.0.3:8080, the only exposed port, on network edge`; or why it is not routed. Where its routes differ
-    /// in it, of each.
-    pub reason: String,
-    /// The same for each route that its labels ask for, by the route's name.
-    pub ways: Vec<(Box<str>, String)>,
-    /// It is Gangway's own container.
-    pub is_own: bool,
-    /// Its labels that may name a host; see [`mention`].
-    pub mentions: Box<[Mention]>,
-}
-
-impl ContainerReport {
-    /// Whether it asks for routes by a label, as far as can be told of one that does not run.
-    pub fn asks(&self) -> bool {
-        !self.is_own && (!self.routes.is_empty() || self.mentions.iter().any(|mention| mention.label.is_empty()))
-    }
-
-    /// How the container is reached for the route of this name, or why not.
-    pub fn way(&self, route: &str) -> &str {
-        let way = self.ways.iter().find(|(name, _)| name.eq_ignore_ascii_case(route));
-        way.map_or(&self.reason, |(_, way)| way)
-    }
 }
 
 impl Default for Compiled {
@@ -133,7 +92,7 @@ impl Default for Compiled {
 /// Each is the same as [`compile()`] makes, whatever was compiled before.
 #[derive(Debug, Default)]
 pub struct Compiler {
-    cache: Cache,
+    cache: ReadCache,
 }
 
 impl Compiler {
@@ -154,55 +113,70 @@ pub fn compile(snapshot: &Snapshot, settings: &Settings) -> Compiled {
     Compiler::default().compile(snapshot, settings)
 }
 
-fn compile_by(cache: &mut Cache, snapshot: &Snapshot, settings: &Settings) -> Compiled {
+fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -> Compiled {
     let surroundings = Surroundings::new(snapshot, settings);
     let owners = Owners::new(&snapshot.holdings);
     let is_ours = |container: &&Container| surroundings.is_own(container) || is_selected(&settings.select, container);
     let mut containers: Vec<&Container> = snapshot.containers.iter().filter(is_ours).collect();
     containers.sort_by_key(|container| (&container.name, &container.engine, &container.id));
     let mut found = Vec::new();
-    let mut intake = Intake::new(files(settings, &mut found));
+    let mut hidden = Hidden::new();
+    let mut names = Names::default();
     let mut unserved = UnservedClaims::new(&snapshot.holdings);
+    let mut intake = Intake::new(candidates::of_file(settings, &mut found));
     let mut reports = Vec::with_capacity(containers.len());
-    let mut said_of_services = HashSet::new();
-    let mut unshown = bounds::Unshown::new();
+    let mut known_of_services = HashSet::new();
+    let is_read = |container: &&Container| !surroundings.is_own(container) && why_not_up(container).is_none();
+    let up = containers.iter().copied().filter(is_read);
+    let mut reads = dialect::read_all(up, settings, cache).peekable();
     for container in &containers {
-        let mut of_container = ContainerFindings::default();
-        let read = read(container, &owners, &surroundings, settings, cache, &mut of_container);
-        let of_container = of_container.shown(&mut unshown);
+        let mut findings = ContainerFindings::default();
+        let read = reads.next_if(|read| std::ptr::eq(read.container, *container));
+        let made = if let Some(read) = read {
+            findings = read.findings;
+            candidates::of_container(container, read.declared, &owners, &surroundings, &mut names, &mut findings.found)
+        } else if surroundings.is_own(container) {
+            dialect::report_own(container, &mut findings.found);
+            OfContainer::not_routed("it is Gangway itself")
+        } else {
+            OfContainer::not_routed(why_not_up(container).unwrap_or_default())
+        };
         // Replicas have the same labels, so the same is found at each of them.
-        found.extend(of_container.into_iter().filter(|one| match owners.of(container) {
-            owner @ Owner::Service { .. } => said_of_services.insert((owner, without_container(one))),
+        found.extend(hidden.show(findings).into_iter().filter(|one| match owners.of(container) {
+            owner @ Owner::Service { .. } => known_of_services.insert((owner, without_container(one))),
             Owner::Alone { .. } => true,
         }));
-        reports.push(ContainerReport {
-            out_of_reach: surroundings.is_out_of_reach(container),
-            ..report(container, read.ways, surroundings.is_own(container), settings)
-        });
-        intake.add(read.candidates, &mut unserved, &mut found);
+        reports.push(report(container, made.ways, &surroundings, settings));
+        intake.add(made.candidates, &mut unserved, &mut found);
     }
+    drop(reads);
     malformed::report(snapshot, &containers, settings, &mut found);
-    let candidates = intake.all(&mut unserved, &mut found);
+    let mut candidates = intake.all(&mut unserved, &mut found);
+    let mut held = held_routes::read(snapshot, &owners, &surroundings, settings, cache, &mut names);
+    let mut resolver = names.settle(&mut found);
+    resolver.resolve(candidates.iter_mut(), &mut found);
+    // Nothing is said about routes that are held: it was said while their containers ran.
+    resolver.resolve(held.candidates(), &mut Vec::new());
     let has_several_engines = snapshot.own.len() > 1;
     let mut groups = replicas::gather(candidates, has_several_engines, &mut found);
     slow_stops::serve_again(&mut groups, snapshot);
-    let (held, holds) = held_routes::groups(snapshot, &owners, &surroundings, settings, cache);
+    let (held, holds) = held.gather(has_several_engines);
     groups.extend(held);
     add_stopped(&mut unserved, &containers, &snapshot.holdings, &owners, settings, cache);
     let absent = unserved.all();
-    let moment = Observation { now: snapshot.now, keep: seconds(settings.keep_hosts), unread: &snapshot.unread };
-    let settled = conflicts::settle(groups, &absent, &snapshot.holdings, &snapshot.released, moment, &mut found);
+    let observation = Observation { now: snapshot.now, keep: seconds(settings.keep_hosts), unread: &snapshot.unread };
+    let settled = conflicts::settle(groups, &absent, &snapshot.holdings, &snapshot.released, observation, &mut found);
     let Settled { left: mut groups, lost, holdings, moves } = settled;
     priorities::settle(&mut groups, &mut found);
     handshakes::settle(&mut groups, &mut found);
-    let reserved = reserved_hosts::hosts(&groups, &holdings, moment);
+    let reserved = reserved_hosts::hosts(&groups, &holdings, observation);
     let (held, groups): (Vec<Group<'_>>, Vec<Group<'_>>) = groups.into_iter().partition(|group| group.held);
     let (mut entries, origins): (Vec<Entry<Arc<Route>>>, Vec<RouteOrigin<'_>>) = groups.into_iter().map(entry).unzip();
     conflicts::report_ties(&entries, &origins, &mut found);
     name_routes(&mut reports, entries.iter().map(|entry| &*entry.id).zip(&origins), &lost);
     entries.extend(held.into_iter().map(|group| entry(group).0));
     let (table, diagnostics) =
-        (RoutingTable::build_reserved(entries, reserved, |route| &route.tenant), bounds::bounded(found, unshown));
+        (RoutingTable::build_reserved(entries, reserved, |route| &route.tenant), hidden.bounded(found));
     Compiled { table, diagnostics, containers: reports, holds, holdings, moves, releases: 0 }
 }
 
@@ -214,201 +188,18 @@ fn add_stopped<'s>(
     holdings: &Holdings,
     owners: &Owners<'s>,
     settings: &Settings,
-    cache: &mut Cache,
+    cache: &mut ReadCache,
 ) {
     let tenants = holdings.tenants();
-    let is_of_holder = |container: &&&Container| {
+    let is_of_holder = |container: &&Container| {
         why_not_up(container).is_some() && !is_one_off(container) && tenants.contains(&owners.of(container).tenant())
     };
-    let mut unsaid = ContainerFindings::default();
-    for container in containers.iter().filter(is_of_holder) {
-        let Asked::Routes { specs, .. } = cache.read(container, settings, &mut unsaid) else { continue };
-        for spec in specs {
-            unserved.add(owners.party(container, &spec), container, spec.matcher, spec.priority);
+    let stopped = containers.iter().copied().filter(is_of_holder);
+    for ContainerRead { container, declared, .. } in dialect::read_all(stopped, settings, cache) {
+        let Declared::Routed { declarations, .. } = declared else { continue };
+        for route in declarations.routes {
+            unserved.add(owners.party(container, &route), container, route.matcher, route.priority);
         }
-    }
-}
-
-/// What was made of one container.
-struct Read<'s> {
-    candidates: Vec<Candidate<'s>>,
-    /// How it is reached, or why not, for each route by name; without a name for all.
-    ways: Vec<(Box<str>, String)>,
-}
-
-fn read<'s>(
-    container: &'s Container,
-    owners: &Owners<'s>,
-    surroundings: &Surroundings<'s>,
-    settings: &Settings,
-    cache: &mut Cache,
-    findings: &mut ContainerFindings,
-) -> Read<'s> {
-    let nothing = |reason: &str| Read { candidates: Vec::new(), ways: vec![(Box::default(), reason.to_owned())] };
-    if surroundings.is_own(container) {
-        native::read_own(container, &mut findings.found);
-        return nothing("it is Gangway itself");
-    }
-    if let Some(why) = why_not_up(container) {
-        return nothing(why);
-    }
-    let (specs, by_label) = match cache.read(container, settings, findings) {
-        Asked::Nothing(why) => return nothing(&why),
-        Asked::Routes { specs, by_label } => (specs, by_label),
-    };
-    let found = &mut findings.found;
-    if specs.is_empty() {
-        return nothing("no route could be made of its labels");
-    }
-    if container.health == Health::Unhealthy && by_label {
-        found.push(unhealthy(container));
-    }
-    let mut ways: Vec<(Box<str>, String)> = Vec::new();
-    let mut candidates = Vec::with_capacity(specs.len());
-    for spec in specs {
-        if spec.group.is_some() && container.project().is_none() {
-            found.push(group_without_project(container, &spec.name));
-        }
-        let mut troubles = Vec::new();
-        let endpoint = match &spec.upstream.target {
-            Target::Container(access) => match surroundings.reach(container, access, &spec.name, &mut troubles) {
-                Ok(reach) => {
-                    ways.push((spec.name.clone(), reach.reason.clone()));
-                    Some(Endpoint {
-                        key: EndpointKey {
-                            container: container.id.clone(),
-                            address: Address::Ip(reach.address.ip(), reach.address.port()),
-                        },
-                        name: container.name.clone(),
-                        scheme: reach.scheme,
-                        verify: reach.verify,
-                        host: None,
-                        readiness: readiness(container),
-                        weight: spec.upstream.weight,
-                    })
-                }
-                Err(why) => {
-                    ways.push((spec.name.clone(), why));
-                    None
-                }
-            },
-            Target::Urls(_) | Target::Nothing => {
-                ways.push((spec.name.clone(), "it answers with a redirection".to_owned()));
-                None
-            }
-        };
-        if !by_label && endpoint.is_none() {
-            // Nobody asked for it, so nobody wants to hear why it cannot be.
-            continue;
-        }
-        use ContainerState::{Created, Dead, Exited, Paused, Removing, Restarting, Running};
-        let unreachable = match container.state {
-            Running if endpoint.is_none() => why_unreachable(container, &troubles),
-            Running | Created | Paused | Restarting | Removing | Exited | Dead => None,
-        };
-        // One that restarts will soon have an address again, and one that ends needs none.
-        if by_label && container.state == Running && !container.leaving {
-            found.extend(troubles);
-        }
-        let source = Source::Container(container);
-        let party = owners.party(container, &spec);
-        let endpoints = endpoint.into_iter().collect();
-        candidates.push(Candidate { party, source, spec: Box::new(spec), endpoints, unreachable });
-    }
-    Read { candidates, ways }
-}
-
-/// Why it cannot be reached as long as nobody changes something; none where it may be soon.
-fn why_unreachable(container: &Container, troubles: &[Diagnostic]) -> Option<Box<str>> {
-    const LASTING: [Code; 8] = [
-        codes::NETWORK_NOT_SHARED,
-        codes::NETWORK_APART,
-        codes::ENGINE_ELSEWHERE,
-        codes::NETWORK_GONE,
-        codes::NETWORK_NONE,
-        codes::HOST_UNREACHABLE,
-        codes::OWN_LISTENER,
-        codes::PORT_UNKNOWN,
-    ];
-    let Diagnostic { code, message, help, .. } = troubles.iter().find(|one| LASTING.contains(&one.code))?;
-    Some(format!("container {}: {message} ({code}). To mend it, {help}.", shown(&container.name)).into())
-}
-
-/// Why it is not routed whatever its labels say.
-fn why_not_up(container: &Container) -> Option<&'static str> {
-    match container.state {
-        ContainerState::Running | ContainerState::Restarting => {}
-        ContainerState::Created => return Some("it was never started"),
-        ContainerState::Paused => return Some("it is paused"),
-        ContainerState::Removing => return Some("it is being removed"),
-        ContainerState::Exited => return Some("it is stopped"),
-        ContainerState::Dead => return Some("it is dead"),
-    }
-    is_one_off(container).then_some("it was started by `compose run`, beside its service")
-}
-
-/// `compose run` gives a shell beside a service the labels of that service.
-fn is_one_off(container: &Container) -> bool {
-    container.label("com.docker.compose.oneoff").is_some_and(|one| one.eq_ignore_ascii_case("true"))
-}
-
-fn readiness(container: &Container) -> Readiness {
-    match (container.state, container.health) {
-        (ContainerState::Restarting, _) => Readiness::Restarting,
-        _ if container.leaving => Readiness::Leaving,
-        (_, Health::Starting) => Readiness::Starting,
-        (_, Health::Unhealthy) => Readiness::Unhealthy,
-        (_, Health::NoCheck | Health::Healthy) => Readiness::Ready,
-    }
-}
-
-fn unhealthy(container: &Container) -> Diagnostic {
-    let finding = Finding::error(
-        codes::UNHEALTHY,
-        0..0,
-        "the container is unhealthy",
-        "",
-        "see what its health check says: `docker inspect` shows the last answers",
-    );
-    Source::Container(container).about(finding.warning(), "no requests are sent to it until it is healthy again".into())
-}
-
-fn group_without_project(container: &Container, route: &str) -> Diagnostic {
-    let finding = Finding::error(
-        codes::GROUP_WITHOUT_PROJECT,
-        0..0,
-        "`group` on a container that belongs to no project",
-        "",
-        "remove the label, or start the containers as services of one compose project",
-    );
-    let effect = format!("route `{route}` has an upstream of its own");
-    Source::Container(container).about(finding, effect)
-}
-
-fn files<'s>(settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Vec<Candidate<'s>> {
-    let mut routes: Vec<&FileRoute> = settings.file_routes.iter().collect();
-    routes.sort_by_key(|route| (&route.name, &route.place));
-    let candidate = |route| {
-        let spec = Box::new(native::read_file(route, settings, found)?);
-        let endpoints = match &spec.upstream.target {
-            Target::Urls(urls) => urls.iter().map(|url| url_endpoint(url, spec.upstream.weight)).collect(),
-            Target::Container(_) | Target::Nothing => Vec::new(),
-        };
-        let (party, source) = (Party::of_file(&spec), Source::File(route));
-        Some(Candidate { party, source, spec, endpoints, unreachable: None })
-    };
-    routes.into_iter().filter_map(candidate).collect()
-}
-
-fn url_endpoint(target: &UrlTarget, weight: u16) -> Endpoint {
-    Endpoint {
-        key: EndpointKey { container: Box::default(), address: target.address.clone() },
-        name: target.url.clone(),
-        scheme: target.scheme,
-        verify: target.verify,
-        host: matches!(target.address, Address::Name(..)).then(|| target.host.clone()),
-        readiness: Readiness::Ready,
-        weight,
     }
 }
 
@@ -442,7 +233,12 @@ fn reason(ways: &[(Box<str>, String)]) -> String {
     }
 }
 
-fn report(container: &Container, ways: Vec<(Box<str>, String)>, is_own: bool, settings: &Settings) -> ContainerReport {
+fn report<'s>(
+    container: &'s Container,
+    ways: Vec<(Box<str>, String)>,
+    surroundings: &Surroundings<'s>,
+    settings: &Settings,
+) -> ContainerReport {
     ContainerReport {
         name: container.name.clone(),
         id: container.id.clone(),
@@ -452,10 +248,10 @@ fn report(container: &Container, ways: Vec<(Box<str>, String)>, is_own: bool, se
         ended: container.ended,
         health: container.health,
         routes: Vec::new(),
-        out_of_reach: false,
+        out_of_reach: surroundings.is_out_of_reach(container),
         reason: reason(&ways),
         ways,
-        is_own,
+        is_own: surroundings.is_own(container),
         mentions: mention::of(container, settings),
     }
 }

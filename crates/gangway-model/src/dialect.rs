@@ -1,9 +1,66 @@
 //! Dialects: ways to say in labels what is wanted.
 //!
-//! Each dialect is one module from the labels of one container to the same typed [specs](crate::spec).
-//! It reports everything it finds, needs no other container, and knows nothing of addresses. Whatever
-//! comes after it, replicas, conflicts, the table, does not know which dialect a spec came from.
+//! A dialect turns the labels of all containers of an engine into [`Declarations`](crate::spec::Declarations): routes,
+//! and named upstreams and middlewares that routes of any container may refer to. It reports everything that it finds,
+//! and knows nothing of addresses. Resolving the names is the work of [`compile`](crate::compile()), which does not
+//! know which dialect a declaration came from; help texts of later steps take the words from the route's
+//! [`Vocabulary`](crate::vocabulary::Vocabulary).
 //!
-//! There is one so far: [`native`], our own.
+//! There is one dialect so far: [`native`], our own.
 
+mod cache;
+#[cfg(test)]
+mod demo;
 pub(crate) mod native;
+
+pub(crate) use self::cache::ReadCache;
+use crate::bounds::ContainerFindings;
+use crate::diagnostic::Diagnostic;
+use crate::settings::{FileRoute, Settings};
+use crate::snapshot::Container;
+use crate::spec::{Declared, RouteSpec};
+
+/// What was read of one container.
+pub(crate) struct ContainerRead<'s> {
+    pub container: &'s Container,
+    pub declared: Declared<'s>,
+    pub findings: ContainerFindings,
+}
+
+/// Reads containers, in the order in which they are given.
+///
+/// They are read one by one, as the iterator is asked: what many containers ask for together is bounded by the
+/// caller, who must not have to hold all of it before. A dialect whose containers are read together gathers what it
+/// needs of all of them, which is never more than their labels, before it gives back the first.
+pub(crate) fn read_all<'s>(
+    containers: impl Iterator<Item = &'s Container>,
+    settings: &Settings,
+    cache: &mut ReadCache,
+) -> impl Iterator<Item = ContainerRead<'s>> {
+    containers.map(|container| {
+        let (declared, findings) = cache.read(container, settings, read);
+        ContainerRead { container, declared, findings }
+    })
+}
+
+fn read<'s>(container: &'s Container, settings: &Settings, found: &mut Vec<Diagnostic>) -> Declared<'s> {
+    #[cfg(test)]
+    if demo::is_written_on(container) {
+        return demo::read(container, found);
+    }
+    native::read(container, settings, found)
+}
+
+/// Reads a table of the configuration file, which is written in the keys of the native dialect.
+pub(crate) fn read_file<'s>(
+    route: &'s FileRoute,
+    settings: &Settings,
+    found: &mut Vec<Diagnostic>,
+) -> Option<RouteSpec<'s>> {
+    native::read_file(route, settings, found)
+}
+
+/// Reports labels on our own container, which cannot be in force.
+pub(crate) fn report_own(container: &Container, found: &mut Vec<Diagnostic>) {
+    native::report_own(container, found);
+}

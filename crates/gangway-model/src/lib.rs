@@ -7,7 +7,9 @@
 //! There is deliberately no I/O here: no sockets, files, clock, environment, async or logging.
 
 mod address;
+pub mod bounds;
 pub mod compile;
+pub mod container_report;
 mod dialect;
 pub mod digest;
 mod engine_name;
@@ -33,6 +35,7 @@ mod spec;
 pub mod table;
 mod utc;
 mod value;
+mod vocabulary;
 
 pub use compile::{Compiled, Compiler, compile};
 pub use gangway_diagnostic::{self as diagnostic, Code, Diagnostic, Diagnostics, Place, Severity, codes};

@@ -6,7 +6,7 @@
 //!
 //! Nothing is concluded from them: no label of another proxy ever makes a route.
 
-use crate::compile::ContainerReport;
+use crate::container_report::{ContainerReport, Mention};
 use crate::dialect::native;
 use crate::dialect::native::schema::{ResolvedKey, resolve};
 use crate::rule::shown;
@@ -21,15 +21,6 @@ const VALUE_LEN_MAX: usize = 512;
 
 /// At most so many are told of one host.
 pub const NAMED_MAX: usize = 5;
-
-/// A label that may name a host.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Mention {
-    /// Its key as written; empty where the host follows from the container's name.
-    pub label: Box<str>,
-    /// Its value, or the beginning of it.
-    pub value: Box<str>,
-}
 
 /// A container that names a host in a label.
 #[derive(Clone, Debug)]
@@ -58,7 +49,7 @@ pub(crate) fn of(container: &Container, settings: &Settings) -> Box<[Mention]> {
     let is_off =
         container.label("gangway.enable").is_some_and(|value| matches!(crate::value::boolean(value), Ok(false)));
     if !is_off && mentions.iter().any(|mention| begins(&mention.label, native::PREFIX)) {
-        let derived = format!("{}.{}", native::route_name(container), settings.domain);
+        let derived = format!("{}.{}", container.app_name(), settings.domain);
         mentions.push(Mention { label: Box::default(), value: derived.into() });
     }
     mentions.into()

@@ -252,6 +252,15 @@ impl Container {
         self.name_in(&["com.docker.compose.service", "com.docker.swarm.service.name"])
     }
 
+    /// What the application is called: its service, without the stack that Swarm puts in front of it, or else the
+    /// container.
+    pub(crate) fn app_name(&self) -> &str {
+        let Some(service) = self.service() else { return &self.name };
+        let stack = self.label("com.docker.stack.namespace");
+        let in_stack = stack.and_then(|stack| service.strip_prefix(stack)?.strip_prefix('_'));
+        in_stack.filter(|name| !name.is_empty()).unwrap_or(service)
+    }
+
     /// Anybody can write these labels, and names of megabytes would become identities.
     fn name_in(&self, keys: &[&str]) -> Option<&str> {
         const LEN_MAX: usize = 255;

@@ -1,67 +1,193 @@
-//! What one container or one table of the configuration file asks for, typed and by itself.
+//! What containers and the configuration file declare, typed and by itself.
 //!
-//! A spec is what a dialect makes of labels, before it is known who else asks for what. Everything in it
-//! was parsed and is valid; nothing in it depends on another container. [`compile`](crate::compile())
-//! joins specs into routes: it finds replicas, settles conflicts and looks up addresses.
+//! [`Declarations`] are what a dialect makes of labels. Everything in them was parsed and is valid, and nothing in them
+//! depends on what others declare. Routes may name upstreams and middlewares that other containers declare;
+//! [`compile`](crate::compile()) resolves the names, finds replicas, settles conflicts and looks up addresses.
 //!
-//! Which requests a route takes, how it is served to clients ([`ListenerOptions`]), what happens to a request
-//! (an ordered chain of [`Middleware`]s) and where it goes ([`UpstreamSpec`]) are kept apart, because other
-//! dialects name and share them separately. Resolving such names is the dialect's own matter: a spec holds
-//! what they stand for.
+//! Four things are kept apart, because dialects name and share them separately: which requests a route takes, how it
+//! is served to clients ([`ListenerOptions`]), what happens to a request (an ordered chain of [`Middleware`]s), and
+//! where it goes ([`UpstreamSpec`]).
 
 use crate::label::Mark;
 use crate::matcher::Matcher;
 use crate::route::{Address, HostHeader, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
+use crate::rule::Finding;
+use crate::vocabulary::Vocabulary;
 
-/// One route.
+/// What a dialect makes of one container.
+#[derive(Debug)]
+pub(crate) enum Declared<'s> {
+    /// The container is routed. No route at all is declared where none could be made of its labels.
+    Routed {
+        declarations: Declarations<'s>,
+        /// Whether a label says that it is routed, and not only `--expose all`.
+        by_label: bool,
+    },
+    /// The container is not routed, for this reason.
+    NotRouted(String),
+}
+
+/// Everything that one container declares.
+#[derive(Debug, Default)]
+pub(crate) struct Declarations<'s> {
+    pub routes: Vec<RouteSpec<'s>>,
+    /// Upstreams that routes of all containers of the engine may name.
+    pub upstreams: Vec<Named<'s, UpstreamSpec<'s>>>,
+    /// Middlewares that routes of all containers of the engine may name.
+    pub middlewares: Vec<Named<'s, MiddlewareSpec>>,
+}
+
+/// Something that is declared under a name.
 #[derive(Clone, Debug)]
-pub(crate) struct RouteSpec<'s> {
+pub(crate) struct Named<'s, T> {
+    pub name: Box<str>,
+    /// Where it is declared.
+    pub mark: Mark<'s>,
+    pub object: T,
+    /// The words of the dialect that it is written in.
+    pub words: &'static Vocabulary,
+    /// Says that an older container has declared something else under the name. The dialect owns code and words.
+    pub taken: fn(name: &str) -> Finding,
+}
+
+/// A part of a route: declared with the route, or named.
+#[derive(Clone, Debug)]
+pub(crate) enum Part<'s, T> {
+    /// Declared with the route.
+    Own(T),
+    /// Declared under this name, by the same container or by another one.
+    Named(Reference<'s>),
+}
+
+/// The name of an upstream or a middleware, where a route or an upstream refers to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Reference<'s> {
+    pub name: Box<str>,
+    /// Where the name is written.
+    pub mark: Mark<'s>,
+    /// Says why the reference leads nowhere. The dialect owns code and words.
+    pub unresolved: fn(name: &str, why: Unresolved) -> Finding,
+}
+
+/// Why a reference leads nowhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Unresolved {
+    /// Nothing is declared under the name.
+    Unknown,
+    /// What is declared under the name could not be made, which is reported where it is declared.
+    Broken,
+    /// The container's routes name more than one container may.
+    TooMany,
+    /// An upstream that leads to itself.
+    Circular,
+}
+
+/// One route. `Chain` and `Upstream` are what the route says of its middlewares and its upstream: in a declaration
+/// they may be names, in a [`ResolvedRoute`] they are what the names stand for.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteSpec<'s, Chain = Vec<Part<'s, Middleware>>, Upstream = Part<'s, UpstreamSpec<'s>>> {
     /// What the user calls it; in lower case.
     pub name: Box<str>,
     /// Which requests it takes.
     pub matcher: Matcher,
-    /// What stands where that was said, to point at.
+    /// The label that says which requests it takes, to point at.
     pub claim: Mark<'s>,
-    /// `priority`, and where it was said.
     pub priority: i64,
     pub priority_mark: Option<Mark<'s>>,
     /// How it is served to clients.
     pub listener: ListenerOptions,
     /// In the order in which they see a request.
-    pub middlewares: Vec<Middleware>,
+    pub middlewares: Chain,
     /// Where requests go.
-    pub upstream: UpstreamSpec<'s>,
+    pub upstream: Upstream,
     /// A protecting label could not be applied.
     pub closed: bool,
     /// `group`: services of one project that are one upstream.
     pub group: Option<Box<str>>,
     /// `share`: who else may serve paths of its hosts.
     pub share: Box<[Box<str>]>,
+    /// The words of the dialect that it is written in.
+    pub words: &'static Vocabulary,
 }
+
+/// A route of which nothing is a name any more. The addresses of its upstream are kept beside it.
+pub(crate) type ResolvedRoute<'s> = RouteSpec<'s, Vec<Middleware>, Delivery>;
 
 /// Where requests go, and how they are sent there.
 #[derive(Clone, Debug)]
 pub(crate) struct UpstreamSpec<'s> {
-    pub target: Target<'s>,
+    pub destination: Destination<'s>,
+    pub delivery: Delivery,
+}
+
+/// How requests are sent to an upstream.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Delivery {
     pub timeouts: Timeouts,
     pub host_header: HostHeader,
     pub policy: Policy,
-    /// Of this container; replicas may differ in it.
-    pub weight: u16,
 }
 
 /// Where requests go.
 #[derive(Clone, Debug)]
-pub(crate) enum Target<'s> {
-    /// To the container that asked.
-    Container(Access<'s>),
-    /// To these, which are no containers.
-    Urls(Vec<UrlTarget>),
-    /// Nowhere: every request is answered with a redirection.
-    Nothing,
+pub(crate) enum Destination<'s> {
+    /// Nowhere: a middleware answers every request.
+    Nowhere,
+    /// To these. Replicas that declare the same route or upstream add theirs.
+    Targets(Vec<TargetSpec<'s>>),
+    /// To these upstreams, each with its share of the requests.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the native dialect names nothing; Traefik's does"))]
+    Weighted(Vec<WeightedUpstream<'s>>),
 }
 
-/// How to reach the container that asked. None where nothing was said.
+/// One target of an upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct TargetSpec<'s> {
+    pub place: TargetPlace<'s>,
+    /// Its share of the requests among the targets of its upstream.
+    pub weight: u16,
+}
+
+/// Where a target is.
+#[derive(Clone, Debug)]
+pub(crate) enum TargetPlace<'s> {
+    /// The container that declares it.
+    Declaring(Access<'s>),
+    /// Another container of the same engine, whose name or id is referred to.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the native dialect knows one target; others know more"))]
+    Other(Reference<'s>, Access<'s>),
+    /// No container.
+    Url(UrlTarget),
+}
+
+/// A share of the requests for a named upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct WeightedUpstream<'s> {
+    pub upstream: Reference<'s>,
+    pub weight: u16,
+}
+
+/// A middleware that is declared under a name.
+#[cfg_attr(not(test), expect(dead_code, reason = "the native dialect declares no middlewares; Traefik's does"))]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum MiddlewareSpec {
+    /// What it does, in order.
+    Steps(Vec<Middleware>),
+    /// It could not be made, which the dialect has reported.
+    Broken(Without),
+}
+
+/// What becomes of the routes that name a middleware which could not be made.
+#[cfg_attr(not(test), expect(dead_code, reason = "the native dialect declares no middlewares; Traefik's does"))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Without {
+    /// It would have kept somebody out: they are closed.
+    Closed,
+    /// They are served without it.
+    Served,
+}
+
+/// How to reach a container; each field is none where nothing is said.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Access<'s> {
     pub port: Option<(u16, Mark<'s>)>,
@@ -70,22 +196,24 @@ pub(crate) struct Access<'s> {
     pub network: Option<(&'s str, Mark<'s>)>,
 }
 
-/// An upstream that is no container.
+/// A target that is no container.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct UrlTarget {
     /// As written, for people.
     pub url: Box<str>,
     pub scheme: Scheme,
     pub verify: bool,
-    /// As in the URL.
+    /// The host in the URL.
     pub host: Box<str>,
     pub address: Address,
 }
 
-impl<'s> RouteSpec<'s> {
-    /// The same with other marks: those that are there are asked for in the order of this function.
-    pub(crate) fn marked<'t>(&self, mut mark: impl FnMut(Mark<'s>) -> Mark<'t>) -> RouteSpec<'t> {
-        let Self {
+impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
+    /// The same route with other middlewares and another upstream; returns those that it had.
+    pub(crate) fn replace<C, U>(self, middlewares: C, upstream: U) -> (RouteSpec<'s, C, U>, Chain, Upstream) {
+        let Self { name, matcher, claim, priority, priority_mark, listener, closed, group, share, words, .. } = self;
+        let (chain, old) = (self.middlewares, self.upstream);
+        let route = RouteSpec {
             name,
             matcher,
             claim,
@@ -97,55 +225,155 @@ impl<'s> RouteSpec<'s> {
             closed,
             group,
             share,
-        } = self;
-        let UpstreamSpec { target, timeouts, host_header, policy, weight } = upstream;
-        let (claim, priority_mark) = (mark(*claim), priority_mark.map(&mut mark));
-        let target = match target {
-            Target::Container(Access { port, scheme, verify, network }) => Target::Container(Access {
-                port: port.map(|(port, at)| (port, mark(at))),
-                scheme: *scheme,
-                verify: verify.map(|(verify, at)| (verify, mark(at))),
-                network: network.map(|(_, at)| {
-                    let at = mark(at);
-                    (at.value.trim(), at)
-                }),
-            }),
-            Target::Urls(urls) => Target::Urls(urls.clone()),
-            Target::Nothing => Target::Nothing,
+            words,
         };
-        RouteSpec {
-            name: name.clone(),
-            matcher: matcher.clone(),
-            claim,
-            priority: *priority,
-            priority_mark,
-            listener: listener.clone(),
-            middlewares: middlewares.clone(),
-            upstream: UpstreamSpec {
-                target,
-                timeouts: *timeouts,
-                host_header: host_header.clone(),
-                policy: policy.clone(),
-                weight: *weight,
-            },
-            closed: *closed,
-            group: group.clone(),
-            share: share.clone(),
-        }
+        (route, chain, old)
     }
 }
 
-impl RouteSpec<'_> {
-    /// Do both ask for the same, apart from their names and addresses?
-    pub(crate) fn asks_for_the_same(&self, other: &RouteSpec<'_>) -> bool {
+impl ResolvedRoute<'_> {
+    /// Whether both ask for the same, apart from their names and addresses.
+    pub(crate) fn asks_for_the_same(&self, other: &Self) -> bool {
         self.matcher.alternatives() == other.matcher.alternatives()
             && self.priority == other.priority
             && self.listener == other.listener
             && self.middlewares == other.middlewares
-            && self.upstream.timeouts == other.upstream.timeouts
-            && self.upstream.host_header == other.upstream.host_header
-            && self.upstream.policy == other.upstream.policy
+            && self.upstream == other.upstream
             && self.closed == other.closed
-            && matches!(self.upstream.target, Target::Nothing) == matches!(other.upstream.target, Target::Nothing)
+    }
+
+    /// Whether a middleware answers every request, so that no endpoint is needed.
+    pub(crate) fn is_answered_here(&self) -> bool {
+        self.middlewares.iter().any(Middleware::answers_all)
+    }
+}
+
+impl Declared<'_> {
+    /// The number of alternatives of all routes.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Routed { declarations, .. } => {
+                declarations.routes.iter().map(|route| route.matcher.alternatives().len()).sum()
+            }
+            Self::NotRouted(_) => 0,
+        }
+    }
+}
+
+impl<'s> Declarations<'s> {
+    /// The same with other marks. The marks are handed over in the same order each time.
+    pub(crate) fn marked<'t>(&self, mut mark: impl FnMut(Mark<'s>) -> Mark<'t>) -> Declarations<'t> {
+        let mark: &mut dyn FnMut(Mark<'s>) -> Mark<'t> = &mut mark;
+        Declarations {
+            routes: self.routes.iter().map(|route| route.marked(mark)).collect(),
+            upstreams: self.upstreams.iter().map(|named| named.marked(mark, UpstreamSpec::marked)).collect(),
+            middlewares: self.middlewares.iter().map(|named| named.marked(mark, |spec, _| spec.clone())).collect(),
+        }
+    }
+}
+
+/// Replaces marks; see [`Declarations::marked`].
+type Marking<'m, 's, 't> = &'m mut dyn FnMut(Mark<'s>) -> Mark<'t>;
+
+impl<'s, T> Named<'s, T> {
+    fn marked<'t, U>(&self, mark: Marking<'_, 's, 't>, object: impl Fn(&T, Marking<'_, 's, 't>) -> U) -> Named<'t, U> {
+        let (name, object) = (self.name.clone(), object(&self.object, mark));
+        Named { name, mark: mark(self.mark), object, words: self.words, taken: self.taken }
+    }
+}
+
+impl<'s, T> Part<'s, T> {
+    pub(crate) fn own(self) -> Option<T> {
+        match self {
+            Self::Own(object) => Some(object),
+            Self::Named(_) => None,
+        }
+    }
+
+    fn marked<'t, U>(&self, mark: Marking<'_, 's, 't>, own: impl Fn(&T, Marking<'_, 's, 't>) -> U) -> Part<'t, U> {
+        match self {
+            Self::Own(object) => Part::Own(own(object, mark)),
+            Self::Named(reference) => Part::Named(reference.marked(mark)),
+        }
+    }
+}
+
+impl<'s> Reference<'s> {
+    fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> Reference<'t> {
+        Reference { name: self.name.clone(), mark: mark(self.mark), unresolved: self.unresolved }
+    }
+}
+
+impl<'s> RouteSpec<'s> {
+    fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> RouteSpec<'t> {
+        RouteSpec {
+            name: self.name.clone(),
+            matcher: self.matcher.clone(),
+            claim: mark(self.claim),
+            priority: self.priority,
+            priority_mark: self.priority_mark.map(&mut *mark),
+            listener: self.listener.clone(),
+            middlewares: self.middlewares.iter().map(|part| part.marked(mark, |own, _| own.clone())).collect(),
+            upstream: self.upstream.marked(mark, UpstreamSpec::marked),
+            closed: self.closed,
+            group: self.group.clone(),
+            share: self.share.clone(),
+            words: self.words,
+        }
+    }
+}
+
+impl<'s> UpstreamSpec<'s> {
+    fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> UpstreamSpec<'t> {
+        let destination = match &self.destination {
+            Destination::Nowhere => Destination::Nowhere,
+            Destination::Targets(targets) => {
+                Destination::Targets(targets.iter().map(|target| target.marked(mark)).collect())
+            }
+            Destination::Weighted(upstreams) => {
+                let marked = |WeightedUpstream { upstream, weight }: &WeightedUpstream<'s>| WeightedUpstream {
+                    upstream: upstream.marked(mark),
+                    weight: *weight,
+                };
+                Destination::Weighted(upstreams.iter().map(marked).collect())
+            }
+        };
+        UpstreamSpec { destination, delivery: self.delivery.clone() }
+    }
+}
+
+impl<'s> Destination<'s> {
+    /// The upstreams that share the requests; none where it has targets of its own.
+    pub(crate) fn weighted(self) -> Vec<WeightedUpstream<'s>> {
+        match self {
+            Self::Weighted(upstreams) => upstreams,
+            Self::Nowhere | Self::Targets(_) => Vec::new(),
+        }
+    }
+}
+
+impl<'s> TargetSpec<'s> {
+    fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> TargetSpec<'t> {
+        let place = match &self.place {
+            TargetPlace::Declaring(access) => TargetPlace::Declaring(access.marked(mark)),
+            TargetPlace::Other(container, access) => TargetPlace::Other(container.marked(mark), access.marked(mark)),
+            TargetPlace::Url(url) => TargetPlace::Url(url.clone()),
+        };
+        TargetSpec { place, weight: self.weight }
+    }
+}
+
+impl<'s> Access<'s> {
+    fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> Access<'t> {
+        Access {
+            port: self.port.map(|(port, at)| (port, mark(at))),
+            scheme: self.scheme,
+            verify: self.verify.map(|(verify, at)| (verify, mark(at))),
+            // The network's name is the value itself.
+            network: self.network.map(|(_, at)| {
+                let at = mark(at);
+                (at.value.trim(), at)
+            }),
+        }
     }
 }

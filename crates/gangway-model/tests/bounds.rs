@@ -2,7 +2,7 @@
 
 mod common;
 
-use gangway_model::compile::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX, FOUND_MAX};
+use gangway_model::bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX, FOUND_MAX};
 use gangway_model::{Code, Compiled, Compiler, Container, Settings, Snapshot, compile};
 
 const ROUTES: usize = 255;

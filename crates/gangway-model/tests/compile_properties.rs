@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use gangway_model::compile::ContainerReport;
+use gangway_model::container_report::ContainerReport;
 use gangway_model::route::{Middleware, Route};
 use gangway_model::settings::Expose;
 use gangway_model::snapshot::{

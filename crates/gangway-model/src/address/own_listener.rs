@@ -6,11 +6,12 @@
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, SocketAddr};
 
-use super::Surroundings;
+use super::surroundings::Surroundings;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::label::Source;
 use crate::rule::Finding;
+use crate::settings::OwnListeners;
 use crate::snapshot::{Container, NetworkMode, OwnPlace};
 use crate::spec::Access;
 
@@ -30,46 +31,49 @@ impl Display for OwnListener {
     }
 }
 
-impl<'s> Surroundings<'s> {
-    /// Who of ours would be reached instead of the container.
-    pub(super) fn own_listener(&self, container: &'s Container, address: SocketAddr) -> Option<OwnListener> {
-        let (holder, _) = self.network_holder(container).ok()?;
-        match self.own(container) {
-            OwnPlace::Host if holder.network == NetworkMode::Host => self.listener_at(address.ip(), address.port()),
-            OwnPlace::Host | OwnPlace::Elsewhere(_) => None,
-            OwnPlace::Container { id, .. } => {
-                let us = self.find(&container.engine.0, id)?;
-                let (ours, _) = self.network_holder(us).ok()?;
-                if std::ptr::eq(ours, holder) {
-                    return self.listener_at(address.ip(), address.port());
-                }
-                // Behind the host's address stand the ports that the engine publishes for us.
-                let is_ours = holder.network == NetworkMode::Host;
-                let mut published = ours.ports.iter().filter(|one| is_ours && one.published == Some(address.port()));
-                published.find_map(|one| self.listener_on(one.port, |_| true))
+/// Our own listener that would be reached instead of the container.
+pub(super) fn at<'s>(
+    surroundings: &Surroundings<'s>,
+    container: &'s Container,
+    address: SocketAddr,
+) -> Option<OwnListener> {
+    let own = &surroundings.settings.own_listeners;
+    let (holder, _) = surroundings.network_holder(container).ok()?;
+    match surroundings.own(container) {
+        OwnPlace::Host if holder.network == NetworkMode::Host => listener_at(own, address),
+        OwnPlace::Host | OwnPlace::Elsewhere(_) => None,
+        OwnPlace::Container { id, .. } => {
+            let us = surroundings.find(&container.engine.0, id)?;
+            let (ours, _) = surroundings.network_holder(us).ok()?;
+            if std::ptr::eq(ours, holder) {
+                return listener_at(own, address);
             }
+            // Behind the host's address stand the ports that the engine publishes for us.
+            let is_ours = holder.network == NetworkMode::Host;
+            let mut published = ours.ports.iter().filter(|one| is_ours && one.published == Some(address.port()));
+            published.find_map(|one| listener_on(own, one.port, |_| true))
         }
     }
+}
 
-    /// A listener on all addresses is on this one, in either family.
-    fn listener_at(&self, ip: IpAddr, port: u16) -> Option<OwnListener> {
-        self.listener_on(port, |listens| listens.is_unspecified() || listens.to_canonical() == ip.to_canonical())
-    }
+/// A listener on all addresses is on this one, in either family.
+fn listener_at(own: &OwnListeners, address: SocketAddr) -> Option<OwnListener> {
+    let ip = address.ip().to_canonical();
+    listener_on(own, address.port(), |listens| listens.is_unspecified() || listens.to_canonical() == ip)
+}
 
-    fn listener_on(&self, port: u16, is_there: impl Fn(IpAddr) -> bool) -> Option<OwnListener> {
-        let own = &self.settings.own_listeners;
-        let is_it = |listens: &SocketAddr| listens.port() == port && is_there(listens.ip());
-        if own.admin.as_ref().is_some_and(is_it) {
-            return Some(OwnListener::Admin);
-        }
-        own.public.iter().any(is_it).then_some(OwnListener::Public)
+fn listener_on(own: &OwnListeners, port: u16, is_there: impl Fn(IpAddr) -> bool) -> Option<OwnListener> {
+    let is_it = |listens: &SocketAddr| listens.port() == port && is_there(listens.ip());
+    if own.admin.as_ref().is_some_and(is_it) {
+        return Some(OwnListener::Admin);
     }
+    own.public.iter().any(is_it).then_some(OwnListener::Public)
 }
 
 /// What is said about it, at the label where one named the port.
 pub(super) fn refused(
     listener: OwnListener,
-    container: &Container,
+    source: Source<'_>,
     access: &Access<'_>,
     address: SocketAddr,
 ) -> Diagnostic {
@@ -81,7 +85,6 @@ pub(super) fn refused(
     };
     let effect = "no requests are sent to this container; routes that nobody else serves answer 503".to_owned();
     let message = format!("the container would be reached at {address}, which is {listener}");
-    let source = Source::Container(container);
     match access.port {
         Some((_, mark)) => {
             let span = 0..mark.value.trim().len();

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::asker::Asker;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::image_defaults;
-use crate::label::Source;
 use crate::route::Scheme;
 use crate::rule::Finding;
 use crate::snapshot::Container;
@@ -19,7 +19,7 @@ const USUAL: [u16; 7] = [80, 8080, 3000, 8000, 5000, 443, 8443];
 const TLS_PORTS: [u16; 2] = [443, 8443];
 
 /// A port and how it was chosen.
-pub(super) struct Port {
+pub(super) struct ChosenPort {
     pub number: u16,
     pub scheme: Scheme,
     pub reason: &'static str,
@@ -29,10 +29,10 @@ pub(super) struct Port {
 pub(super) fn of(
     container: &Container,
     access: &Access<'_>,
-    route: &str,
+    asker: &Asker<'_, '_>,
     found: &mut Vec<Diagnostic>,
-) -> Result<Port, String> {
-    let source = Source::Container(container);
+) -> Result<ChosenPort, String> {
+    let Asker { source, name: route, words } = *asker;
     let exposed: BTreeSet<u16> = container.ports.iter().map(|exposed| exposed.port).collect();
     let preset = image_defaults::find(&container.image);
     let chosen = match access.port {
@@ -62,17 +62,15 @@ pub(super) fn of(
             None => ("no port is exposed".to_owned(), "8080".to_owned()),
             Some(first) => (format!("several ports are exposed: {}", listed(&exposed)), first.to_string()),
         };
-        let prefix = if route.eq_ignore_ascii_case(crate::dialect::native::route_name(container)) {
-            "gangway".to_owned()
-        } else {
-            format!("gangway.routes.{route}")
-        };
         let finding = Finding::error(
             codes::PORT_UNKNOWN,
             0..0,
             format!("port unknown: {what}"),
             "",
-            format!("add the label `{prefix}.port` with the port at which it listens, such as `{help}`"),
+            format!(
+                "add the label `{}` with the port at which it listens, such as `{help}`",
+                (words.port_of)(container, route)
+            ),
         );
         let effect = format!("route `{route}` has no endpoint here; it answers 503 unless another container serves it");
         found.push(source.about(finding, effect));
@@ -80,7 +78,7 @@ pub(super) fn of(
     };
     let of_preset = preset.filter(|preset| preset.port == number).and_then(|preset| preset.scheme);
     let usual = if TLS_PORTS.contains(&number) { Scheme::Https } else { Scheme::Http };
-    Ok(Port { number, scheme: access.scheme.or(of_preset).unwrap_or(usual), reason })
+    Ok(ChosenPort { number, scheme: access.scheme.or(of_preset).unwrap_or(usual), reason })
 }
 
 fn guessed(container: &Container, exposed: &BTreeSet<u16>) -> Option<(u16, &'static str)> {

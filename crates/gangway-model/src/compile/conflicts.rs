@@ -11,7 +11,6 @@ use super::replicas::{Group, RouteOrigin};
 use super::unserved::UnservedClaim;
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::dialect::native::default_host;
 use crate::matcher::{Alternative, HostCondition};
 use crate::ownership::{
     Claim, Decision, Holdings, Loss, Observation, Party, Presence, RuleId, Strength, Tenant, Until,
@@ -285,7 +284,7 @@ pub(super) fn report_ties(entries: &[Entry<Arc<Route>>], origins: &[RouteOrigin<
     for tie in of_losers.into_values() {
         let (winner, loser) = (&origins[tie.winner], &origins[tie.loser]);
         let (rule, older, name) = (brief(&tie.rule), winner.described(), &loser.name);
-        let help = "give one of them a `priority`, or another host or path";
+        let help = format!("give one of them a `{}`, or another host or path", loser.words.priority);
         let finding = if tie.is_same {
             let message = format!("{rule} is asked for twice, by {older} too");
             Finding::error(codes::CLAIMED_TWICE, 0..0, message, "the older one has it", help)
@@ -370,6 +369,7 @@ fn describe_loss(
             format!("it is kept for {holder} until {}, unless a container is created that asks for it", utc(*end))
         }
     };
+    let words = group.spec.words;
     let is_default = group.origin.claim.label.is_empty();
     let is_of_one_tenant = ground == Ground::Rule && holder.tenant == group.party.tenant;
     let is_same_service = is_of_one_tenant && holder.service == group.party.service;
@@ -379,15 +379,15 @@ fn describe_loss(
         (_, false) => codes::CLAIMED_BY_OTHER_PROJECT,
     };
     let help = if is_default {
-        format!("add the label `gangway.host` with a host of its own{}", collapsed(&group.origin.name, holder, host))
+        format!("add the label `{}` with a host of its own{}", words.host, collapsed(group, holder, host))
     } else if is_same_service {
-        "give one of them a `priority`, or another host or path".to_owned()
+        format!("give one of them a `{}`, or another host or path", words.priority)
     } else if is_of_one_tenant {
-        "take another host or path; services that are one application say the same `gangway.group`".to_owned()
+        format!("take another host or path; services that are one application say the same `{}`", words.group)
     } else if holder.tenant == Tenant::File || ground == Ground::Rule {
         "take another host or path, or remove the other one".to_owned()
     } else {
-        let share = format!("gangway.share: {}", group.party.tenant.name());
+        let share = format!("{}: {}", words.share, group.party.tenant.name());
         format!(
             "take another host; or let this one in by the label {} on the other one; or give the host up: {}",
             shown(&share),
@@ -403,10 +403,10 @@ fn describe_loss(
 }
 
 /// Why a route without a host is given the one of a route with another name.
-fn collapsed(name: &str, holder: &Party, host: &HostCondition) -> String {
-    let host = host.to_string();
-    let of_holder = host.split_once('.').and_then(|(_, domain)| default_host(&holder.route, domain));
-    match of_holder.is_some_and(|of_holder| of_holder.to_string() == host) && *holder.route != *name {
+fn collapsed(group: &Group<'_>, holder: &Party, host: &HostCondition) -> String {
+    let (name, host) = (&group.origin.name, host.to_string());
+    let of_holder = host.split_once('.').and_then(|(_, domain)| (group.spec.words.default_host)(&holder.route, domain));
+    match of_holder.is_some_and(|of_holder| of_holder.to_string() == host) && holder.route != *name {
         true => format!(
             ": only letters, digits and hyphens of a name can stand in one, and no more than 63, so {} and {} have the \
              same",

@@ -13,7 +13,8 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::replicas::{Group, RouteOrigin, TenantRef};
+use super::owners::TenantRef;
+use super::replicas::{Group, RouteOrigin};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;

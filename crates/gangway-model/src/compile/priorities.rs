@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
-use super::replicas::{Group, TenantRef};
+use super::owners::TenantRef;
+use super::replicas::Group;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;

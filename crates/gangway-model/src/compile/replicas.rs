@@ -6,58 +6,24 @@
 //! take a host away from the rest.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::candidates::Candidate;
+use super::owners::TenantRef;
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::dialect::native;
 use crate::label::Mark;
 use crate::label::Source;
 use crate::matcher::Alternative;
-use crate::ownership::{Holdings, Party, Tenant};
+use crate::ownership::{Party, Tenant};
 use crate::route::{Endpoint, Readiness};
 use crate::rule::{Finding, shown};
-use crate::snapshot::{Container, EngineName};
-use crate::spec::{RouteSpec, Target};
+use crate::snapshot::Container;
+use crate::spec::ResolvedRoute;
 use crate::value::and_list;
-
-/// One container's share in a route, or a route of the file.
-#[derive(Debug)]
-pub(super) struct Candidate<'s> {
-    pub party: Party,
-    pub source: Source<'s>,
-    /// Boxed, as candidates are moved about and specs are large.
-    pub spec: Box<RouteSpec<'s>>,
-    /// None where it cannot be reached, one for a container, several for a route of the file.
-    pub endpoints: Vec<Endpoint>,
-    /// Why it cannot, where that does not pass by waiting.
-    pub unreachable: Option<Box<str>>,
-}
-
-/// Whose the routes of a container are. Containers of one owner are replicas.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(super) enum Owner<'s> {
-    /// The same on every engine.
-    Service { project: Option<&'s str>, service: &'s str },
-    /// A container started by itself.
-    Alone { engine: &'s EngineName, name: &'s str },
-}
-
-/// Says whose containers are.
-pub(super) struct Owners<'s> {
-    /// Containers that were started by themselves and held something, by id: a container that is renamed
-    /// stays what it was, as the next one of its name is created beside it.
-    known: HashMap<&'s str, &'s Party, ahash::RandomState>,
-}
-
-/// Who may not take anything from whom.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) enum TenantRef<'s> {
-    File,
-    Project(&'s str),
-    Service(&'s str),
-    Container { engine: &'s str, name: &'s str },
-}
+use crate::vocabulary::Vocabulary;
 
 /// One route with all its replicas.
 #[derive(Debug)]
@@ -69,7 +35,7 @@ pub(super) struct Group<'s> {
     /// all groups by seniority.
     pub age: i64,
     /// What is in force of what the newest replica that is ready asks for.
-    pub spec: Box<RouteSpec<'s>>,
+    pub spec: Box<ResolvedRoute<'s>>,
     pub origin: RouteOrigin<'s>,
     pub endpoints: Vec<Endpoint>,
     /// Nobody runs; see [`super::held`].
@@ -86,6 +52,8 @@ pub(super) struct RouteOrigin<'s> {
     pub name: Box<str>,
     /// Where it says which requests it takes.
     pub claim: Mark<'s>,
+    /// The words of the dialect that it is written in.
+    pub words: &'static Vocabulary,
     /// All replicas, the oldest first.
     sources: Vec<Source<'s>>,
 }
@@ -114,88 +82,6 @@ pub(super) fn gather<'s>(
     groups
 }
 
-impl<'s> Owners<'s> {
-    pub(super) fn new(holdings: &'s Holdings) -> Self {
-        Self { known: holdings.renamed() }
-    }
-
-    pub(super) fn of(&self, container: &'s Container) -> Owner<'s> {
-        match (container.project(), container.service()) {
-            (Some(project), service) => {
-                Owner::Service { project: Some(project), service: service.unwrap_or(&container.name) }
-            }
-            (None, Some(service)) => Owner::Service { project: None, service },
-            (None, None) => match self.known.get(&*container.id).map(|party| &party.tenant) {
-                Some(Tenant::Container { engine, name }) => Owner::Alone { engine, name },
-                _ => Owner::Alone { engine: &container.engine, name: &container.name },
-            },
-        }
-    }
-
-    /// Whose a route of a container is.
-    pub(super) fn party(&self, container: &'s Container, spec: &RouteSpec<'_>) -> Party {
-        let owner = self.of(container);
-        let main = native::route_name(container);
-        let is_main = spec.name.eq_ignore_ascii_case(main);
-        let (service, main) = match (owner, &spec.group) {
-            (Owner::Service { project: Some(_), .. }, Some(group)) => (format!("@{group}").into(), &**group),
-            (Owner::Service { service, .. }, _) => (service.into(), main),
-            (Owner::Alone { name, .. }, _) => (Box::default(), name),
-        };
-        let route = if is_main { main } else { &spec.name };
-        Party { tenant: owner.tenant(), service, route: route.into() }
-    }
-}
-
-impl Owner<'_> {
-    pub(super) fn tenant(self) -> Tenant {
-        match self {
-            Self::Service { project: Some(project), .. } => Tenant::Project(project.into()),
-            Self::Service { project: None, service } => Tenant::Service(service.into()),
-            Self::Alone { engine, name } => Tenant::Container { engine: engine.clone(), name: name.into() },
-        }
-    }
-}
-
-impl Party {
-    /// Whose a route of the configuration file is.
-    pub(super) fn of_file(spec: &RouteSpec<'_>) -> Self {
-        Self { tenant: Tenant::File, service: Box::default(), route: spec.name.clone() }
-    }
-}
-
-impl<'s> TenantRef<'s> {
-    fn of(source: Source<'s>) -> Self {
-        let Source::Container(container) = source else { return Self::File };
-        match (container.project(), container.service()) {
-            (Some(project), _) => Self::Project(project),
-            (None, Some(service)) => Self::Service(service),
-            (None, None) => Self::Container { engine: &container.engine.0, name: &container.name },
-        }
-    }
-}
-
-impl<'s> Candidate<'s> {
-    fn container(&self) -> Option<&'s Container> {
-        match self.source {
-            Source::Container(container) => Some(container),
-            Source::File(_) => None,
-        }
-    }
-
-    fn created(&self) -> i64 {
-        self.container().map_or(i64::MIN, |container| container.created)
-    }
-
-    fn container_id(&self) -> &'s str {
-        self.container().map_or("", |container| &container.id)
-    }
-
-    fn is_ready(&self) -> bool {
-        self.endpoints.iter().any(|endpoint| endpoint.readiness == Readiness::Ready)
-    }
-}
-
 impl<'s> Group<'s> {
     /// Of replicas, the oldest first: one group, and one for whatever only some of them ask for besides.
     fn gather(
@@ -215,7 +101,7 @@ impl<'s> Group<'s> {
             if let Some(matcher) = spec.matcher.clone().retain(|asked| is_asked.contains(asked)) {
                 spec.matcher = matcher;
             }
-            let endpoints = positions.iter().flat_map(|position| replicas[*position].endpoints.iter().cloned());
+            let endpoints = endpoints_of(positions.iter().map(|position| &replicas[*position]));
             // The newest that asks for it asks for nothing else of this kind, so its name makes the id unlike others.
             let last = positions.last().map_or(newest, |last| *last);
             let name = escaped(replicas[last].container().map_or("", |container| &container.name));
@@ -228,10 +114,11 @@ impl<'s> Group<'s> {
                     source: replicas[newest].source,
                     name: spec.name.clone(),
                     claim: spec.claim,
+                    words: spec.words,
                     sources: positions.iter().map(|position| replicas[*position].source).collect(),
                 },
                 spec,
-                endpoints: endpoints.collect(),
+                endpoints,
                 held: false,
                 unreachable: positions[0..1]
                     .iter()
@@ -246,13 +133,14 @@ impl<'s> Group<'s> {
         let unreachable = replicas[0].unreachable.take().filter(|_| all_are);
         let mut endpoints = std::mem::take(&mut replicas[0].endpoints);
         endpoints.extend(replicas[1..].iter_mut().flat_map(|replica| replica.endpoints.drain(..)));
+        endpoints.extend(shared_by(replicas.iter()));
         let Candidate { party, source, spec, .. } = replicas.swap_remove(chosen);
         groups.push(Self {
             id,
             party,
             tenant: TenantRef::of(source),
             age,
-            origin: RouteOrigin { source, name: spec.name.clone(), claim: spec.claim, sources },
+            origin: RouteOrigin { source, name: spec.name.clone(), claim: spec.claim, words: spec.words, sources },
             spec,
             endpoints,
             held: false,
@@ -265,10 +153,27 @@ impl<'s> Group<'s> {
         (self.held, self.age) = (true, i64::MAX);
     }
 
-    /// Does it need no endpoint?
+    /// Whether it needs no endpoint.
     pub(super) fn is_answered_here(&self) -> bool {
-        matches!(self.spec.upstream.target, Target::Nothing)
+        self.spec.is_answered_here()
     }
+}
+
+/// The endpoints of some replicas.
+fn endpoints_of<'c>(replicas: impl Iterator<Item = &'c Candidate<'c>> + Clone) -> Vec<Endpoint> {
+    let own = replicas.clone().flat_map(|replica| replica.endpoints.iter().cloned());
+    own.chain(shared_by(replicas)).collect()
+}
+
+/// The endpoints of the named upstreams of some replicas: once each, however many replicas name them.
+fn shared_by<'c>(replicas: impl Iterator<Item = &'c Candidate<'c>>) -> Vec<Endpoint> {
+    let mut known: Vec<&Rc<[Endpoint]>> = Vec::new();
+    for shared in replicas.filter_map(|replica| replica.shared.as_ref()) {
+        if !known.iter().any(|other| Rc::ptr_eq(other, shared)) {
+            known.push(shared);
+        }
+    }
+    known.into_iter().flat_map(|shared| shared.iter().cloned()).collect()
 }
 
 /// What other replicas than the chosen one ask for and it does not: those that ask for the same together.
@@ -412,6 +317,7 @@ fn escaped(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::EngineName;
 
     #[test]
     fn ids_of_different_things_are_different() {

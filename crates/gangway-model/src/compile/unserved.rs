@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use ahash::RandomState;
 
-use super::bounds::ALTERNATIVES_IN_ALL_MAX;
+use crate::bounds::ALTERNATIVES_IN_ALL_MAX;
 use crate::matcher::{Alternative, HostCondition, Matcher};
 use crate::ownership::{Holdings, Party};
 use crate::snapshot::Container;

@@ -21,9 +21,9 @@ pub(crate) mod schema;
 mod suggest;
 mod unknown_key;
 mod upstream_url;
+mod vocabulary;
 
 use self::collect::RouteCollector;
-pub(crate) use self::default_host::default_host;
 use self::label::Label;
 use self::prefix::{LABELS_MAX, OwnLabel, bad_name, is_route_name, report_near_misses, sort_out};
 pub(crate) use self::prefix::{PREFIX, near_miss};
@@ -34,34 +34,11 @@ use crate::image_defaults;
 use crate::label::{Mark, Source, whole};
 use crate::settings::{Expose, FileRoute, Settings};
 use crate::snapshot::Container;
-use crate::spec::RouteSpec;
+use crate::spec::{Declarations, Declared, RouteSpec};
 use crate::value;
 
-/// What one container asks for.
-#[derive(Debug)]
-pub(crate) enum Asked<'a> {
-    /// These routes, maybe none that could be made.
-    Routes {
-        specs: Vec<RouteSpec<'a>>,
-        /// Did a label say so? Else `--expose all` did.
-        by_label: bool,
-    },
-    /// Nothing, because of this.
-    Nothing(String),
-}
-
-impl Asked<'_> {
-    /// The alternatives of all routes.
-    pub(crate) fn size(&self) -> usize {
-        match self {
-            Self::Routes { specs, .. } => specs.iter().map(|spec| spec.matcher.alternatives().len()).sum(),
-            Self::Nothing(_) => 0,
-        }
-    }
-}
-
 /// Reads the labels of a container.
-pub(crate) fn read<'a>(container: &'a Container, settings: &Settings, found: &mut Vec<Diagnostic>) -> Asked<'a> {
+pub(crate) fn read<'a>(container: &'a Container, settings: &Settings, found: &mut Vec<Diagnostic>) -> Declared<'a> {
     let source = Source::Container(container);
     let (mut ours, misses) = sort_out(container);
     report_near_misses(source, &misses, found);
@@ -71,15 +48,16 @@ pub(crate) fn read<'a>(container: &'a Container, settings: &Settings, found: &mu
     let enable = ours.iter().rposition(is_enable).map(|at| ours.remove(at));
     match enabled(container, enable.as_ref(), !ours.is_empty(), settings, found) {
         Ok(()) => {}
-        Err(why) => return Asked::Nothing(why),
+        Err(why) => return Declared::NotRouted(why),
     }
     let by_label = enable.is_some() || !ours.is_empty();
-    let mut drafts = RouteCollector::new(source, route_name(container));
+    let mut drafts = RouteCollector::new(source, container.app_name());
     for OwnLabel { rest, mark } in ours {
         drafts.add(rest, mark, found);
     }
     drafts.close_what_was_left_out(&left_out, found);
-    Asked::Routes { specs: drafts.read(settings, found), by_label }
+    let declarations = Declarations { routes: drafts.read(settings, found), ..Declarations::default() };
+    Declared::Routed { declarations, by_label }
 }
 
 /// Reads a table of the configuration file.
@@ -103,7 +81,7 @@ pub(crate) fn read_file<'a>(
 }
 
 /// Reports labels on our own container, which cannot be in force.
-pub(crate) fn read_own(container: &Container, found: &mut Vec<Diagnostic>) {
+pub(crate) fn report_own(container: &Container, found: &mut Vec<Diagnostic>) {
     let (ours, _) = sort_out(container);
     if let Some(first) = ours.first() {
         let finding = whole(
@@ -115,15 +93,6 @@ pub(crate) fn read_own(container: &Container, found: &mut Vec<Diagnostic>) {
         let effect = "Gangway's own container is not routed".to_owned();
         found.push(Source::Container(container).about_key(first.mark, finding, effect));
     }
-}
-
-/// What the container's one route is called: its service, without the stack that Swarm puts in front of
-/// it, else itself.
-pub(crate) fn route_name(container: &Container) -> &str {
-    let Some(service) = container.service() else { return &container.name };
-    let stack = container.label("com.docker.stack.namespace");
-    let in_stack = stack.and_then(|stack| service.strip_prefix(stack)?.strip_prefix('_'));
-    in_stack.filter(|name| !name.is_empty()).unwrap_or(service)
 }
 
 /// Is the container routed at all? If not, why.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use gangway_model::compile::ContainerReport;
+use gangway_model::container_report::ContainerReport;
 use gangway_model::location::PublicPorts;
 use gangway_model::mention;
 use gangway_model::route::{Endpoint, Readiness, Scheme, TlsMode};

@@ -10,6 +10,7 @@ use super::readers;
 use super::redirect::leads_to_itself;
 use super::route_fields::{HealthFields, RouteFields, closed};
 use super::schema::{KeyId, KeyStatus};
+use super::vocabulary::VOCABULARY;
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::host::HostPattern;
@@ -19,7 +20,7 @@ use crate::matcher::Matcher;
 use crate::route::{HealthCheck, ListenerOptions, Middleware, TlsMode};
 use crate::rule::{Finding, shown};
 use crate::settings::Settings;
-use crate::spec::{RouteSpec, Target, UpstreamSpec};
+use crate::spec::{Delivery, Destination, Part, RouteSpec, TargetPlace, TargetSpec, UpstreamSpec, UrlTarget};
 
 /// The labels of one route.
 #[derive(Debug)]
@@ -74,7 +75,7 @@ impl<'a> ReadRoute<'a> {
         let Self { draft, mut fields } = self;
         let (matcher, claim) = draft.matcher(&mut fields, settings, found)?;
         let listener = listener(&mut fields, found);
-        let target = draft.target(&mut fields, found)?;
+        let destination = draft.destination(&mut fields, found)?;
         fields.policy.health = health(&mut fields, &draft, found);
         let middlewares = middlewares(&mut fields, &matcher, &draft, found);
         Some(RouteSpec {
@@ -84,17 +85,19 @@ impl<'a> ReadRoute<'a> {
             priority: fields.priority,
             priority_mark: fields.priority_mark,
             listener,
-            middlewares,
-            upstream: UpstreamSpec {
-                target,
-                timeouts: fields.timeouts,
-                host_header: fields.host_header,
-                policy: fields.policy,
-                weight: fields.weight.unwrap_or(1),
-            },
+            middlewares: middlewares.into_iter().map(Part::Own).collect(),
+            upstream: Part::Own(UpstreamSpec {
+                destination,
+                delivery: Delivery {
+                    timeouts: fields.timeouts,
+                    host_header: fields.host_header,
+                    policy: fields.policy,
+                },
+            }),
             closed: fields.closed,
             group: fields.group.take(),
             share: std::mem::take(&mut fields.share),
+            words: &VOCABULARY,
         })
     }
 }
@@ -182,16 +185,18 @@ impl<'a> RouteDraft<'a> {
     }
 
     /// Where requests go.
-    fn target(&self, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) -> Option<Target<'a>> {
+    fn destination(&self, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) -> Option<Destination<'a>> {
         if fields.redirect.is_some() {
-            return Some(Target::Nothing);
+            return Some(Destination::Nowhere);
         }
+        let weight = fields.weight.unwrap_or(1);
+        let target = |place| TargetSpec { place, weight };
         if matches!(self.source, Source::Container(_)) {
-            return Some(Target::Container(std::mem::take(&mut fields.access)));
+            let access = std::mem::take(&mut fields.access);
+            return Some(Destination::Targets(vec![target(TargetPlace::Declaring(access))]));
         }
         let verify = fields.access.verify.is_none_or(|(verify, _)| verify);
-        let mut urls = std::mem::take(&mut fields.urls);
-        urls.iter_mut().for_each(|target| target.verify = verify);
+        let urls = std::mem::take(&mut fields.urls);
         if urls.is_empty() && self.label(KeyId::Upstream).is_none() {
             let finding = whole(
                 codes::UPSTREAM_MISSING,
@@ -203,7 +208,8 @@ impl<'a> RouteDraft<'a> {
             found.push(self.source.about(finding, effect));
             return None;
         }
-        Some(Target::Urls(urls))
+        let urls = urls.into_iter().map(|url| target(TargetPlace::Url(UrlTarget { verify, ..url })));
+        Some(Destination::Targets(urls.collect()))
     }
 }
 

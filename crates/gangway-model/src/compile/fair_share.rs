@@ -5,21 +5,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::FOUND_MAX;
-use super::replicas::Candidate;
+use super::candidates::Candidate;
 use super::unserved::UnservedClaims;
+use crate::bounds::{ALTERNATIVES_IN_ALL_MAX, ContainerFindings, FOUND_IN_ALL_MAX, FOUND_MAX};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Span};
 use crate::label::Source;
 use crate::ownership::{Party, Tenant};
 use crate::rule::Finding;
 use crate::spec::RouteSpec;
-
-/// Alternatives in one table: each costs every new table some microseconds and a kilobyte or less.
-pub const ALTERNATIVES_IN_ALL_MAX: usize = 1 << 17;
-
-/// ContainerFindings that are kept in all: each may show a label of 4 KiB.
-pub const FOUND_IN_ALL_MAX: usize = 10_000;
 
 /// Candidates as they are read: never many more than may be served, however many are asked for.
 pub(super) struct Intake<'s> {
@@ -138,49 +132,32 @@ fn beyond(candidate: &Candidate<'_>, size: usize, share: usize) -> Diagnostic {
     candidate.source.about_value(claim, finding, effect)
 }
 
-/// The number of findings that are not shown, by container.
-pub(super) type Unshown = BTreeMap<Place, usize>;
+/// Counts the findings that are not shown, by container.
+#[derive(Default)]
+pub(super) struct Hidden(BTreeMap<Place, usize>);
 
-/// What was found at one container, before it is put to what was found at others.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ContainerFindings {
-    pub found: Vec<Diagnostic>,
-    /// How many more there are.
-    more: usize,
-}
-
-impl ContainerFindings {
-    /// No more than [`FOUND_MAX`], the first in the canonical order.
-    pub(super) fn cut(mut found: Vec<Diagnostic>) -> Self {
-        let mut more = 0;
-        if found.len() > FOUND_MAX {
-            found = found.into_iter().collect::<Diagnostics>().into_iter().collect();
-            more = found.len().saturating_sub(FOUND_MAX);
-            found.truncate(FOUND_MAX);
-        }
-        Self { found, more }
+impl Hidden {
+    pub(super) fn new() -> Self {
+        Self::default()
     }
 
-    pub(super) fn extend(&mut self, other: Self) {
-        self.found.extend(other.found);
-        self.more += other.more;
+    /// What is shown of the findings of one container.
+    pub(super) fn show(&mut self, findings: ContainerFindings) -> Vec<Diagnostic> {
+        let (shown, hidden) = findings.shown();
+        if let Some((place, more)) = hidden {
+            *self.0.entry(place).or_default() += more;
+        }
+        shown
     }
 
-    /// What is shown of it; the rest is counted.
-    pub(super) fn shown(self, unshown: &mut Unshown) -> Vec<Diagnostic> {
-        let cut = Self::cut(self.found);
-        let more = self.more + cut.more;
-        if let Some(Diagnostic { place, .. }) = cut.found.first()
-            && more > 0
-        {
-            *unshown.entry(place.as_whole()).or_default() += more;
-        }
-        cut.found
+    /// All findings in the canonical order: no more for one container than [`FOUND_MAX`], and less where many
+    /// containers have many.
+    pub(super) fn bounded(self, found: Vec<Diagnostic>) -> Diagnostics {
+        bounded(found, self.0)
     }
 }
 
-/// In the canonical order, no more for one container than [`FOUND_MAX`], and less where many containers have many.
-pub(super) fn bounded(found: Vec<Diagnostic>, mut unshown: Unshown) -> Diagnostics {
+fn bounded(found: Vec<Diagnostic>, mut unshown: BTreeMap<Place, usize>) -> Diagnostics {
     let all: Diagnostics = found.into_iter().collect();
     let is_same = |a: &Diagnostic, b: &Diagnostic| {
         (a.place.container(), a.place.project()) == (b.place.container(), b.place.project())

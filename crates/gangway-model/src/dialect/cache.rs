@@ -8,19 +8,19 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::bounds::{ALTERNATIVES_IN_ALL_MAX, ContainerFindings};
-use crate::dialect::native::{self, Asked};
+use crate::bounds::{ALTERNATIVES_IN_ALL_MAX, ContainerFindings};
+use crate::diagnostic::Diagnostic;
 use crate::label::Mark;
 use crate::settings::Settings;
 use crate::snapshot::Container;
-use crate::spec::RouteSpec;
+use crate::spec::{Declarations, Declared};
 
 /// Alternatives that are kept. More than all may have together are read each time: memory is for what is served.
 const ALTERNATIVES_MAX: usize = 2 * ALTERNATIVES_IN_ALL_MAX;
 
 /// What was read, by what it was read from.
 #[derive(Debug, Default)]
-pub(super) struct Cache {
+pub(crate) struct ReadCache {
     reads: HashMap<Fingerprint, CachedRead, RandomState>,
     /// The alternatives of all that is kept.
     size: usize,
@@ -36,7 +36,7 @@ type Fingerprint = [u64; 2];
 
 #[derive(Debug)]
 struct CachedRead {
-    asked: Detached,
+    declared: Detached,
     found: ContainerFindings,
     /// Its alternatives.
     size: usize,
@@ -46,17 +46,18 @@ struct CachedRead {
 
 #[derive(Debug)]
 enum Detached {
-    /// Each spec with the labels that its marks stand at, in the order in which they are asked for.
-    Routes {
-        specs: Vec<(RouteSpec<'static>, Vec<Box<str>>)>,
+    Routed {
+        declarations: Declarations<'static>,
+        /// The labels that the marks stand at, in the order in which they are handed over.
+        labels: Vec<Box<str>>,
         by_label: bool,
     },
-    Nothing(String),
+    NotRouted(String),
 }
 
-impl Cache {
+impl ReadCache {
     /// Begins a table.
-    pub(super) fn begin(&mut self, settings: &Settings) {
+    pub(crate) fn begin(&mut self, settings: &Settings) {
         let settings = Settings { file_routes: Vec::new(), ..settings.clone() };
         if self.settings != settings {
             (self.reads, self.size) = (HashMap::default(), 0);
@@ -66,68 +67,65 @@ impl Cache {
     }
 
     /// Ends a table: what it did not need is forgotten.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.reads.retain(|_, read| read.used == self.round);
         self.size = self.reads.values().map(|read| read.size).sum();
     }
 
-    /// The same as [`native::read`].
+    /// Reads a container, or remembers what was read of one with the same labels. `read` is a pure function of them and
+    /// of the settings.
     pub(super) fn read<'s>(
         &mut self,
         container: &'s Container,
         settings: &Settings,
-        findings: &mut ContainerFindings,
-    ) -> Asked<'s> {
+        read: fn(&'s Container, &Settings, &mut Vec<Diagnostic>) -> Declared<'s>,
+    ) -> (Declared<'s>, ContainerFindings) {
         let content = (&container.name, &container.image, &container.labels);
         let fingerprint = self.hashers.each_ref().map(|state| state.hash_one(content));
         if let Some(read) = self.reads.get_mut(&fingerprint) {
             read.used = self.round;
-            findings.extend(read.found.clone());
-            return read.asked.attached(container);
+            return (read.declared.attached(container), read.found.clone());
         }
         let mut found = Vec::new();
-        let asked = native::read(container, settings, &mut found);
+        let declared = read(container, settings, &mut found);
         let found = ContainerFindings::cut(found);
-        let size = asked.size();
+        let size = declared.size();
         if self.size + size <= ALTERNATIVES_MAX {
             self.size += size;
-            let read = CachedRead { asked: Detached::of(&asked), found: found.clone(), size, used: self.round };
+            let read = CachedRead { declared: Detached::of(&declared), found: found.clone(), size, used: self.round };
             self.reads.insert(fingerprint, read);
         }
-        findings.extend(found);
-        asked
+        (declared, found)
     }
 }
 
 impl Detached {
-    fn of(asked: &Asked<'_>) -> Self {
-        let (specs, by_label) = match asked {
-            Asked::Routes { specs, by_label } => (specs, *by_label),
-            Asked::Nothing(why) => return Self::Nothing(why.clone()),
-        };
-        let detached = |spec: &RouteSpec<'_>| {
-            let mut labels = Vec::new();
-            let detached = spec.marked(|mark| {
-                labels.push(mark.label.into());
-                Mark::default()
-            });
-            (detached, labels)
-        };
-        Self::Routes { specs: specs.iter().map(detached).collect(), by_label }
+    fn of(declared: &Declared<'_>) -> Self {
+        match declared {
+            Declared::Routed { declarations, by_label } => {
+                let mut labels = Vec::new();
+                let declarations = declarations.marked(|mark| {
+                    labels.push(mark.label.into());
+                    Mark::default()
+                });
+                Self::Routed { declarations, labels, by_label: *by_label }
+            }
+            Declared::NotRouted(why) => Self::NotRouted(why.clone()),
+        }
     }
 
-    fn attached<'s>(&self, container: &'s Container) -> Asked<'s> {
-        let (specs, by_label) = match self {
-            Self::Routes { specs, by_label } => (specs, *by_label),
-            Self::Nothing(why) => return Asked::Nothing(why.clone()),
-        };
-        let attached = |(spec, labels): &(RouteSpec<'static>, Vec<Box<str>>)| {
-            let mut labels = labels.iter();
-            spec.marked(|_| {
-                let at = labels.next().and_then(|label| container.labels.get_key_value(label));
-                at.map_or_else(Mark::default, |(label, value)| Mark { label, value, place: None })
-            })
-        };
-        Asked::Routes { specs: specs.iter().map(attached).collect(), by_label }
+    /// The same with marks at the labels of this container.
+    fn attached<'s>(&self, container: &'s Container) -> Declared<'s> {
+        match self {
+            Self::Routed { declarations, labels, by_label } => {
+                let mut labels = labels.iter();
+                let declarations = declarations.marked(|_| {
+                    let at = labels.next().and_then(|label| container.labels.get_key_value(label));
+                    at.map_or_else(Mark::default, |(label, value)| Mark { label, value, place: None })
+                });
+                Declared::Routed { declarations, by_label: *by_label }
+            }
+            Self::NotRouted(why) => Declared::NotRouted(why.clone()),
+        }
     }
 }

@@ -1,0 +1,256 @@
+//! Declarations → candidates: the routes that each container asks for, with the endpoints that it gives them.
+
+use std::rc::Rc;
+
+use super::names::{Names, Presence, References};
+use super::owners::Owners;
+use super::targets::{Reached, reach, reach_urls};
+use crate::address::{Asker, Surroundings};
+use crate::codes;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dialect;
+use crate::label::Source;
+use crate::ownership::Party;
+use crate::route::{Endpoint, Readiness};
+use crate::rule::{Finding, shown};
+use crate::settings::{FileRoute, Settings};
+use crate::snapshot::{Container, ContainerState, Health};
+use crate::spec::{Declarations, Declared, Delivery, Destination, Part, ResolvedRoute, RouteSpec, UpstreamSpec};
+
+/// One container's share in a route, or a route of the file.
+#[derive(Debug)]
+pub(super) struct Candidate<'s> {
+    pub party: Party,
+    pub source: Source<'s>,
+    /// Boxed, as candidates are moved about and routes are large.
+    pub spec: Box<ResolvedRoute<'s>>,
+    /// The names in the route, until they are [resolved](super::names::Names::resolve).
+    pub references: Option<Box<References<'s>>>,
+    /// Where the source itself leads: nowhere, where it cannot be reached.
+    pub endpoints: Vec<Endpoint>,
+    /// Where the upstream that the route names leads.
+    pub shared: Option<Rc<[Endpoint]>>,
+    /// Why there is no endpoint, where that does not pass by waiting.
+    pub unreachable: Option<Box<str>>,
+}
+
+/// What was made of the declarations of one container.
+pub(super) struct OfContainer<'s> {
+    pub candidates: Vec<Candidate<'s>>,
+    /// How the container is reached, or why not, for each route by name; without a name for all routes.
+    pub ways: Vec<(Box<str>, String)>,
+}
+
+impl OfContainer<'_> {
+    /// Of a container that is not routed for this reason.
+    pub(super) fn not_routed(reason: &str) -> Self {
+        Self { candidates: Vec::new(), ways: vec![(Box::default(), reason.to_owned())] }
+    }
+}
+
+/// Makes candidates of what was read of one container that is up, and adds what it declares for others to `names`.
+pub(super) fn of_container<'s>(
+    container: &'s Container,
+    declared: Declared<'s>,
+    owners: &Owners<'s>,
+    surroundings: &Surroundings<'s>,
+    names: &mut Names<'s>,
+    found: &mut Vec<Diagnostic>,
+) -> OfContainer<'s> {
+    let (declarations, by_label) = match declared {
+        Declared::NotRouted(why) => return OfContainer::not_routed(&why),
+        Declared::Routed { declarations, by_label } => (declarations, by_label),
+    };
+    let Declarations { routes, upstreams, middlewares } = declarations;
+    if routes.is_empty() && upstreams.is_empty() && middlewares.is_empty() {
+        return OfContainer::not_routed("no route could be made of its labels");
+    }
+    if container.health == Health::Unhealthy && by_label {
+        found.push(unhealthy(container));
+    }
+    // One that restarts will soon have an address again, and one that ends needs none.
+    let is_heard = by_label && container.state == ContainerState::Running && !container.leaving;
+    let (source, owner) = (Source::Container(container), owners.of(container));
+    let mut ways: Vec<(Box<str>, String)> = Vec::new();
+    for named in upstreams {
+        let asker = Asker { source, name: &named.name, words: named.words };
+        let Reached { endpoints, way, findings } = reach(container, &named.object.destination, &asker, surroundings);
+        ways.push((named.name.clone(), way));
+        let is_lasting = container.state == ContainerState::Running && endpoints.is_empty();
+        let unreachable = is_lasting.then(|| why_unreachable(container, &findings)).flatten();
+        found.extend(findings.into_iter().filter(|_| is_heard));
+        names.add_upstream(container, owner, Presence::Up, named, endpoints, unreachable);
+    }
+    for named in middlewares {
+        names.add_middleware(container, owner, Presence::Up, named);
+    }
+    let mut candidates = Vec::with_capacity(routes.len());
+    for route in routes {
+        if route.group.is_some() && container.project().is_none() {
+            found.push(group_without_project(container, &route));
+        }
+        let party = owners.party(container, &route);
+        let Split { spec, references, reached } = Split::of(route, |route, destination| {
+            let asker = Asker { source, name: &route.name, words: route.words };
+            reach(container, destination, &asker, surroundings)
+        });
+        let (endpoints, shared, unreachable) = (Vec::new(), None, None);
+        let mut candidate = Candidate { party, source, spec, references, endpoints, shared, unreachable };
+        if let Some(Reached { endpoints, way, findings }) = reached {
+            ways.push((candidate.spec.name.clone(), way));
+            if !by_label && endpoints.is_empty() {
+                // Nobody asked for it, so nobody wants to hear why it cannot be.
+                continue;
+            }
+            if container.state == ContainerState::Running && endpoints.is_empty() {
+                candidate.unreachable = why_unreachable(container, &findings);
+            }
+            candidate.endpoints = endpoints;
+            found.extend(findings.into_iter().filter(|_| is_heard));
+        } else if let Some(upstream) = candidate.references.as_ref().and_then(|names| names.upstream.as_ref()) {
+            ways.push((candidate.spec.name.clone(), format!("by upstream {}", shown(&upstream.name))));
+        }
+        candidates.push(candidate);
+    }
+    OfContainer { candidates, ways }
+}
+
+/// Makes candidates of what was read of a container that is gone: they have no endpoint of their own.
+pub(super) fn of_gone<'s>(
+    container: &'s Container,
+    declarations: Declarations<'s>,
+    owners: &Owners<'s>,
+) -> Vec<Candidate<'s>> {
+    let candidate = |route: RouteSpec<'s>| {
+        let (party, source) = (owners.party(container, &route), Source::Container(container));
+        let Split { spec, references, .. } = Split::of(route, |_, _| Reached::default());
+        let (endpoints, shared, unreachable) = (Vec::new(), None, None);
+        Candidate { party, source, spec, references, endpoints, shared, unreachable }
+    };
+    declarations.routes.into_iter().map(candidate).collect()
+}
+
+/// Adds what a container that is gone declares for others: an upstream of it has no endpoint.
+pub(super) fn name_of_gone<'s>(
+    container: &'s Container,
+    declarations: &mut Declarations<'s>,
+    owners: &Owners<'s>,
+    names: &mut Names<'s>,
+) {
+    let owner = owners.of(container);
+    for named in std::mem::take(&mut declarations.upstreams) {
+        names.add_upstream(container, owner, Presence::Gone, named, Vec::new(), None);
+    }
+    for named in std::mem::take(&mut declarations.middlewares) {
+        names.add_middleware(container, owner, Presence::Gone, named);
+    }
+}
+
+/// Makes candidates of the routes of the configuration file.
+pub(super) fn of_file<'s>(settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Vec<Candidate<'s>> {
+    let mut routes: Vec<&FileRoute> = settings.file_routes.iter().collect();
+    routes.sort_by_key(|route| (&route.name, &route.place));
+    let candidate = |file: &'s FileRoute| {
+        let route = dialect::read_file(file, settings, found)?;
+        let Split { spec, references, reached } = Split::of(route, |_, destination| reach_urls(destination));
+        let (party, source) = (Party::of_file(&spec.name), Source::File(file));
+        let endpoints = reached.map(|reached| reached.endpoints).unwrap_or_default();
+        Some(Candidate { party, source, spec, references, endpoints, shared: None, unreachable: None })
+    };
+    routes.into_iter().filter_map(candidate).collect()
+}
+
+/// A route taken apart.
+struct Split<'s> {
+    spec: Box<ResolvedRoute<'s>>,
+    references: Option<Box<References<'s>>>,
+    /// How its own upstream is reached; none where its upstream is a name.
+    reached: Option<Reached>,
+}
+
+impl<'s> Split<'s> {
+    fn of(route: RouteSpec<'s>, reach: impl FnOnce(&ResolvedRoute<'s>, &Destination<'s>) -> Reached) -> Self {
+        let (mut spec, parts, upstream) = route.replace(Vec::new(), Delivery::default());
+        let mut references = References::default();
+        if parts.iter().all(|part| matches!(part, Part::Own(_))) {
+            spec.middlewares = parts.into_iter().filter_map(Part::own).collect();
+        } else {
+            references.middlewares = parts;
+        }
+        let reached = match upstream {
+            Part::Own(UpstreamSpec { destination, delivery }) => {
+                spec.upstream = delivery;
+                let reached = reach(&spec, &destination);
+                references.weighted = destination.weighted();
+                Some(reached)
+            }
+            Part::Named(reference) => {
+                references.upstream = Some(reference);
+                None
+            }
+        };
+        let references = (!references.is_empty()).then(|| Box::new(references));
+        Self { spec: Box::new(spec), references, reached }
+    }
+}
+
+impl<'s> Candidate<'s> {
+    pub(super) fn container(&self) -> Option<&'s Container> {
+        match self.source {
+            Source::Container(container) => Some(container),
+            Source::File(_) => None,
+        }
+    }
+
+    pub(super) fn created(&self) -> i64 {
+        self.container().map_or(i64::MIN, |container| container.created)
+    }
+
+    pub(super) fn container_id(&self) -> &'s str {
+        self.container().map_or("", |container| &container.id)
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        let shared = self.shared.iter().flat_map(|shared| shared.iter());
+        self.endpoints.iter().chain(shared).any(|endpoint| endpoint.readiness == Readiness::Ready)
+    }
+}
+
+/// Why it cannot be reached as long as nobody changes something; none where it may be soon.
+fn why_unreachable(container: &Container, troubles: &[Diagnostic]) -> Option<Box<str>> {
+    const LASTING: [Code; 8] = [
+        codes::NETWORK_NOT_SHARED,
+        codes::NETWORK_APART,
+        codes::ENGINE_ELSEWHERE,
+        codes::NETWORK_GONE,
+        codes::NETWORK_NONE,
+        codes::HOST_UNREACHABLE,
+        codes::OWN_LISTENER,
+        codes::PORT_UNKNOWN,
+    ];
+    let Diagnostic { code, message, help, .. } = troubles.iter().find(|one| LASTING.contains(&one.code))?;
+    Some(format!("container {}: {message} ({code}). To mend it, {help}.", shown(&container.name)).into())
+}
+
+fn unhealthy(container: &Container) -> Diagnostic {
+    let finding = Finding::error(
+        codes::UNHEALTHY,
+        0..0,
+        "the container is unhealthy",
+        "",
+        "see what its health check says: `docker inspect` shows the last answers",
+    );
+    Source::Container(container).about(finding.warning(), "no requests are sent to it until it is healthy again".into())
+}
+
+fn group_without_project(container: &Container, route: &RouteSpec<'_>) -> Diagnostic {
+    let finding = Finding::error(
+        codes::GROUP_WITHOUT_PROJECT,
+        0..0,
+        format!("`{}` on a container that belongs to no project", route.words.group_key),
+        "",
+        "remove the label, or start the containers as services of one compose project",
+    );
+    let effect = format!("route `{}` has an upstream of its own", route.name);
+    Source::Container(container).about(finding, effect)
+}

@@ -1,0 +1,100 @@
+//! The owners of containers: containers of one owner are replicas.
+
+use std::collections::HashMap;
+
+use crate::label::Source;
+use crate::ownership::{Holdings, Party, Tenant};
+use crate::snapshot::{Container, EngineName};
+use crate::spec::RouteSpec;
+
+/// Whose the routes of a container are. Containers of one owner are replicas.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(super) enum Owner<'s> {
+    /// The same on every engine.
+    Service { project: Option<&'s str>, service: &'s str },
+    /// A container started by itself.
+    Alone { engine: &'s EngineName, name: &'s str },
+}
+
+/// Says whose containers are.
+pub(super) struct Owners<'s> {
+    /// Containers that were started by themselves and held something, by id: a container that is renamed
+    /// stays what it was, as the next one of its name is created beside it.
+    known: HashMap<&'s str, &'s Party, ahash::RandomState>,
+}
+
+/// Who may not take anything from whom.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum TenantRef<'s> {
+    File,
+    Project(&'s str),
+    Service(&'s str),
+    Container { engine: &'s str, name: &'s str },
+}
+
+impl<'s> Owners<'s> {
+    pub(super) fn new(holdings: &'s Holdings) -> Self {
+        Self { known: holdings.renamed() }
+    }
+
+    pub(super) fn of(&self, container: &'s Container) -> Owner<'s> {
+        match (container.project(), container.service()) {
+            (Some(project), service) => {
+                Owner::Service { project: Some(project), service: service.unwrap_or(&container.name) }
+            }
+            (None, Some(service)) => Owner::Service { project: None, service },
+            (None, None) => match self.known.get(&*container.id).map(|party| &party.tenant) {
+                Some(Tenant::Container { engine, name }) => Owner::Alone { engine, name },
+                Some(Tenant::File | Tenant::Project(_) | Tenant::Service(_)) | None => {
+                    Owner::Alone { engine: &container.engine, name: &container.name }
+                }
+            },
+        }
+    }
+
+    /// Whose a route of a container is.
+    pub(super) fn party<Chain, Upstream>(
+        &self,
+        container: &'s Container,
+        spec: &RouteSpec<'_, Chain, Upstream>,
+    ) -> Party {
+        let owner = self.of(container);
+        let main = container.app_name();
+        let is_main = spec.name.eq_ignore_ascii_case(main);
+        let (service, main) = match (owner, &spec.group) {
+            (Owner::Service { project: Some(_), .. }, Some(group)) => (format!("@{group}").into(), &**group),
+            (Owner::Service { service, .. }, _) => (service.into(), main),
+            (Owner::Alone { name, .. }, _) => (Box::default(), name),
+        };
+        let route = if is_main { main } else { &spec.name };
+        Party { tenant: owner.tenant(), service, route: route.into() }
+    }
+}
+
+impl Owner<'_> {
+    pub(super) fn tenant(self) -> Tenant {
+        match self {
+            Self::Service { project: Some(project), .. } => Tenant::Project(project.into()),
+            Self::Service { project: None, service } => Tenant::Service(service.into()),
+            Self::Alone { engine, name } => Tenant::Container { engine: engine.clone(), name: name.into() },
+        }
+    }
+}
+
+impl Party {
+    /// Whose a route of the configuration file is.
+    pub(super) fn of_file(route: &str) -> Self {
+        Self { tenant: Tenant::File, service: Box::default(), route: route.into() }
+    }
+}
+
+impl<'s> TenantRef<'s> {
+    pub(super) fn of(source: Source<'s>) -> Self {
+        let Source::Container(container) = source else { return Self::File };
+        match (container.project(), container.service()) {
+            (Some(project), _) => Self::Project(project),
+            (None, Some(service)) => Self::Service(service),
+            (None, None) => Self::Container { engine: &container.engine.0, name: &container.name },
+        }
+    }
+}

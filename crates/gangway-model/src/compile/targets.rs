@@ -1,0 +1,116 @@
+//! Targets → endpoints.
+
+use super::availability::{readiness, why_not_up};
+use crate::address::{Asker, Surroundings};
+use crate::diagnostic::Diagnostic;
+use crate::route::{Address, Endpoint, EndpointKey, Readiness};
+use crate::rule::shown;
+use crate::snapshot::Container;
+use crate::spec::{Access, Destination, TargetPlace, TargetSpec, Unresolved, UrlTarget};
+
+/// Where a destination leads by itself; the upstreams that it names are not among it.
+#[derive(Default)]
+pub(super) struct Reached {
+    pub endpoints: Vec<Endpoint>,
+    /// How each target is reached, or why it is not, for people.
+    pub way: String,
+    pub findings: Vec<Diagnostic>,
+}
+
+/// Looks up the targets of what a container declares.
+pub(super) fn reach<'s>(
+    container: &'s Container,
+    destination: &Destination<'s>,
+    asker: &Asker<'_, 's>,
+    surroundings: &Surroundings<'s>,
+) -> Reached {
+    let targets = match destination {
+        Destination::Nowhere => {
+            return Reached { way: "it answers with a redirection".to_owned(), ..Reached::default() };
+        }
+        Destination::Weighted(upstreams) => {
+            let names: Vec<String> = upstreams.iter().map(|one| shown(&one.upstream.name)).collect();
+            return Reached { way: format!("by upstreams {}", names.join(", ")), ..Reached::default() };
+        }
+        Destination::Targets(targets) => targets,
+    };
+    let mut reached = Reached { endpoints: Vec::with_capacity(targets.len()), ..Reached::default() };
+    for target in targets {
+        let (endpoint, way) = match &target.place {
+            TargetPlace::Declaring(access) => {
+                to_container(container, access, target.weight, asker, surroundings, &mut reached.findings)
+            }
+            TargetPlace::Other(reference, access) => {
+                let named = surroundings.named(container, &reference.name);
+                match named.filter(|other| why_not_up(other).is_none() && !surroundings.is_own(other)) {
+                    Some(other) => {
+                        to_container(other, access, target.weight, asker, surroundings, &mut reached.findings)
+                    }
+                    None => {
+                        let finding = (reference.unresolved)(&reference.name, Unresolved::Unknown);
+                        let effect = format!("no requests of `{}` are sent there", asker.name);
+                        reached.findings.push(asker.source.about_value(reference.mark, finding, effect));
+                        (None, format!("container {} is not there", shown(&reference.name)))
+                    }
+                }
+            }
+            TargetPlace::Url(url) => (Some(url_endpoint(url, target.weight)), format!("at {}", url.url)),
+        };
+        reached.endpoints.extend(endpoint);
+        if !reached.way.is_empty() {
+            reached.way += ", ";
+        }
+        reached.way += &way;
+    }
+    reached
+}
+
+/// The same for the configuration file, which is no container.
+pub(super) fn reach_urls(destination: &Destination<'_>) -> Reached {
+    let targets = match destination {
+        Destination::Targets(targets) => targets.as_slice(),
+        Destination::Nowhere | Destination::Weighted(_) => &[],
+    };
+    let endpoint = |target: &TargetSpec<'_>| match &target.place {
+        TargetPlace::Url(url) => Some(url_endpoint(url, target.weight)),
+        TargetPlace::Declaring(_) | TargetPlace::Other(..) => None,
+    };
+    Reached { endpoints: targets.iter().filter_map(endpoint).collect(), ..Reached::default() }
+}
+
+fn to_container<'s>(
+    container: &'s Container,
+    access: &Access<'s>,
+    weight: u16,
+    asker: &Asker<'_, 's>,
+    surroundings: &Surroundings<'s>,
+    findings: &mut Vec<Diagnostic>,
+) -> (Option<Endpoint>, String) {
+    let reach = match surroundings.reach(container, access, asker, findings) {
+        Ok(reach) => reach,
+        Err(why) => return (None, why),
+    };
+    let address = Address::Ip(reach.address.ip(), reach.address.port());
+    let endpoint = Endpoint {
+        key: EndpointKey { container: container.id.clone(), address },
+        name: container.name.clone(),
+        scheme: reach.scheme,
+        verify: reach.verify,
+        host: None,
+        readiness: readiness(container),
+        weight,
+    };
+    (Some(endpoint), reach.reason)
+}
+
+fn url_endpoint(target: &UrlTarget, weight: u16) -> Endpoint {
+    Endpoint {
+        key: EndpointKey { container: Box::default(), address: target.address.clone() },
+        name: target.url.clone(),
+        scheme: target.scheme,
+        verify: target.verify,
+        host: matches!(target.address, Address::Name(..)).then(|| target.host.clone()),
+        readiness: Readiness::Ready,
+        weight,
+    }
+}
