@@ -12,13 +12,13 @@ use tokio::time::sleep;
 
 use crate::metrics::Metrics;
 use crate::serving_table::{ActiveEndpoint, ActiveRoute, ActiveTable, active_endpoint};
-use crate::upstream::endpoint_state::{EndpointStates, Health};
+use crate::upstream::endpoint_state::{EndpointHealth, EndpointStates};
 use crate::upstream::health::{HealthReport, Probes};
 use crate::upstream::route_state::RouteStates;
 use crate::upstream::sticky::{CookieNames, CookieSecret};
 
-/// Endpoints that requests could not be brought to, on their way to the probes; who finds it full is not
-/// alone in saying so.
+/// Endpoints that could not be reached, on their way to the probes. If the channel is full, the sender drops its
+/// report: enough others report the same.
 pub(crate) const DOUBTS_MAX: usize = 256;
 
 /// Turns every compiled table into the one that requests are routed by.
@@ -71,7 +71,7 @@ async fn activate(
         last_one_stays(compiled.changed().await).await;
     }
     loop {
-        // What runs before we do has been running for long; what comes later may not listen yet.
+        // At the start of the process, its containers have usually run for long. A later container may not listen yet.
         let turn = if in_force.generation() == Generation::INITIAL { Turn::First } else { Turn::Later };
         let (table, next) = prepare(&compiled.load_full().table, &states, turn, &metrics, &secret);
         drain(&in_force.load_full(), &next);
@@ -113,7 +113,7 @@ fn route_ids(table: &ActiveTable) -> BTreeSet<Box<str>> {
     table.routes().iter().map(|active| active.route.id.clone()).collect()
 }
 
-/// Gives the requests under way at endpoints that leave, or have left, their time.
+/// Limits the time of requests under way at endpoints that leave or have left.
 fn drain(in_force: &ActiveTable, next: &States) {
     for route in in_force.routes() {
         for endpoint in route.ready.iter().chain(&route.others) {
@@ -132,14 +132,14 @@ fn drain(in_force: &ActiveTable, next: &States) {
     }
 }
 
-/// Waits for ever where whoever published has ended: the process is about to.
+/// Waits for ever if the publisher is gone, since the process is about to end.
 async fn last_one_stays<T>(outcome: Result<T, PublisherGone>) {
     if outcome.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// What outlives a table.
+/// The states of endpoints and routes, which outlive a table.
 #[derive(Debug, Default)]
 struct States {
     endpoints: EndpointStates,
@@ -147,7 +147,7 @@ struct States {
 }
 
 impl States {
-    /// Those that a table holds.
+    /// Collects the states that a table holds.
     fn of(table: &ActiveTable) -> Self {
         let mut states = Self::default();
         for active in table.routes() {
@@ -159,11 +159,11 @@ impl States {
         states
     }
 
-    /// Takes note of what a probe found out. The endpoint, where it is still one.
+    /// Applies the result of a probe. Returns the endpoint if it still exists.
     fn take_in(&self, (key, health): HealthReport) -> Option<EndpointKey> {
         let state = self.endpoints.find(&key)?;
-        // One that is new was not reached before either.
-        let is_still_new = health == Health::Failing && state.health() == Health::New;
+        // A new endpoint was not reached before either.
+        let is_still_new = health == EndpointHealth::Failing && state.health() == EndpointHealth::New;
         if !is_still_new {
             state.set_health(health);
         }
@@ -191,7 +191,7 @@ fn prepare(
         let has_check = route.upstream.policy.health.is_some();
         let endpoints = route.upstream.endpoints.iter().map(|endpoint| {
             let is_believed = !has_check && (turn == Turn::First || endpoint.key.container.is_empty());
-            let health = if is_believed { Health::Healthy } else { Health::New };
+            let health = if is_believed { EndpointHealth::Healthy } else { EndpointHealth::New };
             let state = known.endpoints.carry_over(&mut next.endpoints, &endpoint.key, health);
             state.note_readiness(endpoint.readiness);
             active_endpoint(endpoint, route, state, secret)
@@ -205,7 +205,7 @@ fn prepare(
     (table, next)
 }
 
-/// The same table, with the routes of these endpoints sorted by what is now known of them.
+/// Copies a table and sorts the endpoints of the routes in `changed` by their health.
 fn sorted_anew(table: &ActiveTable, changed: &[EndpointKey], states: &States, secret: &CookieSecret) -> ActiveTable {
     table.map(|active| {
         let mut endpoints = active.ready.iter().chain(&active.others);
@@ -223,14 +223,14 @@ fn sorted_anew(table: &ActiveTable, changed: &[EndpointKey], states: &States, se
     })
 }
 
-/// Those that may have requests, and the others. Where there is none that may, the hopeless ones get them,
-/// so that whoever asks is told what is wrong.
+/// Splits endpoints into those that may get requests and the others. If no endpoint is healthy, the ones that are
+/// down get the requests, so that the client learns what is wrong.
 fn sorted(endpoints: Vec<ActiveEndpoint>) -> (Vec<ActiveEndpoint>, Vec<ActiveEndpoint>) {
     let is =
         |endpoint: &ActiveEndpoint, health| endpoint.readiness == Readiness::Ready && endpoint.state.health() == health;
-    let (good, others): (Vec<_>, Vec<_>) = endpoints.into_iter().partition(|one| is(one, Health::Healthy));
+    let (good, others): (Vec<_>, Vec<_>) = endpoints.into_iter().partition(|one| is(one, EndpointHealth::Healthy));
     match good.is_empty() {
-        true => others.into_iter().partition(|one| is(one, Health::Down)),
+        true => others.into_iter().partition(|one| is(one, EndpointHealth::Down)),
         false => (good, others),
     }
 }

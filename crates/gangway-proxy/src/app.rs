@@ -38,7 +38,7 @@ use crate::request::upstream_request;
 use crate::shared::Shared;
 use crate::upstream::choice::{self, Choice, ChosenBy};
 use crate::upstream::dedicated::{self, ConnectionOwner};
-use crate::upstream::endpoint_state::Health;
+use crate::upstream::endpoint_state::EndpointHealth;
 use crate::upstream::error::{self, TRIES_MAX, UpstreamConnection};
 use crate::upstream::peer::{self, Quiet};
 use crate::upstream::retry_budget::RetryBudget;
@@ -284,13 +284,13 @@ impl ProxyHttp for App {
         let is_news = error::is_unreachable(&error) && state.not_reached();
         if is_news && self.shared.doubts.try_send(endpoint.key.clone()).is_err() {
             // No probe would find out that it is back; so the next request says it again.
-            state.set_health(Health::Healthy);
+            state.set_health(EndpointHealth::Healthy);
         }
         ctx.attempt.unreached += 1;
         // Nothing was sent, so any method may go to another endpoint; and to the only one there is once it is
         // reached again, which is soon if its container has just been started, or is being replaced.
         let in_time = ctx.hold.until.is_none_or(|until| Instant::now() < until);
-        let is_awaited = state.health() == Health::Failing && ctx.attempt.unreached < UNREACHED_MAX && in_time;
+        let is_awaited = state.health() == EndpointHealth::Failing && ctx.attempt.unreached < UNREACHED_MAX && in_time;
         error.set_retry(ctx.attempt.tries < TRIES_MAX || is_awaited);
         ctx.attempt.failed.push(state);
         error

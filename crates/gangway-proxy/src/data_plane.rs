@@ -1,4 +1,4 @@
-//! Starts and stops the data plane: sockets, threads, one `HttpProxy` each.
+//! Starts and stops the data plane: sockets, worker threads, background tasks.
 
 use std::fmt;
 use std::io;
@@ -39,14 +39,14 @@ pub struct DataPlane {
     threads: Vec<JoinHandle<()>>,
     phase: watch::Sender<Lifecycle>,
     goaway: watch::Sender<bool>,
-    /// The listeners' tasks; each ends with its socket.
+    /// One task for each listener; it ends together with its socket.
     acceptors: TaskTracker,
-    /// Those of them that take connections now.
+    /// The listeners that take connections now.
     taking: TaskTracker,
     connections: TaskTracker,
     arrivals: Arc<Arrivals>,
     handshake_time: Duration,
-    /// What a successor is given.
+    /// The listening sockets, kept for a successor.
     sockets: Vec<Arc<TcpListener>>,
     tables: Reader<ActiveTable>,
     listening: ListenAddresses,
@@ -65,14 +65,15 @@ pub struct BackgroundTasks {
     pub unclaimed_log: UnclaimedLog,
 }
 
-/// At the end, for the first requests of clients that have just connected; of the time that is left in all.
+/// At shutdown, the time for the first requests of clients that have just connected; a part of the whole grace.
 const ARRIVING_TIME: Duration = Duration::from_secs(2);
 
-/// Binds every listener and serves what `compiled` and `store` publish, until told to stop.
+/// Binds every listener and serves the tables and certificates that `compiled` and `store` publish, until
+/// [`DataPlane::shutdown`].
 ///
-/// ConnectionLimits are taken from [`DataPlane::open`] on, and routed once the [`BackgroundTasks`] run.
-/// Until the first table is published, clients wait for it for a few seconds and are answered 503
-/// `not-ready` after that.
+/// Connections are accepted from [`DataPlane::open`] on, and routed once the [`BackgroundTasks`] run.
+/// Until the first table is published, a request waits for it for a few seconds and is then answered with 503
+/// `not-ready`.
 pub fn start(
     mut settings: ProxySettings,
     compiled: Reader<Compiled>,
@@ -101,7 +102,7 @@ pub fn start(
         Threading::PerCore(cores) => (cores.max(1), 1),
         Threading::Shared(workers) => (1, workers.max(1)),
     };
-    // Kept by nobody else, or a socket would go on listening when all is over.
+    // No other copy may remain: it would go on listening after the data plane has ended.
     let passed = std::mem::take(&mut settings.passed);
     let (listeners, listening) = bind(&settings.http, &settings.https, &passed, shards)?;
     let sockets = listeners.iter().flatten().map(Listener::another).collect::<io::Result<_>>();
@@ -176,12 +177,12 @@ impl fmt::Debug for DataPlane {
 }
 
 impl DataPlane {
-    /// The addresses that are really listened on, ports chosen by the system included.
+    /// The addresses that are listened on. Ports that the system chose are filled in.
     pub fn listening(&self) -> &ListenAddresses {
         &self.listening
     }
 
-    /// The living state of an endpoint of the table in force.
+    /// The state of an endpoint of the table in force.
     pub fn endpoint_state(&self, key: &EndpointKey) -> Option<Arc<EndpointState>> {
         let tables = self.tables.load();
         tables.routes().iter().find_map(|route| {
@@ -190,14 +191,14 @@ impl DataPlane {
         })
     }
 
-    /// The living states of all endpoints of the table in force.
+    /// The states of all endpoints of the table in force.
     pub fn endpoint_states(&self) -> Vec<(EndpointKey, Arc<EndpointState>)> {
         let tables = self.tables.load();
         let endpoints = tables.routes().iter().flat_map(|route| route.ready.iter().chain(&route.others));
         endpoints.map(|endpoint| (endpoint.key.clone(), Arc::clone(&endpoint.state))).collect()
     }
 
-    /// Waits until there is a table that requests are routed by.
+    /// Waits until the first table is in force.
     pub fn table_in_force(&self) -> impl Future<Output = ()> + Send + use<> {
         let tables = self.tables.clone();
         async move {
@@ -205,36 +206,37 @@ impl DataPlane {
         }
     }
 
-    /// The table that requests are routed by: what `compiled` published, once prepared.
+    /// The generation of the table in force: how often a table was activated, or sorted anew after a probe.
     pub fn generation(&self) -> u64 {
         self.tables.generation().count()
     }
 
-    /// The address of a gateway with which clients have come, if any did: who they are cannot be told.
+    /// The address of a gateway that clients came through, if any did. It hides the clients' own addresses.
     pub fn gateway_seen(&self) -> Option<IpAddr> {
         self.gateway_seen.get().copied()
     }
 
-    /// Opens the access log anew, for a rotation that moved the file away.
+    /// Opens the access log anew, after a rotation has moved the file away.
     pub fn reopen_access_log(&self) {
         self.access_log.reopen();
     }
 
-    /// Begins to take connections. Until then they wait in the system's queues.
+    /// Begins to accept connections. Until then they wait in the system's queues.
     pub fn open(&self) {
         self.phase.send_replace(Lifecycle::Serving);
     }
 
-    /// The sockets that are listened on, for a successor to listen on as well. Nobody may keep them once the
-    /// data plane is shut down.
+    /// The listening sockets, for a successor that listens on them as well. The caller must drop its copies before the
+    /// data plane shuts down.
     pub fn sockets(&self) -> &[Arc<TcpListener>] {
         &self.sockets
     }
 
-    /// Takes no connections for the moment, which is so once the future ends; what is here goes on as ever.
+    /// Stops accepting connections for now. No listener accepts any more once the future ends; existing connections
+    /// go on.
     ///
-    /// For a successor that listens at [`DataPlane::sockets`] and says that it takes them: what comes now is
-    /// its own, or waits in the system's queues.
+    /// Meant for a successor that listens on [`DataPlane::sockets`] and says that it accepts: new connections are then
+    /// the successor's, or wait in the system's queues.
     pub fn pause(&self) -> impl Future<Output = ()> + Send + use<> {
         self.phase.send_replace(Lifecycle::Paused);
         self.taking.close();
@@ -242,11 +244,12 @@ impl DataPlane {
         async move { taking.wait().await }
     }
 
-    /// Leaves new connections to a successor, until they are taken back. The future sends clients over once
-    /// those that have just connected had time to ask; where it is dropped, some stay for longer.
+    /// Leaves new connections to a successor, until [`DataPlane::take_back`]. The future waits until clients that have
+    /// just connected had time to send a request, then sends all clients over. If it is dropped, some clients stay for
+    /// longer.
     ///
-    /// Clients are sent over as they ask next: HTTP/2 clients are told to go away, HTTP/1 clients get
-    /// `Connection: close`. Nothing is cut.
+    /// A client is sent over with its next request: by GOAWAY over HTTP/2, by `Connection: close` over HTTP/1.
+    /// No request is cut.
     pub fn hand_over(&self) -> impl Future<Output = ()> + Send + use<> {
         self.phase.send_replace(Lifecycle::HandedOver);
         let (arrivals, goaway, most) = (Arc::clone(&self.arrivals), self.goaway.clone(), self.handshake_time);
@@ -256,15 +259,15 @@ impl DataPlane {
         }
     }
 
-    /// Takes connections again, whatever was handed over. Of no use once the data plane has left.
+    /// Accepts connections again after a hand-over. Without effect once the data plane has left.
     pub fn take_back(&self) {
         self.goaway.send_replace(false);
         self.taking.reopen();
         self.phase.send_replace(Lifecycle::Serving);
     }
 
-    /// Leaves the sockets to a successor for good, and waits until the last of the connections that are here
-    /// has ended. When dropped, goes on.
+    /// Leaves the sockets to a successor for good, and waits until the last existing connection has ended. If the
+    /// future is dropped, the connections go on.
     pub async fn leave(&mut self) {
         self.close_sockets(Lifecycle::Left).await;
         self.arrivals.settled(self.handshake_time).await;
@@ -273,15 +276,15 @@ impl DataPlane {
         self.connections.wait().await;
     }
 
-    /// Stops accepting, lets requests under way end within `grace`, then ends what is left.
+    /// Stops accepting, lets requests under way end within `grace`, then cuts the rest.
     ///
-    /// Idle connections are closed a moment later; HTTP/2 clients are told to go away, HTTP/1 clients get
-    /// `Connection: close`. Where a successor has the sockets, what waits there is left to it.
+    /// Idle connections are closed a moment later; HTTP/2 clients get GOAWAY, HTTP/1 clients get `Connection: close`.
+    /// If a successor has the sockets, the connections that wait there are left to it.
     pub async fn shutdown(mut self, grace: Duration) {
         let until = Instant::now() + grace;
         let is_succeeded = matches!(*self.phase.borrow(), Lifecycle::HandedOver | Lifecycle::Left);
         let last = if is_succeeded { Lifecycle::Left } else { Lifecycle::Stopped };
-        // A connection closed under a first request would lose it.
+        // Closing a connection under its first request would lose that request.
         let arriving = async {
             self.close_sockets(last).await;
             self.arrivals.settled(ARRIVING_TIME.min(grace)).await;
@@ -304,12 +307,12 @@ impl DataPlane {
         self.access_log.flush();
     }
 
-    /// Afterwards nobody takes connections here.
+    /// Closes the listening sockets. Afterwards this process accepts no connection.
     async fn close_sockets(&mut self, phase: Lifecycle) {
-        // Before its threads look for the last connections: afterwards nobody would take any.
+        // Before the listeners look for the last connections: a copy of a socket would go on queueing others.
         self.sockets.clear();
         self.phase.send_replace(phase);
-        // Only then may the phase change again: what they do at last depends on this one.
+        // The phase may change again only now: how the listeners end depends on it.
         self.acceptors.close();
         self.acceptors.wait().await;
     }

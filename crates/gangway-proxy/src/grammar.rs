@@ -1,6 +1,6 @@
 //! The parts of HTTP's grammar that every version shares: tokens, field values, targets, hosts, lengths.
 //!
-//! HTTP/1 heads are judged by these before they are parsed, HTTP/2 heads afterwards: one rule, one place.
+//! HTTP/1 heads are checked by these before they are parsed, HTTP/2 heads afterwards.
 
 use std::net::Ipv6Addr;
 use std::ops::Range;
@@ -9,14 +9,14 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use memchr::memchr;
 
-/// The longest name that DNS can carry, and a final dot.
+/// The longest name that DNS can carry, with a final dot.
 const HOST_LEN_MAX: usize = 254;
 
-/// What a field costs beside its bytes; HTTP/2 counts so (RFC 9113, section 6.5.2), and one bound for
-/// all versions should mean the same in each.
+/// The cost of a field beside its bytes, as HTTP/2 counts it (RFC 9113, section 6.5.2). One bound then means the
+/// same in all versions.
 pub(crate) const FIELD_OVERHEAD: usize = 32;
 
-/// Where the authority stands in a target in absolute form.
+/// The range of the authority in a target in absolute form.
 pub(crate) fn absolute_authority(target: &[u8]) -> Option<Range<usize>> {
     let len_of =
         |scheme: &[u8]| target.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(<[u8]>::len);
@@ -25,8 +25,8 @@ pub(crate) fn absolute_authority(target: &[u8]) -> Option<Range<usize>> {
     Some(start..start + len)
 }
 
-/// The host of an authority without userinfo (RFC 3986, section 3.2): a name, an IPv4 address, or an
-/// IPv6 address in brackets; none where it is anything else, or the port is no port.
+/// The host of an authority without user information (RFC 3986, section 3.2): a name, an IPv4 address, or an
+/// IPv6 address in brackets. None for anything else, and for an invalid port.
 pub(crate) fn host_of_authority(authority: &[u8]) -> Option<&[u8]> {
     let host_len = if authority.first() == Some(&b'[') {
         let end = authority.iter().position(|byte| *byte == b']')?;
@@ -54,9 +54,8 @@ pub(crate) fn host_of_authority(authority: &[u8]) -> Option<&[u8]> {
 
 /// Whether a target holds only bytes that may stand in it as they are.
 ///
-/// Wider than RFC 3986, since browsers send `|`, `^` and brackets, and apps expect them; as wide as what
-/// the URI type behind Pingora carries to the app unchanged. Never a space, a control or high byte, or
-/// a fragment.
+/// Wider than RFC 3986, since browsers send `|`, `^` and brackets, and applications expect them; exactly as wide
+/// as the URI type behind Pingora carries unchanged. It excludes spaces, control bytes, high bytes and fragments.
 pub(crate) fn is_target(target: &[u8]) -> bool {
     let path_len = memchr(b'?', target).unwrap_or(target.len());
     let (path, query) = target.split_at(path_len);
@@ -66,17 +65,17 @@ pub(crate) fn is_target(target: &[u8]) -> bool {
     !query.iter().fold(bad_path, |found, byte| found | bad(*byte) | (*byte == b'"'))
 }
 
-/// Whether each percent sign of a path is followed by two digits. What is not a byte to one decoder is
-/// another one to the next, and rules about paths decode; nginx, Caddy and Traefik refuse it too. The
-/// query is the app's own affair.
+/// Whether each percent sign of a path is followed by two hexadecimal digits. Decoders disagree about other
+/// percent signs, and rules about paths decode; nginx, Caddy and Traefik refuse them too. The query is not
+/// checked: only the application decodes it.
 pub(crate) fn has_whole_escapes(path: &str) -> bool {
     let bytes = path.as_bytes();
     memchr::memchr_iter(b'%', bytes)
         .all(|at| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
 }
 
-/// Digits and nothing else (RFC 9110, section 8.6), as many bytes as a file can have; a list of equal
-/// numbers is none.
+/// Parses a Content-Length: digits only (RFC 9110, section 8.6), and no more bytes than a file can have. A list of
+/// equal numbers is refused.
 pub(crate) fn content_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return None;
@@ -114,7 +113,7 @@ pub(crate) fn all_token(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| is_token(*byte))
 }
 
-/// `field-vchar`, space and tab: no other control byte. High bytes are old, opaque and harmless.
+/// Whether a field value has no control bytes except tab. High bytes are obsolete, but opaque and harmless.
 ///
 /// Without branches, so that the compiler looks at many bytes at once.
 pub(crate) fn is_value(value: &[u8]) -> bool {

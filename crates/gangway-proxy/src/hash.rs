@@ -1,6 +1,6 @@
-//! A mixing function for identities.
+//! A hash of identities that is the same in every thread and process.
 
-/// Spreads similar numbers over all numbers.
+/// Spreads similar numbers evenly over all numbers.
 pub(crate) fn mix(mut x: u64) -> u64 {
     // The finalizer of SplitMix64.
     x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -1,9 +1,9 @@
-//! The data plane: listeners, the front door, and the way of a request through Pingora.
+//! The data plane: it accepts connections, routes requests by a compiled table, and proxies them to endpoints.
 //!
-//! Pingora is used as a library (`HttpProxy`, `HttpPeer`, its connector). Listeners, TLS, the checks on
-//! what clients send and every bound are our own, and stand in front of it.
+//! Pingora is used as a library (`HttpProxy`, `HttpPeer`, its connector). Listeners, TLS, the checks of what
+//! clients send, and all bounds are Gangway's own code in front of it.
 //!
-//! It knows neither Docker nor labels nor the disk: it serves what a compiled table says.
+//! The crate knows neither Docker nor labels nor the disk: it serves the table that it is given.
 
 mod activation;
 mod app;

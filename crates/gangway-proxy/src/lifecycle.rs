@@ -1,32 +1,33 @@
-//! How far the data plane is, from its start to its end.
+//! The phases of the data plane, from start to end.
 
 use tokio::sync::watch;
 
-/// One follows the other; some are left out. Until [`Lifecycle::Left`], the way back to [`Lifecycle::Serving`] is open.
+/// Phases follow each other in this order; some may be left out. Until [`Lifecycle::Left`], the data plane can
+/// return to [`Lifecycle::Serving`].
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Lifecycle {
-    /// Listening; connections wait in the system's queues.
+    /// The sockets listen; connections wait in the system's queues.
     Opening,
-    /// Connections are taken.
+    /// Connections are accepted.
     Serving,
-    /// None are taken for the moment: whether a successor takes them, at the same sockets, is being looked at.
+    /// No connection is accepted for now, until it is clear whether a successor accepts on the same sockets.
     Paused,
-    /// A successor takes them. What was begun here goes on, and clients are sent over as they ask next.
+    /// A successor accepts connections. Existing connections go on, and clients are sent over with their next request.
     HandedOver,
-    /// The same for good: the sockets are the successor's alone.
+    /// Like [`Lifecycle::HandedOver`], but final: only the successor has the sockets.
     Left,
-    /// Nobody takes them any more.
+    /// No process accepts connections.
     Stopped,
-    /// Connections that are idle are closed, and WebSockets told that we go away.
+    /// Idle connections are closed, and WebSockets get a close frame.
     Closing,
-    /// What still goes on is cut.
+    /// All remaining connections are cut.
     Aborting,
 }
 
-/// Where the phase is followed.
+/// A receiver of the current phase.
 pub(crate) type Phases = watch::Receiver<Lifecycle>;
 
-/// Waits until this phase has come, or a later one. For ever, where nobody is left who could tell.
+/// Waits until this phase or a later one is reached; for ever if the sender is gone.
 pub(crate) async fn reached(mut phases: Phases, phase: Lifecycle) {
     if phases.wait_for(|now| *now >= phase).await.is_err() {
         std::future::pending::<()>().await;

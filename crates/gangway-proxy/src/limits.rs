@@ -1,43 +1,43 @@
-//! Every bound on what a client may ask for, with its reason.
+//! Bounds on what a client may send and hold, each with its reason.
 
 use std::time::Duration;
 
-/// The bounds of the data plane. The defaults are the promised ones.
+/// The bounds of the data plane. The defaults are documented for users.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// For a whole request head, from its first byte to the blank line.
+    /// Time for a whole request head, from its first byte to the blank line.
     pub head_time: Duration,
-    /// Bytes of a head.
+    /// Bytes of a request head.
     pub head_bytes: usize,
-    /// Fields of a head.
+    /// Fields of a request head.
     pub head_fields: usize,
     /// Bytes of a request target.
     pub target_bytes: usize,
-    /// For a TLS handshake.
+    /// Time for a TLS handshake.
     pub handshake_time: Duration,
-    /// How long a body may come slower than [`Limits::body_rate`] before that counts.
+    /// Time that a body may come slower than [`Limits::body_rate`] before it is refused.
     pub body_grace: Duration,
-    /// Bytes a second that a body must come with.
+    /// The least bytes a second of a body.
     pub body_rate: u64,
-    /// How long a connection may wait for its next request.
+    /// Time that a connection may wait for its next request.
     pub idle: Duration,
-    /// How long an answer may make no progress because the client does not read it.
+    /// Time that an answer may make no progress because the client does not read it.
     pub stalled_write: Duration,
-    /// HTTP/2 streams at once on a connection.
+    /// Concurrent HTTP/2 streams on a connection.
     pub h2_streams: u32,
     /// Bytes of a request body that an HTTP/2 client may send ahead on a stream.
     pub h2_stream_window: u32,
-    /// And on the whole connection.
+    /// Bytes of request bodies that an HTTP/2 client may send ahead on a whole connection.
     pub h2_connection_window: u32,
-    /// Client connections in all.
+    /// Client connections of the whole process.
     pub connections: usize,
     /// Client connections from one address (IPv6: one network of 64 bits).
     pub connections_per_address: u32,
 }
 
 impl Limits {
-    /// The defaults, with so many connections in all as `open_files_max` allows: 80 %, so that
-    /// upstream connections, certificates and the engine still find a descriptor.
+    /// The defaults, with 80 % of `open_files_max` for client connections: upstream connections, certificates and the
+    /// engine need descriptors too.
     pub fn for_open_files(open_files_max: u64) -> Self {
         let connections = usize::try_from(open_files_max / 5 * 4).unwrap_or(usize::MAX).max(64);
         Self { connections, ..Self::default() }
@@ -47,7 +47,7 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // Long enough for any network, short enough that a trickle of heads holds nothing.
+            // Long enough for any network; short enough that slow heads do not occupy connections.
             head_time: Duration::from_secs(10),
             // Several large cookies; HAProxy's bound is 16 KiB, nginx's 32 KiB.
             head_bytes: 32 * 1024,

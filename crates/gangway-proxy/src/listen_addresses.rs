@@ -1,22 +1,22 @@
-//! Where the data plane listens, and for what.
+//! The addresses and protocols of listeners.
 
 use std::net::SocketAddr;
 
-/// The addresses that are listened on.
+/// The addresses that the data plane listens on.
 #[derive(Clone, Debug, Default)]
 pub struct ListenAddresses {
-    /// Plain HTTP.
+    /// Addresses for plain HTTP.
     pub http: Vec<SocketAddr>,
-    /// HTTPS.
+    /// Addresses for HTTPS.
     pub https: Vec<SocketAddr>,
 }
 
-/// What a listener expects first.
+/// The protocol of a listener.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ListenerProtocol {
-    /// A request.
+    /// Connections begin with a request.
     Plain,
-    /// A TLS handshake.
+    /// Connections begin with a TLS handshake.
     Tls,
 }
 

@@ -1,12 +1,12 @@
 //! Counters of the data plane, for Prometheus.
 //!
-//! Counters of a route are looked up when a table is activated, never on the way of a request.
+//! The counters of a route are looked up when a table is activated, not for each request.
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
-/// Seconds; from a fast local app to a slow upload.
+/// In seconds: from a fast local application to a slow upload.
 const DURATION_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
 const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -19,19 +19,19 @@ pub struct Metrics {
     under_way: IntGaugeVec,
     no_route: IntCounter,
     refused: IntCounterVec,
-    /// Client connections now open, by listener.
+    /// Open client connections, by listener.
     pub(crate) connections: IntGaugeVec,
     /// Connections turned away by a bound, by reason.
     pub(crate) connections_refused: IntCounterVec,
     /// TLS handshakes that failed, by reason.
     pub(crate) handshake_failures: IntCounterVec,
-    /// TLS handshakes for hosts that nobody claims, by how they went on.
+    /// TLS handshakes for hosts that no route claims, by outcome.
     pub(crate) unclaimed: IntCounterVec,
-    /// Requests sent again to an upstream.
+    /// Requests that were sent to an upstream again.
     pub(crate) retries: IntCounter,
-    /// Requests that wait for an endpoint now.
+    /// Requests that wait for an endpoint.
     pub(crate) waiting: IntGauge,
-    /// Access log lines dropped since the sink was too slow.
+    /// Access log lines that were dropped because the sink was too slow.
     pub(crate) access_log_dropped: IntCounter,
 }
 
@@ -114,7 +114,7 @@ impl Metrics {
         }
     }
 
-    /// Forgets the counters of a route that is gone, so that names that come and go do not pile up.
+    /// Removes the counters of a route that is gone: otherwise they would pile up as routes come and go.
     pub(crate) fn forget_route(&self, id: &str) {
         for class in STATUS_CLASSES {
             let _ = self.requests.remove_label_values(&[id, class]);

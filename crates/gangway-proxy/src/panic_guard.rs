@@ -1,12 +1,12 @@
-//! A panic of ours costs one request, and that one is answered.
+//! Limits a panic to one request, which still gets an answer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pingora::{Error, ErrorType, Result};
 
-/// Does something for one request; an error where it panics, which the panic's hook reports.
+/// Runs `act` for one request and turns a panic into an error. The panic hook reports it.
 pub(crate) fn guarded<T>(act: impl FnOnce() -> T) -> Result<T> {
-    // What is left half done belongs to this request alone.
+    // Only this request sees the state that a panic left half changed.
     catch_unwind(AssertUnwindSafe(act)).map_err(|_| Error::explain(ErrorType::InternalError, "a panic of ours"))
 }
 

@@ -1,7 +1,7 @@
-//! The table in force: the model's routes, each with what was prepared to serve it.
+//! The table that requests are routed by: each route of the model with what is prepared to serve it.
 //!
-//! Activating happens on the control side, once per table. Per request nothing is built from text:
-//! peers are cloned from templates, and states that outlive a swap are found by pointer.
+//! A table is prepared once, on the control side. A request builds nothing from text: it clones peers from
+//! templates, and finds the states that outlive a table by pointer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,43 +18,43 @@ use crate::upstream::endpoint_state::EndpointState;
 use crate::upstream::route_state::RouteState;
 use crate::upstream::sticky::{CookieSecret, Signed};
 
-/// What the data plane reads for every request.
+/// The table that the data plane reads for every request.
 pub(crate) type ActiveTable = RoutingTable<Arc<ActiveRoute>>;
 
-/// A route with everything prepared.
+/// A route with everything that is prepared for it.
 #[derive(Debug)]
 pub(crate) struct ActiveRoute {
     pub(crate) route: Arc<Route>,
-    /// Those that may get requests now.
+    /// Endpoints that may get requests now.
     pub(crate) ready: Vec<ActiveEndpoint>,
-    /// Those that may not, with the reason in their readiness. Some still have requests under way.
+    /// Endpoints that may not get requests now, with the reason in their readiness. Some still have requests under way.
     pub(crate) others: Vec<ActiveEndpoint>,
-    /// By which a client stays with an endpoint, where the route is sticky.
+    /// The name of the cookie that binds a client to an endpoint, if the route is sticky.
     pub(crate) cookie: Option<Signed>,
     pub(crate) metrics: RouteMetrics,
     pub(crate) state: Arc<RouteState>,
 }
 
-/// An endpoint with its prepared peer and its living state.
+/// An endpoint with its prepared peer and its state.
 #[derive(Debug)]
 pub(crate) struct ActiveEndpoint {
     pub(crate) key: EndpointKey,
     pub(crate) name: Box<str>,
     pub(crate) readiness: Readiness,
     pub(crate) target: DialTarget,
-    /// A template: cloned per request, and pointed at the looked-up address for a name.
+    /// A template: each request clones it, and sets the address where the endpoint has a name.
     pub(crate) peer: HttpPeer,
-    /// Sent as `Host` with `host-header = upstream`.
+    /// The value of `Host` with `host-header = upstream`.
     pub(crate) host: HeaderValue,
     pub(crate) weight: u16,
-    /// Of its identity.
+    /// A hash of the endpoint's identity.
     pub(crate) hash: u64,
-    /// The value of the route's cookie for it, where the route is sticky.
+    /// The value of the route's cookie for this endpoint, if the route is sticky.
     pub(crate) token: Option<Signed>,
     pub(crate) state: Arc<EndpointState>,
 }
 
-/// Where the peer is, or what to look up for it.
+/// Whether the peer template has the address, or a name must be looked up.
 #[derive(Clone, Debug)]
 pub(crate) enum DialTarget {
     Address,
@@ -70,7 +70,7 @@ pub(crate) fn active_endpoint(
     let timeouts = &route.timeouts;
     let (target, address, text) = match &endpoint.key.address {
         Address::Ip(ip, port) => (DialTarget::Address, SocketAddr::new(*ip, *port), ip.to_string()),
-        // Never dialled: a name is looked up before its peer is used.
+        // Never connected to: the name is looked up before the peer is used.
         Address::Name(name, port) => {
             (DialTarget::Name(name.clone(), *port), SocketAddr::from(([0, 0, 0, 0], *port)), name.to_string())
         }
@@ -80,7 +80,7 @@ pub(crate) fn active_endpoint(
     let mut peer = HttpPeer {
         _address: PingoraAddress::Inet(address),
         scheme: pingora::upstreams::peer::Scheme::from_tls_bool(tls),
-        // Never empty: without a name Pingora would not check the certificate at all.
+        // Never empty: without a name Pingora would not verify the certificate.
         sni: if tls { name.clone() } else { String::new() },
         proxy: None,
         client_cert_key: None,
@@ -94,7 +94,7 @@ pub(crate) fn active_endpoint(
     options.write_timeout = Some(timeouts.idle);
     options.verify_cert = endpoint.verify;
     options.verify_hostname = endpoint.verify;
-    // Its default is one stream a connection.
+    // Pingora's default is one stream a connection.
     options.max_h2_streams = 100;
     match endpoint.scheme {
         Scheme::Http => options.set_http_version(1, 1),
@@ -116,13 +116,13 @@ pub(crate) fn active_endpoint(
     }
 }
 
-/// The same in every thread and every process.
+/// A hash that is the same in every thread and every process.
 fn identity_hash(key: &EndpointKey) -> u64 {
     let text = format!("{}@{}", key.container, key.address);
     text.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)))
 }
 
-/// `Host` for an endpoint: the port only where it is not the scheme's own.
+/// The value of `Host` for an endpoint. It has no port if the port is the default of the scheme.
 fn host_value(name: &str, port: u16, scheme: Scheme) -> HeaderValue {
     let name = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
     let default_port = match scheme {

@@ -1,4 +1,4 @@
-//! What the data plane is told once, at its start.
+//! The settings of the data plane, fixed at its start.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -8,94 +8,94 @@ use crate::limits::Limits;
 use crate::trusted_proxies::TrustedProxies;
 use crate::upstream::sticky::CookieSecret;
 
-/// Everything `serve` knows that the data plane must.
+/// All settings of the data plane.
 #[derive(Clone, Debug)]
 pub struct ProxySettings {
-    /// Where plain HTTP is served.
+    /// Addresses for plain HTTP.
     pub http: Vec<SocketAddr>,
-    /// Where HTTPS is served.
+    /// Addresses for HTTPS.
     pub https: Vec<SocketAddr>,
-    /// Sockets that listen already. Each is used for the address of the two lists that it listens on; one
-    /// that is held and listens elsewhere is an error, so that no client waits at it.
+    /// Sockets that already listen. Each is used for the address of the two lists that it listens on. A held socket
+    /// that listens elsewhere is an error: clients would wait at it in vain.
     pub passed: Vec<PassedSocket>,
-    /// Peers whose forwarding headers are believed.
+    /// Peers whose forwarding fields are believed.
     pub trusted_proxies: TrustedProxies,
-    /// The port of https that clients are sent to, where it is not to be found out.
+    /// The port of https that clients are redirected to. If none is set, it is derived from what is published.
     pub public_https_port: Option<u16>,
     /// The bounds on what clients may ask for.
     pub limits: Limits,
     /// The name whose certificate a client without SNI gets.
     pub default_certificate: Option<Box<str>>,
-    /// What becomes of plain HTTP for a name that waits for its certificate.
+    /// What to do with plain HTTP for a name that waits for its certificate.
     pub plain_fallback: PlainFallback,
     /// How work is spread over cores.
     pub threading: Threading,
-    /// Where requests are recorded.
+    /// Where the access log goes.
     pub access_log: AccessLogTarget,
-    /// In which form.
+    /// The format of the access log.
     pub access_log_format: AccessLogFormat,
-    /// What the cookies of sticky routes are signed with.
+    /// The secrets that sign the cookies of sticky routes.
     pub secret: CookieSecret,
 }
 
-/// A socket that somebody else has opened for us.
+/// A socket that another process has opened.
 #[derive(Clone, Debug)]
 pub struct PassedSocket {
-    /// It listens.
+    /// The listening socket.
     pub socket: Arc<TcpListener>,
-    /// Whether who passed it listens on as well, for the next of us.
+    /// Whether the process that passed it keeps it open, for the next process.
     pub is_held: bool,
 }
 
 /// Where the access log goes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum AccessLogTarget {
-    /// Nowhere.
+    /// The access log is off.
     #[default]
     Off,
-    /// Standard output.
+    /// To standard output.
     Stdout,
-    /// A file, opened anew when it was moved away.
+    /// To a file, which is opened anew after it was moved away.
     File(PathBuf),
 }
 
-/// What becomes of plain HTTP for a name whose only certificate is a placeholder, where it would be sent to https
-/// otherwise.
+/// What to do with plain HTTP for a name whose only certificate is a placeholder, where requests would otherwise be
+/// redirected to https.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum PlainFallback {
-    /// It is answered in the clear, so that the site can be seen at all.
+    /// Serve it in the clear, so that the site is visible.
     #[default]
     Serve,
-    /// It is refused, since what is said must not be overheard.
+    /// Refuse it, since the content must not be overheard.
     Refuse,
 }
 
-/// The form of a line.
+/// The format of an access log line.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum AccessLogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// One JSON object.
+    /// One JSON object a line.
     Json,
-    /// The common log format, which every tool reads that looks for patterns in logs.
+    /// The common log format, which log analysers know.
     Common,
-    /// The common one with referrer and user agent behind it.
+    /// The common log format with referrer and user agent added.
     Combined,
 }
 
 /// How work is spread over cores.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Threading {
-    /// One runtime a core, each with listeners and upstream connections of its own: 20 to 30 % less
-    /// CPU a request, since nothing crosses cores.
+    /// One runtime a core, each with its own listeners and upstream connections. A request takes 20 to 30 % less CPU,
+    /// since nothing crosses cores.
     PerCore(usize),
-    /// One runtime over all cores: better balance where few clients hold long connections.
+    /// One runtime over all cores: better balance if few clients hold long connections.
     Shared(usize),
 }
 
 impl Threading {
-    /// One runtime for each core this process may use.
+    /// One runtime for each core that this process may use.
     pub fn all_cores() -> Self {
         Self::PerCore(std::thread::available_parallelism().map_or(1, usize::from))
     }

@@ -1,4 +1,4 @@
-//! What every thread of the data plane shares.
+//! State that all threads of the data plane share.
 
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
@@ -20,18 +20,18 @@ use crate::serving_table::ActiveTable;
 use crate::settings::ProxySettings;
 use crate::whereabouts::Whereabouts;
 
-/// How long a client waits for the first table: longer than a start takes where an engine answers, and not
-/// so long that anybody believes us dead where none does.
+/// How long a client waits for the first table. Longer than a start takes if an engine answers, and short enough that
+/// clients do not take Gangway for dead if none does.
 const START_WAIT: Duration = Duration::from_secs(3);
 
-/// What every thread is given.
+/// State that every thread has a clone of.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) settings: Arc<ProxySettings>,
     pub(crate) tables: Reader<ActiveTable>,
     pub(crate) store: Reader<Store>,
-    /// One for all threads: each has session tickets of its own, and a client that returns may be
-    /// accepted by another thread.
+    /// One for all threads: session tickets belong to it, and a client that returns may be accepted by another
+    /// thread.
     pub(crate) tls: Arc<ServerConfigs>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: AccessLog,
@@ -39,20 +39,20 @@ pub(crate) struct Shared {
     pub(crate) shutting_down: Arc<AtomicBool>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) whereabouts: Reader<Whereabouts>,
-    /// The first gateway that spoke for a client.
+    /// The first gateway that a client came through.
     pub(crate) gateway_seen: Arc<OnceLock<IpAddr>>,
-    /// Endpoints that a request could not be brought to.
+    /// Reports of endpoints that could not be connected to.
     pub(crate) doubts: mpsc::Sender<EndpointKey>,
-    /// What the table was made of, for what a local client is told.
+    /// What the table was compiled from, to explain failures to clients on the local network.
     pub(crate) compiled: Reader<Compiled>,
-    /// A request failed.
+    /// Wakes the failure log after a request failed.
     pub(crate) failures: Arc<Notify>,
-    /// Hosts that are asked for by https and not claimed.
+    /// Hosts that are asked for by https and that no route claims.
     pub(crate) unclaimed: Arc<UnclaimedHosts>,
 }
 
 impl Shared {
-    /// Waits until a table is in force, or it is no use to wait for it.
+    /// Waits until a table is in force, or until waiting is of no use.
     pub(crate) async fn first_table(&self) {
         if self.tables.generation() != Generation::INITIAL {
             return;
@@ -66,13 +66,13 @@ impl Shared {
         let _ = tokio::time::timeout(START_WAIT, comes).await;
     }
 
-    /// The port of https for a client that named this port of plain HTTP.
+    /// The port of https for a client whose plain HTTP request named the port `named`.
     pub(crate) fn https_port(&self, named: Option<u16>) -> u16 {
         let found_out = || self.whereabouts.load().https_port(&self.listening, named.unwrap_or(80));
         self.settings.public_https_port.unwrap_or_else(found_out)
     }
 
-    /// Waits until it is known that none will come soon.
+    /// Waits until it is known that no table will come soon.
     async fn trouble(&self) {
         let mut whereabouts = self.whereabouts.clone();
         while whereabouts.load().trouble.is_none() {

@@ -1,28 +1,28 @@
-//! Why a data plane does not start.
+//! Why a data plane cannot start.
 
 use std::io;
 use std::net::SocketAddr;
 
 use crate::settings::AccessLogTarget;
 
-/// Why the data plane could not start.
+/// Why the data plane cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener could not be opened.
     #[error("listen on {address}: {}", explain(error))]
     Bind {
-        /// What was asked for.
+        /// The address that was to be opened.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// A socket that was handed over listens where nobody asked us to.
+    /// A socket that was handed over listens on an address that no setting names.
     #[error(
         "use the socket handed over for {address}: neither --http nor --https names that address; name it there, \
          or take it out of the socket unit"
     )]
     Unasked {
-        /// Where it listens.
+        /// The address that the socket listens on.
         address: SocketAddr,
     },
     /// A listener could not be kept for a successor.
@@ -31,9 +31,9 @@ pub enum StartError {
     /// The access log could not be opened.
     #[error("open the access log{}: {}", named(target), explain_file(error))]
     AccessLog {
-        /// What was asked for.
+        /// The access log that was to be opened.
         target: AccessLogTarget,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// A thread could not be started.

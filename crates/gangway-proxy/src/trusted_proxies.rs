@@ -31,8 +31,8 @@ const CLOUDFLARE: &[&str] = &[
     "2c0f:f248::/32",
 ];
 
-/// Loopback, private, link-local and unique local networks (RFC 1122, 1918, 3927, 4193, 4291). Not the
-/// shared ones of RFC 6598: there a provider's other customers are.
+/// Loopback, private, link-local and unique local networks (RFC 1122, 1918, 3927, 4193, 4291). Without the shared
+/// networks of RFC 6598, which a provider's other customers use too.
 const LAN: &[&str] = &[
     "127.0.0.0/8",
     "10.0.0.0/8",
@@ -44,13 +44,13 @@ const LAN: &[&str] = &[
     "fe80::/10",
 ];
 
-/// The peers that may speak for clients.
+/// The networks of peers that may speak for clients.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// From a list of addresses, networks, `lan` and `cloudflare`, separated by commas or white space.
-    /// An error is the first item that is none of these.
+    /// Parses a list of addresses, networks, `lan` and `cloudflare`, separated by commas or white space.
+    /// The error is the first item that is none of these.
     pub fn parse(list: &str) -> Result<Self, String> {
         let mut networks = Vec::new();
         for item in list.split([',', ' ', '\t', '\n']).filter(|item| !item.is_empty()) {
@@ -66,7 +66,7 @@ impl TrustedProxies {
         Ok(Self(networks))
     }
 
-    /// Trusts the proxies of another list as well.
+    /// Adds the networks of another list.
     pub fn add(&mut self, other: Self) {
         self.0.extend(other.0);
     }

@@ -1,7 +1,7 @@
-//! Where Gangway stands, as far as that is known: what comes between it and its clients.
+//! Where Gangway stands in the network: what lies between it and its clients.
 //!
-//! Behind a published port, an engine's own forwarder, a rootless network or a tunnel, every client has the
-//! address of a gateway. It is nobody's address: nothing may be concluded from it.
+//! Behind a published port, an engine's own forwarder, a rootless network or a tunnel, every client has the address
+//! of a gateway. That address says nothing about the client.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,20 +12,21 @@ use crate::listen_addresses::ListenAddresses;
 /// Where Gangway stands. Published, since engines tell it, and networks come and go.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Whereabouts {
-    /// Addresses with which connections arrive that somebody has passed on, whoever the client is.
+    /// Addresses of gateways: a connection from one of them may come from any client.
     pub gateways: Vec<IpAddr>,
-    /// Whether only what runs beside us in our own container could reach us by loopback.
+    /// Whether loopback reaches only processes in our own container.
     pub has_loopback_of_its_own: bool,
-    /// Ports under which clients reach ours, each with ours first; the preferred one of several comes first.
+    /// Pairs of our port and the port under which clients reach it. If clients reach one port under several others,
+    /// the preferred pair is first.
     pub published: Vec<(u16, u16)>,
-    /// Whether all is known that engines could say. Until then ports may come to be published under others.
+    /// Whether all engines have answered. Before that, more published ports may become known.
     pub is_known: bool,
-    /// Why nothing is known of any container, and will not be before that is put right; for people.
+    /// Why no container is known, and none will be until somebody mends it; for people.
     pub trouble: Option<Box<str>>,
 }
 
 impl Whereabouts {
-    /// Whether a connection from `peer` to `local` may be anybody's.
+    /// Whether a connection from `peer` to `local` may come from any client.
     pub(crate) fn is_nobody(&self, peer: IpAddr, local: IpAddr) -> bool {
         let is_own = self.has_loopback_of_its_own && (peer.is_loopback() || peer == local);
         is_own || self.is_gateway(peer)
@@ -35,15 +36,15 @@ impl Whereabouts {
         self.gateways.contains(&address)
     }
 
-    /// Under which port clients reach our port.
+    /// The port under which clients reach our port `inside`.
     fn outside(&self, inside: u16) -> Option<u16> {
         self.published.iter().find(|(own, _)| *own == inside).map(|(_, outside)| *outside)
     }
 
-    /// The port of https for a client that came by plain HTTP to this port.
+    /// The port of https for a client that came by plain HTTP to the port `came_to`.
     ///
-    /// Who reached our own plain port, published or not, reaches our own TLS port too. Where the port was
-    /// mapped on the way by somebody else, only the default one can be guessed.
+    /// A client that reached our own plain port, published or not, can reach our TLS port too. If another device has
+    /// mapped the port, only the default port can be guessed.
     pub(crate) fn https_port(&self, listening: &ListenAddresses, came_to: u16) -> u16 {
         let is_ours = |inside: u16| listening.http.iter().any(|http| http.port() == inside);
         let is_published = self.published.iter().any(|(inside, outside)| *outside == came_to && is_ours(*inside));
@@ -54,7 +55,7 @@ impl Whereabouts {
         }
     }
 
-    /// The ports that people are told. `https` is what the user said of it.
+    /// The ports to show to people. `https` is the port that the user set.
     pub fn public_ports(&self, listening: &ListenAddresses, https: Option<u16>) -> PublicPorts {
         let usual = PublicPorts::default();
         let public = |ours: &[SocketAddr], usual| {

@@ -21,7 +21,7 @@ use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::shared::Shared;
 use crate::upstream::roots;
 
-/// What a thread stands on.
+/// The parts that a worker is made of.
 pub(crate) struct WorkerParts {
     pub(crate) shared: Shared,
     pub(crate) bounds: Arc<ConnectionLimits>,
@@ -33,7 +33,7 @@ pub(crate) struct WorkerParts {
     pub(crate) goaway: watch::Receiver<bool>,
 }
 
-/// One thread with its own runtime, listeners and upstream connections.
+/// Runs one worker until the data plane ends.
 pub(crate) fn run(workers: usize, listeners: Vec<Listener>, floor: WorkerParts) {
     let WorkerParts { shared, bounds, arrivals, acceptors, taking, connections, phases, goaway } = floor;
     let runtime = if workers == 1 {
@@ -66,11 +66,12 @@ pub(crate) fn run(workers: usize, listeners: Vec<Listener>, floor: WorkerParts) 
         proxy.http_cleanup().await;
         reached(phases, Lifecycle::Aborting).await;
     });
-    // Whatever still runs was given its time.
+    // All that still runs has had its time.
     runtime.shutdown_background();
 }
 
-/// Follows whether clients are to go elsewhere with their next request, until connections are closed.
+/// Keeps `shutting_down` true while clients are to be sent elsewhere with their next request; ends when connections
+/// are to be closed.
 async fn send_over_when_handed_over(shutting_down: &AtomicBool, mut phases: Phases) {
     loop {
         let now = *phases.borrow_and_update();
@@ -79,14 +80,14 @@ async fn send_over_when_handed_over(shutting_down: &AtomicBool, mut phases: Phas
             return;
         }
         if phases.changed().await.is_err() {
-            // Nobody is left who could tell.
+            // The sender is gone, so no phase will follow.
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// Keeps a timer in the runtime that is due soon. Each request sets one that is due in an hour; were it
-/// the first to be due, the runtime would wake itself through the system, once a request.
+/// Keeps a timer in the runtime that is due soon. Each request sets a timer that is due in an hour. If that were the
+/// first timer to be due, the runtime would wake itself by a system call for each request.
 async fn tick() {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -99,7 +100,7 @@ fn http(shared: &Shared) -> HttpProxy<App> {
     let conf = Arc::new(server_conf());
     let mut proxy = http_proxy(&conf, App::new(shared.clone()));
     let mut h2 = default_h2_options();
-    // The defaults of 64 KiB allow 1.2 MB/s at 50 ms of round trip.
+    // The defaults of 64 KiB allow 1.2 MB/s at a round trip of 50 ms.
     h2.initial_window_size(limits.h2_stream_window)
         .initial_connection_window_size(limits.h2_connection_window)
         .max_concurrent_streams(limits.h2_streams)
@@ -115,7 +116,7 @@ fn server_conf() -> ServerConf {
     ServerConf {
         threads: 1,
         upstream_keepalive_pool_size: 1024,
-        // Ours to bound: see `App::may_retry` and `App::fail_to_connect`.
+        // The retries are bounded by `App::error_while_proxy` and `App::fail_to_connect`.
         max_retries: 16,
         ca_file: roots::file(),
         ..ServerConf::default()

@@ -1,30 +1,30 @@
-//! Requests that wait for an endpoint: how many, and how much memory.
+//! Bounds on the requests that wait for an endpoint: their number and their memory.
 //!
-//! One that waits holds its head, and over HTTP/2 what of its body fits into the window although nobody
-//! reads it. So both are bounded, and one route cannot take all places.
+//! A waiting request holds its head, and over HTTP/2 the part of its body that fits into the window although nothing
+//! reads it. Both are bounded, and one route cannot take all places.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prometheus::IntGauge;
 
-/// Requests that may wait at once. A few seconds of a few hundred a second.
+/// Requests that may wait at once: a few seconds of a few hundred requests a second.
 const WAITING_MAX: usize = 4096;
 
-/// Of these, for one route.
+/// Requests of one route that may wait at once.
 const WAITING_OF_ROUTE_MAX: usize = 2048;
 
-/// What all of them may hold in memory.
+/// Bytes that all waiting requests together may hold.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 
-/// Those of the whole process.
+/// The waiting requests of the whole process.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     count: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-/// One of them, until it is dropped.
+/// One waiting request, counted until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     all: Arc<Waiters>,
@@ -34,7 +34,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// A place for a request that holds so many bytes; none where enough wait already.
+    /// Takes a place for a request that holds `bytes` of memory. None if enough requests wait already.
     pub(crate) fn begin(
         all: &Arc<Waiters>,
         of_route: &Arc<AtomicUsize>,
@@ -46,7 +46,7 @@ impl Waiting {
         let held = all.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let of_this = of_route.fetch_add(1, Ordering::Relaxed);
         let waiting = Self { all: Arc::clone(all), of_route: Arc::clone(of_route), bytes, gauge: gauge.clone() };
-        // Dropped where it does not fit, which takes it off again.
+        // If it does not fit, dropping it takes it off the counts again.
         (count < WAITING_MAX && of_this < WAITING_OF_ROUTE_MAX && held <= WAITING_BYTES_MAX).then_some(waiting)
     }
 }

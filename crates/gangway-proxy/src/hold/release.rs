@@ -1,8 +1,8 @@
-//! Requests that have waited go on by and by, and not all at once to a container that has just come.
+//! Releases waiting requests gradually, so that they do not all reach a new container at once.
 //!
-//! A listening socket has a queue for connections that its application has not accepted yet, of a hundred
-//! or so with many. What comes on top the kernel drops, so that it is tried again a second later, or reset:
-//! the requests that were held with such care would be lost in the end, or wait for longer than they must.
+//! A listening socket queues connections that its application has not accepted yet, often up to about a hundred. The
+//! kernel drops further connections, so that they are tried again a second later, or resets them. The waiting
+//! requests would then fail after all, or wait longer than necessary.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,38 +12,38 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// How many may be on their way to the beginning of their answer; less than the shortest usual queue.
+/// Released requests whose answer has not begun; less than the shortest usual queue of a socket.
 const RELEASED_MAX: usize = 64;
 
-/// Who is answered slowly was accepted after this long all the same. So all that can wait for one route are
-/// through within two seconds, whatever its application does.
-const PLACE_MAX: Duration = Duration::from_millis(50);
+/// After this time, a request has been accepted even if its answer is slow. So all requests that can wait for one
+/// route are released within two seconds, whatever its application does.
+const SLOT_TIME_MAX: Duration = Duration::from_millis(50);
 
-/// Lets those through that have waited, the one that may wait least longer first.
+/// Releases waiting requests of one route; the request whose deadline is nearest goes first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReleaseQueue(Arc<Mutex<WaitingLine>>);
 
 #[derive(Debug, Default)]
 struct WaitingLine {
-    /// On their way.
+    /// Requests that were released and hold a slot.
     released: usize,
     arrivals: u64,
-    /// By when their time is over, and in the order in which they came to it.
+    /// Waiting requests by deadline, then by arrival.
     waiting: BTreeMap<(Instant, u64), oneshot::Sender<ReleaseSlot>>,
 }
 
-/// Given back when dropped.
+/// A slot for a released request, given back when dropped.
 #[derive(Debug)]
 struct ReleaseSlot(ReleaseQueue);
 
-/// A place in the queue of an application: given up when dropped, or after a while.
+/// Keeps the slot of a released request, until it is dropped or [`SLOT_TIME_MAX`] is over.
 #[derive(Debug)]
 pub(crate) struct Released {
     _answered: oneshot::Sender<()>,
 }
 
 impl ReleaseQueue {
-    /// Waits for a place, until the time is over.
+    /// Waits for a slot until the deadline.
     pub(crate) async fn pass(&self, deadline: Instant) -> Option<Released> {
         let (place_tx, place) = oneshot::channel();
         {
@@ -53,11 +53,11 @@ impl ReleaseQueue {
             queue.waiting.insert((deadline, arrival), place_tx);
         }
         self.release();
-        // Who gives up stays in line, and is passed over.
+        // A request that gives up stays in line, and is skipped when its turn comes.
         let place = timeout_at(deadline, place).await.ok()?.ok()?;
         let (answered, until_then) = oneshot::channel::<()>();
         tokio::spawn(async move {
-            let _ = timeout(PLACE_MAX, until_then).await;
+            let _ = timeout(SLOT_TIME_MAX, until_then).await;
             drop(place);
         });
         Some(Released { _answered: answered })
@@ -74,7 +74,7 @@ impl ReleaseQueue {
                 continue;
             }
             queue.released += 1;
-            // It may be given up just now, and its place then comes back here: not while the queue is held.
+            // The receiver may be gone by now. The slot then comes back here, which needs the lock.
             drop(queue);
             drop(next.send(ReleaseSlot(self.clone())));
         }
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::ZERO, "one was answered");
         let _one_more = turnstile.pass(deadline).await.expect("there is room");
         let waited = begun.elapsed();
-        assert!(waited >= PLACE_MAX && waited < PLACE_MAX * 2, "none is answered: {waited:?}");
+        assert!(waited >= SLOT_TIME_MAX && waited < SLOT_TIME_MAX * 2, "none is answered: {waited:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,13 +1,13 @@
-//! Replies for routes of which no endpoint may be asked.
+//! Replies for routes that have no endpoint for a request.
 
 use gangway_model::route::Readiness;
 
 use crate::reply::local_reply::{FailureReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
 use crate::serving_table::{ActiveEndpoint, ActiveRoute};
-use crate::upstream::endpoint_state::Health;
+use crate::upstream::endpoint_state::EndpointHealth;
 
-/// Says why no endpoint of the route may be asked now.
+/// Explains why no endpoint of the route can serve a request now.
 pub(crate) fn no_endpoint(active: &ActiveRoute) -> FailureReply {
     if let Some(reply) = nothing_to_wait_for(active) {
         return reply;
@@ -26,7 +26,7 @@ pub(crate) fn no_endpoint(active: &ActiveRoute) -> FailureReply {
 
 fn state(endpoint: &ActiveEndpoint) -> String {
     let state = match endpoint.readiness {
-        Readiness::Ready if endpoint.state.health() == Health::New => "is not reached yet",
+        Readiness::Ready if endpoint.state.health() == EndpointHealth::New => "is not reached yet",
         Readiness::Ready => "cannot be reached, or fails its check",
         Readiness::Starting => "has not passed its health check yet",
         Readiness::Unhealthy => "fails its health check",
@@ -36,7 +36,7 @@ fn state(endpoint: &ActiveEndpoint) -> String {
     format!("`{}` {state}", endpoint.name)
 }
 
-/// The reply where no endpoint will come unless somebody changes something.
+/// The reply if no endpoint will come until somebody changes something.
 pub(crate) fn nothing_to_wait_for(active: &ActiveRoute) -> Option<FailureReply> {
     let has_none = active.ready.is_empty() && active.others.is_empty() && !active.route.upstream.held;
     let why = active.route.upstream.unreachable.as_deref().filter(|_| has_none)?;

@@ -1,4 +1,4 @@
-//! Holds a request until an endpoint may be asked.
+//! Holds a request until an endpoint can serve it.
 
 use http::Version;
 use pingora::proxy::Session;
@@ -14,10 +14,10 @@ use crate::reply::send::reply_with;
 use crate::request::context::RequestContext;
 use crate::request::routing::{NextStep, decide_again};
 use crate::shared::Shared;
-use crate::upstream::endpoint_state::Health;
+use crate::upstream::endpoint_state::EndpointHealth;
 
-/// Does what a request needs that is not simply to be served: waits for the first table or for an endpoint,
-/// or replies. Whether the request was answered.
+/// Handles a request that cannot simply be served: waits for the first table or for an endpoint, or replies. Returns
+/// whether a reply was sent.
 pub(crate) async fn wait_or_reply(
     shared: &Shared,
     session: &mut Session,
@@ -44,10 +44,9 @@ pub(crate) async fn wait_or_reply(
     Ok(true)
 }
 
-/// Looks at the table again for a request that an endpoint failed, and waits where no other endpoint can take
-/// it.
+/// Decides again about a request that an endpoint failed, and waits if no other endpoint can serve it.
 pub(crate) async fn reconsider(shared: &Shared, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
-    // A position in one table is another endpoint in the next.
+    // The same position in the next table may be another endpoint.
     ctx.attempt.chosen = None;
     let step = match decide_again(shared, session, ctx) {
         NextStep::Serve if can_be_reached(ctx) => return Ok(()),
@@ -70,8 +69,8 @@ fn unavailable(ctx: &RequestContext) -> Result<LocalReply> {
     Ok(no_endpoint(&ctx.routing()?.routed.active).into())
 }
 
-/// Decides again with every new table until an endpoint may be asked, the time is over, or too many
-/// wait already. Of the body nothing is read meanwhile.
+/// Decides again with every new table until an endpoint can serve the request, its time is over, or too many requests
+/// wait already. Meanwhile nothing of the body is read.
 async fn wait(shared: &Shared, session: &mut Session, ctx: &mut RequestContext) -> NextStep {
     let Some(active) = ctx.routed.as_ref().map(|routed| routed.active.clone()) else { return NextStep::Hold };
     let hold = active.route.upstream.policy.hold;
@@ -82,13 +81,13 @@ async fn wait(shared: &Shared, session: &mut Session, ctx: &mut RequestContext) 
     let mut tables = shared.tables.clone();
     ctx.hold.released = None;
     loop {
-        // Once more before the first wait: a table may have come before this reader was made.
+        // Once before the first wait: a table may have come before this reader was made.
         let step = decide_again(shared, session, ctx);
         match step {
             NextStep::Hold => {}
-            // Known to be out of reach, which the next table will say.
+            // All endpoints are known to be out of reach; the next table will reflect that.
             NextStep::Serve if !can_be_reached(ctx) => {}
-            // Whether it still may is decided again: the turn may have come late.
+            // After its release the request is decided about again: the table may have changed meanwhile.
             NextStep::Serve if ctx.hold.released.is_none() => {
                 ctx.hold.released = Box::pin(active.state.release_queue.pass(deadline)).await;
                 if ctx.hold.released.is_none() {
@@ -96,11 +95,11 @@ async fn wait(shared: &Shared, session: &mut Session, ctx: &mut RequestContext) 
                 }
                 continue;
             }
-            // The route was given up because its next container did not come, and there was one to wait for.
+            // The route is gone because its next container did not come in time; the reply says what was waited for.
             NextStep::Reply(reply) if reply.reason() == Some(Reason::NoRoute) => return NextStep::Hold,
             NextStep::Serve | NextStep::Reply(_) => return step,
         }
-        // Its turn is another's while it waits on.
+        // While the request waits on, another one may have its slot.
         ctx.hold.released = None;
         if !matches!(timeout_at(deadline, tables.changed()).await, Ok(Ok(_))) {
             return step;
@@ -111,11 +110,11 @@ async fn wait(shared: &Shared, session: &mut Session, ctx: &mut RequestContext) 
 /// Whether the route has an endpoint that is not known to be out of reach.
 fn can_be_reached(ctx: &RequestContext) -> bool {
     let ready = ctx.routed.iter().flat_map(|routed| &routed.active.ready);
-    ready.into_iter().any(|endpoint| endpoint.state.health() != Health::Failing)
+    ready.into_iter().any(|endpoint| endpoint.state.health() != EndpointHealth::Failing)
 }
 
-/// The memory of a request that waits: its head, and over HTTP/2 the part of its body that its client may send
-/// although nobody reads it.
+/// The memory that a waiting request holds: its head, and over HTTP/2 the part of its body that the client may send
+/// although nothing reads it.
 fn bytes_held(session: &mut Session, window: u32) -> usize {
     let window = usize::try_from(window).unwrap_or(usize::MAX);
     let is_empty = session.is_body_empty();
@@ -124,7 +123,7 @@ fn bytes_held(session: &mut Session, window: u32) -> usize {
     let announced = announced_len(&request.headers).and_then(|len| usize::try_from(len).ok());
     let body = match request.version {
         Version::HTTP_2 if !is_empty => announced.map_or(window, |len| window.min(len)),
-        // The system holds it back.
+        // Over HTTP/1 the system holds the body back.
         _ => 0,
     };
     request.raw_path().len() + fields + body

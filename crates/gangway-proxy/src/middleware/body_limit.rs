@@ -11,14 +11,14 @@ pub(crate) fn on_request(limit: u64, head: &RequestHeader) -> Option<LocalReply>
     announced_len(&head.headers).is_some_and(|len| len > limit).then(|| FailureReply::new(Reason::BodyTooLarge).into())
 }
 
-/// Counts the bytes of a body whose length was not announced, or not announced truly.
+/// Counts the bytes of a body whose length was not announced, or was announced wrongly.
 #[derive(Debug, Default)]
 pub(crate) struct BodyMeter {
     seen: u64,
 }
 
 impl BodyMeter {
-    /// Adds `len` bytes. Whether the body is larger than `limit` now.
+    /// Adds `len` bytes. Returns whether the body is now larger than `limit`.
     pub(crate) fn exceeds(&mut self, len: usize, limit: u64) -> bool {
         self.seen += len as u64;
         self.seen > limit

@@ -11,10 +11,10 @@ use crate::middleware::{add_prefix, body_limit, headers, hsts, redirect, rewrite
 use crate::reply::local_reply::LocalReply;
 use crate::request::client_origin::ClientScheme;
 
-/// Before an endpoint is chosen. The first middleware with a reply of its own ends the chain; otherwise the
-/// result is the bound on the request's body, if there is one.
+/// Runs before an endpoint is chosen. The first middleware that replies ends the chain. Otherwise the result is the
+/// bound on the request's body, if there is one.
 ///
-/// `host` is in canonical form, and `prefix` is the decoded path prefix that matched.
+/// `host` is in the form in which hosts are compared, and `prefix` is the decoded path prefix that matched.
 pub(crate) fn on_request(
     middlewares: &[Middleware],
     head: &RequestHeader,
@@ -45,8 +45,8 @@ pub(crate) fn on_request(
     Ok(limit)
 }
 
-/// The target that the endpoint gets. Its fields follow with [`on_upstream_head`], since a field may tell the
-/// prefix that is removed here, and a label may set that field otherwise.
+/// Computes the target for the endpoint. [`on_upstream_head`] runs later: a forwarding field tells the prefix that is
+/// removed here, and a label may override that field.
 pub(crate) fn upstream_target<'a>(
     middlewares: &[Middleware],
     target: &'a [u8],
@@ -68,7 +68,7 @@ pub(crate) fn upstream_target<'a>(
     Ok(target)
 }
 
-/// The fields that the endpoint gets, after the forwarding fields were set.
+/// Changes the fields for the endpoint, after the forwarding fields were set.
 pub(crate) fn on_upstream_head(middlewares: &[Middleware], upstream: &mut RequestHeader) -> Result<()> {
     for middleware in middlewares {
         match middleware {
@@ -85,7 +85,7 @@ pub(crate) fn on_upstream_head(middlewares: &[Middleware], upstream: &mut Reques
     Ok(())
 }
 
-/// The head of a response, the application's or a local reply. It passes the chain in reverse.
+/// Changes the head of a response, of the application or of a local reply. Responses pass the chain in reverse.
 pub(crate) fn on_response(
     middlewares: &[Middleware],
     response: &mut ResponseHeader,

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
-/// Sets the field, or removes it where there is no value.
+/// Sets a request field, or removes it if there is no value.
 pub(crate) fn on_upstream_head(
     name: &HeaderName,
     value: Option<&HeaderValue>,
@@ -19,7 +19,7 @@ pub(crate) fn on_upstream_head(
     }
 }
 
-/// Sets the field, or removes it where there is no value.
+/// Sets a response field, or removes it if there is no value.
 pub(crate) fn on_response(name: &HeaderName, value: Option<&HeaderValue>, response: &mut ResponseHeader) -> Result<()> {
     match value {
         Some(value) => response.insert_header(name.clone(), value.clone()),

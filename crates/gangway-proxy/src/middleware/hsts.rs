@@ -1,4 +1,4 @@
-//! Tells browsers to use https alone, on responses that go out by https.
+//! Tells browsers to use only https, in responses that are sent by https.
 
 use std::num::NonZeroU64;
 

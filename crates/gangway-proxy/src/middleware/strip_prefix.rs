@@ -9,15 +9,15 @@ use pingora::{Error, ErrorType, Result};
 use crate::middleware::upstream_target::{UpstreamTarget, split, with_slash};
 use crate::reply::local_reply::LocalReply;
 
-/// Redirects a request for exactly the prefix to the same with a slash: relative links of the application
-/// would otherwise lead out of it.
+/// Redirects a request for exactly the prefix to the prefix with a slash: otherwise relative links would lead out of
+/// the application.
 pub(crate) fn on_request(target: &[u8], prefix: &str) -> Option<LocalReply> {
     slash_redirect(target, prefix).map(|location| LocalReply::redirect(308, location))
 }
 
-/// `prefix` is the decoded one that matched. It is removed from the bytes as sent, by walking both at once.
+/// Removes the decoded `prefix` from the bytes as sent, by walking both at once.
 ///
-/// Fails where the prefix cannot be found in the path as sent. A route that matched by it excludes that.
+/// Fails if the path as sent does not begin with the prefix. A route that matched by the prefix excludes that.
 pub(crate) fn on_target<'a>(prefix: &'a str, target: &mut UpstreamTarget<'a>) -> Result<()> {
     if matches!(prefix, "" | "/") {
         return Ok(());

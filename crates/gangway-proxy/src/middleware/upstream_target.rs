@@ -1,16 +1,16 @@
 //! The request target on its way to an endpoint.
 //!
-//! Routes are matched on a decoded copy, but the original bytes go upstream: middlewares change them byte
-//! by byte, and nothing else of the path is decoded or encoded again.
+//! Routes match a decoded copy of the path, but the original bytes go upstream. Middlewares change those bytes
+//! directly, so that the rest of the path is neither decoded nor encoded again.
 
 use std::borrow::Cow;
 
 /// A target in origin form that middlewares change.
 #[derive(Debug, PartialEq)]
 pub(crate) struct UpstreamTarget<'a> {
-    /// Borrowed as long as no middleware has changed it.
+    /// Borrowed until a middleware changes it.
     pub(crate) bytes: Cow<'a, [u8]>,
-    /// For `X-Forwarded-Prefix`; empty where no middleware removed a prefix.
+    /// For `X-Forwarded-Prefix`; empty if no middleware removed a prefix.
     pub(crate) removed_prefix: &'a str,
 }
 
@@ -20,7 +20,7 @@ impl<'a> UpstreamTarget<'a> {
     }
 }
 
-/// The path of a target in origin form, and its query with the question mark.
+/// Splits a target in origin form into the path, and the query with its question mark.
 pub(crate) fn split(target: &[u8]) -> (&[u8], &[u8]) {
     match target.iter().position(|byte| *byte == b'?') {
         Some(at) => target.split_at(at),
@@ -28,7 +28,8 @@ pub(crate) fn split(target: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// `rest` with a slash in front. A target must begin with one, also where nothing but a query is left.
+/// Puts a slash in front of `rest`, unless it has one. A target must begin with a slash, even if only a query is
+/// left.
 pub(crate) fn with_slash(rest: &[u8]) -> Vec<u8> {
     let mut target = Vec::with_capacity(rest.len() + 1);
     if rest.first() != Some(&b'/') {

@@ -1,7 +1,7 @@
-//! Our own answers: short, neutral, and of the kind the client can read.
+//! Local replies: short, neutral, and in the form that the client reads.
 //!
-//! Everybody sees a status, one sentence, the reason token and the request's id. What is wrong inside,
-//! and what to do about it, only a client on the local network sees.
+//! Every client sees a status, one sentence, the reason token and the request's id. Only a client on the local
+//! network sees what is wrong inside and what to do about it.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use crate::reply::page::{Audience, html_body, json_body};
 use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
 
-/// The pause that a reply suggests to a client that should come back.
+/// The pause that a reply suggests to a client before it asks again.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// A reply of Gangway's own before it takes the form that its client reads.
+/// A reply of Gangway itself, before it is rendered for a client.
 #[derive(Debug)]
 pub(crate) enum LocalReply {
     /// The request cannot be served.
     Failure(FailureReply),
     /// The key authorization that a CA asks for.
     Challenge { key_authorization: String },
-    /// The client is to ask elsewhere.
+    /// The client is redirected.
     Redirect { status: u16, location: Vec<u8> },
 }
 
@@ -83,7 +83,7 @@ impl LocalReply {
         self.as_failure()?.detail.as_deref()
     }
 
-    /// Whether the connection is of no further use after this reply.
+    /// Whether the connection cannot be used after this reply.
     pub(crate) fn closes(&self) -> bool {
         self.reason().is_some_and(Reason::closes)
     }
@@ -159,7 +159,7 @@ fn is_grpc(request: &RequestHeader) -> bool {
     request.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// JSON is for programs that say so; whoever accepts HTML is shown HTML.
+/// Whether the client gets JSON. A client that accepts HTML gets HTML, also if it accepts JSON.
 fn wants_json(request: &RequestHeader) -> bool {
     let Some(accept) = request.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()) else { return false };
     !accept.contains("text/html") && accept.contains("json")

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use crate::reply::reason::Reason;
 
-/// What an answer is shaped by.
+/// Facts about the client that shape a reply.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Audience<'a> {
     pub(crate) request_id: &'a str,
     /// The client is on the local network: it may see what is wrong.
     pub(crate) local: bool,
-    /// The URL that was asked for, where it is known.
+    /// The URL that the client asked for; empty if it is not known.
     pub(crate) url: &'a str,
-    /// The name of our own container, where we are in one.
+    /// The name of our own container, if Gangway runs in one.
     pub(crate) own: Option<&'a str>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn html_body(
 ) -> String {
     let (status, token, text) = reason.parts();
     let heading = reason.heading();
-    // Whoever looks at it sees the application as soon as it is there.
+    // A browser that shows the page sees the application as soon as it is there.
     let refresh = retry_after.map_or_else(String::new, |pause| {
         format!("<meta http-equiv=\"refresh\" content=\"{}\">", pause.as_secs().max(1))
     });
@@ -53,8 +53,8 @@ pub(crate) fn html_body(
             inside.push_str(&format!("<p>To see why, run<br><code>{}</code></p>", escape(&explain_line(audience))));
         }
     }
-    // A policy that a label sets (`default-src 'self'`) forbids the style: the page is plain and readable without it,
-    // and has no script.
+    // A policy that a label sets (`default-src 'self'`) forbids the style: without it the page is plain and readable.
+    // It has no script.
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">{refresh}\
          <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
@@ -65,7 +65,7 @@ pub(crate) fn html_body(
     )
 }
 
-/// The command that tells more, safe to paste into a shell whatever the URL contains.
+/// The command that explains more. It is safe to paste into a shell whatever the URL contains.
 fn explain_line(audience: Audience<'_>) -> String {
     let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
     let command = match audience.own.filter(is_name) {
@@ -75,11 +75,11 @@ fn explain_line(audience: Audience<'_>) -> String {
     format!("{command} explain '{}'", audience.url.replace('\'', "%27"))
 }
 
-/// Escaped, and what stands in backticks as code.
+/// Escapes a text for HTML and marks parts in backticks as code.
 fn with_code(text: &str) -> String {
     let mut marked = String::with_capacity(text.len());
     let pieces: Vec<&str> = text.split('`').collect();
-    // The last of an uneven number has no end.
+    // With an uneven number of backticks, the last one is not closed.
     let closed = pieces.len() - usize::from(pieces.len().is_multiple_of(2));
     for (at, piece) in pieces.iter().enumerate() {
         match at % 2 {

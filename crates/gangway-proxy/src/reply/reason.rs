@@ -1,13 +1,13 @@
 //! Why Gangway replies itself instead of an application.
 
-/// Why we answer instead of an app. The tokens are promises: they stand in the answer, the access log
-/// and the metrics.
+/// Why Gangway replies instead of an application. The tokens are stable: they are part of replies, the access log and
+/// the metrics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Reason {
     NoRoute,
     NotReady,
     NoEndpoint,
-    /// There are containers, and no way to them that waiting would open.
+    /// The route has containers that cannot be reached, and waiting does not change that.
     NoWay,
     EndpointNotReady,
     RouteClosed,
@@ -29,7 +29,7 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    /// Status, token and the sentence that everybody may read.
+    /// The status, the token and the sentence for every client.
     pub(crate) const fn parts(self) -> (u16, &'static str, &'static str) {
         match self {
             Self::NoRoute => (404, "no-route", "There is nothing at this address."),
@@ -70,7 +70,7 @@ impl Reason {
         self.parts().2
     }
 
-    /// What stands behind the status as the heading of a page.
+    /// The heading of the page, after the status.
     pub(crate) const fn heading(self) -> &'static str {
         match self {
             Self::NoRoute => "no such site here",
@@ -94,8 +94,8 @@ impl Reason {
         }
     }
 
-    /// After these the connection is of no further use: where its bytes stand cannot be known, or what
-    /// stands in them is not worth reading to its end.
+    /// Whether the connection cannot be used afterwards: either the position in its bytes is unknown, or the rest of
+    /// the request is not worth reading.
     pub(crate) const fn closes(self) -> bool {
         matches!(
             self,
@@ -110,7 +110,7 @@ impl Reason {
         )
     }
 
-    /// The status of gRPC for it (the mapping of its specification, "HTTP to gRPC Status Code Mapping").
+    /// The gRPC status for this reason ("HTTP to gRPC Status Code Mapping" of the gRPC specification).
     pub(crate) const fn grpc_status(self) -> &'static str {
         match self.status() {
             400 => "13",

@@ -1,4 +1,4 @@
-//! Why a request is not served: one value for the gate, for admission and for the reply.
+//! Why a request is rejected: one value for the gate, for admission and for the reply.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::reply::reason::Reason;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Rejection {
     pub(crate) reason: Reason,
-    /// Which rule, for the access log and for clients on the local network.
+    /// The rule that was broken, for the access log and for clients on the local network.
     pub(crate) detail: &'static str,
     /// The bound that was exceeded; it follows `detail`.
     bound: Option<Bound>,
 }
 
-/// A bound as its setting has it.
+/// A bound with the value that is set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Bound {
     Bytes(usize),

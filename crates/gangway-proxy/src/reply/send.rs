@@ -11,7 +11,7 @@ use crate::request::admission::Admission;
 use crate::request::context::RequestContext;
 use crate::shared::Shared;
 
-/// Sends `reply` and closes the connection afterwards where it cannot carry another request.
+/// Sends `reply`, and closes the connection afterwards if it cannot carry another request.
 pub(crate) async fn reply_with(
     shared: &Shared,
     session: &mut Session,
@@ -25,7 +25,7 @@ pub(crate) async fn reply_with(
     send(shared, session, ctx, reply).await
 }
 
-/// Sends `reply`. The middlewares of the route see it as they see the responses of applications.
+/// Sends `reply`. The route's middlewares see it like the response of an application.
 pub(crate) async fn send(
     shared: &Shared,
     session: &mut Session,
@@ -41,7 +41,7 @@ pub(crate) async fn send(
     let admission = ctx.admission().filter(|admission| admission.origin.local);
     let url = admission.map_or_else(String::new, |admission| url(request.raw_path(), admission));
     let compiled = shared.compiled.load();
-    // Only clients that may see the name of our own container make it worth looking for.
+    // Only clients on the local network see the name of our own container, so it is looked for only then.
     let own = admission.and_then(|_| compiled.containers.iter().find(|container| container.is_own));
     let audience =
         Audience { request_id: &request_id, local: admission.is_some(), url: &url, own: own.map(|own| &*own.name) };

@@ -1,4 +1,4 @@
-//! Whether a parsed request may be served, whatever version of HTTP it came by, and what it names.
+//! Checks whether a parsed request may be served, in all versions of HTTP, and keeps what it names.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,30 +18,30 @@ use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
 use crate::request::client_origin::ClientOrigin;
 
-/// A request that may be served: all that its head says and no table can change.
+/// A request that may be served, with everything about it that does not depend on a table.
 ///
-/// Computed once and never changed, so that deciding anew, by another table, repeats none of it. The path and
-/// the query stay where the client wrote them, in the request's target.
+/// Computed once and never changed: a decision by a later table repeats none of it. The path and the query stay in
+/// the request's target; only their positions are kept.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    /// In the form in which hosts are compared: lower case, without port and final dot, IPv6 in brackets
-    /// and as short as it gets.
+    /// The host in the form in which hosts are compared: lower case, without port and final dot, IPv6 in brackets and
+    /// in its shortest form.
     pub(crate) host: String,
     /// The port that the client named.
     pub(crate) port: Option<u16>,
     pub(crate) origin: ClientOrigin,
-    /// The request asks for a WebSocket.
+    /// Whether the request asks for a WebSocket.
     pub(crate) is_upgrade: bool,
-    /// As sent, without the query; empty for a target in absolute form that has no path.
+    /// The position of the path, without the query. Empty for a target in absolute form that has no path.
     path: Range<usize>,
-    /// As sent, without the question mark.
+    /// The position of the query, without the question mark.
     query: Range<usize>,
-    /// The path in the form in which paths are compared, where that is not the form it was sent in.
+    /// The path in the form in which paths are compared, if it was sent in another form.
     normal_path: Option<String>,
 }
 
 impl Admission {
-    /// Checks what the gate cannot see (HTTP/2) and what holds for every version.
+    /// Checks what the gate cannot see (HTTP/2) and what holds for all versions.
     pub(crate) fn of(
         head: &RequestHeader,
         origin: ClientOrigin,
@@ -68,7 +68,7 @@ impl Admission {
         Ok(Self { host: host.into_owned(), port, origin, is_upgrade, path, query, normal_path })
     }
 
-    /// The path as the client sent it in `head`, which is the head that was admitted.
+    /// The path as sent. `head` is the head that was admitted.
     pub(crate) fn path<'h>(&self, head: &'h RequestHeader) -> &'h str {
         match part(head, &self.path) {
             "" => "/",
@@ -76,7 +76,7 @@ impl Admission {
         }
     }
 
-    /// What routes are matched by. `head` is the head that was admitted.
+    /// The request as routes match it. `head` is the head that was admitted.
     pub(crate) fn view<'a>(&'a self, head: &'a RequestHeader) -> RequestView<'a> {
         RequestView {
             host: &self.host,
@@ -84,13 +84,13 @@ impl Admission {
             query: part(head, &self.query),
             method: &head.method,
             headers: &head.headers,
-            // A gateway's address says nothing about the client, so it is in no network.
+            // A gateway's address says nothing about the client, so it must match no network.
             client: if self.origin.nobody { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { self.origin.client },
         }
     }
 }
 
-/// A part of the head's target. An empty one would be a bug that routes nothing to the wrong place.
+/// A part of the head's target. Empty where the positions do not fit, which would be a bug.
 fn part<'h>(head: &'h RequestHeader, part: &Range<usize>) -> &'h str {
     let bytes = head.raw_path().get(part.clone()).unwrap_or_default();
     std::str::from_utf8(bytes).unwrap_or_default()
@@ -108,7 +108,7 @@ fn check_http2(request: &RequestHeader, limits: &Limits) -> Result<(), Rejection
         return Err(Rejection::bad("the path is not in the form it must have"));
     }
     let headers = &request.headers;
-    // The four pseudo-fields were fields to the client.
+    // The client sent four pseudo-fields as fields.
     let size = headers.iter().fold(target.len() + 4 * FIELD_OVERHEAD, |size, (name, value)| {
         size + name.as_str().len() + value.len() + FIELD_OVERHEAD
     });
@@ -133,13 +133,13 @@ fn check_http2(request: &RequestHeader, limits: &Limits) -> Result<(), Rejection
     Ok(())
 }
 
-/// How many fields the client meant: browsers send each cookie as a field of its own (RFC 9113, section
+/// The number of fields as the client counts them: browsers send each cookie as a field of its own (RFC 9113, section
 /// 8.2.3).
 fn fields(headers: &HeaderMap) -> usize {
     headers.len() - headers.get_all(COOKIE).iter().count().saturating_sub(1)
 }
 
-/// The one authority that a request names.
+/// The single authority that a request names.
 fn authority(request: &RequestHeader) -> Result<&str, Rejection> {
     let mut hosts = request.headers.get_all(HOST).iter();
     let host = hosts.next();
@@ -158,19 +158,19 @@ fn authority(request: &RequestHeader) -> Result<&str, Rejection> {
     }
 }
 
-/// A host and its port, if an authority is nothing but these.
+/// Splits an authority into host and port. None if it has any other part.
 fn split_authority(authority: &str) -> Option<(Cow<'_, str>, Option<u16>)> {
     let host = host_of_authority(authority.as_bytes())?;
     let port = match authority.as_bytes().get(host.len()..)? {
         [] => None,
-        // An empty port is the default one (RFC 3986, section 3.2.3).
+        // An empty port means the default port (RFC 3986, section 3.2.3).
         [b':'] => None,
         _ => Some(authority[host.len() + 1..].parse().ok()?),
     };
     Some((comparable(&authority[..host.len()]), port))
 }
 
-/// The form in which a host is compared; allocates only where it came in another one.
+/// The form in which a host is compared. Allocates only if the host was sent in another form.
 fn comparable(host: &str) -> Cow<'_, str> {
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let short = address.parse::<Ipv6Addr>().map(|address| format!("[{address}]"));

@@ -1,4 +1,4 @@
-//! Which client a request comes from: the peer, or the one for which a trusted peer speaks.
+//! The client that a request comes from: the peer, or the client that a trusted peer speaks for.
 
 use std::net::IpAddr;
 
@@ -12,18 +12,18 @@ use crate::whereabouts::Whereabouts;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Addresses that a list of trusted proxies may hold; more in a chain is no chain anybody has.
+/// Addresses that are read of a chain of proxies. No real chain is longer.
 const CHAIN_MAX: usize = 32;
 
-/// Who really asks, and how.
+/// The client of a request, and how it asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ClientOrigin {
     pub(crate) client: IpAddr,
-    /// The client's own connection was TLS.
+    /// Whether the client's own connection uses TLS.
     pub(crate) secure: bool,
-    /// The client is surely on the local network: it may see what is wrong inside.
+    /// Whether the client is certainly on the local network, so that it may see what is wrong inside.
     pub(crate) local: bool,
-    /// The address says nothing about the client: it is a gateway's.
+    /// Whether the address is a gateway's, so that it says nothing about the client.
     pub(crate) nobody: bool,
 }
 
@@ -49,13 +49,13 @@ impl ClientOrigin {
     }
 }
 
-/// Whether a connection comes from the local network, as far as can be told before its first request: a proxy
-/// speaks for others, and a gateway's address is nobody's.
+/// Whether a connection comes from the local network, as far as that is known before its first request. A proxy
+/// speaks for other clients, and a gateway's address says nothing.
 pub(crate) fn is_from_local_network(connection: &ClientConnection) -> bool {
     is_lan(connection.peer_ip()) && !connection.nobody && !connection.trusted
 }
 
-/// Who really asks: the peer, or whom a trusted peer speaks for.
+/// The client of a request: the peer, or the client that a trusted peer speaks for.
 pub(crate) fn client_origin(
     request: &RequestHeader,
     connection: &ClientConnection,
@@ -65,7 +65,7 @@ pub(crate) fn client_origin(
     let peer = connection.peer_ip();
     let headers = &request.headers;
     if !connection.trusted {
-        // Behind a proxy that nobody told us about, a local peer is that proxy and the client may be anybody.
+        // Behind a proxy that no setting names, a local peer is that proxy, and the client may be anywhere.
         let local = is_from_local_network(connection) && !is_passed_on(headers);
         return ClientOrigin { client: peer, secure: connection.secure, local, nobody: connection.nobody };
     }
@@ -79,13 +79,13 @@ pub(crate) fn client_origin(
     ClientOrigin { client, secure, local: is_lan(client) && is_known && !nobody, nobody }
 }
 
-/// Whether another proxy has had the request.
+/// Whether another proxy has forwarded the request.
 fn is_passed_on(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| matches!(name.as_str(), "x-forwarded-for" | "x-real-ip" | "forwarded" | "via"))
 }
 
-/// The last address of the chain that is not a trusted proxy's: everything left of it could be made up.
-/// And whether that is the client, rather than as far as the chain could be read.
+/// The last address of the chain that does not belong to a trusted proxy: a client can make up everything left of it.
+/// Also whether that is the client, and not just the point up to which the chain could be read.
 fn client_in_chain(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> (IpAddr, bool) {
     let mut client = peer;
     for item in listed(headers) {
@@ -98,20 +98,20 @@ fn client_in_chain(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) 
     (client, true)
 }
 
-/// The addresses that a peer's lists hold, the nearest first. What is no address ends the chain: who
-/// wrote it cannot be believed, nor what stands left of it.
+/// The addresses in a peer's lists, the nearest first. The first item that is no address ends the chain: neither that
+/// item nor anything left of it can be believed.
 pub(crate) fn chain(headers: &HeaderMap) -> impl Iterator<Item = IpAddr> + '_ {
     listed(headers).map_while(address_of)
 }
 
-/// What a peer's lists hold, the nearest first.
+/// The items in a peer's lists, the nearest first.
 fn listed(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
     let items = lines.flat_map(|line| line.to_str().unwrap_or("not text").rsplit(',')).map(str::trim);
     items.filter(|item| !item.is_empty()).take(CHAIN_MAX)
 }
 
-/// An address that may have brackets or a port, as some proxies write them.
+/// Parses an address that may have brackets or a port, as some proxies write them.
 fn address_of(item: &str) -> Option<IpAddr> {
     let bare = item.strip_prefix('[').and_then(|rest| rest.split(']').next()).unwrap_or(item);
     let address = bare.parse().ok().or_else(|| item.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip()))?;
@@ -121,7 +121,7 @@ fn address_of(item: &str) -> Option<IpAddr> {
 pub(crate) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
-    // Of several the last was written by the proxy next to us.
+    // The last of several values was written by the nearest proxy.
     Some(values.next_back().and_then(|last| last.to_str().ok()).unwrap_or(value).rsplit(',').next()?.trim())
 }
 

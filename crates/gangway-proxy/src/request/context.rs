@@ -1,4 +1,4 @@
-//! What is carried along one request.
+//! State that is carried along one request.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::serving_table::ActiveEndpoint;
 use crate::upstream::attempt::Attempt;
 use crate::upstream::endpoint_state::EndpointState;
 
-/// The context of one request: one table was loaded for it, and of that table one route is kept.
+/// The context of one request. It keeps one route of one table.
 pub(crate) struct RequestContext {
     pub(crate) started: Instant,
     request_id: Option<String>,
@@ -28,7 +28,7 @@ pub(crate) struct RequestContext {
     /// The route of the last decision that found one.
     pub(crate) routed: Option<RoutedTo>,
     pub(crate) body: BodyMeter,
-    pub(crate) hold: Hold,
+    pub(crate) hold: HoldState,
     pub(crate) attempt: Attempt,
     pub(crate) reply: ReplyNote,
     pub(crate) under_way: Option<UnderWay>,
@@ -37,29 +37,29 @@ pub(crate) struct RequestContext {
 /// How much is known of the request.
 #[derive(Debug)]
 pub(crate) enum Received {
-    /// Nothing, or a head that was not admitted.
+    /// No head, or a head that was rejected.
     Nothing,
-    /// The gate rejected what the client sent; the head at hand only stands in for it.
+    /// The gate rejected what the client sent; the head at hand is a harmless stand-in.
     StandIn,
     /// The head was admitted.
     Admitted(Admission),
 }
 
-/// How a request waits for an endpoint.
+/// The state of a request that waits for an endpoint.
 #[derive(Debug, Default)]
-pub(crate) struct Hold {
-    /// Set when it first has to wait.
+pub(crate) struct HoldState {
+    /// When its waiting time is over; set when it first has to wait.
     pub(crate) until: Option<Instant>,
-    /// It had to wait, and now goes on as one of a few.
+    /// Its place among the requests that go on after waiting.
     pub(crate) released: Option<Released>,
 }
 
-/// What the access log says about a reply of our own.
+/// Facts about a local reply, for the access log.
 #[derive(Debug, Default)]
 pub(crate) struct ReplyNote {
-    /// None where an application answered.
+    /// None if an application answered.
     pub(crate) reason: Option<Reason>,
-    /// What is wrong, for people.
+    /// A description of the failure, for people.
     pub(crate) detail: Option<String>,
 }
 
@@ -79,7 +79,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// What is known of every request that goes to an endpoint.
+/// The parts that every request to an endpoint has.
 #[derive(Clone, Copy)]
 pub(crate) struct Routing<'c> {
     pub(crate) connection: &'c Arc<ClientConnection>,
@@ -96,7 +96,7 @@ impl RequestContext {
             received: Received::Nothing,
             routed: None,
             body: BodyMeter::default(),
-            hold: Hold::default(),
+            hold: HoldState::default(),
             attempt: Attempt::default(),
             reply: ReplyNote::default(),
             under_way: None,
@@ -110,18 +110,18 @@ impl RequestContext {
         }
     }
 
-    /// The scheme of the client's URL; plain HTTP as long as nothing is known.
+    /// The scheme of the client's URL; plain HTTP if the request was not admitted.
     pub(crate) fn scheme(&self) -> ClientScheme {
         self.admission().map_or(ClientScheme::Http, |admission| admission.origin.scheme())
     }
 
-    /// The request as decisions see it. `head` is the head that was admitted.
+    /// The request as a decision sees it. `head` is the head that was admitted.
     pub(crate) fn incoming<'a>(&'a self, head: &'a RequestHeader) -> Option<Incoming<'a>> {
         Some(Incoming { head, connection: self.connection.as_deref()?, admission: self.admission()? })
     }
 
-    /// What the phases towards an endpoint build on. Pingora calls them after a route was found; an error would
-    /// be a bug.
+    /// The parts that the phases towards an endpoint need. Pingora calls these phases only after a route was found,
+    /// so an error would be a bug.
     pub(crate) fn routing(&self) -> Result<Routing<'_>> {
         match (&self.connection, self.admission(), &self.routed) {
             (Some(connection), Some(admission), Some(routed)) => Ok(Routing { connection, admission, routed }),
@@ -138,7 +138,8 @@ impl RequestContext {
         self.endpoint().map(|endpoint| &endpoint.state)
     }
 
-    /// Has the connection of a WebSocket or an event stream end when its endpoint has left.
+    /// Ties the client connection of a WebSocket or an event stream to its endpoint: it ends when the endpoint has
+    /// left.
     pub(crate) fn ends_with_endpoint(&self) {
         let task = self.connection.as_ref().and_then(|connection| connection.task.get());
         if let (Some(state), Some(task)) = (self.endpoint_state(), task) {
@@ -146,12 +147,12 @@ impl RequestContext {
         }
     }
 
-    /// The request's id; made when first asked for.
+    /// The request's id. It is made on the first call.
     pub(crate) fn request_id(&mut self) -> &str {
         self.request_id.get_or_insert_with(|| format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)))
     }
 
-    /// The request's id, if it was ever asked for.
+    /// The request's id, if it was made.
     pub(crate) fn known_request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }

@@ -1,4 +1,4 @@
-//! What becomes of a request by one table: pure, so that it can be asked again whenever the table changes.
+//! Decides what happens to a request by one table. Pure, so that it can be repeated whenever the table changes.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::request::admission::Admission;
 use crate::serving_table::{ActiveRoute, ActiveTable};
 use crate::settings::PlainFallback;
 
-/// A request that is to be decided about.
+/// A request to decide about.
 #[derive(Clone, Copy)]
 pub(crate) struct Incoming<'a> {
     pub(crate) head: &'a RequestHeader,
@@ -24,26 +24,26 @@ pub(crate) struct Incoming<'a> {
     pub(crate) admission: &'a Admission,
 }
 
-/// What it is decided by.
+/// The state by which a request is decided.
 pub(crate) struct InForce<'a> {
     /// None before the first table.
     pub(crate) table: Option<&'a ActiveTable>,
     pub(crate) store: &'a Store,
     pub(crate) plain_fallback: PlainFallback,
-    /// The port of https for a client that named this port of plain HTTP. Asked for redirections only.
+    /// Maps the port of plain HTTP that the client named to the port of https. Called for redirections only.
     pub(crate) https_port: &'a dyn Fn(Option<u16>) -> u16,
 }
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Debug)]
-pub(crate) enum Decision {
-    /// An endpoint of this route gets it.
+pub(crate) enum RequestDecision {
+    /// An endpoint of this route serves it.
     Serve(RoutedTo),
-    /// No endpoint of this route may be asked yet, but one may be soon.
+    /// No endpoint of this route can serve it now, but one may soon.
     Hold(RoutedTo),
-    /// Gangway replies by the rules of this route.
+    /// Gangway replies according to this route.
     ReplyFor(RoutedTo, LocalReply),
-    /// Gangway replies, whatever the routes say.
+    /// Gangway replies independently of any route.
     Reply(LocalReply),
     /// No route takes it.
     NoRoute,
@@ -62,33 +62,33 @@ pub(crate) struct RoutedTo {
 }
 
 /// Decides about a request.
-pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> Decision {
+pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDecision {
     if let Some(reply) = challenge(request, in_force.store) {
-        return Decision::Reply(reply);
+        return RequestDecision::Reply(reply);
     }
-    let Some(table) = in_force.table else { return Decision::NotReady };
+    let Some(table) = in_force.table else { return RequestDecision::NotReady };
     let view = request.admission.view(request.head);
-    let Some(found) = table.find(&view) else { return Decision::NoRoute };
+    let Some(found) = table.find(&view) else { return RequestDecision::NoRoute };
     if is_misdirected(table, &view, &found.route.route, request.connection) {
-        return Decision::Reply(FailureReply::new(Reason::Misdirected).into());
+        return RequestDecision::Reply(FailureReply::new(Reason::Misdirected).into());
     }
     let (active, prefix) = (Arc::clone(found.route), found.prefix.to_owned());
     let body_limit = match rules(&active.route, &prefix, request, in_force) {
         Ok(body_limit) => body_limit,
-        Err(reply) => return Decision::ReplyFor(RoutedTo { active, prefix, body_limit: None }, reply),
+        Err(reply) => return RequestDecision::ReplyFor(RoutedTo { active, prefix, body_limit: None }, reply),
     };
     let routed = RoutedTo { active, prefix, body_limit };
     if !routed.active.ready.is_empty() {
-        return Decision::Serve(routed);
+        return RequestDecision::Serve(routed);
     }
     match nothing_to_wait_for(&routed.active) {
-        Some(reply) => Decision::ReplyFor(routed, reply.into()),
-        None => Decision::Hold(routed),
+        Some(reply) => RequestDecision::ReplyFor(routed, reply.into()),
+        None => RequestDecision::Hold(routed),
     }
 }
 
-/// Replies to a CA that asks whether we hold this host (RFC 8555, section 8.3): before any route,
-/// redirection or protection.
+/// Replies to a CA that checks whether we control this host (RFC 8555, section 8.3). This precedes all routes,
+/// redirections and protections.
 fn challenge(request: Incoming<'_>, store: &Store) -> Option<LocalReply> {
     if request.admission.origin.secure {
         return None;
@@ -98,7 +98,7 @@ fn challenge(request: Incoming<'_>, store: &Store) -> Option<LocalReply> {
     Some(LocalReply::Challenge { key_authorization })
 }
 
-/// The bound on the request's body, or the reply that the rules of the route demand.
+/// Applies the rules of the route. Returns the bound on the request's body, or the reply that the rules demand.
 fn rules(
     route: &Route,
     prefix: &str,
@@ -129,8 +129,8 @@ fn rules(
     chain::on_request(&route.middlewares, request.head, &admission.host, prefix)
 }
 
-/// Sends a request by plain HTTP to https, unless the host's certificate has not come yet: browsers would show
-/// a warning instead of the application.
+/// Redirects plain HTTP to https, unless the host's certificate has not come yet: browsers would show a warning
+/// instead of the application.
 fn redirect_to_https(request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
     let Admission { host, port, .. } = request.admission;
     if !in_force.store.is_placeheld(host) {
@@ -152,8 +152,8 @@ fn redirect_to_https(request: Incoming<'_>, in_force: &InForce<'_>) -> Result<()
     }
 }
 
-/// Whether the handshake of this connection was held to what the route asks for, whatever host it was
-/// opened for. Plain HTTP has no handshake with us, also where a proxy before us has decrypted it.
+/// Whether the handshake of this connection met the route's demands, whatever host it was opened for. Plain HTTP has
+/// no handshake with us, also if a proxy before us has decrypted it.
 fn is_held_to(route: &Route, connection: &ClientConnection) -> bool {
     let listener = &route.listener;
     let is_known = listener.client_ca.is_none() || listener.client_ca == connection.client_ca;
@@ -161,8 +161,8 @@ fn is_held_to(route: &Route, connection: &ClientConnection) -> bool {
     is_known && is_new_enough
 }
 
-/// Whether a TLS connection that was opened for one host carries a request for another that is protected
-/// differently: what was checked in the handshake was not checked for it.
+/// Whether a TLS connection that was opened for one host carries a request for another host with other protection.
+/// The handshake did not check what that host demands.
 fn is_misdirected(
     table: &ActiveTable,
     request: &RequestView<'_>,
@@ -255,7 +255,7 @@ mod tests {
         connection
     }
 
-    fn asked(table: Option<&ActiveTable>, connection: &ClientConnection, url: (&str, &str)) -> Decision {
+    fn asked(table: Option<&ActiveTable>, connection: &ClientConnection, url: (&str, &str)) -> RequestDecision {
         let (host, target) = url;
         let mut head = RequestHeader::build("GET", target.as_bytes(), None).expect("valid");
         head.insert_header("host", host).expect("valid");
@@ -272,16 +272,19 @@ mod tests {
         decide(Incoming { head: &head, connection, admission: &admission }, &in_force)
     }
 
-    fn reason(decision: &Decision) -> Option<Reason> {
+    fn reason(decision: &RequestDecision) -> Option<Reason> {
         match decision {
-            Decision::Reply(reply) | Decision::ReplyFor(_, reply) => reply.reason(),
-            Decision::Serve(_) | Decision::Hold(_) | Decision::NoRoute | Decision::NotReady => None,
+            RequestDecision::Reply(reply) | RequestDecision::ReplyFor(_, reply) => reply.reason(),
+            RequestDecision::Serve(_)
+            | RequestDecision::Hold(_)
+            | RequestDecision::NoRoute
+            | RequestDecision::NotReady => None,
         }
     }
 
-    fn location(decision: Decision) -> String {
+    fn location(decision: RequestDecision) -> String {
         match decision {
-            Decision::ReplyFor(_, LocalReply::Redirect { status: 308, location }) => {
+            RequestDecision::ReplyFor(_, LocalReply::Redirect { status: 308, location }) => {
                 String::from_utf8(location).expect("ASCII")
             }
             other => panic!("no redirection: {other:?}"),
@@ -292,11 +295,11 @@ mod tests {
     fn a_request_is_served_held_or_not_found() {
         let (table, plain) = (table(|_| {}), connection(false));
         let served = asked(Some(&table), &plain, (HOST, "/app/x"));
-        assert!(matches!(&served, Decision::Serve(routed) if routed.prefix == "/app"), "{served:?}");
+        assert!(matches!(&served, RequestDecision::Serve(routed) if routed.prefix == "/app"), "{served:?}");
         let held = asked(Some(&table), &plain, ("other.example.org", "/app"));
-        assert!(matches!(held, Decision::Hold(_)), "{held:?}");
-        assert!(matches!(asked(Some(&table), &plain, (HOST, "/")), Decision::NoRoute));
-        assert!(matches!(asked(None, &plain, (HOST, "/app")), Decision::NotReady));
+        assert!(matches!(held, RequestDecision::Hold(_)), "{held:?}");
+        assert!(matches!(asked(Some(&table), &plain, (HOST, "/")), RequestDecision::NoRoute));
+        assert!(matches!(asked(None, &plain, (HOST, "/app")), RequestDecision::NotReady));
     }
 
     #[test]
@@ -306,7 +309,7 @@ mod tests {
         let to = |host| location(asked(Some(&table), &plain, (host, "/app?a=b")));
         assert_eq!(to("App.Example.ORG"), "https://app.example.org/app?a=b");
         assert_eq!(to("app.example.org:8080"), "https://app.example.org:8443/app?a=b");
-        assert!(matches!(asked(Some(&table), &connection(true), (HOST, "/app")), Decision::Serve(_)));
+        assert!(matches!(asked(Some(&table), &connection(true), (HOST, "/app")), RequestDecision::Serve(_)));
     }
 
     #[test]
@@ -339,7 +342,7 @@ mod tests {
         let decision = asked(Some(&tls13), &connection, (HOST, "/app"));
         assert_eq!(reason(&decision), Some(Reason::Misdirected), "{decision:?}");
         connection.is_tls13 = true;
-        assert!(matches!(asked(Some(&tls13), &connection, (HOST, "/app")), Decision::Serve(_)));
+        assert!(matches!(asked(Some(&tls13), &connection, (HOST, "/app")), RequestDecision::Serve(_)));
     }
 
     #[test]
@@ -348,7 +351,7 @@ mod tests {
         let decision = asked(Some(&limited(19)), &connection(false), (HOST, "/app"));
         assert_eq!(reason(&decision), Some(Reason::BodyTooLarge));
         let decision = asked(Some(&limited(20)), &connection(false), (HOST, "/app"));
-        assert!(matches!(&decision, Decision::Serve(routed) if routed.body_limit == Some(20)), "{decision:?}");
+        assert!(matches!(&decision, RequestDecision::Serve(routed) if routed.body_limit == Some(20)), "{decision:?}");
         let stripped = table(|route| route.middlewares = vec![Middleware::StripPrefix(vec!["/app".into()])]);
         let decision = asked(Some(&stripped), &connection(false), (HOST, "/app"));
         assert_eq!(location(decision), "/app/");

@@ -1,7 +1,7 @@
-//! What an app is told about the client, and what a client may not tell it.
+//! Fields that tell an application about its client, and fields that a client must not set.
 //!
-//! Forwarding fields are replaced, never appended to: an app that believes them would believe the
-//! client. Only peers in `--trusted-proxies` are believed, and then their list is continued.
+//! Forwarding fields are replaced, never appended to: an application that believes them would otherwise believe the
+//! client. Only peers in `--trusted-proxies` are believed; their list is continued.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use crate::request::client_origin::{ClientOrigin, chain, single};
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// Whether a client may not send this field: it would tell the app something that only we know.
+/// Whether a client may not send this field, because applications take it for a statement of the proxy.
 fn is_ours(name: &str) -> bool {
     match name.as_bytes() {
         [b'x', b'-', b'f', b'o', b'r', b'w', b'a', b'r', b'd', b'e', b'd', ..] => true,
@@ -27,29 +27,29 @@ fn is_ours(name: &str) -> bool {
     }
 }
 
-/// Facts about one request for the fields that are set.
+/// Facts about one request that the forwarding fields tell.
 #[derive(Debug)]
 pub(crate) struct ForwardingFacts<'a> {
     pub(crate) connection: &'a ClientConnection,
     pub(crate) origin: ClientOrigin,
-    /// The port the client named.
+    /// The port that the client named.
     pub(crate) port: Option<u16>,
-    /// The one of https that everybody is sent to, where one was set.
+    /// The public port of https, if one is set.
     pub(crate) public_https_port: Option<u16>,
-    /// The prefix that was removed, or nothing.
+    /// The path prefix that a middleware removed, or empty.
     pub(crate) prefix: &'a str,
-    /// `TE: trailers` may pass: HTTP/2 on both sides.
+    /// Whether `TE: trailers` may pass: both sides speak HTTP/2.
     pub(crate) trailers: bool,
 }
 
-/// Turns the fields of a request into those its app gets.
+/// Turns the fields of a request into the fields that the application gets.
 pub(crate) fn to_upstream(
     upstream: &mut RequestHeader,
     original: &RequestHeader,
     facts: &ForwardingFacts<'_>,
 ) -> Result<()> {
     let connection = facts.connection;
-    // Almost always there is nothing to drop; then nothing is allocated.
+    // Usually no field is dropped, and then nothing is allocated.
     let dropped: Vec<HeaderName> = original.headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
     for name in &dropped {
         drop(upstream.remove_header(name));
@@ -62,7 +62,7 @@ pub(crate) fn to_upstream(
 
     let continued = connection.trusted.then(|| continued_chain(&original.headers, &connection.peer_text)).flatten();
     let forwarded_for = continued.unwrap_or_else(|| connection.peer_text.0.clone());
-    // By text: from a `HeaderName` Pingora makes a new text for the wire, once a field and request.
+    // The name is given as text: for a `HeaderName`, Pingora allocates a text for each field and request.
     upstream.insert_header("X-Forwarded-For", forwarded_for)?;
     let real_ip = if facts.origin.client == connection.peer_ip() {
         connection.peer_text.0.clone()
@@ -72,7 +72,7 @@ pub(crate) fn to_upstream(
     upstream.insert_header("X-Real-IP", real_ip)?;
     let proto = if facts.origin.secure { "https" } else { "http" };
     upstream.insert_header("X-Forwarded-Proto", HeaderValue::from_static(proto))?;
-    // A host outside its grammar is not believed even of a trusted peer, which may have passed it on.
+    // An invalid host is not believed even from a trusted peer, which may have passed it on unchecked.
     let public = believed(&X_FORWARDED_HOST).filter(|host| host_of_authority(host.as_bytes()).is_some());
     let named_port = match public {
         Some(host) => host.rsplit_once(':').and_then(|(_, port)| port.parse().ok()),
@@ -108,7 +108,7 @@ pub(crate) fn to_upstream(
     Ok(())
 }
 
-/// A trusted proxy's chain with the proxy itself at its end; none where it sent no chain.
+/// A trusted proxy's chain with the proxy's own address at its end; none if it sent no chain.
 fn continued_chain(headers: &HeaderMap, peer: &PeerText) -> Option<HeaderValue> {
     let mut addresses: Vec<IpAddr> = chain(headers).collect();
     if addresses.is_empty() {
@@ -117,15 +117,15 @@ fn continued_chain(headers: &HeaderMap, peer: &PeerText) -> Option<HeaderValue> 
     addresses.reverse();
     let mut text = String::with_capacity(16 * (addresses.len() + 1));
     for address in addresses {
-        // Comma and space: some apps split at exactly that.
+        // Comma and space: some applications split at exactly that.
         let _ = write!(text, "{address}, ");
     }
     text.push_str(peer.0.to_str().ok()?);
     HeaderValue::from_str(&text).ok()
 }
 
-/// Puts the cookies of HTTP/2, where browsers send each as a field of its own, into the one field that
-/// HTTP/1 has for them (RFC 9113, section 8.2.3): many apps see only the first, or join with commas.
+/// Joins the cookie fields of HTTP/2, where browsers send each cookie as a field of its own, into the single field
+/// that HTTP/1 allows (RFC 9113, section 8.2.3). Many applications see only the first field, or join with commas.
 fn join_cookies(upstream: &mut RequestHeader, original: &RequestHeader) -> Result<()> {
     let mut cookies = original.headers.get_all(COOKIE).iter();
     let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else { return Ok(()) };
@@ -140,10 +140,9 @@ fn join_cookies(upstream: &mut RequestHeader, original: &RequestHeader) -> Resul
     Ok(())
 }
 
-/// Removes from an answer what was only meant for us: hop-by-hop fields and those that `Connection`
-/// names (RFC 9110, section 7.6.1).
+/// Removes hop-by-hop fields from a response, and the fields that `Connection` names (RFC 9110, section 7.6.1).
 pub(crate) fn to_client(response: &mut ResponseHeader) {
-    // Most answers have none of them, and looking at each name once is less than asking for each.
+    // Most responses have none of them, and one look at each name costs less than a look-up for each field.
     if !response.headers.keys().any(is_for_one_hop) {
         return;
     }
@@ -154,10 +153,10 @@ pub(crate) fn to_client(response: &mut ResponseHeader) {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
-        // What it says nearly always, and what names no field.
+        // The usual options, which name no field.
         .filter(|option| !option.eq_ignore_ascii_case("keep-alive") && !option.eq_ignore_ascii_case("close"))
         .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-        // Naming these would unframe the answer or undo what it is about.
+        // Removing these would break the framing or the meaning of the response.
         .filter(|name| {
             !matches!(name.as_str(), "content-length" | "transfer-encoding" | "content-type" | "set-cookie")
         });
@@ -168,7 +167,7 @@ pub(crate) fn to_client(response: &mut ResponseHeader) {
     }
 }
 
-/// Whether a field is between us and the app only.
+/// Whether a field concerns only the connection between us and the application.
 fn is_for_one_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),

@@ -1,4 +1,4 @@
-//! Admits a request, has it decided about by the table in force, and keeps the result in its context.
+//! Admits a request, decides about it by the table in force, and keeps the result in its context.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,22 +13,22 @@ use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
 use crate::request::client_origin::client_origin;
 use crate::request::context::{Received, RequestContext, UnderWay};
-use crate::request::decision::{Decision, InForce, RoutedTo, decide};
+use crate::request::decision::{InForce, RequestDecision, RoutedTo, decide};
 use crate::serving_table::ActiveTable;
 use crate::shared::Shared;
 
-/// What to do with a request next.
+/// The next step for a request.
 #[derive(Debug)]
 pub(crate) enum NextStep {
-    /// An endpoint of the route in its context gets it.
+    /// An endpoint of the route in the context serves it.
     Serve,
-    /// No endpoint may be asked yet, but one may be soon.
+    /// No endpoint can serve it now, but one may soon.
     Hold,
     /// Gangway replies.
     Reply(LocalReply),
 }
 
-/// Admits a request that has just come and decides about it.
+/// Admits a new request and decides about it.
 pub(crate) fn receive(shared: &Shared, session: &Session, ctx: &mut RequestContext) -> NextStep {
     guarded(|| match admit(shared, session, ctx) {
         Ok(()) => decide_by_table(shared, session.req_header(), ctx),
@@ -37,7 +37,7 @@ pub(crate) fn receive(shared: &Shared, session: &Session, ctx: &mut RequestConte
     .unwrap_or_else(|_| bug())
 }
 
-/// Decides by the table in force about a request that was admitted before.
+/// Decides about an admitted request again, by the table that is in force now.
 pub(crate) fn decide_again(shared: &Shared, session: &Session, ctx: &mut RequestContext) -> NextStep {
     guarded(|| decide_by_table(shared, session.req_header(), ctx)).unwrap_or_else(|_| bug())
 }
@@ -69,16 +69,16 @@ fn decide_by_table(shared: &Shared, head: &RequestHeader, ctx: &mut RequestConte
         https_port: &|port| shared.https_port(port),
     };
     match decide(request, &in_force) {
-        Decision::Serve(routed) => {
+        RequestDecision::Serve(routed) => {
             if ctx.under_way.is_none() {
                 ctx.under_way = Some(UnderWay::count(&routed.active.metrics.under_way));
             }
             next(ctx, routed, NextStep::Serve)
         }
-        Decision::Hold(routed) => next(ctx, routed, NextStep::Hold),
-        Decision::ReplyFor(routed, reply) => next(ctx, routed, NextStep::Reply(reply)),
-        Decision::Reply(reply) => NextStep::Reply(reply),
-        Decision::NoRoute => {
+        RequestDecision::Hold(routed) => next(ctx, routed, NextStep::Hold),
+        RequestDecision::ReplyFor(routed, reply) => next(ctx, routed, NextStep::Reply(reply)),
+        RequestDecision::Reply(reply) => NextStep::Reply(reply),
+        RequestDecision::NoRoute => {
             shared.metrics.no_route();
             let reply = FailureReply::new(Reason::NoRoute);
             let detail = || why_no_route(&tables, &request.admission.view(head), &shared.compiled.load(), epoch());
@@ -87,7 +87,7 @@ fn decide_by_table(shared: &Shared, head: &RequestHeader, ctx: &mut RequestConte
                 false => reply.into(),
             })
         }
-        Decision::NotReady => {
+        RequestDecision::NotReady => {
             let reply = FailureReply::new(Reason::NotReady).with_retry_after(RETRY_AFTER);
             NextStep::Reply(match &shared.whereabouts.load().trouble {
                 Some(why) => reply.with_detail(why.to_string()).into(),
@@ -102,14 +102,13 @@ fn next(ctx: &mut RequestContext, routed: RoutedTo, step: NextStep) -> NextStep 
     step
 }
 
-/// What a client on the local network is told where no route takes its request. `now` is in seconds since the
-/// epoch.
+/// Explains to a client on the local network why no route takes its request. `now` is in seconds since the epoch.
 fn why_no_route(table: &ActiveTable, request: &RequestView<'_>, compiled: &Compiled, now: i64) -> String {
     let explanation = table.explain(request);
     if let Some(doubt) = explanation.doubt {
         return doubt;
     }
-    // Where routes of the host were considered, it is the path that was not found, and not the host.
+    // If routes of the host were considered, the path is the problem and not the host.
     let named = match explanation.considered.is_empty() {
         true => mention::naming(request.host, &compiled.containers, now),
         false => Vec::new(),

@@ -1,4 +1,4 @@
-//! Which requests ask for a WebSocket.
+//! Recognises requests for a WebSocket.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, Version};
@@ -6,8 +6,8 @@ use pingora::http::RequestHeader;
 
 /// Whether a request asks for a WebSocket and for nothing else.
 ///
-/// Exactly when the gate says so too: what Pingora tunnels but the gate still reads as requests would
-/// come to a stop.
+/// Agrees exactly with the gate. Otherwise Pingora could tunnel bytes that the gate reads as requests, and the
+/// connection would stall.
 pub(crate) fn asks_for_websocket(request: &RequestHeader) -> bool {
     let headers = &request.headers;
     let mut upgrades = headers.get_all(UPGRADE).iter();

@@ -13,8 +13,8 @@ use crate::request::context::RequestContext;
 use crate::request::forwarding::{self, ForwardingFacts};
 use crate::upstream::dedicated::ConnectionOwner;
 
-/// Turns the head of a request into the one that its endpoint gets: the middlewares change its target, then
-/// the forwarding fields are set, then labels have the last word about fields.
+/// Turns the head of a request into the head for its endpoint. First the middlewares change the target, then the
+/// forwarding fields are set, then the middlewares change fields, so that labels override forwarding fields.
 pub(crate) fn prepare(
     original: &RequestHeader,
     upstream: &mut RequestHeader,

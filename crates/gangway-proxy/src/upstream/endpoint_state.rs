@@ -28,7 +28,7 @@ const NAME_FRESH: Duration = Duration::from_secs(30);
 pub struct EndpointState {
     /// Requests, streams and WebSockets under way.
     in_flight: AtomicUsize,
-    /// A [`Health`].
+    /// A [`EndpointHealth`].
     health: AtomicU8,
     /// Called ready by the engine in the last table.
     was_ready: AtomicBool,
@@ -63,7 +63,7 @@ pub struct EndpointState {
 /// What is known of an endpoint that the engine calls ready.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
-pub(crate) enum Health {
+pub(crate) enum EndpointHealth {
     /// It may have requests.
     Healthy,
     /// It is new, and was not reached yet.
@@ -86,7 +86,7 @@ struct ResolvedAddress {
 pub(crate) struct InFlight(Arc<EndpointState>);
 
 impl EndpointState {
-    pub(crate) fn new(health: Health) -> Self {
+    pub(crate) fn new(health: EndpointHealth) -> Self {
         Self {
             in_flight: AtomicUsize::new(0),
             health: AtomicU8::new(health as u8),
@@ -113,19 +113,19 @@ impl EndpointState {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> EndpointHealth {
         match self.health.load(Ordering::Acquire) {
-            0 => Health::Healthy,
-            1 => Health::New,
-            2 => Health::Failing,
-            _ => Health::Down,
+            0 => EndpointHealth::Healthy,
+            1 => EndpointHealth::New,
+            2 => EndpointHealth::Failing,
+            _ => EndpointHealth::Down,
         }
     }
 
     /// What a probe found out. A connection that came about takes back what is held against it.
-    pub(crate) fn set_health(&self, health: Health) {
+    pub(crate) fn set_health(&self, health: EndpointHealth) {
         self.health.store(health as u8, Ordering::Release);
-        if health == Health::Healthy {
+        if health == EndpointHealth::Healthy {
             self.connected();
             *self.trouble_locked() = None;
         }
@@ -163,7 +163,7 @@ impl EndpointState {
         let was_ready = self.was_ready.swap(is_ready, Ordering::Relaxed);
         self.leaves.store(matches!(readiness, Readiness::Leaving | Readiness::Restarting), Ordering::Relaxed);
         if is_ready && !was_ready {
-            self.set_health(Health::New);
+            self.set_health(EndpointHealth::New);
             self.was_reached.store(false, Ordering::Relaxed);
             self.ready_since.store(self.millis(), Ordering::Relaxed);
             self.draining.store(false, Ordering::Relaxed);
@@ -217,13 +217,13 @@ impl EndpointState {
 
     /// Notes that a request could not be brought to it. Whether that is news.
     pub(crate) fn not_reached(&self) -> bool {
-        let (good, failing) = (Health::Healthy as u8, Health::Failing as u8);
+        let (good, failing) = (EndpointHealth::Healthy as u8, EndpointHealth::Failing as u8);
         self.health.compare_exchange(good, failing, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Whether it is passed over now, since connecting failed or a check does.
     pub fn is_ejected(&self) -> bool {
-        if self.health.load(Ordering::Relaxed) != Health::Healthy as u8 {
+        if self.health.load(Ordering::Relaxed) != EndpointHealth::Healthy as u8 {
             return true;
         }
         let until = self.ejected_until.load(Ordering::Relaxed);
@@ -336,7 +336,7 @@ pub(crate) struct EndpointStates {
 impl EndpointStates {
     /// Hands out the states of the next table: the known ones again, new ones of this standing for the
     /// rest. Those asked for no more are forgotten with `self`.
-    pub(crate) fn carry_over(&self, next: &mut Self, key: &EndpointKey, health: Health) -> Arc<EndpointState> {
+    pub(crate) fn carry_over(&self, next: &mut Self, key: &EndpointKey, health: EndpointHealth) -> Arc<EndpointState> {
         let known = || self.by_key.get(key).or_else(|| self.departed.get(key)).cloned();
         let known = || known().unwrap_or_else(|| Arc::new(EndpointState::new(health)));
         let state = next.by_key.entry(key.clone()).or_insert_with(known);
@@ -368,7 +368,7 @@ mod tests {
 
     #[test]
     fn an_announced_timeout_shortens_the_idle_time_by_a_second() {
-        let state = EndpointState::new(Health::Healthy);
+        let state = EndpointState::new(EndpointHealth::Healthy);
         assert_eq!(state.idle_timeout(), UPSTREAM_IDLE_MAX);
         state.note_keep_alive(b"timeout=3, max=100");
         assert_eq!(state.idle_timeout(), Duration::from_secs(2));
@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn a_failed_endpoint_is_ejected_until_it_connects() {
-        let state = EndpointState::new(Health::Healthy);
+        let state = EndpointState::new(EndpointHealth::Healthy);
         assert!(!state.is_ejected());
         state.connect_failed();
         state.note_trouble("connection refused");
@@ -391,20 +391,20 @@ mod tests {
 
     #[test]
     fn one_that_was_away_has_to_be_reached_anew() {
-        let state = EndpointState::new(Health::Healthy);
+        let state = EndpointState::new(EndpointHealth::Healthy);
         state.note_readiness(Readiness::Ready);
-        assert_eq!(state.health(), Health::Healthy);
+        assert_eq!(state.health(), EndpointHealth::Healthy);
         state.note_readiness(Readiness::Leaving);
         state.note_readiness(Readiness::Ready);
-        assert_eq!((state.health(), state.is_ejected()), (Health::New, true));
-        state.set_health(Health::Healthy);
+        assert_eq!((state.health(), state.is_ejected()), (EndpointHealth::New, true));
+        state.set_health(EndpointHealth::Healthy);
         assert!(state.not_reached() && !state.not_reached());
-        assert_eq!(state.health(), Health::Failing);
+        assert_eq!(state.health(), EndpointHealth::Failing);
     }
 
     #[tokio::test]
     async fn what_lasts_is_ended_when_the_time_is_over_unless_it_came_back() {
-        let state = Arc::new(EndpointState::new(Health::Healthy));
+        let state = Arc::new(EndpointState::new(EndpointHealth::Healthy));
         assert_eq!(state.begin_draining(), None, "nothing is under way");
         state.note_readiness(Readiness::Leaving);
         state.note_readiness(Readiness::Ready);
@@ -431,23 +431,23 @@ mod tests {
             address: gangway_model::route::Address::Ip([172, 20, 0, 3].into(), 80),
         };
         let (first, mut with, mut without) = Default::default();
-        let busy = EndpointStates::carry_over(&first, &mut with, &key("busy"), Health::Healthy);
-        let idle = EndpointStates::carry_over(&first, &mut with, &key("idle"), Health::Healthy);
+        let busy = EndpointStates::carry_over(&first, &mut with, &key("busy"), EndpointHealth::Healthy);
+        let idle = EndpointStates::carry_over(&first, &mut with, &key("idle"), EndpointHealth::Healthy);
         let _request = busy.begin();
         with.depart(&mut without);
         assert!(without.find(&key("busy")).is_none());
         let departure = busy.begin_draining().expect("something is under way");
         let mut again = EndpointStates::default();
-        let back = without.carry_over(&mut again, &key("busy"), Health::Healthy);
+        let back = without.carry_over(&mut again, &key("busy"), EndpointHealth::Healthy);
         back.note_readiness(Readiness::Ready);
         back.end_draining(departure);
         assert!(Arc::ptr_eq(&busy, &back) && !back.is_drained());
-        assert!(!Arc::ptr_eq(&idle, &without.carry_over(&mut again, &key("idle"), Health::Healthy)));
+        assert!(!Arc::ptr_eq(&idle, &without.carry_over(&mut again, &key("idle"), EndpointHealth::Healthy)));
     }
 
     #[test]
     fn requests_under_way_are_counted_until_they_end() {
-        let state = Arc::new(EndpointState::new(Health::Healthy));
+        let state = Arc::new(EndpointState::new(EndpointHealth::Healthy));
         let request = state.begin();
         assert_eq!(state.in_flight(), 1);
         drop(request);

@@ -1,7 +1,7 @@
 //! Finding out which endpoints can be reached, and which are well, beside the requests.
 //!
 //! An endpoint that is new, or that could not be connected to, is tried until a connection comes about; with
-//! `health.path` it is asked for ever. What is found out becomes its [`Health`], by which the next table
+//! `health.path` it is asked for ever. What is found out becomes its [`EndpointHealth`], by which the next table
 //! sorts it: requests themselves never look at a check.
 //!
 //! Engines say that a container runs when its process was started, not when it listens.
@@ -22,7 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::log::endpoint_log::EndpointLog;
 use crate::serving_table::{ActiveEndpoint, ActiveTable, DialTarget};
-use crate::upstream::endpoint_state::{EndpointState, Health};
+use crate::upstream::endpoint_state::{EndpointHealth, EndpointState};
 
 /// The least pause between two tries: somebody may be waiting.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
@@ -43,7 +43,7 @@ const FAILURES_MAX: u32 = 2;
 const NEWS_MAX: usize = 1024;
 
 /// What was found out about an endpoint.
-pub(crate) type HealthReport = (EndpointKey, Health);
+pub(crate) type HealthReport = (EndpointKey, EndpointHealth);
 
 /// Everybody who is being tried or asked.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ fn question(endpoint: &ActiveEndpoint, health: Option<&HealthCheck>) -> Option<P
     }
     match health {
         Some(check) => Some(ProbeKind::Check(check.clone())),
-        None => (endpoint.state.health() != Health::Healthy).then_some(ProbeKind::Connect),
+        None => (endpoint.state.health() != EndpointHealth::Healthy).then_some(ProbeKind::Connect),
     }
 }
 
@@ -167,23 +167,23 @@ fn begin(
 
 /// Tries to connect until that succeeds.
 async fn reach(subject: ProbedEndpoint, news: mpsc::Sender<HealthReport>) {
-    let (begun, mut told) = (Instant::now(), Health::Healthy);
+    let (begun, mut told) = (Instant::now(), EndpointHealth::Healthy);
     loop {
         let now = match subject.connects().await {
-            Ok(()) => Health::Healthy,
+            Ok(()) => EndpointHealth::Healthy,
             Err(trouble) => {
                 subject.state.note_trouble(&trouble);
-                if subject.since.elapsed() < subject.hold { Health::Failing } else { Health::Down }
+                if subject.since.elapsed() < subject.hold { EndpointHealth::Failing } else { EndpointHealth::Down }
             }
         };
         subject.tell(now);
-        if now == Health::Healthy || now != told {
+        if now == EndpointHealth::Healthy || now != told {
             told = now;
-            if news.send((subject.key.clone(), now)).await.is_err() || now == Health::Healthy {
+            if news.send((subject.key.clone(), now)).await.is_err() || now == EndpointHealth::Healthy {
                 return;
             }
         }
-        sleep(if now == Health::Down { PAUSE_HOPELESS } else { pause(begun.elapsed()) }).await;
+        sleep(if now == EndpointHealth::Down { PAUSE_HOPELESS } else { pause(begun.elapsed()) }).await;
     }
 }
 
@@ -204,13 +204,13 @@ async fn ask(subject: ProbedEndpoint, check: HealthCheck, news: mpsc::Sender<Hea
         let is_news = now != is_good || (failures == 1 && !is_good);
         // One that was well is told at once, one that starts has its time.
         if now {
-            subject.tell(Health::Healthy);
+            subject.tell(EndpointHealth::Healthy);
         } else if is_good || begun.elapsed() >= subject.hold {
-            subject.tell(Health::Down);
+            subject.tell(EndpointHealth::Down);
         }
         is_good = now;
         if is_news {
-            let health = if is_good { Health::Healthy } else { Health::Failing };
+            let health = if is_good { EndpointHealth::Healthy } else { EndpointHealth::Failing };
             if news.send((subject.key.clone(), health)).await.is_err() {
                 return;
             }
@@ -235,12 +235,12 @@ fn jittered(interval: Duration) -> Duration {
 
 impl ProbedEndpoint {
     /// Tells the log what has become of it, where that is another thing than it says.
-    fn tell(&self, now: Health) {
+    fn tell(&self, now: EndpointHealth) {
         let address = || self.key.address.to_string();
         match now {
-            Health::Healthy => self.teller.back(&self.name, &address(), &self.state),
-            Health::Down => self.teller.lost(&self.name, &address(), &self.state),
-            Health::New | Health::Failing => {}
+            EndpointHealth::Healthy => self.teller.back(&self.name, &address(), &self.state),
+            EndpointHealth::Down => self.teller.lost(&self.name, &address(), &self.state),
+            EndpointHealth::New | EndpointHealth::Failing => {}
         }
     }
 
