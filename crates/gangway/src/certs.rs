@@ -7,22 +7,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gangway_certs::ImportOutcome;
 
-use crate::cli::{Import, Rekey};
+use crate::cli::{ImportArgs, VolumeArgs};
 use crate::exit_status::ExitStatus;
 use crate::output::{print, print_error};
 use crate::volume::VolumeCommand;
 
 /// Prints a line for each certificate found. Ends with 1 if there is none, or one could not be written.
-pub(crate) fn import(arguments: &Import) -> ExitCode {
-    let command = match VolumeCommand::start("certs import", arguments.data.as_deref(), &arguments.find) {
+pub(crate) fn import(args: &ImportArgs) -> ExitCode {
+    let command = match VolumeCommand::start("certs import", &args.volume) {
         Ok(command) => command,
         Err(status) => return status.into(),
     };
-    if let Some(missing) = arguments.sources.iter().find(|source| !source.exists()) {
+    if let Some(missing) = args.sources.iter().find(|source| !source.exists()) {
         return command.failed(format_args!("there is no `{}`", missing.display())).into();
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
-    let imported = command.runtime.block_on(gangway_certs::import(&command.data, &arguments.sources, now));
+    let imported = command.runtime.block_on(gangway_certs::import(&command.data, &args.sources, now));
     let is_failed = imported.iter().any(|one| matches!(one.outcome, ImportOutcome::Failed(_)));
     if imported.is_empty() {
         print_error("gangway certs import: no certificate was found");
@@ -32,8 +32,8 @@ pub(crate) fn import(arguments: &Import) -> ExitCode {
 }
 
 /// Prints a line for each account. Ends with 1 if there is none, or one could not be marked.
-pub(crate) fn rekey(arguments: &Rekey) -> ExitCode {
-    let command = match VolumeCommand::start("certs rekey", arguments.data.as_deref(), &arguments.find) {
+pub(crate) fn rekey(args: &VolumeArgs) -> ExitCode {
+    let command = match VolumeCommand::start("certs rekey", args) {
         Ok(command) => command,
         Err(status) => return status.into(),
     };

@@ -1,4 +1,4 @@
-//! `gangway hash`: a password → what `auth.basic` checks it against.
+//! `gangway hash`: a password → its hash, against which `auth.basic` checks it.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
@@ -8,29 +8,29 @@ use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-use crate::cli::Hash;
+use crate::cli::HashArgs;
 use crate::exit_status::ExitStatus;
 use crate::output::{print, print_error};
 
-/// KiB for one check. Of the settings that OWASP calls equally strong this takes the least memory: many
-/// passwords may be checked at once, on a small machine.
-const MEMORY: u32 = 7 * 1024;
+/// The memory for one check in KiB. Of the parameters that OWASP calls equally strong, these take the least memory:
+/// a small machine may check many passwords at once.
+const MEMORY_KIB: u32 = 7 * 1024;
 
-/// Passes over it.
+/// The number of passes over the memory.
 const PASSES: u32 = 5;
 
-/// A longer line is no password but a file that was piped in by mistake.
+/// A longer line is surely a file that was piped in by mistake.
 const PASSWORD_LEN_MAX: usize = 1024;
 
 /// Asks for a password, or reads it from standard input, and prints its hash.
-pub(crate) fn run(asked: &Hash) -> ExitCode {
-    if asked.user.as_deref().is_some_and(|user| !is_user(user)) {
+pub(crate) fn run(args: &HashArgs) -> ExitCode {
+    if args.user.as_deref().is_some_and(|user| !is_user(user)) {
         print_error("gangway hash: a user's name is not empty and has no colon, comma, space or control character");
         return ExitStatus::Usage.into();
     }
     match password().and_then(|password| hash(&password)) {
         Ok(hash) => {
-            print(entry(asked, &hash) + "\n");
+            print(entry(args, &hash) + "\n");
             ExitStatus::Success.into()
         }
         Err(error) => {
@@ -40,10 +40,10 @@ pub(crate) fn run(asked: &Hash) -> ExitCode {
     }
 }
 
-/// What stands on one line of `auth.basic`.
-fn entry(asked: &Hash, hash: &str) -> String {
-    let entry = asked.user.as_ref().map_or_else(|| hash.to_owned(), |user| format!("{user}:{hash}"));
-    if asked.compose { entry.replace('$', "$$") } else { entry }
+/// One entry of `auth.basic`.
+fn entry(args: &HashArgs, hash: &str) -> String {
+    let entry = args.user.as_ref().map_or_else(|| hash.to_owned(), |user| format!("{user}:{hash}"));
+    if args.compose { entry.replace('$', "$$") } else { entry }
 }
 
 fn is_user(name: &str) -> bool {
@@ -52,10 +52,10 @@ fn is_user(name: &str) -> bool {
 }
 
 fn hash(password: &str) -> Result<String, HashError> {
-    let params = Params::new(MEMORY, PASSES, 1, None).expect("the constants are within argon2's bounds");
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None).expect("the constants are within argon2's bounds");
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let salt = SaltString::generate(&mut OsRng);
-    let hash = argon2.hash_password(password.as_bytes(), &salt).map_err(|error| HashError::Hash(error.to_string()))?;
+    let hash = argon2.hash_password(password.as_bytes(), &salt).map_err(HashError::Hash)?;
     Ok(hash.to_string())
 }
 
@@ -64,15 +64,15 @@ fn password() -> Result<String, HashError> {
     if !stdin.is_terminal() {
         return checked(read_line(&mut stdin.lock())?);
     }
-    let first = checked(unseen("Password: ")?)?;
-    if unseen("Again: ")? == first { Ok(first) } else { Err(HashError::Different) }
+    let first = checked(read_silently("Password: ")?)?;
+    if read_silently("Again: ")? == first { Ok(first) } else { Err(HashError::Different) }
 }
 
 fn checked(password: String) -> Result<String, HashError> {
     if password.is_empty() { Err(HashError::Empty) } else { Ok(password) }
 }
 
-/// One line, without what ends it.
+/// Reads one line, without its line ending.
 fn read_line(from: &mut impl BufRead) -> Result<String, HashError> {
     let mut line = String::new();
     let mut bounded = io::Read::take(from, PASSWORD_LEN_MAX as u64 + 2);
@@ -82,8 +82,8 @@ fn read_line(from: &mut impl BufRead) -> Result<String, HashError> {
     if password.len() > PASSWORD_LEN_MAX { Err(HashError::TooLong) } else { Ok(password.to_owned()) }
 }
 
-/// Asks at the terminal without showing what is typed.
-fn unseen(question: &str) -> Result<String, HashError> {
+/// Asks at the terminal and does not show the typed text.
+fn read_silently(question: &str) -> Result<String, HashError> {
     let stdin = io::stdin();
     let failed = |errno: rustix::io::Errno| HashError::Read(errno.into());
     let before = tcgetattr(&stdin).map_err(failed)?;
@@ -97,7 +97,7 @@ fn unseen(question: &str) -> Result<String, HashError> {
     line
 }
 
-/// Why there is no hash. Reads well after "failed to".
+/// Why the password cannot be hashed. Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
 enum HashError {
     #[error("read the password: {0}")]
@@ -109,7 +109,7 @@ enum HashError {
     #[error("read the password: the two are different")]
     Different,
     #[error("make the hash: {0}")]
-    Hash(String),
+    Hash(argon2::password_hash::Error),
 }
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_password_and_no_other_fits_its_hash() {
+    fn only_the_password_matches_its_hash() {
         let text = hash("correct horse").expect("a hash");
         let parsed = PasswordHash::new(&text).expect("in PHC form");
         assert!(Argon2::default().verify_password(b"correct horse", &parsed).is_ok());
@@ -130,14 +130,14 @@ mod tests {
 
     #[test]
     fn an_entry_has_the_user_and_survives_compose() {
-        let asked = Hash { user: Some("bob".into()), compose: true };
-        assert_eq!(entry(&asked, "$x$y"), "bob:$$x$$y");
-        assert_eq!(entry(&Hash { user: None, compose: false }, "$x$y"), "$x$y");
+        let args = HashArgs { user: Some("bob".into()), compose: true };
+        assert_eq!(entry(&args, "$x$y"), "bob:$$x$$y");
+        assert_eq!(entry(&HashArgs { user: None, compose: false }, "$x$y"), "$x$y");
         assert!(is_user("bob") && !is_user("") && !is_user("a:b") && !is_user("a b") && !is_user("a,b"));
     }
 
     #[test]
-    fn the_end_of_the_line_is_no_part_of_the_password() {
+    fn the_line_ending_is_not_part_of_the_password() {
         let read = |text: &str| read_line(&mut text.as_bytes());
         assert_eq!(read("a b \r\nrest").expect("a line"), "a b ");
         assert_eq!(read("a").expect("a line"), "a");

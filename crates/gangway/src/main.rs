@@ -1,4 +1,4 @@
-//! The binary: the command line, and everything put together.
+//! The binary: reads the command line and runs the command.
 
 mod ca;
 mod certs;
@@ -20,40 +20,41 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::{Certs, CertsAct, Cli, Sub};
+use crate::cli::{CertsArgs, CertsCommand, Cli, Command};
 use crate::exit_status::ExitStatus;
 use crate::output::print;
 use crate::settings::Layer;
 
-/// Requests allocate and free small pieces on many threads, which it is made for; and a static binary
-/// would otherwise have the C library's, which is not.
+/// Requests allocate and free small pieces on many threads. mimalloc is made for that; the allocator of the C library,
+/// which a static binary would use otherwise, is not.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Before anything else could install another provider.
+    // Before any other code could install another provider.
     gangway_tls::install_crypto_provider();
     let Cli { command, serve } = Cli::parse();
     if command.is_none() && serve.0 == Layer::default() && !main_process::is_main_process() {
-        // Nothing was asked for. To serve would make a data folder here, or stand beside an instance that runs.
+        // A user who types `gangway` alone has asked for nothing. To serve would make a data folder in this
+        // directory, or compete with an instance that runs.
         return help();
     }
-    match command.unwrap_or(Sub::Serve(serve)) {
-        Sub::Serve(flags) => serve::run(flags.0),
-        Sub::Check(asked) => check::run(&asked),
-        Sub::Explain(asked) => client::explain(&asked),
-        Sub::Routes(asked) => client::routes(&asked),
-        Sub::Certs(Certs { act: None, ask }) => client::certs(&ask),
-        Sub::Certs(Certs { act: Some(CertsAct::Import(asked)), .. }) => certs::import(&asked),
-        Sub::Certs(Certs { act: Some(CertsAct::Rekey(asked)), .. }) => certs::rekey(&asked),
-        Sub::Status(asked) => client::status(&asked),
-        Sub::Hosts(asked) => hosts::hosts(&asked),
-        Sub::Release(asked) => hosts::release(&asked),
-        Sub::Ca(asked) => ca::run(&asked),
-        Sub::Hash(asked) => hash::run(&asked),
-        Sub::Healthcheck(find) => client::healthcheck(&find),
-        Sub::Completions { shell } => completions(shell),
-        Sub::Version => {
+    match command.unwrap_or(Command::Serve(serve)) {
+        Command::Serve(flags) => serve::run(flags.0),
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => client::explain(&args),
+        Command::Routes(args) => client::routes(&args),
+        Command::Certs(CertsArgs { command: None, query }) => client::certs(&query),
+        Command::Certs(CertsArgs { command: Some(CertsCommand::Import(args)), .. }) => certs::import(&args),
+        Command::Certs(CertsArgs { command: Some(CertsCommand::Rekey(args)), .. }) => certs::rekey(&args),
+        Command::Status(args) => client::status(&args),
+        Command::Hosts(args) => hosts::hosts(&args),
+        Command::Release(args) => hosts::release(&args),
+        Command::Ca(args) => ca::run(&args),
+        Command::Hash(args) => hash::run(&args),
+        Command::Healthcheck(args) => client::healthcheck(&args),
+        Command::Completions { shell } => completions(shell),
+        Command::Version => {
             print(format_args!("gangway {}\n", env!("CARGO_PKG_VERSION")));
             ExitStatus::Success.into()
         }
@@ -67,7 +68,7 @@ fn help() -> ExitCode {
     ExitStatus::Success.into()
 }
 
-/// Made in memory first: who writes a script to a pipe that was closed is no reason for a panic.
+/// The script is made in memory first, because `generate` panics if it writes to a closed pipe.
 fn completions(shell: clap_complete::Shell) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "gangway", &mut script);

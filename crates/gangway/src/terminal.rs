@@ -1,16 +1,15 @@
-//! What a terminal can show, and colours for it. Nothing relies on them: what is not a terminal gets the same
-//! text.
+//! Colours and the width of the terminal. No output relies on colour: a file or a pipe gets the same text.
 
 use std::io::{self, IsTerminal as _};
 
-/// Whether and how standard output is coloured.
+/// Whether standard output is coloured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Paint {
     Plain,
     Ansi,
 }
 
-/// What a colour says.
+/// The meaning of a colour.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Tone {
     Neutral,
@@ -21,7 +20,7 @@ pub(crate) enum Tone {
 }
 
 impl Paint {
-    /// For standard output: colours on a terminal that has them, unless `NO_COLOR` says otherwise.
+    /// Colours on a terminal that has them, unless `NO_COLOR` is set.
     pub(crate) fn of_stdout() -> Self {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -40,8 +39,8 @@ impl Paint {
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }
 
-    /// Colours text with diagnostics in it, as they are written everywhere: what it is, what is marked, and the
-    /// words that lead on. All other lines stay as they are.
+    /// Colours rendered diagnostics in a text: the severity and code, the message, the marked part, and the words `help`
+    /// and `effect`. All other lines stay as they are.
     pub(crate) fn diagnostics(self, text: &str) -> String {
         if self == Self::Plain {
             return text.to_owned();
@@ -76,7 +75,7 @@ impl Paint {
                 );
             }
         }
-        // The line below the one that is shown: a gutter, then carets and what they say.
+        // The line below the excerpt: a gutter, then carets and a note.
         match line.find('^') {
             Some(caret) if line[..caret].chars().all(|char| char.is_whitespace() || char == '|') => {
                 let marked = line[caret..].trim_end_matches('\n');
@@ -87,7 +86,7 @@ impl Paint {
     }
 }
 
-/// How many columns standard output has, where it is a terminal.
+/// The width of standard output in columns, if it is a terminal.
 pub(crate) fn width_of_stdout() -> Option<usize> {
     let stdout = io::stdout();
     let size = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout))?.ok()?;
@@ -110,7 +109,7 @@ error[G104]: unknown matcher `Hosts`
 ";
 
     #[test]
-    fn only_what_leads_the_eye_is_coloured() {
+    fn only_the_leading_parts_are_coloured() {
         let painted = Paint::Ansi.diagnostics(DIAGNOSTIC);
         for part in [
             "\u{1b}[31merror[G104]\u{1b}[0m: \u{1b}[1munknown matcher `Hosts`\u{1b}[0m\n",
@@ -128,7 +127,7 @@ error[G104]: unknown matcher `Hosts`
     }
 
     #[test]
-    fn where_there_are_no_colours_nothing_changes() {
+    fn without_colours_nothing_changes() {
         assert_eq!(Paint::Plain.diagnostics(DIAGNOSTIC), DIAGNOSTIC);
         assert_eq!(Paint::Plain.paint(Tone::Bad, "x"), "x");
     }

@@ -1,9 +1,9 @@
 //! The volume as the commands see it that work on it directly, whether or not an instance runs.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::cli::Find;
+use crate::cli::VolumeArgs;
 use crate::client::{self, Found};
 use crate::exit_status::ExitStatus;
 use crate::output::print_error;
@@ -18,9 +18,9 @@ pub(crate) struct VolumeCommand {
 }
 
 impl VolumeCommand {
-    /// Finds the volume: `data` if it is given, otherwise the settings of the instance.
-    pub(crate) fn start(name: &'static str, data: Option<&Path>, find: &Find) -> Result<Self, ExitStatus> {
-        let data = data_folder(&settings(data, find)?);
+    /// Finds the volume: `--data` if it is given, otherwise the settings of the instance.
+    pub(crate) fn start(name: &'static str, args: &VolumeArgs) -> Result<Self, ExitStatus> {
+        let data = data_folder(&settings(args)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| failed(name, format_args!("failed to start: {error}")))?;
         Ok(Self { name, data, runtime })
@@ -32,10 +32,10 @@ impl VolumeCommand {
     }
 }
 
-/// The settings of the instance, with `data` before all of them.
-pub(crate) fn settings(data: Option<&Path>, find: &Find) -> Result<Found, ExitStatus> {
-    let flags = data.map(|data| (&DATA, vec![SettingValue::flag(data.display().to_string())]));
-    client::find(find, flags.into_iter().collect::<Layer>())
+/// The settings of the instance, over which `--data` takes precedence.
+pub(crate) fn settings(args: &VolumeArgs) -> Result<Found, ExitStatus> {
+    let flags = args.data.as_ref().map(|data| (&DATA, vec![SettingValue::flag(data.display().to_string())]));
+    client::find(&args.instance, flags.into_iter().collect::<Layer>())
 }
 
 /// The folder of the volume.

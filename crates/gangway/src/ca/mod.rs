@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use gangway_admin::api;
 
 use self::trust_store::TrustStoreError;
-use crate::cli::Ca;
+use crate::cli::CaArgs;
 use crate::client;
 use crate::exit_status::ExitStatus;
 use crate::output::{print, print_error};
@@ -16,15 +16,15 @@ use crate::settings::schema::DATA;
 use crate::volume;
 
 /// Prints, installs or removes the root.
-pub(crate) fn run(arguments: &Ca) -> ExitCode {
-    if arguments.uninstall {
+pub(crate) fn run(args: &CaArgs) -> ExitCode {
+    if args.uninstall {
         return exit_code(trust_store::uninstall(Path::new("/"), &mut trust_store::run_command));
     }
-    let root = match root(arguments) {
+    let root = match root(args) {
         Ok(root) => root,
         Err(status) => return status.into(),
     };
-    if !arguments.install {
+    if !args.install {
         print(root);
         return ExitStatus::Success.into();
     }
@@ -45,8 +45,8 @@ fn exit_code(report: Result<String, TrustStoreError>) -> ExitCode {
 }
 
 /// The root of the volume, or that of the running instance where the volume is not at hand.
-fn root(arguments: &Ca) -> Result<String, ExitStatus> {
-    let found = volume::settings(arguments.data.as_deref(), &arguments.find)?;
+fn root(args: &CaArgs) -> Result<String, ExitStatus> {
+    let found = volume::settings(&args.volume)?;
     let volume_error = match gangway_certs::root_pem(&volume::data_folder(&found)) {
         Ok(root) => return Ok(root),
         Err(error) => error,

@@ -23,7 +23,7 @@ use self::config_file::CheckedConfig;
 use self::deployment::{ComposeProject, Deployment};
 use self::disk::Disk;
 use self::invocation::{ComposeInputs, Invocation, InvocationError};
-use crate::cli::{Check, CheckFormat};
+use crate::cli::{CheckArgs, CheckFormat};
 use crate::exit_status::ExitStatus;
 use crate::output::{print, print_error};
 use crate::terminal::Paint;
@@ -32,7 +32,7 @@ use crate::terminal::Paint;
 /// here are checked. `-` is standard input.
 ///
 /// Prints every diagnostic. One that is more than a note is a problem.
-pub(crate) fn run(arguments: &Check) -> ExitCode {
+pub(crate) fn run(arguments: &CheckArgs) -> ExitCode {
     let mut loader = Loader::new(&Disk);
     let checked = match Checked::new(&mut loader, &arguments.files, &arguments.env_files, process_environment()) {
         Ok(checked) => checked,

@@ -5,7 +5,7 @@ use std::fs;
 use clap::Parser as _;
 use gangway_model::Diagnostic;
 
-use crate::cli::{Cli, Find, Sub};
+use crate::cli::{Cli, Command, InstanceArgs};
 use crate::exit_status::ExitStatus;
 use crate::output::print_error;
 use crate::settings::file::ConfigFile;
@@ -24,12 +24,12 @@ pub(crate) struct Found {
     pub(crate) raw: RawSettings,
 }
 
-/// Puts together what was given; `flags` beside those of `asked`.
-pub(crate) fn find(asked: &Find, mut flags: Layer) -> Result<Found, ExitStatus> {
-    if let Some(admin) = &asked.admin {
+/// Puts together what was given; `flags` beside those of `args`.
+pub(crate) fn find(args: &InstanceArgs, mut flags: Layer) -> Result<Found, ExitStatus> {
+    if let Some(admin) = &args.admin {
         flags.set(&ADMIN, vec![SettingValue::flag(admin)]);
     }
-    if let Some(config) = &asked.config {
+    if let Some(config) = &args.config {
         flags.set(&CONFIG, vec![SettingValue::flag(config.display().to_string())]);
     }
     let EnvironmentLayer { layer: variables, diagnostics, .. } = read_environment(std::env::vars_os(), NOT_USED);
@@ -98,8 +98,8 @@ fn flags_of(words: &[String]) -> Option<Layer> {
         return None;
     }
     let Cli { command, serve } = Cli::try_parse_from(words).ok()?;
-    match command.unwrap_or(Sub::Serve(serve)) {
-        Sub::Serve(flags) => Some(flags.0),
+    match command.unwrap_or(Command::Serve(serve)) {
+        Command::Serve(flags) => Some(flags.0),
         _ => None,
     }
 }

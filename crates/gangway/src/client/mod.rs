@@ -18,7 +18,7 @@ pub(crate) use find::{Found, find};
 use http::AskError;
 pub(crate) use table::{Sheet, table};
 
-use crate::cli::{Ask, Explain, Find, Format, Routes};
+use crate::cli::{ExplainArgs, Format, InstanceArgs, QueryArgs, RoutesArgs};
 use crate::exit_status::ExitStatus;
 use crate::output::{print, print_error};
 use crate::settings::Layer;
@@ -32,17 +32,17 @@ const ROUTES: &str = "/api/v1/routes";
 const HEALTH_TIME: Duration = Duration::from_secs(2);
 
 /// `gangway routes`.
-pub(crate) fn routes(asked: &Routes) -> ExitCode {
-    if asked.watch {
-        return watch::routes(&asked.ask);
+pub(crate) fn routes(args: &RoutesArgs) -> ExitCode {
+    if args.watch {
+        return watch::routes(&args.query);
     }
     let shown = |routes: &api::Routes| (show::routes(routes, Sheet::stdout()), ExitStatus::Success);
-    answered::<api::Routes>("routes", &asked.ask, ROUTES, shown)
+    answered::<api::Routes>("routes", &args.query, ROUTES, shown)
 }
 
 /// `gangway certs`: 1 where a certificate is wrong or missing.
-pub(crate) fn certs(asked: &Ask) -> ExitCode {
-    answered::<api::Certificates>("certs", asked, "/api/v1/certificates", |certificates| {
+pub(crate) fn certs(args: &QueryArgs) -> ExitCode {
+    answered::<api::Certificates>("certs", args, "/api/v1/certificates", |certificates| {
         let troubled = certificates.certificates.iter().any(|certificate| certificate.trouble.is_some());
         (
             show::certificates(certificates, Sheet::stdout()),
@@ -52,8 +52,8 @@ pub(crate) fn certs(asked: &Ask) -> ExitCode {
 }
 
 /// `gangway status`: 1 where something asked for is not in force.
-pub(crate) fn status(asked: &Ask) -> ExitCode {
-    let found = match find(&asked.find, Layer::default()) {
+pub(crate) fn status(args: &QueryArgs) -> ExitCode {
+    let found = match find(&args.instance, Layer::default()) {
         Ok(found) => found,
         Err(status) => return status.into(),
     };
@@ -66,7 +66,7 @@ pub(crate) fn status(asked: &Ask) -> ExitCode {
                 || status.errors > 0
                 || status.volume_degraded
                 || status.engines.iter().any(|engine| engine.trouble.is_some());
-            match asked.format {
+            match args.format {
                 Format::Text => print(show::status(&status, &diagnostics)),
                 Format::Json => {
                     print(json(&show::StatusWithDiagnostics { status, diagnostics: diagnostics.diagnostics }));
@@ -79,16 +79,16 @@ pub(crate) fn status(asked: &Ask) -> ExitCode {
 }
 
 /// `gangway explain`: 1 where no route takes the request.
-pub(crate) fn explain(asked: &Explain) -> ExitCode {
-    let mut query = format!("url={}&method={}", encoded(&asked.url), encoded(&asked.method));
-    if let Some(from) = &asked.from {
+pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
+    let mut query = format!("url={}&method={}", encoded(&args.url), encoded(&args.method));
+    if let Some(from) = &args.from {
         query += &format!("&from={}", encoded(from));
     }
-    for header in &asked.headers {
+    for header in &args.headers {
         query += &format!("&header={}", encoded(header));
     }
     let path = format!("/api/v1/explain?{query}");
-    answered::<api::Explanation>("explain", &asked.ask, &path, |explanation| {
+    answered::<api::Explanation>("explain", &args.query, &path, |explanation| {
         (
             show::explanation(explanation),
             if explanation.route.is_some() { ExitStatus::Success } else { ExitStatus::Problem },
@@ -97,8 +97,8 @@ pub(crate) fn explain(asked: &Explain) -> ExitCode {
 }
 
 /// `gangway healthcheck`: 0 where a table is in force, else 1: engines know no other.
-pub(crate) fn healthcheck(asked: &Find) -> ExitCode {
-    let found = match find(asked, Layer::default()) {
+pub(crate) fn healthcheck(args: &InstanceArgs) -> ExitCode {
+    let found = match find(args, Layer::default()) {
         Ok(found) => found,
         Err(status) => return status.into(),
     };
@@ -117,18 +117,18 @@ pub(crate) fn healthcheck(asked: &Find) -> ExitCode {
 /// Asks, prints, and ends as `shown` says.
 fn answered<T: DeserializeOwned + Serialize>(
     command: &str,
-    asked: &Ask,
+    args: &QueryArgs,
     path: &str,
     shown: impl Fn(&T) -> (String, ExitStatus),
 ) -> ExitCode {
-    let found = match find(&asked.find, Layer::default()) {
+    let found = match find(&args.instance, Layer::default()) {
         Ok(found) => found,
         Err(status) => return status.into(),
     };
     match ask::<T>(&found.address, path) {
         Ok(answer) => {
             let (text, outcome) = shown(&answer);
-            print(if asked.format == Format::Json { json(&answer) } else { text });
+            print(if args.format == Format::Json { json(&answer) } else { text });
             outcome.into()
         }
         Err(error) => failed(command, &error),

@@ -8,12 +8,12 @@ use gangway_admin::api;
 
 use super::table::Sheet;
 use super::{ROUTES, ask, failed, find, show};
-use crate::cli::{Ask, Format};
+use crate::cli::{Format, QueryArgs};
 use crate::output::{print_error, try_print};
 use crate::settings::Layer;
 use crate::terminal::width_of_stdout;
 
-/// How often is asked. Not more often than anybody reads.
+/// How often is args. Not more often than anybody reads.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Puts the cursor where it began and clears what is below.
@@ -21,8 +21,8 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
 
 /// Goes on until it is interrupted, or nobody reads any more; ends at once where nobody answers at first.
 #[expect(clippy::disallowed_methods, reason = "no runtime is stopped: each question has one of its own")]
-pub(super) fn routes(asked: &Ask) -> ExitCode {
-    let found = match find(&asked.find, Layer::default()) {
+pub(super) fn routes(args: &QueryArgs) -> ExitCode {
+    let found = match find(&args.instance, Layer::default()) {
         Ok(found) => found,
         Err(status) => return status.into(),
     };
@@ -32,11 +32,11 @@ pub(super) fn routes(asked: &Ask) -> ExitCode {
             Ok(routes) => {
                 is_lost = false;
                 let is_terminal = width_of_stdout().is_some();
-                let text = shown(routes, asked.format, is_terminal);
+                let text = shown(routes, args.format, is_terminal);
                 if last.as_ref() != Some(&text) {
                     let begin = match (is_terminal, &last) {
                         (true, _) => CLEAR,
-                        (false, Some(_)) if asked.format == Format::Text => "\n",
+                        (false, Some(_)) if args.format == Format::Text => "\n",
                         _ => "",
                     };
                     if try_print(format_args!("{begin}{text}")).is_err() {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::format;
 use super::keys::{HOLDINGS, NOTES_LOCK, RELEASE_NOTES};
-use crate::cli::{Format, Hosts, Release};
+use crate::cli::{Format, HostsArgs, ReleaseArgs};
 use crate::client::{Sheet, table};
 use crate::exit_status::ExitStatus;
 use crate::output::{print, print_error};
@@ -30,8 +30,8 @@ struct HostRow {
 }
 
 /// Prints the holder of each host, and the parties whose claims are refused.
-pub(crate) fn hosts(arguments: &Hosts) -> ExitCode {
-    let command = match VolumeCommand::start("hosts", arguments.data.as_deref(), &arguments.find) {
+pub(crate) fn hosts(args: &HostsArgs) -> ExitCode {
+    let command = match VolumeCommand::start("hosts", &args.volume) {
         Ok(command) => command,
         Err(status) => return status.into(),
     };
@@ -48,7 +48,7 @@ pub(crate) fn hosts(arguments: &Hosts) -> ExitCode {
     let mut hosts: Vec<(&HostCondition, &Holding)> = holdings.iter().collect();
     hosts.sort_by_key(|(host, _)| *host);
     let rows: Vec<HostRow> = hosts.into_iter().flat_map(|(host, holding)| rows_of(host, holding)).collect();
-    print(match arguments.format {
+    print(match args.format {
         Format::Json => serde_json::to_string_pretty(&rows).expect("text can always be written") + "\n",
         Format::Text if rows.is_empty() => "no host is held yet\n".to_owned(),
         Format::Text => {
@@ -92,12 +92,12 @@ fn state(tenure: &Tenure) -> String {
 }
 
 /// Leaves a note that a host is released.
-pub(crate) fn release(arguments: &Release) -> ExitCode {
-    let Some(host) = HostCondition::parse(arguments.host.trim()) else {
-        print_error(format_args!("gangway release: `{}` is no host; `gangway hosts` lists them", arguments.host));
+pub(crate) fn release(args: &ReleaseArgs) -> ExitCode {
+    let Some(host) = HostCondition::parse(args.host.trim()) else {
+        print_error(format_args!("gangway release: `{}` is no host; `gangway hosts` lists them", args.host));
         return ExitStatus::Usage.into();
     };
-    let command = match VolumeCommand::start("release", arguments.data.as_deref(), &arguments.find) {
+    let command = match VolumeCommand::start("release", &args.volume) {
         Ok(command) => command,
         Err(status) => return status.into(),
     };

@@ -112,7 +112,7 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
     };
     let holdings = hosts::load(&FolderStorage::new(&settings.data)).await;
     let channels = Channels::new(holdings, start.config_status());
-    let Bound { instance, admin, proxy_tasks, listening, sockets, predecessor } =
+    let BoundParts { instance, admin, proxy_tasks, listening, sockets, predecessor } =
         bind(&start, &channels, passed, &supervisor, registry).await?;
 
     let look = Arc::new(Notify::new());
@@ -180,7 +180,7 @@ async fn until_end(handover: HandoverLoop, instance: &Running, look: &Notify, si
 }
 
 /// The parts that listen, before any of them accepts.
-struct Bound {
+struct BoundParts {
     instance: Arc<Running>,
     admin: Arc<Admin>,
     proxy_tasks: BackgroundTasks,
@@ -197,7 +197,7 @@ async fn bind(
     passed: PassedSockets,
     supervisor: &Supervisor,
     registry: Registry,
-) -> Result<Bound, ServeError> {
+) -> Result<BoundParts, ServeError> {
     let settings = &start.settings;
     let admin_settings = part_settings::admin(settings, passed.socket(settings.admin));
     let metrics = gangway_proxy::Metrics::new(&registry)?;
@@ -237,7 +237,7 @@ async fn bind(
         data = %settings.data.display(),
         "listening"
     );
-    Ok(Bound { instance, admin, proxy_tasks, listening, sockets, predecessor: passed.predecessor })
+    Ok(BoundParts { instance, admin, proxy_tasks, listening, sockets, predecessor: passed.predecessor })
 }
 
 /// The settings of the model at the start, with the addresses that are bound.

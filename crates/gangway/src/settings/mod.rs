@@ -8,8 +8,6 @@ mod environment;
 mod error;
 pub(crate) mod file;
 mod log_options;
-#[cfg(test)]
-pub(crate) mod page;
 mod parse;
 mod raw;
 pub(crate) mod reload;

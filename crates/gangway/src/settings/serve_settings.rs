@@ -61,7 +61,7 @@ const CHALLENGES: &[ChallengeKind] = &[ChallengeKind::Http01, ChallengeKind::Tls
 impl ServeSettings {
     /// Parses every setting and reports all errors, not only the first. None if one of them is fatal.
     pub(crate) fn parse(raw: &RawSettings, docker: &DockerEnvironment) -> (Option<Self>, Vec<SettingError>) {
-        let mut reader = Reader { raw, errors: Vec::new() };
+        let mut reader = SettingsReader { raw, errors: Vec::new() };
         let settings = reader.settings(docker);
         // Checked although this version does not use them: a mistake in them should be found now.
         reader.one(&GEOIP, words::path);
@@ -89,12 +89,12 @@ impl ServeSettings {
 }
 
 /// Reads one setting after the other and collects the errors.
-struct Reader<'a> {
+struct SettingsReader<'a> {
     raw: &'a RawSettings,
     errors: Vec<SettingError>,
 }
 
-impl Reader<'_> {
+impl SettingsReader<'_> {
     fn settings(&mut self, docker: &DockerEnvironment) -> ServeSettings {
         let log_format = self.one(&LOG_FORMAT, words::log_format).unwrap_or_default();
         ServeSettings {

@@ -32,7 +32,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(200);
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The abstract sockets at which successors ask for the listening sockets.
-pub(in crate::serve) struct HandoverListener {
+pub(crate) struct HandoverListener {
     addresses: Vec<SocketAddr>,
     /// For each address, the socket, unless another process holds its name.
     listeners: Vec<Option<UnixListener>>,
@@ -56,15 +56,15 @@ struct VerifiedPeer {
 
 /// A successor that says that it serves.
 #[derive(Debug)]
-pub(in crate::serve) struct Successor {
+pub(crate) struct Successor {
     stream: UnixStream,
     /// Its number, if it can be seen from here.
-    pub(in crate::serve) process: Option<i32>,
+    pub(crate) process: Option<i32>,
 }
 
 impl HandoverListener {
     /// For successors that would listen where these sockets do. It opens with the first wait for a successor.
-    pub(in crate::serve) fn new(sockets: Vec<Arc<TcpListener>>, secret: HandoverSecret) -> Self {
+    pub(crate) fn new(sockets: Vec<Arc<TcpListener>>, secret: HandoverSecret) -> Self {
         let mut addresses: Vec<_> = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         addresses.sort_unstable();
         addresses.dedup();
@@ -83,7 +83,7 @@ impl HandoverListener {
     }
 
     /// Waits for a successor that serves. Cancel-safe: the next call goes on with those that were waited for.
-    pub(in crate::serve) async fn successor(&mut self) -> Successor {
+    pub(crate) async fn successor(&mut self) -> Successor {
         loop {
             let is_open = self.open();
             tokio::select! {
@@ -108,7 +108,7 @@ impl HandoverListener {
     }
 
     /// Gives the names up, so that a successor can take them. Other successors that wait are told that one was faster.
-    pub(in crate::serve) async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         self.listeners.iter_mut().for_each(|listener| *listener = None);
         self.strangers.abort_all();
         self.another.cancel();
@@ -221,12 +221,12 @@ async fn ready(peer: VerifiedPeer, another: CancellationToken) -> io::Result<Suc
 
 impl Successor {
     /// Tells it that it is alone now.
-    pub(in crate::serve) async fn tell_leaving(&mut self) {
+    pub(crate) async fn tell_leaving(&mut self) {
         self.send(LEAVING).await;
     }
 
     /// Tells it that it does not answer clients.
-    pub(in crate::serve) async fn tell_silent(&mut self) {
+    pub(crate) async fn tell_silent(&mut self) {
         self.send(SILENT).await;
     }
 
@@ -236,7 +236,7 @@ impl Successor {
     }
 
     /// Waits until it ends or hands over in turn, which may never happen. Cancel-safe.
-    pub(in crate::serve) async fn end(&mut self) -> HandoverEvent {
+    pub(crate) async fn end(&mut self) -> HandoverEvent {
         let mut byte = [0];
         match self.stream.read(&mut byte).await {
             Ok(1..) if byte[0] == STAYS => HandoverEvent::Stays,

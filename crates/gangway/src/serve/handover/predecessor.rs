@@ -22,7 +22,7 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The instances whose place this one may take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::serve) enum Consent {
+pub(crate) enum Consent {
     /// Any that serves from the same volume: the user asked for it.
     AnyInstance,
     /// One in another container. This process is the one that its container was made for, so a user who starts that
@@ -34,17 +34,17 @@ pub(in crate::serve) enum Consent {
 
 /// A running instance that has given its sockets to this one.
 #[derive(Debug)]
-pub(in crate::serve) struct Predecessor {
+pub(crate) struct Predecessor {
     stream: UnixStream,
     /// Its number, if it can be seen from here.
-    pub(in crate::serve) process: Option<i32>,
+    pub(crate) process: Option<i32>,
     /// Its listening sockets.
-    pub(in crate::serve) sockets: Vec<Arc<TcpListener>>,
+    pub(crate) sockets: Vec<Arc<TcpListener>>,
 }
 
 /// The result of taking over.
 #[derive(Debug)]
-pub(in crate::serve) enum Relief {
+pub(crate) enum Relief {
     /// This instance serves alone. The predecessor takes its place back if this one ends before the predecessor leaves.
     Relieved(RelievedPredecessor),
     /// The predecessor has ended, or does not react: only this instance is left.
@@ -55,11 +55,11 @@ pub(in crate::serve) enum Relief {
 
 /// A predecessor that was relieved and may still take its place back.
 #[derive(Debug)]
-pub(in crate::serve) struct RelievedPredecessor(UnixStream);
+pub(crate) struct RelievedPredecessor(UnixStream);
 
 impl Predecessor {
     /// The instance that listens on one of these addresses, serves from the same volume and hands its sockets over.
-    pub(in crate::serve) async fn find(
+    pub(crate) async fn find(
         addresses: impl IntoIterator<Item = SocketAddr>,
         secret: &HandoverSecret,
         consent: Consent,
@@ -83,7 +83,7 @@ impl Predecessor {
             match timeout(STEP_TIME, Self::ask(stream, secret, consent)).await {
                 Ok(Ok(predecessor)) => return Some(predecessor),
                 Ok(Err(error)) => {
-                    tracing::warn!(%address, %error, "the process that listens there does not hand its sockets over")
+                    tracing::warn!(%address, %error, "the process that listens there does not hand its sockets over");
                 }
                 Err(_) => tracing::warn!(%address, "the process that listens there did not answer in time"),
             }
@@ -110,13 +110,13 @@ impl Predecessor {
     }
 
     /// Its socket that listens on this address, if it has one.
-    pub(in crate::serve) fn socket(&self, address: SocketAddr) -> Option<Arc<TcpListener>> {
+    pub(crate) fn socket(&self, address: SocketAddr) -> Option<Arc<TcpListener>> {
         let listens = |socket: &&Arc<TcpListener>| socket.local_addr().is_ok_and(|actual| actual == address);
         self.sockets.iter().find(listens).cloned()
     }
 
     /// Tells it that this instance serves, and waits until it takes no more connections.
-    pub(in crate::serve) async fn relieve(mut self) -> Relief {
+    pub(crate) async fn relieve(mut self) -> Relief {
         // If the write fails, the byte that the predecessor sent before may still say why.
         let written = self.stream.write_all(&[READY]).await;
         // It tests first whether this instance answers clients.
@@ -136,7 +136,7 @@ impl Predecessor {
 
 impl RelievedPredecessor {
     /// Tells it that this instance has handed over in turn, so that it need not wait any longer.
-    pub(in crate::serve) async fn settle(mut self) {
+    pub(crate) async fn settle(mut self) {
         // An error means that it is gone already, which is as good.
         let _ = timeout(STEP_TIME, self.0.write_all(&[STAYS])).await;
     }
@@ -155,7 +155,7 @@ async fn connect(address: SocketAddr) -> io::Result<UnixStream> {
 }
 
 /// Whether an instance at this address could be asked for its sockets.
-pub(in crate::serve) fn is_behind(address: SocketAddr) -> bool {
+pub(crate) fn is_behind(address: SocketAddr) -> bool {
     /// `__SO_ACCEPTCON` of the kernel. The name is also listed for each accepted connection.
     const LISTENING: &str = "00010000";
     let sought = format!("@{}", socket_name(address));

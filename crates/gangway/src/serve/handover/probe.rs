@@ -18,7 +18,7 @@ const PROBE_REQUEST: &[u8] =
 
 /// Whether a process reacts at one of these addresses. True as well if none can be reached from here: then the test
 /// shows nothing, and the successor's word counts.
-pub(in crate::serve) async fn answers(addresses: impl IntoIterator<Item = SocketAddr>) -> bool {
+pub(crate) async fn answers(addresses: impl IntoIterator<Item = SocketAddr>) -> bool {
     answers_within(addresses, PROBE_TIME).await
 }
 

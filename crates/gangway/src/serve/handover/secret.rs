@@ -18,13 +18,13 @@ pub(super) enum Side {
 }
 
 /// The secrets of the volume, which every instance that serves from it knows.
-pub(in crate::serve) struct HandoverSecret(Box<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>);
+pub(crate) struct HandoverSecret(Box<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>);
 
 impl HandoverSecret {
     /// `read` is called each time a secret is needed, because a new volume has none yet. Without a secret, no other
     /// instance is trusted. The newest secret comes first; the others are for an instance of a version that knows no
     /// newer one.
-    pub(in crate::serve) fn from(read: impl Fn() -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
+    pub(crate) fn from(read: impl Fn() -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
         Self(Box::new(read))
     }
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 /// If the successor ends within this time, the predecessor serves again. It is longer than a start takes that fails
 /// for lack of memory, of a file or of a permission.
-pub(in crate::serve) const PROBATION: Duration = Duration::from_secs(60);
+pub(crate) const PROBATION: Duration = Duration::from_secs(60);
 
 /// The state of a hand-over.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(in crate::serve) enum HandoverState {
+pub(crate) enum HandoverState {
     /// This instance takes connections. A successor that asks for the sockets gets them, and may never come back.
     #[default]
     Serving,
@@ -28,7 +28,7 @@ pub(in crate::serve) enum HandoverState {
 
 /// An event of a hand-over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::serve) enum HandoverEvent {
+pub(crate) enum HandoverEvent {
     /// A successor says that it serves.
     Ready,
     /// The successor reacted to a request like that of a client.
@@ -43,7 +43,7 @@ pub(in crate::serve) enum HandoverEvent {
 
 /// An action that an event asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::serve) enum HandoverAction {
+pub(crate) enum HandoverAction {
     /// Take no connections for the moment.
     Pause,
     /// Tell the successor and send clients over.
@@ -56,7 +56,7 @@ pub(in crate::serve) enum HandoverAction {
 
 impl HandoverState {
     /// The next state and the action. An event that is impossible in a state changes nothing.
-    pub(in crate::serve) fn after(self, event: HandoverEvent) -> (Self, Option<HandoverAction>) {
+    pub(crate) fn after(self, event: HandoverEvent) -> (Self, Option<HandoverAction>) {
         match (self, event) {
             (Self::Serving, HandoverEvent::Ready) => (Self::HandingOver, Some(HandoverAction::Pause)),
             (Self::HandingOver, HandoverEvent::Answers) => (Self::Probation, Some(HandoverAction::HandOver)),

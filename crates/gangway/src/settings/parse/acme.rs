@@ -15,7 +15,7 @@ fn secret(name: &str) -> Result<Option<String>, String> {
     Ok(std::env::var(name).ok())
 }
 
-pub(in crate::settings) fn dns_provider(text: &str) -> Result<DnsSettings, ValueError> {
+pub(crate) fn dns_provider(text: &str) -> Result<DnsSettings, ValueError> {
     dns_provider_with(text, &secret)
 }
 
@@ -47,7 +47,7 @@ fn dns_provider_with(
 }
 
 /// An authority, with the external account that was created on its web pages, if one is given.
-pub(in crate::settings) fn issuer(text: &str) -> Result<Issuer, ValueError> {
+pub(crate) fn issuer(text: &str) -> Result<Issuer, ValueError> {
     let issuer = issuer_without_account(text)?;
     let external_account = external_account(issuer.name()).map_err(ValueError::on_this_machine)?;
     Ok(Issuer { external_account, ..issuer })
@@ -83,7 +83,7 @@ fn external_account(issuer: &str) -> Result<Option<ExternalAccount>, ValueError>
 }
 
 /// The text of a PEM file with certificates.
-pub(in crate::settings) fn pem_file(path: &str) -> Result<Box<str>, ValueError> {
+pub(crate) fn pem_file(path: &str) -> Result<Box<str>, ValueError> {
     let note = match std::fs::read_to_string(path) {
         Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => return Ok(pem.into()),
         Ok(_) => "no certificate is in it".to_owned(),

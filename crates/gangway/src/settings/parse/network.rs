@@ -7,7 +7,7 @@ use gangway_model::Hostname;
 use crate::settings::error::ValueError;
 
 /// An address to listen on. `:8080` and `8080` mean every address.
-pub(in crate::settings) fn address(text: &str) -> Result<SocketAddr, ValueError> {
+pub(crate) fn address(text: &str) -> Result<SocketAddr, ValueError> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
@@ -22,14 +22,14 @@ pub(in crate::settings) fn address(text: &str) -> Result<SocketAddr, ValueError>
     Err(ValueError::new(note, "write an address and a port, such as `[::]:80` or `127.0.0.1:8080`"))
 }
 
-pub(in crate::settings) fn port(text: &str) -> Result<u16, ValueError> {
+pub(crate) fn port(text: &str) -> Result<u16, ValueError> {
     match text.parse() {
         Ok(port @ 1..) => Ok(port),
         _ => Err(ValueError::new("not a port", "write a number from 1 to 65535")),
     }
 }
 
-pub(in crate::settings) fn host(text: &str) -> Result<Box<str>, ValueError> {
+pub(crate) fn host(text: &str) -> Result<Box<str>, ValueError> {
     let mut findings = Vec::new();
     Hostname::parse(text, &mut findings).map(|name| name.as_str().into()).ok_or_else(|| {
         let finding = findings.into_iter().next();
@@ -39,11 +39,11 @@ pub(in crate::settings) fn host(text: &str) -> Result<Box<str>, ValueError> {
 }
 
 /// The domain of a wildcard certificate, with or without `*.` before it.
-pub(in crate::settings) fn wildcard_domain(text: &str) -> Result<Box<str>, ValueError> {
+pub(crate) fn wildcard_domain(text: &str) -> Result<Box<str>, ValueError> {
     host(text.strip_prefix("*.").unwrap_or(text))
 }
 
-pub(in crate::settings) fn email(text: &str) -> Result<Box<str>, ValueError> {
+pub(crate) fn email(text: &str) -> Result<Box<str>, ValueError> {
     let text = text.strip_prefix("mailto:").unwrap_or(text);
     match text.split_once('@') {
         Some((name, domain)) if !name.is_empty() && domain.contains('.') => Ok(text.into()),
@@ -51,7 +51,7 @@ pub(in crate::settings) fn email(text: &str) -> Result<Box<str>, ValueError> {
     }
 }
 
-pub(in crate::settings) fn web_url(text: &str) -> Result<Box<str>, ValueError> {
+pub(crate) fn web_url(text: &str) -> Result<Box<str>, ValueError> {
     match text.split_once("://") {
         Some(("http" | "https", rest)) if !rest.is_empty() => Ok(text.into()),
         _ => Err(ValueError::new("not a URL", "write one such as `http://127.0.0.1:8080`")),
@@ -59,7 +59,7 @@ pub(in crate::settings) fn web_url(text: &str) -> Result<Box<str>, ValueError> {
 }
 
 /// The URL that is asked whether a host may have a certificate: `ask=URL`.
-pub(in crate::settings) fn ask_url(text: &str) -> Result<Box<str>, ValueError> {
+pub(crate) fn ask_url(text: &str) -> Result<Box<str>, ValueError> {
     let Some(url) = text.strip_prefix("ask=") else {
         let help = "write `ask=http://…`, a URL that says which hosts may have a certificate";
         return Err(ValueError::new("no URL to ask", help));

@@ -16,7 +16,7 @@ fn one_of<T: Copy, const N: usize>(text: &str, choices: &[(&str, T); N]) -> Resu
     choice.map(|(_, value)| *value).ok_or_else(|| ValueError::unknown_word(text, &choices.map(|(word, _)| word)))
 }
 
-pub(in crate::settings) fn switch(text: &str) -> Result<bool, ValueError> {
+pub(crate) fn switch(text: &str) -> Result<bool, ValueError> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "on" | "yes" => Ok(true),
         "false" | "off" | "no" => Ok(false),
@@ -24,7 +24,7 @@ pub(in crate::settings) fn switch(text: &str) -> Result<bool, ValueError> {
     }
 }
 
-pub(in crate::settings) fn expose(text: &str) -> Result<Expose, ValueError> {
+pub(crate) fn expose(text: &str) -> Result<Expose, ValueError> {
     match text {
         // The American spelling is accepted and not offered.
         "labeled" => Ok(Expose::Labelled),
@@ -32,7 +32,7 @@ pub(in crate::settings) fn expose(text: &str) -> Result<Expose, ValueError> {
     }
 }
 
-pub(in crate::settings) fn log_level(text: &str) -> Result<LogLevel, ValueError> {
+pub(crate) fn log_level(text: &str) -> Result<LogLevel, ValueError> {
     const LEVELS: [(&str, LogLevel); 5] = [
         ("error", LogLevel::Error),
         ("warn", LogLevel::Warn),
@@ -43,11 +43,11 @@ pub(in crate::settings) fn log_level(text: &str) -> Result<LogLevel, ValueError>
     one_of(text, &LEVELS)
 }
 
-pub(in crate::settings) fn log_format(text: &str) -> Result<LogFormat, ValueError> {
+pub(crate) fn log_format(text: &str) -> Result<LogFormat, ValueError> {
     one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
 }
 
-pub(in crate::settings) fn access_log_format(text: &str) -> Result<AccessLogFormat, ValueError> {
+pub(crate) fn access_log_format(text: &str) -> Result<AccessLogFormat, ValueError> {
     const FORMATS: [(&str, AccessLogFormat); 4] = [
         ("text", AccessLogFormat::Text),
         ("json", AccessLogFormat::Json),
@@ -58,7 +58,7 @@ pub(in crate::settings) fn access_log_format(text: &str) -> Result<AccessLogForm
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every parser has this signature")]
-pub(in crate::settings) fn access_log(text: &str) -> Result<AccessLogTarget, ValueError> {
+pub(crate) fn access_log(text: &str) -> Result<AccessLogTarget, ValueError> {
     Ok(match text {
         "off" => AccessLogTarget::Off,
         "-" => AccessLogTarget::Stdout,
@@ -67,19 +67,19 @@ pub(in crate::settings) fn access_log(text: &str) -> Result<AccessLogTarget, Val
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every parser has this signature")]
-pub(in crate::settings) fn path(text: &str) -> Result<PathBuf, ValueError> {
+pub(crate) fn path(text: &str) -> Result<PathBuf, ValueError> {
     Ok(PathBuf::from(text))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every parser has this signature")]
-pub(in crate::settings) fn text(text: &str) -> Result<Box<str>, ValueError> {
+pub(crate) fn text(text: &str) -> Result<Box<str>, ValueError> {
     Ok(text.into())
 }
 
-pub(in crate::settings) fn selector(text: &str) -> Result<Selector, ValueError> {
+pub(crate) fn selector(text: &str) -> Result<Selector, ValueError> {
     Selector::parse(text).map_err(|NotASelector { note, help }| ValueError::new(note, help))
 }
 
-pub(in crate::settings) fn duration(text: &str) -> Result<Duration, ValueError> {
+pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
     gangway_model::parse_duration(text).map_err(|finding| ValueError::new(finding.note, finding.help))
 }

@@ -1,14 +1,20 @@
-//! The reference page of the flags, made from the schema. It is not part of the program: a test compares it
-//! with the one in the repository, and `make docs` writes that anew.
+//! The reference page of the flags, made from the schema of the settings: this test compares it with the page in the
+//! repository, and `make docs` writes that again.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+// The binary has no library, and the schema uses no other module.
+#[allow(dead_code, reason = "the page does not use everything")]
+#[path = "../src/settings/schema.rs"]
+mod schema;
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use super::schema::{Count, FLAGS, Flag, FlagStatus};
+use schema::{Count, FLAGS, Flag, FlagStatus};
 
-/// `docs/reference/flags.md`, whole.
+/// The text of `docs/reference/flags.md`.
 fn page() -> String {
     let mut page = String::from(HEAD);
     for flag in FLAGS {
@@ -21,9 +27,9 @@ const HEAD: &str = "\
 <!-- Generated from crates/gangway/src/settings/schema.rs by `make docs`. -->
 # Flags
 
-`gangway serve` takes these; `gangway` with nothing before them does too. Each is also a variable, and a key of the TOML file that `--config`
-names. What is given in several places is taken from the first of these: flag, variable, file. An empty variable counts
-as not given.
+`gangway serve` takes these flags, and so does `gangway` without a command. Each is also a variable, and a key of the TOML file that
+`--config` names. A setting that is given in several places is taken from the first of these: flag, variable, file. An empty
+variable counts as not given.
 
 An unknown flag, an unknown variable that begins with `GANGWAY_`, and an unknown key are errors: Gangway does not start, or,
 where the file changes while it runs, the last settings stay in force. Variables that a container link or Kubernetes makes for
@@ -50,7 +56,7 @@ fn section(flag: &Flag) -> String {
             let _ = write!(text, "**Not in force in this version**; a diagnostic says so. Until then, {effect}.\n\n");
         }
         FlagStatus::Refused { why } => {
-            let _ = write!(text, "**Refused in this version**, for {why}.\n\n");
+            let _ = write!(text, "**Refused in this version**: {why}.\n\n");
         }
     }
     let _ = writeln!(text, "- variable: `{}`", flag.variable());
@@ -70,21 +76,17 @@ fn section(flag: &Flag) -> String {
     text
 }
 
-/// Asserts that a page of `docs/reference/` is this text, after writing it where that is asked for.
-pub(crate) fn assert_committed(name: &str, page: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
+#[test]
+fn the_page_in_the_repository_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/flags.md");
+    let page = page();
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        let mut file = fs::File::create(&path).expect("the repository can be written");
-        file.write_all(page.as_bytes()).expect("the repository can be written");
+        let mut file = fs::File::create(&path).unwrap();
+        file.write_all(page.as_bytes()).unwrap();
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == page,
-        "docs/reference/{name} is stale: write it again: UPDATE_DOCS=1 cargo test -p gangway --bin gangway page"
+        "docs/reference/flags.md is stale; write it again: UPDATE_DOCS=1 cargo test -p gangway --test reference"
     );
-}
-
-#[test]
-fn the_page_in_the_repository_is_this_one() {
-    assert_committed("flags.md", &page());
 }
