@@ -290,3 +290,50 @@ fn decisions_are_numbered_without_gaps() {
         assert!(name.starts_with(&format!("{:04}-", at + 1)), "`{name}` should have number {:04}", at + 1);
     }
 }
+
+/// The names of dependencies with the table of a manifest that they stand in.
+fn named_dependencies(manifest: &toml::Table) -> Vec<(&'static str, String)> {
+    let sections = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let names = |section| {
+        let table = manifest.get(section).and_then(toml::Value::as_table);
+        table.into_iter().flat_map(toml::Table::keys).map(move |name| (section, name.clone()))
+    };
+    sections.into_iter().flat_map(names).collect()
+}
+
+/// Whether code names a crate: by a path into it, or by importing the crate itself.
+fn is_named(code: &str, dependency: &str) -> bool {
+    let name = dependency.replace('-', "_");
+    code.match_indices(&name).any(|(at, _)| {
+        let is_whole = !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+        let behind = &code[at + name.len()..];
+        is_whole && [":", ";", " as "].iter().any(|next| behind.starts_with(next))
+    })
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let workspace: toml::Table = read("Cargo.toml").parse().unwrap();
+    let shared = workspace["workspace"]["dependencies"].as_table().unwrap();
+    let mut unused_by_all: BTreeSet<&str> = shared.keys().map(String::as_str).collect();
+    let mut unused = Vec::new();
+    for folder in EDGES.iter().map(|(name, _)| format!("crates/{name}")).chain(["tests".to_owned()]) {
+        let code = |parts: &[&str]| -> String {
+            let is_part = |file: &&String| parts.iter().any(|part| file.starts_with(&format!("{folder}/{part}")));
+            rust_files().iter().filter(is_part).map(|file| read(file)).collect()
+        };
+        // The crate `tests` is for tests alone, so all of its dependencies are ordinary ones.
+        let shipped = if folder == "tests" { code(&["src/", "tests/"]) } else { code(&["src/", "build.rs"]) };
+        let with_tests = code(&["src/", "build.rs", "tests/", "examples/", "benches/"]);
+        let manifest: toml::Table = read(&format!("{folder}/Cargo.toml")).parse().unwrap();
+        for (section, dependency) in named_dependencies(&manifest) {
+            unused_by_all.remove(&*dependency);
+            let code = if section == "dev-dependencies" { &with_tests } else { &shipped };
+            if !is_named(code, &dependency) {
+                unused.push(format!("`{dependency}` in [{section}] of {folder}/Cargo.toml"));
+            }
+        }
+    }
+    assert!(unused.is_empty(), "no code names {unused:#?}");
+    assert!(unused_by_all.is_empty(), "no crate depends on {unused_by_all:?}");
+}
