@@ -1,8 +1,8 @@
 //! The phases that Pingora calls for each request, in their order.
 //!
-//! Each phase hands over to the module of its subject: [`routing`](crate::request::routing) admits a request
-//! and decides about it, [`wait`] holds it, [`choice`] and [`peer`] lead it to an endpoint, [`error`] says
-//! what a failure means, and [`request_log`] records the end.
+//! Each phase calls the module of its subject: [`routing`](crate::request::routing) admits a request and decides
+//! about it, [`wait`] holds it, [`choice`] and [`peer`] find its endpoint, [`error`] classifies failures, and
+//! [`request_log`] records the end.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,11 +44,11 @@ use crate::upstream::peer::{self, Quiet};
 use crate::upstream::retry_budget::RetryBudget;
 use crate::upstream::sticky;
 
-/// How often a request that waits is brought to an endpoint that looked ready and could not be reached: one
-/// that crashes again and again must not keep it busy.
+/// How often a waiting request is sent to an endpoint that looks ready but cannot be reached. Without this bound, a
+/// container that crashes again and again would keep the request busy.
 const UNREACHED_MAX: usize = 10;
 
-/// The application in Pingora's sense: one a thread.
+/// The application that Pingora calls; each worker thread has one.
 pub(crate) struct App {
     shared: Shared,
     budget: RetryBudget,
@@ -73,19 +73,19 @@ impl ProxyHttp for App {
     async fn request_filter(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
         ctx.connection = ClientConnection::of(session.digest()).cloned();
         if session.get_header(UPGRADE).is_some() && !asks_for_websocket(session.req_header()) {
-            // Pingora would take any `Upgrade` for one and tunnel what the gate reads as requests.
+            // Pingora would tunnel any `Upgrade`, while the gate would read its bytes as requests.
             session.req_header_mut().remove_header(&UPGRADE);
         }
         let limits = &self.shared.settings.limits;
         session.set_write_timeout(Some(limits.stalled_write));
-        // Pingora's own would end a WebSocket that is silent for a minute; our side of the stream knows what
-        // the client owes, and by when.
+        // Pingora's own timeout would end a WebSocket that is silent for a minute. Our stream has deadlines of its
+        // own.
         session.set_read_timeout(None);
         if self.shared.shutting_down.load(Ordering::Acquire) {
             session.set_keepalive(None);
         } else if session.get_keepalive().is_some() {
-            // Without end, in Pingora's books: our stream watches the time, with one timer a connection
-            // instead of one a request.
+            // Unlimited for Pingora: our stream watches the idle time, with one timer a connection instead of one a
+            // request.
             session.set_keepalive(Some(0));
         }
         match receive(&self.shared, session, ctx) {
@@ -106,8 +106,8 @@ impl ProxyHttp for App {
     ) -> Result<()> {
         end_if_drained(ctx)?;
         if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
-            // The last frame of HTTP/2 may be empty. Pingora would write it as a chunk, which is the last one,
-            // and then the last one: the application would take that for another request.
+            // The last frame of HTTP/2 may be empty. Pingora would write it as an empty chunk, which ends the body,
+            // and then end the body once more: the application would read that as another request.
             *body = None;
         }
         let limit = ctx.routed.as_ref().and_then(|routed| routed.body_limit);
@@ -123,7 +123,7 @@ impl ProxyHttp for App {
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
         if ctx.attempt.tries > 0 {
             self.shared.metrics.retries.inc();
-            // On the heap for the same reason as a reply of our own.
+            // On the heap, so that this future stays small.
             Box::pin(wait::reconsider(&self.shared, session, ctx)).await?;
         } else {
             self.budget.pay();
@@ -199,7 +199,7 @@ impl ProxyHttp for App {
             if session.req_header().version < Version::HTTP_2 {
                 routing.connection.dedicated.begin(routing.admission.origin.client);
             }
-            // Other requests may be under way on a shared one of HTTP/2; it carried no credentials.
+            // A shared HTTP/2 connection carries other requests too, and carried no credentials.
             ctx.attempt.is_last_there =
                 ctx.attempt.owner == ConnectionOwner::Shared && response.version < Version::HTTP_2;
             if session.req_header().method == Method::HEAD || dedicated::ends_with_its_head(response) {
@@ -223,7 +223,7 @@ impl ProxyHttp for App {
         } else if response.status.is_informational() {
             return Ok(());
         } else {
-            // Over HTTP/2 the connection carries other requests as well.
+            // Over HTTP/2 the connection carries other requests too.
             if session.req_header().version != Version::HTTP_2 && is_event_stream(response) {
                 ctx.ends_with_endpoint();
             }
@@ -283,12 +283,12 @@ impl ProxyHttp for App {
         state.note_trouble(error::trouble(&error));
         let is_news = error::is_unreachable(&error) && state.not_reached();
         if is_news && self.shared.doubts.try_send(endpoint.key.clone()).is_err() {
-            // No probe would find out that it is back; so the next request says it again.
+            // No probe would notice when the endpoint is back; so the next failure is reported again.
             state.set_health(EndpointHealth::Healthy);
         }
         ctx.attempt.unreached += 1;
-        // Nothing was sent, so any method may go to another endpoint; and to the only one there is once it is
-        // reached again, which is soon if its container has just been started, or is being replaced.
+        // Nothing was sent, so a request with any method may go to another endpoint. It may also wait for the only
+        // endpoint there is, which is soon back if its container has just been started or is being replaced.
         let in_time = ctx.hold.until.is_none_or(|until| Instant::now() < until);
         let is_awaited = state.health() == EndpointHealth::Failing && ctx.attempt.unreached < UNREACHED_MAX && in_time;
         error.set_retry(ctx.attempt.tries < TRIES_MAX || is_awaited);
@@ -300,7 +300,7 @@ impl ProxyHttp for App {
         let rejection = ctx.connection.as_ref().and_then(|connection| connection.take_rejection());
         let known = ctx.reply.reason.or(rejection.map(|rejection| rejection.reason));
         let Some(reason) = known.or_else(|| error::reason_for(error, &ctx.attempt)) else {
-            // The client is gone, or given up by the deadline on its reads.
+            // The client is gone, or its deadline has passed.
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         ctx.reply.reason = Some(reason);
@@ -312,12 +312,13 @@ impl ProxyHttp for App {
                 tracing::debug!(%error, "failed to write an answer of our own");
             }
         }
-        // Otherwise it is too late for a reply: Pingora closes or resets, so that a cut answer looks cut.
+        // Otherwise it is too late for a reply: Pingora closes or resets the connection, so that a cut answer looks
+        // cut.
         FailToProxy { error_code: reason.status(), can_reuse_downstream: false }
     }
 
     fn suppress_error_log(&self, _session: &Session, _ctx: &RequestContext, _error: &Error) -> bool {
-        // The access log and the metrics tell it with the reason.
+        // The access log and the metrics report errors with their reason.
         true
     }
 
@@ -355,7 +356,7 @@ fn failure_reply(reason: Reason, rejection: Option<Rejection>, error: &Error, ct
     }
 }
 
-/// Of a sticky route, lets the client find its endpoint again.
+/// On a sticky route, sets the cookie by which the client finds its endpoint again.
 fn set_sticky_cookie(response: &mut ResponseHeader, ctx: &RequestContext) -> Result<()> {
     let cookie = ctx.routed.as_ref().and_then(|routed| routed.active.cookie.as_ref());
     let token = ctx.endpoint().and_then(|endpoint| endpoint.token.as_ref());
@@ -373,7 +374,7 @@ fn is_event_stream(response: &ResponseHeader) -> bool {
     kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
 }
 
-/// Ends a request whose endpoint has left and has had its time.
+/// Ends a request whose endpoint has left and whose drain time is over.
 fn end_if_drained(ctx: &RequestContext) -> Result<()> {
     if ctx.endpoint_state().is_some_and(|state| state.is_drained()) {
         return Err(Error::explain(ErrorType::ConnectionClosed, "the endpoint has left").into_up());

@@ -1,4 +1,4 @@
-//! Takes connections from listeners and hands them to the front door.
+//! Accepts connections and hands them to the front door.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -16,24 +16,24 @@ use crate::downstream::listener::{BACKLOG, Listener};
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::listen_addresses::ListenerProtocol;
 
-/// After a failed accept, mostly for want of file descriptors: trying again at once would only burn
-/// the CPU that could free some.
+/// The pause after a failed accept. The usual cause is a lack of file descriptors, and trying again at once would
+/// burn the CPU that could free some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What a listener's connections are served with.
+/// Everything that serves the connections of a listener.
 pub(crate) struct Acceptor {
     pub(crate) front_door: Arc<FrontDoor>,
     pub(crate) bounds: Arc<ConnectionLimits>,
     pub(crate) arrivals: Arc<Arrivals>,
-    /// Holds a token of each listener that takes connections now.
+    /// Holds a token of each listener that accepts connections now.
     pub(crate) taking: TaskTracker,
-    /// Of all connections.
+    /// Holds a token of each connection.
     pub(crate) tracker: TaskTracker,
     pub(crate) phases: Phases,
 }
 
 impl Acceptor {
-    /// Serves a connection by a task of its own.
+    /// Spawns a task that serves a connection.
     fn receive(&self, tcp: TcpStream, peer: SocketAddr, protocol: ListenerProtocol, place: OwnedSemaphorePermit) {
         let Some(place) = self.bounds.admit(place, peer, protocol) else { return };
         let arriving = self.arrivals.begin();
@@ -48,12 +48,12 @@ impl Acceptor {
                 () = aborting => {}
             }
         });
-        // Long before anybody wants to end it.
+        // Long before anything aborts the task.
         let _ = task.set(spawned.abort_handle());
     }
 }
 
-/// Takes connections whenever that is for us to do, until it never will be again.
+/// Accepts connections in the phases that allow it, until none follows.
 pub(crate) async fn accept(listener: Listener, reception: Acceptor) {
     let Listener { socket, protocol, is_held } = listener;
     let socket = match TcpListener::from_std(socket) {
@@ -65,10 +65,10 @@ pub(crate) async fn accept(listener: Listener, reception: Acceptor) {
         accept_while_serving(&socket, protocol, &reception).await;
     }
     if is_held || *reception.phases.borrow() == Lifecycle::Left {
-        // Who listens there as well takes what waits in the system's queue.
+        // Another process listens there as well and accepts the connections that wait in the system's queue.
         return;
     }
-    // What waits in the system's queue would be reset with the socket.
+    // Connections that wait in the system's queue would be reset together with the socket.
     let Ok(socket) = socket.into_std() else { return };
     for _ in 0..BACKLOG {
         let (Ok((tcp, peer)), Some(place)) = (socket.accept(), reception.bounds.place_at_once()) else { return };
@@ -79,7 +79,7 @@ pub(crate) async fn accept(listener: Listener, reception: Acceptor) {
     }
 }
 
-/// Waits until connections are to be taken; false where they never will be again.
+/// Waits until connections are to be accepted. False if they never will be again.
 async fn is_to_serve(mut phases: Phases) -> bool {
     match phases.wait_for(|now| *now == Lifecycle::Serving || *now >= Lifecycle::Left).await.map(|now| *now) {
         Ok(now) => now == Lifecycle::Serving,
@@ -90,8 +90,8 @@ async fn is_to_serve(mut phases: Phases) -> bool {
 async fn accept_while_serving(socket: &TcpListener, protocol: ListenerProtocol, reception: &Acceptor) {
     let mut ended = pin!(reached(reception.phases.clone(), Lifecycle::Paused));
     loop {
-        // The end first: afterwards, a connection that waits is a successor's. Then the place: without one,
-        // connections wait in the system's queue rather than in ours.
+        // First the end of this phase: afterwards a waiting connection belongs to a successor. Then the place: while
+        // there is none, connections wait in the system's queue and not in ours.
         let place = tokio::select! {
             biased;
             () = &mut ended => return,

@@ -1,8 +1,8 @@
-//! Connections that were just taken: their first request may still be on its way.
+//! Tracks connections that were just accepted: their first request may still be on its way.
 //!
-//! A connection that is ended between its handshake and its first request loses that one: the client has
-//! sent it to somebody who was there. So whoever ends connections waits until those that have just arrived
-//! had time to ask. How long a handshake takes is up to the client, and to how busy the machine is.
+//! A connection that is closed between its handshake and its first request loses that request. So before connections
+//! are closed, those that have just arrived get time to send one. How long a handshake takes depends on the client
+//! and on the load of the machine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,22 +10,22 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// For the first request after the handshake: it mostly comes with the end of that.
+/// Time for the first request after the handshake. It usually arrives together with the end of the handshake.
 const FIRST_REQUEST_TIME: Duration = Duration::from_millis(250);
 
-/// How often handshakes are looked at that are waited for.
+/// How often the number of pending handshakes is checked.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Counts them over all threads.
+/// Counts connections in their handshake, over all threads.
 #[derive(Debug)]
 pub(crate) struct Arrivals {
     since: Instant,
     shaking: AtomicUsize,
-    /// When the last handshake was over, in milliseconds since `since`.
+    /// When the last handshake ended, in milliseconds since `since`.
     last: AtomicU64,
 }
 
-/// A connection until its handshake is over.
+/// A connection whose handshake is not over.
 #[derive(Debug)]
 pub(crate) struct Arriving(Arc<Arrivals>);
 
@@ -34,15 +34,15 @@ impl Arrivals {
         Self { since: Instant::now(), shaking: AtomicUsize::new(0), last: AtomicU64::new(0) }
     }
 
-    /// A connection was taken.
+    /// Counts a connection until the result is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> Arriving {
         self.shaking.fetch_add(1, Ordering::AcqRel);
         Arriving(Arc::clone(self))
     }
 
-    /// Waits until whoever has just arrived had time to send a first request; at most for `most`.
+    /// Waits until clients that have just arrived had time to send a first request; at most for `most`.
     ///
-    /// At least for that time, so that busy clients hear with an answer that they are to go elsewhere.
+    /// Waits at least for the time of a first request, so that busy clients are sent elsewhere with an answer.
     pub(crate) async fn settled(&self, most: Duration) {
         let until = Instant::now() + most;
         sleep(FIRST_REQUEST_TIME.min(most)).await;
@@ -62,7 +62,7 @@ impl Arrivals {
 impl Drop for Arriving {
     fn drop(&mut self) {
         let since = u64::try_from(self.0.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        // Before the count: who finds nobody shaking finds when the last one was.
+        // Before the count: a reader that sees no pending handshake then also sees when the last one ended.
         self.0.last.fetch_max(since, Ordering::AcqRel);
         self.0.shaking.fetch_sub(1, Ordering::AcqRel);
     }

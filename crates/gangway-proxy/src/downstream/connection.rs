@@ -1,6 +1,6 @@
-//! What is known about one client connection, shared by all its requests.
+//! Facts about one client connection, shared by all its requests.
 //!
-//! It rides in Pingora's `ProxyDigest`, so that HTTP/1, HTTP/2 and later HTTP/3 find it alike.
+//! Pingora's `ProxyDigest` carries it, so that requests of HTTP/1, HTTP/2 and later HTTP/3 find it in the same way.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,39 +14,37 @@ use tokio::task::AbortHandle;
 use crate::reply::rejection::Rejection;
 use crate::upstream::dedicated::DedicatedConnections;
 
-/// Facts about a connection, fixed at its start, and the few flags that its transport and its
-/// requests tell each other.
+/// Facts about a connection, fixed at its start, and the flags that its stream and its requests exchange.
 #[derive(Debug)]
 pub(crate) struct ClientConnection {
-    /// The other end of the TCP connection.
+    /// The address of the client's end.
     pub(crate) peer: SocketAddr,
-    /// Our end.
+    /// The address of our end.
     pub(crate) local: SocketAddr,
-    /// The peer's address as header values, made once.
+    /// The peer's address as a field value, made once.
     pub(crate) peer_text: PeerText,
-    /// The peer's address is nobody's: it is the same for everybody.
+    /// Whether the peer's address is a gateway's, so that it says nothing about the client.
     pub(crate) nobody: bool,
-    /// The peer may speak for others: it is in `--trusted-proxies`.
+    /// Whether the peer is in `--trusted-proxies` and may speak for clients.
     pub(crate) trusted: bool,
-    /// TLS was terminated here.
+    /// Whether TLS ends here.
     pub(crate) secure: bool,
-    /// The name of the TLS handshake, lower case.
+    /// The server name of the TLS handshake, in lower case.
     pub(crate) sni: Option<Box<str>>,
-    /// TLS 1.3 was spoken here.
+    /// Whether the connection uses TLS 1.3.
     pub(crate) is_tls13: bool,
-    /// The bundle of authorities that the client's certificate was checked against.
+    /// The file of client CAs that the client's certificate was checked against.
     pub(crate) client_ca: Option<Box<str>>,
-    /// Set by the gate when the bytes of a request may not be served; taken by the request that
-    /// stands in for them.
+    /// Set by the gate when it rejects the bytes of a request; taken by the request that stands in for them.
     rejection: Mutex<Option<Rejection>>,
     is_rejected: AtomicBool,
-    /// The answer to the request under way was written; the gate may let the next one pass.
+    /// Whether the answer to the current request was written, so that the gate may pass the next one.
     answered: AtomicBool,
-    /// The request under way became a WebSocket: bytes pass unseen from here on.
+    /// Whether the current request became a WebSocket: from then on the gate passes all bytes.
     upgraded: AtomicBool,
-    /// Upstream connections that belong to it.
+    /// Upstream connections that belong to this client connection.
     pub(crate) dedicated: DedicatedConnections,
-    /// The task that serves it; to end it is to close the connection.
+    /// The task that serves the connection; aborting it closes the connection.
     pub(crate) task: Arc<OnceLock<AbortHandle>>,
 }
 
@@ -56,7 +54,7 @@ impl ClientConnection {
         Self::served_by(peer, local, trusted, Arc::default())
     }
 
-    /// One that can be ended from outside.
+    /// A connection whose `task` can be aborted from outside.
     pub(crate) fn served_by(
         peer: SocketAddr,
         local: SocketAddr,
@@ -87,7 +85,7 @@ impl ClientConnection {
         digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
     }
 
-    /// The peer's address; IPv4 that arrived on an IPv6 socket counts as IPv4.
+    /// The peer's address. An IPv4 address that arrived on an IPv6 socket is an IPv4 address.
     pub(crate) fn peer_ip(&self) -> IpAddr {
         canonical(self.peer.ip())
     }
@@ -97,9 +95,9 @@ impl ClientConnection {
         self.is_rejected.store(true, Ordering::Release);
     }
 
-    /// Why the request under way must be refused, if the gate found a reason.
+    /// Why the current request must be rejected, if the gate found a reason.
     pub(crate) fn take_rejection(&self) -> Option<Rejection> {
-        // The flag spares every well-formed request the lock.
+        // The flag saves the lock for every well-formed request.
         if !self.is_rejected.load(Ordering::Acquire) {
             return None;
         }
@@ -107,12 +105,12 @@ impl ClientConnection {
         self.rejection.lock().take()
     }
 
-    /// A request was passed on; until it is answered, the gate keeps back the next one.
+    /// Notes that a request was passed on. Until it is answered, the gate keeps the next one back.
     pub(crate) fn set_unanswered(&self) {
         self.answered.store(false, Ordering::Release);
     }
 
-    /// The answer to the request under way was written.
+    /// Notes that the answer to the current request was written.
     pub(crate) fn set_answered(&self) {
         self.answered.store(true, Ordering::Release);
     }
@@ -130,7 +128,7 @@ impl ClientConnection {
     }
 }
 
-/// An address as field values, made once a connection.
+/// An address as a field value, made once a connection.
 #[derive(Debug)]
 pub(crate) struct PeerText(pub(crate) HeaderValue);
 
@@ -140,7 +138,7 @@ impl PeerText {
     }
 }
 
-/// An IPv4 address that came as IPv6 (`::ffff:192.0.2.1`) is an IPv4 address.
+/// Maps IPv4 addresses in IPv6 form (`::ffff:192.0.2.1`) to IPv4.
 pub(crate) fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }

@@ -1,4 +1,4 @@
-//! Bounds on client connections: in all and per address.
+//! Bounds on the number of client connections, in total and per address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -27,15 +27,15 @@ pub(crate) struct ConnectionLimits {
     metrics: Arc<Metrics>,
 }
 
-/// A place for one connection, given back when dropped.
+/// A permit for one connection, given back when dropped.
 pub(crate) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     counted: Option<(Arc<ConnectionLimits>, AddressKey)>,
     open: IntGauge,
 }
 
-/// What counts as one client: an IPv4 address, or an IPv6 network of 64 bits, since one customer
-/// holds all addresses of it.
+/// The unit that is counted as one client: an IPv4 address, or an IPv6 network of 64 bits, since one customer has all
+/// its addresses.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct AddressKey(IpAddr);
 
@@ -49,7 +49,7 @@ impl AddressKey {
 }
 
 impl ConnectionLimits {
-    /// Peers that speak for many are `exempt`: trusted ones, and gateways.
+    /// Peers in `exempt`, which are trusted proxies and gateways, speak for many clients and are not bounded.
     pub(crate) fn new(limits: &Limits, exempt: (TrustedProxies, Reader<Whereabouts>), metrics: Arc<Metrics>) -> Self {
         let (exempt, whereabouts) = exempt;
         Self {
@@ -62,7 +62,7 @@ impl ConnectionLimits {
         }
     }
 
-    /// A place among all connections if one is free.
+    /// Takes a place among all connections, if one is free.
     pub(crate) fn place_at_once(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
@@ -72,8 +72,8 @@ impl ConnectionLimits {
         Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    /// Counts a connection for its address, or says that the address has enough. A trusted proxy or a gateway
-    /// speaks for many clients and is not bounded.
+    /// Counts a connection for its address. None if the address has too many. Trusted proxies and gateways speak for
+    /// many clients and are not bounded.
     pub(crate) fn admit(
         self: &Arc<Self>,
         permit: OwnedSemaphorePermit,

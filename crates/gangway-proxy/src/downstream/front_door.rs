@@ -1,4 +1,4 @@
-//! What happens to a connection before its first request: TLS or not, which certificate, which HTTP.
+//! Serves a connection up to its first request: TLS handshake, certificate, version of HTTP.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -33,32 +33,32 @@ use crate::log::unclaimed_hosts::UnclaimedOutcome;
 use crate::request::client_origin::is_from_local_network;
 use crate::shared::Shared;
 
-/// A container that has just started may be asked for before its certificate was made; the handshake
-/// waits so long rather than fail.
+/// How long a handshake waits for a certificate. A container that has just started may be asked for before its
+/// certificate was made.
 const CERTIFICATE_WAIT: Duration = Duration::from_secs(3);
 
-/// Where a connection finds the task that serves it.
+/// Gives a connection the task that serves it.
 type OwnTask = Arc<OnceLock<AbortHandle>>;
 
-/// A stream, the name it was opened for, and the bundle that its client's certificate was checked against.
+/// A TLS stream, its server name, and the file of client CAs that the client's certificate was checked against.
 type FinishedHandshake = (TlsStream<PeekedTcp>, Option<Box<str>>, Option<Box<str>>);
 
-/// How a handshake ended that no request follows.
+/// Why a handshake ended without a connection for requests.
 enum HandshakeEnd {
-    /// A CA has seen what it wanted to see.
+    /// It was the check of a CA.
     Challenge,
-    /// With an alert: there is no certificate for the name.
+    /// There is no certificate for the name; the client got an alert.
     UnknownName,
 }
 
-/// Serves connections up to the point where requests begin.
+/// Serves connections up to the point where Pingora reads requests.
 pub(crate) struct FrontDoor {
     shared: Shared,
     proxy: Arc<HttpProxy<App>>,
     /// True once HTTP/2 clients are to go elsewhere.
     goaway: ShutdownWatch,
     phases: Phases,
-    /// For CAs that ask by TLS-ALPN-01.
+    /// Answers CAs that check a name by TLS-ALPN-01.
     challenge: Arc<ServerConfig>,
     protection: HandshakePolicies,
 }
@@ -71,7 +71,7 @@ impl FrontDoor {
 
     /// Serves one connection to its end.
     ///
-    /// `task` is the one in which this runs, once it is known.
+    /// `task` gets the task in which this runs, once it is known.
     pub(crate) async fn serve(
         &self,
         tcp: TcpStream,
@@ -80,11 +80,11 @@ impl FrontDoor {
         task: OwnTask,
         arriving: Arriving,
     ) {
-        // A small answer must not wait for the acknowledgement of the one before.
+        // A small answer must not wait for the acknowledgement of the previous one.
         let _ = tcp.set_nodelay(true);
         let outcome = match protocol {
             ListenerProtocol::Plain => {
-                // There is no handshake.
+                // Plain HTTP has no handshake.
                 drop(arriving);
                 self.serve_plain(tcp, peer, task).await
             }
@@ -135,8 +135,7 @@ impl FrontDoor {
         Ok(())
     }
 
-    /// Reads the ClientHello, finds out whether there is a certificate for its name, and finishes the
-    /// handshake.
+    /// Reads the ClientHello, checks whether there is a certificate for its name, and finishes the handshake.
     async fn handshake(
         &self,
         conn: PeekedTcp,
@@ -144,13 +143,13 @@ impl FrontDoor {
     ) -> io::Result<Result<FinishedHandshake, HandshakeEnd>> {
         let mut start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), conn).await?;
         if gangway_tls::is_challenge(&start.client_hello()) {
-            // The handshake is the answer; the connection carries nothing else.
+            // The handshake itself is the answer; the connection carries nothing else.
             let mut answered = start.into_stream(Arc::clone(&self.challenge)).await?;
             let _ = answered.shutdown().await;
             return Ok(Err(HandshakeEnd::Challenge));
         }
         let sni = start.client_hello().server_name().map(normal_name);
-        // A client that waited in a socket unit's queue is here before our first table is.
+        // A client that waited in the queue of a socket unit may be here before the first table.
         self.shared.first_table().await;
         let known = match &sni {
             Some(name) => self.has_certificate(name).await,
@@ -171,9 +170,9 @@ impl FrontDoor {
         Ok(Ok((tls, sni, client_ca)))
     }
 
-    /// What serves a handshake for a name without a certificate, if nobody claims the name and the client may see
-    /// why: then a page says so, as it does by plain HTTP. Everybody else gets an alert, and so does who asks
-    /// before it is known what is claimed.
+    /// The TLS configuration for a name without a certificate, if no route claims the name and the client may see
+    /// why: a page then explains it, as by plain HTTP. All other clients get an alert, and so do clients that ask
+    /// before the first table.
     fn unclaimed(&self, name: &str, connection: &ClientConnection) -> Option<Arc<ServerConfig>> {
         let tables = self.shared.tables.load();
         if tables.generation() == Generation::INITIAL || tables.knows_host(name) {
@@ -188,9 +187,9 @@ impl FrontDoor {
         config
     }
 
-    /// What the handshake is held to, and the bundle that the client's certificate will then have been
-    /// checked against. Where that is not there, nothing is asked: whoever comes in without meets a closed
-    /// route, which says more than a handshake that fails.
+    /// The TLS configuration that a host demands, and the file of client CAs that it checks certificates against. If
+    /// that file is missing, the handshake asks for no certificate: the client then gets the reply of a closed route,
+    /// which explains more than a failed handshake.
     fn config_under(&self, protection: &Handshake) -> (Arc<ServerConfig>, Option<Box<str>>) {
         let is_tls13_only = protection.tls_min == TlsVersion::Tls13;
         let client_ca = protection.client_ca.as_deref();
@@ -203,7 +202,7 @@ impl FrontDoor {
         }
     }
 
-    /// Whether there is a certificate for `name`; for a name of the table, one is waited for.
+    /// Whether there is a certificate for `name`. Waits for one if a route has that name.
     async fn has_certificate(&self, name: &str) -> bool {
         let has = || self.shared.store.load().serves(name);
         if let Some(demand) = self.demand_for(name) {
@@ -217,7 +216,7 @@ impl FrontDoor {
         }
         let mut store = self.shared.store.clone();
         let arrives = async {
-            // Looked at again after subscribing: it may have come in between.
+            // Checked again after subscribing: it may have come in between.
             while !has() {
                 if store.changed().await.is_err() {
                     return false;
@@ -228,8 +227,8 @@ impl FrontDoor {
         tokio::time::timeout(CERTIFICATE_WAIT, arrives).await.unwrap_or(false)
     }
 
-    /// Where a certificate for `name` is asked for: no route names it, one takes it, and none is held that
-    /// clients would accept.
+    /// The place to ask for a certificate for `name`, if one is issued on demand: no route names the host, a route
+    /// takes it by a pattern, and no certificate is held that clients would accept.
     fn demand_for(&self, name: &str) -> Option<Arc<Demand>> {
         let store = self.shared.store.load();
         let demand = store.demand().filter(|_| !store.serves_well(name))?;
@@ -237,13 +236,13 @@ impl FrontDoor {
         (tables.knows_host(name) && !tables.names_host(name)).then(|| Arc::clone(demand))
     }
 
-    /// Waits until somebody has decided about `name`, and until its certificate is there, for a while.
+    /// Waits until it is decided about `name` and until its certificate is there, within bounds.
     async fn has_on_demand(&self, name: &str, demand: &Demand) -> bool {
         let (mut store, mut decisions) = (self.shared.store.clone(), demand.decisions());
         let now = || Instant::now().into_std();
         let mut stance = demand.want(name, now());
         loop {
-            // Looked at after subscribing: it may have come in between.
+            // Checked after subscribing: it may have come in between.
             if self.shared.store.load().serves_well(name) {
                 return true;
             }
@@ -261,8 +260,8 @@ impl FrontDoor {
         }
     }
 
-    /// For one connection, which is told once from now on, or at once where that was said already. Pingora
-    /// takes any change since its receiver was made for the word to go.
+    /// A receiver for one connection, which is notified once from now on, or at once if clients are already to go
+    /// elsewhere. Pingora reacts to any change since its receiver was made.
     fn goaway(&self) -> ShutdownWatch {
         let mut goaway = self.goaway.clone();
         if *goaway.borrow_and_update() {
@@ -283,7 +282,7 @@ impl FrontDoor {
         Ok(connection)
     }
 
-    /// Says once that clients cannot be told apart.
+    /// Logs once that clients cannot be told apart.
     fn tell_gateway(&self, address: IpAddr) {
         if self.shared.gateway_seen.get().is_none() && self.shared.gateway_seen.set(address).is_ok() {
             tracing::warn!(
@@ -300,7 +299,7 @@ impl FrontDoor {
     }
 }
 
-/// Lower case, without a final dot.
+/// A server name in lower case, without a final dot.
 fn normal_name(name: &str) -> Box<str> {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().into_boxed_str()
 }

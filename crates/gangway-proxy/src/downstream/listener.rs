@@ -1,4 +1,4 @@
-//! Sockets: how they are opened, or taken over, and how connections are taken from them.
+//! Listening sockets: opens them, or takes them over from another process.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,26 +10,26 @@ use crate::listen_addresses::{ListenAddresses, ListenerProtocol};
 use crate::settings::PassedSocket;
 use crate::start_error::StartError;
 
-/// ConnectionLimits the system keeps for us until we accept them.
+/// Connections that the system queues until they are accepted.
 pub(crate) const BACKLOG: i32 = 4096;
 
-/// One open socket and what is spoken on it.
+/// One open socket and the protocol of its connections.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) socket: std::net::TcpListener,
     pub(crate) protocol: ListenerProtocol,
-    /// Who passed it to us listens on as well, for the next of us.
+    /// Whether the process that passed the socket keeps it open, for the next process.
     pub(crate) is_held: bool,
 }
 
 impl Listener {
-    /// Its socket once more.
+    /// A copy of its socket.
     pub(crate) fn another(&self) -> io::Result<Arc<std::net::TcpListener>> {
         self.socket.try_clone().map(Arc::new)
     }
 }
 
-/// Opens every address once a shard; the system spreads connections over them.
+/// Opens every address once for each shard; the system spreads connections over them.
 pub(crate) fn bind(
     http: &[SocketAddr],
     https: &[SocketAddr],
@@ -65,8 +65,8 @@ pub(crate) fn bind(
     Ok((by_shard, listening))
 }
 
-/// Whether a socket that was handed over is one for this address; all addresses of one family and of both
-/// count as the same.
+/// Whether a socket that was handed over serves this address. The unspecified addresses of IPv4 and IPv6 count as the
+/// same.
 fn listens_on(socket: &std::net::TcpListener, address: SocketAddr) -> bool {
     socket.local_addr().is_ok_and(|actual| {
         let same_ip = actual.ip() == address.ip() || (actual.ip().is_unspecified() && address.ip().is_unspecified());
@@ -74,8 +74,7 @@ fn listens_on(socket: &std::net::TcpListener, address: SocketAddr) -> bool {
     })
 }
 
-/// Every one of these sockets, since clients wait at each, and as often as it takes for every shard to have
-/// one.
+/// All passed sockets, since clients wait at each of them, repeated until every shard has one.
 fn share(passed: &[&PassedSocket], shards: usize) -> io::Result<Vec<std::net::TcpListener>> {
     let share = |PassedSocket { socket, .. }: &PassedSocket| {
         socket.set_nonblocking(true)?;
@@ -85,11 +84,11 @@ fn share(passed: &[&PassedSocket], shards: usize) -> io::Result<Vec<std::net::Tc
 }
 
 fn bind_shards(address: SocketAddr, shards: usize) -> io::Result<Vec<std::net::TcpListener>> {
-    // Without the sharing that the real sockets use, this one fails where anybody listens: two
+    // This socket is opened without the sharing of the real ones, so it fails if another process listens there: two
     // processes that silently share a port would each get half of the requests.
     let probe = match open(address, PortSharing::Exclusive) {
         Err(error) if address.ip().is_unspecified() && error.raw_os_error() == Some(EAFNOSUPPORT) => {
-            // A kernel without IPv6: every address there is, is IPv4.
+            // The kernel has no IPv6, so all its addresses are IPv4.
             return bind_shards(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())), shards);
         }
         opened => opened?,
@@ -99,7 +98,7 @@ fn bind_shards(address: SocketAddr, shards: usize) -> io::Result<Vec<std::net::T
     (0..shards).map(|_| open(chosen, PortSharing::Shared)).collect()
 }
 
-/// `Address family not supported by protocol`; the same on every Linux architecture.
+/// The error `Address family not supported by protocol`, the same on all Linux architectures.
 const EAFNOSUPPORT: i32 = 97;
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -111,7 +110,7 @@ enum PortSharing {
 fn open(address: SocketAddr, sharing: PortSharing) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        // `[::]` means both families.
+        // `[::]` means IPv6 and IPv4.
         socket.set_only_v6(false)?;
     }
     socket.set_reuse_address(true)?;

@@ -1,4 +1,4 @@
-//! The client's side: listeners, TLS, and the byte stream that carries requests.
+//! The client side: listeners, TLS, and the byte streams that carry requests.
 
 pub(crate) mod accept;
 pub(crate) mod arrivals;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// TCP with the bytes in front that were read to find out what is spoken.
+/// A TCP stream and the bytes that were already read from it to recognise the protocol.
 #[derive(Debug)]
 pub(crate) struct PeekedTcp {
     tcp: TcpStream,
@@ -25,8 +25,8 @@ impl PeekedTcp {
         self.tcp.as_raw_fd()
     }
 
-    /// Whether the client begins with the HTTP/2 preface (RFC 9113, section 3.4): its first three bytes
-    /// are no method that could be meant. False at the end of the stream.
+    /// Whether the client begins with the HTTP/2 preface (RFC 9113, section 3.4). Its first three bytes are enough,
+    /// since no real method begins with them. False at the end of the stream.
     pub(crate) async fn speaks_http2(&mut self) -> io::Result<bool> {
         const PREFACE: &[u8] = b"PRI";
         loop {

@@ -1,8 +1,7 @@
-//! How long we wait for a client, and for what.
+//! Deadlines for what a client has to send.
 //!
-//! One timer a connection. It is not moved for every request: where it goes off too early, the time
-//! that really counts is looked at and it is set again. So a busy connection pays for a clock reading,
-//! not for a timer.
+//! There is one timer a connection. It is not moved for every request: if it fires too early, the real deadline is
+//! checked and the timer is set again. So a busy connection pays for reading the clock, not for a timer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,33 +12,33 @@ use tokio::time::{Instant, Sleep};
 
 use crate::limits::Limits;
 
-/// What the client owes us now.
+/// What the client has to send next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Awaiting {
     /// The first bytes of the first request, or of HTTP/2.
     FirstBytes,
-    /// A further request, whenever it likes within the idle time.
+    /// Another request, at any time within the idle time.
     NextRequest,
     /// The rest of a head that has begun.
     RestOfHead,
-    /// More of a body; slower than the least rate is too slow.
+    /// More of a body, not slower than the minimum rate.
     Body,
-    /// Nothing: a tunnel, or an answer is under way and the connection only watched for its end.
+    /// Nothing: the connection is a tunnel, or an answer is under way.
     Nothing,
 }
 
-/// Why a client was given up.
+/// Why the wait for a client was given up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum TooSlow {
-    /// Nothing came, or no further request did: closing is all there is to do.
+    /// No request came: the connection is just closed.
     Idle,
     /// A head took too long.
     Head,
-    /// A body came slower than the least rate.
+    /// A body came slower than the minimum rate.
     Body,
 }
 
-/// Watches over one connection's reading side.
+/// Watches the reading side of one connection.
 #[derive(Debug)]
 pub(crate) struct Deadline {
     head_time: Duration,
@@ -48,9 +47,9 @@ pub(crate) struct Deadline {
     body_rate: u64,
     timer: Option<Pin<Box<Sleep>>>,
     awaiting: Awaiting,
-    /// When the present wait of this kind began.
+    /// When the current kind of wait began.
     since: Instant,
-    /// Time spent waiting for the body, without the time in which we did not read.
+    /// Time that was spent waiting for the body, without the time in which nothing was read.
     body_waited: Duration,
     body_bytes: u64,
     /// Set while a read is pending.
@@ -73,17 +72,17 @@ impl Deadline {
         }
     }
 
-    /// How long a head may take.
+    /// The time that a head may take.
     pub(crate) fn head_time(&self) -> Duration {
         self.head_time
     }
 
-    /// Bytes a second that a body must come with.
+    /// The least bytes a second of a body.
     pub(crate) fn body_rate(&self) -> u64 {
         self.body_rate
     }
 
-    /// Bytes came while `awaiting` was owed; `len` of them.
+    /// Notes that `len` bytes came.
     pub(crate) fn received(&mut self, len: usize) {
         if let Some(pending) = self.pending_since.take()
             && self.awaiting == Awaiting::Body
@@ -95,8 +94,8 @@ impl Deadline {
         }
     }
 
-    /// Says what is owed from now on. The clock of a head runs from its first byte to its last, so the
-    /// same answer again does not start it anew.
+    /// Sets what the client has to send from now on. The time of a head runs from its first byte to its last, so
+    /// setting the same kind again does not restart it.
     pub(crate) fn expect(&mut self, awaiting: Awaiting) {
         if awaiting == self.awaiting {
             return;
@@ -105,15 +104,15 @@ impl Deadline {
             self.body_waited = Duration::ZERO;
             self.body_bytes = 0;
         }
-        // A first head is owed from the start of the connection, its beginning included.
+        // The time of the first head runs from the start of the connection.
         if !(self.awaiting == Awaiting::FirstBytes && awaiting == Awaiting::RestOfHead) {
             self.since = Instant::now();
         }
         self.awaiting = awaiting;
     }
 
-    /// To be called when a read found nothing: whether the client has had its time. Registers the task
-    /// to be woken when it will have.
+    /// Called when a read found nothing: returns whether the client's time is over. Otherwise registers the task to
+    /// be woken then.
     pub(crate) fn poll_expired(&mut self, context: &mut Context<'_>) -> Option<TooSlow> {
         if self.awaiting == Awaiting::Nothing {
             return None;
@@ -132,7 +131,7 @@ impl Deadline {
             if timer.as_mut().poll(context) == Poll::Pending {
                 return None;
             }
-            // It went off for an earlier wait; look again whether this one is over.
+            // The timer fired for an earlier wait; check whether the current one is over.
             timer.as_mut().reset(due);
             if timer.as_mut().poll(context) == Poll::Pending {
                 return None;
@@ -147,7 +146,7 @@ impl Deadline {
             Awaiting::NextRequest => Some((self.since.max(pending_since) + self.idle, TooSlow::Idle)),
             Awaiting::RestOfHead => Some((self.since + self.head_time, TooSlow::Head)),
             Awaiting::Body => {
-                // So many seconds of waiting are paid for by what has come.
+                // The bytes that came pay for this much waiting.
                 let paid = Duration::from_secs_f64(self.body_bytes as f64 / self.body_rate.max(1) as f64);
                 let allowed = self.body_grace + paid;
                 Some((pending_since + allowed.saturating_sub(self.body_waited), TooSlow::Body))

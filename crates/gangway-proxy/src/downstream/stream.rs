@@ -1,7 +1,7 @@
-//! The byte stream under Pingora: our own, since the checks on what comes in stand here.
+//! The byte stream that Pingora reads requests from and writes answers to.
 //!
-//! ReadSide passes the [`Gate`] (HTTP/1) or is watched frame by frame (HTTP/2), and is bounded in time.
-//! Writing is buffered above TLS, so that a head and a small body become one record and one packet.
+//! Reads pass the [`Gate`] (HTTP/1) or are watched frame by frame (HTTP/2), and are bounded in time. Writes are
+//! buffered above TLS, so that a head and a small body become one record and one packet.
 
 use std::any::Any;
 use std::io;
@@ -34,25 +34,25 @@ use crate::lifecycle::Phases;
 use crate::limits::Limits;
 use crate::reply::rejection::Rejection;
 
-/// A head with a small body fits; larger bodies pass by the buffer.
+/// Fits a head with a small body; larger bodies bypass the buffer.
 const WRITE_BUFFER: usize = 4096;
 
-/// How long a client that still uploads after its answer is read from, so that the answer reaches it:
-/// closing on unread bytes would reset the connection and take the answer along.
+/// How long bytes are read from a client that still uploads after its answer. Closing with unread bytes would reset
+/// the connection, and the client would lose the answer.
 const LINGER: Duration = Duration::from_secs(30);
-/// And how long it may be silent meanwhile.
+/// How long the client may be silent meanwhile.
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
 
-/// What a stream may be made of.
+/// A byte stream that carries HTTP: TCP or TLS.
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static> ByteStream for T {}
 
-/// A transport whose client was still sending when its connection was given up.
+/// The stream of a client that was still sending when its connection was given up.
 pub(crate) struct Unread<T>(Arc<Mutex<Option<T>>>);
 
 impl<T: ByteStream> Unread<T> {
-    /// Lets the answer reach a client that is still sending: says that nothing more comes, then takes
-    /// what it sends until it stops, within bounds.
+    /// Lets the answer reach a client that is still sending: ends the writing side, then reads and drops the client's
+    /// bytes until it stops, within bounds.
     pub(crate) async fn linger(self) {
         let Some(mut io) = self.0.lock().take() else { return };
         let _ = tokio::time::timeout(LINGER, async {
@@ -69,13 +69,13 @@ impl<T: ByteStream> Unread<T> {
 /// The stream that is handed to Pingora.
 #[derive(Debug)]
 pub(crate) struct Downstream<T: ByteStream> {
-    /// None only while it is dropped.
+    /// None only while the stream is dropped.
     io: Option<BufWriter<T>>,
     reading: ReadSide,
     deadline: Deadline,
     connection: Arc<ClientConnection>,
     phases: Phases,
-    /// Once the protocol was switched.
+    /// Set once the protocol was switched.
     tunnel: Option<Box<WebSocketTunnel>>,
     unread: Arc<Mutex<Option<T>>>,
     fd: RawFd,
@@ -92,7 +92,7 @@ enum ReadSide {
     Http2(Frames),
 }
 
-/// Facts about the layers below HTTP, as Pingora asks for them.
+/// Facts about the layers below HTTP that Pingora asks for.
 struct TransportSession {
     fd: RawFd,
     /// The version of HTTP that was negotiated, or recognised by its first bytes.
@@ -101,7 +101,7 @@ struct TransportSession {
 }
 
 impl Downstream<PeekedTcp> {
-    /// Over plain TCP.
+    /// A stream over plain TCP.
     pub(crate) fn plain(
         conn: PeekedTcp,
         connection: Arc<ClientConnection>,
@@ -115,7 +115,7 @@ impl Downstream<PeekedTcp> {
 }
 
 impl Downstream<TlsStream<PeekedTcp>> {
-    /// Over TLS; which HTTP is spoken was negotiated.
+    /// A stream over TLS; the version of HTTP was negotiated.
     pub(crate) fn tls(
         stream: TlsStream<PeekedTcp>,
         connection: Arc<ClientConnection>,
@@ -146,7 +146,7 @@ impl<T: ByteStream> Downstream<T> {
     ) -> (Self, Unread<T>) {
         let TransportSession { fd, alpn, ssl } = session;
         let socket = SocketDigest::from_raw_fd(fd);
-        // Set beforehand, so that nobody asks the system again.
+        // Set in advance, which saves Pingora system calls.
         let _ = socket.peer_addr.set(Some(PingoraAddress::Inet(connection.peer)));
         let _ = socket.local_addr.set(Some(PingoraAddress::Inet(connection.local)));
         let facts: Box<dyn Any + Send + Sync> = Box::new(Arc::clone(&connection));
@@ -178,7 +178,7 @@ impl<T: ByteStream> Downstream<T> {
         pinned(&mut self.io)
     }
 
-    /// The stream, and what is followed on it once the protocol was switched.
+    /// The stream, and its tunnel if the protocol was switched.
     fn parts(&mut self) -> (Pin<&mut BufWriter<T>>, Option<&mut WebSocketTunnel>) {
         if self.tunnel.is_none() && self.connection.upgraded() {
             self.tunnel = Some(Box::new(WebSocketTunnel::new(self.phases.clone())));
@@ -191,7 +191,7 @@ fn pinned<T: ByteStream>(io: &mut Option<BufWriter<T>>) -> Pin<&mut BufWriter<T>
     Pin::new(io.as_mut().expect("taken only when dropped"))
 }
 
-/// Says goodbye to a WebSocket if it is time for that.
+/// Writes the close frame of a WebSocket if it is due.
 fn poll_goodbye<T: ByteStream>(
     mut io: Pin<&mut BufWriter<T>>,
     tunnel: &mut WebSocketTunnel,
@@ -204,13 +204,13 @@ fn poll_goodbye<T: ByteStream>(
         }
     }
     if tunnel.is_deaf() {
-        // Where this is pending, the task is woken and comes by here again.
+        // If this is pending, the task is woken and comes here again.
         let _ = io.poll_flush(cx);
     }
     Ok(())
 }
 
-/// Writes towards the client of a WebSocket.
+/// Writes bytes of the application to the client of a WebSocket.
 fn poll_write_tunnel<T: ByteStream>(
     mut io: Pin<&mut BufWriter<T>>,
     tunnel: &mut WebSocketTunnel,
@@ -246,7 +246,7 @@ impl<T: ByteStream> AsyncRead for Downstream<T> {
     }
 }
 
-/// Reads HTTP/1 through the gate: Pingora only ever sees whole, valid heads, one request at a time.
+/// Reads HTTP/1 through the gate: Pingora sees only whole, valid heads, one request at a time.
 fn poll_requests<T: ByteStream>(
     mut io: Pin<&mut BufWriter<T>>,
     gate: &mut Gate,
@@ -267,14 +267,14 @@ fn poll_requests<T: ByteStream>(
             return broken(connection, rejection);
         }
         tell_release(gate, connection);
-        // Once a request is answered, the next one is owed, or the rest of it where it was sent ahead.
+        // Once a request is answered, the client owes the next one, or the rest of one that it has begun to send.
         deadline.expect(gate.awaiting());
         if gate.take_ready(buf) > 0 {
             return Poll::Ready(Ok(()));
         }
         if gate.is_holding() {
-            // A further request has come before the answer to this one is out. Whoever finishes the
-            // answer reads again, so nobody need be woken.
+            // Another request has come before the current answer is out. Pingora reads again after the answer, so no
+            // task needs to be woken.
             return Poll::Pending;
         }
         let before = buf.filled().len();
@@ -283,8 +283,7 @@ fn poll_requests<T: ByteStream>(
                 outcome?;
                 let fresh_len = buf.filled().len() - before;
                 if fresh_len == 0 && gate.has_kept() && !connection.answered() {
-                    // The client has nothing more to say, but a request it sent ahead is still to be
-                    // served.
+                    // The client has closed its side, but a request that it sent ahead is still to be served.
                     return Poll::Pending;
                 }
                 if fresh_len == 0 {
@@ -296,7 +295,7 @@ fn poll_requests<T: ByteStream>(
                     Err(rejection) => return broken(connection, rejection),
                 };
                 deadline.expect(gate.awaiting());
-                // At once: until it is told, the last answer still counts as this request's.
+                // At once: until then, the last answer would count as the answer to this request.
                 tell_release(gate, connection);
                 buf.set_filled(before + passed);
                 if passed > 0 {
@@ -305,7 +304,7 @@ fn poll_requests<T: ByteStream>(
             }
             Poll::Pending => match deadline.poll_expired(cx) {
                 None => return Poll::Pending,
-                // As if the client had closed: there is nobody to tell.
+                // As if the client had closed: no request is there to reply to.
                 Some(TooSlow::Idle) => return Poll::Ready(Ok(())),
                 Some(TooSlow::Head) => {
                     gate.reject(Rejection::slow_head(deadline.head_time()));
@@ -318,13 +317,13 @@ fn poll_requests<T: ByteStream>(
     }
 }
 
-/// Ends reading in the midst of a body; the request under way finds the reason at its connection.
+/// Ends reading within a body. The current request finds the reason at its connection.
 fn broken(connection: &ClientConnection, rejection: Rejection) -> Poll<io::Result<()>> {
     connection.reject(rejection);
     Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, rejection.detail)))
 }
 
-/// Tells the request that is about to be parsed what the gate found out about it.
+/// Passes on what the gate found out about the request that is parsed next.
 fn tell_release(gate: &mut Gate, connection: &ClientConnection) {
     if gate.take_released_head() {
         connection.set_unanswered();

@@ -1,4 +1,4 @@
-//! What a handshake for a host must come up to, by the table in force.
+//! What handshakes must fulfil for a host, by the table in force.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use parking_lot::Mutex;
 
 use crate::serving_table::{ActiveRoute, ActiveTable};
 
-/// Sorted out once for each table, with its first handshake.
+/// Computed once for each table, at its first handshake.
 #[derive(Debug, Default)]
 pub(crate) struct HandshakePolicies(Mutex<(Generation, Arc<Handshakes>)>);
 
 impl HandshakePolicies {
-    /// For a host in lower case.
+    /// The demands for a host in lower case.
     pub(crate) fn of(&self, tables: &Reader<ActiveTable>, host: &str) -> Handshake {
         self.in_force(tables).of(host)
     }

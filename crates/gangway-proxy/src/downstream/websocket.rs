@@ -1,7 +1,7 @@
-//! Follows a WebSocket towards its client, to say goodbye between two frames when we end.
+//! Follows the frames of a WebSocket towards its client, to send a close frame between two frames at shutdown.
 //!
-//! A client that is told (close code 1001, RFC 6455, section 7.4.1) connects again at once and knows that
-//! nothing was lost; one that is cut has to guess.
+//! A client that gets the close code 1001 (RFC 6455, section 7.4.1) connects again at once and knows that nothing was
+//! lost. A client whose connection is cut has to guess.
 
 use std::fmt;
 use std::future::Future;
@@ -13,13 +13,13 @@ use crate::lifecycle::{Lifecycle, Phases, reached};
 /// A close frame with the code 1001, "going away".
 pub(crate) const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
 
-/// The longest header of a frame (RFC 6455, section 5.2): two bytes, a long length, a mask.
+/// The longest header of a frame (RFC 6455, section 5.2): two bytes, the extended length, the mask.
 const HEADER_MAX: usize = 14;
 
-/// What is known about a connection once its protocol was switched.
+/// The state of a connection after its protocol was switched.
 pub(crate) struct WebSocketTunnel {
     borders: Borders,
-    /// Ends when we do.
+    /// Ready once the data plane closes connections.
     ending: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     goodbye: Goodbye,
 }
@@ -27,11 +27,11 @@ pub(crate) struct WebSocketTunnel {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Goodbye {
     NotDue,
-    /// As soon as the frame under way is out.
+    /// The close frame follows as soon as the current frame is written.
     Due,
-    /// Some of it may not have been taken yet.
+    /// This many bytes of the close frame are written.
     Begun(usize),
-    /// Whatever the app still says, nobody listens to.
+    /// The close frame is written; further bytes of the application are dropped.
     Said,
 }
 
@@ -41,8 +41,7 @@ impl WebSocketTunnel {
         Self { borders: Borders::default(), ending, goodbye: Goodbye::NotDue }
     }
 
-    /// The bytes of the goodbye that are to be written now, if it is its time. Registers the task to be
-    /// woken when that comes.
+    /// The bytes of the close frame to write now, if it is due. Otherwise registers the task to be woken then.
     pub(crate) fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Option<&'static [u8]> {
         if self.goodbye == Goodbye::NotDue && self.ending.as_mut().poll(cx) == Poll::Ready(()) {
             self.goodbye = Goodbye::Due;
@@ -54,24 +53,24 @@ impl WebSocketTunnel {
         }
     }
 
-    /// So many bytes of the goodbye were taken.
+    /// Notes that `len` bytes of the close frame were written.
     pub(crate) fn goodbye_taken(&mut self, len: usize) {
         let before = if let Goodbye::Begun(before) = self.goodbye { before } else { 0 };
         let taken = before + len;
         self.goodbye = if taken >= GOING_AWAY.len() { Goodbye::Said } else { Goodbye::Begun(taken) };
     }
 
-    /// Whether what the app says no longer reaches the client.
+    /// Whether bytes of the application no longer reach the client.
     pub(crate) fn is_deaf(&self) -> bool {
         matches!(self.goodbye, Goodbye::Begun(_) | Goodbye::Said)
     }
 
-    /// How many of these bytes may be written before a goodbye that is due: all, or up to the next border.
+    /// How many of these bytes may be written: all, or if the close frame is due, those up to the end of the frame.
     pub(crate) fn allowed(&self, bytes: &[u8]) -> usize {
         if self.goodbye == Goodbye::Due { self.borders.clone().pass_frame(bytes) } else { bytes.len() }
     }
 
-    /// These bytes were written.
+    /// Notes that these bytes were written.
     pub(crate) fn written(&mut self, bytes: &[u8]) {
         self.borders.pass(bytes);
     }
@@ -86,10 +85,10 @@ impl fmt::Debug for WebSocketTunnel {
     }
 }
 
-/// Where in the bytes of a server one frame ends and the next begins.
+/// Finds the borders between frames in the bytes of a server.
 #[derive(Clone, Debug, Default)]
 struct Borders {
-    /// How much of the empty line that ends the answer's head was seen; frames begin behind it.
+    /// How much was seen of the empty line that ends the answer's head; frames begin after it.
     head_end_seen: usize,
     header: [u8; HEADER_MAX],
     header_len: usize,
@@ -110,7 +109,7 @@ impl Borders {
         }
     }
 
-    /// Follows the bytes to the next border, or to their end; how many bytes that were.
+    /// Follows the bytes to the next border, or to their end. Returns how many bytes that were.
     fn pass_frame(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() {
@@ -142,7 +141,7 @@ impl Borders {
     }
 }
 
-/// The length that a frame's header tells, once the header is whole.
+/// The payload length of a frame, once its header is complete.
 fn payload_len(header: &[u8]) -> Option<u64> {
     let (_, &second) = (header.first()?, header.get(1)?);
     let extended = match second & 0x7f {

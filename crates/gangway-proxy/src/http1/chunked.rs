@@ -1,35 +1,35 @@
-//! Follows a chunked body (RFC 9112, section 7.1) to its end, byte by byte but for the data.
+//! Follows a chunked body (RFC 9112, section 7.1) to its end.
 
 use crate::grammar::is_token;
 use crate::reply::rejection::Rejection;
 
-/// Digits of a chunk size: a petabyte has thirteen.
+/// Digits of a chunk size. A petabyte has thirteen.
 const DIGITS_MAX: u8 = 15;
 
-/// Nobody uses extensions, but a signature for each chunk fits; more is a way to have us read megabytes
-/// for a byte.
+/// Bytes of a chunk's extension. Extensions are practically unused, but a signature for each chunk fits. Without a
+/// bound, a client could make us read megabytes for one byte of body.
 const EXTENSION_MAX: usize = 256;
 
-/// All trailers together: checksums and a gRPC status with its message.
+/// Bytes of all trailers together. Checksums and a gRPC status with its message fit.
 const TRAILERS_MAX: usize = 4096;
 
-/// Trailers that decide about framing, routing or the connection would do so after the fact.
+/// Trailers that would decide about framing, routing or the connection after the fact.
 const FORBIDDEN: [&[u8]; 7] =
     [b"connection", b"content-length", b"host", b"te", b"trailer", b"transfer-encoding", b"upgrade"];
 
-/// As long as the longest name that is forbidden.
+/// The length of the longest forbidden name.
 const NAME_MAX: usize = 17;
 
-/// Where in a chunked body we are.
+/// The position in a chunked body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunked {
     at: At,
-    /// The size of the chunk, then what is left of it.
+    /// The size of the chunk while it is read, then the rest of the chunk.
     left: u64,
     digits: u8,
     /// Bytes of the extension, or of all trailers so far.
     counted: usize,
-    /// The name of the trailer, as far as it could be forbidden.
+    /// The name of the trailer, as far as it may be a forbidden one.
     name: [u8; NAME_MAX],
     name_len: usize,
 }
@@ -42,7 +42,7 @@ enum At {
     Data,
     DataCr,
     DataLf,
-    /// Before a trailer, or before the last line.
+    /// At the beginning of a trailer or of the last line.
     Line,
     Name,
     Value,
@@ -60,7 +60,7 @@ impl Chunked {
         self.at == At::End
     }
 
-    /// Goes through `bytes` and says how many of them belong to the body.
+    /// Follows `bytes` and returns how many of them belong to the body.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
         let mut position = 0;
         while position < bytes.len() && self.at != At::End {

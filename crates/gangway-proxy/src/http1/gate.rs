@@ -1,12 +1,12 @@
-//! The HTTP/1 gate: decides on the raw bytes of requests before the parser behind it sees them.
+//! The HTTP/1 gate: checks the raw bytes of requests before Pingora's parser sees them.
 //!
-//! Two parsers that read one stream differently are how requests are smuggled. So the gate accepts
-//! only what leaves no room for interpretation (RFC 9112, sections 2 to 7), releases whole heads, and
-//! releases one request at a time: what a client sends ahead is kept until the answer is out. Pingora
-//! would otherwise close after the answer and lose it.
+//! Two parsers that read one stream differently make request smuggling possible. So the gate accepts only requests
+//! that cannot be interpreted in several ways (RFC 9112, sections 2 to 7), releases whole heads, and releases one
+//! request at a time: a request that a client sends ahead is kept until the current answer is out. Pingora would
+//! otherwise close after the answer and lose it.
 //!
-//! A refused head is replaced by a harmless one, so that the rejection is answered, recorded and counted
-//! on the same path as every answer. There is no I/O here.
+//! A rejected head is replaced by a harmless one, so that the rejection is answered, recorded and counted on the same
+//! path as every answer. There is no I/O here.
 
 #[cfg(test)]
 mod agreement;
@@ -21,22 +21,22 @@ use crate::http1::head::{Framing, HeadBounds, HeadReader};
 use crate::limits::Limits;
 use crate::reply::rejection::Rejection;
 
-/// What the parser behind the gate reads in place of a refused request.
+/// The request that Pingora's parser reads in place of a rejected one.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
 
-/// Follows one connection's requests.
+/// Follows the requests of one connection.
 #[derive(Debug)]
 pub(crate) struct Gate {
     state: GateState,
     bounds: HeadBounds,
-    /// A head that has not ended, or what was read together with the end of a request.
+    /// A head that has not ended, or bytes that were read together with the end of a request.
     kept: Vec<u8>,
-    /// Bytes that may pass, in front of what comes next.
+    /// Bytes that may pass, before any later ones.
     ready: Vec<u8>,
     ready_taken: usize,
     rejection: Option<Rejection>,
     seen_request: bool,
-    /// A head was released and the caller was not told yet.
+    /// A head was released and the caller has not asked yet.
     released_head: bool,
 }
 
@@ -44,16 +44,16 @@ pub(crate) struct Gate {
 enum GateState {
     /// Between requests or within a head.
     Head(HeadReader),
-    /// So many bytes of a body are to come.
+    /// This many bytes of the body are to come.
     Sized(u64),
     Chunked(Chunked),
-    /// The request is complete; the answer is not.
+    /// The request is complete; its answer is not.
     Answering {
         upgrade: bool,
     },
-    /// Not HTTP any more.
+    /// The protocol was switched.
     WebSocketTunnel,
-    /// Refused: nothing further is read.
+    /// A request was rejected: nothing further is read.
     Refused,
 }
 
@@ -72,9 +72,8 @@ impl Gate {
         }
     }
 
-    /// Looks at bytes that were just read and says how many of them may pass as they are; the others
-    /// are kept. An error is a body that breaks its framing after its head was released: there is no
-    /// going on after it.
+    /// Checks bytes that were just read and returns how many of them may pass unchanged; the others are kept. An
+    /// error means that a body breaks its framing after its head was released, so that the connection must end.
     pub(crate) fn inspect(&mut self, fresh: &[u8]) -> Result<usize, Rejection> {
         if self.ready_len() > 0 || !self.kept.is_empty() {
             self.kept.extend_from_slice(fresh);
@@ -88,7 +87,7 @@ impl Gate {
         Ok(passed)
     }
 
-    /// Moves kept bytes that may pass by now into `buf` and says how many.
+    /// Moves kept bytes that may pass by now into `buf` and returns how many.
     pub(crate) fn take_ready(&mut self, buf: &mut ReadBuf<'_>) -> usize {
         let len = buf.remaining().min(self.ready_len());
         buf.put_slice(&self.ready[self.ready_taken..self.ready_taken + len]);
@@ -100,9 +99,10 @@ impl Gate {
         len
     }
 
-    /// The answer to the request under way is out: a request that was sent ahead may pass.
+    /// Notes that the answer to the current request is out, so that a request that was sent ahead may pass.
     ///
-    /// Not before all of this request was taken: who drains its body would take the next for a part of it.
+    /// Waits until all bytes of the current request were taken: otherwise Pingora, while it drains the body, would
+    /// take the next request for a part of it.
     pub(crate) fn request_finished(&mut self) -> Result<(), Rejection> {
         if matches!(self.state, GateState::Answering { .. }) && self.ready_len() == 0 {
             self.state = GateState::Head(HeadReader::new(self.bounds));
@@ -111,7 +111,7 @@ impl Gate {
         Ok(())
     }
 
-    /// The answer was 101: from here on bytes mean what both ends agreed on.
+    /// Notes that the answer was 101: from here on, bytes belong to the new protocol.
     pub(crate) fn upgraded(&mut self) -> Result<(), Rejection> {
         if matches!(self.state, GateState::Answering { upgrade: true }) {
             self.state = GateState::WebSocketTunnel;
@@ -120,7 +120,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Gives the connection up for `refusal`; the stand-in becomes ready.
+    /// Rejects what the client sent. Nothing further is read, and the stand-in becomes ready.
     pub(crate) fn reject(&mut self, rejection: Rejection) {
         self.rejection = Some(rejection);
         self.state = GateState::Refused;
@@ -130,37 +130,37 @@ impl Gate {
         self.released_head = true;
     }
 
-    /// Whether a head was released since this was last asked.
+    /// Whether a head was released since the last call.
     pub(crate) fn take_released_head(&mut self) -> bool {
         std::mem::take(&mut self.released_head)
     }
 
-    /// Why the head that was just released is only a stand-in.
+    /// The reason, if the head that was just released is the stand-in.
     pub(crate) fn take_rejection(&mut self) -> Option<Rejection> {
         self.rejection.take()
     }
 
-    /// Whether reading must wait for the answer, since a further request has begun to come: what it
-    /// holds stays with the client, not in our memory.
+    /// Whether reading must wait for the answer, because another request has begun to come. Its remaining bytes stay
+    /// with the client instead of in our memory.
     pub(crate) fn is_holding(&self) -> bool {
         matches!(self.state, GateState::Answering { .. }) && !self.kept.is_empty()
     }
 
-    /// Whether a next request, or a part of it, has come before the answer is out. The end of the
-    /// stream then only means that nothing follows it.
+    /// Whether a further request, or a part of it, came before the answer was out. The end of the stream then means
+    /// only that nothing follows that request.
     pub(crate) fn has_kept(&self) -> bool {
         !self.kept.is_empty()
     }
 
-    /// The client has not sent all of its request.
+    /// Whether the client has not sent all of its request.
     pub(crate) fn is_in_body(&self) -> bool {
         matches!(self.state, GateState::Sized(_) | GateState::Chunked(_) | GateState::Refused)
     }
 
-    /// What the client owes.
+    /// What the client has to send next.
     pub(crate) fn awaiting(&self) -> Awaiting {
         match self.state {
-            // An empty line after a request is a habit of old clients, and no beginning of another one.
+            // Old clients send an empty line after a request, which does not begin another one.
             GateState::Head(_) if !b"\r\n".starts_with(&self.kept) => Awaiting::RestOfHead,
             GateState::Head(_) if self.seen_request => Awaiting::NextRequest,
             GateState::Head(_) => Awaiting::FirstBytes,
@@ -185,7 +185,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Goes through `bytes` as far as they may pass.
+    /// Follows `bytes` as far as they may pass.
     fn advance(&mut self, bytes: &[u8]) -> Result<usize, Rejection> {
         let mut at = 0;
         while at < bytes.len() {
@@ -216,7 +216,7 @@ impl Gate {
                             self.state = GateState::Answering { upgrade: false };
                         }
                     }
-                    // Its head has not passed yet: the whole request is refused like a bad head.
+                    // The head has not passed yet, so the whole request can be rejected like a bad head.
                     Err(rejection) if self.released_head => {
                         self.reject(rejection);
                         return Ok(0);

@@ -1,11 +1,11 @@
-//! Reads the head of an HTTP/1 request as its bytes come, and refuses what leaves room for
-//! interpretation (RFC 9112).
+//! Reads the head of an HTTP/1 request as its bytes come, and rejects heads that can be interpreted in several ways
+//! (RFC 9112).
 //!
-//! A line is judged once its end is there, a bound as soon as it is passed. So the verdict does not
-//! depend on how the bytes were cut, a client that speaks something else is not waited for, and no byte
-//! is looked at again because another one has come.
+//! A line is judged once its end is there, a bound as soon as it is exceeded. So the result does not depend on how
+//! the bytes were cut, a client that speaks another protocol is not waited for, and no byte is looked at twice
+//! because more bytes came.
 //!
-//! What the parser behind us would refuse is refused here, since its refusals reach neither the access
+//! Heads that Pingora's parser would reject are rejected here, since Pingora's rejections reach neither the access
 //! log nor the metrics.
 
 use std::ops::Range;
@@ -21,13 +21,13 @@ use crate::reply::rejection::Rejection;
 /// Registered methods have up to 17 bytes.
 const METHOD_MAX: usize = 32;
 
-/// What a request line holds beside its target: the method, two spaces, `HTTP/1.1` and CR.
+/// The rest of a request line beside its target: the method, two spaces, `HTTP/1.1` and CR.
 const REQUEST_LINE_OVERHEAD: usize = METHOD_MAX + 11;
 
-/// Options that `Connection` may list. Pingora gives up at ten, after it has connected.
+/// Options that `Connection` may list. Pingora fails at ten, after it has connected to the endpoint.
 const CONNECTION_OPTIONS_MAX: usize = 9;
 
-/// How large a head may be.
+/// Bounds on a head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeadBounds {
     pub(crate) bytes: usize,
@@ -35,29 +35,29 @@ pub(crate) struct HeadBounds {
     pub(crate) target: usize,
 }
 
-/// How the body of a request is delimited.
+/// How the end of a request's body is found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Framing {
-    /// There is none.
+    /// The request has no body.
     None {
-        /// The request asks for a WebSocket.
+        /// Whether the request asks for a WebSocket.
         upgrade: bool,
     },
-    /// So many bytes.
+    /// The body has this many bytes.
     Sized(u64),
     /// `Transfer-Encoding: chunked`.
     Chunked,
 }
 
-/// A head under way. Positions count from its first byte.
+/// Reads one head. Positions count from its first byte.
 #[derive(Clone, Debug)]
 pub(crate) struct HeadReader {
     bounds: HeadBounds,
-    /// Where the line under way begins.
+    /// Where the current line begins.
     line: usize,
-    /// Up to where its end was looked for.
+    /// Up to where the end of the line was searched.
     searched: usize,
-    /// What the lines before it count.
+    /// The counted size of the lines before the current one.
     size: usize,
     fields: usize,
     request_line: Option<RequestLine>,
@@ -78,7 +78,7 @@ enum Http1Version {
     Http11,
 }
 
-/// What the fields said that decides about framing and host.
+/// The fields that decide about framing and host.
 #[derive(Clone, Debug, Default)]
 struct FramingFields {
     content_length: Option<u64>,
@@ -92,7 +92,7 @@ struct FramingFields {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Upgrade {
     WebSocket,
-    /// To something else, or to several things: nothing that we let pass.
+    /// To another protocol, or to several: no upgrade is passed on.
     Other,
 }
 
@@ -101,9 +101,8 @@ impl HeadReader {
         Self { bounds, line: 0, searched: 0, size: 0, fields: 0, request_line: None, seen: FramingFields::default() }
     }
 
-    /// Reads on in `bytes`, which begin with the head and hold at least what they held the last time.
-    /// Gives the length of the head with its blank line and the framing of its body, or none while it
-    /// has not ended.
+    /// Reads on in `bytes`, which begin with the head and hold at least the bytes of the last call. Returns the
+    /// length of the head with its blank line and the framing of its body, or none if the head has not ended.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Option<(usize, Framing)>, Rejection> {
         loop {
             if self.request_line.is_none() {
@@ -120,7 +119,7 @@ impl HeadReader {
             self.searched = end + 1;
             let line = bytes[start..end].strip_suffix(b"\r").ok_or(Rejection::bad("a line ends without CR"))?;
             match &self.request_line {
-                // One empty line in front is forgiven (RFC 9112, section 2.2).
+                // One empty line before a request is allowed (RFC 9112, section 2.2).
                 None if line.is_empty() => {}
                 None => {
                     self.size += line.len();
@@ -144,7 +143,7 @@ impl HeadReader {
         }
     }
 
-    /// No later byte makes a request of what does not begin with a method.
+    /// Rejects bytes that do not begin with a method: no later byte makes them a request.
     fn check_first_byte(&self, bytes: &[u8]) -> Result<(), Rejection> {
         match bytes.get(self.line) {
             Some(b'\r') if self.line == 0 => Ok(()),
@@ -153,14 +152,14 @@ impl HeadReader {
         }
     }
 
-    /// `end` is where the line under way ends, or as far as it has come.
+    /// `end` is where the current line ends, or as far as it has come.
     fn check_bounds(&self, end: usize) -> Result<(), Rejection> {
         let len = end - self.line;
         match &self.request_line {
             None if len > self.bounds.target + REQUEST_LINE_OVERHEAD => {
                 Err(Rejection::target_too_long(self.bounds.target))
             }
-            // CR is not counted.
+            // The CR does not count.
             Some(_) if self.size + len > self.bounds.bytes + 1 => Err(Rejection::head_too_large(self.bounds.bytes)),
             _ => Ok(()),
         }
@@ -168,7 +167,7 @@ impl HeadReader {
 }
 
 impl RequestLine {
-    /// `start` is where the line stands in the head.
+    /// `start` is the position of the line in the head.
     fn parse(line: &[u8], start: usize, bounds: &HeadBounds) -> Result<Self, Rejection> {
         let mut parts = line.splitn(3, |byte| *byte == b' ');
         let (Some(method), Some(target), Some(version)) = (parts.next(), parts.next(), parts.next()) else {
@@ -203,12 +202,12 @@ impl RequestLine {
 }
 
 impl FramingFields {
-    /// Takes note of a field; `start` is where its line stands in the head.
+    /// Notes a field. `start` is the position of its line in the head.
     fn field(&mut self, line: &[u8], start: usize, version: Http1Version) -> Result<(), Rejection> {
         if matches!(line[0], b' ' | b'\t') {
             return Err(Rejection::bad("a folded field"));
         }
-        // One look at each byte of the name finds its end and what may not stand in it.
+        // One pass over the name finds its end and invalid bytes.
         let name_len = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line.len());
         if name_len == 0 || line.get(name_len) != Some(&b':') {
             return Err(Rejection::bad("a field name is no token, or has a space before its colon"));
@@ -217,7 +216,7 @@ impl FramingFields {
         if !is_value(value) {
             return Err(Rejection::bad("a control byte in a field"));
         }
-        // The length of a name tells nearly all others apart from the few that matter.
+        // The length of a name rules out nearly all fields but these.
         match name_len {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 let leading = value.len() - value.trim_ascii_start().len();
@@ -255,8 +254,8 @@ impl FramingFields {
         Ok(())
     }
 
-    /// Fields that `Connection` lists are removed on the way; what decides about framing, host and
-    /// client must not be.
+    /// Notes the options of `Connection`. Listed fields are removed on the way, so fields that decide about framing,
+    /// host or client must not be listed.
     fn connection(&mut self, value: &[u8]) -> Result<(), Rejection> {
         const PROTECTED: [&[u8]; 6] = [
             b"host",
@@ -277,14 +276,14 @@ impl FramingFields {
         Ok(())
     }
 
-    /// What can only be said once all fields are known. `bytes` begin with the head.
+    /// The checks that need all fields. `bytes` begin with the head.
     fn framing(&self, request_line: &RequestLine, bytes: &[u8]) -> Result<Framing, Rejection> {
         let host = self.host.clone().ok_or(Rejection::bad("no Host"))?;
         let host = &bytes[host];
         if host_of_authority(host).is_none() {
             return Err(Rejection::bad("Host is no host name with a port"));
         }
-        // Byte by byte, as Pingora compares them: nobody but an attacker writes them differently.
+        // Byte by byte, as Pingora compares them. Only attackers write the two differently.
         if request_line.authority.clone().is_some_and(|authority| bytes[authority] != *host) {
             return Err(Rejection::bad("the target names another host than Host"));
         }

@@ -1,4 +1,4 @@
-//! HTTP/1 as clients send it: heads, bodies and the gate that lets them pass.
+//! HTTP/1 from clients: heads, bodies, and the gate that they pass.
 
 mod chunked;
 pub(crate) mod gate;

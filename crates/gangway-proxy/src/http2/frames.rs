@@ -1,7 +1,7 @@
-//! Watches HTTP/2 frames go by, to know whether a request head is being trickled.
+//! Watches HTTP/2 frames to notice a request head that comes too slowly.
 //!
-//! The protocol library bounds the size of a head but not its time. Nothing is decoded here but the
-//! nine bytes before each frame (RFC 9113, section 4.1).
+//! The h2 library bounds the size of a head, but not its time. Only the nine bytes before each frame are decoded (RFC
+//! 9113, section 4.1).
 
 use crate::downstream::read_deadline::Awaiting;
 
@@ -11,20 +11,20 @@ const TYPE_HEADERS: u8 = 1;
 const TYPE_CONTINUATION: u8 = 9;
 const FLAG_END_HEADERS: u8 = 4;
 
-/// Follows frame borders through the bytes of a client.
+/// Follows the borders between frames in a client's bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     preface_seen: usize,
     header: [u8; HEADER_LEN],
     header_len: usize,
     payload_left: usize,
-    /// The frame under way, or the last one, belongs to a head that has not ended.
+    /// Whether the current frame, or the last one, belongs to a head that has not ended.
     in_head: bool,
     ends_head: bool,
 }
 
 impl Frames {
-    /// Looks at bytes as they come and says what is owed after them.
+    /// Follows `bytes` and returns what the client has to send next.
     pub(crate) fn inspect(&mut self, mut bytes: &[u8]) -> Awaiting {
         let preface = bytes.len().min(PREFACE_LEN - self.preface_seen);
         self.preface_seen += preface;

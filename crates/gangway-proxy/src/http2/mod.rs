@@ -1,3 +1,3 @@
-//! HTTP/2 as clients send it.
+//! HTTP/2 from clients.
 
 pub(crate) mod frames;

@@ -1,7 +1,7 @@
-//! One line a request, written by a thread of its own.
+//! The access log: one line a request, written by a thread of its own.
 //!
-//! A sink that does not take lines (a full pipe, a slow or full disk) never holds up a request: lines
-//! that find no room to wait, or cannot be written, are dropped and counted.
+//! A sink that does not take lines (a full pipe, a slow or full disk) never delays a request. Lines that find the
+//! queue full, or cannot be written, are dropped and counted.
 
 use std::io;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::settings::{AccessLogFormat, AccessLogTarget};
 /// Lines that may wait for the sink.
 const QUEUE_MAX: usize = 8192;
 
-/// And their bytes: some seconds of a busy proxy, and little beside what its connections take.
+/// Bytes of waiting lines: some seconds of a busy proxy, and little memory beside that of its connections.
 const QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Lines that come together are written together, up to so many bytes.
+/// Bytes that are written at once.
 const BATCH_MAX: usize = 64 * 1024;
 
-/// How often a file is looked at for having been moved away while nothing is written.
+/// How often an idle sink checks whether its file was moved away.
 const ROTATION_PERIOD: Duration = Duration::from_secs(1);
 
 /// A handle to the log. Cheap to clone.
@@ -83,7 +83,7 @@ impl AccessLog {
         self.tell(SinkCommand::Reopen);
     }
 
-    /// Waits until what was written is out, but not for a sink that takes nothing.
+    /// Waits until all queued lines are written, but not for a sink that takes nothing.
     pub(crate) fn flush(&self) {
         let (done_tx, done) = sync_channel(1);
         self.tell(SinkCommand::Flush(done_tx));
@@ -100,7 +100,7 @@ impl AccessLog {
 /// The thread that writes.
 struct SinkThread {
     sink: Sink,
-    /// The last write failed, maybe within a line.
+    /// Whether the last write failed, possibly within a line.
     torn: bool,
     waiting_bytes: Arc<AtomicUsize>,
     dropped: IntCounter,
@@ -118,12 +118,12 @@ impl SinkThread {
         }
     }
 
-    /// Writes a line and those that wait behind it, or does what else is asked for.
+    /// Writes a line and the lines queued behind it, or executes another command.
     fn write(&mut self, first: SinkCommand, messages: &Receiver<SinkCommand>, batch: &mut Vec<u8>) {
         batch.clear();
         let mut lines = 0;
         let mut next = Some(first);
-        // Nothing else overtakes a line.
+        // Commands keep their place between lines.
         let asked = loop {
             match next {
                 Some(SinkCommand::Line(line)) => {
@@ -138,7 +138,7 @@ impl SinkThread {
             next = messages.try_recv().ok();
         };
         if lines > 0 {
-            // A question to the system for each batch, so that no line goes to a file that was moved away.
+            // One system call a batch, so that no line goes to a file that was moved away.
             self.sink.follow_rotation();
             self.write_batch(batch, lines);
         }
@@ -150,7 +150,7 @@ impl SinkThread {
     }
 
     fn write_batch(&mut self, batch: &[u8], lines: u64) {
-        // What is left of a torn line must not run into the next one.
+        // The rest of a torn line must not run into the next line.
         let mended = if self.torn { self.sink.write(b"\n") } else { Ok(()) };
         let outcome = mended.and_then(|()| self.sink.write(batch));
         self.torn = outcome.is_err();

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use crate::upstream::endpoint_state::EndpointState;
 
-/// Lines about endpoints in [`CHANGES_TIME`]; `gangway routes` shows all.
+/// Lines about endpoints in [`CHANGES_TIME`]. `gangway routes` shows all endpoints.
 const CHANGES_MAX: u32 = 50;
 const CHANGES_TIME: Duration = Duration::from_secs(10);
 
-/// Tells changes of endpoints, within a bound for all of them.
+/// Logs changes of endpoints, with a bound for all endpoints together.
 #[derive(Clone, Debug)]
 pub(crate) struct EndpointLog(Arc<Mutex<LogWindow>>);
 
@@ -30,7 +30,7 @@ impl Default for EndpointLog {
 }
 
 impl EndpointLog {
-    /// It gets no requests any more.
+    /// Logs that an endpoint gets no more requests.
     pub(crate) fn lost(&self, name: &str, address: &str, state: &EndpointState) {
         if !state.report_lost() {
             return;
@@ -41,7 +41,7 @@ impl EndpointLog {
         }
     }
 
-    /// It gets requests again.
+    /// Logs that an endpoint gets requests again.
     pub(crate) fn back(&self, name: &str, address: &str, state: &EndpointState) {
         if state.report_back()
             && let Some(left_out) = self.place(Instant::now())
@@ -50,7 +50,7 @@ impl EndpointLog {
         }
     }
 
-    /// Whether there is room for a line; how many were left out before, where some were.
+    /// Takes room for a line, if there is some. Returns how many lines were left out before it, if any.
     #[expect(clippy::option_option, reason = "the inner one is a field of the log that may be absent")]
     fn place(&self, now: Instant) -> Option<Option<u32>> {
         let mut spell = self.0.lock();

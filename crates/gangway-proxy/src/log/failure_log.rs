@@ -1,8 +1,7 @@
-//! What goes wrong with applications is told in the log: which endpoint cannot be reached any more, and how
-//! many requests failed.
+//! Reports failed requests in the log.
 //!
-//! An endpoint is told when its state changes, failures once a minute for each route and reason; whoever is on
-//! the web can bring about as many as he likes, so both have a bound.
+//! Failures are logged once a minute for each route and reason. Any client can cause many of them, so the number of
+//! lines is bounded.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,13 +14,13 @@ use tokio::time::sleep;
 use crate::serving_table::{ActiveRoute, ActiveTable};
 use crate::upstream::failure_counts::FailureCount;
 
-/// The first failure after a quiet time is told so soon: there are mostly more of its kind.
+/// The delay of the first report after a quiet time: more failures of the same kind usually follow.
 const SOON: Duration = Duration::from_secs(1);
 
-/// And then what has come together.
+/// The time between reports.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Lines about failures in one go; the metrics count all.
+/// Lines in one report. The metrics count all failures.
 const FAILURES_MAX: usize = 20;
 
 /// Logs failed requests, once a minute for each route and reason.
@@ -30,7 +29,7 @@ const FAILURES_MAX: usize = 20;
 /// panic.
 pub struct FailureLog {
     pub(crate) tables: Reader<ActiveTable>,
-    /// Wakes it.
+    /// Notified after each failed request.
     pub(crate) news: Arc<Notify>,
 }
 
@@ -55,7 +54,7 @@ fn tell(table: &ActiveTable) {
         active.state.failures.take().into_iter().map(move |(reason, failure)| (id.clone(), reason, failure))
     };
     let mut failures: Vec<_> = table.routes().iter().flat_map(of_route).collect();
-    // The worst first.
+    // The most frequent failures first.
     failures.sort_by(|(a_id, _, a), (b_id, _, b)| b.count.cmp(&a.count).then_with(|| a_id.cmp(b_id)));
     for (route, reason, FailureCount { count, detail }) in failures.iter().take(FAILURES_MAX) {
         tracing::warn!(route = &**route, reason, count, detail, "requests failed");

@@ -1,4 +1,4 @@
-//! Lines about requests, endpoints and hosts.
+//! Logs of requests, endpoints and hosts.
 
 pub(crate) mod access_log;
 pub(crate) mod endpoint_log;

@@ -1,8 +1,8 @@
-//! One request as one line of the access log.
+//! Formats one request as one line of the access log.
 //!
-//! A line is one line and shows what it says, whatever a client sent: control bytes, line separators and
-//! what turns the direction of writing are escaped, and each field has a bound, so that a long target
-//! cuts off nothing behind it.
+//! A record is always exactly one line, whatever a client sent: control bytes, line separators and characters that
+//! change the writing direction are escaped. Each field is bounded, so that a long target does not cut off the fields
+//! behind it.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -12,17 +12,17 @@ use time::OffsetDateTime;
 
 use crate::log::redact;
 
-/// No line is longer; what is cut never makes one into two, or an object into none.
+/// The longest line. Cutting never splits a line or breaks a JSON object.
 #[cfg(test)]
 pub(crate) const LINE_MAX: usize = 8 * 1024;
 
-/// Bytes of a target once it is escaped. With those of the other fields they stay below [`LINE_MAX`].
+/// Bytes of an escaped target. With all other fields, a line stays below [`LINE_MAX`].
 pub(crate) const TARGET_MAX: usize = 4096;
 
-/// Bytes of any other field a client decides about.
+/// Bytes of any other field that a client controls.
 const FIELD_MAX: usize = 384;
 
-/// What is recorded of a request. Never `Authorization`, never a cookie.
+/// The fields of a request. Never `Authorization`, never a cookie.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogRecord<'a> {
     pub(crate) client: Option<IpAddr>,
@@ -35,7 +35,7 @@ pub(crate) struct LogRecord<'a> {
     pub(crate) bytes_in: usize,
     pub(crate) bytes_out: usize,
     pub(crate) duration: Duration,
-    /// From the request handed over to the first byte of the answer.
+    /// From handing the request to the endpoint to the first byte of its answer.
     pub(crate) upstream: Option<Duration>,
     pub(crate) route: &'a str,
     pub(crate) endpoint: &'a str,
@@ -43,7 +43,7 @@ pub(crate) struct LogRecord<'a> {
     pub(crate) request_id: &'a str,
     pub(crate) user_agent: &'a str,
     pub(crate) referrer: &'a str,
-    /// What went wrong, for people.
+    /// A description of the failure, for people.
     pub(crate) detail: &'a str,
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn json(record: &LogRecord<'_>, now: SystemTime) -> String {
     line
 }
 
-/// `192.0.2.1 - - [21/Sep/2026:14:13:20 +0000] "GET / HTTP/2.0" 200 2`, without an end of the line.
+/// Formats `192.0.2.1 - - [21/Sep/2026:14:13:20 +0000] "GET / HTTP/2.0" 200 2`, without a line end.
 pub(crate) fn common(record: &LogRecord<'_>, now: SystemTime) -> String {
     let mut line = String::with_capacity(256);
     match record.client {
@@ -143,7 +143,7 @@ pub(crate) fn common(record: &LogRecord<'_>, now: SystemTime) -> String {
     escape_common(&mut line, record.method, FIELD_MAX);
     line.push(' ');
     escape_common(&mut line, &redact::target(record.target), TARGET_MAX);
-    // As servers write it that knew HTTP/1.1 first, and as patterns expect it.
+    // Servers that knew HTTP/1.1 first write it so, and parsers expect it.
     let version = if record.version == "HTTP/2" { "HTTP/2.0" } else { record.version };
     let _ = write!(line, " {version}\" {:03} ", record.status);
     match record.bytes_out {
@@ -155,7 +155,7 @@ pub(crate) fn common(record: &LogRecord<'_>, now: SystemTime) -> String {
     line
 }
 
-/// The common form with `"referrer" "user agent"` behind it.
+/// The common format with `"referrer" "user agent"` added.
 pub(crate) fn combined(record: &LogRecord<'_>, now: SystemTime) -> String {
     let mut line = common(record, now);
     for value in [&*redact::target(record.referrer), record.user_agent] {
@@ -167,8 +167,8 @@ pub(crate) fn combined(record: &LogRecord<'_>, now: SystemTime) -> String {
     line
 }
 
-/// Nothing that a terminal or a line-wise reader would take for more than text: no control, no line
-/// separator, no change of the direction of writing.
+/// Whether a character is plain text to terminals and line readers: no control character, no line separator, no
+/// change of the writing direction.
 fn is_harmless(character: char) -> bool {
     match character {
         '"' | '\\' => false,
@@ -194,7 +194,7 @@ fn escape_json(line: &mut String, text: &str, max: usize) {
     });
 }
 
-/// As Apache writes it.
+/// Escapes like Apache.
 fn escape_common(line: &mut String, text: &str, max: usize) {
     escape(line, text, max, |line, character| match character {
         '"' => line.push_str("\\\""),
@@ -207,9 +207,9 @@ fn escape_common(line: &mut String, text: &str, max: usize) {
     });
 }
 
-/// Appends `text`, at most `max` bytes of it once it is escaped, and never a part of a character.
+/// Appends `text`, at most `max` bytes of it after escaping, and never a part of a character.
 fn escape(line: &mut String, text: &str, max: usize, escaped: impl Fn(&mut String, char)) {
-    // Nearly all there is: nothing to escape, and room for all of it.
+    // The usual case: nothing to escape, and it fits.
     if text.len() <= max && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
         line.push_str(text);
         return;
@@ -229,7 +229,7 @@ fn escape(line: &mut String, text: &str, max: usize, escaped: impl Fn(&mut Strin
     }
 }
 
-/// Milliseconds with one digit behind the point, without the cost of a floating one.
+/// Milliseconds with one decimal, without floating-point arithmetic.
 fn milliseconds(line: &mut String, duration: Duration) {
     let _ = write!(line, "{}.{}", duration.as_millis(), duration.subsec_micros() / 100 % 10);
 }

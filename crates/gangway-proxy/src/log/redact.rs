@@ -1,14 +1,14 @@
-//! Keeps secrets out of the access log: values of query parameters, by name.
+//! Removes secrets from logged targets: values of query parameters, by name.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// Parameters whose value is a key to something (Jellyfin, Plex, Stash, Jupyter, OAuth, signed URLs).
+/// Parameters whose value gives access (Jellyfin, Plex, Stash, Jupyter, OAuth, signed URLs).
 const SECRET: &[&str] =
     &["api_key", "apikey", "token", "access_token", "x-plex-token", "auth", "code", "sig", "password"];
 
-/// The target with the values of secret parameters replaced by `***`. Borrowed where there is none.
+/// Replaces the values of secret parameters by `***`. Borrows the target if it has none.
 pub(crate) fn target(target: &str) -> Cow<'_, str> {
     let Some((path, query)) = target.split_once('?') else { return Cow::Borrowed(target) };
     if !query.split(['&', ';']).any(is_secret) {
@@ -18,7 +18,7 @@ pub(crate) fn target(target: &str) -> Cow<'_, str> {
     masked.push_str(path);
     masked.push('?');
     for parameter in query.split_inclusive(['&', ';']) {
-        // Some apps separate parameters with semicolons.
+        // Some applications separate parameters with semicolons.
         let (bare, separator) = match parameter.strip_suffix(['&', ';']) {
             Some(bare) => (bare, &parameter[bare.len()..]),
             None => (parameter, ""),
@@ -43,7 +43,7 @@ fn is_secret(parameter: &str) -> bool {
     }
 }
 
-/// A name may be written percent-encoded; apps decode it before they look.
+/// Decodes a percent-encoded name, as applications do.
 fn decoded(name: &str) -> Cow<'_, str> {
     percent_decode_str(name).decode_utf8_lossy()
 }

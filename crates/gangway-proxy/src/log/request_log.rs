@@ -9,7 +9,7 @@ use crate::reply::reason::Reason;
 use crate::request::context::{Received, RequestContext};
 use crate::shared::Shared;
 
-/// Called once a request.
+/// Called once for each request.
 pub(crate) fn record(shared: &Shared, session: &Session, error: Option<&Error>, ctx: &RequestContext) {
     let status = session.response_written().map_or(0, |response| response.status.as_u16());
     let duration = ctx.started.elapsed();
@@ -28,7 +28,7 @@ pub(crate) fn record(shared: &Shared, session: &Session, error: Option<&Error>, 
     let text = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
     let target = String::from_utf8_lossy(request.raw_path());
     let (method, target) = match &ctx.received {
-        // What the client sent was not read; the head at hand only stands in for it.
+        // The head at hand only stands in for what the client sent.
         Received::StandIn => ("-", "-"),
         Received::Nothing | Received::Admitted(_) => (request.method.as_str(), &*target),
     };

@@ -1,4 +1,4 @@
-//! Where the lines of the access log go: standard output, or a file that may be rotated.
+//! The sink of the access log: standard output, or a file that may be rotated.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ pub(crate) enum Sink {
 
 impl Sink {
     pub(crate) fn file(path: PathBuf) -> io::Result<Self> {
-        // Who visits what is not everybody's business.
+        // Other users must not see who visits what.
         let file = OpenOptions::new().create(true).append(true).mode(0o640).open(&path)?;
         let inode = file.metadata()?.ino();
         Ok(Self::File { path, file, inode })
@@ -29,7 +29,7 @@ impl Sink {
         }
     }
 
-    /// Opens the file anew if another one, or none, has its name.
+    /// Opens the file anew if its path now names another file or none.
     pub(crate) fn follow_rotation(&mut self) {
         if let Self::File { path, inode, .. } = self
             && std::fs::metadata(&*path).map_or(true, |now| now.ino() != *inode)

@@ -1,6 +1,6 @@
-//! Hosts that are asked for by https although nobody claims them: counted, and told once a minute.
+//! Counts and logs hosts that are asked for by https although no route claims them.
 //!
-//! Anybody may ask for any name, so a line says how many there were and shows few of them.
+//! Clients can ask for any name, so a line tells how many there were and shows only a few.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,17 +10,16 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-/// The first one after a quiet time is told so soon: a browser asks several times.
+/// The delay of the first report after a quiet time: a browser asks several times.
 const SOON: Duration = Duration::from_secs(1);
 
-/// And then what has come together.
+/// The time between reports.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Names in one line. Those that somebody on the local network asked for come first: they are mistakes rather
-/// than attempts.
+/// Names in one line. Names from the local network come first: those are mistakes rather than attempts.
 const SHOWN_MAX: usize = 3;
 
-/// What was not told yet.
+/// Hosts that were not logged yet.
 #[derive(Debug, Default)]
 pub(crate) struct UnclaimedHosts {
     seen: Mutex<UnclaimedNames>,
@@ -31,7 +30,7 @@ pub(crate) struct UnclaimedHosts {
 struct UnclaimedNames {
     pages: u64,
     alerts: u64,
-    /// With a page.
+    /// Names that were answered with a page.
     local: Vec<Box<str>>,
     other: Vec<Box<str>>,
 }
@@ -39,9 +38,9 @@ struct UnclaimedNames {
 /// How a handshake for such a host goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum UnclaimedOutcome {
-    /// With a certificate, so that a page can explain it.
+    /// With a certificate, so that a page can explain the failure.
     Page,
-    /// Not at all.
+    /// With an alert.
     Alert,
 }
 
@@ -62,7 +61,7 @@ impl UnclaimedOutcome {
 pub struct UnclaimedLog(pub(crate) Arc<UnclaimedHosts>);
 
 impl UnclaimedLog {
-    /// Logs them as they come.
+    /// Logs such hosts as they come.
     pub fn run(&self) -> impl Future<Output = Infallible> + Send + use<> {
         let unclaimed = Arc::clone(&self.0);
         async move { unclaimed.tell().await }
@@ -70,20 +69,20 @@ impl UnclaimedLog {
 }
 
 impl UnclaimedHosts {
-    /// Takes note of one.
+    /// Notes a handshake for `name`.
     pub(crate) fn note(&self, name: &str, outcome: UnclaimedOutcome) {
         self.seen.lock().note(name, outcome);
         self.news.notify_one();
     }
 
-    /// Tells them for ever.
+    /// Logs the noted hosts, for ever.
     async fn tell(&self) -> Infallible {
         loop {
             self.news.notified().await;
             sleep(SOON).await;
             let seen = std::mem::take(&mut *self.seen.lock());
             let (pages, alerts, hosts) = (seen.pages, seen.alerts, seen.shown());
-            // What came while the last ones were told may have been told with them.
+            // A note may have been reported together with earlier ones.
             if pages + alerts > 0 {
                 tracing::info!(hosts, pages, alerts, "hosts that nobody claims were asked for by https");
             }

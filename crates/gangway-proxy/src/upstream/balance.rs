@@ -1,4 +1,4 @@
-//! Which endpoint gets a request.
+//! Chooses an endpoint by the route's balance.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::upstream::endpoint_state::EndpointState;
 
 /// The endpoint for a request of this client, by the route's `balance`.
 ///
-/// Those in `failed` and those that could not be connected to lately are passed over while there are
-/// others, and so are those of no weight.
+/// Endpoints in `failed`, endpoints that could not be connected to lately, and endpoints without weight are used only
+/// if there is no other.
 pub(crate) fn choose<'r>(
     route: &'r ActiveRoute,
     failed: &[Arc<EndpointState>],
@@ -37,7 +37,7 @@ fn pick<'r>(
     client: IpAddr,
 ) -> Option<(usize, &'r ActiveEndpoint)> {
     let endpoints = || route.ready.iter().enumerate().filter(|(_, endpoint)| eligible(endpoint));
-    // Among endpoints of no weight all have the same.
+    // If only endpoints without weight are left, they count as equal.
     let weight = |endpoint: &ActiveEndpoint| usize::from(endpoint.weight.max(1));
     let at_share = |mut share: usize| {
         endpoints().find(|(_, endpoint)| {
@@ -63,7 +63,7 @@ fn pick<'r>(
             Some(if is_less_busy(second.1, first.1) { second } else { first })
         }
         Balance::LeastRequests => {
-            // From anywhere on, so that of equally busy ones it is not always the first.
+            // The search starts anywhere, so that the first of equally busy ones is not always chosen.
             let from = fastrand::usize(..count);
             endpoints().cycle().skip(from).take(count).reduce(|a, b| if is_less_busy(b.1, a.1) { b } else { a })
         }
@@ -71,8 +71,8 @@ fn pick<'r>(
         Balance::Client => {
             let client = hash_of_client(client);
             let score = |endpoint: &ActiveEndpoint| {
-                // The highest of independent draws wins, so that nobody else moves when an endpoint comes or
-                // goes; this exponent makes a weight the share of clients.
+                // The endpoint with the highest of independent draws wins, so that other clients stay where they are
+                // when an endpoint comes or goes. The exponent makes the weight the share of clients.
                 let draw = (mix(client ^ endpoint.hash) >> 11) as f64 / (1_u64 << 53) as f64;
                 draw.max(f64::MIN_POSITIVE).ln() / weight(endpoint) as f64
             };
@@ -81,7 +81,7 @@ fn pick<'r>(
     }
 }
 
-/// By requests under way for their weight, the one that would be added included.
+/// Compares requests under way in relation to the weight, counting the new request.
 fn is_less_busy(one: &ActiveEndpoint, other: &ActiveEndpoint) -> bool {
     let busy = |endpoint: &ActiveEndpoint| endpoint.state.in_flight() + 1;
     let weight = |endpoint: &ActiveEndpoint| usize::from(endpoint.weight.max(1));
@@ -91,7 +91,7 @@ fn is_less_busy(one: &ActiveEndpoint, other: &ActiveEndpoint) -> bool {
 fn hash_of_client(client: IpAddr) -> u64 {
     match client.to_canonical() {
         IpAddr::V4(address) => mix(u64::from(u32::from(address))),
-        // Whoever has one address of a network has all of it.
+        // A client with one address of a network has all of them.
         IpAddr::V6(address) => {
             let [a, b, c, d, e, f, g, h, ..] = address.octets();
             mix(u64::from_be_bytes([a, b, c, d, e, f, g, h]))

@@ -1,11 +1,12 @@
-//! Applications that authenticate a connection rather than its requests: NTLM and Negotiate (RFC 4559).
+//! Upstream connections for applications that authenticate a connection instead of its requests: NTLM and Negotiate
+//! (RFC 4559).
 //!
-//! Whoever sends the next request on such a connection is taken for who authenticated it. So it belongs to
-//! one client connection: that one's requests find it again, nobody else's do, and it ends with it. The way
-//! there is the key under which Pingora keeps connections.
+//! Such an application takes each later request on the connection for one of the client that authenticated. So the
+//! connection belongs to one client connection: only requests of that client connection find it again, and it ends
+//! together with it. Pingora keeps connections under a key, which makes this possible.
 //!
-//! Over HTTP/2 there is no such client connection, since its requests go side by side: what carries such
-//! credentials is used for one request.
+//! Over HTTP/2, requests of one client connection go side by side, so a connection with such credentials is used for
+//! one request only.
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
@@ -20,29 +21,29 @@ use pingora::http::ResponseHeader;
 
 use crate::upstream::endpoint_state::EndpointState;
 
-/// A client that reaches more applications of this kind over one connection loses the oldest of its own, and
+/// Connections of this kind that one client connection may have. With one more, the oldest ends, and the client
 /// authenticates there again.
 const KEPT_MAX: usize = 8;
 
-/// Whose an upstream connection is.
+/// Who may use an upstream connection.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum ConnectionOwner {
-    /// Nobody's: the next request may be anybody's.
+    /// Any request may use it.
     #[default]
     Shared,
-    /// One client connection's.
+    /// Requests of one client connection may use it.
     Client(u64),
-    /// One request's.
+    /// One request may use it.
     Request(u64),
 }
 
 impl ConnectionOwner {
-    /// For one request.
+    /// An owner for one request.
     pub(crate) fn request() -> Self {
         Self::Request(fresh_key())
     }
 
-    /// What Pingora keeps the connection under; shared ones under 0.
+    /// The key under which Pingora keeps the connection; 0 for shared ones.
     pub(crate) fn key(self) -> u64 {
         match self {
             Self::Shared => 0,
@@ -56,20 +57,20 @@ fn fresh_key() -> u64 {
     LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-/// Whether a request carries credentials that are the connection's from then on.
+/// Whether a request carries credentials that authenticate the connection.
 pub(crate) fn authenticates(headers: &HeaderMap) -> bool {
     let fields = [AUTHORIZATION, PROXY_AUTHORIZATION];
     fields.iter().flat_map(|name| headers.get_all(name)).any(|value| is_of_connections(value.as_bytes()))
 }
 
-/// Whether an answer asks for such credentials.
+/// Whether a response asks for such credentials.
 pub(crate) fn challenges(response: &ResponseHeader) -> bool {
     let name = match response.status {
         StatusCode::UNAUTHORIZED => WWW_AUTHENTICATE,
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => PROXY_AUTHENTICATE,
         _ => return false,
     };
-    // One field may list several. A comma within quotes can only make it one too many.
+    // One field may list several challenges. A comma within quotes can only add a harmless one.
     let challenges = response.headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
     challenges.into_iter().any(is_of_connections)
 }
@@ -79,23 +80,23 @@ fn is_of_connections(credentials: &[u8]) -> bool {
     scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
 }
 
-/// Whether an answer of HTTP/1 ends with its head, as far as that can be said from it.
+/// Whether an HTTP/1 response ends with its head, as far as the head tells.
 pub(crate) fn ends_with_its_head(response: &ResponseHeader) -> bool {
     response.headers.get(CONTENT_LENGTH).is_some_and(|len| len.as_bytes().iter().all(|digit| *digit == b'0'))
 }
 
-/// Makes a connection useless: nothing can be sent on it any more, so that nobody is answered there.
+/// Shuts a connection down, so that no other request is sent on it.
 ///
-/// The descriptor must be open, which it is as long as a request is under way there.
+/// The descriptor must be open. It is, while a request is under way on it.
 pub(crate) fn give_up(socket: RawFd) {
-    // Where it is closed already, that is what was wanted.
+    // An error means that it is closed already.
     let _ = shutdown(socket, Shutdown::Both);
 }
 
 /// The upstream connections that belong to one client connection.
 #[derive(Debug, Default)]
 pub(crate) struct DedicatedConnections {
-    /// Spares nearly all requests the lock.
+    /// Saves the lock for nearly all requests.
     has_any: AtomicBool,
     own: Mutex<ClientConnections>,
 }
@@ -106,7 +107,7 @@ struct ClientConnections {
     kept: Vec<DedicatedConnection>,
 }
 
-/// One of them, ended when it is dropped.
+/// An upstream connection that ends when this is dropped.
 #[derive(Debug)]
 struct DedicatedConnection {
     endpoint: Arc<EndpointState>,
@@ -115,13 +116,13 @@ struct DedicatedConnection {
 
 impl Drop for DedicatedConnection {
     fn drop(&mut self) {
-        // Pingora keeps the connection as well, and sees it end.
+        // Pingora keeps the connection as well, and notices its end.
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
     }
 }
 
 impl DedicatedConnections {
-    /// From now on this client's requests have upstream connections of their own.
+    /// From now on, requests of this client use upstream connections of their own.
     pub(crate) fn begin(&self, client: IpAddr) {
         let mut own = self.own();
         if own.of.is_none_or(|(of, _)| of != client) {
@@ -130,7 +131,7 @@ impl DedicatedConnections {
         self.has_any.store(true, Ordering::Release);
     }
 
-    /// Whose connection a request of this client goes out on.
+    /// The owner of the connection for a request of this client.
     pub(crate) fn owner(&self, client: IpAddr) -> ConnectionOwner {
         if !self.has_any.load(Ordering::Acquire) {
             return ConnectionOwner::Shared;
@@ -139,7 +140,7 @@ impl DedicatedConnections {
         match own.of {
             Some((of, key)) if of == client => ConnectionOwner::Client(key),
             _ => {
-                // A trusted proxy speaks for another client on the same connection.
+                // A trusted proxy now speaks for another client on the same connection.
                 *own = ClientConnections::default();
                 self.has_any.store(false, Ordering::Release);
                 ConnectionOwner::Shared
@@ -154,7 +155,7 @@ impl DedicatedConnections {
         if own.of.is_none_or(|(_, of)| of != key) {
             return Ok(());
         }
-        // Requests of HTTP/1 follow each other, so the last one to the same endpoint was lost.
+        // HTTP/1 requests follow each other, so an earlier connection to the same endpoint was lost.
         own.kept.retain(|kept| !Arc::ptr_eq(&kept.endpoint, endpoint));
         if own.kept.len() == KEPT_MAX {
             own.kept.remove(0);
@@ -163,7 +164,7 @@ impl DedicatedConnections {
         Ok(())
     }
 
-    /// Whether this client has a connection to the endpoint: what was begun there goes on there.
+    /// Whether this client has a connection to the endpoint; its requests then go there.
     pub(crate) fn has(&self, endpoint: &Arc<EndpointState>) -> bool {
         self.has_any.load(Ordering::Acquire) && self.own().kept.iter().any(|kept| Arc::ptr_eq(&kept.endpoint, endpoint))
     }

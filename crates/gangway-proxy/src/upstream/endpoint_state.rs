@@ -1,4 +1,4 @@
-//! What is known about endpoints beside the table: it outlives every swap.
+//! The state of endpoints, which outlives every table.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,70 +11,70 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-/// An idle upstream connection lives at most this long: Node closes at five seconds without a word,
-/// and a request sent into that close is lost.
+/// The longest idle time of an upstream connection. Node closes after five silent seconds, and a request that is sent
+/// at that moment is lost.
 pub(crate) const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(4);
 
-/// After a failure to connect, an endpoint is passed over for this long where there is another one;
-/// doubled with each failure in a row, up to [`EJECTION_MAX`].
+/// After a failed connect, an endpoint is passed over for this long if there is another one. The time doubles with
+/// each failure in a row, up to [`EJECTION_MAX`].
 const EJECTION_FIRST: Duration = Duration::from_millis(500);
 const EJECTION_MAX: Duration = Duration::from_secs(10);
 
-/// How long a looked-up name is believed.
+/// How long a looked-up address is used.
 const NAME_FRESH: Duration = Duration::from_secs(30);
 
-/// The living side of one endpoint.
+/// The state of one endpoint.
 #[derive(Debug)]
 pub struct EndpointState {
     /// Requests, streams and WebSockets under way.
     in_flight: AtomicUsize,
-    /// A [`EndpointHealth`].
+    /// An [`EndpointHealth`] as a number.
     health: AtomicU8,
-    /// Called ready by the engine in the last table.
+    /// Whether the engine called it ready in the last table.
     was_ready: AtomicBool,
-    /// The engine says that it does, in the last table.
+    /// Whether the engine stops or restarts it, by the last table.
     leaves: AtomicBool,
-    /// It leaves: its requests under way have a while to end.
+    /// Whether its requests under way have a limited time to end.
     draining: AtomicBool,
     /// How often it has begun to leave.
     departures: AtomicU32,
-    /// That while is over.
+    /// Whether that time is over.
     drained: AtomicBool,
-    /// Connections of clients that became WebSockets or streams of events of this endpoint: they may be
-    /// silent for hours, and would never notice.
+    /// Client connections that became WebSockets or event streams of this endpoint. They may be silent for hours and
+    /// would not notice its end.
     lasting: Mutex<Vec<AbortHandle>>,
     failures_in_a_row: AtomicU32,
     /// Milliseconds after `epoch` until which it is passed over.
     ejected_until: AtomicU64,
-    /// `Keep-Alive: timeout` as announced, in seconds; 0 where nothing was.
+    /// Seconds that `Keep-Alive: timeout` announced; 0 if none were.
     keep_alive: AtomicU32,
     resolved: Mutex<Option<ResolvedAddress>>,
-    /// What the last try to reach it said; none once it was reached.
+    /// The error of the last try to reach it; none once it was reached.
     trouble: Mutex<Option<Box<str>>>,
-    /// The log says that it cannot be used.
+    /// Whether the log says that it cannot be used.
     is_reported_lost: AtomicBool,
-    /// A connection came about since it was last called ready.
+    /// Whether a connection succeeded since it was last called ready.
     was_reached: AtomicBool,
     /// Milliseconds after `epoch` at which it was last called ready.
     ready_since: AtomicU64,
     epoch: Instant,
 }
 
-/// What is known of an endpoint that the engine calls ready.
+/// Whether an endpoint that the engine calls ready can serve requests.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub(crate) enum EndpointHealth {
-    /// It may have requests.
+    /// It serves requests.
     Healthy,
-    /// It is new, and was not reached yet.
+    /// It is new and was not reached yet.
     New,
-    /// It could not be connected to, or does not answer its check well.
+    /// It could not be connected to, or fails its check.
     Failing,
-    /// For so long that nobody is kept waiting for it any more: who asks sees what is wrong.
+    /// It has failed for longer than requests wait. Requests get its error at once instead of waiting.
     Down,
 }
 
-/// What a name was last looked up to.
+/// The last result of looking up a name.
 #[derive(Clone, Copy, Debug)]
 struct ResolvedAddress {
     address: SocketAddr,
@@ -108,7 +108,7 @@ impl EndpointState {
         }
     }
 
-    /// Requests, streams and WebSockets under way.
+    /// The number of requests, streams and WebSockets under way.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
@@ -122,7 +122,7 @@ impl EndpointState {
         }
     }
 
-    /// What a probe found out. A connection that came about takes back what is held against it.
+    /// Sets the result of a probe. A successful connection ends its ejection.
     pub(crate) fn set_health(&self, health: EndpointHealth) {
         self.health.store(health as u8, Ordering::Release);
         if health == EndpointHealth::Healthy {
@@ -131,12 +131,12 @@ impl EndpointState {
         }
     }
 
-    /// What the last try to reach it said; none once it was reached.
+    /// The error of the last try to reach it; none once it was reached.
     pub fn trouble(&self) -> Option<Box<str>> {
         self.trouble_locked().clone()
     }
 
-    /// Notes what a try to reach it said.
+    /// Sets the error of a try to reach it.
     pub(crate) fn note_trouble(&self, trouble: &str) {
         *self.trouble_locked() = Some(trouble.into());
     }
@@ -146,18 +146,18 @@ impl EndpointState {
         self.trouble.lock()
     }
 
-    /// Notes that the log reports it as lost. Whether that is news.
+    /// Notes that the log reports it as lost. Returns whether that is news.
     pub(crate) fn report_lost(&self) -> bool {
         !self.is_reported_lost.swap(true, Ordering::Relaxed)
     }
 
-    /// Notes that the log reports it as usable again. Whether it was reported as lost before.
+    /// Notes that the log reports it as usable again. Returns whether it was reported as lost before.
     pub(crate) fn report_back(&self) -> bool {
         self.is_reported_lost.swap(false, Ordering::Relaxed)
     }
 
-    /// Notes what the engine says of it in the next table. One that was not ready, and is, has to be reached
-    /// anew: it may have been started anew.
+    /// Notes what the engine says of it in the next table. An endpoint that becomes ready again must be reached
+    /// again, since it may have been restarted.
     pub(crate) fn note_readiness(&self, readiness: Readiness) {
         let is_ready = readiness == Readiness::Ready;
         let was_ready = self.was_ready.swap(is_ready, Ordering::Relaxed);
@@ -171,12 +171,12 @@ impl EndpointState {
         }
     }
 
-    /// Whether it is being stopped. One whose health check fails is not.
+    /// Whether it is being stopped. An endpoint that fails its health check is not.
     pub(crate) fn leaves(&self) -> bool {
         self.leaves.load(Ordering::Relaxed)
     }
 
-    /// Notes that it leaves. If that is news, and something is under way, which departure it is.
+    /// Notes that it leaves. Returns the number of this departure if it is new and requests are under way.
     pub(crate) fn begin_draining(&self) -> Option<u32> {
         if self.draining.swap(true, Ordering::Relaxed) {
             return None;
@@ -185,7 +185,7 @@ impl EndpointState {
         (self.in_flight() > 0).then_some(departure)
     }
 
-    /// Ends what is still under way, unless it has come back since that departure.
+    /// Ends the requests under way, unless the endpoint has come back since that departure.
     pub(crate) fn end_draining(&self, departure: u32) {
         if !self.draining.load(Ordering::Relaxed) || self.departures.load(Ordering::Relaxed) != departure {
             return;
@@ -196,16 +196,17 @@ impl EndpointState {
         }
     }
 
-    /// Whether nothing may go on here any more.
+    /// Whether requests under way must end now.
     pub(crate) fn is_drained(&self) -> bool {
         self.drained.load(Ordering::Relaxed)
     }
 
-    /// Takes note of a connection that lasts.
+    /// Notes a connection that ends together with the endpoint.
     pub(crate) fn lasts(&self, connection: AbortHandle) {
         let mut lasting = self.lasting();
         if lasting.len() == lasting.capacity() {
-            // Before it grows, so that looking through all of them is paid for by what came.
+            // Ended connections are removed only before the list grows, so that the cost stays constant for each new
+            // one.
             lasting.retain(|known| !known.is_finished());
         }
         lasting.push(connection);
@@ -215,13 +216,13 @@ impl EndpointState {
         self.lasting.lock()
     }
 
-    /// Notes that a request could not be brought to it. Whether that is news.
+    /// Notes that it could not be reached. Returns whether that is news.
     pub(crate) fn not_reached(&self) -> bool {
         let (good, failing) = (EndpointHealth::Healthy as u8, EndpointHealth::Failing as u8);
         self.health.compare_exchange(good, failing, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Whether it is passed over now, since connecting failed or a check does.
+    /// Whether it is passed over now, because connecting failed or a check fails.
     pub fn is_ejected(&self) -> bool {
         if self.health.load(Ordering::Relaxed) != EndpointHealth::Healthy as u8 {
             return true;
@@ -244,7 +245,7 @@ impl EndpointState {
         }
     }
 
-    /// Since when it could have been connected to and never was; none where it was.
+    /// Since when it could have been reached but was not; none if it was.
     pub(crate) fn unreached_since(&self) -> Option<Instant> {
         let since = self.epoch + Duration::from_millis(self.ready_since.load(Ordering::Relaxed));
         (!self.was_reached.load(Ordering::Relaxed)).then_some(since)
@@ -258,7 +259,7 @@ impl EndpointState {
         *self.resolved() = None;
     }
 
-    /// How long a connection to it may stay idle: four seconds, or one less than announced.
+    /// How long an idle connection to it is kept: four seconds, or one second less than announced.
     pub(crate) fn idle_timeout(&self) -> Duration {
         match self.keep_alive.load(Ordering::Relaxed) {
             0 => UPSTREAM_IDLE_MAX,
@@ -266,8 +267,8 @@ impl EndpointState {
         }
     }
 
-    /// The same for one that belongs to a client: as long as that client may be idle, since it would have to
-    /// authenticate again, or one second less than announced.
+    /// How long an idle connection that belongs to a client connection is kept: as long as the client connection may
+    /// be idle, since the client would have to authenticate again, or one second less than announced.
     pub(crate) fn idle_timeout_of_own(&self, idle: Duration) -> Duration {
         match self.keep_alive.load(Ordering::Relaxed) {
             0 => idle,
@@ -275,7 +276,7 @@ impl EndpointState {
         }
     }
 
-    /// Notes what a response's `Keep-Alive` field announced.
+    /// Notes the timeout that a response's `Keep-Alive` field announced.
     pub(crate) fn note_keep_alive(&self, value: &[u8]) {
         if let Some(seconds) = announced_timeout(value)
             && self.keep_alive.load(Ordering::Relaxed) != seconds
@@ -284,12 +285,12 @@ impl EndpointState {
         }
     }
 
-    /// The last address of a name, if it is fresh.
+    /// The last address of its name, if that is fresh.
     pub(crate) fn fresh_address(&self) -> Option<SocketAddr> {
         self.resolved().filter(|resolved| resolved.at.elapsed() < NAME_FRESH).map(|resolved| resolved.address)
     }
 
-    /// The last address of a name, however old: better than none when the resolver is down.
+    /// The last address of its name, however old: better than none while the resolver fails.
     pub(crate) fn stale_address(&self) -> Option<SocketAddr> {
         self.resolved().map(|resolved| resolved.address)
     }
@@ -314,7 +315,7 @@ impl Drop for InFlight {
     }
 }
 
-/// `timeout=5, max=1000` → 5. Zero counts as one: the connection is closed at once either way.
+/// Parses `timeout=5, max=1000` to 5. Zero counts as one: the connection is closed at once either way.
 fn announced_timeout(value: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(value).ok()?;
     let seconds = text.split(',').find_map(|part| {
@@ -324,18 +325,18 @@ fn announced_timeout(value: &[u8]) -> Option<u32> {
     Some(seconds.max(1))
 }
 
-/// Every endpoint's state by identity.
+/// The states of all endpoints, by identity.
 #[derive(Debug, Default)]
 pub(crate) struct EndpointStates {
     by_key: HashMap<EndpointKey, Arc<EndpointState>>,
-    /// Of endpoints that are no more, as long as something is under way there: one that was paused comes
-    /// back to it.
+    /// States of endpoints that are gone, while requests are under way there: a container that was paused comes back
+    /// to its state.
     departed: HashMap<EndpointKey, Arc<EndpointState>>,
 }
 
 impl EndpointStates {
-    /// Hands out the states of the next table: the known ones again, new ones of this standing for the
-    /// rest. Those asked for no more are forgotten with `self`.
+    /// Returns the state for an endpoint of the next table: the known one, or a new one with this health. States that
+    /// no endpoint asks for are forgotten with `self`.
     pub(crate) fn carry_over(&self, next: &mut Self, key: &EndpointKey, health: EndpointHealth) -> Arc<EndpointState> {
         let known = || self.by_key.get(key).or_else(|| self.departed.get(key)).cloned();
         let known = || known().unwrap_or_else(|| Arc::new(EndpointState::new(health)));
@@ -347,7 +348,7 @@ impl EndpointStates {
         self.by_key.insert(key.clone(), state);
     }
 
-    /// Remembers for the next table those that are not in it and still have something under way.
+    /// Keeps for the next table the states that are not in it and still have requests under way.
     pub(crate) fn depart(&self, next: &mut Self) {
         for (key, state) in self.by_key.iter().chain(&self.departed) {
             if state.in_flight() > 0 && !next.by_key.contains_key(key) {

@@ -1,4 +1,4 @@
-//! What a failure means: whether the request goes on elsewhere, and what its client is told.
+//! Classifies failures: whether a request is sent again, and what its client is told.
 
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
@@ -10,7 +10,7 @@ use crate::upstream::attempt::Attempt;
 /// How many endpoints are tried for one request, the first included.
 pub(crate) const TRIES_MAX: usize = 3;
 
-/// Whether it was the way to the endpoint that failed, and not what was said there.
+/// Whether the endpoint could not be reached, rather than failed after it was.
 pub(crate) fn is_unreachable(error: &Error) -> bool {
     matches!(
         error.etype(),
@@ -18,7 +18,7 @@ pub(crate) fn is_unreachable(error: &Error) -> bool {
     )
 }
 
-/// What a failed try to reach an endpoint says, for people.
+/// Describes a failed try to reach an endpoint, for people.
 pub(crate) fn trouble(error: &Error) -> &str {
     match error.etype() {
         ErrorType::ConnectRefused => "connection refused",
@@ -44,8 +44,8 @@ pub(crate) enum UpstreamConnection {
     Reused,
 }
 
-/// Whether a request may be sent again after its connection failed: nothing of an answer has come, and
-/// either it is idempotent (RFC 9110, section 9.2.2) and still at hand, or none of its body was read.
+/// Whether a request may be sent again after its connection failed. Nothing of an answer may have come. Besides,
+/// either the request is idempotent (RFC 9110, section 9.2.2) and still at hand, or none of its body was read.
 pub(crate) fn may_retry(
     session: &mut Session,
     attempt: &Attempt,
@@ -56,18 +56,18 @@ pub(crate) fn may_retry(
     if !from_upstream || attempt.first_byte.is_some() || attempt.tries >= TRIES_MAX {
         return false;
     }
-    // An endpoint that took its time and failed is not asked the same again.
+    // An endpoint that failed after a timeout is not asked the same again.
     if matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout) {
         return false;
     }
     let repeatable = session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
     let (has_body, none_sent) = (!session.is_body_empty(), session.body_bytes_read() == 0);
-    // What has no body was sent whole. An idle connection is closed by who has not read it; on a fresh one
-    // the endpoint itself failed the request.
+    // A request without a body was sent whole. If the connection was idle, the endpoint closed it without reading the
+    // request; on a fresh one, the endpoint failed the request itself.
     repeatable || none_sent && (has_body || upstream_connection == UpstreamConnection::Reused)
 }
 
-/// The reason for a reply of our own, or none where no client is left to reply to.
+/// The reason for a local reply; none if the client is gone.
 pub(crate) fn reason_for(error: &Error, attempt: &Attempt) -> Option<Reason> {
     match error.etype() {
         ErrorType::HTTPStatus(413) => Some(Reason::BodyTooLarge),
@@ -90,7 +90,7 @@ pub(crate) fn reason_for(error: &Error, attempt: &Attempt) -> Option<Reason> {
     }
 }
 
-/// What to tell a client on the local network about a failure.
+/// Explains a failure to a client on the local network.
 pub(crate) fn error_detail(error: &Error, endpoint: Option<&ActiveEndpoint>, attempt: &Attempt) -> String {
     let Some(endpoint) = endpoint else { return error.etype().as_str().to_owned() };
     let address = match &endpoint.target {
@@ -113,11 +113,11 @@ pub(crate) fn error_detail(error: &Error, endpoint: Option<&ActiveEndpoint>, att
     format!("`{}` at {address}: {}{help}", endpoint.name, error.etype().as_str())
 }
 
-/// Why TLS towards an application came to nothing.
+/// Why TLS with an application failed.
 #[derive(Clone, Copy)]
 enum TlsFault {
     Untrusted,
-    /// No version, key exchange or cipher.
+    /// There is no common version, key exchange or cipher.
     NothingInCommon,
     NoTls,
     Other,
@@ -125,13 +125,13 @@ enum TlsFault {
 
 impl TlsFault {
     fn of(error: &Error) -> Self {
-        // Pingora keeps what rustls said as a text alone.
+        // Pingora keeps errors of rustls only as text.
         let said = error.context.as_ref().map_or("", |context| context.as_str());
         let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
         if says(&["invalid peer certificate"]) {
             Self::Untrusted
         } else if says(&["HandshakeFailure", "ProtocolVersion", "InsufficientSecurity", "peer is incompatible"]) {
-            // What servers say, and what we say of those that choose one of theirs all the same.
+            // The alerts that servers send, and our own error if a server chooses parameters that were not offered.
             Self::NothingInCommon
         } else if says(&["InvalidContentType", "corrupt message"]) {
             Self::NoTls
@@ -140,7 +140,7 @@ impl TlsFault {
         }
     }
 
-    /// And what to do about it.
+    /// What to do about it.
     fn help(self, endpoint: &ActiveEndpoint) -> &'static str {
         match self {
             Self::Untrusted if endpoint.peer.options.verify_cert => {

@@ -3,19 +3,19 @@
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 
-/// Requests of one route that failed and were not told yet, by reason token.
+/// Failed requests of one route that were not logged yet, by reason token.
 #[derive(Debug, Default)]
 pub(crate) struct FailureCounts(Mutex<BTreeMap<&'static str, FailureCount>>);
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct FailureCount {
     pub(crate) count: u64,
-    /// Of the first.
+    /// The detail of the first failure.
     pub(crate) detail: String,
 }
 
 impl FailureCounts {
-    /// Takes note of one.
+    /// Counts one failure.
     pub(crate) fn note(&self, reason: &'static str, detail: &str) {
         let mut all = self.locked();
         let failure = all.entry(reason).or_insert_with(|| FailureCount { count: 0, detail: detail.to_owned() });
@@ -26,7 +26,7 @@ impl FailureCounts {
         std::mem::take(&mut *self.locked())
     }
 
-    /// Held for a few instructions, and by requests that failed only.
+    /// Held for a few instructions, and only by failed requests.
     fn locked(&self) -> MutexGuard<'_, BTreeMap<&'static str, FailureCount>> {
         self.0.lock()
     }

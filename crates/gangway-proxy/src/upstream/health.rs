@@ -1,10 +1,10 @@
-//! Finding out which endpoints can be reached, and which are well, beside the requests.
+//! Probes endpoints beside the requests: whether they can be reached, and whether they pass their health check.
 //!
-//! An endpoint that is new, or that could not be connected to, is tried until a connection comes about; with
-//! `health.path` it is asked for ever. What is found out becomes its [`EndpointHealth`], by which the next table
-//! sorts it: requests themselves never look at a check.
+//! An endpoint that is new, or that could not be connected to, is tried until a connection succeeds. With
+//! `health.path`, it is checked for ever. The result becomes its [`EndpointHealth`], by which the next table sorts
+//! it; requests themselves wait for no check.
 //!
-//! Engines say that a container runs when its process was started, not when it listens.
+//! Engines call a container running when its process has started, not when it listens.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,28 +24,28 @@ use crate::log::endpoint_log::EndpointLog;
 use crate::serving_table::{ActiveEndpoint, ActiveTable, DialTarget};
 use crate::upstream::endpoint_state::{EndpointHealth, EndpointState};
 
-/// The least pause between two tries: somebody may be waiting.
+/// The shortest pause between two tries; requests may be waiting.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 
-/// And the longest, as long as requests wait for it.
+/// The longest pause while requests wait.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
-/// And when nobody does any more.
+/// The pause once no request waits.
 const PAUSE_HOPELESS: Duration = Duration::from_secs(1);
 
-/// On the network of an engine a connection comes about at once, or the first packet was lost.
+/// On the network of an engine, a connection succeeds at once, or its first packet was lost.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
 
-/// So many bad answers in a row are no accident.
+/// This many failed checks in a row are no coincidence.
 const FAILURES_MAX: u32 = 2;
 
-/// HealthReport on their way to the table; who finds it full waits, and tells later.
+/// Reports that may wait for the activator. If the channel is full, a probe waits before it reports.
 const NEWS_MAX: usize = 1024;
 
-/// What was found out about an endpoint.
+/// The result of a probe.
 pub(crate) type HealthReport = (EndpointKey, EndpointHealth);
 
-/// Everybody who is being tried or asked.
+/// The probes of all endpoints that need one.
 #[derive(Debug)]
 pub(crate) struct Probes {
     tasks: HashMap<EndpointKey, Probe, ahash::RandomState>,
@@ -57,20 +57,20 @@ pub(crate) struct Probes {
 #[derive(Debug)]
 struct Probe {
     question: ProbeKind,
-    /// Dropped, it asks no more.
+    /// Dropping it ends the probe.
     task: AbortOnDropHandle<()>,
 }
 
-/// What is to be found out.
+/// What a probe finds out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum ProbeKind {
-    /// Does it accept connections? Asked until it does.
+    /// Whether the endpoint accepts connections; ends once it does.
     Connect,
-    /// Does it answer well? Asked for ever.
+    /// Whether the endpoint passes its health check; never ends.
     Check(HealthCheck),
 }
 
-/// Where, and for how long somebody waits.
+/// The endpoint that a probe asks.
 struct ProbedEndpoint {
     key: EndpointKey,
     target: DialTarget,
@@ -80,7 +80,7 @@ struct ProbedEndpoint {
     name: Box<str>,
     state: Arc<EndpointState>,
     teller: EndpointLog,
-    /// Since when it could have been reached and was not.
+    /// Since when it could have been reached but was not.
     since: Instant,
 }
 
@@ -92,7 +92,8 @@ impl Default for Probes {
 }
 
 impl Probes {
-    /// Asks what is worth asking about a table, and nothing else. Those in `doubt` are asked anew, at once.
+    /// Runs the probes that the endpoints of a table need, and ends all others. The probe of the endpoint in `doubt`
+    /// starts anew, at once.
     pub(crate) fn follow(&mut self, table: &ActiveTable, doubt: Option<&EndpointKey>) {
         let mut known = std::mem::take(&mut self.tasks);
         for route in table.routes() {
@@ -113,22 +114,22 @@ impl Probes {
         }
     }
 
-    /// The next thing that was found out. Cancel-safe.
+    /// Waits for the next report. Cancel-safe.
     pub(crate) async fn next(&mut self) -> HealthReport {
         match self.news.recv().await {
             Some(news) => news,
-            // Not reached: one sender is ours.
+            // Unreachable: one sender is our own.
             None => std::future::pending().await,
         }
     }
 
-    /// What else was found out meanwhile.
+    /// The next report, if there is one already.
     pub(crate) fn also(&mut self) -> Option<HealthReport> {
         self.news.try_recv().ok()
     }
 }
 
-/// What is worth asking; of those that the engine does not call ready, nothing.
+/// The probe that an endpoint needs. None if the engine does not call it ready.
 fn question(endpoint: &ActiveEndpoint, health: Option<&HealthCheck>) -> Option<ProbeKind> {
     if endpoint.readiness != Readiness::Ready {
         return None;
@@ -155,7 +156,7 @@ fn begin(
         name: endpoint.name.clone(),
         state: Arc::clone(&endpoint.state),
         teller,
-        // One that never was, although there was time enough, does not come now that somebody asks.
+        // An endpoint that was never reached, although there was time enough, will not come now.
         since: endpoint.state.unreached_since().unwrap_or_else(Instant::now),
     };
     let task = match question.clone() {
@@ -187,7 +188,7 @@ async fn reach(subject: ProbedEndpoint, news: mpsc::Sender<HealthReport>) {
     }
 }
 
-/// Asks for ever.
+/// Runs the health check for ever.
 async fn ask(subject: ProbedEndpoint, check: HealthCheck, news: mpsc::Sender<HealthReport>) {
     let connector = Connector::new(None);
     let begun = Instant::now();
@@ -202,7 +203,7 @@ async fn ask(subject: ProbedEndpoint, check: HealthCheck, news: mpsc::Sender<Hea
         failures = if is_well { 0 } else { failures + 1 };
         let now = if is_good { failures < FAILURES_MAX } else { is_well };
         let is_news = now != is_good || (failures == 1 && !is_good);
-        // One that was well is told at once, one that starts has its time.
+        // A healthy endpoint that fails is logged at once; a starting one has its time.
         if now {
             subject.tell(EndpointHealth::Healthy);
         } else if is_good || begun.elapsed() >= subject.hold {
@@ -215,26 +216,26 @@ async fn ask(subject: ProbedEndpoint, check: HealthCheck, news: mpsc::Sender<Hea
                 return;
             }
         }
-        // While requests may wait for it, it is asked more often.
+        // While requests may wait for it, it is checked more often.
         let is_awaited = !is_good && begun.elapsed() < subject.hold;
         let awaited = || pause(begun.elapsed()).min(check.interval);
         sleep(if is_awaited { awaited() } else { jittered(check.interval) }).await;
     }
 }
 
-/// Before the next try of one that is waited for: nobody waits for more than a quarter longer than it takes
-/// to be there.
+/// The pause before the next try to connect. It makes no request wait for more than a quarter longer than the
+/// endpoint needs.
 fn pause(tried_for: Duration) -> Duration {
     (tried_for / 4).clamp(PAUSE_MIN, PAUSE_MAX)
 }
 
-/// A tenth more or less, so that what began together does not stay together.
+/// Varies an interval by a tenth, so that probes that began together do not stay together.
 fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
 
 impl ProbedEndpoint {
-    /// Tells the log what has become of it, where that is another thing than it says.
+    /// Logs a change of the endpoint's health.
     fn tell(&self, now: EndpointHealth) {
         let address = || self.key.address.to_string();
         match now {
@@ -261,7 +262,7 @@ impl ProbedEndpoint {
         }
     }
 
-    /// What its check found wrong.
+    /// Runs the health check once. The error describes the failure.
     async fn answers_well(&self, connector: &Connector, check: &HealthCheck) -> Result<(), String> {
         match self.status(connector, check).await {
             Some(status) if check.statuses.iter().any(|(first, last)| (*first..=*last).contains(&status)) => Ok(()),
@@ -270,7 +271,7 @@ impl ProbedEndpoint {
         }
     }
 
-    /// None where there was no answer.
+    /// The status of the answer; none if there was no answer.
     async fn status(&self, connector: &Connector, check: &HealthCheck) -> Option<u16> {
         let mut peer = self.peer.clone();
         peer.options.read_timeout = Some(check.timeout);
@@ -286,7 +287,7 @@ impl ProbedEndpoint {
         session.finish_request_body().await.ok()?;
         session.read_response_header().await.ok()?;
         let status = session.response_header()?.status.as_u16();
-        // Not kept for later: what is kept could be closed by the time it is needed.
+        // Not kept for the next check: the endpoint could have closed it by then.
         session.shutdown().await;
         Some(status)
     }

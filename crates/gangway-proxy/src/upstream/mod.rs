@@ -1,4 +1,4 @@
-//! The endpoints' side: their state, and how one of them is chosen and reached.
+//! The endpoint side: the state of endpoints, how one is chosen, and how it is reached.
 
 pub(crate) mod attempt;
 mod balance;

@@ -1,4 +1,4 @@
-//! What Pingora connects to for one try of a request.
+//! The peer that Pingora connects to for one try of a request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::downstream::connection::ClientConnection;
 use crate::serving_table::{ActiveEndpoint, DialTarget};
 use crate::upstream::dedicated::ConnectionOwner;
 
-/// The peer of an endpoint, with its name looked up. `idle` is how long an answer may be silent.
+/// The peer of an endpoint, with its name looked up.
 pub(crate) async fn peer(endpoint: &ActiveEndpoint, head: &RequestHeader, quiet: Quiet) -> Result<Box<HttpPeer>> {
     let mut peer = Box::new(endpoint.peer.clone());
     if let DialTarget::Name(name, port) = &endpoint.target {
@@ -23,7 +23,7 @@ pub(crate) async fn peer(endpoint: &ActiveEndpoint, head: &RequestHeader, quiet:
     }
     match quiet {
         Quiet::WebSocket(idle) => {
-            // Only HTTP/1.1 has this upgrade, and a quiet WebSocket is no slow answer.
+            // Only HTTP/1.1 has this upgrade, and a quiet WebSocket is not a slow answer.
             peer.options.set_http_version(1, 1);
             peer.options.read_timeout = Some(idle);
         }
@@ -34,16 +34,16 @@ pub(crate) async fn peer(endpoint: &ActiveEndpoint, head: &RequestHeader, quiet:
     Ok(peer)
 }
 
-/// For how long an answer may be silent, by its kind.
+/// How long an answer may be silent, by its kind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Quiet {
     WebSocket(Duration),
-    /// Only event streams may be silent for so long.
+    /// This time applies to event streams only.
     Response(Duration),
 }
 
-/// Has a connection opened, or found again, that belongs to a client connection or to one request. `idle` is
-/// how long the client connection may be idle.
+/// Makes the connection one that belongs to `owner`, if it is not shared. `idle` is how long the client connection
+/// may be idle.
 pub(crate) fn dedicate(
     peer: &mut HttpPeer,
     endpoint: &ActiveEndpoint,
@@ -56,7 +56,7 @@ pub(crate) fn dedicate(
     }
     peer.group_key = owner.key();
     if peer.options.alpn.get_min_http_version() == 1 {
-        // NTLM is not for HTTP/2, and what belongs to one client need not be shared by its requests.
+        // NTLM does not work over HTTP/2, and a connection of one client needs no concurrent requests.
         peer.options.set_http_version(1, 1);
     }
     match owner {
@@ -72,7 +72,7 @@ pub(crate) fn dedicate(
     }
 }
 
-/// Looks a name up, unless that was done lately.
+/// Looks a name up, unless its address is fresh.
 async fn look_up(endpoint: &ActiveEndpoint, name: &str, port: u16) -> Result<SocketAddr> {
     if let Some(address) = endpoint.state.fresh_address() {
         return Ok(address);
@@ -88,7 +88,7 @@ async fn look_up(endpoint: &ActiveEndpoint, name: &str, port: u16) -> Result<Soc
     }
 }
 
-/// Whether the client accepts a stream of events, which may pause for as long as it likes between two events.
+/// Whether the client accepts an event stream, which may pause between two events for any time.
 fn accepts_events(head: &RequestHeader) -> bool {
     let accept = head.headers.get(ACCEPT).map(HeaderValue::as_bytes);
     accept.is_some_and(|accept| memchr::memmem::find(accept, b"text/event-stream").is_some())

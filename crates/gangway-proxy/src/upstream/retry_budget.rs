@@ -1,27 +1,27 @@
-//! How many requests may be sent again.
+//! Limits how many requests are sent again.
 //!
-//! An application that breaks under its load breaks more requests the more are sent to it, and each that is
-//! sent again is one more. So only one of five may be, and some a second where there are few requests at all.
+//! An overloaded application fails more requests the more it gets, and each retry is one more. So only one of five
+//! requests may be sent again, and a few a second where there are few requests.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a request sent again costs; each request pays one.
+/// The cost of a retry; each request pays in one.
 const COST: i64 = 5;
 
-/// Requests that may be sent again beside that, a second.
+/// Retries a second that are allowed beside that.
 const FLOOR: i64 = 10;
 
-/// And at once: so many are lost together when a container is killed.
+/// Retries that can be saved up: as many requests may fail together when a container is killed.
 const SAVED_MAX: i64 = 200;
 
-/// The budget of one thread. Kept without locks; what is lost between two threads is not missed.
+/// The budget of one thread. It has no lock; an update that is lost between two threads does not matter.
 #[derive(Debug)]
 pub(crate) struct RetryBudget {
     saved: AtomicI64,
-    /// Milliseconds after `epoch` up to which the floor was paid.
+    /// Milliseconds after `epoch` up to which the allowance by time was paid.
     paid_until: AtomicU64,
     epoch: Instant,
 }
@@ -31,7 +31,7 @@ impl RetryBudget {
         Self { saved: AtomicI64::new(SAVED_MAX * COST), paid_until: AtomicU64::new(0), epoch: Instant::now() }
     }
 
-    /// A request came.
+    /// Pays in for a request.
     pub(crate) fn pay(&self) {
         let saved = self.saved.load(Ordering::Relaxed);
         if saved < SAVED_MAX * COST {
@@ -39,7 +39,7 @@ impl RetryBudget {
         }
     }
 
-    /// Whether a request may be sent again; it then has been paid for.
+    /// Pays for a retry. Returns whether the budget allowed it.
     pub(crate) fn spend(&self) -> bool {
         let now = self.epoch.elapsed();
         let paid_until = self.paid_until.swap(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -47,7 +47,7 @@ impl RetryBudget {
         let unpaid = i64::try_from(unpaid).unwrap_or(i64::MAX);
         let floor = unpaid.saturating_mul(FLOOR * COST) / 1000;
         if floor == 0 {
-            // Not yet worth a fifth: it goes on counting from where it was.
+            // The time is too short for a fifth of a retry, so it goes on counting from the last payment.
             self.paid_until.store(paid_until, Ordering::Relaxed);
         }
         let saved = self.saved.load(Ordering::Relaxed).saturating_add(floor).min(SAVED_MAX * COST);

@@ -1,8 +1,7 @@
-//! Which CAs are believed when the certificate of an https upstream is checked.
+//! The CAs that are trusted for the certificates of https upstreams.
 //!
-//! The image has no certificate store of its own, so Mozilla's roots are compiled in; those of the
-//! system, where there are any, are believed too. Pingora wants a file and panics over a store it
-//! cannot read, so it is given one in memory.
+//! The image has no certificate store, so Mozilla's roots are compiled in; the roots of the system, if there are any,
+//! are trusted too. Pingora wants a file, and panics if it cannot read it, so it gets one in memory.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,7 +11,7 @@ use std::sync::OnceLock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// The path of a PEM file with every root, or none where the system cannot hold files in memory.
+/// The path of a PEM file with all roots; none if the system cannot hold files in memory.
 pub(crate) fn file() -> Option<String> {
     static ROOTS: OnceLock<Option<File>> = OnceLock::new();
     let file = ROOTS.get_or_init(|| match write() {

@@ -1,8 +1,8 @@
-//! By which sign a client finds its endpoint again.
+//! Cookies that bind a client to an endpoint.
 //!
-//! The value of the cookie is a signature of the route and the endpoint under a secret of ours, and nothing
-//! else: whoever reads it learns nothing, nobody can make one up, and nothing has to be remembered. It is
-//! made once for each endpoint of a table, and compared for each request.
+//! The value of the cookie is only a signature of the route and the endpoint under a secret of ours. A reader of the
+//! cookie learns nothing, nobody can forge one, and nothing needs to be stored. It is computed once for each endpoint
+//! of a table, and compared for each request.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,13 +18,13 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::request::client_origin::ClientScheme;
 
-/// So much of a signature is more than can be guessed.
+/// Bytes of a signature that cannot be guessed.
 const SIGNATURE_LEN: usize = 16;
 
-/// And so much of one tells the upstreams under one host apart.
+/// Bytes of a signature that tell the upstreams under one host apart.
 const COOKIE_LEN: usize = 6;
 
-/// Where the secrets come from: the same after a restart, if there are any.
+/// The source of the secrets that sign cookies. They are the same after a restart, if there are any.
 #[derive(Clone)]
 pub struct CookieSecret(Arc<SecretSource>);
 
@@ -33,31 +33,31 @@ struct SecretSource {
     known: OnceLock<Arc<[hmac::Key]>>,
 }
 
-/// A name or a value of a cookie, under each of our secrets.
+/// The name or value of a cookie, under each secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Signed {
     current: [Box<str>; 1],
-    /// Under secrets that were in use before, in the order of the secrets.
+    /// Under former secrets, in their order.
     former: Vec<Box<str>>,
 }
 
-/// Which of our secrets a cookie may be signed with.
+/// Which secret a cookie may be signed with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum SecretAge {
-    /// The one in use.
+    /// The current secret.
     Current,
-    /// One that was in use before: the cookie leads to its endpoint once more, and is replaced.
+    /// A former secret: the cookie leads to its endpoint once more, and is replaced.
     Former,
 }
 
 impl CookieSecret {
-    /// The newest secret comes first and signs; cookies under the others are still followed. The source is asked
-    /// once there is a sticky route, and again while it has none.
+    /// The newest secret comes first and signs; cookies under the others are still followed. The source is asked when
+    /// there is a sticky route, and again while it has none.
     pub fn from(source: impl Fn() -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
         Self(Arc::new(SecretSource { read: Box::new(source), known: OnceLock::new() }))
     }
 
-    /// What all of this process share where there is no other.
+    /// A source without secrets; a random one of this process is used instead.
     pub fn none() -> Self {
         Self::from(Vec::new)
     }
@@ -74,7 +74,7 @@ impl CookieSecret {
         }
         let random = OF_THIS_PROCESS.get_or_init(|| {
             let mut random = [0; 32];
-            // Without a source of chance nothing else that we do would be safe either; it then is no secret.
+            // Without a source of randomness, nothing else here would be safe either; the value is then no secret.
             let _ = aws_lc_rs::rand::fill(&mut random);
             random
         });
@@ -96,7 +96,7 @@ impl CookieSecret {
         })
     }
 
-    /// A name of a cookie that no other upstream has, without naming this one.
+    /// The name of a cookie that no other upstream has. It does not reveal the upstream.
     fn cookie_of(&self, name: &str, upstream: &str) -> Signed {
         self.signed(|key| {
             let signature = hmac::sign(key, format!("cookie\0{upstream}").as_bytes());
@@ -104,20 +104,20 @@ impl CookieSecret {
         })
     }
 
-    /// A name that is the same whatever the secret.
+    /// A name that does not depend on the secret.
     fn cookie_named(&self, name: &str) -> Signed {
         self.signed(|_| name.into())
     }
 }
 
 impl Signed {
-    /// Under the secret in use.
+    /// The name or value under the current secret.
     pub(crate) fn current(&self) -> &str {
         let [current] = &self.current;
         current
     }
 
-    /// Whether a client's value is this one under a secret of this age and number.
+    /// Whether a client's value equals this one under the secret with this age and number.
     pub(crate) fn is(&self, (secret, value): (usize, &str), age: SecretAge) -> bool {
         self.under(age).get(secret).is_some_and(|token| is_token(value, token))
     }
@@ -130,8 +130,7 @@ impl Signed {
     }
 }
 
-/// The values that a client sends for the cookie of this name, each with the number of the secret that it would be
-/// signed with.
+/// The values that a client sends for this cookie, each with the number of the secret that would sign it.
 pub(crate) fn sent_values<'h>(
     headers: &'h HeaderMap,
     name: &'h Signed,
@@ -141,13 +140,13 @@ pub(crate) fn sent_values<'h>(
     names.flat_map(|(secret, name)| sent(headers, name).map(move |value| (secret, value)))
 }
 
-/// The name of the cookie of each sticky route of a table.
+/// The names of the cookies of a table's sticky routes.
 ///
-/// As written; but where another sticky route under the same host is written alike, or none is written, with
-/// an ending of its own: one cookie for both would keep neither client at its endpoint.
+/// A name is used as written. It gets a suffix if another sticky route under the same host has the same name, or if
+/// no name is written: with one cookie for both, the client would stay with neither endpoint.
 pub(crate) struct CookieNames<'t> {
     secret: &'t CookieSecret,
-    /// By name and host, how many are written alike.
+    /// How many routes have the same name under the same host.
     written: HashMap<(&'t str, Box<str>), usize>,
 }
 
@@ -180,7 +179,7 @@ impl fmt::Debug for CookieSecret {
     }
 }
 
-/// The values that a client sends for a cookie; HTTP/2 may split the field.
+/// The values that a client sends for a cookie. HTTP/2 may split the field.
 fn sent<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
     let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
     fields.flat_map(|field| field.split(';')).filter_map(move |pair| {
@@ -189,12 +188,12 @@ fn sent<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h s
     })
 }
 
-/// Whether a client's value is this token.
+/// Whether a client's value is this token, compared in constant time.
 fn is_token(value: &str, token: &str) -> bool {
     constant_time::verify_slices_are_equal(value.as_bytes(), token.as_bytes()).is_ok()
 }
 
-/// What sets the cookie.
+/// The field that sets the cookie.
 pub(crate) fn set_cookie(name: &str, token: &str, scheme: ClientScheme) -> Option<HeaderValue> {
     let secure = match scheme {
         ClientScheme::Https => "; Secure",
