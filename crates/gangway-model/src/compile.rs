@@ -18,6 +18,7 @@ mod owners;
 mod priorities;
 mod replicas;
 mod reserved_hosts;
+mod resolve;
 mod slow_stops;
 mod targets;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use self::held_routes::Hold;
 use self::names::Names;
 use self::owners::{Owner, Owners};
 use self::replicas::{Group, RouteOrigin};
+use self::resolve::Resolver;
 use self::unserved::UnservedClaims;
 use crate::address::Surroundings;
 use crate::bounds::ContainerFindings;
@@ -153,7 +155,8 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     malformed::report(snapshot, &containers, settings, &mut found);
     let mut candidates = intake.all(&mut unserved, &mut found);
     let mut held = held_routes::read(snapshot, &owners, &surroundings, settings, cache, &mut names);
-    let mut resolver = names.settle(&mut found);
+    names.settle(&mut found);
+    let mut resolver = Resolver::new(&names);
     resolver.resolve(candidates.iter_mut(), &mut found);
     // Nothing is said about routes that are held: it was said while their containers ran.
     resolver.resolve(held.candidates(), &mut Vec::new());

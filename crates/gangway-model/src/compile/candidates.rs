@@ -24,7 +24,7 @@ pub(super) struct Candidate<'s> {
     pub source: Source<'s>,
     /// Boxed, as candidates are moved about and routes are large.
     pub spec: Box<ResolvedRoute<'s>>,
-    /// The names in the route, until they are [resolved](super::names::Names::resolve).
+    /// The names in the route, until they are [resolved](super::resolve::Resolver).
     pub references: Option<Box<References<'s>>>,
     /// Where the source itself leads: nowhere, where it cannot be reached.
     pub endpoints: Vec<Endpoint>,

@@ -5,34 +5,19 @@
 //! owner of the oldest container has the name. Containers of one owner are replicas: the newest says what is in force,
 //! and all of them are endpoints.
 //!
-//! A route that names a middleware which is not there is closed: what the middleware would have done is not known, so
-//! it may have kept somebody out. A route that names an upstream which is not there answers 503.
-//!
 //! Declarations need no bound in all. Each has a label, so they are never much more than the labels in the snapshot.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use ahash::RandomState;
 
-use super::candidates::Candidate;
 use super::owners::{Owner, TenantRef};
-use super::weights;
 use crate::diagnostic::Diagnostic;
 use crate::label::{Mark, Source};
 use crate::route::{Endpoint, Middleware};
-use crate::rule::{Finding, shown};
+use crate::rule::Finding;
 use crate::snapshot::{Container, EngineName};
-use crate::spec::{
-    Delivery, MiddlewareSpec, Named, Part, Reference, Unresolved, UpstreamSpec, WeightedUpstream, Without,
-};
-
-/// Steps that the routes of one container may have by name, together: each costs a table its memory, and a name of
-/// few bytes may stand for much more.
-const NAMED_STEPS_MAX: usize = 1024;
-
-/// How deep upstreams may name upstreams.
-const DEPTH_MAX: usize = 4;
+use crate::spec::{Delivery, MiddlewareSpec, Named, Part, Reference, UpstreamSpec, WeightedUpstream};
 
 /// The names in one route.
 #[derive(Debug, Default)]
@@ -71,19 +56,15 @@ struct Declaration<'s, T> {
     object: T,
 }
 
-struct DeclaredUpstream<'s> {
-    delivery: Delivery,
-    endpoints: Vec<Endpoint>,
-    unreachable: Option<Box<str>>,
-    weighted: Vec<WeightedUpstream<'s>>,
-}
-
-/// What the name of an upstream stands for.
-#[derive(Clone)]
-struct NamedUpstream {
-    endpoints: Rc<[Endpoint]>,
-    delivery: Delivery,
-    unreachable: Option<Box<str>>,
+/// An upstream as one container declares it.
+pub(super) struct DeclaredUpstream<'s> {
+    pub delivery: Delivery,
+    /// Where it leads by itself.
+    pub endpoints: Vec<Endpoint>,
+    /// Why it leads nowhere, where that does not pass by waiting.
+    pub unreachable: Option<Box<str>>,
+    /// The upstreams that share its requests.
+    pub weighted: Vec<WeightedUpstream<'s>>,
 }
 
 impl References<'_> {
@@ -121,10 +102,25 @@ impl<'s> Names<'s> {
     }
 
     /// Decides what each name stands for. Call it when everything was added.
-    pub(super) fn settle(&mut self, found: &mut Vec<Diagnostic>) -> Resolver<'_, 's> {
+    pub(super) fn settle(&mut self, found: &mut Vec<Diagnostic>) {
         award(&mut self.upstreams, found);
         award(&mut self.middlewares, found);
-        Resolver { names: self, upstreams: HashMap::default(), steps: HashMap::default() }
+    }
+
+    /// The middleware of this name for a container.
+    pub(super) fn middleware(&self, container: &'s Container, name: &str) -> Option<&MiddlewareSpec> {
+        for_container(&self.middlewares, container, name).map(|(in_force, _)| &in_force.object)
+    }
+
+    /// The upstream of this name for a container: the declaration that is in force, and all that are its replicas,
+    /// that one among them.
+    pub(super) fn upstream(
+        &self,
+        container: &'s Container,
+        name: &str,
+    ) -> Option<(&DeclaredUpstream<'s>, &'s Container, impl Iterator<Item = &DeclaredUpstream<'s>> + Clone)> {
+        let (in_force, all) = for_container(&self.upstreams, container, name)?;
+        Some((&in_force.object, in_force.container, all.map(|one| &one.object)))
     }
 }
 
@@ -229,186 +225,4 @@ impl Declares for MiddlewareSpec {
     fn is_same(&self, other: &Self) -> bool {
         self == other
     }
-}
-
-/// Puts what names stand for into routes.
-pub(super) struct Resolver<'n, 's> {
-    names: &'n Names<'s>,
-    /// What was resolved already, by the container whose declaration is in force: replicas name the same upstream.
-    upstreams: HashMap<(&'s EngineName, &'s str, Box<str>), NamedUpstream, RandomState>,
-    /// The steps that the routes of each container have by name.
-    steps: HashMap<(&'s EngineName, &'s str), usize, RandomState>,
-}
-
-impl<'n, 's> Resolver<'n, 's> {
-    /// Puts what the names in these routes stand for into them.
-    pub(super) fn resolve<'c>(
-        &mut self,
-        candidates: impl Iterator<Item = &'c mut Candidate<'s>>,
-        found: &mut Vec<Diagnostic>,
-    ) where
-        's: 'c,
-    {
-        for candidate in candidates {
-            // A route of the configuration file names nothing yet.
-            if let Some(references) = candidate.references.take()
-                && let Some(container) = candidate.container()
-            {
-                self.put(candidate, container, *references, found);
-            }
-        }
-    }
-
-    fn put(
-        &mut self,
-        candidate: &mut Candidate<'s>,
-        container: &'s Container,
-        references: References<'s>,
-        found: &mut Vec<Diagnostic>,
-    ) {
-        let References { middlewares, upstream, weighted } = references;
-        if !middlewares.is_empty() {
-            self.put_middlewares(candidate, container, middlewares, found);
-        }
-        let named = match upstream {
-            Some(reference) => match self.upstream(container, &reference, 0, found) {
-                Ok(named) => named,
-                Err(why) => return report_missing(candidate, &reference, why, found),
-            },
-            None if weighted.is_empty() => return,
-            None => {
-                let (endpoints, unreachable) = self.weighted(container, &weighted, 0, found);
-                NamedUpstream { endpoints: endpoints.into(), delivery: candidate.spec.upstream.clone(), unreachable }
-            }
-        };
-        candidate.spec.upstream = named.delivery;
-        candidate.unreachable = named.unreachable;
-        candidate.shared = Some(named.endpoints);
-    }
-
-    /// Puts a chain of middlewares into a route, and closes the route where one is missing that may protect it.
-    fn put_middlewares(
-        &mut self,
-        candidate: &mut Candidate<'s>,
-        container: &'s Container,
-        chain: Vec<Part<'s, Middleware>>,
-        found: &mut Vec<Diagnostic>,
-    ) {
-        for part in chain {
-            let reference = match part {
-                Part::Own(middleware) => {
-                    candidate.spec.middlewares.push(middleware);
-                    continue;
-                }
-                Part::Named(reference) => reference,
-            };
-            let (why, without) = match self.steps(container, &reference.name) {
-                Ok(steps) => {
-                    candidate.spec.middlewares.extend_from_slice(steps);
-                    continue;
-                }
-                Err(unusable) => unusable,
-            };
-            let name = &candidate.spec.name;
-            let effect = match without {
-                Without::Closed => {
-                    candidate.spec.closed = true;
-                    format!("route `{name}` is closed: it answers 503 to everybody; other routes are unaffected")
-                }
-                Without::Served => format!("route `{name}` is served without it"),
-            };
-            let finding = (reference.unresolved)(&reference.name, why);
-            found.push(candidate.source.about_value(reference.mark, finding, effect));
-        }
-    }
-
-    /// What the middleware of this name does; else why it does nothing, and what becomes of the route.
-    fn steps(&mut self, container: &'s Container, name: &str) -> Result<&'n [Middleware], (Unresolved, Without)> {
-        let named = for_container(&self.names.middlewares, container, name);
-        let steps = match named.map(|(in_force, _)| &in_force.object) {
-            None => return Err((Unresolved::Unknown, Without::Closed)),
-            Some(MiddlewareSpec::Broken(without)) => return Err((Unresolved::Broken, *without)),
-            Some(MiddlewareSpec::Steps(steps)) => steps,
-        };
-        let count = self.steps.entry((&container.engine, &container.id)).or_default();
-        if *count + steps.len() > NAMED_STEPS_MAX {
-            return Err((Unresolved::TooMany, Without::Closed));
-        }
-        *count += steps.len();
-        Ok(steps)
-    }
-
-    /// The upstream of this name. It is looked up once, and so is reported what is wrong below it.
-    fn upstream(
-        &mut self,
-        container: &'s Container,
-        reference: &Reference<'s>,
-        depth: usize,
-        found: &mut Vec<Diagnostic>,
-    ) -> Result<NamedUpstream, Unresolved> {
-        if depth > DEPTH_MAX {
-            return Err(Unresolved::Circular);
-        }
-        let names = self.names;
-        let Some((in_force, declarations)) = for_container(&names.upstreams, container, &reference.name) else {
-            return Err(Unresolved::Unknown);
-        };
-        let key = (&in_force.container.engine, &*in_force.container.id, reference.name.clone());
-        if let Some(known) = self.upstreams.get(&key) {
-            return Ok(known.clone());
-        }
-        let DeclaredUpstream { delivery, unreachable, weighted, .. } = &in_force.object;
-        let (endpoints, unreachable) = if weighted.is_empty() {
-            let all_are = declarations.clone().all(|one| one.object.unreachable.is_some());
-            let endpoints = declarations.flat_map(|one| one.object.endpoints.iter().cloned()).collect();
-            (endpoints, unreachable.clone().filter(|_| all_are))
-        } else {
-            self.weighted(in_force.container, weighted, depth + 1, found)
-        };
-        let upstream = NamedUpstream { endpoints: endpoints.into(), delivery: delivery.clone(), unreachable };
-        self.upstreams.insert(key, upstream.clone());
-        Ok(upstream)
-    }
-
-    /// The endpoints of several upstreams, each with its share; and why there is none, where that does not pass.
-    fn weighted(
-        &mut self,
-        container: &'s Container,
-        upstreams: &[WeightedUpstream<'s>],
-        depth: usize,
-        found: &mut Vec<Diagnostic>,
-    ) -> (Vec<Endpoint>, Option<Box<str>>) {
-        let mut shares = Vec::with_capacity(upstreams.len());
-        let mut unreachable = Vec::new();
-        for WeightedUpstream { upstream: reference, weight } in upstreams {
-            match self.upstream(container, reference, depth, found) {
-                Ok(named) => {
-                    unreachable.push(named.unreachable);
-                    shares.push((*weight, named.endpoints.to_vec()));
-                }
-                Err(why) => {
-                    let finding = (reference.unresolved)(&reference.name, why);
-                    let effect = format!("the share of {} goes to the others", shown(&reference.name));
-                    unreachable.push(Some(finding.message.clone().into()));
-                    found.push(Source::Container(container).about_value(reference.mark, finding, effect));
-                }
-            }
-        }
-        let all_are = unreachable.iter().all(Option::is_some);
-        let unreachable = unreachable.into_iter().flatten().next().filter(|_| all_are);
-        (weights::share(shares), unreachable)
-    }
-}
-
-/// Says that the upstream of a route is not there. The route is kept, so that a broader one does not take its requests.
-fn report_missing(
-    candidate: &mut Candidate<'_>,
-    reference: &Reference<'_>,
-    why: Unresolved,
-    found: &mut Vec<Diagnostic>,
-) {
-    let finding = (reference.unresolved)(&reference.name, why);
-    candidate.unreachable = Some(format!("{}. To mend it, {}.", finding.message, finding.help).into());
-    let effect = format!("route `{}` has no endpoint; it answers 503", candidate.spec.name);
-    found.push(candidate.source.about_value(reference.mark, finding, effect));
 }

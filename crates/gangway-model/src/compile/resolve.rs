@@ -1,0 +1,219 @@
+//! Puts what names stand for into the routes that name them.
+//!
+//! A route that names a middleware which is not there is closed: what the middleware would have done is not known, so
+//! it may have kept somebody out. A route that names an upstream which is not there answers 503.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use ahash::RandomState;
+
+use super::candidates::Candidate;
+use super::names::{DeclaredUpstream, Names, References};
+use super::weights;
+use crate::diagnostic::Diagnostic;
+use crate::label::Source;
+use crate::route::{Endpoint, Middleware};
+use crate::rule::shown;
+use crate::snapshot::{Container, EngineName};
+use crate::spec::{Delivery, MiddlewareSpec, Part, Reference, Unresolved, WeightedUpstream, Without};
+
+/// Steps that the routes of one container may have by name, together: each costs a table its memory, and a name of
+/// few bytes may stand for much more.
+const NAMED_STEPS_MAX: usize = 1024;
+
+/// How deep upstreams may name upstreams.
+const DEPTH_MAX: usize = 4;
+
+/// What the name of an upstream stands for.
+#[derive(Clone)]
+struct NamedUpstream {
+    endpoints: Rc<[Endpoint]>,
+    delivery: Delivery,
+    unreachable: Option<Box<str>>,
+}
+
+/// Puts what names stand for into routes.
+pub(super) struct Resolver<'n, 's> {
+    names: &'n Names<'s>,
+    /// What was resolved already, by the container whose declaration is in force: replicas name the same upstream.
+    upstreams: HashMap<(&'s EngineName, &'s str, Box<str>), NamedUpstream, RandomState>,
+    /// The steps that the routes of each container have by name.
+    steps: HashMap<(&'s EngineName, &'s str), usize, RandomState>,
+}
+
+impl<'n, 's> Resolver<'n, 's> {
+    pub(super) fn new(names: &'n Names<'s>) -> Self {
+        Self { names, upstreams: HashMap::default(), steps: HashMap::default() }
+    }
+
+    /// Puts what the names in these routes stand for into them.
+    pub(super) fn resolve<'c>(
+        &mut self,
+        candidates: impl Iterator<Item = &'c mut Candidate<'s>>,
+        found: &mut Vec<Diagnostic>,
+    ) where
+        's: 'c,
+    {
+        for candidate in candidates {
+            // A route of the configuration file names nothing yet.
+            if let Some(references) = candidate.references.take()
+                && let Some(container) = candidate.container()
+            {
+                self.put(candidate, container, *references, found);
+            }
+        }
+    }
+
+    fn put(
+        &mut self,
+        candidate: &mut Candidate<'s>,
+        container: &'s Container,
+        references: References<'s>,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        let References { middlewares, upstream, weighted } = references;
+        if !middlewares.is_empty() {
+            self.put_middlewares(candidate, container, middlewares, found);
+        }
+        let named = match upstream {
+            Some(reference) => match self.upstream(container, &reference, 0, found) {
+                Ok(named) => named,
+                Err(why) => return report_missing(candidate, &reference, why, found),
+            },
+            None if weighted.is_empty() => return,
+            None => {
+                let (endpoints, unreachable) = self.weighted(container, &weighted, 0, found);
+                NamedUpstream { endpoints: endpoints.into(), delivery: candidate.spec.upstream.clone(), unreachable }
+            }
+        };
+        candidate.spec.upstream = named.delivery;
+        candidate.unreachable = named.unreachable;
+        candidate.shared = Some(named.endpoints);
+    }
+
+    /// Puts a chain of middlewares into a route, and closes the route where one is missing that may protect it.
+    fn put_middlewares(
+        &mut self,
+        candidate: &mut Candidate<'s>,
+        container: &'s Container,
+        chain: Vec<Part<'s, Middleware>>,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        for part in chain {
+            let reference = match part {
+                Part::Own(middleware) => {
+                    candidate.spec.middlewares.push(middleware);
+                    continue;
+                }
+                Part::Named(reference) => reference,
+            };
+            let (why, without) = match self.steps(container, &reference.name) {
+                Ok(steps) => {
+                    candidate.spec.middlewares.extend_from_slice(steps);
+                    continue;
+                }
+                Err(unusable) => unusable,
+            };
+            let name = &candidate.spec.name;
+            let effect = match without {
+                Without::Closed => {
+                    candidate.spec.closed = true;
+                    format!("route `{name}` is closed: it answers 503 to everybody; other routes are unaffected")
+                }
+                Without::Served => format!("route `{name}` is served without it"),
+            };
+            let finding = (reference.unresolved)(&reference.name, why);
+            found.push(candidate.source.about_value(reference.mark, finding, effect));
+        }
+    }
+
+    /// What the middleware of this name does; else why it does nothing, and what becomes of the route.
+    fn steps(&mut self, container: &'s Container, name: &str) -> Result<&'n [Middleware], (Unresolved, Without)> {
+        let steps = match self.names.middleware(container, name) {
+            None => return Err((Unresolved::Unknown, Without::Closed)),
+            Some(MiddlewareSpec::Broken(without)) => return Err((Unresolved::Broken, *without)),
+            Some(MiddlewareSpec::Steps(steps)) => steps,
+        };
+        let count = self.steps.entry((&container.engine, &container.id)).or_default();
+        if *count + steps.len() > NAMED_STEPS_MAX {
+            return Err((Unresolved::TooMany, Without::Closed));
+        }
+        *count += steps.len();
+        Ok(steps)
+    }
+
+    /// The upstream of this name. It is looked up once, and so is reported what is wrong below it.
+    fn upstream(
+        &mut self,
+        container: &'s Container,
+        reference: &Reference<'s>,
+        depth: usize,
+        found: &mut Vec<Diagnostic>,
+    ) -> Result<NamedUpstream, Unresolved> {
+        if depth > DEPTH_MAX {
+            return Err(Unresolved::Circular);
+        }
+        let names = self.names;
+        let Some((in_force, declaring, declarations)) = names.upstream(container, &reference.name) else {
+            return Err(Unresolved::Unknown);
+        };
+        let key = (&declaring.engine, &*declaring.id, reference.name.clone());
+        if let Some(known) = self.upstreams.get(&key) {
+            return Ok(known.clone());
+        }
+        let DeclaredUpstream { delivery, unreachable, weighted, .. } = in_force;
+        let (endpoints, unreachable) = if weighted.is_empty() {
+            let all_are = declarations.clone().all(|one| one.unreachable.is_some());
+            let endpoints = declarations.flat_map(|one| one.endpoints.iter().cloned()).collect();
+            (endpoints, unreachable.clone().filter(|_| all_are))
+        } else {
+            self.weighted(declaring, weighted, depth + 1, found)
+        };
+        let upstream = NamedUpstream { endpoints: endpoints.into(), delivery: delivery.clone(), unreachable };
+        self.upstreams.insert(key, upstream.clone());
+        Ok(upstream)
+    }
+
+    /// The endpoints of several upstreams, each with its share; and why there is none, where that does not pass.
+    fn weighted(
+        &mut self,
+        container: &'s Container,
+        upstreams: &[WeightedUpstream<'s>],
+        depth: usize,
+        found: &mut Vec<Diagnostic>,
+    ) -> (Vec<Endpoint>, Option<Box<str>>) {
+        let mut shares = Vec::with_capacity(upstreams.len());
+        let mut unreachable = Vec::new();
+        for WeightedUpstream { upstream: reference, weight } in upstreams {
+            match self.upstream(container, reference, depth, found) {
+                Ok(named) => {
+                    unreachable.push(named.unreachable);
+                    shares.push((*weight, named.endpoints.to_vec()));
+                }
+                Err(why) => {
+                    let finding = (reference.unresolved)(&reference.name, why);
+                    let effect = format!("the share of {} goes to the others", shown(&reference.name));
+                    unreachable.push(Some(finding.message.clone().into()));
+                    found.push(Source::Container(container).about_value(reference.mark, finding, effect));
+                }
+            }
+        }
+        let all_are = unreachable.iter().all(Option::is_some);
+        let unreachable = unreachable.into_iter().flatten().next().filter(|_| all_are);
+        (weights::share(shares), unreachable)
+    }
+}
+
+/// Says that the upstream of a route is not there. The route is kept, so that a broader one does not take its requests.
+fn report_missing(
+    candidate: &mut Candidate<'_>,
+    reference: &Reference<'_>,
+    why: Unresolved,
+    found: &mut Vec<Diagnostic>,
+) {
+    let finding = (reference.unresolved)(&reference.name, why);
+    candidate.unreachable = Some(format!("{}. To mend it, {}.", finding.message, finding.help).into());
+    let effect = format!("route `{}` has no endpoint; it answers 503", candidate.spec.name);
+    found.push(candidate.source.about_value(reference.mark, finding, effect));
+}
