@@ -1,27 +1,28 @@
-//! How far two words are apart, for "did you mean".
+//! The distance of two words, for "did you mean".
 
-/// The number of letters to insert, remove, replace or swap with a neighbour to make one word of the
-/// other; None where it is more than `max`. ASCII case does not count.
+/// Longer words are not compared: no slip of the finger is that long.
+const LEN_MAX: usize = 256;
+
+/// The number of letters to insert, remove, replace or swap with a neighbour to turn one word into the other; none
+/// where it is more than `max`. ASCII case does not count.
 ///
-/// Only a band of `max` on both sides of the diagonal is looked at, so that ten thousand hosts can be
-/// compared on the way to a 404.
+/// Only a band of `max` on both sides of the diagonal is computed, so comparing ten thousand hosts on the way to a
+/// 404 stays cheap.
 pub fn distance(a: &str, b: &str, max: usize) -> Option<usize> {
-    /// Longer words are not compared: nothing that long is a slip of the finger away.
-    const LEN_MAX: usize = 256;
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len().abs_diff(b.len()) > max || a.len() > LEN_MAX || b.len() > LEN_MAX {
         return None;
     }
     let max = max.min(LEN_MAX);
-    let beyond = max as u16 + 1;
+    let beyond = cell(max) + 1;
     let mut rows = [[beyond; LEN_MAX + 1]; 3];
-    for (column, cell) in rows[0].iter_mut().enumerate().take(b.len().min(max) + 1) {
-        *cell = column as u16;
+    for (column, first) in rows[0].iter_mut().enumerate().take(b.len().min(max) + 1) {
+        *first = cell(column);
     }
     for row in 1..=a.len() {
         let (current, previous, before) = (row % 3, (row + 2) % 3, (row + 1) % 3);
         let (first, last) = (row.saturating_sub(max).max(1), (row + max).min(b.len()));
-        rows[current][first - 1] = if first == 1 && row <= max { row as u16 } else { beyond };
+        rows[current][first - 1] = if first == 1 && row <= max { cell(row) } else { beyond };
         let mut least = rows[current][first - 1];
         for column in first..=last {
             let same = a[row - 1].eq_ignore_ascii_case(&b[column - 1]);
@@ -46,9 +47,14 @@ pub fn distance(a: &str, b: &str, max: usize) -> Option<usize> {
     Some(rows[a.len() % 3][b.len()]).filter(|distance| *distance < beyond).map(usize::from)
 }
 
-/// The word of `known` that `word` is probably meant to be.
+/// A distance as a cell of the matrix, which is kept small for the cache.
+fn cell(distance: usize) -> u16 {
+    u16::try_from(distance).expect("distances are at most the longest word")
+}
+
+/// The word of `known` that the user probably meant by `word`.
 ///
-/// A third of its letters may be wrong; among equally near ones the first wins.
+/// A third of its letters may be wrong. Among equally near words the first wins.
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let max = (word.len() / 3).clamp(1, 4);
     known

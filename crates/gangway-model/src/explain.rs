@@ -5,8 +5,6 @@
 //! allocates freely. What it looks at is what [`RoutingTable::find`] decides by, so the two cannot
 //! disagree about the winner.
 
-use std::cmp::Ordering;
-
 use gangway_diagnostic::distance;
 
 use crate::host::HostPattern;
@@ -271,11 +269,9 @@ fn nearest(slots: &[Slot], request: &RequestView<'_>) -> Vec<Nearest> {
         let misses_path = usize::from(first_failure(&slot.alternative, request).is_some());
         near.push((2 * distance + misses_path, slot));
     }
-    near.sort_by(|(a, a_slot), (b, b_slot)| match a.cmp(b) {
-        // The index goes by precedence, which says nothing here.
-        Ordering::Equal => a_slot.precedence.id.0.cmp(&b_slot.precedence.id.0),
-        unequal => unequal,
-    });
+    // The index goes by precedence, which says nothing here.
+    let by_id = |slot: &Slot, other: &Slot| slot.precedence.id.0.cmp(&other.precedence.id.0);
+    near.sort_by(|(a, a_slot), (b, b_slot)| a.cmp(b).then_with(|| by_id(a_slot, b_slot)));
     let mut nearest: Vec<Nearest> = Vec::new();
     for (_, slot) in near {
         if nearest.len() == NEAREST_MAX {

@@ -22,7 +22,6 @@ pub mod matcher;
 pub mod mention;
 pub mod ownership;
 pub mod path;
-pub mod print;
 pub mod reference;
 mod regex_pattern;
 mod request_view;

@@ -1,5 +1,9 @@
 //! Where a redirection leads: pure, so that what is answered and what `explain` says are the same.
 
+use std::fmt::{self, Display, Formatter};
+
+use gangway_diagnostic::printable;
+
 use crate::path::strip_prefix;
 use crate::route::{RedirectPart, RedirectTarget};
 
@@ -41,6 +45,18 @@ impl RedirectTarget {
             location.pop();
         }
         location
+    }
+}
+
+/// As it is written in a label.
+impl Display for RedirectTarget {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            RedirectPart::Text(text) => f.write_str(&printable(text)),
+            RedirectPart::Host => f.write_str("{host}"),
+            RedirectPart::Path => f.write_str("{path}"),
+            RedirectPart::Query => f.write_str("{query}"),
+        })
     }
 }
 

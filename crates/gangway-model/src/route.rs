@@ -3,7 +3,8 @@
 //! A [`Route`] is a value. What changes while it serves (health, requests under way, rate buckets)
 //! lives beside the table, keyed by [`EndpointKey`] and [`Route::id`].
 
-use std::net::IpAddr;
+use std::fmt::{self, Display, Formatter};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -285,6 +286,16 @@ pub enum Address {
     Ip(IpAddr, u16),
     /// A host name to be looked up, and a port.
     Name(Box<str>, u16),
+}
+
+/// `192.0.2.7:80`, `[2001:db8::7]:80` or `nas.example:80`.
+impl Display for Address {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(ip, port) => SocketAddr::new(*ip, *port).fmt(f),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
+        }
+    }
 }
 
 /// How an endpoint is spoken to.

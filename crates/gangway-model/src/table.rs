@@ -108,6 +108,12 @@ impl<T> RoutingTable<T> {
         &self.routes
     }
 
+    /// The precedence of every alternative, the greatest first, with the position of its route in
+    /// [`routes`](Self::routes).
+    pub fn precedences(&self) -> impl Iterator<Item = (usize, &Precedence)> {
+        self.index.slots().iter().map(|slot| (slot.route as usize, &slot.precedence))
+    }
+
     /// The same index with another payload. `f` is called once per route.
     pub fn map<U: Clone>(&self, f: impl FnMut(&T) -> U) -> RoutingTable<U> {
         RoutingTable { index: Arc::clone(&self.index), routes: self.routes.iter().map(f).collect() }

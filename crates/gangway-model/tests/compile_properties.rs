@@ -320,7 +320,7 @@ proptest! {
         prop_assert_eq!(with.diagnostics.to_string(), without.diagnostics.to_string());
         prop_assert_eq!(&with.containers, &without.containers);
         let running = |compiled: &Compiled| -> Vec<String> {
-            compiled.table.routes().iter().filter(|route| !route.upstream.held).map(ToString::to_string).collect()
+            compiled.table.routes().iter().filter(|route| !route.upstream.held).map(|route| common::print::route(route)).collect()
         };
         prop_assert_eq!(running(&with), running(&without));
         for host in ["a.test", "b.test", "x.a.test", "a.localhost"] {
@@ -366,7 +366,7 @@ proptest! {
         let is_other = |name: &str| settled.contains(&name);
         let others = |compiled: &Compiled| -> Vec<String> {
             let routes = compiled.table.routes().iter().filter(|route| route.origin.iter().all(|name| is_other(name)));
-            routes.map(ToString::to_string).collect()
+            routes.map(|route| common::print::route(route)).collect()
         };
         prop_assert_eq!(others(&before), others(&after));
         let others = |compiled: &Compiled| -> Vec<String> {
@@ -411,7 +411,7 @@ proptest! {
             let lines = shown.lines().filter(|line| line.trim_start().starts_with('^')).count();
             prop_assert_eq!(lines, 0, "a caret outside its margin");
         }
-        let table = compiled.table.to_string();
+        let table = common::print::table(&compiled.table);
         prop_assert!(table.chars().all(|char| char == '\n' || !char.is_control()), "{:?}", table);
     }
 

@@ -57,7 +57,7 @@ pub(super) fn known(name: &str) -> Option<&'static str> {
 pub(super) fn read(
     name: &str,
     span: Range<usize>,
-    arguments: Vec<Argument>,
+    arguments: &[Argument],
     findings: &mut Vec<Finding>,
 ) -> Option<Condition> {
     let Some((_, counts)) = MATCHERS.iter().find(|(known, _)| *known == name) else {
@@ -80,7 +80,7 @@ pub(super) fn read(
         findings.push(Finding::error(codes::ARGUMENT_COUNT, span, message, takes, help));
         return None;
     }
-    match (name, &arguments[..]) {
+    match (name, arguments) {
         ("Host", values) => each(values, findings, HostPattern::parse).map(Condition::Host),
         ("HostRegexp", values) => each(values, findings, RegexPattern::parse_for_host).map(Condition::HostRegexp),
         ("Path", values) => each(values, findings, path::parse_exact).map(Condition::Path),

@@ -216,7 +216,7 @@ impl Parser<'_, '_> {
         };
         let arguments = self.arguments();
         let end = self.close(open);
-        let condition = condition::read(&self.text[name.clone()], name.clone(), arguments, self.findings)?;
+        let condition = condition::read(&self.text[name.clone()], name.clone(), &arguments, self.findings)?;
         Some(Expression::is(condition).at(Span { start: name.start, end }))
     }
 
@@ -246,7 +246,7 @@ impl Parser<'_, '_> {
                     );
                     continue;
                 }
-                _ => break,
+                Token::Word | Token::Open | Token::Close | Token::And | Token::Or | Token::Not => break,
             };
             if comma.is_none() && !arguments.is_empty() {
                 let place = argument.span.clone();

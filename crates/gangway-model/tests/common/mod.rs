@@ -25,6 +25,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every test binary uses a part of it")]
 
+pub mod print;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -126,7 +128,7 @@ pub fn read(text: &str) -> (Snapshot, Settings) {
 
 /// Everything that compiling gives, as text.
 pub fn shown(compiled: &Compiled) -> String {
-    let mut text = format!("{}\n", compiled.table);
+    let mut text = format!("{}\n", print::table(&compiled.table));
     for report in &compiled.containers {
         let routes = if report.routes.is_empty() { "nothing".to_owned() } else { report.routes.join(" ") };
         writeln!(text, "{} ({}): {routes}", report.name, report.reason).expect("a text");

@@ -1,0 +1,156 @@
+//! A table as text: everything that is in force, in one canonical form, for snapshots and to compare two tables.
+//!
+//! Values that may be secrets are not shown.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use gangway_model::RoutingTable;
+use gangway_model::diagnostic::printable;
+use gangway_model::route::{
+    Balance, Endpoint, HealthCheck, HostHeader, Middleware, Policy, Readiness, Route, Scheme, Timeouts, TlsMode,
+    TlsVersion,
+};
+use http::{HeaderName, HeaderValue};
+
+/// Every route with all that it does, in the order of their ids.
+pub fn table(table: &RoutingTable<Arc<Route>>) -> String {
+    let mut priorities = vec![0; table.routes().len()];
+    for (route, precedence) in table.precedences() {
+        priorities[route] = precedence.priority;
+    }
+    let mut text = String::new();
+    for (route, priority) in table.routes().iter().zip(priorities) {
+        if priority != 0 {
+            text += &format!("priority {priority}, ");
+        }
+        text += &self::route(route);
+    }
+    text
+}
+
+/// One line for what decides, one for each middleware and each endpoint.
+pub fn route(route: &Route) -> String {
+    let mut text = String::new();
+    fmt_route(&mut text, route).expect("writing into a text cannot fail");
+    text
+}
+
+fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
+    write!(f, "{}: {}", route.id, printable(&route.rule))?;
+    f.push_str(match route.listener.tls {
+        TlsMode::Auto => "",
+        TlsMode::Internal => ", tls internal",
+        TlsMode::Off => ", tls off",
+    });
+    if !route.listener.https_redirect && route.listener.tls != TlsMode::Off {
+        f.push_str(", plain HTTP too");
+    }
+    if route.listener.tls_min == TlsVersion::Tls13 {
+        f.push_str(", TLS 1.3 only");
+    }
+    if let Some(bundle) = &route.listener.client_ca {
+        write!(f, ", clients of `{bundle}`")?;
+    }
+    if let Some(folder) = &route.listener.cert_export {
+        write!(f, ", exported to `{folder}`")?;
+    }
+    if route.closed {
+        f.push_str(", closed");
+    }
+    f.push('\n');
+    for middleware in &route.middlewares {
+        writeln!(f, "  {}", middleware_text(middleware))?;
+    }
+    let Timeouts { connect, response, idle } = route.timeouts;
+    if route.timeouts != Timeouts::default() {
+        writeln!(f, "  timeouts: connect {connect:?}, response {response:?}, idle {idle:?}")?;
+    }
+    match &route.host_header {
+        HostHeader::Keep => {}
+        HostHeader::Upstream => f.push_str("  Host of the upstream\n"),
+        HostHeader::Named(name) => writeln!(f, "  Host {}", text(name))?,
+    }
+    fmt_policy(f, &route.upstream.policy)?;
+    if route.upstream.held {
+        f.push_str("  held for the next container\n");
+    }
+    if let Some(why) = &route.upstream.unreachable {
+        writeln!(f, "  nothing to wait for: {}", printable(why))?;
+    }
+    route.upstream.endpoints.iter().try_for_each(|endpoint| writeln!(f, "  {}", endpoint_text(endpoint)))
+}
+
+/// A line for each thing that is not as usual.
+fn fmt_policy(f: &mut String, policy: &Policy) -> std::fmt::Result {
+    let usual = Policy::default();
+    match policy.balance {
+        Balance::RandomTwo => {}
+        Balance::RoundRobin => f.push_str("  balance round-robin\n"),
+        Balance::LeastRequests => f.push_str("  balance least-requests\n"),
+        Balance::Client => f.push_str("  balance client\n"),
+    }
+    if let Some(cookie) = &policy.sticky {
+        writeln!(f, "  sticky by the cookie {}", printable(cookie))?;
+    }
+    if let Some(HealthCheck { path, interval, timeout, statuses }) = &policy.health {
+        let ranges: Vec<String> = statuses.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+        writeln!(f, "  asked for {path} every {interval:?} within {timeout:?}, good are {}", ranges.join(" "))?;
+    }
+    if policy.hold != usual.hold {
+        writeln!(f, "  hold {:?}", policy.hold)?;
+    }
+    if policy.drain != usual.drain {
+        writeln!(f, "  drain {:?}", policy.drain)?;
+    }
+    Ok(())
+}
+
+fn middleware_text(middleware: &Middleware) -> String {
+    match middleware {
+        Middleware::StripPrefix(prefixes) => format!("strip {}", prefixes.join(" ")),
+        Middleware::AddPrefix(prefix) => format!("add {prefix}"),
+        Middleware::Rewrite { pattern, replacement } => {
+            format!("rewrite ~{} -> {}", printable(pattern.regex().as_str()), printable(replacement))
+        }
+        Middleware::Redirect { status, target } => format!("redirect {status} {target}"),
+        Middleware::RequestHeader(name, value) => header("request", name, value.as_ref()),
+        Middleware::ResponseHeader(name, value) => header("response", name, value.as_ref()),
+        Middleware::BodyLimit(bytes) => format!("bodies of at most {bytes} bytes"),
+        Middleware::Hsts(seconds) => format!("hsts for {seconds} seconds"),
+    }
+}
+
+/// The name, the address, the protocol, and whether it may be used.
+fn endpoint_text(endpoint: &Endpoint) -> String {
+    let scheme = match endpoint.scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+        Scheme::H2c => "h2c",
+    };
+    let unchecked = if endpoint.scheme == Scheme::Https && !endpoint.verify { ", certificate not checked" } else { "" };
+    let weight = if endpoint.weight == 1 { String::new() } else { format!(", weight {}", endpoint.weight) };
+    let readiness = match endpoint.readiness {
+        Readiness::Ready => "ready",
+        Readiness::Starting => "starting",
+        Readiness::Unhealthy => "unhealthy",
+        Readiness::Leaving => "leaving",
+        Readiness::Restarting => "restarting",
+    };
+    let (name, address) = (printable(&endpoint.name), &endpoint.key.address);
+    format!("to {name} at {scheme}://{address}{unchecked}{weight}, {readiness}")
+}
+
+fn header(of: &str, name: &HeaderName, value: Option<&HeaderValue>) -> String {
+    match value {
+        Some(value) => format!("{of} {name}: {}", text(value)),
+        None => format!("{of} without {name}"),
+    }
+}
+
+fn text(value: &HeaderValue) -> String {
+    match value.is_sensitive() {
+        true => "(not shown)".to_owned(),
+        false => printable(&String::from_utf8_lossy(value.as_bytes())),
+    }
+}
