@@ -1,10 +1,10 @@
-//! A digest of a text that is the same in every process and on every machine: it is written down.
+//! A digest of a text that is the same in every process and on every machine, because it is stored on the volume.
 //!
-//! FNV-1a. It guards against nobody: two texts of one digest can be made on purpose.
+//! The algorithm is FNV-1a. It protects against no attack: two texts with one digest can be made on purpose.
 
 use std::hash::Hasher;
 
-/// What was written so far.
+/// The digest of the bytes written up to now.
 #[derive(Clone, Copy, Debug)]
 pub struct Digest(u64);
 

@@ -1,9 +1,8 @@
-//! Why a route takes a request, why others do not, and what comes nearest where none does.
+//! The reasons for which a route takes a request and others do not, and the nearest routes where none does.
 //!
-//! For `gangway explain`, the API, and the part of our own 404 that only a client on the local network
-//! sees. Never on the way of a request that found its route: it looks at every route, formats and
-//! allocates freely. What it looks at is what [`RoutingTable::find`] decides by, so the two cannot
-//! disagree about the winner.
+//! It serves `gangway explain`, the API, and the part of our own 404 that only a client on the local network
+//! sees. It never runs for a request that found its route: it looks at every route, formats and allocates
+//! freely. It reads the same index as [`RoutingTable::find`], so the two cannot disagree about the winner.
 
 use gangway_diagnostic::distance;
 
@@ -14,30 +13,30 @@ use crate::request_view::RequestView;
 use crate::rule::Condition;
 use crate::table::{HostRank, Precedence, RoutingTable, Slot};
 
-/// At most this many routes that were considered are listed.
+/// The most routes that an explanation lists as considered.
 pub const CONSIDERED_MAX: usize = 50;
 
-/// At most this many near misses are listed.
+/// The most near misses that an explanation lists.
 pub const NEAREST_MAX: usize = 5;
 
-/// Hosts that are further apart than this are not near.
+/// The largest distance of two hosts that counts as near.
 const HOST_DISTANCE_MAX: usize = 2;
 
-/// What a look-up did.
+/// The result of a look-up, with its reasons.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Explanation {
     /// The route that takes the request.
     pub winner: Option<Winner>,
-    /// Others that could have, as they are served under this host: by precedence, each with the first
-    /// thing that kept it from it. At most [`CONSIDERED_MAX`].
+    /// The other routes that are served under this host, by precedence, each with the first reason against it.
+    /// At most [`CONSIDERED_MAX`].
     pub considered: Vec<Considered>,
-    /// How many more were considered than are listed.
+    /// The number of considered routes that are not listed.
     pub considered_more: usize,
-    /// Where no route is served under this host: those under similar hosts, nearest first. At most
+    /// Routes under similar hosts, nearest first, where no route is served under this host. At most
     /// [`NEAREST_MAX`].
     pub nearest: Vec<Nearest>,
-    /// Why no route takes it although one matches: its path can be read in two ways, and they lead to
-    /// different routes.
+    /// The reason for which no route takes the request although one matches: its path can be read in two ways
+    /// that lead to different routes.
     pub doubt: Option<String>,
 }
 
@@ -54,7 +53,7 @@ pub struct Winner {
     pub why: String,
 }
 
-/// A route that does not take it.
+/// A route that does not take the request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Considered {
     /// The route's id.
@@ -63,8 +62,7 @@ pub struct Considered {
     pub route: usize,
     /// The alternative, as a rule.
     pub rule: String,
-    /// The first condition that failed, such as ``path `/` is not below `/api` ``, or by what it is
-    /// outranked.
+    /// The first condition that failed, such as ``path `/` is not below `/api` ``, or the route that goes first.
     pub why: String,
 }
 
@@ -77,12 +75,12 @@ pub struct Nearest {
     pub route: usize,
     /// The alternative, as a rule.
     pub rule: String,
-    /// What differs, such as ``it is served at `shop.example.org`; you asked for `shp.example.org` ``.
+    /// The difference, such as ``it is served at `shop.example.org`; you asked for `shp.example.org` ``.
     pub why: String,
 }
 
 impl<T> RoutingTable<T> {
-    /// Says which route takes a request and why, and why others do not.
+    /// Explains which route takes a request, and why the others do not.
     pub fn explain(&self, request: &RequestView<'_>) -> Explanation {
         let index = self.index();
         let mut explanation = Explanation::default();
@@ -112,7 +110,7 @@ impl<T> RoutingTable<T> {
                 continue;
             }
             is_host_known = true;
-            // Further alternatives of the route that takes it anyway explain nothing.
+            // Further alternatives of the winning route explain nothing.
             if winner.is_some_and(|(best, winner)| best == position || winner.route == slot.route) {
                 continue;
             }
@@ -191,7 +189,7 @@ fn conditions_in_words(count: usize) -> String {
     }
 }
 
-/// Why a route that matches does not win.
+/// The reason for which a route that matches does not win.
 fn outranked(this: &Precedence, winner: &Precedence) -> String {
     let by = &winner.id.0;
     let reason = if this.priority != winner.priority {
@@ -259,17 +257,17 @@ fn test_failure(test: &Test, request: &RequestView<'_>) -> String {
     format!("{} does not hold: {got}", test.expression())
 }
 
-/// The slots whose hosts are like the one that was asked for.
+/// The slots with hosts similar to the requested one.
 fn nearest(slots: &[Slot], request: &RequestView<'_>) -> Vec<Nearest> {
     let mut near: Vec<(usize, &Slot)> = Vec::new();
     for slot in slots {
         let HostCondition::Pattern(pattern) = slot.alternative.host() else { continue };
         let Some(distance) = host_distance(pattern, request.host) else { continue };
-        // What also matches the path comes first among equally near hosts.
+        // Among equally near hosts, a slot that also matches the path comes first.
         let misses_path = usize::from(first_failure(&slot.alternative, request).is_some());
         near.push((2 * distance + misses_path, slot));
     }
-    // The index goes by precedence, which says nothing here.
+    // The index is sorted by precedence, which means nothing here.
     let by_id = |slot: &Slot, other: &Slot| slot.precedence.id.0.cmp(&other.precedence.id.0);
     near.sort_by(|(a, a_slot), (b, b_slot)| a.cmp(b).then_with(|| by_id(a_slot, b_slot)));
     let mut nearest: Vec<Nearest> = Vec::new();
@@ -291,7 +289,7 @@ fn nearest(slots: &[Slot], request: &RequestView<'_>) -> Vec<Nearest> {
     nearest
 }
 
-/// How far a host is from a pattern that does not match it; None where they are not alike.
+/// The distance of a host from a pattern that does not match it; none where they are not similar.
 fn host_distance(pattern: &HostPattern, host: &str) -> Option<usize> {
     let (first, domain) = host.split_once('.').unwrap_or((host, ""));
     match pattern {
@@ -305,8 +303,8 @@ fn host_distance(pattern: &HostPattern, host: &str) -> Option<usize> {
             // Short names are all a few letters apart.
             let max = HOST_DISTANCE_MAX.min(host.len() / 3);
             let by_letters = distance(name, host, max).map(|letters| letters.max(1));
-            // `shop.localhost` for `shop.example.org`. Another name of the same domain is not near: in a house
-            // all names are of one.
+            // `shop.localhost` for `shop.example.org`. Another name of the same domain is not near: in a household
+            // all names share one domain.
             let by_label = (name_first == first).then_some(HOST_DISTANCE_MAX + 1);
             by_letters.or(by_label)
         }

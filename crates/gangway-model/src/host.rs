@@ -1,8 +1,8 @@
-//! Host names and patterns of them: text becomes a type here and is never looked at again.
+//! Host names and patterns of them. Text becomes a type here, and no later code parses it again.
 //!
 //! Hosts are compared in one form: lower case, without port and final dot, international names in
-//! punycode, IPv6 in brackets and as short as it gets. [`canonical`] brings a request's host into it,
-//! [`Hostname::parse`] and [`HostPattern::parse`] a label's.
+//! punycode, IPv6 in brackets and in its shortest form. [`canonical`] brings the host of a request into this
+//! form; [`Hostname::parse`] and [`HostPattern::parse`] do so with the host of a label.
 
 use std::fmt::{self, Display, Formatter};
 use std::io::Write as _;
@@ -10,10 +10,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use gangway_diagnostic::{Finding, codes, quoted};
 
-/// The longest name that DNS can carry.
+/// The length of the longest name that DNS can carry.
 pub const HOST_LEN_MAX: usize = 253;
 
-/// The longest label of a name that DNS can carry.
+/// The length of the longest label of a name that DNS can carry.
 const LABEL_LEN_MAX: usize = 63;
 
 /// A DNS name or IP address in the form in which hosts are compared: lower case, no port, no final
@@ -21,7 +21,7 @@ const LABEL_LEN_MAX: usize = 63;
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Hostname(Box<str>);
 
-/// What a route may claim.
+/// The hosts that one item of a `host` list stands for.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum HostPattern {
     /// `shop.example.org`.
@@ -50,12 +50,12 @@ impl Hostname {
         read(text, 0, findings).map(|name| Self(name.into()))
     }
 
-    /// As text.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Is it an IP address?
+    /// Whether it is an IP address.
     pub fn is_address(&self) -> bool {
         self.0.starts_with('[') || self.0.parse::<Ipv4Addr>().is_ok()
     }
@@ -94,7 +94,7 @@ impl HostPattern {
         Some(make(name))
     }
 
-    /// Does it match a host in the form in which hosts are compared?
+    /// Whether it matches a host in the form in which hosts are compared.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::Exact(name) => *name.0 == *host,
@@ -108,7 +108,7 @@ impl HostPattern {
         }
     }
 
-    /// Does it match every host that `other` matches?
+    /// Whether it matches every host that `other` matches.
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Any, _) => true,
@@ -119,7 +119,7 @@ impl HostPattern {
     }
 }
 
-/// As it is written in a label.
+/// The text that a label would have.
 impl Display for HostPattern {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -133,8 +133,8 @@ impl Display for HostPattern {
 
 /// The host of a `Host` field, an `:authority` or an SNI in the form in which hosts are compared.
 ///
-/// Written into `buffer`, so that a request costs no allocation. None where it is outside the grammar of
-/// RFC 3986, has user information or an impossible port, or is longer than [`HOST_LEN_MAX`]; a host
+/// The result is written into `buffer`, so that a request costs no allocation. None where the text is outside the
+/// grammar of RFC 3986, has user information or an impossible port, or is longer than [`HOST_LEN_MAX`]. A host
 /// that no route could have is still a host.
 pub fn canonical<'b>(host: &str, buffer: &'b mut [u8; HOST_LEN_MAX]) -> Option<&'b str> {
     if let Some(rest) = host.strip_prefix('[') {
@@ -163,13 +163,12 @@ pub fn canonical<'b>(host: &str, buffer: &'b mut [u8; HOST_LEN_MAX]) -> Option<&
     std::str::from_utf8(canonical).ok()
 }
 
-/// A port may be empty, says RFC 3986.
+/// RFC 3986 allows an empty port.
 fn is_port(text: &str) -> bool {
     text.is_empty() || (text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok())
 }
 
-/// `reg-name` of RFC 3986; whether a percent sign is followed by two digits does not matter, as no route
-/// has one.
+/// A byte of `reg-name` in RFC 3986. Two digits behind a percent sign are not checked, as no route has one.
 fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
 }
@@ -228,7 +227,7 @@ fn name(text: &str) -> Result<String, Finding> {
     Ok(name)
 }
 
-/// Says what stands beside the name, where that is what is wrong.
+/// Reports a scheme, a port or a path beside the name.
 fn only_a_name(text: &str) -> Result<(), Finding> {
     let beside = |span, what: &str, note: &str, help: String| {
         Err(Finding::error(codes::HOST_NOT_ONLY_NAME, span, format!("{what} in host {}", quoted(text)), note, help))
@@ -283,7 +282,7 @@ fn check_labels(text: &str, name: &str) -> Result<(), Finding> {
     if name.len() > HOST_LEN_MAX {
         return Err(invalid(text, 0..text.len(), format!("longer than {HOST_LEN_MAX} characters"), "shorten the name"));
     }
-    // Where the text had to be converted, positions in the name are none in the text.
+    // Positions in a converted name are not positions in the text.
     let place = |start: usize, len: usize| if text.is_ascii() { start..start + len } else { 0..text.len() };
     let mut start = 0_usize;
     for label in name.split('.') {

@@ -1,16 +1,16 @@
-//! What is known of images by their names: `image_defaults.txt`, which is data.
+//! Defaults for well-known images, by their names. The data is `image_defaults.txt`.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::route::Scheme;
 
-/// What is known of one image.
+/// The defaults for one image.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ImageDefaults {
-    /// Where it listens.
+    /// The port at which it listens.
     pub port: u16,
-    /// How it is spoken to, where that does not follow from the port.
+    /// The protocol, where it does not follow from the port.
     pub scheme: Option<Scheme>,
 }
 
@@ -22,12 +22,12 @@ struct Catalogue {
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| read(include_str!("image_defaults.txt")));
 
-/// What is known of an image.
+/// The defaults for an image; none for an unknown one.
 pub(crate) fn find(image: &str) -> Option<ImageDefaults> {
     CATALOGUE.by_name.get(name(image)?).copied()
 }
 
-/// Is it a database, a cache, a broker, or a server of another protocol?
+/// Whether the image is a database, a cache, a broker, or a server of another protocol.
 pub(crate) fn is_hidden(image: &str) -> bool {
     let Some(name) = name(image) else { return false };
     let last = name.rsplit('/').next().unwrap_or(name);

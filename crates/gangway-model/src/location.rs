@@ -1,4 +1,4 @@
-//! Where a redirection leads: pure, so that what is answered and what `explain` says are the same.
+//! The `Location` of a redirection. It is pure, so the answer and `explain` cannot differ.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -7,8 +7,8 @@ use gangway_diagnostic::printable;
 use crate::path::strip_prefix;
 use crate::route::{RedirectPart, RedirectTarget};
 
-/// Where a request for exactly the prefix, without a slash, is sent: relative links of the app would
-/// otherwise lead out of it. `target` is as the client sent it. None where the request is not for that.
+/// The `Location` for a request for exactly the prefix, without a slash: relative links of the app would
+/// otherwise lead out of it. `target` is as the client sent it. None for every other request.
 pub fn slash_redirect(target: &[u8], prefix: &str) -> Option<Vec<u8>> {
     let (path, query) = split(target);
     if matches!(prefix, "" | "/") || !strip_prefix(std::str::from_utf8(path).ok()?, prefix)?.is_empty() {
@@ -24,7 +24,7 @@ pub fn slash_redirect(target: &[u8], prefix: &str) -> Option<Vec<u8>> {
 }
 
 impl RedirectTarget {
-    /// Its placeholders filled for a request to `host` with a target as the client sent it.
+    /// The `Location` for a request to `host`, with the placeholders filled. `target` is as the client sent it.
     pub fn location(&self, host: &str, target: &[u8]) -> Vec<u8> {
         let (path, query) = split(target);
         let query = query.get(1..).unwrap_or_default();
@@ -60,12 +60,12 @@ impl Display for RedirectTarget {
     }
 }
 
-/// The ports under which clients reach us, as people are told.
+/// The ports under which clients reach Gangway, for URLs that people read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PublicPorts {
-    /// Of plain HTTP.
+    /// The port of plain HTTP.
     pub http: u16,
-    /// Of HTTPS.
+    /// The port of HTTPS.
     pub https: u16,
 }
 
@@ -76,12 +76,12 @@ impl Default for PublicPorts {
 }
 
 impl PublicPorts {
-    /// The URL of a host and what follows it, by plain HTTP.
+    /// The URL of a host, with or without a path, by plain HTTP.
     pub fn http_url(self, place: &str) -> String {
         url("http", place, self.http, Self::default().http)
     }
 
-    /// The URL of a host and what follows it, by HTTPS.
+    /// The URL of a host, with or without a path, by HTTPS.
     pub fn https_url(self, place: &str) -> String {
         url("https", place, self.https, Self::default().https)
     }

@@ -1,5 +1,5 @@
-//! Paths and patterns of them. Comparison happens on a percent-decoded, normalised copy; the
-//! original bytes are what goes upstream.
+//! Paths and patterns of them. Paths are compared in a percent-decoded, normalised copy; the original bytes go
+//! upstream.
 //!
 //! The form in which paths are compared, made by [`normalise`]:
 //!
@@ -13,10 +13,9 @@
 //! Applications disagree about three more things: `%2F` and `\` are a slash to some, and some cut
 //! segments at `;`. If `/admin` is protected and `/` is not, `/admin%2Fx`, `/admin;x` and
 //! `/public/..;/admin` must not reach the application by way of `/`; and the other way round, where the
-//! application takes `%2F` for itself, `/public%2Fx` must not be let in because `/public` is open. So a
-//! path with one of them is looked up in all its readings, and where they do not lead to the same
-//! route, none takes it: closed on doubt. Nothing is lost by it where one route has them all, as
-//! `%2F` in a repository's file names.
+//! application takes `%2F` for itself, `/public%2Fx` must not be let in because `/public` is open. Such a path is
+//! therefore looked up in all its readings. Where they do not lead to the same route, no route takes it: closed on
+//! doubt. Nothing is lost where one route has all readings, as with `%2F` in the file names of a repository.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
@@ -28,8 +27,8 @@ use crate::regex_pattern::RegexPattern;
 /// One item of a `path` list.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum PathPattern {
-    /// `/stash`: itself and everything below it, on a segment border. `/` is everything. Without a
-    /// final slash, which would say the same.
+    /// `/stash`: itself and everything below it, on a segment border. `/` is everything. A final slash would mean
+    /// the same and is removed.
     Prefix(Box<str>),
     /// `=/exact`.
     Exact(Box<str>),
@@ -38,7 +37,7 @@ pub enum PathPattern {
 }
 
 impl PathPattern {
-    /// Every path.
+    /// The pattern that matches every path.
     pub fn everything() -> Self {
         Self::Prefix("/".into())
     }
@@ -66,7 +65,7 @@ impl PathPattern {
         pattern
     }
 
-    /// Does it match a normalised path?
+    /// Whether it matches a normalised path.
     pub fn matches(&self, path: &str) -> bool {
         match self {
             Self::Prefix(prefix) => begins_with(path, prefix),
@@ -76,7 +75,7 @@ impl PathPattern {
     }
 }
 
-/// As it is written in a label.
+/// The text that a label would have.
 impl Display for PathPattern {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,13 +86,13 @@ impl Display for PathPattern {
     }
 }
 
-/// Is `path` the prefix itself or below it, on a segment border? Both normalised.
+/// Whether `path` is the prefix itself or below it, on a segment border. Both are normalised.
 pub fn begins_with(path: &str, prefix: &str) -> bool {
     prefix == "/" || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The form of a path in which it is compared; see the module's documentation. Given the path of a
-/// request target, without the query. Idempotent, and without allocation where there is nothing to do.
+/// The form of a path in which it is compared; see the module's documentation. `path` is the path of a request
+/// target, without the query. Idempotent, and without allocation where there is nothing to change.
 pub fn normalise(path: &str) -> Cow<'_, str> {
     if is_normal(path.as_bytes()) {
         return Cow::Borrowed(path);
@@ -102,7 +101,7 @@ pub fn normalise(path: &str) -> Cow<'_, str> {
     if normal == path { Cow::Borrowed(path) } else { Cow::Owned(normal) }
 }
 
-/// The other ways in which an application may read a normalised path; none for nearly all paths.
+/// The other ways in which an application may read a normalised path. Nearly all paths have none.
 pub(crate) fn other_readings(path: &str) -> Vec<String> {
     let mut readings = Vec::new();
     if !is_doubtful(path) {
@@ -122,20 +121,19 @@ pub(crate) fn other_readings(path: &str) -> Vec<String> {
     readings
 }
 
-/// Is there anything in a normalised path that applications read differently?
+/// Whether applications may read a normalised path in several ways.
 pub(crate) fn is_doubtful(path: &str) -> bool {
     // Without branches, so that the compiler looks at many bytes at once: every request pays for this.
     let special = path.bytes().fold(false, |special, byte| special | (byte == b'%') | (byte == b';') | (byte == b'\\'));
     special && (path.contains([';', '\\']) || path.contains("%2F"))
 }
 
-/// What is left of a path as sent when a normalised prefix is taken off. Begins with exactly one slash,
-/// or is empty where the path is the prefix itself.
+/// The rest of a path as sent, without a normalised prefix. It begins with exactly one slash, or is empty where
+/// the path is the prefix itself. None where the path is not below the prefix.
 ///
-/// The original bytes, but for slashes doubled right after the prefix: an application that redirects
-/// to its own path would otherwise send clients to another host (`//evil.example`). And only a path
-/// with dot segments gives its normalised form, because what they refer to is gone. None where the path
-/// is not below the prefix.
+/// The rest consists of the original bytes, with two exceptions. Slashes that are doubled right after the prefix
+/// become one: an application that redirects to its own path would otherwise send clients to another host
+/// (`//evil.example`). A path with dot segments is normalised, because the segments that they refer to are gone.
 pub fn strip_prefix<'p>(path: &'p str, prefix: &str) -> Option<Cow<'p, str>> {
     if is_normal(path.as_bytes()) && begins_with(path, prefix) {
         let rest = if prefix == "/" { path } else { &path[prefix.len()..] };
@@ -158,14 +156,14 @@ pub fn strip_prefix<'p>(path: &'p str, prefix: &str) -> Option<Cow<'p, str>> {
         }
         rest = &rest[end..];
     }
-    // One slash back, if the rest had any: `rest` is a part of `path`.
+    // Step back by one slash, if there was any: `rest` is a part of `path`.
     let start = path.len() - rest.len();
     let slash = usize::from(path[..start].ends_with('/'));
     Some(Cow::Borrowed(&path[start - slash..]))
 }
 
-/// A normalised path in the form in which it can be sent or written in a label or a rule: what has a
-/// meaning there is percent-encoded.
+/// A normalised path in the form in which it can be sent, or written in a label or a rule: characters with a
+/// meaning there are percent-encoded.
 pub(crate) fn escaped(path: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#,\"<>`{}|^".contains(&byte);
     if path.bytes().all(is_plain) {
@@ -251,7 +249,7 @@ fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<String> {
             help,
         );
     }
-    // That percent-encoding is undone surprises nobody.
+    // Undone percent-encoding is no surprise, so it gets no warning.
     if normal != decoded(text) {
         warn(
             codes::PATH_NOT_NORMAL,
@@ -287,12 +285,12 @@ fn is_normal(path: &[u8]) -> bool {
     true
 }
 
-/// Does a segment `.` or `..` stand at the beginning?
+/// Whether the text begins with a segment `.` or `..`.
 fn is_dot_segment(rest: &[u8]) -> bool {
     matches!(rest, [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..])
 }
 
-/// With percent-encoding undone, but for what stays encoded.
+/// The path with percent-encoding undone, except for what stays encoded.
 fn decoded(path: &str) -> String {
     let mut decoded = String::with_capacity(path.len() + 8);
     let mut run = Vec::new();
@@ -315,14 +313,14 @@ fn decoded(path: &str) -> String {
     decoded
 }
 
-/// The byte that `%XX` at the beginning stands for.
+/// The byte of a `%XX` at the beginning.
 fn encoded_byte(rest: &[u8]) -> Option<u8> {
     let &[b'%', high, low, ..] = rest else { return None };
     let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     Some(digit(high)? << 4 | digit(low)?)
 }
 
-/// Appends bytes that were all encoded.
+/// Appends a run of bytes that were all encoded.
 fn push_run(decoded: &mut String, run: &[u8]) {
     for chunk in run.utf8_chunks() {
         for char in chunk.valid().chars() {
@@ -348,7 +346,7 @@ fn push_encoded(text: &mut String, byte: u8) {
     text.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
-/// With slashes merged and dot segments resolved.
+/// The path with slashes merged and dot segments resolved.
 fn resolved(path: &str) -> String {
     let mut resolved = String::with_capacity(path.len() + 1);
     let mut ends_in_slash = true;
@@ -369,7 +367,7 @@ fn resolved(path: &str) -> String {
     resolved
 }
 
-/// With `;…` cut off every segment.
+/// The path without `;…` at the end of each segment.
 fn without_parameters(path: &str) -> String {
     let mut without = String::with_capacity(path.len());
     for (position, segment) in path.split('/').enumerate() {

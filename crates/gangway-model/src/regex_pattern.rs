@@ -1,4 +1,4 @@
-//! A regular expression together with its text. Linear time only, and small.
+//! A regular expression together with its text. It matches in linear time, and its size is bounded.
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -8,16 +8,16 @@ use gangway_diagnostic::{Finding, codes, quoted};
 use regex::{Regex, RegexBuilder};
 use regex_syntax::ast::ErrorKind;
 
-/// A compiled expression may take this much; a larger one is refused. A label is written by anyone who
-/// may start a container, and costs every request to its host.
+/// The largest size of a compiled expression; a larger one is refused. Every user who may start a container can
+/// write a label, and its expression costs every request to its host.
 pub const REGEX_SIZE_MAX: usize = 64 << 10;
 
-/// What the automaton that is built while matching may take; beyond, it is built anew.
+/// The largest size of the automaton that is built while matching. Beyond it, the automaton is built anew.
 const AUTOMATON_SIZE_MAX: usize = 512 << 10;
 
-/// A compiled regular expression; equal where the text is.
+/// A compiled regular expression. Two are equal if their texts are.
 ///
-/// It matches anywhere unless it says `^` or `$`. `\w`, `\d` and `\s` mean ASCII: the Unicode classes
+/// It matches anywhere unless it is anchored by `^` or `$`. `\w`, `\d` and `\s` mean ASCII: the Unicode classes
 /// are so large that two `\w+` would exceed [`REGEX_SIZE_MAX`].
 #[derive(Clone, Debug)]
 pub struct RegexPattern {
@@ -43,30 +43,31 @@ impl RegexPattern {
         Self::build(text, LetterCase::Ignored, findings)
     }
 
-    /// As written.
+    /// The text as written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The compiled expression, for replacing with.
+    /// The compiled expression, for replacements.
     pub fn regex(&self) -> &Regex {
         &self.regex
     }
 
-    /// Does it match somewhere in `text`?
+    /// Whether it matches somewhere in `text`.
     pub fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
 
-    /// What building it takes, in lookups of a plain value; counted from the text alone and never too low by much.
+    /// The cost of building it, in lookups of a plain value. It is estimated from the text alone, and never much too
+    /// low.
     pub(crate) fn cost(text: &str) -> usize {
-        /// Even the smallest has automata of its own.
+        /// Even the smallest expression has automata of its own.
         const LEAST: usize = 16;
-        /// A class has to be sorted, and joined with its other case.
+        /// A class has to be sorted and joined with its other case.
         const CLASS: usize = 2;
-        /// Of Unicode, each has hundreds of ranges.
+        /// A class of Unicode has hundreds of ranges.
         const CLASS_OF_UNICODE: usize = 32;
-        /// What is larger when compiled is refused on the way there.
+        /// The compiler refuses a larger expression before it is complete.
         const REPEATED_MAX: usize = 512;
         let classes = text.matches('[').count() + text.matches('\\').count();
         let repeated =
@@ -81,9 +82,9 @@ impl RegexPattern {
             .dfa_size_limit(AUTOMATON_SIZE_MAX)
             .build();
         match built {
-            // What is only made valid by writing classes out is not what people know.
+            // An expression that is valid only because its classes were written out is not the known syntax.
             Ok(regex) if has_syntax(text) => Some(Self { text: text.into(), regex }),
-            // Errors have positions in the text as it was written.
+            // Parse the text as written again, because errors must have positions in it.
             Ok(_) | Err(regex::Error::Syntax(_)) => {
                 let generic = || not_built(text, &regex::Error::Syntax(String::new()));
                 findings.push(syntax(text).err().unwrap_or_else(generic));
@@ -123,7 +124,7 @@ impl Hash for RegexPattern {
     }
 }
 
-/// How often the innermost of counted repetitions is repeated at most.
+/// The most repetitions of the innermost part, by the product of all counted repetitions.
 fn repetitions(text: &str) -> usize {
     let bound = |rest: &str| -> Option<usize> {
         let (bounds, _) = rest.split_once('}')?;
@@ -132,12 +133,12 @@ fn repetitions(text: &str) -> usize {
     text.split('{').skip(1).filter_map(bound).fold(1_usize, |product, bound| product.saturating_mul(bound.max(1)))
 }
 
-/// Properties such as `\p{L}`.
+/// The number of properties such as `\p{L}`.
 fn classes_of_unicode(text: &str) -> usize {
     text.matches("\\p").count() + text.matches("\\P").count()
 }
 
-/// Is it well formed? Knows nothing of classes, which take longest to read.
+/// Whether it is well formed. Classes, which take longest to read, are not looked up.
 fn has_syntax(text: &str) -> bool {
     !text.is_empty() && regex_syntax::ast::parse::Parser::new().parse(text).is_ok()
 }
@@ -226,7 +227,7 @@ fn not_built(text: &str, error: &regex::Error) -> Finding {
     }
 }
 
-/// Where a `{name}` or `{name:expression}` of Traefik 2 stands; `\p{Greek}` is none.
+/// The place of a `{name}` or `{name:expression}` of Traefik 2. `\p{Greek}` is no such template.
 fn template(text: &str) -> Option<Range<usize>> {
     text.match_indices('{').find_map(|(start, _)| {
         let rest = &text[start + 1..];
@@ -238,8 +239,8 @@ fn template(text: &str) -> Option<Range<usize>> {
     })
 }
 
-/// The expression with its Perl classes written out as ASCII. Brackets may stand inside brackets, so it
-/// does not matter where the class stood.
+/// The expression with its Perl classes written out as ASCII. Brackets may stand inside brackets, so the place of
+/// the class does not matter.
 fn ascii_classes(text: &str) -> String {
     let mut ascii = String::with_capacity(text.len() + 16);
     let mut chars = text.chars();
@@ -253,7 +254,7 @@ fn ascii_classes(text: &str) -> String {
             Some('W') => ascii.push_str("[^0-9A-Za-z_]"),
             Some('d') => ascii.push_str("[0-9]"),
             Some('D') => ascii.push_str("[^0-9]"),
-            // Where `(?x)` is on, a space as such would not count.
+            // With `(?x)`, a plain space would be ignored.
             Some('s') => ascii.push_str(r"[\t\n\x0B\f\r\x20]"),
             Some('S') => ascii.push_str(r"[^\t\n\x0B\f\r\x20]"),
             other => {

@@ -1,13 +1,13 @@
-//! `--select`: which containers of an engine are this Gangway's.
+//! `--select`: the containers of an engine that belong to this instance.
 //!
-//! A container that is not selected does not exist for it: it gives no route, claims no host, and nothing is ever
-//! said about it. So two instances share one engine without a word about each other's apps.
+//! A container that is not selected does not exist for the instance: it gives no route, claims no host, and no
+//! diagnostic mentions it. Two instances can therefore share one engine without reporting each other's apps.
 
 use std::fmt::{self, Display, Formatter};
 
 use crate::snapshot::Container;
 
-/// What one `--select` asks for: all of its terms.
+/// The value of one `--select`: a container has to meet all of its terms.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Selector {
     terms: Vec<Term>,
@@ -28,12 +28,12 @@ enum Wants {
     Different(Box<str>),
 }
 
-/// Why a text is no selector.
+/// The reason for which a text is no selector.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NotASelector {
-    /// What is wrong, for a caret.
+    /// The problem, for a caret.
     pub note: &'static str,
-    /// What to write.
+    /// Something to write instead.
     pub help: &'static str,
 }
 
@@ -44,7 +44,7 @@ impl Selector {
     ///
     /// # Errors
     ///
-    /// Where a term has no name, or a project or network none to be equal to.
+    /// Fails where a term has no name, and where `project=` or `network=` has none.
     pub fn parse(text: &str) -> Result<Self, NotASelector> {
         let terms = text.split(',').map(str::trim).filter(|term| !term.is_empty());
         let terms = terms.map(Term::parse).collect::<Result<Vec<Term>, NotASelector>>()?;
@@ -59,7 +59,8 @@ impl Selector {
     }
 }
 
-/// Whether a container is ours: every one where nothing is selected, else those that one of these takes.
+/// Whether a container belongs to this instance: every container where there is no selector, otherwise those that
+/// one of the selectors takes.
 pub(crate) fn is_selected(selectors: &[Selector], container: &Container) -> bool {
     selectors.is_empty() || selectors.iter().any(|selector| selector.takes(container))
 }
@@ -112,7 +113,7 @@ impl Term {
     }
 }
 
-/// As it is written.
+/// The canonical text, which [`Selector::parse`] reads again.
 impl Display for Selector {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (position, term) in self.terms.iter().enumerate() {

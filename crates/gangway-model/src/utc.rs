@@ -1,6 +1,6 @@
-//! Moments as people read them.
+//! Points in time as people read them.
 
-/// `2026-11-27 04:05:06 UTC`, of seconds since the epoch.
+/// Seconds since the epoch as a date and a time, such as `2026-11-27 04:05:06 UTC`.
 pub fn utc(seconds: i64) -> String {
     let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
     let at = time::OffsetDateTime::from_unix_timestamp(seconds).ok();

@@ -1,7 +1,7 @@
-//! The values of labels: text becomes a type here.
+//! The values of labels. Text becomes a type here.
 //!
-//! Every function either gives the value or says what is wrong with the text; where it stands, and what
-//! follows from it, is added by whoever knows the label.
+//! Every function returns the value or a finding about the text. The caller, which knows the label, adds the place
+//! and the effect.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use crate::codes;
 use crate::diagnostic::Code;
 use crate::rule::{Finding, nearest, shown};
 
-/// Longer durations are slips: nobody waits for a hundred years.
+/// The longest duration. A longer one is a slip.
 const DURATION_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// What can be wrong with a value, before it is known where the value stands.
-pub(crate) type Read<T> = Result<T, Finding>;
+/// A value, or a finding about its text.
+pub(crate) type Parsed<T> = Result<T, Finding>;
 
 /// `true`, `on`, `yes`, or `false`, `off`, `no`, in any case.
-pub(crate) fn boolean(text: &str) -> Read<bool> {
+pub(crate) fn boolean(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "on" | "yes" => Ok(true),
         "false" | "off" | "no" => Ok(false),
@@ -25,7 +25,7 @@ pub(crate) fn boolean(text: &str) -> Read<bool> {
 }
 
 /// A whole number, negative ones too.
-pub(crate) fn integer(text: &str) -> Read<i64> {
+pub(crate) fn integer(text: &str) -> Parsed<i64> {
     text.parse().map_err(|_| {
         let is_number =
             !text.is_empty() && text.trim_start_matches(['-', '+']).bytes().all(|byte| byte.is_ascii_digit());
@@ -35,7 +35,7 @@ pub(crate) fn integer(text: &str) -> Read<i64> {
 }
 
 /// A TCP port.
-pub(crate) fn port(text: &str) -> Read<u16> {
+pub(crate) fn port(text: &str) -> Parsed<u16> {
     let help = match text.rsplit([':', '/']).chain(text.split([':', '/'])).find(|part| part.parse::<u16>().is_ok()) {
         Some(number) if text.contains([':', '/']) => format!("write {}, the port inside the container", shown(number)),
         _ => "write the number of the port at which the application listens, such as `8080`".to_owned(),
@@ -46,11 +46,11 @@ pub(crate) fn port(text: &str) -> Read<u16> {
     }
 }
 
-/// Reads `250ms`, `5s`, `10m`, `1h`, `30d`, or a bare number of seconds. Longer than nothing.
+/// Reads `250ms`, `5s`, `10m`, `1h`, `30d`, or a bare number of seconds. The duration is longer than zero.
 ///
 /// # Errors
 ///
-/// Says what is wrong with any other text, with spans relative to it.
+/// Returns a finding for any other text, with a span relative to it.
 pub fn duration(text: &str) -> Result<Duration, Finding> {
     let (digits, unit) = split_number(text);
     let unit_len = match unit {
@@ -83,8 +83,8 @@ pub fn duration(text: &str) -> Result<Duration, Finding> {
     }
 }
 
-/// The same, but no longer than `max`; and `0` and `off` are no time at all.
-pub(crate) fn duration_up_to(text: &str, max: Duration) -> Read<Duration> {
+/// Like [`duration`], but at most `max`; `0` and `off` are zero.
+pub(crate) fn duration_up_to(text: &str, max: Duration) -> Parsed<Duration> {
     let (digits, unit) = split_number(text);
     let is_none = digits.parse() == Ok(0_u32) && ["", "ms", "s", "m", "h", "d"].contains(&unit);
     if is_none || text.eq_ignore_ascii_case("off") {
@@ -99,8 +99,8 @@ pub(crate) fn duration_up_to(text: &str, max: Duration) -> Read<Duration> {
     Ok(duration)
 }
 
-/// `50MB`, `1GiB`, or a bare number of bytes. More than nothing.
-pub(crate) fn size(text: &str) -> Read<u64> {
+/// `50MB`, `1GiB`, or a bare number of bytes. More than zero.
+pub(crate) fn size(text: &str) -> Parsed<u64> {
     let (digits, unit) = split_number(text);
     let factor: Option<u64> = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => Some(1),
@@ -132,7 +132,7 @@ pub(crate) fn size(text: &str) -> Read<u64> {
 }
 
 /// A status such as `204`, or a range of them with both of its ends, such as `200-399`.
-pub(crate) fn statuses(text: &str) -> Read<(u16, u16)> {
+pub(crate) fn statuses(text: &str) -> Parsed<(u16, u16)> {
     let number = |text: &str| text.parse::<u16>().ok().filter(|status| (100..=599).contains(status) && text.len() == 3);
     let range = match text.split_once('-') {
         Some((first, last)) => number(first).zip(number(last)).filter(|(first, last)| first <= last),
@@ -143,7 +143,7 @@ pub(crate) fn statuses(text: &str) -> Read<(u16, u16)> {
 }
 
 /// One of a few words, in any case.
-pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Read<T> {
+pub(crate) fn choice<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Parsed<T> {
     if let Some((_, value)) = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)) {
         return Ok(*value);
     }
@@ -161,7 +161,7 @@ pub(crate) fn list(text: &str) -> impl Iterator<Item = (usize, &str)> {
     split_at(text, move |_, char| is_separator(char))
 }
 
-/// The same, but in an entry that begins with `~` commas and white space inside brackets belong to the
+/// Like [`list`], but in an entry that begins with `~` commas and white space inside brackets belong to the
 /// expression: `~^/n/[0-9]{1,3}$`.
 pub(crate) fn list_of_patterns(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let (mut depth, mut in_class, mut escaped, mut in_expression, mut at_start) = (0_u32, false, false, false, true);

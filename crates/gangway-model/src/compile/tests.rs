@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::{Compiled, Compiler};
+use crate::route::Middleware;
 use crate::settings::Settings;
 use crate::snapshot::{Container, ContainerState, Gone, Snapshot};
 
@@ -29,7 +30,11 @@ fn compiled_in_all_ways(snapshot: &mut Snapshot) -> Compiled {
     let first = compiler.compile(snapshot, &settings);
     snapshot.containers.reverse();
     let second = compiler.compile(snapshot, &settings);
-    assert_eq!(first.table.to_string(), second.table.to_string());
+    let shown = |one: &Compiled| {
+        let precedences: Vec<_> = one.table.precedences().collect();
+        format!("{:?} {precedences:?}", one.table.routes())
+    };
+    assert_eq!(shown(&first), shown(&second));
     assert_eq!(first.diagnostics.to_string(), second.diagnostics.to_string());
     first
 }
@@ -39,9 +44,9 @@ fn endpoints(compiled: &Compiled, route: &str) -> Vec<(String, u16)> {
     route.upstream.endpoints.iter().map(|one| (one.key.address.to_string(), one.weight)).collect()
 }
 
-fn chain(compiled: &Compiled, route: &str) -> (bool, Vec<String>) {
+fn chain(compiled: &Compiled, route: &str) -> (bool, Vec<Middleware>) {
     let route = compiled.table.routes().iter().find(|one| *one.name == *route).expect("the route is served");
-    (route.closed, route.middlewares.iter().map(ToString::to_string).collect())
+    (route.closed, route.middlewares.clone())
 }
 
 fn messages(compiled: &Compiled) -> Vec<(String, String)> {
@@ -83,7 +88,10 @@ fn middlewares_that_others_declare_are_in_the_order_that_the_route_names() {
         container("a", 1, &[("demo.route.web", "a.test app two one"), ("demo.upstream.app", "here 80")]),
         container("b", 2, &[("demo.middleware.one", "add /one"), ("demo.middleware.two", "add /two")]),
     ]);
-    assert_eq!(chain(&compiled, "web"), (false, vec!["add /two".to_owned(), "add /one".to_owned()]));
+    assert_eq!(
+        chain(&compiled, "web"),
+        (false, ["/two", "/one"].map(|prefix| Middleware::AddPrefix(prefix.into())).to_vec())
+    );
     assert!(compiled.diagnostics.is_empty(), "{}", compiled.diagnostics);
 }
 
@@ -138,7 +146,7 @@ fn no_other_project_takes_over_a_name_that_a_project_declares_itself() {
         let compiled =
             compiled(vec![container("a", own_number, &own), container("b", their_number, &theirs), third.clone()]);
         assert_eq!(endpoints(&compiled, "web"), [(format!("172.20.0.{own_number}:80"), 1)]);
-        assert_eq!(chain(&compiled, "web").1, ["add /a"]);
+        assert_eq!(chain(&compiled, "web").1, [Middleware::AddPrefix("/a".into())]);
         assert_eq!(endpoints(&compiled, "other"), [(format!("172.20.0.{for_third}:80"), 1)], "the older has it");
         let younger = if own_number < their_number { "b" } else { "a" };
         assert!(messages(&compiled).iter().all(|(at, _)| at == younger) && messages(&compiled).len() == 2);
@@ -161,7 +169,7 @@ fn replicas_are_one_upstream_and_the_newest_says_what_is_in_force() {
     };
     let compiled = compiled(vec![replica(1, "add /old"), replica(2, "add /new"), replica(3, "add /new")]);
     assert_eq!(endpoints(&compiled, "web").len(), 3);
-    assert_eq!(chain(&compiled, "web"), (false, vec!["add /new".to_owned()]));
+    assert_eq!(chain(&compiled, "web"), (false, vec![Middleware::AddPrefix("/new".into())]));
 }
 
 #[test]
@@ -171,7 +179,7 @@ fn what_a_container_declares_for_others_is_held_while_it_is_recreated() {
     let gone = |since| Gone { container: gone.clone(), since: std::time::Duration::from_secs(since) };
     let mut snapshot = Snapshot { containers: vec![web.clone()], gone: vec![gone(1)], ..Snapshot::default() };
     let held = compiled_in_all_ways(&mut snapshot);
-    assert_eq!(chain(&held, "web"), (false, vec!["add /b".to_owned()]));
+    assert_eq!(chain(&held, "web"), (false, vec![Middleware::AddPrefix("/b".into())]));
     assert!(endpoints(&held, "web").is_empty() && held.diagnostics.is_empty(), "{}", held.diagnostics);
     assert_eq!(held.holds.len(), 1);
     let mut snapshot = Snapshot { containers: vec![web], gone: vec![gone(60)], ..Snapshot::default() };

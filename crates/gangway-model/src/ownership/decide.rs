@@ -86,7 +86,7 @@ enum Holder {
     Nobody,
     /// The file goes before everybody, and leaves without a trace.
     File,
-    /// It is there, or was a observation ago.
+    /// It is there, or was a moment ago.
     Active(Tenant),
     /// It is gone since then.
     Former(Tenant, i64),

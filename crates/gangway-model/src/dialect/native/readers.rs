@@ -395,7 +395,7 @@ fn share<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Di
 }
 
 /// What projects and containers may be called.
-fn name<'t>(text: &'t str, what: &str) -> value::Read<&'t str> {
+fn name<'t>(text: &'t str, what: &str) -> value::Parsed<&'t str> {
     const LEN_MAX: usize = 255;
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let is_name = (1..=LEN_MAX).contains(&text.len()) && text.bytes().all(is_allowed);
@@ -444,7 +444,7 @@ fn each<'a, T>(
 }
 
 /// A name, and maybe a port, for `Host`.
-fn named_host(text: &str) -> value::Read<HeaderValue> {
+fn named_host(text: &str) -> value::Parsed<HeaderValue> {
     let (name, port) = match text.rsplit_once(':') {
         Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, Some(port)),
         _ => (text, None),

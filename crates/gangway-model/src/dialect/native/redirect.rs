@@ -4,7 +4,7 @@ use crate::codes;
 use crate::host::{HostPattern, Hostname};
 use crate::route::{RedirectPart, RedirectTarget};
 use crate::rule::{Finding, nearest, shown};
-use crate::value::Read;
+use crate::value::Parsed;
 
 /// Where no status is written. The method of a form may change to GET, as with nearly every other proxy.
 const STATUS_DEFAULT: u16 = 302;
@@ -19,7 +19,7 @@ pub(crate) struct Redirect {
 }
 
 /// Reads `[status] target`. Messages do not repeat it: somebody may have put a password into it.
-pub(super) fn parse(text: &str) -> Read<Redirect> {
+pub(super) fn parse(text: &str) -> Parsed<Redirect> {
     let mut status = STATUS_DEFAULT;
     let mut target = text;
     let mut offset = 0;
@@ -43,7 +43,7 @@ pub(super) fn parse(text: &str) -> Read<Redirect> {
 }
 
 /// Cuts the target at its placeholders.
-fn parts(target: &str) -> Read<Vec<RedirectPart>> {
+fn parts(target: &str) -> Parsed<Vec<RedirectPart>> {
     let mut parts = Vec::new();
     let mut at = 0;
     while at < target.len() {
@@ -77,7 +77,7 @@ fn placeholder(name: &str, span: std::ops::Range<usize>) -> Finding {
 
 /// Is it a URL or a path, whatever is put in for the placeholders? A client decides about those, so it must
 /// not be able to decide about the host by them.
-fn check(target: &str) -> Read<()> {
+fn check(target: &str) -> Parsed<()> {
     let whole = 0..target.len();
     if let Some((at, char)) =
         target.char_indices().find(|(_, char)| !char.is_ascii_graphic() || "\"<>\\^`|".contains(*char))

@@ -5,7 +5,7 @@ use regex::Regex;
 use crate::codes;
 use crate::regex_pattern::RegexPattern;
 use crate::rule::{Finding, shown};
-use crate::value::Read;
+use crate::value::Parsed;
 
 /// A rewriting as read.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Rewrite {
 }
 
 /// Reads a path, or `~expression -> replacement`.
-pub(super) fn parse(text: &str) -> Read<Rewrite> {
+pub(super) fn parse(text: &str) -> Parsed<Rewrite> {
     let Some(expression) = text.strip_prefix('~') else {
         if text.contains("->") {
             return Err(Finding::error(
@@ -55,7 +55,7 @@ pub(super) fn parse(text: &str) -> Read<Rewrite> {
 }
 
 /// A path as it stands in a request. May bring a query of its own only in a replacement.
-pub(super) fn path_to_send(text: &str) -> Read<&str> {
+pub(super) fn path_to_send(text: &str) -> Parsed<&str> {
     let wrong = |span, what: &str, note: &str, help: String| {
         Err(Finding::error(codes::PATH_TO_SEND, span, format!("{} {what}", shown(text)), note, help))
     };
@@ -87,7 +87,7 @@ fn can_be_sent(char: char) -> bool {
 }
 
 /// Do all references stand for groups? The `regex` crate would put in nothing for the others.
-fn check_replacement(replacement: &str, pattern: &Regex) -> Read<()> {
+fn check_replacement(replacement: &str, pattern: &Regex) -> Parsed<()> {
     if !replacement.starts_with(['/', '$']) {
         let help = format!("write {}", shown(&format!("/{replacement}")));
         let message = format!("replacement {} is not a path", shown(replacement));

@@ -75,7 +75,7 @@ impl<'a> RouteFields<'a> {
     pub(crate) fn accept<T>(
         &mut self,
         label: &Label<'a>,
-        read: value::Read<T>,
+        read: value::Parsed<T>,
         found: &mut Vec<Diagnostic>,
     ) -> Option<T> {
         read.map_err(|finding| self.found(label, finding, found)).ok()

@@ -7,10 +7,10 @@ use crate::host::Hostname;
 use crate::route::{Address, Scheme};
 use crate::rule::Finding;
 use crate::spec::UrlTarget;
-use crate::value::Read;
+use crate::value::Parsed;
 
 /// Reads one URL. It is not repeated in messages: somebody may have put a password into it.
-pub(super) fn parse(url: &str) -> Read<UrlTarget> {
+pub(super) fn parse(url: &str) -> Parsed<UrlTarget> {
     let wrong = |note: &str, help: &str| {
         Finding::error(codes::UPSTREAM_INVALID, 0..url.len(), "not the URL of an upstream", note, help)
     };

@@ -34,7 +34,7 @@ impl HostCase<'_> {
         });
     }
 
-    /// Is it there, or was it a observation ago?
+    /// Is it there, or was it a moment ago?
     pub(super) fn is_active(&self, tenure: &Tenure) -> bool {
         self.observation.has(tenure)
     }
