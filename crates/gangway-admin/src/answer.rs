@@ -1,4 +1,4 @@
-//! Path → answer. Everything is read at the moment of asking.
+//! Answers the paths of the admin listener. Everything is read at the moment of asking.
 
 use std::sync::Arc;
 
@@ -10,41 +10,41 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use prometheus::Registry;
 use serde::Serialize;
 
+use crate::allowed_hosts::AllowedHosts;
 use crate::api;
-use crate::convert;
-use crate::explain::{Known, explain};
-use crate::instance::{Instance, Phase};
-use crate::known_host::KnownHosts;
-use crate::metrics::{self, Moment};
-use crate::question::Question;
+use crate::explain::{ExplainContext, explain};
+use crate::explain_query::ExplainQuery;
+use crate::instance::{Instance, InstancePhase};
+use crate::metrics::{self, MetricsInput};
+use crate::views;
 
-/// What answers are made of.
+/// The sources of all answers.
 pub struct Sources {
-    /// The table in force, and what was found while compiling it.
+    /// The table in force, and the findings of compiling it.
     pub compiled: Reader<Compiled>,
     /// Certificates in force.
     pub store: Reader<Store>,
-    /// Everything that is counted.
+    /// The counters of all crates.
     pub registry: Registry,
-    /// What else there is to know.
+    /// The running instance.
     pub instance: Arc<dyn Instance>,
     /// When the process started, in seconds since the epoch.
     pub started: i64,
-    /// Of the program.
+    /// The version of the program.
     pub version: &'static str,
 }
 
 /// All answers, for one listener.
 pub(crate) struct Answers {
     pub(crate) sources: Sources,
-    pub(crate) known_hosts: KnownHosts,
-    /// The address as it is shown.
+    pub(crate) allowed_hosts: AllowedHosts,
+    /// The address of the listener, as the API shows it.
     pub(crate) address: String,
 }
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// The version of the format is part of it.
+/// The content type names the version of the format.
 const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 const FORWARDED_HOST: &str = "x-forwarded-host";
@@ -64,17 +64,19 @@ Gangway
 ";
 
 impl Answers {
-    /// The answer to one request, whose body is of no interest.
+    /// Answers one request. Its body is ignored.
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Response<String> {
         let hosts = request.headers().get_all(HOST);
         let host = request.uri().authority().map(http::uri::Authority::as_str);
         let host = host.or_else(|| hosts.iter().next()?.to_str().ok()).unwrap_or_default();
         let compiled = self.sources.compiled.load_full();
         let routes = || compiled.table.routes().iter().map(Arc::as_ref);
-        // A proxy, ours for one, can be told which `Host` to send, and says in this field what was asked for.
+        // A proxy, such as our own, can be configured to send another `Host`. This field says which host the client
+        // asked for.
         let mut forwarded = request.headers().get_all(FORWARDED_HOST).iter();
-        let may_be_forwarded = forwarded.all(|host| self.known_hosts.leads_here(host.to_str().unwrap_or(""), routes()));
-        if hosts.iter().count() != 1 || !self.known_hosts.knows(host, routes()) || !may_be_forwarded {
+        let may_be_forwarded =
+            forwarded.all(|host| self.allowed_hosts.leads_here(host.to_str().unwrap_or(""), routes()));
+        if hosts.iter().count() != 1 || !self.allowed_hosts.allows(host, routes()) || !may_be_forwarded {
             return failure(
                 StatusCode::MISDIRECTED_REQUEST,
                 "this host is not known here",
@@ -87,25 +89,25 @@ impl Answers {
             return response;
         }
         match request.uri().path() {
-            "/" => whole(StatusCode::OK, TEXT, INDEX.to_owned()),
-            "/healthz" => whole(StatusCode::OK, TEXT, self.health()),
+            "/" => response(StatusCode::OK, TEXT, INDEX.to_owned()),
+            "/healthz" => response(StatusCode::OK, TEXT, self.health()),
             "/readyz" => self.ready(),
-            "/metrics" => whole(StatusCode::OK, PROMETHEUS, self.metrics(&compiled)),
+            "/metrics" => response(StatusCode::OK, PROMETHEUS, self.metrics(&compiled)),
             "/api/v1/status" => json(&self.status(&compiled)),
             "/api/v1/routes" => json(&self.routes(&compiled)),
             "/api/v1/containers" => json(&containers(&compiled)),
             "/api/v1/certificates" => json(&self.certificates()),
             "/api/v1/diagnostics" => {
                 let diagnostics = self.diagnostics(&compiled);
-                let diagnostics = diagnostics.iter().map(|found| convert::diagnostic(found)).collect();
-                json(&api::Diagnostics { diagnostics })
+                let diagnostics = diagnostics.iter().map(views::diagnostic).collect();
+                json(&api::DiagnosticsResponse { diagnostics })
             }
             "/api/v1/explain" => self.explain(&compiled, request.uri().query().unwrap_or_default()),
             _ => failure(StatusCode::NOT_FOUND, "there is nothing at this path", "`/` lists what there is"),
         }
     }
 
-    /// Degraded is not dead: what was read or obtained last is in force, so a restart would only lose it.
+    /// Degraded is still alive: the last good state is in force, and a restart would only lose it.
     fn health(&self) -> String {
         let instance = &self.sources.instance;
         let unread = instance.engines().into_iter().filter_map(|engine| Some((engine.name, engine.trouble?)));
@@ -118,26 +120,26 @@ impl Answers {
 
     fn ready(&self) -> Response<String> {
         match self.sources.instance.phase() {
-            Phase::Serving => whole(StatusCode::OK, TEXT, "ready\n".to_owned()),
-            Phase::Starting => {
-                whole(StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting: no table is in force yet\n".to_owned())
+            InstancePhase::Serving => response(StatusCode::OK, TEXT, "ready\n".to_owned()),
+            InstancePhase::Starting => {
+                response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting: no table is in force yet\n".to_owned())
             }
-            Phase::Stopping => whole(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n".to_owned()),
+            InstancePhase::Stopping => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "stopping\n".to_owned()),
         }
     }
 
     fn metrics(&self, compiled: &Published<Compiled>) -> String {
-        metrics::text(&Moment {
+        metrics::text(&MetricsInput {
             registry: &self.sources.registry,
             instance: &*self.sources.instance,
-            compiled: &compiled,
+            compiled,
             generation: compiled.generation(),
             diagnostics: &self.diagnostics(compiled),
             version: self.sources.version,
         })
     }
 
-    fn status(&self, compiled: &Published<Compiled>) -> api::Status {
+    fn status(&self, compiled: &Published<Compiled>) -> api::StatusResponse {
         let instance = &self.sources.instance;
         let phase = instance.phase();
         let (http, https) = instance.listening();
@@ -148,20 +150,20 @@ impl Answers {
         let certificates = instance.certificates();
         let diagnostics = self.diagnostics(compiled);
         let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
-        api::Status {
+        api::StatusResponse {
             version: self.sources.version.to_owned(),
             phase: match phase {
-                Phase::Starting => "starting",
-                Phase::Serving => "serving",
-                Phase::Stopping => "stopping",
+                InstancePhase::Starting => "starting",
+                InstancePhase::Serving => "serving",
+                InstancePhase::Stopping => "stopping",
             }
             .to_owned(),
-            ready: phase == Phase::Serving,
-            started: convert::rfc3339(self.sources.started),
+            ready: phase == InstancePhase::Serving,
+            started: views::rfc3339(self.sources.started),
             generation: compiled.generation().count(),
-            listening: api::Listening { http: shown(http), https: shown(https), admin: self.address.clone() },
-            engines: instance.engines().into_iter().map(convert::engine).collect(),
-            config: instance.config().map(|(file, in_force)| api::Config { file, in_force }),
+            listening: api::ListeningView { http: shown(http), https: shown(https), admin: self.address.clone() },
+            engines: instance.engines().into_iter().map(views::engine).collect(),
+            config: instance.config(),
             routes: table.routes().len(),
             routes_closed: table.routes().iter().filter(|route| route.closed).count(),
             endpoints_ready: ready,
@@ -176,35 +178,32 @@ impl Answers {
         }
     }
 
-    fn routes(&self, compiled: &Published<Compiled>) -> api::Routes {
+    fn routes(&self, compiled: &Published<Compiled>) -> api::RoutesResponse {
         let endpoints = self.sources.instance.endpoints();
-        let routes = compiled.table.routes().iter().map(|route| convert::route(route, &endpoints));
-        api::Routes { generation: compiled.generation().count(), routes: routes.collect() }
+        let routes = compiled.table.routes().iter().map(|route| views::route(route, &endpoints));
+        api::RoutesResponse { generation: compiled.generation().count(), routes: routes.collect() }
     }
 
-    fn certificates(&self) -> api::Certificates {
-        let (certificates, now) = (self.sources.instance.certificates(), self.sources.instance.now());
-        api::Certificates {
-            certificates: certificates.list.iter().map(|one| convert::certificate(one, now)).collect(),
-            internal_root: certificates.internal_root,
-        }
+    fn certificates(&self) -> api::CertificatesResponse {
+        let certificates = self.sources.instance.certificates();
+        api::CertificatesResponse { certificates: certificates.list, internal_root: certificates.internal_root }
     }
 
-    /// Of labels, then of global settings and certificates.
+    /// The findings about labels, then those about global settings and certificates.
     fn diagnostics(&self, compiled: &Published<Compiled>) -> Vec<Diagnostic> {
         compiled.diagnostics.iter().cloned().chain(self.sources.instance.diagnostics()).collect()
     }
 
     fn explain(&self, compiled: &Published<Compiled>, query: &str) -> Response<String> {
-        let question = match Question::parse(query) {
-            Ok(question) => question,
+        let query = match ExplainQuery::parse(query) {
+            Ok(query) => query,
             Err((error, help)) => return failure(StatusCode::BAD_REQUEST, &error, help),
         };
         let store = self.sources.store.load_full();
         json(&explain(
-            &question,
-            &Known {
-                compiled: &compiled,
+            &query,
+            &ExplainContext {
+                compiled,
                 is_table_in_force: compiled.generation() != gangway_publish::Generation::INITIAL,
                 store: &store,
                 endpoints: &self.sources.instance.endpoints(),
@@ -218,34 +217,34 @@ impl Answers {
     }
 }
 
-fn containers(compiled: &Published<Compiled>) -> api::Containers {
-    let containers = compiled.containers.iter().map(convert::container).collect();
-    api::Containers { generation: compiled.generation().count(), containers }
+fn containers(compiled: &Published<Compiled>) -> api::ContainersResponse {
+    let containers = compiled.containers.iter().map(views::container).collect();
+    api::ContainersResponse { generation: compiled.generation().count(), containers }
 }
 
 fn json(value: &impl Serialize) -> Response<String> {
     match serde_json::to_string(value) {
-        Ok(text) => whole(StatusCode::OK, JSON, text + "\n"),
+        Ok(text) => response(StatusCode::OK, JSON, text + "\n"),
         Err(error) => {
             tracing::error!(%error, "failed to write an answer of the API");
-            whole(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the answer could not be written\n".to_owned())
+            response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the answer could not be written\n".to_owned())
         }
     }
 }
 
 fn failure(status: StatusCode, error: &str, help: &str) -> Response<String> {
-    let mut response = json(&api::Failure { error: error.to_owned(), help: help.to_owned() });
+    let mut response = json(&api::ErrorResponse { error: error.to_owned(), help: help.to_owned() });
     *response.status_mut() = status;
     response
 }
 
-fn whole(status: StatusCode, kind: HeaderValue, body: String) -> Response<String> {
+fn response(status: StatusCode, kind: HeaderValue, body: String) -> Response<String> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, kind);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Nothing here is meant for a page of somebody else's.
+    // No page of another origin may embed or read an answer.
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));

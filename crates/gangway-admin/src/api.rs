@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// `GET /api/v1/status`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Status {
+pub struct StatusResponse {
     /// Of the program.
     pub version: String,
     /// `starting`, `serving` or `stopping`.
@@ -21,11 +21,11 @@ pub struct Status {
     /// How often the table was replaced.
     pub generation: u64,
     /// Addresses that are listened on.
-    pub listening: Listening,
+    pub listening: ListeningView,
     /// The engines that are followed.
-    pub engines: Vec<Engine>,
+    pub engines: Vec<EngineView>,
     /// The config file; none where none was named.
-    pub config: Option<Config>,
+    pub config: Option<ConfigFileView>,
     /// Routes in force.
     pub routes: usize,
     /// Those of them that are closed because a protecting label could not be applied.
@@ -53,7 +53,7 @@ pub struct Status {
 /// The addresses that are listened on.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Listening {
+pub struct ListeningView {
     /// Plain HTTP.
     pub http: Vec<String>,
     /// HTTPS.
@@ -65,7 +65,7 @@ pub struct Listening {
 /// One engine.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Engine {
+pub struct EngineView {
     /// For people.
     pub name: String,
     /// As given.
@@ -81,25 +81,25 @@ pub struct Engine {
     /// Reads that failed so far.
     pub failures: u64,
     /// From its events to the tables they led to.
-    pub reaction: Reaction,
+    pub reaction: LatencyView,
 }
 
 /// How long it took from an event to the table it led to.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Reaction {
+pub struct LatencyView {
     /// Tables that came of events so far.
     pub count: u64,
     /// The engine's time to list its containers included.
-    pub whole: Spread,
+    pub whole: QuantilesView,
     /// Our share of it.
-    pub ours: Spread,
+    pub ours: QuantilesView,
 }
 
 /// Milliseconds, over the latest thousand.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Spread {
+pub struct QuantilesView {
     /// The latest.
     pub last: f64,
     /// Half were quicker.
@@ -111,7 +111,7 @@ pub struct Spread {
 /// The config file.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Config {
+pub struct ConfigFileView {
     /// As named.
     pub file: String,
     /// Whether what it says now is in force. If not, the diagnostics say why.
@@ -121,17 +121,17 @@ pub struct Config {
 /// `GET /api/v1/routes`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Routes {
+pub struct RoutesResponse {
     /// Of the table.
     pub generation: u64,
     /// In a canonical order.
-    pub routes: Vec<Route>,
+    pub routes: Vec<RouteView>,
 }
 
 /// One route.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Route {
+pub struct RouteView {
     /// Stable over changes, and unique.
     pub id: String,
     /// What the user calls it.
@@ -153,15 +153,15 @@ pub struct Route {
     /// What is sent as `Host`: `keep`, `upstream` or a name.
     pub host_header: String,
     /// How long is waited.
-    pub timeouts: Timeouts,
+    pub timeouts: TimeoutsView,
     /// Where requests go.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<EndpointView>,
 }
 
 /// `timeout.*`, in seconds.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Timeouts {
+pub struct TimeoutsView {
     /// For a connection.
     pub connect: f64,
     /// For the first byte of the answer.
@@ -173,7 +173,7 @@ pub struct Timeouts {
 /// One address behind a route.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Endpoint {
+pub struct EndpointView {
     /// The container's name, or the URL of a file route.
     pub name: String,
     /// Address and port.
@@ -194,17 +194,17 @@ pub struct Endpoint {
 /// `GET /api/v1/containers`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Containers {
+pub struct ContainersResponse {
     /// Of the table.
     pub generation: u64,
     /// By name.
-    pub containers: Vec<Container>,
+    pub containers: Vec<ContainerView>,
 }
 
 /// What was made of one container.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Container {
+pub struct ContainerView {
     /// As the engine calls it.
     pub name: String,
     /// The engine's identifier.
@@ -226,9 +226,9 @@ pub struct Container {
 /// `GET /api/v1/certificates`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Certificates {
+pub struct CertificatesResponse {
     /// By name.
-    pub certificates: Vec<Certificate>,
+    pub certificates: Vec<CertificateView>,
     /// The root of the internal CA as PEM, once there is one. It is public.
     pub internal_root: Option<String>,
 }
@@ -236,7 +236,7 @@ pub struct Certificates {
 /// One certificate, or its absence.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Certificate {
+pub struct CertificateView {
     /// The name it is for.
     pub name: String,
     /// Who signed it; empty where there is none.
@@ -266,15 +266,15 @@ pub struct Certificate {
 /// `GET /api/v1/diagnostics`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Diagnostics {
+pub struct DiagnosticsResponse {
     /// Of labels, certificates and global settings, in a canonical order.
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Vec<DiagnosticView>,
 }
 
 /// One finding.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Diagnostic {
+pub struct DiagnosticView {
     /// Such as `G104`.
     pub code: String,
     /// What the code means in general.
@@ -314,13 +314,13 @@ pub struct Diagnostic {
 /// `GET /api/v1/explain`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Explanation {
+pub struct ExplainResponse {
     /// What was asked about.
-    pub request: Request,
+    pub request: ExplainedRequest,
     /// What becomes of it, for people.
     pub outcome: String,
     /// The route that takes it.
-    pub route: Option<Route>,
+    pub route: Option<RouteView>,
     /// The part of its rule that matched.
     pub matched: Option<String>,
     /// Its precedence in words.
@@ -328,26 +328,26 @@ pub struct Explanation {
     /// Why no route takes it although one matches.
     pub doubt: Option<String>,
     /// Others that could have taken it.
-    pub considered: Vec<Considered>,
+    pub considered: Vec<CandidateView>,
     /// How many more there are.
     pub considered_more: usize,
     /// Where no route takes it: those that come nearest.
-    pub nearest: Vec<Considered>,
+    pub nearest: Vec<CandidateView>,
     /// Where no route is served under the host: containers, running or not, that name it in a label, ours or
     /// another proxy's.
-    pub named: Vec<Named>,
+    pub named: Vec<MentionView>,
     /// What a client that names this host is shown.
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<CertificateView>,
     /// The containers behind the route, and those that asked for this host.
-    pub containers: Vec<Container>,
+    pub containers: Vec<ContainerView>,
     /// About these containers and routes.
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Vec<DiagnosticView>,
 }
 
 /// A request that is asked about.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Request {
+pub struct ExplainedRequest {
     /// The whole, with the port that clients reach.
     pub url: String,
     /// `http` or `https`.
@@ -367,7 +367,7 @@ pub struct Request {
 /// A route that did not take a request.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Considered {
+pub struct CandidateView {
     /// The route's id.
     pub id: String,
     /// What the user calls it.
@@ -381,7 +381,7 @@ pub struct Considered {
 /// A container that names a host in a label and is not served under it.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Named {
+pub struct MentionView {
     /// The container's name.
     pub container: String,
     /// The label's key; empty where the host follows from the container's name.
@@ -393,7 +393,7 @@ pub struct Named {
 /// Any answer that is no success.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
-pub struct Failure {
+pub struct ErrorResponse {
     /// One clause.
     pub error: String,
     /// Something to do.

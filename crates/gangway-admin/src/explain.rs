@@ -1,32 +1,31 @@
-//! Why a request is answered as it is: what the table says, and what else there is to know about it.
+//! Explains how a request is answered: what the table says about it, and what else is known about its route.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gangway_model::explain::{Considered, Nearest};
+use gangway_model::explain::{Considered, Explanation, Nearest};
 use gangway_model::location::{PublicPorts, slash_redirect};
 use gangway_model::mention::{self, Named};
 use gangway_model::route::{Readiness, TlsMode};
 use gangway_model::{Compiled, Diagnostic, Endpoint, Middleware, RequestView, Route};
 use gangway_tls::{Origin, Store};
 
-use crate::api;
-use crate::convert::{self, Endpoints};
-use crate::instance::{Certificate, Engine};
-use crate::question::Question;
+use crate::api::{self, EngineView};
+use crate::explain_query::ExplainQuery;
+use crate::views::{self, Endpoints};
 
-/// Diagnostics that are told along; more would bury the answer.
+/// The number of diagnostics in an explanation. More would bury the answer.
 const DIAGNOSTICS_MAX: usize = 20;
 
-/// What is known at the moment of asking.
-pub(crate) struct Known<'a> {
+/// What an explanation is based on, at the moment of asking.
+pub(crate) struct ExplainContext<'a> {
     pub(crate) compiled: &'a Compiled,
     pub(crate) is_table_in_force: bool,
     pub(crate) store: &'a Store,
     pub(crate) endpoints: &'a Endpoints,
-    pub(crate) engines: &'a [Engine],
+    pub(crate) engines: &'a [EngineView],
     pub(crate) diagnostics: &'a [Diagnostic],
-    /// Under which clients reach us.
+    /// The ports that clients connect to.
     pub(crate) ports: PublicPorts,
     /// Plain HTTP is refused while a name has no certificate.
     pub(crate) refuses_plain: bool,
@@ -34,119 +33,154 @@ pub(crate) struct Known<'a> {
     pub(crate) now: i64,
 }
 
-/// Everything there is to say about one request.
-pub(crate) fn explain(question: &Question, known: &Known<'_>) -> api::Explanation {
+/// What the table says about a request.
+struct Lookup<'a> {
+    found: Explanation,
+    winner: Option<&'a Arc<Route>>,
+    /// No route is served under the host. Otherwise, a request without a route is about a path that was not found.
+    is_unknown_host: bool,
+    /// Containers that name the host and are not served under it.
+    mentions: Vec<Named<'a>>,
+}
+
+/// Explains what becomes of one request.
+pub(crate) fn explain(query: &ExplainQuery, context: &ExplainContext<'_>) -> api::ExplainResponse {
     let view = RequestView {
-        host: &question.host,
-        path: &question.path,
-        query: &question.query,
-        method: &question.method,
-        headers: &question.headers,
-        client: question.from,
+        host: &query.host,
+        path: &query.path,
+        query: &query.query,
+        method: &query.method,
+        headers: &query.headers,
+        client: query.from,
     };
-    let table = &known.compiled.table;
-    let routes = table.routes();
-    let found = table.explain(&view);
-    let winner = found.winner.as_ref().map(|winner| &routes[winner.route]);
-    let is_placeholder = known.store.is_placeheld(&question.host);
-    // Only where no route is served under the host at all: else it is the path that was not found.
-    let is_unknown = winner.is_none() && found.doubt.is_none() && found.considered.is_empty();
-    let named = match is_unknown && known.is_table_in_force {
-        true => mention::naming(&question.host, &known.compiled.containers, known.now),
-        false => Vec::new(),
-    };
-    let outcome = match winner {
-        _ if !known.is_table_in_force => not_ready(known.engines),
-        Some(route) => {
-            let prefix = table.find(&view).map_or("", |found| found.prefix);
-            let outcome = |is_placeholder| outcome(route, question, prefix, is_placeholder, known);
-            match is_placeholder && route.listener.https_redirect && !route.closed {
-                true => without_certificate(outcome(true), question.secure, known.refuses_plain),
-                false => outcome(is_placeholder),
-            }
-        }
-        None if found.doubt.is_some() => {
-            "404 no-route: no route takes it, for its path can be read in two ways".to_owned()
-        }
-        None if is_unknown => match named.first() {
-            Some(named) => format!("404 no-route: no route is served under this host; {}", named.said),
-            None => "404 no-route: no route is served under this host".to_owned(),
-        },
-        None => "404 no-route: no route takes it".to_owned(),
-    };
-    let route_named = |id: &str, route: usize, rule: &str, why: &str| api::Considered {
+    let lookup = look_up(&view, context);
+    let routes = context.compiled.table.routes();
+    let candidate = |id: &str, route: usize, rule: &str, why: &str| api::CandidateView {
         id: id.to_owned(),
         name: routes[route].name.to_string(),
         rule: rule.to_owned(),
         why: why.to_owned(),
     };
-    let considered: Vec<_> =
-        found.considered.iter().map(|Considered { id, route, rule, why }| route_named(id, *route, rule, why)).collect();
-    let nearest: Vec<_> =
-        found.nearest.iter().map(|Nearest { id, route, rule, why }| route_named(id, *route, rule, why)).collect();
-    let concerned = winner.into_iter().chain(found.considered.iter().map(|other| &routes[other.route]));
-    let diagnostics = diagnostics(known, &concerned.collect::<Vec<_>>(), &named, is_unknown, &question.host);
-    let containers = known.compiled.containers.iter().filter_map(|container| match winner {
-        Some(route) if container.routes.contains(&route.id) => {
-            Some(api::Container { reason: container.way(&route.name).to_owned(), ..convert::container(container) })
-        }
-        _ => {
-            let is_told = |found: &&Diagnostic| found.place.container() == Some(&*container.name);
-            diagnostics.iter().any(is_told).then(|| convert::container(container))
-        }
+    let considered = lookup.found.considered.iter();
+    let considered = considered.map(|Considered { id, route, rule, why }| candidate(id, *route, rule, why)).collect();
+    let nearest = lookup.found.nearest.iter();
+    let nearest = nearest.map(|Nearest { id, route, rule, why }| candidate(id, *route, rule, why)).collect();
+    let diagnostics = diagnostics(&lookup, &query.host, context);
+    let mentions = lookup.mentions.iter().map(|mention| api::MentionView {
+        container: mention.container.name.to_string(),
+        label: mention.label.to_owned(),
+        why: mention.said.clone(),
     });
-    let named = named.iter().map(|named| api::Named {
-        container: named.container.name.to_string(),
-        label: named.label.to_owned(),
-        why: named.said.clone(),
-    });
-    api::Explanation {
-        request: api::Request {
-            url: url(question, known.ports),
-            scheme: if question.secure { "https" } else { "http" }.to_owned(),
-            host: question.host.clone(),
-            path: question.path.clone(),
-            query: question.query.clone(),
-            method: question.method.to_string(),
-            from: question.from.to_string(),
-        },
-        outcome,
-        route: winner.map(|route| convert::route(route, known.endpoints)),
-        matched: found.winner.as_ref().map(|winner| winner.rule.clone()),
-        why: found.winner.as_ref().map(|winner| winner.why.clone()),
-        doubt: found.doubt,
+    api::ExplainResponse {
+        request: request(query, context.ports),
+        outcome: outcome(&lookup, &view, query, context),
+        route: lookup.winner.map(|route| views::route(route, context.endpoints)),
+        matched: lookup.found.winner.as_ref().map(|winner| winner.rule.clone()),
+        why: lookup.found.winner.as_ref().map(|winner| winner.why.clone()),
         considered,
-        considered_more: found.considered_more,
         nearest,
-        named: named.collect(),
-        certificate: certificate(&question.host, known),
-        containers: containers.collect(),
-        diagnostics: diagnostics.into_iter().map(|found| convert::diagnostic(found)).collect(),
+        named: mentions.collect(),
+        certificate: certificate(&query.host, context),
+        containers: containers(lookup.winner, &diagnostics, context),
+        diagnostics: diagnostics.into_iter().map(views::diagnostic).collect(),
+        considered_more: lookup.found.considered_more,
+        doubt: lookup.found.doubt,
     }
 }
 
-/// As a client writes it that reaches us.
-fn url(question: &Question, ports: PublicPorts) -> String {
-    let place = match question.query.as_str() {
-        "" => format!("{}{}", question.host, question.path),
-        query => format!("{}{}?{query}", question.host, question.path),
+fn look_up<'a>(view: &RequestView<'_>, context: &ExplainContext<'a>) -> Lookup<'a> {
+    let table = &context.compiled.table;
+    let found = table.explain(view);
+    let winner = found.winner.as_ref().map(|winner| &table.routes()[winner.route]);
+    let is_unknown_host = winner.is_none() && found.doubt.is_none() && found.considered.is_empty();
+    let mentions = if is_unknown_host && context.is_table_in_force {
+        mention::naming(view.host, &context.compiled.containers, context.now)
+    } else {
+        Vec::new()
     };
-    if question.secure { ports.https_url(&place) } else { ports.http_url(&place) }
+    Lookup { found, winner, is_unknown_host, mentions }
 }
 
-/// What becomes of a request for a name that waits for its certificate, and how others of it fare.
-fn without_certificate(outcome: String, secure: bool, refuses_plain: bool) -> String {
-    if refuses_plain && !secure {
+fn request(query: &ExplainQuery, ports: PublicPorts) -> api::ExplainedRequest {
+    api::ExplainedRequest {
+        url: url(query, ports),
+        scheme: if query.secure { "https" } else { "http" }.to_owned(),
+        host: query.host.clone(),
+        path: query.path.clone(),
+        query: query.query.clone(),
+        method: query.method.to_string(),
+        from: query.from.to_string(),
+    }
+}
+
+/// What becomes of the request, in one line.
+fn outcome(lookup: &Lookup<'_>, view: &RequestView<'_>, query: &ExplainQuery, context: &ExplainContext<'_>) -> String {
+    if !context.is_table_in_force {
+        return not_ready(context.engines);
+    }
+    let Some(route) = lookup.winner else { return no_route(lookup) };
+    let prefix = context.compiled.table.find(view).map_or("", |found| found.prefix);
+    let is_placeholder = context.store.is_placeheld(&query.host);
+    let outcome = route_outcome(route, query, prefix, context);
+    if is_placeholder && route.listener.https_redirect && !route.closed {
+        without_certificate(&outcome, query, context)
+    } else {
+        outcome
+    }
+}
+
+fn no_route(lookup: &Lookup<'_>) -> String {
+    if lookup.found.doubt.is_some() {
+        return "404 no-route: no route takes it, for its path can be read in two ways".to_owned();
+    }
+    match lookup.mentions.first() {
+        _ if !lookup.is_unknown_host => "404 no-route: no route takes it".to_owned(),
+        Some(mention) => format!("404 no-route: no route is served under this host; {}", mention.said),
+        None => "404 no-route: no route is served under this host".to_owned(),
+    }
+}
+
+/// The containers behind the route, and those that the diagnostics are about.
+fn containers(
+    winner: Option<&Arc<Route>>,
+    diagnostics: &[&Diagnostic],
+    context: &ExplainContext<'_>,
+) -> Vec<api::ContainerView> {
+    let containers = context.compiled.containers.iter().filter_map(|container| match winner {
+        Some(route) if container.routes.contains(&route.id) => {
+            let reason = container.way(&route.name).to_owned();
+            Some(api::ContainerView { reason, ..views::container(container) })
+        }
+        Some(_) | None => {
+            let is_found = |found: &&Diagnostic| found.place.container() == Some(&*container.name);
+            diagnostics.iter().any(is_found).then(|| views::container(container))
+        }
+    });
+    containers.collect()
+}
+
+/// The URL as a client writes it.
+fn url(query: &ExplainQuery, ports: PublicPorts) -> String {
+    let place = match query.query.as_str() {
+        "" => format!("{}{}", query.host, query.path),
+        text => format!("{}{}?{text}", query.host, query.path),
+    };
+    if query.secure { ports.https_url(&place) } else { ports.http_url(&place) }
+}
+
+/// The outcome for a name that waits for its certificate, with what happens to plain HTTP and to https meanwhile.
+fn without_certificate(outcome: &str, query: &ExplainQuery, context: &ExplainContext<'_>) -> String {
+    if context.refuses_plain && !query.secure {
         return "503 no-certificate: there is no certificate yet, and `--no-plain-fallback` refuses plain HTTP"
             .to_owned();
     }
-    let plain = if refuses_plain { "refused" } else { "answered in the clear" };
+    let plain = if context.refuses_plain { "refused" } else { "answered in the clear" };
     format!("{outcome}; no certificate yet: plain HTTP is {plain}; the https placeholder is self-signed")
 }
 
-/// Why there is no table, as far as the engines know.
-fn not_ready(engines: &[Engine]) -> String {
-    let trouble = |engine: &Engine| {
+/// Why there is no table yet, as far as the engines tell.
+fn not_ready(engines: &[EngineView]) -> String {
+    let trouble = |engine: &EngineView| {
         let trouble = engine.trouble.as_ref()?;
         Some(format!("; engine {} cannot be read: failed to {trouble}", engine.name))
     };
@@ -154,38 +188,44 @@ fn not_ready(engines: &[Engine]) -> String {
     format!("503 not-ready: no table is in force yet{troubles}")
 }
 
-/// What the data plane does with a request that `route` takes, in the order in which it decides.
-fn outcome(route: &Route, question: &Question, prefix: &str, is_placeholder: bool, known: &Known<'_>) -> String {
-    if route.listener.tls == TlsMode::Off && question.secure {
+/// What the data plane does with a request that `route` takes. The checks are in the order in which it decides.
+fn route_outcome(route: &Route, query: &ExplainQuery, prefix: &str, context: &ExplainContext<'_>) -> String {
+    if route.listener.tls == TlsMode::Off && query.secure {
         return "404 no-route: the route is served by plain HTTP only".to_owned();
     }
     if route.closed {
         return "503 route-closed: a protecting label could not be applied, so nobody is let in".to_owned();
     }
-    // With a placeholder only, sending browsers to https would show them a warning instead of the app.
-    if route.listener.https_redirect && !question.secure && !is_placeholder {
-        let location = known.ports.https_url(&format!("{}{}", question.host, question.target));
+    // While there is only a placeholder, a redirect to https would show browsers a warning instead of the app.
+    if route.listener.https_redirect && !query.secure && !context.store.is_placeheld(&query.host) {
+        let location = context.ports.https_url(&format!("{}{}", query.host, query.target));
         return format!("308: redirected to {location}");
     }
-    let target = question.target.as_bytes();
-    for middleware in &route.middlewares {
-        let (status, location) = match middleware {
-            Middleware::StripPrefix(_) => match slash_redirect(target, prefix) {
-                Some(location) => (308, location),
-                None => continue,
-            },
-            Middleware::Redirect { status, target: to } => (*status, to.location(&question.host, target)),
-            Middleware::AddPrefix(_)
-            | Middleware::Rewrite { .. }
-            | Middleware::RequestHeader(..)
-            | Middleware::ResponseHeader(..)
-            | Middleware::BodyLimit(_)
-            | Middleware::Hsts(_) => continue,
-        };
+    if let Some((status, location)) = redirect_by_middleware(route, query, prefix) {
         return format!("{status}: redirected to {}", String::from_utf8_lossy(&location));
     }
+    endpoint_outcome(route, context)
+}
+
+/// The first redirect that one of the route's middlewares answers with: status and location.
+fn redirect_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str) -> Option<(u16, Vec<u8>)> {
+    let target = query.target.as_bytes();
+    route.middlewares.iter().find_map(|middleware| match middleware {
+        Middleware::StripPrefix(_) => slash_redirect(target, prefix).map(|location| (308, location)),
+        Middleware::Redirect { status, target: to } => Some((*status, to.location(&query.host, target))),
+        Middleware::AddPrefix(_)
+        | Middleware::Rewrite { .. }
+        | Middleware::RequestHeader(..)
+        | Middleware::ResponseHeader(..)
+        | Middleware::BodyLimit(_)
+        | Middleware::Hsts(_) => None,
+    })
+}
+
+/// Which endpoints of the route may get the request.
+fn endpoint_outcome(route: &Route, context: &ExplainContext<'_>) -> String {
     let all = &route.upstream.endpoints;
-    let now = |endpoint: &Endpoint| known.endpoints.get(&endpoint.key);
+    let now = |endpoint: &Endpoint| context.endpoints.get(&endpoint.key);
     let ready = all.iter().filter(|endpoint| endpoint.readiness == Readiness::Ready);
     let (ejected, usable): (Vec<_>, Vec<_>) =
         ready.partition(|endpoint| now(endpoint).is_some_and(|now| now.is_ejected));
@@ -197,44 +237,42 @@ fn outcome(route: &Route, question: &Question, prefix: &str, is_placeholder: boo
             let trouble = trouble.map_or_else(String::new, |trouble| format!(" (`{}`: {trouble})", first.name));
             format!("probably 502: its endpoints could not be connected to just now{trouble}")
         }
-        ([], [], []) => no_endpoint(route, known),
+        ([], [], []) => no_endpoint(route, context),
         ([], [], [_, ..]) => "503: none of its endpoints is ready".to_owned(),
     }
 }
 
-/// With the reason of the first container that should be one.
-fn no_endpoint(route: &Route, known: &Known<'_>) -> String {
-    let behind = known.compiled.containers.iter().find(|container| container.routes.contains(&route.id));
+/// The outcome for a route without endpoints, with the reason of the first container that should be one.
+fn no_endpoint(route: &Route, context: &ExplainContext<'_>) -> String {
+    let behind = context.compiled.containers.iter().find(|container| container.routes.contains(&route.id));
     match behind {
         Some(container) => format!("503 no-endpoint: `{}`: {}", container.name, container.way(&route.name)),
         None => "503 no-endpoint: the route has no endpoint".to_owned(),
     }
 }
 
-/// Findings about the routes that were considered and the containers behind them, about containers that were
-/// meant to serve the host, and those that say it.
-fn diagnostics<'a>(
-    known: &'a Known<'_>,
-    concerned: &[&Arc<Route>],
-    named: &[Named<'_>],
-    is_unknown: bool,
-    host: &str,
-) -> Vec<&'a Diagnostic> {
-    let origins = concerned.iter().flat_map(|route| route.origin.iter().map(|origin| &**origin));
-    let containers: BTreeSet<&str> = origins.chain(named.iter().map(|named| &*named.container.name)).collect();
-    // A route of the config file without a host is served under its name; a broken one is in no table.
-    let of_name = host.split('.').next().filter(|_| is_unknown);
-    let files: BTreeSet<&str> = concerned.iter().map(|route| &*route.name).chain(of_name).collect();
+/// The findings about the routes that were considered, the containers behind them, the containers that name the host,
+/// and those whose text contains the host.
+fn diagnostics<'a>(lookup: &Lookup<'_>, host: &str, context: &'a ExplainContext<'_>) -> Vec<&'a Diagnostic> {
+    let all_routes = context.compiled.table.routes();
+    let routes =
+        || lookup.winner.into_iter().chain(lookup.found.considered.iter().map(|other| &all_routes[other.route]));
+    let origins = routes().flat_map(|route| route.origin.iter().map(|origin| &**origin));
+    let mentions = lookup.mentions.iter().map(|mention| &*mention.container.name);
+    let containers: BTreeSet<&str> = origins.chain(mentions).collect();
+    // A route of the config file without a host is served under its name. If it is broken, it is in no table.
+    let by_name = host.split('.').next().filter(|_| lookup.is_unknown_host);
+    let file_routes: BTreeSet<&str> = routes().map(|route| &*route.name).chain(by_name).collect();
     let concerns = |found: &&Diagnostic| {
         let place = &found.place;
         let file_key = place.position().and_then(|_| place.subject());
         place.container().is_some_and(|name| containers.contains(name))
-            || file_key.and_then(file_route).is_some_and(|name| files.contains(name))
+            || file_key.and_then(file_route).is_some_and(|name| file_routes.contains(name))
             || place.subject() == Some(host)
             || mention::says(&found.text, host)
             || mention::says(&found.message, host)
     };
-    known.diagnostics.iter().filter(concerns).take(DIAGNOSTICS_MAX).collect()
+    context.diagnostics.iter().filter(concerns).take(DIAGNOSTICS_MAX).collect()
 }
 
 /// The route that a key of the config file belongs to: `nas` of `routes.nas.host`.
@@ -242,29 +280,25 @@ fn file_route(key: &str) -> Option<&str> {
     key.strip_prefix("routes.")?.split('.').next()
 }
 
-fn certificate(host: &str, known: &Known<'_>) -> Option<api::Certificate> {
-    let origin = known.store.origin(host)?;
+/// The certificate that a client of this host gets.
+fn certificate(host: &str, context: &ExplainContext<'_>) -> Option<api::CertificateView> {
+    let origin = context.store.origin(host)?;
     let is_ours = matches!(origin, Origin::Internal | Origin::Placeholder);
-    // One of ours that is out of date is made anew in the handshake, as one is that was never asked for.
-    let bundle = known.store.find(host).filter(|bundle| !is_ours || bundle.is_valid_at(known.now));
+    // One of our own certificates that has expired, or was never needed, is made in the next handshake.
+    let bundle = context.store.find(host).filter(|bundle| !is_ours || bundle.is_valid_at(context.now));
     let Some(bundle) = bundle else {
-        let promised = Certificate { name: host.to_owned(), origin: Some(origin), ..Certificate::default() };
-        return Some(convert::certificate(&promised, known.now));
+        let promised = api::CertificateView { name: host.to_owned(), ..api::CertificateView::default() };
+        return Some(promised.with_origin(Some(&origin)));
     };
-    let trouble = (!bundle.is_valid_at(known.now)).then(|| "out of date".to_owned());
-    let certificate = Certificate {
+    let certificate = api::CertificateView {
         name: bundle.names.join(" "),
         issuer: bundle.issuer.to_string(),
         serial: bundle.serial.to_string(),
-        not_before: bundle.not_before,
-        not_after: bundle.not_after,
-        origin: Some(origin),
-        next: None,
-        renewal_window: None,
-        on_demand: false,
-        trouble,
+        trouble: (!bundle.is_valid_at(context.now)).then(|| "out of date".to_owned()),
+        ..api::CertificateView::default()
     };
-    Some(convert::certificate(&certificate, known.now))
+    let certificate = certificate.with_origin(Some(&origin));
+    Some(certificate.with_validity(bundle.not_before, bundle.not_after, context.now))
 }
 
 #[cfg(test)]

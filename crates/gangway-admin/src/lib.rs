@@ -1,24 +1,25 @@
-//! What a running instance tells: health, metrics and the JSON API, over HTTP on `--admin`.
+//! The admin listener of a running instance: health, metrics and the JSON API, over HTTP on `--admin`.
 //!
-//! Read-only: there is no way to change anything from here, and no secret is shown. What it cannot
-//! read from published values itself it asks of an [`Instance`].
+//! Read-only: nothing can be changed from here, and no secret is shown. What it cannot read from published values itself,
+//! it asks of an [`Instance`].
 //!
-//! There is deliberately no authentication; it listens on loopback unless told otherwise, and answers
-//! only to hosts it knows.
+//! There is deliberately no authentication. It listens on loopback unless configured otherwise, and answers only to
+//! hosts that it knows.
 
+mod allowed_hosts;
 mod answer;
 pub mod api;
-mod convert;
 mod explain;
+mod explain_query;
 mod instance;
-mod known_host;
-mod mask;
 mod metrics;
-mod process;
-mod question;
+mod process_metrics;
+mod redact;
 mod server;
+mod views;
 
 pub use answer::Sources;
-pub use instance::{Certificate, Certificates, EndpointNow, Engine, Instance, Phase, Reaction, Spread};
-pub use mask::{MASK, is_secret, masked, without_password};
+pub use instance::{CertificatesState, EndpointActivity, Instance, InstancePhase};
+pub use redact::{MASK, is_secret, redacted, without_password};
 pub use server::{Admin, AdminSettings, BindError};
+pub use views::rfc3339;

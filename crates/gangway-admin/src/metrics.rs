@@ -1,18 +1,18 @@
-//! `GET /metrics`: what was counted on the way, and what is so at the moment of asking.
+//! `GET /metrics`: the counters of the registry, and the state at the moment of asking.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use gangway_model::{Compiled, Diagnostic};
 use gangway_publish::Generation;
-use gangway_tls::Origin;
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
-use crate::instance::{Certificates, Engine, Instance, Phase};
-use crate::process;
+use crate::api::{EngineView, LatencyView};
+use crate::instance::{CertificatesState, Instance, InstancePhase};
+use crate::{process_metrics, views};
 
-/// What one answer is made of.
-pub(crate) struct Moment<'a> {
+/// The sources of one answer.
+pub(crate) struct MetricsInput<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) instance: &'a dyn Instance,
     pub(crate) compiled: &'a Compiled,
@@ -21,144 +21,182 @@ pub(crate) struct Moment<'a> {
     pub(crate) version: &'a str,
 }
 
-/// The whole text.
-pub(crate) fn text(moment: &Moment<'_>) -> String {
-    let counted = TextEncoder::new().encode_to_string(&moment.registry.gather());
-    let mut page = Page(counted.unwrap_or_else(|error| {
-        tracing::error!(%error, "failed to write the metrics");
+/// The whole answer in the text format of Prometheus.
+pub(crate) fn text(input: &MetricsInput<'_>) -> String {
+    let mut families = input.registry.gather();
+    families.extend(state(input));
+    // The encoder refuses a family without samples.
+    families.retain(|family| !family.get_metric().is_empty());
+    TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
+        tracing::error!(%error, "failed to encode the metrics");
         String::new()
+    })
+}
+
+/// The metrics that nothing counts: they are read from the published values for each answer.
+fn state(input: &MetricsInput<'_>) -> Vec<MetricFamily> {
+    let is_ready = input.instance.phase() == InstancePhase::Serving;
+    let mut families = vec![
+        gauge("gangway_build_info", "The version in use.").with(&[("version", input.version)], 1.0).finish(),
+        single("gangway_ready", "Whether a table is in force.", flag(is_ready)),
+        single("gangway_table_generation", "How often the table was replaced.", number(input.generation.count())),
+        single("gangway_routes", "Routes in force.", size(input.compiled.table.routes().len())),
+        single("gangway_containers", "Containers that were read.", size(input.compiled.containers.len())),
+    ];
+    families.extend(input.instance.config().map(|config| {
+        single("gangway_config_in_force", "Whether the config file is in force as it stands.", flag(config.in_force))
     }));
-    let ready = moment.instance.phase() == Phase::Serving;
-    page.one("gangway_build_info", "The version in use.", &[("version", moment.version)], 1.0);
-    page.one("gangway_ready", "Whether a table is in force.", &[], f64::from(u8::from(ready)));
-    page.one("gangway_table_generation", "How often the table was replaced.", &[], moment.generation.count() as f64);
-    page.one("gangway_routes", "Routes in force.", &[], moment.compiled.table.routes().len() as f64);
-    page.one("gangway_containers", "Containers that were read.", &[], moment.compiled.containers.len() as f64);
-    if let Some((_, in_force)) = moment.instance.config() {
-        let help = "Whether the config file is in force as it stands.";
-        page.one("gangway_config_in_force", help, &[], f64::from(u8::from(in_force)));
-    }
-    page.diagnostics(moment.diagnostics);
-    page.engines(&moment.instance.engines());
-    page.certificates(&moment.instance.certificates());
-    for (name, kind, help, value) in process::figures() {
-        page.head(name, kind, help);
-        page.line(name, &[], value);
-    }
-    page.0
+    families.push(diagnostics(input.diagnostics));
+    families.extend(engines(&input.instance.engines()));
+    families.extend(certificates(&input.instance.certificates()));
+    families.extend(process_metrics::families());
+    families
 }
 
-/// Text in Prometheus' format.
-struct Page(String);
-
-impl Page {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing into a text cannot fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+fn diagnostics(diagnostics: &[Diagnostic]) -> MetricFamily {
+    let mut counts = BTreeMap::new();
+    for diagnostic in diagnostics {
+        *counts.entry((diagnostic.code, diagnostic.severity)).or_insert(0u32) += 1;
     }
+    let mut family = gauge("gangway_diagnostics", "Findings about labels, certificates and settings.");
+    for ((code, severity), count) in counts {
+        family = family.with(&[("code", &code.to_string()), ("severity", severity.as_str())], f64::from(count));
+    }
+    family.finish()
+}
 
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        self.0 += name;
-        for (at, (label, text)) in labels.iter().enumerate() {
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            let _ = write!(self.0, "{}{label}=\"{text}\"", if at == 0 { '{' } else { ',' });
+fn engines(engines: &[EngineView]) -> [MetricFamily; 5] {
+    let of_each = |family: Family, value: fn(&EngineView) -> f64| {
+        engines.iter().fold(family, |family, engine| family.with(&[("engine", &engine.name)], value(engine))).finish()
+    };
+    [
+        of_each(gauge("gangway_engine_up", "Whether the engine can be read."), |engine| flag(engine.trouble.is_none())),
+        of_each(gauge("gangway_engine_containers", "Containers in the last good read."), |engine| {
+            size(engine.containers)
+        }),
+        of_each(counter("gangway_engine_reads_total", "Full reads."), |engine| number(engine.reads)),
+        of_each(counter("gangway_engine_read_failures_total", "Reads that failed."), |engine| number(engine.failures)),
+        latencies(engines),
+    ]
+}
+
+fn latencies(engines: &[EngineView]) -> MetricFamily {
+    let help = "From an event to the table it led to, over the latest thousand.";
+    let mut family = gauge("gangway_engine_reaction_seconds", help);
+    for EngineView { name, reaction: LatencyView { whole, ours, .. }, .. } in engines {
+        for (part, quantiles) in [("whole", whole), ("ours", ours)] {
+            for (quantile, millis) in [("0.5", quantiles.median), ("0.99", quantiles.p99)] {
+                let labels = [("engine", name.as_str()), ("part", part), ("quantile", quantile)];
+                family = family.with(&labels, views::seconds_of_millis(millis));
+            }
         }
-        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
     }
+    family.finish()
+}
 
-    fn one(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: f64) {
-        self.head(name, "gauge", help);
-        self.line(name, labels, value);
-    }
-
-    fn diagnostics(&mut self, diagnostics: &[Diagnostic]) {
-        let mut counts = BTreeMap::new();
-        for diagnostic in diagnostics {
-            *counts.entry((diagnostic.code, diagnostic.severity)).or_insert(0u32) += 1;
-        }
-        self.head("gangway_diagnostics", "gauge", "Findings about labels, certificates and settings.");
-        for ((code, severity), count) in counts {
-            let labels = [("code", &*code.to_string()), ("severity", severity.as_str())];
-            self.line("gangway_diagnostics", &labels, f64::from(count));
+fn certificates(state: &CertificatesState) -> Vec<MetricFamily> {
+    let help = "When the certificate for a name ends, in seconds since the epoch.";
+    let mut expiry = gauge("gangway_certificate_expiry_seconds", help);
+    // Two files may hold a certificate for one name, and a series must not occur twice.
+    let mut ends = BTreeMap::new();
+    for certificate in &state.list {
+        let not_after = certificate.not_after.as_deref().and_then(views::seconds_since_epoch);
+        if let (Some(origin), Some(not_after)) = (certificate.origin.as_deref(), not_after) {
+            let end = ends.entry((certificate.name.as_str(), origin)).or_insert(i64::MIN);
+            *end = not_after.max(*end);
         }
     }
-
-    fn engines(&mut self, engines: &[Engine]) {
-        type Figure = (&'static str, &'static str, &'static str, fn(&Engine) -> f64);
-        const FIGURES: &[Figure] = &[
-            ("gangway_engine_up", "gauge", "Whether the engine can be read.", |engine| {
-                f64::from(u8::from(engine.trouble.is_none()))
-            }),
-            ("gangway_engine_containers", "gauge", "Containers in the last good read.", |engine| {
-                engine.containers as f64
-            }),
-            ("gangway_engine_reads_total", "counter", "Full reads.", |engine| engine.reads as f64),
-            ("gangway_engine_read_failures_total", "counter", "Reads that failed.", |engine| engine.failures as f64),
+    for ((name, origin), end) in ends {
+        expiry = expiry.with(&[("name", name), ("origin", origin)], end as f64);
+    }
+    let in_trouble = state.list.iter().filter(|certificate| certificate.trouble.is_some()).count();
+    let help = "Names whose certificate is wrong or missing.";
+    let mut families = vec![expiry.finish(), single("gangway_certificates_in_trouble", help, size(in_trouble))];
+    families.extend(state.on_demand.map(|counts| {
+        let help = "Decisions about certificates for hosts that no route names.";
+        let outcomes = [
+            ("allowed", counts.allowed),
+            ("refused", counts.refused),
+            ("unanswered", counts.unknown),
+            ("overrun", counts.overrun),
         ];
-        for (name, kind, help, value) in FIGURES {
-            self.head(name, kind, help);
-            for engine in engines {
-                self.line(name, &[("engine", &engine.name)], value(engine));
-            }
-        }
-        let name = "gangway_engine_reaction_seconds";
-        self.head(name, "gauge", "From an event to the table it led to, over the latest thousand.");
-        for engine in engines {
-            for (part, spread) in [("whole", engine.reaction.whole), ("ours", engine.reaction.ours)] {
-                for (quantile, time) in [("0.5", spread.median), ("0.99", spread.p99)] {
-                    let labels = [("engine", engine.name.as_str()), ("part", part), ("quantile", quantile)];
-                    self.line(name, &labels, time.as_secs_f64());
-                }
-            }
-        }
+        let family = counter("gangway_on_demand_total", help);
+        outcomes
+            .into_iter()
+            .fold(family, |family, (outcome, count)| family.with(&[("outcome", outcome)], number(count)))
+            .finish()
+    }));
+    families.push(single("gangway_volume_degraded", "Whether the volume cannot be written.", flag(state.degraded)));
+    families
+}
+
+/// A metric family that is being built.
+pub(crate) struct Family {
+    family: MetricFamily,
+    kind: MetricType,
+}
+
+/// Begins a family of gauges.
+pub(crate) fn gauge(name: &str, help: &str) -> Family {
+    Family::new(name, help, MetricType::GAUGE)
+}
+
+/// Begins a family of counters.
+pub(crate) fn counter(name: &str, help: &str) -> Family {
+    Family::new(name, help, MetricType::COUNTER)
+}
+
+/// One gauge without labels.
+pub(crate) fn single(name: &str, help: &str, value: f64) -> MetricFamily {
+    gauge(name, help).with(&[], value).finish()
+}
+
+impl Family {
+    fn new(name: &str, help: &str, kind: MetricType) -> Self {
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
+        Self { family, kind }
     }
 
-    fn certificates(&mut self, certificates: &Certificates) {
-        let name = "gangway_certificate_expiry_seconds";
-        self.head(name, "gauge", "When the certificate for a name ends, in seconds since the epoch.");
-        // Two files may hold a certificate for one name, and one series must not be there twice.
-        let mut ends = BTreeMap::new();
-        for certificate in &certificates.list {
-            if let Some(origin) = certificate.origin.as_ref().filter(|_| certificate.is_there()) {
-                let end = ends.entry((certificate.name.as_str(), origin_class(origin))).or_insert(i64::MIN);
-                *end = certificate.not_after.max(*end);
-            }
+    /// Adds a sample.
+    pub(crate) fn with(mut self, labels: &[(&str, &str)], value: f64) -> Self {
+        let label = |(name, value): &(&str, &str)| {
+            let mut label = LabelPair::default();
+            label.set_name((*name).to_owned());
+            label.set_value((*value).to_owned());
+            label
+        };
+        let mut metric = Metric::from_label(labels.iter().map(label).collect());
+        if self.kind == MetricType::COUNTER {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
         }
-        for ((subject, origin), end) in ends {
-            self.line(name, &[("name", subject), ("origin", origin)], end as f64);
-        }
-        let troubled = certificates.list.iter().filter(|one| one.trouble.is_some()).count();
-        self.one(
-            "gangway_certificates_in_trouble",
-            "Names whose certificate is wrong or missing.",
-            &[],
-            troubled as f64,
-        );
-        if let Some(counts) = certificates.on_demand {
-            let name = "gangway_on_demand_total";
-            self.head(name, "counter", "Decisions about certificates for hosts that no route names.");
-            let outcomes = [
-                ("allowed", counts.allowed),
-                ("refused", counts.refused),
-                ("unanswered", counts.unknown),
-                ("overrun", counts.overrun),
-            ];
-            for (outcome, count) in outcomes {
-                self.line(name, &[("outcome", outcome)], count as f64);
-            }
-        }
-        let degraded = f64::from(u8::from(certificates.degraded));
-        self.one("gangway_volume_degraded", "Whether the volume cannot be written.", &[], degraded);
+        self.family.mut_metric().push(metric);
+        self
+    }
+
+    pub(crate) fn finish(self) -> MetricFamily {
+        self.family
     }
 }
 
-fn origin_class(origin: &Origin) -> &'static str {
-    match origin {
-        Origin::Placeholder => "placeholder",
-        Origin::Internal => "internal",
-        Origin::Acme => "acme",
-        Origin::Folder(_) => "folder",
-    }
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+fn size(value: usize) -> f64 {
+    value as f64
+}
+
+fn number(value: u64) -> f64 {
+    value as f64
 }
 
 #[cfg(test)]
@@ -166,9 +204,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_in_labels_cannot_end_them() {
-        let mut page = Page(String::new());
-        page.line("x", &[("a", "b\"c\\d\ne"), ("f", "g")], 1.5);
-        assert_eq!(page.0, "x{a=\"b\\\"c\\\\d\\ne\",f=\"g\"} 1.5\n");
+    fn a_label_value_cannot_end_its_label() {
+        let family = gauge("x", "For the test.").with(&[("a", "b\"c\\d\ne"), ("f", "g")], 1.5).finish();
+        let text = TextEncoder::new().encode_to_string(&[family]).expect("it has a sample");
+        assert!(text.ends_with("\nx{a=\"b\\\"c\\\\d\\ne\",f=\"g\"} 1.5\n"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! The listener, with a bound on everything a client may take.
+//! The listener, with a bound on everything that a client can use up.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,33 +20,33 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use crate::allowed_hosts::AllowedHosts;
 use crate::answer::{Answers, Sources};
-use crate::known_host::KnownHosts;
 
-/// Connections at once; a browser, a scraper and a health check take three.
+/// The number of connections at once. A browser, a scraper and a health check use three.
 const CONNECTIONS_MAX: usize = 64;
 
-/// For a whole request head, and for the wait for the next one.
+/// The time for a whole request head, and for the wait for the next one.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
-/// Bytes of a request head. What `explain` is asked fits many times.
+/// The length of a request head. The longest query of `explain` fits many times.
 const HEAD_LEN_MAX: usize = 32 * 1024;
 
-/// A connection is closed after this long, so that who does not read his answer keeps no place.
+/// A connection is closed after this long, so that a client that does not read its answer does not block others.
 const CONNECTION_TIME: Duration = Duration::from_secs(60);
 
-/// What an answer under way may take beyond that.
+/// The time for an answer that is under way then.
 const LAST_ANSWER_TIME: Duration = Duration::from_secs(10);
 
-/// After a failed accept, mostly for want of file descriptors.
+/// The pause after a failed accept, of which the usual cause is a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Where to listen, and under which names.
+/// The address to listen on, and the names that are answered.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
-    /// `--admin`.
+    /// The address of `--admin`.
     pub listen: SocketAddr,
-    /// Listens on `listen` already, opened by somebody else.
+    /// A socket that listens on `listen` already. It was opened by the service manager or by a predecessor.
     pub passed: Option<Arc<std::net::TcpListener>>,
     /// Names of this machine, beside `localhost` and `gangway`.
     pub names: Vec<String>,
@@ -61,7 +61,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Opens the listener. Connections wait until [`Admin::serve`] takes them.
+    /// Opens the listener. Connections wait until [`Admin::serve`] accepts them.
     pub async fn bind(settings: AdminSettings, sources: Sources) -> Result<Self, BindError> {
         let AdminSettings { listen, passed, names } = settings;
         let failed = |error| BindError { address: listen, error };
@@ -71,17 +71,17 @@ impl Admin {
         };
         let listener = listener.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let known_hosts = KnownHosts::new(address, names);
-        let answers = Arc::new(Answers { sources, known_hosts, address: address.to_string() });
+        let allowed_hosts = AllowedHosts::new(address, names);
+        let answers = Arc::new(Answers { sources, allowed_hosts, address: address.to_string() });
         Ok(Self { listener, address, answers, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) })
     }
 
-    /// The address that is really listened on.
+    /// The address that is listened on, with the actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its socket once more, for a successor to listen on as well.
+    /// A duplicate of the socket, for a successor that listens on it as well.
     pub fn socket(&self) -> io::Result<std::net::TcpListener> {
         self.listener.as_fd().try_clone_to_owned().map(Into::into)
     }
@@ -128,18 +128,18 @@ async fn serve_connection(stream: TcpStream, answers: Arc<Answers>) {
 
 fn respond(answers: &Answers, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let mut response = answers.answer(request).map(Bytes::from);
-    // Said here, since of an answer to HEAD only the length is sent.
+    // Set here, because an answer to HEAD has the length of the body that is left out.
     let len = HeaderValue::from(response.body().len());
     response.headers_mut().insert(CONTENT_LENGTH, len);
     if request.method() == Method::HEAD { response.map(|_| Full::default()) } else { response.map(Full::new) }
 }
 
-/// Why the listener could not be opened.
+/// The listener could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("listen on {address} for `--admin`: {error}")]
 pub struct BindError {
-    /// What was asked for.
+    /// The address to listen on.
     pub address: SocketAddr,
-    /// What the system said.
+    /// The error of the system.
     pub error: io::Error,
 }

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gangway_admin::{
-    Admin, AdminSettings, Certificate, Certificates, EndpointNow, Engine, Instance, Phase, Sources, api,
-};
+use gangway_admin::{Admin, AdminSettings, CertificatesState, EndpointActivity, Instance, InstancePhase, Sources, api};
 use gangway_model::diagnostic::{FilePosition, Span};
 use gangway_model::location::PublicPorts;
 use gangway_model::route::EndpointKey;
@@ -28,7 +26,7 @@ use serde::de::DeserializeOwned;
 #[derive(Default)]
 struct Fake {
     ready: AtomicBool,
-    states: std::sync::Mutex<HashMap<EndpointKey, EndpointNow>>,
+    states: std::sync::Mutex<HashMap<EndpointKey, EndpointActivity>>,
     refuses_plain: AtomicBool,
     ports: std::sync::Mutex<PublicPorts>,
 }
@@ -36,8 +34,8 @@ struct Fake {
 const NOW: i64 = 1_800_000_000;
 
 impl Instance for Fake {
-    fn phase(&self) -> Phase {
-        if self.ready.load(Ordering::Relaxed) { Phase::Serving } else { Phase::Starting }
+    fn phase(&self) -> InstancePhase {
+        if self.ready.load(Ordering::Relaxed) { InstancePhase::Serving } else { InstancePhase::Starting }
     }
 
     fn listening(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
@@ -48,39 +46,29 @@ impl Instance for Fake {
         *self.ports.lock().unwrap()
     }
 
-    fn engines(&self) -> Vec<Engine> {
+    fn engines(&self) -> Vec<api::EngineView> {
         let trouble = Some("read the container list: connection refused".to_owned());
         let url = "tcp://user:hunter2@engine:2375".to_owned();
-        vec![Engine { name: "docker".into(), url, trouble, containers: 3, reads: 7, failures: 2, ..Engine::default() }]
+        let engine = api::EngineView { name: "docker".into(), url, trouble, ..api::EngineView::default() };
+        vec![api::EngineView { containers: 3, reads: 7, failures: 2, ..engine }]
     }
 
-    fn config(&self) -> Option<(String, bool)> {
-        Some(("gangway.toml".into(), false))
+    fn config(&self) -> Option<api::ConfigFileView> {
+        Some(api::ConfigFileView { file: "gangway.toml".into(), in_force: false })
     }
 
-    fn certificates(&self) -> Certificates {
-        let shop = Certificate {
-            name: "shop.test".into(),
-            issuer: "Gangway internal CA".into(),
-            serial: "5f".into(),
-            not_after: NOW + 3600,
-            origin: Some(Origin::Folder("shop.crt".into())),
-            ..Certificate::default()
+    fn certificates(&self) -> CertificatesState {
+        let named = |name: &str| api::CertificateView { name: name.into(), ..api::CertificateView::default() };
+        let ours = |name: &str| api::CertificateView { issuer: "Gangway internal CA".into(), ..named(name) };
+        let shop = |not_after: i64| {
+            let shop = api::CertificateView { serial: "5f".into(), ..ours("shop.test") };
+            shop.with_origin(Some(&Origin::Folder("shop.crt".into()))).with_validity(0, not_after, NOW)
         };
-        let later = Certificate { not_after: NOW + 7200, ..shop.clone() };
-        let missing = Certificate {
-            name: "missing.test".into(),
-            trouble: Some("no authority was asked yet".into()),
-            ..Certificate::default()
-        };
-        let unasked = Certificate {
-            name: "unasked.test".into(),
-            issuer: "Gangway internal CA".into(),
-            origin: Some(Origin::Internal),
-            ..Certificate::default()
-        };
-        Certificates {
-            list: vec![shop, later, missing, unasked],
+        let trouble = Some("no authority was asked yet".into());
+        let missing = api::CertificateView { trouble, ..named("missing.test") };
+        let unasked = ours("unasked.test").with_origin(Some(&Origin::Internal)).with_validity(0, 0, NOW);
+        CertificatesState {
+            list: vec![shop(NOW + 3600), shop(NOW + 7200), missing, unasked],
             degraded: true,
             internal_root: Some("PEM".into()),
             on_demand: Some(gangway_tls::DemandCounts { refused: 7, ..Default::default() }),
@@ -104,7 +92,7 @@ impl Instance for Fake {
         }]
     }
 
-    fn endpoints(&self) -> HashMap<EndpointKey, EndpointNow> {
+    fn endpoints(&self) -> HashMap<EndpointKey, EndpointActivity> {
         self.states.lock().unwrap().clone()
     }
 
@@ -166,7 +154,7 @@ impl Running {
         let found: Vec<String> = compiled.diagnostics.iter().map(ToString::to_string).collect();
         assert!(found.is_empty(), "{found:?}");
         let endpoints = compiled.table.routes().iter().flat_map(|route| route.upstream.endpoints.iter());
-        let now = EndpointNow { under_way: 4, ..EndpointNow::default() };
+        let now = EndpointActivity { under_way: 4, ..EndpointActivity::default() };
         *self.fake.states.lock().unwrap() = endpoints.map(|endpoint| (endpoint.key.clone(), now.clone())).collect();
         self.tables.publish(compiled);
         self.fake.ready.store(true, Ordering::Relaxed);
@@ -207,9 +195,9 @@ async fn alive_at_once_and_ready_with_the_first_table() {
     let reasons = "engine docker: read the container list: connection refused\nthe volume cannot be written\n";
     assert_eq!(String::from_utf8_lossy(&health.body), format!("degraded\n{reasons}"));
     assert_eq!(running.get("/readyz").await.status, 503);
-    let status: api::Status = running.api("status").await;
+    let status: api::StatusResponse = running.api("status").await;
     assert_eq!((status.phase.as_str(), status.ready, status.generation), ("starting", false, 0));
-    let explained: api::Explanation = running.api("explain?url=https://shop.test/").await;
+    let explained: api::ExplainResponse = running.api("explain?url=https://shop.test/").await;
     assert_eq!(
         explained.outcome,
         "503 not-ready: no table is in force yet; engine docker cannot be read: failed to read the container list: \
@@ -217,7 +205,7 @@ async fn alive_at_once_and_ready_with_the_first_table() {
     );
     running.shop();
     assert_eq!(running.get("/readyz").await.status, 200);
-    let status: api::Status = running.api("status").await;
+    let status: api::StatusResponse = running.api("status").await;
     assert_eq!((status.ready, status.generation, status.routes, status.endpoints_ready), (true, 1, 2, 1));
     assert_eq!((status.warnings, status.certificates, status.task_restarts), (1, 4, 5));
     assert_eq!(
@@ -237,7 +225,7 @@ async fn nothing_can_be_changed_and_unknown_paths_are_named() {
     }
     let missing = running.get("/api/v2/routes").await;
     assert_eq!(missing.status, 404);
-    let failure: api::Failure = serde_json::from_slice(&missing.body).unwrap();
+    let failure: api::ErrorResponse = serde_json::from_slice(&missing.body).unwrap();
     assert!(!failure.error.is_empty() && !failure.help.is_empty());
     let head = format!("HEAD /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", running.address);
     let head = client.raw("x", head.as_bytes()).await.unwrap();
@@ -302,7 +290,7 @@ async fn what_a_proxy_brings_is_answered_only_where_a_route_of_the_file_leads_he
 async fn routes_are_told_with_their_endpoints_and_no_secret() {
     let mut running = start().await;
     running.shop();
-    let routes: api::Routes = running.api("routes").await;
+    let routes: api::RoutesResponse = running.api("routes").await;
     let shop = routes.routes.iter().find(|route| route.name == "shop").unwrap();
     assert_eq!((shop.hosts.as_slice(), shop.closed, shop.tls.as_str()), (&["shop.test".to_owned()][..], false, "auto"));
     let [endpoint] = shop.endpoints.as_slice() else { panic!("{shop:?}") };
@@ -316,7 +304,7 @@ async fn routes_are_told_with_their_endpoints_and_no_secret() {
         let text = running.get(&format!("/api/v1/{path}")).await.text();
         assert!(!text.contains("hunter2"), "{path} shows a secret: {text}");
     }
-    let diagnostics: api::Diagnostics = running.api("diagnostics").await;
+    let diagnostics: api::DiagnosticsResponse = running.api("diagnostics").await;
     let [one] = diagnostics.diagnostics.as_slice() else { panic!("{diagnostics:?}") };
     assert_eq!((one.code.as_str(), one.line, one.text.as_deref()), ("G902", Some(3), Some("***")));
     assert!(one.shown.contains("gangway.toml:3:9"), "{}", one.shown);
@@ -329,7 +317,7 @@ async fn how_a_host_that_waits_for_its_certificate_is_served_is_explained() {
     let placeholder = gangway_tls::Placeholders::new().unwrap().bundle("shop.test", NOW).unwrap();
     running.store.publish(Store::new([Arc::new(placeholder)], NOW));
     for scheme in ["http", "https"] {
-        let explained: api::Explanation = running.api(&format!("explain?url={scheme}://shop.test/shop/x")).await;
+        let explained: api::ExplainResponse = running.api(&format!("explain?url={scheme}://shop.test/shop/x")).await;
         assert_eq!(
             explained.outcome,
             "served by `http://192.0.2.9:5006`; no certificate yet: plain HTTP is answered in the clear; the https \
@@ -337,11 +325,11 @@ async fn how_a_host_that_waits_for_its_certificate_is_served_is_explained() {
         );
     }
     running.fake.refuses_plain.store(true, Ordering::Relaxed);
-    let explained: api::Explanation = running.api("explain?url=http://shop.test/shop/x").await;
+    let explained: api::ExplainResponse = running.api("explain?url=http://shop.test/shop/x").await;
     assert!(explained.outcome.starts_with("503 no-certificate"), "{}", explained.outcome);
-    let explained: api::Explanation = running.api("explain?url=https://shop.test/shop/x").await;
+    let explained: api::ExplainResponse = running.api("explain?url=https://shop.test/shop/x").await;
     assert!(explained.outcome.contains("plain HTTP is refused"), "{}", explained.outcome);
-    let told: api::Diagnostics = running.api("diagnostics").await;
+    let told: api::DiagnosticsResponse = running.api("diagnostics").await;
     assert_eq!(told.diagnostics[0].title, "unusable value of a global setting");
 }
 
@@ -349,27 +337,27 @@ async fn how_a_host_that_waits_for_its_certificate_is_served_is_explained() {
 async fn a_request_is_explained_down_to_what_becomes_of_it() {
     let mut running = start().await;
     running.shop();
-    let explained: api::Explanation =
+    let explained: api::ExplainResponse =
         running.api("explain?url=https://shop.test/shop/x&method=POST&from=192.0.2.7").await;
     assert_eq!(explained.route.as_ref().map(|route| route.name.as_str()), Some("shop"));
     assert!(explained.outcome.starts_with("served by"), "{}", explained.outcome);
     assert_eq!((explained.request.method.as_str(), explained.request.from.as_str()), ("POST", "192.0.2.7"));
-    let explained: api::Explanation = running.api("explain?url=http://shop.test/shop").await;
+    let explained: api::ExplainResponse = running.api("explain?url=http://shop.test/shop").await;
     assert_eq!(explained.outcome, "308: redirected to https://shop.test/shop");
     *running.fake.ports.lock().unwrap() = PublicPorts { http: 18080, https: 18443 };
-    let explained: api::Explanation = running.api("explain?url=http://shop.test/shop?a").await;
+    let explained: api::ExplainResponse = running.api("explain?url=http://shop.test/shop?a").await;
     assert_eq!(explained.request.url, "http://shop.test:18080/shop?a");
     assert_eq!(explained.outcome, "308: redirected to https://shop.test:18443/shop?a");
-    let explained: api::Explanation = running.api("explain?url=shop.test").await;
+    let explained: api::ExplainResponse = running.api("explain?url=shop.test").await;
     assert_eq!(explained.request.url, "https://shop.test:18443/");
-    let explained: api::Explanation = running.api("explain?url=https://old.test/x").await;
+    let explained: api::ExplainResponse = running.api("explain?url=https://old.test/x").await;
     assert_eq!(explained.outcome, "302: redirected to https://shop.test/x");
-    let explained: api::Explanation = running.api("explain?url=https://shop.test/shop%3Fa%3Db").await;
+    let explained: api::ExplainResponse = running.api("explain?url=https://shop.test/shop%3Fa%3Db").await;
     assert_eq!(explained.outcome, "308: redirected to /shop/?a=b");
-    let explained: api::Explanation = running.api("explain?url=https://shop.test/elsewhere").await;
+    let explained: api::ExplainResponse = running.api("explain?url=https://shop.test/elsewhere").await;
     assert!(explained.route.is_none() && explained.outcome.starts_with("404"), "{explained:?}");
     assert!(explained.considered[0].rule.contains("/shop"), "{explained:?}");
-    let explained: api::Explanation = running.api("explain?url=https://shp.test/").await;
+    let explained: api::ExplainResponse = running.api("explain?url=https://shp.test/").await;
     assert!(explained.nearest[0].why.contains("shop.test"), "{explained:?}");
     let refused = running.get("/api/v1/explain?url=https://shop.test/&from=nobody").await;
     assert_eq!(refused.status, 400);
@@ -383,7 +371,7 @@ async fn an_endpoint_that_cannot_be_connected_to_is_ejected_and_says_why() {
     for now in running.fake.states.lock().unwrap().values_mut() {
         (now.is_ejected, now.trouble) = (true, Some("connection refused".into()));
     }
-    let explained: api::Explanation = running.api("explain?url=https://shop.test/shop/x").await;
+    let explained: api::ExplainResponse = running.api("explain?url=https://shop.test/shop/x").await;
     let endpoint = &explained.route.unwrap().endpoints[0];
     assert_eq!((endpoint.state.as_str(), endpoint.trouble.as_deref()), ("ejected", Some("connection refused")));
     assert!(explained.outcome.contains("502") && explained.outcome.contains("refused"), "{}", explained.outcome);
@@ -399,12 +387,12 @@ async fn a_host_that_nobody_serves_is_looked_for_in_all_labels_and_nothing_else_
     let snapshot = Snapshot { containers: vec![stopped, other, unrelated], ..Snapshot::default() };
     running.tables.publish(compile(&snapshot, &Settings::default()));
     running.fake.ready.store(true, Ordering::Relaxed);
-    let explained: api::Explanation = running.api("explain?url=https://notes.test/").await;
+    let explained: api::ExplainResponse = running.api("explain?url=https://notes.test/").await;
     let named: Vec<_> = explained.named.iter().map(|named| (&*named.container, &*named.label)).collect();
     assert_eq!(named, [("notes-1", "gangway.host"), ("other-1", "traefik.http.routers.x.rule")]);
     assert!(explained.outcome.contains("has been stopped for 5 minutes (exit code 1)"), "{}", explained.outcome);
     assert_eq!((explained.nearest.len(), explained.diagnostics.len()), (0, 0), "{explained:#?}");
-    let explained: api::Explanation = running.api("explain?url=https://far.test/").await;
+    let explained: api::ExplainResponse = running.api("explain?url=https://far.test/").await;
     assert_eq!(explained.outcome, "503 no-endpoint: `far-1`: it is on no network");
 }
 
@@ -424,7 +412,7 @@ async fn a_route_of_the_file_is_explained_with_what_is_wrong_with_it() {
     running.tables.publish(compile(&Snapshot::default(), &settings));
     running.fake.ready.store(true, Ordering::Relaxed);
     for (url, code) in [("https://c.localhost/", "G201"), ("https://nas.test/", "G202")] {
-        let explained: api::Explanation = running.api(&format!("explain?url={url}")).await;
+        let explained: api::ExplainResponse = running.api(&format!("explain?url={url}")).await;
         let codes: Vec<_> = explained.diagnostics.iter().map(|found| &*found.code).collect();
         assert_eq!(codes, [code], "{url}: {explained:#?}");
     }
@@ -443,9 +431,9 @@ async fn each_route_of_a_container_is_explained_by_itself() {
     let snapshot = Snapshot { containers: vec![site], ..Snapshot::default() };
     running.tables.publish(compile(&snapshot, &Settings::default()));
     running.fake.ready.store(true, Ordering::Relaxed);
-    let explained: api::Explanation = running.api("explain?url=https://a.test/").await;
+    let explained: api::ExplainResponse = running.api("explain?url=https://a.test/").await;
     assert_eq!(explained.containers[0].reason, "172.20.0.3:80, the only exposed port, on network edge");
-    let explained: api::Explanation = running.api("explain?url=https://www.a.test/x").await;
+    let explained: api::ExplainResponse = running.api("explain?url=https://www.a.test/x").await;
     assert_eq!(explained.containers[0].reason, "it answers with a redirection");
     assert_eq!(explained.outcome, "308: redirected to https://a.test/x");
 }
@@ -516,28 +504,30 @@ async fn the_reference_names_every_field_and_path() {
         }
     }
     let mut found = BTreeSet::new();
-    let (route, engine) =
-        (api::Route { endpoints: vec![api::Endpoint::default()], ..api::Route::default() }, api::Engine::default());
-    let container = api::Container::default();
+    let (route, engine) = (
+        api::RouteView { endpoints: vec![api::EndpointView::default()], ..api::RouteView::default() },
+        api::EngineView::default(),
+    );
+    let container = api::ContainerView::default();
     for value in [
-        serde_json::to_value(api::Status {
+        serde_json::to_value(api::StatusResponse {
             engines: vec![engine],
-            config: Some(api::Config::default()),
-            ..api::Status::default()
+            config: Some(api::ConfigFileView::default()),
+            ..api::StatusResponse::default()
         }),
-        serde_json::to_value(api::Routes { generation: 0, routes: vec![route.clone()] }),
-        serde_json::to_value(api::Containers { generation: 0, containers: vec![container] }),
-        serde_json::to_value(api::Certificates {
-            certificates: vec![api::Certificate::default()],
+        serde_json::to_value(api::RoutesResponse { generation: 0, routes: vec![route.clone()] }),
+        serde_json::to_value(api::ContainersResponse { generation: 0, containers: vec![container] }),
+        serde_json::to_value(api::CertificatesResponse {
+            certificates: vec![api::CertificateView::default()],
             internal_root: None,
         }),
-        serde_json::to_value(api::Diagnostics { diagnostics: vec![api::Diagnostic::default()] }),
-        serde_json::to_value(api::Explanation {
+        serde_json::to_value(api::DiagnosticsResponse { diagnostics: vec![api::DiagnosticView::default()] }),
+        serde_json::to_value(api::ExplainResponse {
             route: Some(route),
-            considered: vec![api::Considered::default()],
-            ..api::Explanation::default()
+            considered: vec![api::CandidateView::default()],
+            ..api::ExplainResponse::default()
         }),
-        serde_json::to_value(api::Failure::default()),
+        serde_json::to_value(api::ErrorResponse::default()),
     ] {
         names(&value.unwrap(), &mut found);
     }

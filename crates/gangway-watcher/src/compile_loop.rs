@@ -157,11 +157,11 @@ impl CompileLoop {
         let running = engines.running(&self.log.containers());
         let (begun, now) = (Instant::now(), now());
         let (gone, unread) = (engines.recently_gone.gone(begun), engines.unread());
-        let released = std::mem::take(&mut engines.released);
+        let (released, releases) = (std::mem::take(&mut engines.released), engines.releases);
         let snapshot = engines.snapshot_mut();
         (snapshot.gone, snapshot.unread, snapshot.now) = (gone, unread, now);
         snapshot.released.clone_from(&released);
-        let (causes, releases) = (std::mem::take(&mut engines.causes), engines.releases);
+        let causes = std::mem::take(&mut engines.causes);
         let mut compilation = Compilation { begun, now, settings, released, releases, running, causes, compiled: None };
         let (compile, snapshot) = (Arc::clone(&self.compile), Arc::clone(&engines.snapshot));
         Some(self.thread.run(move || {

@@ -56,7 +56,7 @@ fn root(args: &CaArgs) -> Result<String, ExitStatus> {
         print_error(format_args!("gangway ca: failed to {volume_error}"));
         return Err(ExitStatus::Problem);
     }
-    match client::ask::<api::Certificates>(&found.address, "/api/v1/certificates") {
+    match client::ask::<api::CertificatesResponse>(&found.address, "/api/v1/certificates") {
         Ok(answer) => answer.internal_root.ok_or_else(|| {
             print_error("gangway ca: the running instance has no internal root yet");
             ExitStatus::Problem

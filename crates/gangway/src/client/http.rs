@@ -64,7 +64,7 @@ pub(crate) enum AskError {
 
 impl AskError {
     fn refused(address: &str, status: StatusCode, text: &str) -> Self {
-        let (error, help) = match serde_json::from_str::<api::Failure>(text) {
+        let (error, help) = match serde_json::from_str::<api::ErrorResponse>(text) {
             Ok(failure) => (failure.error, Some(failure.help).filter(|help| !help.is_empty())),
             Err(_) => (text.lines().next().unwrap_or_default().to_owned(), None),
         };

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use gangway_admin::api;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -36,13 +37,13 @@ pub(crate) fn routes(args: &RoutesArgs) -> ExitCode {
     if args.watch {
         return watch::routes(&args.query);
     }
-    let shown = |routes: &api::Routes| (show::routes(routes, Sheet::stdout()), ExitStatus::Success);
-    answered::<api::Routes>("routes", &args.query, ROUTES, shown)
+    let shown = |routes: &api::RoutesResponse| (show::routes(routes, Sheet::stdout()), ExitStatus::Success);
+    answered::<api::RoutesResponse>("routes", &args.query, ROUTES, shown)
 }
 
 /// `gangway certs`: 1 where a certificate is wrong or missing.
 pub(crate) fn certs(args: &QueryArgs) -> ExitCode {
-    answered::<api::Certificates>("certs", args, "/api/v1/certificates", |certificates| {
+    answered::<api::CertificatesResponse>("certs", args, "/api/v1/certificates", |certificates| {
         let troubled = certificates.certificates.iter().any(|certificate| certificate.trouble.is_some());
         (
             show::certificates(certificates, Sheet::stdout()),
@@ -57,8 +58,8 @@ pub(crate) fn status(args: &QueryArgs) -> ExitCode {
         Ok(found) => found,
         Err(status) => return status.into(),
     };
-    let answers = ask::<api::Status>(&found.address, "/api/v1/status").and_then(|status| {
-        ask::<api::Diagnostics>(&found.address, "/api/v1/diagnostics").map(|diagnostics| (status, diagnostics))
+    let answers = ask::<api::StatusResponse>(&found.address, "/api/v1/status").and_then(|status| {
+        ask::<api::DiagnosticsResponse>(&found.address, "/api/v1/diagnostics").map(|diagnostics| (status, diagnostics))
     });
     match answers {
         Ok((status, diagnostics)) => {
@@ -88,7 +89,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
         query += &format!("&header={}", encoded(header));
     }
     let path = format!("/api/v1/explain?{query}");
-    answered::<api::Explanation>("explain", &args.query, &path, |explanation| {
+    answered::<api::ExplainResponse>("explain", &args.query, &path, |explanation| {
         (
             show::explanation(explanation),
             if explanation.route.is_some() { ExitStatus::Success } else { ExitStatus::Problem },
@@ -154,15 +155,11 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).expect("texts, numbers and lists always become JSON") + "\n"
 }
 
-/// For a query.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded += &format!("%{byte:02X}");
-        }
-    }
-    encoded
+/// The bytes of a parameter that are encoded. Those that are common in URLs stay readable.
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':');
+
+/// Encodes a parameter of a query.
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, ENCODED)
 }

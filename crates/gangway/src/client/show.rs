@@ -13,11 +13,11 @@ use crate::terminal::{Paint, Tone};
 #[derive(Debug, Serialize)]
 pub(super) struct StatusWithDiagnostics {
     #[serde(flatten)]
-    pub(super) status: api::Status,
-    pub(super) diagnostics: Vec<api::Diagnostic>,
+    pub(super) status: api::StatusResponse,
+    pub(super) diagnostics: Vec<api::DiagnosticView>,
 }
 
-pub(super) fn routes(routes: &api::Routes, sheet: Sheet) -> String {
+pub(super) fn routes(routes: &api::RoutesResponse, sheet: Sheet) -> String {
     if routes.routes.is_empty() {
         return "No route is in force. `gangway status` says why.\n".to_owned();
     }
@@ -37,7 +37,7 @@ fn tone_of_state(state: &str) -> Tone {
 }
 
 /// One row an endpoint; what concerns the route stands in the first.
-fn route_rows(route: &api::Route) -> Vec<[String; 7]> {
+fn route_rows(route: &api::RouteView) -> Vec<[String; 7]> {
     let tls = if route.tls == "off" { "off".to_owned() } else { route.tls.clone() };
     let about = |first: bool| {
         if first { [route.name.clone(), route.rule.clone(), tls.clone()] } else { Default::default() }
@@ -52,7 +52,7 @@ fn route_rows(route: &api::Route) -> Vec<[String; 7]> {
         };
         return vec![[name, rule, tls, "–".into(), "–".into(), state.to_owned(), String::new()]];
     }
-    let row = |(at, endpoint): (usize, &api::Endpoint)| {
+    let row = |(at, endpoint): (usize, &api::EndpointView)| {
         let [name, rule, tls] = about(at == 0);
         let under_way = endpoint.under_way.map_or_else(String::new, |count| count.to_string());
         [name, rule, tls, endpoint.name.clone(), address(endpoint), endpoint.state.clone(), under_way]
@@ -60,18 +60,18 @@ fn route_rows(route: &api::Route) -> Vec<[String; 7]> {
     route.endpoints.iter().enumerate().map(row).collect()
 }
 
-fn address(endpoint: &api::Endpoint) -> String {
+fn address(endpoint: &api::EndpointView) -> String {
     match endpoint.scheme.as_str() {
         "http" => endpoint.address.clone(),
         scheme => format!("{scheme}://{}", endpoint.address),
     }
 }
 
-pub(super) fn certificates(certificates: &api::Certificates, sheet: Sheet) -> String {
+pub(super) fn certificates(certificates: &api::CertificatesResponse, sheet: Sheet) -> String {
     if certificates.certificates.is_empty() {
         return "No name needs a certificate.\n".to_owned();
     }
-    let row = |one: &api::Certificate| {
+    let row = |one: &api::CertificateView| {
         let from = match (one.origin.as_deref(), &one.file) {
             (Some("folder"), Some(file)) => format!("certs/{}", file.trim_start_matches("certs/")),
             (Some(origin), _) if one.on_demand => format!("{origin}, on demand"),
@@ -106,7 +106,7 @@ fn left(seconds: i64) -> String {
     }
 }
 
-pub(super) fn status(status: &api::Status, diagnostics: &api::Diagnostics) -> String {
+pub(super) fn status(status: &api::StatusResponse, diagnostics: &api::DiagnosticsResponse) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "{name:14}{}", printable(&value));
@@ -145,11 +145,11 @@ pub(super) fn status(status: &api::Status, diagnostics: &api::Diagnostics) -> St
     text + &shown(&diagnostics.diagnostics)
 }
 
-fn reaction(reaction: api::Reaction) -> String {
+fn reaction(reaction: api::LatencyView) -> String {
     if reaction.count == 0 {
         return String::new();
     }
-    let api::Spread { median, p99, .. } = reaction.whole;
+    let api::QuantilesView { median, p99, .. } = reaction.whole;
     format!(
         "; from event to table {median:.1} ms (median), {p99:.1} ms (p99), of which ours {:.1} ms",
         reaction.ours.median
@@ -161,12 +161,12 @@ fn count(number: usize, what: &str) -> String {
 }
 
 /// As everywhere, with an empty line before each.
-fn shown(diagnostics: &[api::Diagnostic]) -> String {
+fn shown(diagnostics: &[api::DiagnosticView]) -> String {
     let paint = Paint::of_stdout();
     diagnostics.iter().map(|diagnostic| format!("\n{}\n", paint.diagnostics(diagnostic.shown.trim_end()))).collect()
 }
 
-pub(super) fn explanation(explanation: &api::Explanation) -> String {
+pub(super) fn explanation(explanation: &api::ExplainResponse) -> String {
     let mut text = String::new();
     let request = &explanation.request;
     let mut line = |name: &str, value: &str| {
@@ -221,7 +221,7 @@ pub(super) fn explanation(explanation: &api::Explanation) -> String {
     text + &shown(&explanation.diagnostics)
 }
 
-fn certificate(certificate: Option<&api::Certificate>) -> String {
+fn certificate(certificate: Option<&api::CertificateView>) -> String {
     let Some(one) = certificate else {
         return "none: https gets an alert, or on the local network a page that says why".to_owned();
     };
@@ -239,29 +239,29 @@ fn certificate(certificate: Option<&api::Certificate>) -> String {
 mod tests {
     use super::*;
 
-    fn endpoint(name: &str, state: &str) -> api::Endpoint {
-        api::Endpoint {
+    fn endpoint(name: &str, state: &str) -> api::EndpointView {
+        api::EndpointView {
             name: name.into(),
             address: "172.20.0.3:80".into(),
             scheme: "http".into(),
             state: state.into(),
             under_way: Some(2),
-            ..api::Endpoint::default()
+            ..api::EndpointView::default()
         }
     }
 
     #[test]
     fn each_endpoint_has_a_row_and_each_route_its_name_once() {
-        let route = api::Route {
+        let route = api::RouteView {
             name: "shop".into(),
             rule: "Host(`shop.test`)".into(),
             tls: "auto".into(),
             endpoints: vec![endpoint("shop-1", "ready"), endpoint("shop-2", "starting")],
-            ..api::Route::default()
+            ..api::RouteView::default()
         };
-        let closed = api::Route { name: "door".into(), closed: true, ..route.clone() };
+        let closed = api::RouteView { name: "door".into(), closed: true, ..route.clone() };
         let sheet = Sheet { width: None, paint: Paint::Plain };
-        let shown = routes(&api::Routes { generation: 1, routes: vec![route, closed] }, sheet);
+        let shown = routes(&api::RoutesResponse { generation: 1, routes: vec![route, closed] }, sheet);
         let lines: Vec<_> = shown.lines().collect();
         assert_eq!(lines.len(), 4, "{shown}");
         assert!(lines[1].starts_with("shop ") && lines[1].contains("ready"), "{shown}");
@@ -276,15 +276,15 @@ mod tests {
 
     #[test]
     fn a_request_that_nobody_takes_is_explained_by_the_nearest() {
-        let explanation = api::Explanation {
+        let explanation = api::ExplainResponse {
             outcome: "404 no-route: no route takes it".into(),
-            nearest: vec![api::Considered {
+            nearest: vec![api::CandidateView {
                 id: "shop".into(),
                 name: "shop".into(),
                 rule: "Host(`shop.test`)".into(),
                 why: "it is served at `shop.test`; you asked for `shp.test`".into(),
             }],
-            ..api::Explanation::default()
+            ..api::ExplainResponse::default()
         };
         let shown = super::explanation(&explanation);
         assert!(shown.contains("404 no-route") && shown.contains("shp.test"), "{shown}");

@@ -28,7 +28,7 @@ pub(super) fn routes(args: &QueryArgs) -> ExitCode {
     };
     let (mut last, mut is_lost) = (None, false);
     loop {
-        match ask::<api::Routes>(&found.address, ROUTES) {
+        match ask::<api::RoutesResponse>(&found.address, ROUTES) {
             Ok(routes) => {
                 is_lost = false;
                 let is_terminal = width_of_stdout().is_some();
@@ -58,7 +58,7 @@ pub(super) fn routes(args: &QueryArgs) -> ExitCode {
 }
 
 /// Programs get one line a change, and neither they nor files one for each request under way.
-fn shown(mut routes: api::Routes, format: Format, is_terminal: bool) -> String {
+fn shown(mut routes: api::RoutesResponse, format: Format, is_terminal: bool) -> String {
     if !is_terminal {
         let endpoints = routes.routes.iter_mut().flat_map(|route| &mut route.endpoints);
         endpoints.for_each(|endpoint| endpoint.under_way = None);

@@ -8,8 +8,9 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gangway_acme::{Finding, FindingSeverity};
-use gangway_admin::{Certificate, Certificates, EndpointNow, Engine, Instance, Phase, Reaction, Spread};
-use gangway_certs::CertificateReport;
+use gangway_admin::api::{CertificateView, ConfigFileView, EngineView, LatencyView, QuantilesView};
+use gangway_admin::{CertificatesState, EndpointActivity, Instance, InstancePhase, rfc3339};
+use gangway_certs::{CertificateReport, CertificateStatus};
 use gangway_model::diagnostic::Span;
 use gangway_model::location::PublicPorts;
 use gangway_model::route::EndpointKey;
@@ -17,7 +18,7 @@ use gangway_model::{Code, Diagnostic, Place, Severity, codes};
 use gangway_proxy::{DataPlane, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};
 use gangway_tls::Store;
-use gangway_watcher::EngineStatus;
+use gangway_watcher::{EngineStatus, LatencySummary, Quantiles};
 use prometheus::IntCounterVec;
 use prometheus::core::Collector as _;
 
@@ -126,15 +127,15 @@ impl Running {
 }
 
 impl Instance for Running {
-    fn phase(&self) -> Phase {
+    fn phase(&self) -> InstancePhase {
         if self.stopping.load(Ordering::Relaxed) {
-            return Phase::Stopping;
+            return InstancePhase::Stopping;
         }
         // The table must have reached the threads that serve, and certificates been looked for: who is told
         // that we are ready will ask at once.
         let is_in_force = self.with_plane(DataPlane::generation).is_some_and(|generation| generation > 0);
         let is_ready = is_in_force && self.store.generation() != Generation::INITIAL;
-        if is_ready { Phase::Serving } else { Phase::Starting }
+        if is_ready { InstancePhase::Serving } else { InstancePhase::Starting }
     }
 
     fn listening(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
@@ -145,45 +146,19 @@ impl Instance for Running {
         (self.ports)(&self.whereabouts.load())
     }
 
-    fn engines(&self) -> Vec<Engine> {
-        let engine = |status: &EngineStatus| Engine {
-            name: status.name.0.to_string(),
-            url: status.url.to_string(),
-            version: status.version.clone(),
-            trouble: status.trouble.clone(),
-            containers: status.containers,
-            reads: status.reads,
-            failures: status.failures,
-            reaction: Reaction {
-                count: status.latency.summary().count,
-                whole: spread(status.latency.summary().whole),
-                ours: spread(status.latency.summary().ours),
-            },
-        };
+    fn engines(&self) -> Vec<EngineView> {
         self.engines.load().iter().map(engine).collect()
     }
 
-    fn config(&self) -> Option<(String, bool)> {
-        let file = self.config_file.as_ref()?;
-        Some((file.display().to_string(), self.judged.load().in_force))
+    fn config(&self) -> Option<ConfigFileView> {
+        let file = self.config_file.as_ref()?.display().to_string();
+        Some(ConfigFileView { file, in_force: self.judged.load().in_force })
     }
 
-    fn certificates(&self) -> Certificates {
-        let report = self.report.load_full();
-        let list = report.certificates.iter().map(|status| Certificate {
-            name: status.name.to_string(),
-            issuer: status.issuer.to_string(),
-            serial: status.serial.to_string(),
-            not_before: status.not_before,
-            not_after: status.not_after,
-            origin: status.origin.clone(),
-            next: status.next,
-            renewal_window: status.renewal_window,
-            on_demand: status.on_demand,
-            trouble: status.trouble.as_deref().map(str::to_owned),
-        });
-        Certificates {
-            list: list.collect(),
+    fn certificates(&self) -> CertificatesState {
+        let (report, now) = (self.report.load_full(), self.now());
+        CertificatesState {
+            list: report.certificates.iter().map(|status| certificate(status, now)).collect(),
             degraded: report.degraded,
             on_demand: self.store.load().demand().map(|demand| demand.counts()),
             internal_root: gangway_certs::root_pem(&self.data).ok(),
@@ -202,12 +177,16 @@ impl Instance for Running {
         self.plain_refused
     }
 
-    fn endpoints(&self) -> HashMap<EndpointKey, EndpointNow> {
+    fn endpoints(&self) -> HashMap<EndpointKey, EndpointActivity> {
         let states = self.with_plane(DataPlane::endpoint_states).unwrap_or_default();
         let now = states.into_iter().map(|(key, state)| {
             (
                 key,
-                EndpointNow { under_way: state.in_flight(), is_ejected: state.is_ejected(), trouble: state.trouble() },
+                EndpointActivity {
+                    under_way: state.in_flight(),
+                    is_ejected: state.is_ejected(),
+                    trouble: state.trouble(),
+                },
             )
         });
         now.collect()
@@ -224,8 +203,35 @@ impl Instance for Running {
     }
 }
 
-fn spread(gangway_watcher::Quantiles { last, median, p99 }: gangway_watcher::Quantiles) -> Spread {
-    Spread { last, median, p99 }
+/// An engine as the API shows it.
+fn engine(status: &EngineStatus) -> EngineView {
+    let quantiles = |Quantiles { last, median, p99 }| QuantilesView::of(last, median, p99);
+    let LatencySummary { count, whole, ours } = status.latency.summary();
+    EngineView {
+        name: status.name.0.to_string(),
+        url: status.url.to_string(),
+        version: status.version.clone(),
+        trouble: status.trouble.clone(),
+        containers: status.containers,
+        reads: status.reads,
+        failures: status.failures,
+        reaction: LatencyView { count, whole: quantiles(whole), ours: quantiles(ours) },
+    }
+}
+
+/// A certificate as the API shows it.
+fn certificate(status: &CertificateStatus, now: i64) -> CertificateView {
+    let view = CertificateView {
+        name: status.name.to_string(),
+        issuer: status.issuer.to_string(),
+        serial: status.serial.to_string(),
+        next: status.next.map(rfc3339),
+        renewal_window: status.renewal_window.map(|(from, to)| (rfc3339(from), rfc3339(to))),
+        on_demand: status.on_demand,
+        trouble: status.trouble.as_deref().map(str::to_owned),
+        ..CertificateView::default()
+    };
+    view.with_origin(status.origin.as_ref()).with_validity(status.not_before, status.not_after, now)
 }
 
 /// Clients come with the address of a gateway.

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use gangway_admin::masked;
+use gangway_admin::redacted;
 use gangway_model::diagnostic::printable;
 use gangway_model::{Diagnostic, Severity};
 use gangway_publish::Reader;
@@ -18,7 +18,7 @@ pub(super) async fn follow(mut config: Reader<ConfigStatus>) -> Infallible {
     loop {
         let now = config.load_full().diagnostics.clone();
         for new in now.iter().filter(|found| !logged.contains(found)).take(DIAGNOSTICS_MAX) {
-            let shown = masked(new);
+            let shown = redacted(new);
             let label = shown.place.subject();
             let at = shown.place.position().map(ToString::to_string);
             let (code, message) = (shown.code.to_string(), printable(&shown.message));
@@ -29,7 +29,7 @@ pub(super) async fn follow(mut config: Reader<ConfigStatus>) -> Infallible {
             }
         }
         for gone in logged.iter().filter(|found| !now.contains(found)) {
-            let shown = masked(gone);
+            let shown = redacted(gone);
             let label = shown.place.subject();
             tracing::info!(code = shown.code.to_string(), label, "resolved: {}", printable(&shown.message));
         }

@@ -1,38 +1,39 @@
-//! What `explain` is asked: the parameters of a query → a request as matchers see it.
+//! The query of `explain`: its parameters, converted into a request as matchers see it.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use gangway_model::host::{HOST_LEN_MAX, Hostname, canonical};
 use gangway_model::path::normalise;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-/// Header fields that a question may have.
+/// The number of header fields that a query may have.
 const HEADERS_MAX: usize = 100;
 
-/// A request that is asked about.
+/// The request that a query asks about.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Question {
+pub(crate) struct ExplainQuery {
     pub(crate) secure: bool,
-    /// In the form in which hosts are compared.
+    /// In the canonical form in which hosts are compared.
     pub(crate) host: String,
-    /// In the form in which paths are compared.
+    /// In the normalised form in which paths are compared.
     pub(crate) path: String,
     pub(crate) query: String,
-    /// Path and query as they would be sent.
+    /// Path and query as a client sends them.
     pub(crate) target: String,
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) from: IpAddr,
 }
 
-impl Question {
-    /// From the query of `/api/v1/explain`. An error is one clause and something to do.
+impl ExplainQuery {
+    /// Parses the query of `/api/v1/explain`. An error is one clause, and something to do.
     pub(crate) fn parse(query: &str) -> Result<Self, (String, &'static str)> {
         let (mut url, mut method, mut from, mut headers) =
             (None, Method::GET, Ipv4Addr::LOCALHOST.into(), HeaderMap::new());
-        for (name, value) in parameters(query) {
-            match name.as_str() {
-                "url" => url = Some(value),
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "url" => url = Some(value.into_owned()),
                 "method" => method = method_of(&value)?,
                 "from" => from = address(&value)?,
                 "header" if headers.len() < HEADERS_MAX => drop(add_header(&mut headers, &value)?),
@@ -53,14 +54,14 @@ impl Question {
     }
 }
 
-/// `https` or not, the host, and path with query as they would be sent.
+/// Splits a URL: whether it is https, the host, and the path with the query as a client sends them.
 fn parts(url: &str) -> Result<(bool, String, String), (String, &'static str)> {
     let wrong = |what: &str| (format!("`{url}` {what}"), "write a URL such as `https://shop.example.org/cart`");
     let (secure, rest) = match url.split_once("://") {
         Some(("https" | "wss", rest)) => (true, rest),
         Some(("http" | "ws", rest)) => (false, rest),
         Some(_) => return Err(wrong("is neither http nor https")),
-        // As a browser takes it.
+        // Like a browser, without a scheme.
         None => (true, url),
     };
     let rest = rest.split('#').next().unwrap_or_default();
@@ -75,22 +76,15 @@ fn host_of(authority: &str) -> Option<String> {
     if let Some(host) = canonical(authority, &mut buffer) {
         return Some(host.to_owned());
     }
-    // An international name, which a browser sends in another form.
+    // An international name, which a browser converts before sending.
     let name = authority.split_once(':').map_or(authority, |(name, _)| name);
     Hostname::parse(name, &mut Vec::new()).map(|name| name.as_str().to_owned())
 }
 
-/// As a browser would send it: no spaces and nothing but ASCII.
+/// The target as a browser sends it: without spaces, controls, and characters outside ASCII.
 fn encoded(target: &str) -> String {
-    let mut encoded = String::with_capacity(target.len());
-    for byte in target.bytes() {
-        if byte.is_ascii_graphic() {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+    const ENCODED: &AsciiSet = &CONTROLS.add(b' ');
+    utf8_percent_encode(target, ENCODED).to_string()
 }
 
 fn method_of(text: &str) -> Result<Method, (String, &'static str)> {
@@ -111,62 +105,36 @@ fn add_header(headers: &mut HeaderMap, text: &str) -> Result<(), (String, &'stat
     Ok(())
 }
 
-fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(name), decoded(value))
-    })
-}
-
-/// As forms encode: `+` is a space. What encodes nothing stays.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let digit = |at: usize| tail.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        rest = tail;
-        match (first, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push((high * 16 + low) as u8);
-                rest = &tail[2..];
-            }
-            (b'+', ..) => bytes.push(b' '),
-            (byte, ..) => bytes.push(*byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn question(query: &str) -> Question {
-        Question::parse(query).unwrap_or_else(|error| panic!("{error:?}"))
+    fn parsed(query: &str) -> ExplainQuery {
+        ExplainQuery::parse(query).unwrap_or_else(|error| panic!("{error:?}"))
     }
 
     #[test]
-    fn a_url_is_taken_as_a_browser_takes_it() {
-        let asked = question("url=https%3A%2F%2FShop.Example.org.%3A8443%2Fa%2F..%2Fb%3Fx%3D1%23top");
+    fn a_url_is_read_as_a_browser_reads_it() {
+        let asked = parsed("url=https%3A%2F%2FShop.Example.org.%3A8443%2Fa%2F..%2Fb%3Fx%3D1%23top");
         assert!(asked.secure);
         assert_eq!((&*asked.host, &*asked.path, &*asked.query), ("shop.example.org", "/b", "x=1"));
-        let asked = question("url=shop.test");
+        let asked = parsed("url=shop.test");
         assert_eq!((asked.secure, &*asked.path, &*asked.query), (true, "/", ""));
-        assert_eq!(question("url=http://a.test?x").query, "x");
-        assert_eq!(question("url=https://b%C3%BCcher.test/%C3%BC+x").host, "xn--bcher-kva.test");
-        assert_eq!(question("url=https://[2001:DB8::1]:1/").host, "[2001:db8::1]");
+        assert_eq!(parsed("url=http://a.test?x").query, "x");
+        assert_eq!(parsed("url=https://b%C3%BCcher.test/%C3%BC+x").host, "xn--bcher-kva.test");
+        assert_eq!(parsed("url=https://[2001:DB8::1]:1/").host, "[2001:db8::1]");
     }
 
     #[test]
-    fn everything_else_about_the_request_can_be_said() {
-        let asked = question("url=a.test&method=post&from=2001:db8::1&header=X-Beta:+yes&header=x-beta:no");
+    fn method_address_and_headers_can_be_given() {
+        let asked = parsed("url=a.test&method=post&from=2001:db8::1&header=X-Beta:+yes&header=x-beta:no");
         assert_eq!((asked.method, asked.from), (Method::POST, "2001:db8::1".parse().expect("an address")));
         let values: Vec<_> = asked.headers.get_all("x-beta").iter().collect();
         assert_eq!(values, ["yes", "no"]);
     }
 
     #[test]
-    fn what_is_no_question_is_named() {
+    fn a_malformed_query_is_refused_with_a_reason() {
         for query in [
             "",
             "url=",
@@ -179,10 +147,10 @@ mod tests {
             "url=https://%00/",
             "url=a&header=x:a%0ab",
         ] {
-            let (error, help) = Question::parse(query).expect_err(query);
+            let (error, help) = ExplainQuery::parse(query).expect_err(query);
             assert!(!error.is_empty() && !help.is_empty());
         }
         let many = format!("url=a{}", "&header=x:y".repeat(HEADERS_MAX + 1));
-        assert!(Question::parse(&many).is_err());
+        assert!(ExplainQuery::parse(&many).is_err());
     }
 }

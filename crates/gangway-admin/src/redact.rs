@@ -1,28 +1,27 @@
-//! What may be a secret is not shown: neither here nor in the log.
+//! Redacts values that may be secrets, here and in the log.
 //!
-//! Known by the name of the label, key or header field it stands under, as a value cannot be told from
-//! any other.
+//! A secret is recognised by the name of its label, key or header field, because a value looks like any other.
 
 use gangway_model::Diagnostic;
 use gangway_model::diagnostic::Span;
 
-/// Shown in place of a secret.
+/// The text in place of a secret.
 pub const MASK: &str = "***";
 
-/// Parts of names under which secrets stand.
+/// Parts of names whose values are secrets.
 const SECRET_WORDS: &[&str] = &["auth", "cookie", "credential", "key", "pass", "secret", "token"];
 
-/// Whether what stands under this name may be a secret.
+/// Whether the value of this name may be a secret.
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
-/// The same finding, without what may be a secret.
-pub fn masked(diagnostic: &Diagnostic) -> Diagnostic {
+/// The finding without anything that may be a secret.
+pub fn redacted(diagnostic: &Diagnostic) -> Diagnostic {
     let mut masked = diagnostic.clone();
     let label = diagnostic.place.subject().unwrap_or_default();
-    // A broken line of the config file belongs to no key yet, but names one.
+    // A line of the config file that could not be parsed belongs to no key, but names one.
     let name = if label.is_empty() { diagnostic.text.split('=').next().unwrap_or_default() } else { label };
     let is_key =
         !diagnostic.text.is_empty() && label.to_ascii_lowercase().contains(&diagnostic.text.to_ascii_lowercase());
@@ -34,13 +33,13 @@ pub fn masked(diagnostic: &Diagnostic) -> Diagnostic {
         masked.span = Span { start: 0, end: MASK.len() };
     }
     for words in [&mut masked.message, &mut masked.note, &mut masked.help] {
-        *words = without_pieces(words, &diagnostic.text, label);
+        *words = without_pieces_of(words, &diagnostic.text, label);
     }
     masked
 }
 
-/// Without the backticked pieces that may come from `secret`; what stands in `label` may be said.
-fn without_pieces(words: &str, secret: &str, label: &str) -> String {
+/// The words without the backticked pieces that may come from `secret`. Pieces of the label are kept.
+fn without_pieces_of(words: &str, secret: &str, label: &str) -> String {
     let is_said = |piece: &str| {
         let known = piece.trim_end_matches('…');
         !known.is_empty() && secret.contains(known) && !label.contains(known)
@@ -51,7 +50,7 @@ fn without_pieces(words: &str, secret: &str, label: &str) -> String {
     if secret.len() >= MASK.len() { masked.replace(secret, MASK) } else { masked }
 }
 
-/// A URL without the password that may stand in it.
+/// The URL without its user and password.
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -86,26 +85,26 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_masked_wherever_the_finding_says_it() {
+    fn a_secret_is_redacted_in_all_parts_of_a_finding() {
         for label in ["gangway.auth.basic", "gangway.request.header.X-Api-Key", "routes.nas.request.header.Cookie"] {
             let shown =
-                masked(&finding(label, "bob:hunter2", "unusable entry `bob:hunter2`, or bob:hunter2")).to_string();
+                redacted(&finding(label, "bob:hunter2", "unusable entry `bob:hunter2`, or bob:hunter2")).to_string();
             assert!(!shown.contains("hunter2") && shown.contains("`user:hash`") && shown.contains(label), "{shown}");
         }
     }
 
     #[test]
-    fn a_line_of_the_config_file_is_masked_by_the_key_it_names() {
-        let shown = masked(&finding("", "\"auth.basic\" = \"bob:hunter2", "`gangway.toml` is not TOML")).to_string();
+    fn a_line_of_the_config_file_is_redacted_by_the_key_it_names() {
+        let shown = redacted(&finding("", "\"auth.basic\" = \"bob:hunter2", "`gangway.toml` is not TOML")).to_string();
         assert!(!shown.contains("hunter2") && shown.contains("gangway.toml"), "{shown}");
     }
 
     #[test]
     fn everything_else_is_shown() {
         let open = finding("gangway.rule", "Hosts(`a`)", "unknown matcher `Hosts`");
-        assert_eq!(masked(&open), open);
+        assert_eq!(redacted(&open), open);
         let key = finding("gangway.auth.basik", "auth.basik", "unknown label `gangway.auth.basik`");
-        assert_eq!(masked(&key), key);
+        assert_eq!(redacted(&key), key);
     }
 
     #[test]

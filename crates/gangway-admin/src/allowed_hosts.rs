@@ -1,4 +1,4 @@
-//! Which `Host` the admin listener answers to.
+//! The values of `Host` that the admin listener answers to.
 //!
 //! A web page that a browser on this machine has open may point its own name at our address (DNS
 //! rebinding) and then read everything. Such a request carries that page's name, so only names and
@@ -10,26 +10,26 @@ use gangway_model::host::{HOST_LEN_MAX, canonical};
 use gangway_model::route::Address;
 use gangway_model::{HostPattern, Route};
 
-/// Names that are ours everywhere: the machine's own, and the service in every compose file of ours.
+/// Names that are always ours: that of the machine itself, and that of the service in our compose files.
 const NAMES: &[&str] = &["localhost", "gangway"];
 
-/// What is answered to.
+/// The hosts that are answered.
 #[derive(Clone, Debug)]
-pub(crate) struct KnownHosts {
+pub(crate) struct AllowedHosts {
     listen: SocketAddr,
-    /// In the form in which hosts are compared.
+    /// In the canonical form in which hosts are compared.
     names: Vec<String>,
 }
 
-impl KnownHosts {
-    /// `names` beside those that are always known.
+impl AllowedHosts {
+    /// Allows `names` beside those that are always ours.
     pub(crate) fn new(listen: SocketAddr, names: Vec<String>) -> Self {
         let names = names.into_iter().map(|name| name.to_ascii_lowercase()).filter(|name| !name.is_empty());
         Self { listen, names: names.collect() }
     }
 
-    /// Whether a `Host` field is known. `routes` are those in force.
-    pub(crate) fn knows<'r>(&self, host: &str, routes: impl IntoIterator<Item = &'r Route>) -> bool {
+    /// Whether requests with this `Host` are answered. `routes` are those in force.
+    pub(crate) fn allows<'r>(&self, host: &str, routes: impl IntoIterator<Item = &'r Route>) -> bool {
         let mut buffer = [0; HOST_LEN_MAX];
         let Some(host) = canonical(host, &mut buffer) else { return false };
         if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
@@ -40,8 +40,8 @@ impl KnownHosts {
             || routes.into_iter().any(|route| self.is_route_to_us(route, host))
     }
 
-    /// Whether a route of the config file leads requests for this host here. Nothing else may forward a request to
-    /// us: a label, say, can make our own proxy send a `Host` that we know.
+    /// Whether a route of the config file leads requests for this host here. No other route may forward a request here:
+    /// a label, for example, can make our own proxy send a `Host` that is allowed.
     pub(crate) fn leads_here<'r>(&self, host: &str, routes: impl IntoIterator<Item = &'r Route>) -> bool {
         let mut buffer = [0; HOST_LEN_MAX];
         let Some(host) = canonical(host, &mut buffer) else { return false };
@@ -49,15 +49,15 @@ impl KnownHosts {
         routes.into_iter().any(|route| takes(route) && self.is_from_file_to_us(route))
     }
 
-    /// An address is in nobody's power to rebind. Listening on all of them, we cannot tell which are ours:
-    /// a port published by the engine is reached under the machine's.
+    /// A web page cannot rebind an address. If we listen on all addresses, we cannot tell which are ours: a port that the
+    /// engine publishes is reached under the address of the machine.
     fn knows_address(&self, ip: IpAddr) -> bool {
         let listen = self.listen.ip();
         listen.is_unspecified() || ip.to_canonical() == listen.to_canonical() || ip.is_loopback()
     }
 
-    /// A route of the config file that leads here: its hosts were given by the operator. One made by a
-    /// label does not count, or any container could give itself a name for us.
+    /// Whether this is a route of the config file that leads here. Its hosts come from the operator. A route of a label
+    /// does not count: any container could make a name of its own an allowed one.
     fn is_route_to_us(&self, route: &Route, host: &str) -> bool {
         let is_named = |pattern: &HostPattern| {
             matches!(pattern, HostPattern::Exact(_) | HostPattern::Wildcard(_)) && pattern.matches(host)
@@ -83,7 +83,7 @@ mod tests {
 
     fn known(listen: &str, host: &str) -> bool {
         let listen = listen.parse().expect("an address");
-        KnownHosts::new(listen, vec!["Machine".into()]).knows(host, [])
+        AllowedHosts::new(listen, vec!["Machine".into()]).allows(host, [])
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The domain's types → what the API answers. Everything that may be a secret is masked here.
+//! Converts the types of the domain into those of the API. Everything that may be a secret is redacted here.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,25 +14,19 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::api;
-use crate::instance::{Certificate, EndpointNow, Engine, Spread};
-use crate::mask::{MASK, is_secret, masked, without_password};
+use crate::instance::EndpointActivity;
+use crate::redact::{MASK, is_secret, redacted, without_password};
 
-/// What is known of endpoints at one moment.
-pub(crate) type Endpoints = HashMap<EndpointKey, EndpointNow>;
+/// The present state of endpoints.
+pub(crate) type Endpoints = HashMap<EndpointKey, EndpointActivity>;
 
-pub(crate) fn engine(engine: Engine) -> api::Engine {
-    let Engine { name, url, version, trouble, containers, reads, failures, reaction } = engine;
-    let reaction = api::Reaction { count: reaction.count, whole: spread(reaction.whole), ours: spread(reaction.ours) };
-    api::Engine { name, url: without_password(&url), version, trouble, containers, reads, failures, reaction }
+/// The view of an engine with its password redacted.
+pub(crate) fn engine(engine: api::EngineView) -> api::EngineView {
+    api::EngineView { url: without_password(&engine.url), ..engine }
 }
 
-fn spread(spread: Spread) -> api::Spread {
-    let [last, median, p99] = [spread.last, spread.median, spread.p99].map(|time| time.as_secs_f64() * 1000.0);
-    api::Spread { last, median, p99 }
-}
-
-pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::Route {
-    api::Route {
+pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::RouteView {
+    api::RouteView {
         id: route.id.to_string(),
         name: route.name.to_string(),
         rule: route.rule.to_string(),
@@ -64,13 +58,13 @@ fn host_header(header: &HostHeader) -> String {
     }
 }
 
-fn timeouts(timeouts: &Timeouts) -> api::Timeouts {
+fn timeouts(timeouts: &Timeouts) -> api::TimeoutsView {
     let [connect, response, idle] =
         [timeouts.connect, timeouts.response, timeouts.idle].map(|duration: Duration| duration.as_secs_f64());
-    api::Timeouts { connect, response, idle }
+    api::TimeoutsView { connect, response, idle }
 }
 
-/// As it would be written as a label, as far as that says enough.
+/// The middleware as it would be written in a label.
 pub(crate) fn middleware(middleware: &Middleware) -> String {
     match middleware {
         Middleware::StripPrefix(prefixes) => format!("strip-prefix {}", prefixes.join(" ")),
@@ -96,7 +90,7 @@ fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-fn endpoint(endpoint: &Endpoint, now: Option<&EndpointNow>) -> api::Endpoint {
+fn endpoint(endpoint: &Endpoint, now: Option<&EndpointActivity>) -> api::EndpointView {
     let address = match &endpoint.key.address {
         Address::Ip(ip, port) => SocketAddr::new(*ip, *port).to_string(),
         Address::Name(name, port) => format!("{name}:{port}"),
@@ -115,7 +109,7 @@ fn endpoint(endpoint: &Endpoint, now: Option<&EndpointNow>) -> api::Endpoint {
         Scheme::Https => "https",
         Scheme::H2c => "h2c",
     };
-    api::Endpoint {
+    api::EndpointView {
         name: without_password(&endpoint.name),
         address,
         scheme: scheme.to_owned(),
@@ -126,7 +120,7 @@ fn endpoint(endpoint: &Endpoint, now: Option<&EndpointNow>) -> api::Endpoint {
     }
 }
 
-pub(crate) fn container(report: &ContainerReport) -> api::Container {
+pub(crate) fn container(report: &ContainerReport) -> api::ContainerView {
     let state = match report.state {
         ContainerState::Created => "created",
         ContainerState::Running => "running",
@@ -142,7 +136,7 @@ pub(crate) fn container(report: &ContainerReport) -> api::Container {
         Health::Healthy => "healthy",
         Health::Unhealthy => "unhealthy",
     };
-    api::Container {
+    api::ContainerView {
         name: report.name.to_string(),
         id: report.id.to_string(),
         engine: report.engine.0.to_string(),
@@ -154,59 +148,97 @@ pub(crate) fn container(report: &ContainerReport) -> api::Container {
     }
 }
 
-/// `now` in seconds since the epoch.
-pub(crate) fn certificate(certificate: &Certificate, now: i64) -> api::Certificate {
-    let exists = certificate.is_there();
-    let (origin, file) = match &certificate.origin {
-        None => (None, None),
-        Some(Origin::Placeholder) => (Some("placeholder"), None),
-        Some(Origin::Internal) => (Some("internal"), None),
-        Some(Origin::Acme) => (Some("acme"), None),
-        Some(Origin::Folder(file)) => (Some("folder"), Some(file.to_string())),
-    };
-    api::Certificate {
-        name: certificate.name.clone(),
-        issuer: certificate.issuer.clone(),
-        serial: certificate.serial.clone(),
-        not_before: exists.then(|| rfc3339(certificate.not_before)),
-        not_after: exists.then(|| rfc3339(certificate.not_after)),
-        seconds_left: exists.then(|| certificate.not_after.saturating_sub(now)),
-        origin: origin.map(str::to_owned),
-        file,
-        next: certificate.next.map(rfc3339),
-        renewal_window: certificate.renewal_window.map(|(from, to)| (rfc3339(from), rfc3339(to))),
-        on_demand: certificate.on_demand,
-        trouble: certificate.trouble.clone(),
+impl api::CertificateView {
+    /// Sets where the certificate comes from. `None` if there is no certificate and none will be made.
+    #[must_use]
+    pub fn with_origin(self, origin: Option<&Origin>) -> Self {
+        let (origin, file) = match origin {
+            None => (None, None),
+            Some(Origin::Placeholder) => (Some("placeholder"), None),
+            Some(Origin::Internal) => (Some("internal"), None),
+            Some(Origin::Acme) => (Some("acme"), None),
+            Some(Origin::Folder(file)) => (Some("folder"), Some(file.to_string())),
+        };
+        Self { origin: origin.map(str::to_owned), file, ..self }
+    }
+
+    /// Sets the validity, in seconds since the epoch. Has no effect without an origin and a serial number: then there
+    /// is no certificate yet.
+    #[must_use]
+    pub fn with_validity(self, not_before: i64, not_after: i64, now: i64) -> Self {
+        if self.origin.is_none() || self.serial.is_empty() {
+            return self;
+        }
+        Self {
+            not_before: Some(rfc3339(not_before)),
+            not_after: Some(rfc3339(not_after)),
+            seconds_left: Some(not_after.saturating_sub(now)),
+            ..self
+        }
     }
 }
 
-pub(crate) fn rfc3339(seconds: i64) -> String {
+impl api::QuantilesView {
+    /// The view of these durations.
+    pub fn of(last: Duration, median: Duration, p99: Duration) -> Self {
+        let [last, median, p99] = [last, median, p99].map(|time| time.as_secs_f64() * 1000.0);
+        Self { last, median, p99 }
+    }
+}
+
+/// The inverse of the conversion in [`api::QuantilesView::of`], exact to the nanosecond.
+pub(crate) fn seconds_of_millis(millis: f64) -> f64 {
+    Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default().as_secs_f64()
+}
+
+/// Formats a time in seconds since the epoch as the API writes it.
+pub fn rfc3339(seconds: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     time.format(&Rfc3339).unwrap_or_default()
 }
 
-pub(crate) fn diagnostic(diagnostic: &Diagnostic) -> api::Diagnostic {
-    let masked = masked(diagnostic);
+/// The inverse of [`rfc3339`].
+pub(crate) fn seconds_since_epoch(time: &str) -> Option<i64> {
+    OffsetDateTime::parse(time, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
+}
+
+/// The view of a finding with secrets redacted.
+pub(crate) fn diagnostic(diagnostic: &Diagnostic) -> api::DiagnosticView {
+    let diagnostic = redacted(diagnostic);
     let owned = |text: Option<&str>| text.map(str::to_owned);
-    let (place, at) = (&masked.place, masked.place.position());
-    let has_text = !masked.text.is_empty();
-    api::Diagnostic {
+    let (place, at) = (&diagnostic.place, diagnostic.place.position());
+    let has_text = !diagnostic.text.is_empty();
+    api::DiagnosticView {
         title: diagnostic.code.title().to_owned(),
-        code: masked.code.to_string(),
-        severity: masked.severity.as_str().to_owned(),
+        code: diagnostic.code.to_string(),
+        severity: diagnostic.severity.as_str().to_owned(),
         container: owned(place.container()),
         project: owned(place.project()),
         label: owned(place.subject()),
         file: at.map(|at| at.file.to_string()),
         line: at.map(|at| at.line),
         column: at.map(|at| at.column),
-        start: has_text.then_some(masked.span.start),
-        end: has_text.then_some(masked.span.end),
-        shown: masked.to_string(),
-        text: Some(masked.text).filter(|_| has_text),
-        message: masked.message,
-        note: masked.note,
-        help: masked.help,
-        effect: masked.effect,
+        start: has_text.then_some(diagnostic.span.start),
+        end: has_text.then_some(diagnostic.span.end),
+        shown: diagnostic.to_string(),
+        text: Some(diagnostic.text).filter(|_| has_text),
+        message: diagnostic.message,
+        note: diagnostic.note,
+        help: diagnostic.help,
+        effect: diagnostic.effect,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_in_milliseconds_keep_their_nanoseconds() {
+        for nanos in [0, 1, 37_123_457, 999_999_999, 3_600_000_000_001] {
+            let time = Duration::from_nanos(nanos);
+            let view = api::QuantilesView::of(time, time, time);
+            assert_eq!(seconds_of_millis(view.p99).to_bits(), time.as_secs_f64().to_bits());
+        }
     }
 }
