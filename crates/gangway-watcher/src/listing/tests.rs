@@ -60,15 +60,11 @@ impl Read {
     }
 }
 
-fn some(address: &str) -> Option<String> {
-    Some(address.to_owned())
-}
-
 #[test]
 fn docker_of_2020_is_understood() {
     let read = read(DOCKER_2020, "[]");
     assert_eq!(read.containers.len(), 13);
-    assert_eq!(read.at("web"), [("back", some("172.19.0.2")), ("edge", some("172.18.0.2"))]);
+    assert_eq!(read.at("web"), [("back", Some("172.19.0.2".to_owned())), ("edge", Some("172.18.0.2".to_owned()))]);
     assert_eq!(read.ports("web"), [(8080, None)]);
     let web = read.named("web");
     assert_eq!((web.service(), web.label("gangway.host")), (Some("web"), Some("shop.example.com")));
@@ -104,7 +100,10 @@ fn docker_of_2026_is_understood() {
     let read = read(DOCKER_2026, "[]");
     let running = read.containers.iter().find(|container| container.state == ContainerState::Running).unwrap();
     assert_eq!(&*running.name, "shop-web-1");
-    assert_eq!(read.at("shop-web-1"), [("bridge", some("172.17.0.2")), ("shop_default", some("172.18.0.2"))]);
+    assert_eq!(
+        read.at("shop-web-1"),
+        [("bridge", Some("172.17.0.2".to_owned())), ("shop_default", Some("172.18.0.2".to_owned()))]
+    );
     for (name, health) in [
         ("well", Health::Healthy),
         ("sick", Health::Unhealthy),
@@ -114,14 +113,14 @@ fn docker_of_2026_is_understood() {
         assert_eq!(read.named(name).health, health, "{name}");
     }
     assert_eq!(read.ports("published"), [(8080, None), (9000, Some(39184))]);
-    assert_eq!(read.at("v6"), [("six", some("fd00:dead::2"))]);
+    assert_eq!(read.at("v6"), [("six", Some("fd00:dead::2".to_owned()))]);
     assert_eq!(read.lacking_facts(), ["host", "side"]);
 }
 
 #[test]
 fn podman_is_understood_with_what_it_tells_of_each() {
     let read = read(PODMAN, PODMAN_INSPECTED);
-    assert_eq!(read.at("web"), [("edge", some("10.89.0.4"))]);
+    assert_eq!(read.at("web"), [("edge", Some("10.89.0.4".to_owned()))]);
     assert_eq!(&*read.named("web").attachments[0].network_id, "edge");
     assert_eq!(read.ports("web"), [(8080, None)]);
     assert_eq!(read.ports("pub"), [(443, None), (8080, Some(39283)), (9000, Some(39284))]);

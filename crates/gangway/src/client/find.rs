@@ -1,4 +1,4 @@
-//! Where the running instance is: as it was told itself, by flag, variable or config file.
+//! Finds the address of the running instance, from the same flags, variables and config file as the instance itself.
 
 use std::fs;
 
@@ -12,19 +12,19 @@ use crate::settings::file::ConfigFile;
 use crate::settings::schema::{ADMIN, CONFIG};
 use crate::settings::{EnvironmentLayer, Layer, ProcessLayer, RawSettings, SettingValue, read_environment};
 
-/// Said of a variable that is of no use.
+/// The effect of a variable that cannot be used.
 const NOT_USED: &str = "it is not used";
 
-/// What is known about the running instance.
+/// The settings of the running instance, as far as they are known here.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Host and port.
+    /// The host and port of its admin listener.
     pub(crate) address: String,
-    /// All settings that are known here.
+    /// All settings that are known.
     pub(crate) raw: RawSettings,
 }
 
-/// Puts together what was given; `flags` beside those of `args`.
+/// Reads the settings. `flags` count beside those of `args`.
 pub(crate) fn find(args: &InstanceArgs, mut flags: Layer) -> Result<Found, ExitStatus> {
     if let Some(admin) = &args.admin {
         flags.set(&ADMIN, vec![SettingValue::flag(admin)]);
@@ -33,12 +33,12 @@ pub(crate) fn find(args: &InstanceArgs, mut flags: Layer) -> Result<Found, ExitS
         flags.set(&CONFIG, vec![SettingValue::flag(config.display().to_string())]);
     }
     let EnvironmentLayer { layer: variables, diagnostics, .. } = read_environment(std::env::vars_os(), NOT_USED);
-    // No reason to ask nothing: they may be meant for another program.
+    // A bad variable is no reason to give up: it may be meant for another program.
     for diagnostic in diagnostics {
         print_error(format_args!("gangway: warning: {}; {}", diagnostic.message, diagnostic.help));
     }
-    // Beside an instance in the same container, its own flags are the best guess.
-    let process = ProcessLayer::new(neighbour().unwrap_or_default().overlaid_by(flags), variables);
+    // In the container of an instance, the flags of that instance are the best guess.
+    let process = ProcessLayer::new(flags_of_main_process().unwrap_or_default().overlaid_by(flags), variables);
     let raw = process.read().unwrap_or_else(|diagnostics| without_file(&process, &diagnostics));
     let admin = raw.last(&ADMIN).unwrap_or_default();
     match address(&admin) {
@@ -51,7 +51,8 @@ pub(crate) fn find(args: &InstanceArgs, mut flags: Layer) -> Result<Found, ExitS
     }
 }
 
-/// A broken config file is no reason to ask nothing: the instance that runs may tell what is wrong.
+/// The settings without the config file. A broken file is no reason to give up: the running instance may say what is
+/// wrong.
 fn without_file(process: &ProcessLayer, found: &[Diagnostic]) -> RawSettings {
     for diagnostic in found {
         print_error(format_args!("gangway: the config file is not used: {}", diagnostic.message));
@@ -59,7 +60,7 @@ fn without_file(process: &ProcessLayer, found: &[Diagnostic]) -> RawSettings {
     process.over(ConfigFile::default())
 }
 
-/// Host and port to connect to. One that listens everywhere is asked on this machine.
+/// The host and port to connect to. An instance that listens on all addresses is asked on this machine.
 fn address(text: &str) -> Option<String> {
     let text = text.trim().trim_end_matches('/');
     let text = text.strip_prefix("http://").unwrap_or(text);
@@ -75,9 +76,9 @@ fn address(text: &str) -> Option<String> {
     }
 }
 
-/// The flags of the instance that is the first process here, as in a container whose only purpose it is:
-/// a health check there is not told the flags of `serve`.
-fn neighbour() -> Option<Layer> {
+/// The flags of the instance that is process 1 here, as in its own container. A health check there does not get the
+/// flags of `serve`.
+fn flags_of_main_process() -> Option<Layer> {
     if std::process::id() == 1 {
         return None;
     }
@@ -86,7 +87,7 @@ fn neighbour() -> Option<Layer> {
     flags_of(&words.filter(|word| !word.is_empty()).collect::<Vec<_>>())
 }
 
-/// Of a command line of ours, or of an init that runs one.
+/// The flags in a command line of Gangway, or of an init process that runs Gangway.
 fn flags_of(words: &[String]) -> Option<Layer> {
     let is_ours = |word: &String| word == "gangway" || word.ends_with("/gangway");
     let start = match words.iter().position(|word| word == "--") {
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_taken_as_people_write_them() {
+    fn addresses_may_be_written_in_several_ways() {
         for (text, expected) in [
             ("127.0.0.1:8420", "127.0.0.1:8420"),
             ("http://gangway:8420/", "gangway:8420"),
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_instance_beside_us_tells_its_flags() {
+    fn flags_are_taken_from_the_command_line_of_an_instance() {
         let flags = |line: &str| flags_of(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
         let admin = |line: &str| flags(line).and_then(|layer| Some(layer.last(&ADMIN)?.to_owned()));
         assert_eq!(admin("/gangway serve --admin 0.0.0.0:1").as_deref(), Some("0.0.0.0:1"));

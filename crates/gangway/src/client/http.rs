@@ -1,4 +1,4 @@
-//! One GET, small and with a bound on everything.
+//! Sends one GET request, with a bound on time and size.
 
 use std::io;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use tokio::time::timeout;
 
 use crate::exit_status::ExitStatus;
 
-/// For a connection.
+/// The time to connect.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
 
-/// Of an answer; ten thousand routes take about ten.
+/// The length of an answer. Ten thousand routes take about ten megabytes.
 const ANSWER_LEN_MAX: usize = 256 << 20;
 
-/// The body of a good answer of the instance at `address`.
+/// Returns the body of a successful answer of the instance at `address`.
 pub(super) fn get(address: &str, path: &str, time: Duration) -> Result<String, AskError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| AskError::Unreachable { address: address.to_owned(), error })?;
@@ -49,7 +49,7 @@ async fn ask(address: &str, path: &str) -> Result<String, AskError> {
     if status.is_success() { Ok(text) } else { Err(AskError::refused(address, status, &text)) }
 }
 
-/// Why there is no answer. Reads well after "failed to".
+/// The instance did not answer as expected. Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
     #[error("reach a running instance at {address}: {error}")]
@@ -72,7 +72,7 @@ impl AskError {
         Self::Refused { address: address.to_owned(), status, error, help }
     }
 
-    /// Something to do.
+    /// What the user can do.
     pub(super) fn help(&self) -> Option<&str> {
         match self {
             Self::Unreachable { .. } | Self::Silent { .. } => Some(
@@ -84,7 +84,7 @@ impl AskError {
         }
     }
 
-    /// A question that cannot be answered was asked wrongly.
+    /// The exit status of the command. A refusal with status 400 means that the command was used wrongly.
     pub(crate) fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Refused { status: StatusCode::BAD_REQUEST, .. } => ExitStatus::Usage,

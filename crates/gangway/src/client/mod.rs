@@ -1,6 +1,6 @@
-//! The commands that ask the running instance over its admin listener. Where it cannot be reached, they end
-//! with 3.
+//! The commands that ask the running instance over its admin listener. If it cannot be reached, they exit with status 3.
 
+mod api_request;
 mod find;
 mod http;
 mod show;
@@ -15,21 +15,17 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use api_request::ask;
+use api_request::{ROUTES, report_failure};
 pub(crate) use find::{Found, find};
-use http::AskError;
 pub(crate) use table::{Sheet, table};
 
 use crate::cli::{ExplainArgs, Format, InstanceArgs, QueryArgs, RoutesArgs};
 use crate::exit_status::ExitStatus;
-use crate::output::{print, print_error};
+use crate::output::print;
 use crate::settings::Layer;
 
-/// For an answer; ten thousand routes take less than a second.
-const ANSWER_TIME: Duration = Duration::from_secs(20);
-
-const ROUTES: &str = "/api/v1/routes";
-
-/// A health check must have ended before its caller gives up, which is after three seconds in our image.
+/// The time for a health check. It must end before its caller gives up, which is after three seconds in our image.
 const HEALTH_TIME: Duration = Duration::from_secs(2);
 
 /// `gangway routes`.
@@ -41,7 +37,7 @@ pub(crate) fn routes(args: &RoutesArgs) -> ExitCode {
     answered::<api::RoutesResponse>("routes", &args.query, ROUTES, shown)
 }
 
-/// `gangway certs`: 1 where a certificate is wrong or missing.
+/// `gangway certs`. Exits with status 1 if a certificate is wrong or missing.
 pub(crate) fn certs(args: &QueryArgs) -> ExitCode {
     answered::<api::CertificatesResponse>("certs", args, "/api/v1/certificates", |certificates| {
         let troubled = certificates.certificates.iter().any(|certificate| certificate.trouble.is_some());
@@ -52,7 +48,7 @@ pub(crate) fn certs(args: &QueryArgs) -> ExitCode {
     })
 }
 
-/// `gangway status`: 1 where something asked for is not in force.
+/// `gangway status`. Exits with status 1 if something that was asked for is not in force.
 pub(crate) fn status(args: &QueryArgs) -> ExitCode {
     let found = match find(&args.instance, Layer::default()) {
         Ok(found) => found,
@@ -75,11 +71,11 @@ pub(crate) fn status(args: &QueryArgs) -> ExitCode {
             }
             if in_trouble { ExitStatus::Problem } else { ExitStatus::Success }.into()
         }
-        Err(error) => failed("status", &error),
+        Err(error) => report_failure("status", &error),
     }
 }
 
-/// `gangway explain`: 1 where no route takes the request.
+/// `gangway explain`. Exits with status 1 if no route takes the request.
 pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
     let mut query = format!("url={}&method={}", encoded(&args.url), encoded(&args.method));
     if let Some(from) = &args.from {
@@ -97,7 +93,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
     })
 }
 
-/// `gangway healthcheck`: 0 where a table is in force, else 1: engines know no other.
+/// `gangway healthcheck`. Exits with status 0 if a table is in force, and otherwise with 1: engines know no other status.
 pub(crate) fn healthcheck(args: &InstanceArgs) -> ExitCode {
     let found = match find(args, Layer::default()) {
         Ok(found) => found,
@@ -109,13 +105,13 @@ pub(crate) fn healthcheck(args: &InstanceArgs) -> ExitCode {
             ExitStatus::Success.into()
         }
         Err(error) => {
-            failed("healthcheck", &error);
+            report_failure("healthcheck", &error);
             ExitStatus::Problem.into()
         }
     }
 }
 
-/// Asks, prints, and ends as `shown` says.
+/// Asks the instance and prints the answer. `shown` gives the text and the exit status.
 fn answered<T: DeserializeOwned + Serialize>(
     command: &str,
     args: &QueryArgs,
@@ -132,23 +128,8 @@ fn answered<T: DeserializeOwned + Serialize>(
             print(if args.format == Format::Json { json(&answer) } else { text });
             outcome.into()
         }
-        Err(error) => failed(command, &error),
+        Err(error) => report_failure(command, &error),
     }
-}
-
-/// One answer of the API.
-pub(crate) fn ask<T: DeserializeOwned>(address: &str, path: &str) -> Result<T, AskError> {
-    let text = http::get(address, path, ANSWER_TIME)?;
-    serde_json::from_str(&text)
-        .map_err(|error| AskError::Strange { address: address.to_owned(), error: error.to_string() })
-}
-
-fn failed(command: &str, error: &AskError) -> ExitCode {
-    print_error(format_args!("gangway {command}: failed to {error}"));
-    if let Some(help) = error.help() {
-        print_error(format_args!("  help: {help}"));
-    }
-    error.exit_status().into()
 }
 
 fn json(value: &impl Serialize) -> String {

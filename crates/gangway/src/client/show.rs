@@ -1,4 +1,4 @@
-//! Answers of the API, for people.
+//! Prints answers of the API as text.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::table::{Sheet, table};
 use crate::terminal::{Paint, Tone};
 
-/// What `status --format json` prints.
+/// The output of `status --format json`.
 #[derive(Debug, Serialize)]
 pub(super) struct StatusWithDiagnostics {
     #[serde(flatten)]
@@ -36,14 +36,12 @@ fn tone_of_state(state: &str) -> Tone {
     }
 }
 
-/// One row an endpoint; what concerns the route stands in the first.
+/// One row for each endpoint. The cells about the route are in the first row.
 fn route_rows(route: &api::RouteView) -> Vec<[String; 7]> {
     let tls = if route.tls == "off" { "off".to_owned() } else { route.tls.clone() };
-    let about = |first: bool| {
-        if first { [route.name.clone(), route.rule.clone(), tls.clone()] } else { Default::default() }
-    };
+    let about = || [route.name.clone(), route.rule.clone(), tls.clone()];
     if route.closed || route.endpoints.is_empty() {
-        let [name, rule, tls] = about(true);
+        let [name, rule, tls] = about();
         let redirect = route.middlewares.iter().find(|middleware| middleware.starts_with("redirect "));
         let state = match redirect {
             _ if route.closed => "closed",
@@ -53,7 +51,7 @@ fn route_rows(route: &api::RouteView) -> Vec<[String; 7]> {
         return vec![[name, rule, tls, "–".into(), "–".into(), state.to_owned(), String::new()]];
     }
     let row = |(at, endpoint): (usize, &api::EndpointView)| {
-        let [name, rule, tls] = about(at == 0);
+        let [name, rule, tls] = if at == 0 { about() } else { Default::default() };
         let under_way = endpoint.under_way.map_or_else(String::new, |count| count.to_string());
         [name, rule, tls, endpoint.name.clone(), address(endpoint), endpoint.state.clone(), under_way]
     };
@@ -83,7 +81,7 @@ pub(super) fn certificates(certificates: &api::CertificatesResponse, sheet: Shee
             None if one.origin.is_some() => "not asked for yet".to_owned(),
             None => "–".to_owned(),
         };
-        // Without the seconds, which nobody plans by.
+        // Without the seconds, which do not matter here.
         let next = one.next.as_deref().map_or_else(|| "–".to_owned(), |next| next.chars().take(16).collect());
         [one.name.clone(), from, one.issuer.clone(), left, next, one.trouble.clone().unwrap_or_default()]
     };
@@ -96,7 +94,7 @@ pub(super) fn certificates(certificates: &api::CertificatesResponse, sheet: Shee
     })
 }
 
-/// A time that is left, roughly: nobody plans by the minute.
+/// A time that is left, rounded: minutes do not matter here.
 fn left(seconds: i64) -> String {
     match seconds {
         ..=0 => "over".to_owned(),
@@ -120,7 +118,7 @@ pub(super) fn status(status: &api::StatusResponse, diagnostics: &api::Diagnostic
         let version = engine.version.as_deref().unwrap_or("version unknown");
         let state = match &engine.trouble {
             Some(trouble) => format!("failed to {trouble}"),
-            None => format!("{version}, {}{}", count(engine.containers, "container"), reaction(engine.reaction)),
+            None => format!("{version}, {}{}", count(engine.containers, "container"), latency(engine.reaction)),
         };
         line("engine", format!("{} at {}: {state}", engine.name, engine.url));
     }
@@ -145,14 +143,14 @@ pub(super) fn status(status: &api::StatusResponse, diagnostics: &api::Diagnostic
     text + &shown(&diagnostics.diagnostics)
 }
 
-fn reaction(reaction: api::LatencyView) -> String {
-    if reaction.count == 0 {
+fn latency(latency: api::LatencyView) -> String {
+    if latency.count == 0 {
         return String::new();
     }
-    let api::QuantilesView { median, p99, .. } = reaction.whole;
+    let api::QuantilesView { median, p99, .. } = latency.whole;
     format!(
         "; from event to table {median:.1} ms (median), {p99:.1} ms (p99), of which ours {:.1} ms",
-        reaction.ours.median
+        latency.ours.median
     )
 }
 
@@ -160,7 +158,7 @@ fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
-/// As everywhere, with an empty line before each.
+/// The diagnostics as everywhere, with an empty line before each.
 fn shown(diagnostics: &[api::DiagnosticView]) -> String {
     let paint = Paint::of_stdout();
     diagnostics.iter().map(|diagnostic| format!("\n{}\n", paint.diagnostics(diagnostic.shown.trim_end()))).collect()
@@ -275,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_nobody_takes_is_explained_by_the_nearest() {
+    fn a_request_without_a_route_is_explained_by_the_nearest_routes() {
         let explanation = api::ExplainResponse {
             outcome: "404 no-route: no route takes it".into(),
             nearest: vec![api::CandidateView {

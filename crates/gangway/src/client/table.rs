@@ -1,32 +1,33 @@
-//! Columns for people.
+//! Prints rows in aligned columns.
 
 use gangway_model::diagnostic::printable;
 
 use crate::terminal::{Paint, Tone, width_of_stdout};
 
-/// Between two columns.
+/// The number of spaces between two columns.
 const GAP: usize = 2;
 
-/// A column is cut to no less, however narrow the terminal: less says nothing.
+/// The least width that a column is cut to, however narrow the terminal. A narrower column would be of no use.
 const COLUMN_WIDTH_MIN: usize = 8;
 
-/// What a table is shown on.
+/// The output that a table is printed to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sheet {
-    /// Columns, where there is an end to them.
+    /// The width of the terminal. `None` without a terminal.
     pub(crate) width: Option<usize>,
     pub(crate) paint: Paint,
 }
 
 impl Sheet {
-    /// Standard output. Where that is no terminal, everything is shown in full.
+    /// Standard output. If it is not a terminal, all cells are printed in full.
     pub(crate) fn stdout() -> Self {
         Self { width: width_of_stdout(), paint: Paint::of_stdout() }
     }
 }
 
-/// Rows of cells below a head, each column as wide as its widest cell, or as the sheet allows. Names come from
-/// labels, so what could command the terminal is written out. `tone` colours a cell by its column and text.
+/// Formats rows of cells below a head. Each column is as wide as its widest cell, or as the sheet allows.
+///
+/// Cells contain text from labels, so control characters are escaped. `tone` colours a cell by its column and text.
 pub(crate) fn table<const N: usize>(
     sheet: Sheet,
     head: [&str; N],
@@ -50,7 +51,7 @@ pub(crate) fn table<const N: usize>(
         for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
             let shown = cut(cell, width);
             if !shown.is_empty() {
-                // Only before a cell with something in it: lines end with their last one.
+                // Spaces come only before a cell with text, so that no line ends with spaces.
                 line += &" ".repeat(gap);
                 line += &sheet.paint.paint(tone(at, cell), &shown);
                 gap = 0;
@@ -63,7 +64,7 @@ pub(crate) fn table<const N: usize>(
     std::iter::once(head).chain(rows.iter().map(|row| line(row, &tone))).collect()
 }
 
-/// Makes the widest columns narrower until all fit, or none can give any more.
+/// Narrows the widest columns until all fit, or until none can be narrower.
 fn fit<const N: usize>(widths: &mut [usize; N], most: usize) {
     let gaps = GAP * N.saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > most {
@@ -105,7 +106,7 @@ mod tests {
         assert!(full.contains(&"r".repeat(60)) && !full.contains('…'), "{full}");
         assert_eq!(widest(&narrow), Some(60), "{narrow}");
         assert!(narrow.contains("shop  ") && narrow.contains("r…  ") && narrow.contains("s…  ready"), "{narrow}");
-        // There is an end to it: below that the terminal folds.
+        // Columns have a least width. Below it the terminal wraps the lines.
         assert!(widest(&show(Some(1))) > Some(20));
     }
 

@@ -1,4 +1,4 @@
-//! `gangway routes --watch`: the routes, again whenever they change.
+//! `gangway routes --watch`: prints the routes whenever they change.
 
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -6,21 +6,23 @@ use std::time::Duration;
 
 use gangway_admin::api;
 
+use super::api_request::{ROUTES, ask, report_failure};
+use super::find::find;
+use super::show;
 use super::table::Sheet;
-use super::{ROUTES, ask, failed, find, show};
 use crate::cli::{Format, QueryArgs};
 use crate::output::{print_error, try_print};
 use crate::settings::Layer;
 use crate::terminal::width_of_stdout;
 
-/// How often is args. Not more often than anybody reads.
+/// The time between two requests. People do not read faster.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Puts the cursor where it began and clears what is below.
+/// Moves the cursor to the beginning and clears the terminal.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
 
-/// Goes on until it is interrupted, or nobody reads any more; ends at once where nobody answers at first.
-#[expect(clippy::disallowed_methods, reason = "no runtime is stopped: each question has one of its own")]
+/// Prints until the process is interrupted or its output is closed. Ends at once if the first request fails.
+#[expect(clippy::disallowed_methods, reason = "no runtime is blocked: each request has one of its own")]
 pub(super) fn routes(args: &QueryArgs) -> ExitCode {
     let found = match find(&args.instance, Layer::default()) {
         Ok(found) => found,
@@ -45,8 +47,8 @@ pub(super) fn routes(args: &QueryArgs) -> ExitCode {
                     last = Some(text);
                 }
             }
-            Err(error) if last.is_none() => return failed("routes", &error),
-            // It may be restarted; what was last shown is said to be old once.
+            Err(error) if last.is_none() => return report_failure("routes", &error),
+            // The instance may be restarting. That the output is out of date is printed once.
             Err(error) if !is_lost => {
                 is_lost = true;
                 print_error(format_args!("gangway routes: failed to {error}; asking again"));
@@ -57,7 +59,8 @@ pub(super) fn routes(args: &QueryArgs) -> ExitCode {
     }
 }
 
-/// Programs get one line a change, and neither they nor files one for each request under way.
+/// The text of one answer. Without a terminal, the counts of requests under way are left out: they would make a new
+/// output for each request.
 fn shown(mut routes: api::RoutesResponse, format: Format, is_terminal: bool) -> String {
     if !is_terminal {
         let endpoints = routes.routes.iter_mut().flat_map(|route| &mut route.endpoints);

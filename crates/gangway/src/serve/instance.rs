@@ -1,4 +1,4 @@
-//! What the admin listener asks of the running instance, answered from published values.
+//! The running instance as the admin listener sees it. All answers come from published values.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -24,10 +24,10 @@ use prometheus::core::Collector as _;
 
 use crate::settings::reload::ConfigStatus;
 
-/// The ports that people are told, from where we are.
+/// The ports that clients connect to, depending on where we run.
 pub(super) type Ports = Box<dyn Fn(&Whereabouts) -> PublicPorts + Send + Sync>;
 
-/// What the running instance is made of.
+/// The parts of the running instance.
 pub(super) struct Parts {
     pub(super) plane: DataPlane,
     pub(super) whereabouts: Reader<Whereabouts>,
@@ -44,7 +44,7 @@ pub(super) struct Parts {
 
 /// The running instance.
 pub(super) struct Running {
-    /// None once it is being stopped.
+    /// `None` once the instance is stopping.
     plane: RwLock<Option<DataPlane>>,
     listening: ListenAddresses,
     whereabouts: Reader<Whereabouts>,
@@ -80,35 +80,36 @@ impl Running {
         }
     }
 
-    /// From now on it is stopping; the data plane is to be shut down. None the second time.
+    /// Begins to stop. Returns the data plane, which the caller has to shut down; `None` the second time.
     pub(super) fn stop(&self) -> Option<DataPlane> {
         self.stopping.store(true, Ordering::Relaxed);
         self.plane.write().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
-    /// From now on connections are taken.
+    /// Begins to accept connections.
     pub(super) fn open(&self) {
         self.with_plane(DataPlane::open);
     }
 
-    /// None are taken for the moment, from the end of this on.
+    /// Stops accepting connections until [`Self::open`]. When this returns, no connection is accepted any more.
     pub(super) async fn pause(&self) {
         if let Some(paused) = self.with_plane(DataPlane::pause) {
             paused.await;
         }
     }
 
-    /// They are a successor's, until they are taken back; the future sends over those who are here.
+    /// Leaves new connections to a successor, until [`Self::take_back`]. The returned future makes present clients move
+    /// over.
     pub(super) fn hand_over(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
         self.with_plane(|plane| -> Pin<Box<dyn Future<Output = ()> + Send>> { Box::pin(plane.hand_over()) })
     }
 
-    /// They are taken here again.
+    /// Accepts connections again after [`Self::hand_over`].
     pub(super) fn take_back(&self) {
         self.with_plane(DataPlane::take_back);
     }
 
-    /// Waits until there are a table and certificates to serve with.
+    /// Waits until there is a table and certificates to serve with.
     pub(super) async fn ready(&self) {
         if let Some(table) = self.with_plane(DataPlane::table_in_force) {
             table.await;
@@ -121,7 +122,7 @@ impl Running {
     }
 
     fn with_plane<T>(&self, ask: impl FnOnce(&DataPlane) -> T) -> Option<T> {
-        // Nobody panics while holding it; if somebody did, the plane would be none the worse for it.
+        // No holder of the lock panics, and a panic would not leave the plane in a bad state.
         self.plane.read().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref().map(ask)
     }
 }
@@ -131,8 +132,8 @@ impl Instance for Running {
         if self.stopping.load(Ordering::Relaxed) {
             return InstancePhase::Stopping;
         }
-        // The table must have reached the threads that serve, and certificates been looked for: who is told
-        // that we are ready will ask at once.
+        // The table must have reached the threads that serve, and certificates must have been looked for: a client that
+        // learns that we are ready may send a request at once.
         let is_in_force = self.with_plane(DataPlane::generation).is_some_and(|generation| generation > 0);
         let is_ready = is_in_force && self.store.generation() != Generation::INITIAL;
         if is_ready { InstancePhase::Serving } else { InstancePhase::Starting }

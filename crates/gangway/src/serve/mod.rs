@@ -14,7 +14,7 @@ mod instance;
 mod log;
 mod open_files;
 mod part_settings;
-mod served;
+mod route_log;
 mod settings_log;
 mod shutdown;
 mod signals;

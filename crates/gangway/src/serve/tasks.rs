@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use super::admin_switch::{self, AdminOwner};
 use super::channels::{Channel, Channels};
 use super::supervisor::Supervisor;
-use super::{served, settings_log, wanted_certificates, whereabouts};
+use super::{route_log, settings_log, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigReload};
 
@@ -66,7 +66,7 @@ where
         whereabouts::follow(c.engines.reader(), c.whereabouts.publisher())
     });
     supervisor.run_with("served", channels.clone(), move |c| {
-        served::follow(c.compiled.reader(), c.whereabouts.reader(), public_ports.clone())
+        route_log::follow(c.compiled.reader(), c.whereabouts.reader(), public_ports.clone())
     });
 
     // The table → certificates.

@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::serve::served;
+use crate::serve::route_log;
 
 /// The form of the lines.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,7 +88,7 @@ where
         let mut log_event = LogEvent::default();
         event.record(&mut log_event);
         // The fields of these events are for programs: the message says the same.
-        if event.metadata().target() == served::TARGET {
+        if event.metadata().target() == route_log::TARGET {
             log_event.fields.clear();
         }
         writer.write_str(&self.line(OffsetDateTime::now_utc(), *event.metadata().level(), &log_event))

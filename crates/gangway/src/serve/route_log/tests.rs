@@ -1,4 +1,4 @@
-//! What is told of routes that come, change and go.
+//! The lines about routes that come, change and go.
 
 use gangway_model::snapshot::{Container, Ended, Health, Snapshot};
 use gangway_model::{Settings, compile};
@@ -21,57 +21,57 @@ fn notes(address: &str) -> Container {
     container("shop-notes-1", address, &[("gangway.host", "notes.example.org")])
 }
 
-/// The lines as people read them.
-fn told(told: &mut Told, containers: &[Container], at: Instant) -> Vec<String> {
-    told_with(PublicPorts::default(), told, containers, at)
+/// The texts of the lines.
+fn logged(log: &mut RouteLog, containers: &[Container], at: Instant) -> Vec<String> {
+    logged_with(PublicPorts::default(), log, containers, at)
 }
 
-fn told_with(ports: PublicPorts, told: &mut Told, containers: &[Container], at: Instant) -> Vec<String> {
+fn logged_with(ports: PublicPorts, log: &mut RouteLog, containers: &[Container], at: Instant) -> Vec<String> {
     let compiled = compile(&Snapshot { containers: containers.to_vec(), ..Snapshot::default() }, &Settings::default());
-    let text = |line: Line| match line {
-        Line::Serving { text, .. } => text,
-        Line::NoLonger { url, .. } => format!("no longer serving {url}"),
-        Line::Trouble { container, text, .. } => format!("{container} {text}"),
-        Line::Stopped { container, .. } => format!("{container} has stopped"),
-        Line::Well { container } => format!("{container} is well"),
+    let text = |line: LogLine| match line {
+        LogLine::Serving { text, .. } => text,
+        LogLine::NoLonger { url, .. } => format!("no longer serving {url}"),
+        LogLine::Trouble { container, text, .. } => format!("{container} {text}"),
+        LogLine::Stopped { container, .. } => format!("{container} has stopped"),
+        LogLine::Well { container } => format!("{container} is well"),
     };
-    told.lines(&compiled, ports, at, 0).into_iter().map(text).collect()
+    log.lines(&compiled, ports, at, 0).into_iter().map(text).collect()
 }
 
 #[test]
-fn a_route_is_told_when_it_comes_when_it_moves_and_when_it_goes() {
-    let (mut all, start) = (Told::default(), Instant::now());
+fn a_route_is_logged_when_it_comes_when_it_moves_and_when_it_goes() {
+    let (mut all, start) = (RouteLog::default(), Instant::now());
     let minutes = |count: u64| start + Duration::from_secs(60 * count);
     // Shown by the guide on logs.
-    let first = told(&mut all, &[notes("172.20.0.3")], start);
+    let first = logged(&mut all, &[notes("172.20.0.3")], start);
     assert_eq!(first, [include_str!("../../../tests/log/serving.txt").trim_end()]);
-    assert_eq!(told(&mut all, &[notes("172.20.0.3")], minutes(1)), [] as [&str; 0]);
-    let moved = told(&mut all, &[notes("172.20.0.4")], minutes(2));
+    assert_eq!(logged(&mut all, &[notes("172.20.0.3")], minutes(1)), [] as [&str; 0]);
+    let moved = logged(&mut all, &[notes("172.20.0.4")], minutes(2));
     assert_eq!(moved, [first[0].replace("0.3", "0.4")]);
-    assert_eq!(told(&mut all, &[], minutes(3)), ["no longer serving https://notes.example.org"]);
-    assert_eq!(told(&mut all, &[], minutes(4)), [] as [&str; 0]);
-    assert_eq!(told(&mut all, &[notes("172.20.0.3")], minutes(60)), first);
+    assert_eq!(logged(&mut all, &[], minutes(3)), ["no longer serving https://notes.example.org"]);
+    assert_eq!(logged(&mut all, &[], minutes(4)), [] as [&str; 0]);
+    assert_eq!(logged(&mut all, &[notes("172.20.0.3")], minutes(60)), first);
 }
 
 #[test]
 fn urls_have_the_ports_that_clients_reach() {
-    let (mut all, start) = (Told::default(), Instant::now());
+    let (mut all, start) = (RouteLog::default(), Instant::now());
     let ports = PublicPorts { http: 18080, https: 18443 };
     let labels = [("gangway.host", "plain.test"), ("gangway.path", "/x"), ("gangway.tls", "off")];
     let plain = || container("plain", "172.20.0.4", &labels);
-    let lines = told_with(ports, &mut all, &[notes("172.20.0.3"), plain()], start);
+    let lines = logged_with(ports, &mut all, &[notes("172.20.0.3"), plain()], start);
     let urls: Vec<_> = lines.iter().map(|line| line.split(' ').nth(1).unwrap_or_default()).collect();
     assert_eq!(urls, ["http://plain.test:18080/x", "https://notes.example.org:18443"]);
-    // One that becomes known after all is told, and nothing has ended.
+    // A port that becomes known later is logged, and no line says that anything ended.
     let later = PublicPorts { https: 8443, ..ports };
-    let lines = told_with(later, &mut all, &[notes("172.20.0.3"), plain()], start + PAUSE_MAX);
+    let lines = logged_with(later, &mut all, &[notes("172.20.0.3"), plain()], start + PAUSE_MAX);
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("serving https://notes.example.org:8443 → "), "{lines:?}");
 }
 
-/// Until its time is over, nothing is told that an engine may show to be wrong.
+/// Until the time for ports is over, no line is logged that an engine may prove wrong.
 #[tokio::test(start_paused = true)]
-async fn no_line_is_told_before_the_ports_in_it_are_known() {
+async fn no_line_is_logged_before_the_ports_in_it_are_known() {
     let (mut tables, compiled) = gangway_publish::channel(Compiled::default());
     let (mut places, whereabouts) = gangway_publish::channel(Whereabouts::default());
     let (asked_tx, mut asked) = tokio::sync::mpsc::unbounded_channel();
@@ -91,42 +91,42 @@ async fn no_line_is_told_before_the_ports_in_it_are_known() {
 
 #[test]
 fn another_host_ends_the_one_before() {
-    let (mut all, start) = (Told::default(), Instant::now());
-    told(&mut all, &[notes("172.20.0.3")], start);
+    let (mut all, start) = (RouteLog::default(), Instant::now());
+    logged(&mut all, &[notes("172.20.0.3")], start);
     let other = container("shop-notes-1", "172.20.0.3", &[("gangway.host", "b.test"), ("gangway.tls", "off")]);
-    let lines = told(&mut all, &[other], start + PAUSE_MAX);
+    let lines = logged(&mut all, &[other], start + PAUSE_MAX);
     assert_eq!(lines[0], "no longer serving https://notes.example.org");
     assert!(lines[1].starts_with("serving http://b.test → shop-notes-1 172.20.0.3:8080 ("), "{lines:?}");
 }
 
 #[test]
-fn nothing_is_told_of_what_nobody_is_served_by() {
-    let (mut all, start) = (Told::default(), Instant::now());
+fn a_route_that_serves_nothing_is_not_logged() {
+    let (mut all, start) = (RouteLog::default(), Instant::now());
     let unreachable = Container { attachments: Vec::new(), ..notes("") };
     let starting = Container { health: Health::Starting, ..notes("172.20.0.3") };
-    assert_eq!(told(&mut all, &[unreachable], start), [] as [&str; 0]);
-    assert_eq!(told(&mut all, &[starting], start), [] as [&str; 0], "not before it is healthy");
-    assert_eq!(told(&mut all, &[notes("172.20.0.3")], start).len(), 1);
+    assert_eq!(logged(&mut all, &[unreachable], start), [] as [&str; 0]);
+    assert_eq!(logged(&mut all, &[starting], start), [] as [&str; 0], "not before it is healthy");
+    assert_eq!(logged(&mut all, &[notes("172.20.0.3")], start).len(), 1);
     let unhealthy = Container { health: Health::Unhealthy, ..notes("172.20.0.3") };
-    assert_eq!(told(&mut all, &[unhealthy], start + PAUSE_MAX), [] as [&str; 0], "its diagnostic tells that");
+    assert_eq!(logged(&mut all, &[unhealthy], start + PAUSE_MAX), [] as [&str; 0], "its diagnostic tells that");
 }
 
 #[test]
-fn a_redirection_is_told_with_where_it_leads() {
+fn a_redirection_is_logged_with_its_target() {
     let labels = [("gangway.host", "www.a.test"), ("gangway.redirect", "308 https://a.test{path}")];
-    let lines = told(&mut Told::default(), &[container("www", "172.20.0.3", &labels)], Instant::now());
+    let lines = logged(&mut RouteLog::default(), &[container("www", "172.20.0.3", &labels)], Instant::now());
     assert_eq!(lines, ["serving https://www.a.test → a redirection, 308 to https://a.test{path}"]);
 }
 
 #[test]
-fn a_crash_loop_is_told_once_with_its_exit_code_and_costs_few_lines() {
-    let (mut all, start) = (Told::default(), Instant::now());
+fn a_crash_loop_is_logged_once_with_its_exit_code() {
+    let (mut all, start) = (RouteLog::default(), Instant::now());
     let loops = |second: u64| match second % 2 {
         0 => notes("172.20.0.3"),
         _ => in_state(notes(""), ContainerState::Restarting, Some(3)),
     };
     let lines: Vec<String> =
-        (0..3600).flat_map(|second| told(&mut all, &[loops(second)], start + Duration::from_secs(second))).collect();
+        (0..3600).flat_map(|second| logged(&mut all, &[loops(second)], start + Duration::from_secs(second))).collect();
     let trouble: Vec<_> = lines.iter().filter(|line| line.contains("again and again")).collect();
     assert_eq!(
         trouble,
@@ -134,34 +134,34 @@ fn a_crash_loop_is_told_once_with_its_exit_code_and_costs_few_lines() {
     );
     assert!(lines.len() < 25, "{} lines in an hour: {lines:#?}", lines.len());
     let well = start + Duration::from_secs(3600);
-    told(&mut all, &[loops(0)], well);
-    assert!(told(&mut all, &[loops(0)], well + WELL_TIME).contains(&"shop-notes-1 is well".to_owned()));
+    logged(&mut all, &[loops(0)], well);
+    assert!(logged(&mut all, &[loops(0)], well + WELL_TIME).contains(&"shop-notes-1 is well".to_owned()));
 }
 
 #[test]
-fn one_that_ends_or_never_starts_is_told_and_one_that_was_told_to_stop_is_no_trouble() {
-    let (mut all, start) = (Told::default(), Instant::now());
+fn a_container_that_ends_or_never_starts_is_logged_and_a_stopped_one_is_no_trouble() {
+    let (mut all, start) = (RouteLog::default(), Instant::now());
     let created = || in_state(notes(""), ContainerState::Created, None);
-    assert_eq!(told(&mut all, &[created()], start), [] as [&str; 0], "it may wait for another");
+    assert_eq!(logged(&mut all, &[created()], start), [] as [&str; 0], "it may wait for another");
     assert_eq!(all.next_look, Some(start + START_TIME));
-    let lines = told(&mut all, &[created()], start + START_TIME);
+    let lines = logged(&mut all, &[created()], start + START_TIME);
     assert_eq!(lines, ["shop-notes-1 was created and never started; `docker start shop-notes-1` says why"]);
-    let mut all = Told::default();
+    let mut all = RouteLog::default();
     let ended = |code| in_state(notes(""), ContainerState::Exited, Some(code));
-    assert_eq!(told(&mut all, &[ended(1)], start), [] as [&str; 0], "history");
-    told(&mut all, &[notes("172.20.0.3")], start);
-    let lines = told(&mut all, &[ended(1)], start + PAUSE_MAX);
+    assert_eq!(logged(&mut all, &[ended(1)], start), [] as [&str; 0], "history");
+    logged(&mut all, &[notes("172.20.0.3")], start);
+    let lines = logged(&mut all, &[ended(1)], start + PAUSE_MAX);
     assert!(
         lines.contains(&"shop-notes-1 has ended with exit code 1; see `docker logs shop-notes-1`".to_owned()),
         "{lines:?}"
     );
-    let mut all = Told::default();
-    told(&mut all, &[notes("172.20.0.3")], start);
-    assert!(told(&mut all, &[ended(143)], start + PAUSE_MAX).contains(&"shop-notes-1 has stopped".to_owned()));
+    let mut all = RouteLog::default();
+    logged(&mut all, &[notes("172.20.0.3")], start);
+    assert!(logged(&mut all, &[ended(143)], start + PAUSE_MAX).contains(&"shop-notes-1 has stopped".to_owned()));
 }
 
 #[test]
-fn ten_thousand_routes_are_told_in_a_hundred_lines() {
+fn ten_thousand_routes_make_a_hundred_lines() {
     let containers: Vec<Container> = (0..10_000)
         .map(|number| {
             let host = format!("h{number}.test");
@@ -169,7 +169,7 @@ fn ten_thousand_routes_are_told_in_a_hundred_lines() {
         })
         .collect();
     let compiled = compile(&Snapshot { containers, ..Snapshot::default() }, &Settings::default());
-    let lines = Told::default().lines(&compiled, PublicPorts::default(), Instant::now(), 0);
+    let lines = RouteLog::default().lines(&compiled, PublicPorts::default(), Instant::now(), 0);
     assert_eq!(lines.len(), 10_000);
-    assert_eq!(Line::shown(&lines), (&lines[..LINES_MAX], 10_000 - LINES_MAX));
+    assert_eq!(LogLine::shown(&lines), (&lines[..LINES_MAX], 10_000 - LINES_MAX));
 }

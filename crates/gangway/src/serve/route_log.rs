@@ -1,8 +1,8 @@
-//! What is served is told: a line for each route at the start and at each change, and one for each container
-//! that should serve and does not run.
+//! Logs what is served: a line for each route at the start and at each change, and one for each container that should
+//! serve and does not run.
 //!
-//! The last table is compared with the next; the lines that come of it are a value, and time is an argument. A
-//! route that changes again and again, as one of a container in a crash loop does, is told less and less often.
+//! Each table is compared with what was logged before. The resulting lines are a value, and time is an argument. A route
+//! that changes again and again, such as one of a container in a crash loop, is logged less and less often.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
@@ -18,36 +18,37 @@ use gangway_proxy::Whereabouts;
 use gangway_publish::{Generation, Reader};
 use tokio::time::{Instant, sleep_until};
 
-/// The target of these lines: what their fields say stands in the message too, so people are not shown them.
+/// The target of these lines. Their messages contain what the fields say, so the text format leaves the fields out.
 pub(super) const TARGET: &str = "gangway::served";
 
-/// Lines for one table; `gangway routes` lists all.
+/// The number of lines for one table; `gangway routes` lists all routes.
 const LINES_MAX: usize = 100;
 
-/// URLs and endpoints of one route that a line names.
+/// The number of URLs and endpoints of one route that a line names.
 const NAMED_MAX: usize = 3;
 
-/// A route that was told is not told again so soon, and twice as late each time that it changes before that.
+/// A route that was logged is not logged again within this time. The time doubles whenever the route changes before it is
+/// over.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(600);
 
-/// A container that is made and not started may wait for another that it depends on.
+/// A created container may wait this long for another one that it depends on, before it counts as never started.
 const START_TIME: Duration = Duration::from_secs(60);
 
-/// An engine that cannot be read may never say under which ports ours are published. Then lines are told with
-/// ours.
+/// An engine that cannot be read may never say which ports are published. After this long, lines have the ports that we
+/// listen on.
 const PORTS_TIME: Duration = Duration::from_secs(30);
 
-/// One that was started again and again is well when it has run for so long.
+/// A container that was started again and again counts as well when it has run for this long.
 const WELL_TIME: Duration = Duration::from_secs(60);
 
-/// Tells it, for ever, with the ports that clients reach from where we are.
+/// Logs the changes of all tables, for ever. `ports` gives the ports that clients connect to.
 pub(super) async fn follow(
     mut compiled: Reader<Compiled>,
     mut whereabouts: Reader<Whereabouts>,
     ports: impl Fn(&Whereabouts) -> PublicPorts,
 ) -> Infallible {
-    let mut told = Told::default();
+    let mut log = RouteLog::default();
     let mut guess_at = None;
     loop {
         let mut again = None;
@@ -56,9 +57,9 @@ pub(super) async fn follow(
             let now = Instant::now();
             let guess_at = *guess_at.get_or_insert(now + PORTS_TIME);
             if place.is_known || guess_at <= now {
-                let lines = told.lines(&current, ports(&place), now, super::clock::now());
-                Line::log_all(&lines, current.table.routes().len());
-                again = told.next_look;
+                let lines = log.lines(&current, ports(&place), now, super::clock::now());
+                LogLine::log_all(&lines, current.table.routes().len());
+                again = log.next_look;
             } else {
                 again = Some(guess_at);
             }
@@ -75,48 +76,50 @@ pub(super) async fn follow(
     }
 }
 
-/// What was told last.
+/// What was logged last.
 #[derive(Debug, Default)]
-struct Told {
-    routes: BTreeMap<Box<str>, OfRoute>,
-    containers: HashMap<Box<str>, OfContainer>,
+struct RouteLog {
+    routes: BTreeMap<Box<str>, LoggedRoute>,
+    containers: HashMap<Box<str>, LoggedContainer>,
+    /// A table was logged before.
     is_begun: bool,
-    /// When something has to be looked at again although nothing changes.
+    /// When something has to be logged although nothing changes.
     next_look: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct OfRoute {
-    /// As it was told; none once it was told to be gone.
-    seen: Option<Seen>,
+struct LoggedRoute {
+    /// The route as it was logged. `None` after the line that it is no longer served.
+    served: Option<ServedRoute>,
     at: Instant,
+    /// The route is not logged again before this is over.
     pause: Duration,
 }
 
-/// A route, as far as its line goes.
+/// The parts of a route that its line shows.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Seen {
+struct ServedRoute {
     rule: Box<str>,
     tls: TlsMode,
-    /// For clients.
+    /// The port that clients connect to.
     port: u16,
     redirect: Option<String>,
     endpoints: Vec<Endpoint>,
-    /// For the line that says that it has gone.
+    /// The URLs in its line, for the line that it is no longer served.
     urls: String,
 }
 
 #[derive(Debug)]
-struct OfContainer {
+struct LoggedContainer {
     state: ContainerState,
     since: Instant,
-    /// A trouble was told and not taken back.
-    is_told: bool,
+    /// A trouble was logged, and the container did not run steadily since.
+    is_in_trouble: bool,
 }
 
 /// One line of the log.
 #[derive(Debug, Eq, PartialEq)]
-enum Line {
+enum LogLine {
     Serving { route: Box<str>, url: String, endpoint: String, text: String },
     NoLonger { route: Box<str>, url: String },
     Trouble { container: Box<str>, exit_code: Option<i32>, text: String },
@@ -124,18 +127,18 @@ enum Line {
     Well { container: Box<str> },
 }
 
-impl Told {
-    /// What is to be told of this table. `epoch` is the same moment in seconds since the epoch.
-    fn lines(&mut self, compiled: &Compiled, ports: PublicPorts, now: Instant, epoch: i64) -> Vec<Line> {
+impl RouteLog {
+    /// The lines for this table. `epoch` is the moment `now` in seconds since the epoch.
+    fn lines(&mut self, compiled: &Compiled, ports: PublicPorts, now: Instant, epoch: i64) -> Vec<LogLine> {
         self.next_look = None;
-        let of_containers = self.of_containers(compiled, now, epoch);
-        let mut lines = self.of_routes(compiled, ports, now);
-        lines.extend(of_containers);
+        let container_lines = self.container_lines(compiled, now, epoch);
+        let mut lines = self.route_lines(compiled, ports, now);
+        lines.extend(container_lines);
         self.is_begun = true;
         lines
     }
 
-    fn of_routes(&mut self, compiled: &Compiled, ports: PublicPorts, now: Instant) -> Vec<Line> {
+    fn route_lines(&mut self, compiled: &Compiled, ports: PublicPorts, now: Instant) -> Vec<LogLine> {
         let mut lines = Vec::new();
         let mut before = std::mem::take(&mut self.routes);
         let mut named: Option<HashMap<&str, &ContainerReport>> = None;
@@ -143,42 +146,42 @@ impl Told {
         let troubled = self.troubled(compiled);
         for (position, route) in compiled.table.routes().iter().enumerate() {
             let last = before.remove(&route.id);
-            // Its container has just gone, and the next one is waited for: nothing has changed yet. And of one
-            // that starts again and again it was said what is wrong.
+            // A held route waits for the next container, so nothing has changed yet. For a container that starts again
+            // and again, the trouble was logged instead.
             if route.upstream.held || troubled.contains(&*route.id) {
                 self.routes.extend(last.map(|last| (route.id.clone(), last)));
                 continue;
             }
-            let known = last.as_ref().and_then(|last| last.seen.as_ref());
-            let seen = Seen::of(route, ports, known);
-            if seen.as_ref().map(Seen::parts) == known.map(Seen::parts) {
+            let known = last.as_ref().and_then(|last| last.served.as_ref());
+            let served = ServedRoute::of(route, ports, known);
+            if served.as_ref().map(ServedRoute::parts) == known.map(ServedRoute::parts) {
                 self.routes.extend(last.map(|last| (route.id.clone(), last)));
                 continue;
             }
             if let Some(last) = last.as_ref().filter(|last| now < last.at + last.pause) {
                 self.look_again(last.at + last.pause);
-                self.routes.insert(route.id.clone(), OfRoute { seen: last.seen.clone(), ..*last });
+                self.routes.insert(route.id.clone(), LoggedRoute { served: last.served.clone(), ..*last });
                 continue;
             }
             let places = places.get_or_insert_with(|| compiled.table.places());
             let urls = |ports| urls(&places[position], route.listener.tls, ports);
-            // A port that has come to be known is no end of what was served.
-            let is_elsewhere = |known: &Seen| known.urls != urls(known.with_port(ports));
+            // A port that became known meanwhile does not mean that the URL is no longer served.
+            let is_elsewhere = |known: &ServedRoute| known.urls != urls(known.with_port(ports));
             let urls = urls(ports);
-            if let Some(known) = known.filter(|known| seen.is_none() || is_elsewhere(known)) {
-                lines.push(Line::NoLonger { route: route.id.clone(), url: known.urls.clone() });
+            if let Some(known) = known.filter(|known| served.is_none() || is_elsewhere(known)) {
+                lines.push(LogLine::NoLonger { route: route.id.clone(), url: known.urls.clone() });
             }
-            let seen = seen.map(|seen| Seen { urls: urls.clone(), ..seen });
-            if let Some(seen) = &seen {
+            let served = served.map(|served| ServedRoute { urls: urls.clone(), ..served });
+            if let Some(served) = &served {
                 let reports = named.get_or_insert_with(|| by_id(&compiled.containers));
-                lines.push(serving(route, seen, reports));
+                lines.push(serving_line(route, served, reports));
             }
-            if seen.is_some() || known.is_some() {
-                self.routes.insert(route.id.clone(), OfRoute::told(seen, last.as_ref(), now));
+            if served.is_some() || known.is_some() {
+                self.routes.insert(route.id.clone(), LoggedRoute::logged(served, last.as_ref(), now));
             }
         }
         for (id, last) in before {
-            let Some(known) = &last.seen else {
+            let Some(known) = &last.served else {
                 if now < last.at + PAUSE_MAX {
                     self.routes.insert(id, last);
                 }
@@ -189,17 +192,18 @@ impl Told {
                 self.routes.insert(id, last);
                 continue;
             }
-            lines.push(Line::NoLonger { route: id.clone(), url: known.urls.clone() });
-            self.routes.insert(id, OfRoute::told(None, Some(&last), now));
+            lines.push(LogLine::NoLonger { route: id.clone(), url: known.urls.clone() });
+            self.routes.insert(id, LoggedRoute::logged(None, Some(&last), now));
         }
         lines
     }
 
-    /// Routes of which all containers are in a trouble that was told.
+    /// The routes of which all containers are in a logged trouble.
     fn troubled<'c>(&self, compiled: &'c Compiled) -> HashSet<&'c str> {
-        let is_told = |report: &ContainerReport| self.containers.get(&report.id).is_some_and(|known| known.is_told);
-        let routes = |told: bool| {
-            let reports = compiled.containers.iter().filter(move |report| is_told(report) == told);
+        let is_in_trouble =
+            |report: &ContainerReport| self.containers.get(&report.id).is_some_and(|known| known.is_in_trouble);
+        let routes = |in_trouble: bool| {
+            let reports = compiled.containers.iter().filter(move |report| is_in_trouble(report) == in_trouble);
             reports.flat_map(|report| report.routes.iter().map(|id| &**id)).collect::<HashSet<&str>>()
         };
         let mut troubled = routes(true);
@@ -210,20 +214,21 @@ impl Told {
         troubled
     }
 
-    fn of_containers(&mut self, compiled: &Compiled, now: Instant, epoch: i64) -> Vec<Line> {
+    fn container_lines(&mut self, compiled: &Compiled, now: Instant, epoch: i64) -> Vec<LogLine> {
         let mut lines = Vec::new();
         let mut before = std::mem::take(&mut self.containers);
         for report in compiled.containers.iter().filter(|report| report.asks()) {
             let state = report.state;
-            let mut known = before.remove(&report.id).unwrap_or(OfContainer { state, since: now, is_told: false });
+            let mut known =
+                before.remove(&report.id).unwrap_or(LoggedContainer { state, since: now, is_in_trouble: false });
             let was = known.state;
             if was != state {
                 (known.state, known.since) = (state, now);
             }
             let exit_code = report.ended.and_then(|ended| ended.code);
             let container = || report.name.clone();
-            let mut trouble = |known: &mut OfContainer| {
-                known.is_told = true;
+            let mut trouble = |known: &mut LoggedContainer| {
+                known.is_in_trouble = true;
                 let name = &report.name;
                 let text = match report.state {
                     ContainerState::Created => {
@@ -233,33 +238,44 @@ impl Told {
                         let code = exit_code.map_or_else(String::new, |code| format!(" with exit code {code}"));
                         format!("has ended{code}; see `docker logs {name}`")
                     }
-                    _ => mention::state(report, epoch).unwrap_or_default(),
+                    ContainerState::Running
+                    | ContainerState::Paused
+                    | ContainerState::Restarting
+                    | ContainerState::Removing => mention::state(report, epoch).unwrap_or_default(),
                 };
-                lines.push(Line::Trouble { container: container(), exit_code, text });
+                lines.push(LogLine::Trouble { container: container(), exit_code, text });
             };
             match state {
-                ContainerState::Restarting if !known.is_told => trouble(&mut known),
-                ContainerState::Created if !known.is_told => {
+                ContainerState::Restarting if !known.is_in_trouble => trouble(&mut known),
+                ContainerState::Created if !known.is_in_trouble => {
                     let due = known.since + START_TIME;
                     if due <= now { trouble(&mut known) } else { self.look_again(due) }
                 }
-                // What had ended before we came is history.
+                // Containers that had ended before the first table are not logged.
                 ContainerState::Exited | ContainerState::Dead if was != state && self.is_begun => match exit_code {
-                    // By itself, or because it was asked to: SIGINT, SIGKILL, SIGTERM.
-                    None | Some(0 | 130 | 137 | 143) => lines.push(Line::Stopped { container: container(), exit_code }),
-                    Some(_) if !known.is_told => trouble(&mut known),
+                    // The container ended by itself, or by SIGINT, SIGKILL or SIGTERM.
+                    None | Some(0 | 130 | 137 | 143) => {
+                        lines.push(LogLine::Stopped { container: container(), exit_code })
+                    }
+                    Some(_) if !known.is_in_trouble => trouble(&mut known),
                     Some(_) => {}
                 },
-                ContainerState::Running if known.is_told => {
+                ContainerState::Running if known.is_in_trouble => {
                     let due = known.since + WELL_TIME;
                     if due <= now {
-                        known.is_told = false;
-                        lines.push(Line::Well { container: container() });
+                        known.is_in_trouble = false;
+                        lines.push(LogLine::Well { container: container() });
                     } else {
                         self.look_again(due);
                     }
                 }
-                _ => {}
+                ContainerState::Created
+                | ContainerState::Running
+                | ContainerState::Paused
+                | ContainerState::Restarting
+                | ContainerState::Removing
+                | ContainerState::Exited
+                | ContainerState::Dead => {}
             }
             self.containers.insert(report.id.clone(), known);
         }
@@ -271,16 +287,16 @@ impl Told {
     }
 }
 
-impl OfRoute {
-    fn told(seen: Option<Seen>, last: Option<&Self>, now: Instant) -> Self {
-        // A deployment now and then is told at once each time.
+impl LoggedRoute {
+    fn logged(served: Option<ServedRoute>, last: Option<&Self>, now: Instant) -> Self {
+        // Deployments that are far apart are each logged at once.
         let pause = last.filter(|last| now < last.at + 2 * last.pause.max(PAUSE_MIN));
-        Self { seen, at: now, pause: pause.map_or(PAUSE_MIN, |last| (2 * last.pause).min(PAUSE_MAX)) }
+        Self { served, at: now, pause: pause.map_or(PAUSE_MIN, |last| (2 * last.pause).min(PAUSE_MAX)) }
     }
 }
 
-impl Seen {
-    /// None where nothing is served. Without URLs, which take longer to find out.
+impl ServedRoute {
+    /// The summary of a route, without URLs, which take longer to find out. `None` if the route serves nothing.
     fn of(route: &Route, ports: PublicPorts, known: Option<&Self>) -> Option<Self> {
         if route.closed {
             return None;
@@ -296,7 +312,7 @@ impl Seen {
             | Middleware::Hsts(_) => None,
         });
         let all = &route.upstream.endpoints;
-        // Whether it is well now is told by those who find it out.
+        // Endpoints that are unhealthy are logged by the health checks.
         let staying = all.iter().filter(|one| !matches!(one.readiness, Readiness::Leaving | Readiness::Restarting));
         let mut endpoints: Vec<Endpoint> = staying.cloned().collect();
         let is_ready = endpoints.iter().any(|one| one.readiness == Readiness::Ready);
@@ -310,15 +326,15 @@ impl Seen {
         serves.then_some(Self { rule, tls, port, redirect, endpoints, urls })
     }
 
-    /// These ports, but of its own scheme the one that it was told with.
+    /// These ports, but for the scheme of this route the port in its line.
     fn with_port(&self, ports: PublicPorts) -> PublicPorts {
         match self.tls {
             TlsMode::Off => PublicPorts { http: self.port, ..ports },
-            _ => PublicPorts { https: self.port, ..ports },
+            TlsMode::Auto | TlsMode::Internal => PublicPorts { https: self.port, ..ports },
         }
     }
 
-    /// All but the URLs.
+    /// All parts but the URLs.
     fn parts(&self) -> (&str, TlsMode, u16, &Option<String>, &[Endpoint]) {
         (&self.rule, self.tls, self.port, &self.redirect, &self.endpoints)
     }
@@ -328,12 +344,13 @@ fn by_id(reports: &[ContainerReport]) -> HashMap<&str, &ContainerReport> {
     reports.iter().map(|report| (&*report.id, report)).collect()
 }
 
+/// The URLs of these places as a line shows them.
 fn urls(places: &[String], tls: TlsMode, ports: PublicPorts) -> String {
     let url = |place: &String| if tls == TlsMode::Off { ports.http_url(place) } else { ports.https_url(place) };
     some_of(&places.iter().map(url).collect::<Vec<String>>())
 }
 
-/// `a, b, c and 5 more`.
+/// The first items as in `a, b, c and 5 more`.
 fn some_of(all: &[String]) -> String {
     let shown = all.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
     match all.len().saturating_sub(NAMED_MAX) {
@@ -342,9 +359,9 @@ fn some_of(all: &[String]) -> String {
     }
 }
 
-fn serving(route: &Route, seen: &Seen, reports: &HashMap<&str, &ContainerReport>) -> Line {
+fn serving_line(route: &Route, served: &ServedRoute, reports: &HashMap<&str, &ContainerReport>) -> LogLine {
     let mut way = None;
-    let endpoints: Vec<String> = seen
+    let endpoints: Vec<String> = served
         .endpoints
         .iter()
         .map(|endpoint| {
@@ -359,21 +376,21 @@ fn serving(route: &Route, seen: &Seen, reports: &HashMap<&str, &ContainerReport>
                 let scheme = if scheme.is_empty() { "http://" } else { scheme };
                 return format!("{scheme}{address}");
             }
-            let told = reports.get(&*endpoint.key.container).map(|report| report.way(&route.name));
-            let chosen = told.and_then(|told| told.strip_prefix(&format!("{address}, ")));
+            let way_of_container = reports.get(&*endpoint.key.container).map(|report| report.way(&route.name));
+            let chosen = way_of_container.and_then(|way| way.strip_prefix(&format!("{address}, ")));
             way = way.take().or_else(|| chosen.map(str::to_owned));
             format!("{} {scheme}{address}", endpoint.name)
         })
         .collect();
     let endpoint = some_of(&endpoints);
-    let way = way.filter(|_| seen.redirect.is_none()).map_or_else(String::new, |way| format!(" ({way})"));
-    let to = seen.redirect.as_ref().map_or_else(|| endpoint.clone(), |to| format!("a redirection, {to}"));
-    let text = format!("serving {} → {to}{way}", seen.urls);
-    Line::Serving { route: route.id.clone(), url: seen.urls.clone(), endpoint, text }
+    let way = way.filter(|_| served.redirect.is_none()).map_or_else(String::new, |way| format!(" ({way})"));
+    let to = served.redirect.as_ref().map_or_else(|| endpoint.clone(), |to| format!("a redirection, {to}"));
+    let text = format!("serving {} → {to}{way}", served.urls);
+    LogLine::Serving { route: route.id.clone(), url: served.urls.clone(), endpoint, text }
 }
 
-impl Line {
-    /// Those that are told, and how many more there are.
+impl LogLine {
+    /// The lines that are logged, and the number of further ones.
     fn shown(lines: &[Self]) -> (&[Self], usize) {
         let (shown, more) = lines.split_at(lines.len().min(LINES_MAX));
         (shown, more.len())
@@ -383,7 +400,7 @@ impl Line {
         let (shown, more) = Self::shown(lines);
         shown.iter().for_each(Self::log);
         if more > 0 {
-            tracing::info!(more, routes, "more changes than are told at once; `gangway routes` lists all routes");
+            tracing::info!(more, routes, "more changes than are logged at once; `gangway routes` lists all routes");
         }
     }
 
