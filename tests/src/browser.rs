@@ -1,4 +1,4 @@
-//! One client as users have it: it keeps its connections, and asks again where nothing of a request went out.
+//! A client like a browser: it keeps its connections, and repeats a request of which nothing was sent.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,26 +7,26 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
 
-/// What each POST carries.
+/// The body of each POST.
 const BODY: [u8; 1024] = [b'x'; 1024];
 
-/// How often a request is begun at most: connections that are found to be closed cost one each.
+/// The number of attempts for a request. Each connection that turns out to be closed costs one.
 const TRIES_MAX: usize = 5;
 
-/// A client at an address of its own, for there is a bound of connections per address.
+/// A client with an address of its own, because the number of connections per address is bounded.
 #[derive(Debug)]
 pub struct Browser {
     client: Client,
     host: String,
     speaks: Speaks,
-    /// HTTP/1.1: those that nothing is asked on now; the last used is used first.
+    /// HTTP/1.1: the idle connections. The last used one is used first.
     idle: Mutex<Vec<Connection>>,
-    /// HTTP/2: the one for all.
+    /// HTTP/2: the one connection for all requests.
     shared: tokio::sync::Mutex<Option<Connection>>,
 }
 
 impl Browser {
-    /// The client with this number, which asks this host.
+    /// The client with this number, which sends requests to this host.
     pub fn new(client: &Client, host: &str, speaks: Speaks, number: u8) -> Self {
         let address = IpAddr::V4(Ipv4Addr::new(127, 0, 100, number.saturating_add(1)));
         Self {
@@ -38,7 +38,7 @@ impl Browser {
         }
     }
 
-    /// Asks for the echo, which says how much it was sent; what was wrong with the answer.
+    /// Requests the echo, which says how many bytes it got. Returns what was wrong with the answer.
     pub async fn ask(&self, method: &str) -> Result<(), String> {
         let sent = if method == "POST" { Bytes::from_static(&BODY) } else { Bytes::new() };
         let len = sent.len();
@@ -91,7 +91,7 @@ impl Browser {
     }
 }
 
-/// An error with its causes, which hyper's own words leave out.
+/// An error with its causes, which hyper's message leaves out.
 fn in_full(error: &io::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.get_ref().and_then(|inner| inner.source());

@@ -1,4 +1,4 @@
-//! Connections that stay open for long, beside everything that happens, and must not notice any of it.
+//! Long-lived connections that must not be disturbed by anything that happens beside them.
 
 use std::fmt;
 use std::io;
@@ -25,7 +25,7 @@ struct EventStream {
     task: JoinHandle<io::Result<()>>,
 }
 
-/// How many of each there are.
+/// The number of connections of each kind.
 const SOCKETS: usize = 20;
 const STREAMS: usize = 5;
 
@@ -54,7 +54,7 @@ impl Calm {
         Self { sockets, streams }
     }
 
-    /// What was disturbed: nothing where every WebSocket still answers and every stream still brings events.
+    /// The disturbed connections. Empty if every WebSocket still answers and every stream still sends events.
     pub async fn disturbed(self) -> Vec<String> {
         let mut disturbed = Vec::new();
         for (number, mut socket) in self.sockets.into_iter().enumerate() {
@@ -75,7 +75,7 @@ impl Calm {
 
     /// # Panics
     ///
-    /// Where one of them was disturbed.
+    /// Panics if one of them was disturbed.
     pub async fn is_undisturbed(self) {
         let disturbed = self.disturbed().await;
         assert!(disturbed.is_empty(), "{disturbed:?}");
@@ -83,7 +83,7 @@ impl Calm {
 }
 
 impl EventStream {
-    /// Waits for one more event; false where the stream ended.
+    /// Waits for one more event. Returns false if the stream ended.
     async fn flows(&self) -> bool {
         let before = self.events.load(Ordering::SeqCst);
         eventually("an event comes, or the end", STUCK, async || {

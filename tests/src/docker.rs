@@ -1,4 +1,4 @@
-//! An engine, by its command line: what a user would type is what is tested.
+//! An engine, used through its command line, as users do.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,18 +12,18 @@ use crate::gangway::replace_file;
 use crate::process::{outcome, output};
 use crate::root;
 
-/// The engine that everyone shares.
+/// The engine that all tests share.
 pub const SOCKET: &str = "/var/run/docker.sock";
 
 /// The image of the test application.
 pub const APP: &str = "gangway-test/app";
 
-/// One test's corner of an engine; dropped, all of it is removed.
+/// The containers and networks of one test on an engine. All of them are removed on drop.
 #[derive(Debug)]
 pub struct Docker {
     socket: PathBuf,
     run: String,
-    /// What every container needs on this engine.
+    /// Options that every container needs on this engine.
     extra: Vec<String>,
     program: &'static str,
 }
@@ -33,7 +33,7 @@ impl Docker {
     ///
     /// # Panics
     ///
-    /// Where it does not answer.
+    /// Panics if it does not answer.
     pub fn shared() -> Self {
         let docker = Self::at(Path::new(SOCKET));
         docker.command(["version"]);
@@ -52,7 +52,7 @@ impl Docker {
         Self { socket: PathBuf::new(), run: unique(), extra: limits.map(String::from).to_vec(), program: "podman" }
     }
 
-    /// The label that all of this test's things carry. Not under the product's own prefix, where every
+    /// The label of everything that this test makes. Not under the product's own prefix, where every
     /// label means something.
     pub fn label(&self) -> String {
         format!("testkit.run={}", self.run)
@@ -68,7 +68,7 @@ impl Docker {
         format!("unix://{}", self.socket.display())
     }
 
-    /// Any command; its standard output without the final line end.
+    /// Runs any command. Returns its standard output without the final line end.
     pub fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> String {
         let mut all: Vec<String> = Vec::new();
         if self.program == "docker" {
@@ -78,14 +78,14 @@ impl Docker {
         output(self.program, all).trim_end().to_owned()
     }
 
-    /// A test application that is yet to be started.
+    /// A test application, to be started by [`AppBuilder::start`].
     pub fn app(&self, name: &str) -> AppBuilder<'_> {
         let docker = self;
         let image = if self.program == "podman" { format!("localhost/{APP}") } else { APP.to_owned() };
         AppBuilder { docker, name: name.to_owned(), options: Vec::new(), image, arguments: Vec::new() }
     }
 
-    /// An image of the test application with a health check, made from the other one; its name.
+    /// Makes an image of the test application with a health check. Returns its name.
     pub fn image_with_health_check(&self) -> String {
         let name = format!("{APP}-health");
         let source = self.command(["create", "--label", &self.label(), APP]);
@@ -131,7 +131,7 @@ impl Docker {
         StandIn { url: self.url(), made: Some(name) }
     }
 
-    /// A bridge network; its name.
+    /// Makes a bridge network. Returns its name.
     pub fn network(&self, name: &str) -> String {
         let name = self.name(name);
         self.command(["network", "create", "--label", &self.label(), &name]);
@@ -211,7 +211,7 @@ impl Drop for Docker {
     }
 }
 
-/// What a test application is started with.
+/// The options of a test application.
 #[derive(Debug)]
 pub struct AppBuilder<'a> {
     docker: &'a Docker,
@@ -222,21 +222,21 @@ pub struct AppBuilder<'a> {
 }
 
 impl AppBuilder<'_> {
-    /// Another image.
+    /// Uses another image.
     #[must_use]
     pub fn image(mut self, image: &str) -> Self {
         image.clone_into(&mut self.image);
         self
     }
 
-    /// Options of `docker run`.
+    /// Adds options of `docker run`.
     #[must_use]
     pub fn options<'b>(mut self, options: impl IntoIterator<Item = &'b str>) -> Self {
         self.options.extend(options.into_iter().map(str::to_owned));
         self
     }
 
-    /// A label.
+    /// Adds a label.
     #[must_use]
     pub fn label(self, key: &str, value: &str) -> Self {
         self.options(["--label", &format!("{key}={value}")])
@@ -248,19 +248,19 @@ impl AppBuilder<'_> {
         self.label("com.docker.compose.project", project).label("com.docker.compose.service", service)
     }
 
-    /// Arguments of the application itself.
+    /// Adds arguments of the application itself.
     #[must_use]
     pub fn arguments<'b>(mut self, arguments: impl IntoIterator<Item = &'b str>) -> Self {
         self.arguments.extend(arguments.into_iter().map(str::to_owned));
         self
     }
 
-    /// Starts it; its id.
+    /// Starts it. Returns its id.
     pub fn start(self) -> Container {
         self.begin(&["run", "-d"])
     }
 
-    /// Makes it without starting it; its id.
+    /// Makes it without starting it. Returns its id.
     pub fn create(self) -> Container {
         self.begin(&["create"])
     }
@@ -289,7 +289,7 @@ pub struct Container {
     pub name: String,
 }
 
-/// An image that stands for another; dropped, its name is free again.
+/// An image under the name of another one. The name is freed on drop.
 #[derive(Debug)]
 pub struct StandIn {
     url: String,
@@ -304,7 +304,7 @@ impl Drop for StandIn {
     }
 }
 
-/// One compose project; dropped, it is taken down with its volumes.
+/// One Compose project. It is taken down with its volumes on drop.
 #[derive(Debug)]
 pub struct Compose {
     docker_url: String,
@@ -322,24 +322,24 @@ impl Compose {
         self
     }
 
-    /// One more file; without any, compose looks for its own.
+    /// Adds a file. Without any, Compose looks for its default files.
     #[must_use]
     pub fn file(mut self, path: &str) -> Self {
         self.files.extend(["-f".to_owned(), path.to_owned()]);
         self
     }
 
-    /// Its folder, to change files before anything is started.
+    /// The folder of the project, to change files before anything is started.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What the network `gangway` of the files is called here.
+    /// The name of the network that the files call `gangway`.
     pub fn network(&self) -> String {
         format!("{}-net", self.project)
     }
 
-    /// What it is called.
+    /// The name of the project.
     pub fn project(&self) -> &str {
         &self.project
     }
@@ -349,7 +349,7 @@ impl Compose {
         self.command(["ps", "-q", service]).trim().to_owned()
     }
 
-    /// Where a published port of a service is reached.
+    /// The address of a published port of a service.
     pub fn address(&self, service: &str, port: u16) -> SocketAddr {
         let words = ["--host", &self.docker_url, "port", &self.container(service), &format!("{port}/tcp")];
         let said = output("docker", words);
@@ -367,13 +367,13 @@ impl Compose {
         replace_file(&file, &text.replace(&external, &format!("{external}    name: {new}\n")));
     }
 
-    /// Runs a compose command that may fail; what it wrote to standard output, or none.
+    /// Runs a Compose command that may fail. Returns its standard output, or `None` if it failed.
     pub fn attempt<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Option<String> {
         let output = outcome(self.program().args(arguments));
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Runs a compose command; what it wrote to standard output.
+    /// Runs a Compose command. Returns its standard output.
     pub fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> String {
         let mut command = self.program();
         command.args(arguments);
@@ -398,13 +398,13 @@ impl Drop for Compose {
     fn drop(&mut self) {
         let removed = outcome(self.program().args(["down", "-v", "-t", "1"]));
         if !removed.status.success() {
-            // What is left would take the hosts of the tests to come.
+            // Leftover containers would hold the hosts of later tests.
             eprintln!("{} is not removed: {}", self.project, String::from_utf8_lossy(&removed.stderr));
         }
     }
 }
 
-/// A word that no other test, and no other run, uses.
+/// A word that is unique to this test and this run.
 fn unique() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() % 100_000_000;

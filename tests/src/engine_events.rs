@@ -1,4 +1,4 @@
-//! What an engine says that happens, as its own command line tells it, with the engine's own clock.
+//! The events of an engine, as its command line prints them, with the time of the engine's clock.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -56,12 +56,12 @@ impl EngineEvents {
         Self { heard, count, child }
     }
 
-    /// All that was heard so far.
+    /// All events so far.
     pub fn heard(&self) -> Vec<EngineEvent> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes with every event.
+    /// Notified of every event.
     pub fn count(&self) -> watch::Receiver<usize> {
         self.count.clone()
     }

@@ -1,5 +1,5 @@
-//! Engines of a test's own: a second Docker that can be killed, Podman's Docker-compatible service, and one
-//! that is only played.
+//! Engines of single tests: a second Docker that can be killed, Podman's Docker-compatible service, and one
+//! that is faked.
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::STUCK;
 use crate::docker::{APP, Docker};
 use crate::process::{Process, kill_tree, outcome, output};
 
-/// Lets an engine that is only played listen in this folder; its address.
+/// Lets a fake engine listen in this folder. Returns its address.
 pub fn played(engine: &Engine, folder: &Path) -> String {
     let (engine, socket) = (engine.clone(), folder.join("engine.sock"));
     let url = format!("unix://{}", socket.display());
@@ -53,12 +53,12 @@ impl OwnDocker {
         engine
     }
 
-    /// Its socket.
+    /// The path of its socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("docker.sock")
     }
 
-    /// A test's corner of it.
+    /// The part of a test on it.
     pub fn docker(&self) -> Docker {
         Docker::at(&self.socket())
     }
@@ -67,17 +67,17 @@ impl OwnDocker {
     ///
     /// # Panics
     ///
-    /// Where it was killed.
+    /// Panics if it was killed.
     pub fn process(&self) -> &Process {
         self.process.as_ref().expect("it runs")
     }
 
-    /// Ends it without a word; its containers live on.
+    /// Kills it. Its containers go on running.
     pub fn kill(&mut self) {
         self.process = None;
     }
 
-    /// Ends it politely, as its service manager does to restart it: the file of its socket goes with it.
+    /// Stops it like its service manager does for a restart: the file of its socket is removed.
     pub fn stop(&mut self) {
         if let Some(process) = self.process.take() {
             process.stop();
@@ -146,7 +146,7 @@ impl Podman {
         podman
     }
 
-    /// Its socket.
+    /// The path of its socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("podman.sock")
     }

@@ -1,14 +1,14 @@
-//! Numbers that are shown, and the arithmetic behind them.
+//! Figures of tests, and the arithmetic for them.
 
 use std::time::Duration;
 
-/// Shows a number where `make test` collects it.
+/// Prints a figure in the form that `make test` collects.
 #[expect(clippy::print_stdout, reason = "that is its use")]
 pub fn figure(text: impl std::fmt::Display) {
     println!("figure: {text}");
 }
 
-/// The value below which this share of all lies; zero for none.
+/// The quantile of the values. Zero if there are none.
 pub fn quantile(values: &[Duration], share: f64) -> Duration {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();

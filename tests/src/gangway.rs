@@ -16,7 +16,7 @@ use crate::{STUCK, artifact};
 /// What the log of an instance says once it is alone at the sockets of another.
 const TAKEN_OVER: &str = "has taken over";
 
-/// How the product is to be started.
+/// The options of an instance.
 #[derive(Debug)]
 pub struct Options {
     arguments: Vec<String>,
@@ -27,13 +27,13 @@ pub struct Options {
     open_files: Option<u32>,
 }
 
-/// A running instance; dropped, it is killed.
+/// A running instance. It is killed on drop.
 #[derive(Debug)]
 pub struct Gangway {
     /// The process.
     pub process: Process,
     command: Command,
-    /// Held for it, as systemd holds the sockets of a socket unit.
+    /// Sockets that are held for it, as systemd holds the sockets of a socket unit.
     _sockets: Vec<TcpListener>,
     /// The plain listener.
     pub http: SocketAddr,
@@ -46,7 +46,7 @@ pub struct Gangway {
 }
 
 impl Options {
-    /// Beside the engine at this address, `none` for no engine.
+    /// Follows the engine at this address; `none` for no engine.
     pub fn docker(url: &str) -> Self {
         Self {
             arguments: vec!["--docker".into(), url.into()],
@@ -58,14 +58,14 @@ impl Options {
         }
     }
 
-    /// One more flag with its value.
+    /// Adds a flag with its value.
     #[must_use]
     pub fn flag(mut self, flag: &str, value: &str) -> Self {
         self.arguments.extend([flag.to_owned(), value.to_owned()]);
         self
     }
 
-    /// One more environment variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn variable(mut self, key: &str, value: &str) -> Self {
         self.environment.push((key.to_owned(), value.to_owned()));
@@ -86,14 +86,14 @@ impl Options {
         self
     }
 
-    /// With so many open files at most.
+    /// Limits the number of open files.
     #[must_use]
     pub fn open_files(mut self, most: u32) -> Self {
         self.open_files = Some(most);
         self
     }
 
-    /// With outputs that nobody reads.
+    /// Starts it with outputs that are never read.
     #[must_use]
     pub fn unread_output(mut self) -> Self {
         self.is_output_read = false;
@@ -107,7 +107,7 @@ impl Options {
         gangway
     }
 
-    /// Starts it without waiting for anything.
+    /// Starts it without waiting.
     pub fn start_unready(self) -> Gangway {
         let folder =
             tempfile::Builder::new().prefix("gangway-test-").tempdir().expect("a temporary folder can be made");
@@ -120,7 +120,7 @@ impl Options {
             command = Command::new("prlimit");
             command.arg(format!("--nofile={most}:{most}")).arg(artifact("gangway"));
         }
-        // What the surroundings set for themselves must not configure what is tested.
+        // Variables of the surroundings must not configure the instance.
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("GANGWAY_") || key == "DOCKER_HOST") {
             command.env_remove(key);
         }
@@ -163,7 +163,7 @@ impl Gangway {
         self.folder.path().join("data")
     }
 
-    /// Asks the admin listener.
+    /// Sends a GET to the admin listener.
     pub async fn admin(&self, path: &str) -> std::io::Result<Answer> {
         Client::plain(self.admin).get(&self.admin.to_string(), path).await
     }
@@ -245,14 +245,14 @@ impl Gangway {
         line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).map_or(f64::NAN, |seconds| seconds * 1000.0)
     }
 
-    /// Ends it politely and starts it again, on the same addresses and the same volume.
+    /// Stops it and starts it again, on the same addresses and the same volume.
     pub async fn restart(&mut self) {
         self.process.signal("TERM");
         assert!(self.process.end(Duration::from_secs(40)).await.success());
         self.process = Process::start(&mut self.command, &self.folder.path().join("log"));
     }
 
-    /// Starts another one beside it, with the same command, and waits until that has taken over; the one that
+    /// Starts another one beside it, with the same command, and waits until that has taken over. Returns the one that
     /// leaves.
     pub async fn succeed(&mut self) -> Process {
         let successor = self.successor(&["--take-over"]);
@@ -277,7 +277,7 @@ impl Gangway {
         Process::start(&mut command, &self.folder.path().join("log"))
     }
 
-    /// Ends it politely; whether it ended well.
+    /// Stops it. Returns whether it exited with status 0.
     pub async fn stop(mut self) -> bool {
         self.process.signal("TERM");
         self.process.end(Duration::from_secs(40)).await.success()
@@ -302,7 +302,7 @@ fn started_with(sockets: &[TcpListener]) -> Command {
     command
 }
 
-/// Puts a whole file in place at once, as editors and deployments do.
+/// Replaces a whole file at once, as editors and deployments do.
 pub fn replace_file(path: &Path, text: &str) {
     use std::io::Write as _;
     let beside = path.with_extension("new");
@@ -311,9 +311,9 @@ pub fn replace_file(path: &Path, text: &str) {
     std::fs::rename(&beside, path).expect("a temporary folder can be written");
 }
 
-/// Loopback addresses that nobody listens on.
+/// Loopback addresses without a listener.
 pub fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    // All are held at once, or the system would hand out the same one twice.
+    // All are held at once. Otherwise the system could hand out the same one twice.
     let held = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free"));
     held.map(|listener| listener.local_addr().expect("a bound listener has an address"))
 }

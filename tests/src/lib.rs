@@ -1,4 +1,4 @@
-//! What end-to-end tests stand on: the real binary, a real engine, and nothing that outlives a test.
+//! Support for end-to-end tests: the real binary, a real engine, and nothing that outlives a test.
 //!
 //! Everything made on the engine carries a label of this run, and only what carries it is removed.
 //! Figures go to standard output as `figure: …`, where `make test` collects them.
@@ -19,7 +19,7 @@ pub mod scene;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long anything may take before a test is called stuck.
+/// A test that waits longer than this counts as stuck.
 pub const STUCK: Duration = Duration::from_secs(30);
 
 /// The root of the repository.
@@ -31,13 +31,14 @@ pub fn root() -> PathBuf {
 ///
 /// # Panics
 ///
-/// Where it was not built: tests do not build what they test, or they would test what nobody ships.
+/// Panics if it was not built. Tests do not build what they test, because they would test another binary than the
+/// shipped one.
 pub fn artifact(name: &str) -> PathBuf {
     let path = process::output("bash", [root().join(".ci/artifact").to_string_lossy().as_ref(), name]);
     PathBuf::from(path.trim())
 }
 
-/// How often a fault is done: a few times, or as often as `FAULT_TURNS` says, which `make faults` sets.
+/// How often a fault is repeated: a few times, or as often as `FAULT_TURNS` says, which `make faults` sets.
 pub fn turns(quick: usize) -> usize {
     std::env::var("FAULT_TURNS").ok().and_then(|turns| turns.parse().ok()).unwrap_or(quick)
 }

@@ -1,4 +1,4 @@
-//! Clients that go on asking while something happens, and what became of their requests.
+//! Clients that send requests while something happens, and the outcomes of their requests.
 //!
 //! Requests are sent by a schedule, whether those before them are answered or not, and each counts from
 //! the moment at which it was due: a stall is seen by all who came meanwhile, as with real clients.
@@ -20,7 +20,7 @@ use crate::gangway::Gangway;
 /// One request is due this often: 200 a second, a quarter each of HTTP/1.1 and HTTP/2, GET and POST.
 const EVERY: Duration = Duration::from_millis(5);
 
-/// Clients that take turns.
+/// The number of clients, which take turns.
 const CLIENTS: u8 = 20;
 
 /// A request that got no answer for so long has failed. Together with the schedule it bounds how many can be
@@ -30,7 +30,7 @@ const GIVE_UP: Duration = Duration::from_secs(30);
 /// How many may be under way at a time where none has to wait.
 const SETTLED: usize = 4;
 
-/// Requests that go on until they are told to stop.
+/// A load that goes on until it is stopped.
 #[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
@@ -38,12 +38,12 @@ pub struct Load {
     task: JoinHandle<Outcome>,
 }
 
-/// What became of them.
+/// The outcomes of requests.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Requests that got what they asked for.
+    /// The number of requests with the expected answer.
     pub answered: usize,
-    /// What the others got.
+    /// The outcomes of all other requests.
     pub failed: Vec<String>,
     /// The longest that one of them took, from when it was due.
     pub slowest: Duration,
@@ -169,7 +169,7 @@ impl Outcome {
 
     /// # Panics
     ///
-    /// Where a request failed.
+    /// Panics if a request failed.
     pub fn is_whole(&self) {
         let all = self.answered + self.failed.len();
         assert!(

@@ -1,4 +1,4 @@
-//! Other programs: run to the end, or as a child that does not outlive its test.
+//! Runs other programs: to their end, or as a child that does not outlive its test.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use gangway_testkit::wait::eventually;
 
-/// What a program wrote to standard output.
+/// Runs a program and returns its standard output.
 ///
 /// # Panics
 ///
-/// Where it cannot be run or fails, with what it wrote to standard error.
+/// Panics with its standard error if it cannot be run or fails.
 pub fn output<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> String {
     let mut command = Command::new(program);
     command.args(arguments);
@@ -27,7 +27,7 @@ pub fn output<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item 
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Runs a program to its end, whatever that is.
+/// Runs a program to its end, whatever its status.
 pub fn outcome(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"))
 }
@@ -69,7 +69,7 @@ impl Process {
         self.child.id()
     }
 
-    /// What it wrote until now.
+    /// Its output so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -79,13 +79,13 @@ impl Process {
         let _ = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
     }
 
-    /// Ends it politely and waits for as long as that takes.
+    /// Sends SIGTERM and waits until it has ended.
     pub fn stop(mut self) {
         self.signal("TERM");
         let _ = self.child.wait();
     }
 
-    /// How it ended, or none while it runs.
+    /// Its exit status, or `None` while it runs.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be asked")
     }
@@ -114,7 +114,7 @@ impl Process {
         done.expect("one's own child can be told");
     }
 
-    /// How many files and sockets it has open.
+    /// The number of its open files and sockets.
     pub fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.id())).map(Iterator::count).unwrap_or_default()
     }
@@ -143,7 +143,7 @@ pub fn cpu_seconds(id: u32) -> f64 {
     seconds
 }
 
-/// Ends a process and all that descends from it at once.
+/// Kills a process and all its descendants.
 pub fn kill_tree(id: u32) {
     let all = tree(id).into_iter().map(|id| id.to_string());
     // Some may have ended by themselves, which is as good.

@@ -1,4 +1,4 @@
-//! What happens under load: containers that come and go, and others beside them.
+//! Scenes under load: containers that come and go, and others beside them.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub async fn listens(docker: &Docker, container: &Container) -> Instant {
     eventually("it listens", STUCK, async || itself.get("x", "/").await.ok().map(|_| Instant::now())).await
 }
 
-/// Another app whose connections nothing may touch.
+/// Another app, whose connections must not be disturbed.
 pub async fn neighbour(docker: &Docker, gangway: &Gangway) -> Calm {
     let host = docker.name("calm.test");
     block_in_place(|| docker.app("calm").label("gangway.host", &host).start());

@@ -1,4 +1,4 @@
-//! A client that says which address, which name and which protocol, and leaves nothing to chance.
+//! A client whose address, server name and protocol are all explicit.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,11 +21,11 @@ use tokio::net::{TcpSocket, TcpStream};
 /// A connected stream, with TLS or without.
 pub type Stream = Box<dyn Wire>;
 
-/// What a stream has to be able to do.
+/// A stream that can be read and written.
 pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for S {}
 
-/// Which HTTP a client speaks.
+/// The version of HTTP that a client uses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Speaks {
     /// HTTP/1.1.
@@ -34,7 +34,7 @@ pub enum Speaks {
     H2,
 }
 
-/// Asks one address, whatever name it asks for.
+/// Sends requests to one address, for any host.
 #[derive(Clone, Debug)]
 pub struct Client {
     address: SocketAddr,
@@ -48,7 +48,7 @@ pub struct Client {
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
-    /// The version it came in.
+    /// The version of HTTP.
     pub version: Version,
     /// The fields.
     pub headers: HeaderMap,
@@ -64,12 +64,12 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON; null where it is none.
+    /// The body as JSON. Null if it is not JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// A field as text; empty where it is absent.
+    /// A field as text. Empty if it is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
@@ -87,7 +87,7 @@ impl Client {
         Ok(Self { address, from: None, tls: Some(Arc::new(config)), speaks: Speaks::H1 })
     }
 
-    /// The same without resumption, and with the one key exchange that every server speaks.
+    /// Like [`Self::tls`], without resumption and with the one key exchange that every server supports.
     pub fn tls_with_full_handshakes(address: SocketAddr, roots_pem: &str) -> io::Result<Self> {
         let mut provider = aws_lc_rs::default_provider();
         provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519);
@@ -96,7 +96,7 @@ impl Client {
         Ok(Self { address, from: None, tls: Some(Arc::new(config)), speaks: Speaks::H1 })
     }
 
-    /// The same client speaking another version.
+    /// The same client with another version of HTTP.
     #[must_use]
     pub fn speaking(mut self, speaks: Speaks) -> Self {
         self.speaks = speaks;
@@ -111,14 +111,14 @@ impl Client {
         self
     }
 
-    /// The same client at another address of this machine: all of 127.0.0.0/8 is its own.
+    /// The same client with another source address. All of 127.0.0.0/8 belongs to this machine.
     #[must_use]
     pub fn leaving_from(mut self, address: IpAddr) -> Self {
         self.from = Some(address);
         self
     }
 
-    /// A connected stream; `name` is sent as SNI where there is TLS.
+    /// Connects. With TLS, `name` is sent as SNI.
     pub async fn stream(&self, name: &str) -> io::Result<Stream> {
         let stream = match self.from {
             None => TcpStream::connect(self.address).await?,
@@ -135,7 +135,7 @@ impl Client {
         Ok(Box::new(stream))
     }
 
-    /// A connection on which any number of requests for one host can follow each other.
+    /// Opens a connection for any number of requests for one host.
     pub async fn connect(&self, host: &str) -> io::Result<Connection> {
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
         let stream = TokioIo::new(self.stream(name).await?);
@@ -156,7 +156,7 @@ impl Client {
         Ok(Connection { sender, host: host.to_owned(), scheme })
     }
 
-    /// One GET on a connection of its own.
+    /// Sends one GET on a connection of its own.
     pub async fn get(&self, host: &str, path: &str) -> io::Result<Answer> {
         self.connect(host).await?.get(path).await
     }
@@ -167,7 +167,7 @@ impl Client {
         stream.write_all(bytes).await?;
         stream.flush().await?;
         let mut answer = Vec::new();
-        // TLS that ends without a word, or a reset after the answer, is still an end.
+        // TLS that ends without close_notify, or a reset after the answer, counts as an end.
         if let Err(error) = stream.read_to_end(&mut answer).await
             && answer.is_empty()
         {
@@ -204,12 +204,12 @@ enum Sender {
 }
 
 impl Connection {
-    /// A GET.
+    /// Sends a GET.
     pub async fn get(&mut self, path: &str) -> io::Result<Answer> {
         self.ask("GET", path, &[], Bytes::new()).await
     }
 
-    /// Any request with a body that fits into memory.
+    /// Sends any request, and reads the whole answer into memory.
     pub async fn ask(
         &mut self,
         method: &str,
@@ -230,7 +230,7 @@ impl Connection {
         })
     }
 
-    /// Another handle to the same connection, where requests go side by side.
+    /// Another handle to the same connection. `None` if it cannot carry requests at the same time.
     pub fn beside(&self) -> Option<Self> {
         match &self.sender {
             Sender::H1(_) => None,
@@ -240,7 +240,7 @@ impl Connection {
         }
     }
 
-    /// Whether the next request can go out on it, as far as it is known.
+    /// Whether the next request can be sent on the connection, as far as is known.
     pub fn is_open(&self) -> bool {
         match &self.sender {
             Sender::H1(sender) => !sender.is_closed(),
@@ -248,7 +248,7 @@ impl Connection {
         }
     }
 
-    /// The same as [`Self::ask`], returning as soon as the head of the answer is there.
+    /// Like [`Self::ask`], but returns as soon as the head of the answer has arrived.
     ///
     /// An error of the kind `NotConnected` says that the other side had ended the connection before any of
     /// the request went out, so that every client asks again on another one.

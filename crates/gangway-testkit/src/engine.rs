@@ -1,10 +1,10 @@
-//! An engine that speaks the Docker API and has no containers behind its words.
+//! A fake engine: it speaks the Docker API, but has no containers.
 //!
 //! It answers the reads that Gangway makes, over a Unix socket, TCP or a pipe within the process (which
 //! obeys a paused clock, as no socket does), tells its events in the order in which the real engine of each
 //! [`Flavour`] tells them, and misbehaves as a test orders: see [`Fault`].
 //!
-//! Containers are what a test says they are. Their addresses can be those of real listeners on loopback,
+//! A test decides what its containers are. Their addresses can be those of real listeners on loopback,
 //! and then requests reach these.
 
 mod acts;
@@ -26,13 +26,13 @@ use tokio::sync::{mpsc, watch};
 
 pub use container::Container;
 
-/// What a pipe within the process holds before the writer has to wait.
+/// The capacity of a pipe within the process.
 const PIPE: usize = 256 * 1024;
 
-/// Events that an engine remembers for those who ask for the past.
+/// The number of past events that an engine can still send.
 const REMEMBERED: usize = 256;
 
-/// Whose habits are imitated.
+/// The engine whose behaviour is imitated.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Flavour {
     /// Docker 20.10, API 1.41.
@@ -47,21 +47,21 @@ pub enum Flavour {
 /// How an answer goes wrong.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// It never comes.
+    /// There is no answer.
     Hang,
     /// It is not HTTP.
     Garbage,
-    /// It is HTTP, and the body is this.
+    /// The body is this.
     Body(&'static str),
-    /// The connection ends after so many bytes of the body.
+    /// The connection ends after this many bytes of the body.
     CutAfter(usize),
-    /// It has so many bytes.
+    /// The body has this many bytes.
     Huge(u64),
     /// This status, with the engine's kind of error message.
     Status(u16),
 }
 
-/// A moment at which something can be made to happen, once.
+/// A moment at which a test can act, once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Moment {
     /// A listing was taken and is about to be sent: what happens now is not in it.
@@ -86,13 +86,13 @@ pub struct Asked {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Mode {
     Up,
-    /// As after SIGSTOP: connections are accepted, nothing is ever said.
+    /// As after SIGSTOP: connections are accepted, but nothing is sent.
     Frozen,
-    /// As after SIGKILL: connections are refused and the old ones are gone.
+    /// As after SIGKILL: connections are refused, and the old ones are closed.
     Down,
 }
 
-/// A handle; clones are the same engine.
+/// A handle to a fake engine. Clones are the same engine.
 #[derive(Clone)]
 pub struct Engine {
     state: Arc<Mutex<State>>,
@@ -105,7 +105,7 @@ struct State {
     flavour: Flavour,
     containers: BTreeMap<String, Container>,
     networks: BTreeMap<String, String>,
-    /// Of networks that are no bridges.
+    /// The drivers of networks that are not bridges.
     drivers: BTreeMap<String, String>,
     /// The gateway of each network that has one.
     gateways: BTreeMap<String, IpAddr>,
@@ -150,7 +150,7 @@ impl Engine {
         Self { state: Arc::new(Mutex::new(state)), mode: Arc::new(watch::channel(Mode::Up).0) }
     }
 
-    /// A connection within the process; refused while the engine is down.
+    /// Connects within the process. Refused while the engine is down.
     pub fn connect(&self) -> io::Result<DuplexStream> {
         if *self.mode.borrow() == Mode::Down {
             return Err(io::ErrorKind::ConnectionRefused.into());
@@ -180,7 +180,7 @@ impl Engine {
         }
     }
 
-    /// Stands still, as after SIGSTOP.
+    /// Freezes, as after SIGSTOP.
     pub fn freeze(&self) {
         self.mode.send_replace(Mode::Frozen);
     }
@@ -206,7 +206,7 @@ impl Engine {
         state.faults.push((path.to_owned(), fault));
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes all faults.
     pub fn mend(&self) {
         self.state().faults.clear();
     }
@@ -236,7 +236,7 @@ impl Engine {
         self.state().gateways.insert(network.into(), gateway);
     }
 
-    /// Everything asked so far.
+    /// All requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.state().asked.clone()
     }
@@ -246,7 +246,7 @@ impl Engine {
         self.state().asked.iter().filter(|asked| asked.path == path).count()
     }
 
-    /// How many are listening to events.
+    /// The number of subscribers to events.
     pub fn subscribers(&self) -> usize {
         let mut state = self.state();
         state.subscribers.retain(|subscriber| !subscriber.is_closed());

@@ -22,12 +22,12 @@ impl Fault {
         Self { number, what, passes, seen: Vec::new(), is_withstood: false }
     }
 
-    /// A figure.
+    /// Adds a figure to the row.
     pub fn saw(&mut self, figure: impl Display) {
         self.seen.push(figure.to_string());
     }
 
-    /// Everything that it had to pass, it has passed.
+    /// Marks the fault as withstood.
     pub fn withstood(mut self) {
         self.is_withstood = true;
     }

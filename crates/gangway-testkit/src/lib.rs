@@ -1,6 +1,6 @@
-//! What tests stand on: an application to put behind Gangway, clients that see every byte, bytes to compare.
+//! Support for tests: an application to put behind Gangway, clients that see every byte, and bytes to compare.
 //!
-//! A development dependency only. Nothing here is gentle with its input or careful with its resources;
+//! A development dependency only. Nothing here validates its input or bounds its resources;
 //! it is made so that a test can say exactly what was sent and what came back.
 
 pub mod app;

@@ -1,4 +1,5 @@
-//! HTTP/1 to the byte: a client that sends exactly what it is told, and an upstream that answers exactly so.
+//! HTTP/1 to the byte: a client that sends exactly the given bytes, and an upstream that answers with exactly the given
+//! bytes.
 //!
 //! Other clients mend what they are given; these do not. What comes back is read as its framing says and
 //! no further, so that a second answer, a cut body or a connection that stays open can be told apart.
@@ -14,17 +15,17 @@ use tokio::task::JoinHandle;
 
 use crate::client::Stream;
 
-/// A test that waits longer is stuck; it measures nothing.
+/// A test that waits longer is stuck. The bound does not measure anything.
 const STUCK: Duration = Duration::from_secs(20);
 
-/// A connection on which nothing is sent or read but what is asked for.
+/// A connection on which only the given bytes are sent, and only the requested bytes are read.
 pub struct Raw {
     stream: Stream,
-    /// What came and was not asked for yet.
+    /// Bytes that arrived and were not read by the test yet.
     ahead: Vec<u8>,
 }
 
-/// One answer, as it stood on the wire.
+/// One answer, as it was on the wire.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RawAnswer {
     /// The status.
@@ -42,13 +43,13 @@ pub struct RawAnswer {
     pub is_whole: bool,
 }
 
-/// What the request said that decides where its answer ends.
+/// The part of a request that decides where its answer ends.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Asked {
-    /// With anything but HEAD.
+    /// Any method but HEAD.
     #[default]
     ForAll,
-    /// With HEAD: no body, whatever the fields say.
+    /// HEAD: the answer has no body, whatever its fields say.
     ForHead,
 }
 
@@ -58,11 +59,11 @@ impl RawAnswer {
         self.fields.iter().filter(|(named, _)| named.eq_ignore_ascii_case(name)).map(|(_, value)| &**value).collect()
     }
 
-    /// The one value of a field; empty where there is none.
+    /// The only value of a field. Empty if the field is absent.
     ///
     /// # Panics
     ///
-    /// Where there are several.
+    /// Panics if there are several values.
     pub fn field(&self, name: &str) -> &str {
         let all = self.all(name);
         assert!(all.len() < 2, "`{name}` stands there {} times: {all:?}", all.len());
@@ -76,14 +77,14 @@ impl RawAnswer {
 }
 
 impl Raw {
-    /// Over plain TCP.
+    /// Connects over plain TCP.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self::over(Box::new(stream)))
     }
 
-    /// Over a stream that is there already, such as [`crate::client::Client::stream`] gives with TLS.
+    /// Uses an existing stream, such as one with TLS of [`crate::client::Client::stream`].
     pub fn over(stream: Stream) -> Self {
         Self { stream, ahead: Vec::new() }
     }
@@ -98,18 +99,18 @@ impl Raw {
     pub async fn send_in_pieces(&mut self, bytes: impl AsRef<[u8]>, len: usize) -> io::Result<()> {
         for piece in bytes.as_ref().chunks(len.max(1)) {
             self.send(piece).await?;
-            // Else the pieces would be one segment again before anybody could read the first.
+            // Otherwise the pieces could be joined into one segment before the first is read.
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending direction.
     pub async fn end(&mut self) -> io::Result<()> {
         self.stream.shutdown().await
     }
 
-    /// Sends a request and reads one final answer; interim ones (1xx, but 101) are passed over.
+    /// Sends a request and reads one final answer. Interim answers (1xx but 101) are skipped.
     pub async fn ask(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<RawAnswer> {
         self.send(bytes).await?;
         loop {
@@ -120,7 +121,7 @@ impl Raw {
         }
     }
 
-    /// Reads one answer, interim or final, as its framing says. An error where there is none.
+    /// Reads one answer, interim or final, as its framing says. Fails if there is none.
     pub async fn answer(&mut self, asked: Asked) -> io::Result<RawAnswer> {
         let Some(head) = self.until(b"\r\n\r\n").await? else {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended before an answer"));
@@ -147,19 +148,19 @@ impl Raw {
         Ok(answer)
     }
 
-    /// So many bytes, or less where the connection ends.
+    /// Reads this many bytes, or fewer if the connection ends.
     pub async fn bytes(&mut self, len: usize) -> io::Result<Vec<u8>> {
         while self.ahead.len() < len && self.more().await? {}
         Ok(self.ahead.drain(..len.min(self.ahead.len())).collect())
     }
 
-    /// Everything until the connection ends.
+    /// Reads everything until the connection ends.
     pub async fn rest(&mut self) -> io::Result<Vec<u8>> {
         while self.more().await? {}
         Ok(std::mem::take(&mut self.ahead))
     }
 
-    /// Waits for the other side to end the connection and says whether nothing came before it did.
+    /// Waits for the other side to end the connection. Returns whether nothing arrived before that.
     pub async fn is_closed(&mut self) -> io::Result<bool> {
         Ok(self.rest().await?.is_empty())
     }
@@ -193,7 +194,7 @@ impl Raw {
         }
     }
 
-    /// What stands before `end`, which is taken too; none where the connection ends first.
+    /// Reads up to and including `end`, and returns what is before it. `None` if the connection ends first.
     pub(crate) async fn until(&mut self, end: &[u8]) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some(at) = self.ahead.windows(end.len()).position(|window| window == end) {
@@ -207,7 +208,7 @@ impl Raw {
         }
     }
 
-    /// Reads some more; false at the end. A reset, or TLS that ends without a word, is an end too.
+    /// Reads some more bytes. Returns false at the end. A reset, or TLS that ends without close_notify, is an end too.
     async fn more(&mut self) -> io::Result<bool> {
         match tokio::time::timeout(STUCK, self.stream.read_buf(&mut self.ahead)).await {
             Ok(Ok(len)) => Ok(len > 0),
@@ -225,18 +226,18 @@ fn field(line: &str) -> Option<(String, String)> {
     Some((name.to_owned(), value.trim().to_owned()))
 }
 
-/// An upstream that answers whatever it is asked with the same bytes, and keeps what it was sent.
+/// An upstream that answers every request with the same bytes, and keeps the bytes that it received.
 ///
 /// Each connection gets the answer once, when the head of a request has come; then it is read to its end,
 /// or closed at once where the upstream was told so. Ends when it is dropped.
 pub struct RawUpstream {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     received: Arc<Mutex<Vec<Vec<u8>>>>,
     task: JoinHandle<()>,
 }
 
-/// What an upstream does once it has answered.
+/// What an upstream does after its answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Then {
     /// Keeps the connection open until the other side ends it.
@@ -261,7 +262,7 @@ impl RawUpstream {
         Ok(Self { address, received, task })
     }
 
-    /// What each connection has sent so far, in the order in which they came.
+    /// The bytes of each connection so far, in the order of the connections.
     pub fn received(&self) -> Vec<String> {
         let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         received.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()

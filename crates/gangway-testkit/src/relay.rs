@@ -1,4 +1,4 @@
-//! Stands between a client and an engine's socket and writes down what is asked.
+//! A relay between a client and an engine's socket, which records the requests.
 //!
 //! Requests that the list does not allow are answered with 403 and written down as well, so that a test
 //! can both enforce a list and show which paths were used.
@@ -17,11 +17,11 @@ pub struct Seen {
     pub method: String,
     /// The path without version prefix and query.
     pub path: String,
-    /// Whether it was let through.
+    /// Whether the relay passed it on.
     pub allowed: bool,
 }
 
-/// A relay to an engine that lets only reads of certain paths through.
+/// A relay to an engine that passes only reads of certain paths.
 #[derive(Debug)]
 pub struct Relay {
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -42,7 +42,7 @@ impl Relay {
         Ok(Self { seen, task })
     }
 
-    /// Everything asked so far, in order.
+    /// All requests so far, in order.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().expect("no holder of the lock panics").clone()
     }
@@ -116,12 +116,12 @@ pub fn promised(path: &str) -> bool {
         .is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Asks an engine's socket without any library: status and body.
+/// Sends a GET to an engine's socket without any library. Returns status and body.
 pub async fn ask(socket: &Path, path: &str) -> io::Result<(u16, String)> {
     tell(socket, "GET", path, "").await
 }
 
-/// The same with another method, and JSON for a body.
+/// Like [`ask`], with another method and a JSON body.
 pub async fn tell(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
     let mut stream = UnixStream::connect(socket).await?;
     let fields = format!("host: engine\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());

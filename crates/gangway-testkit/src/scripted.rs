@@ -1,4 +1,4 @@
-//! An upstream that remembers its connections: a function answers each request by what came on the same one.
+//! An upstream that knows its connections: a function answers each request, given its place on its connection.
 //!
 //! It is as strict as an application may be: what is no request where one must begin is answered with 400, as
 //! applications answer it, and kept.
@@ -12,12 +12,12 @@ use tokio::task::JoinHandle;
 
 use crate::raw::Raw;
 
-/// One request, and where it came.
+/// One request, and its place.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Asked {
-    /// Which connection, the first is 0.
+    /// The number of the connection, from 0.
     pub connection: usize,
-    /// Which request of it, the first is 0.
+    /// The number of the request on its connection, from 0.
     pub turn: usize,
     /// Request line and fields, without the blank line.
     pub head: String,
@@ -26,16 +26,16 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// The value of a field; empty where there is none.
+    /// The value of a field. Empty if it is absent.
     pub fn field(&self, name: &str) -> &str {
         let fields = self.head.lines().filter_map(|line| line.split_once(':'));
         fields.into_iter().find(|(named, _)| named.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value.trim())
     }
 }
 
-/// Ends when it is dropped.
+/// The upstream ends when this is dropped.
 pub struct Scripted {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     seen: Arc<Seen>,
     task: JoinHandle<()>,
@@ -68,17 +68,17 @@ impl Scripted {
         Ok(Self { address, seen, task })
     }
 
-    /// Every request so far, in the order in which they came.
+    /// All requests so far, in order.
     pub fn asked(&self) -> Vec<Asked> {
         locked(&self.seen.asked).clone()
     }
 
-    /// What stood where a request must begin, and was none.
+    /// The bytes that were read as the beginning of a request, and are none.
     pub fn strays(&self) -> Vec<String> {
         locked(&self.seen.strays).clone()
     }
 
-    /// The connections that the other side has ended.
+    /// The connections that the client has ended.
     pub fn ended(&self) -> Vec<usize> {
         locked(&self.seen.ended).clone()
     }

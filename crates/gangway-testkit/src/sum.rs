@@ -1,4 +1,4 @@
-//! Bytes that can be told apart: a pattern to send, and a sum to compare what arrived.
+//! A pattern of distinguishable bytes to send, and a checksum to compare what arrived.
 //!
 //! Gigabytes go through the proxy in tests, so both are made for speed, not against an adversary.
 

@@ -1,4 +1,4 @@
-//! Waiting for a condition instead of for a while.
+//! Waits for a condition instead of a duration.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// What the condition gave, as soon as it gave something.
+/// Returns the value of the condition as soon as there is one.
 ///
 /// # Panics
 ///
-/// Where it gave nothing for so long; the bound says that a test is stuck, it measures nothing.
+/// Panics if there is none within this time. The bound means that a test is stuck; it does not measure anything.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     within: Duration,

@@ -1,4 +1,4 @@
-//! WebSockets for tests: an echo for the application, and a client over any stream.
+//! WebSockets for tests: an echo server for the application, and a client over any stream.
 
 use std::io;
 
@@ -21,14 +21,14 @@ pub async fn echo<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> io::Result<()
     Ok(())
 }
 
-/// A client's WebSocket.
+/// The client end of a WebSocket.
 #[derive(Debug)]
 pub struct WebSocket<S> {
     socket: WebSocketStream<S>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
-    /// Asks for an upgrade on a connected stream.
+    /// Upgrades a connected stream.
     pub async fn open(stream: S, host: &str, path: &str) -> io::Result<Self> {
         let request = format!("ws://{host}{path}").into_client_request().map_err(io::Error::other)?;
         let (socket, _) = client_async(request, stream).await.map_err(io::Error::other)?;
@@ -49,7 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    /// Waits until the peer closes; the code that it gave.
+    /// Waits until the peer closes. Returns its close code.
     pub async fn closed(mut self) -> io::Result<u16> {
         loop {
             match self.socket.next().await {
@@ -66,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    /// Closes politely and waits for the peer's word; the code that it gave.
+    /// Sends a close frame and waits for the peer's. Returns its close code.
     pub async fn close(mut self) -> io::Result<()> {
         match self.socket.close(None).await {
             Ok(()) | Err(Error::ConnectionClosed) => {}

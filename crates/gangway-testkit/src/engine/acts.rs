@@ -1,4 +1,4 @@
-//! What containers of the fake engine do.
+//! Acts of the fake engine's containers.
 //!
 //! Each act changes what listings say and tells the events that the flavour tells. Containers are named by
 //! id or name; an unknown one is a mistake of the test.
@@ -7,7 +7,7 @@ use super::tell::now;
 use super::{Container, Engine, Flavour};
 
 impl Engine {
-    /// Adds a container as it is, without an event; its id. For what was there before anyone looked.
+    /// Adds a container as it is, without an event. Returns its id.
     pub fn add(&self, container: Container) -> String {
         let mut state = self.state();
         let id = state.register(container);
@@ -16,7 +16,7 @@ impl Engine {
         id
     }
 
-    /// Makes a container that does not run yet; its id.
+    /// Makes a container that does not run yet. Returns its id.
     pub fn create(&self, mut container: Container) -> String {
         container.state = "created".into();
         let mut state = self.state();
@@ -25,7 +25,7 @@ impl Engine {
         id
     }
 
-    /// Makes a container and starts it; its id.
+    /// Makes a container and starts it. Returns its id.
     pub fn run(&self, container: Container) -> String {
         let id = self.create(container);
         self.start(&id);
@@ -74,7 +74,7 @@ impl Engine {
         }
     }
 
-    /// Stops it: told to end, and it does.
+    /// Stops it: it is asked to stop, and does.
     pub fn stop(&self, container: &str) {
         let flavour = self.state().flavour;
         let id = self.state().id_of(container);

@@ -1,4 +1,4 @@
-//! What the fake engine answers.
+//! The answers of the fake engine.
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Flavour, State};
 
-/// A container that is whatever a test says it is. Runs on the default network unless told otherwise.
+/// A container as a test describes it. It runs on the default network unless it is given another one.
 #[derive(Clone, Debug)]
 pub struct Container {
     pub(super) id: String,
@@ -56,7 +56,7 @@ impl Container {
         }
     }
 
-    /// A label.
+    /// Adds a label.
     #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {
         self.labels.insert(key.into(), value.into());

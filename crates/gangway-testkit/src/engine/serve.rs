@@ -60,7 +60,8 @@ impl Engine {
                 None => {
                     let Answer { status, body } = self.answer_to(&asked, &body);
                     if asked.path == "/containers/json" && self.reached(Moment::ListingTaken) {
-                        // What it tells arrives before the listing does.
+                        // The events of the act have to arrive before the listing, and nothing shows when a subscriber
+                        // has read them.
                         tokio::time::sleep(Duration::from_millis(1)).await;
                     }
                     let body = if asked.method == "HEAD" { String::new() } else { body };
