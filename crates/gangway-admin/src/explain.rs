@@ -34,7 +34,7 @@ pub(crate) struct ExplainContext<'a> {
 }
 
 /// What the table says about a request.
-struct Lookup<'a> {
+struct TableLookup<'a> {
     found: Explanation,
     winner: Option<&'a Arc<Route>>,
     /// No route is served under the host. Otherwise, a request without a route is about a path that was not found.
@@ -88,7 +88,7 @@ pub(crate) fn explain(query: &ExplainQuery, context: &ExplainContext<'_>) -> api
     }
 }
 
-fn look_up<'a>(view: &RequestView<'_>, context: &ExplainContext<'a>) -> Lookup<'a> {
+fn look_up<'a>(view: &RequestView<'_>, context: &ExplainContext<'a>) -> TableLookup<'a> {
     let table = &context.compiled.table;
     let found = table.explain(view);
     let winner = found.winner.as_ref().map(|winner| &table.routes()[winner.route]);
@@ -98,7 +98,7 @@ fn look_up<'a>(view: &RequestView<'_>, context: &ExplainContext<'a>) -> Lookup<'
     } else {
         Vec::new()
     };
-    Lookup { found, winner, is_unknown_host, mentions }
+    TableLookup { found, winner, is_unknown_host, mentions }
 }
 
 fn request(query: &ExplainQuery, ports: PublicPorts) -> api::ExplainedRequest {
@@ -114,7 +114,12 @@ fn request(query: &ExplainQuery, ports: PublicPorts) -> api::ExplainedRequest {
 }
 
 /// What becomes of the request, in one line.
-fn outcome(lookup: &Lookup<'_>, view: &RequestView<'_>, query: &ExplainQuery, context: &ExplainContext<'_>) -> String {
+fn outcome(
+    lookup: &TableLookup<'_>,
+    view: &RequestView<'_>,
+    query: &ExplainQuery,
+    context: &ExplainContext<'_>,
+) -> String {
     if !context.is_table_in_force {
         return not_ready(context.engines);
     }
@@ -129,7 +134,7 @@ fn outcome(lookup: &Lookup<'_>, view: &RequestView<'_>, query: &ExplainQuery, co
     }
 }
 
-fn no_route(lookup: &Lookup<'_>) -> String {
+fn no_route(lookup: &TableLookup<'_>) -> String {
     if lookup.found.doubt.is_some() {
         return "404 no-route: no route takes it, for its path can be read in two ways".to_owned();
     }
@@ -253,7 +258,7 @@ fn no_endpoint(route: &Route, context: &ExplainContext<'_>) -> String {
 
 /// The findings about the routes that were considered, the containers behind them, the containers that name the host,
 /// and those whose text contains the host.
-fn diagnostics<'a>(lookup: &Lookup<'_>, host: &str, context: &'a ExplainContext<'_>) -> Vec<&'a Diagnostic> {
+fn diagnostics<'a>(lookup: &TableLookup<'_>, host: &str, context: &'a ExplainContext<'_>) -> Vec<&'a Diagnostic> {
     let all_routes = context.compiled.table.routes();
     let routes =
         || lookup.winner.into_iter().chain(lookup.found.considered.iter().map(|other| &all_routes[other.route]));

@@ -12,6 +12,7 @@ pub mod api;
 mod explain;
 mod explain_query;
 mod instance;
+mod metric_family;
 mod metrics;
 mod process_metrics;
 mod redact;

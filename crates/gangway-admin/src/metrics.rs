@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use gangway_model::{Compiled, Diagnostic};
 use gangway_publish::Generation;
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};
 
 use crate::api::{EngineView, LatencyView};
 use crate::instance::{CertificatesState, Instance, InstancePhase};
+use crate::metric_family::{MetricFamilyBuilder, counter, gauge, single};
 use crate::{process_metrics, views};
 
 /// The sources of one answer.
@@ -66,7 +67,7 @@ fn diagnostics(diagnostics: &[Diagnostic]) -> MetricFamily {
 }
 
 fn engines(engines: &[EngineView]) -> [MetricFamily; 5] {
-    let of_each = |family: Family, value: fn(&EngineView) -> f64| {
+    let of_each = |family: MetricFamilyBuilder, value: fn(&EngineView) -> f64| {
         engines.iter().fold(family, |family, engine| family.with(&[("engine", &engine.name)], value(engine))).finish()
     };
     [
@@ -130,63 +131,6 @@ fn certificates(state: &CertificatesState) -> Vec<MetricFamily> {
     families
 }
 
-/// A metric family that is being built.
-pub(crate) struct Family {
-    family: MetricFamily,
-    kind: MetricType,
-}
-
-/// Begins a family of gauges.
-pub(crate) fn gauge(name: &str, help: &str) -> Family {
-    Family::new(name, help, MetricType::GAUGE)
-}
-
-/// Begins a family of counters.
-pub(crate) fn counter(name: &str, help: &str) -> Family {
-    Family::new(name, help, MetricType::COUNTER)
-}
-
-/// One gauge without labels.
-pub(crate) fn single(name: &str, help: &str, value: f64) -> MetricFamily {
-    gauge(name, help).with(&[], value).finish()
-}
-
-impl Family {
-    fn new(name: &str, help: &str, kind: MetricType) -> Self {
-        let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
-        Self { family, kind }
-    }
-
-    /// Adds a sample.
-    pub(crate) fn with(mut self, labels: &[(&str, &str)], value: f64) -> Self {
-        let label = |(name, value): &(&str, &str)| {
-            let mut label = LabelPair::default();
-            label.set_name((*name).to_owned());
-            label.set_value((*value).to_owned());
-            label
-        };
-        let mut metric = Metric::from_label(labels.iter().map(label).collect());
-        if self.kind == MetricType::COUNTER {
-            let mut counter = Counter::default();
-            counter.set_value(value);
-            metric.set_counter(counter);
-        } else {
-            let mut gauge = Gauge::default();
-            gauge.set_value(value);
-            metric.set_gauge(gauge);
-        }
-        self.family.mut_metric().push(metric);
-        self
-    }
-
-    pub(crate) fn finish(self) -> MetricFamily {
-        self.family
-    }
-}
-
 fn flag(value: bool) -> f64 {
     f64::from(u8::from(value))
 }
@@ -197,16 +141,4 @@ fn size(value: usize) -> f64 {
 
 fn number(value: u64) -> f64 {
     value as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_label_value_cannot_end_its_label() {
-        let family = gauge("x", "For the test.").with(&[("a", "b\"c\\d\ne"), ("f", "g")], 1.5).finish();
-        let text = TextEncoder::new().encode_to_string(&[family]).expect("it has a sample");
-        assert!(text.ends_with("\nx{a=\"b\\\"c\\\\d\\ne\",f=\"g\"} 1.5\n"), "{text}");
-    }
 }

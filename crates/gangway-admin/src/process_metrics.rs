@@ -4,7 +4,7 @@ use std::fs;
 
 use prometheus::proto::MetricFamily;
 
-use crate::metrics::{counter, single};
+use crate::metric_family::{counter, single};
 
 /// Clock ticks per second in `/proc`. The number is the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;

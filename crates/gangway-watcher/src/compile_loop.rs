@@ -18,7 +18,7 @@ use tracing::{debug, error, info};
 use crate::address::Engine;
 use crate::compile_thread::CompileThread;
 use crate::diagnostic_log::DiagnosticLog;
-use crate::engines::{Cause, Effect, Engines};
+use crate::engines::{AnsweredEvent, Effect, Engines};
 use crate::report::Report;
 use crate::status::EngineStatus;
 
@@ -114,7 +114,7 @@ struct Compilation {
     /// The running ones among the containers that have logged diagnostics.
     running: HashSet<Box<str>>,
     /// The events that the table answers.
-    causes: Vec<Cause>,
+    causes: Vec<AnsweredEvent>,
     /// `None` before the table is compiled, and if compiling panicked.
     compiled: Option<Compiled>,
 }

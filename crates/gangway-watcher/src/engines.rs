@@ -17,7 +17,7 @@ use crate::report::{ContainersRead, EngineChange, EventTiming, Report};
 use crate::status::EngineStatus;
 
 /// The event that a table answers: the position of its engine, and when it arrived.
-pub(crate) type Cause = (usize, EventTiming);
+pub(crate) type AnsweredEvent = (usize, EventTiming);
 
 /// Whether a new table has to be compiled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,7 +37,7 @@ pub(crate) struct Engines {
     /// The generation of the latest publication in `released`.
     pub(crate) releases: u64,
     /// The events that the next table answers.
-    pub(crate) causes: Vec<Cause>,
+    pub(crate) causes: Vec<AnsweredEvent>,
     /// Containers of earlier readings. They are freed once the next table is published, when no client waits for it.
     pub(crate) replaced: Vec<Container>,
 }
@@ -169,7 +169,7 @@ impl Engines {
     }
 
     /// Records how long it took from these events until their table was published.
-    pub(crate) fn record_latency(&self, published: Instant, causes: Vec<Cause>) {
+    pub(crate) fn record_latency(&self, published: Instant, causes: Vec<AnsweredEvent>) {
         for (engine, EventTiming { received, engine: share }) in causes {
             let whole = published.saturating_duration_since(received);
             self.engines[engine].status.latency.record(whole, share);

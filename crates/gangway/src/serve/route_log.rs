@@ -225,61 +225,59 @@ impl RouteLog {
             if was != state {
                 (known.state, known.since) = (state, now);
             }
-            let exit_code = report.ended.and_then(|ended| ended.code);
-            let container = || report.name.clone();
-            let mut trouble = |known: &mut LoggedContainer| {
-                known.is_in_trouble = true;
-                let name = &report.name;
-                let text = match report.state {
-                    ContainerState::Created => {
-                        format!("was created and never started; `docker start {name}` says why")
-                    }
-                    ContainerState::Exited | ContainerState::Dead => {
-                        let code = exit_code.map_or_else(String::new, |code| format!(" with exit code {code}"));
-                        format!("has ended{code}; see `docker logs {name}`")
-                    }
-                    ContainerState::Running
-                    | ContainerState::Paused
-                    | ContainerState::Restarting
-                    | ContainerState::Removing => mention::state(report, epoch).unwrap_or_default(),
-                };
-                lines.push(LogLine::Trouble { container: container(), exit_code, text });
-            };
-            match state {
-                ContainerState::Restarting if !known.is_in_trouble => trouble(&mut known),
-                ContainerState::Created if !known.is_in_trouble => {
-                    let due = known.since + START_TIME;
-                    if due <= now { trouble(&mut known) } else { self.look_again(due) }
-                }
-                // Containers that had ended before the first table are not logged.
-                ContainerState::Exited | ContainerState::Dead if was != state && self.is_begun => match exit_code {
-                    // The container ended by itself, or by SIGINT, SIGKILL or SIGTERM.
-                    None | Some(0 | 130 | 137 | 143) => {
-                        lines.push(LogLine::Stopped { container: container(), exit_code })
-                    }
-                    Some(_) if !known.is_in_trouble => trouble(&mut known),
-                    Some(_) => {}
-                },
-                ContainerState::Running if known.is_in_trouble => {
-                    let due = known.since + WELL_TIME;
-                    if due <= now {
-                        known.is_in_trouble = false;
-                        lines.push(LogLine::Well { container: container() });
-                    } else {
-                        self.look_again(due);
-                    }
-                }
-                ContainerState::Created
-                | ContainerState::Running
-                | ContainerState::Paused
-                | ContainerState::Restarting
-                | ContainerState::Removing
-                | ContainerState::Exited
-                | ContainerState::Dead => {}
-            }
+            lines.extend(self.container_line(report, &mut known, was, now, epoch));
             self.containers.insert(report.id.clone(), known);
         }
         lines
+    }
+
+    /// The line for one container, which was in the state `was` before.
+    fn container_line(
+        &mut self,
+        report: &ContainerReport,
+        known: &mut LoggedContainer,
+        was: ContainerState,
+        now: Instant,
+        epoch: i64,
+    ) -> Option<LogLine> {
+        let exit_code = exit_code(report);
+        let container = || report.name.clone();
+        let trouble = |known: &mut LoggedContainer| {
+            known.is_in_trouble = true;
+            Some(LogLine::Trouble { container: container(), exit_code, text: trouble_text(report, epoch) })
+        };
+        match known.state {
+            ContainerState::Restarting if !known.is_in_trouble => trouble(known),
+            ContainerState::Created if !known.is_in_trouble => {
+                self.is_due(known.since + START_TIME, now).then(|| trouble(known)).flatten()
+            }
+            // Containers that had ended before the first table are not logged.
+            ContainerState::Exited | ContainerState::Dead if was != known.state && self.is_begun => match exit_code {
+                // The container ended by itself, or by SIGINT, SIGKILL or SIGTERM.
+                None | Some(0 | 130 | 137 | 143) => Some(LogLine::Stopped { container: container(), exit_code }),
+                Some(_) if !known.is_in_trouble => trouble(known),
+                Some(_) => None,
+            },
+            ContainerState::Running if known.is_in_trouble => self.is_due(known.since + WELL_TIME, now).then(|| {
+                known.is_in_trouble = false;
+                LogLine::Well { container: container() }
+            }),
+            ContainerState::Created
+            | ContainerState::Running
+            | ContainerState::Paused
+            | ContainerState::Restarting
+            | ContainerState::Removing
+            | ContainerState::Exited
+            | ContainerState::Dead => None,
+        }
+    }
+
+    /// Whether this moment has come. If not, the table is looked at again then.
+    fn is_due(&mut self, due: Instant, now: Instant) -> bool {
+        if due > now {
+            self.look_again(due);
+        }
+        due <= now
     }
 
     fn look_again(&mut self, at: Instant) {
@@ -342,6 +340,25 @@ impl ServedRoute {
 
 fn by_id(reports: &[ContainerReport]) -> HashMap<&str, &ContainerReport> {
     reports.iter().map(|report| (&*report.id, report)).collect()
+}
+
+fn exit_code(report: &ContainerReport) -> Option<i32> {
+    report.ended.and_then(|ended| ended.code)
+}
+
+/// What is wrong with a container that should serve.
+fn trouble_text(report: &ContainerReport, epoch: i64) -> String {
+    let name = &report.name;
+    match report.state {
+        ContainerState::Created => format!("was created and never started; `docker start {name}` says why"),
+        ContainerState::Exited | ContainerState::Dead => {
+            let code = exit_code(report).map_or_else(String::new, |code| format!(" with exit code {code}"));
+            format!("has ended{code}; see `docker logs {name}`")
+        }
+        ContainerState::Running | ContainerState::Paused | ContainerState::Restarting | ContainerState::Removing => {
+            mention::state(report, epoch).unwrap_or_default()
+        }
+    }
 }
 
 /// The URLs of these places as a line shows them.
