@@ -13,11 +13,11 @@ use crate::spanned_text::SpannedText;
 #[derive(Clone, Debug)]
 pub(crate) struct Assignment {
     pub(crate) key: SpannedText,
-    /// None for a name alone whose variable is not set in the environment.
+    /// None for a name alone, where the environment does not set its variable.
     pub(crate) value: Option<SpannedText>,
 }
 
-/// The assignments of a file, and the ranges of the lines that are none.
+/// The assignments of a file, and the ranges of lines that are no assignments.
 pub(crate) fn parse(file: FileId, text: &str, environment: &Environment) -> (Vec<Assignment>, Vec<Range<usize>>) {
     let (mut lines, mut bad) = (Vec::new(), Vec::new());
     let mut known = environment.clone();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_a_key_and_an_open_quote_are_told() {
+    fn a_line_without_a_key_and_an_open_quote_are_reported() {
         let file = SourceMap::default().add(".env".into(), String::new());
         for text in ["=x", "a b=c", "A='x", "A=\"x\\"] {
             assert_eq!(parse(file, text, &Environment::default()).1.len(), 1, "{text}");

@@ -12,7 +12,7 @@ impl Environment {
         self.0.get(name).map(String::as_str)
     }
 
-    /// The variables whose name begins with `prefix`.
+    /// The variables with a name that begins with `prefix`.
     pub fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
         let set = self.0.iter().filter(move |(name, _)| name.starts_with(prefix));
         set.map(|(name, value)| (name.as_str(), value.as_str()))

@@ -27,9 +27,9 @@ pub trait FileAccess {
 /// A place to read a compose file from.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Input {
-    /// Standard input.
+    /// Standard input, which can be read once.
     Stdin,
-    /// A file.
+    /// A file at a path, relative to the current folder.
     Path(PathBuf),
 }
 
@@ -69,13 +69,13 @@ pub(crate) fn is_same_file(files: &dyn FileAccess, one: &Path, other: &Path) -> 
 /// A file that cannot be used. The text reads well after `failed to read FILE: `.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system refused.
+    /// The system returned an error.
     #[error("{}", without_number(.0))]
     Unreadable(io::Error),
-    /// Compose files are never this large.
+    /// The file is larger than any compose file.
     #[error("it is larger than {} MiB", FILE_LEN_MAX / 1024 / 1024)]
     TooLong,
-    /// The text ends to be UTF-8 at this byte.
+    /// The text is not UTF-8 from this byte on.
     #[error("byte {0} is not UTF-8")]
     NotUtf8(usize),
     /// Too many files were read before this one.

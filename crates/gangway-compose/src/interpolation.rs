@@ -57,6 +57,7 @@ pub(crate) fn interpolate(
     result
 }
 
+/// One run of [`interpolate`].
 struct Interpolation<'a> {
     text: &'a SpannedText,
     environment: &'a Environment,
@@ -64,7 +65,7 @@ struct Interpolation<'a> {
     result: &'a mut SpannedText,
 }
 
-/// `${NAME<operator>word}`.
+/// A reference to a variable, as byte ranges of the text: `$NAME` or `${NAME<operator>word}`.
 struct Reference {
     name: Range<usize>,
     /// `:-`, `-`, `:?`, `?`, `:+`, `+`, or nothing.
@@ -74,6 +75,7 @@ struct Reference {
 }
 
 impl Interpolation<'_> {
+    /// Continues the result with a part of the text, its references replaced.
     fn resolve(&mut self, part: Range<usize>, depth: usize) {
         let text = self.text.as_str();
         let mut at = part.start;
@@ -95,6 +97,7 @@ impl Interpolation<'_> {
         self.copy(at..part.end);
     }
 
+    /// Continues the result with the value of one reference.
     fn put(&mut self, start: usize, reference: &Reference, depth: usize) {
         let name = &self.text.as_str()[reference.name.clone()];
         let set = self.environment.get(name);
@@ -116,6 +119,7 @@ impl Interpolation<'_> {
         }
     }
 
+    /// Continues the result with a part of the text as it is.
     fn copy(&mut self, part: Range<usize>) {
         if !part.is_empty() && self.result.as_str().len() + part.len() <= RESULT_LEN_MAX {
             self.result.push(&self.text.slice(part));
@@ -145,6 +149,7 @@ fn reference(text: &str, dollar: usize) -> Option<Reference> {
     (!name.is_empty() && !bare).then_some(Reference { name, operator, word: word_start..end, end: end + 1 })
 }
 
+/// The length of the name that a text begins with.
 fn name_len(text: &str) -> usize {
     let len = text.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
     if text.starts_with(|first: char| first.is_ascii_digit()) { 0 } else { len }
@@ -218,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_or_not_a_reference_is_told() {
+    fn an_unset_variable_and_an_invalid_reference_are_errors() {
         for (text, expected, problem) in [
             ("a${NONE}b", "ab", VariableProblem::Unset("NONE".into())),
             ("a$NONE", "a", VariableProblem::Unset("NONE".into())),
@@ -237,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_from_a_variable_points_to_its_reference() {
+    fn the_value_of_a_variable_points_to_its_reference() {
         let (text, _) = run("ab${SET}cd");
         let found = text.locate(3..4);
         assert!(found.from_variable);

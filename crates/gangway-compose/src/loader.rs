@@ -1,7 +1,7 @@
 //! Compose files to a project, as compose itself merges them.
 //!
 //! Several files, and several documents of one file, are merged in order, and `extends` and `include` are followed.
-//! Services of every profile are loaded: a label that is wrong in a service that nobody starts today is wrong all the
+//! Services of every profile are loaded, because a mistake in a service that does not start today is a mistake all the
 //! same.
 
 use std::path::{Path, PathBuf};
@@ -120,6 +120,6 @@ impl<'f> Loader<'f> {
 #[error("failed to read {name}: {error}")]
 pub struct LoadError {
     name: String,
-    /// The reason.
+    /// The reason why the file cannot be read.
     pub error: FileError,
 }

@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::service::Service;
 use crate::spanned_text::SpannedText;
 
-/// The number of profiles that are told apart. Services of further profiles are not compared with each other.
+/// The number of profiles that get a set of their own. Services of further profiles are not compared with each other.
 const PROFILES_MAX: usize = 64;
 
 /// Services that start together, by name.

@@ -17,10 +17,10 @@ pub struct Service {
     /// The name, as the file writes it.
     pub name: SpannedText,
     pub(crate) extends: Option<Extends>,
-    /// `image`.
+    /// The value of `image`.
     pub image: Option<SpannedText>,
     pub(crate) container_name: Option<SpannedText>,
-    /// `network_mode`.
+    /// The value of `network_mode`.
     pub network_mode: Option<SpannedText>,
     /// The keys under the file's `networks`.
     pub(crate) networks: BTreeMap<String, FileSpan>,
@@ -30,17 +30,17 @@ pub struct Service {
     pub deploy_labels: Entries,
     /// `build.labels`, which belong to the image. Its containers inherit them.
     pub(crate) build_labels: Entries,
-    /// `environment`.
+    /// The variables of `environment`.
     pub environment: Entries,
     pub(crate) env_files: Entries,
     /// The words of `entrypoint`.
     pub entrypoint: Vec<SpannedText>,
     /// The words of `command`.
     pub command: Vec<SpannedText>,
-    /// `ports`, each range of ports one by one.
+    /// The ports of `ports`, each one of a range by itself.
     pub ports: Vec<ServicePort>,
     pub(crate) expose: Vec<ServicePort>,
-    /// By the path inside the container.
+    /// The mounts of `volumes`, by their path inside the container.
     pub mounts: BTreeMap<String, VolumeMount>,
     /// Whether `volumes_from` adds the mounts of another container, which only the engine knows.
     pub borrows_mounts: bool,
@@ -50,12 +50,12 @@ pub struct Service {
     pub gangway_only: Vec<SourceDiagnostic>,
 }
 
-/// A TCP port.
+/// A TCP port of a service.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServicePort {
-    /// In the container.
+    /// The port in the container.
     pub port: u16,
-    /// On the host, where it is published.
+    /// The port on the host, where it is published.
     pub published: Option<u16>,
     /// The bytes of the file.
     pub span: FileSpan,

@@ -24,7 +24,7 @@ const STAND_IN_PORT: u16 = 8080;
 pub struct ComposeSnapshot<'p> {
     /// The containers as the engine would list them.
     pub snapshot: Snapshot,
-    /// By the container's name.
+    /// The service behind each container, by the container's name.
     services: BTreeMap<String, LabelledService<'p>>,
 }
 
@@ -118,6 +118,7 @@ fn is_known_offline(diagnostic: &Diagnostic, service: &Service) -> bool {
     }
 }
 
+/// A service as a container that runs.
 fn container(project: &Project, service: &Service, number: usize, own: &[String]) -> Container {
     let network = network_mode(project, service);
     let attachments = match &network {
@@ -208,6 +209,7 @@ fn ports(service: &Service) -> Vec<ExposedPort> {
     ports.into_iter().map(|(port, published)| ExposedPort { port, published }).collect()
 }
 
+/// The place of Gangway itself.
 fn own_place(project: &Project, service: &Service) -> OwnPlace {
     match network_mode(project, service) {
         NetworkMode::Networks => {

@@ -13,9 +13,9 @@ pub struct FileId(usize);
 /// A byte range of one file.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct FileSpan {
-    /// The file.
+    /// The file that the bytes belong to.
     pub file: FileId,
-    /// First byte.
+    /// The first byte.
     pub start: usize,
     /// One past the last byte.
     pub end: usize,

@@ -124,7 +124,7 @@ impl SpannedText {
         }));
     }
 
-    /// The value.
+    /// The value, as YAML and variables make it.
     pub fn as_str(&self) -> &str {
         &self.value
     }

@@ -1,7 +1,7 @@
-//! `gangway check`, the real binary, on one folder of compose files a case.
+//! `gangway check`, the real binary, on one folder of compose files for each case.
 //!
-//! Each folder of `tests/check/` is a case; what was printed, and the exit code, stands beside it. A file
-//! `command` in it says otherwise than `gangway check`: lines `NAME=value` set variables, `< file` is
+//! Each folder of `tests/check/` is a case, and a snapshot in it has the output and the exit code. The command is
+//! `gangway check`, except where a file `command` names another: its lines `NAME=value` set variables, `< file` is
 //! standard input, `cd folder` goes to a folder below, and the line that begins with `check` is the command.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use support::run_case;
 
-/// The cases, in the order of their names.
+/// The folders of all cases, in the order of their names.
 fn case_folders() -> Vec<PathBuf> {
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check");
     let mut folders: Vec<PathBuf> = std::fs::read_dir(all).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -21,7 +21,7 @@ fn case_folders() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_folder_gives_what_stands_beside_it() {
+fn every_case_prints_its_snapshot() {
     let folders = case_folders();
     assert!(folders.len() > 20, "the cases are gone: {folders:?}");
     for folder in folders {
@@ -34,7 +34,7 @@ fn every_folder_gives_what_stands_beside_it() {
 }
 
 #[test]
-fn nothing_stands_in_the_cases_but_cases() {
+fn every_case_has_a_snapshot_and_no_pending_one() {
     for folder in case_folders() {
         let inside: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(inside.iter().any(|path| path.ends_with("output.snap")), "{} has no snapshot", folder.display());
@@ -61,8 +61,8 @@ fn examples_and_deployments_pass() {
     }
 }
 
-/// What the schema of SARIF 2.1.0 asks of the objects that are written: the properties that must be there, and
-/// those that may. It allows no others.
+/// The objects of SARIF 2.1.0 that are written, by their path, with the properties that the schema requires and those
+/// that it allows beside them.
 const SARIF: &[(&str, &[&str], &[&str])] = &[
     ("", &["version", "runs"], &["$schema"]),
     ("runs", &["tool"], &["columnKind", "results"]),
@@ -110,10 +110,10 @@ fn assert_sarif(path: &str, value: &serde_json::Value) {
 }
 
 #[test]
-fn sarif_is_what_its_schema_asks_for() {
+fn sarif_follows_its_schema() {
     let mut results = 0;
     for folder in case_folders() {
-        // Those are about how files are named, or read standard input.
+        // A case with a command is about the names of files, or reads standard input.
         if folder.join("command").exists() {
             continue;
         }

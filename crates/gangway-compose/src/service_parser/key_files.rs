@@ -28,7 +28,7 @@ pub(crate) fn entries(reader: &mut ValueReader<'_, '_>, node: Option<&Node>) -> 
     entries
 }
 
-/// The entries of one file. A name alone whose variable is not set is left out.
+/// The entries of one file. A name alone is left out where its variable is not set.
 fn entries_of_file(reader: &mut ValueReader<'_, '_>, path: &SpannedText, requirement: Requirement) -> Entries {
     let file = reader.file.folder.join(path.as_str());
     match reader.file.session.assignments(file, reader.file.environment) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::source_map::{FileId, FileSpan};
 use crate::spanned_text::SpannedText;
 
-/// One value.
+/// A value with its place in the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) kind: NodeKind,
@@ -15,6 +15,7 @@ pub(crate) struct Node {
     pub(crate) tag: Option<MergeTag>,
 }
 
+/// The content of a node.
 #[derive(Clone, Debug)]
 pub(crate) enum NodeKind {
     /// Nothing, `~` or `null`.

@@ -19,7 +19,7 @@ struct TrustStore {
     command_after_removal: &'static [&'static str],
 }
 
-/// The known systems. The first whose folder exists is this one.
+/// The known systems. The first one with an existing folder is the system that Gangway runs on.
 const STORES: &[TrustStore] = &[
     TrustStore {
         systems: "Fedora, RHEL",
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_installed_is_taken_out_and_nothing_else() {
+    fn an_installed_root_is_removed_and_nothing_else() {
         for store in STORES {
             let base = system(store.folder);
             let folder = base.path().join(store.folder);
@@ -206,11 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_is_said() {
+    fn a_root_that_was_there_is_reported() {
         let base = system(STORES[0].folder);
         let mut run = |_: &[&str]| Ok(());
-        for (root, said) in [("one", "was written"), ("one", "was there already"), ("two", "replaces another")] {
-            assert!(install(base.path(), root, &mut run).expect("a store").contains(said), "{root}");
+        for (root, expected) in [("one", "was written"), ("one", "was there already"), ("two", "replaces another")] {
+            assert!(install(base.path(), root, &mut run).expect("a store").contains(expected), "{root}");
         }
     }
 
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_command_says_is_in_the_error() {
+    fn the_output_of_a_command_is_in_the_error() {
         assert_eq!(run_command(&["true"]), Ok(()));
         assert!(run_command(&["sh", "-c", "echo broken >&2; exit 3"]).expect_err("it fails").contains("broken"));
         assert!(run_command(&["no-such-command-anywhere"]).is_err());

@@ -88,7 +88,7 @@ struct OfflineCompiler<'c, 'f> {
 }
 
 impl OfflineCompiler<'_, '_> {
-    /// Adds the diagnostics whose code counts, and returns the routes.
+    /// Adds the diagnostics for whose code `counts` is true, and returns the routes.
     fn compile(
         &self,
         compose: &ComposeSnapshot<'_>,

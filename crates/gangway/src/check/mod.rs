@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    /// Everything that is done with a file, down to what is printed.
+    /// Checks a file and prints the result in every format.
     fn check(name: &str, text: &str) -> String {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(name);
@@ -178,8 +178,8 @@ mod tests {
         }
     }
 
-    /// Pieces of compose files, so that nonsense gets further than the first line.
-    fn soup() -> impl Strategy<Value = String> {
+    /// Parts of compose files, so that most texts get further than the first line.
+    fn compose_text() -> impl Strategy<Value = String> {
         let piece = prop::sample::select(vec![
             "services:",
             "\n",
@@ -253,8 +253,8 @@ mod tests {
         prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
     }
 
-    /// Lines of config files, most of them good, so that the routes are compiled.
-    fn soup_of_toml() -> impl Strategy<Value = String> {
+    /// Lines of config files. Most are valid, so that the routes are compiled.
+    fn toml_text() -> impl Strategy<Value = String> {
         let line = prop::sample::select(vec![
             "[routes.a]",
             "[routes.\"b c\"]",
@@ -289,12 +289,12 @@ mod tests {
         }
 
         #[test]
-        fn no_soup_of_compose_makes_it_panic(text in soup()) {
+        fn no_parts_of_compose_files_make_it_panic(text in compose_text()) {
             check("compose.yaml", &text);
         }
 
         #[test]
-        fn no_soup_of_toml_makes_it_panic(text in soup_of_toml()) {
+        fn no_lines_of_config_files_make_it_panic(text in toml_text()) {
             check("gangway.toml", &text);
         }
     }

@@ -1,4 +1,4 @@
-//! Global settings, read where Gangway does not run. A file or secret that only its container has is no finding.
+//! Global settings, read where Gangway does not run. A file or secret that only its container has is not missed.
 
 use gangway_model::Diagnostic;
 use gangway_watcher::DockerEnvironment;

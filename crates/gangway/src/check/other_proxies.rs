@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gangway_compose::{FileId, FileSpan, Project, Service, SourceDiagnostic, SourceMap, is_gangway_label};
 use gangway_diagnostic::codes::LABELS_OF_OTHERS;
 
-/// The number of services whose replacement labels a note names.
+/// The number of services for which a note names the labels to write.
 const SUGGESTIONS_MAX: usize = 3;
 
 /// Another proxy that reads labels or variables of containers.
@@ -13,21 +13,21 @@ const SUGGESTIONS_MAX: usize = 3;
 enum Proxy {
     Traefik,
     Caddy,
-    VirtualHost,
+    NginxProxy,
 }
 
 /// The labels of other proxies in one file.
 struct ForeignLabels {
-    /// The first of them.
+    /// The place of the first one.
     first: FileSpan,
     proxies: Vec<Proxy>,
-    /// The labels of Gangway that say the same, a text for each service.
+    /// The labels of Gangway with the same meaning, one text for each service.
     instead: Vec<String>,
-    below_deploy: bool,
+    is_below_deploy: bool,
     has_middlewares: bool,
 }
 
-/// One note for each file in which a service has labels of another proxy, and none of ours.
+/// One note for each file in which a service has labels of another proxy, and none of Gangway.
 pub(super) fn notes(sources: &SourceMap, project: &Project) -> Vec<SourceDiagnostic> {
     let mut files: BTreeMap<FileId, ForeignLabels> = BTreeMap::new();
     for service in project.services.values() {
@@ -40,46 +40,49 @@ pub(super) fn notes(sources: &SourceMap, project: &Project) -> Vec<SourceDiagnos
             first: first.clone(),
             proxies: Vec::new(),
             instead: Vec::new(),
-            below_deploy: false,
+            is_below_deploy: false,
             has_middlewares: false,
         };
-        let seen = files.entry(first.file).or_insert_with(empty);
-        seen.first = seen.first.clone().min(first.clone());
-        seen.proxies.extend(labels.spans.iter().map(|(_, proxy)| *proxy));
-        seen.below_deploy |= labels.below_deploy;
-        seen.has_middlewares |= labels.has_middlewares;
-        seen.instead.extend(labels.instead().map(|labels| format!("{labels} in service `{}`", service.name.as_str())));
+        let foreign = files.entry(first.file).or_insert_with(empty);
+        foreign.first = foreign.first.clone().min(first.clone());
+        foreign.proxies.extend(labels.spans.iter().map(|(_, proxy)| *proxy));
+        foreign.is_below_deploy |= labels.is_below_deploy;
+        foreign.has_middlewares |= labels.has_middlewares;
+        foreign
+            .instead
+            .extend(labels.instead().map(|labels| format!("{labels} in service `{}`", service.name.as_str())));
     }
     files.into_values().map(|labels| note(sources, labels)).collect()
 }
 
-fn note(sources: &SourceMap, mut seen: ForeignLabels) -> SourceDiagnostic {
-    seen.proxies.sort_unstable();
-    seen.proxies.dedup();
-    let proxies: Vec<_> = seen.proxies.iter().map(|proxy| proxy.name()).collect();
-    let more = seen.instead.len().saturating_sub(SUGGESTIONS_MAX);
-    seen.instead.truncate(SUGGESTIONS_MAX);
-    let mut help = match seen.instead.as_slice() {
+/// The note about the labels in one file.
+fn note(sources: &SourceMap, mut foreign: ForeignLabels) -> SourceDiagnostic {
+    foreign.proxies.sort_unstable();
+    foreign.proxies.dedup();
+    let proxies: Vec<_> = foreign.proxies.iter().map(|proxy| proxy.name()).collect();
+    let more = foreign.instead.len().saturating_sub(SUGGESTIONS_MAX);
+    foreign.instead.truncate(SUGGESTIONS_MAX);
+    let mut help = match foreign.instead.as_slice() {
         [] => "give each service labels of ours, such as `gangway.host`".to_owned(),
         instead => format!("write {}", instead.join("; ")),
     };
     if more > 0 {
         help += &format!("; and so on for {more} more");
     }
-    if seen.below_deploy {
+    if foreign.is_below_deploy {
         help += "; all of it below `labels` of the service, as labels below `deploy` never reach a container";
     }
-    if seen.has_middlewares {
+    if foreign.has_middlewares {
         help += "; and what middlewares do, such as asking for a password, as labels of their own";
     }
     let message = format!("labels of {} are not understood yet", and_list(&proxies));
-    SourceDiagnostic::note(sources, LABELS_OF_OTHERS, seen.first, message)
+    SourceDiagnostic::note(sources, LABELS_OF_OTHERS, foreign.first, message)
         .with_note("not one of ours")
         .with_help(help)
         .with_effect("they change nothing here; a service without labels of ours is not served")
 }
 
-/// `a, b and c`.
+/// A list in words, such as `a, b and c`.
 fn and_list(words: &[&str]) -> String {
     match words {
         [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
@@ -88,6 +91,7 @@ fn and_list(words: &[&str]) -> String {
 }
 
 impl Proxy {
+    /// The proxy that reads labels of this key.
     fn of_label(key: &str) -> Option<Self> {
         let begins = |prefix: &str| key.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
         let is_caddy = || {
@@ -107,7 +111,7 @@ impl Proxy {
         match self {
             Self::Traefik => "Traefik",
             Self::Caddy => "Caddy",
-            Self::VirtualHost => "nginx-proxy",
+            Self::NginxProxy => "nginx-proxy",
         }
     }
 }
@@ -116,9 +120,9 @@ impl Proxy {
 #[derive(Default)]
 struct ServiceLabels {
     spans: Vec<(FileSpan, Proxy)>,
-    below_deploy: bool,
+    is_below_deploy: bool,
     has_middlewares: bool,
-    /// Values of Gangway's labels that say the same, as far as they can be read off.
+    /// The values of Gangway's labels with the same meaning, as far as they can be derived.
     host: Option<String>,
     rule: Option<String>,
     port: Option<String>,
@@ -128,11 +132,11 @@ impl ServiceLabels {
     fn of(service: &Service) -> Self {
         let mut found = Self::default();
         let above = service.all_labels();
-        for (labels, is_deploy) in [(&above, false), (&service.deploy_labels, true)] {
+        for (labels, is_below_deploy) in [(&above, false), (&service.deploy_labels, true)] {
             for (key, (text, value)) in labels {
                 let Some(proxy) = Proxy::of_label(key) else { continue };
                 found.spans.push((text.span(), proxy));
-                found.below_deploy |= is_deploy;
+                found.is_below_deploy |= is_below_deploy;
                 found.has_middlewares |= key.to_ascii_lowercase().contains("middlewares");
                 found.label(proxy, &key.to_ascii_lowercase(), value.as_str());
             }
@@ -140,7 +144,7 @@ impl ServiceLabels {
         for (name, (text, value)) in &service.environment {
             match name.as_str() {
                 "VIRTUAL_HOST" => {
-                    found.spans.push((text.span(), Proxy::VirtualHost));
+                    found.spans.push((text.span(), Proxy::NginxProxy));
                     found.host = found.host.take().or_else(|| hosts(value.as_str().split(',')));
                 }
                 "VIRTUAL_PORT" => found.port = found.port.take().or_else(|| port(value.as_str())),
@@ -150,6 +154,7 @@ impl ServiceLabels {
         found
     }
 
+    /// Derives values of Gangway's labels from one label of another proxy. The first one counts.
     fn label(&mut self, proxy: Proxy, key: &str, value: &str) {
         let found = |part: &mut Option<String>, value: Option<String>| *part = part.take().or(value);
         match proxy {
@@ -165,20 +170,20 @@ impl ServiceLabels {
                 let inner = value.trim().trim_start_matches("{{").trim_end_matches("}}").trim();
                 found(&mut self.port, inner.strip_prefix("upstreams").and_then(|rest| port(rest.trim())));
             }
-            Proxy::Traefik | Proxy::Caddy | Proxy::VirtualHost => {}
+            Proxy::Traefik | Proxy::Caddy | Proxy::NginxProxy => {}
         }
     }
 
-    /// Labels of Gangway that say the same.
+    /// The labels of Gangway with the same meaning. None where no host or rule can be derived.
     fn instead(&self) -> Option<String> {
-        let first = match (&self.host, &self.rule) {
+        let labels = match (&self.host, &self.rule) {
             (Some(host), _) => format!("`gangway.host: {host}`"),
             (None, Some(rule)) => format!("`gangway.rule` with the same rule, {rule},"),
             (None, None) => return None,
         };
         Some(match &self.port {
-            Some(port) => format!("{first} and `gangway.port: {port}`"),
-            None => first,
+            Some(port) => format!("{labels} and `gangway.port: {port}`"),
+            None => labels,
         })
     }
 }
@@ -211,6 +216,7 @@ fn hosts<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
     (!all.is_empty()).then(|| all.join(", "))
 }
 
+/// A number of a port, without blanks.
 fn port(value: &str) -> Option<String> {
     let value = value.trim();
     value.parse::<u16>().ok().map(|port| port.to_string())
@@ -226,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_of_others_are_told_from_all_else() {
+    fn labels_of_other_proxies_are_recognised() {
         for (key, proxy) in [
             ("traefik.enable", Some(Proxy::Traefik)),
             ("Traefik.http.routers.a.rule", Some(Proxy::Traefik)),
@@ -244,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_read_off_only_where_nothing_else_is_said() {
+    fn hosts_are_derived_only_from_rules_of_hosts_alone() {
         assert_eq!(hosts_of_rule("Host(`a.org`)").as_deref(), Some("a.org"));
         assert_eq!(hosts_of_rule("Host(`a.org`, `b.org`) || Host(\"c.org\")").as_deref(), Some("a.org, b.org, c.org"));
         for rule in ["Host(`a.org`) && PathPrefix(`/x`)", "HostRegexp(`.*`)", "!Host(`a`)", "Host(a)", ""] {

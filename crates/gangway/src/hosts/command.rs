@@ -29,7 +29,7 @@ struct HostRow {
     state: String,
 }
 
-/// Prints the holder of each host, and the parties whose claims are refused.
+/// Prints the holder of each host, and the parties with a refused claim.
 pub(crate) fn hosts(args: &HostsArgs) -> ExitCode {
     let command = match VolumeCommand::start("hosts", &args.volume) {
         Ok(command) => command,

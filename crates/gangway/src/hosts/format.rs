@@ -185,14 +185,14 @@ mod tests {
     );
 
     #[test]
-    fn what_was_written_is_read_and_written_the_same() {
+    fn written_holdings_are_read_and_written_the_same() {
         let holdings = read(SAMPLE.as_bytes()).expect("ours");
         assert_eq!(holdings.iter().count(), 3);
         assert_eq!(String::from_utf8(write(&holdings)).expect("text"), SAMPLE);
     }
 
     #[test]
-    fn what_cannot_be_read_is_said_or_costs_only_itself() {
+    fn an_unreadable_file_is_an_error_and_an_unreadable_host_costs_only_itself() {
         assert!(read(b"{").is_err());
         assert!(read(br#"{"version":2,"hosts":[]}"#).is_err_and(|error| error.contains("version is 2")));
         let text = br#"{"version":1,"hosts":[{"host":"a..b","holders":[]},

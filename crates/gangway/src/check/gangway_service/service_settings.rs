@@ -23,7 +23,7 @@ pub(crate) struct ServiceSettings {
 
 impl ServiceSettings {
     /// Reads the command and the variables of a service. Unknown ones become diagnostics. None where the service does not
-    /// serve, or runs a program whose arguments are not Gangway's.
+    /// serve, or runs another program.
     pub(crate) fn read(gangway: GangwayService<'_>, found: &mut Vec<SourceDiagnostic>) -> Option<Self> {
         let arguments = arguments(gangway, found)?;
         let mut result = Self { raw: RawSettings::default(), written: Vec::new() };
