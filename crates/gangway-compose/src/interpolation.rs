@@ -66,7 +66,7 @@ struct Interpolation<'a> {
 }
 
 /// A reference to a variable, as byte ranges of the text: `$NAME` or `${NAME<operator>word}`.
-struct Reference {
+struct VariableReference {
     name: Range<usize>,
     /// `:-`, `-`, `:?`, `?`, `:+`, `+`, or nothing.
     operator: &'static str,
@@ -98,7 +98,7 @@ impl Interpolation<'_> {
     }
 
     /// Continues the result with the value of one reference.
-    fn put(&mut self, start: usize, reference: &Reference, depth: usize) {
+    fn put(&mut self, start: usize, reference: &VariableReference, depth: usize) {
         let name = &self.text.as_str()[reference.name.clone()];
         let set = self.environment.get(name);
         let set = if reference.operator.starts_with(':') { set.filter(|value| !value.is_empty()) } else { set };
@@ -132,12 +132,12 @@ impl Interpolation<'_> {
 }
 
 /// The reference that begins with the `$` at `dollar`, where one does.
-fn reference(text: &str, dollar: usize) -> Option<Reference> {
+fn reference(text: &str, dollar: usize) -> Option<VariableReference> {
     let rest = &text[dollar + 1..];
     let Some(inner) = rest.strip_prefix('{') else {
         let len = name_len(rest);
         let name = dollar + 1..dollar + 1 + len;
-        return (len > 0).then_some(Reference { end: name.end, word: name.end..name.end, name, operator: "" });
+        return (len > 0).then_some(VariableReference { end: name.end, word: name.end..name.end, name, operator: "" });
     };
     let start = dollar + 2;
     let name = start..start + name_len(inner);
@@ -146,7 +146,7 @@ fn reference(text: &str, dollar: usize) -> Option<Reference> {
     let word_start = name.end + operator.len();
     let end = closing_brace(text, word_start)?;
     let bare = operator.is_empty() && end > word_start;
-    (!name.is_empty() && !bare).then_some(Reference { name, operator, word: word_start..end, end: end + 1 })
+    (!name.is_empty() && !bare).then_some(VariableReference { name, operator, word: word_start..end, end: end + 1 })
 }
 
 /// The length of the name that a text begins with.
