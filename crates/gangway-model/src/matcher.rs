@@ -1,9 +1,8 @@
 //! A rule as it is evaluated: alternatives of host, path and other conditions.
 //!
-//! Whatever was written, lists of hosts and paths or a rule, becomes a disjunction of
-//! [`Alternative`]s. Each has one host condition and one path condition, and with them its own
-//! precedence and its own place in the table's index. Two alternatives that are equal claim the same
-//! requests.
+//! Lists of hosts and paths, and rules, become a disjunction of [`Alternative`]s. Each has one host condition and one
+//! path condition, and with them its own precedence and its own place in the index of the table. Two alternatives that
+//! are equal claim the same requests.
 
 mod alternative;
 mod disjunction;
@@ -23,7 +22,7 @@ use crate::host::HostPattern;
 use crate::path::PathPattern;
 use crate::rule::{Condition, Expression};
 
-/// Which requests a route takes.
+/// The requests that a route takes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Matcher {
     rule: Expression,
@@ -31,9 +30,9 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    /// From the `host` and `path` labels. No hosts means every host, no paths means every path.
+    /// Makes a matcher of the `host` and `path` labels. No hosts means every host, no paths means every path.
     ///
-    /// None only where there are more than [`ALTERNATIVES_MAX`] combinations, which is then a finding.
+    /// None, with a finding, only where there are more than [`ALTERNATIVES_MAX`] combinations.
     pub fn from_lists(hosts: Vec<HostPattern>, paths: Vec<PathPattern>, findings: &mut Vec<Finding>) -> Option<Self> {
         let rule = Expression::all([host_expression(&hosts), path_expression(&paths)].into_iter().flatten().collect());
         let hosts = in_order(hosts, HostPattern::Any);
@@ -51,23 +50,23 @@ impl Matcher {
         Some(Self { rule, alternatives })
     }
 
-    /// How many alternatives a rule has before it is simplified; none where there are more than
-    /// [`ALTERNATIVES_MAX`]. Costs little, whatever the rule.
+    /// The number of alternatives of a rule before it is simplified; none where there are more than
+    /// [`ALTERNATIVES_MAX`]. Cheap for any rule.
     pub(crate) fn size_of(rule: &Expression) -> Option<usize> {
         disjunction::size(rule)
     }
 
-    /// From the `rule` label.
+    /// Makes a matcher of the `rule` label.
     ///
-    /// None where it can never match or has too many alternatives, which is then a finding. Parts of it
-    /// that can never match are left out with a warning.
+    /// None, with a finding, where the rule can never match or has too many alternatives. Parts that can never match
+    /// are left out with a warning.
     pub fn from_expression(rule: Expression, findings: &mut Vec<Finding>) -> Option<Self> {
         let conjunctions = disjunction::conjunctions(&rule, findings)?;
         let alternatives = simplify::alternatives(&conjunctions, findings)?;
         Some(Self { rule, alternatives })
     }
 
-    /// In a canonical order, without repeats; at least one.
+    /// The alternatives, at least one, in a canonical order and without repeats.
     pub fn alternatives(&self) -> &[Alternative] {
         &self.alternatives
     }
@@ -76,7 +75,8 @@ impl Matcher {
         self.alternatives
     }
 
-    /// Without some of its alternatives, and with the rule that is left; none where nothing is.
+    /// The matcher with those alternatives that `keep` accepts, and with the rule that is left; none where no
+    /// alternative is.
     pub(crate) fn retain(mut self, keep: impl FnMut(&Alternative) -> bool) -> Option<Self> {
         let len = self.alternatives.len();
         self.alternatives.retain(keep);
@@ -89,13 +89,12 @@ impl Matcher {
         Some(self)
     }
 
-    /// The rule it stands for; its `Display` is the canonical text.
+    /// The rule, whose `Display` is the canonical text.
     pub fn rule(&self) -> &Expression {
         &self.rule
     }
 
-    /// Every host pattern it may be reached under, sorted, without repeats. What is only known by a
-    /// regular expression is not among them.
+    /// Every host pattern under which it may be reached, sorted, without repeats. Regular expressions are not listed.
     pub fn hosts(&self) -> Vec<HostPattern> {
         let hosts: BTreeSet<&HostPattern> = self
             .alternatives
@@ -116,7 +115,7 @@ impl Matcher {
         hosts
     }
 
-    /// Every path prefix but `/`, sorted, without repeats: what `strip-prefix` may remove.
+    /// Every path prefix but `/`, sorted, without repeats. `strip-prefix` may remove them.
     pub fn prefixes(&self) -> Vec<Box<str>> {
         let prefixes: BTreeSet<&str> =
             self.alternatives.iter().map(Alternative::prefix).filter(|prefix| !prefix.is_empty()).collect();
@@ -124,7 +123,7 @@ impl Matcher {
     }
 }
 
-/// Sorted and without repeats; what is meant where nothing was written.
+/// The values sorted and without repeats, or the default where there is none.
 fn in_order<V: Ord>(mut values: Vec<V>, unwritten: V) -> Vec<V> {
     if values.is_empty() {
         values.push(unwritten);

@@ -1,17 +1,17 @@
-//! Who holds which host: claims and what was held before go in, what is held comes out.
+//! The holders of hosts. Claims and the holdings before them go in, the new holdings come out.
 //!
-//! A host belongs to a [`Party`] and not to a container. A party takes a host when it is first served
-//! there, and keeps it for as long as a container of it exists in any state, and for [`GRACE`] beyond.
-//! After that the host is *former*: a container that was created after the party was gone takes it at
-//! once, one that was refused before waits for `--keep-hosts`, and the party itself may return at any time.
+//! A host belongs to a [`Party`] and not to a container. A party takes a host when it is first served there. It keeps
+//! the host as long as a container of it exists in any state, and for [`GRACE`] beyond. After that it is a *former*
+//! holder: a container that was created after the party was gone takes the host at once, a container that was refused
+//! before waits for `--keep-hosts`, and the party itself may return at any time.
 //!
-//! Hosts are held by [`Tenant`]s towards each other: a project serves every path of its host, and others
-//! only where it shares. Within a tenant several parties serve one host, each its own rules; of two that
-//! ask for the same, the one that has it keeps it.
+//! Towards each other, [`Tenant`]s hold hosts: a project serves every path of its host, and others only where it
+//! shares. Within a tenant several parties serve one host, each its own rules. Of two parties that ask for the same
+//! rule, the one that has it keeps it.
 //!
-//! Nothing is released while an engine that the party was seen on cannot be read.
+//! Nothing is released while an engine on which the party was seen cannot be read.
 //!
-//! The value is pure: the time is an argument, and the order of claims never matters.
+//! Everything is pure: the time is an argument, and the order of claims never matters.
 
 mod claim;
 mod decide;
@@ -32,56 +32,57 @@ pub use tenant::{Party, Tenant};
 
 use crate::matcher::HostCondition;
 
-/// Former hosts remembered of one tenant; of more, the oldest are forgotten.
+/// The most hosts without a present holder that are remembered of one tenant. Beyond, the oldest are forgotten.
 const FORMER_OF_TENANT_MAX: usize = 1_000;
 
-/// Former hosts remembered in all: containers that come and go under new names must not fill the memory.
+/// The most hosts without a present holder that are remembered in all. Containers that come and go under new names must
+/// not fill the memory.
 const FORMER_MAX: usize = 20_000;
 
-/// All hosts that are held, or were a short time ago.
+/// All hosts that are held, or were held a short time ago.
 ///
-/// Cheap to clone: what does not change is shared with the value before.
+/// Cheap to clone: unchanged hosts are shared with the value before.
 #[derive(Clone, Debug, Default)]
 pub struct Holdings {
     hosts: Arc<HashMap<HostCondition, Arc<Holding>, RandomState>>,
 }
 
 impl Holdings {
-    /// From what was written down. What is said of a host twice counts the last time.
+    /// Makes a value of stored hosts. Of a host that occurs twice the last one counts.
     pub fn new(hosts: impl IntoIterator<Item = (HostCondition, Holding)>) -> Self {
         let hosts = hosts.into_iter().map(|(host, holding)| (host, Arc::new(holding)));
         Self { hosts: Arc::new(hosts.collect()) }
     }
 
-    /// In no particular order.
+    /// All hosts, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&HostCondition, &Holding)> {
         self.hosts.iter().map(|(host, holding)| (host, &**holding))
     }
 
-    /// Who holds a host.
+    /// The holding of one host.
     pub fn of(&self, host: &HostCondition) -> Option<&Holding> {
         self.hosts.get(host).map(|holding| &**holding)
     }
 
-    /// Is nothing different from that value? Costs nothing: deciding gives the same value back where nothing
+    /// Whether nothing differs from that value. This costs nothing, because deciding returns the same value where nothing
     /// changes.
     pub fn is_unchanged_since(&self, before: &Self) -> bool {
         Arc::ptr_eq(&self.hosts, &before.hosts)
     }
 
-    /// The party that a container belongs to whatever its name is now, by its id: for those that were
-    /// started by themselves.
+    /// The party of each container that was started by itself, by the container's id. A container that was renamed is
+    /// still found.
     pub(crate) fn renamed(&self) -> HashMap<&str, &Party, RandomState> {
         let tenures = self.hosts.values().flat_map(|holding| &holding.tenures);
         tenures.flat_map(|(party, tenure)| tenure.containers.iter().map(move |id| (&**id, party))).collect()
     }
 
-    /// The tenants that hold something: only of their containers that do not run the labels matter.
+    /// The tenants that hold something. Of containers that do not run, only the labels of theirs matter.
     pub(crate) fn tenants(&self) -> HashSet<&Tenant, RandomState> {
         self.hosts.values().flat_map(|holding| holding.tenures.keys().map(|party| &party.tenant)).collect()
     }
 
-    /// After how many seconds something may be let go although nothing happens.
+    /// The time after which a host may be released although nothing happens.
     pub fn next_end(&self, now: i64, keep: Duration) -> Option<Duration> {
         let keep = seconds(keep);
         let tenures = self.hosts.values().flat_map(|holding| holding.tenures.values());
@@ -91,7 +92,7 @@ impl Holdings {
         Some(Duration::from_secs(u64::try_from(next - now).unwrap_or_default()))
     }
 
-    /// Decides about all claims. The decisions stand in the order of the claims.
+    /// Decides about all claims. The decisions are in the order of the claims.
     pub(crate) fn settle(
         &self,
         claims: &[Claim<'_>],
@@ -135,7 +136,7 @@ impl Holdings {
     }
 }
 
-/// Forgets the oldest of those that are gone, where there are too many.
+/// Forgets the oldest hosts without a present holder, where there are too many.
 fn forget_beyond(hosts: &mut HashMap<HostCondition, Arc<Holding>, RandomState>) {
     let gone = |holding: &Holding| holding.tenures.values().all(|tenure| tenure.gone.is_some());
     let mut former: Vec<(i64, Tenant, HostCondition)> = Vec::new();

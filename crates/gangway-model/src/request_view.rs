@@ -7,16 +7,16 @@ use http::{HeaderMap, Method};
 /// Everything that a matcher may look at.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestView<'a> {
-    /// Lower case, without port and final dot; see [`crate::host::canonical`].
+    /// The host in lower case, without port and final dot; see [`crate::host::canonical`].
     pub host: &'a str,
-    /// Percent-decoded and normalised; see [`crate::path::normalise`].
+    /// The path, percent-decoded and normalised; see [`crate::path::normalise`].
     pub path: &'a str,
     /// The query as sent, without the question mark.
     pub query: &'a str,
-    /// The method.
+    /// The request method.
     pub method: &'a Method,
     /// The fields as the client sent them.
     pub headers: &'a HeaderMap,
-    /// The client's address after trusted proxies were accounted for.
+    /// The address of the client, which a trusted proxy may have named.
     pub client: IpAddr,
 }

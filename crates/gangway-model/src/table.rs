@@ -1,12 +1,12 @@
-//! The routing table: which route takes a request.
+//! The routing table, which finds the route of a request.
 //!
-//! A table is built once by [`compile`](crate::compile()) and never edited. Finding a route costs the
-//! same at ten hosts and at ten thousand: a hash look-up for the exact host, one for each wildcard
-//! form, then a walk over that host's few entries by precedence. Only routes that have no host, or a
-//! regular expression for one, cost every request something.
+//! [`compile`](crate::compile()) builds a table once, and nothing edits it. Finding a route costs the same at ten
+//! hosts and at ten thousand: a hash look-up for the exact host, one for each wildcard form, then a walk over the
+//! few entries of that host by precedence. Only routes without a host, or with a regular expression for one, cost
+//! every request something.
 //!
-//! The payload is a parameter, so that the data plane can keep what it prepared for a route (peers,
-//! header values, counters) in the very slot that a look-up returns.
+//! The payload is a parameter. The data plane keeps what it prepared for a route (peers, header values, counters) in
+//! the slot that a look-up returns.
 
 mod bucket;
 mod entry;
@@ -34,7 +34,7 @@ use crate::host::HostPattern;
 use crate::request_view::RequestView;
 use crate::route::{Route, TlsMode};
 
-/// Every route of one moment, indexed.
+/// All routes at one time, indexed.
 pub struct RoutingTable<T = Arc<Route>> {
     /// Shared with the tables that [`map`](Self::map) made of this one.
     index: Arc<Index>,
@@ -42,15 +42,15 @@ pub struct RoutingTable<T = Arc<Route>> {
     routes: Vec<T>,
 }
 
-/// What a look-up found.
+/// The result of a look-up.
 #[derive(Debug)]
 pub struct Match<'t, T> {
     /// The route.
     pub route: &'t T,
-    /// How specifically it matched.
+    /// The precedence of the alternative that matched.
     pub precedence: &'t Precedence,
-    /// The path prefix that matched, in its decoded form; what `strip-prefix` removes. Empty where the
-    /// route has no path condition or an exact or regular one matched.
+    /// The path prefix that matched, in its decoded form, which `strip-prefix` removes. Empty where the route has no
+    /// path condition, and where an exact path or a regular expression matched.
     pub prefix: &'t str,
 }
 
@@ -60,7 +60,8 @@ impl<T> RoutingTable<T> {
         Self::build_reserved(entries, Reserved::default(), |_| "")
     }
 
-    /// The same where some hosts are kept from what takes them by a pattern; `tenant` says whose a route is.
+    /// Like [`build`](Self::build), with hosts that only some tenants may take by a pattern. `tenant` names the
+    /// tenant of a route.
     pub fn build_reserved(mut entries: Vec<Entry<T>>, reserved: Reserved, tenant: impl Fn(&T) -> &str) -> Self {
         entries.sort_by(|a, b| a.id.cmp(&b.id));
         let mut routes = Vec::with_capacity(entries.len());
@@ -75,9 +76,8 @@ impl<T> RoutingTable<T> {
 
     /// The route that takes this request, by precedence.
     ///
-    /// None also where the path can be read in several ways that lead to different routes; see
-    /// [`crate::path`]. Allocates nothing, but for such a path, and to decode a query parameter for a
-    /// regular expression.
+    /// None also where the path can be read in several ways that lead to different routes; see [`crate::path`].
+    /// Only such a path, and a query parameter that a regular expression needs decoded, cost an allocation.
     pub fn find<'t>(&'t self, request: &RequestView<'_>) -> Option<Match<'t, T>> {
         let found = self.index.find(request)?;
         Some(Match {
@@ -87,23 +87,23 @@ impl<T> RoutingTable<T> {
         })
     }
 
-    /// Whether any route could be served under this host, in lower case without port: what the front
-    /// door and the certificate keeper ask.
+    /// Whether any route could be served under this host, in lower case without port.
     pub fn knows_host(&self, host: &str) -> bool {
         self.index.knows_host(host)
     }
 
-    /// Whether a route names this host, in lower case without port, rather than take it by a pattern.
+    /// Whether a route names this host, in lower case without port. A route that only takes it by a pattern does not
+    /// count.
     pub fn names_host(&self, host: &str) -> bool {
         self.index.names_host(host)
     }
 
-    /// What handshakes must come up to, where `asks` says what each route asks for and `tenant` whose it is.
+    /// The requirements of TLS handshakes. `asks` gives the requirement of each route, and `tenant` its tenant.
     pub fn handshakes<'t>(&'t self, asks: impl Fn(&T) -> Handshake, tenant: impl Fn(&'t T) -> &'t str) -> Handshakes {
         Handshakes::new(&self.index, |route| asks(&self.routes[route]), |route| tenant(&self.routes[route]))
     }
 
-    /// Every route once, in a canonical order: by id.
+    /// Every route once, sorted by id.
     pub fn routes(&self) -> &[T] {
         &self.routes
     }
@@ -125,8 +125,8 @@ impl<T> RoutingTable<T> {
 }
 
 impl RoutingTable<Arc<Route>> {
-    /// Exact names and `*.` wildcards of routes that are served over TLS, with who shall sign. Where
-    /// routes of one name differ, [`TlsMode::Auto`] serves both.
+    /// Exact names and `*.` wildcards of routes that are served over TLS, each with the kind of CA. Where routes of one
+    /// name differ, [`TlsMode::Auto`] serves both.
     pub fn names_needing_certificates(&self) -> BTreeMap<Box<str>, TlsMode> {
         let mut names = BTreeMap::new();
         for route in self.routes.iter().filter(|route| route.listener.tls != TlsMode::Off) {

@@ -7,10 +7,10 @@ use crate::path::PathPattern;
 use crate::regex_pattern::RegexPattern;
 use crate::rule::{Condition, Expression};
 
-/// One way to match: all of host, path and tests.
+/// One way to match: the host, the path and all tests.
 ///
-/// Equal alternatives take the same requests, however they were written: that is what *claiming the
-/// same* means. What two alternatives have in common besides is not decided here.
+/// Equal alternatives take the same requests, however they were written. They *claim the same*. Other overlaps of two
+/// alternatives are not decided here.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Alternative {
     host: HostCondition,
@@ -18,19 +18,19 @@ pub struct Alternative {
     tests: Box<[Test]>,
 }
 
-/// What is asked of the host.
+/// The condition on the host.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum HostCondition {
-    /// A name or a wildcard; [`HostPattern::Any`] where nothing is asked.
+    /// A name or a wildcard; [`HostPattern::Any`] where there is no condition.
     Pattern(HostPattern),
-    /// `HostRegexp`.
+    /// The expression of a `HostRegexp`.
     Regex(RegexPattern),
 }
 
 /// One further condition.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Test {
-    /// Must the condition hold, or must it not?
+    /// Whether the condition must not hold.
     pub negated: bool,
     /// The condition.
     pub condition: Condition,
@@ -41,22 +41,23 @@ impl Alternative {
         Self { host, path, tests }
     }
 
-    /// What is asked of the host.
+    /// The condition on the host.
     pub fn host(&self) -> &HostCondition {
         &self.host
     }
 
-    /// What is asked of the path; the prefix `/` where nothing is.
+    /// The condition on the path; the prefix `/` where there is none.
     pub fn path(&self) -> &PathPattern {
         &self.path
     }
 
-    /// What else is asked, in a canonical order.
+    /// The further conditions, in a canonical order.
     pub fn tests(&self) -> &[Test] {
         &self.tests
     }
 
-    /// The path prefix below which it matches; empty where that is everything, or no prefix is asked for.
+    /// The path prefix below which it matches; empty where that is everything, and where the path condition is no
+    /// prefix.
     pub fn prefix(&self) -> &str {
         match &self.path {
             PathPattern::Prefix(prefix) if **prefix != *"/" => prefix,
@@ -85,7 +86,7 @@ impl Display for Alternative {
 }
 
 impl HostCondition {
-    /// Does it match a host in the form in which hosts are compared?
+    /// Whether it matches a host in the form in which hosts are compared.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::Pattern(pattern) => pattern.matches(host),
@@ -94,7 +95,7 @@ impl HostCondition {
     }
 }
 
-/// As it is written down: a pattern as in the label `host`, and `~` before a regular expression.
+/// The stored form: a pattern as in the label `host`, or a regular expression behind `~`.
 impl Display for HostCondition {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -105,7 +106,7 @@ impl Display for HostCondition {
 }
 
 impl HostCondition {
-    /// Reads what its `Display` writes.
+    /// Reads the stored form, which `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix('~') {
             Some(regex) => RegexPattern::parse_for_host(regex, &mut Vec::new()).map(Self::Regex),
@@ -122,7 +123,7 @@ impl Test {
     }
 }
 
-/// None where nothing is asked.
+/// The rule for a list of paths; none where every path matches.
 pub(super) fn path_expression(paths: &[PathPattern]) -> Option<Expression> {
     if paths.iter().all(|path| *path == PathPattern::everything()) {
         return None;

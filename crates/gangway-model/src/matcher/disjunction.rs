@@ -1,7 +1,7 @@
-//! A rule → conjunctions, any of which may hold.
+//! A rule becomes conjunctions, any of which may hold.
 //!
-//! `!` moves inwards, `&&` is distributed over `||`, and the values of host and path matchers are
-//! taken apart, because each is looked up at its own place. The values of other matchers stay together:
+//! `!` moves inwards, `&&` is distributed over `||`, and the values of host and path matchers are split, because each
+//! is looked up at its own place. The values of other matchers stay together:
 //! `Method(GET, HEAD)` is one condition.
 
 use std::ops::Range;
@@ -22,9 +22,9 @@ pub(super) type Conjunction = Vec<Literal>;
 pub(super) struct Literal {
     pub negated: bool,
     pub condition: Condition,
-    /// Where the matcher stands that it comes from.
+    /// The place of its matcher in the rule.
     pub span: Span,
-    /// Which of the matcher's values it is.
+    /// The position of its value among those of the matcher.
     pub value: usize,
 }
 
@@ -44,7 +44,7 @@ impl Polarity {
     }
 }
 
-/// None where there are more than [`ALTERNATIVES_MAX`], which is then a finding.
+/// The conjunctions of a rule. None, with a finding, where there are more than [`ALTERNATIVES_MAX`].
 pub(super) fn conjunctions(rule: &Expression, findings: &mut Vec<Finding>) -> Option<Vec<Conjunction>> {
     match count(rule, Polarity::Plain) {
         Ok(_) => Some(expand(rule, Polarity::Plain)),
@@ -56,7 +56,7 @@ pub(super) fn conjunctions(rule: &Expression, findings: &mut Vec<Finding>) -> Op
     }
 }
 
-/// How many conjunctions a rule has; none where there are more than [`ALTERNATIVES_MAX`].
+/// The number of conjunctions of a rule; none where there are more than [`ALTERNATIVES_MAX`].
 pub(super) fn size(rule: &Expression) -> Option<usize> {
     count(rule, Polarity::Plain).ok()
 }
@@ -64,7 +64,7 @@ pub(super) fn size(rule: &Expression) -> Option<usize> {
 /// The smallest part of a rule that has too many.
 struct TooMany(Span);
 
-/// Counts what [`expand`] would give: a rule that is refused must not first be expanded.
+/// Counts the conjunctions that [`expand`] would return, so that a rule that is refused is never expanded.
 fn count(expression: &Expression, polarity: Polarity) -> Result<usize, TooMany> {
     let bounded = |count: usize| if count > ALTERNATIVES_MAX { Err(TooMany(expression.span())) } else { Ok(count) };
     match (expression.term(), polarity) {
@@ -95,7 +95,7 @@ fn expand(expression: &Expression, polarity: Polarity) -> Vec<Conjunction> {
         }
         (Term::Is(condition), Polarity::Plain) => {
             let literal = |(value, condition)| vec![Literal { negated: false, condition, span, value }];
-            taken_apart(condition).into_iter().enumerate().map(literal).collect()
+            split(condition).into_iter().enumerate().map(literal).collect()
         }
     }
 }
@@ -105,7 +105,7 @@ fn multiply(left: &[Conjunction], right: &[Conjunction]) -> Vec<Conjunction> {
     left.iter().flat_map(|a| right.iter().map(move |b| both(a, b))).collect()
 }
 
-/// How many [`taken_apart`] gives.
+/// The number of conditions that [`split`] returns.
 fn values(condition: &Condition) -> usize {
     match condition {
         Condition::Host(hosts) => hosts.len(),
@@ -120,7 +120,7 @@ fn values(condition: &Condition) -> usize {
     }
 }
 
-fn taken_apart(condition: &Condition) -> Vec<Condition> {
+fn split(condition: &Condition) -> Vec<Condition> {
     fn each<V: Clone>(values: &[V], make: fn(Vec<V>) -> Condition) -> Vec<Condition> {
         values.iter().map(|value| make(vec![value.clone()])).collect()
     }

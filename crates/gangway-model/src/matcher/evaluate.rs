@@ -1,5 +1,5 @@
-//! Whether a request passes. Runs for every request, so it compares in place and allocates nothing but
-//! to decode a query parameter for a regular expression.
+//! Evaluates matchers. This runs for every request, so it compares in place. It allocates only to decode a query
+//! parameter for a regular expression.
 
 use std::borrow::Cow;
 
@@ -8,26 +8,26 @@ use crate::request_view::RequestView;
 use crate::rule::Condition;
 
 impl Alternative {
-    /// Does the request pass everything but the host condition?
+    /// Whether the request passes everything but the host condition.
     pub(crate) fn accepts_path_and_rest(&self, request: &RequestView<'_>) -> bool {
         self.path().matches(request.path) && self.tests().iter().all(|test| test.passes(request))
     }
 
-    /// Does the request pass?
+    /// Whether the request passes.
     pub fn accepts(&self, request: &RequestView<'_>) -> bool {
         self.host().matches(request.host) && self.accepts_path_and_rest(request)
     }
 }
 
 impl Test {
-    /// Does the request pass?
+    /// Whether the request passes.
     pub fn passes(&self, request: &RequestView<'_>) -> bool {
         self.condition.holds(request) != self.negated
     }
 }
 
 impl Condition {
-    /// Does it hold for the request?
+    /// Whether it holds for the request.
     pub fn holds(&self, request: &RequestView<'_>) -> bool {
         match self {
             Self::Host(hosts) => hosts.iter().any(|host| host.matches(request.host)),
@@ -40,7 +40,7 @@ impl Condition {
                 request.headers.get_all(name).iter().any(|field| field.as_bytes() == value.as_bytes())
             }
             Self::HeaderRegexp(name, pattern) => request.headers.get_all(name).iter().any(|field| {
-                // What is not UTF-8 can only be matched as nothing.
+                // A value that is not UTF-8 matches no expression.
                 std::str::from_utf8(field.as_bytes()).is_ok_and(|field| pattern.is_match(field))
             }),
             Self::Query(key, None) => values(request.query, key).next().is_some(),
@@ -54,7 +54,7 @@ impl Condition {
     }
 }
 
-/// The values of a parameter as sent; a parameter without `=` has the empty one.
+/// The values of a parameter as sent. A parameter without `=` has the empty value.
 fn values<'q>(query: &'q str, key: &str) -> impl Iterator<Item = &'q str> {
     query.split('&').filter(|pair| !pair.is_empty()).filter_map(move |pair| {
         let (sent, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -74,7 +74,7 @@ fn decoded(sent: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The bytes that form encoding stands for; a percent sign that encodes nothing is itself.
+/// The decoded bytes of form encoding. A percent sign that encodes nothing is itself.
 fn bytes(sent: &str) -> impl Iterator<Item = u8> {
     let mut rest = sent.as_bytes();
     std::iter::from_fn(move || {

@@ -1,8 +1,8 @@
-//! Conjunctions → alternatives: one host, one path, and what is left.
+//! Conjunctions become alternatives: one host, one path, and tests.
 //!
-//! The most specific host and path conditions become those of the alternative, others of the same kind
-//! are dropped where they follow from them, and a conjunction that contradicts itself is dropped. What
-//! cannot be decided here is decided at the request: it stays as a test.
+//! The most specific host and path conditions become those of the alternative. Others of the same kind are dropped
+//! where they follow from them. A conjunction that contradicts itself is dropped. A condition that cannot be decided
+//! here stays as a test, which each request decides.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
@@ -18,8 +18,8 @@ use crate::path::{PathPattern, begins_with};
 use crate::regex_pattern::RegexPattern;
 use crate::rule::Condition;
 
-/// None where nothing can ever match, which is then a finding; what can never match beside others is a
-/// warning.
+/// The alternatives of a rule. None, with a finding, where nothing can ever match. A part that can never match beside
+/// others gives a warning.
 pub(super) fn alternatives(conjunctions: &[Conjunction], findings: &mut Vec<Finding>) -> Option<Vec<Alternative>> {
     let mut alternatives = Vec::with_capacity(conjunctions.len());
     let mut cache = TestCache::default();
@@ -45,8 +45,8 @@ pub(super) fn alternatives(conjunctions: &[Conjunction], findings: &mut Vec<Find
         ));
         return None;
     }
-    // Distributing `&&` over `||` brings together what nobody meant to hold together, so only what is
-    // left in no alternative at all was written in vain.
+    // Distributing `&&` over `||` combines conditions that were not meant to hold together. Only a condition that is
+    // left in no alternative was written in vain.
     let mut reported = BTreeSet::new();
     for (conjunction, Contradiction { span, this, with }) in contradictions {
         let mut vain =
@@ -71,7 +71,7 @@ pub(super) fn alternatives(conjunctions: &[Conjunction], findings: &mut Vec<Find
     Some(alternatives)
 }
 
-/// Can no request pass both? False where it cannot be told.
+/// Whether surely no request passes both.
 pub(crate) fn exclude_each_other(a: &[Test], b: &[Test]) -> bool {
     a.iter().any(|a| b.iter().any(|b| excludes(a, b)))
 }
@@ -82,11 +82,11 @@ fn identity(literal: &Literal) -> (Span, usize, bool) {
 
 /// Two conditions that cannot hold together.
 struct Contradiction {
-    /// Where one of them stands.
+    /// The place of one of them.
     span: Span,
-    /// It, as a rule.
+    /// That condition, as a rule.
     this: String,
-    /// The other, as a rule.
+    /// The other condition, as a rule.
     with: String,
 }
 
@@ -103,7 +103,7 @@ struct Sorted {
     text: String,
 }
 
-/// Tests by their conditions: each stands in many conjunctions and is made once.
+/// Tests by their conditions. Each occurs in many conjunctions and is made once.
 type TestCache<'c> = HashMap<(&'c Condition, bool), Rc<Sorted>, RandomState>;
 
 /// An alternative that shares its tests with others.
@@ -200,13 +200,13 @@ fn rank(host: &HostPattern) -> u8 {
     }
 }
 
-/// Is there surely no host that both match?
+/// Whether surely no host matches both.
 fn disjoint(a: &HostPattern, b: &HostPattern) -> bool {
     let overlap_unknown = rank(a) != rank(b) && rank(a) < 3 && rank(b) < 3;
     !overlap_unknown && !a.covers(b) && !b.covers(a)
 }
 
-/// The most specific of the path conditions: an exact one, else the longest prefix, else the longest
+/// The most specific of the path conditions: an exact one, otherwise the longest prefix, otherwise the longest
 /// expression.
 fn path(conjunction: &Conjunction) -> Result<PathPattern, Contradiction> {
     let mut exact: Option<&str> = None;
@@ -254,7 +254,7 @@ fn path(conjunction: &Conjunction) -> Result<PathPattern, Contradiction> {
     })
 }
 
-/// Whether a condition holds, where host and path of the alternative decide that already.
+/// Whether a condition holds, if the host and the path of the alternative decide it.
 fn decided(literal: &Literal, host: &HostCondition, path: &PathPattern) -> Option<bool> {
     let holds =
         match &literal.condition {
@@ -299,7 +299,7 @@ fn decided(literal: &Literal, host: &HostCondition, path: &PathPattern) -> Optio
     holds.map(|holds| holds != literal.negated)
 }
 
-/// `||` of what may be unknown.
+/// `||` of values that may be unknown.
 fn any<V>(values: &[V], holds: impl Fn(&V) -> Option<bool>) -> Option<bool> {
     let mut all_known = true;
     for value in values {

@@ -7,7 +7,7 @@ use super::tenant::Party;
 use crate::engine_name::EngineName;
 use crate::matcher::HostCondition;
 
-/// What a party asks for on one host. There is one claim of a party to a host.
+/// The demand of a party for one host. A party has one claim to a host.
 #[derive(Debug)]
 pub(crate) struct Claim<'c> {
     pub party: &'c Party,
@@ -18,47 +18,47 @@ pub(crate) struct Claim<'c> {
     pub presence: Presence<'c>,
 }
 
-/// What a claim may bring.
+/// What a claim can achieve.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Strength {
-    /// It can be served: it takes the host, or a place on it.
+    /// The party can be served: it takes the host, or a place on it.
     Served,
-    /// It cannot be served now: it is let in where nobody else wants to be, and takes nothing.
+    /// The party cannot be served now: it is admitted where no other party wants the host, and takes nothing.
     Weak,
-    /// It only shows that the party is still there.
+    /// The claim only shows that the party is still there.
     Absent,
 }
 
 /// The containers behind a claim.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Presence<'c> {
-    /// Does one exist, in whatever state? Not where the route is only held.
+    /// Whether one exists, in any state. False where the route is only held.
     pub exists: bool,
-    /// When the oldest and the newest were created, in seconds since the epoch.
+    /// The times at which the oldest and the newest were created, in seconds since the epoch.
     pub oldest: i64,
     pub newest: i64,
     pub engines: BTreeSet<&'c EngineName>,
-    /// Ids, where the tenant is a container.
+    /// The ids of the containers, where the tenant is a container.
     pub containers: BTreeSet<&'c str>,
 }
 
-/// What became of a claim.
+/// The result for a claim.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Decision {
-    /// Somebody else holds the host, and does not share it.
+    /// The loss of the host: another tenant holds it and does not share it.
     pub refused: Option<Loss>,
-    /// Rules, by their position in the claim, that somebody else serves.
+    /// The rules that another party serves, by their position in the claim.
     pub lost: Vec<(usize, Loss)>,
-    /// Served as a guest of the holder.
+    /// Whether it is served as a guest of the holder.
     pub is_guest: bool,
-    /// Since when the party holds the host, and the age of its oldest container then; none where it holds
-    /// nothing.
+    /// The time since which the party holds the host, and the time at which its oldest container was created; none where
+    /// it holds nothing.
     pub seniority: Option<(i64, i64)>,
-    /// The host was another party's, which is gone.
+    /// The party that held the host before and is gone.
     pub taken_over: Option<Party>,
 }
 
-/// Who has what was asked for, and for how long.
+/// The party that has what the claim asks for, and for how long.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Loss {
     pub holder: Party,
@@ -67,7 +67,7 @@ pub(crate) struct Loss {
     pub until: Until,
 }
 
-/// How long a holder keeps what it has.
+/// How long a holder keeps its host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Until {
     /// While a container of it exists, and [`GRACE`](super::GRACE) beyond.

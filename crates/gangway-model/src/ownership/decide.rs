@@ -1,4 +1,4 @@
-//! One host: what was held, what is claimed, and who gets it.
+//! The decision about one host.
 
 mod admission;
 mod holder;
@@ -12,7 +12,7 @@ use super::observation::{GRACE, Observation, seconds};
 use super::tenant::{Party, Tenant};
 
 pub(super) struct HostDecision {
-    /// None where it is as before, else what there is now.
+    /// The new holding; none where it is as before.
     pub holding: Option<Option<Holding>>,
     /// In the order of the claims.
     pub decisions: Vec<Decision>,
@@ -47,7 +47,7 @@ fn decide_in_full(
     case.finish()
 }
 
-/// By far the most hosts are asked for by the party that has them, and by nobody else.
+/// A shortcut: nearly all hosts are claimed by their holder and by no other party.
 fn undisputed(before: Option<&Holding>, claims: &[&Claim<'_>], is_released: bool) -> Option<HostDecision> {
     let ([claim], Some(before), false) = (claims, before, is_released) else { return None };
     let tenure = before.tenures.get(claim.party)?;
@@ -65,7 +65,7 @@ fn undisputed(before: Option<&Holding>, claims: &[&Claim<'_>], is_released: bool
     (is_alone && is_as_before).then(|| HostDecision { holding: None, decisions: vec![decision] })
 }
 
-/// Of those that are gone, by far the most only wait until they are forgotten.
+/// A shortcut: nearly all parties that are gone only wait until they are forgotten.
 fn unclaimed(
     before: Option<&Holding>,
     claims: &[&Claim<'_>],
@@ -80,19 +80,19 @@ fn unclaimed(
     is_kept.then(|| HostDecision { holding: None, decisions: Vec::new() })
 }
 
-/// Who the host is held by.
+/// The holder of the host.
 #[derive(Clone, Debug)]
 enum Holder {
     Nobody,
-    /// The file goes before everybody, and leaves without a trace.
+    /// The configuration file. It goes before all tenants, and nothing is remembered of it.
     File,
-    /// It is there, or was a moment ago.
+    /// The tenant is there, or was a moment ago.
     Active(Tenant),
-    /// It is gone since then.
+    /// The tenant is gone, since this time.
     Former(Tenant, i64),
 }
 
-/// The claims to one host before their judge.
+/// The claims to one host, with what is known of it up to now.
 struct HostCase<'c> {
     claims: &'c [&'c Claim<'c>],
     is_released: bool,

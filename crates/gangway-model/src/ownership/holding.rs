@@ -1,4 +1,4 @@
-//! What is known of one host: who holds it, and who was refused.
+//! The holders of one host, and the parties that were refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -8,48 +8,48 @@ use crate::digest::Digest;
 use crate::engine_name::EngineName;
 use crate::matcher::Alternative;
 
-/// Who holds one host, and who would like to.
+/// The holders of one host, and the parties that wait for it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Holding {
-    /// By party; those that are gone among them, until they are forgotten.
+    /// The tenures by party. Parties that are gone stay listed until they are forgotten.
     pub tenures: BTreeMap<Party, Tenure>,
-    /// Those that are served nowhere on it, or not with all that they ask for.
+    /// The parties that are not served on the host, or not with all rules that they ask for.
     pub refused: BTreeMap<Party, RefusedClaim>,
 }
 
 /// A claim that is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RefusedClaim {
-    /// Since when, in seconds since the epoch.
+    /// The time of the first refusal, in seconds since the epoch.
     pub since: i64,
-    /// When the newest container was created by which it was refused while the holder was there; such a
-    /// container waited for the host.
+    /// The time at which the newest container was created that was refused while the holder was there. Such a container
+    /// waited for the host.
     pub waited: Option<i64>,
 }
 
-/// For how long, and for what, a party holds a host.
+/// The time for which a party holds a host, and what it serves there.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Tenure {
-    /// When it was first served, in seconds since the epoch.
+    /// The time at which it was first served, in seconds since the epoch.
     pub since: i64,
-    /// When the oldest container that took it was created: decides between those that were first served
-    /// in the same second.
+    /// The time at which its oldest container was created. It decides between parties that were first served in the same
+    /// second.
     pub created: i64,
-    /// When the last container of it was missed, in seconds since the epoch; none while one exists.
+    /// The time at which its last container was gone, in seconds since the epoch; none while one exists.
     pub gone: Option<i64>,
-    /// Is it here only because the holder shares the host?
+    /// Whether it is here only because the holder shares the host.
     pub is_guest: bool,
-    /// With whom the party shares the host: names of projects or containers, or `*`.
+    /// The tenants with which the party shares the host: names of projects or containers, or `*`.
     pub share: Box<[Box<str>]>,
     /// The rules it serves on the host.
     pub rules: BTreeSet<RuleId>,
     /// The engines it was last seen on.
     pub engines: BTreeSet<EngineName>,
-    /// Ids of its containers, where the tenant is a container: one that is renamed stays what it was.
+    /// The ids of its containers, where the tenant is a container. A container that is renamed stays the same party.
     pub containers: BTreeSet<Box<str>>,
 }
 
-/// One rule on a host, as far as it must be told from others: path, other conditions, and priority.
+/// The identity of a rule on a host: its path, its other conditions and its priority.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RuleId {
     /// A hash of path and conditions, which stays the same over restarts.
@@ -59,7 +59,7 @@ pub struct RuleId {
 }
 
 impl Holding {
-    /// The party that was here first, guests apart.
+    /// The party that was here first; guests do not count.
     pub fn holder(&self) -> Option<(&Party, &Tenure)> {
         let holders = self.tenures.iter().filter(|(_, tenure)| !tenure.is_guest);
         holders.min_by_key(|(party, tenure)| (tenure.gone.is_some(), tenure.since, tenure.created, *party))
@@ -67,9 +67,9 @@ impl Holding {
 }
 
 impl RuleId {
-    /// What is asked besides the host.
+    /// The identity of an alternative, without its host.
     pub(crate) fn new(asked: &Alternative, priority: i64) -> Self {
-        // Two rules of one digest that somebody made on purpose make only the newer of the two lose.
+        // If an attacker makes two rules with one digest, only the newer of the two loses.
         let mut hasher = Digest::default();
         (asked.path(), asked.tests()).hash(&mut hasher);
         Self { conditions: hasher.finish(), priority }

@@ -6,7 +6,7 @@ use gangway_diagnostic::quoted;
 
 use crate::engine_name::EngineName;
 
-/// Who cannot take anything from whom.
+/// The owner of hosts. One tenant cannot take a host from another.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Tenant {
     /// The configuration file.
@@ -17,14 +17,14 @@ pub enum Tenant {
     Service(Box<str>),
     /// A container that was started by itself.
     Container {
-        /// Its engine.
+        /// The engine of the container.
         engine: EngineName,
-        /// Its name when it was first served.
+        /// The name of the container when it was first served.
         name: Box<str>,
     },
 }
 
-/// Whose a route is: what stays the same when containers are recreated.
+/// The owner of a route. It stays the same when containers are recreated.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Party {
     /// The project, or the container.
@@ -36,7 +36,7 @@ pub struct Party {
 }
 
 impl Tenant {
-    /// A text that no other tenant has.
+    /// A text that is different for every tenant.
     pub(crate) fn key(&self) -> String {
         match self {
             Self::File => "file".to_owned(),
@@ -46,7 +46,7 @@ impl Tenant {
         }
     }
 
-    /// The name by which `share` lets it in.
+    /// The name by which `share` admits it.
     pub fn name(&self) -> &str {
         match self {
             Self::File => "",

@@ -1,4 +1,4 @@
-//! A matcher's name and values → [`Condition`].
+//! The name and the values of a matcher become a [`Condition`].
 
 use std::net::IpAddr;
 use std::ops::{Range, RangeInclusive};
@@ -15,13 +15,14 @@ use crate::regex_pattern::RegexPattern;
 /// A value as it stands between the parentheses.
 pub(super) struct Argument {
     pub text: String,
-    /// With its quotes.
+    /// The place in the rule, with its quotes.
     pub span: Range<usize>,
-    /// Where the text begins, if it stands in the source as it is; else findings point at the whole.
+    /// The position at which the text begins, if it stands in the rule unchanged. Otherwise findings point at the whole
+    /// argument.
     pub start: Option<usize>,
 }
 
-/// Every matcher, and how many values it takes.
+/// Every matcher, with the number of values that it takes.
 const MATCHERS: [(&str, RangeInclusive<usize>); 11] = [
     ("Host", 1..=usize::MAX),
     ("HostRegexp", 1..=usize::MAX),
@@ -36,7 +37,7 @@ const MATCHERS: [(&str, RangeInclusive<usize>); 11] = [
     ("ClientIP", 1..=usize::MAX),
 ];
 
-/// What other proxies, and older ones, call things; no slip of the finger leads from one to the other.
+/// Names from other proxies and older versions of them. No slip of the finger leads from one to the other.
 const FOREIGN: [(&str, &str); 8] = [
     ("HostHeader", "write `Host`"),
     ("HostSNI", "write `Host`; it decides over TLS as well"),
@@ -48,12 +49,12 @@ const FOREIGN: [(&str, &str); 8] = [
     ("SourceIP", "write `ClientIP`"),
 ];
 
-/// The matcher of this name, however its letters are cased.
+/// The matcher of this name, in any case.
 pub(super) fn known(name: &str) -> Option<&'static str> {
     MATCHERS.iter().map(|(known, _)| *known).find(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Reads one matcher. None where there is an error among the findings.
+/// Reads one matcher. None where the findings contain an error.
 pub(super) fn read(
     name: &str,
     span: Range<usize>,
@@ -111,13 +112,13 @@ pub(super) fn read(
             let value = value.read(findings, RegexPattern::parse);
             Some(Condition::QueryRegexp(key?, value?))
         }
-        // Every name of the table is above, and the counts were checked.
+        // Every name of the table has an arm above, and the counts were checked.
         _ => None,
     }
 }
 
 impl Argument {
-    /// Reads the value and moves what was found to where the value stands.
+    /// Reads the value and moves the findings to its place in the rule.
     fn read<V>(
         &self,
         findings: &mut Vec<Finding>,
@@ -133,7 +134,7 @@ impl Argument {
     }
 }
 
-/// Reads all values, the later ones too where an earlier one is wrong.
+/// Reads all values, including those behind a wrong one.
 fn each<V>(
     values: &[Argument],
     findings: &mut Vec<Finding>,
@@ -259,7 +260,7 @@ fn network(text: &str, findings: &mut Vec<Finding>) -> Option<IpNet> {
     Some(canonical(network.trunc()))
 }
 
-/// IPv4 clients are compared as such, so a network of IPv4 addresses in IPv6 form has to be one too.
+/// A network of IPv4 addresses in IPv6 form as an IPv4 network, because IPv4 clients are compared as such.
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(mapped) = network else { return network };
     match (mapped.addr().to_ipv4_mapped(), mapped.prefix_len().checked_sub(96)) {

@@ -1,4 +1,4 @@
-//! A rule as a tree. Places in the text are kept for findings and do not count for equality.
+//! A rule as a tree. Its places in the text are kept for findings and do not affect equality.
 
 use gangway_diagnostic::Span;
 use http::{HeaderName, Method};
@@ -7,17 +7,17 @@ use ipnet::IpNet;
 use crate::host::HostPattern;
 use crate::regex_pattern::RegexPattern;
 
-/// A rule, as written.
+/// A rule as written.
 ///
-/// Made by [`all`](Self::all), [`any`](Self::any), [`not`](Self::not) and [`is`](Self::is) only, which
-/// keep it flat (no `&&` directly inside `&&`, no double negation); printing and parsing rely on it.
+/// Only [`all`](Self::all), [`any`](Self::any), [`not`](Self::not) and [`is`](Self::is) make one. They keep it flat (no
+/// `&&` directly inside `&&`, no double negation); printing and parsing rely on this.
 #[derive(Clone, Debug)]
 pub struct Expression {
     term: Term,
     span: Span,
 }
 
-/// The shapes an expression has.
+/// The shape of an expression.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Term {
     /// `a && b`, at least two.
@@ -62,7 +62,7 @@ impl Expression {
     ///
     /// # Panics
     ///
-    /// Never; no part at all gives a rule that matches everything: ``Host(`*`)``.
+    /// Never. Without any part the rule matches everything: ``Host(`*`)``.
     pub fn all(parts: Vec<Self>) -> Self {
         Self::join(parts, |term| if let Term::All(inner) = term { Ok(inner) } else { Err(term) }, Term::All)
     }
@@ -87,18 +87,18 @@ impl Expression {
         Self { term: Term::Is(condition), span: Span::default() }
     }
 
-    /// The same expression, known to stand at `span`.
+    /// The same expression with its place in the text.
     pub fn at(mut self, span: Span) -> Self {
         self.span = span;
         self
     }
 
-    /// What it says.
+    /// The shape of the expression.
     pub fn term(&self) -> &Term {
         &self.term
     }
 
-    /// Where it stands in the text; empty where it was not read from one.
+    /// The place in the text; empty for an expression that was not read from one.
     pub fn span(&self) -> Span {
         self.span
     }
@@ -123,7 +123,7 @@ impl Expression {
     }
 }
 
-/// Where it stands does not count.
+/// The place in the text does not affect equality.
 impl PartialEq for Expression {
     fn eq(&self, other: &Self) -> bool {
         self.term == other.term

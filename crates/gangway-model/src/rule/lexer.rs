@@ -1,11 +1,10 @@
-//! Text → tokens. Nothing is skipped but white space: what is nothing else becomes a [`Token::Word`],
-//! about which the parser has something to say.
+//! Text becomes tokens. Only white space is skipped: any other text becomes a [`Token::Word`], which the parser reports.
 
 use std::ops::Range;
 
 use gangway_diagnostic::{Finding, codes, quoted};
 
-/// One token and where it stands.
+/// One token and its place in the text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Spanned {
     pub token: Token,
@@ -14,7 +13,7 @@ pub(super) struct Spanned {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Token {
-    /// Letters, and whatever else is no other token: `Host`, or an unquoted `a.org`.
+    /// Letters, and all text that is no other token: `Host`, or an unquoted `a.org`.
     Word,
     /// A quoted value, without its quotes.
     Value(Value),
@@ -29,15 +28,15 @@ pub(super) enum Token {
 /// A quoted value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Value {
-    /// With escapes resolved.
+    /// The text with escapes resolved.
     pub text: String,
-    /// Where the text within the quotes begins.
+    /// The position at which the text within the quotes begins.
     pub start: usize,
-    /// Is the text in the source the same, so that a place in one is a place in the other?
+    /// Whether the rule has the same text, so that a place in one is a place in the other.
     pub literal: bool,
 }
 
-/// The values that stand in a rule, of whatever matchers: what reading it will cost is known by them.
+/// The values of all matchers in a rule. The cost of reading it is estimated from them.
 pub(crate) fn values(text: &str) -> Vec<String> {
     let tokens = tokens(text, &mut Vec::new()).into_iter();
     tokens
@@ -71,7 +70,7 @@ pub(super) fn tokens(text: &str, findings: &mut Vec<Finding>) -> Vec<Spanned> {
                     "not an operator",
                     format!("write `{char}{char}`"),
                 ));
-                // Taken for the operator, so that the rest is read as it was meant.
+                // Use it as the operator, so that the rest is read as it was meant.
                 if char == '&' { Token::And } else { Token::Or }
             }
             '`' => {
@@ -111,7 +110,7 @@ pub(super) fn tokens(text: &str, findings: &mut Vec<Finding>) -> Vec<Spanned> {
     tokens
 }
 
-/// Where a value ends that knows no escapes.
+/// The end of a value without escapes.
 fn close(text: &str, from: usize, quote: char, start: usize, findings: &mut Vec<Finding>) -> usize {
     match text[from..].find(quote) {
         Some(len) => from + len,
@@ -170,7 +169,7 @@ fn escape(rest: &str) -> Option<(char, usize)> {
         't' => Some(('\t', 1)),
         'x' => {
             let code = u8::from_str_radix(rest.get(1..3).filter(|hex| is_hex(hex))?, 16).ok()?;
-            // Beyond ASCII, a byte would be no character.
+            // A single byte beyond ASCII is no character.
             code.is_ascii().then_some((char::from(code), 3))
         }
         'u' => {
@@ -185,7 +184,7 @@ fn escape(rest: &str) -> Option<(char, usize)> {
     }
 }
 
-/// `from_str_radix` would take a sign.
+/// `from_str_radix` would accept a sign.
 fn is_hex(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,11 +1,10 @@
-//! The rule language: text → [`Expression`] and findings.
+//! The rule language: text becomes an [`Expression`] and findings.
 //!
-//! [`parse`] reports everything it finds and goes on; it never fails otherwise, never panics, and needs
-//! bounded time and stack for any text. Printing an expression and parsing it again gives the same
-//! expression.
+//! [`parse`] reports every error and goes on. It never panics, and needs bounded time and stack for any text. Printing an
+//! expression and parsing the result gives the same expression.
 //!
-//! A [`Finding`] has no place: whoever read the text out of a label or a file adds it, together with
-//! the effect. There is deliberately no evaluation here; see [`crate::matcher`].
+//! A [`Finding`] has no place: the caller, which read the text out of a label or a file, adds the place and the effect.
+//! There is deliberately no evaluation here; see [`crate::matcher`].
 
 mod condition;
 mod expression;

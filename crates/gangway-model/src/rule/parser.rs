@@ -1,4 +1,4 @@
-//! Tokens → [`Expression`], by recursive descent that goes on after errors.
+//! Tokens become an [`Expression`], by recursive descent that continues after errors.
 //!
 //! ```text
 //! any   := all { "||" all }
@@ -14,16 +14,16 @@ use super::condition::{self, Argument};
 use super::expression::Expression;
 use super::lexer::{Spanned, Token, tokens};
 
-/// A rule longer than this is refused: it is the limit of a label's value.
+/// The length of the longest rule, which is the limit of a label's value.
 pub const RULE_LEN_MAX: usize = 4096;
 
-/// Parentheses may stand this deep: the stack is not the user's.
+/// The deepest nesting of parentheses. A rule must not exhaust the stack.
 pub const DEPTH_MAX: usize = 32;
 
-/// More findings about one rule help nobody.
+/// The most findings about one rule.
 pub const FINDINGS_MAX: usize = 20;
 
-/// Reads a rule. None where there is an error among the findings; otherwise they are warnings.
+/// Reads a rule. None where the findings contain an error; otherwise all findings are warnings.
 pub fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Expression> {
     let mut found = Vec::new();
     let expression = Parser::read(text, &mut found);
@@ -44,8 +44,8 @@ struct Parser<'t, 'f> {
     next: usize,
     depth: usize,
     findings: &'f mut Vec<Finding>,
-    /// A quote that swallowed the rest of the text took closing parentheses with it; they are not
-    /// missed a second time.
+    /// Whether an unclosed quote took the rest of the text, with the closing parentheses in it. They are not reported a
+    /// second time.
     quote_unclosed: bool,
 }
 
@@ -76,7 +76,7 @@ impl Parser<'_, '_> {
         let mut parser = Parser { text, tokens, next: 0, depth: 0, findings, quote_unclosed };
         let mut parts = vec![parser.any()];
         while let Some(Spanned { span, .. }) = parser.advance() {
-            // `any` stops early at nothing but a `)` that nobody opened.
+            // `any` stops early only at a `)` without its `(`.
             parser.found(
                 codes::PARENTHESIS,
                 span,
@@ -119,8 +119,8 @@ impl Parser<'_, '_> {
             if self.accept(&Token::And) || self.word_for("and", "&&") {
                 parts.push(self.unary());
             } else if let Some(span) = self.operand() {
-                // A word that stands alone is reported as such; that no operator stands before it is
-                // then no news.
+                // A word that stands alone is reported as such. The missing operator before it is not reported
+                // too.
                 if self.peek().is_some_and(|next| next.token != Token::Word) || self.is_call() {
                     self.found(
                         codes::RULE_INCOMPLETE,
@@ -137,7 +137,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Where the next operand begins, if that is what comes next.
+    /// The place of the next token, if it begins an operand.
     fn operand(&self) -> Option<Range<usize>> {
         let next = self.peek()?;
         let begins = match &next.token {
@@ -191,7 +191,7 @@ impl Parser<'_, '_> {
                 format!("more than {DEPTH_MAX} parentheses are open here"),
                 "take parentheses out; `a && (b && c)` is the same as `a && b && c`",
             );
-            // Nothing sensible can be said about the rest.
+            // Findings about the rest would make no sense.
             self.next = self.tokens.len();
             return None;
         }
@@ -220,7 +220,7 @@ impl Parser<'_, '_> {
         Some(Expression::is(condition).at(Span { start: name.start, end }))
     }
 
-    /// Everything up to the closing parenthesis, which is left.
+    /// Reads the arguments up to the closing parenthesis, which is not consumed.
     fn arguments(&mut self) -> Vec<Argument> {
         let mut arguments = Vec::new();
         let mut comma = None;
@@ -235,7 +235,7 @@ impl Parser<'_, '_> {
                     Argument { text: bare(word).into(), start: None, span }
                 }
                 Token::Comma => {
-                    // Only where no value stands before it; the one after a value is taken below.
+                    // A comma without a value before it; the one after a value is consumed below.
                     self.next += 1;
                     self.found(
                         codes::RULE_INCOMPLETE,
@@ -274,7 +274,7 @@ impl Parser<'_, '_> {
         arguments
     }
 
-    /// Takes the `)` that belongs to `open`; gives where it ends.
+    /// Consumes the `)` that belongs to `open`, and returns its end.
     fn close(&mut self, open: Range<usize>) -> usize {
         if let Some(close) = self.take(&Token::Close) {
             return close.end;
@@ -294,7 +294,7 @@ impl Parser<'_, '_> {
         self.peek().map_or(self.text.len(), |next| next.span.start)
     }
 
-    /// A condition is missing at this place.
+    /// Reports that a condition is missing at this place.
     fn missing(&mut self) {
         let before = self.next.checked_sub(1).and_then(|last| self.tokens.get(last)).map(|last| last.span.clone());
         let here = self.peek().map(|next| next.span.clone());
@@ -316,7 +316,7 @@ impl Parser<'_, '_> {
         );
     }
 
-    /// Takes an operator that was written as a word.
+    /// Consumes an operator that was written as a word.
     fn word_for(&mut self, word: &str, operator: &str) -> bool {
         if !self.is_word_for(word) {
             return false;
@@ -333,7 +333,7 @@ impl Parser<'_, '_> {
             .is_some_and(|next| next.token == Token::Word && self.text[next.span.clone()].eq_ignore_ascii_case(word))
     }
 
-    /// Does an opening parenthesis follow the next token?
+    /// Whether an opening parenthesis follows the next token.
     fn is_call(&self) -> bool {
         self.tokens.get(self.next + 1).is_some_and(|after| after.token == Token::Open)
     }
@@ -375,7 +375,7 @@ fn bare(word: &str) -> &str {
     word.trim_matches(['“', '”', '„', '‘', '’', '‚', '«', '»', '´'])
 }
 
-/// What a word that stands alone is probably meant to be.
+/// A guess at the meaning of a word that stands alone.
 fn likely(word: &str) -> String {
     let matcher = if word.starts_with('/') { "PathPrefix" } else { "Host" };
     if word.contains(['.', '/']) {

@@ -1,4 +1,4 @@
-//! Expressions as canonical text. What is printed is read again as the same expression.
+//! Expressions as canonical text. Parsing the text gives the same expression.
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -81,7 +81,7 @@ fn call(f: &mut Formatter<'_>, name: &str, values: impl IntoIterator<Item = impl
     f.write_char(')')
 }
 
-/// In backticks where that can be, else in double quotes with escapes.
+/// The text in backticks where possible, otherwise in double quotes with escapes.
 fn quoted(text: &str) -> String {
     let is_plain = !text.contains(|char: char| char == '`' || char.is_control());
     if is_plain {

@@ -9,19 +9,19 @@ use super::slot::{Slot, SlotMatch};
 use crate::path::PathPattern;
 use crate::request_view::RequestView;
 
-/// More slots of one host than this are indexed by path: walking a few is faster than hashing, walking
-/// ten thousand is not.
+/// The most slots of one host that are walked. More are indexed by path: walking a few is faster than hashing, but
+/// walking ten thousand is not.
 const WALKED_MAX: usize = 16;
 
 /// The slots of one host, by precedence.
 #[derive(Debug)]
 pub(super) enum Bucket {
-    /// The first slot takes all requests, and no other gets any: nearly every host there is. The route
-    /// stands here so that a look-up need not touch the slot.
+    /// The first slot takes all requests, and no other gets any. Nearly every host is like this. The route is copied
+    /// here so that a look-up need not touch the slot.
     All { slot: u32, route: u32 },
-    /// Walked.
+    /// A few slots, which are walked.
     Few(Box<[u32]>),
-    /// Looked up by path.
+    /// Many slots, which are looked up by path.
     Many(Box<ByPath>),
 }
 
@@ -29,9 +29,9 @@ pub(super) enum Bucket {
 #[derive(Debug, Default)]
 pub(super) struct ByPath {
     paths: HashMap<Box<str>, AtPath, RandomState>,
-    /// The most slashes that a prefix has: deeper ones need not be tried.
+    /// The most slashes in any prefix: deeper prefixes need not be tried.
     depth_max: usize,
-    /// Those without a path, and with a regular expression for one.
+    /// Slots without a path, and with a regular expression for one.
     others: Vec<u32>,
 }
 
@@ -48,7 +48,7 @@ impl Default for Bucket {
 }
 
 impl Bucket {
-    /// Of positions in ascending order. `is_one`: where the first is asked, all are.
+    /// Makes a bucket of positions in ascending order. `is_one` says that the same tenants are admitted to all of them.
     pub(super) fn new(positions: Vec<u32>, slots: &[Slot], is_one: bool) -> Self {
         let first = positions.first().map(|first| (*first, &slots[*first as usize]));
         if let Some((slot, Slot { takes_all: true, route, .. })) = first
@@ -68,7 +68,7 @@ impl Bucket {
 }
 
 impl Bucket {
-    /// Whether it is so for a slot that gets requests.
+    /// Whether `is_so` holds for any slot that gets requests.
     pub(super) fn any(&self, is_so: impl Fn(u32) -> bool) -> bool {
         match self {
             Self::All { slot, .. } => is_so(*slot),
@@ -112,7 +112,7 @@ impl<'s, 'r> Best<'s, 'r> {
         Self { slots, request, slot: u32::MAX, route: 0, takes_all: false, admitted: AdmittedTenants::all() }
     }
 
-    /// From now on only slots of these are looked at.
+    /// Restricts the search to slots of these tenants from now on.
     pub(super) fn admit(&mut self, admitted: AdmittedTenants<'s>) {
         self.admitted = admitted;
     }
@@ -127,7 +127,7 @@ impl<'s, 'r> Best<'s, 'r> {
         (self.slot != u32::MAX).then_some(found)
     }
 
-    /// Looks through a bucket whose host matches.
+    /// Searches a bucket whose host matches.
     pub(super) fn consider(&mut self, bucket: &Bucket) {
         match bucket {
             Bucket::All { slot, route } => {
@@ -140,7 +140,7 @@ impl<'s, 'r> Best<'s, 'r> {
         }
     }
 
-    /// Looks through slots whose hosts are regular expressions.
+    /// Searches slots whose hosts are regular expressions.
     pub(super) fn consider_hosts(&mut self, positions: &[u32]) {
         self.first_of(positions, |slot, request| slot.alternative.accepts(request));
     }
@@ -151,7 +151,7 @@ impl<'s, 'r> Best<'s, 'r> {
             self.walk(&at_path.exact);
             self.walk(&at_path.prefix);
         }
-        // Every slash but the first ends a prefix, and nothing deeper than the deepest is there.
+        // Every slash but the first ends a prefix. No prefix is deeper than the deepest.
         let ends = path.match_indices('/').skip(1).take(by_path.depth_max);
         for (end, _) in ends {
             if let Some(at_path) = by_path.paths.get(&path[..end]) {
@@ -165,8 +165,8 @@ impl<'s, 'r> Best<'s, 'r> {
         self.first_of(positions, |slot, request| slot.takes_all || slot.alternative.accepts_path_and_rest(request));
     }
 
-    /// The first that accepts the request is the best of its list, and those behind the best so far
-    /// need not be asked.
+    /// Positions are ranks: the first slot that accepts the request is the best of its list, and slots behind the best
+    /// one so far cannot win.
     fn first_of(&mut self, positions: &[u32], accepts: impl Fn(&Slot, &RequestView<'_>) -> bool) {
         for position in positions.iter().copied().take_while(|position| *position < self.slot) {
             let slot = &self.slots[position as usize];

@@ -1,8 +1,8 @@
-//! What handshakes must come up to, found by host as routes are: without looking at each of them.
+//! The requirements of TLS handshakes by host. They are looked up as routes are, without a walk over all routes.
 //!
-//! A handshake is for a host, before any request is known, so what one route asks for, every route of its
-//! hosts gets. Only a pattern of hosts asks nothing of a host that others serve by its name: else whoever
-//! starts a container could lock their clients out.
+//! A handshake is for a host, before any request is known. A requirement of one route therefore holds for every route
+//! of its hosts. A pattern of hosts requires nothing of a host that other tenants serve by its name: otherwise a user
+//! who starts a container could lock their clients out.
 
 use std::collections::HashMap;
 
@@ -14,46 +14,47 @@ use crate::matcher::HostCondition;
 use crate::regex_pattern::RegexPattern;
 use crate::route::TlsVersion;
 
-/// What the routes of a host ask for together.
+/// The requirement of all routes of a host together.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Handshake {
-    /// The oldest version that will do.
+    /// The oldest version that is accepted.
     pub tls_min: TlsVersion,
-    /// The bundle that clients must show a certificate of: that of the most specific route that asks for one.
+    /// The name of the client CA file that clients need a certificate of. The most specific route that names one
+    /// decides.
     pub client_ca: Option<Box<str>>,
 }
 
-/// By host, for the routes that ask for more than usual; mostly none.
+/// Requirements by host. Only routes that require more than the default are listed, and mostly there are none.
 #[derive(Debug, Default)]
 pub struct Handshakes {
-    exact: HashMap<Box<str>, OfName, RandomState>,
+    exact: HashMap<Box<str>, NamedHost, RandomState>,
     wildcard: ByKey,
     any_domain: ByKey,
     any_domain_labels_max: usize,
-    /// Tried one after the other.
-    regex: Vec<(RegexPattern, Wishes)>,
-    any: Wishes,
+    /// Expressions are tried one after the other.
+    regex: Vec<(RegexPattern, ByTenant)>,
+    any: ByTenant,
 }
 
-/// What the routes that name a host ask for, and whose they are.
+/// The requirement of the routes that name a host, and their tenants.
 #[derive(Debug, Default)]
-struct OfName {
+struct NamedHost {
     asked: Handshake,
-    /// Only looked at where a pattern asks for something.
+    /// Only needed where a pattern requires something.
     tenants: Vec<u32>,
 }
 
-/// What the routes of a pattern ask for, by tenant.
-type Wishes = Vec<(u32, Handshake)>;
+/// The requirements of the routes of a pattern, by tenant.
+type ByTenant = Vec<(u32, Handshake)>;
 
-type ByKey = HashMap<Box<str>, Wishes, RandomState>;
+type ByKey = HashMap<Box<str>, ByTenant, RandomState>;
 
 impl Handshake {
     fn is_usual(&self) -> bool {
         *self == Self::default()
     }
 
-    /// With what a less specific route asks for.
+    /// Adds the requirement of a less specific route.
     fn meet(&mut self, other: &Self) {
         self.tls_min = self.tls_min.max(other.tls_min);
         if self.client_ca.is_none() {
@@ -63,7 +64,7 @@ impl Handshake {
 }
 
 impl Handshakes {
-    /// `asks` says what the route at a position asks for, and `tenant` whose it is.
+    /// `asks` gives the requirement of the route at a position, and `tenant` its tenant.
     pub(super) fn new<'t>(index: &Index, asks: impl Fn(usize) -> Handshake, tenant: impl Fn(usize) -> &'t str) -> Self {
         let mut handshakes = Self::default();
         let mut numbers: HashMap<&str, u32, RandomState> = HashMap::default();
@@ -87,7 +88,7 @@ impl Handshakes {
                     }
                 }
             }
-            // A host that somebody has and does not serve now is no stranger's either.
+            // A host that its holder does not serve now is not open to the patterns of other tenants either.
             for (host, is_admitted) in index.admission().hosts() {
                 let tenants = &mut handshakes.exact.entry(host.into()).or_default().tenants;
                 tenants.extend(numbers.iter().filter(|(tenant, _)| is_admitted(tenant)).map(|(_, number)| *number));
@@ -129,7 +130,7 @@ impl Handshakes {
         }
     }
 
-    /// For a host in lower case without port.
+    /// The requirement for a host, in lower case without port.
     pub fn of(&self, host: &str) -> Handshake {
         let of_name = self.exact.get(host);
         let mut handshake = of_name.map(|of_name| of_name.asked.clone()).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The index of a table: slots sorted by precedence, and buckets of them by host.
 //!
-//! The position of a slot *is* its rank: the lower of two wins. So precedences are compared once, when
-//! the table is built, and a look-up compares numbers.
+//! The position of a slot *is* its rank: the lower of two wins. Precedences are compared once, when the table is
+//! built, and a look-up compares numbers.
 
 use std::collections::HashMap;
 
@@ -22,24 +22,24 @@ type Buckets = HashMap<Box<str>, Bucket, RandomState>;
 pub(crate) struct Index {
     /// By precedence, the greatest first.
     slots: Vec<Slot>,
-    /// By whole host.
+    /// Buckets by whole host.
     exact: Buckets,
-    /// By what stands behind the first dot.
+    /// Buckets by the part behind the first dot.
     wildcard: Buckets,
-    /// By what stands in front of one of the first dots.
+    /// Buckets by the part in front of one of the first dots.
     any_domain: Buckets,
     /// The most labels that a key of `any_domain` has: further dots need not be tried.
     any_domain_labels_max: usize,
-    /// Without a host.
+    /// Slots without a host.
     any: Bucket,
-    /// By regular expression: the only hosts that are tried one after the other.
+    /// Slots with a regular expression for a host, the only ones that are tried one after the other.
     regex: Vec<u32>,
-    /// The best slot of each kind, so that a kind is not even looked at which cannot win.
+    /// The best slot of each kind. A kind that cannot win is not searched.
     best_wildcard: u32,
     best_any_domain: u32,
     best_any: u32,
     best_regex: u32,
-    /// Whose patterns are asked for which host.
+    /// The tenants whose patterns may take a reserved host.
     admission: Admission,
 }
 
@@ -68,7 +68,7 @@ impl Index {
         };
         Self {
             any_domain_labels_max: hosts.any_domain.keys().map(|first| first.split('.').count()).max().unwrap_or(0),
-            // Who names a host is asked in any case.
+            // A route that names a host may always take it.
             exact: hosts
                 .exact
                 .into_iter()
@@ -87,14 +87,14 @@ impl Index {
         }
     }
 
-    /// The slot that takes a request, closed on doubt about its path.
+    /// The slot that takes a request. None on doubt about its path.
     pub(crate) fn find(&self, request: &RequestView<'_>) -> Option<SlotMatch> {
         let found = self.best(request)?;
         let is_closed = path::is_doubtful(request.path) && self.doubt(request, found.route).is_some();
         (!is_closed).then_some(found)
     }
 
-    /// Another reading of the path that does not lead to the same route.
+    /// A reading of the path that does not lead to the same route.
     pub(crate) fn doubt(&self, request: &RequestView<'_>, route: usize) -> Option<String> {
         path::other_readings(request.path).into_iter().find(|reading| {
             let other = self.best(&RequestView { path: reading, ..*request });
@@ -102,7 +102,7 @@ impl Index {
         })
     }
 
-    /// The slot that takes a request if its path is read as it stands.
+    /// The slot that takes a request if its path is read as it is.
     pub(crate) fn best(&self, request: &RequestView<'_>) -> Option<SlotMatch> {
         let mut best = Best::new(&self.slots, request);
         let host = request.host;
@@ -142,7 +142,7 @@ impl Index {
         &self.admission
     }
 
-    /// Is a slot that takes this host by a pattern asked for it?
+    /// Whether a slot that takes this host by a pattern may take it.
     pub(crate) fn admits(&self, host: &str, slot: &Slot) -> bool {
         host_rank(slot.alternative.host()) == HostRank::Exact || self.admission.to(host).has(slot.route)
     }
@@ -164,7 +164,7 @@ impl Index {
         self.exact.contains_key(host)
     }
 
-    /// Whether it is so for a slot that takes requests of this host without naming it.
+    /// Whether `is_so` holds for any slot that takes requests of this host without naming it.
     pub(super) fn any_by_pattern(&self, host: &str, is_so: impl Fn(&Slot) -> bool) -> bool {
         let admitted = self.admission.to(host);
         let is_so = |position: u32| {
@@ -179,7 +179,7 @@ impl Index {
             || self.regex.iter().filter(|slot| accepts(slot)).copied().any(is_so)
     }
 
-    /// By precedence, the greatest first.
+    /// All slots by precedence, the greatest first.
     pub(crate) fn slots(&self) -> &[Slot] {
         &self.slots
     }
@@ -193,7 +193,7 @@ impl Index {
     }
 }
 
-/// What stands in front of the first dot, of the second, and so on. Something has to stand behind it.
+/// The part in front of the first dot, of the second, and so on. Something has to follow the dot.
 pub(super) fn first_labels(host: &str, labels_max: usize) -> impl Iterator<Item = &str> {
     host.match_indices('.').take(labels_max).filter(|(dot, _)| dot + 1 < host.len()).map(|(dot, _)| &host[..dot])
 }

@@ -1,10 +1,10 @@
-//! Where routes are served, as people write it.
+//! The places at which routes are served, as people write them.
 
 use super::RoutingTable;
 use crate::matcher::{Alternative, HostCondition};
 use crate::path::PathPattern;
 
-/// So many places of one route are told.
+/// The most places of one route that are listed.
 const PLACES_MAX: usize = 100;
 
 impl<T> RoutingTable<T> {
@@ -14,7 +14,7 @@ impl<T> RoutingTable<T> {
         let mut all: Vec<Vec<String>> = self.routes.iter().map(|_| Vec::new()).collect();
         for slot in self.index.slots() {
             let place = place(&slot.alternative);
-            // A route with thousands of places is none that a person reads.
+            // Nobody reads thousands of places.
             if let Some(places) = all.get_mut(slot.route as usize)
                 && places.len() < PLACES_MAX
                 && !places.contains(&place)

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-/// How specifically an entry matches; the greatest wins.
+/// How specifically an entry matches. The greatest precedence wins.
 ///
 /// Fields are compared in order, so the declaration *is* the rule: an explicit priority first, then
 /// the host, then the path, then the number of other conditions, then the one that was served first.
@@ -10,20 +10,20 @@ use std::cmp::Reverse;
 pub struct Precedence {
     /// `priority`.
     pub priority: i64,
-    /// Exact over `*.` over `x.*` over `*`.
+    /// The kind of host condition: exact over `*.` over `x.*` over `*`.
     pub host: HostRank,
-    /// Length of the path condition in characters; exact paths count one more than the prefix. A regular
-    /// expression counts as it is written, `/` and no condition count nothing.
+    /// The length of the path condition in characters. An exact path counts one more than the prefix, a regular
+    /// expression counts as it is written, and `/` counts nothing.
     pub path: usize,
-    /// Conditions besides host and path.
+    /// The number of conditions besides host and path.
     pub conditions: usize,
-    /// The place by seniority, reversed: whoever was served first is greater.
+    /// The place by seniority, reversed: the route that was served first is greater.
     pub age: Reverse<i64>,
-    /// The last resort, so that the order of listing never matters: ids, reversed.
+    /// The id, reversed. It is the last resort, so that the order of listing never matters.
     pub id: Reverse<Box<str>>,
 }
 
-/// How specific a host condition is.
+/// How specific a host condition is. Later variants are more specific.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum HostRank {
     /// `*`, or no condition on the host.

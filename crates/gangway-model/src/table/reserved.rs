@@ -1,29 +1,29 @@
-//! Hosts that somebody has: of what takes hosts by a pattern, only some is asked there.
+//! Hosts that a tenant holds. Only the patterns of some tenants may take them.
 //!
-//! Without this, the requests of a host whose holder is stopped, cookies and passwords among them, would go to
-//! whoever takes all hosts of the domain.
+//! Without this, the requests of a host whose holder is stopped, with their cookies and passwords, would go to a
+//! container that takes all hosts of the domain.
 
 use std::collections::HashMap;
 
 use ahash::RandomState;
 
-/// Which tenants are asked on which hosts.
+/// The tenants that may take each reserved host by a pattern.
 #[derive(Debug, Default)]
 pub struct Reserved {
     tenants: HashMap<Box<str>, u32, RandomState>,
     hosts: HashMap<Box<str>, Box<[u32]>, RandomState>,
 }
 
-/// A tenant that is asked everywhere.
+/// The number of a tenant that may take every host.
 const EVERYWHERE: u32 = u32::MAX;
 
 impl Reserved {
-    /// No host yet. Tenants that are not named here are asked everywhere.
+    /// Reserves no host yet. Tenants that are not named here may take every host.
     pub fn among(tenants: impl IntoIterator<Item = Box<str>>) -> Self {
         Self { tenants: tenants.into_iter().zip(0..EVERYWHERE).collect(), hosts: HashMap::default() }
     }
 
-    /// Only these tenants' patterns are asked for a host, in lower case without port. What is said last counts.
+    /// Reserves a host, in lower case without port, for the patterns of these tenants. The last call for a host counts.
     pub fn keep<'t>(&mut self, host: &str, tenants: impl IntoIterator<Item = &'t str>) {
         let mut numbers: Vec<u32> =
             tenants.into_iter().filter_map(|tenant| self.tenants.get(tenant).copied()).collect();
@@ -37,13 +37,13 @@ impl Reserved {
     }
 }
 
-/// The same by routes.
+/// The reserved hosts, with the tenants of routes by number.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
     hosts: HashMap<Box<str>, Box<[u32]>, RandomState>,
-    /// Whose each route is.
+    /// The tenant of each route.
     routes: Vec<u32>,
-    /// The tenants by their numbers.
+    /// The numbers of the tenants.
     tenants: HashMap<Box<str>, u32, RandomState>,
 }
 
@@ -57,13 +57,13 @@ impl Admission {
         Self { hosts: reserved.hosts, routes, tenants: reserved.tenants }
     }
 
-    /// Who is admitted on a host.
+    /// The tenants that are admitted to a host.
     pub(super) fn to(&self, host: &str) -> AdmittedTenants<'_> {
         let tenants = if self.hosts.is_empty() { None } else { self.hosts.get(host).map(|tenants| &**tenants) };
         AdmittedTenants { tenants, routes: &self.routes }
     }
 
-    /// The reserved hosts, each with what tells of a tenant whether it is admitted there.
+    /// The reserved hosts, each with a function that says whether a tenant is admitted.
     pub(super) fn hosts(&self) -> impl Iterator<Item = (&str, impl Fn(&str) -> bool)> {
         self.hosts.iter().map(|(host, admitted)| {
             let is_admitted = |tenant: &str| self.tenants.get(tenant).is_none_or(|number| admitted.contains(number));
@@ -71,7 +71,7 @@ impl Admission {
         })
     }
 
-    /// Are all of these routes admitted where one of them is?
+    /// Whether all of these routes belong to one tenant, so that either all of them are admitted or none.
     pub(super) fn is_one(&self, mut routes: impl Iterator<Item = u32>) -> bool {
         let of = |route: u32| self.routes.get(route as usize).copied().unwrap_or(EVERYWHERE);
         let first = routes.next().map(of);
@@ -79,16 +79,16 @@ impl Admission {
     }
 }
 
-/// Whose patterns are asked for one host.
+/// The tenants whose patterns may take one host.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AdmittedTenants<'a> {
-    /// None where everybody's are.
+    /// None where every tenant is admitted.
     tenants: Option<&'a [u32]>,
     routes: &'a [u32],
 }
 
 impl AdmittedTenants<'_> {
-    /// On a host that is nobody's.
+    /// Every tenant, for a host that is not reserved.
     pub(super) fn all() -> Self {
         Self { tenants: None, routes: &[] }
     }

@@ -12,7 +12,7 @@ use crate::path::PathPattern;
 pub(crate) struct Slot {
     /// The route's position in the table.
     pub route: u32,
-    /// Does it take every request of its hosts?
+    /// Whether it takes every request of its hosts.
     pub takes_all: bool,
     pub alternative: Alternative,
     pub precedence: Precedence,
@@ -58,11 +58,11 @@ fn path_len(path: &PathPattern) -> usize {
     }
 }
 
-/// What a look-up found.
+/// The result of a look-up in the index.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SlotMatch {
     pub slot: usize,
     pub route: usize,
-    /// Does the slot take every request of its hosts, so that it has no prefix?
+    /// Whether the slot takes every request of its hosts. It has no prefix then.
     pub takes_all: bool,
 }

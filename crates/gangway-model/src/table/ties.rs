@@ -1,4 +1,4 @@
-//! Routes of which only age decides who wins.
+//! Pairs of routes between which only age decides.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -7,26 +7,26 @@ use super::entry::Entry;
 use crate::matcher::{Alternative, HostCondition, exclude_each_other};
 use crate::path::PathPattern;
 
-/// A route is compared with so many others that ask for the same host and path; an attacker's thousand
-/// equal routes need not be compared a million times.
+/// The most others of the same host and path that a route is compared with: a thousand equal routes of an attacker
+/// must not cause a million comparisons.
 const COMPARED_MAX: usize = 8;
 
-/// Two entries that are equally specific for some requests: the older takes them.
+/// Two entries that are equally specific for some requests. The older one takes them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Tie {
-    /// The position of the one that wins.
+    /// The position of the entry that wins.
     pub winner: usize,
-    /// The position of the one that loses.
+    /// The position of the entry that loses.
     pub loser: usize,
-    /// Do they ask for exactly the same, so that the loser gets nothing of it?
+    /// Whether both ask for exactly the same, so that the loser gets none of it.
     pub is_same: bool,
-    /// What the loser asks for, as a rule.
+    /// The alternative of the loser, as a rule.
     pub rule: String,
 }
 
-/// Every two entries that only age, or in the end the id, decides between: of the same priority, host,
-/// path and number of other conditions, where those do not exclude each other. Once for two entries,
-/// sorted by winner and loser; an entry is compared with few others of the same kind.
+/// Every pair of entries between which only age, or in the end the id, decides: both have the same priority, host, path
+/// and number of other conditions, and these do not exclude each other. Each pair is listed once, sorted by winner and
+/// loser. An entry is compared with at most a few others of the same kind.
 pub fn ties<T>(entries: &[Entry<T>]) -> Vec<Tie> {
     let mut order: Vec<usize> = (0..entries.len()).collect();
     order.sort_by_key(|position| (entries[*position].age, &entries[*position].id, Reverse(*position)));
@@ -54,5 +54,5 @@ pub fn ties<T>(entries: &[Entry<T>]) -> Vec<Tie> {
     ties
 }
 
-/// What makes two alternatives equally specific for the same requests.
+/// The properties by which two alternatives are equally specific for the same requests.
 type TieKey<'e> = (&'e HostCondition, &'e PathPattern, usize, i64);

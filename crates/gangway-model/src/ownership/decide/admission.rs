@@ -1,4 +1,4 @@
-//! Who is let in on a host, and what those are told who are not.
+//! The parties that are admitted to a host, and the reason for the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::ownership::observation::{GRACE, seconds};
 use crate::ownership::tenant::{Party, Tenant};
 
 impl HostCase<'_> {
-    /// Lets in those that the holder lets in, and gives them tenure where they are served.
+    /// Admits the parties that the holder admits, and gives them tenure where they are served.
     pub(super) fn admit(&mut self) {
         let policy = self.policy();
         let guest_or_not = |claim: &&Claim<'_>| policy.as_ref().and_then(|policy| policy.guest_or_not(claim.party));
@@ -28,7 +28,7 @@ impl HostCase<'_> {
                 None => decision.refused.clone_from(&loss),
             }
         }
-        // One that was let in and is not any more is no guest.
+        // A guest that is no longer admitted loses its tenure.
         let refused: BTreeSet<&Party> = (self.claims.iter().zip(&self.decisions))
             .filter(|(_, decision)| decision.refused.is_some())
             .map(|(claim, _)| claim.party)
@@ -41,20 +41,20 @@ impl HostCase<'_> {
         }
     }
 
-    /// Who is let in.
+    /// The parties that the holder admits.
     fn policy(&self) -> Option<GuestPolicy<'_>> {
         let tenant = match &self.holder {
             Holder::File => &Tenant::File,
             Holder::Active(tenant) | Holder::Former(tenant, _) => tenant,
             Holder::Nobody => {
-                // Nobody is served here, so the first of those that would like to be is let in.
+                // No party is served here, so the first one that asks is admitted.
                 let weak = self.claims.iter().filter(|claim| claim.strength == Strength::Weak);
                 &weak.min_by_key(|claim| (claim.presence.oldest, claim.party))?.party.tenant
             }
         };
         let served = self.claims.iter().filter(|claim| claim.strength == Strength::Served);
         let served: BTreeSet<&Party> = served.map(|claim| claim.party).collect();
-        // What one that is not there said last holds on.
+        // The last `share` of a party that is away still counts.
         let away = self.tenures.iter().filter(|(party, tenure)| !tenure.is_guest && !served.contains(party));
         let away = away.map(|(party, tenure)| (party, &*tenure.share));
         let here = self.claims.iter().map(|claim| (claim.party, claim.share));
@@ -65,7 +65,7 @@ impl HostCase<'_> {
         Some(GuestPolicy { tenant, share, known })
     }
 
-    /// What those are told who are not let in.
+    /// The loss of the parties that are not admitted.
     fn loss_of_host(&self) -> Option<Loss> {
         let of = |tenant: &Tenant| {
             let owners = self.tenures.iter().filter(|(party, tenure)| party.tenant == *tenant && !tenure.is_guest);
@@ -98,7 +98,7 @@ impl HostCase<'_> {
     }
 }
 
-/// Gives tenure to a party that is served, and notes what is new about one that has it.
+/// Gives tenure to a party that is served, and updates the tenure of a party that has it.
 fn update_tenure(tenures: &mut BTreeMap<Party, Tenure>, claim: &Claim<'_>, is_guest: bool, now: i64) {
     let presence = &claim.presence;
     let tenure = match (tenures.get_mut(claim.party), claim.strength) {
@@ -120,18 +120,18 @@ fn update_tenure(tenures: &mut BTreeMap<Party, Tenure>, claim: &Claim<'_>, is_gu
     tenure.containers = presence.containers.iter().map(|id| (*id).into()).collect();
 }
 
-/// Who is let in on a host.
+/// The rules by which the holder admits others.
 struct GuestPolicy<'d> {
-    /// The holder.
+    /// The holding tenant.
     tenant: &'d Tenant,
-    /// With whom it shares, in lower case.
+    /// The names with which it shares, in lower case.
     share: BTreeSet<String>,
-    /// Nobody but these, where it says so.
+    /// The only parties that may be admitted; none where there is no such limit.
     known: Option<BTreeSet<&'d Party>>,
 }
 
 impl GuestPolicy<'_> {
-    /// None where it is refused, else whether it is there as a guest.
+    /// None where the party is refused, otherwise whether it is a guest.
     fn guest_or_not(&self, party: &Party) -> Option<bool> {
         if party.tenant == *self.tenant {
             return Some(false);

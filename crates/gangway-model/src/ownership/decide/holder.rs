@@ -1,4 +1,4 @@
-//! Whose the host is: who has gone, who keeps it, who takes it, and who is given it.
+//! The holder of the host: parties that are gone, that keep it, that take it, and that receive it.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::ownership::observation::{GRACE, Observation, seconds};
 use crate::ownership::tenant::{Party, Tenant};
 
 impl HostCase<'_> {
-    /// Notes who is there and who is gone, and forgets those that have been gone for long enough.
+    /// Notes which parties are there and which are gone, and forgets parties that have been gone for long enough.
     pub(super) fn expire(&mut self) {
         let present: BTreeSet<&Party> =
             self.claims.iter().filter(|claim| claim.presence.exists).map(|claim| claim.party).collect();
@@ -19,7 +19,7 @@ impl HostCase<'_> {
             if present.contains(party) {
                 let returns = tenure.gone.take().is_some_and(|gone| gone + grace <= now);
                 if returns {
-                    // What others were given meanwhile stays theirs.
+                    // Others keep the rules that they received meanwhile.
                     (tenure.since, tenure.rules) = (now, BTreeSet::new());
                 }
                 return true;
@@ -34,12 +34,12 @@ impl HostCase<'_> {
         });
     }
 
-    /// Is it there, or was it a moment ago?
+    /// Whether the party is there, or was there a short time ago.
     pub(super) fn is_active(&self, tenure: &Tenure) -> bool {
         self.observation.has(tenure)
     }
 
-    /// Finds out whose the host is, and lets those have it who may.
+    /// Finds the holder of the host, and gives it to a successor where there is one.
     pub(super) fn find_holder(&mut self) {
         if self.claims.iter().any(|claim| claim.party.tenant == Tenant::File) {
             self.holder = Holder::File;
@@ -49,7 +49,7 @@ impl HostCase<'_> {
         if self.is_released {
             self.release();
         }
-        // Guests whose host is nobody's any more are not thrown out: the one that was there first has it.
+        // Guests of a host without a holder are not dropped: the guest that was there first becomes the holder.
         if matches!(self.holder, Holder::Nobody) {
             let first = self.tenures.iter().min_by_key(|(party, tenure)| (tenure.since, tenure.created, *party));
             if let Some(tenant) = first.map(|(party, _)| party.tenant.clone()) {
@@ -69,7 +69,7 @@ impl HostCase<'_> {
         self.seat(successor);
     }
 
-    /// Whose the host was until now.
+    /// The holder of the host until now.
     fn holder_before(&self) -> Holder {
         let owners = || self.tenures.iter().filter(|(_, tenure)| !tenure.is_guest);
         let active = owners().filter(|(_, tenure)| self.is_active(tenure));
@@ -82,7 +82,7 @@ impl HostCase<'_> {
         }
     }
 
-    /// Who takes a host that nobody has now.
+    /// The tenant that takes a host without a present holder.
     fn successor(&self) -> Option<Tenant> {
         let served = self.claims.iter().filter(|claim| claim.strength == Strength::Served);
         let (former, gone) = match &self.holder {
@@ -91,10 +91,10 @@ impl HostCase<'_> {
             Holder::Nobody => (None, i64::MIN),
         };
         let returns = |claim: &Claim<'_>| Some(&claim.party.tenant) == former;
-        // Whoever was created after it was gone was not waiting for it to go.
+        // A container that was created after the holder was gone did not wait for it to go.
         let is_new = |claim: &Claim<'_>| {
             let waited = self.refused_before.get(claim.party).and_then(|refusal| refusal.waited);
-            // A guest was there before.
+            // A guest was there before, so it waited.
             let waited = if self.tenures.contains_key(claim.party) { Some(gone) } else { waited };
             claim.presence.newest >= gone && waited.is_none_or(|waited| claim.presence.newest > waited)
         };
@@ -103,7 +103,7 @@ impl HostCase<'_> {
         first.map(|claim| claim.party.tenant.clone())
     }
 
-    /// The holder gives the host to whoever waits for it; where nobody does, nothing changes.
+    /// Gives the host to the first party that waits for it. Without one, a present holder keeps it.
     fn release(&mut self) {
         let tenant = match &self.holder {
             Holder::Nobody | Holder::File => return,
@@ -124,7 +124,7 @@ impl HostCase<'_> {
                 self.tenures.retain(|party, tenure| tenure.is_guest && party.tenant != tenant);
                 self.seat(waiting);
             }
-            // A former holder leaves nothing behind.
+            // Nothing is kept of a former holder.
             None if matches!(self.holder, Holder::Former(..)) => {
                 self.tenures.retain(|_, tenure| tenure.is_guest);
                 self.holder = Holder::Nobody;

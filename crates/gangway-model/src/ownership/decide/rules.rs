@@ -1,4 +1,4 @@
-//! Who serves which rule of a host.
+//! The party that serves each rule of a host.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,10 +10,11 @@ use crate::ownership::holding::{RuleId, Tenure};
 use crate::ownership::tenant::{Party, Tenant};
 
 impl<'c> HostCase<'c> {
-    /// Of those that ask for the same rule, whoever has it keeps it; else the one that was here first gets it.
+    /// Assigns each rule. Of the parties that ask for it, the one that has it keeps it; otherwise the one that was here
+    /// first gets it.
     pub(super) fn assign_rules(&mut self) {
         let mut winners: HashMap<RuleId, Party, RandomState> = HashMap::default();
-        // Guests take nothing that the holder serves, whatever their priority.
+        // Guests never take a rule that the holder serves, whatever their priority.
         let mut of_holder: HashMap<u64, Party, RandomState> = HashMap::default();
         let order = self.order();
         for claim in self.claims.iter().filter(|claim| claim.party.tenant == Tenant::File) {
@@ -23,7 +24,7 @@ impl<'c> HostCase<'c> {
         }
         let here: BTreeMap<&Party, &Claim<'_>> =
             self.claims.iter().filter(|claim| claim.presence.exists).map(|claim| (claim.party, *claim)).collect();
-        // Whoever has a rule and has not given it up.
+        // Parties that have rules and did not give them up.
         let mut keepers: Vec<(&Party, &Tenure)> =
             self.tenures.iter().filter(|(_, tenure)| !tenure.rules.is_empty() && self.is_active(tenure)).collect();
         keepers.sort_by_key(|(party, tenure)| (tenure.is_guest, tenure.since, tenure.created, (*party).clone()));
@@ -35,7 +36,7 @@ impl<'c> HostCase<'c> {
         for (party, tenure) in keepers {
             let asked = here.get(party).map(|claim| claim.rules.iter().collect::<BTreeSet<_>>());
             for rule in &tenure.rules {
-                // A service that is renamed need not wait: the new one was created after the old one had gone.
+                // A renamed service need not wait: the new one was created after the old one was gone.
                 let renewed = tenure.gone.and_then(|gone| {
                     newest.get(&(&party.tenant, *rule)).filter(|(newest, _)| asked.is_none() && *newest >= gone)
                 });
@@ -86,7 +87,7 @@ impl<'c> HostCase<'c> {
         self.record_rules(&winners);
     }
 
-    /// For each tenant and rule the party whose container was created last, and when that was.
+    /// For each tenant and rule, the party whose container was created last, with the time of that.
     fn newest_by_rule(&self) -> HashMap<(&'c Tenant, RuleId), (i64, &'c Party), RandomState> {
         let mut newest = HashMap::default();
         for claim in self.claims.iter().filter(|claim| claim.strength == Strength::Served) {
@@ -99,7 +100,7 @@ impl<'c> HostCase<'c> {
         newest
     }
 
-    /// The claims that are let in, those first that go before others.
+    /// The positions of the claims, sorted by which goes first.
     fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.claims.len()).collect();
         order.sort_by_key(|position| {
@@ -111,7 +112,7 @@ impl<'c> HostCase<'c> {
         order
     }
 
-    /// Which rules each party serves now.
+    /// Records the rules that each party serves now.
     fn record_rules(&mut self, winners: &HashMap<RuleId, Party, RandomState>) {
         let served: BTreeSet<&Party> = (self.claims.iter().zip(&self.decisions))
             .filter(|(claim, decision)| claim.strength == Strength::Served && decision.refused.is_none())
@@ -126,7 +127,7 @@ impl<'c> HostCase<'c> {
             if served.contains(party) {
                 tenure.rules = won;
             } else {
-                // One that is stopped comes back to what nobody else was given.
+                // A party that is stopped returns to the rules that no other party received.
                 tenure.rules.retain(|rule| won.contains(rule));
             }
         }
