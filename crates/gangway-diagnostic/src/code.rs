@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use crate::severity::Severity;
+
 /// A stable code such as `G104`. [`codes`](crate::codes) lists all of them.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Code(pub u16);
@@ -11,6 +13,8 @@ pub struct Code(pub u16);
 pub struct CodeDescription {
     /// The code.
     pub code: Code,
+    /// The severities that its diagnostics may have.
+    pub severities: &'static [Severity],
     /// One line, lower case, no full stop.
     pub title: &'static str,
     /// The meaning and the remedy, in whole sentences.
@@ -26,12 +30,15 @@ impl Display for Code {
 
 /// Declares a constant for each code, and one for the descriptions of all of them in the order of the list.
 macro_rules! codes {
-    (const $all:ident; $($name:ident = $number:literal, $title:literal, $explanation:literal;)*) => {
+    (const $all:ident; $($name:ident = $number:literal, $($severity:ident)|+, $title:literal, $explanation:literal;)*) => {
         $(#[doc = concat!("Code ", stringify!($number), ": ", $title, ".")]
         pub const $name: $crate::Code = $crate::Code($number);)*
 
         pub(super) const $all: &[$crate::CodeDescription] = &[
-            $($crate::CodeDescription { code: $name, title: $title, explanation: $explanation },)*
+            $($crate::CodeDescription {
+                code: $name,
+                severities: &[$($crate::Severity::$severity),+],
+                title: $title, explanation: $explanation },)*
         ];
     };
 }

@@ -90,6 +90,11 @@ mod tests {
     }
 
     #[test]
+    fn every_code_has_a_severity() {
+        assert!(all().all(|description| !description.severities.is_empty() && description.severities.is_sorted()));
+    }
+
+    #[test]
     fn a_code_that_is_not_registered_has_no_title() {
         assert_eq!(Code(104).title(), "unknown matcher");
         assert_eq!((Code(199).title(), Code(777).title()), ("", ""));

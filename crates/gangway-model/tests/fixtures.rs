@@ -4,8 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use gangway_model::Code;
-use gangway_model::codes;
+use gangway_model::{Code, Severity, codes};
 
 /// Codes of what is not found in labels: other crates have their tests.
 fn is_of_others(code: Code) -> bool {
@@ -51,7 +50,14 @@ fn every_code_has_a_fixture() {
     for (name, text) in common::fixtures() {
         let (snapshot, settings) = common::read(&text);
         for diagnostic in &gangway_model::compile(&snapshot, &settings).diagnostics {
-            assert!(codes::find(diagnostic.code).is_some(), "{} in {name} is not registered", diagnostic.code);
+            let description = codes::find(diagnostic.code);
+            let is_listed = |severities: &[Severity]| severities.contains(&diagnostic.severity);
+            assert!(
+                description.is_some_and(|description| is_listed(description.severities)),
+                "{} in {name} is not listed as {}",
+                diagnostic.code,
+                diagnostic.severity
+            );
             found.entry(diagnostic.code).or_insert_with(|| name.clone());
         }
     }

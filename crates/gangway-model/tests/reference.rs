@@ -58,15 +58,14 @@ fn examples() -> BTreeMap<Code, String> {
 fn diagnostics(examples: &BTreeMap<Code, String>) -> String {
     let mut page = String::from(DIAGNOSTICS_HEAD);
     for group in codes::GROUPS {
-        let _ = write!(page, "\n`G{}xx`: {}\n\n| code | title |\n|---|---|\n", group.hundred, group.subject);
+        let _ =
+            write!(page, "\n`G{}xx`: {}\n\n| code | severity | title |\n|---|---|---|\n", group.hundred, group.subject);
         for description in group.codes {
-            let _ = writeln!(
-                page,
-                "| [{0}](#{1}) | {2} |",
-                description.code,
-                anchor(description.code),
-                description.title.replace('|', "\\|")
-            );
+            let code = description.code;
+            let severities: Vec<&str> = description.severities.iter().map(|severity| severity.as_str()).collect();
+            // A vertical line would end the cell.
+            let title = description.title.replace('|', "\\|");
+            let _ = writeln!(page, "| [{code}](#{}) | {} | {title} |", anchor(code), severities.join(" or "));
         }
     }
     for description in codes::all() {

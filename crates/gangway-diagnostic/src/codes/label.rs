@@ -5,112 +5,112 @@ use crate::code::codes;
 codes! {
     const LABEL_CODES;
 
-    LABEL_UNKNOWN = 1, "unknown label",
+    LABEL_UNKNOWN = 1, Error, "unknown label",
         "No key of this name exists under our prefix. The nearest one is named where there is one.";
-    LABEL_INCOMPLETE = 2, "incomplete label",
+    LABEL_INCOMPLETE = 2, Error, "incomplete label",
         "The key is the beginning of several keys and has no value of its own, such as `gangway.timeout` or \
          `gangway.routes.web`.";
-    LABEL_BELOW_VALUE = 3, "label below a label that has a value",
+    LABEL_BELOW_VALUE = 3, Error, "label below a label that has a value",
         "No key is both a value and a table: below `gangway.host` there is nothing, because `gangway.host` itself \
          has a value.";
-    LABEL_TWICE = 4, "label written twice",
+    LABEL_TWICE = 4, Error, "label written twice",
         "Keys are compared without regard to case, so `gangway.Host` and `gangway.host` are one label; and \
          `gangway.host` is the same as `gangway.routes.web.host` in a service named `web`.";
-    LABELS_TOO_MANY = 5, "too many labels",
+    LABELS_TOO_MANY = 5, Error, "too many labels",
         "At most 256 labels under our prefix are read of one container. A route of which some were left out is \
          closed, as one of them may have protected it.";
-    VALUE_TOO_LONG = 6, "value too long",
+    VALUE_TOO_LONG = 6, Error, "value too long",
         "A label's value has at most 4,096 bytes.";
-    VALUE_CONTROL = 7, "control character in a value",
+    VALUE_CONTROL = 7, Error, "control character in a value",
         "Values are plain text. Line breaks may separate the entries of a list and the parts of a rule; all other \
          control characters are refused everywhere.";
-    VALUE_EMPTY = 8, "empty value",
+    VALUE_EMPTY = 8, Error, "empty value",
         "The label has no value; often a variable of the compose file was not set. Only header labels may be empty: \
          they remove the header.";
-    ROUTE_NAME = 9, "not a name of a route",
+    ROUTE_NAME = 9, Error, "not a name of a route",
         "A route's name in `gangway.routes.<name>.<key>` has 1 to 63 letters, digits, hyphens and underscores.";
 
-    LABEL_LATER = 10, "label not in force yet",
+    LABEL_LATER = 10, Error, "label not in force yet",
         "The key is known and planned, but this version does not do what it asks for. It is said instead of \
          ignored; the rest of the route is in force.";
-    LABEL_LATER_PROTECTS = 11, "protecting label not in force yet",
+    LABEL_LATER_PROTECTS = 11, Error, "protecting label not in force yet",
         "The key restricts who may reach the route, and this version cannot do that yet. A route that was meant to \
-         be protected is not served unprotected: it is closed and answers 503 to everybody until the label is removed.";
-    LABEL_DOUBTFUL = 12, "label that may have been meant to protect",
+         be protected is not served unprotected: it is closed and answers 503 to every client until the label is removed.";
+    LABEL_DOUBTFUL = 12, Error, "label that may have been meant to protect",
         "The key is unknown but looks like one that restricts who may reach the route, such as `gangway.alow`. \
          The route is closed until the label is put right.";
-    LABEL_NEAR_MISS = 13, "label just outside our prefix",
+    LABEL_NEAR_MISS = 13, Warning, "label just outside our prefix",
         "The key nearly begins with `gangway.`, so it was surely meant for Gangway, which only looks at what does.";
-    LABEL_MISPLACED = 14, "label that cannot stand here",
+    LABEL_MISPLACED = 14, Error, "label that cannot stand here",
         "Some keys make sense for containers only, such as `port`, and `upstream` only for routes of the \
          configuration file.";
-    MORE_FOUND = 15, "more findings than are shown",
+    MORE_FOUND = 15, Error, "more findings than are shown",
         "At most 100 findings are shown for one container.";
-    LABEL_BESIDE_RULE = 16, "`host` or `path` beside `rule`",
+    LABEL_BESIDE_RULE = 16, Error, "`host` or `path` beside `rule`",
         "A rule says everything about which requests a route takes, instead of `host` and `path`. Write the host and \
          the path into the rule.";
-    LABEL_OF_OWN = 17, "label on Gangway itself",
+    LABEL_OF_OWN = 17, Error, "label on Gangway itself",
         "Gangway never routes to its own container.";
-    VALUE_LATER = 18, "value not in force yet",
+    VALUE_LATER = 18, Error, "value not in force yet",
         "The value is known and planned, but this version does not do what it asks for.";
-    LABEL_REFUSED = 19, "label that Gangway will not obey",
+    LABEL_REFUSED = 19, Error, "label that Gangway will not obey",
         "The key is known from other software, and what it asks for needs a right that Gangway does not have and \
          should not be given. The help names another way.";
 
-    NOT_BOOLEAN = 20, "not a boolean",
+    NOT_BOOLEAN = 20, Error, "not a boolean",
         "A boolean is `true`, `on` or `yes`, or `false`, `off` or `no`.";
-    NOT_INTEGER = 21, "not a whole number",
+    NOT_INTEGER = 21, Error, "not a whole number",
         "A whole number, such as `10` or `-1`.";
-    NOT_PORT = 22, "not a port",
+    NOT_PORT = 22, Error, "not a port",
         "A port is a number from 1 to 65535: the one at which the application listens inside its container. Names \
          are not looked up.";
-    NOT_DURATION = 23, "not a duration",
+    NOT_DURATION = 23, Error, "not a duration",
         "A duration is a number with a unit, such as `250ms`, `5s`, `10m`, `1h` or `30d`; a number alone is seconds.";
-    NOT_SIZE = 24, "not a size",
+    NOT_SIZE = 24, Error, "not a size",
         "A size is a whole number with a unit: `kB`, `MB`, `GB`, `TB`, or `KiB`, `MiB`, `GiB`, `TiB`; a number alone \
          is bytes.";
-    NOT_A_CHOICE = 25, "not one of the possible values",
+    NOT_A_CHOICE = 25, Error, "not one of the possible values",
         "The label takes one of a few words, which are named in the diagnostic.";
-    NOT_STATUS = 26, "not a status",
+    NOT_STATUS = 26, Error, "not a status",
         "A status is a number from 100 to 599, such as `204`; a range has two, such as `200-399`.";
-    COOKIE_NAME = 27, "not the name of a cookie",
+    COOKIE_NAME = 27, Error, "not the name of a cookie",
         "The name of a cookie has letters, digits and a few signs such as hyphens, and no spaces.";
 
-    FIELD_NAME = 30, "not a header name",
+    FIELD_NAME = 30, Error, "not a header name",
         "The part of the label behind `header.` is the name of a header: letters, digits and hyphens.";
-    FIELD_RESERVED = 32, "header that no label can set",
+    FIELD_RESERVED = 32, Error, "header that no label can set",
         "Some headers frame the message or belong to one connection only, such as `Content-Length` and \
          `Connection`; setting them would break the connection or smuggle requests. `Host` is set by `host-header`.";
-    HOST_HEADER = 33, "not a value for `host-header`",
+    HOST_HEADER = 33, Error, "not a value for `host-header`",
         "`keep`, `upstream`, or a name with an optional port.";
-    REDIRECT = 34, "not a redirection",
+    REDIRECT = 34, Error, "not a redirection",
         "A redirection is a URL or a path that begins with one slash, with an optional status 301, 302, 307 or 308 in \
          front. `{host}` may stand in the host; `{path}` and `{query}` only behind it.";
-    PLACEHOLDER = 35, "unknown placeholder",
+    PLACEHOLDER = 35, Error, "unknown placeholder",
         "The placeholders of a redirection are `{host}`, `{path}` and `{query}`.";
-    REDIRECT_TO_ITSELF = 36, "redirection to itself",
+    REDIRECT_TO_ITSELF = 36, Warning, "redirection to itself",
         "The redirection leads to the very address that was asked for, so a browser would follow it until it gives up.";
-    PATH_TO_SEND = 37, "not a path to send",
+    PATH_TO_SEND = 37, Error, "not a path to send",
         "A path that is sent to the application begins with a slash and has only characters that can stand in a URL.";
-    REWRITE = 38, "not a rewriting",
+    REWRITE = 38, Error, "not a rewriting",
         "A rewriting is a path that replaces the whole path, or `~expression -> replacement`.";
-    REPLACEMENT_REFERENCE = 39, "replacement that refers to nothing",
+    REPLACEMENT_REFERENCE = 39, Error, "replacement that refers to nothing",
         "`$1` and `${name}` stand for groups of the expression. `$1x` is the group named `1x`; write `${1}x`. In a \
          compose file every `$` is written twice.";
 
-    STRIP_NOTHING = 40, "nothing to strip",
+    STRIP_NOTHING = 40, Error, "nothing to strip",
         "`strip-prefix` removes the prefix by which the route was found. This route has no prefix in `path` or \
          in a `PathPrefix` of its rule.";
-    HOST_UNDERIVED = 41, "no host can be made of the route's name",
+    HOST_UNDERIVED = 41, Error, "no host can be made of the route's name",
         "A route without a host is served as `<route>.<domain>`, with everything but letters, digits and hyphens \
          replaced by hyphens.";
-    HEALTH_WITHOUT_PATH = 42, "`health` without a path",
+    HEALTH_WITHOUT_PATH = 42, Error, "`health` without a path",
         "`health.interval`, `health.timeout` and `health.status` say how endpoints are asked; what they are asked for \
          says `health.path`.";
-    NAME_INVALID = 43, "not a name",
+    NAME_INVALID = 43, Error, "not a name",
         "Names of projects, containers and groups are of letters, digits, hyphens, underscores and dots.";
 
-    ROUTE_BY_ITSELF = 50, "route that nobody wrote",
+    ROUTE_BY_ITSELF = 50, Warning, "route that nobody wrote",
         "A label of the container's one route, such as `gangway.port`, makes that route, also beside `gangway.routes.*`. \
          Without `host`, `path` or `rule` it is served at its default host, on all paths. Labels of the one route are not \
          handed down to the others.";
