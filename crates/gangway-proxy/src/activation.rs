@@ -19,7 +19,7 @@ use crate::upstream::sticky::{CookieNames, CookieSecret};
 
 /// Endpoints that could not be reached, on their way to the probes. If the channel is full, the sender drops its
 /// report: enough others report the same.
-pub(crate) const DOUBTS_MAX: usize = 256;
+pub(crate) const SUSPECTS_MAX: usize = 256;
 
 /// Turns every compiled table into the one that requests are routed by.
 ///
@@ -30,7 +30,7 @@ pub struct Activator {
     pub(crate) tables: Seat<ActiveTable>,
     pub(crate) metrics: Arc<Metrics>,
     /// Shared, since a panic must not close the channel: requests go on sending.
-    pub(crate) doubts: Arc<Mutex<mpsc::Receiver<EndpointKey>>>,
+    pub(crate) suspects: Arc<Mutex<mpsc::Receiver<EndpointKey>>>,
     pub(crate) secret: CookieSecret,
 }
 
@@ -47,10 +47,10 @@ impl Activator {
     pub fn run(&mut self) -> impl Future<Output = Infallible> + Send + use<> {
         let tables = self.tables.take().expect("the earlier future is gone");
         let (compiled, metrics) = (self.compiled.clone(), Arc::clone(&self.metrics));
-        let (doubts, secret) = (Arc::clone(&self.doubts), self.secret.clone());
+        let (suspects, secret) = (Arc::clone(&self.suspects), self.secret.clone());
         async move {
-            let mut doubts = doubts.lock().await;
-            activate(compiled, tables, metrics, &mut doubts, secret).await
+            let mut suspects = suspects.lock().await;
+            activate(compiled, tables, metrics, &mut suspects, secret).await
         }
     }
 }
@@ -59,7 +59,7 @@ async fn activate(
     mut compiled: Reader<Compiled>,
     mut tables: Publisher<ActiveTable>,
     metrics: Arc<Metrics>,
-    doubts: &mut mpsc::Receiver<EndpointKey>,
+    suspects: &mut mpsc::Receiver<EndpointKey>,
     secret: CookieSecret,
 ) -> Infallible {
     let in_force = tables.reader();
@@ -84,13 +84,13 @@ async fn activate(
         }
         served = serving;
         loop {
-            let doubt = tokio::select! {
+            let suspect = tokio::select! {
                 biased;
                 outcome = compiled.changed() => {
                     last_one_stays(outcome).await;
                     break;
                 }
-                Some(key) = doubts.recv() => Some(key),
+                Some(key) = suspects.recv() => Some(key),
                 news = probes.next() => {
                     let also = std::iter::from_fn(|| probes.also());
                     let changed: Vec<EndpointKey> =
@@ -102,8 +102,8 @@ async fn activate(
                     None
                 }
             };
-            if let Some(doubt) = doubt {
-                probes.follow(&in_force.load_full(), Some(&doubt));
+            if let Some(suspect) = suspect {
+                probes.follow(&in_force.load_full(), Some(&suspect));
             }
         }
     }

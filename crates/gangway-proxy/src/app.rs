@@ -281,8 +281,8 @@ impl ProxyHttp for App {
         let state = Arc::clone(&endpoint.state);
         state.connect_failed();
         state.note_trouble(error::trouble(&error));
-        let is_news = error::is_unreachable(&error) && state.not_reached();
-        if is_news && self.shared.doubts.try_send(endpoint.key.clone()).is_err() {
+        let is_news = error::is_unreachable(&error) && state.mark_unreachable();
+        if is_news && self.shared.suspects.try_send(endpoint.key.clone()).is_err() {
             // No probe would notice when the endpoint is back; so the next failure is reported again.
             state.set_health(EndpointHealth::Healthy);
         }
@@ -342,18 +342,14 @@ impl ProxyHttp for App {
 
 /// The reply for a request that failed on its way to an endpoint.
 fn failure_reply(reason: Reason, rejection: Option<Rejection>, error: &Error, ctx: &RequestContext) -> LocalReply {
-    match (reason, &ctx.routed) {
-        (Reason::NoEndpoint | Reason::NoWay | Reason::EndpointNotReady, Some(routed)) => {
-            no_endpoint(&routed.active).into()
-        }
-        _ => {
-            let detail = rejection.map_or_else(
-                || error::error_detail(error, ctx.endpoint(), &ctx.attempt),
-                |rejection| rejection.to_string(),
-            );
-            FailureReply::new(reason).with_detail(detail).into()
-        }
+    if matches!(reason, Reason::NoEndpoint | Reason::NoWay | Reason::EndpointNotReady)
+        && let Some(routed) = &ctx.routed
+    {
+        return no_endpoint(&routed.active).into();
     }
+    let detail = rejection
+        .map_or_else(|| error::error_detail(error, ctx.endpoint(), &ctx.attempt), |rejection| rejection.to_string());
+    FailureReply::new(reason).with_detail(detail).into()
 }
 
 /// On a sticky route, sets the cookie by which the client finds its endpoint again.

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use crate::activation::{Activator, DOUBTS_MAX};
+use crate::activation::{Activator, SUSPECTS_MAX};
 use crate::downstream::arrivals::Arrivals;
 use crate::downstream::connection_limits::ConnectionLimits;
 use crate::downstream::listener::{Listener, bind};
@@ -83,7 +83,7 @@ pub fn start(
 ) -> Result<(DataPlane, BackgroundTasks), StartError> {
     let metrics = Arc::new(metrics);
     let (table_seat, tables) = seat(ActiveTable::default());
-    let (doubts_tx, doubts) = mpsc::channel(DOUBTS_MAX);
+    let (suspects_tx, suspects) = mpsc::channel(SUSPECTS_MAX);
     let failures = Arc::new(Notify::new());
     let unclaimed = Arc::new(UnclaimedHosts::default());
     let tasks = BackgroundTasks {
@@ -91,7 +91,7 @@ pub fn start(
             compiled: compiled.clone(),
             tables: table_seat,
             metrics: Arc::clone(&metrics),
-            doubts: Arc::new(Mutex::new(doubts)),
+            suspects: Arc::new(Mutex::new(suspects)),
             secret: settings.secret.clone(),
         },
         failure_log: FailureLog { tables: tables.clone(), news: Arc::clone(&failures) },
@@ -129,29 +129,22 @@ pub fn start(
         waiters: Arc::default(),
         whereabouts,
         gateway_seen: Arc::clone(&gateway_seen),
-        doubts: doubts_tx,
+        suspects: suspects_tx,
         compiled,
         failures,
         unclaimed,
     };
-    let mut threads = Vec::new();
-    for (number, listeners) in listeners.into_iter().enumerate() {
-        let floor = WorkerParts {
-            shared: shared.clone(),
-            bounds: Arc::clone(&bounds),
-            arrivals: Arc::clone(&arrivals),
-            acceptors: acceptors.clone(),
-            taking: taking.clone(),
-            connections: connections.clone(),
-            phases: phases.clone(),
-            goaway: going.clone(),
-        };
-        let thread = std::thread::Builder::new()
-            .name(format!("data-{number}"))
-            .spawn(move || run(workers, listeners, floor))
-            .map_err(StartError::Thread)?;
-        threads.push(thread);
-    }
+    let parts = WorkerParts {
+        shared,
+        bounds,
+        arrivals: Arc::clone(&arrivals),
+        acceptors: acceptors.clone(),
+        taking: taking.clone(),
+        connections: connections.clone(),
+        phases,
+        goaway: going,
+    };
+    let threads = spawn_workers(workers, listeners, &parts)?;
     let plane = DataPlane {
         threads,
         phase,
@@ -168,6 +161,20 @@ pub fn start(
         gateway_seen,
     };
     Ok((plane, tasks))
+}
+
+/// Starts one thread for each group of listeners.
+fn spawn_workers(
+    runtime_threads: usize,
+    listeners: Vec<Vec<Listener>>,
+    parts: &WorkerParts,
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let spawn = |(number, listeners)| {
+        let parts = parts.clone();
+        let thread = std::thread::Builder::new().name(format!("data-{number}"));
+        thread.spawn(move || run(runtime_threads, listeners, parts)).map_err(StartError::Thread)
+    };
+    listeners.into_iter().enumerate().map(spawn).collect()
 }
 
 impl fmt::Debug for DataPlane {

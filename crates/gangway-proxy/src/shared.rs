@@ -42,7 +42,7 @@ pub(crate) struct Shared {
     /// The first gateway that a client came through.
     pub(crate) gateway_seen: Arc<OnceLock<IpAddr>>,
     /// Reports of endpoints that could not be connected to.
-    pub(crate) doubts: mpsc::Sender<EndpointKey>,
+    pub(crate) suspects: mpsc::Sender<EndpointKey>,
     /// What the table was compiled from, to explain failures to clients on the local network.
     pub(crate) compiled: Reader<Compiled>,
     /// Wakes the failure log after a request failed.

@@ -27,7 +27,7 @@ pub struct Whereabouts {
 
 impl Whereabouts {
     /// Whether a connection from `peer` to `local` may come from any client.
-    pub(crate) fn is_nobody(&self, peer: IpAddr, local: IpAddr) -> bool {
+    pub(crate) fn is_anonymous(&self, peer: IpAddr, local: IpAddr) -> bool {
         let is_own = self.has_loopback_of_its_own && (peer.is_loopback() || peer == local);
         is_own || self.is_gateway(peer)
     }
@@ -122,9 +122,11 @@ mod tests {
         let whereabouts =
             Whereabouts { gateways: vec![ip("172.18.0.1")], has_loopback_of_its_own: true, ..Whereabouts::default() };
         let local = ip("172.18.0.2");
-        assert!(whereabouts.is_nobody(ip("172.18.0.1"), local) && whereabouts.is_nobody(ip("127.0.0.1"), local));
-        assert!(whereabouts.is_nobody(local, local), "as a rootless port forwarder comes");
-        assert!(!whereabouts.is_nobody(ip("172.18.0.3"), local) && !whereabouts.is_nobody(ip("192.168.1.9"), local));
-        assert!(!Whereabouts::default().is_nobody(ip("127.0.0.1"), ip("127.0.0.1")));
+        assert!(whereabouts.is_anonymous(ip("172.18.0.1"), local) && whereabouts.is_anonymous(ip("127.0.0.1"), local));
+        assert!(whereabouts.is_anonymous(local, local), "as a rootless port forwarder comes");
+        assert!(
+            !whereabouts.is_anonymous(ip("172.18.0.3"), local) && !whereabouts.is_anonymous(ip("192.168.1.9"), local)
+        );
+        assert!(!Whereabouts::default().is_anonymous(ip("127.0.0.1"), ip("127.0.0.1")));
     }
 }

@@ -22,6 +22,7 @@ use crate::shared::Shared;
 use crate::upstream::roots;
 
 /// The parts that a worker is made of.
+#[derive(Clone)]
 pub(crate) struct WorkerParts {
     pub(crate) shared: Shared,
     pub(crate) bounds: Arc<ConnectionLimits>,
@@ -34,8 +35,8 @@ pub(crate) struct WorkerParts {
 }
 
 /// Runs one worker until the data plane ends.
-pub(crate) fn run(workers: usize, listeners: Vec<Listener>, floor: WorkerParts) {
-    let WorkerParts { shared, bounds, arrivals, acceptors, taking, connections, phases, goaway } = floor;
+pub(crate) fn run(workers: usize, listeners: Vec<Listener>, parts: WorkerParts) {
+    let WorkerParts { shared, bounds, arrivals, acceptors, taking, connections, phases, goaway } = parts;
     let runtime = if workers == 1 {
         tokio::runtime::Builder::new_current_thread().enable_all().build()
     } else {

@@ -24,7 +24,7 @@ pub(crate) struct ClientConnection {
     /// The peer's address as a field value, made once.
     pub(crate) peer_text: PeerText,
     /// Whether the peer's address is a gateway's, so that it says nothing about the client.
-    pub(crate) nobody: bool,
+    pub(crate) is_anonymous: bool,
     /// Whether the peer is in `--trusted-proxies` and may speak for clients.
     pub(crate) trusted: bool,
     /// Whether TLS ends here.
@@ -65,7 +65,7 @@ impl ClientConnection {
             peer,
             local,
             peer_text: PeerText::new(canonical(peer.ip())),
-            nobody: false,
+            is_anonymous: false,
             trusted,
             secure: false,
             sni: None,

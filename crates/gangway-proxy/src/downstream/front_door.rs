@@ -8,7 +8,7 @@ use std::time::Duration;
 use gangway_model::route::TlsVersion;
 use gangway_model::table::Handshake;
 use gangway_publish::Generation;
-use gangway_tls::{Demand, Policy, Stance, UNRECOGNIZED_NAME_ALERT};
+use gangway_tls::{Demand, Policy, Stance, UNRECOGNIZED_NAME_ALERT, normal_name};
 use pingora::apps::ServerApp;
 use pingora::protocols::ALPN;
 use pingora::proxy::HttpProxy;
@@ -148,7 +148,7 @@ impl FrontDoor {
             let _ = answered.shutdown().await;
             return Ok(Err(HandshakeEnd::Challenge));
         }
-        let sni = start.client_hello().server_name().map(normal_name);
+        let sni = start.client_hello().server_name().map(|name| Box::from(normal_name(name)));
         // A client that waited in the queue of a socket unit may be here before the first table.
         self.shared.first_table().await;
         let known = match &sni {
@@ -275,15 +275,15 @@ impl FrontDoor {
         let trusted = self.shared.settings.trusted_proxies.contains(address);
         let mut connection = ClientConnection::served_by(peer, tcp.local_addr()?, trusted, task);
         let whereabouts = self.shared.whereabouts.load();
-        connection.nobody = whereabouts.is_nobody(address, canonical(connection.local.ip()));
-        if connection.nobody && !trusted && whereabouts.is_gateway(address) {
-            self.tell_gateway(address);
+        connection.is_anonymous = whereabouts.is_anonymous(address, canonical(connection.local.ip()));
+        if connection.is_anonymous && !trusted && whereabouts.is_gateway(address) {
+            self.log_gateway(address);
         }
         Ok(connection)
     }
 
     /// Logs once that clients cannot be told apart.
-    fn tell_gateway(&self, address: IpAddr) {
+    fn log_gateway(&self, address: IpAddr) {
         if self.shared.gateway_seen.get().is_none() && self.shared.gateway_seen.set(address).is_ok() {
             tracing::warn!(
                 code = "G420",
@@ -297,9 +297,4 @@ impl FrontDoor {
         self.shared.metrics.handshake_failures.with_label_values(&[reason]).inc();
         outcome
     }
-}
-
-/// A server name in lower case, without a final dot.
-fn normal_name(name: &str) -> Box<str> {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().into_boxed_str()
 }

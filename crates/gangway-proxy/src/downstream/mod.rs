@@ -5,6 +5,7 @@ pub(crate) mod arrivals;
 pub(crate) mod connection;
 pub(crate) mod connection_limits;
 pub(crate) mod front_door;
+pub(crate) mod linger;
 pub(crate) mod listener;
 pub(crate) mod peeked_tcp;
 pub(crate) mod read_deadline;

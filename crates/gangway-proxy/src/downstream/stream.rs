@@ -9,7 +9,7 @@ use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -21,10 +21,11 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 use crate::downstream::connection::ClientConnection;
+use crate::downstream::linger::{ByteStream, Unread};
 use crate::downstream::peeked_tcp::PeekedTcp;
 use crate::downstream::read_deadline::{Deadline, TooSlow};
 use crate::downstream::websocket::WebSocketTunnel;
@@ -36,35 +37,6 @@ use crate::reply::rejection::Rejection;
 
 /// Fits a head with a small body; larger bodies bypass the buffer.
 const WRITE_BUFFER: usize = 4096;
-
-/// How long bytes are read from a client that still uploads after its answer. Closing with unread bytes would reset
-/// the connection, and the client would lose the answer.
-const LINGER: Duration = Duration::from_secs(30);
-/// How long the client may be silent meanwhile.
-const LINGER_SILENCE: Duration = Duration::from_secs(5);
-
-/// A byte stream that carries HTTP: TCP or TLS.
-pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static> ByteStream for T {}
-
-/// The stream of a client that was still sending when its connection was given up.
-pub(crate) struct Unread<T>(Arc<Mutex<Option<T>>>);
-
-impl<T: ByteStream> Unread<T> {
-    /// Lets the answer reach a client that is still sending: ends the writing side, then reads and drops the client's
-    /// bytes until it stops, within bounds.
-    pub(crate) async fn linger(self) {
-        let Some(mut io) = self.0.lock().take() else { return };
-        let _ = tokio::time::timeout(LINGER, async {
-            if io.shutdown().await.is_err() {
-                return;
-            }
-            let mut scrap = vec![0; 16 * 1024];
-            while let Ok(Ok(1..)) = tokio::time::timeout(LINGER_SILENCE, io.read(&mut scrap)).await {}
-        })
-        .await;
-    }
-}
 
 /// The stream that is handed to Pingora.
 #[derive(Debug)]
@@ -266,7 +238,7 @@ fn poll_requests<T: ByteStream>(
         if let Err(rejection) = advanced {
             return broken(connection, rejection);
         }
-        tell_release(gate, connection);
+        announce_request(gate, connection);
         // Once a request is answered, the client owes the next one, or the rest of one that it has begun to send.
         deadline.expect(gate.awaiting());
         if gate.take_ready(buf) > 0 {
@@ -296,7 +268,7 @@ fn poll_requests<T: ByteStream>(
                 };
                 deadline.expect(gate.awaiting());
                 // At once: until then, the last answer would count as the answer to this request.
-                tell_release(gate, connection);
+                announce_request(gate, connection);
                 buf.set_filled(before + passed);
                 if passed > 0 {
                     return Poll::Ready(Ok(()));
@@ -324,7 +296,7 @@ fn broken(connection: &ClientConnection, rejection: Rejection) -> Poll<io::Resul
 }
 
 /// Passes on what the gate found out about the request that is parsed next.
-fn tell_release(gate: &mut Gate, connection: &ClientConnection) {
+fn announce_request(gate: &mut Gate, connection: &ClientConnection) {
     if gate.take_released_head() {
         connection.set_unanswered();
         if let Some(rejection) = gate.take_rejection() {

@@ -85,7 +85,7 @@ impl Admission {
             method: &head.method,
             headers: &head.headers,
             // A gateway's address says nothing about the client, so it must match no network.
-            client: if self.origin.nobody { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { self.origin.client },
+            client: if self.origin.is_anonymous { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { self.origin.client },
         }
     }
 }
@@ -190,7 +190,7 @@ mod tests {
 
     fn admit(head: &RequestHeader) -> Result<Admission, Rejection> {
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let origin = ClientOrigin { client, secure: false, local: false, nobody: false };
+        let origin = ClientOrigin { client, secure: false, local: false, is_anonymous: false };
         Admission::of(head, origin, false, &Limits::default())
     }
 
@@ -303,5 +303,21 @@ mod tests {
             })
         };
         assert_eq!((many("x"), many("cookie")), (Some(431), None));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn hosts_are_compared_in_the_form_that_the_model_knows(
+            host in "[A-Za-z0-9._-]{1,12}|\\[[0-9a-fA-F:]{2,8}\\]",
+            port in "|:[0-9]{0,5}",
+        ) {
+            use gangway_model::host::{HOST_LEN_MAX, canonical};
+
+            let authority = format!("{host}{port}");
+            let Some((host, _)) = split_authority(&authority) else { return Ok(()) };
+            // A single dot is a host that no route has here, and no host in the model.
+            let known = canonical(&authority, &mut [0; HOST_LEN_MAX]).unwrap_or(".").to_owned();
+            proptest::prop_assert_eq!(&*host, known);
+        }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct ClientOrigin {
     /// Whether the client is certainly on the local network, so that it may see what is wrong inside.
     pub(crate) local: bool,
     /// Whether the address is a gateway's, so that it says nothing about the client.
-    pub(crate) nobody: bool,
+    pub(crate) is_anonymous: bool,
 }
 
 /// The scheme of the URL that the client asked for.
@@ -52,7 +52,7 @@ impl ClientOrigin {
 /// Whether a connection comes from the local network, as far as that is known before its first request. A proxy
 /// speaks for other clients, and a gateway's address says nothing.
 pub(crate) fn is_from_local_network(connection: &ClientConnection) -> bool {
-    is_lan(connection.peer_ip()) && !connection.nobody && !connection.trusted
+    is_lan(connection.peer_ip()) && !connection.is_anonymous && !connection.trusted
 }
 
 /// The client of a request: the peer, or the client that a trusted peer speaks for.
@@ -67,7 +67,7 @@ pub(crate) fn client_origin(
     if !connection.trusted {
         // Behind a proxy that no setting names, a local peer is that proxy, and the client may be anywhere.
         let local = is_from_local_network(connection) && !is_passed_on(headers);
-        return ClientOrigin { client: peer, secure: connection.secure, local, nobody: connection.nobody };
+        return ClientOrigin { client: peer, secure: connection.secure, local, is_anonymous: connection.is_anonymous };
     }
     let secure = match single(headers, &X_FORWARDED_PROTO) {
         Some(proto) => proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss"),
@@ -75,8 +75,8 @@ pub(crate) fn client_origin(
     };
     let (client, is_known) = client_in_chain(headers, peer, trusted);
     let is_known = is_known && (headers.contains_key(&X_FORWARDED_FOR) || !is_passed_on(headers));
-    let nobody = if client == peer { connection.nobody } else { whereabouts.is_gateway(client) };
-    ClientOrigin { client, secure, local: is_lan(client) && is_known && !nobody, nobody }
+    let is_anonymous = if client == peer { connection.is_anonymous } else { whereabouts.is_gateway(client) };
+    ClientOrigin { client, secure, local: is_lan(client) && is_known && !is_anonymous, is_anonymous }
 }
 
 /// Whether another proxy has forwarded the request.

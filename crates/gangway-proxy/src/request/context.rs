@@ -143,7 +143,7 @@ impl RequestContext {
     pub(crate) fn ends_with_endpoint(&self) {
         let task = self.connection.as_ref().and_then(|connection| connection.task.get());
         if let (Some(state), Some(task)) = (self.endpoint_state(), task) {
-            state.lasts(task.clone());
+            state.end_with_endpoint(task.clone());
         }
     }
 

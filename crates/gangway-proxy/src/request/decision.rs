@@ -261,7 +261,7 @@ mod tests {
         head.insert_header("host", host).expect("valid");
         head.insert_header("content-length", "20").expect("valid");
         let origin =
-            ClientOrigin { client: connection.peer_ip(), secure: connection.secure, local: false, nobody: false };
+            ClientOrigin { client: connection.peer_ip(), secure: connection.secure, local: false, is_anonymous: false };
         let admission = Admission::of(&head, origin, false, &Limits::default()).expect("in order");
         let in_force = InForce {
             table,

@@ -286,7 +286,7 @@ mod tests {
             original.set_version(version);
             let mut upstream = original.clone();
             let connection = connection(false);
-            let origin = ClientOrigin { client: connection.peer_ip(), secure: true, local: false, nobody: false };
+            let origin = ClientOrigin { client: connection.peer_ip(), secure: true, local: false, is_anonymous: false };
             let facts = ForwardingFacts {
                 connection: &connection,
                 origin,

@@ -34,12 +34,10 @@ pub struct EndpointState {
     was_ready: AtomicBool,
     /// Whether the engine stops or restarts it, by the last table.
     leaves: AtomicBool,
-    /// Whether its requests under way have a limited time to end.
-    draining: AtomicBool,
+    /// A [`Drain`] as a number.
+    drain: AtomicU8,
     /// How often it has begun to leave.
     departures: AtomicU32,
-    /// Whether that time is over.
-    drained: AtomicBool,
     /// Client connections that became WebSockets or event streams of this endpoint. They may be silent for hours and
     /// would not notice its end.
     lasting: Mutex<Vec<AbortHandle>>,
@@ -74,6 +72,18 @@ pub(crate) enum EndpointHealth {
     Down,
 }
 
+/// How the requests under way at an endpoint end that leaves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum Drain {
+    /// It does not leave.
+    No,
+    /// They have a limited time to end.
+    Running,
+    /// That time is over: they must end now.
+    Over,
+}
+
 /// The last result of looking up a name.
 #[derive(Clone, Copy, Debug)]
 struct ResolvedAddress {
@@ -92,9 +102,8 @@ impl EndpointState {
             health: AtomicU8::new(health as u8),
             was_ready: AtomicBool::new(true),
             leaves: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
+            drain: AtomicU8::new(Drain::No as u8),
             departures: AtomicU32::new(0),
-            drained: AtomicBool::new(false),
             lasting: Mutex::default(),
             failures_in_a_row: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
@@ -166,8 +175,7 @@ impl EndpointState {
             self.set_health(EndpointHealth::New);
             self.was_reached.store(false, Ordering::Relaxed);
             self.ready_since.store(self.millis(), Ordering::Relaxed);
-            self.draining.store(false, Ordering::Relaxed);
-            self.drained.store(false, Ordering::Relaxed);
+            self.drain.store(Drain::No as u8, Ordering::Relaxed);
         }
     }
 
@@ -178,19 +186,19 @@ impl EndpointState {
 
     /// Notes that it leaves. Returns the number of this departure if it is new and requests are under way.
     pub(crate) fn begin_draining(&self) -> Option<u32> {
-        if self.draining.swap(true, Ordering::Relaxed) {
-            return None;
-        }
+        let (no, running) = (Drain::No as u8, Drain::Running as u8);
+        self.drain.compare_exchange(no, running, Ordering::Relaxed, Ordering::Relaxed).ok()?;
         let departure = self.departures.fetch_add(1, Ordering::Relaxed) + 1;
         (self.in_flight() > 0).then_some(departure)
     }
 
     /// Ends the requests under way, unless the endpoint has come back since that departure.
     pub(crate) fn end_draining(&self, departure: u32) {
-        if !self.draining.load(Ordering::Relaxed) || self.departures.load(Ordering::Relaxed) != departure {
+        let has_come_back = self.drain.load(Ordering::Relaxed) == Drain::No as u8;
+        if has_come_back || self.departures.load(Ordering::Relaxed) != departure {
             return;
         }
-        self.drained.store(true, Ordering::Relaxed);
+        self.drain.store(Drain::Over as u8, Ordering::Relaxed);
         for connection in std::mem::take(&mut *self.lasting()) {
             connection.abort();
         }
@@ -198,11 +206,11 @@ impl EndpointState {
 
     /// Whether requests under way must end now.
     pub(crate) fn is_drained(&self) -> bool {
-        self.drained.load(Ordering::Relaxed)
+        self.drain.load(Ordering::Relaxed) == Drain::Over as u8
     }
 
     /// Notes a connection that ends together with the endpoint.
-    pub(crate) fn lasts(&self, connection: AbortHandle) {
+    pub(crate) fn end_with_endpoint(&self, connection: AbortHandle) {
         let mut lasting = self.lasting();
         if lasting.len() == lasting.capacity() {
             // Ended connections are removed only before the list grows, so that the cost stays constant for each new
@@ -217,7 +225,7 @@ impl EndpointState {
     }
 
     /// Notes that it could not be reached. Returns whether that is news.
-    pub(crate) fn not_reached(&self) -> bool {
+    pub(crate) fn mark_unreachable(&self) -> bool {
         let (good, failing) = (EndpointHealth::Healthy as u8, EndpointHealth::Failing as u8);
         self.health.compare_exchange(good, failing, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
@@ -399,7 +407,7 @@ mod tests {
         state.note_readiness(Readiness::Ready);
         assert_eq!((state.health(), state.is_ejected()), (EndpointHealth::New, true));
         state.set_health(EndpointHealth::Healthy);
-        assert!(state.not_reached() && !state.not_reached());
+        assert!(state.mark_unreachable() && !state.mark_unreachable());
         assert_eq!(state.health(), EndpointHealth::Failing);
     }
 
@@ -411,7 +419,7 @@ mod tests {
         state.note_readiness(Readiness::Ready);
         let _request = state.begin();
         let lasting = tokio::spawn(std::future::pending::<()>());
-        state.lasts(lasting.abort_handle());
+        state.end_with_endpoint(lasting.abort_handle());
         let first = state.begin_draining().expect("it is news");
         assert_eq!(state.begin_draining(), None, "it is not");
         state.note_readiness(Readiness::Leaving);

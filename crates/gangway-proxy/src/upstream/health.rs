@@ -40,7 +40,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(1);
 const FAILURES_MAX: u32 = 2;
 
 /// Reports that may wait for the activator. If the channel is full, a probe waits before it reports.
-const NEWS_MAX: usize = 1024;
+const REPORTS_MAX: usize = 1024;
 
 /// The result of a probe.
 pub(crate) type HealthReport = (EndpointKey, EndpointHealth);
@@ -49,8 +49,8 @@ pub(crate) type HealthReport = (EndpointKey, EndpointHealth);
 #[derive(Debug)]
 pub(crate) struct Probes {
     tasks: HashMap<EndpointKey, Probe, ahash::RandomState>,
-    news_tx: mpsc::Sender<HealthReport>,
-    news: mpsc::Receiver<HealthReport>,
+    reports_tx: mpsc::Sender<HealthReport>,
+    reports: mpsc::Receiver<HealthReport>,
     teller: EndpointLog,
 }
 
@@ -86,15 +86,15 @@ struct ProbedEndpoint {
 
 impl Default for Probes {
     fn default() -> Self {
-        let (news_tx, news) = mpsc::channel(NEWS_MAX);
-        Self { tasks: HashMap::default(), news_tx, news, teller: EndpointLog::default() }
+        let (reports_tx, reports) = mpsc::channel(REPORTS_MAX);
+        Self { tasks: HashMap::default(), reports_tx, reports, teller: EndpointLog::default() }
     }
 }
 
 impl Probes {
-    /// Runs the probes that the endpoints of a table need, and ends all others. The probe of the endpoint in `doubt`
+    /// Runs the probes that the endpoints of a table need, and ends all others. The probe of the endpoint in `suspect`
     /// starts anew, at once.
-    pub(crate) fn follow(&mut self, table: &ActiveTable, doubt: Option<&EndpointKey>) {
+    pub(crate) fn follow(&mut self, table: &ActiveTable, suspect: Option<&EndpointKey>) {
         let mut known = std::mem::take(&mut self.tasks);
         for route in table.routes() {
             let policy = &route.route.upstream.policy;
@@ -105,9 +105,9 @@ impl Probes {
                 }
                 let is_going_on = |probe: &Probe| probe.question == question && !probe.task.is_finished();
                 let same = known.remove(&endpoint.key).filter(is_going_on);
-                let probe = match same.filter(|_| doubt != Some(&endpoint.key)) {
+                let probe = match same.filter(|_| suspect != Some(&endpoint.key)) {
                     Some(probe) => probe,
-                    None => begin(question, endpoint, policy.hold, self.news_tx.clone(), self.teller.clone()),
+                    None => begin(question, endpoint, policy.hold, self.reports_tx.clone(), self.teller.clone()),
                 };
                 self.tasks.insert(endpoint.key.clone(), probe);
             }
@@ -116,8 +116,8 @@ impl Probes {
 
     /// Waits for the next report. Cancel-safe.
     pub(crate) async fn next(&mut self) -> HealthReport {
-        match self.news.recv().await {
-            Some(news) => news,
+        match self.reports.recv().await {
+            Some(reports) => reports,
             // Unreachable: one sender is our own.
             None => std::future::pending().await,
         }
@@ -125,7 +125,7 @@ impl Probes {
 
     /// The next report, if there is one already.
     pub(crate) fn also(&mut self) -> Option<HealthReport> {
-        self.news.try_recv().ok()
+        self.reports.try_recv().ok()
     }
 }
 
@@ -144,7 +144,7 @@ fn begin(
     question: ProbeKind,
     endpoint: &ActiveEndpoint,
     hold: Duration,
-    news: mpsc::Sender<HealthReport>,
+    reports: mpsc::Sender<HealthReport>,
     teller: EndpointLog,
 ) -> Probe {
     let subject = ProbedEndpoint {
@@ -160,15 +160,15 @@ fn begin(
         since: endpoint.state.unreached_since().unwrap_or_else(Instant::now),
     };
     let task = match question.clone() {
-        ProbeKind::Connect => tokio::spawn(reach(subject, news)),
-        ProbeKind::Check(check) => tokio::spawn(ask(subject, check, news)),
+        ProbeKind::Connect => tokio::spawn(reach(subject, reports)),
+        ProbeKind::Check(check) => tokio::spawn(ask(subject, check, reports)),
     };
     Probe { question, task: AbortOnDropHandle::new(task) }
 }
 
 /// Tries to connect until that succeeds.
-async fn reach(subject: ProbedEndpoint, news: mpsc::Sender<HealthReport>) {
-    let (begun, mut told) = (Instant::now(), EndpointHealth::Healthy);
+async fn reach(subject: ProbedEndpoint, reports: mpsc::Sender<HealthReport>) {
+    let (begun, mut reported) = (Instant::now(), EndpointHealth::Healthy);
     loop {
         let now = match subject.connects().await {
             Ok(()) => EndpointHealth::Healthy,
@@ -178,9 +178,9 @@ async fn reach(subject: ProbedEndpoint, news: mpsc::Sender<HealthReport>) {
             }
         };
         subject.tell(now);
-        if now == EndpointHealth::Healthy || now != told {
-            told = now;
-            if news.send((subject.key.clone(), now)).await.is_err() || now == EndpointHealth::Healthy {
+        if now == EndpointHealth::Healthy || now != reported {
+            reported = now;
+            if reports.send((subject.key.clone(), now)).await.is_err() || now == EndpointHealth::Healthy {
                 return;
             }
         }
@@ -189,7 +189,7 @@ async fn reach(subject: ProbedEndpoint, news: mpsc::Sender<HealthReport>) {
 }
 
 /// Runs the health check for ever.
-async fn ask(subject: ProbedEndpoint, check: HealthCheck, news: mpsc::Sender<HealthReport>) {
+async fn ask(subject: ProbedEndpoint, check: HealthCheck, reports: mpsc::Sender<HealthReport>) {
     let connector = Connector::new(None);
     let begun = Instant::now();
     let (mut is_good, mut failures) = (false, 0);
@@ -212,7 +212,7 @@ async fn ask(subject: ProbedEndpoint, check: HealthCheck, news: mpsc::Sender<Hea
         is_good = now;
         if is_news {
             let health = if is_good { EndpointHealth::Healthy } else { EndpointHealth::Failing };
-            if news.send((subject.key.clone(), health)).await.is_err() {
+            if reports.send((subject.key.clone(), health)).await.is_err() {
                 return;
             }
         }

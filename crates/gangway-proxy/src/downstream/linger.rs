@@ -1,0 +1,36 @@
+//! Keeps a connection open until a client that still sends has read its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// How long bytes are read from a client that still uploads after its answer. Closing with unread bytes would reset
+/// the connection, and the client would lose the answer.
+const LINGER: Duration = Duration::from_secs(30);
+/// How long the client may be silent meanwhile.
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
+
+/// A byte stream that carries HTTP: TCP or TLS.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static> ByteStream for T {}
+
+/// The stream of a client that was still sending when its connection was given up.
+pub(crate) struct Unread<T>(pub(crate) Arc<Mutex<Option<T>>>);
+
+impl<T: ByteStream> Unread<T> {
+    /// Lets the answer reach a client that is still sending: ends the writing side, then reads and drops the client's
+    /// bytes until it stops, within bounds.
+    pub(crate) async fn linger(self) {
+        let Some(mut io) = self.0.lock().take() else { return };
+        let _ = tokio::time::timeout(LINGER, async {
+            if io.shutdown().await.is_err() {
+                return;
+            }
+            let mut scrap = vec![0; 16 * 1024];
+            while let Ok(Ok(1..)) = tokio::time::timeout(LINGER_SILENCE, io.read(&mut scrap)).await {}
+        })
+        .await;
+    }
+}
