@@ -1,9 +1,6 @@
 //! The reference page of the flags, made from the schema of the settings: this test compares it with the page in the
 //! repository, and `make docs` writes that again.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-// The binary has no library, and the schema uses no other module.
-#[allow(dead_code, reason = "the page does not use everything")]
+// The binary has no library. The schema uses no other module, so that it can be included here.
 #[path = "../src/settings/schema.rs"]
 mod schema;
 

@@ -52,7 +52,7 @@ impl<T> Clone for Channel<T> {
 /// All published values, except the settings of the model: those begin with the addresses that are bound.
 #[derive(Clone)]
 pub(super) struct Channels {
-    /// The table, its diagnostics and who holds which host. Written by the watcher.
+    /// The table, its diagnostics and the holders of hosts. Written by the watcher.
     pub(super) compiled: Channel<Compiled>,
     /// The state of each engine. Written by the watcher.
     pub(super) engines: Channel<Vec<EngineStatus>>,

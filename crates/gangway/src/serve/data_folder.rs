@@ -1,4 +1,4 @@
-//! The volume at the start: it is made where it is missing, and a start that could keep nothing is refused.
+//! Prepares the volume at the start: a missing folder is made, and a start that could store nothing is refused.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -7,34 +7,34 @@ use std::path::{Path, PathBuf};
 
 use gangway_certs::Denied;
 
-/// Makes the folder, readable by nobody else, and finds out whether it can be written.
+/// Makes the folder, readable only by this user, and tests whether it can be written.
 ///
-/// A folder that holds something and cannot be written now is a warning only: after a restart with a full
-/// or broken disk, the certificates on it still serve.
+/// A folder that has files and cannot be written now causes only a warning: after a restart with a full or broken
+/// disk, the certificates on it can still be served.
 pub(super) fn prepare(folder: &Path) -> Result<(), DataError> {
     let failed = |error| DataError { folder: folder.to_owned(), denied: gangway_certs::denied(folder, &error), error };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let is_empty = fs::read_dir(folder).map_err(failed)?.next().is_none();
-    match write_something(folder) {
+    match test_write(folder) {
         Ok(()) => Ok(()),
         Err(error) if is_empty => Err(failed(error)),
         Err(error) => {
             let (folder, why) = (folder.display(), gangway_certs::denied(folder, &error));
             let Denied { why, help } = why.unwrap_or_else(|| Denied { why: error.to_string(), help: help(&error) });
-            tracing::warn!(%folder, %error, why, help, "the volume cannot be written; what is new is not kept");
+            tracing::warn!(%folder, %error, why, help, "the volume cannot be written; new certificates and keys are not stored");
             Ok(())
         }
     }
 }
 
-fn write_something(folder: &Path) -> io::Result<()> {
+fn test_write(folder: &Path) -> io::Result<()> {
     let path = folder.join(".writable");
     let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
     drop(file);
     fs::remove_file(path)
 }
 
-/// Why the volume cannot be used. Reads well after "failed to".
+/// A volume that cannot be used. Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
 #[error("use the data folder {}: {error}{}", folder.display(), explained(error, denied.as_ref()))]
 pub(super) struct DataError {
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_folder_is_made_for_us_alone() {
+    fn a_missing_folder_is_made_for_this_user_only() {
         let base = tempfile::tempdir().expect("a folder");
         let folder = base.path().join("a/b");
         prepare(&folder).expect("it can be made");
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_it_is_and_the_line_that_mends_it_are_said() {
+    fn the_owner_and_the_command_that_corrects_it_are_named() {
         let error =
             |denied| DataError { folder: "/data".into(), error: io::ErrorKind::PermissionDenied.into(), denied };
         let denied = Denied { why: "it belongs to user 1000".into(), help: "chown it".into() };
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_folder_is_refused_with_a_way_out() {
+    fn a_path_that_is_no_folder_is_refused_with_help() {
         let base = tempfile::tempdir().expect("a folder");
         let file = base.path().join("file");
         fs::File::create(&file).expect("a file");

@@ -1,12 +1,12 @@
-//! Whether the data folder outlives our container, as far as the engine that runs it can say.
+//! Whether the data folder outlives Gangway's container, according to the mounts that the engine reports.
 
 use std::path::Path;
 
 use gangway_certs::VolumeLoss;
 use gangway_watcher::{EngineStatus, MountKind};
 
-/// Why the next container would not get the folder; none where it would, or where nobody knows.
-pub(super) fn forgotten(engines: &[EngineStatus], data: &Path) -> Option<VolumeLoss> {
+/// Why the next container would not get the folder. None if it would, or if that is not known.
+pub(super) fn volume_loss(engines: &[EngineStatus], data: &Path) -> Option<VolumeLoss> {
     let mounts = engines.iter().find_map(|engine| engine.own_mounts.as_ref())?;
     let around = mounts.iter().filter(|mount| data.starts_with(&*mount.destination));
     match around.max_by_key(|mount| mount.destination.len()).map(|mount| mount.kind) {
@@ -30,15 +30,15 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_without_a_name_and_no_volume_are_told_from_what_lasts() {
-        let of = |mounts: &[(&str, MountKind)]| forgotten(&[engine(None), engine(Some(mounts))], Path::new("/data"));
+    fn anonymous_and_missing_volumes_are_recognised() {
+        let of = |mounts: &[(&str, MountKind)]| volume_loss(&[engine(None), engine(Some(mounts))], Path::new("/data"));
         assert_eq!(of(&[("/data", MountKind::Lasting)]), None);
         assert_eq!(of(&[("/data", MountKind::AnonymousVolume)]), Some(VolumeLoss::Anonymous));
         assert_eq!(of(&[("/data", MountKind::Memory)]), Some(VolumeLoss::Unmounted));
         assert_eq!(of(&[("/database", MountKind::Lasting)]), Some(VolumeLoss::Unmounted));
         // The folder may be within what is mounted, and the innermost counts.
         let inner = [("/", MountKind::AnonymousVolume), ("/data/gangway", MountKind::Lasting)];
-        assert_eq!(forgotten(&[engine(Some(&inner))], Path::new("/data/gangway/a")), None);
-        assert_eq!(forgotten(&[engine(None)], Path::new("/data")), None, "not in a container that we know");
+        assert_eq!(volume_loss(&[engine(Some(&inner))], Path::new("/data/gangway/a")), None);
+        assert_eq!(volume_loss(&[engine(None)], Path::new("/data")), None, "not in a container that we know");
     }
 }

@@ -13,7 +13,8 @@ use crate::main_process;
 /// The time for active requests after Gangway was told to stop. Docker kills ten seconds after it asked.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// The time for active requests after a successor has taken over: nobody waits for this process to end.
+/// The time for active requests after a successor has taken over. It is long because no engine waits for this process
+/// to end.
 const DRAIN_TIME: Duration = Duration::from_secs(600);
 
 /// Finishes active requests after the process was told to stop.

@@ -1,4 +1,4 @@
-//! The table in force → what it needs of certificates.
+//! The table in force → the certificates that it needs.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use gangway_model::{Compiled, RoutingTable};
 use gangway_publish::{Generation, Publisher, Reader};
 use gangway_watcher::EngineStatus;
 
-use super::data_persistence::forgotten;
+use super::data_persistence::volume_loss;
 
-/// Publishes it whenever it changes, for ever. Before the first table no names are known, which is
-/// not the same as there being none.
+/// Publishes the wanted certificates whenever they change. Nothing is published before the first table: then no names
+/// are known, which does not mean that there are none.
 pub(super) async fn follow(
     mut compiled: Reader<Compiled>,
     mut engines: Reader<Vec<EngineStatus>>,
@@ -23,7 +23,7 @@ pub(super) async fn follow(
     let current = names.reader();
     loop {
         if compiled.generation() != Generation::INITIAL {
-            let forgotten = forgotten(&engines.load_full(), &data);
+            let forgotten = volume_loss(&engines.load_full(), &data);
             let wanted = WantedCertificates { forgotten, ..wanted(&compiled.load_full()) };
             let is_first = current.generation() == Generation::INITIAL;
             if is_first || *current.load() != wanted {

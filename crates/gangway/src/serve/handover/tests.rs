@@ -121,11 +121,11 @@ async fn an_instance_takes_over_only_with_consent() {
             // This very process is in no other container.
             assert!(Predecessor::find([address], &of_volume("one"), consent).await.is_none(), "{consent:?}");
         }
-        assert!(is_behind(address), "and whoever asks why is told");
+        assert!(is_behind(address), "the error about the address in use can name this instance");
     };
     tokio::select! {
         () = asking => {}
-        _ = listener.successor() => panic!("nobody says that it serves"),
+        _ = listener.successor() => panic!("no successor is ready"),
     }
 }
 
@@ -173,7 +173,7 @@ async fn a_successor_serves_alone_after_its_predecessor_dies() {
     let mut listener = HandoverListener::new(sockets, of_volume("one"));
     let predecessor = tokio::select! {
         predecessor = eventually(address, "one") => predecessor,
-        _ = listener.successor() => panic!("nobody says that it serves"),
+        _ = listener.successor() => panic!("no successor is ready"),
     };
     drop(listener);
     assert!(matches!(predecessor.relieve().await, Relief::Alone(_)));
@@ -183,7 +183,7 @@ async fn a_successor_serves_alone_after_its_predecessor_dies() {
 async fn a_process_that_holds_the_name_and_accepts_nothing_stalls_no_start() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     let name = UnixAddr::from_abstract_name(socket_name(address)).expect("a name");
-    let held = StdUnixListener::bind_addr(&name).expect("nobody holds it");
+    let held = StdUnixListener::bind_addr(&name).expect("the name is free");
     rustix::net::listen(&held, 0).expect("it listens");
     // The one place of its queue.
     let _first = StdUnixStream::connect_addr(&name).expect("there is room for one");

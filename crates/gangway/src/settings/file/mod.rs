@@ -1,6 +1,6 @@
 //! The layer of settings from the config file, and the routes that the file describes.
 //!
-//! A file is used as a whole or not at all: half of a file would serve something that nobody wrote. The model
+//! A file is used as a whole or not at all: half of a file would serve something that the user did not write. The model
 //! decides what the keys of a route mean, as it does for labels.
 
 mod flatten;

@@ -51,7 +51,11 @@ fn holder(error: &gangway_proxy::StartError) -> String {
             };
             process + help
         }
-        _ => String::new(),
+        gangway_proxy::StartError::Bind { .. }
+        | gangway_proxy::StartError::Unasked { .. }
+        | gangway_proxy::StartError::Sockets(_)
+        | gangway_proxy::StartError::AccessLog { .. }
+        | gangway_proxy::StartError::Thread(_) => String::new(),
     }
 }
 
