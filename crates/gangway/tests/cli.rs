@@ -1,4 +1,4 @@
-//! The command line, where nothing has to run.
+//! The command line without a running instance.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod running;
@@ -25,7 +25,7 @@ fn assert_usage(what: &str, (code, out, err): &Ended, named: &[&str]) {
 }
 
 #[test]
-fn what_is_unknown_is_named_with_the_nearest_that_is_known() {
+fn an_unknown_word_is_named_with_the_nearest_known_one() {
     let folder = tempfile::tempdir().unwrap();
     assert_usage("a flag", &run(["serve", "--hhtp", "127.0.0.1:0"]), &["--hhtp", "--http"]);
     assert_usage("a flag of the default command", &run(["--trusted-proxy", "lan"]), &["--trusted-proxies"]);
@@ -40,7 +40,7 @@ fn what_is_unknown_is_named_with_the_nearest_that_is_known() {
 }
 
 #[test]
-fn everything_wrong_with_the_settings_is_said_at_once() {
+fn all_errors_of_the_settings_are_reported_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gangway.toml");
     put(&file, "log-level = \"loud\"\ndomain = \"exa mple\"\n");
@@ -71,7 +71,7 @@ fn a_config_file_that_cannot_be_used_keeps_gangway_from_starting() {
 }
 
 #[test]
-fn what_would_leave_a_door_open_is_refused() {
+fn a_protecting_setting_that_is_not_implemented_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = ended(serve(folder.path()).args(["--crowdsec-url", "http://127.0.0.1:8080"]));
     assert_usage("a setting of a later version that protects", &refused, &["G905", "--crowdsec-url"]);
@@ -102,7 +102,7 @@ fn a_start_that_fails_says_what_to_do() {
 }
 
 #[test]
-fn client_commands_end_with_three_where_nothing_answers() {
+fn client_commands_end_with_three_if_no_instance_answers() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     for (command, expected) in [
         (&["status"][..], 3),
@@ -111,7 +111,7 @@ fn client_commands_end_with_three_where_nothing_answers() {
         (&["certs"], 3),
         (&["explain", "https://a.test"], 3),
         (&["ca"], 3),
-        // Engines know no other code for it.
+        // Engines accept no other code for a failed health check.
         (&["healthcheck"], 1),
     ] {
         let (code, out, err) = ended(gangway().args(command).args(["--admin", &silent]));
@@ -123,15 +123,15 @@ fn client_commands_end_with_three_where_nothing_answers() {
 }
 
 #[test]
-fn variables_that_are_not_ours_stop_nobody() {
+fn foreign_variables_stop_no_command() {
     let folder = tempfile::tempdir().unwrap();
     let silent = "127.0.0.1:1";
-    // A client command is warned, and asks.
+    // A client command prints a warning and goes on.
     let (code, _, err) = ended(gangway().args(["status", "--admin", silent]).env("GANGWAY_ADMN", "127.0.0.1:1"));
     assert!(code == 3 && err.contains("GANGWAY_ADMN") && err.contains("GANGWAY_ADMIN`?"), "{code}: {err}");
     let (code, _, err) = ended(gangway().args(["status", "--admin", silent]).env("GANGWAY_PORT", "tcp://10.0.0.1:80"));
     assert!(code == 3 && !err.contains("GANGWAY_PORT"), "{code}: {err}");
-    // And `serve` starts, which is seen by its next complaint.
+    // `serve` starts, which its next error shows.
     put(&folder.path().join("data"), "");
     let mut serve = serve(folder.path());
     let (code, _, err) =
@@ -141,7 +141,7 @@ fn variables_that_are_not_ours_stop_nobody() {
 }
 
 #[test]
-fn without_a_word_it_helps_and_makes_nothing() {
+fn gangway_alone_prints_help_and_makes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let (code, out, err) = ended(gangway().env("GANGWAY_DATA", &data));
@@ -230,7 +230,7 @@ fn a_password_becomes_an_entry() {
         let mut command = gangway();
         command.arg("hash").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // Who is called wrongly ends without reading.
+        // With wrong arguments the command ends without reading.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();

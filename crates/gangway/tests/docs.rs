@@ -1,7 +1,7 @@
-//! The pages show no output that nothing checks: what a page shows is compared with the real thing here.
+//! Every output that a page shows is compared with the real output.
 //!
 //! - A `console` block is what a case of `tests/check/` printed, named by `<!-- check: CASE -->` before it.
-//! - A block behind `<!-- file: PATH -->` stands in that file, word for word.
+//! - A block after `<!-- file: PATH -->` is in that file, word for word.
 //! - Any other `yaml` block passes `gangway check`.
 //! - Every relative link leads to a file.
 
@@ -28,7 +28,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// Pages written by hand, as far as they are tracked or about to be.
+/// Pages written by hand that are tracked or not ignored.
 fn pages() -> Vec<PathBuf> {
     let mut listing = Command::new("git");
     listing.current_dir(root()).args(["ls-files", "-co", "--exclude-standard", "docs", "examples", "README.md"]);

@@ -1,4 +1,4 @@
-//! Certificates on demand, from the flag to the answer: the real binary, a real CA, and somebody who permits.
+//! Certificates on demand, from the flag to the answer: the real binary, a real CA, and a service that permits names.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod running;
@@ -11,8 +11,8 @@ use running::Options;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// Permits what begins with `good`.
-async fn doorkeeper() -> String {
+/// A service that permits names that begin with `good`.
+async fn permission_service() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/allowed", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -35,7 +35,7 @@ async fn the_first_request_for_a_permitted_host_is_answered_with_its_certificate
     let folder = tempfile::tempdir().unwrap();
     let api_root = folder.path().join("root.pem");
     running::put(&api_root, &ca.api_root);
-    let ask = doorkeeper().await;
+    let ask = permission_service().await;
     let config = format!(
         "[routes.shop]\nhost = \"*\"\nupstream = \"http://{app}\"\n\
          [routes.listed]\nhost = \"listed.example.org\"\nupstream = \"http://{app}\"\n"

@@ -1,5 +1,6 @@
 //! The reference page of the flags, made from the schema of the settings: this test compares it with the page in the
 //! repository, and `make docs` writes that again.
+
 // The binary has no library. The schema uses no other module, so that it can be included here.
 #[path = "../src/settings/schema.rs"]
 mod schema;

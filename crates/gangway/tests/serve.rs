@@ -18,7 +18,7 @@ async fn hosts(instance: &Instance) -> String {
 }
 
 #[tokio::test]
-async fn a_flag_goes_before_a_variable_and_that_before_the_file() {
+async fn flags_take_precedence_over_variables_and_those_over_the_file() {
     let file = "domain = \"file.test\"\n[routes.a]\nupstream = \"http://127.0.0.1:9\"\n";
     let by_file = Options::config(file).start().await;
     assert_eq!(hosts(&by_file).await, "a.file.test");
@@ -31,7 +31,7 @@ async fn a_flag_goes_before_a_variable_and_that_before_the_file() {
 }
 
 #[tokio::test]
-async fn the_file_is_followed_and_half_of_one_leaves_the_last_in_force() {
+async fn the_config_file_is_followed_and_half_of_one_leaves_the_last_in_force() {
     let whole = route("first") + &route("second");
     let mut instance = Options::config(&whole).start().await;
     instance.serves(&["first", "second"]).await;
@@ -57,14 +57,14 @@ async fn the_file_is_followed_and_half_of_one_leaves_the_last_in_force() {
 #[tokio::test]
 async fn a_file_written_in_place_is_followed_too() {
     let instance = Options::config(&route("first")).start().await;
-    // As a mounted single file is: the inode stays.
+    // Like a single file that is mounted: the inode stays.
     std::io::Write::write_all(&mut std::fs::File::create(instance.config_file()).unwrap(), route("other").as_bytes())
         .unwrap();
     instance.serves(&["other"]).await;
 }
 
 #[tokio::test]
-async fn other_settings_of_the_file_need_a_restart_and_say_so() {
+async fn other_settings_of_the_file_need_a_restart_and_a_diagnostic_reports_it() {
     let instance = Options::config(&route("a")).start().await;
     instance.put_config(&format!("log-level = \"debug\"\n{}", route("b")));
     let found = instance.diagnosed(&["G906"]).await;
@@ -95,7 +95,7 @@ async fn a_bad_key_of_a_route_is_named_and_a_protecting_one_closes_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_in_force_yet_is_a_diagnostic() {
+async fn a_setting_that_is_not_in_force_yet_is_a_diagnostic() {
     let mut instance = Options::config("").flag("--geoip", "/nowhere.mmdb").start().await;
     let found = instance.diagnosed(&["G905"]).await.to_string();
     assert!(found.contains("--geoip"), "{found}");
@@ -103,7 +103,7 @@ async fn what_is_not_in_force_yet_is_a_diagnostic() {
 }
 
 #[tokio::test]
-async fn a_running_instance_tells_people_and_programs() {
+async fn a_running_instance_answers_people_and_programs() {
     let (address, _) = app::spawn(App::new("shop")).await.unwrap();
     let text = format!("[routes.shop]\nhost = \"shop.test\"\npath = \"/here\"\nupstream = \"http://{address}\"\n");
     let instance = Options::config(&text).start().await;
@@ -168,7 +168,7 @@ async fn the_internal_root_is_printed_from_the_volume_and_over_the_listener() {
 }
 
 #[tokio::test]
-async fn a_second_one_in_the_same_place_takes_nothing_unasked() {
+async fn a_second_instance_takes_over_only_on_request() {
     let instance = Options::config(&route("a")).start().await;
     let second = |data: &std::path::Path| {
         let mut second = gangway();
@@ -188,7 +188,7 @@ async fn a_second_one_in_the_same_place_takes_nothing_unasked() {
     }
     let (code, _, err) = ended(second(&data).env("GANGWAY_TAKE_OVER", "perhaps"));
     assert!(code == 2 && err.contains("GANGWAY_TAKE_OVER") && err.contains("`true`, `false`"), "{code}: {err}");
-    // Who serves from another volume is nobody to follow, even where that is asked for.
+    // An instance does not take over from one on another volume, even on request.
     let elsewhere = tempfile::tempdir().unwrap();
     let (code, _, err) = ended(second(&elsewhere.path().join("data")).env("GANGWAY_TAKE_OVER", "yes"));
     assert!(code == 1 && err.contains("does not hand its sockets over"), "{code}: {err}");
@@ -197,7 +197,7 @@ async fn a_second_one_in_the_same_place_takes_nothing_unasked() {
 }
 
 #[tokio::test]
-async fn a_name_that_somebody_holds_stalls_no_start_and_no_end() {
+async fn a_held_socket_name_stalls_neither_start_nor_end() {
     use std::os::linux::net::SocketAddrExt as _;
     use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -222,7 +222,7 @@ async fn a_name_that_somebody_holds_stalls_no_start_and_no_end() {
     assert_eq!(waiting.wait().unwrap().code(), Some(0), "it ends as it is told to, while it waits");
 }
 
-/// Whether a process has said that it deals with a signal itself.
+/// Whether a process handles a signal itself.
 fn takes_signal(status: &str, signal: Signal) -> bool {
     let status = std::fs::read_to_string(status).unwrap();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
@@ -230,7 +230,7 @@ fn takes_signal(status: &str, signal: Signal) -> bool {
 }
 
 #[tokio::test]
-async fn routes_are_watched_until_nobody_reads_any_more() {
+async fn routes_are_watched_until_the_reader_closes_the_pipe() {
     let instance = Options::config(&route("first")).start().await;
     let admin = instance.admin.to_string();
     let mut watch = gangway();
@@ -259,7 +259,7 @@ async fn the_health_check_follows_the_instance() {
 }
 
 #[tokio::test]
-async fn requests_under_way_are_finished_and_a_second_signal_cuts_them() {
+async fn active_requests_are_finished_and_a_second_signal_cuts_them() {
     for (path, signals, expected) in [("/slow/300", 1, Some(0)), ("/slow/60000", 2, Some(1))] {
         let (address, slow) = app::spawn(App::new("slow")).await.unwrap();
         let upstream = format!("https-redirect = false\nupstream = \"http://{address}\"\n");
@@ -281,7 +281,7 @@ async fn requests_under_way_are_finished_and_a_second_signal_cuts_them() {
 }
 
 #[tokio::test]
-async fn a_hangup_only_makes_it_look_again() {
+async fn a_hangup_makes_the_instance_only_look_again() {
     let mut instance = Options::config(&route("a")).start().await;
     instance.signal(Signal::HUP);
     instance.logged("told to look again");
@@ -306,7 +306,7 @@ async fn the_log_can_be_read_by_programs() {
 }
 
 #[tokio::test]
-async fn what_is_written_is_for_us_alone() {
+async fn written_files_are_readable_by_this_user_only() {
     use std::os::unix::fs::PermissionsExt as _;
     let instance = Options::config(&route("a")).start().await;
     let data = instance.folder.path().join("data");
@@ -322,7 +322,7 @@ async fn what_is_written_is_for_us_alone() {
 }
 
 #[tokio::test]
-async fn what_is_served_is_told_to_people_and_to_programs() {
+async fn served_routes_are_logged_for_people_and_for_programs() {
     let mut instance = Options::config(&route("a")).start().await;
     let line = instance.logged("serving ");
     let (port, file) = (instance.https.port(), instance.config_file());
@@ -343,7 +343,7 @@ async fn what_is_served_is_told_to_people_and_to_programs() {
 
 #[tokio::test]
 async fn requests_that_fail_are_counted_into_one_line() {
-    // Nobody listens at port 9, and the route does not wait for it.
+    // No process listens on port 9, and the route does not wait for it.
     let text = route("a") + "hold = \"0s\"\nhttps-redirect = false\n";
     let mut instance = Options::config(&text).start().await;
     let client = Client::plain(instance.http);
@@ -355,7 +355,7 @@ async fn requests_that_fail_are_counted_into_one_line() {
 }
 
 #[tokio::test]
-async fn https_to_a_host_that_nobody_claims_is_explained_and_told_in_one_line() {
+async fn https_to_an_unclaimed_host_is_explained_and_logged_in_one_line() {
     let mut instance = Options::config(&route("a")).start().await;
     let root = instance.folder.path().join("data/ca/root.crt");
     let root = eventually("the root is written", STUCK, async || std::fs::read_to_string(&root).ok()).await;

@@ -15,27 +15,27 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// After which a test is called stuck.
+/// The time after which a test counts as stuck.
 pub(crate) const STUCK: Duration = Duration::from_secs(60);
 
-/// What ended: exit code, standard output, standard error.
+/// The result of a process: exit code, standard output, standard error.
 pub(crate) type Ended = (i32, String, String);
 
-/// The binary with nothing of the surroundings in its environment.
+/// The binary with an empty environment.
 pub(crate) fn gangway() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gangway"));
     command.env_clear().stdin(Stdio::null());
     command
 }
 
-/// Runs it to its end.
+/// Runs a command to its end.
 pub(crate) fn ended(command: &mut Command) -> Ended {
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
-/// Runs it to its end with these arguments.
+/// Runs the binary to its end with these arguments.
 pub(crate) fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Ended {
     ended(gangway().args(arguments))
 }
@@ -47,7 +47,7 @@ pub(crate) fn put(path: &Path, text: &str) {
     std::fs::rename(beside, path).unwrap();
 }
 
-/// How an instance is to be started.
+/// The way to start an instance.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) config: Option<String>,
@@ -59,7 +59,7 @@ pub(crate) struct Options {
 pub(crate) struct Instance {
     child: Child,
     lines: Receiver<String>,
-    /// What was logged and taken from `lines`.
+    /// The lines that were taken from `lines`.
     seen: Vec<String>,
     pub(crate) folder: TempDir,
     pub(crate) http: SocketAddr,
@@ -136,7 +136,7 @@ fn lines(log: ChildStderr) -> Receiver<String> {
 }
 
 impl Instance {
-    /// Waits for a line of the log with this in it, from what was not waited for yet.
+    /// Waits for a line of the log that contains this text, after the lines that were waited for before.
     pub(crate) fn logged(&mut self, what: &str) -> String {
         loop {
             match self.lines.recv_timeout(STUCK) {
@@ -185,7 +185,7 @@ impl Instance {
             .await;
     }
 
-    /// Waits until the codes of the diagnostics are exactly these; the answer.
+    /// Waits until the codes of the diagnostics are exactly these, and returns the answer.
     pub(crate) async fn diagnosed(&self, codes: &[&str]) -> Value {
         eventually(&format!("{codes:?} are found"), STUCK, async || {
             let found = self.api("diagnostics").await;
@@ -210,7 +210,7 @@ impl Instance {
         kill_process(id, signal).unwrap();
     }
 
-    /// Stops every thread of it; the signal alone is only on its way.
+    /// Stops the process and waits until every thread has stopped, because the signal alone takes effect later.
     pub(crate) async fn freeze(&self) {
         self.signal(Signal::STOP);
         let threads = format!("/proc/{}/task", self.child.id());

@@ -1,10 +1,10 @@
-//! Runs the binary under test with nothing of the surroundings in its environment.
+//! Runs the binary under test with an empty environment.
 
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What a case prints, as a terminal would show it, and how it ends.
+/// The output of a case as a terminal shows it, with the exit code.
 pub(crate) fn run_case(folder: &Path) -> String {
     let script = std::fs::read_to_string(folder.join("command")).unwrap_or_else(|_| "check\n".into());
     let mut arguments = vec!["check"];
@@ -26,7 +26,7 @@ pub(crate) fn run_case(folder: &Path) -> String {
     format!("{command}{input}\n{out}{err}exit code {code}\n")
 }
 
-/// Exit code, standard output, standard error.
+/// Runs the binary and returns exit code, standard output and standard error.
 pub(crate) fn gangway(
     folder: &Path,
     arguments: &[&str],
