@@ -2,8 +2,8 @@
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 
-/// At most this many findings are shown for one container: more help nobody, and a container can have
-/// as many labels as it likes.
+/// At most this many findings are shown for one container: more do not help, and a container can have as many labels as
+/// it likes.
 pub const FOUND_MAX: usize = 100;
 
 /// At most this many findings are kept in all: each may show a label of 4 KiB.
@@ -13,7 +13,7 @@ pub const FOUND_IN_ALL_MAX: usize = 10_000;
 /// less.
 pub const ALTERNATIVES_IN_ALL_MAX: usize = 1 << 17;
 
-/// What was found at one container, before it is put to what was found at others.
+/// The findings about one container, before they are joined with those about others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ContainerFindings {
     pub found: Vec<Diagnostic>,
@@ -33,7 +33,7 @@ impl ContainerFindings {
         Self { found, more }
     }
 
-    /// What is shown, and how many are not, with the place that they have in common.
+    /// The findings that are shown; and how many are not, with the place that all have in common.
     pub(crate) fn shown(self) -> (Vec<Diagnostic>, Option<(Place, usize)>) {
         let Self { found, more } = Self::cut(self.found);
         let more = self.more + more;

@@ -1,8 +1,10 @@
-//! Specs → table. See [`compile()`].
+//! Declarations → table. See [`compile()`].
 //!
-//! The steps, each in a file of its own: a dialect reads each container by itself; containers of one
-//! service are gathered behind one route (`replicas`); of routes that claim the same, the one of the party
-//! that holds it keeps it (`conflicts`); the rest becomes the table.
+//! The steps, each in a file of its own: a [dialect](crate::dialect) reads the containers; each route becomes a
+//! candidate with the endpoints of its container (`candidates`, `targets`); names of upstreams and middlewares that
+//! containers share are settled and put in (`names`, `resolve`); containers of one service are gathered behind one route
+//! (`replicas`); of routes that claim the same, the one of the party that holds it keeps it (`conflicts`); the rest
+//! becomes the table.
 //!
 //! Everything is sorted before it is looked at, so the order of listing never matters.
 
@@ -55,18 +57,18 @@ use crate::snapshot::{Container, EngineName, Snapshot};
 use crate::spec::Declared;
 use crate::table::{Entry, RoutingTable};
 
-/// What compiling gives: always all of it.
+/// The result of compiling, which is always complete.
 pub struct Compiled {
     /// Everything that could be put in force.
     pub table: RoutingTable,
     /// Everything that was found about what the user wrote.
     pub diagnostics: Diagnostics,
-    /// What was made of each container that was read, sorted by name.
+    /// A report about each container that was read, sorted by name.
     pub containers: Vec<ContainerReport>,
     /// For which of the containers that are gone a route is held, sorted; the others need not be
     /// remembered.
     pub holds: Vec<Hold>,
-    /// Who holds which host now: what the next snapshot is to bring.
+    /// Which party holds which host now; the next snapshot must bring it along.
     pub holdings: Holdings,
     /// Hosts that went from a party that is gone to another one, sorted.
     pub moves: Vec<Move>,
@@ -260,8 +262,8 @@ fn report<'s>(
 }
 
 impl Compiled {
-    /// Host names that only routes ask for whose containers all run where we cannot reach them: they lead nobody
-    /// anywhere before a network is shared. A route whose container is gone or starts is not among them, nor one of
+    /// Host names of routes whose containers all run where we cannot reach them: no request gets anywhere before a
+    /// network is shared. A route whose container is gone or starts is not among them, nor one of
     /// the config file.
     pub fn names_out_of_reach(&self) -> BTreeSet<Box<str>> {
         let mut reachable: BTreeMap<&str, bool> = BTreeMap::new();

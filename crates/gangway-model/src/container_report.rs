@@ -7,13 +7,13 @@ use crate::snapshot::{ContainerState, Ended, EngineName, Health};
 pub struct ContainerReport {
     /// The container's name.
     pub name: Box<str>,
-    /// Its id.
+    /// The container's id.
     pub id: Box<str>,
     /// The engine it was read from.
     pub engine: EngineName,
-    /// Its image.
+    /// The container's image.
     pub image: Box<str>,
-    /// What the engine says it is doing.
+    /// Its state, as the engine reports it.
     pub state: ContainerState,
     /// How it ended last; none where it runs, or never did.
     pub ended: Option<Ended>,

@@ -1,7 +1,7 @@
-//! Which container was meant to serve a host that nobody serves.
+//! Finds the container that was meant to serve a host that no route serves.
 //!
 //! Of every container that was read, running or not, the labels that may name a host are kept: ours, those that
-//! are nearly ours, and those of other proxies. They are searched when somebody asks for a host without a route:
+//! are nearly ours, and those of other proxies. They are searched when a client asks for a host without a route:
 //! for `gangway explain`, and for our own 404 where the client is local.
 //!
 //! Nothing is concluded from them: no label of another proxy ever makes a route.
@@ -13,19 +13,19 @@ use crate::rule::shown;
 use crate::settings::Settings;
 use crate::snapshot::{Container, ContainerState};
 
-/// So many labels of one container are kept.
+/// At most this many labels of one container are kept.
 const MENTIONS_MAX: usize = 16;
 
-/// And so much of the value of each: room for a few dozen hosts.
+/// At most this much of each value is kept, in bytes: room for a few dozen hosts.
 const VALUE_LEN_MAX: usize = 512;
 
-/// At most so many are told of one host.
+/// At most this many containers are named for one host.
 pub const NAMED_MAX: usize = 5;
 
 /// A container that names a host in a label.
 #[derive(Clone, Debug)]
 pub struct Named<'v> {
-    /// What was made of the container.
+    /// The report about the container.
     pub container: &'v ContainerReport,
     /// The label's key; empty where the host follows from the container's name.
     pub label: &'v str,
@@ -124,7 +124,7 @@ fn told(host: &str, container: &ContainerReport, label: &str, now: i64) -> (u8, 
     )
 }
 
-/// Why a container cannot be served that does not run: `has been stopped for 5 minutes (exit code 1)`.
+/// Why a container that does not run cannot be served: `has been stopped for 5 minutes (exit code 1)`.
 pub fn state(container: &ContainerReport, now: i64) -> Option<String> {
     let ended = container.ended.unwrap_or_default();
     let code = ended.code.map_or_else(String::new, |code| format!(" (exit code {code})"));

@@ -13,16 +13,17 @@ use crate::host::HostPattern;
 use crate::regex_pattern::RegexPattern;
 use http::{HeaderName, HeaderValue};
 
-/// One route: who may match is in the table's index, what happens then is here.
+/// One route: what happens to a request that it takes. The conditions are in the table's index.
 #[derive(Debug)]
 pub struct Route {
     /// Stable over recompilations and unique in a table: `<project>/<service>/<name>` where known.
     pub id: Box<str>,
-    /// What the user calls it.
+    /// The name that the user gave it.
     pub name: Box<str>,
     /// The rule in its canonical form, for people.
     pub rule: Box<str>,
-    /// Whose it is, in a text that no other tenant has: what its tenant asks of handshakes is no other tenant's business.
+    /// The route's tenant, as a text that is unique among tenants: what a tenant demands of handshakes must not affect
+    /// hosts of another tenant.
     pub tenant: Box<str>,
     /// Where it was written, for people: container names or the config file.
     pub origin: Vec<Box<str>>,
@@ -38,7 +39,7 @@ pub struct Route {
     pub host_header: HostHeader,
     /// Where requests go.
     pub upstream: Arc<Upstream>,
-    /// A protecting label could not be applied, so nobody is let in: requests get 503 `route-closed`.
+    /// A protecting label could not be applied, so every request is refused with 503 `route-closed`.
     pub closed: bool,
 }
 
@@ -157,7 +158,7 @@ pub enum HostHeader {
     Keep,
     /// The endpoint's own address and port.
     Upstream,
-    /// This one.
+    /// A fixed value.
     Named(HeaderValue),
 }
 
@@ -240,9 +241,9 @@ pub enum Balance {
 /// A question that endpoints are asked again and again.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HealthCheck {
-    /// What is asked for.
+    /// The path that is requested.
     pub path: Box<str>,
-    /// How often.
+    /// The time between two checks of one endpoint.
     pub interval: Duration,
     /// How long the answer may take.
     pub timeout: Duration,
@@ -264,7 +265,7 @@ pub struct Endpoint {
     /// The host name of a file route's URL: the SNI and certificate name of an https endpoint, and
     /// `Host` with [`HostHeader::Upstream`]. None for containers, which have an address only.
     pub host: Option<Box<str>>,
-    /// May it get new requests?
+    /// Whether it may get new requests.
     pub readiness: Readiness,
     /// `weight`: its share of the requests. One with 0 gets some only where no other can have them.
     pub weight: u16,
@@ -313,7 +314,7 @@ pub enum Scheme {
 /// Whether an endpoint may get new requests, as far as the engine knows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Readiness {
-    /// It may.
+    /// It may get new requests.
     Ready,
     /// Its health check has not passed yet.
     Starting,

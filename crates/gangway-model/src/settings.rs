@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::diagnostic::Place;
 use crate::select::Selector;
 
-/// What `serve` was told and compiling needs to know.
+/// The settings of `serve` that decide how labels are compiled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// `--domain`: routes without a host are served as `<route>.<domain>`.
@@ -28,7 +28,7 @@ pub struct Settings {
 /// Addresses at which Gangway listens, as they are bound.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct OwnListeners {
-    /// For everybody.
+    /// For the clients of routes.
     pub public: Vec<SocketAddr>,
     /// `--admin`.
     pub admin: Option<SocketAddr>,
@@ -37,7 +37,7 @@ pub struct OwnListeners {
 /// How long hosts are kept where nothing is said.
 pub const KEEP_HOSTS_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 
-/// Which containers are routed without asking for it.
+/// Which containers are routed without a label.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Expose {
     /// Only those with a label of ours.

@@ -20,7 +20,7 @@ pub struct Snapshot {
     pub own: BTreeMap<EngineName, OwnPlace>,
     /// Containers that ran a moment ago and are stopped or removed now: their routes are held for them.
     pub gone: Vec<Gone>,
-    /// Who held which host until now.
+    /// Which party held which host until now.
     pub holdings: Holdings,
     /// Hosts that their holders give up.
     pub released: BTreeSet<HostCondition>,
@@ -30,7 +30,7 @@ pub struct Snapshot {
     /// When all this was put together, in seconds since the epoch; 0 where there is no clock.
     pub now: i64,
     /// Ids of containers that are [leaving](Container::leaving) for longer than they said they would need: where
-    /// nobody else serves, they do.
+    /// no other container serves a route, they do.
     pub lingering: BTreeMap<EngineName, BTreeSet<Box<str>>>,
     /// By which driver each engine makes its networks, by [their ids](Attachment::network_id); of one that is missing
     /// it is not known.
@@ -54,10 +54,10 @@ pub struct LeftOut {
 /// The drivers of networks, such as `bridge`, by the networks' ids.
 pub type Drivers = BTreeMap<Box<str>, Box<str>>;
 
-/// A container that is up no more, as it was when it last was.
+/// A container that has stopped or was removed, as it was when it last ran.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gone {
-    /// What it was like; its addresses mean nothing any more.
+    /// The container as it last ran; its addresses are no longer valid.
     pub container: Container,
     /// How long it has been gone.
     pub since: Duration,
@@ -66,8 +66,8 @@ pub struct Gone {
 /// From where Gangway reaches the containers of one engine.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum OwnPlace {
-    /// On the host or with host networking: every bridge network of the engine is reachable. No network is whose
-    /// [driver](Snapshot::drivers) keeps it from its own host.
+    /// On the host or with host networking: every bridge network of the engine is reachable. A network whose
+    /// [driver](Snapshot::drivers) keeps it from its own host is not.
     #[default]
     Host,
     /// In a container of this engine, attached to these networks only.
@@ -261,7 +261,7 @@ impl Container {
         in_stack.filter(|name| !name.is_empty()).unwrap_or(service)
     }
 
-    /// Anybody can write these labels, and names of megabytes would become identities.
+    /// The labels may be written by anyone, and names of megabytes would become identities.
     fn name_in(&self, keys: &[&str]) -> Option<&str> {
         const LEN_MAX: usize = 255;
         let name = keys.iter().find_map(|key| self.label(key));

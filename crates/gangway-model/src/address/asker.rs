@@ -3,7 +3,7 @@
 use crate::label::Source;
 use crate::vocabulary::Vocabulary;
 
-/// For what a container is looked up, and in whose words findings are written.
+/// The route or upstream that a container is looked up for, and the words for findings about it.
 pub(crate) struct Asker<'n, 's> {
     /// Where it is declared that requests go to the container.
     pub source: Source<'s>,

@@ -70,7 +70,7 @@ fn listener_on(own: &OwnListeners, port: u16, is_there: impl Fn(IpAddr) -> bool)
     own.public.iter().any(is_it).then_some(OwnListener::Public)
 }
 
-/// What is said about it, at the label where one named the port.
+/// The diagnostic about it, at the label that names the port if there is one.
 pub(super) fn refused(
     listener: OwnListener,
     source: Source<'_>,

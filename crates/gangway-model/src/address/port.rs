@@ -25,7 +25,7 @@ pub(super) struct ChosenPort {
     pub reason: &'static str,
 }
 
-/// The port of a container for one route; else why there is none.
+/// The port of a container for one route; the error says why there is none.
 pub(super) fn of(
     container: &Container,
     access: &Access<'_>,

@@ -26,13 +26,13 @@ const APART: [&str; 3] = ["macvlan", "ipvlan", "overlay"];
 enum Way {
     /// We are on it, or a bridge of our host is.
     Sure,
-    /// What it is was not told.
+    /// The engine does not tell its driver.
     Unknown,
     /// A driver that we do not know.
     Other,
 }
 
-/// What one pass knows of all containers.
+/// The containers and networks of one snapshot, to look up where a container is reached.
 pub(crate) struct Surroundings<'s> {
     snapshot: &'s Snapshot,
     pub(super) settings: &'s Settings,
@@ -51,13 +51,13 @@ impl<'s> Surroundings<'s> {
         Self { snapshot, settings, known: OnceCell::new() }
     }
 
-    /// Is it our own container?
+    /// Whether it is our own container.
     pub(crate) fn is_own(&self, container: &Container) -> bool {
         matches!(self.own(container), OwnPlace::Container { id, .. } if *id == container.id)
     }
 
-    /// Whether it runs on networks of which none is ours: whatever its labels ask for, nobody can be led there. One
-    /// that starts or ends is on no network for a moment, which says nothing.
+    /// Whether it runs on networks of which none is ours, so that no route can lead there. A container that starts or
+    /// ends is on no network for a moment, and does not count.
     pub(crate) fn is_out_of_reach(&self, container: &'s Container) -> bool {
         let Ok((holder, _)) = self.network_holder(container) else { return false };
         let own = self.own(container);
@@ -154,7 +154,7 @@ impl<'s> Surroundings<'s> {
     fn known(&self) -> &HashMap<(&'s str, &'s str), &'s Container, ahash::RandomState> {
         self.known.get_or_init(|| {
             let mut known = HashMap::default();
-            // An id goes before a name, whoever has it.
+            // An id goes before another container's name.
             for key in [(|container| &*container.name) as fn(&'s Container) -> &'s str, |container| &*container.id] {
                 let containers = self.snapshot.containers.iter();
                 known.extend(containers.map(|container| ((&*container.engine.0, key(container)), container)));
@@ -249,7 +249,7 @@ impl<'s> Surroundings<'s> {
         }
     }
 
-    /// It has networks, and none of them is for the host.
+    /// The error for a container that has networks of which the host reaches none.
     fn apart(&self, container: &Container, holder: &Container) -> Unreachable {
         let mut networks: Vec<&Attachment> = holder.attachments.iter().collect();
         networks.sort_by_key(|at| (&at.network, &at.network_id));

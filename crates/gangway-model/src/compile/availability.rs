@@ -3,7 +3,7 @@
 use crate::route::Readiness;
 use crate::snapshot::{Container, ContainerState, Health};
 
-/// Why it is not routed whatever its labels say.
+/// Why a container is not routed whatever its labels say; none where it is up.
 pub(super) fn why_not_up(container: &Container) -> Option<&'static str> {
     match container.state {
         ContainerState::Running | ContainerState::Restarting => {}

@@ -34,7 +34,7 @@ pub(super) struct Candidate<'s> {
     pub unreachable: Option<Box<str>>,
 }
 
-/// What was made of the declarations of one container.
+/// The result for one container.
 pub(super) struct OfContainer<'s> {
     pub candidates: Vec<Candidate<'s>>,
     /// How the container is reached, or why not, for each route by name; without a name for all routes.
@@ -68,7 +68,7 @@ pub(super) fn of_container<'s>(
     if container.health == Health::Unhealthy && by_label {
         found.push(unhealthy(container));
     }
-    // One that restarts will soon have an address again, and one that ends needs none.
+    // A container that restarts will soon have an address again, and one that ends needs none.
     let is_heard = by_label && container.state == ContainerState::Running && !container.leaving;
     let (source, owner) = (Source::Container(container), owners.of(container));
     let mut ways: Vec<(Box<str>, String)> = Vec::new();
@@ -99,7 +99,7 @@ pub(super) fn of_container<'s>(
         if let Some(Reached { endpoints, way, findings }) = reached {
             ways.push((candidate.spec.name.clone(), way));
             if !by_label && endpoints.is_empty() {
-                // Nobody asked for it, so nobody wants to hear why it cannot be.
+                // No label asks for the route, so a finding about it would only disturb.
                 continue;
             }
             if container.state == ContainerState::Running && endpoints.is_empty() {
@@ -216,7 +216,7 @@ impl<'s> Candidate<'s> {
     }
 }
 
-/// Why it cannot be reached as long as nobody changes something; none where it may be soon.
+/// Why a container cannot be reached until someone changes something; none where it may be reached soon.
 fn why_unreachable(container: &Container, troubles: &[Diagnostic]) -> Option<Box<str>> {
     const LASTING: [Code; 8] = [
         codes::NETWORK_NOT_SHARED,

@@ -1,7 +1,7 @@
-//! Who gets what two routes ask for.
+//! Decides which of two routes gets what both ask for.
 //!
 //! Hosts are held by parties: [`ownership`](crate::ownership) decides about them, and here its decisions
-//! are carried out. What somebody else holds is taken from a route, and told; the rest of the route is
+//! are carried out. What another party holds is taken from a route and reported; the rest of the route is
 //! served. What is left is put into the order of seniority, by which later steps and the table decide.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,7 +23,7 @@ use crate::table::{Entry, ties};
 use crate::utc;
 use crate::value::list;
 
-/// What became of all claims.
+/// The result of settling all claims.
 pub(super) struct Settled<'s> {
     /// Routes that have something left, the most senior first; [`Group::age`] is their place.
     pub left: Vec<Group<'s>>,
@@ -38,9 +38,9 @@ pub(super) struct Settled<'s> {
 pub struct Move {
     /// The host, as it was written.
     pub host: Box<str>,
-    /// Who had it.
+    /// The party that had it.
     pub from: Party,
-    /// Who has it.
+    /// The party that has it.
     pub to: Party,
 }
 
@@ -51,7 +51,7 @@ struct HostClaims<'g> {
     positions: HashMap<(&'g Party, &'g HostCondition), usize, ahash::RandomState>,
 }
 
-/// Decides who holds what, and takes from every route what others hold.
+/// Decides which party holds what, and takes from every route what others hold.
 pub(super) fn settle<'s>(
     mut groups: Vec<Group<'s>>,
     absent: &[UnservedClaim<'s>],
@@ -75,7 +75,7 @@ pub(super) fn settle<'s>(
     let mut lost = Vec::new();
     for (mut group, decided_group) in groups.into_iter().zip(decided) {
         let losses = decided_group.losses(&group);
-        // What is only held asks for nothing: nobody wants to hear about it.
+        // A route that is only held was reported when its container ran.
         if !group.held {
             report(&group, &losses, &names, found);
         }
@@ -174,7 +174,7 @@ impl<'c> Presence<'c> {
 }
 
 impl Group<'_> {
-    /// What it may take.
+    /// How strong its claims are.
     fn strength(&self) -> Strength {
         let is_restarting = || self.origin.containers().any(|container| container.state == ContainerState::Restarting);
         let is_served = !self.endpoints.is_empty()
@@ -185,7 +185,7 @@ impl Group<'_> {
     }
 }
 
-/// What was decided about one route.
+/// The decision about one route.
 struct GroupDecision {
     /// In the order of its alternatives.
     losses: Vec<Option<(Loss, Ground)>>,
@@ -193,7 +193,7 @@ struct GroupDecision {
     seniority: Option<(i64, i64)>,
 }
 
-/// Why something was lost.
+/// Why an alternative was lost.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Ground {
     Host,
@@ -221,7 +221,7 @@ impl GroupDecision {
         let alternatives = group.spec.matcher.alternatives().iter().zip(&self.losses).zip(&self.is_guest).enumerate();
         let lost = alternatives.filter_map(|(alternative, ((asked, loss), is_guest))| match loss {
             Some((loss, ground)) => Some(Lost { alternative, loss: Some(loss.clone()), ground: *ground }),
-            // Which paths it takes cannot be told, and the host is somebody else's.
+            // The paths that an expression takes cannot be told, and the host is another party's.
             None if *is_guest && matches!(asked.path(), PathPattern::Regex(_)) => {
                 Some(Lost { alternative, loss: None, ground: Ground::Expression })
             }
@@ -241,7 +241,7 @@ impl GroupDecision {
     }
 }
 
-/// One alternative that somebody else has.
+/// One alternative that another party has.
 struct Lost {
     /// Its position among those of the loser.
     alternative: usize,
@@ -275,7 +275,7 @@ fn moves(claims: &[Claim<'_>], decisions: &[Decision]) -> Vec<Move> {
 pub(super) fn report_ties(entries: &[Entry<Arc<Route>>], origins: &[RouteOrigin<'_>], found: &mut Vec<Diagnostic>) {
     let mut of_losers: BTreeMap<usize, _> = BTreeMap::new();
     for tie in ties(entries) {
-        // One is enough to make somebody look; the same first.
+        // One is enough for the user to look; the same rule goes first.
         let known = of_losers.entry(tie.loser).or_insert_with(|| tie.clone());
         if tie.is_same && !known.is_same {
             *known = tie;
@@ -347,7 +347,7 @@ struct LossText {
     keeps: String,
 }
 
-/// Who holds it, since when, and until when.
+/// Describes the holder, since when it holds, and until when.
 fn describe_loss(
     group: &Group<'_>,
     ground: Ground,

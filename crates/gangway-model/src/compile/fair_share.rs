@@ -1,7 +1,7 @@
 //! Bounds on what all containers ask for together.
 //!
-//! Where they are exceeded, it is by those who ask for most: each may have as much as any other, and what some do not
-//! need the others share. So nobody who asks for little loses anything, however many ask for much.
+//! Where they are exceeded, the services that ask for most are cut: each may have as much as any other, and what some
+//! do not need the others share. So a service that asks for little loses nothing, however many ask for much.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -35,7 +35,7 @@ impl<'s> Intake<'s> {
     ) {
         self.size += candidates.iter().map(size).sum::<usize>();
         self.candidates.extend(candidates);
-        // Not each time: it looks at all of them.
+        // Not at every call, as cutting looks at all candidates.
         if self.size > 2 * ALTERNATIVES_IN_ALL_MAX {
             self.cut(unserved, found);
         }
@@ -65,7 +65,7 @@ fn size(candidate: &Candidate<'_>) -> usize {
     candidate.spec.matcher.alternatives().len()
 }
 
-/// Takes the largest routes of those services, and containers that belong to none, that ask for more than their share;
+/// Takes away the largest routes of the services, and containers without a service, that ask for more than their share;
 /// the file has what it asks for. Replicas count once. What is kept, and what is not.
 pub(super) fn within<'s>(
     candidates: Vec<Candidate<'s>>,

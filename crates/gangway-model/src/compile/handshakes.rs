@@ -1,7 +1,7 @@
 //! `client-ca` and `tls-min` between parties.
 //!
 //! A handshake is for a host and not for a route: what one route asks of it, every route of the host gets. So
-//! nobody may ask for more where a more senior route of another tenant asks for less, or all that one's clients
+//! no route may ask for more where a more senior route of another tenant asks for less, or all that one's clients
 //! would be locked out. And a handshake asks for one bundle: of two on one host the more senior route's is asked
 //! for.
 //!
@@ -22,8 +22,8 @@ use crate::matcher::HostCondition;
 use crate::route::TlsVersion;
 use crate::rule::Finding;
 
-/// Closes routes whose bundle cannot be asked for, and takes back what others would suffer from. `groups` are
-/// sorted by age.
+/// Closes routes whose CA file cannot be asked for, and takes back demands that would lock out clients of others.
+/// `groups` are sorted by age.
 pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
     if groups.iter().all(|group| !HandshakeDemand::of(group).is_more_than_usual()) {
         return;
@@ -59,7 +59,7 @@ pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// What a route asks of handshakes, and for whom.
+/// What a route demands of handshakes, and its tenant.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct HandshakeDemand<'s> {
     tenant: TenantRef<'s>,
@@ -137,7 +137,9 @@ impl<'s> SeniorRoutes<'s> {
                 HostCondition::Pattern(HostPattern::Wildcard(parent)) => {
                     put(self.wildcard.entry(parent.as_str().into()).or_default());
                 }
-                _ => self.loose.push((claim, host.clone())),
+                HostCondition::Pattern(HostPattern::AnyDomain(_) | HostPattern::Any) | HostCondition::Regex(_) => {
+                    self.loose.push((claim, host.clone()));
+                }
             }
             self.all.push((claim, host));
         }
@@ -177,9 +179,11 @@ impl<'s> SeniorRoutes<'s> {
                 let below = of(self.below.get(parent), &is_own);
                 [of(self.wildcard.get(parent), &any), below, loose(&self.loose, host)]
             }
-            // Nobody has such a demand, mostly, and then nothing need be compared.
-            _ if !self.demands.iter().any(&is_so) => [None; 3],
-            _ => [loose(&self.all, host), None, None],
+            HostCondition::Pattern(HostPattern::AnyDomain(_) | HostPattern::Any) | HostCondition::Regex(_) => {
+                // Mostly no route has such a demand, and then nothing needs to be compared.
+                let is_any = self.demands.iter().any(&is_so);
+                [is_any.then(|| loose(&self.all, host)).flatten(), None, None]
+            }
         };
         hosts.iter().flat_map(on_host).flatten().min()
     }
@@ -207,6 +211,10 @@ fn may_share(one: &HostCondition, other: &HostCondition) -> bool {
             condition.matches(name.as_str())
         }
         (Pattern(HostPattern::Wildcard(one)), Pattern(HostPattern::Wildcard(other))) => one == other,
-        _ => true,
+        // Which names a pattern or an expression stands for cannot be told, so the two may share one.
+        (
+            Pattern(HostPattern::Wildcard(_) | HostPattern::AnyDomain(_) | HostPattern::Any) | HostCondition::Regex(_),
+            Pattern(HostPattern::Wildcard(_) | HostPattern::AnyDomain(_) | HostPattern::Any) | HostCondition::Regex(_),
+        ) => true,
     }
 }

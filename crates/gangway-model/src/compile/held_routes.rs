@@ -2,7 +2,7 @@
 //!
 //! What a container that is gone asked for goes on being asked for until its `hold` is over or its
 //! service, or its name, is up again. It gives no endpoint, and it takes no host: it is served where its party
-//! holds the host, or nobody does. Nothing is ever said about it.
+//! holds the host, or no party does. It is never reported.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::spec::{Declarations, Declared};
 pub struct Hold {
     /// The engine it was read from.
     pub engine: EngineName,
-    /// Its id.
+    /// The container's id.
     pub container: Box<str>,
     /// How much longer, counted from the snapshot.
     pub left: Duration,

@@ -37,7 +37,7 @@ pub(super) enum Presence {
     Gone,
 }
 
-/// What all containers declare under names.
+/// Everything that containers declare under names.
 #[derive(Default)]
 pub(super) struct Names<'s> {
     upstreams: ByName<'s, DeclaredUpstream<'s>>,
@@ -178,7 +178,7 @@ impl<'s, T> Declaration<'s, T> {
         TenantRef::of(Source::Container(self.container))
     }
 
-    /// Says that somebody else has the name. What is only held was reported when it ran.
+    /// Reports that another container has the name. One that is gone was reported when it ran.
     fn report(&self, name: &str, effect: &str, found: &mut Vec<Diagnostic>) {
         if self.presence == Presence::Up {
             let source = Source::Container(self.container);

@@ -7,7 +7,7 @@ use crate::ownership::{Holdings, Party, Tenant};
 use crate::snapshot::{Container, EngineName};
 use crate::spec::RouteSpec;
 
-/// Whose the routes of a container are. Containers of one owner are replicas.
+/// The owner of a container's routes. Containers of one owner are replicas.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum Owner<'s> {
     /// The same on every engine.
@@ -16,14 +16,14 @@ pub(super) enum Owner<'s> {
     Alone { engine: &'s EngineName, name: &'s str },
 }
 
-/// Says whose containers are.
+/// Looks up the owners of containers.
 pub(super) struct Owners<'s> {
     /// Containers that were started by themselves and held something, by id: a container that is renamed
     /// stays what it was, as the next one of its name is created beside it.
     known: HashMap<&'s str, &'s Party, ahash::RandomState>,
 }
 
-/// Who may not take anything from whom.
+/// A party that other parties cannot take anything from.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum TenantRef<'s> {
     File,
@@ -52,7 +52,7 @@ impl<'s> Owners<'s> {
         }
     }
 
-    /// Whose a route of a container is.
+    /// The party of a container's route.
     pub(super) fn party<Chain, Upstream>(
         &self,
         container: &'s Container,
@@ -82,7 +82,7 @@ impl Owner<'_> {
 }
 
 impl Party {
-    /// Whose a route of the configuration file is.
+    /// The party of a route of the configuration file.
     pub(super) fn of_file(route: &str) -> Self {
         Self { tenant: Tenant::File, service: Box::default(), route: route.into() }
     }

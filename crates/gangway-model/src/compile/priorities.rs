@@ -1,7 +1,7 @@
 //! `priority` between tenants.
 //!
 //! A priority goes before everything else, so a new container with a large one could take every host
-//! from everybody. Between routes of one tenant it is in force as written. Where it would take requests
+//! from all others. Between routes of one tenant it is in force as written. Where it would take requests
 //! from a more senior route of another tenant that is more specific, it counts as 0.
 //!
 //! Two patterns of hosts that could have a host in common count as having one: closed on doubt.
@@ -80,7 +80,7 @@ impl<'g> OfHost<'g> {
         self.lowest.add(group.spec.priority, group.tenant, claim.group);
     }
 
-    /// None at all where no other tenant has less priority, which is nearly always.
+    /// Empty where no other tenant has less priority, which is nearly always.
     fn below(&self, newer: &Group<'_>) -> &[PriorityClaim<'g>] {
         let is_any = self.lowest.below(newer.spec.priority, newer.tenant).is_some();
         if is_any { &self.claims } else { &[] }

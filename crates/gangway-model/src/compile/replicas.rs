@@ -1,4 +1,4 @@
-//! Containers → groups: whoever serves the same route.
+//! Candidates → groups: the containers that serve the same route.
 //!
 //! Containers of one service are replicas, and so are those of services of one project that say the same
 //! `group`. A group asks for what its newest container that is ready asks for. What only others of its
@@ -34,17 +34,17 @@ pub(super) struct Group<'s> {
     /// Creation of the oldest container; the file is older than any. Once claims are settled, its place among
     /// all groups by seniority.
     pub age: i64,
-    /// What is in force of what the newest replica that is ready asks for.
+    /// What the newest replica that is ready asks for, as far as it is in force.
     pub spec: Box<ResolvedRoute<'s>>,
     pub origin: RouteOrigin<'s>,
     pub endpoints: Vec<Endpoint>,
-    /// Nobody runs; see [`super::held`].
+    /// No container of it runs; the route is kept for the next one.
     pub held: bool,
     /// Why none of the replicas can be reached, where that does not pass by waiting.
     pub unreachable: Option<Box<str>>,
 }
 
-/// Who stands behind a route: what diagnostics about it need.
+/// The containers behind a route, or its table in the file, for diagnostics about it.
 #[derive(Debug)]
 pub(super) struct RouteOrigin<'s> {
     /// Where what is in force was written.

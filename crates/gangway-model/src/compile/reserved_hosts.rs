@@ -1,6 +1,6 @@
 //! Hosts from which the patterns of others are kept: those that a party holds, and those that the file names.
 //!
-//! Every path of a held host is its holder's, also one that it does not serve now. So whoever takes all hosts of a
+//! Every path of a held host is its holder's, also one that it does not serve now. So a route that takes all hosts of a
 //! domain gets neither what the holder leaves out nor what comes while it is stopped, unless it shares the host.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
-//! Containers that were told to end, and take longer for it than they said they would.
+//! Containers that were asked to stop and take longer than their stop timeout.
 //!
 //! Beside others that serve, such a one gets no requests until it is dead or has started anew. Alone, it gets
-//! them again: it may never have meant to obey, and who asks is better served by it than by nobody.
+//! them again: it may ignore the signal for ever, and for a client a slow container is better than none.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use super::replicas::Group;
 use crate::route::Readiness;
 use crate::snapshot::Snapshot;
 
-/// Makes those ready behind whose route nobody else stands.
+/// Makes such containers ready where no other container serves their route.
 pub(super) fn serve_again(groups: &mut [Group<'_>], snapshot: &Snapshot) {
     if snapshot.lingering.values().all(std::collections::BTreeSet::is_empty) {
         return;

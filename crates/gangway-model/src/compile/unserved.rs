@@ -1,4 +1,4 @@
-//! Containers that are there and are not served: those that are not up, and those whose routes are left out.
+//! Claims of containers that exist and are not served: they are not up, or their routes are left out.
 //!
 //! They show that their party still is, so that it keeps what it holds. Only hosts that their tenant holds matter.
 
@@ -11,7 +11,7 @@ use crate::matcher::{Alternative, HostCondition, Matcher};
 use crate::ownership::{Holdings, Party};
 use crate::snapshot::Container;
 
-/// What one of them asks for with one route.
+/// The claims of one route that is not served.
 pub(super) struct UnservedClaim<'s> {
     pub party: Party,
     pub container: &'s Container,
@@ -25,7 +25,7 @@ pub(super) struct UnservedClaims<'s> {
     absent: Vec<UnservedClaim<'s>>,
     /// Alternatives for which there is room.
     left: usize,
-    /// What is known of those for whom there was none.
+    /// Parties and hosts for which there was no room.
     beyond: HashSet<(Party, HostCondition), RandomState>,
 }
 
@@ -34,8 +34,8 @@ impl<'s> UnservedClaims<'s> {
         Self { holdings, absent: Vec::new(), left: ALTERNATIVES_IN_ALL_MAX, beyond: HashSet::default() }
     }
 
-    /// One more. Thousands that are made and never started cost no more than there is room for: beyond, one of a
-    /// party stands for all, and one alternative for all of a host.
+    /// Adds a route. Thousands of containers that are created and never started cost only the room there is: beyond it,
+    /// one alternative of a party and a host stands for all.
     pub(super) fn add(&mut self, party: Party, container: &'s Container, matcher: Matcher, priority: i64) {
         let is_held = |asked: &Alternative| {
             let holding = self.holdings.of(asked.host());

@@ -5,7 +5,7 @@ use crate::route::Endpoint;
 /// Gives each upstream its share: the weights of its endpoints together are to the others' as the weights of the
 /// upstreams are. Among the endpoints of one upstream the shares stay as they are.
 ///
-/// An upstream without endpoints leaves its share to the others, as there is nobody to send its requests to.
+/// An upstream without endpoints leaves its share to the others, as there is nothing to send its requests to.
 pub(super) fn share(upstreams: Vec<(u16, Vec<Endpoint>)>) -> Vec<Endpoint> {
     let sum = |endpoints: &[Endpoint]| endpoints.iter().map(|one| u128::from(one.weight)).sum::<u128>();
     // Of the product of all sums each upstream's own is divided out, so every share is a whole number. It fits: the

@@ -18,27 +18,28 @@ use crate::spec::{Declarations, Declared};
 /// Alternatives that are kept. More than all may have together are read each time: memory is for what is served.
 const ALTERNATIVES_MAX: usize = 2 * ALTERNATIVES_IN_ALL_MAX;
 
-/// What was read, by what it was read from.
+/// What was read of containers, by the labels, names and images that it was read from.
 #[derive(Debug, Default)]
 pub(crate) struct ReadCache {
     reads: HashMap<Fingerprint, CachedRead, RandomState>,
     /// The alternatives of all that is kept.
     size: usize,
-    /// What it was read under, without the routes of the file.
+    /// The settings that it was read under, without the routes of the file.
     settings: Settings,
     hashers: [RandomState; 2],
     /// How many tables were made with it.
     round: u64,
 }
 
-/// Tells labels, names and images apart. With keys of our own, so that nobody can make two that are one.
+/// Identifies labels, name and image. It is made with random keys, so that nobody can write two sets of labels with
+/// the same fingerprint.
 type Fingerprint = [u64; 2];
 
 #[derive(Debug)]
 struct CachedRead {
     declared: Detached,
     found: ContainerFindings,
-    /// Its alternatives.
+    /// The number of its alternatives.
     size: usize,
     /// The round in which it was last asked for.
     used: u64,

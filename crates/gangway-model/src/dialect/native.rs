@@ -1,10 +1,9 @@
 //! Our own dialect: `gangway.<key>` and `gangway.routes.<name>.<key>`, and the tables of the configuration
 //! file, which have the same keys.
 //!
-//! Reading goes in three steps. Labels are sorted by the route they belong to and by the key of the
-//! [schema](crate::dialect::native::schema) they are; what is none of ours is kept aside. Then it is decided which routes
-//! there are, and which of them are closed because of something that could have been meant to protect
-//! them. At last each route's labels become a spec, key by key.
+//! Reading has three steps. Labels are sorted by their route and by their key in the [schema]; labels that are not in
+//! the schema are kept aside. Then it is decided which routes there are, and which of them are closed because of a label
+//! that may have been meant to protect them. Finally the labels of each route become a spec, key by key.
 
 mod collect;
 mod default_host;
@@ -51,12 +50,12 @@ pub(crate) fn read<'a>(container: &'a Container, settings: &Settings, found: &mu
         Err(why) => return Declared::NotRouted(why),
     }
     let by_label = enable.is_some() || !ours.is_empty();
-    let mut drafts = RouteCollector::new(source, container.app_name());
+    let mut collector = RouteCollector::new(source, container.app_name());
     for OwnLabel { rest, mark } in ours {
-        drafts.add(rest, mark, found);
+        collector.add(rest, mark, found);
     }
-    drafts.close_what_was_left_out(&left_out, found);
-    let declarations = Declarations { routes: drafts.read(settings, found), ..Declarations::default() };
+    collector.close_what_was_left_out(&left_out, found);
+    let declarations = Declarations { routes: collector.read(settings, found), ..Declarations::default() };
     Declared::Routed { declarations, by_label }
 }
 
@@ -72,12 +71,12 @@ pub(crate) fn read_file<'a>(
         found.push(source.about(bad_name(source, &route.name), effect.into()));
         return None;
     }
-    let mut drafts = RouteCollector::new(source, &route.name);
+    let mut collector = RouteCollector::new(source, &route.name);
     for (key, value, place) in &route.keys {
         let label = place.subject().unwrap_or(key);
-        drafts.add_key(None, key, Mark { label, value, place: Some(place) }, found);
+        collector.add_key(None, key, Mark { label, value, place: Some(place) }, found);
     }
-    drafts.read(settings, found).pop()
+    collector.read(settings, found).pop()
 }
 
 /// Reports labels on our own container, which cannot be in force.
@@ -95,7 +94,7 @@ pub(crate) fn report_own(container: &Container, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Is the container routed at all? If not, why.
+/// Whether the container is routed; the error says why it is not.
 fn enabled(
     container: &Container,
     enable: Option<&OwnLabel<'_>>,

@@ -30,14 +30,14 @@ pub(super) struct RouteCollector<'a> {
     main: RouteDraft<'a>,
     /// Further routes, by name in lower case.
     others: BTreeMap<String, RouteDraft<'a>>,
-    /// What is none of ours.
-    odd: Vec<UnknownKey<'a>>,
+    /// Labels whose keys are not in the schema.
+    unknown: Vec<UnknownKey<'a>>,
 }
 
 impl<'a> RouteCollector<'a> {
     pub(super) fn new(source: Source<'a>, name: &str) -> Self {
         let main = RouteDraft { source, name: cut(name).into(), labels: Vec::new(), closed: false };
-        Self { source, main, others: BTreeMap::new(), odd: Vec::new() }
+        Self { source, main, others: BTreeMap::new(), unknown: Vec::new() }
     }
 
     /// Sorts in what stands behind our prefix.
@@ -53,7 +53,7 @@ impl<'a> RouteCollector<'a> {
                 found.push(self.source.about_key(mark, finding, "the label does nothing".into()));
             }
             None if rest.len() > ROUTES.len() => self.add_key(None, rest, mark, found),
-            _ => self.odd.push(UnknownKey { route: None, key: rest, mark, kind: Kind::Incomplete }),
+            _ => self.unknown.push(UnknownKey { route: None, key: rest, mark, kind: Kind::Incomplete }),
         }
     }
 
@@ -80,7 +80,7 @@ impl<'a> RouteCollector<'a> {
             ResolvedKey::Below(known) => Kind::Below(known),
             ResolvedKey::Unknown => Kind::Unknown,
         };
-        self.odd.push(UnknownKey { route, key, mark, kind });
+        self.unknown.push(UnknownKey { route, key, mark, kind });
     }
 
     fn draft(&mut self, route: Option<&str>) -> &mut RouteDraft<'a> {
@@ -136,8 +136,8 @@ impl<'a> RouteCollector<'a> {
         if !has_main && only_protects {
             self.close_all_for(found);
         }
-        for odd in std::mem::take(&mut self.odd) {
-            self.settle(&odd, has_main, settings, found);
+        for unknown in std::mem::take(&mut self.unknown) {
+            self.settle(&unknown, has_main, settings, found);
         }
         if has_main && !self.others.is_empty() {
             self.report_by_itself(settings, found);
@@ -150,7 +150,7 @@ impl<'a> RouteCollector<'a> {
         let drafts: Vec<RouteDraft<'a>> = main.into_iter().chain(self.others.into_values()).collect();
         let mut left_out = match self.source {
             Source::Container(_) => limits::labels_beyond(drafts.iter().map(|draft| &draft.labels[..])),
-            // Who writes the file may have whatever the machine can bear.
+            // The owner of the machine writes the file, so only the machine limits it.
             Source::File(_) => BTreeMap::new(),
         };
         let read_routes = drafts
@@ -189,7 +189,8 @@ impl<'a> RouteCollector<'a> {
         self.others.values_mut().for_each(|draft| draft.closed = true);
     }
 
-    /// `gangway.port` beside further routes opens the whole app at a host that nobody wrote.
+    /// Reports that a label such as `gangway.port` beside further routes opens the whole application at a host that is
+    /// not written anywhere.
     fn report_by_itself(&self, settings: &Settings, found: &mut Vec<Diagnostic>) {
         let is_written = [KeyId::Host, KeyId::Path, KeyId::Rule].into_iter().any(|key| self.main.label(key).is_some());
         let own = || self.main.labels.iter().filter(|label| label.key.id() != Some(KeyId::Network));
@@ -212,39 +213,39 @@ impl<'a> RouteCollector<'a> {
         found.push(self.source.about_key(first.mark, finding.warning(), effect));
     }
 
-    /// Reports what is none of ours, and closes what it may have been meant to protect.
-    fn settle(&mut self, odd: &UnknownKey<'a>, has_main: bool, settings: &Settings, found: &mut Vec<Diagnostic>) {
-        let guess = odd.guess();
+    /// Reports a label whose key is not in the schema, and closes the routes that it may have been meant to protect.
+    fn settle(&mut self, unknown: &UnknownKey<'a>, has_main: bool, settings: &Settings, found: &mut Vec<Diagnostic>) {
+        let guess = unknown.guess();
         let noun = self.source.noun();
         let effect = if guess.protects {
-            let closing = self.meant_by(odd, has_main);
+            let closing = self.meant_by(unknown, has_main);
             match &closing[..] {
                 [] => format!("the {noun} does nothing"),
                 [only] => closed(only),
                 several => format!("routes that it may have been meant for are closed: {}", some_of(several.iter())),
             }
         } else {
-            match odd.route {
+            match unknown.route {
                 Some(name) if !self.others.contains_key(&name.to_ascii_lowercase()) && !self.is_main(name) => {
                     format!("the {noun} does nothing; there is no route `{name}`")
                 }
                 name => {
                     let name = name.map_or(&*self.main.name, |name| name);
-                    match self.host_instead(odd, &guess, settings) {
+                    match self.host_instead(unknown, &guess, settings) {
                         Some(host) => format!("the {noun} does nothing; route `{name}` is served at `{host}`"),
                         None => format!("the {noun} does nothing; the rest of route `{name}` is in force"),
                     }
                 }
             }
         };
-        found.push(self.source.about_key(odd.mark, odd.finding(self.source, &guess), effect));
+        found.push(self.source.about_key(unknown.mark, unknown.finding(self.source, &guess), effect));
     }
 
-    /// The default host of a route whose host was misspelt, and which therefore is served there.
-    fn host_instead(&self, odd: &UnknownKey<'a>, guess: &Suggestion, settings: &Settings) -> Option<HostPattern> {
+    /// The default host of a route that is served there because the label of its host is misspelt.
+    fn host_instead(&self, unknown: &UnknownKey<'a>, guess: &Suggestion, settings: &Settings) -> Option<HostPattern> {
         let meant = guess.meant.as_deref()?;
         let says_where = matches!(meant, "host" | "rule");
-        let draft = match odd.route {
+        let draft = match unknown.route {
             Some(name) if !self.is_main(name) => self.others.get(&name.to_ascii_lowercase())?,
             _ => &self.main,
         };
@@ -259,22 +260,22 @@ impl<'a> RouteCollector<'a> {
         self.main.name.eq_ignore_ascii_case(name)
     }
 
-    /// Closes the routes that an odd label may have been meant for; their names.
-    fn meant_by(&mut self, odd: &UnknownKey<'a>, has_main: bool) -> Vec<String> {
-        let named: Vec<String> = match odd.route {
+    /// Closes the routes that an unknown label may have been meant for; their names.
+    fn meant_by(&mut self, unknown: &UnknownKey<'a>, has_main: bool) -> Vec<String> {
+        let named: Vec<String> = match unknown.route {
             Some(name) => vec![name.to_ascii_lowercase()],
-            None => odd.key.split('.').map(str::to_ascii_lowercase).collect(),
+            None => unknown.key.split('.').map(str::to_ascii_lowercase).collect(),
         };
         let is_named = |name: &str| named.iter().any(|named| named.eq_ignore_ascii_case(name));
         let any_named = self.others.keys().any(|name| is_named(name)) || (has_main && is_named(&self.main.name));
         let mut closing = Vec::new();
-        let only_main = !any_named && has_main && odd.route.is_none();
+        let only_main = !any_named && has_main && unknown.route.is_none();
         if has_main && (only_main || is_named(&self.main.name)) {
             self.main.closed = true;
             closing.push(self.main.name.to_string());
         }
         // A label of a route that does not exist closes nothing: nothing is served that it could protect.
-        let all_others = !any_named && !has_main && odd.route.is_none();
+        let all_others = !any_named && !has_main && unknown.route.is_none();
         for (name, draft) in &mut self.others {
             if all_others || is_named(name) {
                 draft.closed = true;
@@ -314,7 +315,7 @@ impl<'a> RouteDraft<'a> {
     }
 }
 
-/// What to do about one label that stands there in two forms, in the route of that name.
+/// The help for a label of the route that is written in two forms.
 fn cure_of_double(name: &str, winner: &str, loser: &str) -> String {
     let long = [winner, loser].into_iter().find(|label| is_of_named_route(label));
     match long {

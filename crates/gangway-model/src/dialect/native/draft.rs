@@ -33,7 +33,7 @@ pub(super) struct RouteDraft<'a> {
     pub closed: bool,
 }
 
-/// A route whose labels were read, and nothing was made of them yet.
+/// A route whose labels were read and not yet put together.
 #[derive(Debug)]
 pub(super) struct ReadRoute<'a> {
     draft: RouteDraft<'a>,
@@ -41,7 +41,7 @@ pub(super) struct ReadRoute<'a> {
 }
 
 impl<'a> ReadRoute<'a> {
-    /// What it is called.
+    /// The route's name.
     pub(super) fn name(&self) -> &str {
         &self.draft.name
     }
@@ -103,7 +103,7 @@ impl<'a> ReadRoute<'a> {
 }
 
 impl<'a> RouteDraft<'a> {
-    /// Reads its labels, but for those at the positions that are left out; none where the route is switched off.
+    /// Reads the labels except those at the positions that are left out. None where the route is switched off.
     pub(super) fn read(self, left_out: &BTreeSet<usize>, found: &mut Vec<Diagnostic>) -> Option<ReadRoute<'a>> {
         let mut fields = RouteFields::new(&self.name);
         fields.closed = self.closed;
@@ -127,7 +127,7 @@ impl<'a> RouteDraft<'a> {
         self.labels.iter().find(|label| label.key.id() == Some(key))
     }
 
-    /// Which requests it takes, and where that was said.
+    /// The matcher, and the label that says it.
     fn matcher(
         &self,
         fields: &mut RouteFields<'a>,
@@ -284,7 +284,7 @@ fn listener(fields: &mut RouteFields<'_>, found: &mut Vec<Diagnostic>) -> Listen
     ListenerOptions { tls, https_redirect, tls_min, client_ca, cert_export }
 }
 
-/// What endpoints are asked, beside what the engine says of them.
+/// The health check, in addition to the engine's own.
 fn health<'a>(
     fields: &mut RouteFields<'a>,
     draft: &RouteDraft<'a>,

@@ -1,4 +1,4 @@
-//! What one container may ask for together: so much that nobody's own routes are cut, and so little that nobody else
+//! Limits on what one container may ask for: high enough for every real set of labels, and low enough that no one else
 //! is kept waiting.
 //!
 //! Reading a label takes as long as its values are many and its regular expressions large, and every combination of
@@ -55,7 +55,7 @@ fn beyond<T: Ord>(mut all: Vec<T>, max: usize, size: impl Fn(&T) -> usize) -> Ve
     all.split_off(fitting)
 }
 
-/// What reading a label costs.
+/// The cost of reading a label, in values.
 fn values(label: &Label<'_>) -> usize {
     let entry = |entry: &str| entry.strip_prefix('~').map_or(1, RegexPattern::cost);
     let text = label.value();
@@ -68,7 +68,44 @@ fn values(label: &Label<'_>) -> usize {
             let is_pattern = text.contains("Regexp");
             rule::values(text).iter().map(|value| if is_pattern { RegexPattern::cost(value) } else { 1 }).sum()
         }
-        _ => 0,
+        Some(
+            KeyId::Rule
+            | KeyId::Enable
+            | KeyId::Priority
+            | KeyId::Port
+            | KeyId::Scheme
+            | KeyId::Verify
+            | KeyId::Network
+            | KeyId::Upstream
+            | KeyId::StripPrefix
+            | KeyId::AddPrefix
+            | KeyId::Redirect
+            | KeyId::Tls
+            | KeyId::HttpsRedirect
+            | KeyId::RequestHeader
+            | KeyId::ResponseHeader
+            | KeyId::HostHeader
+            | KeyId::BodyLimit
+            | KeyId::TimeoutConnect
+            | KeyId::TimeoutResponse
+            | KeyId::TimeoutIdle
+            | KeyId::Hsts
+            | KeyId::ClientCa
+            | KeyId::TlsMin
+            | KeyId::Balance
+            | KeyId::Sticky
+            | KeyId::Weight
+            | KeyId::HealthPath
+            | KeyId::HealthInterval
+            | KeyId::HealthTimeout
+            | KeyId::HealthStatus
+            | KeyId::Hold
+            | KeyId::Drain
+            | KeyId::Group
+            | KeyId::Share
+            | KeyId::CertExport,
+        )
+        | None => 0,
     }
 }
 

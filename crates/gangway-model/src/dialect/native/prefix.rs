@@ -17,7 +17,7 @@ const NAME_LEN_MAX: usize = 63;
 
 /// A label under our prefix.
 pub(super) struct OwnLabel<'a> {
-    /// What stands behind the prefix.
+    /// The part behind the prefix.
     pub rest: &'a str,
     pub mark: Mark<'a>,
 }
@@ -75,7 +75,7 @@ pub(super) fn bad_name(source: Source<'_>, name: &str) -> Finding {
     )
 }
 
-/// Is this key outside our prefix, and surely meant to be inside? Then the part behind the prefix.
+/// The part behind the prefix of a key whose prefix is a misspelling of ours.
 pub(crate) fn near_miss(label: &str) -> Option<&str> {
     const PREFIX: &str = "gangway";
     // Nearly all labels of a container are others', so they have to be told apart quickly.

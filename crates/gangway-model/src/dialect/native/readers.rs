@@ -20,22 +20,22 @@ use crate::route::{Balance, HostHeader, Middleware, STICKY_COOKIE, Scheme, TlsMo
 use crate::rule::{self, FINDINGS_MAX, Finding};
 use crate::value;
 
-/// Requests that wait cost memory, and whoever writes a label may not have all of it.
+/// The longest `hold`: requests that wait cost memory, and one label must not take all of it.
 const HOLD_MAX: Duration = Duration::from_secs(3600);
 
-/// Longer than any request that somebody waits for; shorter than for ever.
+/// The longest `drain`: longer than any request that a client waits for, and not unlimited.
 const DRAIN_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Endpoints have more to do than to say that they are well.
+/// The shortest `health.interval`, so that checks do not load the application.
 const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
-/// What `hsts` `true` means.
+/// The duration of `hsts` `true`.
 const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
 
 /// Folders of the volume that no label may write to.
 const EXPORT_NEVER: [&str; 8] = ["acme", "ca", "certs", "hosts", "import", "locks", "secret", "tickets"];
 
-/// Deeper than anybody sorts certificates.
+/// The deepest folder of `cert.export`; deeper ones are surely a mistake.
 const EXPORT_DEPTH_MAX: usize = 4;
 
 /// Reads the value of a label into the fields of its route. The value was [checked](Label::check) before.
@@ -394,7 +394,7 @@ fn share<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Di
     fields.share = each(label, fields, found, "names", entries, parse).into();
 }
 
-/// What projects and containers may be called.
+/// Checks the name of a project or a container.
 fn name<'t>(text: &'t str, what: &str) -> value::Parsed<&'t str> {
     const LEN_MAX: usize = 255;
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);

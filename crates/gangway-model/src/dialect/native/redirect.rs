@@ -18,7 +18,7 @@ pub(crate) struct Redirect {
     pub target: RedirectTarget,
 }
 
-/// Reads `[status] target`. Messages do not repeat it: somebody may have put a password into it.
+/// Reads `[status] target`. Messages do not repeat the target, as it may contain a password.
 pub(super) fn parse(text: &str) -> Parsed<Redirect> {
     let mut status = STATUS_DEFAULT;
     let mut target = text;
@@ -129,12 +129,12 @@ fn check(target: &str) -> Parsed<()> {
     Err(wrong(span, "not a redirection", note, help))
 }
 
-/// The host whose requests it sends back to where they came from, if it does.
+/// The host whose requests the redirection sends back to the same address, if there is one.
 pub(super) fn leads_to_itself(target: &RedirectTarget, hosts: &[HostPattern]) -> Option<String> {
     let (host, rest) = match &target.0[..] {
         [RedirectPart::Text(scheme), RedirectPart::Host, rest @ ..] if scheme.ends_with("://") => ("{host}", rest),
         [RedirectPart::Text(begin), rest @ ..] => (begin.split_once("://")?.1, rest),
-        _ => return None,
+        [] | [RedirectPart::Host | RedirectPart::Path | RedirectPart::Query, ..] => return None,
     };
     let is_same_target = match rest {
         [RedirectPart::Path] | [RedirectPart::Path, RedirectPart::Query] => true,

@@ -86,7 +86,7 @@ fn can_be_sent(char: char) -> bool {
     char.is_ascii_graphic() && !"\"<>\\^`{|}".contains(char)
 }
 
-/// Do all references stand for groups? The `regex` crate would put in nothing for the others.
+/// Checks that all references in the replacement stand for groups. The `regex` crate would put in nothing for others.
 fn check_replacement(replacement: &str, pattern: &Regex) -> Parsed<()> {
     if !replacement.starts_with(['/', '$']) {
         let help = format!("write {}", shown(&format!("/{replacement}")));

@@ -1,4 +1,4 @@
-//! What the labels of one route say, key by key, before it is put together.
+//! The fields of one route, filled key by key before the route is put together.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use crate::rule::{Expression, Finding};
 use crate::spec::{Access, UrlTarget};
 use crate::value;
 
-/// Everything that can be said about one route.
+/// Everything that labels can say about one route.
 #[derive(Debug, Default)]
 pub(crate) struct RouteFields<'a> {
     pub name: Box<str>,
     pub enabled: bool,
-    /// A label that selects requests could not be applied at all.
+    /// A label that selects requests could not be applied.
     pub lost: bool,
     /// A label that protects could not be applied.
     pub closed: bool,
@@ -58,7 +58,7 @@ pub(crate) struct RouteFields<'a> {
     pub share: Box<[Box<str>]>,
 }
 
-/// What is said about how endpoints are asked.
+/// The fields of `health.*` that say how endpoints are checked.
 #[derive(Debug, Default)]
 pub(crate) struct HealthFields {
     pub interval: Option<Duration>,
@@ -112,7 +112,7 @@ impl<'a> RouteFields<'a> {
     }
 }
 
-/// What is said of a route that is closed.
+/// The effect of a finding that closes the route.
 pub(crate) fn closed(name: &str) -> String {
     format!("route `{name}` is closed: it answers 503 to everybody; other routes are unaffected")
 }

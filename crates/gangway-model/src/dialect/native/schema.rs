@@ -9,7 +9,7 @@ mod keys;
 pub(crate) use self::key::{Form, Key, KeyId, KeyStatus, Placement, Role};
 pub(crate) use self::keys::KEYS;
 
-/// What a key is among ours.
+/// The place of a key in the schema.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ResolvedKey<'k> {
     /// One of ours, and the open end as written.

@@ -1,4 +1,4 @@
-//! Keys that are none of ours: what was probably meant, and whether that would have protected.
+//! Suggestions for unknown keys: what was probably meant, and whether that would have protected the route.
 //!
 //! A misspelt `host` costs a route its host. A misspelt `allow` would leave it open to everybody, so
 //! whatever could have been meant to protect counts as protecting: closed on doubt.
@@ -22,7 +22,7 @@ const PROTECTING_WORDS: [&str; 12] = [
     "mtls",
 ];
 
-/// What other proxies call things; no slip of the finger leads from one to the other.
+/// Names in other proxies, and our keys for them. They are too different for a spelling suggestion.
 const FOREIGN: [(&str, &str); 30] = [
     ("acl", "allow"),
     ("address", "port"),
@@ -56,7 +56,7 @@ const FOREIGN: [(&str, &str); 30] = [
     ("virtual-host", "host"),
 ];
 
-/// What is thought of an unknown key.
+/// What an unknown key was probably meant to be.
 #[derive(Debug, Default)]
 pub(super) struct Suggestion {
     /// The label that was probably meant, without our prefix.
@@ -65,7 +65,7 @@ pub(super) struct Suggestion {
     pub protects: bool,
 }
 
-/// What a key could have been meant to be. `key` stands behind our prefix, or behind a route's name.
+/// Suggests what `key` was meant to be. It is the part behind our prefix, or behind a route's name.
 pub(super) fn guess(key: &str) -> Suggestion {
     /// No key of ours is nearly that long, and an attacker's may be as long as he likes.
     const LEN_MAX: usize = 100;
@@ -87,7 +87,7 @@ pub(super) fn guess(key: &str) -> Suggestion {
 /// A key of Traefik's grammar, which people leave as it is when they put our prefix in front.
 #[derive(Debug)]
 pub(super) struct Traefik {
-    /// What says the same here, without our prefix.
+    /// Our key with the same meaning, without the prefix.
     pub meant: Option<&'static str>,
     /// Something to do where nothing does.
     pub help: &'static str,

@@ -1,4 +1,4 @@
-//! Labels under our prefix that are none of ours, and what is said of them.
+//! Labels under our prefix whose keys are not in the schema, and the findings about them.
 
 use super::prefix::PREFIX;
 use super::schema::{Key, members};
@@ -9,30 +9,30 @@ use crate::label::{Source, whole};
 use crate::rule::{Finding, shown};
 use crate::value::and_list;
 
-/// A label that is none of ours.
+/// A label under our prefix whose key is not in the schema.
 #[derive(Debug)]
 pub(super) struct UnknownKey<'a> {
     /// The route that it was written for; none for the container's one route.
     pub route: Option<&'a str>,
-    /// What stands behind our prefix, or behind the route's name.
+    /// The part behind our prefix, or behind the route's name.
     pub key: &'a str,
     pub mark: Mark<'a>,
     pub kind: Kind,
 }
 
-/// What it is instead.
+/// How the key is related to the schema.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     /// The beginning of several keys.
     Incomplete,
     /// Something below a key that has a value.
     Below(&'static Key),
-    /// Nothing known.
+    /// Not related.
     Unknown,
 }
 
 impl UnknownKey<'_> {
-    /// What was probably meant.
+    /// Suggests what was probably meant.
     pub(super) fn guess(&self) -> Suggestion {
         match self.kind {
             Kind::Incomplete => Suggestion { meant: None, protects: members(self.key).any(Key::protects) },

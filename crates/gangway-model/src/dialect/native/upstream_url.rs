@@ -9,7 +9,7 @@ use crate::rule::Finding;
 use crate::spec::UrlTarget;
 use crate::value::Parsed;
 
-/// Reads one URL. It is not repeated in messages: somebody may have put a password into it.
+/// Reads one URL. Messages do not repeat it, as it may contain a password.
 pub(super) fn parse(url: &str) -> Parsed<UrlTarget> {
     let wrong = |note: &str, help: &str| {
         Finding::error(codes::UPSTREAM_INVALID, 0..url.len(), "not the URL of an upstream", note, help)

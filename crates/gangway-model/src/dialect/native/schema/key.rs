@@ -9,20 +9,20 @@ pub(crate) struct Key {
     pub name: &'static str,
     /// The form of its value.
     pub value: Form,
-    /// What holds where it is not written, for people.
+    /// The default, in words.
     pub default: &'static str,
-    /// A value as somebody would write it.
+    /// A realistic value.
     pub example: &'static str,
     /// One paragraph for the reference.
     pub doc: &'static str,
     pub status: KeyStatus,
     pub role: Role,
     pub place: Placement,
-    /// What holds where it cannot be applied; for the effect of a diagnostic.
+    /// The effect of leaving it out, for diagnostics.
     pub without: &'static str,
 }
 
-/// Is it in force?
+/// Whether a key is in force.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum KeyStatus {
     /// Read, by the reader of this key.
@@ -122,7 +122,7 @@ impl Display for Form {
 pub(crate) enum Role {
     /// It says which requests are taken: without it the route is not served.
     Selects,
-    /// It keeps somebody out: without it the route is closed.
+    /// It keeps clients out: without it the route is closed.
     Protects,
     /// Anything else: without it the rest of the route is in force.
     Shapes,
@@ -148,7 +148,7 @@ impl Key {
         self.name.split(['<', '*']).next().unwrap_or_default()
     }
 
-    /// Does it end in what the user chooses?
+    /// Whether the user chooses the end of the key.
     pub(crate) fn is_open(&self) -> bool {
         self.stem().len() < self.name.len()
     }
