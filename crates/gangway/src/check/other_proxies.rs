@@ -10,7 +10,7 @@ const SUGGESTIONS_MAX: usize = 3;
 
 /// Another proxy that reads labels or variables of containers.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Proxy {
+enum OtherProxy {
     Traefik,
     Caddy,
     NginxProxy,
@@ -20,7 +20,7 @@ enum Proxy {
 struct ForeignLabels {
     /// The place of the first one.
     first: FileSpan,
-    proxies: Vec<Proxy>,
+    proxies: Vec<OtherProxy>,
     /// The labels of Gangway with the same meaning, one text for each service.
     instead: Vec<String>,
     is_below_deploy: bool,
@@ -90,7 +90,7 @@ fn and_list(words: &[&str]) -> String {
     }
 }
 
-impl Proxy {
+impl OtherProxy {
     /// The proxy that reads labels of this key.
     fn of_label(key: &str) -> Option<Self> {
         let begins = |prefix: &str| key.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
@@ -119,7 +119,7 @@ impl Proxy {
 /// The labels of other proxies that one service has.
 #[derive(Default)]
 struct ServiceLabels {
-    spans: Vec<(FileSpan, Proxy)>,
+    spans: Vec<(FileSpan, OtherProxy)>,
     is_below_deploy: bool,
     has_middlewares: bool,
     /// The values of Gangway's labels with the same meaning, as far as they can be derived.
@@ -134,7 +134,7 @@ impl ServiceLabels {
         let above = service.all_labels();
         for (labels, is_below_deploy) in [(&above, false), (&service.deploy_labels, true)] {
             for (key, (text, value)) in labels {
-                let Some(proxy) = Proxy::of_label(key) else { continue };
+                let Some(proxy) = OtherProxy::of_label(key) else { continue };
                 found.spans.push((text.span(), proxy));
                 found.is_below_deploy |= is_below_deploy;
                 found.has_middlewares |= key.to_ascii_lowercase().contains("middlewares");
@@ -144,7 +144,7 @@ impl ServiceLabels {
         for (name, (text, value)) in &service.environment {
             match name.as_str() {
                 "VIRTUAL_HOST" => {
-                    found.spans.push((text.span(), Proxy::NginxProxy));
+                    found.spans.push((text.span(), OtherProxy::NginxProxy));
                     found.host = found.host.take().or_else(|| hosts(value.as_str().split(',')));
                 }
                 "VIRTUAL_PORT" => found.port = found.port.take().or_else(|| port(value.as_str())),
@@ -155,22 +155,22 @@ impl ServiceLabels {
     }
 
     /// Derives values of Gangway's labels from one label of another proxy. The first one counts.
-    fn label(&mut self, proxy: Proxy, key: &str, value: &str) {
+    fn label(&mut self, proxy: OtherProxy, key: &str, value: &str) {
         let found = |part: &mut Option<String>, value: Option<String>| *part = part.take().or(value);
         match proxy {
-            Proxy::Traefik if key.starts_with("traefik.http.routers.") && key.ends_with(".rule") => {
+            OtherProxy::Traefik if key.starts_with("traefik.http.routers.") && key.ends_with(".rule") => {
                 match hosts_of_rule(value) {
                     Some(hosts) => found(&mut self.host, Some(hosts)),
                     None => found(&mut self.rule, is_readable(value).then(|| value.to_owned())),
                 }
             }
-            Proxy::Traefik if key.ends_with(".loadbalancer.server.port") => found(&mut self.port, port(value)),
-            Proxy::Caddy if !key.contains('.') => found(&mut self.host, hosts(value.split([',', ' ']))),
-            Proxy::Caddy if key.ends_with(".reverse_proxy") => {
+            OtherProxy::Traefik if key.ends_with(".loadbalancer.server.port") => found(&mut self.port, port(value)),
+            OtherProxy::Caddy if !key.contains('.') => found(&mut self.host, hosts(value.split([',', ' ']))),
+            OtherProxy::Caddy if key.ends_with(".reverse_proxy") => {
                 let inner = value.trim().trim_start_matches("{{").trim_end_matches("}}").trim();
                 found(&mut self.port, inner.strip_prefix("upstreams").and_then(|rest| port(rest.trim())));
             }
-            Proxy::Traefik | Proxy::Caddy | Proxy::NginxProxy => {}
+            OtherProxy::Traefik | OtherProxy::Caddy | OtherProxy::NginxProxy => {}
         }
     }
 
@@ -234,18 +234,18 @@ mod tests {
     #[test]
     fn labels_of_other_proxies_are_recognised() {
         for (key, proxy) in [
-            ("traefik.enable", Some(Proxy::Traefik)),
-            ("Traefik.http.routers.a.rule", Some(Proxy::Traefik)),
-            ("caddy", Some(Proxy::Caddy)),
-            ("caddy_1.reverse_proxy", Some(Proxy::Caddy)),
-            ("caddy.tls", Some(Proxy::Caddy)),
+            ("traefik.enable", Some(OtherProxy::Traefik)),
+            ("Traefik.http.routers.a.rule", Some(OtherProxy::Traefik)),
+            ("caddy", Some(OtherProxy::Caddy)),
+            ("caddy_1.reverse_proxy", Some(OtherProxy::Caddy)),
+            ("caddy.tls", Some(OtherProxy::Caddy)),
             ("caddyshack", None),
             ("caddy_x", None),
             ("traefik", None),
             ("com.example.traefik.x", None),
             ("ü", None),
         ] {
-            assert_eq!(Proxy::of_label(key), proxy, "{key}");
+            assert_eq!(OtherProxy::of_label(key), proxy, "{key}");
         }
     }
 
