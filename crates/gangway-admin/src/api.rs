@@ -1,8 +1,8 @@
-//! What the API answers, as serialisable types: converted by hand from the domain's own, so that neither
-//! side's changes leak into the other.
+//! The types that the API serialises.
 //!
-//! The fields are promises, documented in `docs/reference/api.md`. New ones may join; a reader must skip
-//! what it does not know. The client commands read these very types.
+//! They are converted by hand from the types of the domain, so that a change on one side does not leak into the other.
+//! The fields are promises, documented in `docs/reference/api.md`. New ones may be added, and a reader must skip fields
+//! that it does not know. The client commands deserialise the same types.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,101 +10,101 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct StatusResponse {
-    /// Of the program.
+    /// The version of the program.
     pub version: String,
     /// `starting`, `serving` or `stopping`.
     pub phase: String,
     /// Whether a table is in force.
     pub ready: bool,
-    /// When the process started, RFC 3339.
+    /// When the process started, in RFC 3339.
     pub started: String,
-    /// How often the table was replaced.
+    /// The number of times that the table was replaced.
     pub generation: u64,
-    /// Addresses that are listened on.
+    /// The addresses of the listeners.
     pub listening: ListeningView,
     /// The engines that are followed.
     pub engines: Vec<EngineView>,
-    /// The config file; none where none was named.
+    /// The config file. `None` if none was named.
     pub config: Option<ConfigFileView>,
-    /// Routes in force.
+    /// The number of routes in force.
     pub routes: usize,
-    /// Those of them that are closed because a protecting label could not be applied.
+    /// The number of routes that are closed because a protecting label could not be applied.
     pub routes_closed: usize,
-    /// Endpoints that may get requests.
+    /// The number of endpoints that may get requests.
     pub endpoints_ready: usize,
-    /// Endpoints that may not.
+    /// The number of endpoints that may not get requests.
     pub endpoints_not_ready: usize,
-    /// Containers that were read.
+    /// The number of containers that were read.
     pub containers: usize,
-    /// Names that have or need a certificate.
+    /// The number of names that have or need a certificate.
     pub certificates: usize,
-    /// Those of them with trouble.
+    /// The number of names whose certificate is wrong or missing.
     pub certificates_in_trouble: usize,
-    /// The volume cannot be written: what is new lives in memory only.
+    /// The volume cannot be written, so new data is in memory only.
     pub volume_degraded: bool,
-    /// Findings that mean something is not in force.
+    /// The number of findings that mean that something is not in force.
     pub errors: usize,
-    /// Findings that are surely not meant.
+    /// The number of findings about something that is in force but probably not meant.
     pub warnings: usize,
-    /// Background tasks that ended in a panic and were started again.
+    /// The number of times that a background task was started again after a panic.
     pub task_restarts: u64,
 }
 
-/// The addresses that are listened on.
+/// The addresses of the listeners.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct ListeningView {
-    /// Plain HTTP.
+    /// The listeners for plain HTTP.
     pub http: Vec<String>,
-    /// HTTPS.
+    /// The listeners for HTTPS.
     pub https: Vec<String>,
-    /// This API.
+    /// The listener of this API.
     pub admin: String,
 }
 
-/// One engine.
+/// An engine that is followed.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct EngineView {
-    /// For people.
+    /// The name of the engine.
     pub name: String,
-    /// As given.
+    /// The address as the operator wrote it, without a password.
     pub url: String,
-    /// Of the engine and its API, once known.
+    /// The versions of the engine and its API. `None` before the first good read.
     pub version: Option<String>,
-    /// Why it cannot be read now.
+    /// Why the engine cannot be read now.
     pub trouble: Option<String>,
-    /// Containers in the last good read.
+    /// The number of containers in the last good read.
     pub containers: usize,
-    /// Full reads so far.
+    /// The number of good reads.
     pub reads: u64,
-    /// Reads that failed so far.
+    /// The number of failed reads.
     pub failures: u64,
-    /// From its events to the tables they led to.
+    /// How long it takes from its events to the tables that answer them.
     pub reaction: LatencyView,
 }
 
-/// How long it took from an event to the table it led to.
+/// How long it takes from an event to the table that answers it.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct LatencyView {
-    /// Tables that came of events so far.
+    /// The number of tables that were published because of an event.
     pub count: u64,
-    /// The engine's time to list its containers included.
+    /// The whole time, with the engine's time to list its containers.
     pub whole: QuantilesView,
-    /// Our share of it.
+    /// Gangway's share of it.
     pub ours: QuantilesView,
 }
 
-/// Milliseconds, over the latest thousand.
+/// Quantiles over the latest thousand measurements, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct QuantilesView {
-    /// The latest.
+    /// The latest measurement.
     pub last: f64,
-    /// Half were quicker.
+    /// Half of the measurements were shorter.
     pub median: f64,
-    /// One in a hundred was slower.
+    /// One measurement in a hundred was longer.
     pub p99: f64,
 }
 
@@ -112,9 +112,9 @@ pub struct QuantilesView {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct ConfigFileView {
-    /// As named.
+    /// The path as it was named.
     pub file: String,
-    /// Whether what it says now is in force. If not, the diagnostics say why.
+    /// Whether its present content is in force. If not, the diagnostics say why.
     pub in_force: bool,
 }
 
@@ -122,61 +122,61 @@ pub struct ConfigFileView {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct RoutesResponse {
-    /// Of the table.
+    /// The generation of the table.
     pub generation: u64,
-    /// In a canonical order.
+    /// The routes in a canonical order.
     pub routes: Vec<RouteView>,
 }
 
-/// One route.
+/// A route in force.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct RouteView {
-    /// Stable over changes, and unique.
+    /// The id of the route: unique, and stable over changes.
     pub id: String,
-    /// What the user calls it.
+    /// The name that the user gave it.
     pub name: String,
-    /// Which requests it takes.
+    /// The rule that requests have to match.
     pub rule: String,
-    /// Its hosts.
+    /// The hosts in its rule.
     pub hosts: Vec<String>,
-    /// Where it was written.
+    /// The containers or the file that it was written in.
     pub origin: Vec<String>,
     /// `auto`, `internal` or `off`.
     pub tls: String,
-    /// Whether plain HTTP is redirected.
+    /// Whether plain HTTP is redirected to https.
     pub https_redirect: bool,
-    /// A protecting label could not be applied: nobody is let in.
+    /// A protecting label could not be applied, so the route answers no request.
     pub closed: bool,
-    /// What is done with requests and responses, in order, for people.
+    /// The middlewares in order, as text.
     pub middlewares: Vec<String>,
-    /// What is sent as `Host`: `keep`, `upstream` or a name.
+    /// The `Host` that the upstream gets: `keep`, `upstream` or a name.
     pub host_header: String,
-    /// How long is waited.
+    /// The time limits.
     pub timeouts: TimeoutsView,
-    /// Where requests go.
+    /// The endpoints that requests are sent to.
     pub endpoints: Vec<EndpointView>,
 }
 
-/// `timeout.*`, in seconds.
+/// The values of `timeout.*`, in seconds.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct TimeoutsView {
-    /// For a connection.
+    /// The time to connect.
     pub connect: f64,
-    /// For the first byte of the answer.
+    /// The time to the first byte of the answer.
     pub response: f64,
-    /// Between two bytes.
+    /// The time between two bytes.
     pub idle: f64,
 }
 
-/// One address behind a route.
+/// An address behind a route.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct EndpointView {
-    /// The container's name, or the URL of a file route.
+    /// The name of the container, or the URL of a file route.
     pub name: String,
-    /// Address and port.
+    /// The address and port.
     pub address: String,
     /// `http`, `https` or `h2c`.
     pub scheme: String,
@@ -185,9 +185,9 @@ pub struct EndpointView {
     /// `ready`, `starting`, `unhealthy`, `leaving`, `restarting`; or `ejected` where it is ready but
     /// could not be connected to just now, or fails its check.
     pub state: String,
-    /// What the last try to reach it said; none once it was reached.
+    /// The error of the last attempt to reach it. `None` if it was reached.
     pub trouble: Option<String>,
-    /// Requests under way; none where the data plane does not know it.
+    /// The number of requests under way. `None` if the data plane does not know the endpoint.
     pub under_way: Option<usize>,
 }
 
@@ -195,31 +195,31 @@ pub struct EndpointView {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct ContainersResponse {
-    /// Of the table.
+    /// The generation of the table.
     pub generation: u64,
-    /// By name.
+    /// The containers, by name.
     pub containers: Vec<ContainerView>,
 }
 
-/// What was made of one container.
+/// A container and its routes.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct ContainerView {
-    /// As the engine calls it.
+    /// The name in the engine.
     pub name: String,
-    /// The engine's identifier.
+    /// The id in the engine.
     pub id: String,
-    /// The engine it was read from.
+    /// The engine that it was read from.
     pub engine: String,
-    /// Its image.
+    /// The image of the container.
     pub image: String,
     /// `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
     pub state: String,
     /// `none`, `starting`, `healthy` or `unhealthy`.
     pub health: String,
-    /// Ids of the routes it stands behind.
+    /// The ids of the routes that it is an endpoint of.
     pub routes: Vec<String>,
-    /// How it is reached and why so; or why it is not routed.
+    /// How it is reached and why, or why it has no route.
     pub reason: String,
 }
 
@@ -227,39 +227,39 @@ pub struct ContainerView {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct CertificatesResponse {
-    /// By name.
+    /// The certificates, by name.
     pub certificates: Vec<CertificateView>,
-    /// The root of the internal CA as PEM, once there is one. It is public.
+    /// The root certificate of the internal CA as PEM, once there is one. It is public.
     pub internal_root: Option<String>,
 }
 
-/// One certificate, or its absence.
+/// A certificate, or a name without one.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct CertificateView {
-    /// The name it is for.
+    /// The name that it is for.
     pub name: String,
-    /// Who signed it; empty where there is none.
+    /// The issuer. Empty if there is no certificate.
     pub issuer: String,
-    /// In hexadecimal; empty where there is no certificate, or it is made when somebody asks for it.
+    /// The serial number in hexadecimal. Empty if there is no certificate, or if it is made in the first handshake.
     pub serial: String,
-    /// RFC 3339; none where there is no serial.
+    /// The beginning of the validity in RFC 3339. `None` without a serial number.
     pub not_before: Option<String>,
-    /// RFC 3339; none where there is no serial.
+    /// The end of the validity in RFC 3339. `None` without a serial number.
     pub not_after: Option<String>,
-    /// Until then from now; negative once it is over.
+    /// The seconds until the end of the validity. Negative once it has expired.
     pub seconds_left: Option<i64>,
-    /// `placeholder`, `internal`, `acme`, `folder`, or none where there is no certificate and none will be made.
+    /// `placeholder`, `internal`, `acme` or `folder`. `None` if there is no certificate and none will be made.
     pub origin: Option<String>,
-    /// The file in `certs/` that it came from.
+    /// The file in `certs/` that it was read from.
     pub file: Option<String>,
-    /// When the next one is ordered, or the next attempt made, RFC 3339.
+    /// When the next certificate is ordered or the next attempt is made, in RFC 3339.
     pub next: Option<String>,
-    /// From when to when the CA would like it renewed, RFC 3339.
+    /// The time within which the CA suggests to renew it, in RFC 3339.
     pub renewal_window: Option<(String, String)>,
-    /// No route lists the name: it was permitted when somebody asked for it.
+    /// No route lists the name; it was permitted when a client asked for it.
     pub on_demand: bool,
-    /// What is wrong with it.
+    /// The error of the last attempt, or the fault of the certificate.
     pub trouble: Option<String>,
 }
 
@@ -267,47 +267,47 @@ pub struct CertificateView {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct DiagnosticsResponse {
-    /// Of labels, certificates and global settings, in a canonical order.
+    /// The findings about labels, certificates and global settings, in a canonical order.
     pub diagnostics: Vec<DiagnosticView>,
 }
 
-/// One finding.
+/// A finding.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct DiagnosticView {
-    /// Such as `G104`.
+    /// The code, such as `G104`.
     pub code: String,
-    /// What the code means in general.
+    /// The general meaning of the code.
     pub title: String,
     /// `error` or `warning`.
     pub severity: String,
-    /// One clause.
+    /// The message, in one clause.
     pub message: String,
-    /// The container, where it is about one.
+    /// The container that it is about, if any.
     pub container: Option<String>,
-    /// Its compose project.
+    /// The Compose project of the container.
     pub project: Option<String>,
-    /// The label or key.
+    /// The label or key that it is about.
     pub label: Option<String>,
-    /// The config file.
+    /// The config file that it is about.
     pub file: Option<String>,
-    /// 1-based.
+    /// The line in the file, from 1.
     pub line: Option<u32>,
-    /// 1-based, in characters.
+    /// The column in the line, from 1, in characters.
     pub column: Option<u32>,
-    /// What is pointed into; masked where it may be a secret.
+    /// The text that the caret points into. Redacted if it may be a secret.
     pub text: Option<String>,
-    /// First byte under the caret.
+    /// The first byte under the caret.
     pub start: Option<usize>,
-    /// One past the last byte under the caret.
+    /// The end of the bytes under the caret.
     pub end: Option<usize>,
-    /// What the caret says.
+    /// The text beside the caret.
     pub note: String,
-    /// Something to do.
+    /// Advice for the user.
     pub help: String,
-    /// What is done instead.
+    /// The action that Gangway takes instead.
     pub effect: String,
-    /// The whole for people, on several lines.
+    /// The whole finding as text, on several lines.
     pub shown: String,
 }
 
@@ -315,52 +315,52 @@ pub struct DiagnosticView {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct ExplainResponse {
-    /// What was asked about.
+    /// The request that was asked about.
     pub request: ExplainedRequest,
-    /// What becomes of it, for people.
+    /// The outcome of the request, as text.
     pub outcome: String,
-    /// The route that takes it.
+    /// The route that takes the request.
     pub route: Option<RouteView>,
     /// The part of its rule that matched.
     pub matched: Option<String>,
     /// Its precedence in words.
     pub why: Option<String>,
-    /// Why no route takes it although one matches.
+    /// Why no route takes the request although one matches.
     pub doubt: Option<String>,
-    /// Others that could have taken it.
+    /// Other routes that could have taken the request.
     pub considered: Vec<CandidateView>,
-    /// How many more there are.
+    /// The number of further routes that were considered.
     pub considered_more: usize,
-    /// Where no route takes it: those that come nearest.
+    /// The routes that come nearest, if no route takes the request.
     pub nearest: Vec<CandidateView>,
-    /// Where no route is served under the host: containers, running or not, that name it in a label, ours or
-    /// another proxy's.
+    /// The containers, running or not, that name the host in a label of ours or of another proxy, if no route is served
+    /// under the host.
     pub named: Vec<MentionView>,
-    /// What a client that names this host is shown.
+    /// The certificate that a client of this host gets.
     pub certificate: Option<CertificateView>,
     /// The containers behind the route, and those that asked for this host.
     pub containers: Vec<ContainerView>,
-    /// About these containers and routes.
+    /// The findings about these containers and routes.
     pub diagnostics: Vec<DiagnosticView>,
 }
 
-/// A request that is asked about.
+/// The request that was asked about.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct ExplainedRequest {
-    /// The whole, with the port that clients reach.
+    /// The whole URL, with the port that clients connect to.
     pub url: String,
     /// `http` or `https`.
     pub scheme: String,
-    /// In the form in which hosts are compared.
+    /// The host, in the canonical form in which hosts are compared.
     pub host: String,
-    /// In the form in which paths are compared.
+    /// The path, in the normalised form in which paths are compared.
     pub path: String,
-    /// Without the question mark.
+    /// The query without the question mark.
     pub query: String,
     /// The method.
     pub method: String,
-    /// The client's address.
+    /// The address of the client.
     pub from: String,
 }
 
@@ -368,13 +368,13 @@ pub struct ExplainedRequest {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct CandidateView {
-    /// The route's id.
+    /// The id of the route.
     pub id: String,
-    /// What the user calls it.
+    /// The name that the user gave it.
     pub name: String,
     /// The part of its rule in question.
     pub rule: String,
-    /// What decided against it.
+    /// The reason that it did not take the request.
     pub why: String,
 }
 
@@ -382,20 +382,20 @@ pub struct CandidateView {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct MentionView {
-    /// The container's name.
+    /// The name of the container.
     pub container: String,
-    /// The label's key; empty where the host follows from the container's name.
+    /// The key of the label. Empty if the host follows from the name of the container.
     pub label: String,
-    /// Why it is not served under it, for people.
+    /// The reason that it is not served under the host.
     pub why: String,
 }
 
-/// Any answer that is no success.
+/// An answer with an error status.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct ErrorResponse {
-    /// One clause.
+    /// The error, in one clause.
     pub error: String,
-    /// Something to do.
+    /// Advice for the user.
     pub help: String,
 }

@@ -1,4 +1,4 @@
-//! Explains how a request is answered: what the table says about it, and what else is known about its route.
+//! Explains how a request is answered, from the table and from everything known about its route.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::views::{self, Endpoints};
 /// The number of diagnostics in an explanation. More would bury the answer.
 const DIAGNOSTICS_MAX: usize = 20;
 
-/// What an explanation is based on, at the moment of asking.
+/// The sources of an explanation, at the moment of asking.
 pub(crate) struct ExplainContext<'a> {
     pub(crate) compiled: &'a Compiled,
     pub(crate) is_table_in_force: bool,
@@ -33,7 +33,7 @@ pub(crate) struct ExplainContext<'a> {
     pub(crate) now: i64,
 }
 
-/// What the table says about a request.
+/// The result of looking a request up in the table.
 struct TableLookup<'a> {
     found: Explanation,
     winner: Option<&'a Arc<Route>>,
@@ -113,7 +113,7 @@ fn request(query: &ExplainQuery, ports: PublicPorts) -> api::ExplainedRequest {
     }
 }
 
-/// What becomes of the request, in one line.
+/// The outcome of the request, in one line.
 fn outcome(
     lookup: &TableLookup<'_>,
     view: &RequestView<'_>,
@@ -183,7 +183,7 @@ fn without_certificate(outcome: &str, query: &ExplainQuery, context: &ExplainCon
     format!("{outcome}; no certificate yet: plain HTTP is {plain}; the https placeholder is self-signed")
 }
 
-/// Why there is no table yet, as far as the engines tell.
+/// The outcome without a table, with the reasons that the engines give.
 fn not_ready(engines: &[EngineView]) -> String {
     let trouble = |engine: &EngineView| {
         let trouble = engine.trouble.as_ref()?;
@@ -193,7 +193,7 @@ fn not_ready(engines: &[EngineView]) -> String {
     format!("503 not-ready: no table is in force yet{troubles}")
 }
 
-/// What the data plane does with a request that `route` takes. The checks are in the order in which it decides.
+/// The outcome of a request that `route` takes. The checks are in the order in which the data plane decides.
 fn route_outcome(route: &Route, query: &ExplainQuery, prefix: &str, context: &ExplainContext<'_>) -> String {
     if route.listener.tls == TlsMode::Off && query.secure {
         return "404 no-route: the route is served by plain HTTP only".to_owned();
@@ -227,7 +227,7 @@ fn redirect_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str) -> 
     })
 }
 
-/// Which endpoints of the route may get the request.
+/// The outcome by the state of the route's endpoints.
 fn endpoint_outcome(route: &Route, context: &ExplainContext<'_>) -> String {
     let all = &route.upstream.endpoints;
     let now = |endpoint: &Endpoint| context.endpoints.get(&endpoint.key);

@@ -1,4 +1,4 @@
-//! What the admin listener asks of the running instance, beside the table.
+//! The running instance as the admin listener sees it, beside the table.
 //!
 //! The binary implements [`Instance`], because it knows the crates that this one must not depend on. Where an answer
 //! goes to the API, it is the type of the API, so that each value is converted once.

@@ -142,7 +142,7 @@ pub enum AddressError {
 }
 
 impl AddressError {
-    /// What is possible instead.
+    /// Advice for the operator.
     pub fn help(&self) -> &'static str {
         match self {
             Self::NoScheme(_) => "write `unix:///path/to/docker.sock`, `tcp://host:port` or `none`",

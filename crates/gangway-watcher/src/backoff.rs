@@ -1,6 +1,5 @@
 //! How long to wait before the next attempt to follow an engine.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 /// After a hiccup, an engine is followed again without a noticeable delay.
@@ -34,7 +33,7 @@ impl Backoff {
 
 /// A random number from 0 to 1. Not for secrets.
 pub(crate) fn jitter() -> f64 {
-    f64::from(u16::try_from(RandomState::new().build_hasher().finish() & 0xffff).unwrap_or_default()) / 65535.0
+    fastrand::f64()
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ pub(crate) async fn run(
                     compile_loop.release(&released.load_full());
                 }
             }
-            // What becomes due while a table is compiled is looked at when that table is published.
+            // Anything that becomes due while a table is compiled waits until that table is published.
             () = until(compile_loop.next_look()), if underway.is_none() && !compile_loop.changed => {
                 compile_loop.changed = true;
             }
@@ -98,7 +98,7 @@ struct CompileLoop {
     changed: bool,
     /// When the next holder of a host loses it.
     next_release: Option<Instant>,
-    /// What is due is not looked at before then.
+    /// Nothing that is due is looked at before then.
     not_before: Option<Instant>,
 }
 

@@ -1,4 +1,4 @@
-//! Why a request to an engine failed.
+//! The errors of requests to an engine.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ pub(crate) fn shortened(text: &str) -> String {
 #[derive(Debug, thiserror::Error)]
 #[error("{}{cause}", if matches!(cause, Cause::NoConnection(_)) { String::new() } else { format!("{act}: ") })]
 pub(crate) struct EngineError {
-    /// What was tried, in the infinitive.
+    /// The act that failed, in the infinitive.
     pub(crate) act: &'static str,
     pub(crate) cause: Cause,
 }
 
-/// Why a request failed.
+/// The cause of a failed request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Cause {
     #[error("{0}")]

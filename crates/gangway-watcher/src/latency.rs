@@ -10,7 +10,7 @@ const REMEMBERED_MAX: usize = 1000;
 /// Measurements of one engine: from the arrival of an event until the table that answers it was published.
 ///
 /// A handle: clones share their measurements. Quantiles are computed when [`Self::summary`] is called and not with
-/// each measurement, because many tables are published for each time that somebody looks at the figures.
+/// each measurement, because the compile loop turns far more often than anything reads the figures.
 #[derive(Clone, Debug, Default)]
 pub struct Latency(Arc<Mutex<Measurements>>);
 

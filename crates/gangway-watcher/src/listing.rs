@@ -357,7 +357,7 @@ impl EngineTime {
     }
 }
 
-/// What translating needs beside the listing.
+/// The input of a translation beside the listing.
 pub(crate) struct TranslationContext<'a> {
     pub(crate) engine: &'a EngineName,
     pub(crate) facts: &'a BTreeMap<Box<str>, InspectedFacts>,

@@ -16,7 +16,7 @@ use tracing::debug;
 use crate::client::Client;
 use crate::engine_error::{Cause, EngineError};
 
-/// The time limit for questions without whose answer a reading succeeds too.
+/// The time limit for requests that a reading can do without.
 pub(crate) const OPTIONAL_MAX: Duration = Duration::from_secs(2);
 
 /// An engine that did not answer is asked again after this long. Readings until then do not wait for it.

@@ -1,4 +1,4 @@
-//! Which container we run in, concluded from the traces that engines leave inside a container.
+//! The ids of our own container, concluded from the traces that engines leave inside a container.
 //!
 //! An engine cannot be asked which of its containers asks. A trace alone proves nothing either: it counts only where
 //! the engine lists a container with that id.

@@ -1,4 +1,4 @@
-//! Where Gangway runs, as seen from one engine: in one of its containers, on its host, or elsewhere.
+//! The place where Gangway runs, as seen from one engine: one of its containers, its host, or elsewhere.
 //!
 //! From a container, we reach another container only over a network that both share. From the host, we reach all
 //! bridges, unless the engine keeps its networks in another network namespace or on another machine. No request to the
@@ -27,7 +27,7 @@ impl Locator {
         self.own_ids.find(containers)
     }
 
-    /// Where we run. An engine of which nothing tells otherwise counts as one on this host.
+    /// The place where Gangway runs. Without evidence for another place, the engine counts as one on this host.
     pub(crate) fn own_place(
         &self,
         listing: &[ListedContainer],

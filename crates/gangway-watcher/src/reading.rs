@@ -19,7 +19,7 @@ use crate::own_network::{OwnNetwork, own_network};
 use crate::read_scope::ReadScope;
 use crate::shared_networks::SharedNetworks;
 
-/// What earlier readings of a session found out beside the listing.
+/// Results of earlier readings of a session, beside the listing.
 #[derive(Debug, Default)]
 pub(crate) struct EngineCache {
     facts: BTreeMap<Box<str>, InspectedFacts>,
@@ -45,7 +45,7 @@ pub(crate) struct EngineFacts {
     pub(crate) stranded: BTreeSet<Box<str>>,
 }
 
-/// Where we run and how clients reach us, as far as an engine knows.
+/// The place where Gangway runs and the network that clients reach it through, as far as an engine knows.
 #[derive(Debug)]
 pub(crate) struct OwnPosition {
     pub(crate) place: OwnPlace,
@@ -190,7 +190,7 @@ impl EngineCache {
         }
     }
 
-    /// Where we run. If that may be elsewhere, the engine's kind and the drivers of its networks decide.
+    /// The place where Gangway runs. If that may be elsewhere, the engine's kind and the drivers of its networks decide.
     async fn own_place(
         &mut self,
         client: &Client,

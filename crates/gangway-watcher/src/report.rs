@@ -1,4 +1,4 @@
-//! What the follower of one engine reports to the compile loop.
+//! The reports of one engine's follower to the compile loop.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) struct Report {
     pub(crate) change: EngineChange,
 }
 
-/// What changed at an engine.
+/// The kinds of changes.
 #[derive(Debug)]
 pub(crate) enum EngineChange {
     /// Containers were read.

@@ -58,7 +58,7 @@ pub(crate) enum StopOrder {
     Stop,
 }
 
-/// What a signal means for a container.
+/// The meaning of a signal for a container.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum SignalMeaning {
     /// This signal stops the container, unless it survives.
@@ -69,7 +69,7 @@ pub(crate) enum SignalMeaning {
     Unknown,
 }
 
-/// What follows from an inspection.
+/// The result of an inspection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum StopProgress {
     Unchanged,
@@ -111,7 +111,7 @@ struct StopRequest {
     lingers: bool,
 }
 
-/// What a signal means for the container that it was sent to.
+/// The meaning of a signal for the container that it was sent to.
 pub(crate) fn meaning(signal: Option<u8>) -> SignalMeaning {
     match signal {
         Some(signal @ (TERM | KILL)) => SignalMeaning::Stops(signal),

@@ -72,7 +72,7 @@ impl AskError {
         Self::Refused { address: address.to_owned(), status, error, help }
     }
 
-    /// What the user can do.
+    /// Advice for the user.
     pub(super) fn help(&self) -> Option<&str> {
         match self {
             Self::Unreachable { .. } | Self::Silent { .. } => Some(

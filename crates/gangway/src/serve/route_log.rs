@@ -76,7 +76,7 @@ pub(super) async fn follow(
     }
 }
 
-/// What was logged last.
+/// The routes and containers as they were logged last.
 #[derive(Debug, Default)]
 struct RouteLog {
     routes: BTreeMap<Box<str>, LoggedRoute>,
@@ -346,7 +346,7 @@ fn exit_code(report: &ContainerReport) -> Option<i32> {
     report.ended.and_then(|ended| ended.code)
 }
 
-/// What is wrong with a container that should serve.
+/// The trouble of a container that should serve.
 fn trouble_text(report: &ContainerReport, epoch: i64) -> String {
     let name = &report.name;
     match report.state {
