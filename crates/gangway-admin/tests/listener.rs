@@ -1,4 +1,4 @@
-//! The admin listener over a real socket, before an instance that the test decides upon.
+//! The admin listener over a real socket, with an instance that the test controls.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeSet, HashMap};
@@ -22,7 +22,7 @@ use gangway_tls::{Origin, Store};
 use prometheus::{IntCounter, Registry};
 use serde::de::DeserializeOwned;
 
-/// An instance as the test wants it.
+/// An instance that the test controls.
 #[derive(Default)]
 struct Fake {
     ready: AtomicBool,
@@ -279,7 +279,7 @@ async fn what_a_proxy_brings_is_answered_only_where_a_route_of_the_file_leads_he
     };
     for host in ["localhost", "admin.example.org"] {
         assert_eq!(ask(host, "admin.example.org:443").await, 200, "{host}");
-        // As a label makes a proxy send a `Host` that is known here.
+        // As if a label made a proxy send a `Host` that is allowed here.
         for public in ["app.example.org", "localhost", "127.0.0.1", "not a host"] {
             assert_eq!(ask(host, public).await, 421, "{host} {public}");
         }
@@ -382,7 +382,7 @@ async fn a_host_that_nobody_serves_is_looked_for_in_all_labels_and_nothing_else_
     let mut running = start().await;
     let stopped = container("notes-1", ContainerState::Exited, &[("gangway.host", "notes.test")]);
     let other = container("other-1", ContainerState::Running, &[("traefik.http.routers.x.rule", "Host(`notes.test`)")]);
-    // Not on any network: an error about each.
+    // Without a network: an error about each container.
     let unrelated = container("far-1", ContainerState::Running, &[("gangway.host", "far.test")]);
     let snapshot = Snapshot { containers: vec![stopped, other, unrelated], ..Snapshot::default() };
     running.tables.publish(compile(&snapshot, &Settings::default()));
@@ -470,7 +470,7 @@ async fn metrics_are_in_the_form_that_scrapers_read() {
     assert!(text.contains("process_resident_memory_bytes"));
 }
 
-// The clock is paused, and goes on by itself whenever everybody waits.
+// The clock is paused, and advances while all tasks wait.
 #[tokio::test(start_paused = true)]
 async fn who_sends_no_request_does_not_keep_others_out() {
     let running = start().await;
@@ -478,7 +478,7 @@ async fn who_sends_no_request_does_not_keep_others_out() {
     for _ in 0..80 {
         silent.push(tokio::net::TcpStream::connect(running.address).await.unwrap());
     }
-    // More than there are places for; they are let go after the time for a head.
+    // More connections than the listener takes. They are closed after the time for a head.
     eventually("somebody who asks is answered", Duration::from_secs(60), async || {
         let client = Client::plain(running.address);
         let asked = tokio::time::timeout(Duration::from_secs(5), client.get("localhost", "/healthz")).await;

@@ -1,4 +1,4 @@
-//! A table that takes long to make keeps nobody from being heard.
+//! While a table is compiled, reports are received.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -13,11 +13,11 @@ use gangway_testkit::engine::{Container, Engine};
 use support::{watch_with_compiler, way_to};
 use tokio::sync::Notify;
 
-/// Time after which compiling is held up no more, so that a test that fails ends.
+/// Compiling is held up for at most this long, so that a failing test ends.
 const HELD_UP_MAX: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn engines_are_heard_while_a_table_is_made_and_the_next_one_is_of_the_newest() {
+async fn reports_arrive_while_a_table_is_compiled_and_the_next_one_has_the_newest_state() {
     static BEGUN: Notify = Notify::const_new();
     let (open, gate) = channel::<()>();
     let gate = Mutex::new(gate);

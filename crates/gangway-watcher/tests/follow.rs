@@ -1,4 +1,4 @@
-//! What a watch does while all is well.
+//! A watch over engines that work.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -13,7 +13,7 @@ use gangway_testkit::fault::Fault;
 use support::{pass, seconds, watch, watch_all, watch_routes, way_to};
 
 #[tokio::test(start_paused = true)]
-async fn what_runs_is_read_and_subscribing_comes_first() {
+async fn running_containers_are_read_after_subscribing() {
     let engine = Engine::default();
     engine.add(Container::new("web").label("gangway.host", "web.example.org").network("edge"));
     let watched = watch(&engine);
@@ -51,7 +51,7 @@ async fn a_start_is_in_force_without_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happened_to_one_container_is_read_alone_and_everything_soon_after() {
+async fn after_an_event_one_container_is_read_and_soon_everything() {
     let engine = Engine::default();
     for name in ["a", "b", "c"] {
         engine.add(Container::new(name));
@@ -100,12 +100,12 @@ async fn everything_that_can_happen_to_a_container_is_followed() {
     watched.until_running(&["shop"]).await;
     engine.remove("shop");
     watched.until(|watched| watched.snapshot().containers.is_empty()).await;
-    // All of that was heard and none of it found by the reading that comes anyway.
+    // All of that came from events, and nothing from the periodic reading.
     assert!(watched.status().reads < 30);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_starts_while_we_read_is_not_missed() {
+async fn a_start_during_a_reading_is_not_missed() {
     let engine = Engine::default();
     engine.at(Moment::ListingTaken, |engine| {
         engine.run(Container::new("late"));
@@ -115,10 +115,10 @@ async fn what_starts_while_we_read_is_not_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_told_before_the_subscription_is_live_is_heard() {
+async fn an_event_before_the_subscription_is_live_is_not_missed() {
     let engine = Engine::default();
     engine.add(Container::new("web"));
-    // No reading can show this, so only the event can tell.
+    // No reading shows this, only the event does.
     engine.at(Moment::BeforeSubscription, |engine| engine.signal("web", 15));
     let watched = watch(&engine);
     watched.until_running(&["web"]).await;
@@ -141,7 +141,7 @@ async fn a_lost_event_is_made_up_for_by_the_next_full_reading() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_published_where_nothing_changed() {
+async fn nothing_is_published_if_nothing_changed() {
     let engine = Engine::default();
     engine.add(Container::new("web").health("healthy"));
     let watched = watch(&engine);
@@ -170,7 +170,7 @@ async fn other_settings_are_compiled_without_reading_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bug_that_a_label_brings_out_costs_one_table() {
+async fn a_bug_that_a_label_triggers_costs_one_table() {
     let engine = Engine::default();
     engine.add(Container::new("web"));
     let watched = watch(&engine);
@@ -215,7 +215,7 @@ async fn podman_is_asked_once_for_what_its_listing_lacks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_engines_are_one_world() {
+async fn the_containers_of_two_engines_are_in_one_table() {
     let (one, two) = (Engine::default(), Engine::new(Flavour::Docker2026));
     one.add(Container::new("a").network("edge"));
     two.add(Container::new("b").network("edge"));
@@ -241,13 +241,13 @@ async fn a_route_outlives_its_container_by_its_hold() {
     watched.until(|watched| watched.routes() == ["shop/web/web"]).await;
     engine.remove("web");
     assert!(watched.until(|watched| watched.routes() == ["shop/web/web held"]).await < seconds(1));
-    // As compose does it: the next one has another id.
+    // Like Compose: the next container has another id.
     pass(seconds(5)).await;
     engine.run(web().id("another"));
     assert_eq!(watched.until(|watched| watched.routes() == ["shop/web/web"]).await, Duration::ZERO);
     pass(seconds(30)).await;
     assert_eq!(watched.routes(), ["shop/web/web"]);
-    // One that exits by itself, and is still listed.
+    // A container that exits by itself is still listed.
     engine.end("web");
     watched.until(|watched| watched.routes() == ["shop/web/web held"]).await;
     let held = watched.until(|watched| watched.routes().is_empty()).await;

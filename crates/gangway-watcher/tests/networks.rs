@@ -1,4 +1,4 @@
-//! Over which network a Gangway on the host reaches a container.
+//! The network over which a Gangway on the host reaches a container.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -15,7 +15,7 @@ fn way(watched: &Watched, container: &str) -> String {
     reason.rsplit_once("on network ").map_or(reason.clone(), |(_, network)| network.to_owned())
 }
 
-/// One container on a macvlan and a bridge, and `/networks` answers like that.
+/// One container on a macvlan and a bridge, with these drivers in `/networks`.
 fn with_broken_networks(fault: Fault) -> (Engine, Watched) {
     let engine = Engine::default();
     engine.set_driver("aaa_lan", "macvlan");
@@ -62,7 +62,7 @@ async fn drivers_are_asked_for_once_and_again_for_a_network_that_is_new() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guard_that_refuses_is_asked_once_a_session() {
+async fn a_socket_proxy_that_refuses_is_asked_once_a_session() {
     let (engine, watched) = with_broken_networks(Fault::Status(403));
     watched.until_running(&["web"]).await;
     pass(seconds(300)).await;
@@ -75,7 +75,7 @@ async fn a_guard_that_refuses_is_asked_once_a_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_that_cannot_say_it_now_is_asked_again() {
+async fn an_engine_that_fails_to_list_networks_is_asked_again() {
     let (engine, watched) = with_broken_networks(Fault::Status(503));
     watched.until_running(&["web"]).await;
     engine.mend();
@@ -83,7 +83,7 @@ async fn an_engine_that_cannot_say_it_now_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_answer_holds_nobody_up_and_is_asked_for_again() {
+async fn a_missing_answer_delays_no_reading_and_is_asked_for_again() {
     let (engine, watched) = with_broken_networks(Fault::Hang);
     assert!(watched.until_running(&["web"]).await < seconds(3));
     assert!(watched.snapshot().drivers.is_empty());
@@ -98,7 +98,7 @@ async fn an_engine_whose_networks_are_elsewhere_is_named() {
     for flavour in [Flavour::Docker2020, Flavour::Docker2026, Flavour::Podman] {
         for rootless in [true, false] {
             let engine = Engine::new(flavour);
-            // Of a range for documentation, which no machine has.
+            // An address for documentation, which no machine has.
             engine.set_gateway("aaa_lan", "192.0.2.1".parse().unwrap());
             if rootless {
                 engine.set_rootless();
@@ -119,7 +119,7 @@ async fn an_engine_whose_networks_are_elsewhere_is_named() {
 async fn a_host_whose_containers_are_all_on_macvlan_is_still_the_host() {
     let engine = Engine::default();
     engine.set_driver("aaa_lan", "macvlan");
-    // The router of that network is no address of ours, whatever machine this is.
+    // The gateway of that network is not an address of any machine that runs this test.
     engine.set_gateway("aaa_lan", "192.0.2.1".parse().unwrap());
     engine.add(Container::new("printer").network("aaa_lan"));
     engine.add(Container::new("web").label("gangway.enable", "true").network_mode("host"));
@@ -131,7 +131,7 @@ async fn a_host_whose_containers_are_all_on_macvlan_is_still_the_host() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_shares_the_network_of_a_restarted_container_is_reached_once_it_was_restarted_too() {
+async fn a_guest_in_the_network_of_a_restarted_container_is_reached_once_it_is_restarted_too() {
     for flavour in [Flavour::Docker2020, Flavour::Docker2026, Flavour::Podman] {
         let engine = Engine::new(flavour);
         let vpn = engine.add(Container::new("vpn").network("edge"));
@@ -148,7 +148,7 @@ async fn who_shares_the_network_of_a_restarted_container_is_reached_once_it_was_
         assert_eq!(watched.codes(), [412], "{flavour:?}: every reading says so");
         engine.restart("torrent");
         watched.until(is_reached).await;
-        // What happens while nobody listens is found by the next session.
+        // A change between two sessions is found by the next one.
         engine.die();
         watched.until_trouble("refused").await;
         engine.revive();
@@ -159,7 +159,7 @@ async fn who_shares_the_network_of_a_restarted_container_is_reached_once_it_was_
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nobody_may_inspect_a_shared_network_is_taken_as_it_is_listed() {
+async fn without_inspections_a_shared_network_is_taken_as_listed() {
     let engine = Engine::default();
     let vpn = engine.add(Container::new("vpn").network("edge"));
     let torrent = Container::new("torrent").id("0123456789abcdef").label("gangway.port", "80");

@@ -1,4 +1,4 @@
-//! Containers that were told to end.
+//! Containers that were asked to stop.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -16,7 +16,7 @@ async fn watched(engine: &Engine) -> Watched {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_told_to_end_leaves_at_once_and_without_a_reading() {
+async fn a_container_that_is_asked_to_stop_leaves_at_once_and_without_a_reading() {
     let engine = Engine::default();
     engine.add(Container::new("web"));
     let watched = watched(&engine).await;
@@ -31,7 +31,7 @@ async fn who_is_told_to_end_leaves_at_once_and_without_a_reading() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_starts_anew_is_back() {
+async fn a_container_that_is_started_again_is_back() {
     for flavour in [Flavour::Docker2020, Flavour::Docker2026] {
         let engine = Engine::new(flavour);
         engine.add(Container::new("web"));
@@ -51,7 +51,7 @@ async fn who_starts_anew_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_stopped_leaves_for_as_long_as_its_grace() {
+async fn a_stopped_container_leaves_for_its_grace_period() {
     let engine = Engine::default();
     engine.add(Container::new("web"));
     let watched = watched(&engine).await;
@@ -67,7 +67,7 @@ async fn who_is_stopped_leaves_for_as_long_as_its_grace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_survives_a_signal_that_is_not_its_own_serves_again() {
+async fn a_container_that_survives_another_signal_serves_again() {
     let engine = Engine::default();
     engine.add(Container::new("web").stop_signal("SIGQUIT"));
     let watched = watched(&engine).await;
@@ -78,7 +78,7 @@ async fn who_survives_a_signal_that_is_not_its_own_serves_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_that_nobody_obeys_ends_some_day() {
+async fn a_stop_that_is_not_obeyed_ends_some_day() {
     let engine = Engine::default();
     engine.add(Container::new("web"));
     let watched = watched(&engine).await;
@@ -89,7 +89,7 @@ async fn a_stop_that_nobody_obeys_ends_some_day() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nobody_may_ask_a_mark_ends_as_soon_as_it_is_doubtful() {
+async fn without_inspections_a_mark_ends_as_soon_as_it_is_doubtful() {
     let engine = Engine::default();
     let id = engine.add(Container::new("web"));
     let watched = watched(&engine).await;
@@ -101,7 +101,7 @@ async fn where_nobody_may_ask_a_mark_ends_as_soon_as_it_is_doubtful() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_takes_longer_than_it_said_serves_where_nobody_else_does() {
+async fn a_container_past_its_grace_period_serves_if_no_other_does() {
     let engine = Engine::default();
     for name in ["shop-web-1", "shop-web-2", "lone"] {
         let container = Container::new(name).label("gangway.host", &format!("{}.example.org", &name[..4]));
@@ -125,7 +125,7 @@ async fn who_takes_longer_than_it_said_serves_where_nobody_else_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_is_not_forgotten_with_the_connection_and_a_start_that_was_missed_is_found_out() {
+async fn a_stop_outlives_the_connection_and_a_missed_start_is_found() {
     for restarts in [false, true] {
         let engine = Engine::default();
         engine.add(Container::new("web"));
@@ -145,7 +145,7 @@ async fn a_stop_is_not_forgotten_with_the_connection_and_a_start_that_was_missed
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reading_that_was_begun_before_a_death_does_not_bring_back_the_dead() {
+async fn a_reading_that_was_begun_before_a_death_does_not_bring_the_container_back() {
     for flavour in [Flavour::Docker2020, Flavour::Docker2026, Flavour::Podman] {
         for is_told in [true, false] {
             let engine = Engine::new(flavour);
@@ -157,7 +157,7 @@ async fn a_reading_that_was_begun_before_a_death_does_not_bring_back_the_dead() 
             }
             let before = watched.snapshots().len();
             engine.at(Moment::ListingTaken, |engine| engine.end("shop"));
-            // A reading of this very container, by an event that says nothing of its end.
+            // A reading of this container, because of an event about something else.
             engine.rename("web", "shop");
             watched.until_running(&[]).await;
             let runs = |read: &Read| *read.name == *"shop" && read.state == ContainerState::Running && !read.leaving;
@@ -169,21 +169,21 @@ async fn a_reading_that_was_begun_before_a_death_does_not_bring_back_the_dead() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_lost_its_network_and_dies_a_moment_later_is_not_told_to_attach_itself() {
+async fn a_dying_container_without_a_network_gets_no_diagnostic() {
     let engine = Engine::new(Flavour::Docker2026);
     engine.add(Container::new("web").label("gangway.host", "web.example.org").network("edge"));
     let watched = watch_routes(&engine);
     watched.until_running(&["web"]).await;
-    // As Docker does it when a process crashes: the networks go first.
+    // Like Docker when a process crashes: the networks are disconnected first.
     engine.leave_network("web", "edge");
     watched.until_container("web", |read| read.attachments.is_empty()).await;
     assert_eq!(watched.codes(), [] as [u16; 0]);
-    // And if it lives on, that is said.
+    // If it goes on running, there is a diagnostic.
     watched.until(|watched| watched.codes() == [405]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_signals_are_no_leaving() {
+async fn other_signals_do_not_make_a_container_leave() {
     let engine = Engine::default();
     engine.add(Container::new("web"));
     let watched = watched(&engine).await;
@@ -196,7 +196,7 @@ async fn other_signals_are_no_leaving() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_signal_by_which_it_is_asked_to_end_counts() {
+async fn the_stop_signal_of_a_container_counts() {
     let engine = Engine::default();
     let id = engine.add(Container::new("web").stop_signal("SIGQUIT"));
     let watched = watched(&engine).await;
@@ -222,7 +222,7 @@ async fn every_name_of_a_stop_signal_is_understood() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn podman_does_not_say_which_signal_it_was_and_nobody_guesses() {
+async fn an_unknown_signal_of_podman_does_not_count() {
     let engine = Engine::new(Flavour::Podman);
     engine.add(Container::new("web"));
     let watched = watched(&engine).await;

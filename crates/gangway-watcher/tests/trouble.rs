@@ -1,4 +1,4 @@
-//! What a watch does while things go wrong: what worked keeps working, and it is said what does not.
+//! A watch over engines that fail: the last state stays in force, and the trouble is reported.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -92,7 +92,7 @@ async fn answers_that_go_wrong_leave_the_last_table_in_force() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nonsense_of_every_kind_is_survived_at_the_start() {
+async fn malformed_answers_at_the_start_are_survived() {
     for path in ["/version", "/events", "/containers/json"] {
         for fault in [Fault::Hang, Fault::Garbage, Fault::Body("{"), Fault::CutAfter(3), Fault::Status(503)] {
             let engine = Engine::default();
@@ -184,7 +184,7 @@ async fn a_day_away_is_survived_with_short_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_that_is_down_does_not_keep_the_others_off_the_web() {
+async fn an_engine_that_is_down_does_not_keep_the_others_from_being_served() {
     let (up, down) = (Engine::default(), Engine::default());
     up.add(Container::new("a"));
     down.add(Container::new("b"));
@@ -216,7 +216,7 @@ async fn while_no_engine_could_be_read_we_are_not_ready() {
     watched.until(|watched| watched.published() == 2).await;
 }
 
-/// By the real clock: a socket is no pipe.
+/// With the real clock, because a socket does not obey a paused one.
 #[tokio::test]
 async fn a_socket_that_is_removed_and_made_again_is_found_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -245,9 +245,9 @@ async fn a_socket_that_is_removed_and_made_again_is_found_again() {
     second.abort();
 }
 
-/// By the real clock: what is connected to may not speak HTTP at all.
+/// With the real clock. The other side may not speak HTTP.
 #[tokio::test]
-async fn a_port_that_is_no_engine_is_said_to_be_none() {
+async fn a_port_without_an_engine_is_reported_as_such() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());
     let rude = tokio::spawn(async move {
@@ -265,7 +265,7 @@ async fn a_port_that_is_no_engine_is_said_to_be_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_makes_no_sense_costs_only_itself_and_is_told() {
+async fn malformed_parts_cost_only_themselves_and_are_reported() {
     let engine = Engine::default();
     let strange = r#"[
         {"Id":"aa","Names":["/web"],"State":"running","HostConfig":{"NetworkMode":"edge"},
@@ -287,7 +287,7 @@ async fn what_makes_no_sense_costs_only_itself_and_is_told() {
     let expected =
         [("nobody", id), ("web", auth), ("well", port)].map(|(name, part)| (name, format!("{message}{part}")));
     assert_eq!(told.iter().map(|(name, said)| (*name, (*said).to_owned())).collect::<Vec<_>>(), expected);
-    // A label that protects and cannot be read is no open door.
+    // A protecting label that cannot be read must not leave its route open.
     let closed = |name: &str| tables.table.routes().iter().find(|route| *route.name == *name).unwrap().closed;
     assert!(closed("web") && !closed("well"));
     assert_eq!(watched.readiness("well"), ["ready"]);

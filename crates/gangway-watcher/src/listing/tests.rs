@@ -1,4 +1,4 @@
-//! Listings that engines really gave, and that of 2026 after the facts known of it.
+//! Listings of real engines. The one of 2026 is written by hand from what is known about its format.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ struct WithId {
     inspected: InspectedContainer,
 }
 
-/// When the listings were given, as far as anyone asks.
+/// The time of the listings, in seconds since the epoch.
 const NOW: i64 = 1_790_000_000;
 
 struct Read {

@@ -1,4 +1,4 @@
-//! A watch over fake engines, by a clock that stands still until everybody waits.
+//! A watch over fake engines, with a clock that advances only while all tasks wait.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::BTreeSet;
@@ -16,15 +16,15 @@ use gangway_watcher::{Engine, EngineStatus};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-/// Virtual time after which a test is stuck; longer than the longest it waits for.
+/// A test that waits longer than this in virtual time is stuck.
 const STUCK: Duration = Duration::from_secs(48 * 3600);
 
-/// Hours, minutes, … of a clock that costs nothing.
+/// Seconds of the virtual clock.
 pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A running watch and what came of it.
+/// A running watch and its results.
 pub(crate) struct Watched {
     pub(crate) tables: Reader<Compiled>,
     pub(crate) statuses: Reader<Vec<EngineStatus>>,
@@ -40,7 +40,7 @@ impl Drop for Watched {
     }
 }
 
-/// The way to a fake engine through a pipe.
+/// A fake engine at the end of a pipe.
 pub(crate) fn way_to(name: &str, fake: &Fake) -> Engine {
     let fake = fake.clone();
     engine(name, move || fake.connect())
@@ -51,17 +51,17 @@ pub(crate) fn watch(fake: &Fake) -> Watched {
     watch_all(vec![way_to("docker", fake)], Settings::default())
 }
 
-/// Watches several.
+/// Watches several engines.
 pub(crate) fn watch_all(engines: Vec<Engine>, settings: Settings) -> Watched {
     watch_with_compiler(engines, settings, |_, _| Compiled::default())
 }
 
-/// Watches one engine and really compiles what is read.
+/// Watches one engine and compiles its containers.
 pub(crate) fn watch_routes(fake: &Fake) -> Watched {
     watch_with_compiler(vec![way_to("docker", fake)], Settings::default(), gangway_model::compile)
 }
 
-/// Watches engines and compiles in another way.
+/// Watches engines with another compiler.
 pub(crate) fn watch_with_compiler(
     engines: Vec<Engine>,
     settings: Settings,
@@ -86,17 +86,17 @@ pub(crate) fn watch_with_compiler(
 }
 
 impl Watched {
-    /// What the table in force was compiled from.
+    /// The snapshot that the table in force was compiled from.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.snapshots.lock().unwrap().last().cloned().unwrap_or_default()
     }
 
-    /// What each table so far was compiled from.
+    /// The snapshots of all tables so far.
     pub(crate) fn snapshots(&self) -> Vec<Snapshot> {
         self.snapshots.lock().unwrap().clone()
     }
 
-    /// How a container's endpoints stand in the table in force.
+    /// The readiness of a container's endpoints in the table in force.
     pub(crate) fn readiness(&self, container: &str) -> Vec<&'static str> {
         let tables = self.tables.load();
         let endpoints = tables.table.routes().iter().flat_map(|route| &route.upstream.endpoints);
@@ -104,7 +104,7 @@ impl Watched {
         of_it.map(|endpoint| if endpoint.readiness == Readiness::Ready { "ready" } else { "leaving" }).collect()
     }
 
-    /// The codes of what is found in force.
+    /// The codes of the diagnostics in force.
     pub(crate) fn codes(&self) -> Vec<u16> {
         self.tables.load().diagnostics.iter().map(|diagnostic| diagnostic.code.0).collect()
     }
@@ -119,7 +119,7 @@ impl Watched {
         names
     }
 
-    /// The ids of the routes in force, those that are held with a mark.
+    /// The ids of the routes in force. Held routes have a mark.
     pub(crate) fn routes(&self) -> Vec<String> {
         let tables = self.tables.load();
         let routes = tables.table.routes().iter();
@@ -133,23 +133,23 @@ impl Watched {
         found.unwrap_or_else(|| panic!("no container `{name}` was read"))
     }
 
-    /// Waits until a container is as wanted; how long that took.
+    /// Waits until a container is as wanted. Returns how long that took.
     pub(crate) async fn until_container(&self, name: &str, wanted: impl Fn(&Read) -> bool) -> Duration {
         let is_so = |read: &Read| *read.name == *name && wanted(read);
         self.until(|watched| watched.snapshot().containers.iter().any(is_so)).await
     }
 
-    /// How many tables were published so far.
+    /// The number of tables so far.
     pub(crate) fn published(&self) -> u64 {
         self.tables.generation().count()
     }
 
-    /// How the first engine is.
+    /// The status of the first engine.
     pub(crate) fn status(&self) -> EngineStatus {
         self.statuses.load()[0].clone()
     }
 
-    /// Waits until the tables in force are as wanted; how long that took.
+    /// Waits until the tables in force are as wanted. Returns how long that took.
     pub(crate) async fn until(&self, wanted: impl Fn(&Self) -> bool) -> Duration {
         let (begun, mut tables) = (Instant::now(), self.tables.clone());
         let waiting = async {
@@ -161,12 +161,12 @@ impl Watched {
         begun.elapsed()
     }
 
-    /// Waits until exactly these containers run, and how long that took.
+    /// Waits until exactly these containers run. Returns how long that took.
     pub(crate) async fn until_running(&self, names: &[&str]) -> Duration {
         self.until(|watched| watched.published() > 0 && watched.running() == names).await
     }
 
-    /// Waits until the first engine's state is as wanted; how long that took.
+    /// Waits until the first engine's status is as wanted. Returns how long that took.
     pub(crate) async fn until_status(&self, wanted: impl Fn(&EngineStatus) -> bool) -> Duration {
         let (begun, mut statuses) = (Instant::now(), self.statuses.clone());
         let waiting = async {
@@ -182,18 +182,18 @@ impl Watched {
         begun.elapsed()
     }
 
-    /// Waits until the first engine is in trouble of which this is said.
+    /// Waits until the first engine has a trouble with these words.
     pub(crate) async fn until_trouble(&self, said: &str) -> Duration {
         self.until_status(|status| status.trouble.as_ref().is_some_and(|trouble| trouble.contains(said))).await
     }
 
-    /// Waits until the first engine is well.
+    /// Waits until the first engine can be read.
     pub(crate) async fn until_well(&self) -> Duration {
         self.until_status(|status| status.reads > 0 && status.trouble.is_none()).await
     }
 }
 
-/// Lets time pass by which everybody who waits for less does what they wait for.
+/// Lets virtual time pass. Tasks that wait for less continue.
 pub(crate) async fn pass(time: Duration) {
     let over = timeout(time, std::future::pending::<()>()).await;
     assert!(over.is_err());
