@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use gangway_publish::{Publisher, Reader};
-use gangway_tls::{Demand, Verdict};
+use gangway_tls::{Demand, DemandDecision};
 use http::{Request, StatusCode};
 use tokio::time::Instant;
 
@@ -138,7 +138,7 @@ pub(crate) async fn decide(
                 next = Instant::now() + SPACING;
                 under_way.push(asker.question(name));
             } else {
-                asker.demand.decide(&name, Verdict::Refused, Instant::now().into_std());
+                asker.demand.decide(&name, DemandDecision::Refused, Instant::now().into_std());
             }
         }
         let is_spaced = under_way.len() < UNDER_WAY_MAX && Instant::now() < next;
@@ -203,22 +203,22 @@ impl Asker {
                 tracing::info!(name = &*name, "a certificate on demand was permitted");
                 self.names.insert(name.clone(), now + PERMIT_LIFETIME);
                 self.troubles.unanswered = None;
-                Verdict::Allowed
+                DemandDecision::Allowed
             }
             PermissionReply::Refused(status) => {
                 tracing::debug!(name = &*name, %status, "a certificate on demand was refused");
                 self.troubles.unanswered = None;
                 note(&mut self.troubles.refused, now, || (name.clone(), format!("answered {status}")));
-                Verdict::Refused
+                DemandDecision::Refused
             }
             PermissionReply::None(error) => {
                 tracing::debug!(name = &*name, error, "nobody said whether a certificate may be had on demand");
                 note(&mut self.troubles.unanswered, now, || (name.clone(), error));
-                Verdict::Unknown
+                DemandDecision::Unknown
             }
         };
         // Permitted before it is decided: whoever waits must find that an order is under way.
-        if verdict == Verdict::Allowed {
+        if verdict == DemandDecision::Allowed {
             self.publish();
         }
         self.demand.decide(&name, verdict, Instant::now().into_std());

@@ -13,8 +13,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader};
-use gangway_tls::Bundle;
-use gangway_tls::demand::WAIT_MAX;
+use gangway_tls::{Bundle, HANDSHAKE_WAIT_MAX};
 
 use crate::account::Accounts;
 use crate::challenge::Solver;
@@ -334,7 +333,10 @@ impl<S: Storage> Worker<S> {
             if stored.is_some_and(|stored| stored.bundle.is_valid_at(now)) {
                 continue;
             }
-            let is_later = schedule.due.get(certificate).is_some_and(|due| *due > now + WAIT_MAX.as_secs() as i64);
+            let is_later = schedule
+                .due
+                .get(certificate)
+                .is_some_and(|due| *due > now + HANDSHAKE_WAIT_MAX.as_secs().cast_signed());
             if is_later || schedule.refused.contains_key(certificate) {
                 on_demand.demand.give_up(name);
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gangway_model::{Compiled, Diagnostic, Severity};
 use gangway_publish::{Published, Reader};
-use gangway_tls::Store;
+use gangway_tls::CertificateResolver;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use prometheus::Registry;
@@ -23,7 +23,7 @@ pub struct Sources {
     /// The table in force, and the findings of compiling it.
     pub compiled: Reader<Compiled>,
     /// Certificates in force.
-    pub store: Reader<Store>,
+    pub certificates: CertificateResolver,
     /// The counters of all crates.
     pub registry: Registry,
     /// The running instance.
@@ -199,13 +199,12 @@ impl Answers {
             Ok(query) => query,
             Err((error, help)) => return failure(StatusCode::BAD_REQUEST, &error, help),
         };
-        let store = self.sources.store.load_full();
         json(&explain(
             &query,
             &ExplainContext {
                 compiled,
                 is_table_in_force: compiled.generation() != gangway_publish::Generation::INITIAL,
-                store: &store,
+                certificates: &self.sources.certificates,
                 endpoints: &self.sources.instance.endpoints(),
                 engines: &self.sources.instance.engines(),
                 diagnostics: &self.diagnostics(compiled),

@@ -8,7 +8,7 @@ use gangway_model::location::{PublicPorts, slash_redirect};
 use gangway_model::mention::{self, Named};
 use gangway_model::route::{Readiness, TlsMode};
 use gangway_model::{Compiled, Diagnostic, Endpoint, Middleware, RequestView, Route};
-use gangway_tls::{Origin, Store};
+use gangway_tls::{CertificateResolver, Origin};
 
 use crate::api::{self, EngineView};
 use crate::explain_query::ExplainQuery;
@@ -21,7 +21,7 @@ const DIAGNOSTICS_MAX: usize = 20;
 pub(crate) struct ExplainContext<'a> {
     pub(crate) compiled: &'a Compiled,
     pub(crate) is_table_in_force: bool,
-    pub(crate) store: &'a Store,
+    pub(crate) certificates: &'a CertificateResolver,
     pub(crate) endpoints: &'a Endpoints,
     pub(crate) engines: &'a [EngineView],
     pub(crate) diagnostics: &'a [Diagnostic],
@@ -125,7 +125,7 @@ fn outcome(
     }
     let Some(route) = lookup.winner else { return no_route(lookup) };
     let prefix = context.compiled.table.find(view).map_or("", |found| found.prefix);
-    let is_placeholder = context.store.is_placeheld(&query.host);
+    let is_placeholder = context.certificates.is_placeheld(&query.host);
     let outcome = route_outcome(route, query, prefix, context);
     if is_placeholder && route.listener.https_redirect && !route.closed {
         without_certificate(&outcome, query, context)
@@ -202,7 +202,7 @@ fn route_outcome(route: &Route, query: &ExplainQuery, prefix: &str, context: &Ex
         return "503 route-closed: a protecting label could not be applied, so nobody is let in".to_owned();
     }
     // While there is only a placeholder, a redirect to https would show browsers a warning instead of the app.
-    if route.listener.https_redirect && !query.secure && !context.store.is_placeheld(&query.host) {
+    if route.listener.https_redirect && !query.secure && !context.certificates.is_placeheld(&query.host) {
         let location = context.ports.https_url(&format!("{}{}", query.host, query.target));
         return format!("308: redirected to {location}");
     }
@@ -287,10 +287,10 @@ fn file_route(key: &str) -> Option<&str> {
 
 /// The certificate that a client of this host gets.
 fn certificate(host: &str, context: &ExplainContext<'_>) -> Option<api::CertificateView> {
-    let origin = context.store.origin(host)?;
+    let origin = context.certificates.origin(host)?;
     let is_ours = matches!(origin, Origin::Internal | Origin::Placeholder);
     // One of our own certificates that has expired, or was never needed, is made in the next handshake.
-    let bundle = context.store.find(host).filter(|bundle| !is_ours || bundle.is_valid_at(context.now));
+    let bundle = context.certificates.find(host).filter(|bundle| !is_ours || bundle.is_valid_at(context.now));
     let Some(bundle) = bundle else {
         let promised = api::CertificateView { name: host.to_owned(), ..api::CertificateView::default() };
         return Some(promised.with_origin(Some(&origin)));

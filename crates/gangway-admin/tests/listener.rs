@@ -18,7 +18,7 @@ use gangway_model::{Code, Compiled, Diagnostic, Place, Settings, Severity, compi
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::client::{Answer, Client};
 use gangway_testkit::wait::eventually;
-use gangway_tls::{Origin, Store};
+use gangway_tls::{CertificateResolver, Origin, Store};
 use prometheus::{IntCounter, Registry};
 use serde::de::DeserializeOwned;
 
@@ -119,10 +119,12 @@ struct Running {
 async fn start() -> Running {
     let (tables, compiled) = channel(Compiled::default());
     let (store_tx, store) = channel(Store::default());
+    let certificates = CertificateResolver::of_store(store);
     let registry = Registry::new();
     registry.register(Box::new(IntCounter::new("gangway_test_total", "For the test.").unwrap())).unwrap();
     let fake = Arc::new(Fake::default());
-    let sources = Sources { compiled, store, registry, instance: fake.clone(), started: NOW - 60, version: "9.9.9" };
+    let sources =
+        Sources { compiled, certificates, registry, instance: fake.clone(), started: NOW - 60, version: "9.9.9" };
     let settings =
         AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), passed: None, names: vec!["machine".into()] };
     let admin = Admin::bind(settings, sources).await.unwrap();

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gangway_tls::{Bundle, Origin, Store};
+use gangway_tls::{Bundle, CertificateResolver, Origin};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::WantedExport;
@@ -45,11 +45,11 @@ impl Exports {
     }
 
     /// What has changed, or has failed before. A placeholder is of no use to anybody else.
-    pub(crate) fn due(&mut self, wanted: &BTreeSet<WantedExport>, store: &Store) -> DueExports {
+    pub(crate) fn due(&mut self, wanted: &BTreeSet<WantedExport>, certificates: &CertificateResolver) -> DueExports {
         self.written.retain(|export, _| wanted.contains(export));
         self.failed.retain(|export, _| wanted.contains(export));
         let bundle = |export: &WantedExport| {
-            let bundle = store.find(&export.name).filter(|bundle| bundle.origin != Origin::Placeholder)?;
+            let bundle = certificates.find(&export.name).filter(|bundle| bundle.origin != Origin::Placeholder)?;
             let is_news = !self.written.get(export).is_some_and(|written| Arc::ptr_eq(written, &bundle));
             is_news.then(|| (export.clone(), bundle))
         };
@@ -168,6 +168,9 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use gangway_publish::channel;
+    use gangway_tls::Store;
+
     use super::*;
 
     fn bundle(name: &str) -> Arc<Bundle> {
@@ -180,8 +183,8 @@ mod tests {
     }
 
     fn turn(exports: &mut Exports, wanted: &WantedExport, bundle: &Arc<Bundle>) -> usize {
-        let store = Store::new([Arc::clone(bundle)], 1_700_000_000);
-        let due = exports.due(&BTreeSet::from([wanted.clone()]), &store);
+        let (_store, stores) = channel(Store::new([Arc::clone(bundle)], 1_700_000_000));
+        let due = exports.due(&BTreeSet::from([wanted.clone()]), &CertificateResolver::of_store(stores));
         let count = due.bundles.len();
         exports.note(due.write());
         count

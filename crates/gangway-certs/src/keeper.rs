@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use gangway_publish::{Generation, Publisher, Reader, channel};
 use gangway_tls::{
-    Bundle, Challenges, ClientCas, Demand, InternalCa, Mint, Origin, Placeholders, Promises, Scope, Store, TicketKeys,
+    Bundle, CertificateResolver, Challenges, ClientCas, Demand, InternalCa, Mint, Origin, Placeholders, Promises,
+    Scope, Store, TicketKeys,
 };
 
 use gangway_acme::storage::FolderStorage;
@@ -23,6 +24,19 @@ use crate::plan::{Plan, Situation, out_of_date, plan};
 use crate::session_tickets;
 use crate::status::{CertificateReport, StatusInput};
 use crate::{KeepSettings, PlainHttp, WantedCertificates};
+
+/// What the keeper publishes, and what it shares with those that serve handshakes.
+#[derive(Debug)]
+pub struct KeeperOutputs {
+    /// Bundles of every source.
+    pub store: Publisher<Store>,
+    /// Makes certificates of ours at the first handshake; the keeper says for which names.
+    pub mint: Arc<Mint>,
+    /// Where handshakes ask for names that no route lists; none: those get no certificate.
+    pub demand: Option<Arc<Demand>>,
+    /// The state of every certificate, and what is wrong.
+    pub report: Publisher<CertificateReport>,
+}
 
 /// Certificates made at once although nobody has asked for them, so that many do not keep the next table waiting.
 const BATCH: usize = 512;
@@ -39,12 +53,8 @@ const VOLUME_WAIT: Duration = Duration::from_secs(2);
 /// Keeps certificates for `names`, for ever.
 ///
 /// The store is published for the first time once the volume was read, whether or not names are known.
-pub async fn keep(
-    settings: KeepSettings,
-    wanted: Reader<WantedCertificates>,
-    store: Publisher<Store>,
-    report: Publisher<CertificateReport>,
-) -> Infallible {
+pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, outputs: KeeperOutputs) -> Infallible {
+    let KeeperOutputs { store, mint, demand, report } = outputs;
     let clock = settings.clock.clone();
     let storage = FolderStorage::new(&settings.data);
     prepare(&storage).await;
@@ -59,15 +69,20 @@ pub async fn keep(
     acme_settings.without_certificate = missing::effect(settings.plain_http).into();
     let has_acme = !acme_settings.issuers.is_empty();
     let has_dns = acme_settings.dns.is_some();
-    let on_demand = settings.on_demand.filter(|_| has_acme).map(|asked| (asked, Arc::new(Demand::new())));
+    let on_demand = settings.on_demand.filter(|_| has_acme).zip(demand);
     let keeper = Keeper {
         clock: clock.clone(),
         default_name: settings.default_certificate,
         internal_domains: settings.internal_domains,
         signer: None,
         placeholders: placeholders(),
-        promises: Promises::default(),
-        mint: Arc::default(),
+        promises: None,
+        certificates: CertificateResolver::new(
+            store.reader(),
+            Arc::clone(&mint),
+            on_demand.as_ref().map(|(_, demand)| Arc::clone(demand)),
+        ),
+        mint,
         given: GivenBundles { next: i64::MAX, ..GivenBundles::default() },
         scope: scope_tx,
         public: public_tx,
@@ -77,7 +92,6 @@ pub async fn keep(
         plain_http: settings.plain_http,
         missing: Missing::default(),
         stars_are_on_demand: on_demand.is_some() && !has_dns,
-        demand: on_demand.as_ref().map(|(_, demand)| Arc::clone(demand)),
         store,
         report,
         reported: CertificateReport::default(),
@@ -146,9 +160,11 @@ struct Keeper {
     internal_domains: Vec<Box<str>>,
     signer: Option<Arc<InternalCa>>,
     placeholders: Option<Arc<Placeholders>>,
-    /// What `mint` was made for.
-    promises: Promises,
+    /// What the mint was told last.
+    promises: Option<Promises>,
     mint: Arc<Mint>,
+    /// What handshakes get, as published last.
+    certificates: CertificateResolver,
     given: GivenBundles,
     scope: Publisher<Scope>,
     public: Publisher<BTreeSet<Box<str>>>,
@@ -160,7 +176,6 @@ struct Keeper {
     plain_http: PlainHttp,
     missing: Missing,
     stars_are_on_demand: bool,
-    demand: Option<Arc<Demand>>,
     store: Publisher<Store>,
     report: Publisher<CertificateReport>,
     reported: CertificateReport,
@@ -263,9 +278,9 @@ impl Keeper {
 
     /// What is to be said of names that wait for a certificate.
     fn without_certificates(&mut self, wanted: &WantedCertificates, acme: &AcmeView, now: i64) -> Vec<Finding> {
-        let store = self.store.reader().load_full();
+        let certificates = &self.certificates;
         let public = self.public.reader().load_full();
-        let is_without = |name: &str| store.is_placeheld(name) || !store.serves(name);
+        let is_without = |name: &str| certificates.is_placeheld(name) || !certificates.serves(name);
         let is_told = |name: &str| acme.names.get(name).is_some_and(|view| view.trouble.is_some());
         let names = public.iter().map(|name| &**name).filter(|name| is_without(name) && !is_told(name));
         let missing = self.missing.update(names, now);
@@ -299,39 +314,38 @@ impl Keeper {
 
     /// Has certificates made for other names from now on, when they are asked for, and gives whether that is so.
     fn promise(&mut self, promises: Promises, is_signer: bool) -> bool {
-        if !is_signer && promises == self.promises {
+        if !is_signer && self.promises.as_ref() == Some(&promises) {
             return false;
         }
-        self.mint = Arc::new(self.mint.next(self.signer.clone(), self.placeholders.clone(), &promises));
-        self.promises = promises;
+        self.mint.promise(self.signer.clone(), self.placeholders.clone(), &promises);
+        self.promises = Some(promises);
         true
     }
 
     /// Makes what others are to be given although nobody has asked for it, off the runtime; gives whether there
     /// may be more.
     async fn make_for_export(&self, wanted: &WantedCertificates, now: i64) -> bool {
-        let store = self.store.reader().load_full();
-        let is_due = |name: &str| store.origin(name) == Some(Origin::Internal) && store.is_to_be_made(name, now);
+        let certificates = self.certificates.clone();
+        let is_due =
+            |name: &str| certificates.origin(name) == Some(Origin::Internal) && certificates.is_to_be_made(name, now);
         let names = wanted.exports.iter().map(|export| &export.name).filter(|name| is_due(name));
         let batch: Vec<Box<str>> = names.take(BATCH).cloned().collect();
         if batch.is_empty() {
             return false;
         }
-        let making = move || batch.iter().filter(|name| store.make(name, now).is_some()).count();
+        let making = move || batch.iter().filter(|name| certificates.make(name, now).is_some()).count();
         // What cannot be made is tried again at the next look, and not at once.
         tokio::task::spawn_blocking(making).await.is_ok_and(|count| count == BATCH)
     }
 
     fn sort(&mut self, now: i64) {
         let store = Store::new(self.given.bundles.iter().cloned(), now);
-        let store = store.with_clients(Arc::clone(&self.given.client_cas));
-        self.base = store.with_mint(Some(Arc::clone(&self.mint)));
+        self.base = store.with_clients(Arc::clone(&self.given.client_cas));
     }
 
     /// Writes down for others what has changed. A volume that hangs keeps nothing else waiting.
     async fn export(&mut self, wanted: &WantedCertificates) {
-        let store = self.store.reader().load_full();
-        let due = self.exports.due(&wanted.exports, &store);
+        let due = self.exports.due(&wanted.exports, &self.certificates);
         if due.is_empty() {
             return;
         }
@@ -345,7 +359,7 @@ impl Keeper {
         let challenges = Arc::clone(&*views.challenges.load());
         let tickets = Arc::clone(&*views.tickets.load());
         let store = self.base.clone().with_challenges(challenges).with_tickets(tickets);
-        self.store.publish(store.with_demand(self.demand.clone()));
+        self.store.publish(store);
     }
 
     fn tell(
@@ -375,9 +389,8 @@ impl Keeper {
         self.told.clone_from(&findings);
         let listed = wanted.names.iter().map(|wanted| &wanted.name).chain(&self.default_name);
         let listed = listed.chain(self.given.bundles.iter().flat_map(|bundle| &bundle.names));
-        let store = self.store.reader().load_full();
         let told = StatusInput {
-            store: &store,
+            certificates: &self.certificates,
             acme,
             signer: self.signer.as_deref(),
             findings: &findings,

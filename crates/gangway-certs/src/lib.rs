@@ -24,7 +24,7 @@ use gangway_acme::{AcmeSettings, Clock, OnDemandSettings};
 
 pub use access::{Denied, denied};
 pub use import::{ImportOutcome, Imported, import};
-pub use keeper::keep;
+pub use keeper::{KeeperOutputs, keep};
 pub use secret::{SecretError, make_secret, secrets};
 pub use status::{CertificateReport, CertificateStatus};
 

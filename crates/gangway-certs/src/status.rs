@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use gangway_tls::{Bundle, InternalCa, Origin, Store};
+use gangway_tls::{Bundle, CertificateResolver, InternalCa, Origin};
 
 use gangway_acme::AcmeView;
 use gangway_acme::Finding;
@@ -47,7 +47,7 @@ pub struct CertificateStatus {
 
 /// What is known at one moment.
 pub(crate) struct StatusInput<'a> {
-    pub(crate) store: &'a Store,
+    pub(crate) certificates: &'a CertificateResolver,
     pub(crate) acme: &'a AcmeView,
     pub(crate) signer: Option<&'a InternalCa>,
     pub(crate) findings: &'a BTreeSet<Finding>,
@@ -68,7 +68,7 @@ impl StatusInput<'_> {
         let names: BTreeSet<&str> = listed.chain(&self.acme.on_demand).map(|name| &**name).collect();
         let status = |name: &str| {
             // There may be none although there is an origin: then it is made when it is first asked for.
-            let (bundle, origin) = (self.store.find(name), self.store.origin(name));
+            let (bundle, origin) = (self.certificates.find(name), self.certificates.origin(name));
             let bundle = bundle.as_ref();
             let signer = self.signer.filter(|_| origin == Some(Origin::Internal)).map(|signer| signer.name().into());
             let ordered = self.acme.names.get(name);
@@ -96,7 +96,7 @@ impl StatusInput<'_> {
         match origin {
             None if name == "*" || name.ends_with(".*") => return None,
             // Its names get certificates when they are wanted.
-            None if name.starts_with("*.") && self.store.demand().is_some() => return None,
+            None if name.starts_with("*.") && self.certificates.demand().is_some() => return None,
             None => return Some("there is no certificate yet".into()),
             Some(Origin::Placeholder) if self.out_of_reach.contains(name) => {
                 return Some("none is ordered, since its containers share no network with gangway".into());

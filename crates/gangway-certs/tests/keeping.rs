@@ -8,15 +8,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gangway_acme::FindingCode;
 use gangway_certs::{
-    CertificateReport, KeepSettings, VolumeLoss, WantedCertificates, WantedExport, WantedIssuer, WantedName, keep,
-    root_pem,
+    CertificateReport, KeepSettings, KeeperOutputs, VolumeLoss, WantedCertificates, WantedExport, WantedIssuer,
+    WantedName, keep, root_pem,
 };
 use gangway_publish::{Publisher, Reader, channel};
-use gangway_tls::{Bundle, Origin, Store};
+use gangway_tls::{Bundle, CertificateResolver, Mint, Origin, Store};
 
 struct Keeping {
     names: Publisher<WantedCertificates>,
-    store: Reader<Store>,
+    certificates: CertificateResolver,
     report: Reader<CertificateReport>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -30,12 +30,14 @@ impl Drop for Keeping {
 impl Keeping {
     fn start(settings: KeepSettings) -> Self {
         let (names, names_reader) = channel(WantedCertificates::default());
-        let (store_tx, store) = channel(Store::default());
+        let (store, stores) = channel(Store::default());
         let (report_tx, report) = channel(CertificateReport::default());
+        let mint = Arc::new(Mint::new());
+        let certificates = CertificateResolver::new(stores, Arc::clone(&mint), None);
         let task = tokio::spawn(async move {
-            keep(settings, names_reader, store_tx, report_tx).await;
+            keep(settings, names_reader, KeeperOutputs { store, mint, demand: None, report: report_tx }).await;
         });
-        Self { names, store, report, task }
+        Self { names, certificates, report, task }
     }
 
     fn on(folder: &Path) -> Self {
@@ -48,15 +50,15 @@ impl Keeping {
             .publish(WantedCertificates { names: names.iter().map(wanted).collect(), ..WantedCertificates::default() });
     }
 
-    async fn until(&self, is_so: impl Fn(&Store) -> bool) -> Store {
-        let mut store = self.store.clone();
+    async fn until(&self, is_so: impl Fn(&CertificateResolver) -> bool) -> CertificateResolver {
+        let mut store = self.certificates.store().clone();
         let wait = async {
-            while !is_so(&store.load()) {
+            while !is_so(&self.certificates) {
                 store.changed().await.expect("keeps publishing");
             }
         };
         tokio::time::timeout(Duration::from_secs(20), wait).await.expect("comes true");
-        self.store.load().clone()
+        self.certificates.clone()
     }
 
     async fn until_told(&self, is_so: impl Fn(&CertificateReport) -> bool) -> CertificateReport {
@@ -71,12 +73,12 @@ impl Keeping {
     }
 }
 
-fn origin(store: &Store, name: &str) -> Option<Origin> {
+fn origin(store: &CertificateResolver, name: &str) -> Option<Origin> {
     store.origin(name)
 }
 
 /// As a handshake would have it made.
-fn made(store: &Store, name: &str) -> Arc<Bundle> {
+fn made(store: &CertificateResolver, name: &str) -> Arc<Bundle> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64;
     store.make(name, now).expect("may have one")
 }
@@ -167,7 +169,7 @@ async fn files_are_preferred_followed_and_given_up_again() {
     put(&crt, "cut");
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
     assert_eq!(report.findings[0].code, FindingCode::FileUnusable);
-    assert!(matches!(origin(&keeping.store.load(), "a.localhost"), Some(Origin::Folder(_))));
+    assert!(matches!(origin(&keeping.certificates, "a.localhost"), Some(Origin::Folder(_))));
     fs::remove_file(crt).and_then(|()| fs::remove_file(key_file)).expect("is ours");
     keeping.until(|store| origin(store, "a.localhost") == Some(Origin::Internal)).await;
     keeping.until_told(|report| report.findings.is_empty()).await;
@@ -222,13 +224,13 @@ async fn ten_thousand_internal_hosts_are_ready_without_a_signature() {
     keeping.want(&["first.localhost"]);
     keeping.until(|store| store.serves("first.localhost")).await;
     let names: Vec<String> = (0..10_000).map(|number| format!("a{number:05}.localhost")).collect();
-    let before = keeping.store.generation().count();
+    let before = keeping.certificates.store().generation().count();
     let begun = tokio::time::Instant::now();
     keeping.want(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let store = keeping.until(|store| names.iter().all(|name| store.serves_well(name))).await;
     println!("figure: {} internal hosts are ready after {:?}", names.len(), begun.elapsed());
     assert!(names.iter().all(|name| store.find(name).is_none()), "none was signed for");
-    assert!(keeping.store.generation().count() - before <= 3, "all came together");
+    assert!(keeping.certificates.store().generation().count() - before <= 3, "all came together");
     assert_eq!(*made(&store, "a00007.localhost").names, [Box::from("a00007.localhost")]);
     assert!(store.find("a00007.localhost").is_some() && store.find("a00008.localhost").is_none());
 }
@@ -244,7 +246,7 @@ async fn a_certificate_is_told_of_before_and_after_it_was_asked_for() {
     let before = keeping.until_told(is_internal).await.certificates.remove(0);
     assert!(before.issuer.starts_with("Gangway internal CA"), "{before:?}");
     assert_eq!((&*before.serial, before.not_after, before.trouble), ("", 0, None));
-    let bundle = made(&keeping.store.load_full(), "a.localhost");
+    let bundle = made(&keeping.certificates, "a.localhost");
     let is_made = |report: &CertificateReport| report.certificates.first().is_some_and(|one| !one.serial.is_empty());
     let after = keeping.until_told(is_made).await.certificates.remove(0);
     assert_eq!((after.serial, after.not_after, after.issuer), (bundle.serial.clone(), bundle.not_after, before.issuer));
@@ -276,10 +278,10 @@ async fn a_bundle_that_a_route_asks_for_is_handed_on_and_its_absence_is_told() {
     let ca = gangway_tls::InternalCa::make(&gangway_tls::Scope::default(), 1_700_000_000).expect("makes a CA");
     fs::create_dir_all(folder.path().join("certs/clients")).expect("is ours");
     put(&folder.path().join("certs/clients/family.pem"), ca.root_pem());
-    keeping.until(|store| store.client_ca("family").is_some()).await;
+    keeping.until(|store| store.store().load().client_ca("family").is_some()).await;
     keeping.until_told(|report| report.findings.is_empty()).await;
     fs::remove_file(folder.path().join("certs/clients/family.pem")).expect("is ours");
-    keeping.until(|store| store.client_ca("family").is_none()).await;
+    keeping.until(|store| store.store().load().client_ca("family").is_none()).await;
 }
 
 #[tokio::test]

@@ -49,14 +49,14 @@ async fn a_public_name_gets_a_certificate_and_keeps_it_over_a_restart() {
 async fn a_name_is_shown_to_be_ours_in_the_handshake_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let outputs = Outputs::new();
-    let door = FrontDoor::open(vec![outputs.store.1.clone()], false, true).await;
+    let door = FrontDoor::open(vec![outputs.certificates.clone()], false, true).await;
     let ca = Ca::start(door.ports(), &Mood::default()).await;
     let mut settings = settings(folder.path(), &[&ca]);
     settings.acme.as_mut().expect("is there").challenges = vec![ChallengeKind::TlsAlpn01];
     let mut keeping = Keeping::start(settings, outputs);
     keeping.want(&["a.example.org"]);
     keeping.until_issued(&["a.example.org"]).await;
-    let store = keeping.until(|store| store.challenge("a.example.org").is_none()).await;
+    let store = keeping.until(|store| store.store().load().challenge("a.example.org").is_none()).await;
     assert!(is_issued(&store, "a.example.org"), "the answer is not in force for longer than it is needed");
 }
 
@@ -64,7 +64,7 @@ async fn a_name_is_shown_to_be_ours_in_the_handshake_alone() {
 async fn after_a_failure_the_other_challenge_is_tried() {
     let folder = tempfile::tempdir().expect("a folder");
     let outputs = Outputs::new();
-    let door = FrontDoor::open(vec![outputs.store.1.clone()], false, true).await;
+    let door = FrontDoor::open(vec![outputs.certificates.clone()], false, true).await;
     let ca = Ca::start(door.ports(), &Mood::default()).await;
     let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
     keeping.want(&["a.example.org"]);
@@ -93,7 +93,7 @@ async fn a_name_that_fails_is_told_in_the_cas_words_and_stops_no_other() {
     assert_eq!(codes, expected.into());
     let lost = report.findings.iter().find(|finding| &*finding.subject == "lost.example.org").expect("is told");
     assert!(lost.message.contains("connection refused") && lost.effect.contains("tried again at"), "{lost:?}");
-    assert!(keeping.store.load().serves("lost.example.org"), "a placeholder answers");
+    assert!(keeping.certificates.serves("lost.example.org"), "a placeholder answers");
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn issue_with_bad_nonces(bad_nonces: u32, enough: usize) -> usize {
     let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
     let names: Vec<String> = (0..20).map(|number| format!("n{number}.example.org")).collect();
     keeping.want(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let issued = |store: &gangway_tls::Store| names.iter().filter(|name| is_issued(store, name)).count();
+    let issued = |store: &gangway_tls::CertificateResolver| names.iter().filter(|name| is_issued(store, name)).count();
     let store = keeping.until(|store| issued(store) >= enough).await;
     issued(&store)
 }
@@ -159,7 +159,7 @@ async fn a_ca_that_asks_for_an_account_of_its_own_gets_it_or_says_so() {
 async fn the_next_ca_is_asked_where_the_first_is_down_or_unwilling() {
     let folder = tempfile::tempdir().expect("a folder");
     let outputs = Outputs::new();
-    let door = FrontDoor::open(vec![outputs.store.1.clone()], true, true).await;
+    let door = FrontDoor::open(vec![outputs.certificates.clone()], true, true).await;
     let unwilling = Ca::start(door.ports(), &Mood { blocked: vec!["a.example.org".into()], ..Mood::default() }).await;
     let mut down = Ca::start(door.ports(), &Mood::default()).await;
     down.stop().await;
@@ -217,7 +217,7 @@ async fn a_damaged_certificate_is_set_aside_and_costs_only_its_own_name() {
     put(&folder.path().join("acme/certificates/a.example.org.pem"), "half");
     put(&folder.path().join("acme/names/b.example.org.json"), "{");
     let outputs = Outputs::new();
-    let door = FrontDoor::open(vec![outputs.store.1.clone()], true, true).await;
+    let door = FrontDoor::open(vec![outputs.certificates.clone()], true, true).await;
     let second = Ca::start(door.ports(), &Mood::default()).await;
     let mut keeping = Keeping::start(settings(folder.path(), &[&ca, &second]), outputs);
     keeping.want(&names);
@@ -265,7 +265,7 @@ async fn a_certificate_in_the_folder_is_enough() {
     let mut keeping = Keeping::start(settings(folder.path(), &[&ca]), outputs);
     keeping.want(&["a.example.org", "b.example.net"]);
     keeping.until_issued(&["b.example.net"]).await;
-    assert!(matches!(keeping.store.load().find("a.example.org").expect("has one").origin, Origin::Folder(_)));
+    assert!(matches!(keeping.certificates.find("a.example.org").expect("has one").origin, Origin::Folder(_)));
     assert_eq!(ca.orders(), 1);
 }
 
@@ -276,7 +276,7 @@ async fn instance_to_be_killed() {
     let [data, directory, root, http, tls, name] = task.split(' ').collect::<Vec<_>>()[..] else { panic!("{task}") };
     let outputs = Outputs::new();
     let ports = [http, tls].map(|port| port.parse().expect("a port"));
-    let _door = FrontDoor::open_at(ports, vec![outputs.store.1.clone()], true, true).await;
+    let _door = FrontDoor::open_at(ports, vec![outputs.certificates.clone()], true, true).await;
     let acme = gangway_acme::AcmeSettings {
         issuers: vec![gangway_acme::Issuer::parse(directory).expect("a URL")],
         root_pem: Some(fs::read_to_string(root).expect("is there").into()),
@@ -386,7 +386,8 @@ async fn many_names_at_once_are_served_within_the_limits_and_block_nobody() {
     // As long as it goes on, however long it takes.
     let mut issued = 0;
     while issued < good.len() {
-        let count = |store: &gangway_tls::Store| good.iter().filter(|name| is_issued(store, name)).count();
+        let count =
+            |store: &gangway_tls::CertificateResolver| good.iter().filter(|name| is_issued(store, name)).count();
         issued = count(&keeping.until(|store| count(store) > issued).await);
     }
     let last = begun.elapsed().expect("time goes on");
@@ -460,7 +461,7 @@ async fn nothing_is_ordered_for_a_name_out_of_reach_and_what_it_has_is_renewed()
     let out_of_reach = ["old.example.org", "far.example.org"].map(Into::into).into();
     keeping.names.publish(WantedCertificates { names: names.clone(), out_of_reach, ..WantedCertificates::default() });
     keeping.until_issued(&["near.example.org"]).await;
-    let is_renewed = |store: &gangway_tls::Store| {
+    let is_renewed = |store: &gangway_tls::CertificateResolver| {
         is_issued(store, "old.example.org")
             && store.find("old.example.org").is_some_and(|one| one.issuer.contains("Pebble"))
     };

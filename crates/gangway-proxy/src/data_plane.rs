@@ -11,7 +11,7 @@ use std::time::Duration;
 use gangway_model::Compiled;
 use gangway_model::route::EndpointKey;
 use gangway_publish::{Reader, seat};
-use gangway_tls::{ServerConfigs, Store};
+use gangway_tls::{CertificateResolver, ServerConfigs};
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -77,7 +77,7 @@ const ARRIVING_TIME: Duration = Duration::from_secs(2);
 pub fn start(
     mut settings: ProxySettings,
     compiled: Reader<Compiled>,
-    store: Reader<Store>,
+    certificates: CertificateResolver,
     whereabouts: Reader<Whereabouts>,
     metrics: Metrics,
 ) -> Result<(DataPlane, BackgroundTasks), StartError> {
@@ -118,10 +118,10 @@ pub fn start(
     let bounds = Arc::new(ConnectionLimits::new(&settings.limits, exempt, Arc::clone(&metrics)));
     let gateway_seen = Arc::default();
     let shared = Shared {
-        tls: Arc::new(ServerConfigs::new(store.clone(), settings.default_certificate.clone())),
+        tls: Arc::new(ServerConfigs::new(certificates.clone(), settings.default_certificate.clone())),
         settings: Arc::new(settings),
         tables: tables.clone(),
-        store,
+        certificates,
         metrics,
         access_log: access_log.clone(),
         listening: listening.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gangway_model::Compiled;
 use gangway_model::route::EndpointKey;
 use gangway_publish::{Generation, Reader};
-use gangway_tls::{ServerConfigs, Store};
+use gangway_tls::{CertificateResolver, ServerConfigs};
 use tokio::sync::{Notify, mpsc};
 
 use crate::hold::limits::Waiters;
@@ -29,7 +29,7 @@ const START_WAIT: Duration = Duration::from_secs(3);
 pub(crate) struct Shared {
     pub(crate) settings: Arc<ProxySettings>,
     pub(crate) tables: Reader<ActiveTable>,
-    pub(crate) store: Reader<Store>,
+    pub(crate) certificates: CertificateResolver,
     /// One for all threads: session tickets belong to it, and a client that returns may be accepted by another
     /// thread.
     pub(crate) tls: Arc<ServerConfigs>,

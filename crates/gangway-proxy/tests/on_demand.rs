@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use common::{Plane, RouteToServe, app, route};
 use gangway_testkit::wait::eventually;
-use gangway_tls::{Demand, Origin, Placeholders, Store, Verdict};
+use gangway_tls::{Demand, DemandDecision, Origin, Placeholders, Store};
 
 const HOST: &str = "customer.shop.test";
 
-/// A plane whose routes take hosts by pattern, without any certificate, and the demand of its store.
+/// A plane whose routes take hosts by pattern, without any certificate, and the demand beside it.
 async fn plane(routes: Vec<RouteToServe>) -> (Plane, Arc<Demand>) {
-    let mut plane = Plane::serving(routes).await;
     let demand = Arc::new(Demand::new());
-    plane.store.publish(Store::default().with_demand(Some(Arc::clone(&demand))));
+    let mut plane = Plane::serving_on_demand(routes, Arc::clone(&demand)).await;
+    plane.store.publish(Store::default());
     (plane, demand)
 }
 
@@ -45,10 +45,10 @@ async fn handshakes_wait_for_the_certificate_and_hold_up_no_other() {
     let ask = |client: gangway_testkit::client::Client| tokio::spawn(async move { client.get(HOST, "/").await });
     let asking: Vec<_> = (0..5).map(|_| ask(plane.https())).collect();
     assert_eq!(&*question(&demand).await, HOST);
-    demand.decide(HOST, Verdict::Allowed, now());
+    demand.decide(HOST, DemandDecision::Allowed, now());
     // Others are served while these wait.
     let listed = Arc::new(plane.ca.issue("listed.test", seconds()).expect("signs"));
-    let store = |bundles: Vec<_>| Store::new(bundles, seconds()).with_demand(Some(Arc::clone(&demand)));
+    let store = |bundles: Vec<_>| Store::new(bundles, seconds());
     plane.store.publish(store(vec![Arc::clone(&listed)]));
     eventually("the listed host is served", std::time::Duration::from_secs(5), async || {
         plane.https().get("listed.test", "/").await.ok().filter(|answer| answer.status == 200)
@@ -72,14 +72,14 @@ async fn who_is_refused_gets_an_alert_and_nobody_is_asked_about_a_listed_host() 
     let client = plane.https();
     let asking = tokio::spawn(async move { client.get(HOST, "/").await });
     assert_eq!(&*question(&demand).await, HOST);
-    demand.decide(HOST, Verdict::Refused, now());
+    demand.decide(HOST, DemandDecision::Refused, now());
     for error in [asking.await.expect("no panic"), plane.https().get(HOST, "/").await] {
         let error = format!("{:?}", error.expect_err("it is refused"));
         assert!(error.contains("UnrecognisedName"), "{error}");
     }
     assert!(plane.https().get("unknown.test", "/").await.is_err());
     let placeholder = Placeholders::new().expect("a key").bundle("listed.shop.test", seconds()).expect("signs");
-    plane.store.publish(Store::new([Arc::new(placeholder)], seconds()).with_demand(Some(Arc::clone(&demand))));
+    plane.store.publish(Store::new([Arc::new(placeholder)], seconds()));
     let error = format!("{:?}", plane.https().get("listed.shop.test", "/").await.expect_err("nobody trusts it"));
     assert!(!error.contains("UnrecognisedName"), "the placeholder is served: {error}");
     assert_eq!(demand.take(now()), None);
@@ -92,9 +92,9 @@ async fn who_is_permitted_and_gets_none_is_served_the_placeholder() {
     let client = plane.https();
     let asking = tokio::spawn(async move { client.get(HOST, "/").await });
     assert_eq!(&*question(&demand).await, HOST);
-    demand.decide(HOST, Verdict::Allowed, now());
+    demand.decide(HOST, DemandDecision::Allowed, now());
     let placeholder = Placeholders::new().expect("a key").bundle(HOST, seconds()).expect("signs");
-    plane.store.publish(Store::new([Arc::new(placeholder)], seconds()).with_demand(Some(Arc::clone(&demand))));
+    plane.store.publish(Store::new([Arc::new(placeholder)], seconds()));
     demand.give_up(HOST);
     let error = format!("{:?}", asking.await.expect("no panic").expect_err("nobody trusts it"));
     assert!(!error.contains("UnrecognisedName"), "{error}");

@@ -22,7 +22,7 @@ async fn answers(fallback: PlainFallback, https_redirect: bool) -> [(u16, String
     let mut served = route(HOST, address);
     served.change = Box::new(move |route| route.listener.https_redirect = https_redirect);
     plane.serve(vec![served]).await;
-    let bundle = plane.store.reader().load_full().find(HOST).expect("has one");
+    let bundle = Arc::clone(plane.store.reader().load_full().find(HOST).expect("has one"));
     let placeholder = Placeholders::new().expect("a key").bundle(HOST, seconds()).expect("signs");
     let client = plane.http();
     let ask = async || {

@@ -10,7 +10,7 @@ use common::{Plane, app, route};
 use gangway_proxy::{ProxySettings, TrustedProxies, Whereabouts};
 use gangway_testkit::client::{Client, Speaks};
 use gangway_testkit::wait::eventually;
-use gangway_tls::{InternalCa, Mint, Placeholders, Promises};
+use gangway_tls::{InternalCa, Placeholders, Promises};
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -24,8 +24,8 @@ async fn plane(change: impl FnOnce(&mut ProxySettings)) -> Plane {
     let ca = InternalCa::load(plane.ca.root_pem(), &plane.ca.key_pem()).expect("is one");
     let placeholders = Placeholders::new().ok().map(Arc::new);
     let promises = Promises { internal: ["app.localhost".into()].into(), ..Promises::default() };
-    let mint = Mint::default().next(Some(Arc::new(ca)), placeholders, &promises);
-    plane.store.publish(gangway_tls::Store::default().with_mint(Some(Arc::new(mint))));
+    plane.mint.promise(Some(Arc::new(ca)), placeholders, &promises);
+    plane.store.publish(gangway_tls::Store::default());
     plane
 }
 

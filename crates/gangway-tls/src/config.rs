@@ -1,7 +1,8 @@
 //! What rustls is told: versions, suites, key exchange, and to ask the store in force.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use gangway_publish::Reader;
@@ -10,13 +11,14 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, Se
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
-use crate::clients::ClientCa;
+use crate::client_ca::ClientCa;
 use crate::name::normal_name;
+use crate::resolver::CertificateResolver;
 use crate::store::Store;
 use crate::tickets::SharedTickets;
 
 /// The protocol that a CA negotiates to see the answer to a TLS-ALPN-01 challenge (RFC 8737).
-pub const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
+const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
 
 /// `unrecognized_name` (RFC 6066, section 3) as a fatal alert record, in clear as it is before any key.
 ///
@@ -36,14 +38,14 @@ pub fn install_crypto_provider() {
 }
 
 /// A configuration for TLS 1.2 and 1.3 with ALPN `h2` and `http/1.1` that chooses the certificate from
-/// the store in force when the handshake happens. One without SNI is served the certificate of
+/// the store in force when the handshake happens. FixedCertificate without SNI is served the certificate of
 /// `default_name`, if given.
 ///
 /// Sessions are sealed with the keys that the store shares. Where it has none each call has keys of its
 /// own, so threads that serve the same listener should share one configuration.
-pub fn server_config(store: Reader<Store>, default_name: Option<Box<str>>) -> Arc<ServerConfig> {
-    let config = base(Arc::new(ByName { store: store.clone(), default_name }));
-    serving(config, store, Box::default())
+pub fn server_config(resolver: &CertificateResolver, default_name: Option<Box<str>>) -> Arc<ServerConfig> {
+    let config = base(Arc::new(ByName { resolver: resolver.clone(), default_name }));
+    serving(config, resolver.store().clone(), Box::default())
 }
 
 /// With what every connection for requests has.
@@ -62,14 +64,14 @@ fn serving(mut config: ServerConfig, store: Reader<Store>, policy: Box<[u8]>) ->
 
 /// What a handshake must come up to.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Policy<'a> {
+pub struct HandshakePolicy<'a> {
     /// TLS 1.2 is not enough.
     pub is_tls13_only: bool,
     /// The client must show a certificate of these authorities.
     pub client_ca: Option<&'a str>,
 }
 
-impl Policy<'_> {
+impl HandshakePolicy<'_> {
     /// What tells it from every other, also from one with another bundle of the same name.
     fn text(&self, client_ca: Option<&ClientCa>) -> Box<[u8]> {
         let roots = client_ca.map(ClientCa::print).unwrap_or_default();
@@ -83,36 +85,36 @@ impl Policy<'_> {
 /// another, nor under another bundle of the same name.
 #[derive(Debug)]
 pub struct ServerConfigs {
-    store: Reader<Store>,
+    resolver: CertificateResolver,
     default_name: Option<Box<str>>,
     plain: Arc<ServerConfig>,
-    strict: Mutex<HashMap<(bool, Box<str>), Strict>>,
+    strict: Mutex<HashMap<(bool, Box<str>), PolicyConfig>>,
 }
 
 /// A configuration, and the authorities that it was made with.
-type Strict = (Option<Arc<ClientCa>>, Arc<ServerConfig>);
+type PolicyConfig = (Option<Arc<ClientCa>>, Arc<ServerConfig>);
 
 /// Policies come from labels; with more than this all are made anew when they are next asked for.
 const POLICIES_MAX: usize = 256;
 
 impl ServerConfigs {
-    /// For a listener that serves what is in the store; see [`server_config`].
-    pub fn new(store: Reader<Store>, default_name: Option<Box<str>>) -> Self {
-        let plain = server_config(store.clone(), default_name.clone());
-        Self { store, default_name, plain, strict: Mutex::default() }
+    /// For a listener that serves what the resolver finds; see [`server_config`].
+    pub fn new(resolver: CertificateResolver, default_name: Option<Box<str>>) -> Self {
+        let plain = server_config(&resolver, default_name.clone());
+        Self { resolver, default_name, plain, strict: Mutex::default() }
     }
 
     /// What serves handshakes under a policy; none where its authorities are not there.
-    pub fn under(&self, policy: Policy<'_>) -> Option<Arc<ServerConfig>> {
-        if policy == Policy::default() {
+    pub fn under(&self, policy: HandshakePolicy<'_>) -> Option<Arc<ServerConfig>> {
+        if policy == HandshakePolicy::default() {
             return Some(Arc::clone(&self.plain));
         }
         let client_ca = match policy.client_ca {
-            Some(name) => Some(Arc::clone(self.store.load().client_ca(name)?)),
+            Some(name) => Some(Arc::clone(self.resolver.store().load().client_ca(name)?)),
             None => None,
         };
         let key = (policy.is_tls13_only, Box::from(policy.client_ca.unwrap_or_default()));
-        let mut strict = self.strict.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut strict = self.strict.lock();
         let is_same = |known: &Option<Arc<ClientCa>>| match (known, &client_ca) {
             (Some(known), Some(wanted)) => Arc::ptr_eq(known, wanted),
             (None, None) => true,
@@ -126,9 +128,9 @@ impl ServerConfigs {
         }
         let versions: &[&'static SupportedProtocolVersion] =
             if policy.is_tls13_only { &[&rustls::version::TLS13] } else { &VERSIONS };
-        let resolver = ByName { store: self.store.clone(), default_name: self.default_name.clone() };
+        let resolver = ByName { resolver: self.resolver.clone(), default_name: self.default_name.clone() };
         let config = with(Arc::new(resolver), versions, client_ca.as_ref());
-        let config = serving(config, self.store.clone(), policy.text(client_ca.as_deref()));
+        let config = serving(config, self.resolver.store().clone(), policy.text(client_ca.as_deref()));
         strict.insert(key, (client_ca, Arc::clone(&config)));
         Some(config)
     }
@@ -140,8 +142,8 @@ impl ServerConfigs {
     ///
     /// Its sessions are not resumed: whoever claims the name next has nothing to do with them.
     pub fn unclaimed(&self, name: &str, instant: Instant) -> Option<Arc<ServerConfig>> {
-        let key = self.store.load().unclaimed(name, now(), instant)?;
-        let mut config = base(Arc::new(One(key)));
+        let key = self.resolver.unclaimed(name, now(), instant)?;
+        let mut config = base(Arc::new(FixedCertificate(key)));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -191,7 +193,7 @@ fn with(
 
 #[derive(Debug)]
 struct ByName {
-    store: Reader<Store>,
+    resolver: CertificateResolver,
     default_name: Option<Box<str>>,
 }
 
@@ -199,7 +201,7 @@ impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // An address as SNI arrives here as none, which is what RFC 6066 makes of it.
         let name = hello.server_name().or(self.default_name.as_deref())?;
-        self.store.load().serve(&normal_name(name), hello.signature_schemes(), now())
+        self.resolver.serve(&normal_name(name), hello.signature_schemes(), now())
     }
 }
 
@@ -209,9 +211,9 @@ fn now() -> i64 {
 }
 
 #[derive(Debug)]
-struct One(Arc<CertifiedKey>);
+struct FixedCertificate(Arc<CertifiedKey>);
 
-impl ResolvesServerCert for One {
+impl ResolvesServerCert for FixedCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0))
     }

@@ -1,37 +1,42 @@
 //! Certificates in memory, chosen by name.
 //!
-//! A [`Store`] holds [`Bundle`]s by name; [`server_config`] makes rustls choose from whichever store
-//! is in force at each handshake. The internal CA and placeholders are here too, and the [`Mint`] that has them
-//! sign when a name is first asked for.
+//! A [`Store`] is a value: the [`Bundle`]s of one moment by name. A [`CertificateResolver`] finds the certificate for a name in
+//! the store in force, or has the [`Mint`] beside it make one, and [`server_config`] makes rustls ask it at each handshake. The
+//! internal CA and the placeholders that the mint signs with are here too.
 //!
 //! There is deliberately no disk and no ACME here, and nothing about routes.
 
-mod bell;
-pub mod bundle;
-pub mod challenges;
-pub mod clients;
-pub mod config;
-pub mod demand;
-pub mod internal;
-pub mod mint;
-pub mod name;
-mod place;
-pub mod placeholder;
-pub mod store;
-pub mod tickets;
-mod unclaimed;
+mod bundle;
+mod challenges;
+mod client_ca;
+mod config;
+mod internal_ca;
+mod mint;
+mod name;
+mod notifier;
+mod on_demand;
+mod placeholder;
+mod promised;
+mod promises;
+mod resolver;
+mod slot;
+mod store;
+mod tickets;
+mod unclaimed_hosts;
 
 pub use bundle::{Bundle, BundleError, Origin};
 pub use challenges::{Challenges, HttpChallenge};
-pub use clients::{ClientCa, ClientCaError, ClientCas};
+pub use client_ca::{ClientCa, ClientCaError, ClientCas};
 pub use config::{
-    ACME_TLS_ALPN, Policy, ServerConfigs, UNRECOGNIZED_NAME_ALERT, challenge_config, install_crypto_provider,
-    is_challenge, server_config,
+    HandshakePolicy, ServerConfigs, UNRECOGNIZED_NAME_ALERT, challenge_config, install_crypto_provider, is_challenge,
+    server_config,
 };
-pub use demand::{Demand, DemandCounts, Stance, Verdict};
-pub use internal::{InternalCa, InternalCaError, Scope, renewal_time};
-pub use mint::{Mint, Promises};
+pub use internal_ca::{InternalCa, InternalCaError, Scope};
+pub use mint::Mint;
 pub use name::{INTERNAL_DOMAINS, is_internal, normal_name};
+pub use on_demand::{Demand, DemandAnswer, DemandCounts, DemandDecision, HANDSHAKE_WAIT_MAX};
 pub use placeholder::Placeholders;
+pub use promises::Promises;
+pub use resolver::CertificateResolver;
 pub use store::Store;
 pub use tickets::{TicketKey, TicketKeys};

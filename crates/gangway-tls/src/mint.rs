@@ -11,469 +11,93 @@
 //!
 //! There is deliberately nothing of the kind for public names: a CA's budget is not for strangers to
 //! spend. They get a placeholder, which costs nobody else anything.
+//!
+//! A [`Mint`] lives beside the stores: it outlives each of them, and so do the certificates that it has made.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use gangway_publish::Reader;
+use gangway_publish::{Publisher, Reader, channel};
+use parking_lot::Mutex;
 
-use crate::bell::Bell;
 use crate::bundle::Bundle;
-use crate::internal::{InternalCa, InternalCaError};
-use crate::name::{is_below_internal_domain, is_dns_name, parent};
-use crate::place::{Few, Kind, Place, is_current};
+use crate::internal_ca::InternalCa;
 use crate::placeholder::Placeholders;
-use crate::unclaimed::Unclaimed;
+use crate::promised::PromisedCertificates;
+use crate::promises::Promises;
+use crate::slot::Signer;
 
-/// Certificates kept for names that only a pattern lists. Whoever asks for random names pushes others out,
-/// which then are signed anew.
-const BY_PATTERN_MAX: usize = 1024;
-
-/// Certificates kept for names that nobody lists at the moment: a container that is made anew gets the one
-/// it had.
-const UNLISTED_MAX: usize = 1024;
-
-/// Which names may have a certificate of ours.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Promises {
-    /// Names, wildcards and addresses that the internal CA signs for.
-    pub internal: BTreeSet<Box<str>>,
-    /// Names and wildcards that get a placeholder.
-    pub placeholders: BTreeSet<Box<str>>,
-    /// The host patterns `*`, `budget.*` and `*.localhost`, whose internal names get one each.
-    pub patterns: BTreeSet<Box<str>>,
-}
-
-/// Makes certificates when they are asked for, for the names of [`Promises`] and for no others.
-#[derive(Debug, Default)]
+/// Makes certificates when they are asked for, for the names of the [`Promises`] in force and for no others.
+///
+/// One for each process. Reading never waits for a change of the promises.
+#[derive(Debug)]
 pub struct Mint {
-    signer: Option<Arc<InternalCa>>,
-    placeholders: Option<Arc<Placeholders>>,
-    exact: HashMap<Box<str>, Arc<Place>>,
-    /// Wildcards by what they stand below.
-    below: HashMap<Box<str>, Arc<Place>>,
-    patterns: Vec<Pattern>,
-    by_pattern: Mutex<Few>,
-    /// What was made for names that were listed before.
-    unlisted: HashMap<Box<str>, Arc<Place>>,
-    /// Of this signer.
-    unclaimed: Arc<Unclaimed>,
-    made: Arc<Made>,
-}
-
-/// What there is to know of all that were made, also by those before.
-#[derive(Debug, Default)]
-struct Made {
-    count: AtomicU64,
-    bell: Bell,
-    /// The last one could not be made.
-    is_failing: AtomicBool,
-}
-
-/// Which names may be asked for.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Pattern {
-    /// `*`
-    Any,
-    /// `budget.*`: any domain below one label or several.
-    First(Box<str>),
-    /// `*.localhost`: one label below a domain.
-    Below(Box<str>),
+    in_force: Reader<PromisedCertificates>,
+    change: Mutex<Publisher<PromisedCertificates>>,
 }
 
 impl Mint {
-    /// For other promises. What this one has made is kept, unless another key has signed it.
-    pub fn next(
+    /// Promises nothing yet.
+    pub fn new() -> Self {
+        let (change, in_force) = channel(PromisedCertificates::default());
+        Self { in_force, change: Mutex::new(change) }
+    }
+
+    /// Puts other promises in force. Certificates that were made are kept, unless another key has signed them.
+    pub fn promise(
         &self,
         signer: Option<Arc<InternalCa>>,
         placeholders: Option<Arc<Placeholders>>,
         promises: &Promises,
-    ) -> Self {
-        let has_same_key = match (&self.signer, &signer) {
-            (Some(before), Some(now)) => before.has_key_of(now),
-            _ => false,
-        };
-        let has_same_placeholders = match (&self.placeholders, &placeholders) {
-            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
-            _ => false,
-        };
-        let is_kept = |place: &&Arc<Place>| match place.kind {
-            Kind::Internal => has_same_key,
-            Kind::Placeholder => has_same_placeholders,
-        };
-        let mut next = Self { signer, placeholders, made: Arc::clone(&self.made), ..Self::default() };
-        let internal = promises.internal.iter().map(|name| (name, Kind::Internal));
-        // A name that is in both is an internal one.
-        for (name, kind) in promises.placeholders.iter().map(|name| (name, Kind::Placeholder)).chain(internal) {
-            let before = self.place_named(name).or_else(|| self.unlisted.get(name));
-            let before = before.filter(|place| place.kind == kind).filter(is_kept);
-            let place = before.map_or_else(|| Arc::new(Place::empty(kind)), Arc::clone);
-            match name.strip_prefix("*.") {
-                Some(below) => next.below.insert(below.into(), place),
-                None => next.exact.insert(name.clone(), place),
-            };
-        }
-        let below = self.below.iter().map(|(below, place)| (format!("*.{below}").into(), place));
-        let known = self.exact.iter().chain(&self.unlisted).map(|(name, place)| (name.clone(), place)).chain(below);
-        next.unlisted = known
-            .filter(|(name, place)| place.kind == Kind::Internal && is_kept(place) && !promises.internal.contains(name))
-            .filter(|(_, place)| place.present().is_some())
-            .map(|(name, place)| (name, Arc::clone(place)))
-            .take(UNLISTED_MAX)
-            .collect();
-        next.patterns = promises.patterns.iter().filter_map(|text| Pattern::parse(text)).collect();
-        next.patterns.sort_unstable();
-        if has_same_key && has_same_placeholders {
-            next.unclaimed = Arc::clone(&self.unclaimed);
-        }
-        if has_same_key && next.patterns == self.patterns {
-            let few = self.by_pattern.lock().unwrap_or_else(PoisonError::into_inner);
-            next.by_pattern = Mutex::new(few.clone());
-        }
-        next
+    ) {
+        let mut change = self.change.lock();
+        let next = change.reader().load_full().next(signer, placeholders, promises);
+        change.publish(next);
     }
 
-    /// How many were made, by this one and those before it.
+    /// How many certificates were made.
     pub fn count(&self) -> u64 {
-        self.made.count.load(Ordering::Relaxed)
+        self.in_force.load().count()
     }
 
-    /// Wakes when some were made, by this one or one that comes after it.
+    /// Wakes when some were made.
     pub fn made(&self) -> Reader<()> {
-        self.made.bell.reader()
+        self.in_force.load().made()
     }
 
-    /// Gives up what has ended, so that who was asked for once does not keep a certificate for ever.
+    /// Gives up what has ended, so that a name that was asked for once does not keep a certificate for ever.
     pub fn forget_ended(&self, now: i64) {
-        let listed = self.exact.values().chain(self.below.values()).chain(self.unlisted.values());
-        listed.for_each(|place| place.forget_ended(now));
+        self.in_force.load_full().forget_ended(now);
     }
 
     /// Who would sign for a normal name, if anybody.
-    pub(crate) fn kind(&self, host: &str) -> Option<Kind> {
-        self.place(host).map(|place| place.kind).or_else(|| self.covers(host).then_some(Kind::Internal))
+    pub(crate) fn kind(&self, host: &str) -> Option<Signer> {
+        self.in_force.load().kind(host)
     }
 
     /// What was made for a normal name so far.
     pub(crate) fn present(&self, host: &str) -> Option<Arc<Bundle>> {
-        let place = self.place(host).map(Arc::clone);
-        let few =
-            || self.by_pattern.lock().unwrap_or_else(PoisonError::into_inner).known(host, Kind::Internal).cloned();
-        place.or_else(few)?.present()
+        self.in_force.load().present(host)
     }
 
     /// Whether a handshake for a normal name would have nothing to sign.
     pub(crate) fn is_made(&self, host: &str, now: i64) -> bool {
-        self.present(host).is_some_and(|bundle| is_current(&bundle, now))
+        self.in_force.load().is_made(host, now)
     }
 
     /// The bundle for a normal name, made now if need be.
     pub(crate) fn bundle(&self, host: &str, now: i64) -> Option<Arc<Bundle>> {
-        if let Some(place) = self.place(host) {
-            let parent = parent(host).filter(|_| !self.exact.contains_key(host));
-            return match parent {
-                Some(parent) => place.bundle(now, || self.make(place.kind, &format!("*.{parent}"), now)),
-                None => place.bundle(now, || self.make(place.kind, host, now)),
-            };
-        }
-        if !self.covers(host) {
-            return None;
-        }
-        let place =
-            self.by_pattern.lock().unwrap_or_else(PoisonError::into_inner).place(host, Kind::Internal, BY_PATTERN_MAX);
-        place.bundle(now, || self.make(Kind::Internal, host, now))
+        self.in_force.load_full().bundle(host, now)
     }
 
-    /// The bundle for a normal name that nobody claims, within a bound: by the internal CA where its root permits
-    /// that, else a placeholder, since clients would trust neither.
+    /// The bundle for a normal name that no route claims, within a bound.
     pub(crate) fn unclaimed(&self, host: &str, now: i64, instant: Instant) -> Option<Arc<Bundle>> {
-        let signer = self.signer.as_ref()?;
-        let kind = if signer.permits(host) { Kind::Internal } else { Kind::Placeholder };
-        let make = || match kind {
-            Kind::Internal => signer.issue(host, now).ok(),
-            Kind::Placeholder => self.placeholders.as_ref()?.bundle(host, now).ok(),
-        };
-        self.unclaimed.bundle(host, kind, (now, instant), make)
-    }
-
-    /// Where the certificate for a normal name is, its own before a wildcard's.
-    ///
-    /// Clients refuse a star directly below a top-level domain, so that one is found by its own name alone.
-    fn place(&self, host: &str) -> Option<&Arc<Place>> {
-        let below = || {
-            let parent = parent(host)?;
-            let place = self.below.get(parent)?;
-            let is_refused = place.kind == Kind::Internal && !parent.contains('.') && !host.starts_with('*');
-            (!is_refused).then_some(place)
-        };
-        self.exact.get(host).or_else(below)
-    }
-
-    /// Of exactly this name or wildcard.
-    fn place_named(&self, name: &str) -> Option<&Arc<Place>> {
-        match name.strip_prefix("*.") {
-            Some(below) => self.below.get(below),
-            None => self.exact.get(name),
-        }
-    }
-
-    /// Whether a pattern matches an internal name.
-    fn covers(&self, host: &str) -> bool {
-        host.contains('.')
-            && is_below_internal_domain(host)
-            && is_dns_name(host)
-            && !host.starts_with('*')
-            && self.patterns.iter().any(|pattern| pattern.matches(host))
-            && self.signer.as_ref().is_some_and(|signer| signer.permits(host))
-    }
-
-    fn make(&self, kind: Kind, name: &str, now: i64) -> Option<Bundle> {
-        let made = match kind {
-            Kind::Internal => self.signer.as_ref()?.issue(name, now),
-            Kind::Placeholder => self.placeholders.as_ref()?.bundle(name, now),
-        };
-        self.made.note(name, made)
+        self.in_force.load_full().unclaimed(host, now, instant)
     }
 }
 
-impl Made {
-    fn note(&self, name: &str, made: Result<Bundle, InternalCaError>) -> Option<Bundle> {
-        let was_failing = self.is_failing.swap(made.is_err(), Ordering::Relaxed);
-        match made {
-            Ok(bundle) => {
-                self.count.fetch_add(1, Ordering::Relaxed);
-                self.bell.ring();
-                Some(bundle)
-            }
-            Err(error) => {
-                // Each handshake tries again, and strangers may bring about as many as they like.
-                if !was_failing {
-                    tracing::warn!(%error, name, "failed to make a certificate");
-                }
-                None
-            }
-        }
-    }
-}
-
-impl Pattern {
-    fn parse(text: &str) -> Option<Self> {
-        if text == "*" {
-            return Some(Self::Any);
-        }
-        if let Some(domain) = text.strip_prefix("*.") {
-            return is_dns_name(domain).then(|| Self::Below(domain.into()));
-        }
-        let first = text.strip_suffix(".*")?;
-        is_dns_name(first).then(|| Self::First(first.into()))
-    }
-
-    fn matches(&self, host: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::First(first) => host.strip_prefix(&**first).is_some_and(|rest| rest.starts_with('.')),
-            Self::Below(domain) => parent(host) == Some(domain),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bundle::Origin;
-    use crate::internal::{Scope, renewal_time};
-
-    const NOW: i64 = 1_700_000_000;
-    const DAY: i64 = 24 * 60 * 60;
-
-    fn names(names: &[&str]) -> BTreeSet<Box<str>> {
-        names.iter().map(|name| Box::from(*name)).collect()
-    }
-
-    fn internal(list: &[&str]) -> Promises {
-        Promises { internal: names(list), ..Promises::default() }
-    }
-
-    fn patterns(list: &[&str]) -> Promises {
-        Promises { patterns: names(list), ..Promises::default() }
-    }
-
-    fn ca() -> Arc<InternalCa> {
-        Arc::new(InternalCa::make(&Scope::default(), NOW).expect("makes a CA"))
-    }
-
-    fn mint(promises: &Promises) -> Mint {
-        Mint::default().next(Some(ca()), Placeholders::new().ok().map(Arc::new), promises)
-    }
-
-    #[test]
-    fn only_internal_names_of_a_pattern_are_covered() {
-        let mint = mint(&patterns(&["*.localhost", "budget.*", "nonsense"]));
-        for host in ["a.localhost", "budget.lan", "budget.x.home.arpa"] {
-            assert!(mint.covers(host), "{host}");
-        }
-        for host in
-            ["a.b.localhost", "budget.example.org", "budgets.lan", "a.lan", "budget", "localhost", "*.localhost"]
-        {
-            assert!(!mint.covers(host), "{host}");
-        }
-    }
-
-    #[test]
-    fn a_catch_all_covers_every_internal_name_and_no_other() {
-        let mint = mint(&patterns(&["*"]));
-        assert!(mint.covers("whatever.home.arpa"));
-        assert!(!mint.covers("example.org"));
-        assert!(!mint.covers("a..lan"));
-    }
-
-    #[test]
-    fn ten_thousand_names_are_promised_without_a_signature_and_each_costs_one_when_it_is_asked_for() {
-        let many: Vec<String> = (0..10_000).map(|number| format!("h{number}.test")).collect();
-        let mint = mint(&internal(&many.iter().map(String::as_str).collect::<Vec<_>>()));
-        assert!(many.iter().all(|name| mint.kind(name) == Some(Kind::Internal)));
-        assert_eq!(mint.count(), 0);
-        let begun = tokio::time::Instant::now();
-        for name in many.iter().step_by(100) {
-            assert_eq!(*mint.bundle(name, NOW).expect("makes one").names, [Box::from(name.as_str())]);
-        }
-        println!("figure: making an internal certificate takes {:?}", begun.elapsed() / 100);
-        assert_eq!(mint.count(), 100);
-        assert!(mint.present("h1.test").is_none() && !mint.is_made("h1.test", NOW));
-    }
-
-    #[test]
-    fn one_of_many_handshakes_that_come_at_once_signs_for_all() {
-        let listed: Vec<String> = (0..50).map(|number| format!("h{number}.test")).collect();
-        let others = ["b.wide.test", "c.localhost"].map(String::from);
-        let mut promises = internal(&["*.wide.test"]);
-        promises.internal.extend(listed.iter().map(|name| Box::from(name.as_str())));
-        promises.patterns = names(&["*.localhost"]);
-        let mint = mint(&promises);
-        for (name, count) in listed.iter().chain(&others).zip(1..) {
-            let together = std::sync::Barrier::new(8);
-            let ask = || {
-                together.wait();
-                mint.bundle(name, NOW).expect("makes one")
-            };
-            let made: Vec<_> = std::thread::scope(|scope| {
-                let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
-                threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
-            });
-            assert_eq!(mint.count(), count, "{name}");
-            assert!(made.iter().all(|bundle| Arc::ptr_eq(bundle, &made[0]) && bundle.carries(name)), "{name}");
-        }
-    }
-
-    #[test]
-    fn nothing_is_made_for_a_name_that_is_not_promised() {
-        let promises = Promises { placeholders: names(&["b.example.org"]), ..internal(&["a.test", "*.wide.test"]) };
-        let mint = mint(&promises);
-        for name in ["b.test", "x.a.test", "a.b.wide.test", "wide.test", "example.org", "127.0.0.1", "", "*"] {
-            assert!(mint.kind(name).is_none() && mint.bundle(name, NOW).is_none(), "{name}");
-        }
-        assert_eq!(mint.count(), 0);
-        let placeholder = mint.bundle("b.example.org", NOW).expect("makes one");
-        assert_eq!(
-            (placeholder.origin.clone(), mint.kind("b.example.org")),
-            (Origin::Placeholder, Some(Kind::Placeholder))
-        );
-    }
-
-    #[test]
-    fn a_certificate_is_made_anew_at_a_handshake_with_a_third_of_its_time_left() {
-        let mint = mint(&internal(&["a.test"]));
-        let first = mint.bundle("a.test", NOW).expect("makes one");
-        let due = renewal_time(&first);
-        assert!(Arc::ptr_eq(&first, &mint.bundle("a.test", due - 1).expect("keeps it")));
-        let second = mint.bundle("a.test", due).expect("makes another");
-        assert!(!Arc::ptr_eq(&first, &second) && second.not_after > first.not_after);
-        assert!(mint.bundle("a.test", NOW - 365 * DAY).expect("the clock was set back").is_valid_at(NOW - 365 * DAY));
-        assert_eq!(mint.count(), 3);
-    }
-
-    #[test]
-    fn what_has_ended_is_not_kept_for_a_name_that_nobody_asks_for() {
-        let mint = mint(&internal(&["a.test", "*.wide.test"]));
-        let made = ["a.test", "*.wide.test"].map(|name| mint.bundle(name, NOW).expect("makes one"));
-        mint.forget_ended(made[0].not_after - 1);
-        assert!(mint.present("a.test").is_some() && mint.present("x.wide.test").is_some());
-        mint.forget_ended(made[0].not_after);
-        assert!(mint.present("a.test").is_none() && mint.present("x.wide.test").is_none());
-    }
-
-    #[test]
-    fn what_was_made_outlives_other_promises_but_not_another_key() {
-        let signer = ca();
-        let first = Mint::default().next(Some(Arc::clone(&signer)), None, &internal(&["a.test", "*.wide.test"]));
-        let made = ["a.test", "*.wide.test"].map(|name| first.bundle(name, NOW).expect("makes one"));
-        let is_same = |mint: &Mint| {
-            ["a.test", "*.wide.test"]
-                .iter()
-                .zip(&made)
-                .all(|(name, made)| mint.present(name).is_some_and(|present| Arc::ptr_eq(&present, made)))
-        };
-        let without = first.next(Some(Arc::clone(&signer)), None, &internal(&["b.test"]));
-        assert!(without.kind("a.test").is_none() && without.present("a.test").is_none());
-        let again = without.next(Some(Arc::clone(&signer)), None, &internal(&["a.test", "*.wide.test"]));
-        assert!(is_same(&again), "a container that is made anew gets the one it had");
-        let wider = InternalCa::with_key_pem(&signer.key_pem(), &Scope::default(), NOW).expect("another root");
-        assert!(is_same(&again.next(Some(Arc::new(wider)), None, &internal(&["a.test", "*.wide.test"]))));
-        let other = again.next(Some(ca()), None, &internal(&["a.test", "*.wide.test"]));
-        assert!(other.present("a.test").is_none() && other.present("*.wide.test").is_none());
-    }
-
-    #[test]
-    fn names_that_come_and_go_do_not_pile_up() {
-        let signer = ca();
-        let sample = Arc::new(signer.issue("a.test", NOW).expect("signs"));
-        let mut mint = Mint::default();
-        for number in 0..UNLISTED_MAX + 10 {
-            mint = mint.next(Some(Arc::clone(&signer)), None, &internal(&[&format!("h{number}.test")]));
-            for place in mint.exact.values() {
-                *place.bundle.write().expect("not poisoned") = Some(Arc::clone(&sample));
-            }
-        }
-        assert_eq!((mint.exact.len(), mint.unlisted.len()), (1, UNLISTED_MAX));
-    }
-
-    #[test]
-    fn a_name_that_nobody_claims_is_signed_for_as_far_as_the_root_goes_and_told_to_nobody() {
-        let mint = mint(&internal(&["a.test"]));
-        let instant = tokio::time::Instant::now().into_std();
-        for (name, origin) in
-            [("b.test", Origin::Internal), ("example.org", Origin::Placeholder), ("nas", Origin::Placeholder)]
-        {
-            let bundle = mint.unclaimed(name, NOW, instant).expect("makes one");
-            assert!(bundle.origin == origin && bundle.carries(name), "{name}");
-            let next = mint.next(mint.signer.clone(), mint.placeholders.clone(), &internal(&["c.test"]));
-            assert!(Arc::ptr_eq(&bundle, &next.unclaimed(name, NOW, instant).expect("keeps it")), "{name}");
-            assert!(mint.kind(name).is_none() && mint.present(name).is_none(), "{name}");
-        }
-        assert_eq!(mint.count(), 0);
-        assert!(Mint::default().unclaimed("b.test", NOW, instant).is_none(), "nobody signs");
-    }
-
-    #[test]
-    fn a_star_below_a_top_level_domain_is_found_by_its_own_name_alone() {
-        let mint = mint(&Promises { patterns: names(&["*.localhost"]), ..internal(&["*.localhost"]) });
-        let own = mint.bundle("a.localhost", NOW).expect("makes one");
-        assert_eq!(*own.names, [Box::from("a.localhost")]);
-        let star = mint.bundle("*.localhost", NOW).expect("makes one");
-        assert_eq!(*star.names, [Box::from("*.localhost")]);
-    }
-
-    #[test]
-    fn strangers_cannot_make_it_grow_without_bound() {
-        let mint = mint(&patterns(&["*.test"]));
-        mint.bundle("a.test", NOW).expect("makes one");
-        let mut few = mint.by_pattern.lock().expect("not poisoned");
-        for number in 0..2 * BY_PATTERN_MAX {
-            few.place(&format!("{number}.test"), Kind::Internal, BY_PATTERN_MAX);
-        }
-        assert_eq!(few.len(), BY_PATTERN_MAX);
-        assert!(few.known("a.test", Kind::Internal).is_none());
+impl Default for Mint {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -4,7 +4,7 @@ use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::bundle::{Bundle, Origin};
-use crate::internal::{InternalCaError, leaf_params};
+use crate::internal_ca::{InternalCaError, leaf_params};
 
 /// What people read in the certificate that their browser warns of.
 const PLACEHOLDER_NAME: &str = "Gangway placeholder: waiting for a certificate";

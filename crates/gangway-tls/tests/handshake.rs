@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gangway_publish::{Publisher, Reader, channel};
 use gangway_tls::{
-    ACME_TLS_ALPN, Bundle, Challenges, InternalCa, Mint, Origin, Placeholders, Policy, Promises, Scope, ServerConfigs,
-    Store, TicketKey, UNRECOGNIZED_NAME_ALERT, challenge_config, is_challenge, server_config,
+    Bundle, CertificateResolver, Challenges, HandshakePolicy, InternalCa, Mint, Origin, Placeholders, Promises, Scope,
+    ServerConfigs, Store, TicketKey, UNRECOGNIZED_NAME_ALERT, challenge_config, is_challenge, server_config,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -18,6 +18,9 @@ use rustls::{
     ServerConfig, ServerConnection, SupportedProtocolVersion,
 };
 
+/// The protocol that a CA offers alone (RFC 8737).
+const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
+
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64
 }
@@ -26,6 +29,7 @@ struct Scene {
     ca: Arc<InternalCa>,
     publisher: Publisher<Store>,
     reader: Reader<Store>,
+    mint: Arc<Mint>,
 }
 
 impl Scene {
@@ -34,11 +38,15 @@ impl Scene {
         let (mut publisher, reader) = channel(Store::default());
         let bundles = names.iter().map(|name| Arc::new(ca.issue(name, now()).expect("signs")));
         publisher.publish(Store::new(bundles, now()));
-        Self { ca: Arc::new(ca), publisher, reader }
+        Self { ca: Arc::new(ca), publisher, reader, mint: Arc::new(Mint::new()) }
+    }
+
+    fn resolver(&self) -> CertificateResolver {
+        CertificateResolver::new(self.reader.clone(), Arc::clone(&self.mint), None)
     }
 
     fn server(&self) -> Arc<ServerConfig> {
-        server_config(self.reader.clone(), None)
+        server_config(&self.resolver(), None)
     }
 
     fn client(&self) -> ClientConfig {
@@ -111,7 +119,7 @@ fn the_certificate_of_the_name_is_served_and_trusted() {
     for name in ["a.test", "b.test", "x.wide.test", "A.Test", "a.test."] {
         let done = handshake(&client, &server, name).expect(name);
         let host = gangway_tls::normal_name(name);
-        let bundle = scene.reader.load().find(&host).expect("has one");
+        let bundle = Arc::clone(scene.reader.load().find(&host).expect("has one"));
         assert_eq!(done.serial(), *bundle.serial, "{name}");
     }
 }
@@ -159,7 +167,7 @@ fn without_sni_only_a_default_name_gets_a_certificate() {
     let client = Arc::new(client);
     let refused = handshake(&client, &scene.server(), "a.test").err();
     assert_eq!(refused, Some(Error::AlertReceived(AlertDescription::AccessDenied)));
-    let server = server_config(scene.reader.clone(), Some("a.test".into()));
+    let server = server_config(&scene.resolver(), Some("a.test".into()));
     handshake(&client, &server, "a.test").expect("is served the default");
     let unknown = handshake(&Arc::new(scene.client()), &server, "c.test").err();
     assert_eq!(unknown, Some(Error::AlertReceived(AlertDescription::AccessDenied)), "a default is not for other names");
@@ -168,7 +176,7 @@ fn without_sni_only_a_default_name_gets_a_certificate() {
 #[test]
 fn an_address_is_reached_through_the_default_name() {
     let scene = Scene::new(&["127.0.0.1"]);
-    let server = server_config(scene.reader.clone(), Some("127.0.0.1".into()));
+    let server = server_config(&scene.resolver(), Some("127.0.0.1".into()));
     handshake(&Arc::new(scene.client()), &server, "127.0.0.1").expect("a client with an address sends no SNI");
 }
 
@@ -225,14 +233,13 @@ fn sessions_are_resumed_at_another_instance_with_the_same_keys_and_under_the_sam
     let store = scene.reader.load().clone();
     for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
         scene.publisher.publish(store.clone().with_tickets(Arc::new(vec![ticket_key(1)])));
-        let (one, two) =
-            (ServerConfigs::new(scene.reader.clone(), None), ServerConfigs::new(scene.reader.clone(), None));
+        let (one, two) = (ServerConfigs::new(scene.resolver(), None), ServerConfigs::new(scene.resolver(), None));
         let client = Arc::new(client(&scene.ca, &[version]));
         let kind = |configs: &ServerConfigs, policy| {
             let config = configs.under(policy).expect("is there");
             handshake(&client, &config, "a.test").expect("handshake").server.handshake_kind()
         };
-        let plain = Policy::default();
+        let plain = HandshakePolicy::default();
         assert_eq!(kind(&one, plain), Some(HandshakeKind::Full));
         assert_eq!(kind(&two, plain), Some(HandshakeKind::Resumed));
         // The keys have rotated: the old one still opens, the new one seals, and then the old one is gone.
@@ -243,7 +250,7 @@ fn sessions_are_resumed_at_another_instance_with_the_same_keys_and_under_the_sam
         scene.publisher.publish(store.clone().with_tickets(Arc::new(vec![ticket_key(4)])));
         assert_eq!(kind(&two, plain), Some(HandshakeKind::Full), "its key is forgotten");
         if version.version == ProtocolVersion::TLSv1_3 {
-            let strict = Policy { is_tls13_only: true, client_ca: None };
+            let strict = HandshakePolicy { is_tls13_only: true, client_ca: None };
             assert_eq!(kind(&two, strict), Some(HandshakeKind::Full), "a ticket of another policy");
             assert_eq!(kind(&one, strict), Some(HandshakeKind::Resumed));
         }
@@ -271,7 +278,7 @@ fn ten_thousand_certificates_make_no_handshake_dearer() {
     let server = |count: usize| {
         let (mut publisher, reader) = channel(Store::default());
         publisher.publish(Store::new(bundles[..count].iter().cloned(), now()));
-        (server_config(reader, None), publisher)
+        (server_config(&CertificateResolver::of_store(reader), None), publisher)
     };
     let ((few, _few), (many, _many)) = (server(10), server(10_000));
     let cost = |server: &Arc<ServerConfig>| {
@@ -352,7 +359,12 @@ fn the_root_is_constrained_for_clients_too() {
         );
         let (mut publisher, reader) = channel(Store::default());
         publisher.publish(Store::new([Arc::new(bundle.expect("a bundle"))], now()));
-        handshake(&Arc::new(scene.client()), &server_config(reader, Some(name.into())), name).err()
+        handshake(
+            &Arc::new(scene.client()),
+            &server_config(&CertificateResolver::of_store(reader), Some(name.into())),
+            name,
+        )
+        .err()
     };
     assert_eq!(serve("good.test"), None);
     for name in ["example.org", "nas", "8.8.8.8"] {
@@ -369,11 +381,10 @@ fn a_name_under_a_wildcard_of_one_label_gets_a_certificate_of_its_own() {
         patterns: ["*.localhost".into(), "budget.*".into()].into(),
         ..Promises::default()
     };
-    let mint = Mint::default().next(Some(Arc::clone(&scene.ca)), None, &promises);
-    scene.publisher.publish(store.with_mint(Some(Arc::new(mint))));
+    scene.mint.promise(Some(Arc::clone(&scene.ca)), None, &promises);
     let (client, server) = (Arc::new(scene.client()), scene.server());
     for name in ["a.localhost", "budget.lan"] {
-        assert!(scene.reader.load().serves(name));
+        assert!(scene.resolver().serves(name));
         let done = handshake(&client, &server, name).expect(name);
         let chain = done.client.peer_certificates().expect("a certificate");
         let (_, certificate) = x509_parser::parse_x509_certificate(&chain[0]).expect("parses");
@@ -409,7 +420,7 @@ fn a_client_is_served_a_key_that_it_can_verify() {
         let certificate = certificate.expect("signs").pem();
         Bundle::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes(), Origin::Acme).expect("a bundle")
     };
-    let (rsa, ecdsa) = (Arc::new(rsa), scene.reader.load().find("a.test").expect("has one"));
+    let (rsa, ecdsa) = (Arc::new(rsa), Arc::clone(scene.reader.load().find("a.test").expect("has one")));
     scene.publisher.publish(Store::new([Arc::clone(&rsa), ecdsa], now()));
     let error = handshake(&rsa_only, &server, "a.test").err();
     // Served the RSA one, which is self-signed here; the ECDSA one would have failed differently.

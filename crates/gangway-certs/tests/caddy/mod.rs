@@ -41,7 +41,7 @@ async fn caddy_in_its_network() {
         ticks.tick().await;
     }
     let outputs = Outputs::new();
-    let _door = FrontDoor::open_at([80, 443], vec![outputs.store.1.clone()], true, true).await;
+    let _door = FrontDoor::open_at([80, 443], vec![outputs.certificates.clone()], true, true).await;
     let acme = AcmeSettings {
         // Nobody listens at the first one.
         issuers: ["https://localhost:14000/dir", "https://localhost:4443/acme/local/directory"]

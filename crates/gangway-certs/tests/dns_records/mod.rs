@@ -101,7 +101,7 @@ async fn a_delegated_name_has_its_record_made_where_it_leads() {
 async fn a_program_that_fails_is_told_in_its_own_words_and_another_challenge_is_tried() {
     let folder = tempfile::tempdir().expect("a folder");
     let outputs = Outputs::new();
-    let door = FrontDoor::open(vec![outputs.store.1.clone()], true, true).await;
+    let door = FrontDoor::open(vec![outputs.certificates.clone()], true, true).await;
     let ca = Ca::start(door.ports(), &Mood::default()).await;
     let path = folder.path().join("hook");
     put(&path, "#!/bin/sh\necho the zone is locked >&2\nexit 3\n");

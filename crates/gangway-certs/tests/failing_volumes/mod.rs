@@ -11,7 +11,7 @@ use std::time::Duration;
 use gangway_acme::stored_certificate::StoredCertificate;
 use gangway_acme::{Clock, FindingCode};
 use gangway_certs::{CertificateReport, KeepSettings};
-use gangway_tls::Store;
+use gangway_tls::CertificateResolver;
 use tempfile::TempDir;
 
 use crate::support::{Ca, Keeping, Mood, Outputs, is_issued, put, scene, settings};
@@ -50,7 +50,7 @@ fn put_certificate(data: &Path, ca: &Ca, name: &str, age: i64) {
     put(&data.join(format!("acme/certificates/{name}.pem")), &format!("{head}\n{}{chain}", key.serialize_pem()));
 }
 
-fn is_of_the_ca(store: &Store, name: &str) -> bool {
+fn is_of_the_ca(store: &CertificateResolver, name: &str) -> bool {
     is_issued(store, name) && store.find(name).is_some_and(|bundle| bundle.issuer.contains("Pebble"))
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use gangway_acme::FindingCode;
-use gangway_tls::Store;
+use gangway_tls::CertificateResolver;
 
 use crate::support::{
     Between, Keeping, Mood, Reply, account_files, is_issued, put, put_ending, scene, settings, through,
@@ -177,9 +177,10 @@ async fn a_certificate_that_the_ca_wants_replaced_is_without_a_break() {
     put(&account(&urgent), &moved(&account(&calm)));
     let mut keeping = Keeping::start(through(folder.path(), &ca, &urgent), second);
     keeping.want(&["a.example.org"]);
-    let is_replaced = |store: &Store| store.find("a.example.org").is_some_and(|now| now.serial != before[0].serial);
+    let is_replaced =
+        |store: &CertificateResolver| store.find("a.example.org").is_some_and(|now| now.serial != before[0].serial);
     let is_broken = std::cell::Cell::new(false);
-    let is_placeholder = |store: &Store| store.is_placeheld("a.example.org");
+    let is_placeholder = |store: &CertificateResolver| store.is_placeheld("a.example.org");
     let store = keeping
         .until(|store| {
             is_broken.set(is_broken.get() || is_placeholder(store));

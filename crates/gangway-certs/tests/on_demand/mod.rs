@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gangway_acme::{FindingCode, OnDemandSettings, Takes};
 use gangway_certs::KeepSettings;
-use gangway_tls::{Demand, DemandCounts, Origin, Stance};
+use gangway_tls::{Demand, DemandAnswer, DemandCounts, Origin};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -79,21 +79,21 @@ fn now() -> std::time::Instant {
 }
 
 /// What becomes of a handshake: waits as the front door does.
-async fn shake(keeping: &Keeping, demand: &Demand, name: &str) -> Stance {
-    let (mut store, mut decisions) = (keeping.store.clone(), demand.decisions());
-    let mut stance = demand.want(name, now());
-    while let Stance::Wait(until) = stance {
-        if is_issued(&keeping.store.load(), name) {
-            return Stance::Allowed;
+async fn shake(keeping: &Keeping, demand: &Demand, name: &str) -> DemandAnswer {
+    let (mut store, mut decisions) = (keeping.certificates.store().clone(), demand.decisions());
+    let mut answer = demand.want(name, now());
+    while let DemandAnswer::Wait(until) = answer {
+        if is_issued(&keeping.certificates, name) {
+            return DemandAnswer::Allowed;
         }
         tokio::select! {
             _ = store.changed() => {}
             _ = decisions.changed() => {}
             () = tokio::time::sleep_until(tokio::time::Instant::from_std(until)) => {}
         }
-        stance = demand.stance(name, now());
+        answer = demand.answer(name, now());
     }
-    stance
+    answer
 }
 
 #[tokio::test]
@@ -113,10 +113,10 @@ async fn what_is_permitted_gets_a_certificate_within_the_first_handshake() {
         shake(&keeping, &demand, names[2]),
     );
     println!("figure: ten handshakes for one name on demand waited {:?}", begun.elapsed().expect("time goes on"));
-    assert!(ten.iter().all(|stance| *stance == Stance::Allowed));
-    assert_eq!((other, bad), (Stance::Allowed, Stance::Refused));
+    assert!(ten.iter().all(|stance| *stance == DemandAnswer::Allowed));
+    assert_eq!((other, bad), (DemandAnswer::Allowed, DemandAnswer::Refused));
     keeping.until_issued(&["listed.example.org", names[0], names[1]]).await;
-    assert_eq!(shake(&keeping, &demand, "bad.example.org").await, Stance::Refused);
+    assert_eq!(shake(&keeping, &demand, "bad.example.org").await, DemandAnswer::Refused);
     assert_eq!(doorkeeper.asked(), names.map(|name| (name.to_owned(), 1)).into(), "once each, and none that is listed");
     assert_eq!(ca.orders(), 3);
     assert_eq!(demand.counts(), DemandCounts { allowed: 2, refused: 1, ..DemandCounts::default() });
@@ -137,7 +137,7 @@ async fn a_certificate_on_demand_is_served_after_a_restart_without_a_question() 
     let keeping = Keeping::start(asking(folder.path(), &ca, &doorkeeper.url), outputs);
     let name = "good.example.org";
     let demand = demand(&keeping).await;
-    assert_eq!(shake(&keeping, &demand, name).await, Stance::Allowed);
+    assert_eq!(shake(&keeping, &demand, name).await, DemandAnswer::Allowed);
     drop(keeping);
     let mut keeping = Keeping::start(asking(folder.path(), &ca, "http://127.0.0.1:1/"), Outputs::new());
     keeping.until_issued(&[name]).await;
@@ -155,8 +155,9 @@ async fn a_certificate_on_demand_is_renewed_while_a_route_takes_it_and_only_if_i
     let names = ["good.example.org", "gone.example.org", "untaken.example.org"];
     names.iter().for_each(|name| put_ending(folder.path(), &ca.directory, name));
     let keeping = Keeping::start(asking(folder.path(), &ca, &doorkeeper.url), outputs);
-    let is_renewed =
-        |store: &gangway_tls::Store| store.find(names[0]).is_some_and(|bundle| bundle.issuer.contains("Pebble"));
+    let is_renewed = |store: &gangway_tls::CertificateResolver| {
+        store.find(names[0]).is_some_and(|bundle| bundle.issuer.contains("Pebble"))
+    };
     let store = keeping.until(is_renewed).await;
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
     assert_eq!(report.findings[0].code, FindingCode::OnDemandRefused);
@@ -176,12 +177,12 @@ async fn nobody_is_asked_about_what_no_ca_signs_for_and_silence_is_a_no() {
     let names =
         ["192.0.2.1", "co.uk", "duckdns.org", "x.internal", "nodots", "bad_name.example.org", "untaken.org", &long];
     for name in names {
-        assert_eq!(shake(&keeping, &demand, name).await, Stance::Refused, "{name}");
+        assert_eq!(shake(&keeping, &demand, name).await, DemandAnswer::Refused, "{name}");
     }
     assert!(doorkeeper.asked().is_empty(), "{:?}", doorkeeper.asked());
     let names = ["silent.example.org", "failing.example.org"];
     let (silent, failing) = tokio::join!(shake(&keeping, &demand, names[0]), shake(&keeping, &demand, names[1]));
-    assert_eq!((silent, failing), (Stance::Refused, Stance::Refused));
+    assert_eq!((silent, failing), (DemandAnswer::Refused, DemandAnswer::Refused));
     let counts = demand.counts();
     assert_eq!((counts.refused, counts.unknown, ca.orders()), (8, 2, 0));
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
@@ -218,14 +219,14 @@ async fn a_flood_of_names_costs_a_bounded_rate_of_questions_and_no_order() {
     assert!(counts.overrun >= 99_000 && ca.orders() == 1, "{counts:?}");
     // When the flood is over, who comes next is heard.
     let wait = async {
-        while shake(&keeping, &demand, "good.example.org").await != Stance::Allowed {
+        while shake(&keeping, &demand, "good.example.org").await != DemandAnswer::Allowed {
             decisions.changed().await.expect("goes on");
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.expect("is heard");
     let report = keeping.report.load().clone();
     assert!(report.findings.iter().any(|finding| finding.code == FindingCode::OnDemandOverrun), "{report:?}");
-    assert!(matches!(keeping.store.load().find("good.example.org"), Some(bundle) if bundle.origin == Origin::Acme));
+    assert!(matches!(keeping.certificates.find("good.example.org"), Some(bundle) if bundle.origin == Origin::Acme));
 }
 
 #[tokio::test]
@@ -237,10 +238,10 @@ async fn while_the_ca_fails_nobody_waits_longer_than_for_the_first_attempt() {
     let keeping = Keeping::start(asking(folder.path(), &ca, &doorkeeper.url), outputs);
     let demand = demand(&keeping).await;
     let name = "good.example.org";
-    assert_eq!(shake(&keeping, &demand, name).await, Stance::Allowed);
+    assert_eq!(shake(&keeping, &demand, name).await, DemandAnswer::Allowed);
     let store = keeping.until(|store| store.serves(name)).await;
     assert_eq!(store.origin(name), Some(Origin::Placeholder));
-    assert_eq!(demand.want(name, now()), Stance::Allowed, "at once");
+    assert_eq!(demand.want(name, now()), DemandAnswer::Allowed, "at once");
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
     assert_eq!(report.findings[0].code, FindingCode::CaUnreachable);
 }

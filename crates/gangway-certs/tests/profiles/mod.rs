@@ -49,7 +49,7 @@ async fn an_address_gets_a_certificate_of_the_kind_that_addresses_get() {
         };
         let folder = tempfile::tempdir().expect("a folder");
         let outputs = Outputs::new();
-        let door = FrontDoor::open_on(address.0, vec![outputs.store.1.clone()], true, true).await;
+        let door = FrontDoor::open_on(address.0, vec![outputs.certificates.clone()], true, true).await;
         let ca = Ca::start(door.ports(), &Mood::default()).await;
         let between = offering(&ca, &["classic", "shortlived"]).await;
         let mut settings = through(folder.path(), &ca, &between);

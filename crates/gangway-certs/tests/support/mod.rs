@@ -5,10 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gangway_acme::{AcmeSettings, ChallengeKind, Issuer};
-use gangway_certs::{CertificateReport, KeepSettings, WantedCertificates, WantedIssuer, WantedName, keep};
+use gangway_certs::{
+    CertificateReport, KeepSettings, KeeperOutputs, WantedCertificates, WantedIssuer, WantedName, keep,
+};
 use gangway_publish::{Publisher, Reader, channel};
 pub(crate) use gangway_testkit::pebble::{Between, Ca, Mood, PATIENCE, Reply, answers, port, post, put};
-use gangway_tls::{Bundle, Origin, Store, challenge_config, is_challenge, normal_name, server_config};
+use gangway_tls::{
+    Bundle, CertificateResolver, Demand, Mint, Origin, Store, challenge_config, is_challenge, normal_name,
+    server_config,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
@@ -30,28 +35,38 @@ impl FrontDoor {
 /// A running keeper.
 pub(crate) struct Keeping {
     pub(crate) names: Publisher<WantedCertificates>,
-    pub(crate) store: Reader<Store>,
+    pub(crate) certificates: CertificateResolver,
     pub(crate) report: Reader<CertificateReport>,
     pub(crate) task: tokio::task::JoinHandle<()>,
 }
 
 impl FrontDoor {
     /// Answers from all of these: they are instances behind one address.
-    pub(crate) async fn open(stores: Vec<Reader<Store>>, has_http: bool, has_tls: bool) -> Self {
+    pub(crate) async fn open(stores: Vec<CertificateResolver>, has_http: bool, has_tls: bool) -> Self {
         Self::open_at([0, 0], stores, has_http, has_tls).await
     }
 
     /// At an address of this machine that is no loopback one.
-    pub(crate) async fn open_on(address: IpAddr, stores: Vec<Reader<Store>>, has_http: bool, has_tls: bool) -> Self {
+    pub(crate) async fn open_on(
+        address: IpAddr,
+        stores: Vec<CertificateResolver>,
+        has_http: bool,
+        has_tls: bool,
+    ) -> Self {
         Self::listen([0, 0].map(|port| (address, port).into()), stores, has_http, has_tls).await
     }
 
     /// On the given ports, the one for plain HTTP first.
-    pub(crate) async fn open_at(ports: [u16; 2], stores: Vec<Reader<Store>>, has_http: bool, has_tls: bool) -> Self {
+    pub(crate) async fn open_at(
+        ports: [u16; 2],
+        stores: Vec<CertificateResolver>,
+        has_http: bool,
+        has_tls: bool,
+    ) -> Self {
         Self::listen(ports.map(|port| ([127, 0, 0, 1], port).into()), stores, has_http, has_tls).await
     }
 
-    async fn listen(at: [SocketAddr; 2], stores: Vec<Reader<Store>>, has_http: bool, has_tls: bool) -> Self {
+    async fn listen(at: [SocketAddr; 2], stores: Vec<CertificateResolver>, has_http: bool, has_tls: bool) -> Self {
         let listen = |address: SocketAddr| async move { TcpListener::bind(address).await.expect("a free port") };
         let (http, tls) = (listen(at[0]).await, listen(at[1]).await);
         let addresses = (http.local_addr().expect("is bound"), tls.local_addr().expect("is bound"));
@@ -81,7 +96,7 @@ impl Drop for FrontDoor {
     }
 }
 
-async fn answer_http(mut stream: TcpStream, stores: Vec<Reader<Store>>) {
+async fn answer_http(mut stream: TcpStream, stores: Vec<CertificateResolver>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < 16_384 {
         match stream.read_u8().await {
@@ -95,7 +110,7 @@ async fn answer_http(mut stream: TcpStream, stores: Vec<Reader<Store>>) {
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
     let token = path.strip_prefix("/.well-known/acme-challenge/").unwrap_or_default();
     let found = stores.iter().find_map(|store| {
-        let store = store.load();
+        let store = store.store().load();
         store.http_challenge(&normal_name(host), token).map(str::to_owned)
     });
     let (status, body) = found.map_or(("404 Not Found", String::new()), |body| ("200 OK", body));
@@ -103,16 +118,15 @@ async fn answer_http(mut stream: TcpStream, stores: Vec<Reader<Store>>) {
     let _ = stream.write_all(answer.as_bytes()).await;
 }
 
-async fn answer_tls(stream: TcpStream, stores: Vec<Reader<Store>>) {
+async fn answer_tls(stream: TcpStream, stores: Vec<CertificateResolver>) {
     let Ok(start) = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await else { return };
     let name = start.client_hello().server_name().map(|name| normal_name(name).into_owned()).unwrap_or_default();
     let is_challenge = is_challenge(&start.client_hello());
-    let has = |store: &&Reader<Store>| {
-        let store = store.load();
-        if is_challenge { store.challenge(&name).is_some() } else { store.serves(&name) }
+    let has = |certificates: &&CertificateResolver| {
+        if is_challenge { certificates.store().load().challenge(&name).is_some() } else { certificates.serves(&name) }
     };
     let Some(store) = stores.iter().find(has).cloned() else { return };
-    let config = if is_challenge { challenge_config(store) } else { server_config(store, None) };
+    let config = if is_challenge { challenge_config(store.store().clone()) } else { server_config(&store, None) };
     if let Ok(mut tls) = start.into_stream(config).await {
         let _ = tls.shutdown().await;
     }
@@ -120,13 +134,19 @@ async fn answer_tls(stream: TcpStream, stores: Vec<Reader<Store>>) {
 
 /// A store whose reader can be had before anybody publishes.
 pub(crate) struct Outputs {
-    pub(crate) store: (Publisher<Store>, Reader<Store>),
+    pub(crate) store: Publisher<Store>,
+    pub(crate) mint: Arc<Mint>,
+    pub(crate) demand: Arc<Demand>,
+    pub(crate) certificates: CertificateResolver,
     pub(crate) report: (Publisher<CertificateReport>, Reader<CertificateReport>),
 }
 
 impl Outputs {
     pub(crate) fn new() -> Self {
-        Self { store: channel(Store::default()), report: channel(CertificateReport::default()) }
+        let ((store, stores), mint, demand) =
+            (channel(Store::default()), Arc::new(Mint::new()), Arc::new(Demand::new()));
+        let certificates = CertificateResolver::new(stores, Arc::clone(&mint), Some(Arc::clone(&demand)));
+        Self { store, mint, demand, certificates, report: channel(CertificateReport::default()) }
     }
 }
 
@@ -147,11 +167,12 @@ pub(crate) fn issuer(directory: &str) -> Issuer {
 impl Keeping {
     pub(crate) fn start(settings: KeepSettings, outputs: Outputs) -> Self {
         let (names, names_reader) = channel(WantedCertificates::default());
-        let ((store_tx, store), (report_tx, report)) = (outputs.store, outputs.report);
+        let Outputs { store, mint, demand, certificates, report: (report_tx, report) } = outputs;
+        let outputs = KeeperOutputs { store, mint, demand: Some(demand), report: report_tx };
         let task = tokio::spawn(async move {
-            keep(settings, names_reader, store_tx, report_tx).await;
+            keep(settings, names_reader, outputs).await;
         });
-        Self { names, store, report, task }
+        Self { names, certificates, report, task }
     }
 
     pub(crate) fn want(&mut self, names: &[&str]) {
@@ -160,17 +181,17 @@ impl Keeping {
             .publish(WantedCertificates { names: names.iter().map(wanted).collect(), ..WantedCertificates::default() });
     }
 
-    pub(crate) async fn until(&self, is_so: impl Fn(&Store) -> bool) -> Store {
-        let mut store = self.store.clone();
+    pub(crate) async fn until(&self, is_so: impl Fn(&CertificateResolver) -> bool) -> CertificateResolver {
+        let mut store = self.certificates.store().clone();
         let wait = async {
-            while !is_so(&store.load()) {
+            while !is_so(&self.certificates) {
                 store.changed().await.expect("keeps publishing");
             }
         };
         if tokio::time::timeout(PATIENCE, wait).await.is_err() {
             panic!("did not come true: {:#?}", self.report.load());
         }
-        self.store.load().clone()
+        self.certificates.clone()
     }
 
     pub(crate) async fn until_told(&self, is_so: impl Fn(&CertificateReport) -> bool) -> CertificateReport {
@@ -198,7 +219,7 @@ impl Drop for Keeping {
     }
 }
 
-pub(crate) fn is_issued(store: &Store, name: &str) -> bool {
+pub(crate) fn is_issued(store: &CertificateResolver, name: &str) -> bool {
     store.find(name).is_some_and(|bundle| bundle.origin == Origin::Acme)
 }
 
@@ -232,7 +253,7 @@ pub(crate) fn put_ending(data: &Path, directory: &str, name: &str) {
 /// A CA, and a front door by which it finds what so many keepers put out, one after the other or together.
 pub(crate) async fn scene<const N: usize>(mood: &Mood) -> (FrontDoor, Ca, [Outputs; N]) {
     let outputs = [(); N].map(|()| Outputs::new());
-    let door = FrontDoor::open(outputs.iter().map(|one| one.store.1.clone()).collect(), true, true).await;
+    let door = FrontDoor::open(outputs.iter().map(|one| one.certificates.clone()).collect(), true, true).await;
     let ca = Ca::start(door.ports(), mood).await;
     (door, ca, outputs)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gangway_model::route::TlsVersion;
 use gangway_model::table::Handshake;
 use gangway_publish::Generation;
-use gangway_tls::{Demand, Policy, Stance, UNRECOGNIZED_NAME_ALERT, normal_name};
+use gangway_tls::{Demand, DemandAnswer, HandshakePolicy, UNRECOGNIZED_NAME_ALERT, normal_name};
 use pingora::apps::ServerApp;
 use pingora::protocols::ALPN;
 use pingora::proxy::HttpProxy;
@@ -65,7 +65,7 @@ pub(crate) struct FrontDoor {
 
 impl FrontDoor {
     pub(crate) fn new(shared: Shared, proxy: Arc<HttpProxy<App>>, goaway: ShutdownWatch, phases: Phases) -> Self {
-        let challenge = gangway_tls::challenge_config(shared.store.clone());
+        let challenge = gangway_tls::challenge_config(shared.certificates.store().clone());
         Self { shared, proxy, goaway, phases, challenge, protection: HandshakePolicies::default() }
     }
 
@@ -193,10 +193,10 @@ impl FrontDoor {
     fn config_under(&self, protection: &Handshake) -> (Arc<ServerConfig>, Option<Box<str>>) {
         let is_tls13_only = protection.tls_min == TlsVersion::Tls13;
         let client_ca = protection.client_ca.as_deref();
-        match self.shared.tls.under(Policy { is_tls13_only, client_ca }) {
+        match self.shared.tls.under(HandshakePolicy { is_tls13_only, client_ca }) {
             Some(config) => (config, protection.client_ca.clone()),
             None => {
-                let config = self.shared.tls.under(Policy { is_tls13_only, client_ca: None });
+                let config = self.shared.tls.under(HandshakePolicy { is_tls13_only, client_ca: None });
                 (config.expect("only a missing bundle is a reason for none"), None)
             }
         }
@@ -204,7 +204,7 @@ impl FrontDoor {
 
     /// Whether there is a certificate for `name`. Waits for one if a route has that name.
     async fn has_certificate(&self, name: &str) -> bool {
-        let has = || self.shared.store.load().serves(name);
+        let has = || self.shared.certificates.serves(name);
         if let Some(demand) = self.demand_for(name) {
             return self.has_on_demand(name, &demand).await;
         }
@@ -214,7 +214,7 @@ impl FrontDoor {
         if !self.shared.tables.load().knows_host(name) {
             return false;
         }
-        let mut store = self.shared.store.clone();
+        let mut store = self.shared.certificates.store().clone();
         let arrives = async {
             // Checked again after subscribing: it may have come in between.
             while !has() {
@@ -230,33 +230,33 @@ impl FrontDoor {
     /// The place to ask for a certificate for `name`, if one is issued on demand: no route names the host, a route
     /// takes it by a pattern, and no certificate is held that clients would accept.
     fn demand_for(&self, name: &str) -> Option<Arc<Demand>> {
-        let store = self.shared.store.load();
-        let demand = store.demand().filter(|_| !store.serves_well(name))?;
+        let certificates = &self.shared.certificates;
+        let demand = certificates.demand().filter(|_| !certificates.serves_well(name))?;
         let tables = self.shared.tables.load();
         (tables.knows_host(name) && !tables.names_host(name)).then(|| Arc::clone(demand))
     }
 
     /// Waits until it is decided about `name` and until its certificate is there, within bounds.
     async fn has_on_demand(&self, name: &str, demand: &Demand) -> bool {
-        let (mut store, mut decisions) = (self.shared.store.clone(), demand.decisions());
+        let (mut store, mut decisions) = (self.shared.certificates.store().clone(), demand.decisions());
         let now = || Instant::now().into_std();
-        let mut stance = demand.want(name, now());
+        let mut answer = demand.want(name, now());
         loop {
             // Checked after subscribing: it may have come in between.
-            if self.shared.store.load().serves_well(name) {
+            if self.shared.certificates.serves_well(name) {
                 return true;
             }
-            let until = match stance {
-                Stance::Wait(until) => Instant::from_std(until),
-                Stance::Allowed => return self.shared.store.load().serves(name),
-                Stance::Refused => return false,
+            let until = match answer {
+                DemandAnswer::Wait(until) => Instant::from_std(until),
+                DemandAnswer::Allowed => return self.shared.certificates.serves(name),
+                DemandAnswer::Refused => return false,
             };
             tokio::select! {
                 Ok(_) = store.changed() => {}
                 Ok(_) = decisions.changed() => {}
                 () = tokio::time::sleep_until(until) => {}
             }
-            stance = demand.stance(name, now());
+            answer = demand.answer(name, now());
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct InForce<'a> {
     /// None before the first table.
     pub(crate) table: Option<&'a ActiveTable>,
     pub(crate) store: &'a Store,
+    /// Whether a handshake for a host would get a placeholder.
+    pub(crate) is_placeheld: &'a dyn Fn(&str) -> bool,
     pub(crate) plain_fallback: PlainFallback,
     /// Maps the port of plain HTTP that the client named to the port of https. Called for redirections only.
     pub(crate) https_port: &'a dyn Fn(Option<u16>) -> u16,
@@ -133,7 +135,7 @@ fn rules(
 /// instead of the application.
 fn redirect_to_https(request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
     let Admission { host, port, .. } = request.admission;
-    if !in_force.store.is_placeheld(host) {
+    if !(in_force.is_placeheld)(host) {
         let https = (in_force.https_port)(*port);
         let mut location = b"https://".to_vec();
         location.extend_from_slice(host.as_bytes());
@@ -266,6 +268,7 @@ mod tests {
         let in_force = InForce {
             table,
             store: &Store::default(),
+            is_placeheld: &|_| false,
             plain_fallback: PlainFallback::Serve,
             https_port: &|named| if named == Some(8080) { 8443 } else { 443 },
         };

@@ -61,10 +61,11 @@ fn admit(shared: &Shared, session: &Session, ctx: &mut RequestContext) -> Result
 
 fn decide_by_table(shared: &Shared, head: &RequestHeader, ctx: &mut RequestContext) -> NextStep {
     let Some(request) = ctx.incoming(head) else { return bug() };
-    let (tables, store) = (shared.tables.load(), shared.store.load());
+    let (tables, store) = (shared.tables.load(), shared.certificates.store().load());
     let in_force = InForce {
         table: (tables.generation() != Generation::INITIAL).then_some(&tables),
         store: &store,
+        is_placeheld: &|host| shared.certificates.is_placeheld(host),
         plain_fallback: shared.settings.plain_fallback,
         https_port: &|port| shared.https_port(port),
     };

@@ -20,13 +20,14 @@ use gangway_proxy::{
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
-use gangway_tls::{InternalCa, Scope, Store};
+use gangway_tls::{CertificateResolver, Demand, InternalCa, Mint, Scope, Store};
 
 /// A running data plane and the ends to feed it.
 pub(crate) struct Plane {
     pub(crate) plane: DataPlane,
     pub(crate) tables: Publisher<Compiled>,
     pub(crate) store: Publisher<Store>,
+    pub(crate) mint: Arc<Mint>,
     pub(crate) whereabouts: Publisher<Whereabouts>,
     pub(crate) ca: InternalCa,
     pub(crate) registry: prometheus::Registry,
@@ -35,6 +36,10 @@ pub(crate) struct Plane {
 impl Plane {
     /// Starts one with these settings changed.
     pub(crate) fn start_with(change: impl FnOnce(&mut ProxySettings)) -> Self {
+        Self::start(change, None)
+    }
+
+    fn start(change: impl FnOnce(&mut ProxySettings), demand: Option<Arc<Demand>>) -> Self {
         gangway_tls::install_crypto_provider();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut settings = ProxySettings {
@@ -57,14 +62,24 @@ impl Plane {
         let registry = prometheus::Registry::new();
         let metrics = Metrics::new(&registry).expect("fresh registry");
         let (whereabouts, reader) = channel(Whereabouts::default());
-        let (plane, tasks) = gangway_proxy::start(settings, compiled, stores, reader, metrics).expect("free ports");
+        let mint = Arc::new(Mint::new());
+        let certificates = CertificateResolver::new(stores, Arc::clone(&mint), demand);
+        let (plane, tasks) =
+            gangway_proxy::start(settings, compiled, certificates, reader, metrics).expect("free ports");
         let BackgroundTasks { mut activator, failure_log, unclaimed_log } = tasks;
         supervise(move || activator.run());
         supervise(move || failure_log.run());
         supervise(move || unclaimed_log.run());
         plane.open();
         let ca = InternalCa::make(&Scope::default(), now()).expect("a CA");
-        Self { plane, tables, store, whereabouts, ca, registry }
+        Self { plane, tables, store, mint, whereabouts, ca, registry }
+    }
+
+    /// Starts one that serves these routes and asks for certificates on demand.
+    pub(crate) async fn serving_on_demand(routes: Vec<RouteToServe>, demand: Arc<Demand>) -> Self {
+        let mut plane = Self::start(|_| {}, Some(demand));
+        plane.serve(routes).await;
+        plane
     }
 
     /// Starts one that serves these routes.

@@ -9,7 +9,7 @@ use gangway_model::matcher::HostCondition;
 use gangway_model::ownership::Holdings;
 use gangway_proxy::Whereabouts;
 use gangway_publish::{Publisher, Reader, Seat, seat};
-use gangway_tls::Store;
+use gangway_tls::{CertificateResolver, Demand, Mint, Store};
 use gangway_watcher::EngineStatus;
 
 use super::whereabouts;
@@ -62,6 +62,10 @@ pub(super) struct Channels {
     pub(super) wanted: Channel<WantedCertificates>,
     /// The certificates that are there. Written by the certificate keeper.
     pub(super) store: Channel<Store>,
+    /// Makes certificates at the first handshake. The keeper says for which names.
+    pub(super) mint: Arc<Mint>,
+    /// Where handshakes ask for names that no route lists; none without `--on-demand`.
+    pub(super) demand: Option<Arc<Demand>>,
     /// The state of each certificate. Written by the certificate keeper.
     pub(super) certificates: Channel<CertificateReport>,
     /// The place of this process in the network, and its published ports.
@@ -72,16 +76,23 @@ pub(super) struct Channels {
 
 impl Channels {
     /// Before any part runs. `holdings` are those that the volume remembers.
-    pub(super) fn new(holdings: Holdings, config: ConfigStatus) -> Self {
+    pub(super) fn new(holdings: Holdings, config: ConfigStatus, demand: Option<Arc<Demand>>) -> Self {
         Self {
             compiled: Channel::new(Compiled { holdings, ..Compiled::default() }),
             engines: Channel::new(Vec::new()),
             released: Channel::new(BTreeSet::new()),
             wanted: Channel::new(WantedCertificates::default()),
             store: Channel::new(Store::default()),
+            mint: Arc::new(Mint::new()),
+            demand,
             certificates: Channel::new(CertificateReport::default()),
             whereabouts: Channel::new(whereabouts::at_the_start()),
             config: Channel::new(config),
         }
+    }
+
+    /// Finds certificates for handshakes and for the admin pages.
+    pub(super) fn resolver(&self) -> CertificateResolver {
+        CertificateResolver::new(self.store.reader(), Arc::clone(&self.mint), self.demand.clone())
     }
 }

@@ -17,7 +17,7 @@ use gangway_model::route::EndpointKey;
 use gangway_model::{Code, Diagnostic, Place, Severity, codes};
 use gangway_proxy::{DataPlane, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};
-use gangway_tls::Store;
+use gangway_tls::CertificateResolver;
 use gangway_watcher::{EngineStatus, LatencySummary, Quantiles};
 use prometheus::IntCounterVec;
 use prometheus::core::Collector as _;
@@ -32,7 +32,7 @@ pub(super) struct Parts {
     pub(super) plane: DataPlane,
     pub(super) whereabouts: Reader<Whereabouts>,
     pub(super) ports: Ports,
-    pub(super) store: Reader<Store>,
+    pub(super) certificates: CertificateResolver,
     pub(super) engines: Reader<Vec<EngineStatus>>,
     pub(super) report: Reader<CertificateReport>,
     pub(super) judged: Reader<ConfigStatus>,
@@ -50,7 +50,7 @@ pub(super) struct Running {
     whereabouts: Reader<Whereabouts>,
     ports: Ports,
     stopping: AtomicBool,
-    store: Reader<Store>,
+    certificates: CertificateResolver,
     engines: Reader<Vec<EngineStatus>>,
     report: Reader<CertificateReport>,
     judged: Reader<ConfigStatus>,
@@ -69,7 +69,7 @@ impl Running {
             whereabouts: parts.whereabouts,
             ports: parts.ports,
             stopping: AtomicBool::new(false),
-            store: parts.store,
+            certificates: parts.certificates,
             engines: parts.engines,
             report: parts.report,
             judged: parts.judged,
@@ -114,7 +114,7 @@ impl Running {
         if let Some(table) = self.with_plane(DataPlane::table_in_force) {
             table.await;
         }
-        let _ = self.store.first().await;
+        let _ = self.certificates.store().first().await;
     }
 
     pub(super) fn reopen_access_log(&self) {
@@ -135,7 +135,7 @@ impl Instance for Running {
         // The table must have reached the threads that serve, and certificates must have been looked for: a client that
         // learns that we are ready may send a request at once.
         let is_in_force = self.with_plane(DataPlane::generation).is_some_and(|generation| generation > 0);
-        let is_ready = is_in_force && self.store.generation() != Generation::INITIAL;
+        let is_ready = is_in_force && self.certificates.store().generation() != Generation::INITIAL;
         if is_ready { InstancePhase::Serving } else { InstancePhase::Starting }
     }
 
@@ -161,7 +161,7 @@ impl Instance for Running {
         CertificatesState {
             list: report.certificates.iter().map(|status| certificate(status, now)).collect(),
             degraded: report.degraded,
-            on_demand: self.store.load().demand().map(|demand| demand.counts()),
+            on_demand: self.certificates.demand().map(|demand| demand.counts()),
             internal_root: gangway_certs::root_pem(&self.data).ok(),
         }
     }

@@ -111,7 +111,7 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         () = signals.end() => return Ok(ExitStatus::Success),
     };
     let holdings = hosts::load(&FolderStorage::new(&settings.data)).await;
-    let channels = Channels::new(holdings, start.config_status());
+    let channels = Channels::new(holdings, start.config_status(), part_settings::demand(settings));
     let BoundParts { instance, admin, proxy_tasks, listening, sockets, predecessor } =
         bind(&start, &channels, passed, &supervisor, registry).await?;
 
@@ -201,16 +201,16 @@ async fn bind(
     let settings = &start.settings;
     let admin_settings = part_settings::admin(settings, passed.socket(settings.admin));
     let metrics = gangway_proxy::Metrics::new(&registry)?;
-    let (compiled, store) = (channels.compiled.reader(), channels.store.reader());
+    let (compiled, certificates) = (channels.compiled.reader(), channels.resolver());
     let whereabouts = channels.whereabouts.reader();
     let proxy_settings = part_settings::proxy(settings, passed.sockets);
-    let (plane, proxy_tasks) = gangway_proxy::start(proxy_settings, compiled, store, whereabouts, metrics)?;
+    let (plane, proxy_tasks) = gangway_proxy::start(proxy_settings, compiled, certificates, whereabouts, metrics)?;
     let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
     let instance = Arc::new(Running::new(Parts {
         plane,
         whereabouts: channels.whereabouts.reader(),
         ports: Box::new(public_ports(settings, &listening)),
-        store: channels.store.reader(),
+        certificates: channels.resolver(),
         engines: channels.engines.reader(),
         report: channels.certificates.reader(),
         judged: channels.config.reader(),
@@ -221,7 +221,7 @@ async fn bind(
     }));
     let sources = Sources {
         compiled: channels.compiled.reader(),
-        store: channels.store.reader(),
+        certificates: channels.resolver(),
         registry,
         instance: instance.clone(),
         started: clock::now(),

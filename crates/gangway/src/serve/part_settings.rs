@@ -9,6 +9,7 @@ use gangway_certs::{KeepSettings, PlainHttp};
 use gangway_model::Compiled;
 use gangway_proxy::{CookieSecret, Limits, PassedSocket, PlainFallback, ProxySettings, Threading};
 use gangway_publish::Reader;
+use gangway_tls::Demand;
 
 use super::open_files;
 use crate::settings::ServeSettings;
@@ -57,4 +58,10 @@ pub(super) fn certificates(settings: &ServeSettings, compiled: Reader<Compiled>)
 pub(super) fn admin(settings: &ServeSettings, passed: Option<Arc<TcpListener>>) -> AdminSettings {
     let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     AdminSettings { listen: settings.admin, passed, names: vec![host_name.trim().to_owned()] }
+}
+
+/// Where handshakes ask for names that no route lists; none where nothing permits them, or no CA is asked.
+pub(super) fn demand(settings: &ServeSettings) -> Option<Arc<Demand>> {
+    let is_asked = settings.on_demand.is_some() && !settings.acme.issuers.is_empty();
+    is_asked.then(|| Arc::new(Demand::new()))
 }

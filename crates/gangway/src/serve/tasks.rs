@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use gangway_admin::Admin;
-use gangway_certs::KeepSettings;
+use gangway_certs::{KeepSettings, KeeperOutputs};
 use gangway_proxy::{BackgroundTasks, Whereabouts};
 use gangway_watcher::Engine;
 use tokio::sync::{Notify, watch};
@@ -74,8 +74,9 @@ where
         wanted_certificates::follow(c.compiled.reader(), c.engines.reader(), data.clone(), c.wanted.publisher())
     });
     supervisor.run_with("certificates", channels.clone(), move |c| {
-        let (store, report) = (c.store.publisher(), c.certificates.publisher());
-        gangway_certs::keep(certificates.clone(), c.wanted.reader(), store, report)
+        let (mint, demand) = (Arc::clone(&c.mint), c.demand.clone());
+        let outputs = KeeperOutputs { store: c.store.publisher(), mint, demand, report: c.certificates.publisher() };
+        gangway_certs::keep(certificates.clone(), c.wanted.reader(), outputs)
     });
 }
 

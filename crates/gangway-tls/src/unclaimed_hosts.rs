@@ -4,12 +4,13 @@
 //! choose these names, so both the certificates that are kept and those that are made in a second have a
 //! bound; beyond it there is none, and the handshake ends as it does for everybody else.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::bundle::Bundle;
 use crate::name::is_dns_name;
-use crate::place::{Few, Kind};
+use crate::slot::{Signer, SlotCache};
 
 /// Certificates kept; the oldest gives way.
 const KEPT_MAX: usize = 256;
@@ -22,22 +23,22 @@ const PACE: Duration = Duration::from_millis(125);
 
 /// Certificates for names that are in no table.
 #[derive(Debug, Default)]
-pub(crate) struct Unclaimed(Mutex<Kept>);
+pub(crate) struct UnclaimedHosts(Mutex<UnclaimedCache>);
 
 #[derive(Debug, Default)]
-struct Kept {
-    few: Few,
+struct UnclaimedCache {
+    cache: SlotCache,
     /// When all of the burst may be used again: each certificate moves it on.
     full: Option<Instant>,
 }
 
-impl Unclaimed {
+impl UnclaimedHosts {
     /// The bundle for a normal name, made now if need be; none for what is no host name, and where too many
     /// were made just now. Times are the same one, as certificates have it and as pauses are measured.
     pub(crate) fn bundle(
         &self,
         host: &str,
-        kind: Kind,
+        kind: Signer,
         (now, instant): (i64, Instant),
         make: impl FnOnce() -> Option<Bundle>,
     ) -> Option<Arc<Bundle>> {
@@ -45,8 +46,8 @@ impl Unclaimed {
             return None;
         }
         let place = {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(place) = kept.few.known(host, kind)
+            let mut kept = self.0.lock();
+            if let Some(place) = kept.cache.known(host, kind)
                 && let Some(bundle) = place.current(now)
             {
                 return Some(bundle);
@@ -54,13 +55,13 @@ impl Unclaimed {
             if !kept.has_budget(instant) {
                 return None;
             }
-            kept.few.place(host, kind, KEPT_MAX)
+            kept.cache.place(host, kind, KEPT_MAX)
         };
         place.bundle(now, make)
     }
 }
 
-impl Kept {
+impl UnclaimedCache {
     /// Whether one may be made now, which is then counted.
     fn has_budget(&mut self, now: Instant) -> bool {
         let full = self.full.map_or(now, |full| full.max(now));
@@ -77,17 +78,17 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::internal::{InternalCa, Scope};
+    use crate::internal_ca::{InternalCa, Scope};
 
     const NOW: i64 = 1_700_000_000;
 
     #[test]
     fn strangers_names_cost_few_signatures_a_second_and_little_memory() {
         let ca = InternalCa::make(&Scope::default(), NOW).expect("makes a CA");
-        let (unclaimed, made) = (Unclaimed::default(), Cell::new(0_u32));
+        let (unclaimed, made) = (UnclaimedHosts::default(), Cell::new(0_u32));
         let begun = tokio::time::Instant::now().into_std();
         let ask = |name: &str, after: Duration| {
-            unclaimed.bundle(name, Kind::Internal, (NOW, begun + after), || {
+            unclaimed.bundle(name, Signer::Internal, (NOW, begun + after), || {
                 made.set(made.get() + 1);
                 ca.issue(name, NOW).ok()
             })
@@ -102,17 +103,17 @@ mod tests {
         for number in 0..1000 {
             ask(&format!("k{number}.test"), PACE * (20_000 + number));
         }
-        let kept = unclaimed.0.lock().expect("not poisoned");
-        assert_eq!(kept.few.len(), KEPT_MAX);
-        assert!(kept.few.known("k999.test", Kind::Internal).is_some(), "the latest are kept");
+        let kept = unclaimed.0.lock();
+        assert_eq!(kept.cache.len(), KEPT_MAX);
+        assert!(kept.cache.known("k999.test", Signer::Internal).is_some(), "the latest are kept");
     }
 
     #[test]
     fn only_host_names_get_one() {
         let ca = InternalCa::make(&Scope::default(), NOW).expect("makes a CA");
-        let (unclaimed, instant) = (Unclaimed::default(), tokio::time::Instant::now().into_std());
+        let (unclaimed, instant) = (UnclaimedHosts::default(), tokio::time::Instant::now().into_std());
         for name in ["", "*.test", "a..test", "a b.test", "[::1]", "A.test", &"a".repeat(64)] {
-            let made = unclaimed.bundle(name, Kind::Internal, (NOW, instant), || ca.issue("a.test", NOW).ok());
+            let made = unclaimed.bundle(name, Signer::Internal, (NOW, instant), || ca.issue("a.test", NOW).ok());
             assert!(made.is_none(), "{name}");
         }
     }

@@ -1,4 +1,4 @@
-//! Names that handshakes ask for although nobody has listed them: each is asked about once, for all who wait.
+//! DemandedNames that handshakes ask for although nobody has listed them: each is asked about once, for all who wait.
 //!
 //! A handshake says that it [wants](Demand::want) a name and is told what to do; whoever decides
 //! [takes](Demand::take) the open questions and [answers](Demand::decide) them.
@@ -6,39 +6,39 @@
 //! Strangers choose the names, so everything here has a bound: open questions, answers that are remembered,
 //! and the time that a handshake waits. What is beyond a bound is refused.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gangway_publish::Reader;
 
-use crate::bell::Bell;
+use crate::notifier::Notifier;
 
 /// A handshake waits so long for a certificate, counted from the first one for its name. All of a handshake
 /// may take ten seconds.
-pub const WAIT_MAX: Duration = Duration::from_secs(8);
+pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(8);
 
-/// Names that nobody has decided about yet.
+/// DemandedNames that nobody has decided about yet.
 const OPEN_MAX: usize = 512;
 
-/// Names that are remembered, however it was decided.
+/// DemandedNames that are remembered, however it was decided.
 const NAMES_MAX: usize = 4096;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// Names under demand at one moment.
+/// DemandedNames under demand at one moment.
 #[derive(Debug)]
 pub struct Demand {
-    names: Mutex<Names>,
-    questions: Bell,
-    decisions: Bell,
+    names: Mutex<DemandedNames>,
+    questions: Notifier,
+    decisions: Notifier,
     counts: [AtomicU64; 4],
 }
 
 /// What a handshake is to do about a name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Stance {
+pub enum DemandAnswer {
     /// Look again when something was decided, when there are other certificates, or at this time.
     Wait(Instant),
     /// It may have a certificate, and whoever has waited has waited long enough: serve what there is.
@@ -49,7 +49,7 @@ pub enum Stance {
 
 /// What was decided about a name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verdict {
+pub enum DemandDecision {
     /// It may have a certificate.
     Allowed,
     /// It may have none.
@@ -72,8 +72,8 @@ pub struct DemandCounts {
 }
 
 #[derive(Debug, Default)]
-struct Names {
-    entries: HashMap<Box<str>, Entry>,
+struct DemandedNames {
+    entries: HashMap<Box<str>, DemandEntry>,
     /// How many are not decided about.
     open: usize,
     /// When what is over was last taken out.
@@ -81,14 +81,14 @@ struct Names {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    state: State,
+struct DemandEntry {
+    state: DemandState,
     /// When it was first wanted, or decided about.
     since: Instant,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
+enum DemandState {
     Open,
     /// Somebody is asking.
     Taken,
@@ -99,12 +99,12 @@ enum State {
     Unknown,
 }
 
-impl Names {
-    fn known(&self, name: &str, now: Instant) -> Option<Entry> {
+impl DemandedNames {
+    fn known(&self, name: &str, now: Instant) -> Option<DemandEntry> {
         self.entries.get(name).filter(|entry| entry.is_known(now)).copied()
     }
 
-    fn put(&mut self, name: &str, entry: Entry) {
+    fn put(&mut self, name: &str, entry: DemandEntry) {
         let before = self.entries.insert(name.into(), entry);
         self.open -= usize::from(before.is_some_and(|before| before.state.is_open()));
         self.open += usize::from(entry.state.is_open());
@@ -123,7 +123,7 @@ impl Names {
     }
 }
 
-impl State {
+impl DemandState {
     fn is_open(self) -> bool {
         matches!(self, Self::Open | Self::Taken)
     }
@@ -132,7 +132,7 @@ impl State {
     fn lifetime(self) -> Duration {
         match self {
             // Nobody waits any longer, so nobody needs the answer.
-            Self::Open => WAIT_MAX,
+            Self::Open => HANDSHAKE_WAIT_MAX,
             Self::Taken | Self::Refused => Duration::from_secs(60),
             Self::Allowed | Self::GivenUp => Duration::from_secs(10 * 60),
             Self::Unknown => Duration::from_secs(5),
@@ -145,56 +145,57 @@ impl Demand {
     pub fn new() -> Self {
         Self {
             names: Mutex::default(),
-            questions: Bell::default(),
-            decisions: Bell::default(),
+            questions: Notifier::default(),
+            decisions: Notifier::default(),
             counts: Default::default(),
         }
     }
 
     /// Notes that a normal name is wanted, and says what to do about it.
-    pub fn want(&self, name: &str, now: Instant) -> Stance {
+    pub fn want(&self, name: &str, now: Instant) -> DemandAnswer {
         let mut names = self.lock();
         if let Some(entry) = names.known(name, now) {
-            return entry.stance(now);
+            return entry.answer(now);
         }
         if !names.has_room(now) {
             self.counts[3].fetch_add(1, Ordering::Relaxed);
-            return Stance::Refused;
+            return DemandAnswer::Refused;
         }
-        let entry = Entry { state: State::Open, since: now };
+        let entry = DemandEntry { state: DemandState::Open, since: now };
         names.put(name, entry);
         drop(names);
         self.questions.ring();
-        entry.stance(now)
+        entry.answer(now)
     }
 
     /// What to do about a name that was wanted before. One that nobody decided about in time is refused.
-    pub fn stance(&self, name: &str, now: Instant) -> Stance {
-        self.lock().known(name, now).map_or(Stance::Refused, |entry| entry.stance(now))
+    pub fn answer(&self, name: &str, now: Instant) -> DemandAnswer {
+        self.lock().known(name, now).map_or(DemandAnswer::Refused, |entry| entry.answer(now))
     }
 
     /// The oldest question that somebody still waits for.
     pub fn take(&self, now: Instant) -> Option<Box<str>> {
         let mut names = self.lock();
-        let open = names.entries.iter_mut().filter(|(_, entry)| entry.state == State::Open && entry.is_known(now));
+        let open =
+            names.entries.iter_mut().filter(|(_, entry)| entry.state == DemandState::Open && entry.is_known(now));
         let (name, entry) = open.min_by_key(|(_, entry)| entry.since)?;
-        entry.state = State::Taken;
+        entry.state = DemandState::Taken;
         Some(name.clone())
     }
 
     /// Answers a question that was taken.
-    pub fn decide(&self, name: &str, verdict: Verdict, now: Instant) {
+    pub fn decide(&self, name: &str, verdict: DemandDecision, now: Instant) {
         let (state, count) = match verdict {
-            Verdict::Allowed => (State::Allowed, 0),
-            Verdict::Refused => (State::Refused, 1),
-            Verdict::Unknown => (State::Unknown, 2),
+            DemandDecision::Allowed => (DemandState::Allowed, 0),
+            DemandDecision::Refused => (DemandState::Refused, 1),
+            DemandDecision::Unknown => (DemandState::Unknown, 2),
         };
         self.counts[count].fetch_add(1, Ordering::Relaxed);
         let mut names = self.lock();
         if let Some(entry) = names.entries.get(name).copied() {
             // Whoever waits for the certificate has waited for the answer already.
-            let since = if verdict == Verdict::Allowed { entry.since } else { now };
-            names.put(name, Entry { state, since });
+            let since = if verdict == DemandDecision::Allowed { entry.since } else { now };
+            names.put(name, DemandEntry { state, since });
         }
         drop(names);
         self.decisions.ring();
@@ -202,8 +203,8 @@ impl Demand {
 
     /// No certificate for a name that was allowed will be there soon.
     pub fn give_up(&self, name: &str) {
-        if let Some(entry) = self.lock().entries.get_mut(name).filter(|entry| entry.state == State::Allowed) {
-            entry.state = State::GivenUp;
+        if let Some(entry) = self.lock().entries.get_mut(name).filter(|entry| entry.state == DemandState::Allowed) {
+            entry.state = DemandState::GivenUp;
         }
         self.decisions.ring();
     }
@@ -224,8 +225,8 @@ impl Demand {
         DemandCounts { allowed, refused, unknown, overrun }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, DemandedNames> {
+        self.names.lock()
     }
 }
 
@@ -235,17 +236,19 @@ impl Default for Demand {
     }
 }
 
-impl Entry {
+impl DemandEntry {
     fn is_known(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) < self.state.lifetime()
     }
 
-    fn stance(&self, now: Instant) -> Stance {
-        let until = self.since + WAIT_MAX;
+    fn answer(&self, now: Instant) -> DemandAnswer {
+        let until = self.since + HANDSHAKE_WAIT_MAX;
         match self.state {
-            State::Open | State::Taken | State::Allowed if now < until => Stance::Wait(until),
-            State::Allowed | State::GivenUp => Stance::Allowed,
-            State::Open | State::Taken | State::Refused | State::Unknown => Stance::Refused,
+            DemandState::Open | DemandState::Taken | DemandState::Allowed if now < until => DemandAnswer::Wait(until),
+            DemandState::Allowed | DemandState::GivenUp => DemandAnswer::Allowed,
+            DemandState::Open | DemandState::Taken | DemandState::Refused | DemandState::Unknown => {
+                DemandAnswer::Refused
+            }
         }
     }
 }
@@ -263,36 +266,36 @@ mod tests {
     #[test]
     fn a_name_is_asked_about_once_for_all_who_wait() {
         let (demand, now) = (Demand::new(), now());
-        let until = Stance::Wait(now + WAIT_MAX);
+        let until = DemandAnswer::Wait(now + HANDSHAKE_WAIT_MAX);
         assert_eq!((demand.want("a.example", now), demand.want("a.example", now + SECOND)), (until, until));
         assert_eq!(demand.take(now).as_deref(), Some("a.example"));
         assert_eq!((demand.take(now), demand.want("a.example", now + SECOND)), (None, until));
-        demand.decide("a.example", Verdict::Allowed, now + SECOND);
-        assert_eq!(demand.stance("a.example", now + SECOND), until, "for the certificate");
-        assert_eq!(demand.want("a.example", now + WAIT_MAX), Stance::Allowed);
-        assert_eq!(demand.take(now + WAIT_MAX), None);
+        demand.decide("a.example", DemandDecision::Allowed, now + SECOND);
+        assert_eq!(demand.answer("a.example", now + SECOND), until, "for the certificate");
+        assert_eq!(demand.want("a.example", now + HANDSHAKE_WAIT_MAX), DemandAnswer::Allowed);
+        assert_eq!(demand.take(now + HANDSHAKE_WAIT_MAX), None);
     }
 
     #[test]
     fn nobody_waits_for_a_certificate_that_will_not_come() {
         let (demand, now) = (Demand::new(), now());
         demand.want("a.example", now);
-        demand.decide("a.example", Verdict::Allowed, now);
+        demand.decide("a.example", DemandDecision::Allowed, now);
         demand.give_up("a.example");
-        assert_eq!(demand.want("a.example", now + SECOND), Stance::Allowed);
+        assert_eq!(demand.want("a.example", now + SECOND), DemandAnswer::Allowed);
     }
 
     #[test]
     fn a_refusal_is_remembered_and_so_is_silence_for_a_moment() {
-        for (verdict, remembered) in [(Verdict::Refused, 59), (Verdict::Unknown, 4)] {
+        for (verdict, remembered) in [(DemandDecision::Refused, 59), (DemandDecision::Unknown, 4)] {
             let (demand, now) = (Demand::new(), now());
             demand.want("a.example", now);
             demand.take(now);
             demand.decide("a.example", verdict, now);
-            assert_eq!(demand.want("a.example", now + remembered * SECOND), Stance::Refused);
+            assert_eq!(demand.want("a.example", now + remembered * SECOND), DemandAnswer::Refused);
             assert_eq!(demand.take(now), None, "nobody is asked meanwhile");
             let later = now + (remembered + 1) * SECOND;
-            assert_eq!(demand.want("a.example", later), Stance::Wait(later + WAIT_MAX));
+            assert_eq!(demand.want("a.example", later), DemandAnswer::Wait(later + HANDSHAKE_WAIT_MAX));
         }
     }
 
@@ -300,12 +303,16 @@ mod tests {
     fn who_is_not_answered_in_time_is_refused() {
         let (demand, now) = (Demand::new(), now());
         demand.want("a.example", now);
-        assert_eq!(demand.stance("a.example", now + WAIT_MAX), Stance::Refused);
-        assert_eq!(demand.take(now + WAIT_MAX), None, "nobody waits for it any more");
-        let now = now + WAIT_MAX;
+        assert_eq!(demand.answer("a.example", now + HANDSHAKE_WAIT_MAX), DemandAnswer::Refused);
+        assert_eq!(demand.take(now + HANDSHAKE_WAIT_MAX), None, "nobody waits for it any more");
+        let now = now + HANDSHAKE_WAIT_MAX;
         demand.want("b.example", now);
         assert_eq!(demand.take(now).as_deref(), Some("b.example"));
-        assert_eq!(demand.want("b.example", now + WAIT_MAX), Stance::Refused, "it is being asked still");
+        assert_eq!(
+            demand.want("b.example", now + HANDSHAKE_WAIT_MAX),
+            DemandAnswer::Refused,
+            "it is being asked still"
+        );
     }
 
     #[test]
@@ -314,17 +321,17 @@ mod tests {
         let mut refused = 0u64;
         for number in 0..1_000_000u32 {
             let now = start + Duration::from_micros(u64::from(number));
-            refused += u64::from(demand.want(&format!("n{number}.example"), now) == Stance::Refused);
+            refused += u64::from(demand.want(&format!("n{number}.example"), now) == DemandAnswer::Refused);
             // Whoever decides keeps up with some of them.
             if number % 1000 == 0
                 && let Some(name) = demand.take(now)
             {
-                demand.decide(&name, Verdict::Refused, now);
+                demand.decide(&name, DemandDecision::Refused, now);
             }
             assert!(number % 10_000 != 0 || demand.lock().entries.len() <= NAMES_MAX);
         }
         assert!(demand.lock().open <= OPEN_MAX && demand.counts().overrun == refused);
         assert!(refused > 998_000 && demand.counts().refused == 1000, "{:?}", demand.counts());
-        assert!(matches!(demand.want("late.example", start + 20 * SECOND), Stance::Wait(_)));
+        assert!(matches!(demand.want("late.example", start + 20 * SECOND), DemandAnswer::Wait(_)));
     }
 }

@@ -1,24 +1,24 @@
 //! Wakes who waits, from wherever something has happened.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 use gangway_publish::{Publisher, Reader, channel};
 
 /// Wakes who waits. Several rings in a row wake once.
 #[derive(Debug)]
-pub(crate) struct Bell(Mutex<Publisher<()>>);
+pub(crate) struct Notifier(Mutex<Publisher<()>>);
 
-impl Bell {
+impl Notifier {
     pub(crate) fn ring(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).publish(());
+        self.0.lock().publish(());
     }
 
     pub(crate) fn reader(&self) -> Reader<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).reader()
+        self.0.lock().reader()
     }
 }
 
-impl Default for Bell {
+impl Default for Notifier {
     fn default() -> Self {
         Self(Mutex::new(channel(()).0))
     }

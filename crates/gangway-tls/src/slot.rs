@@ -1,40 +1,41 @@
 //! Where a certificate of ours is, once somebody has asked for it.
 
+use parking_lot::RwLock;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use crate::bundle::{Bundle, Origin};
-use crate::internal::renewal_time;
+use crate::internal_ca::renewal_time;
 
 /// Who signs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum Signer {
     Internal,
     Placeholder,
 }
 
 /// Where the certificate of one name is, once there is one.
 #[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) kind: Kind,
+pub(crate) struct CertificateSlot {
+    pub(crate) kind: Signer,
     pub(crate) bundle: RwLock<Option<Arc<Bundle>>>,
 }
 
 /// Places of names that somebody else chose, as many as there is room for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Few {
-    places: HashMap<Box<str>, Arc<Place>>,
+pub(crate) struct SlotCache {
+    places: HashMap<Box<str>, Arc<CertificateSlot>>,
     /// The oldest first.
     order: VecDeque<Box<str>>,
 }
 
-impl Place {
-    pub(crate) fn empty(kind: Kind) -> Self {
+impl CertificateSlot {
+    pub(crate) fn empty(kind: Signer) -> Self {
         Self { kind, bundle: RwLock::default() }
     }
 
     pub(crate) fn present(&self) -> Option<Arc<Bundle>> {
-        self.bundle.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.bundle.read().clone()
     }
 
     /// What is there and good for some time yet.
@@ -48,7 +49,7 @@ impl Place {
         if let Some(bundle) = self.current(now) {
             return Some(bundle);
         }
-        let mut place = self.bundle.write().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.bundle.write();
         if !place.as_ref().is_some_and(|bundle| is_current(bundle, now))
             && let Some(made) = make()
         {
@@ -60,7 +61,7 @@ impl Place {
 
     pub(crate) fn forget_ended(&self, now: i64) {
         if self.present().is_some_and(|bundle| now >= bundle.not_after) {
-            *self.bundle.write().unwrap_or_else(PoisonError::into_inner) = None;
+            *self.bundle.write() = None;
         }
     }
 }
@@ -69,7 +70,7 @@ pub(crate) fn is_current(bundle: &Bundle, now: i64) -> bool {
     bundle.is_valid_at(now) && now < renewal_time(bundle)
 }
 
-impl Kind {
+impl Signer {
     pub(crate) fn origin(self) -> Origin {
         match self {
             Self::Internal => Origin::Internal,
@@ -78,9 +79,9 @@ impl Kind {
     }
 }
 
-impl Few {
+impl SlotCache {
     /// The place of a name, if it has one where this one signs.
-    pub(crate) fn known(&self, name: &str, kind: Kind) -> Option<&Arc<Place>> {
+    pub(crate) fn known(&self, name: &str, kind: Signer) -> Option<&Arc<CertificateSlot>> {
         self.places.get(name).filter(|place| place.kind == kind)
     }
 
@@ -92,11 +93,11 @@ impl Few {
     }
 
     /// The place of a name; the oldest one gives way where there is no room.
-    pub(crate) fn place(&mut self, name: &str, kind: Kind, max: usize) -> Arc<Place> {
+    pub(crate) fn place(&mut self, name: &str, kind: Signer, max: usize) -> Arc<CertificateSlot> {
         if let Some(place) = self.known(name, kind) {
             return Arc::clone(place);
         }
-        let place = Arc::new(Place::empty(kind));
+        let place = Arc::new(CertificateSlot::empty(kind));
         if self.places.insert(name.into(), Arc::clone(&place)).is_none() {
             self.order.push_back(name.into());
         }

@@ -213,7 +213,7 @@ impl InternalCa {
 }
 
 /// When to make the next certificate for one of ours: with a third of its time left.
-pub fn renewal_time(bundle: &Bundle) -> i64 {
+pub(crate) fn renewal_time(bundle: &Bundle) -> i64 {
     bundle.not_after - (bundle.not_after - bundle.not_before) / 3
 }
 
