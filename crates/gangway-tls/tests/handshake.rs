@@ -374,8 +374,7 @@ fn the_root_is_constrained_for_clients_too() {
 
 #[test]
 fn a_name_under_a_wildcard_of_one_label_gets_a_certificate_of_its_own() {
-    let mut scene = Scene::new(&[]);
-    let store = scene.reader.load().clone();
+    let scene = Scene::new(&[]);
     let promises = Promises {
         internal: ["*.localhost".into()].into(),
         patterns: ["*.localhost".into(), "budget.*".into()].into(),
