@@ -98,24 +98,23 @@ pub fn start(
         unclaimed_log: UnclaimedLog(Arc::clone(&unclaimed)),
     };
 
-    let (shards, workers) = match settings.threading {
+    let (shards, runtime_threads) = match settings.threading {
         Threading::PerCore(cores) => (cores.max(1), 1),
-        Threading::Shared(workers) => (1, workers.max(1)),
+        Threading::Shared(threads) => (1, threads.max(1)),
     };
-    // No other copy may remain: it would go on listening after the data plane has ended.
-    let passed = std::mem::take(&mut settings.passed);
-    let (listeners, listening) = bind(&settings.http, &settings.https, &passed, shards)?;
+    let (listeners, listening) = listeners(&mut settings, shards)?;
     let sockets = listeners.iter().flatten().map(Listener::another).collect::<io::Result<_>>();
     let sockets = sockets.map_err(StartError::Sockets)?;
-    let access_log =
-        AccessLog::start(&settings.access_log, settings.access_log_format, metrics.access_log_dropped.clone())
-            .map_err(|error| StartError::AccessLog { target: settings.access_log.clone(), error })?;
+    let access_log = access_log(&settings, &metrics)?;
     let (phase, phases) = watch::channel(Lifecycle::Opening);
     let (goaway, going) = watch::channel(false);
     let (acceptors, taking, connections) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
     let (arrivals, handshake_time) = (Arc::new(Arrivals::new()), settings.limits.handshake_time);
-    let exempt = (settings.trusted_proxies.clone(), whereabouts.clone());
-    let bounds = Arc::new(ConnectionLimits::new(&settings.limits, exempt, Arc::clone(&metrics)));
+    let bounds = ConnectionLimits::new(
+        &settings.limits,
+        (settings.trusted_proxies.clone(), whereabouts.clone()),
+        Arc::clone(&metrics),
+    );
     let gateway_seen = Arc::default();
     let shared = Shared {
         tls: Arc::new(ServerConfigs::new(certificates.clone(), settings.default_certificate.clone())),
@@ -136,7 +135,7 @@ pub fn start(
     };
     let parts = WorkerParts {
         shared,
-        bounds,
+        bounds: Arc::new(bounds),
         arrivals: Arc::clone(&arrivals),
         acceptors: acceptors.clone(),
         taking: taking.clone(),
@@ -144,7 +143,7 @@ pub fn start(
         phases,
         goaway: going,
     };
-    let threads = spawn_workers(workers, listeners, &parts)?;
+    let threads = spawn_workers(runtime_threads, listeners, &parts)?;
     let plane = DataPlane {
         threads,
         phase,
@@ -161,6 +160,19 @@ pub fn start(
         gateway_seen,
     };
     Ok((plane, tasks))
+}
+
+/// Opens the listeners of each shard, and takes the passed sockets out of the settings.
+fn listeners(settings: &mut ProxySettings, shards: usize) -> Result<(Vec<Vec<Listener>>, ListenAddresses), StartError> {
+    // No other copy may remain: it would go on listening after the data plane has ended.
+    let passed = std::mem::take(&mut settings.passed);
+    bind(&settings.http, &settings.https, &passed, shards)
+}
+
+fn access_log(settings: &ProxySettings, metrics: &Metrics) -> Result<AccessLog, StartError> {
+    let (target, dropped) = (&settings.access_log, metrics.access_log_dropped.clone());
+    AccessLog::start(target, settings.access_log_format, dropped)
+        .map_err(|error| StartError::AccessLog { target: target.clone(), error })
 }
 
 /// Starts one thread for each group of listeners.

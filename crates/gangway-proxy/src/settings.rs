@@ -26,7 +26,7 @@ pub struct ProxySettings {
     pub limits: Limits,
     /// The name whose certificate a client without SNI gets.
     pub default_certificate: Option<Box<str>>,
-    /// What to do with plain HTTP for a name that waits for its certificate.
+    /// The treatment of plain HTTP for a name that waits for its certificate.
     pub plain_fallback: PlainFallback,
     /// How work is spread over cores.
     pub threading: Threading,
@@ -59,7 +59,7 @@ pub enum AccessLogTarget {
     File(PathBuf),
 }
 
-/// What to do with plain HTTP for a name whose only certificate is a placeholder, where requests would otherwise be
+/// The treatment of plain HTTP for a name whose only certificate is a placeholder, where requests would otherwise be
 /// redirected to https.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum PlainFallback {

@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) gateway_seen: Arc<OnceLock<IpAddr>>,
     /// Reports of endpoints that could not be connected to.
     pub(crate) suspects: mpsc::Sender<EndpointKey>,
-    /// What the table was compiled from, to explain failures to clients on the local network.
+    /// The source of the table, to explain failures to clients on the local network.
     pub(crate) compiled: Reader<Compiled>,
     /// Wakes the failure log after a request failed.
     pub(crate) failures: Arc<Notify>,

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::limits::Limits;
 
-/// What the client has to send next.
+/// The part of a request that the client has to send next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Awaiting {
     /// The first bytes of the first request, or of HTTP/2.

@@ -1,4 +1,4 @@
-//! What handshakes must fulfil for a host, by the table in force.
+//! The demands of a host on TLS handshakes, by the table in force.
 
 use std::sync::Arc;
 

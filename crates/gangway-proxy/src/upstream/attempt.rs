@@ -22,7 +22,7 @@ pub(crate) struct Attempt {
     /// The client does not know the endpoint yet: on a sticky route the response sets its cookie.
     pub(crate) is_new_to_endpoint: bool,
     pub(crate) in_flight: Option<InFlight>,
-    /// Whose the connection to the endpoint is.
+    /// The owner of the connection to the endpoint.
     pub(crate) owner: ConnectionOwner,
     /// Which connection it is, while it is open.
     pub(crate) upstream_socket: Option<RawFd>,

@@ -20,7 +20,7 @@ pub(crate) struct Choice<'r> {
     pub(crate) by: ChosenBy,
 }
 
-/// What an endpoint was chosen by.
+/// The reason for a choice.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ChosenBy {
     /// The client has a connection of its own to it, or names it by its cookie.
@@ -48,7 +48,7 @@ pub(crate) fn choose<'r>(
         .or_else(|| balance::choose(active, &attempt.failed, client).map(by(ChosenBy::Balance)))
 }
 
-/// Whose the connection is that a request goes out on.
+/// The owner of the connection that a request is sent on.
 pub(crate) fn owner(head: &RequestHeader, connection: &ClientConnection, client: IpAddr) -> ConnectionOwner {
     let authenticates = authenticates(&head.headers);
     match head.version < Version::HTTP_2 {

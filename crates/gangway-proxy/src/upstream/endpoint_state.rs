@@ -150,7 +150,7 @@ impl EndpointState {
         *self.trouble_locked() = Some(trouble.into());
     }
 
-    /// Held for the length of a copy, and by those who found trouble or ask for it.
+    /// Held for the length of a copy, and never on the path of a request that succeeds.
     fn trouble_locked(&self) -> MutexGuard<'_, Option<Box<str>>> {
         self.trouble.lock()
     }

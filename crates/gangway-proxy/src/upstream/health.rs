@@ -61,7 +61,7 @@ struct Probe {
     task: AbortOnDropHandle<()>,
 }
 
-/// What a probe finds out.
+/// The kinds of probes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum ProbeKind {
     /// Whether the endpoint accepts connections; ends once it does.
