@@ -1,6 +1,6 @@
 //! `gangway certs import` and `gangway certs rekey`: changes on the volume itself, whether or not an instance runs.
 //!
-//! These commands do not speak to a running instance, whose API is read-only. It looks at the volume by itself.
+//! These commands do not speak to a running instance, whose API is read-only. The instance looks at the volume by itself.
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};

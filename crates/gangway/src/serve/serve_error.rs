@@ -59,7 +59,7 @@ fn holder(error: &gangway_proxy::StartError) -> String {
     }
 }
 
-/// What to do about an admin address that cannot be bound.
+/// The help for an admin address that cannot be bound.
 fn admin_help(gangway_admin::BindError { address, error }: &gangway_admin::BindError) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {

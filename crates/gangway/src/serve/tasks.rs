@@ -19,7 +19,7 @@ use super::{route_log, settings_log, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigReload};
 
-/// What the tasks need beside the published values.
+/// The inputs of the tasks beside the published values.
 pub(super) struct TaskInputs<P> {
     pub(super) proxy: BackgroundTasks,
     pub(super) model_settings: Channel<gangway_model::Settings>,

@@ -13,7 +13,7 @@ pub(crate) struct SettingError {
     pub(crate) problem: SettingProblem,
 }
 
-/// What is wrong with the value of a setting.
+/// The kind of error about the value of a setting.
 #[derive(Clone, Debug)]
 pub(crate) enum SettingProblem {
     /// The value cannot be used.
@@ -31,7 +31,7 @@ pub(crate) enum SettingProblem {
 pub(crate) struct ValueError {
     /// The text at the caret.
     pub(crate) note: String,
-    /// What the user can do.
+    /// An action for the user.
     pub(crate) help: String,
     pub(crate) scope: ErrorScope,
 }

@@ -1,6 +1,6 @@
 //! The choices for the log of the process. Those for the access log belong to the proxy.
 
-/// `--log-level`.
+/// The least severe level that is logged: `--log-level`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum LogLevel {
     Error,
@@ -11,7 +11,7 @@ pub(crate) enum LogLevel {
     Trace,
 }
 
-/// `--log-format`.
+/// The format of the process log: `--log-format`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum LogFormat {
     #[default]

@@ -46,7 +46,7 @@ pub(crate) struct ServeSettings {
     pub(crate) acme: AcmeSettings,
     /// The URL that is asked whether a host that no route names may have a certificate.
     pub(crate) on_demand: Option<Box<str>>,
-    /// What happens to plain HTTP for a host without a certificate.
+    /// Whether plain HTTP is served for a host without a certificate.
     pub(crate) plain_http: PlainHttp,
     pub(crate) log_level: LogLevel,
     pub(crate) log_format: LogFormat,
