@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gangway_model::explain::{Considered, Explanation, Nearest};
 use gangway_model::location::{PublicPorts, slash_redirect};
-use gangway_model::mention::{self, Named};
+use gangway_model::mention::{self, MentionedBy};
 use gangway_model::route::{Readiness, TlsMode};
 use gangway_model::{Compiled, Diagnostic, Endpoint, Middleware, RequestView, Route};
 use gangway_tls::{CertificateResolver, Origin};
@@ -40,7 +40,7 @@ struct TableLookup<'a> {
     /// No route is served under the host. Otherwise, a request without a route is about a path that was not found.
     is_unknown_host: bool,
     /// Containers that name the host and are not served under it.
-    mentions: Vec<Named<'a>>,
+    mentions: Vec<MentionedBy<'a>>,
 }
 
 /// Explains what becomes of one request.

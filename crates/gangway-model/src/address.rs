@@ -3,16 +3,16 @@
 //! The answer is the same however networks and ports are listed, and it comes with the reason, so that
 //! people can see why.
 
-mod asker;
 mod own_listener;
 mod port;
 mod surroundings;
+mod target_owner;
 
 use std::net::SocketAddr;
 
-pub(crate) use self::asker::Asker;
+use self::surroundings::NotReached;
 pub(crate) use self::surroundings::Surroundings;
-use self::surroundings::Unreachable;
+pub(crate) use self::target_owner::TargetOwner;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::route::Scheme;
@@ -36,13 +36,13 @@ impl<'s> Surroundings<'s> {
         &self,
         container: &'s Container,
         access: &Access<'s>,
-        asker: &Asker<'_, 's>,
+        target_owner: &TargetOwner<'_, 's>,
         found: &mut Vec<Diagnostic>,
     ) -> Result<Reach, String> {
-        let source = asker.source;
+        let source = target_owner.source;
         // Both are looked for, so that both troubles are told at once.
-        let port = port::of(container, access, asker, found);
-        let (ip, way) = self.ip(container, access, source, found).map_err(|Unreachable { reason, finding }| {
+        let port = port::of(container, access, target_owner, found);
+        let (ip, way) = self.ip(container, access, source, found).map_err(|NotReached { reason, finding }| {
             let effect = "no requests are sent to this container; routes that nobody else serves answer 503";
             found.push(source.about(finding, effect.into()));
             reason
@@ -60,9 +60,9 @@ impl<'s> Surroundings<'s> {
             let finding = Finding::error(
                 codes::VERIFY_WITHOUT_TLS,
                 0..mark.value.trim().len(),
-                format!("`{}` without an https upstream", asker.words.verify),
+                format!("`{}` without an https upstream", target_owner.words.verify),
                 "no certificate to check",
-                format!("remove it, or add the label `{}` with `https`", asker.words.scheme),
+                format!("remove it, or add the label `{}` with `https`", target_owner.words.scheme),
             );
             let effect = "nothing is checked, as the application is spoken to in clear";
             found.push(source.about_value(mark, finding.warning(), effect.into()));

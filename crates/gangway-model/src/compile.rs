@@ -37,10 +37,10 @@ pub use self::conflicts::Move;
 use self::conflicts::Settled;
 use self::fair_share::{Hidden, Intake};
 pub use self::held_routes::Hold;
-use self::names::Names;
+use self::names::SharedNames;
 use self::owners::{Owner, Owners};
-use self::replicas::{Group, RouteOrigin};
-use self::resolve::Resolver;
+use self::replicas::{RouteGroup, RouteOrigin};
+use self::resolve::NameResolver;
 use self::unserved::UnservedClaims;
 use crate::address::Surroundings;
 use crate::bounds::ContainerFindings;
@@ -125,7 +125,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     containers.sort_by_key(|container| (&container.name, &container.engine, &container.id));
     let mut found = Vec::new();
     let mut hidden = Hidden::new();
-    let mut names = Names::default();
+    let mut names = SharedNames::default();
     let mut unserved = UnservedClaims::new(&snapshot.holdings);
     let mut intake = Intake::new(candidates::of_file(settings, &mut found));
     let mut reports = Vec::with_capacity(containers.len());
@@ -158,7 +158,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let mut candidates = intake.all(&mut unserved, &mut found);
     let mut held = held_routes::read(snapshot, &owners, &surroundings, settings, cache, &mut names);
     names.settle(&mut found);
-    let mut resolver = Resolver::new(&names);
+    let mut resolver = NameResolver::new(&names);
     resolver.resolve(candidates.iter_mut(), &mut found);
     // Nothing is said about routes that are held: it was said while their containers ran.
     resolver.resolve(held.candidates(), &mut Vec::new());
@@ -175,7 +175,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     priorities::settle(&mut groups, &mut found);
     handshakes::settle(&mut groups, &mut found);
     let reserved = reserved_hosts::hosts(&groups, &holdings, observation);
-    let (held, groups): (Vec<Group<'_>>, Vec<Group<'_>>) = groups.into_iter().partition(|group| group.held);
+    let (held, groups): (Vec<RouteGroup<'_>>, Vec<RouteGroup<'_>>) = groups.into_iter().partition(|group| group.held);
     let (mut entries, origins): (Vec<Entry<Arc<Route>>>, Vec<RouteOrigin<'_>>) = groups.into_iter().map(entry).unzip();
     conflicts::report_ties(&entries, &origins, &mut found);
     name_routes(&mut reports, entries.iter().map(|entry| &*entry.id).zip(&origins), &lost);
@@ -208,8 +208,8 @@ fn add_stopped<'s>(
     }
 }
 
-fn entry(group: Group<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
-    let Group { id, party, age, spec, origin, mut endpoints, held, unreachable, .. } = group;
+fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
+    let RouteGroup { id, party, age, spec, origin, mut endpoints, held, unreachable, .. } = group;
     let spec = *spec;
     endpoints.sort_by(|a, b| a.key.cmp(&b.key));
     endpoints.dedup_by(|a, b| a.key == b.key);
@@ -289,7 +289,7 @@ impl Compiled {
 fn name_routes<'a, 's: 'a>(
     reports: &mut [ContainerReport],
     served: impl Iterator<Item = (&'a str, &'a RouteOrigin<'s>)>,
-    lost: &'a [Group<'s>],
+    lost: &'a [RouteGroup<'s>],
 ) {
     let mut routes: HashMap<(&EngineName, &str), Vec<Box<str>>, ahash::RandomState> = HashMap::default();
     for (id, origin) in served {

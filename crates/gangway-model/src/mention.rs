@@ -24,7 +24,7 @@ pub const NAMED_MAX: usize = 5;
 
 /// A container that names a host in a label.
 #[derive(Clone, Debug)]
-pub struct Named<'v> {
+pub struct MentionedBy<'v> {
     /// The report about the container.
     pub container: &'v ContainerReport,
     /// The label's key; empty where the host follows from the container's name.
@@ -73,13 +73,13 @@ fn begins(label: &str, with: &str) -> bool {
 
 /// The containers that name this host in a label, and what keeps them from being served under it. `now` is in
 /// seconds since the epoch. At most [`NAMED_MAX`]; those that asked Gangway for it come first.
-pub fn naming<'v>(host: &str, containers: &'v [ContainerReport], now: i64) -> Vec<Named<'v>> {
-    let mut all: Vec<(u8, Named<'v>)> = Vec::new();
+pub fn naming<'v>(host: &str, containers: &'v [ContainerReport], now: i64) -> Vec<MentionedBy<'v>> {
+    let mut all: Vec<(u8, MentionedBy<'v>)> = Vec::new();
     for container in containers.iter().filter(|container| !container.is_own) {
         let named = container.mentions.iter().find(|mention| says(&mention.value, host));
         if let Some(Mention { label, .. }) = named {
             let (rank, said) = told(host, container, label, now);
-            all.push((rank, Named { container, label, said }));
+            all.push((rank, MentionedBy { container, label, said }));
         }
     }
     all.sort_by_key(|(rank, named)| (*rank, &named.container.name));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::asker::Asker;
+use super::target_owner::TargetOwner;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::image_defaults;
@@ -29,10 +29,10 @@ pub(super) struct ChosenPort {
 pub(super) fn of(
     container: &Container,
     access: &Access<'_>,
-    asker: &Asker<'_, '_>,
+    target_owner: &TargetOwner<'_, '_>,
     found: &mut Vec<Diagnostic>,
 ) -> Result<ChosenPort, String> {
-    let Asker { source, name: route, words } = *asker;
+    let TargetOwner { source, name: route, words } = *target_owner;
     let exposed: BTreeSet<u16> = container.ports.iter().map(|exposed| exposed.port).collect();
     let preset = image_defaults::find(&container.image);
     let chosen = match access.port {

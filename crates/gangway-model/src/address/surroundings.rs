@@ -41,7 +41,7 @@ pub(crate) struct Surroundings<'s> {
 }
 
 /// Why a container is not reached: in a few words for people, and as a finding.
-pub(super) struct Unreachable {
+pub(super) struct NotReached {
     pub reason: String,
     pub finding: Finding,
 }
@@ -77,7 +77,7 @@ impl<'s> Surroundings<'s> {
         access: &Access<'s>,
         source: Source<'_>,
         found: &mut Vec<Diagnostic>,
-    ) -> Result<(IpAddr, String), Unreachable> {
+    ) -> Result<(IpAddr, String), NotReached> {
         let (holder, way) = self.network_holder(container)?;
         match &holder.network {
             NetworkMode::Host => Ok((self.host(holder)?, format!("on the host{way}"))),
@@ -96,7 +96,7 @@ impl<'s> Surroundings<'s> {
     }
 
     /// The container whose network it uses: nearly always itself.
-    pub(super) fn network_holder(&self, container: &'s Container) -> Result<(&'s Container, String), Unreachable> {
+    pub(super) fn network_holder(&self, container: &'s Container) -> Result<(&'s Container, String), NotReached> {
         let mut holder = container;
         for _ in 0..SHARING_DEPTH_MAX {
             let NetworkMode::Container(other) = &holder.network else {
@@ -164,7 +164,7 @@ impl<'s> Surroundings<'s> {
     }
 
     /// The host's own address as seen from here.
-    fn host(&self, container: &Container) -> Result<IpAddr, Unreachable> {
+    fn host(&self, container: &Container) -> Result<IpAddr, NotReached> {
         match self.own(container) {
             OwnPlace::Host => Ok(Ipv4Addr::LOCALHOST.into()),
             OwnPlace::Container { host_gateway: Some(gateway), .. } => Ok(*gateway),
@@ -186,7 +186,7 @@ impl<'s> Surroundings<'s> {
         access: &Access<'s>,
         source: Source<'_>,
         found: &mut Vec<Diagnostic>,
-    ) -> Result<&'s Attachment, Unreachable> {
+    ) -> Result<&'s Attachment, NotReached> {
         let own = self.own(container);
         let ways = holder.attachments.iter().filter_map(|at| Some((self.way(at, holder, own)?, at)));
         let mut ways: Vec<(Way, &Attachment)> = ways.collect();
@@ -250,7 +250,7 @@ impl<'s> Surroundings<'s> {
     }
 
     /// The error for a container that has networks of which the host reaches none.
-    fn apart(&self, container: &Container, holder: &Container) -> Unreachable {
+    fn apart(&self, container: &Container, holder: &Container) -> NotReached {
         let mut networks: Vec<&Attachment> = holder.attachments.iter().collect();
         networks.sort_by_key(|at| (&at.network, &at.network_id));
         let named = |at: &&Attachment| match self.driver(at, holder) {
@@ -281,7 +281,7 @@ fn is_called(at: &Attachment, wanted: &str, project: Option<&str>) -> bool {
     *at.network == *wanted || short == Some(wanted)
 }
 
-fn not_shared(container: &Container, holder: &Container, own: &OwnPlace) -> Unreachable {
+fn not_shared(container: &Container, holder: &Container, own: &OwnPlace) -> NotReached {
     let of_container: BTreeSet<&str> = holder.attachments.iter().map(|at| &*at.network).collect();
     let theirs = match of_container.len() {
         0 => "on none".to_owned(),
@@ -334,7 +334,7 @@ fn described(container: &Container, holder: &Container) -> String {
     }
 }
 
-fn no_address(container: &Container, holder: &Container, network: &str) -> Unreachable {
+fn no_address(container: &Container, holder: &Container, network: &str) -> NotReached {
     unreachable(
         codes::ADDRESS_MISSING,
         "it has no address yet",
@@ -343,7 +343,7 @@ fn no_address(container: &Container, holder: &Container, network: &str) -> Unrea
     )
 }
 
-fn elsewhere(kind: EngineKind) -> Unreachable {
+fn elsewhere(kind: EngineKind) -> NotReached {
     let (reason, message, help) = match kind {
         EngineKind::Rootless => (
             "its engine is rootless, and Gangway is none of its containers",
@@ -367,8 +367,8 @@ fn elsewhere(kind: EngineKind) -> Unreachable {
     unreachable(codes::ENGINE_ELSEWHERE, reason, message.to_owned(), &help)
 }
 
-fn unreachable(code: Code, reason: &str, message: String, help: &str) -> Unreachable {
+fn unreachable(code: Code, reason: &str, message: String, help: &str) -> NotReached {
     let finding = Finding::error(code, 0..0, message, "", help);
     debug_assert_eq!(finding.severity, Severity::Error);
-    Unreachable { reason: reason.to_owned(), finding }
+    NotReached { reason: reason.to_owned(), finding }
 }

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::names::{Names, Presence, References};
+use super::names::{DeclaredBy, References, SharedNames};
 use super::owners::Owners;
 use super::targets::{Reached, reach, reach_urls};
-use crate::address::{Asker, Surroundings};
+use crate::address::{Surroundings, TargetOwner};
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dialect;
@@ -24,7 +24,7 @@ pub(super) struct Candidate<'s> {
     pub source: Source<'s>,
     /// Boxed, as candidates are moved about and routes are large.
     pub spec: Box<ResolvedRoute<'s>>,
-    /// The names in the route, until they are [resolved](super::resolve::Resolver).
+    /// The names in the route, until they are [resolved](super::resolve::NameResolver).
     pub references: Option<Box<References<'s>>>,
     /// Where the source itself leads: nowhere, where it cannot be reached.
     pub endpoints: Vec<Endpoint>,
@@ -54,7 +54,7 @@ pub(super) fn of_container<'s>(
     declared: Declared<'s>,
     owners: &Owners<'s>,
     surroundings: &Surroundings<'s>,
-    names: &mut Names<'s>,
+    names: &mut SharedNames<'s>,
     found: &mut Vec<Diagnostic>,
 ) -> OfContainer<'s> {
     let (declarations, by_label) = match declared {
@@ -73,16 +73,17 @@ pub(super) fn of_container<'s>(
     let (source, owner) = (Source::Container(container), owners.of(container));
     let mut ways: Vec<(Box<str>, String)> = Vec::new();
     for named in upstreams {
-        let asker = Asker { source, name: &named.name, words: named.words };
-        let Reached { endpoints, way, findings } = reach(container, &named.object.destination, &asker, surroundings);
+        let target_owner = TargetOwner { source, name: &named.name, words: named.words };
+        let Reached { endpoints, way, findings } =
+            reach(container, &named.object.destination, &target_owner, surroundings);
         ways.push((named.name.clone(), way));
         let is_lasting = container.state == ContainerState::Running && endpoints.is_empty();
         let unreachable = is_lasting.then(|| why_unreachable(container, &findings)).flatten();
         found.extend(findings.into_iter().filter(|_| is_heard));
-        names.add_upstream(container, owner, Presence::Up, named, endpoints, unreachable);
+        names.add_upstream(container, owner, DeclaredBy::Running, named, endpoints, unreachable);
     }
     for named in middlewares {
-        names.add_middleware(container, owner, Presence::Up, named);
+        names.add_middleware(container, owner, DeclaredBy::Running, named);
     }
     let mut candidates = Vec::with_capacity(routes.len());
     for route in routes {
@@ -91,8 +92,8 @@ pub(super) fn of_container<'s>(
         }
         let party = owners.party(container, &route);
         let Split { spec, references, reached } = Split::of(route, |route, destination| {
-            let asker = Asker { source, name: &route.name, words: route.words };
-            reach(container, destination, &asker, surroundings)
+            let target_owner = TargetOwner { source, name: &route.name, words: route.words };
+            reach(container, destination, &target_owner, surroundings)
         });
         let (endpoints, shared, unreachable) = (Vec::new(), None, None);
         let mut candidate = Candidate { party, source, spec, references, endpoints, shared, unreachable };
@@ -135,14 +136,14 @@ pub(super) fn name_of_gone<'s>(
     container: &'s Container,
     declarations: &mut Declarations<'s>,
     owners: &Owners<'s>,
-    names: &mut Names<'s>,
+    names: &mut SharedNames<'s>,
 ) {
     let owner = owners.of(container);
     for named in std::mem::take(&mut declarations.upstreams) {
-        names.add_upstream(container, owner, Presence::Gone, named, Vec::new(), None);
+        names.add_upstream(container, owner, DeclaredBy::Gone, named, Vec::new(), None);
     }
     for named in std::mem::take(&mut declarations.middlewares) {
-        names.add_middleware(container, owner, Presence::Gone, named);
+        names.add_middleware(container, owner, DeclaredBy::Gone, named);
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::replicas::{Group, RouteOrigin};
+use super::replicas::{RouteGroup, RouteOrigin};
 use super::unserved::UnservedClaim;
 use crate::codes;
 use crate::diagnostic::{Code, Diagnostic};
@@ -25,10 +25,10 @@ use crate::value::list;
 
 /// The result of settling all claims.
 pub(super) struct Settled<'s> {
-    /// Routes that have something left, the most senior first; [`Group::age`] is their place.
-    pub left: Vec<Group<'s>>,
+    /// Routes that have something left, the most senior first; [`RouteGroup::age`] is their place.
+    pub left: Vec<RouteGroup<'s>>,
     /// Routes that lost everything.
-    pub lost: Vec<Group<'s>>,
+    pub lost: Vec<RouteGroup<'s>>,
     pub holdings: Holdings,
     pub moves: Vec<Move>,
 }
@@ -53,7 +53,7 @@ struct HostClaims<'g> {
 
 /// Decides which party holds what, and takes from every route what others hold.
 pub(super) fn settle<'s>(
-    mut groups: Vec<Group<'s>>,
+    mut groups: Vec<RouteGroup<'s>>,
     absent: &[UnservedClaim<'s>],
     before: &Holdings,
     released: &BTreeSet<HostCondition>,
@@ -95,7 +95,7 @@ pub(super) fn settle<'s>(
         left.push((decided_group.seniority(&group), group));
     }
     left.sort_by(|(one, group), (other, another)| (one, &group.id).cmp(&(other, &another.id)));
-    let in_order = |(age, (_, group)): (i64, (Seniority, Group<'s>))| Group { age, ..group };
+    let in_order = |(age, (_, group)): (i64, (Seniority, RouteGroup<'s>))| RouteGroup { age, ..group };
     Settled { left: (0..).zip(left).map(in_order).collect(), lost, holdings, moves }
 }
 
@@ -104,7 +104,7 @@ type Seniority = (bool, i64, i64);
 
 impl<'g> HostClaims<'g> {
     /// For each alternative of a group its claim, and its rule there.
-    fn add(&mut self, group: &'g Group<'_>) -> Vec<(usize, usize)> {
+    fn add(&mut self, group: &'g RouteGroup<'_>) -> Vec<(usize, usize)> {
         let strength = group.strength();
         let alternatives = group.spec.matcher.alternatives().iter();
         let add = |asked: &'g Alternative| {
@@ -173,7 +173,7 @@ impl<'c> Presence<'c> {
     }
 }
 
-impl Group<'_> {
+impl RouteGroup<'_> {
     /// How strong its claims are.
     fn strength(&self) -> Strength {
         let is_restarting = || self.origin.containers().any(|container| container.state == ContainerState::Restarting);
@@ -217,7 +217,7 @@ impl GroupDecision {
         }
     }
 
-    fn losses(&self, group: &Group<'_>) -> Vec<Lost> {
+    fn losses(&self, group: &RouteGroup<'_>) -> Vec<Lost> {
         let alternatives = group.spec.matcher.alternatives().iter().zip(&self.losses).zip(&self.is_guest).enumerate();
         let lost = alternatives.filter_map(|(alternative, ((asked, loss), is_guest))| match loss {
             Some((loss, ground)) => Some(Lost { alternative, loss: Some(loss.clone()), ground: *ground }),
@@ -230,7 +230,7 @@ impl GroupDecision {
         lost.collect()
     }
 
-    fn seniority(&self, group: &Group<'_>) -> Seniority {
+    fn seniority(&self, group: &RouteGroup<'_>) -> Seniority {
         let is_file = group.party.tenant == Tenant::File;
         let (since, created) = match self.seniority {
             Some(seniority) => seniority,
@@ -250,7 +250,7 @@ struct Lost {
 }
 
 /// The containers of those that hold what others lose, for people: parties that have none go by their own names.
-fn named(groups: &[Group<'_>], decided: &[GroupDecision]) -> HashMap<Party, String, ahash::RandomState> {
+fn named(groups: &[RouteGroup<'_>], decided: &[GroupDecision]) -> HashMap<Party, String, ahash::RandomState> {
     let losses = decided.iter().flat_map(|decided_group| decided_group.losses.iter().flatten());
     let holders: BTreeSet<&Party> = losses.map(|(loss, _)| &loss.holder).collect();
     if holders.is_empty() {
@@ -303,7 +303,7 @@ pub(super) fn report_ties(entries: &[Entry<Arc<Route>>], origins: &[RouteOrigin<
 
 /// One diagnostic for each holder and each reason.
 fn report(
-    group: &Group<'_>,
+    group: &RouteGroup<'_>,
     losses: &[Lost],
     names: &HashMap<Party, String, ahash::RandomState>,
     found: &mut Vec<Diagnostic>,
@@ -349,7 +349,7 @@ struct LossText {
 
 /// Describes the holder, since when it holds, and until when.
 fn describe_loss(
-    group: &Group<'_>,
+    group: &RouteGroup<'_>,
     ground: Ground,
     loss: &Loss,
     name: Option<&String>,
@@ -403,7 +403,7 @@ fn describe_loss(
 }
 
 /// Why a route without a host is given the one of a route with another name.
-fn collapsed(group: &Group<'_>, holder: &Party, host: &HostCondition) -> String {
+fn collapsed(group: &RouteGroup<'_>, holder: &Party, host: &HostCondition) -> String {
     let (name, host) = (&group.origin.name, host.to_string());
     let of_holder = host.split_once('.').and_then(|(_, domain)| (group.spec.words.default_host)(&holder.route, domain));
     match of_holder.is_some_and(|of_holder| of_holder.to_string() == host) && holder.route != *name {

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use ahash::RandomState;
 
 use super::owners::TenantRef;
-use super::replicas::{Group, RouteOrigin};
+use super::replicas::{RouteGroup, RouteOrigin};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;
@@ -24,7 +24,7 @@ use crate::rule::Finding;
 
 /// Closes routes whose CA file cannot be asked for, and takes back demands that would lock out clients of others.
 /// `groups` are sorted by age.
-pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
+pub(super) fn settle(groups: &mut [RouteGroup<'_>], found: &mut Vec<Diagnostic>) {
     if groups.iter().all(|group| !HandshakeDemand::of(group).is_more_than_usual()) {
         return;
     }
@@ -68,7 +68,7 @@ struct HandshakeDemand<'s> {
 }
 
 impl<'s> HandshakeDemand<'s> {
-    fn of(group: &Group<'s>) -> Self {
+    fn of(group: &RouteGroup<'s>) -> Self {
         let listener = &group.spec.listener;
         Self { tenant: group.tenant, client_ca: listener.client_ca.clone(), tls_min: listener.tls_min }
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::availability::why_not_up;
 use super::candidates::{self, Candidate};
 use super::fair_share;
-use super::names::Names;
+use super::names::SharedNames;
 use super::owners::{Owner, Owners};
-use super::replicas::{self, Group};
+use super::replicas::{self, RouteGroup};
 use crate::address::Surroundings;
 use crate::bounds::ALTERNATIVES_IN_ALL_MAX;
 use crate::dialect::{self, ReadCache};
@@ -48,7 +48,7 @@ pub(super) fn read<'s>(
     surroundings: &Surroundings<'s>,
     settings: &Settings,
     cache: &mut ReadCache,
-    names: &mut Names<'s>,
+    names: &mut SharedNames<'s>,
 ) -> HeldRoutes<'s> {
     let mut held = HeldRoutes::default();
     if snapshot.gone.is_empty() {
@@ -95,8 +95,8 @@ impl<'s> HeldRoutes<'s> {
         self.candidates.iter_mut().map(|(candidate, _)| candidate)
     }
 
-    /// The routes that are held, and for which containers. Names must be resolved before.
-    pub(super) fn gather(self, has_several_engines: bool) -> (Vec<Group<'s>>, Vec<Hold>) {
+    /// The routes that are held, and for which containers. SharedNames must be resolved before.
+    pub(super) fn gather(self, has_several_engines: bool) -> (Vec<RouteGroup<'s>>, Vec<Hold>) {
         let Self { candidates, mut left } = self;
         let mut held = Vec::with_capacity(candidates.len());
         for (mut candidate, gone) in candidates {
@@ -112,7 +112,7 @@ impl<'s> HeldRoutes<'s> {
         let mut unsaid = Vec::new();
         let (held, _) = fair_share::within(held, ALTERNATIVES_IN_ALL_MAX, &mut unsaid);
         let mut groups = replicas::gather(held, has_several_engines, &mut unsaid);
-        groups.iter_mut().for_each(Group::hold);
+        groups.iter_mut().for_each(RouteGroup::hold);
         let hold = |((engine, container), left): ((&EngineName, &str), Duration)| Hold {
             engine: engine.clone(),
             container: container.into(),

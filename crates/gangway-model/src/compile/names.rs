@@ -1,6 +1,6 @@
-//! Names → what they stand for: upstreams and middlewares that containers share.
+//! SharedNames → what they stand for: upstreams and middlewares that containers share.
 //!
-//! Names belong to an engine. A route gets what its own tenant declares under a name, so that no other project can take
+//! SharedNames belong to an engine. A route gets what its own tenant declares under a name, so that no other project can take
 //! the middleware away that protects it; or else what the tenant of the oldest container declares. Within a tenant the
 //! owner of the oldest container has the name. Containers of one owner are replicas: the newest says what is in force,
 //! and all of them are endpoints.
@@ -31,26 +31,27 @@ pub(super) struct References<'s> {
 
 /// Whether the container that declares something is there.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Presence {
-    Up,
+pub(super) enum DeclaredBy {
+    Running,
     /// Its routes are held for the next container.
     Gone,
 }
 
 /// Everything that containers declare under names.
 #[derive(Default)]
-pub(super) struct Names<'s> {
-    upstreams: ByName<'s, DeclaredUpstream<'s>>,
-    middlewares: ByName<'s, MiddlewareSpec>,
+pub(super) struct SharedNames<'s> {
+    upstreams: DeclarationsByName<'s, DeclaredUpstream<'s>>,
+    middlewares: DeclarationsByName<'s, MiddlewareSpec>,
 }
 
 /// By engine and name, every declaration.
-type ByName<'s, T> = HashMap<&'s EngineName, HashMap<Box<str>, Vec<Declaration<'s, T>>, RandomState>, RandomState>;
+type DeclarationsByName<'s, T> =
+    HashMap<&'s EngineName, HashMap<Box<str>, Vec<Declaration<'s, T>>, RandomState>, RandomState>;
 
 struct Declaration<'s, T> {
     container: &'s Container,
     owner: Owner<'s>,
-    presence: Presence,
+    presence: DeclaredBy,
     mark: Mark<'s>,
     taken: fn(&str) -> Finding,
     object: T,
@@ -73,12 +74,12 @@ impl References<'_> {
     }
 }
 
-impl<'s> Names<'s> {
+impl<'s> SharedNames<'s> {
     pub(super) fn add_upstream(
         &mut self,
         container: &'s Container,
         owner: Owner<'s>,
-        presence: Presence,
+        presence: DeclaredBy,
         named: Named<'s, UpstreamSpec<'s>>,
         endpoints: Vec<Endpoint>,
         unreachable: Option<Box<str>>,
@@ -93,7 +94,7 @@ impl<'s> Names<'s> {
         &mut self,
         container: &'s Container,
         owner: Owner<'s>,
-        presence: Presence,
+        presence: DeclaredBy,
         named: Named<'s, MiddlewareSpec>,
     ) {
         let Named { name, mark, object, taken, .. } = named;
@@ -126,7 +127,7 @@ impl<'s> Names<'s> {
 
 /// Leaves each name to one owner of each tenant. The declarations of a tenant stand together, the one that is in force
 /// first; the tenant of the oldest container comes first.
-fn award<T: Declares>(names: &mut ByName<'_, T>, found: &mut Vec<Diagnostic>) {
+fn award<T: Declares>(names: &mut DeclarationsByName<'_, T>, found: &mut Vec<Diagnostic>) {
     for (name, declarations) in names.values_mut().flatten() {
         declarations.sort_by(|one, other| one.age().cmp(&other.age()));
         let mut awarded: Vec<Declaration<'_, T>> = Vec::with_capacity(declarations.len());
@@ -153,7 +154,7 @@ fn award_within_tenant<'s, T: Declares>(
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Declaration<'s, T>> {
     let Some(holder) = declarations.first().map(|first| first.owner) else { return declarations };
-    let newest = declarations.iter().rposition(|one| one.owner == holder && one.presence == Presence::Up);
+    let newest = declarations.iter().rposition(|one| one.owner == holder && one.presence == DeclaredBy::Running);
     declarations[..=newest.unwrap_or(0)].rotate_right(1);
     let mut kept: Vec<Declaration<'s, T>> = Vec::with_capacity(declarations.len());
     for declaration in declarations {
@@ -170,7 +171,7 @@ fn award_within_tenant<'s, T: Declares>(
 
 impl<'s, T> Declaration<'s, T> {
     /// The smallest counts first.
-    fn age(&self) -> (Presence, i64, &'s str) {
+    fn age(&self) -> (DeclaredBy, i64, &'s str) {
         (self.presence, self.container.created, &self.container.id)
     }
 
@@ -180,7 +181,7 @@ impl<'s, T> Declaration<'s, T> {
 
     /// Reports that another container has the name. One that is gone was reported when it ran.
     fn report(&self, name: &str, effect: &str, found: &mut Vec<Diagnostic>) {
-        if self.presence == Presence::Up {
+        if self.presence == DeclaredBy::Running {
             let source = Source::Container(self.container);
             found.push(source.about_value(self.mark, (self.taken)(name), effect.to_owned()));
         }
@@ -189,7 +190,7 @@ impl<'s, T> Declaration<'s, T> {
 
 /// What is in force under a name for a container, and the same of other containers of the tenant.
 fn for_container<'n, 's, T>(
-    names: &'n ByName<'s, T>,
+    names: &'n DeclarationsByName<'s, T>,
     container: &'s Container,
     name: &str,
 ) -> Option<(&'n Declaration<'s, T>, impl Iterator<Item = &'n Declaration<'s, T>> + Clone)> {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use super::owners::TenantRef;
-use super::replicas::Group;
+use super::replicas::RouteGroup;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;
@@ -20,7 +20,7 @@ use crate::rule::Finding;
 
 /// Lowers the priorities that would take something from a more senior route of another tenant. `groups` are
 /// sorted by seniority.
-pub(super) fn settle(groups: &mut [Group<'_>], found: &mut Vec<Diagnostic>) {
+pub(super) fn settle(groups: &mut [RouteGroup<'_>], found: &mut Vec<Diagnostic>) {
     if groups.iter().all(|group| group.spec.priority <= 0) {
         return;
     }
@@ -75,20 +75,20 @@ struct OfHost<'g> {
 }
 
 impl<'g> OfHost<'g> {
-    fn add(&mut self, claim: PriorityClaim<'g>, group: &Group<'g>) {
+    fn add(&mut self, claim: PriorityClaim<'g>, group: &RouteGroup<'g>) {
         self.claims.push(claim);
         self.lowest.add(group.spec.priority, group.tenant, claim.group);
     }
 
     /// Empty where no other tenant has less priority, which is nearly always.
-    fn below(&self, newer: &Group<'_>) -> &[PriorityClaim<'g>] {
+    fn below(&self, newer: &RouteGroup<'_>) -> &[PriorityClaim<'g>] {
         let is_any = self.lowest.below(newer.spec.priority, newer.tenant).is_some();
         if is_any { &self.claims } else { &[] }
     }
 }
 
 impl<'g> PriorityClaims<'g> {
-    fn add(&mut self, position: usize, group: &'g Group<'g>) {
+    fn add(&mut self, position: usize, group: &'g RouteGroup<'g>) {
         for asked in group.spec.matcher.alternatives() {
             let claim = PriorityClaim { group: position, asked };
             self.all.add(group.spec.priority, group.tenant, position);
@@ -110,7 +110,7 @@ impl<'g> PriorityClaims<'g> {
     }
 
     /// A more senior route of another tenant from which the priority of this one would take something.
-    fn overtaken_by(&self, groups: &[Group<'_>], newer: &Group<'_>) -> Option<usize> {
+    fn overtaken_by(&self, groups: &[RouteGroup<'_>], newer: &RouteGroup<'_>) -> Option<usize> {
         newer.spec.matcher.alternatives().iter().find_map(|asked| {
             let is_in_the_way = |claim: &&PriorityClaim<'_>| {
                 let older = &groups[claim.group];

@@ -27,7 +27,7 @@ use crate::vocabulary::Vocabulary;
 
 /// One route with all its replicas.
 #[derive(Debug)]
-pub(super) struct Group<'s> {
+pub(super) struct RouteGroup<'s> {
     pub id: Box<str>,
     pub party: Party,
     pub tenant: TenantRef<'s>,
@@ -63,7 +63,7 @@ pub(super) fn gather<'s>(
     mut candidates: Vec<Candidate<'s>>,
     has_several_engines: bool,
     found: &mut Vec<Diagnostic>,
-) -> Vec<Group<'s>> {
+) -> Vec<RouteGroup<'s>> {
     candidates.sort_by(|one, other| {
         let key = |candidate: &Candidate<'s>| (candidate.created(), candidate.container_id());
         one.party.cmp(&other.party).then_with(|| key(one).cmp(&key(other)))
@@ -72,17 +72,17 @@ pub(super) fn gather<'s>(
     let mut replicas: Vec<Candidate<'s>> = Vec::new();
     for candidate in candidates {
         if replicas.first().is_some_and(|first| first.party != candidate.party) {
-            Group::gather(std::mem::take(&mut replicas), has_several_engines, &mut groups, found);
+            RouteGroup::gather(std::mem::take(&mut replicas), has_several_engines, &mut groups, found);
         }
         replicas.push(candidate);
     }
     if !replicas.is_empty() {
-        Group::gather(replicas, has_several_engines, &mut groups, found);
+        RouteGroup::gather(replicas, has_several_engines, &mut groups, found);
     }
     groups
 }
 
-impl<'s> Group<'s> {
+impl<'s> RouteGroup<'s> {
     /// Of replicas, the oldest first: one group, and one for whatever only some of them ask for besides.
     fn gather(
         mut replicas: Vec<Candidate<'s>>,

@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::replicas::Group;
+use super::replicas::RouteGroup;
 use crate::host::HostPattern;
 use crate::matcher::HostCondition;
 use crate::ownership::{Holdings, Observation, Tenant};
 use crate::table::Reserved;
 
-pub(super) fn hosts(groups: &[Group<'_>], holdings: &Holdings, moment: Observation<'_>) -> Reserved {
-    let of_patterns = |group: &&Group<'_>| {
+pub(super) fn hosts(groups: &[RouteGroup<'_>], holdings: &Holdings, moment: Observation<'_>) -> Reserved {
+    let of_patterns = |group: &&RouteGroup<'_>| {
         group.party.tenant != Tenant::File
             && group.spec.matcher.alternatives().iter().any(|asked| exact(asked.host()).is_none())
     };

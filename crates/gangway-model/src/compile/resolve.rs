@@ -9,7 +9,7 @@ use std::rc::Rc;
 use ahash::RandomState;
 
 use super::candidates::Candidate;
-use super::names::{DeclaredUpstream, Names, References};
+use super::names::{DeclaredUpstream, References, SharedNames};
 use super::weights;
 use crate::diagnostic::Diagnostic;
 use crate::label::Source;
@@ -34,16 +34,16 @@ struct NamedUpstream {
 }
 
 /// Puts what names stand for into routes.
-pub(super) struct Resolver<'n, 's> {
-    names: &'n Names<'s>,
+pub(super) struct NameResolver<'n, 's> {
+    names: &'n SharedNames<'s>,
     /// What was resolved already, by the container whose declaration is in force: replicas name the same upstream.
     upstreams: HashMap<(&'s EngineName, &'s str, Box<str>), NamedUpstream, RandomState>,
     /// The steps that the routes of each container have by name.
     steps: HashMap<(&'s EngineName, &'s str), usize, RandomState>,
 }
 
-impl<'n, 's> Resolver<'n, 's> {
-    pub(super) fn new(names: &'n Names<'s>) -> Self {
+impl<'n, 's> NameResolver<'n, 's> {
+    pub(super) fn new(names: &'n SharedNames<'s>) -> Self {
         Self { names, upstreams: HashMap::default(), steps: HashMap::default() }
     }
 

@@ -5,12 +5,12 @@
 
 use std::collections::HashSet;
 
-use super::replicas::Group;
+use super::replicas::RouteGroup;
 use crate::route::Readiness;
 use crate::snapshot::Snapshot;
 
 /// Makes such containers ready where no other container serves their route.
-pub(super) fn serve_again(groups: &mut [Group<'_>], snapshot: &Snapshot) {
+pub(super) fn serve_again(groups: &mut [RouteGroup<'_>], snapshot: &Snapshot) {
     if snapshot.lingering.values().all(std::collections::BTreeSet::is_empty) {
         return;
     }

@@ -1,7 +1,7 @@
 //! Targets → endpoints.
 
 use super::availability::{readiness, why_not_up};
-use crate::address::{Asker, Surroundings};
+use crate::address::{Surroundings, TargetOwner};
 use crate::diagnostic::Diagnostic;
 use crate::route::{Address, Endpoint, EndpointKey, Readiness};
 use crate::rule::shown;
@@ -21,7 +21,7 @@ pub(super) struct Reached {
 pub(super) fn reach<'s>(
     container: &'s Container,
     destination: &Destination<'s>,
-    asker: &Asker<'_, 's>,
+    target_owner: &TargetOwner<'_, 's>,
     surroundings: &Surroundings<'s>,
 ) -> Reached {
     let targets = match destination {
@@ -38,18 +38,18 @@ pub(super) fn reach<'s>(
     for target in targets {
         let (endpoint, way) = match &target.place {
             TargetPlace::Declaring(access) => {
-                to_container(container, access, target.weight, asker, surroundings, &mut reached.findings)
+                to_container(container, access, target.weight, target_owner, surroundings, &mut reached.findings)
             }
             TargetPlace::Other(reference, access) => {
                 let named = surroundings.named(container, &reference.name);
                 match named.filter(|other| why_not_up(other).is_none() && !surroundings.is_own(other)) {
                     Some(other) => {
-                        to_container(other, access, target.weight, asker, surroundings, &mut reached.findings)
+                        to_container(other, access, target.weight, target_owner, surroundings, &mut reached.findings)
                     }
                     None => {
                         let finding = (reference.unresolved)(&reference.name, Unresolved::Unknown);
-                        let effect = format!("no requests of `{}` are sent there", asker.name);
-                        reached.findings.push(asker.source.about_value(reference.mark, finding, effect));
+                        let effect = format!("no requests of `{}` are sent there", target_owner.name);
+                        reached.findings.push(target_owner.source.about_value(reference.mark, finding, effect));
                         (None, format!("container {} is not there", shown(&reference.name)))
                     }
                 }
@@ -82,11 +82,11 @@ fn to_container<'s>(
     container: &'s Container,
     access: &Access<'s>,
     weight: u16,
-    asker: &Asker<'_, 's>,
+    target_owner: &TargetOwner<'_, 's>,
     surroundings: &Surroundings<'s>,
     findings: &mut Vec<Diagnostic>,
 ) -> (Option<Endpoint>, String) {
-    let reach = match surroundings.reach(container, access, asker, findings) {
+    let reach = match surroundings.reach(container, access, target_owner, findings) {
         Ok(reach) => reach,
         Err(why) => return (None, why),
     };

@@ -13,7 +13,7 @@ use super::prefix::{LABELS_MAX, OwnLabel, PREFIX, bad_name, is_route_name};
 use super::route_fields::closed;
 use super::schema::{Key, KeyId, Placement, ResolvedKey, resolve};
 use super::suggest::Suggestion;
-use super::unknown_key::{Kind, UnknownKey};
+use super::unknown_key::{UnknownKey, UnknownKind};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;
@@ -53,7 +53,7 @@ impl<'a> RouteCollector<'a> {
                 found.push(self.source.about_key(mark, finding, "the label does nothing".into()));
             }
             None if rest.len() > ROUTES.len() => self.add_key(None, rest, mark, found),
-            _ => self.unknown.push(UnknownKey { route: None, key: rest, mark, kind: Kind::Incomplete }),
+            _ => self.unknown.push(UnknownKey { route: None, key: rest, mark, kind: UnknownKind::Incomplete }),
         }
     }
 
@@ -76,9 +76,9 @@ impl<'a> RouteCollector<'a> {
                 let label = Label { source: self.source, key: known, tail, mark };
                 return self.draft(route).add(label, found);
             }
-            ResolvedKey::Group => Kind::Incomplete,
-            ResolvedKey::Below(known) => Kind::Below(known),
-            ResolvedKey::Unknown => Kind::Unknown,
+            ResolvedKey::Group => UnknownKind::Incomplete,
+            ResolvedKey::Below(known) => UnknownKind::Below(known),
+            ResolvedKey::Unknown => UnknownKind::Unknown,
         };
         self.unknown.push(UnknownKey { route, key, mark, kind });
     }

@@ -17,12 +17,12 @@ pub(super) struct UnknownKey<'a> {
     /// The part behind our prefix, or behind the route's name.
     pub key: &'a str,
     pub mark: Mark<'a>,
-    pub kind: Kind,
+    pub kind: UnknownKind,
 }
 
 /// How the key is related to the schema.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(super) enum UnknownKind {
     /// The beginning of several keys.
     Incomplete,
     /// Something below a key that has a value.
@@ -35,18 +35,18 @@ impl UnknownKey<'_> {
     /// Suggests what was probably meant.
     pub(super) fn guess(&self) -> Suggestion {
         match self.kind {
-            Kind::Incomplete => Suggestion { meant: None, protects: members(self.key).any(Key::protects) },
-            Kind::Below(key) => {
+            UnknownKind::Incomplete => Suggestion { meant: None, protects: members(self.key).any(Key::protects) },
+            UnknownKind::Below(key) => {
                 Suggestion { protects: key.protects() || suggest::guess(self.key).protects, meant: None }
             }
-            Kind::Unknown => suggest::guess(self.key),
+            UnknownKind::Unknown => suggest::guess(self.key),
         }
     }
 
     pub(super) fn finding(&self, source: Source<'_>, guess: &Suggestion) -> Finding {
         let key = shown(self.mark.label);
         match self.kind {
-            Kind::Incomplete => {
+            UnknownKind::Incomplete => {
                 let help = match members(self.key).map(|key| key.name).collect::<Vec<_>>() {
                     names if names.is_empty() => {
                         "write `gangway.routes.<name>.<key>`, such as `gangway.routes.api.host`".into()
@@ -60,12 +60,12 @@ impl UnknownKey<'_> {
                     help,
                 )
             }
-            Kind::Below(known) => {
+            UnknownKind::Below(known) => {
                 let message = format!("nothing stands below `{}`", known.name);
                 let help = format!("write {}", shown(&self.full(source, known.name)));
                 whole(codes::LABEL_BELOW_VALUE, message, "has a value itself", help)
             }
-            Kind::Unknown => {
+            UnknownKind::Unknown => {
                 let code = if guess.protects { codes::LABEL_DOUBTFUL } else { codes::LABEL_UNKNOWN };
                 let traefik = suggest::traefik(&self.key.to_ascii_lowercase());
                 let help = match &guess.meant {
