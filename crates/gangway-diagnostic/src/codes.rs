@@ -22,7 +22,7 @@ use crate::code::{Code, CodeDescription};
 
 /// The codes of one hundred, ascending.
 #[derive(Clone, Copy, Debug)]
-pub struct Group {
+pub struct CodeGroup {
     /// The digit that the codes begin with.
     pub hundred: u16,
     /// The common subject, such as `TLS and certificates`.
@@ -32,14 +32,14 @@ pub struct Group {
 }
 
 /// All groups, ascending.
-pub const GROUPS: &[Group] = &[
-    Group { hundred: 0, subject: "the shape of labels and their values", codes: LABEL_CODES },
-    Group { hundred: 1, subject: "rules, hosts, paths and regular expressions", codes: RULE_CODES },
-    Group { hundred: 2, subject: "references to something else", codes: REFERENCE_CODES },
-    Group { hundred: 3, subject: "conflicts between routes", codes: CONFLICT_CODES },
-    Group { hundred: 4, subject: "networks, addresses, ports and health", codes: NETWORK_CODES },
-    Group { hundred: 5, subject: "TLS and certificates", codes: TLS_CODES },
-    Group {
+pub const GROUPS: &[CodeGroup] = &[
+    CodeGroup { hundred: 0, subject: "the shape of labels and their values", codes: LABEL_CODES },
+    CodeGroup { hundred: 1, subject: "rules, hosts, paths and regular expressions", codes: RULE_CODES },
+    CodeGroup { hundred: 2, subject: "references to something else", codes: REFERENCE_CODES },
+    CodeGroup { hundred: 3, subject: "conflicts between routes", codes: CONFLICT_CODES },
+    CodeGroup { hundred: 4, subject: "networks, addresses, ports and health", codes: NETWORK_CODES },
+    CodeGroup { hundred: 5, subject: "TLS and certificates", codes: TLS_CODES },
+    CodeGroup {
         hundred: 9,
         subject: "global settings, the configuration file and compose files",
         codes: CONFIGURATION_CODES,

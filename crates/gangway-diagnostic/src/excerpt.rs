@@ -16,7 +16,7 @@ const BEFORE_CARET: usize = 50;
 /// Carets are counted in columns of a terminal: wide characters take two, and a mark that is put onto another
 /// character takes none, so what points at the mark points at that character. Right-to-left letters are
 /// counted in the order in which they were written, as most terminals show them.
-pub fn excerpt(text: &str, span: Span) -> (String, String) {
+pub(crate) fn excerpt(text: &str, span: Span) -> (String, String) {
     let start = text.floor_char_boundary(span.start);
     let end = text.floor_char_boundary(span.end).max(start);
     let before = text[..start].chars().count();

@@ -25,7 +25,6 @@ mod span;
 pub use code::{Code, CodeDescription};
 pub use diagnostic::Diagnostic;
 pub use diagnostics::Diagnostics;
-pub use excerpt::excerpt;
 pub use finding::Finding;
 pub use nearest::{distance, nearest};
 pub use place::{FilePosition, Place};

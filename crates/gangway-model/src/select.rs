@@ -10,11 +10,11 @@ use crate::snapshot::Container;
 /// The value of one `--select`: a container has to meet all of its terms.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Selector {
-    terms: Vec<Term>,
+    terms: Vec<SelectorTerm>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Term {
+enum SelectorTerm {
     Project(Box<str>),
     Network(Box<str>),
     Label { key: Box<str>, wants: Wants },
@@ -47,7 +47,7 @@ impl Selector {
     /// Fails where a term has no name, and where `project=` or `network=` has none.
     pub fn parse(text: &str) -> Result<Self, NotASelector> {
         let terms = text.split(',').map(str::trim).filter(|term| !term.is_empty());
-        let terms = terms.map(Term::parse).collect::<Result<Vec<Term>, NotASelector>>()?;
+        let terms = terms.map(SelectorTerm::parse).collect::<Result<Vec<SelectorTerm>, NotASelector>>()?;
         if terms.is_empty() {
             return Err(NotASelector { note: "nothing is selected", help: EXAMPLE });
         }
@@ -67,7 +67,7 @@ pub(crate) fn is_selected(selectors: &[Selector], container: &Container) -> bool
 
 const EXAMPLE: &str = "write a label such as `com.example.edge=lan`, or `project=shop`, or `network=edge`";
 
-impl Term {
+impl SelectorTerm {
     fn parse(text: &str) -> Result<Self, NotASelector> {
         if let Some(rest) = text.strip_prefix("label:") {
             return Self::label(rest);
@@ -121,11 +121,11 @@ impl Display for Selector {
                 f.write_str(",")?;
             }
             match term {
-                Term::Project(name) => write!(f, "project={name}")?,
-                Term::Network(name) => write!(f, "network={name}")?,
-                Term::Label { key, wants: Wants::Present } => write!(f, "label:{key}")?,
-                Term::Label { key, wants: Wants::Equal(value) } => write!(f, "label:{key}={value}")?,
-                Term::Label { key, wants: Wants::Different(value) } => write!(f, "label:{key}!={value}")?,
+                SelectorTerm::Project(name) => write!(f, "project={name}")?,
+                SelectorTerm::Network(name) => write!(f, "network={name}")?,
+                SelectorTerm::Label { key, wants: Wants::Present } => write!(f, "label:{key}")?,
+                SelectorTerm::Label { key, wants: Wants::Equal(value) } => write!(f, "label:{key}={value}")?,
+                SelectorTerm::Label { key, wants: Wants::Different(value) } => write!(f, "label:{key}!={value}")?,
             }
         }
         Ok(())

@@ -29,7 +29,7 @@ pub use reserved::Reserved;
 pub(crate) use slot::Slot;
 pub use ties::{Tie, ties};
 
-use self::reserved::Admission;
+use self::reserved::HostAdmission;
 use crate::host::HostPattern;
 use crate::request_view::RequestView;
 use crate::route::{Route, TlsMode};
@@ -70,7 +70,7 @@ impl<T> RoutingTable<T> {
             slots.extend(Slot::all(route, matcher, priority, age, &id));
             routes.push(payload);
         }
-        let admission = Admission::new(reserved, routes.iter().map(tenant));
+        let admission = HostAdmission::new(reserved, routes.iter().map(tenant));
         Self { index: Arc::new(Index::new(slots, admission)), routes }
     }
 

@@ -9,7 +9,7 @@ use ahash::RandomState;
 
 use super::bucket::{Best, Bucket};
 use super::precedence::{HostRank, Precedence};
-use super::reserved::Admission;
+use super::reserved::HostAdmission;
 use super::slot::{Slot, SlotMatch, host_rank};
 use crate::host::HostPattern;
 use crate::matcher::HostCondition;
@@ -40,11 +40,11 @@ pub(crate) struct Index {
     best_any: u32,
     best_regex: u32,
     /// The tenants whose patterns may take a reserved host.
-    admission: Admission,
+    admission: HostAdmission,
 }
 
 impl Index {
-    pub(super) fn new(mut slots: Vec<Slot>, admission: Admission) -> Self {
+    pub(super) fn new(mut slots: Vec<Slot>, admission: HostAdmission) -> Self {
         // Stable: alternatives of one route that are equally specific stay in their canonical order.
         slots.sort_by(|a, b| b.precedence.cmp(&a.precedence));
         let mut hosts = ByHost::default();
@@ -138,7 +138,7 @@ impl Index {
         self.best_wildcard.min(self.best_any_domain).min(self.best_any).min(self.best_regex)
     }
 
-    pub(super) fn admission(&self) -> &Admission {
+    pub(super) fn admission(&self) -> &HostAdmission {
         &self.admission
     }
 

@@ -39,7 +39,7 @@ impl Reserved {
 
 /// The reserved hosts, with the tenants of routes by number.
 #[derive(Debug, Default)]
-pub(super) struct Admission {
+pub(super) struct HostAdmission {
     hosts: HashMap<Box<str>, Box<[u32]>, RandomState>,
     /// The tenant of each route.
     routes: Vec<u32>,
@@ -47,7 +47,7 @@ pub(super) struct Admission {
     tenants: HashMap<Box<str>, u32, RandomState>,
 }
 
-impl Admission {
+impl HostAdmission {
     /// `tenants` are those of the routes, in order.
     pub(super) fn new<'t>(reserved: Reserved, tenants: impl Iterator<Item = &'t str>) -> Self {
         if reserved.hosts.is_empty() {
