@@ -24,7 +24,7 @@ use crate::lifecycle::Lifecycle;
 use crate::listen_addresses::ListenAddresses;
 use crate::log::access_log::AccessLog;
 use crate::log::failure_log::FailureLog;
-use crate::log::unclaimed_hosts::{UnclaimedHosts, UnclaimedLog};
+use crate::log::unclaimed_hosts::{UnclaimedCounts, UnclaimedLog};
 use crate::metrics::Metrics;
 use crate::serving_table::ActiveTable;
 use crate::settings::{ProxySettings, Threading};
@@ -85,7 +85,7 @@ pub fn start(
     let (table_seat, tables) = seat(ActiveTable::default());
     let (suspects_tx, suspects) = mpsc::channel(SUSPECTS_MAX);
     let failures = Arc::new(Notify::new());
-    let unclaimed = Arc::new(UnclaimedHosts::default());
+    let unclaimed = Arc::new(UnclaimedCounts::default());
     let tasks = BackgroundTasks {
         activator: Activator {
             compiled: compiled.clone(),

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::hold::limits::Waiters;
 use crate::listen_addresses::ListenAddresses;
 use crate::log::access_log::AccessLog;
-use crate::log::unclaimed_hosts::UnclaimedHosts;
+use crate::log::unclaimed_hosts::UnclaimedCounts;
 use crate::metrics::Metrics;
 use crate::serving_table::ActiveTable;
 use crate::settings::ProxySettings;
@@ -48,7 +48,7 @@ pub(crate) struct Shared {
     /// Wakes the failure log after a request failed.
     pub(crate) failures: Arc<Notify>,
     /// Hosts that are asked for by https and that no route claims.
-    pub(crate) unclaimed: Arc<UnclaimedHosts>,
+    pub(crate) unclaimed: Arc<UnclaimedCounts>,
 }
 
 impl Shared {

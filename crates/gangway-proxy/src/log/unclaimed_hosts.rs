@@ -21,7 +21,7 @@ const SHOWN_MAX: usize = 3;
 
 /// Hosts that were not logged yet.
 #[derive(Debug, Default)]
-pub(crate) struct UnclaimedHosts {
+pub(crate) struct UnclaimedCounts {
     seen: Mutex<UnclaimedNames>,
     news: Notify,
 }
@@ -58,7 +58,7 @@ impl UnclaimedOutcome {
 /// A background task for the caller to run: [`UnclaimedLog::run`] makes its future, and another one after a
 /// panic.
 #[derive(Debug)]
-pub struct UnclaimedLog(pub(crate) Arc<UnclaimedHosts>);
+pub struct UnclaimedLog(pub(crate) Arc<UnclaimedCounts>);
 
 impl UnclaimedLog {
     /// Logs such hosts as they come.
@@ -68,7 +68,7 @@ impl UnclaimedLog {
     }
 }
 
-impl UnclaimedHosts {
+impl UnclaimedCounts {
     /// Notes a handshake for `name`.
     pub(crate) fn note(&self, name: &str, outcome: UnclaimedOutcome) {
         self.seen.lock().note(name, outcome);
