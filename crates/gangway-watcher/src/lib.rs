@@ -6,7 +6,7 @@
 //! All requests only read, and there are few kinds of them: `/version`, `/_ping`, `/events`, `/containers/json`, and
 //! `/containers/<id>/json` where the listing says too little; `/networks` on the host, and `/info` away from it.
 //!
-//! One [follower](follow) per engine sends [reports](report) to the one [compile loop](compile_loop), which publishes
+//! One follower per engine (`follow`) sends reports to the one compile loop (`compile_loop`), which publishes
 //! tables and statuses.
 //!
 //! This crate does not know HTTP routing, TLS, or the meaning of a route.
