@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -39,7 +39,7 @@ pub(crate) struct Accounts<S> {
     /// One lock a CA, so that a CA that hangs keeps nobody else waiting.
     open: Arc<HashMap<Box<str>, Mutex<Option<OpenAccount>>>>,
     /// As each CA gave it last.
-    known: Arc<std::sync::Mutex<BTreeMap<Box<str>, Directory>>>,
+    known: Arc<parking_lot::Mutex<BTreeMap<Box<str>, Directory>>>,
 }
 
 /// An account in use.
@@ -85,7 +85,7 @@ impl<S: Storage> Accounts<S> {
 
     /// What each CA has last said about itself.
     pub(crate) fn known(&self) -> BTreeMap<Box<str>, Directory> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known.lock().clone()
     }
 
     /// The account with a CA, restored or made.
@@ -104,7 +104,7 @@ impl<S: Storage> Accounts<S> {
             return Ok(open.clone());
         }
         let about = Directory::fetch(&self.http, directory, now).await?;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.into(), about.clone());
+        self.known.lock().insert(directory.into(), about.clone());
         if file.is_some_and(|file| file.next_key.is_some())
             && let Err(failure) = self.change_key(directory, &about).await
         {

@@ -1,9 +1,10 @@
 //! Answers to what CAs ask, in force while they may ask.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use gangway_publish::Publisher;
 use gangway_tls::{Challenges, HttpChallenge};
+use parking_lot::Mutex;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -55,7 +56,7 @@ impl Solver {
     }
 
     fn change(&self, change: impl FnOnce(&mut Challenges)) {
-        let mut publisher = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut publisher = self.0.lock();
         let mut challenges = Arc::clone(&**publisher.reader().load_full());
         change(Arc::make_mut(&mut challenges));
         publisher.publish(challenges);

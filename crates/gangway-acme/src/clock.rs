@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use gangway_tls::unix_now;
 
 /// Gives seconds since the epoch. Tests bring one of their own.
 #[derive(Clone)]
@@ -11,8 +12,7 @@ pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
 impl Clock {
     /// The system's.
     pub fn system() -> Self {
-        // A clock before 1970 was never set.
-        Self::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64))
+        Self::new(unix_now)
     }
 
     /// A clock that reads the time from a function.

@@ -9,9 +9,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use gangway_tls::unix_now;
 use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -57,7 +58,8 @@ pub(crate) struct Refused {
 }
 
 /// The CA could not be reached, or did not answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub(crate) struct Unreachable(pub(crate) String);
 
 /// An answer to a request that needs no signature.
@@ -169,7 +171,7 @@ fn is_problem(response: &Response<Bytes>) -> bool {
 fn retry_at(headers: &HeaderMap) -> Option<i64> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u32>() {
-        return Some(now() + i64::from(seconds));
+        return Some(unix_now() + i64::from(seconds));
     }
     timestamp(text)
 }
@@ -181,10 +183,6 @@ fn date(headers: &HeaderMap) -> Option<i64> {
 fn timestamp(text: &str) -> Option<i64> {
     let time = httpdate::parse_http_date(text).ok()?;
     time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs() as i64)
-}
-
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 fn snippet(body: &[u8]) -> String {
@@ -231,14 +229,6 @@ impl fmt::Display for Refused {
 
 impl StdError for Refused {}
 
-impl fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl StdError for Unreachable {}
-
 /// What was given as roots of the CA's API holds no certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("no certificate was found in the roots given for the CA's API")]
@@ -252,7 +242,7 @@ mod tests {
     fn when_to_ask_again_is_read_in_both_notations() {
         let headers = |text: &'static str| HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
         let soon = retry_at(&headers("120")).expect("seconds");
-        assert!((now() + 118..=now() + 122).contains(&soon));
+        assert!((unix_now() + 118..=unix_now() + 122).contains(&soon));
         assert_eq!(retry_at(&headers("Fri, 31 Dec 1999 23:59:59 GMT")), Some(946_684_799));
         assert_eq!(retry_at(&headers("soon")), None);
     }

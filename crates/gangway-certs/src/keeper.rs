@@ -1,4 +1,14 @@
-//! Puts the parts together: what is wanted, what was given, what is made, and what is told.
+//! The loop that brings all sources of certificates together.
+//!
+//! [`keep`] runs these tasks as one, so that each goes on while another waits:
+//!
+//! | task | reads | publishes |
+//! |---|---|---|
+//! | keeper | wanted names, all views below | store, report, scope of the internal root, names for public CAs |
+//! | `certs/` folder | the volume | bundles, client CAs, findings |
+//! | internal CA | scope | the CA, findings |
+//! | session tickets | the volume | ticket keys |
+//! | ACME client | names for public CAs | bundles, findings, answers to challenges |
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;

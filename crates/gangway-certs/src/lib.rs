@@ -1,6 +1,17 @@
 //! Keeps a certificate for every name that needs one, from every source: ACME CAs, the internal CA, and files on the volume.
 //!
 //! The [keeper](keep) is given names and publishes a [`gangway_tls::Store`]. It knows neither Docker nor routes.
+//!
+//! Two loops turn until nothing changes any more. The keeper plans over all sources and publishes the names that a public
+//! CA is to sign for; the ACME client orders them and publishes what it has; the keeper plans again with that.
+//!
+//! ```text
+//! names ──→ keeper ──names for public CAs──→ ACME client ──→ certificate authorities
+//!             │  ↑                               │
+//!             │  └──── certificates, findings ───┘
+//!             ↓
+//!          store, report
+//! ```
 
 mod access;
 mod certs_folder;

@@ -297,7 +297,8 @@ fn root_params(key: &KeyPair, scope: &Scope, now: i64) -> Result<CertificatePara
 /// Addresses must be listed as well: constraints on DNS names alone would leave them all open.
 fn constraints(scope: &Scope) -> NameConstraints {
     let domains = INTERNAL_DOMAINS.iter().copied().chain(scope.domains.iter().chain(&scope.hosts).map(|name| &**name));
-    let networks = PRIVATE_NETWORKS.iter().map(|(address, prefix)| CidrSubnet::from_addr_prefix(*address, *prefix));
+    let networks = PRIVATE_NETWORKS.iter();
+    let networks = networks.map(|network| CidrSubnet::from_addr_prefix(network.addr(), network.prefix_len()));
     NameConstraints {
         permitted_subtrees: domains
             .map(|name| GeneralSubtree::DnsName(name.to_owned()))

@@ -22,6 +22,7 @@ mod resolver;
 mod slot;
 mod store;
 mod tickets;
+mod time;
 mod unclaimed_hosts;
 
 pub use bundle::{Bundle, BundleError, Origin};
@@ -40,3 +41,4 @@ pub use promises::Promises;
 pub use resolver::CertificateResolver;
 pub use store::Store;
 pub use tickets::{TicketKey, TicketKeys};
+pub use time::unix_now;

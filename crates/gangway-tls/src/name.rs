@@ -1,7 +1,9 @@
 //! Names as certificates and handshakes have them.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Domains that no public CA signs for, each with everything below it.
 pub const INTERNAL_DOMAINS: [&str; 7] = ["localhost", "local", "internal", "home.arpa", "lan", "home", "test"];
@@ -54,35 +56,29 @@ pub(crate) fn is_dns_name(name: &str) -> bool {
         })
 }
 
-/// The networks of [`is_internal`] addresses, as address and prefix length.
-pub(crate) const PRIVATE_NETWORKS: [(IpAddr, u8); 8] = [
-    (IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 0)), 8),
-    // Between customer and provider, and what Tailscale uses.
-    (IpAddr::V4(std::net::Ipv4Addr::new(100, 64, 0, 0)), 10),
-    (IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 0)), 8),
-    (IpAddr::V4(std::net::Ipv4Addr::new(172, 16, 0, 0)), 12),
-    (IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 0, 0)), 16),
-    (IpAddr::V6(std::net::Ipv6Addr::LOCALHOST), 128),
-    (IpAddr::V6(std::net::Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), 7),
-    (IpAddr::V6(std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
+/// The networks of [`is_internal`] addresses.
+pub(crate) const PRIVATE_NETWORKS: [IpNet; 8] = [
+    v4([10, 0, 0, 0], 8),
+    // Between customer and provider, and used by Tailscale.
+    v4([100, 64, 0, 0], 10),
+    v4([127, 0, 0, 0], 8),
+    v4([172, 16, 0, 0], 12),
+    v4([192, 168, 0, 0], 16),
+    v6(Ipv6Addr::LOCALHOST, 128),
+    v6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+    v6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
 ];
 
-fn is_private(address: IpAddr) -> bool {
-    PRIVATE_NETWORKS.iter().any(|(network, prefix)| is_in_network(address, *network, *prefix))
+const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> IpNet {
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix))
 }
 
-pub(crate) fn is_in_network(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
-    match (address, network) {
-        (IpAddr::V4(address), IpAddr::V4(network)) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-            address.to_bits() & mask == network.to_bits() & mask
-        }
-        (IpAddr::V6(address), IpAddr::V6(network)) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-            address.to_bits() & mask == network.to_bits() & mask
-        }
-        _ => false,
-    }
+const fn v6(address: Ipv6Addr, prefix: u8) -> IpNet {
+    IpNet::V6(Ipv6Net::new_assert(address, prefix))
+}
+
+fn is_private(address: IpAddr) -> bool {
+    PRIVATE_NETWORKS.iter().any(|network| network.contains(&address))
 }
 
 #[cfg(test)]
@@ -109,12 +105,17 @@ mod tests {
 
     #[test]
     fn a_network_contains_its_addresses_only() {
-        let network = |text: &str| text.parse().expect("an address");
-        assert!(is_in_network(network("172.31.255.255"), network("172.16.0.0"), 12));
-        assert!(!is_in_network(network("172.32.0.0"), network("172.16.0.0"), 12));
-        assert!(is_in_network(network("fdff::1"), network("fc00::"), 7));
-        assert!(!is_in_network(network("::2"), network("::1"), 128));
-        assert!(is_in_network(network("192.0.2.1"), network("0.0.0.0"), 0));
+        for (address, is_inside) in [
+            ("172.31.255.255", true),
+            ("172.32.0.0", false),
+            ("100.127.0.1", true),
+            ("100.128.0.0", false),
+            ("fdff::1", true),
+            ("::2", false),
+            ("::ffff:10.0.0.1", false),
+        ] {
+            assert_eq!(is_private(address.parse().expect("an address")), is_inside, "{address}");
+        }
     }
 
     #[test]

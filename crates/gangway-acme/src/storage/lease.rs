@@ -9,10 +9,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::io::Errno;
 use tokio::time::Instant;
 
@@ -106,7 +107,7 @@ impl FolderLease {
     /// Whether what is at the path is what we wrote there. Read by its name, since a network file system answers
     /// from memory otherwise.
     pub(super) fn stands(&self) -> io::Result<bool> {
-        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let token = self.token.lock().clone();
         match read_token(&self.path) {
             Ok(there) => Ok(there == token),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -124,7 +125,7 @@ impl FolderLease {
     }
 
     fn write_token(&self) -> io::Result<()> {
-        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut token = self.token.lock();
         let beat = BEATS.fetch_add(1, Ordering::Relaxed);
         *token = format!("{} {beat:020}\n", self.mark).into_bytes();
         let mut file = &self.file;
@@ -158,7 +159,7 @@ impl Observed {
     /// different machines are never compared.
     fn is_stale(&self, path: &Path) -> io::Result<bool> {
         let token = read_token(path)?;
-        let mut seen = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.tokens.lock();
         // Just taken, or just given back: whoever has it next is not the one that was seen.
         if token.is_empty() {
             seen.remove(path);
@@ -175,7 +176,7 @@ impl Observed {
     }
 
     fn forget(&self, path: &Path) {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        self.tokens.lock().remove(path);
     }
 
     /// Whether the file system had no locks when one was wanted last.

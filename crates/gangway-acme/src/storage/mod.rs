@@ -5,7 +5,6 @@
 //! small and replaced whole, every write is made under a [`Lease`](Storage::Lease), and a lease that was
 //! lost makes the write fail.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
@@ -97,7 +96,8 @@ pub fn safe_name(name: &str) -> String {
 }
 
 /// Why the storage did not do what it was asked. Reads well after "failed to".
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{act} `{key}`: {cause}")]
 pub struct StorageError {
     /// What was tried, such as `write`.
     pub act: &'static str,
@@ -107,16 +107,20 @@ pub struct StorageError {
     pub cause: StorageCause,
 }
 
-/// Why it failed.
-#[derive(Debug)]
+/// Why the storage failed.
+#[derive(Debug, thiserror::Error)]
 pub enum StorageCause {
-    /// The system said so.
+    /// The system reports it.
+    #[error("{0}")]
     Io(io::Error),
     /// Another instance has the lease now.
+    #[error("another instance took over")]
     LeaseLost,
-    /// A value that is larger than any of ours.
+    /// The value is larger than any that this crate writes.
+    #[error("it is larger than 16 MiB")]
     TooLarge,
-    /// A key that is none, which would be a fault of ours.
+    /// The key has a form that no key has, which is a bug.
+    #[error("not a key")]
     BadKey,
 }
 
@@ -140,20 +144,6 @@ impl StorageError {
         }
     }
 }
-
-impl fmt::Display for StorageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} `{}`: ", self.act, self.key)?;
-        match &self.cause {
-            StorageCause::Io(error) => error.fmt(f),
-            StorageCause::LeaseLost => f.write_str("another instance took over"),
-            StorageCause::TooLarge => f.write_str("it is larger than 16 MiB"),
-            StorageCause::BadKey => f.write_str("not a key"),
-        }
-    }
-}
-
-impl std::error::Error for StorageError {}
 
 #[cfg(test)]
 mod tests {
