@@ -39,7 +39,7 @@ const PERMIT_LIFETIME: i64 = 60 * 60;
 /// Names that are permitted at once.
 const PERMITS_MAX: usize = 1024;
 
-/// So long what went wrong is told, and so often at most in other words.
+/// A finding stays for this long, in seconds, and its wording changes at most once in that time.
 const TOLD_FOR: i64 = 60 * 60;
 
 /// How often it is looked whether something need not be told any longer.

@@ -65,7 +65,7 @@ impl<S: Storage> VolumeScan<S> {
         let damage = if key.starts_with(stored_certificate::FOLDER) {
             match StoredCertificate::read(text) {
                 Ok(stored) => {
-                    // A file is called after the first of its names that it could be called after.
+                    // The file is named after one of the names in its certificate.
                     let name = stored.bundle.names.iter().find(|name| stored_certificate::key_for(name) == key);
                     changes.certificates.push((name.unwrap_or(&stored.bundle.names[0]).clone(), stored));
                     None

@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use gangway_tls::{ClientCa, ClientCas};
 
-use crate::certs_folder::CertsFolderView;
 use gangway_acme::{Finding, FindingCode, FindingSeverity};
 
 /// More authorities than anybody has.
@@ -69,21 +68,19 @@ impl ClientCaFolder {
     }
 }
 
-impl CertsFolderView {
-    /// What to say of a bundle that a route asks for, if it is not there.
-    pub(crate) fn missing_client_ca(&self, name: &str) -> Option<Finding> {
-        let subject = subject(name);
-        // What is damaged was told already.
-        let is_told = self.findings.iter().any(|finding| finding.subject == subject);
-        (!self.client_cas.contains_key(name) && !is_told).then(|| Finding {
-            code: FindingCode::ClientCaUnusable,
-            severity: FindingSeverity::Error,
-            subject,
-            message: format!("there is no bundle of authorities `{name}` for `client-ca`").into(),
-            help: format!("put the authorities' certificates into `certs/clients/{name}.pem` on the volume").into(),
-            effect: EFFECT.into(),
-        })
-    }
+/// The finding about a file of client CAs that a route asks for, if it is not there.
+pub(crate) fn missing(name: &str, usable: &ClientCas, findings: &[Finding]) -> Option<Finding> {
+    let subject = subject(name);
+    // A damaged file has a finding already.
+    let is_told = findings.iter().any(|finding| finding.subject == subject);
+    (!usable.contains_key(name) && !is_told).then(|| Finding {
+        code: FindingCode::ClientCaUnusable,
+        severity: FindingSeverity::Error,
+        subject,
+        message: format!("there is no bundle of authorities `{name}` for `client-ca`").into(),
+        help: format!("put the authorities' certificates into `certs/clients/{name}.pem` on the volume").into(),
+        effect: EFFECT.into(),
+    })
 }
 
 const EFFECT: &str = "routes that ask for it are closed: they answer 503 to everybody";
@@ -178,8 +175,7 @@ mod tests {
         clients.look(folder.path());
         clients.look(folder.path());
         assert!(clients.usable().is_empty());
-        let view = CertsFolderView { client_cas: clients.usable(), ..CertsFolderView::default() };
-        let missing = view.missing_client_ca("family").expect("is told");
+        let missing = missing("family", &clients.usable(), &[]).expect("is told");
         assert!(missing.help.contains("certs/clients/family.pem") && missing.effect.contains("closed"));
     }
 

@@ -26,6 +26,7 @@ use gangway_acme::storage::FolderStorage;
 use gangway_acme::{Acme, AcmeOutputs, AcmeView, Clock, Finding, FindingSeverity};
 
 use crate::certs_folder::{self, CertsFolderView, follow};
+use crate::client_ca;
 use crate::export::Exports;
 use crate::import::{self, ImportOutcome};
 use crate::internal_ca::{InternalCaView, keep_ca};
@@ -384,7 +385,8 @@ impl Keeper {
         let without = self.without_certificates(wanted, acme, now);
         let known = plan.findings.iter().chain(&folder.findings).chain(&ca.findings).chain(&acme.findings);
         let known = known.chain(self.exports.findings()).cloned().chain(out_of_date(&self.given.bundles, now));
-        let missing = wanted.client_cas.iter().filter_map(|name| folder.missing_client_ca(name));
+        let missing =
+            wanted.client_cas.iter().filter_map(|name| client_ca::missing(name, &folder.client_cas, &folder.findings));
         let findings: BTreeSet<Finding> = known.chain(missing).chain(without).collect();
         for finding in findings.difference(&self.told) {
             let Finding { code, subject, message, help, effect, .. } = finding;

@@ -14,8 +14,8 @@ use rustls::{ServerConfig, SupportedProtocolVersion};
 use crate::client_ca::ClientCa;
 use crate::name::normal_name;
 use crate::resolver::CertificateResolver;
+use crate::shared_tickets::SharedTickets;
 use crate::store::Store;
-use crate::tickets::SharedTickets;
 use crate::time::unix_now;
 
 /// The protocol that a CA negotiates to see the answer to a TLS-ALPN-01 challenge (RFC 8737).

@@ -19,6 +19,7 @@ mod placeholder;
 mod promised;
 mod promises;
 mod resolver;
+mod shared_tickets;
 mod slot;
 mod store;
 mod tickets;
