@@ -6,9 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use gangway_model::host::{HOST_LEN_MAX, canonical};
-use gangway_model::route::Address;
-use gangway_model::{HostPattern, Route};
+use gangway_model::{Address, HOST_LEN_MAX, HostPattern, Route, canonical_host};
 
 /// Names that are always ours: that of the machine itself, and that of the service in our compose files.
 const NAMES: &[&str] = &["localhost", "gangway"];
@@ -31,7 +29,7 @@ impl AllowedHosts {
     /// Whether requests with this `Host` are answered. `routes` are those in force.
     pub(crate) fn allows<'r>(&self, host: &str, routes: impl IntoIterator<Item = &'r Route>) -> bool {
         let mut buffer = [0; HOST_LEN_MAX];
-        let Some(host) = canonical(host, &mut buffer) else { return false };
+        let Some(host) = canonical_host(host, &mut buffer) else { return false };
         if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
             return self.knows_address(ip);
         }
@@ -44,7 +42,7 @@ impl AllowedHosts {
     /// a label, for example, can make our own proxy send a `Host` that is allowed.
     pub(crate) fn leads_here<'r>(&self, host: &str, routes: impl IntoIterator<Item = &'r Route>) -> bool {
         let mut buffer = [0; HOST_LEN_MAX];
-        let Some(host) = canonical(host, &mut buffer) else { return false };
+        let Some(host) = canonical_host(host, &mut buffer) else { return false };
         let takes = |route: &Route| route.hosts.is_empty() || route.hosts.iter().any(|one| one.matches(host));
         routes.into_iter().any(|route| takes(route) && self.is_from_file_to_us(route))
     }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use gangway_model::{Compiled, Diagnostic, Severity};
+use gangway_diagnostic::{Diagnostic, Severity};
+use gangway_model::Compiled;
 use gangway_publish::{Published, Reader};
 use gangway_tls::CertificateResolver;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS};
@@ -146,7 +147,7 @@ impl Answers {
         let shown = |addresses: Vec<std::net::SocketAddr>| addresses.iter().map(ToString::to_string).collect();
         let table = &compiled.table;
         let endpoints = || table.routes().iter().flat_map(|route| &route.upstream.endpoints);
-        let ready = endpoints().filter(|endpoint| endpoint.readiness == gangway_model::route::Readiness::Ready).count();
+        let ready = endpoints().filter(|endpoint| endpoint.readiness == gangway_model::Readiness::Ready).count();
         let certificates = instance.certificates();
         let diagnostics = self.diagnostics(compiled);
         let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error).count();

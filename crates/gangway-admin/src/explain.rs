@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gangway_model::explain::{Considered, Explanation, Nearest};
-use gangway_model::location::{PublicPorts, slash_redirect};
+use gangway_diagnostic::Diagnostic;
 use gangway_model::mention::{self, MentionedBy};
-use gangway_model::route::{Readiness, TlsMode};
-use gangway_model::{Compiled, Diagnostic, Endpoint, Middleware, RequestView, Route};
+use gangway_model::{
+    Compiled, Considered, Endpoint, Explanation, Middleware, Nearest, PublicPorts, Readiness, RequestView, Route,
+    TlsMode, slash_redirect,
+};
 use gangway_tls::{CertificateResolver, Origin};
 
 use crate::api::{self, EngineView};

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use gangway_model::host::{HOST_LEN_MAX, Hostname, canonical};
 use gangway_model::path::normalise;
+use gangway_model::{HOST_LEN_MAX, Hostname, canonical_host};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -73,7 +73,7 @@ fn parts(url: &str) -> Result<(bool, String, String), (String, &'static str)> {
 
 fn host_of(authority: &str) -> Option<String> {
     let mut buffer = [0; HOST_LEN_MAX];
-    if let Some(host) = canonical(authority, &mut buffer) {
+    if let Some(host) = canonical_host(authority, &mut buffer) {
         return Some(host.to_owned());
     }
     // An international name, which a browser converts before sending.

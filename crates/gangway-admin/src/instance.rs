@@ -6,9 +6,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use gangway_model::Diagnostic;
-use gangway_model::location::PublicPorts;
-use gangway_model::route::EndpointKey;
+use gangway_diagnostic::Diagnostic;
+use gangway_model::{EndpointKey, PublicPorts};
 use gangway_tls::DemandCounts;
 
 use crate::api::{CertificateView, ConfigFileView, EngineView};

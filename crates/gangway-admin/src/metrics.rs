@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gangway_model::{Compiled, Diagnostic};
+use gangway_diagnostic::Diagnostic;
+use gangway_model::Compiled;
 use gangway_publish::Generation;
 use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};

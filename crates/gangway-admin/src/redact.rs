@@ -2,8 +2,7 @@
 //!
 //! A secret is recognised by the name of its label, key or header field, because a value looks like any other.
 
-use gangway_model::Diagnostic;
-use gangway_model::diagnostic::Span;
+use gangway_diagnostic::{Diagnostic, Span};
 
 /// The text in place of a secret.
 pub const MASK: &str = "***";
@@ -62,7 +61,7 @@ pub fn without_password(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::{Code, Place, Severity};
+    use gangway_diagnostic::{Code, Place, Severity};
 
     use super::*;
 

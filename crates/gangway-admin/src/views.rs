@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gangway_model::container_report::ContainerReport;
-use gangway_model::route::{Address, EndpointKey, HostHeader, Readiness, Scheme, Timeouts, TlsMode};
-use gangway_model::snapshot::{ContainerState, Health};
-use gangway_model::{Diagnostic, Endpoint, Middleware, Route};
+use gangway_diagnostic::Diagnostic;
+use gangway_model::{
+    Address, ContainerReport, ContainerState, Endpoint, EndpointKey, Health, HostHeader, Middleware, Readiness, Route,
+    Scheme, Timeouts, TlsMode,
+};
 use gangway_tls::Origin;
 use http::HeaderValue;
 use time::OffsetDateTime;

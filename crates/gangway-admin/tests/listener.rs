@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gangway_admin::{Admin, AdminSettings, CertificatesState, EndpointActivity, Instance, InstancePhase, Sources, api};
-use gangway_model::diagnostic::{FilePosition, Span};
-use gangway_model::location::PublicPorts;
-use gangway_model::route::EndpointKey;
-use gangway_model::settings::FileRoute;
-use gangway_model::snapshot::{Attachment, Container, ContainerState, Ended, ExposedPort, Snapshot};
-use gangway_model::{Code, Compiled, Diagnostic, Place, Settings, Severity, compile};
+use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span};
+use gangway_model::{
+    Attachment, Compiled, Container, ContainerState, Ended, EndpointKey, ExposedPort, FileRoute, PublicPorts, Settings,
+    Snapshot, compile,
+};
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::client::{Answer, Client};
 use gangway_testkit::wait::eventually;

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use gangway_diagnostic::{Diagnostic, codes};
-use gangway_model::snapshot::{Attachment, ContainerState, EngineName, ExposedPort, Health, NetworkMode, OwnPlace};
-use gangway_model::{Container, Snapshot};
+use gangway_model::{
+    Attachment, Container, ContainerState, EngineName, ExposedPort, Health, NetworkMode, OwnPlace, Snapshot,
+};
 
 use crate::profiles::ServiceSet;
 use crate::project::Project;

@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use gangway_compose::{ComposeSnapshot, Environment, Input, Loader};
-use gangway_model::snapshot::NetworkMode;
+use gangway_model::NetworkMode;
 use support::MemoryFiles;
 
 /// The parts of a loaded project that the tests look at.

@@ -6,8 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use gangway_model::snapshot::Health;
-use gangway_model::{Compiler, Container, Settings, Snapshot};
+use gangway_model::{Compiler, Container, Health, Settings, Snapshot};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

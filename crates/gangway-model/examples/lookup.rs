@@ -18,7 +18,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use gangway_model::{Entry, HostPattern, Matcher, PathPattern, RequestView, RoutingTable};
+use gangway_model::path::PathPattern;
+use gangway_model::{Entry, HostPattern, Matcher, RequestView, RoutingTable};
 use http::{HeaderMap, Method};
 
 /// So many hosts are asked for in every table, so that only its size differs.

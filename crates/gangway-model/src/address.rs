@@ -13,12 +13,12 @@ use std::net::SocketAddr;
 use self::surroundings::NotReached;
 pub(crate) use self::surroundings::Surroundings;
 pub(crate) use self::target_owner::TargetOwner;
-use crate::codes;
-use crate::diagnostic::Diagnostic;
 use crate::route::Scheme;
-use crate::rule::Finding;
 use crate::snapshot::Container;
 use crate::spec::Access;
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::Finding;
+use gangway_diagnostic::codes;
 
 /// Where and how a container is reached.
 #[derive(Clone, Debug)]

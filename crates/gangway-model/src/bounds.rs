@@ -1,6 +1,6 @@
 //! Bounds on what containers may ask for, and on what is said about them.
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use gangway_diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// At most this many findings are shown for one container: more do not help, and a container can have as many labels as
 /// it likes.

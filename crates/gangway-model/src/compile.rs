@@ -1,6 +1,6 @@
 //! Declarations → table. See [`compile()`].
 //!
-//! The steps, each in a file of its own: a [dialect](crate::dialect) reads the containers; each route becomes a
+//! The steps, each in a file of its own: a dialect reads the containers; each route becomes a
 //! candidate with the endpoints of its container (`candidates`, `targets`); names of upstreams and middlewares that
 //! containers share are settled and put in (`names`, `resolve`); containers of one service are gathered behind one route
 //! (`replicas`); of routes that claim the same, the one of the party that holds it keeps it (`conflicts`); the rest
@@ -45,17 +45,18 @@ use self::unserved::UnservedClaims;
 use crate::address::Surroundings;
 use crate::bounds::ContainerFindings;
 use crate::container_report::ContainerReport;
-use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::dialect::{self, ContainerRead, ReadCache};
+use crate::engine_name::EngineName;
 use crate::mention;
 use crate::ownership::{Holdings, Observation, seconds};
 use crate::route::{Middleware, Route, Upstream};
-use crate::rule::shown;
 use crate::select::is_selected;
 use crate::settings::Settings;
-use crate::snapshot::{Container, EngineName, Snapshot};
+use crate::snapshot::{Container, Snapshot};
 use crate::spec::Declared;
 use crate::table::{Entry, RoutingTable};
+use gangway_diagnostic::quoted;
+use gangway_diagnostic::{Diagnostic, Diagnostics, Place};
 
 /// The result of compiling, which is always complete.
 pub struct Compiled {
@@ -234,7 +235,7 @@ fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
 fn reason(ways: &[(Box<str>, String)]) -> String {
     match ways {
         [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other == first) => first.clone(),
-        _ => ways.iter().map(|(name, way)| format!("{}: {way}", shown(name))).collect::<Vec<_>>().join("; "),
+        _ => ways.iter().map(|(name, way)| format!("{}: {way}", quoted(name))).collect::<Vec<_>>().join("; "),
     }
 }
 

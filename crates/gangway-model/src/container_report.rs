@@ -1,6 +1,7 @@
 //! What was made of one container, for `status`, the API and `explain`.
 
-use crate::snapshot::{ContainerState, Ended, EngineName, Health};
+use crate::engine_name::EngineName;
+use crate::snapshot::{ContainerState, Ended, Health};
 
 /// What was made of one container.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -15,10 +15,10 @@ pub(crate) mod native;
 
 pub(crate) use self::cache::ReadCache;
 use crate::bounds::ContainerFindings;
-use crate::diagnostic::Diagnostic;
 use crate::settings::{FileRoute, Settings};
 use crate::snapshot::Container;
 use crate::spec::{Declared, RouteSpec};
+use gangway_diagnostic::Diagnostic;
 
 /// What was read of one container.
 pub(crate) struct ContainerRead<'s> {

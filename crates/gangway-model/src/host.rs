@@ -1,7 +1,7 @@
 //! Host names and patterns of them. Text becomes a type here, and no later code parses it again.
 //!
 //! Hosts are compared in one form: lower case, without port and final dot, international names in
-//! punycode, IPv6 in brackets and in its shortest form. [`canonical`] brings the host of a request into this
+//! punycode, IPv6 in brackets and in its shortest form. [`canonical_host`] brings the host of a request into this
 //! form; [`Hostname::parse`] and [`HostPattern::parse`] do so with the host of a label.
 
 use std::fmt::{self, Display, Formatter};
@@ -136,7 +136,7 @@ impl Display for HostPattern {
 /// The result is written into `buffer`, so that a request costs no allocation. None where the text is outside the
 /// grammar of RFC 3986, has user information or an impossible port, or is longer than [`HOST_LEN_MAX`]. A host
 /// that no route could have is still a host.
-pub fn canonical<'b>(host: &str, buffer: &'b mut [u8; HOST_LEN_MAX]) -> Option<&'b str> {
+pub fn canonical_host<'b>(host: &str, buffer: &'b mut [u8; HOST_LEN_MAX]) -> Option<&'b str> {
     if let Some(rest) = host.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;
         let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
@@ -378,7 +378,7 @@ mod tests {
     }
 
     fn compared(text: &str) -> Option<String> {
-        canonical(text, &mut [0; HOST_LEN_MAX]).map(str::to_owned)
+        canonical_host(text, &mut [0; HOST_LEN_MAX]).map(str::to_owned)
     }
 
     #[test]

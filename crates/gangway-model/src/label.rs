@@ -1,9 +1,9 @@
 //! Labels as written, and diagnostics that point at them. Shared by all dialects.
 
-use crate::diagnostic::{Code, Diagnostic, Place, Severity, Span};
-use crate::rule::Finding;
 use crate::settings::FileRoute;
 use crate::snapshot::Container;
+use gangway_diagnostic::Finding;
+use gangway_diagnostic::{Code, Diagnostic, Place, Severity, Span};
 
 /// Longer keys are cut where they are shown.
 const KEY_SHOWN_MAX: usize = 200;

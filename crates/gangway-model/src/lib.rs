@@ -1,51 +1,63 @@
 //! Labels in, a table out, and the table is a value.
 //!
 //! [`compile()`] turns a [`Snapshot`] of containers, the file routes and the global [`Settings`] into a
-//! [`RoutingTable`] and [`Diagnostics`]. It never fails, and its result does not depend on the order
+//! [`RoutingTable`] and [`Diagnostics`](gangway_diagnostic::Diagnostics). It never fails, and its result does not depend on the order
 //! in which containers or labels were listed.
 //!
 //! There is deliberately no I/O here: no sockets, files, clock, environment, async or logging.
 
 mod address;
-pub mod bounds;
-pub mod compile;
-pub mod container_report;
+mod bounds;
+mod compile;
+mod container_report;
 mod dialect;
-pub mod digest;
+mod digest;
 mod engine_name;
-pub mod explain;
-pub mod host;
+mod explain;
+mod host;
 mod image_defaults;
 mod label;
-pub mod location;
-pub mod matcher;
+mod location;
+mod matcher;
 pub mod mention;
-pub mod ownership;
+mod ownership;
 pub mod path;
 pub mod reference;
 mod regex_pattern;
 mod request_view;
-pub mod route;
+mod route;
 pub mod rule;
-pub mod select;
-pub mod settings;
-pub mod snapshot;
+mod select;
+mod settings;
+mod snapshot;
 mod spec;
-pub mod table;
+mod table;
 mod utc;
 mod value;
 mod vocabulary;
 
-pub use compile::{Compiled, Compiler, compile};
-pub use gangway_diagnostic::{self as diagnostic, Code, Diagnostic, Diagnostics, Place, Severity, codes};
-pub use host::{HostPattern, Hostname};
-pub use matcher::Matcher;
-pub use path::PathPattern;
+pub use bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX, FOUND_MAX};
+pub use compile::{Compiled, Compiler, Hold, Move, compile};
+pub use container_report::{ContainerReport, Mention};
+pub use digest::Digest;
+pub use engine_name::EngineName;
+pub use explain::{CONSIDERED_MAX, Considered, Explanation, NEAREST_MAX, Nearest, Winner};
+pub use host::{HOST_LEN_MAX, HostPattern, Hostname, canonical_host};
+pub use location::{PublicPorts, slash_redirect};
+pub use matcher::{ALTERNATIVES_MAX, Alternative, HostCondition, Matcher, Test};
+pub use ownership::{GRACE, Holding, Holdings, Party, RefusedClaim, RuleId, Tenant, Tenure};
 pub use regex_pattern::{REGEX_SIZE_MAX, RegexPattern};
 pub use request_view::RequestView;
-pub use route::{Endpoint, Middleware, Route, Upstream};
-pub use settings::Settings;
-pub use snapshot::{Container, Snapshot};
-pub use table::{Entry, Precedence, RoutingTable};
+pub use route::{
+    Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, ListenerOptions, Middleware, Policy, Readiness,
+    RedirectPart, RedirectTarget, Route, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
+};
+pub use select::{NotASelector, Selector};
+pub use settings::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, OwnListeners, Settings};
+pub use snapshot::{
+    Attachment, Container, ContainerState, Drivers, Ended, EngineKind, ExposedPort, Gone, Health, LeftOut, NetworkMode,
+    OwnPlace, Snapshot,
+};
+pub use table::{Entry, Handshake, Handshakes, HostRank, Match, Precedence, Reserved, RoutingTable, Tie, ties};
 pub use utc::utc;
 pub use value::duration as parse_duration;

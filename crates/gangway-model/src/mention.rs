@@ -9,9 +9,9 @@
 use crate::container_report::{ContainerReport, Mention};
 use crate::dialect::native;
 use crate::dialect::native::schema::{ResolvedKey, resolve};
-use crate::rule::shown;
 use crate::settings::Settings;
 use crate::snapshot::{Container, ContainerState};
+use gangway_diagnostic::quoted;
 
 /// At most this many labels of one container are kept.
 const MENTIONS_MAX: usize = 16;
@@ -87,10 +87,10 @@ pub fn naming<'v>(host: &str, containers: &'v [ContainerReport], now: i64) -> Ve
 }
 
 fn told(host: &str, container: &ContainerReport, label: &str, now: i64) -> (u8, String) {
-    let name = shown(&container.name);
+    let name = quoted(&container.name);
     let named = match label {
-        "" => format!("container {name} would be served at {} by its name", shown(host)),
-        label => format!("container {name} names it in label {}", shown(label)),
+        "" => format!("container {name} would be served at {} by its name", quoted(host)),
+        label => format!("container {name} names it in label {}", quoted(label)),
     };
     let ours = label.is_empty() || begins(label, native::PREFIX);
     let key = label.get(native::PREFIX.len()..).unwrap_or_default();
@@ -119,7 +119,7 @@ fn told(host: &str, container: &ContainerReport, label: &str, now: i64) -> (u8, 
         2,
         format!(
             "{named}, {whose}, which Gangway does not read; add the label `gangway.host` with {}{state}",
-            shown(host)
+            quoted(host)
         ),
     )
 }

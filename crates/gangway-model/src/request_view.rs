@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 /// Everything that a matcher may look at.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestView<'a> {
-    /// The host in lower case, without port and final dot; see [`crate::host::canonical`].
+    /// The host in lower case, without port and final dot; see [`crate::canonical_host`].
     pub host: &'a str,
     /// The path, percent-decoded and normalised; see [`crate::path::normalise`].
     pub path: &'a str,

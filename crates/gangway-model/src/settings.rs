@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::diagnostic::Place;
 use crate::select::Selector;
+use gangway_diagnostic::Place;
 
 /// The settings of `serve` that decide how labels are compiled.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use crate::engine_name::EngineName;
+use crate::engine_name::EngineName;
 use crate::matcher::HostCondition;
 use crate::ownership::Holdings;
 

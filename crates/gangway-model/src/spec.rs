@@ -11,8 +11,8 @@
 use crate::label::Mark;
 use crate::matcher::Matcher;
 use crate::route::{Address, HostHeader, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
-use crate::rule::Finding;
 use crate::vocabulary::Vocabulary;
+use gangway_diagnostic::Finding;
 
 /// What a dialect makes of one container.
 #[derive(Debug)]

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use crate::codes;
-use crate::diagnostic::Code;
-use crate::rule::{Finding, nearest, shown};
+use gangway_diagnostic::Code;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Finding, nearest, quoted};
 
 /// The longest duration. A longer one is a slip.
 const DURATION_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -37,7 +37,7 @@ pub(crate) fn integer(text: &str) -> Parsed<i64> {
 /// A TCP port.
 pub(crate) fn port(text: &str) -> Parsed<u16> {
     let help = match text.rsplit([':', '/']).chain(text.split([':', '/'])).find(|part| part.parse::<u16>().is_ok()) {
-        Some(number) if text.contains([':', '/']) => format!("write {}, the port inside the container", shown(number)),
+        Some(number) if text.contains([':', '/']) => format!("write {}, the port inside the container", quoted(number)),
         _ => "write the number of the port at which the application listens, such as `8080`".to_owned(),
     };
     match text.parse() {
@@ -201,7 +201,7 @@ pub(crate) fn and_list<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
 }
 
 fn joined<'w>(words: impl IntoIterator<Item = &'w str>, last: &str) -> String {
-    let words: Vec<String> = words.into_iter().map(shown).collect();
+    let words: Vec<String> = words.into_iter().map(quoted).collect();
     match &words[..] {
         [] => String::new(),
         [only] => only.clone(),
@@ -211,13 +211,13 @@ fn joined<'w>(words: impl IntoIterator<Item = &'w str>, last: &str) -> String {
 
 /// An error about the whole of a value.
 pub(crate) fn wrong(code: Code, text: &str, what: &str, note: &str, help: impl Into<String>) -> Finding {
-    Finding::error(code, 0..text.len(), format!("{} {what}", shown(text)), note, unquoted(text).unwrap_or(help.into()))
+    Finding::error(code, 0..text.len(), format!("{} {what}", quoted(text)), note, unquoted(text).unwrap_or(help.into()))
 }
 
 /// Quotes around a whole value are nearly always a slip: in the list syntax of compose they are part of it.
 fn unquoted(text: &str) -> Option<String> {
     let inner = ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote))?;
-    Some(format!("write {} without the quotes: here they are part of the value", shown(inner)))
+    Some(format!("write {} without the quotes: here they are part of the value", quoted(inner)))
 }
 
 fn split_number(text: &str) -> (&str, &str) {

@@ -2,8 +2,10 @@
 
 mod common;
 
-use gangway_model::bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX, FOUND_MAX};
-use gangway_model::{Code, Compiled, Compiler, Container, Settings, Snapshot, compile};
+use gangway_diagnostic::Code;
+use gangway_model::{
+    ALTERNATIVES_IN_ALL_MAX, Compiled, Compiler, Container, FOUND_IN_ALL_MAX, FOUND_MAX, Settings, Snapshot, compile,
+};
 
 const ROUTES: usize = 255;
 

@@ -7,14 +7,10 @@ use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use gangway_model::container_report::ContainerReport;
-use gangway_model::route::{Middleware, Route};
-use gangway_model::settings::Expose;
-use gangway_model::snapshot::{
-    Attachment, ContainerState, EngineName, ExposedPort, Gone, Health, NetworkMode, OwnPlace,
+use gangway_model::{
+    Attachment, Compiled, Compiler, Container, ContainerReport, ContainerState, EngineName, Expose, ExposedPort, Gone,
+    Health, Middleware, NetworkMode, OwnPlace, Precedence, RequestView, Route, Settings, Snapshot, compile,
 };
-use gangway_model::table::Precedence;
-use gangway_model::{Compiled, Compiler, Container, RequestView, Settings, Snapshot, compile};
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
 
@@ -404,7 +400,7 @@ proptest! {
             prop_assert!(found.text.is_char_boundary(found.span.start), "{:?}", found);
             prop_assert!(found.text.is_char_boundary(found.span.end), "{:?}", found);
             prop_assert!(!found.effect.is_empty() && !found.help.is_empty(), "{:?}", found);
-            prop_assert!(gangway_model::codes::find(found.code).is_some(), "{:?}", found);
+            prop_assert!(gangway_diagnostic::codes::find(found.code).is_some(), "{:?}", found);
             let shown = found.to_string();
             prop_assert!(shown.len() < 8192, "{} bytes", shown.len());
             prop_assert!(shown.chars().all(|char| char == '\n' || !char.is_control()), "{:?}", shown);

@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use gangway_model::{Code, Severity, codes};
+use gangway_diagnostic::{Code, Severity, codes};
 
 /// Codes of what is not found in labels: other crates have their tests.
 fn is_of_others(code: Code) -> bool {

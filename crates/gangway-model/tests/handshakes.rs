@@ -4,8 +4,7 @@ mod common;
 
 use std::time::{Duration, SystemTime};
 
-use gangway_model::table::Handshake;
-use gangway_model::{Compiled, Settings, Snapshot, compile};
+use gangway_model::{Compiled, Handshake, Settings, Snapshot, compile};
 
 const MANY: usize = 10_000;
 

@@ -5,10 +5,9 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use gangway_model::matcher::HostCondition;
-use gangway_model::ownership::Holdings;
-use gangway_model::snapshot::{ContainerState, EngineName};
-use gangway_model::{Compiled, Container, RequestView, Settings, Snapshot, compile};
+use gangway_model::{
+    Compiled, Container, ContainerState, EngineName, Holdings, HostCondition, RequestView, Settings, Snapshot, compile,
+};
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
 

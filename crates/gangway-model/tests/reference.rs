@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use gangway_model::{Code, codes, reference};
+use gangway_diagnostic::{Code, codes};
+use gangway_model::reference;
 
 const DIAGNOSTICS_HEAD: &str = "\
 <!-- Generated from the lists of codes in crates/gangway-diagnostic/src/codes by `make docs`. -->

@@ -1,7 +1,7 @@
 //! What is said about rules that are wrong: every code, its place and its help.
 
-use gangway_model::Severity;
-use gangway_model::rule::{self, Finding, codes};
+use gangway_diagnostic::{Finding, Severity, codes};
+use gangway_model::rule;
 
 fn findings(text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();

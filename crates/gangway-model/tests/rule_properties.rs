@@ -1,8 +1,9 @@
 //! What holds for every rule: it prints and parses alike, nothing panics, and taking it apart into
 //! alternatives does not change what it means.
 
+use gangway_model::path::PathPattern;
 use gangway_model::rule::{self, Condition, Expression, Term};
-use gangway_model::{HostPattern, Matcher, PathPattern, RequestView, host, path};
+use gangway_model::{HostPattern, Matcher, RequestView, path};
 use http::{HeaderMap, HeaderValue, Method};
 use proptest::prelude::*;
 
@@ -172,7 +173,7 @@ fn broken_text() -> impl Strategy<Value = String> {
 fn check_any_text(text: &str) {
     let mut findings = Vec::new();
     let rule = rule::parse(text, &mut findings);
-    assert_eq!(rule.is_none(), findings.iter().any(|finding| finding.severity == gangway_model::Severity::Error));
+    assert_eq!(rule.is_none(), findings.iter().any(|finding| finding.severity == gangway_diagnostic::Severity::Error));
     for finding in &findings {
         assert!(text.get(finding.span.start..finding.span.end).is_some(), "{text:?} {finding:?}");
         assert!(!finding.message.is_empty() && !finding.note.is_empty() && !finding.help.is_empty(), "{finding:?}");
@@ -188,7 +189,7 @@ fn check_any_text(text: &str) {
     for finding in findings {
         assert!(text.get(finding.span.start..finding.span.end).is_some(), "{text:?} {finding:?}");
     }
-    let _ = host::canonical(text, &mut [0; host::HOST_LEN_MAX]);
+    let _ = gangway_model::canonical_host(text, &mut [0; gangway_model::HOST_LEN_MAX]);
 }
 
 proptest! {
@@ -208,7 +209,7 @@ proptest! {
         let rule = parsed(&text);
         let mut findings = Vec::new();
         let matcher = Matcher::from_expression(rule.clone(), &mut findings);
-        let is_too_many = findings.iter().any(|finding| finding.code == rule::codes::ALTERNATIVES_TOO_MANY);
+        let is_too_many = findings.iter().any(|finding| finding.code == gangway_diagnostic::codes::ALTERNATIVES_TOO_MANY);
         if !is_too_many {
             for sent in requests {
                 let (meant, taken) = sent.view(|request| {

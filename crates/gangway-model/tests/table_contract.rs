@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use gangway_model::explain::Explanation;
-use gangway_model::route::{HostHeader, ListenerOptions, Timeouts, TlsMode, TlsVersion};
-use gangway_model::table::{Handshake, HostRank, Reserved, ties};
-use gangway_model::{Entry, HostPattern, Matcher, PathPattern, RequestView, Route, RoutingTable, Upstream, rule};
+use gangway_model::path::PathPattern;
+use gangway_model::{
+    Entry, Explanation, Handshake, HostHeader, HostPattern, HostRank, ListenerOptions, Matcher, RequestView, Reserved,
+    Route, RoutingTable, Timeouts, TlsMode, TlsVersion, Upstream, rule, ties,
+};
 use http::{HeaderMap, Method};
 
 fn matcher(rule: &str) -> Matcher {
@@ -174,13 +175,13 @@ fn combinations_are_bounded() {
     let mut findings = Vec::new();
     let rule = rule::parse(&text, &mut findings).expect("a rule");
     assert_eq!(Matcher::from_expression(rule, &mut findings), None);
-    assert_eq!(findings[0].code, rule::codes::ALTERNATIVES_TOO_MANY);
+    assert_eq!(findings[0].code, gangway_diagnostic::codes::ALTERNATIVES_TOO_MANY);
 
     let hosts = (0..33).map(|n| HostPattern::parse(&format!("h{n}.org"), &mut Vec::new()).expect("a host")).collect();
     let paths = (0..32).map(|n| PathPattern::parse(&format!("/p{n}"), &mut Vec::new()).expect("a path")).collect();
     let mut findings = Vec::new();
     assert_eq!(Matcher::from_lists(hosts, paths, &mut findings), None);
-    assert_eq!(findings[0].code, rule::codes::ALTERNATIVES_TOO_MANY);
+    assert_eq!(findings[0].code, gangway_diagnostic::codes::ALTERNATIVES_TOO_MANY);
 }
 
 #[test]

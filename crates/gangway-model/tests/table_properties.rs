@@ -3,9 +3,10 @@
 
 use std::net::IpAddr;
 
-use gangway_model::matcher::HostCondition;
-use gangway_model::table::{HostRank, ties};
-use gangway_model::{Entry, HostPattern, Matcher, PathPattern, RequestView, RoutingTable, path, rule};
+use gangway_model::path::PathPattern;
+use gangway_model::{
+    Entry, HostCondition, HostPattern, HostRank, Matcher, RequestView, RoutingTable, path, rule, ties,
+};
 use http::{HeaderMap, HeaderValue, Method};
 use proptest::prelude::*;
 

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use gangway_model::route::{EndpointKey, Readiness, Route};
-use gangway_model::{Compiled, RoutingTable};
+use gangway_model::{Compiled, EndpointKey, Readiness, Route, RoutingTable};
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::sleep;

@@ -8,8 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use gangway_model::Compiled;
-use gangway_model::route::EndpointKey;
+use gangway_model::{Compiled, EndpointKey};
 use gangway_publish::{Reader, seat};
 use gangway_tls::{CertificateResolver, ServerConfigs};
 use tokio::sync::{Mutex, Notify, mpsc, watch};

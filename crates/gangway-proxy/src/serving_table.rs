@@ -6,8 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gangway_model::RoutingTable;
-use gangway_model::route::{Address, Endpoint, EndpointKey, Readiness, Route, Scheme};
+use gangway_model::{Address, Endpoint, EndpointKey, Readiness, Route, RoutingTable, Scheme};
 use http::HeaderValue;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
 use pingora::upstreams::peer::HttpPeer;

@@ -5,8 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gangway_model::Compiled;
-use gangway_model::route::EndpointKey;
+use gangway_model::{Compiled, EndpointKey};
 use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, ServerConfigs};
 use tokio::sync::{Notify, mpsc};

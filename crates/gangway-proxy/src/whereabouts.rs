@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use gangway_model::location::PublicPorts;
+use gangway_model::PublicPorts;
 
 use crate::listen_addresses::ListenAddresses;
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Plane, app, route};
-use gangway_model::Upstream;
-use gangway_model::route::Policy;
+use gangway_model::{Policy, Upstream};
 use gangway_proxy::CookieSecret;
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use common::{Plane, RouteToServe, app, route};
-use gangway_model::route::TlsVersion;
+use gangway_model::TlsVersion;
 use gangway_tls::{Bundle, ClientCa, Origin, Store};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Plane, app, held, route};
-use gangway_model::route::{Balance, HealthCheck, Policy, Readiness, RedirectPart, RedirectTarget, Scheme, TlsMode};
-use gangway_model::snapshot::{Container, ContainerState, Ended, Snapshot};
-use gangway_model::{Middleware, Route, Upstream, compile};
+use gangway_model::{
+    Balance, Container, ContainerState, Ended, HealthCheck, Middleware, Policy, Readiness, RedirectPart,
+    RedirectTarget, Route, Scheme, Snapshot, TlsMode, Upstream, compile,
+};
 use gangway_proxy::{CookieSecret, TrustedProxies, Whereabouts};
 use gangway_testkit::app::App;
 use gangway_testkit::client::{Answer, Client, Speaks};

@@ -19,7 +19,7 @@ async fn plane(change: impl FnOnce(&mut ProxySettings)) -> Plane {
     let (address, _) = app("app").await;
     let mut plane = Plane::start_with(change);
     let mut plain = route("plain.localhost", address);
-    plain.change = Box::new(|route| route.listener.tls = gangway_model::route::TlsMode::Off);
+    plain.change = Box::new(|route| route.listener.tls = gangway_model::TlsMode::Off);
     plane.serve(vec![route("app.localhost", address), plain]).await;
     let ca = InternalCa::load(plane.ca.root_pem(), &plane.ca.key_pem()).expect("is one");
     let placeholders = Placeholders::new().ok().map(Arc::new);

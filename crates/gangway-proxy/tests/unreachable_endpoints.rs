@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Plane, RouteToServe, app, route};
-use gangway_model::Upstream;
-use gangway_model::route::{Address, EndpointKey, Policy, Scheme};
+use gangway_model::{Address, EndpointKey, Policy, Scheme, Upstream};
 use gangway_testkit::client::Answer;
 use gangway_testkit::wait::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gangway_model::snapshot::EngineName;
+use gangway_model::EngineName;
 
 use crate::connect::{Connector, EngineConnection, EngineStream};
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bollard::API_DEFAULT_VERSION;
 use bollard::models::SystemVersion;
-use gangway_model::snapshot::EngineKind;
+use gangway_model::EngineKind;
 use http::uri::PathAndQuery;
 
 /// A version of the engine API, such as 1.41.

@@ -12,7 +12,7 @@ use bollard::errors::Error as DockerError;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use gangway_model::snapshot::EngineKind;
+use gangway_model::EngineKind;
 use http::header::DATE;
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode};

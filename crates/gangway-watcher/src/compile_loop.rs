@@ -6,9 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gangway_model::compile::Move;
-use gangway_model::matcher::HostCondition;
-use gangway_model::{Compiled, Settings, Snapshot};
+use gangway_model::{Compiled, HostCondition, Move, Settings, Snapshot};
 use gangway_publish::{Published, Publisher, Reader};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

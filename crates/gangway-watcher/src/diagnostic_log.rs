@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use gangway_model::diagnostic::printable;
-use gangway_model::{Diagnostic, Diagnostics, Severity};
+use gangway_diagnostic::{Diagnostic, Diagnostics, Severity, printable};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -103,7 +102,7 @@ impl DiagnosticChanges {
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::{Code, Place};
+    use gangway_diagnostic::{Code, Place};
 
     use super::*;
 
@@ -114,7 +113,7 @@ mod tests {
             message: "unknown matcher `Hosts`".into(),
             place: Place::container_named(container),
             text: String::new(),
-            span: gangway_model::diagnostic::Span::default(),
+            span: gangway_diagnostic::Span::default(),
             note: String::new(),
             help: String::new(),
             effect: "route `web` is not served".into(),

@@ -3,9 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use gangway_model::Snapshot;
-use gangway_model::matcher::HostCondition;
-use gangway_model::snapshot::{Container, ContainerState, EngineName};
+use gangway_model::{Container, ContainerState, EngineName, HostCondition, Snapshot};
 use tokio::time::Instant;
 use tracing::debug;
 

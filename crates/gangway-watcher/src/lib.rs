@@ -48,8 +48,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::join_all;
-use gangway_model::matcher::HostCondition;
-use gangway_model::{Compiled, Compiler, Settings, Snapshot};
+use gangway_model::{Compiled, Compiler, HostCondition, Settings, Snapshot};
 use gangway_publish::{Publisher, Reader};
 use tokio::sync::mpsc;
 

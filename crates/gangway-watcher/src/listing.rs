@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use gangway_model::snapshot::{
+use gangway_model::{
     Attachment, Container, ContainerState, Ended, EngineName, ExposedPort, Health, LeftOut, NetworkMode,
 };
 use serde::Deserialize;

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use gangway_model::snapshot::{Container, ContainerState, Drivers};
+use gangway_model::{Container, ContainerState, Drivers};
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 use tracing::debug;

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use gangway_model::snapshot::Container;
+use gangway_model::Container;
 
 /// Number of hexadecimal digits in the full id of a container.
 const ID_LEN: usize = 64;

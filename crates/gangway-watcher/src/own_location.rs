@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
 
-use gangway_model::snapshot::{Container, EngineKind, NetworkMode, OwnPlace};
+use gangway_model::{Container, EngineKind, NetworkMode, OwnPlace};
 
 use crate::listing::ListedContainer;
 use crate::own_ids::{OwnIds, SHORT_ID_LEN};
@@ -127,7 +127,7 @@ mod tests {
     fn listing(json: &str) -> (Vec<ListedContainer>, Vec<Container>) {
         let listing: Vec<ListedContainer> =
             serde_json::from_str(&json.replace("OURS", OURS).replace("OTHER", OTHER)).unwrap();
-        let engine = gangway_model::snapshot::EngineName("docker".into());
+        let engine = gangway_model::EngineName("docker".into());
         let context = crate::listing::TranslationContext {
             engine: &engine,
             facts: &BTreeMap::new(),

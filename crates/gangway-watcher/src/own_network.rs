@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use gangway_model::snapshot::{Container, NetworkMode};
+use gangway_model::{Container, NetworkMode};
 
 use crate::listing::{ListedContainer, PublishedPort};
 use crate::own_ids::OwnIds;
@@ -61,7 +61,7 @@ mod tests {
 
     fn read(json: &str) -> OwnNetwork {
         let listing: Vec<ListedContainer> = serde_json::from_str(&json.replace("OURS", OURS)).expect("a listing");
-        let engine = gangway_model::snapshot::EngineName("docker".into());
+        let engine = gangway_model::EngineName("docker".into());
         let context = crate::listing::TranslationContext {
             engine: &engine,
             facts: &BTreeMap::new(),

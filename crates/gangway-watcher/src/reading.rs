@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gangway_model::snapshot::{Container, Drivers, EngineKind, EngineName, Health, LeftOut, OwnPlace};
+use gangway_model::{Container, Drivers, EngineKind, EngineName, Health, LeftOut, OwnPlace};
 use tokio::time::{Instant, timeout};
 use tracing::trace;
 

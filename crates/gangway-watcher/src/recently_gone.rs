@@ -5,8 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use gangway_model::compile::Hold;
-use gangway_model::snapshot::{Container, ContainerState, Gone};
+use gangway_model::{Container, ContainerState, Gone, Hold};
 use tokio::time::Instant;
 
 /// More containers than ever stop together. The routes of any further ones end at once.
@@ -80,7 +79,7 @@ fn is_up(container: &Container) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use gangway_model::snapshot::EngineName;
+    use gangway_model::EngineName;
 
     use super::*;
 

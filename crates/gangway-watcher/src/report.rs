@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use gangway_model::snapshot::Container;
+use gangway_model::Container;
 use tokio::time::Instant;
 
 use crate::own_mounts::OwnMount;

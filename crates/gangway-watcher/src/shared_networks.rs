@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gangway_model::snapshot::{Container, ContainerState, NetworkMode};
+use gangway_model::{Container, ContainerState, NetworkMode};
 
 use crate::client::Client;
 use crate::engine_error::EngineError;

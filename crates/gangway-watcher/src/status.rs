@@ -1,6 +1,6 @@
 //! How one engine is doing, for `status` and the API.
 
-use gangway_model::snapshot::EngineName;
+use gangway_model::EngineName;
 
 use crate::latency::Latency;
 use crate::own_mounts::OwnMount;

@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use gangway_model::snapshot::{Container, ContainerState, NetworkMode};
+use gangway_model::{Container, ContainerState, NetworkMode};
 use tokio::time::Instant;
 
 use crate::listing::{EngineTime, InspectedContainer};

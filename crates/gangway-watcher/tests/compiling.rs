@@ -7,8 +7,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use gangway_model::matcher::HostCondition;
-use gangway_model::{Compiled, Settings, Snapshot};
+use gangway_model::{Compiled, HostCondition, Settings, Snapshot};
 use gangway_testkit::engine::{Container, Engine};
 use support::{watch_with_compiler, way_to};
 use tokio::sync::Notify;

@@ -5,9 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use gangway_model::Settings;
-use gangway_model::settings::FileRoute;
-use gangway_model::snapshot::{EngineName, Health, NetworkMode, OwnPlace};
+use gangway_model::{EngineName, FileRoute, Health, NetworkMode, OwnPlace, Settings};
 use gangway_testkit::engine::{Container, Engine, Flavour, Moment};
 use gangway_testkit::fault::Fault;
 use support::{pass, seconds, watch, watch_all, watch_routes, way_to};

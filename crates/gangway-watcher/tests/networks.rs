@@ -3,7 +3,7 @@
 
 mod support;
 
-use gangway_model::snapshot::{EngineKind, EngineName, OwnPlace};
+use gangway_model::{EngineKind, EngineName, OwnPlace};
 use gangway_testkit::engine::{Container, Engine, Fault, Flavour};
 use support::{Watched, pass, seconds, watch_routes};
 

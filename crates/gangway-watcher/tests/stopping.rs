@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use gangway_model::snapshot::{Container as Read, ContainerState};
+use gangway_model::{Container as Read, ContainerState};
 use gangway_testkit::engine::{Container, Engine, Fault, Flavour, Moment};
 use support::{Watched, pass, seconds, watch, watch_routes};
 

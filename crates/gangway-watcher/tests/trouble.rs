@@ -7,8 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gangway_model::Settings;
-use gangway_model::settings::FileRoute;
+use gangway_model::{FileRoute, Settings};
 use gangway_testkit::engine::{Container, Engine, Fault};
 use gangway_testkit::fault;
 use gangway_testkit::wait::eventually;

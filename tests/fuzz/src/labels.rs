@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use gangway_model::snapshot::{Attachment, Container, ContainerState, EngineName, ExposedPort, Health, NetworkMode, Snapshot};
-use gangway_model::{Settings, compile};
+use gangway_model::{Attachment, Container, ContainerState, EngineName, ExposedPort, Health, NetworkMode, Settings, Snapshot, compile};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -2,7 +2,8 @@
 //! printed is read again as the same, and the table finds what its alternatives accept.
 #![no_main]
 
-use gangway_model::{Entry, HostPattern, Matcher, PathPattern, RequestView, RoutingTable, host, path, rule};
+use gangway_model::{Entry, HostPattern, Matcher, RequestView, RoutingTable, host, path, rule};
+use gangway_model::path::PathPattern;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

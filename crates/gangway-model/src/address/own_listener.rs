@@ -7,13 +7,13 @@ use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, SocketAddr};
 
 use super::surroundings::Surroundings;
-use crate::codes;
-use crate::diagnostic::Diagnostic;
 use crate::label::Source;
-use crate::rule::Finding;
 use crate::settings::OwnListeners;
 use crate::snapshot::{Container, NetworkMode, OwnPlace};
 use crate::spec::Access;
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::Finding;
+use gangway_diagnostic::codes;
 
 /// One of ours.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

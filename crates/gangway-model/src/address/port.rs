@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::target_owner::TargetOwner;
-use crate::codes;
-use crate::diagnostic::Diagnostic;
 use crate::image_defaults;
 use crate::route::Scheme;
-use crate::rule::Finding;
 use crate::snapshot::Container;
 use crate::spec::Access;
 use crate::value::and_list;
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::Finding;
+use gangway_diagnostic::codes;
 
 /// Where applications usually listen. Of several that are exposed the lowest is taken.
 const USUAL: [u16; 7] = [80, 8080, 3000, 8000, 5000, 443, 8443];

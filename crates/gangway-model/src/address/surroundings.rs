@@ -4,14 +4,14 @@ use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::codes;
-use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::label::{Source, cut};
-use crate::rule::{Finding, shown};
 use crate::settings::Settings;
 use crate::snapshot::{Attachment, Container, ContainerState, EngineKind, NetworkMode, OwnPlace, Snapshot};
 use crate::spec::Access;
 use crate::value::and_list;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Code, Diagnostic, Severity};
+use gangway_diagnostic::{Finding, quoted};
 
 /// A container whose network is shared may share another's; engines do not allow more, but what they
 /// say is not ours to trust.
@@ -123,7 +123,7 @@ impl<'s> Surroundings<'s> {
                     format!(
                         "{} is still in the network that {} had before it was started anew",
                         described(container, guest),
-                        shown(&holder.name)
+                        quoted(&holder.name)
                     ),
                     &format!("restart it as well: `docker restart {}`", cut(&guest.name)),
                 ));
@@ -220,12 +220,12 @@ impl<'s> Surroundings<'s> {
             let finding = Finding::error(
                 codes::NETWORK_UNUSABLE,
                 0..wanted.len(),
-                format!("network {} cannot be used", shown(wanted)),
+                format!("network {} cannot be used", quoted(wanted)),
                 note,
                 format!("shared with Gangway: {names}"),
             );
             let chosen = preferred(&shared, self.settings).unwrap_or(first);
-            let effect = format!("the container is reached over {}", shown(&chosen.network));
+            let effect = format!("the container is reached over {}", quoted(&chosen.network));
             found.push(source.about_value(mark, finding, effect));
         }
         Ok(preferred(&shared, self.settings).unwrap_or(first))
@@ -264,7 +264,7 @@ impl<'s> Surroundings<'s> {
             codes::NETWORK_APART,
             &format!("its host cannot reach it: it is on {named} only"),
             format!("{} is on {named} only, where its own host cannot reach it", described(container, holder)),
-            &format!("add a bridge network to it, or run Gangway as a container on {}", shown(first)),
+            &format!("add a bridge network to it, or run Gangway as a container on {}", quoted(first)),
         )
     }
 }
@@ -330,7 +330,7 @@ fn not_shared(container: &Container, holder: &Container, own: &OwnPlace) -> NotR
 fn described(container: &Container, holder: &Container) -> String {
     match std::ptr::eq(container, holder) {
         true => "the container".to_owned(),
-        false => format!("container {}, whose network is shared,", shown(&holder.name)),
+        false => format!("container {}, whose network is shared,", quoted(&holder.name)),
     }
 }
 
@@ -338,7 +338,7 @@ fn no_address(container: &Container, holder: &Container, network: &str) -> NotRe
     unreachable(
         codes::ADDRESS_MISSING,
         "it has no address yet",
-        format!("{} has no address on {}", described(container, holder), shown(network)),
+        format!("{} has no address on {}", described(container, holder), quoted(network)),
         "wait until it runs; if it does, restart it",
     )
 }

@@ -6,16 +6,16 @@ use super::names::{DeclaredBy, References, SharedNames};
 use super::owners::Owners;
 use super::targets::{Reached, reach, reach_urls};
 use crate::address::{Surroundings, TargetOwner};
-use crate::codes;
-use crate::diagnostic::{Code, Diagnostic};
 use crate::dialect;
 use crate::label::Source;
 use crate::ownership::Party;
 use crate::route::{Endpoint, Readiness};
-use crate::rule::{Finding, shown};
 use crate::settings::{FileRoute, Settings};
 use crate::snapshot::{Container, ContainerState, Health};
 use crate::spec::{Declarations, Declared, Delivery, Destination, Part, ResolvedRoute, RouteSpec, UpstreamSpec};
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Code, Diagnostic};
+use gangway_diagnostic::{Finding, quoted};
 
 /// One container's share in a route, or a route of the file.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ pub(super) fn of_container<'s>(
             candidate.endpoints = endpoints;
             found.extend(findings.into_iter().filter(|_| is_heard));
         } else if let Some(upstream) = candidate.references.as_ref().and_then(|names| names.upstream.as_ref()) {
-            ways.push((candidate.spec.name.clone(), format!("by upstream {}", shown(&upstream.name))));
+            ways.push((candidate.spec.name.clone(), format!("by upstream {}", quoted(&upstream.name))));
         }
         candidates.push(candidate);
     }
@@ -230,7 +230,7 @@ fn why_unreachable(container: &Container, troubles: &[Diagnostic]) -> Option<Box
         codes::PORT_UNKNOWN,
     ];
     let Diagnostic { code, message, help, .. } = troubles.iter().find(|one| LASTING.contains(&one.code))?;
-    Some(format!("container {}: {message} ({code}). To mend it, {help}.", shown(&container.name)).into())
+    Some(format!("container {}: {message} ({code}). To mend it, {help}.", quoted(&container.name)).into())
 }
 
 fn unhealthy(container: &Container) -> Diagnostic {

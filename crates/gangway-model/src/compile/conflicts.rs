@@ -9,19 +9,19 @@ use std::sync::Arc;
 
 use super::replicas::{RouteGroup, RouteOrigin};
 use super::unserved::UnservedClaim;
-use crate::codes;
-use crate::diagnostic::{Code, Diagnostic};
 use crate::matcher::{Alternative, HostCondition};
 use crate::ownership::{
     Claim, Decision, Holdings, Loss, Observation, Party, Presence, RuleId, Strength, Tenant, Until,
 };
 use crate::path::PathPattern;
 use crate::route::Route;
-use crate::rule::{Finding, shown};
 use crate::snapshot::{Container, ContainerState};
 use crate::table::{Entry, ties};
 use crate::utc;
 use crate::value::list;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Code, Diagnostic};
+use gangway_diagnostic::{Finding, quoted};
 
 /// The result of settling all claims.
 pub(super) struct Settled<'s> {
@@ -390,12 +390,12 @@ fn describe_loss(
         let share = format!("{}: {}", words.share, group.party.tenant.name());
         format!(
             "take another host; or let this one in by the label {} on the other one; or give the host up: {}",
-            shown(&share),
-            shown(&format!("gangway release {host}"))
+            quoted(&share),
+            quoted(&format!("gangway release {host}"))
         )
     };
     let by = match name {
-        _ if is_same_service => format!("route {}", shown(&holder.route)),
+        _ if is_same_service => format!("route {}", quoted(&holder.route)),
         Some(name) => name.clone(),
         None => holder.to_string(),
     };
@@ -410,8 +410,8 @@ fn collapsed(group: &RouteGroup<'_>, holder: &Party, host: &HostCondition) -> St
         true => format!(
             ": only letters, digits and hyphens of a name can stand in one, and no more than 63, so {} and {} have the \
              same",
-            shown(name),
-            shown(&holder.route)
+            quoted(name),
+            quoted(&holder.route)
         ),
         false => String::new(),
     }

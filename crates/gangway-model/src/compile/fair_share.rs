@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, HashSet};
 use super::candidates::Candidate;
 use super::unserved::UnservedClaims;
 use crate::bounds::{ALTERNATIVES_IN_ALL_MAX, ContainerFindings, FOUND_IN_ALL_MAX, FOUND_MAX};
-use crate::codes;
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, Span};
 use crate::label::Source;
 use crate::ownership::{Party, Tenant};
-use crate::rule::Finding;
 use crate::spec::RouteSpec;
+use gangway_diagnostic::Finding;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Diagnostic, Diagnostics, Place, Severity, Span};
 
 /// Candidates as they are read: never many more than may be served, however many are asked for.
 pub(super) struct Intake<'s> {

@@ -15,12 +15,12 @@ use ahash::RandomState;
 
 use super::owners::TenantRef;
 use super::replicas::{RouteGroup, RouteOrigin};
-use crate::codes;
-use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;
 use crate::matcher::HostCondition;
 use crate::route::TlsVersion;
-use crate::rule::Finding;
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::Finding;
+use gangway_diagnostic::codes;
 
 /// Closes routes whose CA file cannot be asked for, and takes back demands that would lock out clients of others.
 /// `groups` are sorted by age.

@@ -16,10 +16,11 @@ use super::replicas::{self, RouteGroup};
 use crate::address::Surroundings;
 use crate::bounds::ALTERNATIVES_IN_ALL_MAX;
 use crate::dialect::{self, ReadCache};
+use crate::engine_name::EngineName;
 use crate::route::Policy;
 use crate::select::is_selected;
 use crate::settings::Settings;
-use crate::snapshot::{EngineName, Gone, Snapshot};
+use crate::snapshot::{Gone, Snapshot};
 use crate::spec::{Declarations, Declared};
 
 /// A container that is gone and for which a route is held.

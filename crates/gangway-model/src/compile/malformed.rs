@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::codes;
-use crate::diagnostic::{Diagnostic, Place};
 use crate::label::{Source, cut};
-use crate::rule::{Finding, shown};
 use crate::settings::{FileRoute, Settings};
 use crate::snapshot::{Container, LeftOut, Snapshot};
 use crate::value::and_list;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Diagnostic, Place};
+use gangway_diagnostic::{Finding, quoted};
 
 /// Parts that are named in one diagnostic.
 const PARTS_MAX: usize = 10;
@@ -46,6 +46,6 @@ fn finding(left_out: &LeftOut, name: &str) -> Finding {
         0..0,
         format!("the engine describes the container in a form that makes no sense: {parts}{more}"),
         "",
-        format!("see what `docker inspect {}` says there", shown(name).trim_matches('`')),
+        format!("see what `docker inspect {}` says there", quoted(name).trim_matches('`')),
     )
 }

@@ -12,12 +12,13 @@ use std::collections::HashMap;
 use ahash::RandomState;
 
 use super::owners::{Owner, TenantRef};
-use crate::diagnostic::Diagnostic;
+use crate::engine_name::EngineName;
 use crate::label::{Mark, Source};
 use crate::route::{Endpoint, Middleware};
-use crate::rule::Finding;
-use crate::snapshot::{Container, EngineName};
+use crate::snapshot::Container;
 use crate::spec::{Delivery, MiddlewareSpec, Named, Part, Reference, UpstreamSpec, WeightedUpstream};
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::Finding;
 
 /// The names in one route.
 #[derive(Debug, Default)]

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use crate::engine_name::EngineName;
 use crate::label::Source;
 use crate::ownership::{Holdings, Party, Tenant};
-use crate::snapshot::{Container, EngineName};
+use crate::snapshot::Container;
 use crate::spec::RouteSpec;
 
 /// The owner of a container's routes. Containers of one owner are replicas.

@@ -11,12 +11,12 @@ use std::ops::Bound;
 
 use super::owners::TenantRef;
 use super::replicas::RouteGroup;
-use crate::codes;
-use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;
 use crate::matcher::{Alternative, HostCondition};
 use crate::path::{PathPattern, begins_with};
-use crate::rule::Finding;
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::Finding;
+use gangway_diagnostic::codes;
 
 /// Lowers the priorities that would take something from a more senior route of another tenant. `groups` are
 /// sorted by seniority.

@@ -12,18 +12,18 @@ use std::rc::Rc;
 use super::candidates::Candidate;
 use super::owners::TenantRef;
 
-use crate::codes;
-use crate::diagnostic::Diagnostic;
 use crate::label::Mark;
 use crate::label::Source;
 use crate::matcher::Alternative;
 use crate::ownership::{Party, Tenant};
 use crate::route::{Endpoint, Readiness};
-use crate::rule::{Finding, shown};
 use crate::snapshot::Container;
 use crate::spec::ResolvedRoute;
 use crate::value::and_list;
 use crate::vocabulary::Vocabulary;
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Finding, quoted};
 
 /// One route with all its replicas.
 #[derive(Debug)]
@@ -231,11 +231,11 @@ impl<'s> RouteOrigin<'s> {
     /// ``container `shop-web-1` of project `shop` ``, for a diagnostic.
     pub(super) fn described(&self) -> String {
         let Some(oldest) = self.containers().min_by_key(|container| (container.created, &container.id)) else {
-            return format!("route {} of the configuration file", shown(&self.name));
+            return format!("route {} of the configuration file", quoted(&self.name));
         };
         match oldest.project() {
-            Some(project) => format!("container {} of project {}", shown(&oldest.name), shown(project)),
-            None => format!("container {}", shown(&oldest.name)),
+            Some(project) => format!("container {} of project {}", quoted(&oldest.name), quoted(project)),
+            None => format!("container {}", quoted(&oldest.name)),
         }
     }
 }
@@ -273,7 +273,7 @@ fn report_differences(replicas: &[Candidate<'_>], chosen: usize, found: &mut Vec
     let finding = Finding::error(
         codes::REPLICAS_DIFFER,
         0..0,
-        format!("replicas of route {} ask for different things", shown(&chosen.spec.name)),
+        format!("replicas of route {} ask for different things", quoted(&chosen.spec.name)),
         "",
         format!("recreate {names}, or give them the same labels"),
     );
@@ -317,7 +317,7 @@ fn escaped(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::EngineName;
+    use crate::engine_name::EngineName;
 
     #[test]
     fn ids_of_different_things_are_different() {

@@ -11,12 +11,13 @@ use ahash::RandomState;
 use super::candidates::Candidate;
 use super::names::{DeclaredUpstream, References, SharedNames};
 use super::weights;
-use crate::diagnostic::Diagnostic;
+use crate::engine_name::EngineName;
 use crate::label::Source;
 use crate::route::{Endpoint, Middleware};
-use crate::rule::shown;
-use crate::snapshot::{Container, EngineName};
+use crate::snapshot::Container;
 use crate::spec::{Delivery, MiddlewareSpec, Part, Reference, Unresolved, WeightedUpstream, Without};
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::quoted;
 
 /// Steps that the routes of one container may have by name, together: each costs a table its memory, and a name of
 /// few bytes may stand for much more.
@@ -193,7 +194,7 @@ impl<'n, 's> NameResolver<'n, 's> {
                 }
                 Err(why) => {
                     let finding = (reference.unresolved)(&reference.name, why);
-                    let effect = format!("the share of {} goes to the others", shown(&reference.name));
+                    let effect = format!("the share of {} goes to the others", quoted(&reference.name));
                     unreachable.push(Some(finding.message.clone().into()));
                     found.push(Source::Container(container).about_value(reference.mark, finding, effect));
                 }

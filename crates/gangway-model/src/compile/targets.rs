@@ -2,11 +2,11 @@
 
 use super::availability::{readiness, why_not_up};
 use crate::address::{Surroundings, TargetOwner};
-use crate::diagnostic::Diagnostic;
 use crate::route::{Address, Endpoint, EndpointKey, Readiness};
-use crate::rule::shown;
 use crate::snapshot::Container;
 use crate::spec::{Access, Destination, TargetPlace, TargetSpec, Unresolved, UrlTarget};
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::quoted;
 
 /// Where a destination leads by itself; the upstreams that it names are not among it.
 #[derive(Default)]
@@ -29,7 +29,7 @@ pub(super) fn reach<'s>(
             return Reached { way: "it answers with a redirection".to_owned(), ..Reached::default() };
         }
         Destination::Weighted(upstreams) => {
-            let names: Vec<String> = upstreams.iter().map(|one| shown(&one.upstream.name)).collect();
+            let names: Vec<String> = upstreams.iter().map(|one| quoted(&one.upstream.name)).collect();
             return Reached { way: format!("by upstreams {}", names.join(", ")), ..Reached::default() };
         }
         Destination::Targets(targets) => targets,
@@ -50,7 +50,7 @@ pub(super) fn reach<'s>(
                         let finding = (reference.unresolved)(&reference.name, Unresolved::Unknown);
                         let effect = format!("no requests of `{}` are sent there", target_owner.name);
                         reached.findings.push(target_owner.source.about_value(reference.mark, finding, effect));
-                        (None, format!("container {} is not there", shown(&reference.name)))
+                        (None, format!("container {} is not there", quoted(&reference.name)))
                     }
                 }
             }

@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use ahash::RandomState;
 
 use crate::bounds::{ALTERNATIVES_IN_ALL_MAX, ContainerFindings};
-use crate::diagnostic::Diagnostic;
 use crate::label::Mark;
 use crate::settings::Settings;
 use crate::snapshot::Container;
 use crate::spec::{Declarations, Declared};
+use gangway_diagnostic::Diagnostic;
 
 /// Alternatives that are kept. More than all may have together are read each time: memory is for what is served.
 const ALTERNATIVES_MAX: usize = 2 * ALTERNATIVES_IN_ALL_MAX;

@@ -5,19 +5,19 @@
 //!   targets are separated by commas
 //! - `demo.middleware.<name>`: `add <prefix>`, `broken`, or `unsupported`
 
-use crate::codes;
-use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;
 use crate::label::{Mark, whole};
 use crate::matcher::Matcher;
 use crate::route::{Address, ListenerOptions, Middleware, Scheme};
-use crate::rule::{Finding, shown};
 use crate::snapshot::Container;
 use crate::spec::{
     Access, Declarations, Declared, Delivery, Destination, MiddlewareSpec, Named, Part, Reference, RouteSpec,
     TargetPlace, TargetSpec, Unresolved, UpstreamSpec, UrlTarget, WeightedUpstream, Without,
 };
 use crate::vocabulary::Vocabulary;
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Finding, quoted};
 
 const PREFIX: &str = "demo.";
 
@@ -113,13 +113,14 @@ fn middleware(text: &str) -> MiddlewareSpec {
 }
 
 fn named<'s, T>(name: &str, mark: Mark<'s>, object: T) -> Named<'s, T> {
-    let taken = |name: &str| whole(codes::CLAIMED_TWICE, format!("{} is declared twice", shown(name)), "", "rename it");
+    let taken =
+        |name: &str| whole(codes::CLAIMED_TWICE, format!("{} is declared twice", quoted(name)), "", "rename it");
     Named { name: name.into(), mark, object, words: &VOCABULARY, taken }
 }
 
 fn reference<'s>(name: &str, mark: Mark<'s>) -> Reference<'s> {
     let unresolved = |name: &str, why: Unresolved| -> Finding {
-        whole(codes::UPSTREAM_MISSING, format!("{why:?} {}", shown(name)), "", "declare it")
+        whole(codes::UPSTREAM_MISSING, format!("{why:?} {}", quoted(name)), "", "declare it")
     };
     Reference { name: name.into(), mark, unresolved }
 }

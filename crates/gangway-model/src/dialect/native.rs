@@ -27,14 +27,14 @@ use self::label::Label;
 use self::prefix::{LABELS_MAX, OwnLabel, bad_name, is_route_name, report_near_misses, sort_out};
 pub(crate) use self::prefix::{PREFIX, near_miss};
 use self::schema::{KEYS, KeyId};
-use crate::codes;
-use crate::diagnostic::Diagnostic;
 use crate::image_defaults;
 use crate::label::{Mark, Source, whole};
 use crate::settings::{Expose, FileRoute, Settings};
 use crate::snapshot::Container;
 use crate::spec::{Declarations, Declared, RouteSpec};
 use crate::value;
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::codes;
 
 /// Reads the labels of a container.
 pub(crate) fn read<'a>(container: &'a Container, settings: &Settings, found: &mut Vec<Diagnostic>) -> Declared<'a> {

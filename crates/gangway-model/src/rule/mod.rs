@@ -3,8 +3,8 @@
 //! [`parse`] reports every error and goes on. It never panics, and needs bounded time and stack for any text. Printing an
 //! expression and parsing the result gives the same expression.
 //!
-//! A [`Finding`] has no place: the caller, which read the text out of a label or a file, adds the place and the effect.
-//! There is deliberately no evaluation here; see [`crate::matcher`].
+//! A [`Finding`](gangway_diagnostic::Finding) has no place: the caller, which read the text out of a label or a file, adds the place and the effect.
+//! There is deliberately no evaluation here; see [`Matcher`](crate::Matcher).
 
 mod condition;
 mod expression;
@@ -13,7 +13,5 @@ mod parser;
 mod print;
 
 pub use expression::{Condition, Expression, Term};
-pub(crate) use gangway_diagnostic::quoted as shown;
-pub use gangway_diagnostic::{Finding, codes, distance, nearest};
 pub(crate) use lexer::values;
 pub use parser::{DEPTH_MAX, FINDINGS_MAX, RULE_LEN_MAX, parse};

@@ -40,8 +40,9 @@ fn place(alternative: &Alternative) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::path::PathPattern;
     use crate::table::{Entry, RoutingTable};
-    use crate::{HostPattern, Matcher, PathPattern};
+    use crate::{HostPattern, Matcher};
 
     #[test]
     fn a_place_is_a_host_with_a_path() {

@@ -32,13 +32,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gangway_model::diagnostic::FilePosition;
-use gangway_model::select::Selector;
-use gangway_model::settings::{Expose, FileRoute};
-use gangway_model::snapshot::{
-    Attachment, ContainerState, EngineKind, EngineName, ExposedPort, Gone, Health, NetworkMode, OwnPlace,
+use gangway_diagnostic::{FilePosition, Place};
+use gangway_model::{
+    Attachment, Compiled, Container, ContainerState, EngineKind, EngineName, Expose, ExposedPort, FileRoute, Gone,
+    Health, NetworkMode, OwnPlace, Selector, Settings, Snapshot, compile,
 };
-use gangway_model::{Compiled, Container, Place, Settings, Snapshot, compile};
 
 /// Where fixtures stand.
 pub fn folder() -> PathBuf {

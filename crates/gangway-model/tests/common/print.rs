@@ -5,11 +5,10 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use gangway_model::RoutingTable;
-use gangway_model::diagnostic::printable;
-use gangway_model::route::{
-    Balance, Endpoint, HealthCheck, HostHeader, Middleware, Policy, Readiness, Route, Scheme, Timeouts, TlsMode,
-    TlsVersion,
+use gangway_diagnostic::printable;
+use gangway_model::{
+    Balance, Endpoint, HealthCheck, HostHeader, Middleware, Policy, Readiness, Route, RoutingTable, Scheme, Timeouts,
+    TlsMode, TlsVersion,
 };
 use http::{HeaderName, HeaderValue};
 

@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gangway_model::route::TlsVersion;
-use gangway_model::table::Handshake;
+use gangway_model::{Handshake, TlsVersion};
 use gangway_publish::Generation;
 use gangway_tls::{Demand, DemandAnswer, HandshakePolicy, UNRECOGNIZED_NAME_ALERT, normal_name};
 use pingora::apps::ServerApp;

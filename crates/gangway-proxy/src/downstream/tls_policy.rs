@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gangway_model::table::{Handshake, Handshakes};
+use gangway_model::{Handshake, Handshakes};
 use gangway_publish::{Generation, Reader};
 use parking_lot::Mutex;
 

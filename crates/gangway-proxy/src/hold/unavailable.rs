@@ -1,6 +1,6 @@
 //! Replies for routes that have no endpoint for a request.
 
-use gangway_model::route::Readiness;
+use gangway_model::Readiness;
 
 use crate::reply::local_reply::{FailureReply, RETRY_AFTER};
 use crate::reply::reason::Reason;

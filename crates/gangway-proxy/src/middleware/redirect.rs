@@ -1,6 +1,6 @@
 //! Answers every request with a redirection.
 
-use gangway_model::route::RedirectTarget;
+use gangway_model::RedirectTarget;
 
 use crate::reply::local_reply::LocalReply;
 

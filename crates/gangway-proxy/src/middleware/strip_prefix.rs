@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use gangway_model::location::slash_redirect;
 use gangway_model::path::strip_prefix;
+use gangway_model::slash_redirect;
 use pingora::{Error, ErrorType, Result};
 
 use crate::middleware::upstream_target::{UpstreamTarget, split, with_slash};

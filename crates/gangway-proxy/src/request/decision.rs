@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use gangway_model::RequestView;
-use gangway_model::route::{Route, TlsMode, TlsVersion};
+use gangway_model::{RequestView, Route, TlsMode, TlsVersion};
 use gangway_tls::Store;
 use pingora::http::RequestHeader;
 
@@ -183,12 +182,11 @@ fn is_misdirected(
 mod tests {
     use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-    use gangway_model::matcher::Matcher;
-    use gangway_model::route::{
-        Address, Endpoint, EndpointKey, HostHeader, ListenerOptions, Readiness, Scheme, Timeouts, Upstream,
+    use gangway_model::path::PathPattern;
+    use gangway_model::{
+        Address, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
+        Readiness, RoutingTable, Scheme, Timeouts, Upstream,
     };
-    use gangway_model::table::Entry;
-    use gangway_model::{HostPattern, Middleware, PathPattern, RoutingTable};
 
     use super::*;
     use crate::activation::tests::activated;

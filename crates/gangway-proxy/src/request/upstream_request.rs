@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gangway_model::route::HostHeader;
+use gangway_model::HostHeader;
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Version};
 use pingora::Result;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use gangway_model::route::Balance;
+use gangway_model::Balance;
 
 use crate::hash::mix;
 use crate::serving_table::{ActiveEndpoint, ActiveRoute};

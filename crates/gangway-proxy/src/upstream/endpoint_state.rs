@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 use std::time::Duration;
 
 use ahash::HashMap;
-use gangway_model::route::{EndpointKey, Readiness};
+use gangway_model::{EndpointKey, Readiness};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -437,7 +437,7 @@ mod tests {
     fn one_that_comes_back_while_something_is_under_way_is_the_same() {
         let key = |container: &str| EndpointKey {
             container: container.into(),
-            address: gangway_model::route::Address::Ip([172, 20, 0, 3].into(), 80),
+            address: gangway_model::Address::Ip([172, 20, 0, 3].into(), 80),
         };
         let (first, mut with, mut without) = Default::default();
         let busy = EndpointStates::carry_over(&first, &mut with, &key("busy"), EndpointHealth::Healthy);

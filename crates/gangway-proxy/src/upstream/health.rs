@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_model::route::{EndpointKey, HealthCheck, Readiness};
+use gangway_model::{EndpointKey, HealthCheck, Readiness};
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;

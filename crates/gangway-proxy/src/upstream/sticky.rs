@@ -11,8 +11,7 @@ use std::sync::{Arc, OnceLock};
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gangway_model::RoutingTable;
-use gangway_model::route::{EndpointKey, Route, STICKY_COOKIE};
+use gangway_model::{EndpointKey, Route, RoutingTable, STICKY_COOKIE};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
@@ -204,7 +203,7 @@ pub(crate) fn set_cookie(name: &str, token: &str, scheme: ClientScheme) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::route::Address;
+    use gangway_model::Address;
 
     use super::*;
 

@@ -7,12 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_model::matcher::Matcher;
-use gangway_model::route::{
-    Address, Endpoint, EndpointKey, HostHeader, ListenerOptions, Policy, Readiness, Route, Scheme, Timeouts, Upstream,
+use gangway_model::path::PathPattern;
+use gangway_model::{
+    Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
+    Policy, Readiness, Route, RoutingTable, Scheme, Timeouts, Upstream, rule,
 };
-use gangway_model::table::Entry;
-use gangway_model::{Compiled, HostPattern, Middleware, PathPattern, RoutingTable, rule};
 use gangway_proxy::{
     AccessLogFormat, AccessLogTarget, BackgroundTasks, CookieSecret, DataPlane, Limits, Metrics, PlainFallback,
     ProxySettings, Threading, TrustedProxies, Whereabouts,

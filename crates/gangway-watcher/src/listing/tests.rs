@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gangway_model::snapshot::{Container, ContainerState, EngineName, Health, NetworkMode};
+use gangway_model::{Container, ContainerState, EngineName, Health, NetworkMode};
 
 use super::*;
 

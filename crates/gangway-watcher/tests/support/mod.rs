@@ -5,10 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gangway_model::matcher::HostCondition;
-use gangway_model::route::Readiness;
-use gangway_model::snapshot::Container as Read;
-use gangway_model::{Compiled, Settings, Snapshot};
+use gangway_model::{Compiled, Container as Read, HostCondition, Readiness, Settings, Snapshot};
 use gangway_publish::{Publisher, Reader, channel};
 use gangway_testkit::engine::Engine as Fake;
 use gangway_watcher::testing::{engine, watch_with};
@@ -111,7 +108,7 @@ impl Watched {
 
     /// Names of all running containers in force, sorted.
     pub(crate) fn running(&self) -> Vec<String> {
-        use gangway_model::snapshot::ContainerState;
+        use gangway_model::ContainerState;
         let snapshot = self.snapshot();
         let running = snapshot.containers.iter().filter(|container| container.state == ContainerState::Running);
         let mut names: Vec<_> = running.map(|container| container.name.to_string()).collect();

@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use gangway_compose::{FileId, FileSpan, SourceDiagnostic, SourceMap};
 use gangway_diagnostic::{Diagnostic, Place, Span};
-use gangway_model::Settings;
-use gangway_model::settings::FileRoute;
+use gangway_model::{FileRoute, Settings};
 use gangway_watcher::DockerEnvironment;
 
 use super::offline_settings::read_settings;

@@ -1,6 +1,6 @@
 //! Global settings, read where Gangway does not run. A file or secret that only its container has is not missed.
 
-use gangway_model::Diagnostic;
+use gangway_diagnostic::Diagnostic;
 use gangway_watcher::DockerEnvironment;
 
 use crate::settings::{NOT_STARTED, RawSettings, ServeSettings};

@@ -3,7 +3,7 @@
 use std::fs;
 
 use clap::Parser as _;
-use gangway_model::Diagnostic;
+use gangway_diagnostic::Diagnostic;
 
 use crate::cli::{Cli, Command, InstanceArgs};
 use crate::exit_status::ExitStatus;

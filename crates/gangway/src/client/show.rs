@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use gangway_admin::api;
-use gangway_model::diagnostic::printable;
+use gangway_diagnostic::printable;
 use serde::Serialize;
 
 use super::table::{Sheet, table};

@@ -1,6 +1,6 @@
 //! Prints rows in aligned columns.
 
-use gangway_model::diagnostic::printable;
+use gangway_diagnostic::printable;
 
 use crate::terminal::{Paint, Tone, width_of_stdout};
 

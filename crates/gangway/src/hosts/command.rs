@@ -4,10 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use gangway_acme::storage::{FolderStorage, Storage as _, StorageError};
-use gangway_model::digest::Digest;
-use gangway_model::matcher::HostCondition;
-use gangway_model::ownership::{Holding, Holdings, Party, Tenure};
-use gangway_model::utc;
+use gangway_model::{Digest, Holding, Holdings, HostCondition, Party, Tenure, utc};
 use serde::Serialize;
 
 use super::format;

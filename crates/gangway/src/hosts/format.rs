@@ -2,9 +2,7 @@
 //!
 //! The format is a promise. `version` is raised by a change that an older Gangway could not read.
 
-use gangway_model::matcher::HostCondition;
-use gangway_model::ownership::{Holding, Holdings, Party, RefusedClaim, RuleId, Tenant, Tenure};
-use gangway_model::snapshot::EngineName;
+use gangway_model::{EngineName, Holding, Holdings, HostCondition, Party, RefusedClaim, RuleId, Tenant, Tenure};
 use serde::{Deserialize, Serialize};
 
 const VERSION: u32 = 1;

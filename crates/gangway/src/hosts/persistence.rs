@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gangway_acme::storage::{FolderStorage, Storage as _};
-use gangway_model::Compiled;
-use gangway_model::matcher::HostCondition;
-use gangway_model::ownership::Holdings;
+use gangway_model::{Compiled, Holdings, HostCondition};
 use gangway_publish::{Publisher, Reader};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{info, warn};

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gangway_certs::{CertificateReport, WantedCertificates};
-use gangway_model::Compiled;
-use gangway_model::matcher::HostCondition;
-use gangway_model::ownership::Holdings;
+use gangway_model::{Compiled, Holdings, HostCondition};
 use gangway_proxy::Whereabouts;
 use gangway_publish::{Publisher, Reader, Seat, seat};
 use gangway_tls::{CertificateResolver, Demand, Mint, Store};

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use gangway_acme::storage::FolderStorage;
 use gangway_admin::{Admin, Sources};
 use gangway_certs::PlainHttp;
-use gangway_model::settings::OwnListeners;
+use gangway_model::OwnListeners;
 use gangway_proxy::{BackgroundTasks, ListenAddresses, Whereabouts};
 use prometheus::Registry;
 use tokio::sync::{Notify, watch};
@@ -254,7 +254,7 @@ fn public_addresses(listening: &ListenAddresses) -> Vec<SocketAddr> {
 fn public_ports(
     settings: &ServeSettings,
     listening: &ListenAddresses,
-) -> impl Fn(&Whereabouts) -> gangway_model::location::PublicPorts + Clone + Send + Sync + use<> {
+) -> impl Fn(&Whereabouts) -> gangway_model::PublicPorts + Clone + Send + Sync + use<> {
     let (listening, https) = (listening.clone(), settings.public_https_port);
     move |whereabouts| whereabouts.public_ports(&listening, https)
 }

@@ -8,12 +8,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use gangway_model::container_report::ContainerReport;
-use gangway_model::location::PublicPorts;
-use gangway_model::mention;
-use gangway_model::route::{Endpoint, Readiness, Scheme, TlsMode};
-use gangway_model::snapshot::ContainerState;
-use gangway_model::{Compiled, Middleware, Route};
+use gangway_model::{
+    Compiled, ContainerReport, ContainerState, Endpoint, Middleware, PublicPorts, Readiness, Route, Scheme, TlsMode,
+    mention,
+};
 use gangway_proxy::Whereabouts;
 use gangway_publish::{Generation, Reader};
 use tokio::time::{Instant, sleep_until};

@@ -3,8 +3,7 @@
 use std::convert::Infallible;
 
 use gangway_admin::redacted;
-use gangway_model::diagnostic::printable;
-use gangway_model::{Diagnostic, Severity};
+use gangway_diagnostic::{Diagnostic, Severity, printable};
 use gangway_publish::Reader;
 
 use crate::settings::reload::ConfigStatus;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use gangway_model::Diagnostic;
+use gangway_diagnostic::Diagnostic;
 use gangway_watcher::DockerEnvironment;
 
 use crate::settings::reload::{ConfigReload, ConfigStatus};

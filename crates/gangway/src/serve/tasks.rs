@@ -36,7 +36,7 @@ pub(super) struct TaskInputs<P> {
 /// Starts every task except the admin listener, which must not answer before this instance serves.
 pub(super) fn spawn<P>(supervisor: &Supervisor, channels: &Channels, inputs: TaskInputs<P>)
 where
-    P: Fn(&Whereabouts) -> gangway_model::location::PublicPorts + Clone + Send + Sync + 'static,
+    P: Fn(&Whereabouts) -> gangway_model::PublicPorts + Clone + Send + Sync + 'static,
 {
     let TaskInputs { proxy, model_settings, config, look, engines, certificates, data, public_ports } = inputs;
     let BackgroundTasks { mut activator, failure_log, unclaimed_log } = proxy;

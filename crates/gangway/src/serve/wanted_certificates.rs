@@ -4,9 +4,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 
 use gangway_certs::{WantedCertificates, WantedExport, WantedIssuer, WantedName};
-use gangway_model::host::HostPattern;
-use gangway_model::route::TlsMode;
-use gangway_model::{Compiled, RoutingTable};
+use gangway_model::{Compiled, HostPattern, RoutingTable, TlsMode};
 use gangway_publish::{Generation, Publisher, Reader};
 use gangway_watcher::EngineStatus;
 

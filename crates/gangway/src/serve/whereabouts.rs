@@ -89,7 +89,7 @@ fn default_gateways(ipv4: &str, ipv6: &str) -> Vec<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::snapshot::EngineName;
+    use gangway_model::EngineName;
     use gangway_watcher::{Latency, OwnContainer, PublishedPort};
 
     use super::*;

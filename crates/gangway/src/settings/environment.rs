@@ -5,9 +5,7 @@
 
 use std::ffi::OsString;
 
-use gangway_model::diagnostic::Span;
-use gangway_model::rule::nearest;
-use gangway_model::{Code, Diagnostic, Place, Severity, codes};
+use gangway_diagnostic::{Code, Diagnostic, Place, Severity, Span, codes, nearest};
 
 use super::schema::{FLAGS, Flag, VARIABLE_PREFIX, flag};
 use super::value::{Layer, SettingValue};

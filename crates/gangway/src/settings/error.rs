@@ -1,6 +1,6 @@
 //! Errors about settings, as values. They become diagnostics only when the caller says what they cause.
 
-use gangway_model::{Diagnostic, Severity, codes};
+use gangway_diagnostic::{Diagnostic, Severity, codes};
 
 use super::schema::Flag;
 use super::value::{SettingMessage, SettingValue};
@@ -66,7 +66,7 @@ impl ValueError {
     /// The text is none of a few known words.
     pub(crate) fn unknown_word(text: &str, known: &[&str]) -> Self {
         let list = known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-        match gangway_model::rule::nearest(text, known.iter().copied()) {
+        match gangway_diagnostic::nearest(text, known.iter().copied()) {
             Some(nearest) => Self::new("unknown", format!("did you mean `{nearest}`? Known are {list}")),
             None => Self::new("unknown", format!("one of {list}")),
         }

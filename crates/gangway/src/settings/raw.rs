@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use gangway_model::Diagnostic;
-use gangway_model::settings::FileRoute;
+use gangway_diagnostic::Diagnostic;
+use gangway_model::FileRoute;
 
 use super::file::{self, ConfigFile};
 use super::schema::{CONFIG, Flag};

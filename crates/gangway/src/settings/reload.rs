@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_model::diagnostic::{FilePosition, Span};
-use gangway_model::{Diagnostic, Place, Severity, codes};
+use gangway_diagnostic::{Diagnostic, FilePosition, Place, Severity, Span, codes};
 use gangway_publish::Publisher;
 use gangway_watcher::DockerEnvironment;
 use tokio::sync::Notify;
@@ -214,7 +213,7 @@ impl ConfigReload {
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::settings::OwnListeners;
+    use gangway_model::OwnListeners;
     use gangway_publish::{Reader, channel};
 
     use super::*;

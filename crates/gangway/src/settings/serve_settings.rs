@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use gangway_acme::{AcmeSettings, ChallengeKind};
 use gangway_certs::PlainHttp;
-use gangway_model::select::Selector;
-use gangway_model::settings::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, OwnListeners};
+use gangway_model::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, OwnListeners, Selector};
 use gangway_proxy::{AccessLogFormat, AccessLogTarget, TrustedProxies};
 use gangway_watcher::{DockerEnvironment, Engine};
 
@@ -261,7 +260,7 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use gangway_acme::Issuer;
 
-    use gangway_model::Place;
+    use gangway_diagnostic::Place;
 
     use super::*;
 

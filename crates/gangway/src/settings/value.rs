@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gangway_model::diagnostic::{FilePosition, Span};
-use gangway_model::{Code, Diagnostic, Place, Severity};
+use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span};
 
 use super::schema::Flag;
 

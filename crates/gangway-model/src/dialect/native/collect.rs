@@ -14,14 +14,14 @@ use super::route_fields::closed;
 use super::schema::{Key, KeyId, Placement, ResolvedKey, resolve};
 use super::suggest::Suggestion;
 use super::unknown_key::{UnknownKey, UnknownKind};
-use crate::codes;
-use crate::diagnostic::Diagnostic;
 use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::label::{Source, cut, whole};
-use crate::rule::shown;
 use crate::settings::Settings;
 use crate::spec::RouteSpec;
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::quoted;
 
 /// The routes of one container while its labels are sorted.
 pub(super) struct RouteCollector<'a> {
@@ -179,7 +179,7 @@ impl<'a> RouteCollector<'a> {
         for label in self.main.labels.iter().filter(|label| label.key.protects()) {
             let finding = whole(
                 codes::LABEL_DOUBTFUL,
-                format!("{} protects none of the routes", shown(label.mark.label)),
+                format!("{} protects none of the routes", quoted(label.mark.label)),
                 "belongs to a route that has no other label",
                 format!("write it for each route, such as `{PREFIX}routes.{example}.{}`", label.key.name),
             );
@@ -202,11 +202,11 @@ impl<'a> RouteCollector<'a> {
         let key = format!("{}{}", first.key.stem(), first.tail);
         let finding = whole(
             codes::ROUTE_BY_ITSELF,
-            format!("route {} appears by itself", shown(&self.main.name)),
+            format!("route {} appears by itself", quoted(&self.main.name)),
             "makes a route of its own",
             format!(
                 "write {} where it was meant for that route; add `{PREFIX}host` where this one is wanted as well",
-                shown(&format!("{PREFIX}routes.{other}.{key}"))
+                quoted(&format!("{PREFIX}routes.{other}.{key}"))
             ),
         );
         let effect = format!("route `{}` is served at `{host}`, on all paths", self.main.name);
@@ -298,15 +298,15 @@ impl<'a> RouteDraft<'a> {
         let (winner, loser) = if stays { (other.mark.label, label.mark) } else { (label.mark.label, other.mark) };
         let finding = whole(
             codes::LABEL_TWICE,
-            format!("{} is written twice", shown(winner)),
-            format!("the same label as {}", shown(winner)).as_str(),
+            format!("{} is written twice", quoted(winner)),
+            format!("the same label as {}", quoted(winner)).as_str(),
             cure_of_double(&self.name, winner, loser.label),
         );
         let effect = if label.key.protects() {
             self.closed = true;
             closed(&self.name)
         } else {
-            format!("{} is in force", shown(winner))
+            format!("{} is in force", quoted(winner))
         };
         found.push(label.source.about_key(loser, finding, effect));
         if !stays {
@@ -325,7 +325,7 @@ fn cure_of_double(name: &str, winner: &str, loser: &str) -> String {
             format!(
                 "remove one of them; or, where a second route was meant, call it otherwise than its service, such as {}: \
                  route `{name}` is the container's one route",
-                shown(&format!("{PREFIX}routes.{name}-2.{key}"))
+                quoted(&format!("{PREFIX}routes.{name}-2.{key}"))
             )
         }
         _ => "remove one of them".to_owned(),
@@ -356,7 +356,7 @@ fn misplaced(source: Source<'_>, key: &Key, mark: Mark<'_>) -> Diagnostic {
 fn some_of(names: impl ExactSizeIterator<Item = impl AsRef<str>>) -> String {
     const NAMED_MAX: usize = 5;
     let more = names.len().saturating_sub(NAMED_MAX);
-    let mut text: Vec<String> = names.take(NAMED_MAX).map(|name| shown(name.as_ref())).collect();
+    let mut text: Vec<String> = names.take(NAMED_MAX).map(|name| quoted(name.as_ref())).collect();
     if more > 0 {
         text.push(format!("and {more} more"));
     }

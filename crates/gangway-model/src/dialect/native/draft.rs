@@ -11,16 +11,16 @@ use super::redirect::leads_to_itself;
 use super::route_fields::{HealthFields, RouteFields, closed};
 use super::schema::{KeyId, KeyStatus};
 use super::vocabulary::VOCABULARY;
-use crate::codes;
-use crate::diagnostic::{Diagnostic, Severity};
 use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::label::{Source, whole};
 use crate::matcher::Matcher;
 use crate::route::{HealthCheck, ListenerOptions, Middleware, TlsMode};
-use crate::rule::{Finding, shown};
 use crate::settings::Settings;
 use crate::spec::{Delivery, Destination, Part, RouteSpec, TargetPlace, TargetSpec, UpstreamSpec, UrlTarget};
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Diagnostic, Severity};
+use gangway_diagnostic::{Finding, quoted};
 
 /// The labels of one route.
 #[derive(Debug)]
@@ -174,7 +174,7 @@ impl<'a> RouteDraft<'a> {
         if host.is_none() {
             let finding = whole(
                 codes::HOST_UNDERIVED,
-                format!("no host can be made of the name {}", shown(&self.name)),
+                format!("no host can be made of the name {}", quoted(&self.name)),
                 "",
                 "add the label `gangway.host`",
             );
@@ -200,7 +200,7 @@ impl<'a> RouteDraft<'a> {
         if urls.is_empty() && self.label(KeyId::Upstream).is_none() {
             let finding = whole(
                 codes::UPSTREAM_MISSING,
-                format!("route {} has no upstream", shown(&self.name)),
+                format!("route {} has no upstream", quoted(&self.name)),
                 "",
                 "add `upstream = \"http://192.0.2.9:5006\"`",
             );
@@ -216,7 +216,7 @@ impl<'a> RouteDraft<'a> {
 /// Rejects a label that another version will bring.
 fn later<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let name = &fields.name;
-    let what = shown(&format!("{}{}", label.key.stem(), label.tail));
+    let what = quoted(&format!("{}{}", label.key.stem(), label.tail));
     let (code, effect) = if label.key.protects() {
         fields.closed = true;
         (codes::LABEL_LATER_PROTECTS, closed(name))
@@ -236,7 +236,7 @@ fn refused<'a>(
     help: &'static str,
     found: &mut Vec<Diagnostic>,
 ) {
-    let finding = whole(codes::LABEL_REFUSED, format!("{} is refused", shown(label.key.name)), why, help);
+    let finding = whole(codes::LABEL_REFUSED, format!("{} is refused", quoted(label.key.name)), why, help);
     let effect = format!("{}; the rest of route `{}` is in force", label.key.without, fields.name);
     found.push(label.source.about_key(label.mark, finding, effect));
 }
@@ -335,7 +335,7 @@ fn middlewares<'a>(
                 ..Finding::error(
                     codes::REDIRECT_TO_ITSELF,
                     0..label.value().len(),
-                    format!("redirection of {} to itself", shown(&host)),
+                    format!("redirection of {} to itself", quoted(&host)),
                     "the same address again",
                     "name another host or path; `https-redirect` already leads from http to https",
                 )

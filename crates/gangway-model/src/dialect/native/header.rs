@@ -4,10 +4,10 @@ use http::{HeaderName, HeaderValue};
 
 use super::label::{Label, is_secret_name};
 use super::route_fields::RouteFields;
-use crate::codes;
-use crate::diagnostic::Diagnostic;
 use crate::label::whole;
-use crate::rule::{Finding, shown};
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Finding, quoted};
 
 /// Headers that frame a message or belong to one connection. A label that could set them would break the
 /// connection or smuggle requests past other routes' protection.
@@ -52,7 +52,7 @@ pub(super) fn read<'a>(
 
 fn name(text: &str) -> Result<HeaderName, Finding> {
     let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| {
-        let message = format!("{} is not a header name", shown(text));
+        let message = format!("{} is not a header name", quoted(text));
         whole(codes::FIELD_NAME, message, "letters, digits and hyphens only", "write a name such as `X-Frame-Options`")
     })?;
     if RESERVED.contains(&name.as_str()) {
@@ -61,7 +61,7 @@ fn name(text: &str) -> Result<HeaderName, Finding> {
             "x-forwarded-host" => ("says which host was asked for", "remove the label"),
             _ => (BELONGS, "remove the label"),
         };
-        let message = format!("{} cannot be set by a label", shown(text));
+        let message = format!("{} cannot be set by a label", quoted(text));
         return Err(whole(codes::FIELD_RESERVED, message, note, help));
     }
     Ok(name)

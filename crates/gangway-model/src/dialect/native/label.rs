@@ -1,10 +1,10 @@
 //! One label of the native dialect: its key in the schema and its value.
 
 use super::schema::{Form, Key, KeyId};
-use crate::codes;
-use crate::diagnostic::Diagnostic;
 use crate::label::{Mark, Source, VALUE_LEN_MAX};
-use crate::rule::Finding;
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::Finding;
+use gangway_diagnostic::codes;
 
 /// One label, or one key of a file's table, whose key is in the schema.
 #[derive(Clone, Debug)]

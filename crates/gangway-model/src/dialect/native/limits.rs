@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::label::Label;
 use super::schema::KeyId;
 use crate::regex_pattern::RegexPattern;
-use crate::rule::{self, Finding, codes};
+use crate::rule;
 use crate::value::{list, list_of_patterns};
+use gangway_diagnostic::{Finding, codes};
 
 /// Alternatives of all routes of one container.
 pub(crate) const ALTERNATIVES_MAX: usize = 4096;

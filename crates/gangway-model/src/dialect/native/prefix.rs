@@ -1,10 +1,10 @@
 //! The prefix of our labels, and the names of routes behind it.
 
-use crate::codes;
-use crate::diagnostic::{Diagnostic, Severity};
 use crate::label::{Mark, Source, whole};
-use crate::rule::{Finding, distance, shown};
 use crate::snapshot::Container;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Diagnostic, Severity};
+use gangway_diagnostic::{Finding, distance, quoted};
 
 /// The beginning of all our labels.
 pub(crate) const PREFIX: &str = "gangway.";
@@ -41,13 +41,13 @@ pub(super) fn report_near_misses(source: Source<'_>, misses: &[(Mark<'_>, &str)]
     for (mark, rest) in misses.iter().take(LABELS_MAX) {
         let help = match rest {
             &"" => "labels of Gangway begin with `gangway.`, such as `gangway.enable`".to_owned(),
-            rest => format!("did you mean {}?", shown(&format!("{PREFIX}{rest}"))),
+            rest => format!("did you mean {}?", quoted(&format!("{PREFIX}{rest}"))),
         };
         let finding = Finding {
             severity: Severity::Warning,
             ..whole(
                 codes::LABEL_NEAR_MISS,
-                format!("label {} just outside the prefix `gangway.`", shown(mark.label)),
+                format!("label {} just outside the prefix `gangway.`", quoted(mark.label)),
                 "not ours as it is written",
                 help,
             )
@@ -69,7 +69,7 @@ pub(super) fn bad_name(source: Source<'_>, name: &str) -> Finding {
     };
     whole(
         codes::ROUTE_NAME,
-        format!("{} is not a name of a route", shown(name)),
+        format!("{} is not a name of a route", quoted(name)),
         "1 to 63 letters, digits, hyphens and underscores",
         help,
     )

@@ -12,13 +12,14 @@ use super::rewrite;
 use super::route_fields::RouteFields;
 use super::schema::KeyId;
 use super::upstream_url;
-use crate::codes;
-use crate::diagnostic::Diagnostic;
 use crate::host::{HostPattern, Hostname};
 use crate::path::PathPattern;
 use crate::route::{Balance, HostHeader, Middleware, STICKY_COOKIE, Scheme, TlsMode, TlsVersion};
-use crate::rule::{self, FINDINGS_MAX, Finding};
+use crate::rule::{self, FINDINGS_MAX};
 use crate::value;
+use gangway_diagnostic::Diagnostic;
+use gangway_diagnostic::Finding;
+use gangway_diagnostic::codes;
 
 /// The longest `hold`: requests that wait cost memory, and one label must not take all of it.
 const HOLD_MAX: Duration = Duration::from_secs(3600);

@@ -1,10 +1,10 @@
 //! `redirect`: an answer instead of a request.
 
-use crate::codes;
 use crate::host::{HostPattern, Hostname};
 use crate::route::{RedirectPart, RedirectTarget};
-use crate::rule::{Finding, nearest, shown};
 use crate::value::Parsed;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Finding, nearest, quoted};
 
 /// Where no status is written. The method of a form may change to GET, as with nearly every other proxy.
 const STATUS_DEFAULT: u16 = 302;
@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str) -> Parsed<Redirect> {
         status = first.parse().ok().filter(|status| STATUSES.contains(status)).ok_or_else(|| {
             wrong(
                 0..first.len(),
-                &format!("status {} is not one of a redirection", shown(first)),
+                &format!("status {} is not one of a redirection", quoted(first)),
                 "not known here",
                 "write 301 or 308 if it is for ever, 302 or 307 if not",
             )
@@ -82,7 +82,7 @@ fn check(target: &str) -> Parsed<()> {
     if let Some((at, char)) =
         target.char_indices().find(|(_, char)| !char.is_ascii_graphic() || "\"<>\\^`|".contains(*char))
     {
-        let what = format!("{} in a redirection", shown(char.encode_utf8(&mut [0; 4])));
+        let what = format!("{} in a redirection", quoted(char.encode_utf8(&mut [0; 4])));
         return Err(wrong(
             at..at + char.len_utf8(),
             &what,

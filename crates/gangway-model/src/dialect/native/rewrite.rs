@@ -2,10 +2,10 @@
 
 use regex::Regex;
 
-use crate::codes;
 use crate::regex_pattern::RegexPattern;
-use crate::rule::{Finding, shown};
 use crate::value::Parsed;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Finding, quoted};
 
 /// A rewriting as read.
 #[derive(Clone, Debug)]
@@ -21,9 +21,9 @@ pub(super) fn parse(text: &str) -> Parsed<Rewrite> {
             return Err(Finding::error(
                 codes::REWRITE,
                 0..text.len(),
-                format!("{} is not a rewriting", shown(text)),
+                format!("{} is not a rewriting", quoted(text)),
                 "an expression begins with `~`",
-                format!("write {}", shown(&format!("~{text}"))),
+                format!("write {}", quoted(&format!("~{text}"))),
             ));
         }
         let path = path_to_send(text)?;
@@ -36,7 +36,7 @@ pub(super) fn parse(text: &str) -> Parsed<Rewrite> {
         return Err(Finding::error(
             codes::REWRITE,
             0..text.len(),
-            format!("{} is not a rewriting", shown(text)),
+            format!("{} is not a rewriting", quoted(text)),
             "the replacement is missing",
             "write `~expression -> replacement`, such as `~^/old/(.*)$ -> /new/$1`",
         ));
@@ -57,11 +57,11 @@ pub(super) fn parse(text: &str) -> Parsed<Rewrite> {
 /// A path as it stands in a request. May bring a query of its own only in a replacement.
 pub(super) fn path_to_send(text: &str) -> Parsed<&str> {
     let wrong = |span, what: &str, note: &str, help: String| {
-        Err(Finding::error(codes::PATH_TO_SEND, span, format!("{} {what}", shown(text)), note, help))
+        Err(Finding::error(codes::PATH_TO_SEND, span, format!("{} {what}", quoted(text)), note, help))
     };
     if !text.starts_with('/') {
         let end = text.chars().next().map_or(0, char::len_utf8);
-        return wrong(0..end, "is not a path", "a `/` is missing", format!("write {}", shown(&format!("/{text}"))));
+        return wrong(0..end, "is not a path", "a `/` is missing", format!("write {}", quoted(&format!("/{text}"))));
     }
     if let Some(at) = text.find(['?', '#']) {
         return wrong(at..text.len(), "is more than a path", "not part of the path", "remove it".into());
@@ -89,8 +89,8 @@ fn can_be_sent(char: char) -> bool {
 /// Checks that all references in the replacement stand for groups. The `regex` crate would put in nothing for others.
 fn check_replacement(replacement: &str, pattern: &Regex) -> Parsed<()> {
     if !replacement.starts_with(['/', '$']) {
-        let help = format!("write {}", shown(&format!("/{replacement}")));
-        let message = format!("replacement {} is not a path", shown(replacement));
+        let help = format!("write {}", quoted(&format!("/{replacement}")));
+        let message = format!("replacement {} is not a path", quoted(replacement));
         return Err(Finding::error(codes::REWRITE, 0..replacement.len(), message, "a `/` is missing", help));
     }
     let is_group = |name: &str| match name.parse::<usize>() {
@@ -124,14 +124,14 @@ fn check_replacement(replacement: &str, pattern: &Regex) -> Parsed<()> {
             } else {
                 "put the part of the expression that is meant in parentheses".to_owned()
             };
-            let message = format!("{} refers to no group of the expression", shown(&replacement[start..end]));
+            let message = format!("{} refers to no group of the expression", quoted(&replacement[start..end]));
             return Err(Finding::error(codes::REPLACEMENT_REFERENCE, start..end, message, "no such group", help));
         }
         at = end;
     }
     if let Some((at, char)) = replacement.char_indices().find(|(_, char)| !can_be_sent(*char) && !"{}".contains(*char))
     {
-        let message = format!("replacement {} cannot be sent", shown(replacement));
+        let message = format!("replacement {} cannot be sent", quoted(replacement));
         let end = at + char.len_utf8();
         return Err(Finding::error(codes::REWRITE, at..end, message, "cannot stand in a URL", "percent-encode it"));
     }
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(finding("//evil.example").0, codes::PATH_TO_SEND);
     }
 
-    fn codes_of_regex() -> crate::diagnostic::Code {
+    fn codes_of_regex() -> gangway_diagnostic::Code {
         codes::REGEX_INVALID
     }
 }

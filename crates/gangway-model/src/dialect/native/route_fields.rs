@@ -7,14 +7,15 @@ use super::label::Label;
 use super::redirect::Redirect;
 use super::rewrite::Rewrite;
 use super::schema::Role;
-use crate::diagnostic::{Diagnostic, Severity};
 use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::path::PathPattern;
 use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion};
-use crate::rule::{Expression, Finding};
+use crate::rule::Expression;
 use crate::spec::{Access, UrlTarget};
 use crate::value;
+use gangway_diagnostic::Finding;
+use gangway_diagnostic::{Diagnostic, Severity};
 
 /// Everything that labels can say about one route.
 #[derive(Debug, Default)]

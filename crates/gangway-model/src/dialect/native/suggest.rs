@@ -4,7 +4,7 @@
 //! whatever could have been meant to protect counts as protecting: closed on doubt.
 
 use super::schema::{KEYS, Key};
-use crate::rule::{distance, nearest};
+use gangway_diagnostic::{distance, nearest};
 
 /// Words of which a key that protects is made, here and in other proxies.
 const PROTECTING_WORDS: [&str; 12] = [

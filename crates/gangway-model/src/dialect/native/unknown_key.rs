@@ -3,11 +3,11 @@
 use super::prefix::PREFIX;
 use super::schema::{Key, members};
 use super::suggest::{self, Suggestion};
-use crate::codes;
 use crate::label::Mark;
 use crate::label::{Source, whole};
-use crate::rule::{Finding, shown};
 use crate::value::and_list;
+use gangway_diagnostic::codes;
+use gangway_diagnostic::{Finding, quoted};
 
 /// A label under our prefix whose key is not in the schema.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl UnknownKey<'_> {
     }
 
     pub(super) fn finding(&self, source: Source<'_>, guess: &Suggestion) -> Finding {
-        let key = shown(self.mark.label);
+        let key = quoted(self.mark.label);
         match self.kind {
             UnknownKind::Incomplete => {
                 let help = match members(self.key).map(|key| key.name).collect::<Vec<_>>() {
@@ -62,7 +62,7 @@ impl UnknownKey<'_> {
             }
             UnknownKind::Below(known) => {
                 let message = format!("nothing stands below `{}`", known.name);
-                let help = format!("write {}", shown(&self.full(source, known.name)));
+                let help = format!("write {}", quoted(&self.full(source, known.name)));
                 whole(codes::LABEL_BELOW_VALUE, message, "has a value itself", help)
             }
             UnknownKind::Unknown => {
@@ -70,12 +70,12 @@ impl UnknownKey<'_> {
                 let traefik = suggest::traefik(&self.key.to_ascii_lowercase());
                 let help = match &guess.meant {
                     Some(meant) if traefik.is_some() => {
-                        format!("this is Traefik's grammar; write {}", shown(&self.full(source, meant)))
+                        format!("this is Traefik's grammar; write {}", quoted(&self.full(source, meant)))
                     }
                     None if traefik.is_some() => {
                         format!("this is Traefik's grammar; {}", traefik.map_or("", |traefik| traefik.help))
                     }
-                    Some(meant) => format!("did you mean {}?", shown(&self.full(source, meant))),
+                    Some(meant) => format!("did you mean {}?", quoted(&self.full(source, meant))),
                     None => "remove it, or look it up in the reference of labels, which lists every key".to_owned(),
                 };
                 let note = if guess.protects { "may have been meant to protect" } else { "not one of ours" };

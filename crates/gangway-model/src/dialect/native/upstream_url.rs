@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::codes;
 use crate::host::Hostname;
 use crate::route::{Address, Scheme};
-use crate::rule::Finding;
 use crate::spec::UrlTarget;
 use crate::value::Parsed;
+use gangway_diagnostic::Finding;
+use gangway_diagnostic::codes;
 
 /// Reads one URL. Messages do not repeat it, as it may contain a password.
 pub(super) fn parse(url: &str) -> Parsed<UrlTarget> {

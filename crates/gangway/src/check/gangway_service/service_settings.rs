@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use gangway_compose::{FileSpan, SourceDiagnostic, SpannedText};
 use gangway_diagnostic::codes::ARGUMENT_UNKNOWN;
 use gangway_diagnostic::{Diagnostic, nearest};
-use gangway_model::settings::Expose;
+use gangway_model::Expose;
 
 use super::context::GangwayService;
 use crate::cli::Cli;

@@ -7,7 +7,7 @@ use std::env;
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal;
 
-use gangway_model::diagnostic::printable;
+use gangway_diagnostic::printable;
 use time::OffsetDateTime;
 use time::macros::format_description;
 use tracing::field::{Field, Visit};

@@ -1,7 +1,6 @@
 //! The lines about routes that come, change and go.
 
-use gangway_model::snapshot::{Container, Ended, Health, Snapshot};
-use gangway_model::{Settings, compile};
+use gangway_model::{Container, Ended, Health, Settings, Snapshot, compile};
 
 use super::*;
 

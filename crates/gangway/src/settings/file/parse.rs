@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use gangway_model::rule::nearest;
-use gangway_model::settings::FileRoute;
-use gangway_model::{Code, Diagnostic, Place, Severity, codes};
+use gangway_diagnostic::{Code, Diagnostic, Place, Severity, codes, nearest};
+use gangway_model::FileRoute;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use gangway_model::diagnostic::{FilePosition, Span};
-use gangway_model::{Diagnostic, Place, Severity, codes};
+use gangway_diagnostic::{Diagnostic, FilePosition, Place, Severity, Span, codes};
 
 /// A larger file is surely a mistake; ten thousand routes take about one MiB.
 const FILE_LEN_MAX: u64 = 4 << 20;

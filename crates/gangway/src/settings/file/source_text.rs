@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use gangway_model::diagnostic::{FilePosition, Span};
+use gangway_diagnostic::{FilePosition, Span};
 
 use crate::settings::value::FileSpot;
 

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gangway_model::select::{NotASelector, Selector};
-use gangway_model::settings::Expose;
+use gangway_model::{Expose, NotASelector, Selector};
 use gangway_proxy::{AccessLogFormat, AccessLogTarget};
 
 use crate::settings::error::ValueError;
