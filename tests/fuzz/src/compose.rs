@@ -23,7 +23,12 @@ fuzz_target!(|text: &str| {
     for compose in snapshots.chain([ComposeSnapshot::new(&project)]) {
         let compiled = compile(&compose.snapshot, &Settings::default());
         if let Some(start) = loader.start() {
-            found.extend(compiled.diagnostics.iter().filter_map(|diagnostic| compose.locate(loader.sources(), diagnostic, &start)));
+            found.extend(
+                compiled
+                    .diagnostics
+                    .iter()
+                    .filter_map(|diagnostic| compose.locate(loader.sources(), diagnostic, &start)),
+            );
         }
     }
     for diagnostic in &found {

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use gangway_model::{Attachment, Container, ContainerState, EngineName, ExposedPort, Health, NetworkMode, Settings, Snapshot, compile};
+use gangway_model::{
+    Attachment, Container, ContainerState, EngineName, ExposedPort, Health, NetworkMode, Settings, Snapshot, compile,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -13,13 +15,17 @@ fuzz_target!(|text: &str| {
     let strange = halves.next().unwrap_or_default();
     let other = halves.next().unwrap_or_default();
     let neighbour = container(1, BTreeMap::from([("gangway.host".into(), "neighbour.test".into())]));
-    let mut snapshot =
-        Snapshot { containers: vec![neighbour, container(2, labels(strange)), container(3, labels(other))], ..Snapshot::default() };
+    let mut snapshot = Snapshot {
+        containers: vec![neighbour, container(2, labels(strange)), container(3, labels(other))],
+        ..Snapshot::default()
+    };
     let settings = Settings::default();
     let compiled = compile(&snapshot, &settings);
     snapshot.containers.reverse();
     let reversed = compile(&snapshot, &settings);
-    let routes = |table: &gangway_model::RoutingTable| table.routes().iter().map(|route| format!("{route:?}")).collect::<Vec<_>>();
+    let routes = |table: &gangway_model::RoutingTable| {
+        table.routes().iter().map(|route| format!("{route:?}")).collect::<Vec<_>>()
+    };
     assert_eq!(routes(&compiled.table), routes(&reversed.table), "the order of listing matters for {text:?}");
     assert!(compiled.table.knows_host("neighbour.test"), "a neighbour was hurt by {text:?}");
 });

@@ -2,8 +2,8 @@
 //! printed is read again as the same, and the table finds what its alternatives accept.
 #![no_main]
 
-use gangway_model::{Entry, HostPattern, Matcher, RequestView, RoutingTable, host, path, rule};
 use gangway_model::path::PathPattern;
+use gangway_model::{Entry, HOST_LEN_MAX, HostPattern, Matcher, RequestView, RoutingTable, canonical_host, path, rule};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -26,8 +26,8 @@ fuzz_target!(|text: &str| {
         let left = path::strip_prefix(rest, prefix).expect("below");
         assert_eq!(path::normalise(&left), normal[end + 1..]);
     }
-    let mut buffer = [0; host::HOST_LEN_MAX];
-    let host = host::canonical(rest, &mut buffer).unwrap_or("a.test");
+    let mut buffer = [0; HOST_LEN_MAX];
+    let host = canonical_host(rest, &mut buffer).unwrap_or("a.test");
     let Some(rule) = rule::parse(rule_text, &mut Vec::new()) else { return };
     let Some(matcher) = Matcher::from_expression(rule, &mut Vec::new()) else { return };
     for alternative in matcher.alternatives() {
