@@ -143,7 +143,7 @@ pub(crate) async fn decide(
         }
         let is_spaced = under_way.len() < UNDER_WAY_MAX && Instant::now() < next;
         tokio::select! {
-            Some((name, answer)) = under_way.next(), if !under_way.is_empty() => asker.answered(name, answer),
+            Some((name, answer)) = under_way.next(), if !under_way.is_empty() => asker.answered(&name, answer),
             _ = questions.changed() => {}
             () = tokio::time::sleep_until(next), if is_spaced => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -190,30 +190,30 @@ impl Asker {
         }
     }
 
-    fn answered(&mut self, name: Box<str>, answer: PermissionReply) {
+    fn answered(&mut self, name: &str, answer: PermissionReply) {
         let now = self.clock.now();
         let answer = match answer {
-            PermissionReply::Allowed if !self.has_room(&name, now) => {
+            PermissionReply::Allowed if !self.has_room(name, now) => {
                 PermissionReply::None(format!("{PERMITS_MAX} names were permitted within the hour, which is enough"))
             }
             answer => answer,
         };
         let verdict = match answer {
             PermissionReply::Allowed => {
-                tracing::info!(name = &*name, "a certificate on demand was permitted");
-                self.names.insert(name.clone(), now + PERMIT_LIFETIME);
+                tracing::info!(name, "a certificate on demand was permitted");
+                self.names.insert(name.into(), now + PERMIT_LIFETIME);
                 self.troubles.unanswered = None;
                 DemandDecision::Allowed
             }
             PermissionReply::Refused(status) => {
-                tracing::debug!(name = &*name, %status, "a certificate on demand was refused");
+                tracing::debug!(name, %status, "a certificate on demand was refused");
                 self.troubles.unanswered = None;
-                note(&mut self.troubles.refused, now, || (name.clone(), format!("answered {status}")));
+                note(&mut self.troubles.refused, now, || (name.into(), format!("answered {status}")));
                 DemandDecision::Refused
             }
             PermissionReply::None(error) => {
-                tracing::debug!(name = &*name, error, "nobody said whether a certificate may be had on demand");
-                note(&mut self.troubles.unanswered, now, || (name.clone(), error));
+                tracing::debug!(name, error, "nobody said whether a certificate may be had on demand");
+                note(&mut self.troubles.unanswered, now, || (name.into(), error));
                 DemandDecision::Unknown
             }
         };
@@ -221,7 +221,7 @@ impl Asker {
         if verdict == DemandDecision::Allowed {
             self.publish();
         }
-        self.demand.decide(&name, verdict, Instant::now().into_std());
+        self.demand.decide(name, verdict, Instant::now().into_std());
     }
 
     fn has_room(&mut self, name: &str, now: i64) -> bool {

@@ -201,7 +201,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
         let unused = unused.map(|begun| begun.key.to_string());
         let key = match unused.filter(|key| KeyPair::from_pem(key).is_ok()) {
             Some(key) => key,
-            None => KeyPair::generate().map_err(internal)?.serialize_pem(),
+            None => KeyPair::generate().map_err(|error| internal(&error))?.serialize_pem(),
         };
         let begun = self.services.clock.now();
         let unplaced = OpenOrder { url: "".into(), key: key.as_str().into(), begun };
@@ -493,11 +493,11 @@ fn is_about_the_order(error: &Error) -> bool {
 }
 
 fn request(names: &[Box<str>], key: &str) -> Result<Vec<u8>, Failure> {
-    let key = KeyPair::from_pem(key).map_err(internal)?;
-    let mut params =
-        CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).map_err(internal)?;
+    let key = KeyPair::from_pem(key).map_err(|error| internal(&error))?;
+    let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())
+        .map_err(|error| internal(&error))?;
     params.distinguished_name = DistinguishedName::new();
-    Ok(params.serialize_request(&key).map_err(internal)?.der().to_vec())
+    Ok(params.serialize_request(&key).map_err(|error| internal(&error))?.der().to_vec())
 }
 
 fn wire(kind: ChallengeKind) -> ChallengeType {
@@ -508,6 +508,6 @@ fn wire(kind: ChallengeKind) -> ChallengeType {
     }
 }
 
-fn internal(error: rcgen::Error) -> Failure {
+fn internal(error: &rcgen::Error) -> Failure {
     Failure::new(FailureKind::Confused, format!("failed to make a key or a request: {error}"))
 }

@@ -193,7 +193,7 @@ impl<S: Storage> Worker<S> {
     fn new(given: WorkerSettings<S>, http: Http, views: Publisher<AcmeView>) -> Self {
         let WorkerSettings { storage, settings, clock, solver, on_demand } = given;
         let started = clock.now();
-        let accounts = Accounts::new(storage.clone(), http.clone(), Arc::clone(&settings), clock.clone());
+        let accounts = Accounts::new(storage.clone(), http, Arc::clone(&settings), clock.clone());
         let policy = SchedulePolicy {
             directories: settings.issuers.iter().map(|issuer| issuer.directory.clone()).collect(),
             wildcards: settings.wildcards.clone(),

@@ -83,7 +83,7 @@ impl Bundle {
             .map_err(|error| BundleError::UnusableKey(error.to_string()))?;
         let leaf = leaf_position(&chain, key.as_ref())?;
         chain[..=leaf].rotate_right(1);
-        let (_, certificate) = X509Certificate::from_der(&chain[0]).map_err(bad_certificate)?;
+        let (_, certificate) = X509Certificate::from_der(&chain[0]).map_err(|error| bad_certificate(&error))?;
         let names = names(&certificate)?;
         let issuer = for_people(certificate.issuer());
         let serial = hexadecimal(certificate.raw_serial());
@@ -143,9 +143,9 @@ fn pem(label: &str, der: &[u8]) -> String {
 fn leaf_position(chain: &[CertificateDer<'static>], key: &dyn SigningKey) -> Result<usize, BundleError> {
     // The bits alone: how the algorithm's parameters are written may differ for one and the same key.
     let public = key.public_key().ok_or_else(|| BundleError::UnusableKey("of an unknown kind".into()))?;
-    let (_, public) = SubjectPublicKeyInfo::from_der(public.as_ref()).map_err(bad_certificate)?;
+    let (_, public) = SubjectPublicKeyInfo::from_der(public.as_ref()).map_err(|error| bad_certificate(&error))?;
     for (position, der) in chain.iter().enumerate() {
-        let (_, certificate) = X509Certificate::from_der(der).map_err(bad_certificate)?;
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|error| bad_certificate(&error))?;
         if certificate.public_key().subject_public_key == public.subject_public_key {
             return Ok(position);
         }
@@ -214,7 +214,7 @@ fn is_encrypted(key: &[u8]) -> bool {
     marks.iter().any(|mark| key.windows(mark.len()).any(|window| window == *mark))
 }
 
-fn bad_certificate(error: x509_parser::nom::Err<x509_parser::error::X509Error>) -> BundleError {
+fn bad_certificate(error: &dyn std::fmt::Display) -> BundleError {
     BundleError::BadCertificate(error.to_string())
 }
 

@@ -73,13 +73,13 @@ enum Subtree {
 impl InternalCa {
     /// Makes a root with a new key.
     pub fn make(scope: &Scope, now: i64) -> Result<Self, InternalCaError> {
-        Self::with_key(KeyPair::generate()?, scope, now)
+        Self::with_key(&KeyPair::generate()?, scope, now)
     }
 
     /// Makes a root for a key that there is: the same subject each time, so that it takes the place of
     /// one that was installed.
     pub fn with_key_pem(key_pem: &str, scope: &Scope, now: i64) -> Result<Self, InternalCaError> {
-        Self::with_key(KeyPair::from_pem(key_pem)?, scope, now)
+        Self::with_key(&KeyPair::from_pem(key_pem)?, scope, now)
     }
 
     /// Whether the text holds a key that a root could be made for.
@@ -129,9 +129,9 @@ impl InternalCa {
         })
     }
 
-    fn with_key(key: KeyPair, scope: &Scope, now: i64) -> Result<Self, InternalCaError> {
-        let params = root_params(&key, scope, now)?;
-        let root = params.self_signed(&key)?;
+    fn with_key(key: &KeyPair, scope: &Scope, now: i64) -> Result<Self, InternalCaError> {
+        let params = root_params(key, scope, now)?;
+        let root = params.self_signed(key)?;
         Self::load(&root.pem(), &key.serialize_pem())
     }
 

@@ -69,11 +69,11 @@ impl FolderStorage {
         let error = |error| StorageError { act: "prepare", key: folder.into(), cause: StorageCause::Io(error) };
         make_folder(&path).map_err(error)?;
         let was_open = restrict(&path, 0o700).map_err(error)?;
-        self.sweep(&path);
+        Self::sweep(&path);
         Ok(was_open)
     }
 
-    fn sweep(&self, folder: &Path) {
+    fn sweep(folder: &Path) {
         let Ok(entries) = fs::read_dir(folder) else { return };
         for entry in entries.flatten() {
             let age = entry.metadata().and_then(|metadata| metadata.modified()).ok();
@@ -121,7 +121,7 @@ impl FolderStorage {
         let beside = folder.join(format!(".{name}{UNFINISHED}{}", self.mark));
         self.touch().and_then(|()| make_folder(folder)).map_err(error)?;
         let written = self.write_beside(&beside, value).map_err(error).and_then(|()| {
-            self.fence("write", key, lease)?;
+            Self::fence("write", key, lease)?;
             self.touch().and_then(|()| fs::rename(&beside, &path)).map_err(error)
         });
         if written.is_err() && self.touch().is_ok() {
@@ -145,7 +145,7 @@ impl FolderStorage {
 
     fn remove(&self, key: &str, lease: &FolderLease) -> Result<(), StorageError> {
         let path = self.path("remove", key)?;
-        self.fence("remove", key, lease)?;
+        Self::fence("remove", key, lease)?;
         match self.touch().and_then(|()| fs::remove_file(path)) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
                 Err(StorageError { act: "remove", key: key.into(), cause: StorageCause::Io(cause) })
@@ -156,7 +156,7 @@ impl FolderStorage {
 
     fn move_aside(&self, key: &str, lease: &FolderLease) -> Result<String, StorageError> {
         let path = self.path("set aside", key)?;
-        self.fence("set aside", key, lease)?;
+        Self::fence("set aside", key, lease)?;
         let error = |cause| StorageError { act: "set aside", key: key.into(), cause: StorageCause::Io(cause) };
         let stamp = OffsetDateTime::now_utc()
             .format(format_description!("[year][month][day]t[hour][minute][second]z"))
@@ -231,7 +231,7 @@ impl FolderStorage {
     }
 
     /// A write of a holder who was overtaken while it hung must not win.
-    fn fence(&self, act: &'static str, key: &str, lease: &FolderLease) -> Result<(), StorageError> {
+    fn fence(act: &'static str, key: &str, lease: &FolderLease) -> Result<(), StorageError> {
         let held = lease.is_held();
         let error = |cause| StorageError { act, key: key.into(), cause };
         match held {

@@ -1,4 +1,5 @@
 //! Volumes that fail and clocks that are wrong, with a real CA: what serves goes on serving.
+#![expect(clippy::print_stdout, reason = "figures of the tests are for people")]
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};
