@@ -5,6 +5,7 @@
 
 pub mod browser;
 pub mod calm;
+pub mod diagrams;
 pub mod docker;
 pub mod engine_events;
 pub mod engines;

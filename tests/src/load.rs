@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_millis(5);
 /// The number of clients, which take turns.
 const CLIENTS: u8 = 20;
 
-/// A request that got no answer for so long has failed. Together with the schedule it bounds how many can be
+/// A request without an answer for this long has failed. Together with the schedule it bounds how many can be
 /// under way.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
@@ -65,7 +65,7 @@ impl Load {
         Self::through(&gangway.secure(), host)
     }
 
-    /// Begins to ask whoever this client reaches.
+    /// Begins to ask the server that this client reaches.
     pub fn through(client: &Client, host: &str) -> Self {
         let browsers = (0..CLIENTS).map(|number| {
             let speaks = if number % 2 == 0 { Speaks::H1 } else { Speaks::H2 };

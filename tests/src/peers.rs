@@ -1,7 +1,7 @@
 //! How others follow containers, for comparison: a configuration written anew on each of the engine's events.
 //!
-//! As nginx-proxy does it with nginx (a reload) and caddy-docker-proxy with Caddy (its admin API): whoever
-//! runs is in, and nobody else, and nothing is written where nothing changed. In doubt in their favour: the
+//! As nginx-proxy does it with nginx (a reload) and caddy-docker-proxy with Caddy (its admin API): the containers that
+//! run are in, and no others, and nothing is written where nothing changed. In doubt in their favour: the
 //! events come from the same engine by the same way, a site without containers stays and answers 502 or 503,
 //! and nginx keeps no idle connections to what may be about to end.
 
@@ -30,12 +30,12 @@ const CURL_GOT_AN_ERROR: i32 = 22;
 /// How often it is looked whether it still runs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Who it is, and how it is told of a change.
+/// The proxy, and how it gets a change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// nginx, reloaded.
     Nginx,
-    /// Caddy, by its admin API, trying again for so long where an upstream cannot be reached.
+    /// Caddy, by its admin API, trying again for this long where an upstream cannot be reached.
     Caddy {
         /// `lb_try_duration`; zero unless users set it.
         try_for: Duration,
@@ -165,7 +165,7 @@ impl Follower {
         }
     }
 
-    /// Writes the configuration for whoever runs now; whether it is another one.
+    /// Writes the configuration for the containers that run now. True if it differs from the last.
     fn write(&mut self) -> bool {
         let sites: Vec<_> = self.sites.iter().map(|site| (&*site.host, running(&self.url, &site.label))).collect();
         let config = match self.kind {

@@ -105,7 +105,7 @@ impl UnderLoad {
 }
 
 /// A compose project with one service, `web`, of one container with a health check, as its users write it;
-/// it takes so long to become healthy.
+/// it takes this long to become healthy.
 pub fn shop(docker: &Docker, host: &str, delay: Duration) -> Compose {
     let (run, delay) = (docker.label(), delay.as_millis());
     let shop = docker.compose_of(

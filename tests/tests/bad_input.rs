@@ -1,4 +1,4 @@
-//! Whatever is written into labels and files, the rest is served and somebody is told.
+//! Whatever is written into labels and files, the rest is served and the mistake is reported.
 
 use gangway_testkit::app::{self, App};
 use gangway_testkit::wait::eventually;
@@ -28,7 +28,7 @@ fn a_host_is_kept_through_everything_and_given_up_only_by_its_owner() {
         for _ in 0..50 {
             assert!(answered().await.starts_with("older "), "another one got a byte");
         }
-        // Paused, stopped, started and recreated: whoever waits beside it gets nothing.
+        // Paused, stopped, started and recreated: the one that waits beside it gets nothing.
         docker.command(["pause", &older.name]);
         docker.command(["unpause", &older.name]);
         assert!(answered().await.starts_with("older "));
@@ -49,7 +49,7 @@ fn a_host_is_kept_through_everything_and_given_up_only_by_its_owner() {
             ((states("holder"), states("refused")) == (1, 2)).then_some(())
         })
         .await;
-        // Its owner gives it up, whoever waited longest has it, and the other way round it is kept as well.
+        // Its owner gives it up, the one that waited longest has it, and the other way round it is kept as well.
         let (code, said, _) = gangway.cli(["release", &host]);
         assert_eq!(code, 0, "{said}");
         // The other project asks for the very path as well.

@@ -149,7 +149,7 @@ fn a_folder_of_another_user_does_as_well_as_a_volume_with_a_name() {
         docker.command(["rm", "-f", &app.name]);
         compose.command(["down"]);
 
-        // Whoever leaves the capability out, or mounts it read-only, is told what to write.
+        // Without the capability, or with a read-only mount, the message names the line to write.
         let hardened = mounted.replace(", DAC_OVERRIDE]", "]").replace("restart: unless-stopped", "restart: \"no\"");
         for (rights, text, words) in [
             ("0755", hardened.clone(), ["belongs to user 1000 with mode 0755", "cap_add: [DAC_OVERRIDE]"]),

@@ -1,4 +1,4 @@
-//! Containers that come and go all the time, beside others that stay: whoever stays notices nothing.
+//! Containers that come and go all the time, beside others that stay and notice nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -94,7 +94,7 @@ fn a_crash_loop_disturbs_nobody_else() {
         let looping: Vec<String> = (0..20).map(|number| docker.name(&format!("loop-{number}"))).collect();
         for number in 0..looping.len() {
             let app = docker.app(&format!("loop-{number}")).options(["--restart", "always", "--label", &label]);
-            // It ends at once, for it cannot do what it is told.
+            // It ends at once, because its command does not exist.
             let app = app.label("gangway.host", &docker.name(&format!("loop-{number}.test")));
             block_in_place(|| app.arguments(["--on-term", "fail"]).start());
         }

@@ -187,7 +187,7 @@ fn ten_thousand_hosts_with_internal_certificates_are_ready_at_once() {
         }
         let served = began.elapsed();
         let memory = gangway.process.resident_kib() / 1024;
-        // What was made is told a second later.
+        // The certificates that were made are reported a second later.
         let made = eventually("all are told of, and those that were asked for", STUCK, async || {
             let listed = gangway.api("certificates").await["certificates"].as_array()?.clone();
             let made = listed.iter().filter(|one| one["serial"] != "").count();

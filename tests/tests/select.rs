@@ -6,7 +6,7 @@ use gangway_tests::gangway::{Gangway, Options};
 use gangway_tests::{STUCK, run};
 use serde_json::Value;
 
-/// A label of the user's own, by which one of the two is told its containers.
+/// A label of the user's own, by which one of the two selects its containers.
 const EDGE: &str = "com.example.edge";
 
 #[test]
@@ -30,7 +30,7 @@ fn two_instances_share_one_engine_without_a_word_about_each_others_apps() {
         served_by(&one, &docker, "inside", &both).await;
         served_by(&other, &docker, "outside", &both).await;
 
-        // What comes while they run. Events are told in order, so who serves the last has heard of the others.
+        // Containers that come while they run. Events keep their order, so an instance that serves the last knows the others.
         let start = |app: AppBuilder<'_>, name: &str| app.label("gangway.host", &host(name)).start();
         let gone = [start(inside("inside-gone"), "inside-gone"), start(outside("outside-gone"), "outside-gone")];
         gone.iter().for_each(|app| drop(docker.command(["rm", "-f", &app.name])));

@@ -1,10 +1,12 @@
 //! What the repository promises about itself: who may depend on whom, what lies where, what is not written.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
+use gangway_tests::diagrams::{self, Message};
+use gangway_tests::modules;
 use gangway_tests::process::output;
 use gangway_tests::root;
 
@@ -336,4 +338,124 @@ fn every_dependency_is_used() {
     }
     assert!(unused.is_empty(), "no code names {unused:#?}");
     assert!(unused_by_all.is_empty(), "no crate depends on {unused_by_all:?}");
+}
+
+/// The files of a module such as `watcher/reading`: it may be a file, a folder, or a crate.
+fn files_of(module: &str) -> Vec<String> {
+    let (name, inside) = module.split_once('/').unwrap_or((module, ""));
+    let name = if name == "gangway" { name.to_owned() } else { format!("gangway-{name}") };
+    let place = format!("crates/{name}/src/{inside}");
+    let place = place.trim_end_matches('/');
+    rust_files()
+        .into_iter()
+        .filter(|file| *file == format!("{place}.rs") || file.starts_with(&format!("{place}/")))
+        .collect()
+}
+
+#[test]
+fn the_diagrams_of_the_architecture_name_what_there_is() {
+    /// Participants that are no code of ours.
+    const OUTSIDE: &[&str] = &["engine", "client", "endpoint", "authority", "volume"];
+    let (names, messages) = diagrams::read(&read("docs/architecture.md"));
+    assert!(names.len() > 10 && messages.len() > 20, "the diagrams are read");
+    let all: String = rust_files().iter().filter(|file| file.contains("/src/")).map(|file| read(file)).collect();
+    for name in names.iter().filter(|name| !OUTSIDE.contains(&name.as_str())) {
+        assert!(!files_of(name).is_empty(), "there is no module `{name}`");
+    }
+    for Message { to, text } in &messages {
+        let there: String = files_of(to).iter().map(|file| read(file)).collect();
+        for function in diagrams::functions(text) {
+            assert!(there.contains(&format!("fn {function}")), "`{to}` has no function `{function}`");
+        }
+        for name in diagrams::types(text) {
+            let is_there =
+                ["struct", "enum", "trait", "type"].iter().any(|kind| all.contains(&format!("{kind} {name}")));
+            assert!(is_there, "there is no type `{name}`");
+        }
+    }
+}
+
+#[test]
+fn the_files_that_the_guidance_names_exist() {
+    let tracked = tracked();
+    for page in ["docs/architecture.md", "docs/CONTRIBUTING.md", "docs/SECURITY.md"] {
+        let text = read(page);
+        let named = text.split('`').skip(1).step_by(2).filter(|word| {
+            ["crates/", "tests/", "docs/", "deploy/", "examples/", ".ci/"].iter().any(|top| word.starts_with(top))
+        });
+        for name in named {
+            let is_there = tracked
+                .iter()
+                .any(|file| file == name || file.starts_with(&format!("{}/", name.trim_end_matches('/'))));
+            assert!(is_there, "{page} names `{name}`, which does not exist");
+        }
+    }
+}
+
+#[test]
+fn no_modules_name_each_other_in_a_circle() {
+    let mut circles = Vec::new();
+    // The test kit is not shipped.
+    for (name, _) in EDGES.iter().filter(|(name, _)| *name != "gangway-testkit") {
+        let src = format!("crates/{name}/src/");
+        let files: BTreeMap<String, String> = rust_files()
+            .into_iter()
+            .filter_map(|file| Some((file.strip_prefix(&src)?.to_owned(), read(&file))))
+            .collect();
+        let arrows = modules::arrows(&files);
+        circles.extend(modules::circles(&arrows).iter().map(|circle| format!("{name}: {}", circle.join(" "))));
+    }
+    assert!(circles.is_empty(), "move what they share into a module below them:\n{}", circles.join("\n"));
+}
+
+/// The words of the glossary's last column: each means the same as another one that is used instead.
+fn words_not_used() -> Vec<String> {
+    let page = read("docs/architecture.md");
+    let glossary = page.split("\n## Glossary\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = glossary.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| word "));
+    let words = rows.flat_map(|row| row.split('|').nth(3).unwrap().split(',')).map(|word| word.trim().to_lowercase());
+    words.filter(|word| !word.is_empty()).collect()
+}
+
+/// The prose of a line: a page's whole line, a source's comment.
+fn prose(file: &str, line: &str) -> String {
+    let text = if file.ends_with(".md") { line } else { line.split_once("//").map_or("", |(_, comment)| comment) };
+    text.to_lowercase()
+}
+
+/// The lines of all comments and pages in which one of the words stands.
+fn prose_with(words: &[impl AsRef<str>]) -> Vec<String> {
+    let is_in = |text: &str, word: &str| {
+        text.match_indices(word).any(|(at, _)| {
+            let before = text[..at].chars().next_back();
+            let after = text[at + word.len()..].chars().next();
+            !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+        })
+    };
+    let files = tracked().into_iter().filter(|file| file.ends_with(".rs") || file.ends_with(".md"));
+    let files = files.filter(|file| file != "docs/architecture.md" && !file.starts_with("tests/tests/tidy"));
+    files
+        .flat_map(|file| {
+            lines_with(&[file.clone()], |line| {
+                let text = prose(&file, line);
+                words.iter().any(|word| is_in(&text, word.as_ref()))
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn one_thing_has_one_word() {
+    let words = words_not_used();
+    assert!(words.len() > 5, "the glossary is read: {words:?}");
+    let found = prose_with(&words);
+    assert!(found.is_empty(), "the glossary has another word for it:\n{}", found.join("\n"));
+}
+
+#[test]
+fn comments_are_plain() {
+    // Each of these makes a sentence that has to be read twice, or a person of a machine.
+    let mut found = prose_with(&["whoever", "anybody", "none of ours", "is told", "are told", "so long", "so often"]);
+    found.retain(|line| line.contains(".rs:"));
+    assert!(found.is_empty(), "say it plainly, subject first:\n{}", found.join("\n"));
 }

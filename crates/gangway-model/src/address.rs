@@ -40,7 +40,7 @@ impl<'s> Surroundings<'s> {
         found: &mut Vec<Diagnostic>,
     ) -> Result<Reach, String> {
         let source = target_owner.source;
-        // Both are looked for, so that both troubles are told at once.
+        // Both are looked for, so that both are reported at once.
         let port = port::of(container, access, target_owner, found);
         let (ip, way) = self.ip(container, access, source, found).map_err(|NotReached { reason, finding }| {
             let effect = "no requests are sent to this container; routes that nobody else serves answer 503";

@@ -73,7 +73,7 @@ pub struct Compiled {
     pub holdings: Holdings,
     /// Hosts that went from a party that is gone to another one, sorted.
     pub moves: Vec<Move>,
-    /// Up to which publication of them hosts are given up; whoever publishes them counts. Compiling leaves it 0.
+    /// The number of the last publication of released hosts that is in force. The publisher counts; compiling leaves it 0.
     pub releases: u64,
 }
 

@@ -1,7 +1,7 @@
 //! The words in which a dialect's users write, for help texts of later steps.
 //!
 //! Steps after reading do not know which dialect a route was written in. Where they tell users what to write, they take
-//! the words from the route, so that nobody is told to add a label of another dialect.
+//! the words from the route, so that no help text names a label of another dialect.
 
 use std::fmt::{self, Debug, Formatter};
 
@@ -30,7 +30,7 @@ pub(crate) struct Vocabulary {
     pub default_host: fn(route: &str, domain: &str) -> Option<HostPattern>,
 }
 
-/// Vocabularies are told apart by their words.
+/// Vocabularies are equal when their words are.
 impl Debug for Vocabulary {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vocabulary").field("host", &self.host).finish_non_exhaustive()

@@ -349,7 +349,7 @@ proptest! {
         let mut with = snapshot.clone();
         with.containers.push(garbage);
         let after = compile(&with, &settings);
-        // Whoever cannot be reached holds nothing, and whoever lost something may lose it to another one.
+        // A container that cannot be reached holds nothing, and one that lost something may lose it to another.
         let is_reached = |route: &Route| {
             let is_redirect = |one: &Middleware| matches!(one, Middleware::Redirect { .. });
             !route.upstream.endpoints.is_empty() || route.middlewares.iter().any(is_redirect)

@@ -85,7 +85,7 @@ async fn plane(how: Breaks) -> Plane {
     Plane::serving(vec![bad, route("good.localhost", good)]).await
 }
 
-/// Asks the good one all the time; how many were answered, once it is told to stop.
+/// Asks the good one until the signal to stop, and returns how many requests were answered.
 fn neighbour(plane: &Plane) -> (Arc<AtomicBool>, JoinHandle<usize>) {
     let stop = Arc::new(AtomicBool::new(false));
     let (client, told) = (plane.https().speaking(Speaks::H2), Arc::clone(&stop));

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// Longer than anybody waits for a first request whose handshake is over.
+/// Longer than the wait for a first request after its handshake.
 const LONG: Duration = Duration::from_millis(750);
 
 const STUCK: Duration = Duration::from_secs(20);
@@ -117,7 +117,7 @@ async fn what_was_handed_over_can_be_taken_back() {
         for one in waiting {
             assert_eq!(one.await.expect("no panic").expect("answered").status, 200);
         }
-        // And nobody who comes now is told to go elsewhere.
+        // No client that comes now is sent elsewhere.
         for client in [&h1, &h2] {
             let mut connection = client.connect("back.localhost").await.expect("connected");
             for _ in 0..3 {

@@ -99,7 +99,7 @@ async fn only_who_shows_a_certificate_of_the_bundle_is_let_in() {
         assert_eq!(ask(&plane, &stranger, hosts[0], hosts[0]).await, None, "somebody else's certificate");
         assert_eq!(ask(&plane, &nobody, hosts[0], hosts[0]).await, None, "no certificate");
         assert_eq!(ask(&plane, &nobody, hosts[1], hosts[1]).await, Some(200), "the open host asks for none");
-        // By a connection to the other host, whoever asks, in both directions.
+        // By a connection to the other host, with or without a certificate, in both directions.
         assert_eq!(ask(&plane, &nobody, hosts[1], hosts[0]).await, Some(421));
         assert_eq!(ask(&plane, &ann, hosts[1], hosts[0]).await, Some(421));
         assert_eq!(ask(&plane, &ann, hosts[0], hosts[1]).await, Some(421));

@@ -1,4 +1,4 @@
-//! Where waiting does not help, nobody is kept waiting, and whoever may know is told what would help.
+//! Where waiting does not help, no request waits, and local clients see the fix.
 
 mod common;
 

@@ -40,7 +40,7 @@ async fn a_body_ends_once_however_its_last_frame_looks() {
     for frames in bodies {
         let answer = uploads.ask("PUT", "/", &[], frames).await.expect("answered");
         assert_eq!((answer.0.as_u16(), &*answer.1), (200, "ok"), "{frames:?}");
-        // Whoever comes next on the same connection gets an answer of its own, and so does the one after.
+        // The next two requests on the same connection get answers of their own.
         for _ in 0..2 {
             let next = client(&plane).await.ask(get("")).await.expect("answered");
             assert_eq!((next.status, &*next.text()), (200, "ok"), "after {frames:?}");

@@ -284,7 +284,7 @@ fn report_differences(replicas: &[Candidate<'_>], chosen: usize, found: &mut Vec
 /// Stable however often everything is read, and different for everything that is different.
 fn route_id(party: &Party, has_several_engines: bool) -> Box<str> {
     let name = escaped(&party.route);
-    // A group of services is told from a service by what no escaped name begins with.
+    // The key of a group begins with a character that no escaped name of a service begins with.
     let service = match party.service.strip_prefix('@') {
         Some(group) => format!("@{}", escaped(group)),
         None => escaped(&party.service),

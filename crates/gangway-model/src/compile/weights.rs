@@ -30,7 +30,7 @@ pub(super) fn share(upstreams: Vec<(u16, Vec<Endpoint>)>) -> Vec<Endpoint> {
     endpoints
 }
 
-/// Above this, shares are as exact as anybody can tell, and sums of a hostile choice must not overflow.
+/// Above this, nobody sees a difference in the shares, and sums of a hostile choice must not overflow.
 const MULTIPLE_MAX: u128 = 1 << 64;
 
 fn least_common_multiple(a: u128, b: u128) -> u128 {

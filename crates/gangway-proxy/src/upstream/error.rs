@@ -1,4 +1,4 @@
-//! Classifies failures: whether a request is sent again, and what its client is told.
+//! Classifies failures: whether a request is sent again, and how its client is answered.
 
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};

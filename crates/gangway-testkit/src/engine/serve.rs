@@ -136,7 +136,7 @@ impl Engine {
         let wanted = Wanted::parse(&parameter("filters"));
         stream.write_all(self.head_with(200, "Transfer-Encoding: chunked").as_bytes()).await?;
         stream.flush().await?;
-        // As the real ones: whoever takes the head for the subscription misses what happens here.
+        // As the real ones do: a client that takes the head for the subscription misses events here.
         self.reached(Moment::BeforeSubscription);
         let (past, mut events) = self.subscribe(&parameter("since"));
         for event in past.iter().filter(|event| wanted.takes(event)) {

@@ -153,7 +153,7 @@ fn connector(root: &str) -> TlsConnector {
     TlsConnector::from(Arc::new(client))
 }
 
-/// What is served there, by whoever this root vouches for.
+/// Serves there with a certificate of this root.
 pub(super) async fn get(port: u16, path: &str, root: &str) -> String {
     let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let (_, body) = pass(&connector(root), port, &head, &[]).await.expect("an answer");

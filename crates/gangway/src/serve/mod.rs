@@ -60,7 +60,7 @@ use crate::settings::{Layer, ServeSettings};
 /// The threads for everything but requests: engines, certificates, the admin listener.
 const CONTROL_THREADS: usize = 2;
 
-/// Serves until the process is told to stop, or a successor has taken over.
+/// Serves until a signal asks the process to stop, or until a successor has taken over.
 pub(crate) fn run(flags: Layer) -> ExitCode {
     let start = match StartSettings::read(flags) {
         Ok(start) => start,

@@ -18,7 +18,7 @@ pub(crate) enum ResolvedKey<'k> {
     Group,
     /// Something below one that has a value.
     Below(&'static Key),
-    /// None of ours.
+    /// Not a key of this dialect.
     Unknown,
 }
 

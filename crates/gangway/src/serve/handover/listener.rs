@@ -107,7 +107,7 @@ impl HandoverListener {
         }
     }
 
-    /// Gives the names up, so that a successor can take them. Other successors that wait are told that one was faster.
+    /// Gives the names up, so that a successor can take them. Other successors that wait get the answer that one was faster.
     pub(crate) async fn close(&mut self) {
         self.listeners.iter_mut().for_each(|listener| *listener = None);
         self.strangers.abort_all();
