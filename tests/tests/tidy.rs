@@ -436,7 +436,7 @@ fn prose_with(words: &[impl AsRef<str>]) -> Vec<String> {
     let files = files.filter(|file| file != "docs/architecture.md" && !file.starts_with("tests/tests/tidy"));
     files
         .flat_map(|file| {
-            lines_with(&[file.clone()], |line| {
+            lines_with(std::slice::from_ref(&file), |line| {
                 let text = prose(&file, line);
                 words.iter().any(|word| is_in(&text, word.as_ref()))
             })
