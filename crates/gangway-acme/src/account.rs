@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use gangway_tls::UnixTime;
 use instant_acme::{Account, Error, Key};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde::{Deserialize, Serialize};
@@ -27,7 +29,7 @@ const VERSION: u32 = 1;
 const FOLDER: &str = "acme/accounts/";
 
 /// A CA's directory changes seldom, and is asked for anew with each failure.
-const DIRECTORY_LIFETIME: i64 = 12 * 60 * 60;
+const DIRECTORY_LIFETIME: Duration = Duration::from_hours(12);
 
 /// Opens accounts and keeps them open.
 #[derive(Clone)]
@@ -49,7 +51,7 @@ pub(crate) struct OpenAccount {
     pub(crate) directory: Directory,
     /// As in the file.
     key: String,
-    since: i64,
+    since: UnixTime,
 }
 
 /// The file's form.
@@ -98,7 +100,7 @@ impl<S: Storage> Accounts<S> {
         let file = self.read(&key_for(directory)).await.ok().flatten();
         let is_current = |open: &&OpenAccount| {
             let is_same = file.as_ref().is_none_or(|file| file.key == open.key && file.next_key.is_none());
-            is_same && (0..DIRECTORY_LIFETIME).contains(&(now - open.since))
+            is_same && open.since <= now && now.since(open.since) < DIRECTORY_LIFETIME
         };
         if let Some(open) = slot.as_ref().filter(is_current) {
             return Ok(open.clone());
@@ -435,7 +437,7 @@ fn taken_over() -> Failure {
 }
 
 /// Registering takes a second or two.
-const LOCK_POLL: std::time::Duration = std::time::Duration::from_millis(100);
+const LOCK_POLL: Duration = Duration::from_millis(100);
 const LOCK_ATTEMPTS: u32 = 600;
 
 fn read(text: &[u8]) -> Result<AccountFile, String> {

@@ -3,25 +3,25 @@
 use std::fmt;
 use std::sync::Arc;
 
-use gangway_tls::unix_now;
+use gangway_tls::UnixTime;
 
-/// Gives seconds since the epoch. Tests bring one of their own.
+/// Gives the time of day. Tests bring one of their own.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
+pub struct Clock(Arc<dyn Fn() -> UnixTime + Send + Sync>);
 
 impl Clock {
     /// The system's.
     pub fn system() -> Self {
-        Self::new(unix_now)
+        Self::new(UnixTime::now)
     }
 
     /// A clock that reads the time from a function.
-    pub fn new(read: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+    pub fn new(read: impl Fn() -> UnixTime + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
 
     /// The time now.
-    pub fn now(&self) -> i64 {
+    pub fn now(&self) -> UnixTime {
         self.0()
     }
 }
@@ -34,20 +34,20 @@ impl Default for Clock {
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Clock({})", self.now())
+        write!(f, "Clock({})", self.now().seconds())
     }
 }
 
 /// A minute, for people.
-pub(crate) fn moment(timestamp: i64) -> String {
-    time::OffsetDateTime::from_unix_timestamp(timestamp).map_or_else(
-        |_| timestamp.to_string(),
+pub(crate) fn moment(time: UnixTime) -> String {
+    time::OffsetDateTime::from_unix_timestamp(time.seconds()).map_or_else(
+        |_| time.seconds().to_string(),
         |time| format!("{} {:02}:{:02} UTC", time.date(), time.hour(), time.minute()),
     )
 }
 
 /// A day, for people.
-pub fn date(timestamp: i64) -> String {
-    time::OffsetDateTime::from_unix_timestamp(timestamp)
-        .map_or_else(|_| timestamp.to_string(), |date| date.date().to_string())
+pub fn date(time: UnixTime) -> String {
+    time::OffsetDateTime::from_unix_timestamp(time.seconds())
+        .map_or_else(|_| time.seconds().to_string(), |date| date.date().to_string())
 }

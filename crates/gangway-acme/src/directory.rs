@@ -1,5 +1,8 @@
 //! What a CA says about itself, and when it would like a certificate renewed. Neither needs an account.
 
+use std::time::Duration;
+
+use gangway_tls::UnixTime;
 use instant_acme::Error;
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -10,10 +13,10 @@ use crate::order_history::Renewal;
 use crate::stored_certificate::CertificateId;
 
 /// Where a CA says nothing about when to ask again.
-const ASK_AGAIN: i64 = 6 * 60 * 60;
+const ASK_AGAIN: Duration = Duration::from_hours(6);
 /// However soon or late it says.
-const ASK_AGAIN_MIN: i64 = 60;
-const ASK_AGAIN_MAX: i64 = 24 * 60 * 60;
+const ASK_AGAIN_MIN: Duration = Duration::from_mins(1);
+const ASK_AGAIN_MAX: Duration = Duration::from_hours(24);
 
 /// The part of a CA's directory that the protocol crate keeps to itself.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -55,25 +58,30 @@ struct Window {
 
 impl Directory {
     /// Asks the CA.
-    pub(crate) async fn fetch(http: &Http, url: &str, now: i64) -> Result<Self, Error> {
+    pub(crate) async fn fetch(http: &Http, url: &str, now: UnixTime) -> Result<Self, Error> {
         let answer = http.get(url).await?;
         let directory: Self = serde_json::from_slice(&answer.body)?;
-        Ok(Self { clock_error: answer.date.map(|date| now - date), ..directory })
+        Ok(Self { clock_error: answer.date.map(|date| now.seconds().saturating_sub(date.seconds())), ..directory })
     }
 
     /// Asks when the certificate should be renewed; none where the CA does not say such things.
-    pub(crate) async fn renewal(&self, http: &Http, id: &CertificateId, now: i64) -> Result<Option<Renewal>, Failure> {
+    pub(crate) async fn renewal(
+        &self,
+        http: &Http,
+        id: &CertificateId,
+        now: UnixTime,
+    ) -> Result<Option<Renewal>, Failure> {
         let Some(url) = &self.renewal_info else { return Ok(None) };
         let answer = http.get(&format!("{}/{id}", url.trim_end_matches('/'))).await?;
         let info: RenewalInfo = serde_json::from_slice(&answer.body).map_err(Error::from)?;
         let time = |text: &str| {
             OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
-                .map(OffsetDateTime::unix_timestamp)
+                .map(|time| UnixTime::from_seconds(time.unix_timestamp()))
         };
         let window =
             time(&info.suggested_window.start).and_then(|start| Ok((start, time(&info.suggested_window.end)?)));
         let (start, end) = window.map_err(|error| Error::Other(Box::new(error)))?;
-        let asked = answer.retry_at.unwrap_or(now + ASK_AGAIN) - now;
+        let asked = answer.retry_at.map_or(ASK_AGAIN, |time| time.since(now));
         Ok(Some(Renewal {
             id: id.to_string().into(),
             start,

@@ -1,5 +1,6 @@
 //! Why an order failed: what the CA said, sorted by what can be done about it.
 
+use gangway_tls::UnixTime;
 use instant_acme::{Error, Problem};
 
 use crate::http::{Refused, Unreachable};
@@ -11,8 +12,8 @@ pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     /// The CA's own words, or the system's.
     pub(crate) detail: String,
-    /// Not before then, in seconds since the epoch: the CA said so.
-    pub(crate) retry_at: Option<i64>,
+    /// Not before then: the CA said so.
+    pub(crate) retry_at: Option<UnixTime>,
 }
 
 /// Sorted by what can be done about it.
@@ -254,12 +255,12 @@ mod tests {
     fn a_refusal_keeps_when_to_come_back() {
         let refused = Refused {
             status: http::StatusCode::TOO_MANY_REQUESTS,
-            retry_at: Some(99),
+            retry_at: Some(UnixTime::from_seconds(99)),
             problem: None,
             snippet: "slow down".into(),
         };
         let failure = Failure::from(&Error::Other(Box::new(refused)));
-        assert_eq!((failure.kind, failure.retry_at), (FailureKind::Busy, Some(99)));
+        assert_eq!((failure.kind, failure.retry_at), (FailureKind::Busy, Some(UnixTime::from_seconds(99))));
         let failure = Failure::from(&Error::Other(Box::new(Unreachable("x: connection refused".into()))));
         assert_eq!(failure.kind, FailureKind::Unreachable);
     }

@@ -11,6 +11,7 @@ use crate::finding::{Finding, FindingCode, FindingSeverity};
 use crate::http::ApiRootError;
 use crate::schedule::{CaState, NameState, OrderRefusal, Schedule};
 use crate::settings::{is_staging, name_of};
+use gangway_tls::UnixTime;
 
 /// A clock further off than this makes certificates look invalid, or is about to.
 const CLOCK_ERROR_MAX: i64 = 60;
@@ -18,10 +19,10 @@ const CLOCK_ERROR_MAX: i64 = 60;
 /// What there is to say about a wanted name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct NameView {
-    /// When the next certificate is ordered, in seconds since the epoch.
-    pub next: Option<i64>,
+    /// When the next certificate is ordered.
+    pub next: Option<UnixTime>,
     /// The window that the CA suggests for that.
-    pub window: Option<(i64, i64)>,
+    pub window: Option<(UnixTime, UnixTime)>,
     /// What is wrong, as one clause.
     pub trouble: Option<Box<str>>,
 }
@@ -48,7 +49,7 @@ pub(crate) struct FindingInput<'a, Damages> {
 /// One view for each wanted name, and everything that a person should know.
 pub(crate) fn tell<'a>(
     input: &FindingInput<'a, impl Iterator<Item = &'a Finding> + Clone>,
-    now: i64,
+    now: UnixTime,
 ) -> (BTreeMap<Box<str>, NameView>, Vec<Finding>) {
     let mut findings: Vec<Finding> = input.damages.clone().cloned().collect();
     let mut names = BTreeMap::new();
@@ -101,7 +102,13 @@ pub(crate) fn tell<'a>(
     (names, findings)
 }
 
-fn failed(name: &str, state: &NameState, next: Option<i64>, without_certificate: &str, now: i64) -> Option<Finding> {
+fn failed(
+    name: &str,
+    state: &NameState,
+    next: Option<UnixTime>,
+    without_certificate: &str,
+    now: UnixTime,
+) -> Option<Finding> {
     let (directory, attempts) = state
         .history
         .attempts
@@ -223,7 +230,7 @@ fn refused(name: &str, refusal: OrderRefusal) -> Finding {
     }
 }
 
-fn unwilling(directory: &str, ca: &CaState, others: usize, now: i64) -> Option<Finding> {
+fn unwilling(directory: &str, ca: &CaState, others: usize, now: UnixTime) -> Option<Finding> {
     let failure = ca.last.as_ref().filter(|_| ca.next > now)?;
     let meanwhile = if others == 0 { "what there is goes on being served" } else { "the next CA is asked meanwhile" };
     let help = match failure.kind {

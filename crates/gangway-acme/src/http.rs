@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use gangway_tls::unix_now;
+use gangway_tls::UnixTime;
 use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -50,8 +50,8 @@ pub(crate) struct Http {
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) status: StatusCode,
-    /// When the CA wants to be asked again, in seconds since the epoch.
-    pub(crate) retry_at: Option<i64>,
+    /// When the CA wants to be asked again.
+    pub(crate) retry_at: Option<UnixTime>,
     pub(crate) problem: Option<Problem>,
     /// What else stood there.
     pub(crate) snippet: String,
@@ -65,9 +65,9 @@ pub(crate) struct Unreachable(pub(crate) String);
 /// An answer to a request that needs no signature.
 pub(crate) struct HttpAnswer {
     pub(crate) body: Bytes,
-    pub(crate) retry_at: Option<i64>,
+    pub(crate) retry_at: Option<UnixTime>,
     /// What time the CA says it is.
-    pub(crate) date: Option<i64>,
+    pub(crate) date: Option<UnixTime>,
 }
 
 impl Http {
@@ -167,22 +167,21 @@ fn is_problem(response: &Response<Bytes>) -> bool {
     kind.contains("json") && serde_json::from_slice::<Problem>(response.body()).is_ok()
 }
 
-/// Seconds or a date, as seconds since the epoch.
-fn retry_at(headers: &HeaderMap) -> Option<i64> {
+/// Seconds from now, or a date.
+fn retry_at(headers: &HeaderMap) -> Option<UnixTime> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u32>() {
-        return Some(unix_now() + i64::from(seconds));
+        return Some(UnixTime::now() + Duration::from_secs(seconds.into()));
     }
     timestamp(text)
 }
 
-fn date(headers: &HeaderMap) -> Option<i64> {
+fn date(headers: &HeaderMap) -> Option<UnixTime> {
     timestamp(headers.get(DATE)?.to_str().ok()?)
 }
 
-fn timestamp(text: &str) -> Option<i64> {
-    let time = httpdate::parse_http_date(text).ok()?;
-    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs() as i64)
+fn timestamp(text: &str) -> Option<UnixTime> {
+    httpdate::parse_http_date(text).ok().filter(|time| *time >= UNIX_EPOCH).map(UnixTime::from)
 }
 
 fn snippet(body: &[u8]) -> String {
@@ -242,8 +241,8 @@ mod tests {
     fn when_to_ask_again_is_read_in_both_notations() {
         let headers = |text: &'static str| HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
         let soon = retry_at(&headers("120")).expect("seconds");
-        assert!((unix_now() + 118..=unix_now() + 122).contains(&soon));
-        assert_eq!(retry_at(&headers("Fri, 31 Dec 1999 23:59:59 GMT")), Some(946_684_799));
+        assert!((118..=122).contains(&soon.since(UnixTime::now()).as_secs()));
+        assert_eq!(retry_at(&headers("Fri, 31 Dec 1999 23:59:59 GMT")), Some(UnixTime::from_seconds(946_684_799)));
         assert_eq!(retry_at(&headers("soon")), None);
     }
 

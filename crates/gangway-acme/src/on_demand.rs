@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use gangway_publish::{Publisher, Reader};
-use gangway_tls::{Demand, DemandDecision};
+use gangway_tls::{Demand, DemandDecision, UnixTime};
 use http::{Request, StatusCode};
 use tokio::time::Instant;
 
@@ -32,15 +32,15 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 const UNDER_WAY_MAX: usize = 8;
 const SPACING: Duration = Duration::from_millis(20);
 
-/// How long an order may begin after it was permitted, in seconds. A name that fails is tried again within
+/// How long an order may begin after it was permitted. A name that fails is tried again within
 /// this; later somebody must want it anew.
-const PERMIT_LIFETIME: i64 = 60 * 60;
+const PERMIT_LIFETIME: Duration = Duration::from_hours(1);
 
 /// Names that are permitted at once.
 const PERMITS_MAX: usize = 1024;
 
-/// A finding stays for this long, in seconds, and its wording changes at most once in that time.
-const TOLD_FOR: i64 = 60 * 60;
+/// A finding stays for this long, and its wording changes at most once in that time.
+const TOLD_FOR: Duration = Duration::from_hours(1);
 
 /// How often it is looked whether something need not be told any longer.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -74,8 +74,8 @@ impl fmt::Debug for Takes {
 /// What was permitted, and what went wrong.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Permits {
-    /// Until when, in seconds since the epoch.
-    names: BTreeMap<Box<str>, i64>,
+    /// Until when.
+    names: BTreeMap<Box<str>, UnixTime>,
     findings: Vec<Finding>,
 }
 
@@ -94,14 +94,15 @@ impl OnDemand {
         &self,
         listed: &BTreeSet<Box<str>>,
         states: &BTreeMap<Box<str>, NameState>,
-        now: i64,
-    ) -> BTreeMap<Box<str>, i64> {
+        now: UnixTime,
+    ) -> BTreeMap<Box<str>, UnixTime> {
         let permits = self.permits.load_full();
         let stored = states.iter().filter(|(name, state)| {
             let bundle = state.stored.as_ref().map(|stored| &stored.bundle);
             bundle.is_some_and(|bundle| *bundle.names == [(*name).clone()] && bundle.is_valid_at(now))
         });
-        let stored = stored.filter(|(name, _)| !name.starts_with("*.")).map(|(name, _)| (name.clone(), 0));
+        let stored =
+            stored.filter(|(name, _)| !name.starts_with("*.")).map(|(name, _)| (name.clone(), UnixTime::EPOCH));
         let permitted = permits.names.iter().map(|(name, until)| (name.clone(), *until));
         let permitted = permitted.filter(|(_, until)| *until > now);
         stored.chain(permitted).filter(|(name, _)| !listed.contains(name) && (self.takes.0)(name)).collect()
@@ -159,7 +160,7 @@ struct Asker {
     http: Result<Http, ApiRootError>,
     clock: Clock,
     permits: Publisher<Permits>,
-    names: BTreeMap<Box<str>, i64>,
+    names: BTreeMap<Box<str>, UnixTime>,
     troubles: OnDemandTroubles,
 }
 
@@ -224,7 +225,7 @@ impl Asker {
         self.demand.decide(name, verdict, Instant::now().into_std());
     }
 
-    fn has_room(&mut self, name: &str, now: i64) -> bool {
+    fn has_room(&mut self, name: &str, now: UnixTime) -> bool {
         self.names.retain(|_, until| (now..=now + PERMIT_LIFETIME).contains(until));
         self.names.len() < PERMITS_MAX || self.names.contains_key(name)
     }
@@ -267,10 +268,10 @@ struct OnDemandTroubles {
 struct OnDemandTrouble {
     name: Box<str>,
     detail: String,
-    since: i64,
+    since: UnixTime,
 }
 
-fn note(trouble: &mut Option<OnDemandTrouble>, now: i64, first: impl FnOnce() -> (Box<str>, String)) {
+fn note(trouble: &mut Option<OnDemandTrouble>, now: UnixTime, first: impl FnOnce() -> (Box<str>, String)) {
     trouble.get_or_insert_with(|| {
         let (name, detail) = first();
         OnDemandTrouble { name, detail, since: now }
@@ -278,9 +279,9 @@ fn note(trouble: &mut Option<OnDemandTrouble>, now: i64, first: impl FnOnce() ->
 }
 
 impl OnDemandTroubles {
-    fn forget(&mut self, now: i64) {
+    fn forget(&mut self, now: UnixTime) {
         for trouble in [&mut self.refused, &mut self.unanswered, &mut self.overrun] {
-            trouble.take_if(|trouble| !(0..TOLD_FOR).contains(&(now - trouble.since)));
+            trouble.take_if(|trouble| now < trouble.since || now.since(trouble.since) >= TOLD_FOR);
         }
     }
 
@@ -374,9 +375,10 @@ mod tests {
     fn of_many_refusals_one_is_told_an_hour() {
         let mut troubles = OnDemandTroubles::default();
         let mut told = BTreeSet::new();
-        for second in 0..2 * TOLD_FOR {
-            troubles.forget(second);
-            note(&mut troubles.refused, second, || (format!("n{second}.org").into(), "answered 404".into()));
+        for second in 0..2 * TOLD_FOR.as_secs() {
+            let now = UnixTime::EPOCH + Duration::from_secs(second);
+            troubles.forget(now);
+            note(&mut troubles.refused, now, || (format!("n{second}.org").into(), "answered 404".into()));
             told.extend(troubles.findings("app/ask").into_iter().map(|finding| finding.message));
         }
         assert_eq!(told.len(), 2, "{told:?}");

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gangway_tls::UnixTime;
 use instant_acme::{
     AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier, NewOrder, Order as AcmeOrder,
     OrderStatus, RetryPolicy,
@@ -116,7 +117,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
         if let Some(history) = self.stored_history().await {
             // Nobody else is at it, since we have the lease.
             let history = interrupted(&self.order.name, history, self.services.clock.now());
-            let later = history.attempts.get(&self.order.directory).map_or(0, |attempts| attempts.next);
+            let later = history.attempts.get(&self.order.directory).map_or(UnixTime::EPOCH, |attempts| attempts.next);
             if later > self.services.clock.now() && history != self.history {
                 return OrderOutcome::Elsewhere { history: Some(history) };
             }

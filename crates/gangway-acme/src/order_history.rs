@@ -2,7 +2,9 @@
 //! again and again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use gangway_tls::UnixTime;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, FailureKind};
@@ -13,15 +15,15 @@ pub(crate) const FOLDER: &str = "acme/names/";
 const VERSION: u32 = 1;
 
 /// CAs count what they issued over seven days.
-const WEEK: i64 = 7 * 24 * 60 * 60;
+const WEEK: Duration = Duration::from_hours(7 * 24);
 
 /// What was tried for one name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct OrderHistory {
     /// By the CA's directory.
     pub(crate) attempts: BTreeMap<Box<str>, Attempts>,
-    /// When certificates were issued in the last week, in seconds since the epoch.
-    pub(crate) issued: Vec<i64>,
+    /// When certificates were issued in the last week.
+    pub(crate) issued: Vec<UnixTime>,
     /// Orders that were begun and may still come to an end, by the CA's directory. One whose CA cannot serve now
     /// is kept aside here while the next CA is asked.
     pub(crate) orders: BTreeMap<Box<str>, OpenOrder>,
@@ -34,7 +36,7 @@ pub(crate) struct OrderHistory {
 pub(crate) struct Attempts {
     pub(crate) failures: u32,
     /// Not before then.
-    pub(crate) next: i64,
+    pub(crate) next: UnixTime,
     pub(crate) last: Option<Failure>,
     /// The next order is to be without `replaces`, which the last one was refused for.
     pub(crate) without_replaces: bool,
@@ -47,7 +49,7 @@ pub(crate) struct OpenOrder {
     pub(crate) url: Box<str>,
     /// The key of the certificate, PEM.
     pub(crate) key: Box<str>,
-    pub(crate) begun: i64,
+    pub(crate) begun: UnixTime,
 }
 
 /// The CA's suggestion for a certificate (RFC 9773).
@@ -55,12 +57,12 @@ pub(crate) struct OpenOrder {
 pub(crate) struct Renewal {
     /// Of which certificate.
     pub(crate) id: Box<str>,
-    pub(crate) start: i64,
-    pub(crate) end: i64,
+    pub(crate) start: UnixTime,
+    pub(crate) end: UnixTime,
     /// A page that says why the window is what it is.
     pub(crate) explanation: Option<Box<str>>,
     /// When to ask again.
-    pub(crate) ask_again: i64,
+    pub(crate) ask_again: UnixTime,
 }
 
 /// The file of a name.
@@ -86,7 +88,7 @@ impl OrderHistory {
     }
 
     /// Notes a failure; `next` is when to try again. An order that may still come to an end is kept aside.
-    pub(crate) fn fail(&mut self, directory: &str, failure: Failure, next: i64) {
+    pub(crate) fn fail(&mut self, directory: &str, failure: Failure, next: UnixTime) {
         let attempts = self.attempts.entry(directory.into()).or_default();
         attempts.failures = attempts.failures.saturating_add(1);
         attempts.next = next;
@@ -106,7 +108,7 @@ impl OrderHistory {
     }
 
     /// Notes a certificate.
-    pub(crate) fn succeed(&mut self, now: i64) {
+    pub(crate) fn succeed(&mut self, now: UnixTime) {
         self.attempts.clear();
         self.orders.clear();
         self.renewal = None;
@@ -118,7 +120,10 @@ impl OrderHistory {
 /// The key stays out of logs.
 impl std::fmt::Debug for OpenOrder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenOrder").field("url", &self.url).field("begun", &self.begun).finish_non_exhaustive()
+        f.debug_struct("OpenOrder")
+            .field("url", &self.url)
+            .field("begun", &self.begun.seconds())
+            .finish_non_exhaustive()
     }
 }
 
@@ -185,7 +190,7 @@ impl HistoryFile {
             let last = attempts.last.as_ref();
             let file = FileAttempts {
                 failures: attempts.failures,
-                next: attempts.next,
+                next: attempts.next.seconds(),
                 kind: last.map(|failure| failure.kind.as_str().to_owned()),
                 detail: last.map(|failure| failure.detail.clone()).unwrap_or_default(),
                 without_replaces: attempts.without_replaces,
@@ -199,23 +204,23 @@ impl HistoryFile {
                 directory: directory.to_string(),
                 url: order.url.to_string(),
                 key: order.key.to_string(),
-                begun: order.begun,
+                begun: order.begun.seconds(),
             })
             .collect();
         orders.sort_by_key(|order| order.begun);
         let order = orders.pop();
         let renewal = history.renewal.as_ref().map(|renewal| FileRenewal {
             id: renewal.id.to_string(),
-            start: renewal.start,
-            end: renewal.end,
+            start: renewal.start.seconds(),
+            end: renewal.end.seconds(),
             explanation: renewal.explanation.as_deref().map(str::to_owned),
-            ask_again: renewal.ask_again,
+            ask_again: renewal.ask_again.seconds(),
         });
         Self {
             version: VERSION,
             name: name.into(),
             attempts: attempts.collect(),
-            issued: history.issued.clone(),
+            issued: history.issued.iter().map(|time| time.seconds()).collect(),
             order,
             orders_aside: orders,
             renewal,
@@ -226,21 +231,24 @@ impl HistoryFile {
         let attempts = self.attempts.into_iter().map(|(directory, file)| {
             let last = file.kind.map(|kind| Failure::new(FailureKind::parse(&kind), file.detail));
             let FileAttempts { failures, next, without_replaces, .. } = file;
+            let next = UnixTime::from_seconds(next);
             (directory.into(), Attempts { failures, next, last, without_replaces })
         });
         let orders = self.orders_aside.into_iter().chain(self.order).map(|order| {
-            let open = OpenOrder { url: order.url.into(), key: order.key.into(), begun: order.begun };
+            let begun = UnixTime::from_seconds(order.begun);
+            let open = OpenOrder { url: order.url.into(), key: order.key.into(), begun };
             (order.directory.into(), open)
         });
         let orders = orders.collect();
         let renewal = self.renewal.map(|renewal| Renewal {
             id: renewal.id.into(),
-            start: renewal.start,
-            end: renewal.end,
+            start: UnixTime::from_seconds(renewal.start),
+            end: UnixTime::from_seconds(renewal.end),
             explanation: renewal.explanation.map(Into::into),
-            ask_again: renewal.ask_again,
+            ask_again: UnixTime::from_seconds(renewal.ask_again),
         });
-        OrderHistory { attempts: attempts.collect(), issued: self.issued, orders, renewal }
+        let issued = self.issued.into_iter().map(UnixTime::from_seconds).collect();
+        OrderHistory { attempts: attempts.collect(), issued, orders, renewal }
     }
 }
 
@@ -248,21 +256,25 @@ impl HistoryFile {
 mod tests {
     use super::*;
 
+    fn at(seconds: i64) -> UnixTime {
+        UnixTime::from_seconds(seconds)
+    }
+
     #[test]
     fn what_was_written_is_read() {
         let mut history = OrderHistory::default();
-        history.succeed(50);
-        history.fail("https://ca.test/dir", Failure::new(FailureKind::Dns, "NXDOMAIN"), 100);
-        for (directory, begun) in [("d", 7), ("e", 5)] {
+        history.succeed(at(50));
+        history.fail("https://ca.test/dir", Failure::new(FailureKind::Dns, "NXDOMAIN"), at(100));
+        for (directory, begun) in [("d", at(7)), ("e", at(5))] {
             let order = OpenOrder { url: "u".into(), key: "k".into(), begun };
             history.orders.insert(directory.into(), order);
         }
         history.renewal = Some(Renewal {
             id: "a.b".into(),
-            start: 1,
-            end: 2,
+            start: at(1),
+            end: at(2),
             explanation: Some("https://why.test".into()),
-            ask_again: 3,
+            ask_again: at(3),
         });
         let read = OrderHistory::read(&history.write("a.test")).expect("reads it");
         assert_eq!(read, ("a.test".into(), history));
@@ -277,7 +289,7 @@ mod tests {
         let text = r#"{"version": 1, "name": "a.test",
             "order": {"directory": "d", "url": "u", "key": "k", "begun": 7}}"#;
         let (_, history) = OrderHistory::read(text).expect("reads it");
-        let order = OpenOrder { url: "u".into(), key: "k".into(), begun: 7 };
+        let order = OpenOrder { url: "u".into(), key: "k".into(), begun: at(7) };
         assert_eq!(history.orders, BTreeMap::from([("d".into(), order)]));
     }
 
@@ -291,9 +303,9 @@ mod tests {
         ];
         for (url, kind, stays) in cases {
             let mut history = OrderHistory::default();
-            let order = OpenOrder { url: url.into(), key: "k".into(), begun: 7 };
+            let order = OpenOrder { url: url.into(), key: "k".into(), begun: at(7) };
             history.orders = ["d", "e"].map(|directory| (directory.into(), order.clone())).into();
-            history.fail("d", Failure::new(kind, "no"), 100);
+            history.fail("d", Failure::new(kind, "no"), at(100));
             assert_eq!(history.orders.contains_key("d"), stays, "`{url}` {kind:?}");
             assert!(history.orders.contains_key("e"), "another CA's is another CA's");
         }
@@ -310,14 +322,14 @@ mod tests {
     fn only_the_last_week_is_counted() {
         let mut history = OrderHistory::default();
         for day in 0..10 {
-            history.succeed(day * 24 * 60 * 60);
+            history.succeed(at(day * 24 * 60 * 60));
         }
         assert_eq!(history.issued.len(), 8);
     }
 
     #[test]
     fn a_key_is_not_printed() {
-        let order = OpenOrder { url: "u".into(), key: "secret".into(), begun: 7 };
+        let order = OpenOrder { url: "u".into(), key: "secret".into(), begun: at(7) };
         assert!(!format!("{order:?}").contains("secret"));
     }
 }

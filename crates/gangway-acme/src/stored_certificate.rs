@@ -126,7 +126,11 @@ mod tests {
     use super::*;
 
     fn file() -> String {
-        let ca = gangway_tls::InternalCa::make(&gangway_tls::Scope::default(), 1_700_000_000).expect("makes a CA");
+        let ca = gangway_tls::InternalCa::make(
+            &gangway_tls::Scope::default(),
+            gangway_tls::UnixTime::from_seconds(1_700_000_000),
+        )
+        .expect("makes a CA");
         let key = rcgen::KeyPair::generate().expect("a key");
         let mut params = rcgen::CertificateParams::new(["a.test".to_owned()]).expect("a name");
         params.use_authority_key_identifier_extension = true;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader};
-use gangway_tls::{Bundle, HANDSHAKE_WAIT_MAX};
+use gangway_tls::{Bundle, HANDSHAKE_WAIT_MAX, UnixTime};
 
 use crate::account::Accounts;
 use crate::challenge::Solver;
@@ -38,20 +38,20 @@ use crate::volume_scan::{self, VolumeScan};
 /// How often the volume is searched for what other instances have written.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// After a failed write no order is begun for this long, in seconds.
-const STORAGE_PAUSE: i64 = 60;
+/// After a failed write no order is begun for this long.
+const STORAGE_PAUSE: Duration = Duration::from_mins(1);
 
-/// A process must have lived for this long, in seconds, before it orders a certificate that it could not store.
-const LOSING_AFTER: i64 = 10 * 60;
+/// A process must have lived for this long before it orders a certificate that it could not store.
+const LOSING_AFTER: Duration = Duration::from_mins(10);
 
-/// The pause after an attempt to change an account's key, in seconds.
-const KEY_CHANGE_PAUSE: i64 = 10 * 60;
+/// The pause after an attempt to change an account's key.
+const KEY_CHANGE_PAUSE: Duration = Duration::from_mins(10);
 
-/// The pause after an attempt to tell a CA the e-mail address, in seconds.
-const CONTACT_PAUSE: i64 = 60 * 60;
+/// The pause after an attempt to tell a CA the e-mail address.
+const CONTACT_PAUSE: Duration = Duration::from_hours(1);
 
-/// A CA without renewal information is asked again after this long, in seconds: it may have learned it.
-const ASK_WITHOUT: i64 = 24 * 60 * 60;
+/// A CA without renewal information is asked again after this long: it may have learned it.
+const ASK_WITHOUT: Duration = Duration::from_hours(24);
 
 /// The certificates of ACME CAs at one moment, and what a person should know about them.
 #[derive(Clone, Debug, Default)]
@@ -98,7 +98,7 @@ pub(crate) async fn work<S: Storage>(
         let schedule = worker.begin(&names);
         worker.publish(&names, &schedule);
         let now = worker.services.clock.now();
-        let pause = Duration::from_secs(schedule.next.saturating_sub(now).max(1).unsigned_abs());
+        let pause = schedule.next.since(now).max(Duration::from_secs(1));
         tokio::select! {
             Some(done) = worker.tasks.next(), if !worker.tasks.is_empty() => worker.finish(done),
             changed = wanted.changed(), if !is_over => is_over = changed.is_err(),
@@ -147,7 +147,7 @@ async fn changed<T>(reader: Option<&mut Reader<T>>) -> Option<Result<Generation,
 struct WantedNames<'a> {
     listed: &'a BTreeSet<Box<str>>,
     /// With when the permit ends.
-    on_demand: BTreeMap<Box<str>, i64>,
+    on_demand: BTreeMap<Box<str>, UnixTime>,
 }
 
 impl WantedNames<'_> {
@@ -176,15 +176,15 @@ struct Worker<S: Storage> {
     cas: HashMap<Box<str>, CaState>,
     running: BTreeSet<Box<str>>,
     tasks: FuturesUnordered<TaskFuture>,
-    starts: Vec<i64>,
+    starts: Vec<UnixTime>,
     /// Certificates that could not be written, by name: the file.
     unsaved: BTreeMap<Box<str>, String>,
     /// Accounts that are getting another key, or did not get one, by directory: when it is tried again, and why.
-    key_changes: BTreeMap<Box<str>, (i64, Option<Failure>)>,
+    key_changes: BTreeMap<Box<str>, (UnixTime, Option<Failure>)>,
     /// When it may be tried again to tell a CA the e-mail address, by directory.
-    contacts_after: BTreeMap<Box<str>, i64>,
-    store_after: i64,
-    started: i64,
+    contacts_after: BTreeMap<Box<str>, UnixTime>,
+    store_after: UnixTime,
+    started: UnixTime,
     storage_error: Option<String>,
     views: Publisher<AcmeView>,
 }
@@ -214,7 +214,7 @@ impl<S: Storage> Worker<S> {
             unsaved: BTreeMap::new(),
             key_changes: BTreeMap::new(),
             contacts_after: BTreeMap::new(),
-            store_after: 0,
+            store_after: UnixTime::EPOCH,
             started,
             storage_error: None,
             views,
@@ -281,7 +281,7 @@ impl<S: Storage> Worker<S> {
             if self.key_changes.get(&directory).is_some_and(|(next, _)| *next > now) {
                 continue;
             }
-            self.key_changes.insert(directory.clone(), (i64::MAX, None));
+            self.key_changes.insert(directory.clone(), (UnixTime::NEVER, None));
             let accounts = self.services.accounts.clone();
             self.tasks.push(Box::pin(async move {
                 let outcome = accounts.renew_key(&directory).await;
@@ -302,7 +302,7 @@ impl<S: Storage> Worker<S> {
             running: &self.running,
             starts: &self.starts,
             can_store: now >= self.store_after,
-            may_lose: self.storage_error.is_some() && (now - self.started) >= LOSING_AFTER,
+            may_lose: self.storage_error.is_some() && now.since(self.started) >= LOSING_AFTER,
         };
         let mut schedule = schedule(&moment, now);
         for task in std::mem::take(&mut schedule.tasks) {
@@ -316,7 +316,7 @@ impl<S: Storage> Worker<S> {
         schedule
     }
 
-    fn ask_permission(&mut self, name: &str, again: i64) {
+    fn ask_permission(&mut self, name: &str, again: UnixTime) {
         self.states.entry(name.into()).or_default().permission_after = again;
         if let Some(on_demand) = &self.on_demand {
             on_demand.ask(name);
@@ -324,7 +324,7 @@ impl<S: Storage> Worker<S> {
     }
 
     /// Nobody shall wait for a certificate that is not being ordered now.
-    fn let_go(&self, names: &WantedNames<'_>, schedule: &Schedule, now: i64) {
+    fn let_go(&self, names: &WantedNames<'_>, schedule: &Schedule, now: UnixTime) {
         let Some(on_demand) = &self.on_demand else { return };
         for name in names.on_demand.keys() {
             let certificate = schedule.served_by.get(name).unwrap_or(name);
@@ -333,18 +333,15 @@ impl<S: Storage> Worker<S> {
             if stored.is_some_and(|stored| stored.bundle.is_valid_at(now)) {
                 continue;
             }
-            let is_later = schedule
-                .due
-                .get(certificate)
-                .is_some_and(|due| *due > now + HANDSHAKE_WAIT_MAX.as_secs().cast_signed());
+            let is_later = schedule.due.get(certificate).is_some_and(|due| *due > now + HANDSHAKE_WAIT_MAX);
             if is_later || schedule.refused.contains_key(certificate) {
                 on_demand.demand.give_up(name);
             }
         }
     }
 
-    fn order(&mut self, order: schedule::CertificateOrder, now: i64) {
-        self.starts.retain(|start| now - start < 3 * 60 * 60);
+    fn order(&mut self, order: schedule::CertificateOrder, now: UnixTime) {
+        self.starts.retain(|start| now.since(*start) < Duration::from_hours(3));
         self.starts.push(now);
         self.running.insert(order.name.clone());
         let state = self.states.entry(order.name.clone()).or_default();
@@ -363,7 +360,7 @@ impl<S: Storage> Worker<S> {
         }));
     }
 
-    fn ask(&mut self, name: Box<str>, now: i64) {
+    fn ask(&mut self, name: Box<str>, now: UnixTime) {
         let Some(stored) = self.states.get(&name).and_then(|state| state.stored.clone()) else { return };
         let Some(id) = stored.id else { return };
         self.running.insert(name.clone());
@@ -422,7 +419,7 @@ impl<S: Storage> Worker<S> {
         }
     }
 
-    fn ordered(&mut self, name: &str, directory: &str, outcome: OrderOutcome, now: i64) {
+    fn ordered(&mut self, name: &str, directory: &str, outcome: OrderOutcome, now: UnixTime) {
         let state = self.states.entry(name.into()).or_default();
         match outcome {
             OrderOutcome::Issued { stored, unsaved, history } => {
@@ -432,7 +429,7 @@ impl<S: Storage> Worker<S> {
                     serial = &*stored.bundle.serial,
                     "got a certificate"
                 );
-                (state.stored, state.history, state.ask_after) = (Some(stored), history, 0);
+                (state.stored, state.history, state.ask_after) = (Some(stored), history, UnixTime::EPOCH);
                 self.cas.remove(directory);
                 match unsaved {
                     Some(text) => {
@@ -444,7 +441,7 @@ impl<S: Storage> Worker<S> {
             }
             OrderOutcome::Found { stored, history } => {
                 tracing::info!(name, serial = &*stored.bundle.serial, "another instance got the certificate");
-                (state.stored, state.history, state.ask_after) = (Some(stored), history, 0);
+                (state.stored, state.history, state.ask_after) = (Some(stored), history, UnixTime::EPOCH);
             }
             OrderOutcome::Elsewhere { history } => {
                 state.order_after = now + BUSY_ELSEWHERE;
@@ -469,7 +466,7 @@ impl<S: Storage> Worker<S> {
                         state.failures = state.failures.saturating_add(1);
                         state.next = retry_ca_time(directory, state.failures, failure.retry_at, now);
                     }
-                    state.next = state.next.max(failure.retry_at.unwrap_or(0));
+                    state.next = state.next.max(failure.retry_at.unwrap_or_default());
                     state.last = Some(failure);
                 }
             }
@@ -482,7 +479,7 @@ impl<S: Storage> Worker<S> {
     }
 
     fn storage_works(&mut self) {
-        self.store_after = 0;
+        self.store_after = UnixTime::EPOCH;
         self.storage_error = None;
     }
 

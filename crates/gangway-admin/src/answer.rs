@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gangway_diagnostic::{Diagnostic, Severity};
 use gangway_model::Compiled;
 use gangway_publish::{Published, Reader};
-use gangway_tls::CertificateResolver;
+use gangway_tls::{CertificateResolver, UnixTime};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use prometheus::Registry;
@@ -29,8 +29,8 @@ pub struct Sources {
     pub registry: Registry,
     /// The running instance.
     pub instance: Arc<dyn Instance>,
-    /// When the process started, in seconds since the epoch.
-    pub started: i64,
+    /// When the process started.
+    pub started: UnixTime,
     /// The version of the program.
     pub version: &'static str,
 }

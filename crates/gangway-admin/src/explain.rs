@@ -9,7 +9,7 @@ use gangway_model::{
     Compiled, Considered, Endpoint, Explanation, Middleware, Nearest, PublicPorts, Readiness, RequestView, Route,
     TlsMode, slash_redirect,
 };
-use gangway_tls::{CertificateResolver, Origin};
+use gangway_tls::{CertificateResolver, Origin, UnixTime};
 
 use crate::api::{self, EngineView};
 use crate::explain_query::ExplainQuery;
@@ -30,8 +30,7 @@ pub(crate) struct ExplainContext<'a> {
     pub(crate) ports: PublicPorts,
     /// Plain HTTP is refused while a name has no certificate.
     pub(crate) refuses_plain: bool,
-    /// Seconds since the epoch.
-    pub(crate) now: i64,
+    pub(crate) now: UnixTime,
 }
 
 /// The result of looking a request up in the table.
@@ -95,7 +94,7 @@ fn look_up<'a>(view: &RequestView<'_>, context: &ExplainContext<'a>) -> TableLoo
     let winner = found.winner.as_ref().map(|winner| &table.routes()[winner.route]);
     let is_unknown_host = winner.is_none() && found.doubt.is_none() && found.considered.is_empty();
     let mentions = if is_unknown_host && context.is_table_in_force {
-        mention::naming(view.host, &context.compiled.containers, context.now)
+        mention::naming(view.host, &context.compiled.containers, context.now.seconds())
     } else {
         Vec::new()
     };

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{EndpointKey, PublicPorts};
-use gangway_tls::DemandCounts;
+use gangway_tls::{DemandCounts, UnixTime};
 
 use crate::api::{CertificateView, ConfigFileView, EngineView};
 
@@ -36,8 +36,8 @@ pub trait Instance: Send + Sync + 'static {
     fn endpoints(&self) -> HashMap<EndpointKey, EndpointActivity>;
     /// The number of times that a background task was started again.
     fn task_restarts(&self) -> u64;
-    /// Seconds since the epoch.
-    fn now(&self) -> i64;
+    /// The time of day.
+    fn now(&self) -> UnixTime;
 }
 
 /// The phase of an instance.

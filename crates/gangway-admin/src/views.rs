@@ -9,7 +9,7 @@ use gangway_model::{
     Address, ContainerReport, ContainerState, Endpoint, EndpointKey, Health, HostHeader, Middleware, Readiness, Route,
     Scheme, Timeouts, TlsMode,
 };
-use gangway_tls::Origin;
+use gangway_tls::{Origin, UnixTime};
 use http::HeaderValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -163,17 +163,17 @@ impl api::CertificateView {
         Self { origin: origin.map(str::to_owned), file, ..self }
     }
 
-    /// Sets the validity, in seconds since the epoch. Has no effect without an origin and a serial number: then there
+    /// Sets the validity. Has no effect without an origin and a serial number: then there
     /// is no certificate yet.
     #[must_use]
-    pub fn with_validity(self, not_before: i64, not_after: i64, now: i64) -> Self {
+    pub fn with_validity(self, not_before: UnixTime, not_after: UnixTime, now: UnixTime) -> Self {
         if self.origin.is_none() || self.serial.is_empty() {
             return self;
         }
         Self {
             not_before: Some(rfc3339(not_before)),
             not_after: Some(rfc3339(not_after)),
-            seconds_left: Some(not_after.saturating_sub(now)),
+            seconds_left: Some(not_after.seconds().saturating_sub(now.seconds())),
             ..self
         }
     }
@@ -192,13 +192,13 @@ pub(crate) fn seconds_of_millis(millis: f64) -> f64 {
     Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default().as_secs_f64()
 }
 
-/// Formats a time in seconds since the epoch as the API writes it.
-pub fn rfc3339(seconds: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+/// Formats an instant as the API writes it.
+pub fn rfc3339(time: UnixTime) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(time.seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     time.format(&Rfc3339).unwrap_or_default()
 }
 
-/// The inverse of [`rfc3339`].
+/// The inverse of [`rfc3339`], in seconds since the epoch.
 pub(crate) fn seconds_since_epoch(time: &str) -> Option<i64> {
     OffsetDateTime::parse(time, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
 }

@@ -17,7 +17,7 @@ use gangway_model::{
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::client::{Answer, Client};
 use gangway_testkit::wait::eventually;
-use gangway_tls::{CertificateResolver, Origin, Store};
+use gangway_tls::{CertificateResolver, Origin, Store, UnixTime};
 use prometheus::{IntCounter, Registry};
 use serde::de::DeserializeOwned;
 
@@ -30,7 +30,7 @@ struct Fake {
     ports: std::sync::Mutex<PublicPorts>,
 }
 
-const NOW: i64 = 1_800_000_000;
+const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
 
 impl Instance for Fake {
     fn phase(&self) -> InstancePhase {
@@ -59,15 +59,19 @@ impl Instance for Fake {
     fn certificates(&self) -> CertificatesState {
         let named = |name: &str| api::CertificateView { name: name.into(), ..api::CertificateView::default() };
         let ours = |name: &str| api::CertificateView { issuer: "Gangway internal CA".into(), ..named(name) };
-        let shop = |not_after: i64| {
+        let shop = |not_after: UnixTime| {
             let shop = api::CertificateView { serial: "5f".into(), ..ours("shop.test") };
-            shop.with_origin(Some(&Origin::Folder("shop.crt".into()))).with_validity(0, not_after, NOW)
+            shop.with_origin(Some(&Origin::Folder("shop.crt".into()))).with_validity(UnixTime::EPOCH, not_after, NOW)
         };
         let trouble = Some("no authority was asked yet".into());
         let missing = api::CertificateView { trouble, ..named("missing.test") };
-        let unasked = ours("unasked.test").with_origin(Some(&Origin::Internal)).with_validity(0, 0, NOW);
+        let unasked = ours("unasked.test").with_origin(Some(&Origin::Internal)).with_validity(
+            UnixTime::EPOCH,
+            UnixTime::EPOCH,
+            NOW,
+        );
         CertificatesState {
-            list: vec![shop(NOW + 3600), shop(NOW + 7200), missing, unasked],
+            list: vec![shop(NOW + Duration::from_hours(1)), shop(NOW + Duration::from_hours(2)), missing, unasked],
             degraded: true,
             internal_root: Some("PEM".into()),
             on_demand: Some(gangway_tls::DemandCounts { refused: 7, ..Default::default() }),
@@ -103,7 +107,7 @@ impl Instance for Fake {
         self.refuses_plain.load(Ordering::Relaxed)
     }
 
-    fn now(&self) -> i64 {
+    fn now(&self) -> UnixTime {
         NOW
     }
 }
@@ -122,8 +126,14 @@ async fn start() -> Running {
     let registry = Registry::new();
     registry.register(Box::new(IntCounter::new("gangway_test_total", "For the test.").unwrap())).unwrap();
     let fake = Arc::new(Fake::default());
-    let sources =
-        Sources { compiled, certificates, registry, instance: fake.clone(), started: NOW - 60, version: "9.9.9" };
+    let sources = Sources {
+        compiled,
+        certificates,
+        registry,
+        instance: fake.clone(),
+        started: NOW - Duration::from_mins(1),
+        version: "9.9.9",
+    };
     let settings =
         AdminSettings { listen: "127.0.0.1:0".parse().unwrap(), passed: None, names: vec!["machine".into()] };
     let admin = Admin::bind(settings, sources).await.unwrap();
@@ -143,7 +153,7 @@ fn route(name: &str, keys: &[(&str, &str)]) -> FileRoute {
 }
 
 fn container(name: &str, state: ContainerState, labels: &[(&str, &str)]) -> Container {
-    let ended = (state == ContainerState::Exited).then_some(Ended { code: Some(1), at: Some(NOW - 300) });
+    let ended = (state == ContainerState::Exited).then_some(Ended { code: Some(1), at: Some(NOW.seconds() - 300) });
     let ports = vec![ExposedPort { port: 80, published: None }];
     Container { state, ended, ports, ..Container::named(name).with_labels(labels) }
 }

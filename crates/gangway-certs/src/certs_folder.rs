@@ -557,7 +557,11 @@ mod tests {
             volume.put(&format!("live/certbot.test/{name}"), &certbot.certificate);
         }
         volume.put("live/certbot.test/privkey.pem", &certbot.key);
-        let ca = gangway_tls::InternalCa::make(&gangway_tls::Scope::default(), 1_700_000_000).expect("makes a CA");
+        let ca = gangway_tls::InternalCa::make(
+            &gangway_tls::Scope::default(),
+            gangway_tls::UnixTime::from_seconds(1_700_000_000),
+        )
+        .expect("makes a CA");
         volume.put("clients/ca.pem", ca.root_pem());
         volume.put(".hidden.crt", "not ours");
         volume.put("README", "not ours");

@@ -139,10 +139,13 @@ mod tests {
     use super::*;
 
     fn authority() -> String {
-        gangway_tls::InternalCa::make(&gangway_tls::Scope::default(), 1_700_000_000)
-            .expect("makes a CA")
-            .root_pem()
-            .into()
+        gangway_tls::InternalCa::make(
+            &gangway_tls::Scope::default(),
+            gangway_tls::UnixTime::from_seconds(1_700_000_000),
+        )
+        .expect("makes a CA")
+        .root_pem()
+        .into()
     }
 
     fn put(path: &Path, text: &str) {

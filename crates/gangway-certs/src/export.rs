@@ -171,11 +171,14 @@ mod tests {
     use gangway_publish::channel;
     use gangway_tls::Store;
 
+    use gangway_tls::UnixTime;
+
     use super::*;
 
     fn bundle(name: &str) -> Arc<Bundle> {
-        let ca = gangway_tls::InternalCa::make(&gangway_tls::Scope::default(), 1_700_000_000).expect("makes a CA");
-        Arc::new(ca.issue(name, 1_700_000_000).expect("signs"))
+        let ca = gangway_tls::InternalCa::make(&gangway_tls::Scope::default(), UnixTime::from_seconds(1_700_000_000))
+            .expect("makes a CA");
+        Arc::new(ca.issue(name, UnixTime::from_seconds(1_700_000_000)).expect("signs"))
     }
 
     fn export(folder: &str) -> WantedExport {
@@ -183,7 +186,7 @@ mod tests {
     }
 
     fn turn(exports: &mut Exports, wanted: &WantedExport, bundle: &Arc<Bundle>) -> usize {
-        let (_store, stores) = channel(Store::new([Arc::clone(bundle)], 1_700_000_000));
+        let (_store, stores) = channel(Store::new([Arc::clone(bundle)], UnixTime::from_seconds(1_700_000_000)));
         let due = exports.due(&BTreeSet::from([wanted.clone()]), &CertificateResolver::of_store(stores));
         let count = due.bundles.len();
         exports.note(due.write());

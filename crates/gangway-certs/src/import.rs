@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use gangway_tls::{Bundle, Origin};
+use gangway_tls::{Bundle, Origin, UnixTime};
 use serde_json::Value;
 
 use gangway_acme::date;
@@ -49,8 +49,8 @@ pub struct Imported {
 /// What became of a certificate that was found.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ImportOutcome {
-    /// It is on the volume now, and good until then, in seconds since the epoch.
-    Taken(i64),
+    /// It is on the volume now, and good until then.
+    Taken(UnixTime),
     /// The volume has it, or one that is good for longer.
     Known,
     /// It is of no use, for this reason.
@@ -76,7 +76,7 @@ impl fmt::Display for Imported {
 /// Takes over what is good at `now` below each of the given files and folders, into the volume `data`.
 ///
 /// A running instance on the volume uses it within ten seconds.
-pub async fn import(data: &Path, sources: &[PathBuf], now: i64) -> Vec<Imported> {
+pub async fn import(data: &Path, sources: &[PathBuf], now: UnixTime) -> Vec<Imported> {
     let sources = sources.to_vec();
     let found = tokio::task::spawn_blocking(move || find(&sources)).await.unwrap_or_default();
     let storage = FolderStorage::new(data);
@@ -114,7 +114,7 @@ fn useless(why: impl Into<String>) -> UnusablePair {
 }
 
 /// Whether it is still good for what it carries.
-fn judge(chain: &str, key: &str, now: i64) -> Result<Bundle, UnusablePair> {
+fn judge(chain: &str, key: &str, now: UnixTime) -> Result<Bundle, UnusablePair> {
     let bundle = Bundle::from_pem(chain.as_bytes(), key.as_bytes(), Origin::Acme);
     let bundle = bundle.map_err(|error| useless(error.to_string()))?;
     let is_of_itself = x509_parser::parse_x509_certificate(&bundle.key.cert[0])
@@ -313,8 +313,8 @@ mod tests {
 
     use super::*;
 
-    const NOW: i64 = 1_790_000_000;
-    const DAY: i64 = 24 * 60 * 60;
+    const NOW: UnixTime = UnixTime::from_seconds(1_790_000_000);
+    const DAY: Duration = Duration::from_hours(24);
 
     /// A CA that could be a public one.
     struct Authority(rcgen::CertifiedIssuer<'static, rcgen::KeyPair>);
@@ -327,11 +327,11 @@ mod tests {
             Self(rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().expect("a key")).expect("a CA"))
         }
 
-        fn pair(&self, names: &[&str], from: i64, until: i64) -> Pair {
+        fn pair(&self, names: &[&str], from: UnixTime, until: UnixTime) -> Pair {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             let mut params = rcgen::CertificateParams::new(names).expect("names");
             params.distinguished_name = rcgen::DistinguishedName::new();
-            let time = |at| time::OffsetDateTime::from_unix_timestamp(at).expect("a time");
+            let time = |at: UnixTime| time::OffsetDateTime::from_unix_timestamp(at.seconds()).expect("a time");
             (params.not_before, params.not_after) = (time(from), time(until));
             let key = rcgen::KeyPair::generate().expect("a key");
             (params.signed_by(&key, &self.0).expect("signs").pem(), key.serialize_pem())

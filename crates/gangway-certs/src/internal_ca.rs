@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_publish::{Publisher, PublisherGone, Reader};
-use gangway_tls::{InternalCa, InternalCaError, Scope};
+use gangway_tls::{InternalCa, InternalCaError, Scope, UnixTime};
 use tokio::time::Instant;
 
 use gangway_acme::Clock;
@@ -92,7 +92,7 @@ struct CaFilesPlan {
     damages: Vec<Finding>,
 }
 
-async fn settle<S: Storage>(storage: &S, current: Option<&Arc<InternalCa>>, scope: &Scope, now: i64) -> CaCheck {
+async fn settle<S: Storage>(storage: &S, current: Option<&Arc<InternalCa>>, scope: &Scope, now: UnixTime) -> CaCheck {
     // Mostly all is well, which needs no lock.
     match read(storage, current, scope, now).await {
         Ok(verdict) if verdict.is_done() => CaCheck::fine(verdict.ca),
@@ -112,7 +112,7 @@ async fn settle_locked<S: Storage>(
     storage: &S,
     current: Option<&Arc<InternalCa>>,
     scope: &Scope,
-    now: i64,
+    now: UnixTime,
 ) -> Result<CaFilesPlan, CaVolumeError> {
     let lease = lock(storage).await?;
     // Looked at again: another instance may have been faster.
@@ -148,7 +148,7 @@ async fn read<S: Storage>(
     storage: &S,
     current: Option<&Arc<InternalCa>>,
     scope: &Scope,
-    now: i64,
+    now: UnixTime,
 ) -> Result<CaFilesPlan, CaVolumeError> {
     let (key, root) = (storage.get(KEY).await?, storage.get(ROOT).await?);
     let text = |bytes: Option<Vec<u8>>| bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -161,7 +161,7 @@ fn examine(
     root: Option<&str>,
     current: Option<&Arc<InternalCa>>,
     scope: &Scope,
-    now: i64,
+    now: UnixTime,
 ) -> Result<CaFilesPlan, InternalCaError> {
     let kept = |ca| CaFilesPlan { ca, set_aside: Vec::new(), write_key: false, write_root: false, damages: Vec::new() };
     let in_memory = || current.map_or_else(|| InternalCa::make(scope, now).map(Arc::new), |ca| Ok(Arc::clone(ca)));
@@ -221,7 +221,7 @@ fn examine(
 }
 
 /// The root to write in place of one of ours that is out of date or too narrow, if it is.
-fn rewritten(ca: &InternalCa, scope: &Scope, now: i64) -> Option<InternalCa> {
+fn rewritten(ca: &InternalCa, scope: &Scope, now: UnixTime) -> Option<InternalCa> {
     let has_scope = scope.domains.iter().chain(&scope.hosts).all(|name| ca.permits(name));
     if ca.is_fresh_at(now) && has_scope || !ca.is_ours() {
         return None;
@@ -308,8 +308,8 @@ mod tests {
     use crate::stopping::StoppingStorage;
     use gangway_acme::storage::FolderStorage;
 
-    const NOW: i64 = 1_700_000_000;
-    const YEAR: i64 = 365 * 24 * 60 * 60;
+    const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);
+    const YEAR: Duration = Duration::from_hours(365 * 24);
 
     fn hosts(names: &[&str]) -> Scope {
         Scope { hosts: names.iter().map(|name| Box::from(*name)).collect(), ..Scope::default() }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use gangway_publish::{Generation, Publisher, Reader, channel};
 use gangway_tls::{
     Bundle, CertificateResolver, Challenges, ClientCas, Demand, InternalCa, Mint, Origin, Placeholders, Promises,
-    Scope, Store, TicketKeys,
+    Scope, Store, TicketKeys, UnixTime,
 };
 
 use gangway_acme::storage::FolderStorage;
@@ -94,7 +94,7 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
             on_demand.as_ref().map(|(_, demand)| Arc::clone(demand)),
         ),
         mint,
-        given: GivenBundles { next: i64::MAX, ..GivenBundles::default() },
+        given: GivenBundles { next: UnixTime::NEVER, ..GivenBundles::default() },
         scope: scope_tx,
         public: public_tx,
         base: Store::default(),
@@ -124,7 +124,7 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
 }
 
 /// What other software has obtained comes before the first order, or that would be one too many.
-async fn import_at_start(data: &Path, now: i64) {
+async fn import_at_start(data: &Path, now: UnixTime) {
     let folder = data.join(import::FOLDER);
     if !tokio::fs::try_exists(&folder).await.unwrap_or_default() {
         return;
@@ -211,7 +211,7 @@ struct GivenBundles {
     bundles: Vec<Arc<Bundle>>,
     client_cas: Arc<ClientCas>,
     /// When one of them comes into force or ends.
-    next: i64,
+    next: UnixTime,
 }
 
 impl Keeper {
@@ -251,8 +251,8 @@ impl Keeper {
             self.mint.forget_ended(now);
             self.export(&wanted).await;
             self.tell(&wanted, &plan, &folder_view, &ca_view, &acme_view, now);
-            let next = plan.next.min(self.given.next).saturating_sub(now).max(1);
-            let mut wake = tokio::time::Instant::now() + LOOK_EVERY.min(Duration::from_secs(next.unsigned_abs()));
+            let next = plan.next.min(self.given.next).since(now).max(Duration::from_secs(1));
+            let mut wake = tokio::time::Instant::now() + LOOK_EVERY.min(next);
             loop {
                 tokio::select! {
                     // Without anybody to change them, the last ones are kept for ever.
@@ -288,7 +288,7 @@ impl Keeper {
     }
 
     /// What is to be said of names that wait for a certificate.
-    fn without_certificates(&mut self, wanted: &WantedCertificates, acme: &AcmeView, now: i64) -> Vec<Finding> {
+    fn without_certificates(&mut self, wanted: &WantedCertificates, acme: &AcmeView, now: UnixTime) -> Vec<Finding> {
         let certificates = &self.certificates;
         let public = self.public.reader().load_full();
         let is_without = |name: &str| certificates.is_placeheld(name) || !certificates.serves(name);
@@ -301,7 +301,7 @@ impl Keeper {
         findings
     }
 
-    fn plan(&self, wanted: &[crate::WantedName], on_demand: &BTreeSet<Box<str>>, now: i64) -> Plan {
+    fn plan(&self, wanted: &[crate::WantedName], on_demand: &BTreeSet<Box<str>>, now: UnixTime) -> Plan {
         let situation = Situation {
             wanted,
             default_name: self.default_name.as_deref(),
@@ -335,7 +335,7 @@ impl Keeper {
 
     /// Makes what others are to be given although nobody has asked for it, off the runtime; gives whether there
     /// may be more.
-    async fn make_for_export(&self, wanted: &WantedCertificates, now: i64) -> bool {
+    async fn make_for_export(&self, wanted: &WantedCertificates, now: UnixTime) -> bool {
         let certificates = self.certificates.clone();
         let is_due =
             |name: &str| certificates.origin(name) == Some(Origin::Internal) && certificates.is_to_be_made(name, now);
@@ -349,7 +349,7 @@ impl Keeper {
         tokio::task::spawn_blocking(making).await.is_ok_and(|count| count == BATCH)
     }
 
-    fn sort(&mut self, now: i64) {
+    fn sort(&mut self, now: UnixTime) {
         let store = Store::new(self.given.bundles.iter().cloned(), now);
         self.base = store.with_clients(Arc::clone(&self.given.client_cas));
     }
@@ -380,7 +380,7 @@ impl Keeper {
         folder: &CertsFolderView,
         ca: &InternalCaView,
         acme: &AcmeView,
-        now: i64,
+        now: UnixTime,
     ) {
         let without = self.without_certificates(wanted, acme, now);
         let known = plan.findings.iter().chain(&folder.findings).chain(&ca.findings).chain(&acme.findings);
@@ -432,7 +432,7 @@ impl GivenBundles {
         generations: (Generation, Generation),
         folder: &CertsFolderView,
         acme: &AcmeView,
-        now: i64,
+        now: UnixTime,
     ) -> bool {
         if generations == self.generations && now < self.next {
             return false;
@@ -440,7 +440,7 @@ impl GivenBundles {
         self.generations = generations;
         self.bundles = folder.bundles.iter().chain(&acme.bundles).cloned().collect();
         let ends = self.bundles.iter().flat_map(|bundle| [bundle.not_before, bundle.not_after]);
-        self.next = ends.filter(|time| *time > now).min().unwrap_or(i64::MAX);
+        self.next = ends.filter(|time| *time > now).min().unwrap_or(UnixTime::NEVER);
         self.store = Store::new(self.bundles.iter().cloned(), now);
         self.client_cas = Arc::clone(&folder.client_cas);
         true

@@ -1,12 +1,14 @@
 //! Public certificates that are wanted and not there, and a volume that forgets those that are.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::{PlainHttp, VolumeLoss};
 use gangway_acme::{Finding, FindingCode, FindingSeverity};
+use gangway_tls::UnixTime;
 
 /// An order takes seconds, so a name that has just appeared is not told of at once.
-const TOLD_AFTER: i64 = 60;
+const TOLD_AFTER: Duration = Duration::from_mins(1);
 
 /// So many names are told one by one.
 const TOLD_MAX: usize = 20;
@@ -14,16 +16,16 @@ const TOLD_MAX: usize = 20;
 /// Since when names have been without a certificate.
 #[derive(Debug, Default)]
 pub(crate) struct Missing {
-    since: BTreeMap<Box<str>, i64>,
+    since: BTreeMap<Box<str>, UnixTime>,
 }
 
 impl Missing {
     /// Takes note of the names that have none now, and gives those that have had none for long enough to say so.
-    pub(crate) fn update<'a>(&mut self, names: impl Iterator<Item = &'a str>, now: i64) -> Vec<Box<str>> {
+    pub(crate) fn update<'a>(&mut self, names: impl Iterator<Item = &'a str>, now: UnixTime) -> Vec<Box<str>> {
         // A clock that was set back must not keep one from being told.
         let since = |name: &str| self.since.get(name).copied().filter(|since| *since <= now).unwrap_or(now);
         self.since = names.map(|name| (name.into(), since(name))).collect();
-        let due = self.since.iter().filter(|(_, since)| now - **since >= TOLD_AFTER);
+        let due = self.since.iter().filter(|(_, since)| now.since(**since) >= TOLD_AFTER);
         due.map(|(name, _)| name.clone()).collect()
     }
 }
@@ -80,15 +82,23 @@ pub(crate) fn volume(forgotten: VolumeLoss) -> Finding {
 mod tests {
     use super::*;
 
+    fn at(seconds: i64) -> UnixTime {
+        UnixTime::from_seconds(seconds)
+    }
+
     #[test]
     fn a_name_is_told_of_once_it_has_been_without_for_a_while() {
         let mut missing = Missing::default();
         let names = ["a.test", "b.test"];
-        assert!(missing.update(names.into_iter(), 1000).is_empty());
-        assert!(missing.update(["a.test"].into_iter(), 1000 + TOLD_AFTER - 1).is_empty());
-        assert_eq!(missing.update(names.into_iter(), 1000 + TOLD_AFTER), ["a.test".into()], "`b.test` had one between");
-        assert!(missing.update(names.into_iter(), 10).is_empty(), "a clock that was set back");
-        assert_eq!(missing.update(names.into_iter(), 10 + TOLD_AFTER).len(), 2);
+        assert!(missing.update(names.into_iter(), at(1000)).is_empty());
+        assert!(missing.update(["a.test"].into_iter(), at(1000) + TOLD_AFTER - Duration::from_secs(1)).is_empty());
+        assert_eq!(
+            missing.update(names.into_iter(), at(1000) + TOLD_AFTER),
+            ["a.test".into()],
+            "`b.test` had one between"
+        );
+        assert!(missing.update(names.into_iter(), at(10)).is_empty(), "a clock that was set back");
+        assert_eq!(missing.update(names.into_iter(), at(10) + TOLD_AFTER).len(), 2);
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use gangway_tls::{Bundle, InternalCa, Origin, Promises, Scope, Store, is_internal};
+use gangway_tls::{Bundle, InternalCa, Origin, Promises, Scope, Store, UnixTime, is_internal};
 
 use crate::{WantedIssuer, WantedName};
 use gangway_acme::{Finding, FindingCode, FindingSeverity, date};
 
 /// Told so early about a certificate that nobody but its owner can renew.
-const ENDS_SOON: i64 = 14 * 24 * 60 * 60;
+const ENDS_SOON: Duration = Duration::from_hours(14 * 24);
 
 /// What the plan is made from.
 pub(crate) struct Situation<'a> {
@@ -38,13 +39,13 @@ pub(crate) struct Plan {
     /// Names for a public CA, if there is one: none that somebody has put a certificate into the folder for.
     pub(crate) public: BTreeSet<Box<str>>,
     pub(crate) findings: Vec<Finding>,
-    /// By when, in seconds since the epoch, another plan would look different.
-    pub(crate) next: i64,
+    /// By when another plan would look different.
+    pub(crate) next: UnixTime,
 }
 
 /// Decides for every wanted name.
-pub(crate) fn plan(situation: &Situation<'_>, now: i64) -> Plan {
-    let mut plan = Plan { next: i64::MAX, ..Plan::default() };
+pub(crate) fn plan(situation: &Situation<'_>, now: UnixTime) -> Plan {
+    let mut plan = Plan { next: UnixTime::NEVER, ..Plan::default() };
     let mut wishes: BTreeMap<&str, WantedIssuer> = BTreeMap::new();
     let default_name = situation.default_name.map(|name| (name, WantedIssuer::Auto));
     for (name, issuer) in situation.wanted.iter().map(|wanted| (&*wanted.name, wanted.issuer)).chain(default_name) {
@@ -62,7 +63,7 @@ pub(crate) fn plan(situation: &Situation<'_>, now: i64) -> Plan {
 }
 
 impl Plan {
-    fn wish(&mut self, situation: &Situation<'_>, name: &str, issuer: WantedIssuer, now: i64) {
+    fn wish(&mut self, situation: &Situation<'_>, name: &str, issuer: WantedIssuer, now: UnixTime) {
         // `*` and `budget.*` name no host that could be signed for.
         if name == "*" || name.ends_with(".*") {
             self.promises.patterns.insert(name.into());
@@ -131,7 +132,7 @@ impl Plan {
         may
     }
 
-    fn look_again_at(&mut self, time: i64, now: i64) {
+    fn look_again_at(&mut self, time: UnixTime, now: UnixTime) {
         if time > now {
             self.next = self.next.min(time);
         }
@@ -139,7 +140,7 @@ impl Plan {
 }
 
 /// What to say about the bundles of the folder, which only their owner can renew.
-pub(crate) fn out_of_date(bundles: &[Arc<Bundle>], now: i64) -> Vec<Finding> {
+pub(crate) fn out_of_date(bundles: &[Arc<Bundle>], now: UnixTime) -> Vec<Finding> {
     let finding = |bundle: &Arc<Bundle>| {
         let Origin::Folder(file) = &bundle.origin else { return None };
         let (severity, message) = if now < bundle.not_before {
@@ -149,7 +150,7 @@ pub(crate) fn out_of_date(bundles: &[Arc<Bundle>], now: i64) -> Vec<Finding> {
             )
         } else if now >= bundle.not_after {
             (FindingSeverity::Error, format!("the certificate in `{file}` has expired on {}", date(bundle.not_after)))
-        } else if now >= bundle.not_after - ENDS_SOON.min((bundle.not_after - bundle.not_before) / 3) {
+        } else if now >= bundle.not_after - ENDS_SOON.min(bundle.not_after.since(bundle.not_before) / 3) {
             (FindingSeverity::Warning, format!("the certificate in `{file}` expires on {}", date(bundle.not_after)))
         } else {
             return None;
@@ -209,8 +210,8 @@ fn no_room(name: &str) -> Finding {
 mod tests {
     use super::*;
 
-    const NOW: i64 = 1_700_000_000;
-    const DAY: i64 = 24 * 60 * 60;
+    const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);
+    const DAY: Duration = Duration::from_hours(24);
 
     struct Scene {
         ca: InternalCa,
@@ -225,7 +226,7 @@ mod tests {
             Self { ca, given: Store::default(), domains: Vec::new(), on_demand: None }
         }
 
-        fn plan(&self, wanted: &[WantedName], now: i64) -> Plan {
+        fn plan(&self, wanted: &[WantedName], now: UnixTime) -> Plan {
             let situation = Situation {
                 wanted,
                 default_name: None,
@@ -239,7 +240,7 @@ mod tests {
         }
 
         /// A bundle as somebody else would have given it.
-        fn give(&mut self, name: &str, not_after: i64) {
+        fn give(&mut self, name: &str, not_after: UnixTime) {
             let bundle = self.ca.issue(name, NOW).expect("signs");
             let bundle = Bundle { origin: Origin::Folder("certs/x.crt".into()), not_after, ..bundle };
             self.given = Store::new([Arc::new(bundle)], NOW);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gangway_publish::Publisher;
-use gangway_tls::{TicketKey, TicketKeys};
+use gangway_tls::{TicketKey, TicketKeys, UnixTime};
 use rustls::crypto::aws_lc_rs::default_provider;
 use serde::{Deserialize, Serialize};
 
@@ -23,14 +23,14 @@ const KEY: &str = "tickets/keys.json";
 pub(crate) const FOLDER: &str = "tickets";
 const VERSION: u32 = 1;
 
-/// In seconds.
-const ROTATION: i64 = 12 * 60 * 60;
+/// A new key is made after this long.
+const ROTATION: Duration = Duration::from_hours(12);
 
 /// A key opens tickets for so long after it was made: those of its last minute live for twelve hours.
-const LIFETIME: i64 = 2 * ROTATION + SEALS_AFTER;
+const LIFETIME: Duration = ROTATION.saturating_mul(2).saturating_add(SEALS_AFTER);
 
 /// Other instances look every minute.
-const SEALS_AFTER: i64 = 3 * 60;
+const SEALS_AFTER: Duration = Duration::from_mins(3);
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -69,7 +69,7 @@ pub(crate) async fn share<S: Storage>(storage: S, clock: Clock, mut tickets: Pub
 }
 
 /// What is on the volume, with a new key where the newest is old; none where another instance is at it.
-async fn current<S: Storage>(storage: &S, now: i64) -> Result<Option<TicketKeyFile>, StorageError> {
+async fn current<S: Storage>(storage: &S, now: UnixTime) -> Result<Option<TicketKeyFile>, StorageError> {
     let keys = read(storage).await?;
     if keys.as_ref().is_some_and(|keys| !keys.is_due(now)) {
         return Ok(keys);
@@ -85,7 +85,7 @@ async fn current<S: Storage>(storage: &S, now: i64) -> Result<Option<TicketKeyFi
         let Some(made) = StoredTicketKey::now(now) else { return Ok(Some(keys)) };
         keys.keys.insert(0, made);
         // One from the future was made by a clock that was wrong.
-        keys.keys.retain(|key| (now - LIFETIME..=now).contains(&key.made));
+        keys.keys.retain(|key| (now - LIFETIME..=now).contains(&key.made()));
         let text = serde_json::to_vec_pretty(&keys).expect("text and numbers can always be written");
         storage.put(KEY, text, &lease).await?;
     }
@@ -103,18 +103,22 @@ async fn read<S: Storage>(storage: &S) -> Result<Option<TicketKeyFile>, StorageE
 }
 
 impl TicketKeyFile {
-    fn is_due(&self, now: i64) -> bool {
-        self.keys.first().is_none_or(|newest| !(0..ROTATION).contains(&(now - newest.made)))
+    fn is_due(&self, now: UnixTime) -> bool {
+        self.keys.first().is_none_or(|newest| newest.made() > now || now.since(newest.made()) >= ROTATION)
     }
 }
 
 impl StoredTicketKey {
-    fn now(now: i64) -> Option<Self> {
+    fn now(now: UnixTime) -> Option<Self> {
         let (mut id, mut secret) = ([0; 16], [0; 32]);
         let random = default_provider().secure_random;
         random.fill(&mut id).and_then(|()| random.fill(&mut secret)).ok()?;
         let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
-        Some(Self { made: now, id: encode(&id), secret: encode(&secret) })
+        Some(Self { made: now.seconds(), id: encode(&id), secret: encode(&secret) })
+    }
+
+    fn made(&self) -> UnixTime {
+        UnixTime::from_seconds(self.made)
     }
 
     fn key(&self) -> Option<TicketKey> {
@@ -124,9 +128,10 @@ impl StoredTicketKey {
 }
 
 /// The one that seals first: the newest that everybody knows, or the only one.
-fn in_force(keys: &TicketKeyFile, now: i64) -> TicketKeys {
-    let fresh: Vec<&StoredTicketKey> = keys.keys.iter().filter(|key| now - key.made < LIFETIME).collect();
-    let known = fresh.iter().position(|key| now - key.made >= SEALS_AFTER).unwrap_or(fresh.len().saturating_sub(1));
+fn in_force(keys: &TicketKeyFile, now: UnixTime) -> TicketKeys {
+    let fresh: Vec<&StoredTicketKey> = keys.keys.iter().filter(|key| now.since(key.made()) < LIFETIME).collect();
+    let known =
+        fresh.iter().position(|key| now.since(key.made()) >= SEALS_AFTER).unwrap_or(fresh.len().saturating_sub(1));
     let rest = fresh.iter().enumerate().filter(|(at, _)| *at != known).map(|(_, key)| key);
     fresh.get(known).into_iter().chain(rest).filter_map(|key| key.key()).collect()
 }
@@ -136,7 +141,7 @@ mod tests {
     use super::*;
     use gangway_acme::storage::FolderStorage;
 
-    const NOW: i64 = 1_790_000_000;
+    const NOW: UnixTime = UnixTime::from_seconds(1_790_000_000);
 
     #[tokio::test]
     async fn instances_on_one_volume_have_the_same_keys_and_change_them_together() {
@@ -146,11 +151,11 @@ mod tests {
             in_force(&current(storage, now).await.expect("works").expect("is free"), now)
         };
         let first = keys(&one, NOW).await;
-        assert_eq!((first.len(), keys(&two, NOW + 60).await), (1, first.clone()));
+        assert_eq!((first.len(), keys(&two, NOW + Duration::from_mins(1)).await), (1, first.clone()));
         let later = NOW + ROTATION;
         let rotated = keys(&two, later).await;
         assert_eq!((rotated.len(), &rotated[0]), (2, &first[0]), "the new one does not seal yet");
-        assert_eq!(keys(&one, later + 60).await, rotated);
+        assert_eq!(keys(&one, later + Duration::from_mins(1)).await, rotated);
         let known = keys(&one, later + SEALS_AFTER).await;
         assert_eq!((&known[0], &known[1]), (&rotated[1], &rotated[0]));
         let at_last = keys(&one, NOW + LIFETIME).await;
@@ -169,6 +174,6 @@ mod tests {
         let ahead = current(&storage, NOW + 10 * ROTATION).await.expect("works").expect("is free");
         assert_eq!(ahead.keys.len(), 1);
         let back = current(&storage, NOW).await.expect("works").expect("is free");
-        assert_eq!((back.keys.len(), back.keys[0].made), (1, NOW), "the clock was put right");
+        assert_eq!((back.keys.len(), back.keys[0].made()), (1, NOW), "the clock was put right");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use gangway_tls::{Bundle, CertificateResolver, InternalCa, Origin};
+use gangway_tls::{Bundle, CertificateResolver, InternalCa, Origin, UnixTime};
 
 use gangway_acme::AcmeView;
 use gangway_acme::Finding;
@@ -29,16 +29,16 @@ pub struct CertificateStatus {
     pub issuer: Box<str>,
     /// In hexadecimal; empty where there is none, and as long as nobody has asked for one that is made then.
     pub serial: Box<str>,
-    /// Seconds since the epoch; 0 where there is no serial.
-    pub not_before: i64,
-    /// Seconds since the epoch; 0 where there is no serial.
-    pub not_after: i64,
+    /// The first second of its validity; the epoch where there is no serial.
+    pub not_before: UnixTime,
+    /// The end of its validity; the epoch where there is no serial.
+    pub not_after: UnixTime,
     /// Where it came from, or will come from; none where there is no certificate.
     pub origin: Option<Origin>,
-    /// When the next one is ordered, or the next attempt made, in seconds since the epoch.
-    pub next: Option<i64>,
+    /// When the next one is ordered, or the next attempt made.
+    pub next: Option<UnixTime>,
     /// The time within which the CA would like it renewed.
-    pub renewal_window: Option<(i64, i64)>,
+    pub renewal_window: Option<(UnixTime, UnixTime)>,
     /// No route lists it: it was permitted when somebody asked for it.
     pub on_demand: bool,
     /// What is wrong with it.
@@ -61,7 +61,7 @@ impl StatusInput<'_> {
     pub(crate) fn statuses<'a>(
         &'a self,
         listed: impl Iterator<Item = &'a Box<str>>,
-        now: i64,
+        now: UnixTime,
     ) -> Vec<CertificateStatus> {
         let troubles: HashMap<&str, &str> =
             self.findings.iter().rev().map(|finding| (&*finding.subject, &*finding.message)).collect();
@@ -77,8 +77,8 @@ impl StatusInput<'_> {
                 name: name.into(),
                 issuer: bundle.map(|bundle| bundle.issuer.clone()).or(signer).unwrap_or_default(),
                 serial: bundle.map(|bundle| bundle.serial.clone()).unwrap_or_default(),
-                not_before: bundle.map_or(0, |bundle| bundle.not_before),
-                not_after: bundle.map_or(0, |bundle| bundle.not_after),
+                not_before: bundle.map_or(UnixTime::EPOCH, |bundle| bundle.not_before),
+                not_after: bundle.map_or(UnixTime::EPOCH, |bundle| bundle.not_after),
                 origin: origin.clone(),
                 next: ordered.and_then(|view| view.next),
                 renewal_window: ordered.and_then(|view| view.window),
@@ -92,7 +92,13 @@ impl StatusInput<'_> {
     }
 
     /// What is wrong with what is served for a name, where no finding says it.
-    fn trouble(&self, name: &str, origin: Option<&Origin>, bundle: Option<&Arc<Bundle>>, now: i64) -> Option<Box<str>> {
+    fn trouble(
+        &self,
+        name: &str,
+        origin: Option<&Origin>,
+        bundle: Option<&Arc<Bundle>>,
+        now: UnixTime,
+    ) -> Option<Box<str>> {
         match origin {
             None if name == "*" || name.ends_with(".*") => return None,
             // Its names get certificates when they are wanted.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use gangway_acme::FindingCode;
 use gangway_certs::{
@@ -79,8 +79,7 @@ fn origin(store: &CertificateResolver, name: &str) -> Option<Origin> {
 
 /// As a handshake would have it made.
 fn made(store: &CertificateResolver, name: &str) -> Arc<Bundle> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64;
-    store.make(name, now).expect("may have one")
+    store.make(name, gangway_tls::UnixTime::now()).expect("may have one")
 }
 
 fn put(path: &Path, text: &str) {
@@ -245,7 +244,7 @@ async fn a_certificate_is_told_of_before_and_after_it_was_asked_for() {
     };
     let before = keeping.until_told(is_internal).await.certificates.remove(0);
     assert!(before.issuer.starts_with("Gangway internal CA"), "{before:?}");
-    assert_eq!((&*before.serial, before.not_after, before.trouble), ("", 0, None));
+    assert_eq!((&*before.serial, before.not_after.seconds(), before.trouble), ("", 0, None));
     let bundle = made(&keeping.certificates, "a.localhost");
     let is_made = |report: &CertificateReport| report.certificates.first().is_some_and(|one| !one.serial.is_empty());
     let after = keeping.until_told(is_made).await.certificates.remove(0);
@@ -275,7 +274,11 @@ async fn a_bundle_that_a_route_asks_for_is_handed_on_and_its_absence_is_told() {
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
     let finding = &report.findings[0];
     assert_eq!((finding.code, &*finding.subject), (FindingCode::ClientCaUnusable, "certs/clients/family"));
-    let ca = gangway_tls::InternalCa::make(&gangway_tls::Scope::default(), 1_700_000_000).expect("makes a CA");
+    let ca = gangway_tls::InternalCa::make(
+        &gangway_tls::Scope::default(),
+        gangway_tls::UnixTime::from_seconds(1_700_000_000),
+    )
+    .expect("makes a CA");
     fs::create_dir_all(folder.path().join("certs/clients")).expect("is ours");
     put(&folder.path().join("certs/clients/family.pem"), ca.root_pem());
     keeping.until(|store| store.store().load().client_ca("family").is_some()).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::{Plane, RouteToServe, app, route};
 use gangway_testkit::wait::eventually;
-use gangway_tls::{Demand, DemandDecision, Origin, Placeholders, Store};
+use gangway_tls::{Demand, DemandDecision, Origin, Placeholders, Store, UnixTime};
 
 const HOST: &str = "customer.shop.test";
 
@@ -33,11 +33,6 @@ fn now() -> std::time::Instant {
     tokio::time::Instant::now().into_std()
 }
 
-fn seconds() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(now.as_secs()).expect("before the end of time")
-}
-
 #[tokio::test]
 async fn handshakes_wait_for_the_certificate_and_hold_up_no_other() {
     let (address, _app) = app("a").await;
@@ -47,8 +42,8 @@ async fn handshakes_wait_for_the_certificate_and_hold_up_no_other() {
     assert_eq!(&*question(&demand).await, HOST);
     demand.decide(HOST, DemandDecision::Allowed, now());
     // Others are served while these wait.
-    let listed = Arc::new(plane.ca.issue("listed.test", seconds()).expect("signs"));
-    let store = |bundles: Vec<_>| Store::new(bundles, seconds());
+    let listed = Arc::new(plane.ca.issue("listed.test", UnixTime::now()).expect("signs"));
+    let store = |bundles: Vec<_>| Store::new(bundles, UnixTime::now());
     plane.store.publish(store(vec![Arc::clone(&listed)]));
     eventually("the listed host is served", std::time::Duration::from_secs(5), async || {
         plane.https().get("listed.test", "/").await.ok().filter(|answer| answer.status == 200)
@@ -58,7 +53,7 @@ async fn handshakes_wait_for_the_certificate_and_hold_up_no_other() {
         !asking.iter().any(tokio::task::JoinHandle::is_finished) && demand.take(now()).is_none(),
         "one question for all"
     );
-    let bundle = plane.ca.issue(HOST, seconds()).expect("signs");
+    let bundle = plane.ca.issue(HOST, UnixTime::now()).expect("signs");
     plane.store.publish(store(vec![listed, Arc::new(gangway_tls::Bundle { origin: Origin::Acme, ..bundle })]));
     for one in asking {
         assert_eq!(one.await.expect("no panic").expect("served").status, 200);
@@ -78,8 +73,8 @@ async fn who_is_refused_gets_an_alert_and_nobody_is_asked_about_a_listed_host() 
         assert!(error.contains("UnrecognisedName"), "{error}");
     }
     assert!(plane.https().get("unknown.test", "/").await.is_err());
-    let placeholder = Placeholders::new().expect("a key").bundle("listed.shop.test", seconds()).expect("signs");
-    plane.store.publish(Store::new([Arc::new(placeholder)], seconds()));
+    let placeholder = Placeholders::new().expect("a key").bundle("listed.shop.test", UnixTime::now()).expect("signs");
+    plane.store.publish(Store::new([Arc::new(placeholder)], UnixTime::now()));
     let error = format!("{:?}", plane.https().get("listed.shop.test", "/").await.expect_err("nobody trusts it"));
     assert!(!error.contains("UnrecognisedName"), "the placeholder is served: {error}");
     assert_eq!(demand.take(now()), None);
@@ -93,8 +88,8 @@ async fn who_is_permitted_and_gets_none_is_served_the_placeholder() {
     let asking = tokio::spawn(async move { client.get(HOST, "/").await });
     assert_eq!(&*question(&demand).await, HOST);
     demand.decide(HOST, DemandDecision::Allowed, now());
-    let placeholder = Placeholders::new().expect("a key").bundle(HOST, seconds()).expect("signs");
-    plane.store.publish(Store::new([Arc::new(placeholder)], seconds()));
+    let placeholder = Placeholders::new().expect("a key").bundle(HOST, UnixTime::now()).expect("signs");
+    plane.store.publish(Store::new([Arc::new(placeholder)], UnixTime::now()));
     demand.give_up(HOST);
     let error = format!("{:?}", asking.await.expect("no panic").expect_err("nobody trusts it"));
     assert!(!error.contains("UnrecognisedName"), "{error}");

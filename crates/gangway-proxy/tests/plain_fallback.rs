@@ -6,14 +6,9 @@ use std::sync::Arc;
 
 use common::{Plane, app, route};
 use gangway_proxy::PlainFallback;
-use gangway_tls::{Placeholders, Store};
+use gangway_tls::{Placeholders, Store, UnixTime};
 
 const HOST: &str = "new.shop.test";
-
-fn seconds() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(now.as_secs()).expect("before the end of time")
-}
 
 /// What a plain request is answered while there is a placeholder only, and once there is a certificate.
 async fn answers(fallback: PlainFallback, https_redirect: bool) -> [(u16, String); 2] {
@@ -23,15 +18,15 @@ async fn answers(fallback: PlainFallback, https_redirect: bool) -> [(u16, String
     served.change = Box::new(move |route| route.listener.https_redirect = https_redirect);
     plane.serve(vec![served]).await;
     let bundle = Arc::clone(plane.store.reader().load_full().find(HOST).expect("has one"));
-    let placeholder = Placeholders::new().expect("a key").bundle(HOST, seconds()).expect("signs");
+    let placeholder = Placeholders::new().expect("a key").bundle(HOST, UnixTime::now()).expect("signs");
     let client = plane.http();
     let ask = async || {
         let answer = client.get(HOST, "/").await.expect("an answer");
         (answer.status.as_u16(), answer.text())
     };
-    plane.store.publish(Store::new(vec![Arc::new(placeholder)], seconds()));
+    plane.store.publish(Store::new(vec![Arc::new(placeholder)], UnixTime::now()));
     let without = ask().await;
-    plane.store.publish(Store::new(vec![bundle], seconds()));
+    plane.store.publish(Store::new(vec![bundle], UnixTime::now()));
     [without, ask().await]
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::{Plane, RouteToServe, app, route};
 use gangway_model::TlsVersion;
-use gangway_tls::{Bundle, ClientCa, Origin, Store};
+use gangway_tls::{Bundle, ClientCa, Origin, Store, UnixTime};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -72,10 +72,7 @@ fn guarded(mut route: RouteToServe) -> RouteToServe {
 
 /// Puts a bundle in force beside the certificates.
 fn with_family(plane: &mut Plane, hosts: &[&str], family: Option<&Family>) {
-    let now = i64::try_from(
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs(),
-    )
-    .expect("before the end of time");
+    let now = UnixTime::now();
     let bundles: Vec<Arc<Bundle>> =
         hosts.iter().map(|host| Arc::new(plane.ca.issue(host, now).expect("signs"))).collect();
     assert!(bundles.iter().all(|bundle| bundle.origin == Origin::Internal));

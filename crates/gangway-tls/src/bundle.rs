@@ -10,9 +10,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::time::ASN1Time;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 use crate::name::{is_dns_name, normal_name};
+use crate::time::UnixTime;
 
 /// A certificate chain with its key, parsed once.
 #[derive(Debug)]
@@ -25,10 +27,10 @@ pub struct Bundle {
     pub issuer: Box<str>,
     /// In hexadecimal.
     pub serial: Box<str>,
-    /// Seconds since the epoch.
-    pub not_before: i64,
-    /// Seconds since the epoch.
-    pub not_after: i64,
+    /// The first second of its validity.
+    pub not_before: UnixTime,
+    /// The end of its validity.
+    pub not_after: UnixTime,
     /// Where it came from; decides which of two for one name is used.
     pub origin: Origin,
     /// The private key as it was read, since rustls does not give it back. Not printed.
@@ -88,7 +90,7 @@ impl Bundle {
         let issuer = for_people(certificate.issuer());
         let serial = hexadecimal(certificate.raw_serial());
         let (not_before, not_after) =
-            (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
+            (asn1_time(certificate.validity().not_before), asn1_time(certificate.validity().not_after));
         let key = Arc::new(CertifiedKey::new(chain, key));
         Ok(Self { key, names, issuer, serial, not_before, not_after, origin, private })
     }
@@ -108,8 +110,8 @@ impl Bundle {
         }
     }
 
-    /// Whether `now`, in seconds since the epoch, lies within its validity.
-    pub fn is_valid_at(&self, now: i64) -> bool {
+    /// Whether `now` lies within its validity.
+    pub fn is_valid_at(&self, now: UnixTime) -> bool {
         self.not_before <= now && now < self.not_after
     }
 
@@ -126,6 +128,11 @@ impl Bundle {
             None => **name == *host,
         })
     }
+}
+
+/// An instant as certificates have it.
+pub(crate) fn asn1_time(time: ASN1Time) -> UnixTime {
+    UnixTime::from_seconds(time.timestamp())
 }
 
 /// As RFC 7468 writes it.

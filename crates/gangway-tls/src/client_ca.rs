@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn a_bundle_is_taken_whole_or_not_at_all() {
-        let ca = crate::InternalCa::make(&crate::Scope::default(), 1_700_000_000).expect("makes a CA");
+        let ca = crate::InternalCa::make(&crate::Scope::default(), crate::UnixTime::from_seconds(1_700_000_000))
+            .expect("makes a CA");
         let good = ClientCa::from_pem(ca.root_pem().as_bytes()).expect("a bundle");
         assert!(good.is_same_as(&ClientCa::from_pem(ca.root_pem().as_bytes()).expect("a bundle")));
         assert_eq!(ClientCa::from_pem(b"nothing").err(), Some(ClientCaError::Empty));

@@ -16,7 +16,7 @@ use crate::name::normal_name;
 use crate::resolver::CertificateResolver;
 use crate::shared_tickets::SharedTickets;
 use crate::store::Store;
-use crate::time::unix_now;
+use crate::time::UnixTime;
 
 /// The protocol that a CA negotiates to see the answer to a TLS-ALPN-01 challenge (RFC 8737).
 const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
@@ -143,7 +143,7 @@ impl ServerConfigs {
     ///
     /// Its sessions are not resumed: whoever claims the name next has nothing to do with them.
     pub fn unclaimed(&self, name: &str, instant: Instant) -> Option<Arc<ServerConfig>> {
-        let key = self.resolver.unclaimed(name, unix_now(), instant)?;
+        let key = self.resolver.unclaimed(name, UnixTime::now(), instant)?;
         let mut config = base(Arc::new(FixedCertificate(key)));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -202,7 +202,7 @@ impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // An address as SNI arrives here as none, which is what RFC 6066 makes of it.
         let name = hello.server_name().or(self.default_name.as_deref())?;
-        self.resolver.serve(&normal_name(name), hello.signature_schemes(), unix_now())
+        self.resolver.serve(&normal_name(name), hello.signature_schemes(), UnixTime::now())
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
@@ -19,23 +20,24 @@ use time::OffsetDateTime;
 use x509_parser::extensions::{GeneralName, GeneralSubtree as ParsedSubtree};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::bundle::{Bundle, BundleError, Origin, for_people};
+use crate::bundle::{Bundle, BundleError, Origin, asn1_time, for_people};
 use crate::name::{INTERNAL_DOMAINS, PRIVATE_NETWORKS, is_dns_name, is_within};
+use crate::time::UnixTime;
 
-const DAY: i64 = 24 * 60 * 60;
+const DAY: Duration = Duration::from_hours(24);
 
 /// As long as people keep a device that they installed the root on.
-const ROOT_LIFETIME: i64 = 3652 * DAY;
+const ROOT_LIFETIME: Duration = DAY.saturating_mul(3652);
 
 /// A root is written anew with so much left: longer than anybody leaves a device switched off.
-const ROOT_RENEWAL: i64 = 365 * DAY;
+const ROOT_RENEWAL: Duration = DAY.saturating_mul(365);
 
 /// Short, because nobody has to do anything for the next one; long enough for a machine that sleeps.
 /// Apple refuses more than 825 days, and 398 from public CAs.
-const LEAF_LIFETIME: i64 = 30 * DAY;
+const LEAF_LIFETIME: Duration = DAY.saturating_mul(30);
 
 /// A client's clock may be behind ours.
-const BACKDATED: i64 = DAY;
+const BACKDATED: Duration = DAY;
 
 /// What a root may sign for beside the internal domains and private addresses.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -54,8 +56,8 @@ pub struct InternalCa {
     root_pem: String,
     permitted: Option<Vec<Subtree>>,
     excluded: Vec<Subtree>,
-    not_before: i64,
-    not_after: i64,
+    not_before: UnixTime,
+    not_after: UnixTime,
     is_ours: bool,
 }
 
@@ -72,13 +74,13 @@ enum Subtree {
 
 impl InternalCa {
     /// Makes a root with a new key.
-    pub fn make(scope: &Scope, now: i64) -> Result<Self, InternalCaError> {
+    pub fn make(scope: &Scope, now: UnixTime) -> Result<Self, InternalCaError> {
         Self::with_key(&KeyPair::generate()?, scope, now)
     }
 
     /// Makes a root for a key that there is: the same subject each time, so that it takes the place of
     /// one that was installed.
-    pub fn with_key_pem(key_pem: &str, scope: &Scope, now: i64) -> Result<Self, InternalCaError> {
+    pub fn with_key_pem(key_pem: &str, scope: &Scope, now: UnixTime) -> Result<Self, InternalCaError> {
         Self::with_key(&KeyPair::from_pem(key_pem)?, scope, now)
     }
 
@@ -112,7 +114,7 @@ impl InternalCa {
         let permitted = constraints.and_then(|constraints| constraints.permitted_subtrees.as_deref()).map(subtrees);
         let excluded = constraints.and_then(|constraints| constraints.excluded_subtrees.as_deref()).map(subtrees);
         let (not_before, not_after) =
-            (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
+            (asn1_time(certificate.validity().not_before), asn1_time(certificate.validity().not_after));
         let ours = subject(&key);
         let is_ours = certificate.subject().iter_common_name().any(|part| part.as_str() == Ok(ours.as_str()));
         let name = for_people(certificate.subject());
@@ -129,14 +131,14 @@ impl InternalCa {
         })
     }
 
-    fn with_key(key: &KeyPair, scope: &Scope, now: i64) -> Result<Self, InternalCaError> {
+    fn with_key(key: &KeyPair, scope: &Scope, now: UnixTime) -> Result<Self, InternalCaError> {
         let params = root_params(key, scope, now)?;
         let root = params.self_signed(key)?;
         Self::load(&root.pem(), &key.serialize_pem())
     }
 
     /// A certificate for one name, valid from `now` on.
-    pub fn issue(&self, name: &str, now: i64) -> Result<Bundle, InternalCaError> {
+    pub fn issue(&self, name: &str, now: UnixTime) -> Result<Bundle, InternalCaError> {
         if !self.permits(name) {
             return Err(InternalCaError::NotPermitted(name.into()));
         }
@@ -163,7 +165,7 @@ impl InternalCa {
     }
 
     /// Whether the root is in its time and has enough of it left; else it should be written anew.
-    pub fn is_fresh_at(&self, now: i64) -> bool {
+    pub fn is_fresh_at(&self, now: UnixTime) -> bool {
         self.not_before <= now && now < self.not_after - ROOT_RENEWAL
     }
 
@@ -206,15 +208,15 @@ impl InternalCa {
         self.issuer.key().serialize_pem()
     }
 
-    /// Seconds since the epoch.
-    pub fn not_after(&self) -> i64 {
+    /// The end of the root's validity.
+    pub fn not_after(&self) -> UnixTime {
         self.not_after
     }
 }
 
 /// When to make the next certificate for one of ours: with a third of its time left.
-pub(crate) fn renewal_time(bundle: &Bundle) -> i64 {
-    bundle.not_after - (bundle.not_after - bundle.not_before) / 3
+pub(crate) fn renewal_time(bundle: &Bundle) -> UnixTime {
+    bundle.not_after - bundle.not_after.since(bundle.not_before) / 3
 }
 
 impl Scope {
@@ -280,7 +282,7 @@ fn subtree(base: &GeneralName<'_>) -> Option<Subtree> {
     }
 }
 
-fn root_params(key: &KeyPair, scope: &Scope, now: i64) -> Result<CertificateParams, InternalCaError> {
+fn root_params(key: &KeyPair, scope: &Scope, now: UnixTime) -> Result<CertificateParams, InternalCaError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, subject(key));
@@ -320,7 +322,7 @@ fn subject(key: &KeyPair) -> String {
 /// Everything about a leaf but its signer.
 ///
 /// The subject stays empty, as public CAs leave it: names are in the alternative names only.
-pub(crate) fn leaf_params(name: &str, now: i64) -> Result<CertificateParams, InternalCaError> {
+pub(crate) fn leaf_params(name: &str, now: UnixTime) -> Result<CertificateParams, InternalCaError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.serial_number = Some(serial()?);
@@ -347,8 +349,9 @@ fn serial() -> Result<SerialNumber, InternalCaError> {
 }
 
 /// A clock that was never set shows 1970, from where there is no day before.
-fn date(timestamp: i64) -> Result<OffsetDateTime, InternalCaError> {
-    OffsetDateTime::from_unix_timestamp(timestamp.max(0)).map_err(|_| InternalCaError::ImpossibleDate(timestamp))
+fn date(time: UnixTime) -> Result<OffsetDateTime, InternalCaError> {
+    OffsetDateTime::from_unix_timestamp(time.max(UnixTime::EPOCH).seconds())
+        .map_err(|_| InternalCaError::ImpossibleDate(time.seconds()))
 }
 
 /// Why the internal CA did not do what it was asked.
@@ -381,7 +384,7 @@ pub enum InternalCaError {
 mod tests {
     use super::*;
 
-    const NOW: i64 = 1_700_000_000;
+    const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);
 
     fn hosts(names: &[&str]) -> Scope {
         Scope { hosts: names.iter().map(|name| Box::from(*name)).collect(), ..Scope::default() }
@@ -460,15 +463,16 @@ mod tests {
     fn a_leaf_is_renewed_with_a_third_of_its_time_left() {
         let ca = InternalCa::make(&Scope::default(), NOW).expect("makes a CA");
         let leaf = ca.issue("a.test", NOW).expect("signs");
-        assert!(leaf.is_valid_at(NOW) && leaf.not_after - NOW <= 90 * DAY);
+        assert!(leaf.is_valid_at(NOW) && leaf.not_after.since(NOW) <= 90 * DAY);
         assert!((NOW + 15 * DAY..NOW + 25 * DAY).contains(&renewal_time(&leaf)));
     }
 
     #[test]
     fn a_clock_that_was_never_set_is_no_obstacle() {
-        let ca = InternalCa::make(&Scope::default(), 5).expect("makes a CA");
-        assert!(ca.is_fresh_at(5));
+        let unset = UnixTime::from_seconds(5);
+        let ca = InternalCa::make(&Scope::default(), unset).expect("makes a CA");
+        assert!(ca.is_fresh_at(unset));
         assert!(!ca.is_fresh_at(NOW), "and is written anew when the clock is right");
-        assert!(ca.issue("a.test", 5).is_ok());
+        assert!(ca.issue("a.test", unset).is_ok());
     }
 }

@@ -42,4 +42,4 @@ pub use promises::Promises;
 pub use resolver::CertificateResolver;
 pub use store::Store;
 pub use tickets::{TicketKey, TicketKeys};
-pub use time::unix_now;
+pub use time::UnixTime;

@@ -26,6 +26,7 @@ use crate::placeholder::Placeholders;
 use crate::promised::PromisedCertificates;
 use crate::promises::Promises;
 use crate::slot::Signer;
+use crate::time::UnixTime;
 
 /// Makes certificates when they are asked for, for the names of the [`Promises`] in force and for no others.
 ///
@@ -66,7 +67,7 @@ impl Mint {
     }
 
     /// Gives up what has ended, so that a name that was asked for once does not keep a certificate for ever.
-    pub fn forget_ended(&self, now: i64) {
+    pub fn forget_ended(&self, now: UnixTime) {
         self.in_force.load_full().forget_ended(now);
     }
 
@@ -81,17 +82,17 @@ impl Mint {
     }
 
     /// Whether a handshake for a normal name would have nothing to sign.
-    pub(crate) fn is_made(&self, host: &str, now: i64) -> bool {
+    pub(crate) fn is_made(&self, host: &str, now: UnixTime) -> bool {
         self.in_force.load().is_made(host, now)
     }
 
     /// The bundle for a normal name, made now if need be.
-    pub(crate) fn bundle(&self, host: &str, now: i64) -> Option<Arc<Bundle>> {
+    pub(crate) fn bundle(&self, host: &str, now: UnixTime) -> Option<Arc<Bundle>> {
         self.in_force.load_full().bundle(host, now)
     }
 
     /// The bundle for a normal name that no route claims, within a bound.
-    pub(crate) fn unclaimed(&self, host: &str, now: i64, instant: Instant) -> Option<Arc<Bundle>> {
+    pub(crate) fn unclaimed(&self, host: &str, now: UnixTime, instant: Instant) -> Option<Arc<Bundle>> {
         self.in_force.load_full().unclaimed(host, now, instant)
     }
 }

@@ -5,6 +5,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::bundle::{Bundle, Origin};
 use crate::internal_ca::{InternalCaError, leaf_params};
+use crate::time::UnixTime;
 
 /// What people read in the certificate that their browser warns of.
 const PLACEHOLDER_NAME: &str = "Gangway placeholder: waiting for a certificate";
@@ -22,7 +23,7 @@ impl Placeholders {
     }
 
     /// For one name, which may be a wildcard or an address, valid from `now`.
-    pub fn bundle(&self, name: &str, now: i64) -> Result<Bundle, InternalCaError> {
+    pub fn bundle(&self, name: &str, now: UnixTime) -> Result<Bundle, InternalCaError> {
         let mut params: CertificateParams = leaf_params(name, now)?;
         params.distinguished_name.push(DnType::CommonName, PLACEHOLDER_NAME);
         params.use_authority_key_identifier_extension = false;
@@ -38,11 +39,11 @@ mod tests {
 
     #[test]
     fn a_placeholder_carries_the_name_and_says_what_it_is() {
-        let placeholder =
-            Placeholders::new().expect("makes a key").bundle("example.org", 1_700_000_000).expect("signs");
+        let now = UnixTime::from_seconds(1_700_000_000);
+        let placeholder = Placeholders::new().expect("makes a key").bundle("example.org", now).expect("signs");
         assert_eq!(*placeholder.names, [Box::from("example.org")]);
         assert_eq!(&*placeholder.issuer, PLACEHOLDER_NAME);
         assert_eq!(placeholder.origin, Origin::Placeholder);
-        assert!(placeholder.is_valid_at(1_700_000_000));
+        assert!(placeholder.is_valid_at(now));
     }
 }

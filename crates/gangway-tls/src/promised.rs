@@ -18,6 +18,7 @@ use crate::notifier::Notifier;
 use crate::placeholder::Placeholders;
 use crate::promises::{MintPattern, Promises};
 use crate::slot::{CertificateSlot, Signer, SlotCache, is_current};
+use crate::time::UnixTime;
 use crate::unclaimed_hosts::UnclaimedHosts;
 
 /// Certificates kept for names that only a pattern lists. Whoever asks for random names pushes others out,
@@ -119,7 +120,7 @@ impl PromisedCertificates {
     }
 
     /// Gives up what has ended, so that who was asked for once does not keep a certificate for ever.
-    pub(crate) fn forget_ended(&self, now: i64) {
+    pub(crate) fn forget_ended(&self, now: UnixTime) {
         let listed = self.exact.values().chain(self.below.values()).chain(self.unlisted.values());
         listed.for_each(|place| place.forget_ended(now));
     }
@@ -137,12 +138,12 @@ impl PromisedCertificates {
     }
 
     /// Whether a handshake for a normal name would have nothing to sign.
-    pub(crate) fn is_made(&self, host: &str, now: i64) -> bool {
+    pub(crate) fn is_made(&self, host: &str, now: UnixTime) -> bool {
         self.present(host).is_some_and(|bundle| is_current(&bundle, now))
     }
 
     /// The bundle for a normal name, made now if need be.
-    pub(crate) fn bundle(&self, host: &str, now: i64) -> Option<Arc<Bundle>> {
+    pub(crate) fn bundle(&self, host: &str, now: UnixTime) -> Option<Arc<Bundle>> {
         if let Some(place) = self.place(host) {
             let parent = parent(host).filter(|_| !self.exact.contains_key(host));
             return match parent {
@@ -159,7 +160,7 @@ impl PromisedCertificates {
 
     /// The bundle for a normal name that nobody claims, within a bound: by the internal CA where its root permits
     /// that, else a placeholder, since clients would trust neither.
-    pub(crate) fn unclaimed(&self, host: &str, now: i64, instant: Instant) -> Option<Arc<Bundle>> {
+    pub(crate) fn unclaimed(&self, host: &str, now: UnixTime, instant: Instant) -> Option<Arc<Bundle>> {
         let signer = self.signer.as_ref()?;
         let kind = if signer.permits(host) { Signer::Internal } else { Signer::Placeholder };
         let make = || match kind {
@@ -200,7 +201,7 @@ impl PromisedCertificates {
             && self.signer.as_ref().is_some_and(|signer| signer.permits(host))
     }
 
-    fn make(&self, kind: Signer, name: &str, now: i64) -> Option<Bundle> {
+    fn make(&self, kind: Signer, name: &str, now: UnixTime) -> Option<Bundle> {
         let made = match kind {
             Signer::Internal => self.signer.as_ref()?.issue(name, now),
             Signer::Placeholder => self.placeholders.as_ref()?.bundle(name, now),
@@ -232,13 +233,14 @@ impl MintActivity {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     use super::*;
     use crate::bundle::Origin;
     use crate::internal_ca::{Scope, renewal_time};
 
-    const NOW: i64 = 1_700_000_000;
-    const DAY: i64 = 24 * 60 * 60;
+    const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);
+    const DAY: Duration = Duration::from_hours(24);
 
     fn names(names: &[&str]) -> BTreeSet<Box<str>> {
         names.iter().map(|name| Box::from(*name)).collect()
@@ -339,7 +341,7 @@ mod tests {
         let mint = mint(&internal(&["a.test"]));
         let first = mint.bundle("a.test", NOW).expect("makes one");
         let due = renewal_time(&first);
-        assert!(Arc::ptr_eq(&first, &mint.bundle("a.test", due - 1).expect("keeps it")));
+        assert!(Arc::ptr_eq(&first, &mint.bundle("a.test", due - Duration::from_secs(1)).expect("keeps it")));
         let second = mint.bundle("a.test", due).expect("makes another");
         assert!(!Arc::ptr_eq(&first, &second) && second.not_after > first.not_after);
         assert!(mint.bundle("a.test", NOW - 365 * DAY).expect("the clock was set back").is_valid_at(NOW - 365 * DAY));
@@ -350,7 +352,7 @@ mod tests {
     fn what_has_ended_is_not_kept_for_a_name_that_nobody_asks_for() {
         let mint = mint(&internal(&["a.test", "*.wide.test"]));
         let made = ["a.test", "*.wide.test"].map(|name| mint.bundle(name, NOW).expect("makes one"));
-        mint.forget_ended(made[0].not_after - 1);
+        mint.forget_ended(made[0].not_after - Duration::from_secs(1));
         assert!(mint.present("a.test").is_some() && mint.present("x.wide.test").is_some());
         mint.forget_ended(made[0].not_after);
         assert!(mint.present("a.test").is_none() && mint.present("x.wide.test").is_none());

@@ -12,6 +12,7 @@ use crate::mint::Mint;
 use crate::on_demand::Demand;
 use crate::slot::Signer;
 use crate::store::{BundleQuality, Store};
+use crate::time::UnixTime;
 
 /// Finds the certificate for a name.
 ///
@@ -94,15 +95,14 @@ impl CertificateResolver {
         self.offer(host).is_some()
     }
 
-    /// Whether a handshake for a normal name would have to make its certificate first, `now` in seconds since the
-    /// epoch.
-    pub fn is_to_be_made(&self, host: &str, now: i64) -> bool {
+    /// Whether a handshake for a normal name would have to make its certificate first.
+    pub fn is_to_be_made(&self, host: &str, now: UnixTime) -> bool {
         matches!(self.offer(host), Some(Offer::Minted(_)) if !self.mint.is_made(host, now))
     }
 
     /// What a handshake for a normal name would get, made now where that is still to be done: for a caller that needs
     /// a certificate although no client has asked for it yet.
-    pub fn make(&self, host: &str, now: i64) -> Option<Arc<Bundle>> {
+    pub fn make(&self, host: &str, now: UnixTime) -> Option<Arc<Bundle>> {
         match self.offer(host)? {
             Offer::Given(_, bundle) => Some(bundle),
             Offer::Minted(_) => self.mint.bundle(host, now),
@@ -110,9 +110,9 @@ impl CertificateResolver {
     }
 
     /// What a handshake for a normal name that no route claims may be served so that its client can be told so; none
-    /// where there is no saying, or too many were made just now. `now` twice, in seconds since the epoch and as
+    /// where there is no saying, or too many were made just now. `now` twice, as certificates have it and as
     /// pauses are measured.
-    pub(crate) fn unclaimed(&self, host: &str, now: i64, instant: Instant) -> Option<Arc<CertifiedKey>> {
+    pub(crate) fn unclaimed(&self, host: &str, now: UnixTime, instant: Instant) -> Option<Arc<CertifiedKey>> {
         if self.serves(host) {
             return None;
         }
@@ -121,7 +121,7 @@ impl CertificateResolver {
     }
 
     /// What a handshake for a normal name is served, among the bundles whose key the client can verify.
-    pub(crate) fn serve(&self, host: &str, schemes: &[SignatureScheme], now: i64) -> Option<Arc<CertifiedKey>> {
+    pub(crate) fn serve(&self, host: &str, schemes: &[SignatureScheme], now: UnixTime) -> Option<Arc<CertifiedKey>> {
         if let Some(Offer::Minted(_)) = self.offer(host)
             && let Some(minted) = self.mint.bundle(host, now)
         {
@@ -156,10 +156,10 @@ mod tests {
     use super::*;
     use crate::internal_ca::{InternalCa, Scope};
 
-    const NOW: i64 = 1_700_000_000;
-    const LATER: i64 = NOW + 86_400;
+    const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);
+    const LATER: UnixTime = UnixTime::from_seconds(1_700_086_400);
 
-    fn bundle(ca: &InternalCa, name: &str, origin: Origin, not_after: i64) -> Arc<Bundle> {
+    fn bundle(ca: &InternalCa, name: &str, origin: Origin, not_after: UnixTime) -> Arc<Bundle> {
         Arc::new(Bundle { origin, not_after, ..ca.issue(name, NOW).expect("signs") })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::bundle::{Bundle, Origin};
 use crate::internal_ca::renewal_time;
+use crate::time::UnixTime;
 
 /// Who signs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,13 +40,13 @@ impl CertificateSlot {
     }
 
     /// What is there and good for some time yet.
-    pub(crate) fn current(&self, now: i64) -> Option<Arc<Bundle>> {
+    pub(crate) fn current(&self, now: UnixTime) -> Option<Arc<Bundle>> {
         self.present().filter(|bundle| is_current(bundle, now))
     }
 
     /// What is there, as long as it is good for some time yet; else what is made now. A handshake that asks
     /// meanwhile waits for it, which takes less than to sign as well.
-    pub(crate) fn bundle(&self, now: i64, make: impl FnOnce() -> Option<Bundle>) -> Option<Arc<Bundle>> {
+    pub(crate) fn bundle(&self, now: UnixTime, make: impl FnOnce() -> Option<Bundle>) -> Option<Arc<Bundle>> {
         if let Some(bundle) = self.current(now) {
             return Some(bundle);
         }
@@ -59,14 +60,14 @@ impl CertificateSlot {
         place.clone()
     }
 
-    pub(crate) fn forget_ended(&self, now: i64) {
+    pub(crate) fn forget_ended(&self, now: UnixTime) {
         if self.present().is_some_and(|bundle| now >= bundle.not_after) {
             *self.bundle.write() = None;
         }
     }
 }
 
-pub(crate) fn is_current(bundle: &Bundle, now: i64) -> bool {
+pub(crate) fn is_current(bundle: &Bundle, now: UnixTime) -> bool {
     bundle.is_valid_at(now) && now < renewal_time(bundle)
 }
 

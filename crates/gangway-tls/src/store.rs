@@ -11,6 +11,7 @@ use crate::challenges::Challenges;
 use crate::client_ca::{ClientCa, ClientCas};
 use crate::name::parent;
 use crate::tickets::{TicketKey, TicketKeys};
+use crate::time::UnixTime;
 
 /// Every bundle of one moment, by name, with the challenges, client CAs and ticket keys of that moment.
 ///
@@ -46,8 +47,8 @@ pub(crate) enum BundleQuality {
 }
 
 impl Store {
-    /// Sorts `bundles` by name; `now`, in seconds since the epoch, tells which are out of date.
-    pub fn new(bundles: impl IntoIterator<Item = Arc<Bundle>>, now: i64) -> Self {
+    /// Sorts `bundles` by name; `now` tells which are out of date.
+    pub fn new(bundles: impl IntoIterator<Item = Arc<Bundle>>, now: UnixTime) -> Self {
         let mut names = BundleIndex::default();
         for bundle in bundles {
             let quality = quality(&bundle, now);
@@ -151,7 +152,7 @@ impl Store {
     }
 }
 
-fn quality(bundle: &Bundle, now: i64) -> BundleQuality {
+fn quality(bundle: &Bundle, now: UnixTime) -> BundleQuality {
     match bundle.origin {
         Origin::Placeholder => BundleQuality::Placeholder,
         _ if bundle.is_valid_at(now) => BundleQuality::Good,
@@ -160,7 +161,7 @@ fn quality(bundle: &Bundle, now: i64) -> BundleQuality {
 }
 
 /// The serial decides last, so that the choice never depends on the order in which files were listed.
-fn rank((quality, bundle): &(BundleQuality, Arc<Bundle>)) -> (BundleQuality, OriginClass, i64, &str) {
+fn rank((quality, bundle): &(BundleQuality, Arc<Bundle>)) -> (BundleQuality, OriginClass, UnixTime, &str) {
     (*quality, origin_class(&bundle.origin), bundle.not_after, &bundle.serial)
 }
 
@@ -178,13 +179,15 @@ fn origin_class(origin: &Origin) -> OriginClass {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::internal_ca::{InternalCa, Scope};
 
-    const NOW: i64 = 1_700_000_000;
-    const LATER: i64 = NOW + 86_400;
+    const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);
+    const LATER: UnixTime = UnixTime::from_seconds(1_700_086_400);
 
-    fn bundle(ca: &InternalCa, name: &str, origin: Origin, not_after: i64) -> Arc<Bundle> {
+    fn bundle(ca: &InternalCa, name: &str, origin: Origin, not_after: UnixTime) -> Arc<Bundle> {
         Arc::new(Bundle { origin, not_after, ..ca.issue(name, NOW).expect("signs") })
     }
 
@@ -201,7 +204,7 @@ mod tests {
     fn an_exact_name_comes_before_a_wildcard_of_any_origin() {
         let ca = ca();
         let exact = bundle(&ca, "a.x.test", Origin::Internal, LATER);
-        let wide = bundle(&ca, "*.x.test", Origin::Folder("x".into()), LATER + 1);
+        let wide = bundle(&ca, "*.x.test", Origin::Folder("x".into()), LATER + Duration::from_secs(1));
         for order in [[&exact, &wide], [&wide, &exact]] {
             let store = Store::new(order.map(Arc::clone), NOW);
             found(&store, "a.x.test", &exact);
@@ -213,9 +216,9 @@ mod tests {
     #[test]
     fn then_comes_the_preferred_origin_then_the_later_end() {
         let ca = ca();
-        let internal = bundle(&ca, "a.test", Origin::Internal, LATER + 9);
+        let internal = bundle(&ca, "a.test", Origin::Internal, LATER + Duration::from_secs(9));
         let early = bundle(&ca, "a.test", Origin::Folder("z".into()), LATER);
-        let late = bundle(&ca, "a.test", Origin::Folder("a".into()), LATER + 1);
+        let late = bundle(&ca, "a.test", Origin::Folder("a".into()), LATER + Duration::from_secs(1));
         found(&Store::new([&internal, &early].map(Arc::clone), NOW), "a.test", &early);
         found(&Store::new([&late, &early, &internal].map(Arc::clone), NOW), "a.test", &late);
         found(&Store::new([&early, &late].map(Arc::clone), NOW), "a.test", &late);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::bundle::Bundle;
 use crate::name::is_dns_name;
 use crate::slot::{Signer, SlotCache};
+use crate::time::UnixTime;
 
 /// Certificates kept; the oldest gives way.
 const KEPT_MAX: usize = 256;
@@ -39,7 +40,7 @@ impl UnclaimedHosts {
         &self,
         host: &str,
         kind: Signer,
-        (now, instant): (i64, Instant),
+        (now, instant): (UnixTime, Instant),
         make: impl FnOnce() -> Option<Bundle>,
     ) -> Option<Arc<Bundle>> {
         if !is_dns_name(host) || host.starts_with('*') {
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
     use crate::internal_ca::{InternalCa, Scope};
 
-    const NOW: i64 = 1_700_000_000;
+    const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);
 
     #[test]
     fn strangers_names_cost_few_signatures_a_second_and_little_memory() {

@@ -3,12 +3,12 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use gangway_publish::{Publisher, Reader, channel};
 use gangway_tls::{
     Bundle, CertificateResolver, Challenges, HandshakePolicy, InternalCa, Mint, Origin, Placeholders, Promises, Scope,
-    ServerConfigs, Store, TicketKey, UNRECOGNIZED_NAME_ALERT, challenge_config, is_challenge, server_config,
+    ServerConfigs, Store, TicketKey, UNRECOGNIZED_NAME_ALERT, UnixTime, challenge_config, is_challenge, server_config,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -21,8 +21,8 @@ use rustls::{
 /// The protocol that a CA offers alone (RFC 8737).
 const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
 
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64
+fn now() -> UnixTime {
+    UnixTime::now()
 }
 
 struct Scene {

@@ -3,9 +3,9 @@
 //! These commands do not speak to a running instance, whose API is read-only. The instance looks at the volume by itself.
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use gangway_certs::ImportOutcome;
+use gangway_tls::UnixTime;
 
 use crate::cli::{ImportArgs, VolumeArgs};
 use crate::exit_status::ExitStatus;
@@ -21,8 +21,7 @@ pub(crate) fn import(args: &ImportArgs) -> ExitCode {
     if let Some(missing) = args.sources.iter().find(|source| !source.exists()) {
         return command.failed(format_args!("there is no `{}`", missing.display())).into();
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
-    let imported = command.runtime.block_on(gangway_certs::import(&command.data, &args.sources, now));
+    let imported = command.runtime.block_on(gangway_certs::import(&command.data, &args.sources, UnixTime::now()));
     let is_failed = imported.iter().any(|one| matches!(one.outcome, ImportOutcome::Failed(_)));
     if imported.is_empty() {
         print_error("gangway certs import: no certificate was found");

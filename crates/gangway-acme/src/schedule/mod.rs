@@ -4,6 +4,9 @@
 //! takes a week to come back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use gangway_tls::UnixTime;
 
 use crate::failure::Failure;
 use crate::order_history::{OrderHistory, Renewal};
@@ -17,7 +20,7 @@ use names::registered_domain;
 pub(crate) use names::{is_orderable, is_shared_domain};
 use times::lifetime;
 pub(crate) use times::{interrupted, renewal_time, retry_ca_time, retry_time};
-use units::{DAY, HOUR, WEEK};
+use units::{DAY, HOUR, MINUTE, WEEK};
 
 /// Orders under way at once. More would finish no sooner: validation is what takes time.
 const ORDERS_MAX: usize = 8;
@@ -36,16 +39,16 @@ const SAME_NAME_MAX: usize = 4;
 const SAME_DOMAIN_MAX: usize = 40;
 
 /// An order lives for a week at most CAs; an older one is not taken up again.
-const ORDER_LIFETIME: i64 = 5 * DAY;
+const ORDER_LIFETIME: Duration = DAY.saturating_mul(5);
 
 /// So often the same CA is asked about a name before the next one is, where the next would find the same.
 const ATTEMPTS_BEFORE_NEXT_CA: u32 = 3;
 
 /// A name whose renewal was not permitted is asked about again after this.
-const ASK_PERMISSION_EVERY: i64 = HOUR;
+const ASK_PERMISSION_EVERY: Duration = HOUR;
 
 /// Another instance has an order under way; it is looked at again after this.
-pub(crate) const BUSY_ELSEWHERE: i64 = 10;
+pub(crate) const BUSY_ELSEWHERE: Duration = Duration::from_secs(10);
 
 /// What does not change from one moment to the next.
 #[derive(Clone, Debug, Default)]
@@ -65,10 +68,10 @@ pub(crate) struct NameState {
     pub(crate) history: OrderHistory,
     /// Not before then, for reasons that are not written down: another instance is at it, or the CA has no
     /// renewal information.
-    pub(crate) order_after: i64,
-    pub(crate) ask_after: i64,
+    pub(crate) order_after: UnixTime,
+    pub(crate) ask_after: UnixTime,
     /// Whether it may be renewed was asked lately.
-    pub(crate) permission_after: i64,
+    pub(crate) permission_after: UnixTime,
 }
 
 /// What is known about a CA.
@@ -76,7 +79,7 @@ pub(crate) struct NameState {
 pub(crate) struct CaState {
     pub(crate) failures: u32,
     /// Not before then.
-    pub(crate) next: i64,
+    pub(crate) next: UnixTime,
     pub(crate) last: Option<Failure>,
 }
 
@@ -86,7 +89,7 @@ pub(crate) struct ScheduleInput<'a> {
     /// Names that need a certificate of a public CA.
     pub(crate) wanted: &'a BTreeSet<Box<str>>,
     /// Names beside those that need permission, with when it ends; none of them is wanted anyway.
-    pub(crate) on_demand: &'a BTreeMap<Box<str>, i64>,
+    pub(crate) on_demand: &'a BTreeMap<Box<str>, UnixTime>,
     /// By the name of the certificate.
     pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
     /// By directory.
@@ -94,7 +97,7 @@ pub(crate) struct ScheduleInput<'a> {
     /// Certificates that something is being done about.
     pub(crate) running: &'a BTreeSet<Box<str>>,
     /// When orders were begun, the latest last.
-    pub(crate) starts: &'a [i64],
+    pub(crate) starts: &'a [UnixTime],
     /// What is ordered can be kept.
     pub(crate) can_store: bool,
     /// The volume has been of no use for long enough that this process is not one that is started again and
@@ -111,9 +114,9 @@ pub(crate) struct Schedule {
     /// What cannot be ordered as things are, and why.
     pub(crate) refused: BTreeMap<Box<str>, OrderRefusal>,
     /// When a certificate is to be renewed or tried again, by its name.
-    pub(crate) due: BTreeMap<Box<str>, i64>,
-    /// By when, in seconds since the epoch, another schedule would look different.
-    pub(crate) next: i64,
+    pub(crate) due: BTreeMap<Box<str>, UnixTime>,
+    /// By when another schedule would look different.
+    pub(crate) next: UnixTime,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -123,7 +126,7 @@ pub(crate) enum Task {
     /// Ask the CA when it would like this one renewed.
     AskRenewal { name: Box<str> },
     /// Ask whether it may be renewed.
-    AskPermission { name: Box<str>, again: i64 },
+    AskPermission { name: Box<str>, again: UnixTime },
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -155,8 +158,8 @@ pub(crate) enum OrderRefusal {
 }
 
 /// Decides about every wanted name.
-pub(crate) fn schedule(moment: &ScheduleInput<'_>, now: i64) -> Schedule {
-    let mut schedule = Schedule { next: i64::MAX, ..Schedule::default() };
+pub(crate) fn schedule(moment: &ScheduleInput<'_>, now: UnixTime) -> Schedule {
+    let mut schedule = Schedule { next: UnixTime::NEVER, ..Schedule::default() };
     let mut certificates: BTreeMap<Box<str>, Vec<Box<str>>> = BTreeMap::new();
     for name in moment.wanted.iter().chain(moment.on_demand.keys()) {
         match moment.certificate_for(name, now) {
@@ -180,7 +183,7 @@ struct DueOrder {
     order: CertificateOrder,
     /// Names without any certificate first, then those that somebody has listed, then those that have failed
     /// least, then what ends first.
-    precedence: (bool, bool, u32, i64),
+    precedence: (bool, bool, u32, UnixTime),
     counts_for_budget: bool,
 }
 
@@ -202,7 +205,7 @@ impl Schedule {
         moment: &ScheduleInput<'_>,
         name: Box<str>,
         names: Vec<Box<str>>,
-        now: i64,
+        now: UnixTime,
         due: &mut Vec<DueOrder>,
     ) {
         let unknown = NameState::default();
@@ -242,9 +245,10 @@ impl Schedule {
         let is_first = !history.orders.contains_key(&directory);
         if is_first
             && replaces.is_none()
-            && history.issued.iter().filter(|time| now - **time < WEEK).count() >= SAME_NAME_MAX
+            && history.issued.iter().filter(|time| now.since(**time) < WEEK).count() >= SAME_NAME_MAX
         {
-            let later = history.issued.iter().filter(|time| now - **time < WEEK).min().map_or(now, |time| time + WEEK);
+            let later =
+                history.issued.iter().filter(|time| now.since(**time) < WEEK).min().map_or(now, |time| *time + WEEK);
             self.refused.insert(name.clone(), OrderRefusal::Budget);
             self.due.insert(name, later);
             return self.look_again_at(later, now);
@@ -257,7 +261,8 @@ impl Schedule {
             return;
         }
         let failures = attempts.map_or(0, |attempts| attempts.failures);
-        let precedence = (is_valid, is_on_demand, failures, stored.map_or(0, |stored| stored.bundle.not_after));
+        let precedence =
+            (is_valid, is_on_demand, failures, stored.map_or(UnixTime::EPOCH, |stored| stored.bundle.not_after));
         let replaces = replaces.map(|id| id.to_string().into());
         let counts_for_budget = replaces.is_none() && is_first;
         due.push(DueOrder {
@@ -268,14 +273,14 @@ impl Schedule {
     }
 
     /// Begins as many orders as the CAs' limits and ours allow.
-    fn begin(&mut self, moment: &ScheduleInput<'_>, mut due: Vec<DueOrder>, now: i64) {
+    fn begin(&mut self, moment: &ScheduleInput<'_>, mut due: Vec<DueOrder>, now: UnixTime) {
         due.sort_by(|a, b| (a.precedence, &a.order.name).cmp(&(b.precedence, &b.order.name)));
-        let since = |span: i64| moment.starts.iter().filter(|start| now - **start < span).count();
-        let room_soon = STARTS_SOON_MAX.saturating_sub(since(10));
+        let since = |span: Duration| moment.starts.iter().filter(|start| now.since(**start) < span).count();
+        let room_soon = STARTS_SOON_MAX.saturating_sub(since(Duration::from_secs(10)));
         let room = STARTS_MAX.saturating_sub(since(3 * HOUR)).min(room_soon);
         let mut domains: HashMap<String, usize> = HashMap::new();
         for (name, state) in moment.states {
-            let week = state.history.issued.iter().filter(|time| now - **time < WEEK).count();
+            let week = state.history.issued.iter().filter(|time| now.since(**time) < WEEK).count();
             *domains.entry(registered_domain(name)).or_default() += week;
         }
         let mut free = ORDERS_MAX.saturating_sub(moment.running.len()).min(room);
@@ -287,7 +292,7 @@ impl Schedule {
                 self.look_again_at(now + HOUR, now);
             } else if free == 0 {
                 // An order that ends wakes us as well; this is for the throttle.
-                self.look_again_at(now + if room == 0 { 10 } else { 60 }, now);
+                self.look_again_at(now + if room == 0 { Duration::from_secs(10) } else { MINUTE }, now);
             } else {
                 free -= 1;
                 *of_domain += usize::from(counts_for_budget);
@@ -302,14 +307,14 @@ impl Schedule {
         name: Box<str>,
         state: &NameState,
         stored: &StoredCertificate,
-        now: i64,
+        now: UnixTime,
     ) {
         let Some(id) = &stored.id else { return };
         if !moment.policy.directories.contains(&stored.directory) {
             return;
         }
         let known = state.history.renewal.as_ref().filter(|renewal| *renewal.id == *id.to_string());
-        let at = known.map_or(0, |renewal| renewal.ask_again).max(state.ask_after);
+        let at = known.map_or(UnixTime::EPOCH, |renewal| renewal.ask_again).max(state.ask_after);
         if at > now {
             self.look_again_at(at, now);
         } else if self.tasks.len() + moment.running.len() < ASKS_MAX {
@@ -317,7 +322,7 @@ impl Schedule {
         }
     }
 
-    fn ask_permission(&mut self, name: Box<str>, state: &NameState, now: i64) {
+    fn ask_permission(&mut self, name: Box<str>, state: &NameState, now: UnixTime) {
         let at = state.permission_after;
         if at > now {
             self.due.insert(name, at);
@@ -327,14 +332,14 @@ impl Schedule {
         self.tasks.push(Task::AskPermission { name, again: now + ASK_PERMISSION_EVERY });
     }
 
-    fn look_again_at(&mut self, time: i64, now: i64) {
-        self.next = self.next.min(time.max(now + 1));
+    fn look_again_at(&mut self, time: UnixTime, now: UnixTime) {
+        self.next = self.next.min(time.max(now + Duration::from_secs(1)));
     }
 }
 
 impl ScheduleInput<'_> {
     /// The certificate that serves a name, and all names that it is to carry.
-    fn certificate_for(&self, name: &str, now: i64) -> Result<(Box<str>, Vec<Box<str>>), OrderRefusal> {
+    fn certificate_for(&self, name: &str, now: UnixTime) -> Result<(Box<str>, Vec<Box<str>>), OrderRefusal> {
         let base = name.strip_prefix("*.").unwrap_or(name);
         let parent = base.split_once('.').map_or("", |(_, parent)| parent);
         let configured = |domain: &str| domain == base || !name.starts_with("*.") && domain == parent;
@@ -366,16 +371,16 @@ impl ScheduleInput<'_> {
     }
 
     /// The CA to ask now, or when there will be one.
-    fn choose_ca(&self, state: &NameState, now: i64) -> Result<Box<str>, i64> {
+    fn choose_ca(&self, state: &NameState, now: UnixTime) -> Result<Box<str>, UnixTime> {
         if state.order_after > now {
             return Err(state.order_after);
         }
         let ready_at = |directory: &str| {
-            let attempts = state.history.attempts.get(directory).map_or(0, |attempts| attempts.next);
-            self.cas.get(directory).map_or(0, |ca| ca.next).max(attempts)
+            let attempts = state.history.attempts.get(directory).map_or(UnixTime::EPOCH, |attempts| attempts.next);
+            self.cas.get(directory).map_or(UnixTime::EPOCH, |ca| ca.next).max(attempts)
         };
         let is_open = |directory: &str| {
-            state.history.orders.get(directory).is_some_and(|order| now - order.begun < ORDER_LIFETIME)
+            state.history.orders.get(directory).is_some_and(|order| now.since(order.begun) < ORDER_LIFETIME)
         };
         // What was begun is finished where it was begun, as soon as that CA can serve; until then the others are
         // asked as if there were none.
@@ -383,7 +388,7 @@ impl ScheduleInput<'_> {
         if let Some(directory) = directories.find(|directory| is_open(directory) && ready_at(directory) <= now) {
             return Ok(directory.clone());
         }
-        let mut earliest = i64::MAX;
+        let mut earliest = UnixTime::NEVER;
         for directory in &self.policy.directories {
             let at = ready_at(directory);
             if at <= now {

@@ -10,11 +10,11 @@ use crate::failure::FailureKind;
 use crate::order_history::OpenOrder;
 use crate::stored_certificate::CertificateId;
 
-const NOW: i64 = 1_700_000_000;
+const NOW: UnixTime = UnixTime::from_seconds(1_700_000_000);
 const CA: &str = "https://ca.test/dir";
 const OTHER: &str = "https://other.test/dir";
 
-fn stored(name: &str, directory: &str, not_before: i64, not_after: i64) -> StoredCertificate {
+fn stored(name: &str, directory: &str, not_before: UnixTime, not_after: UnixTime) -> StoredCertificate {
     static BUNDLE: LazyLock<Bundle> = LazyLock::new(|| {
         let ca = InternalCa::make(&Scope::default(), NOW).expect("makes a CA");
         ca.issue("a.test", NOW).expect("signs")
@@ -23,13 +23,13 @@ fn stored(name: &str, directory: &str, not_before: i64, not_after: i64) -> Store
         key: Arc::clone(&BUNDLE.key),
         names: vec![name.into()],
         issuer: "a CA".into(),
-        serial: format!("{name}{not_before}").into(),
+        serial: format!("{name}{}", not_before.seconds()).into(),
         not_before,
         not_after,
         origin: Origin::Acme,
         private: Arc::clone(&BUNDLE.private),
     };
-    let id = CertificateId { authority: "aki".into(), serial: format!("{name}-{not_before}") };
+    let id = CertificateId { authority: "aki".into(), serial: format!("{name}-{}", not_before.seconds()) };
     StoredCertificate { bundle: Arc::new(bundle), directory: directory.into(), account: "acct".into(), id: Some(id) }
 }
 
@@ -37,19 +37,19 @@ fn stored(name: &str, directory: &str, not_before: i64, not_after: i64) -> Store
 struct World {
     policy: SchedulePolicy,
     wanted: BTreeSet<Box<str>>,
-    on_demand: BTreeMap<Box<str>, i64>,
+    on_demand: BTreeMap<Box<str>, UnixTime>,
     states: BTreeMap<Box<str>, NameState>,
     cas: HashMap<Box<str>, CaState>,
     running: BTreeSet<Box<str>>,
-    starts: Vec<i64>,
+    starts: Vec<UnixTime>,
     can_store: bool,
     may_lose: bool,
-    now: i64,
+    now: UnixTime,
     /// Of what is issued.
-    lifetime: i64,
-    orders: Vec<(i64, CertificateOrder)>,
+    lifetime: Duration,
+    orders: Vec<(UnixTime, CertificateOrder)>,
     /// Whether it may be renewed.
-    asked: Vec<(i64, Box<str>)>,
+    asked: Vec<(UnixTime, Box<str>)>,
 }
 
 impl World {
@@ -101,7 +101,7 @@ impl World {
     fn turn(
         &mut self,
         outcome: impl Fn(&CertificateOrder) -> Result<(), FailureKind>,
-        renewal: impl Fn(&StoredCertificate, i64) -> Option<Renewal>,
+        renewal: impl Fn(&StoredCertificate, UnixTime) -> Option<Renewal>,
     ) {
         let schedule = self.schedule();
         let is_idle = schedule.tasks.is_empty();
@@ -139,12 +139,12 @@ impl World {
         }
         // A task that ends makes the worker look again at once.
         if is_idle {
-            self.now = schedule.next.clamp(self.now + 1, self.now + HOUR);
+            self.now = schedule.next.clamp(self.now + Duration::from_secs(1), self.now + HOUR);
         }
     }
 
-    fn most_within(&self, span: i64) -> usize {
-        let times: Vec<i64> = self.orders.iter().map(|(time, _)| *time).collect();
+    fn most_within(&self, span: Duration) -> usize {
+        let times: Vec<UnixTime> = self.orders.iter().map(|(time, _)| *time).collect();
         times
             .iter()
             .map(|start| times.iter().filter(|time| (*start..*start + span).contains(*time)).count())
@@ -153,7 +153,7 @@ impl World {
     }
 }
 
-fn no_suggestion(_: &StoredCertificate, _: i64) -> Option<Renewal> {
+fn no_suggestion(_: &StoredCertificate, _: UnixTime) -> Option<Renewal> {
     None
 }
 
@@ -168,10 +168,10 @@ fn a_year_of_renewals_never_lets_one_end() {
                 .states
                 .values()
                 .all(|state| state.stored.as_ref().is_some_and(|stored| stored.bundle.is_valid_at(world.now)));
-            assert!(all && world.states.len() == 2, "at {}", world.now - NOW);
+            assert!(all && world.states.len() == 2, "at {:?}", world.now.since(NOW));
         }
         let per_name = world.orders.len() / 2;
-        assert!((least..=most).contains(&per_name), "{per_name} certificates in a year of {lifetime}");
+        assert!((least..=most).contains(&per_name), "{per_name} certificates in a year of {lifetime:?}");
     }
 }
 
@@ -179,7 +179,7 @@ fn a_year_of_renewals_never_lets_one_end() {
 fn the_ca_says_when_to_renew_and_what_is_replaced() {
     let mut world = World::new(&["a.example.org"]);
     let (start, end) = (NOW + 20 * DAY, NOW + 21 * DAY);
-    let suggest = |stored: &StoredCertificate, now: i64| {
+    let suggest = |stored: &StoredCertificate, now: UnixTime| {
         let id = stored.id.as_ref().expect("has one").to_string().into();
         Some(Renewal { id, start, end, explanation: None, ask_again: now + 6 * HOUR })
     };
@@ -188,7 +188,7 @@ fn the_ca_says_when_to_renew_and_what_is_replaced() {
     }
     let (at, order) = &world.orders[1];
     assert!((start..=end + HOUR).contains(at));
-    assert_eq!(order.replaces.as_deref(), Some(&*format!("aki.a.example.org-{NOW}")));
+    assert_eq!(order.replaces.as_deref(), Some(&*format!("aki.a.example.org-{}", NOW.seconds())));
     assert_eq!(world.orders[0].1.replaces, None);
 }
 
@@ -215,7 +215,8 @@ fn a_suggestion_that_moves_into_the_past_is_followed_at_once() {
 fn a_suggestion_too_late_is_not_followed() {
     let stored = stored("a.example.org", CA, NOW, NOW + 90 * DAY);
     let id: Box<str> = stored.id.as_ref().expect("has one").to_string().into();
-    let late = Renewal { id, start: NOW + 200 * DAY, end: NOW + 201 * DAY, explanation: None, ask_again: 0 };
+    let late =
+        Renewal { id, start: NOW + 200 * DAY, end: NOW + 201 * DAY, explanation: None, ask_again: UnixTime::EPOCH };
     assert!(renewal_time(&stored, Some(&late)) < NOW + 87 * DAY);
     let of_another = Renewal { id: "x.y".into(), ..late };
     assert!(renewal_time(&stored, Some(&of_another)) <= NOW + 60 * DAY);
@@ -226,11 +227,12 @@ fn the_moment_within_a_window_is_always_the_same_and_not_the_same_for_all() {
     let window = |name: &str| {
         let stored = stored(name, CA, NOW, NOW + 90 * DAY);
         let id = stored.id.as_ref().expect("has one").to_string().into();
-        let renewal = Renewal { id, start: NOW + 30 * DAY, end: NOW + 40 * DAY, explanation: None, ask_again: 0 };
+        let renewal =
+            Renewal { id, start: NOW + 30 * DAY, end: NOW + 40 * DAY, explanation: None, ask_again: UnixTime::EPOCH };
         renewal_time(&stored, Some(&renewal))
     };
     assert_eq!(window("a.example.org"), window("a.example.org"));
-    let all: BTreeSet<i64> = (0..50).map(|number| window(&format!("n{number}.example.org"))).collect();
+    let all: BTreeSet<UnixTime> = (0..50).map(|number| window(&format!("n{number}.example.org"))).collect();
     assert!(all.len() > 40);
 }
 
@@ -256,9 +258,9 @@ fn two_hundred_names_at_once_stay_within_every_limit_and_the_failing_ones_block_
     }
     let issued = world.states.values().filter(|state| state.stored.is_some()).count();
     assert_eq!(issued, 200 - 11);
-    let took = world.orders.iter().filter(|(_, order)| !is_bad(order)).map(|(time, _)| time - NOW).max();
-    assert!(took.is_some_and(|took| took < 600), "{took:?}");
-    assert!(world.most_within(10) <= STARTS_SOON_MAX && world.most_within(3 * HOUR) <= STARTS_MAX);
+    let took = world.orders.iter().filter(|(_, order)| !is_bad(order)).map(|(time, _)| time.since(NOW)).max();
+    assert!(took.is_some_and(|took| took < 10 * MINUTE), "{took:?}");
+    assert!(world.most_within(Duration::from_secs(10)) <= STARTS_SOON_MAX && world.most_within(3 * HOUR) <= STARTS_MAX);
 }
 
 #[test]
@@ -334,7 +336,7 @@ fn a_ca_that_is_down_is_left_alone_by_every_name() {
 #[test]
 fn what_the_ca_says_about_coming_back_is_kept_exactly_where_it_is_later() {
     assert_eq!(retry_time("a", 1, FailureKind::RateLimited, Some(NOW + 5 * DAY), NOW), NOW + 5 * DAY);
-    assert!(retry_time("a", 1, FailureKind::RateLimited, Some(NOW + 1), NOW) >= NOW + HOUR);
+    assert!(retry_time("a", 1, FailureKind::RateLimited, Some(NOW + Duration::from_secs(1)), NOW) >= NOW + HOUR);
     assert_eq!(retry_ca_time(CA, 1, Some(NOW + DAY), NOW), NOW + DAY);
 }
 
@@ -470,13 +472,13 @@ fn a_refused_replacement_is_not_asked_for_again() {
 fn a_clock_that_jumps_gives_no_burst_of_orders() {
     let mut world = World::new(&["a.example.org"]);
     world.turn(|_| Ok(()), no_suggestion);
-    for jump in [-365 * DAY, 91 * DAY] {
-        let mut jumped = World { now: NOW + jump, ..World::new(&["a.example.org"]) };
+    for now in [NOW - 365 * DAY, NOW + 91 * DAY] {
+        let mut jumped = World { now, ..World::new(&["a.example.org"]) };
         jumped.states.clone_from(&world.states);
         for _ in 0..20 {
             jumped.turn(|_| Ok(()), no_suggestion);
         }
-        assert!(jumped.orders.len() <= 1, "{} orders after {jump}", jumped.orders.len());
+        assert!(jumped.orders.len() <= 1, "{} orders at {now:?}", jumped.orders.len());
     }
 }
 
@@ -503,14 +505,14 @@ fn what_nobody_has_listed_is_ordered_while_it_is_permitted_and_renewed_only_if_i
     assert_eq!(world.ordered(), ["a.example.org"]);
     world.turn(|_| Ok(()), no_suggestion);
     // As the worker lists it once the permit is over.
-    world.on_demand.insert("a.example.org".into(), 0);
+    world.on_demand.insert("a.example.org".into(), UnixTime::EPOCH);
     while world.now < NOW + 80 * DAY {
         world.turn(|_| Ok(()), no_suggestion);
     }
     assert_eq!(world.orders.len(), 1, "nobody has permitted another");
-    let first = world.asked[0].0 - NOW;
-    assert!((57 * DAY..=60 * DAY).contains(&first), "asked when it is due, not before: {first}");
-    assert!(world.asked.windows(2).all(|pair| pair[1].0 - pair[0].0 >= HOUR), "and not more often than each hour");
+    let first = world.asked[0].0.since(NOW);
+    assert!((57 * DAY..=60 * DAY).contains(&first), "asked when it is due, not before: {first:?}");
+    assert!(world.asked.windows(2).all(|pair| pair[1].0.since(pair[0].0) >= HOUR), "and not more often than each hour");
     let now = world.now;
     world.on_demand.insert("a.example.org".into(), now + HOUR);
     assert_eq!(world.ordered(), ["a.example.org"]);

@@ -1,6 +1,9 @@
 //! When a certificate is renewed, and when what failed is tried again.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
+
+use gangway_tls::UnixTime;
 
 use super::units::{DAY, HOUR, MINUTE};
 use crate::failure::{Failure, FailureKind};
@@ -9,14 +12,25 @@ use crate::stored_certificate::StoredCertificate;
 
 /// After so many failures in a row the next attempt waits so long: at most five in the first hour, which is
 /// what Let's Encrypt allows. The second comes soon, since it tries another challenge.
-const RETRY: [i64; 9] = [5, 5 * MINUTE, 15 * MINUTE, 40 * MINUTE, 2 * HOUR, 4 * HOUR, 8 * HOUR, 16 * HOUR, DAY];
+const RETRY: [Duration; 9] = [
+    Duration::from_secs(5),
+    Duration::from_mins(5),
+    Duration::from_mins(15),
+    Duration::from_mins(40),
+    Duration::from_hours(2),
+    Duration::from_hours(4),
+    Duration::from_hours(8),
+    Duration::from_hours(16),
+    DAY,
+];
 
 /// The same for a CA that does not answer, which costs no budget.
-const RETRY_CA: [i64; 5] = [MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR];
+const RETRY_CA: [Duration; 5] =
+    [MINUTE, Duration::from_mins(5), Duration::from_mins(15), Duration::from_mins(30), HOUR];
 
 /// When to order the next certificate: when the CA suggests, else with a third of its time left, or half
 /// of it where it has less than ten days.
-pub(crate) fn renewal_time(stored: &StoredCertificate, renewal: Option<&Renewal>) -> i64 {
+pub(crate) fn renewal_time(stored: &StoredCertificate, renewal: Option<&Renewal>) -> UnixTime {
     let lifetime = lifetime(stored);
     let left = if lifetime < 10 * DAY { lifetime / 2 } else { lifetime / 3 };
     // A week after a hundred certificates were ordered at once they must not all be ordered at once again.
@@ -27,7 +41,7 @@ pub(crate) fn renewal_time(stored: &StoredCertificate, renewal: Option<&Renewal>
         // The same moment each time, as long as the window is the same.
         Some(renewal) => {
             let chosen =
-                renewal.start + spread(&(&renewal.id, renewal.start, renewal.end), renewal.end - renewal.start);
+                renewal.start + spread(&(&renewal.id, renewal.start, renewal.end), renewal.end.since(renewal.start));
             // A CA that suggests the last minute is not to be trusted with it.
             chosen.min(stored.bundle.not_after - lifetime / 20)
         }
@@ -36,18 +50,24 @@ pub(crate) fn renewal_time(stored: &StoredCertificate, renewal: Option<&Renewal>
 }
 
 /// How long to wait after so many failures in a row, the last of which was of this kind.
-pub(crate) fn retry_time(name: &str, failures: u32, kind: FailureKind, retry_at: Option<i64>, now: i64) -> i64 {
+pub(crate) fn retry_time(
+    name: &str,
+    failures: u32,
+    kind: FailureKind,
+    retry_at: Option<UnixTime>,
+    now: UnixTime,
+) -> UnixTime {
     let at_least = match kind {
         FailureKind::Rejected | FailureKind::NoChallenge => DAY,
         FailureKind::Caa | FailureKind::RateLimited => HOUR,
-        _ => 0,
+        _ => Duration::ZERO,
     };
     let delay = after(&RETRY, failures).max(at_least);
     let delay = match kind {
         // A volume is soon mended, and costs no budget.
         FailureKind::Storage => MINUTE,
         // One restart is no fault of the name's; many are somebody's.
-        FailureKind::Interrupted if failures <= 1 => 2,
+        FailureKind::Interrupted if failures <= 1 => Duration::from_secs(2),
         _ => delay,
     };
     let at = now + delay + spread(&(name, failures), delay / 10);
@@ -55,7 +75,7 @@ pub(crate) fn retry_time(name: &str, failures: u32, kind: FailureKind, retry_at:
 }
 
 /// How long to leave a CA alone that has failed so often in a row.
-pub(crate) fn retry_ca_time(directory: &str, failures: u32, retry_at: Option<i64>, now: i64) -> i64 {
+pub(crate) fn retry_ca_time(directory: &str, failures: u32, retry_at: Option<UnixTime>, now: UnixTime) -> UnixTime {
     let delay = after(&RETRY_CA, failures);
     let at = now + delay + spread(&(directory, failures), delay / 10);
     retry_at.map_or(at, |told| at.max(told))
@@ -63,9 +83,10 @@ pub(crate) fn retry_ca_time(directory: &str, failures: u32, retry_at: Option<i64
 
 /// An order that was stopped before the CA had answered counts as a failure: a process that restarts again
 /// and again must not order again and again.
-pub(crate) fn interrupted(name: &str, mut history: OrderHistory, now: i64) -> OrderHistory {
+pub(crate) fn interrupted(name: &str, mut history: OrderHistory, now: UnixTime) -> OrderHistory {
     let unplaced = history.orders.iter().filter(|(_, order)| order.url.is_empty());
-    let unplaced: Vec<(Box<str>, i64)> = unplaced.map(|(directory, order)| (directory.clone(), order.begun)).collect();
+    let unplaced: Vec<(Box<str>, UnixTime)> =
+        unplaced.map(|(directory, order)| (directory.clone(), order.begun)).collect();
     for (directory, begun) in unplaced {
         let failures = history.attempts.get(&directory).map_or(0, |attempts| attempts.failures) + 1;
         let kind = FailureKind::Interrupted;
@@ -75,17 +96,17 @@ pub(crate) fn interrupted(name: &str, mut history: OrderHistory, now: i64) -> Or
     history
 }
 
-fn after(table: &[i64], failures: u32) -> i64 {
+fn after(table: &[Duration], failures: u32) -> Duration {
     let index = (failures.max(1) as usize - 1).min(table.len() - 1);
     table[index]
 }
 
-/// A number from 0 to `range`, always the same for the same thing.
-fn spread(of: &impl std::hash::Hash, range: i64) -> i64 {
+/// A part of `range` in whole seconds, always the same for the same thing.
+fn spread(of: &impl std::hash::Hash, range: Duration) -> Duration {
     let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(of);
-    if range <= 0 { 0 } else { (hash % range.unsigned_abs()) as i64 }
+    Duration::from_secs(hash.checked_rem(range.as_secs()).unwrap_or(0))
 }
 
-pub(super) fn lifetime(stored: &StoredCertificate) -> i64 {
-    stored.bundle.not_after - stored.bundle.not_before
+pub(super) fn lifetime(stored: &StoredCertificate) -> Duration {
+    stored.bundle.not_after.since(stored.bundle.not_before)
 }

@@ -1,6 +1,8 @@
-//! Spans of time in seconds.
+//! Spans of time.
 
-pub(super) const MINUTE: i64 = 60;
-pub(super) const HOUR: i64 = 60 * MINUTE;
-pub(super) const DAY: i64 = 24 * HOUR;
-pub(super) const WEEK: i64 = 7 * DAY;
+use std::time::Duration;
+
+pub(super) const MINUTE: Duration = Duration::from_mins(1);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+pub(super) const DAY: Duration = Duration::from_hours(24);
+pub(super) const WEEK: Duration = Duration::from_hours(7 * 24);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use gangway_acme::stored_certificate::StoredCertificate;
 use gangway_acme::{Clock, FindingCode};
 use gangway_certs::{CertificateReport, KeepSettings};
-use gangway_tls::CertificateResolver;
+use gangway_tls::{CertificateResolver, UnixTime};
 use tempfile::TempDir;
 
 use crate::support::{Ca, Keeping, Mood, Outputs, is_issued, put, scene, settings};
@@ -31,7 +31,7 @@ impl Wrong {
 
     fn clock(&self) -> Clock {
         let (system, off) = (Clock::system(), Arc::clone(&self.0));
-        Clock::new(move || system.now() + off.load(Ordering::SeqCst))
+        Clock::new(move || UnixTime::from_seconds(system.now().seconds() + off.load(Ordering::SeqCst)))
     }
 }
 

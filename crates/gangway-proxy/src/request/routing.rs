@@ -1,9 +1,8 @@
 //! Admits a request, decides about it by the table in force, and keeps the result in its context.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use gangway_model::{Compiled, RequestView, mention};
 use gangway_publish::Generation;
+use gangway_tls::UnixTime;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
@@ -82,7 +81,9 @@ fn decide_by_table(shared: &Shared, head: &RequestHeader, ctx: &mut RequestConte
         RequestDecision::NoRoute => {
             shared.metrics.no_route();
             let reply = FailureReply::new(Reason::NoRoute);
-            let detail = || why_no_route(&tables, &request.admission.view(head), &shared.compiled.load(), epoch());
+            let detail = || {
+                why_no_route(&tables, &request.admission.view(head), &shared.compiled.load(), UnixTime::now().seconds())
+            };
             NextStep::Reply(match request.admission.origin.local {
                 true => reply.with_detail(detail()).into(),
                 false => reply.into(),
@@ -122,10 +123,4 @@ fn why_no_route(table: &ActiveTable, request: &RequestView<'_>, compiled: &Compi
     let nearest = explanation.nearest.iter().map(|other| format!("{}: {}", other.id, other.why));
     let near: Vec<String> = considered.chain(nearest).take(3).collect();
     if near.is_empty() { format!("no route is served under `{}`", request.host) } else { near.join("; ") }
-}
-
-/// Seconds since the epoch.
-fn epoch() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -19,7 +19,7 @@ use gangway_proxy::{
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
-use gangway_tls::{CertificateResolver, Demand, InternalCa, Mint, Scope, Store};
+use gangway_tls::{CertificateResolver, Demand, InternalCa, Mint, Scope, Store, UnixTime};
 
 /// A running data plane and the ends to feed it.
 pub(crate) struct Plane {
@@ -70,7 +70,7 @@ impl Plane {
         supervise(move || failure_log.run());
         supervise(move || unclaimed_log.run());
         plane.open();
-        let ca = InternalCa::make(&Scope::default(), now()).expect("a CA");
+        let ca = InternalCa::make(&Scope::default(), UnixTime::now()).expect("a CA");
         Self { plane, tables, store, mint, whereabouts, ca, registry }
     }
 
@@ -92,9 +92,9 @@ impl Plane {
     pub(crate) async fn serve(&mut self, routes: Vec<RouteToServe>) {
         let bundles = routes
             .iter()
-            .map(|route| Arc::new(self.ca.issue(route.host, now()).expect("internal")))
+            .map(|route| Arc::new(self.ca.issue(route.host, UnixTime::now()).expect("internal")))
             .collect::<Vec<_>>();
-        self.store.publish(Store::new(bundles, now()));
+        self.store.publish(Store::new(bundles, UnixTime::now()));
         let entries = routes.into_iter().map(RouteToServe::entry).collect();
         let generation = self.tables.publish(Compiled { table: RoutingTable::build(entries), ..Compiled::default() });
         gangway_testkit::wait::eventually("the table is in force", Duration::from_secs(5), async || {
@@ -128,11 +128,6 @@ where
     F: Future<Output = Infallible> + Send + 'static,
 {
     tokio::spawn(async move { while tokio::spawn(task()).await.is_err_and(|error| error.is_panic()) {} });
-}
-
-fn now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(now.as_secs()).expect("before the end of time")
 }
 
 /// A route to be put in force.

@@ -15,7 +15,7 @@ use gangway_diagnostic::{Code, Diagnostic, Place, Severity, Span, codes};
 use gangway_model::{EndpointKey, PublicPorts};
 use gangway_proxy::{DataPlane, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};
-use gangway_tls::CertificateResolver;
+use gangway_tls::{CertificateResolver, UnixTime};
 use gangway_watcher::{EngineStatus, LatencySummary, Quantiles};
 use prometheus::IntCounterVec;
 use prometheus::core::Collector as _;
@@ -197,8 +197,8 @@ impl Instance for Running {
         counts.map(|metric| metric.get_counter().get_value() as u64).sum()
     }
 
-    fn now(&self) -> i64 {
-        super::clock::now()
+    fn now(&self) -> UnixTime {
+        UnixTime::now()
     }
 }
 
@@ -219,7 +219,7 @@ fn engine(status: &EngineStatus) -> EngineView {
 }
 
 /// A certificate as the API shows it.
-fn certificate(status: &CertificateStatus, now: i64) -> CertificateView {
+fn certificate(status: &CertificateStatus, now: UnixTime) -> CertificateView {
     let view = CertificateView {
         name: status.name.to_string(),
         issuer: status.issuer.to_string(),

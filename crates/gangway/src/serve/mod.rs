@@ -5,7 +5,6 @@
 
 mod admin_switch;
 mod channels;
-mod clock;
 mod data_folder;
 mod data_persistence;
 mod handover;
@@ -37,6 +36,7 @@ use gangway_admin::{Admin, Sources};
 use gangway_certs::PlainHttp;
 use gangway_model::OwnListeners;
 use gangway_proxy::{BackgroundTasks, ListenAddresses, Whereabouts};
+use gangway_tls::UnixTime;
 use prometheus::Registry;
 use tokio::sync::{Notify, watch};
 
@@ -224,7 +224,7 @@ async fn bind(
         certificates: channels.resolver(),
         registry,
         instance: instance.clone(),
-        started: clock::now(),
+        started: UnixTime::now(),
         version: env!("CARGO_PKG_VERSION"),
     };
     let admin = Arc::new(Admin::bind(admin_settings, sources).await?);

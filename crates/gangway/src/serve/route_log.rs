@@ -14,6 +14,7 @@ use gangway_model::{
 };
 use gangway_proxy::Whereabouts;
 use gangway_publish::{Generation, Reader};
+use gangway_tls::UnixTime;
 use tokio::time::{Instant, sleep_until};
 
 /// The target of these lines. Their messages contain what the fields say, so the text format leaves the fields out.
@@ -55,7 +56,7 @@ pub(super) async fn follow(
             let now = Instant::now();
             let guess_at = *guess_at.get_or_insert(now + PORTS_TIME);
             if place.is_known || guess_at <= now {
-                let lines = log.lines(&current, ports(&place), now, super::clock::now());
+                let lines = log.lines(&current, ports(&place), now, UnixTime::now().seconds());
                 LogLine::log_all(&lines, current.table.routes().len());
                 again = log.next_look;
             } else {
