@@ -1,4 +1,4 @@
-//! Our accounts with CAs, one each, shared by all instances on a volume.
+//! Gangway's accounts with CAs: one for each CA, shared by all instances on a volume.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -25,10 +25,10 @@ use crate::storage::{FolderStorage, Storage, StorageError, safe_name, while_held
 
 const VERSION: u32 = 1;
 
-/// Where they are on the volume.
+/// The folder of the account files on the volume.
 const FOLDER: &str = "acme/accounts/";
 
-/// A CA's directory changes seldom, and is asked for anew with each failure.
+/// A CA's directory changes seldom, and is fetched anew after each failure.
 const DIRECTORY_LIFETIME: Duration = Duration::from_hours(12);
 
 /// Opens accounts and keeps them open.
@@ -38,9 +38,9 @@ pub(crate) struct Accounts<S> {
     http: Http,
     settings: Arc<AcmeSettings>,
     clock: Clock,
-    /// One lock a CA, so that a CA that hangs keeps nobody else waiting.
+    /// One lock for each CA, so that a CA that hangs delays no other.
     open: Arc<HashMap<Box<str>, Mutex<Option<OpenAccount>>>>,
-    /// As each CA gave it last.
+    /// The last directory that each CA gave.
     known: Arc<parking_lot::Mutex<BTreeMap<Box<str>, Directory>>>,
 }
 
@@ -49,12 +49,12 @@ pub(crate) struct Accounts<S> {
 pub(crate) struct OpenAccount {
     pub(crate) account: Account,
     pub(crate) directory: Directory,
-    /// As in the file.
+    /// The key in the same form as in the file.
     key: String,
     since: UnixTime,
 }
 
-/// The file's form.
+/// The format of an account file.
 #[derive(Clone, Deserialize, Serialize)]
 struct AccountFile {
     version: u32,
@@ -63,14 +63,15 @@ struct AccountFile {
     id: String,
     /// PKCS #8, base64url.
     key: String,
-    /// The key is to be changed.
+    /// Whether the key is to be changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     new_key_wanted: bool,
-    /// The CA has been asked, or is about to be, to take this one; whether it has is not known.
+    /// The key that the CA was asked, or is about to be asked, to accept in place of `key`; its answer is not
+    /// known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_key: Option<String>,
-    /// The e-mail address that the CA was told last, taken or not; empty where it was told that there is none. None
-    /// where nobody has noted it.
+    /// The e-mail address that was last sent to the CA, accepted or not; empty if it was sent none. `None` if it
+    /// was never noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     contact: Option<String>,
 }
@@ -85,18 +86,18 @@ impl<S: Storage> Accounts<S> {
         &self.http
     }
 
-    /// What each CA has last said about itself.
+    /// The last directory that each CA gave.
     pub(crate) fn known(&self) -> BTreeMap<Box<str>, Directory> {
         self.known.lock().clone()
     }
 
-    /// The account with a CA, restored or made.
+    /// Returns the account with a CA, and registers one if there is none.
     pub(crate) async fn get(&self, directory: &str) -> Result<OpenAccount, Failure> {
         let slot = self.open.get(directory);
         let slot = slot.ok_or_else(|| Failure::new(FailureKind::Account, format!("`{directory}` is no CA of ours")))?;
         let mut slot = slot.lock().await;
         let now = self.clock.now();
-        // Another instance may have changed the key; what cannot be read has not changed.
+        // Another instance may have changed the key; a file that cannot be read counts as unchanged.
         let file = self.read(&key_for(directory)).await.ok().flatten();
         let is_current = |open: &&OpenAccount| {
             let is_same = file.as_ref().is_none_or(|file| file.key == open.key && file.next_key.is_none());
@@ -118,7 +119,7 @@ impl<S: Storage> Accounts<S> {
         Ok(open)
     }
 
-    /// The CA's directory alone, without an account.
+    /// Returns the CA's directory without opening an account.
     pub(crate) async fn directory(&self, directory: &str) -> Result<Directory, Failure> {
         if let Some(slot) = self.open.get(directory)
             && let Some(open) = &*slot.lock().await
@@ -128,14 +129,14 @@ impl<S: Storage> Accounts<S> {
         Ok(Directory::fetch(&self.http, directory, self.clock.now()).await?)
     }
 
-    /// Forgets what may have changed: the next use asks the CA anew.
+    /// Drops the open account, which may have changed: the next use asks the CA anew.
     pub(crate) async fn close(&self, directory: &str) {
         if let Some(slot) = self.open.get(directory) {
             *slot.lock().await = None;
         }
     }
 
-    /// Forgets an account that the CA does not know any more; the next use makes another.
+    /// Forgets an account that the CA no longer knows; the next use registers another.
     pub(crate) async fn forget(&self, directory: &str) -> Result<(), Failure> {
         let lease = self.lock(directory).await?;
         let key = key_for(directory);
@@ -153,7 +154,7 @@ impl<S: Storage> Accounts<S> {
             return Ok((self.restore(&file).await?, file.key));
         }
         let lease = self.lock(directory).await?;
-        // Looked at again: another instance may have been faster.
+        // Read again under the lease: another instance may have been faster.
         let file = match self.storage.get(&key).await?.map(|text| read(&text)) {
             Some(Ok(file)) => Some(file),
             Some(Err(error)) => {
@@ -191,7 +192,8 @@ impl<S: Storage> Accounts<S> {
             let words = "this CA asks for an account of its own (EAB): a key identifier and a key from its web pages";
             return Err(Failure::new(FailureKind::Account, words));
         }
-        // The key first: if we are stopped after the CA has made the account, the same key gives the same account.
+        // Write the key first: if we are stopped after the CA has made the account, the same key gives the same
+        // account.
         let (key, is_begun) = match begun {
             Some(file) => (decode(&file.key)?, true),
             None => {
@@ -204,7 +206,7 @@ impl<S: Storage> Accounts<S> {
         let mut file = AccountFile::of(directory, "", &key);
         let account = match external {
             Some(external) => {
-                // A key identifier may be good for one use, and that use may have been ours.
+                // A key identifier may be valid for one use only, which an earlier attempt of ours may have spent.
                 let known = if is_begun { self.account_of(&key, directory).await? } else { None };
                 file.id = match known {
                     Some(account) => account.id().to_owned(),
@@ -249,8 +251,8 @@ impl<S: Storage> Accounts<S> {
         self.settings.email.as_ref().map(|email| format!("mailto:{email}"))
     }
 
-    /// Tells the CA which e-mail address there is, if it was last told another. One that the CA does not take is
-    /// told once and not again.
+    /// Sends the CA the e-mail address if the last one sent was another. An address that the CA refuses is sent
+    /// once and not again.
     async fn tell_contact(&self, account: &Account, file: &mut AccountFile, lease: &S::Lease) -> Result<(), Failure> {
         if !file.has_other_contact(self.email()) {
             return Ok(());
@@ -268,7 +270,7 @@ impl<S: Storage> Accounts<S> {
         Ok(self.store(file, lease).await?)
     }
 
-    /// CAs that were told another e-mail address than the one that is set.
+    /// CAs that were last sent another e-mail address than the one that is set.
     pub(crate) async fn wanting_contacts(&self) -> Vec<Box<str>> {
         let mut wanting = Vec::new();
         for issuer in &self.settings.issuers {
@@ -279,7 +281,7 @@ impl<S: Storage> Accounts<S> {
         wanting
     }
 
-    /// Tells a CA the e-mail address that is set.
+    /// Sends a CA the e-mail address that is set.
     pub(crate) async fn renew_contact(&self, directory: &str) -> Result<(), Failure> {
         let lease = self.lock(directory).await?;
         let Some(mut file) = self.read(&key_for(directory)).await?.filter(|file| !file.id.is_empty()) else {
@@ -303,7 +305,7 @@ impl<S: Storage> Accounts<S> {
         wanting
     }
 
-    /// Gives the account another key. Whoever wants to use it meanwhile waits.
+    /// Gives the account another key. Callers that need the account meanwhile wait.
     pub(crate) async fn renew_key(&self, directory: &str) -> Result<(), Failure> {
         let slot = self.open.get(directory);
         let slot = slot.ok_or_else(|| Failure::new(FailureKind::Account, format!("`{directory}` is no CA of ours")))?;
@@ -313,8 +315,8 @@ impl<S: Storage> Accounts<S> {
         self.change_key(directory, &about).await
     }
 
-    /// Whenever it is stopped, the key that is in force at the CA is on the volume: the new one is written
-    /// before the CA is asked, and the old one is dropped after the CA has answered.
+    /// At every point where this may stop, the key that is in force at the CA is on the volume: the new key is
+    /// written before the CA is asked, and the old key is dropped after the CA has answered.
     async fn change_key(&self, directory: &str, about: &Directory) -> Result<(), Failure> {
         let lease = self.lock(directory).await?;
         let changed = self.change_key_under(directory, about, &lease);
@@ -336,7 +338,7 @@ impl<S: Storage> Accounts<S> {
         if !is_known {
             let change = KeyChange { account: &file.id, old: &decode(&file.key)?, new: &new };
             let asked = change.ask(&self.http, about).await;
-            // A refusal settles it as well.
+            // A refusal settles the change as well: the old key stays.
             if let Err(failure) = asked.as_ref().map_err(Clone::clone) {
                 if failure.kind == FailureKind::Rejected {
                     (file.next_key, file.new_key_wanted) = (None, false);
@@ -367,7 +369,7 @@ impl<S: Storage> Accounts<S> {
         });
         match found {
             Ok((account, _)) => Ok(Some(account)),
-            // Any other refusal leaves it open, and the wrong answer would cost the account.
+            // Any other refusal leaves the question open, and a wrong answer would cost the account.
             Err(error) if Failure::from(&error).is_account_gone(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -392,12 +394,12 @@ impl<S: Storage> Accounts<S> {
     }
 }
 
-/// Notes on a volume that every account is to have another key, and gives the CAs' directories. A running
-/// instance sees it within seconds, another one when it starts.
+/// Notes on a volume that every account is to get another key, and returns the CAs' directories. A running instance
+/// sees the note within seconds, others see it when they start.
 ///
 /// # Errors
 ///
-/// Where a file cannot be read or written, or another instance is at it.
+/// If a file cannot be read or written, or another instance holds its lease.
 pub async fn want_new_account_keys(data: &Path) -> Result<Vec<String>, StorageError> {
     let storage = FolderStorage::new(data);
     let mut directories = Vec::new();
@@ -418,8 +420,8 @@ impl AccountFile {
         Self { version: VERSION, directory, id, key, new_key_wanted: false, next_key: None, contact: None }
     }
 
-    /// Whether the CA was last told something else, or nobody knows what it was told. A CA that was never told of
-    /// one need not be told that there is none.
+    /// Whether the last address sent to the CA was another, or is unknown. A CA that was never sent an address
+    /// needs no message that there is none.
     fn has_other_contact(&self, email: &str) -> bool {
         self.contact.as_deref().map_or(!email.is_empty(), |told| told != email)
     }
@@ -431,12 +433,12 @@ impl AccountFile {
     }
 }
 
-/// The lease was lost to another instance in the middle of it.
+/// The failure of an action whose lease was lost to another instance midway.
 fn taken_over() -> Failure {
     Failure::new(FailureKind::Storage, "another instance has taken the account over; it is tried again")
 }
 
-/// Registering takes a second or two.
+/// Together these bound the wait for another instance, whose registration takes a second or two.
 const LOCK_POLL: Duration = Duration::from_millis(100);
 const LOCK_ATTEMPTS: u32 = 600;
 
@@ -450,7 +452,7 @@ fn decode(key: &str) -> Result<Vec<u8>, Failure> {
     BASE64_URL_SAFE_NO_PAD.decode(key).map_err(|_| Failure::new(FailureKind::Account, "the account's key is damaged"))
 }
 
-/// The file of our account with a CA.
+/// The storage key of the account with a CA.
 pub(crate) fn key_for(directory: &str) -> String {
     format!("{FOLDER}{}.json", safe_directory(directory))
 }
@@ -459,7 +461,7 @@ fn lease_for(directory: &str) -> String {
     format!("account-{}", safe_directory(directory))
 }
 
-/// As Caddy names it: host and path with hyphens.
+/// The CA's folder name as in Caddy: host and path with hyphens.
 fn safe_directory(directory: &str) -> String {
     let rest = directory.split_once("://").map_or(directory, |(_, rest)| rest);
     safe_name(&rest.replace('/', "-"))

@@ -17,27 +17,27 @@ use crate::worker::{AcmeView, WorkerSettings, work};
 /// A client of ACME CAs, not yet running.
 #[derive(Debug)]
 pub struct Acme<S> {
-    /// The CAs, and how to ask them.
+    /// The CAs, and the settings for requests to them.
     pub settings: AcmeSettings,
-    /// Where names are wanted that nobody lists, and who permits them; none: they get no certificate.
+    /// The settings and the demand for names that no route lists. If `None`, such names get no certificate.
     pub on_demand: Option<(OnDemandSettings, Arc<Demand>)>,
-    /// Where accounts, certificates and histories are stored.
+    /// The storage of accounts, certificates and histories.
     pub storage: S,
     /// The time of day.
     pub clock: Clock,
 }
 
-/// What a running client publishes.
+/// The values that a running client publishes.
 #[derive(Debug)]
 pub struct AcmeOutputs {
-    /// Certificates and findings; published for the first time once the volume was read.
+    /// Certificates and findings; first published after the volume was read.
     pub views: Publisher<AcmeView>,
-    /// Answers that the server must give while CAs ask for them.
+    /// Answers that the server must give while CAs validate names.
     pub challenges: Publisher<Arc<Challenges>>,
 }
 
 impl<S: Storage> Acme<S> {
-    /// Keeps certificates for the names that are `wanted`, for ever.
+    /// Keeps certificates for the `wanted` names, for ever.
     pub async fn run(self, wanted: Reader<BTreeSet<Box<str>>>, outputs: AcmeOutputs) -> Infallible {
         let Self { settings, on_demand, storage, clock } = self;
         let settings = Arc::new(settings);

@@ -1,4 +1,4 @@
-//! Answers to what CAs ask, in force while they may ask.
+//! Answers to the challenges of CAs, in force while a CA may validate them.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::failure::{Failure, FailureKind};
 
-/// Where answers are put in force.
+/// Puts answers in force by publishing them.
 #[derive(Clone, Debug)]
 pub(crate) struct Solver(Arc<Mutex<Publisher<Arc<Challenges>>>>);
 
@@ -34,9 +34,9 @@ impl Solver {
         Self(Arc::new(Mutex::new(challenges)))
     }
 
-    /// Answers on plain HTTP.
+    /// Puts an answer in force for HTTP-01, on plain HTTP.
     pub(crate) fn present_http(&self, host: &str, token: &str, key_authorization: &str) -> Result<Presented, Failure> {
-        // It becomes part of a path, and of what we answer.
+        // The token becomes part of a path and of our answer.
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if token.is_empty() || token.len() > 256 || !token.bytes().all(is_plain) {
             return Err(Failure::new(FailureKind::Confused, "the CA's token is not base64url"));
@@ -46,7 +46,7 @@ impl Solver {
         Ok(Presented { solver: self.clone(), key: PresentedKey::Token(token.into()) })
     }
 
-    /// Answers in a handshake for `name`, which is a host or an address.
+    /// Puts an answer in force for TLS-ALPN-01, in handshakes for `name`, which is a host or an address.
     pub(crate) fn present_tls(&self, name: &str, digest: &[u8]) -> Result<Presented, Failure> {
         let failed = |error: String| Failure::new(FailureKind::Confused, format!("failed to make an answer: {error}"));
         let certificate = certificate(name, digest).map_err(|error| failed(error.to_string()))?;
@@ -79,11 +79,11 @@ fn certificate(name: &str, digest: &[u8]) -> Result<CertifiedKey, Box<dyn std::e
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
     let key = any_supported_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))?;
-    // Not checked against each other: rustls's parser refuses the extension, which is critical.
+    // The certificate is not checked against the key: rustls's parser refuses the extension, which is critical.
     Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
 }
 
-/// What a CA asks for instead of an address (RFC 8738), which cannot be asked for.
+/// The server name that a CA sends for an address (RFC 8738), since SNI cannot carry addresses.
 fn reverse_name(address: std::net::IpAddr) -> Box<str> {
     match address {
         std::net::IpAddr::V4(address) => {

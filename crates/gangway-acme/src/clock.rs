@@ -1,16 +1,16 @@
-//! The time of day, as certificates have it.
+//! The time of day, and its form for people to read.
 
 use std::fmt;
 use std::sync::Arc;
 
 use gangway_tls::UnixTime;
 
-/// Gives the time of day. Tests bring one of their own.
+/// A source of the time of day. Tests bring one of their own.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> UnixTime + Send + Sync>);
 
 impl Clock {
-    /// The system's.
+    /// The clock of the system.
     pub fn system() -> Self {
         Self::new(UnixTime::now)
     }
@@ -20,7 +20,7 @@ impl Clock {
         Self(Arc::new(read))
     }
 
-    /// The time now.
+    /// The current time.
     pub fn now(&self) -> UnixTime {
         self.0()
     }
@@ -38,7 +38,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// A minute, for people.
+/// Formats a time to the minute for a person to read.
 pub(crate) fn moment(time: UnixTime) -> String {
     time::OffsetDateTime::from_unix_timestamp(time.seconds()).map_or_else(
         |_| time.seconds().to_string(),
@@ -46,7 +46,7 @@ pub(crate) fn moment(time: UnixTime) -> String {
     )
 }
 
-/// A day, for people.
+/// Formats a date for a person to read.
 pub fn date(time: UnixTime) -> String {
     time::OffsetDateTime::from_unix_timestamp(time.seconds())
         .map_or_else(|_| time.seconds().to_string(), |date| date.date().to_string())

@@ -1,4 +1,4 @@
-//! What a CA says about itself, and when it would like a certificate renewed. Neither needs an account.
+//! A CA's directory, and its suggestions when to renew a certificate. Neither needs an account.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::http::Http;
 use crate::order_history::Renewal;
 use crate::stored_certificate::CertificateId;
 
-/// Where a CA says nothing about when to ask again.
+/// Interval between questions about renewal to a CA that suggests none.
 const ASK_AGAIN: Duration = Duration::from_hours(6);
-/// However soon or late it says.
+/// The bounds of the interval that a CA may suggest.
 const ASK_AGAIN_MIN: Duration = Duration::from_mins(1);
 const ASK_AGAIN_MAX: Duration = Duration::from_hours(24);
 
-/// The part of a CA's directory that the protocol crate keeps to itself.
+/// The part of a CA's directory that the protocol crate does not expose.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Directory {
@@ -28,7 +28,7 @@ pub(crate) struct Directory {
     pub(crate) key_change: Option<String>,
     #[serde(default)]
     pub(crate) meta: Meta,
-    /// How far our clock is from the CA's, in seconds; positive when ours is ahead.
+    /// The difference of our clock to the CA's, in seconds; positive if ours is ahead.
     #[serde(skip)]
     pub(crate) clock_error: Option<i64>,
 }
@@ -57,14 +57,14 @@ struct Window {
 }
 
 impl Directory {
-    /// Asks the CA.
+    /// Fetches the directory at `url`.
     pub(crate) async fn fetch(http: &Http, url: &str, now: UnixTime) -> Result<Self, Error> {
         let answer = http.get(url).await?;
         let directory: Self = serde_json::from_slice(&answer.body)?;
         Ok(Self { clock_error: answer.date.map(|date| now.seconds().saturating_sub(date.seconds())), ..directory })
     }
 
-    /// Asks when the certificate should be renewed; none where the CA does not say such things.
+    /// Asks when the certificate should be renewed. `None` if the CA makes no suggestions.
     pub(crate) async fn renewal(
         &self,
         http: &Http,
@@ -85,7 +85,7 @@ impl Directory {
         Ok(Some(Renewal {
             id: id.to_string().into(),
             start,
-            // A window that ends before it begins is a fault of the CA's; its begin is what counts.
+            // A window that ends before it begins is the CA's fault; its begin counts.
             end: end.max(start),
             explanation: info.explanation.map(Into::into),
             ask_again: now + asked.clamp(ASK_AGAIN_MIN, ASK_AGAIN_MAX),

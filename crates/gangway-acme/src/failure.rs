@@ -1,4 +1,4 @@
-//! Why an order failed: what the CA said, sorted by what can be done about it.
+//! Failures of orders: the CA's answer, sorted by its remedy.
 
 use gangway_tls::UnixTime;
 use instant_acme::{Error, Problem};
@@ -12,38 +12,38 @@ pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     /// The CA's own words, or the system's.
     pub(crate) detail: String,
-    /// Not before then: the CA said so.
+    /// The earliest time for the next attempt that the CA allows.
     pub(crate) retry_at: Option<UnixTime>,
 }
 
-/// Sorted by what can be done about it.
+/// The causes of failed orders, sorted by their remedy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum FailureKind {
     /// The CA could not connect to us.
     Connection,
-    /// The CA reached somebody who gave another answer than we would.
+    /// The CA reached a server that gave another answer than ours.
     WrongAnswer,
     /// The CA could not look the name up.
     Dns,
     /// A record in the DNS forbids this CA.
     Caa,
-    /// The CA has had enough of this name.
+    /// The CA's limit for this name is reached.
     RateLimited,
-    /// The CA will not sign for this name, whoever asks.
+    /// The CA will not sign for this name for any account.
     Rejected,
-    /// The account is unknown or not good enough.
+    /// The CA does not know the account or does not accept it.
     Account,
     /// The record for DNS-01 could not be made, or was not seen.
     DnsProvider,
     /// None of the challenges that the CA offers can be answered here.
     NoChallenge,
-    /// The CA has had enough of us.
+    /// The CA's limit for this client is reached, or the CA is overloaded.
     Busy,
     /// The CA cannot be reached.
     Unreachable,
-    /// The CA said something that makes no sense, or took too long.
+    /// The CA's answer makes no sense, or it took too long.
     Confused,
-    /// What was obtained, or would be, cannot be stored.
+    /// The certificate cannot be stored.
     Storage,
     /// The process was stopped in the middle.
     Interrupted,
@@ -54,19 +54,19 @@ impl Failure {
         Self { kind, detail: detail.into(), retry_at: None }
     }
 
-    /// From a problem document.
+    /// The failure that a problem document describes.
     pub(crate) fn from_problem(problem: &Problem) -> Self {
         let detail = words(problem);
         Self::new(FailureKind::of_problem(problem, &detail), detail)
     }
 
-    /// The account that we have is not known to the CA any more.
+    /// Whether the CA no longer knows our account.
     pub(crate) fn is_account_gone(&self, error: &Error) -> bool {
         self.kind == FailureKind::Account && is_type(error, "accountDoesNotExist")
     }
 }
 
-/// Whether nothing has happened but that a number was used twice; then the same is asked again.
+/// Whether the CA only refused a nonce that was used before; the same request is then sent again.
 pub(crate) fn is_bad_nonce(error: &Error) -> bool {
     is_type(error, "badNonce")
 }
@@ -132,22 +132,22 @@ impl FailureKind {
         (Self::Interrupted, "interrupted"),
     ];
 
-    /// As written to the volume.
+    /// The kind's name in files on the volume.
     pub(crate) fn as_str(self) -> &'static str {
         Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("confused", |(_, text)| text)
     }
 
-    /// As read from the volume; what a later version wrote counts as confused.
+    /// Parses a name from a file on the volume; an unknown name, of a later version, counts as confused.
     pub(crate) fn parse(text: &str) -> Self {
         Self::ALL.iter().find(|(_, known)| *known == text).map_or(Self::Confused, |(kind, _)| *kind)
     }
 
-    /// Every other name would fail at this CA just the same.
+    /// Whether every other name would fail at this CA in the same way.
     pub(crate) fn is_of_the_ca(self) -> bool {
         matches!(self, Self::Busy | Self::Unreachable | Self::Account)
     }
 
-    /// Another CA would find the same: at the name, or here.
+    /// Whether another CA would meet the same failure, because its cause lies with the name or with this instance.
     pub(crate) fn is_the_same_elsewhere(self) -> bool {
         matches!(
             self,
@@ -161,7 +161,7 @@ impl FailureKind {
         )
     }
 
-    /// The CA has decided, or the order can come to no end: the next attempt needs another one.
+    /// Whether the order is over, so that the next attempt needs another order.
     pub(crate) fn ends_the_order(self) -> bool {
         !matches!(
             self,
@@ -201,7 +201,7 @@ fn type_of(problem: &Problem) -> &str {
     kind.strip_prefix("urn:ietf:params:acme:error:").unwrap_or(kind)
 }
 
-/// The document's text and those of its parts, on one line.
+/// The texts of the document and its parts, on one line.
 fn words(problem: &Problem) -> String {
     let mut words = problem.detail.clone().unwrap_or_else(|| type_of(problem).to_owned());
     for part in &problem.subproblems {

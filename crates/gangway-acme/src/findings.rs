@@ -1,6 +1,6 @@
-//! What to say about names and CAs: the CA's own words, the likely cause, and what to do.
+//! Findings about names and CAs: the CA's own words, the likely cause, and a remedy.
 //!
-//! Nothing here stops anything: the CA's verdict decides, and a hint is only a hint.
+//! A finding stops nothing: the CA's verdict decides, and a hint is only a hint.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,40 +13,41 @@ use crate::schedule::{CaState, NameState, OrderRefusal, Schedule};
 use crate::settings::{is_staging, name_of};
 use gangway_tls::UnixTime;
 
-/// A clock further off than this makes certificates look invalid, or is about to.
+/// The largest error of our clock that is not reported, in seconds. A larger one makes certificates look invalid,
+/// or soon will.
 const CLOCK_ERROR_MAX: i64 = 60;
 
-/// What there is to say about a wanted name.
+/// The state of the certificate for a wanted name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct NameView {
-    /// When the next certificate is ordered.
+    /// The time of the next order.
     pub next: Option<UnixTime>,
-    /// The window that the CA suggests for that.
+    /// The window that the CA suggests for the next order.
     pub window: Option<(UnixTime, UnixTime)>,
-    /// What is wrong, as one clause.
+    /// The current problem, as one clause.
     pub trouble: Option<Box<str>>,
 }
 
-/// What there is to tell of.
+/// The state from which findings are derived.
 pub(crate) struct FindingInput<'a, Damages> {
     pub(crate) wanted: Vec<&'a str>,
     pub(crate) schedule: &'a Schedule,
     pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
     pub(crate) cas: &'a HashMap<Box<str>, CaState>,
-    /// How many CAs may be asked.
+    /// The number of CAs that may be asked.
     pub(crate) cas_max: usize,
-    /// What each CA says about itself.
+    /// The directory of each CA.
     pub(crate) known: BTreeMap<Box<str>, Directory>,
-    /// The kind of certificate that is to be asked for.
+    /// The certificate profile to ask for.
     pub(crate) profile: Option<&'a str>,
     pub(crate) storage_error: Option<&'a str>,
-    /// What clients get for a name without a certificate.
+    /// The certificate that clients get for a name that has none of its own, in words.
     pub(crate) without_certificate: &'a str,
     pub(crate) unsaved: &'a BTreeMap<Box<str>, String>,
     pub(crate) damages: Damages,
 }
 
-/// One view for each wanted name, and everything that a person should know.
+/// Returns one view for each wanted name, and all findings.
 pub(crate) fn tell<'a>(
     input: &FindingInput<'a, impl Iterator<Item = &'a Finding> + Clone>,
     now: UnixTime,
@@ -85,7 +86,7 @@ pub(crate) fn tell<'a>(
                 trouble,
             },
         );
-        // One wildcard may serve a hundred names; its trouble is told once.
+        // One wildcard may serve a hundred names; its trouble is reported once.
         if let Some(finding) = finding
             && told.insert((finding.code, certificate))
         {
@@ -263,7 +264,7 @@ fn without_profile(url: &str, directory: &Directory, profile: &str) -> Option<Fi
     })
 }
 
-/// No CA can be asked, since there is no HTTP client to ask with.
+/// The finding that no CA can be asked, because there is no HTTP client.
 pub(crate) fn without_client(error: ApiRootError) -> Finding {
     Finding {
         code: FindingCode::CaUnreachable,
@@ -275,7 +276,7 @@ pub(crate) fn without_client(error: ApiRootError) -> Finding {
     }
 }
 
-/// An account that did not get the other key that somebody wants it to have.
+/// The finding about an account whose key was to change and did not.
 pub(crate) fn old_key(directory: &str, failure: &Failure) -> Finding {
     let is_refused = failure.kind == FailureKind::Rejected;
     let effect = "the account goes on with the key it has";
@@ -293,7 +294,7 @@ pub(crate) fn old_key(directory: &str, failure: &Failure) -> Finding {
     }
 }
 
-/// Leases that are less than certain.
+/// The finding that the volume has no locks, which makes leases uncertain.
 pub(crate) fn without_locks() -> Finding {
     Finding {
         code: FindingCode::VolumeWithoutLocks,

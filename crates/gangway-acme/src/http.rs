@@ -1,5 +1,4 @@
-//! HTTP as an ACME client needs it: with a deadline, our own name, bounded answers, and every error kept
-//! whole.
+//! HTTP as an ACME client needs it: with a deadline, our own user agent, bounded answers, and complete errors.
 //!
 //! The protocol crate's own client has no timeouts, loses `Retry-After` of refusals and the status of an
 //! answer that is not JSON, and trusts the system's roots alone, of which an empty image has none.
@@ -26,17 +25,17 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// For one request and its answer. CAs answer within a second or two; some hold an answer back under load.
+/// Deadline of one request and its answer. CAs answer within a second or two; some delay answers under load.
 const DEADLINE: Duration = Duration::from_secs(60);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Larger than any chain.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-/// So much of an answer that is no problem document is shown.
+/// The part of an answer that is shown if the answer is not a problem document.
 const SNIPPET_CHARS_MAX: usize = 200;
 
-/// Where a system keeps the roots that its administrator added.
+/// Files in which systems keep the roots that their administrators added.
 const SYSTEM_ROOTS: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
@@ -46,14 +45,14 @@ pub(crate) struct Http {
     client: Client<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>,
 }
 
-/// An answer that the protocol crate could not have told whole.
+/// A refusal with the details that the protocol crate would lose.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) status: StatusCode,
-    /// When the CA wants to be asked again.
+    /// The earliest time for the next request.
     pub(crate) retry_at: Option<UnixTime>,
     pub(crate) problem: Option<Problem>,
-    /// What else stood there.
+    /// The beginning of an answer that is not a problem document.
     pub(crate) snippet: String,
 }
 
@@ -66,17 +65,17 @@ pub(crate) struct Unreachable(pub(crate) String);
 pub(crate) struct HttpAnswer {
     pub(crate) body: Bytes,
     pub(crate) retry_at: Option<UnixTime>,
-    /// What time the CA says it is.
+    /// The CA's time, from the `Date` header.
     pub(crate) date: Option<UnixTime>,
 }
 
 impl Http {
-    /// For CAs, over TLS only. Trusts Mozilla's roots, the system's, and those given.
+    /// A client for CAs, over TLS only. It trusts Mozilla's roots, the system's, and the given ones.
     pub(crate) fn new(root_pem: Option<&str>) -> Result<Self, ApiRootError> {
         Self::with(root_pem, HttpsConnectorBuilder::https_only)
     }
 
-    /// For services of the user's own, which may be next door and speak plainly.
+    /// A client for the user's own services, which may be close by and speak plain HTTP.
     pub(crate) fn also_plain(root_pem: Option<&str>) -> Result<Self, ApiRootError> {
         Self::with(root_pem, HttpsConnectorBuilder::https_or_http)
     }
@@ -112,7 +111,7 @@ impl Http {
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector) })
     }
 
-    /// Asks without a signature.
+    /// Sends a `GET` request without a signature.
     pub(crate) async fn get(&self, url: &str) -> Result<HttpAnswer, Error> {
         let request = Request::builder().uri(url).body(BodyWrapper::default())?;
         let response = self.send(request).await?;
@@ -120,7 +119,7 @@ impl Http {
         Ok(HttpAnswer { retry_at, date, body: response.into_body() })
     }
 
-    /// Gives what is a success, and what else the protocol crate can read itself.
+    /// Sends a request. Returns successes, and those refusals that the protocol crate can read itself.
     pub(crate) async fn send(&self, mut request: Request<BodyWrapper<Bytes>>) -> Result<Response<Bytes>, Error> {
         let name = HeaderValue::from_static(concat!("gangway/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(USER_AGENT, name);
@@ -167,7 +166,7 @@ fn is_problem(response: &Response<Bytes>) -> bool {
     kind.contains("json") && serde_json::from_slice::<Problem>(response.body()).is_ok()
 }
 
-/// Seconds from now, or a date.
+/// Reads `Retry-After`, which is a number of seconds from now or a date.
 fn retry_at(headers: &HeaderMap) -> Option<UnixTime> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u32>() {
@@ -190,7 +189,7 @@ fn snippet(body: &[u8]) -> String {
     words.join(" ").chars().filter(|c| !c.is_control()).take(SNIPPET_CHARS_MAX).collect()
 }
 
-/// The innermost cause says what happened; the outer ones say `client error` three times.
+/// The innermost cause, which names the problem; the outer ones say `client error` three times.
 fn explain(error: &(dyn StdError + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
@@ -210,7 +209,7 @@ impl fmt::Debug for Http {
 }
 
 impl Refused {
-    /// The CA cannot serve now, whatever it was asked for.
+    /// Whether the CA refuses only for now, independent of the request.
     pub(crate) fn is_for_now(&self) -> bool {
         self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS || self.retry_at.is_some()
     }
@@ -228,7 +227,7 @@ impl fmt::Display for Refused {
 
 impl StdError for Refused {}
 
-/// What was given as roots of the CA's API holds no certificate.
+/// The file of roots for the CA's API holds no certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("no certificate was found in the roots given for the CA's API")]
 pub(crate) struct ApiRootError;

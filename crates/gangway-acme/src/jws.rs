@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::failure::{Failure, FailureKind};
 use crate::http::Http;
 
-/// Sends one signed body, and gives the answer if the CA takes it.
+/// Sends one signed body, and returns the answer if the CA accepts it.
 pub(crate) async fn post(http: &Http, url: &str, body: Vec<u8>) -> Result<Response<Bytes>, Error> {
     let request = Request::builder().method(Method::POST).uri(url);
     let request = request.header(header::CONTENT_TYPE, "application/jose+json");
@@ -22,7 +22,7 @@ pub(crate) async fn post(http: &Http, url: &str, body: Vec<u8>) -> Result<Respon
     }
 }
 
-/// A number that can be used once.
+/// Fetches a nonce.
 pub(crate) async fn nonce(http: &Http, url: &str) -> Result<String, Error> {
     let request = Request::builder().method(Method::HEAD).uri(url).body(BodyWrapper::default())?;
     let response = http.send(request).await?;
@@ -30,7 +30,7 @@ pub(crate) async fn nonce(http: &Http, url: &str) -> Result<String, Error> {
     nonce.ok_or(Error::Str("the CA gave no nonce"))
 }
 
-/// Signed by one of our keys.
+/// Signs a payload with one of our keys.
 pub(crate) fn signed(head: Value, payload: &Value, key: &KeyPair) -> Result<Value, rcgen::Error> {
     let [head, payload] = [head, payload.clone()].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
     let signature = key.sign(format!("{head}.{payload}").as_bytes())?;
@@ -38,15 +38,15 @@ pub(crate) fn signed(head: Value, payload: &Value, key: &KeyPair) -> Result<Valu
     Ok(json!({"protected": head, "payload": payload, "signature": signature}))
 }
 
-/// The public half of a key.
+/// The public half of a key as a JWK.
 pub(crate) fn jwk(key: &KeyPair) -> Value {
-    // A point: 4, then both coordinates.
+    // The public key is a point: the byte 4, then both coordinates.
     let (x, y) = key.public_key_raw()[1..].split_at(32);
     let [x, y] = [x, y].map(|coordinate| BASE64_URL_SAFE_NO_PAD.encode(coordinate));
     json!({"crv": "P-256", "kty": "EC", "x": x, "y": y})
 }
 
-/// Two numbers of 32 bytes, where they came as DER has them: without leading zeros, or with one too many.
+/// Turns a signature from DER, whose numbers lack leading zeros or have one too many, into two numbers of 32 bytes.
 fn fixed(der: &[u8]) -> Option<[u8; 64]> {
     let mut fixed = [0; 64];
     let mut rest = der.get(2..)?;
@@ -60,7 +60,7 @@ fn fixed(der: &[u8]) -> Option<[u8; 64]> {
     Some(fixed)
 }
 
-/// All account keys are for P-256: the protocol crate knows no others.
+/// Reads an account key. All account keys are for P-256: the protocol crate supports no others.
 pub(crate) fn pair(key: &[u8]) -> Result<KeyPair, Failure> {
     let pair = KeyPair::try_from(key).ok().filter(|pair| pair.public_key_raw().len() == 65);
     pair.ok_or_else(|| Failure::new(FailureKind::Account, "the account's key is damaged"))

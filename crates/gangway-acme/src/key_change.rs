@@ -1,7 +1,8 @@
 //! Another key for an account (RFC 8555, section 7.3.5).
 //!
-//! The protocol crate makes the new key itself and hands it out once the CA has taken it: whoever is stopped in
-//! between has lost the account. So the request is made here, for a key that is on the volume already.
+//! The protocol crate makes the new key itself and returns it only after the CA has accepted it: a process that
+//! stops in between has lost the account. This module therefore makes the request itself, for a key that is already
+//! on the volume.
 
 use instant_acme::Error;
 use rcgen::KeyPair;
@@ -13,7 +14,7 @@ use crate::http::Http;
 use crate::jws::{jwk, nonce, pair, post, signed};
 use crate::repeat::repeat;
 
-/// What is to be changed; keys are PKCS #8.
+/// A request to change an account's key; both keys are PKCS #8.
 pub(crate) struct KeyChange<'a> {
     /// The account's URL.
     pub(crate) account: &'a str,
@@ -22,8 +23,8 @@ pub(crate) struct KeyChange<'a> {
 }
 
 impl KeyChange<'_> {
-    /// Asks the CA for it. An error of kind [`FailureKind::Rejected`] means that the old key is still in force;
-    /// after any other one either may be.
+    /// Sends the request to the CA. An error of kind [`FailureKind::Rejected`] means that the old key is still in
+    /// force; after any other error either key may be.
     pub(crate) async fn ask(&self, http: &Http, directory: &Directory) -> Result<(), Failure> {
         let urls = directory.key_change.as_deref().zip(directory.new_nonce.as_deref());
         let (url, new_nonce) = urls.ok_or_else(|| Failure::new(FailureKind::Rejected, "the CA changes no keys"))?;
@@ -40,7 +41,7 @@ impl KeyChange<'_> {
     }
 }
 
-/// The new key says which account it is for, and the account says that this is its wish.
+/// The new key names its account in the inner signature; the account's old key confirms that in the outer one.
 fn body(account: &str, url: &str, nonce: &str, old: &KeyPair, new: &KeyPair) -> Result<Vec<u8>, rcgen::Error> {
     let wish = json!({"account": account, "oldKey": jwk(old)});
     let inner = signed(json!({"alg": "ES256", "jwk": jwk(new), "url": url}), &wish, new)?;

@@ -1,7 +1,8 @@
 //! An ACME client that obtains, renews and stores certificates on a volume.
 //!
-//! The caller publishes the names that need a certificate and reads an [`AcmeView`] of what there is for them; answers to
-//! challenges are published for whichever server the certificate authorities reach. [`Acme::run`] drives it all.
+//! The caller publishes the names that need a certificate and reads an [`AcmeView`] of the certificates and
+//! findings for them. Answers to challenges are published for the server that the certificate authorities reach.
+//! [`Acme::run`] drives it all.
 //!
 //! There is deliberately no listener, no routing table and no other source of certificates here: another server could
 //! use this crate as it is.

@@ -1,8 +1,8 @@
-//! Certificates for names that no route lists, where somebody else says that they may have one.
+//! Certificates for names that no route lists, if a service of the operator permits them.
 //!
-//! Handshakes say which names they want ([`gangway_tls::Demand`]); here the names are looked at, asked about
-//! at a URL of the operator's, and permitted for a while. What is permitted is ordered like everything else,
-//! within the same limits. A certificate that is renewed is asked about again.
+//! Handshakes name the certificates they want ([`gangway_tls::Demand`]). This module filters the names, asks about
+//! them at a URL of the operator, and permits them for a while. Permitted names are ordered like all others, within
+//! the same limits. Before a renewal the URL is asked again.
 //!
 //! Strangers choose the names, so nothing is spent on one before the URL has said yes, and a doubt is a no.
 
@@ -25,41 +25,41 @@ use crate::finding::{Finding, FindingCode, FindingSeverity};
 use crate::http::{ApiRootError, Http, Refused};
 use crate::schedule::{NameState, is_orderable, is_shared_domain};
 
-/// For one question: whoever shakes hands waits for the answer and then for the certificate.
+/// Deadline of one question: the handshake waits for the answer and then for the certificate.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// Questions under way at once, and the least time between two of them: fifty a second.
 const UNDER_WAY_MAX: usize = 8;
 const SPACING: Duration = Duration::from_millis(20);
 
-/// How long an order may begin after it was permitted. A name that fails is tried again within
-/// this; later somebody must want it anew.
+/// The time after a permit in which an order may begin. A name that fails is tried again within this time; later a
+/// handshake must ask for it anew.
 const PERMIT_LIFETIME: Duration = Duration::from_hours(1);
 
-/// Names that are permitted at once.
+/// The most names that are permitted at one time.
 const PERMITS_MAX: usize = 1024;
 
 /// A finding stays for this long, and its wording changes at most once in that time.
 const TOLD_FOR: Duration = Duration::from_hours(1);
 
-/// How often it is looked whether something need not be told any longer.
+/// Interval between checks for findings that are out of date.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Who says which names that no route lists may have certificates.
+/// The service that decides which unlisted names may have certificates.
 #[derive(Clone, Debug)]
 pub struct OnDemandSettings {
-    /// Asked by `GET <url>?domain=<name>`: 2xx is a yes.
+    /// The URL, asked by `GET <url>?domain=<name>`: 2xx is a yes.
     pub ask: Box<str>,
-    /// Which names are asked about at all.
+    /// The filter for names: the URL is asked only about names that this takes.
     pub takes: Takes,
 }
 
-/// Says whether a route takes requests of a normal name without listing it.
+/// Decides whether a route takes requests of a normal name without listing it.
 #[derive(Clone)]
 pub struct Takes(Arc<dyn Fn(&str) -> bool + Send + Sync>);
 
 impl Takes {
-    /// Called often, so it should be quick.
+    /// Wraps the function. It is called often, so it should be quick.
     pub fn new(takes: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(takes))
     }
@@ -71,15 +71,15 @@ impl fmt::Debug for Takes {
     }
 }
 
-/// What was permitted, and what went wrong.
+/// The permitted names, and findings about failures.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Permits {
-    /// Until when.
+    /// Each permitted name with the end of its permit.
     names: BTreeMap<Box<str>, UnixTime>,
     findings: Vec<Finding>,
 }
 
-/// What the worker needs of all this.
+/// The worker's access to demand and permits.
 #[derive(Clone, Debug)]
 pub(crate) struct OnDemand {
     pub(crate) demand: Arc<Demand>,
@@ -88,8 +88,8 @@ pub(crate) struct OnDemand {
 }
 
 impl OnDemand {
-    /// Names that are to have certificates though nobody lists them, each with when its permit ends: those
-    /// that are permitted, and those that have a certificate which still serves.
+    /// Unlisted names that are to have certificates, each with the end of its permit: the permitted names, and
+    /// those whose certificate is still valid.
     pub(crate) fn names(
         &self,
         listed: &BTreeSet<Box<str>>,
@@ -118,7 +118,7 @@ impl OnDemand {
     }
 }
 
-/// Asks about what handshakes want, for ever.
+/// Decides about the names that handshakes ask for, for ever.
 pub(crate) async fn decide(
     settings: OnDemandSettings,
     demand: Arc<Demand>,
@@ -156,7 +156,7 @@ pub(crate) async fn decide(
 struct Asker {
     settings: OnDemandSettings,
     demand: Arc<Demand>,
-    /// Without a client every question has the same answer: nobody could say.
+    /// The HTTP client. Without one every question gets the same answer: unknown.
     http: Result<Http, ApiRootError>,
     clock: Clock,
     permits: Publisher<Permits>,
@@ -164,7 +164,7 @@ struct Asker {
     troubles: OnDemandTroubles,
 }
 
-/// What somebody has said about a name.
+/// The service's reply about a name.
 enum PermissionReply {
     Allowed,
     Refused(StatusCode),
@@ -172,7 +172,7 @@ enum PermissionReply {
 }
 
 impl Asker {
-    /// Whether a CA could sign for it and a route takes it: nobody is bothered with anything else.
+    /// Whether a CA could sign for the name and a route takes it: the service is asked about no other name.
     fn may_ask(&self, name: &str) -> bool {
         let is_address = name.parse::<std::net::IpAddr>().is_ok();
         !is_address && is_orderable(name) && !is_shared_domain(name) && (self.settings.takes.0)(name)
@@ -218,7 +218,7 @@ impl Asker {
                 DemandDecision::Unknown
             }
         };
-        // Permitted before it is decided: whoever waits must find that an order is under way.
+        // Publish the permission before the decision: a waiting handshake must find that an order is under way.
         if verdict == DemandDecision::Allowed {
             self.publish();
         }
@@ -230,7 +230,7 @@ impl Asker {
         self.names.len() < PERMITS_MAX || self.names.contains_key(name)
     }
 
-    /// Tells what has gone wrong, and no longer what did an hour ago.
+    /// Publishes the findings of the last hour, and drops older ones.
     fn tell(&mut self) {
         let now = self.clock.now();
         let overrun = self.demand.counts().overrun;
@@ -254,8 +254,8 @@ impl Asker {
     }
 }
 
-/// What has gone wrong lately. Of each kind the first within an hour: names come from strangers, and each
-/// other wording would be another line of the log.
+/// Recent failures. Of each kind only the first within an hour is kept: names come from strangers, and each new
+/// wording would be another line of the log.
 #[derive(Debug, Default)]
 struct OnDemandTroubles {
     refused: Option<OnDemandTrouble>,
@@ -321,21 +321,21 @@ impl OnDemandTroubles {
     }
 }
 
-/// The question about a name.
+/// The URL to ask about a name.
 fn url(ask: &str, name: &str) -> String {
     let ask = ask.split('#').next().unwrap_or(ask);
     let separator = if ask.contains('?') { '&' } else { '?' };
     format!("{ask}{separator}domain={name}")
 }
 
-/// Without what may be a secret.
+/// The URL without its parts that may hold a secret.
 fn shown(ask: &str) -> &str {
     let host = ask.split_once("://").map_or(ask, |(_, rest)| rest);
     let host = host.split(['?', '#']).next().unwrap_or(host);
     host.rsplit_once('@').map_or(host, |(_, host)| host)
 }
 
-/// Redirects are not followed: whoever is asked answers.
+/// Asks the URL for permission. Redirects are not followed: only the configured service decides.
 async fn answer(http: &Http, url: &str) -> PermissionReply {
     let request = match Request::builder().uri(url).body(instant_acme::BodyWrapper::default()) {
         Ok(request) => request,

@@ -1,7 +1,7 @@
 //! One order from its beginning to a certificate on the volume, under one lease.
 //!
-//! What must survive a crash is written before the step that depends on it: the certificate's key before
-//! the order, the order's URL before the challenges. A restart takes the order up where it stands.
+//! State that must survive a crash is written before the step that depends on it: the certificate's key before the
+//! order, the order's URL before the challenges. A restart resumes the order where it stopped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,36 +30,36 @@ use crate::stored_certificate::{self, StoredCertificate};
 const DECISION_MAX: Duration = Duration::from_secs(180);
 const FIRST_POLL: Duration = Duration::from_millis(250);
 
-/// Between looks at a decision that others wait for.
+/// Interval between looks at a decision on which further challenges wait.
 const DECISION_POLL: Duration = Duration::from_millis(500);
 
-/// What an order needs.
+/// The services that an order uses.
 #[derive(Clone)]
 pub(crate) struct OrderServices<S> {
     pub(crate) storage: S,
     pub(crate) accounts: Accounts<S>,
     pub(crate) solver: Solver,
-    /// None where no DNS provider is given.
+    /// `None` if no DNS provider is given.
     pub(crate) dns: Option<Dns<S>>,
     pub(crate) settings: Arc<AcmeSettings>,
     pub(crate) clock: Clock,
 }
 
-/// What came of an order.
+/// The outcome of an order.
 #[derive(Debug)]
 pub(crate) enum OrderOutcome {
-    /// A certificate, and its file if that could not be written.
+    /// A new certificate, with the text of its file if that could not be written.
     Issued {
         stored: StoredCertificate,
         unsaved: Option<String>,
         history: OrderHistory,
     },
-    /// Another instance has got one.
+    /// Another instance has obtained a certificate.
     Found {
         stored: StoredCertificate,
         history: OrderHistory,
     },
-    /// Another instance is at it, or has just failed.
+    /// Another instance is ordering the certificate, or has just failed to.
     Elsewhere {
         history: Option<OrderHistory>,
     },
@@ -69,7 +69,7 @@ pub(crate) enum OrderOutcome {
     },
 }
 
-/// Gets a certificate, or says why not.
+/// Obtains a certificate, or reports why not.
 pub(crate) async fn obtain<S: Storage>(
     services: OrderServices<S>,
     order: CertificateOrder,
@@ -79,7 +79,7 @@ pub(crate) async fn obtain<S: Storage>(
     let lease = match services.storage.lock(&format!("certificate-{}", safe_name(&order.name))).await {
         Ok(None) => return OrderOutcome::Elsewhere { history: None },
         Ok(lease) => lease,
-        // Another instance may order as well, since neither can tell the other.
+        // Another instance may order as well, since neither can see the other.
         Err(error) if order.may_be_lost => {
             tracing::warn!(name = &*order.name, %error, "ordering a certificate that cannot be kept");
             None
@@ -93,7 +93,7 @@ pub(crate) async fn obtain<S: Storage>(
         None => Some(attempt.run(known.as_ref()).await),
     };
     let outcome = outcome.unwrap_or(OrderOutcome::Elsewhere { history: None });
-    // However it ended.
+    // Records are removed whatever the outcome.
     attempt.remove_records().await;
     outcome
 }
@@ -101,21 +101,21 @@ pub(crate) async fn obtain<S: Storage>(
 struct OrderAttempt<'a, S: Storage> {
     services: &'a OrderServices<S>,
     order: &'a CertificateOrder,
-    /// None where none can be had, and what comes of it may be lost.
+    /// `None` if no lease can be had and the certificate may be lost.
     lease: Option<&'a S::Lease>,
     history: OrderHistory,
-    /// In the DNS, to be removed again.
+    /// Records in the DNS that must be removed again.
     records: Vec<TxtRecord>,
 }
 
 impl<S: Storage> OrderAttempt<'_, S> {
     async fn run(&mut self, known: Option<&StoredCertificate>) -> OrderOutcome {
-        // Looked at again: another instance may have been faster, or have failed since.
+        // Read again under the lease: another instance may have been faster, or have failed since.
         if let Some(stored) = self.newer_than(known).await {
             return OrderOutcome::Found { stored, history: self.stored_history().await.unwrap_or_default() };
         }
         if let Some(history) = self.stored_history().await {
-            // Nobody else is at it, since we have the lease.
+            // No other instance is ordering, since we have the lease.
             let history = interrupted(&self.order.name, history, self.services.clock.now());
             let later = history.attempts.get(&self.order.directory).map_or(UnixTime::EPOCH, |attempts| attempts.next);
             if later > self.services.clock.now() && history != self.history {
@@ -126,11 +126,11 @@ impl<S: Storage> OrderAttempt<'_, S> {
         match self.certificate().await {
             Ok((chain, key, account)) => self.keep(&chain, &key, &account).await,
             Err(failure) => {
-                // Under the lease still, or another instance would try at once.
+                // Note the failure while we hold the lease, or another instance would try at once.
                 if !failure.kind.is_of_the_ca() {
                     self.note_failure(&failure).await;
                 } else if self.history.drop_unplaced(&self.order.directory) {
-                    // Or the next look would take it for an order that we were stopped at.
+                    // Otherwise the next look would take it for an order that was interrupted.
                     let _ = self.note().await;
                 }
                 OrderOutcome::Failed { failure, history: std::mem::take(&mut self.history) }
@@ -162,7 +162,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
         OrderHistory::read(&String::from_utf8_lossy(&text)).ok().map(|(_, history)| history)
     }
 
-    /// Chain, key and the URL of the account.
+    /// Runs the order and returns the chain, the key and the URL of the account.
     async fn certificate(&mut self) -> Result<(String, String, String), Failure> {
         let directory = &self.order.directory;
         let open = self.services.accounts.get(directory).await?;
@@ -180,7 +180,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
         Ok((chain, key, open.account.id().to_owned()))
     }
 
-    /// The order that was under way when we were stopped, if the CA still knows it.
+    /// The order that was under way when the process stopped, if the CA still knows it.
     async fn resumed(&mut self, open: &OpenAccount) -> Result<Option<(AcmeOrder, String)>, Failure> {
         let begun = self.history.orders.get(&self.order.directory).filter(|begun| !begun.url.is_empty());
         let Some(begun) = begun.cloned() else { return Ok(None) };
@@ -189,7 +189,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
                 let is_open = order.state().status != OrderStatus::Invalid;
                 Ok(is_open.then(|| (order, begun.key.to_string())))
             }
-            // Whatever else it has against an order that it does not let us see.
+            // The CA refuses to show the order, for whatever reason: it cannot be resumed.
             Err(error) if is_about_the_order(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -197,7 +197,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
 
     async fn begun(&mut self, open: &OpenAccount) -> Result<(AcmeOrder, String), Failure> {
         let directory = self.order.directory.clone();
-        // A key that was never used may be used now.
+        // A key from an order that the CA never got can be used now.
         let unused = self.history.orders.remove(&directory).filter(|begun| begun.url.is_empty());
         let unused = unused.map(|begun| begun.key.to_string());
         let key = match unused.filter(|key| KeyPair::from_pem(key).is_ok()) {
@@ -207,7 +207,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
         let begun = self.services.clock.now();
         let unplaced = OpenOrder { url: "".into(), key: key.as_str().into(), begun };
         self.history.orders.insert(directory.clone(), unplaced);
-        // Also shows that the volume can be written, before anything is spent.
+        // This write also proves that the volume can be written, before anything is spent.
         self.note().await?;
         let order = match self.place(open, self.order.replaces.as_deref()).await {
             Err(error) if Failure::from(&error).is_account_gone(&error) => {
@@ -215,8 +215,8 @@ impl<S: Storage> OrderAttempt<'_, S> {
                 let open = self.services.accounts.get(&directory).await?;
                 self.place(&open, None).await?
             }
-            // Whatever the CA has against it, the order counts more; it will say again if it was something
-            // else.
+            // Whatever the CA has against `replaces`, the order is more important. If the cause was another one,
+            // the CA will repeat it.
             Err(error) if self.order.replaces.is_some() && is_about_the_order(&error) => {
                 tracing::info!(name = &*self.order.name, %error, "the CA refused to replace the old certificate; asked without");
                 self.history.attempts.entry(directory.clone()).or_default().without_replaces = true;
@@ -235,7 +235,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
         let identifiers: Vec<Identifier> = self.order.names.iter().map(|name| identifier(name)).collect();
         let profiles = &open.directory.meta.profiles;
         let has_address = identifiers.iter().any(|identifier| matches!(identifier, Identifier::Ip(_)));
-        // Let's Encrypt gives addresses only certificates that live for six days.
+        // Let's Encrypt gives addresses only certificates that are valid for six days.
         let profile = self.services.settings.profile.as_deref().or(has_address.then_some("shortlived"));
         let profile = profile.filter(|profile| profiles.contains_key(*profile));
         let replaces = replaces.filter(|_| open.directory.renewal_info.is_some()).and_then(|id| id.split_once('.'));
@@ -275,8 +275,8 @@ impl<S: Storage> OrderAttempt<'_, S> {
         outcome
     }
 
-    /// Answers what can be answered at once, and tells the CA. Where the DNS provider keeps one value at a
-    /// name only, that is one record, and the CA's decision about it is waited for.
+    /// Presents all answers that are possible at once, and tells the CA that they are ready. If the DNS provider
+    /// keeps only one value at a name, that is one record, and this waits for the CA's decision about it.
     async fn present_some(
         &mut self,
         order: &mut AcmeOrder,
@@ -285,7 +285,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
         let is_single = self.services.dns.as_ref().is_some_and(Dns::is_single);
         let mut chosen: HashMap<String, ChallengeKind> = HashMap::new();
         let mut rest = Remaining::Nothing;
-        // All are in force before the CA is told of the first.
+        // All challenges are in force before the first one is reported ready to the CA.
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
             let mut authorization = authorization?;
@@ -319,7 +319,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
                 }
                 Ok::<_, Failure>(())
             };
-            // A decision that does not come in time is missed by `poll_ready` as well, which says so.
+            // If the decision does not come in time, `poll_ready` fails as well and reports it.
             let _ = tokio::time::timeout(DECISION_MAX, decided).await;
         }
         Ok(rest)
@@ -332,7 +332,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
         }
     }
 
-    /// Another kind of challenge after each failure, among those that both sides can do.
+    /// Chooses another kind of challenge after each failure, among those that both sides support.
     fn choose(&self, authorization: &instant_acme::AuthorizationState) -> Result<ChallengeKind, Failure> {
         let offered =
             |kind: &ChallengeKind| authorization.challenges.iter().any(|challenge| challenge.r#type == wire(*kind));
@@ -362,7 +362,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
                 presented.push(self.services.solver.present_tls(&name, answer.digest().as_ref())?);
             }
             (ChallengeKind::Dns01, Some(dns)) => {
-                // The star and the name below it are shown by the same record.
+                // The wildcard and its base name use the same record.
                 let name = name.strip_prefix("*.").unwrap_or(&name);
                 self.records.push(dns.present(name, &answer.dns_value()).await?);
             }
@@ -373,7 +373,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
         Ok(())
     }
 
-    /// Checks what the CA has given out and brings it to the volume.
+    /// Checks the certificate that the CA issued and writes it to the volume.
     async fn keep(&mut self, chain: &str, key: &str, account: &str) -> OrderOutcome {
         let order = self.order;
         let useless =
@@ -406,7 +406,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
             None => Some(text),
         };
         self.history.succeed(self.services.clock.now());
-        // Without it the next restart would look at an order that is done, and no more.
+        // If this note fails, the next restart only looks at an order that is done.
         let _ = self.note().await;
         OrderOutcome::Issued { stored, unsaved, history: std::mem::take(&mut self.history) }
     }
@@ -424,14 +424,14 @@ impl<S: Storage> OrderAttempt<'_, S> {
     }
 }
 
-/// What a round of challenges has left.
+/// The challenges that remain after a round.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Remaining {
     Nothing,
     Later,
 }
 
-/// Whether the CA has yet to decide about one of those that it was told of.
+/// Whether the CA has not yet decided about one of the challenges that were reported ready.
 async fn has_undecided(order: &mut AcmeOrder, told: &HashMap<String, ChallengeKind>) -> Result<bool, Failure> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -446,8 +446,8 @@ async fn has_undecided(order: &mut AcmeOrder, told: &HashMap<String, ChallengeKi
     Ok(false)
 }
 
-/// Fetches what each authorization is about, beginning again where a number was used twice: the iterator
-/// does not give an authorization a second time.
+/// Fetches the state of each authorization. It starts again after a refused nonce, since the iterator does not
+/// return an authorization a second time.
 async fn fetch_authorizations(order: &mut AcmeOrder) -> Result<(), Failure> {
     let fetched = repeat!(async {
         let mut authorizations = order.authorizations();
@@ -459,7 +459,7 @@ async fn fetch_authorizations(order: &mut AcmeOrder) -> Result<(), Failure> {
     Ok(fetched?)
 }
 
-/// What the CA has found at the name; most CAs say it there and not in the order.
+/// The CA's finding at the name; most CAs state it in the authorization and not in the order.
 async fn reason(order: &mut AcmeOrder) -> Option<Failure> {
     fetch_authorizations(order).await.ok()?;
     let mut authorizations = order.authorizations();
@@ -483,11 +483,11 @@ async fn reason(order: &mut AcmeOrder) -> Option<Failure> {
     None
 }
 
-/// A refusal of what was asked for, not of us asking.
+/// Whether the refusal is about the order, not about the client.
 fn is_about_the_order(error: &Error) -> bool {
     match error {
         Error::Api(_) => !matches!(Failure::from(error).kind, FailureKind::RateLimited | FailureKind::Busy),
-        // The CA took the order and did not repeat what it replaces.
+        // The CA accepted the order without repeating `replaces`.
         Error::Other(_) => Failure::from(error).kind == FailureKind::Confused,
         _ => false,
     }

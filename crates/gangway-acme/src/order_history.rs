@@ -1,4 +1,4 @@
-//! What was tried for a name, kept on the volume: a process that restarts again and again must not order
+//! The history of orders for a name, kept on the volume: a process that restarts again and again must not order
 //! again and again.
 
 use std::collections::BTreeMap;
@@ -10,24 +10,24 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, FailureKind};
 use crate::storage::safe_name;
 
-/// Where they are on the volume.
+/// The folder of the histories on the volume.
 pub(crate) const FOLDER: &str = "acme/names/";
 const VERSION: u32 = 1;
 
-/// CAs count what they issued over seven days.
+/// CAs count their certificates over seven days.
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
-/// What was tried for one name.
+/// The history of orders for one name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct OrderHistory {
-    /// By the CA's directory.
+    /// Failures in a row, by the CA's directory.
     pub(crate) attempts: BTreeMap<Box<str>, Attempts>,
     /// When certificates were issued in the last week.
     pub(crate) issued: Vec<UnixTime>,
-    /// Orders that were begun and may still come to an end, by the CA's directory. One whose CA cannot serve now
-    /// is kept aside here while the next CA is asked.
+    /// Orders that were begun and may still complete, by the CA's directory. An order whose CA cannot serve now is
+    /// kept here while the next CA is asked.
     pub(crate) orders: BTreeMap<Box<str>, OpenOrder>,
-    /// What the CA says about when to renew.
+    /// The CA's suggestion when to renew.
     pub(crate) renewal: Option<Renewal>,
 }
 
@@ -35,17 +35,17 @@ pub(crate) struct OrderHistory {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Attempts {
     pub(crate) failures: u32,
-    /// Not before then.
+    /// The earliest time of the next attempt.
     pub(crate) next: UnixTime,
     pub(crate) last: Option<Failure>,
-    /// The next order is to be without `replaces`, which the last one was refused for.
+    /// The next order must omit `replaces`, because the last one was refused for it.
     pub(crate) without_replaces: bool,
 }
 
-/// An order that a restart can take up again.
+/// An order that a restart can resume.
 #[derive(Clone, PartialEq)]
 pub(crate) struct OpenOrder {
-    /// Empty until the CA has given one.
+    /// The order's URL; empty until the CA has given one.
     pub(crate) url: Box<str>,
     /// The key of the certificate, PEM.
     pub(crate) key: Box<str>,
@@ -55,17 +55,17 @@ pub(crate) struct OpenOrder {
 /// The CA's suggestion for a certificate (RFC 9773).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Renewal {
-    /// Of which certificate.
+    /// The certificate that the suggestion is for.
     pub(crate) id: Box<str>,
     pub(crate) start: UnixTime,
     pub(crate) end: UnixTime,
-    /// A page that says why the window is what it is.
+    /// A page that explains the window.
     pub(crate) explanation: Option<Box<str>>,
-    /// When to ask again.
+    /// The time to ask the CA again.
     pub(crate) ask_again: UnixTime,
 }
 
-/// The file of a name.
+/// The storage key of a name's history.
 pub(crate) fn key_for(name: &str) -> String {
     format!("{FOLDER}{}.json", safe_name(name))
 }
@@ -87,7 +87,7 @@ impl OrderHistory {
         text
     }
 
-    /// Notes a failure; `next` is when to try again. An order that may still come to an end is kept aside.
+    /// Notes a failure; `next` is the time of the next attempt. An order that may still complete is kept.
     pub(crate) fn fail(&mut self, directory: &str, failure: Failure, next: UnixTime) {
         let attempts = self.attempts.entry(directory.into()).or_default();
         attempts.failures = attempts.failures.saturating_add(1);
@@ -100,8 +100,8 @@ impl OrderHistory {
         self.drop_unplaced(directory);
     }
 
-    /// Drops an order that the CA has given no URL for: it cannot be taken up again, and looks like one that we
-    /// were stopped at. Gives whether there was one.
+    /// Drops an order for which the CA gave no URL: it cannot be resumed, and it looks like an order that was
+    /// interrupted. Returns whether there was one.
     pub(crate) fn drop_unplaced(&mut self, directory: &str) -> bool {
         let is_unplaced = self.orders.get(directory).is_some_and(|order| order.url.is_empty());
         is_unplaced && self.orders.remove(directory).is_some()
@@ -127,7 +127,7 @@ impl std::fmt::Debug for OpenOrder {
     }
 }
 
-/// Why a file is no history of ours.
+/// The reason why a file is not a history.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum OrderHistoryError {
     #[error("it cannot be read: {0}")]
@@ -136,7 +136,7 @@ pub(crate) enum OrderHistoryError {
     Newer(u32),
 }
 
-/// The file's form. Fields may be added; none changes its meaning.
+/// The format of the file. Fields may be added; none changes its meaning.
 #[derive(Deserialize, Serialize)]
 struct HistoryFile {
     version: u32,
@@ -145,7 +145,7 @@ struct HistoryFile {
     attempts: BTreeMap<String, FileAttempts>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     issued: Vec<i64>,
-    /// The one that was begun last.
+    /// The latest order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     order: Option<FileOrder>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,8 +1,8 @@
 //! An account that belongs to one which a person has at the CA already (EAB; RFC 8555, section 7.3.4).
 //!
-//! The protocol crate makes the account's key itself here and hands it out once the CA has taken it: whoever is
-//! stopped in between has an account that nobody can use, and some CAs give out a key identifier for one use
-//! only. So the request is made here, for a key that is on the volume already.
+//! The protocol crate makes the account's key itself and returns it only after the CA has accepted it: a process
+//! that stops in between leaves an account without a key, and some CAs give out a key identifier for one use only.
+//! This module therefore makes the request itself, for a key that is already on the volume.
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -18,17 +18,17 @@ use crate::http::Http;
 use crate::jws::{jwk, nonce, pair, post, signed};
 use crate::repeat::repeat;
 
-/// What is to be registered.
+/// A request for an account with an external binding.
 pub(crate) struct Registration<'a> {
-    /// PKCS #8.
+    /// The account's private key, as PKCS #8.
     pub(crate) key: &'a [u8],
-    /// As the CA's web pages call the person's account, and the secret that they gave out.
+    /// The identifier and the secret of the person's account, as the CA's web pages show them.
     pub(crate) external: (&'a str, &'a [u8]),
     pub(crate) contact: &'a [&'a str],
 }
 
 impl Registration<'_> {
-    /// Asks the CA for it, and gives the account's URL.
+    /// Sends the request to the CA and returns the account's URL.
     pub(crate) async fn ask(&self, http: &Http, directory: &Directory) -> Result<String, Failure> {
         let urls = directory.new_account.as_deref().zip(directory.new_nonce.as_deref());
         let (url, new_nonce) = urls.ok_or_else(|| Failure::new(FailureKind::Confused, "the CA makes no accounts"))?;
@@ -52,7 +52,7 @@ impl Registration<'_> {
     }
 }
 
-/// The person's account says that ours belongs to it.
+/// The person's account confirms with its secret that the new account belongs to it.
 fn binding(key: &KeyPair, url: &str, (id, secret): (&str, &[u8])) -> Value {
     let head = json!({"alg": "HS256", "kid": id, "url": url});
     let [head, payload] = [head, jwk(key)].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));

@@ -1,7 +1,7 @@
 //! Calls to a CA that are repeated while it refuses the nonce.
 
-/// Repeats a call while the CA says only that a number was used twice, which means that nothing has
-/// happened. The protocol crate repeats three times, which is too few where half of them are refused.
+/// Repeats a call while the CA only refuses its nonce, which means that the CA has done nothing yet. The protocol
+/// crate repeats three times, which is too few for a CA that refuses half of them.
 macro_rules! repeat {
     ($call:expr) => {{
         let mut repeats = 0;

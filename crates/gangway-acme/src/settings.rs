@@ -1,41 +1,41 @@
-//! Which public CAs to ask, and how.
+//! Settings for public CAs.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::dns::DnsSettings;
 
-/// Which public CAs to ask, and how.
+/// The public CAs to ask, and the settings for orders.
 #[derive(Clone, Debug, Default)]
 pub struct AcmeSettings {
-    /// In the order in which they are asked. Empty: none.
+    /// The CAs in the order in which they are asked; no public certificates are ordered if it is empty.
     pub issuers: Vec<Issuer>,
-    /// Given to the CA as contact.
+    /// The e-mail address that CAs get as contact.
     pub email: Option<Box<str>>,
-    /// Certificates that the CA's own API is checked against, beside the usual ones, as PEM.
+    /// Roots to verify the CA's own API with, in addition to the usual ones, as PEM.
     pub root_pem: Option<Box<str>>,
-    /// What kind of certificate to ask for, as the CA names it.
+    /// The certificate profile to ask for, by the CA's name for it.
     pub profile: Option<Box<str>>,
-    /// Domains for which one certificate with a star serves all names, without the `*.`.
+    /// Domains for which one wildcard certificate serves all names, without the `*.`.
     pub wildcards: Vec<Box<str>>,
-    /// Which challenges can reach us; the order is that of preference.
+    /// The challenges that can reach this server, in order of preference.
     pub challenges: Vec<ChallengeKind>,
-    /// Who keeps records for DNS-01. Where there is somebody, that challenge comes before the others.
+    /// The provider of records for DNS-01. If there is one, that challenge comes before the others.
     pub dns: Option<DnsSettings>,
-    /// What clients get for a name that has no certificate, as the effect that findings state.
+    /// The words of the effect in findings about names without a certificate: what clients get instead.
     pub without_certificate: Cow<'static, str>,
 }
 
 impl AcmeSettings {
-    /// What can be tried, the preferred way first. A name whose zone is somebody else's can still be shown
-    /// to be ours in another way.
+    /// The challenges to try, the preferred one first. The others stay in the list, since a name whose zone the
+    /// provider does not keep can still be proven in another way.
     pub(crate) fn possible_challenges(&self) -> Vec<ChallengeKind> {
         let others = self.challenges.iter().copied().filter(|kind| *kind != ChallengeKind::Dns01);
         self.dns.iter().map(|_| ChallengeKind::Dns01).chain(others).collect()
     }
 }
 
-/// How a CA is shown that a name is ours.
+/// The ways to prove control of a name to a CA.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum ChallengeKind {
     /// By a file at the name, over plain HTTP on port 80.
@@ -49,13 +49,13 @@ pub enum ChallengeKind {
 /// A public CA.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Issuer {
-    /// Where its API begins.
+    /// The URL of its directory.
     pub directory: Box<str>,
-    /// The account that we have with it otherwise, where it asks for that.
+    /// The existing account with the CA, if the CA requires one.
     pub external_account: Option<ExternalAccount>,
 }
 
-/// What ties an ACME account to one that was made on the CA's web pages.
+/// The credentials that bind an ACME account to one that was made on the CA's web pages.
 #[derive(Clone, Eq, PartialEq)]
 pub struct ExternalAccount {
     /// The key's identifier.
@@ -77,7 +77,7 @@ const KNOWN: [(&str, &str); 8] = [
 ];
 
 impl Issuer {
-    /// From a directory URL or one of the known short names.
+    /// Parses a directory URL or one of the known short names.
     pub fn parse(text: &str) -> Result<Self, UnknownIssuer> {
         let known = KNOWN.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, directory)| *directory);
         let is_url = || text.starts_with("https://") && text.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some());
@@ -93,13 +93,13 @@ impl Issuer {
         name_of(&self.directory)
     }
 
-    /// Certificates of it are for tests: no browser trusts them.
+    /// Whether its certificates are for tests: no browser trusts them.
     pub fn is_staging(&self) -> bool {
         is_staging(&self.directory)
     }
 }
 
-/// What people call the CA with this directory.
+/// The short name of the CA with this directory, or its host.
 pub(crate) fn name_of(directory: &str) -> &str {
     let known = KNOWN.iter().find(|(_, known)| *known == directory).map(|(name, _)| *name);
     known.unwrap_or_else(|| {
@@ -129,7 +129,7 @@ impl fmt::Debug for ExternalAccount {
     }
 }
 
-/// Neither a URL nor a known name.
+/// The text is neither a URL nor a known name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("`{0}` is neither an https URL nor the name of a CA that is known: {known}", known = known_names())]
 pub struct UnknownIssuer(pub Box<str>);

@@ -1,7 +1,7 @@
-//! A certificate on the volume: one file with key, chain and what must be known about it.
+//! A certificate on the volume: one file with its key, chain and origin.
 //!
-//! One file, so that no crash can leave a key beside a certificate that it does not belong to. It is PEM
-//! that every tool reads, below one line that tools skip and we read.
+//! It is one file, so that no crash can leave a key beside a certificate that it does not belong to. The file is
+//! PEM that every tool reads, below one line that only gangway reads.
 
 use std::sync::Arc;
 
@@ -12,23 +12,23 @@ use x509_parser::extensions::ParsedExtension;
 
 use crate::storage::safe_name;
 
-/// Where they are on the volume.
+/// The folder of these files on the volume.
 pub const FOLDER: &str = "acme/certificates/";
 
-/// How the first line begins.
+/// The beginning of the first line.
 const HEAD: &str = "# gangway certificate ";
 const VERSION: u32 = 1;
 
 /// A certificate of a public CA.
 #[derive(Clone, Debug)]
 pub struct StoredCertificate {
-    /// Chain and key.
+    /// The chain with its key.
     pub bundle: Arc<Bundle>,
-    /// The CA's directory; empty where it is not known.
+    /// The CA's directory; empty if unknown.
     pub directory: Box<str>,
-    /// The account that ordered it. Another one may not say that a new certificate replaces it.
+    /// The account that ordered it. No other account may state that a new certificate replaces it.
     pub account: Box<str>,
-    /// How the CA's renewal information calls it.
+    /// The certificate's identifier in the CA's renewal information.
     pub id: Option<CertificateId>,
 }
 
@@ -41,7 +41,7 @@ pub struct CertificateId {
     pub serial: String,
 }
 
-/// The first line.
+/// The content of the first line.
 #[derive(Debug, Deserialize, Serialize)]
 struct Head {
     version: u32,
@@ -49,20 +49,20 @@ struct Head {
     account: String,
 }
 
-/// The file of the certificate for a name.
+/// The storage key of the certificate for a name.
 pub fn key_for(name: &str) -> String {
     format!("{FOLDER}{}.pem", safe_name(name))
 }
 
 impl StoredCertificate {
-    /// From what a CA has given out.
+    /// A certificate that a CA has issued.
     pub fn new(chain: &str, key: &str, directory: &str, account: &str) -> Result<Self, BundleError> {
         let bundle = Bundle::from_pem(chain.as_bytes(), key.as_bytes(), Origin::Acme)?;
         let id = bundle.key.cert.first().and_then(CertificateId::of);
         Ok(Self { bundle: Arc::new(bundle), directory: directory.into(), account: account.into(), id })
     }
 
-    /// From a file.
+    /// Reads the text of a file.
     pub fn read(text: &str) -> Result<Self, StoredCertificateError> {
         let head =
             text.strip_prefix(HEAD).and_then(|rest| rest.lines().next()).ok_or(StoredCertificateError::NoHead)?;
@@ -75,7 +75,7 @@ impl StoredCertificate {
     }
 }
 
-/// As a file.
+/// The text of a file.
 pub fn write(chain: &str, key: &str, directory: &str, account: &str) -> String {
     let head = Head { version: VERSION, directory: directory.into(), account: account.into() };
     let head = serde_json::to_string(&head).expect("text and numbers can always be written");
@@ -104,7 +104,7 @@ impl std::fmt::Display for CertificateId {
     }
 }
 
-/// Why a file holds no certificate of ours.
+/// The reason why a file is not a stored certificate.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum StoredCertificateError {
     /// The first line is missing.
@@ -113,10 +113,10 @@ pub enum StoredCertificateError {
     /// The first line is damaged.
     #[error("its first line cannot be read: {0}")]
     BadHead(String),
-    /// Left alone, since the version that wrote it may come back.
+    /// A later version wrote the file. It is left alone, since that version may come back.
     #[error("it was written by a later version of gangway (format {0})")]
     Newer(u32),
-    /// Chain or key is damaged.
+    /// The chain or the key is damaged.
     #[error("{0}")]
     Bundle(#[from] BundleError),
 }

@@ -1,4 +1,4 @@
-//! What is on the volume of public CAs' certificates, and what has changed there since the last look.
+//! Reads the certificates of public CAs on the volume, and the changes since the last look.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use crate::order_history::{self, OrderHistory, OrderHistoryError};
 use crate::storage::{Storage, StorageCause, StorageError};
 use crate::stored_certificate::{self, StoredCertificate, StoredCertificateError};
 
-/// Reads what is new.
+/// Reads files that are new or have changed.
 #[derive(Debug)]
 pub(crate) struct VolumeScan<S> {
     storage: S,
-    /// What was read, by key.
+    /// The version of each file that was read, by key.
     versions: HashMap<String, u64>,
-    /// What was set aside, or is of a later version, by key.
+    /// Findings about files that were set aside or are of a later version, by key.
     damages: HashMap<String, Finding>,
 }
 
-/// What was read that had changed, by the name of the certificate.
+/// The files that had changed, by the name of the certificate.
 #[derive(Debug, Default)]
 pub(crate) struct ScannedFiles {
     pub(crate) certificates: Vec<(Box<str>, StoredCertificate)>,
@@ -30,7 +30,7 @@ impl<S: Storage> VolumeScan<S> {
         Self { storage, versions: HashMap::new(), damages: HashMap::new() }
     }
 
-    /// Reads what has changed. One file that cannot be read stops no other.
+    /// Reads the files that have changed. A file that cannot be read does not stop the others.
     pub(crate) async fn changes(&mut self) -> Result<ScannedFiles, StorageError> {
         let mut changes = ScannedFiles::default();
         for prefix in [stored_certificate::FOLDER, order_history::FOLDER] {
@@ -45,7 +45,7 @@ impl<S: Storage> VolumeScan<S> {
                         }
                     }
                     Ok(None) => {}
-                    // Looked at again next time; the others are read all the same.
+                    // The next look reads the file again; the others are read all the same.
                     Err(error) => {
                         tracing::warn!(%error, "failed to read a file of the volume");
                         self.damages.insert(stored.key.clone(), unreadable(&stored.key, &error));
@@ -60,7 +60,7 @@ impl<S: Storage> VolumeScan<S> {
         self.damages.values()
     }
 
-    /// Gives whether the file need not be looked at again as it is.
+    /// Reads one file. Returns whether it can be skipped until it changes.
     async fn read(&mut self, key: &str, text: &str, changes: &mut ScannedFiles) -> bool {
         let damage = if key.starts_with(stored_certificate::FOLDER) {
             match StoredCertificate::read(text) {
@@ -93,7 +93,7 @@ impl<S: Storage> VolumeScan<S> {
     }
 
     async fn set_aside(&self, key: &str) -> bool {
-        // Whoever writes it has the lease; what is damaged then is not damaged any more in a moment.
+        // An instance that is writing the file has the lease; its file will be whole in a moment.
         let stem = key.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or(key, |(stem, _)| stem);
         let Ok(Some(lease)) = self.storage.lock(&format!("certificate-{stem}")).await else { return false };
         match self.storage.set_aside(key, &lease).await {
@@ -109,7 +109,7 @@ impl<S: Storage> VolumeScan<S> {
     }
 }
 
-/// Writes a certificate that could not be written when it came.
+/// Writes a certificate that could not be written at first.
 pub(crate) async fn save<S: Storage>(storage: &S, name: &str, text: String) -> Result<(), StorageError> {
     let key = stored_certificate::key_for(name);
     for _ in 0..10 {

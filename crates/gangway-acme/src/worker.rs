@@ -1,7 +1,7 @@
 //! The loop that orders, renews and publishes certificates.
 //!
-//! [`schedule`] decides what to do at a moment without doing it, [`obtain`] carries out one order, and the [`Worker`] starts
-//! what the schedule says and remembers the outcome. A name that fails stops no other.
+//! [`schedule`] computes the actions that are due without carrying them out, [`obtain`] carries out one order, and
+//! the [`Worker`] starts the scheduled actions and remembers their outcomes. A name that fails stops no other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
@@ -35,7 +35,7 @@ use crate::storage::{Storage, StorageError};
 use crate::stored_certificate::StoredCertificate;
 use crate::volume_scan::{self, VolumeScan};
 
-/// How often the volume is searched for what other instances have written.
+/// Interval between searches of the volume for files that other instances have written.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// After a failed write no order is begun for this long.
@@ -47,28 +47,28 @@ const LOSING_AFTER: Duration = Duration::from_mins(10);
 /// The pause after an attempt to change an account's key.
 const KEY_CHANGE_PAUSE: Duration = Duration::from_mins(10);
 
-/// The pause after an attempt to tell a CA the e-mail address.
+/// The pause after an attempt to send a CA the e-mail address.
 const CONTACT_PAUSE: Duration = Duration::from_hours(1);
 
-/// A CA without renewal information is asked again after this long: it may have learned it.
+/// The pause before a CA without renewal information is asked again: it may offer it by then.
 const ASK_WITHOUT: Duration = Duration::from_hours(24);
 
-/// The certificates of ACME CAs at one moment, and what a person should know about them.
+/// The certificates of ACME CAs at one moment, with findings for the operator.
 #[derive(Clone, Debug, Default)]
 pub struct AcmeView {
     /// Every certificate on the volume, also of names that are no longer wanted.
     pub bundles: Vec<Arc<Bundle>>,
-    /// By wanted name.
+    /// The state of each wanted name.
     pub names: BTreeMap<Box<str>, NameView>,
-    /// Names that nobody lists and that are to have certificates all the same.
+    /// Names that no route lists and that get certificates on demand.
     pub on_demand: BTreeSet<Box<str>>,
-    /// What is wrong.
+    /// The current problems.
     pub findings: Vec<Finding>,
     /// The volume cannot be written: new certificates live in memory only.
     pub degraded: bool,
 }
 
-/// What the worker is started with.
+/// The settings that the worker starts with.
 pub(crate) struct WorkerSettings<S> {
     pub(crate) storage: S,
     pub(crate) settings: Arc<AcmeSettings>,
@@ -77,7 +77,7 @@ pub(crate) struct WorkerSettings<S> {
     pub(crate) on_demand: Option<OnDemand>,
 }
 
-/// Keeps certificates for the names that are wanted, for ever.
+/// Keeps certificates for the wanted names, for ever.
 pub(crate) async fn work<S: Storage>(
     given: WorkerSettings<S>,
     mut wanted: Reader<BTreeSet<Box<str>>>,
@@ -111,7 +111,7 @@ pub(crate) async fn work<S: Storage>(
     }
 }
 
-/// Publishes what is on the volume where no CA can be asked, for ever.
+/// Publishes the certificates on the volume, for ever. Used if no CA can be asked.
 async fn serve_stored<S: Storage>(storage: S, error: ApiRootError, mut views: Publisher<AcmeView>) -> Infallible {
     tracing::error!(%error, "no public CA can be asked");
     let mut scan = VolumeScan::new(storage);
@@ -143,10 +143,10 @@ async fn changed<T>(reader: Option<&mut Reader<T>>) -> Option<Result<Generation,
     }
 }
 
-/// What is to have certificates at one moment.
+/// The names that need certificates at one moment.
 struct WantedNames<'a> {
     listed: &'a BTreeSet<Box<str>>,
-    /// With when the permit ends.
+    /// Names on demand, with the end of each permit.
     on_demand: BTreeMap<Box<str>, UnixTime>,
 }
 
@@ -156,7 +156,7 @@ impl WantedNames<'_> {
     }
 }
 
-/// What came of a task.
+/// The outcome of a task.
 enum TaskOutcome {
     Ordered { name: Box<str>, directory: Box<str>, outcome: Box<OrderOutcome> },
     Asked { name: Box<str>, renewal: Result<Option<Renewal>, Failure> },
@@ -177,11 +177,12 @@ struct Worker<S: Storage> {
     running: BTreeSet<Box<str>>,
     tasks: FuturesUnordered<TaskFuture>,
     starts: Vec<UnixTime>,
-    /// Certificates that could not be written, by name: the file.
+    /// The texts of certificate files that could not be written, by name.
     unsaved: BTreeMap<Box<str>, String>,
-    /// Accounts that are getting another key, or did not get one, by directory: when it is tried again, and why.
+    /// Accounts whose key is being changed or could not be changed, by directory: the time of the next attempt, and
+    /// the failure.
     key_changes: BTreeMap<Box<str>, (UnixTime, Option<Failure>)>,
-    /// When it may be tried again to tell a CA the e-mail address, by directory.
+    /// The earliest time of the next attempt to send a CA the e-mail address, by directory.
     contacts_after: BTreeMap<Box<str>, UnixTime>,
     store_after: UnixTime,
     started: UnixTime,
@@ -221,7 +222,7 @@ impl<S: Storage> Worker<S> {
         }
     }
 
-    /// Reads what is new on the volume, and writes what could not be written before.
+    /// Reads changed files on the volume, and writes certificates that could not be written before.
     async fn look(&mut self) {
         match self.volume.changes().await {
             Ok(changes) => {
@@ -260,7 +261,7 @@ impl<S: Storage> Worker<S> {
         WantedNames { listed, on_demand: on_demand.unwrap_or_default() }
     }
 
-    /// Begins what accounts are to have, while no order is under way that an old key would have to sign.
+    /// Begins pending changes to accounts, while no order is under way that the old key would have to sign.
     async fn change_accounts(&mut self) {
         let now = self.services.clock.now();
         if !self.running.is_empty() {
@@ -290,7 +291,7 @@ impl<S: Storage> Worker<S> {
         }
     }
 
-    /// Starts what is to be done now.
+    /// Starts the actions that are due now.
     fn begin(&mut self, names: &WantedNames<'_>) -> Schedule {
         let now = self.services.clock.now();
         let moment = ScheduleInput {
@@ -323,12 +324,12 @@ impl<S: Storage> Worker<S> {
         }
     }
 
-    /// Nobody shall wait for a certificate that is not being ordered now.
+    /// Ends the wait of handshakes for certificates that are not being ordered now.
     fn let_go(&self, names: &WantedNames<'_>, schedule: &Schedule, now: UnixTime) {
         let Some(on_demand) = &self.on_demand else { return };
         for name in names.on_demand.keys() {
             let certificate = schedule.served_by.get(name).unwrap_or(name);
-            // One that has just come is on its way to whoever waits.
+            // A certificate that has just arrived is on its way to the waiting handshakes.
             let stored = self.states.get(certificate).and_then(|state| state.stored.as_ref());
             if stored.is_some_and(|stored| stored.bundle.is_valid_at(now)) {
                 continue;
@@ -454,7 +455,7 @@ impl<S: Storage> Worker<S> {
                 if let Some(on_demand) = &self.on_demand {
                     on_demand.demand.give_up(name);
                 }
-                // Whoever has to know is told by a finding, once.
+                // The operator learns of it from a finding, which is logged once.
                 let (ca, kind) = (settings::name_of(directory), failure.kind.as_str());
                 tracing::debug!(name, ca, error = failure.detail, kind, "failed to get a certificate");
                 if failure.kind == failure::FailureKind::Storage {

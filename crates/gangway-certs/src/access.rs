@@ -1,17 +1,17 @@
-//! Why a file or folder that is somebody else's cannot be used, and the line that mends it.
+//! Explains why a file or folder of another user cannot be used, and gives the command that repairs it.
 //!
-//! Root without the capability `DAC_OVERRIDE`, which a hardened container runs as, may do no more than any other
-//! user: the system's "permission denied" then puzzles everybody who looks at the user alone.
+//! Root without the capability `DAC_OVERRIDE`, which a hardened container runs as, has no more rights than any
+//! other user: the system's "permission denied" then puzzles an operator who looks only at the user.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// In the words of a finding.
+/// The cause of a refused access, in the words of a finding.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Denied {
-    /// Who owns it, and who we are.
+    /// The owner of the file, and the user of this process.
     pub why: String,
     /// Something to do.
     pub help: String,
@@ -20,11 +20,11 @@ pub struct Denied {
 /// The bit of the capability in a set of them.
 const DAC_OVERRIDE: u64 = 1 << 1;
 
-/// What stands behind an error at `path`, where that has to do with whose it is or how it is mounted.
+/// Explains an error at `path`, if its cause is the owner, the rights or a read-only mount.
 pub fn denied(path: &Path, error: &io::Error) -> Option<Denied> {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            // What is not there yet could not be made in the folder above.
+            // A path that does not exist could not be made in the folder above.
             let (at, there) = path.ancestors().find_map(|path| Some((path, fs::metadata(path).ok()?)))?;
             let what = if at == path { "it".to_owned() } else { format!("`{}`", at.display()) };
             let mode = there.mode() & 0o7777;
@@ -60,7 +60,7 @@ fn words(what: &str, (owner, mode): (u32, u32), user: u32, overrides_rights: boo
     }
 }
 
-/// Whether we may use what is another's.
+/// Whether this process may use files of other users.
 fn overrides_rights() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));

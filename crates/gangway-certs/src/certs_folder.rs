@@ -1,8 +1,8 @@
 //! Certificates that people put into `certs/` on the volume.
 //!
-//! The folder is looked at every two seconds rather than watched: bind mounts and network file systems lose
-//! notifications, and a look costs a few system calls. What a file held stays in use until the file is
-//! really gone, however broken it is meanwhile.
+//! The folder is read every two seconds rather than watched: bind mounts and network file systems lose
+//! notifications, and a look costs a few system calls. The content of a file stays in use until the file is really
+//! gone, even if the file is damaged meanwhile.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,23 +26,24 @@ use gangway_acme::{Finding, FindingCode, FindingSeverity};
 /// The folder's name on the volume.
 pub(crate) const FOLDER: &str = "certs";
 
-/// Bundles of client CAs, which are something else.
+/// The subfolder of client CAs, which [`ClientCaFolder`] reads.
 const CLIENTS: &str = "clients";
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// A file changed so recently may change again without looking any different: time stamps are coarse.
+/// A file that changed more recently than this may change again without a visible difference: time stamps are
+/// coarse.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
-/// Deeper than any tool nests, and an end where a link leads in a circle.
+/// Deeper than any tool nests; it also ends a circle of links.
 const DEPTH_MAX: usize = 4;
 const FILES_MAX: usize = 10_000;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// So many certificates that were taken up at one look are told one by one.
+/// Certificates from one look that are logged one by one; the rest are only counted.
 const TOLD_MAX: usize = 20;
 
-/// What the folder holds.
+/// The content of the folder.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CertsFolderView {
     pub(crate) bundles: Vec<Arc<Bundle>>,
@@ -65,7 +66,7 @@ pub(crate) async fn follow(data: PathBuf, mut views: Publisher<CertsFolderView>)
                     views.publish(view);
                 }
             }
-            // A panic would be a fault of ours; what was published stays in force.
+            // A panic would be a bug; the published view stays in force.
             Err(error) => {
                 tracing::error!(%error, "stopped following the folder of certificates");
                 return std::future::pending().await;
@@ -75,15 +76,15 @@ pub(crate) async fn follow(data: PathBuf, mut views: Publisher<CertsFolderView>)
     }
 }
 
-/// What became of one file at a look.
+/// The change of one file at a look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum FileChange {
     None,
-    /// It holds another certificate than before, which is in use from now on.
+    /// The file holds a new certificate, which is in use from now on.
     TakenUp,
 }
 
-/// Whoever has put a file there wants to know that it is used.
+/// Logs the certificates that were taken up, so that the operator who put a file there sees that it is used.
 fn tell_taken_up(bundles: &[Arc<Bundle>]) {
     for bundle in bundles.iter().take(TOLD_MAX) {
         let Origin::Folder(file) = &bundle.origin else { continue };
@@ -95,37 +96,37 @@ fn tell_taken_up(bundles: &[Arc<Bundle>]) {
     }
 }
 
-/// What is known of the folder.
+/// The state of the folder at the last look.
 #[derive(Debug)]
 pub(crate) struct CertsFolder {
     data: PathBuf,
-    /// By the path of the file with the certificate, relative to the volume.
+    /// The state of each certificate file, by its path relative to the volume.
     held: BTreeMap<Box<str>, FileState>,
-    /// What was odd about the folder at the last look. Told when it is so twice: somebody may just be
-    /// copying.
+    /// Findings about the folder at the last look. They are reported if two looks agree: the operator may still be
+    /// copying files.
     odd: Vec<Finding>,
     clients: ClientCaFolder,
-    /// As published last.
+    /// The view that was last published.
     view: Option<CertsFolderView>,
 }
 
-/// What one file gave.
+/// The state of one certificate file.
 #[derive(Debug, Default)]
 struct FileState {
-    /// How the files looked when they were read; none if they may have changed since without looking
-    /// different.
+    /// The stamps of the files when they were read. `None` if the files may have changed since without a visible
+    /// difference.
     looks: Option<FileStamps>,
     bundle: Option<Arc<Bundle>>,
     trouble: Option<FileProblem>,
-    /// How often in a row it was read in vain; a pair that is just being replaced is in order next time.
+    /// Failed reads in a row; a pair that is being replaced is readable at the next look.
     failures: u32,
-    /// How often in a row it was not there; a file that is just being replaced is back next time.
+    /// Looks in a row without the file; a file that is being replaced is back at the next look.
     absences: u32,
-    /// Its key, if everybody can read it.
+    /// The path of its key, if all users can read it.
     open: Option<Box<str>>,
 }
 
-/// How the files of a bundle look from outside.
+/// The visible properties of the files of a bundle.
 type FileStamps = Vec<Option<FileStamp>>;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -134,11 +135,11 @@ struct FileStamp {
     inode: u64,
     size: u64,
     modified: (i64, i64),
-    /// Moves with each write, rename and change of rights, and cannot be set back.
+    /// The change time, which moves with each write, rename and change of rights, and cannot be set back.
     changed: (i64, i64),
 }
 
-/// A file with a certificate and where its key may be, the likeliest first.
+/// A certificate file and the files that may hold its key, the likeliest first.
 #[derive(Debug, Eq, PartialEq)]
 struct CertificateFile {
     certificate: Box<str>,
@@ -156,7 +157,7 @@ impl CertsFolder {
         Self { data, held: BTreeMap::new(), odd: Vec::new(), clients: ClientCaFolder::default(), view: None }
     }
 
-    /// FileStamps at every file, reads those that changed, and gives what there is if that is news.
+    /// Looks at every file and reads those that changed. Returns the view if it has changed.
     pub(crate) fn look(&mut self) -> Option<CertsFolderView> {
         let FolderListing { files, unreadable } = self.list();
         let is_complete = unreadable.is_empty();
@@ -200,7 +201,7 @@ impl CertsFolder {
             let entries = fs::read_dir(self.data.join(&folder)).and_then(Iterator::collect::<io::Result<Vec<_>>>);
             let entries = match entries {
                 Ok(entries) => entries,
-                // Gone as a whole is more likely a volume that is not mounted than a wish to have nothing.
+                // If the whole folder is gone, the volume is more likely unmounted than emptied on purpose.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && (depth > 0 || self.held.is_empty()) => {
                     continue;
                 }
@@ -211,7 +212,7 @@ impl CertsFolder {
             };
             for entry in entries {
                 let Ok(name) = entry.file_name().into_string() else { continue };
-                // Hidden is what Kubernetes links to, and what a tool has not finished with.
+                // Hidden files are link targets of Kubernetes or unfinished files of a tool.
                 if name.starts_with('.') {
                     continue;
                 }
@@ -221,7 +222,7 @@ impl CertsFolder {
                     Ok(metadata) if metadata.is_dir() && (depth == DEPTH_MAX || depth == 0 && name == CLIENTS) => {}
                     Ok(metadata) if metadata.is_dir() => folders.push((path, depth + 1)),
                     Err(error) if error.kind() == io::ErrorKind::NotFound && !is_link => {}
-                    // A link that leads nowhere is there: its target may be back.
+                    // A dangling link counts as there: its target may come back.
                     _ if listing.files.len() < FILES_MAX => listing.files.push(path.into()),
                     _ => {}
                 }
@@ -232,10 +233,10 @@ impl CertsFolder {
     }
 }
 
-/// What there is below the folder.
+/// The files below the folder.
 #[derive(Debug, Default)]
 struct FolderListing {
-    /// Relative to the volume, sorted.
+    /// Paths relative to the volume, sorted.
     files: Vec<Box<str>>,
     unreadable: Vec<Finding>,
 }
@@ -308,7 +309,7 @@ impl FileStamp {
 
     fn is_settled(&self) -> bool {
         let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(self.changed.0.max(0) as u64);
-        // A time in the future says nothing, and would otherwise have the file read for ever.
+        // A time in the future proves nothing, and without this check the file would be read at every look.
         SystemTime::now().duration_since(changed).is_ok_and(|age| age > SETTLED_AFTER)
     }
 }
@@ -317,7 +318,7 @@ fn looks(data: &Path, source: &CertificateFile) -> FileStamps {
     std::iter::once(&source.certificate).chain(&source.keys).map(|path| FileStamp::of(&data.join(&**path))).collect()
 }
 
-/// Which files are certificates, and where their keys are; and files that only look as if.
+/// Finds the certificate files with the candidates for their keys, and findings about files that cannot be used.
 fn sources(files: &[Box<str>]) -> (Vec<CertificateFile>, Vec<Finding>) {
     let is_there = |path: &str| files.binary_search_by(|file| (**file).cmp(path)).is_ok();
     let (mut sources, mut strays) = (Vec::new(), Vec::new());
@@ -331,11 +332,11 @@ fn sources(files: &[Box<str>]) -> (Vec<CertificateFile>, Vec<Finding>) {
                 certificate: file.clone(),
                 keys: vec![beside(format!("{stem}.key")), file.clone()],
             }),
-            // The key of a neighbour, as mkcert and certbot name it.
+            // The key of a neighbouring certificate, as mkcert and certbot name it.
             "pem" if stem.strip_suffix("-key").is_some_and(|stem| has(format!("{stem}.pem"))) => {}
-            // certbot's folder: everything is in the full chain and the key.
+            // certbot's folder: `fullchain.pem` and the key hold all that is needed.
             "pem" if matches!(stem, "privkey" | "cert" | "chain") && has("fullchain.pem".into()) => {}
-            // Its chain apart, which the certificate's own file has.
+            // A separate chain, which the certificate's own file contains as well.
             "pem" if has(format!("{stem}.crt")) => {}
             "pem" => {
                 let mut keys = vec![file.clone(), beside(format!("{stem}.key")), beside(format!("{stem}-key.pem"))];
@@ -352,7 +353,7 @@ fn sources(files: &[Box<str>]) -> (Vec<CertificateFile>, Vec<Finding>) {
     (sources, strays)
 }
 
-/// Gives the bundle and the file that its key was in.
+/// Reads a bundle and returns it with the file that holds its key.
 fn read<'a>(data: &Path, source: &'a CertificateFile) -> Result<(Bundle, &'a str), FileProblem> {
     let certificate = read_file(data, &source.certificate)?;
     let mut last = None;
@@ -412,13 +413,13 @@ fn explain(source: &CertificateFile, error: &BundleError) -> FileProblem {
     FileProblem { message: format!("`{path}` cannot be used: {error}"), help: help.into() }
 }
 
-/// Takes from everybody the right to read a key, and gives whether they still have it.
+/// Takes the right to read a key from other users, and returns whether they still have it.
 ///
 /// The group keeps its right: sharing a key with a mail server that way is common and meant.
 fn is_open_to_all(data: &Path, key: &str) -> bool {
     let path = data.join(key);
     let is_open = || fs::metadata(&path).is_ok_and(|metadata| metadata.mode() & 0o007 != 0);
-    // Behind a link it is somebody else's file.
+    // The target of a link belongs to another program, so its rights stay.
     let is_ours = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
     if is_open() && is_ours && restrict(&path, 0o770).is_ok() && !is_open() {
         tracing::warn!(file = key, "took from everybody the right to read a private key");
@@ -508,7 +509,7 @@ mod tests {
             self.root.path().join(FOLDER).join(name)
         }
 
-        /// Old enough to count as settled.
+        /// Writes a file that is old enough to count as settled.
         fn put(&self, name: &str, text: &str) {
             let path = self.path(name);
             fs::create_dir_all(path.parent().expect("has one")).expect("is ours");
@@ -522,7 +523,7 @@ mod tests {
             self.put(&format!("{stem}.key"), &pair.key);
         }
 
-        /// What is in force after as many looks as a settled state may need.
+        /// The view after as many looks as a settled state may need.
         fn view(&mut self) -> CertsFolderView {
             for _ in 0..3 {
                 self.folder.look();
@@ -683,7 +684,7 @@ mod tests {
         volume.put_pair("a", &old);
         assert_eq!(volume.names(), ["a.test"]);
         assert!(volume.folder.held["certs/a.crt"].looks.is_none(), "it is too young to be known by its looks");
-        // The same size and, as far as anybody can see, the same time.
+        // The same size and the same time stamp.
         let key = volume.path("a.key");
         let times = fs::metadata(&key).expect("is there").modified().expect("has one");
         volume.put_pair("a", &new);

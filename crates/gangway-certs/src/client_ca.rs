@@ -1,7 +1,7 @@
-//! Bundles of authorities that clients' certificates are checked against: `certs/clients/` on the volume.
+//! Client CAs: the authorities that verify clients' certificates, from `certs/clients/` on the volume.
 //!
-//! What protects must not outlast its file: unlike with certificates of our own, a bundle that is damaged
-//! or gone is given up. One look later, though, since somebody may just be replacing it.
+//! Protection must not outlast its file: unlike our own certificates, a CA file that is damaged or gone is dropped.
+//! It is dropped one look later, since the operator may be replacing it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -13,20 +13,20 @@ use gangway_tls::{ClientCa, ClientCas};
 
 use gangway_acme::{Finding, FindingCode, FindingSeverity};
 
-/// More authorities than anybody has.
+/// More authorities than any installation needs.
 const FILES_MAX: usize = 256;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// What is known of the folder.
+/// The state of the folder at the last look.
 #[derive(Debug, Default)]
 pub(crate) struct ClientCaFolder {
     usable: Arc<ClientCas>,
-    /// What was wrong at the last look, by name.
+    /// The problems at the last look, by name.
     troubled: BTreeMap<Box<str>, String>,
 }
 
 impl ClientCaFolder {
-    /// Reads every file, and gives what is wrong with those that were as bad at the last look.
+    /// Reads every file, and returns findings about those that were also unusable at the last look.
     pub(crate) fn look(&mut self, folder: &Path) -> Vec<Finding> {
         let read = read(folder);
         let mut usable = ClientCas::new();
@@ -35,14 +35,14 @@ impl ClientCaFolder {
         for (name, outcome) in read {
             match outcome {
                 Ok(fresh) => {
-                    // The same object as long as it says the same: sessions may go on.
+                    // Keep the same object if the content is the same, so that sessions can be resumed.
                     let known = self.usable.get(&name).filter(|known| known.is_same_as(&fresh));
                     usable.insert(name, known.map_or_else(|| Arc::new(fresh), Arc::clone));
                 }
                 Err(error) => drop(troubled.insert(name, error)),
             }
         }
-        // What was usable and is not there any more is looked for once again.
+        // A file that was usable and has vanished is looked for once more.
         for name in self.usable.keys().filter(|name| !usable.contains_key(*name)) {
             troubled.entry(name.clone()).or_default();
         }
@@ -100,7 +100,8 @@ fn damaged(name: &str, error: &str) -> Finding {
     }
 }
 
-/// By name. Of `family.crt` and `family.pem` both belong to the bundle: an authority is added by a file.
+/// Reads the authorities by name. Both `family.crt` and `family.pem` belong to `family`: an added file adds an
+/// authority.
 fn read(folder: &Path) -> BTreeMap<Box<str>, Result<ClientCa, String>> {
     let mut texts: BTreeMap<Box<str>, io::Result<Vec<u8>>> = BTreeMap::new();
     let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };

@@ -1,8 +1,8 @@
-//! Certificates written down for other software, such as a mail server: below the volume, and nowhere else.
+//! Exports certificates for other software, such as a mail server, to folders below the volume only.
 //!
-//! Who reads the folder may also write to it, and may be somebody else's container. So every step on the
-//! way is opened without following links, and what is written is renamed into place in the folder that was
-//! opened, whatever its path leads to by then.
+//! Software that reads the folder may also write to it, and may run in a container that is not trusted. So every
+//! folder on the way is opened without following links, and each file is renamed into place in the folder that was
+//! opened, wherever its path leads by then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
@@ -17,26 +17,26 @@ use crate::WantedExport;
 use gangway_acme::storage::safe_name;
 use gangway_acme::{Finding, FindingCode, FindingSeverity};
 
-/// Folders of ours, which no label may have written to.
+/// Gangway's own folders, to which no label may export.
 const OURS: [&str; 8] = ["acme", "ca", "certs", "hosts", "import", "locks", "secret", "tickets"];
 
-/// What was written, and what could not be.
+/// The exports that were written, and those that failed.
 #[derive(Debug)]
 pub(crate) struct Exports {
     data: PathBuf,
-    /// The chain that was written last.
+    /// The bundle that was last written.
     written: BTreeMap<WantedExport, Arc<Bundle>>,
     failed: BTreeMap<WantedExport, Finding>,
 }
 
-/// What is to be written.
+/// The exports that must be written.
 #[derive(Debug)]
 pub(crate) struct DueExports {
     data: PathBuf,
     bundles: Vec<(WantedExport, Arc<Bundle>)>,
 }
 
-/// What came of it.
+/// The result of each export.
 pub(crate) type ExportResults = Vec<(WantedExport, Arc<Bundle>, Result<(), String>)>;
 
 impl Exports {
@@ -44,7 +44,8 @@ impl Exports {
         Self { data: data.to_owned(), written: BTreeMap::new(), failed: BTreeMap::new() }
     }
 
-    /// What has changed, or has failed before. A placeholder is of no use to anybody else.
+    /// The exports whose bundle has changed or could not be written before. Placeholders are not exported: no other
+    /// program can use them.
     pub(crate) fn due(&mut self, wanted: &BTreeSet<WantedExport>, certificates: &CertificateResolver) -> DueExports {
         self.written.retain(|export, _| wanted.contains(export));
         self.failed.retain(|export, _| wanted.contains(export));
@@ -82,7 +83,7 @@ impl DueExports {
         self.bundles.is_empty()
     }
 
-    /// Writes it, off the runtime.
+    /// Writes the exports. It blocks, so call it on a thread of its own.
     pub(crate) fn write(self) -> ExportResults {
         let Self { data, bundles } = self;
         let write = |(export, bundle): (WantedExport, Arc<Bundle>)| {
@@ -93,7 +94,8 @@ impl DueExports {
     }
 }
 
-/// The key first: a reader that meets a new chain finds its key. Who needs both at once has the third file.
+/// Writes the key first: a reader that meets a new chain finds its key. A reader that needs both at once has the
+/// third file.
 fn write(data: &Path, export: &WantedExport, bundle: &Bundle) -> io::Result<()> {
     let folder = open_folder(data, &export.folder)?;
     let (chain, key) = (bundle.chain_pem(), bundle.key_pem());
@@ -104,7 +106,7 @@ fn write(data: &Path, export: &WantedExport, bundle: &Bundle) -> io::Result<()> 
     Ok(rustix::fs::fsync(&folder)?)
 }
 
-/// Opens the folder step by step, making what is missing, and never by a link.
+/// Opens the folder one component at a time, makes missing ones, and never follows a link.
 fn open_folder(data: &Path, folder: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut open = rustix::fs::open(data, flags, Mode::empty())?;
@@ -127,7 +129,7 @@ fn write_file(folder: &OwnedFd, name: &str, text: &[u8]) -> io::Result<()> {
         return Ok(());
     }
     let beside = format!(".{name}.unfinished");
-    // Left over from a crash, or put there by somebody.
+    // The file is left over from a crash, or another program made it.
     let _ = rustix::fs::unlinkat(folder, &*beside, AtFlags::empty());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(folder, &*beside, flags, Mode::RUSR | Mode::WUSR)?;
@@ -140,9 +142,9 @@ fn write_file(folder: &OwnedFd, name: &str, text: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Whether the file is there as it should be, so that nobody who watches it is woken for nothing.
+/// Whether the file has the right content already, so that programs that watch it are not woken without need.
 fn holds(folder: &OwnedFd, name: &str, text: &[u8]) -> bool {
-    // Without NONBLOCK a pipe of this name would hold us for ever.
+    // Without NONBLOCK a pipe of this name would block us for ever.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(file) = rustix::fs::openat(folder, name, flags, Mode::empty()) else { return false };
     let mut there = Vec::new();

@@ -1,9 +1,10 @@
-//! Certificates that other software has obtained: what is still good is taken over, so that nothing is ordered twice.
+//! Imports certificates that other software has obtained and that are still valid, so that no name is ordered
+//! twice.
 //!
-//! Known are Traefik's `acme.json`, Caddy's data folder, certbot's folder and acme-companion's volume; in truth,
-//! pairs of files as those name them, wherever below the given folder they are. What is read is never
-//! changed. Accounts stay behind: their keys are mostly of a kind that we cannot use, so a certificate that was
-//! imported is never said to be replaced by another.
+//! It reads Traefik's `acme.json`, Caddy's data folder, certbot's folder and acme-companion's volume, or more
+//! exactly pairs of files that are named as in those, anywhere below the given folder. It never changes the files
+//! that it reads. Accounts are not imported: their keys are mostly of a kind that gangway cannot use, so an order
+//! never claims to replace an imported certificate.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,41 +22,41 @@ use gangway_acme::date;
 use gangway_acme::storage::{FolderStorage, Storage, safe_name};
 use gangway_acme::stored_certificate::{self, StoredCertificate};
 
-/// Where on the volume other software's files are looked for at the start.
+/// The folder on the volume that is searched for other software's files at the start.
 pub(crate) const FOLDER: &str = "import";
 
 const DEPTH_MAX: usize = 8;
 const FILES_MAX: usize = 20_000;
 const FILE_BYTES_MAX: u64 = 32 << 20;
 
-/// Another instance may just be writing the same file.
+/// Together these bound the wait for another instance that writes the same file.
 const LOCK_ATTEMPTS: u32 = 20;
 const LOCK_POLL: Duration = Duration::from_millis(100);
 
-/// The CA whose directory is known by what it writes into certificates. It can then be asked when to renew.
+/// The name of the CA in its certificates, and its directory, which can then be asked when to renew.
 const LETS_ENCRYPT: (&str, &str) = ("Let's Encrypt", "https://acme-v02.api.letsencrypt.org/directory");
 
-/// What became of one certificate that was found.
+/// One certificate that was found, and the outcome of its import.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Imported {
-    /// The file it was in.
+    /// The file that held it.
     pub from: PathBuf,
-    /// The names it carries; none where it could not be read.
+    /// The names that it carries; empty if it could not be read.
     pub names: Vec<Box<str>>,
-    /// What became of it.
+    /// The outcome of its import.
     pub outcome: ImportOutcome,
 }
 
-/// What became of a certificate that was found.
+/// The outcome of the import of a certificate.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ImportOutcome {
-    /// It is on the volume now, and good until then.
+    /// The certificate is on the volume now, and valid until this time.
     Taken(UnixTime),
-    /// The volume has it, or one that is good for longer.
+    /// The volume already has it, or one that is valid for longer.
     Known,
-    /// It is of no use, for this reason.
+    /// The certificate cannot be used, for this reason.
     Skipped(String),
-    /// It could not be written. Reads well after "failed to".
+    /// The certificate could not be written. Reads well after "failed to".
     Failed(String),
 }
 
@@ -73,9 +74,9 @@ impl fmt::Display for Imported {
     }
 }
 
-/// Takes over what is good at `now` below each of the given files and folders, into the volume `data`.
+/// Imports the certificates that are valid at `now` from the given files and folders into the volume `data`.
 ///
-/// A running instance on the volume uses it within ten seconds.
+/// A running instance on the volume uses them within ten seconds.
 pub async fn import(data: &Path, sources: &[PathBuf], now: UnixTime) -> Vec<Imported> {
     let sources = sources.to_vec();
     let found = tokio::task::spawn_blocking(move || find(&sources)).await.unwrap_or_default();
@@ -113,7 +114,7 @@ fn useless(why: impl Into<String>) -> UnusablePair {
     UnusablePair { names: Vec::new(), why: why.into() }
 }
 
-/// Whether it is still good for what it carries.
+/// Checks that the pair is valid for the names that it carries.
 fn judge(chain: &str, key: &str, now: UnixTime) -> Result<Bundle, UnusablePair> {
     let bundle = Bundle::from_pem(chain.as_bytes(), key.as_bytes(), Origin::Acme);
     let bundle = bundle.map_err(|error| useless(error.to_string()))?;
@@ -136,7 +137,7 @@ fn judge(chain: &str, key: &str, now: UnixTime) -> Result<Bundle, UnusablePair> 
     }
 }
 
-/// Under each of its names, as each is renewed by itself.
+/// Stores a bundle under each of its names, since each name is renewed separately.
 async fn take(storage: &FolderStorage, bundle: &Bundle, chain: &str, key: &str) -> ImportOutcome {
     let directory = if bundle.issuer.contains(LETS_ENCRYPT.0) { LETS_ENCRYPT.1 } else { "" };
     let text = stored_certificate::write(chain, key, directory, "");
@@ -151,7 +152,7 @@ async fn take(storage: &FolderStorage, bundle: &Bundle, chain: &str, key: &str) 
     outcome
 }
 
-/// Gives whether it was news.
+/// Writes the certificate unless the volume has a better one. Returns whether it was written.
 async fn put(storage: &FolderStorage, name: &str, bundle: &Bundle, text: &str) -> Result<bool, String> {
     let key = stored_certificate::key_for(name);
     for _ in 0..LOCK_ATTEMPTS {
@@ -165,7 +166,7 @@ async fn put(storage: &FolderStorage, name: &str, bundle: &Bundle, text: &str) -
             match StoredCertificate::read(&String::from_utf8_lossy(&there)) {
                 Ok(held) if held.bundle.not_after < bundle.not_after => {}
                 Ok(_) => return Ok(false),
-                // What is damaged is set aside by whoever serves; what a later version wrote is left alone.
+                // A damaged file is set aside by the running gangway; a file of a later version is left alone.
                 Err(error) => return Err(format!("replace `{key}`: {error}")),
             }
         }
@@ -175,7 +176,7 @@ async fn put(storage: &FolderStorage, name: &str, bundle: &Bundle, text: &str) -
     Err(format!("write `{key}`: another instance is writing it"))
 }
 
-/// Every pair, each certificate once.
+/// Finds all pairs, each certificate once.
 fn find(sources: &[PathBuf]) -> Vec<FoundPair> {
     let mut found = Vec::new();
     for source in sources {
@@ -214,7 +215,7 @@ fn walk(root: &Path, found: &mut Vec<FoundPair>) {
             if files > FILES_MAX {
                 return;
             }
-            // certbot's past ones, acme.sh's and acme-companion's trials, and what is hidden.
+            // Skip old certificates of certbot, test certificates of acme.sh and acme-companion, and hidden files.
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             if path.is_dir() {
                 let is_left_out = name.starts_with('.') || name.starts_with("_test_") || name == "archive";
@@ -222,7 +223,7 @@ fn walk(root: &Path, found: &mut Vec<FoundPair>) {
                     folders.push((path.clone(), depth + 1));
                 }
             } else if name == "default.crt" {
-                // acme-companion's own, for names that it does not know.
+                // acme-companion's own certificate, for names that it does not know.
             } else if let Some(key) = key_beside(path, &name) {
                 found.push(FoundPair { from: path.clone(), pair: pair(path, &key) });
             } else if name.ends_with(".json")
@@ -266,8 +267,8 @@ fn read(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// What Traefik keeps; none where the file is something else. It is written in place, so a file that ends in the
-/// middle is one that Traefik was stopped at.
+/// The pairs in Traefik's file, or `None` if the file is another one. Traefik writes it in place, so a file that
+/// ends in the middle is one whose writing was interrupted.
 ///
 /// Traefik 2 and 3 keep one account and its certificates for each resolver, Traefik 1.6 and 1.7 one of them at the
 /// top, and before that the certificates were a part of the account, each in an object of its own.
@@ -316,7 +317,7 @@ mod tests {
     const NOW: UnixTime = UnixTime::from_seconds(1_790_000_000);
     const DAY: Duration = Duration::from_hours(24);
 
-    /// A CA that could be a public one.
+    /// A CA that looks like a public one.
     struct Authority(rcgen::CertifiedIssuer<'static, rcgen::KeyPair>);
 
     impl Authority {

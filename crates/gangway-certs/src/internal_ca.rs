@@ -1,8 +1,8 @@
 //! The internal CA on the volume.
 //!
-//! It is made once, under a lock, however many instances share the volume. Before and while the volume
-//! cannot be written it works from memory, and is written as soon as that is possible; if another
-//! instance was faster, that one's is taken over. What cannot be read is set aside, never overwritten.
+//! The CA is made once, under a lock, however many instances share the volume. While the volume cannot be written,
+//! the CA works from memory, and it is written as soon as possible; if another instance was faster, its CA is used
+//! instead. A file that cannot be read is set aside, never overwritten.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,20 +16,20 @@ use gangway_acme::Clock;
 use gangway_acme::storage::{Storage, StorageError};
 use gangway_acme::{Finding, FindingCode, FindingSeverity};
 
-/// Where the root is on the volume.
+/// The storage key of the root.
 pub(crate) const ROOT: &str = "ca/root.crt";
-/// Where its key is.
+/// The storage key of the root's private key.
 pub(crate) const KEY: &str = "ca/root.key";
 
-/// Another instance makes a root in far less; if it hangs, we go on without it.
+/// Another instance makes a root in far less time; if it hangs, this one goes on without it.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
-/// How often a failed write is tried again, and how often we look whether another instance, or a person,
-/// has changed the files.
+/// Interval between attempts of a failed write, and between looks for changes to the files by another instance or a
+/// person.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 
-/// The CA in force and what is wrong with it.
+/// The CA in force and its findings.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InternalCaView {
     pub(crate) ca: Option<Arc<InternalCa>>,
@@ -38,7 +38,7 @@ pub(crate) struct InternalCaView {
     pub(crate) degraded: bool,
 }
 
-/// Keeps a CA in force that permits the scope, as long as anybody sets one.
+/// Keeps a CA in force that permits the scope, for as long as the publisher of the scope lives.
 pub(crate) async fn keep_ca<S: Storage>(
     storage: S,
     mut scopes: Reader<Scope>,
@@ -46,11 +46,11 @@ pub(crate) async fn keep_ca<S: Storage>(
     mut views: Publisher<InternalCaView>,
 ) -> Result<Infallible, PublisherGone> {
     let mut view = InternalCaView::default();
-    // What was damaged is told until the restart: somebody may have to act on it.
+    // Damaged files are reported until the restart: the operator may have to act on them.
     let mut damages = Vec::new();
     loop {
         let (scope, now) = (scopes.load().clone(), clock.now());
-        // A widened root signs at once; bringing it to the volume may take its time.
+        // A widened root signs at once; writing it to the volume may take time.
         if let Some(wider) = view.ca.as_deref().and_then(|ca| rewritten(ca, &scope, now)) {
             view.ca = Some(Arc::new(wider));
             views.publish(view.clone());
@@ -74,7 +74,7 @@ pub(crate) async fn keep_ca<S: Storage>(
     }
 }
 
-/// What came of one look at the volume.
+/// The result of one look at the volume.
 struct CaCheck {
     ca: Option<Arc<InternalCa>>,
     degraded: bool,
@@ -82,18 +82,18 @@ struct CaCheck {
     damages: Vec<Finding>,
 }
 
-/// The two files as they are, and what is to be done about them.
+/// The CA to use, and the changes that the two files need.
 struct CaFilesPlan {
     ca: Arc<InternalCa>,
     set_aside: Vec<&'static str>,
-    /// The key before the root: a key alone gives the same root again, a root alone gives nothing.
+    /// The key is written before the root: a key alone gives the same root again, a root alone is useless.
     write_key: bool,
     write_root: bool,
     damages: Vec<Finding>,
 }
 
 async fn settle<S: Storage>(storage: &S, current: Option<&Arc<InternalCa>>, scope: &Scope, now: UnixTime) -> CaCheck {
-    // Mostly all is well, which needs no lock.
+    // Usually nothing must change, which needs no lock.
     match read(storage, current, scope, now).await {
         Ok(verdict) if verdict.is_done() => CaCheck::fine(verdict.ca),
         Ok(verdict) => match settle_locked(storage, current, scope, now).await {
@@ -115,7 +115,7 @@ async fn settle_locked<S: Storage>(
     now: UnixTime,
 ) -> Result<CaFilesPlan, CaVolumeError> {
     let lease = lock(storage).await?;
-    // Looked at again: another instance may have been faster.
+    // Read again under the lease: another instance may have been faster.
     let verdict = read(storage, current, scope, now).await?;
     for key in &verdict.set_aside {
         let aside = storage.set_aside(key, &lease).await?;
@@ -155,7 +155,7 @@ async fn read<S: Storage>(
     Ok(examine(text(key).as_deref(), text(root).as_deref(), current, scope, now)?)
 }
 
-/// What to do about the two files of the volume, whatever they hold.
+/// Plans the changes to the two files, for any content.
 fn examine(
     key: Option<&str>,
     root: Option<&str>,
@@ -167,7 +167,7 @@ fn examine(
     let in_memory = || current.map_or_else(|| InternalCa::make(scope, now).map(Arc::new), |ca| Ok(Arc::clone(ca)));
     match (key, root) {
         (None, None) => Ok(CaFilesPlan { write_key: true, write_root: true, ..kept(in_memory()?) }),
-        // Somebody has taken the key away from a root that we still have.
+        // The key has been removed from a root that we still have.
         (None, Some(root)) if current.is_some_and(|ca| ca.root_pem() == root) => {
             Ok(CaFilesPlan { write_key: true, ..kept(in_memory()?) })
         }
@@ -179,7 +179,7 @@ fn examine(
             ..kept(in_memory()?)
         }),
         (Some(key), root) => {
-            // The one in memory may be ahead of a volume that cannot be written.
+            // The root in memory may be newer than that on a volume that cannot be written.
             let ahead = current.filter(|ca| ca.key_pem() == key && rewritten(ca, scope, now).is_none());
             let remade = || match ahead {
                 Some(ca) => Ok(Arc::clone(ca)),
@@ -220,7 +220,7 @@ fn examine(
     }
 }
 
-/// The root to write in place of one of ours that is out of date or too narrow, if it is.
+/// The root to write in place of one of ours that is out of date or too narrow, or `None` if it is neither.
 fn rewritten(ca: &InternalCa, scope: &Scope, now: UnixTime) -> Option<InternalCa> {
     let has_scope = scope.domains.iter().chain(&scope.hosts).all(|name| ca.permits(name));
     if ca.is_fresh_at(now) && has_scope || !ca.is_ours() {
@@ -267,7 +267,7 @@ impl CaCheck {
     }
 }
 
-/// Why the CA is in memory only.
+/// The reason why the CA is in memory only.
 #[derive(Debug, thiserror::Error)]
 enum CaVolumeError {
     #[error("{0}")]

@@ -36,34 +36,34 @@ use crate::session_tickets;
 use crate::status::{CertificateReport, StatusInput};
 use crate::{KeepSettings, PlainHttp, WantedCertificates};
 
-/// What the keeper publishes, and what it shares with those that serve handshakes.
+/// The values that the keeper publishes, and those that it shares with handshakes.
 #[derive(Debug)]
 pub struct KeeperOutputs {
     /// Bundles of every source.
     pub store: Publisher<Store>,
-    /// Makes certificates of ours at the first handshake; the keeper says for which names.
+    /// Makes certificates of the internal CA and placeholders at the first handshake; the keeper sets the names.
     pub mint: Arc<Mint>,
-    /// Where handshakes ask for names that no route lists; none: those get no certificate.
+    /// The demand of handshakes for names that no route lists. If `None`, they get no certificate.
     pub demand: Option<Arc<Demand>>,
-    /// The state of every certificate, and what is wrong.
+    /// The state of every certificate, and all findings.
     pub report: Publisher<CertificateReport>,
 }
 
-/// Certificates made at once although nobody has asked for them, so that many do not keep the next table waiting.
+/// Certificates that are made in one turn for exports, so that many do not delay the next table.
 const BATCH: usize = 512;
 
-/// What handshakes have made is told so soon, however many there are.
+/// Certificates made by handshakes appear in the report after this delay, however many there are.
 const TELL_AFTER: Duration = Duration::from_secs(1);
 
 /// A jump of the clock is noticed after this long.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// A volume that does not answer must not keep certificates away that need none.
+/// The longest wait for the volume: one that does not answer must not delay certificates that do not need it.
 const VOLUME_WAIT: Duration = Duration::from_secs(2);
 
 /// Keeps certificates for `names`, for ever.
 ///
-/// The store is published for the first time once the volume was read, whether or not names are known.
+/// The store is first published once the volume was read, whether or not names are known.
 pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, outputs: KeeperOutputs) -> Infallible {
     let KeeperOutputs { store, mint, demand, report } = outputs;
     let clock = settings.clock.clone();
@@ -109,7 +109,7 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
         told: BTreeSet::new(),
     };
     let data = settings.data.clone();
-    // In one task: whichever waits, the others go on; what takes long is done off the runtime.
+    // All run in one task: while one waits, the others go on; slow work runs on threads of its own.
     tokio::select! {
         never = session_tickets::share(storage.clone(), clock.clone(), tickets_tx) => never,
         never = follow(data.clone(), folder_tx) => never,
@@ -123,7 +123,7 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
     }
 }
 
-/// What other software has obtained comes before the first order, or that would be one too many.
+/// Imports certificates of other software before the first order, which they may make unnecessary.
 async fn import_at_start(data: &Path, now: UnixTime) {
     let folder = data.join(import::FOLDER);
     if !tokio::fs::try_exists(&folder).await.unwrap_or_default() {
@@ -156,7 +156,7 @@ async fn prepare(storage: &FolderStorage) {
             match storage.prepare(name) {
                 Ok(true) => tracing::warn!(folder = name, "took rights to a folder of the volume from others"),
                 Ok(false) => {}
-                // Who needs the folder will say so with what it means.
+                // The code that needs the folder will report the failure with its consequence.
                 Err(error) => tracing::debug!(%error, "failed to prepare the volume"),
             }
         }
@@ -164,37 +164,37 @@ async fn prepare(storage: &FolderStorage) {
     let _ = tokio::time::timeout(VOLUME_WAIT, prepared).await;
 }
 
-/// What the loop keeps from one turn to the next.
+/// The state that the loop keeps from one turn to the next.
 struct Keeper {
     clock: Clock,
     default_name: Option<Box<str>>,
     internal_domains: Vec<Box<str>>,
     signer: Option<Arc<InternalCa>>,
     placeholders: Option<Arc<Placeholders>>,
-    /// What the mint was told last.
+    /// The promises that the mint last got.
     promises: Option<Promises>,
     mint: Arc<Mint>,
-    /// What handshakes get, as published last.
+    /// The certificates that handshakes get, as last published.
     certificates: CertificateResolver,
     given: GivenBundles,
     scope: Publisher<Scope>,
     public: Publisher<BTreeSet<Box<str>>>,
-    /// As published last, without challenges.
+    /// The store as last published, without challenges.
     base: Store,
     exports: Exports,
     has_acme: bool,
-    /// Only for what is told.
+    /// Used only for findings.
     plain_http: PlainHttp,
     missing: Missing,
     stars_are_on_demand: bool,
     store: Publisher<Store>,
     report: Publisher<CertificateReport>,
     reported: CertificateReport,
-    /// What was logged and still holds.
+    /// Findings that were logged and still hold.
     told: BTreeSet<Finding>,
 }
 
-/// What the other parts say.
+/// The views of the other tasks.
 struct KeeperInputs {
     folder: Reader<CertsFolderView>,
     ca: Reader<InternalCaView>,
@@ -203,14 +203,14 @@ struct KeeperInputs {
     tickets: Reader<Arc<TicketKeys>>,
 }
 
-/// What came from the folder and from public CAs, by name, as of a moment.
+/// The bundles from the folder and from public CAs, by name, at one moment.
 #[derive(Default)]
 struct GivenBundles {
     generations: (Generation, Generation),
     store: Store,
     bundles: Vec<Arc<Bundle>>,
     client_cas: Arc<ClientCas>,
-    /// When one of them comes into force or ends.
+    /// The next time at which one of them becomes valid or ends.
     next: UnixTime,
 }
 
@@ -218,7 +218,8 @@ impl Keeper {
     async fn run(mut self, mut wishes: Reader<WantedCertificates>, mut views: KeeperInputs) -> Infallible {
         let _ = tokio::time::timeout(VOLUME_WAIT, async {
             let _ = views.folder.changed().await;
-            // What was ordered before a restart must not be ordered again, or stand back for a placeholder.
+            // Wait for the certificates from before a restart: they must not be ordered again, or be served as
+            // placeholders.
             if self.has_acme {
                 let _ = views.acme.changed().await;
             }
@@ -244,7 +245,7 @@ impl Keeper {
                 self.publish(&views);
                 is_first = false;
             }
-            // What is still missing comes next, but after another look at what is wanted.
+            // The rest is made in the next turn, after another look at the wanted names.
             if self.make_for_export(&wanted, now).await {
                 continue;
             }
@@ -255,12 +256,12 @@ impl Keeper {
             let mut wake = tokio::time::Instant::now() + LOOK_EVERY.min(next);
             loop {
                 tokio::select! {
-                    // Without anybody to change them, the last ones are kept for ever.
+                    // After the publisher of the wishes is gone, the last wishes stay in force for ever.
                     changed = wishes.changed(), if !is_over => is_over = changed.is_err(),
                     _ = views.folder.changed() => {}
                     _ = views.ca.changed() => {}
                     Ok(_) = views.acme.changed() => {}
-                    // A CA is waiting, and nothing else has changed.
+                    // A CA is waiting, and only the challenges have changed.
                     Ok(_) = views.challenges.changed() => {
                         self.publish(&views);
                         continue;
@@ -280,14 +281,14 @@ impl Keeper {
         }
     }
 
-    /// Names that a public CA is to sign for. One that leads nowhere is not worth an order, nor the CA's patience;
-    /// what was ordered for it is renewed, since its containers may be reachable tomorrow.
+    /// Names that a public CA must sign for. A name whose containers cannot be reached is not worth an order; its
+    /// existing certificate is renewed, since they may be reachable tomorrow.
     fn to_order(&self, plan: &Plan, wanted: &WantedCertificates) -> BTreeSet<Box<str>> {
         let is_held = |name: &str| self.given.store.find(name).is_some_and(|bundle| bundle.origin == Origin::Acme);
         plan.public.iter().filter(|name| !wanted.out_of_reach.contains(*name) || is_held(name)).cloned().collect()
     }
 
-    /// What is to be said of names that wait for a certificate.
+    /// Findings about names that wait for a certificate.
     fn without_certificates(&mut self, wanted: &WantedCertificates, acme: &AcmeView, now: UnixTime) -> Vec<Finding> {
         let certificates = &self.certificates;
         let public = self.public.reader().load_full();
@@ -314,7 +315,7 @@ impl Keeper {
         plan(&situation, now)
     }
 
-    /// Whether another one signs from now on, be it the same key's.
+    /// Takes over the CA as signer and returns whether it changed, also if the key stayed the same.
     fn change_signer(&mut self, ca: Option<&Arc<InternalCa>>) -> bool {
         let Some(ca) = ca.filter(|ca| !self.signer.as_ref().is_some_and(|signer| Arc::ptr_eq(signer, ca))) else {
             return false;
@@ -323,7 +324,7 @@ impl Keeper {
         true
     }
 
-    /// Has certificates made for other names from now on, when they are asked for, and gives whether that is so.
+    /// Puts new promises in force, and returns whether anything changed.
     fn promise(&mut self, promises: Promises, is_signer: bool) -> bool {
         if !is_signer && self.promises.as_ref() == Some(&promises) {
             return false;
@@ -333,8 +334,8 @@ impl Keeper {
         true
     }
 
-    /// Makes what others are to be given although nobody has asked for it, off the runtime; gives whether there
-    /// may be more.
+    /// Makes certificates for exports that no handshake has asked for, on a thread of its own. Returns whether
+    /// there may be more to make.
     async fn make_for_export(&self, wanted: &WantedCertificates, now: UnixTime) -> bool {
         let certificates = self.certificates.clone();
         let is_due =
@@ -345,7 +346,7 @@ impl Keeper {
             return false;
         }
         let making = move || batch.iter().filter(|name| certificates.make(name, now).is_some()).count();
-        // What cannot be made is tried again at the next look, and not at once.
+        // Failures are tried again at the next look, not at once.
         tokio::task::spawn_blocking(making).await.is_ok_and(|count| count == BATCH)
     }
 
@@ -354,7 +355,7 @@ impl Keeper {
         self.base = store.with_clients(Arc::clone(&self.given.client_cas));
     }
 
-    /// Writes down for others what has changed. A volume that hangs keeps nothing else waiting.
+    /// Exports changed certificates. A volume that hangs delays no other work.
     async fn export(&mut self, wanted: &WantedCertificates) {
         let due = self.exports.due(&wanted.exports, &self.certificates);
         if due.is_empty() {
@@ -426,7 +427,7 @@ fn publish_change<T: Clone + PartialEq>(publisher: &mut Publisher<T>, value: &T)
 }
 
 impl GivenBundles {
-    /// Sorts what was given by name again where that may have changed, and gives whether it did.
+    /// Sorts the bundles by name again if they may have changed, and returns whether they did.
     fn update(
         &mut self,
         generations: (Generation, Generation),
@@ -447,7 +448,7 @@ impl GivenBundles {
     }
 }
 
-/// None where no key can be made, which leaves names without a certificate and costs nothing else.
+/// `None` if no key can be made, which leaves names without a certificate and has no other effect.
 fn placeholders() -> Option<Arc<Placeholders>> {
     let made = Placeholders::new().map(Arc::new);
     made.inspect_err(|error| tracing::warn!(%error, "failed to make a key for placeholders")).ok()

@@ -1,9 +1,10 @@
 //! Keeps a certificate for every name that needs one, from every source: ACME CAs, the internal CA, and files on the volume.
 //!
-//! The [keeper](keep) is given names and publishes a [`gangway_tls::Store`]. It knows neither Docker nor routes.
+//! The [keeper](keep) gets names and publishes a [`gangway_tls::Store`]. It knows neither Docker nor routes.
 //!
-//! Two loops turn until nothing changes any more. The keeper plans over all sources and publishes the names that a public
-//! CA is to sign for; the ACME client orders them and publishes what it has; the keeper plans again with that.
+//! Two loops run until nothing changes any more. The keeper plans over all sources and publishes the names that a
+//! public CA must sign for; the ACME client orders them and publishes its certificates; the keeper plans again with
+//! those.
 //!
 //! ```text
 //! names ──→ keeper ──names for public CAs──→ ACME client ──→ certificate authorities
@@ -39,37 +40,37 @@ pub use keeper::{KeeperOutputs, keep};
 pub use secret::{SecretError, make_secret, secrets};
 pub use status::{CertificateReport, CertificateStatus};
 
-/// What the routes of a table need, and what it is kept on.
+/// The needs of a table's routes, and facts about the volume.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct WantedCertificates {
     /// Names that need a certificate.
     pub names: Vec<WantedName>,
-    /// Bundles of authorities that clients' certificates are checked against, by name.
+    /// Client CAs that routes ask for, by name.
     pub client_cas: BTreeSet<Box<str>>,
-    /// Certificates to be written down for others.
+    /// Certificates to export for other software.
     pub exports: BTreeSet<WantedExport>,
-    /// Of the names those that nobody could be led to: no certificate is ordered for them, and one that is there
-    /// is kept and renewed.
+    /// Those of the names whose containers cannot be reached: no certificate is ordered for them, and an existing
+    /// one is kept and renewed.
     pub out_of_reach: BTreeSet<Box<str>>,
-    /// Why the volume would not outlive the container.
+    /// The reason why the volume would not outlive the container, if it would not.
     pub forgotten: Option<VolumeLoss>,
 }
 
-/// Why a volume does not outlive the container it is mounted in.
+/// The reasons why a volume does not outlive the container it is mounted in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum VolumeLoss {
-    /// It has no name that the next container could ask for.
+    /// The volume has no name that the next container could ask for.
     Anonymous,
-    /// Nothing is mounted there.
+    /// Nothing is mounted at the path.
     Unmounted,
 }
 
-/// A certificate to be written down for others.
+/// A certificate to export for other software.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct WantedExport {
-    /// Below the volume, with `/` between its parts; none of ours.
+    /// The folder below the volume, with `/` between its parts; not a folder that gangway itself uses.
     pub folder: Box<str>,
-    /// Of this name.
+    /// The name whose certificate is exported.
     pub name: Box<str>,
 }
 
@@ -78,11 +79,11 @@ pub struct WantedExport {
 pub struct WantedName {
     /// A normal host name, an address, `*.example.org`, or the host patterns `budget.*` and `*`.
     pub name: Box<str>,
-    /// Who shall sign it.
+    /// The CA that should sign it.
     pub issuer: WantedIssuer,
 }
 
-/// Who shall sign.
+/// The CA that should sign for a name.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum WantedIssuer {
     /// The internal CA for internal names, a public CA for others.
@@ -91,32 +92,33 @@ pub enum WantedIssuer {
     Internal,
 }
 
-/// What the keeper is told once.
+/// The keeper's settings, which do not change while it runs.
 #[derive(Clone, Debug, Default)]
 pub struct KeepSettings {
     /// The volume.
     pub data: PathBuf,
-    /// Domains beside the internal ones that the operator lets the internal CA sign for (`--domain`).
+    /// Further domains that the operator lets the internal CA sign for (`--domain`).
     pub internal_domains: Vec<Box<str>>,
-    /// The name that clients without SNI are served (`--default-cert`): kept even if no route wants it.
+    /// The name whose certificate clients without SNI get (`--default-cert`): kept even if no route wants it.
     pub default_certificate: Option<Box<str>>,
-    /// Public CAs; none: public names keep their placeholder.
+    /// The public CAs. If `None`, public names keep their placeholder.
     pub acme: Option<AcmeSettings>,
-    /// Who is asked about names that no route lists (`--on-demand`); none: they get no certificate.
+    /// The service that decides about names that no route lists (`--on-demand`). If `None`, they get no
+    /// certificate.
     pub on_demand: Option<OnDemandSettings>,
-    /// What happens to plain HTTP for a name without a certificate.
+    /// The treatment of plain HTTP for a name without a certificate.
     pub plain_http: PlainHttp,
     /// The time of day.
     pub clock: Clock,
 }
 
-/// What happens to plain HTTP for a name without a certificate. Only findings state it; the proxy does it.
+/// The treatment of plain HTTP for a name without a certificate. Findings only state it; the proxy applies it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum PlainHttp {
-    /// It is answered in the clear.
+    /// Requests are answered without TLS.
     #[default]
     Served,
-    /// It is refused (`--no-plain-fallback`).
+    /// Requests are refused (`--no-plain-fallback`).
     Refused,
 }
 
@@ -131,16 +133,16 @@ pub fn root_pem(data: &Path) -> Result<String, RootError> {
     }
 }
 
-/// Why there is no root to print. Reads well after "failed to".
+/// The reason why there is no root to print. Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
-    /// None was made yet.
+    /// No root was made yet.
     #[error("find the internal root at {}: it is made when `gangway serve` first starts with this data folder", .0.display())]
     Missing(PathBuf),
-    /// It is there and cannot be read.
+    /// The root's file cannot be read.
     #[error("read the internal root at {path}: {error}", path = .0.display(), error = .1)]
     Unreadable(PathBuf, std::io::Error),
-    /// It is no certificate.
+    /// The root's file holds no certificate.
     #[error("read the internal root at {}: it holds no certificate", .0.display())]
     Damaged(PathBuf),
 }

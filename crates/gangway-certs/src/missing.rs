@@ -1,4 +1,4 @@
-//! Public certificates that are wanted and not there, and a volume that forgets those that are.
+//! Findings about public names that have no certificate, and about a volume that forgets certificates.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,22 +7,23 @@ use crate::{PlainHttp, VolumeLoss};
 use gangway_acme::{Finding, FindingCode, FindingSeverity};
 use gangway_tls::UnixTime;
 
-/// An order takes seconds, so a name that has just appeared is not told of at once.
+/// An order takes seconds, so a name is reported only after this time.
 const TOLD_AFTER: Duration = Duration::from_mins(1);
 
-/// So many names are told one by one.
+/// Names that are reported one by one; the rest are only counted.
 const TOLD_MAX: usize = 20;
 
-/// Since when names have been without a certificate.
+/// The names without a certificate, with the time since when.
 #[derive(Debug, Default)]
 pub(crate) struct Missing {
     since: BTreeMap<Box<str>, UnixTime>,
 }
 
 impl Missing {
-    /// Takes note of the names that have none now, and gives those that have had none for long enough to say so.
+    /// Notes the names that have no certificate now, and returns those that have had none for long enough to be
+    /// reported.
     pub(crate) fn update<'a>(&mut self, names: impl Iterator<Item = &'a str>, now: UnixTime) -> Vec<Box<str>> {
-        // A clock that was set back must not keep one from being told.
+        // A clock that was set back must not delay the report.
         let since = |name: &str| self.since.get(name).copied().filter(|since| *since <= now).unwrap_or(now);
         self.since = names.map(|name| (name.into(), since(name))).collect();
         let due = self.since.iter().filter(|(_, since)| now.since(**since) >= TOLD_AFTER);
@@ -30,7 +31,7 @@ impl Missing {
     }
 }
 
-/// One for each name, and one for all those that are too many.
+/// One finding for each name, and one for all names beyond the bound.
 pub(crate) fn findings(names: &[Box<str>], has_acme: bool, plain_http: PlainHttp) -> Vec<Finding> {
     let finding = |subject: &str, message: String| Finding {
         code: FindingCode::NoCertificateYet,
@@ -44,13 +45,13 @@ pub(crate) fn findings(names: &[Box<str>], has_acme: bool, plain_http: PlainHttp
         effect: effect(plain_http).into(),
     };
     let told = names.iter().take(TOLD_MAX).map(|name| finding(name, format!("`{name}` has no certificate yet")));
-    // Without their number, which changes all the time.
+    // Their number is left out, since it changes all the time.
     let rest = (names.len() > TOLD_MAX)
         .then(|| finding("certificates", "further names have no certificate yet: `gangway certs` lists them".into()));
     told.chain(rest).collect()
 }
 
-/// What clients see of a name without a certificate.
+/// The effect of a finding about a name without a certificate: the behaviour that clients meet instead.
 pub(crate) fn effect(plain_http: PlainHttp) -> &'static str {
     match plain_http {
         PlainHttp::Refused => "https shows a self-signed placeholder, and plain http is refused",
@@ -58,7 +59,8 @@ pub(crate) fn effect(plain_http: PlainHttp) -> &'static str {
     }
 }
 
-/// While there are names whose certificates would have to be ordered again.
+/// The finding about a volume that does not outlive its container, for use while names have certificates that would
+/// have to be ordered again.
 pub(crate) fn volume(forgotten: VolumeLoss) -> Finding {
     let message = match forgotten {
         VolumeLoss::Anonymous => "the data folder is an anonymous volume, which no other container gets",

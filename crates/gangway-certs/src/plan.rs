@@ -1,4 +1,4 @@
-//! What is promised, ordered and said for the names that are wanted: a pure function of a moment.
+//! The plan of promises, orders and findings for the wanted names: a pure function of the present state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,47 +9,47 @@ use gangway_tls::{Bundle, InternalCa, Origin, Promises, Scope, Store, UnixTime, 
 use crate::{WantedIssuer, WantedName};
 use gangway_acme::{Finding, FindingCode, FindingSeverity, date};
 
-/// Told so early about a certificate that nobody but its owner can renew.
+/// The time before its end at which a certificate is reported that only its owner can renew.
 const ENDS_SOON: Duration = Duration::from_hours(14 * 24);
 
-/// What the plan is made from.
+/// The input of the plan.
 pub(crate) struct Situation<'a> {
     pub(crate) wanted: &'a [WantedName],
-    /// A name to keep although no route wants it.
+    /// A name whose certificate is kept even if no route wants it.
     pub(crate) default_name: Option<&'a str>,
-    /// Names that nobody lists, and that a public CA is asked to sign for.
+    /// Names that no route lists and that a public CA is asked to sign for.
     pub(crate) on_demand: &'a BTreeSet<Box<str>>,
-    /// Names below a public wildcard get certificates of their own, one by one, since there can be none for
-    /// all.
+    /// Whether names below a public wildcard get certificates of their own on demand, because a wildcard
+    /// certificate cannot be had.
     pub(crate) stars_are_on_demand: bool,
     /// Domains that the operator lets the internal CA sign for.
     pub(crate) internal_domains: &'a [Box<str>],
     pub(crate) ca: Option<&'a InternalCa>,
-    /// What was given to us, by whatever issuer: from the folder and from ACME.
+    /// Certificates from the folder and from public CAs, of any issuer.
     pub(crate) given: &'a Store,
 }
 
-/// What to do about one moment's wishes.
+/// The plan for one moment's wishes.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Plan {
-    /// Which names get a certificate of ours when they are first asked for.
+    /// The names that get a certificate of the internal CA or a placeholder when they are first asked for.
     pub(crate) promises: Promises,
-    /// What the internal root must permit.
+    /// The scope that the internal root must permit.
     pub(crate) scope: Scope,
-    /// Names for a public CA, if there is one: none that somebody has put a certificate into the folder for.
+    /// Names for a public CA, if there is one, without those that have a certificate in the folder.
     pub(crate) public: BTreeSet<Box<str>>,
     pub(crate) findings: Vec<Finding>,
-    /// By when another plan would look different.
+    /// The time at which the plan must be computed again.
     pub(crate) next: UnixTime,
 }
 
-/// Decides for every wanted name.
+/// Plans for every wanted name.
 pub(crate) fn plan(situation: &Situation<'_>, now: UnixTime) -> Plan {
     let mut plan = Plan { next: UnixTime::NEVER, ..Plan::default() };
     let mut wishes: BTreeMap<&str, WantedIssuer> = BTreeMap::new();
     let default_name = situation.default_name.map(|name| (name, WantedIssuer::Auto));
     for (name, issuer) in situation.wanted.iter().map(|wanted| (&*wanted.name, wanted.issuer)).chain(default_name) {
-        // Two routes may want one name: whoever insists on the internal CA is heard.
+        // Two routes may want one name: the one that insists on the internal CA prevails.
         let wish = wishes.entry(name).or_insert(issuer);
         *wish = (*wish).max(issuer);
     }
@@ -64,7 +64,7 @@ pub(crate) fn plan(situation: &Situation<'_>, now: UnixTime) -> Plan {
 
 impl Plan {
     fn wish(&mut self, situation: &Situation<'_>, name: &str, issuer: WantedIssuer, now: UnixTime) {
-        // `*` and `budget.*` name no host that could be signed for.
+        // `*` and `budget.*` name no host that a CA could sign for.
         if name == "*" || name.ends_with(".*") {
             self.promises.patterns.insert(name.into());
             return;
@@ -90,21 +90,21 @@ impl Plan {
             if name.strip_prefix("*.").is_some_and(|below| !below.contains('.')) {
                 self.promises.patterns.insert(name.into());
             }
-            // Until the root permits the name, which takes a moment, nothing can be signed for it.
+            // Until the root permits the name, which takes a moment, the CA cannot sign for it.
             if situation.ca.is_some_and(|ca| ca.permits(name)) {
                 self.promises.internal.insert(name.into());
             }
             return;
         }
-        // One that has expired says better what is wrong than a placeholder would.
+        // An expired certificate shows the problem better than a placeholder would.
         if given.is_none() {
             self.promises.placeholders.insert(name.into());
         }
     }
 
-    /// Whether the internal root may come to permit the name; else says why not.
+    /// Whether the internal root may come to permit the name. If not, a finding says why.
     fn may_sign(&mut self, situation: &Situation<'_>, name: &str) -> bool {
-        // A root that another tool made is taken as it is.
+        // A root that another tool made is used without changes.
         if let Some(ca) = situation.ca.filter(|ca| !ca.is_ours()) {
             let may = ca.permits(name);
             self.findings.extend((!may).then(|| not_permitted(name)));
@@ -117,7 +117,7 @@ impl Plan {
             self.scope.domains.insert(domain.clone());
             return true;
         }
-        // A single label of its own; the internal domains themselves are permitted already.
+        // The name is a single label; the internal domains themselves are permitted already.
         let is_single = !name.contains('.') && name.parse::<std::net::IpAddr>().is_err();
         if is_single && !gangway_tls::INTERNAL_DOMAINS.contains(&name) {
             if has_room || self.scope.hosts.contains(name) {
@@ -139,7 +139,7 @@ impl Plan {
     }
 }
 
-/// What to say about the bundles of the folder, which only their owner can renew.
+/// Findings about the bundles of the folder, which only their owner can renew.
 pub(crate) fn out_of_date(bundles: &[Arc<Bundle>], now: UnixTime) -> Vec<Finding> {
     let finding = |bundle: &Arc<Bundle>| {
         let Origin::Folder(file) = &bundle.origin else { return None };
@@ -175,7 +175,7 @@ fn is_below(name: &str, domain: &str) -> bool {
     name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// `*.nas`: permitting it would permit all of a top-level domain.
+/// Whether the name is like `*.nas`: permitting it would permit all of a top-level domain.
 fn is_star_of_single(name: &str) -> bool {
     let below = name.strip_prefix("*.");
     below.is_some_and(|below| !below.contains('.') && !gangway_tls::INTERNAL_DOMAINS.contains(&below))
@@ -239,7 +239,7 @@ mod tests {
             plan(&situation, now)
         }
 
-        /// A bundle as somebody else would have given it.
+        /// Adds a bundle as if it came from the folder.
         fn give(&mut self, name: &str, not_after: UnixTime) {
             let bundle = self.ca.issue(name, NOW).expect("signs");
             let bundle = Bundle { origin: Origin::Folder("certs/x.crt".into()), not_after, ..bundle };

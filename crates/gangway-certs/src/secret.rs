@@ -1,4 +1,4 @@
-//! The secret of a volume, for what must not be forged and is never shown.
+//! The secret of a volume, which protects values against forgery and is never shown.
 //!
 //! Cookies of sticky routes are signed with it, and at a hand-over two instances prove to each other that they serve from one
 //! volume. It is 32 random bytes in a file of its own, made once. Its loss costs only that clients may come to another
@@ -16,16 +16,17 @@ use rustls::crypto::aws_lc_rs::default_provider;
 
 use crate::internal_ca;
 
-/// Where it is on the volume.
+/// The storage key of the secret.
 pub(crate) const KEY: &str = "secret";
 const LEN: usize = 32;
 
-/// Another instance makes it in far less; where there are no file locks, a lease takes four seconds.
+/// The longest wait for another instance, which makes it in far less time; without file locks, a lease takes four
+/// seconds.
 const WAIT: Duration = Duration::from_secs(6);
 
-/// Makes the secret of the volume where there is none. A file that is none is set aside.
+/// Makes the secret of the volume if there is none. A damaged file is set aside.
 ///
-/// Waits for a bounded time. Without it, [`secrets`] gives what there is.
+/// Waits for a bounded time. If this fails, [`secrets`] returns the secrets that exist.
 pub async fn make_secret(data: &Path) -> Result<(), SecretError> {
     if read(&data.join(KEY)).is_some() {
         return Ok(());
@@ -35,7 +36,7 @@ pub async fn make_secret(data: &Path) -> Result<(), SecretError> {
 
 async fn make<S: Storage>(storage: &S) -> Result<(), SecretError> {
     let lease = storage.lock(KEY).await?.ok_or(SecretError::Busy)?;
-    // Looked at again: another instance may have been faster.
+    // Read again under the lease: another instance may have been faster.
     match storage.get(KEY).await? {
         Some(text) if text.len() == LEN => return Ok(()),
         Some(_) => {
@@ -49,9 +50,10 @@ async fn make<S: Storage>(storage: &S) -> Result<(), SecretError> {
     Ok(storage.put(KEY, secret.to_vec(), &lease).await?)
 }
 
-/// What this volume signs with, and after it what it signed with before. Empty where the volume has neither.
+/// The secret that this volume signs with, followed by the one that earlier versions signed with. Empty if the
+/// volume has neither.
 ///
-/// Instances on one volume have the same. None of them is ever to be shown.
+/// Instances on one volume have the same secrets. They must never be shown.
 pub fn secrets(data: &Path) -> Vec<Vec<u8>> {
     let former = std::fs::read(data.join(internal_ca::KEY)).ok().filter(|key| !key.is_empty());
     read(&data.join(KEY)).into_iter().chain(former).collect()
@@ -63,7 +65,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     (secret.len() == LEN).then_some(secret)
 }
 
-/// Why there is no secret on the volume. Reads well after "failed to".
+/// The reason why there is no secret on the volume. Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The volume cannot be used.

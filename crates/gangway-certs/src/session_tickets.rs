@@ -1,7 +1,7 @@
-//! TicketKeyFile for session tickets, made here, changed every twelve hours and shared over the volume.
+//! Keys for session tickets, made here, changed every twelve hours and shared over the volume.
 //!
-//! A new key opens at once and seals only when every instance has had the time to read it: else a client
-//! that returns to another instance would not be known there. Where the volume cannot be used nothing is
+//! A new key opens tickets at once and seals only after every instance has had the time to read it: otherwise a
+//! client that returns to another instance would not be known there. If the volume cannot be used, no keys are
 //! shared, and each process seals with keys of its own.
 
 use std::convert::Infallible;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use gangway_acme::Clock;
 use gangway_acme::storage::{Storage, StorageError};
 
-/// Where they are on the volume.
+/// The storage key of the keys.
 const KEY: &str = "tickets/keys.json";
 pub(crate) const FOLDER: &str = "tickets";
 const VERSION: u32 = 1;
@@ -26,30 +26,30 @@ const VERSION: u32 = 1;
 /// A new key is made after this long.
 const ROTATION: Duration = Duration::from_hours(12);
 
-/// A key opens tickets for so long after it was made: those of its last minute live for twelve hours.
+/// A key opens tickets for this long after it was made: tickets sealed in its last minute live for twelve hours.
 const LIFETIME: Duration = ROTATION.saturating_mul(2).saturating_add(SEALS_AFTER);
 
-/// Other instances look every minute.
+/// The age at which a key begins to seal: other instances look for new keys every minute.
 const SEALS_AFTER: Duration = Duration::from_mins(3);
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Deserialize, Serialize)]
 struct TicketKeyFile {
     version: u32,
-    /// The newest first.
+    /// All keys, the newest first.
     keys: Vec<StoredTicketKey>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct StoredTicketKey {
-    /// Seconds since the epoch.
+    /// The time at which the key was made, in seconds since the epoch.
     made: i64,
     /// Identifier and secret, base64url.
     id: String,
     secret: String,
 }
 
-/// Keeps keys in force and shared, for ever.
+/// Keeps shared keys in force, for ever.
 pub(crate) async fn share<S: Storage>(storage: S, clock: Clock, mut tickets: Publisher<Arc<TicketKeys>>) -> Infallible {
     loop {
         let now = clock.now();
@@ -60,7 +60,7 @@ pub(crate) async fn share<S: Storage>(storage: S, clock: Clock, mut tickets: Pub
                     tickets.publish(Arc::new(keys));
                 }
             }
-            // Another instance is changing them; what is in force stays.
+            // Another instance is changing the keys; those in force stay.
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "session keys are not shared"),
         }
@@ -68,7 +68,7 @@ pub(crate) async fn share<S: Storage>(storage: S, clock: Clock, mut tickets: Pub
     }
 }
 
-/// What is on the volume, with a new key where the newest is old; none where another instance is at it.
+/// The keys on the volume, with a new one if the newest is old. `None` while another instance has the lease.
 async fn current<S: Storage>(storage: &S, now: UnixTime) -> Result<Option<TicketKeyFile>, StorageError> {
     let keys = read(storage).await?;
     if keys.as_ref().is_some_and(|keys| !keys.is_due(now)) {
@@ -84,7 +84,7 @@ async fn current<S: Storage>(storage: &S, now: UnixTime) -> Result<Option<Ticket
     if keys.is_due(now) && keys.version == VERSION {
         let Some(made) = StoredTicketKey::now(now) else { return Ok(Some(keys)) };
         keys.keys.insert(0, made);
-        // One from the future was made by a clock that was wrong.
+        // A key from the future was made under a wrong clock.
         keys.keys.retain(|key| (now - LIFETIME..=now).contains(&key.made()));
         let text = serde_json::to_vec_pretty(&keys).expect("text and numbers can always be written");
         storage.put(KEY, text, &lease).await?;
@@ -97,7 +97,7 @@ async fn is_damaged<S: Storage>(storage: &S) -> Result<bool, StorageError> {
     Ok(text.is_some_and(|text| serde_json::from_slice::<TicketKeyFile>(&text).is_err()))
 }
 
-/// What cannot be read counts as none, and costs clients a full handshake.
+/// Reads the keys. A file that cannot be read counts as none, which costs clients a full handshake.
 async fn read<S: Storage>(storage: &S) -> Result<Option<TicketKeyFile>, StorageError> {
     Ok(storage.get(KEY).await?.and_then(|text| serde_json::from_slice(&text).ok()))
 }
@@ -127,7 +127,7 @@ impl StoredTicketKey {
     }
 }
 
-/// The one that seals first: the newest that everybody knows, or the only one.
+/// The keys in force. The first one seals: the newest that all instances know, or the only one.
 fn in_force(keys: &TicketKeyFile, now: UnixTime) -> TicketKeys {
     let fresh: Vec<&StoredTicketKey> = keys.keys.iter().filter(|key| now.since(key.made()) < LIFETIME).collect();
     let known =

@@ -1,4 +1,4 @@
-//! What there is to say about each certificate.
+//! The report about each certificate.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,55 +9,56 @@ use gangway_acme::AcmeView;
 use gangway_acme::Finding;
 use gangway_acme::date;
 
-/// Everything there is to tell about certificates at one moment.
+/// The state of all certificates at one moment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct CertificateReport {
-    /// One for each wanted name and each bundle of `certs/`, by name.
+    /// One entry for each wanted name and each bundle of `certs/`, by name.
     pub certificates: Vec<CertificateStatus>,
-    /// What is wrong, errors first.
+    /// All findings, errors first.
     pub findings: Vec<Finding>,
-    /// The volume cannot be written: what is new lives in memory only.
+    /// The volume cannot be written: new certificates live in memory only.
     pub degraded: bool,
 }
 
-/// One certificate in force, or missing.
+/// One certificate in force, or a name without one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CertificateStatus {
-    /// The name it is for.
+    /// The name that the certificate is for.
     pub name: Box<str>,
-    /// Who signed it, for people; empty where there is none.
+    /// The name of the issuer, for people to read; empty if there is no certificate.
     pub issuer: Box<str>,
-    /// In hexadecimal; empty where there is none, and as long as nobody has asked for one that is made then.
+    /// The serial number in hexadecimal; empty if there is no certificate, or it is not made until a handshake asks
+    /// for it.
     pub serial: Box<str>,
-    /// The first second of its validity; the epoch where there is no serial.
+    /// The first second of its validity; the epoch if there is no serial.
     pub not_before: UnixTime,
-    /// The end of its validity; the epoch where there is no serial.
+    /// The end of its validity; the epoch if there is no serial.
     pub not_after: UnixTime,
-    /// Where it came from, or will come from; none where there is no certificate.
+    /// The source of the certificate, also if it is not made yet. `None` if there is no certificate.
     pub origin: Option<Origin>,
-    /// When the next one is ordered, or the next attempt made.
+    /// The time of the next order or attempt.
     pub next: Option<UnixTime>,
-    /// The time within which the CA would like it renewed.
+    /// The window that the CA suggests for its renewal.
     pub renewal_window: Option<(UnixTime, UnixTime)>,
-    /// No route lists it: it was permitted when somebody asked for it.
+    /// Whether no route lists the name, so that it was permitted on demand.
     pub on_demand: bool,
-    /// What is wrong with it.
+    /// The problem with the certificate.
     pub trouble: Option<Box<str>>,
 }
 
-/// What is known at one moment.
+/// The input of the report.
 pub(crate) struct StatusInput<'a> {
     pub(crate) certificates: &'a CertificateResolver,
     pub(crate) acme: &'a AcmeView,
     pub(crate) signer: Option<&'a InternalCa>,
     pub(crate) findings: &'a BTreeSet<Finding>,
     pub(crate) has_acme: bool,
-    /// Names for which nothing is ordered, since nobody could be led there.
+    /// Names for which no certificate is ordered, since their containers cannot be reached.
     pub(crate) out_of_reach: &'a BTreeSet<Box<str>>,
 }
 
 impl StatusInput<'_> {
-    /// One for each of these names, and for each that has a certificate on demand.
+    /// One status for each of these names, and for each name with a certificate on demand.
     pub(crate) fn statuses<'a>(
         &'a self,
         listed: impl Iterator<Item = &'a Box<str>>,
@@ -67,7 +68,7 @@ impl StatusInput<'_> {
             self.findings.iter().rev().map(|finding| (&*finding.subject, &*finding.message)).collect();
         let names: BTreeSet<&str> = listed.chain(&self.acme.on_demand).map(|name| &**name).collect();
         let status = |name: &str| {
-            // There may be none although there is an origin: then it is made when it is first asked for.
+            // There may be an origin without a bundle: the bundle is then made when a handshake asks for it.
             let (bundle, origin) = (self.certificates.find(name), self.certificates.origin(name));
             let bundle = bundle.as_ref();
             let signer = self.signer.filter(|_| origin == Some(Origin::Internal)).map(|signer| signer.name().into());
@@ -91,7 +92,7 @@ impl StatusInput<'_> {
         names.into_iter().map(status).collect()
     }
 
-    /// What is wrong with what is served for a name, where no finding says it.
+    /// The problem with the certificate for a name, if no finding reports it.
     fn trouble(
         &self,
         name: &str,
@@ -101,7 +102,7 @@ impl StatusInput<'_> {
     ) -> Option<Box<str>> {
         match origin {
             None if name == "*" || name.ends_with(".*") => return None,
-            // Its names get certificates when they are wanted.
+            // Names below the wildcard get certificates on demand.
             None if name.starts_with("*.") && self.certificates.demand().is_some() => return None,
             None => return Some("there is no certificate yet".into()),
             Some(Origin::Placeholder) if self.out_of_reach.contains(name) => {
@@ -113,7 +114,7 @@ impl StatusInput<'_> {
             Some(Origin::Placeholder) => {
                 return Some("a self-signed placeholder is served: no public CA is in use".into());
             }
-            // One that is out of date is made anew at the next handshake.
+            // The next handshake renews a certificate that is out of date.
             Some(Origin::Internal) => return None,
             Some(Origin::Acme | Origin::Folder(_)) => {}
         }

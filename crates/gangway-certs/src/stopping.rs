@@ -1,4 +1,4 @@
-//! A storage that stops working after some steps, for tests of what a crash or a full volume leaves behind.
+//! A storage that stops working after some steps, for tests of the state after a crash or on a full volume.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The keeper on a real folder: what it publishes, when, and what survives.
+//! The keeper on a real folder: its publications, their order, and its state after a restart.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -77,7 +77,7 @@ fn origin(store: &CertificateResolver, name: &str) -> Option<Origin> {
     store.origin(name)
 }
 
-/// As a handshake would have it made.
+/// The certificate that a handshake would have made.
 fn made(store: &CertificateResolver, name: &str) -> Arc<Bundle> {
     store.make(name, gangway_tls::UnixTime::now()).expect("may have one")
 }
@@ -185,7 +185,7 @@ async fn two_keepers_on_one_folder_use_one_ca() {
     let issuers: BTreeSet<_> =
         [(&first_store, "nas"), (&second_store, "pi")].map(|(store, name)| made(store, name).issuer.clone()).into();
     assert_eq!(issuers.len(), 1);
-    // One of the two may be writing yet, which it does beside the place, under a name with a dot.
+    // One of the two may still be writing to its temporary file, whose name begins with a dot.
     let entries = fs::read_dir(folder.path().join("ca")).expect("is there");
     let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text"));
     let finished: BTreeSet<_> = names.filter(|name| !name.starts_with('.')).collect();
@@ -219,7 +219,7 @@ async fn the_default_certificate_is_kept_although_no_route_wants_it() {
 async fn ten_thousand_internal_hosts_are_ready_without_a_signature() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut keeping = Keeping::on(folder.path());
-    // The root is there already, as after a restart.
+    // The root exists already, as after a restart.
     keeping.want(&["first.localhost"]);
     keeping.until(|store| store.serves("first.localhost")).await;
     let names: Vec<String> = (0..10_000).map(|number| format!("a{number:05}.localhost")).collect();

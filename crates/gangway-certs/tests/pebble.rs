@@ -1,4 +1,4 @@
-//! A real CA: certificates are obtained, kept, shared and survive what can go wrong.
+//! A real CA: certificates are obtained, kept and shared, and survive failures.
 
 mod accounts;
 mod caddy;
@@ -21,7 +21,7 @@ use gangway_certs::{WantedCertificates, WantedIssuer, WantedName};
 use gangway_tls::Origin;
 use support::{Between, Ca, FrontDoor, Keeping, Mood, Outputs, PATIENCE, Reply, is_issued, issuer, put, settings};
 
-/// For one keeper.
+/// A scene for one keeper.
 async fn scene(mood: &Mood) -> (FrontDoor, Ca, Outputs) {
     let (door, ca, [outputs]) = support::scene(mood).await;
     (door, ca, outputs)
@@ -269,7 +269,7 @@ async fn a_certificate_in_the_folder_is_enough() {
     assert_eq!(ca.orders(), 1);
 }
 
-/// Not a test of its own: what the next test starts and kills.
+/// Not a test of its own: the next test starts and kills this.
 #[tokio::test]
 async fn instance_to_be_killed() {
     let Ok(task) = std::env::var("GANGWAY_TEST_INSTANCE") else { return };
@@ -290,7 +290,7 @@ async fn instance_to_be_killed() {
     keeping.until_issued(&[name]).await;
 }
 
-/// Set `GANGWAY_TEST_KILLS=100` for the whole of it.
+/// Set `GANGWAY_TEST_KILLS=100` for the full test.
 #[tokio::test]
 async fn whenever_it_is_killed_nothing_is_lost_and_at_most_one_order_is() {
     let kills: u64 = std::env::var("GANGWAY_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
@@ -319,7 +319,7 @@ async fn whenever_it_is_killed_nothing_is_lost_and_at_most_one_order_is() {
     let mut extra = 0;
     for kill in 0..kills {
         let (name, before) = (format!("n.d{kill}.example"), ca.orders());
-        // Spread over the whole of an issuance, and never twice at the same point.
+        // The kills are spread over the whole issuance, and never twice at the same point.
         let until = whole.mul_f64((kill as f64 * 0.618_034).fract());
         let mut doomed = start(&name);
         if tokio::time::timeout(until, doomed.wait()).await.is_err() {
@@ -366,7 +366,7 @@ async fn a_ca_that_asks_to_be_left_alone_is_and_the_next_one_is_asked() {
     assert!(report.findings[0].message.contains("429 Too Many Requests"), "{:?}", report.findings);
 }
 
-/// Set `GANGWAY_TEST_NAMES=200` for the whole of it, which takes minutes: ten orders are begun in ten seconds.
+/// Set `GANGWAY_TEST_NAMES=200` for the full test, which takes minutes: ten orders are begun in ten seconds.
 #[tokio::test]
 async fn many_names_at_once_are_served_within_the_limits_and_block_nobody() {
     let count: usize = std::env::var("GANGWAY_TEST_NAMES").ok().and_then(|text| text.parse().ok()).unwrap_or(30);
@@ -383,7 +383,7 @@ async fn many_names_at_once_are_served_within_the_limits_and_block_nobody() {
     keeping.want(&names.iter().map(String::as_str).collect::<Vec<_>>());
     keeping.until(|store| good.iter().any(|name| is_issued(store, name))).await;
     let first = begun.elapsed().expect("time goes on");
-    // As long as it goes on, however long it takes.
+    // Wait as long as there is progress, however slow.
     let mut issued = 0;
     while issued < good.len() {
         let count =

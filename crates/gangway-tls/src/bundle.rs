@@ -19,25 +19,25 @@ use crate::time::UnixTime;
 /// A certificate chain with its key, parsed once.
 #[derive(Debug)]
 pub struct Bundle {
-    /// What rustls serves.
+    /// The chain and the signing key in the form that rustls serves.
     pub key: Arc<CertifiedKey>,
     /// The DNS names and addresses it carries, lower case, wildcards as `*.example.org`.
     pub names: Vec<Box<str>>,
-    /// Who signed it, for people.
+    /// The name of the issuer, in a form for people to read.
     pub issuer: Box<str>,
-    /// In hexadecimal.
+    /// The serial number in hexadecimal.
     pub serial: Box<str>,
     /// The first second of its validity.
     pub not_before: UnixTime,
     /// The end of its validity.
     pub not_after: UnixTime,
-    /// Where it came from; decides which of two for one name is used.
+    /// The source of the bundle, which decides between two bundles for one name.
     pub origin: Origin,
     /// The private key as it was read, since rustls does not give it back. Not printed.
     pub private: Arc<PrivateKeyDer<'static>>,
 }
 
-/// Where a bundle came from, the preferred one last.
+/// The source of a bundle; the preferred one is last.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Origin {
     /// Self-signed, until the first real one arrives.
@@ -51,8 +51,8 @@ pub enum Origin {
 }
 
 impl Bundle {
-    /// Reads a chain and the key that belongs to one of its certificates, wherever in the two texts they
-    /// stand; they may be the same text.
+    /// Reads a chain and the key that belongs to one of its certificates, at any place in the two texts, which may
+    /// be the same text.
     pub fn from_pem(chain: &[u8], key: &[u8], origin: Origin) -> Result<Self, BundleError> {
         let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
@@ -68,10 +68,9 @@ impl Bundle {
         Self::from_der(chain, key, origin)
     }
 
-    /// The same from DER.
+    /// Makes a bundle from a chain and a key in DER form.
     ///
-    /// The certificate that the key belongs to is put first, where another order would make every
-    /// client refuse it.
+    /// The certificate that the key belongs to is put first, since clients refuse any other order.
     pub fn from_der(
         mut chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
@@ -115,12 +114,12 @@ impl Bundle {
         self.not_before <= now && now < self.not_after
     }
 
-    /// Whether it is the same chain; the key is then the same as well.
+    /// Whether both have the same origin and chain; the key is then the same as well.
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.origin == other.origin && self.key.cert == other.key.cert
     }
 
-    /// Whether clients accept it for a normal name.
+    /// Whether clients accept the bundle for a normal name.
     pub fn carries(&self, host: &str) -> bool {
         let parent = crate::name::parent(host);
         self.names.iter().any(|name| match name.strip_prefix("*.") {
@@ -135,7 +134,7 @@ pub(crate) fn asn1_time(time: ASN1Time) -> UnixTime {
     UnixTime::from_seconds(time.timestamp())
 }
 
-/// As RFC 7468 writes it.
+/// The text form of RFC 7468.
 fn pem(label: &str, der: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(der);
     let mut pem = format!("-----BEGIN {label}-----\n");
@@ -146,9 +145,9 @@ fn pem(label: &str, der: &[u8]) -> String {
     pem + &format!("-----END {label}-----\n")
 }
 
-/// Which certificate of a chain the key belongs to.
+/// The position in the chain of the certificate that the key belongs to.
 fn leaf_position(chain: &[CertificateDer<'static>], key: &dyn SigningKey) -> Result<usize, BundleError> {
-    // The bits alone: how the algorithm's parameters are written may differ for one and the same key.
+    // Compare only the bits: the same key may be written with different parameters of the algorithm.
     let public = key.public_key().ok_or_else(|| BundleError::UnusableKey("of an unknown kind".into()))?;
     let (_, public) = SubjectPublicKeyInfo::from_der(public.as_ref()).map_err(|error| bad_certificate(&error))?;
     for (position, der) in chain.iter().enumerate() {
@@ -160,7 +159,7 @@ fn leaf_position(chain: &[CertificateDer<'static>], key: &dyn SigningKey) -> Res
     Err(BundleError::KeyOfAnother)
 }
 
-/// The common name is deliberately not looked at: no client does any more.
+/// The subject alternative names. The common name is deliberately ignored, as clients ignore it.
 fn names(certificate: &X509Certificate<'_>) -> Result<Vec<Box<str>>, BundleError> {
     let extension =
         certificate.subject_alternative_name().map_err(|error| BundleError::BadCertificate(error.to_string()))?;
@@ -204,7 +203,7 @@ pub(crate) fn for_people(name: &X509Name<'_>) -> Box<str> {
     }
 }
 
-/// Without the zero byte that only says that the number is positive.
+/// Formats a number in hexadecimal, without the zero byte that only marks it as positive.
 fn hexadecimal(bytes: &[u8]) -> Box<str> {
     let bytes = if let [0, rest @ ..] = bytes
         && !rest.is_empty()
@@ -225,28 +224,28 @@ fn bad_certificate(error: &dyn std::fmt::Display) -> BundleError {
     BundleError::BadCertificate(error.to_string())
 }
 
-/// Why a chain and a key are no bundle.
+/// The reason why a chain and a key are not a bundle.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BundleError {
     /// The PEM text is cut off or garbled.
     #[error("the PEM text is damaged: {0}")]
     BadPem(String),
-    /// No certificate in it.
+    /// The text holds no certificate.
     #[error("no certificate was found")]
     NoCertificate,
-    /// A certificate that cannot be parsed.
+    /// A certificate cannot be parsed.
     #[error("a certificate is damaged: {0}")]
     BadCertificate(String),
-    /// It carries no DNS name and no address as subject alternative name.
+    /// The certificate carries no DNS name and no address as subject alternative name.
     #[error("the certificate carries no DNS name (subjectAltName)")]
     NoName,
-    /// No key in it.
+    /// The text holds no key.
     #[error("no private key was found")]
     NoKey,
-    /// A key under a passphrase.
+    /// The key is encrypted with a passphrase.
     #[error("the private key is encrypted with a passphrase")]
     EncryptedKey,
-    /// Of a kind or size that is not supported.
+    /// The key is of a kind or size that is not supported.
     #[error("the private key cannot be used: {0}")]
     UnusableKey(String),
     /// The key belongs to none of the certificates.

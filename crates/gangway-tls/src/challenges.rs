@@ -1,4 +1,4 @@
-//! What a CA asks us to answer, until it has asked.
+//! The answers to open challenges of CAs.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct Challenges {
 /// An open HTTP-01 challenge.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HttpChallenge {
-    /// The host that the CA asks at, a normal name.
+    /// The host that the CA sends its request to, a normal name.
     pub host: Box<str>,
     /// The whole body of the answer.
     pub key_authorization: Box<str>,

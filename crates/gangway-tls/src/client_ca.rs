@@ -1,4 +1,4 @@
-//! Authorities that clients' certificates are checked against, by the name that a route knows them by.
+//! Client CAs: authorities that verify clients' certificates, by the name that routes use for them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,22 +12,22 @@ use rustls::pki_types::pem::PemObject;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
-/// Bundles of authorities by name. A value, published with the [`Store`](crate::Store).
+/// Client CAs by name. A value, published with the [`Store`](crate::Store).
 pub type ClientCas = BTreeMap<Box<str>, Arc<ClientCa>>;
 
-/// The authorities of one bundle.
+/// The authorities of one CA file.
 pub struct ClientCa {
     pub(crate) verifier: Arc<dyn ClientCertVerifier>,
     roots: Vec<CertificateDer<'static>>,
 }
 
 impl ClientCa {
-    /// From certificates in PEM form.
+    /// Reads certificates in PEM form.
     ///
     /// # Errors
     ///
-    /// Where there is none, or one of them cannot be an authority's: who asked for several would believe
-    /// that all are trusted.
+    /// If there is no certificate, or one of them cannot be an authority: an operator who lists several must be
+    /// able to rely on all of them.
     pub fn from_pem(pem: &[u8]) -> Result<Self, ClientCaError> {
         let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         let roots = roots.map_err(|error| ClientCaError::Damaged(error.to_string()))?;
@@ -43,7 +43,7 @@ impl ClientCa {
         Ok(Self { verifier, roots })
     }
 
-    /// The same for the same authorities in the same order, and for no others.
+    /// A hash that is equal only for the same authorities in the same order.
     pub(crate) fn print(&self) -> Vec<u8> {
         let mut print = Context::new(&SHA256);
         for root in &self.roots {
@@ -53,7 +53,7 @@ impl ClientCa {
         print.finish().as_ref().to_vec()
     }
 
-    /// Whether both trust the same.
+    /// Whether both trust the same authorities.
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.roots == other.roots
     }
@@ -65,13 +65,13 @@ impl fmt::Debug for ClientCa {
     }
 }
 
-/// Why a file is no bundle of authorities.
+/// The reason why a file is not a CA file.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ClientCaError {
-    /// There is no certificate in it.
+    /// The file holds no certificate.
     #[error("there is no certificate in it")]
     Empty,
-    /// What is in it is none, or none of an authority.
+    /// A certificate in the file is damaged or not an authority's.
     #[error("a certificate in it cannot be used: {0}")]
     Damaged(String),
 }

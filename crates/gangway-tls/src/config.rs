@@ -1,4 +1,5 @@
-//! What rustls is told: versions, suites, key exchange, and to ask the store in force.
+//! The configuration of rustls: versions, suites, key exchange, and the store in force as the source of
+//! certificates.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -23,8 +24,8 @@ const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
 
 /// `unrecognized_name` (RFC 6066, section 3) as a fatal alert record, in clear as it is before any key.
 ///
-/// rustls itself ends a handshake without certificate with `access_denied`, so who reads the
-/// ClientHello first sends this.
+/// rustls itself ends a handshake without certificate with `access_denied`, so the code that reads the ClientHello
+/// before rustls sends this.
 pub const UNRECOGNIZED_NAME_ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// Sessions kept for clients of TLS 1.2 that know no tickets; there are few, and each costs about 300 bytes.
@@ -38,42 +39,42 @@ pub fn install_crypto_provider() {
     let _ = default_provider().install_default();
 }
 
-/// A configuration for TLS 1.2 and 1.3 with ALPN `h2` and `http/1.1` that chooses the certificate from
-/// the store in force when the handshake happens. FixedCertificate without SNI is served the certificate of
-/// `default_name`, if given.
+/// A configuration for TLS 1.2 and 1.3 with ALPN `h2` and `http/1.1` that chooses the certificate from the store in
+/// force when the handshake happens. Clients without SNI get the certificate of `default_name`, if given.
 ///
-/// Sessions are sealed with the keys that the store shares. Where it has none each call has keys of its
-/// own, so threads that serve the same listener should share one configuration.
+/// Sessions are sealed with the keys that the store shares. If it shares none, each call makes keys of its own, so
+/// threads that serve the same listener should share one configuration.
 pub fn server_config(resolver: &CertificateResolver, default_name: Option<Box<str>>) -> Arc<ServerConfig> {
     let config = base(Arc::new(ByName { resolver: resolver.clone(), default_name }));
     serving(config, resolver.store().clone(), Box::default())
 }
 
-/// With what every connection for requests has.
+/// Adds the settings of every connection that carries requests.
 fn serving(mut config: ServerConfig, store: Reader<Store>, policy: Box<[u8]>) -> Arc<ServerConfig> {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Where no keys are shared: some that change every six hours and are never written anywhere.
+    // Used while no keys are shared: these change every six hours and are never written to disk.
     match Ticketer::new() {
         Ok(ticketer) => config.ticketer = Arc::new(SharedTickets::new(store, ticketer, policy)),
         Err(error) => tracing::warn!(%error, "sessions will not be resumed"),
     }
     config.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
-    // A replayed request must not reach an app, so nothing is taken before the handshake is done.
+    // A replayed request must not reach an app, so no data is accepted before the handshake is done.
     config.max_early_data_size = 0;
     Arc::new(config)
 }
 
-/// What a handshake must come up to.
+/// The requirements of a route on a handshake.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct HandshakePolicy<'a> {
-    /// TLS 1.2 is not enough.
+    /// Whether TLS 1.2 is refused.
     pub is_tls13_only: bool,
-    /// The client must show a certificate of these authorities.
+    /// The name of the client CAs one of which must have signed the client's certificate.
     pub client_ca: Option<&'a str>,
 }
 
 impl HandshakePolicy<'_> {
-    /// What tells it from every other, also from one with another bundle of the same name.
+    /// A text that differs for every other policy, also for one whose CA file of the same name has other
+    /// authorities.
     fn text(&self, client_ca: Option<&ClientCa>) -> Box<[u8]> {
         let roots = client_ca.map(ClientCa::print).unwrap_or_default();
         [&[u8::from(self.is_tls13_only)][..], &roots].concat().into()
@@ -82,8 +83,8 @@ impl HandshakePolicy<'_> {
 
 /// The configurations of one listener: one for most hosts, and one for each policy that others have.
 ///
-/// Each has session tickets of its own: a session that was begun under one policy is never resumed under
-/// another, nor under another bundle of the same name.
+/// Each has its own session tickets: a session that was begun under one policy is never resumed under another, nor
+/// under another CA file of the same name.
 #[derive(Debug)]
 pub struct ServerConfigs {
     resolver: CertificateResolver,
@@ -92,20 +93,21 @@ pub struct ServerConfigs {
     strict: Mutex<HashMap<(bool, Box<str>), PolicyConfig>>,
 }
 
-/// A configuration, and the authorities that it was made with.
+/// A configuration with the authorities that it was made with.
 type PolicyConfig = (Option<Arc<ClientCa>>, Arc<ServerConfig>);
 
-/// Policies come from labels; with more than this all are made anew when they are next asked for.
+/// Policies come from labels. Beyond this number the cache is emptied, and configurations are made again when they
+/// are needed.
 const POLICIES_MAX: usize = 256;
 
 impl ServerConfigs {
-    /// For a listener that serves what the resolver finds; see [`server_config`].
+    /// Configurations for a listener that serves the resolver's certificates; see [`server_config`].
     pub fn new(resolver: CertificateResolver, default_name: Option<Box<str>>) -> Self {
         let plain = server_config(&resolver, default_name.clone());
         Self { resolver, default_name, plain, strict: Mutex::default() }
     }
 
-    /// What serves handshakes under a policy; none where its authorities are not there.
+    /// The configuration for handshakes under a policy. `None` if its authorities are missing.
     pub fn under(&self, policy: HandshakePolicy<'_>) -> Option<Arc<ServerConfig>> {
         if policy == HandshakePolicy::default() {
             return Some(Arc::clone(&self.plain));
@@ -138,10 +140,10 @@ impl ServerConfigs {
 }
 
 impl ServerConfigs {
-    /// What serves one handshake for a normal name that nobody claims, for a client who may be told so; none
-    /// where no certificate for it can be made now, since too many were made just now.
+    /// The configuration for one handshake for a normal name that no route claims, for a client that may learn so.
+    /// `None` if no certificate for the name can be made now, because too many were made recently.
     ///
-    /// Its sessions are not resumed: whoever claims the name next has nothing to do with them.
+    /// Its sessions are not resumed: they must not carry over to a route that claims the name later.
     pub fn unclaimed(&self, name: &str, instant: Instant) -> Option<Arc<ServerConfig>> {
         let key = self.resolver.unclaimed(name, UnixTime::now(), instant)?;
         let mut config = base(Arc::new(FixedCertificate(key)));
@@ -152,7 +154,7 @@ impl ServerConfigs {
     }
 }
 
-/// A configuration that answers TLS-ALPN-01 challenges, and nothing else.
+/// A configuration that only answers TLS-ALPN-01 challenges.
 ///
 /// For connections whose ClientHello [`is_challenge`]; they carry no data, so close them after the
 /// handshake.
@@ -163,13 +165,13 @@ pub fn challenge_config(store: Reader<Store>) -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
-/// Whether a CA asks to see the answer to a TLS-ALPN-01 challenge: it offers that protocol alone.
+/// Whether the client is a CA that validates a TLS-ALPN-01 challenge: it offers that protocol alone.
 pub fn is_challenge(hello: &ClientHello<'_>) -> bool {
     let mut offered = hello.alpn().into_iter().flatten();
     offered.next() == Some(ACME_TLS_ALPN) && offered.next().is_none()
 }
 
-/// Mozilla's "intermediate", of which rustls has everything but finite-field Diffie-Hellman.
+/// Mozilla's "intermediate" profile, of which rustls supports everything but finite-field Diffie-Hellman.
 fn base(resolver: Arc<dyn ResolvesServerCert>) -> ServerConfig {
     with(resolver, &VERSIONS, None)
 }
@@ -181,7 +183,8 @@ fn with(
     versions: &[&'static SupportedProtocolVersion],
     client_ca: Option<&Arc<ClientCa>>,
 ) -> ServerConfig {
-    // Given explicitly, so that the key exchange does not depend on who installed a provider first.
+    // Set the provider explicitly, so that the key exchange does not depend on the order in which providers are
+    // installed.
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(versions)
         .expect("aws-lc-rs has suites for both versions");
@@ -200,7 +203,7 @@ struct ByName {
 
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // An address as SNI arrives here as none, which is what RFC 6066 makes of it.
+        // rustls reports an address as SNI as if there were no SNI, as RFC 6066 requires.
         let name = hello.server_name().or(self.default_name.as_deref())?;
         self.resolver.serve(&normal_name(name), hello.signature_schemes(), UnixTime::now())
     }

@@ -1,9 +1,9 @@
 //! The internal CA: certificates for names that no public CA would sign.
 //!
-//! Its root is constrained by name, so that who steals its key cannot speak for the web to those who
-//! installed it: it signs below the [`INTERNAL_DOMAINS`], for private addresses, and for what a
-//! [`Scope`] adds. A root is never widened in place: it is written anew with the same key and subject, so
-//! that what an already installed one permits stays valid.
+//! Its root is constrained by name, so that a thief of its key cannot impersonate the web to people who installed
+//! the root: it signs below the [`INTERNAL_DOMAINS`], for private addresses, and for the names that a [`Scope`]
+//! adds. A root is never widened in place: a new one is made with the same key and subject, so that all
+//! certificates under an already installed root stay valid.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -26,23 +26,23 @@ use crate::time::UnixTime;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// As long as people keep a device that they installed the root on.
+/// As long as people keep a device on which they installed the root.
 const ROOT_LIFETIME: Duration = DAY.saturating_mul(3652);
 
-/// A root is written anew with so much left: longer than anybody leaves a device switched off.
+/// A root is replaced when this much of its lifetime is left: longer than people leave a device switched off.
 const ROOT_RENEWAL: Duration = DAY.saturating_mul(365);
 
-/// Short, because nobody has to do anything for the next one; long enough for a machine that sleeps.
-/// Apple refuses more than 825 days, and 398 from public CAs.
+/// Short, because renewal needs no person; long enough for a machine that sleeps. Apple refuses more than 825 days,
+/// and 398 from public CAs.
 const LEAF_LIFETIME: Duration = DAY.saturating_mul(30);
 
-/// A client's clock may be behind ours.
+/// Certificates begin this much before now, since a client's clock may be behind ours.
 const BACKDATED: Duration = DAY;
 
-/// What a root may sign for beside the internal domains and private addresses.
+/// The names that a root may sign for in addition to the internal domains and private addresses.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Scope {
-    /// Domains with everything below them: what the operator gave, never a label.
+    /// Domains with everything below them; they come from the operator, never from a label.
     pub domains: BTreeSet<Box<str>>,
     /// Single labels such as `nas`, without anything below them: `app` is a public domain as well.
     pub hosts: BTreeSet<Box<str>>,
@@ -64,7 +64,7 @@ pub struct InternalCa {
 /// One side of a name constraint.
 #[derive(Debug)]
 enum Subtree {
-    /// A domain and everything below; with a leading dot only what is below.
+    /// A domain and all names below it; with a leading dot only the names below.
     Dns(Box<str>),
     Network {
         address: IpAddr,
@@ -78,23 +78,23 @@ impl InternalCa {
         Self::with_key(&KeyPair::generate()?, scope, now)
     }
 
-    /// Makes a root for a key that there is: the same subject each time, so that it takes the place of
-    /// one that was installed.
+    /// Makes a root for an existing key. Its subject is the same each time, so that it takes the place of a root
+    /// that was installed.
     pub fn with_key_pem(key_pem: &str, scope: &Scope, now: UnixTime) -> Result<Self, InternalCaError> {
         Self::with_key(&KeyPair::from_pem(key_pem)?, scope, now)
     }
 
-    /// Whether the text holds a key that a root could be made for.
+    /// Whether the text holds a key for which a root can be made.
     pub fn is_key_pem(key_pem: &str) -> bool {
         KeyPair::from_pem(key_pem).is_ok()
     }
 
-    /// Whether both sign with the same key, so that what one has issued is the other's as well.
+    /// Whether both sign with the same key, so that certificates of one are also valid under the other.
     pub fn has_key_of(&self, other: &Self) -> bool {
         self.issuer.key().public_key_raw() == other.issuer.key().public_key_raw()
     }
 
-    /// Reads a root and its key, which may also be those of another tool.
+    /// Reads a root and its key, which another tool may have made.
     pub fn load(root_pem: &str, key_pem: &str) -> Result<Self, InternalCaError> {
         let root = CertificateDer::from_pem_slice(root_pem.as_bytes())
             .map_err(|error| InternalCaError::BadRoot(error.to_string()))?;
@@ -145,7 +145,7 @@ impl InternalCa {
         let key = KeyPair::generate()?;
         let certificate = leaf_params(name, now)?.signed_by(&key, &self.issuer)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        // The root is not sent along: who trusts us has it, and who has it not will not trust it.
+        // The root is not sent: clients that trust it have it, and others will not trust it.
         Ok(Bundle::from_der(vec![certificate.der().clone()], key, Origin::Internal)?)
     }
 
@@ -156,7 +156,7 @@ impl InternalCa {
             return self.permitted.as_ref().is_none_or(|all| all.iter().any(|subtree| subtree.has_address(address)))
                 && !self.excluded.iter().any(|subtree| subtree.has_address(address));
         }
-        // A wildcard stands for any label, so for one that nobody lists.
+        // A wildcard covers any label, also labels that no route lists.
         let sample = name.strip_prefix('*').map(|below| format!("0{below}"));
         let name = sample.as_deref().unwrap_or(name);
         is_dns_name(name)
@@ -164,12 +164,12 @@ impl InternalCa {
             && !self.excluded.iter().any(|subtree| subtree.has_name(name))
     }
 
-    /// Whether the root is in its time and has enough of it left; else it should be written anew.
+    /// Whether the root is valid and not due for renewal; otherwise a new one should be made.
     pub fn is_fresh_at(&self, now: UnixTime) -> bool {
         self.not_before <= now && now < self.not_after - ROOT_RENEWAL
     }
 
-    /// Whether the root was made here, so that another one may be made for its key.
+    /// Whether this program made the root, so that it may make another one for its key.
     pub fn is_ours(&self) -> bool {
         self.is_ours
     }
@@ -193,7 +193,7 @@ impl InternalCa {
         scope
     }
 
-    /// Its name, as the bundles that it signs show their issuer.
+    /// The name that bundles signed by it show as their issuer.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -214,23 +214,24 @@ impl InternalCa {
     }
 }
 
-/// When to make the next certificate for one of ours: with a third of its time left.
+/// The time to make the next certificate: when a third of its lifetime is left.
 pub(crate) fn renewal_time(bundle: &Bundle) -> UnixTime {
     bundle.not_after - bundle.not_after.since(bundle.not_before) / 3
 }
 
 impl Scope {
-    /// Names that one root may carry beside the internal ones; a root with thousands would be slow to check.
+    /// The most names that one root may carry in addition to the internal ones; a root with thousands would be slow
+    /// to check.
     pub const NAMES_MAX: usize = 256;
 
-    /// The narrowest scope that has both.
+    /// The narrowest scope that covers both.
     pub fn union(mut self, other: &Self) -> Self {
         self.domains.extend(other.domains.iter().cloned());
         self.hosts.extend(other.hosts.iter().cloned());
         self
     }
 
-    /// Whether a root can carry it.
+    /// Whether a root can carry this scope.
     pub fn is_bounded(&self) -> bool {
         self.hosts.len() + self.domains.len() <= Self::NAMES_MAX
     }
@@ -289,14 +290,15 @@ fn root_params(key: &KeyPair, scope: &Scope, now: UnixTime) -> Result<Certificat
     params.serial_number = Some(serial()?);
     params.not_before = date(now - BACKDATED)?;
     params.not_after = date(now + ROOT_LIFETIME)?;
-    // No CA below it: nothing of ours needs one.
+    // No CA below the root: gangway needs none.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.name_constraints = Some(constraints(scope));
     Ok(params)
 }
 
-/// Addresses must be listed as well: constraints on DNS names alone would leave them all open.
+/// The name constraints of a root. Addresses must be listed as well: constraints on DNS names alone would permit
+/// all addresses.
 fn constraints(scope: &Scope) -> NameConstraints {
     let domains = INTERNAL_DOMAINS.iter().copied().chain(scope.domains.iter().chain(&scope.hosts).map(|name| &**name));
     let networks = PRIVATE_NETWORKS.iter();
@@ -306,22 +308,22 @@ fn constraints(scope: &Scope) -> NameConstraints {
             .map(|name| GeneralSubtree::DnsName(name.to_owned()))
             .chain(networks.map(GeneralSubtree::IpAddress))
             .collect(),
-        // A permitted `app` would have all of `.app` in it.
+        // A permitted `app` would also permit all of `.app`.
         excluded_subtrees: scope.hosts.iter().map(|host| GeneralSubtree::DnsName(format!(".{host}"))).collect(),
     }
 }
 
-/// Named after its key, so that several of ours can be told apart in a trust store, and a new root for
-/// the same key takes the place of the old one.
+/// The subject of a root. It is named after its key, so that several roots can be told apart in a trust store, and
+/// a new root for the same key takes the place of the old one.
 fn subject(key: &KeyPair) -> String {
     let identifier = CertificateParams::default().key_identifier(key);
     let short: String = identifier.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     format!("Gangway internal CA {short}")
 }
 
-/// Everything about a leaf but its signer.
+/// All parameters of a leaf except its signer.
 ///
-/// The subject stays empty, as public CAs leave it: names are in the alternative names only.
+/// The subject stays empty, as public CAs leave it: names are only in the alternative names.
 pub(crate) fn leaf_params(name: &str, now: UnixTime) -> Result<CertificateParams, InternalCaError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -339,25 +341,26 @@ pub(crate) fn leaf_params(name: &str, now: UnixTime) -> Result<CertificateParams
     Ok(params)
 }
 
-/// Random, also where the key is an old one: Firefox refuses two certificates of one issuer with one serial.
+/// A random serial number, also for an old key: Firefox refuses two certificates of one issuer with one serial.
 fn serial() -> Result<SerialNumber, InternalCaError> {
     let mut bytes = [0; 16];
     default_provider().secure_random.fill(&mut bytes).map_err(|_| InternalCaError::NoRandomness)?;
-    // Positive, and as long as it looks.
+    // Fix the top bits, so that the number is positive and DER neither adds nor drops a byte.
     bytes[0] = bytes[0] & 0x7f | 0x40;
     Ok(SerialNumber::from_slice(&bytes))
 }
 
-/// A clock that was never set shows 1970, from where there is no day before.
+/// Converts a time. Times before 1970 become 1970: a clock that was never set shows 1970, and backdating would go
+/// before it.
 fn date(time: UnixTime) -> Result<OffsetDateTime, InternalCaError> {
     OffsetDateTime::from_unix_timestamp(time.max(UnixTime::EPOCH).seconds())
         .map_err(|_| InternalCaError::ImpossibleDate(time.seconds()))
 }
 
-/// Why the internal CA did not do what it was asked.
+/// A failure of the internal CA.
 #[derive(Debug, thiserror::Error)]
 pub enum InternalCaError {
-    /// The name is none that the root may sign for.
+    /// The root may not sign for this name.
     #[error("the internal CA may not sign for `{0}`: its root is limited to internal names")]
     NotPermitted(Box<str>),
     /// The root certificate cannot be read.
@@ -369,7 +372,7 @@ pub enum InternalCaError {
     /// A key or certificate cannot be made or read.
     #[error("{0}")]
     Certificate(#[from] rcgen::Error),
-    /// What was made cannot be served.
+    /// The certificate that was made cannot be served.
     #[error("{0}")]
     Bundle(#[from] BundleError),
     /// The system gave no random numbers.

@@ -1,10 +1,11 @@
 //! Certificates in memory, chosen by name.
 //!
-//! A [`Store`] is a value: the [`Bundle`]s of one moment by name. A [`CertificateResolver`] finds the certificate for a name in
-//! the store in force, or has the [`Mint`] beside it make one, and [`server_config`] makes rustls ask it at each handshake. The
-//! internal CA and the placeholders that the mint signs with are here too.
+//! A [`Store`] is a value: the [`Bundle`]s of one moment by name. A [`CertificateResolver`] finds the certificate
+//! for a name in the store in force, or has the [`Mint`] beside it make one, and [`server_config`] makes rustls ask
+//! the resolver at each handshake. This crate also holds the internal CA and the placeholders that the mint signs
+//! with.
 //!
-//! There is deliberately no disk and no ACME here, and nothing about routes.
+//! The crate deliberately knows no disk, no ACME and no routes.
 
 mod bundle;
 mod challenges;

@@ -1,18 +1,18 @@
-//! Certificates of ours at the moment they are asked for.
+//! Certificates that gangway signs itself, made when a handshake asks for them.
 //!
-//! Which names may have one is known with the table, so ten thousand hosts are ready as soon as they are
-//! listed. The certificate itself is made within the first handshake for its name: that takes about as long
-//! as the handshake does, and no longer than one with an RSA key. However many handshakes come at once, one
-//! of them signs. It is kept for its life, and made anew at a handshake with a third of its time left.
+//! The names that may have one are known with the table, so ten thousand hosts are ready as soon as they are
+//! listed. The certificate itself is made within the first handshake for its name: that takes about as long as the
+//! handshake does, and no longer than a handshake with an RSA key. Of many handshakes at once, one signs. The
+//! certificate is kept for its lifetime, and a handshake renews it when a third of that is left.
 //!
-//! A certificate for `*.localhost` is refused by OpenSSL and browsers, since the star stands directly
-//! below a top-level domain; and a route for `budget.*` or `*` has no list of names at all. Internal names
-//! below those patterns get certificates of their own.
+//! OpenSSL and browsers refuse a certificate for `*.localhost`, since the star stands directly below a top-level
+//! domain; and a route for `budget.*` or `*` has no list of names. Internal names below those patterns get
+//! certificates of their own.
 //!
-//! There is deliberately nothing of the kind for public names: a CA's budget is not for strangers to
-//! spend. They get a placeholder, which costs nobody else anything.
+//! Public names are deliberately excluded: strangers must not be able to spend a CA's budget. They get a
+//! placeholder, which costs no other site anything.
 //!
-//! A [`Mint`] lives beside the stores: it outlives each of them, and so do the certificates that it has made.
+//! A [`Mint`] lives beside the stores: it outlives each of them, and so do its certificates.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,13 +38,13 @@ pub struct Mint {
 }
 
 impl Mint {
-    /// Promises nothing yet.
+    /// A mint without promises.
     pub fn new() -> Self {
         let (change, in_force) = channel(PromisedCertificates::default());
         Self { in_force, change: Mutex::new(change) }
     }
 
-    /// Puts other promises in force. Certificates that were made are kept, unless another key has signed them.
+    /// Puts other promises in force. Existing certificates are kept, unless another key has signed them.
     pub fn promise(
         &self,
         signer: Option<Arc<InternalCa>>,
@@ -56,32 +56,32 @@ impl Mint {
         change.publish(next);
     }
 
-    /// How many certificates were made.
+    /// The number of certificates that were made.
     pub fn count(&self) -> u64 {
         self.in_force.load().count()
     }
 
-    /// Wakes when some were made.
+    /// A reader that wakes after certificates were made.
     pub fn made(&self) -> Reader<()> {
         self.in_force.load().made()
     }
 
-    /// Gives up what has ended, so that a name that was asked for once does not keep a certificate for ever.
+    /// Drops expired certificates, so that a name that was asked for once does not keep one for ever.
     pub fn forget_ended(&self, now: UnixTime) {
         self.in_force.load_full().forget_ended(now);
     }
 
-    /// Who would sign for a normal name, if anybody.
+    /// The signer for a normal name, or `None` if no promise covers it.
     pub(crate) fn kind(&self, host: &str) -> Option<Signer> {
         self.in_force.load().kind(host)
     }
 
-    /// What was made for a normal name so far.
+    /// The certificate for a normal name, if it was made already.
     pub(crate) fn present(&self, host: &str) -> Option<Arc<Bundle>> {
         self.in_force.load().present(host)
     }
 
-    /// Whether a handshake for a normal name would have nothing to sign.
+    /// Whether a current certificate for a normal name exists, so that a handshake has nothing to sign.
     pub(crate) fn is_made(&self, host: &str, now: UnixTime) -> bool {
         self.in_force.load().is_made(host, now)
     }

@@ -1,4 +1,4 @@
-//! Names as certificates and handshakes have them.
+//! Names in the form that certificates and handshakes use.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,9 +8,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 /// Domains that no public CA signs for, each with everything below it.
 pub const INTERNAL_DOMAINS: [&str; 7] = ["localhost", "local", "internal", "home.arpa", "lan", "home", "test"];
 
-/// A name as it came by SNI or Host, in lower case and without final dot.
+/// The normal form of a name from SNI or Host: lower case, without a final dot.
 ///
-/// Borrows where it is so already, as it nearly always is.
+/// Borrows if the name is normal already, as nearly all are.
 pub fn normal_name(name: &str) -> Cow<'_, str> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -20,8 +20,8 @@ pub fn normal_name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether no public CA would sign for a normal name: internal domains, single labels, and addresses
-/// that are not reachable from everywhere. A wildcard counts as what it stands below.
+/// Whether no public CA would sign for a normal name: internal domains, single labels, and addresses that are not
+/// public. A wildcard counts like the domain below its star.
 pub fn is_internal(name: &str) -> bool {
     if let Ok(address) = name.parse::<IpAddr>() {
         return is_private(address);
@@ -40,13 +40,13 @@ pub(crate) fn is_within(name: &str, domain: &str) -> bool {
     name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// The name without its left-most label: what a wildcard for it stands below.
+/// The name without its left-most label: the domain of a wildcard that covers the name.
 pub(crate) fn parent(name: &str) -> Option<&str> {
     name.split_once('.').map(|(_, parent)| parent).filter(|parent| !parent.is_empty())
 }
 
-/// Whether a certificate may carry it as a DNS name: letters, digits, hyphens and underscores in labels
-/// of 1 to 63, 253 in all, in lower case; `*` only as the whole left-most label.
+/// Whether a certificate may carry the text as a DNS name: letters, digits, hyphens and underscores in labels of 1
+/// to 63, 253 in all, in lower case; `*` only as the whole left-most label.
 pub(crate) fn is_dns_name(name: &str) -> bool {
     let labels = name.strip_prefix("*.").unwrap_or(name);
     name.len() <= 253
@@ -59,7 +59,7 @@ pub(crate) fn is_dns_name(name: &str) -> bool {
 /// The networks of [`is_internal`] addresses.
 pub(crate) const PRIVATE_NETWORKS: [IpNet; 8] = [
     v4([10, 0, 0, 0], 8),
-    // Between customer and provider, and used by Tailscale.
+    // Carrier-grade NAT, also used by Tailscale.
     v4([100, 64, 0, 0], 10),
     v4([127, 0, 0, 0], 8),
     v4([172, 16, 0, 0], 12),

@@ -1,10 +1,10 @@
-//! Wakes who waits, from wherever something has happened.
+//! Wakes waiting tasks from any place in the code.
 
 use parking_lot::Mutex;
 
 use gangway_publish::{Publisher, Reader, channel};
 
-/// Wakes who waits. Several rings in a row wake once.
+/// Wakes waiting tasks. Several rings in a row wake once.
 #[derive(Debug)]
 pub(crate) struct Notifier(Mutex<Publisher<()>>);
 

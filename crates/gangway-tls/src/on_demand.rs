@@ -1,10 +1,11 @@
-//! DemandedNames that handshakes ask for although nobody has listed them: each is asked about once, for all who wait.
+//! Names that handshakes ask for although no route lists them: each name is decided once for all handshakes that
+//! wait.
 //!
-//! A handshake says that it [wants](Demand::want) a name and is told what to do; whoever decides
+//! A handshake calls [`want`](Demand::want) with a name and does what the answer says. The worker that decides
 //! [takes](Demand::take) the open questions and [answers](Demand::decide) them.
 //!
-//! Strangers choose the names, so everything here has a bound: open questions, answers that are remembered,
-//! and the time that a handshake waits. What is beyond a bound is refused.
+//! Strangers choose the names, so everything here has a bound: open questions, remembered answers, and the time
+//! that a handshake waits. Names beyond a bound are refused.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -15,19 +16,19 @@ use gangway_publish::Reader;
 
 use crate::notifier::Notifier;
 
-/// A handshake waits so long for a certificate, counted from the first one for its name. All of a handshake
-/// may take ten seconds.
+/// The longest that a handshake waits for a certificate, counted from the first handshake for the name. The whole
+/// handshake may take ten seconds.
 pub const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(8);
 
-/// DemandedNames that nobody has decided about yet.
+/// Names that are not decided yet.
 const OPEN_MAX: usize = 512;
 
-/// DemandedNames that are remembered, however it was decided.
+/// Names that are remembered, with any decision.
 const NAMES_MAX: usize = 4096;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// DemandedNames under demand at one moment.
+/// The names that handshakes ask for, and their decisions.
 #[derive(Debug)]
 pub struct Demand {
     names: Mutex<DemandedNames>,
@@ -36,64 +37,64 @@ pub struct Demand {
     counts: [AtomicU64; 4],
 }
 
-/// What a handshake is to do about a name.
+/// The next step of a handshake for a name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DemandAnswer {
-    /// Look again when something was decided, when there are other certificates, or at this time.
+    /// Ask again after a decision, after a new store, or at this time.
     Wait(Instant),
-    /// It may have a certificate, and whoever has waited has waited long enough: serve what there is.
+    /// The name may have a certificate and the wait is over: serve the best one there is.
     Allowed,
     /// It may have none.
     Refused,
 }
 
-/// What was decided about a name.
+/// The decision about a name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DemandDecision {
     /// It may have a certificate.
     Allowed,
     /// It may have none.
     Refused,
-    /// Nobody could say, which counts as a refusal for a moment.
+    /// No answer was available, which counts as a refusal for a moment.
     Unknown,
 }
 
-/// How often it was decided in each way.
+/// The number of decisions of each kind.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct DemandCounts {
-    /// A certificate was permitted.
+    /// Names that were permitted.
     pub allowed: u64,
-    /// None was.
+    /// Names that were refused.
     pub refused: u64,
-    /// Nobody could say.
+    /// Names for which no answer was available.
     pub unknown: u64,
-    /// Refused without a question, since too many were open.
+    /// Names that were refused without a question, since too many were open.
     pub overrun: u64,
 }
 
 #[derive(Debug, Default)]
 struct DemandedNames {
     entries: HashMap<Box<str>, DemandEntry>,
-    /// How many are not decided about.
+    /// The number of names that are not decided.
     open: usize,
-    /// When what is over was last taken out.
+    /// The last time at which expired entries were removed.
     swept: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct DemandEntry {
     state: DemandState,
-    /// When it was first wanted, or decided about.
+    /// The time of the first handshake for the name, or of the decision.
     since: Instant,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum DemandState {
     Open,
-    /// Somebody is asking.
+    /// The question is being asked.
     Taken,
     Allowed,
-    /// Allowed, and there will be no certificate soon.
+    /// Allowed, but no certificate is expected soon.
     GivenUp,
     Refused,
     Unknown,
@@ -110,7 +111,8 @@ impl DemandedNames {
         self.open += usize::from(entry.state.is_open());
     }
 
-    /// Room is made at most once a second: it takes longer than to refuse a name.
+    /// Whether a name can be added. Expired entries are removed at most once a second, since that takes longer than
+    /// to refuse a name.
     fn has_room(&mut self, now: Instant) -> bool {
         let is_full = |names: &Self| names.entries.len() >= NAMES_MAX || names.open >= OPEN_MAX;
         let is_swept = self.swept.is_some_and(|swept| now.saturating_duration_since(swept) < SWEEP_EVERY);
@@ -128,10 +130,10 @@ impl DemandState {
         matches!(self, Self::Open | Self::Taken)
     }
 
-    /// How long it is remembered; the same name is then asked about again.
+    /// The time for which the state is remembered; after that the name is asked about again.
     fn lifetime(self) -> Duration {
         match self {
-            // Nobody waits any longer, so nobody needs the answer.
+            // After this time no handshake waits for the answer any longer.
             Self::Open => HANDSHAKE_WAIT_MAX,
             Self::Taken | Self::Refused => Duration::from_secs(60),
             Self::Allowed | Self::GivenUp => Duration::from_secs(10 * 60),
@@ -141,7 +143,7 @@ impl DemandState {
 }
 
 impl Demand {
-    /// Nothing is wanted yet.
+    /// A demand without any names.
     pub fn new() -> Self {
         Self {
             names: Mutex::default(),
@@ -151,7 +153,7 @@ impl Demand {
         }
     }
 
-    /// Notes that a normal name is wanted, and says what to do about it.
+    /// Notes that a handshake asks for a normal name, and returns its next step.
     pub fn want(&self, name: &str, now: Instant) -> DemandAnswer {
         let mut names = self.lock();
         if let Some(entry) = names.known(name, now) {
@@ -168,12 +170,12 @@ impl Demand {
         entry.answer(now)
     }
 
-    /// What to do about a name that was wanted before. One that nobody decided about in time is refused.
+    /// The next step for a name that was asked for before. A name without a timely decision is refused.
     pub fn answer(&self, name: &str, now: Instant) -> DemandAnswer {
         self.lock().known(name, now).map_or(DemandAnswer::Refused, |entry| entry.answer(now))
     }
 
-    /// The oldest question that somebody still waits for.
+    /// Takes the oldest question that a handshake still waits for.
     pub fn take(&self, now: Instant) -> Option<Box<str>> {
         let mut names = self.lock();
         let open =
@@ -193,7 +195,7 @@ impl Demand {
         self.counts[count].fetch_add(1, Ordering::Relaxed);
         let mut names = self.lock();
         if let Some(entry) = names.entries.get(name).copied() {
-            // Whoever waits for the certificate has waited for the answer already.
+            // Handshakes that wait for the certificate have already waited for the answer; their time goes on.
             let since = if verdict == DemandDecision::Allowed { entry.since } else { now };
             names.put(name, DemandEntry { state, since });
         }
@@ -201,7 +203,7 @@ impl Demand {
         self.decisions.ring();
     }
 
-    /// No certificate for a name that was allowed will be there soon.
+    /// Notes that an allowed name will get no certificate soon.
     pub fn give_up(&self, name: &str) {
         if let Some(entry) = self.lock().entries.get_mut(name).filter(|entry| entry.state == DemandState::Allowed) {
             entry.state = DemandState::GivenUp;
@@ -209,17 +211,17 @@ impl Demand {
         self.decisions.ring();
     }
 
-    /// Wakes when there are questions.
+    /// A reader that wakes when there are questions.
     pub fn questions(&self) -> Reader<()> {
         self.questions.reader()
     }
 
-    /// Wakes when something was decided.
+    /// A reader that wakes after decisions.
     pub fn decisions(&self) -> Reader<()> {
         self.decisions.reader()
     }
 
-    /// So far.
+    /// The number of decisions so far.
     pub fn counts(&self) -> DemandCounts {
         let [allowed, refused, unknown, overrun] = self.counts.each_ref().map(|count| count.load(Ordering::Relaxed));
         DemandCounts { allowed, refused, unknown, overrun }
@@ -322,7 +324,7 @@ mod tests {
         for number in 0..1_000_000u32 {
             let now = start + Duration::from_micros(u64::from(number));
             refused += u64::from(demand.want(&format!("n{number}.example"), now) == DemandAnswer::Refused);
-            // Whoever decides keeps up with some of them.
+            // The decider keeps up with only some of them.
             if number % 1000 == 0
                 && let Some(name) = demand.take(now)
             {

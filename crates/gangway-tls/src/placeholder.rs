@@ -1,4 +1,4 @@
-//! Self-signed certificates until real ones arrive.
+//! Self-signed certificates that are served until real ones arrive.
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -7,22 +7,22 @@ use crate::bundle::{Bundle, Origin};
 use crate::internal_ca::{InternalCaError, leaf_params};
 use crate::time::UnixTime;
 
-/// What people read in the certificate that their browser warns of.
+/// The name that people read in the certificate when their browser warns of it.
 const PLACEHOLDER_NAME: &str = "Gangway placeholder: waiting for a certificate";
 
-/// Makes self-signed certificates, all with one key: nobody is meant to trust them.
+/// Makes self-signed certificates, all with one key: no client is meant to trust them.
 #[derive(Debug)]
 pub struct Placeholders {
     key: KeyPair,
 }
 
 impl Placeholders {
-    /// With a new key.
+    /// A maker of placeholders with a new key.
     pub fn new() -> Result<Self, InternalCaError> {
         Ok(Self { key: KeyPair::generate()? })
     }
 
-    /// For one name, which may be a wildcard or an address, valid from `now`.
+    /// Makes a bundle for one name, which may be a wildcard or an address, valid from `now`.
     pub fn bundle(&self, name: &str, now: UnixTime) -> Result<Bundle, InternalCaError> {
         let mut params: CertificateParams = leaf_params(name, now)?;
         params.distinguished_name.push(DnType::CommonName, PLACEHOLDER_NAME);

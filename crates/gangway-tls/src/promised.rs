@@ -1,7 +1,7 @@
-//! Certificates that may be made for one set of promises, and those that were.
+//! The certificates for one set of promises.
 //!
-//! Each name has a slot that its certificate is made into at the first handshake. Other promises take over the slots of
-//! names that stay.
+//! Each name has a slot that its certificate is put into at the first handshake. The next set of promises takes
+//! over the slots of names that stay.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -21,12 +21,12 @@ use crate::slot::{CertificateSlot, Signer, SlotCache, is_current};
 use crate::time::UnixTime;
 use crate::unclaimed_hosts::UnclaimedHosts;
 
-/// Certificates kept for names that only a pattern lists. Whoever asks for random names pushes others out,
+/// Certificates kept for names that only a pattern lists. A client that asks for random names pushes others out,
 /// which then are signed anew.
 const BY_PATTERN_MAX: usize = 1024;
 
-/// Certificates kept for names that nobody lists at the moment: a container that is made anew gets the one
-/// it had.
+/// Certificates kept for names that no promise lists at the moment: a container that is recreated gets the
+/// certificate it had.
 const UNLISTED_MAX: usize = 1024;
 
 /// Makes certificates when they are asked for, for the names of its [`Promises`] and for no others.
@@ -35,28 +35,28 @@ pub(crate) struct PromisedCertificates {
     signer: Option<Arc<InternalCa>>,
     placeholders: Option<Arc<Placeholders>>,
     exact: HashMap<Box<str>, Arc<CertificateSlot>>,
-    /// Wildcards by what they stand below.
+    /// Wildcards by the domain below their star.
     below: HashMap<Box<str>, Arc<CertificateSlot>>,
     patterns: Vec<MintPattern>,
     by_pattern: Mutex<SlotCache>,
-    /// What was made for names that were listed before.
+    /// Certificates of names that were listed before.
     unlisted: HashMap<Box<str>, Arc<CertificateSlot>>,
-    /// Of this signer.
+    /// Certificates of this signer for names that no route claims.
     unclaimed: Arc<UnclaimedHosts>,
     made: Arc<MintActivity>,
 }
 
-/// What there is to know of all that were made, also by those before.
+/// Statistics of all certificates that were made, shared with earlier and later promises.
 #[derive(Debug, Default)]
 struct MintActivity {
     count: AtomicU64,
     bell: Notifier,
-    /// The last one could not be made.
+    /// Whether the last attempt to make one failed.
     is_failing: AtomicBool,
 }
 
 impl PromisedCertificates {
-    /// For other promises. What this one has made is kept, unless another key has signed it.
+    /// The successor for other promises. Certificates are kept, unless another key has signed them.
     pub(crate) fn next(
         &self,
         signer: Option<Arc<InternalCa>>,
@@ -77,7 +77,7 @@ impl PromisedCertificates {
         };
         let mut next = Self { signer, placeholders, made: Arc::clone(&self.made), ..Self::default() };
         let internal = promises.internal.iter().map(|name| (name, Signer::Internal));
-        // A name that is in both is an internal one.
+        // A name in both sets is internal.
         for (name, kind) in promises.placeholders.iter().map(|name| (name, Signer::Placeholder)).chain(internal) {
             let before = self.place_named(name).or_else(|| self.unlisted.get(name));
             let before = before.filter(|place| place.kind == kind).filter(is_kept);
@@ -109,35 +109,35 @@ impl PromisedCertificates {
         next
     }
 
-    /// How many were made, by this one and those before it.
+    /// The number of certificates that were made, by this set and those before it.
     pub(crate) fn count(&self) -> u64 {
         self.made.count.load(Ordering::Relaxed)
     }
 
-    /// Wakes when some were made, by this one or one that comes after it.
+    /// A reader that wakes after certificates were made, by this set or a later one.
     pub(crate) fn made(&self) -> Reader<()> {
         self.made.bell.reader()
     }
 
-    /// Gives up what has ended, so that who was asked for once does not keep a certificate for ever.
+    /// Drops expired certificates, so that a name that was asked for once does not keep one for ever.
     pub(crate) fn forget_ended(&self, now: UnixTime) {
         let listed = self.exact.values().chain(self.below.values()).chain(self.unlisted.values());
         listed.for_each(|place| place.forget_ended(now));
     }
 
-    /// Who would sign for a normal name, if anybody.
+    /// The signer for a normal name, or `None` if no promise covers it.
     pub(crate) fn kind(&self, host: &str) -> Option<Signer> {
         self.place(host).map(|place| place.kind).or_else(|| self.covers(host).then_some(Signer::Internal))
     }
 
-    /// What was made for a normal name so far.
+    /// The certificate for a normal name, if it was made already.
     pub(crate) fn present(&self, host: &str) -> Option<Arc<Bundle>> {
         let place = self.place(host).map(Arc::clone);
         let cache = || self.by_pattern.lock().known(host, Signer::Internal).cloned();
         place.or_else(cache)?.present()
     }
 
-    /// Whether a handshake for a normal name would have nothing to sign.
+    /// Whether a current certificate for a normal name exists, so that a handshake has nothing to sign.
     pub(crate) fn is_made(&self, host: &str, now: UnixTime) -> bool {
         self.present(host).is_some_and(|bundle| is_current(&bundle, now))
     }
@@ -158,8 +158,8 @@ impl PromisedCertificates {
         place.bundle(now, || self.make(Signer::Internal, host, now))
     }
 
-    /// The bundle for a normal name that nobody claims, within a bound: by the internal CA where its root permits
-    /// that, else a placeholder, since clients would trust neither.
+    /// The bundle for a normal name that no route claims, within a bound. The internal CA signs it if its root
+    /// permits the name; otherwise it is a placeholder, since clients would trust neither.
     pub(crate) fn unclaimed(&self, host: &str, now: UnixTime, instant: Instant) -> Option<Arc<Bundle>> {
         let signer = self.signer.as_ref()?;
         let kind = if signer.permits(host) { Signer::Internal } else { Signer::Placeholder };
@@ -170,9 +170,9 @@ impl PromisedCertificates {
         self.unclaimed.bundle(host, kind, (now, instant), make)
     }
 
-    /// Where the certificate for a normal name is, its own before a wildcard's.
+    /// The slot for a normal name: its own before a wildcard's.
     ///
-    /// Clients refuse a star directly below a top-level domain, so that one is found by its own name alone.
+    /// Clients refuse a star directly below a top-level domain, so such a wildcard is found only by its own name.
     fn place(&self, host: &str) -> Option<&Arc<CertificateSlot>> {
         let below = || {
             let parent = parent(host)?;
@@ -183,7 +183,7 @@ impl PromisedCertificates {
         self.exact.get(host).or_else(below)
     }
 
-    /// Of exactly this name or wildcard.
+    /// The slot for exactly this name or wildcard.
     fn place_named(&self, name: &str) -> Option<&Arc<CertificateSlot>> {
         match name.strip_prefix("*.") {
             Some(below) => self.below.get(below),
@@ -220,7 +220,7 @@ impl MintActivity {
                 Some(bundle)
             }
             Err(error) => {
-                // Each handshake tries again, and strangers may bring about as many as they like.
+                // Log once: each handshake tries again, and strangers can cause any number of handshakes.
                 if !was_failing {
                     tracing::warn!(%error, name, "failed to make a certificate");
                 }

@@ -1,26 +1,26 @@
-//! Which names may have a certificate of ours when they are asked for.
+//! The names that may have a certificate made by gangway itself.
 
 use std::collections::BTreeSet;
 
 use crate::name::{is_dns_name, parent};
 
-/// Which names may have a certificate of ours.
+/// The names that may have a certificate made by gangway itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Promises {
     /// Names, wildcards and addresses that the internal CA signs for.
     pub internal: BTreeSet<Box<str>>,
     /// Names and wildcards that get a placeholder.
     pub placeholders: BTreeSet<Box<str>>,
-    /// The host patterns `*`, `budget.*` and `*.localhost`, whose internal names get one each.
+    /// The host patterns `*`, `budget.*` and `*.localhost`; each internal name below them gets its own certificate.
     pub patterns: BTreeSet<Box<str>>,
 }
 
-/// Which names may be asked for.
+/// A pattern of names that may be asked for.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum MintPattern {
-    /// `*`
+    /// `*`: any name.
     Any,
-    /// `budget.*`: any domain below one label or several.
+    /// `budget.*`: this label followed by any domain.
     First(Box<str>),
     /// `*.localhost`: one label below a domain.
     Below(Box<str>),

@@ -1,4 +1,4 @@
-//! Which certificate a handshake gets, from the store in force and from the mint beside it.
+//! Chooses the certificate of a handshake from the store in force and the mint beside it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,8 +16,8 @@ use crate::time::UnixTime;
 
 /// Finds the certificate for a name.
 ///
-/// It holds what outlives each store beside the reader of stores: the [`Mint`], with the certificates that it has made, and
-/// the [`Demand`] for names that no route lists. Cloning is cheap, and clones find the same.
+/// Beside the reader of stores it holds the parts that outlive each store: the [`Mint`] with its certificates, and
+/// the [`Demand`] for names that no route lists. Cloning is cheap, and clones find the same certificates.
 #[derive(Clone, Debug)]
 pub struct CertificateResolver {
     store: Reader<Store>,
@@ -25,11 +25,11 @@ pub struct CertificateResolver {
     demand: Option<Arc<Demand>>,
 }
 
-/// What a handshake for a name would get.
+/// The certificate that a handshake for a name would get.
 enum Offer {
-    /// This one, which the store has.
+    /// A bundle of the store.
     Given(BundleQuality, Arc<Bundle>),
-    /// One that is made when it is first asked for.
+    /// A certificate that is made when it is first asked for.
     Minted(Signer),
 }
 
@@ -39,22 +39,22 @@ impl CertificateResolver {
         Self { store, mint, demand }
     }
 
-    /// Finds only what is in the stores.
+    /// A resolver that finds only the bundles of stores.
     pub fn of_store(store: Reader<Store>) -> Self {
         Self::new(store, Arc::default(), None)
     }
 
-    /// The stores, one at a time in force.
+    /// The reader of stores.
     pub fn store(&self) -> &Reader<Store> {
         &self.store
     }
 
-    /// Where names that no route lists are asked for; none: they get no certificate.
+    /// The demand for names that no route lists. If `None`, they get no certificate.
     pub fn demand(&self) -> Option<&Arc<Demand>> {
         self.demand.as_ref()
     }
 
-    /// The bundle for a normal name, see [`Store::find`]; none where it would be made only now, see
+    /// The bundle for a normal name, see [`Store::find`]. `None` if it is not made yet, see
     /// [`origin`](Self::origin).
     pub fn find(&self, host: &str) -> Option<Arc<Bundle>> {
         match self.offer(host)? {
@@ -63,7 +63,7 @@ impl CertificateResolver {
         }
     }
 
-    /// Where what a handshake for a normal name would get came from, or will come from.
+    /// The origin of the certificate that a handshake for a normal name would get, also if it is not made yet.
     pub fn origin(&self, host: &str) -> Option<Origin> {
         Some(match self.offer(host)? {
             Offer::Given(_, bundle) => bundle.origin.clone(),
@@ -80,8 +80,8 @@ impl CertificateResolver {
         }
     }
 
-    /// Whether a handshake for a normal name would get a certificate that clients may accept: no placeholder,
-    /// and not out of date when the store was made.
+    /// Whether a handshake for a normal name would get a certificate that clients may accept: no placeholder, and
+    /// not out of date when the store was made.
     pub fn serves_well(&self, host: &str) -> bool {
         match self.offer(host) {
             Some(Offer::Given(quality, _)) => quality == BundleQuality::Good,
@@ -100,8 +100,8 @@ impl CertificateResolver {
         matches!(self.offer(host), Some(Offer::Minted(_)) if !self.mint.is_made(host, now))
     }
 
-    /// What a handshake for a normal name would get, made now where that is still to be done: for a caller that needs
-    /// a certificate although no client has asked for it yet.
+    /// The certificate that a handshake for a normal name would get, made now if necessary: for a caller that needs
+    /// a certificate before any client has asked for it.
     pub fn make(&self, host: &str, now: UnixTime) -> Option<Arc<Bundle>> {
         match self.offer(host)? {
             Offer::Given(_, bundle) => Some(bundle),
@@ -109,9 +109,9 @@ impl CertificateResolver {
         }
     }
 
-    /// What a handshake for a normal name that no route claims may be served so that its client can be told so; none
-    /// where there is no saying, or too many were made just now. `now` twice, as certificates have it and as
-    /// pauses are measured.
+    /// A certificate for a normal name that no route claims, so that its client can get an answer that says so.
+    /// `None` if no such certificate can be made, or too many were made recently. `now` and `instant` are the same
+    /// time: as certificates measure it, and for pauses.
     pub(crate) fn unclaimed(&self, host: &str, now: UnixTime, instant: Instant) -> Option<Arc<CertifiedKey>> {
         if self.serves(host) {
             return None;
@@ -120,7 +120,7 @@ impl CertificateResolver {
         Some(Arc::clone(&bundle.key))
     }
 
-    /// What a handshake for a normal name is served, among the bundles whose key the client can verify.
+    /// The certificate that a handshake for a normal name gets, among the bundles whose key the client can verify.
     pub(crate) fn serve(&self, host: &str, schemes: &[SignatureScheme], now: UnixTime) -> Option<Arc<CertifiedKey>> {
         if let Some(Offer::Minted(_)) = self.offer(host)
             && let Some(minted) = self.mint.bundle(host, now)
@@ -130,8 +130,8 @@ impl CertificateResolver {
         self.store.load().usable(host, schemes).map(|bundle| Arc::clone(&bundle.key))
     }
 
-    /// The best that there is for a normal name, whoever the client is: what is given and good, what the
-    /// internal CA signs, what is given and out of date, a placeholder.
+    /// The best certificate for a normal name and any client: first a given one that is good, then one that the
+    /// internal CA signs, then a given one that is out of date, then a placeholder.
     fn offer(&self, host: &str) -> Option<Offer> {
         let store = self.store.load();
         let given = store.best_with_quality(host);

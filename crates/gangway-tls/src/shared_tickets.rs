@@ -9,15 +9,15 @@ use rustls::server::ProducesTickets;
 use crate::store::Store;
 use crate::tickets::ID_LEN;
 
-/// A client is told that a ticket is of use for so long, in seconds: as long as its key is kept at least.
+/// The lifetime in seconds that clients see on a ticket: its key is kept at least as long.
 const LIFETIME: u32 = 12 * 60 * 60;
 
-/// Seals with the keys of the store in force, and with its own while there are none.
+/// Seals with the keys of the store in force, or with its own while the store has none.
 #[derive(Debug)]
 pub(crate) struct SharedTickets {
     store: Reader<Store>,
     own: Arc<dyn ProducesTickets>,
-    /// What the handshake was held to: a ticket of one policy is none of another.
+    /// The policy of the handshake: a ticket of one policy is invalid under another.
     policy: Box<[u8]>,
 }
 
@@ -50,7 +50,7 @@ impl ProducesTickets for SharedTickets {
         let store = self.store.load();
         let (id, rest) = ticket.split_at_checked(ID_LEN)?;
         let Some(key) = store.ticket_keys().iter().find(|key| key.id == id) else {
-            // From before there were any.
+            // The ticket may be from the time before the store had keys.
             return self.own.decrypt(ticket);
         };
         let (nonce, sealed) = rest.split_at_checked(NONCE_LEN)?;

@@ -1,4 +1,4 @@
-//! Where a certificate of ours is, once somebody has asked for it.
+//! Slots for certificates that are made at the first handshake.
 
 use parking_lot::RwLock;
 use std::collections::{HashMap, VecDeque};
@@ -8,25 +8,25 @@ use crate::bundle::{Bundle, Origin};
 use crate::internal_ca::renewal_time;
 use crate::time::UnixTime;
 
-/// Who signs.
+/// The signer of a certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Signer {
     Internal,
     Placeholder,
 }
 
-/// Where the certificate of one name is, once there is one.
+/// The place for the certificate of one name.
 #[derive(Debug)]
 pub(crate) struct CertificateSlot {
     pub(crate) kind: Signer,
     pub(crate) bundle: RwLock<Option<Arc<Bundle>>>,
 }
 
-/// Places of names that somebody else chose, as many as there is room for.
+/// Slots of names that clients choose, within a bound.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SlotCache {
     places: HashMap<Box<str>, Arc<CertificateSlot>>,
-    /// The oldest first.
+    /// The names, the oldest first.
     order: VecDeque<Box<str>>,
 }
 
@@ -39,13 +39,13 @@ impl CertificateSlot {
         self.bundle.read().clone()
     }
 
-    /// What is there and good for some time yet.
+    /// The certificate, if there is one that is not due for renewal.
     pub(crate) fn current(&self, now: UnixTime) -> Option<Arc<Bundle>> {
         self.present().filter(|bundle| is_current(bundle, now))
     }
 
-    /// What is there, as long as it is good for some time yet; else what is made now. A handshake that asks
-    /// meanwhile waits for it, which takes less than to sign as well.
+    /// The certificate if it is not due for renewal, otherwise one that is made now. Other handshakes wait
+    /// meanwhile, which takes less time than to sign as well.
     pub(crate) fn bundle(&self, now: UnixTime, make: impl FnOnce() -> Option<Bundle>) -> Option<Arc<Bundle>> {
         if let Some(bundle) = self.current(now) {
             return Some(bundle);
@@ -56,7 +56,7 @@ impl CertificateSlot {
         {
             *place = Some(Arc::new(made));
         }
-        // Where none could be made the old one says better what is wrong than an alert would.
+        // If none could be made, the old certificate describes the problem better than an alert would.
         place.clone()
     }
 
@@ -81,19 +81,19 @@ impl Signer {
 }
 
 impl SlotCache {
-    /// The place of a name, if it has one where this one signs.
+    /// The slot of a name, if it has one for this signer.
     pub(crate) fn known(&self, name: &str, kind: Signer) -> Option<&Arc<CertificateSlot>> {
         self.places.get(name).filter(|place| place.kind == kind)
     }
 
-    /// How many there are.
+    /// The number of slots.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         assert_eq!(self.places.len(), self.order.len(), "each has its turn");
         self.places.len()
     }
 
-    /// The place of a name; the oldest one gives way where there is no room.
+    /// The slot of a name, which is added if needed; the oldest one gives way if there is no room.
     pub(crate) fn place(&mut self, name: &str, kind: Signer, max: usize) -> Arc<CertificateSlot> {
         if let Some(place) = self.known(name, kind) {
             return Arc::clone(place);

@@ -13,10 +13,10 @@ use crate::name::parent;
 use crate::tickets::{TicketKey, TicketKeys};
 use crate::time::UnixTime;
 
-/// Every bundle of one moment, by name, with the challenges, client CAs and ticket keys of that moment.
+/// All bundles of one moment by name, with the challenges, client CAs and ticket keys of that moment.
 ///
-/// A value: the keeper builds a new one and publishes it. Cloning is cheap. Certificates that are made at the first handshake are
-/// not in it: see [`CertificateResolver`](crate::CertificateResolver).
+/// A value: the keeper builds a new one and publishes it. Cloning is cheap. It does not contain certificates that
+/// are made at the first handshake: see [`CertificateResolver`](crate::CertificateResolver).
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     names: Arc<BundleIndex>,
@@ -28,17 +28,17 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct BundleIndex {
     exact: HashMap<Box<str>, Candidates>,
-    /// Wildcards by what they stand below.
+    /// Wildcards by the domain below their star.
     below: HashMap<Box<str>, Candidates>,
 }
 
 /// All bundles for one name, the best first. Never empty.
 type Candidates = Vec<(BundleQuality, Arc<Bundle>)>;
 
-/// What clients would make of a bundle; the greatest is served.
+/// How well clients would accept a bundle; the greatest is served.
 ///
-/// An expired certificate is better than a placeholder: it says what is really wrong, and who ignores
-/// dates still gets the right key.
+/// An expired certificate is better than a placeholder: it shows the real problem, and a client that ignores dates
+/// still gets the right key.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum BundleQuality {
     Placeholder,
@@ -47,7 +47,7 @@ pub(crate) enum BundleQuality {
 }
 
 impl Store {
-    /// Sorts `bundles` by name; `now` tells which are out of date.
+    /// Sorts `bundles` by name; `now` decides which are out of date.
     pub fn new(bundles: impl IntoIterator<Item = Arc<Bundle>>, now: UnixTime) -> Self {
         let mut names = BundleIndex::default();
         for bundle in bundles {
@@ -75,7 +75,7 @@ impl Store {
         Self { challenges, ..self }
     }
 
-    /// The same bundles, and `clients` to check certificates of clients against.
+    /// The same bundles, and `clients` to verify certificates of clients with.
     pub fn with_clients(self, clients: Arc<ClientCas>) -> Self {
         Self { clients, ..self }
     }
@@ -85,18 +85,19 @@ impl Store {
         Self { tickets, ..self }
     }
 
-    /// What sessions are sealed with, the first one now; none: each configuration has keys of its own.
+    /// The keys for session tickets; the first one seals. If there are none, each configuration uses keys of its
+    /// own.
     pub(crate) fn ticket_keys(&self) -> &[TicketKey] {
         &self.tickets
     }
 
-    /// The authorities of this name.
+    /// The client CAs of this name.
     pub fn client_ca(&self, name: &str) -> Option<&Arc<ClientCa>> {
         self.clients.get(name)
     }
 
-    /// The bundle for a normal name: an exact name before a wildcard, then the preferred origin, then
-    /// the later end. One that is out of date, or a placeholder, only where there is no other.
+    /// The bundle for a normal name: an exact name before a wildcard, then the preferred origin, then the later
+    /// end. A bundle that is out of date, or a placeholder, is returned only if there is no other.
     pub fn find(&self, host: &str) -> Option<&Arc<Bundle>> {
         self.best(host).map(|(_, bundle)| bundle)
     }
@@ -106,8 +107,8 @@ impl Store {
         self.best(host).map(|(quality, bundle)| (*quality, bundle))
     }
 
-    /// The best bundle whose key the client can verify. Where it can verify none, the best one all the same, so that
-    /// rustls says `handshake_failure`.
+    /// The best bundle whose key the client can verify. If it can verify none, the best one all the same, so that
+    /// rustls answers `handshake_failure`.
     pub(crate) fn usable(&self, host: &str, schemes: &[SignatureScheme]) -> Option<&Arc<Bundle>> {
         let is_usable = |bundle: &&Arc<Bundle>| bundle.key.key.choose_scheme(schemes).is_some();
         self.candidates(host).map(|(_, bundle)| bundle).find(is_usable).or_else(|| self.find(host))
@@ -125,19 +126,19 @@ impl Store {
     /// The body that answers `GET /.well-known/acme-challenge/<token>` on plain HTTP at a normal host
     /// name without port.
     ///
-    /// None for another host than the one the token is for: whoever can make a browser ask us under a
-    /// foreign name must not get an answer that speaks for it.
+    /// `None` for any host other than the token's own: someone who can make a browser send us a request under a
+    /// foreign name must not get an answer that speaks for that name.
     pub fn http_challenge(&self, host: &str, token: &str) -> Option<&str> {
         let challenge = self.challenges.http.get(token)?;
         (*challenge.host == *host).then_some(&*challenge.key_authorization)
     }
 
-    /// How many bundles are found by some name.
+    /// The number of names that have bundles.
     pub fn len(&self) -> usize {
         self.names.exact.len() + self.names.below.len()
     }
 
-    /// Whether there is none.
+    /// Whether no name has a bundle.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -160,12 +161,13 @@ fn quality(bundle: &Bundle, now: UnixTime) -> BundleQuality {
     }
 }
 
-/// The serial decides last, so that the choice never depends on the order in which files were listed.
+/// The order of bundles for one name. The serial decides last, so that the choice never depends on the order in
+/// which files were listed.
 fn rank((quality, bundle): &(BundleQuality, Arc<Bundle>)) -> (BundleQuality, OriginClass, UnixTime, &str) {
     (*quality, origin_class(&bundle.origin), bundle.not_after, &bundle.serial)
 }
 
-/// An origin without the file's name: that must not decide before the later end does.
+/// The rank of an origin, without the file's name, which must not decide before the later end does.
 type OriginClass = u8;
 
 fn origin_class(origin: &Origin) -> OriginClass {

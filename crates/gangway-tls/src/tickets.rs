@@ -1,7 +1,7 @@
-//! Keys that session tickets are sealed with, shared by all instances that have them.
+//! Keys that seal session tickets, shared by all instances on a volume.
 //!
-//! A client that returns may be accepted by another instance, or by this one after a restart. Who has the keys
-//! can read what was sent under the tickets' sessions, so they are many and short-lived.
+//! A client that returns may be accepted by another instance, or by this one after a restart. A holder of the keys
+//! can read the traffic of the tickets' sessions, so the keys are many and short-lived.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ pub(crate) const ID_LEN: usize = 16;
 /// A key with its name, which stands in front of each ticket.
 #[derive(Clone, Eq, PartialEq)]
 pub struct TicketKey {
-    /// Tells it from others.
+    /// The name of the key.
     pub id: [u8; ID_LEN],
-    /// For AES-256-GCM.
+    /// The secret key for AES-256-GCM.
     pub secret: [u8; 32],
 }
 

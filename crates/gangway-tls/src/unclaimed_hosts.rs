@@ -1,8 +1,8 @@
-//! Certificates for names that nobody claims, for clients who may see what is wrong.
+//! Certificates for names that no route claims, for clients that may see the reason.
 //!
-//! A browser that asks for a mistyped host by https would else show an alert and nothing that helps. Clients
-//! choose these names, so both the certificates that are kept and those that are made in a second have a
-//! bound; beyond it there is none, and the handshake ends as it does for everybody else.
+//! A browser that asks for a mistyped host by https would otherwise show an alert without any help. Clients choose
+//! these names, so both the number of certificates that are kept and the number that are made in a second are
+//! bounded; beyond that the handshake ends as it does for other clients.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use crate::time::UnixTime;
 /// Certificates kept; the oldest gives way.
 const KEPT_MAX: usize = 256;
 
-/// Certificates made one after the other after a quiet time.
+/// Certificates that may be made at once after a quiet time.
 const BURST: u32 = 32;
 
-/// One more may be made after each such time.
+/// The time after which one more may be made.
 const PACE: Duration = Duration::from_millis(125);
 
-/// Certificates for names that are in no table.
+/// Certificates for names that are not in the table.
 #[derive(Debug, Default)]
 pub(crate) struct UnclaimedHosts(Mutex<UnclaimedCache>);
 
 #[derive(Debug, Default)]
 struct UnclaimedCache {
     cache: SlotCache,
-    /// When all of the burst may be used again: each certificate moves it on.
+    /// The time at which the whole burst is available again: each certificate moves it on.
     full: Option<Instant>,
 }
 
 impl UnclaimedHosts {
-    /// The bundle for a normal name, made now if need be; none for what is no host name, and where too many
-    /// were made just now. Times are the same one, as certificates have it and as pauses are measured.
+    /// The bundle for a normal name, made now if need be. `None` if the name is not a host name, or too many were
+    /// made recently. `now` and `instant` are the same time, for certificates and for pauses.
     pub(crate) fn bundle(
         &self,
         host: &str,
@@ -63,7 +63,7 @@ impl UnclaimedHosts {
 }
 
 impl UnclaimedCache {
-    /// Whether one may be made now, which is then counted.
+    /// Whether one may be made now; if so, it is counted.
     fn has_budget(&mut self, now: Instant) -> bool {
         let full = self.full.map_or(now, |full| full.max(now));
         let has = full.saturating_duration_since(now) + PACE <= PACE * BURST;

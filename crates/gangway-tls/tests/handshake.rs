@@ -1,4 +1,4 @@
-//! What a client sees: which certificate, which protocol, which alert.
+//! The client's view of handshakes: certificate, protocol and alert.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl Done {
     }
 }
 
-/// Lets both sides talk until neither has anything to say.
+/// Exchanges data until both sides are done.
 fn handshake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>, name: &str) -> Result<Done, Error> {
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     let mut client = ClientConnection::new(Arc::clone(client), name)?;
@@ -132,7 +132,7 @@ fn a_new_certificate_is_served_from_the_next_handshake_on() {
     let bundle = scene.ca.issue("a.test", now()).expect("signs");
     let serial = bundle.serial.clone();
     scene.publisher.publish(Store::new([Arc::new(bundle)], now()));
-    // Another client, since this one would resume its session.
+    // Use another client, since this one would resume its session.
     let after = handshake(&Arc::new(scene.client()), &server, "a.test").expect("handshake").serial();
     assert_ne!(before, after);
     assert_eq!(after, *serial);
@@ -142,7 +142,7 @@ fn a_new_certificate_is_served_from_the_next_handshake_on() {
 fn an_unknown_name_ends_the_handshake_without_a_certificate() {
     let scene = Scene::new(&["a.test"]);
     let error = handshake(&Arc::new(scene.client()), &scene.server(), "c.test").err();
-    // rustls can say nothing else here; the front door sends the right alert before it comes to this.
+    // rustls can send no other alert here; the front door sends the right one before this point.
     assert_eq!(error, Some(Error::AlertReceived(AlertDescription::AccessDenied)));
 }
 
@@ -257,13 +257,13 @@ fn sessions_are_resumed_at_another_instance_with_the_same_keys_and_under_the_sam
     }
 }
 
-/// Bytes of memory that this process has.
+/// The resident memory of this process, in bytes.
 fn resident() -> i64 {
     let text = std::fs::read_to_string("/proc/self/statm").expect("is there");
     text.split(' ').nth(1).and_then(|pages| pages.parse::<i64>().ok()).expect("a number") * 4096
 }
 
-/// Prints what a handshake costs; `cargo test -- --nocapture` shows it.
+/// Prints the cost of a handshake; `cargo test -- --nocapture` shows it.
 #[test]
 fn ten_thousand_certificates_make_no_handshake_dearer() {
     let ca = InternalCa::make(&Scope::default(), now()).expect("makes a CA");
@@ -288,7 +288,7 @@ fn ten_thousand_certificates_make_no_handshake_dearer() {
         }
         began.elapsed().expect("time goes on") / 20
     };
-    // The best of many turns, taken in turn: other work on the machine only ever adds.
+    // Compare the best of many turns, measured alternately: other work on the machine only adds time.
     let (mut best_few, mut best_many) = (cost(&few), cost(&many));
     for _ in 0..20 {
         (best_few, best_many) = (best_few.min(cost(&few)), best_many.min(cost(&many)));
@@ -299,7 +299,7 @@ fn ten_thousand_certificates_make_no_handshake_dearer() {
     assert!(ratio <= 1.1, "{ratio:.3} times");
 }
 
-/// Prints how many handshakes there were.
+/// Prints the number of handshakes.
 #[test]
 fn no_handshake_fails_while_certificates_are_renewed() {
     let scene = Scene::new(&["a.test"]);
@@ -345,7 +345,7 @@ fn no_early_data_is_taken() {
 #[test]
 fn the_root_is_constrained_for_clients_too() {
     let scene = Scene::new(&[]);
-    // What a thief of the key could do: sign without asking `permits`.
+    // A thief of the key could sign without asking `permits`.
     let key = rcgen::KeyPair::from_pem(&scene.ca.key_pem()).expect("the root's key");
     let root = CertificateDer::from_pem_slice(scene.ca.root_pem().as_bytes()).expect("PEM");
     let issuer = rcgen::Issuer::from_ca_cert_der(&root, key).expect("the root");
@@ -422,7 +422,7 @@ fn a_client_is_served_a_key_that_it_can_verify() {
     let (rsa, ecdsa) = (Arc::new(rsa), Arc::clone(scene.reader.load().find("a.test").expect("has one")));
     scene.publisher.publish(Store::new([Arc::clone(&rsa), ecdsa], now()));
     let error = handshake(&rsa_only, &server, "a.test").err();
-    // Served the RSA one, which is self-signed here; the ECDSA one would have failed differently.
+    // The client got the RSA certificate, which is self-signed here; the ECDSA one would have failed differently.
     assert!(matches!(error, Some(Error::InvalidCertificate(_))), "{error:?}");
 }
 

@@ -1,4 +1,4 @@
-//! A program of the user's that makes records: `<program> present|cleanup <record> <value>`.
+//! A program of the user that makes records: `<program> present|cleanup <record> <value>`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -10,11 +10,12 @@ use tokio::process::Command;
 
 use super::record::RecordChange;
 
-/// So much of what the program says is kept; the rest is read and dropped, so that it need not wait for us.
+/// The part of the program's output that is kept. The rest is read and dropped, so that the program does not block
+/// on a full pipe.
 const WORDS_BYTES_MAX: u64 = 400;
 
-/// What every program may need: where things are, how people write, and by which way the internet is reached.
-/// Nothing else of our environment is its business, secrets of other providers least of all.
+/// The variables that every program may need: paths, the locale and proxies. The program gets no other part of our
+/// environment, least of all the secrets of other providers.
 const VARIABLES: [&str; 15] = [
     "PATH",
     "HOME",
@@ -33,10 +34,10 @@ const VARIABLES: [&str; 15] = [
     "no_proxy",
 ];
 
-/// Variables that begin so are the program's, which sees them without it.
+/// Variables with this prefix are passed to the program without the prefix.
 pub(super) const PREFIX: &str = "EXEC_";
 
-/// Runs it. Its exit code decides; what it writes to standard error says why.
+/// Runs the program. Its exit code decides; its standard error becomes the error's text.
 pub(super) async fn change(program: &Path, owner: &str, value: &str, change: RecordChange) -> Result<(), String> {
     let act = match change {
         RecordChange::Present => "present",
@@ -45,7 +46,7 @@ pub(super) async fn change(program: &Path, owner: &str, value: &str, change: Rec
     let mut command = Command::new(program);
     command.args([act, &format!("{owner}."), value]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.env_clear().envs(environment(std::env::vars_os()));
-    // A program that hangs is ended when the wait for it is.
+    // A program that hangs is ended when the wait for it is dropped.
     let mut child = command.kill_on_drop(true).spawn().map_err(|error| format!("run the program: {error}"))?;
     let mut words = Vec::new();
     if let Some(mut stderr) = child.stderr.take() {
@@ -60,7 +61,7 @@ pub(super) async fn change(program: &Path, owner: &str, value: &str, change: Rec
     Err(format!("the program ended with {status}: {}", words.trim()))
 }
 
-/// What of our environment a program is given.
+/// The part of our environment that a program gets.
 fn environment(ours: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
     let (mut given, mut own) = (Vec::new(), Vec::new());
     for (name, value) in ours {
@@ -70,7 +71,7 @@ fn environment(ours: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsStrin
             _ => {}
         }
     }
-    // The later one wins: what was set for the program.
+    // The later one wins: a variable set for the program goes last.
     given.append(&mut own);
     given
 }
@@ -82,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// A script, written so that nobody has it open for writing when it is run.
+    /// Writes a script in such a way that no process has it open for writing when it runs.
     fn script(folder: &Path, text: &str) -> std::path::PathBuf {
         let path = folder.join("hook.sh");
         let mut options = std::fs::OpenOptions::new();

@@ -1,5 +1,5 @@
-//! Questions to name servers: where a record's CNAMEs end, which zone it is in, and whether the zone's own
-//! servers have it. Nothing is cached, since what is looked for has just changed.
+//! Questions to name servers: where a record's CNAMEs end, which zone the record is in, and whether the zone's own
+//! servers have it. Nothing is cached, since the records have just changed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -10,39 +10,39 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-/// For one question to one server.
+/// Deadline of one question to one server.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
 
-/// A chain of CNAMEs that is longer leads nowhere.
+/// A longer chain of CNAMEs is taken for a loop.
 const CNAMES_MAX: usize = 8;
 
-/// So many of a zone's servers are asked; nobody has more that matter.
+/// At most this many servers of a zone are asked; no zone needs more.
 const SERVERS_MAX: usize = 8;
 
-/// What answers over UDP may be as long as.
+/// The longest answer that is read over UDP.
 const ANSWER_BYTES_MAX: usize = 4096;
 
-/// Where to look on a system that says nothing.
+/// The system's list of name servers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Asks name servers.
 #[derive(Debug)]
 pub(super) struct Resolver {
-    /// Those that look up for others.
+    /// Recursive servers.
     servers: Vec<SocketAddr>,
-    /// Where the servers of zones listen.
+    /// The port that the servers of zones listen on.
     port: u16,
 }
 
-/// Whom to ask for a record.
+/// The servers to ask for a record.
 #[derive(Debug)]
 pub(super) struct Servers {
     addresses: Vec<SocketAddr>,
-    /// They look up for others, and may remember that the record was not there.
+    /// Whether the servers are recursive and may have cached that the record was absent.
     are_resolvers: bool,
 }
 
-/// Why nothing was found. Reads well after "could not be made".
+/// The reason why a lookup failed. Reads well after "could not be made".
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LookupError {
     #[error("`{0}` is no name")]
@@ -56,13 +56,13 @@ pub(super) enum LookupError {
 }
 
 impl Resolver {
-    /// Asks the given servers, or those of the system.
+    /// A resolver that asks the given servers, or those of the system if none are given.
     pub(super) fn new(servers: &[SocketAddr], port: u16) -> Self {
         let servers = if servers.is_empty() { system_servers() } else { servers.to_vec() };
         Self { servers, port }
     }
 
-    /// Where the name leads to; itself where nothing is known.
+    /// The name at the end of the CNAMEs; the name itself if nothing is known.
     pub(super) async fn end_of_cnames(&self, name: &str) -> String {
         let mut end = name.to_owned();
         for _ in 0..CNAMES_MAX {
@@ -73,7 +73,7 @@ impl Resolver {
         end
     }
 
-    /// The name of the zone that a record is in, or would be: whoever answers for it says so (RFC 2308,
+    /// The name of the zone that a record is in, or would be in. An authoritative answer names it (RFC 2308,
     /// section 3).
     pub(super) async fn zone_of(&self, name: &str) -> Result<String, LookupError> {
         let mut candidate = name;
@@ -91,8 +91,8 @@ impl Resolver {
         }
     }
 
-    /// The name servers of the zone that a record is in; those that we ask otherwise where they cannot be
-    /// found or reached.
+    /// The name servers of the zone that a record is in, or the recursive servers if those cannot be found or
+    /// reached.
     pub(super) async fn servers_of(&self, name: &str) -> Servers {
         let resolvers = || Servers { addresses: self.servers.clone(), are_resolvers: true };
         let Ok(zone) = self.zone_of(name).await else { return resolvers() };
@@ -112,7 +112,7 @@ impl Resolver {
         if addresses.is_empty() { resolvers() } else { Servers { addresses, are_resolvers: false } }
     }
 
-    /// Whether all of them have the value there.
+    /// Whether all of the servers have the value at that name.
     pub(super) async fn all_have(&self, servers: &Servers, name: &str, value: &str) -> bool {
         for server in &servers.addresses {
             let has = match ask_at(*server, name, RecordType::TXT, servers.are_resolvers).await {
@@ -142,7 +142,7 @@ impl Resolver {
         None
     }
 
-    /// The first answer of those that look up for others.
+    /// Returns the first answer of the recursive servers.
     async fn ask(&self, name: &str, kind: RecordType) -> Result<Message, LookupError> {
         let mut outcome = Err(LookupError::NoServer);
         for server in &self.servers {
@@ -155,7 +155,7 @@ impl Resolver {
     }
 }
 
-/// One question. That there is nothing is an answer; a server that fails gives none.
+/// Asks one question. An empty answer is an answer; a server that fails gives an error.
 async fn ask_at(server: SocketAddr, name: &str, kind: RecordType, recurse: bool) -> Result<Message, LookupError> {
     let owner = Name::from_str(&format!("{name}.")).map_err(|_| LookupError::NoName(name.to_owned()))?;
     let mut message = Message::query();
@@ -165,7 +165,7 @@ async fn ask_at(server: SocketAddr, name: &str, kind: RecordType, recurse: bool)
     let wire = message.to_vec().map_err(|error| silent(error.to_string()))?;
     let answer = match within(by_datagram(server, &wire)).await {
         Ok(answer) if !answer.truncation => answer,
-        // Too long for one datagram, or datagrams do not come through.
+        // The answer is too long for one datagram, or datagrams do not come through.
         _ => within(by_stream(server, &wire)).await.map_err(|error| silent(error.to_string()))?,
     };
     match answer.response_code {
@@ -181,7 +181,7 @@ async fn within(answer: impl Future<Output = std::io::Result<Message>>) -> std::
 async fn by_datagram(server: SocketAddr, wire: &[u8]) -> std::io::Result<Message> {
     let own: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((own, 0)).await?;
-    // Only what comes from there is received.
+    // The socket then receives only packets from that server.
     socket.connect(server).await?;
     socket.send(wire).await?;
     let mut answer = [0; ANSWER_BYTES_MAX];
@@ -205,7 +205,7 @@ fn alias(record: &Record, of: &str) -> Option<String> {
     }
 }
 
-/// A long text is kept in pieces (RFC 7208, section 3.3).
+/// Whether the record holds the value. A long text is kept in pieces (RFC 7208, section 3.3).
 fn is_text(record: &Record, value: &str) -> bool {
     match &record.data {
         RData::TXT(text) => text.txt_data.concat() == value.as_bytes(),

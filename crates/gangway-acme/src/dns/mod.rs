@@ -1,8 +1,8 @@
-//! Records in the DNS that show a CA that a name is ours (DNS-01, RFC 8555, section 8.4).
+//! Records in the DNS that prove our control of a name to a CA (DNS-01, RFC 8555, section 8.4).
 //!
-//! A record is made where `_acme-challenge.<name>` leads to by CNAME, so that a zone can be delegated to
-//! one that a program may write to. Before the CA is told, the zone's own name servers are asked until they
-//! all have the record. That wait is bounded and stops nothing: the CA's verdict decides.
+//! A record is made where `_acme-challenge.<name>` leads to by CNAME, so that a zone can be delegated to one that a
+//! program may write to. The challenge is reported ready only when all name servers of the zone have the record.
+//! That wait is bounded and stops nothing: the CA's verdict decides.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -28,31 +28,31 @@ use lookup::Resolver;
 use record::RecordChange;
 pub(crate) use record::TxtRecord;
 
-/// For one change at a provider. Some APIs commit a whole zone before they answer.
+/// Deadline of one change at a provider. Some APIs commit a whole zone before they answer.
 const CHANGE_DEADLINE: Duration = Duration::from_secs(90);
 
-/// So often name servers are asked whether they have a record.
+/// Pause between two questions to name servers whether they have a record.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Another instance that changes the same record is waited for so long.
+/// Together these bound the wait for another instance that changes the same record.
 const LOCK_POLL: Duration = Duration::from_millis(100);
 const LOCK_ATTEMPTS: u32 = 900;
 
-/// How records for DNS-01 are made and looked at.
+/// Settings for making and checking records for DNS-01.
 #[derive(Clone, Debug)]
 pub struct DnsSettings {
-    /// Who keeps the records.
+    /// The service that keeps the records.
     pub provider: DnsProvider,
-    /// Name servers that look things up for us. Empty: the system's.
+    /// Recursive name servers to query. If empty, the system's are used.
     pub resolvers: Vec<SocketAddr>,
-    /// Where the name servers of a zone listen: 53, but in tests.
+    /// The port that the name servers of a zone listen on: 53, except in tests.
     pub port: u16,
-    /// How long the name servers of a zone are waited for.
+    /// The longest wait for the name servers of a zone.
     pub wait: Duration,
 }
 
 impl DnsSettings {
-    /// With the system's resolvers and two minutes of patience.
+    /// Settings with the system's resolvers and a wait of two minutes.
     pub fn new(provider: DnsProvider) -> Self {
         Self { provider, resolvers: Vec::new(), port: 53, wait: Duration::from_secs(120) }
     }
@@ -65,7 +65,7 @@ pub(crate) struct Dns<S> {
     settings: Arc<DnsSettings>,
     http: Http,
     resolver: Arc<Resolver>,
-    /// By the name of the record: who holds it may have it changed.
+    /// One lock for each record's name: its holder may change the record.
     turns: Arc<Mutex<Turns>>,
 }
 
@@ -77,13 +77,12 @@ impl<S: Storage> Dns<S> {
         Self { storage, settings: Arc::new(settings), http, resolver, turns: Arc::default() }
     }
 
-    /// Whether the provider keeps one value at a name only, so that names are shown to be ours one after
-    /// the other.
+    /// Whether the provider keeps only one value at a name, so that names are proven one after the other.
     pub(crate) fn is_single(&self) -> bool {
         self.settings.provider.is_single()
     }
 
-    /// Makes the record for `name`, which has no star, and gives back what is to be removed again.
+    /// Makes the record for `name`, which has no star, and returns it for its later removal.
     pub(crate) async fn present(&self, name: &str, value: &str) -> Result<TxtRecord, Failure> {
         let challenge = format!("_acme-challenge.{name}");
         let owner = self.resolver.end_of_cnames(&challenge).await;
@@ -100,7 +99,7 @@ impl<S: Storage> Dns<S> {
         Ok(record)
     }
 
-    /// Waits until the name servers of each record's zone have it, or for as long as is set.
+    /// Waits until the name servers of each record's zone have it, or until the set wait is over.
     pub(crate) async fn wait(&self, records: &[TxtRecord]) {
         if self.settings.wait.is_zero() {
             return;
@@ -119,7 +118,7 @@ impl<S: Storage> Dns<S> {
         }
     }
 
-    /// Removes a record. One that stays does no harm, so a failure is only logged.
+    /// Removes a record. A record that stays does no harm, so a failure is only logged.
     pub(crate) async fn remove(&self, record: TxtRecord) {
         if let Err(failure) = self.change(&record, RecordChange::Remove).await {
             tracing::warn!(
@@ -130,8 +129,8 @@ impl<S: Storage> Dns<S> {
         }
     }
 
-    /// Makes or removes it, one change of a name at a time among all instances: most APIs replace what was
-    /// read before.
+    /// Makes or removes a record. Changes to one name run one at a time across all instances, since most APIs
+    /// replace the whole set of values that was read before.
     async fn change(&self, record: &TxtRecord, change: RecordChange) -> Result<(), Failure> {
         let lease = self.lock(&record.owner).await?;
         let provider = &self.settings.provider;
@@ -142,7 +141,7 @@ impl<S: Storage> Dns<S> {
         error.map_err(|error| failed(&record.owner, &format!("{}: {error}", provider.name())))
     }
 
-    /// None where the volume cannot be written: whoever orders then does so without input other instances.
+    /// `None` if the volume cannot be written: the caller then changes the record without a lease.
     async fn lock(&self, owner: &str) -> Result<Option<S::Lease>, Failure> {
         for _ in 0..LOCK_ATTEMPTS {
             match self.storage.lock(&format!("dns-{}", safe_name(owner))).await {

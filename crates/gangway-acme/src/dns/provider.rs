@@ -1,4 +1,4 @@
-//! Who keeps the records, as the user names it, with the secrets that belong to it.
+//! The DNS provider that the user chose, with its secrets.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use super::record::{RecordChange, TxtRecord};
 use super::{exec, webhook};
 use crate::http::Http;
 
-/// Who keeps the records for DNS-01.
+/// The service that keeps the records for DNS-01.
 #[derive(Clone)]
 pub struct DnsProvider {
     kind: ProviderKind,
-    /// What must not be shown.
+    /// Texts that must not appear in errors.
     secrets: Vec<Box<str>>,
 }
 
@@ -24,22 +24,22 @@ enum ProviderKind {
     AcmeDns { url: Box<str>, login: (Box<str>, Box<str>), subdomain: Box<str> },
 }
 
-/// Variables of the providers that are ours.
+/// Variables of the providers that gangway itself defines.
 const HOOK_USER: &str = "WEBHOOK_USERNAME";
 const HOOK_PASSWORD: &str = "WEBHOOK_PASSWORD";
 const ACME_DNS: [&str; 3] = ["ACME_DNS_USERNAME", "ACME_DNS_PASSWORD", "ACME_DNS_SUBDOMAIN"];
 
-/// Looks a variable of the environment up, or the file that the one with `_FILE` names; an error says why a
-/// file cannot be read.
+/// Looks up a variable of the environment, or reads the file that the variable with `_FILE` names. The error says
+/// why a file cannot be read.
 type Lookup<'a> = &'a dyn Fn(&str) -> Result<Option<String>, String>;
 
 impl DnsProvider {
-    /// From `cloudflare`, `exec=/program`, `webhook=https://…` or `acme-dns=https://…`, and from the
-    /// environment.
+    /// Parses `cloudflare`, `exec=/program`, `webhook=https://…` or `acme-dns=https://…` and takes the secrets from
+    /// the environment.
     ///
     /// # Errors
     ///
-    /// Where nobody is known by that name, a variable is missing, or what was given cannot be used.
+    /// If no provider has that name, a variable is missing, or a value cannot be used.
     pub fn parse(text: &str, variable: Lookup<'_>) -> Result<Self, UnusableProvider> {
         let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
         match (name, value.filter(|value| !value.is_empty())) {
@@ -56,7 +56,7 @@ impl DnsProvider {
         }
     }
 
-    /// What it may be called, for a list.
+    /// The names of all providers, for a list.
     pub fn names() -> impl Iterator<Item = &'static str> {
         KNOWN.iter().map(|known| known.name).chain(["exec", "webhook", "acme-dns"])
     }
@@ -71,7 +71,7 @@ impl DnsProvider {
         KNOWN.iter().map(|known| (known.name, known.needs, known.takes)).chain(OURS)
     }
 
-    /// What it is called.
+    /// The provider's name as the user writes it.
     pub fn name(&self) -> &str {
         match &self.kind {
             ProviderKind::Cloud { known, .. } => known.name,
@@ -125,17 +125,17 @@ impl DnsProvider {
         }
     }
 
-    /// It keeps one value at a name.
+    /// Whether the provider keeps only one value at a name.
     pub(super) fn is_single(&self) -> bool {
         matches!(&self.kind, ProviderKind::Cloud { known, .. } if known.is_single)
     }
 
-    /// It must be told which zone a record is in.
+    /// Whether changes need the zone that a record is in.
     pub(super) fn needs_zone(&self) -> bool {
         matches!(&self.kind, ProviderKind::Cloud { .. })
     }
 
-    /// Makes the record, or removes it. The error may hold secrets.
+    /// Makes or removes the record. The error may hold secrets.
     pub(super) async fn change(&self, http: &Http, record: &TxtRecord, change: RecordChange) -> Result<(), String> {
         let (owner, value) = (record.owner.as_str(), record.value.as_str());
         match &self.kind {
@@ -151,7 +151,7 @@ impl DnsProvider {
         }
     }
 
-    /// Some providers take their token in the URL, which errors repeat.
+    /// The text without secrets. Some providers take their token in the URL, which errors repeat.
     pub(super) fn without_secrets(&self, text: &str) -> String {
         let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
@@ -178,43 +178,43 @@ fn web_url(text: &str) -> Result<Box<str>, UnusableProvider> {
     }
 }
 
-/// Secrets stay out of logs.
+/// Omits the secrets, so that they stay out of logs.
 impl fmt::Debug for DnsProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("DnsProvider").field(&self.name()).finish()
     }
 }
 
-/// Why a provider cannot be used.
+/// The reason why a provider cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UnusableProvider {
-    /// Nobody is known by that name.
+    /// No provider has this name.
     #[error("`{0}` is no DNS provider that is known")]
     Unknown(Box<str>),
-    /// More belongs to it.
+    /// The provider needs a value after its name.
     #[error("`{0}` needs more: `{0}{1}`")]
     Incomplete(&'static str, &'static str),
     /// The environment lacks a variable.
     #[error("`{0}` is not given in the environment, nor `{0}_FILE`")]
     Missing(&'static str),
-    /// The environment has it by the name that other software gives it.
+    /// The environment has the variable under the name that other software gives it.
     #[error("`{0}` is not given in the environment, nor `{0}_FILE`; `{1}` is, which is another software's name for it")]
     Misnamed(&'static str, &'static str),
     /// The file that a variable names cannot be read.
     #[error("the file that `{0}_FILE` names cannot be read: {1}")]
     Unreadable(&'static str, String),
-    /// There is no such program.
+    /// The path of the program is not absolute.
     #[error("`{0}` is no program: an absolute path is needed")]
     NoProgram(Box<str>),
-    /// Not where a web service could be.
+    /// The text is not a URL of a web service.
     #[error("`{0}` is no URL")]
     NoUrl(Box<str>),
-    /// What was given cannot be right.
+    /// A value that was given cannot be used.
     #[error("`{0}` cannot be used: {1}")]
     Refused(&'static str, String),
 }
 
-/// What lego, and with it Traefik, or Caddy and acme.sh call what we call otherwise.
+/// The names that lego (and with it Traefik), Caddy and acme.sh give to our variables.
 const ELSEWHERE: [(&str, &[&str]); 10] = [
     (
         "CLOUDFLARE_API_TOKEN",
@@ -232,7 +232,7 @@ const ELSEWHERE: [(&str, &[&str]); 10] = [
 ];
 
 impl UnusableProvider {
-    /// Looks whether it is there by a name that another software gives it.
+    /// The error for a missing variable, which looks for it under the names that other software uses.
     fn missing(name: &'static str, variable: Lookup<'_>) -> Self {
         let known = ELSEWHERE.iter().find(|(ours, _)| *ours == name).map_or(&[][..], |(_, theirs)| theirs);
         let is_given = |theirs: &&&'static str| variable(theirs).is_ok_and(|value| value.is_some());

@@ -1,6 +1,6 @@
 //! Records at providers that have an API of their own, and at name servers (RFC 2136), by `dns-update`.
 //!
-//! Nothing of that crate is named elsewhere.
+//! No other file names a type of that crate.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,10 +14,10 @@ use dns_update::{DnsRecord, DnsRecordType, DnsUpdater, Error, TsigAlgorithm};
 
 use super::record::{RecordChange, TxtRecord};
 
-/// For one request of several that a change may take.
+/// Deadline of one request; a change may take several.
 const REQUEST_DEADLINE: Option<Duration> = Some(Duration::from_secs(30));
 
-/// What was given in the environment, by the name of the variable.
+/// The values from the environment, by the name of the variable.
 pub(super) type Credentials = BTreeMap<&'static str, Box<str>>;
 
 /// A provider that is known by name.
@@ -28,9 +28,9 @@ pub(super) struct KnownProvider {
     pub(super) needs: &'static [&'static str],
     /// Variables that may be given.
     pub(super) takes: &'static [&'static str],
-    /// It keeps one value at a name.
+    /// Whether the provider keeps only one value at a name.
     pub(super) is_single: bool,
-    /// The shortest that it takes, in seconds.
+    /// The shortest lifetime of a record that the provider accepts, in seconds.
     ttl: u32,
     make: fn(&Credentials) -> dns_update::Result<DnsUpdater>,
 }
@@ -38,7 +38,7 @@ pub(super) struct KnownProvider {
 const PLAIN: KnownProvider =
     KnownProvider { name: "", needs: &[], takes: &[], is_single: false, ttl: 120, make: |_| Err(Error::NotFound) };
 
-/// All of them, by name.
+/// All known providers, sorted by name.
 pub(super) const KNOWN: &[KnownProvider] = &[
     KnownProvider {
         name: "bunny",
@@ -195,12 +195,12 @@ fn tsig_algorithm(name: &str) -> dns_update::Result<TsigAlgorithm> {
 }
 
 impl KnownProvider {
-    /// Whether what was given could be used, without asking the provider.
+    /// Checks that the values could be used, without asking the provider.
     pub(super) fn check(&self, given: &Credentials) -> Result<(), String> {
         self.updater(given).map(drop)
     }
 
-    /// Makes the record, or removes it.
+    /// Makes or removes the record.
     pub(super) async fn change(
         &'static self,
         given: &Credentials,
@@ -208,7 +208,7 @@ impl KnownProvider {
         change: RecordChange,
     ) -> Result<(), String> {
         let given = given.clone();
-        // Reads the system's roots.
+        // Making the client reads the system's roots, which blocks.
         let updater = tokio::task::spawn_blocking(move || self.updater(&given)).await;
         let updater = updater.map_err(|_| "a fault of ours".to_owned())??;
         let (owner, zone) = (record.owner.as_str(), record.zone.as_deref().unwrap_or_default());
@@ -223,7 +223,8 @@ impl KnownProvider {
         changed.map_err(|error| error.to_string())
     }
 
-    /// The crate's HTTP client trusts the system's roots alone, and panics where there are none.
+    /// Makes the provider's client. The crate's HTTP client trusts only the system's roots and panics if there are
+    /// none.
     fn updater(&self, given: &Credentials) -> Result<DnsUpdater, String> {
         match catch_unwind(AssertUnwindSafe(|| (self.make)(given))) {
             Ok(made) => made.map_err(|error| error.to_string()),

@@ -1,4 +1,4 @@
-//! Records made by asking a web service: one in lego's `httpreq` form, or acme-dns.
+//! Records made through a web service: one in lego's `httpreq` form, or acme-dns.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -55,6 +55,6 @@ async fn post(http: &Http, url: &str, headers: &[(&str, String)], body: &Value) 
     }
     let request = request.body(BodyWrapper::from(body.to_string().into_bytes())).map_err(|error| error.to_string())?;
     let answer = http.send(request).await.map_err(|error| Failure::from(error).detail)?;
-    // What the protocol crate could read as a refusal of a CA's is a refusal here as well.
+    // `send` also returns refusals that the protocol crate can read itself; they are refusals here as well.
     if answer.status().is_success() { Ok(()) } else { Err(format!("it answered {}", answer.status())) }
 }

@@ -1,6 +1,6 @@
-//! What to order, ask and wait for: a pure function of a moment.
+//! The schedule of orders, questions and waits: a pure function of the present state.
 //!
-//! It holds us within the CAs' limits by itself, so that no bug elsewhere can spend a budget that
+//! The schedule alone keeps gangway within the CAs' limits, so that no bug in other modules can spend a budget that
 //! takes a week to come back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,7 +22,7 @@ use times::lifetime;
 pub(crate) use times::{interrupted, renewal_time, retry_ca_time, retry_time};
 use units::{DAY, HOUR, MINUTE, WEEK};
 
-/// Orders under way at once. More would finish no sooner: validation is what takes time.
+/// Orders under way at once. More would finish no sooner: validation takes most of the time.
 const ORDERS_MAX: usize = 8;
 
 /// Questions under way at once; with thousands of certificates they are asked one after the other.
@@ -32,128 +32,128 @@ const ASKS_MAX: usize = 4;
 const STARTS_SOON_MAX: usize = 10;
 const STARTS_MAX: usize = 250;
 
-/// Certificates for one name within a week. Let's Encrypt gives five, and one is kept for a person.
+/// Certificates for one name within a week. Let's Encrypt allows five, and one is reserved for a person.
 const SAME_NAME_MAX: usize = 4;
 
-/// Certificates below one domain within a week. Let's Encrypt gives fifty.
+/// Certificates below one domain within a week. Let's Encrypt allows fifty.
 const SAME_DOMAIN_MAX: usize = 40;
 
-/// An order lives for a week at most CAs; an older one is not taken up again.
+/// An order lives for a week at most CAs; an older one is not resumed.
 const ORDER_LIFETIME: Duration = DAY.saturating_mul(5);
 
-/// So often the same CA is asked about a name before the next one is, where the next would find the same.
+/// Attempts at one CA before the next CA is asked for the name, if the next one would meet the same failure.
 const ATTEMPTS_BEFORE_NEXT_CA: u32 = 3;
 
 /// A name whose renewal was not permitted is asked about again after this.
 const ASK_PERMISSION_EVERY: Duration = HOUR;
 
-/// Another instance has an order under way; it is looked at again after this.
+/// The pause before a look at an order that another instance has under way.
 pub(crate) const BUSY_ELSEWHERE: Duration = Duration::from_secs(10);
 
-/// What does not change from one moment to the next.
+/// The settings of the schedule, which do not change.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SchedulePolicy {
     /// Directories of the CAs, in the order in which they are asked.
     pub(crate) directories: Vec<Box<str>>,
     /// Domains below which one certificate with a star is used.
     pub(crate) wildcards: Vec<Box<str>>,
-    /// DNS-01 can be answered.
+    /// Whether DNS-01 can be answered.
     pub(crate) has_dns: bool,
 }
 
-/// What is known about the certificate for a name.
+/// The state of the certificate for a name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NameState {
     pub(crate) stored: Option<StoredCertificate>,
     pub(crate) history: OrderHistory,
-    /// Not before then, for reasons that are not written down: another instance is at it, or the CA has no
-    /// renewal information.
+    /// The earliest time of the next order, for reasons that are not written to the volume: another instance has an
+    /// order under way, or the CA has no renewal information.
     pub(crate) order_after: UnixTime,
     pub(crate) ask_after: UnixTime,
-    /// Whether it may be renewed was asked lately.
+    /// The earliest time of the next question whether the certificate may be renewed.
     pub(crate) permission_after: UnixTime,
 }
 
-/// What is known about a CA.
+/// The state of a CA.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CaState {
     pub(crate) failures: u32,
-    /// Not before then.
+    /// The earliest time for the next request to the CA.
     pub(crate) next: UnixTime,
     pub(crate) last: Option<Failure>,
 }
 
-/// What a schedule is made from.
+/// The input of a schedule.
 pub(crate) struct ScheduleInput<'a> {
     pub(crate) policy: &'a SchedulePolicy,
     /// Names that need a certificate of a public CA.
     pub(crate) wanted: &'a BTreeSet<Box<str>>,
-    /// Names beside those that need permission, with when it ends; none of them is wanted anyway.
+    /// Further names that need permission, with the end of each permit; none of them is in `wanted`.
     pub(crate) on_demand: &'a BTreeMap<Box<str>, UnixTime>,
-    /// By the name of the certificate.
+    /// States by the name of the certificate.
     pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
-    /// By directory.
+    /// States of the CAs by directory.
     pub(crate) cas: &'a HashMap<Box<str>, CaState>,
-    /// Certificates that something is being done about.
+    /// Certificates with an action under way.
     pub(crate) running: &'a BTreeSet<Box<str>>,
-    /// When orders were begun, the latest last.
+    /// The times at which orders were begun, the latest last.
     pub(crate) starts: &'a [UnixTime],
-    /// What is ordered can be kept.
+    /// Whether a new certificate can be stored.
     pub(crate) can_store: bool,
-    /// The volume has been of no use for long enough that this process is not one that is started again and
-    /// again, each time forgetting what it has ordered.
+    /// The volume has been unusable long enough to show that this process is not restarting again and again,
+    /// forgetting its orders each time.
     pub(crate) may_lose: bool,
 }
 
-/// What to do.
+/// The actions that are due, and the reasons for those that are not.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
     pub(crate) tasks: Vec<Task>,
-    /// By which certificate each wanted name is served, or will be.
+    /// The certificate that serves each wanted name, or will serve it.
     pub(crate) served_by: BTreeMap<Box<str>, Box<str>>,
-    /// What cannot be ordered as things are, and why.
+    /// The names that cannot be ordered at present, and why.
     pub(crate) refused: BTreeMap<Box<str>, OrderRefusal>,
-    /// When a certificate is to be renewed or tried again, by its name.
+    /// The time of each certificate's renewal or next attempt, by its name.
     pub(crate) due: BTreeMap<Box<str>, UnixTime>,
-    /// By when another schedule would look different.
+    /// The time at which the schedule must be computed again.
     pub(crate) next: UnixTime,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Task {
-    /// Get a certificate.
+    /// Obtain a certificate.
     Order(CertificateOrder),
-    /// Ask the CA when it would like this one renewed.
+    /// Ask the CA when to renew this certificate.
     AskRenewal { name: Box<str> },
-    /// Ask whether it may be renewed.
+    /// Ask the operator's service whether the certificate may be renewed.
     AskPermission { name: Box<str>, again: UnixTime },
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct CertificateOrder {
-    /// Of the certificate.
+    /// The name of the certificate.
     pub(crate) name: Box<str>,
-    /// What it is to carry.
+    /// The names that it must carry.
     pub(crate) names: Vec<Box<str>>,
     pub(crate) directory: Box<str>,
-    /// The certificate that it is to take the place of, as the CA calls it.
+    /// The certificate that it replaces, by the CA's identifier.
     pub(crate) replaces: Option<Box<str>>,
-    /// How often it has failed at this CA.
+    /// The number of failures in a row at this CA.
     pub(crate) failures: u32,
-    /// Better a certificate in memory than none: the volume cannot be written, and the need is pressing.
+    /// The volume cannot be written and the need is pressing: a certificate in memory is better than none.
     pub(crate) may_be_lost: bool,
 }
 
-/// Why a name cannot be ordered.
+/// The reason why a name cannot be ordered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum OrderRefusal {
-    /// A star needs DNS-01.
+    /// A wildcard needs DNS-01.
     NeedsDns,
     /// No CA could sign for it.
     NotPublic,
     /// Too many certificates for it in the last week.
     Budget,
-    /// What is ordered could not be kept.
+    /// The certificate could not be stored.
     Storage,
 }
 
@@ -178,17 +178,17 @@ pub(crate) fn schedule(moment: &ScheduleInput<'_>, now: UnixTime) -> Schedule {
     schedule
 }
 
-/// An order that may begin now, and what speaks for it before others.
+/// An order that may begin now, and its precedence over others.
 struct DueOrder {
     order: CertificateOrder,
-    /// Names without any certificate first, then those that somebody has listed, then those that have failed
-    /// least, then what ends first.
+    /// Names without a certificate come first, then names that a route lists, then those with the fewest failures,
+    /// then those whose certificate ends first.
     precedence: (bool, bool, u32, UnixTime),
     counts_for_budget: bool,
 }
 
 impl NameState {
-    /// Notes what the CA suggests.
+    /// Notes the CA's suggestion.
     pub(crate) fn learn(&mut self, name: &str, renewal: Renewal) {
         let before = self.history.renewal.as_ref().filter(|known| known.id == renewal.id);
         if before.is_some_and(|known| renewal.end < known.start) {
@@ -213,7 +213,7 @@ impl Schedule {
         if moment.running.contains(&name) {
             return;
         }
-        // A certificate is only good for what it carries now.
+        // A certificate counts only if it carries all the names that are needed now.
         let stored = state.stored.as_ref().filter(|stored| names.iter().all(|name| stored.bundle.names.contains(name)));
         if let Some(stored) = stored {
             let at = renewal_time(stored, state.history.renewal.as_ref());
@@ -253,7 +253,7 @@ impl Schedule {
             self.due.insert(name, later);
             return self.look_again_at(later, now);
         }
-        // Never spend an order on what the next restart would forget, unless the need is pressing.
+        // Never spend an order on a certificate that the next restart would forget, unless the need is pressing.
         let is_pressing = stored.is_some_and(|stored| now >= stored.bundle.not_after - lifetime(stored) / 4);
         let may_be_lost = moment.may_lose && is_pressing;
         if !moment.can_store && !may_be_lost {
@@ -291,7 +291,7 @@ impl Schedule {
                 self.refused.insert(order.name, OrderRefusal::Budget);
                 self.look_again_at(now + HOUR, now);
             } else if free == 0 {
-                // An order that ends wakes us as well; this is for the throttle.
+                // The end of an order triggers a new schedule as well; this time is for the throttle.
                 self.look_again_at(now + if room == 0 { Duration::from_secs(10) } else { MINUTE }, now);
             } else {
                 free -= 1;
@@ -338,7 +338,7 @@ impl Schedule {
 }
 
 impl ScheduleInput<'_> {
-    /// The certificate that serves a name, and all names that it is to carry.
+    /// The certificate that serves a name, and all names that it must carry.
     fn certificate_for(&self, name: &str, now: UnixTime) -> Result<(Box<str>, Vec<Box<str>>), OrderRefusal> {
         let base = name.strip_prefix("*.").unwrap_or(name);
         let parent = base.split_once('.').map_or("", |(_, parent)| parent);
@@ -348,7 +348,7 @@ impl ScheduleInput<'_> {
             let star: Box<str> = format!("*.{domain}").into();
             return Ok((star.clone(), vec![star, domain.clone()]));
         }
-        // One that is there already, however it came, serves as long as it lasts.
+        // A wildcard certificate that exists already, however it was ordered, serves until it ends.
         let star: Box<str> = format!("*.{parent}").into();
         let stored = self.states.get(&star).and_then(|state| Some((state, state.stored.as_ref()?)));
         if let Some((state, stored)) =
@@ -357,7 +357,8 @@ impl ScheduleInput<'_> {
         {
             return Ok((star.clone(), vec![star]));
         }
-        // One that is on its way; what is listed beside it is ordered all the same.
+        // A wildcard certificate that is on its way serves names on demand; listed names are ordered separately all
+        // the same.
         if self.policy.has_dns && self.on_demand.contains_key(name) && self.wanted.contains(&star) {
             return Ok((star.clone(), vec![star]));
         }
@@ -370,7 +371,7 @@ impl ScheduleInput<'_> {
         Ok((name.into(), vec![name.into()]))
     }
 
-    /// The CA to ask now, or when there will be one.
+    /// The CA to ask now, or the time at which there will be one.
     fn choose_ca(&self, state: &NameState, now: UnixTime) -> Result<Box<str>, UnixTime> {
         if state.order_after > now {
             return Err(state.order_after);
@@ -382,8 +383,8 @@ impl ScheduleInput<'_> {
         let is_open = |directory: &str| {
             state.history.orders.get(directory).is_some_and(|order| now.since(order.begun) < ORDER_LIFETIME)
         };
-        // What was begun is finished where it was begun, as soon as that CA can serve; until then the others are
-        // asked as if there were none.
+        // An order is finished at the CA where it was begun, as soon as that CA can serve; until then the others
+        // are asked as if there were no such order.
         let mut directories = self.policy.directories.iter();
         if let Some(directory) = directories.find(|directory| is_open(directory) && ready_at(directory) <= now) {
             return Ok(directory.clone());

@@ -1,8 +1,8 @@
-//! Which names a public CA signs for, and by which domain it counts them.
+//! The names that a public CA signs for, and the domains by which it counts them.
 
 use std::net::IpAddr;
 
-/// Whether a public CA could sign for it: a name below a public domain, or a public address.
+/// Whether a public CA could sign for the name: a name below a public domain, or a public address.
 pub(crate) fn is_orderable(name: &str) -> bool {
     if let Ok(address) = name.parse::<IpAddr>() {
         return !gangway_tls::is_internal(name) && !address.is_unspecified() && !address.is_multicast();
@@ -21,8 +21,8 @@ pub(crate) fn is_orderable(name: &str) -> bool {
         && name.rsplit('.').next().is_some_and(|top| !top.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The domain that a CA counts by. The list of all public suffixes is deliberately not here: counting by
-/// too wide a domain only delays who gets more than forty certificates a week.
+/// The domain by which a CA counts certificates. The list of all public suffixes is deliberately absent: a domain
+/// that is too wide only delays users who need more than forty certificates a week.
 pub(super) fn registered_domain(name: &str) -> String {
     let name = name.strip_prefix("*.").unwrap_or(name);
     if name.parse::<IpAddr>().is_ok() {
@@ -36,7 +36,7 @@ pub(super) fn registered_domain(name: &str) -> String {
     labels[..labels.len().min(count)].iter().rev().copied().collect::<Vec<_>>().join(".")
 }
 
-/// Whether everybody may have names below it, so that it can be nobody's site.
+/// Whether anyone can register names below the domain, so that it cannot be one user's site.
 pub(crate) fn is_shared_domain(name: &str) -> bool {
     let is_second_level = name.split_once('.').is_some_and(|(second, top)| is_second_level(top, second));
     is_second_level || SHARED_DOMAINS.contains(&name)
@@ -47,7 +47,7 @@ fn is_second_level(top: &str, second: &str) -> bool {
     top.len() == 2 && matches!(second, "co" | "com" | "net" | "org" | "gov" | "edu" | "ac" | "or" | "ne")
 }
 
-/// Services that give names away, to everybody one of their own.
+/// Domains of services that give names below them to the public.
 const SHARED_DOMAINS: [&str; 14] = [
     "duckdns.org",
     "dynv6.net",

@@ -1,4 +1,4 @@
-//! A year in a moment: worlds in which orders end at once.
+//! The schedule over a year of simulated time, in a world in which orders end at once.
 
 use std::sync::{Arc, LazyLock};
 
@@ -45,10 +45,10 @@ struct World {
     can_store: bool,
     may_lose: bool,
     now: UnixTime,
-    /// Of what is issued.
+    /// The lifetime of issued certificates.
     lifetime: Duration,
     orders: Vec<(UnixTime, CertificateOrder)>,
-    /// Whether it may be renewed.
+    /// The questions whether a certificate may be renewed, with their times.
     asked: Vec<(UnixTime, Box<str>)>,
 }
 
@@ -97,7 +97,7 @@ impl World {
         self.states.entry(name.into()).or_default()
     }
 
-    /// One turn of the worker; `outcome` says what comes of an order, and `renewal` what the CA suggests.
+    /// Runs one turn of the worker; `outcome` gives the outcome of an order, and `renewal` the CA's suggestion.
     fn turn(
         &mut self,
         outcome: impl Fn(&CertificateOrder) -> Result<(), FailureKind>,
@@ -295,7 +295,7 @@ fn renewals_that_replace_cost_no_share() {
 fn a_name_that_is_issued_again_and_again_is_stopped_before_the_ca_does() {
     let mut world = World::new(&["a.example.org"]);
     for _ in 0..100 {
-        // Somebody takes the files away.
+        // The files are removed from the volume.
         world.state("a.example.org").stored = None;
         world.turn(|_| Ok(()), no_suggestion);
     }
@@ -504,7 +504,7 @@ fn what_nobody_has_listed_is_ordered_while_it_is_permitted_and_renewed_only_if_i
     world.on_demand.insert("a.example.org".into(), NOW + HOUR);
     assert_eq!(world.ordered(), ["a.example.org"]);
     world.turn(|_| Ok(()), no_suggestion);
-    // As the worker lists it once the permit is over.
+    // The worker lists the name so once the permit is over.
     world.on_demand.insert("a.example.org".into(), UnixTime::EPOCH);
     while world.now < NOW + 80 * DAY {
         world.turn(|_| Ok(()), no_suggestion);

@@ -1,4 +1,4 @@
-//! When a certificate is renewed, and when what failed is tried again.
+//! The times of renewals and of attempts after a failure.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::order_history::{OrderHistory, Renewal};
 use crate::stored_certificate::StoredCertificate;
 
-/// After so many failures in a row the next attempt waits so long: at most five in the first hour, which is
-/// what Let's Encrypt allows. The second comes soon, since it tries another challenge.
+/// Delays before the next attempt, by the number of failures in a row: at most five attempts in the first hour,
+/// which is the limit of Let's Encrypt. The second comes soon, since it tries another challenge.
 const RETRY: [Duration; 9] = [
     Duration::from_secs(5),
     Duration::from_mins(5),
@@ -24,32 +24,32 @@ const RETRY: [Duration; 9] = [
     DAY,
 ];
 
-/// The same for a CA that does not answer, which costs no budget.
+/// The delays for a CA that does not answer, which costs no budget.
 const RETRY_CA: [Duration; 5] =
     [MINUTE, Duration::from_mins(5), Duration::from_mins(15), Duration::from_mins(30), HOUR];
 
-/// When to order the next certificate: when the CA suggests, else with a third of its time left, or half
-/// of it where it has less than ten days.
+/// The time to order the next certificate: the CA's suggestion, otherwise when a third of the lifetime is left, or
+/// half of it if the lifetime is less than ten days.
 pub(crate) fn renewal_time(stored: &StoredCertificate, renewal: Option<&Renewal>) -> UnixTime {
     let lifetime = lifetime(stored);
     let left = if lifetime < 10 * DAY { lifetime / 2 } else { lifetime / 3 };
-    // A week after a hundred certificates were ordered at once they must not all be ordered at once again.
+    // Spread renewals: a hundred certificates ordered at one time must not all be renewed at one time.
     let early = spread(&stored.bundle.serial, lifetime / 50);
     let by_lifetime = stored.bundle.not_after - left - early;
     let id = stored.id.as_ref().map(ToString::to_string);
     match renewal.filter(|renewal| id.as_deref() == Some(&*renewal.id)) {
-        // The same moment each time, as long as the window is the same.
+        // The chosen time stays the same as long as the window is the same.
         Some(renewal) => {
             let chosen =
                 renewal.start + spread(&(&renewal.id, renewal.start, renewal.end), renewal.end.since(renewal.start));
-            // A CA that suggests the last minute is not to be trusted with it.
+            // Keep a reserve, even if a CA suggests the last minute.
             chosen.min(stored.bundle.not_after - lifetime / 20)
         }
         None => by_lifetime,
     }
 }
 
-/// How long to wait after so many failures in a row, the last of which was of this kind.
+/// The time of the next attempt after this many failures in a row, the last of which was of this kind.
 pub(crate) fn retry_time(
     name: &str,
     failures: u32,
@@ -64,9 +64,9 @@ pub(crate) fn retry_time(
     };
     let delay = after(&RETRY, failures).max(at_least);
     let delay = match kind {
-        // A volume is soon mended, and costs no budget.
+        // A volume is repaired soon, and its failures cost no budget.
         FailureKind::Storage => MINUTE,
-        // One restart is no fault of the name's; many are somebody's.
+        // One restart may be an accident; the cause of many may be the order itself.
         FailureKind::Interrupted if failures <= 1 => Duration::from_secs(2),
         _ => delay,
     };
@@ -74,7 +74,7 @@ pub(crate) fn retry_time(
     retry_at.map_or(at, |told| at.max(told))
 }
 
-/// How long to leave a CA alone that has failed so often in a row.
+/// The time at which to ask a CA again after this many failures in a row.
 pub(crate) fn retry_ca_time(directory: &str, failures: u32, retry_at: Option<UnixTime>, now: UnixTime) -> UnixTime {
     let delay = after(&RETRY_CA, failures);
     let at = now + delay + spread(&(directory, failures), delay / 10);
@@ -101,7 +101,7 @@ fn after(table: &[Duration], failures: u32) -> Duration {
     table[index]
 }
 
-/// A part of `range` in whole seconds, always the same for the same thing.
+/// A part of `range` in whole seconds that depends only on `of`.
 fn spread(of: &impl std::hash::Hash, range: Duration) -> Duration {
     let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(of);
     Duration::from_secs(hash.checked_rem(range.as_secs()).unwrap_or(0))

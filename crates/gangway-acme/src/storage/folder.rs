@@ -1,8 +1,8 @@
 //! A folder of the volume as [`Storage`].
 //!
-//! A value is written beside its place, brought to the disk, renamed over the old one, and the folder
-//! brought to the disk: whenever the machine stops, the old value or the new one is there, and what is
-//! left over is swept away at the next start. Files are readable by us alone.
+//! A value is written to a temporary file, synced to the disk and renamed over the old one; then the folder is
+//! synced. Whenever the machine stops, the old value or the new one is there, and the next start sweeps leftovers
+//! away. Files are readable by us alone.
 
 use std::collections::hash_map::RandomState;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -19,20 +19,20 @@ use time::macros::format_description;
 use super::lease::{FolderLease, Observed, SETTLE};
 use super::{Storage, StorageCause, StorageError, Stored};
 
-/// Larger than any chain or account; more is not ours and is not read into memory.
+/// Larger than any chain or account. A larger file was not written by gangway and is not read into memory.
 const VALUE_BYTES_MAX: u64 = 16 << 20;
 
-/// Leftovers of a write are swept away when so old; a younger one may be another instance's.
+/// The age at which leftovers of a write are swept away; a younger one may be another instance's.
 const LEFTOVER_AGE: Duration = Duration::from_secs(600);
 
-/// The mark of names that a write has not finished with.
+/// The part of a file's name that marks an unfinished write.
 const UNFINISHED: &str = ".unfinished-";
 
 /// A folder of the volume.
 #[derive(Clone, Debug)]
 pub struct FolderStorage {
     root: Arc<Path>,
-    /// Of this instance; no two are alike.
+    /// The mark of this instance; no two are alike.
     mark: Arc<str>,
     observed: Arc<Observed>,
     #[cfg(test)]
@@ -41,13 +41,13 @@ pub struct FolderStorage {
     pub(crate) lacks_locks: bool,
 }
 
-/// Stops a process at its n-th touch of the disk, for tests of what a crash leaves behind.
+/// Stops a process at its n-th access to the disk, for tests of the state after a crash.
 #[cfg(test)]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fault(pub(crate) Arc<std::sync::atomic::AtomicI64>);
 
 impl FolderStorage {
-    /// At `root`, which need not be there yet.
+    /// A storage at `root`, which need not exist yet.
     pub fn new(root: &Path) -> Self {
         // A hasher's keys are random: enough to tell instances apart, and no secret.
         let mark = format!("{:016x}", RandomState::new().build_hasher().finish());
@@ -62,8 +62,8 @@ impl FolderStorage {
         }
     }
 
-    /// Makes a folder below the root for us alone, takes rights from others where one is there already,
-    /// and sweeps leftovers away. Gives whether rights had to be taken.
+    /// Makes a folder below the root that only we can read, takes rights from others if it exists already, and
+    /// sweeps leftovers away. Returns whether rights had to be taken.
     pub fn prepare(&self, folder: &str) -> Result<bool, StorageError> {
         let path = self.root.join(folder);
         let error = |error| StorageError { act: "prepare", key: folder.into(), cause: StorageCause::Io(error) };
@@ -106,7 +106,7 @@ impl FolderStorage {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(error(StorageCause::Io(cause))),
         };
-        // Ours to keep shut; where that is refused, the value is good all the same.
+        // Only we may read the file; if that cannot be set, the value is valid all the same.
         let _ = restrict(&path, 0o600);
         let mut value = Vec::new();
         file.take(VALUE_BYTES_MAX + 1).read_to_end(&mut value).map_err(|cause| error(StorageCause::Io(cause)))?;
@@ -134,7 +134,7 @@ impl FolderStorage {
     fn write_beside(&self, beside: &Path, value: &[u8]) -> io::Result<()> {
         self.touch()?;
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(beside)?;
-        // In two parts, so that a test can stop between them.
+        // Write in two parts, so that a test can stop between them.
         let (first, second) = value.split_at(value.len() / 2);
         file.write_all(first)?;
         self.touch()?;
@@ -197,7 +197,7 @@ impl FolderStorage {
                 match entry.metadata() {
                     Ok(metadata) if metadata.is_dir() => open.push(key),
                     Ok(metadata) => found.push(Stored { key, version: version(&metadata) }),
-                    // Replaced or removed since it was listed; the next look will tell.
+                    // The file was replaced or removed since it was listed; the next look will see that.
                     Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
                     Err(cause) => return Err(error(cause)),
                 }
@@ -230,7 +230,7 @@ impl FolderStorage {
         }
     }
 
-    /// A write of a holder who was overtaken while it hung must not win.
+    /// Refuses a write of a holder that lost its lease while it hung.
     fn fence(act: &'static str, key: &str, lease: &FolderLease) -> Result<(), StorageError> {
         let held = lease.is_held();
         let error = |cause| StorageError { act, key: key.into(), cause };
@@ -309,7 +309,7 @@ impl Storage for FolderStorage {
 }
 
 impl FolderStorage {
-    /// Off the runtime, since a disk may take its time.
+    /// Runs an action on a thread of its own, since a disk may take its time.
     async fn blocking<T: Send + 'static>(
         &self,
         key: &str,
@@ -326,7 +326,7 @@ impl FolderStorage {
     }
 }
 
-/// A file that was renamed into place is another file, whatever the clock says.
+/// A number that changes whenever a file is renamed into place, independent of the clock.
 fn version(metadata: &fs::Metadata) -> u64 {
     let mut hasher = DefaultHasher::new();
     (metadata.ino(), metadata.size(), metadata.ctime(), metadata.ctime_nsec()).hash(&mut hasher);
@@ -337,7 +337,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Takes from others what they may do with it, and gives whether there was something to take.
+/// Removes the rights of others and returns whether there were any.
 pub fn restrict(path: &Path, mode: u32) -> io::Result<bool> {
     let metadata = fs::metadata(path)?;
     if metadata.mode() & 0o777 & !mode == 0 {
@@ -430,7 +430,7 @@ mod tests {
             assert!(value == old || value == new);
             assert!(outcome.is_err() || value == new, "a write that succeeded is in force");
             seen.push(value == new);
-            // What a stopped process leaves behind is no key of anybody's.
+            // The leftovers of a stopped process are not listed as keys.
             assert_eq!(keys(&storage, "a/").await, ["a/k"]);
         }
         assert!(!seen[0] && seen[11], "both happened: {seen:?}");

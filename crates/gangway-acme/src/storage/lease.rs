@@ -17,16 +17,16 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 use tokio::time::Instant;
 
-/// A holder that has not rewritten its token for so long has lost its lease.
+/// A holder that has not rewritten its token for this long has lost its lease.
 const STALE_AFTER: Duration = Duration::from_secs(60);
 
-/// Without locks two can take a free lease in the same moment. The one whose token stands there after so long has
-/// it: longer than a network file system takes to show one machine what another has done.
+/// Without locks two instances can take a free lease in the same moment. The instance whose token is still in the
+/// file after this delay has the lease. The delay is longer than a network file system takes to show one machine
+/// the writes of another.
 pub(super) const SETTLE: Duration = Duration::from_secs(4);
 
-/// Counts every token that this process writes, whatever the lease: one that was seen once is never seen again as
-/// long as its holder lives, so that a lease which was given back and taken again does not look like one that
-/// hangs.
+/// Counts every token that this process writes, over all leases. No token is repeated while the process lives, so
+/// that a lease which was given back and taken again does not look like one whose holder hangs.
 static BEATS: AtomicU64 = AtomicU64::new(0);
 
 /// A lease on a folder. Dropping it gives it back.
@@ -35,25 +35,25 @@ pub struct FolderLease {
     path: PathBuf,
     file: File,
     mark: Arc<str>,
-    /// As written last.
+    /// The token as it was last written.
     token: Mutex<Vec<u8>>,
     has_lock: bool,
 }
 
-/// What this process saw of other holders' tokens, and since when they look like that.
+/// Tokens of other holders, and since when each has been unchanged.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     tokens: Mutex<HashMap<PathBuf, (Vec<u8>, Instant)>>,
     lacks_locks: AtomicBool,
 }
 
-/// How a file is locked; another way only in tests.
+/// The function that locks a file; tests replace it.
 pub(super) type TryLock = fn(&File) -> Result<(), TryLockError>;
 
 impl FolderLease {
-    /// Takes the lease at `path`, or none while another has it.
+    /// Takes the lease at `path`. `None` while another holder has it.
     ///
-    /// Where there are no locks it is not certain yet: see [`must_settle`](Self::must_settle).
+    /// Without locks the lease is not certain yet: see [`must_settle`](Self::must_settle).
     pub(super) fn take(path: &Path, mark: &Arc<str>, observed: &Observed, lock: TryLock) -> io::Result<Option<Self>> {
         let file = open(path)?;
         let has_lock = match lock(&file) {
@@ -67,17 +67,17 @@ impl FolderLease {
         };
         observed.lacks_locks.store(!has_lock, Ordering::Relaxed);
         if !has_lock {
-            // The token alone must do.
+            // There is no lock, so the token alone decides.
             let is_free = file.metadata()?.len() == 0 || observed.is_stale(path)?;
             return if is_free { Self::take_over(path, mark, observed, lock) } else { Ok(None) };
         }
         observed.forget(path);
         let lease = Self::new(path, file, mark, has_lock);
-        // Between opening and locking another may have put a new file in its place.
+        // Between opening and locking, another instance may have put a new file in its place.
         Ok(if lease.is_held()? && lease.renew()? { Some(lease) } else { None })
     }
 
-    /// Puts a new file, already locked, in the place of one whose holder hangs.
+    /// Replaces the file of a holder that hangs with a new one that is already locked.
     fn take_over(path: &Path, mark: &Arc<str>, observed: &Observed, lock: TryLock) -> io::Result<Option<Self>> {
         observed.forget(path);
         let beside = path.with_extension(format!("lock-{mark}"));
@@ -88,7 +88,7 @@ impl FolderLease {
             Err(error) => return Err(error.into()),
         };
         let lease = Self::new(path, file, mark, has_lock);
-        // The token first: an empty file in the lease's place would say that it is free.
+        // Write the token first: an empty file in the lease's place would mean that it is free.
         lease.write_token()?;
         std::fs::rename(&beside, path)?;
         Ok(lease.is_held()?.then_some(lease))
@@ -98,14 +98,14 @@ impl FolderLease {
         Self { path: path.into(), file, mark: Arc::clone(mark), token: Mutex::default(), has_lock }
     }
 
-    /// Whether another may have taken it in the same moment: then it counts once it [stands](Self::stands) after
-    /// [`SETTLE`].
+    /// Whether another instance may have taken the lease in the same moment: it then counts only if it
+    /// [stands](Self::stands) after [`SETTLE`].
     pub(super) fn must_settle(&self) -> bool {
         !self.has_lock
     }
 
-    /// Whether what is at the path is what we wrote there. Read by its name, since a network file system answers
-    /// from memory otherwise.
+    /// Whether the file at the path holds our token. It is opened by its name, since a network file system would
+    /// otherwise answer from its cache.
     pub(super) fn stands(&self) -> io::Result<bool> {
         let token = self.token.lock().clone();
         match read_token(&self.path) {
@@ -115,7 +115,7 @@ impl FolderLease {
         }
     }
 
-    /// Shows that the holder lives; false once another has taken the lease over.
+    /// Shows that the holder lives. False if another instance has taken the lease over.
     pub(super) fn renew(&self) -> io::Result<bool> {
         if !self.is_held()? {
             return Ok(false);
@@ -133,7 +133,7 @@ impl FolderLease {
         file.write_all(&token)
     }
 
-    /// Whether the file at the path is still the one that we have locked.
+    /// Whether the file at the path is still the one that we locked.
     pub(super) fn is_held(&self) -> io::Result<bool> {
         let ours = self.file.metadata()?;
         match std::fs::metadata(&self.path) {
@@ -146,8 +146,8 @@ impl FolderLease {
 
 impl Drop for FolderLease {
     fn drop(&mut self) {
-        // Empty means free where there are no locks. The file stays: removing it would race with another
-        // who has just opened it.
+        // An empty file means free if there are no locks. The file stays: removing it would race with an instance
+        // that has just opened it.
         if matches!(self.is_held(), Ok(true)) {
             let _ = self.file.set_len(0);
         }
@@ -155,12 +155,12 @@ impl Drop for FolderLease {
 }
 
 impl Observed {
-    /// Whether the token at `path` has looked the same for a minute of our own time. Clocks of
-    /// different machines are never compared.
+    /// Whether the token at `path` has been unchanged for a minute by our own clock. Clocks of different machines
+    /// are never compared.
     fn is_stale(&self, path: &Path) -> io::Result<bool> {
         let token = read_token(path)?;
         let mut seen = self.tokens.lock();
-        // Just taken, or just given back: whoever has it next is not the one that was seen.
+        // The lease was just taken or just given back: its next holder is not the one that was seen.
         if token.is_empty() {
             seen.remove(path);
             return Ok(false);
@@ -179,13 +179,13 @@ impl Observed {
         self.tokens.lock().remove(path);
     }
 
-    /// Whether the file system had no locks when one was wanted last.
+    /// Whether the file system had no locks at the last attempt.
     pub(super) fn lacks_locks(&self) -> bool {
         self.lacks_locks.load(Ordering::Relaxed)
     }
 }
 
-/// What the kernel answers where a file system has no locks; NFS without its lock service says so by `ENOLCK`.
+/// Whether the error means that the file system has no locks; NFS without its lock service answers `ENOLCK`.
 fn lacks_locks(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(Errno::NOLCK.raw_os_error())
 }

@@ -1,9 +1,8 @@
-//! Where keys, certificates and accounts outlive the process.
+//! Storage in which keys, certificates and accounts outlive the process.
 //!
-//! [`Storage`] is what the rest of this crate needs of such a place; [`FolderStorage`] is a folder of the
-//! volume. The trait is shaped so that Redis or an object store can stand behind it: values are
-//! small and replaced whole, every write is made under a [`Lease`](Storage::Lease), and a lease that was
-//! lost makes the write fail.
+//! [`Storage`] states the needs of the rest of this crate; [`FolderStorage`] implements it with a folder of the
+//! volume. The trait is shaped so that Redis or an object store can implement it: values are small and replaced
+//! whole, every write is made under a [`Lease`](Storage::Lease), and a lost lease makes the write fail.
 
 use std::future::Future;
 use std::io;
@@ -22,10 +21,10 @@ pub trait Storage: Clone + Send + Sync + 'static {
     /// The right to write, held by one instance at a time. Dropping it gives it back.
     type Lease: Send + Sync;
 
-    /// The value, or none where there is none.
+    /// Reads the value, or `None` if there is none.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, StorageError>> + Send;
 
-    /// Replaces the value whole: after a crash there is the old one or the new one.
+    /// Replaces the whole value: after a crash the old one or the new one is there.
     fn put(
         &self,
         key: &str,
@@ -36,30 +35,31 @@ pub trait Storage: Clone + Send + Sync + 'static {
     /// Removes the value, if there is one.
     fn delete(&self, key: &str, lease: &Self::Lease) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// Puts a value that cannot be read out of the way, where a person can still look at it, and gives
-    /// the key it has now.
+    /// Moves a value that cannot be read out of the way, where a person can still look at it, and returns its new
+    /// key.
     fn set_aside(&self, key: &str, lease: &Self::Lease) -> impl Future<Output = Result<String, StorageError>> + Send;
 
-    /// Everything below a prefix that ends with `/`, sorted by key; what was set aside is not among it.
+    /// Lists all values below a prefix that ends with `/`, sorted by key, without those that were set aside.
     fn list(&self, prefix: &str) -> impl Future<Output = Result<Vec<Stored>, StorageError>> + Send;
 
-    /// Takes the lease of this name, or none while another instance has it.
+    /// Takes the lease of this name. `None` while another instance has it.
     ///
-    /// A holder that is gone, or has not renewed for a minute, counts as none.
+    /// The lease is free if its holder is gone or has not renewed for a minute.
     fn lock(&self, name: &str) -> impl Future<Output = Result<Option<Self::Lease>, StorageError>> + Send;
 
-    /// Shows that the holder lives. False: another took it, so stop writing.
+    /// Shows that the holder lives. False if another instance took the lease: stop writing.
     fn renew(&self, lease: &Self::Lease) -> impl Future<Output = Result<bool, StorageError>> + Send;
 
-    /// Whether leases are less than certain here: two instances that begin in the same moment may both have one
-    /// for a while.
+    /// Whether leases are uncertain here: two instances that begin in the same moment may both have one for a
+    /// while.
     fn lacks_locks(&self) -> bool;
 }
 
-/// So often a lease is renewed; it is lost after a minute.
+/// Interval at which a lease is renewed; a lease is lost after a minute.
 const BEAT: Duration = Duration::from_secs(15);
 
-/// Does it for as long as the lease is ours, and shows all the while that we live. None once another has the lease.
+/// Runs the future while we hold the lease, and renews the lease meanwhile. `None` once another instance has the
+/// lease.
 pub(crate) async fn while_held<S: Storage, T>(
     storage: &S,
     lease: &S::Lease,
@@ -68,7 +68,7 @@ pub(crate) async fn while_held<S: Storage, T>(
     let beat = async {
         loop {
             tokio::time::sleep(BEAT).await;
-            // One that cannot be renewed just now may be ours still; each write makes sure.
+            // A lease that cannot be renewed just now may still be ours; each write makes sure.
             if matches!(storage.renew(lease).await, Ok(false)) {
                 return;
             }
@@ -83,9 +83,9 @@ pub(crate) async fn while_held<S: Storage, T>(
 /// A value in a list.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Stored {
-    /// Where.
+    /// The key of the value.
     pub key: String,
-    /// Another one whenever the value was replaced.
+    /// A number that changes whenever the value is replaced.
     pub version: u64,
 }
 
@@ -95,22 +95,22 @@ pub fn safe_name(name: &str) -> String {
     name.chars().filter(|c| matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '@' | '-')).collect()
 }
 
-/// Why the storage did not do what it was asked. Reads well after "failed to".
+/// A failure of the storage. Reads well after "failed to".
 #[derive(Debug, thiserror::Error)]
 #[error("{act} `{key}`: {cause}")]
 pub struct StorageError {
-    /// What was tried, such as `write`.
+    /// The act that failed, such as `write`.
     pub act: &'static str,
-    /// On which key.
+    /// The key it was for.
     pub key: Box<str>,
-    /// Why it failed.
+    /// The cause of the failure.
     pub cause: StorageCause,
 }
 
-/// Why the storage failed.
+/// The cause of a failure of the storage.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageCause {
-    /// The system reports it.
+    /// The system reported an error.
     #[error("{0}")]
     Io(io::Error),
     /// Another instance has the lease now.
@@ -119,18 +119,18 @@ pub enum StorageCause {
     /// The value is larger than any that this crate writes.
     #[error("it is larger than 16 MiB")]
     TooLarge,
-    /// The key has a form that no key has, which is a bug.
+    /// The key is malformed, which is a bug.
     #[error("not a key")]
     BadKey,
 }
 
 impl StorageError {
-    /// Another instance has what is needed for it.
+    /// The failure of an act whose lease another instance has.
     pub fn busy(act: &'static str, key: &str) -> Self {
         Self { act, key: key.into(), cause: StorageCause::LeaseLost }
     }
 
-    /// What a person can do about it.
+    /// The remedy, for the operator.
     pub fn help(&self) -> &'static str {
         let StorageCause::Io(error) = &self.cause else { return "nothing; it is tried again" };
         match error.kind() {

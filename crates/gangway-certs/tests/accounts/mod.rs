@@ -1,4 +1,4 @@
-//! How accounts are made and what CAs are told about them.
+//! Registration of accounts, and the facts about them that CAs get.
 
 use std::fs;
 use std::path::Path;

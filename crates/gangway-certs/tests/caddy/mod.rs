@@ -1,6 +1,7 @@
-//! A second CA of another make: Caddy's, asked where the first one is down.
+//! A second CA of another make: Caddy's, which is asked while the first one is down.
 //!
-//! It looks at the real ports 80 and 443, so the test lives in a network of its own, with its own `/etc/hosts`.
+//! Caddy validates at the real ports 80 and 443, so the test runs in a network namespace of its own, with its own
+//! `/etc/hosts`.
 
 use std::fs;
 use std::process::Stdio;
@@ -13,7 +14,7 @@ use crate::support::{FrontDoor, Keeping, Outputs, PATIENCE, answers, put};
 
 const NAME: &str = "a.example.org";
 
-/// Not a test of its own: what the next test starts in its network.
+/// Not a test of its own: the next test starts this in its network namespace.
 #[tokio::test]
 async fn caddy_in_its_network() {
     let Ok(folder) = std::env::var("GANGWAY_TEST_CADDY") else { return };
@@ -43,7 +44,7 @@ async fn caddy_in_its_network() {
     let outputs = Outputs::new();
     let _door = FrontDoor::open_at([80, 443], vec![outputs.certificates.clone()], true, true).await;
     let acme = AcmeSettings {
-        // Nobody listens at the first one.
+        // No server listens at the first one.
         issuers: ["https://localhost:14000/dir", "https://localhost:4443/acme/local/directory"]
             .map(|directory| Issuer::parse(directory).expect("a URL"))
             .into(),

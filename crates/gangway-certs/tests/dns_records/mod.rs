@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 
 use crate::support::{Ca, FrontDoor, Keeping, Mood, Outputs, answers, port, post, put, settings};
 
-/// A CA that can reach us by the DNS alone.
+/// A CA that can validate only by the DNS.
 async fn scene(mood: &Mood) -> (FrontDoor, Ca) {
     let door = FrontDoor::open(Vec::new(), false, false).await;
     let ca = Ca::start(door.ports(), mood).await;
@@ -39,7 +39,7 @@ fn dns_settings(data: &Path, ca: &Ca, provider: DnsProvider, name_server: u16) -
     settings
 }
 
-/// A hook that tells the CA's name server, and writes down what it was called with.
+/// A hook that changes the CA's name server and records its calls.
 fn program(folder: &Path, ca: &Ca) -> String {
     let path = folder.join("hook");
     let text = format!(
@@ -156,7 +156,7 @@ async fn a_web_service_is_asked_in_legos_words_with_the_login_that_was_given() {
     service.abort();
 }
 
-/// Debian's `bind9`, authoritative for `example.org`, with a key that may change it.
+/// Debian's `bind9`, authoritative for `example.org`, with a key that permits changes.
 struct NameServer {
     port: u16,
     secret: &'static str,
@@ -167,7 +167,7 @@ struct NameServer {
 impl NameServer {
     async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        // It gives its rights away and must still reach its files.
+        // The server drops its rights at the start and must still reach its files.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("is ours");
         let (port, secret) = (port().await, "Z2FuZ3dheS10ZXN0cy1vbmx5LWEtc2VjcmV0LWtleSE=");
         let at = folder.path().display();
@@ -217,7 +217,7 @@ async fn a_name_server_is_updated_and_asked_until_it_has_the_record() {
     let log = server.log();
     let changes = |what: &str| log.lines().filter(|line| line.contains(what)).count();
     assert_eq!((changes("adding an RR"), changes("deleting an RR")), (3, 3), "{log}");
-    // Somebody without the key is refused, and it is said so.
+    // A client without the key is refused, and the refusal is reported.
     let wrong = dns_settings(&folder.path().join("wrong"), &ca, by("rfc2136", &given("d3Jvbmc=")), server.port);
     let mut keeping = Keeping::start(wrong, Outputs::new());
     keeping.want(&["b.example.org"]);

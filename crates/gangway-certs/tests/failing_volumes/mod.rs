@@ -1,4 +1,4 @@
-//! Volumes that fail and clocks that are wrong, with a real CA: what serves goes on serving.
+//! Volumes that fail and clocks that are wrong, with a real CA: existing certificates are still served.
 #![expect(clippy::print_stdout, reason = "figures of the tests are for people")]
 
 use std::fs;
@@ -20,7 +20,7 @@ use crate::support::{Ca, Keeping, Mood, Outputs, is_issued, put, scene, settings
 const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 60 * MINUTE;
 
-/// A clock that is off by so many seconds.
+/// A clock that is wrong by this number of seconds.
 #[derive(Clone, Default)]
 struct Wrong(Arc<AtomicI64>);
 
@@ -39,7 +39,7 @@ fn keep(clock: Clock, settings: KeepSettings, outputs: Outputs) -> Keeping {
     Keeping::start(KeepSettings { clock, ..settings }, outputs)
 }
 
-/// A certificate of the CA's as the volume holds it, valid for 90 days, `age` of which are over.
+/// Writes a certificate of the CA to the volume, valid for 90 days, `age` of which are over.
 fn put_certificate(data: &Path, ca: &Ca, name: &str, age: i64) {
     fs::create_dir_all(data.join("acme/certificates")).expect("is ours");
     let key = rcgen::KeyPair::generate().expect("a key");
@@ -55,15 +55,15 @@ fn is_of_the_ca(store: &CertificateResolver, name: &str) -> bool {
     is_issued(store, name) && store.find(name).is_some_and(|bundle| bundle.issuer.contains("Pebble"))
 }
 
-/// A volume of its own; dropped, it is unmounted.
+/// A mounted volume, which is unmounted when it is dropped.
 struct Volume {
     folder: TempDir,
-    /// Where it is mounted.
+    /// The path at which it is mounted.
     data: PathBuf,
 }
 
 impl Volume {
-    /// None where mounting is refused, as it is to who is not root.
+    /// `None` if the system refuses to mount, as it does without root.
     fn mount(arguments: &[&str]) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let (data, source) = (folder.path().join("data"), folder.path().join("source"));
@@ -97,7 +97,8 @@ fn files(data: &Path) -> Vec<(PathBuf, u64)> {
     files
 }
 
-/// What a volume that cannot be written costs: nothing that is served, no file, and no order until it presses.
+/// Checks the cost of a volume that cannot be written: all certificates are still served, no file is lost, and no
+/// order is begun until the need is pressing.
 async fn outlive(volume: &Volume, stop: impl FnOnce(&Volume), go_on: impl FnOnce(&Volume)) {
     let (_door, ca, [first, second]) = scene(&Mood::default()).await;
     let data = &volume.data;
@@ -121,7 +122,7 @@ async fn outlive(volume: &Volume, stop: impl FnOnce(&Volume), go_on: impl FnOnce
     let store = keeping.until(|store| names.iter().all(|name| store.serves(name))).await;
     assert!(names[..3].iter().all(|name| store.serves_well(name)), "what was there is served");
     assert_eq!(ca.orders(), 1, "who is started again and again must not order again and again");
-    // The process turns out not to be one that is.
+    // The process proves not to be one that restarts again and again.
     wrong.by(11 * MINUTE);
     let store = keeping.until(|store| is_of_the_ca(store, "ending.example.org")).await;
     assert!(!is_of_the_ca(&store, "due.example.org") && !is_issued(&store, "new.example.org"), "those do not press");
@@ -171,7 +172,7 @@ async fn a_wrong_clock_gives_no_burst_of_orders_and_passes_nothing_off_as_good()
         let names = ["held.example.org", "new.example.org"];
         for off in [first, then, first, 0] {
             wrong.by(off);
-            // Wakes the keeper, which looks at the clock each minute by itself.
+            // This wakes the keeper, which otherwise looks at the clock each minute.
             keeping.want(&["held.example.org"]);
             keeping.want(&names);
             let now = wrong.clock().now();
@@ -185,7 +186,7 @@ async fn a_wrong_clock_gives_no_burst_of_orders_and_passes_nothing_off_as_good()
             keeping.until_told(is_honest).await;
             keeping.until(|store| is_issued(store, "new.example.org")).await;
         }
-        // The jumps are over: what was issued meanwhile is good.
+        // The jumps are over: the certificates issued meanwhile are valid.
         keeping.until(|store| names.iter().all(|name| store.serves_well(name))).await;
         println!("figure: {} orders for {} names by a clock {first} s off, then {then} s", ca.orders(), names.len());
         assert!(ca.orders() <= names.len(), "{} orders", ca.orders());

@@ -1,4 +1,4 @@
-//! CAs and files that fail: what serves goes on serving, and no budget is spent on it.
+//! CAs and files that fail: existing certificates are still served, and no budget is spent.
 
 use std::fs;
 use std::path::Path;
@@ -94,7 +94,7 @@ async fn a_ca_that_is_down_in_whatever_way_takes_nothing_away_and_is_left_alone(
             tokio::task::yield_now().await;
         }
         keeping.until_told(|report| report.certificates.len() == 3).await;
-        // Both orders that were begun before anybody knew.
+        // Two orders had begun before the first failure was known.
         assert!(between.asked().len() <= 2, "a CA that {mode} is asked again in a minute: {:?}", between.asked());
     }
 }
@@ -138,7 +138,7 @@ async fn a_ca_that_takes_its_time_keeps_nobody_else_waiting() {
 async fn a_certificate_that_the_ca_wants_replaced_is_without_a_break() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_door, ca, [first, second]) = scene(&Mood::default()).await;
-    // Debian's Pebble has no renewal information, so somebody else gives it, and repeats what is replaced.
+    // Debian's Pebble has no renewal information, so a proxy adds it, and repeats `replaces`.
     let between = async |is_revoked: bool| {
         Between::start(&ca, move |asked| {
             if asked.path == "/dir" {
@@ -167,7 +167,8 @@ async fn a_certificate_that_the_ca_wants_replaced_is_without_a_break() {
     let before = keeping.until_issued(&["a.example.org"]).await;
     keeping.until_told(|report| report.certificates.iter().any(|one| one.renewal_window.is_some())).await;
     drop(keeping);
-    // It is the same CA as before, as far as anybody can see: the port is what tells CAs apart here.
+    // Gangway takes it for the same CA as before, once the port is replaced: the tests tell CAs apart by their
+    // port.
     let urgent = between(true).await;
     let port = |between: &Between| between.directory.replace("https://localhost:", "").replace("/dir", "");
     let account = |between: &Between| folder.path().join(format!("acme/accounts/localhost-{}-dir.json", port(between)));

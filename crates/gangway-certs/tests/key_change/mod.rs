@@ -1,4 +1,4 @@
-//! Accounts that get another key: the old one is no good any more, and no moment loses the account.
+//! Accounts that get another key: the old key becomes invalid, and the account is never lost.
 
 use std::fs;
 use std::path::Path;
@@ -54,7 +54,7 @@ async fn an_account_gets_another_key_and_goes_on_with_it_in_every_instance() {
     two.want(&["a.example.org", "b.example.org", "d.example.org"]);
     two.until_issued(&["d.example.org"]).await;
     assert_eq!(account(data), after);
-    // The old key is nobody's any more.
+    // The old key belongs to no account any more.
     drop((one, two));
     put(&account_files(data)[0], &before.to_string());
     let mut keeping = Keeping::start(settings(data, &[&ca]), Outputs::new());
@@ -62,7 +62,7 @@ async fn an_account_gets_another_key_and_goes_on_with_it_in_every_instance() {
     keeping.until_told(|report| !report.findings.is_empty()).await;
 }
 
-/// One that has an account, whose file is the second, and is told that it is to have another key.
+/// A keeper that has an account and must change its key, and the account's file before the change.
 async fn wanting_another(data: &Path, ca: &Ca, between: &Between, outputs: Outputs) -> (Keeping, serde_json::Value) {
     let mut keeping = Keeping::start(through(data, ca, between), outputs);
     keeping.want(&["a.example.org"]);
@@ -72,7 +72,7 @@ async fn wanting_another(data: &Path, ca: &Ca, between: &Between, outputs: Outpu
     (keeping, before)
 }
 
-/// Stopped in every way between two steps: whatever the CA has done, the account goes on.
+/// Stops between two steps in every way: whatever the CA has done, the account stays usable.
 #[tokio::test]
 async fn whenever_it_is_stopped_the_account_is_not_lost() {
     for (stop, is_taken) in [("before the CA is asked", false), ("before its answer arrives", true)] {

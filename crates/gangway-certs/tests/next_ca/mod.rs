@@ -9,7 +9,7 @@ use gangway_testkit::pebble::Asked;
 
 use crate::support::{Between, Ca, Keeping, Mood, Reply, is_issued, issuer, scene, through};
 
-/// The first CA by way of somebody else, and another one after it.
+/// Settings with the first CA behind a proxy, and another CA after it.
 fn both(data: &Path, first: (&Ca, &Between), second: &Ca) -> KeepSettings {
     let mut settings = through(data, first.0, first.1);
     let acme = settings.acme.as_mut().expect("is there");

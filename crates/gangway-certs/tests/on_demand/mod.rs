@@ -13,16 +13,16 @@ use tokio::net::TcpListener;
 
 use crate::support::{Ca, Keeping, Mood, Outputs, PATIENCE, is_issued, put_ending, settings};
 
-/// Somebody who says which names may have certificates.
+/// A service that decides which names may have certificates.
 struct Doorkeeper {
     url: String,
-    /// How often each target was asked for.
+    /// The number of requests for each target.
     asked: Arc<Mutex<BTreeMap<String, usize>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Doorkeeper {
-    /// Answers by the name; without a status it does not answer at all.
+    /// Starts a service that answers by the name; without a status it never answers.
     async fn start(answer: impl Fn(&str) -> Option<u16> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/ask?key=secret", listener.local_addr().expect("is bound"));
@@ -41,7 +41,7 @@ impl Doorkeeper {
                     let name = name.expect("asks for a name");
                     *counts.lock().expect("is whole").entry(name.to_owned()).or_default() += 1;
                     let Some(status) = answer(name) else { return std::future::pending().await };
-                    // Whoever followed it would be let in.
+                    // A client that follows the redirect gets permission.
                     let text = format!(
                         "HTTP/1.1 {status} X\r\nLocation: /yes\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
                     );
@@ -63,7 +63,7 @@ impl Drop for Doorkeeper {
     }
 }
 
-/// As the binary would for a route that takes every host.
+/// The settings that the binary would make for a route that takes every host.
 fn asking(data: &Path, ca: &Ca, ask: &str) -> KeepSettings {
     let on_demand = OnDemandSettings { ask: ask.into(), takes: Takes::new(|name| !name.starts_with("untaken.")) };
     KeepSettings { on_demand: Some(on_demand), ..settings(data, &[ca]) }
@@ -78,7 +78,7 @@ fn now() -> std::time::Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// What becomes of a handshake: waits as the front door does.
+/// The outcome of a handshake, which waits as the front door does.
 async fn shake(keeping: &Keeping, demand: &Demand, name: &str) -> DemandAnswer {
     let (mut store, mut decisions) = (keeping.certificates.store().clone(), demand.decisions());
     let mut answer = demand.want(name, now());
@@ -217,7 +217,7 @@ async fn a_flood_of_names_costs_a_bounded_rate_of_questions_and_no_order() {
     );
     assert!(took >= Duration::from_millis(1900), "at most fifty a second: {took:?}");
     assert!(counts.overrun >= 99_000 && ca.orders() == 1, "{counts:?}");
-    // When the flood is over, who comes next is heard.
+    // When the flood is over, the next name is decided.
     let wait = async {
         while shake(&keeping, &demand, "good.example.org").await != DemandAnswer::Allowed {
             decisions.changed().await.expect("goes on");

@@ -1,4 +1,4 @@
-//! Certificates for addresses, and of the kind that was asked for.
+//! Certificates for addresses, and certificates of a chosen profile.
 
 use std::net::IpAddr;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{Between, Ca, FrontDoor, Keeping, Mood, Outputs, Reply, through};
 
-/// Debian's Pebble knows no profiles, so somebody else names them, and sees which one is asked for.
+/// Debian's Pebble knows no profiles, so a proxy lists them and sees which one an order asks for.
 async fn offering(ca: &Ca, profiles: &'static [&'static str]) -> Between {
     Between::start(ca, move |asked| match &*asked.path {
         "/dir" => Reply::Change(Box::new(move |directory| {
@@ -20,13 +20,13 @@ async fn offering(ca: &Ca, profiles: &'static [&'static str]) -> Between {
     .await
 }
 
-/// A public address, as far as anybody can see, that leads to this machine; dropped, it does not any more.
+/// An address that looks public and leads to this machine until it is dropped.
 struct Address(IpAddr);
 
 impl Address {
-    /// None where that is refused, as it is to who is not root.
+    /// `None` if the system refuses, as it does without root.
     fn add(address: &str) -> Option<Self> {
-        // Left over from a test that was killed, it is as good.
+        // An address left over from a killed test serves as well.
         let outcome = Command::new("ip").args(["addr", "replace", address, "dev", "lo"]).output().expect("iproute2");
         outcome.status.success().then(|| Self(address.parse().expect("an address")))
     }

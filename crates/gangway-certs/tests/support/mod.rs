@@ -1,4 +1,4 @@
-//! A CA with everything around it, on loopback: Pebble, its mock of the DNS, our answers to challenges.
+//! A CA and its surroundings on loopback: Pebble, its mock of the DNS, and our answers to challenges.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
 
-/// Where challenges are answered, from whichever store is in force.
+/// A server that answers challenges from the stores in force.
 pub(crate) struct FrontDoor {
     pub(crate) http: SocketAddr,
     pub(crate) tls: SocketAddr,
@@ -26,7 +26,7 @@ pub(crate) struct FrontDoor {
 }
 
 impl FrontDoor {
-    /// Where a CA is to validate.
+    /// The ports at which a CA must validate.
     pub(crate) fn ports(&self) -> [u16; 2] {
         [self.http.port(), self.tls.port()]
     }
@@ -41,12 +41,12 @@ pub(crate) struct Keeping {
 }
 
 impl FrontDoor {
-    /// Answers from all of these: they are instances behind one address.
+    /// Opens a front door that answers from all of these stores: they are instances behind one address.
     pub(crate) async fn open(stores: Vec<CertificateResolver>, has_http: bool, has_tls: bool) -> Self {
         Self::open_at([0, 0], stores, has_http, has_tls).await
     }
 
-    /// At an address of this machine that is no loopback one.
+    /// Opens it at an address of this machine that is not a loopback address.
     pub(crate) async fn open_on(
         address: IpAddr,
         stores: Vec<CertificateResolver>,
@@ -56,7 +56,7 @@ impl FrontDoor {
         Self::listen([0, 0].map(|port| (address, port).into()), stores, has_http, has_tls).await
     }
 
-    /// On the given ports, the one for plain HTTP first.
+    /// Opens it on the given ports, the one for plain HTTP first.
     pub(crate) async fn open_at(
         ports: [u16; 2],
         stores: Vec<CertificateResolver>,
@@ -132,7 +132,7 @@ async fn answer_tls(stream: TcpStream, stores: Vec<CertificateResolver>) {
     }
 }
 
-/// A store whose reader can be had before anybody publishes.
+/// A store whose reader is available before the first publication.
 pub(crate) struct Outputs {
     pub(crate) store: Publisher<Store>,
     pub(crate) mint: Arc<Mint>,
@@ -223,7 +223,7 @@ pub(crate) fn is_issued(store: &CertificateResolver, name: &str) -> bool {
     store.find(name).is_some_and(|bundle| bundle.origin == Origin::Acme)
 }
 
-/// The CA is asked by way of somebody else.
+/// Settings with the CA behind a proxy.
 pub(crate) fn through(data: &Path, ca: &Ca, between: &Between) -> KeepSettings {
     let mut settings = settings(data, &[ca]);
     let acme = settings.acme.as_mut().expect("is there");
@@ -232,13 +232,13 @@ pub(crate) fn through(data: &Path, ca: &Ca, between: &Between) -> KeepSettings {
     settings
 }
 
-/// The files of accounts, without one that is being written: that stands beside its place for a moment.
+/// The account files, without temporary files of a write.
 pub(crate) fn account_files(data: &Path) -> Vec<PathBuf> {
     let files = std::fs::read_dir(data.join("acme/accounts")).into_iter().flatten().flatten();
     files.filter(|file| !file.file_name().to_string_lossy().starts_with('.')).map(|file| file.path()).collect()
 }
 
-/// A certificate on the volume with ten days left, so that it is to be renewed now.
+/// Writes a certificate to the volume with ten days left, so that it is due for renewal.
 pub(crate) fn put_ending(data: &Path, directory: &str, name: &str) {
     std::fs::create_dir_all(data.join("acme/certificates")).expect("is ours");
     let key = rcgen::KeyPair::generate().expect("a key");
@@ -250,7 +250,7 @@ pub(crate) fn put_ending(data: &Path, directory: &str, name: &str) {
     put(&data.join(format!("acme/certificates/{name}.pem")), &format!("{head}\n{}{chain}", key.serialize_pem()));
 }
 
-/// A CA, and a front door by which it finds what so many keepers put out, one after the other or together.
+/// A CA with a front door that answers from the stores of `N` keepers, which run one after the other or together.
 pub(crate) async fn scene<const N: usize>(mood: &Mood) -> (FrontDoor, Ca, [Outputs; N]) {
     let outputs = [(); N].map(|()| Outputs::new());
     let door = FrontDoor::open(outputs.iter().map(|one| one.certificates.clone()).collect(), true, true).await;
