@@ -239,9 +239,15 @@ impl Keeper {
             publish_change(&mut self.scope, &plan.scope);
             let to_order = self.to_order(&plan, &wanted);
             publish_change(&mut self.public, &to_order);
+            if is_given || is_first {
+                self.sort(now);
+            }
+            // A name whose certificate has come keeps its promise until the store has the certificate.
+            if is_given && !is_first {
+                self.publish(&views);
+            }
             let is_promised = self.promise(std::mem::take(&mut plan.promises), is_signer);
             if is_given || is_promised || is_first {
-                self.sort(now);
                 self.publish(&views);
                 is_first = false;
             }

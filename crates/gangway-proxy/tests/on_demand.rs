@@ -94,3 +94,22 @@ async fn who_is_permitted_and_gets_none_is_served_the_placeholder() {
     let error = format!("{:?}", asking.await.expect("no panic").expect_err("nobody trusts it"));
     assert!(!error.contains("UnrecognisedName"), "{error}");
 }
+
+#[tokio::test]
+async fn before_the_volume_is_read_nobody_is_asked_about_a_name_that_may_have_a_certificate() {
+    let (address, _app) = app("a").await;
+    let demand = Arc::new(Demand::new());
+    let mut plane = Plane::starting_on_demand(Arc::clone(&demand));
+    plane.serve_table(vec![route("*.shop.test", address)]).await;
+    let client = plane.https();
+    let asking = client.get(HOST, "/");
+    let mut asking = std::pin::pin!(asking);
+    let waits = tokio::time::timeout(std::time::Duration::from_millis(200), &mut asking).await;
+    assert!(waits.is_err(), "the handshake waits for the store");
+    let bundle = plane.ca.issue(HOST, UnixTime::now()).expect("signs");
+    plane
+        .store
+        .publish(Store::new([Arc::new(gangway_tls::Bundle { origin: Origin::Acme, ..bundle })], UnixTime::now()));
+    assert_eq!(asking.await.expect("served").status, 200);
+    assert!(demand.take(now()).is_none());
+}

@@ -230,7 +230,9 @@ impl FrontDoor {
     /// takes it by a pattern, and no certificate is held that clients would accept.
     fn demand_for(&self, name: &str) -> Option<Arc<Demand>> {
         let certificates = &self.shared.certificates;
-        let demand = certificates.demand().filter(|_| !certificates.serves_well(name))?;
+        // Before the volume is read nothing is known of the certificates that are there.
+        let is_read = certificates.store().load().generation() != Generation::INITIAL;
+        let demand = certificates.demand().filter(|_| is_read && !certificates.serves_well(name))?;
         let tables = self.shared.tables.load();
         (tables.knows_host(name) && !tables.names_host(name)).then(|| Arc::clone(demand))
     }

@@ -38,7 +38,16 @@ pub(crate) fn receive(shared: &Shared, session: &Session, ctx: &mut RequestConte
 
 /// Decides about an admitted request again, by the table that is in force now.
 pub(crate) fn decide_again(shared: &Shared, session: &Session, ctx: &mut RequestContext) -> NextStep {
-    guarded(|| decide_by_table(shared, session.req_header(), ctx)).unwrap_or_else(|_| bug())
+    guarded(|| {
+        let head = session.req_header();
+        // A request that waited for the first table came before the gateways of the engine's networks were known.
+        if let (Some(connection), Received::Admitted(admission)) = (&ctx.connection, &mut ctx.received) {
+            let trusted = &shared.settings.trusted_proxies;
+            admission.origin = client_origin(head, connection, trusted, &shared.whereabouts.load());
+        }
+        decide_by_table(shared, head, ctx)
+    })
+    .unwrap_or_else(|_| bug())
 }
 
 fn bug() -> NextStep {

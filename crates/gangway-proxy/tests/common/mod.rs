@@ -76,9 +76,14 @@ impl Plane {
 
     /// Starts one that serves these routes and asks for certificates on demand.
     pub(crate) async fn serving_on_demand(routes: Vec<RouteToServe>, demand: Arc<Demand>) -> Self {
-        let mut plane = Self::start(|_| {}, Some(demand));
+        let mut plane = Self::starting_on_demand(demand);
         plane.serve(routes).await;
         plane
+    }
+
+    /// Starts one that has neither routes nor certificates yet.
+    pub(crate) fn starting_on_demand(demand: Arc<Demand>) -> Self {
+        Self::start(|_| {}, Some(demand))
     }
 
     /// Starts one that serves these routes.
@@ -95,6 +100,11 @@ impl Plane {
             .map(|route| Arc::new(self.ca.issue(route.host, UnixTime::now()).expect("internal")))
             .collect::<Vec<_>>();
         self.store.publish(Store::new(bundles, UnixTime::now()));
+        self.serve_table(routes).await;
+    }
+
+    /// Puts routes in force, and waits until they are. Publishes no certificates.
+    pub(crate) async fn serve_table(&mut self, routes: Vec<RouteToServe>) {
         let entries = routes.into_iter().map(RouteToServe::entry).collect();
         let generation = self.tables.publish(Compiled { table: RoutingTable::build(entries), ..Compiled::default() });
         gangway_testkit::wait::eventually("the table is in force", Duration::from_secs(5), async || {

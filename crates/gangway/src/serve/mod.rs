@@ -101,8 +101,11 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
     let settings = &start.settings;
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     data_folder::prepare(&settings.data)?;
-    if let Err(error) = gangway_certs::make_secret(&settings.data).await {
-        tracing::warn!(%error, "the volume has no secret: sticky clients may come to another replica after a restart");
+    tokio::select! {
+        made = gangway_certs::make_secret(&settings.data) => if let Err(error) = made {
+            tracing::warn!(%error, "the volume has no secret of its own, so the key of the internal CA signs cookies");
+        },
+        () = signals.end() => return Ok(ExitStatus::Success),
     }
     let supervisor = Supervisor::new(&registry)?;
     let secret = handover_secret(settings);
