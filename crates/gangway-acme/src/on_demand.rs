@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use gangway_publish::{Publisher, Reader};
-use gangway_tls::{Demand, DemandDecision, UnixTime};
+use gangway_tls::{CertName, Demand, DemandDecision, UnixTime};
 use http::{Request, StatusCode};
 use tokio::time::Instant;
 
@@ -101,8 +101,9 @@ impl OnDemand {
             let bundle = state.stored.as_ref().map(|stored| &stored.bundle);
             bundle.is_some_and(|bundle| *bundle.names == [(*name).clone()] && bundle.is_valid_at(now))
         });
-        let stored =
-            stored.filter(|(name, _)| !name.starts_with("*.")).map(|(name, _)| (name.clone(), UnixTime::EPOCH));
+        let stored = stored
+            .filter(|(name, _)| !CertName::parse(name).is_wildcard())
+            .map(|(name, _)| (name.clone(), UnixTime::EPOCH));
         let permitted = permits.names.iter().map(|(name, until)| (name.clone(), *until));
         let permitted = permitted.filter(|(_, until)| *until > now);
         stored.chain(permitted).filter(|(name, _)| !listed.contains(name) && (self.takes.0)(name)).collect()

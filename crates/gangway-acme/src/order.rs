@@ -363,7 +363,7 @@ impl<S: Storage> OrderAttempt<'_, S> {
             }
             (ChallengeKind::Dns01, Some(dns)) => {
                 // The wildcard and its base name use the same record.
-                let name = name.strip_prefix("*.").unwrap_or(&name);
+                let name = gangway_tls::without_star(&name);
                 self.records.push(dns.present(name, &answer.dns_value()).await?);
             }
             (ChallengeKind::Dns01, None) => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_tls::{Bundle, InternalCa, Origin, Promises, Scope, Store, UnixTime, is_internal};
+use gangway_tls::{Bundle, CertName, InternalCa, Origin, Promises, Scope, Store, UnixTime, is_internal, without_star};
 
 use crate::{WantedIssuer, WantedName};
 use gangway_acme::{Finding, FindingCode, FindingSeverity, date};
@@ -65,7 +65,8 @@ pub(crate) fn plan(situation: &Situation<'_>, now: UnixTime) -> Plan {
 impl Plan {
     fn wish(&mut self, situation: &Situation<'_>, name: &str, issuer: WantedIssuer, now: UnixTime) {
         // `*` and `budget.*` name no host that a CA could sign for.
-        if name == "*" || name.ends_with(".*") {
+        let form = CertName::parse(name);
+        if form.is_pattern() {
             self.promises.patterns.insert(name.into());
             return;
         }
@@ -75,7 +76,7 @@ impl Plan {
             self.look_again_at(if bundle.not_before > now { bundle.not_before } else { bundle.not_after }, now);
         }
         let wants_internal = issuer == WantedIssuer::Internal || is_internal(name);
-        if situation.stars_are_on_demand && name.starts_with("*.") && !wants_internal {
+        if situation.stars_are_on_demand && form.is_wildcard() && !wants_internal {
             return;
         }
         let is_own = given.as_ref().is_some_and(|bundle| is_given && matches!(bundle.origin, Origin::Folder(_)));
@@ -87,7 +88,7 @@ impl Plan {
         }
         if wants_internal && self.may_sign(situation, name) {
             // Clients refuse a star directly below a top-level domain.
-            if name.strip_prefix("*.").is_some_and(|below| !below.contains('.')) {
+            if form.wildcard_parent().is_some_and(|below| !below.contains('.')) {
                 self.promises.patterns.insert(name.into());
             }
             // Until the root permits the name, which takes a moment, the CA cannot sign for it.
@@ -110,7 +111,7 @@ impl Plan {
             self.findings.extend((!may).then(|| not_permitted(name)));
             return may;
         }
-        let base = name.strip_prefix("*.").unwrap_or(name);
+        let base = without_star(name);
         let has_room = self.scope.hosts.len() + self.scope.domains.len() < Scope::NAMES_MAX;
         let domain = situation.internal_domains.iter().find(|domain| is_below(base, domain));
         if let Some(domain) = domain.filter(|_| !is_internal(name)) {
@@ -177,7 +178,7 @@ fn is_below(name: &str, domain: &str) -> bool {
 
 /// Whether the name is like `*.nas`: permitting it would permit all of a top-level domain.
 fn is_star_of_single(name: &str) -> bool {
-    let below = name.strip_prefix("*.");
+    let below = CertName::parse(name).wildcard_parent();
     below.is_some_and(|below| !below.contains('.') && !gangway_tls::INTERNAL_DOMAINS.contains(&below))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use gangway_tls::{Bundle, CertificateResolver, InternalCa, Origin, UnixTime};
+use gangway_tls::{Bundle, CertName, CertificateResolver, InternalCa, Origin, UnixTime};
 
 use gangway_acme::AcmeView;
 use gangway_acme::Finding;
@@ -101,9 +101,9 @@ impl StatusInput<'_> {
         now: UnixTime,
     ) -> Option<Box<str>> {
         match origin {
-            None if name == "*" || name.ends_with(".*") => return None,
+            None if CertName::parse(name).is_pattern() => return None,
             // Names below the wildcard get certificates on demand.
-            None if name.starts_with("*.") && self.certificates.demand().is_some() => return None,
+            None if CertName::parse(name).is_wildcard() && self.certificates.demand().is_some() => return None,
             None => return Some("there is no certificate yet".into()),
             Some(Origin::Placeholder) if self.out_of_reach.contains(name) => {
                 return Some("none is ordered, since its containers share no network with gangway".into());

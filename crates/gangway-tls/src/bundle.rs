@@ -13,6 +13,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
+use crate::cert_name::CertName;
 use crate::name::{is_dns_name, normal_name};
 use crate::time::UnixTime;
 
@@ -121,11 +122,7 @@ impl Bundle {
 
     /// Whether clients accept the bundle for a normal name.
     pub fn carries(&self, host: &str) -> bool {
-        let parent = crate::name::parent(host);
-        self.names.iter().any(|name| match name.strip_prefix("*.") {
-            Some(below) => parent == Some(below) || **name == *host,
-            None => **name == *host,
-        })
+        self.names.iter().any(|name| **name == *host || CertName::parse(name).covers(host))
     }
 }
 

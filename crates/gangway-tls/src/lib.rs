@@ -8,6 +8,7 @@
 //! The crate deliberately knows no disk, no ACME and no routes.
 
 mod bundle;
+mod cert_name;
 mod challenges;
 mod client_ca;
 mod config;
@@ -28,6 +29,7 @@ mod time;
 mod unclaimed_hosts;
 
 pub use bundle::{Bundle, BundleError, Origin};
+pub use cert_name::CertName;
 pub use challenges::{Challenges, HttpChallenge};
 pub use client_ca::{ClientCa, ClientCaError, ClientCas};
 pub use config::{
@@ -36,7 +38,7 @@ pub use config::{
 };
 pub use internal_ca::{InternalCa, InternalCaError, Scope};
 pub use mint::Mint;
-pub use name::{INTERNAL_DOMAINS, is_internal, normal_name};
+pub use name::{INTERNAL_DOMAINS, is_internal, normal_name, without_star};
 pub use on_demand::{Demand, DemandAnswer, DemandCounts, DemandDecision, HANDSHAKE_WAIT_MAX};
 pub use placeholder::Placeholders;
 pub use promises::Promises;

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::cert_name::CertName;
+
 /// Domains that no public CA signs for, each with everything below it.
 pub const INTERNAL_DOMAINS: [&str; 7] = ["localhost", "local", "internal", "home.arpa", "lan", "home", "test"];
 
@@ -26,8 +28,13 @@ pub fn is_internal(name: &str) -> bool {
     if let Ok(address) = name.parse::<IpAddr>() {
         return is_private(address);
     }
-    let base = name.strip_prefix("*.").unwrap_or(name);
+    let base = without_star(name);
     !base.contains('.') || is_below_internal_domain(base)
+}
+
+/// The domain that a wildcard stands below, and every other name as it is.
+pub fn without_star(name: &str) -> &str {
+    CertName::parse(name).wildcard_parent().unwrap_or(name)
 }
 
 /// Whether a normal name is one of [`INTERNAL_DOMAINS`] or below one.
@@ -48,7 +55,7 @@ pub(crate) fn parent(name: &str) -> Option<&str> {
 /// Whether a certificate may carry the text as a DNS name: letters, digits, hyphens and underscores in labels of 1
 /// to 63, 253 in all, in lower case; `*` only as the whole left-most label.
 pub(crate) fn is_dns_name(name: &str) -> bool {
-    let labels = name.strip_prefix("*.").unwrap_or(name);
+    let labels = without_star(name);
     name.len() <= 253
         && labels.split('.').all(|label| {
             (1..=63).contains(&label.len())

@@ -12,6 +12,7 @@ use std::time::Instant;
 use gangway_publish::Reader;
 
 use crate::bundle::Bundle;
+use crate::cert_name::CertName;
 use crate::internal_ca::{InternalCa, InternalCaError};
 use crate::name::{is_below_internal_domain, is_dns_name, parent};
 use crate::notifier::Notifier;
@@ -82,12 +83,12 @@ impl PromisedCertificates {
             let before = self.place_named(name).or_else(|| self.unlisted.get(name));
             let before = before.filter(|place| place.kind == kind).filter(is_kept);
             let place = before.map_or_else(|| Arc::new(CertificateSlot::empty(kind)), Arc::clone);
-            match name.strip_prefix("*.") {
+            match CertName::parse(name).wildcard_parent() {
                 Some(below) => next.below.insert(below.into(), place),
                 None => next.exact.insert(name.clone(), place),
             };
         }
-        let below = self.below.iter().map(|(below, place)| (format!("*.{below}").into(), place));
+        let below = self.below.iter().map(|(below, place)| (CertName::Wildcard(below).to_string().into(), place));
         let known = self.exact.iter().chain(&self.unlisted).map(|(name, place)| (name.clone(), place)).chain(below);
         next.unlisted = known
             .filter(|(name, place)| {
@@ -147,7 +148,9 @@ impl PromisedCertificates {
         if let Some(place) = self.place(host) {
             let parent = parent(host).filter(|_| !self.exact.contains_key(host));
             return match parent {
-                Some(parent) => place.bundle(now, || self.make(place.kind, &format!("*.{parent}"), now)),
+                Some(parent) => {
+                    place.bundle(now, || self.make(place.kind, &CertName::Wildcard(parent).to_string(), now))
+                }
                 None => place.bundle(now, || self.make(place.kind, host, now)),
             };
         }
@@ -177,7 +180,8 @@ impl PromisedCertificates {
         let below = || {
             let parent = parent(host)?;
             let place = self.below.get(parent)?;
-            let is_refused = place.kind == Signer::Internal && !parent.contains('.') && !host.starts_with('*');
+            let is_refused =
+                place.kind == Signer::Internal && !parent.contains('.') && !CertName::parse(host).is_wildcard();
             (!is_refused).then_some(place)
         };
         self.exact.get(host).or_else(below)
@@ -185,7 +189,7 @@ impl PromisedCertificates {
 
     /// The slot for exactly this name or wildcard.
     fn place_named(&self, name: &str) -> Option<&Arc<CertificateSlot>> {
-        match name.strip_prefix("*.") {
+        match CertName::parse(name).wildcard_parent() {
             Some(below) => self.below.get(below),
             None => self.exact.get(name),
         }
@@ -196,7 +200,7 @@ impl PromisedCertificates {
         host.contains('.')
             && is_below_internal_domain(host)
             && is_dns_name(host)
-            && !host.starts_with('*')
+            && !CertName::parse(host).is_wildcard()
             && self.patterns.iter().any(|pattern| pattern.matches(host))
             && self.signer.as_ref().is_some_and(|signer| signer.permits(host))
     }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::name::{is_dns_name, parent};
+use crate::cert_name::CertName;
+use crate::name::is_dns_name;
 
 /// The names that may have a certificate made by gangway itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -28,21 +29,20 @@ pub(crate) enum MintPattern {
 
 impl MintPattern {
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        if text == "*" {
-            return Some(Self::Any);
+        match CertName::parse(text) {
+            CertName::Any => Some(Self::Any),
+            CertName::Wildcard(domain) => is_dns_name(domain).then(|| Self::Below(domain.into())),
+            CertName::AnyDomain(first) => is_dns_name(first).then(|| Self::First(first.into())),
+            CertName::Exact(_) => None,
         }
-        if let Some(domain) = text.strip_prefix("*.") {
-            return is_dns_name(domain).then(|| Self::Below(domain.into()));
-        }
-        let first = text.strip_suffix(".*")?;
-        is_dns_name(first).then(|| Self::First(first.into()))
     }
 
     pub(crate) fn matches(&self, host: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::First(first) => host.strip_prefix(&**first).is_some_and(|rest| rest.starts_with('.')),
-            Self::Below(domain) => parent(host) == Some(domain),
-        }
+        let form = match self {
+            Self::Any => CertName::Any,
+            Self::First(first) => CertName::AnyDomain(first),
+            Self::Below(domain) => CertName::Wildcard(domain),
+        };
+        form.covers(host)
     }
 }

@@ -7,6 +7,7 @@ use rustls::SignatureScheme;
 use rustls::sign::CertifiedKey;
 
 use crate::bundle::{Bundle, Origin};
+use crate::cert_name::CertName;
 use crate::challenges::Challenges;
 use crate::client_ca::{ClientCa, ClientCas};
 use crate::name::parent;
@@ -53,7 +54,7 @@ impl Store {
         for bundle in bundles {
             let quality = quality(&bundle, now);
             for name in &bundle.names {
-                let (map, name) = match name.strip_prefix("*.") {
+                let (map, name) = match CertName::parse(name).wildcard_parent() {
                     Some(below) => (&mut names.below, below),
                     None => (&mut names.exact, &**name),
                 };

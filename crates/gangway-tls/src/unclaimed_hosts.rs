@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::bundle::Bundle;
+use crate::cert_name::CertName;
 use crate::name::is_dns_name;
 use crate::slot::{Signer, SlotCache};
 use crate::time::UnixTime;
@@ -43,7 +44,7 @@ impl UnclaimedHosts {
         (now, instant): (UnixTime, Instant),
         make: impl FnOnce() -> Option<Bundle>,
     ) -> Option<Arc<Bundle>> {
-        if !is_dns_name(host) || host.starts_with('*') {
+        if !is_dns_name(host) || CertName::parse(host).is_wildcard() {
             return None;
         }
         let place = {

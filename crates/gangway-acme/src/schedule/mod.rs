@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use gangway_tls::UnixTime;
+use gangway_tls::{CertName, UnixTime, without_star};
 
 use crate::failure::Failure;
 use crate::order_history::{OrderHistory, Renewal};
@@ -340,16 +340,17 @@ impl Schedule {
 impl ScheduleInput<'_> {
     /// The certificate that serves a name, and all names that it must carry.
     fn certificate_for(&self, name: &str, now: UnixTime) -> Result<(Box<str>, Vec<Box<str>>), OrderRefusal> {
-        let base = name.strip_prefix("*.").unwrap_or(name);
+        let is_wildcard = CertName::parse(name).is_wildcard();
+        let base = without_star(name);
         let parent = base.split_once('.').map_or("", |(_, parent)| parent);
-        let configured = |domain: &str| domain == base || !name.starts_with("*.") && domain == parent;
+        let configured = |domain: &str| domain == base || !is_wildcard && domain == parent;
         let domain = self.policy.wildcards.iter().find(|domain| configured(domain));
         if let Some(domain) = domain.filter(|_| self.policy.has_dns) {
-            let star: Box<str> = format!("*.{domain}").into();
+            let star: Box<str> = CertName::Wildcard(domain).to_string().into();
             return Ok((star.clone(), vec![star, domain.clone()]));
         }
         // A wildcard certificate that exists already, however it was ordered, serves until it ends.
-        let star: Box<str> = format!("*.{parent}").into();
+        let star: Box<str> = CertName::Wildcard(parent).to_string().into();
         let stored = self.states.get(&star).and_then(|state| Some((state, state.stored.as_ref()?)));
         if let Some((state, stored)) =
             stored.filter(|(_, stored)| stored.bundle.is_valid_at(now) && stored.bundle.carries(name))
@@ -365,7 +366,7 @@ impl ScheduleInput<'_> {
         if !is_orderable(base) {
             return Err(OrderRefusal::NotPublic);
         }
-        if name.starts_with("*.") && !self.policy.has_dns {
+        if is_wildcard && !self.policy.has_dns {
             return Err(OrderRefusal::NeedsDns);
         }
         Ok((name.into(), vec![name.into()]))

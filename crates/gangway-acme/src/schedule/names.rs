@@ -24,7 +24,7 @@ pub(crate) fn is_orderable(name: &str) -> bool {
 /// The domain by which a CA counts certificates. The list of all public suffixes is deliberately absent: a domain
 /// that is too wide only delays users who need more than forty certificates a week.
 pub(super) fn registered_domain(name: &str) -> String {
-    let name = name.strip_prefix("*.").unwrap_or(name);
+    let name = gangway_tls::without_star(name);
     if name.parse::<IpAddr>().is_ok() {
         return name.to_owned();
     }
