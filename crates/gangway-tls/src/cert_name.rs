@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::name::parent;
-
 /// A normal name that a certificate can be for, or a host pattern whose names get certificates, taken apart.
 ///
 /// It borrows the text, so a look-up in a handshake costs no allocation. Its text is what maps are keyed by.
@@ -67,6 +65,11 @@ impl fmt::Display for CertName<'_> {
             Self::Exact(name) => f.write_str(name),
         }
     }
+}
+
+/// The name without its left-most label: the domain of a wildcard that covers the name.
+pub(crate) fn parent(name: &str) -> Option<&str> {
+    name.split_once('.').map(|(_, parent)| parent).filter(|parent| !parent.is_empty())
 }
 
 #[cfg(test)]

@@ -47,11 +47,6 @@ pub(crate) fn is_within(name: &str, domain: &str) -> bool {
     name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// The name without its left-most label: the domain of a wildcard that covers the name.
-pub(crate) fn parent(name: &str) -> Option<&str> {
-    name.split_once('.').map(|(_, parent)| parent).filter(|parent| !parent.is_empty())
-}
-
 /// Whether a certificate may carry the text as a DNS name: letters, digits, hyphens and underscores in labels of 1
 /// to 63, 253 in all, in lower case; `*` only as the whole left-most label.
 pub(crate) fn is_dns_name(name: &str) -> bool {

@@ -12,9 +12,9 @@ use std::time::Instant;
 use gangway_publish::Reader;
 
 use crate::bundle::Bundle;
-use crate::cert_name::CertName;
+use crate::cert_name::{CertName, parent};
 use crate::internal_ca::{InternalCa, InternalCaError};
-use crate::name::{is_below_internal_domain, is_dns_name, parent};
+use crate::name::{is_below_internal_domain, is_dns_name};
 use crate::notifier::Notifier;
 use crate::placeholder::Placeholders;
 use crate::promises::{MintPattern, Promises};

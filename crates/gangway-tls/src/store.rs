@@ -7,10 +7,9 @@ use rustls::SignatureScheme;
 use rustls::sign::CertifiedKey;
 
 use crate::bundle::{Bundle, Origin};
-use crate::cert_name::CertName;
+use crate::cert_name::{CertName, parent};
 use crate::challenges::Challenges;
 use crate::client_ca::{ClientCa, ClientCas};
-use crate::name::parent;
 use crate::tickets::{TicketKey, TicketKeys};
 use crate::time::UnixTime;
 
