@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use gangway_diagnostic::{Code, Diagnostic, Place, Severity, codes};
+
 use crate::clock::{date, moment};
 use crate::directory::Directory;
 use crate::failure::{Failure, FailureKind};
-use crate::finding::{Finding, FindingCode, FindingSeverity};
 use crate::http::ApiRootError;
 use crate::schedule::{CaState, NameState, OrderRefusal, Schedule};
 use crate::settings::{is_staging, name_of};
@@ -49,10 +50,10 @@ pub(crate) struct FindingInput<'a, Damages> {
 
 /// Returns one view for each wanted name, and all findings.
 pub(crate) fn tell<'a>(
-    input: &FindingInput<'a, impl Iterator<Item = &'a Finding> + Clone>,
+    input: &FindingInput<'a, impl Iterator<Item = &'a Diagnostic> + Clone>,
     now: UnixTime,
-) -> (BTreeMap<Box<str>, NameView>, Vec<Finding>) {
-    let mut findings: Vec<Finding> = input.damages.clone().cloned().collect();
+) -> (BTreeMap<Box<str>, NameView>, Vec<Diagnostic>) {
+    let mut findings: Vec<Diagnostic> = input.damages.clone().cloned().collect();
     let mut names = BTreeMap::new();
     let mut told = BTreeSet::new();
     for name in input.wanted.iter().copied() {
@@ -73,7 +74,7 @@ pub(crate) fn tell<'a>(
         if stored.is_some_and(|stored| is_staging(&stored.directory)) {
             findings.push(staging(name));
         }
-        let trouble = finding.as_ref().map(|finding| finding.message.clone());
+        let trouble = finding.as_ref().map(|finding| finding.message.as_str().into());
         names.insert(
             name.into(),
             NameView {
@@ -109,7 +110,7 @@ fn failed(
     next: Option<UnixTime>,
     without_certificate: &str,
     now: UnixTime,
-) -> Option<Finding> {
+) -> Option<Diagnostic> {
     let (directory, attempts) = state
         .history
         .attempts
@@ -126,31 +127,29 @@ fn failed(
         None => format!("{}{again}", without_certificate),
     };
     // A renewal that fails leaves time; a name without a certificate does not.
-    let severity = if stored.is_some() { FindingSeverity::Warning } else { FindingSeverity::Error };
-    Some(Finding {
-        code: code(failure.kind),
-        severity,
-        subject: name.into(),
-        message: format!("{} gave no certificate for `{name}`: {}", name_of(directory), failure.detail).into(),
-        help: help(failure).into(),
-        effect: effect.into(),
-    })
+    let severity = if stored.is_some() { Severity::Warning } else { Severity::Error };
+    let message = format!("{} gave no certificate for `{name}`: {}", name_of(directory), failure.detail);
+    Some(
+        Diagnostic::new(severity, code(failure.kind), Place::Name(name.into()), message)
+            .with_help(help(failure))
+            .with_effect(effect),
+    )
 }
 
-fn code(kind: FailureKind) -> FindingCode {
+fn code(kind: FailureKind) -> Code {
     match kind {
-        FailureKind::Connection => FindingCode::CaCannotConnect,
-        FailureKind::WrongAnswer => FindingCode::CaSawAnother,
-        FailureKind::Dns => FindingCode::NameNotFound,
-        FailureKind::Caa => FindingCode::CaaForbids,
-        FailureKind::RateLimited => FindingCode::RateLimited,
-        FailureKind::Rejected => FindingCode::NameRejected,
-        FailureKind::Account => FindingCode::AccountRefused,
-        FailureKind::DnsProvider => FindingCode::DnsProviderFailed,
-        FailureKind::NoChallenge => FindingCode::NoChallenge,
-        FailureKind::Busy | FailureKind::Unreachable => FindingCode::CaUnreachable,
-        FailureKind::Storage => FindingCode::VolumeUnusable,
-        FailureKind::Confused | FailureKind::Interrupted => FindingCode::OrderFailed,
+        FailureKind::Connection => codes::CA_CANNOT_CONNECT,
+        FailureKind::WrongAnswer => codes::CA_REACHED_ANOTHER,
+        FailureKind::Dns => codes::NAME_NOT_RESOLVED,
+        FailureKind::Caa => codes::CAA_FORBIDS,
+        FailureKind::RateLimited => codes::CA_RATE_LIMITED,
+        FailureKind::Rejected => codes::NAME_REJECTED_BY_CA,
+        FailureKind::Account => codes::ACME_ACCOUNT_REFUSED,
+        FailureKind::DnsProvider => codes::DNS_PROVIDER_FAILED,
+        FailureKind::NoChallenge => codes::ACME_CHALLENGE_MISSING,
+        FailureKind::Busy | FailureKind::Unreachable => codes::CA_UNREACHABLE,
+        FailureKind::Storage => codes::VOLUME_UNUSABLE,
+        FailureKind::Confused | FailureKind::Interrupted => codes::ACME_ORDER_FAILED,
     }
 }
 
@@ -198,142 +197,135 @@ fn help(failure: &Failure) -> String {
     text.to_owned()
 }
 
-fn refused(name: &str, refusal: OrderRefusal) -> Finding {
+fn refused(name: &str, refusal: OrderRefusal) -> Diagnostic {
     let (code, message, help) = match refusal {
         OrderRefusal::NeedsDns => (
-            FindingCode::NoChallenge,
+            codes::ACME_CHALLENGE_MISSING,
             format!("`{name}` needs DNS-01, and no DNS provider is given"),
             "give one with `--acme-dns`, list the names one by one, or put a certificate into `certs/`",
         ),
         OrderRefusal::NotPublic => (
-            FindingCode::NameRejected,
+            codes::NAME_REJECTED_BY_CA,
             format!("no public CA signs for `{name}`"),
             "correct the name, or use `tls: internal` with a name below `.internal`",
         ),
         OrderRefusal::Budget => (
-            FindingCode::OwnBudget,
+            codes::CERTIFICATE_BUDGET_SPENT,
             format!("no more certificates are ordered for `{name}` this week"),
             "find out why so many were needed: is the volume kept? The CA would refuse further ones for days",
         ),
         OrderRefusal::Storage => (
-            FindingCode::VolumeUnusable,
+            codes::VOLUME_UNUSABLE,
             format!("no certificate is ordered for `{name}`, since it could not be kept"),
             "make the volume writable",
         ),
     };
-    Finding {
-        code,
-        severity: FindingSeverity::Error,
-        subject: name.into(),
-        message: message.into(),
-        help: help.into(),
-        effect: "what there is goes on being served, or a self-signed placeholder".into(),
-    }
+    Diagnostic::error(code, Place::Name(name.into()), message)
+        .with_help(help)
+        .with_effect("what there is goes on being served, or a self-signed placeholder")
 }
 
-fn unwilling(directory: &str, ca: &CaState, others: usize, now: UnixTime) -> Option<Finding> {
+fn unwilling(directory: &str, ca: &CaState, others: usize, now: UnixTime) -> Option<Diagnostic> {
     let failure = ca.last.as_ref().filter(|_| ca.next > now)?;
     let meanwhile = if others == 0 { "what there is goes on being served" } else { "the next CA is asked meanwhile" };
     let help = match failure.kind {
         FailureKind::Busy if others > 0 => "nothing; it is asked again".to_owned(),
         _ => help(failure),
     };
-    Some(Finding {
-        code: code(failure.kind),
-        severity: FindingSeverity::Warning,
-        subject: name_of(directory).into(),
-        message: format!("{} gives no certificates at the moment: {}", name_of(directory), failure.detail).into(),
-        help: help.into(),
-        effect: format!("{meanwhile}; asked again at {}", moment(ca.next)).into(),
-    })
+    let message = format!("{} gives no certificates at the moment: {}", name_of(directory), failure.detail);
+    Some(
+        Diagnostic::warning(code(failure.kind), Place::Name(name_of(directory).into()), message)
+            .with_help(help)
+            .with_effect(format!("{meanwhile}; asked again at {}", moment(ca.next))),
+    )
 }
 
-fn without_profile(url: &str, directory: &Directory, profile: &str) -> Option<Finding> {
+fn without_profile(url: &str, directory: &Directory, profile: &str) -> Option<Diagnostic> {
     let offered: Vec<&str> = directory.meta.profiles.keys().map(String::as_str).collect();
     let help = match offered.is_empty() {
         true => "leave `--acme-profile` out: this CA has no profiles".to_owned(),
         false => format!("use one of those it offers: `{}`", offered.join("`, `")),
     };
-    (!offered.contains(&profile)).then(|| Finding {
-        code: FindingCode::ProfileUnknown,
-        severity: FindingSeverity::Error,
-        subject: name_of(url).into(),
-        message: format!("{} offers no profile `{profile}`", name_of(url)).into(),
-        help: help.into(),
-        effect: "its certificates are of the kind that it gives by itself".into(),
+    (!offered.contains(&profile)).then(|| {
+        Diagnostic::error(
+            codes::ACME_PROFILE_UNKNOWN,
+            Place::Name(name_of(url).into()),
+            format!("{} offers no profile `{profile}`", name_of(url)),
+        )
+        .with_help(help)
+        .with_effect("its certificates are of the kind that it gives by itself")
     })
 }
 
 /// The finding that no CA can be asked, because there is no HTTP client.
-pub(crate) fn without_client(error: ApiRootError) -> Finding {
-    Finding {
-        code: FindingCode::CaUnreachable,
-        severity: FindingSeverity::Error,
-        subject: "acme".into(),
-        message: format!("no certificate authority can be asked: {error}").into(),
-        help: "look at `--acme-ca-root`: it should name a PEM file with the root of the authority's API".into(),
-        effect: "no certificate is ordered or renewed; those on the volume are served".into(),
-    }
+pub(crate) fn without_client(error: ApiRootError) -> Diagnostic {
+    Diagnostic::error(
+        codes::CA_UNREACHABLE,
+        Place::Name("acme".into()),
+        format!("no certificate authority can be asked: {error}"),
+    )
+    .with_help("look at `--acme-ca-root`: it should name a PEM file with the root of the authority's API")
+    .with_effect("no certificate is ordered or renewed; those on the volume are served")
 }
 
 /// The finding about an account whose key was to change and did not.
-pub(crate) fn old_key(directory: &str, failure: &Failure) -> Finding {
+pub(crate) fn old_key(directory: &str, failure: &Failure) -> Diagnostic {
     let is_refused = failure.kind == FailureKind::Rejected;
     let effect = "the account goes on with the key it has";
-    Finding {
-        code: FindingCode::AccountKeyKept,
-        severity: FindingSeverity::Error,
-        subject: name_of(directory).into(),
-        message: format!("the account with {} did not get another key: {}", name_of(directory), failure.detail).into(),
-        help: if is_refused {
-            "if the key is known to others, set its file in `acme/accounts/` aside: another account is made".into()
-        } else {
-            help(failure).into()
-        },
-        effect: if is_refused { effect.into() } else { format!("{effect}; it is tried again").into() },
-    }
+    Diagnostic::error(
+        codes::ACME_ACCOUNT_KEY_KEPT,
+        Place::Name(name_of(directory).into()),
+        format!("the account with {} did not get another key: {}", name_of(directory), failure.detail),
+    )
+    .with_help(if is_refused {
+        "if the key is known to others, set its file in `acme/accounts/` aside: another account is made".to_owned()
+    } else {
+        help(failure)
+    })
+    .with_effect(if is_refused { effect.to_owned() } else { format!("{effect}; it is tried again") })
 }
 
 /// The finding that the volume has no locks, which makes leases uncertain.
-pub(crate) fn without_locks() -> Finding {
-    Finding {
-        code: FindingCode::VolumeWithoutLocks,
-        severity: FindingSeverity::Warning,
-        subject: "locks".into(),
-        message: "the file system of the volume has no file locks".into(),
-        help: "for NFS mount it with version 4, or start the lock service (`rpc.statd`); else use a volume of this \
-               machine. One instance on the volume needs none"
-            .into(),
-        effect: "two instances that begin in the same moment may both order a certificate; each lease takes four \
-                 seconds more"
-            .into(),
-    }
+pub(crate) fn without_locks() -> Diagnostic {
+    Diagnostic::warning(
+        codes::VOLUME_WITHOUT_LOCKS,
+        Place::Name("locks".into()),
+        "the file system of the volume has no file locks",
+    )
+    .with_help(
+        "for NFS mount it with version 4, or start the lock service (`rpc.statd`); else use a volume of this \
+         machine. One instance on the volume needs none",
+    )
+    .with_effect(
+        "two instances that begin in the same moment may both order a certificate; each lease takes four \
+         seconds more",
+    )
 }
 
-fn staging(name: &str) -> Finding {
-    Finding {
-        code: FindingCode::StagingCa,
-        severity: FindingSeverity::Warning,
-        subject: name.into(),
-        message: format!("the certificate for `{name}` is from a CA for tests").into(),
-        help: "use `--acme-ca letsencrypt` once everything works".into(),
-        effect: "it is served, and no browser trusts it".into(),
-    }
+fn staging(name: &str) -> Diagnostic {
+    Diagnostic::warning(
+        codes::CA_STAGING,
+        Place::Name(name.into()),
+        format!("the certificate for `{name}` is from a CA for tests"),
+    )
+    .with_help("use `--acme-ca letsencrypt` once everything works")
+    .with_effect("it is served, and no browser trusts it")
 }
 
-fn clock(directory: &str, error: i64) -> Option<Finding> {
+fn clock(directory: &str, error: i64) -> Option<Diagnostic> {
     let direction = if error > 0 { "ahead of" } else { "behind" };
-    (error.abs() > CLOCK_ERROR_MAX).then(|| Finding {
-        code: FindingCode::ClockWrong,
-        severity: FindingSeverity::Warning,
-        subject: name_of(directory).into(),
-        message: format!("this machine's clock is {} s {direction} that of {}", error.abs(), name_of(directory)).into(),
-        help: "set the clock: `timedatectl set-ntp true`".into(),
-        effect: "certificates may look expired, or not yet valid".into(),
+    (error.abs() > CLOCK_ERROR_MAX).then(|| {
+        Diagnostic::warning(
+            codes::CLOCK_WRONG,
+            Place::Name(name_of(directory).into()),
+            format!("this machine's clock is {} s {direction} that of {}", error.abs(), name_of(directory)),
+        )
+        .with_help("set the clock: `timedatectl set-ntp true`")
+        .with_effect("certificates may look expired, or not yet valid")
     })
 }
 
-pub(crate) fn storage(error: &str, unsaved: &BTreeMap<Box<str>, String>) -> Finding {
+pub(crate) fn storage(error: &str, unsaved: &BTreeMap<Box<str>, String>) -> Diagnostic {
     let effect = match unsaved.len() {
         0 => "nothing that is not pressing is ordered; the write is tried again".to_owned(),
         1 => "one new certificate is served from memory and would be lost at a restart; the write is tried again"
@@ -342,12 +334,7 @@ pub(crate) fn storage(error: &str, unsaved: &BTreeMap<Box<str>, String>) -> Find
             "{many} new certificates are served from memory and would be lost at a restart; the write is tried again"
         ),
     };
-    Finding {
-        code: FindingCode::VolumeUnusable,
-        severity: FindingSeverity::Error,
-        subject: "acme".into(),
-        message: error.into(),
-        help: "look at the volume: is it full, read-only, or somebody else's?".into(),
-        effect: effect.into(),
-    }
+    Diagnostic::error(codes::VOLUME_UNUSABLE, Place::Name("acme".into()), error)
+        .with_help("look at the volume: is it full, read-only, or somebody else's?")
+        .with_effect(effect)
 }

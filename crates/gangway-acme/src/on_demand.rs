@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_publish::{Publisher, Reader};
 use gangway_tls::{CertName, Demand, DemandDecision, UnixTime};
 use http::{Request, StatusCode};
@@ -21,7 +22,6 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::clock::moment;
-use crate::finding::{Finding, FindingCode, FindingSeverity};
 use crate::http::{ApiRootError, Http, Refused};
 use crate::schedule::{NameState, is_orderable, is_shared_domain};
 
@@ -76,7 +76,7 @@ impl fmt::Debug for Takes {
 pub(crate) struct Permits {
     /// Each permitted name with the end of its permit.
     names: BTreeMap<Box<str>, UnixTime>,
-    findings: Vec<Finding>,
+    findings: Vec<Diagnostic>,
 }
 
 /// The worker's access to demand and permits.
@@ -109,7 +109,7 @@ impl OnDemand {
         stored.chain(permitted).filter(|(name, _)| !listed.contains(name) && (self.takes.0)(name)).collect()
     }
 
-    pub(crate) fn findings(&self) -> Vec<Finding> {
+    pub(crate) fn findings(&self) -> Vec<Diagnostic> {
         self.permits.load().findings.clone()
     }
 
@@ -249,7 +249,7 @@ impl Asker {
         self.permits.publish(Permits { names: self.names.clone(), findings: self.findings() });
     }
 
-    fn findings(&self) -> Vec<Finding> {
+    fn findings(&self) -> Vec<Diagnostic> {
         let asked = shown(&self.settings.ask);
         self.troubles.findings(asked)
     }
@@ -286,37 +286,38 @@ impl OnDemandTroubles {
         }
     }
 
-    fn findings(&self, asked: &str) -> Vec<Finding> {
-        let refused = self.refused.as_ref().map(|OnDemandTrouble { name, detail, since }| Finding {
-            code: FindingCode::OnDemandRefused,
-            severity: FindingSeverity::Warning,
-            subject: "on-demand".into(),
-            message: format!("{asked} {detail} when asked whether `{name}` may have a certificate").into(),
-            help: "nothing, if it is not to be served; else look at what is asked there".into(),
-            effect: format!(
+    fn findings(&self, asked: &str) -> Vec<Diagnostic> {
+        let refused = self.refused.as_ref().map(|OnDemandTrouble { name, detail, since }| {
+            Diagnostic::warning(
+                codes::ON_DEMAND_REFUSED,
+                Place::Name("on-demand".into()),
+                format!("{asked} {detail} when asked whether `{name}` may have a certificate"),
+            )
+            .with_help("nothing, if it is not to be served; else look at what is asked there")
+            .with_effect(format!(
                 "the handshake is ended by an alert; others of the hour since {} are not told",
                 moment(*since)
+            ))
+        });
+        let unanswered = self.unanswered.as_ref().map(|OnDemandTrouble { name, detail, .. }| {
+            Diagnostic::error(
+                codes::ON_DEMAND_UNANSWERED,
+                Place::Name("on-demand".into()),
+                format!("{asked} did not say whether `{name}` may have a certificate: {detail}"),
             )
-            .into(),
+            .with_help("look at `--on-demand` and at who should answer there")
+            .with_effect(
+                "no new name gets a certificate on demand and none that was got so is renewed; those stored are served",
+            )
         });
-        let unanswered = self.unanswered.as_ref().map(|OnDemandTrouble { name, detail, .. }| Finding {
-            code: FindingCode::OnDemandUnanswered,
-            severity: FindingSeverity::Error,
-            subject: "on-demand".into(),
-            message: format!("{asked} did not say whether `{name}` may have a certificate: {detail}").into(),
-            help: "look at `--on-demand` and at who should answer there".into(),
-            effect:
-                "no new name gets a certificate on demand and none that was got so is renewed; those stored are served"
-                    .into(),
-        });
-        let overrun = self.overrun.as_ref().map(|OnDemandTrouble { since, .. }| Finding {
-            code: FindingCode::OnDemandOverrun,
-            severity: FindingSeverity::Warning,
-            subject: "on-demand".into(),
-            message: format!("more names were wanted on demand than can be asked about, since {}", moment(*since))
-                .into(),
-            help: "look who asks for so many: a scanner is no harm, an application that answers slowly is".into(),
-            effect: "the names beyond that are refused by an alert; certificates that are stored are served".into(),
+        let overrun = self.overrun.as_ref().map(|OnDemandTrouble { since, .. }| {
+            Diagnostic::warning(
+                codes::ON_DEMAND_OVERRUN,
+                Place::Name("on-demand".into()),
+                format!("more names were wanted on demand than can be asked about, since {}", moment(*since)),
+            )
+            .with_help("look who asks for so many: a scanner is no harm, an application that answers slowly is")
+            .with_effect("the names beyond that are refused by an alert; certificates that are stored are served")
         });
         [refused, unanswered, overrun].into_iter().flatten().collect()
     }

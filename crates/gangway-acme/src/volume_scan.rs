@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::finding::{Finding, FindingCode, FindingSeverity};
+use gangway_diagnostic::{Diagnostic, Place, codes};
+
 use crate::order_history::{self, OrderHistory, OrderHistoryError};
 use crate::storage::{Storage, StorageCause, StorageError};
 use crate::stored_certificate::{self, StoredCertificate, StoredCertificateError};
@@ -15,7 +16,7 @@ pub(crate) struct VolumeScan<S> {
     /// The version of each file that was read, by key.
     versions: HashMap<String, u64>,
     /// Findings about files that were set aside or are of a later version, by key.
-    damages: HashMap<String, Finding>,
+    damages: HashMap<String, Diagnostic>,
 }
 
 /// The files that had changed, by the name of the certificate.
@@ -56,7 +57,7 @@ impl<S: Storage> VolumeScan<S> {
         Ok(changes)
     }
 
-    pub(crate) fn damages(&self) -> impl Iterator<Item = &Finding> + Clone {
+    pub(crate) fn damages(&self) -> impl Iterator<Item = &Diagnostic> + Clone {
         self.damages.values()
     }
 
@@ -121,32 +122,26 @@ pub(crate) async fn save<S: Storage>(storage: &S, name: &str, text: String) -> R
     Err(StorageError { act: "write", key: key.into(), cause: StorageCause::LeaseLost })
 }
 
-fn damaged(key: &str, error: &str, is_aside: bool) -> Finding {
-    Finding {
-        code: FindingCode::CertificateDamaged,
-        severity: FindingSeverity::Warning,
-        subject: key.into(),
-        message: format!("`{key}` on the volume cannot be used: {error}").into(),
-        help: if is_aside {
-            "nothing; remove the file that was set aside once you have seen it".into()
-        } else {
-            "move the file away, or run the version of gangway that wrote it".into()
-        },
-        effect: if is_aside {
-            "set aside; another certificate is ordered if one is needed".into()
-        } else {
-            "it is left as it is and not used".into()
-        },
-    }
+fn damaged(key: &str, error: &str, is_aside: bool) -> Diagnostic {
+    Diagnostic::warning(
+        codes::CERTIFICATE_DAMAGED,
+        Place::Name(key.into()),
+        format!("`{key}` on the volume cannot be used: {error}"),
+    )
+    .with_help(if is_aside {
+        "nothing; remove the file that was set aside once you have seen it"
+    } else {
+        "move the file away, or run the version of gangway that wrote it"
+    })
+    .with_effect(if is_aside {
+        "set aside; another certificate is ordered if one is needed"
+    } else {
+        "it is left as it is and not used"
+    })
 }
 
-fn unreadable(key: &str, error: &StorageError) -> Finding {
-    Finding {
-        code: FindingCode::VolumeUnusable,
-        severity: FindingSeverity::Error,
-        subject: key.into(),
-        message: format!("failed to {error}").into(),
-        help: error.help().into(),
-        effect: "it is not used, and looked at again".into(),
-    }
+fn unreadable(key: &str, error: &StorageError) -> Diagnostic {
+    Diagnostic::error(codes::VOLUME_UNUSABLE, Place::Name(key.into()), format!("failed to {error}"))
+        .with_help(error.help())
+        .with_effect("it is not used, and looked at again")
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use gangway_diagnostic::Diagnostic;
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader};
 use gangway_tls::{Bundle, HANDSHAKE_WAIT_MAX, UnixTime};
 
@@ -20,7 +21,6 @@ use crate::challenge::Solver;
 use crate::clock::Clock;
 use crate::dns::Dns;
 use crate::failure::{self, Failure};
-use crate::finding::Finding;
 use crate::findings::{self, FindingInput, NameView, tell};
 use crate::http::{ApiRootError, Http};
 use crate::on_demand::OnDemand;
@@ -63,7 +63,7 @@ pub struct AcmeView {
     /// Names that no route lists and that get certificates on demand.
     pub on_demand: BTreeSet<Box<str>>,
     /// The current problems.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Diagnostic>,
     /// The volume cannot be written: new certificates live in memory only.
     pub degraded: bool,
 }

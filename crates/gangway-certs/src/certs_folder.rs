@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_publish::Publisher;
 use gangway_tls::{Bundle, BundleError, ClientCas, Origin};
 
@@ -21,7 +22,6 @@ use crate::access::{Denied, denied};
 use crate::client_ca::ClientCaFolder;
 use gangway_acme::date;
 use gangway_acme::storage::restrict;
-use gangway_acme::{Finding, FindingCode, FindingSeverity};
 
 /// The folder's name on the volume.
 pub(crate) const FOLDER: &str = "certs";
@@ -48,7 +48,7 @@ const TOLD_MAX: usize = 20;
 pub(crate) struct CertsFolderView {
     pub(crate) bundles: Vec<Arc<Bundle>>,
     pub(crate) client_cas: Arc<ClientCas>,
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) findings: Vec<Diagnostic>,
 }
 
 /// Follows the folder, for ever.
@@ -104,7 +104,7 @@ pub(crate) struct CertsFolder {
     held: BTreeMap<Box<str>, FileState>,
     /// Findings about the folder at the last look. They are reported if two looks agree: the operator may still be
     /// copying files.
-    odd: Vec<Finding>,
+    odd: Vec<Diagnostic>,
     clients: ClientCaFolder,
     /// The view that was last published.
     view: Option<CertsFolderView>,
@@ -238,7 +238,7 @@ impl CertsFolder {
 struct FolderListing {
     /// Paths relative to the volume, sorted.
     files: Vec<Box<str>>,
-    unreadable: Vec<Finding>,
+    unreadable: Vec<Diagnostic>,
 }
 
 impl CertsFolderView {
@@ -278,20 +278,17 @@ impl FileState {
         change
     }
 
-    fn unusable(&self, path: &str) -> Option<Finding> {
+    fn unusable(&self, path: &str) -> Option<Diagnostic> {
         let trouble = self.trouble.as_ref().filter(|_| self.failures > 1)?;
         let effect = match &self.bundle {
             Some(_) => "what the file held before stays in use",
             None => "it is not used",
         };
-        Some(Finding {
-            code: FindingCode::FileUnusable,
-            severity: FindingSeverity::Error,
-            subject: path.into(),
-            message: trouble.message.as_str().into(),
-            help: (*trouble.help).into(),
-            effect: effect.into(),
-        })
+        Some(
+            Diagnostic::error(codes::CERTIFICATE_FILE_UNUSABLE, Place::Name(path.into()), trouble.message.as_str())
+                .with_help(&*trouble.help)
+                .with_effect(effect),
+        )
     }
 }
 
@@ -319,7 +316,7 @@ fn looks(data: &Path, source: &CertificateFile) -> FileStamps {
 }
 
 /// Finds the certificate files with the candidates for their keys, and findings about files that cannot be used.
-fn sources(files: &[Box<str>]) -> (Vec<CertificateFile>, Vec<Finding>) {
+fn sources(files: &[Box<str>]) -> (Vec<CertificateFile>, Vec<Diagnostic>) {
     let is_there = |path: &str| files.binary_search_by(|file| (**file).cmp(path)).is_ok();
     let (mut sources, mut strays) = (Vec::new(), Vec::new());
     for file in files {
@@ -427,56 +424,54 @@ fn is_open_to_all(data: &Path, key: &str) -> bool {
     is_open()
 }
 
-fn open_to_all(key: &str) -> Finding {
-    Finding {
-        code: FindingCode::FileOpen,
-        severity: FindingSeverity::Warning,
-        subject: key.into(),
-        message: format!("every user of the machine can read the private key `{key}`").into(),
-        help: "take the right away: `chmod 600`".into(),
-        effect: "it is used all the same".into(),
-    }
+fn open_to_all(key: &str) -> Diagnostic {
+    Diagnostic::warning(
+        codes::CERTIFICATE_KEY_READABLE,
+        Place::Name(key.into()),
+        format!("every user of the machine can read the private key `{key}`"),
+    )
+    .with_help("take the right away: `chmod 600`")
+    .with_effect("it is used all the same")
 }
 
-fn lonely_key(path: &str, stem: &str) -> Finding {
-    Finding {
-        code: FindingCode::FileUnusable,
-        severity: FindingSeverity::Warning,
-        subject: path.into(),
-        message: format!("there is no certificate beside the key `{path}`").into(),
-        help: format!("put the certificate there as `{stem}.crt`").into(),
-        effect: "it is not used".into(),
-    }
+fn lonely_key(path: &str, stem: &str) -> Diagnostic {
+    Diagnostic::warning(
+        codes::CERTIFICATE_FILE_UNUSABLE,
+        Place::Name(path.into()),
+        format!("there is no certificate beside the key `{path}`"),
+    )
+    .with_help(format!("put the certificate there as `{stem}.crt`"))
+    .with_effect("it is not used")
 }
 
-fn unknown_kind(path: &str) -> Finding {
-    Finding {
-        code: FindingCode::FileUnknown,
-        severity: FindingSeverity::Warning,
-        subject: path.into(),
-        message: format!("`{path}` is of a kind that is not read").into(),
-        help: "convert it to PEM text in a `.crt` and a `.key` file, or one `.pem` file with both".into(),
-        effect: "it is not used".into(),
-    }
+fn unknown_kind(path: &str) -> Diagnostic {
+    Diagnostic::warning(
+        codes::CERTIFICATE_FILE_UNKNOWN,
+        Place::Name(path.into()),
+        format!("`{path}` is of a kind that is not read"),
+    )
+    .with_help("convert it to PEM text in a `.crt` and a `.key` file, or one `.pem` file with both")
+    .with_effect("it is not used")
 }
 
-fn cannot_list(data: &Path, folder: &str, error: &io::Error) -> Finding {
+fn cannot_list(data: &Path, folder: &str, error: &io::Error) -> Diagnostic {
     let help = denied(&data.join(folder), error).map(|denied| format!("{}: {}", denied.why, denied.help));
     let help = help.unwrap_or_else(|| "look whether the volume is mounted, and at the kernel's log".to_owned());
-    Finding {
-        code: FindingCode::FolderUnreadable,
-        severity: FindingSeverity::Error,
-        subject: folder.into(),
-        message: format!("cannot list the folder `{folder}`: {error}").into(),
-        help: help.into(),
-        effect: "what it held before stays in use".into(),
-    }
+    Diagnostic::error(
+        codes::CERTIFICATE_FOLDER_UNREADABLE,
+        Place::Name(folder.into()),
+        format!("cannot list the folder `{folder}`: {error}"),
+    )
+    .with_help(help)
+    .with_effect("what it held before stays in use")
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
     use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use gangway_diagnostic::Code;
 
     use super::*;
 
@@ -538,8 +533,12 @@ mod tests {
             names
         }
 
-        fn findings(&mut self) -> Vec<(FindingCode, String)> {
-            self.view().findings.iter().map(|finding| (finding.code, finding.subject.to_string())).collect()
+        fn findings(&mut self) -> Vec<(Code, String)> {
+            self.view()
+                .findings
+                .iter()
+                .map(|finding| (finding.code, finding.place.subject().unwrap().to_owned()))
+                .collect()
         }
     }
 
@@ -589,8 +588,8 @@ mod tests {
         found.sort();
         let unusable = ["big.pem", "cut.pem", "dangling.crt", "empty.pem", "lonely.crt", "mixed.crt", "orphan.key"];
         let mut expected: Vec<_> =
-            unusable.iter().map(|name| (FindingCode::FileUnusable, format!("certs/{name}"))).collect();
-        expected.push((FindingCode::FileUnknown, "certs/windows.p12".into()));
+            unusable.iter().map(|name| (codes::CERTIFICATE_FILE_UNUSABLE, format!("certs/{name}"))).collect();
+        expected.push((codes::CERTIFICATE_FILE_UNKNOWN, "certs/windows.p12".into()));
         assert_eq!(found, expected);
         assert!(volume.view().findings.iter().all(|finding| !finding.help.is_empty() && !finding.effect.is_empty()));
     }
@@ -649,7 +648,7 @@ mod tests {
         let (folder, away) = (volume.root.path().join(FOLDER), volume.root.path().join("away"));
         fs::rename(&folder, &away).expect("is ours");
         assert_eq!(volume.names(), ["a.test"]);
-        assert_eq!(volume.findings(), [(FindingCode::FolderUnreadable, FOLDER.into())]);
+        assert_eq!(volume.findings(), [(codes::CERTIFICATE_FOLDER_UNREADABLE, FOLDER.into())]);
         fs::rename(&away, &folder).expect("is ours");
         assert_eq!(volume.findings(), []);
     }
@@ -711,7 +710,7 @@ mod tests {
         fs::set_permissions(volume.path("../other/k"), fs::Permissions::from_mode(0o644)).expect("is ours");
         volume.put("a.crt", &outside.certificate);
         symlink("../other/k", volume.path("a.key")).expect("is ours");
-        assert_eq!(volume.findings(), [(FindingCode::FileOpen, "certs/a.key".into())]);
+        assert_eq!(volume.findings(), [(codes::CERTIFICATE_KEY_READABLE, "certs/a.key".into())]);
         assert_eq!(fs::metadata(volume.path("a.key")).expect("is there").mode() & 0o777, 0o644);
         assert_eq!(volume.names(), ["a.test"]);
     }

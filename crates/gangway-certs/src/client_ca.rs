@@ -9,9 +9,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_tls::{ClientCa, ClientCas};
-
-use gangway_acme::{Finding, FindingCode, FindingSeverity};
 
 /// More authorities than any installation needs.
 const FILES_MAX: usize = 256;
@@ -27,7 +26,7 @@ pub(crate) struct ClientCaFolder {
 
 impl ClientCaFolder {
     /// Reads every file, and returns findings about those that were also unusable at the last look.
-    pub(crate) fn look(&mut self, folder: &Path) -> Vec<Finding> {
+    pub(crate) fn look(&mut self, folder: &Path) -> Vec<Diagnostic> {
         let read = read(folder);
         let mut usable = ClientCas::new();
         let mut troubled = BTreeMap::new();
@@ -69,17 +68,18 @@ impl ClientCaFolder {
 }
 
 /// The finding about a file of client CAs that a route asks for, if it is not there.
-pub(crate) fn missing(name: &str, usable: &ClientCas, findings: &[Finding]) -> Option<Finding> {
+pub(crate) fn missing(name: &str, usable: &ClientCas, findings: &[Diagnostic]) -> Option<Diagnostic> {
     let subject = subject(name);
     // A damaged file has a finding already.
-    let is_told = findings.iter().any(|finding| finding.subject == subject);
-    (!usable.contains_key(name) && !is_told).then(|| Finding {
-        code: FindingCode::ClientCaUnusable,
-        severity: FindingSeverity::Error,
-        subject,
-        message: format!("there is no bundle of authorities `{name}` for `client-ca`").into(),
-        help: format!("put the authorities' certificates into `certs/clients/{name}.pem` on the volume").into(),
-        effect: EFFECT.into(),
+    let is_told = findings.iter().any(|finding| finding.place.subject() == Some(&*subject));
+    (!usable.contains_key(name) && !is_told).then(|| {
+        Diagnostic::error(
+            codes::CLIENT_CA_UNUSABLE,
+            Place::Name(subject),
+            format!("there is no bundle of authorities `{name}` for `client-ca`"),
+        )
+        .with_help(format!("put the authorities' certificates into `certs/clients/{name}.pem` on the volume"))
+        .with_effect(EFFECT)
     })
 }
 
@@ -89,15 +89,14 @@ fn subject(name: &str) -> Box<str> {
     format!("certs/clients/{name}").into()
 }
 
-fn damaged(name: &str, error: &str) -> Finding {
-    Finding {
-        code: FindingCode::ClientCaUnusable,
-        severity: FindingSeverity::Error,
-        subject: subject(name),
-        message: format!("`certs/clients/{name}` cannot be used: {error}").into(),
-        help: "put certificates of authorities there, in PEM form".into(),
-        effect: EFFECT.into(),
-    }
+fn damaged(name: &str, error: &str) -> Diagnostic {
+    Diagnostic::error(
+        codes::CLIENT_CA_UNUSABLE,
+        Place::Name(subject(name)),
+        format!("`certs/clients/{name}` cannot be used: {error}"),
+    )
+    .with_help("put certificates of authorities there, in PEM form")
+    .with_effect(EFFECT)
 }
 
 /// Reads the authorities by name. Both `family.crt` and `family.pem` belong to `family`: an added file adds an
@@ -170,7 +169,7 @@ mod tests {
             "it may be whole in a moment"
         );
         let findings = clients.look(folder.path());
-        assert_eq!((findings.len(), findings[0].code), (1, FindingCode::ClientCaUnusable));
+        assert_eq!((findings.len(), findings[0].code), (1, codes::CLIENT_CA_UNUSABLE));
         assert!(clients.usable().is_empty(), "what protects does not outlast its file");
         put(&path, &authority());
         assert!(clients.look(folder.path()).is_empty());

@@ -10,12 +10,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_tls::{Bundle, CertificateResolver, Origin};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::WantedExport;
 use gangway_acme::storage::safe_name;
-use gangway_acme::{Finding, FindingCode, FindingSeverity};
 
 /// Gangway's own folders, to which no label may export.
 const OURS: [&str; 8] = ["acme", "ca", "certs", "hosts", "import", "locks", "secret", "tickets"];
@@ -26,7 +26,7 @@ pub(crate) struct Exports {
     data: PathBuf,
     /// The bundle that was last written.
     written: BTreeMap<WantedExport, Arc<Bundle>>,
-    failed: BTreeMap<WantedExport, Finding>,
+    failed: BTreeMap<WantedExport, Diagnostic>,
 }
 
 /// The exports that must be written.
@@ -73,7 +73,7 @@ impl Exports {
         }
     }
 
-    pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.failed.values()
     }
 }
@@ -152,17 +152,15 @@ fn holds(folder: &OwnedFd, name: &str, text: &[u8]) -> bool {
     read.is_ok() && there == text
 }
 
-fn failed(export: &WantedExport, error: &str) -> Finding {
+fn failed(export: &WantedExport, error: &str) -> Diagnostic {
     let WantedExport { folder, name } = export;
-    Finding {
-        code: FindingCode::ExportFailed,
-        severity: FindingSeverity::Error,
-        subject: format!("{folder}/{name}").into(),
-        message: format!("the certificate for `{name}` could not be written to `{folder}` on the volume: {error}")
-            .into(),
-        help: "look at the folder: it must be Gangway's to write to, and no part of its path may be a link".into(),
-        effect: "what was written there before stays; it is tried again".into(),
-    }
+    Diagnostic::error(
+        codes::CERTIFICATE_EXPORT_FAILED,
+        Place::Name(format!("{folder}/{name}").into()),
+        format!("the certificate for `{name}` could not be written to `{folder}` on the volume: {error}"),
+    )
+    .with_help("look at the folder: it must be Gangway's to write to, and no part of its path may be a link")
+    .with_effect("what was written there before stays; it is tried again")
 }
 
 #[cfg(test)]
@@ -230,7 +228,7 @@ mod tests {
         {
             turn(&mut exports, &export(folder), &bundle("a.test"));
             let finding = exports.findings().next().expect("is told");
-            assert_eq!(finding.code, FindingCode::ExportFailed, "{folder}");
+            assert_eq!(finding.code, codes::CERTIFICATE_EXPORT_FAILED, "{folder}");
         }
         let count = |path: &Path| fs::read_dir(path).expect("is there").count();
         assert_eq!((count(outside.path()), count(&root.join("ca")), count(data.path())), (0, 0, 1));

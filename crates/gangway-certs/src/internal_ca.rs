@@ -8,13 +8,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gangway_diagnostic::{Diagnostic, Place, Severity, codes};
 use gangway_publish::{Publisher, PublisherGone, Reader};
 use gangway_tls::{InternalCa, InternalCaError, Scope, UnixTime};
 use tokio::time::Instant;
 
 use gangway_acme::Clock;
 use gangway_acme::storage::{Storage, StorageError};
-use gangway_acme::{Finding, FindingCode, FindingSeverity};
 
 /// The storage key of the root.
 pub(crate) const ROOT: &str = "ca/root.crt";
@@ -33,7 +33,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InternalCaView {
     pub(crate) ca: Option<Arc<InternalCa>>,
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) findings: Vec<Diagnostic>,
     /// The volume cannot be written.
     pub(crate) degraded: bool,
 }
@@ -78,8 +78,8 @@ pub(crate) async fn keep_ca<S: Storage>(
 struct CaCheck {
     ca: Option<Arc<InternalCa>>,
     degraded: bool,
-    troubles: Vec<Finding>,
-    damages: Vec<Finding>,
+    troubles: Vec<Diagnostic>,
+    damages: Vec<Diagnostic>,
 }
 
 /// The CA to use, and the changes that the two files need.
@@ -89,7 +89,7 @@ struct CaFilesPlan {
     /// The key is written before the root: a key alone gives the same root again, a root alone is useless.
     write_key: bool,
     write_root: bool,
-    damages: Vec<Finding>,
+    damages: Vec<Diagnostic>,
 }
 
 async fn settle<S: Storage>(storage: &S, current: Option<&Arc<InternalCa>>, scope: &Scope, now: UnixTime) -> CaCheck {
@@ -236,19 +236,19 @@ fn rewritten(ca: &InternalCa, scope: &Scope, now: UnixTime) -> Option<InternalCa
 const NEW_ROOT: &str = "set aside; a new internal CA is in force, which devices that trust the old one do not trust";
 const SAME_ROOT: &str = "set aside; a root for the same key was made, and devices that trust the old one trust it";
 
-fn damage(subject: &str, message: &str, effect: &str) -> Finding {
-    Finding {
-        code: FindingCode::InternalCaDamaged,
-        severity: if effect == NEW_ROOT { FindingSeverity::Error } else { FindingSeverity::Warning },
-        subject: subject.into(),
-        message: message.into(),
-        help: if effect == NEW_ROOT {
-            "install the root that `gangway ca` prints, or stop gangway and put the old files back".into()
-        } else {
-            "nothing; remove the file that was set aside once you have seen it".into()
-        },
-        effect: effect.into(),
-    }
+fn damage(subject: &str, message: &str, effect: &str) -> Diagnostic {
+    Diagnostic::new(
+        if effect == NEW_ROOT { Severity::Error } else { Severity::Warning },
+        codes::INTERNAL_CA_DAMAGED,
+        Place::Name(subject.into()),
+        message,
+    )
+    .with_help(if effect == NEW_ROOT {
+        "install the root that `gangway ca` prints, or stop gangway and put the old files back"
+    } else {
+        "nothing; remove the file that was set aside once you have seen it"
+    })
+    .with_effect(effect)
 }
 
 impl CaFilesPlan {
@@ -279,20 +279,15 @@ enum CaVolumeError {
 }
 
 impl CaVolumeError {
-    fn finding(&self) -> Finding {
+    fn finding(&self) -> Diagnostic {
         let (subject, help) = match self {
             Self::Storage(error) => (error.key.clone(), error.help()),
             Self::Ca(_) => (KEY.into(), "set the clock; look at the log"),
             Self::Busy => ("ca".into(), "look at the other instance that uses this volume"),
         };
-        Finding {
-            code: FindingCode::VolumeUnusable,
-            severity: FindingSeverity::Error,
-            subject,
-            message: format!("failed to {self}").into(),
-            help: help.into(),
-            effect: "the internal CA goes on from memory; what is not on the volume is lost at a restart".into(),
-        }
+        Diagnostic::error(codes::VOLUME_UNUSABLE, Place::Name(subject), format!("failed to {self}"))
+            .with_help(help)
+            .with_effect("the internal CA goes on from memory; what is not on the volume is lost at a restart")
     }
 }
 
@@ -383,7 +378,7 @@ mod tests {
                 .expect("is ours");
             let after = settled(folder.path(), &Scope::default()).await;
             assert!(after.ca.expect("a CA").has_key_of(&before));
-            assert_eq!(after.damages[0].severity, FindingSeverity::Warning);
+            assert_eq!(after.damages[0].severity, Severity::Warning);
             let left = files(folder.path());
             assert!(left.len() == 3 && left[1].starts_with("root.crt.corrupt-"), "{left:?}");
             assert!(settled(folder.path(), &Scope::default()).await.damages.is_empty(), "once is enough");
@@ -422,7 +417,7 @@ mod tests {
         assert_eq!(files(folder.path()), ["root.crt", "root.key"]);
         fs::remove_file(folder.path().join(KEY)).expect("is ours");
         let restarted = settled(folder.path(), &Scope::default()).await;
-        assert_eq!(restarted.damages[0].severity, FindingSeverity::Error);
+        assert_eq!(restarted.damages[0].severity, Severity::Error);
         assert!(!restarted.ca.expect("a CA").has_key_of(&before));
     }
 
@@ -458,7 +453,7 @@ mod tests {
         let checking = async {
             views.changed().await.expect("publishes");
             let first = views.load_full();
-            assert!(first.degraded && first.findings[0].code == FindingCode::VolumeUnusable);
+            assert!(first.degraded && first.findings[0].code == codes::VOLUME_UNUSABLE);
             assert!(!folder.path().join(ROOT).exists());
             switch.stop_after(i64::MAX);
             views.changed().await.expect("publishes");

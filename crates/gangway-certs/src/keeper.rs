@@ -10,12 +10,13 @@
 //! | session tickets | the volume | ticket keys |
 //! | ACME client | names for public CAs | bundles, findings, answers to challenges |
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gangway_diagnostic::{Diagnostic, Severity};
 use gangway_publish::{Generation, Publisher, Reader, channel};
 use gangway_tls::{
     Bundle, CertificateResolver, Challenges, ClientCas, Demand, InternalCa, Mint, Origin, Placeholders, Promises,
@@ -23,7 +24,7 @@ use gangway_tls::{
 };
 
 use gangway_acme::storage::FolderStorage;
-use gangway_acme::{Acme, AcmeOutputs, AcmeView, Clock, Finding, FindingSeverity};
+use gangway_acme::{Acme, AcmeOutputs, AcmeView, Clock};
 
 use crate::certs_folder::{self, CertsFolderView, follow};
 use crate::client_ca;
@@ -106,7 +107,7 @@ pub async fn keep(settings: KeepSettings, wanted: Reader<WantedCertificates>, ou
         store,
         report,
         reported: CertificateReport::default(),
-        told: BTreeSet::new(),
+        told: Vec::new(),
     };
     let data = settings.data.clone();
     // All run in one task: while one waits, the others go on; slow work runs on threads of its own.
@@ -191,7 +192,7 @@ struct Keeper {
     report: Publisher<CertificateReport>,
     reported: CertificateReport,
     /// Findings that were logged and still hold.
-    told: BTreeSet<Finding>,
+    told: Vec<Diagnostic>,
 }
 
 /// The views of the other tasks.
@@ -295,7 +296,7 @@ impl Keeper {
     }
 
     /// Findings about names that wait for a certificate.
-    fn without_certificates(&mut self, wanted: &WantedCertificates, acme: &AcmeView, now: UnixTime) -> Vec<Finding> {
+    fn without_certificates(&mut self, wanted: &WantedCertificates, acme: &AcmeView, now: UnixTime) -> Vec<Diagnostic> {
         let certificates = &self.certificates;
         let public = self.public.reader().load_full();
         let is_without = |name: &str| certificates.is_placeheld(name) || !certificates.serves(name);
@@ -394,15 +395,19 @@ impl Keeper {
         let known = known.chain(self.exports.findings()).cloned().chain(out_of_date(&self.given.bundles, now));
         let missing =
             wanted.client_cas.iter().filter_map(|name| client_ca::missing(name, &folder.client_cas, &folder.findings));
-        let findings: BTreeSet<Finding> = known.chain(missing).chain(without).collect();
-        for finding in findings.difference(&self.told) {
-            let Finding { code, subject, message, help, effect, .. } = finding;
+        let findings = in_order(known.chain(missing).chain(without));
+        let (old, new): (HashSet<_>, HashSet<_>) = (self.told.iter().collect(), findings.iter().collect());
+        for finding in findings.iter().filter(|finding| !old.contains(finding)) {
+            let Diagnostic { code, place, message, help, effect, .. } = finding;
+            let subject = place.subject().unwrap_or_default();
             match finding.severity {
-                FindingSeverity::Error => tracing::error!(%code, %subject, %help, %effect, "{message}"),
-                FindingSeverity::Warning => tracing::warn!(%code, %subject, %help, %effect, "{message}"),
+                Severity::Error => tracing::error!(%code, %subject, %help, %effect, "{message}"),
+                Severity::Warning => tracing::warn!(%code, %subject, %help, %effect, "{message}"),
+                Severity::Note => tracing::info!(%code, %subject, %help, %effect, "{message}"),
             }
         }
-        for Finding { code, subject, message, .. } in self.told.difference(&findings) {
+        for Diagnostic { code, place, message, .. } in self.told.iter().filter(|told| !new.contains(told)) {
+            let subject = place.subject().unwrap_or_default();
             tracing::info!(%code, %subject, "resolved: {message}");
         }
         self.told.clone_from(&findings);
@@ -418,12 +423,21 @@ impl Keeper {
         };
         let certificates = told.statuses(listed, now);
         let degraded = ca.degraded || acme.degraded;
-        let report = CertificateReport { certificates, findings: findings.into_iter().collect(), degraded };
+        let report = CertificateReport { certificates, findings, degraded };
         if self.report.reader().generation() == Generation::INITIAL || report != self.reported {
             self.reported = report.clone();
             self.report.publish(report);
         }
     }
+}
+
+/// Findings without repeats: errors first, then by code and by what they are about. Of several for one name the first
+/// is shown beside it.
+fn in_order(findings: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> {
+    let mut findings: Vec<Diagnostic> = findings.collect();
+    findings.sort_by(|a, b| (a.severity, a.code, &a.place, a).cmp(&(b.severity, b.code, &b.place, b)));
+    findings.dedup();
+    findings
 }
 
 fn publish_change<T: Clone + PartialEq>(publisher: &mut Publisher<T>, value: &T) {

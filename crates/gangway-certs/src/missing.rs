@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use gangway_diagnostic::{Diagnostic, Place, codes};
+
 use crate::{PlainHttp, VolumeLoss};
-use gangway_acme::{Finding, FindingCode, FindingSeverity};
 use gangway_tls::UnixTime;
 
 /// An order takes seconds, so a name is reported only after this time.
@@ -32,17 +33,14 @@ impl Missing {
 }
 
 /// One finding for each name, and one for all names beyond the bound.
-pub(crate) fn findings(names: &[Box<str>], has_acme: bool, plain_http: PlainHttp) -> Vec<Finding> {
-    let finding = |subject: &str, message: String| Finding {
-        code: FindingCode::NoCertificateYet,
-        severity: FindingSeverity::Warning,
-        subject: subject.into(),
-        message: message.into(),
-        help: match has_acme {
-            true => "wait, or look at what is said of the authority".into(),
-            false => "put a certificate into `certs/`, or let an authority be asked with `--acme-ca`".into(),
-        },
-        effect: effect(plain_http).into(),
+pub(crate) fn findings(names: &[Box<str>], has_acme: bool, plain_http: PlainHttp) -> Vec<Diagnostic> {
+    let finding = |subject: &str, message: String| {
+        Diagnostic::warning(codes::CERTIFICATE_MISSING, Place::Name(subject.into()), message)
+            .with_help(match has_acme {
+                true => "wait, or look at what is said of the authority",
+                false => "put a certificate into `certs/`, or let an authority be asked with `--acme-ca`",
+            })
+            .with_effect(effect(plain_http))
     };
     let told = names.iter().take(TOLD_MAX).map(|name| finding(name, format!("`{name}` has no certificate yet")));
     // Their number is left out, since it changes all the time.
@@ -61,23 +59,20 @@ pub(crate) fn effect(plain_http: PlainHttp) -> &'static str {
 
 /// The finding about a volume that does not outlive its container, for use while names have certificates that would
 /// have to be ordered again.
-pub(crate) fn volume(forgotten: VolumeLoss) -> Finding {
+pub(crate) fn volume(forgotten: VolumeLoss) -> Diagnostic {
     let message = match forgotten {
         VolumeLoss::Anonymous => "the data folder is an anonymous volume, which no other container gets",
         VolumeLoss::Unmounted => "the data folder is on no volume, and goes away with the container",
     };
-    Finding {
-        code: FindingCode::VolumeForgotten,
-        severity: FindingSeverity::Warning,
-        subject: "volume".into(),
-        message: message.into(),
-        help: "give it a name: `docker run -v gangway:/data`, or in compose `volumes: [\"data:/data\"]` and `data:` \
-               below the file's own `volumes:`"
-            .into(),
-        effect: "the next container makes another internal root and orders all certificates again; authorities refuse \
-                 that for days after five a week"
-            .into(),
-    }
+    Diagnostic::warning(codes::VOLUME_NOT_KEPT, Place::Name("volume".into()), message)
+        .with_help(
+            "give it a name: `docker run -v gangway:/data`, or in compose `volumes: [\"data:/data\"]` and `data:` \
+             below the file's own `volumes:`",
+        )
+        .with_effect(
+            "the next container makes another internal root and orders all certificates again; authorities refuse \
+             that for days after five a week",
+        )
 }
 
 #[cfg(test)]

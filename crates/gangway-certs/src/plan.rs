@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gangway_diagnostic::{Diagnostic, Place, Severity, codes};
 use gangway_tls::{Bundle, CertName, InternalCa, Origin, Promises, Scope, Store, UnixTime, is_internal, without_star};
 
 use crate::{WantedIssuer, WantedName};
-use gangway_acme::{Finding, FindingCode, FindingSeverity, date};
+use gangway_acme::date;
 
 /// The time before its end at which a certificate is reported that only its owner can renew.
 const ENDS_SOON: Duration = Duration::from_hours(14 * 24);
@@ -38,7 +39,7 @@ pub(crate) struct Plan {
     pub(crate) scope: Scope,
     /// Names for a public CA, if there is one, without those that have a certificate in the folder.
     pub(crate) public: BTreeSet<Box<str>>,
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) findings: Vec<Diagnostic>,
     /// The time at which the plan must be computed again.
     pub(crate) next: UnixTime,
 }
@@ -141,33 +142,27 @@ impl Plan {
 }
 
 /// Findings about the bundles of the folder, which only their owner can renew.
-pub(crate) fn out_of_date(bundles: &[Arc<Bundle>], now: UnixTime) -> Vec<Finding> {
+pub(crate) fn out_of_date(bundles: &[Arc<Bundle>], now: UnixTime) -> Vec<Diagnostic> {
     let finding = |bundle: &Arc<Bundle>| {
         let Origin::Folder(file) = &bundle.origin else { return None };
         let (severity, message) = if now < bundle.not_before {
-            (
-                FindingSeverity::Error,
-                format!("the certificate in `{file}` is not valid before {}", date(bundle.not_before)),
-            )
+            (Severity::Error, format!("the certificate in `{file}` is not valid before {}", date(bundle.not_before)))
         } else if now >= bundle.not_after {
-            (FindingSeverity::Error, format!("the certificate in `{file}` has expired on {}", date(bundle.not_after)))
+            (Severity::Error, format!("the certificate in `{file}` has expired on {}", date(bundle.not_after)))
         } else if now >= bundle.not_after - ENDS_SOON.min(bundle.not_after.since(bundle.not_before) / 3) {
-            (FindingSeverity::Warning, format!("the certificate in `{file}` expires on {}", date(bundle.not_after)))
+            (Severity::Warning, format!("the certificate in `{file}` expires on {}", date(bundle.not_after)))
         } else {
             return None;
         };
         let effect = match severity {
-            FindingSeverity::Error => "it is served only for names that no other certificate carries",
-            FindingSeverity::Warning => "it is served",
+            Severity::Error => "it is served only for names that no other certificate carries",
+            Severity::Warning | Severity::Note => "it is served",
         };
-        Some(Finding {
-            code: FindingCode::FileOutOfDate,
-            severity,
-            subject: file.clone(),
-            message: message.into(),
-            help: "put a renewed one in its place, or take the file away to have gangway get one".into(),
-            effect: effect.into(),
-        })
+        Some(
+            Diagnostic::new(severity, codes::CERTIFICATE_FILE_OUT_OF_DATE, Place::Name(file.clone()), message)
+                .with_help("put a renewed one in its place, or take the file away to have gangway get one")
+                .with_effect(effect),
+        )
     };
     bundles.iter().filter_map(finding).collect()
 }
@@ -182,29 +177,27 @@ fn is_star_of_single(name: &str) -> bool {
     below.is_some_and(|below| !below.contains('.') && !gangway_tls::INTERNAL_DOMAINS.contains(&below))
 }
 
-fn not_permitted(name: &str) -> Finding {
-    Finding {
-        code: FindingCode::NotForInternalCa,
-        severity: FindingSeverity::Error,
-        subject: name.into(),
-        message: format!("the internal CA may not sign for `{name}`, which is not an internal name").into(),
-        help:
-            "leave `tls` at `auto`, or put a certificate into `certs/`, or start gangway with `--domain` for a domain \
-               of your own"
-                .into(),
-        effect: "a self-signed placeholder is served".into(),
-    }
+fn not_permitted(name: &str) -> Diagnostic {
+    Diagnostic::error(
+        codes::NOT_FOR_INTERNAL_CA,
+        Place::Name(name.into()),
+        format!("the internal CA may not sign for `{name}`, which is not an internal name"),
+    )
+    .with_help(
+        "leave `tls` at `auto`, or put a certificate into `certs/`, or start gangway with `--domain` for a domain \
+         of your own",
+    )
+    .with_effect("a self-signed placeholder is served")
 }
 
-fn no_room(name: &str) -> Finding {
-    Finding {
-        code: FindingCode::InternalCaTooWide,
-        severity: FindingSeverity::Error,
-        subject: name.into(),
-        message: format!("the internal root has no room for `{name}`: it carries {} names", Scope::NAMES_MAX).into(),
-        help: format!("use a name below a domain, such as `{name}.internal`").into(),
-        effect: "a self-signed placeholder is served".into(),
-    }
+fn no_room(name: &str) -> Diagnostic {
+    Diagnostic::error(
+        codes::INTERNAL_CA_TOO_WIDE,
+        Place::Name(name.into()),
+        format!("the internal root has no room for `{name}`: it carries {} names", Scope::NAMES_MAX),
+    )
+    .with_help(format!("use a name below a domain, such as `{name}.internal`"))
+    .with_effect("a self-signed placeholder is served")
 }
 
 #[cfg(test)]
@@ -325,7 +318,7 @@ mod tests {
         let plan = scene.plan(&wanted, NOW);
         assert_eq!(plan.scope, Scope::default());
         assert_eq!(listed(&plan.promises.placeholders), list(&["*.nas", "shop.example.org"]));
-        assert!(plan.findings.iter().all(|finding| finding.code == FindingCode::NotForInternalCa));
+        assert!(plan.findings.iter().all(|finding| finding.code == codes::NOT_FOR_INTERNAL_CA));
         assert_eq!(plan.findings.len(), 2);
         scene.domains = list(&["example.org"]);
         let plan = scene.plan(&wanted, NOW);
@@ -340,7 +333,7 @@ mod tests {
         let plan = scene.plan(&auto(&names.iter().map(String::as_str).collect::<Vec<_>>()), NOW);
         assert!(plan.scope.is_bounded());
         assert_eq!((plan.findings.len(), plan.promises.placeholders.len()), (3, 3));
-        assert_eq!(plan.findings[0].code, FindingCode::InternalCaTooWide);
+        assert_eq!(plan.findings[0].code, codes::INTERNAL_CA_TOO_WIDE);
     }
 
     #[test]
@@ -369,9 +362,9 @@ mod tests {
         let bundles = [Arc::new(bundle)];
         let told = |now| out_of_date(&bundles, now).first().map(|finding| finding.severity);
         assert_eq!(told(NOW), None);
-        assert_eq!(told(NOW + 80 * DAY), Some(FindingSeverity::Warning));
-        assert_eq!(told(NOW + 90 * DAY), Some(FindingSeverity::Error));
-        assert_eq!(told(NOW - 10 * DAY), Some(FindingSeverity::Error));
+        assert_eq!(told(NOW + 80 * DAY), Some(Severity::Warning));
+        assert_eq!(told(NOW + 90 * DAY), Some(Severity::Error));
+        assert_eq!(told(NOW - 10 * DAY), Some(Severity::Error));
         assert!(out_of_date(&bundles, NOW + 90 * DAY)[0].message.contains("expired on 20"));
     }
 }

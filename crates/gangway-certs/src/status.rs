@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use gangway_diagnostic::Diagnostic;
 use gangway_tls::{Bundle, CertName, CertificateResolver, InternalCa, Origin, UnixTime};
 
 use gangway_acme::AcmeView;
-use gangway_acme::Finding;
 use gangway_acme::date;
 
 /// The state of all certificates at one moment.
@@ -15,7 +15,7 @@ pub struct CertificateReport {
     /// One entry for each wanted name and each bundle of `certs/`, by name.
     pub certificates: Vec<CertificateStatus>,
     /// All findings, errors first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Diagnostic>,
     /// The volume cannot be written: new certificates live in memory only.
     pub degraded: bool,
 }
@@ -51,7 +51,7 @@ pub(crate) struct StatusInput<'a> {
     pub(crate) certificates: &'a CertificateResolver,
     pub(crate) acme: &'a AcmeView,
     pub(crate) signer: Option<&'a InternalCa>,
-    pub(crate) findings: &'a BTreeSet<Finding>,
+    pub(crate) findings: &'a [Diagnostic],
     pub(crate) has_acme: bool,
     /// Names for which no certificate is ordered, since their containers cannot be reached.
     pub(crate) out_of_reach: &'a BTreeSet<Box<str>>,
@@ -64,8 +64,12 @@ impl StatusInput<'_> {
         listed: impl Iterator<Item = &'a Box<str>>,
         now: UnixTime,
     ) -> Vec<CertificateStatus> {
-        let troubles: HashMap<&str, &str> =
-            self.findings.iter().rev().map(|finding| (&*finding.subject, &*finding.message)).collect();
+        let troubles: HashMap<&str, &str> = self
+            .findings
+            .iter()
+            .rev()
+            .map(|finding| (finding.place.subject().unwrap_or_default(), &*finding.message))
+            .collect();
         let names: BTreeSet<&str> = listed.chain(&self.acme.on_demand).map(|name| &**name).collect();
         let status = |name: &str| {
             // There may be an origin without a bundle: the bundle is then made when a handshake asks for it.

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_acme::FindingCode;
 use gangway_certs::{
     CertificateReport, KeepSettings, KeeperOutputs, VolumeLoss, WantedCertificates, WantedExport, WantedIssuer,
     WantedName, keep, root_pem,
 };
+use gangway_diagnostic::codes;
 use gangway_publish::{Publisher, Reader, channel};
 use gangway_tls::{Bundle, CertificateResolver, Mint, Origin, Store};
 
@@ -167,7 +167,7 @@ async fn files_are_preferred_followed_and_given_up_again() {
     assert_eq!(report.certificates[1].origin, Some(Origin::Folder("certs/own.crt".into())));
     put(&crt, "cut");
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
-    assert_eq!(report.findings[0].code, FindingCode::FileUnusable);
+    assert_eq!(report.findings[0].code, codes::CERTIFICATE_FILE_UNUSABLE);
     assert!(matches!(origin(&keeping.certificates, "a.localhost"), Some(Origin::Folder(_))));
     fs::remove_file(crt).and_then(|()| fs::remove_file(key_file)).expect("is ours");
     keeping.until(|store| origin(store, "a.localhost") == Some(Origin::Internal)).await;
@@ -200,7 +200,7 @@ async fn a_volume_that_cannot_be_used_is_said_and_names_are_served_all_the_same(
     keeping.want(&["a.localhost"]);
     keeping.until(|store| store.serves("a.localhost")).await;
     let report = keeping.until_told(|report| report.degraded).await;
-    assert!(report.findings.iter().any(|finding| finding.code == FindingCode::VolumeUnusable));
+    assert!(report.findings.iter().any(|finding| finding.code == codes::VOLUME_UNUSABLE));
 }
 
 #[tokio::test]
@@ -273,7 +273,7 @@ async fn a_bundle_that_a_route_asks_for_is_handed_on_and_its_absence_is_told() {
     keeping.names.publish(WantedCertificates { client_cas: ["family".into()].into(), ..WantedCertificates::default() });
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
     let finding = &report.findings[0];
-    assert_eq!((finding.code, &*finding.subject), (FindingCode::ClientCaUnusable, "certs/clients/family"));
+    assert_eq!((finding.code, finding.place.subject()), (codes::CLIENT_CA_UNUSABLE, Some("certs/clients/family")));
     let ca = gangway_tls::InternalCa::make(
         &gangway_tls::Scope::default(),
         gangway_tls::UnixTime::from_seconds(1_700_000_000),
@@ -332,10 +332,10 @@ async fn a_volume_that_forgets_is_told_of_as_long_as_names_need_public_certifica
         ..WantedCertificates::default()
     };
     let is_told =
-        |report: &CertificateReport| report.findings.iter().any(|finding| finding.code == FindingCode::VolumeForgotten);
+        |report: &CertificateReport| report.findings.iter().any(|finding| finding.code == codes::VOLUME_NOT_KEPT);
     keeping.names.publish(wanted("a.example.org", Some(VolumeLoss::Anonymous)));
     let report = keeping.until_told(is_told).await;
-    let found = report.findings.iter().find(|finding| finding.code == FindingCode::VolumeForgotten).expect("is there");
+    let found = report.findings.iter().find(|finding| finding.code == codes::VOLUME_NOT_KEPT).expect("is there");
     assert!(found.message.contains("anonymous volume") && found.help.contains("-v gangway:/data"), "{found:?}");
     keeping.names.publish(wanted("a.internal", Some(VolumeLoss::Anonymous)));
     keeping

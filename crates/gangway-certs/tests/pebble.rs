@@ -16,8 +16,9 @@ use std::fs;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use gangway_acme::{ChallengeKind, ExternalAccount, FindingCode};
+use gangway_acme::{ChallengeKind, ExternalAccount};
 use gangway_certs::{WantedCertificates, WantedIssuer, WantedName};
+use gangway_diagnostic::codes;
 use gangway_tls::Origin;
 use support::{Between, Ca, FrontDoor, Keeping, Mood, Outputs, PATIENCE, Reply, is_issued, issuer, put, settings};
 
@@ -84,14 +85,16 @@ async fn a_name_that_fails_is_told_in_the_cas_words_and_stops_no_other() {
     keeping.want(&["lost.example.org", "a.example.org", "b.example.org", "*.example.net", "bad_name.example.org"]);
     keeping.until_issued(&["a.example.org", "b.example.org"]).await;
     let report = keeping.until_told(|report| report.findings.len() == 3).await;
-    let codes: BTreeSet<_> = report.findings.iter().map(|finding| (finding.code, &*finding.subject)).collect();
+    let codes: BTreeSet<_> =
+        report.findings.iter().map(|finding| (finding.code, finding.place.subject().unwrap())).collect();
     let expected = [
-        (FindingCode::CaCannotConnect, "lost.example.org"),
-        (FindingCode::NameRejected, "bad_name.example.org"),
-        (FindingCode::NoChallenge, "*.example.net"),
+        (codes::CA_CANNOT_CONNECT, "lost.example.org"),
+        (codes::NAME_REJECTED_BY_CA, "bad_name.example.org"),
+        (codes::ACME_CHALLENGE_MISSING, "*.example.net"),
     ];
     assert_eq!(codes, expected.into());
-    let lost = report.findings.iter().find(|finding| &*finding.subject == "lost.example.org").expect("is told");
+    let lost =
+        report.findings.iter().find(|finding| finding.place.subject() == Some("lost.example.org")).expect("is told");
     assert!(lost.message.contains("connection refused") && lost.effect.contains("tried again at"), "{lost:?}");
     assert!(keeping.certificates.serves("lost.example.org"), "a placeholder answers");
 }
@@ -148,7 +151,7 @@ async fn a_ca_that_asks_for_an_account_of_its_own_gets_it_or_says_so() {
     let mut keeping = Keeping::start(settings_without, Outputs::new());
     keeping.want(&["a.example.org"]);
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
-    assert_eq!(report.findings[0].code, FindingCode::AccountRefused);
+    assert_eq!(report.findings[0].code, codes::ACME_ACCOUNT_REFUSED);
     settings_with.acme.as_mut().expect("is there").issuers[0].external_account = Some(external);
     let mut keeping = Keeping::start(settings_with, outputs);
     keeping.want(&["a.example.org"]);
@@ -198,7 +201,7 @@ async fn nothing_is_ordered_that_could_not_be_kept() {
         report
             .findings
             .iter()
-            .any(|finding| finding.code == FindingCode::VolumeUnusable && &*finding.subject != "locks/ca.lock")
+            .any(|finding| finding.code == codes::VOLUME_UNUSABLE && finding.place.subject() != Some("locks/ca.lock"))
     });
     assert!(report.await.degraded);
     keeping.until(|store| store.serves("a.example.org")).await;
@@ -222,7 +225,7 @@ async fn a_damaged_certificate_is_set_aside_and_costs_only_its_own_name() {
     let mut keeping = Keeping::start(settings(folder.path(), &[&ca, &second]), outputs);
     keeping.want(&names);
     let report = keeping.until_told(|report| report.findings.len() >= 2).await;
-    assert!(report.findings.iter().any(|finding| finding.code == FindingCode::CertificateDamaged));
+    assert!(report.findings.iter().any(|finding| finding.code == codes::CERTIFICATE_DAMAGED));
     let after = keeping.until_issued(&["b.example.org"]).await;
     assert_eq!(before[1].serial, after[0].serial);
     let aside = fs::read_dir(folder.path().join("acme/certificates")).expect("a folder").flatten();
@@ -362,7 +365,7 @@ async fn a_ca_that_asks_to_be_left_alone_is_and_the_next_one_is_asked() {
     keeping.until_issued(&["b.example.org"]).await;
     assert_eq!(refusals(), 1, "it said in an hour");
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
-    assert_eq!(report.findings[0].code, FindingCode::CaUnreachable);
+    assert_eq!(report.findings[0].code, codes::CA_UNREACHABLE);
     assert!(report.findings[0].message.contains("429 Too Many Requests"), "{:?}", report.findings);
 }
 

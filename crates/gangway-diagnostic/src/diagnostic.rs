@@ -45,7 +45,8 @@ impl Diagnostic {
         Self::new(Severity::Note, code, place, message)
     }
 
-    fn new(severity: Severity, code: Code, place: Place, message: impl Into<String>) -> Self {
+    /// Like [`error`](Self::error), with a severity that the caller determines.
+    pub fn new(severity: Severity, code: Code, place: Place, message: impl Into<String>) -> Self {
         Self {
             code,
             severity,

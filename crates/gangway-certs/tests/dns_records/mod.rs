@@ -7,8 +7,9 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gangway_acme::{DnsProvider, DnsSettings, FindingCode};
+use gangway_acme::{DnsProvider, DnsSettings};
 use gangway_certs::KeepSettings;
+use gangway_diagnostic::codes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -112,7 +113,7 @@ async fn a_program_that_fails_is_told_in_its_own_words_and_another_challenge_is_
     keeping.want(&["a.example.org"]);
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
     let finding = &report.findings[0];
-    assert_eq!(finding.code, FindingCode::DnsProviderFailed);
+    assert_eq!(finding.code, codes::DNS_PROVIDER_FAILED);
     assert!(
         finding.message.contains("the zone is locked") && finding.message.contains("exit status: 3"),
         "{finding:?}"
@@ -222,6 +223,6 @@ async fn a_name_server_is_updated_and_asked_until_it_has_the_record() {
     let mut keeping = Keeping::start(wrong, Outputs::new());
     keeping.want(&["b.example.org"]);
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
-    assert_eq!(report.findings[0].code, FindingCode::DnsProviderFailed);
+    assert_eq!(report.findings[0].code, codes::DNS_PROVIDER_FAILED);
     assert!(!format!("{report:?}").contains("d3Jvbmc="));
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use gangway_acme::Clock;
 use gangway_acme::stored_certificate::StoredCertificate;
-use gangway_acme::{Clock, FindingCode};
 use gangway_certs::{CertificateReport, KeepSettings};
+use gangway_diagnostic::codes;
 use gangway_tls::{CertificateResolver, UnixTime};
 use tempfile::TempDir;
 
@@ -116,7 +117,7 @@ async fn outlive(volume: &Volume, stop: impl FnOnce(&Volume), go_on: impl FnOnce
     let names = ["kept.example.org", "ending.example.org", "due.example.org", "new.example.org"];
     keeping.want(&names);
     let is_told = |report: &CertificateReport| {
-        report.degraded && report.findings.iter().any(|finding| finding.code == FindingCode::VolumeUnusable)
+        report.degraded && report.findings.iter().any(|finding| finding.code == codes::VOLUME_UNUSABLE)
     };
     keeping.until_told(is_told).await;
     let store = keeping.until(|store| names.iter().all(|name| store.serves(name))).await;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use gangway_acme::FindingCode;
+use gangway_diagnostic::{Code, Diagnostic, codes};
 use gangway_tls::CertificateResolver;
 
 use crate::support::{
@@ -52,8 +52,8 @@ async fn damaged_files_of_every_kind_cost_only_what_they_held() {
     let same: Vec<bool> = before.iter().zip(&after).map(|(before, after)| before.serial == after.serial).collect();
     assert_eq!(same, [false, false, false, false, true, true]);
     assert_eq!(ca.orders(), names.len() + 4);
-    let codes = [FindingCode::FileUnusable, FindingCode::InternalCaDamaged, FindingCode::CertificateDamaged];
-    let is_told = |code: &FindingCode, findings: &[gangway_acme::Finding]| findings.iter().any(|one| one.code == *code);
+    let codes = [codes::CERTIFICATE_FILE_UNUSABLE, codes::INTERNAL_CA_DAMAGED, codes::CERTIFICATE_DAMAGED];
+    let is_told = |code: &Code, findings: &[Diagnostic]| findings.iter().any(|one| one.code == *code);
     keeping.until_told(|report| codes.iter().all(|code| is_told(code, &report.findings))).await;
     let aside = ["acme/certificates", "acme/names", "acme/accounts", "ca"].map(|folder| corrupt(&data.join(folder)));
     assert_eq!(aside[..3], [4, 1, 1], "nothing is overwritten that was not understood");
@@ -85,9 +85,7 @@ async fn a_ca_that_is_down_in_whatever_way_takes_nothing_away_and_is_left_alone(
         if mode == "hangs" {
             continue;
         }
-        keeping
-            .until_told(|report| report.findings.iter().any(|finding| finding.code == FindingCode::CaUnreachable))
-            .await;
+        keeping.until_told(|report| report.findings.iter().any(|finding| finding.code == codes::CA_UNREACHABLE)).await;
         for _ in 0..20 {
             keeping.want(&names[..2]);
             keeping.want(&names);

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use gangway_acme::{FindingCode, want_new_account_keys};
+use gangway_acme::want_new_account_keys;
+use gangway_diagnostic::codes;
 
 use crate::support::{Between, Ca, Keeping, Mood, Outputs, PATIENCE, Reply, account_files, put, settings, through};
 
@@ -125,7 +126,7 @@ async fn a_ca_that_refuses_leaves_the_key_in_force_and_is_told() {
     let between = between.await;
     let (mut keeping, before) = wanting_another(data, &ca, &between, outputs).await;
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
-    assert_eq!(report.findings[0].code, FindingCode::AccountKeyKept);
+    assert_eq!(report.findings[0].code, codes::ACME_ACCOUNT_KEY_KEPT);
     assert!(report.findings[0].message.contains("not today"), "{report:?}");
     assert_eq!(until_settled(data).await, before);
     keeping.want(&["a.example.org", "b.example.org"]);

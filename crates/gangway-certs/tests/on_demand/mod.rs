@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gangway_acme::{FindingCode, OnDemandSettings, Takes};
+use gangway_acme::{OnDemandSettings, Takes};
 use gangway_certs::KeepSettings;
+use gangway_diagnostic::codes;
 use gangway_tls::{Demand, DemandAnswer, DemandCounts, Origin};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -122,7 +123,7 @@ async fn what_is_permitted_gets_a_certificate_within_the_first_handshake() {
     assert_eq!(demand.counts(), DemandCounts { allowed: 2, refused: 1, ..DemandCounts::default() });
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
     assert_eq!(report.findings.len(), 1, "the wildcard is no trouble: {:?}", report.findings);
-    assert_eq!(report.findings[0].code, FindingCode::OnDemandRefused);
+    assert_eq!(report.findings[0].code, codes::ON_DEMAND_REFUSED);
     let told = format!("{:?}", report.findings);
     assert!(told.contains("bad.example.org") && told.contains("302") && !told.contains("secret"), "{told}");
     let on_demand = report.certificates.iter().filter(|one| one.on_demand).map(|one| &*one.name);
@@ -160,7 +161,7 @@ async fn a_certificate_on_demand_is_renewed_while_a_route_takes_it_and_only_if_i
     };
     let store = keeping.until(is_renewed).await;
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
-    assert_eq!(report.findings[0].code, FindingCode::OnDemandRefused);
+    assert_eq!(report.findings[0].code, codes::ON_DEMAND_REFUSED);
     assert!(names.iter().all(|name| store.serves_well(name)), "what is left of the others is served");
     assert_eq!(doorkeeper.asked().into_keys().collect::<Vec<_>>(), [names[1], names[0]].map(str::to_owned).to_vec());
     assert_eq!((ca.orders(), ca.issued()), (1, 1));
@@ -186,7 +187,7 @@ async fn nobody_is_asked_about_what_no_ca_signs_for_and_silence_is_a_no() {
     let counts = demand.counts();
     assert_eq!((counts.refused, counts.unknown, ca.orders()), (8, 2, 0));
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
-    assert_eq!(report.findings[0].code, FindingCode::OnDemandUnanswered);
+    assert_eq!(report.findings[0].code, codes::ON_DEMAND_UNANSWERED);
 }
 
 #[tokio::test]
@@ -225,7 +226,7 @@ async fn a_flood_of_names_costs_a_bounded_rate_of_questions_and_no_order() {
     };
     tokio::time::timeout(PATIENCE, wait).await.expect("is heard");
     let report = keeping.report.load().clone();
-    assert!(report.findings.iter().any(|finding| finding.code == FindingCode::OnDemandOverrun), "{report:?}");
+    assert!(report.findings.iter().any(|finding| finding.code == codes::ON_DEMAND_OVERRUN), "{report:?}");
     assert!(matches!(keeping.certificates.find("good.example.org"), Some(bundle) if bundle.origin == Origin::Acme));
 }
 
@@ -243,5 +244,5 @@ async fn while_the_ca_fails_nobody_waits_longer_than_for_the_first_attempt() {
     assert_eq!(store.origin(name), Some(Origin::Placeholder));
     assert_eq!(demand.want(name, now()), DemandAnswer::Allowed, "at once");
     let report = keeping.until_told(|report| !report.findings.is_empty()).await;
-    assert_eq!(report.findings[0].code, FindingCode::CaUnreachable);
+    assert_eq!(report.findings[0].code, codes::CA_UNREACHABLE);
 }

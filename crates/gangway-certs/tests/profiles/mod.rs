@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::process::Command;
 
-use gangway_acme::{ChallengeKind, FindingCode};
+use gangway_acme::ChallengeKind;
+use gangway_diagnostic::codes;
 use serde_json::json;
 
 use crate::support::{Between, Ca, FrontDoor, Keeping, Mood, Outputs, Reply, through};
@@ -82,7 +83,7 @@ async fn the_profile_that_was_asked_for_is_asked_for_and_one_that_the_ca_does_no
         assert_eq!(between.orders()[0].get("profile").is_some_and(|profile| profile == wanted), is_offered);
         let report = keeping.until_told(|report| report.findings.is_empty() == is_offered).await;
         if let Some(finding) = report.findings.first() {
-            assert_eq!(finding.code, FindingCode::ProfileUnknown);
+            assert_eq!(finding.code, codes::ACME_PROFILE_UNKNOWN);
             assert!(offered.iter().all(|one| finding.help.contains(one)), "{finding:?}");
         }
     }

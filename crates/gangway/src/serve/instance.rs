@@ -7,11 +7,10 @@ use std::pin::Pin;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gangway_acme::{Finding, FindingSeverity};
 use gangway_admin::api::{CertificateView, ConfigFileView, EngineView, LatencyView, QuantilesView};
 use gangway_admin::{CertificatesState, EndpointActivity, Instance, InstancePhase, rfc3339};
 use gangway_certs::{CertificateReport, CertificateStatus};
-use gangway_diagnostic::{Code, Diagnostic, Place, Severity, Span, codes};
+use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_model::{EndpointKey, PublicPorts};
 use gangway_proxy::{DataPlane, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};
@@ -167,9 +166,8 @@ impl Instance for Running {
     fn diagnostics(&self) -> Vec<Diagnostic> {
         let settings = self.judged.load_full();
         let report = self.report.load_full();
-        let of_certificates = report.findings.iter().map(diagnostic);
         let gateway = self.with_plane(DataPlane::gateway_seen).flatten().map(gateway_speaks);
-        settings.diagnostics.iter().cloned().chain(of_certificates).chain(gateway).collect()
+        settings.diagnostics.iter().chain(&report.findings).cloned().chain(gateway).collect()
     }
 
     fn refuses_plain(&self) -> bool {
@@ -235,59 +233,17 @@ fn certificate(status: &CertificateStatus, now: UnixTime) -> CertificateView {
 
 /// Clients come with the address of a gateway.
 fn gateway_speaks(address: IpAddr) -> Diagnostic {
-    Diagnostic {
-        code: codes::CLIENTS_OF_GATEWAY,
-        severity: Severity::Warning,
-        message: format!("clients come with the address of a gateway, `{address}`"),
-        place: Place::default(),
-        text: String::new(),
-        span: Span::default(),
-        note: String::new(),
-        help: "let their own address through: `network_mode: host` for Gangway, IPv6 for its network, or \
-               `\"userland-proxy\": false` for the engine; or name the tunnel or proxy before it with `--trusted-proxies`"
-            .to_owned(),
-        effect: "that address is nobody's: such clients see no names of the inside, are in no network, and are not \
-                 bounded one by one"
-            .to_owned(),
-    }
-}
-
-/// A finding about certificates, worded like all others.
-fn diagnostic(finding: &Finding) -> Diagnostic {
-    Diagnostic {
-        code: Code(finding.code.number()),
-        severity: match finding.severity {
-            FindingSeverity::Error => Severity::Error,
-            FindingSeverity::Warning => Severity::Warning,
-        },
-        message: finding.message.to_string(),
-        place: Place::Name(finding.subject.clone()),
-        text: String::new(),
-        span: Span::default(),
-        note: String::new(),
-        help: finding.help.to_string(),
-        effect: finding.effect.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use gangway_acme::FindingCode;
-
-    use super::*;
-
-    #[test]
-    fn a_finding_about_certificates_keeps_its_code() {
-        let finding = Finding {
-            code: FindingCode::FileUnusable,
-            severity: FindingSeverity::Error,
-            subject: "certs/a.crt".into(),
-            message: "m".into(),
-            help: "h".into(),
-            effect: "e".into(),
-        };
-        let diagnostic = diagnostic(&finding);
-        assert_eq!(diagnostic.code.to_string(), finding.code.to_string());
-        assert!(FindingCode::ALL.iter().all(|code| !Code(code.number()).title().is_empty()), "each has a title");
-    }
+    Diagnostic::warning(
+        codes::CLIENTS_OF_GATEWAY,
+        Place::Configuration,
+        format!("clients come with the address of a gateway, `{address}`"),
+    )
+    .with_help(
+        "let their own address through: `network_mode: host` for Gangway, IPv6 for its network, or \
+         `\"userland-proxy\": false` for the engine; or name the tunnel or proxy before it with `--trusted-proxies`",
+    )
+    .with_effect(
+        "that address is nobody's: such clients see no names of the inside, are in no network, and are not bounded \
+         one by one",
+    )
 }
