@@ -15,13 +15,14 @@ use tokio::sync::Mutex;
 
 use crate::clock::Clock;
 use crate::directory::Directory;
+use crate::directory_url::DirectoryUrl;
 use crate::failure::{Failure, FailureKind};
 use crate::http::Http;
 use crate::key_change::KeyChange;
 use crate::registration::Registration;
 use crate::repeat::repeat;
 use crate::settings::{AcmeSettings, ExternalAccount};
-use crate::storage::{FolderStorage, Storage, StorageError, safe_name, while_held};
+use crate::storage::{FolderStorage, Storage, StorageError, while_held};
 
 const VERSION: u32 = 1;
 
@@ -39,9 +40,9 @@ pub(crate) struct Accounts<S> {
     settings: Arc<AcmeSettings>,
     clock: Clock,
     /// One lock for each CA, so that a CA that hangs delays no other.
-    open: Arc<HashMap<Box<str>, Mutex<Option<OpenAccount>>>>,
+    open: Arc<HashMap<DirectoryUrl, Mutex<Option<OpenAccount>>>>,
     /// The last directory that each CA gave.
-    known: Arc<parking_lot::Mutex<BTreeMap<Box<str>, Directory>>>,
+    known: Arc<parking_lot::Mutex<BTreeMap<DirectoryUrl, Directory>>>,
 }
 
 /// An account in use.
@@ -87,12 +88,12 @@ impl<S: Storage> Accounts<S> {
     }
 
     /// The last directory that each CA gave.
-    pub(crate) fn known(&self) -> BTreeMap<Box<str>, Directory> {
+    pub(crate) fn known(&self) -> BTreeMap<DirectoryUrl, Directory> {
         self.known.lock().clone()
     }
 
     /// Returns the account with a CA, and registers one if there is none.
-    pub(crate) async fn get(&self, directory: &str) -> Result<OpenAccount, Failure> {
+    pub(crate) async fn get(&self, directory: &DirectoryUrl) -> Result<OpenAccount, Failure> {
         let slot = self.open.get(directory);
         let slot = slot.ok_or_else(|| Failure::new(FailureKind::Account, format!("`{directory}` is no CA of ours")))?;
         let mut slot = slot.lock().await;
@@ -107,11 +108,15 @@ impl<S: Storage> Accounts<S> {
             return Ok(open.clone());
         }
         let about = Directory::fetch(&self.http, directory, now).await?;
-        self.known.lock().insert(directory.into(), about.clone());
+        self.known.lock().insert(directory.clone(), about.clone());
         if file.is_some_and(|file| file.next_key.is_some())
             && let Err(failure) = self.change_key(directory, &about).await
         {
-            tracing::warn!(ca = directory, error = failure.detail, "failed to find out which of two keys is in force");
+            tracing::warn!(
+                ca = directory.as_str(),
+                error = failure.detail,
+                "failed to find out which of two keys is in force"
+            );
         }
         let (account, key) = self.restore_or_register(directory, &about).await?;
         let open = OpenAccount { account, directory: about, key, since: now };
@@ -120,7 +125,7 @@ impl<S: Storage> Accounts<S> {
     }
 
     /// Returns the CA's directory without opening an account.
-    pub(crate) async fn directory(&self, directory: &str) -> Result<Directory, Failure> {
+    pub(crate) async fn directory(&self, directory: &DirectoryUrl) -> Result<Directory, Failure> {
         if let Some(slot) = self.open.get(directory)
             && let Some(open) = &*slot.lock().await
         {
@@ -130,25 +135,29 @@ impl<S: Storage> Accounts<S> {
     }
 
     /// Drops the open account, which may have changed: the next use asks the CA anew.
-    pub(crate) async fn close(&self, directory: &str) {
+    pub(crate) async fn close(&self, directory: &DirectoryUrl) {
         if let Some(slot) = self.open.get(directory) {
             *slot.lock().await = None;
         }
     }
 
     /// Forgets an account that the CA no longer knows; the next use registers another.
-    pub(crate) async fn forget(&self, directory: &str) -> Result<(), Failure> {
+    pub(crate) async fn forget(&self, directory: &DirectoryUrl) -> Result<(), Failure> {
         let lease = self.lock(directory).await?;
         let key = key_for(directory);
         if self.storage.get(&key).await?.is_some() {
             let aside = self.storage.set_aside(&key, &lease).await?;
-            tracing::warn!(ca = directory, %aside, "the CA does not know our account any more; another is made");
+            tracing::warn!(ca = directory.as_str(), %aside, "the CA does not know our account any more; another is made");
         }
         self.close(directory).await;
         Ok(())
     }
 
-    async fn restore_or_register(&self, directory: &str, about: &Directory) -> Result<(Account, String), Failure> {
+    async fn restore_or_register(
+        &self,
+        directory: &DirectoryUrl,
+        about: &Directory,
+    ) -> Result<(Account, String), Failure> {
         let key = key_for(directory);
         if let Some(file) = self.read(&key).await?.filter(|file| !file.id.is_empty()) {
             return Ok((self.restore(&file).await?, file.key));
@@ -181,12 +190,12 @@ impl<S: Storage> Accounts<S> {
 
     async fn register(
         &self,
-        directory: &str,
+        directory: &DirectoryUrl,
         about: &Directory,
         begun: Option<AccountFile>,
         lease: &S::Lease,
     ) -> Result<(Account, String), Failure> {
-        let issuer = self.settings.issuers.iter().find(|issuer| *issuer.directory == *directory);
+        let issuer = self.settings.issuers.iter().find(|issuer| issuer.directory == *directory);
         let external = issuer.and_then(|issuer| issuer.external_account.as_ref());
         if about.meta.external_account_required && external.is_none() {
             let words = "this CA asks for an account of its own (EAB): a key identifier and a key from its web pages";
@@ -221,7 +230,7 @@ impl<S: Storage> Accounts<S> {
                     let pair = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(&*key))?;
                     let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.clone()));
                     let builder = Account::builder_with_http(Box::new(self.http.clone()));
-                    builder.create_from_key((pair, der), directory.to_owned()).await
+                    builder.create_from_key((pair, der), directory.to_string()).await
                 })?;
                 file.id = account.id().to_owned();
                 self.store(&file, lease).await?;
@@ -229,7 +238,7 @@ impl<S: Storage> Accounts<S> {
                 account
             }
         };
-        tracing::info!(ca = directory, account = account.id(), "made an account with a CA");
+        tracing::info!(ca = directory.as_str(), account = account.id(), "made an account with a CA");
         Ok((account, file.key))
     }
 
@@ -271,7 +280,7 @@ impl<S: Storage> Accounts<S> {
     }
 
     /// CAs that were last sent another e-mail address than the one that is set.
-    pub(crate) async fn wanting_contacts(&self) -> Vec<Box<str>> {
+    pub(crate) async fn wanting_contacts(&self) -> Vec<DirectoryUrl> {
         let mut wanting = Vec::new();
         for issuer in &self.settings.issuers {
             let file = self.read(&key_for(&issuer.directory)).await.ok().flatten();
@@ -282,7 +291,7 @@ impl<S: Storage> Accounts<S> {
     }
 
     /// Sends a CA the e-mail address that is set.
-    pub(crate) async fn renew_contact(&self, directory: &str) -> Result<(), Failure> {
+    pub(crate) async fn renew_contact(&self, directory: &DirectoryUrl) -> Result<(), Failure> {
         let lease = self.lock(directory).await?;
         let Some(mut file) = self.read(&key_for(directory)).await?.filter(|file| !file.id.is_empty()) else {
             return Ok(());
@@ -295,7 +304,7 @@ impl<S: Storage> Accounts<S> {
     }
 
     /// CAs whose account is to have another key.
-    pub(crate) async fn wanting_new_keys(&self) -> Vec<Box<str>> {
+    pub(crate) async fn wanting_new_keys(&self) -> Vec<DirectoryUrl> {
         let mut wanting = Vec::new();
         for issuer in &self.settings.issuers {
             let file = self.read(&key_for(&issuer.directory)).await.ok().flatten();
@@ -306,7 +315,7 @@ impl<S: Storage> Accounts<S> {
     }
 
     /// Gives the account another key. Callers that need the account meanwhile wait.
-    pub(crate) async fn renew_key(&self, directory: &str) -> Result<(), Failure> {
+    pub(crate) async fn renew_key(&self, directory: &DirectoryUrl) -> Result<(), Failure> {
         let slot = self.open.get(directory);
         let slot = slot.ok_or_else(|| Failure::new(FailureKind::Account, format!("`{directory}` is no CA of ours")))?;
         let mut slot = slot.lock().await;
@@ -317,13 +326,18 @@ impl<S: Storage> Accounts<S> {
 
     /// At every point where this may stop, the key that is in force at the CA is on the volume: the new key is
     /// written before the CA is asked, and the old key is dropped after the CA has answered.
-    async fn change_key(&self, directory: &str, about: &Directory) -> Result<(), Failure> {
+    async fn change_key(&self, directory: &DirectoryUrl, about: &Directory) -> Result<(), Failure> {
         let lease = self.lock(directory).await?;
         let changed = self.change_key_under(directory, about, &lease);
         while_held(&self.storage, &lease, changed).await.unwrap_or_else(|| Err(taken_over()))
     }
 
-    async fn change_key_under(&self, directory: &str, about: &Directory, lease: &S::Lease) -> Result<(), Failure> {
+    async fn change_key_under(
+        &self,
+        directory: &DirectoryUrl,
+        about: &Directory,
+        lease: &S::Lease,
+    ) -> Result<(), Failure> {
         let file = self.read(&key_for(directory)).await?.filter(|file| !file.id.is_empty());
         let Some(mut file) = file.filter(|file| file.new_key_wanted || file.next_key.is_some()) else { return Ok(()) };
         let (new, is_known) = match &file.next_key {
@@ -349,23 +363,23 @@ impl<S: Storage> Accounts<S> {
         }
         (file.key, file.next_key, file.new_key_wanted) = (BASE64_URL_SAFE_NO_PAD.encode(&new), None, false);
         self.store(&file, lease).await?;
-        tracing::info!(ca = directory, account = file.id, "the account has another key");
+        tracing::info!(ca = directory.as_str(), account = file.id, "the account has another key");
         Ok(())
     }
 
     /// Whether the CA knows the account by this key.
     async fn is_in_force(&self, key: &str, file: &AccountFile) -> Result<bool, Failure> {
-        let account = self.account_of(&decode(key)?, &file.directory).await?;
+        let account = self.account_of(&decode(key)?, &file.directory()).await?;
         Ok(account.is_some_and(|account| account.id() == file.id))
     }
 
     /// The account that the CA knows by this key.
-    async fn account_of(&self, key: &[u8], directory: &str) -> Result<Option<Account>, Failure> {
+    async fn account_of(&self, key: &[u8], directory: &DirectoryUrl) -> Result<Option<Account>, Failure> {
         let found = repeat!(async {
             let pair = Key::from_pkcs8_der(PrivatePkcs8KeyDer::from(key))?;
             let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec()));
             let builder = Account::builder_with_http(Box::new(self.http.clone()));
-            builder.from_key((pair, der), directory.to_owned()).await
+            builder.from_key((pair, der), directory.to_string()).await
         });
         match found {
             Ok((account, _)) => Ok(Some(account)),
@@ -376,14 +390,14 @@ impl<S: Storage> Accounts<S> {
     }
 
     async fn store(&self, file: &AccountFile, lease: &S::Lease) -> Result<(), StorageError> {
-        self.storage.put(&key_for(&file.directory), file.text(), lease).await
+        self.storage.put(&key_for(&file.directory()), file.text(), lease).await
     }
 
     async fn read(&self, key: &str) -> Result<Option<AccountFile>, StorageError> {
         Ok(self.storage.get(key).await?.and_then(|text| read(&text).ok()))
     }
 
-    async fn lock(&self, directory: &str) -> Result<S::Lease, Failure> {
+    async fn lock(&self, directory: &DirectoryUrl) -> Result<S::Lease, Failure> {
         for _ in 0..LOCK_ATTEMPTS {
             if let Some(lease) = self.storage.lock(&lease_for(directory)).await? {
                 return Ok(lease);
@@ -406,7 +420,7 @@ pub async fn want_new_account_keys(data: &Path) -> Result<Vec<String>, StorageEr
     for stored in storage.list(FOLDER).await? {
         let busy = || StorageError::busy("change", &stored.key);
         let Some(mut file) = storage.get(&stored.key).await?.and_then(|text| read(&text).ok()) else { continue };
-        let lease = storage.lock(&lease_for(&file.directory)).await?.ok_or_else(busy)?;
+        let lease = storage.lock(&lease_for(&file.directory())).await?.ok_or_else(busy)?;
         file.new_key_wanted = true;
         storage.put(&stored.key, file.text(), &lease).await?;
         directories.push(file.directory);
@@ -415,9 +429,13 @@ pub async fn want_new_account_keys(data: &Path) -> Result<Vec<String>, StorageEr
 }
 
 impl AccountFile {
-    fn of(directory: &str, id: &str, key: &[u8]) -> Self {
-        let (directory, id, key) = (directory.to_owned(), id.to_owned(), BASE64_URL_SAFE_NO_PAD.encode(key));
+    fn of(directory: &DirectoryUrl, id: &str, key: &[u8]) -> Self {
+        let (directory, id, key) = (directory.to_string(), id.to_owned(), BASE64_URL_SAFE_NO_PAD.encode(key));
         Self { version: VERSION, directory, id, key, new_key_wanted: false, next_key: None, contact: None }
+    }
+
+    fn directory(&self) -> DirectoryUrl {
+        DirectoryUrl::from_volume(self.directory.as_str())
     }
 
     /// Whether the last address sent to the CA was another, or is unknown. A CA that was never sent an address
@@ -453,16 +471,10 @@ fn decode(key: &str) -> Result<Vec<u8>, Failure> {
 }
 
 /// The storage key of the account with a CA.
-pub(crate) fn key_for(directory: &str) -> String {
-    format!("{FOLDER}{}.json", safe_directory(directory))
+pub(crate) fn key_for(directory: &DirectoryUrl) -> String {
+    format!("{FOLDER}{}.json", directory.file_name())
 }
 
-fn lease_for(directory: &str) -> String {
-    format!("account-{}", safe_directory(directory))
-}
-
-/// The CA's folder name as in Caddy: host and path with hyphens.
-fn safe_directory(directory: &str) -> String {
-    let rest = directory.split_once("://").map_or(directory, |(_, rest)| rest);
-    safe_name(&rest.replace('/', "-"))
+fn lease_for(directory: &DirectoryUrl) -> String {
+    format!("account-{}", directory.file_name())
 }

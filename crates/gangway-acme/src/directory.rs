@@ -7,6 +7,7 @@ use instant_acme::Error;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
+use crate::directory_url::DirectoryUrl;
 use crate::failure::Failure;
 use crate::http::Http;
 use crate::order_history::Renewal;
@@ -58,8 +59,8 @@ struct Window {
 
 impl Directory {
     /// Fetches the directory at `url`.
-    pub(crate) async fn fetch(http: &Http, url: &str, now: UnixTime) -> Result<Self, Error> {
-        let answer = http.get(url).await?;
+    pub(crate) async fn fetch(http: &Http, url: &DirectoryUrl, now: UnixTime) -> Result<Self, Error> {
+        let answer = http.get(url.as_str()).await?;
         let directory: Self = serde_json::from_slice(&answer.body)?;
         Ok(Self { clock_error: answer.date.map(|date| now.seconds().saturating_sub(date.seconds())), ..directory })
     }

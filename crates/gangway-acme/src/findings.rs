@@ -8,10 +8,10 @@ use gangway_diagnostic::{Code, Diagnostic, Place, Severity, codes};
 
 use crate::clock::{date, moment};
 use crate::directory::Directory;
+use crate::directory_url::DirectoryUrl;
 use crate::failure::{Failure, FailureKind};
 use crate::http::ApiRootError;
 use crate::schedule::{CaState, NameState, OrderRefusal, Schedule};
-use crate::settings::{is_staging, name_of};
 use gangway_tls::UnixTime;
 
 /// The largest error of our clock that is not reported, in seconds. A larger one makes certificates look invalid,
@@ -34,11 +34,11 @@ pub(crate) struct FindingInput<'a, Damages> {
     pub(crate) wanted: Vec<&'a str>,
     pub(crate) schedule: &'a Schedule,
     pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
-    pub(crate) cas: &'a HashMap<Box<str>, CaState>,
+    pub(crate) cas: &'a HashMap<DirectoryUrl, CaState>,
     /// The number of CAs that may be asked.
     pub(crate) cas_max: usize,
     /// The directory of each CA.
-    pub(crate) known: BTreeMap<Box<str>, Directory>,
+    pub(crate) known: BTreeMap<DirectoryUrl, Directory>,
     /// The certificate profile to ask for.
     pub(crate) profile: Option<&'a str>,
     pub(crate) storage_error: Option<&'a str>,
@@ -71,7 +71,7 @@ pub(crate) fn tell<'a>(
         if finding.is_none() {
             finding = state.and_then(|state| failed(certificate, state, next, input.without_certificate, now));
         }
-        if stored.is_some_and(|stored| is_staging(&stored.directory)) {
+        if stored.is_some_and(|stored| stored.directory.is_staging()) {
             findings.push(staging(name));
         }
         let trouble = finding.as_ref().map(|finding| finding.message.as_str().into());
@@ -128,7 +128,7 @@ fn failed(
     };
     // A renewal that fails leaves time; a name without a certificate does not.
     let severity = if stored.is_some() { Severity::Warning } else { Severity::Error };
-    let message = format!("{} gave no certificate for `{name}`: {}", name_of(directory), failure.detail);
+    let message = format!("{} gave no certificate for `{name}`: {}", directory.issuer_name(), failure.detail);
     Some(
         Diagnostic::new(severity, code(failure.kind), Place::Name(name.into()), message)
             .with_help(help(failure))
@@ -225,22 +225,22 @@ fn refused(name: &str, refusal: OrderRefusal) -> Diagnostic {
         .with_effect("what there is goes on being served, or a self-signed placeholder")
 }
 
-fn unwilling(directory: &str, ca: &CaState, others: usize, now: UnixTime) -> Option<Diagnostic> {
+fn unwilling(directory: &DirectoryUrl, ca: &CaState, others: usize, now: UnixTime) -> Option<Diagnostic> {
     let failure = ca.last.as_ref().filter(|_| ca.next > now)?;
     let meanwhile = if others == 0 { "what there is goes on being served" } else { "the next CA is asked meanwhile" };
     let help = match failure.kind {
         FailureKind::Busy if others > 0 => "nothing; it is asked again".to_owned(),
         _ => help(failure),
     };
-    let message = format!("{} gives no certificates at the moment: {}", name_of(directory), failure.detail);
+    let message = format!("{} gives no certificates at the moment: {}", directory.issuer_name(), failure.detail);
     Some(
-        Diagnostic::warning(code(failure.kind), Place::Name(name_of(directory).into()), message)
+        Diagnostic::warning(code(failure.kind), Place::Name(directory.issuer_name().into()), message)
             .with_help(help)
             .with_effect(format!("{meanwhile}; asked again at {}", moment(ca.next))),
     )
 }
 
-fn without_profile(url: &str, directory: &Directory, profile: &str) -> Option<Diagnostic> {
+fn without_profile(url: &DirectoryUrl, directory: &Directory, profile: &str) -> Option<Diagnostic> {
     let offered: Vec<&str> = directory.meta.profiles.keys().map(String::as_str).collect();
     let help = match offered.is_empty() {
         true => "leave `--acme-profile` out: this CA has no profiles".to_owned(),
@@ -249,8 +249,8 @@ fn without_profile(url: &str, directory: &Directory, profile: &str) -> Option<Di
     (!offered.contains(&profile)).then(|| {
         Diagnostic::error(
             codes::ACME_PROFILE_UNKNOWN,
-            Place::Name(name_of(url).into()),
-            format!("{} offers no profile `{profile}`", name_of(url)),
+            Place::Name(url.issuer_name().into()),
+            format!("{} offers no profile `{profile}`", url.issuer_name()),
         )
         .with_help(help)
         .with_effect("its certificates are of the kind that it gives by itself")
@@ -269,13 +269,13 @@ pub(crate) fn without_client(error: ApiRootError) -> Diagnostic {
 }
 
 /// The finding about an account whose key was to change and did not.
-pub(crate) fn old_key(directory: &str, failure: &Failure) -> Diagnostic {
+pub(crate) fn old_key(directory: &DirectoryUrl, failure: &Failure) -> Diagnostic {
     let is_refused = failure.kind == FailureKind::Rejected;
     let effect = "the account goes on with the key it has";
     Diagnostic::error(
         codes::ACME_ACCOUNT_KEY_KEPT,
-        Place::Name(name_of(directory).into()),
-        format!("the account with {} did not get another key: {}", name_of(directory), failure.detail),
+        Place::Name(directory.issuer_name().into()),
+        format!("the account with {} did not get another key: {}", directory.issuer_name(), failure.detail),
     )
     .with_help(if is_refused {
         "if the key is known to others, set its file in `acme/accounts/` aside: another account is made".to_owned()
@@ -312,13 +312,13 @@ fn staging(name: &str) -> Diagnostic {
     .with_effect("it is served, and no browser trusts it")
 }
 
-fn clock(directory: &str, error: i64) -> Option<Diagnostic> {
+fn clock(directory: &DirectoryUrl, error: i64) -> Option<Diagnostic> {
     let direction = if error > 0 { "ahead of" } else { "behind" };
     (error.abs() > CLOCK_ERROR_MAX).then(|| {
         Diagnostic::warning(
             codes::CLOCK_WRONG,
-            Place::Name(name_of(directory).into()),
-            format!("this machine's clock is {} s {direction} that of {}", error.abs(), name_of(directory)),
+            Place::Name(directory.issuer_name().into()),
+            format!("this machine's clock is {} s {direction} that of {}", error.abs(), directory.issuer_name()),
         )
         .with_help("set the clock: `timedatectl set-ntp true`")
         .with_effect("certificates may look expired, or not yet valid")

@@ -7,6 +7,7 @@ use std::time::Duration;
 use gangway_tls::UnixTime;
 use serde::{Deserialize, Serialize};
 
+use crate::directory_url::DirectoryUrl;
 use crate::failure::{Failure, FailureKind};
 use crate::storage::safe_name;
 
@@ -21,12 +22,12 @@ const WEEK: Duration = Duration::from_hours(7 * 24);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct OrderHistory {
     /// Failures in a row, by the CA's directory.
-    pub(crate) attempts: BTreeMap<Box<str>, Attempts>,
+    pub(crate) attempts: BTreeMap<DirectoryUrl, Attempts>,
     /// When certificates were issued in the last week.
     pub(crate) issued: Vec<UnixTime>,
     /// Orders that were begun and may still complete, by the CA's directory. An order whose CA cannot serve now is
     /// kept here while the next CA is asked.
-    pub(crate) orders: BTreeMap<Box<str>, OpenOrder>,
+    pub(crate) orders: BTreeMap<DirectoryUrl, OpenOrder>,
     /// The CA's suggestion when to renew.
     pub(crate) renewal: Option<Renewal>,
 }
@@ -88,8 +89,8 @@ impl OrderHistory {
     }
 
     /// Notes a failure; `next` is the time of the next attempt. An order that may still complete is kept.
-    pub(crate) fn fail(&mut self, directory: &str, failure: Failure, next: UnixTime) {
-        let attempts = self.attempts.entry(directory.into()).or_default();
+    pub(crate) fn fail(&mut self, directory: &DirectoryUrl, failure: Failure, next: UnixTime) {
+        let attempts = self.attempts.entry(directory.clone()).or_default();
         attempts.failures = attempts.failures.saturating_add(1);
         attempts.next = next;
         let is_open = !failure.kind.ends_the_order();
@@ -102,7 +103,7 @@ impl OrderHistory {
 
     /// Drops an order for which the CA gave no URL: it cannot be resumed, and it looks like an order that was
     /// interrupted. Returns whether there was one.
-    pub(crate) fn drop_unplaced(&mut self, directory: &str) -> bool {
+    pub(crate) fn drop_unplaced(&mut self, directory: &DirectoryUrl) -> bool {
         let is_unplaced = self.orders.get(directory).is_some_and(|order| order.url.is_empty());
         is_unplaced && self.orders.remove(directory).is_some()
     }
@@ -232,12 +233,12 @@ impl HistoryFile {
             let last = file.kind.map(|kind| Failure::new(FailureKind::parse(&kind), file.detail));
             let FileAttempts { failures, next, without_replaces, .. } = file;
             let next = UnixTime::from_seconds(next);
-            (directory.into(), Attempts { failures, next, last, without_replaces })
+            (DirectoryUrl::from_volume(directory), Attempts { failures, next, last, without_replaces })
         });
         let orders = self.orders_aside.into_iter().chain(self.order).map(|order| {
             let begun = UnixTime::from_seconds(order.begun);
             let open = OpenOrder { url: order.url.into(), key: order.key.into(), begun };
-            (order.directory.into(), open)
+            (DirectoryUrl::from_volume(order.directory), open)
         });
         let orders = orders.collect();
         let renewal = self.renewal.map(|renewal| Renewal {
@@ -264,7 +265,7 @@ mod tests {
     fn what_was_written_is_read() {
         let mut history = OrderHistory::default();
         history.succeed(at(50));
-        history.fail("https://ca.test/dir", Failure::new(FailureKind::Dns, "NXDOMAIN"), at(100));
+        history.fail(&"https://ca.test/dir".into(), Failure::new(FailureKind::Dns, "NXDOMAIN"), at(100));
         for (directory, begun) in [("d", at(7)), ("e", at(5))] {
             let order = OpenOrder { url: "u".into(), key: "k".into(), begun };
             history.orders.insert(directory.into(), order);
@@ -305,9 +306,9 @@ mod tests {
             let mut history = OrderHistory::default();
             let order = OpenOrder { url: url.into(), key: "k".into(), begun: at(7) };
             history.orders = ["d", "e"].map(|directory| (directory.into(), order.clone())).into();
-            history.fail("d", Failure::new(kind, "no"), at(100));
-            assert_eq!(history.orders.contains_key("d"), stays, "`{url}` {kind:?}");
-            assert!(history.orders.contains_key("e"), "another CA's is another CA's");
+            history.fail(&"d".into(), Failure::new(kind, "no"), at(100));
+            assert_eq!(history.orders.contains_key(&"d".into()), stays, "`{url}` {kind:?}");
+            assert!(history.orders.contains_key(&"e".into()), "another CA's is another CA's");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::directory_url::{DirectoryUrl, UnknownIssuer};
 use crate::dns::DnsSettings;
 
 /// The public CAs to ask, and the settings for orders.
@@ -49,8 +50,8 @@ pub enum ChallengeKind {
 /// A public CA.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Issuer {
-    /// The URL of its directory.
-    pub directory: Box<str>,
+    /// Its directory.
+    pub directory: DirectoryUrl,
     /// The existing account with the CA, if the CA requires one.
     pub external_account: Option<ExternalAccount>,
 }
@@ -64,52 +65,21 @@ pub struct ExternalAccount {
     pub key: Box<str>,
 }
 
-/// Short names of CAs, with their directories.
-const KNOWN: [(&str, &str); 8] = [
-    ("letsencrypt", "https://acme-v02.api.letsencrypt.org/directory"),
-    ("letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory"),
-    ("zerossl", "https://acme.zerossl.com/v2/DV90"),
-    ("google", "https://dv.acme-v02.api.pki.goog/directory"),
-    ("google-staging", "https://dv.acme-v02.test-api.pki.goog/directory"),
-    ("buypass", "https://api.buypass.com/acme/directory"),
-    ("buypass-staging", "https://api.test4.buypass.no/acme/directory"),
-    ("actalis", "https://acme-api.actalis.com/acme/directory"),
-];
-
 impl Issuer {
     /// Parses a directory URL or one of the known short names.
     pub fn parse(text: &str) -> Result<Self, UnknownIssuer> {
-        let known = KNOWN.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, directory)| *directory);
-        let is_url = || text.starts_with("https://") && text.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some());
-        match known {
-            Some(directory) => Ok(Self { directory: directory.into(), external_account: None }),
-            None if is_url() => Ok(Self { directory: text.into(), external_account: None }),
-            None => Err(UnknownIssuer(text.into())),
-        }
+        Ok(Self { directory: DirectoryUrl::parse(text)?, external_account: None })
     }
 
     /// The short name, or the host of the directory.
     pub fn name(&self) -> &str {
-        name_of(&self.directory)
+        self.directory.issuer_name()
     }
 
     /// Whether its certificates are for tests: no browser trusts them.
     pub fn is_staging(&self) -> bool {
-        is_staging(&self.directory)
+        self.directory.is_staging()
     }
-}
-
-/// The short name of the CA with this directory, or its host.
-pub(crate) fn name_of(directory: &str) -> &str {
-    let known = KNOWN.iter().find(|(_, known)| *known == directory).map(|(name, _)| *name);
-    known.unwrap_or_else(|| {
-        let host = directory.split_once("://").map_or(directory, |(_, rest)| rest);
-        host.split('/').next().unwrap_or(host)
-    })
-}
-
-pub(crate) fn is_staging(directory: &str) -> bool {
-    KNOWN.iter().any(|(name, known)| *known == directory && name.ends_with("-staging"))
 }
 
 impl fmt::Display for ChallengeKind {
@@ -129,29 +99,9 @@ impl fmt::Debug for ExternalAccount {
     }
 }
 
-/// The text is neither a URL nor a known name.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("`{0}` is neither an https URL nor the name of a CA that is known: {known}", known = known_names())]
-pub struct UnknownIssuer(pub Box<str>);
-
-fn known_names() -> String {
-    KNOWN.map(|(name, _)| name).join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_ca_is_given_by_url_or_by_name() {
-        let issuer = Issuer::parse("LetsEncrypt-staging").expect("is known");
-        assert_eq!((issuer.name(), issuer.is_staging()), ("letsencrypt-staging", true));
-        let issuer = Issuer::parse("https://localhost:14000/dir").expect("is a URL");
-        assert_eq!((issuer.name(), issuer.is_staging()), ("localhost:14000", false));
-        for text in ["letsencrpyt", "http://ca.example.org/dir", "https://", ""] {
-            assert!(Issuer::parse(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn the_key_of_an_account_is_not_printed() {

@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use x509_parser::extensions::ParsedExtension;
 
+use crate::directory_url::DirectoryUrl;
 use crate::storage::safe_name;
 
 /// The folder of these files on the volume.
@@ -25,7 +26,7 @@ pub struct StoredCertificate {
     /// The chain with its key.
     pub bundle: Arc<Bundle>,
     /// The CA's directory; empty if unknown.
-    pub directory: Box<str>,
+    pub directory: DirectoryUrl,
     /// The account that ordered it. No other account may state that a new certificate replaces it.
     pub account: Box<str>,
     /// The certificate's identifier in the CA's renewal information.
@@ -56,10 +57,10 @@ pub fn key_for(name: &str) -> String {
 
 impl StoredCertificate {
     /// A certificate that a CA has issued.
-    pub fn new(chain: &str, key: &str, directory: &str, account: &str) -> Result<Self, BundleError> {
+    pub fn new(chain: &str, key: &str, directory: &DirectoryUrl, account: &str) -> Result<Self, BundleError> {
         let bundle = Bundle::from_pem(chain.as_bytes(), key.as_bytes(), Origin::Acme)?;
         let id = bundle.key.cert.first().and_then(CertificateId::of);
-        Ok(Self { bundle: Arc::new(bundle), directory: directory.into(), account: account.into(), id })
+        Ok(Self { bundle: Arc::new(bundle), directory: directory.clone(), account: account.into(), id })
     }
 
     /// Reads the text of a file.
@@ -71,13 +72,13 @@ impl StoredCertificate {
         if head.version > VERSION {
             return Err(StoredCertificateError::Newer(head.version));
         }
-        Ok(Self::new(text, text, &head.directory, &head.account)?)
+        Ok(Self::new(text, text, &DirectoryUrl::from_volume(head.directory), &head.account)?)
     }
 }
 
 /// The text of a file.
-pub fn write(chain: &str, key: &str, directory: &str, account: &str) -> String {
-    let head = Head { version: VERSION, directory: directory.into(), account: account.into() };
+pub fn write(chain: &str, key: &str, directory: &DirectoryUrl, account: &str) -> String {
+    let head = Head { version: VERSION, directory: directory.to_string(), account: account.into() };
     let head = serde_json::to_string(&head).expect("text and numbers can always be written");
     format!("{HEAD}{head}\n{}\n{}\n", key.trim_end(), chain.trim_end())
 }
@@ -137,14 +138,14 @@ mod tests {
         let issuer_key = rcgen::KeyPair::from_pem(&ca.key_pem()).expect("the CA's key");
         let issuer = rcgen::Issuer::from_ca_cert_pem(ca.root_pem(), issuer_key).expect("the CA");
         let chain = params.signed_by(&key, &issuer).expect("signs").pem();
-        write(&chain, &key.serialize_pem(), "https://ca.test/dir", "https://ca.test/acct/1")
+        write(&chain, &key.serialize_pem(), &"https://ca.test/dir".into(), "https://ca.test/acct/1")
     }
 
     #[test]
     fn what_was_written_is_read_and_is_plain_pem() {
         let file = file();
         let stored = StoredCertificate::read(&file).expect("reads it");
-        assert_eq!((&*stored.directory, &*stored.account), ("https://ca.test/dir", "https://ca.test/acct/1"));
+        assert_eq!((stored.directory.as_str(), &*stored.account), ("https://ca.test/dir", "https://ca.test/acct/1"));
         assert_eq!((&stored.bundle.origin, &*stored.bundle.names), (&Origin::Acme, &[Box::from("a.test")][..]));
         let id = stored.id.expect("has one").to_string();
         assert!(id.split('.').all(|part| part.len() > 10) && !id.contains('='), "{id}");

@@ -19,6 +19,7 @@ use gangway_tls::{Bundle, HANDSHAKE_WAIT_MAX, UnixTime};
 use crate::account::Accounts;
 use crate::challenge::Solver;
 use crate::clock::Clock;
+use crate::directory_url::DirectoryUrl;
 use crate::dns::Dns;
 use crate::failure::{self, Failure};
 use crate::findings::{self, FindingInput, NameView, tell};
@@ -30,7 +31,7 @@ use crate::schedule::{
     self, BUSY_ELSEWHERE, CaState, NameState, Schedule, ScheduleInput, SchedulePolicy, Task, interrupted,
     retry_ca_time, schedule,
 };
-use crate::settings::{self, AcmeSettings};
+use crate::settings::AcmeSettings;
 use crate::storage::{Storage, StorageError};
 use crate::stored_certificate::StoredCertificate;
 use crate::volume_scan::{self, VolumeScan};
@@ -158,11 +159,11 @@ impl WantedNames<'_> {
 
 /// The outcome of a task.
 enum TaskOutcome {
-    Ordered { name: Box<str>, directory: Box<str>, outcome: Box<OrderOutcome> },
+    Ordered { name: Box<str>, directory: DirectoryUrl, outcome: Box<OrderOutcome> },
     Asked { name: Box<str>, renewal: Result<Option<Renewal>, Failure> },
     Saved { name: Box<str>, outcome: Result<(), StorageError> },
-    KeyChanged { directory: Box<str>, outcome: Result<(), Failure> },
-    ContactTold { directory: Box<str>, outcome: Result<(), Failure> },
+    KeyChanged { directory: DirectoryUrl, outcome: Result<(), Failure> },
+    ContactTold { directory: DirectoryUrl, outcome: Result<(), Failure> },
 }
 
 type TaskFuture = Pin<Box<dyn Future<Output = TaskOutcome> + Send>>;
@@ -173,7 +174,7 @@ struct Worker<S: Storage> {
     policy: SchedulePolicy,
     volume: VolumeScan<S>,
     states: BTreeMap<Box<str>, NameState>,
-    cas: HashMap<Box<str>, CaState>,
+    cas: HashMap<DirectoryUrl, CaState>,
     running: BTreeSet<Box<str>>,
     tasks: FuturesUnordered<TaskFuture>,
     starts: Vec<UnixTime>,
@@ -181,9 +182,9 @@ struct Worker<S: Storage> {
     unsaved: BTreeMap<Box<str>, String>,
     /// Accounts whose key is being changed or could not be changed, by directory: the time of the next attempt, and
     /// the failure.
-    key_changes: BTreeMap<Box<str>, (UnixTime, Option<Failure>)>,
+    key_changes: BTreeMap<DirectoryUrl, (UnixTime, Option<Failure>)>,
     /// The earliest time of the next attempt to send a CA the e-mail address, by directory.
-    contacts_after: BTreeMap<Box<str>, UnixTime>,
+    contacts_after: BTreeMap<DirectoryUrl, UnixTime>,
     store_after: UnixTime,
     started: UnixTime,
     storage_error: Option<String>,
@@ -349,7 +350,7 @@ impl<S: Storage> Worker<S> {
         let (known, history) = (state.stored.clone(), state.history.clone());
         tracing::info!(
             name = &*order.name,
-            ca = settings::name_of(&order.directory),
+            ca = order.directory.issuer_name(),
             attempt = order.failures + 1,
             "ordering a certificate"
         );
@@ -398,13 +399,21 @@ impl<S: Storage> Worker<S> {
             TaskOutcome::KeyChanged { directory, outcome } => {
                 let failure = outcome.err();
                 if let Some(failure) = &failure {
-                    tracing::warn!(ca = &*directory, error = failure.detail, "failed to give an account another key");
+                    tracing::warn!(
+                        ca = directory.as_str(),
+                        error = failure.detail,
+                        "failed to give an account another key"
+                    );
                 }
                 self.key_changes.insert(directory, (now + KEY_CHANGE_PAUSE, failure));
             }
             TaskOutcome::ContactTold { directory, outcome } => {
                 if let Err(failure) = outcome {
-                    tracing::warn!(ca = &*directory, error = failure.detail, "failed to tell a CA the e-mail address");
+                    tracing::warn!(
+                        ca = directory.as_str(),
+                        error = failure.detail,
+                        "failed to tell a CA the e-mail address"
+                    );
                 }
             }
             TaskOutcome::Saved { name, outcome } => {
@@ -420,13 +429,13 @@ impl<S: Storage> Worker<S> {
         }
     }
 
-    fn ordered(&mut self, name: &str, directory: &str, outcome: OrderOutcome, now: UnixTime) {
+    fn ordered(&mut self, name: &str, directory: &DirectoryUrl, outcome: OrderOutcome, now: UnixTime) {
         let state = self.states.entry(name.into()).or_default();
         match outcome {
             OrderOutcome::Issued { stored, unsaved, history } => {
                 tracing::info!(
                     name,
-                    ca = settings::name_of(directory),
+                    ca = directory.issuer_name(),
                     serial = &*stored.bundle.serial,
                     "got a certificate"
                 );
@@ -456,16 +465,16 @@ impl<S: Storage> Worker<S> {
                     on_demand.demand.give_up(name);
                 }
                 // The operator learns of it from a finding, which is logged once.
-                let (ca, kind) = (settings::name_of(directory), failure.kind.as_str());
+                let (ca, kind) = (directory.issuer_name(), failure.kind.as_str());
                 tracing::debug!(name, ca, error = failure.detail, kind, "failed to get a certificate");
                 if failure.kind == failure::FailureKind::Storage {
                     self.storage_failed(&failure.detail);
                 } else if failure.kind.is_of_the_ca() {
-                    let state = self.cas.entry(directory.into()).or_default();
+                    let state = self.cas.entry(directory.clone()).or_default();
                     // Several orders under way meet the same outage.
                     if state.next <= now {
                         state.failures = state.failures.saturating_add(1);
-                        state.next = retry_ca_time(directory, state.failures, failure.retry_at, now);
+                        state.next = retry_ca_time(directory.as_str(), state.failures, failure.retry_at, now);
                     }
                     state.next = state.next.max(failure.retry_at.unwrap_or_default());
                     state.last = Some(failure);

@@ -18,9 +18,9 @@ use base64::prelude::BASE64_STANDARD;
 use gangway_tls::{Bundle, Origin, UnixTime};
 use serde_json::Value;
 
-use gangway_acme::date;
 use gangway_acme::storage::{FolderStorage, Storage, safe_name};
 use gangway_acme::stored_certificate::{self, StoredCertificate};
+use gangway_acme::{DirectoryUrl, date};
 
 /// The folder on the volume that is searched for other software's files at the start.
 pub(crate) const FOLDER: &str = "import";
@@ -140,7 +140,7 @@ fn judge(chain: &str, key: &str, now: UnixTime) -> Result<Bundle, UnusablePair> 
 /// Stores a bundle under each of its names, since each name is renewed separately.
 async fn take(storage: &FolderStorage, bundle: &Bundle, chain: &str, key: &str) -> ImportOutcome {
     let directory = if bundle.issuer.contains(LETS_ENCRYPT.0) { LETS_ENCRYPT.1 } else { "" };
-    let text = stored_certificate::write(chain, key, directory, "");
+    let text = stored_certificate::write(chain, key, &DirectoryUrl::from_volume(directory), "");
     let mut outcome = ImportOutcome::Known;
     for name in &bundle.names {
         match put(storage, name, bundle, &text).await {
@@ -398,7 +398,7 @@ mod tests {
         assert_eq!(kept(&data), ["a.example.org.pem", "b.example.org.pem"]);
         let text = fs::read_to_string(data.join("acme/certificates/b.example.org.pem")).expect("is there");
         let held = StoredCertificate::read(&text).expect("reads it");
-        assert_eq!((&*held.directory, &*held.account), (LETS_ENCRYPT.1, ""), "nothing is said to replace it");
+        assert_eq!((held.directory.as_str(), &*held.account), (LETS_ENCRYPT.1, ""), "nothing is said to replace it");
         assert_eq!(imported(&data, &source).await[0], "known    a.example.org b.example.org");
         put(&source, &file.to_string()[..200]);
         assert!(imported(&data, &source).await[0].contains("it is damaged"));

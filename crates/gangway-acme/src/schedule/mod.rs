@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gangway_tls::{CertName, UnixTime, without_star};
 
+use crate::directory_url::DirectoryUrl;
 use crate::failure::Failure;
 use crate::order_history::{OrderHistory, Renewal};
 use crate::stored_certificate::StoredCertificate;
@@ -54,7 +55,7 @@ pub(crate) const BUSY_ELSEWHERE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SchedulePolicy {
     /// Directories of the CAs, in the order in which they are asked.
-    pub(crate) directories: Vec<Box<str>>,
+    pub(crate) directories: Vec<DirectoryUrl>,
     /// Domains below which one certificate with a star is used.
     pub(crate) wildcards: Vec<Box<str>>,
     /// Whether DNS-01 can be answered.
@@ -93,7 +94,7 @@ pub(crate) struct ScheduleInput<'a> {
     /// States by the name of the certificate.
     pub(crate) states: &'a BTreeMap<Box<str>, NameState>,
     /// States of the CAs by directory.
-    pub(crate) cas: &'a HashMap<Box<str>, CaState>,
+    pub(crate) cas: &'a HashMap<DirectoryUrl, CaState>,
     /// Certificates with an action under way.
     pub(crate) running: &'a BTreeSet<Box<str>>,
     /// The times at which orders were begun, the latest last.
@@ -135,7 +136,7 @@ pub(crate) struct CertificateOrder {
     pub(crate) name: Box<str>,
     /// The names that it must carry.
     pub(crate) names: Vec<Box<str>>,
-    pub(crate) directory: Box<str>,
+    pub(crate) directory: DirectoryUrl,
     /// The certificate that it replaces, by the CA's identifier.
     pub(crate) replaces: Option<Box<str>>,
     /// The number of failures in a row at this CA.
@@ -373,15 +374,15 @@ impl ScheduleInput<'_> {
     }
 
     /// The CA to ask now, or the time at which there will be one.
-    fn choose_ca(&self, state: &NameState, now: UnixTime) -> Result<Box<str>, UnixTime> {
+    fn choose_ca(&self, state: &NameState, now: UnixTime) -> Result<DirectoryUrl, UnixTime> {
         if state.order_after > now {
             return Err(state.order_after);
         }
-        let ready_at = |directory: &str| {
+        let ready_at = |directory: &DirectoryUrl| {
             let attempts = state.history.attempts.get(directory).map_or(UnixTime::EPOCH, |attempts| attempts.next);
             self.cas.get(directory).map_or(UnixTime::EPOCH, |ca| ca.next).max(attempts)
         };
-        let is_open = |directory: &str| {
+        let is_open = |directory: &DirectoryUrl| {
             state.history.orders.get(directory).is_some_and(|order| now.since(order.begun) < ORDER_LIFETIME)
         };
         // An order is finished at the CA where it was begun, as soon as that CA can serve; until then the others

@@ -39,7 +39,7 @@ struct World {
     wanted: BTreeSet<Box<str>>,
     on_demand: BTreeMap<Box<str>, UnixTime>,
     states: BTreeMap<Box<str>, NameState>,
-    cas: HashMap<Box<str>, CaState>,
+    cas: HashMap<DirectoryUrl, CaState>,
     running: BTreeSet<Box<str>>,
     starts: Vec<UnixTime>,
     can_store: bool,
@@ -114,7 +114,7 @@ impl World {
                     let state = self.state(&order.name);
                     match outcome(&order) {
                         Ok(()) => {
-                            state.stored = Some(stored(&order.name, &order.directory, now, now + lifetime));
+                            state.stored = Some(stored(&order.name, order.directory.as_str(), now, now + lifetime));
                             state.history.succeed(now);
                         }
                         Err(kind) => {
@@ -311,12 +311,13 @@ fn the_next_ca_is_asked_at_once_where_the_first_is_at_fault_and_later_where_the_
         let mut world = World::new(&["a.example.org"]);
         world.turn(|_| Err(kind), no_suggestion);
         let next = world.schedule().tasks;
-        let directory =
-            next.iter().find_map(|task| if let Task::Order(order) = task { Some(&*order.directory) } else { None });
+        let directory = next
+            .iter()
+            .find_map(|task| if let Task::Order(order) = task { Some(order.directory.as_str()) } else { None });
         assert_eq!(directory, asked_at_once.then_some(OTHER), "{kind:?}");
     }
     let mut world = World::new(&["a.example.org"]);
-    while world.orders.iter().all(|(_, order)| *order.directory != *OTHER) {
+    while world.orders.iter().all(|(_, order)| order.directory.as_str() != OTHER) {
         world.turn(|_| Err(FailureKind::Dns), no_suggestion);
     }
     assert_eq!(world.orders.len() as u32, ATTEMPTS_BEFORE_NEXT_CA + 1);
@@ -349,9 +350,9 @@ fn an_order_under_way_is_finished_where_it_was_begun() {
         Some(Task::Order(order)) => order.directory,
         other => panic!("{other:?}"),
     };
-    assert_eq!(&*directory(&world), OTHER);
+    assert_eq!(directory(&world).as_str(), OTHER);
     world.now = NOW + 30 * DAY;
-    assert_eq!(&*directory(&world), CA, "an old one is given up");
+    assert_eq!(directory(&world).as_str(), CA, "an old one is given up");
 }
 
 #[test]
@@ -363,18 +364,18 @@ fn an_order_whose_ca_cannot_serve_now_pins_nothing_and_is_taken_up_again() {
         Some(Task::Order(order)) => order.directory,
         other => panic!("{other:?}"),
     };
-    assert_eq!(&*directory(&world), CA);
+    assert_eq!(directory(&world).as_str(), CA);
     world.cas.insert(CA.into(), CaState { failures: 1, next: NOW + HOUR, last: None });
-    assert_eq!(&*directory(&world), OTHER, "the CA is down");
+    assert_eq!(directory(&world).as_str(), OTHER, "the CA is down");
     world.cas.insert(OTHER.into(), CaState { failures: 1, next: NOW + HOUR, last: None });
     assert_eq!(world.schedule().next, NOW + HOUR, "so are both");
     world.cas.clear();
-    assert_eq!(&*directory(&world), CA, "and it serves again");
+    assert_eq!(directory(&world).as_str(), CA, "and it serves again");
     let next = NOW + 40 * MINUTE;
     let attempts = world.state("a.example.org");
-    attempts.history.fail(CA, Failure::new(FailureKind::Confused, "took too long"), next);
-    assert_eq!(attempts.history.orders[CA], order);
-    assert_eq!(&*directory(&world), OTHER, "the name is not to be asked for there yet");
+    attempts.history.fail(&CA.into(), Failure::new(FailureKind::Confused, "took too long"), next);
+    assert_eq!(attempts.history.orders[&CA.into()], order);
+    assert_eq!(directory(&world).as_str(), OTHER, "the name is not to be asked for there yet");
 }
 
 #[test]

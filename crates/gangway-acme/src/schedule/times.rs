@@ -6,6 +6,7 @@ use std::time::Duration;
 use gangway_tls::UnixTime;
 
 use super::units::{DAY, HOUR, MINUTE};
+use crate::directory_url::DirectoryUrl;
 use crate::failure::{Failure, FailureKind};
 use crate::order_history::{OrderHistory, Renewal};
 use crate::stored_certificate::StoredCertificate;
@@ -74,10 +75,11 @@ pub(crate) fn retry_time(
     retry_at.map_or(at, |told| at.max(told))
 }
 
-/// The time at which to ask a CA again after this many failures in a row.
-pub(crate) fn retry_ca_time(directory: &str, failures: u32, retry_at: Option<UnixTime>, now: UnixTime) -> UnixTime {
+/// The time at which to ask a CA again after this many failures in a row. Those with another `subject`, a CA or a
+/// name, differ a little.
+pub(crate) fn retry_ca_time(subject: &str, failures: u32, retry_at: Option<UnixTime>, now: UnixTime) -> UnixTime {
     let delay = after(&RETRY_CA, failures);
-    let at = now + delay + spread(&(directory, failures), delay / 10);
+    let at = now + delay + spread(&(subject, failures), delay / 10);
     retry_at.map_or(at, |told| at.max(told))
 }
 
@@ -85,7 +87,7 @@ pub(crate) fn retry_ca_time(directory: &str, failures: u32, retry_at: Option<Uni
 /// and again must not order again and again.
 pub(crate) fn interrupted(name: &str, mut history: OrderHistory, now: UnixTime) -> OrderHistory {
     let unplaced = history.orders.iter().filter(|(_, order)| order.url.is_empty());
-    let unplaced: Vec<(Box<str>, UnixTime)> =
+    let unplaced: Vec<(DirectoryUrl, UnixTime)> =
         unplaced.map(|(directory, order)| (directory.clone(), order.begun)).collect();
     for (directory, begun) in unplaced {
         let failures = history.attempts.get(&directory).map_or(0, |attempts| attempts.failures) + 1;
