@@ -101,7 +101,10 @@ fn paths(text: &str) -> Vec<String> {
     let mut is_use = false;
     for token in tokens(text) {
         match token {
-            "use" => is_use = true,
+            "use" => {
+                is_use = true;
+                path.clear();
+            }
             ";" if is_use => {
                 found.push(std::mem::take(&mut path));
                 is_use = false;
@@ -162,6 +165,7 @@ mod tests {
     fn arrows_are_read_from_declarations_and_from_code() {
         let files = crate_of(&[
             ("lib.rs", "mod a; mod b; mod c;"),
+            ("d.rs", "pub use crate::a::A;"),
             ("a.rs", "use crate::{b::{B, Other as _}, c};\nmod child;"),
             ("a/child.rs", "use super::A;\nfn f() -> crate::c::C { super::super::b::f() }"),
             ("b.rs", "// crate::a is not used\nstruct B;\n#[cfg(test)]\nmod tests { use crate::a::A; }"),
@@ -172,6 +176,7 @@ mod tests {
         assert_eq!(named("a"), ["b", "c"]);
         assert_eq!(named("a::child"), ["a", "b", "c"]);
         assert_eq!(named("b"), [""; 0]);
+        assert_eq!(named("d"), ["a"]);
         assert_eq!(circles(&arrows), [[""; 0]; 0]);
     }
 

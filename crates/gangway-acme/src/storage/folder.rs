@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::interface::{Storage, StorageCause, StorageError, Stored};
 use super::lease::{FolderLease, Observed, SETTLE};
-use super::{Storage, StorageCause, StorageError, Stored};
 
 /// Larger than any chain or account. A larger file was not written by gangway and is not read into memory.
 const VALUE_BYTES_MAX: u64 = 16 << 20;
