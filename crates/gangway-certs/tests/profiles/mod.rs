@@ -1,10 +1,12 @@
 //! Certificates for addresses, and certificates of a chosen profile.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener};
 use std::process::Command;
+use std::time::Duration;
 
 use gangway_acme::ChallengeKind;
 use gangway_diagnostic::codes;
+use gangway_testkit::wait::eventually;
 use serde_json::json;
 
 use crate::support::{Between, Ca, FrontDoor, Keeping, Mood, Outputs, Reply, through};
@@ -26,10 +28,17 @@ struct Address(IpAddr);
 
 impl Address {
     /// `None` if the system refuses, as it does without root.
-    fn add(address: &str) -> Option<Self> {
+    async fn add(address: &str) -> Option<Self> {
         // An address left over from a killed test serves as well.
         let outcome = Command::new("ip").args(["addr", "replace", address, "dev", "lo"]).output().expect("iproute2");
-        outcome.status.success().then(|| Self(address.parse().expect("an address")))
+        if !outcome.status.success() {
+            return None;
+        }
+        let added = Self(address.parse().expect("an address"));
+        // The kernel lets nobody use an IPv6 address for a moment, even on the loopback device.
+        let can_be_used = async || TcpListener::bind((added.0, 0)).ok();
+        eventually("the address can be used", Duration::from_secs(10), can_be_used).await;
+        Some(added)
     }
 }
 
@@ -44,7 +53,7 @@ impl Drop for Address {
 #[tokio::test]
 async fn an_address_gets_a_certificate_of_the_kind_that_addresses_get() {
     for (text, challenge) in [("198.51.100.77", ChallengeKind::Http01), ("2001:db8::77", ChallengeKind::TlsAlpn01)] {
-        let Some(address) = Address::add(text) else {
+        let Some(address) = Address::add(text).await else {
             println!("figure: none, adding an address is refused to who is not root");
             return;
         };
