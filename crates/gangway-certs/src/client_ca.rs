@@ -76,7 +76,7 @@ pub(crate) fn missing(name: &str, usable: &ClientCas, findings: &[Diagnostic]) -
         Diagnostic::error(
             codes::CLIENT_CA_UNUSABLE,
             Place::Name(subject),
-            format!("there is no bundle of authorities `{name}` for `client-ca`"),
+            format!("there is no CA file `{name}` for `client-ca`"),
         )
         .with_help(format!("put the authorities' certificates into `certs/clients/{name}.pem` on the volume"))
         .with_effect(EFFECT)
@@ -119,11 +119,11 @@ fn read(folder: &Path) -> BTreeMap<Box<str>, Result<ClientCa, String>> {
         };
         texts.insert(stem.into(), joined);
     }
-    let bundle = |text: io::Result<Vec<u8>>| {
+    let client_ca = |text: io::Result<Vec<u8>>| {
         let text = text.map_err(|error| error.to_string())?;
         ClientCa::from_pem(&text).map_err(|error| error.to_string())
     };
-    texts.into_iter().map(|(name, text)| (name, bundle(text))).collect()
+    texts.into_iter().map(|(name, text)| (name, client_ca(text))).collect()
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_is_used_while_it_is_whole_and_given_up_when_it_is_not() {
+    fn a_file_is_used_while_it_is_whole_and_given_up_when_it_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("family.pem");
         let mut clients = ClientCaFolder::default();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn two_files_of_one_name_are_one_bundle_and_others_are_none() {
+    fn two_files_of_one_name_are_one_and_others_are_none() {
         let folder = tempfile::tempdir().expect("a folder");
         put(&folder.path().join("family.pem"), &authority());
         put(&folder.path().join("family.crt"), &authority());

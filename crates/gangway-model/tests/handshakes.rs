@@ -55,7 +55,7 @@ fn ten_thousand_protected_routes_compile_about_as_fast_as_open_ones() {
         );
         assert!(ratio < 4.0, "{ratio}");
         let table = compiled(&guarded).table;
-        assert!(table.routes().iter().all(|route| route.listener.client_ca.is_some()), "they want the same bundle");
+        assert!(table.routes().iter().all(|route| route.listener.client_ca.is_some()), "they want the same CA file");
     }
 }
 

@@ -81,11 +81,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bundle_is_taken_whole_or_not_at_all() {
+    fn a_file_is_taken_whole_or_not_at_all() {
         let ca = crate::InternalCa::make(&crate::Scope::default(), crate::UnixTime::from_seconds(1_700_000_000))
             .expect("makes a CA");
-        let good = ClientCa::from_pem(ca.root_pem().as_bytes()).expect("a bundle");
-        assert!(good.is_same_as(&ClientCa::from_pem(ca.root_pem().as_bytes()).expect("a bundle")));
+        let good = ClientCa::from_pem(ca.root_pem().as_bytes()).expect("a CA file");
+        assert!(good.is_same_as(&ClientCa::from_pem(ca.root_pem().as_bytes()).expect("a CA file")));
         assert_eq!(ClientCa::from_pem(b"nothing").err(), Some(ClientCaError::Empty));
         let broken = format!("{}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", ca.root_pem());
         assert!(matches!(ClientCa::from_pem(broken.as_bytes()), Err(ClientCaError::Damaged(_))));

@@ -2,7 +2,7 @@
 //!
 //! A handshake is for a host and not for a route: what one route asks of it, every route of the host gets. So
 //! no route may ask for more where a more senior route of another tenant asks for less, or all that one's clients
-//! would be locked out. And a handshake asks for one bundle: of two on one host the more senior route's is asked
+//! would be locked out. And a handshake asks by one CA file: of two on one host the more senior route's is asked
 //! for.
 //!
 //! A pattern of hosts asks nothing of a host that another tenant serves by its name, whatever the ages: the

@@ -48,8 +48,8 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
     if route.listener.tls_min == TlsVersion::Tls13 {
         f.push_str(", TLS 1.3 only");
     }
-    if let Some(bundle) = &route.listener.client_ca {
-        write!(f, ", clients of `{bundle}`")?;
+    if let Some(file) = &route.listener.client_ca {
+        write!(f, ", clients of `{file}`")?;
     }
     if let Some(folder) = &route.listener.cert_export {
         write!(f, ", exported to `{folder}`")?;

@@ -196,7 +196,7 @@ impl FrontDoor {
             Some(config) => (config, protection.client_ca.clone()),
             None => {
                 let config = self.shared.tls.under(HandshakePolicy { is_tls13_only, client_ca: None });
-                (config.expect("only a missing bundle is a reason for none"), None)
+                (config.expect("only a missing CA file is a reason for none"), None)
             }
         }
     }

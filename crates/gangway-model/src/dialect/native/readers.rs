@@ -201,8 +201,8 @@ fn client_ca<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Ve
         Ok(text.into())
     } else {
         let note = "1 to 64 letters, digits, dots, hyphens and underscores, and no dot in front";
-        let help = "name a bundle in `certs/clients/` on the volume: `family` for `family.pem`";
-        Err(value::wrong(codes::CLIENT_CA, text, "is not the name of a bundle", note, help))
+        let help = "name a CA file in `certs/clients/` on the volume: `family` for `family.pem`";
+        Err(value::wrong(codes::CLIENT_CA, text, "is not the name of a CA file", note, help))
     };
     fields.client_ca = fields.accept(label, name, found).map(|name| (name, label.clone()));
 }

@@ -384,11 +384,11 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "client-ca",
-        value: Form::Line("name of a bundle in `certs/clients/` on the volume"),
+        value: Form::Line("name of a CA file in `certs/clients/` on the volume"),
         example: "family",
-        doc: "Clients must show a certificate that an authority in this bundle has signed: `family` names `family.pem` \
+        doc: "Clients must show a certificate that an authority in this CA file has signed: `family` names `family.pem` \
               in `certs/clients/` on the volume. It holds for the whole handshake, so for every route of the same host; \
-              a request on a connection that was opened for another host is answered 421. While the bundle is missing or \
+              a request on a connection that was opened for another host is answered 421. While the file is missing or \
               damaged, nobody is let in.",
         status: KeyStatus::InForce(KeyId::ClientCa),
         ..PROTECTS
