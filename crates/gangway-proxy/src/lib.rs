@@ -9,6 +9,8 @@ mod activation;
 mod app;
 mod data_plane;
 mod downstream;
+#[allow(dead_code, reason = "the engine is being put together")]
+mod exchange;
 mod grammar;
 mod hash;
 mod hold;
@@ -18,6 +20,8 @@ mod lifecycle;
 mod limits;
 mod listen_addresses;
 mod log;
+#[allow(dead_code, reason = "the engine is being put together")]
+mod message;
 mod metrics;
 mod middleware;
 mod panic_guard;
@@ -27,6 +31,8 @@ mod serving_table;
 mod settings;
 mod shared;
 mod start_error;
+#[allow(dead_code, reason = "the engine is being put together")]
+mod stream;
 mod trusted_proxies;
 mod upstream;
 mod whereabouts;

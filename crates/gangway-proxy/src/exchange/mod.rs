@@ -1,0 +1,5 @@
+//! One request and its response, from the client's end to the endpoint's: admit, decide, send, relay, record.
+//!
+//! This code knows neither the version of HTTP on either side nor how bytes travel.
+
+pub(crate) mod serve;

@@ -1,0 +1,56 @@
+//! Why an endpoint failed a request.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why an endpoint failed a request, with a description for people.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamError {
+    pub(crate) kind: UpstreamErrorKind,
+    pub(crate) detail: Cow<'static, str>,
+}
+
+/// The kinds of failures, as far as they are treated differently.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum UpstreamErrorKind {
+    /// Nothing listens there.
+    Refused,
+    /// There was no connection in time.
+    ConnectTimeout,
+    /// The network knows no way to the address.
+    NoWay,
+    /// The name of the upstream cannot be looked up.
+    NameUnknown,
+    /// Another failure to connect.
+    Connect,
+    /// The certificate of the endpoint is not trusted.
+    TlsUntrusted,
+    /// There is no common version, key exchange or cipher.
+    TlsNothingInCommon,
+    /// The endpoint does not speak TLS.
+    TlsNotSpoken,
+    /// Another failure of the TLS handshake.
+    Tls,
+    /// The endpoint closed or reset the connection, and nothing of a response had come.
+    ClosedUnanswered,
+    /// The endpoint closed or reset the connection in the middle of its response.
+    ClosedEarly,
+    /// The response breaks a rule of HTTP.
+    Malformed,
+    /// There was no response in time, or a pause in its body was too long.
+    Timeout,
+    /// The endpoint has left and its drain time is over.
+    Drained,
+}
+
+impl UpstreamError {
+    pub(crate) fn new(kind: UpstreamErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
