@@ -3,3 +3,4 @@
 //! This code knows neither the version of HTTP on either side nor how bytes travel.
 
 pub(crate) mod serve;
+pub(crate) mod worker;

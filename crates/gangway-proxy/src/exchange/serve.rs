@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::downstream::connection::ClientConnection;
+use crate::exchange::worker::Worker;
 use crate::message::request_head::RequestHead;
 use crate::reply::rejection::Rejection;
-use crate::shared::Shared;
 use crate::stream::downstream::Downstream;
 
 /// The state of one request, used again for the next one on the same connection.
@@ -17,7 +17,7 @@ pub(crate) struct Exchange {
 
 /// Serves the request whose head is in `exchange`, up to the end of its response, and records it.
 pub(crate) async fn serve<D: Downstream>(
-    _shared: &Shared,
+    _worker: &Worker,
     _connection: &Arc<ClientConnection>,
     _exchange: &mut Exchange,
     _client: &mut D,
@@ -27,7 +27,7 @@ pub(crate) async fn serve<D: Downstream>(
 
 /// Answers a request that is rejected before its head was whole, and records it.
 pub(crate) async fn reject<D: Downstream>(
-    _shared: &Shared,
+    _worker: &Worker,
     _connection: &Arc<ClientConnection>,
     _exchange: &mut Exchange,
     _client: &mut D,
