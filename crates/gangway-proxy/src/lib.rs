@@ -7,6 +7,8 @@
 
 mod activation;
 mod app;
+#[allow(dead_code, reason = "the engine is being put together")]
+mod buffer_pool;
 mod data_plane;
 mod downstream;
 #[allow(dead_code, reason = "the engine is being put together")]
@@ -33,6 +35,8 @@ mod shared;
 mod start_error;
 #[allow(dead_code, reason = "the engine is being put together")]
 mod stream;
+#[allow(dead_code, reason = "the engine is being put together")]
+mod timer;
 mod trusted_proxies;
 mod upstream;
 mod whereabouts;

@@ -1,0 +1,100 @@
+//! Buffers for bytes on their way, shared by the connections of a thread.
+//!
+//! A connection takes a buffer while bytes are there and gives it back afterwards, so an idle connection holds none.
+//! A buffer that was just used is still in the cache of its core; that is why the one given back last is taken first,
+//! and why buffers are no larger than [`BUFFER_LEN`].
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+/// The bytes of a buffer: what a TLS record carries. Larger buffers carry large bodies more slowly, since they do not
+/// stay in the cache.
+pub(crate) const BUFFER_LEN: usize = 16 * 1024;
+
+/// The unused buffers that a thread keeps. Further ones go back to the allocator.
+const UNUSED_MAX: usize = 64;
+
+thread_local! {
+    static UNUSED: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer of [`BUFFER_LEN`] bytes. Dropped, it goes to the pool of the thread that drops it.
+///
+/// It is not emptied in between: its user has to know how many bytes of it count.
+pub(crate) struct Buffer(Box<[u8]>);
+
+/// Takes a buffer out of the pool of this thread, or makes one.
+pub(crate) fn take() -> Buffer {
+    let unused = UNUSED.try_with(|unused| unused.borrow_mut().pop()).ok().flatten();
+    Buffer(unused.unwrap_or_else(|| vec![0; BUFFER_LEN].into_boxed_slice()))
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.0);
+        // A thread that ends has no pool any more.
+        let _ = UNUSED.try_with(|unused| {
+            let mut unused = unused.borrow_mut();
+            if unused.len() < UNUSED_MAX {
+                unused.push(bytes);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Buffer {
+    /// Without the bytes, which may be a secret of a request that is long over.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Buffer")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unused() -> usize {
+        UNUSED.with_borrow(Vec::len)
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_and_the_unused_ones_are_bounded() {
+        let first = take();
+        let place = first.as_ptr();
+        assert_eq!(first.len(), BUFFER_LEN);
+        drop(first);
+        let again = take();
+        assert_eq!((again.as_ptr(), unused()), (place, 0));
+        let many: Vec<Buffer> = (0..2 * UNUSED_MAX).map(|_| take()).collect();
+        drop(many);
+        assert_eq!(unused(), UNUSED_MAX);
+    }
+
+    #[test]
+    fn a_buffer_may_be_dropped_by_another_thread() {
+        let mut buffer = take();
+        buffer[0] = 1;
+        std::thread::spawn(move || {
+            drop(buffer);
+            assert_eq!((unused(), take()[0]), (1, 1));
+        })
+        .join()
+        .expect("no panic");
+        assert_eq!(unused(), 0);
+    }
+}

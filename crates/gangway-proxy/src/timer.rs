@@ -1,0 +1,107 @@
+//! One timer for a connection or a stream, moved by writing a field.
+//!
+//! Deadlines move with nearly every byte, and most of them never pass. So the runtime's timer is moved only if it
+//! would fire too late. If it fires too early, it is set to the time that is due by then.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::time::{Instant, Sleep};
+
+/// A timer that is cheap to move.
+#[derive(Debug, Default)]
+pub(crate) struct Timer {
+    due: Option<Instant>,
+    /// Made when it is first needed: many streams end before that.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    /// Sets when the timer expires. Takes effect with the next [`Timer::poll_expired`].
+    pub(crate) fn set(&mut self, due: Instant) {
+        self.due = Some(due);
+    }
+
+    /// The timer does not expire until it is set again.
+    pub(crate) fn clear(&mut self) {
+        self.due = None;
+    }
+
+    /// When the timer expires, if it is set.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Ready once the set time has passed, and from then on until it is set again. Otherwise the task is woken then,
+    /// and perhaps once before.
+    pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(due) = self.due else { return Poll::Pending };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if sleep.deadline() > due {
+            sleep.as_mut().reset(due);
+        }
+        loop {
+            std::task::ready!(sleep.as_mut().poll(cx));
+            // Otherwise the runtime's timer was set before the time that is due moved to later.
+            if sleep.deadline() >= due || Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(due);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn has_expired(timer: &mut Timer) -> bool {
+        timer.poll_expired(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    async fn pass(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    fn after(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_expires_when_it_was_last_set_to() {
+        let mut timer = Timer::default();
+        assert!(!has_expired(&mut timer), "it was never set");
+        timer.set(after(10));
+        assert!(!has_expired(&mut timer));
+        pass(5).await;
+        timer.set(after(10));
+        pass(5).await;
+        assert!(!has_expired(&mut timer), "it was moved to later");
+        pass(5).await;
+        assert!(has_expired(&mut timer) && has_expired(&mut timer));
+        timer.set(after(100));
+        assert!(!has_expired(&mut timer));
+        timer.set(after(1));
+        assert!(!has_expired(&mut timer));
+        pass(1).await;
+        assert!(has_expired(&mut timer), "it was moved to sooner");
+        timer.clear();
+        assert!(!has_expired(&mut timer));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_is_woken_when_the_time_has_come_however_often_it_moved() {
+        let mut timer = Timer::default();
+        let begun = Instant::now();
+        for seconds in [75, 10, 60] {
+            timer.set(begun + Duration::from_secs(seconds));
+            assert!(!has_expired(&mut timer));
+        }
+        std::future::poll_fn(|cx| timer.poll_expired(cx)).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(60));
+    }
+}
