@@ -2,6 +2,8 @@
 
 pub(crate) mod accept;
 pub(crate) mod arrivals;
+#[allow(dead_code, reason = "the engine is being put together")]
+pub(crate) mod body_rate;
 pub(crate) mod connection;
 pub(crate) mod connection_limits;
 pub(crate) mod front_door;
