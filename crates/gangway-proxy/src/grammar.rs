@@ -65,6 +65,44 @@ pub(crate) fn is_target(target: &[u8]) -> bool {
     !query.iter().fold(bad_path, |found, byte| found | bad(*byte) | (*byte == b'"'))
 }
 
+/// Appends a target to `out`. The bytes that may not stand in a URI but that clients send unencoded in practice, and
+/// applications expect, are percent-encoded: high bytes, and some marks. All others go on as they are. Returns whether
+/// the target holds no byte that must be refused: spaces, control bytes, and the `#` of a fragment, about which
+/// recipients disagree.
+pub(crate) fn push_target(target: &[u8], out: &mut String) -> bool {
+    // Without branches, so that the compiler looks at many bytes at once.
+    let is_odd = |byte: u8| {
+        !byte.is_ascii_graphic() | (byte == b'#') | (byte == b'<') | (byte == b'>') | (byte == b'`') | (byte == b'"')
+    };
+    let has_odd = target.iter().fold(false, |found, byte| found | is_odd(*byte));
+    if !has_odd && let Ok(text) = std::str::from_utf8(target) {
+        out.push_str(text);
+        return true;
+    }
+    let mut in_query = false;
+    for byte in target {
+        match *byte {
+            b'<' | b'>' | 0x80.. => push_escape(*byte, out),
+            b'`' if !in_query => push_escape(*byte, out),
+            b'"' if in_query => push_escape(*byte, out),
+            b'#' | ..=b' ' | 0x7f => return false,
+            graphic => {
+                in_query |= graphic == b'?';
+                out.push(char::from(graphic));
+            }
+        }
+    }
+    true
+}
+
+fn push_escape(byte: u8, out: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.push('%');
+    for digit in [byte >> 4, byte & 15] {
+        out.push(char::from(DIGITS[usize::from(digit)]));
+    }
+}
+
 /// Whether each percent sign of a path is followed by two hexadecimal digits. Decoders disagree about other
 /// percent signs, and rules about paths decode; nginx, Caddy and Traefik refuse them too. The query is not
 /// checked: only the application decodes it.

@@ -10,14 +10,16 @@
 
 #[cfg(test)]
 mod agreement;
+mod chunked;
 #[cfg(test)]
 mod tests;
 
 use tokio::io::ReadBuf;
 
 use crate::downstream::read_deadline::Awaiting;
-use crate::http1::chunked::Chunked;
-use crate::http1::head::{Framing, HeadBounds, HeadReader};
+use crate::http1::gate::chunked::Chunked;
+use crate::http1::head::{Framing, HeadReader};
+use crate::http1::request_parser::HeadBounds;
 use crate::limits::Limits;
 use crate::reply::rejection::Rejection;
 

@@ -15,6 +15,7 @@ use memchr::memchr;
 use crate::grammar::{
     FIELD_OVERHEAD, absolute_authority, all_token, content_length, host_of_authority, is_target, is_token, is_value,
 };
+use crate::http1::request_parser::HeadBounds;
 use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
 
@@ -26,14 +27,6 @@ const REQUEST_LINE_OVERHEAD: usize = METHOD_MAX + 11;
 
 /// Options that `Connection` may list. Pingora fails at ten, after it has connected to the endpoint.
 const CONNECTION_OPTIONS_MAX: usize = 9;
-
-/// Bounds on a head.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HeadBounds {
-    pub(crate) bytes: usize,
-    pub(crate) fields: usize,
-    pub(crate) target: usize,
-}
 
 /// How the end of a request's body is found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

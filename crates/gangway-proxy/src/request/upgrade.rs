@@ -49,7 +49,7 @@ mod tests {
                     request.append_header(name.to_string(), *value).expect("valid");
                 }
                 head += "\r\n";
-                let bounds = crate::http1::head::HeadBounds { bytes: 1000, fields: 10, target: 10 };
+                let bounds = crate::http1::request_parser::HeadBounds { bytes: 1000, fields: 10, target: 10 };
                 let read = crate::http1::head::HeadReader::new(bounds).read(head.as_bytes());
                 let by_gate = matches!(read, Ok(Some((_, crate::http1::head::Framing::None { upgrade: true }))));
                 assert_eq!(asks_for_websocket(&request), by_gate, "{head}");

@@ -1,0 +1,178 @@
+//! Writes heads and chunks of HTTP/1.
+
+use http::{Method, StatusCode, Version};
+
+use crate::http1::http_date::DateText;
+use crate::message::body_length::BodyLength;
+use crate::message::field_kind::FieldKind;
+use crate::message::fields::Fields;
+use crate::message::response_head::ResponseHead;
+use crate::stream::upstream_request::UpstreamRequest;
+
+/// What ends the data of a chunk.
+pub(crate) const CHUNK_END: &[u8] = b"\r\n";
+
+/// How a response goes to a client over HTTP/1.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct ResponseFraming {
+    /// Whether the body is chunked. If it is not and has no length, the connection's end is the body's end.
+    pub(crate) chunked: bool,
+    /// Whether the client may send another request on the connection.
+    pub(crate) keep_alive: bool,
+    /// The version of the request.
+    pub(crate) version: Version,
+    /// Whether the request's method is HEAD.
+    pub(crate) is_head: bool,
+    /// The current time, for a response that has no `Date`.
+    pub(crate) date: DateText,
+}
+
+impl ResponseFraming {
+    /// The framing of a response. `keep_alive` says whether both sides would go on; a body without a length ends that
+    /// for clients that do not know chunks.
+    pub(crate) fn new(version: Version, is_head: bool, body: BodyLength, keep_alive: bool, date: DateText) -> Self {
+        let has_no_length = matches!(body, BodyLength::Framed | BodyLength::UntilClose);
+        let chunked = has_no_length && version == Version::HTTP_11;
+        Self { chunked, keep_alive: keep_alive && (chunked || !has_no_length), version, is_head, date }
+    }
+}
+
+/// Writes the head of a request for an endpoint.
+pub(crate) fn write_request_head(request: &UpstreamRequest<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(request.method.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(request.target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    match request.body {
+        BodyLength::Sized(len) => write_fields(request.fields, Some(len), out),
+        BodyLength::Framed | BodyLength::UntilClose => {
+            write_fields(request.fields, None, out);
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        BodyLength::Empty => {
+            // Servers expect a length where a method usually has a body (RFC 9110, section 8.6).
+            let expects_body = matches!(*request.method, Method::POST | Method::PUT | Method::PATCH);
+            let len = (expects_body || request.fields.has(FieldKind::ContentLength)).then_some(0);
+            write_fields(request.fields, len, out);
+        }
+    }
+    if request.is_last && !request.is_upgrade {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the head of a response for a client.
+pub(crate) fn write_response_head(head: &ResponseHead, framing: &ResponseFraming, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(head.status.as_str().as_bytes());
+    out.push(b' ');
+    if head.reason_phrase.is_empty() {
+        out.extend_from_slice(head.status.canonical_reason().unwrap_or_default().as_bytes());
+    } else {
+        out.extend_from_slice(&head.reason_phrase);
+    }
+    out.extend_from_slice(b"\r\n");
+    if head.status.is_informational() {
+        head.fields.write_lines(out);
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            out.extend_from_slice(b"Connection: Upgrade\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        return;
+    }
+    let cannot_have_length = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    match head.body {
+        BodyLength::Sized(len) => write_fields(&head.fields, Some(len), out),
+        BodyLength::Framed | BodyLength::UntilClose => write_fields(&head.fields, None, out),
+        // The fields tell of the body that there is not.
+        BodyLength::Empty if framing.is_head || cannot_have_length => head.fields.write_lines(out),
+        BodyLength::Empty => write_fields(&head.fields, Some(0), out),
+    }
+    if !head.fields.has(FieldKind::Date) {
+        out.extend_from_slice(b"Date: ");
+        out.extend_from_slice(framing.date.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    if framing.chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    if !framing.keep_alive {
+        out.extend_from_slice(b"Connection: close\r\n");
+    } else if framing.version == Version::HTTP_10 {
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the line before the data of a chunk. [`CHUNK_END`] follows the data.
+pub(crate) fn write_chunk_size(len: usize, out: &mut Vec<u8>) {
+    debug_assert!(len > 0, "an empty chunk would end the body");
+    let digits = (usize::BITS - len.leading_zeros()).div_ceil(4);
+    for digit in (0..digits).rev() {
+        let value = (len >> (4 * digit)) & 0xf;
+        out.push(b"0123456789abcdef"[value]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the end of a chunked body. Trailers that decide about framing or routing are left out.
+pub(crate) fn write_last_chunk(trailers: Option<&Fields>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    for field in trailers.into_iter().flat_map(Fields::iter) {
+        if field.kind.is_for_one_hop() || matches!(field.kind, FieldKind::ContentLength | FieldKind::Host) {
+            continue;
+        }
+        out.extend_from_slice(field.name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(field.value);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes all fields, with exactly this length for the body.
+fn write_fields(fields: &Fields, len: Option<u64>, out: &mut Vec<u8>) {
+    let mut lengths = fields.all(FieldKind::ContentLength);
+    match (lengths.next(), len) {
+        (None, None) => fields.write_lines(out),
+        (None, Some(len)) => {
+            fields.write_lines(out);
+            write_length(len, out);
+        }
+        (Some(sent), Some(len)) if lengths.next().is_none() && is_number(sent, len) => fields.write_lines(out),
+        // Who sets the fields makes no such message; nobody may be able to read it in two ways if one did.
+        (Some(_), len) => {
+            for field in fields.iter().filter(|field| field.kind != FieldKind::ContentLength) {
+                out.extend_from_slice(field.name);
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(field.value);
+                out.extend_from_slice(b"\r\n");
+            }
+            if let Some(len) = len {
+                write_length(len, out);
+            }
+        }
+    }
+}
+
+fn is_number(text: &[u8], number: u64) -> bool {
+    crate::grammar::content_length(text) == Some(number)
+}
+
+fn write_length(len: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Content-Length: ");
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = len;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(rest % 10).expect("a digit");
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,401 @@
+//! Parses the head of an HTTP/1 response as its bytes come.
+//!
+//! It is strict wherever two recipients could find different ends of a message, or different messages, and lenient
+//! about forms that real applications send and that have one meaning: lines that end with LF alone, folded fields,
+//! spaces before a colon, no reason phrase, a length that is said twice. What it passes on has none of them.
+
+use http::{StatusCode, Version};
+use memchr::memchr;
+
+use crate::grammar::{content_length, is_token, is_value};
+use crate::http1::connection_options::ConnectionOptions;
+use crate::message::body_length::BodyLength;
+use crate::message::field_kind::FieldKind;
+use crate::message::fields::Fields;
+use crate::message::response_head::ResponseHead;
+
+/// Bytes of a head. Applications with many cookies and long policies send 48 KiB.
+const HEAD_MAX: usize = 64 * 1024;
+
+/// Fields of a head.
+const FIELDS_MAX: usize = 256;
+
+/// What decides about a response beside its own bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestFacts {
+    /// Whether the request's method is HEAD.
+    pub(crate) is_head: bool,
+    /// Whether the request asks for another protocol.
+    pub(crate) asked_upgrade: bool,
+}
+
+/// Parses one head after the other. Positions count from the first byte of a head.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ResponseParser {
+    /// Where the current line begins.
+    line: usize,
+    /// Up to where the end of the line was searched.
+    searched: usize,
+    /// Where the fields begin, once the status line was read.
+    fields_start: Option<usize>,
+    form: Form,
+    /// Whether the current field goes on behind a line end.
+    is_folded: bool,
+    /// The buffers of the head that is filled. They may hold positions without bytes until the head has ended, so
+    /// nobody else may see them.
+    fields: Fields,
+    seen: DecisiveFields,
+}
+
+/// How fields get into the head.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Form {
+    /// All lines so far can go on as they are: their positions are noted, and their bytes stored at the end.
+    #[default]
+    AsSent,
+    /// A line cannot go on as it is, so that each field is written anew.
+    Rewritten,
+}
+
+/// The fields that decide about framing and connection.
+#[derive(Clone, Debug, Default)]
+struct DecisiveFields {
+    content_length: Option<u64>,
+    /// Whether the length is not among the fields, since it was sent as a list.
+    lacks_length: bool,
+    chunked: bool,
+    keep_alive_timeout: Option<u32>,
+    connection: ConnectionOptions,
+}
+
+impl ResponseParser {
+    /// Begins the next head.
+    pub(crate) fn reset(&mut self) {
+        self.line = 0;
+        self.searched = 0;
+        self.fields_start = None;
+        self.form = Form::AsSent;
+        self.is_folded = false;
+        self.fields.clear();
+        self.seen.clear();
+    }
+
+    /// The seconds after which the application closes an idle connection, if the head announces them. For the head
+    /// that was parsed last.
+    pub(crate) fn keep_alive_timeout(&self) -> Option<u32> {
+        self.seen.keep_alive_timeout
+    }
+
+    /// Parses on in `bytes`, which begin with the head and hold at least the bytes of the last call. Returns the
+    /// length of the head with its blank line once the head has ended; `head` is then filled. All calls for one head
+    /// get the same `head` and facts.
+    ///
+    /// The fields that concern only the connection to the application are removed, but for the `Upgrade` of a 101.
+    pub(crate) fn parse(
+        &mut self,
+        bytes: &[u8],
+        facts: RequestFacts,
+        head: &mut ResponseHead,
+    ) -> Result<Option<usize>, &'static str> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if self.searched == 0 {
+            head.clear();
+            self.fields = std::mem::take(&mut head.fields);
+        }
+        let fields_start = match self.fields_start {
+            Some(start) => start,
+            None => match self.parse_status_line(bytes, head)? {
+                Some(start) => start,
+                None => return Ok(None),
+            },
+        };
+        while let Some(at) = memchr(b'\n', &bytes[self.searched..]) {
+            let end = self.searched + at;
+            check_size(end)?;
+            let line = &bytes[self.line..end];
+            if matches!(line, b"" | b"\r") {
+                self.finish(bytes, fields_start, facts, head)?;
+                return Ok(Some(end + 1));
+            }
+            match bytes.get(end + 1) {
+                // The next byte tells whether the field has ended.
+                None => {
+                    self.searched = end;
+                    return Ok(None);
+                }
+                Some(b' ' | b'\t') => {
+                    self.is_folded = true;
+                    self.searched = end + 1;
+                    continue;
+                }
+                Some(_) => {}
+            }
+            if self.parse_field(line, fields_start, head.status)? {
+                self.line = end + 1;
+                self.searched = end + 1;
+            } else {
+                // Once more from the first field.
+                self.form = Form::Rewritten;
+                self.fields.clear();
+                self.seen.clear();
+                self.line = fields_start;
+                self.searched = fields_start;
+            }
+            self.is_folded = false;
+        }
+        self.searched = bytes.len();
+        check_size(bytes.len())?;
+        Ok(None)
+    }
+
+    /// Parses the status line, and an empty line before it. Returns where the fields begin.
+    fn parse_status_line(&mut self, bytes: &[u8], head: &mut ResponseHead) -> Result<Option<usize>, &'static str> {
+        const BEGINNING: &[u8] = b"HTTP/1.";
+        if self.line == 0 {
+            // Some applications end a body with an empty line too many.
+            self.line = match bytes {
+                [b'\n', ..] => 1,
+                [b'\r', b'\n', ..] => 2,
+                [b'\r'] => return Ok(None),
+                _ => 0,
+            };
+        }
+        // Without waiting for the end of a line that may never come.
+        let begun = &bytes[self.line..];
+        if begun.iter().zip(BEGINNING).any(|(byte, expected)| byte != expected) {
+            return Err("no HTTP/1 response begins like this");
+        }
+        let from = self.searched.max(self.line);
+        let Some(at) = memchr(b'\n', &bytes[from..]) else {
+            self.searched = bytes.len();
+            check_size(bytes.len())?;
+            return Ok(None);
+        };
+        let end = from + at;
+        check_size(end)?;
+        let line = &bytes[self.line..end];
+        read_status_line(line.strip_suffix(b"\r").unwrap_or(line), head)?;
+        self.line = end + 1;
+        self.searched = end + 1;
+        self.fields_start = Some(end + 1);
+        Ok(self.fields_start)
+    }
+
+    /// Parses a field with all its lines; the final LF is cut off. Returns whether it could be taken in the form of
+    /// the fields before it.
+    fn parse_field(&mut self, lines: &[u8], fields_start: usize, status: StatusCode) -> Result<bool, &'static str> {
+        let line = lines.strip_suffix(b"\r");
+        let name_len = lines.iter().position(|byte| !is_token(*byte)).unwrap_or(lines.len());
+        let (name, rest) = lines.split_at(name_len);
+        if name_len == 0 {
+            return Err("a field has no name");
+        }
+        if self.fields.len() == FIELDS_MAX {
+            return Err("the head has too many fields");
+        }
+        let kind = FieldKind::of(name);
+        let is_passed_on =
+            !kind.is_for_one_hop() || kind == FieldKind::Upgrade && status == StatusCode::SWITCHING_PROTOCOLS;
+        match (self.form, line, rest.first()) {
+            (Form::AsSent, Some(line), Some(b':')) if !self.is_folded => {
+                let value = line[name_len + 1..].trim_ascii_start();
+                if !is_value(value) {
+                    return Err("a control byte in a field");
+                }
+                let start = self.line - fields_start;
+                let value_start = start + line.len() - value.len();
+                let value = value.trim_ascii_end();
+                if self.seen.note(kind, value)? && is_passed_on {
+                    let value = value_start..value_start + value.len();
+                    self.fields.note(kind, start..start + name_len, value, start + line.len() + 2);
+                }
+                Ok(true)
+            }
+            (Form::AsSent, _, _) => Ok(false),
+            (Form::Rewritten, line, _) => {
+                // A proxy removes spaces before the colon (RFC 9112, section 5.1).
+                let rest = line.unwrap_or(lines)[name_len..].trim_ascii_start();
+                let value = rest.strip_prefix(b":").ok_or("a field name is no token")?;
+                let value = unfolded(value);
+                if !is_value(&value) {
+                    return Err("a control byte in a field");
+                }
+                if self.seen.note(kind, &value)? && is_passed_on {
+                    self.fields.push_known(kind, name, &[&value]);
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Fills `head` once all fields are there.
+    fn finish(
+        &mut self,
+        bytes: &[u8],
+        fields_start: usize,
+        facts: RequestFacts,
+        head: &mut ResponseHead,
+    ) -> Result<(), &'static str> {
+        let seen = &self.seen;
+        let status = head.status;
+        if status == StatusCode::SWITCHING_PROTOCOLS && !facts.asked_upgrade {
+            return Err("a switch to another protocol that was not asked for");
+        }
+        let has_no_content = status.is_informational() || status == StatusCode::NO_CONTENT;
+        let is_bodiless = has_no_content || status == StatusCode::NOT_MODIFIED || facts.is_head;
+        head.body = match seen.content_length {
+            _ if is_bodiless => BodyLength::Empty,
+            _ if seen.chunked => BodyLength::Framed,
+            Some(0) => BodyLength::Empty,
+            Some(len) => BodyLength::Sized(len),
+            None => BodyLength::UntilClose,
+        };
+        // Whoever frames a body in two ways, or in one that its version lacks, or a body that cannot be, may have sent
+        // bytes that belong to no response.
+        let is_odd = seen.chunked && (seen.content_length.is_some() || head.version == Version::HTTP_10)
+            || seen.chunked && is_bodiless && !facts.is_head
+            || has_no_content && seen.content_length.is_some_and(|len| len > 0);
+        head.keep_alive = seen.connection.keep_alive(head.version) && head.body != BodyLength::UntilClose && !is_odd;
+        if self.form == Form::AsSent {
+            self.fields.store(&bytes[fields_start..self.line]);
+        }
+        head.fields = std::mem::take(&mut self.fields);
+        if let Some(len) = seen.content_length {
+            if seen.chunked || has_no_content {
+                head.fields.remove(FieldKind::ContentLength);
+            } else if seen.lacks_length {
+                push_content_length(&mut head.fields, len);
+            }
+        }
+        seen.connection.remove_named(&mut head.fields, is_protected);
+        Ok(())
+    }
+}
+
+/// Reads a status line into `head`.
+fn read_status_line(line: &[u8], head: &mut ResponseHead) -> Result<(), &'static str> {
+    head.version = match line.get(..8) {
+        Some(b"HTTP/1.1") => Version::HTTP_11,
+        Some(b"HTTP/1.0") => Version::HTTP_10,
+        Some(_) | None => return Err("the HTTP version is not 1.0 or 1.1"),
+    };
+    let reason_phrase = match &line[8..] {
+        [b' ', _, _, _] => &[],
+        [b' ', _, _, _, b' ', reason_phrase @ ..] => reason_phrase,
+        _ => return Err("the status line is malformed"),
+    };
+    head.status = StatusCode::from_bytes(&line[9..12]).map_err(|_| "the status is no number of three digits")?;
+    if !is_value(reason_phrase) {
+        return Err("a control byte in the status line");
+    }
+    head.reason_phrase.extend_from_slice(reason_phrase);
+    Ok(())
+}
+
+fn check_size(len: usize) -> Result<(), &'static str> {
+    if len > HEAD_MAX { Err("the head is too large") } else { Ok(()) }
+}
+
+/// The value of a field that may go over several lines, in one.
+fn unfolded(value: &[u8]) -> Vec<u8> {
+    let mut lines = value.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut joined = lines.next().unwrap_or_default().trim_ascii().to_vec();
+    for line in lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+        if !joined.is_empty() {
+            joined.push(b' ');
+        }
+        joined.extend_from_slice(line);
+    }
+    joined
+}
+
+fn push_content_length(fields: &mut Fields, len: u64) {
+    fields.push_known(FieldKind::ContentLength, b"Content-Length", &[len.to_string().as_bytes()]);
+}
+
+impl DecisiveFields {
+    fn clear(&mut self) {
+        self.content_length = None;
+        self.lacks_length = false;
+        self.chunked = false;
+        self.keep_alive_timeout = None;
+        self.connection.clear();
+    }
+
+    /// Notes a field, and returns whether it may go on as it is.
+    fn note(&mut self, kind: FieldKind, value: &[u8]) -> Result<bool, &'static str> {
+        match kind {
+            FieldKind::ContentLength => return self.note_content_length(value),
+            FieldKind::TransferEncoding => {
+                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err("Transfer-Encoding is not one `chunked`");
+                }
+                self.chunked = true;
+            }
+            FieldKind::Connection => {
+                for option in ConnectionOptions::split(value) {
+                    self.connection.note(option);
+                }
+            }
+            FieldKind::KeepAlive => self.keep_alive_timeout = self.keep_alive_timeout.or(announced_timeout(value)),
+            FieldKind::Accept
+            | FieldKind::Authorization
+            | FieldKind::ContentType
+            | FieldKind::Cookie
+            | FieldKind::Date
+            | FieldKind::Expect
+            | FieldKind::Host
+            | FieldKind::ProxyAuthenticate
+            | FieldKind::ProxyAuthorization
+            | FieldKind::ProxyConnection
+            | FieldKind::Referer
+            | FieldKind::SecWebSocketAccept
+            | FieldKind::SecWebSocketKey
+            | FieldKind::SetCookie
+            | FieldKind::Te
+            | FieldKind::Trailer
+            | FieldKind::Upgrade
+            | FieldKind::UserAgent
+            | FieldKind::Via
+            | FieldKind::WwwAuthenticate
+            | FieldKind::XForwardedFor
+            | FieldKind::XForwardedHost
+            | FieldKind::XForwardedPort
+            | FieldKind::XForwardedProto
+            | FieldKind::Spoofable
+            | FieldKind::Other => {}
+        }
+        Ok(true)
+    }
+
+    /// Equal lengths are one (RFC 9110, section 8.6).
+    fn note_content_length(&mut self, value: &[u8]) -> Result<bool, &'static str> {
+        let is_first = self.content_length.is_none();
+        let mut count = 0;
+        for number in value.split(|byte| *byte == b',') {
+            let len = content_length(number.trim_ascii()).ok_or("Content-Length is no number")?;
+            if *self.content_length.get_or_insert(len) != len {
+                return Err("several Content-Lengths");
+            }
+            count += 1;
+        }
+        self.lacks_length |= is_first && count > 1;
+        Ok(is_first && count == 1)
+    }
+}
+
+/// The seconds that a `Keep-Alive` field announces.
+fn announced_timeout(value: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(value).ok()?;
+    text.split(',').find_map(|part| {
+        let (name, number) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("timeout").then(|| number.trim().parse().ok())?
+    })
+}
+
+/// Whether `Connection` cannot remove a field of this kind: the response would lose its framing or its meaning.
+fn is_protected(kind: FieldKind) -> bool {
+    kind.is_for_one_hop() || matches!(kind, FieldKind::ContentLength | FieldKind::ContentType | FieldKind::SetCookie)
+}
