@@ -33,6 +33,8 @@ pub(crate) enum UpstreamErrorKind {
     Tls,
     /// The endpoint closed or reset the connection, and nothing of a response had come.
     ClosedUnanswered,
+    /// The endpoint has said, or it is plain, that it has not acted on the request: any request may be sent again.
+    Unprocessed,
     /// The endpoint closed or reset the connection in the middle of its response.
     ClosedEarly,
     /// The response breaks a rule of HTTP.

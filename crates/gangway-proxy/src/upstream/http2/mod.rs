@@ -1,0 +1,3 @@
+//! The client of HTTP/2.
+
+pub(crate) mod stream;
