@@ -16,6 +16,7 @@ use crate::metrics::RouteMetrics;
 use crate::upstream::endpoint_state::EndpointState;
 use crate::upstream::route_state::RouteState;
 use crate::upstream::sticky::{CookieSecret, Signed};
+use crate::upstream::transport::EndpointTransport;
 
 /// The table that the data plane reads for every request.
 pub(crate) type ActiveTable = RoutingTable<Arc<ActiveRoute>>;
@@ -41,6 +42,8 @@ pub(crate) struct ActiveEndpoint {
     pub(crate) name: Box<str>,
     pub(crate) readiness: Readiness,
     pub(crate) target: DialTarget,
+    /// How it is spoken to. Shared with its connections.
+    pub(crate) transport: Arc<EndpointTransport>,
     /// A template: each request clones it, and sets the address where the endpoint has a name.
     pub(crate) peer: HttpPeer,
     /// The value of `Host` with `host-header = upstream`.
@@ -100,12 +103,14 @@ pub(crate) fn active_endpoint(
         Scheme::Https => options.set_http_version(2, 1),
         Scheme::H2c => options.set_http_version(2, 2),
     }
+    let transport = Arc::new(EndpointTransport::new(endpoint.scheme, &name, endpoint.verify));
     let host = host_value(&name, address.port(), endpoint.scheme);
     ActiveEndpoint {
         key: endpoint.key.clone(),
         name: endpoint.name.clone(),
         readiness: endpoint.readiness,
         target,
+        transport,
         peer,
         host,
         weight: endpoint.weight,

@@ -11,6 +11,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::upstream::known_addresses::KnownAddresses;
+
 /// The longest idle time of an upstream connection. Node closes after five silent seconds, and a request that is sent
 /// at that moment is lost.
 pub(crate) const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(4);
@@ -20,12 +22,15 @@ pub(crate) const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(4);
 const EJECTION_FIRST: Duration = Duration::from_millis(500);
 const EJECTION_MAX: Duration = Duration::from_secs(10);
 
-/// How long a looked-up address is used.
-const NAME_FRESH: Duration = Duration::from_secs(30);
+/// How long requests that cannot be repeated stay away from kept connections of an endpoint, once it was seen to close
+/// them unannounced.
+const DISTRUST: Duration = Duration::from_secs(300);
 
 /// The state of one endpoint.
 #[derive(Debug)]
 pub struct EndpointState {
+    /// The number that it has among all endpoints of the process.
+    id: u64,
     /// Requests, streams and WebSockets under way.
     in_flight: AtomicUsize,
     /// An [`EndpointHealth`] as a number.
@@ -46,7 +51,12 @@ pub struct EndpointState {
     ejected_until: AtomicU64,
     /// Seconds that `Keep-Alive: timeout` announced; 0 if none were.
     keep_alive: AtomicU32,
-    resolved: Mutex<Option<ResolvedAddress>>,
+    /// Whether it was seen to keep a connection open after a response.
+    keeps_connections: AtomicBool,
+    /// Milliseconds after `epoch` at which it was last seen to close a kept connection unannounced; 0 if never.
+    closed_unannounced: AtomicU64,
+    /// The addresses of its name, if it has one.
+    pub(crate) addresses: KnownAddresses,
     /// The error of the last try to reach it; none once it was reached.
     trouble: Mutex<Option<Box<str>>>,
     /// Whether the log says that it cannot be used.
@@ -84,20 +94,15 @@ enum Drain {
     Over,
 }
 
-/// The last result of looking up a name.
-#[derive(Clone, Copy, Debug)]
-struct ResolvedAddress {
-    address: SocketAddr,
-    at: Instant,
-}
-
 /// Counts one request under way until it is dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight(Arc<EndpointState>);
 
 impl EndpointState {
     pub(crate) fn new(health: EndpointHealth) -> Self {
+        static LAST_ID: AtomicU64 = AtomicU64::new(0);
         Self {
+            id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             in_flight: AtomicUsize::new(0),
             health: AtomicU8::new(health as u8),
             was_ready: AtomicBool::new(true),
@@ -108,13 +113,20 @@ impl EndpointState {
             failures_in_a_row: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
             keep_alive: AtomicU32::new(0),
-            resolved: Mutex::new(None),
+            keeps_connections: AtomicBool::new(false),
+            closed_unannounced: AtomicU64::new(0),
+            addresses: KnownAddresses::default(),
             trouble: Mutex::new(None),
             is_reported_lost: AtomicBool::new(false),
             was_reached: AtomicBool::new(false),
             ready_since: AtomicU64::new(0),
             epoch: Instant::now(),
         }
+    }
+
+    /// The number that it has among all endpoints of the process.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// The number of requests, streams and WebSockets under way.
@@ -264,7 +276,7 @@ impl EndpointState {
         let pause = EJECTION_FIRST.saturating_mul(1 << failures).min(EJECTION_MAX);
         self.ejected_until
             .store(self.millis() + u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        *self.resolved() = None;
+        self.addresses.expire();
     }
 
     /// How long an idle connection to it is kept: four seconds, or one second less than announced.
@@ -293,23 +305,45 @@ impl EndpointState {
         }
     }
 
+    /// Notes that it kept a connection open after a response.
+    #[allow(dead_code, reason = "the engine is being put together")]
+    pub(crate) fn note_kept_open(&self) {
+        if !self.keeps_connections.load(Ordering::Relaxed) {
+            self.keeps_connections.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that it closed a kept connection without an announcement. While it leaves, that says nothing about its
+    /// habits.
+    #[allow(dead_code, reason = "the engine is being put together")]
+    pub(crate) fn note_closed_unannounced(&self) {
+        if !self.leaves() {
+            self.closed_unannounced.store(self.millis().max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a request that cannot be repeated may use a kept connection. If the endpoint closes it at the same
+    /// moment, the request is lost; so the endpoint must have been seen to keep connections, and not to close them
+    /// unannounced lately.
+    #[allow(dead_code, reason = "the engine is being put together")]
+    pub(crate) fn is_trusted_to_keep_connections(&self) -> bool {
+        let closed = self.closed_unannounced.load(Ordering::Relaxed);
+        let is_distrusted = || Duration::from_millis(self.millis().saturating_sub(closed)) < DISTRUST;
+        self.keeps_connections.load(Ordering::Relaxed) && (closed == 0 || !is_distrusted())
+    }
+
     /// The last address of its name, if that is fresh.
     pub(crate) fn fresh_address(&self) -> Option<SocketAddr> {
-        self.resolved().filter(|resolved| resolved.at.elapsed() < NAME_FRESH).map(|resolved| resolved.address)
+        self.addresses.fresh_one()
     }
 
     /// The last address of its name, however old: better than none while the resolver fails.
     pub(crate) fn stale_address(&self) -> Option<SocketAddr> {
-        self.resolved().map(|resolved| resolved.address)
+        self.addresses.any()
     }
 
     pub(crate) fn set_address(&self, address: SocketAddr) {
-        *self.resolved() = Some(ResolvedAddress { address, at: Instant::now() });
-    }
-
-    /// Held for the length of a copy; only endpoints of file routes that are named ever ask.
-    fn resolved(&self) -> MutexGuard<'_, Option<ResolvedAddress>> {
-        self.resolved.lock()
+        self.addresses.settle(vec![address]);
     }
 
     fn millis(&self) -> u64 {
@@ -385,6 +419,16 @@ mod tests {
         assert_eq!(state.idle_timeout(), UPSTREAM_IDLE_MAX);
         state.note_keep_alive(b"timeout=0");
         assert_eq!(state.idle_timeout(), Duration::ZERO);
+    }
+
+    #[test]
+    fn only_an_endpoint_that_keeps_connections_gets_on_them_what_cannot_be_repeated() {
+        let state = EndpointState::new(EndpointHealth::Healthy);
+        assert!(!state.is_trusted_to_keep_connections(), "nothing is known yet");
+        state.note_kept_open();
+        assert!(state.is_trusted_to_keep_connections());
+        state.note_closed_unannounced();
+        assert!(!state.is_trusted_to_keep_connections());
     }
 
     #[test]

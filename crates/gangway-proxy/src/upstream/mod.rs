@@ -6,6 +6,8 @@ pub(crate) mod choice;
 #[allow(dead_code, reason = "the engine is being put together")]
 pub(crate) mod connector;
 pub(crate) mod dedicated;
+#[allow(dead_code, reason = "the engine is being put together")]
+mod dial;
 pub(crate) mod endpoint_state;
 pub(crate) mod error;
 pub(crate) mod failure_counts;
@@ -15,6 +17,9 @@ mod http1;
 #[allow(dead_code, reason = "the engine is being put together")]
 mod http2;
 #[allow(dead_code, reason = "the engine is being put together")]
+mod key_verifier;
+mod known_addresses;
+#[allow(dead_code, reason = "the engine is being put together")]
 pub(crate) mod open_connections;
 pub(crate) mod peer;
 pub(crate) mod retry_budget;
@@ -23,3 +28,7 @@ pub(crate) mod route_state;
 pub(crate) mod sticky;
 #[allow(dead_code, reason = "the engine is being put together")]
 pub(crate) mod stream;
+#[allow(dead_code, reason = "the engine is being put together")]
+mod tls;
+#[allow(dead_code, reason = "the engine is being put together")]
+pub(crate) mod transport;

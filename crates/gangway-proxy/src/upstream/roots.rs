@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls::RootCertStore;
 
 /// The path of a PEM file with all roots; none if the system cannot hold files in memory.
 pub(crate) fn file() -> Option<String> {
@@ -39,4 +40,13 @@ fn write() -> std::io::Result<File> {
     }
     file.write_all(pem.as_bytes())?;
     Ok(file)
+}
+
+/// All roots, in the form of rustls. Reads the system's files, so it may block.
+#[allow(dead_code, reason = "the engine is being put together")]
+pub(crate) fn store() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
