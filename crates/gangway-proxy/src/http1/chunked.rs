@@ -224,21 +224,33 @@ impl ChunkedDecoder {
 const TOO_LONG: &str = "the extension of a chunk, or the trailers, are too long";
 
 fn fate(kind: FieldKind, sender: Sender) -> Fate {
-    match (kind, sender) {
-        // Framing, routing and the connection cannot be decided after the fact.
-        (
-            FieldKind::Connection
+    match sender {
+        Sender::Client if decides_too_late(kind) => Fate::BreaksBody,
+        Sender::Client if speaks_for_client(kind) || kind.is_for_one_hop() => Fate::IsDropped,
+        Sender::Application if decides_too_late(kind) || kind.is_for_one_hop() => Fate::IsDropped,
+        Sender::Client | Sender::Application => Fate::Passes,
+    }
+}
+
+/// Whether a field decides about framing, routing or the connection, and so cannot come after the fact.
+fn decides_too_late(kind: FieldKind) -> bool {
+    matches!(
+        kind,
+        FieldKind::Connection
             | FieldKind::ContentLength
             | FieldKind::Host
             | FieldKind::Te
             | FieldKind::Trailer
             | FieldKind::TransferEncoding
-            | FieldKind::Upgrade,
-            Sender::Client,
-        ) => Fate::BreaksBody,
-        // Applications that merge trailers into the fields would believe them, unchecked.
-        (
-            FieldKind::Authorization
+            | FieldKind::Upgrade
+    )
+}
+
+/// Whether an application that merges trailers into the fields would believe a field, which nobody has checked.
+fn speaks_for_client(kind: FieldKind) -> bool {
+    matches!(
+        kind,
+        FieldKind::Authorization
             | FieldKind::Cookie
             | FieldKind::Expect
             | FieldKind::ProxyAuthorization
@@ -246,11 +258,130 @@ fn fate(kind: FieldKind, sender: Sender) -> Fate {
             | FieldKind::XForwardedFor
             | FieldKind::XForwardedHost
             | FieldKind::XForwardedPort
-            | FieldKind::XForwardedProto,
-            Sender::Client,
-        ) => Fate::IsDropped,
-        (FieldKind::ContentLength | FieldKind::Host | FieldKind::SetCookie, Sender::Application) => Fate::IsDropped,
-        (kind, Sender::Client | Sender::Application) if kind.is_for_one_hop() => Fate::IsDropped,
-        (_, Sender::Client | Sender::Application) => Fate::Passes,
+            | FieldKind::XForwardedProto
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The data, how many bytes belong to the body, and whether it has ended there.
+    fn read(mut decoder: ChunkedDecoder, body: &[u8]) -> Result<(Vec<u8>, usize, bool), &'static str> {
+        let mut data = Vec::new();
+        let mut at = 0;
+        loop {
+            let decoded = decoder.decode(&body[at..])?;
+            data.extend_from_slice(&body[at..][decoded.data.clone()]);
+            at += decoded.consumed;
+            if decoded.data.is_empty() {
+                return Ok((data, at, decoder.has_ended()));
+            }
+        }
+    }
+
+    fn from_client(body: &str) -> Result<(usize, bool), &'static str> {
+        read(ChunkedDecoder::for_requests(), body.as_bytes()).map(|(_, len, has_ended)| (len, has_ended))
+    }
+
+    fn from_application(body: &str) -> Result<(usize, bool), &'static str> {
+        read(ChunkedDecoder::for_responses(), body.as_bytes()).map(|(_, len, has_ended)| (len, has_ended))
+    }
+
+    fn trailers(mut decoder: ChunkedDecoder, body: &str) -> String {
+        let decoded = decoder.decode(body.as_bytes()).expect("in order");
+        assert_eq!(decoded, Decoded { consumed: body.len(), data: body.len()..body.len() });
+        let mut out = Vec::new();
+        if let Some(trailers) = decoder.trailers() {
+            trailers.write_lines(&mut out);
+        }
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_body_ends_where_it_says() {
+        for (body, data) in [
+            ("0\r\n\r\n", ""),
+            ("5\r\nhello\r\n0\r\n\r\n", "hello"),
+            ("a;name=\"value\"\r\n0123456789\r\n00\r\n\r\n", "0123456789"),
+            ("1\r\n\n\r\n0\r\nX-Sum: abc\t\u{e4}\r\nY:\r\n\r\n", "\n"),
+            ("2\r\nab\r\nB\r\n0123456789-\r\n0\r\n\r\n", "ab0123456789-"),
+        ] {
+            for decoder in [ChunkedDecoder::for_requests(), ChunkedDecoder::for_responses()] {
+                let read = |body: &str| read(decoder.clone(), body.as_bytes());
+                let expected = |len, has_ended| Ok((data.as_bytes().to_vec(), len, has_ended));
+                assert_eq!(read(body), expected(body.len(), true), "{body:?}");
+                assert_eq!(read(&format!("{body}GET / HTTP/1.1")), expected(body.len(), true), "{body:?}");
+                assert_eq!(read(&body[..body.len() - 1]), expected(body.len() - 1, false), "{body:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_two_parsers_could_end_differently_is_refused() {
+        for body in [
+            "\r\n",
+            ";x\r\n",
+            " 5\r\n",
+            "0x5\r\n",
+            "+5\r\n",
+            "-1\r\n",
+            "5\nhello",
+            "5;\nhello",
+            "5;a\x01\r\n",
+            "5;a\rb\r\n",
+            "5 5\r\n",
+            "5\r\nhello0\r\n\r\n",
+            "5\r\nhello\n0\r\n\r\n",
+            "1000000000000000\r\n",
+            "0000000000000001\r\n",
+            "0\r\n\n",
+            "0\r\nX\r\n\r\n",
+            "0\r\nX : y\r\n\r\n",
+            "0\r\n folded\r\n\r\n",
+            "0\r\nX: y\n\r\n",
+            "0\r\nX: y\rz\r\n\r\n",
+            "0\r\n: y\r\n\r\n",
+            "0\r\nX: \0\r\n\r\n",
+        ] {
+            assert!(from_client(body).is_err(), "{body:?}");
+            assert!(from_application(body).is_err(), "{body:?}");
+        }
+        for body in [
+            "5 \r\n",
+            "5\t;x\r\n",
+            "0\r\nContent-Length: 5\r\n\r\n",
+            "0\r\nTRANSFER-ENCODING: chunked\r\n\r\n",
+            "0\r\nHost: a\r\n\r\n",
+        ] {
+            assert!(from_client(body).is_err(), "{body:?}");
+            assert!(from_application(body).is_ok(), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn trailers_pass_unless_they_decide_what_was_decided() {
+        let body = "0\r\nX-Sum:  abc \r\nKeep-Alive: 1\r\nx-real-ip: 1.2.3.4\r\nCookie: a\r\ngrpc-status: 0\r\n\r\n";
+        assert_eq!(trailers(ChunkedDecoder::for_requests(), body), "X-Sum:  abc \r\ngrpc-status: 0\r\n");
+        let body = "0\r\nContent-Length: 5\r\nX: y\r\nUpgrade: x\r\nProxy-Connection: x\r\n\r\n";
+        assert_eq!(trailers(ChunkedDecoder::for_responses(), body), "X: y\r\n");
+        let mut again = ChunkedDecoder::for_responses();
+        again.decode(body.as_bytes()).expect("in order");
+        again.reset();
+        assert!(!again.has_ended() && again.trailers().is_none());
+        assert_eq!(trailers(again, "0\r\n\r\n"), "");
+    }
+
+    #[test]
+    fn what_stands_between_chunks_has_a_bound() {
+        let extended = |len: usize| format!("1;{}\r\n", "x".repeat(len));
+        assert_eq!(from_client(&extended(EXTENSION_MAX)), Ok((EXTENSION_MAX + 4, false)));
+        assert!(from_client(&extended(EXTENSION_MAX + 1)).is_err());
+        assert_eq!(from_client(&format!("{}x\r\n", extended(200)).repeat(3)).map(|(_, ended)| ended), Ok(false));
+        assert!(from_application(&format!("1{}\r\n", " ".repeat(EXTENSION_MAX + 1))).is_err());
+        assert!(from_client(&format!("0\r\n{}", "X-Trailer: y\r\n".repeat(1000))).is_err());
+        assert!(from_client(&format!("0\r\n{}", "x".repeat(5000))).is_err());
+        assert!(from_client(&format!("0\r\nX: {}\r\n\r\n", "y".repeat(TRAILERS_MAX - 5))).is_ok());
+        assert!(from_client(&format!("0\r\nX: {}\r\n\r\n", "y".repeat(TRAILERS_MAX - 3))).is_err());
     }
 }

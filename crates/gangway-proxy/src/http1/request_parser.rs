@@ -5,6 +5,9 @@
 //! the bytes were cut, a client that speaks another protocol is not waited for, and no byte is looked at twice
 //! because more bytes came.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use http::{Method, Version};

@@ -4,6 +4,9 @@
 //! about forms that real applications send and that have one meaning: lines that end with LF alone, folded fields,
 //! spaces before a colon, no reason phrase, a length that is said twice. What it passes on has none of them.
 
+#[cfg(test)]
+mod tests;
+
 use http::{StatusCode, Version};
 use memchr::memchr;
 
@@ -19,6 +22,9 @@ const HEAD_MAX: usize = 64 * 1024;
 
 /// Fields of a head.
 const FIELDS_MAX: usize = 256;
+
+/// Options that `Connection` may list: each is compared with each field.
+const CONNECTION_OPTIONS_MAX: usize = 64;
 
 /// What decides about a response beside its own bytes.
 #[derive(Clone, Copy, Debug)]
@@ -200,10 +206,11 @@ impl ResponseParser {
             !kind.is_for_one_hop() || kind == FieldKind::Upgrade && status == StatusCode::SWITCHING_PROTOCOLS;
         match (self.form, line, rest.first()) {
             (Form::AsSent, Some(line), Some(b':')) if !self.is_folded => {
-                let value = line[name_len + 1..].trim_ascii_start();
-                if !is_value(value) {
+                let rest = &line[name_len + 1..];
+                if !is_value(rest) {
                     return Err("a control byte in a field");
                 }
+                let value = rest.trim_ascii_start();
                 let start = self.line - fields_start;
                 let value_start = start + line.len() - value.len();
                 let value = value.trim_ascii_end();
@@ -216,12 +223,10 @@ impl ResponseParser {
             (Form::AsSent, _, _) => Ok(false),
             (Form::Rewritten, line, _) => {
                 // A proxy removes spaces before the colon (RFC 9112, section 5.1).
-                let rest = line.unwrap_or(lines)[name_len..].trim_ascii_start();
-                let value = rest.strip_prefix(b":").ok_or("a field name is no token")?;
-                let value = unfolded(value);
-                if !is_value(&value) {
-                    return Err("a control byte in a field");
-                }
+                let rest = &line.unwrap_or(lines)[name_len..];
+                let spaces = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+                let value = rest[spaces..].strip_prefix(b":").ok_or("a field name is no token, or has no colon")?;
+                let value = unfolded(value).ok_or("a control byte in a field")?;
                 if self.seen.note(kind, &value)? && is_passed_on {
                     self.fields.push_known(kind, name, &[&value]);
                 }
@@ -298,17 +303,21 @@ fn check_size(len: usize) -> Result<(), &'static str> {
     if len > HEAD_MAX { Err("the head is too large") } else { Ok(()) }
 }
 
-/// The value of a field that may go over several lines, in one.
-fn unfolded(value: &[u8]) -> Vec<u8> {
-    let mut lines = value.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let mut joined = lines.next().unwrap_or_default().trim_ascii().to_vec();
-    for line in lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
-        if !joined.is_empty() {
+/// The value of a field that may go over several lines, in one (RFC 9112, section 5.2). None if it has a control byte.
+fn unfolded(value: &[u8]) -> Option<Vec<u8>> {
+    let mut joined = Vec::new();
+    for line in value.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if !is_value(line) {
+            return None;
+        }
+        let line = line.trim_ascii();
+        if !joined.is_empty() && !line.is_empty() {
             joined.push(b' ');
         }
         joined.extend_from_slice(line);
     }
-    joined
+    Some(joined)
 }
 
 fn push_content_length(fields: &mut Fields, len: u64) {
@@ -337,6 +346,9 @@ impl DecisiveFields {
             FieldKind::Connection => {
                 for option in ConnectionOptions::split(value) {
                     self.connection.note(option);
+                }
+                if self.connection.count > CONNECTION_OPTIONS_MAX {
+                    return Err("Connection lists too much");
                 }
             }
             FieldKind::KeepAlive => self.keep_alive_timeout = self.keep_alive_timeout.or(announced_timeout(value)),
