@@ -47,7 +47,7 @@ pub use location::{PublicPorts, slash_redirect};
 pub use matcher::{ALTERNATIVES_MAX, Alternative, HostCondition, Matcher, Test};
 pub use ownership::{GRACE, Holding, Holdings, Party, RefusedClaim, RuleId, Tenant, Tenure};
 pub use regex_pattern::{REGEX_SIZE_MAX, RegexPattern};
-pub use request_view::RequestView;
+pub use request_view::{FieldValues, RequestView};
 pub use route::{
     Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, ListenerOptions, Middleware, Policy, Readiness,
     RedirectPart, RedirectTarget, Route, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,

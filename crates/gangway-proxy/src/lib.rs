@@ -1,28 +1,25 @@
 //! The data plane: it accepts connections, routes requests by a compiled table, and proxies them to endpoints.
 //!
-//! Pingora is used as a library (`HttpProxy`, `HttpPeer`, its connector). Listeners, TLS, the checks of what
-//! clients send, and all bounds are Gangway's own code in front of it.
+//! Listeners, TLS, both versions of HTTP towards clients, HTTP/1 towards endpoints, and all bounds are Gangway's own
+//! code. Pingora is used as a library for connections to endpoints that speak HTTP/2.
 //!
 //! The crate knows neither Docker nor labels nor the disk: it serves the table that it is given.
 
+#![allow(dead_code, reason = "the engine is being put together")]
+
 mod activation;
-mod app;
-#[allow(dead_code, reason = "the engine is being put together")]
 mod buffer_pool;
 mod data_plane;
 mod downstream;
-#[allow(dead_code, reason = "the engine is being put together")]
 mod exchange;
 mod grammar;
 mod hash;
 mod hold;
 mod http1;
-mod http2;
 mod lifecycle;
 mod limits;
 mod listen_addresses;
 mod log;
-#[allow(dead_code, reason = "the engine is being put together")]
 mod message;
 mod metrics;
 mod middleware;
@@ -33,9 +30,7 @@ mod serving_table;
 mod settings;
 mod shared;
 mod start_error;
-#[allow(dead_code, reason = "the engine is being put together")]
 mod stream;
-#[allow(dead_code, reason = "the engine is being put together")]
 mod timer;
 mod trusted_proxies;
 mod upstream;

@@ -4,14 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pingora::apps::{HttpServerApp, HttpServerOptions};
-use pingora::protocols::http::v2::server::default_h2_options;
-use pingora::proxy::{HttpProxy, http_proxy};
-use pingora::server::configuration::ServerConf;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::app::App;
 use crate::downstream::accept::{Acceptor, accept};
 use crate::downstream::arrivals::Arrivals;
 use crate::downstream::connection_limits::ConnectionLimits;
@@ -19,7 +14,6 @@ use crate::downstream::front_door::FrontDoor;
 use crate::downstream::listener::Listener;
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::shared::Shared;
-use crate::upstream::roots;
 
 /// The parts that a worker is made of.
 #[derive(Clone)]
@@ -47,9 +41,8 @@ pub(crate) fn run(workers: usize, listeners: Vec<Listener>, parts: WorkerParts) 
         Err(error) => return tracing::error!(%error, "failed to start a runtime of the data plane"),
     };
     runtime.block_on(async move {
-        let proxy = Arc::new(http(&shared));
         let shutting_down = Arc::clone(&shared.shutting_down);
-        let front_door = Arc::new(FrontDoor::new(shared, Arc::clone(&proxy), goaway, phases.clone()));
+        let front_door = Arc::new(FrontDoor::new(shared, goaway, phases.clone()));
         for listener in listeners {
             let reception = Acceptor {
                 front_door: Arc::clone(&front_door),
@@ -63,8 +56,6 @@ pub(crate) fn run(workers: usize, listeners: Vec<Listener>, parts: WorkerParts) 
         }
         tokio::spawn(tick());
         send_over_when_handed_over(&shutting_down, phases.clone()).await;
-        // Wakes the connections that wait for a next request.
-        proxy.http_cleanup().await;
         reached(phases, Lifecycle::Aborting).await;
     });
     // All that still runs has had its time.
@@ -93,33 +84,5 @@ async fn tick() {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         second.tick().await;
-    }
-}
-
-fn http(shared: &Shared) -> HttpProxy<App> {
-    let limits = &shared.settings.limits;
-    let conf = Arc::new(server_conf());
-    let mut proxy = http_proxy(&conf, App::new(shared.clone()));
-    let mut h2 = default_h2_options();
-    // The defaults of 64 KiB allow 1.2 MB/s at a round trip of 50 ms.
-    h2.initial_window_size(limits.h2_stream_window)
-        .initial_connection_window_size(limits.h2_connection_window)
-        .max_concurrent_streams(limits.h2_streams)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX));
-    proxy.h2_options = Some(h2);
-    let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(limits.idle);
-    proxy.server_options = Some(options);
-    proxy
-}
-
-fn server_conf() -> ServerConf {
-    ServerConf {
-        threads: 1,
-        upstream_keepalive_pool_size: 1024,
-        // The retries are bounded by `App::error_while_proxy` and `App::fail_to_connect`.
-        max_retries: 16,
-        ca_file: roots::file(),
-        ..ServerConf::default()
     }
 }

@@ -36,12 +36,10 @@ impl Condition {
             Self::PathPrefix(prefixes) => prefixes.iter().any(|prefix| crate::path::begins_with(request.path, prefix)),
             Self::PathRegexp(patterns) => patterns.iter().any(|pattern| pattern.is_match(request.path)),
             Self::Method(methods) => methods.contains(request.method),
-            Self::Header(name, value) => {
-                request.headers.get_all(name).iter().any(|field| field.as_bytes() == value.as_bytes())
-            }
-            Self::HeaderRegexp(name, pattern) => request.headers.get_all(name).iter().any(|field| {
+            Self::Header(name, value) => request.headers.any_value(name, &mut |field| field == value.as_bytes()),
+            Self::HeaderRegexp(name, pattern) => request.headers.any_value(name, &mut |field| {
                 // A value that is not UTF-8 matches no expression.
-                std::str::from_utf8(field.as_bytes()).is_ok_and(|field| pattern.is_match(field))
+                std::str::from_utf8(field).is_ok_and(|field| pattern.is_match(field))
             }),
             Self::Query(key, None) => values(request.query, key).next().is_some(),
             Self::Query(key, Some(value)) => values(request.query, key).any(|sent| is_encoded_form(sent, value)),

@@ -8,23 +8,18 @@ use std::time::Duration;
 use gangway_model::{Handshake, TlsVersion};
 use gangway_publish::Generation;
 use gangway_tls::{Demand, DemandAnswer, HandshakePolicy, UNRECOGNIZED_NAME_ALERT, normal_name};
-use pingora::apps::ServerApp;
-use pingora::protocols::ALPN;
-use pingora::proxy::HttpProxy;
-use pingora::server::ShutdownWatch;
 use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::app::App;
 use crate::downstream::arrivals::Arriving;
 use crate::downstream::connection::{ClientConnection, canonical};
 use crate::downstream::peeked_tcp::PeekedTcp;
-use crate::downstream::stream::Downstream;
 use crate::downstream::tls_policy::HandshakePolicies;
 use crate::lifecycle::Phases;
 use crate::listen_addresses::ListenerProtocol;
@@ -50,12 +45,11 @@ enum HandshakeEnd {
     UnknownName,
 }
 
-/// Serves connections up to the point where Pingora reads requests.
+/// Serves connections up to the point where a session reads requests.
 pub(crate) struct FrontDoor {
     shared: Shared,
-    proxy: Arc<HttpProxy<App>>,
     /// True once HTTP/2 clients are to go elsewhere.
-    goaway: ShutdownWatch,
+    goaway: watch::Receiver<bool>,
     phases: Phases,
     /// Answers CAs that check a name by TLS-ALPN-01.
     challenge: Arc<ServerConfig>,
@@ -63,9 +57,9 @@ pub(crate) struct FrontDoor {
 }
 
 impl FrontDoor {
-    pub(crate) fn new(shared: Shared, proxy: Arc<HttpProxy<App>>, goaway: ShutdownWatch, phases: Phases) -> Self {
+    pub(crate) fn new(shared: Shared, goaway: watch::Receiver<bool>, phases: Phases) -> Self {
         let challenge = gangway_tls::challenge_config(shared.certificates.store().clone());
-        Self { shared, proxy, goaway, phases, challenge, protection: HandshakePolicies::default() }
+        Self { shared, goaway, phases, challenge, protection: HandshakePolicies::default() }
     }
 
     /// Serves one connection to its end.
@@ -99,16 +93,7 @@ impl FrontDoor {
         let mut conn = PeekedTcp::new(tcp);
         let head = self.shared.settings.limits.head_time;
         let http2 = tokio::time::timeout(head, conn.speaks_http2()).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        let (stream, unread) = Downstream::plain(
-            conn,
-            Arc::new(connection),
-            http2.then_some(ALPN::H2),
-            &self.shared.settings.limits,
-            self.phases.clone(),
-        );
-        self.proxy.process_new(Box::new(stream), &self.goaway()).await;
-        unread.linger().await;
-        Ok(())
+        todo!("served by the sessions to come: {connection:?} {http2} {:?}", self.goaway())
     }
 
     async fn serve_tls(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask, arriving: Arriving) -> io::Result<()> {
@@ -127,11 +112,7 @@ impl FrontDoor {
         connection.sni = sni;
         connection.is_tls13 = tls.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         connection.client_ca = client_ca;
-        let (stream, unread) =
-            Downstream::tls(tls, Arc::new(connection), &self.shared.settings.limits, self.phases.clone());
-        self.proxy.process_new(Box::new(stream), &self.goaway()).await;
-        unread.linger().await;
-        Ok(())
+        todo!("served by the sessions to come: {connection:?} {:?}", self.goaway())
     }
 
     /// Reads the ClientHello, checks whether there is a certificate for its name, and finishes the handshake.
@@ -262,8 +243,8 @@ impl FrontDoor {
     }
 
     /// A receiver for one connection, which is notified once from now on, or at once if clients are already to go
-    /// elsewhere. Pingora reacts to any change since its receiver was made.
-    fn goaway(&self) -> ShutdownWatch {
+    /// elsewhere.
+    fn goaway(&self) -> watch::Receiver<bool> {
         let mut goaway = self.goaway.clone();
         if *goaway.borrow_and_update() {
             goaway.mark_changed();

@@ -11,7 +11,5 @@ pub(crate) mod linger;
 pub(crate) mod listener;
 pub(crate) mod peeked_tcp;
 pub(crate) mod read_deadline;
-mod read_requests;
-pub(crate) mod stream;
 pub(crate) mod tls_policy;
 pub(crate) mod websocket;

@@ -1,108 +1,140 @@
 //! Holds a request until an endpoint can serve it.
 
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
 use http::Version;
-use pingora::proxy::Session;
-use pingora::{Error, ErrorType, Result};
 use tokio::time::{Instant, timeout_at};
 
-use crate::grammar::announced_len;
+use crate::downstream::connection::ClientConnection;
 use crate::hold::limits::Waiting;
 use crate::hold::unavailable::no_endpoint;
-use crate::reply::local_reply::LocalReply;
+use crate::message::body_length::BodyLength;
+use crate::message::request_head::RequestHead;
+use crate::reply::local_reply::{FailureReply, LocalReply};
 use crate::reply::reason::Reason;
-use crate::reply::send::reply_with;
 use crate::request::context::RequestContext;
 use crate::request::routing::{NextStep, decide_again};
 use crate::shared::Shared;
 use crate::upstream::endpoint_state::EndpointHealth;
 
-/// Handles a request that cannot simply be served: waits for the first table or for an endpoint, or replies. Returns
-/// whether a reply was sent.
-pub(crate) async fn wait_or_reply(
-    shared: &Shared,
-    session: &mut Session,
-    ctx: &mut RequestContext,
-    step: NextStep,
-) -> Result<bool> {
-    let step = match step {
-        NextStep::Reply(reply) if reply.reason() == Some(Reason::NotReady) => {
-            shared.first_table().await;
-            decide_again(shared, session, ctx)
-        }
-        step => step,
-    };
-    let step = match step {
-        NextStep::Hold => wait(shared, session, ctx).await,
-        NextStep::Serve | NextStep::Reply(_) => step,
-    };
-    let reply = match step {
-        NextStep::Serve => return Ok(false),
-        NextStep::Reply(reply) => reply,
-        NextStep::Hold => unavailable(ctx)?,
-    };
-    reply_with(shared, session, ctx, reply).await?;
-    Ok(true)
+/// What follows after a wait.
+#[derive(Debug)]
+pub(crate) enum AfterWait {
+    /// An endpoint of the route in the context serves the request.
+    Serve,
+    /// Gangway replies.
+    Reply(LocalReply),
+    /// The client has gone, so nobody waits for a reply.
+    ClientGone,
 }
 
-/// Decides again about a request that an endpoint failed, and waits if no other endpoint can serve it.
-pub(crate) async fn reconsider(shared: &Shared, session: &mut Session, ctx: &mut RequestContext) -> Result<()> {
-    // The same position in the next table may be another endpoint.
-    ctx.attempt.chosen = None;
-    let step = match decide_again(shared, session, ctx) {
-        NextStep::Serve if can_be_reached(ctx) => return Ok(()),
-        NextStep::Serve | NextStep::Hold | NextStep::Reply(_) => wait(shared, session, ctx).await,
-    };
-    match step {
-        NextStep::Serve => Ok(()),
-        NextStep::Hold => {
-            ctx.reply.reason = unavailable(ctx)?.reason();
-            Err(Error::explain(ErrorType::HTTPStatus(503), "no endpoint is left"))
-        }
-        NextStep::Reply(reply) => {
-            ctx.reply.reason = reply.reason().or(Some(Reason::EndpointNotReady));
-            Err(Error::explain(ErrorType::HTTPStatus(503), "the route takes it no more"))
+/// A request that may have to wait, with what deciding about it needs.
+pub(crate) struct Held<'a, G> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) head: &'a RequestHead,
+    pub(crate) connection: &'a Arc<ClientConnection>,
+    pub(crate) ctx: &'a mut RequestContext,
+    /// Ready once the client has gone.
+    pub(crate) client_gone: G,
+}
+
+impl<G: FnMut(&mut Context<'_>) -> Poll<()>> Held<'_, G> {
+    /// Waits for the first table or for an endpoint where the next step asks for it.
+    pub(crate) async fn wait_or_reply(mut self, step: NextStep) -> AfterWait {
+        let step = match step {
+            NextStep::Reply(reply) if reply.reason() == Some(Reason::NotReady) => {
+                let shared = self.shared;
+                if self.unless_gone(shared.first_table()).await.is_none() {
+                    return AfterWait::ClientGone;
+                }
+                self.decide_again()
+            }
+            step => step,
+        };
+        match step {
+            NextStep::Hold => self.wait().await,
+            NextStep::Serve => AfterWait::Serve,
+            NextStep::Reply(reply) => AfterWait::Reply(reply),
         }
     }
-}
 
-fn unavailable(ctx: &RequestContext) -> Result<LocalReply> {
-    Ok(no_endpoint(&ctx.routing()?.routed.active).into())
-}
-
-/// Decides again with every new table until an endpoint can serve the request, its time is over, or too many requests
-/// wait already. Meanwhile nothing of the body is read.
-async fn wait(shared: &Shared, session: &mut Session, ctx: &mut RequestContext) -> NextStep {
-    let Some(active) = ctx.routed.as_ref().map(|routed| routed.active.clone()) else { return NextStep::Hold };
-    let hold = active.route.upstream.policy.hold;
-    let deadline = *ctx.hold.until.get_or_insert_with(|| Instant::now() + hold);
-    let (waiters, gauge) = (&shared.waiters, &shared.metrics.waiting);
-    let bytes = bytes_held(session, shared.settings.limits.h2_stream_window);
-    let Some(_waiting) = Waiting::begin(waiters, &active.state.waiting, bytes, gauge) else { return NextStep::Hold };
-    let mut tables = shared.tables.clone();
-    ctx.hold.released = None;
-    loop {
-        // Once before the first wait: a table may have come before this reader was made.
-        let step = decide_again(shared, session, ctx);
-        match step {
-            NextStep::Hold => {}
-            // All endpoints are known to be out of reach; the next table will reflect that.
-            NextStep::Serve if !can_be_reached(ctx) => {}
-            // After its release the request is decided about again: the table may have changed meanwhile.
-            NextStep::Serve if ctx.hold.released.is_none() => {
-                ctx.hold.released = Box::pin(active.state.release_queue.pass(deadline)).await;
-                if ctx.hold.released.is_none() {
-                    return step;
-                }
-                continue;
-            }
-            // The route is gone because its next container did not come in time; the reply says what was waited for.
-            NextStep::Reply(reply) if reply.reason() == Some(Reason::NoRoute) => return NextStep::Hold,
-            NextStep::Serve | NextStep::Reply(_) => return step,
+    /// Decides again about a request that an endpoint failed, and waits if no other endpoint can serve it.
+    pub(crate) async fn reconsider(mut self) -> AfterWait {
+        // The same position in the next table may be another endpoint.
+        self.ctx.attempt.chosen = None;
+        match self.decide_again() {
+            NextStep::Serve if can_be_reached(self.ctx) => AfterWait::Serve,
+            NextStep::Serve | NextStep::Hold | NextStep::Reply(_) => self.wait().await,
         }
-        // While the request waits on, another one may have its slot.
-        ctx.hold.released = None;
-        if !matches!(timeout_at(deadline, tables.changed()).await, Ok(Ok(_))) {
-            return step;
+    }
+
+    /// Decides again with every new table until an endpoint can serve the request, its time is over, its client has
+    /// gone, or too many requests wait already. Meanwhile nothing of the body is read.
+    async fn wait(&mut self) -> AfterWait {
+        let shared = self.shared;
+        let Some(active) = self.ctx.routed.as_ref().map(|routed| routed.active.clone()) else {
+            return self.unavailable();
+        };
+        let hold = active.route.upstream.policy.hold;
+        let deadline = *self.ctx.hold.until.get_or_insert_with(|| Instant::now() + hold);
+        let bytes = bytes_held(self.head, shared.settings.limits.h2_stream_window);
+        let place = Waiting::begin(&shared.waiters, &active.state.waiting, bytes, &shared.metrics.waiting);
+        let Some(_waiting) = place else { return self.unavailable() };
+        let mut tables = shared.tables.clone();
+        self.ctx.hold.released = None;
+        loop {
+            // Once before the first wait: a table may have come before this reader was made.
+            let step = self.decide_again();
+            match step {
+                NextStep::Hold => {}
+                // All endpoints are known to be out of reach; the next table will reflect that.
+                NextStep::Serve if !can_be_reached(self.ctx) => {}
+                // After its release the request is decided about again: the table may have changed meanwhile.
+                NextStep::Serve if self.ctx.hold.released.is_none() => {
+                    let release = active.state.release_queue.pass(deadline);
+                    match self.unless_gone(release).await {
+                        None => return AfterWait::ClientGone,
+                        Some(None) => return AfterWait::Serve,
+                        Some(released) => self.ctx.hold.released = released,
+                    }
+                    continue;
+                }
+                // The route is gone because its next container did not come in time; the reply says what was waited
+                // for.
+                NextStep::Reply(reply) if reply.reason() == Some(Reason::NoRoute) => return self.unavailable(),
+                NextStep::Serve => return AfterWait::Serve,
+                NextStep::Reply(reply) => return AfterWait::Reply(reply),
+            }
+            // While the request waits on, another one may have its slot.
+            self.ctx.hold.released = None;
+            match self.unless_gone(timeout_at(deadline, tables.changed())).await {
+                None => return AfterWait::ClientGone,
+                Some(Ok(Ok(_))) => {}
+                Some(Ok(Err(_)) | Err(_)) if matches!(step, NextStep::Serve) => return AfterWait::Serve,
+                Some(Ok(Err(_)) | Err(_)) => return self.unavailable(),
+            }
+        }
+    }
+
+    fn decide_again(&mut self) -> NextStep {
+        decide_again(self.shared, self.head, self.connection, self.ctx)
+    }
+
+    fn unavailable(&self) -> AfterWait {
+        AfterWait::Reply(match &self.ctx.routed {
+            Some(routed) => no_endpoint(&routed.active).into(),
+            None => FailureReply::new(Reason::Internal).into(),
+        })
+    }
+
+    /// The result of the future; none if the client goes first.
+    async fn unless_gone<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            outcome = future => Some(outcome),
+            () = poll_fn(|cx| (self.client_gone)(cx)) => None,
         }
     }
 }
@@ -115,16 +147,14 @@ fn can_be_reached(ctx: &RequestContext) -> bool {
 
 /// The memory that a waiting request holds: its head, and over HTTP/2 the part of its body that the client may send
 /// although nothing reads it.
-fn bytes_held(session: &mut Session, window: u32) -> usize {
+fn bytes_held(head: &RequestHead, window: u32) -> usize {
     let window = usize::try_from(window).unwrap_or(usize::MAX);
-    let is_empty = session.is_body_empty();
-    let request = session.req_header();
-    let fields: usize = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
-    let announced = announced_len(&request.headers).and_then(|len| usize::try_from(len).ok());
-    let body = match request.version {
-        Version::HTTP_2 if !is_empty => announced.map_or(window, |len| window.min(len)),
+    let body = match head.body {
+        BodyLength::Empty => 0,
         // Over HTTP/1 the system holds the body back.
-        _ => 0,
+        _ if head.version < Version::HTTP_2 => 0,
+        BodyLength::Sized(len) => usize::try_from(len).map_or(window, |len| window.min(len)),
+        BodyLength::Framed | BodyLength::UntilClose => window,
     };
-    request.raw_path().len() + fields + body
+    head.target.len() + head.fields.wire_len() + body
 }

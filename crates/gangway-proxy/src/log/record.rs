@@ -25,15 +25,15 @@ const FIELD_MAX: usize = 384;
 /// The fields of a request. Never `Authorization`, never a cookie.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogRecord<'a> {
-    pub(crate) client: Option<IpAddr>,
+    pub(crate) client: IpAddr,
     pub(crate) method: &'a str,
     pub(crate) scheme: &'a str,
     pub(crate) host: &'a str,
     pub(crate) target: &'a str,
     pub(crate) version: &'a str,
     pub(crate) status: u16,
-    pub(crate) bytes_in: usize,
-    pub(crate) bytes_out: usize,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
     pub(crate) duration: Duration,
     /// From handing the request to the endpoint to the first byte of its answer.
     pub(crate) upstream: Option<Duration>,
@@ -51,13 +51,7 @@ pub(crate) fn text(record: &LogRecord<'_>, now: SystemTime) -> String {
     let mut line = String::with_capacity(512);
     timestamp(&mut line, now);
     line.push(' ');
-    match record.client {
-        Some(client) => {
-            let _ = write!(line, "{client}");
-        }
-        None => line.push('-'),
-    }
-    line.push(' ');
+    let _ = write!(line, "{} ", record.client);
     escape_text(&mut line, record.method, FIELD_MAX);
     let _ = write!(line, " {}://", record.scheme);
     escape_text(&mut line, record.host, FIELD_MAX);
@@ -92,9 +86,7 @@ pub(crate) fn json(record: &LogRecord<'_>, now: SystemTime) -> String {
     line.push_str("{\"time\":\"");
     timestamp(&mut line, now);
     line.push('"');
-    if let Some(client) = record.client {
-        let _ = write!(line, ",\"client\":\"{client}\"");
-    }
+    let _ = write!(line, ",\"client\":\"{}\"", record.client);
     for (name, value, max) in [
         ("method", record.method, FIELD_MAX),
         ("scheme", record.scheme, FIELD_MAX),
@@ -131,13 +123,7 @@ pub(crate) fn json(record: &LogRecord<'_>, now: SystemTime) -> String {
 /// Formats `192.0.2.1 - - [21/Sep/2026:14:13:20 +0000] "GET / HTTP/2.0" 200 2`, without a line end.
 pub(crate) fn common(record: &LogRecord<'_>, now: SystemTime) -> String {
     let mut line = String::with_capacity(256);
-    match record.client {
-        Some(client) => {
-            let _ = write!(line, "{client}");
-        }
-        None => line.push('-'),
-    }
-    line.push_str(" - - [");
+    let _ = write!(line, "{} - - [", record.client);
     common_time(&mut line, now);
     line.push_str("] \"");
     escape_common(&mut line, record.method, FIELD_MAX);
@@ -259,7 +245,7 @@ pub(crate) mod tests {
 
     pub(crate) fn record<'a>(target: &'a str, agent: &'a str) -> LogRecord<'a> {
         LogRecord {
-            client: "192.0.2.1".parse().ok(),
+            client: [192, 0, 2, 1].into(),
             method: "GET",
             scheme: "https",
             host: "a.localhost",
@@ -288,9 +274,9 @@ pub(crate) mod tests {
         assert_eq!(common(&record, now), first);
         let agent = r#""cu\"rl\x0a\\8""#;
         assert_eq!(combined(&record, now), format!("{first} \"https://a.localhost/?token=***\" {agent}\n"));
-        let nothing = LogRecord { client: None, status: 0, bytes_out: 0, referrer: "", user_agent: "", ..record };
+        let nothing = LogRecord { status: 0, bytes_out: 0, referrer: "", user_agent: "", ..record };
         let line = combined(&nothing, now);
-        assert!(line.starts_with("- - - [") && line.ends_with("\" 000 - \"-\" \"-\"\n"), "{line}");
+        assert!(line.starts_with("192.0.2.1 - - [") && line.ends_with("\" 000 - \"-\" \"-\"\n"), "{line}");
     }
 
     #[test]

@@ -5,6 +5,9 @@
 
 use std::ops::Range;
 
+use gangway_model::FieldValues;
+use http::HeaderName;
+
 use crate::message::field_kind::FieldKind;
 
 /// The fields of a message, in their order, with the case of their names as sent.
@@ -77,13 +80,20 @@ impl Fields {
 
     /// Appends a field whose kind is known.
     pub(crate) fn push_known(&mut self, kind: FieldKind, name: &[u8], value: &[&[u8]]) {
+        self.push_written(kind, name, |out| {
+            for part in value {
+                out.extend_from_slice(part);
+            }
+        });
+    }
+
+    /// Appends a field whose value `write` appends to the bytes that it gets.
+    pub(crate) fn push_written(&mut self, kind: FieldKind, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(b": ");
         let value_start = self.bytes.len();
-        for part in value {
-            self.bytes.extend_from_slice(part);
-        }
+        write(&mut self.bytes);
         let value_end = self.bytes.len();
         self.bytes.extend_from_slice(b"\r\n");
         self.note(kind, start..start + name.len(), value_start..value_end, value_end + 2);
@@ -169,6 +179,16 @@ impl Fields {
 
     fn field(&self, at: &Position) -> Field<'_> {
         field(&self.bytes, at)
+    }
+}
+
+impl FieldValues for Fields {
+    fn any_value(&self, name: &HeaderName, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.all_named(name.as_str().as_bytes()).any(test)
+    }
+
+    fn count(&self, name: &HeaderName) -> usize {
+        self.all_named(name.as_str().as_bytes()).count()
     }
 }
 

@@ -1,6 +1,7 @@
 //! HTTP messages, the same for all versions of HTTP. There is no I/O here.
 
 pub(crate) mod body_length;
+pub(crate) mod decimal;
 pub(crate) mod field_kind;
 pub(crate) mod fields;
 pub(crate) mod request_head;

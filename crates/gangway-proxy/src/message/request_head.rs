@@ -61,4 +61,14 @@ impl RequestHead {
         self.expects_continue = false;
         self.upgrade = None;
     }
+
+    /// A request over HTTP/1.1 without a body.
+    #[cfg(test)]
+    pub(crate) fn of_test(method: &str, target: &str, fields: &[(&str, &str)]) -> Self {
+        let mut head = Self { method: method.parse().expect("a method"), target: target.to_owned(), ..Self::default() };
+        for (name, value) in fields {
+            head.fields.push(name.as_bytes(), value.as_bytes());
+        }
+        head
+    }
 }

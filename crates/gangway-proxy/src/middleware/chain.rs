@@ -3,12 +3,13 @@
 //! Each `match` names every middleware: a new one does not compile until each hook says what it does.
 
 use gangway_model::Middleware;
-use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
 
+use crate::message::fields::Fields;
+use crate::message::request_head::RequestHead;
 use crate::middleware::upstream_target::UpstreamTarget;
 use crate::middleware::{add_prefix, body_limit, headers, hsts, redirect, rewrite, strip_prefix};
 use crate::reply::local_reply::LocalReply;
+use crate::reply::rejection::Rejection;
 use crate::request::client_origin::ClientScheme;
 
 /// Runs before an endpoint is chosen. The first middleware that replies ends the chain. Otherwise the result is the
@@ -17,20 +18,20 @@ use crate::request::client_origin::ClientScheme;
 /// `host` is in the form in which hosts are compared, and `prefix` is the decoded path prefix that matched.
 pub(crate) fn on_request(
     middlewares: &[Middleware],
-    head: &RequestHeader,
+    head: &RequestHead,
     host: &str,
     prefix: &str,
-) -> std::result::Result<Option<u64>, LocalReply> {
+) -> Result<Option<u64>, LocalReply> {
     let mut limit = None;
     for middleware in middlewares {
         let reply = match middleware {
-            Middleware::StripPrefix(_) => strip_prefix::on_request(head.raw_path(), prefix),
+            Middleware::StripPrefix(_) => strip_prefix::on_request(head.target.as_bytes(), prefix),
             Middleware::Redirect { status, target } => {
-                Some(redirect::on_request(*status, target, host, head.raw_path()))
+                Some(redirect::on_request(*status, target, host, head.target.as_bytes()))
             }
             Middleware::BodyLimit(max) => {
                 limit = Some(*max);
-                body_limit::on_request(*max, head)
+                body_limit::on_request(*max, head.body)
             }
             Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
@@ -45,13 +46,13 @@ pub(crate) fn on_request(
     Ok(limit)
 }
 
-/// Computes the target for the endpoint. [`on_upstream_head`] runs later: a forwarding field tells the prefix that is
+/// Computes the target for the endpoint. [`on_upstream_fields`] runs later: a forwarding field tells the prefix that is
 /// removed here, and a label may override that field.
 pub(crate) fn upstream_target<'a>(
     middlewares: &[Middleware],
     target: &'a [u8],
     prefix: &'a str,
-) -> Result<UpstreamTarget<'a>> {
+) -> Result<UpstreamTarget<'a>, Rejection> {
     let mut target = UpstreamTarget::new(target);
     for middleware in middlewares {
         match middleware {
@@ -69,10 +70,10 @@ pub(crate) fn upstream_target<'a>(
 }
 
 /// Changes the fields for the endpoint, after the forwarding fields were set.
-pub(crate) fn on_upstream_head(middlewares: &[Middleware], upstream: &mut RequestHeader) -> Result<()> {
+pub(crate) fn on_upstream_fields(middlewares: &[Middleware], fields: &mut Fields) {
     for middleware in middlewares {
         match middleware {
-            Middleware::RequestHeader(name, value) => headers::on_upstream_head(name, value.as_ref(), upstream)?,
+            Middleware::RequestHeader(name, value) => headers::apply(name, value.as_ref(), fields),
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
@@ -82,19 +83,14 @@ pub(crate) fn on_upstream_head(middlewares: &[Middleware], upstream: &mut Reques
             | Middleware::Hsts(_) => {}
         }
     }
-    Ok(())
 }
 
-/// Changes the head of a response, of the application or of a local reply. Responses pass the chain in reverse.
-pub(crate) fn on_response(
-    middlewares: &[Middleware],
-    response: &mut ResponseHeader,
-    scheme: ClientScheme,
-) -> Result<()> {
+/// Changes the fields of a response, of the application or of a local reply. Responses pass the chain in reverse.
+pub(crate) fn on_response(middlewares: &[Middleware], fields: &mut Fields, scheme: ClientScheme) {
     for middleware in middlewares.iter().rev() {
         match middleware {
-            Middleware::ResponseHeader(name, value) => headers::on_response(name, value.as_ref(), response)?,
-            Middleware::Hsts(max_age) => hsts::on_response(*max_age, scheme, response)?,
+            Middleware::ResponseHeader(name, value) => headers::apply(name, value.as_ref(), fields),
+            Middleware::Hsts(max_age) => hsts::on_response(*max_age, scheme, fields),
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
@@ -103,7 +99,6 @@ pub(crate) fn on_response(
             | Middleware::BodyLimit(_) => {}
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -140,5 +135,24 @@ mod tests {
         let rewritten = upstream_target(&chain, b"/v1/users?x=1", "").expect("no prefix is removed");
         assert_eq!(&*rewritten.bytes, b"/api?p=users&x=1");
         assert_eq!(rewritten.removed_prefix, "");
+    }
+
+    #[test]
+    fn responses_pass_the_chain_in_reverse_and_hsts_only_by_https() {
+        let set = |value: &'static str| {
+            let value = Some(http::HeaderValue::from_static(value));
+            Middleware::ResponseHeader(http::HeaderName::from_static("x-from"), value)
+        };
+        let removed = Middleware::ResponseHeader(http::HeaderName::from_static("server"), None);
+        let chain = [set("outer"), Middleware::Hsts(60.try_into().expect("not 0")), set("inner"), removed];
+        for (scheme, hsts) in [(ClientScheme::Https, Some(&b"max-age=60"[..])), (ClientScheme::Http, None)] {
+            let mut fields = Fields::default();
+            fields.push(b"Server", b"app");
+            fields.push(b"X-From", b"app");
+            on_response(&chain, &mut fields, scheme);
+            assert_eq!(fields.all_named(b"x-from").collect::<Vec<_>>(), [b"outer"]);
+            assert_eq!(fields.get_named(b"strict-transport-security"), hsts);
+            assert_eq!(fields.get_named(b"server"), None);
+        }
     }
 }

@@ -1,31 +1,14 @@
 //! Sets or removes a field of requests or of responses.
 
 use http::{HeaderName, HeaderValue};
-use pingora::Result;
-use pingora::http::{RequestHeader, ResponseHeader};
 
-/// Sets a request field, or removes it if there is no value.
-pub(crate) fn on_upstream_head(
-    name: &HeaderName,
-    value: Option<&HeaderValue>,
-    upstream: &mut RequestHeader,
-) -> Result<()> {
-    match value {
-        Some(value) => upstream.insert_header(name.clone(), value.clone()),
-        None => {
-            drop(upstream.remove_header(name));
-            Ok(())
-        }
-    }
-}
+use crate::message::fields::Fields;
 
-/// Sets a response field, or removes it if there is no value.
-pub(crate) fn on_response(name: &HeaderName, value: Option<&HeaderValue>, response: &mut ResponseHeader) -> Result<()> {
+/// Sets a field, or removes it if there is no value.
+pub(crate) fn apply(name: &HeaderName, value: Option<&HeaderValue>, fields: &mut Fields) {
+    let name = name.as_str().as_bytes();
     match value {
-        Some(value) => response.insert_header(name.clone(), value.clone()),
-        None => {
-            drop(response.remove_header(name));
-            Ok(())
-        }
+        Some(value) => fields.set(name, value.as_bytes()),
+        None => fields.remove_named(name),
     }
 }

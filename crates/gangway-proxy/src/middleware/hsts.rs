@@ -2,16 +2,18 @@
 
 use std::num::NonZeroU64;
 
-use http::header::STRICT_TRANSPORT_SECURITY;
-use pingora::Result;
-use pingora::http::ResponseHeader;
-
+use crate::message::decimal::Decimal;
+use crate::message::fields::Fields;
 use crate::request::client_origin::ClientScheme;
 
-pub(crate) fn on_response(max_age: NonZeroU64, scheme: ClientScheme, response: &mut ResponseHeader) -> Result<()> {
+pub(crate) fn on_response(max_age: NonZeroU64, scheme: ClientScheme, fields: &mut Fields) {
+    const NAME: &[u8] = b"strict-transport-security";
     match scheme {
-        ClientScheme::Https => response.insert_header(STRICT_TRANSPORT_SECURITY, format!("max-age={max_age}")),
+        ClientScheme::Https => {
+            fields.remove_named(NAME);
+            fields.push_parts(NAME, &[b"max-age=", Decimal::of(max_age.get()).bytes()]);
+        }
         // Browsers ignore the field in the clear (RFC 6797, section 8.1).
-        ClientScheme::Http => Ok(()),
+        ClientScheme::Http => {}
     }
 }

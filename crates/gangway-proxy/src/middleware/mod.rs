@@ -1,7 +1,7 @@
 //! Steps on a request or a response, one module each.
 //!
 //! A middleware has up to four hooks, which [`chain`] calls for all middlewares of a route: `on_request`
-//! before an endpoint is chosen, `on_target` and `on_upstream_head` on the way to the endpoint, and
+//! before an endpoint is chosen, `on_target` and `on_upstream_fields` on the way to the endpoint, and
 //! `on_response` on the way back to the client.
 
 mod add_prefix;

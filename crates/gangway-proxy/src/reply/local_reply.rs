@@ -6,10 +6,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use http::{HeaderValue, Method, header};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{Method, StatusCode};
 
+use crate::grammar::is_value;
+use crate::message::body_length::BodyLength;
+use crate::message::decimal::Decimal;
+use crate::message::field_kind::FieldKind;
+use crate::message::request_head::RequestHead;
+use crate::message::response_head::ResponseHead;
 use crate::reply::page::{Audience, html_body, json_body};
 use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
@@ -25,7 +29,7 @@ pub(crate) enum LocalReply {
     /// The key authorization that a CA asks for.
     Challenge { key_authorization: String },
     /// The client is redirected.
-    Redirect { status: u16, location: Vec<u8> },
+    Redirect { status: StatusCode, location: Vec<u8> },
 }
 
 /// Why a request cannot be served.
@@ -65,7 +69,7 @@ impl From<Rejection> for LocalReply {
 
 impl LocalReply {
     pub(crate) fn redirect(status: u16, location: Vec<u8>) -> Self {
-        Self::Redirect { status, location }
+        Self::Redirect { status: StatusCode::from_u16(status).unwrap_or(StatusCode::FOUND), location }
     }
 
     fn as_failure(&self) -> Option<&FailureReply> {
@@ -89,11 +93,7 @@ impl LocalReply {
     }
 
     /// The head and the body to send to the client that sent `request`.
-    pub(crate) fn render(
-        &self,
-        request: &RequestHeader,
-        audience: Audience<'_>,
-    ) -> pingora::Result<(ResponseHeader, Bytes)> {
+    pub(crate) fn render(&self, request: &RequestHead, audience: Audience<'_>) -> (ResponseHead, Bytes) {
         match self {
             Self::Challenge { key_authorization } => challenge(key_authorization, request),
             Self::Redirect { status, location } => redirection(*status, location, audience),
@@ -103,35 +103,51 @@ impl LocalReply {
     }
 }
 
-fn challenge(key_authorization: &str, request: &RequestHeader) -> pingora::Result<(ResponseHeader, Bytes)> {
-    let mut head = ResponseHeader::build(200, Some(3))?;
-    head.insert_header(CONTENT_TYPE, "application/octet-stream")?;
-    head.insert_header(CONTENT_LENGTH, key_authorization.len())?;
-    head.insert_header(CACHE_CONTROL, "no-store")?;
-    let body = if request.method == Method::HEAD { "" } else { key_authorization };
-    Ok((head, Bytes::copy_from_slice(body.as_bytes())))
+fn challenge(key_authorization: &str, request: &RequestHead) -> (ResponseHead, Bytes) {
+    let mut head = head(StatusCode::OK);
+    let fields = &mut head.fields;
+    fields.push(b"content-type", b"application/octet-stream");
+    fields.push(b"cache-control", b"no-store");
+    with_body(head, key_authorization.to_owned(), request)
 }
 
-fn redirection(status: u16, location: &[u8], audience: Audience<'_>) -> pingora::Result<(ResponseHeader, Bytes)> {
-    let mut head = ResponseHeader::build(status, Some(4))?;
-    let location = HeaderValue::from_bytes(location).unwrap_or(HeaderValue::from_static("/"));
-    head.insert_header(LOCATION, location)?;
-    head.insert_header(CONTENT_LENGTH, 0)?;
-    head.insert_header("x-request-id", audience.request_id)?;
-    Ok((head, Bytes::new()))
+fn redirection(status: StatusCode, location: &[u8], audience: Audience<'_>) -> (ResponseHead, Bytes) {
+    let mut head = head(status);
+    let fields = &mut head.fields;
+    fields.push(b"location", if is_value(location) { location } else { b"/" });
+    fields.push(b"content-length", b"0");
+    fields.push(b"x-request-id", audience.request_id.as_bytes());
+    (head, Bytes::new())
 }
 
-fn grpc_failure(reason: Reason, audience: Audience<'_>) -> pingora::Result<(ResponseHeader, Bytes)> {
-    let mut head = ResponseHeader::build(200, Some(5))?;
-    head.insert_header(CONTENT_TYPE, "application/grpc")?;
-    head.insert_header("grpc-status", reason.grpc_status())?;
-    head.insert_header("grpc-message", reason.token())?;
-    head.insert_header("x-request-id", audience.request_id)?;
-    Ok((head, Bytes::new()))
+fn grpc_failure(reason: Reason, audience: Audience<'_>) -> (ResponseHead, Bytes) {
+    let mut head = head(StatusCode::OK);
+    let fields = &mut head.fields;
+    fields.push(b"content-type", b"application/grpc");
+    fields.push(b"content-length", b"0");
+    fields.push(b"grpc-status", reason.grpc_status().as_bytes());
+    fields.push(b"grpc-message", reason.token().as_bytes());
+    fields.push(b"x-request-id", audience.request_id.as_bytes());
+    (head, Bytes::new())
+}
+
+fn head(status: StatusCode) -> ResponseHead {
+    ResponseHead { status, ..ResponseHead::default() }
+}
+
+/// Adds a body, or only its length for a request by HEAD.
+fn with_body(mut head: ResponseHead, body: String, request: &RequestHead) -> (ResponseHead, Bytes) {
+    let len = body.len() as u64;
+    head.fields.push_parts(b"content-length", &[Decimal::of(len).bytes()]);
+    if request.method == Method::HEAD || len == 0 {
+        return (head, Bytes::new());
+    }
+    head.body = BodyLength::Sized(len);
+    (head, body.into())
 }
 
 impl FailureReply {
-    fn page(&self, request: &RequestHeader, audience: Audience<'_>) -> pingora::Result<(ResponseHeader, Bytes)> {
+    fn page(&self, request: &RequestHead, audience: Audience<'_>) -> (ResponseHead, Bytes) {
         let Self { reason, retry_after, detail } = self;
         let detail = detail.as_deref().filter(|_| audience.local);
         let json = wants_json(request);
@@ -139,30 +155,30 @@ impl FailureReply {
             true => json_body(*reason, detail, audience),
             false => html_body(*reason, *retry_after, detail, audience),
         };
-        let mut head = ResponseHeader::build(reason.status(), Some(8))?;
-        head.insert_header(CONTENT_TYPE, if json { "application/json" } else { "text/html; charset=utf-8" })?;
-        head.insert_header(CONTENT_LENGTH, body.len())?;
-        head.insert_header(CACHE_CONTROL, "no-store")?;
-        head.insert_header("x-request-id", audience.request_id)?;
+        let mut head = head(StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+        let fields = &mut head.fields;
+        fields.push(b"content-type", if json { b"application/json" } else { b"text/html; charset=utf-8" });
+        fields.push(b"cache-control", b"no-store");
+        fields.push(b"x-request-id", audience.request_id.as_bytes());
         if let Some(pause) = retry_after {
-            head.insert_header(header::RETRY_AFTER, pause.as_secs().max(1))?;
+            fields.push_parts(b"retry-after", &[Decimal::of(pause.as_secs().max(1)).bytes()]);
         }
         if *reason == Reason::MethodNotAllowed {
-            head.insert_header(ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
+            fields.push(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         }
-        let body = if request.method == Method::HEAD { Bytes::new() } else { Bytes::from(body) };
-        Ok((head, body))
+        with_body(head, body, request)
     }
 }
 
-fn is_grpc(request: &RequestHeader) -> bool {
-    request.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+fn is_grpc(request: &RequestHead) -> bool {
+    request.fields.get(FieldKind::ContentType).is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
 /// Whether the client gets JSON. A client that accepts HTML gets HTML, also if it accepts JSON.
-fn wants_json(request: &RequestHeader) -> bool {
-    let Some(accept) = request.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()) else { return false };
-    !accept.contains("text/html") && accept.contains("json")
+fn wants_json(request: &RequestHead) -> bool {
+    let accept = request.fields.get(FieldKind::Accept).unwrap_or_default();
+    let names = |kind: &str| memchr::memmem::find(accept, kind.as_bytes()).is_some();
+    !names("text/html") && names("json")
 }
 
 #[cfg(test)]
@@ -170,12 +186,15 @@ mod tests {
     use super::*;
     use crate::reply::page::escape;
 
-    fn render(answer: FailureReply, accept: &str, local: bool) -> (ResponseHeader, String) {
-        let mut request = RequestHeader::build("GET", b"/", None).expect("valid");
-        request.insert_header("accept", accept).expect("valid");
+    fn render(answer: FailureReply, accept: &str, local: bool) -> (ResponseHead, String) {
+        let request = RequestHead::of_test("GET", "/", &[("Accept", accept)]);
         let audience = Audience { request_id: "id-1", local, url: "http://a/<x>'", own: None };
-        let (head, body) = LocalReply::from(answer).render(&request, audience).expect("valid");
+        let (head, body) = LocalReply::from(answer).render(&request, audience);
         (head, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    fn field<'h>(head: &'h ResponseHead, name: &'h str) -> &'h str {
+        std::str::from_utf8(head.fields.get_named(name.as_bytes()).expect("there")).expect("text")
     }
 
     #[test]
@@ -190,11 +209,11 @@ mod tests {
 
     #[test]
     fn a_page_says_what_is_wrong_in_words_and_a_command_that_can_be_pasted() {
-        let request = RequestHeader::build("GET", b"/", None).expect("valid");
+        let request = RequestHead::of_test("GET", "/", &[]);
         let page = |own| {
             let audience = Audience { request_id: "id", local: true, url: "https://a.test/?x='", own };
             let answer = FailureReply::new(Reason::NoRoute).with_detail("container `a-1` <is> `stopped`, or `not");
-            let (_, body) = LocalReply::from(answer).render(&request, audience).expect("valid");
+            let (_, body) = LocalReply::from(answer).render(&request, audience);
             String::from_utf8(body.to_vec()).expect("text")
         };
         let in_container = page(Some("shop-gangway-1"));
@@ -215,15 +234,11 @@ mod tests {
 
     #[test]
     fn head_is_told_the_length_but_sent_no_body() {
-        let request = RequestHeader::build("HEAD", b"/", None).expect("valid");
+        let request = RequestHead::of_test("HEAD", "/", &[]);
         let audience = Audience { request_id: "id", local: false, url: "", own: None };
-        let (head, body) =
-            LocalReply::from(FailureReply::new(Reason::NoRoute)).render(&request, audience).expect("valid");
-        assert!(body.is_empty() && head.headers[CONTENT_LENGTH] != "0");
-        assert_eq!(
-            (&head.headers[CACHE_CONTROL], &head.headers["x-request-id"]),
-            (&"no-store".parse().expect("valid"), &"id".parse().expect("valid"))
-        );
+        let (head, body) = LocalReply::from(FailureReply::new(Reason::NoRoute)).render(&request, audience);
+        assert!(body.is_empty() && head.body == BodyLength::Empty && field(&head, "content-length") != "0");
+        assert_eq!((field(&head, "cache-control"), field(&head, "x-request-id")), ("no-store", "id"));
     }
 
     #[test]
@@ -239,31 +254,32 @@ mod tests {
                 let (head, body) = render(FailureReply::new(Reason::UpstreamTimeout), accept, local);
                 assert_eq!(head.status, 504);
                 assert!(body.contains("upstream-timeout") && body.contains("id-1"), "{body}");
-                assert_eq!(head.headers[CONTENT_LENGTH].to_str().ok(), Some(&*body.len().to_string()));
+                assert_eq!(head.body, BodyLength::Sized(body.len() as u64));
+                assert_eq!(field(&head, "content-length"), body.len().to_string());
             }
         }
         let (head, _) = render(FailureReply::new(Reason::MethodNotAllowed), "*/*", false);
-        assert!(head.headers.contains_key(ALLOW));
+        assert!(head.fields.get_named(b"allow").is_some());
         let (head, _) =
             render(FailureReply::new(Reason::NotReady).with_retry_after(Duration::from_millis(10)), "*/*", false);
-        assert_eq!(head.headers[header::RETRY_AFTER], "1");
+        assert_eq!(field(&head, "retry-after"), "1");
     }
 
     proptest::proptest! {
         #[test]
         fn nothing_in_a_url_or_a_detail_breaks_out(url in "[ -~\u{e4}]{1,40}", detail in "\\PC{0,40}") {
-            let mut request = RequestHeader::build("GET", b"/", None).expect("valid");
+            let request = RequestHead::of_test("GET", "/", &[]);
             let answer = LocalReply::from(FailureReply::new(Reason::NoRoute).with_detail(detail.clone()));
             let audience = Audience { request_id: "id", local: true, url: &url, own: None };
-            let (_, html) = answer.render(&request, audience).expect("valid");
+            let (_, html) = answer.render(&request, audience);
             let html = String::from_utf8(html.to_vec()).expect("text");
-            let (_, plain) = answer.render(&RequestHeader::build("GET", b"/", None).expect("valid"), Audience { url: "u", ..audience }).expect("valid");
+            let (_, plain) = answer.render(&request, Audience { url: "u", ..audience });
             let tags = |html: &str| html.matches('<').count();
             proptest::prop_assert_eq!(tags(&html), tags(&String::from_utf8_lossy(&plain)));
             let said = html.replace("<code>", "`").replace("</code>", "`");
             proptest::prop_assert!(said.contains(&escape(&detail)));
-            request.insert_header("accept", "application/json").expect("valid");
-            let (_, json) = answer.render(&request, audience).expect("valid");
+            let request = RequestHead::of_test("GET", "/", &[("accept", "application/json")]);
+            let (_, json) = answer.render(&request, audience);
             let object: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
             proptest::prop_assert_eq!(object["detail"].as_str(), Some(&*detail));
             // One word for a shell: quoted, and no quote within.
@@ -283,14 +299,9 @@ mod tests {
 
     #[test]
     fn grpc_is_told_in_its_own_terms() {
-        let mut request = RequestHeader::build("POST", b"/", None).expect("valid");
-        request.insert_header("content-type", "application/grpc+proto").expect("valid");
+        let request = RequestHead::of_test("POST", "/", &[("content-type", "application/grpc+proto")]);
         let audience = Audience { request_id: "id", local: false, url: "", own: None };
-        let (head, body) =
-            LocalReply::from(FailureReply::new(Reason::NoEndpoint)).render(&request, audience).expect("valid");
-        assert_eq!(
-            (head.status.as_u16(), &head.headers["grpc-status"], body.len()),
-            (200, &HeaderValue::from_static("14"), 0)
-        );
+        let (head, body) = LocalReply::from(FailureReply::new(Reason::NoEndpoint)).render(&request, audience);
+        assert_eq!((head.status.as_u16(), field(&head, "grpc-status"), body.len()), (200, "14", 0));
     }
 }

@@ -4,4 +4,4 @@ pub(crate) mod local_reply;
 pub(crate) mod page;
 pub(crate) mod reason;
 pub(crate) mod rejection;
-pub(crate) mod send;
+pub(crate) mod render;

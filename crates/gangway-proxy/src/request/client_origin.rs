@@ -2,18 +2,14 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName};
-use pingora::http::RequestHeader;
-
 use crate::downstream::connection::{ClientConnection, canonical};
+use crate::message::field_kind::FieldKind;
+use crate::message::fields::Fields;
 use crate::trusted_proxies::{TrustedProxies, is_lan};
 use crate::whereabouts::Whereabouts;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
 /// Addresses that are read of a chain of proxies. No real chain is longer.
-const CHAIN_MAX: usize = 32;
+pub(crate) const CHAIN_MAX: usize = 32;
 
 /// The client of a request, and how it asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,38 +53,41 @@ pub(crate) fn is_from_local_network(connection: &ClientConnection) -> bool {
 
 /// The client of a request: the peer, or the client that a trusted peer speaks for.
 pub(crate) fn client_origin(
-    request: &RequestHeader,
+    fields: &Fields,
     connection: &ClientConnection,
     trusted: &TrustedProxies,
     whereabouts: &Whereabouts,
 ) -> ClientOrigin {
     let peer = connection.peer_ip();
-    let headers = &request.headers;
     if !connection.trusted {
         // Behind a proxy that no setting names, a local peer is that proxy, and the client may be anywhere.
-        let local = is_from_local_network(connection) && !is_passed_on(headers);
+        let local = is_from_local_network(connection) && !is_passed_on(fields);
         return ClientOrigin { client: peer, secure: connection.secure, local, is_anonymous: connection.is_anonymous };
     }
-    let secure = match single(headers, &X_FORWARDED_PROTO) {
+    let secure = match single(fields, FieldKind::XForwardedProto) {
         Some(proto) => proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss"),
         None => connection.secure,
     };
-    let (client, is_known) = client_in_chain(headers, peer, trusted);
-    let is_known = is_known && (headers.contains_key(&X_FORWARDED_FOR) || !is_passed_on(headers));
+    let (client, is_known) = client_in_chain(fields, peer, trusted);
+    let is_known = is_known && (fields.has(FieldKind::XForwardedFor) || !is_passed_on(fields));
     let is_anonymous = if client == peer { connection.is_anonymous } else { whereabouts.is_gateway(client) };
     ClientOrigin { client, secure, local: is_lan(client) && is_known && !is_anonymous, is_anonymous }
 }
 
 /// Whether another proxy has forwarded the request.
-fn is_passed_on(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| matches!(name.as_str(), "x-forwarded-for" | "x-real-ip" | "forwarded" | "via"))
+fn is_passed_on(fields: &Fields) -> bool {
+    let is = |name: &[u8], known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+    fields.iter().any(|field| {
+        matches!(field.kind, FieldKind::XForwardedFor | FieldKind::Via)
+            || field.kind == FieldKind::Spoofable && (is(field.name, "x-real-ip") || is(field.name, "forwarded"))
+    })
 }
 
 /// The last address of the chain that does not belong to a trusted proxy: a client can make up everything left of it.
 /// Also whether that is the client, and not just the point up to which the chain could be read.
-fn client_in_chain(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> (IpAddr, bool) {
+fn client_in_chain(fields: &Fields, peer: IpAddr, trusted: &TrustedProxies) -> (IpAddr, bool) {
     let mut client = peer;
-    for item in listed(headers) {
+    for item in listed(fields) {
         let Some(address) = address_of(item) else { return (client, false) };
         client = address;
         if !trusted.contains(address) {
@@ -100,14 +99,14 @@ fn client_in_chain(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) 
 
 /// The addresses in a peer's lists, the nearest first. The first item that is no address ends the chain: neither that
 /// item nor anything left of it can be believed.
-pub(crate) fn chain(headers: &HeaderMap) -> impl Iterator<Item = IpAddr> + '_ {
-    listed(headers).map_while(address_of)
+pub(crate) fn chain(fields: &Fields) -> impl Iterator<Item = IpAddr> + '_ {
+    listed(fields).map_while(address_of)
 }
 
 /// The items in a peer's lists, the nearest first.
-fn listed(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
-    let items = lines.flat_map(|line| line.to_str().unwrap_or("not text").rsplit(',')).map(str::trim);
+fn listed(fields: &Fields) -> impl Iterator<Item = &str> {
+    let lines = fields.all(FieldKind::XForwardedFor).rev();
+    let items = lines.flat_map(|line| text(line).unwrap_or("not text").rsplit(',')).map(str::trim);
     items.filter(|item| !item.is_empty()).take(CHAIN_MAX)
 }
 
@@ -118,33 +117,37 @@ fn address_of(item: &str) -> Option<IpAddr> {
     Some(canonical(address))
 }
 
-pub(crate) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok()?;
-    // The last of several values was written by the nearest proxy.
-    Some(values.next_back().and_then(|last| last.to_str().ok()).unwrap_or(value).rsplit(',').next()?.trim())
+/// The item that the nearest proxy wrote: the last one of the last field.
+pub(crate) fn single(fields: &Fields, kind: FieldKind) -> Option<&str> {
+    let last = fields.all(kind).next_back()?;
+    Some(text(last)?.rsplit(',').next()?.trim())
+}
+
+/// A value that consists of printable ASCII.
+fn text(value: &[u8]) -> Option<&str> {
+    let is_printable = value.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+    std::str::from_utf8(value).ok().filter(|_| is_printable)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn request(fields: &[(&'static str, &'static str)]) -> RequestHeader {
-        let mut request = RequestHeader::build("GET", b"/", None).expect("valid");
-        for (name, value) in fields {
-            request.append_header(*name, *value).expect("valid");
-        }
-        request
-    }
+    use crate::message::request_head::RequestHead;
 
     #[test]
     fn only_who_is_surely_on_the_local_network_is_local() {
-        let local = |peer: &str, trusted: &str, fields: &[(&'static str, &'static str)]| {
+        let local = |peer: &str, trusted: &str, fields: &[(&str, &str)]| {
             let trusted = TrustedProxies::parse(trusted).expect("valid");
             let peer: IpAddr = peer.parse().expect("valid");
             let trusts = trusted.contains(peer);
             let connection = ClientConnection::new((peer, 5000).into(), "192.0.2.1:80".parse().expect("valid"), trusts);
-            client_origin(&request(fields), &connection, &trusted, &Whereabouts::default()).local
+            client_origin(
+                &RequestHead::of_test("GET", "/", fields).fields,
+                &connection,
+                &trusted,
+                &Whereabouts::default(),
+            )
+            .local
         };
         assert!(local("192.168.1.5", "", &[]) && local("::1", "", &[]) && local("192.168.1.5", "lan", &[]));
         assert!(!local("203.0.113.5", "", &[]) && !local("100.64.0.1", "", &[]));

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use pingora::http::RequestHeader;
-use pingora::{Error, ErrorType, Result};
 use prometheus::IntGauge;
 use tokio::time::Instant;
 
 use crate::downstream::connection::ClientConnection;
 use crate::hold::release::Released;
+use crate::message::request_head::RequestHead;
 use crate::middleware::body_limit::BodyMeter;
 use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
@@ -18,12 +17,11 @@ use crate::serving_table::ActiveEndpoint;
 use crate::upstream::attempt::Attempt;
 use crate::upstream::endpoint_state::EndpointState;
 
-/// The context of one request. It keeps one route of one table.
+/// The context of one request, used again for the next one on the same connection. It keeps one route of one table.
+#[derive(Debug)]
 pub(crate) struct RequestContext {
     pub(crate) started: Instant,
     request_id: Option<String>,
-    /// Set by the first phase.
-    pub(crate) connection: Option<Arc<ClientConnection>>,
     pub(crate) received: Received,
     /// The route of the last decision that found one.
     pub(crate) routed: Option<RoutedTo>,
@@ -37,10 +35,10 @@ pub(crate) struct RequestContext {
 /// How much is known of the request.
 #[derive(Debug)]
 pub(crate) enum Received {
-    /// No head, or a head that was rejected.
+    /// A head that was not admitted yet, or was rejected.
     Nothing,
-    /// The gate rejected what the client sent; the head at hand is a harmless stand-in.
-    StandIn,
+    /// What the client sent is no head; the head at hand says nothing.
+    NoHead,
     /// The head was admitted.
     Admitted(Admission),
 }
@@ -64,6 +62,7 @@ pub(crate) struct ReplyNote {
 }
 
 /// Counts a request in a gauge until it is dropped.
+#[derive(Debug)]
 pub(crate) struct UnderWay(IntGauge);
 
 impl UnderWay {
@@ -82,17 +81,15 @@ impl Drop for UnderWay {
 /// The parts that every request to an endpoint has.
 #[derive(Clone, Copy)]
 pub(crate) struct Routing<'c> {
-    pub(crate) connection: &'c Arc<ClientConnection>,
     pub(crate) admission: &'c Admission,
     pub(crate) routed: &'c RoutedTo,
 }
 
-impl RequestContext {
-    pub(crate) fn new() -> Self {
+impl Default for RequestContext {
+    fn default() -> Self {
         Self {
             started: Instant::now(),
             request_id: None,
-            connection: None,
             received: Received::Nothing,
             routed: None,
             body: BodyMeter::default(),
@@ -102,11 +99,26 @@ impl RequestContext {
             under_way: None,
         }
     }
+}
+
+impl RequestContext {
+    /// Forgets the request and gives back what it holds: its route, and its places in counts and queues. The next
+    /// request begins now.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Notes that the request is sent to an endpoint, once more if one has failed it: what an earlier try left behind
+    /// does not count.
+    pub(crate) fn begin_try(&mut self) {
+        self.body.reset();
+        self.attempt.begin_try();
+    }
 
     pub(crate) fn admission(&self) -> Option<&Admission> {
         match &self.received {
             Received::Admitted(admission) => Some(admission),
-            Received::Nothing | Received::StandIn => None,
+            Received::Nothing | Received::NoHead => None,
         }
     }
 
@@ -116,17 +128,17 @@ impl RequestContext {
     }
 
     /// The request as a decision sees it. `head` is the head that was admitted.
-    pub(crate) fn incoming<'a>(&'a self, head: &'a RequestHeader) -> Option<Incoming<'a>> {
-        Some(Incoming { head, connection: self.connection.as_deref()?, admission: self.admission()? })
+    pub(crate) fn incoming<'a>(
+        &'a self,
+        head: &'a RequestHead,
+        connection: &'a ClientConnection,
+    ) -> Option<Incoming<'a>> {
+        Some(Incoming { head, connection, admission: self.admission()? })
     }
 
-    /// The parts that the phases towards an endpoint need. Pingora calls these phases only after a route was found,
-    /// so an error would be a bug.
-    pub(crate) fn routing(&self) -> Result<Routing<'_>> {
-        match (&self.connection, self.admission(), &self.routed) {
-            (Some(connection), Some(admission), Some(routed)) => Ok(Routing { connection, admission, routed }),
-            _ => Err(Error::explain(ErrorType::InternalError, "a request without a route")),
-        }
+    /// The parts that the way to an endpoint needs. None before a route was found.
+    pub(crate) fn routing(&self) -> Option<Routing<'_>> {
+        Some(Routing { admission: self.admission()?, routed: self.routed.as_ref()? })
     }
 
     /// The endpoint that has the request now.
@@ -140,9 +152,8 @@ impl RequestContext {
 
     /// Ties the client connection of a WebSocket or an event stream to its endpoint: it ends when the endpoint has
     /// left.
-    pub(crate) fn ends_with_endpoint(&self) {
-        let task = self.connection.as_ref().and_then(|connection| connection.task.get());
-        if let (Some(state), Some(task)) = (self.endpoint_state(), task) {
+    pub(crate) fn ends_with_endpoint(&self, connection: &ClientConnection) {
+        if let (Some(state), Some(task)) = (self.endpoint_state(), connection.task.get()) {
             state.end_with_endpoint(task.clone());
         }
     }

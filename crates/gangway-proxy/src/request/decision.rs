@@ -1,24 +1,26 @@
 //! Decides what happens to a request by one table. Pure, so that it can be repeated whenever the table changes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use gangway_model::{RequestView, Route, TlsMode, TlsVersion};
 use gangway_tls::Store;
-use pingora::http::RequestHeader;
 
 use crate::downstream::connection::ClientConnection;
 use crate::hold::unavailable::nothing_to_wait_for;
+use crate::message::request_head::RequestHead;
 use crate::middleware::chain;
 use crate::reply::local_reply::{FailureReply, LocalReply};
 use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
+use crate::request::upgrade;
 use crate::serving_table::{ActiveRoute, ActiveTable};
 use crate::settings::PlainFallback;
 
 /// A request to decide about.
 #[derive(Clone, Copy)]
 pub(crate) struct Incoming<'a> {
-    pub(crate) head: &'a RequestHeader,
+    pub(crate) head: &'a RequestHead,
     pub(crate) connection: &'a ClientConnection,
     pub(crate) admission: &'a Admission,
 }
@@ -57,9 +59,11 @@ pub(crate) enum RequestDecision {
 pub(crate) struct RoutedTo {
     pub(crate) active: Arc<ActiveRoute>,
     /// The decoded path prefix that matched.
-    pub(crate) prefix: String,
+    pub(crate) prefix: Cow<'static, str>,
     /// The largest body that the route allows.
     pub(crate) body_limit: Option<u64>,
+    /// Whether the request asks to switch to a protocol that the route passes on.
+    pub(crate) is_upgrade: bool,
 }
 
 /// Decides about a request.
@@ -73,18 +77,28 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
     if is_misdirected(table, &view, &found.route.route, request.connection) {
         return RequestDecision::Reply(FailureReply::new(Reason::Misdirected).into());
     }
-    let (active, prefix) = (Arc::clone(found.route), found.prefix.to_owned());
-    let body_limit = match rules(&active.route, &prefix, request, in_force) {
-        Ok(body_limit) => body_limit,
-        Err(reply) => return RequestDecision::ReplyFor(RoutedTo { active, prefix, body_limit: None }, reply),
-    };
-    let routed = RoutedTo { active, prefix, body_limit };
+    let (active, prefix) = (Arc::clone(found.route), kept_prefix(found.prefix));
+    let is_upgrade = upgrade::is_passed_on(request.head.upgrade, &active.route);
+    let outcome = rules(&active.route, &prefix, request, in_force);
+    let routed = RoutedTo { active, prefix, body_limit: *outcome.as_ref().unwrap_or(&None), is_upgrade };
+    if let Err(reply) = outcome {
+        return RequestDecision::ReplyFor(routed, reply);
+    }
     if !routed.active.ready.is_empty() {
         return RequestDecision::Serve(routed);
     }
     match nothing_to_wait_for(&routed.active) {
         Some(reply) => RequestDecision::ReplyFor(routed, reply.into()),
         None => RequestDecision::Hold(routed),
+    }
+}
+
+/// A copy of the prefix. Most routes have none, and then nothing is allocated.
+fn kept_prefix(prefix: &str) -> Cow<'static, str> {
+    match prefix {
+        "" => Cow::Borrowed(""),
+        "/" => Cow::Borrowed("/"),
+        longer => Cow::Owned(longer.to_owned()),
     }
 }
 
@@ -95,7 +109,7 @@ fn challenge(request: Incoming<'_>, store: &Store) -> Option<LocalReply> {
         return None;
     }
     let token = request.admission.path(request.head).strip_prefix("/.well-known/acme-challenge/")?;
-    let key_authorization = store.http_challenge(&request.admission.host, token)?.to_owned();
+    let key_authorization = store.http_challenge(request.admission.host(request.head), token)?.to_owned();
     Some(LocalReply::Challenge { key_authorization })
 }
 
@@ -127,21 +141,21 @@ fn rules(
     if !is_held_to(route, request.connection) {
         return Err(FailureReply::new(Reason::Misdirected).into());
     }
-    chain::on_request(&route.middlewares, request.head, &admission.host, prefix)
+    chain::on_request(&route.middlewares, request.head, admission.host(request.head), prefix)
 }
 
 /// Redirects plain HTTP to https, unless the host's certificate has not come yet: browsers would show a warning
 /// instead of the application.
 fn redirect_to_https(request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
-    let Admission { host, port, .. } = request.admission;
+    let (host, port) = (request.admission.host(request.head), request.admission.port);
     if !(in_force.is_placeheld)(host) {
-        let https = (in_force.https_port)(*port);
+        let https = (in_force.https_port)(port);
         let mut location = b"https://".to_vec();
         location.extend_from_slice(host.as_bytes());
         if https != 443 {
             location.extend_from_slice(format!(":{https}").as_bytes());
         }
-        location.extend_from_slice(request.head.raw_path());
+        location.extend_from_slice(request.head.target.as_bytes());
         return Err(LocalReply::redirect(308, location));
     }
     match in_force.plain_fallback {
@@ -187,10 +201,11 @@ mod tests {
         Address, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
         Readiness, RoutingTable, Scheme, Timeouts, Upstream,
     };
+    use http::StatusCode;
 
     use super::*;
     use crate::activation::tests::activated;
-    use crate::limits::Limits;
+    use crate::message::body_length::BodyLength;
     use crate::request::client_origin::ClientOrigin;
 
     const HOST: &str = "app.example.org";
@@ -257,12 +272,11 @@ mod tests {
 
     fn asked(table: Option<&ActiveTable>, connection: &ClientConnection, url: (&str, &str)) -> RequestDecision {
         let (host, target) = url;
-        let mut head = RequestHeader::build("GET", target.as_bytes(), None).expect("valid");
-        head.insert_header("host", host).expect("valid");
-        head.insert_header("content-length", "20").expect("valid");
+        let mut head = RequestHead::of_test("GET", target, &[("host", host), ("content-length", "20")]);
+        head.body = BodyLength::Sized(20);
         let origin =
             ClientOrigin { client: connection.peer_ip(), secure: connection.secure, local: false, is_anonymous: false };
-        let admission = Admission::of(&head, origin, false, &Limits::default()).expect("in order");
+        let admission = Admission::of(&head, origin).expect("in order");
         let in_force = InForce {
             table,
             store: &Store::default(),
@@ -285,7 +299,7 @@ mod tests {
 
     fn location(decision: RequestDecision) -> String {
         match decision {
-            RequestDecision::ReplyFor(_, LocalReply::Redirect { status: 308, location }) => {
+            RequestDecision::ReplyFor(_, LocalReply::Redirect { status: StatusCode::PERMANENT_REDIRECT, location }) => {
                 String::from_utf8(location).expect("ASCII")
             }
             other => panic!("no redirection: {other:?}"),

@@ -1,16 +1,18 @@
 //! Admits a request, decides about it by the table in force, and keeps the result in its context.
 
+use std::sync::Arc;
+
 use gangway_model::{Compiled, RequestView, mention};
 use gangway_publish::Generation;
 use gangway_tls::UnixTime;
-use pingora::http::RequestHeader;
-use pingora::proxy::Session;
 
+use crate::downstream::connection::ClientConnection;
+use crate::message::request_head::RequestHead;
 use crate::panic_guard::guarded;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
-use crate::request::client_origin::client_origin;
+use crate::request::client_origin::{ClientOrigin, client_origin};
 use crate::request::context::{Received, RequestContext, UnderWay};
 use crate::request::decision::{InForce, RequestDecision, RoutedTo, decide};
 use crate::serving_table::ActiveTable;
@@ -28,24 +30,35 @@ pub(crate) enum NextStep {
 }
 
 /// Admits a new request and decides about it.
-pub(crate) fn receive(shared: &Shared, session: &Session, ctx: &mut RequestContext) -> NextStep {
-    guarded(|| match admit(shared, session, ctx) {
-        Ok(()) => decide_by_table(shared, session.req_header(), ctx),
-        Err(reply) => NextStep::Reply(reply),
+pub(crate) fn receive(
+    shared: &Shared,
+    head: &RequestHead,
+    connection: &Arc<ClientConnection>,
+    ctx: &mut RequestContext,
+) -> NextStep {
+    guarded(|| match Admission::of(head, origin(shared, head, connection)) {
+        Ok(admission) => {
+            ctx.received = Received::Admitted(admission);
+            decide_by_table(shared, head, connection, ctx)
+        }
+        Err(rejection) => NextStep::Reply(rejection.into()),
     })
     .unwrap_or_else(|_| bug())
 }
 
 /// Decides about an admitted request again, by the table that is in force now.
-pub(crate) fn decide_again(shared: &Shared, session: &Session, ctx: &mut RequestContext) -> NextStep {
+pub(crate) fn decide_again(
+    shared: &Shared,
+    head: &RequestHead,
+    connection: &Arc<ClientConnection>,
+    ctx: &mut RequestContext,
+) -> NextStep {
     guarded(|| {
-        let head = session.req_header();
         // A request that waited for the first table came before the gateways of the engine's networks were known.
-        if let (Some(connection), Received::Admitted(admission)) = (&ctx.connection, &mut ctx.received) {
-            let trusted = &shared.settings.trusted_proxies;
-            admission.origin = client_origin(head, connection, trusted, &shared.whereabouts.load());
+        if let Received::Admitted(admission) = &mut ctx.received {
+            admission.origin = origin(shared, head, connection);
         }
-        decide_by_table(shared, head, ctx)
+        decide_by_table(shared, head, connection, ctx)
     })
     .unwrap_or_else(|_| bug())
 }
@@ -54,21 +67,17 @@ fn bug() -> NextStep {
     NextStep::Reply(FailureReply::new(Reason::Internal).into())
 }
 
-fn admit(shared: &Shared, session: &Session, ctx: &mut RequestContext) -> Result<(), LocalReply> {
-    let Some(connection) = &ctx.connection else { return Err(FailureReply::new(Reason::Internal).into()) };
-    if let Some(rejection) = connection.take_rejection() {
-        ctx.received = Received::StandIn;
-        return Err(rejection.into());
-    }
-    let (head, settings) = (session.req_header(), &shared.settings);
-    let origin = client_origin(head, connection, &settings.trusted_proxies, &shared.whereabouts.load());
-    let admission = Admission::of(head, origin, session.is_upgrade_req(), &settings.limits)?;
-    ctx.received = Received::Admitted(admission);
-    Ok(())
+fn origin(shared: &Shared, head: &RequestHead, connection: &ClientConnection) -> ClientOrigin {
+    client_origin(&head.fields, connection, &shared.settings.trusted_proxies, &shared.whereabouts.load())
 }
 
-fn decide_by_table(shared: &Shared, head: &RequestHeader, ctx: &mut RequestContext) -> NextStep {
-    let Some(request) = ctx.incoming(head) else { return bug() };
+fn decide_by_table(
+    shared: &Shared,
+    head: &RequestHead,
+    connection: &ClientConnection,
+    ctx: &mut RequestContext,
+) -> NextStep {
+    let Some(request) = ctx.incoming(head, connection) else { return bug() };
     let (tables, store) = (shared.tables.load(), shared.certificates.store().load());
     let in_force = InForce {
         table: (tables.generation() != Generation::INITIAL).then_some(&tables),

@@ -1,59 +1,102 @@
-//! Recognises requests for a WebSocket.
+//! Switching a connection to another protocol: which requests for it are passed on, and which answers are.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use http::{Method, Version};
-use pingora::http::RequestHeader;
+use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use gangway_model::Route;
 
-/// Whether a request asks for a WebSocket and for nothing else.
-///
-/// Agrees exactly with the gate. Otherwise Pingora could tunnel bytes that the gate reads as requests, and the
-/// connection would stall.
-pub(crate) fn asks_for_websocket(request: &RequestHeader) -> bool {
-    let headers = &request.headers;
-    let mut upgrades = headers.get_all(UPGRADE).iter();
-    if !upgrades.next().is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")) {
-        return false;
+use crate::message::field_kind::FieldKind;
+use crate::message::fields::Fields;
+use crate::message::request_head::{RequestHead, Upgrade};
+use crate::message::response_head::ResponseHead;
+
+/// The text that the answer to a WebSocket handshake hashes with the key (RFC 6455, section 1.3).
+const WEBSOCKET_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Whether the route passes the upgrade on that a request asks for. Otherwise the request goes on without it.
+pub(crate) fn is_passed_on(asked: Option<Upgrade>, _route: &Route) -> bool {
+    match asked {
+        Some(Upgrade::WebSocket) => true,
+        Some(Upgrade::Named) | None => false,
     }
-    let options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    upgrades.next().is_none()
-        && options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
-        && request.version == Version::HTTP_11
-        && request.method == Method::GET
-        && !headers.contains_key(TRANSFER_ENCODING)
-        && headers.get(CONTENT_LENGTH).is_none_or(|len| len.as_bytes().iter().all(|digit| *digit == b'0'))
+}
+
+/// Whether a 101 answers what the request asked for. Otherwise its connection would carry bytes that the client takes
+/// for something else.
+pub(crate) fn accepts(head: &RequestHead, response: &ResponseHead) -> bool {
+    let Some(asked) = head.upgrade else { return false };
+    let is_same_protocol =
+        match (single(&head.fields, FieldKind::Upgrade), single(&response.fields, FieldKind::Upgrade)) {
+            (Some(asked), Some(answered)) => asked.eq_ignore_ascii_case(answered),
+            (Some(_) | None, Some(_) | None) => false,
+        };
+    is_same_protocol
+        && match asked {
+            Upgrade::Named => true,
+            Upgrade::WebSocket => {
+                let key = single(&head.fields, FieldKind::SecWebSocketKey);
+                let accept = single(&response.fields, FieldKind::SecWebSocketAccept);
+                key.zip(accept).is_some_and(|(key, accept)| websocket_accept(key).as_bytes() == accept)
+            }
+        }
+}
+
+/// The value of `Sec-WebSocket-Accept` for a key (RFC 6455, section 4.2.2).
+fn websocket_accept(key: &[u8]) -> String {
+    let mut hash = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+    hash.update(key);
+    hash.update(WEBSOCKET_GUID);
+    STANDARD.encode(hash.finish())
+}
+
+/// The value of a field that is there once.
+fn single(fields: &Fields, kind: FieldKind) -> Option<&[u8]> {
+    let mut values = fields.all(kind);
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_websocket_is_asked_for_as_the_gate_reads_it() {
-        let cases: [&[(&str, &str)]; 9] = [
-            &[("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")],
-            &[("connection", "upgrade"), ("upgrade", "websocket"), ("content-length", "0")],
-            &[("upgrade", "websocket")],
-            &[("connection", "upgrade")],
-            &[("connection", "upgrade"), ("upgrade", "h2c")],
-            &[("connection", "upgrade"), ("upgrade", "websocket, h2c")],
-            &[("connection", "upgrade"), ("upgrade", "websocket"), ("upgrade", "h2c")],
-            &[("connection", "upgrade"), ("upgrade", "websocket"), ("content-length", "1")],
-            &[("connection", "upgrade"), ("upgrade", "websocket"), ("transfer-encoding", "chunked")],
-        ];
-        for method in ["GET", "POST"] {
-            for fields in cases {
-                let mut head = format!("{method} / HTTP/1.1\r\nhost: a\r\n");
-                let mut request = RequestHeader::build(method, b"/", None).expect("valid");
-                for (name, value) in fields {
-                    head += &format!("{name}: {value}\r\n");
-                    request.append_header(name.to_string(), *value).expect("valid");
-                }
-                head += "\r\n";
-                let bounds = crate::http1::request_parser::HeadBounds { bytes: 1000, fields: 10, target: 10 };
-                let read = crate::http1::head::HeadReader::new(bounds).read(head.as_bytes());
-                let by_gate = matches!(read, Ok(Some((_, crate::http1::head::Framing::None { upgrade: true }))));
-                assert_eq!(asks_for_websocket(&request), by_gate, "{head}");
-            }
+    // The example of RFC 6455, section 1.3.
+    const KEY: (&str, &str) = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    const ACCEPT: (&str, &str) = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+
+    fn accepted(asked: Option<Upgrade>, sent: &[(&str, &str)], answered: &[(&str, &str)]) -> bool {
+        let mut head = RequestHead::of_test("GET", "/", sent);
+        head.upgrade = asked;
+        let mut response = ResponseHead { status: http::StatusCode::SWITCHING_PROTOCOLS, ..ResponseHead::default() };
+        for (name, value) in answered {
+            response.fields.push(name.as_bytes(), value.as_bytes());
         }
+        accepts(&head, &response)
+    }
+
+    #[test]
+    fn a_websocket_is_there_only_if_its_key_was_answered() {
+        let asked = Some(Upgrade::WebSocket);
+        let (websocket, spelled) = (("upgrade", "websocket"), ("Upgrade", "WebSocket"));
+        assert!(accepted(asked, &[websocket, KEY], &[websocket, ACCEPT]));
+        assert!(accepted(asked, &[websocket, KEY], &[spelled, ACCEPT]));
+        assert!(!accepted(asked, &[websocket], &[websocket, ACCEPT]), "no key was sent");
+        assert!(!accepted(asked, &[websocket, KEY, KEY], &[websocket, ACCEPT]));
+        assert!(!accepted(asked, &[websocket, KEY], &[websocket]), "no key was answered");
+        assert!(!accepted(asked, &[websocket, KEY], &[websocket, ("sec-websocket-accept", "c3BPTE1C")]));
+        assert!(!accepted(asked, &[websocket, KEY], &[websocket, ACCEPT, ACCEPT]));
+        assert!(!accepted(asked, &[websocket, KEY], &[("upgrade", "h2c"), ACCEPT]));
+        assert!(!accepted(asked, &[websocket, KEY], &[ACCEPT]));
+        assert!(!accepted(asked, &[websocket, KEY], &[websocket, spelled, ACCEPT]));
+        assert!(!accepted(None, &[websocket, KEY], &[websocket, ACCEPT]), "nobody asked");
+    }
+
+    #[test]
+    fn another_protocol_is_the_one_that_was_asked_for() {
+        let asked = Some(Upgrade::Named);
+        let derp = ("upgrade", "DERP");
+        assert!(accepted(asked, &[derp], &[("Upgrade", "derp")]));
+        assert!(!accepted(asked, &[derp], &[("Upgrade", "websocket"), ACCEPT]));
+        assert!(!accepted(asked, &[derp], &[]));
     }
 }

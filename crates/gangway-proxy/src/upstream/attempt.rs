@@ -35,6 +35,17 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
+    /// Counts another try. An endpoint is still to be chosen for it.
+    pub(crate) fn begin_try(&mut self) {
+        self.chosen = None;
+        self.tries += 1;
+        self.in_flight = None;
+        self.upstream_socket = None;
+        self.is_last_there = false;
+        self.sent = None;
+        self.first_byte = None;
+    }
+
     /// Whether this endpoint failed the request.
     pub(crate) fn has_failed_at(&self, state: &Arc<EndpointState>) -> bool {
         self.failed.iter().any(|failed| Arc::ptr_eq(failed, state))

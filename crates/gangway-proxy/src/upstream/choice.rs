@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use http::Version;
-use pingora::http::RequestHeader;
 
 use crate::downstream::connection::ClientConnection;
+use crate::message::request_head::RequestHead;
 use crate::serving_table::{ActiveEndpoint, ActiveRoute};
 use crate::upstream::attempt::Attempt;
 use crate::upstream::balance;
@@ -34,7 +34,7 @@ pub(crate) enum ChosenBy {
 /// The endpoint for the next try of a request. None only where the route has no endpoint that is ready.
 pub(crate) fn choose<'r>(
     active: &'r ActiveRoute,
-    head: &RequestHeader,
+    head: &RequestHead,
     connection: &ClientConnection,
     attempt: &Attempt,
     client: IpAddr,
@@ -49,8 +49,8 @@ pub(crate) fn choose<'r>(
 }
 
 /// The owner of the connection that a request is sent on.
-pub(crate) fn owner(head: &RequestHeader, connection: &ClientConnection, client: IpAddr) -> ConnectionOwner {
-    let authenticates = authenticates(&head.headers);
+pub(crate) fn owner(head: &RequestHead, connection: &ClientConnection, client: IpAddr) -> ConnectionOwner {
+    let authenticates = authenticates(&head.fields);
     match head.version < Version::HTTP_2 {
         true => {
             if authenticates {
@@ -82,12 +82,12 @@ fn dedicated_endpoint<'r>(
 /// Of a sticky route, the endpoint that the client names by its cookie, if it can take the request.
 fn sticky_endpoint<'r>(
     active: &'r ActiveRoute,
-    head: &RequestHeader,
+    head: &RequestHead,
     attempt: &Attempt,
     age: SecretAge,
 ) -> Option<(usize, &'r ActiveEndpoint)> {
     let cookie = active.cookie.as_ref()?;
-    sticky::sent_values(&head.headers, cookie, age).find_map(|value| {
+    sticky::sent_values(&head.fields, cookie, age).find_map(|value| {
         active.ready.iter().enumerate().find(|(_, endpoint)| {
             let is_named = endpoint.token.as_ref().is_some_and(|token| token.is(value, age));
             is_named && !endpoint.state.is_ejected() && !attempt.has_failed_at(&endpoint.state)

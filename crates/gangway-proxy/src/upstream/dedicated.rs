@@ -13,12 +13,13 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use nix::sys::socket::{Shutdown, shutdown};
 use parking_lot::{Mutex, MutexGuard};
-use pingora::http::ResponseHeader;
 
+use crate::message::field_kind::FieldKind;
+use crate::message::fields::Fields;
+use crate::message::response_head::ResponseHead;
 use crate::upstream::endpoint_state::EndpointState;
 
 /// Connections of this kind that one client connection may have. With one more, the oldest ends, and the client
@@ -58,31 +59,27 @@ fn fresh_key() -> u64 {
 }
 
 /// Whether a request carries credentials that authenticate the connection.
-pub(crate) fn authenticates(headers: &HeaderMap) -> bool {
-    let fields = [AUTHORIZATION, PROXY_AUTHORIZATION];
-    fields.iter().flat_map(|name| headers.get_all(name)).any(|value| is_of_connections(value.as_bytes()))
+pub(crate) fn authenticates(fields: &Fields) -> bool {
+    fields.iter().any(|field| {
+        matches!(field.kind, FieldKind::Authorization | FieldKind::ProxyAuthorization) && is_of_connections(field.value)
+    })
 }
 
 /// Whether a response asks for such credentials.
-pub(crate) fn challenges(response: &ResponseHeader) -> bool {
-    let name = match response.status {
-        StatusCode::UNAUTHORIZED => WWW_AUTHENTICATE,
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => PROXY_AUTHENTICATE,
+pub(crate) fn challenges(response: &ResponseHead) -> bool {
+    let kind = match response.status {
+        StatusCode::UNAUTHORIZED => FieldKind::WwwAuthenticate,
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => FieldKind::ProxyAuthenticate,
         _ => return false,
     };
     // One field may list several challenges. A comma within quotes can only add a harmless one.
-    let challenges = response.headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
-    challenges.into_iter().any(is_of_connections)
+    let mut challenges = response.fields.all(kind).flat_map(|value| value.split(|byte| *byte == b','));
+    challenges.any(is_of_connections)
 }
 
 fn is_of_connections(credentials: &[u8]) -> bool {
     let scheme = credentials.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
     scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
-}
-
-/// Whether an HTTP/1 response ends with its head, as far as the head tells.
-pub(crate) fn ends_with_its_head(response: &ResponseHeader) -> bool {
-    response.headers.get(CONTENT_LENGTH).is_some_and(|len| len.as_bytes().iter().all(|digit| *digit == b'0'))
 }
 
 /// Shuts a connection down, so that no other request is sent on it.
@@ -176,15 +173,15 @@ impl DedicatedConnections {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
+    use crate::message::request_head::RequestHead;
 
     #[test]
     fn only_schemes_of_connections_count() {
         let challenged = |status: u16, name: &'static str, value: &'static str| {
-            let mut response = ResponseHeader::build(status, None).expect("a status");
-            response.append_header(name, value).expect("a field");
+            let status = StatusCode::from_u16(status).expect("a status");
+            let mut response = ResponseHead { status, ..ResponseHead::default() };
+            response.fields.push(name.as_bytes(), value.as_bytes());
             challenges(&response)
         };
         assert!(challenged(401, "www-authenticate", "NTLM"));
@@ -194,7 +191,7 @@ mod tests {
         assert!(!challenged(401, "www-authenticate", "Basic realm=\"NTLM\""));
         assert!(!challenged(401, "proxy-authenticate", "NTLM"));
         assert!(!challenged(200, "www-authenticate", "NTLM"));
-        let sent = |value: &'static str| HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
+        let sent = |value: &str| RequestHead::of_test("GET", "/", &[("Authorization", value)]).fields;
         assert!(authenticates(&sent("NTLM TlRMTVNTUAAB")) && authenticates(&sent("negotiate YII=")));
         assert!(!authenticates(&sent("Basic TlRMTQ==")) && !authenticates(&sent("Bearer NTLM")));
     }

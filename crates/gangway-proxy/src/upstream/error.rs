@@ -1,39 +1,54 @@
 //! Classifies failures: whether a request is sent again, and how its client is answered.
 
-use pingora::proxy::Session;
-use pingora::{Error, ErrorSource, ErrorType};
+use http::Method;
 
 use crate::reply::reason::Reason;
 use crate::serving_table::{ActiveEndpoint, DialTarget};
-use crate::upstream::attempt::Attempt;
+use crate::stream::downstream::DownstreamError;
+use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 
 /// How many endpoints are tried for one request, the first included.
 pub(crate) const TRIES_MAX: usize = 3;
 
 /// Whether the endpoint could not be reached, rather than failed after it was.
-pub(crate) fn is_unreachable(error: &Error) -> bool {
-    matches!(
-        error.etype(),
-        ErrorType::ConnectRefused | ErrorType::ConnectTimedout | ErrorType::ConnectNoRoute | ErrorType::ConnectError
-    )
+pub(crate) fn is_unreachable(kind: UpstreamErrorKind) -> bool {
+    match kind {
+        UpstreamErrorKind::Refused
+        | UpstreamErrorKind::ConnectTimeout
+        | UpstreamErrorKind::NoWay
+        | UpstreamErrorKind::NameUnknown
+        | UpstreamErrorKind::Connect => true,
+        UpstreamErrorKind::TlsUntrusted
+        | UpstreamErrorKind::TlsNothingInCommon
+        | UpstreamErrorKind::TlsNotSpoken
+        | UpstreamErrorKind::Tls
+        | UpstreamErrorKind::ClosedUnanswered
+        | UpstreamErrorKind::ClosedEarly
+        | UpstreamErrorKind::Malformed
+        | UpstreamErrorKind::Timeout
+        | UpstreamErrorKind::Drained => false,
+    }
 }
 
 /// Describes a failed try to reach an endpoint, for people.
-pub(crate) fn trouble(error: &Error) -> &str {
-    match error.etype() {
-        ErrorType::ConnectRefused => "connection refused",
-        ErrorType::ConnectTimedout => "no connection in time",
-        ErrorType::ConnectNoRoute => "there is no way to its address",
-        ErrorType::ConnectError | ErrorType::SocketError => "no connection",
-        ErrorType::InvalidCert => "its certificate is not trusted",
-        ErrorType::TLSHandshakeFailure | ErrorType::HandshakeError => match TlsFault::of(error) {
-            TlsFault::NothingInCommon => "no TLS in common: it may speak only TLS 1.1 or older, or only old ciphers",
-            TlsFault::NoTls => "it does not speak TLS there",
-            TlsFault::Untrusted => "its certificate is not trusted",
-            TlsFault::Other => "the TLS handshake failed",
-        },
-        ErrorType::TLSHandshakeTimedout => "no TLS handshake in time",
-        other => other.as_str(),
+pub(crate) fn trouble(kind: UpstreamErrorKind) -> &'static str {
+    match kind {
+        UpstreamErrorKind::Refused => "connection refused",
+        UpstreamErrorKind::ConnectTimeout => "no connection in time",
+        UpstreamErrorKind::NoWay => "there is no way to its address",
+        UpstreamErrorKind::NameUnknown => "its name cannot be looked up",
+        UpstreamErrorKind::Connect => "no connection",
+        UpstreamErrorKind::TlsUntrusted => "its certificate is not trusted",
+        UpstreamErrorKind::TlsNothingInCommon => {
+            "no TLS in common: it may speak only TLS 1.1 or older, or only old ciphers"
+        }
+        UpstreamErrorKind::TlsNotSpoken => "it does not speak TLS there",
+        UpstreamErrorKind::Tls => "the TLS handshake failed",
+        UpstreamErrorKind::ClosedUnanswered => "it closed the connection without an answer",
+        UpstreamErrorKind::ClosedEarly => "it closed the connection within its answer",
+        UpstreamErrorKind::Malformed => "its answer is malformed",
+        UpstreamErrorKind::Timeout => "no answer in time",
+        UpstreamErrorKind::Drained => "it has left",
     }
 }
 
@@ -44,118 +59,195 @@ pub(crate) enum UpstreamConnection {
     Reused,
 }
 
-/// Whether a request may be sent again after its connection failed. Nothing of an answer may have come. Besides,
-/// either the request is idempotent (RFC 9110, section 9.2.2) and still at hand, or none of its body was read.
-pub(crate) fn may_retry(
-    session: &mut Session,
-    attempt: &Attempt,
-    error: &Error,
-    upstream_connection: UpstreamConnection,
-) -> bool {
-    let from_upstream = *error.esource() == ErrorSource::Upstream;
-    if !from_upstream || attempt.first_byte.is_some() || attempt.tries >= TRIES_MAX {
-        return false;
-    }
-    // An endpoint that failed after a timeout is not asked the same again.
-    if matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout) {
-        return false;
-    }
-    let repeatable = session.req_header().method.is_idempotent() && !session.retry_buffer_truncated();
-    let (has_body, none_sent) = (!session.is_body_empty(), session.body_bytes_read() == 0);
-    // A request without a body was sent whole. If the connection was idle, the endpoint closed it without reading the
-    // request; on a fresh one, the endpoint failed the request itself.
-    repeatable || none_sent && (has_body || upstream_connection == UpstreamConnection::Reused)
+/// How much of a request's body has left for the endpoint that failed it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum BodySent {
+    /// The request has no body.
+    NoBody,
+    /// There is a body, and nothing of it was read from the client.
+    Nothing,
+    /// All that was read from the client is still at hand.
+    AtHand,
+    /// Some of it is gone.
+    Gone,
 }
 
-/// The reason for a local reply; none if the client is gone.
-pub(crate) fn reason_for(error: &Error, attempt: &Attempt) -> Option<Reason> {
-    match error.etype() {
-        ErrorType::HTTPStatus(413) => Some(Reason::BodyTooLarge),
-        ErrorType::HTTPStatus(400) => Some(Reason::BadRequest),
-        _ if *error.esource() == ErrorSource::Downstream => match error.etype() {
-            ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed | ErrorType::H2Error => None,
-            ErrorType::ReadTimedout | ErrorType::WriteTimedout => None,
-            _ => Some(Reason::BadRequest),
-        },
-        ErrorType::ConnectRefused => Some(Reason::UpstreamRefused),
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Some(Reason::UpstreamTimeout),
-        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Some(Reason::UpstreamTimeout),
-        ErrorType::ConnectNoRoute | ErrorType::ConnectError | ErrorType::SocketError => Some(Reason::UpstreamConnect),
-        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => {
-            Some(Reason::UpstreamTls)
+/// How far a request got that an endpoint failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FailedTry<'a> {
+    pub(crate) method: &'a Method,
+    /// The number of tries so far, with this one.
+    pub(crate) tries: usize,
+    /// Whether something of a response had come.
+    pub(crate) is_answered: bool,
+    pub(crate) body: BodySent,
+    pub(crate) connection: UpstreamConnection,
+}
+
+/// Whether a request may be sent again after its connection failed. Nothing of an answer may have come. Besides,
+/// either the request is idempotent (RFC 9110, section 9.2.2) and still at hand, or none of its body was read.
+pub(crate) fn may_retry(kind: UpstreamErrorKind, failed: FailedTry<'_>) -> bool {
+    // An endpoint that failed after a timeout is not asked the same again.
+    let is_lost = match kind {
+        UpstreamErrorKind::ClosedUnanswered | UpstreamErrorKind::Malformed => true,
+        // Failures to connect have rules of their own: nothing was sent.
+        UpstreamErrorKind::Refused
+        | UpstreamErrorKind::ConnectTimeout
+        | UpstreamErrorKind::NoWay
+        | UpstreamErrorKind::NameUnknown
+        | UpstreamErrorKind::Connect
+        | UpstreamErrorKind::TlsUntrusted
+        | UpstreamErrorKind::TlsNothingInCommon
+        | UpstreamErrorKind::TlsNotSpoken
+        | UpstreamErrorKind::Tls
+        | UpstreamErrorKind::ClosedEarly
+        | UpstreamErrorKind::Timeout
+        | UpstreamErrorKind::Drained => false,
+    };
+    if !is_lost || failed.is_answered || failed.tries >= TRIES_MAX {
+        return false;
+    }
+    match failed.body {
+        // The request was sent whole. If the connection was idle, the endpoint closed it without reading the request;
+        // on a fresh one, the endpoint failed the request itself.
+        BodySent::NoBody => failed.method.is_idempotent() || failed.connection == UpstreamConnection::Reused,
+        BodySent::Nothing => true,
+        BodySent::AtHand => failed.method.is_idempotent(),
+        BodySent::Gone => false,
+    }
+}
+
+/// The reason for the reply to a request that its endpoint failed.
+pub(crate) fn reason_for(kind: UpstreamErrorKind) -> Reason {
+    match kind {
+        UpstreamErrorKind::Refused => Reason::UpstreamRefused,
+        UpstreamErrorKind::ConnectTimeout | UpstreamErrorKind::Timeout => Reason::UpstreamTimeout,
+        UpstreamErrorKind::NoWay | UpstreamErrorKind::NameUnknown | UpstreamErrorKind::Connect => {
+            Reason::UpstreamConnect
         }
-        _ if *error.esource() == ErrorSource::Upstream => Some(Reason::UpstreamProtocol),
-        _ if attempt.sent.is_some() => Some(Reason::UpstreamProtocol),
-        _ => Some(Reason::Internal),
+        UpstreamErrorKind::TlsUntrusted
+        | UpstreamErrorKind::TlsNothingInCommon
+        | UpstreamErrorKind::TlsNotSpoken
+        | UpstreamErrorKind::Tls => Reason::UpstreamTls,
+        UpstreamErrorKind::ClosedUnanswered
+        | UpstreamErrorKind::ClosedEarly
+        | UpstreamErrorKind::Malformed
+        | UpstreamErrorKind::Drained => Reason::UpstreamProtocol,
+    }
+}
+
+/// The reason for the reply to a client that broke its request off; none if nobody is there to read a reply.
+pub(crate) fn reason_for_client(error: DownstreamError) -> Option<Reason> {
+    match error {
+        DownstreamError::Gone | DownstreamError::Stalled => None,
+        DownstreamError::Rejected(rejection) => Some(rejection.reason),
     }
 }
 
 /// Explains a failure to a client on the local network.
-pub(crate) fn error_detail(error: &Error, endpoint: Option<&ActiveEndpoint>, attempt: &Attempt) -> String {
-    let Some(endpoint) = endpoint else { return error.etype().as_str().to_owned() };
+pub(crate) fn error_detail(error: &UpstreamError, endpoint: &ActiveEndpoint) -> String {
     let address = match &endpoint.target {
         DialTarget::Address => endpoint.peer._address.to_string(),
         DialTarget::Name(name, port) => format!("{name}:{port}"),
     };
-    let help = match reason_for(error, attempt) {
-        Some(Reason::UpstreamRefused) => {
+    let help = help(error.kind, endpoint.peer.is_tls(), endpoint.peer.options.verify_cert);
+    format!("`{}` at {address}: {error}{help}", endpoint.name)
+}
+
+/// What to do about a failure; empty if nothing is known.
+fn help(kind: UpstreamErrorKind, is_tls: bool, is_verified: bool) -> &'static str {
+    match kind {
+        UpstreamErrorKind::Refused => {
             ": nothing listens there. Does the app listen on this port, and on all addresses rather than on 127.0.0.1?"
         }
-        Some(Reason::UpstreamTls) => TlsFault::of(error).help(endpoint),
-        Some(Reason::UpstreamProtocol) if endpoint.peer.is_tls() => {
+        UpstreamErrorKind::TlsUntrusted if is_verified => {
+            ": its certificate is not trusted. Set `verify` to false if it is self-signed."
+        }
+        UpstreamErrorKind::TlsUntrusted => {
+            ": its certificate cannot be used, although it is not checked. Give the application another one."
+        }
+        UpstreamErrorKind::TlsNothingInCommon => {
+            ": it has no TLS in common with Gangway, so it cannot be served by https. It may speak only TLS 1.1 or \
+             older, or only RSA key exchange or CBC ciphers. Let it speak TLS 1.2 or newer with ECDHE and AES-GCM \
+             or ChaCha20; or take its port for plain HTTP, and set `scheme` to `http`."
+        }
+        UpstreamErrorKind::TlsNotSpoken => {
+            ": it does not speak TLS there. Set `scheme` to `http`, or `port` to where it does."
+        }
+        UpstreamErrorKind::Tls => ": TLS with it failed.",
+        UpstreamErrorKind::ClosedUnanswered | UpstreamErrorKind::ClosedEarly | UpstreamErrorKind::Malformed
+            if is_tls =>
+        {
             ": it does not speak HTTP there, or closed the connection."
         }
-        Some(Reason::UpstreamProtocol) => {
+        UpstreamErrorKind::ClosedUnanswered | UpstreamErrorKind::ClosedEarly | UpstreamErrorKind::Malformed => {
             ": it does not speak plain HTTP there, or closed the connection. If it speaks TLS, set `scheme` to `https`."
         }
-        _ => "",
-    };
-    format!("`{}` at {address}: {}{help}", endpoint.name, error.etype().as_str())
+        UpstreamErrorKind::ConnectTimeout
+        | UpstreamErrorKind::NoWay
+        | UpstreamErrorKind::NameUnknown
+        | UpstreamErrorKind::Connect
+        | UpstreamErrorKind::Timeout
+        | UpstreamErrorKind::Drained => "",
+    }
 }
 
-/// Why TLS with an application failed.
-#[derive(Clone, Copy)]
-enum TlsFault {
-    Untrusted,
-    /// There is no common version, key exchange or cipher.
-    NothingInCommon,
-    NoTls,
-    Other,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::rejection::Rejection;
 
-impl TlsFault {
-    fn of(error: &Error) -> Self {
-        // Pingora keeps errors of rustls only as text.
-        let said = error.context.as_ref().map_or("", |context| context.as_str());
-        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-        if says(&["invalid peer certificate"]) {
-            Self::Untrusted
-        } else if says(&["HandshakeFailure", "ProtocolVersion", "InsufficientSecurity", "peer is incompatible"]) {
-            // The alerts that servers send, and our own error if a server chooses parameters that were not offered.
-            Self::NothingInCommon
-        } else if says(&["InvalidContentType", "corrupt message"]) {
-            Self::NoTls
-        } else {
-            Self::Other
+    const LOST: UpstreamErrorKind = UpstreamErrorKind::ClosedUnanswered;
+
+    fn failed(method: &Method, body: BodySent, connection: UpstreamConnection) -> FailedTry<'_> {
+        FailedTry { method, tries: 1, is_answered: false, body, connection }
+    }
+
+    #[test]
+    fn a_request_is_sent_again_only_if_that_cannot_do_it_twice() {
+        use BodySent::{AtHand, Gone, NoBody, Nothing};
+        use UpstreamConnection::{Fresh, Reused};
+        for (method, body, connection, again) in [
+            (Method::GET, NoBody, Fresh, true),
+            (Method::GET, NoBody, Reused, true),
+            (Method::POST, NoBody, Fresh, false),
+            (Method::POST, NoBody, Reused, true),
+            (Method::PUT, AtHand, Fresh, true),
+            (Method::PUT, Gone, Reused, false),
+            (Method::POST, Nothing, Fresh, true),
+            (Method::POST, Nothing, Reused, true),
+            (Method::POST, AtHand, Reused, false),
+            (Method::POST, Gone, Reused, false),
+        ] {
+            let failed = failed(&method, body, connection);
+            assert_eq!(may_retry(LOST, failed), again, "{failed:?}");
         }
     }
 
-    /// What to do about it.
-    fn help(self, endpoint: &ActiveEndpoint) -> &'static str {
-        match self {
-            Self::Untrusted if endpoint.peer.options.verify_cert => {
-                ": its certificate is not trusted. Set `verify` to false if it is self-signed."
-            }
-            Self::Untrusted => {
-                ": its certificate cannot be used, although it is not checked. Give the application another one."
-            }
-            Self::NothingInCommon => {
-                ": it has no TLS in common with Gangway, so it cannot be served by https. It may speak only TLS 1.1 or \
-                 older, or only RSA key exchange or CBC ciphers. Let it speak TLS 1.2 or newer with ECDHE and AES-GCM \
-                 or ChaCha20; or take its port for plain HTTP, and set `scheme` to `http`."
-            }
-            Self::NoTls => ": it does not speak TLS there. Set `scheme` to `http`, or `port` to where it does.",
-            Self::Other => ": TLS with it failed.",
+    #[test]
+    fn nothing_is_sent_again_after_an_answer_a_timeout_or_many_tries() {
+        let get = failed(&Method::GET, BodySent::NoBody, UpstreamConnection::Reused);
+        assert!(may_retry(LOST, get) && may_retry(UpstreamErrorKind::Malformed, get));
+        assert!(!may_retry(LOST, FailedTry { is_answered: true, ..get }));
+        assert!(!may_retry(LOST, FailedTry { tries: TRIES_MAX, ..get }));
+        for kind in [UpstreamErrorKind::Timeout, UpstreamErrorKind::ClosedEarly, UpstreamErrorKind::Drained] {
+            assert!(!may_retry(kind, get), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn who_has_left_gets_no_reply() {
+        assert_eq!(reason_for_client(DownstreamError::Gone), None);
+        assert_eq!(reason_for_client(DownstreamError::Stalled), None);
+        let slow = DownstreamError::Rejected(Rejection::slow_body(1024));
+        assert_eq!(reason_for_client(slow), Some(Reason::RequestTimeout));
+    }
+
+    #[test]
+    fn help_tells_what_to_do() {
+        assert!(help(UpstreamErrorKind::TlsUntrusted, true, true).contains("`verify`"));
+        assert!(!help(UpstreamErrorKind::TlsUntrusted, true, false).contains("`verify`"));
+        assert!(help(UpstreamErrorKind::Malformed, false, true).contains("`https`"));
+        assert!(!help(UpstreamErrorKind::Malformed, true, true).contains("`https`"));
     }
 }

@@ -12,9 +12,10 @@ use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gangway_model::{EndpointKey, Route, RoutingTable, STICKY_COOKIE};
-use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue};
 
+use crate::grammar::is_value;
+use crate::message::field_kind::FieldKind;
+use crate::message::fields::Fields;
 use crate::request::client_origin::ClientScheme;
 
 /// Bytes of a signature that cannot be guessed.
@@ -117,7 +118,7 @@ impl Signed {
     }
 
     /// Whether a client's value equals this one under the secret with this age and number.
-    pub(crate) fn is(&self, (secret, value): (usize, &str), age: SecretAge) -> bool {
+    pub(crate) fn is(&self, (secret, value): (usize, &[u8]), age: SecretAge) -> bool {
         self.under(age).get(secret).is_some_and(|token| is_token(value, token))
     }
 
@@ -131,12 +132,12 @@ impl Signed {
 
 /// The values that a client sends for this cookie, each with the number of the secret that would sign it.
 pub(crate) fn sent_values<'h>(
-    headers: &'h HeaderMap,
+    fields: &'h Fields,
     name: &'h Signed,
     age: SecretAge,
-) -> impl Iterator<Item = (usize, &'h str)> {
+) -> impl Iterator<Item = (usize, &'h [u8])> {
     let names = name.under(age).iter().enumerate();
-    names.flat_map(|(secret, name)| sent(headers, name).map(move |value| (secret, value)))
+    names.flat_map(|(secret, name)| sent(fields, name).map(move |value| (secret, value)))
 }
 
 /// The names of the cookies of a table's sticky routes.
@@ -178,27 +179,31 @@ impl fmt::Debug for CookieSecret {
     }
 }
 
-/// The values that a client sends for a cookie. HTTP/2 may split the field.
-fn sent<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
-    let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-    fields.flat_map(|field| field.split(';')).filter_map(move |pair| {
-        let (key, value) = pair.trim().split_once('=')?;
-        (key == name).then_some(value)
+/// The values that a client sends for a cookie.
+fn sent<'h>(fields: &'h Fields, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+    let pairs = fields.all(FieldKind::Cookie).flat_map(|field| field.split(|byte| *byte == b';'));
+    pairs.filter_map(move |pair| {
+        let pair = pair.trim_ascii();
+        let equals = memchr::memchr(b'=', pair)?;
+        (&pair[..equals] == name.as_bytes()).then(|| &pair[equals + 1..])
     })
 }
 
 /// Whether a client's value is this token, compared in constant time.
-fn is_token(value: &str, token: &str) -> bool {
-    constant_time::verify_slices_are_equal(value.as_bytes(), token.as_bytes()).is_ok()
+fn is_token(value: &[u8], token: &str) -> bool {
+    constant_time::verify_slices_are_equal(value, token.as_bytes()).is_ok()
 }
 
-/// The field that sets the cookie.
-pub(crate) fn set_cookie(name: &str, token: &str, scheme: ClientScheme) -> Option<HeaderValue> {
-    let secure = match scheme {
-        ClientScheme::Https => "; Secure",
-        ClientScheme::Http => "",
+/// Appends the field that sets the cookie.
+pub(crate) fn set_cookie(name: &str, token: &str, scheme: ClientScheme, fields: &mut Fields) {
+    let secure: &[u8] = match scheme {
+        ClientScheme::Https => b"; Secure",
+        ClientScheme::Http => b"",
     };
-    HeaderValue::from_str(&format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{secure}")).ok()
+    if is_value(name.as_bytes()) {
+        let value = [name.as_bytes(), b"=", token.as_bytes(), b"; Path=/; HttpOnly; SameSite=Lax", secure];
+        fields.push_known(FieldKind::SetCookie, b"set-cookie", &value);
+    }
 }
 
 #[cfg(test)]
@@ -222,7 +227,8 @@ mod tests {
         assert_ne!(token, CookieSecret::none().token("shop/web/web", &endpoint("a")));
         let token = token.current();
         assert_eq!(token.len(), 22);
-        assert!(is_token(token, token) && !is_token("", token) && !is_token(&token[1..], token));
+        let sent = token.as_bytes();
+        assert!(is_token(sent, token) && !is_token(b"", token) && !is_token(&sent[1..], token));
     }
 
     #[test]
@@ -230,38 +236,42 @@ mod tests {
         let old = CookieSecret::from(|| vec![b"old".to_vec()]);
         let new = CookieSecret::from(|| vec![b"new".to_vec(), b"old".to_vec()]);
         let (key, upstream) = (endpoint("a"), "shop/web/web");
-        let is_sent = |headers: &HeaderMap, name: &Signed, token: &Signed, age| {
-            sent_values(headers, name, age).any(|value| token.is(value, age))
+        let is_sent = |fields: &Fields, name: &Signed, token: &Signed, age| {
+            sent_values(fields, name, age).any(|value| token.is(value, age))
         };
         let names = |secret: &CookieSecret| [secret.cookie_named("stay"), secret.cookie_of("gangway-sticky", upstream)];
         for (before, name) in names(&old).into_iter().zip(names(&new)) {
             let (issued, token) = (old.token(upstream, &key), new.token(upstream, &key));
-            let mut headers = HeaderMap::new();
+            let mut fields = Fields::default();
             let cookie = format!("{}={}", before.current(), issued.current());
-            headers.append(COOKIE, HeaderValue::from_str(&cookie).expect("text"));
-            assert!(is_sent(&headers, &name, &token, SecretAge::Former));
-            assert!(!is_sent(&headers, &name, &token, SecretAge::Current), "it is to be replaced");
-            assert!(!is_sent(&headers, &name, &new.token(upstream, &endpoint("b")), SecretAge::Former));
-            headers.clear();
+            fields.push(b"Cookie", cookie.as_bytes());
+            assert!(is_sent(&fields, &name, &token, SecretAge::Former));
+            assert!(!is_sent(&fields, &name, &token, SecretAge::Current), "it is to be replaced");
+            assert!(!is_sent(&fields, &name, &new.token(upstream, &endpoint("b")), SecretAge::Former));
+            fields.clear();
             let cookie = format!("{}={}", name.current(), token.current());
-            headers.append(COOKIE, HeaderValue::from_str(&cookie).expect("text"));
-            assert!(is_sent(&headers, &name, &token, SecretAge::Current));
+            fields.push(b"Cookie", cookie.as_bytes());
+            assert!(is_sent(&fields, &name, &token, SecretAge::Current));
         }
     }
 
     #[test]
     fn a_cookie_is_found_among_others_in_any_field() {
-        let mut headers = HeaderMap::new();
-        headers.append(COOKIE, HeaderValue::from_static("a=b; sticky=one;sticky2=no"));
-        headers.append(COOKIE, HeaderValue::from_static("sticky=two; broken"));
-        headers.append(COOKIE, HeaderValue::from_bytes(b"sticky=\xff").expect("bytes"));
-        assert_eq!(sent(&headers, "sticky").collect::<Vec<_>>(), ["one", "two"]);
+        let mut fields = Fields::default();
+        for cookies in [&b"a=b; sticky=one;sticky2=no"[..], b"sticky=two; broken", b"\xff; sticky=\xff=;=sticky"] {
+            fields.push(b"cookie", cookies);
+        }
+        assert_eq!(sent(&fields, "sticky").collect::<Vec<_>>(), [&b"one"[..], b"two", b"\xff="]);
     }
 
     #[test]
     fn the_cookie_is_for_no_script_and_no_other_site() {
-        let value = |scheme| set_cookie("s", "t", scheme).and_then(|value| value.to_str().ok().map(str::to_owned));
-        assert_eq!(value(ClientScheme::Https).as_deref(), Some("s=t; Path=/; HttpOnly; SameSite=Lax; Secure"));
-        assert_eq!(value(ClientScheme::Http).as_deref(), Some("s=t; Path=/; HttpOnly; SameSite=Lax"));
+        let value = |scheme| {
+            let mut fields = Fields::default();
+            set_cookie("s", "t", scheme, &mut fields);
+            String::from_utf8(fields.get(FieldKind::SetCookie).expect("there").to_vec()).expect("text")
+        };
+        assert_eq!(value(ClientScheme::Https), "s=t; Path=/; HttpOnly; SameSite=Lax; Secure");
+        assert_eq!(value(ClientScheme::Http), "s=t; Path=/; HttpOnly; SameSite=Lax");
     }
 }

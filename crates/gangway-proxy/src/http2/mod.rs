@@ -1,3 +1,0 @@
-//! HTTP/2 from clients.
-
-pub(crate) mod frames;

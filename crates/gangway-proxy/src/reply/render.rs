@@ -1,0 +1,48 @@
+//! Renders a local reply for the client of a request.
+
+use bytes::Bytes;
+
+use crate::log::redact;
+use crate::message::request_head::RequestHead;
+use crate::message::response_head::ResponseHead;
+use crate::middleware::chain;
+use crate::reply::local_reply::LocalReply;
+use crate::reply::page::Audience;
+use crate::request::admission::Admission;
+use crate::request::context::RequestContext;
+use crate::shared::Shared;
+
+/// The head and the body of `reply` for the client that sent `head`. The reply is counted, and noted for the access
+/// log; the route's middlewares see it like the response of an application.
+pub(crate) fn render_for(
+    shared: &Shared,
+    head: &RequestHead,
+    ctx: &mut RequestContext,
+    reply: &LocalReply,
+) -> (ResponseHead, Bytes) {
+    if let Some(reason) = reply.reason() {
+        shared.metrics.own_answer(reason.token());
+    }
+    ctx.reply.reason = reply.reason();
+    ctx.reply.detail = reply.detail().map(str::to_owned);
+    let request_id = ctx.request_id().to_owned();
+    let admission = ctx.admission().filter(|admission| admission.origin.local);
+    let url = admission.map_or_else(String::new, |admission| url(head, admission));
+    let compiled = shared.compiled.load();
+    // Only clients on the local network see the name of our own container, so it is looked for only then.
+    let own = admission.and_then(|_| compiled.containers.iter().find(|container| container.is_own));
+    let audience =
+        Audience { request_id: &request_id, local: admission.is_some(), url: &url, own: own.map(|own| &*own.name) };
+    let (mut response, body) = reply.render(head, audience);
+    if let Some(routed) = &ctx.routed {
+        chain::on_response(&routed.active.route.middlewares, &mut response.fields, ctx.scheme());
+    }
+    (response, body)
+}
+
+/// The URL that the client asked for, without the values of secret parameters.
+fn url(head: &RequestHead, admission: &Admission) -> String {
+    let scheme = admission.origin.scheme().text();
+    let port = admission.port.map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{}{port}{}", admission.host(head), redact::target(&head.target))
+}
