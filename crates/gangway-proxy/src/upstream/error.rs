@@ -23,6 +23,7 @@ pub(crate) fn is_unreachable(kind: UpstreamErrorKind) -> bool {
         | UpstreamErrorKind::TlsNotSpoken
         | UpstreamErrorKind::Tls
         | UpstreamErrorKind::ClosedUnanswered
+        | UpstreamErrorKind::Unprocessed
         | UpstreamErrorKind::ClosedEarly
         | UpstreamErrorKind::Malformed
         | UpstreamErrorKind::Timeout
@@ -45,6 +46,7 @@ pub(crate) fn trouble(kind: UpstreamErrorKind) -> &'static str {
         UpstreamErrorKind::TlsNotSpoken => "it does not speak TLS there",
         UpstreamErrorKind::Tls => "the TLS handshake failed",
         UpstreamErrorKind::ClosedUnanswered => "it closed the connection without an answer",
+        UpstreamErrorKind::Unprocessed => "it refused the request unread",
         UpstreamErrorKind::ClosedEarly => "it closed the connection within its answer",
         UpstreamErrorKind::Malformed => "its answer is malformed",
         UpstreamErrorKind::Timeout => "no answer in time",
@@ -84,14 +86,19 @@ pub(crate) struct FailedTry<'a> {
     pub(crate) connection: UpstreamConnection,
 }
 
-/// Whether a request may be sent again after its connection failed. Nothing of an answer may have come. Besides,
-/// either the request is idempotent (RFC 9110, section 9.2.2) and still at hand, or none of its body was read.
+/// Whether a request may be sent again after its connection failed. Nothing of an answer may have come. Besides, one of
+/// these holds: the endpoint has not acted on the request, the request is idempotent (RFC 9110, section 9.2.2), or none
+/// of its body was read.
 pub(crate) fn may_retry(kind: UpstreamErrorKind, failed: FailedTry<'_>) -> bool {
-    // An endpoint that failed after a timeout is not asked the same again.
-    let is_lost = match kind {
-        UpstreamErrorKind::ClosedUnanswered | UpstreamErrorKind::Malformed => true,
-        // Failures to connect have rules of their own: nothing was sent.
-        UpstreamErrorKind::Refused
+    let is_untouched = match kind {
+        UpstreamErrorKind::Unprocessed => true,
+        UpstreamErrorKind::ClosedUnanswered | UpstreamErrorKind::Malformed => false,
+        // An endpoint that failed after a timeout is not asked the same again. Failures to connect have rules of their
+        // own, since nothing was sent.
+        UpstreamErrorKind::Timeout
+        | UpstreamErrorKind::ClosedEarly
+        | UpstreamErrorKind::Drained
+        | UpstreamErrorKind::Refused
         | UpstreamErrorKind::ConnectTimeout
         | UpstreamErrorKind::NoWay
         | UpstreamErrorKind::NameUnknown
@@ -99,20 +106,18 @@ pub(crate) fn may_retry(kind: UpstreamErrorKind, failed: FailedTry<'_>) -> bool 
         | UpstreamErrorKind::TlsUntrusted
         | UpstreamErrorKind::TlsNothingInCommon
         | UpstreamErrorKind::TlsNotSpoken
-        | UpstreamErrorKind::Tls
-        | UpstreamErrorKind::ClosedEarly
-        | UpstreamErrorKind::Timeout
-        | UpstreamErrorKind::Drained => false,
+        | UpstreamErrorKind::Tls => return false,
     };
-    if !is_lost || failed.is_answered || failed.tries >= TRIES_MAX {
+    if failed.is_answered || failed.tries >= TRIES_MAX {
         return false;
     }
+    let is_repeatable = is_untouched || failed.method.is_idempotent();
     match failed.body {
         // The request was sent whole. If the connection was idle, the endpoint closed it without reading the request;
         // on a fresh one, the endpoint failed the request itself.
-        BodySent::NoBody => failed.method.is_idempotent() || failed.connection == UpstreamConnection::Reused,
+        BodySent::NoBody => is_repeatable || failed.connection == UpstreamConnection::Reused,
         BodySent::Nothing => true,
-        BodySent::AtHand => failed.method.is_idempotent(),
+        BodySent::AtHand => is_repeatable,
         BodySent::Gone => false,
     }
 }
@@ -130,6 +135,7 @@ pub(crate) fn reason_for(kind: UpstreamErrorKind) -> Reason {
         | UpstreamErrorKind::TlsNotSpoken
         | UpstreamErrorKind::Tls => Reason::UpstreamTls,
         UpstreamErrorKind::ClosedUnanswered
+        | UpstreamErrorKind::Unprocessed
         | UpstreamErrorKind::ClosedEarly
         | UpstreamErrorKind::Malformed
         | UpstreamErrorKind::Drained => Reason::UpstreamProtocol,
@@ -187,6 +193,7 @@ fn help(kind: UpstreamErrorKind, is_tls: bool, is_verified: bool) -> &'static st
         | UpstreamErrorKind::NoWay
         | UpstreamErrorKind::NameUnknown
         | UpstreamErrorKind::Connect
+        | UpstreamErrorKind::Unprocessed
         | UpstreamErrorKind::Timeout
         | UpstreamErrorKind::Drained => "",
     }
@@ -230,6 +237,9 @@ mod tests {
         assert!(may_retry(LOST, get) && may_retry(UpstreamErrorKind::Malformed, get));
         assert!(!may_retry(LOST, FailedTry { is_answered: true, ..get }));
         assert!(!may_retry(LOST, FailedTry { tries: TRIES_MAX, ..get }));
+        let post = failed(&Method::POST, BodySent::AtHand, UpstreamConnection::Fresh);
+        assert!(may_retry(UpstreamErrorKind::Unprocessed, post), "the endpoint has not acted on it");
+        assert!(!may_retry(UpstreamErrorKind::Unprocessed, FailedTry { body: BodySent::Gone, ..post }));
         for kind in [UpstreamErrorKind::Timeout, UpstreamErrorKind::ClosedEarly, UpstreamErrorKind::Drained] {
             assert!(!may_retry(kind, get), "{kind:?}");
         }
