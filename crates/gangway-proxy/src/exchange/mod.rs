@@ -2,5 +2,8 @@
 //!
 //! This code knows neither the version of HTTP on either side nor how bytes travel.
 
+mod attempt;
+mod replay;
 pub(crate) mod serve;
+mod transfer;
 pub(crate) mod worker;

@@ -1,37 +1,237 @@
 //! Serves one request.
 
+use std::borrow::Cow;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
 
 use crate::downstream::connection::ClientConnection;
+use crate::exchange::attempt::{AttemptFailure, attempt};
+use crate::exchange::replay::Replay;
+use crate::exchange::transfer::TransferError;
 use crate::exchange::worker::Worker;
+use crate::hold::wait::{AfterWait, Held};
+use crate::log::request_log::{self, RequestOutcome};
+use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
+use crate::message::response_head::ResponseHead;
+use crate::reply::local_reply::{FailureReply, LocalReply};
+use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
-use crate::stream::downstream::Downstream;
+use crate::reply::render::render_for;
+use crate::request::context::{Received, RequestContext};
+use crate::request::routing::{NextStep, receive};
+use crate::stream::downstream::{Downstream, DownstreamError};
+use crate::timer::Timer;
+use crate::upstream::error;
 
 /// The state of one request, used again for the next one on the same connection.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
     /// Filled by the client's session before [`serve`].
     pub(crate) head: RequestHead,
+    pub(super) context: RequestContext,
+    pub(super) response: ResponseHead,
+    /// The fields for the endpoint.
+    pub(super) upstream_fields: Fields,
+    pub(super) replay: Replay,
+    /// The time of the endpoint; the client's is kept by its session.
+    pub(super) timer: Timer,
+}
+
+/// How a request ended, for the record.
+struct Ending {
+    /// The status that the client got; 0 if it got none.
+    status: u16,
+    /// Why the response is not whole, or not there.
+    error: Option<Cow<'static, str>>,
 }
 
 /// Serves the request whose head is in `exchange`, up to the end of its response, and records it.
 pub(crate) async fn serve<D: Downstream>(
-    _worker: &Worker,
-    _connection: &Arc<ClientConnection>,
-    _exchange: &mut Exchange,
-    _client: &mut D,
+    worker: &Worker,
+    connection: &Arc<ClientConnection>,
+    exchange: &mut Exchange,
+    client: &mut D,
 ) {
-    std::future::pending().await
+    exchange.context.reset();
+    let step = receive(&worker.shared, &exchange.head, connection, &mut exchange.context);
+    let ending = match step {
+        NextStep::Serve => proxy(worker, connection, exchange, client).await,
+        // On the heap, so that this future stays small.
+        step @ (NextStep::Hold | NextStep::Reply(_)) => {
+            Box::pin(wait_or_reply(worker, connection, exchange, client, step)).await
+        }
+    };
+    record(worker, connection, exchange, client, &ending);
 }
 
 /// Answers a request that is rejected before its head was whole, and records it.
 pub(crate) async fn reject<D: Downstream>(
-    _worker: &Worker,
-    _connection: &Arc<ClientConnection>,
-    _exchange: &mut Exchange,
-    _client: &mut D,
-    _rejection: Rejection,
+    worker: &Worker,
+    connection: &Arc<ClientConnection>,
+    exchange: &mut Exchange,
+    client: &mut D,
+    rejection: Rejection,
 ) {
-    std::future::pending().await
+    exchange.context.reset();
+    exchange.context.received = Received::NoHead;
+    let ending = reply(worker, exchange, client, rejection.into()).await;
+    record(worker, connection, exchange, client, &ending);
+}
+
+fn record<D: Downstream>(
+    worker: &Worker,
+    connection: &Arc<ClientConnection>,
+    exchange: &mut Exchange,
+    client: &D,
+    ending: &Ending,
+) {
+    let outcome = RequestOutcome {
+        status: ending.status,
+        bytes_in: client.body_bytes_received(),
+        bytes_out: client.body_bytes_sent(),
+        error: ending.error.as_deref(),
+    };
+    request_log::record(&worker.shared, &exchange.head, connection, &exchange.context, outcome);
+    exchange.context.reset();
+}
+
+/// Handles a request that cannot simply be served: waits for the first table or for an endpoint, or replies.
+async fn wait_or_reply<D: Downstream>(
+    worker: &Worker,
+    connection: &Arc<ClientConnection>,
+    exchange: &mut Exchange,
+    client: &mut D,
+    step: NextStep,
+) -> Ending {
+    match held(worker, connection, exchange, client).wait_or_reply(step).await {
+        AfterWait::Serve => proxy(worker, connection, exchange, client).await,
+        AfterWait::Reply(local) => reply(worker, exchange, client, local).await,
+        AfterWait::ClientGone => gone(client),
+    }
+}
+
+fn held<'a, D: Downstream>(
+    worker: &'a Worker,
+    connection: &'a Arc<ClientConnection>,
+    exchange: &'a mut Exchange,
+    client: &'a mut D,
+) -> Held<'a, impl FnMut(&mut Context<'_>) -> Poll<()> + use<'a, D>> {
+    Held {
+        shared: &worker.shared,
+        head: &exchange.head,
+        connection,
+        ctx: &mut exchange.context,
+        client_gone: |cx: &mut Context<'_>| client.poll_gone(cx).map(drop),
+    }
+}
+
+/// The end of a request whose client has gone before it got anything.
+fn gone<D: Downstream>(client: &mut D) -> Ending {
+    client.cut();
+    Ending { status: 0, error: Some("the client has gone".into()) }
+}
+
+/// Sends the request to an endpoint, and to others as long as that is of use.
+async fn proxy<D: Downstream>(
+    worker: &Worker,
+    connection: &Arc<ClientConnection>,
+    exchange: &mut Exchange,
+    client: &mut D,
+) -> Ending {
+    worker.retry_budget.pay();
+    exchange.replay.reset(exchange.head.method.is_idempotent());
+    loop {
+        let failure = match attempt(worker, connection, exchange, client).await {
+            Ok(()) => return Ending { status: exchange.response.status.as_u16(), error: None },
+            Err(failure) => failure,
+        };
+        if !failure.may_retry {
+            return Box::pin(fail(worker, exchange, client, failure)).await;
+        }
+        worker.shared.metrics.retries.inc();
+        match Box::pin(held(worker, connection, exchange, client).reconsider()).await {
+            AfterWait::Serve => {}
+            AfterWait::Reply(local) => return Box::pin(reply(worker, exchange, client, local)).await,
+            AfterWait::ClientGone => return gone(client),
+        }
+    }
+}
+
+/// Ends a request that failed for good: by a reply if none has begun, or by a response that looks cut.
+async fn fail<D: Downstream>(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    client: &mut D,
+    failure: AttemptFailure,
+) -> Ending {
+    let AttemptFailure { error, has_begun, .. } = failure;
+    let context = &mut exchange.context;
+    let (said, local): (Cow<'static, str>, Option<LocalReply>) = match error {
+        TransferError::Downstream(DownstreamError::Gone) => ("the client has gone".into(), None),
+        TransferError::Downstream(DownstreamError::Stalled) => ("the client takes no bytes".into(), None),
+        TransferError::Downstream(DownstreamError::Rejected(rejection)) => {
+            (rejection.to_string().into(), Some(rejection.into()))
+        }
+        TransferError::BodyTooLarge => {
+            let detail = "the body is larger than the route allows";
+            (detail.into(), Some(FailureReply::new(Reason::BodyTooLarge).with_detail(detail).into()))
+        }
+        TransferError::Internal => ("a fault of ours".into(), Some(FailureReply::new(Reason::Internal).into())),
+        TransferError::Upstream(error) => {
+            let reply = FailureReply::new(error::reason_for(error.kind));
+            let reply = match context.endpoint() {
+                Some(endpoint) => reply.with_detail(error::error_detail(&error, endpoint)),
+                None => reply.with_detail(error.detail.clone()),
+            };
+            (error.detail, Some(reply.into()))
+        }
+    };
+    match local {
+        Some(local) if !has_begun => {
+            tracing::debug!(error = %said, "a request failed");
+            client.close_after_response();
+            reply(worker, exchange, client, local).await
+        }
+        local => {
+            context.reply.reason = local.as_ref().and_then(LocalReply::reason);
+            let status = if has_begun { exchange.response.status.as_u16() } else { 0 };
+            client.cut();
+            Ending { status, error: Some(said) }
+        }
+    }
+}
+
+/// Sends a reply of our own.
+async fn reply<D: Downstream>(worker: &Worker, exchange: &mut Exchange, client: &mut D, reply: LocalReply) -> Ending {
+    if reply.closes() {
+        client.close_after_response();
+    }
+    let (head, body) = render_for(&worker.shared, &exchange.head, &mut exchange.context, &reply);
+    let status = head.status.as_u16();
+    match send(client, &head, body).await {
+        Ok(()) => Ending { status, error: None },
+        Err(error) => {
+            tracing::debug!(?error, "failed to send a reply of our own");
+            client.cut();
+            Ending { status, error: Some("the client took no reply".into()) }
+        }
+    }
+}
+
+async fn send<D: Downstream>(client: &mut D, head: &ResponseHead, mut body: Bytes) -> Result<(), DownstreamError> {
+    client.start_response(head)?;
+    poll_fn(|cx| {
+        while !body.is_empty() {
+            match client.poll_send(cx, &body)? {
+                Poll::Ready(taken) => drop(body.split_to(taken)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        client.poll_finish(cx, None)
+    })
+    .await
 }

@@ -1,0 +1,306 @@
+//! One try of a request at an endpoint.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{StatusCode, Version};
+use tokio::time::Instant;
+
+use crate::downstream::connection::ClientConnection;
+use crate::exchange::serve::Exchange;
+use crate::exchange::transfer::{Transfer, TransferError, TransferParts, TransferRules};
+use crate::exchange::worker::Worker;
+use crate::message::body_length::BodyLength;
+use crate::message::field_kind::FieldKind;
+use crate::message::request_head::RequestHead;
+use crate::message::response_head::ResponseHead;
+use crate::middleware::chain;
+use crate::panic_guard::guarded;
+use crate::request::context::{RequestContext, Routing};
+use crate::request::{upgrade, upstream_request};
+use crate::serving_table::{ActiveEndpoint, ActiveRoute};
+use crate::stream::downstream::{Downstream, DownstreamError};
+use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
+use crate::stream::upstream_request::UpstreamRequest;
+use crate::upstream::choice::{self, Choice, ChosenBy};
+use crate::upstream::connector::ConnectionNeed;
+use crate::upstream::dedicated::{self, ConnectionOwner};
+use crate::upstream::endpoint_state::EndpointHealth;
+use crate::upstream::error::{self, BodySent, FailedTry, TRIES_MAX, UpstreamConnection};
+use crate::upstream::sticky;
+use crate::upstream::stream::UpstreamStream;
+
+/// How often a waiting request is sent to an endpoint that looks ready but cannot be reached. Without this bound, a
+/// container that crashes again and again would keep the request busy.
+const UNREACHED_MAX: usize = 10;
+
+/// Why a try failed.
+pub(super) struct AttemptFailure {
+    pub(super) error: TransferError,
+    /// Whether the client was given the head of a response.
+    pub(super) has_begun: bool,
+    /// Whether the request may be sent again.
+    pub(super) may_retry: bool,
+}
+
+impl AttemptFailure {
+    fn last(error: TransferError) -> Self {
+        Self { error, has_begun: false, may_retry: false }
+    }
+}
+
+/// Sends the request to an endpoint of its route and relays the response.
+pub(super) async fn attempt<D: Downstream>(
+    worker: &Worker,
+    connection: &Arc<ClientConnection>,
+    exchange: &mut Exchange,
+    client: &mut D,
+) -> Result<(), AttemptFailure> {
+    let internal = || AttemptFailure::last(TransferError::Internal);
+    let Exchange { head, context, response, upstream_fields, replay, timer } = exchange;
+    context.begin_try();
+    let Some(Routing { admission, routed }) = context.routing() else { return Err(internal()) };
+    let active = Arc::clone(&routed.active);
+    let (is_upgrade, client_address) = (routed.is_upgrade, admission.origin.client);
+    context.attempt.owner = choice::owner(head, connection, client_address);
+    let choice = choice::choose(&active, head, connection, &context.attempt, client_address);
+    let Some(Choice { position, endpoint, by }) = choice else { return Err(internal()) };
+    context.attempt.is_new_to_endpoint = by != ChosenBy::Client;
+    context.attempt.chosen = Some(position);
+    context.attempt.in_flight = Some(endpoint.state.begin());
+    let need = ConnectionNeed {
+        owner: context.attempt.owner,
+        client: Some(connection),
+        is_upgrade,
+        is_repeatable: head.method.is_idempotent(),
+        connect_timeout: active.route.timeouts.connect,
+    };
+    let mut stream = match worker.connector.checkout(endpoint, &need) {
+        Some(stream) => stream,
+        None => {
+            // On the heap, so that this future stays small.
+            let connecting = Box::pin(worker.connector.connect(endpoint, &need));
+            match connected(connecting, client).await {
+                Ok(stream) => {
+                    endpoint.state.connected();
+                    stream
+                }
+                Err(TransferError::Upstream(error)) => return Err(unreached(worker, endpoint, context, error)),
+                Err(error) => return Err(AttemptFailure::last(error)),
+            }
+        }
+    };
+    let prepared = guarded(|| {
+        let https_port = worker.shared.settings.public_https_port;
+        let routing = context.routing()?;
+        let version = stream.version();
+        Some(upstream_request::prepare(head, routing, connection, endpoint, version, https_port, upstream_fields))
+    });
+    let target = match prepared {
+        Ok(Some(Ok(target))) => target,
+        Ok(Some(Err(rejection))) => return Err(AttemptFailure::last(DownstreamError::Rejected(rejection).into())),
+        Ok(None) | Err(_) => return Err(internal()),
+    };
+    let is_last = matches!(context.attempt.owner, ConnectionOwner::Request(_));
+    let started = stream.start_request(&UpstreamRequest {
+        method: &head.method,
+        target: &target,
+        fields: upstream_fields,
+        body: head.body,
+        is_upgrade,
+        is_last,
+    });
+    let sent = Instant::now();
+    context.attempt.sent = Some(sent);
+    let has_body = head.body != BodyLength::Empty;
+    let is_reused = stream.is_reused();
+    let may_wait = is_upgrade || accepts_events(head);
+    let rules = Rules { worker, connection, head, context, active: &active, endpoint, sent, is_upgrade, may_wait };
+    let parts = TransferParts { client, endpoint: &mut stream, response, replay, timer, rules };
+    let mut transfer = Transfer::new(parts, has_body);
+    let outcome = match started {
+        Ok(()) => poll_fn(|cx| transfer.poll(cx)).await,
+        Err(error) => Err(error.into()),
+    };
+    let (is_request_sent, has_begun) = (transfer.is_request_sent(), transfer.has_begun_response());
+    match outcome {
+        Ok(()) => {
+            // Otherwise the connection closes: nobody may read the rest of this request as another one.
+            if is_request_sent && !context.attempt.is_last_there && !is_last {
+                worker.connector.release(stream);
+            }
+            Ok(())
+        }
+        Err(error) => {
+            let may_retry = match &error {
+                TransferError::Upstream(error) if !has_begun => {
+                    let failed = FailedTry {
+                        method: &head.method,
+                        tries: context.attempt.tries,
+                        is_answered: has_begun,
+                        body: match (has_body, client.body_bytes_received()) {
+                            (false, _) => BodySent::NoBody,
+                            (true, 0) => BodySent::Nothing,
+                            (true, _) if replay.is_whole() => BodySent::AtHand,
+                            (true, _) => BodySent::Gone,
+                        },
+                        connection: match is_reused {
+                            true => UpstreamConnection::Reused,
+                            false => UpstreamConnection::Fresh,
+                        },
+                    };
+                    error::may_retry(error.kind, failed) && worker.retry_budget.spend()
+                }
+                _ => false,
+            };
+            if may_retry {
+                context.attempt.failed.push(Arc::clone(&endpoint.state));
+            }
+            Err(AttemptFailure { error, has_begun, may_retry })
+        }
+    }
+}
+
+/// Waits for a connection, unless the client goes first.
+async fn connected<D: Downstream>(
+    mut connecting: Pin<Box<impl Future<Output = Result<UpstreamStream, UpstreamError>>>>,
+    client: &mut D,
+) -> Result<UpstreamStream, TransferError> {
+    poll_fn(|cx| match connecting.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(outcome.map_err(TransferError::from)),
+        Poll::Pending => client.poll_gone(cx).map(|error| Err(error.into())),
+    })
+    .await
+}
+
+/// Notes that an endpoint could not be connected to, and decides whether the request tries on.
+fn unreached(
+    worker: &Worker,
+    endpoint: &ActiveEndpoint,
+    context: &mut RequestContext,
+    error: UpstreamError,
+) -> AttemptFailure {
+    context.attempt.in_flight = None;
+    let state = &endpoint.state;
+    state.connect_failed();
+    state.note_trouble(error::trouble(error.kind));
+    let is_news = error::is_unreachable(error.kind) && state.mark_unreachable();
+    if is_news && worker.shared.suspects.try_send(endpoint.key.clone()).is_err() {
+        // No probe would notice when the endpoint is back; so the next failure is reported again.
+        state.set_health(EndpointHealth::Healthy);
+    }
+    context.attempt.unreached += 1;
+    // Nothing was sent, so a request with any method may go to another endpoint. It may also wait for the only
+    // endpoint there is, which is soon back if its container has just been started or is being replaced.
+    let in_time = context.hold.until.is_none_or(|until| Instant::now() < until);
+    let is_awaited = state.health() == EndpointHealth::Failing && context.attempt.unreached < UNREACHED_MAX && in_time;
+    context.attempt.failed.push(Arc::clone(state));
+    let may_retry = context.attempt.tries < TRIES_MAX || is_awaited;
+    AttemptFailure { error: error.into(), has_begun: false, may_retry }
+}
+
+/// The rules of one try.
+struct Rules<'r> {
+    worker: &'r Worker,
+    connection: &'r Arc<ClientConnection>,
+    head: &'r RequestHead,
+    context: &'r mut RequestContext,
+    active: &'r ActiveRoute,
+    endpoint: &'r ActiveEndpoint,
+    sent: Instant,
+    is_upgrade: bool,
+    /// Whether the response may begin late: a WebSocket, an event stream.
+    may_wait: bool,
+}
+
+impl Rules<'_> {
+    fn idle(&self) -> Duration {
+        self.active.route.timeouts.idle
+    }
+
+    fn prepare_response(&mut self, response: &mut ResponseHead) -> Result<(), TransferError> {
+        let (context, state) = (&mut *self.context, &self.endpoint.state);
+        if self.worker.shared.access_log.is_on() {
+            context.attempt.first_byte = Some(Instant::now());
+        }
+        context.hold.released = None;
+        let is_switch = response.status == StatusCode::SWITCHING_PROTOCOLS;
+        if is_switch && !(self.is_upgrade && upgrade::accepts(self.head, response)) {
+            let detail = "a 101 that was not asked for";
+            return Err(UpstreamError::new(UpstreamErrorKind::Malformed, detail).into());
+        }
+        if dedicated::challenges(response) {
+            let is_http1 = self.head.version < Version::HTTP_2;
+            if is_http1 && let Some(admission) = context.admission() {
+                self.connection.dedicated.begin(admission.origin.client);
+            }
+            // A shared HTTP/2 connection carries other requests too, and carried no credentials.
+            context.attempt.is_last_there =
+                context.attempt.owner == ConnectionOwner::Shared && response.version < Version::HTTP_2;
+        }
+        // Over HTTP/2 the client's connection carries other requests too.
+        if is_switch || self.head.version < Version::HTTP_2 && is_event_stream(response) {
+            if let Some(task) = self.connection.task.get() {
+                state.end_with_endpoint(task.clone());
+            }
+        }
+        if context.attempt.is_new_to_endpoint {
+            set_sticky_cookie(response, self.active, self.endpoint, context);
+        }
+        chain::on_response(&self.active.route.middlewares, &mut response.fields, context.scheme());
+        Ok(())
+    }
+}
+
+impl TransferRules for Rules<'_> {
+    fn on_response(&mut self, head: &mut ResponseHead) -> Result<(), TransferError> {
+        guarded(|| self.prepare_response(head)).unwrap_or(Err(TransferError::Internal))
+    }
+
+    fn on_request_data(&mut self, len: usize) -> Result<(), TransferError> {
+        let limit = self.context.routed.as_ref().and_then(|routed| routed.body_limit);
+        match limit {
+            Some(limit) if self.context.body.exceeds(len, limit) => Err(TransferError::BodyTooLarge),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        self.endpoint.state.is_drained()
+    }
+
+    fn response_due(&self) -> Instant {
+        // Asked for at the moment when the request is sent; without a body that was at the beginning.
+        let sent = if self.head.body == BodyLength::Empty { self.sent } else { Instant::now() };
+        sent + if self.may_wait { self.idle() } else { self.active.route.timeouts.response }
+    }
+
+    fn idle_due(&self) -> Instant {
+        Instant::now() + self.idle()
+    }
+}
+
+/// On a sticky route, sets the cookie by which the client finds its endpoint again.
+fn set_sticky_cookie(
+    response: &mut ResponseHead,
+    active: &ActiveRoute,
+    endpoint: &ActiveEndpoint,
+    context: &RequestContext,
+) {
+    if let (Some(cookie), Some(token)) = (&active.cookie, &endpoint.token) {
+        sticky::set_cookie(cookie.current(), token.current(), context.scheme(), &mut response.fields);
+    }
+}
+
+fn is_event_stream(response: &ResponseHead) -> bool {
+    response.fields.get(FieldKind::ContentType).is_some_and(|kind| kind.starts_with(b"text/event-stream"))
+}
+
+/// Whether the client accepts an event stream, which may pause before and between events for any time.
+fn accepts_events(head: &RequestHead) -> bool {
+    let accept = head.fields.get(FieldKind::Accept);
+    accept.is_some_and(|accept| memchr::memmem::find(accept, b"text/event-stream").is_some())
+}

@@ -1,0 +1,346 @@
+//! Relays one request to its endpoint and the response back, both at once.
+//!
+//! An application may answer before it has read the request, and may read and write at the same time (gRPC). So both
+//! directions advance in one poll, each as far as it can. Bytes pass as soon as they have come: whenever one side has
+//! nothing more at hand, the other side is flushed.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::exchange::replay::Replay;
+use crate::message::response_head::ResponseHead;
+use crate::stream::body_frame::BodyFrame;
+use crate::stream::downstream::{Downstream, DownstreamError};
+use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
+use crate::timer::Timer;
+use crate::upstream::stream::UpstreamStream;
+
+/// How long an endpoint may be silent over a switched protocol that its client has ended.
+const HALF_CLOSED_TIME: Duration = Duration::from_secs(60);
+
+/// The rules of a request that concern its relay.
+pub(crate) trait TransferRules {
+    /// Called for the head of a response before it is sent to the client; 1xx heads but 101 pass without it.
+    fn on_response(&mut self, head: &mut ResponseHead) -> Result<(), TransferError>;
+
+    /// Called for bytes of the request's body before they are sent.
+    fn on_request_data(&mut self, len: usize) -> Result<(), TransferError>;
+
+    /// Whether the relay must end because the endpoint has left.
+    fn is_drained(&self) -> bool;
+
+    /// When the response must have begun.
+    fn response_due(&self) -> Instant;
+
+    /// When the next bytes of the response must have come, counted from now.
+    fn idle_due(&self) -> Instant;
+}
+
+/// Why a relay ended early.
+#[derive(Debug)]
+pub(crate) enum TransferError {
+    Upstream(UpstreamError),
+    Downstream(DownstreamError),
+    /// The request's body is larger than the route allows.
+    BodyTooLarge,
+    /// A fault of our own.
+    Internal,
+}
+
+impl From<UpstreamError> for TransferError {
+    fn from(error: UpstreamError) -> Self {
+        Self::Upstream(error)
+    }
+}
+
+impl From<DownstreamError> for TransferError {
+    fn from(error: DownstreamError) -> Self {
+        Self::Downstream(error)
+    }
+}
+
+/// How far the request has been sent.
+#[derive(Debug)]
+enum Sending {
+    /// Bytes of an earlier try, from this position on.
+    Again(usize),
+    Body,
+    /// The body has ended; its end is to be sent.
+    End,
+    /// What was sent is to be written out.
+    Flush,
+    Done,
+    /// The endpoint takes no more. It may have answered all the same.
+    Abandoned(UpstreamError),
+}
+
+/// How far the response has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Receiving {
+    Head,
+    Body,
+    End,
+}
+
+/// One relay. It borrows both ends.
+pub(crate) struct Transfer<'t, D, R> {
+    pub(crate) client: &'t mut D,
+    pub(crate) endpoint: &'t mut UpstreamStream,
+    pub(crate) response: &'t mut ResponseHead,
+    pub(crate) replay: &'t mut Replay,
+    pub(crate) timer: &'t mut Timer,
+    pub(crate) rules: R,
+    sending: Sending,
+    receiving: Receiving,
+    /// Whether the timer is set for the wait that is going on.
+    is_waiting: bool,
+    /// Whether the endpoint took no bytes of the request at the last try.
+    is_endpoint_full: bool,
+    /// Whether the protocol was switched, so that both bodies are bytes of the new one.
+    is_switched: bool,
+}
+
+/// What both ends of a relay and its state are made of.
+pub(crate) struct TransferParts<'t, D, R> {
+    pub(crate) client: &'t mut D,
+    pub(crate) endpoint: &'t mut UpstreamStream,
+    pub(crate) response: &'t mut ResponseHead,
+    pub(crate) replay: &'t mut Replay,
+    pub(crate) timer: &'t mut Timer,
+    pub(crate) rules: R,
+}
+
+impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
+    /// A relay of a request whose head the endpoint has been given. `has_body` tells whether a body follows.
+    pub(crate) fn new(parts: TransferParts<'t, D, R>, has_body: bool) -> Self {
+        let TransferParts { client, endpoint, response, replay, timer, rules } = parts;
+        let sending = match has_body {
+            true => Sending::Again(0),
+            false => Sending::Flush,
+        };
+        Self {
+            client,
+            endpoint,
+            response,
+            replay,
+            timer,
+            rules,
+            sending,
+            receiving: Receiving::Head,
+            is_waiting: false,
+            is_endpoint_full: false,
+            is_switched: false,
+        }
+    }
+
+    /// Whether the endpoint has got the whole request, so that its connection can carry another one.
+    pub(crate) fn is_request_sent(&self) -> bool {
+        matches!(self.sending, Sending::Done) && !self.is_switched
+    }
+
+    /// Whether the head of the response was given to the client.
+    pub(crate) fn has_begun_response(&self) -> bool {
+        self.receiving != Receiving::Head
+    }
+
+    /// Relays as far as both ends allow. Ready once the whole response is with the client.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransferError>> {
+        self.poll_request(cx)?;
+        match self.poll_response(cx)? {
+            Poll::Ready(()) => return Poll::Ready(Ok(())),
+            Poll::Pending => {}
+        }
+        if self.is_waiting && self.timer.poll_expired(cx).is_ready() {
+            let what = match self.receiving {
+                Receiving::Head => "no response in time",
+                Receiving::Body | Receiving::End => "the response paused for too long",
+            };
+            return Poll::Ready(Err(UpstreamError::new(UpstreamErrorKind::Timeout, what).into()));
+        }
+        Poll::Pending
+    }
+
+    /// Sends the request as far as possible. A failure of the endpoint is kept for later: it may have answered.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Result<(), TransferError> {
+        match self.send_request(cx) {
+            Err(TransferError::Upstream(error)) => {
+                self.sending = Sending::Abandoned(error);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn send_request(&mut self, cx: &mut Context<'_>) -> Result<(), TransferError> {
+        if std::mem::take(&mut self.is_endpoint_full) && self.receiving == Receiving::Head {
+            // It may have taken some by now; the wait begins anew if it has.
+            self.is_waiting &= !self.sends(cx)?;
+            return Ok(());
+        }
+        self.sends(cx).map(drop)
+    }
+
+    /// Returns whether the endpoint took something.
+    fn sends(&mut self, cx: &mut Context<'_>) -> Result<bool, TransferError> {
+        let mut has_taken = false;
+        loop {
+            match self.sending {
+                Sending::Again(at) => match self.replay.bytes().get(at..) {
+                    Some(rest) if !rest.is_empty() => match self.endpoint.poll_send(cx, rest)? {
+                        Poll::Ready(taken) => {
+                            has_taken = true;
+                            self.rules.on_request_data(taken)?;
+                            self.sending = Sending::Again(at + taken);
+                        }
+                        Poll::Pending => {
+                            self.is_endpoint_full = true;
+                            return Ok(has_taken);
+                        }
+                    },
+                    _ => self.sending = Sending::Body,
+                },
+                Sending::Body => match self.client.poll_body(cx)? {
+                    Poll::Ready(BodyFrame::Data(data)) => {
+                        let Poll::Ready(taken) = self.endpoint.poll_send(cx, data)? else {
+                            self.is_endpoint_full = true;
+                            return Ok(has_taken);
+                        };
+                        has_taken = true;
+                        if self.rules.is_drained() {
+                            return Err(drained());
+                        }
+                        self.rules.on_request_data(taken)?;
+                        if !self.is_switched {
+                            self.replay.note(&data[..taken]);
+                        }
+                        self.client.consume(taken);
+                        // Over a switched protocol, each side keeps the other alive.
+                        self.is_waiting &= !self.is_switched;
+                    }
+                    Poll::Ready(BodyFrame::End) => {
+                        self.sending = Sending::End;
+                        // A client that has left a switched protocol is waited for less long.
+                        self.is_waiting &= !self.is_switched;
+                    }
+                    Poll::Pending => {
+                        let _ = self.endpoint.poll_flush(cx)?;
+                        return Ok(has_taken);
+                    }
+                },
+                Sending::End => match self.endpoint.poll_finish_request(cx, self.client.request_trailers())? {
+                    Poll::Ready(()) => self.sending = Sending::Done,
+                    Poll::Pending => return Ok(has_taken),
+                },
+                Sending::Flush => match self.endpoint.poll_flush(cx)? {
+                    Poll::Ready(()) => self.sending = Sending::Done,
+                    Poll::Pending => return Ok(has_taken),
+                },
+                Sending::Done | Sending::Abandoned(_) => return Ok(has_taken),
+            }
+        }
+    }
+
+    fn poll_response(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, TransferError> {
+        loop {
+            match self.receiving {
+                Receiving::Head => match self.endpoint.poll_response_head(cx, self.response) {
+                    Poll::Ready(Ok(())) => self.take_head()?,
+                    Poll::Ready(Err(error)) => return Err(self.first_failure(error)),
+                    Poll::Pending => {
+                        self.wait_for_endpoint(cx)?;
+                        return Ok(Poll::Pending);
+                    }
+                },
+                Receiving::Body => match self.endpoint.poll_body(cx)? {
+                    Poll::Ready(BodyFrame::Data(data)) => {
+                        self.is_waiting = false;
+                        let Poll::Ready(taken) = self.client.poll_send(cx, data)? else { return Ok(Poll::Pending) };
+                        self.endpoint.consume(taken);
+                        if self.rules.is_drained() {
+                            return Err(drained());
+                        }
+                    }
+                    Poll::Ready(BodyFrame::End) => self.receiving = Receiving::End,
+                    Poll::Pending => {
+                        self.wait_for_endpoint(cx)?;
+                        return Ok(Poll::Pending);
+                    }
+                },
+                Receiving::End => {
+                    self.is_waiting = false;
+                    return Ok(self.client.poll_finish(cx, self.endpoint.response_trailers())?);
+                }
+            }
+        }
+    }
+
+    /// Passes a head on.
+    fn take_head(&mut self) -> Result<(), TransferError> {
+        let status = self.response.status;
+        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+            self.client.send_informational(self.response)?;
+            return Ok(());
+        }
+        self.rules.on_response(self.response)?;
+        self.client.start_response(self.response)?;
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            self.endpoint.switch_protocols();
+            self.is_switched = true;
+            self.sending = Sending::Body;
+        }
+        self.is_waiting = false;
+        self.receiving = Receiving::Body;
+        Ok(())
+    }
+
+    /// Arranges to be woken when the endpoint has sent something, when its time is over, or when the client has gone.
+    fn wait_for_endpoint(&mut self, cx: &mut Context<'_>) -> Result<(), TransferError> {
+        if !self.is_waiting {
+            let due = match self.receiving {
+                // The time of the response begins once the request is sent.
+                Receiving::Head if self.is_sent() => Some(self.rules.response_due()),
+                // The endpoint takes nothing. Otherwise the client is waited for, and keeps its own time.
+                Receiving::Head => self.is_endpoint_full.then(|| self.rules.idle_due()),
+                Receiving::Body if self.is_switched && self.is_sent() => {
+                    Some(self.rules.idle_due().min(Instant::now() + HALF_CLOSED_TIME))
+                }
+                Receiving::Body | Receiving::End => Some(self.rules.idle_due()),
+            };
+            if let Some(due) = due {
+                self.timer.set(due);
+                self.is_waiting = true;
+            }
+        }
+        if let Poll::Ready(outcome) = self.client.poll_flush(cx) {
+            outcome?;
+        }
+        // While the request's body is read, its end is noticed there.
+        if self.is_sent()
+            && !self.is_switched
+            && let Poll::Ready(error) = self.client.poll_gone(cx)
+        {
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// Whether nothing more of the request is sent.
+    fn is_sent(&self) -> bool {
+        matches!(self.sending, Sending::Done | Sending::Abandoned(_))
+    }
+
+    /// The failure to report when no response came: the one that was met first.
+    fn first_failure(&mut self, error: UpstreamError) -> TransferError {
+        match std::mem::replace(&mut self.sending, Sending::Done) {
+            Sending::Abandoned(first) if error.kind == UpstreamErrorKind::ClosedUnanswered => first.into(),
+            _ => error.into(),
+        }
+    }
+}
+
+fn drained() -> TransferError {
+    UpstreamError::new(UpstreamErrorKind::Drained, "the endpoint has left").into()
+}
