@@ -29,6 +29,7 @@ use crate::serving_table::ActiveTable;
 use crate::settings::{ProxySettings, Threading};
 use crate::shared::Shared;
 use crate::start_error::StartError;
+use crate::upstream::connector::ConnectorSettings;
 use crate::upstream::endpoint_state::EndpointState;
 use crate::whereabouts::Whereabouts;
 use crate::worker::{WorkerParts, run};
@@ -120,6 +121,7 @@ pub fn start(
         settings: Arc::new(settings),
         tables: tables.clone(),
         certificates,
+        connector: ConnectorSettings::default(),
         metrics,
         access_log: access_log.clone(),
         listening: listening.clone(),

@@ -17,6 +17,7 @@ use crate::log::unclaimed_hosts::UnclaimedCounts;
 use crate::metrics::Metrics;
 use crate::serving_table::ActiveTable;
 use crate::settings::ProxySettings;
+use crate::upstream::connector::ConnectorSettings;
 use crate::whereabouts::Whereabouts;
 
 /// How long a client waits for the first table. Longer than a start takes if an engine answers, and short enough that
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     /// One for all threads: session tickets belong to it, and a client that returns may be accepted by another
     /// thread.
     pub(crate) tls: Arc<ServerConfigs>,
+    pub(crate) connector: ConnectorSettings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: AccessLog,
     pub(crate) listening: ListenAddresses,

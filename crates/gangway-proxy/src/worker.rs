@@ -12,8 +12,10 @@ use crate::downstream::arrivals::Arrivals;
 use crate::downstream::connection_limits::ConnectionLimits;
 use crate::downstream::front_door::FrontDoor;
 use crate::downstream::listener::Listener;
+use crate::exchange::worker::Worker;
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::shared::Shared;
+use crate::upstream::connector::Connector;
 
 /// The parts that a worker is made of.
 #[derive(Clone)]
@@ -42,7 +44,9 @@ pub(crate) fn run(workers: usize, listeners: Vec<Listener>, parts: WorkerParts) 
     };
     runtime.block_on(async move {
         let shutting_down = Arc::clone(&shared.shutting_down);
-        let front_door = Arc::new(FrontDoor::new(shared, goaway, phases.clone()));
+        let connector = Connector::new(&shared.connector);
+        let worker = Arc::new(Worker::new(shared, connector));
+        let front_door = Arc::new(FrontDoor::new(worker, goaway, phases.clone()));
         for listener in listeners {
             let reception = Acceptor {
                 front_door: Arc::clone(&front_door),

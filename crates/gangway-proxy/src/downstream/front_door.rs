@@ -21,11 +21,11 @@ use crate::downstream::arrivals::Arriving;
 use crate::downstream::connection::{ClientConnection, canonical};
 use crate::downstream::peeked_tcp::PeekedTcp;
 use crate::downstream::tls_policy::HandshakePolicies;
+use crate::exchange::worker::Worker;
 use crate::lifecycle::Phases;
 use crate::listen_addresses::ListenerProtocol;
 use crate::log::unclaimed_hosts::UnclaimedOutcome;
 use crate::request::client_origin::is_from_local_network;
-use crate::shared::Shared;
 
 /// How long a handshake waits for a certificate. A container that has just started may be asked for before its
 /// certificate was made.
@@ -47,7 +47,7 @@ enum HandshakeEnd {
 
 /// Serves connections up to the point where a session reads requests.
 pub(crate) struct FrontDoor {
-    shared: Shared,
+    worker: Arc<Worker>,
     /// True once HTTP/2 clients are to go elsewhere.
     goaway: watch::Receiver<bool>,
     phases: Phases,
@@ -57,9 +57,9 @@ pub(crate) struct FrontDoor {
 }
 
 impl FrontDoor {
-    pub(crate) fn new(shared: Shared, goaway: watch::Receiver<bool>, phases: Phases) -> Self {
-        let challenge = gangway_tls::challenge_config(shared.certificates.store().clone());
-        Self { shared, goaway, phases, challenge, protection: HandshakePolicies::default() }
+    pub(crate) fn new(worker: Arc<Worker>, goaway: watch::Receiver<bool>, phases: Phases) -> Self {
+        let challenge = gangway_tls::challenge_config(worker.shared.certificates.store().clone());
+        Self { worker, goaway, phases, challenge, protection: HandshakePolicies::default() }
     }
 
     /// Serves one connection to its end.
@@ -91,7 +91,7 @@ impl FrontDoor {
     async fn serve_plain(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<()> {
         let connection = self.connection(&tcp, peer, task)?;
         let mut conn = PeekedTcp::new(tcp);
-        let head = self.shared.settings.limits.head_time;
+        let head = self.worker.shared.settings.limits.head_time;
         let http2 = tokio::time::timeout(head, conn.speaks_http2()).await.map_err(|_| io::ErrorKind::TimedOut)??;
         todo!("served by the sessions to come: {connection:?} {http2} {:?}", self.goaway())
     }
@@ -99,7 +99,7 @@ impl FrontDoor {
     async fn serve_tls(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask, arriving: Arriving) -> io::Result<()> {
         let mut connection = self.connection(&tcp, peer, task)?;
         let handshake = self.handshake(PeekedTcp::new(tcp), &connection);
-        let outcome = tokio::time::timeout(self.shared.settings.limits.handshake_time, handshake).await;
+        let outcome = tokio::time::timeout(self.worker.shared.settings.limits.handshake_time, handshake).await;
         drop(arriving);
         let (tls, sni, client_ca) = match outcome {
             Ok(Ok(Ok(shaken))) => shaken,
@@ -130,10 +130,10 @@ impl FrontDoor {
         }
         let sni = start.client_hello().server_name().map(|name| Box::from(normal_name(name)));
         // A client that waited in the queue of a socket unit may be here before the first table.
-        self.shared.first_table().await;
+        self.worker.shared.first_table().await;
         let known = match &sni {
             Some(name) => self.has_certificate(name).await,
-            None => self.shared.settings.default_certificate.is_some(),
+            None => self.worker.shared.settings.default_certificate.is_some(),
         };
         if !known {
             if let Some(config) = sni.as_deref().and_then(|name| self.unclaimed(name, connection)) {
@@ -144,7 +144,8 @@ impl FrontDoor {
             let _ = start.io.shutdown().await;
             return Ok(Err(HandshakeEnd::UnknownName));
         }
-        let protection = sni.as_deref().map(|name| self.protection.of(&self.shared.tables, name)).unwrap_or_default();
+        let protection =
+            sni.as_deref().map(|name| self.protection.of(&self.worker.shared.tables, name)).unwrap_or_default();
         let (config, client_ca) = self.config_under(&protection);
         let tls = start.into_stream(config).await?;
         Ok(Ok((tls, sni, client_ca)))
@@ -154,16 +155,16 @@ impl FrontDoor {
     /// why: a page then explains it, as by plain HTTP. All other clients get an alert, and so do clients that ask
     /// before the first table.
     fn unclaimed(&self, name: &str, connection: &ClientConnection) -> Option<Arc<ServerConfig>> {
-        let tables = self.shared.tables.load();
+        let tables = self.worker.shared.tables.load();
         if tables.generation() == Generation::INITIAL || tables.knows_host(name) {
             return None;
         }
         let instant = Instant::now().into_std();
         let is_local = is_from_local_network(connection);
-        let config = is_local.then(|| self.shared.tls.unclaimed(name, instant)).flatten();
+        let config = is_local.then(|| self.worker.shared.tls.unclaimed(name, instant)).flatten();
         let outcome = if config.is_some() { UnclaimedOutcome::Page } else { UnclaimedOutcome::Alert };
-        self.shared.metrics.unclaimed.with_label_values(&[outcome.token()]).inc();
-        self.shared.unclaimed.note(name, outcome);
+        self.worker.shared.metrics.unclaimed.with_label_values(&[outcome.token()]).inc();
+        self.worker.shared.unclaimed.note(name, outcome);
         config
     }
 
@@ -173,10 +174,10 @@ impl FrontDoor {
     fn config_under(&self, protection: &Handshake) -> (Arc<ServerConfig>, Option<Box<str>>) {
         let is_tls13_only = protection.tls_min == TlsVersion::Tls13;
         let client_ca = protection.client_ca.as_deref();
-        match self.shared.tls.under(HandshakePolicy { is_tls13_only, client_ca }) {
+        match self.worker.shared.tls.under(HandshakePolicy { is_tls13_only, client_ca }) {
             Some(config) => (config, protection.client_ca.clone()),
             None => {
-                let config = self.shared.tls.under(HandshakePolicy { is_tls13_only, client_ca: None });
+                let config = self.worker.shared.tls.under(HandshakePolicy { is_tls13_only, client_ca: None });
                 (config.expect("only a missing CA file is a reason for none"), None)
             }
         }
@@ -184,17 +185,17 @@ impl FrontDoor {
 
     /// Whether there is a certificate for `name`. Waits for one if a route has that name.
     async fn has_certificate(&self, name: &str) -> bool {
-        let has = || self.shared.certificates.serves(name);
+        let has = || self.worker.shared.certificates.serves(name);
         if let Some(demand) = self.demand_for(name) {
             return self.has_on_demand(name, &demand).await;
         }
         if has() {
             return true;
         }
-        if !self.shared.tables.load().knows_host(name) {
+        if !self.worker.shared.tables.load().knows_host(name) {
             return false;
         }
-        let mut store = self.shared.certificates.store().clone();
+        let mut store = self.worker.shared.certificates.store().clone();
         let arrives = async {
             // Checked again after subscribing: it may have come in between.
             while !has() {
@@ -210,27 +211,27 @@ impl FrontDoor {
     /// The place to ask for a certificate for `name`, if one is issued on demand: no route names the host, a route
     /// takes it by a pattern, and no certificate is held that clients would accept.
     fn demand_for(&self, name: &str) -> Option<Arc<Demand>> {
-        let certificates = &self.shared.certificates;
+        let certificates = &self.worker.shared.certificates;
         // Before the volume is read nothing is known of the certificates that are there.
         let is_read = certificates.store().load().generation() != Generation::INITIAL;
         let demand = certificates.demand().filter(|_| is_read && !certificates.serves_well(name))?;
-        let tables = self.shared.tables.load();
+        let tables = self.worker.shared.tables.load();
         (tables.knows_host(name) && !tables.names_host(name)).then(|| Arc::clone(demand))
     }
 
     /// Waits until it is decided about `name` and until its certificate is there, within bounds.
     async fn has_on_demand(&self, name: &str, demand: &Demand) -> bool {
-        let (mut store, mut decisions) = (self.shared.certificates.store().clone(), demand.decisions());
+        let (mut store, mut decisions) = (self.worker.shared.certificates.store().clone(), demand.decisions());
         let now = || Instant::now().into_std();
         let mut answer = demand.want(name, now());
         loop {
             // Checked after subscribing: it may have come in between.
-            if self.shared.certificates.serves_well(name) {
+            if self.worker.shared.certificates.serves_well(name) {
                 return true;
             }
             let until = match answer {
                 DemandAnswer::Wait(until) => Instant::from_std(until),
-                DemandAnswer::Allowed => return self.shared.certificates.serves(name),
+                DemandAnswer::Allowed => return self.worker.shared.certificates.serves(name),
                 DemandAnswer::Refused => return false,
             };
             tokio::select! {
@@ -254,9 +255,9 @@ impl FrontDoor {
 
     fn connection(&self, tcp: &TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<ClientConnection> {
         let address = canonical(peer.ip());
-        let trusted = self.shared.settings.trusted_proxies.contains(address);
+        let trusted = self.worker.shared.settings.trusted_proxies.contains(address);
         let mut connection = ClientConnection::served_by(peer, tcp.local_addr()?, trusted, task);
-        let whereabouts = self.shared.whereabouts.load();
+        let whereabouts = self.worker.shared.whereabouts.load();
         connection.is_anonymous = whereabouts.is_anonymous(address, canonical(connection.local.ip()));
         if connection.is_anonymous && !trusted && whereabouts.is_gateway(address) {
             self.log_gateway(address);
@@ -266,7 +267,7 @@ impl FrontDoor {
 
     /// Logs once that clients cannot be told apart.
     fn log_gateway(&self, address: IpAddr) {
-        if self.shared.gateway_seen.get().is_none() && self.shared.gateway_seen.set(address).is_ok() {
+        if self.worker.shared.gateway_seen.get().is_none() && self.worker.shared.gateway_seen.set(address).is_ok() {
             tracing::warn!(
                 code = "G420",
                 %address,
@@ -276,7 +277,7 @@ impl FrontDoor {
     }
 
     fn failed(&self, reason: &str, outcome: io::Result<()>) -> io::Result<()> {
-        self.shared.metrics.handshake_failures.with_label_values(&[reason]).inc();
+        self.worker.shared.metrics.handshake_failures.with_label_values(&[reason]).inc();
         outcome
     }
 }
