@@ -73,8 +73,6 @@ impl FrontDoor {
         task: OwnTask,
         arriving: Arriving,
     ) {
-        // A small answer must not wait for the acknowledgement of the previous one.
-        let _ = tcp.set_nodelay(true);
         let outcome = match protocol {
             ListenerProtocol::Plain => {
                 // Plain HTTP has no handshake.

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::buffer_pool;
+use crate::downstream::byte_stream::ByteStream;
 
 /// How long bytes are read from a client that still uploads after its answer. Closing with unread bytes would reset
 /// the connection, and the client would lose the answer.
@@ -12,25 +15,26 @@ const LINGER: Duration = Duration::from_secs(30);
 /// How long the client may be silent meanwhile.
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
 
-/// A byte stream that carries HTTP: TCP or TLS.
-pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static> ByteStream for T {}
-
 /// The stream of a client that was still sending when its connection was given up.
 pub(crate) struct Unread<T>(pub(crate) Arc<Mutex<Option<T>>>);
 
 impl<T: ByteStream> Unread<T> {
-    /// Lets the answer reach a client that is still sending: ends the writing side, then reads and drops the client's
-    /// bytes until it stops, within bounds.
+    /// Lets the answer reach a client that is still sending.
     pub(crate) async fn linger(self) {
         let Some(mut io) = self.0.lock().take() else { return };
-        let _ = tokio::time::timeout(LINGER, async {
-            if io.shutdown().await.is_err() {
-                return;
-            }
-            let mut scrap = vec![0; 16 * 1024];
-            while let Ok(Ok(1..)) = tokio::time::timeout(LINGER_SILENCE, io.read(&mut scrap)).await {}
-        })
-        .await;
+        linger(&mut io).await;
     }
+}
+
+/// Lets the answer reach a client that is still sending: ends the writing side, then reads and drops the client's
+/// bytes until it stops, within bounds.
+pub(crate) async fn linger<T: ByteStream>(io: &mut T) {
+    let _ = tokio::time::timeout(LINGER, async {
+        if io.shutdown().await.is_err() {
+            return;
+        }
+        let mut scrap = buffer_pool::take();
+        while let Ok(Ok(1..)) = tokio::time::timeout(LINGER_SILENCE, io.read(&mut scrap)).await {}
+    })
+    .await;
 }

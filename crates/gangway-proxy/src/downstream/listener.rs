@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::listen_addresses::{ListenAddresses, ListenerProtocol};
 use crate::settings::PassedSocket;
@@ -12,6 +12,10 @@ use crate::start_error::StartError;
 
 /// Connections that the system queues until they are accepted.
 pub(crate) const BACKLOG: i32 = 4096;
+
+/// Bytes that wait in the system for the client to take more. The system's own bound is some megabytes. A client that
+/// reads steadily but slowly would then seem to take nothing for minutes, and each slow client would occupy that much.
+const UNSENT_MAX: u32 = 64 * 1024;
 
 /// One open socket and the protocol of its connections.
 #[derive(Debug)]
@@ -52,6 +56,7 @@ pub(crate) fn bind(
             }
             let is_held = found.iter().any(|passed| passed.is_held);
             for (at, socket) in opened.into_iter().enumerate() {
+                set_options(&socket).map_err(failed(address))?;
                 by_shard[at % shards].push(Listener { socket, protocol, is_held });
             }
         }
@@ -81,6 +86,14 @@ fn share(passed: &[&PassedSocket], shards: usize) -> io::Result<Vec<std::net::Tc
         socket.try_clone()
     };
     passed.iter().cycle().take(passed.len().max(shards)).map(|passed| share(passed)).collect()
+}
+
+/// Sets what accepted connections inherit, which saves system calls for each of them.
+fn set_options(socket: &std::net::TcpListener) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    // A small answer must not wait for the acknowledgement of the previous one.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_MAX)
 }
 
 fn bind_shards(address: SocketAddr, shards: usize) -> io::Result<Vec<std::net::TcpListener>> {
@@ -147,6 +160,19 @@ mod tests {
         let unasked = bind(&[elsewhere], &[], &passed(true), 1).expect_err("nobody asked for it");
         assert!(matches!(unasked, StartError::Unasked { address: found } if found == address));
         bind(&[elsewhere], &[], &passed(false), 1).expect("a predecessor may have listened elsewhere too");
+    }
+
+    #[test]
+    fn accepted_connections_inherit_what_was_set() {
+        let (shards, listening) =
+            bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], &[], &[], 1).expect("a free port");
+        let _client = std::net::TcpStream::connect(listening.http[0]).expect("it listens");
+        let socket = &shards[0][0].socket;
+        socket.set_nonblocking(false).expect("a socket of ours");
+        let (accepted, _) = socket.accept().expect("a client");
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().expect("it is TCP"));
+        assert_eq!(accepted.tcp_notsent_lowat().expect("it is TCP"), UNSENT_MAX);
     }
 
     #[test]

@@ -1,28 +1,66 @@
 //! A TCP stream whose first bytes can be looked at before they are read.
 
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::buffer_pool::{self, Buffer};
+
+/// How long a client is silent before the system asks whether it is there, and how often it asks.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A TCP stream and the bytes that were already read from it to recognise the protocol.
 #[derive(Debug)]
 pub(crate) struct PeekedTcp {
     tcp: TcpStream,
-    ahead: Vec<u8>,
-    ahead_taken: usize,
+    ahead: Option<Ahead>,
+    written: u64,
+}
+
+/// Bytes that were read and not yet taken.
+#[derive(Debug)]
+struct Ahead {
+    buffer: Buffer,
+    start: usize,
+    end: usize,
 }
 
 impl PeekedTcp {
     pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, ahead: Vec::new(), ahead_taken: 0 }
+        Self { tcp, ahead: None, written: 0 }
     }
 
     pub(crate) fn fd(&self) -> RawFd {
         self.tcp.as_raw_fd()
+    }
+
+    /// How many bytes the socket has taken.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Lets the connection end with a reset.
+    pub(crate) fn set_reset(&self) {
+        // If this fails, the connection is broken already.
+        let _ = self.tcp.set_zero_linger();
+    }
+
+    /// Lets the system ask the client now and then whether it is there.
+    pub(crate) fn set_keepalive(&self) {
+        let keepalive = TcpKeepalive::new().with_time(PROBE_INTERVAL).with_interval(PROBE_INTERVAL).with_retries(3);
+        let _ = SockRef::from(&self.tcp).set_tcp_keepalive(&keepalive);
+    }
+
+    /// Whether the system knows that the connection is broken.
+    pub(crate) fn has_error(&self) -> bool {
+        !matches!(self.tcp.take_error(), Ok(None))
     }
 
     /// Whether the client begins with the HTTP/2 preface (RFC 9113, section 3.4). Its first three bytes are enough,
@@ -30,30 +68,46 @@ impl PeekedTcp {
     pub(crate) async fn speaks_http2(&mut self) -> io::Result<bool> {
         const PREFACE: &[u8] = b"PRI";
         loop {
-            let seen = self.ahead.len().min(PREFACE.len());
-            if self.ahead[..seen] != PREFACE[..seen] {
-                return Ok(false);
+            let seen = self.ahead.as_ref().map_or(&[][..], |ahead| &ahead.buffer[ahead.start..ahead.end]);
+            if seen.len() >= PREFACE.len() || !PREFACE.starts_with(seen) {
+                return Ok(seen.starts_with(PREFACE));
             }
-            if seen == PREFACE.len() {
-                return Ok(true);
-            }
-            if self.tcp.read_buf(&mut self.ahead).await? == 0 {
+            if poll_fn(|cx| self.poll_read_ahead(cx)).await? == 0 {
                 return Ok(false);
             }
         }
+    }
+
+    /// Reads some bytes ahead. Holds no buffer while there are none.
+    fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut ahead = self.ahead.take().unwrap_or_else(|| Ahead { buffer: buffer_pool::take(), start: 0, end: 0 });
+        let mut space = ReadBuf::new(&mut ahead.buffer[ahead.end..]);
+        let outcome = Pin::new(&mut self.tcp).poll_read(cx, &mut space);
+        let len = space.filled().len();
+        ahead.end += len;
+        if ahead.end > 0 {
+            self.ahead = Some(ahead);
+        }
+        ready!(outcome)?;
+        Poll::Ready(Ok(len))
+    }
+
+    fn note_written(&mut self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(len)) = &outcome {
+            self.written = self.written.wrapping_add(*len as u64);
+        }
+        outcome
     }
 }
 
 impl AsyncRead for PeekedTcp {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.ahead_taken < self.ahead.len() {
-            let len = buf.remaining().min(self.ahead.len() - self.ahead_taken);
-            let from = self.ahead_taken;
-            buf.put_slice(&self.ahead[from..from + len]);
-            self.ahead_taken += len;
-            if self.ahead_taken == self.ahead.len() {
-                self.ahead = Vec::new();
-                self.ahead_taken = 0;
+        if let Some(ahead) = &mut self.ahead {
+            let len = buf.remaining().min(ahead.end - ahead.start);
+            buf.put_slice(&ahead.buffer[ahead.start..ahead.start + len]);
+            ahead.start += len;
+            if ahead.start == ahead.end {
+                self.ahead = None;
             }
             return Poll::Ready(Ok(()));
         }
@@ -63,7 +117,8 @@ impl AsyncRead for PeekedTcp {
 
 impl AsyncWrite for PeekedTcp {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+        let outcome = Pin::new(&mut self.tcp).poll_write(cx, bytes);
+        self.note_written(outcome)
     }
 
     fn poll_write_vectored(
@@ -71,7 +126,8 @@ impl AsyncWrite for PeekedTcp {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
+        let outcome = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
+        self.note_written(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
