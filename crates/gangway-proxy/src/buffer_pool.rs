@@ -17,6 +17,7 @@ const UNUSED_MAX: usize = 64;
 
 thread_local! {
     static UNUSED: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static UNUSED_GROWING: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A buffer of [`BUFFER_LEN`] bytes. Dropped, it goes to the pool of the thread that drops it.
@@ -64,6 +65,52 @@ impl fmt::Debug for Buffer {
     }
 }
 
+/// An empty buffer with room for [`BUFFER_LEN`] bytes that are written one after the other. Dropped, it goes to the
+/// pool of the thread that drops it, unless it has grown.
+pub(crate) struct GrowingBuffer(Vec<u8>);
+
+/// Takes an empty buffer out of the pool of this thread, or makes one.
+pub(crate) fn take_growing() -> GrowingBuffer {
+    let unused = UNUSED_GROWING.try_with(|unused| unused.borrow_mut().pop()).ok().flatten();
+    GrowingBuffer(unused.unwrap_or_else(|| Vec::with_capacity(BUFFER_LEN)))
+}
+
+impl Deref for GrowingBuffer {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for GrowingBuffer {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl Drop for GrowingBuffer {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.0);
+        if bytes.capacity() > BUFFER_LEN {
+            return;
+        }
+        bytes.clear();
+        let _ = UNUSED_GROWING.try_with(|unused| {
+            let mut unused = unused.borrow_mut();
+            if unused.len() < UNUSED_MAX {
+                unused.push(bytes);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for GrowingBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GrowingBuffer")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +130,19 @@ mod tests {
         let many: Vec<Buffer> = (0..2 * UNUSED_MAX).map(|_| take()).collect();
         drop(many);
         assert_eq!(unused(), UNUSED_MAX);
+    }
+
+    #[test]
+    fn a_buffer_that_has_grown_is_not_kept() {
+        let mut first = take_growing();
+        first.extend_from_slice(b"x");
+        let place = first.as_ptr();
+        drop(first);
+        let mut again = take_growing();
+        assert_eq!((again.as_ptr(), again.len()), (place, 0));
+        again.resize(BUFFER_LEN + 1, 0);
+        drop(again);
+        assert_eq!(UNUSED_GROWING.with_borrow(Vec::len), 0);
     }
 
     #[test]
