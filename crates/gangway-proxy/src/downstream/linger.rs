@@ -1,9 +1,7 @@
 //! Keeps a connection open until a client that still sends has read its answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::buffer_pool;
@@ -14,17 +12,6 @@ use crate::downstream::byte_stream::ByteStream;
 const LINGER: Duration = Duration::from_secs(30);
 /// How long the client may be silent meanwhile.
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
-
-/// The stream of a client that was still sending when its connection was given up.
-pub(crate) struct Unread<T>(pub(crate) Arc<Mutex<Option<T>>>);
-
-impl<T: ByteStream> Unread<T> {
-    /// Lets the answer reach a client that is still sending.
-    pub(crate) async fn linger(self) {
-        let Some(mut io) = self.0.lock().take() else { return };
-        linger(&mut io).await;
-    }
-}
 
 /// Lets the answer reach a client that is still sending: ends the writing side, then reads and drops the client's
 /// bytes until it stops, within bounds.

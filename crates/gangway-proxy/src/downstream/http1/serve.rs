@@ -1,0 +1,44 @@
+//! Serves the requests of one client connection over HTTP/1.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use crate::downstream::byte_stream::ByteStream;
+use crate::downstream::connection::ClientConnection;
+use crate::downstream::http1::session::{Http1Session, NextRequest};
+use crate::exchange::serve::{Exchange, reject, serve};
+use crate::exchange::worker::Worker;
+use crate::lifecycle::{Lifecycle, Phases, reached};
+
+/// Serves one request after the other until the connection ends.
+pub(crate) async fn serve_http1<T: ByteStream>(
+    io: T,
+    worker: &Worker,
+    connection: &Arc<ClientConnection>,
+    phases: Phases,
+) {
+    let shared = &worker.shared;
+    let is_leaving = Arc::clone(&shared.shutting_down);
+    let mut closing = pin!(reached(phases.clone(), Lifecycle::Closing));
+    let mut session = Http1Session::new(io, &shared.settings.limits, is_leaving, phases);
+    let mut exchange = Exchange::default();
+    loop {
+        // A request that has come is served first, also while connections are closed.
+        let next = tokio::select! {
+            biased;
+            next = session.read_request(&mut exchange.head) => next,
+            () = &mut closing => NextRequest::Gone,
+        };
+        match next {
+            NextRequest::Whole => serve(worker, connection, &mut exchange, &mut session).await,
+            NextRequest::Rejected(rejection) => {
+                reject(worker, connection, &mut exchange, &mut session, rejection).await;
+            }
+            NextRequest::Gone => break,
+        }
+        if !session.goes_on() {
+            break;
+        }
+    }
+    session.close().await;
+}
