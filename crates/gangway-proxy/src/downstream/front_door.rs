@@ -18,7 +18,9 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::downstream::arrivals::Arriving;
+use crate::downstream::byte_stream::ByteStream;
 use crate::downstream::connection::{ClientConnection, canonical};
+use crate::downstream::http1::serve::serve_http1;
 use crate::downstream::peeked_tcp::PeekedTcp;
 use crate::downstream::tls_policy::HandshakePolicies;
 use crate::exchange::worker::Worker;
@@ -30,6 +32,10 @@ use crate::request::client_origin::is_from_local_network;
 /// How long a handshake waits for a certificate. A container that has just started may be asked for before its
 /// certificate was made.
 const CERTIFICATE_WAIT: Duration = Duration::from_secs(3);
+
+/// Encrypted bytes that a connection keeps until its client takes them: two records. The default is 64 KiB, which
+/// every slow client would occupy.
+const TLS_BUFFER_MAX: usize = 2 * 16 * 1024;
 
 /// Gives a connection the task that serves it.
 type OwnTask = Arc<OnceLock<AbortHandle>>;
@@ -91,7 +97,8 @@ impl FrontDoor {
         let mut conn = PeekedTcp::new(tcp);
         let head = self.worker.shared.settings.limits.head_time;
         let http2 = tokio::time::timeout(head, conn.speaks_http2()).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        todo!("served by the sessions to come: {connection:?} {http2} {:?}", self.goaway())
+        self.serve_requests(conn, Arc::new(connection), http2).await;
+        Ok(())
     }
 
     async fn serve_tls(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask, arriving: Arriving) -> io::Result<()> {
@@ -99,18 +106,28 @@ impl FrontDoor {
         let handshake = self.handshake(PeekedTcp::new(tcp), &connection);
         let outcome = tokio::time::timeout(self.worker.shared.settings.limits.handshake_time, handshake).await;
         drop(arriving);
-        let (tls, sni, client_ca) = match outcome {
+        let (mut tls, sni, client_ca) = match outcome {
             Ok(Ok(Ok(shaken))) => shaken,
             Ok(Ok(Err(HandshakeEnd::Challenge))) => return Ok(()),
             Ok(Ok(Err(HandshakeEnd::UnknownName))) => return self.failed("unknown-name", Ok(())),
             Ok(Err(error)) => return self.failed("protocol", Err(error)),
             Err(_) => return self.failed("timeout", Err(io::ErrorKind::TimedOut.into())),
         };
+        tls.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_MAX));
         connection.secure = true;
         connection.sni = sni;
         connection.is_tls13 = tls.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         connection.client_ca = client_ca;
-        todo!("served by the sessions to come: {connection:?} {:?}", self.goaway())
+        let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        self.serve_requests(tls, Arc::new(connection), http2).await;
+        Ok(())
+    }
+
+    async fn serve_requests<T: ByteStream>(&self, io: T, connection: Arc<ClientConnection>, is_http2: bool) {
+        if is_http2 {
+            todo!("served by the session to come: {:?}", self.goaway())
+        }
+        serve_http1(io, &self.worker, &connection, self.phases.clone()).await;
     }
 
     /// Reads the ClientHello, checks whether there is a certificate for its name, and finishes the handshake.

@@ -99,20 +99,20 @@ impl Output {
         let mut io = Pin::new(io);
         while let Some(waiting) = &self.waiting {
             let rest = &waiting[self.written..];
+            let rest_len = rest.len();
             let written = if data.is_empty() {
                 ready!(io.as_mut().poll_write(cx, rest))?
             } else {
                 ready!(io.as_mut().poll_write_vectored(cx, &[IoSlice::new(rest), IoSlice::new(data)]))?
             };
             self.note_written(written)?;
-            if let Some(of_data) = written.checked_sub(rest.len()) {
+            self.written += written;
+            if let Some(of_data) = written.checked_sub(rest_len) {
                 self.waiting = None;
                 self.written = 0;
                 if of_data > 0 {
                     return Poll::Ready(Ok(of_data));
                 }
-            } else {
-                self.written += written;
             }
         }
         if data.is_empty() {
