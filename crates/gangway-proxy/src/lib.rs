@@ -26,6 +26,8 @@ mod middleware;
 mod panic_guard;
 mod reply;
 mod request;
+#[cfg(test)]
+mod samples;
 mod serving_table;
 mod settings;
 mod shared;

@@ -158,3 +158,112 @@ fn bytes_held(head: &RequestHead, window: u32) -> usize {
     };
     head.target.len() + head.fields.wire_len() + body
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::request::routing::receive;
+    use crate::samples::{HOST, OTHER_HOST, SampleState, connection, table, whole_table};
+
+    fn waiting(state: &SampleState) -> i64 {
+        state.shared.metrics.waiting.get()
+    }
+
+    async fn follow(
+        state: &SampleState,
+        host: &str,
+        client_gone: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    ) -> (AfterWait, RequestContext) {
+        let head = RequestHead::of_test("GET", "/app", &[("host", host)]);
+        let (connection, mut ctx) = (Arc::new(connection(false)), RequestContext::default());
+        let step = receive(&state.shared, &head, &connection, &mut ctx);
+        let held = Held { shared: &state.shared, head: &head, connection: &connection, ctx: &mut ctx, client_gone };
+        let after = held.wait_or_reply(step).await;
+        (after, ctx)
+    }
+
+    fn stays(_: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_goes_on_as_soon_as_an_endpoint_is_there() {
+        let mut state = SampleState::new();
+        state.tables.publish(table(|_| {}));
+        let (served, _) = follow(&state, HOST, stays).await;
+        assert!(matches!(served, AfterWait::Serve), "{served:?}");
+        let comes = async {
+            while waiting(&state) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let begun = Instant::now();
+        let shared = state.shared.clone();
+        let head = RequestHead::of_test("GET", "/app", &[("host", OTHER_HOST)]);
+        let (connection, mut ctx) = (Arc::new(connection(false)), RequestContext::default());
+        let step = receive(&shared, &head, &connection, &mut ctx);
+        let held = Held { shared: &shared, head: &head, connection: &connection, ctx: &mut ctx, client_gone: stays };
+        let mut held = std::pin::pin!(held.wait_or_reply(step));
+        tokio::select! {
+            after = &mut held => panic!("there is no endpoint: {after:?}"),
+            () = comes => {}
+        }
+        state.tables.publish(whole_table());
+        let after = held.await;
+        assert!(matches!(after, AfterWait::Serve), "{after:?}");
+        assert_eq!((begun.elapsed(), waiting(&state)), (Duration::ZERO, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_no_longer_than_its_route_holds_it() {
+        let mut state = SampleState::new();
+        state.tables.publish(table(|_| {}));
+        let begun = Instant::now();
+        let (after, ctx) = follow(&state, OTHER_HOST, stays).await;
+        let reason = match &after {
+            AfterWait::Reply(reply) => reply.reason(),
+            AfterWait::Serve | AfterWait::ClientGone => None,
+        };
+        assert_eq!(reason, Some(Reason::NoEndpoint), "{after:?}");
+        assert_eq!(begun.elapsed(), ctx.routed.expect("routed").active.route.upstream.policy.hold);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_gone_waits_neither_for_a_table_nor_for_an_endpoint() {
+        let mut state = SampleState::new();
+        let gone = |_: &mut Context<'_>| Poll::Ready(());
+        let begun = Instant::now();
+        let (after, _) = follow(&state, OTHER_HOST, gone).await;
+        assert!(matches!(after, AfterWait::ClientGone), "{after:?}");
+        state.tables.publish(table(|_| {}));
+        let (after, _) = follow(&state, OTHER_HOST, gone).await;
+        assert!(matches!(after, AfterWait::ClientGone), "{after:?}");
+        assert_eq!((begun.elapsed(), waiting(&state)), (Duration::ZERO, 0), "its place is free at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_table_is_waited_for() {
+        let state = SampleState::new();
+        let (after, _) = follow(&state, HOST, stays).await;
+        let is_starting = matches!(&after, AfterWait::Reply(reply) if reply.reason() == Some(Reason::NotReady));
+        assert!(is_starting, "{after:?}");
+    }
+
+    #[test]
+    fn a_body_counts_as_far_as_it_may_be_sent_ahead() {
+        let mut head = RequestHead::of_test("POST", "/x", &[("host", "a")]);
+        let alone = head.target.len() + "host: a\r\n".len();
+        for (version, body, held) in [
+            (Version::HTTP_11, BodyLength::Sized(100), 0),
+            (Version::HTTP_2, BodyLength::Sized(100), 100),
+            (Version::HTTP_2, BodyLength::Sized(u64::MAX), 1000),
+            (Version::HTTP_2, BodyLength::Framed, 1000),
+            (Version::HTTP_2, BodyLength::Empty, 0),
+        ] {
+            (head.version, head.body) = (version, body);
+            assert_eq!(bytes_held(&head, 1000), alone + held, "{version:?} {body:?}");
+        }
+    }
+}

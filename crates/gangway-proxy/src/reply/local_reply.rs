@@ -124,7 +124,6 @@ fn grpc_failure(reason: Reason, audience: Audience<'_>) -> (ResponseHead, Bytes)
     let mut head = head(StatusCode::OK);
     let fields = &mut head.fields;
     fields.push(b"content-type", b"application/grpc");
-    fields.push(b"content-length", b"0");
     fields.push(b"grpc-status", reason.grpc_status().as_bytes());
     fields.push(b"grpc-message", reason.token().as_bytes());
     fields.push(b"x-request-id", audience.request_id.as_bytes());

@@ -46,3 +46,34 @@ fn url(head: &RequestHead, admission: &Admission) -> String {
     let port = admission.port.map(|port| format!(":{port}")).unwrap_or_default();
     format!("{scheme}://{}{port}{}", admission.host(head), redact::target(&head.target))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::reply::local_reply::FailureReply;
+    use crate::reply::reason::Reason;
+    use crate::request::client_origin::ClientOrigin;
+    use crate::request::context::Received;
+    use crate::samples::SampleState;
+
+    #[test]
+    fn a_reply_is_noted_and_tells_only_local_clients_the_url_without_secrets() {
+        let state = SampleState::new();
+        let head = RequestHead::of_test("GET", "/x?token=s3cret", &[("Host", "a:8080")]);
+        for local in [false, true] {
+            let origin = ClientOrigin { client: [192, 0, 2, 7].into(), secure: false, local, is_anonymous: false };
+            let mut ctx = RequestContext::default();
+            ctx.received = Received::Admitted(Admission::of(&head, origin).expect("in order"));
+            let reply = FailureReply::new(Reason::NoEndpoint).with_detail("why").into();
+            let (response, body) = render_for(&state.shared, &head, &mut ctx, &reply);
+            let body = String::from_utf8(body.to_vec()).expect("text");
+            assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(body.contains("http://a:8080/x?token=***"), local, "{body}");
+            assert!(!body.contains("s3cret"), "{body}");
+            assert_eq!((ctx.reply.reason, ctx.reply.detail.as_deref()), (Some(Reason::NoEndpoint), Some("why")));
+            assert!(ctx.known_request_id().is_some_and(|id| body.contains(id)));
+        }
+    }
+}

@@ -194,89 +194,26 @@ fn is_misdirected(
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
-    use gangway_model::path::PathPattern;
-    use gangway_model::{
-        Address, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
-        Readiness, RoutingTable, Scheme, Timeouts, Upstream,
-    };
+    use gangway_model::Middleware;
     use http::StatusCode;
 
     use super::*;
-    use crate::activation::tests::activated;
     use crate::message::body_length::BodyLength;
+    use crate::message::request_head::Upgrade;
     use crate::request::client_origin::ClientOrigin;
-
-    const HOST: &str = "app.example.org";
-
-    /// A table with a route for [`HOST`] and one for another host, which has no endpoint and waits for one.
-    fn table(change: impl FnOnce(&mut Route)) -> ActiveTable {
-        let address = Address::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
-        let endpoint = Endpoint {
-            key: EndpointKey { container: "app".into(), address },
-            name: "app-1".into(),
-            scheme: Scheme::Http,
-            verify: true,
-            host: None,
-            readiness: Readiness::Ready,
-            weight: 1,
-        };
-        let mut app = route(HOST, vec![endpoint]);
-        change(&mut app.1);
-        let other = route("other.example.org", Vec::new());
-        let entries = [app, other].map(|(matcher, route)| Entry {
-            matcher,
-            priority: 0,
-            age: 0,
-            id: route.id.clone(),
-            payload: Arc::new(route),
-        });
-        activated(&RoutingTable::build(entries.into()))
-    }
-
-    fn route(host: &str, endpoints: Vec<Endpoint>) -> (Matcher, Route) {
-        let mut findings = Vec::new();
-        let host = HostPattern::parse(host, &mut findings).expect("a host");
-        let path = PathPattern::parse("/app", &mut findings).expect("a path");
-        let matcher = Matcher::from_lists(vec![host], vec![path], &mut findings).expect("a matcher");
-        let id: Box<str> = matcher.rule().to_string().into();
-        let route = Route {
-            id: id.clone(),
-            name: "app".into(),
-            rule: id.clone(),
-            tenant: "".into(),
-            origin: Vec::new(),
-            hosts: matcher.hosts(),
-            listener: ListenerOptions::default(),
-            middlewares: Vec::new(),
-            timeouts: Timeouts::default(),
-            host_header: HostHeader::Keep,
-            upstream: Arc::new(Upstream { id, endpoints, ..Upstream::default() }),
-            closed: false,
-        };
-        (matcher, route)
-    }
-
-    /// A connection to [`HOST`] by https, or by plain HTTP.
-    fn connection(secure: bool) -> ClientConnection {
-        let mut connection = ClientConnection::new(
-            SocketAddr::from(([192, 0, 2, 7], 5000)),
-            SocketAddr::from(([192, 0, 2, 1], 443)),
-            false,
-        );
-        connection.secure = secure;
-        connection.sni = secure.then(|| HOST.into());
-        connection
-    }
+    use crate::samples::{HOST, OTHER_HOST, connection, table};
 
     fn asked(table: Option<&ActiveTable>, connection: &ClientConnection, url: (&str, &str)) -> RequestDecision {
         let (host, target) = url;
         let mut head = RequestHead::of_test("GET", target, &[("host", host), ("content-length", "20")]);
         head.body = BodyLength::Sized(20);
+        asked_by(table, connection, &head)
+    }
+
+    fn asked_by(table: Option<&ActiveTable>, connection: &ClientConnection, head: &RequestHead) -> RequestDecision {
         let origin =
             ClientOrigin { client: connection.peer_ip(), secure: connection.secure, local: false, is_anonymous: false };
-        let admission = Admission::of(&head, origin).expect("in order");
+        let admission = Admission::of(head, origin).expect("in order");
         let in_force = InForce {
             table,
             store: &Store::default(),
@@ -284,7 +221,7 @@ mod tests {
             plain_fallback: PlainFallback::Serve,
             https_port: &|named| if named == Some(8080) { 8443 } else { 443 },
         };
-        decide(Incoming { head: &head, connection, admission: &admission }, &in_force)
+        decide(Incoming { head, connection, admission: &admission }, &in_force)
     }
 
     fn reason(decision: &RequestDecision) -> Option<Reason> {
@@ -311,10 +248,22 @@ mod tests {
         let (table, plain) = (table(|_| {}), connection(false));
         let served = asked(Some(&table), &plain, (HOST, "/app/x"));
         assert!(matches!(&served, RequestDecision::Serve(routed) if routed.prefix == "/app"), "{served:?}");
-        let held = asked(Some(&table), &plain, ("other.example.org", "/app"));
+        let held = asked(Some(&table), &plain, (OTHER_HOST, "/app"));
         assert!(matches!(held, RequestDecision::Hold(_)), "{held:?}");
         assert!(matches!(asked(Some(&table), &plain, (HOST, "/")), RequestDecision::NoRoute));
         assert!(matches!(asked(None, &plain, (HOST, "/app")), RequestDecision::NotReady));
+    }
+
+    #[test]
+    fn an_upgrade_is_passed_on_where_the_route_does_so() {
+        let (table, plain) = (table(|_| {}), connection(false));
+        for (upgrade, is_passed_on) in [(None, false), (Some(Upgrade::WebSocket), true), (Some(Upgrade::Named), false)]
+        {
+            let mut head = RequestHead::of_test("GET", "/app", &[("host", HOST)]);
+            head.upgrade = upgrade;
+            let decision = asked_by(Some(&table), &plain, &head);
+            assert!(matches!(&decision, RequestDecision::Serve(routed) if routed.is_upgrade == is_passed_on));
+        }
     }
 
     #[test]
@@ -350,7 +299,7 @@ mod tests {
     #[test]
     fn a_connection_serves_only_hosts_that_are_protected_like_its_own() {
         let closed = table(|route| route.closed = true);
-        let decision = asked(Some(&closed), &connection(true), ("other.example.org", "/app"));
+        let decision = asked(Some(&closed), &connection(true), (OTHER_HOST, "/app"));
         assert_eq!(reason(&decision), Some(Reason::Misdirected), "{decision:?}");
         let tls13 = table(|route| route.listener.tls_min = TlsVersion::Tls13);
         let mut connection = connection(true);

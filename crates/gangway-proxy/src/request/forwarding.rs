@@ -135,9 +135,11 @@ fn options(fields: &Fields) -> impl Iterator<Item = &[u8]> {
     values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
-/// Removes the fields of a response that concern only the connection to the application, but for its framing.
-pub(crate) fn to_client(fields: &mut Fields) {
-    let is_for_one_hop = |kind: FieldKind| kind.is_for_one_hop() || kind == FieldKind::ProxyAuthenticate;
+/// Removes the fields of a response that concern only the connection to the application, but for those that `keep`
+/// wants.
+pub(crate) fn to_client(fields: &mut Fields, keep: impl Fn(FieldKind) -> bool) {
+    let is_for_one_hop =
+        |kind: FieldKind| (kind.is_for_one_hop() || kind == FieldKind::ProxyAuthenticate) && !keep(kind);
     // Most responses have none of them.
     if !fields.iter().any(|field| is_for_one_hop(field.kind)) {
         return;
@@ -145,7 +147,7 @@ pub(crate) fn to_client(fields: &mut Fields) {
     if NamedFields::of(fields).has_any {
         let original = fields.clone();
         let named = NamedFields::of(&original);
-        fields.retain(|field| !named.contain(field));
+        fields.retain(|field| keep(field.kind) || !named.contain(field));
     }
     fields.retain(|field| !is_for_one_hop(field.kind));
 }
@@ -321,7 +323,7 @@ mod tests {
         ] {
             fields.push(name.as_bytes(), value.as_bytes());
         }
-        to_client(&mut fields);
+        to_client(&mut fields, |_| false);
         assert_eq!(sorted(&fields), ["content-length=3", "content-type=text/plain", "server=app"]);
     }
 }

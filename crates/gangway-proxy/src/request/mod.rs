@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod client_origin;
+pub(crate) mod client_response;
 pub(crate) mod context;
 pub(crate) mod decision;
 pub(crate) mod forwarding;

@@ -86,3 +86,120 @@ fn accepts_trailers(fields: &Fields) -> bool {
     let mut codings = fields.all(FieldKind::Te).flat_map(|te| te.split(|byte| *byte == b','));
     codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
+
+#[cfg(test)]
+mod tests {
+    use gangway_model::{Middleware, Route};
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::message::request_head::Upgrade;
+    use crate::request::admission::Admission;
+    use crate::request::client_origin::ClientOrigin;
+    use crate::request::context::{Received, RequestContext};
+    use crate::request::decision::RoutedTo;
+    use crate::samples::{HOST, connection, table};
+
+    /// The target and the fields that the endpoint of a route gets, one line each.
+    fn sent(head: &RequestHead, version: Version, change: impl FnOnce(&mut Route)) -> (String, Vec<String>) {
+        let (connection, table) = (connection(true), table(change));
+        let active = table.routes().iter().find(|active| !active.ready.is_empty()).expect("the route").clone();
+        let origin = ClientOrigin { client: connection.peer_ip(), secure: true, local: false, is_anonymous: false };
+        let mut ctx = RequestContext::default();
+        ctx.received = Received::Admitted(Admission::of(head, origin).expect("in order"));
+        let is_upgrade = head.upgrade.is_some();
+        ctx.routed = Some(RoutedTo { active, prefix: "/app".into(), body_limit: None, is_upgrade });
+        let routing = ctx.routing().expect("routed");
+        let endpoint = &routing.routed.active.ready[0];
+        let mut fields = Fields::default();
+        fields.push(b"of-the-last-request", b"");
+        let target = prepare(head, routing, &connection, endpoint, version, None, &mut fields).expect("in order");
+        let mut lines = Vec::new();
+        fields.write_lines(&mut lines);
+        let text = String::from_utf8(lines).expect("text");
+        (target.into_owned(), text.lines().map(str::to_owned).collect())
+    }
+
+    const FORWARDING: [&str; 5] = [
+        "X-Forwarded-For: 192.0.2.7",
+        "X-Real-IP: 192.0.2.7",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: app.example.org",
+        "X-Forwarded-Port: 443",
+    ];
+
+    fn forwarding_and(first: &[&str], last: &[&str]) -> Vec<String> {
+        [first, &FORWARDING, last].concat().iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    #[test]
+    fn an_ordinary_request_goes_on_as_it_came_with_the_forwarding_fields() {
+        let fields = [("Host", HOST), ("User-Agent", "x"), ("Connection", "keep-alive"), ("Content-Length", "3")];
+        let head = RequestHead::of_test("PUT", "/app/a?b", &fields);
+        let (target, lines) = sent(&head, Version::HTTP_11, |_| {});
+        assert_eq!(target, "/app/a?b");
+        assert_eq!(lines, forwarding_and(&["Host: app.example.org", "User-Agent: x", "Content-Length: 3"], &[]));
+    }
+
+    #[test]
+    fn labels_override_what_client_and_proxy_say() {
+        let set = |name, value| Middleware::RequestHeader(HeaderName::from_static(name), value);
+        let head = RequestHead::of_test("GET", "/app", &[("Host", HOST), ("Cookie", "a=b"), ("X-A", "client")]);
+        let (target, lines) = sent(&head, Version::HTTP_11, |route| {
+            route.host_header = HostHeader::Upstream;
+            route.middlewares = vec![
+                Middleware::StripPrefix(vec!["/app".into()]),
+                set("x-forwarded-for", Some(HeaderValue::from_static("label"))),
+                set("x-a", Some(HeaderValue::from_static("label"))),
+                set("cookie", None),
+            ];
+        });
+        assert_eq!(target, "/");
+        let last = ["X-Forwarded-Prefix: /app", "x-forwarded-for: label", "x-a: label"];
+        let mut expected = forwarding_and(&["Host: 127.0.0.1:8080"], &last);
+        expected.retain(|line| !line.starts_with("X-Forwarded-For"));
+        assert_eq!(lines, expected);
+        let (_, lines) = sent(&head, Version::HTTP_11, |route| {
+            route.host_header = HostHeader::Named(HeaderValue::from_static("named"));
+        });
+        assert_eq!(lines, forwarding_and(&["Host: named", "Cookie: a=b", "X-A: client"], &[]));
+    }
+
+    #[test]
+    fn trailers_are_accepted_where_both_sides_carry_them() {
+        let mut head = RequestHead::of_test("GET", "/app", &[("Host", HOST), ("te", "gzip, trailers")]);
+        let te = |head: &RequestHead, endpoint| -> Vec<String> {
+            let (_, lines) = sent(head, endpoint, |_| {});
+            lines.into_iter().filter(|line| line.starts_with("TE") || line.starts_with("Connection")).collect()
+        };
+        let none: Vec<String> = Vec::new();
+        for client in [Version::HTTP_11, Version::HTTP_2] {
+            head.version = client;
+            assert_eq!(te(&head, Version::HTTP_11), ["TE: trailers", "Connection: TE"]);
+            assert_eq!(te(&head, Version::HTTP_2), ["TE: trailers"]);
+        }
+        head.version = Version::HTTP_10;
+        assert_eq!(te(&head, Version::HTTP_11), none);
+        let without = RequestHead::of_test("GET", "/app", &[("Host", HOST), ("TE", "gzip")]);
+        assert_eq!(te(&without, Version::HTTP_11), none);
+    }
+
+    #[test]
+    fn an_upgrade_is_asked_for_once() {
+        let fields =
+            [("Host", HOST), ("Connection", "keep-alive, Upgrade"), ("Upgrade", "WebSocket"), ("TE", "trailers")];
+        let mut head = RequestHead::of_test("GET", "/app", &fields);
+        let (_, lines) = sent(&head, Version::HTTP_11, |_| {});
+        assert!(!lines.iter().any(|line| line.contains("Upgrade")), "{lines:?}");
+        head.upgrade = Some(Upgrade::WebSocket);
+        let (_, lines) = sent(&head, Version::HTTP_11, |_| {});
+        assert_eq!(lines, forwarding_and(&["Host: app.example.org"], &["Connection: Upgrade", "Upgrade: WebSocket"]));
+    }
+
+    #[test]
+    fn a_target_that_no_middleware_changes_is_not_copied() {
+        let head = RequestHead::of_test("GET", "/app", &[("Host", HOST)]);
+        let target = chain::upstream_target(&[], head.target.as_bytes(), "/app").expect("nothing is done");
+        assert!(matches!(target.bytes, Cow::Borrowed(_)));
+    }
+}

@@ -3,7 +3,7 @@
 use http::Method;
 
 use crate::reply::reason::Reason;
-use crate::serving_table::{ActiveEndpoint, DialTarget};
+use crate::serving_table::ActiveEndpoint;
 use crate::stream::downstream::DownstreamError;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 
@@ -152,12 +152,8 @@ pub(crate) fn reason_for_client(error: DownstreamError) -> Option<Reason> {
 
 /// Explains a failure to a client on the local network.
 pub(crate) fn error_detail(error: &UpstreamError, endpoint: &ActiveEndpoint) -> String {
-    let address = match &endpoint.target {
-        DialTarget::Address => endpoint.peer._address.to_string(),
-        DialTarget::Name(name, port) => format!("{name}:{port}"),
-    };
-    let help = help(error.kind, endpoint.peer.is_tls(), endpoint.peer.options.verify_cert);
-    format!("`{}` at {address}: {error}{help}", endpoint.name)
+    let help = help(error.kind, endpoint.transport.is_tls(), endpoint.transport.checks_certificate());
+    format!("`{}` at {}: {error}{help}", endpoint.name, endpoint.key.address)
 }
 
 /// What to do about a failure; empty if nothing is known.

@@ -1,0 +1,160 @@
+//! Values for unit tests: routes, tables, connections, and the state that requests share.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+
+use gangway_model::path::PathPattern;
+use gangway_model::{
+    Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Readiness,
+    Route, RoutingTable, Scheme, Timeouts, Upstream,
+};
+use gangway_publish::{Publisher, channel};
+use gangway_tls::{CertificateResolver, ServerConfigs, Store};
+use tokio::sync::{Notify, mpsc};
+
+use crate::activation::tests::activated;
+use crate::downstream::connection::ClientConnection;
+use crate::limits::Limits;
+use crate::listen_addresses::ListenAddresses;
+use crate::log::access_log::AccessLog;
+use crate::metrics::Metrics;
+use crate::serving_table::ActiveTable;
+use crate::settings::{AccessLogFormat, AccessLogTarget, PlainFallback, ProxySettings, Threading};
+use crate::shared::Shared;
+use crate::trusted_proxies::TrustedProxies;
+use crate::upstream::sticky::CookieSecret;
+use crate::whereabouts::Whereabouts;
+
+/// A host with a route for `/app`.
+pub(crate) const HOST: &str = "app.example.org";
+
+/// A host whose route waits for an endpoint.
+pub(crate) const OTHER_HOST: &str = "other.example.org";
+
+/// A table with a route for [`HOST`] that has one endpoint, and one for [`OTHER_HOST`] that has none.
+pub(crate) fn table(change: impl FnOnce(&mut Route)) -> ActiveTable {
+    let mut app = route(HOST, vec![endpoint()]);
+    change(&mut app.1);
+    table_of([app, route(OTHER_HOST, Vec::new())])
+}
+
+/// A table in which no route waits for an endpoint.
+pub(crate) fn whole_table() -> ActiveTable {
+    table_of([route(HOST, vec![endpoint()]), route(OTHER_HOST, vec![endpoint()])])
+}
+
+fn table_of(routes: [(Matcher, Route); 2]) -> ActiveTable {
+    let entries = routes.map(|(matcher, route)| Entry {
+        matcher,
+        priority: 0,
+        age: 0,
+        id: route.id.clone(),
+        payload: Arc::new(route),
+    });
+    activated(&RoutingTable::build(entries.into()))
+}
+
+fn endpoint() -> Endpoint {
+    let address = Address::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+    Endpoint {
+        key: EndpointKey { container: "app".into(), address },
+        name: "app-1".into(),
+        scheme: Scheme::Http,
+        verify: true,
+        host: None,
+        readiness: Readiness::Ready,
+        weight: 1,
+    }
+}
+
+fn route(host: &str, endpoints: Vec<Endpoint>) -> (Matcher, Route) {
+    let mut findings = Vec::new();
+    let host = HostPattern::parse(host, &mut findings).expect("a host");
+    let path = PathPattern::parse("/app", &mut findings).expect("a path");
+    let matcher = Matcher::from_lists(vec![host], vec![path], &mut findings).expect("a matcher");
+    let id: Box<str> = matcher.rule().to_string().into();
+    let route = Route {
+        id: id.clone(),
+        name: "app".into(),
+        rule: id.clone(),
+        tenant: "".into(),
+        origin: Vec::new(),
+        hosts: matcher.hosts(),
+        listener: ListenerOptions::default(),
+        middlewares: Vec::new(),
+        timeouts: Timeouts::default(),
+        host_header: HostHeader::Keep,
+        upstream: Arc::new(Upstream { id, endpoints, ..Upstream::default() }),
+        closed: false,
+    };
+    (matcher, route)
+}
+
+/// A connection to [`HOST`] by https, or by plain HTTP.
+pub(crate) fn connection(secure: bool) -> ClientConnection {
+    let (peer, local) = (SocketAddr::from(([192, 0, 2, 7], 5000)), SocketAddr::from(([192, 0, 2, 1], 443)));
+    let mut connection = ClientConnection::new(peer, local, false);
+    connection.secure = secure;
+    connection.sni = secure.then(|| HOST.into());
+    connection
+}
+
+/// The state that requests share, and the ends to feed it.
+pub(crate) struct SampleState {
+    pub(crate) shared: Shared,
+    pub(crate) tables: Publisher<ActiveTable>,
+    pub(crate) compiled: Publisher<Compiled>,
+    pub(crate) store: Publisher<Store>,
+    pub(crate) whereabouts: Publisher<Whereabouts>,
+}
+
+impl SampleState {
+    /// A state before its first table.
+    pub(crate) fn new() -> Self {
+        gangway_tls::install_crypto_provider();
+        let metrics = Metrics::new(&prometheus::Registry::new()).expect("fresh registry");
+        let (tables, tables_in_force) = channel(ActiveTable::default());
+        let (compiled, last_compiled) = channel(Compiled::default());
+        let (store, stores) = channel(Store::default());
+        let (whereabouts, last_whereabouts) = channel(Whereabouts::default());
+        let certificates = CertificateResolver::of_store(stores);
+        let dropped = metrics.access_log_dropped.clone();
+        let access_log = AccessLog::start(&AccessLogTarget::Off, AccessLogFormat::Text, dropped);
+        let shared = Shared {
+            settings: Arc::new(settings()),
+            tables: tables_in_force,
+            tls: Arc::new(ServerConfigs::new(certificates.clone(), None)),
+            certificates,
+            metrics: Arc::new(metrics),
+            access_log: access_log.expect("nothing is opened"),
+            listening: ListenAddresses { http: Vec::new(), https: Vec::new() },
+            shutting_down: Arc::new(AtomicBool::new(false)),
+            waiters: Arc::default(),
+            whereabouts: last_whereabouts,
+            gateway_seen: Arc::new(OnceLock::new()),
+            suspects: mpsc::channel(1).0,
+            compiled: last_compiled,
+            failures: Arc::new(Notify::new()),
+            unclaimed: Arc::default(),
+        };
+        Self { shared, tables, compiled, store, whereabouts }
+    }
+}
+
+fn settings() -> ProxySettings {
+    ProxySettings {
+        http: Vec::new(),
+        https: Vec::new(),
+        passed: Vec::new(),
+        trusted_proxies: TrustedProxies::default(),
+        public_https_port: None,
+        limits: Limits::default(),
+        default_certificate: None,
+        plain_fallback: PlainFallback::Serve,
+        threading: Threading::PerCore(1),
+        access_log: AccessLogTarget::Off,
+        access_log_format: AccessLogFormat::Text,
+        secret: CookieSecret::none(),
+    }
+}
