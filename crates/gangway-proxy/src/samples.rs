@@ -23,6 +23,7 @@ use crate::serving_table::ActiveTable;
 use crate::settings::{AccessLogFormat, AccessLogTarget, PlainFallback, ProxySettings, Threading};
 use crate::shared::Shared;
 use crate::trusted_proxies::TrustedProxies;
+use crate::upstream::connector::ConnectorSettings;
 use crate::upstream::sticky::CookieSecret;
 use crate::whereabouts::Whereabouts;
 
@@ -137,6 +138,7 @@ impl SampleState {
             compiled: last_compiled,
             failures: Arc::new(Notify::new()),
             unclaimed: Arc::default(),
+            connector: ConnectorSettings::default(),
         };
         Self { shared, tables, compiled, store, whereabouts }
     }
