@@ -176,3 +176,152 @@ fn write_length(len: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
     out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    const DATE: &str = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+
+    fn fields(of: &[(&str, &str)]) -> Fields {
+        let mut fields = Fields::default();
+        for (name, value) in of {
+            fields.push(name.as_bytes(), value.as_bytes());
+        }
+        fields
+    }
+
+    fn request(method: &Method, given: &[(&str, &str)], body: BodyLength) -> String {
+        let fields = fields(given);
+        let request =
+            UpstreamRequest { method, target: "/a?b", fields: &fields, body, is_upgrade: false, is_last: false };
+        let mut out = Vec::new();
+        write_request_head(&request, &mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    fn response(head: &ResponseHead, version: Version, is_head: bool, keep_alive: bool) -> String {
+        let date = DateText::of(SystemTime::UNIX_EPOCH);
+        let framing = ResponseFraming::new(version, is_head, head.body, keep_alive, date);
+        let mut out = Vec::new();
+        write_response_head(head, &framing, &mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_request_has_exactly_one_framing() {
+        let host = ("Host", "a");
+        let get = request(&Method::GET, &[host], BodyLength::Empty);
+        assert_eq!(get, "GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n");
+        let put = request(&Method::PUT, &[host], BodyLength::Empty);
+        assert_eq!(put, "PUT /a?b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        let length = ("content-length", "12");
+        let as_sent = request(&Method::GET, &[length, host], BodyLength::Sized(12));
+        assert_eq!(as_sent, "GET /a?b HTTP/1.1\r\ncontent-length: 12\r\nHost: a\r\n\r\n");
+        let sized = "GET /a?b HTTP/1.1\r\nHost: a\r\nContent-Length: 120\r\n\r\n";
+        assert_eq!(request(&Method::GET, &[host], BodyLength::Sized(120)), sized);
+        assert_eq!(request(&Method::GET, &[length, host], BodyLength::Sized(120)), sized);
+        assert_eq!(request(&Method::GET, &[("content-length", "120"), host, length], BodyLength::Sized(120)), sized);
+        let chunked = "GET /a?b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(request(&Method::GET, &[host], BodyLength::Framed), chunked);
+        assert_eq!(request(&Method::GET, &[length, host], BodyLength::Framed), chunked);
+        let none = request(&Method::GET, &[length, host], BodyLength::Empty);
+        assert_eq!(none, "GET /a?b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    }
+
+    #[test]
+    fn the_last_request_says_so_and_a_switch_does_not() {
+        let switch = fields(&[("Connection", "Upgrade"), ("Upgrade", "websocket")]);
+        let mut request = UpstreamRequest {
+            method: &Method::GET,
+            target: "*",
+            fields: &switch,
+            body: BodyLength::Empty,
+            is_upgrade: true,
+            is_last: true,
+        };
+        let mut out = Vec::new();
+        write_request_head(&request, &mut out);
+        assert_eq!(out, b"GET * HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        let none = Fields::default();
+        request = UpstreamRequest { fields: &none, is_upgrade: false, ..request };
+        out.clear();
+        write_request_head(&request, &mut out);
+        assert_eq!(out, b"GET * HTTP/1.1\r\nConnection: close\r\n\r\n");
+    }
+
+    #[test]
+    fn a_response_has_the_framing_that_its_client_knows() {
+        let of = |body, version, keep_alive| {
+            let head = ResponseHead { body, ..ResponseHead::default() };
+            response(&head, version, false, keep_alive).replace(DATE, "").replace("HTTP/1.1 200 OK\r\n", "")
+        };
+        let (new, old) = (Version::HTTP_11, Version::HTTP_10);
+        assert_eq!(of(BodyLength::Sized(5), new, true), "Content-Length: 5\r\n\r\n");
+        assert_eq!(of(BodyLength::Empty, new, true), "Content-Length: 0\r\n\r\n");
+        assert_eq!(
+            of(BodyLength::Sized(u64::MAX), new, false),
+            "Content-Length: 18446744073709551615\r\nConnection: close\r\n\r\n"
+        );
+        assert_eq!(of(BodyLength::Sized(5), old, true), "Content-Length: 5\r\nConnection: keep-alive\r\n\r\n");
+        assert_eq!(of(BodyLength::Sized(5), old, false), "Content-Length: 5\r\nConnection: close\r\n\r\n");
+        for body in [BodyLength::Framed, BodyLength::UntilClose] {
+            assert_eq!(of(body, new, true), "Transfer-Encoding: chunked\r\n\r\n");
+            assert_eq!(of(body, old, true), "Connection: close\r\n\r\n");
+        }
+    }
+
+    #[test]
+    fn a_response_keeps_what_the_application_said() {
+        let mut head = ResponseHead {
+            reason_phrase: b"Fine".to_vec(),
+            fields: fields(&[("date", "yesterday"), ("Content-Length", "5"), ("X", "y")]),
+            body: BodyLength::Sized(5),
+            version: Version::HTTP_10,
+            ..ResponseHead::default()
+        };
+        let as_sent = "HTTP/1.1 200 Fine\r\ndate: yesterday\r\nContent-Length: 5\r\nX: y\r\n\r\n";
+        assert_eq!(response(&head, Version::HTTP_11, false, true), as_sent);
+        head.body = BodyLength::Empty;
+        assert_eq!(response(&head, Version::HTTP_11, true, true), as_sent, "a response to HEAD tells of a body");
+        head.status = StatusCode::NOT_MODIFIED;
+        assert_eq!(response(&head, Version::HTTP_11, false, true), as_sent.replace("200", "304"));
+        head.status = StatusCode::from_u16(299).expect("valid");
+        head.reason_phrase.clear();
+        let emptied = "HTTP/1.1 299 \r\ndate: yesterday\r\nX: y\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(response(&head, Version::HTTP_11, false, true), emptied);
+        head.fields.clear();
+        assert_eq!(response(&head, Version::HTTP_11, true, true), format!("HTTP/1.1 299 \r\n{DATE}\r\n"));
+    }
+
+    #[test]
+    fn what_comes_before_a_response_has_no_framing() {
+        let mut head = ResponseHead { status: StatusCode::CONTINUE, ..ResponseHead::default() };
+        assert_eq!(response(&head, Version::HTTP_11, false, false), "HTTP/1.1 100 Continue\r\n\r\n");
+        head.status = StatusCode::SWITCHING_PROTOCOLS;
+        head.fields = fields(&[("Upgrade", "websocket")]);
+        assert_eq!(
+            response(&head, Version::HTTP_11, false, false),
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn chunks_are_framed() {
+        let mut out = Vec::new();
+        for len in [1, 9, 10, 15, 16, 255, 256, 16_384, 0xdead_beef] {
+            out.clear();
+            write_chunk_size(len, &mut out);
+            assert_eq!(out, format!("{len:x}\r\n").as_bytes());
+        }
+        out.clear();
+        write_last_chunk(None, &mut out);
+        assert_eq!(out, b"0\r\n\r\n");
+        out.clear();
+        let trailers = fields(&[("X-Sum", "a"), ("content-length", "5"), ("Connection", "x"), ("Y", "")]);
+        write_last_chunk(Some(&trailers), &mut out);
+        assert_eq!(out, b"0\r\nX-Sum: a\r\nY: \r\n\r\n");
+    }
+}

@@ -3,7 +3,8 @@
 pub(crate) mod chunked;
 mod connection_options;
 pub(crate) mod encoder;
-pub(crate) mod head;
 pub(crate) mod http_date;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 pub(crate) mod request_parser;
 pub(crate) mod response_parser;
