@@ -4,6 +4,7 @@ use http::{Method, StatusCode, Version};
 
 use crate::http1::http_date::DateText;
 use crate::message::body_length::BodyLength;
+use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
@@ -162,18 +163,7 @@ fn is_number(text: &[u8], number: u64) -> bool {
 
 fn write_length(len: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"Content-Length: ");
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = len;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(rest % 10).expect("a digit");
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(Decimal::of(len).bytes());
     out.extend_from_slice(b"\r\n");
 }
 

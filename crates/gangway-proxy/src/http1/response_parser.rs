@@ -13,6 +13,7 @@ use memchr::memchr;
 use crate::grammar::{content_length, is_token, is_value};
 use crate::http1::connection_options::ConnectionOptions;
 use crate::message::body_length::BodyLength;
+use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
@@ -321,7 +322,7 @@ fn unfolded(value: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn push_content_length(fields: &mut Fields, len: u64) {
-    fields.push_known(FieldKind::ContentLength, b"Content-Length", &[len.to_string().as_bytes()]);
+    fields.push_known(FieldKind::ContentLength, b"Content-Length", &[Decimal::of(len).bytes()]);
 }
 
 impl DecisiveFields {
