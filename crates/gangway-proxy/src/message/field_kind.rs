@@ -1,5 +1,7 @@
 //! The fields that the data plane itself looks at.
 
+use crate::message::spoofable::is_spoofable;
+
 /// A field by its name. It is recognised once, when the field is read; every later question compares one byte.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
@@ -88,19 +90,4 @@ impl FieldKind {
                 | Self::Upgrade
         )
     }
-}
-
-/// Whether applications take a field with this name for a statement of the proxy.
-fn is_spoofable(name: &[u8]) -> bool {
-    let begins =
-        |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
-    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-    let is_known = match name.first().map(u8::to_ascii_lowercase) {
-        Some(b'x') => begins("x-forwarded") || is("x-real-ip") || is("x-script-name"),
-        Some(b'r') => begins("remote-"),
-        Some(b'f') => is("forwarded"),
-        _ => false,
-    };
-    // Servers that make variables of fields take an underscore for a hyphen.
-    is_known || name.contains(&b'_')
 }

@@ -6,3 +6,4 @@ pub(crate) mod field_kind;
 pub(crate) mod fields;
 pub(crate) mod request_head;
 pub(crate) mod response_head;
+mod spoofable;

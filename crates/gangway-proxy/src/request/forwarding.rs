@@ -46,7 +46,7 @@ pub(crate) fn tell(facts: &ForwardingFacts<'_>, sent: &Fields, fields: &mut Fiel
     let believed = |kind| connection.trusted.then(|| single(sent, kind)).flatten();
     fields.push_written(FieldKind::XForwardedFor, b"X-Forwarded-For", |out| {
         if connection.trusted {
-            write_chain(sent, out);
+            write_chain(sent, connection.peer_ip(), origin.client, out);
         }
         out.extend_from_slice(peer_text);
     });
@@ -82,15 +82,19 @@ pub(crate) fn tell(facts: &ForwardingFacts<'_>, sent: &Fields, fields: &mut Fiel
 }
 
 /// Writes a trusted proxy's chain, the nearest address last and each followed by a comma and a space: some applications
-/// split at exactly that.
-fn write_chain(sent: &Fields, out: &mut Vec<u8>) {
+/// split at exactly that. A chain in which the client does not occur is not continued: the client is known from a better
+/// source.
+fn write_chain(sent: &Fields, peer: IpAddr, client: IpAddr, out: &mut Vec<u8>) {
     let mut addresses = [IpAddr::V4(Ipv4Addr::UNSPECIFIED); CHAIN_MAX];
     let mut count = 0;
     for (place, address) in addresses.iter_mut().zip(chain(sent)) {
         *place = address;
         count += 1;
     }
-    for address in addresses.iter().take(count).rev() {
+    if client != peer && !addresses[..count].contains(&client) {
+        (addresses[0], count) = (client, 1);
+    }
+    for address in addresses[..count].iter().rev() {
         write_address(*address, out);
         out.extend_from_slice(b", ");
     }
@@ -208,6 +212,13 @@ mod tests {
             ("Remote-User", "admin"),
             ("x_forwarded_for", "1.1.1.1"),
             ("x-forwarded-tls-client-cert", "x"),
+            ("x-original-url", "/admin"),
+            ("x-rewrite-url", "/admin"),
+            ("true-client-ip", "1.1.1.1"),
+            ("x-client-ip", "1.1.1.1"),
+            ("cf-connecting-ip", "1.1.1.1"),
+            ("x-ssl-client-verify", "SUCCESS"),
+            ("ssl-client-verify", "SUCCESS"),
         ];
         assert_eq!(
             sorted(&passed_on(&spoofs, &connection(false), "")),
@@ -258,6 +269,24 @@ mod tests {
         assert_eq!(field("x-forwarded-proto"), Some("https"));
         assert_eq!(field("x-forwarded-host"), Some("public.example"));
         assert_eq!(fields.all(FieldKind::XForwardedFor).count(), 1);
+    }
+
+    #[test]
+    fn an_application_is_told_the_client_that_cloudflare_names() {
+        let edge = ClientConnection::new(
+            "104.16.0.9:5000".parse().expect("valid"),
+            "192.0.2.1:80".parse().expect("valid"),
+            true,
+        );
+        for chain in [&[][..], &[("x-forwarded-for", "9.9.9.9")], &[("x-forwarded-for", "9.9.9.9, 203.0.113.5")]] {
+            let sent =
+                [&[("host", "a"), ("cf-connecting-ip", "203.0.113.5"), ("true-client-ip", "9.9.9.9")], chain].concat();
+            let fields = passed_on(&sent, &edge, "cloudflare");
+            assert_eq!(text(&fields, "x-real-ip"), Some("203.0.113.5"));
+            let told = text(&fields, "x-forwarded-for").expect("there");
+            assert!(told.ends_with("203.0.113.5, 104.16.0.9"), "{told}");
+            assert_eq!((text(&fields, "cf-connecting-ip"), text(&fields, "true-client-ip")), (None, None));
+        }
     }
 
     #[test]
