@@ -29,7 +29,7 @@ pub(crate) enum LocalReply {
     /// The key authorization that a CA asks for.
     Challenge { key_authorization: String },
     /// The client is redirected.
-    Redirect { status: StatusCode, location: Vec<u8> },
+    Redirect { status: StatusCode, location: String },
 }
 
 /// Why a request cannot be served.
@@ -68,7 +68,7 @@ impl From<Rejection> for LocalReply {
 }
 
 impl LocalReply {
-    pub(crate) fn redirect(status: u16, location: Vec<u8>) -> Self {
+    pub(crate) fn redirect(status: u16, location: String) -> Self {
         Self::Redirect { status: StatusCode::from_u16(status).unwrap_or(StatusCode::FOUND), location }
     }
 
@@ -111,10 +111,10 @@ fn challenge(key_authorization: &str, request: &RequestHead) -> (ResponseHead, B
     with_body(head, key_authorization.to_owned(), request)
 }
 
-fn redirection(status: StatusCode, location: &[u8], audience: Audience<'_>) -> (ResponseHead, Bytes) {
+fn redirection(status: StatusCode, location: &str, audience: Audience<'_>) -> (ResponseHead, Bytes) {
     let mut head = head(status);
     let fields = &mut head.fields;
-    fields.push(b"location", if is_value(location) { location } else { b"/" });
+    fields.push(b"location", if is_value(location.as_bytes()) { location.as_bytes() } else { b"/" });
     fields.push(b"content-length", b"0");
     fields.push(b"x-request-id", audience.request_id.as_bytes());
     (head, Bytes::new())

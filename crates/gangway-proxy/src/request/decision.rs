@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use gangway_model::{RequestView, Route, TlsMode, TlsVersion};
+use gangway_model::{RequestView, Route, TlsMode, TlsVersion, https_redirect};
 use gangway_tls::Store;
 
 use crate::downstream::connection::ClientConnection;
@@ -150,13 +150,7 @@ fn redirect_to_https(request: Incoming<'_>, in_force: &InForce<'_>) -> Result<()
     let (host, port) = (request.admission.host(request.head), request.admission.port);
     if !(in_force.is_placeheld)(host) {
         let https = (in_force.https_port)(port);
-        let mut location = b"https://".to_vec();
-        location.extend_from_slice(host.as_bytes());
-        if https != 443 {
-            location.extend_from_slice(format!(":{https}").as_bytes());
-        }
-        location.extend_from_slice(request.head.target.as_bytes());
-        return Err(LocalReply::redirect(308, location));
+        return Err(LocalReply::redirect(308, https_redirect(host, https, &request.head.target)));
     }
     match in_force.plain_fallback {
         PlainFallback::Serve => Ok(()),
@@ -237,7 +231,7 @@ mod tests {
     fn location(decision: RequestDecision) -> String {
         match decision {
             RequestDecision::ReplyFor(_, LocalReply::Redirect { status: StatusCode::PERMANENT_REDIRECT, location }) => {
-                String::from_utf8(location).expect("ASCII")
+                location
             }
             other => panic!("no redirection: {other:?}"),
         }

@@ -31,7 +31,8 @@ pub(crate) fn prepare<'h>(
 ) -> Result<Cow<'h, str>, Rejection> {
     let (admission, routed) = (routing.admission, routing.routed);
     let route = &routed.active.route;
-    let target = chain::upstream_target(&route.middlewares, head.target.as_bytes(), &routed.prefix)?;
+    let target = chain::upstream_target(&route.middlewares, &head.target, &routed.prefix)
+        .map_err(|_| Rejection::bad("`..` hides in the path"))?;
     fields.clear();
     let host = match &route.host_header {
         HostHeader::Keep => None,
@@ -67,13 +68,10 @@ pub(crate) fn prepare<'h>(
             fields.push_known(FieldKind::Connection, b"Connection", &[b"TE"]);
         }
     }
-    match target.bytes {
+    match target.text {
         Cow::Borrowed(_) => Ok(Cow::Borrowed(&head.target)),
-        Cow::Owned(changed) => String::from_utf8(changed)
-            .ok()
-            .filter(|changed| changed.bytes().all(|byte| byte.is_ascii_graphic()))
-            .map(Cow::Owned)
-            .ok_or(Rejection::bad("the changed path is not ASCII")),
+        Cow::Owned(changed) if changed.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Cow::Owned(changed)),
+        Cow::Owned(_) => Err(Rejection::bad("the changed path is not ASCII")),
     }
 }
 
@@ -199,7 +197,7 @@ mod tests {
     #[test]
     fn a_target_that_no_middleware_changes_is_not_copied() {
         let head = RequestHead::of_test("GET", "/app", &[("Host", HOST)]);
-        let target = chain::upstream_target(&[], head.target.as_bytes(), "/app").expect("nothing is done");
-        assert!(matches!(target.bytes, Cow::Borrowed(_)));
+        let target = chain::upstream_target(&[], &head.target, "/app").expect("nothing is done");
+        assert!(matches!(target.text, Cow::Borrowed(_)));
     }
 }
