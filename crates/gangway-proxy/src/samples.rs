@@ -86,6 +86,7 @@ fn route(host: &str, endpoints: Vec<Endpoint>) -> (Matcher, Route) {
         middlewares: Vec::new(),
         timeouts: Timeouts::default(),
         host_header: HostHeader::Keep,
+        upgrades: Box::default(),
         upstream: Arc::new(Upstream { id, endpoints, ..Upstream::default() }),
         closed: false,
     };

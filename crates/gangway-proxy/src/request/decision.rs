@@ -78,7 +78,7 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
         return RequestDecision::Reply(FailureReply::new(Reason::Misdirected).into());
     }
     let (active, prefix) = (Arc::clone(found.route), kept_prefix(found.prefix));
-    let is_upgrade = upgrade::is_passed_on(request.head.upgrade, &active.route);
+    let is_upgrade = upgrade::is_passed_on(request.head, &active.route);
     let outcome = rules(&active.route, &prefix, request, in_force);
     let routed = RoutedTo { active, prefix, body_limit: *outcome.as_ref().unwrap_or(&None), is_upgrade };
     if let Err(reply) = outcome {
@@ -250,13 +250,22 @@ mod tests {
 
     #[test]
     fn an_upgrade_is_passed_on_where_the_route_does_so() {
-        let (table, plain) = (table(|_| {}), connection(false));
-        for (upgrade, is_passed_on) in [(None, false), (Some(Upgrade::WebSocket), true), (Some(Upgrade::Named), false)]
-        {
-            let mut head = RequestHead::of_test("GET", "/app", &[("host", HOST)]);
+        let (table, plain) = (table(|route| route.upgrades = Box::new(["derp".into()])), connection(false));
+        for (upgrade, protocol, is_passed_on) in [
+            (None, "DERP", false),
+            (Some(Upgrade::WebSocket), "websocket", true),
+            (Some(Upgrade::Named), "DERP", true),
+            (Some(Upgrade::Named), "other", false),
+            (Some(Upgrade::Named), "h2c", false),
+            (Some(Upgrade::Named), "websocket", false),
+        ] {
+            let mut head = RequestHead::of_test("GET", "/app", &[("host", HOST), ("upgrade", protocol)]);
             head.upgrade = upgrade;
             let decision = asked_by(Some(&table), &plain, &head);
-            assert!(matches!(&decision, RequestDecision::Serve(routed) if routed.is_upgrade == is_passed_on));
+            let RequestDecision::Serve(routed) = decision else { panic!("not served: {decision:?}") };
+            assert_eq!(routed.is_upgrade, is_passed_on, "{upgrade:?} {protocol}");
+            let unnamed = upgrade::unnamed_protocol(&head, &routed.active.route);
+            assert_eq!(unnamed, (protocol == "other").then_some("other"));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Admits a request, decides about it by the table in force, and keeps the result in its context.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use gangway_model::{Compiled, RequestView, mention};
 use gangway_publish::Generation;
@@ -15,7 +16,8 @@ use crate::request::admission::Admission;
 use crate::request::client_origin::{ClientOrigin, client_origin};
 use crate::request::context::{Received, RequestContext, UnderWay};
 use crate::request::decision::{InForce, RequestDecision, RoutedTo, decide};
-use crate::serving_table::ActiveTable;
+use crate::request::upgrade;
+use crate::serving_table::{ActiveRoute, ActiveTable};
 use crate::shared::Shared;
 
 /// The next step for a request.
@@ -88,6 +90,7 @@ fn decide_by_table(
     };
     match decide(request, &in_force) {
         RequestDecision::Serve(routed) => {
+            report_upgrade(head, &routed.active);
             if ctx.under_way.is_none() {
                 ctx.under_way = Some(UnderWay::count(&routed.active.metrics.under_way));
             }
@@ -114,6 +117,19 @@ fn decide_by_table(
                 None => reply.into(),
             })
         }
+    }
+}
+
+/// Logs once for each route that an `Upgrade` was removed which a label can allow.
+fn report_upgrade(head: &RequestHead, active: &ActiveRoute) {
+    if let Some(protocol) = upgrade::unnamed_protocol(head, &active.route)
+        && !active.state.is_upgrade_reported.swap(true, Ordering::Relaxed)
+    {
+        tracing::info!(
+            route = &*active.route.id,
+            protocol,
+            "`Upgrade` is removed from requests, since no label names the protocol; `gangway.upgrade` allows it"
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use gangway_model::Route;
+use gangway_model::{Route, UpgradeFate};
 
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
@@ -14,11 +14,26 @@ use crate::message::response_head::ResponseHead;
 const WEBSOCKET_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Whether the route passes the upgrade on that a request asks for. Otherwise the request goes on without it.
-pub(crate) fn is_passed_on(asked: Option<Upgrade>, _route: &Route) -> bool {
-    match asked {
+pub(crate) fn is_passed_on(head: &RequestHead, route: &Route) -> bool {
+    match head.upgrade {
         Some(Upgrade::WebSocket) => true,
-        Some(Upgrade::Named) | None => false,
+        Some(Upgrade::Named) => fate(head, route) == Some(UpgradeFate::Allowed),
+        None => false,
     }
+}
+
+/// The protocol that a request asks for and that a label of the route could allow, but none does.
+pub(crate) fn unnamed_protocol<'h>(head: &'h RequestHead, route: &Route) -> Option<&'h str> {
+    let is_unnamed = head.upgrade == Some(Upgrade::Named) && fate(head, route) == Some(UpgradeFate::NotNamed);
+    protocol(head).filter(|_| is_unnamed)
+}
+
+fn fate(head: &RequestHead, route: &Route) -> Option<UpgradeFate> {
+    Some(UpgradeFate::of(protocol(head)?, &route.upgrades))
+}
+
+fn protocol(head: &RequestHead) -> Option<&str> {
+    std::str::from_utf8(single(&head.fields, FieldKind::Upgrade)?).ok()
 }
 
 /// Whether a 101 answers what the request asked for. Otherwise its connection would carry bytes that the client takes

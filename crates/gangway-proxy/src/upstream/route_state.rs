@@ -1,7 +1,7 @@
 //! The state of routes, which outlives every table.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use ahash::HashMap;
 
@@ -19,6 +19,8 @@ pub(crate) struct RouteState {
     pub(crate) failures: FailureCounts,
     /// The next turn of `round-robin`.
     pub(crate) turn: AtomicUsize,
+    /// Whether the log tells of a protocol that clients want to switch to and that no label allows.
+    pub(crate) is_upgrade_reported: AtomicBool,
 }
 
 /// The states of all routes, by id.
