@@ -57,7 +57,8 @@ impl Default for Limits {
             body_grace: Duration::from_secs(10),
             body_rate: 1024,
             idle: Duration::from_secs(75),
-            stalled_write: Duration::from_secs(30),
+            // Players stop reading while their buffer is full; nginx waits as long.
+            stalled_write: Duration::from_secs(60),
             h2_streams: 100,
             // One round trip of 50 ms then carries 20 MB/s.
             h2_stream_window: 1 << 20,

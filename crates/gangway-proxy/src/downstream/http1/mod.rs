@@ -5,3 +5,5 @@ mod output;
 mod request_body;
 pub(crate) mod serve;
 mod session;
+#[cfg(test)]
+mod tests;
