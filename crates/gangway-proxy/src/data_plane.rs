@@ -25,6 +25,8 @@ use crate::log::access_log::AccessLog;
 use crate::log::failure_log::FailureLog;
 use crate::log::unclaimed_hosts::{UnclaimedCounts, UnclaimedLog};
 use crate::metrics::Metrics;
+use crate::overload::Overload;
+use crate::overload::manager::OverloadManager;
 use crate::serving_table::ActiveTable;
 use crate::settings::{ProxySettings, Threading};
 use crate::shared::Shared;
@@ -63,6 +65,8 @@ pub struct BackgroundTasks {
     pub failure_log: FailureLog,
     /// Logs hosts that are asked for and not claimed.
     pub unclaimed_log: UnclaimedLog,
+    /// Keeps the process within its memory.
+    pub overload_manager: OverloadManager,
 }
 
 /// At shutdown, the time for the first requests of clients that have just connected; a part of the whole grace.
@@ -86,17 +90,15 @@ pub fn start(
     let (suspects_tx, suspects) = mpsc::channel(SUSPECTS_MAX);
     let failures = Arc::new(Notify::new());
     let unclaimed = Arc::new(UnclaimedCounts::default());
-    let tasks = BackgroundTasks {
-        activator: Activator {
-            compiled: compiled.clone(),
-            tables: table_seat,
-            metrics: Arc::clone(&metrics),
-            suspects: Arc::new(Mutex::new(suspects)),
-            secret: settings.secret.clone(),
-        },
-        failure_log: FailureLog { tables: tables.clone(), news: Arc::clone(&failures) },
-        unclaimed_log: UnclaimedLog(Arc::clone(&unclaimed)),
+    let activator = Activator {
+        compiled: compiled.clone(),
+        tables: table_seat,
+        metrics: Arc::clone(&metrics),
+        suspects: Arc::new(Mutex::new(suspects)),
+        secret: settings.secret.clone(),
     };
+    let failure_log = FailureLog { tables: tables.clone(), news: Arc::clone(&failures) };
+    let unclaimed_log = UnclaimedLog(Arc::clone(&unclaimed));
 
     let (shards, runtime_threads) = match settings.threading {
         Threading::PerCore(cores) => (cores.max(1), 1),
@@ -110,11 +112,23 @@ pub fn start(
     let (goaway, going) = watch::channel(false);
     let (acceptors, taking, connections) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
     let (arrivals, handshake_time) = (Arc::new(Arrivals::new()), settings.limits.handshake_time);
-    let bounds = ConnectionLimits::new(
+    let overload = Overload::new(settings.limits.memory);
+    let bounds = Arc::new(ConnectionLimits::new(
         &settings.limits,
         (settings.trusted_proxies.clone(), whereabouts.clone()),
         Arc::clone(&metrics),
-    );
+    ));
+    let tasks = BackgroundTasks {
+        activator,
+        failure_log,
+        unclaimed_log,
+        overload_manager: OverloadManager::new(
+            overload.memory.clone(),
+            Arc::clone(&overload.idle),
+            Arc::clone(&bounds),
+            Arc::clone(&metrics),
+        ),
+    };
     let gateway_seen = Arc::default();
     let shared = Shared {
         tls: Arc::new(ServerConfigs::new(certificates.clone(), settings.default_certificate.clone())),
@@ -122,6 +136,7 @@ pub fn start(
         tables: tables.clone(),
         certificates,
         connector: ConnectorSettings::default(),
+        overload: overload.clone(),
         metrics,
         access_log: access_log.clone(),
         listening: listening.clone(),
@@ -136,7 +151,7 @@ pub fn start(
     };
     let parts = WorkerParts {
         shared,
-        bounds: Arc::new(bounds),
+        bounds,
         arrivals: Arc::clone(&arrivals),
         acceptors: acceptors.clone(),
         taking: taking.clone(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::overload::memory_limit;
+
 /// The bounds of the data plane. The defaults are documented for users.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -33,6 +35,10 @@ pub struct Limits {
     pub connections: usize,
     /// Client connections from one address (IPv6: one network of 64 bits).
     pub connections_per_address: u32,
+    /// Requests that one address may have under way over HTTP/2.
+    pub requests_per_address: usize,
+    /// Bytes of memory of the whole process.
+    pub memory: usize,
 }
 
 impl Limits {
@@ -40,7 +46,9 @@ impl Limits {
     /// engine need descriptors too.
     pub fn for_open_files(open_files_max: u64) -> Self {
         let connections = usize::try_from(open_files_max / 5 * 4).unwrap_or(usize::MAX).max(64);
-        Self { connections, ..Self::default() }
+        // One address cannot take all descriptors for upstream connections.
+        let requests_per_address = (connections / 4).clamp(64, 1024);
+        Self { connections, requests_per_address, ..Self::default() }
     }
 }
 
@@ -65,6 +73,8 @@ impl Default for Limits {
             h2_connection_window: 4 << 20,
             connections: 16 * 1024,
             connections_per_address: 512,
+            requests_per_address: 1024,
+            memory: memory_limit::default_bytes(),
         }
     }
 }

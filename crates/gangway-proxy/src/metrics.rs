@@ -31,6 +31,10 @@ pub struct Metrics {
     pub(crate) retries: IntCounter,
     /// Requests that wait for an endpoint.
     pub(crate) waiting: IntGauge,
+    /// Resident memory of the process, in bytes.
+    pub(crate) memory: IntGauge,
+    /// Connections and requests given up because memory or descriptors ran short, by what was given up.
+    pub(crate) shed: IntCounterVec,
     /// Access log lines that were dropped because the sink was too slow.
     pub(crate) access_log_dropped: IntCounter,
 }
@@ -86,6 +90,11 @@ impl Metrics {
             )?,
             retries: IntCounter::new("gangway_retries_total", "Requests sent again to an upstream.")?,
             waiting: IntGauge::new("gangway_requests_waiting", "Requests that wait for an endpoint.")?,
+            memory: IntGauge::new("gangway_memory_bytes", "Resident memory of the process.")?,
+            shed: IntCounterVec::new(
+                Opts::new("gangway_shed_total", "Connections closed and requests refused for lack of memory."),
+                &["what"],
+            )?,
             access_log_dropped: IntCounter::new(
                 "gangway_access_log_dropped_total",
                 "Access log lines dropped because the sink was too slow.",
@@ -102,6 +111,8 @@ impl Metrics {
         registry.register(Box::new(metrics.unclaimed.clone()))?;
         registry.register(Box::new(metrics.retries.clone()))?;
         registry.register(Box::new(metrics.waiting.clone()))?;
+        registry.register(Box::new(metrics.memory.clone()))?;
+        registry.register(Box::new(metrics.shed.clone()))?;
         registry.register(Box::new(metrics.access_log_dropped.clone()))?;
         Ok(metrics)
     }

@@ -139,6 +139,7 @@ impl SampleState {
             compiled: last_compiled,
             failures: Arc::new(Notify::new()),
             unclaimed: Arc::default(),
+            overload: crate::overload::Overload::new(usize::MAX),
             connector: ConnectorSettings::default(),
         };
         Self { shared, tables, compiled, store, whereabouts }

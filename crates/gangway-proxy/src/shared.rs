@@ -15,6 +15,7 @@ use crate::listen_addresses::ListenAddresses;
 use crate::log::access_log::AccessLog;
 use crate::log::unclaimed_hosts::UnclaimedCounts;
 use crate::metrics::Metrics;
+use crate::overload::Overload;
 use crate::serving_table::ActiveTable;
 use crate::settings::ProxySettings;
 use crate::upstream::connector::ConnectorSettings;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     /// thread.
     pub(crate) tls: Arc<ServerConfigs>,
     pub(crate) connector: ConnectorSettings,
+    pub(crate) overload: Overload,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: AccessLog,
     pub(crate) listening: ListenAddresses,

@@ -11,10 +11,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::downstream::arrivals::Arrivals;
 use crate::downstream::connection_limits::ConnectionLimits;
-use crate::downstream::front_door::FrontDoor;
+use crate::downstream::front_door::{Accepted, FrontDoor};
 use crate::downstream::listener::{BACKLOG, Listener};
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::listen_addresses::ListenerProtocol;
+use crate::overload::idle_connections::IdleConnections;
 
 /// The pause after a failed accept. The usual cause is a lack of file descriptors, and trying again at once would
 /// burn the CPU that could free some.
@@ -24,6 +25,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Acceptor {
     pub(crate) front_door: Arc<FrontDoor>,
     pub(crate) bounds: Arc<ConnectionLimits>,
+    pub(crate) idle: Arc<IdleConnections>,
     pub(crate) arrivals: Arc<Arrivals>,
     /// Holds a token of each listener that accepts connections now.
     pub(crate) taking: TaskTracker,
@@ -40,16 +42,20 @@ impl Acceptor {
         let front_door = Arc::clone(&self.front_door);
         let aborting = reached(self.phases.clone(), Lifecycle::Aborting);
         let task = Arc::new(OnceLock::new());
-        let own = Arc::clone(&task);
+        let account = place.account.clone();
+        let accepted = Accepted { peer, protocol, task: Arc::clone(&task), account: account.clone() };
         let spawned = self.tracker.spawn(async move {
             let _place = place;
             tokio::select! {
-                () = front_door.serve(tcp, peer, protocol, own, arriving) => {}
+                () = front_door.serve(tcp, accepted, arriving) => {}
                 () = aborting => {}
             }
         });
         // Long before anything aborts the task.
         let _ = task.set(spawned.abort_handle());
+        if let Some(account) = account {
+            account.add_task(spawned.abort_handle());
+        }
     }
 }
 
@@ -90,6 +96,10 @@ async fn is_to_serve(mut phases: Phases) -> bool {
 async fn accept_while_serving(socket: &TcpListener, protocol: ListenerProtocol, reception: &Acceptor) {
     let mut ended = pin!(reached(reception.phases.clone(), Lifecycle::Paused));
     loop {
+        if reception.bounds.is_full() {
+            // The one that is idle for longest gives up its place.
+            reception.idle.close(1);
+        }
         // First the end of this phase: afterwards a waiting connection belongs to a successor. Then the place: while
         // there is none, connections wait in the system's queue and not in ours.
         let place = tokio::select! {

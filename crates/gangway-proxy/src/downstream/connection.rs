@@ -5,6 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::task::AbortHandle;
 
+use crate::overload::address_account::AddressAccount;
+use crate::overload::idle_connections::IdleMark;
+use crate::overload::memory_budget::MemoryLease;
 use crate::upstream::dedicated::DedicatedConnections;
 
 /// Facts about a connection, fixed at its start.
@@ -32,6 +35,12 @@ pub(crate) struct ClientConnection {
     pub(crate) dedicated: DedicatedConnections,
     /// The task that serves the connection; aborting it closes the connection.
     pub(crate) task: Arc<OnceLock<AbortHandle>>,
+    /// What the clients of the address hold; none for addresses that speak for many clients.
+    pub(crate) account: Option<Arc<AddressAccount>>,
+    /// Whether the connection is idle, for those that close idle connections.
+    pub(crate) idle: Option<Arc<IdleMark>>,
+    /// The memory that the connection takes.
+    pub(crate) memory: Option<MemoryLease>,
 }
 
 impl ClientConnection {
@@ -59,6 +68,9 @@ impl ClientConnection {
             client_ca: None,
             dedicated: DedicatedConnections::default(),
             task,
+            account: None,
+            idle: None,
+            memory: None,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::downstream::connection::canonical;
 use crate::limits::Limits;
 use crate::listen_addresses::ListenerProtocol;
 use crate::metrics::Metrics;
+use crate::overload::address_account::AddressAccount;
 use crate::trusted_proxies::TrustedProxies;
 use crate::whereabouts::Whereabouts;
 
@@ -21,16 +22,24 @@ use crate::whereabouts::Whereabouts;
 pub(crate) struct ConnectionLimits {
     places: Arc<Semaphore>,
     per_address_max: u32,
-    by_address: Mutex<HashMap<AddressKey, u32, ahash::RandomState>>,
+    by_address: Mutex<HashMap<AddressKey, CountedAddress, ahash::RandomState>>,
     exempt: TrustedProxies,
     whereabouts: Reader<Whereabouts>,
     metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct CountedAddress {
+    connections: u32,
+    account: Arc<AddressAccount>,
 }
 
 /// A permit for one connection, given back when dropped.
 pub(crate) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     counted: Option<(Arc<ConnectionLimits>, AddressKey)>,
+    /// What the clients of the address hold; none for addresses that speak for many clients.
+    pub(crate) account: Option<Arc<AddressAccount>>,
     open: IntGauge,
 }
 
@@ -67,6 +76,11 @@ impl ConnectionLimits {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
+    /// Whether all places are taken.
+    pub(crate) fn is_full(&self) -> bool {
+        self.places.available_permits() == 0
+    }
+
     /// Waits for a place among all connections.
     pub(crate) async fn place(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed")
@@ -81,22 +95,32 @@ impl ConnectionLimits {
         protocol: ListenerProtocol,
     ) -> Option<ConnectionPermit> {
         let address = canonical(peer.ip());
-        let counted = if self.exempt.contains(address) || self.whereabouts.load().is_gateway(address) {
-            None
+        let (counted, account) = if self.exempt.contains(address) || self.whereabouts.load().is_gateway(address) {
+            (None, None)
         } else {
             let key = AddressKey::of(peer.ip());
             let mut by_address = self.by_address.lock();
-            let count = by_address.entry(key).or_insert(0);
-            if *count >= self.per_address_max {
+            let counted = by_address.entry(key).or_default();
+            if counted.connections >= self.per_address_max {
                 self.metrics.connections_refused.with_label_values(&["per-address"]).inc();
                 return None;
             }
-            *count += 1;
-            Some((Arc::clone(self), key))
+            counted.connections += 1;
+            (Some((Arc::clone(self), key)), Some(Arc::clone(&counted.account)))
         };
         let open = self.metrics.connections.with_label_values(&[protocol.name()]);
         open.inc();
-        Some(ConnectionPermit { _permit: permit, counted, open })
+        Some(ConnectionPermit { _permit: permit, counted, account, open })
+    }
+
+    /// Closes all connections of the address whose requests hold most memory. Returns how many there were.
+    pub(crate) fn close_heaviest(&self) -> usize {
+        let heaviest = {
+            let by_address = self.by_address.lock();
+            let accounts = by_address.values().map(|counted| &counted.account);
+            accounts.max_by_key(|account| account.bytes()).filter(|account| account.bytes() > 0).cloned()
+        };
+        heaviest.map_or(0, |account| account.close())
     }
 }
 
@@ -105,9 +129,9 @@ impl Drop for ConnectionPermit {
         self.open.dec();
         if let Some((connections, key)) = self.counted.take() {
             let mut by_address = connections.by_address.lock();
-            if let Some(count) = by_address.get_mut(&key) {
-                *count -= 1;
-                if *count == 0 {
+            if let Some(counted) = by_address.get_mut(&key) {
+                counted.connections -= 1;
+                if counted.connections == 0 {
                     by_address.remove(&key);
                 }
             }

@@ -27,6 +27,7 @@ use crate::exchange::worker::Worker;
 use crate::lifecycle::Phases;
 use crate::listen_addresses::ListenerProtocol;
 use crate::log::unclaimed_hosts::UnclaimedOutcome;
+use crate::overload::address_account::AddressAccount;
 use crate::request::client_origin::is_from_local_network;
 
 /// How long a handshake waits for a certificate. A container that has just started may be asked for before its
@@ -37,8 +38,18 @@ const CERTIFICATE_WAIT: Duration = Duration::from_secs(3);
 /// every slow client would occupy.
 const TLS_BUFFER_MAX: usize = 2 * 16 * 1024;
 
-/// Gives a connection the task that serves it.
-type OwnTask = Arc<OnceLock<AbortHandle>>;
+/// Memory that a connection takes: its state, TLS, and a buffer now and then.
+const CONNECTION_BYTES: usize = 32 * 1024;
+
+/// What is known of a connection when it is accepted.
+pub(crate) struct Accepted {
+    pub(crate) peer: SocketAddr,
+    pub(crate) protocol: ListenerProtocol,
+    /// Gets the task that serves the connection, once it is known.
+    pub(crate) task: Arc<OnceLock<AbortHandle>>,
+    /// What the clients of the address hold; none for addresses that speak for many clients.
+    pub(crate) account: Option<Arc<AddressAccount>>,
+}
 
 /// A TLS stream, its server name, and the file of client CAs that the client's certificate was checked against.
 type FinishedHandshake = (TlsStream<PeekedTcp>, Option<Box<str>>, Option<Box<str>>);
@@ -69,31 +80,23 @@ impl FrontDoor {
     }
 
     /// Serves one connection to its end.
-    ///
-    /// `task` gets the task in which this runs, once it is known.
-    pub(crate) async fn serve(
-        &self,
-        tcp: TcpStream,
-        peer: SocketAddr,
-        protocol: ListenerProtocol,
-        task: OwnTask,
-        arriving: Arriving,
-    ) {
-        let outcome = match protocol {
+    pub(crate) async fn serve(&self, tcp: TcpStream, accepted: Accepted, arriving: Arriving) {
+        let peer = accepted.peer;
+        let outcome = match accepted.protocol {
             ListenerProtocol::Plain => {
                 // Plain HTTP has no handshake.
                 drop(arriving);
-                self.serve_plain(tcp, peer, task).await
+                self.serve_plain(tcp, accepted).await
             }
-            ListenerProtocol::Tls => self.serve_tls(tcp, peer, task, arriving).await,
+            ListenerProtocol::Tls => self.serve_tls(tcp, accepted, arriving).await,
         };
         if let Err(error) = outcome {
             tracing::debug!(%error, %peer, "a connection ended before its first request");
         }
     }
 
-    async fn serve_plain(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<()> {
-        let connection = self.connection(&tcp, peer, task)?;
+    async fn serve_plain(&self, tcp: TcpStream, accepted: Accepted) -> io::Result<()> {
+        let connection = self.connection(&tcp, accepted)?;
         let mut conn = PeekedTcp::new(tcp);
         let head = self.worker.shared.settings.limits.head_time;
         let http2 = tokio::time::timeout(head, conn.speaks_http2()).await.map_err(|_| io::ErrorKind::TimedOut)??;
@@ -101,8 +104,8 @@ impl FrontDoor {
         Ok(())
     }
 
-    async fn serve_tls(&self, tcp: TcpStream, peer: SocketAddr, task: OwnTask, arriving: Arriving) -> io::Result<()> {
-        let mut connection = self.connection(&tcp, peer, task)?;
+    async fn serve_tls(&self, tcp: TcpStream, accepted: Accepted, arriving: Arriving) -> io::Result<()> {
+        let mut connection = self.connection(&tcp, accepted)?;
         let handshake = self.handshake(PeekedTcp::new(tcp), &connection);
         let outcome = tokio::time::timeout(self.worker.shared.settings.limits.handshake_time, handshake).await;
         drop(arriving);
@@ -268,10 +271,15 @@ impl FrontDoor {
         goaway
     }
 
-    fn connection(&self, tcp: &TcpStream, peer: SocketAddr, task: OwnTask) -> io::Result<ClientConnection> {
+    fn connection(&self, tcp: &TcpStream, accepted: Accepted) -> io::Result<ClientConnection> {
+        let Accepted { peer, protocol: _, task, account } = accepted;
         let address = canonical(peer.ip());
         let trusted = self.worker.shared.settings.trusted_proxies.contains(address);
         let mut connection = ClientConnection::served_by(peer, tcp.local_addr()?, trusted, task);
+        let overload = &self.worker.shared.overload;
+        connection.account = account;
+        connection.idle = Some(overload.idle.add(Arc::clone(&connection.task)));
+        connection.memory = Some(overload.memory.lease(CONNECTION_BYTES));
         let whereabouts = self.worker.shared.whereabouts.load();
         connection.is_anonymous = whereabouts.is_anonymous(address, canonical(connection.local.ip()));
         if connection.is_anonymous && !trusted && whereabouts.is_gateway(address) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Version;
 
 use crate::downstream::connection::ClientConnection;
 use crate::exchange::attempt::{AttemptFailure, attempt};
@@ -17,7 +18,9 @@ use crate::log::request_log::{self, RequestOutcome};
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
-use crate::reply::local_reply::{FailureReply, LocalReply};
+use crate::overload::address_account::CountedRequest;
+use crate::overload::memory_budget::{MemoryLease, MemoryPressure};
+use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
 use crate::reply::render::render_for;
@@ -41,6 +44,9 @@ pub(crate) struct Exchange {
     pub(super) timer: Timer,
 }
 
+/// Memory that a stream of HTTP/2 takes beside its head: its state and a buffer.
+const STREAM_BYTES: usize = 24 * 1024;
+
 /// How a request ended, for the record.
 struct Ending {
     /// The status that the client got; 0 if it got none.
@@ -57,6 +63,13 @@ pub(crate) async fn serve<D: Downstream>(
     client: &mut D,
 ) {
     exchange.context.reset();
+    let place = match admit(worker, connection, &exchange.head) {
+        Ok(place) => place,
+        Err(refused) => {
+            let ending = Box::pin(reply(worker, exchange, client, refused)).await;
+            return record(worker, connection, exchange, client, &ending);
+        }
+    };
     let step = receive(&worker.shared, &exchange.head, connection, &mut exchange.context);
     let ending = match step {
         NextStep::Serve => proxy(worker, connection, exchange, client).await,
@@ -66,6 +79,34 @@ pub(crate) async fn serve<D: Downstream>(
         }
     };
     record(worker, connection, exchange, client, &ending);
+    drop(place);
+}
+
+/// What a request holds while it is under way, beside what its connection holds.
+type Place = (Option<CountedRequest>, MemoryLease);
+
+/// Takes what a request needs. Over HTTP/1 the connection has it already.
+fn admit(worker: &Worker, connection: &ClientConnection, head: &RequestHead) -> Result<Option<Place>, LocalReply> {
+    let shared = &worker.shared;
+    let busy = |what: &str, detail: &'static str| {
+        shared.metrics.shed.with_label_values(&[what]).inc();
+        Err(FailureReply::new(Reason::Overloaded).with_retry_after(RETRY_AFTER).with_detail(detail).into())
+    };
+    if shared.overload.memory.pressure() == MemoryPressure::Refuse {
+        return busy("request", "the memory of Gangway is nearly used up");
+    }
+    if head.version < Version::HTTP_2 {
+        return Ok(None);
+    }
+    let bytes = STREAM_BYTES + head.fields.wire_len();
+    let counted = match &connection.account {
+        None => None,
+        Some(account) => match account.begin_request(shared.settings.limits.requests_per_address, bytes) {
+            Some(counted) => Some(counted),
+            None => return busy("request-of-address", "the client has too many requests under way"),
+        },
+    };
+    Ok(Some((counted, shared.overload.memory.lease(bytes))))
 }
 
 /// Answers a request that is rejected before its head was whole, and records it.

@@ -25,6 +25,8 @@ pub(crate) enum Reason {
     ExpectationFailed,
     HeadTooLarge,
     Misdirected,
+    /// There is no memory left for it, or its client has too many requests under way.
+    Overloaded,
     Internal,
 }
 
@@ -54,6 +56,7 @@ impl Reason {
             Self::ExpectationFailed => (417, "expectation-failed", "The expectation of the request cannot be met."),
             Self::HeadTooLarge => (431, "head-too-large", "The request's header fields are too large."),
             Self::Misdirected => (421, "misdirected", "This connection is not for this address. Please try again."),
+            Self::Overloaded => (503, "overloaded", "This server is busy. Please try again in a moment."),
             Self::Internal => (500, "internal", "Something went wrong here."),
         }
     }
@@ -90,6 +93,7 @@ impl Reason {
             Self::ExpectationFailed => "expectation failed",
             Self::HeadTooLarge => "header fields too large",
             Self::Misdirected => "wrong connection",
+            Self::Overloaded => "busy",
             Self::Internal => "something went wrong",
         }
     }

@@ -65,10 +65,11 @@ impl Plane {
         let certificates = CertificateResolver::new(stores, Arc::clone(&mint), demand);
         let (plane, tasks) =
             gangway_proxy::start(settings, compiled, certificates, reader, metrics).expect("free ports");
-        let BackgroundTasks { mut activator, failure_log, unclaimed_log } = tasks;
+        let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = tasks;
         supervise(move || activator.run());
         supervise(move || failure_log.run());
         supervise(move || unclaimed_log.run());
+        supervise(move || overload_manager.run());
         plane.open();
         let ca = InternalCa::make(&Scope::default(), UnixTime::now()).expect("a CA");
         Self { plane, tables, store, mint, whereabouts, ca, registry }

@@ -39,12 +39,14 @@ where
     P: Fn(&Whereabouts) -> gangway_model::PublicPorts + Clone + Send + Sync + 'static,
 {
     let TaskInputs { proxy, model_settings, config, look, engines, certificates, data, public_ports } = inputs;
-    let BackgroundTasks { mut activator, failure_log, unclaimed_log } = proxy;
+    let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = proxy;
 
     // The proxy: the published table → the one that requests use, and its log of what is not logged per request.
     supervisor.run("activator", move || activator.run());
     supervisor.run("failure-log", move || failure_log.run());
     supervisor.run("unclaimed-log", move || unclaimed_log.run());
+    // Memory in use → connections closed, when it runs short.
+    supervisor.run("overload-manager", move || overload_manager.run());
 
     // Global settings. Their log runs even without a config file: flags can have diagnostics too.
     supervisor.run_with("findings", channels.clone(), |c| settings_log::follow(c.config.reader()));

@@ -23,12 +23,18 @@ pub(crate) async fn serve_http1<T: ByteStream>(
     let mut session = Http1Session::new(io, &shared.settings.limits, is_leaving, phases);
     let mut exchange = Exchange::default();
     loop {
+        if let Some(mark) = &connection.idle {
+            shared.overload.idle.begin(mark);
+        }
         // A request that has come is served first, also while connections are closed.
         let next = tokio::select! {
             biased;
             next = session.read_request(&mut exchange.head) => next,
             () = &mut closing => NextRequest::Gone,
         };
+        if connection.idle.as_ref().is_some_and(|mark| !mark.end()) {
+            break;
+        }
         match next {
             NextRequest::Whole => serve(worker, connection, &mut exchange, &mut session).await,
             NextRequest::Rejected(rejection) => {

@@ -1,0 +1,124 @@
+//! Client connections that carry no request at the moment, so that they can be closed before anything else is.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+/// A request is under way, or the connection is new.
+const BUSY: u64 = 0;
+/// It was chosen to be closed.
+const EVICTED: u64 = u64::MAX;
+
+/// Whether a connection is idle. Its session and the one that closes idle connections agree by it: a connection is
+/// never closed under a request that has begun to come.
+#[derive(Debug)]
+pub(crate) struct IdleMark {
+    /// [`BUSY`], [`EVICTED`], or the tick since when it is idle.
+    since: AtomicU64,
+    task: Arc<OnceLock<AbortHandle>>,
+}
+
+/// The marks of all connections.
+#[derive(Debug)]
+pub(crate) struct IdleConnections {
+    marks: Mutex<Vec<Weak<IdleMark>>>,
+    /// A coarse clock: reading the real one would cost more than the rest of the mark.
+    tick: AtomicU64,
+}
+
+impl IdleMark {
+    /// Ends the idle time, for bytes have come. False if the connection was chosen to be closed in that moment: what
+    /// has come is not read.
+    pub(crate) fn end(&self) -> bool {
+        self.since.fetch_update(Ordering::AcqRel, Ordering::Acquire, |since| (since != EVICTED).then_some(BUSY)).is_ok()
+    }
+
+    fn idle_since(&self) -> Option<u64> {
+        Some(self.since.load(Ordering::Relaxed)).filter(|since| !matches!(*since, BUSY | EVICTED))
+    }
+
+    /// Closes the connection if it is still idle since then.
+    fn evict(&self, since: u64) -> bool {
+        let is_evicted = self.since.compare_exchange(since, EVICTED, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if is_evicted && let Some(task) = self.task.get() {
+            task.abort();
+        }
+        is_evicted
+    }
+}
+
+impl IdleConnections {
+    pub(crate) fn new() -> Self {
+        Self { marks: Mutex::default(), tick: AtomicU64::new(BUSY + 1) }
+    }
+
+    /// The mark of a new connection that `task` serves. The connection counts as busy.
+    pub(crate) fn add(&self, task: Arc<OnceLock<AbortHandle>>) -> Arc<IdleMark> {
+        let mark = Arc::new(IdleMark { since: AtomicU64::new(BUSY), task });
+        let mut marks = self.marks.lock();
+        if marks.len() == marks.capacity() {
+            // Only before the list grows, so that the cost stays constant for each new connection.
+            marks.retain(|known| known.strong_count() > 0);
+        }
+        marks.push(Arc::downgrade(&mark));
+        mark
+    }
+
+    /// Begins the idle time of a connection.
+    pub(crate) fn begin(&self, mark: &IdleMark) {
+        mark.since.store(self.tick.load(Ordering::Relaxed), Ordering::Release);
+    }
+
+    /// Moves the coarse clock on.
+    pub(crate) fn tick(&self) {
+        self.tick.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Closes up to `count` connections, those first that are idle for longest. Returns how many were closed.
+    pub(crate) fn close(&self, count: usize) -> usize {
+        let marks = self.marks.lock();
+        let mut idle: Vec<_> = marks
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter_map(|mark| mark.idle_since().map(|since| (since, mark)))
+            .collect();
+        drop(marks);
+        idle.sort_by_key(|(since, _)| *since);
+        idle.iter().filter(|(since, mark)| mark.evict(*since)).take(count).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(connections: &IdleConnections) -> (Arc<IdleMark>, tokio::task::JoinHandle<()>) {
+        let task = tokio::spawn(std::future::pending::<()>());
+        let handle = Arc::new(OnceLock::new());
+        let _ = handle.set(task.abort_handle());
+        (connections.add(handle), task)
+    }
+
+    #[tokio::test]
+    async fn the_longest_idle_go_first_and_busy_ones_stay() {
+        let connections = IdleConnections::new();
+        let (busy, busy_task) = connection(&connections);
+        let (older, older_task) = connection(&connections);
+        let (newer, newer_task) = connection(&connections);
+        connections.begin(&older);
+        connections.tick();
+        connections.begin(&newer);
+        assert_eq!(connections.close(1), 1);
+        assert!(older_task.await.is_err_and(|error| error.is_cancelled()));
+        assert!(!older.end(), "it was chosen");
+        assert!(newer.end() && busy.end());
+        assert_eq!(connections.close(10), 0, "none is idle");
+        connections.begin(&newer);
+        assert_eq!(connections.close(10), 1);
+        assert!(newer_task.await.is_err_and(|error| error.is_cancelled()));
+        assert!(!busy_task.is_finished());
+        drop((busy, older, newer));
+    }
+}

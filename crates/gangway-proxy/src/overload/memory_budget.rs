@@ -1,0 +1,128 @@
+//! How much memory is in use, and what that asks for.
+//!
+//! The kernel knows how much the process uses, but asking it costs a system call. So it is asked a few times a second,
+//! and in between the bytes are added that buffers, heads and streams have taken since.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
+
+/// What the use of memory asks for. Each level includes the ones before.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub(crate) enum MemoryPressure {
+    None,
+    /// Idle connections are closed.
+    CloseIdle,
+    /// The connections of the address that holds most are closed.
+    CloseHeaviest,
+    /// New requests are refused.
+    Refuse,
+}
+
+/// The memory of the process in relation to its bound.
+#[derive(Clone, Debug)]
+pub(crate) struct MemoryBudget(Arc<Budget>);
+
+#[derive(Debug)]
+struct Budget {
+    limit: usize,
+    /// Bytes of all leases.
+    leased: AtomicUsize,
+    /// Memory of the process beside the leases, when it was last measured. Negative if leases are more than was
+    /// touched.
+    beside: AtomicI64,
+    /// A [`MemoryPressure`] as a number.
+    pressure: AtomicU8,
+}
+
+/// Bytes that something in memory takes, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct MemoryLease {
+    budget: MemoryBudget,
+    bytes: usize,
+}
+
+impl MemoryBudget {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self(Arc::new(Budget {
+            limit,
+            leased: AtomicUsize::new(0),
+            beside: AtomicI64::new(0),
+            pressure: AtomicU8::new(MemoryPressure::None as u8),
+        }))
+    }
+
+    pub(crate) fn lease(&self, bytes: usize) -> MemoryLease {
+        let leased = self.0.leased.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.judge(leased);
+        MemoryLease { budget: self.clone(), bytes }
+    }
+
+    /// Takes in a measurement of the whole process.
+    pub(crate) fn measured(&self, resident: usize) -> MemoryPressure {
+        let leased = self.0.leased.load(Ordering::Relaxed);
+        self.0.beside.store(signed(resident) - signed(leased), Ordering::Relaxed);
+        self.judge(leased);
+        self.pressure()
+    }
+
+    pub(crate) fn pressure(&self) -> MemoryPressure {
+        match self.0.pressure.load(Ordering::Relaxed) {
+            0 => MemoryPressure::None,
+            1 => MemoryPressure::CloseIdle,
+            2 => MemoryPressure::CloseHeaviest,
+            _ => MemoryPressure::Refuse,
+        }
+    }
+
+    fn judge(&self, leased: usize) {
+        let used = self.0.beside.load(Ordering::Relaxed).saturating_add(signed(leased));
+        let used = usize::try_from(used).unwrap_or(0);
+        let of_limit = |percent: usize| used > self.0.limit / 100 * percent;
+        let pressure = match () {
+            () if of_limit(95) => MemoryPressure::Refuse,
+            () if of_limit(90) => MemoryPressure::CloseHeaviest,
+            () if of_limit(80) => MemoryPressure::CloseIdle,
+            () => MemoryPressure::None,
+        };
+        self.0.pressure.store(pressure as u8, Ordering::Relaxed);
+    }
+}
+
+impl Drop for MemoryLease {
+    fn drop(&mut self) {
+        let before = self.budget.0.leased.fetch_sub(self.bytes, Ordering::Relaxed);
+        // Nothing is judged while there is room.
+        if self.budget.pressure() != MemoryPressure::None {
+            self.budget.judge(before.saturating_sub(self.bytes));
+        }
+    }
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_follows_measurements_and_what_was_taken_since() {
+        let budget = MemoryBudget::new(1000);
+        assert_eq!(budget.measured(500), MemoryPressure::None);
+        let first = budget.lease(310);
+        assert_eq!(budget.pressure(), MemoryPressure::CloseIdle);
+        let second = budget.lease(100);
+        assert_eq!(budget.pressure(), MemoryPressure::CloseHeaviest);
+        let third = budget.lease(60);
+        assert_eq!(budget.pressure(), MemoryPressure::Refuse);
+        drop(third);
+        assert_eq!(budget.pressure(), MemoryPressure::CloseHeaviest);
+        drop(second);
+        // The leases were never touched, so the process is smaller than their sum.
+        assert_eq!(budget.measured(600), MemoryPressure::None);
+        drop(first);
+        assert_eq!(budget.pressure(), MemoryPressure::None);
+    }
+}
