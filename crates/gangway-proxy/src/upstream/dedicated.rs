@@ -21,6 +21,7 @@ use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
 use crate::upstream::endpoint_state::EndpointState;
+use crate::upstream::own_connections::OwnConnections;
 
 /// Connections of this kind that one client connection may have. With one more, the oldest ends, and the client
 /// authenticates there again.
@@ -102,6 +103,7 @@ pub(crate) struct DedicatedConnections {
 struct ClientConnections {
     of: Option<(IpAddr, u64)>,
     kept: Vec<DedicatedConnection>,
+    idle: Arc<OwnConnections>,
 }
 
 /// An upstream connection that ends when this is dropped.
@@ -123,7 +125,7 @@ impl DedicatedConnections {
     pub(crate) fn begin(&self, client: IpAddr) {
         let mut own = self.own();
         if own.of.is_none_or(|(of, _)| of != client) {
-            *own = ClientConnections { of: Some((client, fresh_key())), kept: Vec::new() };
+            *own = ClientConnections { of: Some((client, fresh_key())), ..ClientConnections::default() };
         }
         self.has_any.store(true, Ordering::Release);
     }
@@ -163,7 +165,17 @@ impl DedicatedConnections {
 
     /// Whether this client has a connection to the endpoint; its requests then go there.
     pub(crate) fn has(&self, endpoint: &Arc<EndpointState>) -> bool {
-        self.has_any.load(Ordering::Acquire) && self.own().kept.iter().any(|kept| Arc::ptr_eq(&kept.endpoint, endpoint))
+        self.has_any.load(Ordering::Acquire) && {
+            let own = self.own();
+            own.kept.iter().any(|kept| Arc::ptr_eq(&kept.endpoint, endpoint)) || own.idle.has(endpoint.id())
+        }
+    }
+
+    /// The idle connections that the owner with this key may use; none if another client speaks by now.
+    #[allow(dead_code, reason = "the engine is being put together")]
+    pub(crate) fn of_owner(&self, key: u64) -> Option<Arc<OwnConnections>> {
+        let own = self.own();
+        own.of.is_some_and(|(_, of)| of == key).then(|| Arc::clone(&own.idle))
     }
 
     fn own(&self) -> MutexGuard<'_, ClientConnections> {

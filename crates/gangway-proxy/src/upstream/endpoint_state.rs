@@ -298,9 +298,15 @@ impl EndpointState {
 
     /// Notes the timeout that a response's `Keep-Alive` field announced.
     pub(crate) fn note_keep_alive(&self, value: &[u8]) {
-        if let Some(seconds) = announced_timeout(value)
-            && self.keep_alive.load(Ordering::Relaxed) != seconds
-        {
+        if let Some(seconds) = announced_timeout(value) {
+            self.note_keep_alive_timeout(seconds);
+        }
+    }
+
+    /// Notes the seconds that a response's `Keep-Alive` field announced.
+    pub(crate) fn note_keep_alive_timeout(&self, seconds: u32) {
+        let seconds = seconds.max(1);
+        if self.keep_alive.load(Ordering::Relaxed) != seconds {
             self.keep_alive.store(seconds, Ordering::Relaxed);
         }
     }

@@ -1,6 +1,7 @@
 //! The endpoint's end of one request, over any version of HTTP.
 
-use std::task::{Context, Poll};
+use std::sync::Weak;
+use std::task::{Context, Poll, ready};
 
 use http::Version;
 
@@ -9,8 +10,10 @@ use crate::message::response_head::ResponseHead;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_error::UpstreamError;
 use crate::stream::upstream_request::UpstreamRequest;
+use crate::upstream::connection_credentials::asks_for_credentials;
 use crate::upstream::http1::stream::Http1Stream;
 use crate::upstream::http2::stream::Http2Stream;
+use crate::upstream::own_connections::OwnConnections;
 
 /// The endpoint's end of one request: a connection of HTTP/1, or a stream of HTTP/2.
 ///
@@ -19,22 +22,33 @@ use crate::upstream::http2::stream::Http2Stream;
 /// reset.
 #[derive(Debug)]
 pub(crate) enum UpstreamStream {
-    Http1(Box<Http1Stream>),
+    Http1(Box<Http1Stream>, Home),
     Http2(Box<Http2Stream>),
+}
+
+/// Where a connection goes when its request has ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Home {
+    /// To the connections that any request of the thread may use.
+    Shared,
+    /// To those of a client connection, unless that has ended.
+    Client(Weak<OwnConnections>),
+    /// Nowhere: it closes.
+    Nowhere,
 }
 
 impl UpstreamStream {
     /// Whether an earlier request used the connection.
     pub(crate) fn is_reused(&self) -> bool {
         match self {
-            Self::Http1(stream) => stream.is_reused(),
+            Self::Http1(stream, _) => stream.is_reused(),
             Self::Http2(stream) => stream.is_reused(),
         }
     }
 
     pub(crate) fn version(&self) -> Version {
         match self {
-            Self::Http1(_) => Version::HTTP_11,
+            Self::Http1(..) => Version::HTTP_11,
             Self::Http2(_) => Version::HTTP_2,
         }
     }
@@ -43,7 +57,7 @@ impl UpstreamStream {
     /// `request.body` is empty, the request ends with its head.
     pub(crate) fn start_request(&mut self, request: &UpstreamRequest<'_>) -> Result<(), UpstreamError> {
         match self {
-            Self::Http1(stream) => stream.start_request(request),
+            Self::Http1(stream, _) => stream.start_request(request),
             Self::Http2(stream) => stream.start_request(request),
         }
     }
@@ -52,7 +66,7 @@ impl UpstreamStream {
     /// with the rest of the same bytes, which more may follow. They may stay in a bounded buffer until the next flush.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, UpstreamError>> {
         match self {
-            Self::Http1(stream) => stream.poll_send(cx, data),
+            Self::Http1(stream, _) => stream.poll_send(cx, data),
             Self::Http2(stream) => stream.poll_send(cx, data),
         }
     }
@@ -64,7 +78,7 @@ impl UpstreamStream {
         trailers: Option<&Fields>,
     ) -> Poll<Result<(), UpstreamError>> {
         match self {
-            Self::Http1(stream) => stream.poll_finish_request(cx, trailers),
+            Self::Http1(stream, _) => stream.poll_finish_request(cx, trailers),
             Self::Http2(stream) => stream.poll_finish_request(cx, trailers),
         }
     }
@@ -72,7 +86,7 @@ impl UpstreamStream {
     /// Writes out what is buffered.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         match self {
-            Self::Http1(stream) => stream.poll_flush(cx),
+            Self::Http1(stream, _) => stream.poll_flush(cx),
             Self::Http2(_) => Poll::Ready(Ok(())),
         }
     }
@@ -84,7 +98,14 @@ impl UpstreamStream {
         head: &mut ResponseHead,
     ) -> Poll<Result<(), UpstreamError>> {
         match self {
-            Self::Http1(stream) => stream.poll_response_head(cx, head),
+            Self::Http1(stream, home) => {
+                ready!(stream.poll_response_head(cx, head))?;
+                // The application takes whoever comes next on this connection for the client that it has asked.
+                if matches!(home, Home::Shared) && asks_for_credentials(head) {
+                    stream.forbid_reuse();
+                }
+                Poll::Ready(Ok(()))
+            }
             Self::Http2(stream) => stream.poll_response_head(cx, head),
         }
     }
@@ -92,7 +113,7 @@ impl UpstreamStream {
     /// Waits for bytes of the response's body. The same bytes come again until [`UpstreamStream::consume`] takes them.
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<'_>, UpstreamError>> {
         match self {
-            Self::Http1(stream) => stream.poll_body(cx),
+            Self::Http1(stream, _) => stream.poll_body(cx),
             Self::Http2(stream) => stream.poll_body(cx),
         }
     }
@@ -100,7 +121,7 @@ impl UpstreamStream {
     /// Takes bytes that the last [`UpstreamStream::poll_body`] gave.
     pub(crate) fn consume(&mut self, len: usize) {
         match self {
-            Self::Http1(stream) => stream.consume(len),
+            Self::Http1(stream, _) => stream.consume(len),
             Self::Http2(stream) => stream.consume(len),
         }
     }
@@ -108,7 +129,7 @@ impl UpstreamStream {
     /// The trailers of the response, once its body has ended.
     pub(crate) fn response_trailers(&self) -> Option<&Fields> {
         match self {
-            Self::Http1(stream) => stream.response_trailers(),
+            Self::Http1(stream, _) => stream.response_trailers(),
             Self::Http2(stream) => stream.response_trailers(),
         }
     }
@@ -116,7 +137,7 @@ impl UpstreamStream {
     /// After a 101, both bodies are the bytes of the other protocol until the connection closes.
     pub(crate) fn switch_protocols(&mut self) {
         match self {
-            Self::Http1(stream) => stream.switch_protocols(),
+            Self::Http1(stream, _) => stream.switch_protocols(),
             Self::Http2(_) => debug_assert!(false, "requests for another protocol go over HTTP/1.1"),
         }
     }

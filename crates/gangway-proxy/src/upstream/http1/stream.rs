@@ -1,61 +1,504 @@
-//! One request on a connection of HTTP/1.
+//! A connection of HTTP/1.1, with the request that is under way on it.
 
-use std::task::{Context, Poll};
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
 
+use http::StatusCode;
+
+use crate::http1::chunked::ChunkedDecoder;
+use crate::http1::encoder::{CHUNK_END, write_chunk_size, write_last_chunk, write_request_head};
+use crate::http1::response_parser::{RequestFacts, ResponseParser};
+use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
 use crate::stream::body_frame::BodyFrame;
-use crate::stream::upstream_error::UpstreamError;
+use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::stream::upstream_request::UpstreamRequest;
+use crate::upstream::endpoint_state::EndpointState;
+use crate::upstream::http1::input::Input;
+use crate::upstream::open_connections::OpenConnection;
+use crate::upstream::socket::{Quiet, UpstreamSocket};
+use crate::upstream::transport::EndpointTransport;
 
-/// The endpoint's end of a request.
+/// Small chunks are collected up to this size, so that a chunk needs no write of its own.
+const COLLECTED_MAX: usize = 4 * 1024;
+
+/// The capacity for heads that a connection keeps while it is idle.
+const KEPT_CAPACITY_MAX: usize = 2 * 1024;
+
+/// A connection, and the state of both directions of its request.
+///
+/// The directions are independent. Once writing fails, the rest of the request is discarded, and what the endpoint has
+/// sent is still read: it may have answered early and closed.
 #[derive(Debug)]
 pub(crate) struct Http1Stream {
+    socket: UpstreamSocket,
+    /// Weak, so that idle connections do not keep the state of an endpoint that is gone.
+    endpoint: Weak<EndpointState>,
+    endpoint_id: u64,
+    transport: Arc<EndpointTransport>,
+    _open: OpenConnection,
     is_reused: bool,
+    sending: Sending,
+    /// Bytes to be written, from `written` on.
+    output: Vec<u8>,
+    written: usize,
+    /// Whether the system has taken a byte of the current request.
+    has_sent: bool,
+    has_failed_to_send: bool,
+    receiving: Receiving,
+    input: Input,
+    /// Bytes at the front of `input` that are data of a chunk.
+    chunk_data: usize,
+    parser: ResponseParser,
+    decoder: ChunkedDecoder,
+    facts: RequestFacts,
+    /// Whether anything of the current response has come.
+    has_received: bool,
+    /// Whether the connection can carry another request after this one, by what was said so far.
+    is_reusable: bool,
+}
+
+/// What is to be sent next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Sending {
+    /// No request has begun.
+    Idle,
+    /// A body of which this many bytes are left.
+    Sized(u64),
+    /// A chunked body; this many bytes are left of the chunk that has begun.
+    Chunked(usize),
+    /// The bytes of another protocol.
+    Raw,
+    /// The end of the other protocol's bytes.
+    RawEnd,
+    Done,
+}
+
+/// What is to be received next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Receiving {
+    Head,
+    /// A body of which this many bytes are left; never 0.
+    Sized(u64),
+    Chunked,
+    /// All bytes until the connection closes.
+    UntilClose,
+    Done,
 }
 
 impl Http1Stream {
+    /// A connection that was just opened.
+    pub(crate) fn new(
+        socket: UpstreamSocket,
+        endpoint: &Arc<EndpointState>,
+        transport: &Arc<EndpointTransport>,
+        open: OpenConnection,
+    ) -> Self {
+        Self {
+            socket,
+            endpoint: Arc::downgrade(endpoint),
+            endpoint_id: endpoint.id(),
+            transport: Arc::clone(transport),
+            _open: open,
+            is_reused: false,
+            sending: Sending::Idle,
+            output: Vec::new(),
+            written: 0,
+            has_sent: false,
+            has_failed_to_send: false,
+            receiving: Receiving::Head,
+            input: Input::default(),
+            chunk_data: 0,
+            parser: ResponseParser::default(),
+            decoder: ChunkedDecoder::for_responses(),
+            facts: RequestFacts { is_head: false, asked_upgrade: false },
+            has_received: false,
+            is_reusable: true,
+        }
+    }
+
+    /// Whether an earlier request used the connection.
     pub(crate) fn is_reused(&self) -> bool {
         self.is_reused
     }
 
-    pub(crate) fn start_request(&mut self, _request: &UpstreamRequest<'_>) -> Result<(), UpstreamError> {
+    /// The state of its endpoint, unless that is gone.
+    pub(crate) fn endpoint(&self) -> Option<Arc<EndpointState>> {
+        self.endpoint.upgrade()
+    }
+
+    pub(crate) fn endpoint_id(&self) -> u64 {
+        self.endpoint_id
+    }
+
+    pub(crate) fn transport(&self) -> &Arc<EndpointTransport> {
+        &self.transport
+    }
+
+    /// Looks at a connection on which no request is under way.
+    pub(crate) fn look(&mut self) -> Quiet {
+        self.socket.look()
+    }
+
+    /// The connection closes after the current request.
+    pub(crate) fn forbid_reuse(&mut self) {
+        self.is_reusable = false;
+    }
+
+    /// Whether the current request and its response have ended such that another request may follow. Without a
+    /// request, the connection is as good as before.
+    pub(crate) fn is_reusable(&self) -> bool {
+        let has_ended = self.sending == Sending::Done && self.receiving == Receiving::Done;
+        let has_not_begun = self.sending == Sending::Idle && self.receiving == Receiving::Head;
+        self.is_reusable
+            && (has_ended || has_not_begun)
+            && !self.has_failed_to_send
+            && self.written == self.output.len()
+            && self.input.is_empty()
+    }
+
+    /// Readies the connection for its next request. An idle connection holds no buffer.
+    pub(crate) fn recycle(&mut self) {
+        self.is_reused |= self.has_sent;
+        self.sending = Sending::Idle;
+        self.receiving = Receiving::Head;
+        self.has_sent = false;
+        self.has_received = false;
+        self.input.shrink();
+        self.output.clear();
+        self.output.shrink_to(KEPT_CAPACITY_MAX);
+        self.written = 0;
+    }
+
+    pub(crate) fn start_request(&mut self, request: &UpstreamRequest<'_>) -> Result<(), UpstreamError> {
+        debug_assert_eq!(self.sending, Sending::Idle, "requests on a connection follow each other");
+        self.facts = RequestFacts { is_head: request.method == http::Method::HEAD, asked_upgrade: request.is_upgrade };
+        self.is_reusable &= !request.is_last;
+        write_request_head(request, &mut self.output);
+        self.sending = match request.body {
+            BodyLength::Empty | BodyLength::Sized(0) => Sending::Done,
+            BodyLength::Sized(len) => Sending::Sized(len),
+            BodyLength::Framed | BodyLength::UntilClose => Sending::Chunked(0),
+        };
         Ok(())
     }
 
-    pub(crate) fn poll_send(&mut self, _cx: &mut Context<'_>, _data: &[u8]) -> Poll<Result<usize, UpstreamError>> {
-        Poll::Pending
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, UpstreamError>> {
+        if self.has_failed_to_send || data.is_empty() {
+            return Poll::Ready(Ok(data.len()));
+        }
+        let (data, end) = match self.sending {
+            Sending::Sized(left) => (&data[..data.len().min(to_len(left))], &[][..]),
+            Sending::Raw => (data, &[][..]),
+            Sending::Chunked(0) if self.output.len() - self.written + data.len() <= COLLECTED_MAX => {
+                write_chunk_size(data.len(), &mut self.output);
+                self.output.extend_from_slice(data);
+                self.output.extend_from_slice(CHUNK_END);
+                return Poll::Ready(Ok(data.len()));
+            }
+            Sending::Chunked(left) => {
+                let left = if left == 0 { self.begin_chunk(data.len()) } else { left };
+                if left <= data.len() { (&data[..left], CHUNK_END) } else { (data, &[][..]) }
+            }
+            Sending::Idle | Sending::RawEnd | Sending::Done => {
+                debug_assert!(false, "a body that the head did not announce");
+                self.is_reusable = false;
+                return Poll::Ready(Ok(data.len()));
+            }
+        };
+        loop {
+            let outcome = ready!(self.poll_write_with(cx, data, end));
+            let Some(written) = self.sent(outcome)? else { return Poll::Ready(Ok(data.len())) };
+            let taken = written.min(data.len());
+            if taken == data.len() {
+                // The rest of the end is written with what follows.
+                self.output.extend_from_slice(&end[written - taken..]);
+            }
+            match &mut self.sending {
+                Sending::Sized(left) => {
+                    *left -= taken as u64;
+                    if *left == 0 {
+                        self.sending = Sending::Done;
+                    }
+                }
+                Sending::Chunked(left) => *left -= taken,
+                Sending::Idle | Sending::Raw | Sending::RawEnd | Sending::Done => {}
+            }
+            if taken > 0 {
+                return Poll::Ready(Ok(taken));
+            }
+        }
     }
 
     pub(crate) fn poll_finish_request(
         &mut self,
-        _cx: &mut Context<'_>,
-        _trailers: Option<&Fields>,
+        cx: &mut Context<'_>,
+        trailers: Option<&Fields>,
     ) -> Poll<Result<(), UpstreamError>> {
-        Poll::Pending
+        match self.sending {
+            Sending::Chunked(left) => {
+                debug_assert_eq!(left, 0, "the data of a chunk is sent whole");
+                self.is_reusable &= left == 0;
+                write_last_chunk(trailers, &mut self.output);
+                self.sending = Sending::Done;
+            }
+            // Shorter than announced: the endpoint waits for the rest, and the connection is of no further use.
+            Sending::Sized(_) | Sending::Idle => self.is_reusable = false,
+            Sending::Raw => self.sending = Sending::RawEnd,
+            Sending::RawEnd | Sending::Done => {}
+        }
+        ready!(self.poll_flush(cx))?;
+        if self.sending == Sending::RawEnd && !self.has_failed_to_send {
+            let outcome = ready!(self.socket.poll_shutdown(cx)).map(|()| 0);
+            self.sent(outcome)?;
+        }
+        Poll::Ready(Ok(()))
     }
 
-    pub(crate) fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        Poll::Pending
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        while self.written < self.output.len() && !self.has_failed_to_send {
+            let outcome = ready!(self.poll_write_with(cx, &[], &[]));
+            self.sent(outcome)?;
+        }
+        if !self.has_failed_to_send {
+            let outcome = ready!(self.socket.poll_flush(cx)).map(|()| 0);
+            self.sent(outcome)?;
+        }
+        Poll::Ready(Ok(()))
     }
 
+    /// Waits for a head: any number of 1xx, then the final one. A 101 is final.
     pub(crate) fn poll_response_head(
         &mut self,
-        _cx: &mut Context<'_>,
-        _head: &mut ResponseHead,
+        cx: &mut Context<'_>,
+        head: &mut ResponseHead,
     ) -> Poll<Result<(), UpstreamError>> {
-        Poll::Pending
+        debug_assert_eq!(self.receiving, Receiving::Head, "a response has one head");
+        loop {
+            match self.parser.parse(self.input.bytes(), self.facts, head) {
+                Ok(Some(len)) => {
+                    self.input.consume(len);
+                    self.parsed(head);
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(None) => {}
+                Err(reason) => return Poll::Ready(Err(self.malformed(reason))),
+            }
+            if !ready!(self.poll_fill(cx))? {
+                return Poll::Ready(Err(self.closed(None)));
+            }
+        }
     }
 
-    pub(crate) fn poll_body(&mut self, _cx: &mut Context<'_>) -> Poll<Result<BodyFrame<'_>, UpstreamError>> {
-        Poll::Pending
+    /// Waits for bytes of the response's body. The same bytes come again until [`Http1Stream::consume`] takes them.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<'_>, UpstreamError>> {
+        let len = loop {
+            let len = match self.receiving {
+                Receiving::Done => {
+                    self.input.shrink();
+                    return Poll::Ready(Ok(BodyFrame::End));
+                }
+                Receiving::Sized(left) => self.input.len().min(to_len(left)),
+                Receiving::Chunked => match self.decode_chunk() {
+                    Ok(len) => len,
+                    Err(reason) => return Poll::Ready(Err(self.malformed(reason))),
+                },
+                Receiving::UntilClose => self.input.len(),
+                Receiving::Head => {
+                    debug_assert!(false, "a body is read after its head");
+                    return Poll::Pending;
+                }
+            };
+            if len > 0 {
+                break len;
+            }
+            if self.receiving == Receiving::Done {
+                continue;
+            }
+            if !ready!(self.poll_fill(cx))? {
+                if self.receiving != Receiving::UntilClose {
+                    return Poll::Ready(Err(self.closed(None)));
+                }
+                self.receiving = Receiving::Done;
+            }
+        };
+        Poll::Ready(Ok(BodyFrame::Data(&self.input.bytes()[..len])))
     }
 
-    pub(crate) fn consume(&mut self, _len: usize) {}
+    /// Takes bytes that the last [`Http1Stream::poll_body`] gave.
+    pub(crate) fn consume(&mut self, len: usize) {
+        self.input.consume(len);
+        match &mut self.receiving {
+            Receiving::Sized(left) => {
+                *left = left.saturating_sub(len as u64);
+                if *left == 0 {
+                    self.receiving = Receiving::Done;
+                }
+            }
+            Receiving::Chunked => {
+                self.chunk_data -= len.min(self.chunk_data);
+                // The end may have come with the last data.
+                if self.chunk_data == 0 && self.decoder.has_ended() {
+                    self.receiving = Receiving::Done;
+                }
+            }
+            Receiving::Head | Receiving::UntilClose | Receiving::Done => {}
+        }
+    }
 
+    /// The trailers of the response, once its body has ended.
     pub(crate) fn response_trailers(&self) -> Option<&Fields> {
-        None
+        self.decoder.trailers()
     }
 
-    pub(crate) fn switch_protocols(&mut self) {}
+    /// After a 101, both bodies are the bytes of the other protocol until the connection closes.
+    pub(crate) fn switch_protocols(&mut self) {
+        self.is_reusable = false;
+        self.sending = Sending::Raw;
+        self.receiving = Receiving::UntilClose;
+    }
+
+    /// Begins a chunk and returns its length.
+    fn begin_chunk(&mut self, len: usize) -> usize {
+        write_chunk_size(len, &mut self.output);
+        self.sending = Sending::Chunked(len);
+        len
+    }
+
+    /// Writes what is left of the output, then `data`, then `end`. Returns how many bytes behind the output were
+    /// written.
+    fn poll_write_with(&mut self, cx: &mut Context<'_>, data: &[u8], end: &[u8]) -> Poll<io::Result<usize>> {
+        let pending = &self.output[self.written..];
+        let written = if pending.is_empty() {
+            ready!(self.socket.poll_write(cx, &[IoSlice::new(data), IoSlice::new(end)]))?
+        } else {
+            ready!(self.socket.poll_write(cx, &[IoSlice::new(pending), IoSlice::new(data), IoSlice::new(end)]))?
+        };
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.has_sent = true;
+        let of_output = written.min(pending.len());
+        self.written += of_output;
+        if self.written == self.output.len() {
+            self.output.clear();
+            self.written = 0;
+        }
+        Poll::Ready(Ok(written - of_output))
+    }
+
+    /// Interprets the outcome of a write. None: writing has failed, and the response is to tell more.
+    fn sent(&mut self, outcome: io::Result<usize>) -> Result<Option<usize>, UpstreamError> {
+        let error = match outcome {
+            Ok(written) => return Ok(Some(written)),
+            Err(error) => error,
+        };
+        self.has_failed_to_send = true;
+        if self.has_sent {
+            return Ok(None);
+        }
+        self.note_closed_unannounced();
+        Err(UpstreamError::new(
+            UpstreamErrorKind::Unprocessed,
+            format!("the connection was closed before the request was sent: {error}"),
+        ))
+    }
+
+    /// Reads more. Returns whether there was more before the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, UpstreamError>> {
+        let space = self.input.space();
+        if space.is_empty() {
+            return Poll::Ready(Err(self.malformed("the head is too large")));
+        }
+        match self.socket.poll_read(cx, space) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(false)),
+            Poll::Ready(Ok(len)) => {
+                self.input.filled(len);
+                self.has_received = true;
+                Poll::Ready(Ok(true))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.closed(Some(&error)))),
+            Poll::Pending => {
+                self.input.shrink();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Draws the consequences from a head.
+    fn parsed(&mut self, head: &ResponseHead) {
+        let keep_alive_timeout = self.parser.keep_alive_timeout();
+        self.parser.reset();
+        if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+            return;
+        }
+        self.is_reusable &= head.keep_alive && head.status != StatusCode::SWITCHING_PROTOCOLS;
+        self.decoder.reset();
+        self.chunk_data = 0;
+        self.receiving = match head.body {
+            BodyLength::Empty | BodyLength::Sized(0) => Receiving::Done,
+            BodyLength::Sized(len) => Receiving::Sized(len),
+            BodyLength::Framed => Receiving::Chunked,
+            BodyLength::UntilClose => Receiving::UntilClose,
+        };
+        self.is_reusable &= head.body != BodyLength::UntilClose;
+        if (keep_alive_timeout.is_some() || self.is_reused)
+            && let Some(endpoint) = self.endpoint.upgrade()
+        {
+            if let Some(seconds) = keep_alive_timeout {
+                endpoint.note_keep_alive_timeout(seconds);
+            }
+            if self.is_reused {
+                endpoint.note_kept_open();
+            }
+        }
+    }
+
+    /// Decodes up to the next data, and returns its length; 0 if there is none in the input.
+    fn decode_chunk(&mut self) -> Result<usize, &'static str> {
+        if self.chunk_data == 0 {
+            let decoded = self.decoder.decode(self.input.bytes())?;
+            self.input.consume(decoded.data.start);
+            self.chunk_data = decoded.data.len();
+            if self.chunk_data == 0 && self.decoder.has_ended() {
+                self.receiving = Receiving::Done;
+            }
+        }
+        Ok(self.chunk_data)
+    }
+
+    fn malformed(&mut self, reason: &'static str) -> UpstreamError {
+        self.is_reusable = false;
+        UpstreamError::new(UpstreamErrorKind::Malformed, reason)
+    }
+
+    /// The connection has ended before the response has.
+    fn closed(&mut self, error: Option<&io::Error>) -> UpstreamError {
+        self.is_reusable = false;
+        if self.has_received {
+            let detail = "the connection was closed in the middle of the response";
+            return UpstreamError::new(UpstreamErrorKind::ClosedEarly, detail);
+        }
+        self.note_closed_unannounced();
+        let detail = "the connection was closed before a response came";
+        match error {
+            None => UpstreamError::new(UpstreamErrorKind::ClosedUnanswered, detail),
+            Some(error) => UpstreamError::new(UpstreamErrorKind::ClosedUnanswered, format!("{detail}: {error}")),
+        }
+    }
+
+    fn note_closed_unannounced(&self) {
+        if self.is_reused
+            && let Some(endpoint) = self.endpoint.upgrade()
+        {
+            endpoint.note_closed_unannounced();
+        }
+    }
+}
+
+/// A count of bytes as a length in memory, where more cannot be anyway.
+fn to_len(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -1,0 +1,133 @@
+//! The bytes that have come from an endpoint and are not used yet.
+
+use crate::buffer_pool::{self, BUFFER_LEN, Buffer};
+
+/// Room for the largest head, and for what comes with its end.
+const LARGE_LEN: usize = 64 * 1024 + BUFFER_LEN;
+
+/// A buffer that is there only while bytes are.
+#[derive(Debug, Default)]
+pub(crate) struct Input {
+    store: Store,
+    start: usize,
+    end: usize,
+}
+
+#[derive(Debug, Default)]
+enum Store {
+    #[default]
+    Absent,
+    Pooled(Buffer),
+    /// For a head that is larger than a buffer.
+    Large(Box<[u8]>),
+}
+
+impl Input {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.store.bytes()[self.start..self.end]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Takes bytes from the front.
+    pub(crate) fn consume(&mut self, len: usize) {
+        debug_assert!(len <= self.len(), "only bytes that are there can be taken");
+        self.start += len.min(self.len());
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            if matches!(self.store, Store::Large(_)) {
+                self.store = Store::Absent;
+            }
+        }
+    }
+
+    /// Room for further bytes; empty only if the largest head has found no end in it.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        if matches!(self.store, Store::Absent) {
+            self.store = Store::Pooled(buffer_pool::take());
+        }
+        if self.end == self.store.bytes().len() {
+            self.make_room();
+        }
+        &mut self.store.bytes_mut()[self.end..]
+    }
+
+    fn make_room(&mut self) {
+        if self.start > 0 {
+            let (start, end) = (self.start, self.end);
+            self.store.bytes_mut().copy_within(start..end, 0);
+            self.end -= start;
+            self.start = 0;
+        } else if let Store::Pooled(buffer) = &self.store {
+            let mut large = vec![0; LARGE_LEN].into_boxed_slice();
+            large[..self.end].copy_from_slice(&buffer[..self.end]);
+            self.store = Store::Large(large);
+        }
+    }
+
+    /// Notes that this many bytes of the space were filled.
+    pub(crate) fn filled(&mut self, len: usize) {
+        self.end += len;
+    }
+
+    /// Gives the buffer back if nothing is in it.
+    pub(crate) fn shrink(&mut self) {
+        if self.is_empty() {
+            self.store = Store::Absent;
+        }
+    }
+}
+
+impl Store {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Absent => &[],
+            Self::Pooled(buffer) => buffer,
+            Self::Large(bytes) => bytes,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Absent => &mut [],
+            Self::Pooled(buffer) => buffer,
+            Self::Large(bytes) => bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(input: &mut Input, byte: u8) -> usize {
+        let space = input.space();
+        space.fill(byte);
+        let len = space.len();
+        input.filled(len);
+        len
+    }
+
+    #[test]
+    fn an_input_grows_for_a_large_head_and_shrinks_behind_it() {
+        let mut input = Input::default();
+        assert_eq!(put(&mut input, b'a'), BUFFER_LEN);
+        input.consume(BUFFER_LEN - 1);
+        assert_eq!(put(&mut input, b'b'), BUFFER_LEN - 1);
+        assert_eq!((input.bytes()[0], input.bytes()[1], input.len()), (b'a', b'b', BUFFER_LEN));
+        assert_eq!(put(&mut input, b'c'), LARGE_LEN - BUFFER_LEN);
+        assert_eq!((input.bytes()[0], input.bytes()[BUFFER_LEN], input.len()), (b'a', b'c', LARGE_LEN));
+        assert_eq!(input.space().len(), 0, "that is the bound");
+        input.consume(LARGE_LEN);
+        assert_eq!(input.space().len(), BUFFER_LEN);
+        input.shrink();
+        assert!(matches!(input.store, Store::Absent));
+    }
+}
