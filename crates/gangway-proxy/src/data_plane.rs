@@ -132,10 +132,10 @@ pub fn start(
     let gateway_seen = Arc::default();
     let shared = Shared {
         tls: Arc::new(ServerConfigs::new(certificates.clone(), settings.default_certificate.clone())),
+        connector: ConnectorSettings::new(&settings.limits),
         settings: Arc::new(settings),
         tables: tables.clone(),
         certificates,
-        connector: ConnectorSettings::default(),
         overload: overload.clone(),
         metrics,
         access_log: access_log.clone(),

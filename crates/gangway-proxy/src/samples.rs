@@ -140,7 +140,7 @@ impl SampleState {
             failures: Arc::new(Notify::new()),
             unclaimed: Arc::default(),
             overload: crate::overload::Overload::new(usize::MAX),
-            connector: ConnectorSettings::default(),
+            connector: ConnectorSettings::new(&Limits::default()),
         };
         Self { shared, tables, compiled, store, whereabouts }
     }

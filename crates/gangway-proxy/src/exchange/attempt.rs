@@ -104,7 +104,7 @@ pub(super) async fn attempt<D: Downstream>(
         Ok(Some(Err(rejection))) => return Err(AttemptFailure::last(DownstreamError::Rejected(rejection).into())),
         Ok(None) | Err(_) => return Err(internal()),
     };
-    let is_last = matches!(context.attempt.owner, ConnectionOwner::Request(_));
+    let is_last = matches!(context.attempt.owner, ConnectionOwner::Request);
     let started = stream.start_request(&UpstreamRequest {
         method: &head.method,
         target: &target,

@@ -1,11 +1,10 @@
 //! The endpoint that has a request now, and those that failed it.
 
-use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::upstream::dedicated::{ConnectionOwner, give_up};
+use crate::upstream::dedicated::ConnectionOwner;
 use crate::upstream::endpoint_state::{EndpointState, InFlight};
 
 /// How a request fares on its way to an endpoint.
@@ -24,8 +23,6 @@ pub(crate) struct Attempt {
     pub(crate) in_flight: Option<InFlight>,
     /// The owner of the connection to the endpoint.
     pub(crate) owner: ConnectionOwner,
-    /// Which connection it is, while it is open.
-    pub(crate) upstream_socket: Option<RawFd>,
     /// No other request may use that connection after this one.
     pub(crate) is_last_there: bool,
     /// When the request was handed to the endpoint.
@@ -40,7 +37,6 @@ impl Attempt {
         self.chosen = None;
         self.tries += 1;
         self.in_flight = None;
-        self.upstream_socket = None;
         self.is_last_there = false;
         self.sent = None;
         self.first_byte = None;
@@ -49,15 +45,5 @@ impl Attempt {
     /// Whether this endpoint failed the request.
     pub(crate) fn has_failed_at(&self, state: &Arc<EndpointState>) -> bool {
         self.failed.iter().any(|failed| Arc::ptr_eq(failed, state))
-    }
-
-    /// Gives the connection to the endpoint up, once the whole answer has come by it, if no other request may
-    /// use it. The endpoint is not owed what the client still sends.
-    pub(crate) fn answer_has_come(&mut self) {
-        if self.is_last_there
-            && let Some(socket) = self.upstream_socket.take()
-        {
-            give_up(socket);
-        }
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn owner(head: &RequestHead, connection: &ClientConnection, client: I
             }
             connection.dedicated.owner(client)
         }
-        false if authenticates => ConnectionOwner::request(),
+        false if authenticates => ConnectionOwner::Request,
         false => ConnectionOwner::Shared,
     }
 }
@@ -75,7 +75,7 @@ fn dedicated_endpoint<'r>(
                 connection.dedicated.has(&endpoint.state) && !attempt.has_failed_at(&endpoint.state)
             })
         }
-        ConnectionOwner::Shared | ConnectionOwner::Request(_) => None,
+        ConnectionOwner::Shared | ConnectionOwner::Request => None,
     }
 }
 

@@ -7,11 +7,12 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio_rustls::client::TlsStream;
 
 use crate::downstream::connection::ClientConnection;
+use crate::limits::Limits;
 use crate::serving_table::ActiveEndpoint;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::upstream::coarse_clock::CoarseClock;
 use crate::upstream::dedicated::ConnectionOwner;
-use crate::upstream::dial::{NameResolver, dial};
+use crate::upstream::dial::{AddressSource, dial};
 use crate::upstream::http1::stream::Http1Stream;
 use crate::upstream::http2::connection::{Http2Connection, Http2Slot};
 use crate::upstream::http2::stream::Http2Stream;
@@ -40,9 +41,20 @@ pub(crate) struct ConnectorSettings {
     /// Counts the connections of all threads.
     pub(crate) open: OpenConnections,
     pub(crate) tls: UpstreamTls,
-    pub(crate) resolver: NameResolver,
+    pub(crate) resolver: AddressSource,
     /// How long a client connection may be idle. The connections that belong to it are kept as long.
     pub(crate) client_idle: Duration,
+}
+
+impl ConnectorSettings {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            open: OpenConnections::default(),
+            tls: UpstreamTls::default(),
+            resolver: AddressSource::default(),
+            client_idle: limits.idle,
+        }
+    }
 }
 
 /// The properties that a request asks of its connection.
@@ -71,7 +83,7 @@ impl Connector {
     pub(crate) fn checkout(&self, endpoint: &ActiveEndpoint, need: &ConnectionNeed<'_>) -> Option<UpstreamStream> {
         let (state, transport) = (&endpoint.state, &endpoint.transport);
         match need.owner {
-            ConnectionOwner::Request(_) => None,
+            ConnectionOwner::Request => None,
             ConnectionOwner::Client(key) => {
                 let own = own_connections(need, key)?;
                 let idle_timeout = state.idle_timeout_of_own(self.settings.client_idle);
@@ -251,7 +263,7 @@ fn home(need: &ConnectionNeed<'_>) -> Home {
         ConnectionOwner::Client(key) => {
             own_connections(need, key).map_or(Home::Nowhere, |own| Home::Client(Arc::downgrade(&own)))
         }
-        ConnectionOwner::Request(_) => Home::Nowhere,
+        ConnectionOwner::Request => Home::Nowhere,
     }
 }
 

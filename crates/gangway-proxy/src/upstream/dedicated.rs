@@ -3,18 +3,16 @@
 //!
 //! Such an application takes each later request on the connection for one of the client that authenticated. So the
 //! connection belongs to one client connection: only requests of that client connection find it again, and it ends
-//! together with it. Pingora keeps connections under a key, which makes this possible.
+//! together with it.
 //!
 //! Over HTTP/2, requests of one client connection go side by side, so a connection with such credentials is used for
 //! one request only.
 
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::StatusCode;
-use nix::sys::socket::{Shutdown, shutdown};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::message::field_kind::FieldKind;
@@ -22,10 +20,6 @@ use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
 use crate::upstream::endpoint_state::EndpointState;
 use crate::upstream::own_connections::OwnConnections;
-
-/// Connections of this kind that one client connection may have. With one more, the oldest ends, and the client
-/// authenticates there again.
-const KEPT_MAX: usize = 8;
 
 /// Who may use an upstream connection.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -36,22 +30,7 @@ pub(crate) enum ConnectionOwner {
     /// Requests of one client connection may use it.
     Client(u64),
     /// One request may use it.
-    Request(u64),
-}
-
-impl ConnectionOwner {
-    /// An owner for one request.
-    pub(crate) fn request() -> Self {
-        Self::Request(fresh_key())
-    }
-
-    /// The key under which Pingora keeps the connection; 0 for shared ones.
-    pub(crate) fn key(self) -> u64 {
-        match self {
-            Self::Shared => 0,
-            Self::Client(key) | Self::Request(key) => key,
-        }
-    }
+    Request,
 }
 
 fn fresh_key() -> u64 {
@@ -83,14 +62,6 @@ fn is_of_connections(credentials: &[u8]) -> bool {
     scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
 }
 
-/// Shuts a connection down, so that no other request is sent on it.
-///
-/// The descriptor must be open. It is, while a request is under way on it.
-pub(crate) fn give_up(socket: RawFd) {
-    // An error means that it is closed already.
-    let _ = shutdown(socket, Shutdown::Both);
-}
-
 /// The upstream connections that belong to one client connection.
 #[derive(Debug, Default)]
 pub(crate) struct DedicatedConnections {
@@ -102,22 +73,8 @@ pub(crate) struct DedicatedConnections {
 #[derive(Debug, Default)]
 struct ClientConnections {
     of: Option<(IpAddr, u64)>,
-    kept: Vec<DedicatedConnection>,
-    idle: Arc<OwnConnections>,
-}
-
-/// An upstream connection that ends when this is dropped.
-#[derive(Debug)]
-struct DedicatedConnection {
-    endpoint: Arc<EndpointState>,
-    socket: OwnedFd,
-}
-
-impl Drop for DedicatedConnection {
-    fn drop(&mut self) {
-        // Pingora keeps the connection as well, and notices its end.
-        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
-    }
+    /// Made with the first use: nearly no client connection needs it.
+    idle: Option<Arc<OwnConnections>>,
 }
 
 impl DedicatedConnections {
@@ -125,7 +82,7 @@ impl DedicatedConnections {
     pub(crate) fn begin(&self, client: IpAddr) {
         let mut own = self.own();
         if own.of.is_none_or(|(of, _)| of != client) {
-            *own = ClientConnections { of: Some((client, fresh_key())), ..ClientConnections::default() };
+            *own = ClientConnections { of: Some((client, fresh_key())), idle: Some(Arc::default()) };
         }
         self.has_any.store(true, Ordering::Release);
     }
@@ -147,35 +104,15 @@ impl DedicatedConnections {
         }
     }
 
-    /// Notes that a connection to this endpoint is being opened for this client.
-    pub(crate) fn keep(&self, key: u64, endpoint: &Arc<EndpointState>, socket: &impl AsFd) -> std::io::Result<()> {
-        let socket = socket.as_fd().try_clone_to_owned()?;
-        let mut own = self.own();
-        if own.of.is_none_or(|(_, of)| of != key) {
-            return Ok(());
-        }
-        // HTTP/1 requests follow each other, so an earlier connection to the same endpoint was lost.
-        own.kept.retain(|kept| !Arc::ptr_eq(&kept.endpoint, endpoint));
-        if own.kept.len() == KEPT_MAX {
-            own.kept.remove(0);
-        }
-        own.kept.push(DedicatedConnection { endpoint: Arc::clone(endpoint), socket });
-        Ok(())
-    }
-
     /// Whether this client has a connection to the endpoint; its requests then go there.
     pub(crate) fn has(&self, endpoint: &Arc<EndpointState>) -> bool {
-        self.has_any.load(Ordering::Acquire) && {
-            let own = self.own();
-            own.kept.iter().any(|kept| Arc::ptr_eq(&kept.endpoint, endpoint)) || own.idle.has(endpoint.id())
-        }
+        self.has_any.load(Ordering::Acquire) && self.own().idle.as_ref().is_some_and(|idle| idle.has(endpoint.id()))
     }
 
     /// The idle connections that the owner with this key may use; none if another client speaks by now.
-    #[allow(dead_code, reason = "the engine is being put together")]
     pub(crate) fn of_owner(&self, key: u64) -> Option<Arc<OwnConnections>> {
         let own = self.own();
-        own.of.is_some_and(|(_, of)| of == key).then(|| Arc::clone(&own.idle))
+        own.idle.clone().filter(|_| own.of.is_some_and(|(_, of)| of == key))
     }
 
     fn own(&self) -> MutexGuard<'_, ClientConnections> {

@@ -19,7 +19,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 
 /// Turns names into addresses.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum NameResolver {
+pub(crate) enum AddressSource {
     /// The resolver of the system.
     #[default]
     System,
@@ -28,7 +28,7 @@ pub(crate) enum NameResolver {
 }
 
 /// Connects to an endpoint. The caller limits the time.
-pub(crate) async fn dial(resolver: &NameResolver, endpoint: &ActiveEndpoint) -> Result<TcpStream, UpstreamError> {
+pub(crate) async fn dial(resolver: &AddressSource, endpoint: &ActiveEndpoint) -> Result<TcpStream, UpstreamError> {
     let tcp = match &endpoint.key.address {
         Address::Ip(ip, port) => {
             connect_to(SocketAddr::new(*ip, *port)).await.map_err(|error| connect_error(&error))?
@@ -54,7 +54,7 @@ pub(crate) async fn dial(resolver: &NameResolver, endpoint: &ActiveEndpoint) -> 
 
 /// The addresses of a name, in the order in which they are to be tried.
 async fn addresses(
-    resolver: &NameResolver,
+    resolver: &AddressSource,
     state: &Arc<EndpointState>,
     name: &str,
     port: u16,
@@ -78,7 +78,7 @@ async fn addresses(
 }
 
 /// Looks a name up in a task of its own: the request that begins it may give up earlier.
-fn look_up(resolver: &NameResolver, state: &Arc<EndpointState>, name: &str, port: u16) {
+fn look_up(resolver: &AddressSource, state: &Arc<EndpointState>, name: &str, port: u16) {
     let (resolver, name) = (resolver.clone(), Box::<str>::from(name));
     let mut unsettled = Unsettled(Some(Arc::clone(state)));
     tokio::spawn(async move {
@@ -104,7 +104,7 @@ impl Drop for Unsettled {
     }
 }
 
-impl NameResolver {
+impl AddressSource {
     async fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         match self {
             Self::System => Ok(tokio::net::lookup_host((name, port)).await?.collect()),
@@ -236,7 +236,7 @@ mod tests {
     #[tokio::test]
     async fn a_hundred_requests_cause_one_look_up_and_its_failure_is_remembered() {
         let (script, state) = (Script::default(), state());
-        let resolver = NameResolver::Scripted(script.clone());
+        let resolver = AddressSource::Scripted(script.clone());
         let requests: Vec<_> = (0..100)
             .map(|_| {
                 let (resolver, state) = (resolver.clone(), Arc::clone(&state));
@@ -254,7 +254,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_resolver_that_hangs_keeps_nobody_from_known_addresses() {
         let (script, state) = (Script::default(), state());
-        let resolver = NameResolver::Scripted(script.clone());
+        let resolver = AddressSource::Scripted(script.clone());
         let one: SocketAddr = ([192, 0, 2, 1], 80).into();
         script.answer(&[one]);
         assert_eq!(addresses(&resolver, &state, "app", 80).await.expect("found"), [one]);

@@ -312,7 +312,6 @@ impl EndpointState {
     }
 
     /// Notes that it kept a connection open after a response.
-    #[allow(dead_code, reason = "the engine is being put together")]
     pub(crate) fn note_kept_open(&self) {
         if !self.keeps_connections.load(Ordering::Relaxed) {
             self.keeps_connections.store(true, Ordering::Relaxed);
@@ -321,7 +320,6 @@ impl EndpointState {
 
     /// Notes that it closed a kept connection without an announcement. While it leaves, that says nothing about its
     /// habits.
-    #[allow(dead_code, reason = "the engine is being put together")]
     pub(crate) fn note_closed_unannounced(&self) {
         if !self.leaves() {
             self.closed_unannounced.store(self.millis().max(1), Ordering::Relaxed);
@@ -331,7 +329,6 @@ impl EndpointState {
     /// Whether a request that cannot be repeated may use a kept connection. If the endpoint closes it at the same
     /// moment, the request is lost; so the endpoint must have been seen to keep connections, and not to close them
     /// unannounced lately.
-    #[allow(dead_code, reason = "the engine is being put together")]
     pub(crate) fn is_trusted_to_keep_connections(&self) -> bool {
         let closed = self.closed_unannounced.load(Ordering::Relaxed);
         let is_distrusted = || Duration::from_millis(self.millis().saturating_sub(closed)) < DISTRUST;

@@ -4,7 +4,6 @@ pub(crate) mod attempt;
 mod balance;
 pub(crate) mod choice;
 mod coarse_clock;
-mod connection_credentials;
 pub(crate) mod connector;
 pub(crate) mod dedicated;
 mod dial;

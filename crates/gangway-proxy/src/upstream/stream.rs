@@ -10,7 +10,7 @@ use crate::message::response_head::ResponseHead;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_error::UpstreamError;
 use crate::stream::upstream_request::UpstreamRequest;
-use crate::upstream::connection_credentials::asks_for_credentials;
+use crate::upstream::dedicated::challenges;
 use crate::upstream::http1::stream::Http1Stream;
 use crate::upstream::http2::stream::Http2Stream;
 use crate::upstream::own_connections::OwnConnections;
@@ -101,7 +101,7 @@ impl UpstreamStream {
             Self::Http1(stream, home) => {
                 ready!(stream.poll_response_head(cx, head))?;
                 // The application takes whoever comes next on this connection for the client that it has asked.
-                if matches!(home, Home::Shared) && asks_for_credentials(head) {
+                if matches!(home, Home::Shared) && challenges(head) {
                     stream.forbid_reuse();
                 }
                 Poll::Ready(Ok(()))

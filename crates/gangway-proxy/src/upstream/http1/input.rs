@@ -7,14 +7,14 @@ const LARGE_LEN: usize = 64 * 1024 + BUFFER_LEN;
 
 /// A buffer that is there only while bytes are.
 #[derive(Debug, Default)]
-pub(crate) struct Input {
-    store: Store,
+pub(crate) struct ResponseInput {
+    store: InputStore,
     start: usize,
     end: usize,
 }
 
 #[derive(Debug, Default)]
-enum Store {
+enum InputStore {
     #[default]
     Absent,
     Pooled(Buffer),
@@ -22,7 +22,7 @@ enum Store {
     Large(Box<[u8]>),
 }
 
-impl Input {
+impl ResponseInput {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.store.bytes()[self.start..self.end]
     }
@@ -42,16 +42,16 @@ impl Input {
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
-            if matches!(self.store, Store::Large(_)) {
-                self.store = Store::Absent;
+            if matches!(self.store, InputStore::Large(_)) {
+                self.store = InputStore::Absent;
             }
         }
     }
 
     /// Room for further bytes; empty only if the largest head has found no end in it.
     pub(crate) fn space(&mut self) -> &mut [u8] {
-        if matches!(self.store, Store::Absent) {
-            self.store = Store::Pooled(buffer_pool::take());
+        if matches!(self.store, InputStore::Absent) {
+            self.store = InputStore::Pooled(buffer_pool::take());
         }
         if self.end == self.store.bytes().len() {
             self.make_room();
@@ -65,10 +65,10 @@ impl Input {
             self.store.bytes_mut().copy_within(start..end, 0);
             self.end -= start;
             self.start = 0;
-        } else if let Store::Pooled(buffer) = &self.store {
+        } else if let InputStore::Pooled(buffer) = &self.store {
             let mut large = vec![0; LARGE_LEN].into_boxed_slice();
             large[..self.end].copy_from_slice(&buffer[..self.end]);
-            self.store = Store::Large(large);
+            self.store = InputStore::Large(large);
         }
     }
 
@@ -80,12 +80,12 @@ impl Input {
     /// Gives the buffer back if nothing is in it.
     pub(crate) fn shrink(&mut self) {
         if self.is_empty() {
-            self.store = Store::Absent;
+            self.store = InputStore::Absent;
         }
     }
 }
 
-impl Store {
+impl InputStore {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Absent => &[],
@@ -107,7 +107,7 @@ impl Store {
 mod tests {
     use super::*;
 
-    fn put(input: &mut Input, byte: u8) -> usize {
+    fn put(input: &mut ResponseInput, byte: u8) -> usize {
         let space = input.space();
         space.fill(byte);
         let len = space.len();
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn an_input_grows_for_a_large_head_and_shrinks_behind_it() {
-        let mut input = Input::default();
+        let mut input = ResponseInput::default();
         assert_eq!(put(&mut input, b'a'), BUFFER_LEN);
         input.consume(BUFFER_LEN - 1);
         assert_eq!(put(&mut input, b'b'), BUFFER_LEN - 1);
@@ -128,6 +128,6 @@ mod tests {
         input.consume(LARGE_LEN);
         assert_eq!(input.space().len(), BUFFER_LEN);
         input.shrink();
-        assert!(matches!(input.store, Store::Absent));
+        assert!(matches!(input.store, InputStore::Absent));
     }
 }

@@ -16,7 +16,7 @@ use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::stream::upstream_request::UpstreamRequest;
 use crate::upstream::endpoint_state::EndpointState;
-use crate::upstream::http1::input::Input;
+use crate::upstream::http1::input::ResponseInput;
 use crate::upstream::open_connections::OpenConnection;
 use crate::upstream::socket::{Quiet, UpstreamSocket};
 use crate::upstream::transport::EndpointTransport;
@@ -40,15 +40,15 @@ pub(crate) struct Http1Stream {
     transport: Arc<EndpointTransport>,
     _open: OpenConnection,
     is_reused: bool,
-    sending: Sending,
+    sending: RequestProgress,
     /// Bytes to be written, from `written` on.
     output: Vec<u8>,
     written: usize,
     /// Whether the system has taken a byte of the current request.
     has_sent: bool,
     has_failed_to_send: bool,
-    receiving: Receiving,
-    input: Input,
+    receiving: ResponseProgress,
+    input: ResponseInput,
     /// Bytes at the front of `input` that are data of a chunk.
     chunk_data: usize,
     parser: ResponseParser,
@@ -62,7 +62,7 @@ pub(crate) struct Http1Stream {
 
 /// What is to be sent next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Sending {
+enum RequestProgress {
     /// No request has begun.
     Idle,
     /// A body of which this many bytes are left.
@@ -78,7 +78,7 @@ enum Sending {
 
 /// What is to be received next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Receiving {
+enum ResponseProgress {
     Head,
     /// A body of which this many bytes are left; never 0.
     Sized(u64),
@@ -103,13 +103,13 @@ impl Http1Stream {
             transport: Arc::clone(transport),
             _open: open,
             is_reused: false,
-            sending: Sending::Idle,
+            sending: RequestProgress::Idle,
             output: Vec::new(),
             written: 0,
             has_sent: false,
             has_failed_to_send: false,
-            receiving: Receiving::Head,
-            input: Input::default(),
+            receiving: ResponseProgress::Head,
+            input: ResponseInput::default(),
             chunk_data: 0,
             parser: ResponseParser::default(),
             decoder: ChunkedDecoder::for_responses(),
@@ -150,8 +150,8 @@ impl Http1Stream {
     /// Whether the current request and its response have ended such that another request may follow. Without a
     /// request, the connection is as good as before.
     pub(crate) fn is_reusable(&self) -> bool {
-        let has_ended = self.sending == Sending::Done && self.receiving == Receiving::Done;
-        let has_not_begun = self.sending == Sending::Idle && self.receiving == Receiving::Head;
+        let has_ended = self.sending == RequestProgress::Done && self.receiving == ResponseProgress::Done;
+        let has_not_begun = self.sending == RequestProgress::Idle && self.receiving == ResponseProgress::Head;
         self.is_reusable
             && (has_ended || has_not_begun)
             && !self.has_failed_to_send
@@ -162,8 +162,8 @@ impl Http1Stream {
     /// Readies the connection for its next request. An idle connection holds no buffer.
     pub(crate) fn recycle(&mut self) {
         self.is_reused |= self.has_sent;
-        self.sending = Sending::Idle;
-        self.receiving = Receiving::Head;
+        self.sending = RequestProgress::Idle;
+        self.receiving = ResponseProgress::Head;
         self.has_sent = false;
         self.has_received = false;
         self.input.shrink();
@@ -173,14 +173,14 @@ impl Http1Stream {
     }
 
     pub(crate) fn start_request(&mut self, request: &UpstreamRequest<'_>) -> Result<(), UpstreamError> {
-        debug_assert_eq!(self.sending, Sending::Idle, "requests on a connection follow each other");
+        debug_assert_eq!(self.sending, RequestProgress::Idle, "requests on a connection follow each other");
         self.facts = RequestFacts { is_head: request.method == http::Method::HEAD, asked_upgrade: request.is_upgrade };
         self.is_reusable &= !request.is_last;
         write_request_head(request, &mut self.output);
         self.sending = match request.body {
-            BodyLength::Empty | BodyLength::Sized(0) => Sending::Done,
-            BodyLength::Sized(len) => Sending::Sized(len),
-            BodyLength::Framed | BodyLength::UntilClose => Sending::Chunked(0),
+            BodyLength::Empty | BodyLength::Sized(0) => RequestProgress::Done,
+            BodyLength::Sized(len) => RequestProgress::Sized(len),
+            BodyLength::Framed | BodyLength::UntilClose => RequestProgress::Chunked(0),
         };
         Ok(())
     }
@@ -190,19 +190,19 @@ impl Http1Stream {
             return Poll::Ready(Ok(data.len()));
         }
         let (data, end) = match self.sending {
-            Sending::Sized(left) => (&data[..data.len().min(to_len(left))], &[][..]),
-            Sending::Raw => (data, &[][..]),
-            Sending::Chunked(0) if self.output.len() - self.written + data.len() <= COLLECTED_MAX => {
+            RequestProgress::Sized(left) => (&data[..data.len().min(to_len(left))], &[][..]),
+            RequestProgress::Raw => (data, &[][..]),
+            RequestProgress::Chunked(0) if self.output.len() - self.written + data.len() <= COLLECTED_MAX => {
                 write_chunk_size(data.len(), &mut self.output);
                 self.output.extend_from_slice(data);
                 self.output.extend_from_slice(CHUNK_END);
                 return Poll::Ready(Ok(data.len()));
             }
-            Sending::Chunked(left) => {
+            RequestProgress::Chunked(left) => {
                 let left = if left == 0 { self.begin_chunk(data.len()) } else { left };
                 if left <= data.len() { (&data[..left], CHUNK_END) } else { (data, &[][..]) }
             }
-            Sending::Idle | Sending::RawEnd | Sending::Done => {
+            RequestProgress::Idle | RequestProgress::RawEnd | RequestProgress::Done => {
                 debug_assert!(false, "a body that the head did not announce");
                 self.is_reusable = false;
                 return Poll::Ready(Ok(data.len()));
@@ -217,14 +217,14 @@ impl Http1Stream {
                 self.output.extend_from_slice(&end[written - taken..]);
             }
             match &mut self.sending {
-                Sending::Sized(left) => {
+                RequestProgress::Sized(left) => {
                     *left -= taken as u64;
                     if *left == 0 {
-                        self.sending = Sending::Done;
+                        self.sending = RequestProgress::Done;
                     }
                 }
-                Sending::Chunked(left) => *left -= taken,
-                Sending::Idle | Sending::Raw | Sending::RawEnd | Sending::Done => {}
+                RequestProgress::Chunked(left) => *left -= taken,
+                RequestProgress::Idle | RequestProgress::Raw | RequestProgress::RawEnd | RequestProgress::Done => {}
             }
             if taken > 0 {
                 return Poll::Ready(Ok(taken));
@@ -238,19 +238,19 @@ impl Http1Stream {
         trailers: Option<&Fields>,
     ) -> Poll<Result<(), UpstreamError>> {
         match self.sending {
-            Sending::Chunked(left) => {
+            RequestProgress::Chunked(left) => {
                 debug_assert_eq!(left, 0, "the data of a chunk is sent whole");
                 self.is_reusable &= left == 0;
                 write_last_chunk(trailers, &mut self.output);
-                self.sending = Sending::Done;
+                self.sending = RequestProgress::Done;
             }
             // Shorter than announced: the endpoint waits for the rest, and the connection is of no further use.
-            Sending::Sized(_) | Sending::Idle => self.is_reusable = false,
-            Sending::Raw => self.sending = Sending::RawEnd,
-            Sending::RawEnd | Sending::Done => {}
+            RequestProgress::Sized(_) | RequestProgress::Idle => self.is_reusable = false,
+            RequestProgress::Raw => self.sending = RequestProgress::RawEnd,
+            RequestProgress::RawEnd | RequestProgress::Done => {}
         }
         ready!(self.poll_flush(cx))?;
-        if self.sending == Sending::RawEnd && !self.has_failed_to_send {
+        if self.sending == RequestProgress::RawEnd && !self.has_failed_to_send {
             let outcome = ready!(self.socket.poll_shutdown(cx)).map(|()| 0);
             self.sent(outcome)?;
         }
@@ -275,7 +275,7 @@ impl Http1Stream {
         cx: &mut Context<'_>,
         head: &mut ResponseHead,
     ) -> Poll<Result<(), UpstreamError>> {
-        debug_assert_eq!(self.receiving, Receiving::Head, "a response has one head");
+        debug_assert_eq!(self.receiving, ResponseProgress::Head, "a response has one head");
         loop {
             match self.parser.parse(self.input.bytes(), self.facts, head) {
                 Ok(Some(len)) => {
@@ -296,17 +296,17 @@ impl Http1Stream {
     pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<'_>, UpstreamError>> {
         let len = loop {
             let len = match self.receiving {
-                Receiving::Done => {
+                ResponseProgress::Done => {
                     self.input.shrink();
                     return Poll::Ready(Ok(BodyFrame::End));
                 }
-                Receiving::Sized(left) => self.input.len().min(to_len(left)),
-                Receiving::Chunked => match self.decode_chunk() {
+                ResponseProgress::Sized(left) => self.input.len().min(to_len(left)),
+                ResponseProgress::Chunked => match self.decode_chunk() {
                     Ok(len) => len,
                     Err(reason) => return Poll::Ready(Err(self.malformed(reason))),
                 },
-                Receiving::UntilClose => self.input.len(),
-                Receiving::Head => {
+                ResponseProgress::UntilClose => self.input.len(),
+                ResponseProgress::Head => {
                     debug_assert!(false, "a body is read after its head");
                     return Poll::Pending;
                 }
@@ -314,14 +314,14 @@ impl Http1Stream {
             if len > 0 {
                 break len;
             }
-            if self.receiving == Receiving::Done {
+            if self.receiving == ResponseProgress::Done {
                 continue;
             }
             if !ready!(self.poll_fill(cx))? {
-                if self.receiving != Receiving::UntilClose {
+                if self.receiving != ResponseProgress::UntilClose {
                     return Poll::Ready(Err(self.closed(None)));
                 }
-                self.receiving = Receiving::Done;
+                self.receiving = ResponseProgress::Done;
             }
         };
         Poll::Ready(Ok(BodyFrame::Data(&self.input.bytes()[..len])))
@@ -331,20 +331,20 @@ impl Http1Stream {
     pub(crate) fn consume(&mut self, len: usize) {
         self.input.consume(len);
         match &mut self.receiving {
-            Receiving::Sized(left) => {
+            ResponseProgress::Sized(left) => {
                 *left = left.saturating_sub(len as u64);
                 if *left == 0 {
-                    self.receiving = Receiving::Done;
+                    self.receiving = ResponseProgress::Done;
                 }
             }
-            Receiving::Chunked => {
+            ResponseProgress::Chunked => {
                 self.chunk_data -= len.min(self.chunk_data);
                 // The end may have come with the last data.
                 if self.chunk_data == 0 && self.decoder.has_ended() {
-                    self.receiving = Receiving::Done;
+                    self.receiving = ResponseProgress::Done;
                 }
             }
-            Receiving::Head | Receiving::UntilClose | Receiving::Done => {}
+            ResponseProgress::Head | ResponseProgress::UntilClose | ResponseProgress::Done => {}
         }
     }
 
@@ -356,14 +356,14 @@ impl Http1Stream {
     /// After a 101, both bodies are the bytes of the other protocol until the connection closes.
     pub(crate) fn switch_protocols(&mut self) {
         self.is_reusable = false;
-        self.sending = Sending::Raw;
-        self.receiving = Receiving::UntilClose;
+        self.sending = RequestProgress::Raw;
+        self.receiving = ResponseProgress::UntilClose;
     }
 
     /// Begins a chunk and returns its length.
     fn begin_chunk(&mut self, len: usize) -> usize {
         write_chunk_size(len, &mut self.output);
-        self.sending = Sending::Chunked(len);
+        self.sending = RequestProgress::Chunked(len);
         len
     }
 
@@ -438,10 +438,10 @@ impl Http1Stream {
         self.decoder.reset();
         self.chunk_data = 0;
         self.receiving = match head.body {
-            BodyLength::Empty | BodyLength::Sized(0) => Receiving::Done,
-            BodyLength::Sized(len) => Receiving::Sized(len),
-            BodyLength::Framed => Receiving::Chunked,
-            BodyLength::UntilClose => Receiving::UntilClose,
+            BodyLength::Empty | BodyLength::Sized(0) => ResponseProgress::Done,
+            BodyLength::Sized(len) => ResponseProgress::Sized(len),
+            BodyLength::Framed => ResponseProgress::Chunked,
+            BodyLength::UntilClose => ResponseProgress::UntilClose,
         };
         self.is_reusable &= head.body != BodyLength::UntilClose;
         if (keep_alive_timeout.is_some() || self.is_reused)
@@ -463,7 +463,7 @@ impl Http1Stream {
             self.input.consume(decoded.data.start);
             self.chunk_data = decoded.data.len();
             if self.chunk_data == 0 && self.decoder.has_ended() {
-                self.receiving = Receiving::Done;
+                self.receiving = ResponseProgress::Done;
             }
         }
         Ok(self.chunk_data)

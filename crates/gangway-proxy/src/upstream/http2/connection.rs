@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::upstream::coarse_clock::CoarseClock;
-use crate::upstream::http2::observed_io::{ObservedIo, Received};
+use crate::upstream::http2::observed_io::{LastReceived, ObservedIo};
 use crate::upstream::open_connections::OpenConnection;
 use crate::upstream::socket::UpstreamSocket;
 use crate::upstream::transport::EndpointTransport;
@@ -62,7 +62,7 @@ pub(crate) struct Http2Connection {
     has_served: AtomicBool,
     /// When the last stream ended.
     idle_since: AtomicU64,
-    received: Arc<Received>,
+    received: Arc<LastReceived>,
     pings: Mutex<Pings>,
 }
 
@@ -93,7 +93,7 @@ impl Http2Connection {
         clock: &CoarseClock,
         open: OpenConnection,
     ) -> Result<Arc<Self>, UpstreamError> {
-        let received = Arc::new(Received::new(clock.millis()));
+        let received = Arc::new(LastReceived::new(clock.millis()));
         let io = ObservedIo::new(socket, clock.clone(), Arc::clone(&received));
         let handshake = Builder::new()
             .enable_push(false)

@@ -13,13 +13,13 @@ use crate::upstream::socket::UpstreamSocket;
 
 /// When bytes came, in milliseconds of a coarse clock that begins above 0.
 #[derive(Debug)]
-pub(super) struct Received {
+pub(super) struct LastReceived {
     last: AtomicU64,
     /// When a request was sent first since then; 0 if none was.
     owed_since: AtomicU64,
 }
 
-impl Received {
+impl LastReceived {
     pub(super) fn new(now: u64) -> Self {
         Self { last: AtomicU64::new(now), owed_since: AtomicU64::new(0) }
     }
@@ -51,11 +51,11 @@ impl Received {
 pub(super) struct ObservedIo {
     socket: UpstreamSocket,
     clock: CoarseClock,
-    received: Arc<Received>,
+    received: Arc<LastReceived>,
 }
 
 impl ObservedIo {
-    pub(super) fn new(socket: UpstreamSocket, clock: CoarseClock, received: Arc<Received>) -> Self {
+    pub(super) fn new(socket: UpstreamSocket, clock: CoarseClock, received: Arc<LastReceived>) -> Self {
         Self { socket, clock, received }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Http2Stream {
     sending: Option<SendStream<Bytes>>,
     response: Option<ResponseFuture>,
     body: Option<RecvStream>,
-    /// Received bytes that are not consumed yet.
+    /// LastReceived bytes that are not consumed yet.
     data: Bytes,
     trailers: Option<Fields>,
     is_head: bool,
