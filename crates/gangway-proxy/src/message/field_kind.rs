@@ -117,7 +117,7 @@ mod tests {
             ("X-Real-IP", FieldKind::Spoofable),
             ("Remote-User", FieldKind::Spoofable),
             ("content_length", FieldKind::Spoofable),
-            ("X-Real-IPs", FieldKind::Other),
+            ("X-Requested-With", FieldKind::Other),
             ("Hos", FieldKind::Other),
             ("Hosts", FieldKind::Other),
             ("content.length", FieldKind::Other),
