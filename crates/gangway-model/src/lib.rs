@@ -65,4 +65,4 @@ pub use snapshot::{
 pub use table::{Entry, Handshake, Handshakes, HostRank, Match, Precedence, Reserved, RoutingTable, Tie, ties};
 pub use upgrade_protocol::UpgradeFate;
 pub use utc::utc;
-pub use value::duration as parse_duration;
+pub use value::{duration as parse_duration, size as parse_size};

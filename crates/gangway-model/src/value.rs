@@ -99,8 +99,8 @@ pub(crate) fn duration_up_to(text: &str, max: Duration) -> Parsed<Duration> {
     Ok(duration)
 }
 
-/// `50MB`, `1GiB`, or a bare number of bytes. More than zero.
-pub(crate) fn size(text: &str) -> Parsed<u64> {
+/// Parses a number of bytes: `50MB`, `1GiB`, or a bare number. More than zero.
+pub fn size(text: &str) -> Parsed<u64> {
     let (digits, unit) = split_number(text);
     let factor: Option<u64> = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => Some(1),

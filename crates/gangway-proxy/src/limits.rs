@@ -42,6 +42,9 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The least value of [`Limits::memory`].
+    pub const MEMORY_MIN: usize = memory_limit::BYTES_MIN;
+
     /// The defaults, with 80 % of `open_files_max` for client connections: upstream connections, certificates and the
     /// engine need descriptors too.
     pub fn for_open_files(open_files_max: u64) -> Self {

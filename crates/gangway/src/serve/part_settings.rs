@@ -25,7 +25,11 @@ pub(super) fn proxy(settings: &ServeSettings, passed: Vec<PassedSocket>) -> Prox
         passed,
         trusted_proxies: settings.trusted_proxies.clone(),
         public_https_port: settings.public_https_port,
-        limits: Limits::for_open_files(open_files::raise_limit()),
+        limits: {
+            let limits = Limits::for_open_files(open_files::raise_limit());
+            let memory = settings.memory.unwrap_or(limits.memory);
+            Limits { memory, ..limits }
+        },
         default_certificate: settings.default_certificate.clone(),
         plain_fallback: match settings.plain_http {
             PlainHttp::Refused => PlainFallback::Refuse,

@@ -238,6 +238,16 @@ pub(crate) static PUBLIC_HTTPS_PORT: Flag = Flag {
     ..PLAIN
 };
 
+pub(crate) static MEMORY: Flag = Flag {
+    name: "memory",
+    value: "SIZE",
+    help: "the memory that Gangway may use, such as 256MiB",
+    more: "The default is 75 % of what the container or the machine has. At least 64 MiB. When memory runs short, idle connections are closed first, then the connections of the address \
+           whose requests hold most, and then new requests get a 503 with `Retry-After`. The default leaves a quarter to \
+           the buffers of the kernel, which count for a container too.",
+    ..PLAIN
+};
+
 pub(crate) static DEFAULT_CERT: Flag = Flag {
     name: "default-cert",
     value: "NAME",
@@ -376,6 +386,7 @@ pub(crate) static FLAGS: &[&Flag] = &[
     &KEEP_HOSTS,
     &TRUSTED_PROXIES,
     &PUBLIC_HTTPS_PORT,
+    &MEMORY,
     &DEFAULT_CERT,
     &ACME_EMAIL,
     &ACME_CA,

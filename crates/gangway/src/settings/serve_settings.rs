@@ -18,8 +18,8 @@ use super::raw::RawSettings;
 use super::schema::{
     ACCESS_LOG, ACCESS_LOG_FORMAT, ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, ADMIN,
     CROWDSEC_URL, Count, DATA, DEFAULT_CERT, DOCKER, DOMAIN, EXPOSE, FLAGS, Flag, FlagStatus, GEOIP, HTTP, HTTPS,
-    KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND, PUBLIC_HTTPS_PORT, SELECT, TAKE_OVER,
-    TRUSTED_PROXIES,
+    KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND, PUBLIC_HTTPS_PORT, SELECT,
+    TAKE_OVER, TRUSTED_PROXIES,
 };
 use super::value::{SettingOrigin, SettingValue};
 
@@ -41,6 +41,8 @@ pub(crate) struct ServeSettings {
     pub(crate) keep_hosts: Duration,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) public_https_port: Option<u16>,
+    /// Bytes of memory that the process may use, if a bound is set.
+    pub(crate) memory: Option<usize>,
     pub(crate) default_certificate: Option<Box<str>>,
     pub(crate) acme: AcmeSettings,
     /// The URL that is asked whether a host that no route names may have a certificate.
@@ -110,6 +112,7 @@ impl SettingsReader<'_> {
             keep_hosts: self.one(&KEEP_HOSTS, words::duration).unwrap_or(KEEP_HOSTS_DEFAULT),
             trusted_proxies: self.trusted_proxies(),
             public_https_port: self.one(&PUBLIC_HTTPS_PORT, network::port),
+            memory: self.one(&MEMORY, words::memory),
             default_certificate: self.one(&DEFAULT_CERT, network::host),
             acme: self.acme(),
             on_demand: self.one(&ON_DEMAND, network::ask_url),

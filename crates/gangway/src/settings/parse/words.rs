@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gangway_model::{Expose, NotASelector, Selector};
-use gangway_proxy::{AccessLogFormat, AccessLogTarget};
+use gangway_proxy::{AccessLogFormat, AccessLogTarget, Limits};
 
 use crate::settings::error::ValueError;
 use crate::settings::log_options::{LogFormat, LogLevel};
@@ -77,6 +77,15 @@ pub(crate) fn text(text: &str) -> Result<Box<str>, ValueError> {
 
 pub(crate) fn selector(text: &str) -> Result<Selector, ValueError> {
     Selector::parse(text).map_err(|NotASelector { note, help }| ValueError::new(note, help))
+}
+
+/// The memory of the process, in bytes.
+pub(crate) fn memory(text: &str) -> Result<usize, ValueError> {
+    let bytes = gangway_model::parse_size(text).map_err(|finding| ValueError::new(finding.note, finding.help))?;
+    usize::try_from(bytes)
+        .ok()
+        .filter(|bytes| *bytes >= Limits::MEMORY_MIN)
+        .ok_or_else(|| ValueError::new("too little to serve anything", "write at least `64MiB`"))
 }
 
 pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
