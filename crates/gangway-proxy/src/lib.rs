@@ -12,12 +12,11 @@ mod buffer_pool;
 mod data_plane;
 mod downstream;
 mod exchange;
-#[cfg(fuzzing)]
-pub mod fuzzing;
 mod grammar;
 mod hash;
 mod hold;
 mod http1;
+mod http2;
 mod lifecycle;
 mod limits;
 mod listen_addresses;

@@ -21,6 +21,7 @@ use crate::downstream::arrivals::Arriving;
 use crate::downstream::byte_stream::ByteStream;
 use crate::downstream::connection::{ClientConnection, canonical};
 use crate::downstream::http1::serve::serve_http1;
+use crate::downstream::http2::session::serve_http2;
 use crate::downstream::peeked_tcp::PeekedTcp;
 use crate::downstream::tls_policy::HandshakePolicies;
 use crate::exchange::worker::Worker;
@@ -128,9 +129,10 @@ impl FrontDoor {
 
     async fn serve_requests<T: ByteStream>(&self, io: T, connection: Arc<ClientConnection>, is_http2: bool) {
         if is_http2 {
-            todo!("served by the session to come: {:?}", self.goaway())
+            serve_http2(io, &self.worker, connection, self.goaway.clone(), self.phases.clone()).await;
+        } else {
+            serve_http1(io, &self.worker, &connection, self.phases.clone()).await;
         }
-        serve_http1(io, &self.worker, &connection, self.phases.clone()).await;
     }
 
     /// Reads the ClientHello, checks whether there is a certificate for its name, and finishes the handshake.
@@ -260,17 +262,6 @@ impl FrontDoor {
             answer = demand.answer(name, now());
         }
     }
-
-    /// A receiver for one connection, which is notified once from now on, or at once if clients are already to go
-    /// elsewhere.
-    fn goaway(&self) -> watch::Receiver<bool> {
-        let mut goaway = self.goaway.clone();
-        if *goaway.borrow_and_update() {
-            goaway.mark_changed();
-        }
-        goaway
-    }
-
     fn connection(&self, tcp: &TcpStream, accepted: Accepted) -> io::Result<ClientConnection> {
         let Accepted { peer, protocol: _, task, account } = accepted;
         let address = canonical(peer.ip());

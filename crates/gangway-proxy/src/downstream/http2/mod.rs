@@ -1,0 +1,16 @@
+//! The client's side over HTTP/2: the h2 library frames and compresses, everything else is decided here.
+//!
+//! [`session`] serves a connection and starts one task a stream. [`client_stream`] is the client's end of one request.
+//! [`watched_io`] keeps the deadlines of the connection's bytes, and [`send_budget`] bounds what is buffered for it.
+
+mod client_stream;
+mod exchange_pool;
+mod field_map;
+mod read_head;
+mod send_budget;
+pub(crate) mod session;
+mod stream_tasks;
+#[cfg(test)]
+mod tests;
+mod wake_flag;
+mod watched_io;

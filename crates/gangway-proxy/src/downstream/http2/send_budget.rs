@@ -1,0 +1,176 @@
+//! Bounds the bytes of responses that a connection buffers because its client does not take them.
+//!
+//! The h2 library bounds what it buffers for a stream, but not for a connection. A client with large windows that reads
+//! nothing would make it hold the most for every stream.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Buf;
+use parking_lot::Mutex;
+
+/// Bytes of bodies that a connection buffers. The one piece that begins below this bound may exceed it.
+const BUFFERED_MAX: usize = 128 * 1024;
+
+/// The bytes of bodies that were given to the h2 library for one connection and that it has not written yet.
+#[derive(Debug, Default)]
+pub(super) struct SendBudget(Mutex<Buffered>);
+
+#[derive(Debug, Default)]
+struct Buffered {
+    bytes: usize,
+    /// The number of pieces of each stream that has some. There are few, so they are searched from the start.
+    pieces: Vec<(u32, u32)>,
+    /// The tasks of streams that wait for room, or for their own pieces to be written.
+    waiting: Vec<(u32, Waker)>,
+}
+
+/// A place for a piece in the budget, until it is dropped.
+#[derive(Debug)]
+pub(super) struct SendHold {
+    budget: Arc<SendBudget>,
+    stream: u32,
+    len: usize,
+}
+
+/// A piece of a body on its way to the client. The h2 library drops it once it is written.
+#[derive(Debug)]
+pub(super) struct SendPiece {
+    bytes: Box<[u8]>,
+    /// How much of it was written.
+    at: usize,
+    _hold: Option<SendHold>,
+}
+
+impl SendBudget {
+    /// Waits for room and takes it for `len` bytes.
+    pub(super) fn poll_take(self: &Arc<Self>, stream: u32, len: usize, cx: &Context<'_>) -> Poll<SendHold> {
+        let mut buffered = self.0.lock();
+        if buffered.bytes >= BUFFERED_MAX {
+            buffered.wait(stream, cx);
+            return Poll::Pending;
+        }
+        buffered.add(stream, len);
+        Poll::Ready(SendHold { budget: Arc::clone(self), stream, len })
+    }
+
+    /// A place for a piece without bytes, for which there is always room.
+    pub(super) fn mark(self: &Arc<Self>, stream: u32) -> SendHold {
+        self.0.lock().add(stream, 0);
+        SendHold { budget: Arc::clone(self), stream, len: 0 }
+    }
+
+    /// Whether pieces of the stream are still to be written.
+    pub(super) fn has_pieces(&self, stream: u32) -> bool {
+        self.0.lock().pieces.iter().any(|(of, _)| *of == stream)
+    }
+
+    /// Waits until all pieces of the stream were written, or dropped because the connection has ended.
+    pub(super) fn poll_written(&self, stream: u32, cx: &Context<'_>) -> Poll<()> {
+        let mut buffered = self.0.lock();
+        if buffered.pieces.iter().all(|(of, _)| *of != stream) {
+            return Poll::Ready(());
+        }
+        buffered.wait(stream, cx);
+        Poll::Pending
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.0.lock().bytes
+    }
+}
+
+impl Buffered {
+    fn add(&mut self, stream: u32, len: usize) {
+        self.bytes += len;
+        match self.pieces.iter_mut().find(|(of, _)| *of == stream) {
+            Some((_, pieces)) => *pieces += 1,
+            None => self.pieces.push((stream, 1)),
+        }
+    }
+
+    fn wait(&mut self, stream: u32, cx: &Context<'_>) {
+        match self.waiting.iter_mut().find(|(of, _)| *of == stream) {
+            Some((_, waker)) => waker.clone_from(cx.waker()),
+            None => self.waiting.push((stream, cx.waker().clone())),
+        }
+    }
+}
+
+impl Drop for SendHold {
+    fn drop(&mut self) {
+        let mut buffered = self.budget.0.lock();
+        buffered.bytes -= self.len;
+        if let Some(at) = buffered.pieces.iter().position(|(of, _)| *of == self.stream) {
+            buffered.pieces[at].1 -= 1;
+            if buffered.pieces[at].1 == 0 {
+                buffered.pieces.swap_remove(at);
+            }
+        }
+        // All of them, since each may wait for something else. They are no more than the streams.
+        let waiting = std::mem::take(&mut buffered.waiting);
+        drop(buffered);
+        for (_, waker) in waiting {
+            waker.wake();
+        }
+    }
+}
+
+impl SendPiece {
+    /// A copy of `bytes`.
+    pub(super) fn new(bytes: &[u8], hold: SendHold) -> Self {
+        Self { bytes: bytes.into(), at: 0, _hold: Some(hold) }
+    }
+
+    /// A piece without bytes, to end a stream.
+    pub(super) fn end() -> Self {
+        Self { bytes: Box::default(), at: 0, _hold: None }
+    }
+
+    /// A piece without bytes, to notice when all before it was written.
+    pub(super) fn marker(hold: SendHold) -> Self {
+        Self { bytes: Box::default(), at: 0, _hold: Some(hold) }
+    }
+}
+
+impl Buf for SendPiece {
+    fn remaining(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes[self.at..]
+    }
+
+    fn advance(&mut self, len: usize) {
+        assert!(len <= self.remaining(), "more bytes are taken than are there");
+        self.at += len;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_given_back_with_the_piece() {
+        let budget = Arc::new(SendBudget::default());
+        let cx = Context::from_waker(Waker::noop());
+        let mut pieces = Vec::new();
+        while let Poll::Ready(hold) = budget.poll_take(1, 16 * 1024, &cx) {
+            pieces.push(SendPiece::new(b"x", hold));
+        }
+        assert_eq!(budget.bytes(), BUFFERED_MAX);
+        assert!(budget.poll_take(3, 1, &cx).is_pending());
+        assert!(budget.has_pieces(1) && !budget.has_pieces(3));
+        pieces.pop();
+        let other = budget.poll_take(3, 1, &cx);
+        assert!(other.is_ready() && budget.has_pieces(3));
+        assert!(budget.poll_written(1, &cx).is_pending());
+        pieces.clear();
+        assert!(budget.poll_written(1, &cx).is_ready());
+        drop(other);
+        assert_eq!(budget.bytes(), 0);
+    }
+}

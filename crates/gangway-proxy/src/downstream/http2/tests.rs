@@ -1,0 +1,593 @@
+//! A connection as its client sees it, with a stub in place of the exchange.
+
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{self, ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, Request, StatusCode};
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::client_stream::ClientStream;
+use super::session::{ServeRequests, serve_connection};
+use crate::exchange::serve::Exchange;
+use crate::limits::Limits;
+use crate::message::body_length::BodyLength;
+use crate::message::fields::Fields;
+use crate::message::response_head::ResponseHead;
+use crate::reply::rejection::Rejection;
+use crate::stream::body_frame::BodyFrame;
+use crate::stream::downstream::{Downstream, DownstreamError};
+
+/// Serves requests by their path, and notes how they ended.
+#[derive(Clone)]
+struct Stub {
+    limits: Limits,
+    begun: Arc<Notify>,
+    ends: Arc<Mutex<Vec<String>>>,
+}
+
+impl ServeRequests for Stub {
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn begin_idle(&self) {}
+
+    fn end_idle(&self) -> bool {
+        true
+    }
+
+    fn serve(&self, exchange: &mut Exchange, client: &mut ClientStream) -> impl Future<Output = ()> + Send {
+        async move {
+            self.begun.notify_one();
+            let outcome = self.answer(&exchange.head.target, exchange.head.body, client).await;
+            let end = match outcome {
+                Ok(text) => format!("{} {text}", exchange.head.target),
+                Err(DownstreamError::Rejected(rejection)) => {
+                    let _ = respond(client, rejection.reason.status(), BodyLength::Empty, b"", None).await;
+                    format!("{} {rejection}", exchange.head.target)
+                }
+                Err(error) => format!("{} {error:?}", exchange.head.target),
+            };
+            self.ends.lock().push(end);
+        }
+    }
+
+    fn reject(
+        &self,
+        exchange: &mut Exchange,
+        client: &mut ClientStream,
+        rejection: Rejection,
+    ) -> impl Future<Output = ()> + Send {
+        async move {
+            let _ = respond(client, rejection.reason.status(), BodyLength::Empty, b"", None).await;
+            self.ends.lock().push(format!("{} {rejection}", exchange.head.target));
+        }
+    }
+}
+
+impl Stub {
+    async fn answer(
+        &self,
+        target: &str,
+        body: BodyLength,
+        client: &mut ClientStream,
+    ) -> Result<String, DownstreamError> {
+        let (path, number) = target.rsplit_once('/').expect("a path");
+        let len = number.parse().unwrap_or(0);
+        match path {
+            "/sized" => respond(client, 200, BodyLength::Sized(len), &vec![b'x'; len as usize], None).await?,
+            "/framed" => respond(client, 200, BodyLength::Framed, &vec![b'x'; len as usize], None).await?,
+            "/upload" => {
+                let received = upload(client).await?;
+                let trailers = client.request_trailers().map_or(0, Fields::len);
+                respond(client, 200, BodyLength::Empty, b"", None).await?;
+                return Ok(format!("{body:?} {received} {trailers}"));
+            }
+            "/trailers" => {
+                let mut trailers = Fields::default();
+                trailers.push(b"Grpc-Status", b"0");
+                respond(client, 200, BodyLength::Framed, b"x", Some(&trailers)).await?;
+            }
+            "/cut" => {
+                start(client, 200, BodyLength::Framed)?;
+                send(client, &vec![b'x'; len as usize]).await?;
+                client.cut();
+            }
+            "/early" => respond(client, 413, BodyLength::Sized(4), b"full", None).await?,
+            "/hint" => {
+                for status in [103, 101, 100] {
+                    client.send_informational(&head(status, BodyLength::Empty))?;
+                }
+                respond(client, 200, BodyLength::Empty, b"", None).await?;
+            }
+            "/later" => {
+                let gone = tokio::time::timeout(Duration::from_secs(len), poll_fn(|cx| client.poll_gone(cx))).await;
+                if let Ok(error) = gone {
+                    return Err(error);
+                }
+                client.send_informational(&head(100, BodyLength::Empty))?;
+                return Ok(upload(client).await?.to_string());
+            }
+            "/delayed" => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                respond(client, 200, BodyLength::Sized(len), &vec![b'x'; len as usize], None).await?;
+            }
+            "/hang" => return Err(poll_fn(|cx| client.poll_gone(cx)).await),
+            "/panic" => panic!("on purpose"),
+            "/late-panic" => {
+                start(client, 200, BodyLength::Framed)?;
+                panic!("on purpose, later");
+            }
+            _ => respond(client, 404, BodyLength::Empty, b"", None).await?,
+        }
+        Ok("served".to_owned())
+    }
+}
+
+fn head(status: u16, body: BodyLength) -> ResponseHead {
+    let mut head = ResponseHead { body, ..ResponseHead::default() };
+    head.status = StatusCode::from_u16(status).expect("a status");
+    head.fields.push(b"X-Mixed-Case", b"y");
+    head.fields.push(b"Connection", b"keep-alive");
+    if let BodyLength::Sized(len) = body {
+        head.fields.push(b"Content-Length", len.to_string().as_bytes());
+    }
+    head
+}
+
+fn start(client: &mut ClientStream, status: u16, body: BodyLength) -> Result<(), DownstreamError> {
+    client.start_response(&head(status, body))
+}
+
+async fn send(client: &mut ClientStream, mut data: &[u8]) -> Result<(), DownstreamError> {
+    while !data.is_empty() {
+        let taken = poll_fn(|cx| client.poll_send(cx, data)).await?;
+        data = &data[taken..];
+    }
+    Ok(())
+}
+
+async fn respond(
+    client: &mut ClientStream,
+    status: u16,
+    body: BodyLength,
+    data: &[u8],
+    trailers: Option<&Fields>,
+) -> Result<(), DownstreamError> {
+    start(client, status, body)?;
+    send(client, data).await?;
+    poll_fn(|cx| client.poll_finish(cx, trailers)).await
+}
+
+async fn upload(client: &mut ClientStream) -> Result<u64, DownstreamError> {
+    loop {
+        let len = poll_fn(|cx| match client.poll_body(cx) {
+            Poll::Ready(Ok(BodyFrame::Data(data))) => Poll::Ready(Ok(data.len())),
+            Poll::Ready(Ok(BodyFrame::End)) => Poll::Ready(Ok(0)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
+        if len == 0 {
+            return Ok(client.body_bytes_received());
+        }
+        client.consume(len);
+    }
+}
+
+/// A connection to a [`Stub`].
+struct Server {
+    begun: Arc<Notify>,
+    ends: Arc<Mutex<Vec<String>>>,
+    going_away: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    fn start(buffer: usize) -> (Self, DuplexStream) {
+        let (ours, theirs) = duplex(buffer);
+        let stub = Stub { limits: Limits::default(), begun: Arc::default(), ends: Arc::default() };
+        let (begun, ends, going_away) = (Arc::clone(&stub.begun), Arc::clone(&stub.ends), Arc::new(Notify::new()));
+        let told = Arc::clone(&going_away);
+        let task = tokio::spawn(async move { serve_connection(ours, stub, told.notified()).await });
+        (Self { begun, ends, going_away, task }, theirs)
+    }
+
+    /// Waits until `count` requests have ended, and returns how.
+    async fn ended(&self, count: usize) -> Vec<String> {
+        while self.ends.lock().len() < count {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.ends.lock().clone()
+    }
+}
+
+struct H2Client {
+    requests: SendRequest<Bytes>,
+    connection: JoinHandle<Result<(), h2::Error>>,
+}
+
+async fn connected() -> (Server, H2Client) {
+    connected_by(&client::Builder::new()).await
+}
+
+async fn connected_by(builder: &client::Builder) -> (Server, H2Client) {
+    let (server, io) = Server::start(64 * 1024);
+    let (requests, connection) = builder.handshake(io).await.expect("a handshake");
+    (server, H2Client { requests, connection: tokio::spawn(connection) })
+}
+
+impl H2Client {
+    async fn send(&mut self, request: Request<()>, ends: bool) -> (ResponseFuture, SendStream<Bytes>) {
+        poll_fn(|cx| self.requests.poll_ready(cx)).await.expect("ready");
+        self.requests.send_request(request, ends).expect("sent")
+    }
+
+    async fn get(&mut self, path: &str) -> ResponseFuture {
+        self.send(get(path), true).await.0
+    }
+
+    async fn status(&mut self, path: &str) -> u16 {
+        self.get(path).await.await.expect("a response").status().as_u16()
+    }
+}
+
+fn get(path: &str) -> Request<()> {
+    Request::get(format!("https://a{path}")).body(()).expect("valid")
+}
+
+fn post(path: &str) -> Request<()> {
+    Request::post(format!("https://a{path}")).body(()).expect("valid")
+}
+
+/// Reads a body to its end, or to its cut.
+async fn body(stream: &mut RecvStream) -> (usize, Result<Option<HeaderMap>, h2::Error>) {
+    let mut len = 0;
+    while let Some(data) = stream.data().await {
+        match data {
+            Ok(data) => {
+                len += data.len();
+                let _ = stream.flow_control().release_capacity(data.len());
+            }
+            Err(error) => return (len, Err(error)),
+        }
+    }
+    (len, stream.trailers().await)
+}
+
+#[tokio::test]
+async fn responses_of_every_length_arrive_whole() {
+    let (server, mut client) = connected().await;
+    for (path, len, trailers) in [
+        ("/sized/0", 0, None),
+        ("/sized/1", 1, None),
+        ("/sized/1000000", 1_000_000, None),
+        ("/framed/0", 0, None),
+        ("/framed/300000", 300_000, None),
+        ("/trailers/0", 1, Some("0")),
+    ] {
+        let response = client.get(path).await.await.expect("a response");
+        assert_eq!(response.status(), 200, "{path}");
+        assert_eq!(response.headers()["x-mixed-case"], "y");
+        assert!(response.headers().contains_key("date") && !response.headers().contains_key("connection"));
+        let (came, ended_by) = body(&mut response.into_body()).await;
+        let ended_by = ended_by.expect("not cut");
+        assert_eq!(came, len, "{path}");
+        assert_eq!(ended_by.as_ref().map(|fields| fields["grpc-status"].to_str().expect("text")), trailers, "{path}");
+    }
+    assert_eq!(server.ended(6).await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_body_and_its_trailers_come_as_they_were_sent() {
+    let (server, mut client) = connected().await;
+    let mut sized = post("/upload/0");
+    sized.headers_mut().insert("content-length", "70000".parse().expect("a value"));
+    let (response, mut stream) = client.send(sized, false).await;
+    stream.send_data(vec![b'x'; 70_000].into(), true).expect("sent");
+    assert_eq!(response.await.expect("a response").status(), 200);
+    let (response, mut stream) = client.send(post("/upload/0"), false).await;
+    stream.send_data(Bytes::from_static(b"abc"), false).expect("sent");
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sum", "1".parse().expect("a value"));
+    stream.send_trailers(trailers).expect("sent");
+    assert_eq!(response.await.expect("a response").status(), 200);
+    assert_eq!(server.ended(2).await, ["/upload/0 Sized(70000) 70000 0", "/upload/0 Framed 3 1"]);
+}
+
+#[tokio::test]
+async fn what_must_not_be_served_is_answered_and_recorded() {
+    let (server, mut client) = connected().await;
+    let mut large = get("/sized/1");
+    large.headers_mut().insert("x", "y".repeat(40_000).parse().expect("a value"));
+    let mut expecting = post("/upload/0");
+    expecting.headers_mut().insert("expect", "wonders".parse().expect("a value"));
+    for (request, status) in [(large, 431), (expecting, 417)] {
+        let (response, _stream) = client.send(request, false).await;
+        assert_eq!(response.await.expect("a response").status(), status);
+    }
+    let ends = server.ended(2).await;
+    assert_eq!(ends, ["/sized/1 the head is larger than 32768 bytes", "/upload/0 only 100-continue may be expected"]);
+}
+
+#[tokio::test]
+async fn a_client_that_keeps_sending_bad_heads_loses_its_connection() {
+    let (_server, mut client) = connected().await;
+    let mut answered = 0;
+    loop {
+        let mut bad = get("/sized/1");
+        bad.headers_mut().insert("host", "other".parse().expect("a value"));
+        let (response, _) = client.send(bad, true).await;
+        let Ok(response) = response.await else { break };
+        assert_eq!(response.status(), 400);
+        answered += 1;
+    }
+    let error = client.connection.await.expect("no panic").expect_err("it was closed");
+    assert_eq!(error.reason(), Some(Reason::ENHANCE_YOUR_CALM));
+    assert_eq!(answered, 32);
+}
+
+#[tokio::test]
+async fn a_cut_response_looks_cut_after_all_that_came_before() {
+    let (_server, mut client) = connected().await;
+    for len in [0, 5, 50_000] {
+        let response = client.get(&format!("/cut/{len}")).await.await.expect("the head");
+        let (came, end) = body(&mut response.into_body()).await;
+        assert_eq!((came, end.expect_err("cut").reason()), (len, Some(Reason::INTERNAL_ERROR)));
+    }
+}
+
+#[tokio::test]
+async fn an_early_response_ends_the_request_without_an_error() {
+    let (_server, mut client) = connected().await;
+    let (response, mut stream) = client.send(post("/early/0"), false).await;
+    stream.send_data(vec![b'x'; 10_000].into(), false).expect("sent");
+    let response = response.await.expect("a response");
+    assert_eq!(response.status(), 413);
+    let (len, end) = body(&mut response.into_body()).await;
+    assert!(len == 4 && end.is_ok());
+    assert_eq!(poll_fn(|cx| stream.poll_reset(cx)).await.expect("a reset"), Reason::NO_ERROR);
+    assert_eq!(client.status("/sized/1").await, 200, "the connection goes on");
+}
+
+#[tokio::test]
+async fn interim_responses_come_before_the_final_one() {
+    let (_server, mut client) = connected().await;
+    let mut response = client.get("/hint/0").await;
+    let mut interim = Vec::new();
+    while let Some(head) = poll_fn(|cx| response.poll_informational(cx)).await {
+        interim.push(head.expect("a head").status().as_u16());
+    }
+    assert_eq!(interim, [103, 100]);
+    assert_eq!(response.await.expect("a response").status(), 200);
+}
+
+#[tokio::test]
+async fn who_resets_its_stream_is_noticed() {
+    let (server, mut client) = connected().await;
+    let (response, mut stream) = client.send(get("/hang/0"), false).await;
+    server.begun.notified().await;
+    stream.send_reset(Reason::CANCEL);
+    drop(response);
+    assert_eq!(server.ended(1).await, ["/hang/0 Gone"]);
+    let _response = client.get("/hang/1").await;
+    server.begun.notified().await;
+    client.connection.abort();
+    assert_eq!(server.ended(2).await[1], "/hang/1 Gone");
+    server.task.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_request() {
+    let (_server, mut client) = connected().await;
+    let beside = client.get("/later/0").await;
+    assert_eq!(client.status("/panic/0").await, 500);
+    let late = client.get("/late-panic/0").await.await.expect("the head");
+    let (_, end) = body(&mut late.into_body()).await;
+    assert_eq!(end.expect_err("cut").reason(), Some(Reason::INTERNAL_ERROR));
+    drop(beside);
+    assert_eq!(client.status("/sized/1").await, 200);
+}
+
+/// A client that sends frames as it likes.
+struct RawClient(DuplexStream);
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: u8 = 4;
+const HEADERS: u8 = 1;
+const DATA: u8 = 0;
+const GOAWAY: u8 = 7;
+const RST_STREAM: u8 = 3;
+/// `:method: POST`, `:scheme: https`, `:path: /upload/0`, `:authority: a`.
+const POST_UPLOAD: &[u8] = b"\x83\x87\x04\x09/upload/0\x41\x01a";
+
+impl RawClient {
+    async fn start() -> (Server, Self) {
+        let (server, io) = Server::start(1 << 20);
+        let mut client = Self(io);
+        client.0.write_all(PREFACE).await.expect("written");
+        client.frame(SETTINGS, 0, 0, b"").await;
+        (server, client)
+    }
+
+    async fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let len = u32::try_from(payload.len()).expect("small").to_be_bytes();
+        let mut frame = vec![len[1], len[2], len[3], kind, flags];
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        let _ = self.0.write_all(&frame).await;
+    }
+
+    /// The next frame that is not SETTINGS, PING or WINDOW_UPDATE; none at the end.
+    async fn next(&mut self) -> Option<(u8, u32, Vec<u8>)> {
+        loop {
+            let mut header = [0; 9];
+            self.0.read_exact(&mut header).await.ok()?;
+            let len = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+            let mut payload = vec![0; len as usize];
+            self.0.read_exact(&mut payload).await.ok()?;
+            let stream = u32::from_be_bytes([header[5], header[6], header[7], header[8]]);
+            if !matches!(header[3], SETTINGS | 6 | 8) {
+                return Some((header[3], stream, payload));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn trailers_with_a_pseudo_field_are_no_end_of_a_body() {
+    let (server, mut client) = RawClient::start().await;
+    for (stream, trailers) in [(1, &b"\x00\x01x\x01y"[..]), (3, b"\x84"), (5, b"\xbe\x00\x01x\x01y")] {
+        client.frame(HEADERS, 4, stream, POST_UPLOAD).await;
+        client.frame(DATA, 0, stream, b"abc").await;
+        client.frame(HEADERS, 5, stream, trailers).await;
+    }
+    let mut ends = server.ended(3).await;
+    ends.sort();
+    assert_eq!(
+        ends,
+        ["/upload/0 Framed 3 1", "/upload/0 a trailer is a pseudo-field", "/upload/0 a trailer is a pseudo-field"]
+    );
+}
+
+#[tokio::test]
+async fn streams_that_are_reset_for_an_error_are_bounded() {
+    let (_server, mut client) = RawClient::start().await;
+    let mut resets = 0;
+    for stream in (1..).step_by(2) {
+        // A field of HTTP/1.
+        client.frame(HEADERS, 5, stream, b"\x83\x87\x84\x00\x0aconnection\x05close").await;
+        match client.next().await {
+            Some((RST_STREAM, _, payload)) => {
+                assert_eq!(payload, [0, 0, 0, 1]);
+                resets += 1;
+            }
+            Some((GOAWAY, _, payload)) => {
+                assert_eq!(payload[4..8], [0, 0, 0, 11]);
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(resets, 256);
+}
+
+async fn seconds(server: Server) -> (u64, Vec<String>) {
+    let begun = Instant::now();
+    server.task.await.expect("no panic");
+    let ends = server.ends.lock().clone();
+    (begun.elapsed().as_secs(), ends)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preface_a_head_and_an_idle_connection_have_their_time() {
+    let (server, _silent) = Server::start(1024);
+    assert_eq!(seconds(server).await.0, 10);
+
+    let (server, mut half) = RawClient::start().await;
+    half.frame(HEADERS, 0, 1, POST_UPLOAD).await;
+    let (took, _) = seconds(server).await;
+    assert_eq!(took, 10);
+
+    let (server, mut idle) = RawClient::start().await;
+    for _ in 0..7 {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        idle.frame(6, 0, 0, &[0; 8]).await;
+    }
+    assert_eq!(seconds(server).await.0, 5, "a ping is no request");
+    let last = idle.next().await.expect("a frame");
+    assert_eq!((last.0, &last.2[4..8]), (GOAWAY, &[0; 4][..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_body_is_given_up_and_a_slow_one_too() {
+    let (server, mut client) = RawClient::start().await;
+    let begun = Instant::now();
+    client.frame(HEADERS, 4, 1, POST_UPLOAD).await;
+    assert_eq!(server.ended(1).await, ["/upload/0 the body came slower than 1024 bytes a second"]);
+    assert_eq!(begun.elapsed().as_secs(), 10);
+    client.frame(HEADERS, 4, 3, POST_UPLOAD).await;
+    let begun = Instant::now();
+    while server.ends.lock().len() < 2 {
+        client.frame(DATA, 0, 3, &[b'x'; 512]).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!((15..=30).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    let (status, ..) = client.next().await.expect("an answer");
+    assert_eq!(status, HEADERS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_100_owes_no_body_yet() {
+    let (server, mut client) = connected().await;
+    let mut expecting = post("/later/40");
+    expecting.headers_mut().insert("expect", "100-continue".parse().expect("a value"));
+    let (mut response, mut stream) = client.send(expecting, false).await;
+    let interim = poll_fn(|cx| response.poll_informational(cx)).await;
+    assert_eq!(interim.expect("a 100").expect("a head").status(), 100);
+    stream.send_data(Bytes::from_static(b"abc"), true).expect("sent");
+    assert_eq!(server.ended(1).await, ["/later/40 3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_window_ends_the_stream_and_a_slow_reader_lives() {
+    let (server, mut client) = connected_by(client::Builder::new().initial_window_size(1024)).await;
+    let closed = client.get("/sized/5000").await.await.expect("the head");
+    let slow = client.get("/sized/200000").await.await.expect("the head");
+    let mut slow = slow.into_body();
+    let mut came = 0;
+    while let Some(data) = slow.data().await {
+        let len = data.expect("not cut").len();
+        came += len;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let _ = slow.flow_control().release_capacity(len);
+    }
+    assert_eq!(came, 200_000);
+    let (_, end) = body(&mut closed.into_body()).await;
+    assert_eq!(end.expect_err("cut").reason(), Some(Reason::INTERNAL_ERROR));
+    assert_eq!(server.ended(2).await, ["/sized/5000 Stalled", "/sized/200000 served"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_no_bytes_loses_its_connection() {
+    let (server, io) = Server::start(4096);
+    let mut builder = client::Builder::new();
+    builder.initial_window_size(1 << 30).initial_connection_window_size(1 << 30);
+    let (requests, connection) = builder.handshake::<_, Bytes>(io).await.expect("a handshake");
+    let mut client = H2Client { requests, connection: tokio::spawn(std::future::pending()) };
+    let mut connection = Box::pin(connection);
+    let response = client.send(get("/delayed/1000000"), true);
+    tokio::pin!(response);
+    // The request goes out, and then nothing is read any more.
+    let _stream = tokio::select! {
+        stream = &mut response => stream,
+        _ = &mut connection => panic!("it ended"),
+    };
+    let _ = tokio::time::timeout(Duration::from_millis(1), &mut connection).await;
+    let stalled = Instant::now();
+    server.task.await.expect("no panic");
+    let took = stalled.elapsed();
+    assert!(took >= Limits::default().stalled_write && took.as_secs() < 40, "{took:?}");
+    assert_eq!(*server.ends.lock(), ["/delayed/1000000 Gone"]);
+}
+
+#[tokio::test]
+async fn a_client_is_told_to_go_and_may_end_what_it_began() {
+    let (server, mut client) = connected().await;
+    let response = client.get("/later/1").await;
+    server.going_away.notify_one();
+    // The client hears of it, and opens no further stream.
+    while poll_fn(|cx| client.requests.poll_ready(cx)).await.is_ok() && client.get("/sized/1").await.await.is_ok() {}
+    drop(response);
+    server.task.await.expect("no panic");
+    client.connection.await.expect("no panic").expect("a friendly end");
+}
