@@ -30,9 +30,8 @@ pub(crate) fn host_of_authority(authority: &[u8]) -> Option<&[u8]> {
         address.parse::<Ipv6Addr>().ok()?;
         end + 1
     } else {
-        let len = authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len());
-        let valid = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-        if len == 0 || len > HOST_LEN_MAX || !authority[..len].iter().all(valid) {
+        let len = authority.iter().position(|byte| !is_host(*byte)).unwrap_or(authority.len());
+        if len == 0 || len > HOST_LEN_MAX {
             return None;
         }
         len
@@ -53,11 +52,13 @@ pub(crate) fn host_of_authority(authority: &[u8]) -> Option<&[u8]> {
 /// the target holds no byte that must be refused: spaces, control bytes, and the `#` of a fragment, about which
 /// recipients disagree.
 pub(crate) fn push_target(target: &[u8], out: &mut String) -> bool {
-    // Without branches, so that the compiler looks at many bytes at once.
     let is_odd = |byte: u8| {
         !byte.is_ascii_graphic() | (byte == b'#') | (byte == b'<') | (byte == b'>') | (byte == b'`') | (byte == b'"')
     };
-    let has_odd = target.iter().fold(false, |found, byte| found | is_odd(*byte));
+    // Without branches, so that the compiler looks at many bytes at once.
+    let (blocks, rest) = target.as_chunks::<16>();
+    let has_odd = blocks.iter().any(|block| block.iter().fold(false, |found, byte| found | is_odd(*byte)))
+        || rest.iter().any(|byte| is_odd(*byte));
     if !has_odd && let Ok(text) = std::str::from_utf8(target) {
         out.push_str(text);
         return true;
@@ -107,33 +108,86 @@ pub(crate) fn content_length(value: &[u8]) -> Option<u64> {
 
 /// `tchar` of RFC 9110, section 5.6.2.
 pub(crate) fn is_token(byte: u8) -> bool {
-    const TOKEN: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut byte = 0_u8;
-        while byte < 128 {
-            table[byte as usize] = byte.is_ascii_alphanumeric();
-            byte += 1;
-        }
-        let marks = b"!#$%&'*+-.^_`|~";
-        let mut at = 0;
-        while at < marks.len() {
-            table[marks[at] as usize] = true;
-            at += 1;
-        }
-        table
-    };
+    const TOKEN: [bool; 256] = alphanumeric_and(b"!#$%&'*+-.^_`|~");
     TOKEN[usize::from(byte)]
 }
 
+/// Whether a byte may stand in a name, or in an IPv4 address.
+fn is_host(byte: u8) -> bool {
+    const HOST: [bool; 256] = alphanumeric_and(b"-._");
+    HOST[usize::from(byte)]
+}
+
+const fn alphanumeric_and(marks: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
+/// The length of the token at the beginning of `bytes`.
+#[inline]
+pub(crate) fn token_len(bytes: &[u8]) -> usize {
+    let (blocks, rest) = bytes.as_chunks::<4>();
+    let is_whole = |block: &[u8; 4]| block.iter().fold(true, |whole, byte| whole & is_token(*byte));
+    let whole = blocks.iter().position(|block| !is_whole(block));
+    let (start, rest) = match whole {
+        Some(blocks_before) => (4 * blocks_before, &blocks[blocks_before][..]),
+        None => (bytes.len() - rest.len(), rest),
+    };
+    start + rest.iter().position(|byte| !is_token(*byte)).unwrap_or(rest.len())
+}
+
 pub(crate) fn all_token(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| is_token(*byte))
+    token_len(bytes) == bytes.len()
 }
 
 /// Whether a field value has no control bytes except tab. High bytes are obsolete, but opaque and harmless.
-///
-/// Without branches, so that the compiler looks at many bytes at once.
 pub(crate) fn is_value(value: &[u8]) -> bool {
-    !value.iter().fold(false, |control, byte| control | (*byte < 0x20) & (*byte != b'\t') | (*byte == 0x7f))
+    control_byte(value).is_none()
+}
+
+/// The position of the first control byte except tab.
+#[inline]
+pub(crate) fn control_byte(bytes: &[u8]) -> Option<usize> {
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    for (number, block) in blocks.iter().enumerate() {
+        // Without branches, so that the compiler looks at all bytes of a block at once.
+        if block.iter().fold(false, |found, byte| found | is_control(*byte)) {
+            let (words, _) = block.as_chunks();
+            return words.iter().enumerate().find_map(|(word, bytes)| {
+                let first = control_in_word(*bytes)?;
+                Some(16 * number + 8 * word + first)
+            });
+        }
+    }
+    let start = bytes.len() - rest.len();
+    rest.iter().position(|byte| is_control(*byte)).map(|at| start + at)
+}
+
+fn is_control(byte: u8) -> bool {
+    (byte < 0x20) & (byte != b'\t') | (byte == 0x7f)
+}
+
+/// The same for eight bytes at once: each of them has its own bit in a number, and no carry reaches another byte.
+fn control_in_word(bytes: [u8; 8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = 0x80 * ONES;
+    let word = u64::from_le_bytes(bytes);
+    let low = word & !HIGH;
+    let is_below_space = !(low + 0x60 * ONES);
+    let is_del = low + ONES;
+    let not_tab = ((low ^ (u64::from(b'\t') * ONES)) + 0x7f * ONES) | word;
+    let found = (is_below_space & not_tab | is_del) & !word & HIGH;
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 #[cfg(test)]
@@ -161,6 +215,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn control_bytes_are_found_wherever_they_stand() {
+        for byte in 0..=255_u8 {
+            for len in 1..40 {
+                for at in 0..len {
+                    for around in [b' ', 0xff, b'\t', 0x80, b'~'] {
+                        let mut bytes = vec![around; len];
+                        bytes[at] = byte;
+                        let expected = (byte.is_ascii_control() && byte != b'\t').then_some(at);
+                        assert_eq!(control_byte(&bytes), expected, "{byte} at {at} of {len}");
+                    }
+                }
+            }
+        }
+        assert_eq!(control_byte(b"0123456789abcdef0123\n\n\0\n"), Some(20));
+        assert_eq!(control_byte(b"0123456\x7f\0"), Some(7));
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod buffer_pool;
 mod data_plane;
 mod downstream;
 mod exchange;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod grammar;
 mod hash;
 mod hold;

@@ -3,6 +3,7 @@
 pub(crate) mod chunked;
 mod connection_options;
 pub(crate) mod encoder;
+mod field_line;
 pub(crate) mod http_date;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;

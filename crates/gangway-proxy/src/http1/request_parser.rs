@@ -14,9 +14,10 @@ use http::{Method, Version};
 use memchr::memchr;
 
 use crate::grammar::{
-    FIELD_OVERHEAD, absolute_authority, all_token, content_length, host_of_authority, is_token, is_value, push_target,
+    FIELD_OVERHEAD, absolute_authority, all_token, content_length, host_of_authority, is_token, push_target,
 };
 use crate::http1::connection_options::ConnectionOptions;
+use crate::http1::field_line::FieldLine;
 use crate::message::body_length::BodyLength;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
@@ -127,26 +128,35 @@ impl RequestParser {
             },
         };
         loop {
+            let start = self.line;
+            // Only lines of which nothing was looked at before: no byte is looked at twice.
+            if self.searched == start {
+                if let Some(field) = FieldLine::read(&bytes[start..]) {
+                    self.line = start + field.len + 2;
+                    self.searched = self.line;
+                    self.count_field(field.len)?;
+                    self.take_field(bytes, fields_start, start, field, head.version)?;
+                    continue;
+                }
+                if bytes[start..].starts_with(b"\r\n") {
+                    self.finish(bytes, fields_start, start, head)?;
+                    return Ok(Some(start + 2));
+                }
+            }
             let Some(end) = self.line_end(bytes) else {
                 self.check_bounds(bytes.len())?;
                 return Ok(None);
             };
             self.check_bounds(end)?;
-            let start = self.line;
             self.line = end + 1;
             let line = bytes[start..end].strip_suffix(b"\r").ok_or(Rejection::bad("a line ends without CR"))?;
             if line.is_empty() {
                 self.finish(bytes, fields_start, start, head)?;
                 return Ok(Some(end + 1));
             }
-            self.size += line.len() + FIELD_OVERHEAD;
-            if self.size > self.bounds.bytes {
-                return Err(Rejection::head_too_large(self.bounds.bytes));
-            }
-            if self.fields.len() == self.bounds.fields {
-                return Err(Rejection::too_many_fields(self.bounds.fields));
-            }
-            self.parse_field(line, start, fields_start, head.version)?;
+            self.count_field(line.len())?;
+            let field = FieldLine::read(&bytes[start..=end]).ok_or_else(|| malformed_field(line))?;
+            self.take_field(bytes, fields_start, start, field, head.version)?;
         }
     }
 
@@ -214,33 +224,34 @@ impl RequestParser {
         Ok(())
     }
 
-    /// Parses a line that is a field. `start` is the position of the line in the head.
-    fn parse_field(
+    /// Counts a field whose line has this length.
+    fn count_field(&mut self, len: usize) -> Result<(), Rejection> {
+        self.size += len + FIELD_OVERHEAD;
+        if self.size > self.bounds.bytes {
+            return Err(Rejection::head_too_large(self.bounds.bytes));
+        }
+        if self.fields.len() == self.bounds.fields {
+            return Err(Rejection::too_many_fields(self.bounds.fields));
+        }
+        Ok(())
+    }
+
+    /// Takes a field. `start` is the position of its line in the head.
+    #[inline(always)]
+    fn take_field(
         &mut self,
-        line: &[u8],
-        start: usize,
+        bytes: &[u8],
         fields_start: usize,
+        start: usize,
+        field: FieldLine,
         version: Version,
     ) -> Result<(), Rejection> {
-        if matches!(line[0], b' ' | b'\t') {
-            return Err(Rejection::bad("a folded field"));
-        }
-        // One pass over the name finds its end and invalid bytes.
-        let name_len = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line.len());
-        if name_len == 0 || line.get(name_len) != Some(&b':') {
-            return Err(Rejection::bad("a field name is no token, or has a space before its colon"));
-        }
-        let (name, rest) = (&line[..name_len], &line[name_len + 1..]);
-        if !is_value(rest) {
-            return Err(Rejection::bad("a control byte in a field"));
-        }
-        let value = rest.trim_ascii_start();
-        let value_start = start + line.len() - value.len();
-        let value = value.trim_ascii_end();
-        let kind = FieldKind::of(name);
-        self.seen.note(kind, value, value_start, version)?;
-        let (start, value_start) = (start - fields_start, value_start - fields_start);
-        self.fields.note(kind, start..start + name_len, value_start..value_start + value.len(), start + line.len() + 2);
+        let value = start + field.value_start..start + field.value_end;
+        let kind = FieldKind::of(&bytes[start..start + field.name_len]);
+        self.seen.note(kind, &bytes[value.clone()], value.start, version)?;
+        let line = start - fields_start;
+        let value = value.start - fields_start..value.end - fields_start;
+        self.fields.note(kind, line..line + field.name_len, value, line + field.len + 2);
         Ok(())
     }
 
@@ -286,8 +297,24 @@ impl RequestParser {
         self.fields.store(&bytes[fields_start..fields_end]);
         head.fields = std::mem::take(&mut self.fields);
         seen.connection.remove_named(&mut head.fields, is_protected);
+        if is_http10 {
+            // It means nothing there, and the request goes on as one of HTTP/1.1.
+            head.fields.remove(FieldKind::Expect);
+        }
         Ok(())
     }
+}
+
+/// Why a line is no field.
+fn malformed_field(line: &[u8]) -> Rejection {
+    if matches!(line[0], b' ' | b'\t') {
+        return Rejection::bad("a folded field");
+    }
+    let name_len = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line.len());
+    if name_len == 0 || line.get(name_len) != Some(&b':') {
+        return Rejection::bad("a field name is no token, or has a space before its colon");
+    }
+    Rejection::bad("a control byte in a field")
 }
 
 /// Reads a request line into `head`, and returns the position of the authority of a target in absolute form. `start`

@@ -12,6 +12,7 @@ use memchr::memchr;
 
 use crate::grammar::{content_length, is_token, is_value};
 use crate::http1::connection_options::ConnectionOptions;
+use crate::http1::field_line::FieldLine;
 use crate::message::body_length::BodyLength;
 use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
@@ -46,8 +47,6 @@ pub(crate) struct ResponseParser {
     /// Where the fields begin, once the status line was read.
     fields_start: Option<usize>,
     form: Form,
-    /// Whether the current field goes on behind a line end.
-    is_folded: bool,
     /// The buffers of the head that is filled. They may hold positions without bytes until the head has ended, so
     /// nobody else may see them.
     fields: Fields,
@@ -82,7 +81,6 @@ impl ResponseParser {
         self.searched = 0;
         self.fields_start = None;
         self.form = Form::AsSent;
-        self.is_folded = false;
         self.fields.clear();
         self.seen.clear();
     }
@@ -118,10 +116,29 @@ impl ResponseParser {
                 None => return Ok(None),
             },
         };
-        while let Some(at) = memchr(b'\n', &bytes[self.searched..]) {
+        loop {
+            let start = self.line;
+            // Only lines of which nothing was looked at before: nearly no byte is looked at twice.
+            if self.form == Form::AsSent
+                && self.searched == start
+                && let Some(field) = FieldLine::read(&bytes[start..])
+                && let Some(next) = bytes.get(start + field.len + 2)
+                && !is_space(*next)
+            {
+                self.line = start + field.len + 2;
+                self.searched = self.line;
+                check_size(self.line - 1)?;
+                self.take_field(bytes, fields_start, start, field, head.status)?;
+                continue;
+            }
+            let Some(at) = memchr(b'\n', &bytes[self.searched..]) else {
+                self.searched = bytes.len();
+                check_size(bytes.len())?;
+                return Ok(None);
+            };
             let end = self.searched + at;
             check_size(end)?;
-            let line = &bytes[self.line..end];
+            let line = &bytes[start..end];
             if matches!(line, b"" | b"\r") {
                 self.finish(bytes, fields_start, facts, head)?;
                 return Ok(Some(end + 1));
@@ -132,29 +149,29 @@ impl ResponseParser {
                     self.searched = end;
                     return Ok(None);
                 }
-                Some(b' ' | b'\t') => {
-                    self.is_folded = true;
+                Some(next) if is_space(*next) => self.searched = end + 1,
+                Some(_) if self.form == Form::Rewritten => {
+                    self.rewrite_field(line, head.status)?;
+                    self.line = end + 1;
                     self.searched = end + 1;
-                    continue;
                 }
-                Some(_) => {}
+                Some(_) => match FieldLine::read(&bytes[start..=end]) {
+                    Some(field) if start + field.len + 1 == end => {
+                        self.line = end + 1;
+                        self.searched = end + 1;
+                        self.take_field(bytes, fields_start, start, field, head.status)?;
+                    }
+                    // Once more from the first field.
+                    Some(_) | None => {
+                        self.form = Form::Rewritten;
+                        self.fields.clear();
+                        self.seen.clear();
+                        self.line = fields_start;
+                        self.searched = fields_start;
+                    }
+                },
             }
-            if self.parse_field(line, fields_start, head.status)? {
-                self.line = end + 1;
-                self.searched = end + 1;
-            } else {
-                // Once more from the first field.
-                self.form = Form::Rewritten;
-                self.fields.clear();
-                self.seen.clear();
-                self.line = fields_start;
-                self.searched = fields_start;
-            }
-            self.is_folded = false;
         }
-        self.searched = bytes.len();
-        check_size(bytes.len())?;
-        Ok(None)
     }
 
     /// Parses the status line, and an empty line before it. Returns where the fields begin.
@@ -190,50 +207,48 @@ impl ResponseParser {
         Ok(self.fields_start)
     }
 
-    /// Parses a field with all its lines; the final LF is cut off. Returns whether it could be taken in the form of
-    /// the fields before it.
-    fn parse_field(&mut self, lines: &[u8], fields_start: usize, status: StatusCode) -> Result<bool, &'static str> {
-        let line = lines.strip_suffix(b"\r");
+    /// Takes a field that goes on as it is. `start` is the position of its line in the head.
+    #[inline(always)]
+    fn take_field(
+        &mut self,
+        bytes: &[u8],
+        fields_start: usize,
+        start: usize,
+        field: FieldLine,
+        status: StatusCode,
+    ) -> Result<(), &'static str> {
+        let value = start + field.value_start..start + field.value_end;
+        let kind = FieldKind::of(&bytes[start..start + field.name_len]);
+        if self.seen.note(kind, &bytes[value.clone()])? && is_passed_on(kind, status) {
+            self.count_field()?;
+            let line = start - fields_start;
+            let value = value.start - fields_start..value.end - fields_start;
+            self.fields.note(kind, line..line + field.name_len, value, line + field.len + 2);
+        }
+        Ok(())
+    }
+
+    /// Takes a field in a form that does not go on, with all its lines; the final LF is cut off.
+    fn rewrite_field(&mut self, lines: &[u8], status: StatusCode) -> Result<(), &'static str> {
         let name_len = lines.iter().position(|byte| !is_token(*byte)).unwrap_or(lines.len());
         let (name, rest) = lines.split_at(name_len);
         if name_len == 0 {
             return Err("a field has no name");
         }
-        if self.fields.len() == FIELDS_MAX {
-            return Err("the head has too many fields");
-        }
+        // A proxy removes spaces before the colon (RFC 9112, section 5.1).
+        let spaces = rest.iter().take_while(|byte| is_space(**byte)).count();
+        let value = rest[spaces..].strip_prefix(b":").ok_or("a field name is no token, or has no colon")?;
+        let value = unfolded(value).ok_or("a control byte in a field")?;
         let kind = FieldKind::of(name);
-        let is_passed_on =
-            !kind.is_for_one_hop() || kind == FieldKind::Upgrade && status == StatusCode::SWITCHING_PROTOCOLS;
-        match (self.form, line, rest.first()) {
-            (Form::AsSent, Some(line), Some(b':')) if !self.is_folded => {
-                let rest = &line[name_len + 1..];
-                if !is_value(rest) {
-                    return Err("a control byte in a field");
-                }
-                let value = rest.trim_ascii_start();
-                let start = self.line - fields_start;
-                let value_start = start + line.len() - value.len();
-                let value = value.trim_ascii_end();
-                if self.seen.note(kind, value)? && is_passed_on {
-                    let value = value_start..value_start + value.len();
-                    self.fields.note(kind, start..start + name_len, value, start + line.len() + 2);
-                }
-                Ok(true)
-            }
-            (Form::AsSent, _, _) => Ok(false),
-            (Form::Rewritten, line, _) => {
-                // A proxy removes spaces before the colon (RFC 9112, section 5.1).
-                let rest = &line.unwrap_or(lines)[name_len..];
-                let spaces = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-                let value = rest[spaces..].strip_prefix(b":").ok_or("a field name is no token, or has no colon")?;
-                let value = unfolded(value).ok_or("a control byte in a field")?;
-                if self.seen.note(kind, &value)? && is_passed_on {
-                    self.fields.push_known(kind, name, &[&value]);
-                }
-                Ok(true)
-            }
+        if self.seen.note(kind, &value)? && is_passed_on(kind, status) {
+            self.count_field()?;
+            self.fields.push_known(kind, name, &[&value]);
         }
+        Ok(())
+    }
+
+    fn count_field(&self) -> Result<(), &'static str> {
+        if self.fields.len() == FIELDS_MAX { Err("the head has too many fields") } else { Ok(()) }
     }
 
     /// Fills `head` once all fields are there.
@@ -298,6 +313,15 @@ fn read_status_line(line: &[u8], head: &mut ResponseHead) -> Result<(), &'static
     }
     head.reason_phrase.extend_from_slice(reason_phrase);
     Ok(())
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Whether a field goes to the client.
+fn is_passed_on(kind: FieldKind, status: StatusCode) -> bool {
+    !kind.is_for_one_hop() || kind == FieldKind::Upgrade && status == StatusCode::SWITCHING_PROTOCOLS
 }
 
 fn check_size(len: usize) -> Result<(), &'static str> {

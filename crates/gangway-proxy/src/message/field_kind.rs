@@ -40,38 +40,37 @@ pub(crate) enum FieldKind {
 }
 
 impl FieldKind {
-    /// The kind of the field with this name, in any case.
+    /// The kind of the field with this name, in any case. The name is a token.
     pub(crate) fn of(name: &[u8]) -> Self {
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
-            2 if is("te") => Self::Te,
-            3 if is("via") => Self::Via,
-            4 if is("host") => Self::Host,
-            4 if is("date") => Self::Date,
-            6 if is("accept") => Self::Accept,
-            6 if is("cookie") => Self::Cookie,
-            6 if is("expect") => Self::Expect,
-            7 if is("referer") => Self::Referer,
-            7 if is("trailer") => Self::Trailer,
-            7 if is("upgrade") => Self::Upgrade,
-            10 if is("connection") => Self::Connection,
-            10 if is("keep-alive") => Self::KeepAlive,
-            10 if is("set-cookie") => Self::SetCookie,
-            10 if is("user-agent") => Self::UserAgent,
-            12 if is("content-type") => Self::ContentType,
-            13 if is("authorization") => Self::Authorization,
-            14 if is("content-length") => Self::ContentLength,
-            15 if is("x-forwarded-for") => Self::XForwardedFor,
-            16 if is("x-forwarded-host") => Self::XForwardedHost,
-            16 if is("x-forwarded-port") => Self::XForwardedPort,
-            16 if is("proxy-connection") => Self::ProxyConnection,
-            16 if is("www-authenticate") => Self::WwwAuthenticate,
-            17 if is("transfer-encoding") => Self::TransferEncoding,
-            17 if is("x-forwarded-proto") => Self::XForwardedProto,
-            17 if is("sec-websocket-key") => Self::SecWebSocketKey,
-            18 if is("proxy-authenticate") => Self::ProxyAuthenticate,
-            19 if is("proxy-authorization") => Self::ProxyAuthorization,
-            20 if is("sec-websocket-accept") => Self::SecWebSocketAccept,
+            2 if is(name, b"te") => Self::Te,
+            3 if is(name, b"via") => Self::Via,
+            4 if is(name, b"host") => Self::Host,
+            4 if is(name, b"date") => Self::Date,
+            6 if is(name, b"accept") => Self::Accept,
+            6 if is(name, b"cookie") => Self::Cookie,
+            6 if is(name, b"expect") => Self::Expect,
+            7 if is(name, b"referer") => Self::Referer,
+            7 if is(name, b"trailer") => Self::Trailer,
+            7 if is(name, b"upgrade") => Self::Upgrade,
+            10 if is(name, b"connection") => Self::Connection,
+            10 if is(name, b"keep-alive") => Self::KeepAlive,
+            10 if is(name, b"set-cookie") => Self::SetCookie,
+            10 if is(name, b"user-agent") => Self::UserAgent,
+            12 if is(name, b"content-type") => Self::ContentType,
+            13 if is(name, b"authorization") => Self::Authorization,
+            14 if is(name, b"content-length") => Self::ContentLength,
+            15 if is(name, b"x-forwarded-for") => Self::XForwardedFor,
+            16 if is(name, b"x-forwarded-host") => Self::XForwardedHost,
+            16 if is(name, b"x-forwarded-port") => Self::XForwardedPort,
+            16 if is(name, b"proxy-connection") => Self::ProxyConnection,
+            16 if is(name, b"www-authenticate") => Self::WwwAuthenticate,
+            17 if is(name, b"transfer-encoding") => Self::TransferEncoding,
+            17 if is(name, b"x-forwarded-proto") => Self::XForwardedProto,
+            17 if is(name, b"sec-websocket-key") => Self::SecWebSocketKey,
+            18 if is(name, b"proxy-authenticate") => Self::ProxyAuthenticate,
+            19 if is(name, b"proxy-authorization") => Self::ProxyAuthorization,
+            20 if is(name, b"sec-websocket-accept") => Self::SecWebSocketAccept,
             _ if is_spoofable(name) => Self::Spoofable,
             _ => Self::Other,
         }
@@ -89,5 +88,46 @@ impl FieldKind {
                 | Self::TransferEncoding
                 | Self::Upgrade
         )
+    }
+}
+
+/// Whether a token is the known one, which consists of small letters and hyphens, in any case. The length is known
+/// when this is compiled, so that many bytes are compared at once.
+fn is<const LEN: usize>(name: &[u8], known: &[u8; LEN]) -> bool {
+    let Ok(name) = <&[u8; LEN]>::try_from(name) else { return false };
+    // The bit makes a capital letter a small one, and no other byte of a token a letter or a hyphen.
+    name.iter().zip(known).fold(true, |same, (byte, known)| same & (byte | 0x20 == *known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_known_in_any_case_and_by_its_whole_name() {
+        for (name, kind) in [
+            ("TE", FieldKind::Te),
+            ("via", FieldKind::Via),
+            ("HOST", FieldKind::Host),
+            ("User-Agent", FieldKind::UserAgent),
+            ("content-length", FieldKind::ContentLength),
+            ("X-Forwarded-FOR", FieldKind::XForwardedFor),
+            ("sec-websocket-accept", FieldKind::SecWebSocketAccept),
+            ("x-forwarded-anything", FieldKind::Spoofable),
+            ("X-Real-IP", FieldKind::Spoofable),
+            ("Remote-User", FieldKind::Spoofable),
+            ("content_length", FieldKind::Spoofable),
+            ("X-Requested-With", FieldKind::Other),
+            ("Hos", FieldKind::Other),
+            ("Hosts", FieldKind::Other),
+            ("content.length", FieldKind::Other),
+        ] {
+            assert_eq!(FieldKind::of(name.as_bytes()), kind, "{name}");
+        }
+        // Bytes that differ from those of a known name in the bit of the case alone.
+        for name in ["h/st", "hos4", "HO\u{13}T"] {
+            assert_ne!(FieldKind::of(name.as_bytes()), FieldKind::ContentLength, "{name:?}");
+            assert_ne!(FieldKind::of(name.as_bytes()), FieldKind::Host, "{name:?}");
+        }
     }
 }

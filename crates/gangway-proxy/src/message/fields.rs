@@ -51,6 +51,7 @@ impl Fields {
     }
 
     /// Notes where a field stands in the bytes that [`Fields::store`] gets later. For parsers.
+    #[inline(always)]
     pub(crate) fn note(&mut self, kind: FieldKind, name: Range<usize>, value: Range<usize>, line_end: usize) {
         self.index.push(Position {
             kind,
@@ -172,9 +173,18 @@ impl Fields {
 
     /// Appends all fields as lines of HTTP/1, without the empty line that ends a head.
     pub(crate) fn write_lines(&self, out: &mut Vec<u8>) {
+        // Lines that stand side by side are copied together.
+        let mut run = 0..0;
         for at in &self.index {
-            out.extend_from_slice(&self.bytes[at.name as usize..at.end as usize]);
+            let line = at.name as usize..at.end as usize;
+            if line.start == run.end {
+                run.end = line.end;
+            } else {
+                out.extend_from_slice(&self.bytes[run]);
+                run = line;
+            }
         }
+        out.extend_from_slice(&self.bytes[run]);
     }
 
     fn field(&self, at: &Position) -> Field<'_> {

@@ -144,6 +144,8 @@ fn a_continue_is_expected_only_before_a_body() {
     assert!(expects("HTTP/1.1", "Content-Length: 5\r\n") && expects("HTTP/1.1", "Transfer-Encoding: chunked\r\n"));
     assert!(!expects("HTTP/1.1", "") && !expects("HTTP/1.1", "Content-Length: 0\r\n"));
     assert!(!expects("HTTP/1.0", "Content-Length: 5\r\n"));
+    let old = parsed("PUT / HTTP/1.0\r\nHost: a\r\nExpect: wonders\r\nX: y\r\n\r\n").expect("in order");
+    assert_eq!(lines(&old), "Host: a\r\nX: y\r\n", "an application would take it for one of HTTP/1.1");
 }
 
 #[test]

@@ -1,0 +1,22 @@
+//! What the fuzz targets call. It is compiled for them alone.
+
+use crate::http1::properties::{check_requests, check_responses};
+use crate::http1::response_parser::RequestFacts;
+
+/// Any bytes as what a client sends over HTTP/1. Two places say where the bytes are cut.
+pub fn http1_requests(input: &[u8]) {
+    let Some((places, bytes)) = input.split_first_chunk() else { return };
+    check_requests(bytes, &cuts(*places));
+}
+
+/// Any bytes as what an application sends over HTTP/1.
+pub fn http1_responses(input: &[u8]) {
+    let Some((places, rest)) = input.split_first_chunk() else { return };
+    let Some((flags, bytes)) = rest.split_first() else { return };
+    let facts = RequestFacts { is_head: flags & 1 == 1, asked_upgrade: flags & 2 == 2 };
+    check_responses(bytes, facts, &cuts(*places));
+}
+
+fn cuts([first, more, second, even_more]: [u8; 4]) -> [usize; 2] {
+    [u16::from_le_bytes([first, more]).into(), u16::from_le_bytes([second, even_more]).into()]
+}
