@@ -25,6 +25,14 @@ pub enum StartError {
         /// The address that the socket listens on.
         address: SocketAddr,
     },
+    /// A running instance listens on IPv4 and IPv6, and this one is to listen on IPv4 only.
+    #[error(
+        "take over {address}: the running instance listens there for IPv6 too, and its sockets cannot be narrowed; stop it first"
+    )]
+    WiderThanAsked {
+        /// The address to listen on.
+        address: SocketAddr,
+    },
     /// A listener could not be kept for a successor.
     #[error("keep a socket at hand: {0}")]
     Sockets(io::Error),

@@ -1,10 +1,10 @@
 //! Listening sockets: opens them, or takes them over from another process.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::listen_addresses::{ListenAddresses, ListenerProtocol};
 use crate::settings::PassedSocket;
@@ -41,14 +41,18 @@ pub(crate) fn bind(
     let mut listening = ListenAddresses::default();
     for (addresses, protocol) in [(http, ListenerProtocol::Plain), (https, ListenerProtocol::Tls)] {
         for &address in addresses {
-            let found: Vec<&PassedSocket> =
-                passed.iter().filter(|passed| listens_on(&passed.socket, address)).collect();
-            let opened = if found.is_empty() { bind_shards(address, shards) } else { share(&found, shards) };
+            let found = passed_for(passed, address)?;
+            let opened = if found.is_empty() { bind_shards(address, shards) } else { share(&found, address, shards) };
             let opened = opened.map_err(failed(address))?;
-            let actual = opened[0].local_addr().map_err(failed(address))?;
-            match protocol {
-                ListenerProtocol::Plain => listening.http.push(actual),
-                ListenerProtocol::Tls => listening.https.push(actual),
+            let actual = match protocol {
+                ListenerProtocol::Plain => &mut listening.http,
+                ListenerProtocol::Tls => &mut listening.https,
+            };
+            for socket in &opened {
+                let address = socket.local_addr().map_err(failed(address))?;
+                if !actual.contains(&address) {
+                    actual.push(address);
+                }
             }
             let is_held = found.iter().any(|passed| passed.is_held);
             for (at, socket) in opened.into_iter().enumerate() {
@@ -58,44 +62,100 @@ pub(crate) fn bind(
     }
     for PassedSocket { socket, .. } in passed.iter().filter(|passed| passed.is_held) {
         let address = socket.local_addr().map_err(failed(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))))?;
-        if !http.iter().chain(https).any(|asked| listens_on(socket, *asked)) {
+        if !http.iter().chain(https).any(|asked| coverage(socket, *asked) != Coverage::Nothing) {
             return Err(StartError::Unasked { address });
         }
     }
     Ok((by_shard, listening))
 }
 
-/// Whether a socket that was handed over serves this address. The unspecified addresses of IPv4 and IPv6 count as the
-/// same.
-fn listens_on(socket: &std::net::TcpListener, address: SocketAddr) -> bool {
-    socket.local_addr().is_ok_and(|actual| {
-        let same_ip = actual.ip() == address.ip() || (actual.ip().is_unspecified() && address.ip().is_unspecified());
-        same_ip && actual.port() == address.port()
-    })
+/// The sockets that were handed over and serve this address.
+///
+/// `[::]` means IPv6 and IPv4, so a socket at `0.0.0.0` serves a part of it. The other way round, a socket at `[::]`
+/// serves more than `0.0.0.0`: systemd may pass one, for a socket unit says it, and from a predecessor it is an error,
+/// for clients would reach by IPv6 what the settings keep to IPv4.
+fn passed_for(passed: &[PassedSocket], address: SocketAddr) -> Result<Vec<&PassedSocket>, StartError> {
+    let mut found = Vec::new();
+    for socket in passed {
+        match coverage(&socket.socket, address) {
+            Coverage::Same | Coverage::Part => found.push(socket),
+            Coverage::More if socket.is_held => found.push(socket),
+            Coverage::More | Coverage::Nothing => {}
+        }
+    }
+    let is_wider = |socket: &PassedSocket| coverage(&socket.socket, address) == Coverage::More;
+    match passed.iter().find(|socket| is_wider(socket)) {
+        Some(_) if found.is_empty() => Err(StartError::WiderThanAsked { address }),
+        Some(_) | None => Ok(found),
+    }
 }
 
-/// All passed sockets, since clients wait at each of them, repeated until every shard has one.
-fn share(passed: &[&PassedSocket], shards: usize) -> io::Result<Vec<std::net::TcpListener>> {
+/// The part of an address that a listening socket serves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Coverage {
+    Nothing,
+    /// IPv4 only, of an address that means IPv6 too.
+    Part,
+    Same,
+    /// IPv6 too, of an address that means IPv4 only.
+    More,
+}
+
+fn coverage(socket: &std::net::TcpListener, address: SocketAddr) -> Coverage {
+    let Ok(actual) = socket.local_addr() else { return Coverage::Nothing };
+    if actual.port() != address.port() {
+        return Coverage::Nothing;
+    }
+    let is_every = actual.ip().is_unspecified() && address.ip().is_unspecified();
+    match (actual.ip(), address.ip()) {
+        (actual, asked) if actual == asked => Coverage::Same,
+        (IpAddr::V4(_), IpAddr::V6(_)) if is_every => Coverage::Part,
+        (IpAddr::V6(_), IpAddr::V4(_)) if is_every && SockRef::from(socket).only_v6().is_ok_and(|only| !only) => {
+            Coverage::More
+        }
+        (_, _) => Coverage::Nothing,
+    }
+}
+
+/// All passed sockets, since clients wait at each of them, repeated until every shard has one. If they serve only IPv4
+/// of an address that means IPv6 too, new sockets for IPv6 join them.
+fn share(passed: &[&PassedSocket], address: SocketAddr, shards: usize) -> io::Result<Vec<std::net::TcpListener>> {
     let share = |PassedSocket { socket, .. }: &PassedSocket| {
         socket.set_nonblocking(true)?;
         socket.try_clone()
     };
-    passed.iter().cycle().take(passed.len().max(shards)).map(|passed| share(passed)).collect()
+    let count = passed.len().max(shards);
+    let mut shared =
+        passed.iter().cycle().take(count).map(|passed| share(passed)).collect::<io::Result<Vec<std::net::TcpListener>>>()?;
+    if passed.iter().all(|passed| coverage(&passed.socket, address) == Coverage::Part) {
+        match bind_each(address, Families::Ipv6, shards) {
+            Ok(joined) => shared.extend(joined),
+            // The kernel has no IPv6, so all its addresses are IPv4.
+            Err(error) if error.raw_os_error() == Some(EAFNOSUPPORT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(shared)
 }
 
 fn bind_shards(address: SocketAddr, shards: usize) -> io::Result<Vec<std::net::TcpListener>> {
-    // This socket is opened without the sharing of the real ones, so it fails if another process listens there: two
-    // processes that silently share a port would each get half of the requests.
-    let probe = match open(address, PortSharing::Exclusive) {
+    match bind_each(address, Families::Both, shards) {
         Err(error) if address.ip().is_unspecified() && error.raw_os_error() == Some(EAFNOSUPPORT) => {
             // The kernel has no IPv6, so all its addresses are IPv4.
-            return bind_shards(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())), shards);
+            bind_each(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())), Families::Both, shards)
         }
-        opened => opened?,
-    };
+        opened => opened,
+    }
+}
+
+/// Opens an address once for each shard.
+fn bind_each(address: SocketAddr, families: Families, shards: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    // This socket is opened without the sharing of the real ones, so it fails if another process listens there: two
+    // processes that silently share a port would each get half of the requests.
+    let probe = open(address, families, PortSharing::Exclusive)?;
     let chosen = probe.local_addr()?;
     drop(probe);
-    (0..shards).map(|_| open(chosen, PortSharing::Shared)).collect()
+    (0..shards).map(|_| open(chosen, families, PortSharing::Shared)).collect()
 }
 
 /// The error `Address family not supported by protocol`, the same on all Linux architectures.
@@ -107,11 +167,17 @@ enum PortSharing {
     Shared,
 }
 
-fn open(address: SocketAddr, sharing: PortSharing) -> io::Result<std::net::TcpListener> {
+/// The families of addresses that a socket at `[::]` serves.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Families {
+    Both,
+    Ipv6,
+}
+
+fn open(address: SocketAddr, families: Families, sharing: PortSharing) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        // `[::]` means IPv6 and IPv4.
-        socket.set_only_v6(false)?;
+        socket.set_only_v6(families == Families::Ipv6)?;
     }
     socket.set_reuse_address(true)?;
     if sharing == PortSharing::Shared {
@@ -125,6 +191,8 @@ fn open(address: SocketAddr, sharing: PortSharing) -> io::Result<std::net::TcpLi
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     #[test]
@@ -147,6 +215,52 @@ mod tests {
         let unasked = bind(&[elsewhere], &[], &passed(true), 1).expect_err("nobody asked for it");
         assert!(matches!(unasked, StartError::Unasked { address: found } if found == address));
         bind(&[elsewhere], &[], &passed(false), 1).expect("a predecessor may have listened elsewhere too");
+    }
+
+    /// The sockets of a predecessor that listens at this address, and their port.
+    fn predecessor(address: IpAddr) -> (Vec<PassedSocket>, u16) {
+        let (old, listening) = bind(&[SocketAddr::from((address, 0))], &[], &[], 1).expect("a free port");
+        let sockets = old.into_iter().flatten().map(|listener| Arc::new(listener.socket));
+        (sockets.map(|socket| PassedSocket { socket, is_held: false }).collect(), listening.http[0].port())
+    }
+
+    fn families(shards: &[Vec<Listener>]) -> Vec<bool> {
+        let sockets = shards.iter().flatten().map(|listener| &listener.socket);
+        sockets.map(|socket| socket.local_addr().expect("it is bound").is_ipv6()).collect()
+    }
+
+    #[test]
+    fn a_successor_that_listens_on_both_families_is_not_kept_to_the_one_of_its_predecessor() {
+        if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+            return;
+        }
+        let (passed, port) = predecessor(Ipv4Addr::UNSPECIFIED.into());
+        let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        let (shards, listening) = bind(&[every], &[], &passed, 1).expect("IPv4 is at hand, IPv6 is free");
+        assert_eq!(families(&shards), [false, true]);
+        assert_eq!(listening.http, [SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), every]);
+        std::net::TcpStream::connect((Ipv6Addr::LOCALHOST, port)).expect("IPv6 is served");
+        // And the next one takes both, or IPv4 alone.
+        let sockets = shards.into_iter().flatten().map(|listener| Arc::new(listener.socket));
+        let passed: Vec<_> = sockets.map(|socket| PassedSocket { socket, is_held: false }).collect();
+        let (shards, _) = bind(&[every], &[], &passed, 1).expect("both are at hand");
+        assert_eq!(families(&shards), [false, true]);
+        let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        let (shards, _) = bind(&[ipv4], &[], &passed, 1).expect("IPv4 is at hand");
+        assert_eq!(families(&shards), [false]);
+    }
+
+    #[test]
+    fn a_successor_that_listens_on_ipv4_does_not_serve_ipv6_because_its_predecessor_did() {
+        if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+            return;
+        }
+        let (mut passed, port) = predecessor(Ipv6Addr::UNSPECIFIED.into());
+        let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        let wider = bind(&[ipv4], &[], &passed, 1).expect_err("the socket serves IPv6 too");
+        assert!(matches!(wider, StartError::WiderThanAsked { address } if address == ipv4), "{wider}");
+        passed[0].is_held = true;
+        bind(&[ipv4], &[], &passed, 1).expect("a socket unit says so");
     }
 
     #[test]

@@ -53,6 +53,7 @@ fn holder(error: &gangway_proxy::StartError) -> String {
         }
         gangway_proxy::StartError::Bind { .. }
         | gangway_proxy::StartError::Unasked { .. }
+        | gangway_proxy::StartError::WiderThanAsked { .. }
         | gangway_proxy::StartError::Sockets(_)
         | gangway_proxy::StartError::AccessLog { .. }
         | gangway_proxy::StartError::Thread(_) => String::new(),

@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
 use super::probe::PROBE_TIME;
-use super::protocol::{ANOTHER, LEAVING, READY, SILENT, STAYS, STEP_TIME, peer_process, socket_name, unexpected};
+use super::protocol::{ANOTHER, LEAVING, READY, SILENT, STAYS, STEP_TIME, overlapping, peer_process, socket_name, unexpected};
 use super::secret::{HandoverChallenge, HandoverSecret, Side, Signature, challenge, sign_with};
 use super::socket_passing::receive;
 
@@ -67,7 +67,7 @@ impl Predecessor {
         if consent == Consent::None {
             return None;
         }
-        for address in addresses {
+        for address in addresses.into_iter().flat_map(overlapping) {
             let stream = match timeout(STEP_TIME, connect(address)).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
@@ -158,10 +158,10 @@ async fn connect(address: SocketAddr) -> io::Result<UnixStream> {
 pub(crate) fn is_behind(address: SocketAddr) -> bool {
     /// `__SO_ACCEPTCON` of the kernel. The name is also listed for each accepted connection.
     const LISTENING: &str = "00010000";
-    let sought = format!("@{}", socket_name(address));
+    let sought: Vec<String> = overlapping(address).map(|address| format!("@{}", socket_name(address))).collect();
     let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
     table.lines().any(|line| {
         let mut fields = line.split_whitespace();
-        fields.nth(3) == Some(LISTENING) && fields.last() == Some(&*sought)
+        fields.nth(3) == Some(LISTENING) && fields.last().is_some_and(|name| sought.iter().any(|sought| sought == name))
     })
 }

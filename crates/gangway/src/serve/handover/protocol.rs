@@ -1,7 +1,7 @@
 //! The names, bytes and times of the hand-over protocol.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::UnixStream;
@@ -31,6 +31,17 @@ pub(super) const STAYS: u8 = b'y';
 /// The name of the abstract socket for an address, without the zero byte that it begins with.
 pub(super) fn socket_name(address: SocketAddr) -> String {
     format!("gangway/handover/{VERSION}/{address}")
+}
+
+/// The addresses under whose names an instance may be found that listens on this address, or on a part of it: `[::]`
+/// means IPv4 too.
+pub(super) fn overlapping(address: SocketAddr) -> impl Iterator<Item = SocketAddr> {
+    let sister = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Some(Ipv6Addr::UNSPECIFIED.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => Some(Ipv4Addr::UNSPECIFIED.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    };
+    std::iter::once(address).chain(sister.map(move |ip: IpAddr| SocketAddr::new(ip, address.port())))
 }
 
 /// The process at the other end, if it can be seen from here.

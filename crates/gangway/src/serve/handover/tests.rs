@@ -1,6 +1,6 @@
 //! Both sides of a hand-over, in one process.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::sync::Arc;
@@ -146,6 +146,19 @@ async fn silent_connections_keep_no_successor_waiting() {
         listener.successor().await.tell_leaving().await;
     });
     assert!(matches!(relief, Relief::Relieved(_)), "{relief:?}");
+}
+
+#[tokio::test]
+async fn a_successor_that_listens_on_both_families_finds_a_predecessor_that_listens_on_one() {
+    let socket = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
+    let port = socket.local_addr().expect("it is bound").port();
+    let mut listener = HandoverListener::new(vec![Arc::new(socket)], of_volume("one"));
+    let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    tokio::select! {
+        predecessor = eventually(every, "one") => assert_eq!(predecessor.sockets.len(), 1),
+        _ = listener.successor() => panic!("no successor is ready"),
+    }
+    assert!(is_behind(every), "the error about the address in use can name this instance");
 }
 
 #[tokio::test]
