@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Networks of Cloudflare, from its published lists (`ips-v4`, `ips-v6`) as of 2025; they change
-/// about once in two years.
+/// Networks of Cloudflare, as it published them at <https://www.cloudflare.com/ips-v4> and
+/// <https://www.cloudflare.com/ips-v6> in 2025; the last change was in September 2023. To refresh the list, replace it
+/// by the lines of both pages, one network each.
 const CLOUDFLARE: &[&str] = &[
     "173.245.48.0/20",
     "103.21.244.0/22",
@@ -46,33 +47,48 @@ const LAN: &[&str] = &[
 
 /// The networks of peers that may speak for clients.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    /// The networks of Cloudflare if the list says `cloudflare`: then a field that only Cloudflare sends is understood.
+    cloudflare: Vec<IpNet>,
+}
 
 impl TrustedProxies {
     /// Parses a list of addresses, networks, `lan` and `cloudflare`, separated by commas or white space.
     /// The error is the first item that is none of these.
     pub fn parse(list: &str) -> Result<Self, String> {
-        let mut networks = Vec::new();
+        let (mut networks, mut cloudflare) = (Vec::new(), Vec::new());
         for item in list.split([',', ' ', '\t', '\n']).filter(|item| !item.is_empty()) {
             match item {
                 "lan" => networks.extend(parse_all(LAN)),
-                "cloudflare" => networks.extend(parse_all(CLOUDFLARE)),
+                "cloudflare" => cloudflare = parse_all(CLOUDFLARE).collect(),
                 _ => {
                     let network = item.parse::<IpNet>().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
                     networks.push(network.ok_or_else(|| item.to_owned())?);
                 }
             }
         }
-        Ok(Self(networks))
+        Ok(Self { networks, cloudflare })
     }
 
     /// Adds the networks of another list.
     pub fn add(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.networks.extend(other.networks);
+        self.cloudflare.extend(other.cloudflare);
     }
 
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&address))
+        self.networks.iter().any(|network| network.contains(&address)) || self.is_cloudflare(address)
+    }
+
+    /// Whether the list says `cloudflare`.
+    pub(crate) fn trusts_cloudflare(&self) -> bool {
+        !self.cloudflare.is_empty()
+    }
+
+    /// Whether the list says `cloudflare` and the address is Cloudflare's.
+    pub(crate) fn is_cloudflare(&self, address: IpAddr) -> bool {
+        self.cloudflare.iter().any(|network| network.contains(&address))
     }
 }
 
@@ -114,7 +130,7 @@ mod tests {
             let address = address.parse().expect("valid");
             assert_eq!(is_lan(address), lan.contains(address), "{address}");
         }
-        assert_eq!(TrustedProxies::parse("cloudflare").expect("valid").0.len(), CLOUDFLARE.len());
+        assert_eq!(TrustedProxies::parse("cloudflare").expect("valid").cloudflare.len(), CLOUDFLARE.len());
         assert_eq!(TrustedProxies::parse("lan, wat"), Err("wat".to_owned()));
     }
 }

@@ -125,8 +125,12 @@ fn share(passed: &[&PassedSocket], address: SocketAddr, shards: usize) -> io::Re
         socket.try_clone()
     };
     let count = passed.len().max(shards);
-    let mut shared =
-        passed.iter().cycle().take(count).map(|passed| share(passed)).collect::<io::Result<Vec<std::net::TcpListener>>>()?;
+    let mut shared = passed
+        .iter()
+        .cycle()
+        .take(count)
+        .map(|passed| share(passed))
+        .collect::<io::Result<Vec<std::net::TcpListener>>>()?;
     if passed.iter().all(|passed| coverage(&passed.socket, address) == Coverage::Part) {
         match bind_each(address, Families::Ipv6, shards) {
             Ok(joined) => shared.extend(joined),

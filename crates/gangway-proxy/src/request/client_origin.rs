@@ -9,6 +9,7 @@ use crate::downstream::connection::{ClientConnection, canonical};
 use crate::trusted_proxies::{TrustedProxies, is_lan};
 use crate::whereabouts::Whereabouts;
 
+const CF_CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -73,8 +74,13 @@ pub(crate) fn client_origin(
         Some(proto) => proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss"),
         None => connection.secure,
     };
-    let (client, is_known) = client_in_chain(headers, peer, trusted);
-    let is_known = is_known && (headers.contains_key(&X_FORWARDED_FOR) || !is_passed_on(headers));
+    let (client, is_known) = match client_of_cloudflare(headers, peer, trusted) {
+        Some(client) => (client, true),
+        None => {
+            let (client, is_known) = client_in_chain(headers, peer, trusted);
+            (client, is_known && (headers.contains_key(&X_FORWARDED_FOR) || !is_passed_on(headers)))
+        }
+    };
     let is_anonymous = if client == peer { connection.is_anonymous } else { whereabouts.is_gateway(client) };
     ClientOrigin { client, secure, local: is_lan(client) && is_known && !is_anonymous, is_anonymous }
 }
@@ -82,6 +88,18 @@ pub(crate) fn client_origin(
 /// Whether another proxy has forwarded the request.
 fn is_passed_on(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| matches!(name.as_str(), "x-forwarded-for" | "x-real-ip" | "forwarded" | "via"))
+}
+
+/// The client that Cloudflare names, where `cloudflare` is trusted.
+///
+/// Cloudflare replaces what a client sends of the field, so from an address of Cloudflare it is the best source. From
+/// another trusted peer, such as the end of a tunnel, it counts only without a chain: the peer may have passed it on as
+/// a client sent it.
+fn client_of_cloudflare(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> Option<IpAddr> {
+    let counts = trusted.is_cloudflare(peer) || trusted.trusts_cloudflare() && !headers.contains_key(&X_FORWARDED_FOR);
+    let mut named = headers.get_all(&CF_CONNECTING_IP).iter();
+    let client = named.next().filter(|_| counts)?.to_str().ok()?.trim().parse().ok()?;
+    named.next().is_none().then(|| canonical(client))
 }
 
 /// The last address of the chain that does not belong to a trusted proxy: a client can make up everything left of it.
@@ -135,6 +153,33 @@ mod tests {
             request.append_header(*name, *value).expect("valid");
         }
         request
+    }
+
+    #[test]
+    fn the_client_that_cloudflare_names_is_believed_where_cloudflare_is_trusted() {
+        let client = |peer: &str, trusted: &str, fields: &[(&'static str, &'static str)]| {
+            let trusted = TrustedProxies::parse(trusted).expect("valid");
+            let peer: IpAddr = peer.parse().expect("valid");
+            let trusts = trusted.contains(peer);
+            let connection = ClientConnection::new((peer, 5000).into(), "192.0.2.1:80".parse().expect("valid"), trusts);
+            client_origin(&request(fields), &connection, &trusted, &Whereabouts::default()).client.to_string()
+        };
+        const NAMED: (&str, &str) = ("cf-connecting-ip", "203.0.113.5");
+        const CHAIN: (&str, &str) = ("x-forwarded-for", "198.51.100.1");
+        for peer in ["104.16.0.9", "2606:4700::9"] {
+            assert_eq!(client(peer, "cloudflare", &[NAMED]), "203.0.113.5");
+            assert_eq!(client(peer, "cloudflare", &[CHAIN, NAMED]), "203.0.113.5");
+            // These networks are trusted, but not as Cloudflare's.
+            assert_eq!(client(peer, "104.16.0.0/13, 2606:4700::/32", &[NAMED]), peer);
+            assert_eq!(client(peer, "", &[NAMED]), peer);
+        }
+        assert_eq!(client("104.16.0.9", "cloudflare", &[NAMED, NAMED]), "104.16.0.9", "Cloudflare sends one");
+        assert_eq!(client("104.16.0.9", "cloudflare", &[("cf-connecting-ip", "lies")]), "104.16.0.9");
+        assert_eq!(client("198.51.100.7", "cloudflare", &[NAMED]), "198.51.100.7", "it is no peer of ours");
+        // The end of a tunnel on the local network.
+        assert_eq!(client("172.18.0.3", "cloudflare, 172.18.0.3", &[NAMED]), "203.0.113.5");
+        assert_eq!(client("172.18.0.3", "cloudflare, 172.18.0.3", &[CHAIN, NAMED]), "198.51.100.1");
+        assert_eq!(client("172.18.0.3", "172.18.0.3", &[NAMED]), "172.18.0.3");
     }
 
     #[test]

@@ -14,18 +14,10 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use crate::downstream::connection::{ClientConnection, PeerText};
 use crate::grammar::host_of_authority;
 use crate::request::client_origin::{ClientOrigin, chain, single};
+use crate::request::spoofable::is_spoofable;
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-
-/// Whether a client may not send this field, because applications take it for a statement of the proxy.
-fn is_ours(name: &str) -> bool {
-    match name.as_bytes() {
-        [b'x', b'-', b'f', b'o', b'r', b'w', b'a', b'r', b'd', b'e', b'd', ..] => true,
-        [b'r', b'e', b'm', b'o', b't', b'e', b'-', ..] => true,
-        _ => matches!(name, "forwarded" | "x-real-ip" | "x-script-name") || name.contains('_'),
-    }
-}
 
 /// Facts about one request that the forwarding fields tell.
 #[derive(Debug)]
@@ -50,7 +42,8 @@ pub(crate) fn to_upstream(
 ) -> Result<()> {
     let connection = facts.connection;
     // Usually no field is dropped, and then nothing is allocated.
-    let dropped: Vec<HeaderName> = original.headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
+    let dropped: Vec<HeaderName> =
+        original.headers.keys().filter(|name| is_spoofable(name.as_str().as_bytes())).cloned().collect();
     for name in &dropped {
         drop(upstream.remove_header(name));
     }
@@ -60,7 +53,8 @@ pub(crate) fn to_upstream(
         join_cookies(upstream, original)?;
     }
 
-    let continued = connection.trusted.then(|| continued_chain(&original.headers, &connection.peer_text)).flatten();
+    let chain = || continued_chain(&original.headers, &connection.peer_text, facts.origin.client);
+    let continued = connection.trusted.then(chain).flatten();
     let forwarded_for = continued.unwrap_or_else(|| connection.peer_text.0.clone());
     // The name is given as text: for a `HeaderName`, Pingora allocates a text for each field and request.
     upstream.insert_header("X-Forwarded-For", forwarded_for)?;
@@ -108,13 +102,17 @@ pub(crate) fn to_upstream(
     Ok(())
 }
 
-/// A trusted proxy's chain with the proxy's own address at its end; none if it sent no chain.
-fn continued_chain(headers: &HeaderMap, peer: &PeerText) -> Option<HeaderValue> {
+/// A trusted proxy's chain with the proxy's own address at its end; none if there is no address but its own. A chain
+/// in which the client does not occur is not continued: the client is known from a better source.
+fn continued_chain(headers: &HeaderMap, peer: &PeerText, client: IpAddr) -> Option<HeaderValue> {
     let mut addresses: Vec<IpAddr> = chain(headers).collect();
+    addresses.reverse();
+    if !addresses.contains(&client) && peer.0 != PeerText::new(client).0 {
+        addresses = vec![client];
+    }
     if addresses.is_empty() {
         return None;
     }
-    addresses.reverse();
     let mut text = String::with_capacity(16 * (addresses.len() + 1));
     for address in addresses {
         // Comma and space: some applications split at exactly that.
@@ -221,6 +219,13 @@ mod tests {
             ("remote-user", "admin"),
             ("x_forwarded_for", "1.1.1.1"),
             ("x-forwarded-tls-client-cert", "x"),
+            ("x-original-url", "/admin"),
+            ("x-rewrite-url", "/admin"),
+            ("true-client-ip", "1.1.1.1"),
+            ("x-client-ip", "1.1.1.1"),
+            ("cf-connecting-ip", "1.1.1.1"),
+            ("x-ssl-client-verify", "SUCCESS"),
+            ("ssl-client-verify", "SUCCESS"),
         ];
         let upstream = sent(&spoofs, &connection(false), "");
         let mut left: Vec<String> =
@@ -255,6 +260,26 @@ mod tests {
         assert_eq!(field("x-forwarded-proto"), Some("https"));
         assert_eq!(field("x-forwarded-host"), Some("public.example"));
         assert_eq!(upstream.headers.get_all("x-forwarded-for").iter().count(), 1);
+    }
+
+    #[test]
+    fn an_application_is_told_the_client_that_cloudflare_names() {
+        let edge = ClientConnection::new(
+            "104.16.0.9:5000".parse().expect("valid"),
+            "192.0.2.1:80".parse().expect("valid"),
+            true,
+        );
+        for chain in [&[][..], &[("x-forwarded-for", "9.9.9.9")], &[("x-forwarded-for", "9.9.9.9, 203.0.113.5")]] {
+            let fields =
+                [&[("host", "a"), ("cf-connecting-ip", "203.0.113.5"), ("true-client-ip", "9.9.9.9")], chain].concat();
+            let upstream = sent(&fields, &edge, "cloudflare");
+            assert_eq!(upstream.headers["x-real-ip"], "203.0.113.5");
+            let told = upstream.headers["x-forwarded-for"].to_str().expect("ASCII");
+            assert!(told.ends_with("203.0.113.5, 104.16.0.9"), "{told}");
+            assert!(
+                !upstream.headers.contains_key("cf-connecting-ip") && !upstream.headers.contains_key("true-client-ip")
+            );
+        }
     }
 
     #[test]

@@ -13,7 +13,9 @@ use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
 use super::probe::PROBE_TIME;
-use super::protocol::{ANOTHER, LEAVING, READY, SILENT, STAYS, STEP_TIME, overlapping, peer_process, socket_name, unexpected};
+use super::protocol::{
+    ANOTHER, LEAVING, READY, SILENT, STAYS, STEP_TIME, overlapping, peer_process, socket_name, unexpected,
+};
 use super::secret::{HandoverChallenge, HandoverSecret, Side, Signature, challenge, sign_with};
 use super::socket_passing::receive;
 
