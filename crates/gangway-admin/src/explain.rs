@@ -7,9 +7,10 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::mention::{self, MentionedBy};
 use gangway_model::{
     Compiled, Considered, Endpoint, Explanation, Middleware, Nearest, PublicPorts, Readiness, RequestView, Route,
-    TlsMode, slash_redirect,
+    TlsMode, follows_redirects, slash_redirect,
 };
 use gangway_tls::{CertificateResolver, Origin, UnixTime};
+use http::header::UPGRADE;
 
 use crate::api::{self, EngineView};
 use crate::explain_query::ExplainQuery;
@@ -207,15 +208,17 @@ fn route_outcome(route: &Route, query: &ExplainQuery, prefix: &str, context: &Ex
         return format!("308: redirected to {location}");
     }
     if let Some((status, location)) = redirect_by_middleware(route, query, prefix) {
-        return format!("{status}: redirected to {}", String::from_utf8_lossy(&location));
+        return format!("{status}: redirected to {location}");
     }
     endpoint_outcome(route, context)
 }
 
 /// The first redirect that one of the route's middlewares answers with: status and location.
-fn redirect_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str) -> Option<(u16, Vec<u8>)> {
-    let target = query.target.as_bytes();
+fn redirect_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str) -> Option<(u16, String)> {
+    let target = &*query.target;
+    let is_followed = follows_redirects(&query.method) && !query.headers.contains_key(UPGRADE);
     route.middlewares.iter().find_map(|middleware| match middleware {
+        Middleware::StripPrefix(_) if !is_followed => None,
         Middleware::StripPrefix(_) => slash_redirect(target, prefix).map(|location| (308, location)),
         Middleware::Redirect { status, target: to } => Some((*status, to.location(&query.host, target))),
         Middleware::AddPrefix(_)

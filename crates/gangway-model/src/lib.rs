@@ -24,6 +24,7 @@ mod ownership;
 pub mod path;
 pub mod reference;
 mod regex_pattern;
+mod replacement;
 mod request_view;
 mod route;
 pub mod rule;
@@ -32,6 +33,7 @@ mod settings;
 mod snapshot;
 mod spec;
 mod table;
+pub mod target_change;
 mod utc;
 mod value;
 mod vocabulary;
@@ -43,10 +45,11 @@ pub use digest::Digest;
 pub use engine_name::EngineName;
 pub use explain::{CONSIDERED_MAX, Considered, Explanation, NEAREST_MAX, Nearest, Winner};
 pub use host::{HOST_LEN_MAX, HostPattern, Hostname, canonical_host};
-pub use location::{PublicPorts, slash_redirect};
+pub use location::{PublicPorts, follows_redirects, https_redirect, slash_redirect};
 pub use matcher::{ALTERNATIVES_MAX, Alternative, HostCondition, Matcher, Test};
 pub use ownership::{GRACE, Holding, Holdings, Party, RefusedClaim, RuleId, Tenant, Tenure};
 pub use regex_pattern::{REGEX_SIZE_MAX, RegexPattern};
+pub use replacement::Replacement;
 pub use request_view::RequestView;
 pub use route::{
     Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, ListenerOptions, Middleware, Policy, Readiness,

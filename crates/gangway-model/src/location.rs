@@ -3,48 +3,68 @@
 use std::fmt::{self, Display, Formatter};
 
 use gangway_diagnostic::printable;
+use http::Method;
 
-use crate::path::strip_prefix;
+use crate::path::{resolved_as_sent, strip_prefix};
 use crate::route::{RedirectPart, RedirectTarget};
+
+/// Whether a client follows a redirect of a request with this method to where it would have sent the request. Others
+/// answer to it with an error (WebSockets, preflights of CORS), or repeat it with another method.
+pub fn follows_redirects(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
 
 /// The `Location` for a request for exactly the prefix, without a slash: relative links of the app would
 /// otherwise lead out of it. `target` is as the client sent it. None for every other request.
-pub fn slash_redirect(target: &[u8], prefix: &str) -> Option<Vec<u8>> {
+pub fn slash_redirect(target: &str, prefix: &str) -> Option<String> {
     let (path, query) = split(target);
-    if matches!(prefix, "" | "/") || !strip_prefix(std::str::from_utf8(path).ok()?, prefix)?.is_empty() {
+    if matches!(prefix, "" | "/") || !strip_prefix(path, prefix)?.is_empty() {
         return None;
     }
-    // From the path as sent, and never beginning with two slashes: that would name another host.
-    let trimmed = path.iter().position(|byte| *byte != b'/').unwrap_or(path.len());
-    let mut location = vec![b'/'];
-    location.extend_from_slice(&path[trimmed..]);
-    location.push(b'/');
-    location.extend_from_slice(query);
-    Some(location)
+    // Dot segments are resolved: browsers resolve them too, and what remains could begin like another host.
+    Some(format!("{}/{query}", local(&resolved_as_sent(path))))
+}
+
+/// The `Location` of a request to the host by plain HTTP that is to come again by https. `target` is as the client
+/// sent it.
+pub fn https_redirect(host: &str, port: u16, target: &str) -> String {
+    let port = if port == PublicPorts::default().https { String::new() } else { format!(":{port}") };
+    let (path, query) = split(target);
+    format!("https://{host}{port}{}{query}", rooted(path))
+}
+
+/// A path that names no host: browsers take `//` and `/\` at the beginning for the beginning of one.
+fn local(path: &str) -> String {
+    format!("/{}", path.trim_start_matches(['/', '\\']))
+}
+
+/// A path that ends the authority in front of it. `*` is the only one that does not.
+fn rooted(path: &str) -> &str {
+    if path.starts_with('/') { path } else { "/" }
 }
 
 impl RedirectTarget {
     /// The `Location` for a request to `host`, with the placeholders filled. `target` is as the client sent it.
-    pub fn location(&self, host: &str, target: &[u8]) -> Vec<u8> {
+    pub fn location(&self, host: &str, target: &str) -> String {
         let (path, query) = split(target);
-        let query = query.get(1..).unwrap_or_default();
-        let mut location: Vec<u8> = Vec::new();
+        let (path, query) = (rooted(path), query.get(1..).unwrap_or_default());
+        let mut location = String::new();
         for part in &self.0 {
             match part {
-                RedirectPart::Text(text) => location.extend_from_slice(text.as_bytes()),
-                RedirectPart::Host => location.extend_from_slice(host.as_bytes()),
+                RedirectPart::Text(text) => location.push_str(text),
+                RedirectPart::Host => location.push_str(host),
                 RedirectPart::Path => {
                     // `https://x/{path}` is written as often as `https://x{path}`.
-                    let path = if location.ends_with(b"/") { path.strip_prefix(b"/").unwrap_or(path) } else { path };
-                    location.extend_from_slice(path);
+                    let path = if location.ends_with('/') { path.strip_prefix('/').unwrap_or(path) } else { path };
+                    location.push_str(path);
                 }
-                RedirectPart::Query => location.extend_from_slice(query),
+                RedirectPart::Query => location.push_str(query),
             }
         }
-        if query.is_empty() && location.ends_with(b"?") {
+        if query.is_empty() && location.ends_with('?') {
             location.pop();
         }
-        location
+        if location.starts_with('/') { local(&location) } else { location }
     }
 }
 
@@ -96,11 +116,8 @@ fn url(scheme: &str, place: &str, port: u16, default: u16) -> String {
 }
 
 /// The path of a target in origin form, and its query with the question mark.
-fn split(target: &[u8]) -> (&[u8], &[u8]) {
-    match target.iter().position(|byte| *byte == b'?') {
-        Some(at) => target.split_at(at),
-        None => (target, &[]),
-    }
+fn split(target: &str) -> (&str, &str) {
+    target.split_at(target.find('?').unwrap_or(target.len()))
 }
 
 #[cfg(test)]
@@ -109,12 +126,36 @@ mod tests {
 
     #[test]
     fn only_the_bare_prefix_is_redirected_and_never_to_another_host() {
-        let location =
-            |target: &str| slash_redirect(target.as_bytes(), "/stash").map(|l| String::from_utf8(l).expect("ASCII"));
+        let location = |target: &str| slash_redirect(target, "/stash");
         assert_eq!(location("/stash?a=b").as_deref(), Some("/stash/?a=b"));
         assert_eq!(location("//stash").as_deref(), Some("/stash/"));
+        assert_eq!(location("/%73tash").as_deref(), Some("/%73tash/"));
+        for outside in [
+            "/\\evil.example/../stash",
+            "//evil.example/../stash",
+            "/x/..//..\\/../stash",
+            "/.//stash",
+            "/%5c/..//stash",
+        ] {
+            assert_eq!(location(outside).as_deref(), Some("/stash/"), "{outside}");
+        }
         assert_eq!(location("/stash/"), None);
         assert_eq!(location("/stashed"), None);
+    }
+
+    #[test]
+    fn only_what_a_client_follows_is_redirected_to_the_slash() {
+        assert!(follows_redirects(&Method::GET) && follows_redirects(&Method::HEAD));
+        for method in [Method::POST, Method::OPTIONS, Method::PUT, Method::from_bytes(b"PROPFIND").expect("a method")] {
+            assert!(!follows_redirects(&method), "{method}");
+        }
+    }
+
+    #[test]
+    fn https_is_at_the_same_place() {
+        assert_eq!(https_redirect("a.org", 443, "/x?y"), "https://a.org/x?y");
+        assert_eq!(https_redirect("a.org", 8443, "//evil.example"), "https://a.org:8443//evil.example");
+        assert_eq!(https_redirect("a.org", 443, "*"), "https://a.org/");
     }
 
     #[test]
@@ -122,9 +163,13 @@ mod tests {
         let target = |parts: &[RedirectPart]| RedirectTarget(parts.to_vec());
         let text = |text: &str| RedirectPart::Text(text.into());
         let with_query = target(&[text("https://new.example/"), RedirectPart::Path, text("?"), RedirectPart::Query]);
-        assert_eq!(with_query.location("old", b"/a/b?c"), b"https://new.example/a/b?c");
-        assert_eq!(with_query.location("old", b"/a/b"), b"https://new.example/a/b");
+        assert_eq!(with_query.location("old", "/a/b?c"), "https://new.example/a/b?c");
+        assert_eq!(with_query.location("old", "/a/b"), "https://new.example/a/b");
         let host = target(&[text("https://www."), RedirectPart::Host, RedirectPart::Path]);
-        assert_eq!(host.location("x.org", b"/"), b"https://www.x.org/");
+        assert_eq!(host.location("x.org", "/"), "https://www.x.org/");
+        assert_eq!(host.location("x.org", "*"), "https://www.x.org/");
+        let begins = target(&[text("/"), RedirectPart::Query]);
+        assert_eq!(begins.location("x.org", "/?/evil.example"), "/evil.example");
+        assert_eq!(begins.location("x.org", "/?\\evil.example"), "/evil.example");
     }
 }

@@ -19,6 +19,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
+use std::ops::Range;
 
 use gangway_diagnostic::{Finding, codes, quoted};
 
@@ -133,17 +134,15 @@ pub(crate) fn is_doubtful(path: &str) -> bool {
 ///
 /// The rest consists of the original bytes, with two exceptions. Slashes that are doubled right after the prefix
 /// become one: an application that redirects to its own path would otherwise send clients to another host
-/// (`//evil.example`). A path with dot segments is normalised, because the segments that they refer to are gone.
+/// (`//evil.example`). Dot segments are resolved, because the segments that they refer to are gone.
 pub fn strip_prefix<'p>(path: &'p str, prefix: &str) -> Option<Cow<'p, str>> {
     if is_normal(path.as_bytes()) && begins_with(path, prefix) {
         let rest = if prefix == "/" { path } else { &path[prefix.len()..] };
         return Some(Cow::Borrowed(rest));
     }
-    let has_dots = path.split('/').any(|segment| matches!(&*decoded(segment), "." | ".."));
-    if has_dots {
-        let normal = normalise(path);
-        let rest = if prefix == "/" { &normal } else { normal.strip_prefix(prefix)? };
-        return (rest.is_empty() || rest.starts_with('/')).then(|| Cow::Owned(escaped(rest).into_owned()));
+    if has_dot_segments(path) {
+        let resolved = resolved_as_sent(path).into_owned();
+        return strip_prefix(&resolved, prefix).map(|rest| Cow::Owned(rest.into_owned()));
     }
     let mut segments = prefix.split('/').filter(|segment| !segment.is_empty());
     let mut rest = path;
@@ -160,6 +159,87 @@ pub fn strip_prefix<'p>(path: &'p str, prefix: &str) -> Option<Cow<'p, str>> {
     let start = path.len() - rest.len();
     let slash = usize::from(path[..start].ends_with('/'));
     Some(Cow::Borrowed(&path[start - slash..]))
+}
+
+/// Whether a path as sent has segments `.` or `..`, encoded or not.
+pub(crate) fn has_dot_segments(path: &str) -> bool {
+    path.split('/').any(|segment| matches!(&*decoded(segment), "." | ".."))
+}
+
+/// The path with dot segments resolved and slashes merged, as [`normalise`] does it. All other bytes stay as sent.
+pub(crate) fn resolved_as_sent(path: &str) -> Cow<'_, str> {
+    if is_normal(path.as_bytes()) {
+        return Cow::Borrowed(path);
+    }
+    Cow::Owned(resolve(path, |segment| decoded(segment)))
+}
+
+/// Whether an application may read a segment `..` in a path where we see none: some take `%2F` or a backslash for a
+/// slash, or cut segments at a semicolon.
+pub(crate) fn hides_parent_segments(path: &str) -> bool {
+    let hides = |segment: &str| {
+        let normal = decoded(segment);
+        let pieces = normal.split(['\\', '/']).flat_map(|piece| piece.split("%2F"));
+        is_doubtful(&normal) && pieces.map(|piece| piece.split(';').next()).any(|piece| piece == Some(".."))
+    };
+    path.split('/').any(hides)
+}
+
+/// A path in the form in which it is compared, with the way back to the bytes as sent.
+pub(crate) struct SpelledPath<'p> {
+    sent: Cow<'p, str>,
+    /// The normal form, and for each of its bytes the position in `sent` where its spelling begins. None if both are the
+    /// same.
+    normal: Option<(String, Vec<usize>)>,
+}
+
+impl<'p> SpelledPath<'p> {
+    pub(crate) fn of(path: &'p str) -> Self {
+        if is_normal(path.as_bytes()) {
+            return Self { sent: Cow::Borrowed(path), normal: None };
+        }
+        // Without dot segments, normalising only decodes and merges slashes, so the order of bytes stays.
+        let sent = if has_dot_segments(path) { resolved_as_sent(path) } else { Cow::Borrowed(path) };
+        let (mut normal, mut begins) = (String::with_capacity(sent.len() + 1), Vec::with_capacity(sent.len() + 1));
+        let mut position = 0;
+        if !sent.starts_with('/') {
+            normal.push('/');
+            begins.push(0);
+        }
+        for segment in sent.split_inclusive('/') {
+            let (bare, slash) = segment.split_at(segment.strip_suffix('/').map_or(segment.len(), str::len));
+            let mut at = position;
+            normal.push_str(&decode(bare, |decoded, spelled| {
+                // Where both have as many bytes, they are the same bytes.
+                begins.extend((0..decoded).map(|byte| at + if decoded == spelled { byte } else { 0 }));
+                at += spelled;
+            }));
+            position += bare.len();
+            if !slash.is_empty() && !normal.ends_with('/') {
+                normal.push('/');
+                begins.push(position);
+            }
+            position += slash.len();
+        }
+        Self { sent, normal: Some((normal, begins)) }
+    }
+
+    /// The path in the form in which it is compared.
+    pub(crate) fn normal(&self) -> &str {
+        self.normal.as_ref().map_or(&self.sent, |(normal, _)| normal)
+    }
+
+    /// The bytes as sent of a part of the normal form.
+    pub(crate) fn as_sent(&self, part: Range<usize>) -> &str {
+        let part = match &self.normal {
+            None => part,
+            Some((_, begins)) => {
+                let begin = |at: usize| begins.get(at).copied().unwrap_or(self.sent.len());
+                begin(part.start)..begin(part.end)
+            }
+        };
+        self.sent.get(part).unwrap_or_default()
+    }
 }
 
 /// A normalised path in the form in which it can be sent, or written in a label or a rule: characters with a
@@ -292,11 +372,18 @@ fn is_dot_segment(rest: &[u8]) -> bool {
 
 /// The path with percent-encoding undone, except for what stays encoded.
 fn decoded(path: &str) -> String {
+    decode(path, |_, _| {})
+}
+
+/// Undoes percent-encoding. `piece` is told, piece by piece, how many bytes of the result come from how many bytes of the
+/// path.
+fn decode(path: &str, mut piece: impl FnMut(usize, usize)) -> String {
     let mut decoded = String::with_capacity(path.len() + 8);
     let mut run = Vec::new();
     let mut rest = path;
     while let Some((position, char)) = rest.char_indices().find(|(_, char)| *char == '%' || char.is_control()) {
         decoded.push_str(&rest[..position]);
+        piece(position, position);
         rest = &rest[position..];
         run.clear();
         while let Some(byte) = encoded_byte(rest.as_bytes()) {
@@ -304,12 +391,15 @@ fn decoded(path: &str) -> String {
             rest = &rest[3..];
         }
         if run.is_empty() {
+            let len = decoded.len();
             push_encoded_char(&mut decoded, char);
+            piece(decoded.len() - len, char.len_utf8());
             rest = &rest[char.len_utf8()..];
         }
-        push_run(&mut decoded, &run);
+        push_run(&mut decoded, &run, &mut piece);
     }
     decoded.push_str(rest);
+    piece(rest.len(), rest.len());
     decoded
 }
 
@@ -320,8 +410,8 @@ fn encoded_byte(rest: &[u8]) -> Option<u8> {
     Some(digit(high)? << 4 | digit(low)?)
 }
 
-/// Appends a run of bytes that were all encoded.
-fn push_run(decoded: &mut String, run: &[u8]) {
+/// Appends a run of bytes that were all encoded, in three bytes each.
+fn push_run(decoded: &mut String, run: &[u8], piece: &mut impl FnMut(usize, usize)) {
     for chunk in run.utf8_chunks() {
         for char in chunk.valid().chars() {
             let stays_encoded = char.is_control() || char == '/' || char == '%';
@@ -330,8 +420,12 @@ fn push_run(decoded: &mut String, run: &[u8]) {
             } else {
                 decoded.push(char);
             }
+            (0..char.len_utf8()).for_each(|_| piece(if stays_encoded { 3 } else { 1 }, 3));
         }
-        chunk.invalid().iter().for_each(|byte| push_encoded(decoded, *byte));
+        for byte in chunk.invalid() {
+            push_encoded(decoded, *byte);
+            piece(3, 3);
+        }
     }
 }
 
@@ -348,11 +442,17 @@ fn push_encoded(text: &mut String, byte: u8) {
 
 /// The path with slashes merged and dot segments resolved.
 fn resolved(path: &str) -> String {
+    resolve(path, |segment| segment)
+}
+
+/// Merges slashes and resolves dot segments, which are recognised by the reading of each segment.
+fn resolve<'p, R: AsRef<str>>(path: &'p str, reading: impl Fn(&'p str) -> R) -> String {
     let mut resolved = String::with_capacity(path.len() + 1);
     let mut ends_in_slash = true;
     for segment in path.split('/') {
-        ends_in_slash = matches!(segment, "" | "." | "..");
-        match segment {
+        let read = reading(segment);
+        ends_in_slash = matches!(read.as_ref(), "" | "." | "..");
+        match read.as_ref() {
             "" | "." => {}
             ".." => resolved.truncate(resolved.rfind('/').unwrap_or(0)),
             _ => {
@@ -391,7 +491,7 @@ mod tests {
         pattern.expect("no finding, so a pattern")
     }
 
-    fn findings(text: &str) -> Vec<(Code, std::ops::Range<usize>)> {
+    fn findings(text: &str) -> Vec<(Code, Range<usize>)> {
         let mut findings = Vec::new();
         PathPattern::parse(text, &mut findings);
         findings.into_iter().map(|finding| (finding.code, finding.span.start..finding.span.end)).collect()
@@ -455,6 +555,24 @@ mod tests {
         assert_eq!(other_readings("/a;b%2Fc"), ["/a;b/c", "/a", "/a/c"]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn the_normal_form_and_its_spelling_belong_together(path in "/?(%2[ef5]|%c3%a9|%[0-9a-f]{2}|[/.%;é \u{80}\n-]|a){0,12}") {
+            let spelled = SpelledPath::of(&path);
+            proptest::prop_assert_eq!(spelled.normal(), &*normalise(&path));
+            let len = spelled.normal().len();
+            proptest::prop_assert_eq!(&*normalise(spelled.as_sent(0..len)), spelled.normal());
+            let resolved = resolved_as_sent(&path);
+            proptest::prop_assert_eq!(&*normalise(&resolved), spelled.normal());
+            // Cut at any border of segments, both parts mean what they mean in the normal form.
+            for (at, _) in spelled.normal().match_indices('/') {
+                let (before, after) = (spelled.as_sent(0..at), spelled.as_sent(at..len));
+                proptest::prop_assert_eq!(&*normalise(after), &spelled.normal()[at..]);
+                proptest::prop_assert_eq!(format!("{before}{after}"), spelled.as_sent(0..len));
+            }
+        }
+    }
+
     #[test]
     fn a_prefix_ends_on_a_segment_border() {
         assert!(pattern("/stash").matches("/stash"));
@@ -501,7 +619,7 @@ mod tests {
             ("/%73tash/%61", "/stash", Some("/%61")),
             ("//stash//a", "/stash", Some("/a")),
             ("/a//b/c/", "/a/b", Some("/c/")),
-            ("/x/../stash/a b", "/stash", Some("/a%20b")),
+            ("/x/../stash/%61//%20", "/stash", Some("/%61/%20")),
             ("/stash/../stash/y", "/stash", Some("/y")),
             ("/stash/..", "/stash", None),
             ("/stashed", "/stash", None),

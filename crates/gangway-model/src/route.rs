@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::host::HostPattern;
 use crate::regex_pattern::RegexPattern;
+use crate::replacement::Replacement;
 use http::{HeaderName, HeaderValue};
 
 /// One route: what happens to a request that it takes. The conditions are in the table's index.
@@ -94,10 +95,10 @@ pub enum Middleware {
     AddPrefix(Box<str>),
     /// Replaces the path where the expression matches it. The replacement knows `$1` and `${name}`.
     Rewrite {
-        /// Matched against the path as sent, without the query.
+        /// Matched against the path in the form in which it is compared, without the query.
         pattern: RegexPattern,
-        /// In the syntax of the `regex` crate.
-        replacement: Box<str>,
+        /// The text in place of the match.
+        replacement: Replacement,
     },
     /// Answers with a redirection and never asks the upstream.
     Redirect {

@@ -110,7 +110,7 @@ fn middleware_text(middleware: &Middleware) -> String {
         Middleware::StripPrefix(prefixes) => format!("strip {}", prefixes.join(" ")),
         Middleware::AddPrefix(prefix) => format!("add {prefix}"),
         Middleware::Rewrite { pattern, replacement } => {
-            format!("rewrite ~{} -> {}", printable(pattern.regex().as_str()), printable(replacement))
+            format!("rewrite ~{} -> {}", printable(pattern.regex().as_str()), printable(replacement.as_str()))
         }
         Middleware::Redirect { status, target } => format!("redirect {status} {target}"),
         Middleware::RequestHeader(name, value) => header("request", name, value.as_ref()),

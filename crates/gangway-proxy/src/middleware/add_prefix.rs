@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use gangway_model::target_change::{Unconfined, with_prefix};
+
 use crate::middleware::upstream_target::UpstreamTarget;
 
-pub(crate) fn on_target(added: &str, target: &mut UpstreamTarget<'_>) {
-    let mut longer = added.trim_end_matches('/').as_bytes().to_vec();
-    longer.extend_from_slice(&target.bytes);
-    target.bytes = Cow::Owned(longer);
+pub(crate) fn on_target(added: &str, target: &mut UpstreamTarget<'_>) -> Result<(), Unconfined> {
+    target.text = Cow::Owned(with_prefix(added, &target.text)?);
+    Ok(())
 }

@@ -3,6 +3,8 @@
 //! Each `match` names every middleware: a new one does not compile until each hook says what it does.
 
 use gangway_model::Middleware;
+use gangway_model::target_change::Unconfined;
+use http::header::UPGRADE;
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -22,12 +24,13 @@ pub(crate) fn on_request(
     prefix: &str,
 ) -> std::result::Result<Option<u64>, LocalReply> {
     let mut limit = None;
+    // Admission has seen that it is ASCII.
+    let sent = std::str::from_utf8(head.raw_path()).unwrap_or("/");
     for middleware in middlewares {
         let reply = match middleware {
-            Middleware::StripPrefix(_) => strip_prefix::on_request(head.raw_path(), prefix),
-            Middleware::Redirect { status, target } => {
-                Some(redirect::on_request(*status, target, host, head.raw_path()))
-            }
+            Middleware::StripPrefix(_) if head.headers.contains_key(UPGRADE) => None,
+            Middleware::StripPrefix(_) => strip_prefix::on_request(&head.method, sent, prefix),
+            Middleware::Redirect { status, target } => Some(redirect::on_request(*status, target, host, sent)),
             Middleware::BodyLimit(max) => {
                 limit = Some(*max);
                 body_limit::on_request(*max, head)
@@ -49,15 +52,15 @@ pub(crate) fn on_request(
 /// removed here, and a label may override that field.
 pub(crate) fn upstream_target<'a>(
     middlewares: &[Middleware],
-    target: &'a [u8],
+    target: &'a str,
     prefix: &'a str,
-) -> Result<UpstreamTarget<'a>> {
+) -> std::result::Result<UpstreamTarget<'a>, Unconfined> {
     let mut target = UpstreamTarget::new(target);
     for middleware in middlewares {
         match middleware {
             Middleware::StripPrefix(_) => strip_prefix::on_target(prefix, &mut target)?,
-            Middleware::AddPrefix(added) => add_prefix::on_target(added, &mut target),
-            Middleware::Rewrite { pattern, replacement } => rewrite::on_target(pattern, replacement, &mut target),
+            Middleware::AddPrefix(added) => add_prefix::on_target(added, &mut target)?,
+            Middleware::Rewrite { pattern, replacement } => rewrite::on_target(pattern, replacement, &mut target)?,
             Middleware::Redirect { .. }
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
@@ -110,35 +113,37 @@ pub(crate) fn on_response(
 mod tests {
     use super::*;
 
-    fn strip(target: &str, prefix: &str) -> Option<(String, String)> {
-        let chain = [Middleware::StripPrefix(vec![prefix.into()])];
-        let rewritten = upstream_target(&chain, target.as_bytes(), prefix).ok()?;
-        let bytes = rewritten.bytes.into_owned();
-        Some((String::from_utf8(bytes).expect("ASCII"), rewritten.removed_prefix.to_owned()))
+    #[test]
+    fn a_removed_prefix_is_told_and_one_that_does_not_begin_the_path_is_refused() {
+        let chain = [Middleware::StripPrefix(vec!["/stash".into()])];
+        let stripped = upstream_target(&chain, "/stash/a%2Fb//c?x=%20", "/stash").expect("it begins the path");
+        assert_eq!((&*stripped.text, stripped.removed_prefix), ("/a%2Fb//c?x=%20", "/stash"));
+        assert_eq!(upstream_target(&chain, "/stashed", "/stash"), Err(Unconfined));
     }
 
     #[test]
-    fn a_prefix_is_removed_and_the_rest_left_as_sent() {
-        let stripped = |target: &str| strip(target, "/stash").map(|(target, _)| target);
-        assert_eq!(stripped("/stash/a%2Fb//c?x=%20").as_deref(), Some("/a%2Fb//c?x=%20"));
-        assert_eq!(stripped("/%73tash/x").as_deref(), Some("/x"));
-        assert_eq!(stripped("//stash/x").as_deref(), Some("/x"));
-        assert_eq!(stripped("/stash?q").as_deref(), Some("/?q"));
-        assert_eq!(stripped("/y/../stash/x").as_deref(), Some("/x"));
-        assert_eq!(stripped("/stashed"), None);
-    }
-
-    #[test]
-    fn paths_are_added_and_replaced_with_the_query_kept() {
-        let chain = [
-            Middleware::AddPrefix("/app/".into()),
-            Middleware::Rewrite {
-                pattern: gangway_model::RegexPattern::parse("^/app/v1/(.*)$", &mut Vec::new()).expect("valid"),
-                replacement: "/api?p=$1".into(),
-            },
-        ];
-        let rewritten = upstream_target(&chain, b"/v1/users?x=1", "").expect("no prefix is removed");
-        assert_eq!(&*rewritten.bytes, b"/api?p=users&x=1");
+    fn each_middleware_changes_what_the_one_before_it_left() {
+        let pattern = gangway_model::RegexPattern::parse("^/app/v1/(.*)$", &mut Vec::new()).expect("valid");
+        let replacement = gangway_model::Replacement::parse("/api?p=$1", pattern.regex()).expect("valid");
+        let chain = [Middleware::AddPrefix("/app/".into()), Middleware::Rewrite { pattern, replacement }];
+        let rewritten = upstream_target(&chain, "/x/%2e%2e/v1/users?x=1", "").expect("nothing hides");
+        assert_eq!(&*rewritten.text, "/api?p=users&x=1");
         assert_eq!(rewritten.removed_prefix, "");
+    }
+
+    #[test]
+    fn only_what_a_client_follows_is_redirected_to_the_slash() {
+        let chain = [Middleware::StripPrefix(vec!["/stash".into()])];
+        let status = |method: &str, fields: &[(&'static str, &'static str)]| {
+            let mut head = RequestHeader::build(method, b"/stash?x", None).expect("valid");
+            for (name, value) in fields {
+                head.append_header(*name, *value).expect("valid");
+            }
+            on_request(&chain, &head, "a", "/stash").is_err()
+        };
+        assert!(status("GET", &[]) && status("HEAD", &[]));
+        assert!(!status("POST", &[]) && !status("OPTIONS", &[("access-control-request-method", "GET")]));
+        assert!(!status("GET", &[("upgrade", "websocket"), ("connection", "upgrade")]));
+        assert_eq!(&*upstream_target(&chain, "/stash?x", "/stash").expect("it is the prefix").text, "/?x");
     }
 }

@@ -2,35 +2,31 @@
 
 use std::borrow::Cow;
 
-use gangway_model::path::strip_prefix;
-use gangway_model::slash_redirect;
-use pingora::{Error, ErrorType, Result};
+use gangway_model::target_change::{Unconfined, without_prefix};
+use gangway_model::{follows_redirects, slash_redirect};
+use http::Method;
 
-use crate::middleware::upstream_target::{UpstreamTarget, split, with_slash};
+use crate::middleware::upstream_target::UpstreamTarget;
 use crate::reply::local_reply::LocalReply;
 
 /// Redirects a request for exactly the prefix to the prefix with a slash: otherwise relative links would lead out of
-/// the application.
-pub(crate) fn on_request(target: &[u8], prefix: &str) -> Option<LocalReply> {
-    slash_redirect(target, prefix).map(|location| LocalReply::redirect(308, location))
+/// the application. Requests by methods whose clients do not follow go up as `/`; so do requests to switch the
+/// protocol, which are not given to this function.
+pub(crate) fn on_request(method: &Method, target: &str, prefix: &str) -> Option<LocalReply> {
+    if !follows_redirects(method) {
+        return None;
+    }
+    slash_redirect(target, prefix).map(|location| LocalReply::redirect(308, location.into_bytes()))
 }
 
-/// Removes the decoded `prefix` from the bytes as sent, by walking both at once.
+/// Removes the decoded `prefix` from the target as sent.
 ///
 /// Fails if the path as sent does not begin with the prefix. A route that matched by the prefix excludes that.
-pub(crate) fn on_target<'a>(prefix: &'a str, target: &mut UpstreamTarget<'a>) -> Result<()> {
+pub(crate) fn on_target<'a>(prefix: &'a str, target: &mut UpstreamTarget<'a>) -> Result<(), Unconfined> {
     if matches!(prefix, "" | "/") {
         return Ok(());
     }
-    target.bytes = stripped(&target.bytes, prefix)
-        .ok_or_else(|| Error::explain(ErrorType::HTTPStatus(400), "the prefix to remove hides in the path"))?;
+    target.text = Cow::Owned(without_prefix(prefix, &target.text).ok_or(Unconfined)?);
     target.removed_prefix = prefix;
     Ok(())
-}
-
-fn stripped<'b>(target: &[u8], prefix: &str) -> Option<Cow<'b, [u8]>> {
-    let (path, query) = split(target);
-    let mut rest = with_slash(strip_prefix(std::str::from_utf8(path).ok()?, prefix)?.as_bytes());
-    rest.extend_from_slice(query);
-    Some(Cow::Owned(rest))
 }

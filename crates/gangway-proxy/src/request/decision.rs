@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gangway_model::{RequestView, Route, TlsMode, TlsVersion};
+use gangway_model::{RequestView, Route, TlsMode, TlsVersion, https_redirect};
 use gangway_tls::Store;
 use pingora::http::RequestHeader;
 
@@ -136,12 +136,8 @@ fn redirect_to_https(request: Incoming<'_>, in_force: &InForce<'_>) -> Result<()
     let Admission { host, port, .. } = request.admission;
     if !(in_force.is_placeheld)(host) {
         let https = (in_force.https_port)(*port);
-        let mut location = b"https://".to_vec();
-        location.extend_from_slice(host.as_bytes());
-        if https != 443 {
-            location.extend_from_slice(format!(":{https}").as_bytes());
-        }
-        location.extend_from_slice(request.head.raw_path());
+        let target = std::str::from_utf8(request.head.raw_path()).unwrap_or("/");
+        let location = https_redirect(host, https, target).into_bytes();
         return Err(LocalReply::redirect(308, location));
     }
     match in_force.plain_fallback {

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use gangway_model::HostHeader;
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Version};
-use pingora::Result;
 use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType, Result};
 
 use crate::middleware::chain;
 use crate::request::context::RequestContext;
@@ -23,9 +23,11 @@ pub(crate) fn prepare(
 ) -> Result<()> {
     let routing = ctx.routing()?;
     let (admission, route) = (routing.admission, &routing.routed.active.route);
-    let target = chain::upstream_target(&route.middlewares, original.raw_path(), &routing.routed.prefix)?;
-    if let Cow::Owned(path) = &target.bytes {
-        upstream.set_raw_path(path)?;
+    let sent = std::str::from_utf8(original.raw_path()).unwrap_or("/");
+    let target = chain::upstream_target(&route.middlewares, sent, &routing.routed.prefix)
+        .map_err(|unconfined| Error::explain(ErrorType::HTTPStatus(400), unconfined.to_string()))?;
+    if let Cow::Owned(path) = &target.text {
+        upstream.set_raw_path(path.as_bytes())?;
     }
     let facts = ForwardingFacts {
         connection: routing.connection,

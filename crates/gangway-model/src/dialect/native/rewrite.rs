@@ -1,8 +1,7 @@
 //! `rewrite` and `add-prefix`: what becomes of the path on the way to the application.
 
-use regex::Regex;
-
 use crate::regex_pattern::RegexPattern;
+use crate::replacement::{Replacement, can_be_sent};
 use crate::value::Parsed;
 use gangway_diagnostic::codes;
 use gangway_diagnostic::{Finding, quoted};
@@ -11,7 +10,7 @@ use gangway_diagnostic::{Finding, quoted};
 #[derive(Clone, Debug)]
 pub(crate) struct Rewrite {
     pub pattern: RegexPattern,
-    pub replacement: Box<str>,
+    pub replacement: Replacement,
 }
 
 /// Reads a path, or `~expression -> replacement`.
@@ -30,7 +29,7 @@ pub(super) fn parse(text: &str) -> Parsed<Rewrite> {
         // The whole path, whatever it is; a dollar sign in the path is only that.
         let mut findings = Vec::new();
         let pattern = RegexPattern::parse("(?s)^.*$", &mut findings).expect("this expression is valid");
-        return Ok(Rewrite { pattern, replacement: path.replace('$', "$$").into() });
+        return Ok(Rewrite { pattern, replacement: Replacement::constant(path) });
     };
     let Some((expression, replacement)) = expression.rsplit_once("->") else {
         return Err(Finding::error(
@@ -50,8 +49,8 @@ pub(super) fn parse(text: &str) -> Parsed<Rewrite> {
         let finding = findings.into_iter().next().expect("a pattern or a finding");
         return Err(finding.shifted(offset));
     };
-    check_replacement(replacement, pattern.regex()).map_err(|finding| finding.shifted(at))?;
-    Ok(Rewrite { pattern, replacement: replacement.into() })
+    let replacement = Replacement::parse(replacement, pattern.regex()).map_err(|finding| finding.shifted(at))?;
+    Ok(Rewrite { pattern, replacement })
 }
 
 /// A path as it stands in a request. May bring a query of its own only in a replacement.
@@ -82,69 +81,14 @@ pub(super) fn path_to_send(text: &str) -> Parsed<&str> {
     Ok(text)
 }
 
-fn can_be_sent(char: char) -> bool {
-    char.is_ascii_graphic() && !"\"<>\\^`{|}".contains(char)
-}
-
-/// Checks that all references in the replacement stand for groups. The `regex` crate would put in nothing for others.
-fn check_replacement(replacement: &str, pattern: &Regex) -> Parsed<()> {
-    if !replacement.starts_with(['/', '$']) {
-        let help = format!("write {}", quoted(&format!("/{replacement}")));
-        let message = format!("replacement {} is not a path", quoted(replacement));
-        return Err(Finding::error(codes::REWRITE, 0..replacement.len(), message, "a `/` is missing", help));
-    }
-    let is_group = |name: &str| match name.parse::<usize>() {
-        Ok(number) => number < pattern.captures_len(),
-        Err(_) => pattern.capture_names().flatten().any(|known| known == name),
-    };
-    let mut at = 0;
-    while let Some(dollar) = replacement[at..].find('$') {
-        let start = at + dollar;
-        let rest = &replacement[start + 1..];
-        if rest.starts_with('$') {
-            at = start + 2;
-            continue;
-        }
-        let (name, end) = match rest.strip_prefix('{') {
-            Some(braced) => match braced.find('}') {
-                Some(close) => (&braced[..close], start + 3 + close),
-                None => (braced, replacement.len()),
-            },
-            None => {
-                let len = rest.find(|char: char| !char.is_ascii_alphanumeric() && char != '_').unwrap_or(rest.len());
-                (&rest[..len], start + 1 + len)
-            }
-        };
-        if !is_group(name) {
-            let digits = name.bytes().take_while(u8::is_ascii_digit).count();
-            let help = if digits > 0 && digits < name.len() && is_group(&name[..digits]) {
-                format!("write `${{{}}}{}`", &name[..digits], &name[digits..])
-            } else if name.is_empty() {
-                "write `$$` for a dollar sign".to_owned()
-            } else {
-                "put the part of the expression that is meant in parentheses".to_owned()
-            };
-            let message = format!("{} refers to no group of the expression", quoted(&replacement[start..end]));
-            return Err(Finding::error(codes::REPLACEMENT_REFERENCE, start..end, message, "no such group", help));
-        }
-        at = end;
-    }
-    if let Some((at, char)) = replacement.char_indices().find(|(_, char)| !can_be_sent(*char) && !"{}".contains(*char))
-    {
-        let message = format!("replacement {} cannot be sent", quoted(replacement));
-        let end = at + char.len_utf8();
-        return Err(Finding::error(codes::REWRITE, at..end, message, "cannot stand in a URL", "percent-encode it"));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target_change;
 
     fn rewritten(text: &str, path: &str) -> String {
         let Rewrite { pattern, replacement } = parse(text).expect(text);
-        pattern.regex().replace(path, &*replacement).into_owned()
+        target_change::rewritten(&pattern, &replacement, path).expect("no dots").unwrap_or_else(|| path.to_owned())
     }
 
     #[test]

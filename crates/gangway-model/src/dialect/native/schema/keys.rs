@@ -145,7 +145,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "false",
         example: "true",
         doc: "Removes the matched prefix of `path` before the request is sent on, sends it as `X-Forwarded-Prefix`, and \
-              redirects `/stash` to `/stash/`. Applied before `rewrite` and `add-prefix`.",
+              redirects `/stash` to `/stash/` where the client follows (GET and HEAD, no WebSocket). Applied before `rewrite` and `add-prefix`.",
         status: KeyStatus::InForce(KeyId::StripPrefix),
         without: "no prefix is removed",
         ..SHAPES
@@ -156,8 +156,9 @@ pub(crate) const KEYS: &[Key] = &[
         default: "–",
         example: "~^/old/(.*)$ -> /new/$1",
         doc: "Replaces the path before the request is sent on. A path alone replaces the whole path; an expression \
-              replaces what it matches, and `$1` or `${name}` in the replacement stand for its groups. In a compose file \
-              every `$` is written twice.",
+              replaces what it matches, and `$1` or `${name}` in the replacement stand for its groups. It is matched \
+              against the path by which routes are found: decoded, with `//` and dots resolved; what it leaves goes on as \
+              it was sent. In a compose file every `$` is written twice.",
         status: KeyStatus::InForce(KeyId::Rewrite),
         without: "paths are not rewritten",
         ..SHAPES
@@ -167,7 +168,8 @@ pub(crate) const KEYS: &[Key] = &[
         value: Form::Path,
         default: "–",
         example: "/app",
-        doc: "Puts a path in front of the request's before it is sent on, after `strip-prefix` and `rewrite`.",
+        doc: "Puts a path in front of the request's before it is sent on, after `strip-prefix` and `rewrite`. No `..` in a \
+              request leads out of it; where applications may read one (`..%2F`, `..;`), the answer is 400.",
         status: KeyStatus::InForce(KeyId::AddPrefix),
         without: "no prefix is added",
         ..SHAPES

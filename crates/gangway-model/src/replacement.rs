@@ -1,0 +1,133 @@
+//! What a rewriting puts in place of a path.
+
+use std::fmt::{self, Display, Formatter};
+use std::ops::Range;
+
+use gangway_diagnostic::{Finding, codes, quoted};
+use regex::{Captures, Regex};
+
+use crate::value::Parsed;
+
+/// The replacement of a rewriting, in the syntax of the `regex` crate: `$1` and `${name}` stand for groups, `$$` for a
+/// dollar sign. All groups exist in the expression that it was read for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Replacement {
+    text: Box<str>,
+    parts: Box<[Part]>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Part {
+    Text(Box<str>),
+    Group(usize),
+}
+
+impl Replacement {
+    /// A replacement without groups.
+    pub(crate) fn constant(path: &str) -> Self {
+        Self { text: path.replace('$', "$$").into(), parts: Box::new([Part::Text(path.into())]) }
+    }
+
+    /// Reads the replacement for an expression; spans are relative to `text`. The `regex` crate would put in nothing for
+    /// groups that do not exist.
+    pub fn parse(text: &str, expression: &Regex) -> Parsed<Self> {
+        if !text.starts_with(['/', '$']) {
+            let help = format!("write {}", quoted(&format!("/{text}")));
+            let message = format!("replacement {} is not a path", quoted(text));
+            return Err(Finding::error(codes::REWRITE, 0..text.len(), message, "a `/` is missing", help));
+        }
+        let group = |name: &str| match name.parse::<usize>() {
+            Ok(number) => Some(number).filter(|number| *number < expression.captures_len()),
+            Err(_) => expression.capture_names().position(|known| known == Some(name)),
+        };
+        let (mut parts, mut literal, mut at) = (Vec::new(), String::new(), 0);
+        while let Some(dollar) = text[at..].find('$') {
+            let start = at + dollar;
+            literal.push_str(&text[at..start]);
+            let rest = &text[start + 1..];
+            if rest.starts_with('$') {
+                literal.push('$');
+                at = start + 2;
+                continue;
+            }
+            let (name, end) = reference(rest);
+            let end = start + 1 + end;
+            let Some(group) = group(name) else {
+                let digits = name.bytes().take_while(u8::is_ascii_digit).count();
+                let help = if digits > 0 && digits < name.len() && group(&name[..digits]).is_some() {
+                    format!("write `${{{}}}{}`", &name[..digits], &name[digits..])
+                } else if name.is_empty() {
+                    "write `$$` for a dollar sign".to_owned()
+                } else {
+                    "put the part of the expression that is meant in parentheses".to_owned()
+                };
+                let message = format!("{} refers to no group of the expression", quoted(&text[start..end]));
+                return Err(Finding::error(codes::REPLACEMENT_REFERENCE, start..end, message, "no such group", help));
+            };
+            if !literal.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut literal).into()));
+            }
+            parts.push(Part::Group(group));
+            at = end;
+        }
+        literal.push_str(&text[at..]);
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal.into()));
+        }
+        if let Some((at, char)) = text.char_indices().find(|(_, char)| !can_be_sent(*char) && !"{}".contains(*char)) {
+            let message = format!("replacement {} cannot be sent", quoted(text));
+            let end = at + char.len_utf8();
+            return Err(Finding::error(codes::REWRITE, at..end, message, "cannot stand in a URL", "percent-encode it"));
+        }
+        Ok(Self { text: text.into(), parts: parts.into() })
+    }
+
+    /// The text as written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Appends the replacement of a match. `group_text` gives the text for the position of a group.
+    pub(crate) fn expand<'t>(
+        &self,
+        captures: &Captures<'_>,
+        group_text: impl Fn(Range<usize>) -> &'t str,
+        expanded: &mut String,
+    ) {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => expanded.push_str(text),
+                Part::Group(group) => {
+                    // A group that took no part in the match stands for nothing.
+                    expanded.push_str(captures.get(*group).map_or("", |group| group_text(group.range())));
+                }
+            }
+        }
+    }
+}
+
+/// As it is written in a label.
+impl Display for Replacement {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The name that a dollar sign refers to, and the end of the reference.
+fn reference(rest: &str) -> (&str, usize) {
+    match rest.strip_prefix('{') {
+        Some(braced) => match braced.find('}') {
+            Some(close) => (&braced[..close], close + 2),
+            None => (braced, rest.len()),
+        },
+        None => {
+            let len = rest.find(|char: char| !char.is_ascii_alphanumeric() && char != '_').unwrap_or(rest.len());
+            (&rest[..len], len)
+        }
+    }
+}
+
+/// Whether a character can stand in the path of a request.
+pub(crate) fn can_be_sent(char: char) -> bool {
+    char.is_ascii_graphic() && !"\"<>\\^`{|}".contains(char)
+}
