@@ -152,6 +152,8 @@ pub struct RouteView {
     pub middlewares: Vec<String>,
     /// The `Host` that the upstream gets: `keep`, `upstream` or a name.
     pub host_header: String,
+    /// The protocols besides `websocket` that a client may switch to.
+    pub upgrades: Vec<String>,
     /// The time limits.
     pub timeouts: TimeoutsView,
     /// The endpoints that requests are sent to.

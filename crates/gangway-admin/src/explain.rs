@@ -7,7 +7,7 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::mention::{self, MentionedBy};
 use gangway_model::{
     Compiled, Considered, Endpoint, Explanation, Middleware, Nearest, PublicPorts, Readiness, RequestView, Route,
-    TlsMode, follows_redirects, slash_redirect,
+    TlsMode, UpgradeFate, follows_redirects, slash_redirect,
 };
 use gangway_tls::{CertificateResolver, Origin, UnixTime};
 use http::header::UPGRADE;
@@ -210,7 +210,22 @@ fn route_outcome(route: &Route, query: &ExplainQuery, prefix: &str, context: &Ex
     if let Some((status, location)) = redirect_by_middleware(route, query, prefix) {
         return format!("{status}: redirected to {location}");
     }
-    endpoint_outcome(route, context)
+    format!("{}{}", endpoint_outcome(route, context), upgrade_outcome(route, query))
+}
+
+/// What becomes of the request's `Upgrade`, as the end of an outcome. Empty if there is none, or for a WebSocket.
+fn upgrade_outcome(route: &Route, query: &ExplainQuery) -> String {
+    let Some(asked) = query.headers.get(UPGRADE).and_then(|asked| asked.to_str().ok()) else { return String::new() };
+    let is_alone = query.headers.get_all(UPGRADE).iter().count() == 1;
+    let removed = |why: &str| format!("; `Upgrade: {asked}` is removed: {why}");
+    match UpgradeFate::of(asked, &route.upgrades) {
+        _ if !is_alone => removed("one protocol is asked for at a time"),
+        UpgradeFate::WebSocket => String::new(),
+        UpgradeFate::Allowed => "; the connection is switched if the application answers 101".to_owned(),
+        UpgradeFate::NotNamed => removed("no label names the protocol; `gangway.upgrade` allows it"),
+        UpgradeFate::CarriesRequests => removed("it carries further requests, which nothing would check"),
+        UpgradeFate::NoProtocol => removed("it is not the name of one protocol"),
+    }
 }
 
 /// The first redirect that one of the route's middlewares answers with: status and location.

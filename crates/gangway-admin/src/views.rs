@@ -38,6 +38,7 @@ pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::RouteView {
         closed: route.closed,
         middlewares: route.middlewares.iter().map(middleware).collect(),
         host_header: host_header(&route.host_header),
+        upgrades: route.upgrades.iter().map(ToString::to_string).collect(),
         timeouts: timeouts(&route.timeouts),
         endpoints: route.upstream.endpoints.iter().map(|one| endpoint(one, endpoints.get(&one.key))).collect(),
     }

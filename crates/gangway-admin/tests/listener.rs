@@ -370,6 +370,19 @@ async fn a_request_is_explained_down_to_what_becomes_of_it() {
     assert!(explained.considered[0].rule.contains("/shop"), "{explained:?}");
     let explained: api::ExplainResponse = running.api("explain?url=https://shp.test/").await;
     assert!(explained.nearest[0].why.contains("shop.test"), "{explained:?}");
+    for (upgrade, outcome) in [
+        ("websocket", ""),
+        ("DERP", "; `Upgrade: DERP` is removed: no label names the protocol; `gangway.upgrade` allows it"),
+        ("h2c", "; `Upgrade: h2c` is removed: it carries further requests, which nothing would check"),
+    ] {
+        let asked = format!("explain?url=https://shop.test/shop&header=Upgrade:{upgrade}");
+        let explained: api::ExplainResponse = running.api(&asked).await;
+        assert_eq!(
+            explained.outcome,
+            format!("served by `http://192.0.2.9:5006`{outcome}"),
+            "no redirect to the slash"
+        );
+    }
     let refused = running.get("/api/v1/explain?url=https://shop.test/&from=nobody").await;
     assert_eq!(refused.status, 400);
     assert!(refused.text().contains("nobody"), "{}", refused.text());

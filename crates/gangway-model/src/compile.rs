@@ -225,6 +225,7 @@ fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
         middlewares: spec.middlewares,
         timeouts: spec.upstream.timeouts,
         host_header: spec.upstream.host_header,
+        upgrades: spec.upstream.upgrades,
         upstream: Arc::new(Upstream { id: id.clone(), endpoints, policy: spec.upstream.policy, held, unreachable }),
         closed: spec.closed,
     };

@@ -34,6 +34,7 @@ mod snapshot;
 mod spec;
 mod table;
 pub mod target_change;
+mod upgrade_protocol;
 mod utc;
 mod value;
 mod vocabulary;
@@ -62,5 +63,6 @@ pub use snapshot::{
     OwnPlace, Snapshot,
 };
 pub use table::{Entry, Handshake, Handshakes, HostRank, Match, Precedence, Reserved, RoutingTable, Tie, ties};
+pub use upgrade_protocol::UpgradeFate;
 pub use utc::utc;
 pub use value::duration as parse_duration;

@@ -38,6 +38,9 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// What is sent as `Host`.
     pub host_header: HostHeader,
+    /// Protocols besides `websocket` that a client may switch to, in lower case and in order. Never one that carries
+    /// further requests for us to check, such as `h2c`.
+    pub upgrades: Box<[Box<str>]>,
     /// Where requests go.
     pub upstream: Arc<Upstream>,
     /// A protecting label could not be applied, so every request is refused with 503 `route-closed`.

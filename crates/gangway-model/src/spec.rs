@@ -125,6 +125,7 @@ pub(crate) struct UpstreamSpec<'s> {
 pub(crate) struct Delivery {
     pub timeouts: Timeouts,
     pub host_header: HostHeader,
+    pub upgrades: Box<[Box<str>]>,
     pub policy: Policy,
 }
 

@@ -286,6 +286,7 @@ fn tls_route(id: &str, tls: TlsMode, hosts: &[&str]) -> Entry<Arc<Route>> {
         middlewares: Vec::new(),
         timeouts: Timeouts::default(),
         host_header: HostHeader::Keep,
+        upgrades: Box::default(),
         upstream: Arc::new(Upstream::default()),
         closed: false,
     });

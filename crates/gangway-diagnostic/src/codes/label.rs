@@ -75,6 +75,9 @@ codes! {
         "A status is a number from 100 to 599, such as `204`; a range has two, such as `200-399`.";
     COOKIE_NAME = 27, Error, "not the name of a cookie",
         "The name of a cookie has letters, digits and a few signs such as hyphens, and no spaces.";
+    UPGRADE = 28, Error, "not a protocol to switch to",
+        "The name of a protocol, as it stands in the field `Upgrade`. A protocol that carries further HTTP requests, such \
+         as `h2c`, is refused: they would pass unread, by every rule of every route.";
 
     FIELD_NAME = 30, Error, "not a header name",
         "The part of the label behind `header.` is the name of a header: letters, digits and hyphens.";

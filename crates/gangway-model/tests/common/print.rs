@@ -70,6 +70,9 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
         HostHeader::Upstream => f.push_str("  Host of the upstream\n"),
         HostHeader::Named(name) => writeln!(f, "  Host {}", text(name))?,
     }
+    if !route.upgrades.is_empty() {
+        writeln!(f, "  upgrades to {}", route.upgrades.join(" "))?;
+    }
     fmt_policy(f, &route.upstream.policy)?;
     if route.upstream.held {
         f.push_str("  held for the next container\n");

@@ -233,6 +233,7 @@ mod tests {
             middlewares: Vec::new(),
             timeouts: Timeouts::default(),
             host_header: HostHeader::Keep,
+            upgrades: Box::default(),
             upstream: Arc::new(Upstream { id, endpoints, ..Upstream::default() }),
             closed: false,
         };

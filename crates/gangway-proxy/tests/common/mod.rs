@@ -214,6 +214,7 @@ impl RouteToServe {
             middlewares: self.middlewares,
             timeouts: Timeouts::default(),
             host_header: HostHeader::Keep,
+            upgrades: Box::default(),
             upstream: Arc::new(Upstream { id: id.clone(), endpoints, ..Upstream::default() }),
             closed: false,
         };

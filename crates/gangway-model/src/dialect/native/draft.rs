@@ -91,6 +91,7 @@ impl<'a> ReadRoute<'a> {
                 delivery: Delivery {
                     timeouts: fields.timeouts,
                     host_header: fields.host_header,
+                    upgrades: fields.upgrades,
                     policy: fields.policy,
                 },
             }),

@@ -86,6 +86,7 @@ fn values(label: &Label<'_>) -> usize {
             | KeyId::RequestHeader
             | KeyId::ResponseHeader
             | KeyId::HostHeader
+            | KeyId::Upgrade
             | KeyId::BodyLimit
             | KeyId::TimeoutConnect
             | KeyId::TimeoutResponse

@@ -16,6 +16,7 @@ use crate::host::{HostPattern, Hostname};
 use crate::path::PathPattern;
 use crate::route::{Balance, HostHeader, Middleware, STICKY_COOKIE, Scheme, TlsMode, TlsVersion};
 use crate::rule::{self, FINDINGS_MAX};
+use crate::upgrade_protocol::{self, WEBSOCKET};
 use crate::value;
 use gangway_diagnostic::Diagnostic;
 use gangway_diagnostic::Finding;
@@ -61,6 +62,7 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::RequestHeader => request_header(label, fields, found),
         KeyId::ResponseHeader => response_header(label, fields, found),
         KeyId::HostHeader => host_header(label, fields, found),
+        KeyId::Upgrade => upgrade(label, fields, found),
         KeyId::BodyLimit => body_limit(label, fields, found),
         KeyId::TimeoutConnect => timeout_connect(label, fields, found),
         KeyId::TimeoutResponse => timeout_response(label, fields, found),
@@ -254,6 +256,19 @@ fn host_header<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut 
     if let Some(header) = fields.accept(label, header, found) {
         fields.host_header = header;
     }
+}
+
+fn upgrade<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let entries = value::list(label.value());
+    let parse = |text: &str, findings: &mut Vec<Finding>| {
+        upgrade_protocol::parse(text).map_err(|finding| findings.push(finding)).ok()
+    };
+    let mut upgrades = each(label, fields, found, "protocols", entries, parse);
+    // WebSockets pass on every route.
+    upgrades.retain(|name| &**name != WEBSOCKET);
+    upgrades.sort_unstable();
+    upgrades.dedup();
+    fields.upgrades = upgrades.into();
 }
 
 fn body_limit<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {

@@ -49,6 +49,7 @@ pub(crate) struct RouteFields<'a> {
     pub body_limit: Option<u64>,
     pub timeouts: Timeouts,
     pub host_header: HostHeader,
+    pub upgrades: Box<[Box<str>]>,
     pub policy: Policy,
     pub health_path: Option<Box<str>>,
     pub health: HealthFields,

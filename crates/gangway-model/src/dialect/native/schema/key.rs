@@ -55,6 +55,7 @@ pub(crate) enum KeyId {
     RequestHeader,
     ResponseHeader,
     HostHeader,
+    Upgrade,
     BodyLimit,
     TimeoutConnect,
     TimeoutResponse,

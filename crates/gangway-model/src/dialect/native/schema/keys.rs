@@ -238,6 +238,19 @@ pub(crate) const KEYS: &[Key] = &[
         ..SHAPES
     },
     Key {
+        name: "upgrade",
+        value: Form::List("protocols"),
+        default: "–",
+        example: "tailscale-control-protocol, DERP",
+        doc: "Protocols besides `websocket`, which needs no label, that a client may switch its HTTP/1.1 connection to by \
+              `Upgrade`. The application must agree with 101; from then on bytes pass unread in both directions. Without the \
+              label the field is removed, and `gangway explain` says so. Refused are `h2c`, `HTTP/2.0` and `TLS/1.0`: they \
+              carry further requests, which nothing would check.",
+        status: KeyStatus::InForce(KeyId::Upgrade),
+        without: "connections switch to WebSockets only",
+        ..SHAPES
+    },
+    Key {
         name: "body-limit",
         value: Form::Size,
         default: "none",
