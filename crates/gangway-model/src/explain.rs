@@ -11,6 +11,7 @@ use crate::matcher::{Alternative, HostCondition, Test};
 use crate::path::PathPattern;
 use crate::request_view::RequestView;
 use crate::rule::Condition;
+use crate::secret::masked_target;
 use crate::table::{HostRank, Precedence, RoutingTable, Slot};
 
 /// The most routes that an explanation lists as considered.
@@ -143,6 +144,7 @@ impl<T> RoutingTable<T> {
 fn doubt(path: &str, reading: &str, best: &Slot, other: Option<&Slot>) -> String {
     let route =
         |slot: Option<&Slot>| slot.map_or("no route".to_owned(), |slot| format!("route `{}`", slot.precedence.id.0));
+    let (path, reading) = (masked_target(path), masked_target(reading));
     format!(
         "path `{path}` leads to {}, but an application may read it as `{reading}`, which leads to {}; it is refused",
         route(Some(best)),
@@ -211,7 +213,7 @@ fn outranked(this: &Precedence, winner: &Precedence) -> String {
 /// The first condition that a request does not meet.
 fn first_failure(alternative: &Alternative, request: &RequestView<'_>) -> Option<String> {
     if !alternative.path().matches(request.path) {
-        let path = request.path;
+        let path = masked_target(request.path);
         return Some(match alternative.path() {
             PathPattern::Prefix(prefix) => format!("path `{path}` is not `{prefix}` or below"),
             PathPattern::Exact(exact) => format!("path `{path}` is not exactly `{exact}`"),
@@ -226,7 +228,7 @@ fn test_failure(test: &Test, request: &RequestView<'_>) -> String {
     let got = match &test.condition {
         Condition::Host(_) | Condition::HostRegexp(_) => format!("the host is `{}`", request.host),
         Condition::Path(_) | Condition::PathPrefix(_) | Condition::PathRegexp(_) => {
-            format!("the path is `{}`", request.path)
+            format!("the path is `{}`", masked_target(request.path))
         }
         Condition::Method(_) => format!("the method is `{}`", request.method),
         Condition::ClientIp(_) => format!("the client is `{}`", request.client.to_canonical()),

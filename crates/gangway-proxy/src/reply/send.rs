@@ -1,9 +1,9 @@
 //! Sends a local reply to the client of a request.
 
+use gangway_model::secret::masked_target;
 use pingora::Result;
 use pingora::proxy::Session;
 
-use crate::log::redact;
 use crate::middleware::chain;
 use crate::reply::local_reply::LocalReply;
 use crate::reply::page::Audience;
@@ -62,5 +62,5 @@ fn url(target: &[u8], admission: &Admission) -> String {
     let scheme = admission.origin.scheme().text();
     let port = admission.port.map(|port| format!(":{port}")).unwrap_or_default();
     let target = String::from_utf8_lossy(target);
-    format!("{scheme}://{}{port}{}", admission.host, redact::target(&target))
+    format!("{scheme}://{}{port}{}", admission.host, masked_target(&target))
 }
