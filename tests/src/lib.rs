@@ -4,7 +4,9 @@
 //! Figures go to standard output as `figure: …`, where `make test` collects them.
 
 pub mod browser;
+pub mod callgrind;
 pub mod calm;
+pub mod cost;
 pub mod diagrams;
 pub mod docker;
 pub mod engine_events;
