@@ -3,6 +3,7 @@
 //! Everything made on the engine carries a label of this run, and only what carries it is removed.
 //! Figures go to standard output as `figure: …`, where `make test` collects them.
 
+pub mod bench;
 pub mod browser;
 pub mod callgrind;
 pub mod calm;
@@ -18,6 +19,7 @@ pub mod modules;
 pub mod peers;
 pub mod process;
 pub mod scene;
+pub mod soak;
 
 use std::path::PathBuf;
 use std::time::Duration;
