@@ -16,9 +16,12 @@ pub mod figures;
 pub mod gangway;
 pub mod load;
 pub mod modules;
+pub mod odd_answers;
+pub mod odd_requests;
 pub mod peers;
 pub mod process;
 pub mod scene;
+pub mod side_by_side;
 pub mod soak;
 
 use std::path::PathBuf;
