@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help fmt lint unit build check test e2e faults bench fuzz audit docs image demo demo-stop run
+.PHONY: help fmt lint unit build build-pgo check test e2e faults bench soak fuzz audit docs image demo demo-stop run
 
 # Empty, to build with the newest versions of all dependencies: make unit LOCKED=
 LOCKED ?= --locked
@@ -27,6 +27,10 @@ build: ## the release binary
 	@cargo build --release $(LOCKED) -p gangway
 	@echo "built $$(.ci/artifact gangway)"
 
+build-pgo: ## the release binary, optimised by a profile of the scenes of bench
+	@.ci/install bench
+	@.ci/build-pgo
+
 check: ## format, lint, all tests that need no engine, documentation, tidy
 	@.ci/install check
 	@.ci/suite check
@@ -43,9 +47,14 @@ faults: ## the table of faults: containers, engine and apps go wrong under load,
 	@.ci/install test
 	@FAULT_TURNS=20 .ci/suite faults
 
-bench: ## CPU time per request beside nginx, HAProxy and Caddy
+bench: ## CPU time and latency of a request beside nginx, HAProxy and Caddy; BENCH=--write puts them into docs/performance.md
 	@.ci/install bench
-	@tests/bench/run
+	@tests/bench/run $(BENCH)
+
+soak: ## half an hour of mixed load and faults (SOAK_MINUTES): memory and descriptors stay flat, nothing is lost
+	@.ci/install build
+	@cargo build --locked -q --release -p gangway -p gangway-testkit --bins
+	@cargo run --locked -q -p gangway-tests --bin soak
 
 fuzz: ## the fuzz targets, a minute each
 	@.ci/install build

@@ -3,8 +3,11 @@
 //! Everything made on the engine carries a label of this run, and only what carries it is removed.
 //! Figures go to standard output as `figure: …`, where `make test` collects them.
 
+pub mod bench;
 pub mod browser;
+pub mod callgrind;
 pub mod calm;
+pub mod cost;
 pub mod diagrams;
 pub mod docker;
 pub mod engine_events;
@@ -13,9 +16,13 @@ pub mod figures;
 pub mod gangway;
 pub mod load;
 pub mod modules;
+pub mod odd_answers;
+pub mod odd_requests;
 pub mod peers;
 pub mod process;
 pub mod scene;
+pub mod side_by_side;
+pub mod soak;
 
 use std::path::PathBuf;
 use std::time::Duration;

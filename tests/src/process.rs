@@ -120,10 +120,19 @@ impl Process {
     }
 
     fn status_kib(&self, key: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
-        let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
-        line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or_default()
+        status_kib(self.id(), key)
     }
+}
+
+/// Memory of any process in use now, in KiB. Zero if there is no such process.
+pub fn resident_kib(id: u32) -> u64 {
+    status_kib(id, "VmRSS:")
+}
+
+fn status_kib(id: u32, key: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or_default()
 }
 
 /// User and system time of a process, its threads and its descendants.

@@ -91,11 +91,11 @@ pub(crate) fn explain(query: &ExplainQuery, context: &ExplainContext<'_>) -> api
 
 fn look_up<'a>(view: &RequestView<'_>, context: &ExplainContext<'a>) -> TableLookup<'a> {
     let table = &context.compiled.table;
-    let found = table.explain(view);
+    let found = table.explain_whole(view);
     let winner = found.winner.as_ref().map(|winner| &table.routes()[winner.route]);
     let is_unknown_host = winner.is_none() && found.doubt.is_none() && found.considered.is_empty();
     let mentions = if is_unknown_host && context.is_table_in_force {
-        mention::naming(view.host, &context.compiled.containers, context.now.seconds())
+        mention::naming_in_all(view.host, &context.compiled.containers, context.now.seconds())
     } else {
         Vec::new()
     };

@@ -21,6 +21,6 @@ mod views;
 
 pub use answer::Sources;
 pub use instance::{CertificatesState, EndpointActivity, Instance, InstancePhase};
-pub use redact::{MASK, is_secret, redacted, without_password};
+pub use redact::redacted;
 pub use server::{Admin, AdminSettings, BindError};
 pub use views::rfc3339;

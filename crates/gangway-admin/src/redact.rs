@@ -1,20 +1,7 @@
-//! Redacts values that may be secrets, here and in the log.
-//!
-//! A secret is recognised by the name of its label, key or header field, because a value looks like any other.
+//! Redacts findings about values that may be secrets, here and in the log.
 
 use gangway_diagnostic::{Diagnostic, Span};
-
-/// The text in place of a secret.
-pub const MASK: &str = "***";
-
-/// Parts of names whose values are secrets.
-const SECRET_WORDS: &[&str] = &["auth", "cookie", "credential", "key", "pass", "secret", "token"];
-
-/// Whether the value of this name may be a secret.
-pub fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| name.contains(word))
-}
+use gangway_model::secret::{MASK, is_secret_name};
 
 /// The finding without anything that may be a secret.
 pub fn redacted(diagnostic: &Diagnostic) -> Diagnostic {
@@ -24,7 +11,7 @@ pub fn redacted(diagnostic: &Diagnostic) -> Diagnostic {
     let name = if label.is_empty() { diagnostic.text.split('=').next().unwrap_or_default() } else { label };
     let is_key =
         !diagnostic.text.is_empty() && label.to_ascii_lowercase().contains(&diagnostic.text.to_ascii_lowercase());
-    if is_key || !is_secret(name) {
+    if is_key || !is_secret_name(name) {
         return masked;
     }
     if !diagnostic.text.is_empty() {
@@ -47,16 +34,6 @@ fn without_pieces_of(words: &str, secret: &str, label: &str) -> String {
         words.split('`').enumerate().map(|(at, piece)| if at % 2 == 1 && is_said(piece) { MASK } else { piece });
     let masked = pieces.collect::<Vec<_>>().join("`");
     if secret.len() >= MASK.len() { masked.replace(secret, MASK) } else { masked }
-}
-
-/// The URL without its user and password.
-pub fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://{MASK}{}", &rest[at..]),
-        None => url.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -104,12 +81,5 @@ mod tests {
         assert_eq!(redacted(&open), open);
         let key = finding("gangway.auth.basik", "auth.basik", "unknown label `gangway.auth.basik`");
         assert_eq!(redacted(&key), key);
-    }
-
-    #[test]
-    fn passwords_leave_urls() {
-        assert_eq!(without_password("http://a:b@nas:5000/x@y"), "http://***@nas:5000/x@y");
-        assert_eq!(without_password("http://nas:5000/x@y"), "http://nas:5000/x@y");
-        assert_eq!(without_password("shop-web-1"), "shop-web-1");
     }
 }

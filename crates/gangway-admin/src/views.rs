@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gangway_diagnostic::Diagnostic;
+use gangway_model::secret::{MASK, is_secret_name, without_password};
 use gangway_model::{
     Address, ContainerReport, ContainerState, Endpoint, EndpointKey, Health, HostHeader, Middleware, Readiness, Route,
     Scheme, Timeouts, TlsMode,
@@ -16,7 +17,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::api;
 use crate::instance::EndpointActivity;
-use crate::redact::{MASK, is_secret, redacted, without_password};
+use crate::redact::redacted;
 
 /// The present state of endpoints.
 pub(crate) type Endpoints = HashMap<EndpointKey, EndpointActivity>;
@@ -83,7 +84,7 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
 fn header(name: &str, value: &Option<HeaderValue>) -> String {
     match value {
         None => "(removed)".to_owned(),
-        Some(_) if is_secret(name) => MASK.to_owned(),
+        Some(_) if is_secret_name(name) => MASK.to_owned(),
         Some(value) => text(value),
     }
 }

@@ -1,8 +1,11 @@
 //! The reasons for which a route takes a request and others do not, and the nearest routes where none does.
 //!
 //! It serves `gangway explain`, the API, and the part of our own 404 that only a client on the local network
-//! sees. It never runs for a request that found its route: it looks at every route, formats and allocates
-//! freely. It reads the same index as [`RoutingTable::find`], so the two cannot disagree about the winner.
+//! sees. It never runs for a request that found its route: it formats and allocates freely. It reads the same index
+//! as [`RoutingTable::find`], so the two cannot disagree about the winner.
+//!
+//! The 404 is written on the thread that serves all clients, so there the work is bounded, whatever the size of the
+//! table. Those who ask for an explanation get the whole one.
 
 use gangway_diagnostic::distance;
 
@@ -11,7 +14,8 @@ use crate::matcher::{Alternative, HostCondition, Test};
 use crate::path::PathPattern;
 use crate::request_view::RequestView;
 use crate::rule::Condition;
-use crate::table::{HostRank, Precedence, RoutingTable, Slot};
+use crate::secret::masked_target;
+use crate::table::{HostRank, LOOKED_AT_MAX, Precedence, RoutingTable, Slot};
 
 /// The most routes that an explanation lists as considered.
 pub const CONSIDERED_MAX: usize = 50;
@@ -38,6 +42,8 @@ pub struct Explanation {
     /// The reason for which no route takes the request although one matches: its path can be read in two ways
     /// that lead to different routes.
     pub doubt: Option<String>,
+    /// The number of alternatives that were looked at one by one.
+    pub looked_at: usize,
 }
 
 /// The route that takes a request.
@@ -79,9 +85,27 @@ pub struct Nearest {
     pub why: String,
 }
 
+/// The alternatives that an explanation looks at.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Extent {
+    /// The first of them.
+    Bounded,
+    All,
+}
+
 impl<T> RoutingTable<T> {
-    /// Explains which route takes a request, and why the others do not.
+    /// Explains why no route takes a request, as far as that is known after a bounded number of looks. In a small table
+    /// nothing is left out.
     pub fn explain(&self, request: &RequestView<'_>) -> Explanation {
+        self.explain_to(Extent::Bounded, request)
+    }
+
+    /// Explains which route takes a request, and why the others do not. The work grows with the table.
+    pub fn explain_whole(&self, request: &RequestView<'_>) -> Explanation {
+        self.explain_to(Extent::All, request)
+    }
+
+    fn explain_to(&self, extent: Extent, request: &RequestView<'_>) -> Explanation {
         let index = self.index();
         let mut explanation = Explanation::default();
         let mut found = index.best(request);
@@ -104,12 +128,13 @@ impl<T> RoutingTable<T> {
             rule: slot.alternative.to_string(),
             why: in_words(&slot.precedence),
         });
-        let mut is_host_known = false;
-        for (position, slot) in index.slots().iter().enumerate() {
-            if !slot.alternative.host().matches(request.host) {
-                continue;
-            }
-            is_host_known = true;
+        let of_host = match extent {
+            Extent::Bounded => index.first_of_host(request.host),
+            Extent::All => all_of_host(index.slots(), request.host),
+        };
+        explanation.looked_at = of_host.len();
+        for position in of_host.iter().map(|position| *position as usize) {
+            let slot = &index.slots()[position];
             // Further alternatives of the winning route explain nothing.
             if winner.is_some_and(|(best, winner)| best == position || winner.route == slot.route) {
                 continue;
@@ -133,16 +158,31 @@ impl<T> RoutingTable<T> {
                 why,
             });
         }
-        if !is_host_known {
-            explanation.nearest = nearest(index.slots(), request);
+        if of_host.is_empty() {
+            let slots = index.slots();
+            let sisters = index.first_of_sisters(request.host);
+            let first = sisters.iter().chain(index.first_of_hosts()).map(|position| &slots[*position as usize]);
+            let max = match extent {
+                Extent::Bounded => LOOKED_AT_MAX,
+                Extent::All => usize::MAX,
+            };
+            let looked_at = &mut explanation.looked_at;
+            explanation.nearest = nearest(first.chain(slots).take(max).inspect(|_| *looked_at += 1), request);
         }
         explanation
     }
 }
 
+/// The positions of all slots that take requests of this host.
+fn all_of_host(slots: &[Slot], host: &str) -> Vec<u32> {
+    let all = (0..).zip(slots).filter(|(_, slot)| slot.alternative.host().matches(host));
+    all.map(|(position, _)| position).collect()
+}
+
 fn doubt(path: &str, reading: &str, best: &Slot, other: Option<&Slot>) -> String {
     let route =
         |slot: Option<&Slot>| slot.map_or("no route".to_owned(), |slot| format!("route `{}`", slot.precedence.id.0));
+    let (path, reading) = (masked_target(path), masked_target(reading));
     format!(
         "path `{path}` leads to {}, but an application may read it as `{reading}`, which leads to {}; it is refused",
         route(Some(best)),
@@ -211,7 +251,7 @@ fn outranked(this: &Precedence, winner: &Precedence) -> String {
 /// The first condition that a request does not meet.
 fn first_failure(alternative: &Alternative, request: &RequestView<'_>) -> Option<String> {
     if !alternative.path().matches(request.path) {
-        let path = request.path;
+        let path = masked_target(request.path);
         return Some(match alternative.path() {
             PathPattern::Prefix(prefix) => format!("path `{path}` is not `{prefix}` or below"),
             PathPattern::Exact(exact) => format!("path `{path}` is not exactly `{exact}`"),
@@ -226,7 +266,7 @@ fn test_failure(test: &Test, request: &RequestView<'_>) -> String {
     let got = match &test.condition {
         Condition::Host(_) | Condition::HostRegexp(_) => format!("the host is `{}`", request.host),
         Condition::Path(_) | Condition::PathPrefix(_) | Condition::PathRegexp(_) => {
-            format!("the path is `{}`", request.path)
+            format!("the path is `{}`", masked_target(request.path))
         }
         Condition::Method(_) => format!("the method is `{}`", request.method),
         Condition::ClientIp(_) => format!("the client is `{}`", request.client.to_canonical()),
@@ -256,7 +296,7 @@ fn test_failure(test: &Test, request: &RequestView<'_>) -> String {
 }
 
 /// The slots with hosts similar to the requested one.
-fn nearest(slots: &[Slot], request: &RequestView<'_>) -> Vec<Nearest> {
+fn nearest<'s>(slots: impl Iterator<Item = &'s Slot>, request: &RequestView<'_>) -> Vec<Nearest> {
     let mut near: Vec<(usize, &Slot)> = Vec::new();
     for slot in slots {
         let HostCondition::Pattern(pattern) = slot.alternative.host() else { continue };

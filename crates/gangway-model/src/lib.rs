@@ -28,6 +28,7 @@ mod replacement;
 mod request_view;
 mod route;
 pub mod rule;
+pub mod secret;
 mod select;
 mod settings;
 mod snapshot;

@@ -19,6 +19,10 @@ const MENTIONS_MAX: usize = 16;
 /// At most this much of each value is kept, in bytes: room for a few dozen hosts.
 const VALUE_LEN_MAX: usize = 512;
 
+/// At most this many bytes of labels are searched for a client that waits, in a few microseconds: a few hundred
+/// containers have so many.
+const SEARCHED_LEN_MAX: usize = 32 << 10;
+
 /// At most this many containers are named for one host.
 pub const NAMED_MAX: usize = 5;
 
@@ -72,10 +76,26 @@ fn begins(label: &str, with: &str) -> bool {
 }
 
 /// The containers that name this host in a label, and what keeps them from being served under it. `now` is in
-/// seconds since the epoch. At most [`NAMED_MAX`]; those that asked Gangway for it come first.
+/// seconds since the epoch. At most [`NAMED_MAX`]; those that asked Gangway for it come first. At most
+/// [`SEARCHED_LEN_MAX`] bytes of labels are searched.
 pub fn naming<'v>(host: &str, containers: &'v [ContainerReport], now: i64) -> Vec<MentionedBy<'v>> {
+    let mut searched = 0;
+    let is_within = |container: &&ContainerReport| {
+        // Each container costs something, even if it has no such label.
+        searched += 1 + container.mentions.iter().map(|mention| mention.value.len()).sum::<usize>();
+        searched <= SEARCHED_LEN_MAX
+    };
+    naming_in(host, containers.iter().take_while(is_within), now)
+}
+
+/// Like [`naming`], with all labels searched.
+pub fn naming_in_all<'v>(host: &str, containers: &'v [ContainerReport], now: i64) -> Vec<MentionedBy<'v>> {
+    naming_in(host, containers.iter(), now)
+}
+
+fn naming_in<'v>(host: &str, containers: impl Iterator<Item = &'v ContainerReport>, now: i64) -> Vec<MentionedBy<'v>> {
     let mut all: Vec<(u8, MentionedBy<'v>)> = Vec::new();
-    for container in containers.iter().filter(|container| !container.is_own) {
+    for container in containers.filter(|container| !container.is_own) {
         let named = container.mentions.iter().find(|mention| says(&mention.value, host));
         if let Some(Mention { label, .. }) = named {
             let (rank, said) = told(host, container, label, now);
@@ -228,6 +248,19 @@ mod tests {
     fn a_host_is_not_found_in_another() {
         assert!(says("host `Nas.test` is claimed twice", "nas.test") && says("nas", "nas"));
         assert!(!says("dynasty", "nas") && !says("my.nas.test", "nas.test") && !says("nas.test.org", "nas.test"));
+    }
+
+    #[test]
+    fn a_client_waits_for_a_bounded_search_and_an_explanation_has_the_whole() {
+        let host = format!("{}.test", "x".repeat(100));
+        let mut containers: Vec<Container> = (0..10_000)
+            .map(|n| container(&format!("app-{n:05}"), ContainerState::Running, &[("caddy", &*host)]))
+            .collect();
+        containers.push(container("last", ContainerState::Running, &[("caddy", "last.test")]));
+        let compiled = crate::compile(&Snapshot { containers, ..Snapshot::default() }, &Settings::default());
+        assert_eq!(naming(&host, &compiled.containers, NOW).len(), NAMED_MAX);
+        assert_eq!(naming("last.test", &compiled.containers, NOW).len(), 0, "beyond the bound");
+        assert_eq!(naming_in_all("last.test", &compiled.containers, NOW).len(), 1);
     }
 
     #[test]

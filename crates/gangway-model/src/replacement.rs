@@ -13,11 +13,11 @@ use crate::value::Parsed;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Replacement {
     text: Box<str>,
-    parts: Box<[Part]>,
+    parts: Box<[ReplacementPart]>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Part {
+enum ReplacementPart {
     Text(Box<str>),
     Group(usize),
 }
@@ -25,7 +25,7 @@ enum Part {
 impl Replacement {
     /// A replacement without groups.
     pub(crate) fn constant(path: &str) -> Self {
-        Self { text: path.replace('$', "$$").into(), parts: Box::new([Part::Text(path.into())]) }
+        Self { text: path.replace('$', "$$").into(), parts: Box::new([ReplacementPart::Text(path.into())]) }
     }
 
     /// Reads the replacement for an expression; spans are relative to `text`. The `regex` crate would put in nothing for
@@ -65,14 +65,14 @@ impl Replacement {
                 return Err(Finding::error(codes::REPLACEMENT_REFERENCE, start..end, message, "no such group", help));
             };
             if !literal.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut literal).into()));
+                parts.push(ReplacementPart::Text(std::mem::take(&mut literal).into()));
             }
-            parts.push(Part::Group(group));
+            parts.push(ReplacementPart::Group(group));
             at = end;
         }
         literal.push_str(&text[at..]);
         if !literal.is_empty() {
-            parts.push(Part::Text(literal.into()));
+            parts.push(ReplacementPart::Text(literal.into()));
         }
         if let Some((at, char)) = text.char_indices().find(|(_, char)| !can_be_sent(*char) && !"{}".contains(*char)) {
             let message = format!("replacement {} cannot be sent", quoted(text));
@@ -96,8 +96,8 @@ impl Replacement {
     ) {
         for part in &self.parts {
             match part {
-                Part::Text(text) => expanded.push_str(text),
-                Part::Group(group) => {
+                ReplacementPart::Text(text) => expanded.push_str(text),
+                ReplacementPart::Group(group) => {
                     // A group that took no part in the match stands for nothing.
                     expanded.push_str(captures.get(*group).map_or("", |group| group_text(group.range())));
                 }

@@ -21,6 +21,7 @@ mod ties;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(crate) use bucket::LOOKED_AT_MAX;
 pub use entry::Entry;
 pub use handshakes::{Handshake, Handshakes};
 pub(crate) use index::Index;

@@ -37,7 +37,7 @@ fn find(table: &RoutingTable<&'static str>, host: &str, path: &str) -> Option<&'
 }
 
 fn explain(table: &RoutingTable<&'static str>, host: &str, path: &str) -> Explanation {
-    view(host, path, |request| table.explain(request))
+    view(host, path, |request| table.explain_whole(request))
 }
 
 #[test]
@@ -426,9 +426,41 @@ fn an_explanation_is_bounded_and_shows_no_values() {
     headers.insert("x-key", http::HeaderValue::from_static("hunter2"));
     let client = "192.0.2.1".parse().expect("an address");
     let request = RequestView { host: "a.org", path: "/", query: "", method: &Method::GET, headers: &headers, client };
-    let explanation = table.explain(&request);
+    let explanation = table.explain_whole(&request);
     assert_eq!((explanation.considered.len(), explanation.considered_more), (50, 10));
     assert!(!format!("{explanation:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_client_that_waits_for_a_404_costs_the_same_in_a_table_of_any_size() {
+    let looked_at = |routes: usize| {
+        // Hosts that are all nearly the one that is asked for, and as many paths of one host.
+        let names = (0..routes).map(|n| format!("Host(`shop{n:05}.example.org`)"));
+        let paths = (0..routes).map(|n| format!("Host(`paths.example.org`) && PathPrefix(`/p{n:05}`)"));
+        let more = ["Host(`www.bare.org`)".to_owned(), "Host(`*.sub.org`)".to_owned()];
+        let entries = names.chain(paths).chain(more).enumerate().map(|(n, rule)| Entry {
+            matcher: matcher(&rule),
+            priority: 0,
+            age: 0,
+            id: format!("r{n:06}").into(),
+            payload: n,
+        });
+        let table = RoutingTable::build(entries.collect());
+        let explained = |host, path| view(host, path, |request| table.explain(request));
+        assert_eq!(explained("shop00001x.example.org", "/").nearest.len(), 5);
+        assert_eq!(
+            explained("paths.example.org", "/other").considered[0].why,
+            "path `/other` is not `/p00000` or below"
+        );
+        // Found by a look-up, wherever they stand in the table.
+        for (host, near) in [("bare.org", "www.bare.org"), ("sub.org", "*.sub.org")] {
+            assert!(explained(host, "/").nearest[0].why.contains(near), "{host}");
+        }
+        ["far.away.test", "shop00001x.example.org", "paths.example.org"].map(|host| explained(host, "/other").looked_at)
+    };
+    assert_eq!(looked_at(10), [35, 35, 10]);
+    assert_eq!(looked_at(1_000), [512, 512, 512]);
+    assert_eq!(looked_at(10_000), looked_at(1_000));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use gangway_model::path::PathPattern;
 use gangway_model::{
-    Entry, HostCondition, HostPattern, HostRank, Matcher, RequestView, RoutingTable, path, rule, ties,
+    Entry, Explanation, HostCondition, HostPattern, HostRank, Matcher, RequestView, RoutingTable, path, rule, ties,
 };
 use http::{HeaderMap, HeaderValue, Method};
 use proptest::prelude::*;
@@ -202,10 +202,19 @@ proptest! {
         for sent in requests {
             let found = sent.view(sent.path, |request| table.find(request).map(|found| *found.route));
             prop_assert_eq!(found, oracle_of_readings(&entries, &sent), "{:?}", &sent);
-            let explained = sent.view(sent.path, |request| table.explain(request));
+            let explained = sent.view(sent.path, |request| table.explain_whole(request));
             prop_assert_eq!(explained.winner.map(|winner| *table.routes().get(winner.route).expect("a position")), found);
             if found.is_some() {
                 prop_assert!(table.knows_host(sent.host));
+            } else {
+                // A client that waits gets the same explanation, for the table is small.
+                let [whole, bounded] = sent.view(sent.path, |request| [table.explain_whole(request), table.explain(request)]);
+                let more = |explanation: &Explanation| explanation.nearest.clone();
+                prop_assert_eq!(more(&whole), more(&bounded));
+                prop_assert_eq!((&whole.doubt, whole.considered.is_empty()), (&bounded.doubt, bounded.considered.is_empty()));
+                if whole.doubt.is_none() {
+                    prop_assert_eq!(&whole.considered, &bounded.considered);
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+pub use rustls::HandshakeKind;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
@@ -17,6 +18,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, NamedGroup, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+
+/// The number of servers of which a client of its own sessions remembers some.
+const SESSIONS_MAX: usize = 8;
 
 /// A connected stream, with TLS or without.
 pub type Stream = Box<dyn Wire>;
@@ -89,11 +93,31 @@ impl Client {
 
     /// Like [`Self::tls`], without resumption and with the one key exchange that every server supports.
     pub fn tls_with_full_handshakes(address: SocketAddr, roots_pem: &str) -> io::Result<Self> {
+        Self::tls_with_x25519(address, roots_pem, Resumption::disabled())
+    }
+
+    /// Like [`Self::tls_with_full_handshakes`], but a connection resumes a session of one before.
+    pub fn tls_with_resumption(address: SocketAddr, roots_pem: &str) -> io::Result<Self> {
+        Self::tls_with_x25519(address, roots_pem, Resumption::default())
+    }
+
+    fn tls_with_x25519(address: SocketAddr, roots_pem: &str, resumption: Resumption) -> io::Result<Self> {
         let mut provider = aws_lc_rs::default_provider();
         provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519);
         let mut config = client_config(roots_pem, provider)?;
-        config.resumption = Resumption::disabled();
+        config.resumption = resumption;
         Ok(Self { address, from: None, tls: Some(Arc::new(config)), speaks: Speaks::H1 })
+    }
+
+    /// The same client, which shares no session with its clones.
+    #[must_use]
+    pub fn with_own_sessions(mut self) -> Self {
+        if let Some(config) = &self.tls {
+            let mut config = ClientConfig::clone(config);
+            config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
+            self.tls = Some(Arc::new(config));
+        }
+        self
     }
 
     /// The same client with another version of HTTP.
@@ -120,6 +144,11 @@ impl Client {
 
     /// Connects. With TLS, `name` is sent as SNI.
     pub async fn stream(&self, name: &str) -> io::Result<Stream> {
+        Ok(self.stream_with_handshake(name).await?.0)
+    }
+
+    /// Connects; the stream, and with TLS the kind of its handshake.
+    pub async fn stream_with_handshake(&self, name: &str) -> io::Result<(Stream, Option<HandshakeKind>)> {
         let stream = match self.from {
             None => TcpStream::connect(self.address).await?,
             Some(from) => {
@@ -129,10 +158,11 @@ impl Client {
             }
         };
         stream.set_nodelay(true)?;
-        let Some(config) = &self.tls else { return Ok(Box::new(stream)) };
+        let Some(config) = &self.tls else { return Ok((Box::new(stream), None)) };
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         let stream = tokio_rustls::TlsConnector::from(Arc::clone(config)).connect(name, stream).await?;
-        Ok(Box::new(stream))
+        let kind = stream.get_ref().1.handshake_kind();
+        Ok((Box::new(stream), kind))
     }
 
     /// Opens a connection for any number of requests for one host.

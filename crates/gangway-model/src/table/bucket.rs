@@ -13,6 +13,10 @@ use crate::request_view::RequestView;
 /// walking ten thousand is not.
 const WALKED_MAX: usize = 16;
 
+/// The most slots that are looked at to explain to a client why no route takes its request. Such clients wait for the
+/// thread that serves all others.
+pub(crate) const LOOKED_AT_MAX: usize = 512;
+
 /// The slots of one host, by precedence.
 #[derive(Debug)]
 pub(super) enum Bucket {
@@ -33,6 +37,8 @@ pub(super) struct ByPath {
     depth_max: usize,
     /// Slots without a path, and with a regular expression for one.
     others: Vec<u32>,
+    /// The first slots by precedence, for explanations.
+    first: Box<[u32]>,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +65,8 @@ impl Bucket {
         if positions.len() <= WALKED_MAX {
             return Self::Few(positions.into());
         }
-        let mut by_path = ByPath::default();
+        let first = positions.iter().copied().take(LOOKED_AT_MAX).collect();
+        let mut by_path = ByPath { first, ..ByPath::default() };
         for position in positions {
             by_path.add(position, slots[position as usize].alternative.path());
         }
@@ -68,6 +75,15 @@ impl Bucket {
 }
 
 impl Bucket {
+    /// The first slots that get requests, by precedence; at most [`LOOKED_AT_MAX`] of many.
+    pub(super) fn first(&self) -> &[u32] {
+        match self {
+            Self::All { slot, .. } => std::slice::from_ref(slot),
+            Self::Few(positions) => positions,
+            Self::Many(by_path) => &by_path.first,
+        }
+    }
+
     /// Whether `is_so` holds for any slot that gets requests.
     pub(super) fn any(&self, is_so: impl Fn(u32) -> bool) -> bool {
         match self {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::bucket::{Best, Bucket};
+use super::bucket::{Best, Bucket, LOOKED_AT_MAX};
 use super::precedence::{HostRank, Precedence};
 use super::reserved::HostAdmission;
 use super::slot::{Slot, SlotMatch, host_rank};
@@ -41,6 +41,8 @@ pub(crate) struct Index {
     best_regex: u32,
     /// The tenants whose patterns may take a reserved host.
     admission: HostAdmission,
+    /// The first slot of each host, for explanations; at most [`LOOKED_AT_MAX`].
+    first_of_hosts: Box<[u32]>,
 }
 
 impl Index {
@@ -51,6 +53,11 @@ impl Index {
         for (position, slot) in (0..).zip(&slots) {
             hosts.add(slot, position);
         }
+        let of_names = [&hosts.exact, &hosts.wildcard, &hosts.any_domain];
+        let mut first_of_hosts: Vec<u32> =
+            of_names.into_iter().flat_map(HashMap::values).filter_map(|slots| slots.first().copied()).collect();
+        first_of_hosts.sort_unstable();
+        first_of_hosts.truncate(LOOKED_AT_MAX);
         let best = |bucket: &HashMap<_, Vec<u32>, RandomState>| {
             bucket.values().filter_map(|slots| slots.first().copied()).min()
         };
@@ -84,6 +91,7 @@ impl Index {
             best_regex,
             slots,
             admission,
+            first_of_hosts: first_of_hosts.into(),
         }
     }
 
@@ -132,6 +140,34 @@ impl Index {
             best.consider(&self.any);
         }
         best.found()
+    }
+
+    /// The first slots that take requests of this host, ascending; at most [`LOOKED_AT_MAX`]. Empty only if there is none.
+    pub(crate) fn first_of_host(&self, host: &str) -> Vec<u32> {
+        let below = host.split_once('.').filter(|(first, _)| !first.is_empty());
+        let below = below.and_then(|(_, parent)| self.wildcard.get(parent));
+        let first = first_labels(host, self.any_domain_labels_max).filter_map(|first| self.any_domain.get(first));
+        let buckets = self.exact.get(host).into_iter().chain(below).chain(first).chain([&self.any]);
+        let accepts = |slot: &u32| self.slot(*slot as usize).alternative.host().matches(host);
+        let by_regex = self.regex.iter().filter(|slot| accepts(slot)).take(LOOKED_AT_MAX);
+        let mut slots: Vec<u32> = buckets.flat_map(|bucket| bucket.first().iter()).chain(by_regex).copied().collect();
+        slots.sort_unstable();
+        slots.truncate(LOOKED_AT_MAX);
+        slots
+    }
+
+    /// Slots whose hosts are written nearly like this one, found by look-ups: with or without `www.`, and wildcards of
+    /// the bare domain.
+    pub(crate) fn first_of_sisters(&self, host: &str) -> Vec<u32> {
+        let www = format!("www.{host}");
+        let names = [Some(&*www), host.strip_prefix("www.")].into_iter().flatten();
+        let sisters = names.filter_map(|name| self.exact.get(name)).chain(self.wildcard.get(host));
+        sisters.flat_map(|bucket| bucket.first().iter().copied()).take(LOOKED_AT_MAX).collect()
+    }
+
+    /// The first slot of each host, for the hosts of the first slots; at most [`LOOKED_AT_MAX`].
+    pub(crate) fn first_of_hosts(&self) -> &[u32] {
+        &self.first_of_hosts
     }
 
     fn best_of_patterns(&self) -> u32 {

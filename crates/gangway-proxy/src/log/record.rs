@@ -8,9 +8,8 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use gangway_model::secret::masked_target;
 use time::OffsetDateTime;
-
-use crate::log::redact;
 
 /// The longest line. Cutting never splits a line or breaks a JSON object.
 #[cfg(test)]
@@ -55,7 +54,7 @@ pub(crate) fn text(record: &LogRecord<'_>, now: SystemTime) -> String {
     escape_text(&mut line, record.method, FIELD_MAX);
     let _ = write!(line, " {}://", record.scheme);
     escape_text(&mut line, record.host, FIELD_MAX);
-    escape_text(&mut line, &redact::target(record.target), TARGET_MAX);
+    escape_text(&mut line, &masked_target(record.target), TARGET_MAX);
     let _ = write!(line, " {} {} in={} out={} ms=", record.version, record.status, record.bytes_in, record.bytes_out);
     milliseconds(&mut line, record.duration);
     if let Some(upstream) = record.upstream {
@@ -91,7 +90,7 @@ pub(crate) fn json(record: &LogRecord<'_>, now: SystemTime) -> String {
         ("method", record.method, FIELD_MAX),
         ("scheme", record.scheme, FIELD_MAX),
         ("host", record.host, FIELD_MAX),
-        ("target", &redact::target(record.target), TARGET_MAX),
+        ("target", &masked_target(record.target), TARGET_MAX),
         ("version", record.version, FIELD_MAX),
         ("route", record.route, FIELD_MAX),
         ("endpoint", record.endpoint, FIELD_MAX),
@@ -128,7 +127,7 @@ pub(crate) fn common(record: &LogRecord<'_>, now: SystemTime) -> String {
     line.push_str("] \"");
     escape_common(&mut line, record.method, FIELD_MAX);
     line.push(' ');
-    escape_common(&mut line, &redact::target(record.target), TARGET_MAX);
+    escape_common(&mut line, &masked_target(record.target), TARGET_MAX);
     // Servers that knew HTTP/1.1 first write it so, and parsers expect it.
     let version = if record.version == "HTTP/2" { "HTTP/2.0" } else { record.version };
     let _ = write!(line, " {version}\" {:03} ", record.status);
@@ -144,7 +143,7 @@ pub(crate) fn common(record: &LogRecord<'_>, now: SystemTime) -> String {
 /// The common format with `"referrer" "user agent"` added.
 pub(crate) fn combined(record: &LogRecord<'_>, now: SystemTime) -> String {
     let mut line = common(record, now);
-    for value in [&*redact::target(record.referrer), record.user_agent] {
+    for value in [&*masked_target(record.referrer), record.user_agent] {
         line.push_str(" \"");
         escape_common(&mut line, if value.is_empty() { "-" } else { value }, FIELD_MAX);
         line.push('"');

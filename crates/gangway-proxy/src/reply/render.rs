@@ -1,8 +1,8 @@
 //! Renders a local reply for the client of a request.
 
 use bytes::Bytes;
+use gangway_model::secret::masked_target;
 
-use crate::log::redact;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::middleware::chain;
@@ -44,7 +44,7 @@ pub(crate) fn render_for(
 fn url(head: &RequestHead, admission: &Admission) -> String {
     let scheme = admission.origin.scheme().text();
     let port = admission.port.map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{scheme}://{}{port}{}", admission.host(head), redact::target(&head.target))
+    format!("{scheme}://{}{port}{}", admission.host(head), masked_target(&head.target))
 }
 
 #[cfg(test)]

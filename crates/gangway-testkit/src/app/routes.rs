@@ -99,6 +99,8 @@ async fn stream(exchange: &mut Exchange<'_>, asked: &Asked) -> io::Result<()> {
     let count = asked.query("count").and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
     exchange.head(200, &[("content-type", "text/event-stream"), ("cache-control", "no-cache")], None)?;
     let mut tick = tokio::time::interval(Duration::from_millis(every));
+    // Events that are late come late, and not in a burst that proxies can pass on as one.
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for number in 0..count {
         tick.tick().await;
         exchange.send(format!("data: {number}\n\n").as_bytes()).await?;

@@ -2,9 +2,10 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::label::{Label, is_secret_name};
+use super::label::Label;
 use super::route_fields::RouteFields;
 use crate::label::whole;
+use crate::secret::is_secret_name;
 use gangway_diagnostic::Diagnostic;
 use gangway_diagnostic::codes;
 use gangway_diagnostic::{Finding, quoted};

@@ -2,6 +2,7 @@
 
 use super::schema::{Form, Key, KeyId};
 use crate::label::{Mark, Source, VALUE_LEN_MAX};
+use crate::secret::is_secret_name;
 use gangway_diagnostic::Diagnostic;
 use gangway_diagnostic::Finding;
 use gangway_diagnostic::codes;
@@ -78,10 +79,4 @@ impl<'a> Label<'a> {
         }
         Ok(())
     }
-}
-
-/// Whether a header or a parameter of this name usually carries a secret.
-pub(crate) fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["pass", "secret", "token", "key", "auth", "cookie", "credential"].iter().any(|word| name.contains(word))
 }

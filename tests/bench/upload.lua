@@ -1,3 +1,0 @@
--- A megabyte up with each request.
-wrk.method = "POST"
-wrk.body = string.rep("gangway!", 131072)
