@@ -1,15 +1,15 @@
-//! What the fuzz targets call. It is compiled for them alone.
+//! The functions that the fuzz targets call. They are compiled for these alone.
 
 use crate::http1::properties::{check_requests, check_responses};
 use crate::http1::response_parser::RequestFacts;
 
-/// Any bytes as what a client sends over HTTP/1. Two places say where the bytes are cut.
+/// Any bytes as if a client had sent them over HTTP/1. Two places say where the bytes are cut.
 pub fn http1_requests(input: &[u8]) {
     let Some((places, bytes)) = input.split_first_chunk() else { return };
     check_requests(bytes, &cuts(*places));
 }
 
-/// Any bytes as what an application sends over HTTP/1.
+/// Any bytes as if an application had sent them over HTTP/1.
 pub fn http1_responses(input: &[u8]) {
     let Some((places, rest)) = input.split_first_chunk() else { return };
     let Some((flags, bytes)) = rest.split_first() else { return };

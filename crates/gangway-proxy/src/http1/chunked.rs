@@ -33,7 +33,8 @@ pub(crate) struct ChunkedDecoder {
     trailers: Fields,
 }
 
-/// Who has sent the body. A client is held to each rule; an application gets its clients only what they can read.
+/// The side that has sent the body. A client is held to each rule. Of an application, oddities that have one meaning
+/// are taken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Sender {
     Client,
@@ -54,7 +55,7 @@ enum At {
     End,
 }
 
-/// What a decoder has found in some bytes.
+/// The part of some bytes that belongs to a body.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Decoded {
     /// How many of the bytes belong to the body, with its framing.
@@ -63,7 +64,7 @@ pub(crate) struct Decoded {
     pub(crate) data: Range<usize>,
 }
 
-/// What becomes of a trailer.
+/// The fate of a trailer.
 enum Fate {
     Passes,
     IsDropped,

@@ -5,7 +5,7 @@ use http::Version;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::{Field, Fields};
 
-/// What the `Connection` fields of one head say.
+/// The options in the `Connection` fields of one head.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionOptions {
     close: bool,

@@ -10,7 +10,7 @@ use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
 use crate::stream::upstream_request::UpstreamRequest;
 
-/// What ends the data of a chunk.
+/// The end of the data of a chunk.
 pub(crate) const CHUNK_END: &[u8] = b"\r\n";
 
 /// How a response goes to a client over HTTP/1.
@@ -142,7 +142,7 @@ fn write_fields(fields: &Fields, len: Option<u64>, out: &mut Vec<u8>) {
             write_length(len, out);
         }
         (Some(sent), Some(len)) if lengths.next().is_none() && is_number(sent, len) => fields.write_lines(out),
-        // Who sets the fields makes no such message; nobody may be able to read it in two ways if one did.
+        // No message like this is made. If there is a bug, it must not become one that can be read in two ways.
         (Some(_), len) => {
             for field in fields.iter().filter(|field| field.kind != FieldKind::ContentLength) {
                 out.extend_from_slice(field.name);

@@ -245,7 +245,7 @@ fn write_body(is_chunked: bool, read: &Read<Summary>, trailers: Option<&Fields>,
     }
 }
 
-/// What is written for an endpoint is the request that was read, for our parser and for another one.
+/// The request that is written for an endpoint is the one that was read, for our parser and for another one.
 fn check_request_upstream(head: &RequestHead, read: &Read<Summary>) {
     let mut fields = Fields::default();
     fields.extend_from(&head.fields, |field| !field.kind.is_for_one_hop());
@@ -288,7 +288,7 @@ fn check_request_upstream(head: &RequestHead, read: &Read<Summary>) {
     check_framing(parsed.headers, &written[head_len..], read, head.body, &shown);
 }
 
-/// What is written for a client is the response that was read, for our parser and for another one.
+/// The response that is written for a client is the one that was read, for our parser and for another one.
 fn check_response_downstream(head: &ResponseHead, read: &Read<Summary>, facts: RequestFacts, version: Version) {
     let date = DateText::of(std::time::SystemTime::UNIX_EPOCH);
     let framing = ResponseFraming::new(version, facts.is_head, head.body, true, date);

@@ -73,7 +73,7 @@ struct DecisiveFields {
     connection: ConnectionOptions,
 }
 
-/// What the `Upgrade` fields of a head ask for.
+/// The protocol that the `Upgrade` fields of a head ask for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum RequestedUpgrade {
     #[default]
@@ -305,7 +305,7 @@ impl RequestParser {
     }
 }
 
-/// Why a line is no field.
+/// The reason why a line is no field.
 fn malformed_field(line: &[u8]) -> Rejection {
     if matches!(line[0], b' ' | b'\t') {
         return Rejection::bad("a folded field");

@@ -28,7 +28,7 @@ const FIELDS_MAX: usize = 256;
 /// Options that `Connection` may list: each is compared with each field.
 const CONNECTION_OPTIONS_MAX: usize = 64;
 
-/// What decides about a response beside its own bytes.
+/// The facts about its request that decide about a response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestFacts {
     /// Whether the request's method is HEAD.
@@ -46,16 +46,16 @@ pub(crate) struct ResponseParser {
     searched: usize,
     /// Where the fields begin, once the status line was read.
     fields_start: Option<usize>,
-    form: Form,
+    form: FieldForm,
     /// The buffers of the head that is filled. They may hold positions without bytes until the head has ended, so
     /// nobody else may see them.
     fields: Fields,
-    seen: DecisiveFields,
+    seen: FramingFields,
 }
 
 /// How fields get into the head.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Form {
+enum FieldForm {
     /// All lines so far can go on as they are: their positions are noted, and their bytes stored at the end.
     #[default]
     AsSent,
@@ -65,7 +65,7 @@ enum Form {
 
 /// The fields that decide about framing and connection.
 #[derive(Clone, Debug, Default)]
-struct DecisiveFields {
+struct FramingFields {
     content_length: Option<u64>,
     /// Whether the length is not among the fields, since it was sent as a list.
     lacks_length: bool,
@@ -80,7 +80,7 @@ impl ResponseParser {
         self.line = 0;
         self.searched = 0;
         self.fields_start = None;
-        self.form = Form::AsSent;
+        self.form = FieldForm::AsSent;
         self.fields.clear();
         self.seen.clear();
     }
@@ -117,18 +117,7 @@ impl ResponseParser {
             },
         };
         loop {
-            let start = self.line;
-            // Only lines of which nothing was looked at before: nearly no byte is looked at twice.
-            if self.form == Form::AsSent
-                && self.searched == start
-                && let Some(field) = FieldLine::read(&bytes[start..])
-                && let Some(next) = bytes.get(start + field.len + 2)
-                && !is_space(*next)
-            {
-                self.line = start + field.len + 2;
-                self.searched = self.line;
-                check_size(self.line - 1)?;
-                self.take_field(bytes, fields_start, start, field, head.status)?;
+            if self.take_usual_line(bytes, fields_start, head.status)? {
                 continue;
             }
             let Some(at) = memchr(b'\n', &bytes[self.searched..]) else {
@@ -138,8 +127,7 @@ impl ResponseParser {
             };
             let end = self.searched + at;
             check_size(end)?;
-            let line = &bytes[start..end];
-            if matches!(line, b"" | b"\r") {
+            if matches!(&bytes[self.line..end], b"" | b"\r") {
                 self.finish(bytes, fields_start, facts, head)?;
                 return Ok(Some(end + 1));
             }
@@ -150,26 +138,7 @@ impl ResponseParser {
                     return Ok(None);
                 }
                 Some(next) if is_space(*next) => self.searched = end + 1,
-                Some(_) if self.form == Form::Rewritten => {
-                    self.rewrite_field(line, head.status)?;
-                    self.line = end + 1;
-                    self.searched = end + 1;
-                }
-                Some(_) => match FieldLine::read(&bytes[start..=end]) {
-                    Some(field) if start + field.len + 1 == end => {
-                        self.line = end + 1;
-                        self.searched = end + 1;
-                        self.take_field(bytes, fields_start, start, field, head.status)?;
-                    }
-                    // Once more from the first field.
-                    Some(_) | None => {
-                        self.form = Form::Rewritten;
-                        self.fields.clear();
-                        self.seen.clear();
-                        self.line = fields_start;
-                        self.searched = fields_start;
-                    }
-                },
+                Some(_) => self.take_odd_line(bytes, fields_start, end, head.status)?,
             }
         }
     }
@@ -205,6 +174,54 @@ impl ResponseParser {
         self.searched = end + 1;
         self.fields_start = Some(end + 1);
         Ok(self.fields_start)
+    }
+
+    /// Takes the current line if it is there as a whole and can go on as it is, and returns whether it did.
+    #[inline(always)]
+    fn take_usual_line(&mut self, bytes: &[u8], fields_start: usize, status: StatusCode) -> Result<bool, &'static str> {
+        let start = self.line;
+        // Only lines of which nothing was looked at before: nearly no byte is looked at twice.
+        if self.form != FieldForm::AsSent || self.searched != start {
+            return Ok(false);
+        }
+        let Some(field) = FieldLine::read(&bytes[start..]) else { return Ok(false) };
+        let end = start + field.len + 2;
+        if bytes.get(end).is_none_or(|next| is_space(*next)) {
+            return Ok(false);
+        }
+        check_size(end - 1)?;
+        self.line = end;
+        self.searched = end;
+        self.take_field(bytes, fields_start, start, field, status)?;
+        Ok(true)
+    }
+
+    /// Takes the current field, which may have several lines, up to the LF at `end`.
+    fn take_odd_line(
+        &mut self,
+        bytes: &[u8],
+        fields_start: usize,
+        end: usize,
+        status: StatusCode,
+    ) -> Result<(), &'static str> {
+        let start = self.line;
+        let usual = FieldLine::read(&bytes[start..=end]).filter(|field| start + field.len + 1 == end);
+        match (self.form, usual) {
+            (FieldForm::AsSent, Some(field)) => self.take_field(bytes, fields_start, start, field, status)?,
+            (FieldForm::AsSent, None) => {
+                // Once more from the first field.
+                self.form = FieldForm::Rewritten;
+                self.fields.clear();
+                self.seen.clear();
+                self.line = fields_start;
+                self.searched = fields_start;
+                return Ok(());
+            }
+            (FieldForm::Rewritten, _) => self.rewrite_field(&bytes[start..end], status)?,
+        }
+        self.line = end + 1;
+        self.searched = end + 1;
+        Ok(())
     }
 
     /// Takes a field that goes on as it is. `start` is the position of its line in the head.
@@ -273,13 +290,13 @@ impl ResponseParser {
             Some(len) => BodyLength::Sized(len),
             None => BodyLength::UntilClose,
         };
-        // Whoever frames a body in two ways, or in one that its version lacks, or a body that cannot be, may have sent
-        // bytes that belong to no response.
+        // Bytes that belong to no response may follow a body that is framed in two ways, or in one that its version
+        // lacks, or that cannot be.
         let is_odd = seen.chunked && (seen.content_length.is_some() || head.version == Version::HTTP_10)
             || seen.chunked && is_bodiless && !facts.is_head
             || has_no_content && seen.content_length.is_some_and(|len| len > 0);
         head.keep_alive = seen.connection.keep_alive(head.version) && head.body != BodyLength::UntilClose && !is_odd;
-        if self.form == Form::AsSent {
+        if self.form == FieldForm::AsSent {
             self.fields.store(&bytes[fields_start..self.line]);
         }
         head.fields = std::mem::take(&mut self.fields);
@@ -349,7 +366,7 @@ fn push_content_length(fields: &mut Fields, len: u64) {
     fields.push_known(FieldKind::ContentLength, b"Content-Length", &[Decimal::of(len).bytes()]);
 }
 
-impl DecisiveFields {
+impl FramingFields {
     fn clear(&mut self) {
         self.content_length = None;
         self.lacks_length = false;
