@@ -17,10 +17,9 @@ use crate::message::body_length::BodyLength;
 use crate::message::field_kind::FieldKind;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
-use crate::middleware::chain;
 use crate::panic_guard::guarded;
 use crate::request::context::{RequestContext, Routing};
-use crate::request::{upgrade, upstream_request};
+use crate::request::{client_response, upgrade, upstream_request};
 use crate::serving_table::{ActiveEndpoint, ActiveRoute};
 use crate::stream::downstream::{Downstream, DownstreamError};
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
@@ -30,7 +29,6 @@ use crate::upstream::connector::ConnectionNeed;
 use crate::upstream::dedicated::{self, ConnectionOwner};
 use crate::upstream::endpoint_state::EndpointHealth;
 use crate::upstream::error::{self, BodySent, FailedTry, TRIES_MAX, UpstreamConnection};
-use crate::upstream::sticky;
 use crate::upstream::stream::UpstreamStream;
 
 /// How often a waiting request is sent to an endpoint that looks ready but cannot be reached. Without this bound, a
@@ -241,16 +239,12 @@ impl Rules<'_> {
             context.attempt.is_last_there =
                 context.attempt.owner == ConnectionOwner::Shared && response.version < Version::HTTP_2;
         }
-        // Over HTTP/2 the client's connection carries other requests too.
-        if is_switch || self.head.version < Version::HTTP_2 && is_event_stream(response) {
-            if let Some(task) = self.connection.task.get() {
-                state.end_with_endpoint(task.clone());
-            }
+        if client_response::ends_with_endpoint(self.head, response)
+            && let Some(task) = self.connection.task.get()
+        {
+            state.end_with_endpoint(task.clone());
         }
-        if context.attempt.is_new_to_endpoint {
-            set_sticky_cookie(response, self.active, self.endpoint, context);
-        }
-        chain::on_response(&self.active.route.middlewares, &mut response.fields, context.scheme());
+        client_response::prepare(context, response);
         Ok(())
     }
 }
@@ -281,22 +275,6 @@ impl TransferRules for Rules<'_> {
     fn idle_due(&self) -> Instant {
         Instant::now() + self.idle()
     }
-}
-
-/// On a sticky route, sets the cookie by which the client finds its endpoint again.
-fn set_sticky_cookie(
-    response: &mut ResponseHead,
-    active: &ActiveRoute,
-    endpoint: &ActiveEndpoint,
-    context: &RequestContext,
-) {
-    if let (Some(cookie), Some(token)) = (&active.cookie, &endpoint.token) {
-        sticky::set_cookie(cookie.current(), token.current(), context.scheme(), &mut response.fields);
-    }
-}
-
-fn is_event_stream(response: &ResponseHead) -> bool {
-    response.fields.get(FieldKind::ContentType).is_some_and(|kind| kind.starts_with(b"text/event-stream"))
 }
 
 /// Whether the client accepts an event stream, which may pause before and between events for any time.

@@ -7,23 +7,14 @@ use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::middleware::chain;
 use crate::request::context::RequestContext;
-use crate::request::forwarding;
 use crate::upstream::sticky;
 
-/// Turns the head of a response into the head for the client: without the fields that concern only the connection to
-/// the endpoint, with the cookie of a sticky route, and changed by the middlewares of the route.
-///
-/// An informational response other than 101 only loses fields.
+/// Turns the head of a final response, or of a 101, into the head for the client: without what the endpoint says to the
+/// proxy, with the cookie of a sticky route, and changed by the middlewares of the route. The fields that concern only
+/// the connection to the endpoint are gone already: its side has removed them.
 pub(crate) fn prepare(ctx: &RequestContext, response: &mut ResponseHead) {
     let fields = &mut response.fields;
-    if response.status == StatusCode::SWITCHING_PROTOCOLS {
-        forwarding::to_client(fields, |kind| kind == FieldKind::Upgrade);
-    } else {
-        forwarding::to_client(fields, |_| false);
-        if response.status.is_informational() {
-            return;
-        }
-    }
+    fields.remove(FieldKind::ProxyAuthenticate);
     let Some(routed) = &ctx.routed else { return };
     let token = ctx.endpoint().and_then(|endpoint| endpoint.token.as_ref());
     if ctx.attempt.is_new_to_endpoint
@@ -76,17 +67,14 @@ mod tests {
     }
 
     #[test]
-    fn only_final_responses_pass_the_middlewares() {
+    fn a_response_passes_the_middlewares() {
         let ctx = served(|route| {
             let value = Some(HeaderValue::from_static("1"));
             route.middlewares = vec![Middleware::ResponseHeader(HeaderName::from_static("x-set"), value)];
         });
-        let fields = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Link", "</a>"), ("Keep-Alive", "5")];
-        for (status, left) in [(103, &["Link"][..]), (200, &["Link", "x-set"]), (101, &["Upgrade", "Link", "x-set"])] {
-            let mut response = response(status, &fields);
-            prepare(&ctx, &mut response);
-            assert_eq!(names(&response.fields), left, "{status}");
-        }
+        let mut response = response(101, &[("Upgrade", "websocket"), ("Proxy-Authenticate", "NTLM"), ("Link", "</a>")]);
+        prepare(&ctx, &mut response);
+        assert_eq!(names(&response.fields), ["Upgrade", "Link", "x-set"]);
     }
 
     #[test]

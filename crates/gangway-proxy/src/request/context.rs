@@ -150,14 +150,6 @@ impl RequestContext {
         self.endpoint().map(|endpoint| &endpoint.state)
     }
 
-    /// Ties the client connection of a WebSocket or an event stream to its endpoint: it ends when the endpoint has
-    /// left.
-    pub(crate) fn ends_with_endpoint(&self, connection: &ClientConnection) {
-        if let (Some(state), Some(task)) = (self.endpoint_state(), connection.task.get()) {
-            state.end_with_endpoint(task.clone());
-        }
-    }
-
     /// The request's id. It is made on the first call.
     pub(crate) fn request_id(&mut self) -> &str {
         self.request_id.get_or_insert_with(|| format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)))

@@ -10,7 +10,7 @@ use crate::downstream::connection::ClientConnection;
 use crate::grammar::host_of_authority;
 use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
-use crate::message::fields::{Field, Fields};
+use crate::message::fields::Fields;
 use crate::request::client_origin::{CHAIN_MAX, ClientOrigin, chain, single};
 
 /// Facts about one request that the forwarding fields tell.
@@ -26,7 +26,8 @@ pub(crate) struct ForwardingFacts<'a> {
     pub(crate) prefix: &'a str,
 }
 
-/// Whether a client's field of this kind goes to the endpoint.
+/// Whether a client's field of this kind goes to the endpoint. The fields that `Connection` names are gone already: the
+/// session has removed them.
 pub(crate) fn is_for_endpoint(kind: FieldKind) -> bool {
     let is_ours = matches!(
         kind,
@@ -105,57 +106,6 @@ fn write_address(address: IpAddr, out: &mut Vec<u8>) {
     let _ = write!(out, "{address}");
 }
 
-/// The fields that `Connection` names: they concern one connection (RFC 9110, section 7.6.1).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NamedFields<'f> {
-    fields: &'f Fields,
-    /// Whether there are options besides the usual ones, which name no field.
-    has_any: bool,
-}
-
-impl<'f> NamedFields<'f> {
-    pub(crate) fn of(fields: &'f Fields) -> Self {
-        let usual: [&[u8]; 5] = [b"keep-alive", b"close", b"upgrade", b"te", b""];
-        let is_usual = |option: &[u8]| usual.iter().any(|usual| option.eq_ignore_ascii_case(usual));
-        Self { fields, has_any: !options(fields).all(is_usual) }
-    }
-
-    pub(crate) fn contain(&self, field: Field<'_>) -> bool {
-        // Without these, the message would be framed or understood otherwise.
-        let is_kept = matches!(
-            field.kind,
-            FieldKind::ContentLength
-                | FieldKind::TransferEncoding
-                | FieldKind::ContentType
-                | FieldKind::SetCookie
-                | FieldKind::Host
-        );
-        self.has_any && !is_kept && options(self.fields).any(|option| option.eq_ignore_ascii_case(field.name))
-    }
-}
-
-fn options(fields: &Fields) -> impl Iterator<Item = &[u8]> {
-    let values = fields.all(FieldKind::Connection);
-    values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
-}
-
-/// Removes the fields of a response that concern only the connection to the application, but for those that `keep`
-/// wants.
-pub(crate) fn to_client(fields: &mut Fields, keep: impl Fn(FieldKind) -> bool) {
-    let is_for_one_hop =
-        |kind: FieldKind| (kind.is_for_one_hop() || kind == FieldKind::ProxyAuthenticate) && !keep(kind);
-    // Most responses have none of them.
-    if !fields.iter().any(|field| is_for_one_hop(field.kind)) {
-        return;
-    }
-    if NamedFields::of(fields).has_any {
-        let original = fields.clone();
-        let named = NamedFields::of(&original);
-        fields.retain(|field| keep(field.kind) || !named.contain(field));
-    }
-    fields.retain(|field| !is_for_one_hop(field.kind));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,8 +124,7 @@ mod tests {
         let origin = client_origin(sent, connection, &trusted, &Whereabouts::default());
         let facts = ForwardingFacts { connection, origin, port, public_https_port: None, prefix: "" };
         let mut fields = Fields::default();
-        let named = NamedFields::of(sent);
-        fields.extend_from(sent, |field| is_for_endpoint(field.kind) && !named.contain(field));
+        fields.extend_from(sent, |field| is_for_endpoint(field.kind));
         tell(&facts, sent, &mut fields);
         fields
     }
@@ -237,9 +186,8 @@ mod tests {
     fn what_concerns_the_clients_connection_stays_there() {
         let sent = [
             ("Host", "a"),
-            ("Connection", "keep-alive, X-Inner , Host,content-length, x-real-ip"),
-            ("X-Inner", "1"),
-            ("X-Outer", "1"),
+            ("Connection", "keep-alive"),
+            ("X-Other", "1"),
             ("Content-Length", "3"),
             ("Keep-Alive", "timeout=5"),
             ("Proxy-Connection", "keep-alive"),
@@ -250,7 +198,7 @@ mod tests {
         ];
         let fields = passed_on(&sent, &connection(false), "");
         let left: Vec<String> = sorted(&fields).into_iter().filter(|line| !line.starts_with("x-forwarded")).collect();
-        assert_eq!(left, ["content-length=3", "expect=100-continue", "host=a", "x-outer=1", "x-real-ip=192.0.2.7"]);
+        assert_eq!(left, ["content-length=3", "expect=100-continue", "host=a", "x-other=1", "x-real-ip=192.0.2.7"]);
     }
 
     #[test]
@@ -334,25 +282,5 @@ mod tests {
                 proptest::prop_assert_eq!(text("x-forwarded-host"), "a");
             }
         }
-    }
-
-    #[test]
-    fn an_answer_keeps_what_is_for_the_client_only() {
-        let mut fields = Fields::default();
-        for (name, value) in [
-            ("Connection", "x-inner, close, content-type"),
-            ("X-Inner", "1"),
-            ("keep-alive", "timeout=5"),
-            ("proxy-connection", "x"),
-            ("proxy-authenticate", "NTLM"),
-            ("transfer-encoding", "chunked"),
-            ("Server", "app"),
-            ("content-type", "text/plain"),
-            ("content-length", "3"),
-        ] {
-            fields.push(name.as_bytes(), value.as_bytes());
-        }
-        to_client(&mut fields, |_| false);
-        assert_eq!(sorted(&fields), ["content-length=3", "content-type=text/plain", "server=app"]);
     }
 }

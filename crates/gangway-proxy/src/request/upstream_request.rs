@@ -12,7 +12,7 @@ use crate::message::request_head::RequestHead;
 use crate::middleware::chain;
 use crate::reply::rejection::Rejection;
 use crate::request::context::Routing;
-use crate::request::forwarding::{self, ForwardingFacts, NamedFields};
+use crate::request::forwarding::{self, ForwardingFacts};
 use crate::serving_table::ActiveEndpoint;
 
 /// Fills `fields` with the fields for the endpoint and returns the target for it. `version` is the version of HTTP that
@@ -42,10 +42,9 @@ pub(crate) fn prepare<'h>(
     if let Some(host) = host {
         fields.push_known(FieldKind::Host, b"Host", &[host.as_bytes()]);
     }
-    let named = NamedFields::of(&head.fields);
     fields.extend_from(&head.fields, |field| {
         let is_replaced = field.kind == FieldKind::Host && host.is_some();
-        !is_replaced && forwarding::is_for_endpoint(field.kind) && !named.contain(field)
+        !is_replaced && forwarding::is_for_endpoint(field.kind)
     });
     let facts = ForwardingFacts {
         connection,
