@@ -270,3 +270,8 @@ fn home(need: &ConnectionNeed<'_>) -> Home {
 fn own_connections(need: &ConnectionNeed<'_>, key: u64) -> Option<Arc<OwnConnections>> {
     need.client?.dedicated.of_owner(key)
 }
+
+#[cfg(test)]
+mod http2_tests;
+#[cfg(test)]
+mod tests;

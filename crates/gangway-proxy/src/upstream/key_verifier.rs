@@ -42,22 +42,37 @@ impl KeyVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let key = public_key(certificate).ok_or(CertificateError::BadEncoding)?;
-        let is_valid = match key.rsa_bits() {
-            Some(bits) if bits < RSA_USUAL_BITS_MIN => small_rsa_signed(key, message, signed),
-            Some(_) | None => self.signed(key, message, signed),
-        };
-        if is_valid { Ok(HandshakeSignatureValid::assertion()) } else { Err(CertificateError::BadSignature.into()) }
+        let is_valid = self.is_signed(certificate, message, signed.scheme, signed.signature());
+        if is_valid.ok_or(CertificateError::BadEncoding)? {
+            Ok(HandshakeSignatureValid::assertion())
+        } else {
+            Err(CertificateError::BadSignature.into())
+        }
     }
 
-    fn signed(&self, key: PublicKey<'_>, message: &[u8], signed: &DigitallySignedStruct) -> bool {
+    /// Whether the key of the certificate made the signature; none if there is no such key to be read.
+    fn is_signed(
+        &self,
+        certificate: &CertificateDer<'_>,
+        message: &[u8],
+        scheme: SignatureScheme,
+        signature: &[u8],
+    ) -> Option<bool> {
+        let key = public_key(certificate)?;
+        Some(match key.rsa_bits() {
+            Some(bits) if bits < RSA_USUAL_BITS_MIN => has_small_rsa_signed(key, message, scheme, signature),
+            Some(_) | None => self.has_signed(key, message, scheme, signature),
+        })
+    }
+
+    fn has_signed(&self, key: PublicKey<'_>, message: &[u8], scheme: SignatureScheme, signature: &[u8]) -> bool {
         // Some keys say that they are for PSS only. The algorithms know them as RSA keys.
         let algorithm = if key.is_rsa() { alg_id::RSA_ENCRYPTION.as_ref() } else { key.algorithm };
-        let of_scheme = self.algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signed.scheme);
+        let of_scheme = self.algorithms.mapping.iter().filter(|(known, _)| *known == scheme);
         let mut algorithms = of_scheme.flat_map(|(_, algorithms)| algorithms.iter());
         algorithms.any(|candidate| {
             candidate.public_key_alg_id().as_ref() == algorithm
-                && candidate.verify_signature(key.key, message, signed.signature()).is_ok()
+                && candidate.verify_signature(key.key, message, signature).is_ok()
         })
     }
 }
@@ -66,8 +81,8 @@ impl KeyVerifier {
 ///
 /// The library checks PSS, which TLS 1.3 asks for, with large keys only. With a small key it is taken as signed:
 /// somebody in between could as well present a key of their own, since the certificate is not checked.
-fn small_rsa_signed(key: PublicKey<'_>, message: &[u8], signed: &DigitallySignedStruct) -> bool {
-    let algorithm = match signed.scheme {
+fn has_small_rsa_signed(key: PublicKey<'_>, message: &[u8], scheme: SignatureScheme, signature: &[u8]) -> bool {
+    let algorithm = match scheme {
         SignatureScheme::RSA_PKCS1_SHA256 => &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
         SignatureScheme::RSA_PKCS1_SHA512 => &RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
         // The enum is not exhaustive.
@@ -81,7 +96,7 @@ fn small_rsa_signed(key: PublicKey<'_>, message: &[u8], signed: &DigitallySigned
             );
         }
     };
-    UnparsedPublicKey::new(algorithm, key.key).verify(message, signed.signature()).is_ok()
+    UnparsedPublicKey::new(algorithm, key.key).verify(message, signature).is_ok()
 }
 
 impl ServerCertVerifier for KeyVerifier {
@@ -182,4 +197,53 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         0x80 | 0x84.. => return None,
     };
     rest.split_at_checked(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    /// Of version 1, with an RSA key of 1024 bits; made by openssl, like the signature.
+    const OLD_CERTIFICATE: &str = "\
+        MIIBnjCCAQcCFFdDUkeET9MvfEzDjR5O/A+PDd1EMA0GCSqGSIb3DQEBCwUAMA4xDDAKBgNVBAMMA29sZDAeFw0yNjExMjcxNTQw\
+        MjlaFw0zNjExMjQxNTQwMjlaMA4xDDAKBgNVBAMMA29sZDCBnzANBgkqhkiG9w0BAQEFAAOBjQAwgYkCgYEAt0GoaS/O6Tv6TfD2\
+        rhczRU9cHIFgllyb40XtvL4WZULYo5X4L2gGV8WUdOs/k2nNEpPD+/oi6hFpZeas3MFHyKfO2fXgOTo/ooxUrDeN8ylAqn+TNIbp\
+        uN6xCd3k4TrWBUgFiotlunMhObj07VM1/BghhHVs1NIzPsWpef8g04kCAwEAATANBgkqhkiG9w0BAQsFAAOBgQCqwAYPl8oTPsJ2\
+        LiTMgTtWTSWbNEDUAPMonklC+VIR17p6zXmltftx8/NaSB0n7II5t+4t0nX/DRRsERs9GJZfS0K0Ss9CApUM+hi7OX2VbVOrU4On\
+        KdXwpI2O6GtASeb/92c7Yv5N390m5F1JxK2DXSc8rgyPYN1pQEkc6a6f2A==";
+
+    const MESSAGE: &[u8] = b"the handshake so far";
+
+    const OLD_SIGNATURE: &str = "\
+        NF33IB919IaXf9ikSyq6keE+49KgadE6+2RMS/Ge9MK3Ta+h1L+GH+H/0cBQ/TpVijZSCA8KQpY3e5cAHOZ0gKCYJ5qcGM2bmE6N\
+        adwzJAE+ZyPMIrq3C5jh52jGoRmjynpW48uji9wATM7TgvKMdoc+NDAB8kjZdVXIVNdbxLY=";
+
+    #[test]
+    fn an_old_certificate_with_a_small_key_is_no_obstacle() {
+        let certificate = CertificateDer::from(STANDARD.decode(OLD_CERTIFICATE).expect("base64"));
+        let signature = STANDARD.decode(OLD_SIGNATURE).expect("base64");
+        let verifier = KeyVerifier::new();
+        let key = public_key(&certificate).expect("it has a key");
+        assert_eq!((key.is_rsa(), key.rsa_bits()), (true, Some(1024)));
+        let signed = |message: &[u8], scheme| verifier.is_signed(&certificate, message, scheme, &signature);
+        assert_eq!(signed(MESSAGE, SignatureScheme::RSA_PKCS1_SHA256), Some(true));
+        assert_eq!(signed(b"another one", SignatureScheme::RSA_PKCS1_SHA256), Some(false));
+        assert_eq!(signed(MESSAGE, SignatureScheme::ECDSA_NISTP256_SHA256), Some(false));
+        assert_eq!(signed(MESSAGE, SignatureScheme::RSA_PSS_SHA256), Some(true), "it cannot be checked");
+    }
+
+    #[test]
+    fn bytes_that_are_no_certificate_have_no_key() {
+        let certificate = STANDARD.decode(OLD_CERTIFICATE).expect("base64");
+        for len in 0..certificate.len() - 150 {
+            let cut = CertificateDer::from(&certificate[..len]);
+            assert_eq!(public_key(&cut), None, "{len} bytes");
+        }
+        for bytes in [&b"\x30\x80\x30\x00"[..], b"\x30\x84\xff\xff\xff\xff\x30", b"\x30\x83\xff\xff\xff\x30"] {
+            assert_eq!(public_key(&CertificateDer::from(bytes)), None);
+        }
+    }
 }

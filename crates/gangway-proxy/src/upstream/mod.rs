@@ -21,6 +21,8 @@ mod pool;
 pub(crate) mod retry_budget;
 pub(crate) mod roots;
 pub(crate) mod route_state;
+#[cfg(test)]
+mod samples;
 mod socket;
 pub(crate) mod sticky;
 pub(crate) mod stream;

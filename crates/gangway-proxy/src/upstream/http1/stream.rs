@@ -237,6 +237,9 @@ impl Http1Stream {
         cx: &mut Context<'_>,
         trailers: Option<&Fields>,
     ) -> Poll<Result<(), UpstreamError>> {
+        if self.has_failed_to_send {
+            return Poll::Ready(Ok(()));
+        }
         match self.sending {
             RequestProgress::Chunked(left) => {
                 debug_assert_eq!(left, 0, "the data of a chunk is sent whole");
