@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::upstream::coarse_clock::CoarseClock;
-use crate::upstream::http2::observed_io::{LastReceived, ObservedIo};
+use crate::upstream::http2::observed_io::ObservedIo;
 use crate::upstream::open_connections::OpenConnection;
 use crate::upstream::socket::UpstreamSocket;
 use crate::upstream::transport::EndpointTransport;
@@ -62,7 +62,11 @@ pub(crate) struct Http2Connection {
     has_served: AtomicBool,
     /// When the last stream ended.
     idle_since: AtomicU64,
-    received: Arc<LastReceived>,
+    received: Arc<AtomicU64>,
+    /// Streams whose response has not begun.
+    awaiting: AtomicUsize,
+    /// Since when there has been any.
+    awaiting_since: AtomicU64,
     pings: Mutex<Pings>,
 }
 
@@ -83,6 +87,7 @@ pub(crate) struct Http2Slot {
     pub(crate) connection: Arc<Http2Connection>,
     /// Whether an earlier request used the connection.
     pub(crate) is_reused: bool,
+    is_awaiting: bool,
 }
 
 impl Http2Connection {
@@ -93,7 +98,7 @@ impl Http2Connection {
         clock: &CoarseClock,
         open: OpenConnection,
     ) -> Result<Arc<Self>, UpstreamError> {
-        let received = Arc::new(LastReceived::new(clock.millis()));
+        let received = Arc::new(AtomicU64::new(clock.millis()));
         let io = ObservedIo::new(socket, clock.clone(), Arc::clone(&received));
         let handshake = Builder::new()
             .enable_push(false)
@@ -122,6 +127,8 @@ impl Http2Connection {
             has_served: AtomicBool::new(false),
             idle_since: AtomicU64::new(clock.millis()),
             received,
+            awaiting: AtomicUsize::new(0),
+            awaiting_since: AtomicU64::new(0),
             pings: Mutex::new(pings),
         }))
     }
@@ -141,9 +148,11 @@ impl Http2Connection {
             return None;
         }
         self.streams.fetch_add(1, Ordering::Relaxed);
-        self.received.owe(self.clock.millis());
+        if self.awaiting.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.awaiting_since.store(self.clock.millis(), Ordering::Relaxed);
+        }
         let is_reused = self.has_served.swap(true, Ordering::Relaxed);
-        Some(Http2Slot { sender, connection: Arc::clone(self), is_reused })
+        Some(Http2Slot { sender, connection: Arc::clone(self), is_reused, is_awaiting: true })
     }
 
     /// Whether no further stream can ever begin on it.
@@ -172,7 +181,7 @@ impl Http2Connection {
     /// several times a second.
     pub(crate) fn check(&self) {
         let now = self.clock.millis();
-        let received = self.received.last();
+        let received = self.received.load(Ordering::Relaxed);
         let mut pings = self.pings.lock();
         let Pings { sender: Some(sender), sent, last, answered } = &mut *pings else { return };
         if let Some(at) = *sent {
@@ -186,8 +195,9 @@ impl Http2Connection {
             }
             return;
         }
-        let owes = self.received.owed_since().is_some_and(|since| now.saturating_sub(since) >= SILENCE_MAX);
-        let is_silent = owes || now.saturating_sub(received) >= PING_PAUSE;
+        let owes = self.awaiting.load(Ordering::Relaxed) > 0;
+        let silent_for = now.saturating_sub(received.max(self.awaiting_since.load(Ordering::Relaxed)));
+        let is_silent = silent_for >= if owes { SILENCE_MAX } else { PING_PAUSE };
         let is_used = self.streams.load(Ordering::Relaxed) > 0;
         let may_ping = *last == 0 || received > *answered || now.saturating_sub(*last) >= PING_PAUSE;
         if is_used && is_silent && may_ping && sender.send_ping(Ping::opaque()).is_ok() {
@@ -203,8 +213,18 @@ impl std::fmt::Debug for Pings {
     }
 }
 
+impl Http2Slot {
+    /// Notes that the response has begun.
+    pub(crate) fn answered(&mut self) {
+        if std::mem::take(&mut self.is_awaiting) {
+            self.connection.awaiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Drop for Http2Slot {
     fn drop(&mut self) {
+        self.answered();
         let connection = &self.connection;
         if connection.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
             connection.idle_since.store(connection.clock.millis(), Ordering::Relaxed);

@@ -11,51 +11,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::upstream::coarse_clock::CoarseClock;
 use crate::upstream::socket::UpstreamSocket;
 
-/// When bytes came, in milliseconds of a coarse clock that begins above 0.
-#[derive(Debug)]
-pub(super) struct LastReceived {
-    last: AtomicU64,
-    /// When a request was sent first since then; 0 if none was.
-    owed_since: AtomicU64,
-}
-
-impl LastReceived {
-    pub(super) fn new(now: u64) -> Self {
-        Self { last: AtomicU64::new(now), owed_since: AtomicU64::new(0) }
-    }
-
-    pub(super) fn last(&self) -> u64 {
-        self.last.load(Ordering::Relaxed)
-    }
-
-    /// Since when an answer has been owed without a byte coming.
-    pub(super) fn owed_since(&self) -> Option<u64> {
-        Some(self.owed_since.load(Ordering::Relaxed)).filter(|since| *since != 0)
-    }
-
-    /// Notes that an answer is owed from now on.
-    pub(super) fn owe(&self, now: u64) {
-        if self.owed_since.load(Ordering::Relaxed) == 0 {
-            self.owed_since.store(now, Ordering::Relaxed);
-        }
-    }
-
-    fn note(&self, now: u64) {
-        self.last.store(now, Ordering::Relaxed);
-        self.owed_since.store(0, Ordering::Relaxed);
-    }
-}
-
 /// A connection that notes when bytes came by it.
 #[derive(Debug)]
 pub(super) struct ObservedIo {
     socket: UpstreamSocket,
     clock: CoarseClock,
-    received: Arc<LastReceived>,
+    received: Arc<AtomicU64>,
 }
 
 impl ObservedIo {
-    pub(super) fn new(socket: UpstreamSocket, clock: CoarseClock, received: Arc<LastReceived>) -> Self {
+    pub(super) fn new(socket: UpstreamSocket, clock: CoarseClock, received: Arc<AtomicU64>) -> Self {
         Self { socket, clock, received }
     }
 }
@@ -65,7 +30,7 @@ impl AsyncRead for ObservedIo {
         let this = self.get_mut();
         let len = ready!(this.socket.poll_read(cx, buffer.initialize_unfilled()))?;
         buffer.advance(len);
-        this.received.note(this.clock.millis());
+        this.received.store(this.clock.millis(), Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }

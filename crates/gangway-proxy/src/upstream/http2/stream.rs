@@ -126,6 +126,7 @@ impl Http2Stream {
         let response = ready!(Pin::new(response).poll(cx)).map_err(|error| self.failed(&error))?;
         self.response = None;
         self.has_received = true;
+        self.slot.answered();
         // Some applications end such a response in a frame of its own.
         let has_no_body =
             self.is_head || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
