@@ -1,5 +1,6 @@
 //! The functions that the fuzz targets call. They are compiled for these alone.
 
+use crate::downstream::http2::stub::check_connection;
 use crate::http1::properties::{check_requests, check_responses};
 use crate::http1::response_parser::RequestFacts;
 
@@ -15,6 +16,11 @@ pub fn http1_responses(input: &[u8]) {
     let Some((flags, bytes)) = rest.split_first() else { return };
     let facts = RequestFacts { is_head: flags & 1 == 1, asked_upgrade: flags & 2 == 2 };
     check_responses(bytes, facts, &cuts(*places));
+}
+
+/// Any bytes as what a client sends over HTTP/2, after its preface.
+pub fn http2_connection(input: &[u8]) {
+    check_connection(input);
 }
 
 fn cuts([first, more, second, even_more]: [u8; 4]) -> [usize; 2] {

@@ -59,7 +59,7 @@ impl ByteStream for TlsStream<PeekedTcp> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl ByteStream for tokio::io::DuplexStream {
     fn bytes_written(&self) -> u64 {
         0

@@ -8,7 +8,7 @@ pub(crate) mod connection;
 pub(crate) mod connection_limits;
 pub(crate) mod front_door;
 mod http1;
-mod http2;
+pub(crate) mod http2;
 pub(crate) mod linger;
 pub(crate) mod listener;
 pub(crate) mod peeked_tcp;

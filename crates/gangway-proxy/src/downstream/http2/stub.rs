@@ -1,0 +1,224 @@
+//! A stand-in for the exchange, which answers requests by their path.
+
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::downstream::http2::client_stream::ClientStream;
+use crate::downstream::http2::session::ServeRequests;
+use crate::exchange::serve::Exchange;
+use crate::http1::request_parser::{HeadBounds, RequestParser};
+use crate::limits::Limits;
+use crate::message::body_length::BodyLength;
+use crate::message::fields::Fields;
+use crate::message::request_head::RequestHead;
+use crate::message::response_head::ResponseHead;
+use crate::reply::rejection::Rejection;
+use crate::stream::body_frame::BodyFrame;
+use crate::stream::downstream::{Downstream, DownstreamError};
+
+/// Bytes of a response's body.
+const BODY_MAX: u64 = 1 << 20;
+
+/// Serves requests by their path, and notes how they ended.
+#[derive(Clone)]
+pub(super) struct Stub {
+    pub(super) limits: Limits,
+    pub(super) begun: Arc<Notify>,
+    pub(super) ends: Arc<Mutex<Vec<String>>>,
+}
+
+impl ServeRequests for Stub {
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn begin_idle(&self) {}
+
+    fn end_idle(&self) -> bool {
+        true
+    }
+
+    fn serve(&self, exchange: &mut Exchange, client: &mut ClientStream) -> impl Future<Output = ()> + Send {
+        async move {
+            self.begun.notify_one();
+            check_head(&exchange.head);
+            let outcome = self.answer(&exchange.head.target, exchange.head.body, client).await;
+            let end = match outcome {
+                Ok(text) => format!("{} {text}", exchange.head.target),
+                Err(DownstreamError::Rejected(rejection)) => {
+                    let _ = respond(client, rejection.reason.status(), BodyLength::Empty, b"", None).await;
+                    format!("{} {rejection}", exchange.head.target)
+                }
+                Err(error) => format!("{} {error:?}", exchange.head.target),
+            };
+            self.ends.lock().push(end);
+        }
+    }
+
+    fn reject(
+        &self,
+        exchange: &mut Exchange,
+        client: &mut ClientStream,
+        rejection: Rejection,
+    ) -> impl Future<Output = ()> + Send {
+        async move {
+            let _ = respond(client, rejection.reason.status(), BodyLength::Empty, b"", None).await;
+            self.ends.lock().push(format!("{} {rejection}", exchange.head.target));
+        }
+    }
+}
+
+impl Stub {
+    async fn answer(
+        &self,
+        target: &str,
+        body: BodyLength,
+        client: &mut ClientStream,
+    ) -> Result<String, DownstreamError> {
+        let (path, number) = target.rsplit_once('/').unwrap_or((target, ""));
+        // Any number of bytes of a client's choice would be too many for a fuzz target.
+        let len = number.parse().unwrap_or(0).min(BODY_MAX);
+        match path {
+            "/sized" => respond(client, 200, BodyLength::Sized(len), &vec![b'x'; len as usize], None).await?,
+            "/framed" => respond(client, 200, BodyLength::Framed, &vec![b'x'; len as usize], None).await?,
+            "/upload" => {
+                let received = upload(client).await?;
+                let trailers = client.request_trailers().map_or(0, Fields::len);
+                respond(client, 200, BodyLength::Empty, b"", None).await?;
+                return Ok(format!("{body:?} {received} {trailers}"));
+            }
+            "/trailers" => {
+                let mut trailers = Fields::default();
+                trailers.push(b"Grpc-Status", b"0");
+                respond(client, 200, BodyLength::Framed, b"x", Some(&trailers)).await?;
+            }
+            "/cut" => {
+                start(client, 200, BodyLength::Framed)?;
+                send(client, &vec![b'x'; len as usize]).await?;
+                client.cut();
+            }
+            "/early" => respond(client, 413, BodyLength::Sized(4), b"full", None).await?,
+            "/hint" => {
+                for status in [103, 101, 100] {
+                    client.send_informational(&head(status, BodyLength::Empty))?;
+                }
+                respond(client, 200, BodyLength::Empty, b"", None).await?;
+            }
+            "/later" => {
+                let gone = tokio::time::timeout(Duration::from_secs(len), poll_fn(|cx| client.poll_gone(cx))).await;
+                if let Ok(error) = gone {
+                    return Err(error);
+                }
+                client.send_informational(&head(100, BodyLength::Empty))?;
+                return Ok(upload(client).await?.to_string());
+            }
+            "/delayed" => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                respond(client, 200, BodyLength::Sized(len), &vec![b'x'; len as usize], None).await?;
+            }
+            "/hang" => return Err(poll_fn(|cx| client.poll_gone(cx)).await),
+            #[cfg(test)]
+            "/panic" => panic!("on purpose"),
+            #[cfg(test)]
+            "/late-panic" => {
+                start(client, 200, BodyLength::Framed)?;
+                panic!("on purpose, later");
+            }
+            _ => respond(client, 404, BodyLength::Empty, b"", None).await?,
+        }
+        Ok("served".to_owned())
+    }
+}
+
+fn head(status: u16, body: BodyLength) -> ResponseHead {
+    let mut head = ResponseHead { body, ..ResponseHead::default() };
+    head.status = StatusCode::from_u16(status).expect("a status");
+    head.fields.push(b"X-Mixed-Case", b"y");
+    head.fields.push(b"Connection", b"keep-alive");
+    if let BodyLength::Sized(len) = body {
+        head.fields.push(b"Content-Length", len.to_string().as_bytes());
+    }
+    head
+}
+
+fn start(client: &mut ClientStream, status: u16, body: BodyLength) -> Result<(), DownstreamError> {
+    client.start_response(&head(status, body))
+}
+
+async fn send(client: &mut ClientStream, mut data: &[u8]) -> Result<(), DownstreamError> {
+    while !data.is_empty() {
+        let taken = poll_fn(|cx| client.poll_send(cx, data)).await?;
+        data = &data[taken..];
+    }
+    Ok(())
+}
+
+async fn respond(
+    client: &mut ClientStream,
+    status: u16,
+    body: BodyLength,
+    data: &[u8],
+    trailers: Option<&Fields>,
+) -> Result<(), DownstreamError> {
+    start(client, status, body)?;
+    send(client, data).await?;
+    poll_fn(|cx| client.poll_finish(cx, trailers)).await
+}
+
+async fn upload(client: &mut ClientStream) -> Result<u64, DownstreamError> {
+    loop {
+        let len = poll_fn(|cx| match client.poll_body(cx) {
+            Poll::Ready(Ok(BodyFrame::Data(data))) => Poll::Ready(Ok(data.len())),
+            Poll::Ready(Ok(BodyFrame::End)) => Poll::Ready(Ok(0)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
+        if len == 0 {
+            return Ok(client.body_bytes_received());
+        }
+        client.consume(len);
+    }
+}
+
+/// A head that came over HTTP/2 goes to applications over HTTP/1. It is read as one request there, the same one, or it is
+/// rejected; never as a shorter one that another request follows.
+fn check_head(head: &RequestHead) {
+    assert!(head.target.starts_with('/') || head.target == "*" && head.method == Method::OPTIONS, "{head:?}");
+    let mut bytes = format!("{} {} HTTP/1.1\r\n", head.method, head.target).into_bytes();
+    head.fields.write_lines(&mut bytes);
+    bytes.extend_from_slice(b"\r\n");
+    let limits = Limits::default();
+    let bounds =
+        HeadBounds { bytes: 2 * limits.head_bytes, fields: 2 * limits.head_fields, target: limits.target_bytes };
+    let mut read = RequestHead::default();
+    if let Ok(len) = RequestParser::new(bounds).parse(&bytes, &mut read) {
+        assert_eq!(len, Some(bytes.len()), "{head:?}");
+        assert_eq!((&read.method, &read.target), (&head.method, &head.target));
+        assert_eq!(read.fields.len(), head.fields.len(), "{head:?}");
+    }
+}
+
+/// Any bytes as what a client sends over HTTP/2, after its preface. The connection ends, and every request is in order.
+#[cfg(fuzzing)]
+pub(crate) fn check_connection(bytes: &[u8]) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async {
+        let (ours, mut client) = tokio::io::duplex(1 << 20);
+        let stub = Stub { limits: Limits::default(), begun: Arc::default(), ends: Arc::default() };
+        let served = tokio::spawn(super::session::serve_connection(ours, stub, std::future::pending()));
+        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("there is room");
+        client.write_all(bytes).await.expect("there is room");
+        let mut scrap = [0; 4096];
+        while let Ok(1..) = client.read(&mut scrap).await {}
+        served.await.expect("no panic");
+    });
+}
