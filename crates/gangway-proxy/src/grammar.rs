@@ -134,16 +134,8 @@ const fn alphanumeric_and(marks: &[u8]) -> [bool; 256] {
 }
 
 /// The length of the token at the beginning of `bytes`.
-#[inline]
 pub(crate) fn token_len(bytes: &[u8]) -> usize {
-    let (blocks, rest) = bytes.as_chunks::<4>();
-    let is_whole = |block: &[u8; 4]| block.iter().fold(true, |whole, byte| whole & is_token(*byte));
-    let whole = blocks.iter().position(|block| !is_whole(block));
-    let (start, rest) = match whole {
-        Some(blocks_before) => (4 * blocks_before, &blocks[blocks_before][..]),
-        None => (bytes.len() - rest.len(), rest),
-    };
-    start + rest.iter().position(|byte| !is_token(*byte)).unwrap_or(rest.len())
+    bytes.iter().position(|byte| !is_token(*byte)).unwrap_or(bytes.len())
 }
 
 pub(crate) fn all_token(bytes: &[u8]) -> bool {
@@ -158,26 +150,24 @@ pub(crate) fn is_value(value: &[u8]) -> bool {
 /// The position of the first control byte except tab.
 #[inline]
 pub(crate) fn control_byte(bytes: &[u8]) -> Option<usize> {
-    let (blocks, rest) = bytes.as_chunks::<16>();
-    for (number, block) in blocks.iter().enumerate() {
-        // Without branches, so that the compiler looks at all bytes of a block at once.
-        if block.iter().fold(false, |found, byte| found | is_control(*byte)) {
-            let (words, _) = block.as_chunks();
-            return words.iter().enumerate().find_map(|(word, bytes)| {
-                let first = control_in_word(*bytes)?;
-                Some(16 * number + 8 * word + first)
-            });
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut at = 0;
+    for word in words {
+        if let Some(first) = control_in_word(*word) {
+            return Some(at + first);
         }
+        at += 8;
     }
-    let start = bytes.len() - rest.len();
-    rest.iter().position(|byte| is_control(*byte)).map(|at| start + at)
+    rest.iter().position(|byte| is_control(*byte)).map(|first| at + first)
 }
 
 fn is_control(byte: u8) -> bool {
     (byte < 0x20) & (byte != b'\t') | (byte == 0x7f)
 }
 
-/// The same for eight bytes at once: each of them has its own bit in a number, and no carry reaches another byte.
+/// The first control byte of eight, which are looked at all at once: each has its own bit in a number, and no carry
+/// reaches another byte.
+#[inline]
 fn control_in_word(bytes: [u8; 8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = 0x80 * ONES;
@@ -185,8 +175,12 @@ fn control_in_word(bytes: [u8; 8]) -> Option<usize> {
     let low = word & !HIGH;
     let is_below_space = !(low + 0x60 * ONES);
     let is_del = low + ONES;
-    let not_tab = ((low ^ (u64::from(b'\t') * ONES)) + 0x7f * ONES) | word;
-    let found = (is_below_space & not_tab | is_del) & !word & HIGH;
+    let found = (is_below_space | is_del) & !word & HIGH;
+    if found == 0 {
+        return None;
+    }
+    let is_no_tab = (low ^ (u64::from(b'\t') * ONES)) + 0x7f * ONES;
+    let found = found & is_no_tab;
     (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 

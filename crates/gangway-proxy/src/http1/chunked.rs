@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::grammar::{is_token, is_value};
+use crate::grammar::{is_value, token_len};
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 
@@ -199,7 +199,7 @@ impl ChunkedDecoder {
     /// Notes the trailer whose line begins at `start`.
     fn trailer(&mut self, start: usize, line_len: usize) -> Result<(), &'static str> {
         let line = &self.lines[start..start + line_len];
-        let name_len = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line_len);
+        let name_len = token_len(line);
         if name_len == 0 || line.get(name_len) != Some(&b':') {
             return Err("a trailer is malformed");
         }

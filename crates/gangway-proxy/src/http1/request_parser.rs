@@ -14,7 +14,7 @@ use http::{Method, Version};
 use memchr::memchr;
 
 use crate::grammar::{
-    FIELD_OVERHEAD, absolute_authority, all_token, content_length, host_of_authority, is_token, push_target,
+    FIELD_OVERHEAD, absolute_authority, all_token, content_length, host_of_authority, is_token, push_target, token_len,
 };
 use crate::http1::connection_options::ConnectionOptions;
 use crate::http1::field_line::FieldLine;
@@ -310,7 +310,7 @@ fn malformed_field(line: &[u8]) -> Rejection {
     if matches!(line[0], b' ' | b'\t') {
         return Rejection::bad("a folded field");
     }
-    let name_len = line.iter().position(|byte| !is_token(*byte)).unwrap_or(line.len());
+    let name_len = token_len(line);
     if name_len == 0 || line.get(name_len) != Some(&b':') {
         return Rejection::bad("a field name is no token, or has a space before its colon");
     }

@@ -10,7 +10,7 @@ mod tests;
 use http::{StatusCode, Version};
 use memchr::memchr;
 
-use crate::grammar::{content_length, is_token, is_value};
+use crate::grammar::{content_length, is_value, token_len};
 use crate::http1::connection_options::ConnectionOptions;
 use crate::http1::field_line::FieldLine;
 use crate::message::body_length::BodyLength;
@@ -247,7 +247,7 @@ impl ResponseParser {
 
     /// Takes a field in a form that does not go on, with all its lines; the final LF is cut off.
     fn rewrite_field(&mut self, lines: &[u8], status: StatusCode) -> Result<(), &'static str> {
-        let name_len = lines.iter().position(|byte| !is_token(*byte)).unwrap_or(lines.len());
+        let name_len = token_len(lines);
         let (name, rest) = lines.split_at(name_len);
         if name_len == 0 {
             return Err("a field has no name");
