@@ -150,7 +150,6 @@ fn read_response(bytes: &[u8], facts: RequestFacts, places: &[usize]) -> Result<
 }
 
 /// The body and its trailers, how many bytes belong to it, and whether it has ended.
-#[expect(clippy::type_complexity, reason = "the callers take it apart at once")]
 fn read_body(
     length: BodyLength,
     mut decoder: ChunkedDecoder,
