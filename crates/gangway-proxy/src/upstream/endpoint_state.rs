@@ -188,6 +188,10 @@ impl EndpointState {
             self.was_reached.store(false, Ordering::Relaxed);
             self.ready_since.store(self.millis(), Ordering::Relaxed);
             self.drain.store(Drain::No as u8, Ordering::Relaxed);
+            // Another program may run there now, with other habits.
+            self.keeps_connections.store(false, Ordering::Relaxed);
+            self.closed_unannounced.store(0, Ordering::Relaxed);
+            self.keep_alive.store(0, Ordering::Relaxed);
         }
     }
 
@@ -432,6 +436,11 @@ mod tests {
         assert!(state.is_trusted_to_keep_connections());
         state.note_closed_unannounced();
         assert!(!state.is_trusted_to_keep_connections());
+        state.note_readiness(Readiness::Restarting);
+        state.note_closed_unannounced();
+        state.note_readiness(Readiness::Ready);
+        state.note_kept_open();
+        assert!(state.is_trusted_to_keep_connections(), "the end of the former program says nothing about this one");
     }
 
     #[test]

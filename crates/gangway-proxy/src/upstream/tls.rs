@@ -134,4 +134,4 @@ fn kind_of(error: &rustls::Error) -> UpstreamErrorKind {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

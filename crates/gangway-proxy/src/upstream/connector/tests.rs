@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use gangway_model::{Address, Scheme};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -18,6 +18,7 @@ use crate::samples;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_request::UpstreamRequest;
 use crate::upstream::samples::{NEED, connector, endpoint, endpoint_at};
+use crate::upstream::tls::tests::acceptor;
 
 /// What an application does on one connection.
 #[derive(Clone, Debug)]
@@ -441,4 +442,53 @@ async fn a_switched_protocol_goes_both_ways_until_one_side_ends() {
     app.await.expect("no panic");
     connector.release(stream);
     assert!(connector.checkout(&endpoint, &need).is_none());
+}
+
+#[tokio::test]
+async fn an_application_behind_tls_chooses_its_version_of_http() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    for (protocols, version) in
+        [(&["h2", "http/1.1"][..], Version::HTTP_2), (&["http/1.1"], Version::HTTP_11), (&[], Version::HTTP_11)]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let endpoint = endpoint(Scheme::Https, listener.local_addr().expect("bound"));
+        let acceptor = acceptor(protocols);
+        tokio::spawn(async move {
+            loop {
+                let (tcp, _) = listener.accept().await.expect("it listens");
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut tls = acceptor.accept(tcp).await.expect("TLS");
+                    if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+                        let mut connection = h2::server::handshake(tls).await.expect("HTTP/2");
+                        while let Some(Ok((_, mut respond))) = connection.accept().await {
+                            let mut body = respond.send_response(http::Response::new(()), false).expect("open");
+                            body.send_data(bytes::Bytes::from_static(b"ok"), true).expect("open");
+                        }
+                        return;
+                    }
+                    let mut read = [0; 4096];
+                    while tls.read(&mut read).await.is_ok_and(|len| len > 0) {
+                        tls.write_all(answer.as_bytes()).await.expect("written");
+                    }
+                });
+            }
+        });
+        let connector = connector();
+        for is_reused in [false, true] {
+            let mut stream = open(&connector, &endpoint, &NEED).await;
+            assert_eq!((stream.version(), stream.is_reused()), (version, is_reused), "{protocols:?}");
+            send(&mut stream, &Method::GET, BodyLength::Empty, b"").await;
+            assert_eq!(receive(&mut stream, &Notify::new()).await.expect("answered").body, "ok");
+            connector.release(stream);
+        }
+        let knows = connector.pool().prefers_http1(&endpoint.state, &endpoint.transport);
+        assert_eq!(knows, version == Version::HTTP_11, "{protocols:?}");
+        // Another protocol can follow only HTTP/1.1.
+        let upgrade = ConnectionNeed { is_upgrade: true, ..NEED };
+        let mut stream = open(&connector, &endpoint, &upgrade).await;
+        assert_eq!(stream.version(), Version::HTTP_11);
+        send(&mut stream, &Method::GET, BodyLength::Empty, b"").await;
+        assert_eq!(receive(&mut stream, &Notify::new()).await.expect("answered").body, "ok");
+    }
 }

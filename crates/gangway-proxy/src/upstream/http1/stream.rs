@@ -40,6 +40,8 @@ pub(crate) struct Http1Stream {
     transport: Arc<EndpointTransport>,
     _open: OpenConnection,
     is_reused: bool,
+    /// Whether the endpoint is known to have kept the connection open.
+    is_noted_as_kept: bool,
     sending: RequestProgress,
     /// Bytes to be written, from `written` on.
     output: Vec<u8>,
@@ -103,6 +105,7 @@ impl Http1Stream {
             transport: Arc::clone(transport),
             _open: open,
             is_reused: false,
+            is_noted_as_kept: false,
             sending: RequestProgress::Idle,
             output: Vec::new(),
             written: 0,
@@ -447,13 +450,14 @@ impl Http1Stream {
             BodyLength::UntilClose => ResponseProgress::UntilClose,
         };
         self.is_reusable &= head.body != BodyLength::UntilClose;
-        if (keep_alive_timeout.is_some() || self.is_reused)
+        let is_news = self.is_reused && !std::mem::replace(&mut self.is_noted_as_kept, self.is_reused);
+        if (keep_alive_timeout.is_some() || is_news)
             && let Some(endpoint) = self.endpoint.upgrade()
         {
             if let Some(seconds) = keep_alive_timeout {
                 endpoint.note_keep_alive_timeout(seconds);
             }
-            if self.is_reused {
+            if is_news {
                 endpoint.note_kept_open();
             }
         }

@@ -30,6 +30,21 @@ fn params() -> CertificateParams {
     CertificateParams::new(vec![NAME.to_owned()]).expect("a name")
 }
 
+/// Accepts TLS with these versions of HTTP.
+pub(crate) fn acceptor(protocols: &[&str]) -> TlsAcceptor {
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params().self_signed(&key).expect("a certificate").der().clone();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("they fit");
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
+}
+
 /// A server with this certificate, whatever is wrong with it, that counts whole handshakes.
 async fn server(
     certificate: CertificateDer<'static>,
