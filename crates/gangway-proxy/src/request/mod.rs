@@ -7,6 +7,5 @@ pub(crate) mod context;
 pub(crate) mod decision;
 pub(crate) mod forwarding;
 pub(crate) mod routing;
-pub(crate) mod spoofable;
 pub(crate) mod upgrade;
 pub(crate) mod upstream_request;
