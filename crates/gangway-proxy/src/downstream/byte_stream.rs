@@ -41,7 +41,8 @@ impl ByteStream for PeekedTcp {
     }
 }
 
-impl ByteStream for TlsStream<PeekedTcp> {
+/// On the heap, since its state is large and moves through several layers.
+impl ByteStream for Box<TlsStream<PeekedTcp>> {
     fn bytes_written(&self) -> u64 {
         self.get_ref().0.written()
     }

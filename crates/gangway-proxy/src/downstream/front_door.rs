@@ -53,7 +53,7 @@ pub(crate) struct Accepted {
 }
 
 /// A TLS stream, its server name, and the file of client CAs that the client's certificate was checked against.
-type FinishedHandshake = (TlsStream<PeekedTcp>, Option<Box<str>>, Option<Box<str>>);
+type FinishedHandshake = (Box<TlsStream<PeekedTcp>>, Option<Box<str>>, Option<Box<str>>);
 
 /// Why a handshake ended without a connection for requests.
 enum HandshakeEnd {
@@ -107,7 +107,8 @@ impl FrontDoor {
 
     async fn serve_tls(&self, tcp: TcpStream, accepted: Accepted, arriving: Arriving) -> io::Result<()> {
         let mut connection = self.connection(&tcp, accepted)?;
-        let handshake = self.handshake(PeekedTcp::new(tcp), &connection);
+        // On the heap, so that its state does not take room for as long as the connection lasts.
+        let handshake = Box::pin(self.handshake(PeekedTcp::new(tcp), &connection));
         let outcome = tokio::time::timeout(self.worker.shared.settings.limits.handshake_time, handshake).await;
         drop(arriving);
         let (mut tls, sni, client_ca) = match outcome {
@@ -158,7 +159,7 @@ impl FrontDoor {
         if !known {
             if let Some(config) = sni.as_deref().and_then(|name| self.unclaimed(name, connection)) {
                 let tls = start.into_stream(config).await?;
-                return Ok(Ok((tls, sni, None)));
+                return Ok(Ok((Box::new(tls), sni, None)));
             }
             let _ = start.io.write_all(&UNRECOGNIZED_NAME_ALERT).await;
             let _ = start.io.shutdown().await;
@@ -168,7 +169,7 @@ impl FrontDoor {
             sni.as_deref().map(|name| self.protection.of(&self.worker.shared.tables, name)).unwrap_or_default();
         let (config, client_ca) = self.config_under(&protection);
         let tls = start.into_stream(config).await?;
-        Ok(Ok((tls, sni, client_ca)))
+        Ok(Ok((Box::new(tls), sni, client_ca)))
     }
 
     /// The TLS configuration for a name without a certificate, if no route claims the name and the client may see
@@ -293,5 +294,27 @@ impl FrontDoor {
     fn failed(&self, reason: &str, outcome: io::Result<()>) -> io::Result<()> {
         self.worker.shared.metrics.handshake_failures.with_label_values(&[reason]).inc();
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::Lifecycle;
+    use crate::samples::SampleState;
+    use crate::upstream::connector::Connector;
+
+    fn size_of_future<C, F>(_: &impl Fn(TcpStream, Accepted, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[tokio::test]
+    async fn the_task_of_a_connection_is_small() {
+        let shared = SampleState::new().shared;
+        let connector = Connector::new(&shared.connector);
+        let worker = Arc::new(Worker::new(shared, connector));
+        let front_door = FrontDoor::new(worker, watch::channel(false).1, watch::channel(Lifecycle::Serving).1);
+        let size = size_of_future(&|tcp, accepted, arriving| front_door.serve(tcp, accepted, arriving));
+        assert!(size < 6 * 1024, "{size} bytes");
     }
 }

@@ -175,7 +175,7 @@ impl<T: ByteStream> Http1Session<T> {
     }
 
     /// Ends the connection, so that the client gets all that was sent.
-    pub(crate) async fn close(mut self) {
+    pub(crate) async fn close(&mut self) {
         if self.failure.is_some_and(|failure| !matches!(failure, DownstreamError::Rejected(_))) {
             return;
         }
