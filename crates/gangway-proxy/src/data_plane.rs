@@ -112,7 +112,7 @@ pub fn start(
     let (goaway, going) = watch::channel(false);
     let (acceptors, taking, connections) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
     let (arrivals, handshake_time) = (Arc::new(Arrivals::new()), settings.limits.handshake_time);
-    let overload = Overload::new(settings.limits.memory);
+    let overload = Overload::new(&settings.limits);
     let bounds = Arc::new(ConnectionLimits::new(
         &settings.limits,
         (settings.trusted_proxies.clone(), whereabouts.clone()),
@@ -132,7 +132,7 @@ pub fn start(
     let gateway_seen = Arc::default();
     let shared = Shared {
         tls: Arc::new(ServerConfigs::new(certificates.clone(), settings.default_certificate.clone())),
-        connector: ConnectorSettings::new(&settings.limits),
+        connector: ConnectorSettings::new(&settings.limits, overload.open.clone()),
         settings: Arc::new(settings),
         tables: tables.clone(),
         certificates,

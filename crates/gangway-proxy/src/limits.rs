@@ -31,6 +31,8 @@ pub struct Limits {
     pub h2_stream_window: u32,
     /// Bytes of request bodies that an HTTP/2 client may send ahead on a whole connection.
     pub h2_connection_window: u32,
+    /// Connections of both sides of the whole process.
+    pub open_connections: usize,
     /// Client connections of the whole process.
     pub connections: usize,
     /// Client connections from one address (IPv6: one network of 64 bits).
@@ -49,9 +51,12 @@ impl Limits {
     /// engine need descriptors too.
     pub fn for_open_files(open_files_max: u64) -> Self {
         let connections = usize::try_from(open_files_max / 5 * 4).unwrap_or(usize::MAX).max(64);
+        // Listeners, logs, certificates, the engine and the admin listener need descriptors too.
+        let reserve = (open_files_max / 20).max(64);
+        let open_connections = usize::try_from(open_files_max.saturating_sub(reserve)).unwrap_or(usize::MAX).max(64);
         // One address cannot take all descriptors for upstream connections.
         let requests_per_address = (connections / 4).clamp(64, 1024);
-        Self { connections, requests_per_address, ..Self::default() }
+        Self { open_connections, connections, requests_per_address, ..Self::default() }
     }
 }
 
@@ -74,6 +79,7 @@ impl Default for Limits {
             // One round trip of 50 ms then carries 20 MB/s.
             h2_stream_window: 1 << 20,
             h2_connection_window: 4 << 20,
+            open_connections: 20 * 1024,
             connections: 16 * 1024,
             connections_per_address: 512,
             requests_per_address: 1024,

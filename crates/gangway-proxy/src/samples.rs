@@ -19,6 +19,7 @@ use crate::limits::Limits;
 use crate::listen_addresses::ListenAddresses;
 use crate::log::access_log::AccessLog;
 use crate::metrics::Metrics;
+use crate::overload::open_connections::OpenConnections;
 use crate::serving_table::ActiveTable;
 use crate::settings::{AccessLogFormat, AccessLogTarget, PlainFallback, ProxySettings, Threading};
 use crate::shared::Shared;
@@ -139,8 +140,8 @@ impl SampleState {
             compiled: last_compiled,
             failures: Arc::new(Notify::new()),
             unclaimed: Arc::default(),
-            overload: crate::overload::Overload::new(usize::MAX),
-            connector: ConnectorSettings::new(&Limits::default()),
+            overload: crate::overload::Overload::new(&Limits::default()),
+            connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),
         };
         Self { shared, tables, compiled, store, whereabouts }
     }

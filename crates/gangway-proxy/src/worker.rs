@@ -44,7 +44,7 @@ pub(crate) fn run(workers: usize, listeners: Vec<Listener>, parts: WorkerParts) 
     };
     runtime.block_on(async move {
         let shutting_down = Arc::clone(&shared.shutting_down);
-        let idle = Arc::clone(&shared.overload.idle);
+        let (idle, open) = (Arc::clone(&shared.overload.idle), shared.overload.open.clone());
         let connector = Connector::new(&shared.connector);
         let worker = Arc::new(Worker::new(shared, connector));
         let front_door = Arc::new(FrontDoor::new(worker, goaway, phases.clone()));
@@ -53,6 +53,7 @@ pub(crate) fn run(workers: usize, listeners: Vec<Listener>, parts: WorkerParts) 
                 front_door: Arc::clone(&front_door),
                 bounds: Arc::clone(&bounds),
                 idle: Arc::clone(&idle),
+                open: open.clone(),
                 arrivals: Arc::clone(&arrivals),
                 taking: taking.clone(),
                 tracker: connections.clone(),

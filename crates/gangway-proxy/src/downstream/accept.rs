@@ -16,6 +16,7 @@ use crate::downstream::listener::{BACKLOG, Listener};
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::listen_addresses::ListenerProtocol;
 use crate::overload::idle_connections::IdleConnections;
+use crate::overload::open_connections::OpenConnections;
 
 /// The pause after a failed accept. The usual cause is a lack of file descriptors, and trying again at once would
 /// burn the CPU that could free some.
@@ -26,6 +27,7 @@ pub(crate) struct Acceptor {
     pub(crate) front_door: Arc<FrontDoor>,
     pub(crate) bounds: Arc<ConnectionLimits>,
     pub(crate) idle: Arc<IdleConnections>,
+    pub(crate) open: OpenConnections,
     pub(crate) arrivals: Arc<Arrivals>,
     /// Holds a token of each listener that accepts connections now.
     pub(crate) taking: TaskTracker,
@@ -38,6 +40,7 @@ impl Acceptor {
     /// Spawns a task that serves a connection.
     fn receive(&self, tcp: TcpStream, peer: SocketAddr, protocol: ListenerProtocol, place: OwnedSemaphorePermit) {
         let Some(place) = self.bounds.admit(place, peer, protocol) else { return };
+        let Some(open) = self.open.begin() else { return self.bounds.count_refused("descriptors") };
         let arriving = self.arrivals.begin();
         let front_door = Arc::clone(&self.front_door);
         let aborting = reached(self.phases.clone(), Lifecycle::Aborting);
@@ -45,7 +48,7 @@ impl Acceptor {
         let account = place.account.clone();
         let accepted = Accepted { peer, protocol, task: Arc::clone(&task), account: account.clone() };
         let spawned = self.tracker.spawn(async move {
-            let _place = place;
+            let _held = (place, open);
             tokio::select! {
                 () = front_door.serve(tcp, accepted, arriving) => {}
                 () = aborting => {}
@@ -96,7 +99,7 @@ async fn is_to_serve(mut phases: Phases) -> bool {
 async fn accept_while_serving(socket: &TcpListener, protocol: ListenerProtocol, reception: &Acceptor) {
     let mut ended = pin!(reached(reception.phases.clone(), Lifecycle::Paused));
     loop {
-        if reception.bounds.is_full() {
+        if reception.bounds.is_full() || reception.open.is_full() {
             // The one that is idle for longest gives up its place.
             reception.idle.close(1);
         }

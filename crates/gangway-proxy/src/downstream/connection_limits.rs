@@ -102,7 +102,7 @@ impl ConnectionLimits {
             let mut by_address = self.by_address.lock();
             let counted = by_address.entry(key).or_default();
             if counted.connections >= self.per_address_max {
-                self.metrics.connections_refused.with_label_values(&["per-address"]).inc();
+                self.count_refused("per-address");
                 return None;
             }
             counted.connections += 1;
@@ -111,6 +111,11 @@ impl ConnectionLimits {
         let open = self.metrics.connections.with_label_values(&[protocol.name()]);
         open.inc();
         Some(ConnectionPermit { _permit: permit, counted, account, open })
+    }
+
+    /// Counts a connection that is turned away.
+    pub(crate) fn count_refused(&self, reason: &str) {
+        self.metrics.connections_refused.with_label_values(&[reason]).inc();
     }
 
     /// Closes all connections of the address whose requests hold most memory. Returns how many there were.

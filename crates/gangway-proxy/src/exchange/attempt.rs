@@ -86,6 +86,9 @@ pub(super) async fn attempt<D: Downstream>(
                     endpoint.state.connected();
                     stream
                 }
+                Err(TransferError::Upstream(error)) if error.kind == UpstreamErrorKind::Exhausted => {
+                    return Err(AttemptFailure::last(error.into()));
+                }
                 Err(TransferError::Upstream(error)) => return Err(unreached(worker, endpoint, context, error)),
                 Err(error) => return Err(AttemptFailure::last(error)),
             }

@@ -9,21 +9,31 @@ pub(crate) mod idle_connections;
 pub(crate) mod manager;
 pub(crate) mod memory_budget;
 pub(crate) mod memory_limit;
+pub(crate) mod open_connections;
 
 use std::sync::Arc;
 
 use idle_connections::IdleConnections;
 use memory_budget::MemoryBudget;
+use open_connections::OpenConnections;
+
+use crate::limits::Limits;
 
 /// What sessions and requests ask before they take more.
 #[derive(Clone, Debug)]
 pub(crate) struct Overload {
     pub(crate) memory: MemoryBudget,
     pub(crate) idle: Arc<IdleConnections>,
+    /// Connections of clients and to endpoints.
+    pub(crate) open: OpenConnections,
 }
 
 impl Overload {
-    pub(crate) fn new(memory_max: usize) -> Self {
-        Self { memory: MemoryBudget::new(memory_max), idle: Arc::new(IdleConnections::new()) }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            memory: MemoryBudget::new(limits.memory),
+            idle: Arc::new(IdleConnections::new()),
+            open: OpenConnections::at_most(limits.open_connections),
+        }
     }
 }

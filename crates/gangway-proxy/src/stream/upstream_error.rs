@@ -23,6 +23,8 @@ pub(crate) enum UpstreamErrorKind {
     NameUnknown,
     /// Another failure to connect.
     Connect,
+    /// As many connections are open as may be, so none was tried.
+    Exhausted,
     /// The certificate of the endpoint is not trusted.
     TlsUntrusted,
     /// There is no common version, key exchange or cipher.

@@ -8,6 +8,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::downstream::connection::ClientConnection;
 use crate::limits::Limits;
+use crate::overload::open_connections::{OpenConnection, OpenConnections};
 use crate::serving_table::ActiveEndpoint;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::upstream::coarse_clock::CoarseClock;
@@ -16,7 +17,6 @@ use crate::upstream::dial::{AddressSource, dial};
 use crate::upstream::http1::stream::Http1Stream;
 use crate::upstream::http2::connection::{Http2Connection, Http2Slot};
 use crate::upstream::http2::stream::Http2Stream;
-use crate::upstream::open_connections::{OpenConnection, OpenConnections};
 use crate::upstream::own_connections::OwnConnections;
 use crate::upstream::pool::Pool;
 use crate::upstream::socket::UpstreamSocket;
@@ -47,13 +47,8 @@ pub(crate) struct ConnectorSettings {
 }
 
 impl ConnectorSettings {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            open: OpenConnections::default(),
-            tls: UpstreamTls::default(),
-            resolver: AddressSource::default(),
-            client_idle: limits.idle,
-        }
+    pub(crate) fn new(limits: &Limits, open: OpenConnections) -> Self {
+        Self { open, tls: UpstreamTls::default(), resolver: AddressSource::default(), client_idle: limits.idle }
     }
 }
 
@@ -176,7 +171,7 @@ impl Connector {
         need: &ConnectionNeed<'_>,
         offer: HttpOffer,
     ) -> Result<UpstreamStream, UpstreamError> {
-        let open = self.settings.open.begin();
+        let open = self.open_connection()?;
         let tcp = dial(&self.settings.resolver, endpoint).await?;
         let (state, transport) = (&endpoint.state, &endpoint.transport);
         let (socket, speaks_http2) = match (&**transport, offer) {
@@ -200,6 +195,16 @@ impl Connector {
                 Ok(UpstreamStream::Http1(stream, home(need)))
             }
         }
+    }
+
+    /// A place for one more connection. If there is none, the idle ones of this thread give up theirs.
+    fn open_connection(&self) -> Result<OpenConnection, UpstreamError> {
+        let begin = || self.settings.open.begin();
+        let open = begin().or_else(|| {
+            self.pool().close_idle();
+            begin()
+        });
+        open.ok_or_else(|| UpstreamError::new(UpstreamErrorKind::Exhausted, "too many connections are open"))
     }
 
     async fn begin_http2(

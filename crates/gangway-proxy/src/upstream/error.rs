@@ -18,7 +18,8 @@ pub(crate) fn is_unreachable(kind: UpstreamErrorKind) -> bool {
         | UpstreamErrorKind::NoWay
         | UpstreamErrorKind::NameUnknown
         | UpstreamErrorKind::Connect => true,
-        UpstreamErrorKind::TlsUntrusted
+        UpstreamErrorKind::Exhausted
+        | UpstreamErrorKind::TlsUntrusted
         | UpstreamErrorKind::TlsNothingInCommon
         | UpstreamErrorKind::TlsNotSpoken
         | UpstreamErrorKind::Tls
@@ -39,6 +40,7 @@ pub(crate) fn trouble(kind: UpstreamErrorKind) -> &'static str {
         UpstreamErrorKind::NoWay => "there is no way to its address",
         UpstreamErrorKind::NameUnknown => "its name cannot be looked up",
         UpstreamErrorKind::Connect => "no connection",
+        UpstreamErrorKind::Exhausted => "too many connections are open",
         UpstreamErrorKind::TlsUntrusted => "its certificate is not trusted",
         UpstreamErrorKind::TlsNothingInCommon => {
             "no TLS in common: it may speak only TLS 1.1 or older, or only old ciphers"
@@ -103,6 +105,7 @@ pub(crate) fn may_retry(kind: UpstreamErrorKind, failed: FailedTry<'_>) -> bool 
         | UpstreamErrorKind::NoWay
         | UpstreamErrorKind::NameUnknown
         | UpstreamErrorKind::Connect
+        | UpstreamErrorKind::Exhausted
         | UpstreamErrorKind::TlsUntrusted
         | UpstreamErrorKind::TlsNothingInCommon
         | UpstreamErrorKind::TlsNotSpoken
@@ -127,6 +130,7 @@ pub(crate) fn reason_for(kind: UpstreamErrorKind) -> Reason {
     match kind {
         UpstreamErrorKind::Refused => Reason::UpstreamRefused,
         UpstreamErrorKind::ConnectTimeout | UpstreamErrorKind::Timeout => Reason::UpstreamTimeout,
+        UpstreamErrorKind::Exhausted => Reason::Overloaded,
         UpstreamErrorKind::NoWay | UpstreamErrorKind::NameUnknown | UpstreamErrorKind::Connect => {
             Reason::UpstreamConnect
         }
@@ -189,6 +193,7 @@ fn help(kind: UpstreamErrorKind, is_tls: bool, is_verified: bool) -> &'static st
         | UpstreamErrorKind::NoWay
         | UpstreamErrorKind::NameUnknown
         | UpstreamErrorKind::Connect
+        | UpstreamErrorKind::Exhausted
         | UpstreamErrorKind::Unprocessed
         | UpstreamErrorKind::Timeout
         | UpstreamErrorKind::Drained => "",

@@ -15,7 +15,6 @@ mod http1;
 mod http2;
 mod key_verifier;
 mod known_addresses;
-pub(crate) mod open_connections;
 mod own_connections;
 mod pool;
 pub(crate) mod retry_budget;

@@ -130,6 +130,14 @@ impl Pool {
         self.idle = self.endpoints.values().map(|endpoint| endpoint.http1.len()).sum();
     }
 
+    /// Closes all connections over HTTP/1 that carry no request.
+    pub(crate) fn close_idle(&mut self) {
+        for endpoint in self.endpoints.values_mut() {
+            endpoint.http1.clear();
+        }
+        self.idle = 0;
+    }
+
     fn of(&mut self, state: &Arc<EndpointState>) -> &mut OfEndpoint {
         self.endpoints.entry(state.id()).or_insert_with(|| OfEndpoint {
             state: Arc::downgrade(state),

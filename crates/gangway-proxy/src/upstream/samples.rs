@@ -7,6 +7,7 @@ use std::time::Duration;
 use gangway_model::{Address, Endpoint, EndpointKey, Readiness, Scheme};
 
 use crate::limits::Limits;
+use crate::overload::open_connections::OpenConnections;
 use crate::samples;
 use crate::serving_table::{ActiveEndpoint, active_endpoint};
 use crate::upstream::connector::{ConnectionNeed, Connector, ConnectorSettings};
@@ -45,5 +46,5 @@ pub(crate) fn endpoint_at(scheme: Scheme, address: Address) -> ActiveEndpoint {
 }
 
 pub(crate) fn connector() -> Arc<Connector> {
-    Connector::new(&ConnectorSettings::new(&Limits::default()))
+    Connector::new(&ConnectorSettings::new(&Limits::default(), OpenConnections::default()))
 }

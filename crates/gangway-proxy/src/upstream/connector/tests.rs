@@ -357,7 +357,7 @@ async fn a_connection_of_one_client_is_for_that_client() {
 #[tokio::test]
 async fn every_connection_counts_until_it_closes() {
     let app = App::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-    let settings = ConnectorSettings::new(&Limits::default());
+    let settings = ConnectorSettings::new(&Limits::default(), OpenConnections::default());
     let connector = Connector::new(&settings);
     let endpoint = app.endpoint();
     let one = open(&connector, &endpoint, &NEED).await;

@@ -12,12 +12,12 @@ use crate::http1::response_parser::{RequestFacts, ResponseParser};
 use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
+use crate::overload::open_connections::OpenConnection;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::stream::upstream_request::UpstreamRequest;
 use crate::upstream::endpoint_state::EndpointState;
 use crate::upstream::http1::input::ResponseInput;
-use crate::upstream::open_connections::OpenConnection;
 use crate::upstream::socket::{Quiet, UpstreamSocket};
 use crate::upstream::transport::EndpointTransport;
 

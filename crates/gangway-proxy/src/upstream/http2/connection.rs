@@ -16,10 +16,10 @@ use pingora::protocols::http::v2::client::drive_connection;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::overload::open_connections::OpenConnection;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::upstream::coarse_clock::CoarseClock;
 use crate::upstream::http2::observed_io::ObservedIo;
-use crate::upstream::open_connections::OpenConnection;
 use crate::upstream::socket::UpstreamSocket;
 use crate::upstream::transport::EndpointTransport;
 
