@@ -114,6 +114,7 @@ pub(super) async fn attempt<D: Downstream>(
         is_upgrade,
         is_last,
     });
+    upstream_fields.release();
     let sent = Instant::now();
     context.attempt.sent = Some(sent);
     let has_body = head.body != BodyLength::Empty;

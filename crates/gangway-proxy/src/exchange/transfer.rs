@@ -286,6 +286,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
         }
         self.rules.on_response(self.response)?;
         self.client.start_response(self.response)?;
+        self.response.fields.release();
         if status == StatusCode::SWITCHING_PROTOCOLS {
             self.endpoint.switch_protocols();
             self.is_switched = true;

@@ -10,6 +10,10 @@ use http::HeaderName;
 
 use crate::message::field_kind::FieldKind;
 
+/// The bytes and the number of fields whose buffers [`Fields::release`] keeps.
+const KEPT_BYTES: usize = 4096;
+const KEPT_FIELDS: usize = 64;
+
 /// The fields of a message, in their order, with the case of their names as sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fields {
@@ -44,6 +48,18 @@ impl Fields {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.index.clear();
+    }
+
+    /// Empties the fields and gives up the buffers, if they are larger than most messages need. For the fields of a
+    /// message that was passed on, while its body is still under way.
+    pub(crate) fn release(&mut self) {
+        self.clear();
+        if self.bytes.capacity() > KEPT_BYTES {
+            self.bytes = Vec::new();
+        }
+        if self.index.capacity() > KEPT_FIELDS {
+            self.index = Vec::new();
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -8,9 +8,6 @@ use crate::exchange::serve::Exchange;
 /// The unused states that a thread keeps. Further ones go back to the allocator.
 const UNUSED_MAX: usize = 32;
 
-/// The fields of a head whose buffers are kept for the next request.
-const KEPT_HEAD_LEN: usize = 4 * 1024;
-
 thread_local! {
     #[expect(clippy::vec_box, reason = "a state is large, and moves between its pool and its task")]
     static UNUSED: RefCell<Vec<Box<Exchange>>> = const { RefCell::new(Vec::new()) };
@@ -56,9 +53,7 @@ impl Drop for PooledExchange {
             return;
         }
         if let Some(mut exchange) = self.0.take() {
-            if exchange.head.fields.wire_len() > KEPT_HEAD_LEN {
-                exchange.head.fields = Default::default();
-            }
+            exchange.head.fields.release();
             // A thread that ends has no pool any more.
             let _ = UNUSED.try_with(|unused| {
                 let mut unused = unused.borrow_mut();

@@ -390,6 +390,8 @@ impl Http1Stream {
         self.written += of_output;
         if self.written == self.output.len() {
             self.output.clear();
+            // The response may be under way for long.
+            self.output.shrink_to(KEPT_CAPACITY_MAX);
             self.written = 0;
         }
         Poll::Ready(Ok(written - of_output))
