@@ -88,13 +88,13 @@ struct LiteralField {
 /// The entries that the client has made, the newest first.
 #[derive(Debug)]
 struct DynamicTable {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<TableEntry>,
     size: usize,
     size_max: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
+struct TableEntry {
     is_pseudo: bool,
     name_len: usize,
     size: usize,
@@ -232,9 +232,9 @@ impl LiteralField {
 impl DynamicTable {
     /// An entry by its index over both tables. A client that names one that does not exist loses its connection, so it
     /// does not matter what is returned then.
-    fn entry(&self, index: usize) -> Entry {
+    fn entry(&self, index: usize) -> TableEntry {
         if let Some(name_len) = index.checked_sub(1).and_then(|at| STATIC_NAMES.get(at)) {
-            return Entry { is_pseudo: index <= STATIC_PSEUDO_FIELDS, name_len: usize::from(*name_len), size: 0 };
+            return TableEntry { is_pseudo: index <= STATIC_PSEUDO_FIELDS, name_len: usize::from(*name_len), size: 0 };
         }
         index.checked_sub(STATIC_NAMES.len() + 1).and_then(|at| self.entries.get(at)).copied().unwrap_or_default()
     }
@@ -244,7 +244,7 @@ impl DynamicTable {
         self.shrink_to(self.size_max.saturating_sub(size));
         if size <= self.size_max {
             self.size += size;
-            self.entries.push_front(Entry { is_pseudo: field.is_pseudo, name_len: field.name_len, size });
+            self.entries.push_front(TableEntry { is_pseudo: field.is_pseudo, name_len: field.name_len, size });
         }
     }
 

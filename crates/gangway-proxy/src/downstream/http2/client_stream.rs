@@ -34,8 +34,8 @@ const PIECE_MAX: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct ClientStream {
     id: u32,
-    body: RequestBody,
-    response: ResponseState,
+    body: IncomingBody,
+    response: OutgoingState,
     respond: SendResponse<SendPiece>,
     sent: u64,
     stalled_write: Duration,
@@ -45,9 +45,9 @@ pub(crate) struct ClientStream {
 }
 
 #[derive(Debug)]
-struct RequestBody {
+struct IncomingBody {
     stream: RecvStream,
-    state: BodyState,
+    state: IncomingState,
     /// Bytes that were received and not consumed.
     held: Bytes,
     trailers: Option<Fields>,
@@ -62,14 +62,14 @@ struct RequestBody {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum BodyState {
+enum IncomingState {
     Data,
     Trailers,
     Ended,
 }
 
 #[derive(Debug)]
-enum ResponseState {
+enum OutgoingState {
     /// No head was sent.
     Awaited,
     /// The head was sent, the body follows.
@@ -98,9 +98,9 @@ impl ClientStream {
         stream: RecvStream,
         respond: SendResponse<SendPiece>,
     ) -> Self {
-        let body = RequestBody {
+        let body = IncomingBody {
             stream,
-            state: if head.body == BodyLength::Empty { BodyState::Ended } else { BodyState::Data },
+            state: if head.body == BodyLength::Empty { IncomingState::Ended } else { IncomingState::Data },
             held: Bytes::new(),
             trailers: None,
             received: 0,
@@ -113,7 +113,7 @@ impl ClientStream {
         Self {
             id: respond.stream_id().as_u32(),
             body,
-            response: ResponseState::Awaited,
+            response: OutgoingState::Awaited,
             respond,
             sent: 0,
             stalled_write: parts.limits.stalled_write,
@@ -124,16 +124,16 @@ impl ClientStream {
 
     /// Whether the client was given the head of a response.
     pub(super) fn has_begun_response(&self) -> bool {
-        !matches!(self.response, ResponseState::Awaited)
+        !matches!(self.response, OutgoingState::Awaited)
     }
 
     /// Ends the stream after the request was served. A response that was not ended is cut, once the client was sent what
     /// came before.
     pub(super) async fn close(mut self) {
         let stream = match &mut self.response {
-            ResponseState::Ended { .. } => return,
-            ResponseState::Awaited => return self.respond.send_reset(Reason::INTERNAL_ERROR),
-            ResponseState::Body { stream, .. } => stream,
+            OutgoingState::Ended { .. } => return,
+            OutgoingState::Awaited => return self.respond.send_reset(Reason::INTERNAL_ERROR),
+            OutgoingState::Body { stream, .. } => stream,
         };
         // A reset drops what is before it in the queue; so it waits until the queue is empty.
         let marker = SendPiece::marker(self.budget.mark(self.id));
@@ -150,14 +150,14 @@ impl ClientStream {
 
     /// Notes that the response was given to the h2 library as a whole.
     fn end(&mut self) {
-        if let ResponseState::Body { stream, .. } = std::mem::replace(&mut self.response, ResponseState::Awaited) {
-            self.response = ResponseState::Ended { stream };
+        if let OutgoingState::Body { stream, .. } = std::mem::replace(&mut self.response, OutgoingState::Awaited) {
+            self.response = OutgoingState::Ended { stream };
         }
     }
 
     /// Waits for room for `wanted` bytes in the windows of the client, and returns how many there are.
     fn poll_room(&mut self, wanted: usize, cx: &mut Context<'_>) -> Poll<Result<usize, DownstreamError>> {
-        let ResponseState::Body { stream, .. } = &mut self.response else {
+        let OutgoingState::Body { stream, .. } = &mut self.response else {
             return Poll::Ready(Err(DownstreamError::Gone));
         };
         if stream.capacity() < wanted {
@@ -189,31 +189,31 @@ impl ClientStream {
     }
 }
 
-impl RequestBody {
+impl IncomingBody {
     fn poll_frame(&mut self, id: u32, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<'_>, DownstreamError>> {
         while self.held.is_empty() {
             match self.state {
-                BodyState::Data => match self.stream.poll_data(cx) {
+                IncomingState::Data => match self.stream.poll_data(cx) {
                     Poll::Ready(Some(Ok(bytes))) => {
                         self.rate.received(bytes.len());
                         self.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                         self.held = bytes;
                     }
-                    Poll::Ready(None) => self.state = BodyState::Trailers,
+                    Poll::Ready(None) => self.state = IncomingState::Trailers,
                     Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(DownstreamError::Gone)),
                     Poll::Pending => return self.poll_late(cx).map(Err),
                 },
-                BodyState::Trailers => match self.stream.poll_trailers(cx) {
+                IncomingState::Trailers => match self.stream.poll_trailers(cx) {
                     Poll::Ready(Ok(trailers)) => {
                         if let Some(trailers) = trailers {
                             self.end_with(&trailers, id)?;
                         }
-                        self.state = BodyState::Ended;
+                        self.state = IncomingState::Ended;
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(DownstreamError::Gone)),
                     Poll::Pending => return self.poll_late(cx).map(Err),
                 },
-                BodyState::Ended => return Poll::Ready(Ok(BodyFrame::End)),
+                IncomingState::Ended => return Poll::Ready(Ok(BodyFrame::End)),
             }
         }
         Poll::Ready(Ok(BodyFrame::Data(&self.held)))
@@ -278,8 +278,8 @@ impl Downstream for ClientStream {
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<DownstreamError> {
         let reset = match &mut self.response {
-            ResponseState::Awaited => self.respond.poll_reset(cx),
-            ResponseState::Body { stream, .. } | ResponseState::Ended { stream } => stream.poll_reset(cx),
+            OutgoingState::Awaited => self.respond.poll_reset(cx),
+            OutgoingState::Body { stream, .. } | OutgoingState::Ended { stream } => stream.poll_reset(cx),
         };
         reset.map(|_| DownstreamError::Gone)
     }
@@ -311,9 +311,9 @@ impl Downstream for ClientStream {
         let is_empty = head.body == BodyLength::Empty;
         let stream = self.respond.send_response(response, is_empty).map_err(|_| DownstreamError::Gone)?;
         self.response = if is_empty {
-            ResponseState::Ended { stream }
+            OutgoingState::Ended { stream }
         } else {
-            ResponseState::Body { stream, left: length_without_trailers(head) }
+            OutgoingState::Body { stream, left: length_without_trailers(head) }
         };
         Ok(())
     }
@@ -323,7 +323,7 @@ impl Downstream for ClientStream {
             return Poll::Ready(Ok(0));
         }
         let room = ready!(self.poll_room(data.len().min(PIECE_MAX), cx))?;
-        let ResponseState::Body { stream, left } = &mut self.response else {
+        let OutgoingState::Body { stream, left } = &mut self.response else {
             return Poll::Ready(Err(DownstreamError::Gone));
         };
         let Poll::Ready(hold) = self.budget.poll_take(self.id, room, cx) else {
@@ -349,10 +349,10 @@ impl Downstream for ClientStream {
     }
 
     fn poll_finish(&mut self, _cx: &mut Context<'_>, trailers: Option<&Fields>) -> Poll<Result<(), DownstreamError>> {
-        let ResponseState::Body { stream, .. } = &mut self.response else {
+        let OutgoingState::Body { stream, .. } = &mut self.response else {
             return Poll::Ready(match self.response {
-                ResponseState::Ended { .. } => Ok(()),
-                ResponseState::Awaited | ResponseState::Body { .. } => Err(DownstreamError::Gone),
+                OutgoingState::Ended { .. } => Ok(()),
+                OutgoingState::Awaited | OutgoingState::Body { .. } => Err(DownstreamError::Gone),
             });
         };
         let ended = match trailers.filter(|trailers| trailers.len() > 0) {

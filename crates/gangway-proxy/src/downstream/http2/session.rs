@@ -151,7 +151,7 @@ pub(super) async fn serve_connection<T: ByteStream, S: ServeRequests>(
     let mut going_away = Rarely::new(going_away);
     let tasks = Arc::new(StreamTasks::default());
     let abort = AbortTasks(Arc::clone(&tasks));
-    let mut session = Session {
+    let mut session = Http2Session {
         connection,
         requests: Arc::new(requests),
         tasks,
@@ -172,7 +172,7 @@ pub(super) async fn serve_connection<T: ByteStream, S: ServeRequests>(
     if let Err(error) = outcome {
         tracing::debug!(%error, "an HTTP/2 connection was cut");
     }
-    let Session { connection, tasks, .. } = session;
+    let Http2Session { connection, tasks, .. } = session;
     // The requests hear that their client has gone, and are recorded as such.
     drop(connection);
     let ended = std::future::poll_fn(|cx| tasks.poll_ended(cx));
@@ -197,7 +197,7 @@ fn builder(limits: &Limits) -> Builder {
 }
 
 /// A connection and its streams.
-struct Session<T: ByteStream, S> {
+struct Http2Session<T: ByteStream, S> {
     connection: Connection<WatchedIo<T>, SendPiece>,
     requests: Arc<S>,
     tasks: Arc<StreamTasks>,
@@ -217,7 +217,7 @@ struct Idle {
     has_expired: bool,
 }
 
-impl<T: ByteStream, S: ServeRequests> Session<T, S> {
+impl<T: ByteStream, S: ServeRequests> Http2Session<T, S> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
             match self.connection.poll_accept(cx) {

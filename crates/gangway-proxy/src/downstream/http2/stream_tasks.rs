@@ -19,7 +19,7 @@ struct Running {
 }
 
 /// Takes a task off the list when it ends, however it ends.
-struct Entry {
+struct TaskEntry {
     tasks: Arc<StreamTasks>,
     stream: u32,
 }
@@ -30,7 +30,7 @@ pub(super) struct AbortTasks(pub(super) Arc<StreamTasks>);
 impl StreamTasks {
     /// Starts the task of a stream.
     pub(super) fn spawn(self: &Arc<Self>, stream: u32, serve: impl Future<Output = ()> + Send + 'static) {
-        let entry = Entry { tasks: Arc::clone(self), stream };
+        let entry = TaskEntry { tasks: Arc::clone(self), stream };
         // Locked before the task can end, so that it finds itself on the list then.
         let mut running = self.0.lock();
         let task = tokio::spawn(async move {
@@ -58,7 +58,7 @@ impl StreamTasks {
     }
 }
 
-impl Drop for Entry {
+impl Drop for TaskEntry {
     fn drop(&mut self) {
         let mut running = self.tasks.0.lock();
         if let Some(at) = running.tasks.iter().position(|(stream, _)| *stream == self.stream) {
