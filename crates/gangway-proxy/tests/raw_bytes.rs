@@ -9,7 +9,10 @@ use gangway_testkit::raw::{Raw, RawAnswer, RawUpstream, Then};
 use gangway_testkit::wait::eventually;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+/// The example of RFC 6455, section 1.3.
+const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+                         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 async fn serving(answer: &str, then: Then) -> (Plane, RawUpstream) {
     let upstream = RawUpstream::answering(answer, then).await.expect("a free port");
@@ -47,7 +50,8 @@ async fn a_protocol_is_switched_only_for_who_asked_for_it() {
         let (answer, _) = asked(SWITCHING, Then::Stays, fields).await;
         assert_eq!(answer.status, 502, "{fields:?}");
     }
-    let (answer, _) = asked(SWITCHING, Then::Stays, "Connection: Upgrade\r\nUpgrade: websocket\r\n").await;
+    let (answer, _) =
+        asked(SWITCHING, Then::Stays, &format!("Connection: Upgrade\r\nUpgrade: websocket\r\n{KEY}")).await;
     assert_eq!(answer.status, 101);
 }
 
@@ -61,8 +65,9 @@ async fn an_upgrade_is_passed_on_only_where_it_is_one() {
     }
     let (plane, upstream) = serving(SWITCHING, Then::Stays).await;
     let mut client = connect(&plane).await;
-    let upgrade =
-        "GET /ws HTTP/1.1\r\nHost: a.localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let upgrade = format!(
+        "GET /ws HTTP/1.1\r\nHost: a.localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n{KEY}\r\n"
+    );
     assert_eq!(client.ask(format!("{upgrade}early")).await.expect("an answer").status, 101);
     client.send("late\r\n\0").await.expect("sent");
     eventually("all of it arrives", Duration::from_secs(5), async || {
@@ -78,10 +83,12 @@ async fn fields_between_us_and_the_client_stay_there() {
     let (_, received) = asked(OK, Then::Stays, given).await;
     let fields = fields(&received);
     let names: Vec<&str> = fields.iter().map(|(name, _)| &**name).collect();
-    for gone in ["x-inner", "keep-alive", "proxy-connection", "proxy-authorization", "te", "trailer", "user_agent"] {
+    for gone in ["x-inner", "keep-alive", "proxy-connection", "proxy-authorization", "trailer", "user_agent"] {
         assert!(!names.contains(&gone), "{gone}: {names:?}");
     }
     assert_eq!(all(&fields, "x-outer"), ["2"]);
+    // This one says what we can do, too: trailers pass.
+    assert_eq!((all(&fields, "te"), all(&fields, "connection")), (vec!["trailers"], vec!["TE"]));
     for once in ["host", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip"] {
         assert_eq!(all(&fields, once).len(), 1, "{once}: {fields:?}");
     }
