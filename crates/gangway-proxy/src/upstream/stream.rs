@@ -57,7 +57,10 @@ impl UpstreamStream {
     /// `request.body` is empty, the request ends with its head.
     pub(crate) fn start_request(&mut self, request: &UpstreamRequest<'_>) -> Result<(), UpstreamError> {
         match self {
-            Self::Http1(stream, _) => stream.start_request(request),
+            Self::Http1(stream, _) => {
+                stream.start_request(request);
+                Ok(())
+            }
             Self::Http2(stream) => stream.start_request(request),
         }
     }

@@ -309,7 +309,7 @@ async fn a_client_that_takes_nothing_for_a_minute_is_given_up_whatever_it_is_sen
         let app = async |_: &RequestHead, session: &mut Http1Session<DuplexStream>| {
             let length = if body.is_empty() { BodyLength::Empty } else { BodyLength::Sized(body.len() as u64) };
             let mut head = head(status, length);
-            head.fields.push(b"X-Long", large[..8192].as_bytes());
+            head.fields.push(b"X-Long", &large.as_bytes()[..8192]);
             outcome = async {
                 session.start_response(&head)?;
                 send(session, body.as_bytes()).await?;

@@ -44,6 +44,7 @@ impl ServeRequests for Stub {
         true
     }
 
+    #[expect(clippy::manual_async_fn, reason = "the trait asks for a future that is `Send`")]
     fn serve(&self, exchange: &mut Exchange, client: &mut ClientStream) -> impl Future<Output = ()> + Send {
         async move {
             self.begun.notify_one();
@@ -61,6 +62,7 @@ impl ServeRequests for Stub {
         }
     }
 
+    #[expect(clippy::manual_async_fn, reason = "the trait asks for a future that is `Send`")]
     fn reject(
         &self,
         exchange: &mut Exchange,

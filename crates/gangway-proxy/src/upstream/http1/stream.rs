@@ -175,7 +175,7 @@ impl Http1Stream {
         self.written = 0;
     }
 
-    pub(crate) fn start_request(&mut self, request: &UpstreamRequest<'_>) -> Result<(), UpstreamError> {
+    pub(crate) fn start_request(&mut self, request: &UpstreamRequest<'_>) {
         debug_assert_eq!(self.sending, RequestProgress::Idle, "requests on a connection follow each other");
         self.facts = RequestFacts { is_head: request.method == http::Method::HEAD, asked_upgrade: request.is_upgrade };
         self.is_reusable &= !request.is_last;
@@ -185,7 +185,6 @@ impl Http1Stream {
             BodyLength::Sized(len) => RequestProgress::Sized(len),
             BodyLength::Framed | BodyLength::UntilClose => RequestProgress::Chunked(0),
         };
-        Ok(())
     }
 
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, UpstreamError>> {

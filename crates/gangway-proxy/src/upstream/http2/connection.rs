@@ -144,7 +144,7 @@ impl Http2Connection {
             return None;
         }
         let mut sender = self.sender.clone();
-        if !sender.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready_and(|outcome| outcome.is_ok()) {
+        if !sender.poll_ready(&mut Context::from_waker(Waker::noop())).ready_and(|outcome| outcome.is_ok()) {
             return None;
         }
         self.streams.fetch_add(1, Ordering::Relaxed);
@@ -160,7 +160,7 @@ impl Http2Connection {
         *self.closed.borrow() || {
             let mut sender = self.sender.clone();
             let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
-            ready.is_ready_and(|outcome| outcome.is_err())
+            ready.ready_and(|outcome| outcome.is_err())
         }
     }
 
@@ -186,7 +186,7 @@ impl Http2Connection {
         let Pings { sender: Some(sender), sent, last, answered } = &mut *pings else { return };
         if let Some(at) = *sent {
             let pong = sender.poll_pong(&mut Context::from_waker(Waker::noop()));
-            if pong.is_ready_and(|outcome| outcome.is_ok()) {
+            if pong.ready_and(|outcome| outcome.is_ok()) {
                 *answered = now;
                 *sent = None;
             } else if received <= at && now.saturating_sub(at) >= DEAD_AFTER {
@@ -234,11 +234,11 @@ impl Drop for Http2Slot {
 
 /// Questions about a poll that is not waited for.
 trait ReadyNow<T> {
-    fn is_ready_and(self, is_so: impl FnOnce(T) -> bool) -> bool;
+    fn ready_and(self, is_so: impl FnOnce(T) -> bool) -> bool;
 }
 
 impl<T> ReadyNow<T> for std::task::Poll<T> {
-    fn is_ready_and(self, is_so: impl FnOnce(T) -> bool) -> bool {
+    fn ready_and(self, is_so: impl FnOnce(T) -> bool) -> bool {
         match self {
             Self::Ready(value) => is_so(value),
             Self::Pending => false,
