@@ -1,0 +1,61 @@
+//! Requests wait for an endpoint, and their clients go: they give their places up long before the wait would end.
+
+mod common;
+
+use std::future::ready;
+use std::time::Duration;
+
+use common::{Plane, held};
+use gangway_testkit::client::Speaks;
+use gangway_testkit::wait::eventually;
+use socket2::SockRef;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+const HOST: &str = "gone.localhost";
+
+/// How many requests wait at first.
+const MANY: u16 = 20;
+
+/// Much longer than anybody waits here.
+const HOLD: Duration = Duration::from_secs(600);
+
+async fn wait_for(plane: &Plane, waiting: u16) {
+    let is_so = || ready((plane.metric("gangway_requests_waiting") == f64::from(waiting)).then_some(()));
+    eventually("so many requests wait", Duration::from_secs(30), is_so).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_resets_its_connection_does_not_wait_on() {
+    let plane = Plane::serving(vec![held(HOST, HOLD)]).await;
+    let mut clients = Vec::new();
+    for _ in 0..MANY {
+        let mut client = TcpStream::connect(plane.plane.listening().http[0]).await.expect("connected");
+        client.write_all(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.expect("sent");
+        clients.push(client);
+    }
+    wait_for(&plane, MANY).await;
+    // An ordinary close looks like that of a client that still wants its answer.
+    for client in &clients {
+        SockRef::from(client).set_linger(Some(Duration::ZERO)).expect("set");
+    }
+    drop(clients);
+    wait_for(&plane, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_drops_its_streams_does_not_wait_on() {
+    let plane = Plane::serving(vec![held(HOST, HOLD)]).await;
+    let connection = plane.https().speaking(Speaks::H2).connect(HOST).await.expect("connected");
+    let mut waiting = JoinSet::new();
+    for _ in 0..MANY {
+        let mut stream = connection.beside().expect("HTTP/2 asks side by side");
+        waiting.spawn(async move { stream.ask("GET", "/", &[], "").await });
+    }
+    wait_for(&plane, MANY).await;
+    // Each of them is reset; the connection stays.
+    waiting.shutdown().await;
+    wait_for(&plane, 0).await;
+    drop(connection);
+}
