@@ -273,14 +273,18 @@ async fn a_response_is_the_same_however_its_bytes_are_cut() {
 #[tokio::test]
 async fn no_request_is_lost_at_an_application_that_closes_after_each_answer() {
     let answer = Act::Write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".into());
-    let app = App::new(vec![Act::Read, answer]).await;
+    let app = App::new(vec![Act::Read, answer, Act::Rest]).await;
     let (connector, endpoint) = (connector(), app.endpoint());
     let once = ConnectionNeed { is_repeatable: false, ..NEED };
     for round in 0..50 {
         let mut stream = open(&connector, &endpoint, &once).await;
-        assert!(!stream.is_reused(), "round {round}");
+        if round > 0 {
+            // At the worst moment: the last connection closes while the next request has chosen its own.
+            app.idle.notify_one();
+        }
         send(&mut stream, &Method::POST, BodyLength::Sized(3), b"new").await;
-        assert_eq!(receive(&mut stream, &app.idle).await.expect("answered").body, "ok", "round {round}");
+        let got = receive(&mut stream, &Notify::new()).await;
+        assert_eq!(got.expect("answered").body, "ok", "round {round}");
         connector.release(stream);
     }
 }
