@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::grammar::{is_value, token_len};
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
+use crate::message::trailer_fate::{BodySender, TrailerFate};
 
 /// Digits of a chunk size. A petabyte has thirteen.
 const DIGITS_MAX: u8 = 15;
@@ -19,7 +20,7 @@ const TRAILERS_MAX: usize = 4096;
 /// The position in a chunked body.
 #[derive(Clone, Debug)]
 pub(crate) struct ChunkedDecoder {
-    sender: Sender,
+    sender: BodySender,
     at: At,
     /// The size of the chunk while it is read, then the rest of the chunk.
     left: u64,
@@ -31,14 +32,6 @@ pub(crate) struct ChunkedDecoder {
     /// Where the current one of them begins.
     line: usize,
     trailers: Fields,
-}
-
-/// The side that has sent the body. A client is held to each rule. Of an application, oddities that have one meaning
-/// are taken.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Sender {
-    Client,
-    Application,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,25 +57,18 @@ pub(crate) struct Decoded {
     pub(crate) data: Range<usize>,
 }
 
-/// The fate of a trailer.
-enum Fate {
-    Passes,
-    IsDropped,
-    BreaksBody,
-}
-
 impl ChunkedDecoder {
     /// For the body of a request.
     pub(crate) fn for_requests() -> Self {
-        Self::new(Sender::Client)
+        Self::new(BodySender::Client)
     }
 
     /// For the body of a response.
     pub(crate) fn for_responses() -> Self {
-        Self::new(Sender::Application)
+        Self::new(BodySender::Application)
     }
 
-    fn new(sender: Sender) -> Self {
+    fn new(sender: BodySender) -> Self {
         Self {
             sender,
             at: At::Size,
@@ -139,7 +125,7 @@ impl ChunkedDecoder {
             (At::Size, _) if self.digits == 0 => Err("a chunk size is empty"),
             (At::Size | At::Padding | At::Extension, b'\r') => Ok(At::SizeLf),
             (At::Size | At::Padding, b';') => Ok(At::Extension),
-            (At::Size | At::Padding, b' ' | b'\t') if self.sender == Sender::Application => {
+            (At::Size | At::Padding, b' ' | b'\t') if self.sender == BodySender::Application => {
                 self.extension_byte(byte, At::Padding)
             }
             (At::Size | At::Padding, _) => Err("a chunk size is no number"),
@@ -208,60 +194,21 @@ impl ChunkedDecoder {
             return Err("a control byte between chunks");
         }
         let kind = FieldKind::of(&line[..name_len]);
-        match fate(kind, self.sender) {
-            Fate::Passes => {
+        match TrailerFate::of(kind, self.sender) {
+            TrailerFate::Passes => {
                 let value = rest.trim_ascii_start();
                 let value_start = start + line_len - value.len();
                 let value_end = value_start + value.trim_ascii_end().len();
                 self.trailers.note(kind, start..start + name_len, value_start..value_end, start + line_len + 2);
                 Ok(())
             }
-            Fate::IsDropped => Ok(()),
-            Fate::BreaksBody => Err("a trailer that may not come after the body"),
+            TrailerFate::IsDropped => Ok(()),
+            TrailerFate::BreaksBody => Err("a trailer that may not come after the body"),
         }
     }
 }
 
 const TOO_LONG: &str = "the extension of a chunk, or the trailers, are too long";
-
-fn fate(kind: FieldKind, sender: Sender) -> Fate {
-    match sender {
-        Sender::Client if decides_too_late(kind) => Fate::BreaksBody,
-        Sender::Client if speaks_for_client(kind) || kind.is_for_one_hop() => Fate::IsDropped,
-        Sender::Application if decides_too_late(kind) || kind.is_for_one_hop() => Fate::IsDropped,
-        Sender::Client | Sender::Application => Fate::Passes,
-    }
-}
-
-/// Whether a field decides about framing, routing or the connection, and so cannot come after the fact.
-fn decides_too_late(kind: FieldKind) -> bool {
-    matches!(
-        kind,
-        FieldKind::Connection
-            | FieldKind::ContentLength
-            | FieldKind::Host
-            | FieldKind::Te
-            | FieldKind::Trailer
-            | FieldKind::TransferEncoding
-            | FieldKind::Upgrade
-    )
-}
-
-/// Whether an application that merges trailers into the fields would believe a field, which nobody has checked.
-fn speaks_for_client(kind: FieldKind) -> bool {
-    matches!(
-        kind,
-        FieldKind::Authorization
-            | FieldKind::Cookie
-            | FieldKind::Expect
-            | FieldKind::ProxyAuthorization
-            | FieldKind::Spoofable
-            | FieldKind::XForwardedFor
-            | FieldKind::XForwardedHost
-            | FieldKind::XForwardedPort
-            | FieldKind::XForwardedProto
-    )
-}
 
 #[cfg(test)]
 mod tests {

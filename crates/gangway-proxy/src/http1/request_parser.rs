@@ -428,6 +428,7 @@ impl DecisiveFields {
             | FieldKind::ContentType
             | FieldKind::Cookie
             | FieldKind::Date
+            | FieldKind::Http2Settings
             | FieldKind::KeepAlive
             | FieldKind::ProxyAuthenticate
             | FieldKind::ProxyAuthorization

@@ -401,6 +401,7 @@ impl FramingFields {
             | FieldKind::Date
             | FieldKind::Expect
             | FieldKind::Host
+            | FieldKind::Http2Settings
             | FieldKind::ProxyAuthenticate
             | FieldKind::ProxyAuthorization
             | FieldKind::ProxyConnection

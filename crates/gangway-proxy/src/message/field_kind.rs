@@ -15,6 +15,7 @@ pub(crate) enum FieldKind {
     Date,
     Expect,
     Host,
+    Http2Settings,
     KeepAlive,
     ProxyAuthenticate,
     ProxyAuthorization,
@@ -62,6 +63,7 @@ impl FieldKind {
             (12, b'c') if is(name, b"content-type") => Self::ContentType,
             (13, b'a') if is(name, b"authorization") => Self::Authorization,
             (14, b'c') if is(name, b"content-length") => Self::ContentLength,
+            (14, b'h') if is_http2_settings(name) => Self::Http2Settings,
             (15, b'x') if is(name, b"x-forwarded-for") => Self::XForwardedFor,
             (16, b'x') if is(name, b"x-forwarded-host") => Self::XForwardedHost,
             (16, b'x') if is(name, b"x-forwarded-port") => Self::XForwardedPort,
@@ -83,6 +85,7 @@ impl FieldKind {
         matches!(
             self,
             Self::Connection
+                | Self::Http2Settings
                 | Self::KeepAlive
                 | Self::ProxyConnection
                 | Self::Te
@@ -91,6 +94,11 @@ impl FieldKind {
                 | Self::Upgrade
         )
     }
+}
+
+/// Apart from the others, since it has a digit, which has no case.
+fn is_http2_settings(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"http2-settings")
 }
 
 /// Whether a token is the known one, which consists of small letters and hyphens, in any case. The length is known
@@ -117,6 +125,7 @@ mod tests {
             ("sec-websocket-accept", FieldKind::SecWebSocketAccept),
             ("x-forwarded-anything", FieldKind::Spoofable),
             ("X-Real-IP", FieldKind::Spoofable),
+            ("HTTP2-Settings", FieldKind::Http2Settings),
             ("Remote-User", FieldKind::Spoofable),
             ("content_length", FieldKind::Spoofable),
             ("X-Requested-With", FieldKind::Other),

@@ -7,3 +7,4 @@ pub(crate) mod fields;
 pub(crate) mod request_head;
 pub(crate) mod response_head;
 mod spoofable;
+pub(crate) mod trailer_fate;

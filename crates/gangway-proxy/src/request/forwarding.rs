@@ -37,7 +37,9 @@ pub(crate) fn is_for_endpoint(kind: FieldKind) -> bool {
             | FieldKind::XForwardedProto
             | FieldKind::Spoofable
     );
-    !is_ours && !kind.is_for_one_hop()
+    // The credentials for a proxy are for the proxy that asked for them (RFC 9110, section 11.7.2).
+    let is_for_proxy = matches!(kind, FieldKind::ProxyAuthenticate | FieldKind::ProxyAuthorization);
+    !is_ours && !is_for_proxy && !kind.is_for_one_hop()
 }
 
 /// Appends the forwarding fields to those for the endpoint. `sent` are the fields that the peer sent.
@@ -191,6 +193,9 @@ mod tests {
             ("Content-Length", "3"),
             ("Keep-Alive", "timeout=5"),
             ("Proxy-Connection", "keep-alive"),
+            ("Proxy-Authenticate", "Basic"),
+            ("Proxy-Authorization", "Basic eDp5"),
+            ("HTTP2-Settings", "AAMA"),
             ("TE", "gzip"),
             ("Trailer", "x"),
             ("Upgrade", "h2c"),

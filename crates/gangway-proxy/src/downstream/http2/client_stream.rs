@@ -22,6 +22,7 @@ use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
+use crate::message::trailer_fate::{BodySender, retain_passing};
 use crate::reply::rejection::Rejection;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
@@ -225,6 +226,7 @@ impl IncomingBody {
         }
         let mut fields = Fields::default();
         push_trailers(trailers, &mut fields);
+        retain_passing(&mut fields, BodySender::Client);
         self.trailers = Some(fields);
         Ok(())
     }

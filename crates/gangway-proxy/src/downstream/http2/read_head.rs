@@ -137,6 +137,7 @@ fn copy_fields(headers: &HeaderMap, authority: Option<&str>, fields: &mut Fields
             | FieldKind::Connection
             | FieldKind::ContentType
             | FieldKind::Date
+            | FieldKind::Http2Settings
             | FieldKind::KeepAlive
             | FieldKind::ProxyAuthenticate
             | FieldKind::ProxyAuthorization

@@ -13,6 +13,7 @@ use http::uri::Scheme;
 use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
+use crate::message::trailer_fate::{BodySender, retain_passing};
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::stream::upstream_request::UpstreamRequest;
@@ -152,6 +153,7 @@ impl Http2Stream {
                             self.trailers = trailers.map(|trailers| {
                                 let mut fields = Fields::default();
                                 convert::fields(&trailers, &mut fields);
+                                retain_passing(&mut fields, BodySender::Application);
                                 fields
                             });
                         }
