@@ -10,20 +10,20 @@ use crate::buffer_pool::{self, Buffer};
 
 /// Bytes that have come and were not taken yet. No buffer is held while there are none.
 #[derive(Debug, Default)]
-pub(crate) struct Input {
-    storage: Option<Storage>,
+pub(crate) struct ClientInput {
+    storage: Option<InputBuffer>,
     start: usize,
     end: usize,
 }
 
 #[derive(Debug)]
-enum Storage {
+enum InputBuffer {
     Pooled(Buffer),
     /// For a head that does not fit into a buffer of the pool.
     Large(Box<[u8]>),
 }
 
-impl Input {
+impl ClientInput {
     pub(crate) fn bytes(&self) -> &[u8] {
         self.storage.as_ref().map_or(&[], |storage| &storage.bytes()[self.start..self.end])
     }
@@ -50,7 +50,7 @@ impl Input {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let storage = match self.storage.take() {
-            None => Storage::Pooled(buffer_pool::take()),
+            None => InputBuffer::Pooled(buffer_pool::take()),
             Some(storage) => self.with_room(storage),
         };
         let storage = self.storage.insert(storage);
@@ -65,7 +65,7 @@ impl Input {
         Poll::Ready(Ok(len))
     }
 
-    fn with_room(&mut self, mut storage: Storage) -> Storage {
+    fn with_room(&mut self, mut storage: InputBuffer) -> InputBuffer {
         let space = storage.bytes_mut();
         if self.end < space.len() {
             return storage;
@@ -78,14 +78,14 @@ impl Input {
         } else {
             let mut larger = vec![0; 2 * len].into_boxed_slice();
             larger[..len].copy_from_slice(space);
-            Storage::Large(larger)
+            InputBuffer::Large(larger)
         };
         (self.start, self.end) = (0, len);
         storage
     }
 }
 
-impl Storage {
+impl InputBuffer {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Pooled(buffer) => buffer,
@@ -108,13 +108,13 @@ mod tests {
     use super::*;
     use crate::buffer_pool::BUFFER_LEN;
 
-    async fn fill(input: &mut Input, mut io: &[u8]) -> usize {
+    async fn fill(input: &mut ClientInput, mut io: &[u8]) -> usize {
         poll_fn(|cx| input.poll_fill(&mut io, cx)).await.expect("a slice has no faults")
     }
 
     #[tokio::test]
     async fn bytes_are_taken_in_order_and_an_empty_input_holds_no_buffer() {
-        let mut input = Input::default();
+        let mut input = ClientInput::default();
         assert_eq!(fill(&mut input, b"").await, 0);
         assert!(input.storage.is_none());
         assert_eq!(fill(&mut input, b"abc").await, 3);
@@ -128,13 +128,13 @@ mod tests {
     #[tokio::test]
     async fn room_is_made_at_the_front_first_and_then_by_growing() {
         let bytes: Vec<u8> = (0..3 * BUFFER_LEN).map(|at| at as u8).collect();
-        let mut input = Input::default();
+        let mut input = ClientInput::default();
         assert_eq!(fill(&mut input, &bytes).await, BUFFER_LEN);
         input.consume(100);
         assert_eq!(fill(&mut input, &bytes[BUFFER_LEN..]).await, 100);
-        assert!(matches!(input.storage, Some(Storage::Pooled(_))));
+        assert!(matches!(input.storage, Some(InputBuffer::Pooled(_))));
         assert_eq!(fill(&mut input, &bytes[BUFFER_LEN + 100..]).await, BUFFER_LEN);
-        assert!(matches!(input.storage, Some(Storage::Large(_))));
+        assert!(matches!(input.storage, Some(InputBuffer::Large(_))));
         assert_eq!(input.bytes(), &bytes[100..2 * BUFFER_LEN + 100]);
     }
 }

@@ -16,7 +16,7 @@ const COPIED_MAX: usize = 4096;
 
 /// Bytes that wait to be written. No buffer is held while there are none.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub(crate) struct ClientOutput {
     waiting: Option<GrowingBuffer>,
     /// How many of the waiting bytes were written.
     written: usize,
@@ -37,14 +37,14 @@ struct Stall {
 
 /// Why bytes cannot be written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum OutputError {
+pub(crate) enum ClientOutputError {
     /// The connection is broken.
     Broken,
     /// The client takes nothing.
     Stalled,
 }
 
-impl Output {
+impl ClientOutput {
     pub(crate) fn new(stalled_max: Duration) -> Self {
         Self { waiting: None, written: 0, needs_flush: false, stalled_max, stall: None }
     }
@@ -70,7 +70,7 @@ impl Output {
         timer: &mut Timer,
         cx: &mut Context<'_>,
         data: &[u8],
-    ) -> Poll<Result<usize, OutputError>> {
+    ) -> Poll<Result<usize, ClientOutputError>> {
         if data.len() <= COPIED_MAX && self.len() + data.len() <= BUFFER_LEN {
             self.buffer().extend_from_slice(data);
             return Poll::Ready(Ok(data.len()));
@@ -85,7 +85,7 @@ impl Output {
         io: &mut T,
         timer: &mut Timer,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), OutputError>> {
+    ) -> Poll<Result<(), ClientOutputError>> {
         let outcome = match self.poll_write(io, cx, &[]) {
             Poll::Ready(Ok(_)) if self.needs_flush => Pin::new(&mut *io).poll_flush(cx),
             other => other.map_ok(drop),
@@ -139,11 +139,11 @@ impl Output {
         io: &T,
         timer: &mut Timer,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<L, OutputError>> {
+    ) -> Poll<Result<L, ClientOutputError>> {
         match outcome {
             Poll::Ready(outcome) => {
                 self.stall = None;
-                Poll::Ready(outcome.map_err(|_| OutputError::Broken))
+                Poll::Ready(outcome.map_err(|_| ClientOutputError::Broken))
             }
             Poll::Pending => {
                 let bytes_written = io.bytes_written();
@@ -153,7 +153,7 @@ impl Output {
                 }
                 let stall = self.stall.as_ref().expect("set above");
                 timer.set(stall.due);
-                timer.poll_expired(cx).map(|()| Err(OutputError::Stalled))
+                timer.poll_expired(cx).map(|()| Err(ClientOutputError::Stalled))
             }
         }
     }

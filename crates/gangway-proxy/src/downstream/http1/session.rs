@@ -16,9 +16,9 @@ use tokio::time::Instant;
 
 use crate::downstream::body_rate::BodyRate;
 use crate::downstream::byte_stream::ByteStream;
-use crate::downstream::http1::input::Input;
-use crate::downstream::http1::output::{Output, OutputError};
-use crate::downstream::http1::request_body::{NextPiece, RequestBody};
+use crate::downstream::http1::body_reader::{BodyReader, NextPiece};
+use crate::downstream::http1::input::ClientInput;
+use crate::downstream::http1::output::{ClientOutput, ClientOutputError};
 use crate::downstream::linger::linger;
 use crate::downstream::websocket::WebSocketTunnel;
 use crate::http1::encoder::{CHUNK_END, ResponseFraming, write_chunk_size, write_last_chunk, write_response_head};
@@ -51,8 +51,8 @@ pub(crate) struct Http1Session<T> {
     phases: Phases,
     timer: Timer,
     parser: RequestParser,
-    input: Input,
-    output: Output,
+    input: ClientInput,
+    output: ClientOutput,
     /// When the connection was opened.
     opened: Instant,
     has_seen_request: bool,
@@ -61,15 +61,15 @@ pub(crate) struct Http1Session<T> {
     /// Set once the client has ended its sending side: when its presence is checked next.
     probe_due: Option<Instant>,
     request: RequestState,
-    body: RequestBody,
+    body: BodyReader,
     rate: BodyRate,
-    response: ResponseState,
+    response: ResponseProgress,
     /// Bytes of the bodies.
     received: u64,
     sent: u64,
     /// Why the client's end is of no further use.
     failure: Option<DownstreamError>,
-    ending: Ending,
+    ending: ConnectionEnding,
 }
 
 /// A request that is read.
@@ -102,7 +102,7 @@ struct RequestState {
 }
 
 /// How far the response has got.
-enum ResponseState {
+enum ResponseProgress {
     NotBegun,
     /// There is no body. Bytes of it are dropped.
     Bodiless,
@@ -118,7 +118,7 @@ enum ResponseState {
 
 /// How the connection goes on after the response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Ending {
+enum ConnectionEnding {
     /// Another request may follow.
     GoesOn,
     /// The connection ends, and both sides know that all was said.
@@ -137,8 +137,8 @@ impl<T: ByteStream> Http1Session<T> {
             phases,
             timer: Timer::default(),
             parser: RequestParser::new(bounds),
-            input: Input::default(),
-            output: Output::new(limits.stalled_write),
+            input: ClientInput::default(),
+            output: ClientOutput::new(limits.stalled_write),
             opened: Instant::now(),
             has_seen_request: false,
             waiting_since: None,
@@ -150,13 +150,13 @@ impl<T: ByteStream> Http1Session<T> {
                 awaits_continue: false,
                 keep_alive: true,
             },
-            body: RequestBody::new(),
+            body: BodyReader::new(),
             rate: BodyRate::new(limits),
-            response: ResponseState::NotBegun,
+            response: ResponseProgress::NotBegun,
             received: 0,
             sent: 0,
             failure: None,
-            ending: Ending::GoesOn,
+            ending: ConnectionEnding::GoesOn,
         }
     }
 
@@ -167,11 +167,11 @@ impl<T: ByteStream> Http1Session<T> {
 
     /// Whether another request can follow, now that the response to the last one was given.
     pub(crate) fn goes_on(&mut self) -> bool {
-        if !matches!(self.response, ResponseState::Ended) {
+        if !matches!(self.response, ResponseProgress::Ended) {
             // Nobody may take this for a whole response.
             self.cut();
         }
-        self.ending == Ending::GoesOn && self.failure.is_none()
+        self.ending == ConnectionEnding::GoesOn && self.failure.is_none()
     }
 
     /// Ends the connection, so that the client gets all that was sent.
@@ -180,11 +180,11 @@ impl<T: ByteStream> Http1Session<T> {
             return;
         }
         let is_flushed = poll_fn(|cx| self.output.poll_flush(&mut self.io, &mut self.timer, cx)).await.is_ok();
-        if !is_flushed || self.ending == Ending::IsCut {
+        if !is_flushed || self.ending == ConnectionEnding::IsCut {
             return;
         }
         let is_client_sending = self.is_client_sending().await;
-        self.input = Input::default();
+        self.input = ClientInput::default();
         if is_client_sending {
             // Closing with unread bytes would reset the connection, and the client would lose the response.
             linger(&mut self.io).await;
@@ -273,7 +273,7 @@ impl<T: ByteStream> Http1Session<T> {
         if head.body != BodyLength::Empty {
             self.rate = BodyRate::new(&self.limits);
         }
-        self.response = ResponseState::NotBegun;
+        self.response = ResponseProgress::NotBegun;
         self.received = 0;
         self.sent = 0;
     }
@@ -286,16 +286,16 @@ impl<T: ByteStream> Http1Session<T> {
         head.body = BodyLength::Empty;
         self.begin(head);
         // Whatever follows, it is no body that could be asked for.
-        self.ending = Ending::Closes;
+        self.ending = ConnectionEnding::Closes;
         NextRequest::Rejected(rejection)
     }
 
     fn fail(&mut self, error: DownstreamError) -> DownstreamError {
         match error {
             DownstreamError::Rejected(_) => self.close_after_response(),
-            DownstreamError::Gone => self.ending = Ending::IsCut,
+            DownstreamError::Gone => self.ending = ConnectionEnding::IsCut,
             DownstreamError::Stalled => {
-                self.ending = Ending::IsCut;
+                self.ending = ConnectionEnding::IsCut;
                 // The system would otherwise keep what the client does not take.
                 self.io.reset_when_dropped();
             }
@@ -374,7 +374,7 @@ impl<T: ByteStream> Http1Session<T> {
         let is_body_certain = self.body.has_ended() || (is_body_short && !self.request.awaits_continue);
         self.request.keep_alive
             && is_body_certain
-            && self.ending == Ending::GoesOn
+            && self.ending == ConnectionEnding::GoesOn
             && !self.is_leaving.load(Ordering::Acquire)
     }
 
@@ -389,10 +389,10 @@ impl<T: ByteStream> Http1Session<T> {
         }
         let is_bodiless = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         self.response = match if is_bodiless { BodyLength::Empty } else { head.body } {
-            BodyLength::Empty => ResponseState::Bodiless,
-            BodyLength::Sized(len) => ResponseState::Sized(len),
-            BodyLength::Framed | BodyLength::UntilClose if framing.chunked => ResponseState::Chunked(0),
-            BodyLength::Framed | BodyLength::UntilClose => ResponseState::UntilClose,
+            BodyLength::Empty => ResponseProgress::Bodiless,
+            BodyLength::Sized(len) => ResponseProgress::Sized(len),
+            BodyLength::Framed | BodyLength::UntilClose if framing.chunked => ResponseProgress::Chunked(0),
+            BodyLength::Framed | BodyLength::UntilClose => ResponseProgress::UntilClose,
         };
     }
 
@@ -405,12 +405,12 @@ impl<T: ByteStream> Http1Session<T> {
         self.body.switch_protocols();
         let is_websocket = self.request.upgrade == Some(Upgrade::WebSocket);
         let tunnel = is_websocket.then(|| Box::new(WebSocketTunnel::new(self.phases.clone())));
-        self.response = ResponseState::Switched(tunnel);
+        self.response = ResponseProgress::Switched(tunnel);
     }
 
     /// Sends the close frame of a WebSocket if it is due.
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) {
-        let ResponseState::Switched(Some(tunnel)) = &mut self.response else { return };
+        let ResponseProgress::Switched(Some(tunnel)) = &mut self.response else { return };
         while let Some(bytes) = tunnel.poll_goodbye(cx) {
             self.output.buffer().extend_from_slice(bytes);
             tunnel.goodbye_taken(bytes.len());
@@ -439,28 +439,28 @@ impl<T: ByteStream> Http1Session<T> {
             left = data.len();
             write_chunk_size(left, self.output.buffer());
             // Announced, whether or not the client takes any of it now.
-            self.response = ResponseState::Chunked(left);
+            self.response = ResponseProgress::Chunked(left);
         }
         let taken = ready!(self.poll_put(cx, &data[..left.min(data.len())]))?;
         left -= taken;
         if left == 0 {
             self.output.buffer().extend_from_slice(CHUNK_END);
         }
-        self.response = ResponseState::Chunked(left);
+        self.response = ResponseProgress::Chunked(left);
         Poll::Ready(Ok(taken))
     }
 
     fn poll_put_frames(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, DownstreamError>> {
         self.poll_goodbye(cx);
         let mut allowed = data.len();
-        if let ResponseState::Switched(Some(tunnel)) = &self.response {
+        if let ResponseProgress::Switched(Some(tunnel)) = &self.response {
             if tunnel.is_deaf() {
                 return Poll::Ready(Ok(data.len()));
             }
             allowed = tunnel.allowed(data);
         }
         let taken = ready!(self.poll_put(cx, &data[..allowed]))?;
-        if let ResponseState::Switched(Some(tunnel)) = &mut self.response {
+        if let ResponseProgress::Switched(Some(tunnel)) = &mut self.response {
             tunnel.written(&data[..taken]);
         }
         self.poll_goodbye(cx);
@@ -468,10 +468,10 @@ impl<T: ByteStream> Http1Session<T> {
     }
 }
 
-fn failure(error: OutputError) -> DownstreamError {
+fn failure(error: ClientOutputError) -> DownstreamError {
     match error {
-        OutputError::Broken => DownstreamError::Gone,
-        OutputError::Stalled => DownstreamError::Stalled,
+        ClientOutputError::Broken => DownstreamError::Gone,
+        ClientOutputError::Stalled => DownstreamError::Stalled,
     }
 }
 
@@ -532,7 +532,7 @@ impl<T: ByteStream> Downstream for Http1Session<T> {
         if let Some(failure) = self.broken() {
             return Err(failure);
         }
-        debug_assert!(matches!(self.response, ResponseState::NotBegun), "a request has one response");
+        debug_assert!(matches!(self.response, ResponseProgress::NotBegun), "a request has one response");
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             self.switch_protocols(head);
         } else {
@@ -551,21 +551,24 @@ impl<T: ByteStream> Downstream for Http1Session<T> {
             return Poll::Ready(Ok(0));
         }
         let taken = match &self.response {
-            ResponseState::Sized(left @ 1..) => {
+            ResponseProgress::Sized(left @ 1..) => {
                 let left = *left;
                 let allowed = usize::try_from(left).map_or(data.len(), |left| left.min(data.len()));
                 let taken = ready!(self.poll_put(cx, &data[..allowed]))?;
-                self.response = ResponseState::Sized(left - taken as u64);
+                self.response = ResponseProgress::Sized(left - taken as u64);
                 taken
             }
-            ResponseState::Chunked(left) => {
+            ResponseProgress::Chunked(left) => {
                 let left = *left;
                 ready!(self.poll_put_chunked(cx, data, left))?
             }
-            ResponseState::UntilClose => ready!(self.poll_put(cx, data))?,
-            ResponseState::Switched(_) => ready!(self.poll_put_frames(cx, data))?,
+            ResponseProgress::UntilClose => ready!(self.poll_put(cx, data))?,
+            ResponseProgress::Switched(_) => ready!(self.poll_put_frames(cx, data))?,
             // What does not belong to the response must not be taken for the next one.
-            ResponseState::NotBegun | ResponseState::Bodiless | ResponseState::Sized(0) | ResponseState::Ended => {
+            ResponseProgress::NotBegun
+            | ResponseProgress::Bodiless
+            | ResponseProgress::Sized(0)
+            | ResponseProgress::Ended => {
                 return Poll::Ready(Ok(data.len()));
             }
         };
@@ -586,32 +589,32 @@ impl<T: ByteStream> Downstream for Http1Session<T> {
 
     fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: Option<&Fields>) -> Poll<Result<(), DownstreamError>> {
         match &self.response {
-            ResponseState::Bodiless
-            | ResponseState::Sized(0)
-            | ResponseState::UntilClose
-            | ResponseState::Switched(_) => self.response = ResponseState::Ended,
-            ResponseState::Chunked(0) => {
+            ResponseProgress::Bodiless
+            | ResponseProgress::Sized(0)
+            | ResponseProgress::UntilClose
+            | ResponseProgress::Switched(_) => self.response = ResponseProgress::Ended,
+            ResponseProgress::Chunked(0) => {
                 write_last_chunk(trailers, self.output.buffer());
-                self.response = ResponseState::Ended;
+                self.response = ResponseProgress::Ended;
             }
             // Less came than was announced.
-            ResponseState::NotBegun | ResponseState::Sized(_) | ResponseState::Chunked(_) => self.cut(),
-            ResponseState::Ended => {}
+            ResponseProgress::NotBegun | ResponseProgress::Sized(_) | ResponseProgress::Chunked(_) => self.cut(),
+            ResponseProgress::Ended => {}
         }
         self.poll_flush(cx)
     }
 
     fn cut(&mut self) {
-        self.ending = Ending::IsCut;
-        if matches!(self.response, ResponseState::UntilClose) {
+        self.ending = ConnectionEnding::IsCut;
+        if matches!(self.response, ResponseProgress::UntilClose) {
             // The end of the connection would be the end of the body.
             self.io.reset_when_dropped();
         }
     }
 
     fn close_after_response(&mut self) {
-        if self.ending == Ending::GoesOn {
-            self.ending = Ending::Closes;
+        if self.ending == ConnectionEnding::GoesOn {
+            self.ending = ConnectionEnding::Closes;
         }
     }
 

@@ -588,7 +588,7 @@ async fn a_connection_that_is_left_says_so_and_an_idle_one_is_closed() {
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_switched_connection_carries_raw_bytes_and_says_goodbye_between_frames() {
     let (phase, phases) = watch::channel(Lifecycle::Serving);
     let (mut client, io) = duplex(1 << 20);
@@ -618,7 +618,8 @@ async fn a_switched_connection_carries_raw_bytes_and_says_goodbye_between_frames
         assert_eq!(client.read_buf(&mut got).await.expect("no reset"), 0, "nothing follows the goodbye");
         got
     };
-    let ((), got) = tokio::join!(serve_in(io, (phases, Arc::default()), app), asking);
+    let both = async { tokio::join!(serve_in(io, (phases, Arc::default()), app), asking).1 };
+    let got = tokio::time::timeout(Duration::from_secs(60), both).await.expect("a goodbye");
     let text = String::from_utf8_lossy(&got);
     assert!(text.starts_with("HTTP/1.1 101 Switching Protocols\r\n") && !text.contains("close"), "{text}");
     assert!(got.ends_with(b"\r\n\r\n\x82\x03abc\x88\x02\x03\xe9"), "{text}");
