@@ -15,7 +15,7 @@ fn part() -> impl Strategy<Value = Vec<u8>> {
         4 => prop::sample::select(vec![
             "HTTP/1.1 200 OK\r\n", "HTTP/1.0 200\n", "HTTP/1.1 101 x\r\n", "HTTP/1.1 304 \r\n", "HTTP/1.1 204 \r\n",
             "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", "Content-Length: 5, 5\r\n", "X: y\n", "X:\r\n", " folded\r\n",
-            "\n", "Content-Length: 0\r\n", "Keep-Alive: timeout=5\r\n", "Date: x\r\n", "Connection: keep-alive\r\n",
+            "\n", "X: y\n\tz\n", "X: y\r\n z\r\n", "Content-Length: 0\r\n", "Keep-Alive: timeout=5\r\n", "Date: x\r\n", "Connection: keep-alive\r\n",
         ]).prop_map(|text| text.as_bytes().to_vec()),
         2 => prop::sample::select(vec![
             "\n", "\r", " ", "X : y\r\n", " folded\r\n", "GET / HTTP/0.9\r\n", "Host:\r\n", "Expect: x\r\n", "\0",
