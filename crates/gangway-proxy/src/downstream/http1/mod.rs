@@ -3,7 +3,6 @@
 mod body_reader;
 mod input;
 mod output;
-
 pub(crate) mod serve;
 mod session;
 #[cfg(test)]

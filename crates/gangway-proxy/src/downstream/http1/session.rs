@@ -63,7 +63,7 @@ pub(crate) struct Http1Session<T> {
     request: RequestState,
     body: BodyReader,
     rate: BodyRate,
-    response: ResponseProgress,
+    response: ResponseStep,
     /// Bytes of the bodies.
     received: u64,
     sent: u64,
@@ -102,7 +102,7 @@ struct RequestState {
 }
 
 /// How far the response has got.
-enum ResponseProgress {
+enum ResponseStep {
     NotBegun,
     /// There is no body. Bytes of it are dropped.
     Bodiless,
@@ -152,7 +152,7 @@ impl<T: ByteStream> Http1Session<T> {
             },
             body: BodyReader::new(),
             rate: BodyRate::new(limits),
-            response: ResponseProgress::NotBegun,
+            response: ResponseStep::NotBegun,
             received: 0,
             sent: 0,
             failure: None,
@@ -167,7 +167,7 @@ impl<T: ByteStream> Http1Session<T> {
 
     /// Whether another request can follow, now that the response to the last one was given.
     pub(crate) fn goes_on(&mut self) -> bool {
-        if !matches!(self.response, ResponseProgress::Ended) {
+        if !matches!(self.response, ResponseStep::Ended) {
             // Nobody may take this for a whole response.
             self.cut();
         }
@@ -273,7 +273,7 @@ impl<T: ByteStream> Http1Session<T> {
         if head.body != BodyLength::Empty {
             self.rate = BodyRate::new(&self.limits);
         }
-        self.response = ResponseProgress::NotBegun;
+        self.response = ResponseStep::NotBegun;
         self.received = 0;
         self.sent = 0;
     }
@@ -389,10 +389,10 @@ impl<T: ByteStream> Http1Session<T> {
         }
         let is_bodiless = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         self.response = match if is_bodiless { BodyLength::Empty } else { head.body } {
-            BodyLength::Empty => ResponseProgress::Bodiless,
-            BodyLength::Sized(len) => ResponseProgress::Sized(len),
-            BodyLength::Framed | BodyLength::UntilClose if framing.chunked => ResponseProgress::Chunked(0),
-            BodyLength::Framed | BodyLength::UntilClose => ResponseProgress::UntilClose,
+            BodyLength::Empty => ResponseStep::Bodiless,
+            BodyLength::Sized(len) => ResponseStep::Sized(len),
+            BodyLength::Framed | BodyLength::UntilClose if framing.chunked => ResponseStep::Chunked(0),
+            BodyLength::Framed | BodyLength::UntilClose => ResponseStep::UntilClose,
         };
     }
 
@@ -405,12 +405,12 @@ impl<T: ByteStream> Http1Session<T> {
         self.body.switch_protocols();
         let is_websocket = self.request.upgrade == Some(Upgrade::WebSocket);
         let tunnel = is_websocket.then(|| Box::new(WebSocketTunnel::new(self.phases.clone())));
-        self.response = ResponseProgress::Switched(tunnel);
+        self.response = ResponseStep::Switched(tunnel);
     }
 
     /// Sends the close frame of a WebSocket if it is due.
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) {
-        let ResponseProgress::Switched(Some(tunnel)) = &mut self.response else { return };
+        let ResponseStep::Switched(Some(tunnel)) = &mut self.response else { return };
         while let Some(bytes) = tunnel.poll_goodbye(cx) {
             self.output.buffer().extend_from_slice(bytes);
             tunnel.goodbye_taken(bytes.len());
@@ -439,28 +439,28 @@ impl<T: ByteStream> Http1Session<T> {
             left = data.len();
             write_chunk_size(left, self.output.buffer());
             // Announced, whether or not the client takes any of it now.
-            self.response = ResponseProgress::Chunked(left);
+            self.response = ResponseStep::Chunked(left);
         }
         let taken = ready!(self.poll_put(cx, &data[..left.min(data.len())]))?;
         left -= taken;
         if left == 0 {
             self.output.buffer().extend_from_slice(CHUNK_END);
         }
-        self.response = ResponseProgress::Chunked(left);
+        self.response = ResponseStep::Chunked(left);
         Poll::Ready(Ok(taken))
     }
 
     fn poll_put_frames(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, DownstreamError>> {
         self.poll_goodbye(cx);
         let mut allowed = data.len();
-        if let ResponseProgress::Switched(Some(tunnel)) = &self.response {
+        if let ResponseStep::Switched(Some(tunnel)) = &self.response {
             if tunnel.is_deaf() {
                 return Poll::Ready(Ok(data.len()));
             }
             allowed = tunnel.allowed(data);
         }
         let taken = ready!(self.poll_put(cx, &data[..allowed]))?;
-        if let ResponseProgress::Switched(Some(tunnel)) = &mut self.response {
+        if let ResponseStep::Switched(Some(tunnel)) = &mut self.response {
             tunnel.written(&data[..taken]);
         }
         self.poll_goodbye(cx);
@@ -532,7 +532,7 @@ impl<T: ByteStream> Downstream for Http1Session<T> {
         if let Some(failure) = self.broken() {
             return Err(failure);
         }
-        debug_assert!(matches!(self.response, ResponseProgress::NotBegun), "a request has one response");
+        debug_assert!(matches!(self.response, ResponseStep::NotBegun), "a request has one response");
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             self.switch_protocols(head);
         } else {
@@ -551,24 +551,21 @@ impl<T: ByteStream> Downstream for Http1Session<T> {
             return Poll::Ready(Ok(0));
         }
         let taken = match &self.response {
-            ResponseProgress::Sized(left @ 1..) => {
+            ResponseStep::Sized(left @ 1..) => {
                 let left = *left;
                 let allowed = usize::try_from(left).map_or(data.len(), |left| left.min(data.len()));
                 let taken = ready!(self.poll_put(cx, &data[..allowed]))?;
-                self.response = ResponseProgress::Sized(left - taken as u64);
+                self.response = ResponseStep::Sized(left - taken as u64);
                 taken
             }
-            ResponseProgress::Chunked(left) => {
+            ResponseStep::Chunked(left) => {
                 let left = *left;
                 ready!(self.poll_put_chunked(cx, data, left))?
             }
-            ResponseProgress::UntilClose => ready!(self.poll_put(cx, data))?,
-            ResponseProgress::Switched(_) => ready!(self.poll_put_frames(cx, data))?,
+            ResponseStep::UntilClose => ready!(self.poll_put(cx, data))?,
+            ResponseStep::Switched(_) => ready!(self.poll_put_frames(cx, data))?,
             // What does not belong to the response must not be taken for the next one.
-            ResponseProgress::NotBegun
-            | ResponseProgress::Bodiless
-            | ResponseProgress::Sized(0)
-            | ResponseProgress::Ended => {
+            ResponseStep::NotBegun | ResponseStep::Bodiless | ResponseStep::Sized(0) | ResponseStep::Ended => {
                 return Poll::Ready(Ok(data.len()));
             }
         };
@@ -589,24 +586,23 @@ impl<T: ByteStream> Downstream for Http1Session<T> {
 
     fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: Option<&Fields>) -> Poll<Result<(), DownstreamError>> {
         match &self.response {
-            ResponseProgress::Bodiless
-            | ResponseProgress::Sized(0)
-            | ResponseProgress::UntilClose
-            | ResponseProgress::Switched(_) => self.response = ResponseProgress::Ended,
-            ResponseProgress::Chunked(0) => {
+            ResponseStep::Bodiless | ResponseStep::Sized(0) | ResponseStep::UntilClose | ResponseStep::Switched(_) => {
+                self.response = ResponseStep::Ended
+            }
+            ResponseStep::Chunked(0) => {
                 write_last_chunk(trailers, self.output.buffer());
-                self.response = ResponseProgress::Ended;
+                self.response = ResponseStep::Ended;
             }
             // Less came than was announced.
-            ResponseProgress::NotBegun | ResponseProgress::Sized(_) | ResponseProgress::Chunked(_) => self.cut(),
-            ResponseProgress::Ended => {}
+            ResponseStep::NotBegun | ResponseStep::Sized(_) | ResponseStep::Chunked(_) => self.cut(),
+            ResponseStep::Ended => {}
         }
         self.poll_flush(cx)
     }
 
     fn cut(&mut self) {
         self.ending = ConnectionEnding::IsCut;
-        if matches!(self.response, ResponseProgress::UntilClose) {
+        if matches!(self.response, ResponseStep::UntilClose) {
             // The end of the connection would be the end of the body.
             self.io.reset_when_dropped();
         }
