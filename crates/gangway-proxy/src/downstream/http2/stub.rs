@@ -208,7 +208,6 @@ fn check_head(head: &RequestHead) {
 }
 
 /// Any bytes as what a client sends over HTTP/2, after its preface. The connection ends, and every request is in order.
-#[cfg(fuzzing)]
 pub(crate) fn check_connection(bytes: &[u8]) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
