@@ -163,3 +163,8 @@ fn settings() -> ProxySettings {
         secret: CookieSecret::none(),
     }
 }
+
+/// Lets time pass on a clock that is paused, which takes no time: the tasks of a test run in between.
+pub(crate) async fn pass(time: std::time::Duration) {
+    tokio::time::sleep(time).await;
+}

@@ -10,7 +10,7 @@ use http::{StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::downstream::connection::ClientConnection;
-use crate::exchange::serve::Exchange;
+use crate::exchange::state::Exchange;
 use crate::exchange::transfer::{Transfer, TransferError, TransferParts, TransferRules};
 use crate::exchange::worker::Worker;
 use crate::message::body_length::BodyLength;

@@ -5,5 +5,6 @@
 mod attempt;
 mod replay;
 pub(crate) mod serve;
+pub(crate) mod state;
 mod transfer;
 pub(crate) mod worker;

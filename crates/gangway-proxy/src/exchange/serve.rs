@@ -10,12 +10,11 @@ use http::Version;
 
 use crate::downstream::connection::ClientConnection;
 use crate::exchange::attempt::{AttemptFailure, attempt};
-use crate::exchange::replay::Replay;
+use crate::exchange::state::Exchange;
 use crate::exchange::transfer::TransferError;
 use crate::exchange::worker::Worker;
 use crate::hold::wait::{AfterWait, Held};
 use crate::log::request_log::{self, RequestOutcome};
-use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::overload::address_account::CountedRequest;
@@ -24,25 +23,10 @@ use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
 use crate::reply::render::render_for;
-use crate::request::context::{Received, RequestContext};
+use crate::request::context::Received;
 use crate::request::routing::{NextStep, receive};
 use crate::stream::downstream::{Downstream, DownstreamError};
-use crate::timer::Timer;
 use crate::upstream::error;
-
-/// The state of one request, used again for the next one on the same connection.
-#[derive(Debug, Default)]
-pub(crate) struct Exchange {
-    /// Filled by the client's session before [`serve`].
-    pub(crate) head: RequestHead,
-    pub(super) context: RequestContext,
-    pub(super) response: ResponseHead,
-    /// The fields for the endpoint.
-    pub(super) upstream_fields: Fields,
-    pub(super) replay: Replay,
-    /// The time of the endpoint; the client's is kept by its session.
-    pub(super) timer: Timer,
-}
 
 /// Memory that a stream of HTTP/2 takes beside its head: its state and a buffer.
 const STREAM_BYTES: usize = 24 * 1024;

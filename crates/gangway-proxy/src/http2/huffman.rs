@@ -33,7 +33,7 @@ impl HuffmanLength {
                 self.code_len += 1;
                 let is_whole = match (FIRST_CODES.get(self.code_len), SYMBOLS.get(self.code_len)) {
                     (Some(first), Some(count)) => self.code.wrapping_sub(*first) < *count,
-                    // No code is so long.
+                    // No code is that long.
                     _ => true,
                 };
                 if is_whole {

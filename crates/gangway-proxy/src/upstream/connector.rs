@@ -154,7 +154,7 @@ impl Connector {
         }
         let opening = self.pool().opening(state);
         let turn = opening.lock().await;
-        // Whoever had the turn before may have opened one.
+        // The task that had the turn before may have opened one.
         if let Some(slot) = self.pool().begin_http2(state, transport) {
             return Ok(http2_stream(slot));
         }

@@ -138,7 +138,7 @@ async fn connect_to_any(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAd
             Some(Ok(Ok(connected))) => return Ok(connected),
             Some(Ok(Err(error))) => {
                 let error = connect_error(&error);
-                // Whoever refuses is there: that tells more than the failures of other addresses.
+                // A host that refuses is there: that tells more than the failures of other addresses.
                 let tells_more = failure.is_none() || error.kind == UpstreamErrorKind::Refused;
                 failure = if tells_more { Some(error) } else { failure };
             }

@@ -51,7 +51,7 @@ pub(crate) enum Step {
 }
 
 impl KnownAddresses {
-    /// The next step. Whoever gets a step with a look-up has to run it, and to call [`KnownAddresses::settle`].
+    /// The next step. A caller that gets a step with a look-up has to run it, and to call [`KnownAddresses::settle`].
     pub(crate) fn next_step(&self) -> Step {
         let mut known = self.known.lock();
         let is_fresh = known.found.is_some_and(|found| found.elapsed() < FRESH);

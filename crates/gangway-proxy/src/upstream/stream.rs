@@ -103,7 +103,7 @@ impl UpstreamStream {
         match self {
             Self::Http1(stream, home) => {
                 ready!(stream.poll_response_head(cx, head))?;
-                // The application takes whoever comes next on this connection for the client that it has asked.
+                // The application takes the next client on this connection for the one that it has asked.
                 if matches!(home, Home::Shared) && challenges(head) {
                     stream.forbid_reuse();
                 }

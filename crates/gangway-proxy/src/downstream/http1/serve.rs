@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::downstream::byte_stream::ByteStream;
 use crate::downstream::connection::ClientConnection;
 use crate::downstream::http1::session::{Http1Session, NextRequest};
-use crate::exchange::serve::{Exchange, reject, serve};
+use crate::exchange::serve::{reject, serve};
+use crate::exchange::state::Exchange;
 use crate::exchange::worker::Worker;
 use crate::lifecycle::{Lifecycle, Phases, reached};
 

@@ -1,5 +1,6 @@
 //! What clients see of a session, with a stand-in for the exchange.
 
+use crate::samples::pass;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -265,7 +266,7 @@ async fn a_head_has_ten_seconds_however_it_trickles() {
     let (mut from, mut to) = tokio::io::split(client);
     let trickling = async {
         for byte in GET.bytes() {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            pass(Duration::from_secs(1)).await;
             to.write_all(&[byte]).await.expect("what follows is read and dropped");
         }
     };
@@ -337,7 +338,7 @@ async fn a_slow_steady_reader_gets_all_of_it() {
         client.write_all(LAST.as_bytes()).await.expect("room");
         let (mut got, mut buffer) = (0, [0; 1024]);
         loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            pass(Duration::from_secs(1)).await;
             match client.read(&mut buffer).await.expect("no reset") {
                 0 => return got,
                 len => got += len,
@@ -456,7 +457,7 @@ async fn a_short_rest_of_a_request_does_not_end_the_connection() {
     let post = format!("POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let got = answers(format!("{post}{LAST}").as_bytes(), app).await;
     assert!(got.contains("/first") && got.ends_with("/last") && !got.contains("smuggled"), "{got}");
-    // The end of a chunked body cannot be known, so the client is told.
+    // The end of a chunked body cannot be known, so the connection is reset.
     let post = post.replace(&format!("Content-Length: {}", body.len()), "Transfer-Encoding: chunked");
     let got = answers(format!("{post}{LAST}").as_bytes(), app).await;
     assert!(got.ends_with("/first") && got.contains("Connection: close"), "{got}");

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-use crate::exchange::serve::Exchange;
+use crate::exchange::state::Exchange;
 
 /// The unused states that a thread keeps. Further ones go back to the allocator.
 const UNUSED_MAX: usize = 32;

@@ -22,7 +22,8 @@ use crate::downstream::http2::send_budget::{SendBudget, SendPiece};
 use crate::downstream::http2::stream_tasks::{AbortTasks, StreamTasks};
 use crate::downstream::http2::wake_flag::Rarely;
 use crate::downstream::http2::watched_io::{IoState, WatchedIo};
-use crate::exchange::serve::{self, Exchange};
+use crate::exchange::serve;
+use crate::exchange::state::Exchange;
 use crate::exchange::worker::Worker;
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::limits::Limits;
@@ -115,7 +116,7 @@ impl ServeRequests for ByExchange {
     }
 }
 
-/// Serves a connection to its end. It is told to go away once `goaway` is true, or connections are to be closed.
+/// Serves a connection to its end. Its client gets GOAWAY once `goaway` is true, or connections are to be closed.
 pub(crate) async fn serve_http2<T: ByteStream>(
     io: T,
     worker: &Arc<Worker>,
@@ -135,7 +136,7 @@ async fn going_away(mut goaway: watch::Receiver<bool>, phases: Phases) {
     }
 }
 
-/// Serves a connection until it ends; it is told to go away once `going_away` is ready.
+/// Serves a connection until it ends; its client gets GOAWAY once `going_away` is ready.
 pub(super) async fn serve_connection<T: ByteStream, S: ServeRequests>(
     io: T,
     requests: S,

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::downstream::http2::client_stream::ClientStream;
 use crate::downstream::http2::session::ServeRequests;
-use crate::exchange::serve::Exchange;
+use crate::exchange::state::Exchange;
 use crate::http1::request_parser::{HeadBounds, RequestParser};
 use crate::limits::Limits;
 use crate::message::body_length::BodyLength;

@@ -1,5 +1,6 @@
 //! A connection as its client sees it, with a stub in place of the exchange.
 
+use crate::samples::pass;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,7 @@ impl Server {
     /// Waits until `count` requests have ended, and returns how.
     async fn ended(&self, count: usize) -> Vec<String> {
         while self.ends.lock().len() < count {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            pass(Duration::from_millis(10)).await;
         }
         self.ends.lock().clone()
     }
@@ -334,7 +335,7 @@ async fn a_preface_a_head_and_an_idle_connection_have_their_time() {
 
     let (server, mut idle) = RawClient::start().await;
     for _ in 0..7 {
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        pass(Duration::from_secs(10)).await;
         idle.frame(6, 0, 0, &[0; 8]).await;
     }
     assert_eq!(seconds(server).await.0, 5, "a ping is no request");
@@ -353,7 +354,7 @@ async fn a_silent_body_is_given_up_and_a_slow_one_too() {
     let begun = Instant::now();
     while server.ends.lock().len() < 2 {
         client.frame(DATA, 0, 3, &[b'x'; 512]).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        pass(Duration::from_secs(1)).await;
     }
     assert!((15..=30).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     let (status, ..) = client.next().await.expect("an answer");
@@ -382,7 +383,7 @@ async fn a_closed_window_ends_the_stream_and_a_slow_reader_lives() {
     while let Some(data) = slow.data().await {
         let len = data.expect("not cut").len();
         came += len;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        pass(Duration::from_secs(1)).await;
         let _ = slow.flow_control().release_capacity(len);
     }
     assert_eq!(came, 200_000);

@@ -1,3 +1,5 @@
+//! The properties, over any bytes.
+
 use proptest::prelude::*;
 use proptest::sample::Index;
 

@@ -1,3 +1,5 @@
+//! Which heads of requests are read, and how.
+
 use super::*;
 
 const BOUNDS: HeadBounds = HeadBounds { bytes: 32 * 1024, fields: 100, target: 8 * 1024 };

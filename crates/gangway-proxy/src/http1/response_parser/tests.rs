@@ -1,3 +1,5 @@
+//! Which heads of responses are read, and how.
+
 use super::*;
 
 const GET: RequestFacts = RequestFacts { is_head: false, asked_upgrade: false };

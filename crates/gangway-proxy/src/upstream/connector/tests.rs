@@ -1,3 +1,5 @@
+//! Connections to endpoints, over real sockets.
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;

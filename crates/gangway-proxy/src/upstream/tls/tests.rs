@@ -1,3 +1,5 @@
+//! TLS with endpoints whose certificates are odd.
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
