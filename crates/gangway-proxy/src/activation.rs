@@ -186,10 +186,13 @@ fn prepare(
 ) -> (ActiveTable, States) {
     let mut next = States::default();
     let cookies = CookieNames::of(compiled, secret);
+    let with_check = compiled.routes().iter().filter(|route| route.upstream.policy.health.is_some());
+    let checked: BTreeSet<&EndpointKey> =
+        with_check.flat_map(|route| &route.upstream.endpoints).map(|endpoint| &endpoint.key).collect();
     let table = compiled.map(|route: &Arc<Route>| {
-        let has_check = route.upstream.policy.health.is_some();
         let endpoints = route.upstream.endpoints.iter().map(|endpoint| {
-            let is_believed = !has_check && (turn == Turn::First || endpoint.key.container.is_empty());
+            let is_believed =
+                !checked.contains(&endpoint.key) && (turn == Turn::First || endpoint.key.container.is_empty());
             let health = if is_believed { EndpointHealth::Healthy } else { EndpointHealth::New };
             let state = known.endpoints.carry_over(&mut next.endpoints, &endpoint.key, health);
             state.note_readiness(endpoint.readiness);

@@ -471,6 +471,42 @@ async fn one_that_fails_its_check_gets_nothing_until_it_is_well_again() {
 }
 
 #[tokio::test]
+async fn a_route_with_a_check_is_not_served_because_another_route_of_the_endpoint_has_none() {
+    let (address, shop) = app("shop").await;
+    shop.set_healthy(false);
+    let check = |path: &str| {
+        let path = path.into();
+        with_policy(move |policy| {
+            let (interval, timeout) = (Duration::from_millis(100), Duration::from_secs(1));
+            policy.health = Some(HealthCheck { path, interval, timeout, statuses: vec![(200, 399)] });
+            policy.hold = Duration::ZERO;
+        })
+    };
+    // By name, the route without a check comes first, and the one with another check that passes.
+    let mut open = route("a.localhost", address);
+    open.change = with_policy(|policy| policy.hold = Duration::ZERO);
+    let (mut passing, mut checked) = (route("b.localhost", address), route("c.localhost", address));
+    (passing.change, checked.change) = (check("/echo"), check("/health"));
+    let plane = Plane::serving(vec![open, passing, checked]).await;
+    let client = plane.https();
+    let status = async |host: &str| client.get(host, "/").await.expect("answered").status;
+    gangway_testkit::wait::eventually("the check is known to fail", Duration::from_secs(5), async || {
+        (status("c.localhost").await == 503).then_some(())
+    })
+    .await;
+    for _ in 0..20 {
+        assert_eq!(status("c.localhost").await, 503, "a connection alone says nothing");
+    }
+    shop.set_healthy(true);
+    for host in ["a.localhost", "b.localhost", "c.localhost"] {
+        gangway_testkit::wait::eventually(host, Duration::from_secs(5), async || {
+            (status(host).await == 200).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn replicas_share_the_load_and_a_dead_one_costs_nothing() {
     let (one, first) = app("one").await;
     let (two, second) = app("two").await;

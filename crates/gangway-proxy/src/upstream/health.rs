@@ -4,6 +4,9 @@
 //! `health.path`, it is checked for ever. The result becomes its [`EndpointHealth`], by which the next table sorts
 //! it; requests themselves wait for no check.
 //!
+//! Health is the endpoint's and not a route's: one that several routes share is well if it passes the checks of all of
+//! them. A mere connection says enough only where no route has a check.
+//!
 //! Engines call a container running when its process has started, not when it listens.
 
 use std::collections::HashMap;
@@ -17,7 +20,7 @@ use pingora::http::RequestHeader;
 use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
 use pingora::upstreams::peer::HttpPeer;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::log::endpoint_log::EndpointLog;
@@ -66,8 +69,17 @@ struct Probe {
 enum ProbeKind {
     /// Whether the endpoint accepts connections; ends once it does.
     Connect,
-    /// Whether the endpoint passes its health check; never ends.
-    Check(HealthCheck),
+    /// Whether the endpoint passes these health checks; never ends.
+    Checks(Vec<HealthCheck>),
+}
+
+/// The checks that the routes of one endpoint ask for.
+struct Wanted<'t> {
+    endpoint: &'t ActiveEndpoint,
+    /// The longest hold of its routes.
+    hold: Duration,
+    /// The different checks, each with the endpoint as its route connects to it.
+    checks: Vec<(&'t HealthCheck, &'t ActiveEndpoint)>,
 }
 
 /// The endpoint that a probe asks.
@@ -96,21 +108,15 @@ impl Probes {
     /// starts anew, at once.
     pub(crate) fn follow(&mut self, table: &ActiveTable, suspect: Option<&EndpointKey>) {
         let mut known = std::mem::take(&mut self.tasks);
-        for route in table.routes() {
-            let policy = &route.route.upstream.policy;
-            for endpoint in route.ready.iter().chain(&route.others) {
-                let Some(question) = question(endpoint, policy.health.as_ref()) else { continue };
-                if self.tasks.contains_key(&endpoint.key) {
-                    continue;
-                }
-                let is_going_on = |probe: &Probe| probe.question == question && !probe.task.is_finished();
-                let same = known.remove(&endpoint.key).filter(is_going_on);
-                let probe = match same.filter(|_| suspect != Some(&endpoint.key)) {
-                    Some(probe) => probe,
-                    None => begin(question, endpoint, policy.hold, self.reports_tx.clone(), self.teller.clone()),
-                };
-                self.tasks.insert(endpoint.key.clone(), probe);
-            }
+        for (key, wanted) in wanted(table) {
+            let Some(question) = wanted.question() else { continue };
+            let is_going_on = |probe: &Probe| probe.question == question && !probe.task.is_finished();
+            let same = known.remove(key).filter(is_going_on);
+            let probe = match same.filter(|_| suspect != Some(key)) {
+                Some(probe) => probe,
+                None => wanted.begin(question, &self.reports_tx, &self.teller),
+            };
+            self.tasks.insert(key.clone(), probe);
         }
     }
 
@@ -129,41 +135,56 @@ impl Probes {
     }
 }
 
-/// The probe that an endpoint needs. None if the engine does not call it ready.
-fn question(endpoint: &ActiveEndpoint, health: Option<&HealthCheck>) -> Option<ProbeKind> {
-    if endpoint.readiness != Readiness::Ready {
-        return None;
+/// The checks that are wanted of each endpoint that the engine calls ready.
+fn wanted(table: &ActiveTable) -> HashMap<&EndpointKey, Wanted<'_>, ahash::RandomState> {
+    let mut all: HashMap<&EndpointKey, Wanted<'_>, ahash::RandomState> = HashMap::default();
+    for route in table.routes() {
+        let policy = &route.route.upstream.policy;
+        let endpoints = route.ready.iter().chain(&route.others);
+        for endpoint in endpoints.filter(|endpoint| endpoint.readiness == Readiness::Ready) {
+            let new = || Wanted { endpoint, hold: policy.hold, checks: Vec::new() };
+            let wanted = all.entry(&endpoint.key).or_insert_with(new);
+            wanted.hold = wanted.hold.max(policy.hold);
+            let is_new = |check: &&HealthCheck| wanted.checks.iter().all(|(known, _)| known != check);
+            let check = policy.health.as_ref().filter(is_new);
+            wanted.checks.extend(check.map(|check| (check, endpoint)));
+        }
     }
-    match health {
-        Some(check) => Some(ProbeKind::Check(check.clone())),
-        None => (endpoint.state.health() != EndpointHealth::Healthy).then_some(ProbeKind::Connect),
-    }
+    all
 }
 
-fn begin(
-    question: ProbeKind,
-    endpoint: &ActiveEndpoint,
-    hold: Duration,
-    reports: mpsc::Sender<HealthReport>,
-    teller: EndpointLog,
-) -> Probe {
-    let subject = ProbedEndpoint {
-        key: endpoint.key.clone(),
-        target: endpoint.target.clone(),
-        peer: endpoint.peer.clone(),
-        host: endpoint.host.clone(),
-        hold,
-        name: endpoint.name.clone(),
-        state: Arc::clone(&endpoint.state),
-        teller,
-        // An endpoint that was never reached, although there was time enough, will not come now.
-        since: endpoint.state.unreached_since().unwrap_or_else(Instant::now),
-    };
-    let task = match question.clone() {
-        ProbeKind::Connect => tokio::spawn(reach(subject, reports)),
-        ProbeKind::Check(check) => tokio::spawn(ask(subject, check, reports)),
-    };
-    Probe { question, task: AbortOnDropHandle::new(task) }
+impl Wanted<'_> {
+    /// The probe that the endpoint needs.
+    fn question(&self) -> Option<ProbeKind> {
+        if self.checks.is_empty() {
+            return (self.endpoint.state.health() != EndpointHealth::Healthy).then_some(ProbeKind::Connect);
+        }
+        Some(ProbeKind::Checks(self.checks.iter().map(|(check, _)| (*check).clone()).collect()))
+    }
+
+    fn begin(&self, question: ProbeKind, reports: &mpsc::Sender<HealthReport>, teller: &EndpointLog) -> Probe {
+        let probed = |endpoint: &ActiveEndpoint| ProbedEndpoint {
+            key: endpoint.key.clone(),
+            target: endpoint.target.clone(),
+            peer: endpoint.peer.clone(),
+            host: endpoint.host.clone(),
+            hold: self.hold,
+            name: endpoint.name.clone(),
+            state: Arc::clone(&endpoint.state),
+            teller: teller.clone(),
+            // An endpoint that was never reached, although there was time enough, will not come now.
+            since: endpoint.state.unreached_since().unwrap_or_else(Instant::now),
+        };
+        let (subject, reports) = (probed(self.endpoint), reports.clone());
+        let task = match &question {
+            ProbeKind::Connect => tokio::spawn(reach(subject, reports)),
+            ProbeKind::Checks(_) => {
+                let checks = self.checks.iter().map(|(check, endpoint)| ((*check).clone(), probed(endpoint)));
+                tokio::spawn(ask(subject, checks.collect(), reports))
+            }
+        };
+        Probe { question, task: AbortOnDropHandle::new(task) }
+    }
 }
 
 /// Tries to connect until that succeeds.
@@ -188,39 +209,62 @@ async fn reach(subject: ProbedEndpoint, reports: mpsc::Sender<HealthReport>) {
     }
 }
 
-/// Runs the health check for ever.
-async fn ask(subject: ProbedEndpoint, check: HealthCheck, reports: mpsc::Sender<HealthReport>) {
+/// Runs the health checks for ever, one at a time.
+async fn ask(subject: ProbedEndpoint, checks: Vec<(HealthCheck, ProbedEndpoint)>, reports: mpsc::Sender<HealthReport>) {
     let connector = Connector::new(None);
     let begun = Instant::now();
-    let (mut is_good, mut failures) = (false, 0);
-    loop {
-        let answer = timeout(check.timeout, subject.answers_well(&connector, &check)).await;
+    let mut results = vec![CheckResult::default(); checks.len()];
+    let mut due = vec![begun; checks.len()];
+    while let Some((next, at)) = due.iter().copied().enumerate().min_by_key(|(_, at)| *at) {
+        sleep_until(at).await;
+        let (check, asked) = &checks[next];
+        let answer = timeout(check.timeout, asked.answers_well(&connector, check)).await;
         let trouble = answer.unwrap_or_else(|_| Err("no answer to its check in time".to_owned())).err();
         if let Some(trouble) = &trouble {
             subject.state.note_trouble(trouble);
         }
-        let is_well = trouble.is_none();
-        failures = if is_well { 0 } else { failures + 1 };
-        let now = if is_good { failures < FAILURES_MAX } else { is_well };
-        let is_news = now != is_good || (failures == 1 && !is_good);
+        let was_good = all_good(&results);
+        let is_first_failure = results[next].note(trouble.is_none());
+        let is_good = all_good(&results);
         // A healthy endpoint that fails is logged at once; a starting one has its time.
-        if now {
+        if is_good {
             subject.tell(EndpointHealth::Healthy);
-        } else if is_good || begun.elapsed() >= subject.hold {
+        } else if was_good || begun.elapsed() >= subject.hold {
             subject.tell(EndpointHealth::Down);
         }
-        is_good = now;
-        if is_news {
+        if is_good != was_good || is_first_failure {
             let health = if is_good { EndpointHealth::Healthy } else { EndpointHealth::Failing };
             if reports.send((subject.key.clone(), health)).await.is_err() {
                 return;
             }
         }
         // While requests may wait for it, it is checked more often.
-        let is_awaited = !is_good && begun.elapsed() < subject.hold;
+        let is_awaited = !results[next].is_good && begun.elapsed() < subject.hold;
         let awaited = || pause(begun.elapsed()).min(check.interval);
-        sleep(if is_awaited { awaited() } else { jittered(check.interval) }).await;
+        due[next] = Instant::now() + if is_awaited { awaited() } else { jittered(check.interval) };
     }
+}
+
+/// The result of one check of one endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+struct CheckResult {
+    is_good: bool,
+    failures: u32,
+}
+
+impl CheckResult {
+    /// Notes whether the endpoint passed. Returns whether it fails for the first time since it was last known to be well, or
+    /// at all.
+    fn note(&mut self, is_well: bool) -> bool {
+        self.failures = if is_well { 0 } else { self.failures + 1 };
+        let was_good = self.is_good;
+        self.is_good = if was_good { self.failures < FAILURES_MAX } else { is_well };
+        self.failures == 1 && !was_good
+    }
+}
+
+fn all_good(results: &[CheckResult]) -> bool {
+    results.iter().all(|result| result.is_good)
 }
 
 /// The pause before the next try to connect. It makes no request wait for more than a quarter longer than the
@@ -275,11 +319,21 @@ impl ProbedEndpoint {
     async fn status(&self, connector: &Connector, check: &HealthCheck) -> Option<u16> {
         let mut peer = self.peer.clone();
         peer.options.read_timeout = Some(check.timeout);
-        if let DialTarget::Name(name, port) = &self.target {
-            let address = tokio::net::lookup_host((&**name, *port)).await.ok()?.next()?;
-            peer._address = PingoraAddress::Inet(address);
-        }
-        let (mut session, _) = connector.get_http_session(&peer).await.ok()?;
+        let mut session = match &self.target {
+            DialTarget::Address => connector.get_http_session(&peer).await.ok()?.0,
+            DialTarget::Name(name, port) => {
+                // An application may listen at one of its addresses only.
+                let mut connected = None;
+                for address in tokio::net::lookup_host((&**name, *port)).await.ok()? {
+                    peer._address = PingoraAddress::Inet(address);
+                    connected = connector.get_http_session(&peer).await.ok();
+                    if connected.is_some() {
+                        break;
+                    }
+                }
+                connected?.0
+            }
+        };
         let mut request = RequestHeader::build("GET", check.path.as_bytes(), Some(3)).ok()?;
         request.insert_header(http::header::HOST, self.host.clone()).ok()?;
         request.insert_header(http::header::USER_AGENT, "gangway").ok()?;
@@ -296,6 +350,22 @@ impl ProbedEndpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_is_well_if_it_passes_every_check_and_one_failure_is_no_illness() {
+        let mut results = [CheckResult::default(); 2];
+        assert!(!results[0].note(true));
+        assert!(!all_good(&results), "the other check has not been answered yet");
+        assert!(results[1].note(false), "it is news that it was reached and does not pass");
+        assert!(!results[1].note(false));
+        results[1].note(true);
+        assert!(all_good(&results));
+        assert!(!results[0].note(false) && all_good(&results));
+        results[0].note(false);
+        assert!(!all_good(&results));
+        results[1].note(true);
+        assert!(!all_good(&results), "the check that fails decides");
+    }
 
     #[test]
     fn intervals_differ_by_no_more_than_a_tenth() {

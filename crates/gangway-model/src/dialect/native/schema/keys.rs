@@ -461,7 +461,8 @@ pub(crate) const KEYS: &[Key] = &[
         example: "/healthz",
         doc: "Asks every endpoint for this path, and sends requests only to those that answer well: a new one gets none \
               before its first good answer, and one that fails twice in a row gets none until it answers well again. \
-              Beside the health check of the image, not instead of it.",
+              One that several routes share has to pass the checks of all of them. Beside the health check of the image, not \
+              instead of it.",
         status: KeyStatus::InForce(KeyId::HealthPath),
         without: "endpoints are not asked",
         ..SHAPES
