@@ -34,7 +34,7 @@ pub fn scene_text(results: &Results) -> String {
         let Medians { kind, cost, ratio, rate, .. } = medians;
         let _ = writeln!(text, "  {:<24}{cost:>9.2} s {ratio:>7.2}x {rate:>10.0}/s{latency}", kind.name());
     }
-    let _ = writeln!(text, "  aim {:.2}x: {}", results.scene.aim, verdict(results));
+    let _ = writeln!(text, "  aim {:.2}x: {}", results.aim(), verdict(results));
     text
 }
 
@@ -53,7 +53,7 @@ pub fn memory_text(run: &Run) -> String {
 }
 
 fn verdict(results: &Results) -> &'static str {
-    let reached = results.medians().first().is_some_and(|first| first.ratio <= results.scene.aim);
+    let reached = results.medians().first().is_some_and(|first| first.ratio <= results.aim());
     if reached { "reached" } else { "missed" }
 }
 
@@ -83,7 +83,7 @@ pub fn part(run: &Run, all: &[Results]) -> String {
             results.scene.name,
             costs.join(" | "),
             medians[0].ratio,
-            results.scene.aim
+            results.aim()
         );
     }
     text.push_str("\n### Latency\n\nMilliseconds: p50 / p99 / p99.9 of all requests, from the log of each.\n\n");
@@ -95,7 +95,7 @@ pub fn part(run: &Run, all: &[Results]) -> String {
         let cells: Vec<String> =
             all.iter().map(|[p50, p99, p999]| format!("{p50:.2} / {p99:.2} / {p999:.2}")).collect();
         let (ratio, aim) = match results.scene.compared {
-            Compared::P99 => (medians[0].ratio, format!("{:.2}", results.scene.aim)),
+            Compared::P99 => (medians[0].ratio, format!("{:.2}", results.aim())),
             Compared::Cost => (all[0][1] / all[1][1], String::new()),
         };
         let _ = writeln!(text, "| {} | {} | {ratio:.2} | {aim} |", results.scene.name, cells.join(" | "));
@@ -105,7 +105,11 @@ pub fn part(run: &Run, all: &[Results]) -> String {
         let _ = writeln!(
             text,
             "\n{}: {:.2} s and {:.2} s for 100,000 requests, {:.2} × (aim {:.2}).",
-            results.scene.name, medians[0].cost, medians[1].cost, medians[0].ratio, results.scene.aim
+            results.scene.name,
+            medians[0].cost,
+            medians[1].cost,
+            medians[0].ratio,
+            results.aim()
         );
     }
     let _ = writeln!(text, "\n{}.", memory_text(run).replacen("memory", "Memory", 1));

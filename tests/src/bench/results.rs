@@ -2,7 +2,7 @@
 
 use crate::bench::proxies::Kind;
 use crate::bench::sample::Sample;
-use crate::bench::scenes::{Compared, Scene};
+use crate::bench::scenes::{Aim, Compared, Scene};
 
 /// All samples of a scene.
 #[derive(Debug)]
@@ -37,6 +37,15 @@ impl Results {
     /// The medians of each proxy.
     pub fn medians(&self) -> Vec<Medians> {
         (0..).zip(self.scene.proxies).map(|(at, kind)| self.medians_of(at, *kind)).collect()
+    }
+
+    /// The ratio that is aimed at, in the light of what HAProxy reached.
+    pub fn aim(&self) -> f64 {
+        let haproxy = self.medians().iter().find(|medians| medians.kind == Kind::Haproxy).map(|medians| medians.ratio);
+        match self.scene.aim {
+            Aim::AtMost(aim) => aim,
+            Aim::AtMostOrHaproxy(aim) => haproxy.map_or(aim, |ratio| ratio.min(aim)),
+        }
     }
 
     fn medians_of(&self, at: usize, kind: Kind) -> Medians {
@@ -91,6 +100,14 @@ mod tests {
         assert!((medians[0].ratio - 0.8).abs() < 1e-9, "{medians:?}");
         assert!((medians[0].cost - 1.0).abs() < 1e-9);
         assert!((medians[1].ratio - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn where_haproxy_is_better_it_is_the_aim() {
+        let scene = SCENES.iter().find(|scene| matches!(scene.aim, Aim::AtMostOrHaproxy(_))).unwrap();
+        let of =
+            |haproxy| Results::new(scene, vec![vec![sample(1.0), sample(1.0), sample(haproxy), sample(1.0)]]).aim();
+        assert!((of(0.6) - 0.6).abs() < 1e-9 && (of(2.0) - 0.9).abs() < 1e-9);
     }
 
     #[test]
