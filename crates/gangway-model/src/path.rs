@@ -171,7 +171,7 @@ pub(crate) fn resolved_as_sent(path: &str) -> Cow<'_, str> {
     if is_normal(path.as_bytes()) {
         return Cow::Borrowed(path);
     }
-    Cow::Owned(resolve(path, |segment| decoded(segment)))
+    Cow::Owned(resolve(path, decoded))
 }
 
 /// Whether an application may read a segment `..` in a path where we see none: some take `%2F` or a backslash for a
@@ -375,8 +375,8 @@ fn decoded(path: &str) -> String {
     decode(path, |_, _| {})
 }
 
-/// Undoes percent-encoding. `piece` is told, piece by piece, how many bytes of the result come from how many bytes of the
-/// path.
+/// Undoes percent-encoding, piece by piece. `piece` gets the length of each piece of the result, and of the piece of
+/// the path that it comes from.
 fn decode(path: &str, mut piece: impl FnMut(usize, usize)) -> String {
     let mut decoded = String::with_capacity(path.len() + 8);
     let mut run = Vec::new();
