@@ -18,7 +18,7 @@ const HOST: &str = "gone.localhost";
 /// How many requests wait at first.
 const MANY: u16 = 20;
 
-/// Much longer than anybody waits here.
+/// Much longer than a test waits here.
 const HOLD: Duration = Duration::from_secs(600);
 
 async fn wait_for(plane: &Plane, waiting: u16) {
