@@ -587,7 +587,7 @@ impl<T: ByteStream> Downstream for Http1Session<T> {
     fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: Option<&Fields>) -> Poll<Result<(), DownstreamError>> {
         match &self.response {
             ResponseStep::Bodiless | ResponseStep::Sized(0) | ResponseStep::UntilClose | ResponseStep::Switched(_) => {
-                self.response = ResponseStep::Ended
+                self.response = ResponseStep::Ended;
             }
             ResponseStep::Chunked(0) => {
                 write_last_chunk(trailers, self.output.buffer());
