@@ -149,9 +149,14 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
     /// Relays as far as both ends allow. Ready once the whole response is with the client.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransferError>> {
         self.poll_request(cx)?;
+        let was_switched = self.is_switched;
         match self.poll_response(cx)? {
             Poll::Ready(()) => return Poll::Ready(Ok(())),
             Poll::Pending => {}
+        }
+        if self.is_switched && !was_switched {
+            // What the client has sent ahead may go on now.
+            self.poll_request(cx)?;
         }
         if self.is_waiting && self.timer.poll_expired(cx).is_ready() {
             let what = match self.receiving {
