@@ -77,7 +77,7 @@ fn begins(label: &str, with: &str) -> bool {
 
 /// The containers that name this host in a label, and what keeps them from being served under it. `now` is in
 /// seconds since the epoch. At most [`NAMED_MAX`]; those that asked Gangway for it come first. At most
-/// [`SEARCHED_LEN_MAX`] bytes of labels are searched.
+/// a bounded number of bytes of labels are searched.
 pub fn naming<'v>(host: &str, containers: &'v [ContainerReport], now: i64) -> Vec<MentionedBy<'v>> {
     let mut searched = 0;
     let is_within = |container: &&ContainerReport| {

@@ -43,16 +43,13 @@ impl Acceptor {
         let Some(open) = self.open.begin() else { return self.bounds.count_refused("descriptors") };
         let arriving = self.arrivals.begin();
         let front_door = Arc::clone(&self.front_door);
-        let aborting = reached(self.phases.clone(), Lifecycle::Aborting);
         let task = Arc::new(OnceLock::new());
         let account = place.account.clone();
         let accepted = Accepted { peer, protocol, task: Arc::clone(&task), account: account.clone() };
         let spawned = self.tracker.spawn(async move {
             let _held = (place, open);
-            tokio::select! {
-                () = front_door.serve(tcp, accepted, arriving) => {}
-                () = aborting => {}
-            }
+            // It ends with its runtime at the latest, when all connections are cut.
+            front_door.serve(tcp, accepted, arriving).await;
         });
         // Long before anything aborts the task.
         let _ = task.set(spawned.abort_handle());

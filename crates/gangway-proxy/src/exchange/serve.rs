@@ -46,7 +46,7 @@ pub(crate) async fn serve<D: Downstream>(
     exchange: &mut Exchange,
     client: &mut D,
 ) {
-    exchange.context.reset();
+    exchange.context.begin();
     let place = match admit(worker, connection, &exchange.head) {
         Ok(place) => place,
         Err(refused) => {
@@ -101,7 +101,7 @@ pub(crate) async fn reject<D: Downstream>(
     client: &mut D,
     rejection: Rejection,
 ) {
-    exchange.context.reset();
+    exchange.context.begin();
     exchange.context.received = Received::NoHead;
     let ending = reply(worker, exchange, client, rejection.into()).await;
     record(worker, connection, exchange, client, &ending);
@@ -121,7 +121,7 @@ fn record<D: Downstream>(
         error: ending.error.as_deref(),
     };
     request_log::record(&worker.shared, &exchange.head, connection, &exchange.context, outcome);
-    exchange.context.reset();
+    exchange.context.end();
 }
 
 /// Handles a request that cannot simply be served: waits for the first table or for an endpoint, or replies.

@@ -235,7 +235,7 @@ impl ResponseParser {
         status: StatusCode,
     ) -> Result<(), &'static str> {
         let value = start + field.value_start..start + field.value_end;
-        let kind = FieldKind::of(&bytes[start..start + field.name_len]);
+        let kind = FieldKind::of_response(&bytes[start..start + field.name_len]);
         if self.seen.note(kind, &bytes[value.clone()])? && is_passed_on(kind, status) {
             self.count_field()?;
             let line = start - fields_start;
@@ -256,7 +256,7 @@ impl ResponseParser {
         let spaces = rest.iter().take_while(|byte| is_space(**byte)).count();
         let value = rest[spaces..].strip_prefix(b":").ok_or("a field name is no token, or has no colon")?;
         let value = unfolded(value).ok_or("a control byte in a field")?;
-        let kind = FieldKind::of(name);
+        let kind = FieldKind::of_response(name);
         if self.seen.note(kind, &value)? && is_passed_on(kind, status) {
             self.count_field()?;
             self.fields.push_known(kind, name, &[&value]);

@@ -43,6 +43,15 @@ pub(crate) enum FieldKind {
 impl FieldKind {
     /// The kind of the field with this name, in any case. The name is a token.
     pub(crate) fn of(name: &[u8]) -> Self {
+        match Self::of_response(name) {
+            Self::Other if is_spoofable(name) => Self::Spoofable,
+            kind => kind,
+        }
+    }
+
+    /// The kind of a field of a response, where no field is [`FieldKind::Spoofable`]: nobody takes it for a statement
+    /// about a client. This saves the search for such names.
+    pub(crate) fn of_response(name: &[u8]) -> Self {
         let Some(first) = name.first() else { return Self::Other };
         // The length and the first letter rule out all other known names, or all but one.
         match (name.len(), first.to_ascii_lowercase()) {
@@ -75,7 +84,6 @@ impl FieldKind {
             (18, b'p') if is(name, b"proxy-authenticate") => Self::ProxyAuthenticate,
             (19, b'p') if is(name, b"proxy-authorization") => Self::ProxyAuthorization,
             (20, b's') if is(name, b"sec-websocket-accept") => Self::SecWebSocketAccept,
-            _ if is_spoofable(name) => Self::Spoofable,
             _ => Self::Other,
         }
     }

@@ -87,8 +87,14 @@ pub(crate) struct Routing<'c> {
 
 impl Default for RequestContext {
     fn default() -> Self {
+        Self::begun(Instant::now())
+    }
+}
+
+impl RequestContext {
+    fn begun(started: Instant) -> Self {
         Self {
-            started: Instant::now(),
+            started,
             request_id: None,
             received: Received::Nothing,
             routed: None,
@@ -102,10 +108,14 @@ impl Default for RequestContext {
 }
 
 impl RequestContext {
-    /// Forgets the request and gives back what it holds: its route, and its places in counts and queues. The next
-    /// request begins now.
-    pub(crate) fn reset(&mut self) {
+    /// Begins the next request, now.
+    pub(crate) fn begin(&mut self) {
         *self = Self::default();
+    }
+
+    /// Forgets the request and gives back what it holds: its route, and its places in counts and queues.
+    pub(crate) fn end(&mut self) {
+        *self = Self::begun(self.started);
     }
 
     /// Notes that the request is sent to an endpoint, once more if one has failed it: what an earlier try left behind
