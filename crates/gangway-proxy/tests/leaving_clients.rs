@@ -9,7 +9,7 @@ use common::{Plane, held};
 use gangway_testkit::client::Speaks;
 use gangway_testkit::wait::eventually;
 use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -36,11 +36,29 @@ async fn a_client_that_resets_its_connection_does_not_wait_on() {
         clients.push(client);
     }
     wait_for(&plane, MANY).await;
-    // An ordinary close looks like that of a client that still wants its answer.
     for client in &clients {
         SockRef::from(client).set_linger(Some(Duration::ZERO)).expect("set");
     }
     drop(clients);
+    wait_for(&plane, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_closes_does_not_wait_on_and_one_that_still_reads_is_told_so() {
+    let plane = Plane::serving(vec![held(HOST, HOLD)]).await;
+    let mut clients = Vec::new();
+    for _ in 0..MANY {
+        let mut client = TcpStream::connect(plane.plane.listening().http[0]).await.expect("connected");
+        client.write_all(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.expect("sent");
+        clients.push(client);
+    }
+    wait_for(&plane, MANY).await;
+    let mut half_closed = clients.pop().expect("there are many");
+    drop(clients);
+    half_closed.shutdown().await.expect("its sending side ends");
+    let mut answer = String::new();
+    half_closed.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     wait_for(&plane, 0).await;
 }
 

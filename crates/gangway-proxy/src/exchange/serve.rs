@@ -13,6 +13,7 @@ use crate::exchange::attempt::{AttemptFailure, attempt};
 use crate::exchange::state::Exchange;
 use crate::exchange::transfer::TransferError;
 use crate::exchange::worker::Worker;
+use crate::hold::unavailable::no_endpoint;
 use crate::hold::wait::{AfterWait, Held};
 use crate::log::request_log::{self, RequestOutcome};
 use crate::message::request_head::RequestHead;
@@ -135,7 +136,7 @@ async fn wait_or_reply<D: Downstream>(
     match held(worker, connection, exchange, client).wait_or_reply(step).await {
         AfterWait::Serve => proxy(worker, connection, exchange, client).await,
         AfterWait::Reply(local) => reply(worker, exchange, client, local).await,
-        AfterWait::ClientGone => gone(client),
+        AfterWait::ClientGone => not_waited_for(worker, exchange, client).await,
     }
 }
 
@@ -150,14 +151,25 @@ fn held<'a, D: Downstream>(
         head: &exchange.head,
         connection,
         ctx: &mut exchange.context,
-        client_gone: |cx: &mut Context<'_>| client.poll_gone(cx).map(drop),
+        client_gone: |cx: &mut Context<'_>| match client.poll_gone(cx) {
+            Poll::Pending if !client.may_have_gone() => Poll::Pending,
+            Poll::Pending | Poll::Ready(_) => Poll::Ready(()),
+        },
     }
 }
 
-/// The end of a request whose client has gone before it got anything.
-fn gone<D: Downstream>(client: &mut D) -> Ending {
-    client.cut();
-    Ending { status: 0, error: Some("the client has gone".into()) }
+/// Ends a request that waits for nothing any more, since its client has gone or may have. A client that has only ended
+/// its sending side learns at once that there is no endpoint.
+async fn not_waited_for<D: Downstream>(worker: &Worker, exchange: &mut Exchange, client: &mut D) -> Ending {
+    if !client.may_have_gone() {
+        client.cut();
+        return Ending { status: 0, error: Some("the client has gone".into()) };
+    }
+    let local = match &exchange.context.routed {
+        Some(routed) => no_endpoint(&routed.active),
+        None => FailureReply::new(Reason::NotReady).with_retry_after(RETRY_AFTER),
+    };
+    reply(worker, exchange, client, local.into()).await
 }
 
 /// Sends the request to an endpoint, and to others as long as that is of use.
@@ -181,7 +193,7 @@ async fn proxy<D: Downstream>(
         match Box::pin(held(worker, connection, exchange, client).reconsider()).await {
             AfterWait::Serve => {}
             AfterWait::Reply(local) => return Box::pin(reply(worker, exchange, client, local)).await,
-            AfterWait::ClientGone => return gone(client),
+            AfterWait::ClientGone => return Box::pin(not_waited_for(worker, exchange, client)).await,
         }
     }
 }

@@ -26,6 +26,9 @@ pub(crate) trait Downstream {
     /// gone: it still gets its answer.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<DownstreamError>;
 
+    /// Whether the client has ended its sending side, so that it may have gone: only a response would tell.
+    fn may_have_gone(&self) -> bool;
+
     /// Sends a response of the class 1xx other than 101, if the client's version of HTTP knows it.
     fn send_informational(&mut self, head: &ResponseHead) -> Result<(), DownstreamError>;
 

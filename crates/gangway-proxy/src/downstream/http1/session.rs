@@ -514,6 +514,10 @@ impl<T: ByteStream> Downstream for Http1Session<T> {
         }
     }
 
+    fn may_have_gone(&self) -> bool {
+        self.probe_due.is_some()
+    }
+
     fn send_informational(&mut self, head: &ResponseHead) -> Result<(), DownstreamError> {
         if let Some(failure) = self.broken() {
             return Err(failure);

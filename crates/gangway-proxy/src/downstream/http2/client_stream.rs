@@ -286,6 +286,11 @@ impl Downstream for ClientStream {
         reset.map(|_| DownstreamError::Gone)
     }
 
+    fn may_have_gone(&self) -> bool {
+        // A client that goes resets its streams, or its connection.
+        false
+    }
+
     fn send_informational(&mut self, head: &ResponseHead) -> Result<(), DownstreamError> {
         // There is no 101 in HTTP/2 (RFC 9113, section 8.6).
         if self.has_begun_response() || head.status == StatusCode::SWITCHING_PROTOCOLS {
