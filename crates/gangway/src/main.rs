@@ -26,7 +26,8 @@ use crate::output::print;
 use crate::settings::Layer;
 
 /// Requests allocate and free small pieces on many threads. mimalloc is made for that; the allocator of the C library,
-/// which a static binary would use otherwise, is not.
+/// which a static binary would use otherwise, is not. Without huge pages (`no_thp`): with them an idle process holds 40 MiB
+/// more.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
