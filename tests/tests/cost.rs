@@ -9,9 +9,6 @@ use gangway_tests::cost::{PerRequest, Protocol, Subject};
 use gangway_tests::figures::figure;
 use gangway_tests::run;
 
-/// Whether a count above its limit fails. The engine that meets the limits is not in yet; then this goes.
-const IS_ENFORCED: bool = false;
-
 /// The number of requests of the shorter of two runs.
 const REQUESTS: u32 = 2000;
 
@@ -22,35 +19,36 @@ fn counted(protocol: Protocol) -> PerRequest {
     run(async { Subject::prepare().await.per_request(protocol, REQUESTS).await })
 }
 
-fn at_most(what: &str, count: f64, limit: f64, decimals: usize) {
-    figure(format!("{what}: {count:.decimals$} (limit {limit})"));
+/// Fails above the limit. Where the aim is lower, it is not reached yet: then the limit only keeps what is.
+fn at_most(what: &str, count: f64, limit: f64, aim: f64, decimals: usize) {
+    figure(format!("{what}: {count:.decimals$} (limit {limit}, aim {aim})"));
     assert!(count > -0.2, "more requests cost less: {count}");
-    assert!(count <= limit || !IS_ENFORCED, "{what}: {count:.decimals$}, more than {limit}");
+    assert!(count <= limit, "{what}: {count:.decimals$}, more than {limit}");
 }
 
 #[test]
 fn a_request_by_http1_takes_few_instructions() {
-    at_most("instructions per request, h1", H1.instructions, 16_000.0, 0);
+    at_most("instructions per request, h1", H1.instructions, 20_000.0, 16_000.0, 0);
 }
 
 #[test]
 fn a_request_by_http1_allocates_nothing() {
     // Tasks in the background allocate as time passes. A request that allocates does so once at least.
-    at_most("allocations per request, h1", H1.allocations, 0.2, 2);
+    at_most("allocations per request, h1", H1.allocations, 0.2, 0.0, 2);
 }
 
 #[test]
 fn a_request_by_http1_over_tls_takes_few_instructions() {
-    at_most("instructions per request, h1+TLS", counted(Protocol::H1Tls).instructions, 26_000.0, 0);
+    at_most("instructions per request, h1+TLS", counted(Protocol::H1Tls).instructions, 29_000.0, 26_000.0, 0);
 }
 
 #[test]
 fn a_request_by_http2_takes_few_instructions() {
-    at_most("instructions per request, h2+TLS", counted(Protocol::H2Tls).instructions, 42_000.0, 0);
+    at_most("instructions per request, h2+TLS", counted(Protocol::H2Tls).instructions, 56_000.0, 42_000.0, 0);
 }
 
 #[test]
 fn a_request_by_http1_makes_few_system_calls() {
     let calls = run(async { Subject::prepare().await.system_calls(Protocol::H1, REQUESTS).await });
-    at_most("system calls per request, h1", calls, 4.3, 2);
+    at_most("system calls per request, h1", calls, 4.3, 4.3, 2);
 }
