@@ -27,7 +27,7 @@ pub(crate) const REASONS: &[(&str, &[&str], &str)] = &[
             "a Latin-1 byte in the path",
             "a Latin-1 byte in the query",
         ],
-        "A fault of ours, to be mended: real apps use such targets.",
+        "Real apps use such targets; an app gets them in the form that a URL has (RFC 3986, section 2.1).",
     ),
     (
         "requests",
@@ -38,17 +38,6 @@ pub(crate) const REASONS: &[(&str, &[&str], &str)] = &[
         "requests",
         &["GET /a#b", "GET /?a#b"],
         "No client sends a fragment, and parsers disagree whether the path ends there.",
-    ),
-    (
-        "requests",
-        &[
-            "GET http://odd.test/x?y",
-            "GET http://odd.test",
-            "GET HTTP://odd.test/x",
-            "GET https://odd.test/x",
-            "GET http://ODD.test/x",
-        ],
-        "A fault of ours, to be mended: the absolute form is not turned into the origin form.",
     ),
     ("requests", &["GET ftp://odd.test/x"], "Not a scheme that is served."),
     ("requests", &["GET *", "GET odd.test:80"], "This form is for other methods only (RFC 9112, section 3.2)."),
@@ -172,11 +161,7 @@ pub(crate) const REASONS: &[(&str, &[&str], &str)] = &[
         &["POST, Content-Length: ended after each of 81 bytes", "POST, chunked: ended after each of 118 bytes"],
         "Half a request is not answered with success.",
     ),
-    (
-        "answers",
-        &[r"Content-Length: 5\r\nContent-Length: 5 + hello", "Content-Length: 5, 5 + hello"],
-        "A fault of ours, to be mended: equal lengths become one.",
-    ),
+    ("answers", &["Content-Length: 5, 5 + hello"], "Equal lengths become one (RFC 9110, section 8.6)."),
     (
         "answers",
         &[
@@ -200,7 +185,7 @@ pub(crate) const REASONS: &[(&str, &[&str], &str)] = &[
             "Transfer-Encoding: gzip + hello",
             r"Transfer-Encoding: xchunked + 5\r\nhello\r\n0\r\n\r\n",
         ],
-        "A fault of ours, to be mended: a coding that cannot be read is a 502.",
+        "A coding that cannot be read is a 502, for nobody knows where the answer ends.",
     ),
     (
         "answers",
@@ -240,7 +225,8 @@ pub(crate) const REASONS: &[(&str, &[&str], &str)] = &[
     ("answers", &["X-Accel-Redirect: /x"], "Only nginx knows this field; it is passed on."),
     ("answers", &["an empty line first"], "One empty line is skipped."),
     ("answers", &["HTTP/0.9: no head", "SSH"], "What is no HTTP/1 is a 502."),
-    ("answers", &["a field of 20,000 bytes", "a field of 100,000 bytes"], "Apps set long cookies and policies."),
+    ("answers", &["a field of 20,000 bytes"], "Apps set long cookies and policies."),
+    ("answers", &["a field of 100,000 bytes"], "The head of an answer has at most 64 KiB."),
     (
         "answers",
         &[
@@ -248,6 +234,22 @@ pub(crate) const REASONS: &[(&str, &[&str], &str)] = &[
             r"to HTTP/1.0, HTTP/1.1 103 X\r\nContent-Length: 5, then 200",
         ],
         "An interim answer has no body (RFC 9110, section 15.2).",
+    ),
+    (
+        "answers",
+        &[
+            "to HTTP/1.0, HTTP/1.1 100 Continue, then 200",
+            "to HTTP/1.0, HTTP/1.1 102 Processing, then 200",
+            r"to HTTP/1.0, HTTP/1.1 103 Early Hints\r\nLink: </a>, then 200",
+            "to HTTP/1.0, HTTP/1.1 199 X, then 200",
+            r"to HTTP/1.0, HTTP/1.1 103 X\r\n\r\nHTTP/1.1 103 X, then 200",
+        ],
+        "HTTP/1.0 knows no interim answers (RFC 9110, section 15.2).",
+    ),
+    (
+        "answers",
+        &[r"chunks 5\r\nhello\r\n0\r\nX y\r\n\r\n"],
+        "What follows the body is no trailer, so it is not certain that the answer is whole.",
     ),
     ("answers", &["100 and nothing more"], "No answer came, and so a 502."),
     (
@@ -273,12 +275,12 @@ pub(crate) const REASONS: &[(&str, &[&str], &str)] = &[
     (
         "answers",
         &[r"chunks \r\nhello\r\n0\r\n\r\n"],
-        "A fault of ours, to be mended: a chunk without a size does not end the body.",
+        "A chunk without a size does not end the body; the answer is cut off, so that the client sees it.",
     ),
     (
         "answers",
         &[r"chunks 5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n", r"chunks 5\r\nhello\r\n0\r\nContent-Length: 3\r\n\r\n"],
-        "A fault of ours, to be mended: trailers are lost.",
+        "Trailers pass (RFC 9110, section 6.5); one that would be framing is dropped.",
     ),
     (
         "answers",
@@ -300,8 +302,10 @@ pub(crate) const REASONS: &[(&str, &[&str], &str)] = &[
             "101 to a WebSocket, Connection: upgrade",
             "101 to a WebSocket, Upgrade: websocket",
             "101 to a WebSocket, ",
+            r"101 to a WebSocket, Connection: upgrade\r\nUpgrade: websocket",
+            r"101 to a WebSocket, Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5",
         ],
-        "A fault of ours, to be mended: a 101 has to name the protocol that was asked for.",
+        "A 101 names the protocol that was asked for, and accepts the key of a WebSocket (RFC 6455, section 4.1).",
     ),
     (
         "cut answers",
