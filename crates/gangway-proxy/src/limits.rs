@@ -52,7 +52,7 @@ impl Limits {
     pub fn for_open_files(open_files_max: u64) -> Self {
         let connections = usize::try_from(open_files_max / 5 * 4).unwrap_or(usize::MAX).max(64);
         // Listeners, logs, certificates, the engine and the admin listener need descriptors too.
-        let reserve = (open_files_max / 20).max(64);
+        let reserve = (open_files_max / 20).max(48);
         let open_connections = usize::try_from(open_files_max.saturating_sub(reserve)).unwrap_or(usize::MAX).max(64);
         // One address cannot take all descriptors for upstream connections.
         let requests_per_address = (connections / 4).clamp(64, 1024);
