@@ -1,6 +1,6 @@
 //! Client connections that carry no request at the moment, so that they can be closed before anything else is.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
@@ -17,6 +17,8 @@ const EVICTED: u64 = u64::MAX;
 pub(crate) struct IdleMark {
     /// [`BUSY`], [`EVICTED`], or the tick since when it is idle.
     since: AtomicU64,
+    /// Whether it has carried a request.
+    has_served: AtomicBool,
     task: Arc<OnceLock<AbortHandle>>,
 }
 
@@ -32,7 +34,10 @@ impl IdleMark {
     /// Ends the idle time, for bytes have come. False if the connection was chosen to be closed in that moment: what
     /// has come is not read.
     pub(crate) fn end(&self) -> bool {
-        self.since.fetch_update(Ordering::AcqRel, Ordering::Acquire, |since| (since != EVICTED).then_some(BUSY)).is_ok()
+        let is_kept = |since| (since != EVICTED).then_some(BUSY);
+        let ended = self.since.fetch_update(Ordering::AcqRel, Ordering::Acquire, is_kept).is_ok();
+        self.has_served.store(true, Ordering::Relaxed);
+        ended
     }
 
     fn idle_since(&self) -> Option<u64> {
@@ -56,7 +61,7 @@ impl IdleConnections {
 
     /// The mark of a new connection that `task` serves. The connection counts as busy.
     pub(crate) fn add(&self, task: Arc<OnceLock<AbortHandle>>) -> Arc<IdleMark> {
-        let mark = Arc::new(IdleMark { since: AtomicU64::new(BUSY), task });
+        let mark = Arc::new(IdleMark { since: AtomicU64::new(BUSY), has_served: AtomicBool::new(false), task });
         let mut marks = self.marks.lock();
         if marks.len() == marks.capacity() {
             // Only before the list grows, so that the cost stays constant for each new connection.
@@ -76,7 +81,8 @@ impl IdleConnections {
         self.tick.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Closes up to `count` connections, those first that are idle for longest. Returns how many were closed.
+    /// Closes up to `count` connections. Those go first that never carried a request, so that silent clients cannot
+    /// displace others; then those that are idle for longest. Returns how many were closed.
     pub(crate) fn close(&self, count: usize) -> usize {
         let marks = self.marks.lock();
         let mut idle: Vec<_> = marks
@@ -85,7 +91,7 @@ impl IdleConnections {
             .filter_map(|mark| mark.idle_since().map(|since| (since, mark)))
             .collect();
         drop(marks);
-        idle.sort_by_key(|(since, _)| *since);
+        idle.sort_by_key(|(since, mark)| (mark.has_served.load(Ordering::Relaxed), *since));
         idle.iter().filter(|(since, mark)| mark.evict(*since)).take(count).count()
     }
 }
@@ -110,6 +116,14 @@ mod tests {
         connections.begin(&older);
         connections.tick();
         connections.begin(&newer);
+        let (silent, silent_task) = connection(&connections);
+        connections.begin(&silent);
+        assert!(older.end() && newer.end());
+        connections.begin(&older);
+        connections.tick();
+        connections.begin(&newer);
+        assert_eq!(connections.close(1), 1);
+        assert!(silent_task.await.is_err_and(|error| error.is_cancelled()), "it never carried a request");
         assert_eq!(connections.close(1), 1);
         assert!(older_task.await.is_err_and(|error| error.is_cancelled()));
         assert!(!older.end(), "it was chosen");
@@ -119,6 +133,6 @@ mod tests {
         assert_eq!(connections.close(10), 1);
         assert!(newer_task.await.is_err_and(|error| error.is_cancelled()));
         assert!(!busy_task.is_finished());
-        drop((busy, older, newer));
+        drop((busy, older, newer, silent));
     }
 }
