@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
-/// A request is under way, or the connection is new.
+/// A request is under way.
 const BUSY: u64 = 0;
 /// It was chosen to be closed.
 const EVICTED: u64 = u64::MAX;
@@ -59,7 +59,8 @@ impl IdleConnections {
         Self { marks: Mutex::default(), tick: AtomicU64::new(BUSY + 1) }
     }
 
-    /// The mark of a new connection that `task` serves. The connection counts as busy.
+    /// The mark of a new connection that `task` serves. It counts as idle up to its first request, also while its TLS
+    /// handshake is under way.
     pub(crate) fn add(&self, task: Arc<OnceLock<AbortHandle>>) -> Arc<IdleMark> {
         let mark = Arc::new(IdleMark { since: AtomicU64::new(BUSY), has_served: AtomicBool::new(false), task });
         let mut marks = self.marks.lock();
@@ -68,6 +69,8 @@ impl IdleConnections {
             marks.retain(|known| known.strong_count() > 0);
         }
         marks.push(Arc::downgrade(&mark));
+        drop(marks);
+        self.begin(&mark);
         mark
     }
 
@@ -111,13 +114,14 @@ mod tests {
     async fn the_longest_idle_go_first_and_busy_ones_stay() {
         let connections = IdleConnections::new();
         let (busy, busy_task) = connection(&connections);
+        assert!(busy.end());
         let (older, older_task) = connection(&connections);
         let (newer, newer_task) = connection(&connections);
+        assert!(older.end() && newer.end());
         connections.begin(&older);
         connections.tick();
         connections.begin(&newer);
         let (silent, silent_task) = connection(&connections);
-        connections.begin(&silent);
         assert!(older.end() && newer.end());
         connections.begin(&older);
         connections.tick();
