@@ -26,16 +26,22 @@ async fn wait_for(plane: &Plane, waiting: u16) {
     eventually("so many requests wait", Duration::from_secs(30), is_so).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_resets_its_connection_does_not_wait_on() {
-    let plane = Plane::serving(vec![held(HOST, HOLD)]).await;
+/// Clients over HTTP/1 that wait, each on a connection of its own.
+async fn waiting_clients(plane: &Plane) -> Vec<TcpStream> {
     let mut clients = Vec::new();
     for _ in 0..MANY {
         let mut client = TcpStream::connect(plane.plane.listening().http[0]).await.expect("connected");
         client.write_all(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.expect("sent");
         clients.push(client);
     }
-    wait_for(&plane, MANY).await;
+    wait_for(plane, MANY).await;
+    clients
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_resets_its_connection_does_not_wait_on() {
+    let plane = Plane::serving(vec![held(HOST, HOLD)]).await;
+    let clients = waiting_clients(&plane).await;
     for client in &clients {
         SockRef::from(client).set_linger(Some(Duration::ZERO)).expect("set");
     }
@@ -46,13 +52,7 @@ async fn a_client_that_resets_its_connection_does_not_wait_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_closes_does_not_wait_on_and_one_that_still_reads_is_told_so() {
     let plane = Plane::serving(vec![held(HOST, HOLD)]).await;
-    let mut clients = Vec::new();
-    for _ in 0..MANY {
-        let mut client = TcpStream::connect(plane.plane.listening().http[0]).await.expect("connected");
-        client.write_all(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.expect("sent");
-        clients.push(client);
-    }
-    wait_for(&plane, MANY).await;
+    let mut clients = waiting_clients(&plane).await;
     let mut half_closed = clients.pop().expect("there are many");
     drop(clients);
     half_closed.shutdown().await.expect("its sending side ends");

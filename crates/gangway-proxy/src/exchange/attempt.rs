@@ -131,14 +131,14 @@ pub(super) async fn attempt<D: Downstream>(
     match outcome {
         Ok(()) => {
             // Otherwise the connection closes: nobody may read the rest of this request as another one.
-            if is_request_sent && !context.attempt.is_last_there && !is_last {
+            if is_request_sent && !context.attempt.is_last_there {
                 worker.connector.release(stream);
             }
             Ok(())
         }
         Err(error) => {
             let may_retry = match &error {
-                TransferError::Upstream(error) if !has_begun => {
+                TransferError::Upstream(error) => {
                     let failed = FailedTry {
                         method: &head.method,
                         tries: context.attempt.tries,
@@ -156,7 +156,7 @@ pub(super) async fn attempt<D: Downstream>(
                     };
                     error::may_retry(error.kind, failed) && worker.retry_budget.spend()
                 }
-                _ => false,
+                TransferError::Downstream(_) | TransferError::BodyTooLarge | TransferError::Internal => false,
             };
             if may_retry {
                 context.attempt.failed.push(Arc::clone(&endpoint.state));

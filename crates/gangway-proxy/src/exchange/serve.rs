@@ -163,7 +163,7 @@ fn held<'a, D: Downstream>(
 async fn not_waited_for<D: Downstream>(worker: &Worker, exchange: &mut Exchange, client: &mut D) -> Ending {
     if !client.may_have_gone() {
         client.cut();
-        return Ending { status: 0, error: Some("the client has gone".into()) };
+        return Ending { status: 0, error: Some(DownstreamError::Gone.to_string().into()) };
     }
     let local = match &exchange.context.routed {
         Some(routed) => no_endpoint(&routed.active),
@@ -208,11 +208,7 @@ async fn fail<D: Downstream>(
     let AttemptFailure { error, has_begun, .. } = failure;
     let context = &mut exchange.context;
     let (said, local): (Cow<'static, str>, Option<LocalReply>) = match error {
-        TransferError::Downstream(DownstreamError::Gone) => ("the client has gone".into(), None),
-        TransferError::Downstream(DownstreamError::Stalled) => ("the client takes no bytes".into(), None),
-        TransferError::Downstream(DownstreamError::Rejected(rejection)) => {
-            (rejection.to_string().into(), Some(rejection.into()))
-        }
+        TransferError::Downstream(error) => (error.to_string().into(), error::reply_for_client(error)),
         TransferError::BodyTooLarge => {
             let detail = "the body is larger than the route allows";
             (detail.into(), Some(FailureReply::new(Reason::BodyTooLarge).with_detail(detail).into()))

@@ -87,12 +87,7 @@ enum Receiving {
 
 /// One relay. It borrows both ends.
 pub(crate) struct Transfer<'t, D, R> {
-    pub(crate) client: &'t mut D,
-    pub(crate) endpoint: &'t mut UpstreamStream,
-    pub(crate) response: &'t mut ResponseHead,
-    pub(crate) replay: &'t mut Replay,
-    pub(crate) timer: &'t mut Timer,
-    pub(crate) rules: R,
+    parts: TransferParts<'t, D, R>,
     sending: Sending,
     receiving: Receiving,
     /// Whether the timer is set for the wait that is going on.
@@ -103,7 +98,7 @@ pub(crate) struct Transfer<'t, D, R> {
     is_switched: bool,
 }
 
-/// What both ends of a relay and its state are made of.
+/// Both ends of a relay, its rules, and the state that is used again for the next one.
 pub(crate) struct TransferParts<'t, D, R> {
     pub(crate) client: &'t mut D,
     pub(crate) endpoint: &'t mut UpstreamStream,
@@ -116,18 +111,12 @@ pub(crate) struct TransferParts<'t, D, R> {
 impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
     /// A relay of a request whose head the endpoint has been given. `has_body` tells whether a body follows.
     pub(crate) fn new(parts: TransferParts<'t, D, R>, has_body: bool) -> Self {
-        let TransferParts { client, endpoint, response, replay, timer, rules } = parts;
         let sending = match has_body {
             true => Sending::Again(0),
             false => Sending::Flush,
         };
         Self {
-            client,
-            endpoint,
-            response,
-            replay,
-            timer,
-            rules,
+            parts,
             sending,
             receiving: Receiving::Head,
             is_waiting: false,
@@ -158,7 +147,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
             // What the client has sent ahead may go on now.
             self.poll_request(cx)?;
         }
-        if self.is_waiting && self.timer.poll_expired(cx).is_ready() {
+        if self.is_waiting && self.parts.timer.poll_expired(cx).is_ready() {
             let what = match self.receiving {
                 Receiving::Head => "no response in time",
                 Receiving::Body | Receiving::End => "the response paused for too long",
@@ -193,11 +182,11 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
         let mut has_taken = false;
         loop {
             match self.sending {
-                Sending::Again(at) => match self.replay.bytes().get(at..) {
-                    Some(rest) if !rest.is_empty() => match self.endpoint.poll_send(cx, rest)? {
+                Sending::Again(at) => match self.parts.replay.bytes().get(at..) {
+                    Some(rest) if !rest.is_empty() => match self.parts.endpoint.poll_send(cx, rest)? {
                         Poll::Ready(taken) => {
                             has_taken = true;
-                            self.rules.on_request_data(taken)?;
+                            self.parts.rules.on_request_data(taken)?;
                             self.sending = Sending::Again(at + taken);
                         }
                         Poll::Pending => {
@@ -207,21 +196,21 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                     },
                     _ => self.sending = Sending::Body,
                 },
-                Sending::Body => match self.client.poll_body(cx)? {
+                Sending::Body => match self.parts.client.poll_body(cx)? {
                     Poll::Ready(BodyFrame::Data(data)) => {
-                        let Poll::Ready(taken) = self.endpoint.poll_send(cx, data)? else {
+                        let Poll::Ready(taken) = self.parts.endpoint.poll_send(cx, data)? else {
                             self.is_endpoint_full = true;
                             return Ok(has_taken);
                         };
                         has_taken = true;
-                        if self.rules.is_drained() {
+                        if self.parts.rules.is_drained() {
                             return Err(drained());
                         }
-                        self.rules.on_request_data(taken)?;
+                        self.parts.rules.on_request_data(taken)?;
                         if !self.is_switched {
-                            self.replay.note(&data[..taken]);
+                            self.parts.replay.note(&data[..taken]);
                         }
-                        self.client.consume(taken);
+                        self.parts.client.consume(taken);
                         // Over a switched protocol, each side keeps the other alive.
                         self.is_waiting &= !self.is_switched;
                     }
@@ -231,15 +220,17 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                         self.is_waiting &= !self.is_switched;
                     }
                     Poll::Pending => {
-                        let _ = self.endpoint.poll_flush(cx)?;
+                        let _ = self.parts.endpoint.poll_flush(cx)?;
                         return Ok(has_taken);
                     }
                 },
-                Sending::End => match self.endpoint.poll_finish_request(cx, self.client.request_trailers())? {
-                    Poll::Ready(()) => self.sending = Sending::Done,
-                    Poll::Pending => return Ok(has_taken),
-                },
-                Sending::Flush => match self.endpoint.poll_flush(cx)? {
+                Sending::End => {
+                    match self.parts.endpoint.poll_finish_request(cx, self.parts.client.request_trailers())? {
+                        Poll::Ready(()) => self.sending = Sending::Done,
+                        Poll::Pending => return Ok(has_taken),
+                    }
+                }
+                Sending::Flush => match self.parts.endpoint.poll_flush(cx)? {
                     Poll::Ready(()) => self.sending = Sending::Done,
                     Poll::Pending => return Ok(has_taken),
                 },
@@ -251,7 +242,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, TransferError> {
         loop {
             match self.receiving {
-                Receiving::Head => match self.endpoint.poll_response_head(cx, self.response) {
+                Receiving::Head => match self.parts.endpoint.poll_response_head(cx, self.parts.response) {
                     Poll::Ready(Ok(())) => self.take_head()?,
                     Poll::Ready(Err(error)) => return Err(self.first_failure(error)),
                     Poll::Pending => {
@@ -259,12 +250,14 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                         return Ok(Poll::Pending);
                     }
                 },
-                Receiving::Body => match self.endpoint.poll_body(cx)? {
+                Receiving::Body => match self.parts.endpoint.poll_body(cx)? {
                     Poll::Ready(BodyFrame::Data(data)) => {
                         self.is_waiting = false;
-                        let Poll::Ready(taken) = self.client.poll_send(cx, data)? else { return Ok(Poll::Pending) };
-                        self.endpoint.consume(taken);
-                        if self.rules.is_drained() {
+                        let Poll::Ready(taken) = self.parts.client.poll_send(cx, data)? else {
+                            return Ok(Poll::Pending);
+                        };
+                        self.parts.endpoint.consume(taken);
+                        if self.parts.rules.is_drained() {
                             return Err(drained());
                         }
                     }
@@ -276,7 +269,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                 },
                 Receiving::End => {
                     self.is_waiting = false;
-                    return Ok(self.client.poll_finish(cx, self.endpoint.response_trailers())?);
+                    return Ok(self.parts.client.poll_finish(cx, self.parts.endpoint.response_trailers())?);
                 }
             }
         }
@@ -284,16 +277,16 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
 
     /// Passes a head on.
     fn take_head(&mut self) -> Result<(), TransferError> {
-        let status = self.response.status;
+        let status = self.parts.response.status;
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
-            self.client.send_informational(self.response)?;
+            self.parts.client.send_informational(self.parts.response)?;
             return Ok(());
         }
-        self.rules.on_response(self.response)?;
-        self.client.start_response(self.response)?;
-        self.response.fields.release();
+        self.parts.rules.on_response(self.parts.response)?;
+        self.parts.client.start_response(self.parts.response)?;
+        self.parts.response.fields.release();
         if status == StatusCode::SWITCHING_PROTOCOLS {
-            self.endpoint.switch_protocols();
+            self.parts.endpoint.switch_protocols();
             self.is_switched = true;
             self.sending = Sending::Body;
         }
@@ -307,26 +300,26 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
         if !self.is_waiting {
             let due = match self.receiving {
                 // The time of the response begins once the request is sent.
-                Receiving::Head if self.is_sent() => Some(self.rules.response_due()),
+                Receiving::Head if self.is_sent() => Some(self.parts.rules.response_due()),
                 // The endpoint takes nothing. Otherwise the client is waited for, and keeps its own time.
-                Receiving::Head => self.is_endpoint_full.then(|| self.rules.idle_due()),
+                Receiving::Head => self.is_endpoint_full.then(|| self.parts.rules.idle_due()),
                 Receiving::Body if self.is_switched && self.is_sent() => {
-                    Some(self.rules.idle_due().min(Instant::now() + HALF_CLOSED_TIME))
+                    Some(self.parts.rules.idle_due().min(Instant::now() + HALF_CLOSED_TIME))
                 }
-                Receiving::Body | Receiving::End => Some(self.rules.idle_due()),
+                Receiving::Body | Receiving::End => Some(self.parts.rules.idle_due()),
             };
             if let Some(due) = due {
-                self.timer.set(due);
+                self.parts.timer.set(due);
                 self.is_waiting = true;
             }
         }
-        if let Poll::Ready(outcome) = self.client.poll_flush(cx) {
+        if let Poll::Ready(outcome) = self.parts.client.poll_flush(cx) {
             outcome?;
         }
         // While the request's body is read, its end is noticed there.
         if self.is_sent()
             && !self.is_switched
-            && let Poll::Ready(error) = self.client.poll_gone(cx)
+            && let Poll::Ready(error) = self.parts.client.poll_gone(cx)
         {
             return Err(error.into());
         }

@@ -1,5 +1,6 @@
 //! The client's end of one request.
 
+use std::fmt;
 use std::task::{Context, Poll};
 
 use crate::message::fields::Fields;
@@ -70,4 +71,14 @@ pub(crate) enum DownstreamError {
     Stalled,
     /// The request's body breaks a rule or a bound. The client can still be answered.
     Rejected(Rejection),
+}
+
+impl fmt::Display for DownstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("the client has gone"),
+            Self::Stalled => f.write_str("the client takes no bytes"),
+            Self::Rejected(rejection) => rejection.fmt(f),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use crate::reply::local_reply::LocalReply;
 use crate::reply::reason::Reason;
 use crate::serving_table::ActiveEndpoint;
 use crate::stream::downstream::DownstreamError;
@@ -146,11 +147,11 @@ pub(crate) fn reason_for(kind: UpstreamErrorKind) -> Reason {
     }
 }
 
-/// The reason for the reply to a client that broke its request off; none if nobody is there to read a reply.
-pub(crate) fn reason_for_client(error: DownstreamError) -> Option<Reason> {
+/// The reply to a client that broke its request off; none if nobody is there to read it.
+pub(crate) fn reply_for_client(error: DownstreamError) -> Option<LocalReply> {
     match error {
         DownstreamError::Gone | DownstreamError::Stalled => None,
-        DownstreamError::Rejected(rejection) => Some(rejection.reason),
+        DownstreamError::Rejected(rejection) => Some(rejection.into()),
     }
 }
 
@@ -248,6 +249,7 @@ mod tests {
 
     #[test]
     fn who_has_left_gets_no_reply() {
+        let reason_for_client = |error| reply_for_client(error).and_then(|reply| reply.reason());
         assert_eq!(reason_for_client(DownstreamError::Gone), None);
         assert_eq!(reason_for_client(DownstreamError::Stalled), None);
         let slow = DownstreamError::Rejected(Rejection::slow_body(1024));
