@@ -5,8 +5,6 @@
 //!
 //! The crate knows neither Docker nor labels nor the disk: it serves the table that it is given.
 
-#![allow(dead_code, reason = "the engine is being put together")]
-
 mod activation;
 mod buffer_pool;
 mod data_plane;

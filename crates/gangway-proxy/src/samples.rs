@@ -107,9 +107,9 @@ pub(crate) fn connection(secure: bool) -> ClientConnection {
 pub(crate) struct SampleState {
     pub(crate) shared: Shared,
     pub(crate) tables: Publisher<ActiveTable>,
-    pub(crate) compiled: Publisher<Compiled>,
-    pub(crate) store: Publisher<Store>,
-    pub(crate) whereabouts: Publisher<Whereabouts>,
+    _compiled: Publisher<Compiled>,
+    _store: Publisher<Store>,
+    _whereabouts: Publisher<Whereabouts>,
 }
 
 impl SampleState {
@@ -143,7 +143,7 @@ impl SampleState {
             overload: crate::overload::Overload::new(&Limits::default()),
             connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),
         };
-        Self { shared, tables, compiled, store, whereabouts }
+        Self { shared, tables, _compiled: compiled, _store: store, _whereabouts: whereabouts }
     }
 }
 

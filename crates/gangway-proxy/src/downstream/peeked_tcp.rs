@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -35,10 +34,6 @@ struct Ahead {
 impl PeekedTcp {
     pub(crate) fn new(tcp: TcpStream) -> Self {
         Self { tcp, ahead: None, written: 0 }
-    }
-
-    pub(crate) fn fd(&self) -> RawFd {
-        self.tcp.as_raw_fd()
     }
 
     /// How many bytes the socket has taken.

@@ -178,6 +178,7 @@ impl Fields {
         self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
+    #[cfg(test)]
     pub(crate) fn get_named<'f>(&'f self, name: &'f [u8]) -> Option<&'f [u8]> {
         self.all_named(name).next()
     }

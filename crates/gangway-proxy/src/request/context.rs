@@ -1,7 +1,5 @@
 //! State that is carried along one request.
 
-use std::sync::Arc;
-
 use prometheus::IntGauge;
 use tokio::time::Instant;
 
@@ -15,7 +13,6 @@ use crate::request::client_origin::ClientScheme;
 use crate::request::decision::{Incoming, RoutedTo};
 use crate::serving_table::ActiveEndpoint;
 use crate::upstream::attempt::Attempt;
-use crate::upstream::endpoint_state::EndpointState;
 
 /// The context of one request, used again for the next one on the same connection. It keeps one route of one table.
 #[derive(Debug)]
@@ -154,10 +151,6 @@ impl RequestContext {
     /// The endpoint that has the request now.
     pub(crate) fn endpoint(&self) -> Option<&ActiveEndpoint> {
         self.routed.as_ref()?.active.ready.get(self.attempt.chosen?)
-    }
-
-    pub(crate) fn endpoint_state(&self) -> Option<&Arc<EndpointState>> {
-        self.endpoint().map(|endpoint| &endpoint.state)
     }
 
     /// The request's id. It is made on the first call.

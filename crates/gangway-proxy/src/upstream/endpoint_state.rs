@@ -1,6 +1,5 @@
 //! The state of endpoints, which outlives every table.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -300,14 +299,8 @@ impl EndpointState {
         }
     }
 
-    /// Notes the timeout that a response's `Keep-Alive` field announced.
-    pub(crate) fn note_keep_alive(&self, value: &[u8]) {
-        if let Some(seconds) = announced_timeout(value) {
-            self.note_keep_alive_timeout(seconds);
-        }
-    }
-
-    /// Notes the seconds that a response's `Keep-Alive` field announced.
+    /// Notes the seconds that a response's `Keep-Alive` field announced. Zero counts as one: the connection is closed at
+    /// once either way.
     pub(crate) fn note_keep_alive_timeout(&self, seconds: u32) {
         let seconds = seconds.max(1);
         if self.keep_alive.load(Ordering::Relaxed) != seconds {
@@ -339,20 +332,6 @@ impl EndpointState {
         self.keeps_connections.load(Ordering::Relaxed) && (closed == 0 || !is_distrusted())
     }
 
-    /// The last address of its name, if that is fresh.
-    pub(crate) fn fresh_address(&self) -> Option<SocketAddr> {
-        self.addresses.fresh_one()
-    }
-
-    /// The last address of its name, however old: better than none while the resolver fails.
-    pub(crate) fn stale_address(&self) -> Option<SocketAddr> {
-        self.addresses.any()
-    }
-
-    pub(crate) fn set_address(&self, address: SocketAddr) {
-        self.addresses.settle(vec![address]);
-    }
-
     fn millis(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -362,16 +341,6 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Parses `timeout=5, max=1000` to 5. Zero counts as one: the connection is closed at once either way.
-fn announced_timeout(value: &[u8]) -> Option<u32> {
-    let text = std::str::from_utf8(value).ok()?;
-    let seconds = text.split(',').find_map(|part| {
-        let (name, number) = part.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("timeout").then(|| number.trim().parse::<u32>().ok())?
-    })?;
-    Some(seconds.max(1))
 }
 
 /// The states of all endpoints, by identity.
@@ -420,11 +389,11 @@ mod tests {
     fn an_announced_timeout_shortens_the_idle_time_by_a_second() {
         let state = EndpointState::new(EndpointHealth::Healthy);
         assert_eq!(state.idle_timeout(), UPSTREAM_IDLE_MAX);
-        state.note_keep_alive(b"timeout=3, max=100");
+        state.note_keep_alive_timeout(3);
         assert_eq!(state.idle_timeout(), Duration::from_secs(2));
-        state.note_keep_alive(b"max=5, Timeout = 60");
+        state.note_keep_alive_timeout(60);
         assert_eq!(state.idle_timeout(), UPSTREAM_IDLE_MAX);
-        state.note_keep_alive(b"timeout=0");
+        state.note_keep_alive_timeout(0);
         assert_eq!(state.idle_timeout(), Duration::ZERO);
     }
 

@@ -111,18 +111,6 @@ impl KnownAddresses {
     pub(crate) fn expire(&self) {
         self.known.lock().found = None;
     }
-
-    /// The first address, if it was looked up lately.
-    pub(crate) fn fresh_one(&self) -> Option<SocketAddr> {
-        let known = self.known.lock();
-        let is_fresh = known.found.is_some_and(|found| found.elapsed() < FRESH);
-        is_fresh.then(|| known.all.first().copied()).flatten()
-    }
-
-    /// The first address, however old.
-    pub(crate) fn any(&self) -> Option<SocketAddr> {
-        self.known.lock().all.first().copied()
-    }
 }
 
 /// The order in which addresses are tried: the one that worked, then IPv6 and IPv4 by turns (RFC 8305, section 4).
