@@ -537,8 +537,8 @@ pub(crate) const KEYS: &[Key] = &[
         name: "share",
         value: Form::List("projects or containers, or `*`"),
         example: "blog, wiki",
-        doc: "Who else may serve paths of this route's hosts: projects by their names, containers that were started by \
-              themselves by theirs, `*` for everybody. A host belongs to the project that was first served there, with all \
+        doc: "The projects that may serve paths of this route's hosts, and by their names containers that belong to no \
+              project; `*` for everybody. A host belongs to the project that was first served there, with all \
               its paths; what this route serves itself stays its own.",
         status: KeyStatus::InForce(KeyId::Share),
         without: "nobody else may serve a path of these hosts",
