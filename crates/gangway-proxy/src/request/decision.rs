@@ -79,7 +79,7 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
     }
     let (active, prefix) = (Arc::clone(found.route), kept_prefix(found.prefix));
     let is_upgrade = upgrade::is_passed_on(request.head, &active.route);
-    let outcome = rules(&active.route, &prefix, request, in_force);
+    let outcome = rules(&active.route, view.host, &prefix, request, in_force);
     let routed = RoutedTo { active, prefix, body_limit: *outcome.as_ref().unwrap_or(&None), is_upgrade };
     if let Err(reply) = outcome {
         return RequestDecision::ReplyFor(routed, reply);
@@ -113,9 +113,10 @@ fn challenge(request: Incoming<'_>, store: &Store) -> Option<LocalReply> {
     Some(LocalReply::Challenge { key_authorization })
 }
 
-/// Applies the rules of the route. Returns the bound on the request's body, or the reply that the rules demand.
+/// Applies the rules of the route. `host` is in the form in which hosts are compared. Returns the bound on the request's body, or the reply that the rules demand.
 fn rules(
     route: &Route,
+    host: &str,
     prefix: &str,
     request: Incoming<'_>,
     in_force: &InForce<'_>,
@@ -136,18 +137,18 @@ fn rules(
         return Err(FailureReply::new(Reason::RouteClosed).with_detail(detail).into());
     }
     if listener.https_redirect && !is_secure {
-        redirect_to_https(request, in_force)?;
+        redirect_to_https(host, request, in_force)?;
     }
     if !is_held_to(route, request.connection) {
         return Err(FailureReply::new(Reason::Misdirected).into());
     }
-    chain::on_request(&route.middlewares, request.head, admission.host(request.head), prefix)
+    chain::on_request(&route.middlewares, request.head, host, prefix)
 }
 
 /// Redirects plain HTTP to https, unless the host's certificate has not come yet: browsers would show a warning
 /// instead of the application.
-fn redirect_to_https(request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
-    let (host, port) = (request.admission.host(request.head), request.admission.port);
+fn redirect_to_https(host: &str, request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
+    let port = request.admission.port;
     if !(in_force.is_placeheld)(host) {
         let https = (in_force.https_port)(port);
         return Err(LocalReply::redirect(308, https_redirect(host, https, &request.head.target)));
