@@ -58,7 +58,7 @@ pub(super) async fn attempt<D: Downstream>(
     client: &mut D,
 ) -> Result<(), AttemptFailure> {
     let internal = || AttemptFailure::last(TransferError::Internal);
-    let Exchange { head, context, response, upstream_fields, replay, timer } = exchange;
+    let Exchange { head, context, response, upstream_fields, replay, timer, ended: _ } = exchange;
     context.begin_try();
     let Some(Routing { admission, routed }) = context.routing() else { return Err(internal()) };
     let active = Arc::clone(&routed.active);
@@ -76,9 +76,11 @@ pub(super) async fn attempt<D: Downstream>(
         is_repeatable: head.method.is_idempotent(),
         connect_timeout: active.route.timeouts.connect,
     };
+    let mut has_waited = context.attempt.tries > 1 || context.hold.until.is_some();
     let mut stream = match worker.connector.checkout(endpoint, &need) {
         Some(stream) => stream,
         None => {
+            has_waited = true;
             // On the heap, so that this future stays small.
             let connecting = Box::pin(worker.connector.connect(endpoint, &need));
             match connected(connecting, client).await {
@@ -115,7 +117,8 @@ pub(super) async fn attempt<D: Downstream>(
         is_last,
     });
     upstream_fields.release();
-    let sent = Instant::now();
+    // The clock is not asked again where no time has passed.
+    let sent = if has_waited { Instant::now() } else { context.started };
     context.attempt.sent = Some(sent);
     let has_body = head.body != BodyLength::Empty;
     let is_reused = stream.is_reused();

@@ -121,8 +121,9 @@ fn record<D: Downstream>(
         bytes_out: client.body_bytes_sent(),
         error: ending.error.as_deref(),
     };
-    request_log::record(&worker.shared, &exchange.head, connection, &exchange.context, outcome);
+    let ended = request_log::record(&worker.shared, &exchange.head, connection, &exchange.context, outcome);
     exchange.context.end();
+    exchange.ended = Some(ended);
 }
 
 /// Handles a request that cannot simply be served: waits for the first table or for an endpoint, or replies.

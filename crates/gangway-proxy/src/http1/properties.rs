@@ -290,7 +290,7 @@ fn check_request_upstream(head: &RequestHead, read: &Read<Summary>) {
 /// The response that is written for a client is the one that was read, for our parser and for another one.
 fn check_response_downstream(head: &ResponseHead, read: &Read<Summary>, facts: RequestFacts, version: Version) {
     let date = DateText::of(std::time::SystemTime::UNIX_EPOCH);
-    let framing = ResponseFraming::new(version, facts.is_head, head.body, true, date);
+    let framing = ResponseFraming::new(version, facts.is_head, head.body, true, Some(date));
     let mut written = Vec::new();
     write_response_head(head, &framing, &mut written);
     let head_len = written.len();

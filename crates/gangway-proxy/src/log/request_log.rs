@@ -1,6 +1,7 @@
 //! Records a request that has ended: in the counters, in the failures of its route, and in the access log.
 
 use http::Version;
+use tokio::time::Instant;
 
 use crate::downstream::connection::ClientConnection;
 use crate::log::record::LogRecord;
@@ -23,15 +24,16 @@ pub(crate) struct RequestOutcome<'a> {
     pub(crate) error: Option<&'a str>,
 }
 
-/// Called once for each request.
+/// Called once for each request, when it ends. Returns that time.
 pub(crate) fn record(
     shared: &Shared,
     head: &RequestHead,
     connection: &ClientConnection,
     ctx: &RequestContext,
     outcome: RequestOutcome<'_>,
-) {
-    let duration = ctx.started.elapsed();
+) -> Instant {
+    let ended = Instant::now();
+    let duration = ended.saturating_duration_since(ctx.started);
     let active = ctx.routed.as_ref().map(|routed| &routed.active);
     if let Some(active) = active {
         active.metrics.answered(outcome.status, duration.as_secs_f64());
@@ -41,7 +43,7 @@ pub(crate) fn record(
         }
     }
     if !shared.access_log.is_on() {
-        return;
+        return ended;
     }
     let text = |kind| head.fields.get(kind).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or("");
     let (method, target) = match &ctx.received {
@@ -70,6 +72,7 @@ pub(crate) fn record(
         referrer: text(FieldKind::Referer),
         detail: ctx.reply.detail.as_deref().or(outcome.error).unwrap_or_default(),
     });
+    ended
 }
 
 fn version_text(version: Version) -> &'static str {
