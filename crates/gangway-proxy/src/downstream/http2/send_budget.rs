@@ -9,8 +9,11 @@ use std::task::{Context, Poll, Waker};
 use bytes::Buf;
 use parking_lot::Mutex;
 
-/// Bytes of bodies that a connection buffers. The one piece that begins below this bound may exceed it.
-const BUFFERED_MAX: usize = 128 * 1024;
+use crate::downstream::http2::watched_io::HELD_MAX;
+
+/// Bytes of bodies that a connection buffers, together with those that its byte stream holds back. The one piece that
+/// begins below this bound may exceed it.
+const BUFFERED_MAX: usize = 128 * 1024 - HELD_MAX;
 
 /// The bytes of bodies that were given to the h2 library for one connection and that it has not written yet.
 #[derive(Debug, Default)]
