@@ -10,9 +10,11 @@ use bytes::Buf;
 use parking_lot::Mutex;
 
 use crate::buffer_pool::{self, BUFFER_LEN, Buffer, FRONT_LEN};
+use crate::downstream::http2::watched_io::HELD_MAX;
 
-/// Bytes of bodies that a connection buffers. The one piece that begins below this bound may exceed it.
-const BUFFERED_MAX: usize = 128 * 1024;
+/// Bytes of bodies that a connection buffers, together with those that its byte stream holds back. The one piece that
+/// begins below this bound may exceed it.
+const BUFFERED_MAX: usize = 128 * 1024 - HELD_MAX;
 
 /// From this length on a piece is kept in a buffer of the pool, of which it then leaves little unused.
 const POOLED_MIN: usize = BUFFER_LEN / 4 * 3;

@@ -1,8 +1,10 @@
 //! A stand-in for the exchange, which answers requests by their path.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
+use std::thread::LocalKey;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -10,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::downstream::http2::client_stream::ClientStream;
-use crate::downstream::http2::session::ServeRequests;
+use crate::downstream::http2::stream_loop::{ServeRequests, UnusedLoops};
 use crate::exchange::state::Exchange;
 use crate::http1::request_parser::{HeadBounds, RequestParser};
 use crate::limits::Limits;
@@ -24,6 +26,10 @@ use crate::stream::downstream::{Downstream, DownstreamError};
 
 /// Bytes of a response's body.
 const BODY_MAX: u64 = 1 << 20;
+
+thread_local! {
+    static UNUSED_LOOPS: UnusedLoops<Stub> = const { RefCell::new(Vec::new()) };
+}
 
 /// Serves requests by their path, and notes how they ended.
 #[derive(Clone)]
@@ -73,6 +79,10 @@ impl ServeRequests for Stub {
             let _ = respond(client, rejection.reason.status(), BodyLength::Empty, b"", None).await;
             self.ends.lock().push(format!("{} {rejection}", exchange.head.target));
         }
+    }
+
+    fn unused_loops() -> &'static LocalKey<UnusedLoops<Self>> {
+        &UNUSED_LOOPS
     }
 }
 
