@@ -268,5 +268,6 @@ mod tests {
         assert!(!help(UpstreamErrorKind::TlsUntrusted, true, false).contains("`verify`"));
         assert!(help(UpstreamErrorKind::Malformed, false, true).contains("`https`"));
         assert!(!help(UpstreamErrorKind::Malformed, true, true).contains("`https`"));
+        assert!(!help(UpstreamErrorKind::HeadTooLarge, false, true).contains("`https`"), "it does speak HTTP");
     }
 }
