@@ -11,7 +11,7 @@ use gangway_model::{
 };
 use gangway_publish::{Publisher, channel};
 use gangway_tls::{CertificateResolver, ServerConfigs, Store};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use crate::activation::tests::activated;
 use crate::downstream::connection::ClientConnection;
@@ -136,7 +136,7 @@ impl SampleState {
             waiters: Arc::default(),
             whereabouts: last_whereabouts,
             gateway_seen: Arc::new(OnceLock::new()),
-            suspects: mpsc::channel(1).0,
+            suspects: Arc::default(),
             compiled: last_compiled,
             failures: Arc::new(Notify::new()),
             unclaimed: Arc::default(),

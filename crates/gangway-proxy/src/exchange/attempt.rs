@@ -192,10 +192,8 @@ fn unreached(
     let state = &endpoint.state;
     state.connect_failed();
     state.note_trouble(error::trouble(error.kind));
-    let is_news = error::is_unreachable(error.kind) && state.mark_unreachable();
-    if is_news && worker.shared.suspects.try_send(endpoint.key.clone()).is_err() {
-        // No probe would notice when the endpoint is back; so the next failure is reported again.
-        state.set_health(EndpointHealth::Healthy);
+    if error::is_unreachable(error.kind) && state.mark_unreachable() {
+        worker.shared.suspects.note(&endpoint.key);
     }
     context.attempt.unreached += 1;
     // Nothing was sent, so a request with any method may go to another endpoint. It may also wait for the only
@@ -252,6 +250,7 @@ impl Rules<'_> {
             state.end_with_endpoint(task.clone());
         }
         client_response::prepare(context, response);
+        context.begun = Some(response.status);
         Ok(())
     }
 }
@@ -288,4 +287,30 @@ impl TransferRules for Rules<'_> {
 fn accepts_events(head: &RequestHead) -> bool {
     let accept = head.fields.get(FieldKind::Accept);
     accept.is_some_and(|accept| memchr::memmem::find(accept, b"text/event-stream").is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use gangway_model::Scheme;
+
+    use super::*;
+    use crate::samples::SampleState;
+    use crate::upstream::samples::{connector, endpoint};
+
+    #[tokio::test]
+    async fn endpoints_that_cannot_be_reached_stay_so_and_reach_the_probes_however_many() {
+        let worker = Worker::new(SampleState::new().shared, connector());
+        let endpoints: Vec<_> = (1..=2000).map(|port| endpoint(Scheme::Http, ([192, 0, 2, 1], port).into())).collect();
+        for _ in 0..2 {
+            for endpoint in &endpoints {
+                let refused = UpstreamError::new(UpstreamErrorKind::Refused, "connection refused");
+                let _ = unreached(&worker, endpoint, &mut RequestContext::default(), refused);
+                assert_eq!(endpoint.state.health(), EndpointHealth::Failing);
+            }
+        }
+        let suspects: HashSet<_> = worker.shared.suspects.take().await.into_iter().collect();
+        assert_eq!(suspects, endpoints.iter().map(|endpoint| endpoint.key.clone()).collect());
+    }
 }

@@ -17,13 +17,7 @@ use crate::message::body_length::BodyLength;
 use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
-use crate::message::response_head::ResponseHead;
-
-/// Bytes of a head. Applications with many cookies and long policies send 48 KiB.
-const HEAD_MAX: usize = 64 * 1024;
-
-/// Fields of a head.
-const FIELDS_MAX: usize = 256;
+use crate::message::response_head::{FIELDS_MAX, HEAD_MAX, HEAD_TOO_LARGE, ResponseHead, TOO_MANY_FIELDS};
 
 /// Options that `Connection` may list: each is compared with each field.
 const CONNECTION_OPTIONS_MAX: usize = 64;
@@ -273,7 +267,7 @@ impl ResponseParser {
     }
 
     fn count_field(&self) -> Result<(), &'static str> {
-        if self.fields.len() == FIELDS_MAX { Err("the head has too many fields") } else { Ok(()) }
+        if self.fields.len() == FIELDS_MAX { Err(TOO_MANY_FIELDS) } else { Ok(()) }
     }
 
     /// Fills `head` once all fields are there.
@@ -355,7 +349,7 @@ fn is_passed_on(kind: FieldKind, status: StatusCode) -> bool {
 }
 
 fn check_size(len: usize) -> Result<(), &'static str> {
-    if len > HEAD_MAX { Err("the head is too large") } else { Ok(()) }
+    if len > HEAD_MAX { Err(HEAD_TOO_LARGE) } else { Ok(()) }
 }
 
 /// The value of a field that may go over several lines, in one (RFC 9112, section 5.2). None if it has a control byte.

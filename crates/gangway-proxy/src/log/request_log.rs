@@ -11,6 +11,33 @@ use crate::reply::reason::Reason;
 use crate::request::context::{Received, RequestContext};
 use crate::shared::Shared;
 
+/// Why a request ended before the end of its response, where no reply of ours says it. The tokens are stable: they are
+/// part of the access log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum CutReason {
+    ClientGone,
+    ClientStalled,
+    /// The endpoint has left and its drain time is over.
+    EndpointLeft,
+    /// Gangway ended the connection: at the end of a shutdown, for lack of memory, or together with an endpoint that
+    /// another request of the connection was for.
+    ConnectionCut,
+    /// A panic.
+    Internal,
+}
+
+impl CutReason {
+    const fn token(self) -> &'static str {
+        match self {
+            Self::ClientGone => "client-gone",
+            Self::ClientStalled => "client-stalled",
+            Self::EndpointLeft => "endpoint-left",
+            Self::ConnectionCut => "connection-cut",
+            Self::Internal => Reason::Internal.token(),
+        }
+    }
+}
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestOutcome<'a> {
@@ -22,6 +49,7 @@ pub(crate) struct RequestOutcome<'a> {
     pub(crate) bytes_out: u64,
     /// Why the response was cut, or none was sent.
     pub(crate) error: Option<&'a str>,
+    pub(crate) cut: Option<CutReason>,
 }
 
 /// Called once for each request, when it ends. Returns that time.
@@ -66,7 +94,7 @@ pub(crate) fn record(
         upstream: sent.zip(first_byte).map(|(sent, first)| first.saturating_duration_since(sent)),
         route: active.map_or("", |active| &active.route.name),
         endpoint: ctx.endpoint().map_or("", |endpoint| &endpoint.name),
-        reason: ctx.reply.reason.map_or("", Reason::token),
+        reason: ctx.reply.reason.map(Reason::token).or(outcome.cut.map(CutReason::token)).unwrap_or(""),
         request_id: ctx.known_request_id().unwrap_or(""),
         user_agent: text(FieldKind::UserAgent),
         referrer: text(FieldKind::Referer),
