@@ -113,7 +113,8 @@ fn challenge(request: Incoming<'_>, store: &Store) -> Option<LocalReply> {
     Some(LocalReply::Challenge { key_authorization })
 }
 
-/// Applies the rules of the route. `host` is in the form in which hosts are compared. Returns the bound on the request's body, or the reply that the rules demand.
+/// Applies the rules of the route. Returns the bound on the request's body, or the reply that the rules demand. `host` is
+/// in the form in which hosts are compared.
 fn rules(
     route: &Route,
     host: &str,
