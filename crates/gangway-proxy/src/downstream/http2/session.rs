@@ -27,6 +27,7 @@ use crate::exchange::state::Exchange;
 use crate::exchange::worker::Worker;
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::limits::Limits;
+use crate::overload::memory_budget::MemoryBudget;
 use crate::reply::reason::Reason as ReplyReason;
 use crate::reply::rejection::Rejection;
 use crate::timer::Timer;
@@ -65,6 +66,8 @@ const WIND_DOWN: Duration = Duration::from_secs(5);
 pub(super) trait ServeRequests: Send + Sync + 'static {
     fn limits(&self) -> &Limits;
 
+    fn memory(&self) -> MemoryBudget;
+
     /// Notes that the connection has no request.
     fn begin_idle(&self);
 
@@ -90,6 +93,10 @@ struct ByExchange {
 impl ServeRequests for ByExchange {
     fn limits(&self) -> &Limits {
         &self.worker.shared.settings.limits
+    }
+
+    fn memory(&self) -> MemoryBudget {
+        self.worker.shared.overload.memory.clone()
     }
 
     fn begin_idle(&self) {
@@ -142,7 +149,7 @@ pub(super) async fn serve_connection<T: ByteStream, S: ServeRequests>(
     requests: S,
     going_away: impl Future<Output = ()>,
 ) {
-    let (io, io_state) = WatchedIo::new(io, requests.limits());
+    let (io, io_state) = WatchedIo::new(io, requests.limits(), requests.memory());
     let handshake = builder(requests.limits()).handshake::<_, SendPiece>(io);
     let connection = match handshake.await {
         Ok(connection) => connection,
