@@ -124,6 +124,15 @@ impl Process {
     }
 }
 
+/// Raises the number of files that this process may have open as far as it may, and returns it.
+pub fn raise_open_files() -> u64 {
+    let id = std::process::id().to_string();
+    let told = output("prlimit", ["--pid", &id, "--nofile", "--raw", "--noheadings", "--output", "HARD"]);
+    let most = told.trim();
+    output("prlimit", ["--pid", &id, &format!("--nofile={most}:{most}")]);
+    most.parse().unwrap_or(u64::MAX)
+}
+
 /// Memory of any process in use now, in KiB. Zero if there is no such process.
 pub fn resident_kib(id: u32) -> u64 {
     status_kib(id, "VmRSS:")

@@ -209,7 +209,7 @@ fn unreached(
 struct Rules<'r> {
     worker: &'r Worker,
     connection: &'r Arc<ClientConnection>,
-    head: &'r RequestHead,
+    head: &'r mut RequestHead,
     context: &'r mut RequestContext,
     active: &'r ActiveRoute,
     endpoint: &'r ActiveEndpoint,
@@ -257,7 +257,12 @@ impl Rules<'_> {
 
 impl TransferRules for Rules<'_> {
     fn on_response(&mut self, head: &mut ResponseHead) -> Result<(), TransferError> {
-        guarded(|| self.prepare_response(head)).unwrap_or(Err(TransferError::Internal))
+        guarded(|| self.prepare_response(head)).unwrap_or(Err(TransferError::Internal))?;
+        // The request is not sent again. A download may last long, and only the log asks for fields afterwards.
+        self.head
+            .fields
+            .shrink_to(|field| matches!(field.kind, FieldKind::Host | FieldKind::UserAgent | FieldKind::Referer));
+        Ok(())
     }
 
     fn on_request_data(&mut self, len: usize) -> Result<(), TransferError> {

@@ -65,6 +65,15 @@ impl Fields {
         }
     }
 
+    /// Gives up the buffers, if they are larger than most messages need, for ones of the size of the fields that `keep`
+    /// wants. For the fields of a message of which little matters while its exchange goes on.
+    pub(crate) fn shrink_to(&mut self, keep: impl FnMut(Field<'_>) -> bool) {
+        if self.bytes.capacity() > KEPT_BYTES || self.index.capacity() > KEPT_FIELDS {
+            let all = std::mem::take(self);
+            self.extend_from(&all, keep);
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.index.len()
     }
@@ -255,6 +264,19 @@ mod tests {
         let mut out = Vec::new();
         fields.write_lines(&mut out);
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn large_fields_shrink_to_those_that_matter_and_small_ones_stay() {
+        let mut fields = Fields::default();
+        fields.push(b"Host", b"a.test");
+        fields.push(b"X-Small", b"x");
+        fields.shrink_to(|field| field.kind == FieldKind::Host);
+        assert_eq!(fields.len(), 2);
+        fields.push(b"X-Large", &[b'x'; KEPT_BYTES]);
+        fields.shrink_to(|field| field.kind == FieldKind::Host);
+        assert_eq!((fields.len(), fields.get(FieldKind::Host)), (1, Some(&b"a.test"[..])));
+        assert!(fields.bytes.capacity() < 100);
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::exchange::state::Exchange;
 use crate::exchange::worker::Worker;
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::limits::Limits;
+use crate::overload::memory_budget::MemoryBudget;
 use crate::reply::rejection::Rejection;
 use crate::timer::Timer;
 
@@ -81,6 +82,10 @@ struct ByExchange {
 impl ServeRequests for ByExchange {
     fn limits(&self) -> &Limits {
         &self.worker.shared.settings.limits
+    }
+
+    fn memory(&self) -> MemoryBudget {
+        self.worker.shared.overload.memory.clone()
     }
 
     fn begin_idle(&self) {
@@ -137,7 +142,7 @@ pub(super) async fn serve_connection<T: ByteStream, S: ServeRequests>(
     requests: S,
     going_away: impl Future<Output = ()>,
 ) {
-    let (io, io_state) = SharedIo::new(io, requests.limits());
+    let (io, io_state) = SharedIo::new(io, requests.limits(), requests.memory());
     let handshake = builder(requests.limits()).handshake::<_, SendPiece>(io.share());
     let connection = match handshake.await {
         Ok(connection) => connection,

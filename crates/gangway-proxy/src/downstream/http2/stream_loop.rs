@@ -18,6 +18,7 @@ use crate::downstream::http2::client_stream::ClientStream;
 use crate::downstream::http2::exchange_pool::PooledExchange;
 use crate::exchange::state::Exchange;
 use crate::limits::Limits;
+use crate::overload::memory_budget::MemoryBudget;
 use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
 
@@ -27,6 +28,8 @@ const UNUSED_MAX: usize = 32;
 /// Serves the requests of a connection. A trait, so that this folder's tests need no data plane.
 pub(super) trait ServeRequests: Send + Sync + Sized + 'static {
     fn limits(&self) -> &Limits;
+
+    fn memory(&self) -> MemoryBudget;
 
     /// Notes that the connection has no request.
     fn begin_idle(&self);

@@ -20,6 +20,7 @@ use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
+use crate::overload::memory_budget::MemoryBudget;
 use crate::reply::rejection::Rejection;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
@@ -42,6 +43,10 @@ pub(super) struct Stub {
 impl ServeRequests for Stub {
     fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    fn memory(&self) -> MemoryBudget {
+        MemoryBudget::new(usize::MAX)
     }
 
     fn begin_idle(&self) {}

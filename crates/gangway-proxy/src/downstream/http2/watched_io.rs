@@ -22,6 +22,7 @@ use crate::downstream::byte_stream::ByteStream;
 use crate::downstream::http2::wakes::{ConnectionPart, Wakes};
 use crate::http2::frames::{BAD_TRAILERS_MAX, Frames, Unfinished};
 use crate::limits::Limits;
+use crate::overload::memory_budget::MemoryBudget;
 use crate::timer::Timer;
 
 /// Bytes that are read and dropped at the end. Closing with unread bytes resets the connection, and the client would
@@ -47,6 +48,7 @@ pub(super) struct SharedIo<T>(Arc<Mutex<WatchedIo<T>>>);
 struct WatchedIo<T> {
     io: T,
     frames: Frames,
+    memory: MemoryBudget,
     head_time: Duration,
     stalled_write: Duration,
     /// Set while a preface or a head has begun.
@@ -80,13 +82,14 @@ pub(super) struct IoState {
 }
 
 impl<T: ByteStream> SharedIo<T> {
-    pub(super) fn new(io: T, limits: &Limits) -> (Self, Arc<IoState>) {
+    pub(super) fn new(io: T, limits: &Limits, memory: MemoryBudget) -> (Self, Arc<IoState>) {
         let state = Arc::<IoState>::default();
         let mut head_due = Timer::default();
         head_due.set(Instant::now() + limits.head_time);
         let watched = WatchedIo {
             io,
             frames: Frames::default(),
+            memory,
             head_time: limits.head_time,
             stalled_write: limits.stalled_write,
             head_due,
@@ -121,6 +124,8 @@ impl<T: ByteStream> SharedIo<T> {
 impl<T: ByteStream> WatchedIo<T> {
     /// Notes what the client has sent.
     fn inspect(&mut self, fresh: &[u8]) -> io::Result<()> {
+        // The h2 library keeps bodies, as much as the windows allow, until their streams take them.
+        self.memory.arrived(fresh.len());
         match self.frames.inspect(fresh) {
             Unfinished::Nothing => self.head_due.clear(),
             // The time of the preface runs from the start of the connection.
