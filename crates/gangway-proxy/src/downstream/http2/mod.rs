@@ -10,8 +10,8 @@ mod read_head;
 mod send_budget;
 pub(crate) mod session;
 mod stream_tasks;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod stub;
+#[cfg(test)]
+mod stub;
 #[cfg(test)]
 mod tests;
 mod wake_flag;
