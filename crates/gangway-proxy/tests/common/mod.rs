@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+mod ways;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +22,9 @@ use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
 use gangway_tls::{CertificateResolver, Demand, InternalCa, Mint, Scope, Store, UnixTime};
+
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub(crate) use ways::{Way, Ways};
 
 /// A running data plane and the ends to feed it.
 pub(crate) struct Plane {
