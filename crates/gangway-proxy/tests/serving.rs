@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Plane, RouteToServe, Way, Ways, app, held, route};
+use common::ways::{Way, Ways};
+use common::{Plane, RouteToServe, app, held, route};
 use gangway_model::{
     Balance, Container, ContainerState, Ended, HealthCheck, Middleware, Policy, Readiness, RedirectPart,
     RedirectTarget, Route, Scheme, Snapshot, TlsMode, Upstream, compile,

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-mod ways;
+pub(crate) mod ways;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,9 +22,6 @@ use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
 use gangway_tls::{CertificateResolver, Demand, InternalCa, Mint, Scope, Store, UnixTime};
-
-#[allow(unused_imports, reason = "each test file uses its part")]
-pub(crate) use ways::{Way, Ways};
 
 /// A running data plane and the ends to feed it.
 pub(crate) struct Plane {
