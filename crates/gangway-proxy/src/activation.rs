@@ -233,13 +233,8 @@ fn sorted(endpoints: Vec<ActiveEndpoint>) -> (Vec<ActiveEndpoint>, Vec<ActiveEnd
     }
 }
 
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A table as it is served from the start.
-    pub(crate) fn activated(compiled: &RoutingTable) -> ActiveTable {
-        let metrics = Metrics::new(&prometheus::Registry::new()).expect("fresh registry");
-        prepare(compiled, &States::default(), Turn::First, &metrics, &CookieSecret::none()).0
-    }
+/// A table as it is served from the start.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn activated(compiled: &RoutingTable, metrics: &Metrics) -> ActiveTable {
+    prepare(compiled, &States::default(), Turn::First, metrics, &CookieSecret::none()).0
 }

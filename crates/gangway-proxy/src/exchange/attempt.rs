@@ -273,6 +273,10 @@ impl TransferRules for Rules<'_> {
         }
     }
 
+    fn expects_continue(&self) -> bool {
+        self.head.expects_continue
+    }
+
     fn is_drained(&self) -> bool {
         self.endpoint.state.is_drained()
     }

@@ -93,6 +93,12 @@ impl MemoryBudget {
         self.pressure()
     }
 
+    /// Bytes of all leases.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn leased(&self) -> usize {
+        self.0.leased.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn pressure(&self) -> MemoryPressure {
         match self.0.pressure.load(Ordering::Relaxed) {
             0 => MemoryPressure::None,

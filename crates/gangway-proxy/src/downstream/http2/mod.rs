@@ -12,8 +12,8 @@ mod send_budget;
 pub(crate) mod session;
 mod stream_loop;
 mod streams;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod stub;
+#[cfg(test)]
+mod stub;
 #[cfg(test)]
 mod tests;
 mod wakes;
