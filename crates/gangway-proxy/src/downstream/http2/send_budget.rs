@@ -136,7 +136,7 @@ impl Drop for SendHold {
 }
 
 impl SendPiece {
-    /// A copy of `bytes`, of which there are no more than a buffer has.
+    /// A copy of `bytes`.
     pub(super) fn new(bytes: &[u8], hold: SendHold) -> Self {
         if (POOLED_MIN..=BUFFER_LEN).contains(&bytes.len()) {
             let mut buffer = buffer_pool::take();
