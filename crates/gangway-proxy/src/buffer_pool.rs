@@ -11,10 +11,6 @@ use std::ops::{Deref, DerefMut};
 /// The memory that a buffer takes: what a TLS record carries.
 const BLOCK_LEN: usize = 16 * 1024;
 
-/// The memory that a wide buffer takes. Still larger ones carry large bodies more slowly, since they do not stay in the
-/// cache, and a slow client would occupy them.
-const WIDE_BLOCK_LEN: usize = 2 * BLOCK_LEN;
-
 /// Bytes at the front of the memory that no buffer uses.
 ///
 /// Large blocks of memory begin at the same place modulo 4096, and TLS copies what it encrypts to a place some bytes
@@ -29,20 +25,15 @@ pub(crate) const FRONT_LEN: usize = 128;
 /// The bytes of a buffer.
 pub(crate) const BUFFER_LEN: usize = BLOCK_LEN - FRONT_LEN;
 
-/// The bytes of a wide buffer.
-#[cfg(test)]
-pub(crate) const WIDE_BUFFER_LEN: usize = WIDE_BLOCK_LEN - FRONT_LEN;
-
-/// The unused buffers of one width that a thread keeps. Further ones go back to the allocator.
+/// The unused buffers that a thread keeps. Further ones go back to the allocator.
 const UNUSED_MAX: usize = 64;
 
 thread_local! {
     static UNUSED: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
-    static UNUSED_WIDE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
     static UNUSED_GROWING: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer of [`BUFFER_LEN`] bytes, or a wide one. Dropped, it goes to the pool of the thread that drops it.
+/// A buffer of [`BUFFER_LEN`] bytes. Dropped, it goes to the pool of the thread that drops it.
 ///
 /// It is not emptied in between: its user has to know how many bytes of it count.
 pub(crate) struct Buffer(Box<[u8]>);
@@ -51,12 +42,6 @@ pub(crate) struct Buffer(Box<[u8]>);
 pub(crate) fn take() -> Buffer {
     let unused = UNUSED.try_with(|unused| unused.borrow_mut().pop()).ok().flatten();
     Buffer(unused.unwrap_or_else(|| vec![0; BLOCK_LEN].into_boxed_slice()))
-}
-
-/// Takes a wide buffer: for bodies that have filled one of the others.
-pub(crate) fn take_wide() -> Buffer {
-    let unused = UNUSED_WIDE.try_with(|unused| unused.borrow_mut().pop()).ok().flatten();
-    Buffer(unused.unwrap_or_else(|| vec![0; WIDE_BLOCK_LEN].into_boxed_slice()))
 }
 
 impl Deref for Buffer {
@@ -76,9 +61,8 @@ impl DerefMut for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.0);
-        let pool = if bytes.len() == BLOCK_LEN { &UNUSED } else { &UNUSED_WIDE };
         // A thread that ends has no pool any more.
-        let _ = pool.try_with(|unused| {
+        let _ = UNUSED.try_with(|unused| {
             let mut unused = unused.borrow_mut();
             if unused.len() < UNUSED_MAX {
                 unused.push(bytes);
@@ -159,14 +143,6 @@ mod tests {
         let many: Vec<Buffer> = (0..2 * UNUSED_MAX).map(|_| take()).collect();
         drop(many);
         assert_eq!(unused(), UNUSED_MAX);
-    }
-
-    #[test]
-    fn a_wide_buffer_goes_to_a_pool_of_its_own() {
-        let wide = take_wide();
-        assert_eq!(wide.len(), WIDE_BUFFER_LEN);
-        drop(wide);
-        assert_eq!((unused(), take().len(), take_wide().len()), (0, BUFFER_LEN, WIDE_BUFFER_LEN));
     }
 
     #[test]

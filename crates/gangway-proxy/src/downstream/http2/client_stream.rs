@@ -28,11 +28,8 @@ use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
 use crate::timer::Timer;
 
-/// Bytes of a piece: what a frame carries at most unless the client allows more.
+/// Bytes of a piece: what a frame carries at most unless the client allows more, and what a TLS record carries.
 const PIECE_MAX: usize = 16 * 1024;
-
-/// Bytes of a piece that more pieces follow: with the nine bytes before its frame it fills a TLS record.
-const RECORD_PIECE: usize = PIECE_MAX - 9;
 
 /// The client's end of one request.
 #[derive(Debug)]
@@ -332,8 +329,7 @@ impl Downstream for ClientStream {
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let wanted = if data.len() <= PIECE_MAX { data.len() } else { RECORD_PIECE };
-        let room = ready!(self.poll_room(wanted, cx))?;
+        let room = ready!(self.poll_room(data.len().min(PIECE_MAX), cx))?;
         let OutgoingState::Body { stream, left } = &mut self.response else {
             return Poll::Ready(Err(DownstreamError::Gone));
         };

@@ -12,8 +12,6 @@ pub(crate) struct ResponseInput {
     store: InputStore,
     start: usize,
     end: usize,
-    /// Whether the response has filled a buffer, so that the next one may be wide.
-    has_filled: bool,
 }
 
 #[derive(Debug, Default)]
@@ -53,22 +51,13 @@ impl ResponseInput {
 
     /// Room for further bytes; empty only if the largest head has found no end in it.
     pub(crate) fn space(&mut self) -> &mut [u8] {
-        if self.is_empty() && self.store.bytes().len() <= BUFFER_LEN {
-            self.widen();
+        if matches!(self.store, InputStore::Absent) {
+            self.store = InputStore::Pooled(buffer_pool::take());
         }
         if self.end == self.store.bytes().len() {
             self.make_room();
         }
         &mut self.store.bytes_mut()[self.end..]
-    }
-
-    /// Takes the buffer that suits the response so far.
-    fn widen(&mut self) {
-        match (&self.store, self.has_filled) {
-            (_, true) => self.store = InputStore::Pooled(buffer_pool::take_wide()),
-            (InputStore::Absent, false) => self.store = InputStore::Pooled(buffer_pool::take()),
-            (InputStore::Pooled(_) | InputStore::Large(_), false) => {}
-        }
     }
 
     fn make_room(&mut self) {
@@ -87,13 +76,6 @@ impl ResponseInput {
     /// Notes that this many bytes of the space were filled.
     pub(crate) fn filled(&mut self, len: usize) {
         self.end += len;
-        self.has_filled |= self.end == self.store.bytes().len();
-    }
-
-    /// Readies the input for the next response.
-    pub(crate) fn reset(&mut self) {
-        self.shrink();
-        self.has_filled = false;
     }
 
     /// Gives the buffer back if nothing is in it.
@@ -125,7 +107,6 @@ impl InputStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::buffer_pool::WIDE_BUFFER_LEN;
 
     fn put(input: &mut ResponseInput, byte: u8) -> usize {
         let space = input.space();
@@ -146,25 +127,8 @@ mod tests {
         assert_eq!((input.bytes()[0], input.bytes()[BUFFER_LEN], input.len()), (b'a', b'c', LARGE_LEN));
         assert_eq!(input.space().len(), 0, "that is the bound");
         input.consume(LARGE_LEN);
-        input.reset();
         assert_eq!(input.space().len(), BUFFER_LEN);
         input.shrink();
         assert!(matches!(input.store, InputStore::Absent));
-    }
-
-    #[test]
-    fn a_response_that_fills_a_buffer_gets_wide_ones_up_to_its_end() {
-        let mut input = ResponseInput::default();
-        input.space();
-        input.filled(BUFFER_LEN - 1);
-        input.consume(BUFFER_LEN - 1);
-        assert_eq!(put(&mut input, b'a'), BUFFER_LEN, "what has come fitted");
-        input.consume(BUFFER_LEN);
-        assert_eq!(put(&mut input, b'b'), WIDE_BUFFER_LEN);
-        input.consume(WIDE_BUFFER_LEN);
-        input.shrink();
-        assert_eq!(input.space().len(), WIDE_BUFFER_LEN);
-        input.reset();
-        assert_eq!(input.space().len(), BUFFER_LEN);
     }
 }

@@ -169,7 +169,7 @@ impl Http1Stream {
         self.receiving = ResponseProgress::Head;
         self.has_sent = false;
         self.has_received = false;
-        self.input.reset();
+        self.input.shrink();
         self.output.clear();
         self.output.shrink_to(KEPT_CAPACITY_MAX);
         self.written = 0;
