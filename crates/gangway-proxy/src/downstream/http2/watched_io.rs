@@ -408,7 +408,8 @@ mod tests {
     }
 
     fn watched(taken_max: usize) -> (SharedIo<Noting>, Arc<Wakes>) {
-        let (io, _) = SharedIo::new(Noting { taken_max, ..Noting::default() }, &Limits::default());
+        let (io, _) =
+            SharedIo::new(Noting { taken_max, ..Noting::default() }, &Limits::default(), MemoryBudget::new(usize::MAX));
         let wakes = Arc::new(Wakes::new());
         io.begin_session(&wakes);
         (io, wakes)
@@ -505,7 +506,11 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_held_back_before_streams_are_served() {
-        let (mut io, _) = SharedIo::new(Noting { taken_max: 100, ..Noting::default() }, &Limits::default());
+        let (mut io, _) = SharedIo::new(
+            Noting { taken_max: 100, ..Noting::default() },
+            &Limits::default(),
+            MemoryBudget::new(usize::MAX),
+        );
         let mut cx = Context::from_waker(Waker::noop());
         assert!(matches!(Pin::new(&mut io).poll_write(&mut cx, &[b'x'; 50]), Poll::Ready(Ok(50))));
         assert_eq!(io.0.lock().io.written.len(), 1);
