@@ -16,12 +16,12 @@ pub(super) struct SourceText<'s> {
     pub(super) name: &'s str,
     pub(super) text: &'s str,
     /// The beginnings of lines, and places within long ones, by offset.
-    marks: Vec<Mark>,
+    marks: Vec<KnownPosition>,
 }
 
 /// A byte of a text whose line and column are known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Mark {
+struct KnownPosition {
     offset: usize,
     /// Lines and characters of the line before it.
     line: usize,
@@ -30,14 +30,14 @@ struct Mark {
 
 impl<'s> SourceText<'s> {
     pub(super) fn new(name: &'s str, text: &'s str) -> Self {
-        let mut here = Mark { offset: 0, line: 0, column: 0 };
+        let mut here = KnownPosition { offset: 0, line: 0, column: 0 };
         let mut marks = vec![here];
         let mut next = LOOKED_AT_MAX;
         for (offset, character) in text.char_indices() {
             let behind = offset + character.len_utf8();
             here = match character {
-                '\n' => Mark { offset: behind, line: here.line + 1, column: 0 },
-                _ => Mark { offset: behind, column: here.column + 1, ..here },
+                '\n' => KnownPosition { offset: behind, line: here.line + 1, column: 0 },
+                _ => KnownPosition { offset: behind, column: here.column + 1, ..here },
             };
             // One character more must not go beyond the bound.
             if character == '\n' || behind + char::MAX_LEN_UTF8 > next {
@@ -67,7 +67,7 @@ impl<'s> SourceText<'s> {
     }
 
     /// The last mark that is not behind a place.
-    fn mark_before(&self, offset: usize) -> Mark {
+    fn mark_before(&self, offset: usize) -> KnownPosition {
         let behind = self.marks.partition_point(|mark| mark.offset <= offset);
         self.marks[behind.saturating_sub(1)]
     }
