@@ -204,7 +204,7 @@ mod tests {
         let budget = Arc::new(SendBudget::default());
         let cx = Context::from_waker(Waker::noop());
         let mut pieces = Vec::new();
-        while let Poll::Ready(hold) = budget.poll_take(1, 16 * 1024, &cx) {
+        while let Poll::Ready(hold) = budget.poll_take(1, BUFFERED_MAX / 8, &cx) {
             pieces.push(SendPiece::new(b"x", hold));
         }
         assert_eq!(budget.bytes(), BUFFERED_MAX);
