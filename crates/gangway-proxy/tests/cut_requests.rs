@@ -181,7 +181,8 @@ async fn the_end_of_a_shutdown_leaves_a_line_of_each_request() {
     }
     let families = registry.gather();
     let requests = families.iter().filter(|family| family.name() == "gangway_requests_total");
-    let counted: f64 = requests.flat_map(|family| family.get_metric()).map(|one| one.get_counter().get_value()).sum();
+    let counted: f64 =
+        requests.flat_map(prometheus::proto::MetricFamily::get_metric).map(|one| one.get_counter().get_value()).sum();
     assert_eq!(counted, 4.0);
 }
 
