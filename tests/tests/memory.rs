@@ -27,7 +27,7 @@ const KIB_OF_MIB: u64 = 1024;
 /// An instance with a host for each kind of endpoint, which has served a request.
 async fn started(options: impl FnOnce(Options) -> Options) -> Gangway {
     let (calm, _) = app::spawn(App::new("calm")).await.expect("a free port");
-    let config = abuse::config(calm).await;
+    let config = abuse::config(calm);
     let gangway = options(Options::docker("none").config(&config).flag("--access-log", "off")).start().await;
     gangway.answers(CALM, 200).await;
     gangway.served(CALM, "/").await;
