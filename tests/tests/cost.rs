@@ -28,7 +28,7 @@ fn at_most(what: &str, count: f64, limit: f64, aim: f64, decimals: usize) {
 
 #[test]
 fn a_request_by_http1_takes_few_instructions() {
-    at_most("instructions per request, h1", H1.instructions, 20_000.0, 16_000.0, 0);
+    at_most("instructions per request, h1", H1.instructions, 16_000.0, 16_000.0, 0);
 }
 
 #[test]
@@ -39,12 +39,12 @@ fn a_request_by_http1_allocates_nothing() {
 
 #[test]
 fn a_request_by_http1_over_tls_takes_few_instructions() {
-    at_most("instructions per request, h1+TLS", counted(Protocol::H1Tls).instructions, 29_000.0, 26_000.0, 0);
+    at_most("instructions per request, h1+TLS", counted(Protocol::H1Tls).instructions, 26_000.0, 26_000.0, 0);
 }
 
 #[test]
 fn a_request_by_http2_takes_few_instructions() {
-    at_most("instructions per request, h2+TLS", counted(Protocol::H2Tls).instructions, 56_000.0, 42_000.0, 0);
+    at_most("instructions per request, h2+TLS", counted(Protocol::H2Tls).instructions, 42_000.0, 42_000.0, 0);
 }
 
 #[test]

@@ -384,7 +384,8 @@ mod tests {
         let connection = Arc::new(samples::connection(false));
         let (_client, io) = duplex(64);
         let (_phase, phases) = watch::channel(Lifecycle::Serving);
-        let mut session = Http1Session::new(io, &Limits::default(), Arc::new(AtomicBool::new(false)), phases);
+        let memory = worker.shared.overload.memory.clone();
+        let mut session = Http1Session::new(io, &Limits::default(), memory, Arc::new(AtomicBool::new(false)), phases);
         let mut exchange = Exchange { head: RequestHead::of_test("GET", "/cut", &[]), ..Exchange::default() };
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let recorded = Recorded::begin(&worker, &connection, &mut exchange, &mut session);

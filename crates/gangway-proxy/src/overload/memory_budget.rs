@@ -126,6 +126,12 @@ impl MemoryBudget {
     }
 }
 
+impl MemoryLease {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
 impl Drop for MemoryLease {
     fn drop(&mut self) {
         let before = self.budget.0.leased.fetch_sub(self.bytes, Ordering::Relaxed);

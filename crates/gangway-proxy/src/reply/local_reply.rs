@@ -63,7 +63,8 @@ impl From<FailureReply> for LocalReply {
 
 impl From<Rejection> for LocalReply {
     fn from(rejection: Rejection) -> Self {
-        FailureReply::new(rejection.reason).with_detail(rejection.to_string()).into()
+        let reply = FailureReply::new(rejection.reason).with_detail(rejection.to_string());
+        if rejection.reason == Reason::Overloaded { reply.with_retry_after(RETRY_AFTER).into() } else { reply.into() }
     }
 }
 

@@ -32,6 +32,11 @@ impl ClientInput {
         self.start == self.end
     }
 
+    /// The bytes of memory that it holds.
+    pub(crate) fn memory(&self) -> usize {
+        self.storage.as_ref().map_or(0, |storage| storage.bytes().len())
+    }
+
     /// Takes bytes from the beginning.
     pub(crate) fn consume(&mut self, len: usize) {
         self.start += len;

@@ -25,7 +25,8 @@ pub(crate) async fn serve_http1<T: ByteStream>(
     let mut closing = pin!(reached(phases.clone(), Lifecycle::Closing));
     let mut phase_seen = phases.clone();
     let mut is_closing_awaited = false;
-    let mut session = Http1Session::new(io, &shared.settings.limits, is_leaving, phases);
+    let mut session =
+        Http1Session::new(io, &shared.settings.limits, shared.overload.memory.clone(), is_leaving, phases);
     let mut exchange = Exchange::default();
     loop {
         if let Some(mark) = &connection.idle {

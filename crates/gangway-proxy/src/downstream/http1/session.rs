@@ -31,6 +31,8 @@ use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::{RequestHead, Upgrade};
 use crate::message::response_head::ResponseHead;
+use crate::overload::memory_budget::{MemoryBudget, MemoryLease, MemoryPressure};
+use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
@@ -53,6 +55,9 @@ pub(crate) struct Http1Session<T> {
     timer: Timer,
     parser: RequestParser,
     input: ClientInput,
+    memory: MemoryBudget,
+    /// The memory of a head that is not whole yet.
+    head_memory: Option<MemoryLease>,
     output: ClientOutput,
     /// When the connection was opened.
     opened: Instant,
@@ -129,7 +134,13 @@ enum ConnectionEnding {
 }
 
 impl<T: ByteStream> Http1Session<T> {
-    pub(crate) fn new(io: T, limits: &Limits, is_leaving: Arc<AtomicBool>, phases: Phases) -> Self {
+    pub(crate) fn new(
+        io: T,
+        limits: &Limits,
+        memory: MemoryBudget,
+        is_leaving: Arc<AtomicBool>,
+        phases: Phases,
+    ) -> Self {
         let bounds = HeadBounds { bytes: limits.head_bytes, fields: limits.head_fields, target: limits.target_bytes };
         Self {
             io,
@@ -139,6 +150,8 @@ impl<T: ByteStream> Http1Session<T> {
             timer: Timer::default(),
             parser: RequestParser::new(bounds),
             input: ClientInput::default(),
+            memory,
+            head_memory: None,
             output: ClientOutput::new(limits.stalled_write),
             opened: Instant::now(),
             has_seen_request: false,
@@ -222,7 +235,11 @@ impl<T: ByteStream> Http1Session<T> {
                         self.begin(head);
                         return Poll::Ready(NextRequest::Whole);
                     }
-                    Ok(None) => {}
+                    Ok(None) => {
+                        if let Err(rejection) = self.hold_head() {
+                            return Poll::Ready(self.refuse(head, rejection));
+                        }
+                    }
                     Err(rejection) => return Poll::Ready(self.refuse(head, rejection)),
                 }
             }
@@ -232,6 +249,19 @@ impl<T: ByteStream> Http1Session<T> {
                 Poll::Pending => return self.poll_head_time(cx, head),
             }
         }
+    }
+
+    /// Takes the memory of a head that is not whole yet. Refused where there is none left: many clients that send heads at
+    /// once would be more than the next measurement could find.
+    fn hold_head(&mut self) -> Result<(), Rejection> {
+        if self.memory.pressure() == MemoryPressure::Refuse {
+            return Err(Rejection::new(Reason::Overloaded, "the memory of Gangway is nearly used up"));
+        }
+        let held = self.input.memory();
+        if self.head_memory.as_ref().is_none_or(|lease| lease.bytes() != held) {
+            self.head_memory = Some(self.memory.lease(held));
+        }
+        Ok(())
     }
 
     /// Ends the wait for a head once its time is over.
@@ -263,6 +293,7 @@ impl<T: ByteStream> Http1Session<T> {
 
     fn begin(&mut self, head: &RequestHead) {
         self.has_seen_request = true;
+        self.head_memory = None;
         self.waiting_since = None;
         self.request = RequestState {
             version: head.version,

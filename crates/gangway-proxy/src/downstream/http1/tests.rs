@@ -24,6 +24,7 @@ use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
+use crate::overload::memory_budget::MemoryBudget;
 use crate::reply::rejection::Rejection;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
@@ -38,9 +39,18 @@ async fn serve<T: ByteStream>(io: T, app: impl App<T>) {
     serve_in(io, (phases, Arc::default()), app).await;
 }
 
-async fn serve_in<T: ByteStream>(io: T, (phases, is_leaving): (Phases, Arc<AtomicBool>), mut app: impl App<T>) {
+async fn serve_in<T: ByteStream>(io: T, lifecycle: (Phases, Arc<AtomicBool>), app: impl App<T>) {
+    serve_within(MemoryBudget::new(usize::MAX), io, lifecycle, app).await;
+}
+
+async fn serve_within<T: ByteStream>(
+    memory: MemoryBudget,
+    io: T,
+    (phases, is_leaving): (Phases, Arc<AtomicBool>),
+    mut app: impl App<T>,
+) {
     let mut closing = pin!(reached(phases.clone(), Lifecycle::Closing));
-    let mut session = Http1Session::new(io, &Limits::default(), is_leaving, phases);
+    let mut session = Http1Session::new(io, &Limits::default(), memory, is_leaving, phases);
     let mut head = RequestHead::default();
     loop {
         let next = tokio::select! {
@@ -624,4 +634,45 @@ async fn a_switched_connection_carries_raw_bytes_and_says_goodbye_between_frames
     let text = String::from_utf8_lossy(&got);
     assert!(text.starts_with("HTTP/1.1 101 Switching Protocols\r\n") && !text.contains("close"), "{text}");
     assert!(got.ends_with(b"\r\n\r\n\x82\x03abc\x88\x02\x03\xe9"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn heads_that_are_not_whole_hold_memory_and_are_refused_where_there_is_none() {
+    let memory = MemoryBudget::new(100_000);
+    let mut clients = Vec::new();
+    let begin = |clients: &mut Vec<(DuplexStream, _)>| {
+        let (client, io) = duplex(64 * 1024);
+        let (phase, phases) = watch::channel(Lifecycle::Serving);
+        let app = async |_: &RequestHead, session: &mut Http1Session<DuplexStream>| {
+            let _ = respond(session, StatusCode::OK, b"").await;
+        };
+        let memory = memory.clone();
+        let served = tokio::spawn(async move {
+            let _phase = phase;
+            serve_within(memory, io, (phases, Arc::default()), app).await;
+        });
+        clients.push((client, served));
+    };
+    for _ in 0..6 {
+        begin(&mut clients);
+        let (client, _) = clients.last_mut().expect("one");
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n").await.expect("room");
+        pass(Duration::from_millis(1)).await;
+    }
+    assert!(memory.leased() > 95_000, "{}", memory.leased());
+    begin(&mut clients);
+    let (mut refused, _) = clients.pop().expect("one");
+    refused.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n").await.expect("room");
+    let mut answer = vec![0; 12];
+    refused.read_exact(&mut answer).await.expect("answered");
+    assert_eq!(answer, b"HTTP/1.1 503");
+    // A head that comes in one piece holds nothing, and is up to admission.
+    begin(&mut clients);
+    let (mut whole, _) = clients.pop().expect("one");
+    whole.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("room");
+    whole.read_exact(&mut answer).await.expect("answered");
+    assert_eq!(answer, b"HTTP/1.1 200");
+    drop((clients, refused, whole));
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(memory.leased(), 0);
 }
