@@ -87,6 +87,12 @@ impl AddressList {
     }
 }
 
+impl FromIterator<IpNet> for AddressList {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
+        Self::of(networks.into_iter().map(AddressEntry::Network).collect())
+    }
+}
+
 /// Ranges in order, those that touch or overlap as one.
 fn disjoint<T: Copy + Ord>(mut ranges: Vec<(T, T)>) -> Box<[(T, T)]> {
     ranges.sort_unstable();

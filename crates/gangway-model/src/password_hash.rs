@@ -11,7 +11,7 @@ use gangway_diagnostic::{Finding, codes};
 const BCRYPT_COST_MAX: u32 = 14;
 
 /// The most memory of argon2 in KiB.
-const ARGON2_MEMORY_MAX: u32 = 256 * 1024;
+const ARGON2_MEMORY_MAX: u32 = 64 * 1024;
 
 /// The most passes of argon2 over its memory.
 const ARGON2_PASSES_MAX: u32 = 20;

@@ -13,6 +13,8 @@ use gangway_publish::{Publisher, channel};
 use gangway_tls::{CertificateResolver, ServerConfigs, Store};
 use tokio::sync::{Notify, mpsc};
 
+use crate::access::UserLists;
+use crate::access::gate::AccessControl;
 use crate::activation::tests::activated;
 use crate::downstream::connection::ClientConnection;
 use crate::limits::Limits;
@@ -110,6 +112,7 @@ pub(crate) struct SampleState {
     _compiled: Publisher<Compiled>,
     _store: Publisher<Store>,
     _whereabouts: Publisher<Whereabouts>,
+    _user_lists: Publisher<UserLists>,
 }
 
 impl SampleState {
@@ -120,6 +123,7 @@ impl SampleState {
         let (tables, tables_in_force) = channel(ActiveTable::default());
         let (compiled, last_compiled) = channel(Compiled::default());
         let (store, stores) = channel(Store::default());
+        let (user_lists, lists) = channel(UserLists::default());
         let (whereabouts, last_whereabouts) = channel(Whereabouts::default());
         let certificates = CertificateResolver::of_store(stores);
         let dropped = metrics.access_log_dropped.clone();
@@ -141,9 +145,10 @@ impl SampleState {
             failures: Arc::new(Notify::new()),
             unclaimed: Arc::default(),
             overload: crate::overload::Overload::new(&Limits::default()),
+            access: Arc::new(AccessControl::new(lists)),
             connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),
         };
-        Self { shared, tables, _compiled: compiled, _store: store, _whereabouts: whereabouts }
+        Self { shared, tables, _compiled: compiled, _store: store, _whereabouts: whereabouts, _user_lists: user_lists }
     }
 }
 
