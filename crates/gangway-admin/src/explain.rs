@@ -245,8 +245,7 @@ fn redirect_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str) -> 
         | Middleware::AddressFilter(_)
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)
-        | Middleware::Authentication(_)
-        | Middleware::Compression(_) => None,
+        | Middleware::Authentication(_) => None,
     })
 }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use crate::address_filter::AddressFilter;
 use crate::authentication::Authentication;
-use crate::content_coding::ContentCoding;
 use crate::host::HostPattern;
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
@@ -130,8 +129,6 @@ pub enum Middleware {
     ConcurrencyLimit(NonZeroU32),
     /// Clients that have not logged in are refused with 401.
     Authentication(Arc<Authentication>),
-    /// Compresses responses by one of these codings, preferred in this order.
-    Compression(Box<[ContentCoding]>),
 }
 
 impl Middleware {
@@ -149,8 +146,7 @@ impl Middleware {
             | Self::AddressFilter(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
-            | Self::Authentication(_)
-            | Self::Compression(_) => false,
+            | Self::Authentication(_) => false,
         }
     }
 }

@@ -90,8 +90,7 @@ pub(crate) fn is_guard(middleware: &Middleware) -> bool {
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)
-        | Middleware::Hsts(_)
-        | Middleware::Compression(_) => false,
+        | Middleware::Hsts(_) => false,
     }
 }
 
@@ -138,8 +137,7 @@ impl AccessControl {
                 | Middleware::RequestHeader(..)
                 | Middleware::ResponseHeader(..)
                 | Middleware::BodyLimit(_)
-                | Middleware::Hsts(_)
-                | Middleware::Compression(_) => {}
+                | Middleware::Hsts(_) => {}
             }
         }
         passage.route = Some(Arc::clone(request.route));

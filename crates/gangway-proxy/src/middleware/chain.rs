@@ -45,8 +45,7 @@ pub(crate) fn on_request(
             | Middleware::Hsts(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
-            | Middleware::Authentication(_)
-            | Middleware::Compression(_) => None,
+            | Middleware::Authentication(_) => None,
         };
         if let Some(reply) = reply {
             return Err(reply);
@@ -76,8 +75,7 @@ pub(crate) fn upstream_target<'a>(
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
-            | Middleware::Authentication(_)
-            | Middleware::Compression(_) => {}
+            | Middleware::Authentication(_) => {}
         }
     }
     Ok(target)
@@ -103,8 +101,7 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
             | Middleware::Hsts(_)
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
-            | Middleware::ConcurrencyLimit(_)
-            | Middleware::Compression(_) => {}
+            | Middleware::ConcurrencyLimit(_) => {}
         }
     }
 }
@@ -124,8 +121,7 @@ pub(crate) fn on_response(middlewares: &[Middleware], fields: &mut Fields, schem
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
-            | Middleware::Authentication(_)
-            | Middleware::Compression(_) => {}
+            | Middleware::Authentication(_) => {}
         }
     }
 }

@@ -310,8 +310,7 @@ impl ServedRoute {
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
-            | Middleware::Authentication(_)
-            | Middleware::Compression(_) => None,
+            | Middleware::Authentication(_) => None,
         });
         let all = &route.upstream.endpoints;
         // Endpoints that are unhealthy are logged by the health checks.

@@ -89,8 +89,7 @@ fn named(compiled: &Compiled) -> BTreeSet<Box<str>> {
         | Middleware::Hsts(_)
         | Middleware::AddressFilter(_)
         | Middleware::RateLimit(_)
-        | Middleware::ConcurrencyLimit(_)
-        | Middleware::Compression(_) => None,
+        | Middleware::ConcurrencyLimit(_) => None,
     });
     lists.flatten().cloned().collect()
 }

@@ -109,8 +109,7 @@ fn values(label: &Label<'_>) -> usize {
             | KeyId::Concurrency
             | KeyId::RateLimit
             | KeyId::AuthKeep
-            | KeyId::AuthRealm
-            | KeyId::Compress,
+            | KeyId::AuthRealm,
         )
         | None => 0,
     }
