@@ -10,6 +10,7 @@ use gangway_testkit::wait::eventually;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::cgroup::MemoryCgroup;
 use crate::process::{Process, outcome};
 use crate::{STUCK, artifact};
 
@@ -25,6 +26,8 @@ pub struct Options {
     is_socket_held: bool,
     is_output_read: bool,
     open_files: Option<u32>,
+    /// The file that takes the processes of a control group.
+    group: Option<PathBuf>,
 }
 
 /// A running instance. It is killed on drop.
@@ -55,6 +58,7 @@ impl Options {
             is_socket_held: false,
             is_output_read: true,
             open_files: None,
+            group: None,
         }
     }
 
@@ -93,6 +97,13 @@ impl Options {
         self
     }
 
+    /// Starts it in a control group with a bound on its memory.
+    #[must_use]
+    pub fn within(mut self, group: &MemoryCgroup) -> Self {
+        self.group = Some(group.processes());
+        self
+    }
+
     /// Starts it with outputs that are never read.
     #[must_use]
     pub fn unread_output(mut self) -> Self {
@@ -119,6 +130,10 @@ impl Options {
         if let Some(most) = self.open_files {
             command = Command::new("prlimit");
             command.arg(format!("--nofile={most}:{most}")).arg(artifact("gangway"));
+        }
+        if let Some(processes) = &self.group {
+            command = Command::new("bash");
+            command.args(["-c", r#"echo $$ > "$0" && exec "$@""#]).arg(processes).arg(artifact("gangway"));
         }
         // Variables of the surroundings must not configure the instance.
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("GANGWAY_") || key == "DOCKER_HOST") {

@@ -3,17 +3,21 @@
 //! Everything made on the engine carries a label of this run, and only what carries it is removed.
 //! Figures go to standard output as `figure: …`, where `make test` collects them.
 
+pub mod abuse;
 pub mod bench;
 pub mod browser;
 pub mod callgrind;
 pub mod calm;
+pub mod cgroup;
 pub mod cost;
 pub mod diagrams;
 pub mod docker;
 pub mod engine_events;
 pub mod engines;
 pub mod figures;
+pub mod footprint;
 pub mod gangway;
+pub mod http2_bytes;
 pub mod load;
 pub mod modules;
 pub mod odd_answers;

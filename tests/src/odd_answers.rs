@@ -1,5 +1,6 @@
 //! The odd answers that the three are compared by.
 
+use gangway_testkit::odd_parts::{answers, compared};
 use gangway_testkit::recording::{AfterAnswer, AnswerMoment, WrittenAnswer};
 
 /// What an endpoint answers, and to what.
@@ -28,6 +29,14 @@ pub struct CutAnswer {
     pub after: AfterAnswer,
 }
 
+/// The framings that applications use, and both at once.
+const USUAL: [(&str, &str); 4] = [
+    ("Content-Length: 5\r\n", "hello"),
+    ("", "hello"),
+    ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+    ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+];
+
 const UPGRADE: &str = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 fn closing(bytes: impl Into<Vec<u8>>) -> WrittenAnswer {
@@ -41,11 +50,11 @@ fn odd(title: &str, bytes: impl Into<Vec<u8>>) -> OddAnswer {
 /// All odd answers.
 pub fn all() -> Vec<OddAnswer> {
     let mut all = Vec::new();
-    for (fields, body) in FRAMINGS {
+    for (fields, body) in compared(answers::FRAMINGS) {
         let title = format!("{} + {body}", fields.trim_end());
         all.push(odd(&title, format!("HTTP/1.1 200 OK\r\n{fields}\r\n{body}")));
     }
-    for (fields, body) in &FRAMINGS[..4] {
+    for (fields, body) in USUAL {
         let title = format!("{} + {body}", fields.trim_end());
         let bytes = |version: &str| format!("{version} 200 OK\r\n{fields}\r\n{body}");
         all.push(odd(&format!("HTTP/1.0, {title}"), bytes("HTTP/1.0")));
@@ -54,10 +63,10 @@ pub fn all() -> Vec<OddAnswer> {
         let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
         all.push(OddAnswer { method: "HEAD", ..odd(&format!("to HEAD, {}", fields.trim_end()), head) });
     }
-    for line in LINES {
+    for line in compared(answers::LINES) {
         all.push(odd(line, format!("{line}\r\nContent-Length: 2\r\n\r\nok")));
     }
-    for fields in FIELDS {
+    for fields in compared(answers::FIELDS) {
         all.push(odd(fields.trim_end(), format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok")));
     }
     for (title, bytes) in WHOLE {
@@ -88,7 +97,7 @@ pub fn all() -> Vec<OddAnswer> {
         });
     }
     all.push(odd("100 and nothing more", "HTTP/1.1 100 Continue\r\n\r\n"));
-    for chunks in CHUNKS {
+    for chunks in compared(answers::CHUNKS) {
         all.push(odd(
             &format!("chunks {chunks}"),
             format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"),
@@ -142,87 +151,6 @@ pub fn cut() -> Vec<CutAnswer> {
     samples.into_iter().flat_map(|(title, bytes)| ends.map(|after| CutAnswer { title, bytes, after })).collect()
 }
 
-const FRAMINGS: &[(&str, &str)] = &[
-    ("Content-Length: 5\r\n", "hello"),
-    ("", "hello"),
-    ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Content-Length: 5\r\nContent-Length: 5\r\n", "hello"),
-    ("Content-Length: 5\r\nContent-Length: 6\r\n", "hello"),
-    ("Content-Length: 5, 5\r\n", "hello"),
-    ("Content-Length: +5\r\n", "hello"),
-    ("Content-Length: -5\r\n", "hello"),
-    ("Content-Length: 0x5\r\n", "hello"),
-    ("Content-Length: 5a\r\n", "hello"),
-    ("Content-Length:\r\n", "hello"),
-    ("Content-Length: 99999999999999999999\r\n", "hello"),
-    ("Content-Length: 05\r\n", "hello"),
-    ("Transfer-Encoding: chunked, chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding: gzip, chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding: identity\r\n", "hello"),
-    ("Transfer-Encoding: gzip\r\n", "hello"),
-    ("Transfer-Encoding: CHUNKED\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding: xchunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding : chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Content-Length : 5\r\n", "hello"),
-    ("Connection: close\r\nContent-Length: 5\r\n", "hello"),
-    ("Content-Length: 5\r\n", "hello and more"),
-];
-
-const LINES: &[&str] = &[
-    "HTTP/1.1 200",
-    "HTTP/1.1 200 ",
-    "HTTP/1.1 200 A Long Reason",
-    "HTTP/1.1 200 ä",
-    "HTTP/1.2 200 OK",
-    "HTTP/0.9 200 OK",
-    "HTTP/2.0 200 OK",
-    "http/1.1 200 OK",
-    "HTTP/1.1  200 OK",
-    "HTTP/1.1 20 OK",
-    "HTTP/1.1 2000 OK",
-    "HTTP/1.1 000 OK",
-    "HTTP/1.1 600 OK",
-    "HTTP/1.1 999 OK",
-    "HTTP/1.1 abc OK",
-    "HTTP/1.1",
-    "ICY 200 OK",
-    " HTTP/1.1 200 OK",
-    "HTTP/1.1 426 Upgrade Required",
-    "HTTP/1.1 451 X",
-    "HTTP/1.1 520 X",
-];
-
-const FIELDS: &[&str] = &[
-    "X:\r\n",
-    "X : y\r\n",
-    " X: y\r\n",
-    "X: a\r\n b\r\n",
-    "X\r\n",
-    ": y\r\n",
-    "X y: z\r\n",
-    "X(: y\r\n",
-    "X_Y: z\r\n",
-    "X: a\0b\r\n",
-    "X: a\x01b\r\n",
-    "X: a\rb\r\n",
-    "X: ä\r\n",
-    "Xä: y\r\n",
-    "Connection: X-Inner\r\nX-Inner: 1\r\n",
-    "Connection: Content-Length\r\n",
-    "Connection: Set-Cookie\r\nSet-Cookie: a=b\r\n",
-    "Upgrade: h2c\r\nConnection: Upgrade\r\n",
-    "Keep-Alive: timeout=5\r\n",
-    "Proxy-Authenticate: Basic\r\n",
-    "Trailer: X-Sum\r\n",
-    "Content-Type: text/event-stream\r\n",
-    "X-Accel-Redirect: /x\r\n",
-    "X-Accel-Buffering: no\r\n",
-    "Status: 500\r\n",
-    ":status: 500\r\n",
-];
-
 const WHOLE: &[(&str, &str)] = &[
     ("LF only", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok"),
     ("an empty line first", "\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
@@ -232,30 +160,4 @@ const WHOLE: &[(&str, &str)] = &[
     ("SSH", "SSH-2.0-OpenSSH_9\r\n"),
     ("two answers", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
     ("no fields", "HTTP/1.1 200 OK\r\n\r\n"),
-];
-
-const CHUNKS: &[&str] = &[
-    "0\r\n\r\n",
-    "05\r\nhello\r\n0\r\n\r\n",
-    "5;a=b\r\nhello\r\n0\r\n\r\n",
-    "5 \r\nhello\r\n0\r\n\r\n",
-    " 5\r\nhello\r\n0\r\n\r\n",
-    "5\nhello\n0\n\n",
-    "5\r\nhello0\r\n\r\n",
-    "5\r\nhellox\r\n0\r\n\r\n",
-    "+5\r\nhello\r\n0\r\n\r\n",
-    "0x5\r\nhello\r\n0\r\n\r\n",
-    "g\r\nhello\r\n0\r\n\r\n",
-    "\r\nhello\r\n0\r\n\r\n",
-    "FFFFFFFFFFFFFFFF\r\nhello",
-    "10000000000000005\r\nhello\r\n0\r\n\r\n",
-    "5\r\nhello\r\n",
-    "5\r\nhello\r\n0\r\n",
-    "5\r\nhel",
-    "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
-    "5\r\nhello\r\n0\r\nContent-Length: 3\r\n\r\n",
-    "5\r\nhello\r\n0\r\nX y\r\n\r\n",
-    "5;a=\"b\r\nhello\r\n0\r\n\r\n",
-    "-1\r\nhello\r\n0\r\n\r\n",
-    "hello",
 ];

@@ -1,5 +1,7 @@
 //! The odd requests that the three are compared by.
 
+use gangway_testkit::odd_parts::{compared, requests};
+
 use crate::side_by_side::{last, request};
 
 /// What a client sends.
@@ -44,7 +46,7 @@ pub fn all() -> Vec<OddRequest> {
     ] {
         all.push(odd(&format!("{method} /"), request(&format!("{method} / HTTP/1.1"), "", "")));
     }
-    for target in TARGETS {
+    for target in compared(requests::TARGETS) {
         all.push(odd(&format!("GET {target}"), request(&format!("GET {target} HTTP/1.1"), "", "")));
     }
     all.push(odd("OPTIONS *", request("OPTIONS * HTTP/1.1", "", "")));
@@ -100,7 +102,7 @@ pub fn all() -> Vec<OddRequest> {
     for fields in FIELDS {
         all.push(odd(fields.trim_end(), request("GET / HTTP/1.1", fields, "")));
     }
-    for (fields, body) in FRAMINGS {
+    for (fields, body) in compared(requests::FRAMINGS) {
         all.push(odd(&format!("{} + {body}", fields.trim_end()), request("POST / HTTP/1.1", fields, body)));
     }
     for (fields, body) in
@@ -111,7 +113,7 @@ pub fn all() -> Vec<OddRequest> {
             request("POST / HTTP/1.0", fields, body),
         ));
     }
-    for chunks in CHUNKS {
+    for chunks in compared(requests::CHUNKS) {
         all.push(odd(
             &format!("chunks {chunks}"),
             request("POST / HTTP/1.1", "Transfer-Encoding: chunked\r\n", chunks),
@@ -160,55 +162,6 @@ pub fn cut() -> Vec<CutRequest> {
     .collect()
 }
 
-const TARGETS: &[&str] = &[
-    "//",
-    "/a//b",
-    "/.",
-    "/..",
-    "/../a",
-    "/a/../b",
-    "/a/./b",
-    "/%2e%2e/a",
-    "/a%2F..%2fb",
-    "/%00",
-    "/%0a",
-    "/%",
-    "/%4",
-    "/%zz",
-    "/%c3%b6",
-    "/%c0%af",
-    "/ö",
-    "/?ö",
-    "/?q=\"a\"",
-    "/?q=<b>",
-    "/a\"b",
-    "/a<b",
-    "/a`b",
-    "/?{job=\"x\"}",
-    "/[a]",
-    "/a|b",
-    "/a^b",
-    "/a\\b",
-    "/{a}",
-    "/a#b",
-    "/?a#b",
-    "/?",
-    "/??",
-    "/?%",
-    "/a b",
-    "http://odd.test/x?y",
-    "http://odd.test",
-    "HTTP://odd.test/x",
-    "https://odd.test/x",
-    "http://ODD.test/x",
-    "ftp://odd.test/x",
-    "x",
-    "?x",
-    "*",
-    "odd.test:80",
-    "/http://odd.test/",
-];
-
 const FIELDS: &[&str] = &[
     "X:\r\n",
     "X : y\r\n",
@@ -247,56 +200,6 @@ const FIELDS: &[&str] = &[
     "Connection: upgrade\r\n",
     "Max-Forwards: 0\r\n",
     "Cookie: a=b\r\nCookie: c=d\r\n",
-];
-
-const FRAMINGS: &[(&str, &str)] = &[
-    ("Content-Length: 5\r\nContent-Length: 5\r\n", "hello"),
-    ("Content-Length: 5\r\nContent-Length: 6\r\n", "hello"),
-    ("Content-Length: 5, 5\r\n", "hello"),
-    ("Content-Length: +5\r\n", "hello"),
-    ("Content-Length: -1\r\n", ""),
-    ("Content-Length: 0x5\r\n", "hello"),
-    ("Content-Length: 05\r\n", "hello"),
-    ("Content-Length:\r\n", ""),
-    ("Content-Length: 5a\r\n", "hello"),
-    ("Content-Length: 99999999999999999999\r\n", ""),
-    ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n"),
-    ("Transfer-Encoding: chunked, chunked\r\n", "0\r\n\r\n"),
-    ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
-    ("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"),
-    ("Transfer-Encoding: identity\r\n", ""),
-    ("Transfer-Encoding: gzip\r\n", ""),
-    ("Transfer-Encoding: CHUNKED\r\n", "0\r\n\r\n"),
-    ("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n"),
-    ("Transfer-Encoding: chunked;q=1\r\n", "0\r\n\r\n"),
-    ("Transfer-Encoding:\r\n", ""),
-    ("Transfer-Encoding : chunked\r\n", "0\r\n\r\n"),
-    ("Content_Length: 5\r\n", ""),
-    ("Expect: 100-continue\r\nContent-Length: 5\r\n", "hello"),
-    ("", ""),
-];
-
-const CHUNKS: &[&str] = &[
-    "0\r\n\r\n",
-    "5\r\nhello\r\n0\r\n\r\n",
-    "05\r\nhello\r\n0\r\n\r\n",
-    "5;a=b\r\nhello\r\n0\r\n\r\n",
-    "5 \r\nhello\r\n0\r\n\r\n",
-    "5\nhello\n0\n\n",
-    "5\r\nhello0\r\n\r\n",
-    "5\r\nhellox\r\n0\r\n\r\n",
-    "+5\r\nhello\r\n0\r\n\r\n",
-    "0x5\r\nhello\r\n0\r\n\r\n",
-    "\r\nhello\r\n0\r\n\r\n",
-    " 5\r\nhello\r\n0\r\n\r\n",
-    "FFFFFFFFFFFFFFFF\r\nhello",
-    "10000000000000005\r\nhello\r\n0\r\n\r\n",
-    "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
-    "5\r\nhello\r\n0\r\nContent-Length: 9\r\n\r\n",
-    "5\r\nhello\r\n0\r\nX y\r\n\r\n",
-    "5;a\nb\r\nhello\r\n0\r\n\r\n",
-    "5\r\r\nhello\r\n0\r\n\r\n",
-    "5;x=\"a\r\nhello\r\n0\r\n\r\n",
 ];
 
 const LINES: &[(&str, &str)] = &[

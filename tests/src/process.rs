@@ -116,7 +116,7 @@ impl Process {
 
     /// The number of its open files and sockets.
     pub fn open_files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.id())).map(Iterator::count).unwrap_or_default()
+        open_files(self.id())
     }
 
     fn status_kib(&self, key: &str) -> u64 {
@@ -124,9 +124,23 @@ impl Process {
     }
 }
 
+/// Raises the number of files that this process may have open as far as it may, and returns it.
+pub fn raise_open_files() -> u64 {
+    let id = std::process::id().to_string();
+    let told = output("prlimit", ["--pid", &id, "--nofile", "--raw", "--noheadings", "--output", "HARD"]);
+    let most = told.trim();
+    output("prlimit", ["--pid", &id, &format!("--nofile={most}:{most}")]);
+    most.parse().unwrap_or(u64::MAX)
+}
+
 /// Memory of any process in use now, in KiB. Zero if there is no such process.
 pub fn resident_kib(id: u32) -> u64 {
     status_kib(id, "VmRSS:")
+}
+
+/// The number of open files and sockets of any process. Zero if there is no such process.
+pub fn open_files(id: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{id}/fd")).map(Iterator::count).unwrap_or_default()
 }
 
 fn status_kib(id: u32, key: &str) -> u64 {

@@ -186,6 +186,20 @@ fn pingora_is_pinned() {
 }
 
 #[test]
+fn pingora_is_named_in_one_folder() {
+    const FOLDER: &str = "crates/gangway-proxy/src/upstream/http2/";
+    let names = |line: &str| {
+        let foreign = OWNED.iter().map(|(name, _)| name).filter(|name| name.starts_with("pingora"));
+        !line.trim_start().starts_with("//") && foreign.clone().any(|name| is_named(line, name))
+    };
+    let (inside, outside): (Vec<String>, Vec<String>) =
+        rust_files().into_iter().partition(|file| file.starts_with(FOLDER));
+    let found = lines_with(&outside, names);
+    assert!(found.is_empty(), "Pingora is named outside `{FOLDER}`:\n{}", found.join("\n"));
+    assert!(!lines_with(&inside, names).is_empty(), "the folder has moved, or Pingora has gone");
+}
+
+#[test]
 fn the_root_holds_only_what_a_reader_needs() {
     let entries: BTreeSet<String> = tracked().iter().map(|file| file.split('/').next().unwrap().to_owned()).collect();
     let strays: Vec<_> =

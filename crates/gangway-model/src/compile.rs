@@ -66,6 +66,9 @@ pub struct Compiled {
     pub diagnostics: Diagnostics,
     /// A report about each container that was read, sorted by name.
     pub containers: Vec<ContainerReport>,
+    /// The name of Gangway's own container, if it runs in one that was read; of several, the first. Replies name it, so
+    /// it is not looked for each time.
+    pub own: Option<Box<str>>,
     /// For which of the containers that are gone a route is held, sorted; the others need not be
     /// remembered.
     pub holds: Vec<Hold>,
@@ -84,6 +87,7 @@ impl Default for Compiled {
             table: RoutingTable::default(),
             diagnostics: Diagnostics::default(),
             containers: Vec::new(),
+            own: None,
             holds: Vec::new(),
             holdings: Holdings::default(),
             moves: Vec::new(),
@@ -183,7 +187,8 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     entries.extend(held.into_iter().map(|group| entry(group).0));
     let (table, diagnostics) =
         (RoutingTable::build_reserved(entries, reserved, |route| &route.tenant), hidden.bounded(found));
-    Compiled { table, diagnostics, containers: reports, holds, holdings, moves, releases: 0 }
+    let own = reports.iter().find(|report| report.is_own).map(|report| report.name.clone());
+    Compiled { table, diagnostics, containers: reports, own, holds, holdings, moves, releases: 0 }
 }
 
 /// Adds what containers that are not up ask for: only of tenants that hold something, as all others cannot lose

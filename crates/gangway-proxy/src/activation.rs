@@ -1,12 +1,11 @@
 //! Puts compiled tables in force: prepares them, probes their endpoints, and publishes them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use gangway_model::{Compiled, EndpointKey, Readiness, Route, RoutingTable};
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
-use tokio::sync::{Mutex, mpsc};
 use tokio::time::sleep;
 
 use crate::access::gate::is_guard;
@@ -14,12 +13,10 @@ use crate::metrics::Metrics;
 use crate::serving_table::{ActiveEndpoint, ActiveRoute, ActiveTable, active_endpoint};
 use crate::upstream::endpoint_state::{EndpointHealth, EndpointStates};
 use crate::upstream::health::{HealthReport, Probes};
+use crate::upstream::opener::Opener;
 use crate::upstream::route_state::RouteStates;
 use crate::upstream::sticky::{CookieNames, CookieSecret};
-
-/// Endpoints that could not be reached, on their way to the probes. If the channel is full, the sender drops its
-/// report: enough others report the same.
-pub(crate) const SUSPECTS_MAX: usize = 256;
+use crate::upstream::suspects::Suspects;
 
 /// Turns every compiled table into the one that requests are routed by.
 ///
@@ -29,8 +26,8 @@ pub struct Activator {
     pub(crate) compiled: Reader<Compiled>,
     pub(crate) tables: Seat<ActiveTable>,
     pub(crate) metrics: Arc<Metrics>,
-    /// Shared, since a panic must not close the channel: requests go on sending.
-    pub(crate) suspects: Arc<Mutex<mpsc::Receiver<EndpointKey>>>,
+    pub(crate) suspects: Arc<Suspects>,
+    pub(crate) opener: Opener,
     pub(crate) secret: CookieSecret,
 }
 
@@ -48,10 +45,8 @@ impl Activator {
         let tables = self.tables.take().expect("the earlier future is gone");
         let (compiled, metrics) = (self.compiled.clone(), Arc::clone(&self.metrics));
         let (suspects, secret) = (Arc::clone(&self.suspects), self.secret.clone());
-        async move {
-            let mut suspects = suspects.lock().await;
-            activate(compiled, tables, metrics, &mut suspects, secret).await
-        }
+        let probes = Probes::new(self.opener.clone());
+        activate(compiled, tables, metrics, suspects, probes, secret)
     }
 }
 
@@ -59,11 +54,11 @@ async fn activate(
     mut compiled: Reader<Compiled>,
     mut tables: Publisher<ActiveTable>,
     metrics: Arc<Metrics>,
-    suspects: &mut mpsc::Receiver<EndpointKey>,
+    suspects: Arc<Suspects>,
+    mut probes: Probes,
     secret: CookieSecret,
 ) -> Infallible {
     let in_force = tables.reader();
-    let mut probes = Probes::default();
     // Empty at the start. After a panic, the requests under way are counted in what the last table holds.
     let mut states = States::of(&in_force.load_full());
     let mut served = route_ids(&in_force.load_full());
@@ -77,33 +72,29 @@ async fn activate(
         drain(&in_force.load_full(), &next);
         states = next;
         let serving = route_ids(&table);
-        probes.follow(&table, None);
+        probes.follow(&table, &HashSet::default());
         tables.publish(table);
         for gone in served.difference(&serving) {
             metrics.forget_route(gone);
         }
         served = serving;
         loop {
-            let suspect = tokio::select! {
+            tokio::select! {
                 biased;
                 outcome = compiled.changed() => {
                     last_one_stays(outcome).await;
                     break;
                 }
-                Some(key) = suspects.recv() => Some(key),
+                suspects = suspects.take() => probes.follow(&in_force.load_full(), &suspects),
                 news = probes.next() => {
                     let also = std::iter::from_fn(|| probes.also());
-                    let changed: Vec<EndpointKey> =
+                    let changed: HashSet<EndpointKey, ahash::RandomState> =
                         std::iter::once(news).chain(also).filter_map(|news| states.take_in(news)).collect();
                     if !changed.is_empty() {
                         let table = sorted_anew(&in_force.load_full(), &changed, &states, &secret);
                         tables.publish(table);
                     }
-                    None
                 }
-            };
-            if let Some(suspect) = suspect {
-                probes.follow(&in_force.load_full(), Some(&suspect));
             }
         }
     }
@@ -210,7 +201,12 @@ fn prepare(
 }
 
 /// Copies a table and sorts the endpoints of the routes in `changed` by their health.
-fn sorted_anew(table: &ActiveTable, changed: &[EndpointKey], states: &States, secret: &CookieSecret) -> ActiveTable {
+fn sorted_anew(
+    table: &ActiveTable,
+    changed: &HashSet<EndpointKey, ahash::RandomState>,
+    states: &States,
+    secret: &CookieSecret,
+) -> ActiveTable {
     table.map(|active| {
         let mut endpoints = active.ready.iter().chain(&active.others);
         if !endpoints.any(|endpoint| changed.contains(&endpoint.key)) {
@@ -240,13 +236,8 @@ fn sorted(endpoints: Vec<ActiveEndpoint>) -> (Vec<ActiveEndpoint>, Vec<ActiveEnd
     }
 }
 
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A table as it is served from the start.
-    pub(crate) fn activated(compiled: &RoutingTable) -> ActiveTable {
-        let metrics = Metrics::new(&prometheus::Registry::new()).expect("fresh registry");
-        prepare(compiled, &States::default(), Turn::First, &metrics, &CookieSecret::none()).0
-    }
+/// A table as it is served from the start.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn activated(compiled: &RoutingTable, metrics: &Metrics) -> ActiveTable {
+    prepare(compiled, &States::default(), Turn::First, metrics, &CookieSecret::none()).0
 }

@@ -11,13 +11,13 @@ use std::time::Duration;
 use gangway_model::{Compiled, EndpointKey};
 use gangway_publish::{Reader, seat};
 use gangway_tls::{CertificateResolver, ServerConfigs};
-use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::access::UserLists;
 use crate::access::gate::AccessControl;
-use crate::activation::{Activator, SUSPECTS_MAX};
+use crate::activation::Activator;
 use crate::downstream::arrivals::Arrivals;
 use crate::downstream::connection_limits::ConnectionLimits;
 use crate::downstream::listener::{Listener, bind};
@@ -35,6 +35,7 @@ use crate::shared::Shared;
 use crate::start_error::StartError;
 use crate::upstream::connector::ConnectorSettings;
 use crate::upstream::endpoint_state::EndpointState;
+use crate::upstream::suspects::Suspects;
 use crate::whereabouts::Whereabouts;
 use crate::worker::{WorkerParts, run};
 
@@ -90,14 +91,17 @@ pub fn start(
 ) -> Result<(DataPlane, BackgroundTasks), StartError> {
     let metrics = Arc::new(metrics);
     let (table_seat, tables) = seat(ActiveTable::default());
-    let (suspects_tx, suspects) = mpsc::channel(SUSPECTS_MAX);
+    let suspects = Arc::<Suspects>::default();
+    let overload = Overload::new(&settings.limits);
+    let connector = ConnectorSettings::new(&settings.limits, overload.open.clone());
     let failures = Arc::new(Notify::new());
     let unclaimed = Arc::new(UnclaimedCounts::default());
     let activator = Activator {
         compiled: compiled.clone(),
         tables: table_seat,
         metrics: Arc::clone(&metrics),
-        suspects: Arc::new(Mutex::new(suspects)),
+        suspects: Arc::clone(&suspects),
+        opener: connector.opener.clone(),
         secret: settings.secret.clone(),
     };
     let failure_log = FailureLog { tables: tables.clone(), news: Arc::clone(&failures) };
@@ -115,7 +119,6 @@ pub fn start(
     let (goaway, going) = watch::channel(false);
     let (acceptors, taking, connections) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
     let (arrivals, handshake_time) = (Arc::new(Arrivals::new()), settings.limits.handshake_time);
-    let overload = Overload::new(&settings.limits);
     let bounds = Arc::new(ConnectionLimits::new(
         &settings.limits,
         (settings.trusted_proxies.clone(), whereabouts.clone()),
@@ -135,7 +138,7 @@ pub fn start(
     let gateway_seen = Arc::default();
     let shared = Shared {
         tls: Arc::new(ServerConfigs::new(certificates.clone(), settings.default_certificate.clone())),
-        connector: ConnectorSettings::new(&settings.limits, overload.open.clone()),
+        connector,
         settings: Arc::new(settings),
         tables: tables.clone(),
         certificates,
@@ -148,7 +151,7 @@ pub fn start(
         waiters: Arc::default(),
         whereabouts,
         gateway_seen: Arc::clone(&gateway_seen),
-        suspects: suspects_tx,
+        suspects,
         compiled,
         failures,
         unclaimed,

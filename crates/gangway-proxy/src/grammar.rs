@@ -30,21 +30,47 @@ pub(crate) fn host_of_authority(authority: &[u8]) -> Option<&[u8]> {
         address.parse::<Ipv6Addr>().ok()?;
         end + 1
     } else {
-        let len = authority.iter().position(|byte| !is_host(*byte)).unwrap_or(authority.len());
+        let len = host_name_len(authority);
         if len == 0 || len > HOST_LEN_MAX {
             return None;
         }
         len
     };
-    match &authority[host_len..] {
+    let (host, rest) = authority.split_at_checked(host_len)?;
+    match rest {
         [] | [b':'] => {}
-        [b':', port @ ..] if port.len() <= 5 && port.iter().all(u8::is_ascii_digit) => {
-            let number = port.iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'));
-            u16::try_from(number).ok()?;
+        [b':', digits @ ..] => {
+            port(digits)?;
         }
         _ => return None,
     }
-    Some(&authority[..host_len])
+    Some(host)
+}
+
+/// Parses the port of an authority.
+pub(crate) fn port(digits: &[u8]) -> Option<u16> {
+    if digits.is_empty() || digits.len() > 5 {
+        return None;
+    }
+    u16::try_from(decimal(digits)?).ok()
+}
+
+/// The length of the host name, or IPv4 address, at the beginning of `bytes`.
+fn host_name_len(bytes: &[u8]) -> usize {
+    let mut len = 0;
+    while let Some(rest) = bytes.get(len..) {
+        // Letters and hyphens many at once, what else may stand in a name one by one.
+        if let Some(word) = rest.first_chunk()
+            && no_letter_in_word(*word).is_none()
+        {
+            len += 8;
+        } else if rest.first().is_some_and(|byte| is_host(*byte)) {
+            len += 1;
+        } else {
+            break;
+        }
+    }
+    len
 }
 
 /// Appends a target to `out`. The bytes that may not stand in a URI but that clients send unencoded in practice, and
@@ -99,11 +125,24 @@ pub(crate) fn has_whole_escapes(path: &str) -> bool {
 /// Parses a Content-Length: digits only (RFC 9110, section 8.6), and no more bytes than a file can have. A list of
 /// equal numbers is refused.
 pub(crate) fn content_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+    if value.is_empty() || value.len() > 19 {
         return None;
     }
-    let len = value.iter().fold(0, |len, digit| len * 10 + u64::from(digit - b'0'));
+    let len = decimal(value)?;
     i64::try_from(len).is_ok().then_some(len)
+}
+
+/// A number of up to 19 digits.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    Some(number)
 }
 
 /// `tchar` of RFC 9110, section 5.6.2.
@@ -134,8 +173,23 @@ const fn alphanumeric_and(marks: &[u8]) -> [bool; 256] {
 }
 
 /// The length of the token at the beginning of `bytes`.
+#[inline]
 pub(crate) fn token_len(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| !is_token(*byte)).unwrap_or(bytes.len())
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut len = 0;
+    for word in words {
+        let Some(first) = no_letter_in_word(*word) else {
+            len += 8;
+            continue;
+        };
+        len += first;
+        break;
+    }
+    // Nearly all names of fields consist of letters and hyphens, so this sees no more than the byte behind the token.
+    while bytes.get(len).is_some_and(|byte| is_token(*byte)) {
+        len += 1;
+    }
+    len
 }
 
 pub(crate) fn all_token(bytes: &[u8]) -> bool {
@@ -165,12 +219,26 @@ fn is_control(byte: u8) -> bool {
     (byte < 0x20) & (byte != b'\t') | (byte == 0x7f)
 }
 
-/// The first control byte of eight, which are looked at all at once: each has its own bit in a number, and no carry
-/// reaches another byte.
+/// One in each byte of a word, and the highest bit of each. Bytes of a word are looked at all at once: each has its own
+/// bit in a number, and no carry reaches another byte.
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGH: u64 = 0x80 * ONES;
+
+/// The first byte of eight that is neither a letter nor a hyphen.
+#[inline]
+fn no_letter_in_word(bytes: [u8; 8]) -> Option<usize> {
+    let word = u64::from_le_bytes(bytes);
+    let low = word & !HIGH;
+    let small = low | (0x20 * ONES);
+    let is_letter = (small + 0x1f * ONES) & !(small + 0x05 * ONES);
+    let is_no_hyphen = (low ^ (u64::from(b'-') * ONES)) + 0x7f * ONES;
+    let found = (!is_letter & is_no_hyphen | word) & HIGH;
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
+}
+
+/// The first control byte of eight.
 #[inline]
 fn control_in_word(bytes: [u8; 8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = 0x80 * ONES;
     let word = u64::from_le_bytes(bytes);
     let low = word & !HIGH;
     let is_below_space = !(low + 0x60 * ONES);
@@ -227,6 +295,24 @@ mod tests {
         }
         assert_eq!(control_byte(b"0123456789abcdef0123\n\n\0\n"), Some(20));
         assert_eq!(control_byte(b"0123456\x7f\0"), Some(7));
+    }
+
+    #[test]
+    fn a_token_ends_at_the_first_byte_that_is_none() {
+        for byte in 0..=255_u8 {
+            let is_token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            for len in 1..20 {
+                for at in 0..len {
+                    for around in [b'a', b'Z', b'-', b'0', b'_'] {
+                        let mut bytes = vec![around; len];
+                        bytes[at] = byte;
+                        assert_eq!(token_len(&bytes), if is_token { len } else { at }, "{byte} at {at} of {len}");
+                    }
+                }
+            }
+        }
+        assert_eq!(token_len(b"Content-Type: a"), 12);
+        assert_eq!(token_len(b""), 0);
     }
 
     #[test]

@@ -27,9 +27,11 @@ mod metrics;
 mod middleware;
 mod overload;
 mod panic_guard;
+#[cfg(any(test, fuzzing))]
+mod properties;
 mod reply;
 mod request;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod samples;
 mod serving_table;
 mod settings;

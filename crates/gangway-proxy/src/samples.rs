@@ -1,4 +1,6 @@
-//! Values for unit tests: routes, tables, connections, and the state that requests share.
+//! Values for tests and fuzz targets: routes, tables, connections, and the state that requests share.
+
+#![cfg_attr(fuzzing, allow(dead_code, reason = "the fuzz targets need only some of them"))]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
@@ -6,16 +8,16 @@ use std::sync::{Arc, OnceLock};
 
 use gangway_model::path::PathPattern;
 use gangway_model::{
-    Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Readiness,
-    Route, RoutingTable, Scheme, Timeouts, Upstream,
+    Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
+    Readiness, Route, RoutingTable, Scheme, Timeouts, Upstream,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_tls::{CertificateResolver, ServerConfigs, Store};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use crate::access::UserLists;
 use crate::access::gate::AccessControl;
-use crate::activation::tests::activated;
+use crate::activation::activated;
 use crate::downstream::connection::ClientConnection;
 use crate::limits::Limits;
 use crate::listen_addresses::ListenAddresses;
@@ -38,44 +40,59 @@ pub(crate) const OTHER_HOST: &str = "other.example.org";
 
 /// A table with a route for [`HOST`] that has one endpoint, and one for [`OTHER_HOST`] that has none.
 pub(crate) fn table(change: impl FnOnce(&mut Route)) -> ActiveTable {
-    let mut app = route(HOST, vec![endpoint()]);
+    let mut app = route(HOST, "/app", vec![endpoint()], Vec::new());
     change(&mut app.1);
-    table_of([app, route(OTHER_HOST, Vec::new())])
+    table_of([app, route(OTHER_HOST, "/app", Vec::new(), Vec::new())], &metrics())
 }
 
 /// A table in which no route waits for an endpoint.
 pub(crate) fn whole_table() -> ActiveTable {
-    table_of([route(HOST, vec![endpoint()]), route(OTHER_HOST, vec![endpoint()])])
+    table_of([HOST, OTHER_HOST].map(|host| route(host, "/app", vec![endpoint()], Vec::new())), &metrics())
 }
 
-fn table_of(routes: [(Matcher, Route); 2]) -> ActiveTable {
-    let entries = routes.map(|(matcher, route)| Entry {
+fn metrics() -> Metrics {
+    Metrics::new(&prometheus::Registry::new()).expect("fresh registry")
+}
+
+fn table_of(routes: impl IntoIterator<Item = (Matcher, Route)>, metrics: &Metrics) -> ActiveTable {
+    let entries = routes.into_iter().map(|(matcher, route)| Entry {
         matcher,
         priority: 0,
         age: 0,
         id: route.id.clone(),
         payload: Arc::new(route),
     });
-    activated(&RoutingTable::build(entries.into()))
+    activated(&RoutingTable::build(entries.collect()), metrics)
 }
 
 fn endpoint() -> Endpoint {
     let address = Address::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+    Endpoint { verify: true, ..endpoint_at(Scheme::Http, address) }
+}
+
+/// A ready endpoint whose certificate is not checked.
+pub(crate) fn endpoint_at(scheme: Scheme, address: Address) -> Endpoint {
     Endpoint {
         key: EndpointKey { container: "app".into(), address },
         name: "app-1".into(),
-        scheme: Scheme::Http,
-        verify: true,
+        scheme,
+        verify: false,
         host: None,
         readiness: Readiness::Ready,
         weight: 1,
     }
 }
 
-fn route(host: &str, endpoints: Vec<Endpoint>) -> (Matcher, Route) {
+/// A route for the paths of a host that begin with this one.
+pub(crate) fn route(
+    host: &str,
+    path: &str,
+    endpoints: Vec<Endpoint>,
+    middlewares: Vec<Middleware>,
+) -> (Matcher, Route) {
     let mut findings = Vec::new();
     let host = HostPattern::parse(host, &mut findings).expect("a host");
-    let path = PathPattern::parse("/app", &mut findings).expect("a path");
+    let path = PathPattern::parse(path, &mut findings).expect("a path");
     let matcher = Matcher::from_lists(vec![host], vec![path], &mut findings).expect("a matcher");
     let id: Box<str> = matcher.rule().to_string().into();
     let route = Route {
@@ -86,7 +103,7 @@ fn route(host: &str, endpoints: Vec<Endpoint>) -> (Matcher, Route) {
         origin: Vec::new(),
         hosts: matcher.hosts(),
         listener: ListenerOptions::default(),
-        middlewares: Vec::new(),
+        middlewares,
         timeouts: Timeouts::default(),
         host_header: HostHeader::Keep,
         upgrades: Box::default(),
@@ -109,6 +126,7 @@ pub(crate) fn connection(secure: bool) -> ClientConnection {
 pub(crate) struct SampleState {
     pub(crate) shared: Shared,
     pub(crate) tables: Publisher<ActiveTable>,
+    registry: prometheus::Registry,
     _compiled: Publisher<Compiled>,
     _store: Publisher<Store>,
     _whereabouts: Publisher<Whereabouts>,
@@ -119,7 +137,8 @@ impl SampleState {
     /// A state before its first table.
     pub(crate) fn new() -> Self {
         gangway_tls::install_crypto_provider();
-        let metrics = Metrics::new(&prometheus::Registry::new()).expect("fresh registry");
+        let registry = prometheus::Registry::new();
+        let metrics = Metrics::new(&registry).expect("fresh registry");
         let (tables, tables_in_force) = channel(ActiveTable::default());
         let (compiled, last_compiled) = channel(Compiled::default());
         let (store, stores) = channel(Store::default());
@@ -140,7 +159,7 @@ impl SampleState {
             waiters: Arc::default(),
             whereabouts: last_whereabouts,
             gateway_seen: Arc::new(OnceLock::new()),
-            suspects: mpsc::channel(1).0,
+            suspects: Arc::default(),
             compiled: last_compiled,
             failures: Arc::new(Notify::new()),
             unclaimed: Arc::default(),
@@ -148,7 +167,20 @@ impl SampleState {
             access: Arc::new(AccessControl::new(lists)),
             connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),
         };
-        Self { shared, tables, _compiled: compiled, _store: store, _whereabouts: whereabouts, _user_lists: user_lists }
+        Self { shared, tables, registry, _compiled: compiled, _store: store, _whereabouts: whereabouts, _user_lists: user_lists }
+    }
+
+    /// Puts routes in force.
+    pub(crate) fn serve(&mut self, routes: impl IntoIterator<Item = (Matcher, Route)>) {
+        self.tables.publish(table_of(routes, &self.shared.metrics));
+    }
+
+    /// The sum of a gauge or a counter over its labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().filter(|family| family.name() == name);
+        let values = family.flat_map(prometheus::proto::MetricFamily::get_metric);
+        values.map(|metric| metric.get_gauge().get_value() + metric.get_counter().get_value()).sum()
     }
 }
 

@@ -1,15 +1,12 @@
 //! The table that requests are routed by: each route of the model with what is prepared to serve it.
 //!
-//! A table is prepared once, on the control side. A request builds nothing from text: it clones peers from
-//! templates, and finds the states that outlive a table by pointer.
+//! A table is prepared once, on the control side. A request builds nothing from text, and finds the states that outlive
+//! a table by pointer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gangway_model::{Address, Endpoint, EndpointKey, Readiness, Route, RoutingTable, Scheme};
 use http::HeaderValue;
-use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
-use pingora::upstreams::peer::HttpPeer;
 
 use crate::hash::mix;
 use crate::metrics::RouteMetrics;
@@ -37,17 +34,14 @@ pub(crate) struct ActiveRoute {
     pub(crate) state: Arc<RouteState>,
 }
 
-/// An endpoint with its prepared peer and its state.
-#[derive(Debug)]
+/// An endpoint with its state, and with what its connections are made of.
+#[derive(Clone, Debug)]
 pub(crate) struct ActiveEndpoint {
     pub(crate) key: EndpointKey,
     pub(crate) name: Box<str>,
     pub(crate) readiness: Readiness,
-    pub(crate) target: DialTarget,
     /// How it is spoken to. Shared with its connections.
     pub(crate) transport: Arc<EndpointTransport>,
-    /// A template: each request clones it, and sets the address where the endpoint has a name.
-    pub(crate) peer: HttpPeer,
     /// The value of `Host` with `host-header = upstream`.
     pub(crate) host: HeaderValue,
     pub(crate) weight: u16,
@@ -58,62 +52,24 @@ pub(crate) struct ActiveEndpoint {
     pub(crate) state: Arc<EndpointState>,
 }
 
-/// Whether the peer template has the address, or a name must be looked up.
-#[derive(Clone, Debug)]
-pub(crate) enum DialTarget {
-    Address,
-    Name(Box<str>, u16),
-}
-
 pub(crate) fn active_endpoint(
     endpoint: &Endpoint,
     route: &Route,
     state: Arc<EndpointState>,
     secret: &CookieSecret,
 ) -> ActiveEndpoint {
-    let timeouts = &route.timeouts;
-    let (target, address, text) = match &endpoint.key.address {
-        Address::Ip(ip, port) => (DialTarget::Address, SocketAddr::new(*ip, *port), ip.to_string()),
-        // Never connected to: the name is looked up before the peer is used.
-        Address::Name(name, port) => {
-            (DialTarget::Name(name.clone(), *port), SocketAddr::from(([0, 0, 0, 0], *port)), name.to_string())
-        }
+    let (text, port) = match &endpoint.key.address {
+        Address::Ip(ip, port) => (ip.to_string(), *port),
+        Address::Name(name, port) => (name.to_string(), *port),
     };
     let name = endpoint.host.as_deref().map_or(text, str::to_owned);
-    let tls = endpoint.scheme == Scheme::Https;
-    let mut peer = HttpPeer {
-        _address: PingoraAddress::Inet(address),
-        scheme: pingora::upstreams::peer::Scheme::from_tls_bool(tls),
-        // Never empty: without a name Pingora would not verify the certificate.
-        sni: if tls { name.clone() } else { String::new() },
-        proxy: None,
-        client_cert_key: None,
-        group_key: 0,
-        options: pingora::upstreams::peer::PeerOptions::new(),
-    };
-    let options = &mut peer.options;
-    options.connection_timeout = Some(timeouts.connect);
-    options.total_connection_timeout = Some(timeouts.connect);
-    options.read_timeout = Some(timeouts.response);
-    options.write_timeout = Some(timeouts.idle);
-    options.verify_cert = endpoint.verify;
-    options.verify_hostname = endpoint.verify;
-    // Pingora's default is one stream a connection.
-    options.max_h2_streams = 100;
-    match endpoint.scheme {
-        Scheme::Http => options.set_http_version(1, 1),
-        Scheme::Https => options.set_http_version(2, 1),
-        Scheme::H2c => options.set_http_version(2, 2),
-    }
     let transport = Arc::new(EndpointTransport::new(endpoint.scheme, &name, endpoint.verify));
-    let host = host_value(&name, address.port(), endpoint.scheme);
+    let host = host_value(&name, port, endpoint.scheme);
     ActiveEndpoint {
         key: endpoint.key.clone(),
         name: endpoint.name.clone(),
         readiness: endpoint.readiness,
-        target,
         transport,
-        peer,
         host,
         weight: endpoint.weight,
         hash: identity_hash(&endpoint.key),

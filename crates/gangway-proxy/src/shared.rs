@@ -5,10 +5,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gangway_model::{Compiled, EndpointKey};
+use gangway_model::Compiled;
 use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, ServerConfigs};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use crate::access::gate::AccessControl;
 use crate::hold::limits::Waiters;
@@ -20,6 +20,7 @@ use crate::overload::Overload;
 use crate::serving_table::ActiveTable;
 use crate::settings::ProxySettings;
 use crate::upstream::connector::ConnectorSettings;
+use crate::upstream::suspects::Suspects;
 use crate::whereabouts::Whereabouts;
 
 /// How long a client waits for the first table. Longer than a start takes if an engine answers, and short enough that
@@ -46,8 +47,8 @@ pub(crate) struct Shared {
     pub(crate) whereabouts: Reader<Whereabouts>,
     /// The first gateway that a client came through.
     pub(crate) gateway_seen: Arc<OnceLock<IpAddr>>,
-    /// Reports of endpoints that could not be connected to.
-    pub(crate) suspects: mpsc::Sender<EndpointKey>,
+    /// Endpoints that could not be connected to.
+    pub(crate) suspects: Arc<Suspects>,
     /// The source of the table, to explain failures to clients on the local network.
     pub(crate) compiled: Reader<Compiled>,
     /// Wakes the failure log after a request failed.

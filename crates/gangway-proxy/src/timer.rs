@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Instant, Sleep};
 
@@ -15,6 +15,8 @@ pub(crate) struct Timer {
     due: Option<Instant>,
     /// Made when it is first needed: many streams end before that.
     sleep: Option<Pin<Box<Sleep>>>,
+    /// The one that the runtime's timer wakes.
+    waker: Option<Waker>,
 }
 
 impl Timer {
@@ -38,6 +40,14 @@ impl Timer {
     pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(due) = self.due else { return Poll::Pending };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        let is_known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_known && sleep.deadline() <= due && !sleep.is_elapsed() {
+            // It runs, and will wake this task. Asking it again would cost more.
+            return Poll::Pending;
+        }
+        if !is_known {
+            self.waker = Some(cx.waker().clone());
+        }
         if sleep.deadline() > due {
             sleep.as_mut().reset(due);
         }

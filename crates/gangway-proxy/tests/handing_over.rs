@@ -10,6 +10,7 @@ use gangway_testkit::client::{Answer, Client, Speaks};
 use gangway_testkit::wait::eventually;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// Longer than the wait for a first request after its handshake.
@@ -31,10 +32,33 @@ async fn held_back(target: SocketAddr) -> (SocketAddr, oneshot::Sender<()>) {
     (address, allow)
 }
 
-/// A client whose handshake has not begun yet, though its connection was taken, and what lets it go on.
-async fn arriving(plane: &Plane, speaks: Speaks) -> (Client, oneshot::Sender<()>) {
-    let (address, allow) = held_back(plane.plane.listening().https[0]).await;
-    (Client::tls(address, plane.ca.root_pem()).expect("valid roots").speaking(speaks), allow)
+/// Clients whose connections were taken and whose handshakes have not begun yet, and what lets them go on.
+type ArrivingClients = [(JoinHandle<Answer>, oneshot::Sender<()>); 2];
+
+/// A plane with a client by each version of HTTP that has just come.
+async fn arriving_at(host: &'static str) -> (Plane, ArrivingClients) {
+    let (address, _app) = app("app").await;
+    let plane = Plane::serving(vec![route(host, address)]).await;
+    let arriving = async |speaks| {
+        let (address, allow) = held_back(plane.plane.listening().https[0]).await;
+        let client = Client::tls(address, plane.ca.root_pem()).expect("valid roots").speaking(speaks);
+        (tokio::spawn(asked(client, host)), allow)
+    };
+    let clients = [arriving(Speaks::H1).await, arriving(Speaks::H2).await];
+    taken(&plane, 2.0).await;
+    (plane, clients)
+}
+
+/// Checks that an act of the plane lasts until these clients have been answered.
+async fn waits_for(clients: ArrivingClients, act: impl Future<Output = ()> + Send + 'static) {
+    let mut act = tokio::spawn(act);
+    let waited = tokio::time::timeout(LONG, &mut act).await;
+    assert!(waited.is_err(), "it ended, or told clients to go away, before one of them could ask");
+    for (asking, allow) in clients {
+        let _ = allow.send(());
+        assert_eq!(asking.await.expect("no panic").status, 200);
+    }
+    tokio::time::timeout(STUCK, act).await.expect("nobody is waited for any more").expect("no panic");
 }
 
 /// What a client takes between its handshake and its request.
@@ -56,41 +80,14 @@ async fn taken(plane: &Plane, count: f64) {
 
 #[tokio::test]
 async fn who_was_taken_and_has_not_asked_yet_is_answered_before_it_is_sent_over() {
-    let (address, _app) = app("late").await;
-    let plane = Plane::serving(vec![route("late.localhost", address)]).await;
-    let (h1, allow_h1) = arriving(&plane, Speaks::H1).await;
-    let (h2, allow_h2) = arriving(&plane, Speaks::H2).await;
-    let asking = [h1, h2].map(|client| tokio::spawn(asked(client, "late.localhost")));
-    taken(&plane, 2.0).await;
-    let mut sending_over = tokio::spawn(plane.plane.hand_over());
-    let waited = tokio::time::timeout(LONG, &mut sending_over).await;
-    assert!(waited.is_err(), "clients are told to go away before one of them could ask");
-    for allow in [allow_h1, allow_h2] {
-        let _ = allow.send(());
-    }
-    for asked in asking {
-        assert_eq!(asked.await.expect("no panic").status, 200);
-    }
-    tokio::time::timeout(STUCK, sending_over).await.expect("nobody is waited for any more").expect("no panic");
+    let (plane, arriving) = arriving_at("late.localhost").await;
+    waits_for(arriving, plane.plane.hand_over()).await;
 }
 
 #[tokio::test]
 async fn a_shutdown_closes_no_connection_under_its_handshake() {
-    let (address, _app) = app("last").await;
-    let plane = Plane::serving(vec![route("last.localhost", address)]).await;
-    let (h1, allow_h1) = arriving(&plane, Speaks::H1).await;
-    let (h2, allow_h2) = arriving(&plane, Speaks::H2).await;
-    let asking = [h1, h2].map(|client| tokio::spawn(asked(client, "last.localhost")));
-    taken(&plane, 2.0).await;
-    let mut ending = tokio::spawn(plane.plane.shutdown(Duration::from_secs(8)));
-    assert!(tokio::time::timeout(LONG, &mut ending).await.is_err(), "it ended under those that have just come");
-    for allow in [allow_h1, allow_h2] {
-        let _ = allow.send(());
-    }
-    for asked in asking {
-        assert_eq!(asked.await.expect("no panic").status, 200);
-    }
-    tokio::time::timeout(STUCK, ending).await.expect("it ends").expect("no panic");
+    let (plane, arriving) = arriving_at("last.localhost").await;
+    waits_for(arriving, plane.plane.shutdown(Duration::from_secs(8))).await;
 }
 
 #[tokio::test]

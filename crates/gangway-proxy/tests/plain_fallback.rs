@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use common::{Plane, app, route};
 use gangway_proxy::PlainFallback;
+use gangway_testkit::client::Speaks;
 use gangway_tls::{Placeholders, Store, UnixTime};
 
 const HOST: &str = "new.shop.test";
@@ -19,10 +20,12 @@ async fn answers(fallback: PlainFallback, https_redirect: bool) -> [(u16, String
     plane.serve(vec![served]).await;
     let bundle = Arc::clone(plane.store.reader().load_full().find(HOST).expect("has one"));
     let placeholder = Placeholders::new().expect("a key").bundle(HOST, UnixTime::now()).expect("signs");
-    let client = plane.http();
+    let clients = [Speaks::H1, Speaks::H2].map(|speaks| plane.http().speaking(speaks));
     let ask = async || {
-        let answer = client.get(HOST, "/").await.expect("an answer");
-        (answer.status.as_u16(), answer.text())
+        let [one, two] = &clients;
+        let (one, two) = (one.get(HOST, "/").await.expect("an answer"), two.get(HOST, "/").await.expect("an answer"));
+        assert_eq!(one.status, two.status);
+        (one.status.as_u16(), one.text())
     };
     plane.store.publish(Store::new(vec![Arc::new(placeholder)], UnixTime::now()));
     let without = ask().await;

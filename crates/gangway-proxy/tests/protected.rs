@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 /// An authority for clients, as PEM, and a certificate of it.
 struct Family {
@@ -50,15 +51,40 @@ fn client(plane: &Plane, family: Option<&Family>, versions: &[&'static Supported
     })
 }
 
-/// The status of a request for `host` by a handshake for `sni`; none where the handshake failed.
+/// The status of a request for `host` by a handshake for `sni`, the same over both versions of HTTP; none where the
+/// handshake failed.
 async fn ask(plane: &Plane, client: &Arc<ClientConfig>, sni: &str, host: &str) -> Option<u16> {
+    let one = async { ask_http1(connected(plane, client, "http/1.1", sni).await?, host).await }.await;
+    let two = async { ask_http2(connected(plane, client, "h2", sni).await?, host).await }.await;
+    assert_eq!(one, two, "{host} by a handshake for {sni}, over HTTP/1.1 and over HTTP/2");
+    one
+}
+
+async fn connected(
+    plane: &Plane,
+    client: &Arc<ClientConfig>,
+    protocol: &str,
+    sni: &str,
+) -> Option<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(plane.plane.listening().https[0]).await.expect("listens");
     let name = ServerName::try_from(sni.to_owned()).expect("a name");
-    let mut tls = tokio_rustls::TlsConnector::from(Arc::clone(client)).connect(name, tcp).await.ok()?;
+    let mut config = ClientConfig::clone(client);
+    config.alpn_protocols = vec![protocol.into()];
+    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.ok()
+}
+
+async fn ask_http2(tls: TlsStream<TcpStream>, host: &str) -> Option<u16> {
+    let (mut sender, connection) = h2::client::handshake(tls).await.ok()?;
+    tokio::spawn(connection);
+    let request = http::Request::get(format!("https://{host}/")).body(()).expect("valid");
+    // With TLS 1.3 the server looks at the client's certificate after the client is done.
+    Some(sender.send_request(request, true).ok()?.0.await.ok()?.status().as_u16())
+}
+
+async fn ask_http1(mut tls: TlsStream<TcpStream>, host: &str) -> Option<u16> {
     let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     tls.write_all(request.as_bytes()).await.ok()?;
     let mut answer = Vec::new();
-    // With TLS 1.3 the server looks at the client's certificate after the client is done.
     let _ = tls.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
 }

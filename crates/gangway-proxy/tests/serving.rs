@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Plane, app, held, route};
+use common::ways::{Way, Ways};
+use common::{Plane, RouteToServe, app, held, route};
 use gangway_model::{
     Balance, Container, ContainerState, Ended, HealthCheck, Middleware, Policy, Readiness, RedirectPart,
     RedirectTarget, Route, Scheme, Snapshot, TlsMode, Upstream, compile,
@@ -14,12 +16,19 @@ use gangway_model::{
 use gangway_proxy::{CookieSecret, TrustedProxies, Whereabouts};
 use gangway_testkit::app::App;
 use gangway_testkit::client::{Answer, Client, Speaks};
+use gangway_testkit::sum::{Pattern, Sum};
 use gangway_testkit::websocket::WebSocket;
+use tokio::task::JoinHandle;
 
 fn field(echo: &serde_json::Value, name: &str) -> Vec<String> {
     let headers = echo["headers"].as_array().expect("a list of fields");
     let named = headers.iter().filter(|field| field[0].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name)));
     named.map(|field| field[1].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Asks for the front page, beside what else the test does.
+fn ask(client: Client, host: &'static str) -> JoinHandle<io::Result<Answer>> {
+    tokio::spawn(async move { client.get(host, "/").await })
 }
 
 /// Answers whatever it is asked with something that is no TLS.
@@ -36,29 +45,27 @@ async fn not_tls() -> SocketAddr {
 
 #[tokio::test]
 async fn requests_are_served_over_every_version() {
-    let (address, _) = app("shop").await;
-    let plane = Plane::serving(vec![route("shop.localhost", address)]).await;
-    for client in [plane.http(), plane.https(), plane.http().speaking(Speaks::H2), plane.https().speaking(Speaks::H2)] {
-        let mut connection = client.connect("shop.localhost").await.expect("connected");
+    let ways = Ways::to("shop", |_| {}).await;
+    for Way { name, client, host, endpoint_version, .. } in ways.all() {
+        let mut connection = client.connect(host).await.expect("connected");
         for _ in 0..3 {
             let answer = connection.get("/echo/%2F//x?a=%20b").await.expect("answered");
-            assert_eq!(answer.status, 200, "{}", answer.text());
-            assert_eq!(answer.json()["target"], "/echo/%2F//x?a=%20b");
+            assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+            assert_eq!(answer.json()["target"], "/echo/%2F//x?a=%20b", "{name}");
+            assert_eq!(answer.json()["version"], endpoint_version, "{name}");
         }
         let answer = connection.ask("POST", "/echo", &[], "x".repeat(100_000)).await.expect("answered");
-        assert_eq!(answer.json()["body_len"], 100_000);
-        assert_eq!(field(&answer.json(), "content-length"), ["100000"]);
+        assert_eq!(answer.json()["body_len"], 100_000, "{name}");
+        assert_eq!(field(&answer.json(), "content-length"), ["100000"], "{name}");
     }
 }
 
 #[tokio::test]
 async fn an_app_is_told_who_asks_and_nothing_the_client_made_up() {
-    let (address, _) = app("shop").await;
-    let plane = Plane::serving(vec![route("shop.localhost", address)]).await;
-    for (client, proto) in
-        [(plane.http(), "http"), (plane.https(), "https"), (plane.https().speaking(Speaks::H2), "https")]
-    {
-        let mut connection = client.connect("shop.localhost:8443").await.expect("connected");
+    let ways = Ways::to("shop", |_| {}).await;
+    for Way { name: way, client, host, is_secure, .. } in ways.all() {
+        let asked = format!("{host}:8443");
+        let mut connection = client.connect(&asked).await.expect("connected");
         let spoofed = [
             ("x-forwarded-for", "6.6.6.6"),
             ("remote-user", "admin"),
@@ -66,14 +73,19 @@ async fn an_app_is_told_who_asks_and_nothing_the_client_made_up() {
             ("x-forwarded-prefix", "//evil"),
         ];
         let echo = connection.ask("GET", "/echo", &spoofed, "").await.expect("answered").json();
-        assert_eq!(field(&echo, "host"), ["shop.localhost:8443"]);
-        assert_eq!(field(&echo, "x-forwarded-for"), ["127.0.0.1"]);
-        assert_eq!(field(&echo, "x-real-ip"), ["127.0.0.1"]);
-        assert_eq!(field(&echo, "x-forwarded-proto"), [proto]);
-        assert_eq!(field(&echo, "x-forwarded-host"), ["shop.localhost:8443"]);
-        assert_eq!(field(&echo, "x-forwarded-port"), ["8443"]);
+        let authority = [field(&echo, "host"), field(&echo, ":authority")].concat();
+        assert_eq!(authority, [&*asked], "{way}");
+        for (name, value) in [
+            ("x-forwarded-for", "127.0.0.1"),
+            ("x-real-ip", "127.0.0.1"),
+            ("x-forwarded-proto", if is_secure { "https" } else { "http" }),
+            ("x-forwarded-host", &*asked),
+            ("x-forwarded-port", "8443"),
+        ] {
+            assert_eq!(field(&echo, name), [value], "{way}: {name}");
+        }
         for name in ["remote-user", "x_forwarded_for", "x-forwarded-prefix"] {
-            assert!(field(&echo, name).is_empty(), "{name}");
+            assert!(field(&echo, name).is_empty(), "{way}: {name}");
         }
     }
 }
@@ -86,12 +98,14 @@ async fn a_trusted_proxy_speaks_for_its_clients() {
     let mut redirecting = route("shop.localhost", address);
     redirecting.change = Box::new(|route| route.listener.https_redirect = true);
     plane.serve(vec![redirecting]).await;
-    let mut connection = plane.http().connect("shop.localhost").await.expect("connected");
-    let told = [("x-forwarded-for", "203.0.113.5"), ("x-forwarded-proto", "https")];
-    let echo = connection.ask("GET", "/echo", &told, "").await.expect("answered").json();
-    assert_eq!(field(&echo, "x-forwarded-for"), ["203.0.113.5, 127.0.0.1"]);
-    assert_eq!(field(&echo, "x-real-ip"), ["203.0.113.5"]);
-    assert_eq!(connection.get("/").await.expect("answered").status, 308);
+    for speaks in [Speaks::H1, Speaks::H2] {
+        let mut connection = plane.http().speaking(speaks).connect("shop.localhost").await.expect("connected");
+        let told = [("x-forwarded-for", "203.0.113.5"), ("x-forwarded-proto", "https")];
+        let echo = connection.ask("GET", "/echo", &told, "").await.expect("answered").json();
+        assert_eq!(field(&echo, "x-forwarded-for"), ["203.0.113.5, 127.0.0.1"], "{speaks:?}");
+        assert_eq!(field(&echo, "x-real-ip"), ["203.0.113.5"], "{speaks:?}");
+        assert_eq!(connection.get("/").await.expect("answered").status, 308, "{speaks:?}");
+    }
 }
 
 #[tokio::test]
@@ -102,15 +116,18 @@ async fn plain_http_is_sent_to_https_and_unknown_hosts_are_told_so() {
     let mut plain_only = route("plain.localhost", address);
     plain_only.change = Box::new(|route| route.listener.tls = TlsMode::Off);
     let plane = Plane::serving(vec![redirecting, plain_only]).await;
-    let answer = plane.http().get("shop.localhost", "/a?b=c").await.expect("answered");
-    assert_eq!((answer.status.as_u16(), answer.header("location")), (308, "https://shop.localhost/a?b=c"));
-    let answer = plane.http().get("other.localhost", "/").await.expect("answered");
-    assert_eq!(answer.status, 404);
-    assert!(answer.text().contains("no-route") && answer.text().contains("gangway explain"), "{}", answer.text());
-    assert!(!answer.header("x-request-id").is_empty());
-    assert_eq!(plane.http().get("plain.localhost", "/").await.expect("answered").status, 200);
-    assert_eq!(plane.https().get("plain.localhost", "/").await.expect("answered").status, 404);
-    assert_eq!(app.served(), 1);
+    for speaks in [Speaks::H1, Speaks::H2] {
+        let (http, https) = (plane.http().speaking(speaks), plane.https().speaking(speaks));
+        let answer = http.get("shop.localhost", "/a?b=c").await.expect("answered");
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (308, "https://shop.localhost/a?b=c"));
+        let answer = http.get("other.localhost", "/").await.expect("answered");
+        assert_eq!(answer.status, 404);
+        assert!(answer.text().contains("no-route") && answer.text().contains("gangway explain"), "{}", answer.text());
+        assert!(!answer.header("x-request-id").is_empty());
+        assert_eq!(http.get("plain.localhost", "/").await.expect("answered").status, 200);
+        assert_eq!(https.get("plain.localhost", "/").await.expect("answered").status, 404);
+    }
+    assert_eq!(app.served(), 2);
 }
 
 #[tokio::test]
@@ -118,11 +135,13 @@ async fn before_the_first_table_nothing_is_known_yet() {
     let mut plane = Plane::start_with(|_| {});
     let trouble = Some("the engine `docker` cannot be read".into());
     plane.whereabouts.publish(Whereabouts { trouble, ..Whereabouts::default() });
-    let answer = plane.http().get("shop.localhost", "/").await.expect("answered");
-    assert_eq!(answer.status, 503);
-    assert!(answer.text().contains("not-ready"), "{}", answer.text());
-    assert!(answer.text().contains("the engine <code>docker</code> cannot be read"), "{}", answer.text());
-    assert!(!answer.header("retry-after").is_empty());
+    for speaks in [Speaks::H1, Speaks::H2] {
+        let answer = plane.http().speaking(speaks).get("shop.localhost", "/").await.expect("answered");
+        assert_eq!(answer.status, 503);
+        assert!(answer.text().contains("not-ready"), "{}", answer.text());
+        assert!(answer.text().contains("the engine <code>docker</code> cannot be read"), "{}", answer.text());
+        assert!(!answer.header("retry-after").is_empty());
+    }
 }
 
 #[tokio::test]
@@ -135,136 +154,170 @@ async fn a_host_whose_container_does_not_run_is_told_which_one_that_is() {
     };
     let snapshot = Snapshot { containers: vec![stopped], ..Snapshot::default() };
     plane.tables.publish(compile(&snapshot, &gangway_model::Settings::default()));
-    let answer = plane.http().get("notes.localhost", "/").await.expect("answered");
-    let expected = "container <code>notes-1</code> names it in label <code>gangway.host</code>, and has been stopped (exit code 3)";
-    assert!(answer.status == 404 && answer.text().contains(expected), "{}", answer.text());
+    for speaks in [Speaks::H1, Speaks::H2] {
+        let answer = plane.http().speaking(speaks).get("notes.localhost", "/").await.expect("answered");
+        let expected = "container <code>notes-1</code> names it in label <code>gangway.host</code>, and has been stopped (exit code 3)";
+        assert!(answer.status == 404 && answer.text().contains(expected), "{}", answer.text());
+    }
 }
 
 #[tokio::test]
 async fn who_comes_before_the_first_table_waits_for_it() {
     let (address, _) = app("a").await;
     let mut plane = Plane::start_with(|_| {});
-    let (plain, secure) = (plane.http(), plane.https());
-    let asked = async { tokio::join!(plain.get("shop.localhost", "/"), secure.get("shop.localhost", "/")) };
-    let ((plain, secure), ()) = tokio::join!(asked, plane.serve(vec![route("shop.localhost", address)]));
-    assert_eq!(plain.expect("answered").status, 200);
-    assert_eq!(secure.expect("answered").status, 200);
+    let asking = plane.clients().map(|client| ask(client, "shop.localhost"));
+    plane.serve(vec![route("shop.localhost", address)]).await;
+    for answer in asking {
+        assert_eq!(answer.await.expect("no panic").expect("answered").status, 200);
+    }
 }
 
 #[tokio::test]
 async fn middlewares_change_what_passes() {
-    let (address, _) = app("stash").await;
-    let mut prefixed = route("a.localhost", address);
-    prefixed.path = "/stash";
-    prefixed.middlewares = vec![
-        Middleware::StripPrefix(vec!["/stash".into()]),
-        Middleware::RequestHeader(http::HeaderName::from_static("x-set"), Some(http::HeaderValue::from_static("1"))),
-        Middleware::RequestHeader(http::header::COOKIE, None),
-        Middleware::ResponseHeader(http::header::CONTENT_TYPE, Some(http::HeaderValue::from_static("text/x-mine"))),
-        Middleware::BodyLimit(10),
-    ];
+    let ways = Ways::to("stash", |prefixed| {
+        let value = |text| Some(http::HeaderValue::from_static(text));
+        prefixed.path = "/stash";
+        prefixed.middlewares = vec![
+            Middleware::StripPrefix(vec!["/stash".into()]),
+            Middleware::RequestHeader(http::HeaderName::from_static("x-set"), value("1")),
+            Middleware::RequestHeader(http::header::COOKIE, None),
+            Middleware::ResponseHeader(http::header::CONTENT_TYPE, value("text/x-mine")),
+            Middleware::BodyLimit(10),
+        ];
+    })
+    .await;
+    for Way { name, client, host, .. } in ways.all() {
+        let mut connection = client.connect(host).await.expect("connected");
+        let answer = connection.ask("GET", "/stash/echo%2F?q", &[("cookie", "secret")], "").await.expect("answered");
+        let echo = answer.json();
+        assert_eq!(echo["target"], "/echo%2F?q", "{name}");
+        assert_eq!(field(&echo, "x-forwarded-prefix"), ["/stash"], "{name}");
+        assert_eq!((field(&echo, "x-set"), field(&echo, "cookie").len()), (vec!["1".to_owned()], 0), "{name}");
+        assert_eq!(answer.header("content-type"), "text/x-mine", "{name}");
+        let bare = connection.get("/stash").await.expect("answered");
+        assert_eq!(
+            (bare.status.as_u16(), bare.header("location"), bare.header("content-type")),
+            (308, "/stash/", "text/x-mine"),
+            "{name}"
+        );
+        assert_eq!(connection.get("/stashed").await.expect("answered").status, 404, "{name}");
+        let large =
+            client.connect(host).await.expect("connected").ask("POST", "/stash/echo", &[], "x".repeat(11)).await;
+        assert_eq!(large.expect("answered").status, 413, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirection_asks_no_app() {
+    let (address, app) = app("old").await;
     let mut moved = route("b.localhost", address);
     moved.middlewares = vec![Middleware::Redirect {
         status: 302,
         target: RedirectTarget(vec![RedirectPart::Text("https://new.example".into()), RedirectPart::Path]),
     }];
-    let plane = Plane::serving(vec![prefixed, moved]).await;
-    let mut connection = plane.https().connect("a.localhost").await.expect("connected");
-    let answer = connection.ask("GET", "/stash/echo%2F?q", &[("cookie", "secret")], "").await.expect("answered");
-    let echo = answer.json();
-    assert_eq!(echo["target"], "/echo%2F?q");
-    assert_eq!(field(&echo, "x-forwarded-prefix"), ["/stash"]);
-    assert_eq!((field(&echo, "x-set"), field(&echo, "cookie").len()), (vec!["1".to_owned()], 0));
-    assert_eq!(answer.header("content-type"), "text/x-mine");
-    let bare = connection.get("/stash").await.expect("answered");
-    assert_eq!(
-        (bare.status.as_u16(), bare.header("location"), bare.header("content-type")),
-        (308, "/stash/", "text/x-mine")
-    );
-    assert_eq!(connection.get("/stashed").await.expect("answered").status, 404);
-    let large = connection.ask("POST", "/stash/echo", &[], "x".repeat(11)).await.expect("answered");
-    assert_eq!(large.status, 413);
-    let answer = plane.https().get("b.localhost", "/x?y").await.expect("answered");
-    assert_eq!((answer.status.as_u16(), answer.header("location")), (302, "https://new.example/x"));
+    let plane = Plane::serving(vec![moved]).await;
+    for client in plane.clients() {
+        let answer = client.get("b.localhost", "/x?y").await.expect("answered");
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (302, "https://new.example/x"));
+    }
+    assert_eq!(app.served(), 0);
 }
 
 #[tokio::test]
 async fn websockets_events_and_trailers_pass() {
-    let (address, _) = app("live").await;
-    let mut grpc = route("grpc.localhost", address);
-    grpc.endpoints[0].1 = Scheme::H2c;
-    let plane = Plane::serving(vec![route("live.localhost", address), grpc]).await;
-    for client in [plane.http(), plane.https().speaking(Speaks::H1)] {
-        let stream = client.stream("live.localhost").await.expect("connected");
-        let mut socket = WebSocket::open(stream, "live.localhost", "/ws").await.expect("upgraded");
-        for text in ["one", "two"] {
-            assert_eq!(socket.ask(text).await.expect("echoed"), text);
+    let ways = Ways::to("live", |_| {}).await;
+    for Way { name, client, speaks, host, .. } in ways.all() {
+        // HTTP/2 switches no protocols.
+        if speaks == Speaks::H1 {
+            let stream = client.stream(host).await.expect("connected");
+            let mut socket = WebSocket::open(stream, host, "/ws").await.expect("upgraded");
+            for text in ["one", "two"] {
+                assert_eq!(socket.ask(text).await.expect("echoed"), text, "{name}");
+            }
+            socket.close().await.expect("closed");
         }
-        socket.close().await.expect("closed");
+        let mut connection = client.connect(host).await.expect("connected");
+        let events = connection.get("/stream?count=3&every=1").await.expect("answered");
+        assert_eq!(events.text(), "data: 0\n\ndata: 1\n\ndata: 2\n\n", "{name}");
+        let fields = [("content-type", "application/grpc"), ("te", "trailers")];
+        let answer = connection.ask("POST", "/svc/Call", &fields, "ping").await.expect("answered");
+        assert_eq!(&answer.body[..], b"ping", "{name}");
+        assert_eq!(answer.trailers.expect("trailers")["grpc-status"], "0", "{name}");
     }
-    for client in [plane.https(), plane.https().speaking(Speaks::H2)] {
-        let events = client.get("live.localhost", "/stream?count=3&every=1").await.expect("answered");
-        assert_eq!(events.text(), "data: 0\n\ndata: 1\n\ndata: 2\n\n");
-    }
-    let mut connection = plane.https().speaking(Speaks::H2).connect("grpc.localhost").await.expect("connected");
-    let fields = [("content-type", "application/grpc"), ("te", "trailers")];
-    let answer = connection.ask("POST", "/svc/Call", &fields, "ping").await.expect("answered");
-    assert_eq!(&answer.body[..], b"ping");
-    assert_eq!(answer.trailers.expect("trailers")["grpc-status"], "0");
 }
 
 #[tokio::test]
 async fn large_bodies_pass_whole_both_ways() {
-    let (address, _) = app("files").await;
-    let plane = Plane::serving(vec![route("files.localhost", address)]).await;
-    const LEN: usize = 20_000_000;
-    for client in [plane.http(), plane.https(), plane.https().speaking(Speaks::H2)] {
-        let mut connection = client.connect("files.localhost").await.expect("connected");
+    let ways = Ways::to("files", |_| {}).await;
+    // More than all windows.
+    const LEN: usize = 6_000_000;
+    for Way { name, client, host, .. } in ways.all() {
+        let mut connection = client.connect(host).await.expect("connected");
         let answer = connection.get(&format!("/bytes/{LEN}")).await.expect("answered");
-        assert_eq!((answer.body.len(), answer.header("content-length")), (LEN, "20000000"));
+        assert_eq!(answer.header("content-length"), "6000000", "{name}");
+        assert!(answer.body == Pattern::bytes(LEN), "{name}: {} bytes", answer.body.len());
         let chunked = connection.get("/bytes/1000?chunked").await.expect("answered");
-        assert_eq!((chunked.body.len(), chunked.header("content-length")), (1000, ""));
-        let uploaded = connection.ask("POST", "/upload", &[], answer.body.clone()).await.expect("answered");
-        assert_eq!(uploaded.json()["len"], LEN);
+        assert_eq!((chunked.body.len(), chunked.header("content-length")), (1000, ""), "{name}");
+        let uploaded = connection.ask("POST", "/upload", &[], answer.body.clone()).await.expect("answered").json();
+        assert_eq!(uploaded["sum"], Sum::of_pattern(LEN as u64), "{name}: {uploaded}");
     }
 }
 
 #[tokio::test]
 async fn an_early_answer_reaches_a_client_that_still_uploads() {
-    let (address, _) = app("strict").await;
-    let plane = Plane::serving(vec![route("strict.localhost", address)]).await;
-    for client in [plane.http(), plane.https(), plane.https().speaking(Speaks::H2)] {
-        let mut connection = client.connect("strict.localhost").await.expect("connected");
-        let answer = connection.ask("POST", "/early", &[], vec![0_u8; 30_000_000]).await.expect("answered");
-        assert_eq!(answer.status, 413);
-        assert_eq!(answer.text(), "too much\n");
+    let ways = Ways::to("strict", |_| {}).await;
+    for Way { name, client, host, .. } in ways.all() {
+        let mut connection = client.connect(host).await.expect("connected");
+        let answer = connection.ask("POST", "/early", &[], vec![0_u8; 30_000_000]).await.expect(&name);
+        assert_eq!((answer.status.as_u16(), &*answer.text()), (413, "too much\n"), "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_cut_answer_looks_cut() {
-    let (address, _) = app("broken").await;
-    let plane = Plane::serving(vec![route("broken.localhost", address)]).await;
-    for client in [plane.http(), plane.https(), plane.https().speaking(Speaks::H2)] {
-        let mut connection = client.connect("broken.localhost").await.expect("connected");
-        connection.ask("GET", "/cut/100000", &[], "").await.expect_err("half an answer is no answer");
+    let ways = Ways::to("broken", |_| {}).await;
+    for Way { name, client, host, .. } in ways.all() {
+        let mut connection = client.connect(host).await.expect("connected");
+        let answer = connection.ask("GET", "/cut/100000", &[], "").await;
+        // A stream that is reset may take the head of its answer along.
+        let is_ours = answer.as_ref().is_ok_and(|answer| answer.status == 502);
+        assert!(answer.is_err() || is_ours, "half an answer is no answer: {name}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_takes_too_long_is_not_waited_for() {
+    let slow =
+        |slow: &mut RouteToServe| slow.change = Box::new(|route| route.timeouts.response = Duration::from_millis(200));
+    let ways = Ways::to("slow", slow).await;
+    for Way { name, client, host, .. } in ways.all() {
+        let answer = client.get(host, "/slow/60000").await.expect("answered");
+        assert_eq!(answer.status, 504, "{name}");
+        assert!(answer.text().contains("upstream-timeout"), "{name}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn early_hints_pass_before_the_answer() {
+    let ways = Ways::to("hints", |_| {}).await;
+    for Way { name, client, host, .. } in ways.all() {
+        let answer = client.get(host, "/hints").await.expect("answered");
+        assert_eq!((answer.status.as_u16(), &*answer.text()), (200, "after hints\n"), "{name}");
     }
 }
 
 #[tokio::test]
 async fn failures_of_an_app_are_told_by_reason() {
-    let (address, _) = app("slow").await;
     let refused =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port that was free");
-    let mut slow = route("slow.localhost", address);
-    slow.change = Box::new(|route| route.timeouts.response = Duration::from_millis(200));
+    let (address, _) = app("closed").await;
     let mut closed = route("closed.localhost", address);
     closed.change = Box::new(|route| route.closed = true);
     let mut secure = route("tls.localhost", not_tls().await);
     secure.endpoints[0].1 = Scheme::Https;
     let mut down = route("down.localhost", refused);
     down.change = with_policy(|policy| policy.hold = Duration::from_millis(100));
-    let plane = Plane::serving(vec![down, slow, closed, secure]).await;
+    let plane = Plane::serving(vec![down, closed, secure]).await;
     gangway_testkit::wait::eventually("nobody is kept waiting any more", Duration::from_secs(5), async || {
         let status = plane.http().get("down.localhost", "/").await.expect("answered").status.as_u16();
         assert!([502, 503].contains(&status), "{status}");
@@ -273,11 +326,10 @@ async fn failures_of_an_app_are_told_by_reason() {
     .await;
     for (host, path, status, token) in [
         ("down.localhost", "/", 502, "upstream-refused"),
-        ("slow.localhost", "/slow/60000", 504, "upstream-timeout"),
         ("closed.localhost", "/", 503, "route-closed"),
         ("tls.localhost", "/", 502, "upstream-tls"),
     ] {
-        for client in [plane.http(), plane.https().speaking(Speaks::H2)] {
+        for client in plane.clients() {
             let answer = client.get(host, path).await.expect("answered");
             assert_eq!(answer.status.as_u16(), status, "{host}: {}", answer.text());
             assert!(answer.text().contains(token), "{host}: {}", answer.text());
@@ -291,11 +343,11 @@ async fn a_request_waits_for_an_endpoint_that_starts() {
     let mut starting = route("new.localhost", address);
     starting.endpoints[0].2 = Readiness::Starting;
     let mut plane = Plane::serving(vec![starting]).await;
-    let client = plane.https();
-    let waiting = tokio::spawn(async move { client.get("new.localhost", "/").await });
+    let asking = plane.clients().map(|client| ask(client, "new.localhost"));
     plane.serve(vec![route("new.localhost", address)]).await;
-    let answer = waiting.await.expect("no panic").expect("answered");
-    assert_eq!(answer.status, 200);
+    for answer in asking {
+        assert_eq!(answer.await.expect("no panic").expect("answered").status, 200);
+    }
 }
 
 /// Changes how a route treats requests on their way.
@@ -334,7 +386,7 @@ async fn requests_wait_for_the_next_container_of_a_route_that_is_held() {
 #[tokio::test]
 async fn who_has_waited_in_vain_is_told_to_come_back_in_a_form_it_understands() {
     let plane = Plane::serving(vec![held("gone.localhost", Duration::from_millis(50))]).await;
-    for client in [plane.https().speaking(Speaks::H1), plane.https().speaking(Speaks::H2)] {
+    for client in plane.clients() {
         let mut connection = client.connect("gone.localhost").await.expect("connected");
         let page = connection.ask("GET", "/", &[("accept", "text/html")], "").await.expect("answered");
         assert_eq!((page.status.as_u16(), page.header("retry-after")), (503, "2"));
@@ -351,15 +403,16 @@ async fn who_has_waited_in_vain_is_told_to_come_back_in_a_form_it_understands() 
 #[tokio::test]
 async fn a_route_that_is_given_up_while_a_request_waits_was_not_ready() {
     let mut plane = Plane::serving(vec![held("gone.localhost", Duration::from_secs(60))]).await;
-    let client = plane.https();
-    let waiting = tokio::spawn(async move { client.get("gone.localhost", "/").await });
-    gangway_testkit::wait::eventually("it waits", Duration::from_secs(5), async || {
-        (plane.metric("gangway_requests_waiting") == 1.0).then_some(())
+    let waiting = plane.clients().map(|client| ask(client, "gone.localhost"));
+    gangway_testkit::wait::eventually("all wait", Duration::from_secs(5), async || {
+        (plane.metric("gangway_requests_waiting") == 4.0).then_some(())
     })
     .await;
     plane.serve(Vec::new()).await;
-    let answer = waiting.await.expect("no panic").expect("answered");
-    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "2"));
+    for answer in waiting {
+        let answer = answer.await.expect("no panic").expect("answered");
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "2"));
+    }
 }
 
 /// A port that is ours, and at which nobody listens yet.

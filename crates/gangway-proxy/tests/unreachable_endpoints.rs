@@ -16,12 +16,16 @@ use tokio::time::Instant;
 
 const STUCK: Duration = Duration::from_secs(20);
 
+/// The same answer to each client; one of them.
 async fn asked(plane: &Plane) -> Answer {
-    let client = plane.http();
-    tokio::time::timeout(STUCK, client.get("app.localhost", "/"))
-        .await
-        .expect("nobody is kept waiting")
-        .expect("answered")
+    let mut answers = Vec::new();
+    for client in plane.clients() {
+        let answer = tokio::time::timeout(STUCK, client.get("app.localhost", "/")).await;
+        answers.push(answer.expect("nobody is kept waiting").expect("answered"));
+    }
+    let told = |answer: &Answer| (answer.status, answer.header("retry-after").to_owned());
+    assert!(answers.iter().all(|answer| told(answer) == told(&answers[0])), "{answers:?}");
+    answers.pop().expect("there are some")
 }
 
 fn with_upstream(mut route: RouteToServe, change: impl FnOnce(&mut Upstream) + 'static) -> RouteToServe {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{Plane, app, route};
 use gangway_proxy::{TrustedProxies, Whereabouts};
-use gangway_testkit::client::Speaks;
+use gangway_testkit::client::{Client, Speaks};
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -28,7 +28,7 @@ async fn a_gateway_is_nobody() {
     assert_eq!(plane.plane.gateway_seen(), None);
 
     plane.whereabouts.publish(behind_a_gateway());
-    for client in [plane.http(), plane.https(), plane.https().speaking(Speaks::H2)] {
+    for client in plane.clients() {
         // Many are behind it, so that it has no bound of its own.
         let mut held = Vec::new();
         for _ in 0..5 {
@@ -52,15 +52,17 @@ async fn a_gateway_that_is_trusted_speaks_for_others_and_for_nobody_else() {
     let (address, _) = app("app").await;
     plane.serve(vec![route("app.localhost", address)]).await;
     plane.whereabouts.publish(behind_a_gateway());
-    let mut connection = plane.http().connect("other.localhost").await.expect("connected");
-    for (fields, is_local) in [
-        (vec![("x-forwarded-for", "192.168.1.9")], true),
-        (vec![("x-forwarded-for", "203.0.113.9")], false),
-        (vec![("x-forwarded-for", "127.0.0.1")], false),
-        (vec![], false),
-    ] {
-        let text = connection.ask("GET", "/", &fields, "").await.expect("answered").text();
-        assert_eq!(text.contains("gangway explain"), is_local, "{fields:?}");
+    for speaks in [Speaks::H1, Speaks::H2] {
+        let mut connection = plane.http().speaking(speaks).connect("other.localhost").await.expect("connected");
+        for (fields, is_local) in [
+            (vec![("x-forwarded-for", "192.168.1.9")], true),
+            (vec![("x-forwarded-for", "203.0.113.9")], false),
+            (vec![("x-forwarded-for", "127.0.0.1")], false),
+            (vec![], false),
+        ] {
+            let text = connection.ask("GET", "/", &fields, "").await.expect("answered").text();
+            assert_eq!(text.contains("gangway explain"), is_local, "{speaks:?}: {fields:?}");
+        }
     }
     assert_eq!(plane.plane.gateway_seen(), None, "nothing is to be put right");
 }
@@ -86,24 +88,28 @@ async fn redirects_lead_to_the_published_port() {
                 .whereabouts
                 .publish(Whereabouts { published: vec![(http, named), (https, outside)], ..Whereabouts::default() });
         }
-        let answer = plane.http().get(&format!("app.localhost:{named}"), "/x?y").await.expect("answered");
         let expected = expected.replace("TLS", &https.to_string());
-        assert_eq!((answer.status.as_u16(), answer.header("location")), (308, &*expected));
+        for speaks in [Speaks::H1, Speaks::H2] {
+            let client = plane.http().speaking(speaks);
+            let answer = client.get(&format!("app.localhost:{named}"), "/x?y").await.expect("answered");
+            assert_eq!((answer.status.as_u16(), answer.header("location")), (308, &*expected), "{speaks:?}");
+        }
     }
 }
 
 #[tokio::test]
 async fn an_engine_that_cannot_be_read_is_said_at_once() {
     let mut plane = Plane::start_with(|_| {});
-    let client = plane.http();
+    let clients = [Speaks::H1, Speaks::H2].map(|speaks| plane.http().speaking(speaks));
+    let ask = |client: Client| tokio::spawn(async move { client.get("app.localhost", "/").await });
     // Somebody has begun to wait already.
-    let waiting = tokio::spawn(async move { client.get("app.localhost", "/").await });
+    let waiting = clients.clone().map(ask);
     plane.whereabouts.publish(Whereabouts {
         trouble: Some("the engine cannot be read at `x`: gone".into()),
         ..Whereabouts::default()
     });
-    for answer in [waiting.await.expect("no panic"), plane.http().get("app.localhost", "/").await] {
-        let answer = answer.expect("answered");
+    for answer in waiting.into_iter().chain(clients.map(ask)) {
+        let answer = answer.await.expect("no panic").expect("answered");
         assert_eq!(answer.status, 503);
         assert!(
             answer.text().contains("the engine cannot be read at") && answer.text().contains(": gone"),

@@ -33,8 +33,8 @@ const SESSIONS_MAX: usize = 4096;
 
 /// Makes aws-lc-rs the process's provider, with X25519MLKEM768 preferred.
 ///
-/// Must be the first thing a process does with TLS: Pingora installs ring, which has no post-quantum
-/// key exchange, wherever it finds none. A second call does nothing.
+/// Must be the first thing a process does with TLS: a library may install another one wherever it finds none, without
+/// the post-quantum key exchange. A second call does nothing.
 pub fn install_crypto_provider() {
     let _ = default_provider().install_default();
 }

@@ -20,8 +20,9 @@ const WARM_UP: u32 = 4;
 /// The number of samples of memory.
 const SAMPLES: u32 = 120;
 
-/// Noise of single moments, in MiB, and as much of a slope, in MiB an hour.
+/// Noise of single moments, in MiB, and in descriptors.
 const FLAT_MIB: f64 = 4.0;
+const FLAT_FILES: f64 = 16.0;
 
 /// After the load has ended, this many more descriptors than before it are none that leak: threads have some
 /// of their own, and they are started when first used.
@@ -47,7 +48,7 @@ async fn soak(span: Duration) -> bool {
         COUNTED.iter().chain(FAULTY).map(|kind| Clients::begin(&stage.gangway, *kind)).collect();
     let watching = tokio::spawn(watch(stage.gangway.process.id(), span));
     let faults = Faults::until(&mut stage, begun + span).await;
-    let growth = watching.await.expect("looking does not panic");
+    let (memory, files) = watching.await.expect("looking does not panic");
 
     let mut is_good = true;
     let mut verdict = |is_passed: bool, line: String| {
@@ -79,15 +80,16 @@ async fn soak(span: Duration) -> bool {
         format!("lasting WebSockets and streams: {} disturbed {disturbed:?}", disturbed.len()),
     );
     println!("     {faults}");
-    let (least, most) = growth.range_mib();
-    verdict(
-        growth.mib() <= FLAT_MIB,
-        format!(
-            "memory: {least:.1} to {most:.1} MiB, slope {:+.1} MiB/h, {:+.1} MiB from the first third to the last",
-            growth.mib_per_hour(),
-            growth.mib()
-        ),
-    );
+    for (growth, flat, what) in [(memory, FLAT_MIB, "MiB"), (files, FLAT_FILES, "descriptors")] {
+        let (least, most) = growth.range();
+        let (slope, thirds) = (growth.per_hour(), growth.of_thirds());
+        verdict(
+            thirds <= flat,
+            format!(
+                "{least:.1} to {most:.1} {what}, slope {slope:+.1} an hour, {thirds:+.1} from the first third to the last"
+            ),
+        );
+    }
     let files_after = settled(&stage.gangway, files_before + MORE_FILES).await;
     verdict(
         files_after <= files_before + MORE_FILES,
@@ -98,15 +100,17 @@ async fn soak(span: Duration) -> bool {
     is_good
 }
 
-/// Looks at the memory of a process from time to time, after a while in which it fills.
-async fn watch(process: u32, span: Duration) -> Growth {
-    let (mut growth, begun) = (Growth::default(), Instant::now());
+/// Looks at the memory, in MiB, and the descriptors of a process from time to time, after a while in which they fill.
+async fn watch(process: u32, span: Duration) -> (Growth, Growth) {
+    let (mut memory, mut files, begun) = (Growth::default(), Growth::default(), Instant::now());
     let mut ticks = interval_at(begun + span / WARM_UP, (span - span / WARM_UP) / SAMPLES);
     while begun.elapsed() < span {
         ticks.tick().await;
-        growth.add(begun.elapsed(), gangway_tests::process::resident_kib(process));
+        memory.add(begun.elapsed(), mib(gangway_tests::process::resident_kib(process)));
+        let open = u32::try_from(gangway_tests::process::open_files(process)).unwrap_or(u32::MAX);
+        files.add(begun.elapsed(), f64::from(open));
     }
-    growth
+    (memory, files)
 }
 
 /// Waits until no more descriptors than these are open; how many there are then, or at last.

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use crate::gangway::Gangway;
-use crate::soak::stage::{CRASHING, PLAIN, STEADY};
+use crate::soak::stage::{CRASHING, H2C, HTTPS, PLAIN, STEADY};
 
 /// An act that takes longer is lost.
 const GIVE_UP: Duration = Duration::from_secs(60);
@@ -33,13 +33,21 @@ const MANY: u32 = 50;
 /// The number of outcomes that are remembered.
 const REMEMBERED: usize = 10;
 
-/// One kind of client. An act of it begins with a connection and ends with its end.
+/// The apps that stay, by the way in which they are spoken to.
+const APPS: [&str; 3] = [STEADY, HTTPS, H2C];
+
+/// One kind of client. An act of it begins with a connection and ends with its end. Those that say how they speak go to
+/// each app that stays, by turns.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// 1 MB down, compared.
     Download(Speaks),
     /// 1 MB up, compared.
     Upload(Speaks),
+    /// An upload that is answered before it has come.
+    EarlyAnswer(Speaks),
+    /// A call with trailers after its answer.
+    Call(Speaks),
     /// Small requests without TLS.
     Small,
     /// Messages of a WebSocket.
@@ -52,6 +60,8 @@ pub enum Kind {
     StalledReader,
     /// Connections that end in the middle, in four ways.
     Reset,
+    /// Uploads that end in the middle.
+    CutUpload(Speaks),
     /// Requests to the app that is killed.
     Crashing,
 }
@@ -62,6 +72,10 @@ pub const COUNTED: &[Kind] = &[
     Kind::Download(Speaks::H2),
     Kind::Upload(Speaks::H1),
     Kind::Upload(Speaks::H2),
+    Kind::EarlyAnswer(Speaks::H1),
+    Kind::EarlyAnswer(Speaks::H2),
+    Kind::Call(Speaks::H1),
+    Kind::Call(Speaks::H2),
     Kind::Small,
     Kind::Messages,
     Kind::Events(Speaks::H1),
@@ -70,7 +84,8 @@ pub const COUNTED: &[Kind] = &[
 ];
 
 /// The kinds that misbehave, or meet what does.
-pub const FAULTY: &[Kind] = &[Kind::StalledReader, Kind::Reset, Kind::Crashing];
+pub const FAULTY: &[Kind] =
+    &[Kind::StalledReader, Kind::Reset, Kind::CutUpload(Speaks::H1), Kind::CutUpload(Speaks::H2), Kind::Crashing];
 
 /// Clients of one kind that run until they are stopped.
 #[derive(Debug)]
@@ -149,25 +164,39 @@ impl Kind {
     fn pause(self) -> Duration {
         Duration::from_millis(match self {
             Self::Download(_) | Self::Upload(_) => 250,
-            Self::Small | Self::Reset | Self::Crashing => 100,
+            Self::EarlyAnswer(_) => 500,
+            Self::Small | Self::Reset | Self::Crashing | Self::Call(_) | Self::CutUpload(_) => 100,
             Self::Messages | Self::Events(_) | Self::SlowReader | Self::StalledReader => 1000,
         })
     }
 
     async fn act(self, way: &Way, number: u32, answered: &AtomicU64) -> io::Result<()> {
         let count = || answered.fetch_add(1, Ordering::SeqCst);
+        let app = APPS[number as usize % APPS.len()];
+        let connect = async |speaks| way.secure_client.clone().speaking(speaks).connect(app).await;
         match self {
             Self::Download(speaks) => {
-                let mut connection = way.secure_client.clone().speaking(speaks).connect(STEADY).await?;
-                let answer = connection.get(&format!("/bytes/{LARGE}")).await?;
-                expect(answer.status == 200 && answer.body == Pattern::bytes(LARGE), || answer.status)?;
+                let answer = connect(speaks).await?.get(&format!("/bytes/{LARGE}")).await?;
+                let is_whole = answer.body == Pattern::bytes(LARGE);
+                expect(answer.status == 200 && is_whole, || format!("{app}: {}", answer.status))?;
                 count();
             }
             Self::Upload(speaks) => {
-                let mut connection = way.secure_client.clone().speaking(speaks).connect(STEADY).await?;
-                let answer = connection.ask("POST", "/upload", &[], Pattern::bytes(LARGE)).await?;
+                let answer = connect(speaks).await?.ask("POST", "/upload", &[], Pattern::bytes(LARGE)).await?;
                 let is_whole = answer.json()["sum"] == Sum::of_pattern(LARGE as u64);
-                expect(answer.status == 200 && is_whole, || answer.status)?;
+                expect(answer.status == 200 && is_whole, || format!("{app}: {}", answer.status))?;
+                count();
+            }
+            Self::EarlyAnswer(speaks) => {
+                let answer = connect(speaks).await?.ask("POST", "/early", &[], Pattern::bytes(LARGE)).await?;
+                expect(answer.status == 413, || format!("{app}: {}", answer.status))?;
+                count();
+            }
+            Self::Call(speaks) => {
+                let fields = [("content-type", "application/grpc"), ("te", "trailers")];
+                let answer = connect(speaks).await?.ask("POST", "/svc/Call", &fields, "ping").await?;
+                let has_trailers = answer.trailers.is_some_and(|trailers| trailers["grpc-status"] == "0");
+                expect(has_trailers && answer.body == "ping", || format!("{app}: {}", answer.status))?;
                 count();
             }
             Self::Small => {
@@ -179,8 +208,8 @@ impl Kind {
                 }
             }
             Self::Messages => {
-                let stream = way.secure_client.stream(STEADY).await?;
-                let mut socket = WebSocket::open(stream, STEADY, "/ws").await?;
+                let stream = way.secure_client.stream(app).await?;
+                let mut socket = WebSocket::open(stream, app, "/ws").await?;
                 let mut pause = ticks(Duration::from_millis(50));
                 for message in 0..MANY {
                     pause.tick().await;
@@ -192,10 +221,9 @@ impl Kind {
                 socket.close().await?;
             }
             Self::Events(speaks) => {
-                let mut connection = way.secure_client.clone().speaking(speaks).connect(STEADY).await?;
-                let answer = connection.get(&format!("/stream?every=50&count={MANY}")).await?;
+                let answer = connect(speaks).await?.get(&format!("/stream?every=50&count={MANY}")).await?;
                 let events = answer.text().matches("data: ").count();
-                expect(answer.status == 200 && events == MANY as usize, || format!("{events} events"))?;
+                expect(answer.status == 200 && events == MANY as usize, || format!("{app}: {events} events"))?;
                 answered.fetch_add(u64::from(MANY), Ordering::SeqCst);
             }
             Self::SlowReader => {
@@ -221,6 +249,14 @@ impl Kind {
             Self::Reset => {
                 reset(way, number).await?;
                 count();
+            }
+            Self::CutUpload(speaks) => {
+                let mut connection = connect(speaks).await?;
+                // Dropping it cuts the request; the pause decides how much of it has gone.
+                let pause = Duration::from_millis(u64::from(number % 20));
+                if timeout(pause, connection.ask("POST", "/upload", &[], Pattern::bytes(LARGE))).await.is_err() {
+                    count();
+                }
             }
             Self::Crashing => {
                 let mut connection = way.secure_client.connect(CRASHING).await?;

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use gangway_testkit::client::Client;
 use gangway_testkit::engine::{Container, Engine};
 use gangway_testkit::wait::eventually;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio::task::block_in_place;
 
 use crate::engines::played;
@@ -18,6 +18,11 @@ use crate::{STUCK, artifact};
 
 /// The app whose container stays all the time, over TLS.
 pub const STEADY: &str = "steady.test";
+
+/// An app that stays like [`STEADY`], and is spoken to by TLS.
+pub const HTTPS: &str = "https.test";
+/// An app that stays like [`STEADY`], and is spoken to by HTTP/2 without TLS.
+pub const H2C: &str = "h2c.test";
 
 /// An app without TLS.
 pub const PLAIN: &str = "plain.test";
@@ -38,7 +43,7 @@ pub struct Stage {
     /// The engine that it follows.
     pub engine: Engine,
     folder: TempDir,
-    _staying: [App; 2],
+    _staying: [App; 4],
     turning: App,
     crashing: App,
     made: u32,
@@ -59,16 +64,22 @@ impl Stage {
         let engine = Engine::default();
         let url = played(&engine, folder.path());
         let gangway = Options::docker(&url).start().await;
-        let app = async |name: &str, host: &str, tls: &str| {
+        let app = async |name: &str, host: &str, tls: &str, scheme: &str| {
             let [address] = free_addresses();
-            let process = serve(&folder, address).await;
+            let process = serve(&folder, address, scheme).await;
             let container = container(name, address).label("gangway.host", host).label("gangway.tls", tls);
+            let container = container.label("gangway.scheme", scheme).label("gangway.verify", "false");
             App { container: engine.run(container), address, process }
         };
-        let staying = [app("steady", STEADY, "internal").await, app("plain", PLAIN, "off").await];
-        let turning = app("turning-0", TURNING, "internal").await;
-        let crashing = app("crashing", CRASHING, "internal").await;
-        for host in [STEADY, TURNING, CRASHING] {
+        let staying = [
+            app("steady", STEADY, "internal", "http").await,
+            app("https", HTTPS, "internal", "https").await,
+            app("h2c", H2C, "internal", "h2c").await,
+            app("plain", PLAIN, "off", "http").await,
+        ];
+        let turning = app("turning-0", TURNING, "internal", "http").await;
+        let crashing = app("crashing", CRASHING, "internal", "http").await;
+        for host in [STEADY, HTTPS, H2C, TURNING, CRASHING] {
             gangway.served(host, "/").await;
         }
         gangway.answers(PLAIN, 200).await;
@@ -85,7 +96,7 @@ impl Stage {
         self.engine.remove(&old.container);
         self.made += 1;
         let [address] = free_addresses();
-        let process = serve(&self.folder, address).await;
+        let process = serve(&self.folder, address, "http").await;
         let new = container(&format!("turning-{}", self.made), address);
         let new = new.label("gangway.host", TURNING).label("gangway.tls", "internal");
         self.turning = App { container: self.engine.run(new), address, process };
@@ -98,7 +109,7 @@ impl Stage {
         app.process.signal("KILL");
         app.process.end(STUCK).await;
         self.engine.end(&app.container);
-        app.process = serve(&self.folder, app.address).await;
+        app.process = serve(&self.folder, app.address, "http").await;
         self.engine.start(&app.container);
         self.gangway.served(CRASHING, "/").await;
     }
@@ -137,11 +148,11 @@ fn container(name: &str, address: SocketAddr) -> Container {
 }
 
 /// Starts an app and waits until it listens.
-async fn serve(folder: &TempDir, address: SocketAddr) -> Process {
+async fn serve(folder: &TempDir, address: SocketAddr, scheme: &str) -> Process {
     let mut command = Command::new(artifact("app"));
-    command.args(["--http", &address.to_string(), "--on-term", "drain"]);
+    let listener = if scheme == "https" { "--tls" } else { "--http" };
+    command.args([listener, &address.to_string(), "--on-term", "drain"]);
     let process = block_in_place(|| Process::start(&mut command, &folder.path().join("apps.log")));
-    let itself = Client::plain(address);
-    eventually("the app listens", STUCK, async || itself.get("x", "/").await.ok().map(drop)).await;
+    eventually("the app listens", STUCK, async || TcpStream::connect(address).await.ok().map(drop)).await;
     process
 }

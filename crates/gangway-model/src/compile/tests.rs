@@ -1,11 +1,12 @@
 //! Compiling what containers declare for each other, by the dialect [`demo`](crate::dialect).
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::{Compiled, Compiler};
 use crate::route::Middleware;
 use crate::settings::Settings;
-use crate::snapshot::{Container, ContainerState, Gone, Snapshot};
+use crate::snapshot::{Container, ContainerState, Gone, OwnPlace, Snapshot};
 
 /// A container of a project of its own, at an address that ends in its number.
 fn container(name: &str, number: u8, labels: &[(&str, &str)]) -> Container {
@@ -209,4 +210,14 @@ fn help_is_in_the_words_of_the_dialect() {
     let second = compiled_in_all_ways(&mut snapshot);
     let help: String = second.diagnostics.iter().map(|one| one.help.as_str()).collect();
     assert!(help.contains("demo.share") && !help.contains("gangway.share"), "{help}");
+}
+
+#[test]
+fn our_own_container_is_named_once_a_table() {
+    let containers = vec![container("app", 1, &[]), container("gateway", 2, &[])];
+    let own = OwnPlace::Container { id: containers[1].id.clone(), networks: BTreeMap::new(), host_gateway: None };
+    let mut snapshot = Snapshot { containers, ..Snapshot::default() };
+    assert_eq!(compiled_in_all_ways(&mut snapshot).own, None);
+    snapshot.own.insert(snapshot.containers[0].engine.clone(), own);
+    assert_eq!(compiled_in_all_ways(&mut snapshot).own.as_deref(), Some("gateway"));
 }

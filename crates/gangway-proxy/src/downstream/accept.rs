@@ -44,8 +44,7 @@ impl Acceptor {
         let arriving = self.arrivals.begin();
         let front_door = Arc::clone(&self.front_door);
         let task = Arc::new(OnceLock::new());
-        let account = place.account.clone();
-        let accepted = Accepted { peer, protocol, task: Arc::clone(&task), account: account.clone() };
+        let accepted = Accepted { peer, protocol, task: Arc::clone(&task), account: place.account.clone() };
         let spawned = self.tracker.spawn(async move {
             let _held = (place, open);
             // It ends with its runtime at the latest, when all connections are cut.
@@ -53,9 +52,6 @@ impl Acceptor {
         });
         // Long before anything aborts the task.
         let _ = task.set(spawned.abort_handle());
-        if let Some(account) = account {
-            account.add_task(spawned.abort_handle());
-        }
     }
 }
 

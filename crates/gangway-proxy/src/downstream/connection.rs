@@ -44,7 +44,7 @@ pub(crate) struct ClientConnection {
 }
 
 impl ClientConnection {
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn new(peer: SocketAddr, local: SocketAddr, trusted: bool) -> Self {
         Self::served_by(peer, local, trusted, Arc::default())
     }

@@ -28,7 +28,7 @@ use crate::exchange::worker::Worker;
 use crate::lifecycle::Phases;
 use crate::listen_addresses::ListenerProtocol;
 use crate::log::unclaimed_hosts::UnclaimedOutcome;
-use crate::overload::address_account::AddressAccount;
+use crate::overload::address_account::{AddressAccount, CONNECTION_BYTES};
 use crate::request::client_origin::is_from_local_network;
 
 /// How long a handshake waits for a certificate. A container that has just started may be asked for before its
@@ -38,9 +38,6 @@ const CERTIFICATE_WAIT: Duration = Duration::from_secs(3);
 /// Encrypted bytes that a connection keeps until its client takes them: two records. The default is 64 KiB, which
 /// every slow client would occupy.
 const TLS_BUFFER_MAX: usize = 2 * 16 * 1024;
-
-/// Memory that a connection takes: its state, TLS, and a buffer now and then.
-const CONNECTION_BYTES: usize = 32 * 1024;
 
 /// What is known of a connection when it is accepted.
 pub(crate) struct Accepted {
@@ -269,8 +266,12 @@ impl FrontDoor {
         let trusted = self.worker.shared.settings.trusted_proxies.contains(address);
         let mut connection = ClientConnection::served_by(peer, tcp.local_addr()?, trusted, task);
         let overload = &self.worker.shared.overload;
+        let mark = overload.idle.add(Arc::clone(&connection.task));
+        if let Some(account) = &account {
+            account.add_connection(&mark);
+        }
         connection.account = account;
-        connection.idle = Some(overload.idle.add(Arc::clone(&connection.task)));
+        connection.idle = Some(mark);
         connection.memory = Some(overload.memory.lease(CONNECTION_BYTES));
         let whereabouts = self.worker.shared.whereabouts.load();
         connection.is_anonymous = whereabouts.is_anonymous(address, canonical(connection.local.ip()));

@@ -7,7 +7,7 @@ pub(crate) mod byte_stream;
 pub(crate) mod connection;
 pub(crate) mod connection_limits;
 pub(crate) mod front_door;
-mod http1;
+pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod linger;
 pub(crate) mod listener;

@@ -58,7 +58,7 @@ pub(super) async fn attempt<D: Downstream>(
     client: &mut D,
 ) -> Result<(), AttemptFailure> {
     let internal = || AttemptFailure::last(TransferError::Internal);
-    let Exchange { head, context, response, upstream_fields, replay, timer } = exchange;
+    let Exchange { head, context, response, upstream_fields, replay, timer, ended: _ } = exchange;
     context.begin_try();
     let Some(Routing { admission, routed, .. }) = context.routing() else { return Err(internal()) };
     let active = Arc::clone(&routed.active);
@@ -76,9 +76,11 @@ pub(super) async fn attempt<D: Downstream>(
         is_repeatable: head.method.is_idempotent(),
         connect_timeout: active.route.timeouts.connect,
     };
+    let mut has_waited = context.attempt.tries > 1 || context.hold.until.is_some();
     let mut stream = match worker.connector.checkout(endpoint, &need) {
         Some(stream) => stream,
         None => {
+            has_waited = true;
             // On the heap, so that this future stays small.
             let connecting = Box::pin(worker.connector.connect(endpoint, &need));
             match connected(connecting, client).await {
@@ -115,7 +117,8 @@ pub(super) async fn attempt<D: Downstream>(
         is_last,
     });
     upstream_fields.release();
-    let sent = Instant::now();
+    // The clock is not asked again where no time has passed.
+    let sent = if has_waited { Instant::now() } else { context.started };
     context.attempt.sent = Some(sent);
     let has_body = head.body != BodyLength::Empty;
     let is_reused = stream.is_reused();
@@ -189,10 +192,8 @@ fn unreached(
     let state = &endpoint.state;
     state.connect_failed();
     state.note_trouble(error::trouble(error.kind));
-    let is_news = error::is_unreachable(error.kind) && state.mark_unreachable();
-    if is_news && worker.shared.suspects.try_send(endpoint.key.clone()).is_err() {
-        // No probe would notice when the endpoint is back; so the next failure is reported again.
-        state.set_health(EndpointHealth::Healthy);
+    if error::is_unreachable(error.kind) && state.mark_unreachable() {
+        worker.shared.suspects.note(&endpoint.key);
     }
     context.attempt.unreached += 1;
     // Nothing was sent, so a request with any method may go to another endpoint. It may also wait for the only
@@ -208,7 +209,7 @@ fn unreached(
 struct Rules<'r> {
     worker: &'r Worker,
     connection: &'r Arc<ClientConnection>,
-    head: &'r RequestHead,
+    head: &'r mut RequestHead,
     context: &'r mut RequestContext,
     active: &'r ActiveRoute,
     endpoint: &'r ActiveEndpoint,
@@ -249,13 +250,19 @@ impl Rules<'_> {
             state.end_with_endpoint(task.clone());
         }
         client_response::prepare(context, response);
+        context.begun = Some(response.status);
         Ok(())
     }
 }
 
 impl TransferRules for Rules<'_> {
     fn on_response(&mut self, head: &mut ResponseHead) -> Result<(), TransferError> {
-        guarded(|| self.prepare_response(head)).unwrap_or(Err(TransferError::Internal))
+        guarded(|| self.prepare_response(head)).unwrap_or(Err(TransferError::Internal))?;
+        // The request is not sent again. A download may last long, and only the log asks for fields afterwards.
+        self.head
+            .fields
+            .shrink_to(|field| matches!(field.kind, FieldKind::Host | FieldKind::UserAgent | FieldKind::Referer));
+        Ok(())
     }
 
     fn on_request_data(&mut self, len: usize) -> Result<(), TransferError> {
@@ -264,6 +271,10 @@ impl TransferRules for Rules<'_> {
             Some(limit) if self.context.body.exceeds(len, limit) => Err(TransferError::BodyTooLarge),
             Some(_) | None => Ok(()),
         }
+    }
+
+    fn expects_continue(&self) -> bool {
+        self.head.expects_continue
     }
 
     fn is_drained(&self) -> bool {
@@ -285,4 +296,30 @@ impl TransferRules for Rules<'_> {
 fn accepts_events(head: &RequestHead) -> bool {
     let accept = head.fields.get(FieldKind::Accept);
     accept.is_some_and(|accept| memchr::memmem::find(accept, b"text/event-stream").is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use gangway_model::Scheme;
+
+    use super::*;
+    use crate::samples::SampleState;
+    use crate::upstream::samples::{connector, endpoint};
+
+    #[tokio::test]
+    async fn endpoints_that_cannot_be_reached_stay_so_and_reach_the_probes_however_many() {
+        let worker = Worker::new(SampleState::new().shared, connector());
+        let endpoints: Vec<_> = (1..=2000).map(|port| endpoint(Scheme::Http, ([192, 0, 2, 1], port).into())).collect();
+        for _ in 0..2 {
+            for endpoint in &endpoints {
+                let refused = UpstreamError::new(UpstreamErrorKind::Refused, "connection refused");
+                let _ = unreached(&worker, endpoint, &mut RequestContext::default(), refused);
+                assert_eq!(endpoint.state.health(), EndpointHealth::Failing);
+            }
+        }
+        let suspects: HashSet<_> = worker.shared.suspects.take().await.into_iter().collect();
+        assert_eq!(suspects, endpoints.iter().map(|endpoint| endpoint.key.clone()).collect());
+    }
 }

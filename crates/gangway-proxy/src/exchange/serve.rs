@@ -16,11 +16,12 @@ use crate::exchange::transfer::TransferError;
 use crate::exchange::worker::Worker;
 use crate::hold::unavailable::no_endpoint;
 use crate::hold::wait::{AfterWait, Held};
-use crate::log::request_log::{self, RequestOutcome};
+use crate::log::request_log::{self, CutReason, RequestOutcome};
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::overload::address_account::CountedRequest;
 use crate::overload::memory_budget::{MemoryLease, MemoryPressure};
+use crate::panic_guard::guarded;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
@@ -28,6 +29,7 @@ use crate::reply::render::render_for;
 use crate::request::context::{Received, RequestContext};
 use crate::request::routing::{NextStep, receive};
 use crate::stream::downstream::{Downstream, DownstreamError};
+use crate::stream::upstream_error::UpstreamErrorKind;
 use crate::upstream::error;
 
 /// Memory that a stream of HTTP/2 takes beside its head: its state and a buffer.
@@ -39,6 +41,93 @@ struct Ending {
     status: u16,
     /// Why the response is not whole, or not there.
     error: Option<Cow<'static, str>>,
+    cut: Option<CutReason>,
+}
+
+impl Ending {
+    fn whole(status: u16) -> Self {
+        Self { status, error: None, cut: None }
+    }
+
+    /// The client is no longer there, or takes nothing.
+    fn of_client(status: u16, error: DownstreamError) -> Self {
+        let cut = match error {
+            DownstreamError::Gone => Some(CutReason::ClientGone),
+            DownstreamError::Stalled => Some(CutReason::ClientStalled),
+            DownstreamError::Rejected(_) => None,
+        };
+        Self { status, error: Some(error.to_string().into()), cut }
+    }
+}
+
+/// A request that has begun, with all that its record is made of. It is recorded once, however it ends: by its
+/// [`Ending`], or when it is dropped, since its connection was cut, its stream was reset, or a panic came.
+struct Recorded<'r, D: Downstream> {
+    worker: &'r Worker,
+    connection: &'r Arc<ClientConnection>,
+    exchange: &'r mut Exchange,
+    client: &'r mut D,
+    is_recorded: bool,
+}
+
+impl<'r, D: Downstream> Recorded<'r, D> {
+    fn begin(
+        worker: &'r Worker,
+        connection: &'r Arc<ClientConnection>,
+        exchange: &'r mut Exchange,
+        client: &'r mut D,
+    ) -> Self {
+        exchange.context.begin();
+        Self { worker, connection, exchange, client, is_recorded: false }
+    }
+
+    fn end(mut self, ending: &Ending) {
+        self.record(ending);
+    }
+
+    fn record(&mut self, ending: &Ending) {
+        self.is_recorded = true;
+        let outcome = RequestOutcome {
+            status: ending.status,
+            bytes_in: self.client.body_bytes_received(),
+            bytes_out: self.client.body_bytes_sent(),
+            error: ending.error.as_deref(),
+            cut: ending.cut,
+        };
+        let Exchange { head, context, .. } = &mut *self.exchange;
+        let ended = request_log::record(&self.worker.shared, head, self.connection, context, outcome);
+        context.end();
+        self.exchange.ended = Some(ended);
+    }
+
+    /// How the request ended whose future is dropped now; none if somebody else records it.
+    fn dropped(&self) -> Option<Ending> {
+        let context = &self.exchange.context;
+        let (cut, said) = if std::thread::panicking() {
+            // The session of the connection still answers it, by a request of its own to be recorded.
+            if self.exchange.head.version >= Version::HTTP_2 && context.begun.is_none() {
+                return None;
+            }
+            (CutReason::Internal, "a panic of ours")
+        } else if context.endpoint().is_some_and(|endpoint| endpoint.state.is_drained()) {
+            (CutReason::EndpointLeft, "its endpoint has left")
+        } else {
+            (CutReason::ConnectionCut, "its connection was cut")
+        };
+        let status = context.begun.map_or(0, |status| status.as_u16());
+        Some(Ending { status, error: Some(said.into()), cut: Some(cut) })
+    }
+}
+
+impl<D: Downstream> Drop for Recorded<'_, D> {
+    fn drop(&mut self) {
+        if !self.is_recorded
+            && let Some(ending) = self.dropped()
+        {
+            // A panic within a panic would end the process.
+            let _ = guarded(|| self.record(&ending));
+        }
+    }
 }
 
 /// Serves the request whose head is in `exchange`, up to the end of its response, and records it.
@@ -48,14 +137,15 @@ pub(crate) async fn serve<D: Downstream>(
     exchange: &mut Exchange,
     client: &mut D,
 ) {
-    exchange.context.begin();
-    let place = match admit(worker, connection, &exchange.head) {
+    let recorded = Recorded::begin(worker, connection, exchange, client);
+    let place = match admit(worker, connection, &recorded.exchange.head) {
         Ok(place) => place,
         Err(refused) => {
-            let ending = Box::pin(reply(worker, exchange, client, refused)).await;
-            return record(worker, connection, exchange, client, &ending);
+            let ending = Box::pin(reply(worker, recorded.exchange, recorded.client, refused)).await;
+            return recorded.end(&ending);
         }
     };
+    let (exchange, client) = (&mut *recorded.exchange, &mut *recorded.client);
     let step = receive(&worker.shared, &exchange.head, connection, &mut exchange.context);
     let ending = match step {
         NextStep::Serve => proxy(worker, connection, exchange, client).await,
@@ -67,7 +157,7 @@ pub(crate) async fn serve<D: Downstream>(
             Box::pin(wait_or_reply(worker, connection, exchange, client, step)).await
         }
     };
-    record(worker, connection, exchange, client, &ending);
+    recorded.end(&ending);
     drop(place);
 }
 
@@ -106,27 +196,10 @@ pub(crate) async fn reject<D: Downstream>(
     client: &mut D,
     rejection: Rejection,
 ) {
-    exchange.context.begin();
-    exchange.context.received = Received::NoHead;
-    let ending = reply(worker, exchange, client, rejection.into()).await;
-    record(worker, connection, exchange, client, &ending);
-}
-
-fn record<D: Downstream>(
-    worker: &Worker,
-    connection: &Arc<ClientConnection>,
-    exchange: &mut Exchange,
-    client: &D,
-    ending: &Ending,
-) {
-    let outcome = RequestOutcome {
-        status: ending.status,
-        bytes_in: client.body_bytes_received(),
-        bytes_out: client.body_bytes_sent(),
-        error: ending.error.as_deref(),
-    };
-    request_log::record(&worker.shared, &exchange.head, connection, &exchange.context, outcome);
-    exchange.context.end();
+    let recorded = Recorded::begin(worker, connection, exchange, client);
+    recorded.exchange.context.received = Received::NoHead;
+    let ending = reply(worker, recorded.exchange, recorded.client, rejection.into()).await;
+    recorded.end(&ending);
 }
 
 /// Handles a request that cannot simply be served: waits for the first table or for an endpoint, or replies.
@@ -201,7 +274,7 @@ fn held<'a, D: Downstream>(
 async fn not_waited_for<D: Downstream>(worker: &Worker, exchange: &mut Exchange, client: &mut D) -> Ending {
     if !client.may_have_gone() {
         client.cut();
-        return Ending { status: 0, error: Some(DownstreamError::Gone.to_string().into()) };
+        return Ending::of_client(0, DownstreamError::Gone);
     }
     let local = match &exchange.context.routed {
         Some(routed) => no_endpoint(&routed.active),
@@ -227,7 +300,7 @@ async fn proxy<D: Downstream>(
             return Box::pin(reply(worker, exchange, client, local)).await;
         }
         let failure = match attempt(worker, connection, exchange, client).await {
-            Ok(()) => return Ending { status: exchange.response.status.as_u16(), error: None },
+            Ok(()) => return Ending::whole(exchange.response.status.as_u16()),
             Err(failure) => failure,
         };
         if !failure.may_retry {
@@ -251,14 +324,19 @@ async fn fail<D: Downstream>(
 ) -> Ending {
     let AttemptFailure { error, has_begun, .. } = failure;
     let context = &mut exchange.context;
+    let mut cut = None;
     let (said, local): (Cow<'static, str>, Option<LocalReply>) = match error {
-        TransferError::Downstream(error) => (error.to_string().into(), error::reply_for_client(error)),
+        TransferError::Downstream(error) => {
+            cut = Ending::of_client(0, error).cut;
+            (error.to_string().into(), error::reply_for_client(error))
+        }
         TransferError::BodyTooLarge => {
             let detail = "the body is larger than the route allows";
             (detail.into(), Some(FailureReply::new(Reason::BodyTooLarge).with_detail(detail).into()))
         }
         TransferError::Internal => ("a fault of ours".into(), Some(FailureReply::new(Reason::Internal).into())),
         TransferError::Upstream(error) => {
+            cut = (has_begun && error.kind == UpstreamErrorKind::Drained).then_some(CutReason::EndpointLeft);
             let reply = FailureReply::new(error::reason_for(error.kind));
             let reply = match context.endpoint() {
                 Some(endpoint) => reply.with_detail(error::error_detail(&error, endpoint)),
@@ -274,10 +352,10 @@ async fn fail<D: Downstream>(
             reply(worker, exchange, client, local).await
         }
         local => {
-            context.reply.reason = local.as_ref().and_then(LocalReply::reason);
+            context.reply.reason = local.as_ref().filter(|_| cut.is_none()).and_then(LocalReply::reason);
             let status = if has_begun { exchange.response.status.as_u16() } else { 0 };
             client.cut();
-            Ending { status, error: Some(said) }
+            Ending { status, error: Some(said), cut }
         }
     }
 }
@@ -289,18 +367,24 @@ async fn reply<D: Downstream>(worker: &Worker, exchange: &mut Exchange, client: 
     }
     let (head, body) = render_for(&worker.shared, &exchange.head, &mut exchange.context, &reply);
     let status = head.status.as_u16();
-    match send(client, &head, body).await {
-        Ok(()) => Ending { status, error: None },
+    match send(&mut exchange.context, client, &head, body).await {
+        Ok(()) => Ending::whole(status),
         Err(error) => {
             tracing::debug!(?error, "failed to send a reply of our own");
             client.cut();
-            Ending { status, error: Some("the client took no reply".into()) }
+            Ending { error: Some("the client took no reply".into()), ..Ending::of_client(status, error) }
         }
     }
 }
 
-async fn send<D: Downstream>(client: &mut D, head: &ResponseHead, mut body: Bytes) -> Result<(), DownstreamError> {
+async fn send<D: Downstream>(
+    context: &mut RequestContext,
+    client: &mut D,
+    head: &ResponseHead,
+    mut body: Bytes,
+) -> Result<(), DownstreamError> {
     client.start_response(head)?;
+    context.begun = Some(head.status);
     poll_fn(|cx| {
         while !body.is_empty() {
             match client.poll_send(cx, &body)? {
@@ -311,4 +395,62 @@ async fn send<D: Downstream>(client: &mut D, head: &ResponseHead, mut body: Byte
         client.poll_finish(cx, None)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::AtomicBool;
+
+    use tokio::io::duplex;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::downstream::http1::session::Http1Session;
+    use crate::lifecycle::Lifecycle;
+    use crate::limits::Limits;
+    use crate::log::access_log::AccessLog;
+    use crate::metrics::Metrics;
+    use crate::samples::{self, SampleState};
+    use crate::settings::{AccessLogFormat, AccessLogTarget};
+    use crate::upstream::connector::Connector;
+
+    /// The lines that a request leaves whose future ends as `end` does.
+    fn lines_after(end: impl Fn(&mut Exchange)) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("access.log");
+        let mut shared = SampleState::new().shared;
+        let dropped = Metrics::new(&prometheus::Registry::new()).expect("fresh registry").access_log_dropped;
+        let target = AccessLogTarget::File(log.clone());
+        shared.access_log = AccessLog::start(&target, AccessLogFormat::Text, dropped).expect("a file");
+        let connector = Connector::new(&shared.connector);
+        let worker = Worker::new(shared, connector);
+        let connection = Arc::new(samples::connection(false));
+        let (_client, io) = duplex(64);
+        let (_phase, phases) = watch::channel(Lifecycle::Serving);
+        let mut session = Http1Session::new(io, &Limits::default(), Arc::new(AtomicBool::new(false)), phases);
+        let mut exchange = Exchange { head: RequestHead::of_test("GET", "/cut", &[]), ..Exchange::default() };
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let recorded = Recorded::begin(&worker, &connection, &mut exchange, &mut session);
+            end(recorded.exchange);
+        }));
+        worker.shared.access_log.flush();
+        std::fs::read_to_string(&log).expect("a log")
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_dropped_or_panics_leaves_one_line() {
+        let cut = lines_after(|_| {});
+        assert!(cut.lines().count() == 1 && cut.contains("/cut HTTP/1.1 0 "), "{cut}");
+        assert!(cut.contains(" reason=connection-cut "), "{cut}");
+        let begun = lines_after(|exchange| exchange.context.begun = Some(http::StatusCode::OK));
+        assert!(begun.lines().count() == 1 && begun.contains("/cut HTTP/1.1 200 "), "{begun}");
+        let panicked = lines_after(|_| panic!("on purpose"));
+        assert!(panicked.lines().count() == 1 && panicked.contains(" reason=internal "), "{panicked}");
+        let by_session = lines_after(|exchange| {
+            exchange.head.version = Version::HTTP_2;
+            panic!("on purpose");
+        });
+        assert_eq!(by_session, "", "the session answers it, and that is recorded");
+    }
 }

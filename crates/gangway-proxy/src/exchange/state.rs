@@ -1,5 +1,7 @@
 //! The state of one request.
 
+use tokio::time::Instant;
+
 use crate::exchange::replay::Replay;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
@@ -19,4 +21,6 @@ pub(crate) struct Exchange {
     pub(super) replay: Replay,
     /// The time of the endpoint; the client's is kept by its session.
     pub(super) timer: Timer,
+    /// When the last request ended.
+    pub(crate) ended: Option<Instant>,
 }

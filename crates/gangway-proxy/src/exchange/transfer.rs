@@ -29,6 +29,9 @@ pub(crate) trait TransferRules {
     /// Called for bytes of the request's body before they are sent.
     fn on_request_data(&mut self, len: usize) -> Result<(), TransferError>;
 
+    /// Whether the client may wait for a 100 before it sends the request's body.
+    fn expects_continue(&self) -> bool;
+
     /// Whether the relay must end because the endpoint has left.
     fn is_drained(&self) -> bool;
 
@@ -96,6 +99,8 @@ pub(crate) struct Transfer<'t, D, R> {
     is_endpoint_full: bool,
     /// Whether the protocol was switched, so that both bodies are bytes of the new one.
     is_switched: bool,
+    /// Whether the client holds its body back until the endpoint has said something.
+    is_continue_awaited: bool,
 }
 
 /// Both ends of a relay, its rules, and the state that is used again for the next one.
@@ -115,6 +120,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
             true => Sending::Again(0),
             false => Sending::Flush,
         };
+        let is_continue_awaited = has_body && parts.rules.expects_continue();
         Self {
             parts,
             sending,
@@ -122,6 +128,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
             is_waiting: false,
             is_endpoint_full: false,
             is_switched: false,
+            is_continue_awaited,
         }
     }
 
@@ -212,10 +219,11 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                         }
                         self.parts.client.consume(taken);
                         // Over a switched protocol, each side keeps the other alive.
-                        self.is_waiting &= !self.is_switched;
+                        self.is_waiting &= !(self.is_switched || std::mem::take(&mut self.is_continue_awaited));
                     }
                     Poll::Ready(BodyFrame::End) => {
                         self.sending = Sending::End;
+                        self.is_continue_awaited = false;
                         // A client that has left a switched protocol is waited for less long.
                         self.is_waiting &= !self.is_switched;
                     }
@@ -278,6 +286,9 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
     /// Passes a head on.
     fn take_head(&mut self) -> Result<(), TransferError> {
         let status = self.parts.response.status;
+        if status == StatusCode::CONTINUE {
+            self.is_waiting &= !std::mem::take(&mut self.is_continue_awaited);
+        }
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
             self.parts.client.send_informational(self.parts.response)?;
             return Ok(());
@@ -299,8 +310,8 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
     fn wait_for_endpoint(&mut self, cx: &mut Context<'_>) -> Result<(), TransferError> {
         if !self.is_waiting {
             let due = match self.receiving {
-                // The time of the response begins once the request is sent.
-                Receiving::Head if self.is_sent() => Some(self.parts.rules.response_due()),
+                // The time of the response begins once the request is sent, or its client waits for the endpoint.
+                Receiving::Head if self.is_sent() || self.is_continue_awaited => Some(self.parts.rules.response_due()),
                 // The endpoint takes nothing. Otherwise the client is waited for, and keeps its own time.
                 Receiving::Head => self.is_endpoint_full.then(|| self.parts.rules.idle_due()),
                 Receiving::Body if self.is_switched && self.is_sent() => {

@@ -32,6 +32,18 @@ impl ConnectionOptions {
         value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|option| !option.is_empty())
     }
 
+    /// Notes the options that one field lists.
+    pub(crate) fn note_all(&mut self, value: &[u8]) {
+        match value {
+            // Nearly all that is sent.
+            b"keep-alive" | b"Keep-Alive" => {
+                self.count += 1;
+                self.keep_alive = true;
+            }
+            _ => Self::split(value).for_each(|option| self.note(option)),
+        }
+    }
+
     pub(crate) fn note(&mut self, option: &[u8]) {
         self.count += 1;
         match option.len() {

@@ -24,14 +24,20 @@ pub(crate) struct ResponseFraming {
     pub(crate) version: Version,
     /// Whether the request's method is HEAD.
     pub(crate) is_head: bool,
-    /// The current time, for a response that has no `Date`.
-    pub(crate) date: DateText,
+    /// The current time, for a response that may have no `Date`.
+    pub(crate) date: Option<DateText>,
 }
 
 impl ResponseFraming {
     /// The framing of a response. `keep_alive` says whether both sides would go on; a body without a length ends that
     /// for clients that do not know chunks.
-    pub(crate) fn new(version: Version, is_head: bool, body: BodyLength, keep_alive: bool, date: DateText) -> Self {
+    pub(crate) fn new(
+        version: Version,
+        is_head: bool,
+        body: BodyLength,
+        keep_alive: bool,
+        date: Option<DateText>,
+    ) -> Self {
         let has_no_length = matches!(body, BodyLength::Framed | BodyLength::UntilClose);
         let chunked = has_no_length && version == Version::HTTP_11;
         Self { chunked, keep_alive: keep_alive && (chunked || !has_no_length), version, is_head, date }
@@ -90,9 +96,11 @@ pub(crate) fn write_response_head(head: &ResponseHead, framing: &ResponseFraming
         BodyLength::Empty if framing.is_head || cannot_have_length => head.fields.write_lines(out),
         BodyLength::Empty => write_fields(&head.fields, Some(0), out),
     }
-    if !head.fields.has(FieldKind::Date) {
+    if let Some(date) = &framing.date
+        && !head.fields.has(FieldKind::Date)
+    {
         out.extend_from_slice(b"Date: ");
-        out.extend_from_slice(framing.date.as_bytes());
+        out.extend_from_slice(date.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
     if framing.chunked {
@@ -194,7 +202,7 @@ mod tests {
 
     fn response(head: &ResponseHead, version: Version, is_head: bool, keep_alive: bool) -> String {
         let date = DateText::of(SystemTime::UNIX_EPOCH);
-        let framing = ResponseFraming::new(version, is_head, head.body, keep_alive, date);
+        let framing = ResponseFraming::new(version, is_head, head.body, keep_alive, Some(date));
         let mut out = Vec::new();
         write_response_head(head, &framing, &mut out);
         String::from_utf8(out).expect("text")

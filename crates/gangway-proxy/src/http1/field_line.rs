@@ -19,21 +19,23 @@ impl FieldLine {
     #[inline(always)]
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let name_len = token_len(bytes);
-        if name_len == 0 || bytes.get(name_len) != Some(&b':') {
-            return None;
-        }
-        let rest = &bytes[name_len + 1..];
+        let (_, rest) = bytes.split_at_checked(name_len)?;
+        let [b':', rest @ ..] = rest else { return None };
         let rest_len = control_byte(rest)?;
-        if rest.get(rest_len..rest_len + 2)? != b"\r\n" {
+        let (rest, end) = rest.split_at_checked(rest_len)?;
+        if name_len == 0 || !end.starts_with(b"\r\n") {
             return None;
         }
         let is_space = |byte: u8| matches!(byte, b' ' | b'\t');
-        let rest = &rest[..rest_len];
-        let before = rest.iter().position(|byte| !is_space(*byte)).unwrap_or(rest_len);
-        let mut value_len = rest_len;
-        while value_len > before && is_space(rest[value_len - 1]) {
-            value_len -= 1;
-        }
+        let before = match rest {
+            // Nearly all fields.
+            [b' ', first, ..] if !is_space(*first) => 1,
+            _ => rest.iter().take_while(|byte| is_space(**byte)).count(),
+        };
+        let value_len = match rest.last() {
+            Some(last) if is_space(*last) => before + rest[before..].trim_ascii_end().len(),
+            Some(_) | None => rest_len,
+        };
         let rest_start = name_len + 1;
         Some(Self {
             name_len,

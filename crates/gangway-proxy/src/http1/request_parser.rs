@@ -266,9 +266,8 @@ impl RequestParser {
         let seen = &self.seen;
         let host = seen.host.clone().ok_or(Rejection::bad("no Host"))?;
         let host = &bytes[host];
-        if host_of_authority(host).is_none() {
-            return Err(Rejection::bad("Host is no host name with a port"));
-        }
+        let host_len = host_of_authority(host).ok_or(Rejection::bad("Host is no host name with a port"))?.len();
+        head.host_len = Some(host_len);
         // Only attackers write the two differently.
         if self.authority.clone().is_some_and(|authority| !bytes[authority].eq_ignore_ascii_case(host)) {
             return Err(Rejection::bad("the target names another host than Host"));
@@ -325,23 +324,33 @@ fn read_request_line(
     bounds: &HeadBounds,
     head: &mut RequestHead,
 ) -> Result<Option<Range<usize>>, Rejection> {
-    let no_version = Rejection::bad("no HTTP version: HTTP/0.9 is not served");
-    let method_len = line.iter().position(|byte| *byte == b' ').ok_or(no_version)?;
-    let (method, rest) = (&line[..method_len], &line[method_len + 1..]);
-    let target_len = memchr(b' ', rest).ok_or(no_version)?;
-    let (target, version) = (&rest[..target_len], &rest[target_len + 1..]);
     let no_method = Rejection::bad("the method is no token");
-    if method.is_empty() || method.len() > METHOD_MAX || !all_token(method) {
-        return Err(no_method);
-    }
+    let (method, target) = match usual_parts(line) {
+        Some(parts) => parts,
+        None => {
+            let no_version = Rejection::bad("no HTTP version: HTTP/0.9 is not served");
+            let method_len = memchr(b' ', line).ok_or(no_version)?;
+            let (method, rest) = (&line[..method_len], &line[method_len + 1..]);
+            let target_len = memchr(b' ', rest).ok_or(no_version)?;
+            let (target, version) = (&rest[..target_len], &rest[target_len + 1..]);
+            if method.is_empty() || method.len() > METHOD_MAX || !all_token(method) {
+                return Err(no_method);
+            }
+            if target.len() > bounds.target {
+                return Err(Rejection::target_too_long(bounds.target));
+            }
+            head.version = match version {
+                b"HTTP/1.1" => Version::HTTP_11,
+                b"HTTP/1.0" => Version::HTTP_10,
+                _ => return Err(Rejection::bad("the HTTP version is not 1.0 or 1.1")),
+            };
+            (method, target)
+        }
+    };
     if target.len() > bounds.target {
         return Err(Rejection::target_too_long(bounds.target));
     }
-    head.version = match version {
-        b"HTTP/1.1" => Version::HTTP_11,
-        b"HTTP/1.0" => Version::HTTP_10,
-        _ => return Err(Rejection::bad("the HTTP version is not 1.0 or 1.1")),
-    };
+    let method_len = method.len();
     if matches!(method, b"CONNECT" | b"TRACE") {
         return Err(Rejection::new(Reason::MethodNotAllowed, "CONNECT and TRACE are not served"));
     }
@@ -369,6 +378,16 @@ fn read_request_line(
     Ok(authority.map(|range| target_start + range.start..target_start + range.end))
 }
 
+/// The method and the target of a line of HTTP/1.1, which is what [`RequestHead::clear`] leaves. None for any other line,
+/// and where one of the parts is in doubt.
+fn usual_parts(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let parts = line.strip_suffix(b" HTTP/1.1")?;
+    let (method, target) = parts.split_at_checked(token_len(parts))?;
+    let target = target.strip_prefix(b" ")?;
+    let is_method = !method.is_empty() && method.len() <= METHOD_MAX;
+    (is_method && !target.contains(&b' ')).then_some((method, target))
+}
+
 /// Whether the bytes of something that is no target could stand in one.
 fn is_target_at_all(target: &[u8]) -> bool {
     !target.is_empty() && push_target(target, &mut String::new())
@@ -389,6 +408,7 @@ impl DecisiveFields {
     }
 
     /// Notes a field. `start` is the position of its value.
+    #[inline(always)]
     fn note(&mut self, kind: FieldKind, value: &[u8], start: usize, version: Version) -> Result<(), Rejection> {
         match kind {
             FieldKind::Host => {
@@ -454,6 +474,7 @@ impl DecisiveFields {
 
     /// Notes the options of `Connection`. Listed fields are removed on the way, so fields that decide about framing,
     /// host or client must not be listed.
+    #[inline(never)]
     fn note_connection(&mut self, value: &[u8]) -> Result<(), Rejection> {
         for option in ConnectionOptions::split(value) {
             self.connection.note(option);

@@ -17,13 +17,7 @@ use crate::message::body_length::BodyLength;
 use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
-use crate::message::response_head::ResponseHead;
-
-/// Bytes of a head. Applications with many cookies and long policies send 48 KiB.
-const HEAD_MAX: usize = 64 * 1024;
-
-/// Fields of a head.
-const FIELDS_MAX: usize = 256;
+use crate::message::response_head::{FIELDS_MAX, HEAD_MAX, HEAD_TOO_LARGE, ResponseHead, TOO_MANY_FIELDS};
 
 /// Options that `Connection` may list: each is compared with each field.
 const CONNECTION_OPTIONS_MAX: usize = 64;
@@ -117,8 +111,12 @@ impl ResponseParser {
             },
         };
         loop {
-            if self.take_usual_line(bytes, fields_start, head.status)? {
-                continue;
+            self.take_usual_lines(bytes, fields_start, head.status)?;
+            if self.searched == self.line && bytes[self.line..].starts_with(b"\r\n") {
+                let end = self.line + 1;
+                check_size(end)?;
+                self.finish(bytes, fields_start, facts, head)?;
+                return Ok(Some(end + 1));
             }
             let Some(at) = memchr(b'\n', &bytes[self.searched..]) else {
                 self.searched = bytes.len();
@@ -157,7 +155,7 @@ impl ResponseParser {
         }
         // Without waiting for the end of a line that may never come.
         let begun = &bytes[self.line..];
-        if begun.iter().zip(BEGINNING).any(|(byte, expected)| byte != expected) {
+        if !begun.starts_with(BEGINNING) && begun.iter().zip(BEGINNING).any(|(byte, expected)| byte != expected) {
             return Err("no HTTP/1 response begins like this");
         }
         let from = self.searched.max(self.line);
@@ -176,24 +174,26 @@ impl ResponseParser {
         Ok(self.fields_start)
     }
 
-    /// Takes the current line if it is there as a whole and can go on as it is, and returns whether it did.
+    /// Takes the lines that are there as a whole and can go on as they are, up to the first other one.
     #[inline(always)]
-    fn take_usual_line(&mut self, bytes: &[u8], fields_start: usize, status: StatusCode) -> Result<bool, &'static str> {
-        let start = self.line;
+    fn take_usual_lines(&mut self, bytes: &[u8], fields_start: usize, status: StatusCode) -> Result<(), &'static str> {
+        let mut start = self.line;
         // Only lines of which nothing was looked at before: nearly no byte is looked at twice.
         if self.form != FieldForm::AsSent || self.searched != start {
-            return Ok(false);
+            return Ok(());
         }
-        let Some(field) = FieldLine::read(&bytes[start..]) else { return Ok(false) };
-        let end = start + field.len + 2;
-        if bytes.get(end).is_none_or(|next| is_space(*next)) {
-            return Ok(false);
+        while let Some(field) = FieldLine::read(&bytes[start..]) {
+            let end = start + field.len + 2;
+            if bytes.get(end).is_none_or(|next| is_space(*next)) {
+                break;
+            }
+            check_size(end - 1)?;
+            self.take_field(bytes, fields_start, start, field, status)?;
+            start = end;
         }
-        check_size(end - 1)?;
-        self.line = end;
-        self.searched = end;
-        self.take_field(bytes, fields_start, start, field, status)?;
-        Ok(true)
+        self.line = start;
+        self.searched = start;
+        Ok(())
     }
 
     /// Takes the current field, which may have several lines, up to the LF at `end`.
@@ -236,12 +236,14 @@ impl ResponseParser {
     ) -> Result<(), &'static str> {
         let value = start + field.value_start..start + field.value_end;
         let kind = FieldKind::of_response(&bytes[start..start + field.name_len]);
-        if self.seen.note(kind, &bytes[value.clone()])? && is_passed_on(kind, status) {
-            self.count_field()?;
-            let line = start - fields_start;
-            let value = value.start - fields_start..value.end - fields_start;
-            self.fields.note(kind, line..line + field.name_len, value, line + field.len + 2);
+        // Asked first, since it is quickly answered for nearly all fields.
+        if is_for_us(kind) && !(self.seen.note(kind, &bytes[value.clone()])? && is_passed_on(kind, status)) {
+            return Ok(());
         }
+        self.count_field()?;
+        let line = start - fields_start;
+        let value = value.start - fields_start..value.end - fields_start;
+        self.fields.note(kind, line..line + field.name_len, value, line + field.len + 2);
         Ok(())
     }
 
@@ -265,7 +267,7 @@ impl ResponseParser {
     }
 
     fn count_field(&self) -> Result<(), &'static str> {
-        if self.fields.len() == FIELDS_MAX { Err("the head has too many fields") } else { Ok(()) }
+        if self.fields.len() == FIELDS_MAX { Err(TOO_MANY_FIELDS) } else { Ok(()) }
     }
 
     /// Fills `head` once all fields are there.
@@ -336,13 +338,18 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
+/// Whether a field says something to us, so that it may not go on as it is.
+fn is_for_us(kind: FieldKind) -> bool {
+    kind.is_for_one_hop() || kind == FieldKind::ContentLength
+}
+
 /// Whether a field goes to the client.
 fn is_passed_on(kind: FieldKind, status: StatusCode) -> bool {
     !kind.is_for_one_hop() || kind == FieldKind::Upgrade && status == StatusCode::SWITCHING_PROTOCOLS
 }
 
 fn check_size(len: usize) -> Result<(), &'static str> {
-    if len > HEAD_MAX { Err("the head is too large") } else { Ok(()) }
+    if len > HEAD_MAX { Err(HEAD_TOO_LARGE) } else { Ok(()) }
 }
 
 /// The value of a field that may go over several lines, in one (RFC 9112, section 5.2). None if it has a control byte.
@@ -385,14 +392,7 @@ impl FramingFields {
                 }
                 self.chunked = true;
             }
-            FieldKind::Connection => {
-                for option in ConnectionOptions::split(value) {
-                    self.connection.note(option);
-                }
-                if self.connection.count > CONNECTION_OPTIONS_MAX {
-                    return Err("Connection lists too much");
-                }
-            }
+            FieldKind::Connection => self.note_connection(value)?,
             FieldKind::KeepAlive => self.keep_alive_timeout = self.keep_alive_timeout.or(announced_timeout(value)),
             FieldKind::Accept
             | FieldKind::Authorization
@@ -425,8 +425,21 @@ impl FramingFields {
         Ok(true)
     }
 
+    #[inline(never)]
+    fn note_connection(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        self.connection.note_all(value);
+        if self.connection.count > CONNECTION_OPTIONS_MAX { Err("Connection lists too much") } else { Ok(()) }
+    }
+
     /// Equal lengths are one (RFC 9110, section 8.6).
+    #[inline(never)]
     fn note_content_length(&mut self, value: &[u8]) -> Result<bool, &'static str> {
+        if self.content_length.is_none()
+            && let Some(len) = content_length(value)
+        {
+            self.content_length = Some(len);
+            return Ok(true);
+        }
         let is_first = self.content_length.is_none();
         let mut count = 0;
         for number in value.split(|byte| *byte == b',') {

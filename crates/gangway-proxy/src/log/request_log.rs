@@ -1,6 +1,7 @@
 //! Records a request that has ended: in the counters, in the failures of its route, and in the access log.
 
 use http::Version;
+use tokio::time::Instant;
 
 use crate::downstream::connection::ClientConnection;
 use crate::log::record::LogRecord;
@@ -9,6 +10,33 @@ use crate::message::request_head::RequestHead;
 use crate::reply::reason::Reason;
 use crate::request::context::{Received, RequestContext};
 use crate::shared::Shared;
+
+/// Why a request ended before the end of its response, where no reply of ours says it. The tokens are stable: they are
+/// part of the access log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum CutReason {
+    ClientGone,
+    ClientStalled,
+    /// The endpoint has left and its drain time is over.
+    EndpointLeft,
+    /// Gangway ended the connection: at the end of a shutdown, for lack of memory, or together with an endpoint that
+    /// another request of the connection was for.
+    ConnectionCut,
+    /// A panic.
+    Internal,
+}
+
+impl CutReason {
+    const fn token(self) -> &'static str {
+        match self {
+            Self::ClientGone => "client-gone",
+            Self::ClientStalled => "client-stalled",
+            Self::EndpointLeft => "endpoint-left",
+            Self::ConnectionCut => "connection-cut",
+            Self::Internal => Reason::Internal.token(),
+        }
+    }
+}
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug)]
@@ -21,17 +49,19 @@ pub(crate) struct RequestOutcome<'a> {
     pub(crate) bytes_out: u64,
     /// Why the response was cut, or none was sent.
     pub(crate) error: Option<&'a str>,
+    pub(crate) cut: Option<CutReason>,
 }
 
-/// Called once for each request.
+/// Called once for each request, when it ends. Returns that time.
 pub(crate) fn record(
     shared: &Shared,
     head: &RequestHead,
     connection: &ClientConnection,
     ctx: &RequestContext,
     outcome: RequestOutcome<'_>,
-) {
-    let duration = ctx.started.elapsed();
+) -> Instant {
+    let ended = Instant::now();
+    let duration = ended.saturating_duration_since(ctx.started);
     let active = ctx.routed.as_ref().map(|routed| &routed.active);
     if let Some(active) = active {
         active.metrics.answered(outcome.status, duration.as_secs_f64());
@@ -41,7 +71,7 @@ pub(crate) fn record(
         }
     }
     if !shared.access_log.is_on() {
-        return;
+        return ended;
     }
     let text = |kind| head.fields.get(kind).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or("");
     let (method, target) = match &ctx.received {
@@ -64,12 +94,13 @@ pub(crate) fn record(
         upstream: sent.zip(first_byte).map(|(sent, first)| first.saturating_duration_since(sent)),
         route: active.map_or("", |active| &active.route.name),
         endpoint: ctx.endpoint().map_or("", |endpoint| &endpoint.name),
-        reason: ctx.reply.reason.map_or("", Reason::token),
+        reason: ctx.reply.reason.map(Reason::token).or(outcome.cut.map(CutReason::token)).unwrap_or(""),
         request_id: ctx.known_request_id().unwrap_or(""),
         user_agent: text(FieldKind::UserAgent),
         referrer: text(FieldKind::Referer),
         detail: ctx.reply.detail.as_deref().or(outcome.error).unwrap_or_default(),
     });
+    ended
 }
 
 fn version_text(version: Version) -> &'static str {

@@ -51,6 +51,7 @@ impl FieldKind {
 
     /// The kind of a field of a response, where no field is [`FieldKind::Spoofable`]: nobody takes it for a statement
     /// about a client. This saves the search for such names.
+    #[inline]
     pub(crate) fn of_response(name: &[u8]) -> Self {
         let Some(first) = name.first() else { return Self::Other };
         // The length and the first letter rule out all other known names, or all but one.

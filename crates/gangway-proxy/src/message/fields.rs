@@ -20,6 +20,8 @@ pub(crate) struct Fields {
     /// Lines of fields, each with CR LF. Other bytes may stand between them; only the index counts.
     bytes: Vec<u8>,
     index: Vec<Position>,
+    /// A bit for each kind that may be there. A bit that is not set saves a search.
+    kinds: u32,
 }
 
 /// Where a field stands. A head is shorter than 64 KiB.
@@ -48,6 +50,7 @@ impl Fields {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.index.clear();
+        self.kinds = 0;
     }
 
     /// Empties the fields and gives up the buffers, if they are larger than most messages need. For the fields of a
@@ -62,6 +65,15 @@ impl Fields {
         }
     }
 
+    /// Gives up the buffers, if they are larger than most messages need, for ones of the size of the fields that `keep`
+    /// wants. For the fields of a message of which little matters while its exchange goes on.
+    pub(crate) fn shrink_to(&mut self, keep: impl FnMut(Field<'_>) -> bool) {
+        if self.bytes.capacity() > KEPT_BYTES || self.index.capacity() > KEPT_FIELDS {
+            let all = std::mem::take(self);
+            self.extend_from(&all, keep);
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.index.len()
     }
@@ -69,6 +81,7 @@ impl Fields {
     /// Notes where a field stands in the bytes that [`Fields::store`] gets later. For parsers.
     #[inline(always)]
     pub(crate) fn note(&mut self, kind: FieldKind, name: Range<usize>, value: Range<usize>, line_end: usize) {
+        self.kinds |= bit(kind);
         self.index.push(Position {
             kind,
             name_len: u16::try_from(name.len()).unwrap_or(u16::MAX),
@@ -148,7 +161,10 @@ impl Fields {
     }
 
     pub(crate) fn remove(&mut self, kind: FieldKind) {
-        self.index.retain(|at| at.kind != kind);
+        if self.kinds & bit(kind) != 0 {
+            self.index.retain(|at| at.kind != kind);
+            self.kinds &= !bit(kind);
+        }
     }
 
     pub(crate) fn remove_named(&mut self, name: &[u8]) {
@@ -160,7 +176,7 @@ impl Fields {
     }
 
     pub(crate) fn has(&self, kind: FieldKind) -> bool {
-        self.index.iter().any(|at| at.kind == kind)
+        self.kinds & bit(kind) != 0 && self.index.iter().any(|at| at.kind == kind)
     }
 
     /// The value of the first field of this kind. Meant for kinds that stand for one name.
@@ -170,7 +186,8 @@ impl Fields {
 
     /// The values of the fields of this kind.
     pub(crate) fn all(&self, kind: FieldKind) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.iter().filter(move |field| field.kind == kind).map(|field| field.value)
+        let index = if self.kinds & bit(kind) == 0 { &[] } else { &self.index[..] };
+        index.iter().filter(move |at| at.kind == kind).map(|at| &self.bytes[at.value as usize..at.value_end as usize])
     }
 
     /// The values of the fields with this name, in any case.
@@ -228,6 +245,12 @@ fn field<'f>(bytes: &'f [u8], at: &Position) -> Field<'f> {
     }
 }
 
+fn bit(kind: FieldKind) -> u32 {
+    // There are fewer kinds than bits; more of them do not compile.
+    const { assert!((FieldKind::Other as u32) < u32::BITS, "each kind has a bit") };
+    1 << kind as u32
+}
+
 fn position(at: usize) -> u32 {
     // Heads and trailers are bounded far below; a position that does not fit would be a bug.
     u32::try_from(at).expect("a head is shorter than 4 GiB")
@@ -244,6 +267,19 @@ mod tests {
     }
 
     #[test]
+    fn large_fields_shrink_to_those_that_matter_and_small_ones_stay() {
+        let mut fields = Fields::default();
+        fields.push(b"Host", b"a.test");
+        fields.push(b"X-Small", b"x");
+        fields.shrink_to(|field| field.kind == FieldKind::Host);
+        assert_eq!(fields.len(), 2);
+        fields.push(b"X-Large", &[b'x'; KEPT_BYTES]);
+        fields.shrink_to(|field| field.kind == FieldKind::Host);
+        assert_eq!((fields.len(), fields.get(FieldKind::Host)), (1, Some(&b"a.test"[..])));
+        assert!(fields.bytes.capacity() < 100);
+    }
+
+    #[test]
     fn fields_keep_their_order_and_case() {
         let mut fields = Fields::default();
         fields.push(b"Host", b"a");
@@ -255,6 +291,10 @@ mod tests {
         assert_eq!(lines(&fields), "Host: a\r\nX-A: 3\r\n");
         fields.remove(FieldKind::Host);
         assert_eq!((fields.len(), fields.get(FieldKind::Host)), (1, None));
+        assert!(fields.has(FieldKind::Other) && !fields.has(FieldKind::Host) && !fields.has(FieldKind::Via));
+        fields.push(b"HOST", b"b");
+        fields.retain(|field| field.kind != FieldKind::Other);
+        assert_eq!((fields.get(FieldKind::Host), fields.get(FieldKind::Other)), (Some(&b"b"[..]), None));
     }
 
     #[test]

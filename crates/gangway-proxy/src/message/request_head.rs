@@ -15,6 +15,8 @@ pub(crate) struct RequestHead {
     pub(crate) version: Version,
     /// The fields as sent, exactly one `Host` among them, whatever the version calls it.
     pub(crate) fields: Fields,
+    /// The length of the host in `Host`, in front of its port, if the session has checked both.
+    pub(crate) host_len: Option<usize>,
     pub(crate) body: BodyLength,
     /// Whether the client can send another request on the connection.
     pub(crate) keep_alive: bool,
@@ -41,6 +43,7 @@ impl Default for RequestHead {
             target: String::new(),
             version: Version::HTTP_11,
             fields: Fields::default(),
+            host_len: None,
             body: BodyLength::Empty,
             keep_alive: true,
             expects_continue: false,
@@ -56,6 +59,7 @@ impl RequestHead {
         self.target.clear();
         self.version = Version::HTTP_11;
         self.fields.clear();
+        self.host_len = None;
         self.body = BodyLength::Empty;
         self.keep_alive = true;
         self.expects_continue = false;

@@ -5,6 +5,16 @@ use http::{StatusCode, Version};
 use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
 
+/// Bytes of the head of an application's response. Applications with many cookies and long policies send 48 KiB.
+pub(crate) const HEAD_MAX: usize = 64 * 1024;
+
+/// Fields of the head of an application's response.
+pub(crate) const FIELDS_MAX: usize = 256;
+
+/// What is said of heads beyond these bounds.
+pub(crate) const HEAD_TOO_LARGE: &str = "the head of its answer is larger than 64 KiB";
+pub(crate) const TOO_MANY_FIELDS: &str = "the head of its answer has more than 256 fields";
+
 /// The head of a response, of an application or of our own. The buffers are used again for the next one.
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseHead {
@@ -43,5 +53,16 @@ impl ResponseHead {
         self.fields.clear();
         self.body = BodyLength::Empty;
         self.keep_alive = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_names_the_bounds() {
+        assert!(HEAD_TOO_LARGE.contains(&format!(" {} KiB", HEAD_MAX / 1024)));
+        assert!(TOO_MANY_FIELDS.contains(&format!(" {FIELDS_MAX} ")));
     }
 }

@@ -12,17 +12,17 @@ use crate::message::request_head::RequestHead;
 use crate::middleware::upstream_target::UpstreamTarget;
 use crate::middleware::{add_prefix, address_filter, body_limit, headers, hsts, redirect, rewrite, strip_prefix};
 use crate::reply::local_reply::LocalReply;
-use crate::request::admission::Admission;
-use crate::request::client_origin::ClientScheme;
+use crate::request::client_origin::{ClientOrigin, ClientScheme};
 
 /// Runs before an endpoint is chosen. The first middleware that replies ends the chain. Otherwise the result is the
 /// bound on the request's body, if there is one.
 ///
-/// `prefix` is the decoded path prefix that matched. What needs a state or takes time happens later, at the gate.
+/// `host` is in the form in which hosts are compared, and `prefix` is the decoded path prefix that matched. What needs a state or takes time happens later, at the gate.
 pub(crate) fn on_request(
     middlewares: &[Middleware],
     head: &RequestHead,
-    admission: &Admission,
+    host: &str,
+    origin: ClientOrigin,
     prefix: &str,
 ) -> Result<Option<u64>, LocalReply> {
     let mut limit = None;
@@ -31,9 +31,9 @@ pub(crate) fn on_request(
             Middleware::StripPrefix(_) if head.fields.has(FieldKind::Upgrade) => None,
             Middleware::StripPrefix(_) => strip_prefix::on_request(&head.method, &head.target, prefix),
             Middleware::Redirect { status, target } => {
-                Some(redirect::on_request(*status, target, admission.host(head), &head.target))
+                Some(redirect::on_request(*status, target, host, &head.target))
             }
-            Middleware::AddressFilter(filter) => address_filter::on_request(filter, admission.origin),
+            Middleware::AddressFilter(filter) => address_filter::on_request(filter, origin),
             Middleware::BodyLimit(max) => {
                 limit = Some(*max);
                 body_limit::on_request(*max, head.body)
@@ -129,7 +129,6 @@ pub(crate) fn on_response(middlewares: &[Middleware], fields: &mut Fields, schem
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::client_origin::ClientOrigin;
 
     #[test]
     fn a_removed_prefix_is_told_and_one_that_does_not_begin_the_path_is_refused() {
@@ -181,8 +180,7 @@ mod tests {
                 is_anonymous: false,
                 is_certain: true,
             };
-            let admission = Admission::of(&head, origin).expect("in order");
-            on_request(&chain, &head, &admission, "/stash").is_err()
+            on_request(&chain, &head, "a", origin, "/stash").is_err()
         };
         assert!(is_redirected("GET", &[]) && is_redirected("HEAD", &[]));
         assert!(!is_redirected("POST", &[]) && !is_redirected("OPTIONS", &[("access-control-request-method", "GET")]));

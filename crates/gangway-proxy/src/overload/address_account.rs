@@ -1,18 +1,22 @@
 //! What the clients of one address hold.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use tokio::task::AbortHandle;
+
+use crate::overload::idle_connections::IdleMark;
+
+/// Memory that a connection with a request under way takes: its state, TLS, and a buffer now and then.
+pub(crate) const CONNECTION_BYTES: usize = 32 * 1024;
 
 /// What the clients of one address hold: connections, requests under way, memory.
 #[derive(Debug, Default)]
 pub(crate) struct AddressAccount {
     requests: AtomicUsize,
     bytes: AtomicUsize,
-    /// The tasks of its connections; some may have ended.
-    tasks: Mutex<Vec<AbortHandle>>,
+    /// Its connections; some may have ended.
+    connections: Mutex<Vec<Weak<IdleMark>>>,
 }
 
 /// One request under way, counted until it is dropped.
@@ -32,26 +36,28 @@ impl AddressAccount {
         (before < max).then_some(counted)
     }
 
-    /// Bytes that its requests hold.
+    /// Bytes that its requests hold, and its connections with a request under way. Idle ones do not count, for they are
+    /// closed before an account matters.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        let connections = self.connections.lock();
+        let busy = connections.iter().filter_map(Weak::upgrade).filter(|mark| mark.is_busy()).count();
+        self.bytes.load(Ordering::Relaxed) + busy * CONNECTION_BYTES
     }
 
-    /// Notes the task of a connection.
-    pub(crate) fn add_task(&self, task: AbortHandle) {
-        let mut tasks = self.tasks.lock();
-        if tasks.len() == tasks.capacity() {
+    /// Notes a connection.
+    pub(crate) fn add_connection(&self, mark: &Arc<IdleMark>) {
+        let mut connections = self.connections.lock();
+        if connections.len() == connections.capacity() {
             // Only before the list grows, so that the cost stays constant for each new connection.
-            tasks.retain(|known| !known.is_finished());
+            connections.retain(|known| known.strong_count() > 0);
         }
-        tasks.push(task);
+        connections.push(Arc::downgrade(mark));
     }
 
     /// Closes all its connections. Returns how many there were.
     pub(crate) fn close(&self) -> usize {
-        let tasks = std::mem::take(&mut *self.tasks.lock());
-        let open = tasks.iter().filter(|task| !task.is_finished());
-        open.inspect(|task| task.abort()).count()
+        let connections = std::mem::take(&mut *self.connections.lock());
+        connections.iter().filter_map(Weak::upgrade).inspect(|mark| mark.close()).count()
     }
 }
 
@@ -65,6 +71,7 @@ impl Drop for CountedRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::overload::idle_connections::{IdleConnections, connection_for_test};
 
     #[tokio::test]
     async fn an_address_has_so_many_requests_and_gets_its_place_back() {
@@ -75,10 +82,26 @@ mod tests {
         drop(first);
         assert!(account.begin_request(1, 10).is_some());
         assert_eq!(account.bytes(), 0);
-        let task = tokio::spawn(std::future::pending::<()>());
-        account.add_task(task.abort_handle());
-        assert_eq!(account.close(), 1);
-        assert!(task.await.is_err_and(|error| error.is_cancelled()));
-        assert_eq!(account.close(), 0);
+    }
+
+    #[tokio::test]
+    async fn connections_count_while_a_request_is_under_way_and_all_are_closed() {
+        let (account, connections) = (AddressAccount::default(), IdleConnections::new());
+        let (busy, busy_task) = connection_for_test(&connections);
+        let (idle, idle_task) = connection_for_test(&connections);
+        let (ended, ended_task) = connection_for_test(&connections);
+        for mark in [&busy, &idle, &ended] {
+            account.add_connection(mark);
+        }
+        assert!(busy.end() && ended.end());
+        assert_eq!(account.bytes(), 2 * CONNECTION_BYTES);
+        drop(ended);
+        assert_eq!(account.bytes(), CONNECTION_BYTES);
+        assert_eq!(account.close(), 2);
+        for task in [busy_task, idle_task] {
+            assert!(task.await.is_err_and(|error| error.is_cancelled()));
+        }
+        assert_eq!((account.close(), account.bytes()), (0, 0));
+        ended_task.abort();
     }
 }

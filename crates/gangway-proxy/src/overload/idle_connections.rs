@@ -44,11 +44,23 @@ impl IdleMark {
         Some(self.since.load(Ordering::Relaxed)).filter(|since| !matches!(*since, BUSY | EVICTED))
     }
 
+    /// Whether a request is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.since.load(Ordering::Relaxed) == BUSY
+    }
+
+    /// Closes the connection, whatever it does.
+    pub(super) fn close(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+
     /// Closes the connection if it is still idle since then.
     fn evict(&self, since: u64) -> bool {
         let is_evicted = self.since.compare_exchange(since, EVICTED, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if is_evicted && let Some(task) = self.task.get() {
-            task.abort();
+        if is_evicted {
+            self.close();
         }
         is_evicted
     }
@@ -99,16 +111,19 @@ impl IdleConnections {
     }
 }
 
+/// A connection that does nothing, and its task.
+#[cfg(test)]
+pub(super) fn connection_for_test(connections: &IdleConnections) -> (Arc<IdleMark>, tokio::task::JoinHandle<()>) {
+    let task = tokio::spawn(std::future::pending::<()>());
+    let handle = Arc::new(OnceLock::new());
+    let _ = handle.set(task.abort_handle());
+    (connections.add(handle), task)
+}
+
 #[cfg(test)]
 mod tests {
+    use super::connection_for_test as connection;
     use super::*;
-
-    fn connection(connections: &IdleConnections) -> (Arc<IdleMark>, tokio::task::JoinHandle<()>) {
-        let task = tokio::spawn(std::future::pending::<()>());
-        let handle = Arc::new(OnceLock::new());
-        let _ = handle.set(task.abort_handle());
-        (connections.add(handle), task)
-    }
 
     #[tokio::test]
     async fn the_longest_idle_go_first_and_busy_ones_stay() {

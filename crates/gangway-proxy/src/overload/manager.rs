@@ -4,13 +4,25 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::downstream::connection_limits::ConnectionLimits;
 use crate::metrics::Metrics;
 use crate::overload::idle_connections::IdleConnections;
 use crate::overload::memory_budget::{MemoryBudget, MemoryPressure};
 
-/// How often memory is measured. Faster than a fast network fills what a bound leaves free.
+/// How often memory is measured while nothing asks for it.
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
+
+/// How soon it is measured again at the earliest: what was closed needs a moment to give up its memory.
+const MEASURE_PAUSE: Duration = Duration::from_millis(5);
+
+/// What was closed needs a moment to give up its memory, and the allocator to give it back. So long nothing more is
+/// closed, unless memory grows all the same.
+const RELIEF_TIME: Duration = Duration::from_secs(1);
+
+/// Memory has grown if it is more by this much: pages come and go all the time.
+const GROWTH_MIN: usize = 1 << 20;
 
 /// Idle connections that are closed at a time: enough to keep up with new ones, few enough that a short peak does not
 /// close all.
@@ -44,9 +56,12 @@ impl OverloadManager {
         let mut ticks = tokio::time::interval(MEASURE_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut reported = MemoryPressure::None;
+        let mut reliefs = Reliefs::default();
         loop {
-            ticks.tick().await;
-            self.idle.tick();
+            tokio::select! {
+                _ = ticks.tick() => self.idle.tick(),
+                () = self.memory.should_be_measured() => {}
+            }
             let Some(resident) = resident_bytes() else { continue };
             let pressure = self.memory.measured(resident);
             self.metrics.memory.set(i64::try_from(resident).unwrap_or(i64::MAX));
@@ -54,24 +69,53 @@ impl OverloadManager {
                 tracing::warn!(resident, ?pressure, "memory runs short: connections are closed, idle ones first");
             }
             reported = if pressure == MemoryPressure::None { pressure } else { pressure.max(reported) };
-            self.relieve(pressure);
+            self.relieve(pressure, resident, &mut reliefs);
+            tokio::time::sleep(MEASURE_PAUSE).await;
         }
     }
 
-    fn relieve(&self, pressure: MemoryPressure) {
+    fn relieve(&self, pressure: MemoryPressure, resident: usize, reliefs: &mut Reliefs) {
         if pressure >= MemoryPressure::CloseIdle {
-            let closed = self.idle.close(CLOSED_AT_ONCE);
-            self.count("idle", closed);
+            reliefs.idle.unless_it_works(resident, || {
+                let closed = self.idle.close(CLOSED_AT_ONCE);
+                self.count("idle", closed);
+                closed
+            });
         }
         if pressure >= MemoryPressure::CloseHeaviest {
-            let closed = self.addresses.close_heaviest();
-            self.count("heaviest-address", closed);
+            reliefs.heaviest.unless_it_works(resident, || {
+                let closed = self.addresses.close_heaviest();
+                self.count("heaviest-address", closed);
+                closed
+            });
         }
     }
 
     fn count(&self, what: &str, closed: usize) {
         if closed > 0 {
             self.metrics.shed.with_label_values(&[what]).inc_by(u64::try_from(closed).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+/// The last relief of each kind.
+#[derive(Debug, Default)]
+struct Reliefs {
+    idle: Relief,
+    heaviest: Relief,
+}
+
+/// When something was closed, and the memory of the process then.
+#[derive(Debug, Default)]
+struct Relief(Option<(Instant, usize)>);
+
+impl Relief {
+    /// Closes something, unless what was closed before may still show.
+    fn unless_it_works(&mut self, resident: usize, close: impl FnOnce() -> usize) {
+        let works =
+            self.0.is_some_and(|(at, then)| at.elapsed() < RELIEF_TIME && resident < then.saturating_add(GROWTH_MIN));
+        if !works && close() > 0 {
+            self.0 = Some((Instant::now(), resident));
         }
     }
 }
@@ -86,6 +130,25 @@ fn resident_bytes() -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_more_is_closed_while_the_last_closing_may_still_show() {
+        let mut relief = Relief::default();
+        let mut closed = |resident, count| {
+            let mut called = false;
+            relief.unless_it_works(resident, || {
+                called = true;
+                count
+            });
+            called
+        };
+        assert!(closed(50 << 20, 0) && closed(50 << 20, 3), "nothing was closed the first time");
+        assert!(!closed(50 << 20, 3) && !closed(40 << 20, 3));
+        assert!(closed(51 << 20, 3), "memory has grown");
+        assert!(!closed(51 << 20, 3));
+        tokio::time::advance(RELIEF_TIME).await;
+        assert!(closed(40 << 20, 3), "it did not help enough");
+    }
 
     #[test]
     fn the_memory_of_this_process_is_known() {

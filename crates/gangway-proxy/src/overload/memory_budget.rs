@@ -6,6 +6,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
 
+use tokio::sync::Notify;
+
+/// The process is measured at once when this share of its bound has come since the last time.
+const ARRIVED_SHARE: usize = 32;
+
 /// What the use of memory asks for. Each level includes the ones before.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
@@ -33,6 +38,10 @@ struct Budget {
     beside: AtomicI64,
     /// A [`MemoryPressure`] as a number.
     pressure: AtomicU8,
+    /// Bytes that came since the last measurement and that something may have kept.
+    arrived: AtomicUsize,
+    /// Wakes the one that measures before its time.
+    wake: Notify,
 }
 
 /// Bytes that something in memory takes, until it is dropped.
@@ -49,6 +58,8 @@ impl MemoryBudget {
             leased: AtomicUsize::new(0),
             beside: AtomicI64::new(0),
             pressure: AtomicU8::new(MemoryPressure::None as u8),
+            arrived: AtomicUsize::new(0),
+            wake: Notify::new(),
         }))
     }
 
@@ -58,12 +69,34 @@ impl MemoryBudget {
         MemoryLease { budget: self.clone(), bytes }
     }
 
+    /// Notes bytes that have come and are kept for as long as nobody takes them. Their memory is not leased; so if they
+    /// are many, the process is measured at once.
+    pub(crate) fn arrived(&self, bytes: usize) {
+        let before = self.0.arrived.fetch_add(bytes, Ordering::Relaxed);
+        let share = self.0.limit / ARRIVED_SHARE;
+        if before < share && before.saturating_add(bytes) >= share {
+            self.0.wake.notify_one();
+        }
+    }
+
+    /// Waits until the process should be measured before its time.
+    pub(crate) async fn should_be_measured(&self) {
+        self.0.wake.notified().await;
+    }
+
     /// Takes in a measurement of the whole process.
     pub(crate) fn measured(&self, resident: usize) -> MemoryPressure {
+        self.0.arrived.store(0, Ordering::Relaxed);
         let leased = self.0.leased.load(Ordering::Relaxed);
         self.0.beside.store(signed(resident) - signed(leased), Ordering::Relaxed);
         self.judge(leased);
         self.pressure()
+    }
+
+    /// Bytes of all leases.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn leased(&self) -> usize {
+        self.0.leased.load(Ordering::Relaxed)
     }
 
     pub(crate) fn pressure(&self) -> MemoryPressure {
@@ -75,6 +108,7 @@ impl MemoryBudget {
         }
     }
 
+    /// Finds out what the use of memory asks for. More than before is not left for the next measurement to notice.
     fn judge(&self, leased: usize) {
         let used = self.0.beside.load(Ordering::Relaxed).saturating_add(signed(leased));
         let used = usize::try_from(used).unwrap_or(0);
@@ -85,7 +119,10 @@ impl MemoryBudget {
             () if of_limit(80) => MemoryPressure::CloseIdle,
             () => MemoryPressure::None,
         };
-        self.0.pressure.store(pressure as u8, Ordering::Relaxed);
+        let before = self.0.pressure.swap(pressure as u8, Ordering::Relaxed);
+        if before < pressure as u8 {
+            self.0.wake.notify_one();
+        }
     }
 }
 
@@ -105,7 +142,32 @@ fn signed(bytes: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future as _;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
     use super::*;
+
+    #[test]
+    fn much_that_has_come_asks_for_a_measurement_and_so_does_more_pressure() {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let budget = MemoryBudget::new(3200);
+        let mut wanted = || pin!(budget.should_be_measured()).poll(cx).is_ready();
+        assert!(!wanted());
+        budget.arrived(99);
+        assert!(!wanted());
+        budget.arrived(1);
+        assert!(wanted() && !wanted(), "once");
+        budget.arrived(1000);
+        assert!(!wanted(), "it was asked for already");
+        budget.measured(0);
+        budget.arrived(100);
+        assert!(wanted());
+        let lease = budget.lease(3000);
+        assert!(wanted());
+        drop(lease);
+        assert!(!wanted(), "less pressure is no hurry");
+    }
 
     #[test]
     fn pressure_follows_measurements_and_what_was_taken_since() {

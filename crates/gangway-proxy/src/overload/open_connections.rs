@@ -30,7 +30,7 @@ impl OpenConnections {
         self.0.count.load(Ordering::Relaxed) >= self.0.max
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn count(&self) -> usize {
         self.0.count.load(Ordering::Relaxed)
     }

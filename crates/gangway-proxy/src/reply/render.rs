@@ -29,10 +29,9 @@ pub(crate) fn render_for(
     let admission = ctx.admission().filter(|admission| admission.origin.local);
     let url = admission.map_or_else(String::new, |admission| url(head, admission));
     let compiled = shared.compiled.load();
-    // Only clients on the local network see the name of our own container, so it is looked for only then.
-    let own = admission.and_then(|_| compiled.containers.iter().find(|container| container.is_own));
-    let audience =
-        Audience { request_id: &request_id, local: admission.is_some(), url: &url, own: own.map(|own| &*own.name) };
+    // Only clients on the local network see the name of our own container.
+    let own = compiled.own.as_deref().filter(|_| admission.is_some());
+    let audience = Audience { request_id: &request_id, local: admission.is_some(), url: &url, own };
     let (mut response, body) = reply.render(head, audience);
     if let Some(routed) = &ctx.routed {
         chain::on_response(&routed.active.route.middlewares, &mut response.fields, ctx.scheme());

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use gangway_model::RequestView;
 use gangway_model::path::normalise;
 
-use crate::grammar::{has_whole_escapes, host_of_authority};
+use crate::grammar::{has_whole_escapes, host_of_authority, port};
 use crate::message::field_kind::FieldKind;
 use crate::message::request_head::RequestHead;
 use crate::reply::rejection::Rejection;
@@ -41,16 +41,20 @@ enum AdmittedHost {
 impl Admission {
     /// Checks what the session of the client's version of HTTP leaves to be checked.
     pub(crate) fn of(head: &RequestHead, origin: ClientOrigin) -> Result<Self, Rejection> {
-        let (host, port) =
-            split_authority(authority(head)?).ok_or(Rejection::bad("Host is no host name with a port"))?;
-        let host = match host {
-            Cow::Borrowed(host) => AdmittedHost::AsSent(host.len()),
-            Cow::Owned(host) => AdmittedHost::Changed(host.into()),
+        let authority = authority(head)?;
+        let host_len = match head.host_len {
+            Some(len) => Some(len),
+            None => host_of_authority(authority).map(<[u8]>::len),
         };
+        let split = host_len.and_then(|len| split_authority(authority, len));
+        let (host, port) = split.ok_or(Rejection::bad("Host is no host name with a port"))?;
         let target = &*head.target;
-        let path_len = memchr::memchr(b'?', target.as_bytes()).unwrap_or(target.len());
+        // Without branches, so that the compiler looks at many bytes at once.
+        let is_special = |byte: u8| (byte == b'?') | (byte == b'%');
+        let has_special = target.bytes().fold(false, |found, byte| found | is_special(byte));
+        let path_len = if has_special { target.find('?').unwrap_or(target.len()) } else { target.len() };
         let path = &target[..path_len];
-        if !has_whole_escapes(path) {
+        if has_special && !has_whole_escapes(path) {
             return Err(Rejection::bad("a percent sign in the path is not followed by two digits"));
         }
         let normal_path = match normalise(path) {
@@ -102,39 +106,42 @@ impl Admission {
 }
 
 /// The single authority that a request names.
-fn authority(head: &RequestHead) -> Result<&str, Rejection> {
+fn authority(head: &RequestHead) -> Result<&[u8], Rejection> {
     let mut hosts = head.fields.all(FieldKind::Host);
     let host = hosts.next().ok_or(Rejection::bad("no Host"))?;
     if hosts.next().is_some() {
         return Err(Rejection::bad("several Hosts"));
     }
-    std::str::from_utf8(host).ok().filter(|host| host.is_ascii()).ok_or(Rejection::bad("Host is not ASCII"))
+    Some(host).filter(|host| host.is_ascii()).ok_or(Rejection::bad("Host is not ASCII"))
 }
 
-/// Splits an authority into host and port. None if it has any other part.
-fn split_authority(authority: &str) -> Option<(Cow<'_, str>, Option<u16>)> {
-    let host = host_of_authority(authority.as_bytes())?;
-    let port = match authority.as_bytes().get(host.len()..)? {
-        [] => None,
+/// Splits an authority, whose host has this length, into host and port. None if it has any other part.
+fn split_authority(authority: &[u8], host_len: usize) -> Option<(AdmittedHost, Option<u16>)> {
+    let (host, rest) = authority.split_at_checked(host_len)?;
+    let port = match rest {
         // An empty port means the default port (RFC 3986, section 3.2.3).
-        [b':'] => None,
-        _ => Some(authority[host.len() + 1..].parse().ok()?),
+        [] | [b':'] => None,
+        [_, digits @ ..] => Some(port(digits)?),
     };
-    Some((comparable(&authority[..host.len()]), port))
+    Some((comparable(host)?, port))
 }
 
 /// The form in which a host is compared. Allocates only if the host was sent in another form.
-fn comparable(host: &str) -> Cow<'_, str> {
-    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let short = address.parse::<Ipv6Addr>().map(|address| format!("[{address}]"));
-        return short.ok().filter(|short| short != host).map_or(Cow::Borrowed(host), Cow::Owned);
+fn comparable(host: &[u8]) -> Option<AdmittedHost> {
+    if let [b'[', address @ .., b']'] = host {
+        let address: Ipv6Addr = std::str::from_utf8(address).ok()?.parse().ok()?;
+        let short = format!("[{address}]");
+        return Some(match short.as_bytes() == host {
+            true => AdmittedHost::AsSent(host.len()),
+            false => AdmittedHost::Changed(short.into()),
+        });
     }
-    let host = host.strip_suffix('.').filter(|host| !host.is_empty()).unwrap_or(host);
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(host.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(host)
+    let host = host.strip_suffix(b".").filter(|host| !host.is_empty()).unwrap_or(host);
+    if host.iter().any(u8::is_ascii_uppercase) {
+        let host = std::str::from_utf8(host).ok()?;
+        return Some(AdmittedHost::Changed(host.to_ascii_lowercase().into()));
     }
+    Some(AdmittedHost::AsSent(host.len()))
 }
 
 #[cfg(test)]
@@ -168,10 +175,32 @@ mod tests {
 
     #[test]
     fn a_host_costs_nothing_where_it_is_in_order() {
-        assert!(matches!(split_authority("shop.example.org:80"), Some((Cow::Borrowed("shop.example.org"), Some(80)))));
-        assert!(matches!(split_authority("[::1]"), Some((Cow::Borrowed("[::1]"), None))));
-        assert_eq!(split_authority("[0:0:0:0:0:0:0:1]:8080"), Some((Cow::Owned("[::1]".to_owned()), Some(8080))));
-        assert_eq!(split_authority("."), Some((Cow::Borrowed("."), None)));
+        for (sent, changed, port) in [
+            ("shop.example.org:80", None, Some(80)),
+            ("shop.example.org.", None, None),
+            ("[::1]", None, None),
+            ("[0:0:0:0:0:0:0:1]:8080", Some("[::1]"), Some(8080)),
+            ("Shop", Some("shop"), None),
+            (".", None, None),
+        ] {
+            let admitted = admit(&RequestHead::of_test("GET", "/", &[("host", sent)])).expect("in order");
+            let is = match &admitted.host {
+                AdmittedHost::AsSent(_) => None,
+                AdmittedHost::Changed(host) => Some(&**host),
+            };
+            assert_eq!((is, admitted.port), (changed, port), "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_the_session_has_checked_is_split_alike() {
+        for sent in ["a", "a.b.:8080", "[::1]", "[::1]:9", "A:", "127.0.0.1:65535"] {
+            let mut head = RequestHead::of_test("GET", "/", &[("host", sent)]);
+            let unchecked = admit(&head).expect("in order");
+            head.host_len = host_of_authority(sent.as_bytes()).map(<[u8]>::len);
+            let checked = admit(&head).expect("in order");
+            assert_eq!((checked.host(&head), checked.port), (unchecked.host(&head), unchecked.port), "{sent}");
+        }
     }
 
     #[test]
@@ -218,10 +247,11 @@ mod tests {
             use gangway_model::{HOST_LEN_MAX, canonical_host};
 
             let authority = format!("{host}{port}");
-            let Some((host, _)) = split_authority(&authority) else { return Ok(()) };
+            let head = RequestHead::of_test("GET", "/", &[("host", &authority)]);
+            let Ok(admitted) = admit(&head) else { return Ok(()) };
             // A single dot is a host that no route has here, and no host in the model.
             let known = canonical_host(&authority, &mut [0; HOST_LEN_MAX]).unwrap_or(".").to_owned();
-            proptest::prop_assert_eq!(&*host, known);
+            proptest::prop_assert_eq!(admitted.host(&head), known);
         }
     }
 }

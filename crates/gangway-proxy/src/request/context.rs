@@ -1,5 +1,6 @@
 //! State that is carried along one request.
 
+use http::StatusCode;
 use prometheus::IntGauge;
 use tokio::time::Instant;
 
@@ -28,6 +29,8 @@ pub(crate) struct RequestContext {
     pub(crate) passage: Passage,
     pub(crate) attempt: Attempt,
     pub(crate) reply: ReplyNote,
+    /// The status of the response that has begun.
+    pub(crate) begun: Option<StatusCode>,
     pub(crate) under_way: Option<UnderWay>,
 }
 
@@ -103,6 +106,7 @@ impl RequestContext {
             passage: Passage::default(),
             attempt: Attempt::default(),
             reply: ReplyNote::default(),
+            begun: None,
             under_way: None,
         }
     }

@@ -83,11 +83,11 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
     let is_upgrade = upgrade::is_passed_on(request.head, &active.route);
     let mut routed = RoutedTo { active, prefix, body_limit: None, is_at_gate: false, is_upgrade };
     let route = &routed.active.route;
-    if let Err(reply) = listener_rules(route, request, in_force) {
+    if let Err(reply) = listener_rules(route, view.host, request, in_force) {
         return RequestDecision::ReplyFor(routed, reply);
     }
     routed.is_at_gate = true;
-    match chain::on_request(&route.middlewares, request.head, request.admission, &routed.prefix) {
+    match chain::on_request(&route.middlewares, request.head, view.host, request.admission.origin, &routed.prefix) {
         Ok(body_limit) => routed.body_limit = body_limit,
         Err(reply) => return RequestDecision::ReplyFor(routed, reply),
     }
@@ -120,8 +120,9 @@ fn challenge(request: Incoming<'_>, store: &Store) -> Option<LocalReply> {
     Some(LocalReply::Challenge { key_authorization })
 }
 
-/// Applies the rules by which a route is served to clients. Returns the reply that they demand.
-fn listener_rules(route: &Route, request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
+/// Applies the rules by which a route is served to clients. Returns the reply that they demand. `host` is in the form in
+/// which hosts are compared.
+fn listener_rules(route: &Route, host: &str, request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
     let (admission, listener) = (request.admission, &route.listener);
     let is_secure = admission.origin.secure;
     if listener.tls == TlsMode::Off && is_secure {
@@ -138,7 +139,7 @@ fn listener_rules(route: &Route, request: Incoming<'_>, in_force: &InForce<'_>) 
         return Err(FailureReply::new(Reason::RouteClosed).with_detail(detail).into());
     }
     if listener.https_redirect && !is_secure {
-        redirect_to_https(request, in_force)?;
+        redirect_to_https(host, request, in_force)?;
     }
     if !is_held_to(route, request.connection) {
         return Err(FailureReply::new(Reason::Misdirected).into());
@@ -148,8 +149,8 @@ fn listener_rules(route: &Route, request: Incoming<'_>, in_force: &InForce<'_>) 
 
 /// Redirects plain HTTP to https, unless the host's certificate has not come yet: browsers would show a warning
 /// instead of the application.
-fn redirect_to_https(request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
-    let (host, port) = (request.admission.host(request.head), request.admission.port);
+fn redirect_to_https(host: &str, request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
+    let port = request.admission.port;
     if !(in_force.is_placeheld)(host) {
         let https = (in_force.https_port)(port);
         return Err(LocalReply::redirect(308, https_redirect(host, https, &request.head.target)));

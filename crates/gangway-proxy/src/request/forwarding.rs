@@ -114,7 +114,6 @@ mod tests {
     use crate::message::request_head::RequestHead;
     use crate::request::client_origin::client_origin;
     use crate::trusted_proxies::TrustedProxies;
-    use crate::whereabouts::Whereabouts;
 
     fn connection(trusted: bool) -> ClientConnection {
         ClientConnection::new("192.0.2.7:5000".parse().expect("valid"), "192.0.2.1:80".parse().expect("valid"), trusted)
@@ -123,7 +122,7 @@ mod tests {
     /// The fields for the endpoint.
     fn told(sent: &Fields, connection: &ClientConnection, trusted: &str, port: Option<u16>) -> Fields {
         let trusted = TrustedProxies::parse(trusted).expect("valid");
-        let origin = client_origin(sent, connection, &trusted, &Whereabouts::default());
+        let origin = client_origin(sent, connection, &trusted, |_| false);
         let facts = ForwardingFacts { connection, origin, port, public_https_port: None, prefix: "" };
         let mut fields = Fields::default();
         fields.extend_from(sent, |field| is_for_endpoint(field.kind));

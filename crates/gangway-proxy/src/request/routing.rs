@@ -70,7 +70,8 @@ fn bug() -> NextStep {
 }
 
 fn origin(shared: &Shared, head: &RequestHead, connection: &ClientConnection) -> ClientOrigin {
-    client_origin(&head.fields, connection, &shared.settings.trusted_proxies, &shared.whereabouts.load())
+    let is_gateway = |client| shared.whereabouts.load().is_gateway(client);
+    client_origin(&head.fields, connection, &shared.settings.trusted_proxies, is_gateway)
 }
 
 fn decide_by_table(

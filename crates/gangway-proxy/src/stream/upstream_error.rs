@@ -41,6 +41,8 @@ pub(crate) enum UpstreamErrorKind {
     ClosedEarly,
     /// The response breaks a rule of HTTP.
     Malformed,
+    /// The head of the response has more bytes or fields than are taken.
+    HeadTooLarge,
     /// There was no response in time, or a pause in its body was too long.
     Timeout,
     /// The endpoint has left and its drain time is over.

@@ -4,7 +4,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio_rustls::client::TlsStream;
 
 use crate::downstream::connection::ClientConnection;
 use crate::limits::Limits;
@@ -13,15 +12,14 @@ use crate::serving_table::ActiveEndpoint;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::upstream::coarse_clock::CoarseClock;
 use crate::upstream::dedicated::ConnectionOwner;
-use crate::upstream::dial::{AddressSource, dial};
 use crate::upstream::http1::stream::Http1Stream;
-use crate::upstream::http2::connection::{Http2Connection, Http2Slot};
+use crate::upstream::http2::connection::Http2Slot;
 use crate::upstream::http2::stream::Http2Stream;
+use crate::upstream::opener::{OpenedConnection, Opener, first_stream};
 use crate::upstream::own_connections::OwnConnections;
 use crate::upstream::pool::Pool;
-use crate::upstream::socket::UpstreamSocket;
 use crate::upstream::stream::{Home, UpstreamStream};
-use crate::upstream::tls::{HttpOffer, UpstreamTls};
+use crate::upstream::tls::HttpOffer;
 use crate::upstream::transport::EndpointTransport;
 
 /// How often kept connections are looked at.
@@ -40,15 +38,14 @@ pub(crate) struct Connector {
 pub(crate) struct ConnectorSettings {
     /// Counts the connections of all threads.
     pub(crate) open: OpenConnections,
-    pub(crate) tls: UpstreamTls,
-    pub(crate) resolver: AddressSource,
+    pub(crate) opener: Opener,
     /// How long a client connection may be idle. The connections that belong to it are kept as long.
     pub(crate) client_idle: Duration,
 }
 
 impl ConnectorSettings {
     pub(crate) fn new(limits: &Limits, open: OpenConnections) -> Self {
-        Self { open, tls: UpstreamTls::default(), resolver: AddressSource::default(), client_idle: limits.idle }
+        Self { open, opener: Opener::default(), client_idle: limits.idle }
     }
 }
 
@@ -172,27 +169,19 @@ impl Connector {
         offer: HttpOffer,
     ) -> Result<UpstreamStream, UpstreamError> {
         let open = self.open_connection()?;
-        let tcp = dial(&self.settings.resolver, endpoint).await?;
         let (state, transport) = (&endpoint.state, &endpoint.transport);
-        let (socket, speaks_http2) = match (&**transport, offer) {
-            (EndpointTransport::Plain, _) | (EndpointTransport::H2c, HttpOffer::Http1) => {
-                (UpstreamSocket::Plain(tcp), false)
-            }
-            (EndpointTransport::H2c, HttpOffer::Http2OrHttp1) => (UpstreamSocket::Plain(tcp), true),
-            (EndpointTransport::Tls(tls), offer) => {
-                let stream = self.settings.tls.handshake(tcp, tls, offer).await?;
-                let speaks_http2 = has_chosen_http2(&stream);
-                if offer == HttpOffer::Http2OrHttp1 && !speaks_http2 {
+        match self.settings.opener.open(endpoint, offer, &self.clock, open).await? {
+            OpenedConnection::Http1(stream) => {
+                if offer == HttpOffer::Http2OrHttp1 {
                     self.pool().note_prefers_http1(state, transport);
                 }
-                (UpstreamSocket::Tls(Box::new(stream)), speaks_http2)
-            }
-        };
-        match speaks_http2 {
-            true => self.begin_http2(endpoint, need, socket, open).await,
-            false => {
-                let stream = Box::new(Http1Stream::new(socket, state, transport, open));
                 Ok(UpstreamStream::Http1(stream, home(need)))
+            }
+            OpenedConnection::Http2(connection) => {
+                if need.owner == ConnectionOwner::Shared {
+                    self.pool().add_http2(state, Arc::clone(&connection));
+                }
+                Ok(http2_stream(first_stream(&connection)?))
             }
         }
     }
@@ -205,24 +194,6 @@ impl Connector {
             begin()
         });
         open.ok_or_else(|| UpstreamError::new(UpstreamErrorKind::Exhausted, "too many connections are open"))
-    }
-
-    async fn begin_http2(
-        &self,
-        endpoint: &ActiveEndpoint,
-        need: &ConnectionNeed<'_>,
-        socket: UpstreamSocket,
-        open: OpenConnection,
-    ) -> Result<UpstreamStream, UpstreamError> {
-        let (state, transport) = (&endpoint.state, &endpoint.transport);
-        let connection = Http2Connection::open(socket, transport, &self.clock, open).await?;
-        if need.owner == ConnectionOwner::Shared {
-            self.pool().add_http2(state, Arc::clone(&connection));
-        }
-        let slot = connection
-            .begin()
-            .ok_or_else(|| UpstreamError::new(UpstreamErrorKind::Unprocessed, "the connection takes no request"))?;
-        Ok(http2_stream(slot))
     }
 
     /// Held only between two polls, and by other threads only where several share a runtime.
@@ -251,10 +222,6 @@ fn may_speak_http2(transport: &EndpointTransport, need: &ConnectionNeed<'_>) -> 
         // Credentials of connections do not work over HTTP/2.
         EndpointTransport::Tls(_) => !need.is_upgrade && need.owner == ConnectionOwner::Shared,
     }
-}
-
-fn has_chosen_http2(tls: &TlsStream<tokio::net::TcpStream>) -> bool {
-    tls.get_ref().1.alpn_protocol() == Some(b"h2")
 }
 
 fn http2_stream(slot: Http2Slot) -> UpstreamStream {

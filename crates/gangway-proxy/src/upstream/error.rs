@@ -28,6 +28,7 @@ pub(crate) fn is_unreachable(kind: UpstreamErrorKind) -> bool {
         | UpstreamErrorKind::Unprocessed
         | UpstreamErrorKind::ClosedEarly
         | UpstreamErrorKind::Malformed
+        | UpstreamErrorKind::HeadTooLarge
         | UpstreamErrorKind::Timeout
         | UpstreamErrorKind::Drained => false,
     }
@@ -52,6 +53,7 @@ pub(crate) fn trouble(kind: UpstreamErrorKind) -> &'static str {
         UpstreamErrorKind::Unprocessed => "it refused the request unread",
         UpstreamErrorKind::ClosedEarly => "it closed the connection within its answer",
         UpstreamErrorKind::Malformed => "its answer is malformed",
+        UpstreamErrorKind::HeadTooLarge => "the head of its answer is too large",
         UpstreamErrorKind::Timeout => "no answer in time",
         UpstreamErrorKind::Drained => "it has left",
     }
@@ -95,7 +97,7 @@ pub(crate) struct FailedTry<'a> {
 pub(crate) fn may_retry(kind: UpstreamErrorKind, failed: FailedTry<'_>) -> bool {
     let is_untouched = match kind {
         UpstreamErrorKind::Unprocessed => true,
-        UpstreamErrorKind::ClosedUnanswered | UpstreamErrorKind::Malformed => false,
+        UpstreamErrorKind::ClosedUnanswered | UpstreamErrorKind::Malformed | UpstreamErrorKind::HeadTooLarge => false,
         // An endpoint that failed after a timeout is not asked the same again. Failures to connect have rules of their
         // own, since nothing was sent.
         UpstreamErrorKind::Timeout
@@ -143,6 +145,7 @@ pub(crate) fn reason_for(kind: UpstreamErrorKind) -> Reason {
         | UpstreamErrorKind::Unprocessed
         | UpstreamErrorKind::ClosedEarly
         | UpstreamErrorKind::Malformed
+        | UpstreamErrorKind::HeadTooLarge
         | UpstreamErrorKind::Drained => Reason::UpstreamProtocol,
     }
 }
@@ -189,6 +192,9 @@ fn help(kind: UpstreamErrorKind, is_tls: bool, is_verified: bool) -> &'static st
         }
         UpstreamErrorKind::ClosedUnanswered | UpstreamErrorKind::ClosedEarly | UpstreamErrorKind::Malformed => {
             ": it does not speak plain HTTP there, or closed the connection. If it speaks TLS, set `scheme` to `https`."
+        }
+        UpstreamErrorKind::HeadTooLarge => {
+            ", more than Gangway takes. Let the application set fewer or smaller fields, such as cookies."
         }
         UpstreamErrorKind::ConnectTimeout
         | UpstreamErrorKind::NoWay
@@ -262,5 +268,6 @@ mod tests {
         assert!(!help(UpstreamErrorKind::TlsUntrusted, true, false).contains("`verify`"));
         assert!(help(UpstreamErrorKind::Malformed, false, true).contains("`https`"));
         assert!(!help(UpstreamErrorKind::Malformed, true, true).contains("`https`"));
+        assert!(!help(UpstreamErrorKind::HeadTooLarge, false, true).contains("`https`"), "it does speak HTTP");
     }
 }

@@ -7,25 +7,37 @@
 //! Health is the endpoint's and not a route's: one that several routes share is well if it passes the checks of all of
 //! them. A mere connection says enough only where no route has a check.
 //!
+//! A check is a request as clients' requests are, but on a fresh connection each time: the endpoint could have closed
+//! a kept one in between, and a kept one says nothing about whether it accepts others.
+//!
 //! Engines call a container running when its process has started, not when it listens.
 
-use std::collections::HashMap;
-use std::io;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
 use std::time::Duration;
 
 use gangway_model::{EndpointKey, HealthCheck, Readiness};
-use pingora::connectors::http::Connector;
-use pingora::http::RequestHeader;
-use pingora::protocols::l4::socket::SocketAddr as PingoraAddress;
-use pingora::upstreams::peer::HttpPeer;
+use http::{Method, StatusCode};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::log::endpoint_log::EndpointLog;
-use crate::serving_table::{ActiveEndpoint, ActiveTable, DialTarget};
-use crate::upstream::endpoint_state::{EndpointHealth, EndpointState};
+use crate::message::body_length::BodyLength;
+use crate::message::field_kind::FieldKind;
+use crate::message::fields::Fields;
+use crate::message::response_head::ResponseHead;
+use crate::overload::open_connections::OpenConnections;
+use crate::serving_table::{ActiveEndpoint, ActiveTable};
+use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
+use crate::stream::upstream_request::UpstreamRequest;
+use crate::upstream::coarse_clock::CoarseClock;
+use crate::upstream::endpoint_state::EndpointHealth;
+use crate::upstream::error::trouble;
+use crate::upstream::http2::stream::Http2Stream;
+use crate::upstream::opener::{OpenedConnection, Opener, first_stream};
+use crate::upstream::stream::{Home, UpstreamStream};
+use crate::upstream::tls::HttpOffer;
 
 /// The shortest pause between two tries; requests may be waiting.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
@@ -55,6 +67,7 @@ pub(crate) struct Probes {
     reports_tx: mpsc::Sender<HealthReport>,
     reports: mpsc::Receiver<HealthReport>,
     teller: EndpointLog,
+    opener: Opener,
 }
 
 #[derive(Debug)]
@@ -84,37 +97,32 @@ struct Wanted<'t> {
 
 /// The endpoint that a probe asks.
 struct ProbedEndpoint {
-    key: EndpointKey,
-    target: DialTarget,
-    peer: HttpPeer,
-    host: http::HeaderValue,
+    endpoint: ActiveEndpoint,
     hold: Duration,
-    name: Box<str>,
-    state: Arc<EndpointState>,
+    opener: Opener,
     teller: EndpointLog,
     /// Since when it could have been reached but was not.
     since: Instant,
 }
 
-impl Default for Probes {
-    fn default() -> Self {
-        let (reports_tx, reports) = mpsc::channel(REPORTS_MAX);
-        Self { tasks: HashMap::default(), reports_tx, reports, teller: EndpointLog::default() }
-    }
-}
-
 impl Probes {
-    /// Runs the probes that the endpoints of a table need, and ends all others. The probe of the endpoint in `suspect`
-    /// starts anew, at once.
-    pub(crate) fn follow(&mut self, table: &ActiveTable, suspect: Option<&EndpointKey>) {
+    /// No probe yet. They open their connections as requests do.
+    pub(crate) fn new(opener: Opener) -> Self {
+        let (reports_tx, reports) = mpsc::channel(REPORTS_MAX);
+        Self { tasks: HashMap::default(), reports_tx, reports, teller: EndpointLog::default(), opener }
+    }
+
+    /// Runs the probes that the endpoints of a table need, and ends all others. The probes of the endpoints in
+    /// `suspects` start anew, at once.
+    pub(crate) fn follow(&mut self, table: &ActiveTable, suspects: &HashSet<EndpointKey, ahash::RandomState>) {
         let mut known = std::mem::take(&mut self.tasks);
         for (key, wanted) in wanted(table) {
             let Some(question) = wanted.question() else { continue };
             let is_going_on = |probe: &Probe| probe.question == question && !probe.task.is_finished();
             let same = known.remove(key).filter(is_going_on);
-            let probe = match same.filter(|_| suspect != Some(key)) {
+            let probe = match same.filter(|_| !suspects.contains(key)) {
                 Some(probe) => probe,
-                None => wanted.begin(question, &self.reports_tx, &self.teller),
+                None => wanted.begin(question, self),
             };
             self.tasks.insert(key.clone(), probe);
         }
@@ -162,20 +170,16 @@ impl Wanted<'_> {
         Some(ProbeKind::Checks(self.checks.iter().map(|(check, _)| (*check).clone()).collect()))
     }
 
-    fn begin(&self, question: ProbeKind, reports: &mpsc::Sender<HealthReport>, teller: &EndpointLog) -> Probe {
+    fn begin(&self, question: ProbeKind, probes: &Probes) -> Probe {
         let probed = |endpoint: &ActiveEndpoint| ProbedEndpoint {
-            key: endpoint.key.clone(),
-            target: endpoint.target.clone(),
-            peer: endpoint.peer.clone(),
-            host: endpoint.host.clone(),
+            endpoint: endpoint.clone(),
             hold: self.hold,
-            name: endpoint.name.clone(),
-            state: Arc::clone(&endpoint.state),
-            teller: teller.clone(),
+            opener: probes.opener.clone(),
+            teller: probes.teller.clone(),
             // An endpoint that was never reached, although there was time enough, will not come now.
             since: endpoint.state.unreached_since().unwrap_or_else(Instant::now),
         };
-        let (subject, reports) = (probed(self.endpoint), reports.clone());
+        let (subject, reports) = (probed(self.endpoint), probes.reports_tx.clone());
         let task = match &question {
             ProbeKind::Connect => tokio::spawn(reach(subject, reports)),
             ProbeKind::Checks(_) => {
@@ -194,14 +198,14 @@ async fn reach(subject: ProbedEndpoint, reports: mpsc::Sender<HealthReport>) {
         let now = match subject.connects().await {
             Ok(()) => EndpointHealth::Healthy,
             Err(trouble) => {
-                subject.state.note_trouble(&trouble);
+                subject.endpoint.state.note_trouble(&trouble);
                 if subject.since.elapsed() < subject.hold { EndpointHealth::Failing } else { EndpointHealth::Down }
             }
         };
         subject.tell(now);
         if now == EndpointHealth::Healthy || now != reported {
             reported = now;
-            if reports.send((subject.key.clone(), now)).await.is_err() || now == EndpointHealth::Healthy {
+            if reports.send((subject.endpoint.key.clone(), now)).await.is_err() || now == EndpointHealth::Healthy {
                 return;
             }
         }
@@ -211,17 +215,15 @@ async fn reach(subject: ProbedEndpoint, reports: mpsc::Sender<HealthReport>) {
 
 /// Runs the health checks for ever, one at a time.
 async fn ask(subject: ProbedEndpoint, checks: Vec<(HealthCheck, ProbedEndpoint)>, reports: mpsc::Sender<HealthReport>) {
-    let connector = Connector::new(None);
     let begun = Instant::now();
     let mut results = vec![CheckResult::default(); checks.len()];
     let mut due = vec![begun; checks.len()];
     while let Some((next, at)) = due.iter().copied().enumerate().min_by_key(|(_, at)| *at) {
         sleep_until(at).await;
         let (check, asked) = &checks[next];
-        let answer = timeout(check.timeout, asked.answers_well(&connector, check)).await;
-        let trouble = answer.unwrap_or_else(|_| Err("no answer to its check in time".to_owned())).err();
+        let trouble = asked.answers_well(check).await.err();
         if let Some(trouble) = &trouble {
-            subject.state.note_trouble(trouble);
+            subject.endpoint.state.note_trouble(trouble);
         }
         let was_good = all_good(&results);
         let is_first_failure = results[next].note(trouble.is_none());
@@ -234,7 +236,7 @@ async fn ask(subject: ProbedEndpoint, checks: Vec<(HealthCheck, ProbedEndpoint)>
         }
         if is_good != was_good || is_first_failure {
             let health = if is_good { EndpointHealth::Healthy } else { EndpointHealth::Failing };
-            if reports.send((subject.key.clone(), health)).await.is_err() {
+            if reports.send((subject.endpoint.key.clone(), health)).await.is_err() {
                 return;
             }
         }
@@ -281,75 +283,199 @@ fn jittered(interval: Duration) -> Duration {
 impl ProbedEndpoint {
     /// Logs a change of the endpoint's health.
     fn tell(&self, now: EndpointHealth) {
-        let address = || self.key.address.to_string();
+        let ActiveEndpoint { key, name, state, .. } = &self.endpoint;
+        let address = || key.address.to_string();
         match now {
-            EndpointHealth::Healthy => self.teller.back(&self.name, &address(), &self.state),
-            EndpointHealth::Down => self.teller.lost(&self.name, &address(), &self.state),
+            EndpointHealth::Healthy => self.teller.back(name, &address(), state),
+            EndpointHealth::Down => self.teller.lost(name, &address(), state),
             EndpointHealth::New | EndpointHealth::Failing => {}
         }
     }
 
+    /// Connects by TCP once. The error describes the failure.
     async fn connects(&self) -> Result<(), String> {
-        let connecting = async {
-            match (&self.target, self.peer._address.as_inet()) {
-                (DialTarget::Name(name, port), _) => tokio::net::TcpStream::connect((&**name, *port)).await.map(drop),
-                (DialTarget::Address, Some(address)) => tokio::net::TcpStream::connect(address).await.map(drop),
-                (DialTarget::Address, None) => Ok(()),
-            }
-        };
-        match timeout(CONNECT_TIME, connecting).await {
-            Ok(connected) => connected.map_err(|error| match error.kind() {
-                io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-                _ => error.to_string(),
-            }),
-            Err(_) => Err("no connection in time".to_owned()),
+        match timeout(CONNECT_TIME, self.opener.dial(&self.endpoint)).await {
+            Ok(connected) => connected.map(drop).map_err(|error| trouble(error.kind).to_owned()),
+            Err(_) => Err(trouble(UpstreamErrorKind::ConnectTimeout).to_owned()),
         }
     }
 
     /// Runs the health check once. The error describes the failure.
-    async fn answers_well(&self, connector: &Connector, check: &HealthCheck) -> Result<(), String> {
-        match self.status(connector, check).await {
-            Some(status) if check.statuses.iter().any(|(first, last)| (*first..=*last).contains(&status)) => Ok(()),
-            Some(status) => Err(format!("its check answers {status}")),
-            None => Err(self.connects().await.err().unwrap_or_else(|| "no valid answer to its check".to_owned())),
+    async fn answers_well(&self, check: &HealthCheck) -> Result<(), String> {
+        let due = Instant::now() + check.timeout;
+        let Ok(connected) = timeout_at(due, self.open()).await else {
+            return Err(trouble(UpstreamErrorKind::ConnectTimeout).to_owned());
+        };
+        let mut stream = connected.map_err(|error| check_trouble(&error))?;
+        let Ok(answer) = timeout_at(due, self.status(&mut stream, check)).await else {
+            return Err("no answer to its check in time".to_owned());
+        };
+        let status = answer.map_err(|error| check_trouble(&error))?.as_u16();
+        if check.statuses.iter().any(|(first, last)| (*first..=*last).contains(&status)) {
+            return Ok(());
         }
+        Err(format!("its check answers {status}"))
     }
 
-    /// The status of the answer; none if there was no answer.
-    async fn status(&self, connector: &Connector, check: &HealthCheck) -> Option<u16> {
-        let mut peer = self.peer.clone();
-        peer.options.read_timeout = Some(check.timeout);
-        let mut session = match &self.target {
-            DialTarget::Address => connector.get_http_session(&peer).await.ok()?.0,
-            DialTarget::Name(name, port) => {
-                // An application may listen at one of its addresses only.
-                let mut connected = None;
-                for address in tokio::net::lookup_host((&**name, *port)).await.ok()? {
-                    peer._address = PingoraAddress::Inet(address);
-                    connected = connector.get_http_session(&peer).await.ok();
-                    if connected.is_some() {
-                        break;
-                    }
-                }
-                connected?.0
+    /// A fresh connection. It does not count among those of requests: when they are too many, good endpoints must not
+    /// fail their checks.
+    async fn open(&self) -> Result<UpstreamStream, UpstreamError> {
+        let exhausted = || UpstreamError::new(UpstreamErrorKind::Exhausted, "too many connections are open");
+        let open = OpenConnections::default().begin().ok_or_else(exhausted)?;
+        Ok(match self.opener.open(&self.endpoint, HttpOffer::Http2OrHttp1, &CoarseClock::new(), open).await? {
+            OpenedConnection::Http1(stream) => UpstreamStream::Http1(stream, Home::Nowhere),
+            OpenedConnection::Http2(connection) => {
+                UpstreamStream::Http2(Box::new(Http2Stream::new(first_stream(&connection)?)))
             }
-        };
-        let mut request = RequestHeader::build("GET", check.path.as_bytes(), Some(3)).ok()?;
-        request.insert_header(http::header::HOST, self.host.clone()).ok()?;
-        request.insert_header(http::header::USER_AGENT, "gangway").ok()?;
-        session.write_request_header(Box::new(request)).await.ok()?;
-        session.finish_request_body().await.ok()?;
-        session.read_response_header().await.ok()?;
-        let status = session.response_header()?.status.as_u16();
-        // Not kept for the next check: the endpoint could have closed it by then.
-        session.shutdown().await;
-        Some(status)
+        })
+    }
+
+    /// The status of the answer to a check.
+    async fn status(&self, stream: &mut UpstreamStream, check: &HealthCheck) -> Result<StatusCode, UpstreamError> {
+        let mut fields = Fields::default();
+        fields.push_known(FieldKind::Host, b"Host", &[self.endpoint.host.as_bytes()]);
+        fields.push(b"User-Agent", b"gangway");
+        stream.start_request(&UpstreamRequest {
+            method: &Method::GET,
+            target: &check.path,
+            fields: &fields,
+            body: BodyLength::Empty,
+            is_upgrade: false,
+            is_last: false,
+        })?;
+        poll_fn(|cx| stream.poll_finish_request(cx, None)).await?;
+        let mut head = ResponseHead::default();
+        loop {
+            poll_fn(|cx| stream.poll_response_head(cx, &mut head)).await?;
+            if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+                return Ok(head.status);
+            }
+        }
+    }
+}
+
+/// Describes why a check got no answer.
+fn check_trouble(error: &UpstreamError) -> String {
+    match error.kind {
+        UpstreamErrorKind::Refused
+        | UpstreamErrorKind::ConnectTimeout
+        | UpstreamErrorKind::NoWay
+        | UpstreamErrorKind::NameUnknown
+        | UpstreamErrorKind::Connect
+        | UpstreamErrorKind::TlsUntrusted
+        | UpstreamErrorKind::TlsNothingInCommon
+        | UpstreamErrorKind::TlsNotSpoken
+        | UpstreamErrorKind::Tls => trouble(error.kind).to_owned(),
+        UpstreamErrorKind::Exhausted
+        | UpstreamErrorKind::ClosedUnanswered
+        | UpstreamErrorKind::Unprocessed
+        | UpstreamErrorKind::ClosedEarly
+        | UpstreamErrorKind::Malformed
+        | UpstreamErrorKind::HeadTooLarge
+        | UpstreamErrorKind::Timeout
+        | UpstreamErrorKind::Drained => format!("no valid answer to its check: {error}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use gangway_model::Scheme;
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::upstream::samples::endpoint;
+    use crate::upstream::tls::tests::acceptor_with_an_old_certificate;
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        (listener, address)
+    }
+
+    fn probed(scheme: Scheme, address: SocketAddr) -> ProbedEndpoint {
+        ProbedEndpoint {
+            endpoint: endpoint(scheme, address),
+            hold: Duration::ZERO,
+            opener: Opener::default(),
+            teller: EndpointLog::default(),
+            since: Instant::now(),
+        }
+    }
+
+    async fn outcome(scheme: Scheme, address: SocketAddr) -> Result<(), String> {
+        let (interval, timeout) = (Duration::from_secs(10), Duration::from_secs(30));
+        let check = HealthCheck { path: "/ok?a={b}".into(), interval, timeout, statuses: vec![(200, 204)] };
+        probed(scheme, address).answers_well(&check).await
+    }
+
+    /// Answers a request and returns its head.
+    async fn answer(mut io: impl AsyncRead + AsyncWrite + Unpin, answer: &str) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            assert!(io.read_buf(&mut head).await.is_ok_and(|len| len > 0), "the head has an end");
+        }
+        io.write_all(answer.as_bytes()).await.expect("it is read");
+        // A connection serves one check.
+        let mut rest = Vec::new();
+        let _ = io.read_to_end(&mut rest).await;
+        assert!(rest.is_empty(), "{rest:?}");
+        String::from_utf8(head).expect("text")
+    }
+
+    #[tokio::test]
+    async fn a_check_goes_wherever_requests_go() {
+        let (listener, address) = listener().await;
+        let early_hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
+        let served = async {
+            let (tcp, _) = listener.accept().await.expect("it listens");
+            let tls = acceptor_with_an_old_certificate().accept(tcp).await.expect("the certificate is not checked");
+            answer(tls, early_hints).await
+        };
+        let (outcome, head) = tokio::join!(outcome(Scheme::Https, address), served);
+        assert_eq!(outcome, Ok(()));
+        assert_eq!(head, format!("GET /ok?a={{b}} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: gangway\r\n\r\n"));
+    }
+
+    #[tokio::test]
+    async fn a_check_over_http2_closes_its_connection() {
+        let (listener, address) = listener().await;
+        let served = async {
+            let (tcp, _) = listener.accept().await.expect("it listens");
+            let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
+            let (request, mut respond) = connection.accept().await.expect("a request").expect("a whole one");
+            let response = http::Response::builder().status(200).body(()).expect("a response");
+            respond.send_response(response, true).expect("it is asked for");
+            // The end of the connection, and not the time, ends this.
+            assert!(connection.accept().await.is_none_or(|asked| asked.is_err()));
+            request.uri().to_string()
+        };
+        let (outcome, url) = tokio::join!(outcome(Scheme::H2c, address), served);
+        assert_eq!((outcome, url), (Ok(()), format!("http://{address}/ok?a={{b}}")));
+    }
+
+    #[tokio::test]
+    async fn a_failed_check_says_why() {
+        let large = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(70_000));
+        for (said, why) in [
+            ("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "its check answers 503"),
+            ("SSH-2.0-OpenSSH_9.2\r\n", "no valid answer to its check: "),
+            (&large, "no valid answer to its check: the head of its answer is larger than 64 KiB"),
+        ] {
+            let (listener, address) = listener().await;
+            let served = async {
+                let (tcp, _) = listener.accept().await.expect("it listens");
+                answer(tcp, said).await
+            };
+            let (outcome, _) = tokio::join!(outcome(Scheme::Http, address), served);
+            assert!(outcome.as_ref().is_err_and(|said| said.starts_with(why)), "{outcome:?}, not {why}");
+        }
+        let (closed, address) = listener().await;
+        drop(closed);
+        assert_eq!(outcome(Scheme::Https, address).await, Err("connection refused".to_owned()));
+    }
 
     #[test]
     fn an_endpoint_is_well_if_it_passes_every_check_and_one_failure_is_no_illness() {

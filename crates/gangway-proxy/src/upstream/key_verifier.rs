@@ -5,14 +5,13 @@
 //! is read from it, so none of that keeps the application from being served. The signature is still checked: an
 //! endpoint whose connection is relayed by somebody without its key is not talked to.
 
-use aws_lc_rs::signature::{
-    RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, UnparsedPublicKey,
-};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime, alg_id};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+
+use crate::upstream::small_rsa::RsaKey;
 
 /// Bits of an RSA key from which on the usual algorithms accept it.
 const RSA_USUAL_BITS_MIN: usize = 2048;
@@ -59,8 +58,8 @@ impl KeyVerifier {
         signature: &[u8],
     ) -> Option<bool> {
         let key = public_key(certificate)?;
-        Some(match key.rsa_bits() {
-            Some(bits) if bits < RSA_USUAL_BITS_MIN => has_small_rsa_signed(key, message, scheme, signature),
+        Some(match key.rsa() {
+            Some(rsa) if rsa.bits() < RSA_USUAL_BITS_MIN => rsa.has_signed(message, scheme, signature),
             Some(_) | None => self.has_signed(key, message, scheme, signature),
         })
     }
@@ -75,28 +74,6 @@ impl KeyVerifier {
                 && candidate.verify_signature(key.key, message, signature).is_ok()
         })
     }
-}
-
-/// Whether a key that is smaller than the usual algorithms accept signed the message.
-///
-/// The library checks PSS, which TLS 1.3 asks for, with large keys only. With a small key it is taken as signed:
-/// somebody in between could as well present a key of their own, since the certificate is not checked.
-fn has_small_rsa_signed(key: PublicKey<'_>, message: &[u8], scheme: SignatureScheme, signature: &[u8]) -> bool {
-    let algorithm = match scheme {
-        SignatureScheme::RSA_PKCS1_SHA256 => &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
-        SignatureScheme::RSA_PKCS1_SHA512 => &RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
-        // The enum is not exhaustive.
-        scheme => {
-            return matches!(
-                scheme,
-                SignatureScheme::RSA_PKCS1_SHA384
-                    | SignatureScheme::RSA_PSS_SHA256
-                    | SignatureScheme::RSA_PSS_SHA384
-                    | SignatureScheme::RSA_PSS_SHA512
-            );
-        }
-    };
-    UnparsedPublicKey::new(algorithm, key.key).verify(message, signature).is_ok()
 }
 
 impl ServerCertVerifier for KeyVerifier {
@@ -134,7 +111,7 @@ impl ServerCertVerifier for KeyVerifier {
     }
 }
 
-impl PublicKey<'_> {
+impl<'c> PublicKey<'c> {
     fn is_rsa(self) -> bool {
         /// The identifiers 1.2.840.113549.1.1.1 (rsaEncryption) and .10 (RSASSA-PSS), as DER writes them.
         const RSA: [&[u8]; 2] = [
@@ -144,16 +121,19 @@ impl PublicKey<'_> {
         RSA.iter().any(|identifier| self.algorithm.starts_with(identifier))
     }
 
-    /// The bits of the modulus, for RSA keys.
-    fn rsa_bits(self) -> Option<usize> {
+    /// The numbers of an RSA key.
+    fn rsa(self) -> Option<RsaKey<'c>> {
         if !self.is_rsa() {
             return None;
         }
         let (key, _) = element(self.key, SEQUENCE)?;
-        let (modulus, _) = element(key, INTEGER)?;
-        let significant = modulus.iter().position(|byte| *byte != 0).map_or(&[][..], |first| &modulus[first..]);
-        let unused = significant.first().map_or(0, |first| first.leading_zeros() as usize);
-        Some(significant.len() * 8 - unused)
+        let (modulus, rest) = element(key, INTEGER)?;
+        let (exponent, _) = element(rest, INTEGER)?;
+        let significant = |number: &'c [u8]| {
+            let first = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
+            &number[first..]
+        };
+        Some(RsaKey { modulus: significant(modulus), exponent: significant(exponent) })
     }
 }
 
@@ -206,33 +186,120 @@ mod tests {
 
     use super::*;
 
-    /// Of version 1, with an RSA key of 1024 bits; made by openssl, like the signature.
+    /// Of version 1, with an RSA key of 1024 bits; made by openssl, like the signatures.
     const OLD_CERTIFICATE: &str = "\
-        MIIBnjCCAQcCFFdDUkeET9MvfEzDjR5O/A+PDd1EMA0GCSqGSIb3DQEBCwUAMA4xDDAKBgNVBAMMA29sZDAeFw0yNjExMjcxNTQw\
-        MjlaFw0zNjExMjQxNTQwMjlaMA4xDDAKBgNVBAMMA29sZDCBnzANBgkqhkiG9w0BAQEFAAOBjQAwgYkCgYEAt0GoaS/O6Tv6TfD2\
-        rhczRU9cHIFgllyb40XtvL4WZULYo5X4L2gGV8WUdOs/k2nNEpPD+/oi6hFpZeas3MFHyKfO2fXgOTo/ooxUrDeN8ylAqn+TNIbp\
-        uN6xCd3k4TrWBUgFiotlunMhObj07VM1/BghhHVs1NIzPsWpef8g04kCAwEAATANBgkqhkiG9w0BAQsFAAOBgQCqwAYPl8oTPsJ2\
-        LiTMgTtWTSWbNEDUAPMonklC+VIR17p6zXmltftx8/NaSB0n7II5t+4t0nX/DRRsERs9GJZfS0K0Ss9CApUM+hi7OX2VbVOrU4On\
-        KdXwpI2O6GtASeb/92c7Yv5N390m5F1JxK2DXSc8rgyPYN1pQEkc6a6f2A==";
+        MIIBnjCCAQcCFHw8xiGTGvbg0t2+ATtjCHv/h7UtMA0GCSqGSIb3DQEBCwUAMA4xDDAKBgNVBAMMA29sZDAeFw0yNjExMjcxODU3\
+        MzRaFw0zNjExMjQxODU3MzRaMA4xDDAKBgNVBAMMA29sZDCBnzANBgkqhkiG9w0BAQEFAAOBjQAwgYkCgYEAstFg/iyh7Xr0xuTW\
+        Ju8GQ4Gm3+rF0RTW+WdBVcITBqzmDMZcDUBn/WiPhVLlk/K4UrdXtWPlkkBME27f1fI/JGsnjZPMhELttU+oDVtV539F5xa2J5Ap\
+        o50VBE6loxCiHDqp2K0TQRMv7YTUyag1iO5A1BlDwwRJcL3ULIDHIHsCAwEAATANBgkqhkiG9w0BAQsFAAOBgQAT9zvIaBic9m/1\
+        4InY5G4/KqPOwmf5KLH36iWlEcU/WfXh0katPovqNgZGmSlZGLr2TMgbd8be5Bas3y6tKh4+aNf8Dh/A+pOu5aXmS+WV2fCpYZU3\
+        aFh1F9k0ZwGv+KV0z4aW4xgumnqS5paxfsKGtcshKsyNsbfTfpt2fABW3g==";
+
+    /// With an RSA key of 1025 bits.
+    const ODD_CERTIFICATE: &str = "\
+        MIIB+TCCAWGgAwIBAgIUfXJXVMjvxRhCUrN7Ov9VlHtCkFwwDQYJKoZIhvcNAQELBQAwDjEMMAoGA1UEAwwDb2RkMB4XDTI2MTEy\
+        NzE4NTczNFoXDTM2MTEyNDE4NTczNFowDjEMMAoGA1UEAwwDb2RkMIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQHlFD8EwJlh\
+        /lCcIb7+c3i17xlA3nwzTZ6HgmkoI74eKdcrEIV+gcJfCif54nFeLQTvfZZBcDQ9evaDMHogskn/Tr9u3ldLbJjxFA/QJd075ylU\
+        tBI6zr/bteLa2yMQ33zYRYNoeyYLkxeUW1Almt4dR8zKplf0+GUJ4c5XnBRAEQIDAQABo1MwUTAdBgNVHQ4EFgQUGqSR1AiPaE2u\
+        QXL5HJkwhVj/zMgwHwYDVR0jBBgwFoAUGqSR1AiPaE2uQXL5HJkwhVj/zMgwDwYDVR0TAQH/BAUwAwEB/zANBgkqhkiG9w0BAQsF\
+        AAOBggAAFcK9RZZCW93n5rKXwsj0y2LfqYxk6A9WrG9X/AGhiLp2TpwzLH+JaLbPBmX6NwqKCCJsLJ7RsOzgMWVXCMLvpahYR/r8\
+        Kn0aYOIsLgYWAnhg+rBI7kmIporvZtGNuPZ8K4CALhBrRcvDgPB7Mhup/H3cbMiVO276Hrnj33YQpAo=";
 
     const MESSAGE: &[u8] = b"the handshake so far";
 
-    const OLD_SIGNATURE: &str = "\
-        NF33IB919IaXf9ikSyq6keE+49KgadE6+2RMS/Ge9MK3Ta+h1L+GH+H/0cBQ/TpVijZSCA8KQpY3e5cAHOZ0gKCYJ5qcGM2bmE6N\
-        adwzJAE+ZyPMIrq3C5jh52jGoRmjynpW48uji9wATM7TgvKMdoc+NDAB8kjZdVXIVNdbxLY=";
+    const OLD_PKCS1_SHA256: &str = "\
+        c6mfh/Bo4gbGsvE5UpBuKUvyzCjwFbPEObOp6+5EThD5k2rsGAj3pHlSdmDcotklE2dQLfEPnYLWfUWsgr1wbKr3idlr8BTCetJF\
+        77202bNeYIDJFCrlaoJhuaJ03xsigUy4aNGkoSyPipNHiQqz/F7vpsYEPokFp/HuI1D4XQQ=";
+
+    const OLD_PKCS1_SHA384: &str = "\
+        L9PYoRnTobreAKKXNtgmysRsLzwQjoSqRMPIBuxS1NkQKPViaM+piWkRllFm62Y/VOo3fDY7KlAyKVLlPCf/oZL/2VNm1qHujwEY\
+        kC0h/cxWgSLAX0CvgmJQzli/4V8RoY0+uv7YDBMPdo0qNcTzTLArjeFTC/uNzA97L9nw6pg=";
+
+    const OLD_PKCS1_SHA512: &str = "\
+        rojqw99xpBCKNSPHNGsWqlznutBr8jxNcqEnP7yoH940hMKYKC5L9mOaFz+yP4ISHifOweax0Zxr6q89E6G5T8fBB4bHDj9QI4WF\
+        eg8L9mOFqi+C/547XmNHDCMTula9P2ZSmoekVRVEgvirlHgktZGa2oyH3UV78Wq1Htt9/F0=";
+
+    const OLD_PSS_SHA256: &str = "\
+        S4ulhTAjNaQXDGPblLAMdIz4xab3C+o4TZ3P3X3psKRjMLHmC0hjieonF6YLitRKFW5ANLgsQUMU7CpiOzk076nLfEg6/UZe/G2j\
+        fmr8ZlJ/EcaWGGYtuIdA+Ni3p6tIomDYZLSbO4jjKMp/DXXfbWXt3LHWy9r8p5Lg2GUMblM=";
+
+    const OLD_PSS_SHA384: &str = "\
+        gh3jXNoQAwBRapE9dTd6vUqavTorjHdELYqZS27Lq1iVSWefO/LQnSKIz7ff+mgU6c88Pu11svpyQZEMvgCL8F4Tu18qMDm6YfMm\
+        1haU1085PHORky5CE5Xdz3y7odLjISzPHR6LSTLucmQe+3lmDGNIMMQRg/ibfglWOak4U4o=";
+
+    /// With a salt of 20 bytes, which TLS does not allow.
+    const OLD_PSS_SHORT_SALT: &str = "\
+        gasrIxkApa2e15xhLbl7oC4CQTQYDdWOKZVscNgV/osrPo8aevs/cA4kpkQPOjKUlUIX3Skl8pJJBEMHEd+AzHmOX5d8UvFGFugs\
+        Y5KnxJzCxsQtijRmsGVl3TM/Tneb11P6Wl6Cb7QxQT3Afbz3+vpzXhgtvm2w88NndL8+PzE=";
+
+    const ODD_PSS_SHA256: &str = "\
+        AJ/PvpmSkHGhyWlzRHVgZjoL0fwfalgfmLCQTqImBwsTnYyRHYedejzsD1XwPIK94auzyd+/7x3ftH5CAxdycr98fBUZrFwk4skF\
+        m/yRL+0ff+1JF5CCdrGWouhR/sLBCS8hJaK2LlekZXtrLZJ/2ipcDongGlkvX6d3ukPZHJsw";
 
     #[test]
-    fn an_old_certificate_with_a_small_key_is_no_obstacle() {
-        let certificate = CertificateDer::from(STANDARD.decode(OLD_CERTIFICATE).expect("base64"));
-        let signature = STANDARD.decode(OLD_SIGNATURE).expect("base64");
+    fn a_small_key_is_no_obstacle_and_must_have_signed() {
         let verifier = KeyVerifier::new();
-        let key = public_key(&certificate).expect("it has a key");
-        assert_eq!((key.is_rsa(), key.rsa_bits()), (true, Some(1024)));
-        let signed = |message: &[u8], scheme| verifier.is_signed(&certificate, message, scheme, &signature);
-        assert_eq!(signed(MESSAGE, SignatureScheme::RSA_PKCS1_SHA256), Some(true));
-        assert_eq!(signed(b"another one", SignatureScheme::RSA_PKCS1_SHA256), Some(false));
-        assert_eq!(signed(MESSAGE, SignatureScheme::ECDSA_NISTP256_SHA256), Some(false));
-        assert_eq!(signed(MESSAGE, SignatureScheme::RSA_PSS_SHA256), Some(true), "it cannot be checked");
+        let decoded = |text: &str| STANDARD.decode(text).expect("base64");
+        for (certificate, bits, signatures) in [
+            (
+                OLD_CERTIFICATE,
+                1024,
+                &[
+                    (SignatureScheme::RSA_PKCS1_SHA256, OLD_PKCS1_SHA256),
+                    (SignatureScheme::RSA_PKCS1_SHA384, OLD_PKCS1_SHA384),
+                    (SignatureScheme::RSA_PKCS1_SHA512, OLD_PKCS1_SHA512),
+                    (SignatureScheme::RSA_PSS_SHA256, OLD_PSS_SHA256),
+                    (SignatureScheme::RSA_PSS_SHA384, OLD_PSS_SHA384),
+                ][..],
+            ),
+            (ODD_CERTIFICATE, 1025, &[(SignatureScheme::RSA_PSS_SHA256, ODD_PSS_SHA256)]),
+        ] {
+            let certificate = CertificateDer::from(decoded(certificate));
+            let key = public_key(&certificate).expect("it has a key");
+            assert_eq!((key.is_rsa(), key.rsa().map(RsaKey::bits)), (true, Some(bits)));
+            let signed =
+                |message: &[u8], scheme, signature: &[u8]| verifier.is_signed(&certificate, message, scheme, signature);
+            for (scheme, signature) in signatures {
+                let signature = decoded(signature);
+                assert_eq!(signed(MESSAGE, *scheme, &signature), Some(true), "{scheme:?}");
+                assert_eq!(signed(b"another one", *scheme, &signature), Some(false), "{scheme:?}");
+                for at in 0..signature.len() {
+                    let mut other = signature.clone();
+                    other[at] ^= 1;
+                    assert_eq!(signed(MESSAGE, *scheme, &other), Some(false), "{scheme:?}, byte {at}");
+                }
+                assert_eq!(signed(MESSAGE, *scheme, &signature[1..]), Some(false));
+                assert_eq!(signed(MESSAGE, *scheme, &[]), Some(false));
+                assert_eq!(signed(MESSAGE, *scheme, &[&[0], &*signature].concat()), Some(false));
+                assert_eq!(signed(MESSAGE, *scheme, &vec![0xff; signature.len()]), Some(false), "above the modulus");
+                assert_eq!(signed(MESSAGE, *scheme, &vec![0; signature.len()]), Some(false));
+                for (other, _) in signatures.iter().filter(|(other, _)| other != scheme) {
+                    assert_eq!(signed(MESSAGE, *other, &signature), Some(false), "{other:?} is not {scheme:?}");
+                }
+                assert_eq!(signed(MESSAGE, SignatureScheme::RSA_PSS_SHA512, &signature), Some(false), "no room for it");
+                assert_eq!(signed(MESSAGE, SignatureScheme::ECDSA_NISTP256_SHA256, &signature), Some(false));
+            }
+        }
+        let certificate = CertificateDer::from(decoded(OLD_CERTIFICATE));
+        let short = decoded(OLD_PSS_SHORT_SALT);
+        assert_eq!(verifier.is_signed(&certificate, MESSAGE, SignatureScheme::RSA_PSS_SHA256, &short), Some(false));
+    }
+
+    #[test]
+    fn keys_of_any_numbers_sign_nothing() {
+        for (modulus, exponent) in [
+            (&b""[..], &b""[..]),
+            (b"\x01", b"\x01"),
+            (b"\x02", b"\x01"),
+            (b"\xff\xff", b""),
+            (&[0xff; 128], &[0xff; 128]),
+        ] {
+            let key = RsaKey { modulus, exponent };
+            for scheme in [SignatureScheme::RSA_PSS_SHA256, SignatureScheme::RSA_PKCS1_SHA256] {
+                assert!(!key.has_signed(MESSAGE, scheme, &vec![0; modulus.len()]));
+                assert!(!key.has_signed(MESSAGE, scheme, &vec![1; modulus.len()]));
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_model::{Address, Endpoint, EndpointKey, Readiness, Scheme};
+use gangway_model::{Address, Scheme};
 
 use crate::limits::Limits;
 use crate::overload::open_connections::OpenConnections;
@@ -32,15 +32,7 @@ pub(crate) fn endpoint(scheme: Scheme, address: SocketAddr) -> ActiveEndpoint {
 pub(crate) fn endpoint_at(scheme: Scheme, address: Address) -> ActiveEndpoint {
     let table = samples::table(|_| {});
     let route = &table.routes().first().expect("it has routes").route;
-    let endpoint = Endpoint {
-        key: EndpointKey { container: "app".into(), address },
-        name: "app-1".into(),
-        scheme,
-        verify: false,
-        host: None,
-        readiness: Readiness::Ready,
-        weight: 1,
-    };
+    let endpoint = samples::endpoint_at(scheme, address);
     let state = Arc::new(EndpointState::new(EndpointHealth::Healthy));
     active_endpoint(&endpoint, route, state, &CookieSecret::none())
 }

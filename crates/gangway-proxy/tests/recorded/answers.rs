@@ -1,6 +1,7 @@
 //! The answers of endpoints that are recorded: every framing, version, length, interim answer, chunk form and early
 //! end that endpoints have been seen to send, or could.
 
+use gangway_testkit::odd_parts::{answers, recorded};
 use gangway_testkit::recording::{AfterAnswer, AnswerMoment, WrittenAnswer};
 
 /// The bytes of one endpoint, and the request that gets them.
@@ -52,7 +53,7 @@ impl Answers {
 
     fn written(&mut self) {
         self.begin("framing");
-        for (fields, body) in FRAMINGS {
+        for (fields, body) in recorded(answers::FRAMINGS) {
             for line in ["HTTP/1.1 200 OK", "HTTP/1.0 200 OK"] {
                 self.closing(format!("{line}\r\n{fields}\r\n{body}"));
             }
@@ -91,10 +92,10 @@ impl Answers {
 
     fn heads(&mut self) {
         self.begin("head");
-        for line in LINES {
+        for line in recorded(answers::LINES) {
             self.closing(format!("{line}\r\nContent-Length: 2\r\n\r\nok"));
         }
-        for fields in FIELDS {
+        for fields in recorded(answers::FIELDS) {
             self.closing(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok"));
         }
         for head in [
@@ -196,7 +197,7 @@ impl Answers {
 
     fn chunks(&mut self) {
         self.begin("chunk");
-        for chunks in CHUNKS {
+        for chunks in recorded(answers::CHUNKS) {
             self.closing(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"));
         }
         for len in [1_usize, 1000, 20_000, 100_000] {
@@ -234,155 +235,3 @@ impl Answers {
         }
     }
 }
-
-const FRAMINGS: &[(&str, &str)] = &[
-    ("Content-Length: 5\r\n", "hello"),
-    ("", "hello"),
-    ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Content-Length: 5\r\nContent-Length: 5\r\n", "hello"),
-    ("Content-Length: 5\r\nContent-Length: 6\r\n", "hello"),
-    ("Content-Length: 5, 5\r\n", "hello"),
-    ("Content-Length: +5\r\n", "hello"),
-    ("Content-Length: -5\r\n", "hello"),
-    ("Content-Length: 0x5\r\n", "hello"),
-    ("Content-Length: 5a\r\n", "hello"),
-    ("Content-Length:\r\n", "hello"),
-    ("Content-Length: 99999999999999999999\r\n", "hello"),
-    ("Content-Length: 05\r\n", "hello"),
-    ("content-length:5\r\n", "hello"),
-    ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding: chunked, chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding: gzip, chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding: identity\r\n", "hello"),
-    ("Transfer-Encoding: gzip\r\n", "hello"),
-    ("Transfer-Encoding: CHUNKED\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding: xchunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding : chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Transfer-Encoding: chunked;q=1\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ("Content-Length : 5\r\n", "hello"),
-    ("Connection: keep-alive\r\nContent-Length: 5\r\n", "hello"),
-    ("Connection: close\r\nContent-Length: 5\r\n", "hello"),
-];
-
-const LINES: &[&str] = &[
-    "HTTP/1.1 200 OK",
-    "HTTP/1.0 200 OK",
-    "HTTP/1.1 200",
-    "HTTP/1.1 200 ",
-    "HTTP/1.1 200 A Longer Reason, with marks: (x)",
-    "HTTP/1.1 200 \u{e9}",
-    "HTTP/1.1 200 a\tb",
-    "HTTP/1.2 200 OK",
-    "HTTP/0.9 200 OK",
-    "HTTP/2 200 OK",
-    "HTTP/2.0 200 OK",
-    "http/1.1 200 OK",
-    "HTTP/1.1  200 OK",
-    "HTTP/1.1 20 OK",
-    "HTTP/1.1 2000 OK",
-    "HTTP/1.1 000 OK",
-    "HTTP/1.1 099 OK",
-    "HTTP/1.1 600 OK",
-    "HTTP/1.1 999 OK",
-    "HTTP/1.1 abc OK",
-    "HTTP/1.1 -20 OK",
-    "HTTP/1.1",
-    "HTTP/1.1 OK 200",
-    "ICY 200 OK",
-    "HTTP 200 OK",
-    "HTTP/1.1\t200\tOK",
-    " HTTP/1.1 200 OK",
-    "200 OK",
-];
-
-const FIELDS: &[&str] = &[
-    "X: y\r\n",
-    "X: a\r\nx: b\r\nX: c\r\n",
-    "Set-Cookie: a=b\r\nSet-Cookie: c=d\r\n",
-    "X:\r\n",
-    "X : y\r\n",
-    " X: y\r\n",
-    "X: a\r\n b\r\n",
-    "X\r\n",
-    ": y\r\n",
-    "X y: z\r\n",
-    "X(: y\r\n",
-    "X_Y: z\r\n",
-    "X\u{e9}: y\r\n",
-    "X: \u{e9}\r\n",
-    "X: a\rb\r\n",
-    "X: a\nY: b\r\n",
-    "Connection: keep-alive\r\n",
-    "Connection: close\r\n",
-    "Connection: X-Inner\r\nX-Inner: 1\r\n",
-    "Connection: close, x-inner\r\nX-Inner: 1\r\nX-Other: 2\r\n",
-    "Connection: Content-Length\r\n",
-    "Connection: Set-Cookie\r\nSet-Cookie: a=b\r\n",
-    "Connection: Date\r\nDate: x\r\n",
-    "Connection: upgrade\r\nUpgrade: websocket\r\n",
-    "Upgrade: h2c\r\n",
-    "Upgrade: h2,h2c\r\nConnection: Upgrade\r\n",
-    "Keep-Alive: timeout=5\r\n",
-    "Proxy-Connection: x\r\n",
-    "Proxy-Authenticate: Basic\r\n",
-    "Trailer: X-Sum\r\n",
-    "TE: trailers\r\n",
-    "Server: app/1\r\n",
-    "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n",
-    "Via: 1.1 x\r\n",
-    "Location: /a\r\n",
-    "Location: http://127.0.0.1/x\r\n",
-    "Strict-Transport-Security: max-age=1\r\n",
-    "Alt-Svc: h3=\":443\"\r\n",
-    "X-Request-ID: mine\r\n",
-    "X-Accel-Buffering: no\r\n",
-    "X-Accel-Redirect: /x\r\n",
-    "X-Sendfile: /x\r\n",
-    "Content-Type: text/event-stream\r\n",
-    "Content-Encoding: gzip\r\n",
-    "Vary: *\r\n",
-    "Cache-Control: no-store\r\n",
-    "ETag: W/\"x\"\r\n",
-    "Content-Type: application/grpc\r\n",
-    "Status: 500 X\r\n",
-    "Refresh: 1\r\n",
-    ":status: 500\r\n",
-    "Content-Location: x\r\n",
-    "HTTP2-Settings: x\r\n",
-    "Transfer_Encoding: chunked\r\n",
-];
-
-const CHUNKS: &[&str] = &[
-    "0\r\n\r\n",
-    "000\r\n\r\n",
-    "5\r\nhello\r\n0\r\n\r\n",
-    "5;a=b\r\nhello\r\n0;c\r\n\r\n",
-    "5 \r\nhello\r\n0\r\n\r\n",
-    " 5\r\nhello\r\n0\r\n\r\n",
-    "05\r\nhello\r\n0\r\n\r\n",
-    "5\nhello\n0\n\n",
-    "5\r\nhello0\r\n\r\n",
-    "5\r\nhellox\r\n0\r\n\r\n",
-    "+5\r\nhello\r\n0\r\n\r\n",
-    "0x5\r\nhello\r\n0\r\n\r\n",
-    "g\r\nhello\r\n0\r\n\r\n",
-    "\r\nhello\r\n0\r\n\r\n",
-    "FFFFFFFFFFFFFFFF\r\nhello",
-    "10000000000000005\r\nhello\r\n0\r\n\r\n",
-    "5\r\nhello\r\n",
-    "5\r\nhello\r\n0\r\n",
-    "5\r\nhel",
-    "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
-    "5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-Two: 2\r\n\r\n",
-    "5\r\nhello\r\n0\r\nGrpc-Status: 0\r\n\r\n",
-    "5\r\nhello\r\n0\r\nContent-Length: 3\r\n\r\n",
-    "5\r\nhello\r\n0\r\nX y\r\n\r\n",
-    "5\r\nhello\r\n0\r\nX-Sum: 1\r\n",
-    "5\r\nhello\r\n0\r\nSet-Cookie: a=b\r\n\r\n",
-    "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n",
-    "5;a=\"b\r\nhello\r\n0\r\n\r\n",
-    "-1\r\nhello\r\n0\r\n\r\n",
-    "hello",
-];

@@ -242,9 +242,10 @@ pub(crate) static MEMORY: Flag = Flag {
     name: "memory",
     value: "SIZE",
     help: "the memory that Gangway may use, such as 256MiB",
-    more: "The default is 75 % of what the container or the machine has. At least 64 MiB. When memory runs short, idle connections are closed first, then the connections of the address \
-           whose requests hold most, and then new requests get a 503 with `Retry-After`. The default leaves a quarter to \
-           the buffers of the kernel, which count for a container too.",
+    more: "The default is 75 % of what the container, the service or the machine has. At least 64 MiB. When memory runs short, idle \
+           connections are closed first, then the connections of the address that holds most, and then new requests get a \
+           503 with `Retry-After`. The default leaves a quarter to the buffers of the kernel, which count for a container \
+           too.",
     ..PLAIN
 };
 

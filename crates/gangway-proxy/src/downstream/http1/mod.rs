@@ -4,6 +4,6 @@ mod body_reader;
 mod input;
 mod output;
 pub(crate) mod serve;
-mod session;
+pub(crate) mod session;
 #[cfg(test)]
 mod tests;

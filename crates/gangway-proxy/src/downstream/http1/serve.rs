@@ -1,7 +1,9 @@
 //! Serves the requests of one client connection over HTTP/1.
 
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::downstream::byte_stream::ByteStream;
 use crate::downstream::connection::ClientConnection;
@@ -21,6 +23,8 @@ pub(crate) async fn serve_http1<T: ByteStream>(
     let shared = &worker.shared;
     let is_leaving = Arc::clone(&shared.shutting_down);
     let mut closing = pin!(reached(phases.clone(), Lifecycle::Closing));
+    let mut phase_seen = phases.clone();
+    let mut is_closing_awaited = false;
     let mut session = Http1Session::new(io, &shared.settings.limits, is_leaving, phases);
     let mut exchange = Exchange::default();
     loop {
@@ -28,11 +32,19 @@ pub(crate) async fn serve_http1<T: ByteStream>(
             shared.overload.idle.begin(mark);
         }
         // A request that has come is served first, also while connections are closed.
-        let next = tokio::select! {
-            biased;
-            next = session.read_request(&mut exchange.head) => next,
-            () = &mut closing => NextRequest::Gone,
-        };
+        let next = poll_fn(|cx| {
+            if let Poll::Ready(next) = session.poll_request(cx, &mut exchange.head) {
+                return Poll::Ready(next);
+            }
+            // It wakes this task when the phase changes, and is not asked again before: that would cost each request.
+            if is_closing_awaited && phase_seen.has_changed().is_ok_and(|has_changed| !has_changed) {
+                return Poll::Pending;
+            }
+            phase_seen.mark_unchanged();
+            is_closing_awaited = true;
+            closing.as_mut().poll(cx).map(|()| NextRequest::Gone)
+        })
+        .await;
         if connection.idle.as_ref().is_some_and(|mark| !mark.end()) {
             break;
         }
@@ -45,6 +57,9 @@ pub(crate) async fn serve_http1<T: ByteStream>(
         }
         if !session.goes_on() {
             break;
+        }
+        if let Some(ended) = exchange.ended {
+            session.begin_idle(ended);
         }
     }
     session.close().await;

@@ -27,6 +27,7 @@ use crate::http1::request_parser::{HeadBounds, RequestParser};
 use crate::lifecycle::Phases;
 use crate::limits::Limits;
 use crate::message::body_length::BodyLength;
+use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::{RequestHead, Upgrade};
 use crate::message::response_head::ResponseHead;
@@ -160,11 +161,6 @@ impl<T: ByteStream> Http1Session<T> {
         }
     }
 
-    /// Reads the head of the next request. Cancel-safe.
-    pub(crate) async fn read_request(&mut self, head: &mut RequestHead) -> NextRequest {
-        poll_fn(|cx| self.poll_request(cx, head)).await
-    }
-
     /// Whether another request can follow, now that the response to the last one was given.
     pub(crate) fn goes_on(&mut self) -> bool {
         if !matches!(self.response, ResponseStep::Ended) {
@@ -172,6 +168,11 @@ impl<T: ByteStream> Http1Session<T> {
             self.cut();
         }
         self.ending == ConnectionEnding::GoesOn && self.failure.is_none()
+    }
+
+    /// The next request is waited for since then.
+    pub(crate) fn begin_idle(&mut self, since: Instant) {
+        self.waiting_since = Some((AwaitedHead::Next, since));
     }
 
     /// Ends the connection, so that the client gets all that was sent.
@@ -200,7 +201,8 @@ impl<T: ByteStream> Http1Session<T> {
         poll_fn(|cx| Poll::Ready(matches!(self.input.poll_fill(&mut self.io, cx), Poll::Ready(Ok(1..))))).await
     }
 
-    fn poll_request(&mut self, cx: &mut Context<'_>, head: &mut RequestHead) -> Poll<NextRequest> {
+    /// Reads the head of the next request.
+    pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>, head: &mut RequestHead) -> Poll<NextRequest> {
         while !self.body.has_ended() {
             match ready!(self.poll_body(cx)) {
                 Ok(BodyFrame::Data(data)) => {
@@ -380,7 +382,8 @@ impl<T: ByteStream> Http1Session<T> {
 
     /// Begins a response with a body, or without one.
     fn begin_response(&mut self, head: &ResponseHead) {
-        let date = DateText::at(Instant::now());
+        // Most applications send one, and the clock has its price.
+        let date = (!head.fields.has(FieldKind::Date)).then(|| DateText::at(Instant::now()));
         let RequestState { version, is_head, .. } = self.request;
         let framing = ResponseFraming::new(version, is_head, head.body, self.can_go_on(), date);
         write_response_head(head, &framing, self.output.buffer());
@@ -398,8 +401,7 @@ impl<T: ByteStream> Http1Session<T> {
 
     fn switch_protocols(&mut self, head: &ResponseHead) {
         let RequestState { version, is_head, .. } = self.request;
-        let date = DateText::at(Instant::now());
-        let framing = ResponseFraming::new(version, is_head, BodyLength::Empty, false, date);
+        let framing = ResponseFraming::new(version, is_head, BodyLength::Empty, false, None);
         write_response_head(head, &framing, self.output.buffer());
         self.close_after_response();
         self.body.switch_protocols();
@@ -525,8 +527,7 @@ impl<T: ByteStream> Downstream for Http1Session<T> {
         self.request.awaits_continue &= head.status != StatusCode::CONTINUE;
         // Such a response is no more than a hint. A client that takes none of them gets no more of them.
         if self.request.version != Version::HTTP_10 && !self.output.is_full() {
-            let date = DateText::at(Instant::now());
-            let framing = ResponseFraming::new(self.request.version, false, BodyLength::Empty, true, date);
+            let framing = ResponseFraming::new(self.request.version, false, BodyLength::Empty, true, None);
             write_response_head(head, &framing, self.output.buffer());
         }
         Ok(())

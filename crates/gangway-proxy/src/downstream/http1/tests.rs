@@ -45,7 +45,7 @@ async fn serve_in<T: ByteStream>(io: T, (phases, is_leaving): (Phases, Arc<Atomi
     loop {
         let next = tokio::select! {
             biased;
-            next = session.read_request(&mut head) => next,
+            next = poll_fn(|cx| session.poll_request(cx, &mut head)) => next,
             () = &mut closing => NextRequest::Gone,
         };
         match next {

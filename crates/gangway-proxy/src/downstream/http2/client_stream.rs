@@ -351,7 +351,7 @@ impl Downstream for ClientStream {
     }
 
     fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
-        // The task of the connection was woken by each frame and writes it.
+        // The connection was woken by each frame; it is polled after its streams and writes it.
         Poll::Ready(Ok(()))
     }
 

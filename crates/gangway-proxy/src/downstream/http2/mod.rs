@@ -1,6 +1,7 @@
 //! The client's side over HTTP/2: the h2 library frames and compresses, everything else is decided here.
 //!
-//! [`session`] serves a connection and starts one task a stream. [`client_stream`] is the client's end of one request.
+//! [`session`] serves a connection and all its streams in one task, in which [`wakes`] notes what is to be polled.
+//! [`streams`] polls the streams, each in a [`stream_loop`]. [`client_stream`] is the client's end of one request.
 //! [`watched_io`] keeps the deadlines of the connection's bytes, and [`send_budget`] bounds what is buffered for it.
 
 mod client_stream;
@@ -9,10 +10,11 @@ mod field_map;
 mod read_head;
 mod send_budget;
 pub(crate) mod session;
-mod stream_tasks;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod stub;
+mod stream_loop;
+mod streams;
+#[cfg(test)]
+mod stub;
 #[cfg(test)]
 mod tests;
-mod wake_flag;
+mod wakes;
 mod watched_io;

@@ -9,8 +9,18 @@ use std::task::{Context, Poll, Waker};
 use bytes::Buf;
 use parking_lot::Mutex;
 
-/// Bytes of bodies that a connection buffers. The one piece that begins below this bound may exceed it.
-const BUFFERED_MAX: usize = 128 * 1024;
+use crate::buffer_pool::{self, BUFFER_LEN, Buffer, FRONT_LEN};
+use crate::downstream::http2::watched_io::HELD_MAX;
+
+/// Bytes of bodies that a connection buffers, together with those that its byte stream holds back. The one piece that
+/// begins below this bound may exceed it.
+const BUFFERED_MAX: usize = 128 * 1024 - HELD_MAX;
+
+/// From this length on a piece is kept in a buffer of the pool, of which it then leaves little unused.
+const POOLED_MIN: usize = BUFFER_LEN / 4 * 3;
+
+/// Shorter pieces are copied fast wherever they are.
+const FRONTED_MIN: usize = 2 * 1024;
 
 /// The bytes of bodies that were given to the h2 library for one connection and that it has not written yet.
 #[derive(Debug, Default)]
@@ -36,10 +46,18 @@ pub(super) struct SendHold {
 /// A piece of a body on its way to the client. The h2 library drops it once it is written.
 #[derive(Debug)]
 pub(super) struct SendPiece {
-    bytes: Box<[u8]>,
-    /// How much of it was written.
+    bytes: PieceBytes,
+    /// Where the bytes that were not written yet begin and end.
     at: usize,
+    end: usize,
     _hold: Option<SendHold>,
+}
+
+#[derive(Debug)]
+enum PieceBytes {
+    None,
+    Own(Box<[u8]>),
+    Pooled(Buffer),
 }
 
 impl SendBudget {
@@ -120,27 +138,42 @@ impl Drop for SendHold {
 impl SendPiece {
     /// A copy of `bytes`.
     pub(super) fn new(bytes: &[u8], hold: SendHold) -> Self {
-        Self { bytes: bytes.into(), at: 0, _hold: Some(hold) }
+        if (POOLED_MIN..=BUFFER_LEN).contains(&bytes.len()) {
+            let mut buffer = buffer_pool::take();
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            return Self { bytes: PieceBytes::Pooled(buffer), at: 0, end: bytes.len(), _hold: Some(hold) };
+        }
+        // As in a buffer, the front of a larger block stays unused.
+        let at = if bytes.len() < FRONTED_MIN { 0 } else { FRONT_LEN };
+        let end = at + bytes.len();
+        let mut own = Vec::with_capacity(end);
+        own.resize(at, 0);
+        own.extend_from_slice(bytes);
+        Self { bytes: PieceBytes::Own(own.into_boxed_slice()), at, end, _hold: Some(hold) }
     }
 
     /// A piece without bytes, to end a stream.
     pub(super) fn end() -> Self {
-        Self { bytes: Box::default(), at: 0, _hold: None }
+        Self { bytes: PieceBytes::None, at: 0, end: 0, _hold: None }
     }
 
     /// A piece without bytes, to notice when all before it was written.
     pub(super) fn marker(hold: SendHold) -> Self {
-        Self { bytes: Box::default(), at: 0, _hold: Some(hold) }
+        Self { bytes: PieceBytes::None, at: 0, end: 0, _hold: Some(hold) }
     }
 }
 
 impl Buf for SendPiece {
     fn remaining(&self) -> usize {
-        self.bytes.len() - self.at
+        self.end - self.at
     }
 
     fn chunk(&self) -> &[u8] {
-        &self.bytes[self.at..]
+        match &self.bytes {
+            PieceBytes::None => &[],
+            PieceBytes::Own(bytes) => &bytes[self.at..self.end],
+            PieceBytes::Pooled(buffer) => &buffer[self.at..self.end],
+        }
     }
 
     fn advance(&mut self, len: usize) {
@@ -154,11 +187,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_piece_of_any_length_gives_the_bytes_that_it_was_made_of() {
+        let budget = Arc::new(SendBudget::default());
+        for len in [0, 1, FRONTED_MIN, POOLED_MIN - 1, POOLED_MIN, BUFFER_LEN, BUFFER_LEN + 1] {
+            let bytes: Vec<u8> = (0..len).map(|at| at as u8).collect();
+            let mut piece = SendPiece::new(&bytes, budget.mark(1));
+            assert_eq!((piece.remaining(), piece.chunk()), (len, &bytes[..]));
+            piece.advance(len / 2);
+            assert_eq!((piece.remaining(), piece.chunk()), (len - len / 2, &bytes[len / 2..]));
+            assert_eq!(matches!(piece.bytes, PieceBytes::Pooled(_)), (POOLED_MIN..=BUFFER_LEN).contains(&len));
+        }
+    }
+
+    #[test]
     fn room_is_given_back_with_the_piece() {
         let budget = Arc::new(SendBudget::default());
         let cx = Context::from_waker(Waker::noop());
         let mut pieces = Vec::new();
-        while let Poll::Ready(hold) = budget.poll_take(1, 16 * 1024, &cx) {
+        while let Poll::Ready(hold) = budget.poll_take(1, BUFFERED_MAX / 8, &cx) {
             pieces.push(SendPiece::new(b"x", hold));
         }
         assert_eq!(budget.bytes(), BUFFERED_MAX);

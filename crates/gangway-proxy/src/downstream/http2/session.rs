@@ -1,16 +1,19 @@
-//! Serves one HTTP/2 connection: accepts its streams, starts a task for each, and ends it when its time has come.
+//! Serves one HTTP/2 connection with all its streams in one task, and ends it when its time has come.
 
+use std::cell::RefCell;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
+use std::thread::LocalKey;
 use std::time::Duration;
 
 use h2::Reason;
 use h2::server::{Builder, Connection, SendResponse};
 use http::Request;
 use tokio::sync::watch;
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 
 use crate::downstream::byte_stream::ByteStream;
@@ -19,15 +22,16 @@ use crate::downstream::http2::client_stream::{ClientStream, StreamParts};
 use crate::downstream::http2::exchange_pool::PooledExchange;
 use crate::downstream::http2::read_head::{RequestEnd, read_head};
 use crate::downstream::http2::send_budget::{SendBudget, SendPiece};
-use crate::downstream::http2::stream_tasks::{AbortTasks, StreamTasks};
-use crate::downstream::http2::wake_flag::Rarely;
-use crate::downstream::http2::watched_io::{IoState, WatchedIo};
+use crate::downstream::http2::stream_loop::{OpenStream, ServeRequests, UnusedLoops};
+use crate::downstream::http2::streams::Streams;
+use crate::downstream::http2::wakes::{ConnectionPart, Wakes};
+use crate::downstream::http2::watched_io::{IoState, SharedIo};
 use crate::exchange::serve;
 use crate::exchange::state::Exchange;
 use crate::exchange::worker::Worker;
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::limits::Limits;
-use crate::reply::reason::Reason as ReplyReason;
+use crate::overload::memory_budget::MemoryBudget;
 use crate::reply::rejection::Rejection;
 use crate::timer::Timer;
 
@@ -61,24 +65,12 @@ const GOING_IDLE: Duration = Duration::from_secs(5);
 /// How long requests may take to end after their connection has ended. They notice it by themselves.
 const WIND_DOWN: Duration = Duration::from_secs(5);
 
-/// Serves the requests of a connection. A trait, so that this folder's tests need no data plane.
-pub(super) trait ServeRequests: Send + Sync + 'static {
-    fn limits(&self) -> &Limits;
+/// How often the parts of a connection are polled in one poll of its task, while they wake each other. Afterwards other
+/// connections have their turn.
+const ROUNDS_MAX: usize = 4;
 
-    /// Notes that the connection has no request.
-    fn begin_idle(&self);
-
-    /// Notes that a request has come. False if the connection was chosen to be closed in that moment.
-    fn end_idle(&self) -> bool;
-
-    fn serve(&self, exchange: &mut Exchange, client: &mut ClientStream) -> impl Future<Output = ()> + Send;
-
-    fn reject(
-        &self,
-        exchange: &mut Exchange,
-        client: &mut ClientStream,
-        rejection: Rejection,
-    ) -> impl Future<Output = ()> + Send;
+thread_local! {
+    static UNUSED_LOOPS: UnusedLoops<ByExchange> = const { RefCell::new(Vec::new()) };
 }
 
 /// Serves requests by the data plane.
@@ -90,6 +82,10 @@ struct ByExchange {
 impl ServeRequests for ByExchange {
     fn limits(&self) -> &Limits {
         &self.worker.shared.settings.limits
+    }
+
+    fn memory(&self) -> MemoryBudget {
+        self.worker.shared.overload.memory.clone()
     }
 
     fn begin_idle(&self) {
@@ -113,6 +109,10 @@ impl ServeRequests for ByExchange {
         rejection: Rejection,
     ) -> impl Future<Output = ()> + Send {
         serve::reject(&self.worker, &self.connection, exchange, client, rejection)
+    }
+
+    fn unused_loops() -> &'static LocalKey<UnusedLoops<Self>> {
+        &UNUSED_LOOPS
     }
 }
 
@@ -142,43 +142,53 @@ pub(super) async fn serve_connection<T: ByteStream, S: ServeRequests>(
     requests: S,
     going_away: impl Future<Output = ()>,
 ) {
-    let (io, io_state) = WatchedIo::new(io, requests.limits());
-    let handshake = builder(requests.limits()).handshake::<_, SendPiece>(io);
+    let (io, io_state) = SharedIo::new(io, requests.limits(), requests.memory());
+    let handshake = builder(requests.limits()).handshake::<_, SendPiece>(io.share());
     let connection = match handshake.await {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, "an HTTP/2 connection ended before its first request"),
     };
+    let wakes = Arc::new(Wakes::new());
+    io.begin_session(&wakes);
     let going_away = pin!(going_away);
-    let mut going_away = Rarely::new(going_away);
-    let tasks = Arc::new(StreamTasks::default());
-    let abort = AbortTasks(Arc::clone(&tasks));
     let mut session = Http2Session {
         connection,
         requests: Arc::new(requests),
-        tasks,
+        streams: Streams::new(Arc::clone(&wakes)),
         budget: Arc::default(),
-        io: io_state,
+        io,
+        io_state,
         rejected_heads: 0,
         idle: Idle::default(),
-        is_going: false,
+        going_away: Some(going_away),
+        going_away_waker: wakes.waker(ConnectionPart::GoingAway),
+        connection_waker: wakes.waker(ConnectionPart::Connection),
+        wakes,
     };
-    let outcome = std::future::poll_fn(|cx| {
-        if !session.is_going && going_away.poll(cx).is_ready() {
-            session.is_going = true;
-            session.connection.graceful_shutdown();
-        }
-        session.poll(cx)
-    })
-    .await;
+    let outcome = std::future::poll_fn(|cx| session.poll(cx)).await;
     if let Err(error) = outcome {
         tracing::debug!(%error, "an HTTP/2 connection was cut");
     }
-    let Http2Session { connection, tasks, .. } = session;
+    let Http2Session { connection, io, mut streams, wakes, .. } = session;
     // The requests hear that their client has gone, and are recorded as such.
-    drop(connection);
-    let ended = std::future::poll_fn(|cx| tasks.poll_ended(cx));
+    drop((connection, io));
+    let ended = std::future::poll_fn(|cx| poll_ended(&mut streams, &wakes, cx));
     let _ = tokio::time::timeout(WIND_DOWN, ended).await;
-    drop(abort);
+}
+
+/// Polls the streams of a connection that has ended. Ready once they have ended too.
+fn poll_ended<S: ServeRequests>(streams: &mut Streams<S>, wakes: &Wakes, cx: &Context<'_>) -> Poll<()> {
+    wakes.begin_poll(cx.waker());
+    streams.poll_woken();
+    if streams.is_empty() {
+        return Poll::Ready(());
+    }
+    // Nothing but streams is polled any more.
+    let _ = (wakes.take_connection(), wakes.take_going_away());
+    if wakes.end_poll() {
+        cx.waker().wake_by_ref();
+    }
+    Poll::Pending
 }
 
 fn builder(limits: &Limits) -> Builder {
@@ -198,16 +208,20 @@ fn builder(limits: &Limits) -> Builder {
 }
 
 /// A connection and its streams.
-struct Http2Session<T: ByteStream, S> {
-    connection: Connection<WatchedIo<T>, SendPiece>,
+struct Http2Session<'s, T: ByteStream, S, F> {
+    connection: Connection<SharedIo<T>, SendPiece>,
     requests: Arc<S>,
-    tasks: Arc<StreamTasks>,
+    streams: Streams<S>,
     budget: Arc<SendBudget>,
-    io: Arc<IoState>,
+    io: SharedIo<T>,
+    io_state: Arc<IoState>,
     rejected_heads: usize,
     idle: Idle,
-    /// Whether the client was told to go away.
-    is_going: bool,
+    /// Ready when the client is to be told to go away. None once it was told.
+    going_away: Option<Pin<&'s mut F>>,
+    going_away_waker: Waker,
+    connection_waker: Waker,
+    wakes: Arc<Wakes>,
 }
 
 /// The time that a connection has no stream. Pings do not prolong it.
@@ -218,18 +232,57 @@ struct Idle {
     has_expired: bool,
 }
 
-impl<T: ByteStream, S: ServeRequests> Http2Session<T, S> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+impl<T: ByteStream, S: ServeRequests, F: Future<Output = ()>> Http2Session<'_, T, S, F> {
+    /// Polls the parts that were woken. Ready when the connection has ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wakes.begin_poll(cx.waker());
+        for _ in 0..ROUNDS_MAX {
+            self.poll_going_away();
+            // First what the streams have to say, so that the h2 library writes it at once.
+            self.streams.poll_woken();
+            if self.wakes.take_connection()
+                && let Poll::Ready(outcome) = self.poll_connection()
+            {
+                return Poll::Ready(outcome);
+            }
+            if !self.wakes.has_any() || !has_budget_remaining() {
+                break;
+            }
+        }
+        if let Poll::Ready(outcome) = self.io.poll_flush_held(&mut Context::from_waker(&self.connection_waker)) {
+            outcome?;
+        }
+        if self.poll_idle(cx).is_ready() {
+            // Says which streams were not served, so that a request that is on its way is sent again elsewhere.
+            self.connection.abrupt_shutdown(Reason::NO_ERROR);
+            self.wakes.note(ConnectionPart::Connection);
+        }
+        if self.wakes.end_poll() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn poll_going_away(&mut self) {
+        if self.wakes.take_going_away()
+            && let Some(going_away) = &mut self.going_away
+            && going_away.as_mut().poll(&mut Context::from_waker(&self.going_away_waker)).is_ready()
+        {
+            self.going_away = None;
+            self.connection.graceful_shutdown();
+            self.wakes.note(ConnectionPart::Connection);
+        }
+    }
+
+    /// Lets the h2 library read and write, and begins with the streams that it has read. Ready at the end.
+    fn poll_connection(&mut self) -> Poll<io::Result<()>> {
+        let waker = self.connection_waker.clone();
+        let mut cx = Context::from_waker(&waker);
         loop {
-            match self.connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => self.begin(request, respond),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
-                Poll::Ready(None) => return Poll::Ready(Ok(())),
-                Poll::Pending if self.poll_idle(cx).is_ready() => {
-                    // Says which streams were not served, so that a request that is on its way is sent again elsewhere.
-                    self.connection.abrupt_shutdown(Reason::NO_ERROR);
-                }
-                Poll::Pending => return Poll::Pending,
+            match ready!(self.connection.poll_accept(&mut cx)) {
+                Some(Ok((request, respond))) => self.begin(request, respond),
+                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                None => return Poll::Ready(Ok(())),
             }
         }
     }
@@ -240,7 +293,7 @@ impl<T: ByteStream, S: ServeRequests> Http2Session<T, S> {
         if idle.has_expired {
             return Poll::Pending;
         }
-        if self.tasks.poll_ended(cx).is_pending() || self.connection.has_streams() || self.io.is_writing() {
+        if !self.streams.is_empty() || self.connection.has_streams() || self.io_state.is_writing() {
             idle.due.clear();
             // The idle time ends with bytes that wait to be written, as well as with a stream.
             if idle.since.take().is_some() && !self.requests.end_idle() {
@@ -254,21 +307,21 @@ impl<T: ByteStream, S: ServeRequests> Http2Session<T, S> {
             Instant::now()
         });
         let idle_max = self.requests.limits().idle;
-        idle.due.set(since + if self.is_going { GOING_IDLE.min(idle_max) } else { idle_max });
-        std::task::ready!(idle.due.poll_expired(cx));
+        idle.due.set(since + if self.going_away.is_none() { GOING_IDLE.min(idle_max) } else { idle_max });
+        ready!(idle.due.poll_expired(cx));
         idle.has_expired = true;
         Poll::Ready(())
     }
 
-    /// Starts the task of a stream.
+    /// Begins with a stream.
     fn begin(&mut self, request: Request<h2::RecvStream>, mut respond: SendResponse<SendPiece>) {
         let limits = self.requests.limits();
         if self.idle.since.take().is_some() && !self.requests.end_idle() {
             return self.connection.abrupt_shutdown(Reason::NO_ERROR);
         }
-        // Tasks of streams that the client has reset may still be winding down.
-        let tasks_max = usize::try_from(limits.h2_streams).unwrap_or(usize::MAX).saturating_mul(2);
-        if self.tasks.len() >= tasks_max {
+        // Streams that the client has reset may still be winding down.
+        let streams_max = usize::try_from(limits.h2_streams).unwrap_or(usize::MAX).saturating_mul(2);
+        if self.streams.len() >= streams_max {
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
         let (parts, body) = request.into_parts();
@@ -282,41 +335,8 @@ impl<T: ByteStream, S: ServeRequests> Http2Session<T, S> {
                 return self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
             }
         }
-        let stream = respond.stream_id().as_u32();
-        let shared = StreamParts { limits, budget: &self.budget, io: &self.io };
+        let shared = StreamParts { limits, budget: &self.budget, io: &self.io_state };
         let client = ClientStream::new(&shared, &exchange.head, body, respond);
-        self.tasks.spawn(stream, serve_stream(Arc::clone(&self.requests), exchange, client, rejection));
+        self.streams.begin(OpenStream { requests: Arc::clone(&self.requests), exchange, client, rejection });
     }
-}
-
-/// Serves the request of one stream.
-async fn serve_stream<S: ServeRequests>(
-    requests: Arc<S>,
-    mut exchange: PooledExchange,
-    mut client: ClientStream,
-    rejection: Option<Rejection>,
-) {
-    let is_unhurt = match rejection {
-        None => unless_it_panics(requests.serve(&mut exchange, &mut client)).await,
-        Some(rejection) => unless_it_panics(requests.reject(&mut exchange, &mut client, rejection)).await,
-    };
-    if !is_unhurt {
-        exchange.replace();
-        if !client.has_begun_response() {
-            let internal = Rejection::new(ReplyReason::Internal, "a panic of ours");
-            unless_it_panics(requests.reject(&mut exchange, &mut client, internal)).await;
-        }
-    }
-    client.close().await;
-}
-
-/// Runs a future to its end and returns false if it panics. The panic hook reports it; only this stream sees the state
-/// that it left half changed.
-async fn unless_it_panics(future: impl Future<Output = ()>) -> bool {
-    let mut future = pin!(future);
-    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(|()| true),
-        Err(_) => Poll::Ready(false),
-    })
-    .await
 }

@@ -1,29 +1,31 @@
 //! A stand-in for the exchange, which answers requests by their path.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
+use std::thread::LocalKey;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::downstream::http2::client_stream::ClientStream;
-use crate::downstream::http2::session::ServeRequests;
+use crate::downstream::http2::stream_loop::{ServeRequests, UnusedLoops};
 use crate::exchange::state::Exchange;
-use crate::http1::request_parser::{HeadBounds, RequestParser};
 use crate::limits::Limits;
 use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
-use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
+use crate::overload::memory_budget::MemoryBudget;
 use crate::reply::rejection::Rejection;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
 
-/// Bytes of a response's body.
-const BODY_MAX: u64 = 1 << 20;
+thread_local! {
+    static UNUSED_LOOPS: UnusedLoops<Stub> = const { RefCell::new(Vec::new()) };
+}
 
 /// Serves requests by their path, and notes how they ended.
 #[derive(Clone)]
@@ -38,6 +40,10 @@ impl ServeRequests for Stub {
         &self.limits
     }
 
+    fn memory(&self) -> MemoryBudget {
+        MemoryBudget::new(usize::MAX)
+    }
+
     fn begin_idle(&self) {}
 
     fn end_idle(&self) -> bool {
@@ -48,7 +54,6 @@ impl ServeRequests for Stub {
     fn serve(&self, exchange: &mut Exchange, client: &mut ClientStream) -> impl Future<Output = ()> + Send {
         async move {
             self.begun.notify_one();
-            check_head(&exchange.head);
             let outcome = self.answer(&exchange.head.target, exchange.head.body, client).await;
             let end = match outcome {
                 Ok(text) => format!("{} {text}", exchange.head.target),
@@ -74,6 +79,10 @@ impl ServeRequests for Stub {
             self.ends.lock().push(format!("{} {rejection}", exchange.head.target));
         }
     }
+
+    fn unused_loops() -> &'static LocalKey<UnusedLoops<Self>> {
+        &UNUSED_LOOPS
+    }
 }
 
 impl Stub {
@@ -84,8 +93,7 @@ impl Stub {
         client: &mut ClientStream,
     ) -> Result<String, DownstreamError> {
         let (path, number) = target.rsplit_once('/').unwrap_or((target, ""));
-        // Any number of bytes of a client's choice would be too many for a fuzz target.
-        let len = number.parse().unwrap_or(0).min(BODY_MAX);
+        let len: u64 = number.parse().unwrap_or(0);
         match path {
             "/sized" => respond(client, 200, BodyLength::Sized(len), &vec![b'x'; len as usize], None).await?,
             "/framed" => respond(client, 200, BodyLength::Framed, &vec![b'x'; len as usize], None).await?,
@@ -125,9 +133,7 @@ impl Stub {
                 respond(client, 200, BodyLength::Sized(len), &vec![b'x'; len as usize], None).await?;
             }
             "/hang" => return Err(poll_fn(|cx| client.poll_gone(cx)).await),
-            #[cfg(test)]
             "/panic" => panic!("on purpose"),
-            #[cfg(test)]
             "/late-panic" => {
                 start(client, 200, BodyLength::Framed)?;
                 panic!("on purpose, later");
@@ -187,39 +193,4 @@ async fn upload(client: &mut ClientStream) -> Result<u64, DownstreamError> {
         }
         client.consume(len);
     }
-}
-
-/// A head that came over HTTP/2 goes to applications over HTTP/1. It is read as one request there, the same one, or it is
-/// rejected; never as a shorter one that another request follows.
-fn check_head(head: &RequestHead) {
-    assert!(head.target.starts_with('/') || head.target == "*" && head.method == Method::OPTIONS, "{head:?}");
-    let mut bytes = format!("{} {} HTTP/1.1\r\n", head.method, head.target).into_bytes();
-    head.fields.write_lines(&mut bytes);
-    bytes.extend_from_slice(b"\r\n");
-    let limits = Limits::default();
-    let bounds =
-        HeadBounds { bytes: 2 * limits.head_bytes, fields: 2 * limits.head_fields, target: limits.target_bytes };
-    let mut read = RequestHead::default();
-    if let Ok(len) = RequestParser::new(bounds).parse(&bytes, &mut read) {
-        assert_eq!(len, Some(bytes.len()), "{head:?}");
-        assert_eq!((&read.method, &read.target), (&head.method, &head.target));
-        assert_eq!(read.fields.len(), head.fields.len(), "{head:?}");
-    }
-}
-
-/// Any bytes as what a client sends over HTTP/2, after its preface. The connection ends, and every request is in order.
-pub(crate) fn check_connection(bytes: &[u8]) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(async {
-        let (ours, mut client) = tokio::io::duplex(1 << 20);
-        let stub = Stub { limits: Limits::default(), begun: Arc::default(), ends: Arc::default() };
-        let served = tokio::spawn(super::session::serve_connection(ours, stub, std::future::pending()));
-        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("there is room");
-        client.write_all(bytes).await.expect("there is room");
-        let mut scrap = [0; 4096];
-        while let Ok(1..) = client.read(&mut scrap).await {}
-        served.await.expect("no panic");
-    });
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::downstream::http2::session::serve_connection;
-use crate::downstream::http2::stub::{Stub, check_connection};
+use crate::downstream::http2::stub::Stub;
 use crate::limits::Limits;
 
 /// A connection to a [`Stub`].
@@ -427,35 +427,3 @@ async fn a_client_is_told_to_go_and_may_end_what_it_began() {
     server.task.await.expect("no panic");
     client.connection.await.expect("no panic").expect("a friendly end");
 }
-
-proptest::proptest! {
-    /// Frames in any order and of any kind, some of which make requests.
-    #[test]
-    fn any_frames_end_in_order(frames in proptest::collection::vec(
-        (0_u8..10, proptest::prelude::any::<u8>(), 0_u32..8, proptest::sample::select(PAYLOADS)),
-        0..24,
-    )) {
-        let mut bytes = Vec::new();
-        for (kind, flags, stream, payload) in frames {
-            bytes.extend([0, 0, u8::try_from(payload.len()).expect("short"), kind, flags]);
-            bytes.extend(stream.to_be_bytes());
-            bytes.extend(payload);
-        }
-        check_connection(&bytes);
-    }
-}
-
-const PAYLOADS: &[&[u8]] = &[
-    b"",
-    b"abcd",
-    POST_UPLOAD,
-    b"\x82\x87\x04\x08/sized/9\x41\x01a",
-    b"\x82\x87\x04\x0c/framed/9000\xbe",
-    b"\x82\x87\x04\x06/cut/9\x41\x01a\x00\x06cookie\x03a=b",
-    b"\x00\x01x\x01y",
-    b"\x84",
-    b"\x00\x00\x00\x08",
-    b"\x00\x04\x00\x00\x00\x00",
-    b"\x00\x04\x7f\xff\xff\xff",
-    b"\x00\x00\x00\x00\x00\x00\x00\x00",
-];

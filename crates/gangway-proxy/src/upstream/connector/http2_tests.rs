@@ -220,6 +220,18 @@ async fn what_the_application_has_not_processed_is_told_from_what_it_has() {
 }
 
 #[tokio::test]
+async fn a_head_beyond_the_bound_is_said_to_be() {
+    let (app, connector) = (App::new().await, connector());
+    let (mut stream, mut requests) = connect(&connector, &app).await;
+    start(&mut stream, &Method::GET, BodyLength::Empty);
+    let (_request, mut respond) = requests.recv().await.expect("it came");
+    let fields = (0..70).fold(Response::builder(), |head, _| head.header("x-large", "x".repeat(1000)));
+    let large = fields.body(()).expect("a head");
+    respond.send_response(large, true).expect("open");
+    assert_eq!(head(&mut stream).await.expect_err("too large"), UpstreamErrorKind::HeadTooLarge);
+}
+
+#[tokio::test]
 async fn an_early_answer_ends_a_request_that_goes_on() {
     let (app, connector) = (App::new().await, connector());
     let (mut stream, mut requests) = connect(&connector, &app).await;

@@ -1,9 +1,10 @@
 //! The bytes that have come from an endpoint and are not used yet.
 
 use crate::buffer_pool::{self, BUFFER_LEN, Buffer};
+use crate::message::response_head::HEAD_MAX;
 
 /// Room for the largest head, and for what comes with its end.
-const LARGE_LEN: usize = 64 * 1024 + BUFFER_LEN;
+const LARGE_LEN: usize = HEAD_MAX + BUFFER_LEN;
 
 /// A buffer that is there only while bytes are.
 #[derive(Debug, Default)]

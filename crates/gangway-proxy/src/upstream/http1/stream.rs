@@ -11,7 +11,7 @@ use crate::http1::encoder::{CHUNK_END, write_chunk_size, write_last_chunk, write
 use crate::http1::response_parser::{RequestFacts, ResponseParser};
 use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
-use crate::message::response_head::ResponseHead;
+use crate::message::response_head::{HEAD_TOO_LARGE, ResponseHead, TOO_MANY_FIELDS};
 use crate::overload::open_connections::OpenConnection;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
@@ -417,7 +417,7 @@ impl Http1Stream {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, UpstreamError>> {
         let space = self.input.space();
         if space.is_empty() {
-            return Poll::Ready(Err(self.malformed("the head is too large")));
+            return Poll::Ready(Err(self.malformed(HEAD_TOO_LARGE)));
         }
         match self.socket.poll_read(cx, space) {
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(false)),
@@ -479,7 +479,11 @@ impl Http1Stream {
 
     fn malformed(&mut self, reason: &'static str) -> UpstreamError {
         self.is_reusable = false;
-        UpstreamError::new(UpstreamErrorKind::Malformed, reason)
+        let kind = match reason {
+            HEAD_TOO_LARGE | TOO_MANY_FIELDS => UpstreamErrorKind::HeadTooLarge,
+            _ => UpstreamErrorKind::Malformed,
+        };
+        UpstreamError::new(kind, reason)
     }
 
     /// The connection has ended before the response has.

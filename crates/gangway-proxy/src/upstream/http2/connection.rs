@@ -12,10 +12,11 @@ use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use h2::{Ping, PingPong};
 use parking_lot::Mutex;
-use pingora::protocols::http::v2::client::drive_connection;
+use pingora_core::protocols::http::v2::client::drive_connection;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::message::response_head::HEAD_MAX;
 use crate::overload::open_connections::OpenConnection;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::upstream::coarse_clock::CoarseClock;
@@ -34,9 +35,6 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 100;
 
 /// Bytes of a request's body that wait for the connection.
 const SEND_BUFFER_MAX: usize = 64 * 1024;
-
-/// Bytes of a response's head, as for HTTP/1.
-const HEAD_MAX: u32 = 64 * 1024;
 
 /// An owed answer is silent for this long before the connection is pinged.
 const SILENCE_MAX: u64 = 10_000;
@@ -106,7 +104,7 @@ impl Http2Connection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .initial_max_send_streams(STREAMS_MAX)
             .max_send_buffer_size(SEND_BUFFER_MAX)
-            .max_header_list_size(HEAD_MAX)
+            .max_header_list_size(u32::try_from(HEAD_MAX).unwrap_or(u32::MAX))
             .handshake::<_, Bytes>(io);
         let (sender, mut connection) = handshake.await.map_err(|error| {
             UpstreamError::new(UpstreamErrorKind::ClosedUnanswered, format!("no HTTP/2 there: {error}"))

@@ -12,7 +12,7 @@ use http::uri::Scheme;
 
 use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
-use crate::message::response_head::ResponseHead;
+use crate::message::response_head::{HEAD_TOO_LARGE, ResponseHead};
 use crate::message::trailer_fate::{BodySender, retain_passing};
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
@@ -188,6 +188,14 @@ impl Http2Stream {
     }
 
     fn failed(&self, error: &h2::Error) -> UpstreamError {
+        // The library itself refuses streams only for that.
+        if !self.has_received
+            && error.is_reset()
+            && error.is_library()
+            && error.reason() == Some(Reason::REFUSED_STREAM)
+        {
+            return UpstreamError::new(UpstreamErrorKind::HeadTooLarge, HEAD_TOO_LARGE);
+        }
         let is_refused = error.is_reset()
             && error.is_remote()
             && matches!(error.reason(), Some(Reason::REFUSED_STREAM | Reason::HTTP_1_1_REQUIRED));

@@ -47,12 +47,20 @@ pub(crate) fn acceptor(protocols: &[&str]) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// A server with this certificate, whatever is wrong with it, that counts whole handshakes.
-async fn server(
+/// Accepts TLS with a certificate of version 1, over HTTP/1.
+pub(crate) fn acceptor_with_an_old_certificate() -> TlsAcceptor {
+    let key = KeyPair::generate().expect("a key");
+    let certificate = of_version_1(params().self_signed(&key).expect("a certificate").der());
+    acceptor_of(certificate, &key, &[&TLS12, &TLS13], &["http/1.1"])
+}
+
+/// Accepts TLS with this certificate, whatever is wrong with it.
+fn acceptor_of(
     certificate: CertificateDer<'static>,
     key: &KeyPair,
     versions: &[&'static rustls::SupportedProtocolVersion],
-) -> (SocketAddr, Arc<AtomicUsize>) {
+    protocols: &[&str],
+) -> TlsAcceptor {
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
     let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).expect("a key");
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -60,8 +68,17 @@ async fn server(
         .expect("versions")
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Always(Arc::new(CertifiedKey::new(vec![certificate], key)))));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// A server with this certificate that counts whole handshakes.
+async fn server(
+    certificate: CertificateDer<'static>,
+    key: &KeyPair,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> (SocketAddr, Arc<AtomicUsize>) {
+    let acceptor = acceptor_of(certificate, key, versions, &["h2", "http/1.1"]);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let handshakes = Arc::new(AtomicUsize::new(0));

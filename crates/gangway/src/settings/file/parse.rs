@@ -37,7 +37,7 @@ pub(crate) fn parse(name: &str, text: &str, effect: &str) -> Result<ConfigFile, 
 /// never put in force.
 pub(crate) fn parse_partially(name: &str, text: &str, effect: &str) -> (ConfigFile, Vec<Diagnostic>) {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut parser = FileParser { source: SourceText { name, text }, effect, diagnostics: Vec::new() };
+    let mut parser = FileParser { source: SourceText::new(name, text), effect, diagnostics: Vec::new() };
     for error in errors.iter().take(SYNTAX_ERRORS_MAX) {
         parser.syntax(error);
     }
