@@ -225,9 +225,9 @@ pub const WIDE: &str = "wide.test";
 /// The host that reads heads only and never answers.
 pub const SINK: &str = "sink.test";
 
-/// A configuration with a host for each kind of endpoint. `calm` is the test application's address.
-pub async fn config(calm: SocketAddr) -> String {
-    let endpoints = [(CALM, calm), (WIDE, wide_endpoint().await), (SINK, sink_endpoint().await)];
+/// A configuration with a host for each kind of endpoint, within a runtime. `calm` is the test application's address.
+pub fn config(calm: SocketAddr) -> String {
+    let endpoints = [(CALM, calm), (WIDE, wide_endpoint()), (SINK, sink_endpoint())];
     let route = |(host, address): (&str, SocketAddr)| {
         let name = host.split('.').next().unwrap_or(host);
         format!("[routes.{name}]\nhost = \"{host}\"\nupstream = \"http://{address}\"\nhttps-redirect = false\n\n")
@@ -236,19 +236,19 @@ pub async fn config(calm: SocketAddr) -> String {
 }
 
 /// Answers each request with a large head, and a body that is larger than what fits on the way.
-async fn wide_endpoint() -> SocketAddr {
+fn wide_endpoint() -> SocketAddr {
     let fields: String =
         fields(WIDE_FIELDS, WIDE_VALUE).iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n{fields}\r\n");
-    endpoint(Arc::new(head.into_bytes()), 8_000_000).await
+    endpoint(Arc::new(head.into_bytes()), 8_000_000)
 }
 
 /// Reads the first bytes of a connection, and nothing more.
-async fn sink_endpoint() -> SocketAddr {
-    endpoint(Arc::default(), 0).await
+fn sink_endpoint() -> SocketAddr {
+    endpoint(Arc::default(), 0)
 }
 
-async fn endpoint(head: Arc<Vec<u8>>, body_len: usize) -> SocketAddr {
+fn endpoint(head: Arc<Vec<u8>>, body_len: usize) -> SocketAddr {
     let socket = TcpSocket::new_v4().expect("a socket can be had");
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a loopback port is free");
     // All connections may come at once.

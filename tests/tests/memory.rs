@@ -27,7 +27,7 @@ const KIB_OF_MIB: u64 = 1024;
 /// An instance with a host for each kind of endpoint, which has served a request.
 async fn started(options: impl FnOnce(Options) -> Options) -> Gangway {
     let (calm, _) = app::spawn(App::new("calm")).await.expect("a free port");
-    let config = abuse::config(calm).await;
+    let config = abuse::config(calm);
     let gangway = options(Options::docker("none").config(&config).flag("--access-log", "off")).start().await;
     gangway.answers(CALM, 200).await;
     gangway.served(CALM, "/").await;
@@ -303,8 +303,9 @@ fn when_memory_runs_short_idle_connections_go_first_and_then_the_heaviest_addres
         raise_open_files();
         for speaks in [Speaks::H1, Speaks::H2] {
             // What is trusted speaks for many clients, so its connections are never closed as those of one address.
-            let options =
-                |options: Options| options.flag("--memory", "64MiB").flag("--trusted-proxies", "127.73.0.0/16");
+            let options = |options: Options| {
+                options.flag("--memory", "64MiB").flag("--trusted-proxies", "127.73.0.0/16, 127.75.0.0/16")
+            };
             let gangway = started(options).await;
             // Most of the memory is in use, whatever the program itself takes.
             let mut filling = Vec::new();
@@ -312,6 +313,7 @@ fn when_memory_runs_short_idle_connections_go_first_and_then_the_heaviest_addres
                 if gangway.process.resident_kib() > 46 * KIB_OF_MIB {
                     break;
                 }
+                assert!(number < 50, "memory does not grow");
                 filling.push(Held::begin(&gangway, Speaks::H2, 1, |_| address(73, number, 400)).await);
                 Footprint::still(gangway.process.id()).await;
             }
@@ -332,6 +334,16 @@ fn when_memory_runs_short_idle_connections_go_first_and_then_the_heaviest_addres
             let idle_count = open.len();
             drop(open);
 
+            // What idle connections gave up is filled again, in small steps, so that it is the next one that asks for much.
+            for number in 0.. {
+                if gangway.process.resident_kib() > 54 * KIB_OF_MIB {
+                    break;
+                }
+                assert!(number < 200, "memory does not grow");
+                let from = |at: u16| address(75, number * 10 + at, 400);
+                filling.push(Held::begin(&gangway, Speaks::H1, 10, from).await);
+                Footprint::still(gangway.process.id()).await;
+            }
             let count = if speaks == Speaks::H1 { 400 } else { 10 };
             let heavy = Held::begin(&gangway, speaks, count, |number| address(72, number, ONE)).await;
             eventually("the heaviest address is closed", STUCK, async || {

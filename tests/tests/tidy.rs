@@ -125,6 +125,25 @@ fn the_lock_file_holds_nothing_that_is_banned() {
     }
 }
 
+/// The fuzz targets are no members of the workspace, so no other build notices.
+#[test]
+fn the_lock_file_of_the_fuzz_targets_names_the_dependencies_of_our_crates() {
+    let lock: toml::Table = read("tests/fuzz/Cargo.lock").parse().unwrap();
+    let ours = |package: &&toml::Value| package.get("source").is_none() && package["name"] != "gangway-fuzz".into();
+    for package in lock["package"].as_array().unwrap().iter().filter(ours) {
+        let name = package["name"].as_str().unwrap();
+        let locked = package.get("dependencies").and_then(toml::Value::as_array).into_iter().flatten();
+        // A version follows the name where there are several.
+        let locked: BTreeSet<&str> = locked.filter_map(|text| text.as_str()?.split(' ').next()).collect();
+        let asked = dependencies(name, "dependencies");
+        let missing: Vec<&String> = asked.iter().filter(|name| !locked.contains(name.as_str())).collect();
+        assert!(missing.is_empty(), "{name} in tests/fuzz/Cargo.lock lacks {missing:?}");
+        let manifest = read(&format!("crates/{name}/Cargo.toml"));
+        let gone: Vec<&&str> = locked.iter().filter(|name| !manifest.contains(**name)).collect();
+        assert!(gone.is_empty(), "{name} in tests/fuzz/Cargo.lock still has {gone:?}");
+    }
+}
+
 #[test]
 fn the_testkit_is_never_shipped() {
     for (name, _) in EDGES {

@@ -81,7 +81,7 @@ async fn breaks(mut stream: Stream, how: Breaks) -> io::Result<()> {
                 stream.write_all(&[*byte]).await?;
                 stream.flush().await?;
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
     stream.flush().await

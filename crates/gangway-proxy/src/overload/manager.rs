@@ -17,7 +17,7 @@ const MEASURE_EVERY: Duration = Duration::from_millis(100);
 /// How soon it is measured again at the earliest: what was closed needs a moment to give up its memory.
 const MEASURE_PAUSE: Duration = Duration::from_millis(5);
 
-/// What was closed needs a moment to give up its memory, and the allocator to give it back. So long nothing more is
+/// What was closed needs a moment to give up its memory, and the allocator to give it back. For this long nothing more is
 /// closed, unless memory grows all the same.
 const RELIEF_TIME: Duration = Duration::from_secs(1);
 

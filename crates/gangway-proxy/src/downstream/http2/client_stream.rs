@@ -196,6 +196,8 @@ impl IncomingBody {
             match self.state {
                 IncomingState::Data => match self.stream.poll_data(cx) {
                     Poll::Ready(Some(Ok(bytes))) => {
+                        // A client that has begun waits for nothing.
+                        self.awaits_continue = false;
                         self.rate.received(bytes.len());
                         self.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                         self.held = bytes;

@@ -19,6 +19,9 @@ use crate::downstream::http2::session::serve_connection;
 use crate::downstream::http2::stub::Stub;
 use crate::limits::Limits;
 
+/// Longer than any deadline of a connection, all of which pass at once on a paused clock.
+const STUCK: Duration = Duration::from_secs(3600);
+
 /// A connection to a [`Stub`].
 struct Server {
     begun: Arc<Notify>,
@@ -39,9 +42,12 @@ impl Server {
 
     /// Waits until `count` requests have ended, and returns how.
     async fn ended(&self, count: usize) -> Vec<String> {
-        while self.ends.lock().len() < count {
-            pass(Duration::from_millis(10)).await;
-        }
+        let ended = async {
+            while self.ends.lock().len() < count {
+                pass(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(STUCK, ended).await.expect("the requests end");
         self.ends.lock().clone()
     }
 }
@@ -371,6 +377,16 @@ async fn who_waits_for_a_100_owes_no_body_yet() {
     assert_eq!(interim.expect("a 100").expect("a head").status(), 100);
     stream.send_data(Bytes::from_static(b"abc"), true).expect("sent");
     assert_eq!(server.ended(1).await, ["/later/40 3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_its_body_before_a_100_owes_the_rest() {
+    let (server, mut client) = connected().await;
+    let mut expecting = post("/upload/0");
+    expecting.headers_mut().insert("expect", "100-continue".parse().expect("a value"));
+    let (_response, mut stream) = client.send(expecting, false).await;
+    stream.send_data(Bytes::from_static(b"abc"), false).expect("sent");
+    assert_eq!(server.ended(1).await, ["/upload/0 the body came slower than 1024 bytes a second"]);
 }
 
 #[tokio::test(start_paused = true)]
