@@ -219,8 +219,13 @@ impl Gangway {
 
     /// Waits until the host answers 200 over https with the internal root; the answer.
     pub async fn served(&self, host: &str, path: &str) -> Answer {
+        self.served_within(STUCK, host, path).await
+    }
+
+    /// Like [`Self::served`], with a bound of its own.
+    pub async fn served_within(&self, most: Duration, host: &str, path: &str) -> Answer {
         let client = self.secure();
-        eventually(&format!("https://{host}{path} answers 200"), STUCK, async || {
+        eventually(&format!("https://{host}{path} answers 200"), most, async || {
             client.get(host, path).await.ok().filter(|answer| answer.status == 200)
         })
         .await
@@ -228,8 +233,13 @@ impl Gangway {
 
     /// Waits until plain HTTP answers this status to this host.
     pub async fn answers(&self, host: &str, status: u16) -> Answer {
+        self.answers_within(STUCK, host, status).await
+    }
+
+    /// Like [`Self::answers`], with a bound of its own.
+    pub async fn answers_within(&self, most: Duration, host: &str, status: u16) -> Answer {
         let client = self.plain();
-        eventually(&format!("http://{host}/ answers {status}"), STUCK, async || {
+        eventually(&format!("http://{host}/ answers {status}"), most, async || {
             client.get(host, "/").await.ok().filter(|answer| answer.status == status)
         })
         .await

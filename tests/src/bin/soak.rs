@@ -20,6 +20,9 @@ const WARM_UP: u32 = 4;
 /// The number of samples of memory.
 const SAMPLES: u32 = 120;
 
+/// So many of them make one line of figures on the way.
+const SAMPLES_A_LINE: u32 = 12;
+
 /// Noise of single moments, in MiB, and in descriptors.
 const FLAT_MIB: f64 = 4.0;
 const FLAT_FILES: f64 = 16.0;
@@ -103,12 +106,23 @@ async fn soak(span: Duration) -> bool {
 /// Looks at the memory, in MiB, and the descriptors of a process from time to time, after a while in which they fill.
 async fn watch(process: u32, span: Duration) -> (Growth, Growth) {
     let (mut memory, mut files, begun) = (Growth::default(), Growth::default(), Instant::now());
+    let mut sample = 0;
     let mut ticks = interval_at(begun + span / WARM_UP, (span - span / WARM_UP) / SAMPLES);
     while begun.elapsed() < span {
         ticks.tick().await;
-        memory.add(begun.elapsed(), mib(gangway_tests::process::resident_kib(process)));
+        let now = mib(gangway_tests::process::resident_kib(process));
+        memory.add(begun.elapsed(), now);
         let open = u32::try_from(gangway_tests::process::open_files(process)).unwrap_or(u32::MAX);
         files.add(begun.elapsed(), f64::from(open));
+        sample += 1;
+        // What there is is known also where the rest of the time is cut short.
+        if sample % SAMPLES_A_LINE == 0 {
+            let minutes = begun.elapsed().as_secs_f64() / 60.0;
+            println!(
+                "     after {minutes:.1} minutes: {now:.1} MiB, {open} descriptors, {:+.1} MiB an hour",
+                memory.per_hour()
+            );
+        }
     }
     (memory, files)
 }

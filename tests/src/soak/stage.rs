@@ -34,7 +34,10 @@ pub const TURNING: &str = "turning.test";
 pub const CRASHING: &str = "crashing.test";
 
 /// An app may take this long to let its requests end.
-const DRAIN_MAX: Duration = Duration::from_secs(60);
+const DRAIN_MAX: Duration = Duration::from_secs(300);
+
+/// A busy machine stalls for a while now and then, which must not end half an hour of figures.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Everything that the soak runs.
 pub struct Stage {
@@ -100,18 +103,18 @@ impl Stage {
         let new = container(&format!("turning-{}", self.made), address);
         let new = new.label("gangway.host", TURNING).label("gangway.tls", "internal");
         self.turning = App { container: self.engine.run(new), address, process };
-        self.gangway.served(TURNING, "/").await;
+        self.gangway.served_within(PATIENCE, TURNING, "/").await;
     }
 
     /// Kills the app of [`CRASHING`] and starts it again in the same container.
     pub async fn crash(&mut self) {
         let app = &mut self.crashing;
         app.process.signal("KILL");
-        app.process.end(STUCK).await;
+        app.process.end(PATIENCE).await;
         self.engine.end(&app.container);
         app.process = serve(&self.folder, app.address, "http").await;
         self.engine.start(&app.container);
-        self.gangway.served(CRASHING, "/").await;
+        self.gangway.served_within(PATIENCE, CRASHING, "/").await;
     }
 
     /// Makes a container with a route and removes it again: two tables.
@@ -120,7 +123,7 @@ impl Stage {
         let host = format!("passing-{}.test", self.made);
         let passing = container(&format!("passing-{}", self.made), self.turning.address);
         let id = self.engine.run(passing.label("gangway.host", &host).label("gangway.tls", "off"));
-        self.gangway.answers(&host, 200).await;
+        self.gangway.answers_within(PATIENCE, &host, 200).await;
         self.engine.stop(&id);
         self.engine.remove(&id);
     }

@@ -1,3 +1,5 @@
+//! Connections through to applications: each way of them is reached, and what a fuzzer found.
+
 use super::*;
 
 /// The statuses of responses over HTTP/1, in order.
