@@ -220,7 +220,7 @@ async fn what_the_application_has_not_processed_is_told_from_what_it_has() {
 }
 
 #[tokio::test]
-async fn a_head_beyond_the_bound_is_said_to_be() {
+async fn a_head_beyond_the_bound_is_refused() {
     let (app, connector) = (App::new().await, connector());
     let (mut stream, mut requests) = connect(&connector, &app).await;
     start(&mut stream, &Method::GET, BodyLength::Empty);
@@ -228,7 +228,7 @@ async fn a_head_beyond_the_bound_is_said_to_be() {
     let fields = (0..70).fold(Response::builder(), |head, _| head.header("x-large", "x".repeat(1000)));
     let large = fields.body(()).expect("a head");
     respond.send_response(large, true).expect("open");
-    assert_eq!(head(&mut stream).await.expect_err("too large"), UpstreamErrorKind::HeadTooLarge);
+    assert_eq!(head(&mut stream).await.expect_err("too large"), UpstreamErrorKind::Malformed);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use http::uri::Scheme;
 
 use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
-use crate::message::response_head::{HEAD_TOO_LARGE, ResponseHead};
+use crate::message::response_head::{HEAD_MAX, ResponseHead};
 use crate::message::trailer_fate::{BodySender, retain_passing};
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
@@ -32,7 +32,7 @@ pub(crate) struct Http2Stream {
     sending: Option<SendStream<Bytes>>,
     response: Option<ResponseFuture>,
     body: Option<RecvStream>,
-    /// LastReceived bytes that are not consumed yet.
+    /// Received bytes that are not consumed yet.
     data: Bytes,
     trailers: Option<Fields>,
     is_head: bool,
@@ -188,14 +188,6 @@ impl Http2Stream {
     }
 
     fn failed(&self, error: &h2::Error) -> UpstreamError {
-        // The library itself refuses streams only for that.
-        if !self.has_received
-            && error.is_reset()
-            && error.is_library()
-            && error.reason() == Some(Reason::REFUSED_STREAM)
-        {
-            return UpstreamError::new(UpstreamErrorKind::HeadTooLarge, HEAD_TOO_LARGE);
-        }
         let is_refused = error.is_reset()
             && error.is_remote()
             && matches!(error.reason(), Some(Reason::REFUSED_STREAM | Reason::HTTP_1_1_REQUIRED));
@@ -206,12 +198,16 @@ impl Http2Stream {
         } else if is_unprocessed {
             UpstreamErrorKind::Unprocessed
         } else if error.is_library() && error.reason().is_some() {
-            // Our own side of HTTP/2 has found a rule broken.
+            // Our own side of HTTP/2 has found a rule broken. It does not tell a head that is too large from others.
             UpstreamErrorKind::Malformed
         } else {
             UpstreamErrorKind::ClosedUnanswered
         };
-        UpstreamError::new(kind, format!("HTTP/2: {error}"))
+        let or_larger = match kind == UpstreamErrorKind::Malformed {
+            true => format!(", or its head is larger than {HEAD_MAX} bytes"),
+            false => String::new(),
+        };
+        UpstreamError::new(kind, format!("HTTP/2: {error}{or_larger}"))
     }
 }
 
