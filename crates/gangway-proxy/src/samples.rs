@@ -167,7 +167,15 @@ impl SampleState {
             access: Arc::new(AccessControl::new(lists)),
             connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),
         };
-        Self { shared, tables, registry, _compiled: compiled, _store: store, _whereabouts: whereabouts, _user_lists: user_lists }
+        Self {
+            shared,
+            tables,
+            registry,
+            _compiled: compiled,
+            _store: store,
+            _whereabouts: whereabouts,
+            _user_lists: user_lists,
+        }
     }
 
     /// Puts routes in force.

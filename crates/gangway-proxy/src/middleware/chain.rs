@@ -30,9 +30,7 @@ pub(crate) fn on_request(
         let reply = match middleware {
             Middleware::StripPrefix(_) if head.fields.has(FieldKind::Upgrade) => None,
             Middleware::StripPrefix(_) => strip_prefix::on_request(&head.method, &head.target, prefix),
-            Middleware::Redirect { status, target } => {
-                Some(redirect::on_request(*status, target, host, &head.target))
-            }
+            Middleware::Redirect { status, target } => Some(redirect::on_request(*status, target, host, &head.target)),
             Middleware::AddressFilter(filter) => address_filter::on_request(filter, origin),
             Middleware::BodyLimit(max) => {
                 limit = Some(*max);
