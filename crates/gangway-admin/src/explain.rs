@@ -241,7 +241,11 @@ fn redirect_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str) -> 
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)
-        | Middleware::Hsts(_) => None,
+        | Middleware::Hsts(_)
+        | Middleware::AddressFilter(_)
+        | Middleware::RateLimit(_)
+        | Middleware::ConcurrencyLimit(_)
+        | Middleware::Authentication(_) => None,
     })
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use gangway_diagnostic::Diagnostic;
 use gangway_model::secret::{MASK, is_secret_name, without_password};
 use gangway_model::{
-    Address, ContainerReport, ContainerState, Endpoint, EndpointKey, Health, HostHeader, Middleware, Readiness, Route,
-    Scheme, Timeouts, TlsMode,
+    Address, AddressFilter, ContainerReport, ContainerState, Endpoint, EndpointKey, Health, HostHeader, Middleware,
+    Readiness, Route, Scheme, Timeouts, TlsMode,
 };
 use gangway_tls::{Origin, UnixTime};
 use http::HeaderValue;
@@ -78,6 +78,14 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
         Middleware::ResponseHeader(name, value) => format!("response.header.{name} = {}", header(name.as_str(), value)),
         Middleware::BodyLimit(bytes) => format!("body-limit {bytes}"),
         Middleware::Hsts(seconds) => format!("hsts {seconds}"),
+        Middleware::AddressFilter(AddressFilter { allow, deny }) => {
+            let allow = allow.as_ref().map(|list| format!("allow {list}"));
+            let deny = (!deny.is_empty()).then(|| format!("deny {deny}"));
+            allow.into_iter().chain(deny).collect::<Vec<_>>().join("; ")
+        }
+        Middleware::RateLimit(limit) => format!("rate-limit {limit}"),
+        Middleware::ConcurrencyLimit(requests) => format!("concurrency {requests}"),
+        Middleware::Authentication(authentication) => authentication.to_string(),
     }
 }
 

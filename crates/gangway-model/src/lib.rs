@@ -7,6 +7,8 @@
 //! There is deliberately no I/O here: no sockets, files, clock, environment, async or logging.
 
 mod address;
+mod address_filter;
+mod authentication;
 mod bounds;
 mod compile;
 mod container_report;
@@ -21,10 +23,12 @@ mod location;
 mod matcher;
 pub mod mention;
 mod ownership;
+mod password_hash;
 pub mod path;
 pub mod reference;
 mod regex_pattern;
 mod replacement;
+mod request_limit;
 mod request_view;
 mod route;
 pub mod rule;
@@ -40,6 +44,8 @@ mod utc;
 mod value;
 mod vocabulary;
 
+pub use address_filter::{AddressFilter, AddressList, LAN};
+pub use authentication::{Authentication, BasicAuth, BasicUser, LoginMethod};
 pub use bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX, FOUND_MAX};
 pub use compile::{Compiled, Compiler, Hold, Move, compile};
 pub use container_report::{ContainerReport, Mention};
@@ -50,8 +56,10 @@ pub use host::{HOST_LEN_MAX, HostPattern, Hostname, canonical_host};
 pub use location::{PublicPorts, follows_redirects, https_redirect, slash_redirect};
 pub use matcher::{ALTERNATIVES_MAX, Alternative, HostCondition, Matcher, Test};
 pub use ownership::{GRACE, Holding, Holdings, Party, RefusedClaim, RuleId, Tenant, Tenure};
+pub use password_hash::{PasswordHash, PasswordScheme};
 pub use regex_pattern::{REGEX_SIZE_MAX, RegexPattern};
 pub use replacement::Replacement;
+pub use request_limit::{ClientKey, RateLimit};
 pub use request_view::{FieldValues, RequestView};
 pub use route::{
     Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, ListenerOptions, Middleware, Policy, Readiness,

@@ -5,13 +5,16 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::address_filter::AddressFilter;
+use crate::authentication::Authentication;
 use crate::host::HostPattern;
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
+use crate::request_limit::RateLimit;
 use http::{HeaderName, HeaderValue};
 
 /// One route: what happens to a request that it takes. The conditions are in the table's index.
@@ -118,6 +121,14 @@ pub enum Middleware {
     BodyLimit(u64),
     /// `Strict-Transport-Security` with this max-age in seconds, on https answers only.
     Hsts(NonZeroU64),
+    /// Refuses clients by their address with 403. Where every client has the same address, it refuses all with 503.
+    AddressFilter(AddressFilter),
+    /// More requests of one client in a time are refused with 429.
+    RateLimit(RateLimit),
+    /// More requests of one client address under way are refused with 429.
+    ConcurrencyLimit(NonZeroU32),
+    /// Clients that have not logged in are refused with 401.
+    Authentication(Arc<Authentication>),
 }
 
 impl Middleware {
@@ -131,7 +142,11 @@ impl Middleware {
             | Self::RequestHeader(..)
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
-            | Self::Hsts(_) => false,
+            | Self::Hsts(_)
+            | Self::AddressFilter(_)
+            | Self::RateLimit(_)
+            | Self::ConcurrencyLimit(_)
+            | Self::Authentication(_) => false,
         }
     }
 }

@@ -8,6 +8,7 @@ use gangway_model::{Compiled, EndpointKey, Readiness, Route, RoutingTable};
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
 use tokio::time::sleep;
 
+use crate::access::gate::is_guard;
 use crate::metrics::Metrics;
 use crate::serving_table::{ActiveEndpoint, ActiveRoute, ActiveTable, active_endpoint};
 use crate::upstream::endpoint_state::{EndpointHealth, EndpointStates};
@@ -192,7 +193,8 @@ fn prepare(
         let (ready, others) = sorted(endpoints.collect());
         let state = known.routes.carry_over(&mut next.routes, &route.id);
         let (cookie, metrics) = (cookies.name(route), metrics.for_route(&route.id));
-        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, cookie, metrics, state })
+        let is_guarded = route.middlewares.iter().any(is_guard);
+        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, cookie, is_guarded, metrics, state })
     });
     known.endpoints.depart(&mut next.endpoints);
     (table, next)
@@ -217,7 +219,8 @@ fn sorted_anew(
         });
         let (ready, others) = sorted(endpoints.collect());
         let (cookie, metrics, state) = (active.cookie.clone(), active.metrics.clone(), Arc::clone(&active.state));
-        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, cookie, metrics, state })
+        let (route, is_guarded) = (Arc::clone(route), active.is_guarded);
+        Arc::new(ActiveRoute { route, ready, others, cookie, is_guarded, metrics, state })
     })
 }
 

@@ -15,6 +15,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
+use crate::access::UserLists;
+use crate::access::gate::AccessControl;
 use crate::activation::Activator;
 use crate::downstream::arrivals::Arrivals;
 use crate::downstream::connection_limits::ConnectionLimits;
@@ -84,6 +86,7 @@ pub fn start(
     compiled: Reader<Compiled>,
     certificates: CertificateResolver,
     whereabouts: Reader<Whereabouts>,
+    user_lists: Reader<UserLists>,
     metrics: Metrics,
 ) -> Result<(DataPlane, BackgroundTasks), StartError> {
     let metrics = Arc::new(metrics);
@@ -140,6 +143,7 @@ pub fn start(
         tables: tables.clone(),
         certificates,
         overload: overload.clone(),
+        access: Arc::new(AccessControl::new(user_lists)),
         metrics,
         access_log: access_log.clone(),
         listening: listening.clone(),

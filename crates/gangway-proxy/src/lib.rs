@@ -5,6 +5,7 @@
 //!
 //! The crate knows neither Docker nor labels nor the disk: it serves the table that it is given.
 
+mod access;
 mod activation;
 mod buffer_pool;
 mod data_plane;
@@ -43,6 +44,7 @@ mod upstream;
 mod whereabouts;
 mod worker;
 
+pub use access::UserLists;
 pub use activation::Activator;
 pub use data_plane::{BackgroundTasks, DataPlane, start};
 pub use limits::Limits;

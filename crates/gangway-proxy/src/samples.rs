@@ -15,6 +15,8 @@ use gangway_publish::{Publisher, channel};
 use gangway_tls::{CertificateResolver, ServerConfigs, Store};
 use tokio::sync::Notify;
 
+use crate::access::UserLists;
+use crate::access::gate::AccessControl;
 use crate::activation::activated;
 use crate::downstream::connection::ClientConnection;
 use crate::limits::Limits;
@@ -128,6 +130,7 @@ pub(crate) struct SampleState {
     _compiled: Publisher<Compiled>,
     _store: Publisher<Store>,
     _whereabouts: Publisher<Whereabouts>,
+    _user_lists: Publisher<UserLists>,
 }
 
 impl SampleState {
@@ -139,6 +142,7 @@ impl SampleState {
         let (tables, tables_in_force) = channel(ActiveTable::default());
         let (compiled, last_compiled) = channel(Compiled::default());
         let (store, stores) = channel(Store::default());
+        let (user_lists, lists) = channel(UserLists::default());
         let (whereabouts, last_whereabouts) = channel(Whereabouts::default());
         let certificates = CertificateResolver::of_store(stores);
         let dropped = metrics.access_log_dropped.clone();
@@ -160,9 +164,18 @@ impl SampleState {
             failures: Arc::new(Notify::new()),
             unclaimed: Arc::default(),
             overload: crate::overload::Overload::new(&Limits::default()),
+            access: Arc::new(AccessControl::new(lists)),
             connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),
         };
-        Self { shared, tables, registry, _compiled: compiled, _store: store, _whereabouts: whereabouts }
+        Self {
+            shared,
+            tables,
+            registry,
+            _compiled: compiled,
+            _store: store,
+            _whereabouts: whereabouts,
+            _user_lists: user_lists,
+        }
     }
 
     /// Puts routes in force.

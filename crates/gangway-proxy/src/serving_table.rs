@@ -28,6 +28,8 @@ pub(crate) struct ActiveRoute {
     pub(crate) others: Vec<ActiveEndpoint>,
     /// The name of the cookie that binds a client to an endpoint, if the route is sticky.
     pub(crate) cookie: Option<Signed>,
+    /// Whether requests have to pass the gate.
+    pub(crate) is_guarded: bool,
     pub(crate) metrics: RouteMetrics,
     pub(crate) state: Arc<RouteState>,
 }

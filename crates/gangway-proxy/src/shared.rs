@@ -10,6 +10,7 @@ use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, ServerConfigs};
 use tokio::sync::Notify;
 
+use crate::access::gate::AccessControl;
 use crate::hold::limits::Waiters;
 use crate::listen_addresses::ListenAddresses;
 use crate::log::access_log::AccessLog;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) tls: Arc<ServerConfigs>,
     pub(crate) connector: ConnectorSettings,
     pub(crate) overload: Overload,
+    pub(crate) access: Arc<AccessControl>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: AccessLog,
     pub(crate) listening: ListenAddresses,

@@ -112,6 +112,21 @@ codes! {
          says `health.path`.";
     NAME_INVALID = 43, Error, "not a name",
         "Names of projects, containers and groups are of letters, digits, hyphens, underscores and dots.";
+    RATE_LIMIT = 44, Error, "not a rate of requests",
+        "A rate is a number of requests, `/` and a period, such as `100/s` or `30/m`; behind it `burst` and a number, and \
+         `by` and what tells clients apart: `address`, `user`, or `header` and its name.";
+    BASIC_USER = 45, Error, "not a user with a hash",
+        "A user is a name, a colon and the hash of a password, as `gangway hash --user` prints it.";
+    PASSWORD_HASH = 46, Error, "not the hash of a password",
+        "Hashes are bcrypt, argon2, `$6$`, `$5$`, `$apr1$` or `{SHA}`, and a check of one may not take more than about a \
+         second. In a compose file every `$` is written twice.";
+    PASSWORD_HASH_WEAK = 47, Warning, "weak hash of a password",
+        "`{SHA}` has no salt and `$apr1$` is MD5: a stolen hash gives its password away with little effort.";
+    AUTH_MISSING = 48, Error, "`auth` without a way to log in",
+        "`auth.skip`, `auth.keep` and `auth.realm` say how clients log in or need not; by what they log in says another \
+         label, such as `auth.basic`. Whoever writes one of these means the route to be protected, so it is closed.";
+    REALM = 49, Error, "not a realm",
+        "A realm is a short text without quotes, backslashes and control characters. Browsers may show it.";
 
     ROUTE_BY_ITSELF = 50, Warning, "route that nobody wrote",
         "A label of the container's one route, such as `gangway.port`, makes that route, also beside `gangway.routes.*`. \

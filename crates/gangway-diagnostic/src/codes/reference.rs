@@ -12,4 +12,7 @@ codes! {
          asked for is added by `add-prefix`.";
     CONTAINER_UNKNOWN = 203, Error, "container whose network is shared is not there",
         "With `network_mode: service:x` an application is reached at the address of `x`, which is not running.";
+    USER_LIST = 204, Error, "list of users that cannot be used",
+        "`auth.basic` names a list of users by `@`: a file of that name in `auth/` on the volume, with `user:hash` on each \
+         line as `htpasswd` writes it. Routes that name a list which is not there are closed.";
 }

@@ -5,6 +5,7 @@
 //! the schema are kept aside. Then it is decided which routes there are, and which of them are closed because of a label
 //! that may have been meant to protect them. Finally the labels of each route become a spec, key by key.
 
+mod access;
 mod collect;
 mod default_host;
 mod draft;
@@ -20,6 +21,7 @@ pub(crate) mod schema;
 mod suggest;
 mod unknown_key;
 mod upstream_url;
+mod values;
 mod vocabulary;
 
 use self::collect::RouteCollector;

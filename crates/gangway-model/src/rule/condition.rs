@@ -227,7 +227,7 @@ fn parameter(text: &str, findings: &mut Vec<Finding>) -> Option<Box<str>> {
     is_name.then(|| text.into())
 }
 
-fn network(text: &str, findings: &mut Vec<Finding>) -> Option<IpNet> {
+pub(crate) fn network(text: &str, findings: &mut Vec<Finding>) -> Option<IpNet> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(IpNet::from(address.to_canonical()));
     }

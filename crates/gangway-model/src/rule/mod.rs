@@ -12,6 +12,7 @@ mod lexer;
 mod parser;
 mod print;
 
+pub(crate) use condition::network;
 pub use expression::{Condition, Expression, Term};
 pub(crate) use lexer::values;
 pub use parser::{DEPTH_MAX, FINDINGS_MAX, RULE_LEN_MAX, parse};

@@ -120,6 +120,16 @@ fn middleware_text(middleware: &Middleware) -> String {
         Middleware::ResponseHeader(name, value) => header("response", name, value.as_ref()),
         Middleware::BodyLimit(bytes) => format!("bodies of at most {bytes} bytes"),
         Middleware::Hsts(seconds) => format!("hsts for {seconds} seconds"),
+        Middleware::AddressFilter(filter) => {
+            let allow = filter.allow.as_ref().map_or_else(|| "everybody".to_owned(), ToString::to_string);
+            format!(
+                "lets in {allow}; keeps out {}",
+                if filter.deny.is_empty() { "nobody".to_owned() } else { filter.deny.to_string() }
+            )
+        }
+        Middleware::RateLimit(limit) => format!("rate {limit}"),
+        Middleware::ConcurrencyLimit(requests) => format!("at most {requests} requests under way"),
+        Middleware::Authentication(authentication) => authentication.to_string(),
     }
 }
 

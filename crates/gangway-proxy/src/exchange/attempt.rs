@@ -60,7 +60,7 @@ pub(super) async fn attempt<D: Downstream>(
     let internal = || AttemptFailure::last(TransferError::Internal);
     let Exchange { head, context, response, upstream_fields, replay, timer, ended: _ } = exchange;
     context.begin_try();
-    let Some(Routing { admission, routed }) = context.routing() else { return Err(internal()) };
+    let Some(Routing { admission, routed, .. }) = context.routing() else { return Err(internal()) };
     let active = Arc::clone(&routed.active);
     let (is_upgrade, client_address) = (routed.is_upgrade, admission.origin.client);
     context.attempt.owner = choice::owner(head, connection, client_address);

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::Version;
 
+use crate::access::gate::AtGate;
 use crate::downstream::connection::ClientConnection;
 use crate::exchange::attempt::{AttemptFailure, attempt};
 use crate::exchange::state::Exchange;
@@ -148,6 +149,9 @@ pub(crate) async fn serve<D: Downstream>(
     let step = receive(&worker.shared, &exchange.head, connection, &mut exchange.context);
     let ending = match step {
         NextStep::Serve => proxy(worker, connection, exchange, client).await,
+        NextStep::Hold if exchange.context.is_at_gate() => {
+            Box::pin(hold_behind_gate(worker, connection, exchange, client)).await
+        }
         // On the heap, so that this future stays small.
         step @ (NextStep::Hold | NextStep::Reply(_)) => {
             Box::pin(wait_or_reply(worker, connection, exchange, client, step)).await
@@ -208,9 +212,43 @@ async fn wait_or_reply<D: Downstream>(
 ) -> Ending {
     match held(worker, connection, exchange, client).wait_or_reply(step).await {
         AfterWait::Serve => proxy(worker, connection, exchange, client).await,
+        // A refusal says nothing of the application; anything else is for clients that are let in.
+        AfterWait::Reply(local) if local.reason().is_none() && exchange.context.is_at_gate() => {
+            let local = pass_gate(worker, exchange).await.err().unwrap_or(local);
+            reply(worker, exchange, client, local).await
+        }
         AfterWait::Reply(local) => reply(worker, exchange, client, local).await,
         AfterWait::ClientGone => not_waited_for(worker, exchange, client).await,
     }
+}
+
+/// Holds a request whose client is let in.
+async fn hold_behind_gate<D: Downstream>(
+    worker: &Worker,
+    connection: &Arc<ClientConnection>,
+    exchange: &mut Exchange,
+    client: &mut D,
+) -> Ending {
+    match pass_gate(worker, exchange).await {
+        Ok(()) => wait_or_reply(worker, connection, exchange, client, NextStep::Hold).await,
+        Err(local) => reply(worker, exchange, client, local).await,
+    }
+}
+
+/// Lets the request past the gate of its route, or makes the reply that says why not.
+async fn pass_gate(worker: &Worker, exchange: &mut Exchange) -> Result<(), LocalReply> {
+    let Exchange { head, context, .. } = exchange;
+    let RequestContext { received, routed, passage, .. } = context;
+    let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
+        return Err(FailureReply::new(Reason::Internal).into());
+    };
+    let request = AtGate {
+        head,
+        client: admission.origin.client,
+        path: admission.normal_path(head),
+        route: &routed.active.route,
+    };
+    worker.shared.access.pass(request, passage).await
 }
 
 fn held<'a, D: Downstream>(
@@ -255,6 +293,12 @@ async fn proxy<D: Downstream>(
     worker.retry_budget.pay();
     exchange.replay.reset(exchange.head.method.is_idempotent());
     loop {
+        // Each time: the route may be another one now.
+        if exchange.context.is_at_gate()
+            && let Err(local) = Box::pin(pass_gate(worker, exchange)).await
+        {
+            return Box::pin(reply(worker, exchange, client, local)).await;
+        }
         let failure = match attempt(worker, connection, exchange, client).await {
             Ok(()) => return Ending::whole(exchange.response.status.as_u16()),
             Err(failure) => failure,

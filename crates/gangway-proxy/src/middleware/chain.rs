@@ -2,25 +2,27 @@
 //!
 //! Each `match` names every middleware: a new one does not compile until each hook says what it does.
 
-use gangway_model::Middleware;
 use gangway_model::target_change::Unconfined;
+use gangway_model::{LoginMethod, Middleware};
 
+use crate::access::gate::Passage;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::middleware::upstream_target::UpstreamTarget;
-use crate::middleware::{add_prefix, body_limit, headers, hsts, redirect, rewrite, strip_prefix};
+use crate::middleware::{add_prefix, address_filter, body_limit, headers, hsts, redirect, rewrite, strip_prefix};
 use crate::reply::local_reply::LocalReply;
-use crate::request::client_origin::ClientScheme;
+use crate::request::client_origin::{ClientOrigin, ClientScheme};
 
 /// Runs before an endpoint is chosen. The first middleware that replies ends the chain. Otherwise the result is the
 /// bound on the request's body, if there is one.
 ///
-/// `host` is in the form in which hosts are compared, and `prefix` is the decoded path prefix that matched.
+/// `host` is in the form in which hosts are compared, and `prefix` is the decoded path prefix that matched. What needs a state or takes time happens later, at the gate.
 pub(crate) fn on_request(
     middlewares: &[Middleware],
     head: &RequestHead,
     host: &str,
+    origin: ClientOrigin,
     prefix: &str,
 ) -> Result<Option<u64>, LocalReply> {
     let mut limit = None;
@@ -29,6 +31,7 @@ pub(crate) fn on_request(
             Middleware::StripPrefix(_) if head.fields.has(FieldKind::Upgrade) => None,
             Middleware::StripPrefix(_) => strip_prefix::on_request(&head.method, &head.target, prefix),
             Middleware::Redirect { status, target } => Some(redirect::on_request(*status, target, host, &head.target)),
+            Middleware::AddressFilter(filter) => address_filter::on_request(filter, origin),
             Middleware::BodyLimit(max) => {
                 limit = Some(*max);
                 body_limit::on_request(*max, head.body)
@@ -37,7 +40,10 @@ pub(crate) fn on_request(
             | Middleware::Rewrite { .. }
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
-            | Middleware::Hsts(_) => None,
+            | Middleware::Hsts(_)
+            | Middleware::RateLimit(_)
+            | Middleware::ConcurrencyLimit(_)
+            | Middleware::Authentication(_) => None,
         };
         if let Some(reply) = reply {
             return Err(reply);
@@ -63,16 +69,26 @@ pub(crate) fn upstream_target<'a>(
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
-            | Middleware::Hsts(_) => {}
+            | Middleware::Hsts(_)
+            | Middleware::AddressFilter(_)
+            | Middleware::RateLimit(_)
+            | Middleware::ConcurrencyLimit(_)
+            | Middleware::Authentication(_) => {}
         }
     }
     Ok(target)
 }
 
 /// Changes the fields for the endpoint, after the forwarding fields were set.
-pub(crate) fn on_upstream_fields(middlewares: &[Middleware], fields: &mut Fields) {
+pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, fields: &mut Fields) {
     for middleware in middlewares {
         match middleware {
+            Middleware::Authentication(authentication) => {
+                let LoginMethod::Basic(basic) = &authentication.method;
+                if passage.has_checked_credentials() && !basic.keep {
+                    fields.remove(FieldKind::Authorization);
+                }
+            }
             Middleware::RequestHeader(name, value) => headers::apply(name, value.as_ref(), fields),
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)
@@ -80,7 +96,10 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], fields: &mut Fields
             | Middleware::Redirect { .. }
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
-            | Middleware::Hsts(_) => {}
+            | Middleware::Hsts(_)
+            | Middleware::AddressFilter(_)
+            | Middleware::RateLimit(_)
+            | Middleware::ConcurrencyLimit(_) => {}
         }
     }
 }
@@ -96,7 +115,11 @@ pub(crate) fn on_response(middlewares: &[Middleware], fields: &mut Fields, schem
             | Middleware::Rewrite { .. }
             | Middleware::Redirect { .. }
             | Middleware::RequestHeader(..)
-            | Middleware::BodyLimit(_) => {}
+            | Middleware::BodyLimit(_)
+            | Middleware::AddressFilter(_)
+            | Middleware::RateLimit(_)
+            | Middleware::ConcurrencyLimit(_)
+            | Middleware::Authentication(_) => {}
         }
     }
 }
@@ -146,8 +169,16 @@ mod tests {
     fn only_what_a_client_follows_is_redirected_to_the_slash() {
         let chain = [Middleware::StripPrefix(vec!["/stash".into()])];
         let is_redirected = |method: &str, fields: &[(&str, &str)]| {
-            let head = RequestHead::of_test(method, "/stash?x", fields);
-            on_request(&chain, &head, "a", "/stash").is_err()
+            let fields = [&[("host", "a")], fields].concat();
+            let head = RequestHead::of_test(method, "/stash?x", &fields);
+            let origin = ClientOrigin {
+                client: [192, 0, 2, 7].into(),
+                secure: true,
+                local: false,
+                is_anonymous: false,
+                is_certain: true,
+            };
+            on_request(&chain, &head, "a", origin, "/stash").is_err()
         };
         assert!(is_redirected("GET", &[]) && is_redirected("HEAD", &[]));
         assert!(!is_redirected("POST", &[]) && !is_redirected("OPTIONS", &[("access-control-request-method", "GET")]));

@@ -5,6 +5,7 @@
 //! `on_response` on the way back to the client.
 
 mod add_prefix;
+mod address_filter;
 pub(crate) mod body_limit;
 pub(crate) mod chain;
 mod headers;

@@ -39,11 +39,13 @@ pub(crate) struct FailureReply {
     retry_after: Option<Duration>,
     /// For clients on the local network only.
     detail: Option<String>,
+    /// Fields of the response beside those that every reply has.
+    fields: Vec<(&'static str, String)>,
 }
 
 impl FailureReply {
     pub(crate) fn new(reason: Reason) -> Self {
-        Self { reason, retry_after: None, detail: None }
+        Self { reason, retry_after: None, detail: None, fields: Vec::new() }
     }
 
     pub(crate) fn with_retry_after(self, pause: Duration) -> Self {
@@ -52,6 +54,12 @@ impl FailureReply {
 
     pub(crate) fn with_detail(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// Adds a field of the response.
+    pub(crate) fn with_field(mut self, name: &'static str, value: String) -> Self {
+        self.fields.push((name, value));
+        self
     }
 }
 
@@ -148,7 +156,7 @@ fn with_body(mut head: ResponseHead, body: String, request: &RequestHead) -> (Re
 
 impl FailureReply {
     fn page(&self, request: &RequestHead, audience: Audience<'_>) -> (ResponseHead, Bytes) {
-        let Self { reason, retry_after, detail } = self;
+        let Self { reason, retry_after, detail, fields: own } = self;
         let detail = detail.as_deref().filter(|_| audience.local);
         let json = wants_json(request);
         let body = match json {
@@ -163,6 +171,7 @@ impl FailureReply {
         if let Some(pause) = retry_after {
             fields.push_parts(b"retry-after", &[Decimal::of(pause.as_secs().max(1)).bytes()]);
         }
+        own.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
         if *reason == Reason::MethodNotAllowed {
             fields.push(b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         }

@@ -27,6 +27,14 @@ pub(crate) enum Reason {
     Misdirected,
     /// There is no memory left for it, or its client has too many requests under way.
     Overloaded,
+    /// The client's address is not let in.
+    Forbidden,
+    /// The client has not logged in.
+    Unauthorized,
+    /// The client asks for more than its share.
+    RateLimited,
+    /// The client has too many requests under way at the route.
+    ConcurrencyLimited,
     Internal,
 }
 
@@ -57,6 +65,12 @@ impl Reason {
             Self::HeadTooLarge => (431, "head-too-large", "The request's header fields are too large."),
             Self::Misdirected => (421, "misdirected", "This connection is not for this address. Please try again."),
             Self::Overloaded => (503, "overloaded", "This server is busy. Please try again in a moment."),
+            Self::Forbidden => (403, "forbidden", "This address may not come in here."),
+            Self::Unauthorized => (401, "unauthorized", "A name and a password are needed here."),
+            Self::RateLimited => (429, "rate-limited", "Too many requests. Please try again in a moment."),
+            Self::ConcurrencyLimited => {
+                (429, "concurrency-limited", "Too many requests at once. Please try again in a moment.")
+            }
             Self::Internal => (500, "internal", "Something went wrong here."),
         }
     }
@@ -94,6 +108,9 @@ impl Reason {
             Self::HeadTooLarge => "header fields too large",
             Self::Misdirected => "wrong connection",
             Self::Overloaded => "busy",
+            Self::Forbidden => "not let in",
+            Self::Unauthorized => "log-in needed",
+            Self::RateLimited | Self::ConcurrencyLimited => "too many requests",
             Self::Internal => "something went wrong",
         }
     }
@@ -118,8 +135,10 @@ impl Reason {
     pub(crate) const fn grpc_status(self) -> &'static str {
         match self.status() {
             400 => "13",
+            401 => "16",
+            403 => "7",
             404 => "12",
-            502..=504 => "14",
+            429 | 502..=504 => "14",
             _ => "2",
         }
     }

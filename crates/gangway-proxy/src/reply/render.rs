@@ -62,7 +62,13 @@ mod tests {
         let state = SampleState::new();
         let head = RequestHead::of_test("GET", "/x?token=s3cret", &[("Host", "a:8080")]);
         for local in [false, true] {
-            let origin = ClientOrigin { client: [192, 0, 2, 7].into(), secure: false, local, is_anonymous: false };
+            let origin = ClientOrigin {
+                client: [192, 0, 2, 7].into(),
+                secure: false,
+                local,
+                is_anonymous: false,
+                is_certain: true,
+            };
             let mut ctx = RequestContext::default();
             ctx.received = Received::Admitted(Admission::of(&head, origin).expect("in order"));
             let reply = FailureReply::new(Reason::NoEndpoint).with_detail("why").into();

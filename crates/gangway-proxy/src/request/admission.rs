@@ -81,6 +81,11 @@ impl Admission {
         head.target.get(..self.path_len).unwrap_or_default()
     }
 
+    /// The path in the form in which paths are compared.
+    pub(crate) fn normal_path<'a>(&'a self, head: &'a RequestHead) -> &'a str {
+        self.normal_path.as_deref().unwrap_or_else(|| self.path(head))
+    }
+
     /// The query as sent, without the question mark.
     fn query<'h>(&self, head: &'h RequestHead) -> &'h str {
         head.target.get(self.path_len + 1..).unwrap_or_default()
@@ -90,7 +95,7 @@ impl Admission {
     pub(crate) fn view<'a>(&'a self, head: &'a RequestHead) -> RequestView<'a> {
         RequestView {
             host: self.host(head),
-            path: self.normal_path.as_deref().unwrap_or_else(|| self.path(head)),
+            path: self.normal_path(head),
             query: self.query(head),
             method: &head.method,
             headers: &head.fields,
@@ -145,7 +150,7 @@ mod tests {
 
     fn admit(head: &RequestHead) -> Result<Admission, Rejection> {
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Admission::of(head, ClientOrigin { client, secure: false, local: false, is_anonymous: false })
+        Admission::of(head, ClientOrigin { client, secure: false, local: false, is_anonymous: false, is_certain: true })
     }
 
     fn refused(target: &str, fields: &[(&str, &str)]) -> Option<u16> {

@@ -20,6 +20,8 @@ pub(crate) struct ClientOrigin {
     pub(crate) local: bool,
     /// Whether the address is a gateway's, so that it says nothing about the client.
     pub(crate) is_anonymous: bool,
+    /// Whether the address is certainly the client's. Otherwise it may be that of a proxy.
+    pub(crate) is_certain: bool,
 }
 
 /// The scheme of the URL that the client asked for.
@@ -60,8 +62,15 @@ pub(crate) fn client_origin(
     let peer = connection.peer_ip();
     if !connection.trusted {
         // Behind a proxy that no setting names, a local peer is that proxy, and the client may be anywhere.
-        let local = is_from_local_network(connection) && !is_passed_on(fields);
-        return ClientOrigin { client: peer, secure: connection.secure, local, is_anonymous: connection.is_anonymous };
+        let is_proxy = is_lan(peer) && is_passed_on(fields);
+        let is_anonymous = connection.is_anonymous;
+        return ClientOrigin {
+            client: peer,
+            secure: connection.secure,
+            local: is_from_local_network(connection) && !is_proxy,
+            is_anonymous,
+            is_certain: !is_anonymous && !is_proxy,
+        };
     }
     let secure = match single(fields, FieldKind::XForwardedProto) {
         Some(proto) => proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss"),
@@ -75,7 +84,8 @@ pub(crate) fn client_origin(
         }
     };
     let is_anonymous = if client == peer { connection.is_anonymous } else { is_gateway(client) };
-    ClientOrigin { client, secure, local: is_lan(client) && is_known && !is_anonymous, is_anonymous }
+    let is_certain = is_known && !is_anonymous;
+    ClientOrigin { client, secure, local: is_lan(client) && is_certain, is_anonymous, is_certain }
 }
 
 /// Whether another proxy has forwarded the request.

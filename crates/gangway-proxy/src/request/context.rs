@@ -4,6 +4,7 @@ use http::StatusCode;
 use prometheus::IntGauge;
 use tokio::time::Instant;
 
+use crate::access::gate::Passage;
 use crate::downstream::connection::ClientConnection;
 use crate::hold::release::Released;
 use crate::message::request_head::RequestHead;
@@ -25,6 +26,7 @@ pub(crate) struct RequestContext {
     pub(crate) routed: Option<RoutedTo>,
     pub(crate) body: BodyMeter,
     pub(crate) hold: HoldState,
+    pub(crate) passage: Passage,
     pub(crate) attempt: Attempt,
     pub(crate) reply: ReplyNote,
     /// The status of the response that has begun.
@@ -83,6 +85,7 @@ impl Drop for UnderWay {
 pub(crate) struct Routing<'c> {
     pub(crate) admission: &'c Admission,
     pub(crate) routed: &'c RoutedTo,
+    pub(crate) passage: &'c Passage,
 }
 
 impl Default for RequestContext {
@@ -100,6 +103,7 @@ impl RequestContext {
             routed: None,
             body: BodyMeter::default(),
             hold: HoldState::default(),
+            passage: Passage::default(),
             attempt: Attempt::default(),
             reply: ReplyNote::default(),
             begun: None,
@@ -149,7 +153,12 @@ impl RequestContext {
 
     /// The parts that the way to an endpoint needs. None before a route was found.
     pub(crate) fn routing(&self) -> Option<Routing<'_>> {
-        Some(Routing { admission: self.admission()?, routed: self.routed.as_ref()? })
+        Some(Routing { admission: self.admission()?, routed: self.routed.as_ref()?, passage: &self.passage })
+    }
+
+    /// Whether the route found has a gate, and the request has come to it.
+    pub(crate) fn is_at_gate(&self) -> bool {
+        self.routed.as_ref().is_some_and(|routed| routed.active.is_guarded && routed.is_at_gate)
     }
 
     /// The endpoint that has the request now.

@@ -62,6 +62,8 @@ pub(crate) struct RoutedTo {
     pub(crate) prefix: Cow<'static, str>,
     /// The largest body that the route allows.
     pub(crate) body_limit: Option<u64>,
+    /// Whether the listener's rules are met. A reply of theirs comes before the gate: a password is asked for over https.
+    pub(crate) is_at_gate: bool,
     /// Whether the request asks to switch to a protocol that the route passes on.
     pub(crate) is_upgrade: bool,
 }
@@ -79,10 +81,15 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
     }
     let (active, prefix) = (Arc::clone(found.route), kept_prefix(found.prefix));
     let is_upgrade = upgrade::is_passed_on(request.head, &active.route);
-    let outcome = rules(&active.route, view.host, &prefix, request, in_force);
-    let routed = RoutedTo { active, prefix, body_limit: *outcome.as_ref().unwrap_or(&None), is_upgrade };
-    if let Err(reply) = outcome {
+    let mut routed = RoutedTo { active, prefix, body_limit: None, is_at_gate: false, is_upgrade };
+    let route = &routed.active.route;
+    if let Err(reply) = listener_rules(route, view.host, request, in_force) {
         return RequestDecision::ReplyFor(routed, reply);
+    }
+    routed.is_at_gate = true;
+    match chain::on_request(&route.middlewares, request.head, view.host, request.admission.origin, &routed.prefix) {
+        Ok(body_limit) => routed.body_limit = body_limit,
+        Err(reply) => return RequestDecision::ReplyFor(routed, reply),
     }
     if !routed.active.ready.is_empty() {
         return RequestDecision::Serve(routed);
@@ -113,15 +120,9 @@ fn challenge(request: Incoming<'_>, store: &Store) -> Option<LocalReply> {
     Some(LocalReply::Challenge { key_authorization })
 }
 
-/// Applies the rules of the route. Returns the bound on the request's body, or the reply that the rules demand. `host` is
-/// in the form in which hosts are compared.
-fn rules(
-    route: &Route,
-    host: &str,
-    prefix: &str,
-    request: Incoming<'_>,
-    in_force: &InForce<'_>,
-) -> Result<Option<u64>, LocalReply> {
+/// Applies the rules by which a route is served to clients. Returns the reply that they demand. `host` is in the form in
+/// which hosts are compared.
+fn listener_rules(route: &Route, host: &str, request: Incoming<'_>, in_force: &InForce<'_>) -> Result<(), LocalReply> {
     let (admission, listener) = (request.admission, &route.listener);
     let is_secure = admission.origin.secure;
     if listener.tls == TlsMode::Off && is_secure {
@@ -143,7 +144,7 @@ fn rules(
     if !is_held_to(route, request.connection) {
         return Err(FailureReply::new(Reason::Misdirected).into());
     }
-    chain::on_request(&route.middlewares, request.head, host, prefix)
+    Ok(())
 }
 
 /// Redirects plain HTTP to https, unless the host's certificate has not come yet: browsers would show a warning
@@ -207,8 +208,13 @@ mod tests {
     }
 
     fn asked_by(table: Option<&ActiveTable>, connection: &ClientConnection, head: &RequestHead) -> RequestDecision {
-        let origin =
-            ClientOrigin { client: connection.peer_ip(), secure: connection.secure, local: false, is_anonymous: false };
+        let origin = ClientOrigin {
+            client: connection.peer_ip(),
+            secure: connection.secure,
+            local: false,
+            is_anonymous: false,
+            is_certain: true,
+        };
         let admission = Admission::of(head, origin).expect("in order");
         let in_force = InForce {
             table,

@@ -54,7 +54,7 @@ pub(crate) fn prepare<'h>(
         prefix: target.removed_prefix,
     };
     forwarding::tell(&facts, &head.fields, fields);
-    chain::on_upstream_fields(&route.middlewares, fields);
+    chain::on_upstream_fields(&route.middlewares, routing.passage, fields);
     if routed.is_upgrade {
         if let Some(protocol) = head.fields.get(FieldKind::Upgrade) {
             fields.push_known(FieldKind::Connection, b"Connection", &[b"Upgrade"]);
@@ -101,11 +101,17 @@ mod tests {
     fn sent(head: &RequestHead, version: Version, change: impl FnOnce(&mut Route)) -> (String, Vec<String>) {
         let (connection, table) = (connection(true), table(change));
         let active = table.routes().iter().find(|active| !active.ready.is_empty()).expect("the route").clone();
-        let origin = ClientOrigin { client: connection.peer_ip(), secure: true, local: false, is_anonymous: false };
+        let origin = ClientOrigin {
+            client: connection.peer_ip(),
+            secure: true,
+            local: false,
+            is_anonymous: false,
+            is_certain: true,
+        };
         let mut ctx = RequestContext::default();
         ctx.received = Received::Admitted(Admission::of(head, origin).expect("in order"));
         let is_upgrade = head.upgrade.is_some();
-        ctx.routed = Some(RoutedTo { active, prefix: "/app".into(), body_limit: None, is_upgrade });
+        ctx.routed = Some(RoutedTo { active, prefix: "/app".into(), body_limit: None, is_at_gate: true, is_upgrade });
         let routing = ctx.routing().expect("routed");
         let endpoint = &routing.routed.active.ready[0];
         let mut fields = Fields::default();

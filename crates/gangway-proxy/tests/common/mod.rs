@@ -16,7 +16,7 @@ use gangway_model::{
 };
 use gangway_proxy::{
     AccessLogFormat, AccessLogTarget, BackgroundTasks, CookieSecret, DataPlane, Limits, Metrics, PlainFallback,
-    ProxySettings, Threading, TrustedProxies, Whereabouts,
+    ProxySettings, Threading, TrustedProxies, UserLists, Whereabouts,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
@@ -30,6 +30,7 @@ pub(crate) struct Plane {
     pub(crate) store: Publisher<Store>,
     pub(crate) mint: Arc<Mint>,
     pub(crate) whereabouts: Publisher<Whereabouts>,
+    pub(crate) user_lists: Publisher<UserLists>,
     pub(crate) ca: InternalCa,
     pub(crate) registry: prometheus::Registry,
 }
@@ -63,10 +64,11 @@ impl Plane {
         let registry = prometheus::Registry::new();
         let metrics = Metrics::new(&registry).expect("fresh registry");
         let (whereabouts, reader) = channel(Whereabouts::default());
+        let (user_lists, lists) = channel(UserLists::default());
         let mint = Arc::new(Mint::new());
         let certificates = CertificateResolver::new(stores, Arc::clone(&mint), demand);
         let (plane, tasks) =
-            gangway_proxy::start(settings, compiled, certificates, reader, metrics).expect("free ports");
+            gangway_proxy::start(settings, compiled, certificates, reader, lists, metrics).expect("free ports");
         let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = tasks;
         supervise(move || activator.run());
         supervise(move || failure_log.run());
@@ -74,7 +76,7 @@ impl Plane {
         supervise(move || overload_manager.run());
         plane.open();
         let ca = InternalCa::make(&Scope::default(), UnixTime::now()).expect("a CA");
-        Self { plane, tables, store, mint, whereabouts, ca, registry }
+        Self { plane, tables, store, mint, whereabouts, user_lists, ca, registry }
     }
 
     /// Starts one that serves these routes and asks for certificates on demand.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gangway_certs::{CertificateReport, WantedCertificates};
+use gangway_diagnostic::Diagnostic;
 use gangway_model::{Compiled, Holdings, HostCondition};
-use gangway_proxy::Whereabouts;
+use gangway_proxy::{UserLists, Whereabouts};
 use gangway_publish::{Publisher, Reader, Seat, seat};
 use gangway_tls::{CertificateResolver, Demand, Mint, Store};
 use gangway_watcher::EngineStatus;
@@ -66,6 +67,9 @@ pub(super) struct Channels {
     pub(super) demand: Option<Arc<Demand>>,
     /// The state of each certificate. Written by the certificate keeper.
     pub(super) certificates: Channel<CertificateReport>,
+    /// The lists of users on the volume, and what is wrong with them.
+    pub(super) user_lists: Channel<UserLists>,
+    pub(super) user_list_findings: Channel<Vec<Diagnostic>>,
     /// The place of this process in the network, and its published ports.
     pub(super) whereabouts: Channel<Whereabouts>,
     /// The state of the config file and the other global settings.
@@ -84,6 +88,8 @@ impl Channels {
             mint: Arc::new(Mint::new()),
             demand,
             certificates: Channel::new(CertificateReport::default()),
+            user_lists: Channel::new(UserLists::default()),
+            user_list_findings: Channel::new(Vec::new()),
             whereabouts: Channel::new(whereabouts::at_the_start()),
             config: Channel::new(config),
         }

@@ -33,6 +33,7 @@ pub(super) struct Parts {
     pub(super) engines: Reader<Vec<EngineStatus>>,
     pub(super) report: Reader<CertificateReport>,
     pub(super) judged: Reader<ConfigStatus>,
+    pub(super) user_list_findings: Reader<Vec<Diagnostic>>,
     pub(super) config_file: Option<PathBuf>,
     pub(super) data: PathBuf,
     pub(super) plain_refused: bool,
@@ -51,6 +52,7 @@ pub(super) struct Running {
     engines: Reader<Vec<EngineStatus>>,
     report: Reader<CertificateReport>,
     judged: Reader<ConfigStatus>,
+    user_list_findings: Reader<Vec<Diagnostic>>,
     config_file: Option<PathBuf>,
     data: PathBuf,
     plain_refused: bool,
@@ -70,6 +72,7 @@ impl Running {
             engines: parts.engines,
             report: parts.report,
             judged: parts.judged,
+            user_list_findings: parts.user_list_findings,
             config_file: parts.config_file,
             data: parts.data,
             plain_refused: parts.plain_refused,
@@ -167,7 +170,8 @@ impl Instance for Running {
         let settings = self.judged.load_full();
         let report = self.report.load_full();
         let gateway = self.with_plane(DataPlane::gateway_seen).flatten().map(gateway_speaks);
-        settings.diagnostics.iter().chain(&report.findings).cloned().chain(gateway).collect()
+        let users = self.user_list_findings.load_full();
+        settings.diagnostics.iter().chain(&report.findings).chain(users.iter()).cloned().chain(gateway).collect()
     }
 
     fn refuses_plain(&self) -> bool {

@@ -7,6 +7,7 @@ mod admin_switch;
 mod channels;
 mod data_folder;
 mod data_persistence;
+mod finding_log;
 mod handover;
 mod handover_loop;
 mod instance;
@@ -23,6 +24,7 @@ mod start_settings;
 mod supervisor;
 mod takeover;
 mod tasks;
+mod user_lists;
 mod wanted_certificates;
 mod whereabouts;
 
@@ -207,7 +209,9 @@ async fn bind(
     let (compiled, certificates) = (channels.compiled.reader(), channels.resolver());
     let whereabouts = channels.whereabouts.reader();
     let proxy_settings = part_settings::proxy(settings, passed.sockets);
-    let (plane, proxy_tasks) = gangway_proxy::start(proxy_settings, compiled, certificates, whereabouts, metrics)?;
+    let user_lists = channels.user_lists.reader();
+    let (plane, proxy_tasks) =
+        gangway_proxy::start(proxy_settings, compiled, certificates, whereabouts, user_lists, metrics)?;
     let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
     let instance = Arc::new(Running::new(Parts {
         plane,
@@ -217,6 +221,7 @@ async fn bind(
         engines: channels.engines.reader(),
         report: channels.certificates.reader(),
         judged: channels.config.reader(),
+        user_list_findings: channels.user_list_findings.reader(),
         config_file: start.raw.config_file.clone(),
         data: settings.data.clone(),
         plain_refused: settings.plain_http == PlainHttp::Refused,

@@ -306,7 +306,11 @@ impl ServedRoute {
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
-            | Middleware::Hsts(_) => None,
+            | Middleware::Hsts(_)
+            | Middleware::AddressFilter(_)
+            | Middleware::RateLimit(_)
+            | Middleware::ConcurrencyLimit(_)
+            | Middleware::Authentication(_) => None,
         });
         let all = &route.upstream.endpoints;
         // Endpoints that are unhealthy are logged by the health checks.

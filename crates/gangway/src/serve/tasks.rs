@@ -15,7 +15,8 @@ use tokio::sync::{Notify, watch};
 use super::admin_switch::{self, AdminOwner};
 use super::channels::{Channel, Channels};
 use super::supervisor::Supervisor;
-use super::{route_log, settings_log, wanted_certificates, whereabouts};
+use super::user_lists::UserListOutputs;
+use super::{route_log, settings_log, user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigReload};
 
@@ -71,8 +72,14 @@ where
         route_log::follow(c.compiled.reader(), c.whereabouts.reader(), public_ports.clone())
     });
 
+    // The volume → users.
+    supervisor.run_with("user-lists", (channels.clone(), data.clone()), |(c, data)| {
+        let outputs = UserListOutputs { lists: c.user_lists.publisher(), findings: c.user_list_findings.publisher() };
+        user_lists::follow(data.clone(), c.compiled.reader(), outputs)
+    });
+
     // The table → certificates.
-    supervisor.run_with("names", (channels.clone(), data), |(c, data)| {
+    supervisor.run_with("names", (channels.clone(), data.clone()), |(c, data)| {
         wanted_certificates::follow(c.compiled.reader(), c.engines.reader(), data.clone(), c.wanted.publisher())
     });
     supervisor.run_with("certificates", channels.clone(), move |c| {

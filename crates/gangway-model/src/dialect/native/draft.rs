@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::access;
 use super::default_host::default_host;
 use super::label::Label;
 use super::limits;
@@ -77,6 +78,7 @@ impl<'a> ReadRoute<'a> {
         let listener = listener(&mut fields, found);
         let destination = draft.destination(&mut fields, found)?;
         fields.policy.health = health(&mut fields, &draft, found);
+        // Last but for `closed`, which it may set.
         let middlewares = middlewares(&mut fields, &matcher, &draft, found);
         Some(RouteSpec {
             name: draft.name,
@@ -329,6 +331,7 @@ fn middlewares<'a>(
 ) -> Vec<Middleware> {
     let mut chain = std::mem::take(&mut fields.response_headers);
     chain.extend(fields.hsts.take().map(|(max_age, _)| Middleware::Hsts(max_age)));
+    chain.extend(access::middlewares(fields, found));
     if let Some((redirect, label)) = fields.redirect.take() {
         if let Some(host) = leads_to_itself(&redirect.target, &matcher.hosts()) {
             let finding = Finding {

@@ -61,8 +61,8 @@ fn values(label: &Label<'_>) -> usize {
     let entry = |entry: &str| entry.strip_prefix('~').map_or(1, RegexPattern::cost);
     let text = label.value();
     match label.key.id() {
-        Some(KeyId::Host) => list(text).count(),
-        Some(KeyId::Path) => list_of_patterns(text).map(|(_, text)| entry(text)).sum(),
+        Some(KeyId::Host | KeyId::Allow | KeyId::Deny | KeyId::AuthBasic) => list(text).count(),
+        Some(KeyId::Path | KeyId::AuthSkip) => list_of_patterns(text).map(|(_, text)| entry(text)).sum(),
         Some(KeyId::Rewrite) => entry(text),
         // Longer ones are refused unread.
         Some(KeyId::Rule) if text.len() <= rule::RULE_LEN_MAX => {
@@ -105,7 +105,11 @@ fn values(label: &Label<'_>) -> usize {
             | KeyId::Drain
             | KeyId::Group
             | KeyId::Share
-            | KeyId::CertExport,
+            | KeyId::CertExport
+            | KeyId::Concurrency
+            | KeyId::RateLimit
+            | KeyId::AuthKeep
+            | KeyId::AuthRealm,
         )
         | None => 0,
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::access;
 use super::header;
 use super::label::Label;
 use super::redirect;
@@ -12,10 +13,11 @@ use super::rewrite;
 use super::route_fields::RouteFields;
 use super::schema::KeyId;
 use super::upstream_url;
+use super::values::{each, is_file_name};
 use crate::host::{HostPattern, Hostname};
 use crate::path::PathPattern;
 use crate::route::{Balance, HostHeader, Middleware, STICKY_COOKIE, Scheme, TlsMode, TlsVersion};
-use crate::rule::{self, FINDINGS_MAX};
+use crate::rule;
 use crate::upgrade_protocol::{self, WEBSOCKET};
 use crate::value;
 use gangway_diagnostic::Diagnostic;
@@ -35,7 +37,7 @@ const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
 const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
 
 /// Folders of the volume that no label may write to.
-const EXPORT_NEVER: [&str; 8] = ["acme", "ca", "certs", "hosts", "import", "locks", "secret", "tickets"];
+const EXPORT_NEVER: [&str; 9] = ["acme", "auth", "ca", "certs", "hosts", "import", "locks", "secret", "tickets"];
 
 /// The deepest folder of `cert.export`; deeper ones are surely a mistake.
 const EXPORT_DEPTH_MAX: usize = 4;
@@ -82,6 +84,14 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::Group => group(label, fields, found),
         KeyId::Share => share(label, fields, found),
         KeyId::CertExport => cert_export(label, fields, found),
+        KeyId::Allow => access::allow(label, fields, found),
+        KeyId::Deny => access::deny(label, fields, found),
+        KeyId::RateLimit => access::rate_limit(label, fields, found),
+        KeyId::Concurrency => access::concurrency(label, fields, found),
+        KeyId::AuthBasic => access::auth_basic(label, fields, found),
+        KeyId::AuthSkip => access::auth_skip(label, fields, found),
+        KeyId::AuthKeep => access::auth_keep(label, fields, found),
+        KeyId::AuthRealm => access::auth_realm(label, fields, found),
     }
 }
 
@@ -227,12 +237,6 @@ fn cert_export<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut 
         Some((note, help)) => Err(value::wrong(codes::CERT_EXPORT, text, "is not a folder to export to", note, help)),
     };
     fields.cert_export = fields.accept(label, folder, found);
-}
-
-/// A name that leads nowhere else.
-fn is_file_name(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    (1..=64).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(is_plain)
 }
 
 fn request_header<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
@@ -419,44 +423,6 @@ fn name<'t>(text: &'t str, what: &str) -> value::Parsed<&'t str> {
     let wrong =
         || value::wrong(codes::NAME_INVALID, text, &format!("is not {what}"), note, "write a name, such as `shop`");
     is_name.then_some(text).ok_or_else(wrong)
-}
-
-/// Reads the entries of a list; the good ones are in force beside bad ones.
-fn each<'a, T>(
-    label: &Label<'a>,
-    fields: &mut RouteFields<'a>,
-    found: &mut Vec<Diagnostic>,
-    what: &str,
-    entries: impl Iterator<Item = (usize, &'a str)>,
-    parse: impl Fn(&str, &mut Vec<Finding>) -> Option<T>,
-) -> Vec<T> {
-    let mut findings = Vec::new();
-    let mut values = Vec::new();
-    for (offset, entry) in entries {
-        let mut of_entry = Vec::new();
-        values.extend(parse(entry, &mut of_entry));
-        findings.extend(of_entry.into_iter().map(|finding| finding.shifted(offset)));
-    }
-    if values.is_empty() && findings.is_empty() {
-        let help = "write at least one entry, or remove the label";
-        findings.push(Finding::error(codes::VALUE_EMPTY, 0..label.value().len(), "empty list", "no entry", help));
-    }
-    // Each brings the whole value along, so a label of a thousand mistakes would say a thousand times its own length.
-    let more = findings.len().saturating_sub(FINDINGS_MAX);
-    findings.truncate(FINDINGS_MAX);
-    if more > 0 {
-        let message = format!("{more} more findings about the same label");
-        let help = "put right what is shown, and look again";
-        findings.push(Finding::error(codes::MORE_FOUND, 0..label.value().len(), message, "more is wrong", help));
-    }
-    for finding in findings {
-        if values.is_empty() {
-            fields.found(label, finding, found);
-        } else {
-            fields.found_in_part(label, finding, what, found);
-        }
-    }
-    values
 }
 
 /// A name, and maybe a port, for `Host`.

@@ -1,15 +1,18 @@
 //! The fields of one route, filled key by key before the route is put together.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use super::label::Label;
 use super::redirect::Redirect;
 use super::rewrite::Rewrite;
 use super::schema::Role;
+use crate::address_filter::AddressList;
+use crate::authentication::BasicUser;
 use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::path::PathPattern;
+use crate::request_limit::RateLimit;
 use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion};
 use crate::rule::Expression;
 use crate::spec::{Access, UrlTarget};
@@ -47,6 +50,11 @@ pub(crate) struct RouteFields<'a> {
     pub request_headers: Vec<Middleware>,
     pub response_headers: Vec<Middleware>,
     pub body_limit: Option<u64>,
+    pub allow: Option<AddressList>,
+    pub deny: AddressList,
+    pub rate_limit: Option<(RateLimit, Label<'a>)>,
+    pub concurrency: Option<NonZeroU32>,
+    pub auth: AuthFields<'a>,
     pub timeouts: Timeouts,
     pub host_header: HostHeader,
     pub upgrades: Box<[Box<str>]>,
@@ -66,6 +74,18 @@ pub(crate) struct HealthFields {
     pub interval: Option<Duration>,
     pub timeout: Option<Duration>,
     pub statuses: Vec<(u16, u16)>,
+}
+
+/// The fields of `auth.*`.
+#[derive(Debug, Default)]
+pub(crate) struct AuthFields<'a> {
+    pub users: Vec<BasicUser>,
+    pub lists: Vec<Box<str>>,
+    pub skip: Vec<PathPattern>,
+    pub keep: bool,
+    pub realm: Option<Box<str>>,
+    /// The labels that say how, and not by what, clients log in.
+    pub details: Vec<Label<'a>>,
 }
 
 impl<'a> RouteFields<'a> {

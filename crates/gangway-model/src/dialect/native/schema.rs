@@ -127,6 +127,7 @@ mod tests {
             let beside = match key.name {
                 "strip-prefix" => ("path", "/stash"),
                 "verify" => ("scheme", "https"),
+                name if name.starts_with("auth.") && name != "auth.basic" => ("auth.basic", "@friends"),
                 name if name.starts_with("health.") && name != "health.path" => ("health.path", "/healthz"),
                 _ => ("enable", "true"),
             };

@@ -75,6 +75,14 @@ pub(crate) enum KeyId {
     Group,
     Share,
     CertExport,
+    Allow,
+    Deny,
+    RateLimit,
+    Concurrency,
+    AuthBasic,
+    AuthSkip,
+    AuthKeep,
+    AuthRealm,
 }
 
 /// The form of a value: what may stand in it, and what the reference says about it.

@@ -312,9 +312,12 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "auth.basic",
-        value: Form::List("`user:hash`"),
-        example: "ann:$2y$05$…",
-        doc: "Asks for a user name and a password. Hashes are bcrypt, argon2, `$6$`, `$5$` or `$apr1$`; `gangway hash` makes one.",
+        value: Form::List("`user:hash`, `@list`"),
+        example: "ann:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC",
+        doc: "Asks for a user name and a password. Hashes are bcrypt, argon2, `$6$`, `$5$` or `$apr1$`; `gangway hash` makes one. \
+              `@friends` is the htpasswd file `auth/friends` on the volume, which is followed. The application does not get \
+              `Authorization` unless `auth.keep` says so.",
+        status: KeyStatus::InForce(KeyId::AuthBasic),
         ..PROTECTS
     },
     Key {
@@ -356,8 +359,10 @@ pub(crate) const KEYS: &[Key] = &[
         name: "auth.skip",
         value: Form::List("paths, as in `path`"),
         example: "/api",
-        doc: "Paths that need no log-in. Whoever writes it means the rest to be protected, so without `auth` in force the \
-              route is closed.",
+        doc: "Paths that need no log-in, such as those that an app on a phone asks for. A path that an application may read as \
+              another one (`%2F`, `;`) needs none only where none of its readings does. Whoever writes it means the rest to be \
+              protected, so without a way to log in the route is closed.",
+        status: KeyStatus::InForce(KeyId::AuthSkip),
         ..PROTECTS
     },
     Key {
@@ -365,29 +370,48 @@ pub(crate) const KEYS: &[Key] = &[
         value: Form::Boolean,
         default: "false",
         example: "true",
-        doc: "Whether `Authorization` is also sent to the application after `auth.basic`. Without `auth` in force the route is \
+        doc: "Whether `Authorization` is also sent to the application after `auth.basic`. Without a way to log in the route is \
               closed.",
+        status: KeyStatus::InForce(KeyId::AuthKeep),
+        ..PROTECTS
+    },
+    Key {
+        name: "auth.realm",
+        value: Form::Line("text"),
+        default: "`restricted`",
+        example: "household",
+        doc: "What `auth.basic` is for, which some browsers show when they ask for the password. Without a way to log in the \
+              route is closed.",
+        status: KeyStatus::InForce(KeyId::AuthRealm),
         ..PROTECTS
     },
     Key {
         name: "allow",
         value: Form::List("addresses, networks, `lan`, `country:XX`"),
         example: "lan, 192.0.2.0/24",
-        doc: "Lets in only these clients.",
+        doc: "Lets in only clients of these addresses; others are answered 403. `lan` stands for the private, loopback and link-local \
+              ones. Where every client seems to have the same address, as behind Docker's proxy for published ports, nobody can \
+              be told apart and the route is closed.",
+        status: KeyStatus::InForce(KeyId::Allow),
         ..PROTECTS
     },
     Key {
         name: "deny",
         value: Form::List("addresses, networks, `lan`, `country:XX`"),
         example: "198.51.100.7",
-        doc: "Keeps out these clients.",
+        doc: "Keeps out clients of these addresses by 403, also where `allow` names them.",
+        status: KeyStatus::InForce(KeyId::Deny),
         ..PROTECTS
     },
     Key {
         name: "rate-limit",
-        value: Form::Line("`100/s`, `100/s burst 200`"),
+        value: Form::Line("`100/s`, `100/s burst 200`, `100/s by header X-Api-Key`"),
         example: "100/s burst 200",
-        doc: "Limits the requests of one client address.",
+        doc: "Limits the requests of one client; more are answered 429 with `Retry-After`. The period is `s`, `m`, `h`, `d` or a \
+              duration; `burst` is how many may come at once, as many as in a period where it is not written. Clients are told \
+              apart by their address, of IPv6 by the first 64 bits; `by header <name>` takes the value of a field, and `by user` \
+              the name of the log-in.",
+        status: KeyStatus::InForce(KeyId::RateLimit),
         ..PROTECTS
     },
     Key {
@@ -395,6 +419,7 @@ pub(crate) const KEYS: &[Key] = &[
         value: Form::Integer,
         example: "10",
         doc: "Limits the requests that one client address has under way at once; more are answered with 429.",
+        status: KeyStatus::InForce(KeyId::Concurrency),
         ..PROTECTS
     },
     Key {

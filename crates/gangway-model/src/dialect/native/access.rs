@@ -1,0 +1,202 @@
+//! Reads the labels that say who may come in, and how much: `allow`, `deny`, `rate-limit`, `concurrency`, `auth.*`.
+
+use std::sync::Arc;
+
+use super::label::Label;
+use super::route_fields::{AuthFields, RouteFields};
+use super::values::{each, is_file_name};
+use crate::address_filter::{AddressEntry, AddressFilter, AddressList};
+use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, REALM_DEFAULT};
+use crate::path::PathPattern;
+use crate::request_limit::{ClientKey, RateLimit, parse_concurrency};
+use crate::route::Middleware;
+use crate::rule::network;
+use crate::value;
+use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
+
+pub(super) fn allow<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let entries = value::list(label.value());
+    let entries = each(label, fields, found, "addresses", entries, address);
+    // Nobody is let in by a list of which nothing could be read; the route is closed anyway.
+    fields.allow = Some(AddressList::of(entries));
+}
+
+pub(super) fn deny<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let mut denied = Vec::new();
+    let mut count = 0;
+    for (offset, entry) in value::list(label.value()) {
+        count += 1;
+        let mut findings = Vec::new();
+        denied.extend(address(entry, &mut findings));
+        // An entry that cannot be read would keep somebody out: the route is closed, unlike with `allow`.
+        findings.into_iter().for_each(|finding| fields.found(label, finding.shifted(offset), found));
+    }
+    if count == 0 {
+        let help = "write at least one entry, or remove the label";
+        let finding = Finding::error(codes::VALUE_EMPTY, 0..label.value().len(), "empty list", "no entry", help);
+        fields.found(label, finding, found);
+    }
+    fields.deny = AddressList::of(denied);
+}
+
+fn address(text: &str, findings: &mut Vec<Finding>) -> Option<AddressEntry> {
+    let is_later = |prefix: &str| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    let is_number =
+        text.get(2..).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()));
+    if text.eq_ignore_ascii_case("lan") {
+        return Some(AddressEntry::Lan);
+    }
+    if is_later("country:") || (is_later("as") && is_number) {
+        findings.push(Finding::error(
+            codes::VALUE_LATER,
+            0..text.len(),
+            format!("{} is not in force yet", quoted(text)),
+            "planned",
+            "write addresses or networks; this version has no list of countries",
+        ));
+        return None;
+    }
+    network(text, findings).map(AddressEntry::Network)
+}
+
+pub(super) fn rate_limit<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let limit = fields.accept(label, RateLimit::parse(label.value()), found);
+    fields.rate_limit = limit.map(|limit| (limit, label.clone()));
+}
+
+pub(super) fn concurrency<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    fields.concurrency = fields.accept(label, parse_concurrency(label.value()), found);
+}
+
+pub(super) fn auth_basic<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    enum Entry {
+        User(BasicUser),
+        List(Box<str>),
+    }
+    let entry = |text: &str, findings: &mut Vec<Finding>| match text.strip_prefix('@') {
+        Some(name) if is_file_name(name) => Some(Entry::List(name.into())),
+        Some(_) => {
+            let note = "1 to 64 letters, digits, dots, hyphens and underscores, and no dot in front";
+            let help = "name a file in `auth/` on the volume: `@friends` for `auth/friends`";
+            findings.push(Finding::error(codes::BASIC_USER, 0..0, "not the name of a list of users", note, help));
+            None
+        }
+        None => {
+            let user = BasicUser::parse(text).map_err(|finding| findings.push(finding)).ok()?;
+            if user.hash.scheme().is_weak() {
+                let message = format!("weak hash of the password of {}", quoted(&user.name));
+                let help = "make a better one by `gangway hash`";
+                findings.push(Finding::error(codes::PASSWORD_HASH_WEAK, 0..0, message, "", help).warning());
+            }
+            Some(Entry::User(user))
+        }
+    };
+    for entry in each(label, fields, found, "users", users(label.value()), entry) {
+        match entry {
+            Entry::List(list) if fields.auth.lists.contains(&list) => {}
+            Entry::List(list) => fields.auth.lists.push(list),
+            Entry::User(user) if fields.auth.users.iter().any(|other| other.name == user.name) => {
+                let message = format!("user {} stands twice", quoted(&user.name));
+                let help = "remove one of them";
+                let finding = Finding::error(codes::BASIC_USER, 0..0, message, "", help);
+                fields.found_in_part(label, finding, "users", found);
+            }
+            Entry::User(user) => fields.auth.users.push(user),
+        }
+    }
+}
+
+/// The entries of a list of users. The hashes of argon2 have commas: what has no colon belongs to the entry before.
+fn users(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut users: Vec<(usize, &str)> = Vec::new();
+    for (at, part) in value::list(text) {
+        match users.last_mut() {
+            Some((start, user))
+                if !part.contains(':')
+                    && !part.starts_with('@')
+                    && user.contains("$argon2")
+                    && text[..at].ends_with(',') =>
+            {
+                *user = &text[*start..at + part.len()];
+            }
+            Some(_) | None => users.push((at, part)),
+        }
+    }
+    users.into_iter()
+}
+
+pub(super) fn auth_skip<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let entries = value::list_of_patterns(label.value());
+    fields.auth.skip = each(label, fields, found, "paths", entries, PathPattern::parse);
+    fields.auth.details.push(label.clone());
+}
+
+pub(super) fn auth_keep<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if let Some(keep) = fields.accept(label, value::boolean(label.value()), found) {
+        fields.auth.keep = keep;
+        fields.auth.details.push(label.clone());
+    }
+}
+
+pub(super) fn auth_realm<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    const LEN_MAX: usize = 100;
+    let text = label.value();
+    let is_realm = text.len() <= LEN_MAX && !text.contains(['"', '\\']) && !text.contains(char::is_control);
+    let realm = is_realm.then(|| text.into()).ok_or_else(|| {
+        let note = "no quotes, no backslashes, at most 100 bytes";
+        Finding::error(codes::REALM, 0..0, "not a realm", note, "write a few words, such as `household`")
+    });
+    if let Some(realm) = fields.accept(label, realm, found) {
+        fields.auth.realm = Some(realm);
+        fields.auth.details.push(label.clone());
+    }
+}
+
+/// The middlewares, in the order in which they see a request: what costs least to check comes first. A limit by user
+/// knows its client only after the log-in.
+pub(super) fn middlewares<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) -> Vec<Middleware> {
+    let mut chain = Vec::new();
+    let (allow, deny) = (fields.allow.take(), std::mem::take(&mut fields.deny));
+    if allow.is_some() || !deny.is_empty() {
+        chain.push(Middleware::AddressFilter(AddressFilter { allow, deny }));
+    }
+    chain.extend(fields.concurrency.map(Middleware::ConcurrencyLimit));
+    let authentication = authentication(fields, found);
+    let (mut limit, mut limit_by_user) = (None, None);
+    if let Some((rate, label)) = fields.rate_limit.take() {
+        if rate.key != ClientKey::User {
+            limit = Some(Middleware::RateLimit(rate));
+        } else if authentication.is_some() {
+            limit_by_user = Some(Middleware::RateLimit(rate));
+        } else {
+            let help = "add a label by which clients log in, such as `auth.basic`, or remove `by user`";
+            let finding = Finding::error(
+                codes::AUTH_MISSING,
+                0..label.value().len(),
+                "no users to limit",
+                "nobody logs in",
+                help,
+            );
+            fields.found(&label, finding, found);
+        }
+    }
+    chain.extend(limit);
+    chain.extend(authentication.map(|authentication| Middleware::Authentication(Arc::new(authentication))));
+    chain.extend(limit_by_user);
+    chain
+}
+
+fn authentication<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) -> Option<Authentication> {
+    let AuthFields { users, lists, skip, keep, realm, details } = std::mem::take(&mut fields.auth);
+    if users.is_empty() && lists.is_empty() {
+        for label in details {
+            let message = format!("{} without a way to log in", quoted(label.key.name));
+            let help = "add a label by which clients log in, such as `auth.basic`";
+            let finding = Finding::error(codes::AUTH_MISSING, 0..0, message, "", help);
+            fields.found(&label, finding, found);
+        }
+        return None;
+    }
+    let realm = realm.unwrap_or_else(|| REALM_DEFAULT.into());
+    Some(Authentication { method: LoginMethod::Basic(BasicAuth { users, lists, realm, keep }), skip })
+}

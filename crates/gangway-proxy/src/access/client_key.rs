@@ -1,0 +1,98 @@
+//! What tells one client from another, for limits.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use gangway_model::ClientKey;
+
+use crate::message::fields::Fields;
+
+/// A client of one route, as a key of limits. It is hashed and never kept.
+#[derive(Debug, Eq, Hash, PartialEq)]
+pub(super) struct LimitedClient<'r> {
+    route: &'r str,
+    identity: ClientIdentity<'r>,
+}
+
+#[derive(Debug, Eq, Hash, PartialEq)]
+enum ClientIdentity<'r> {
+    Address(IpAddr),
+    Header(&'r [u8]),
+    User(&'r str),
+}
+
+impl<'r> LimitedClient<'r> {
+    /// The client of a request. Where the request does not have what the key asks for, the address counts.
+    pub(super) fn of(
+        route: &'r str,
+        key: &'r ClientKey,
+        address: IpAddr,
+        fields: &'r Fields,
+        user: Option<&'r str>,
+    ) -> Self {
+        let by_address = ClientIdentity::Address(subscriber(address));
+        let identity = match key {
+            ClientKey::Address => by_address,
+            ClientKey::Header(name) => {
+                let mut values = fields.all_named(name.as_str().as_bytes());
+                // Several values would be several clients.
+                match (values.next(), values.next()) {
+                    (Some(value), None) if !value.is_empty() => ClientIdentity::Header(value),
+                    (Some(_) | None, _) => by_address,
+                }
+            }
+            ClientKey::User => user.map_or(by_address, ClientIdentity::User),
+        };
+        Self { route, identity }
+    }
+}
+
+/// The address; of IPv6 the network of 64 bits, of which a subscriber has all addresses.
+pub(super) fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+
+    fn fields(values: &[(&str, &str)]) -> Fields {
+        let mut fields = Fields::default();
+        values.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
+        fields
+    }
+
+    #[test]
+    fn clients_are_told_apart_as_the_label_says() {
+        let (one, other): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        let by_header = ClientKey::Header(HeaderName::from_static("x-key"));
+        let (a, b) = (fields(&[("X-Key", "a")]), fields(&[("x-key", "b")]));
+        let (none, two) = (fields(&[]), fields(&[("X-Key", "a"), ("X-Key", "b")]));
+        let client = |key, address, fields, user| LimitedClient::of("route", key, address, fields, user);
+        assert_ne!(client(&ClientKey::Address, one, &a, None), client(&ClientKey::Address, other, &a, None));
+        assert_eq!(client(&by_header, one, &a, None), client(&by_header, other, &a, None));
+        assert_ne!(client(&by_header, one, &a, None), client(&by_header, one, &b, None));
+        assert_eq!(client(&by_header, one, &none, None), client(&by_header, one, &two, None));
+        assert_ne!(client(&by_header, one, &none, None), client(&by_header, other, &two, None));
+        assert_eq!(client(&ClientKey::User, one, &a, Some("ann")), client(&ClientKey::User, other, &b, Some("ann")));
+        assert_ne!(client(&ClientKey::User, one, &a, Some("ann")), client(&ClientKey::User, one, &a, Some("bob")));
+        assert_ne!(
+            client(&ClientKey::Address, one, &a, None),
+            LimitedClient::of("other", &ClientKey::Address, one, &a, None)
+        );
+    }
+
+    #[test]
+    fn a_subscriber_has_sixty_four_bits_of_ipv6() {
+        let of = |text: &str| subscriber(text.parse().expect("an address")).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!((of("::ffff:192.0.2.7"), of("192.0.2.7")), ("192.0.2.7".into(), "192.0.2.7".into()));
+    }
+}

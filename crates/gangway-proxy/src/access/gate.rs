@@ -1,0 +1,205 @@
+//! Lets a request in, or says why not.
+//!
+//! A request passes the gate before each time that an endpoint gets it, before it waits for one, and before a redirection
+//! of its route. What it has passed counts until the protection of its route changes.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use gangway_model::{Authentication, LoginMethod, Middleware, RateLimit, Route};
+use gangway_publish::Reader;
+
+use crate::access::client_key::{LimitedClient, subscriber};
+use crate::access::concurrency::{ConcurrencyCounts, ConcurrencyPermit};
+use crate::access::credentials::Credentials;
+use crate::access::login::{LoginError, Logins};
+use crate::access::rate_limiter::{Rate, RateExceeded, RateLimiter};
+use crate::access::user_lists::UserLists;
+use crate::message::request_head::RequestHead;
+use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
+use crate::reply::reason::Reason;
+
+/// The state of all checks. It outlives every table, so neither a change of another label nor a recreated container lets
+/// a client begin anew.
+#[derive(Debug)]
+pub(crate) struct AccessControl {
+    /// Made for the first request that needs it: it has a fixed size.
+    limiter: OnceLock<RateLimiter>,
+    requests: Arc<ConcurrencyCounts>,
+    logins: Logins,
+}
+
+/// What a request has passed, and what it holds until its end.
+#[derive(Debug, Default)]
+pub(crate) struct Passage {
+    /// The route whose gate it has passed.
+    route: Option<Arc<Route>>,
+    permits: Vec<ConcurrencyPermit>,
+    login: Login,
+}
+
+/// How a request got past a log-in.
+#[derive(Debug, Default)]
+enum Login {
+    /// The route asks for none.
+    #[default]
+    None,
+    /// Its path needs none. Credentials that are for us must not reach the application either.
+    Skipped { is_ours: bool },
+    /// By name and password.
+    User(Box<str>),
+}
+
+impl Passage {
+    /// Whether the request has passed all that the route demands.
+    fn is_for(&self, route: &Arc<Route>) -> bool {
+        self.route.as_ref().is_some_and(|passed| Arc::ptr_eq(passed, route) || guards(passed).eq(guards(route)))
+    }
+
+    /// Whether `Authorization` holds credentials that the gate has checked.
+    pub(crate) fn has_checked_credentials(&self) -> bool {
+        match &self.login {
+            Login::None | Login::Skipped { is_ours: false } => false,
+            Login::Skipped { is_ours: true } | Login::User(_) => true,
+        }
+    }
+
+    fn user(&self) -> Option<&str> {
+        match &self.login {
+            Login::User(user) => Some(user),
+            Login::None | Login::Skipped { .. } => None,
+        }
+    }
+}
+
+/// The middlewares that need a state or take time, each with the id of the route whose clients they count.
+fn guards(route: &Route) -> impl Iterator<Item = (&str, &Middleware)> {
+    route.middlewares.iter().filter(|middleware| is_guard(middleware)).map(|guard| (&*route.id, guard))
+}
+
+/// Whether a middleware acts at the gate.
+pub(crate) fn is_guard(middleware: &Middleware) -> bool {
+    match middleware {
+        Middleware::RateLimit(_) | Middleware::ConcurrencyLimit(_) | Middleware::Authentication(_) => true,
+        Middleware::AddressFilter(_)
+        | Middleware::StripPrefix(_)
+        | Middleware::AddPrefix(_)
+        | Middleware::Rewrite { .. }
+        | Middleware::Redirect { .. }
+        | Middleware::RequestHeader(..)
+        | Middleware::ResponseHeader(..)
+        | Middleware::BodyLimit(_)
+        | Middleware::Hsts(_) => false,
+    }
+}
+
+/// A request at the gate of its route.
+pub(crate) struct AtGate<'a> {
+    pub(crate) head: &'a RequestHead,
+    pub(crate) client: IpAddr,
+    /// The path in the form in which paths are compared.
+    pub(crate) path: &'a str,
+    pub(crate) route: &'a Arc<Route>,
+}
+
+impl AccessControl {
+    pub(crate) fn new(lists: Reader<UserLists>) -> Self {
+        Self { limiter: OnceLock::new(), requests: Arc::new(ConcurrencyCounts::new()), logins: Logins::new(lists) }
+    }
+
+    fn limiter(&self) -> &RateLimiter {
+        self.limiter.get_or_init(RateLimiter::new)
+    }
+
+    /// Lets a request in, or says why not. Once let in, it is let in again until the protection of its route changes.
+    pub(crate) async fn pass(&self, request: AtGate<'_>, passage: &mut Passage) -> Result<(), LocalReply> {
+        if passage.is_for(request.route) {
+            return Ok(());
+        }
+        *passage = Passage::default();
+        for guard in &request.route.middlewares {
+            match guard {
+                Middleware::RateLimit(limit) => self.limit_rate(limit, &request, passage)?,
+                Middleware::ConcurrencyLimit(max) => {
+                    let client = (&*request.route.id, subscriber(request.client));
+                    let permit = self.requests.begin(&client, *max);
+                    passage.permits.push(permit.ok_or_else(too_many_at_once)?);
+                }
+                Middleware::Authentication(authentication) => {
+                    passage.login = self.log_in(authentication, &request).await?;
+                }
+                Middleware::AddressFilter(_)
+                | Middleware::StripPrefix(_)
+                | Middleware::AddPrefix(_)
+                | Middleware::Rewrite { .. }
+                | Middleware::Redirect { .. }
+                | Middleware::RequestHeader(..)
+                | Middleware::ResponseHeader(..)
+                | Middleware::BodyLimit(_)
+                | Middleware::Hsts(_) => {}
+            }
+        }
+        passage.route = Some(Arc::clone(request.route));
+        Ok(())
+    }
+
+    fn limit_rate(&self, limit: &RateLimit, request: &AtGate<'_>, passage: &Passage) -> Result<(), LocalReply> {
+        let (route, fields) = (&*request.route.id, &request.head.fields);
+        let client = LimitedClient::of(route, &limit.key, request.client, fields, passage.user());
+        self.limiter().take(&client, Rate::of(limit)).map_err(|exceeded| rate_exceeded(limit, exceeded))
+    }
+
+    async fn log_in(&self, authentication: &Authentication, request: &AtGate<'_>) -> Result<Login, LocalReply> {
+        let LoginMethod::Basic(basic) = &authentication.method;
+        let credentials = Credentials::of(&request.head.fields);
+        if authentication.is_skipped(request.path) {
+            let is_ours = credentials.is_some_and(|credentials| self.logins.is_known(basic, &credentials));
+            return Ok(Login::Skipped { is_ours });
+        }
+        let client = subscriber(request.client);
+        let outcome = self.logins.log_in(basic, credentials.as_ref(), client, self.limiter()).await;
+        match (outcome, credentials) {
+            (Ok(()), Some(credentials)) => Ok(Login::User(credentials.user().into())),
+            (Ok(()), None) | (Err(LoginError::Missing), _) => Err(unauthorized(&basic.realm, "no name and password")),
+            (Err(LoginError::Wrong), _) => Err(unauthorized(&basic.realm, "wrong name or password")),
+            (Err(LoginError::Blocked(RateExceeded { retry_after })), _) => {
+                let detail = "too many wrong passwords from this address";
+                let reply = FailureReply::new(Reason::RateLimited).with_detail(detail);
+                Err(reply.with_retry_after(whole_seconds(retry_after)).into())
+            }
+            (Err(LoginError::Busy), _) => {
+                let detail = "too many passwords are being checked";
+                Err(FailureReply::new(Reason::Overloaded).with_detail(detail).with_retry_after(RETRY_AFTER).into())
+            }
+            (Err(LoginError::NoList(list)), _) => {
+                let detail = format!("the list of users `auth/{list}` on the volume is missing or damaged");
+                Err(FailureReply::new(Reason::RouteClosed).with_detail(detail).into())
+            }
+        }
+    }
+}
+
+fn unauthorized(realm: &str, detail: &str) -> LocalReply {
+    let challenge = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
+    FailureReply::new(Reason::Unauthorized).with_detail(detail).with_field("www-authenticate", challenge).into()
+}
+
+fn too_many_at_once() -> LocalReply {
+    FailureReply::new(Reason::ConcurrencyLimited).with_retry_after(RETRY_AFTER).into()
+}
+
+/// The fields are those of draft-ietf-httpapi-ratelimit-headers-10.
+fn rate_exceeded(limit: &RateLimit, RateExceeded { retry_after }: RateExceeded) -> LocalReply {
+    let pause = whole_seconds(retry_after);
+    let window = whole_seconds(limit.period).as_secs();
+    FailureReply::new(Reason::RateLimited)
+        .with_retry_after(pause)
+        .with_field("ratelimit-policy", format!("\"default\";q={};w={window}", limit.requests))
+        .with_field("ratelimit", format!("\"default\";r=0;t={}", pause.as_secs()))
+        .into()
+}
+
+fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(Duration::from_secs(1))
+}

@@ -1,0 +1,13 @@
+//! Who may come in, and how much: the checks of a request that need a state or take time.
+
+mod client_key;
+mod concurrency;
+mod credentials;
+pub(crate) mod gate;
+mod login;
+mod login_cache;
+mod password;
+mod rate_limiter;
+mod user_lists;
+
+pub use self::user_lists::UserLists;

@@ -1,0 +1,258 @@
+//! The lists of users in `auth/` on the volume, which `auth.basic` names as `@<file>`.
+//!
+//! The folder is read every two seconds rather than watched, as bind mounts lose notifications. A list that cannot be read
+//! stays as it was; one whose file is gone is dropped one look later, since the file may be being replaced. Then routes
+//! that name it are closed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gangway_diagnostic::{Diagnostic, Place, codes};
+use gangway_model::{BasicUser, Compiled, LoginMethod, Middleware};
+use gangway_proxy::UserLists;
+use gangway_publish::{Publisher, Reader};
+
+use super::finding_log::FindingLog;
+
+/// The folder's name on the volume.
+const FOLDER: &str = "auth";
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// More lists, and longer ones, than any installation needs.
+const FILES_MAX: usize = 256;
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Lines of one file that are complained about.
+const LINES_MAX: usize = 5;
+
+const CLOSED: &str = "routes that name it are closed: they answer 503 to everybody";
+
+/// The written ends of what the task knows.
+pub(super) struct UserListOutputs {
+    pub(super) lists: Publisher<UserLists>,
+    pub(super) findings: Publisher<Vec<Diagnostic>>,
+}
+
+/// Follows the folder, for ever.
+pub(super) async fn follow(data: PathBuf, compiled: Reader<Compiled>, mut outputs: UserListOutputs) -> Infallible {
+    let mut folder = UserListFolder::new(data.join(FOLDER));
+    let mut log = FindingLog::default();
+    let mut said = Vec::new();
+    loop {
+        let looked = tokio::task::spawn_blocking(move || {
+            let is_changed = folder.look();
+            (folder, is_changed)
+        });
+        match looked.await {
+            Ok((next, is_changed)) => {
+                folder = next;
+                if is_changed {
+                    outputs.lists.publish(UserLists::new(folder.lists.clone()));
+                }
+                let findings = folder.findings(&named(&compiled.load()));
+                if findings != said {
+                    log.tell(&findings);
+                    said.clone_from(&findings);
+                    outputs.findings.publish(findings);
+                }
+            }
+            // A panic would be a bug; the published lists stay in force.
+            Err(error) => {
+                tracing::error!(%error, "stopped following the lists of users");
+                return std::future::pending().await;
+            }
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The lists that routes name.
+fn named(compiled: &Compiled) -> BTreeSet<Box<str>> {
+    let middlewares = compiled.table.routes().iter().flat_map(|route| &route.middlewares);
+    let lists = middlewares.filter_map(|middleware| match middleware {
+        Middleware::Authentication(authentication) => {
+            let LoginMethod::Basic(basic) = &authentication.method;
+            Some(&basic.lists)
+        }
+        Middleware::StripPrefix(_)
+        | Middleware::AddPrefix(_)
+        | Middleware::Rewrite { .. }
+        | Middleware::Redirect { .. }
+        | Middleware::RequestHeader(..)
+        | Middleware::ResponseHeader(..)
+        | Middleware::BodyLimit(_)
+        | Middleware::Hsts(_)
+        | Middleware::AddressFilter(_)
+        | Middleware::RateLimit(_)
+        | Middleware::ConcurrencyLimit(_) => None,
+    });
+    lists.flatten().cloned().collect()
+}
+
+/// The state of the folder at the last look.
+#[derive(Debug)]
+struct UserListFolder {
+    path: PathBuf,
+    lists: BTreeMap<Box<str>, Vec<BasicUser>>,
+    /// Lists without a file at the last look.
+    absent: BTreeSet<Box<str>>,
+    /// What is wrong, by the name of the file.
+    troubled: BTreeMap<Box<str>, Vec<String>>,
+}
+
+impl UserListFolder {
+    fn new(path: PathBuf) -> Self {
+        Self { path, lists: BTreeMap::new(), absent: BTreeSet::new(), troubled: BTreeMap::new() }
+    }
+
+    /// Reads every file. Returns whether a list has changed.
+    fn look(&mut self) -> bool {
+        let before = self.lists.clone();
+        let read = read(&self.path);
+        self.troubled.clear();
+        let gone: Vec<Box<str>> = self.lists.keys().filter(|name| !read.contains_key(*name)).cloned().collect();
+        for name in &gone {
+            if self.absent.contains(name) {
+                self.lists.remove(name);
+            }
+        }
+        self.absent = gone.into_iter().collect();
+        for (name, text) in read {
+            match text {
+                Ok(text) => {
+                    let (users, wrong) = parse(&text);
+                    self.lists.insert(name.clone(), users);
+                    if !wrong.is_empty() {
+                        self.troubled.insert(name, wrong);
+                    }
+                }
+                Err(error) => drop(self.troubled.insert(name, vec![format!("it cannot be read: {error}")])),
+            }
+        }
+        before != self.lists
+    }
+
+    /// Findings about files, and about lists that are named and not there.
+    fn findings(&self, named: &BTreeSet<Box<str>>) -> Vec<Diagnostic> {
+        let about = |name: &str, message: String| {
+            Diagnostic::error(codes::USER_LIST, Place::Name(format!("{FOLDER}/{name}").into()), message)
+        };
+        let wrong = self.troubled.iter().flat_map(|(name, wrong)| wrong.iter().map(move |wrong| (name, wrong)));
+        let wrong = wrong.map(|(name, wrong)| {
+            about(name, format!("the list of users `{FOLDER}/{name}`: {wrong}"))
+                .with_help("write `user:hash` on each line, as `gangway hash --user` prints it")
+                .with_effect(match self.lists.contains_key(name) {
+                    true => "the other users of the list are let in",
+                    false => CLOSED,
+                })
+        });
+        let missing = named.iter().filter(|name| !self.lists.contains_key(*name) && !self.troubled.contains_key(*name));
+        let missing = missing.map(|name| {
+            about(name, format!("there is no list of users `{name}` for `auth.basic`"))
+                .with_help(format!("put lines of `user:hash` into `{FOLDER}/{name}` on the volume"))
+                .with_effect(CLOSED)
+        });
+        wrong.chain(missing).collect()
+    }
+}
+
+/// The files of the folder by name. A folder that is not there has none.
+fn read(folder: &Path) -> BTreeMap<Box<str>, io::Result<String>> {
+    let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let names: BTreeSet<String> = names.filter(|name| !name.starts_with('.') && !name.ends_with('~')).collect();
+    let files = names.into_iter().take(FILES_MAX).filter(|name| folder.join(name).is_file());
+    files.map(|name| (name.as_str().into(), read_file(&folder.join(&name)))).collect()
+}
+
+fn read_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(text)
+}
+
+/// The users of a file in the form of htpasswd, and what is wrong with other lines. Hashes are never repeated.
+fn parse(text: &str) -> (Vec<BasicUser>, Vec<String>) {
+    let mut users: Vec<BasicUser> = Vec::new();
+    let mut wrong = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        match BasicUser::parse(line) {
+            Ok(user) if users.iter().any(|other| other.name == user.name) => {
+                wrong.push(format!("line {}: the user stands there twice, and the first one counts", number + 1));
+            }
+            Ok(user) => users.push(user),
+            Err(finding) => wrong.push(format!("line {}: {}, {}", number + 1, finding.message, finding.note)),
+        }
+    }
+    let more = wrong.len().saturating_sub(LINES_MAX);
+    wrong.truncate(LINES_MAX);
+    if more > 0 {
+        wrong.push(format!("{more} more lines are wrong"));
+    }
+    (users, wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANN: &str = "ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=";
+
+    #[test]
+    fn a_list_is_followed_and_dropped_once_its_file_is_really_gone() {
+        let data = tempfile::tempdir().expect("a folder");
+        let (path, friends) = (data.path().join(FOLDER), data.path().join(FOLDER).join("friends"));
+        let named = BTreeSet::from(["friends".into()]);
+        let mut folder = UserListFolder::new(path.clone());
+        assert!(!folder.look());
+        let findings = folder.findings(&named);
+        assert_eq!((findings.len(), findings[0].code), (1, codes::USER_LIST));
+        assert!(findings[0].help.contains("`auth/friends`") && findings[0].effect.contains("closed"));
+        fs::create_dir(&path).expect("ours");
+        fs::write(&friends, format!("# friends\n\n{ANN}\r\nbroken\n{ANN}\n")).expect("ours");
+        fs::write(path.join(".friends.swp"), ANN).expect("ours");
+        assert!(folder.look() && !folder.look());
+        assert_eq!(folder.lists.keys().map(|name| &**name).collect::<Vec<_>>(), ["friends"]);
+        assert_eq!(folder.lists["friends"].len(), 1);
+        let findings = folder.findings(&named);
+        assert_eq!(findings.len(), 2, "{findings:?}");
+        assert!(findings[0].message.contains("line 4") && findings[1].message.contains("line 5"));
+        fs::remove_file(&friends).expect("ours");
+        assert!(!folder.look() && folder.lists.contains_key("friends"), "it may be being replaced");
+        assert!(folder.look() && folder.lists.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_leaves_the_list_as_it_was() {
+        let data = tempfile::tempdir().expect("a folder");
+        let friends = data.path().join("friends");
+        let mut folder = UserListFolder::new(data.path().into());
+        fs::write(&friends, ANN).expect("ours");
+        assert!(folder.look());
+        fs::write(&friends, [0xFF, 0xFE]).expect("ours");
+        assert!(!folder.look() && folder.lists["friends"].len() == 1);
+        assert_eq!(folder.findings(&BTreeSet::new()).len(), 1);
+    }
+
+    #[test]
+    fn no_hash_is_in_a_finding() {
+        let (users, wrong) = parse("ann:$2y$05$secretsecret\nbob:hunter2\n");
+        assert!(users.is_empty() && wrong.len() == 2);
+        assert!(
+            !format!("{wrong:?}").contains("secretsecret") && !format!("{wrong:?}").contains("hunter2"),
+            "{wrong:?}"
+        );
+    }
+}
