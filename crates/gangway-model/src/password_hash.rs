@@ -86,11 +86,14 @@ fn not(note: &str, help: &str) -> Finding {
     Finding::error(codes::PASSWORD_HASH, 0..0, "not the hash of a password", note, help)
 }
 
+/// Reads what follows a known prefix.
+type ReadScheme = fn(&str) -> Result<PasswordScheme, Finding>;
+
 fn scheme(text: &str) -> Result<PasswordScheme, Finding> {
     if text.contains("$$") {
         return Err(not("every `$` stands twice", "write every `$` once: only compose files need it twice"));
     }
-    let known: [(&[&str], fn(&str) -> Result<PasswordScheme, Finding>); 6] = [
+    let known: [(&[&str], ReadScheme); 6] = [
         (&["$2a$", "$2b$", "$2y$"], bcrypt),
         (&["$argon2id$", "$argon2i$", "$argon2d$"], argon2),
         (&["$5$"], |rest| sha_crypt(rest, 43, PasswordScheme::Sha256Crypt)),

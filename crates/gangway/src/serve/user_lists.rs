@@ -206,7 +206,13 @@ fn parse(text: &str) -> (Vec<BasicUser>, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    fn put(path: &Path, text: &[u8]) {
+        File::create(path).and_then(|mut file| file.write_all(text)).expect("ours");
+    }
 
     const ANN: &str = "ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=";
 
@@ -221,8 +227,8 @@ mod tests {
         assert_eq!((findings.len(), findings[0].code), (1, codes::USER_LIST));
         assert!(findings[0].help.contains("`auth/friends`") && findings[0].effect.contains("closed"));
         fs::create_dir(&path).expect("ours");
-        fs::write(&friends, format!("# friends\n\n{ANN}\r\nbroken\n{ANN}\n")).expect("ours");
-        fs::write(path.join(".friends.swp"), ANN).expect("ours");
+        put(&friends, format!("# friends\n\n{ANN}\r\nbroken\n{ANN}\n").as_bytes());
+        put(&path.join(".friends.swp"), ANN.as_bytes());
         assert!(folder.look() && !folder.look());
         assert_eq!(folder.lists.keys().map(|name| &**name).collect::<Vec<_>>(), ["friends"]);
         assert_eq!(folder.lists["friends"].len(), 1);
@@ -239,9 +245,9 @@ mod tests {
         let data = tempfile::tempdir().expect("a folder");
         let friends = data.path().join("friends");
         let mut folder = UserListFolder::new(data.path().into());
-        fs::write(&friends, ANN).expect("ours");
+        put(&friends, ANN.as_bytes());
         assert!(folder.look());
-        fs::write(&friends, [0xFF, 0xFE]).expect("ours");
+        put(&friends, &[0xFF, 0xFE]);
         assert!(!folder.look() && folder.lists["friends"].len() == 1);
         assert_eq!(folder.findings(&BTreeSet::new()).len(), 1);
     }
