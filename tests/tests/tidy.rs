@@ -338,7 +338,8 @@ fn named_dependencies(manifest: &toml::Table) -> Vec<(&'static str, String)> {
 
 /// Whether code names a crate: by a path into it, or by importing the crate itself.
 fn is_named(code: &str, dependency: &str) -> bool {
-    let name = dependency.replace('-', "_");
+    // The only package whose library has another name.
+    let name = if dependency == "md-5" { "md5".to_owned() } else { dependency.replace('-', "_") };
     code.match_indices(&name).any(|(at, _)| {
         let is_whole = !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
         let behind = &code[at + name.len()..];

@@ -33,7 +33,7 @@ pub struct BasicAuth {
     pub users: Vec<BasicUser>,
     /// Names of lists of users on the volume.
     pub lists: Vec<Box<str>>,
-    /// The realm that clients are told. It has no control characters.
+    /// The realm in the challenge to clients, without quotes and control characters.
     pub realm: Box<str>,
     /// Whether the application gets `Authorization` too.
     pub keep: bool,

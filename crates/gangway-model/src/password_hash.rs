@@ -1,6 +1,6 @@
 //! Hashes of passwords, as they are written in `auth.basic` and in htpasswd files.
 //!
-//! Only the shape is checked here. How long a check takes is up to whoever wrote the hash, so it is bounded: a label must
+//! Only the shape is checked here. The author of a hash decides how long a check takes, so that is bounded: a label must
 //! not be able to keep the machine busy.
 
 use std::fmt::{self, Debug, Formatter};

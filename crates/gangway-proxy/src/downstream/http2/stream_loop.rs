@@ -133,7 +133,7 @@ impl<S> Handover<S> {
         matches!(*self.0.lock(), LoopState::Unused)
     }
 
-    /// Waits for a stream. Whoever gives one polls the loop next.
+    /// Waits for a stream. No waker is kept: the loop is polled next by the one that gives it a stream.
     fn poll_given(&self) -> Poll<OpenStream<S>> {
         let mut state = self.0.lock();
         match std::mem::replace(&mut *state, LoopState::Serving) {
