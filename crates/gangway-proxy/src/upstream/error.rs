@@ -93,11 +93,12 @@ pub(crate) struct FailedTry<'a> {
 
 /// Whether a request may be sent again after its connection failed. Nothing of an answer may have come. Besides, one of
 /// these holds: the endpoint has not acted on the request, the request is idempotent (RFC 9110, section 9.2.2), or none
-/// of its body was read.
+/// of its body was read and the endpoint has said nothing at all.
 pub(crate) fn may_retry(kind: UpstreamErrorKind, failed: FailedTry<'_>) -> bool {
-    let is_untouched = match kind {
-        UpstreamErrorKind::Unprocessed => true,
-        UpstreamErrorKind::ClosedUnanswered | UpstreamErrorKind::Malformed | UpstreamErrorKind::HeadTooLarge => false,
+    let (is_untouched, is_silent) = match kind {
+        UpstreamErrorKind::Unprocessed => (true, true),
+        UpstreamErrorKind::ClosedUnanswered => (false, true),
+        UpstreamErrorKind::Malformed | UpstreamErrorKind::HeadTooLarge => (false, false),
         // An endpoint that failed after a timeout is not asked the same again. Failures to connect have rules of their
         // own, since nothing was sent.
         UpstreamErrorKind::Timeout
@@ -121,8 +122,8 @@ pub(crate) fn may_retry(kind: UpstreamErrorKind, failed: FailedTry<'_>) -> bool 
     match failed.body {
         // The request was sent whole. If the connection was idle, the endpoint closed it without reading the request;
         // on a fresh one, the endpoint failed the request itself.
-        BodySent::NoBody => is_repeatable || failed.connection == UpstreamConnection::Reused,
-        BodySent::Nothing => true,
+        BodySent::NoBody => is_repeatable || is_silent && failed.connection == UpstreamConnection::Reused,
+        BodySent::Nothing => is_repeatable || is_silent,
         BodySent::AtHand => is_repeatable,
         BodySent::Gone => false,
     }
@@ -245,6 +246,14 @@ mod tests {
         assert!(may_retry(LOST, get) && may_retry(UpstreamErrorKind::Malformed, get));
         assert!(!may_retry(LOST, FailedTry { is_answered: true, ..get }));
         assert!(!may_retry(LOST, FailedTry { tries: TRIES_MAX, ..get }));
+        for body in [BodySent::NoBody, BodySent::Nothing] {
+            let post = failed(&Method::POST, body, UpstreamConnection::Reused);
+            assert!(may_retry(LOST, post), "{body:?}: the endpoint has not acted on it");
+            assert!(
+                !may_retry(UpstreamErrorKind::Malformed, post),
+                "{body:?}: whatever it says, it has read the request"
+            );
+        }
         let post = failed(&Method::POST, BodySent::AtHand, UpstreamConnection::Fresh);
         assert!(may_retry(UpstreamErrorKind::Unprocessed, post), "the endpoint has not acted on it");
         assert!(!may_retry(UpstreamErrorKind::Unprocessed, FailedTry { body: BodySent::Gone, ..post }));
