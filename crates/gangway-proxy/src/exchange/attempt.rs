@@ -76,7 +76,7 @@ pub(super) async fn attempt<D: Downstream>(
         is_repeatable: head.method.is_idempotent(),
         connect_timeout: active.route.timeouts.connect,
     };
-    let mut has_waited = context.attempt.tries > 1 || context.hold.until.is_some();
+    let mut has_waited = context.attempt.tries > 1 || context.hold.until.is_some() || context.is_at_gate();
     let mut stream = match worker.connector.checkout(endpoint, &need) {
         Some(stream) => stream,
         None => {
