@@ -347,9 +347,9 @@ fn when_memory_runs_short_idle_connections_go_first_and_then_the_heaviest_addres
             // Its connections are idle up to their first request, so some may be closed as such. Therefore more come until
             // the address is closed as a whole.
             let mut heavy = Vec::new();
-            let step = if speaks == Speaks::H1 { 25 } else { 1 };
+            let step = if speaks == Speaks::H1 { 100 } else { 10 };
             while shed(&gangway, "heaviest-address").await == 0.0 {
-                assert!(heavy.len() < 20, "{speaks:?}: the heaviest address is closed");
+                assert!(heavy.len() < 5, "{speaks:?}: the heaviest address is closed");
                 let first = u16::try_from(heavy.len()).expect("few") * step;
                 heavy.push(Held::begin(&gangway, speaks, step, |number| address(72, first + number, ONE)).await);
             }
