@@ -118,12 +118,13 @@ impl ConnectionLimits {
         self.metrics.connections_refused.with_label_values(&[reason]).inc();
     }
 
-    /// Closes all connections of the address that holds most memory. Returns how many there were.
-    pub(crate) fn close_heaviest(&self) -> usize {
+    /// Closes all connections of the address that holds most memory, if it holds at least this much. Returns how many there
+    /// were.
+    pub(crate) fn close_heaviest(&self, bytes_min: usize) -> usize {
         let heaviest = {
             let by_address = self.by_address.lock();
             let accounts = by_address.values().map(|counted| (counted.account.bytes(), &counted.account));
-            let heaviest = accounts.filter(|(bytes, _)| *bytes > 0).max_by_key(|(bytes, _)| *bytes);
+            let heaviest = accounts.filter(|(bytes, _)| *bytes >= bytes_min).max_by_key(|(bytes, _)| *bytes);
             heaviest.map(|(_, account)| Arc::clone(account))
         };
         heaviest.map_or(0, |account| account.close())

@@ -21,6 +21,9 @@ const MEASURE_PAUSE: Duration = Duration::from_millis(5);
 /// closed, unless memory grows all the same.
 const RELIEF_TIME: Duration = Duration::from_secs(1);
 
+/// An address that holds less than this share of the bound is not heavy.
+const HEAVY_SHARE: usize = 128;
+
 /// Memory has grown if it is more by this much: pages come and go all the time.
 const GROWTH_MIN: usize = 1 << 20;
 
@@ -83,8 +86,10 @@ impl OverloadManager {
             });
         }
         if pressure >= MemoryPressure::CloseHeaviest {
+            // To close one that holds little would not help, and the one that is meant may just be coming back.
+            let bytes_min = if pressure < MemoryPressure::Refuse { self.memory.limit() / HEAVY_SHARE } else { 1 };
             reliefs.heaviest.unless_it_works(resident, || {
-                let closed = self.addresses.close_heaviest();
+                let closed = self.addresses.close_heaviest(bytes_min);
                 self.count("heaviest-address", closed);
                 closed
             });

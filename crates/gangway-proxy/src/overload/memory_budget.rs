@@ -63,6 +63,11 @@ impl MemoryBudget {
         }))
     }
 
+    /// The bytes that the process may use.
+    pub(crate) fn limit(&self) -> usize {
+        self.0.limit
+    }
+
     pub(crate) fn lease(&self, bytes: usize) -> MemoryLease {
         let leased = self.0.leased.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.judge(leased);
