@@ -121,13 +121,14 @@ impl ConnectionLimits {
     /// Closes all connections of the address that holds most memory, if it holds at least this much. Returns how many there
     /// were.
     pub(crate) fn close_heaviest(&self, bytes_min: usize) -> usize {
-        let heaviest = {
-            let by_address = self.by_address.lock();
-            let accounts = by_address.values().map(|counted| (counted.account.bytes(), &counted.account));
-            let heaviest = accounts.filter(|(bytes, _)| *bytes >= bytes_min).max_by_key(|(bytes, _)| *bytes);
-            heaviest.map(|(_, account)| Arc::clone(account))
-        };
-        heaviest.map_or(0, |account| account.close())
+        self.heaviest(bytes_min).map_or(0, |account| account.close())
+    }
+
+    fn heaviest(&self, bytes_min: usize) -> Option<Arc<AddressAccount>> {
+        let by_address = self.by_address.lock();
+        let accounts = by_address.values().map(|counted| (counted.account.bytes(), &counted.account));
+        let heaviest = accounts.filter(|(bytes, _)| *bytes >= bytes_min).max_by_key(|(bytes, _)| *bytes);
+        heaviest.map(|(_, account)| Arc::clone(account))
     }
 }
 
@@ -172,6 +173,23 @@ mod tests {
         assert!(anybody.iter().all(Option::is_some), "everybody behind a gateway has its address");
         drop(first);
         assert!(connections.admit(connections.place().await, peer, ListenerProtocol::Plain).is_some());
+    }
+
+    #[tokio::test]
+    async fn the_heaviest_address_is_one_that_holds_much() {
+        let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).expect("fresh registry"));
+        let (_whereabouts_tx, whereabouts) = gangway_publish::channel(Whereabouts::default());
+        let trusted = (TrustedProxies::default(), whereabouts);
+        let connections = Arc::new(ConnectionLimits::new(&Limits::default(), trusted, metrics));
+        let mut held = Vec::new();
+        for (last, bytes) in [(1, 1000), (2, 3000), (3, 2000)] {
+            let peer = SocketAddr::from(([192, 0, 2, last], 1000));
+            let permit = connections.admit(connections.place().await, peer, ListenerProtocol::Plain).expect("room");
+            let account = permit.account.clone().expect("an address of its own");
+            held.push((account.begin_request(1, bytes).expect("the first"), permit));
+        }
+        let heaviest = |bytes_min| connections.heaviest(bytes_min).map(|account| account.bytes());
+        assert_eq!((heaviest(1), heaviest(3000), heaviest(3001)), (Some(3000), Some(3000), None));
     }
 
     #[test]
