@@ -24,6 +24,9 @@ const RELIEF_TIME: Duration = Duration::from_secs(1);
 /// An address that holds less than this share of the bound is not heavy.
 const HEAVY_SHARE: usize = 128;
 
+/// After requests were refused for so long, addresses that are not heavy are closed as well.
+const LAST_RESORT_AFTER: Duration = Duration::from_millis(500);
+
 /// Memory has grown if it is more by this much: pages come and go all the time.
 const GROWTH_MIN: usize = 1 << 20;
 
@@ -86,8 +89,8 @@ impl OverloadManager {
             });
         }
         if pressure >= MemoryPressure::CloseHeaviest {
-            // To close one that holds little would not help, and the one that is meant may just be coming back.
-            let bytes_min = if pressure < MemoryPressure::Refuse { self.memory.limit() / HEAVY_SHARE } else { 1 };
+            // To close one that holds little would not help much, and what a heavy one has sent is counted a moment later.
+            let bytes_min = if reliefs.is_last_resort(pressure) { 1 } else { self.memory.limit() / HEAVY_SHARE };
             reliefs.heaviest.unless_it_works(resident, || {
                 let closed = self.addresses.close_heaviest(bytes_min);
                 self.count("heaviest-address", closed);
@@ -108,6 +111,17 @@ impl OverloadManager {
 struct Reliefs {
     idle: Relief,
     heaviest: Relief,
+    /// Requests are refused since then.
+    refusing_since: Option<Instant>,
+}
+
+impl Reliefs {
+    /// Whether nothing else has helped.
+    fn is_last_resort(&mut self, pressure: MemoryPressure) -> bool {
+        let is_refusing = pressure == MemoryPressure::Refuse;
+        self.refusing_since = is_refusing.then(|| self.refusing_since.unwrap_or_else(Instant::now));
+        self.refusing_since.is_some_and(|since| since.elapsed() >= LAST_RESORT_AFTER)
+    }
 }
 
 /// When something was closed, and the memory of the process then.
@@ -135,6 +149,18 @@ fn resident_bytes() -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn light_addresses_are_closed_only_after_requests_were_refused_for_a_while() {
+        let mut reliefs = Reliefs::default();
+        assert!(!reliefs.is_last_resort(MemoryPressure::Refuse));
+        tokio::time::advance(LAST_RESORT_AFTER - Duration::from_millis(1)).await;
+        assert!(!reliefs.is_last_resort(MemoryPressure::Refuse));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(reliefs.is_last_resort(MemoryPressure::Refuse));
+        assert!(!reliefs.is_last_resort(MemoryPressure::CloseHeaviest), "there is room again");
+        assert!(!reliefs.is_last_resort(MemoryPressure::Refuse));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn nothing_more_is_closed_while_the_last_closing_may_still_show() {
