@@ -81,6 +81,7 @@ impl OverloadManager {
     }
 
     fn relieve(&self, pressure: MemoryPressure, resident: usize, reliefs: &mut Reliefs) {
+        let is_last_resort = reliefs.is_last_resort(pressure);
         if pressure >= MemoryPressure::CloseIdle {
             reliefs.idle.unless_it_works(resident, || {
                 let closed = self.idle.close(CLOSED_AT_ONCE);
@@ -90,7 +91,7 @@ impl OverloadManager {
         }
         if pressure >= MemoryPressure::CloseHeaviest {
             // To close one that holds little would not help much, and what a heavy one has sent is counted a moment later.
-            let bytes_min = if reliefs.is_last_resort(pressure) { 1 } else { self.memory.limit() / HEAVY_SHARE };
+            let bytes_min = if is_last_resort { 1 } else { self.memory.limit() / HEAVY_SHARE };
             reliefs.heaviest.unless_it_works(resident, || {
                 let closed = self.addresses.close_heaviest(bytes_min);
                 self.count("heaviest-address", closed);
