@@ -24,7 +24,7 @@ const RELIEF_TIME: Duration = Duration::from_secs(1);
 /// An address that holds less than this share of the bound is not heavy.
 const HEAVY_SHARE: usize = 128;
 
-/// After requests were refused for so long, addresses that are not heavy are closed as well.
+/// Requests are refused for this time before addresses that are not heavy are closed as well.
 const LAST_RESORT_AFTER: Duration = Duration::from_millis(500);
 
 /// Memory has grown if it is more by this much: pages come and go all the time.
