@@ -18,7 +18,6 @@ use gangway_tests::gangway::{Gangway, Options};
 use gangway_tests::http2_bytes::{Follows, block, fields, headers, preface, read_heads, send};
 use gangway_tests::process::raise_open_files;
 use gangway_tests::{STUCK, run};
-use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Kilobytes are KiB here, the larger unit, wherever a promise says KB.
@@ -317,13 +316,6 @@ fn when_memory_runs_short_idle_connections_go_first_and_then_the_heaviest_addres
                 filling.push(Held::begin(&gangway, Speaks::H2, 1, |_| address(73, number, 400)).await);
                 Footprint::still(gangway.process.id()).await;
             }
-            // Two others, who want little and have it under way all the time.
-            let mut reader = hold_h1(gangway.secure().leaving_from(address(70, 0, 1))).await.expect("there is room");
-            let other = gangway.secure().speaking(Speaks::H2).leaving_from(address(70, 1, 1));
-            let mut other = other.connect(CALM).await.expect("there is room");
-            let under_way = other.begin("GET", "/bytes/100000000", &[], "").await.expect("there is room");
-            let mut body = under_way.into_body();
-
             let mut open = Vec::new();
             while shed(&gangway, "idle").await == 0.0 {
                 let first = u16::try_from(open.len()).expect("64 MiB are used up long before");
@@ -364,12 +356,6 @@ fn when_memory_runs_short_idle_connections_go_first_and_then_the_heaviest_addres
                 shed(&gangway, "heaviest-address").await,
                 shed(&gangway, "request").await
             ));
-            reader.read_exact(&mut vec![0; 1_000_000]).await.expect("a reader of another address goes on");
-            let mut read = 0;
-            while read < 1_000_000 {
-                let frame = body.frame().await.expect("it has not ended").expect("another stream goes on");
-                read += frame.data_ref().map_or(0, bytes::Bytes::len);
-            }
             gangway.answers(CALM, 200).await;
         }
     });
