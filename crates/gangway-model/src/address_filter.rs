@@ -41,7 +41,8 @@ pub(crate) enum AddressEntry {
     Network(IpNet),
 }
 
-/// The networks of `lan` (RFC 1918, RFC 4193, RFC 3927, RFC 4291).
+/// The networks of `lan`: loopback, private, link-local and unique local ones (RFC 1122, 1918, 3927, 4193, 4291). Without
+/// the shared networks of RFC 6598, which a provider's other customers use too.
 pub const LAN: [&str; 8] = [
     "10.0.0.0/8",
     "172.16.0.0/12",

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use gangway_model::LAN;
 use ipnet::IpNet;
 
 /// Networks of Cloudflare, as it published them at <https://www.cloudflare.com/ips-v4> and
@@ -32,19 +33,6 @@ const CLOUDFLARE: &[&str] = &[
     "2c0f:f248::/32",
 ];
 
-/// Loopback, private, link-local and unique local networks (RFC 1122, 1918, 3927, 4193, 4291). Without the shared
-/// networks of RFC 6598, which a provider's other customers use too.
-const LAN: &[&str] = &[
-    "127.0.0.0/8",
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "169.254.0.0/16",
-    "::1/128",
-    "fc00::/7",
-    "fe80::/10",
-];
-
 /// The networks of peers that may speak for clients.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TrustedProxies {
@@ -60,7 +48,7 @@ impl TrustedProxies {
         let (mut networks, mut cloudflare) = (Vec::new(), Vec::new());
         for item in list.split([',', ' ', '\t', '\n']).filter(|item| !item.is_empty()) {
             match item {
-                "lan" => networks.extend(parse_all(LAN)),
+                "lan" => networks.extend(parse_all(&LAN)),
                 "cloudflare" => cloudflare = parse_all(CLOUDFLARE).collect(),
                 _ => {
                     let network = item.parse::<IpNet>().ok().or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
