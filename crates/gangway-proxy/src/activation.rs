@@ -8,7 +8,7 @@ use gangway_model::{Compiled, EndpointKey, Readiness, Route, RoutingTable};
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
 use tokio::time::sleep;
 
-use crate::access::gate::is_guard;
+use crate::access::gate::is_guarded;
 use crate::metrics::Metrics;
 use crate::serving_table::{ActiveEndpoint, ActiveRoute, ActiveTable, active_endpoint};
 use crate::upstream::endpoint_state::{EndpointHealth, EndpointStates};
@@ -193,7 +193,7 @@ fn prepare(
         let (ready, others) = sorted(endpoints.collect());
         let state = known.routes.carry_over(&mut next.routes, &route.id);
         let (cookie, metrics) = (cookies.name(route), metrics.for_route(&route.id));
-        let is_guarded = route.middlewares.iter().any(is_guard);
+        let is_guarded = is_guarded(route);
         Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, cookie, is_guarded, metrics, state })
     });
     known.endpoints.depart(&mut next.endpoints);

@@ -7,6 +7,7 @@
 
 mod access;
 mod activation;
+mod address_key;
 mod buffer_pool;
 mod data_plane;
 mod downstream;

@@ -1,9 +1,10 @@
 //! What tells one client from another, for limits.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use gangway_model::ClientKey;
 
+use crate::address_key::AddressKey;
 use crate::message::fields::Fields;
 
 /// A client of one route, as a key of limits. It is hashed and never kept.
@@ -15,7 +16,7 @@ pub(super) struct LimitedClient<'r> {
 
 #[derive(Debug, Eq, Hash, PartialEq)]
 enum ClientIdentity<'r> {
-    Address(IpAddr),
+    Address(AddressKey),
     Header(&'r [u8]),
     User(&'r str),
 }
@@ -29,7 +30,7 @@ impl<'r> LimitedClient<'r> {
         fields: &'r Fields,
         user: Option<&'r str>,
     ) -> Self {
-        let by_address = ClientIdentity::Address(subscriber(address));
+        let by_address = ClientIdentity::Address(AddressKey::of(address));
         let identity = match key {
             ClientKey::Address => by_address,
             ClientKey::Header(name) => {
@@ -43,17 +44,6 @@ impl<'r> LimitedClient<'r> {
             ClientKey::User => user.map_or(by_address, ClientIdentity::User),
         };
         Self { route, identity }
-    }
-}
-
-/// The address; of IPv6 the network of 64 bits, of which a subscriber has all addresses.
-pub(super) fn subscriber(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -87,12 +77,5 @@ mod tests {
             client(&ClientKey::Address, one, &a, None),
             LimitedClient::of("other", &ClientKey::Address, one, &a, None)
         );
-    }
-
-    #[test]
-    fn a_subscriber_has_sixty_four_bits_of_ipv6() {
-        let of = |text: &str| subscriber(text.parse().expect("an address")).to_string();
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!((of("::ffff:192.0.2.7"), of("192.0.2.7")), ("192.0.2.7".into(), "192.0.2.7".into()));
     }
 }

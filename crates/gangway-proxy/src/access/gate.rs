@@ -4,18 +4,20 @@
 //! of its route. What it has passed counts until the protection of its route changes.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gangway_model::{Authentication, LoginMethod, Middleware, RateLimit, Route};
 use gangway_publish::Reader;
 
-use crate::access::client_key::{LimitedClient, subscriber};
+use crate::access::client_key::LimitedClient;
 use crate::access::concurrency::{ConcurrencyCounts, ConcurrencyPermit};
 use crate::access::credentials::Credentials;
 use crate::access::login::{LoginError, Logins};
 use crate::access::rate_limiter::{Rate, RateExceeded, RateLimiter};
 use crate::access::user_lists::UserLists;
+use crate::address_key::AddressKey;
 use crate::message::request_head::RequestHead;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
@@ -54,7 +56,10 @@ enum Login {
 impl Passage {
     /// Whether the request has passed all that the route demands.
     fn is_for(&self, route: &Arc<Route>) -> bool {
-        self.route.as_ref().is_some_and(|passed| Arc::ptr_eq(passed, route) || guards(passed).eq(guards(route)))
+        self.route.as_ref().is_some_and(|passed| {
+            // The counts of clients are those of a route.
+            Arc::ptr_eq(passed, route) || passed.id == route.id && guards(passed).eq(guards(route))
+        })
     }
 
     /// Whether `Authorization` holds credentials that the gate has checked.
@@ -73,25 +78,40 @@ impl Passage {
     }
 }
 
-/// The middlewares that need a state or take time, each with the id of the route whose clients they count.
-fn guards(route: &Route) -> impl Iterator<Item = (&str, &Middleware)> {
-    route.middlewares.iter().filter(|middleware| is_guard(middleware)).map(|guard| (&*route.id, guard))
+/// A middleware that acts at the gate: it needs a state, or takes time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Guard<'m> {
+    Rate(&'m RateLimit),
+    Concurrency(NonZeroU32),
+    Login(&'m Authentication),
 }
 
-/// Whether a middleware acts at the gate.
-pub(crate) fn is_guard(middleware: &Middleware) -> bool {
-    match middleware {
-        Middleware::RateLimit(_) | Middleware::ConcurrencyLimit(_) | Middleware::Authentication(_) => true,
-        Middleware::AddressFilter(_)
-        | Middleware::StripPrefix(_)
-        | Middleware::AddPrefix(_)
-        | Middleware::Rewrite { .. }
-        | Middleware::Redirect { .. }
-        | Middleware::RequestHeader(..)
-        | Middleware::ResponseHeader(..)
-        | Middleware::BodyLimit(_)
-        | Middleware::Hsts(_) => false,
+impl<'m> Guard<'m> {
+    fn of(middleware: &'m Middleware) -> Option<Self> {
+        match middleware {
+            Middleware::RateLimit(limit) => Some(Self::Rate(limit)),
+            Middleware::ConcurrencyLimit(max) => Some(Self::Concurrency(*max)),
+            Middleware::Authentication(authentication) => Some(Self::Login(authentication)),
+            Middleware::AddressFilter(_)
+            | Middleware::StripPrefix(_)
+            | Middleware::AddPrefix(_)
+            | Middleware::Rewrite { .. }
+            | Middleware::Redirect { .. }
+            | Middleware::RequestHeader(..)
+            | Middleware::ResponseHeader(..)
+            | Middleware::BodyLimit(_)
+            | Middleware::Hsts(_) => None,
+        }
     }
+}
+
+fn guards(route: &Route) -> impl Iterator<Item = Guard<'_>> {
+    route.middlewares.iter().filter_map(Guard::of)
+}
+
+/// Whether requests have to pass the gate of a route.
+pub(crate) fn is_guarded(route: &Route) -> bool {
+    guards(route).next().is_some()
 }
 
 /// A request at the gate of its route.
@@ -118,26 +138,15 @@ impl AccessControl {
             return Ok(());
         }
         *passage = Passage::default();
-        for guard in &request.route.middlewares {
+        for guard in guards(request.route) {
             match guard {
-                Middleware::RateLimit(limit) => self.limit_rate(limit, &request, passage)?,
-                Middleware::ConcurrencyLimit(max) => {
-                    let client = (&*request.route.id, subscriber(request.client));
-                    let permit = self.requests.begin(&client, *max);
+                Guard::Rate(limit) => self.limit_rate(limit, &request, passage)?,
+                Guard::Concurrency(max) => {
+                    let client = (&*request.route.id, AddressKey::of(request.client));
+                    let permit = self.requests.begin(&client, max);
                     passage.permits.push(permit.ok_or_else(too_many_at_once)?);
                 }
-                Middleware::Authentication(authentication) => {
-                    passage.login = self.log_in(authentication, &request).await?;
-                }
-                Middleware::AddressFilter(_)
-                | Middleware::StripPrefix(_)
-                | Middleware::AddPrefix(_)
-                | Middleware::Rewrite { .. }
-                | Middleware::Redirect { .. }
-                | Middleware::RequestHeader(..)
-                | Middleware::ResponseHeader(..)
-                | Middleware::BodyLimit(_)
-                | Middleware::Hsts(_) => {}
+                Guard::Login(authentication) => passage.login = self.log_in(authentication, &request).await?,
             }
         }
         passage.route = Some(Arc::clone(request.route));
@@ -157,7 +166,7 @@ impl AccessControl {
             let is_ours = credentials.is_some_and(|credentials| self.logins.is_known(basic, &credentials));
             return Ok(Login::Skipped { is_ours });
         }
-        let client = subscriber(request.client);
+        let client = AddressKey::of(request.client);
         let outcome = self.logins.log_in(basic, credentials.as_ref(), client, self.limiter()).await;
         match (outcome, credentials) {
             (Ok(()), Some(credentials)) => Ok(Login::User(credentials.user().into())),

@@ -1,7 +1,6 @@
 //! Log-ins by name and password.
 
 use std::hash::Hash;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::access::login_cache::LoginCache;
 use crate::access::password;
 use crate::access::rate_limiter::{Rate, RateExceeded, RateLimiter};
 use crate::access::user_lists::UserLists;
+use crate::address_key::AddressKey;
 
 /// Passwords that are checked at the same time. Each keeps a core busy.
 const CHECKS_MAX: usize = 2;
@@ -78,7 +78,7 @@ impl Logins {
         &self,
         basic: &BasicAuth,
         credentials: Option<&Credentials>,
-        client: IpAddr,
+        client: AddressKey,
         limiter: &RateLimiter,
     ) -> Result<(), LoginError> {
         let (user, decoy, credentials) = {
@@ -152,5 +152,5 @@ fn users<'u>(basic: &'u BasicAuth, lists: &'u UserLists) -> impl Iterator<Item =
 /// The key of the wrong passwords of an address.
 #[derive(Hash)]
 struct Failures {
-    client: IpAddr,
+    client: AddressKey,
 }
