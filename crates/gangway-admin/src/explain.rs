@@ -245,7 +245,8 @@ fn redirect_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str) -> 
         | Middleware::AddressFilter(_)
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)
-        | Middleware::Authentication(_) => None,
+        | Middleware::Authentication(_)
+        | Middleware::Compression(_) => None,
     })
 }
 

@@ -86,6 +86,9 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
         Middleware::RateLimit(limit) => format!("rate-limit {limit}"),
         Middleware::ConcurrencyLimit(requests) => format!("concurrency {requests}"),
         Middleware::Authentication(authentication) => authentication.to_string(),
+        Middleware::Compression(codings) => {
+            format!("compress {}", codings.iter().map(|coding| coding.token()).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 

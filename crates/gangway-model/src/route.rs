@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::address_filter::AddressFilter;
 use crate::authentication::Authentication;
+use crate::content_coding::ContentCoding;
 use crate::host::HostPattern;
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
@@ -129,6 +130,18 @@ pub enum Middleware {
     ConcurrencyLimit(NonZeroU32),
     /// Clients that have not logged in are refused with 401.
     Authentication(Arc<Authentication>),
+    /// Compresses responses by one of these codings, preferred in this order.
+    Compression(Box<[ContentCoding]>),
+}
+
+impl Route {
+    /// The codings by which responses are compressed, if they are.
+    pub fn compression(&self) -> Option<&[ContentCoding]> {
+        self.middlewares.iter().find_map(|middleware| match middleware {
+            Middleware::Compression(codings) => Some(&**codings),
+            _ => None,
+        })
+    }
 }
 
 impl Middleware {
@@ -146,7 +159,8 @@ impl Middleware {
             | Self::AddressFilter(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
-            | Self::Authentication(_) => false,
+            | Self::Authentication(_)
+            | Self::Compression(_) => false,
         }
     }
 }

@@ -130,6 +130,9 @@ fn middleware_text(middleware: &Middleware) -> String {
         Middleware::RateLimit(limit) => format!("rate {limit}"),
         Middleware::ConcurrencyLimit(requests) => format!("at most {requests} requests under way"),
         Middleware::Authentication(authentication) => authentication.to_string(),
+        Middleware::Compression(codings) => {
+            format!("compress {}", codings.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        }
     }
 }
 

@@ -100,7 +100,8 @@ impl<'m> Guard<'m> {
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
-            | Middleware::Hsts(_) => None,
+            | Middleware::Hsts(_)
+            | Middleware::Compression(_) => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{StatusCode, Version};
 use tokio::time::Instant;
 
+use crate::compression::{self, body_encoder::BodyEncoder};
 use crate::downstream::connection::ClientConnection;
 use crate::exchange::state::Exchange;
 use crate::exchange::transfer::{Transfer, TransferError, TransferParts, TransferRules};
@@ -224,7 +225,7 @@ impl Rules<'_> {
         self.active.route.timeouts.idle
     }
 
-    fn prepare_response(&mut self, response: &mut ResponseHead) -> Result<(), TransferError> {
+    fn prepare_response(&mut self, response: &mut ResponseHead) -> Result<Option<BodyEncoder>, TransferError> {
         let (context, state) = (&mut *self.context, &self.endpoint.state);
         if self.worker.shared.access_log.is_on() {
             context.attempt.first_byte = Some(Instant::now());
@@ -251,18 +252,21 @@ impl Rules<'_> {
         }
         client_response::prepare(context, response);
         context.begun = Some(response.status);
-        Ok(())
+        let Some(offered) = self.active.route.compression() else { return Ok(None) };
+        let memory = &self.worker.shared.overload.memory;
+        let coding = compression::response::on_response(offered, self.head, memory.is_plentiful(), response);
+        Ok(coding.map(|coding| BodyEncoder::new(coding, memory)))
     }
 }
 
 impl TransferRules for Rules<'_> {
-    fn on_response(&mut self, head: &mut ResponseHead) -> Result<(), TransferError> {
-        guarded(|| self.prepare_response(head)).unwrap_or(Err(TransferError::Internal))?;
+    fn on_response(&mut self, head: &mut ResponseHead) -> Result<Option<BodyEncoder>, TransferError> {
+        let encoder = guarded(|| self.prepare_response(head)).unwrap_or(Err(TransferError::Internal))?;
         // The request is not sent again. A download may last long, and only the log asks for fields afterwards.
         self.head
             .fields
             .shrink_to(|field| matches!(field.kind, FieldKind::Host | FieldKind::UserAgent | FieldKind::Referer));
-        Ok(())
+        Ok(encoder)
     }
 
     fn on_request_data(&mut self, len: usize) -> Result<(), TransferError> {

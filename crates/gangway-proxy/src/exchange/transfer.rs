@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
+use crate::compression::body_encoder::{BodyEncoder, ENCODED_IN_A_ROW_MAX};
 use crate::exchange::replay::Replay;
 use crate::message::response_head::ResponseHead;
 use crate::stream::body_frame::BodyFrame;
@@ -23,8 +24,9 @@ const HALF_CLOSED_TIME: Duration = Duration::from_secs(60);
 
 /// The rules of a request that concern its relay.
 pub(crate) trait TransferRules {
-    /// Called for the head of a response before it is sent to the client; 1xx heads but 101 pass without it.
-    fn on_response(&mut self, head: &mut ResponseHead) -> Result<(), TransferError>;
+    /// Called for the head of a response before it is sent to the client; 1xx heads but 101 pass without it. The result
+    /// encodes the body, if it is to be encoded.
+    fn on_response(&mut self, head: &mut ResponseHead) -> Result<Option<BodyEncoder>, TransferError>;
 
     /// Called for bytes of the request's body before they are sent.
     fn on_request_data(&mut self, len: usize) -> Result<(), TransferError>;
@@ -101,6 +103,8 @@ pub(crate) struct Transfer<'t, D, R> {
     is_switched: bool,
     /// Whether the client holds its body back until the endpoint has said something.
     is_continue_awaited: bool,
+    /// Encodes the body of the response. On the heap, so that a relay stays small.
+    encoder: Option<Box<BodyEncoder>>,
 }
 
 /// Both ends of a relay, its rules, and the state that is used again for the next one.
@@ -129,6 +133,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
             is_endpoint_full: false,
             is_switched: false,
             is_continue_awaited,
+            encoder: None,
         }
     }
 
@@ -258,6 +263,12 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                         return Ok(Poll::Pending);
                     }
                 },
+                Receiving::Body if self.encoder.is_some() => {
+                    if self.poll_encoded(cx)?.is_pending() {
+                        return Ok(Poll::Pending);
+                    }
+                    self.receiving = Receiving::End;
+                }
                 Receiving::Body => match self.parts.endpoint.poll_body(cx)? {
                     Poll::Ready(BodyFrame::Data(data)) => {
                         self.is_waiting = false;
@@ -283,6 +294,50 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
         }
     }
 
+    /// Relays a body that is encoded on the way. Ready once all of it was taken.
+    fn poll_encoded(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, TransferError> {
+        let mut encoded = 0;
+        // Taken out and put back, since both ends are asked meanwhile.
+        let Some(mut encoder) = self.encoder.take() else { return Ok(Poll::Ready(())) };
+        loop {
+            while !encoder.pending().is_empty() {
+                let Poll::Ready(taken) = self.parts.client.poll_send(cx, encoder.pending())? else {
+                    self.encoder = Some(encoder);
+                    return Ok(Poll::Pending);
+                };
+                encoder.consume(taken);
+            }
+            if encoder.has_finished() {
+                return Ok(Poll::Ready(()));
+            }
+            if encoded >= ENCODED_IN_A_ROW_MAX {
+                cx.waker().wake_by_ref();
+                self.encoder = Some(encoder);
+                return Ok(Poll::Pending);
+            }
+            if self.parts.rules.is_drained() {
+                return Err(drained());
+            }
+            let outcome = match self.parts.endpoint.poll_body(cx)? {
+                Poll::Ready(BodyFrame::Data(data)) => {
+                    self.is_waiting = false;
+                    encoder.encode(data).map(|taken| {
+                        self.parts.endpoint.consume(taken);
+                        encoded += taken;
+                    })
+                }
+                Poll::Ready(BodyFrame::End) => encoder.finish(),
+                Poll::Pending if encoder.needs_flush() => encoder.flush(),
+                Poll::Pending => {
+                    self.encoder = Some(encoder);
+                    self.wait_for_endpoint(cx)?;
+                    return Ok(Poll::Pending);
+                }
+            };
+            outcome.map_err(|_| TransferError::Internal)?;
+        }
+    }
+
     /// Passes a head on.
     fn take_head(&mut self) -> Result<(), TransferError> {
         let status = self.parts.response.status;
@@ -293,7 +348,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
             self.parts.client.send_informational(self.parts.response)?;
             return Ok(());
         }
-        self.parts.rules.on_response(self.parts.response)?;
+        self.encoder = self.parts.rules.on_response(self.parts.response)?.map(Box::new);
         self.parts.client.start_response(self.parts.response)?;
         self.parts.response.fields.release();
         if status == StatusCode::SWITCHING_PROTOCOLS {

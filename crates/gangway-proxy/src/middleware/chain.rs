@@ -43,7 +43,8 @@ pub(crate) fn on_request(
             | Middleware::Hsts(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
-            | Middleware::Authentication(_) => None,
+            | Middleware::Authentication(_)
+            | Middleware::Compression(_) => None,
         };
         if let Some(reply) = reply {
             return Err(reply);
@@ -73,7 +74,8 @@ pub(crate) fn upstream_target<'a>(
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
-            | Middleware::Authentication(_) => {}
+            | Middleware::Authentication(_)
+            | Middleware::Compression(_) => {}
         }
     }
     Ok(target)
@@ -99,7 +101,8 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
             | Middleware::Hsts(_)
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
-            | Middleware::ConcurrencyLimit(_) => {}
+            | Middleware::ConcurrencyLimit(_)
+            | Middleware::Compression(_) => {}
         }
     }
 }
@@ -119,7 +122,8 @@ pub(crate) fn on_response(middlewares: &[Middleware], fields: &mut Fields, schem
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
-            | Middleware::Authentication(_) => {}
+            | Middleware::Authentication(_)
+            | Middleware::Compression(_) => {}
         }
     }
 }

@@ -113,10 +113,19 @@ impl MemoryBudget {
         }
     }
 
+    /// Whether there is memory for what is of use and not needed: less than half of the bound is in use.
+    pub(crate) fn is_plentiful(&self) -> bool {
+        self.used(self.0.leased.load(Ordering::Relaxed)) < self.0.limit / 2
+    }
+
+    fn used(&self, leased: usize) -> usize {
+        let used = self.0.beside.load(Ordering::Relaxed).saturating_add(signed(leased));
+        usize::try_from(used).unwrap_or(0)
+    }
+
     /// Finds out what the use of memory asks for. More than before is not left for the next measurement to notice.
     fn judge(&self, leased: usize) {
-        let used = self.0.beside.load(Ordering::Relaxed).saturating_add(signed(leased));
-        let used = usize::try_from(used).unwrap_or(0);
+        let used = self.used(leased);
         let of_limit = |percent: usize| used > self.0.limit / 100 * percent;
         let pressure = match () {
             () if of_limit(95) => MemoryPressure::Refuse,

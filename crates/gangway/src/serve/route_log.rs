@@ -310,7 +310,8 @@ impl ServedRoute {
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
-            | Middleware::Authentication(_) => None,
+            | Middleware::Authentication(_)
+            | Middleware::Compression(_) => None,
         });
         let all = &route.upstream.endpoints;
         // Endpoints that are unhealthy are logged by the health checks.

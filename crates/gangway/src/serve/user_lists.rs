@@ -89,7 +89,8 @@ fn named(compiled: &Compiled) -> BTreeSet<Box<str>> {
         | Middleware::Hsts(_)
         | Middleware::AddressFilter(_)
         | Middleware::RateLimit(_)
-        | Middleware::ConcurrencyLimit(_) => None,
+        | Middleware::ConcurrencyLimit(_)
+        | Middleware::Compression(_) => None,
     });
     lists.flatten().cloned().collect()
 }

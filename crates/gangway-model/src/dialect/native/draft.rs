@@ -331,6 +331,8 @@ fn middlewares<'a>(
 ) -> Vec<Middleware> {
     let mut chain = std::mem::take(&mut fields.response_headers);
     chain.extend(fields.hsts.take().map(|(max_age, _)| Middleware::Hsts(max_age)));
+    let codings = std::mem::take(&mut fields.compress);
+    chain.extend((!codings.is_empty()).then_some(Middleware::Compression(codings)));
     chain.extend(access::middlewares(fields, found));
     if let Some((redirect, label)) = fields.redirect.take() {
         if let Some(host) = leads_to_itself(&redirect.target, &matcher.hosts()) {

@@ -109,7 +109,8 @@ fn values(label: &Label<'_>) -> usize {
             | KeyId::Concurrency
             | KeyId::RateLimit
             | KeyId::AuthKeep
-            | KeyId::AuthRealm,
+            | KeyId::AuthRealm
+            | KeyId::Compress,
         )
         | None => 0,
     }

@@ -14,6 +14,7 @@ use super::route_fields::RouteFields;
 use super::schema::KeyId;
 use super::upstream_url;
 use super::values::{each, is_file_name};
+use crate::content_coding::ContentCoding;
 use crate::host::{HostPattern, Hostname};
 use crate::path::PathPattern;
 use crate::route::{Balance, HostHeader, Middleware, STICKY_COOKIE, Scheme, TlsMode, TlsVersion};
@@ -92,6 +93,7 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::AuthSkip => access::auth_skip(label, fields, found),
         KeyId::AuthKeep => access::auth_keep(label, fields, found),
         KeyId::AuthRealm => access::auth_realm(label, fields, found),
+        KeyId::Compress => compress(label, fields, found),
     }
 }
 
@@ -277,6 +279,22 @@ fn upgrade<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<
 
 fn body_limit<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     fields.body_limit = fields.accept(label, value::size(label.value()), found);
+}
+
+fn compress<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let codings = match value::boolean(label.value()) {
+        Ok(true) => ContentCoding::ALL.into(),
+        Ok(false) => Vec::new(),
+        Err(_) => {
+            let names = ContentCoding::ALL.map(|coding| (coding.token(), coding));
+            let coding = |text: &str, findings: &mut Vec<Finding>| {
+                value::choice(text, &names).map_err(|finding| findings.push(finding)).ok()
+            };
+            each(label, fields, found, "codings", value::list(label.value()), coding)
+        }
+    };
+    let is_first = |(at, coding): &(usize, &ContentCoding)| !codings[..*at].contains(coding);
+    fields.compress = codings.iter().enumerate().filter(is_first).map(|(_, coding)| *coding).collect();
 }
 
 fn timeout_connect<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {

@@ -9,6 +9,7 @@ use super::rewrite::Rewrite;
 use super::schema::Role;
 use crate::address_filter::AddressList;
 use crate::authentication::BasicUser;
+use crate::content_coding::ContentCoding;
 use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::path::PathPattern;
@@ -55,6 +56,7 @@ pub(crate) struct RouteFields<'a> {
     pub rate_limit: Option<(RateLimit, Label<'a>)>,
     pub concurrency: Option<NonZeroU32>,
     pub auth: AuthFields<'a>,
+    pub compress: Box<[ContentCoding]>,
     pub timeouts: Timeouts,
     pub host_header: HostHeader,
     pub upgrades: Box<[Box<str>]>,

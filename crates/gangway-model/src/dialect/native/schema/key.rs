@@ -83,6 +83,7 @@ pub(crate) enum KeyId {
     AuthSkip,
     AuthKeep,
     AuthRealm,
+    Compress,
 }
 
 /// The form of a value: what may stand in it, and what the reference says about it.

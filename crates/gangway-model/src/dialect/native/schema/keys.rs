@@ -306,8 +306,10 @@ pub(crate) const KEYS: &[Key] = &[
         value: Form::Line("boolean, or list of `zstd`, `br`, `gzip`"),
         default: "off",
         example: "true",
-        doc: "Compresses answers that the application sent uncompressed.",
+        doc: "Compresses answers that the application sent uncompressed, where the client takes it and it is worth it: text and the \
+              like of at least a kilobyte. `true` is `zstd, br, gzip`. Streams are passed on piece by piece as they come.",
         without: "answers are sent as the application sent them",
+        status: KeyStatus::InForce(KeyId::Compress),
         ..SHAPES
     },
     Key {
