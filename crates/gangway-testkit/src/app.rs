@@ -9,7 +9,7 @@
 //! | `/echo`, and any other path | JSON: method, target, fields in order, body length and sum |
 //! | `/upload` | length and sum of the body |
 //! | `/bytes/<n>` | n bytes of the `Pattern`; `?chunked` without a length |
-//! | `/stream` | server-sent events; `?every=<ms>&count=<n>` |
+//! | `/stream` | server-sent events; `?every=<ms>&count=<n>&type=<media type>` |
 //! | `/ws` | WebSocket echo |
 //! | `/slow/<ms>` | answers after a while |
 //! | `/status/<code>` | that status |

@@ -31,7 +31,7 @@ async fn route(asked: &Asked, exchange: &mut Exchange<'_>, app: &App) -> io::Res
     match (first, number) {
         ("", _) => exchange.text(200, "text/plain", &format!("{} on {}\n", app.name, app.hostname)).await,
         ("upload", _) => upload(exchange).await,
-        ("bytes", Some(len)) => bytes(exchange, len, asked.query("chunked").is_some()).await,
+        ("bytes", Some(len)) => bytes(exchange, asked, len).await,
         ("stream", _) => stream(exchange, asked).await,
         ("slow", Some(ms)) => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -83,8 +83,10 @@ async fn body_sum(exchange: &mut Exchange<'_>) -> io::Result<Sum> {
     Ok(sum)
 }
 
-async fn bytes(exchange: &mut Exchange<'_>, len: u64, chunked: bool) -> io::Result<()> {
-    exchange.head(200, &[("content-type", "application/octet-stream")], (!chunked).then_some(len))?;
+async fn bytes(exchange: &mut Exchange<'_>, asked: &Asked, len: u64) -> io::Result<()> {
+    let kind = asked.query("type").unwrap_or("application/octet-stream");
+    let is_chunked = asked.query("chunked").is_some();
+    exchange.head(200, &[("content-type", kind)], (!is_chunked).then_some(len))?;
     let (mut pattern, mut left) = (Pattern::default(), len);
     while left > 0 {
         let part = pattern.next(left);
@@ -97,7 +99,8 @@ async fn bytes(exchange: &mut Exchange<'_>, len: u64, chunked: bool) -> io::Resu
 async fn stream(exchange: &mut Exchange<'_>, asked: &Asked) -> io::Result<()> {
     let every = asked.query("every").and_then(|text| text.parse().ok()).unwrap_or(100);
     let count = asked.query("count").and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
-    exchange.head(200, &[("content-type", "text/event-stream"), ("cache-control", "no-cache")], None)?;
+    let kind = asked.query("type").unwrap_or("text/event-stream");
+    exchange.head(200, &[("content-type", kind), ("cache-control", "no-cache")], None)?;
     let mut tick = tokio::time::interval(Duration::from_millis(every));
     // Events that are late come late, and not in a burst that proxies can pass on as one.
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
