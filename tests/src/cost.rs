@@ -38,6 +38,8 @@ const ANSWER_HEAD: &str = "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Mon, 01 Jan
 pub enum Protocol {
     /// HTTP/1.1 without TLS.
     H1,
+    /// HTTP/1.1 without TLS, over a connection of its own.
+    H1Anew,
     /// HTTP/1.1 over TLS.
     H1Tls,
     /// HTTP/2 over TLS.
@@ -190,13 +192,38 @@ fn first_core() -> String {
     list.split(['-', ',']).next().unwrap_or("0").to_owned()
 }
 
-/// Sends requests over connections that stay. Every one has to be answered with 200.
+/// Sends requests, so many at a time. Every one has to be answered with 200.
 async fn send(load: Load, http: SocketAddr, https: SocketAddr) {
+    match load.protocol {
+        Protocol::H1 | Protocol::H1Tls | Protocol::H2Tls => send_by_h2load(load, http, https).await,
+        Protocol::H1Anew => send_anew(load, http).await.expect("every connection is served"),
+    }
+}
+
+/// Sends each request over a new connection.
+async fn send_anew(load: Load, http: SocketAddr) -> std::io::Result<()> {
+    let Load { requests, connections, .. } = load;
+    let clients = (0..connections).map(|number| async move {
+        let mut answer = Vec::with_capacity(2048);
+        for _ in (number..requests).step_by(connections as usize) {
+            let mut stream = TcpStream::connect(http).await?;
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+            answer.clear();
+            stream.read_to_end(&mut answer).await?;
+            assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        }
+        Ok(())
+    });
+    futures::future::try_join_all(clients).await.map(drop)
+}
+
+/// Sends requests over connections that stay.
+async fn send_by_h2load(load: Load, http: SocketAddr, https: SocketAddr) {
     let Load { protocol, requests, connections } = load;
     let mut command = Command::new("h2load");
     command.args(["-t", "1", "-n", &requests.to_string(), "-c", &connections.to_string()]);
     match protocol {
-        Protocol::H1 => command.args(["--h1", &format!("http://localhost:{}/", http.port())]),
+        Protocol::H1 | Protocol::H1Anew => command.args(["--h1", &format!("http://localhost:{}/", http.port())]),
         Protocol::H1Tls => command.args(["--h1", &format!("https://localhost:{}/", https.port())]),
         Protocol::H2Tls => command.args(["-m", "8", &format!("https://localhost:{}/", https.port())]),
     };

@@ -1,4 +1,4 @@
-//! The cost of a request, counted exactly: instructions, allocations, system calls.
+//! The cost of a request and of a connection, counted exactly: instructions, allocations, system calls.
 //!
 //! Time on a busy machine cannot tell a tenth from noise; these counts can. A limit is a promise of
 //! `docs/performance.md`: a change that needs more has to be worth it.
@@ -18,6 +18,9 @@ static H1: LazyLock<PerRequest> = LazyLock::new(|| counted(Protocol::H1));
 fn counted(protocol: Protocol) -> PerRequest {
     run(async { Subject::prepare().await.per_request(protocol, REQUESTS).await })
 }
+
+/// Two more runs for two tests, with a connection for each request.
+static H1_ANEW: LazyLock<PerRequest> = LazyLock::new(|| counted(Protocol::H1Anew));
 
 /// Fails above the limit. It is a little above the aim where counts vary: timers and background tasks are in them, and the
 /// slower the machine, the more of them.
@@ -52,4 +55,21 @@ fn a_request_by_http2_takes_few_instructions() {
 fn a_request_by_http1_makes_few_system_calls() {
     let calls = run(async { Subject::prepare().await.system_calls(Protocol::H1, REQUESTS).await });
     at_most("system calls per request, h1", calls, 4.3, 4.3, 2);
+}
+
+#[test]
+fn a_connection_for_one_request_takes_few_instructions() {
+    at_most("instructions per connection with one request, h1", H1_ANEW.instructions, 25_000.0, 24_000.0, 0);
+}
+
+#[test]
+fn a_connection_for_one_request_allocates_little() {
+    at_most("allocations per connection with one request, h1", H1_ANEW.allocations, 10.0, 9.0, 2);
+}
+
+#[test]
+fn a_connection_for_one_request_makes_few_system_calls() {
+    let calls = run(async { Subject::prepare().await.system_calls(Protocol::H1Anew, REQUESTS).await });
+    // It is accepted, read and closed; the rest is of the request.
+    at_most("system calls per connection with one request, h1", calls, 8.0, 7.5, 2);
 }

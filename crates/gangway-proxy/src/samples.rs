@@ -115,8 +115,7 @@ pub(crate) fn route(
 
 /// A connection to [`HOST`] by https, or by plain HTTP.
 pub(crate) fn connection(secure: bool) -> ClientConnection {
-    let (peer, local) = (SocketAddr::from(([192, 0, 2, 7], 5000)), SocketAddr::from(([192, 0, 2, 1], 443)));
-    let mut connection = ClientConnection::new(peer, local, false);
+    let mut connection = ClientConnection::new(SocketAddr::from(([192, 0, 2, 7], 5000)), false);
     connection.secure = secure;
     connection.sni = secure.then(|| HOST.into());
     connection

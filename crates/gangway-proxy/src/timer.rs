@@ -3,9 +3,10 @@
 //! Deadlines move with nearly every byte, and most of them never pass. So the runtime's timer is moved only if it
 //! would fire too late. If it fires too early, it is set to the time that is due by then.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
@@ -62,10 +63,18 @@ impl Timer {
     }
 }
 
+/// What `work` gives within this time. No timer is made for work that is done at once.
+pub(crate) async fn within<W: Future>(time: Duration, work: W) -> Option<W::Output> {
+    let mut work = pin!(work);
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => tokio::time::timeout(time, work).await.ok(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::task::Waker;
-    use std::time::Duration;
 
     use super::*;
 
@@ -113,5 +122,15 @@ mod tests {
         }
         std::future::poll_fn(|cx| timer.poll_expired(cx)).await;
         assert_eq!(begun.elapsed(), Duration::from_secs(60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_has_so_much_time() {
+        let time = Duration::from_secs(5);
+        assert_eq!(within(time, async { 1 }).await, Some(1));
+        assert_eq!(within(time, tokio::time::sleep(time / 2)).await, Some(()));
+        let begun = Instant::now();
+        assert_eq!(within(time, std::future::pending::<()>()).await, None);
+        assert_eq!(begun.elapsed(), time);
     }
 }

@@ -1,22 +1,27 @@
 //! Accepts connections and hands them to the front door.
 
-use std::net::SocketAddr;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use rustix::net::{SocketFlags, acceptfrom_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 
-use crate::downstream::arrivals::Arrivals;
-use crate::downstream::connection_limits::ConnectionLimits;
+use crate::downstream::arrivals::{Arrivals, Arriving};
+use crate::downstream::connection_limits::{ConnectionLimits, ConnectionPermit};
 use crate::downstream::front_door::{Accepted, FrontDoor};
 use crate::downstream::listener::{BACKLOG, Listener};
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::listen_addresses::ListenerProtocol;
 use crate::overload::idle_connections::IdleConnections;
-use crate::overload::open_connections::OpenConnections;
+use crate::overload::open_connections::{OpenConnection, OpenConnections};
 
 /// The pause after a failed accept. The usual cause is a lack of file descriptors, and trying again at once would
 /// burn the CPU that could free some.
@@ -42,23 +47,40 @@ impl Acceptor {
         let Some(place) = self.bounds.admit(place, peer, protocol) else { return };
         let Some(open) = self.open.begin() else { return self.bounds.count_refused("descriptors") };
         let arriving = self.arrivals.begin();
-        let front_door = Arc::clone(&self.front_door);
-        let task = Arc::new(OnceLock::new());
-        let accepted = Accepted { peer, protocol, task: Arc::clone(&task), account: place.account.clone() };
-        let spawned = self.tracker.spawn(async move {
-            let _held = (place, open);
-            // It ends with its runtime at the latest, when all connections are cut.
-            front_door.serve(tcp, accepted, arriving).await;
-        });
-        // Long before anything aborts the task.
-        let _ = task.set(spawned.abort_handle());
+        let (mark, account) = (self.idle.mark(), place.account.clone());
+        let accepted = Accepted { peer, protocol, mark: Arc::clone(&mark), account: account.clone() };
+        // On the heap: the runtime moves a task several times between its beginning and its end.
+        let serving = Box::pin(serve(Arc::clone(&self.front_door), tcp, accepted, arriving, (place, open)));
+        mark.set_task(self.tracker.spawn(serving).abort_handle());
+        // Only now, so that whoever finds the connection can close it.
+        self.idle.add(&mark);
+        if let Some(account) = account {
+            account.add_connection(&mark);
+        }
     }
+}
+
+/// Serves a connection, and holds its places meanwhile. It ends with its runtime at the latest, when all connections are
+/// cut.
+async fn serve(
+    front_door: Arc<FrontDoor>,
+    tcp: TcpStream,
+    accepted: Accepted,
+    arriving: Arriving,
+    held: (ConnectionPermit, OpenConnection),
+) {
+    front_door.serve(tcp, accepted, arriving).await;
+    drop(held);
 }
 
 /// Accepts connections in the phases that allow it, until none follows.
 pub(crate) async fn accept(listener: Listener, reception: Acceptor) {
     let Listener { socket, protocol, is_held } = listener;
-    let socket = match TcpListener::from_std(socket) {
+    #[expect(
+        deprecated,
+        reason = "the other one is unsafe; all it asks for is a descriptor that stays, as a listener's does"
+    )]
+    let socket = match AsyncFd::with_interest(socket, Interest::READABLE) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "failed to use a listener"),
     };
@@ -71,13 +93,11 @@ pub(crate) async fn accept(listener: Listener, reception: Acceptor) {
         return;
     }
     // Connections that wait in the system's queue would be reset together with the socket.
-    let Ok(socket) = socket.into_std() else { return };
     for _ in 0..BACKLOG {
-        let (Ok((tcp, peer)), Some(place)) = (socket.accept(), reception.bounds.place_at_once()) else { return };
-        match tcp.set_nonblocking(true).and_then(|()| TcpStream::from_std(tcp)) {
-            Ok(tcp) => reception.receive(tcp, peer, protocol, place),
-            Err(error) => return tracing::debug!(%error, "failed to use a connection"),
-        }
+        let (Ok((tcp, peer)), Some(place)) = (accept_one(socket.get_ref()), reception.bounds.place_at_once()) else {
+            return;
+        };
+        reception.receive(tcp, peer, protocol, place);
     }
 }
 
@@ -89,7 +109,7 @@ async fn is_to_serve(mut phases: Phases) -> bool {
     }
 }
 
-async fn accept_while_serving(socket: &TcpListener, protocol: ListenerProtocol, reception: &Acceptor) {
+async fn accept_while_serving(socket: &AsyncFd<TcpListener>, protocol: ListenerProtocol, reception: &Acceptor) {
     let mut ended = pin!(reached(reception.phases.clone(), Lifecycle::Paused));
     loop {
         if reception.bounds.is_full() || reception.open.is_full() {
@@ -98,22 +118,47 @@ async fn accept_while_serving(socket: &TcpListener, protocol: ListenerProtocol, 
         }
         // First the end of this phase: afterwards a waiting connection belongs to a successor. Then the place: while
         // there is none, connections wait in the system's queue and not in ours.
-        let place = tokio::select! {
-            biased;
-            () = &mut ended => return,
-            place = reception.bounds.place() => place,
+        let place = match reception.bounds.place_at_once() {
+            Some(place) => place,
+            None => tokio::select! {
+                biased;
+                () = &mut ended => return,
+                place = reception.bounds.place() => place,
+            },
         };
-        let accepted = tokio::select! {
-            biased;
-            () = &mut ended => return,
-            accepted = socket.accept() => accepted,
-        };
-        match accepted {
-            Ok((tcp, peer)) => reception.receive(tcp, peer, protocol, place),
-            Err(error) => {
+        let accepted = poll_fn(|cx| {
+            if *reception.phases.borrow() >= Lifecycle::Paused {
+                return Poll::Ready(None);
+            }
+            match poll_accept(socket, cx) {
+                Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+                Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
+            }
+        });
+        match accepted.await {
+            Some(Ok((tcp, peer))) => reception.receive(tcp, peer, protocol, place),
+            Some(Err(error)) => {
                 tracing::debug!(%error, "failed to accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
+            None => return,
         }
     }
+}
+
+fn poll_accept(socket: &AsyncFd<TcpListener>, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+    loop {
+        let mut ready = ready!(socket.poll_read_ready(cx))?;
+        // Otherwise it has found none.
+        if let Ok(accepted) = ready.try_io(|socket| accept_one(socket.get_ref())) {
+            return Poll::Ready(accepted);
+        }
+    }
+}
+
+/// Accepts a connection that waits in the system's queue. Its socket does not block.
+fn accept_one(socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (accepted, peer) = acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let peer = peer.and_then(|peer| peer.try_into().ok()).ok_or(io::ErrorKind::InvalidData)?;
+    Ok((accepted.into(), peer))
 }

@@ -1,6 +1,9 @@
 //! The byte stream of a client: TCP, or TLS over TCP.
 
 use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::server::TlsStream;
@@ -21,6 +24,22 @@ pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt:
 
     /// Whether the system knows that the connection is broken. Costs a system call.
     fn is_broken(&self) -> bool;
+
+    /// Whether tasks are woken when something happens to the stream. Before that, nothing is known of it but what a
+    /// call finds.
+    fn is_registered(&self) -> bool {
+        true
+    }
+
+    /// Whether bytes have come to a stream that is not registered. Costs a system call.
+    fn has_unread(&self) -> bool {
+        false
+    }
+
+    /// Ends both directions, so that the peer gets what was written once the stream is dropped.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_shutdown(cx)
+    }
 }
 
 impl ByteStream for PeekedTcp {
@@ -38,6 +57,19 @@ impl ByteStream for PeekedTcp {
 
     fn is_broken(&self) -> bool {
         self.has_error()
+    }
+
+    fn is_registered(&self) -> bool {
+        self.is_registered()
+    }
+
+    fn has_unread(&self) -> bool {
+        self.has_unread()
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The system sends what waits and then the end, also for a socket that is closed.
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -57,6 +89,14 @@ impl ByteStream for Box<TlsStream<PeekedTcp>> {
 
     fn is_broken(&self) -> bool {
         self.get_ref().0.has_error()
+    }
+
+    fn is_registered(&self) -> bool {
+        self.get_ref().0.is_registered()
+    }
+
+    fn has_unread(&self) -> bool {
+        self.get_ref().0.has_unread()
     }
 }
 

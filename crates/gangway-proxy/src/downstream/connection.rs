@@ -1,10 +1,9 @@
 //! Facts about one client connection, shared by all its requests.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use tokio::task::AbortHandle;
-
+use crate::message::address_text::AddressText;
 use crate::overload::address_account::AddressAccount;
 use crate::overload::idle_connections::IdleMark;
 use crate::overload::memory_budget::MemoryLease;
@@ -15,10 +14,8 @@ use crate::upstream::dedicated::DedicatedConnections;
 pub(crate) struct ClientConnection {
     /// The address of the client's end.
     pub(crate) peer: SocketAddr,
-    /// The address of our end.
-    pub(crate) local: SocketAddr,
     /// The peer's address as text, made once.
-    pub(crate) peer_text: Box<str>,
+    pub(crate) peer_text: AddressText,
     /// Whether the peer's address is a gateway's, so that it says nothing about the client.
     pub(crate) is_anonymous: bool,
     /// Whether the peer is in `--trusted-proxies` and may speak for clients.
@@ -33,33 +30,19 @@ pub(crate) struct ClientConnection {
     pub(crate) client_ca: Option<Box<str>>,
     /// Upstream connections that belong to this client connection.
     pub(crate) dedicated: DedicatedConnections,
-    /// The task that serves the connection; aborting it closes the connection.
-    pub(crate) task: Arc<OnceLock<AbortHandle>>,
     /// What the clients of the address hold; none for addresses that speak for many clients.
     pub(crate) account: Option<Arc<AddressAccount>>,
-    /// Whether the connection is idle, for those that close idle connections.
+    /// Whether the connection is idle, and how it is closed, for those that close idle connections.
     pub(crate) idle: Option<Arc<IdleMark>>,
     /// The memory that the connection takes.
     pub(crate) memory: Option<MemoryLease>,
 }
 
 impl ClientConnection {
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn new(peer: SocketAddr, local: SocketAddr, trusted: bool) -> Self {
-        Self::served_by(peer, local, trusted, Arc::default())
-    }
-
-    /// A connection whose `task` can be aborted from outside.
-    pub(crate) fn served_by(
-        peer: SocketAddr,
-        local: SocketAddr,
-        trusted: bool,
-        task: Arc<OnceLock<AbortHandle>>,
-    ) -> Self {
+    pub(crate) fn new(peer: SocketAddr, trusted: bool) -> Self {
         Self {
             peer,
-            local,
-            peer_text: canonical(peer.ip()).to_string().into(),
+            peer_text: AddressText::of(canonical(peer.ip())),
             is_anonymous: false,
             trusted,
             secure: false,
@@ -67,7 +50,6 @@ impl ClientConnection {
             is_tls13: false,
             client_ca: None,
             dedicated: DedicatedConnections::default(),
-            task,
             account: None,
             idle: None,
             memory: None,

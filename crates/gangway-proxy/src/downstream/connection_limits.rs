@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use gangway_publish::Reader;
 use parking_lot::Mutex;
@@ -27,6 +27,9 @@ pub(crate) struct ConnectionLimits {
     exempt: TrustedProxies,
     whereabouts: Reader<Whereabouts>,
     metrics: Arc<Metrics>,
+    /// The gauges of open connections, each looked up with the first connection.
+    open_plain: OnceLock<IntGauge>,
+    open_tls: OnceLock<IntGauge>,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +58,17 @@ impl ConnectionLimits {
             exempt,
             whereabouts,
             metrics,
+            open_plain: OnceLock::new(),
+            open_tls: OnceLock::new(),
         }
+    }
+
+    fn open(&self, protocol: ListenerProtocol) -> &IntGauge {
+        let found = match protocol {
+            ListenerProtocol::Plain => &self.open_plain,
+            ListenerProtocol::Tls => &self.open_tls,
+        };
+        found.get_or_init(|| self.metrics.connections.with_label_values(&[protocol.name()]))
     }
 
     /// Takes a place among all connections, if one is free.
@@ -95,7 +108,7 @@ impl ConnectionLimits {
             counted.connections += 1;
             (Some((Arc::clone(self), key)), Some(Arc::clone(&counted.account)))
         };
-        let open = self.metrics.connections.with_label_values(&[protocol.name()]);
+        let open = self.open(protocol).clone();
         open.inc();
         Some(ConnectionPermit { _permit: permit, counted, account, open })
     }

@@ -1,8 +1,8 @@
 //! Serves a connection up to its first request: TLS handshake, certificate, version of HTTP.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gangway_model::{Handshake, TlsVersion};
@@ -10,9 +10,7 @@ use gangway_publish::Generation;
 use gangway_tls::{Demand, DemandAnswer, HandshakePolicy, UNRECOGNIZED_NAME_ALERT, normal_name};
 use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -29,7 +27,9 @@ use crate::lifecycle::Phases;
 use crate::listen_addresses::ListenerProtocol;
 use crate::log::unclaimed_hosts::UnclaimedOutcome;
 use crate::overload::address_account::{AddressAccount, CONNECTION_BYTES};
+use crate::overload::idle_connections::IdleMark;
 use crate::request::client_origin::is_from_local_network;
+use crate::timer::within;
 
 /// How long a handshake waits for a certificate. A container that has just started may be asked for before its
 /// certificate was made.
@@ -43,8 +43,8 @@ const TLS_BUFFER_MAX: usize = 2 * 16 * 1024;
 pub(crate) struct Accepted {
     pub(crate) peer: SocketAddr,
     pub(crate) protocol: ListenerProtocol,
-    /// Gets the task that serves the connection, once it is known.
-    pub(crate) task: Arc<OnceLock<AbortHandle>>,
+    /// Whether the connection is idle, and how it is closed.
+    pub(crate) mark: Arc<IdleMark>,
     /// What the clients of the address hold; none for addresses that speak for many clients.
     pub(crate) account: Option<Arc<AddressAccount>>,
 }
@@ -97,7 +97,7 @@ impl FrontDoor {
         let connection = self.connection(&tcp, accepted)?;
         let mut conn = PeekedTcp::new(tcp);
         let head = self.worker.shared.settings.limits.head_time;
-        let http2 = tokio::time::timeout(head, conn.speaks_http2()).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let http2 = within(head, conn.speaks_http2()).await.ok_or(io::ErrorKind::TimedOut)??;
         self.serve_requests(conn, Arc::new(connection), http2).await;
         Ok(())
     }
@@ -261,20 +261,19 @@ impl FrontDoor {
         }
     }
     fn connection(&self, tcp: &TcpStream, accepted: Accepted) -> io::Result<ClientConnection> {
-        let Accepted { peer, protocol: _, task, account } = accepted;
+        let Accepted { peer, protocol: _, mark, account } = accepted;
         let address = canonical(peer.ip());
         let trusted = self.worker.shared.settings.trusted_proxies.contains(address);
-        let mut connection = ClientConnection::served_by(peer, tcp.local_addr()?, trusted, task);
-        let overload = &self.worker.shared.overload;
-        let mark = overload.idle.add(Arc::clone(&connection.task));
+        let mut connection = ClientConnection::new(peer, trusted);
         if let Some(account) = &account {
             account.add_connection(&mark);
         }
         connection.account = account;
         connection.idle = Some(mark);
-        connection.memory = Some(overload.memory.lease(CONNECTION_BYTES));
+        connection.memory = Some(self.worker.shared.overload.memory.lease(CONNECTION_BYTES));
         let whereabouts = self.worker.shared.whereabouts.load();
-        connection.is_anonymous = whereabouts.is_anonymous(address, canonical(connection.local.ip()));
+        let local = || tcp.local_addr().map(|local| canonical(local.ip()));
+        connection.is_anonymous = whereabouts.is_anonymous(address, local)?;
         if connection.is_anonymous && !trusted && whereabouts.is_gateway(address) {
             self.log_gateway(address);
         }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::buffer_pool::{self, Buffer};
+use crate::downstream::client_socket::ClientSocket;
 
 /// How long a client is silent before the system asks whether it is there, and how often it asks.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// A TCP stream and the bytes that were already read from it to recognise the protocol.
 #[derive(Debug)]
 pub(crate) struct PeekedTcp {
-    tcp: TcpStream,
+    tcp: ClientSocket,
     ahead: Option<Ahead>,
     written: u64,
 }
@@ -32,8 +32,8 @@ struct Ahead {
 }
 
 impl PeekedTcp {
-    pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, ahead: None, written: 0 }
+    pub(crate) fn new(tcp: std::net::TcpStream) -> Self {
+        Self { tcp: ClientSocket::new(tcp), ahead: None, written: 0 }
     }
 
     /// How many bytes the socket has taken.
@@ -44,18 +44,33 @@ impl PeekedTcp {
     /// Lets the connection end with a reset.
     pub(crate) fn set_reset(&self) {
         // If this fails, the connection is broken already.
-        let _ = self.tcp.set_zero_linger();
+        let _ = self.option(|socket| socket.set_linger(Some(Duration::ZERO)));
     }
 
     /// Lets the system ask the client now and then whether it is there.
     pub(crate) fn set_keepalive(&self) {
         let keepalive = TcpKeepalive::new().with_time(PROBE_INTERVAL).with_interval(PROBE_INTERVAL).with_retries(3);
-        let _ = SockRef::from(&self.tcp).set_tcp_keepalive(&keepalive);
+        let _ = self.option(|socket| socket.set_tcp_keepalive(&keepalive));
     }
 
     /// Whether the system knows that the connection is broken.
     pub(crate) fn has_error(&self) -> bool {
-        !matches!(self.tcp.take_error(), Ok(None))
+        !matches!(self.option(|socket| socket.take_error()), Ok(None))
+    }
+
+    /// Whether the runtime wakes tasks when something happens to the socket.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.tcp.is_registered()
+    }
+
+    /// Whether bytes have come to a socket that is not registered. Costs a system call.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.tcp.has_unread()
+    }
+
+    fn option<L>(&self, call: impl FnOnce(SockRef<'_>) -> io::Result<L>) -> io::Result<L> {
+        let descriptor = self.tcp.descriptor().ok_or(io::ErrorKind::NotConnected)?;
+        call(SockRef::from(&descriptor))
     }
 
     /// Whether the client begins with the HTTP/2 preface (RFC 9113, section 3.4). Its first three bytes are enough,

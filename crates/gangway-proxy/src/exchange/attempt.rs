@@ -59,7 +59,7 @@ pub(super) async fn attempt<D: Downstream>(
     client: &mut D,
 ) -> Result<(), AttemptFailure> {
     let internal = || AttemptFailure::last(TransferError::Internal);
-    let Exchange { head, context, response, upstream_fields, replay, timer, ended: _ } = exchange;
+    let Exchange { head, context, response, upstream_fields, replay, timer, client_timer: _, ended: _ } = exchange;
     context.begin_try();
     let Some(Routing { admission, routed, .. }) = context.routing() else { return Err(internal()) };
     let active = Arc::clone(&routed.active);
@@ -246,7 +246,7 @@ impl Rules<'_> {
                 context.attempt.owner == ConnectionOwner::Shared && response.version < Version::HTTP_2;
         }
         if client_response::ends_with_endpoint(self.head, response)
-            && let Some(task) = self.connection.task.get()
+            && let Some(task) = self.connection.idle.as_ref().and_then(|mark| mark.task())
         {
             state.end_with_endpoint(task.clone());
         }

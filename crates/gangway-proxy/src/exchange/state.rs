@@ -19,8 +19,21 @@ pub(crate) struct Exchange {
     /// The fields for the endpoint.
     pub(super) upstream_fields: Fields,
     pub(super) replay: Replay,
-    /// The time of the endpoint; the client's is kept by its session.
+    /// The time of the endpoint.
     pub(super) timer: Timer,
+    /// The time of the client, while no session has it.
+    pub(crate) client_timer: Timer,
     /// When the last request ended.
     pub(crate) ended: Option<Instant>,
+}
+
+impl Exchange {
+    /// Gives up what is not for the next request, and buffers that are larger than most requests need.
+    pub(super) fn release(&mut self) {
+        self.head.fields.release();
+        self.response.fields.release();
+        self.upstream_fields.release();
+        self.replay.reset(false);
+        self.ended = None;
+    }
 }

@@ -1,5 +1,6 @@
 //! HTTP messages, the same for all versions of HTTP. There is no I/O here.
 
+pub(crate) mod address_text;
 pub(crate) mod body_length;
 pub(crate) mod decimal;
 pub(crate) mod field_kind;

@@ -19,7 +19,8 @@ pub(crate) struct IdleMark {
     since: AtomicU64,
     /// Whether it has carried a request.
     has_served: AtomicBool,
-    task: Arc<OnceLock<AbortHandle>>,
+    /// The task that serves the connection; aborting it closes the connection.
+    task: OnceLock<AbortHandle>,
 }
 
 /// The marks of all connections.
@@ -31,6 +32,17 @@ pub(crate) struct IdleConnections {
 }
 
 impl IdleMark {
+    /// Notes the task that serves the connection. Before that, the connection cannot be closed from outside.
+    pub(crate) fn set_task(&self, task: AbortHandle) {
+        let is_first = self.task.set(task).is_ok();
+        debug_assert!(is_first, "a connection has one task");
+    }
+
+    /// The task that serves the connection.
+    pub(crate) fn task(&self) -> Option<&AbortHandle> {
+        self.task.get()
+    }
+
     /// Ends the idle time, for bytes have come. False if the connection was chosen to be closed in that moment: what
     /// has come is not read.
     pub(crate) fn end(&self) -> bool {
@@ -71,19 +83,21 @@ impl IdleConnections {
         Self { marks: Mutex::default(), tick: AtomicU64::new(BUSY + 1) }
     }
 
-    /// The mark of a new connection that `task` serves. It counts as idle up to its first request, also while its TLS
-    /// handshake is under way.
-    pub(crate) fn add(&self, task: Arc<OnceLock<AbortHandle>>) -> Arc<IdleMark> {
-        let mark = Arc::new(IdleMark { since: AtomicU64::new(BUSY), has_served: AtomicBool::new(false), task });
+    /// A mark for a new connection. It counts as idle up to its first request, also while its TLS handshake is under
+    /// way.
+    pub(crate) fn mark(&self) -> Arc<IdleMark> {
+        let since = AtomicU64::new(self.tick.load(Ordering::Relaxed));
+        Arc::new(IdleMark { since, has_served: AtomicBool::new(false), task: OnceLock::new() })
+    }
+
+    /// Notes a connection, which may be closed from now on.
+    pub(crate) fn add(&self, mark: &Arc<IdleMark>) {
         let mut marks = self.marks.lock();
         if marks.len() == marks.capacity() {
             // Only before the list grows, so that the cost stays constant for each new connection.
             marks.retain(|known| known.strong_count() > 0);
         }
-        marks.push(Arc::downgrade(&mark));
-        drop(marks);
-        self.begin(&mark);
-        mark
+        marks.push(Arc::downgrade(mark));
     }
 
     /// Begins the idle time of a connection.
@@ -115,9 +129,10 @@ impl IdleConnections {
 #[cfg(test)]
 pub(super) fn connection_for_test(connections: &IdleConnections) -> (Arc<IdleMark>, tokio::task::JoinHandle<()>) {
     let task = tokio::spawn(std::future::pending::<()>());
-    let handle = Arc::new(OnceLock::new());
-    let _ = handle.set(task.abort_handle());
-    (connections.add(handle), task)
+    let mark = connections.mark();
+    mark.set_task(task.abort_handle());
+    connections.add(&mark);
+    (mark, task)
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ mod tests {
             let trusted = TrustedProxies::parse(trusted).expect("valid");
             let peer: IpAddr = peer.parse().expect("valid");
             let trusts = trusted.contains(peer);
-            let connection = ClientConnection::new((peer, 5000).into(), "192.0.2.1:80".parse().expect("valid"), trusts);
+            let connection = ClientConnection::new((peer, 5000).into(), trusts);
             let head = RequestHead::of_test("GET", "/", fields);
             client_origin(&head.fields, &connection, &trusted, |_| false).client.to_string()
         };
@@ -194,7 +194,7 @@ mod tests {
             let trusted = TrustedProxies::parse(trusted).expect("valid");
             let peer: IpAddr = peer.parse().expect("valid");
             let trusts = trusted.contains(peer);
-            let connection = ClientConnection::new((peer, 5000).into(), "192.0.2.1:80".parse().expect("valid"), trusts);
+            let connection = ClientConnection::new((peer, 5000).into(), trusts);
             client_origin(&RequestHead::of_test("GET", "/", fields).fields, &connection, &trusted, |_| false).local
         };
         assert!(local("192.168.1.5", "", &[]) && local("::1", "", &[]) && local("192.168.1.5", "lan", &[]));

@@ -3,11 +3,11 @@
 //! Forwarding fields are replaced, never appended to: an application that believes them would otherwise believe the
 //! client. Only peers in `--trusted-proxies` are believed; their list is continued.
 
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::downstream::connection::ClientConnection;
 use crate::grammar::host_of_authority;
+use crate::message::address_text::AddressText;
 use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
@@ -45,7 +45,7 @@ pub(crate) fn is_for_endpoint(kind: FieldKind) -> bool {
 /// Appends the forwarding fields to those for the endpoint. `sent` are the fields that the peer sent.
 pub(crate) fn tell(facts: &ForwardingFacts<'_>, sent: &Fields, fields: &mut Fields) {
     let (connection, origin) = (facts.connection, facts.origin);
-    let peer_text = connection.peer_text.as_bytes();
+    let peer_text = connection.peer_text.bytes();
     let believed = |kind| connection.trusted.then(|| single(sent, kind)).flatten();
     fields.push_written(FieldKind::XForwardedFor, b"X-Forwarded-For", |out| {
         if connection.trusted {
@@ -104,8 +104,7 @@ fn write_chain(sent: &Fields, peer: IpAddr, client: IpAddr, out: &mut Vec<u8>) {
 }
 
 fn write_address(address: IpAddr, out: &mut Vec<u8>) {
-    // Writing to a vector does not fail.
-    let _ = write!(out, "{address}");
+    out.extend_from_slice(AddressText::of(address).bytes());
 }
 
 #[cfg(test)]
@@ -116,7 +115,7 @@ mod tests {
     use crate::trusted_proxies::TrustedProxies;
 
     fn connection(trusted: bool) -> ClientConnection {
-        ClientConnection::new("192.0.2.7:5000".parse().expect("valid"), "192.0.2.1:80".parse().expect("valid"), trusted)
+        ClientConnection::new("192.0.2.7:5000".parse().expect("valid"), trusted)
     }
 
     /// The fields for the endpoint.
@@ -225,11 +224,7 @@ mod tests {
 
     #[test]
     fn an_application_is_told_the_client_that_cloudflare_names() {
-        let edge = ClientConnection::new(
-            "104.16.0.9:5000".parse().expect("valid"),
-            "192.0.2.1:80".parse().expect("valid"),
-            true,
-        );
+        let edge = ClientConnection::new("104.16.0.9:5000".parse().expect("valid"), true);
         for chain in [&[][..], &[("x-forwarded-for", "9.9.9.9")], &[("x-forwarded-for", "9.9.9.9, 203.0.113.5")]] {
             let sent =
                 [&[("host", "a"), ("cf-connecting-ip", "203.0.113.5"), ("true-client-ip", "9.9.9.9")], chain].concat();

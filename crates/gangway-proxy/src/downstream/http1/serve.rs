@@ -8,8 +8,8 @@ use std::task::Poll;
 use crate::downstream::byte_stream::ByteStream;
 use crate::downstream::connection::ClientConnection;
 use crate::downstream::http1::session::{Http1Session, NextRequest};
+use crate::exchange::exchange_pool::PooledExchange;
 use crate::exchange::serve::{reject, serve};
-use crate::exchange::state::Exchange;
 use crate::exchange::worker::Worker;
 use crate::lifecycle::{Lifecycle, Phases, reached};
 
@@ -27,7 +27,8 @@ pub(crate) async fn serve_http1<T: ByteStream>(
     let mut is_closing_awaited = false;
     let mut session =
         Http1Session::new(io, &shared.settings.limits, shared.overload.memory.clone(), is_leaving, phases);
-    let mut exchange = Exchange::default();
+    let mut exchange = PooledExchange::take();
+    session.use_timer(std::mem::take(&mut exchange.client_timer));
     loop {
         if let Some(mark) = &connection.idle {
             shared.overload.idle.begin(mark);
@@ -64,4 +65,5 @@ pub(crate) async fn serve_http1<T: ByteStream>(
         }
     }
     session.close().await;
+    exchange.client_timer = session.into_timer();
 }

@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
-use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use crate::downstream::body_rate::BodyRate;
@@ -36,7 +35,7 @@ use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
-use crate::timer::Timer;
+use crate::timer::{Timer, within};
 
 /// Bytes of a request's body that are read and dropped after its response, so that the connection can go on. For more
 /// it is cheaper to connect again.
@@ -44,6 +43,10 @@ const DRAINED_MAX: u64 = 64 * 1024;
 
 /// How often it is checked whether a client that has ended its sending side is still there.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long after its beginning a connection goes without being told that its client has gone, while its first request
+/// waits for an answer. Most answers come sooner, and then the runtime need not be told of the socket.
+const UNREGISTERED_MAX: Duration = Duration::from_millis(50);
 
 /// A client connection over HTTP/1. It is the client's end of one request after the other.
 pub(crate) struct Http1Session<T> {
@@ -105,6 +108,8 @@ struct RequestState {
     awaits_continue: bool,
     /// Whether another request may follow on the connection, as far as this one tells.
     keep_alive: bool,
+    /// Whether the client has said that it is its last one.
+    is_last: bool,
 }
 
 /// How far the response has got.
@@ -163,6 +168,7 @@ impl<T: ByteStream> Http1Session<T> {
                 upgrade: None,
                 awaits_continue: false,
                 keep_alive: true,
+                is_last: false,
             },
             body: BodyReader::new(),
             rate: BodyRate::new(limits),
@@ -172,6 +178,17 @@ impl<T: ByteStream> Http1Session<T> {
             failure: None,
             ending: ConnectionEnding::GoesOn,
         }
+    }
+
+    /// Uses a timer that another connection has used: making one costs more than moving it.
+    pub(crate) fn use_timer(&mut self, timer: Timer) {
+        self.timer = timer;
+        self.timer.clear();
+    }
+
+    /// Ends the session, but for its timer.
+    pub(crate) fn into_timer(self) -> Timer {
+        self.timer
     }
 
     /// Whether another request can follow, now that the response to the last one was given.
@@ -203,13 +220,18 @@ impl<T: ByteStream> Http1Session<T> {
             // Closing with unread bytes would reset the connection, and the client would lose the response.
             linger(&mut self.io).await;
         } else {
-            let _ = tokio::time::timeout(self.limits.stalled_write, self.io.shutdown()).await;
+            let closed = poll_fn(|cx| self.io.poll_close(cx));
+            let _ = within(self.limits.stalled_write, closed).await;
         }
     }
 
     async fn is_client_sending(&mut self) -> bool {
         if !self.body.has_ended() || !self.input.is_empty() {
             return self.probe_due.is_none();
+        }
+        if !self.io.is_registered() {
+            // A client that has said that it sends nothing more is believed: asking costs a system call.
+            return !self.request.is_last && self.io.has_unread();
         }
         poll_fn(|cx| Poll::Ready(matches!(self.input.poll_fill(&mut self.io, cx), Poll::Ready(Ok(1..))))).await
     }
@@ -301,6 +323,7 @@ impl<T: ByteStream> Http1Session<T> {
             upgrade: head.upgrade,
             awaits_continue: head.expects_continue,
             keep_alive: head.keep_alive,
+            is_last: !head.keep_alive,
         };
         self.body.begin(head.body);
         if head.body != BodyLength::Empty {
@@ -319,6 +342,7 @@ impl<T: ByteStream> Http1Session<T> {
         head.body = BodyLength::Empty;
         self.begin(head);
         // Whatever follows, it is no body that could be asked for.
+        self.request.is_last = false;
         self.ending = ConnectionEnding::Closes;
         NextRequest::Rejected(rejection)
     }
@@ -536,6 +560,10 @@ impl<T: ByteStream> Downstream for Http1Session<T> {
         }
         if !self.input.is_empty() {
             return Poll::Pending;
+        }
+        if !self.io.is_registered() {
+            self.timer.set(self.opened + UNREGISTERED_MAX);
+            ready!(self.timer.poll_expired(cx));
         }
         match ready!(self.input.poll_fill(&mut self.io, cx)) {
             Ok(0) if self.body.has_ended() => self.poll_presence(cx),

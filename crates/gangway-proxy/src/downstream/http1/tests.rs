@@ -1,6 +1,7 @@
 //! What clients see of a session, with a stand-in for the exchange.
 
 use crate::samples::pass;
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -171,7 +172,7 @@ async fn answers(bytes: &[u8], app: impl App<DuplexStream>) -> String {
 async fn tcp() -> (TcpStream, PeekedTcp) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let client = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
-    (client, PeekedTcp::new(listener.accept().await.expect("a client").0))
+    (client, PeekedTcp::new(listener.accept().await.expect("a client").0.into_std().expect("it is registered")))
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -456,6 +457,24 @@ async fn an_early_answer_reaches_a_client_that_still_sends() {
     let ((), got) = tokio::join!(serve(io, app), asking);
     assert!(got.starts_with("HTTP/1.1 413 ") && got.contains("Connection: close"), "{}", &got[..100]);
     assert_eq!(got.matches('x').count(), 100_000);
+}
+
+#[tokio::test]
+async fn a_request_behind_the_last_one_that_is_answered_does_not_cost_the_client_its_answer() {
+    let (client, io) = tcp().await;
+    let (mut reader, mut writer) = client.into_split();
+    writer.write_all(GET.as_bytes()).await.expect("it is read");
+    let writer = Cell::new(Some(writer));
+    let app = async |head: &RequestHead, session: &mut Http1Session<PeekedTcp>| {
+        let writer = writer.take().expect("one request is answered");
+        assert_eq!(writer.try_write(GET.as_bytes()).expect("room"), GET.len());
+        drop(writer);
+        echo(head, session).await;
+    };
+    let (_phase, phases) = watch::channel(Lifecycle::Serving);
+    let is_leaving = Arc::new(AtomicBool::new(true));
+    let ((), got) = tokio::join!(serve_in(io, (phases, is_leaving), app), read_all(&mut reader));
+    assert!(got.contains("Connection: close") && got.matches("200 OK").count() == 1, "{got}");
 }
 
 #[tokio::test]

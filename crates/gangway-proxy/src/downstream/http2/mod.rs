@@ -5,7 +5,6 @@
 //! [`watched_io`] keeps the deadlines of the connection's bytes, and [`send_budget`] bounds what is buffered for it.
 
 mod client_stream;
-mod exchange_pool;
 mod field_map;
 mod read_head;
 mod send_budget;

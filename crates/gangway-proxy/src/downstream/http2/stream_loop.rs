@@ -15,7 +15,7 @@ use std::thread::LocalKey;
 use parking_lot::Mutex;
 
 use crate::downstream::http2::client_stream::ClientStream;
-use crate::downstream::http2::exchange_pool::PooledExchange;
+use crate::exchange::exchange_pool::PooledExchange;
 use crate::exchange::state::Exchange;
 use crate::limits::Limits;
 use crate::overload::memory_budget::MemoryBudget;

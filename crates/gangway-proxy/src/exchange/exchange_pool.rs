@@ -14,17 +14,17 @@ thread_local! {
 }
 
 /// The state of a request. Dropped, it goes to the pool of the thread that drops it.
-pub(super) struct PooledExchange(Option<Box<Exchange>>);
+pub(crate) struct PooledExchange(Option<Box<Exchange>>);
 
 impl PooledExchange {
     /// Takes a state out of the pool of this thread, or makes one.
-    pub(super) fn take() -> Self {
+    pub(crate) fn take() -> Self {
         let unused = UNUSED.try_with(|unused| unused.borrow_mut().pop()).ok().flatten();
         Self(Some(unused.unwrap_or_default()))
     }
 
     /// Replaces a state that a panic may have left half changed.
-    pub(super) fn replace(&mut self) {
+    pub(crate) fn replace(&mut self) {
         let mut fresh = Box::<Exchange>::default();
         if let Some(spoilt) = &mut self.0 {
             std::mem::swap(&mut fresh.head, &mut spoilt.head);
@@ -53,7 +53,7 @@ impl Drop for PooledExchange {
             return;
         }
         if let Some(mut exchange) = self.0.take() {
-            exchange.head.fields.release();
+            exchange.release();
             // A thread that ends has no pool any more.
             let _ = UNUSED.try_with(|unused| {
                 let mut unused = unused.borrow_mut();
