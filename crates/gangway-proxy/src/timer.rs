@@ -120,7 +120,7 @@ mod tests {
             timer.set(begun + Duration::from_secs(seconds));
             assert!(!has_expired(&mut timer));
         }
-        std::future::poll_fn(|cx| timer.poll_expired(cx)).await;
+        poll_fn(|cx| timer.poll_expired(cx)).await;
         assert_eq!(begun.elapsed(), Duration::from_secs(60));
     }
 
