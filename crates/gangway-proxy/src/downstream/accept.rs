@@ -52,7 +52,7 @@ impl Acceptor {
         // On the heap: the runtime moves a task several times between its beginning and its end.
         let serving = Box::pin(serve(Arc::clone(&self.front_door), tcp, accepted, arriving, (place, open)));
         mark.set_task(self.tracker.spawn(serving).abort_handle());
-        // Only now, so that whoever finds the connection can close it.
+        // A connection that is in the lists can be closed, so its task has to be known first.
         self.idle.add(&mark);
         if let Some(account) = account {
             account.add_connection(&mark);
