@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use gangway_diagnostic::{Finding, codes, quoted};
 
+use crate::forward_auth::ForwardAuth;
 use crate::password_hash::PasswordHash;
 use crate::path::{PathPattern, other_readings};
 
@@ -24,6 +25,8 @@ pub struct Authentication {
 pub enum LoginMethod {
     /// By a user name and a password in `Authorization` (RFC 7617).
     Basic(BasicAuth),
+    /// As a service says that is asked about each request.
+    Forward(ForwardAuth),
 }
 
 /// Who is let in by name and password.
@@ -49,6 +52,14 @@ pub struct BasicUser {
 }
 
 impl Authentication {
+    /// How another service is asked, if one is.
+    pub fn forward(&self) -> Option<&ForwardAuth> {
+        match &self.method {
+            LoginMethod::Forward(forward) => Some(forward),
+            LoginMethod::Basic(_) => None,
+        }
+    }
+
     /// Whether a request for a path passes without a log-in. `path` is in the form in which paths are compared. Where
     /// applications may read it in several ways, all of them have to be such paths: closed on doubt.
     pub fn is_skipped(&self, path: &str) -> bool {
@@ -83,6 +94,7 @@ impl Display for Authentication {
                 let lists = basic.lists.iter().map(|list| format!("@{list}"));
                 write!(f, "auth.basic {}", users.chain(lists).collect::<Vec<_>>().join(", "))?;
             }
+            LoginMethod::Forward(forward) => forward.fmt(f)?,
         }
         match &self.skip[..] {
             [] => Ok(()),

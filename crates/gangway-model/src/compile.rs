@@ -8,12 +8,15 @@
 //!
 //! Everything is sorted before it is looked at, so the order of listing never matters.
 
+mod auth_loops;
+mod auth_services;
 mod availability;
 mod candidates;
 mod conflicts;
 mod fair_share;
 mod handshakes;
 mod held_routes;
+mod log_in_paths;
 mod malformed;
 mod names;
 mod owners;
@@ -31,8 +34,9 @@ mod weights;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use self::auth_services::AuthServices;
 use self::availability::{is_one_off, why_not_up};
-use self::candidates::OfContainer;
+use self::candidates::{Around, OfContainer};
 pub use self::conflicts::Move;
 use self::conflicts::Settled;
 use self::fair_share::{Hidden, Intake};
@@ -132,7 +136,8 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let mut hidden = Hidden::new();
     let mut names = SharedNames::default();
     let mut unserved = UnservedClaims::new(&snapshot.holdings);
-    let mut intake = Intake::new(candidates::of_file(settings, &mut found));
+    let auth_services = AuthServices::new(snapshot, &surroundings);
+    let mut intake = Intake::new(candidates::of_file(settings, &auth_services, &mut found));
     let mut reports = Vec::with_capacity(containers.len());
     let mut known_of_services = HashSet::new();
     let is_read = |container: &&Container| !surroundings.is_own(container) && why_not_up(container).is_none();
@@ -143,7 +148,8 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
         let read = reads.next_if(|read| std::ptr::eq(read.container, *container));
         let made = if let Some(read) = read {
             findings = read.findings;
-            candidates::of_container(container, read.declared, &owners, &surroundings, &mut names, &mut findings.found)
+            let around = Around { owners: &owners, surroundings: &surroundings, auth_services: &auth_services };
+            candidates::of_container(container, read.declared, around, &mut names, &mut findings.found)
         } else if surroundings.is_own(container) {
             dialect::report_own(container, &mut findings.found);
             OfContainer::not_routed("it is Gangway itself")
@@ -161,7 +167,8 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     drop(reads);
     malformed::report(snapshot, &containers, settings, &mut found);
     let mut candidates = intake.all(&mut unserved, &mut found);
-    let mut held = held_routes::read(snapshot, &owners, &surroundings, settings, cache, &mut names);
+    let around = Around { owners: &owners, surroundings: &surroundings, auth_services: &auth_services };
+    let mut held = held_routes::read(snapshot, around, settings, cache, &mut names);
     names.settle(&mut found);
     let mut resolver = NameResolver::new(&names);
     resolver.resolve(candidates.iter_mut(), &mut found);
@@ -177,6 +184,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let observation = Observation { now: snapshot.now, keep: seconds(settings.keep_hosts), unread: &snapshot.unread };
     let settled = conflicts::settle(groups, &absent, &snapshot.holdings, &snapshot.released, observation, &mut found);
     let Settled { left: mut groups, lost, holdings, moves } = settled;
+    auth_loops::settle(&mut groups, &mut found);
     priorities::settle(&mut groups, &mut found);
     handshakes::settle(&mut groups, &mut found);
     let reserved = reserved_hosts::hosts(&groups, &holdings, observation);
@@ -185,6 +193,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     conflicts::report_ties(&entries, &origins, &mut found);
     name_routes(&mut reports, entries.iter().map(|entry| &*entry.id).zip(&origins), &lost);
     entries.extend(held.into_iter().map(|group| entry(group).0));
+    entries.extend(log_in_paths::entries(&entries));
     let (table, diagnostics) =
         (RoutingTable::build_reserved(entries, reserved, |route| &route.tenant), hidden.bounded(found));
     let own = reports.iter().find(|report| report.is_own).map(|report| report.name.clone());
@@ -232,6 +241,7 @@ fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
         host_header: spec.upstream.host_header,
         upgrades: spec.upstream.upgrades,
         upstream: Arc::new(Upstream { id: id.clone(), endpoints, policy: spec.upstream.policy, held, unreachable }),
+        auth_service: spec.auth_endpoints,
         closed: spec.closed,
     };
     (Entry { matcher: spec.matcher, priority: spec.priority, age, id, payload: Arc::new(route) }, origin)

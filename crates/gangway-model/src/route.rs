@@ -47,6 +47,8 @@ pub struct Route {
     pub upgrades: Box<[Box<str>]>,
     /// Where requests go.
     pub upstream: Arc<Upstream>,
+    /// Where the service is that `auth.forward` asks; sorted by key, and empty without the label.
+    pub auth_service: Vec<Endpoint>,
     /// A protecting label could not be applied, so every request is refused with 503 `route-closed`.
     pub closed: bool,
 }
@@ -128,7 +130,7 @@ pub enum Middleware {
     RateLimit(RateLimit),
     /// More requests of one client address under way are refused with 429.
     ConcurrencyLimit(NonZeroU32),
-    /// Clients that have not logged in are refused with 401.
+    /// Clients that have not logged in are refused with 401, or as the service says that is asked about them.
     Authentication(Arc<Authentication>),
     /// Compresses responses by one of these codings, preferred in this order.
     Compression(Box<[ContentCoding]>),
@@ -145,6 +147,24 @@ impl Route {
 }
 
 impl Middleware {
+    /// The log-in, if this is one.
+    pub fn authentication(&self) -> Option<&Authentication> {
+        match self {
+            Self::Authentication(authentication) => Some(authentication),
+            Self::StripPrefix(_)
+            | Self::AddPrefix(_)
+            | Self::Rewrite { .. }
+            | Self::Redirect { .. }
+            | Self::RequestHeader(..)
+            | Self::ResponseHeader(..)
+            | Self::BodyLimit(_)
+            | Self::Hsts(_)
+            | Self::AddressFilter(_)
+            | Self::RateLimit(_)
+            | Self::ConcurrencyLimit(_) => None,
+        }
+    }
+
     /// Whether it answers every request itself, so that the upstream is never asked.
     pub fn answers_all(&self) -> bool {
         match self {

@@ -10,7 +10,7 @@
 
 use crate::label::Mark;
 use crate::matcher::Matcher;
-use crate::route::{Address, HostHeader, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
+use crate::route::{Address, Endpoint, HostHeader, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
 use crate::vocabulary::Vocabulary;
 use gangway_diagnostic::Finding;
 
@@ -100,6 +100,10 @@ pub(crate) struct RouteSpec<'s, Chain = Vec<Part<'s, Middleware>>, Upstream = Pa
     pub middlewares: Chain,
     /// Where requests go.
     pub upstream: Upstream,
+    /// The service that `auth.forward` asks.
+    pub auth_service: Option<AuthServiceSpec<'s>>,
+    /// Where that service is, once it is looked up.
+    pub auth_endpoints: Vec<Endpoint>,
     /// A protecting label could not be applied.
     pub closed: bool,
     /// `group`: services of one project that are one upstream.
@@ -209,10 +213,26 @@ pub(crate) struct UrlTarget {
     pub address: Address,
 }
 
+/// The service that `auth.forward` asks, before it is looked up.
+#[derive(Clone, Debug)]
+pub(crate) struct AuthServiceSpec<'s> {
+    /// The name of a container or a service, or the host of the URL.
+    pub name: Box<str>,
+    /// The port that is written; a URL always has one.
+    pub port: Option<u16>,
+    /// Where it is if no container and no service has the name; none where only those are meant.
+    pub url: Option<UrlTarget>,
+    /// The target of the question, if one is written.
+    pub target: Option<Box<str>>,
+    /// Where it is written.
+    pub mark: Mark<'s>,
+}
+
 impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
     /// The same route with other middlewares and another upstream; returns those that it had.
     pub(crate) fn replace<C, U>(self, middlewares: C, upstream: U) -> (RouteSpec<'s, C, U>, Chain, Upstream) {
         let Self { name, matcher, claim, priority, priority_mark, listener, closed, group, share, words, .. } = self;
+        let (auth_service, auth_endpoints) = (self.auth_service, self.auth_endpoints);
         let (chain, old) = (self.middlewares, self.upstream);
         let route = RouteSpec {
             name,
@@ -223,6 +243,8 @@ impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
             listener,
             middlewares,
             upstream,
+            auth_service,
+            auth_endpoints,
             closed,
             group,
             share,
@@ -305,6 +327,13 @@ impl<'s> Reference<'s> {
     }
 }
 
+impl<'s> AuthServiceSpec<'s> {
+    fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> AuthServiceSpec<'t> {
+        let Self { name, port, url, target, .. } = self.clone();
+        AuthServiceSpec { name, port, url, target, mark: mark(self.mark) }
+    }
+}
+
 impl<'s> RouteSpec<'s> {
     fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> RouteSpec<'t> {
         RouteSpec {
@@ -316,6 +345,8 @@ impl<'s> RouteSpec<'s> {
             listener: self.listener.clone(),
             middlewares: self.middlewares.iter().map(|part| part.marked(mark, |own, _| own.clone())).collect(),
             upstream: self.upstream.marked(mark, UpstreamSpec::marked),
+            auth_service: self.auth_service.as_ref().map(|service| service.marked(mark)),
+            auth_endpoints: self.auth_endpoints.clone(),
             closed: self.closed,
             group: self.group.clone(),
             share: self.share.clone(),

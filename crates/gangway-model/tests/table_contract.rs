@@ -288,6 +288,7 @@ fn tls_route(id: &str, tls: TlsMode, hosts: &[&str]) -> Entry<Arc<Route>> {
         host_header: HostHeader::Keep,
         upgrades: Box::default(),
         upstream: Arc::new(Upstream::default()),
+        auth_service: Vec::new(),
         closed: false,
     });
     let matcher = Matcher::from_lists(hosts, Vec::new(), &mut Vec::new()).expect("few hosts");

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use gangway_model::{Compiled, EndpointKey, Readiness, Route, RoutingTable};
+use gangway_model::{Compiled, Endpoint, EndpointKey, Readiness, Route, RoutingTable};
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
 use tokio::time::sleep;
 
@@ -143,7 +143,7 @@ impl States {
         let mut states = Self::default();
         for active in table.routes() {
             states.routes.insert(&active.route.id, Arc::clone(&active.state));
-            for endpoint in active.ready.iter().chain(&active.others) {
+            for endpoint in active.ready.iter().chain(&active.others).chain(&*active.auth_service) {
                 states.endpoints.insert(&endpoint.key, Arc::clone(&endpoint.state));
             }
         }
@@ -182,19 +182,21 @@ fn prepare(
     let checked: BTreeSet<&EndpointKey> =
         with_check.flat_map(|route| &route.upstream.endpoints).map(|endpoint| &endpoint.key).collect();
     let table = compiled.map(|route: &Arc<Route>| {
-        let endpoints = route.upstream.endpoints.iter().map(|endpoint| {
+        let mut activate = |endpoint: &Endpoint| {
             let is_believed =
                 !checked.contains(&endpoint.key) && (turn == Turn::First || endpoint.key.container.is_empty());
             let health = if is_believed { EndpointHealth::Healthy } else { EndpointHealth::New };
             let state = known.endpoints.carry_over(&mut next.endpoints, &endpoint.key, health);
             state.note_readiness(endpoint.readiness);
             active_endpoint(endpoint, route, state, secret)
-        });
-        let (ready, others) = sorted(endpoints.collect());
+        };
+        let (ready, others) = sorted(route.upstream.endpoints.iter().map(&mut activate).collect());
+        let auth_service = route.auth_service.iter().map(activate).collect();
         let state = known.routes.carry_over(&mut next.routes, &route.id);
         let (cookie, metrics) = (cookies.name(route), metrics.for_route(&route.id));
         let is_guarded = is_guarded(route);
-        Arc::new(ActiveRoute { route: Arc::clone(route), ready, others, cookie, is_guarded, metrics, state })
+        let route = Arc::clone(route);
+        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, is_guarded, metrics, state })
     });
     known.endpoints.depart(&mut next.endpoints);
     (table, next)
@@ -219,8 +221,9 @@ fn sorted_anew(
         });
         let (ready, others) = sorted(endpoints.collect());
         let (cookie, metrics, state) = (active.cookie.clone(), active.metrics.clone(), Arc::clone(&active.state));
-        let (route, is_guarded) = (Arc::clone(route), active.is_guarded);
-        Arc::new(ActiveRoute { route, ready, others, cookie, is_guarded, metrics, state })
+        let (route, is_guarded, auth_service) =
+            (Arc::clone(route), active.is_guarded, Arc::clone(&active.auth_service));
+        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, is_guarded, metrics, state })
     })
 }
 

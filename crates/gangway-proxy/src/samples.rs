@@ -108,6 +108,7 @@ pub(crate) fn route(
         host_header: HostHeader::Keep,
         upgrades: Box::default(),
         upstream: Arc::new(Upstream { id, endpoints, ..Upstream::default() }),
+        auth_service: Vec::new(),
         closed: false,
     };
     (matcher, route)

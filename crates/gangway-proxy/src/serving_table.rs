@@ -28,6 +28,8 @@ pub(crate) struct ActiveRoute {
     pub(crate) others: Vec<ActiveEndpoint>,
     /// The name of the cookie that binds a client to an endpoint, if the route is sticky.
     pub(crate) cookie: Option<Signed>,
+    /// Where the service is that is asked about requests.
+    pub(crate) auth_service: Arc<[ActiveEndpoint]>,
     /// Whether requests have to pass the gate.
     pub(crate) is_guarded: bool,
     pub(crate) metrics: RouteMetrics,

@@ -132,4 +132,10 @@ codes! {
         "A label of the container's one route, such as `gangway.port`, makes that route, also beside `gangway.routes.*`. \
          Without `host`, `path` or `rule` it is served at its default host, on all paths. Labels of the one route are not \
          handed down to the others.";
+    AUTH_SERVICE = 55, Error, "not a log-in service",
+        "`auth.forward` is the name of a container or a service, such as `authelia`, maybe with a port, or a URL with the path \
+         at which the service is asked.";
+    AUTH_TWICE = 56, Error, "two ways to log in",
+        "A route has one way to log in: `auth.basic` or `auth.forward`. Which of two would count is not for Gangway to guess, \
+         so the route is closed.";
 }

@@ -15,4 +15,22 @@ codes! {
     USER_LIST = 204, Error, "list of users that cannot be used",
         "`auth.basic` names a list of users by `@`: a file of that name in `auth/` on the volume, with `user:hash` on each \
          line as `htpasswd` writes it. Routes that name a list which is not there are closed.";
+    AUTH_SERVICE_UNKNOWN = 205, Error, "log-in service that is not there",
+        "`auth.forward` names no container and no service that runs. A service of the same project goes first, then a container \
+         of that name, then the only service of that name, and for a product's name the only service with its image. The \
+         route is closed until it is there.";
+    AUTH_SERVICE_AMBIGUOUS = 206, Error, "several log-in services of one name",
+        "`auth.forward` could mean services of several projects, and any of them would decide who comes in. The name of a \
+         container is unique.";
+    AUTH_SERVICE_UNREACHABLE = 207, Error, "log-in service that cannot be reached",
+        "The service that `auth.forward` names shares no network with Gangway, or its port is not known. The route is closed.";
+    AUTH_SERVICE_PATH = 208, Error, "log-in service without a path",
+        "Where Authelia, authentik, Tinyauth and oauth2-proxy are asked is known, and which of them a service is follows from its \
+         name or its image. Any other service needs a URL with a path.";
+    AUTH_LOOP = 209, Error, "log-in that needs itself",
+        "The service that `auth.forward` asks is served by a route that asks it too, directly or by way of others, so nobody could \
+         ever log in. Such routes are closed.";
+    AUTH_OF_PORTAL = 210, Warning, "log-in service that is asked about itself",
+        "The route leads to the log-in service itself. Whoever wants to log in must get there, so `auth.forward` does nothing \
+         on it; the service protects itself.";
 }

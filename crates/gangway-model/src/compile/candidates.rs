@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::auth_services::AuthServices;
 use super::names::{DeclaredBy, References, SharedNames};
 use super::owners::Owners;
 use super::targets::{Reached, reach, reach_urls};
@@ -34,6 +35,14 @@ pub(super) struct Candidate<'s> {
     pub unreachable: Option<Box<str>>,
 }
 
+/// What declarations are looked up in.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a, 's> {
+    pub owners: &'a Owners<'s>,
+    pub surroundings: &'a Surroundings<'s>,
+    pub auth_services: &'a AuthServices<'a, 's>,
+}
+
 /// The result for one container.
 pub(super) struct OfContainer<'s> {
     pub candidates: Vec<Candidate<'s>>,
@@ -52,11 +61,11 @@ impl OfContainer<'_> {
 pub(super) fn of_container<'s>(
     container: &'s Container,
     declared: Declared<'s>,
-    owners: &Owners<'s>,
-    surroundings: &Surroundings<'s>,
+    around: Around<'_, 's>,
     names: &mut SharedNames<'s>,
     found: &mut Vec<Diagnostic>,
 ) -> OfContainer<'s> {
+    let Around { owners, surroundings, auth_services } = around;
     let (declarations, by_label) = match declared {
         Declared::NotRouted(why) => return OfContainer::not_routed(&why),
         Declared::Routed { declarations, by_label } => (declarations, by_label),
@@ -86,7 +95,10 @@ pub(super) fn of_container<'s>(
         names.add_middleware(container, owner, DeclaredBy::Running, named);
     }
     let mut candidates = Vec::with_capacity(routes.len());
-    for route in routes {
+    for mut route in routes {
+        let mut of_log_in = Vec::new();
+        auth_services.put(&mut route, source, &mut of_log_in);
+        found.extend(of_log_in.into_iter().filter(|_| is_heard));
         if route.group.is_some() && container.project().is_none() {
             found.push(group_without_project(container, &route));
         }
@@ -120,10 +132,12 @@ pub(super) fn of_container<'s>(
 pub(super) fn of_gone<'s>(
     container: &'s Container,
     declarations: Declarations<'s>,
-    owners: &Owners<'s>,
+    around: Around<'_, 's>,
 ) -> Vec<Candidate<'s>> {
-    let candidate = |route: RouteSpec<'s>| {
-        let (party, source) = (owners.party(container, &route), Source::Container(container));
+    let candidate = |mut route: RouteSpec<'s>| {
+        let (party, source) = (around.owners.party(container, &route), Source::Container(container));
+        // What there is to say was said while it ran.
+        around.auth_services.put(&mut route, source, &mut Vec::new());
         let Split { spec, references, .. } = Split::of(route, |_, _| Reached::default());
         let (endpoints, shared, unreachable) = (Vec::new(), None, None);
         Candidate { party, source, spec, references, endpoints, shared, unreachable }
@@ -148,11 +162,16 @@ pub(super) fn name_of_gone<'s>(
 }
 
 /// Makes candidates of the routes of the configuration file.
-pub(super) fn of_file<'s>(settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Vec<Candidate<'s>> {
+pub(super) fn of_file<'s>(
+    settings: &'s Settings,
+    auth_services: &AuthServices<'_, 's>,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<Candidate<'s>> {
     let mut routes: Vec<&FileRoute> = settings.file_routes.iter().collect();
     routes.sort_by_key(|route| (&route.name, &route.place));
     let candidate = |file: &'s FileRoute| {
-        let route = dialect::read_file(file, settings, found)?;
+        let mut route = dialect::read_file(file, settings, found)?;
+        auth_services.put(&mut route, Source::File(file), found);
         let Split { spec, references, reached } = Split::of(route, |_, destination| reach_urls(destination));
         let (party, source) = (Party::of_file(&spec.name), Source::File(file));
         let endpoints = reached.map(|reached| reached.endpoints).unwrap_or_default();

@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::availability::why_not_up;
-use super::candidates::{self, Candidate};
+use super::candidates::{self, Around, Candidate};
 use super::fair_share;
 use super::names::SharedNames;
-use super::owners::{Owner, Owners};
+use super::owners::Owner;
 use super::replicas::{self, RouteGroup};
-use crate::address::Surroundings;
 use crate::bounds::ALTERNATIVES_IN_ALL_MAX;
 use crate::dialect::{self, ReadCache};
 use crate::engine_name::EngineName;
@@ -45,12 +44,12 @@ pub(super) struct HeldRoutes<'s> {
 /// Reads the containers that are gone, and adds what they declare for others to `names`.
 pub(super) fn read<'s>(
     snapshot: &'s Snapshot,
-    owners: &Owners<'s>,
-    surroundings: &Surroundings<'s>,
+    around: Around<'_, 's>,
     settings: &Settings,
     cache: &mut ReadCache,
     names: &mut SharedNames<'s>,
 ) -> HeldRoutes<'s> {
+    let Around { owners, surroundings, .. } = around;
     let mut held = HeldRoutes::default();
     if snapshot.gone.is_empty() {
         return held;
@@ -71,7 +70,7 @@ pub(super) fn read<'s>(
             held.left.insert((&gone.container.engine, &gone.container.id), left);
             candidates::name_of_gone(&gone.container, &mut declarations, owners, names);
         }
-        let candidates = candidates::of_gone(&gone.container, declarations, owners);
+        let candidates = candidates::of_gone(&gone.container, declarations, around);
         // A route of which nothing is a name is known to be over already, and need not be kept until names are known.
         let is_left = |one: &Candidate<'_>| one.references.is_some() || !left_of(one, gone).is_zero();
         held.candidates.extend(candidates.into_iter().filter(is_left).map(|candidate| (candidate, *gone)));

@@ -103,7 +103,7 @@ fn to_container<'s>(
     (Some(endpoint), reach.reason)
 }
 
-fn url_endpoint(target: &UrlTarget, weight: u16) -> Endpoint {
+pub(super) fn url_endpoint(target: &UrlTarget, weight: u16) -> Endpoint {
     Endpoint {
         key: EndpointKey { container: Box::default(), address: target.address.clone() },
         name: target.url.clone(),

@@ -65,6 +65,8 @@ fn route<'s>(name: &str, mark: Mark<'s>) -> RouteSpec<'s> {
         listener: ListenerOptions::default(),
         middlewares: words.map(|name| Part::Named(reference(name, mark))).collect(),
         upstream,
+        auth_service: None,
+        auth_endpoints: Vec::new(),
         closed: false,
         group: None,
         share: Box::default(),

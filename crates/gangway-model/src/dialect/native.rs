@@ -9,6 +9,7 @@ mod access;
 mod collect;
 mod default_host;
 mod draft;
+mod forward_auth;
 mod header;
 mod label;
 mod limits;

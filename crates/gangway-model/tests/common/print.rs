@@ -80,7 +80,8 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
     if let Some(why) = &route.upstream.unreachable {
         writeln!(f, "  nothing to wait for: {}", printable(why))?;
     }
-    route.upstream.endpoints.iter().try_for_each(|endpoint| writeln!(f, "  {}", endpoint_text(endpoint)))
+    let asked = route.auth_service.iter().map(|endpoint| endpoint_text(endpoint).replacen("to ", "asks ", 1));
+    asked.chain(route.upstream.endpoints.iter().map(endpoint_text)).try_for_each(|line| writeln!(f, "  {line}"))
 }
 
 /// A line for each thing that is not as usual.

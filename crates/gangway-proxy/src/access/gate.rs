@@ -8,19 +8,26 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gangway_model::{Authentication, LoginMethod, Middleware, RateLimit, Route};
+use gangway_model::{Authentication, BasicAuth, LoginMethod, Middleware, RateLimit, Route};
 use gangway_publish::Reader;
 
 use crate::access::client_key::LimitedClient;
 use crate::access::concurrency::{ConcurrencyCounts, ConcurrencyPermit};
 use crate::access::credentials::Credentials;
+use crate::access::forward::{self, Approval, Question};
 use crate::access::login::{LoginError, Logins};
 use crate::access::rate_limiter::{Rate, RateExceeded, RateLimiter};
 use crate::access::user_lists::UserLists;
 use crate::address_key::AddressKey;
+use crate::downstream::connection::ClientConnection;
+use crate::message::field_kind::FieldKind;
+use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
+use crate::request::admission::Admission;
+use crate::serving_table::ActiveRoute;
+use crate::upstream::connector::Connector;
 
 /// The state of all checks. It outlives every table, so neither a change of another label nor a recreated container lets
 /// a client begin anew.
@@ -30,6 +37,8 @@ pub(crate) struct AccessControl {
     limiter: OnceLock<RateLimiter>,
     requests: Arc<ConcurrencyCounts>,
     logins: Logins,
+    /// Marks our questions to log-in services.
+    question_mark: Box<str>,
 }
 
 /// What a request has passed, and what it holds until its end.
@@ -51,6 +60,8 @@ enum Login {
     Skipped { is_ours: bool },
     /// By name and password.
     User(Box<str>),
+    /// As a service has said.
+    Approved(Box<Approval>),
 }
 
 impl Passage {
@@ -63,9 +74,9 @@ impl Passage {
     }
 
     /// Whether `Authorization` holds credentials that the gate has checked.
-    pub(crate) fn has_checked_credentials(&self) -> bool {
+    fn has_checked_credentials(&self) -> bool {
         match &self.login {
-            Login::None | Login::Skipped { is_ours: false } => false,
+            Login::None | Login::Skipped { is_ours: false } | Login::Approved(_) => false,
             Login::Skipped { is_ours: true } | Login::User(_) => true,
         }
     }
@@ -73,7 +84,40 @@ impl Passage {
     fn user(&self) -> Option<&str> {
         match &self.login {
             Login::User(user) => Some(user),
+            Login::Approved(approval) => approval.user(),
             Login::None | Login::Skipped { .. } => None,
+        }
+    }
+
+    fn approval(&self) -> Option<&Approval> {
+        match &self.login {
+            Login::Approved(approval) => Some(approval),
+            Login::None | Login::Skipped { .. } | Login::User(_) => None,
+        }
+    }
+
+    /// Changes the fields for the application as the log-in demands: what a client must not say or show is removed, and
+    /// what a log-in service has said of the user is added.
+    pub(crate) fn change_upstream_fields(&self, authentication: &Authentication, fields: &mut Fields) {
+        match &authentication.method {
+            LoginMethod::Basic(basic) => {
+                if self.has_checked_credentials() && !basic.keep {
+                    fields.remove(FieldKind::Authorization);
+                }
+            }
+            LoginMethod::Forward(forward) => {
+                forward::remove_claims(&forward.identity, fields);
+                if let Some(approval) = self.approval() {
+                    approval.add_identity(fields);
+                }
+            }
+        }
+    }
+
+    /// Adds the cookies that a log-in service has set for the client.
+    pub(crate) fn add_cookies(&self, fields: &mut Fields) {
+        if let Some(approval) = self.approval() {
+            approval.add_cookies(fields);
         }
     }
 }
@@ -118,15 +162,29 @@ pub(crate) fn is_guarded(route: &Route) -> bool {
 /// A request at the gate of its route.
 pub(crate) struct AtGate<'a> {
     pub(crate) head: &'a RequestHead,
-    pub(crate) client: IpAddr,
-    /// The path in the form in which paths are compared.
-    pub(crate) path: &'a str,
-    pub(crate) route: &'a Arc<Route>,
+    pub(crate) admission: &'a Admission,
+    pub(crate) connection: &'a ClientConnection,
+    pub(crate) active: &'a ActiveRoute,
+    /// The connections by which log-in services are asked.
+    pub(crate) connector: &'a Connector,
+    /// The public port of https, if one is set.
+    pub(crate) public_https_port: Option<u16>,
+}
+
+impl AtGate<'_> {
+    fn client(&self) -> IpAddr {
+        self.admission.origin.client
+    }
 }
 
 impl AccessControl {
     pub(crate) fn new(lists: Reader<UserLists>) -> Self {
-        Self { limiter: OnceLock::new(), requests: Arc::new(ConcurrencyCounts::new()), logins: Logins::new(lists) }
+        Self {
+            limiter: OnceLock::new(),
+            requests: Arc::new(ConcurrencyCounts::new()),
+            logins: Logins::new(lists),
+            question_mark: format!("gangway-{:016x}", fastrand::u64(..)).into(),
+        }
     }
 
     fn limiter(&self) -> &RateLimiter {
@@ -135,39 +193,64 @@ impl AccessControl {
 
     /// Lets a request in, or says why not. Once let in, it is let in again until the protection of its route changes.
     pub(crate) async fn pass(&self, request: AtGate<'_>, passage: &mut Passage) -> Result<(), LocalReply> {
-        if passage.is_for(request.route) {
+        let route = &request.active.route;
+        if passage.is_for(route) {
             return Ok(());
         }
         *passage = Passage::default();
-        for guard in guards(request.route) {
+        for guard in guards(route) {
             match guard {
                 Guard::Rate(limit) => self.limit_rate(limit, &request, passage)?,
                 Guard::Concurrency(max) => {
-                    let client = (&*request.route.id, AddressKey::of(request.client));
+                    let client = (&*route.id, AddressKey::of(request.client()));
                     let permit = self.requests.begin(&client, max);
                     passage.permits.push(permit.ok_or_else(too_many_at_once)?);
                 }
                 Guard::Login(authentication) => passage.login = self.log_in(authentication, &request).await?,
             }
         }
-        passage.route = Some(Arc::clone(request.route));
+        passage.route = Some(Arc::clone(route));
         Ok(())
     }
 
     fn limit_rate(&self, limit: &RateLimit, request: &AtGate<'_>, passage: &Passage) -> Result<(), LocalReply> {
-        let (route, fields) = (&*request.route.id, &request.head.fields);
-        let client = LimitedClient::of(route, &limit.key, request.client, fields, passage.user());
+        let (route, fields) = (&*request.active.route.id, &request.head.fields);
+        let client = LimitedClient::of(route, &limit.key, request.client(), fields, passage.user());
         self.limiter().take(&client, Rate::of(limit)).map_err(|exceeded| rate_exceeded(limit, exceeded))
     }
 
     async fn log_in(&self, authentication: &Authentication, request: &AtGate<'_>) -> Result<Login, LocalReply> {
-        let LoginMethod::Basic(basic) = &authentication.method;
+        let is_skipped = authentication.is_skipped(request.admission.normal_path(request.head));
+        match &authentication.method {
+            LoginMethod::Basic(basic) => self.log_in_by_password(basic, is_skipped, request).await,
+            LoginMethod::Forward(_) if is_skipped => Ok(Login::Skipped { is_ours: false }),
+            LoginMethod::Forward(forward) => {
+                let question = Question {
+                    head: request.head,
+                    admission: request.admission,
+                    connection: request.connection,
+                    public_https_port: request.public_https_port,
+                    connector: request.connector,
+                    endpoints: &request.active.auth_service,
+                    own_mark: &self.question_mark,
+                };
+                Ok(Login::Approved(Box::new(forward::ask(forward, &question).await?)))
+            }
+        }
+    }
+
+    async fn log_in_by_password(
+        &self,
+        basic: &BasicAuth,
+        is_skipped: bool,
+        request: &AtGate<'_>,
+    ) -> Result<Login, LocalReply> {
         let credentials = Credentials::of(&request.head.fields);
-        if authentication.is_skipped(request.path) {
+        if is_skipped {
             let is_ours = credentials.is_some_and(|credentials| self.logins.is_known(basic, &credentials));
             return Ok(Login::Skipped { is_ours });
         }
-        let client = AddressKey::of(request.client);
+        let client = AddressKey::of(request.client());
         let outcome = self.logins.log_in(basic, credentials.as_ref(), client, self.limiter()).await;
         match (outcome, credentials) {
             (Ok(()), Some(credentials)) => Ok(Login::User(credentials.user().into())),

@@ -3,6 +3,7 @@
 mod client_key;
 mod concurrency;
 mod credentials;
+mod forward;
 pub(crate) mod gate;
 mod login;
 mod login_cache;

@@ -214,7 +214,7 @@ async fn wait_or_reply<D: Downstream>(
         AfterWait::Serve => proxy(worker, connection, exchange, client).await,
         // A refusal says nothing of the application; anything else is for clients that are let in.
         AfterWait::Reply(local) if local.reason().is_none() && exchange.context.is_at_gate() => {
-            let local = pass_gate(worker, exchange).await.err().unwrap_or(local);
+            let local = pass_gate(worker, connection, exchange).await.err().unwrap_or(local);
             reply(worker, exchange, client, local).await
         }
         AfterWait::Reply(local) => reply(worker, exchange, client, local).await,
@@ -229,14 +229,14 @@ async fn hold_behind_gate<D: Downstream>(
     exchange: &mut Exchange,
     client: &mut D,
 ) -> Ending {
-    match pass_gate(worker, exchange).await {
+    match pass_gate(worker, connection, exchange).await {
         Ok(()) => wait_or_reply(worker, connection, exchange, client, NextStep::Hold).await,
         Err(local) => reply(worker, exchange, client, local).await,
     }
 }
 
 /// Lets the request past the gate of its route, or makes the reply that says why not.
-async fn pass_gate(worker: &Worker, exchange: &mut Exchange) -> Result<(), LocalReply> {
+async fn pass_gate(worker: &Worker, connection: &ClientConnection, exchange: &mut Exchange) -> Result<(), LocalReply> {
     let Exchange { head, context, .. } = exchange;
     let RequestContext { received, routed, passage, .. } = context;
     let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
@@ -244,9 +244,11 @@ async fn pass_gate(worker: &Worker, exchange: &mut Exchange) -> Result<(), Local
     };
     let request = AtGate {
         head,
-        client: admission.origin.client,
-        path: admission.normal_path(head),
-        route: &routed.active.route,
+        admission,
+        connection,
+        active: &routed.active,
+        connector: &worker.connector,
+        public_https_port: worker.shared.settings.public_https_port,
     };
     worker.shared.access.pass(request, passage).await
 }
@@ -295,7 +297,7 @@ async fn proxy<D: Downstream>(
     loop {
         // Each time: the route may be another one now.
         if exchange.context.is_at_gate()
-            && let Err(local) = Box::pin(pass_gate(worker, exchange)).await
+            && let Err(local) = Box::pin(pass_gate(worker, connection, exchange)).await
         {
             return Box::pin(reply(worker, exchange, client, local)).await;
         }

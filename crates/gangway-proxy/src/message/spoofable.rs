@@ -40,6 +40,7 @@ fn after_x(rest: &[u8]) -> bool {
         }
         Some(b'a') => {
             begins(rest, "auth-request-")
+                || begins(rest, "authentik-")
                 || is_one_of(rest, &["accel-mapping", "arr-clientcert", "arr-ssl", "azure-clientip", "azure-socketip"])
         }
         Some(b'e') => is_one_of(rest, &["envoy-external-address", "envoy-original-path"]),
@@ -120,6 +121,7 @@ mod tests {
             "X-Remote-Addr",
             "X-WebAuth-User",
             "X-Auth-Request-Email",
+            "X-authentik-username",
             "X-Sendfile-Type",
             "X-Accel-Mapping",
             "Proxy",

@@ -2,8 +2,8 @@
 //!
 //! Each `match` names every middleware: a new one does not compile until each hook says what it does.
 
+use gangway_model::Middleware;
 use gangway_model::target_change::Unconfined;
-use gangway_model::{LoginMethod, Middleware};
 
 use crate::access::gate::Passage;
 use crate::message::field_kind::FieldKind;
@@ -85,12 +85,7 @@ pub(crate) fn upstream_target<'a>(
 pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, fields: &mut Fields) {
     for middleware in middlewares {
         match middleware {
-            Middleware::Authentication(authentication) => {
-                let LoginMethod::Basic(basic) = &authentication.method;
-                if passage.has_checked_credentials() && !basic.keep {
-                    fields.remove(FieldKind::Authorization);
-                }
-            }
+            Middleware::Authentication(authentication) => passage.change_upstream_fields(authentication, fields),
             Middleware::RequestHeader(name, value) => headers::apply(name, value.as_ref(), fields),
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)
@@ -108,11 +103,12 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
 }
 
 /// Changes the fields of a response, of the application or of a local reply. Responses pass the chain in reverse.
-pub(crate) fn on_response(middlewares: &[Middleware], fields: &mut Fields, scheme: ClientScheme) {
+pub(crate) fn on_response(middlewares: &[Middleware], passage: &Passage, fields: &mut Fields, scheme: ClientScheme) {
     for middleware in middlewares.iter().rev() {
         match middleware {
             Middleware::ResponseHeader(name, value) => headers::apply(name, value.as_ref(), fields),
             Middleware::Hsts(max_age) => hsts::on_response(*max_age, scheme, fields),
+            Middleware::Authentication(_) => passage.add_cookies(fields),
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)
             | Middleware::Rewrite { .. }
@@ -122,7 +118,6 @@ pub(crate) fn on_response(middlewares: &[Middleware], fields: &mut Fields, schem
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
-            | Middleware::Authentication(_)
             | Middleware::Compression(_) => {}
         }
     }
@@ -162,7 +157,7 @@ mod tests {
             let mut fields = Fields::default();
             fields.push(b"Server", b"app");
             fields.push(b"X-From", b"app");
-            on_response(&chain, &mut fields, scheme);
+            on_response(&chain, &Passage::default(), &mut fields, scheme);
             assert_eq!(fields.all_named(b"x-from").collect::<Vec<_>>(), [b"outer"]);
             assert_eq!(fields.get_named(b"strict-transport-security"), hsts);
             assert_eq!(fields.get_named(b"server"), None);

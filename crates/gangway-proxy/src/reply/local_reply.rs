@@ -14,6 +14,7 @@ use crate::message::decimal::Decimal;
 use crate::message::field_kind::FieldKind;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
+use crate::reply::auth_reply::AuthReply;
 use crate::reply::page::{Audience, html_body, json_body};
 use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
@@ -30,6 +31,8 @@ pub(crate) enum LocalReply {
     Challenge { key_authorization: String },
     /// The client is redirected.
     Redirect { status: StatusCode, location: String },
+    /// A log-in service does not let the client in.
+    OfAuthService(AuthReply),
 }
 
 /// Why a request cannot be served.
@@ -69,6 +72,12 @@ impl From<FailureReply> for LocalReply {
     }
 }
 
+impl From<AuthReply> for LocalReply {
+    fn from(reply: AuthReply) -> Self {
+        Self::OfAuthService(reply)
+    }
+}
+
 impl From<Rejection> for LocalReply {
     fn from(rejection: Rejection) -> Self {
         let reply = FailureReply::new(rejection.reason).with_detail(rejection.to_string());
@@ -84,7 +93,7 @@ impl LocalReply {
     fn as_failure(&self) -> Option<&FailureReply> {
         match self {
             Self::Failure(failure) => Some(failure),
-            Self::Redirect { .. } | Self::Challenge { .. } => None,
+            Self::Redirect { .. } | Self::Challenge { .. } | Self::OfAuthService(_) => None,
         }
     }
 
@@ -106,6 +115,7 @@ impl LocalReply {
         match self {
             Self::Challenge { key_authorization } => challenge(key_authorization, request),
             Self::Redirect { status, location } => redirection(*status, location, audience),
+            Self::OfAuthService(reply) => reply.render(request),
             Self::Failure(failure) if is_grpc(request) => grpc_failure(failure.reason, audience),
             Self::Failure(failure) => failure.page(request, audience),
         }

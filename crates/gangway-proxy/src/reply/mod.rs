@@ -1,5 +1,6 @@
 //! Replies that Gangway gives itself instead of an application.
 
+pub(crate) mod auth_reply;
 pub(crate) mod local_reply;
 pub(crate) mod page;
 pub(crate) mod reason;

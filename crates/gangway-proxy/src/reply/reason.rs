@@ -31,6 +31,10 @@ pub(crate) enum Reason {
     Forbidden,
     /// The client has not logged in.
     Unauthorized,
+    /// The log-in service cannot be asked about the client.
+    AuthUnavailable,
+    /// The log-in service gave no answer that makes sense.
+    AuthInvalid,
     /// The client asks for more than its share.
     RateLimited,
     /// The client has too many requests under way at the route.
@@ -67,6 +71,10 @@ impl Reason {
             Self::Overloaded => (503, "overloaded", "This server is busy. Please try again in a moment."),
             Self::Forbidden => (403, "forbidden", "This address may not come in here."),
             Self::Unauthorized => (401, "unauthorized", "A name and a password are needed here."),
+            Self::AuthUnavailable => {
+                (503, "auth-unavailable", "The log-in service cannot be reached. Please try again in a moment.")
+            }
+            Self::AuthInvalid => (502, "auth-invalid", "The log-in service gave no valid answer."),
             Self::RateLimited => (429, "rate-limited", "Too many requests. Please try again in a moment."),
             Self::ConcurrencyLimited => {
                 (429, "concurrency-limited", "Too many requests at once. Please try again in a moment.")
@@ -110,6 +118,8 @@ impl Reason {
             Self::Overloaded => "busy",
             Self::Forbidden => "not let in",
             Self::Unauthorized => "log-in needed",
+            Self::AuthUnavailable => "log-in service not reached",
+            Self::AuthInvalid => "no valid answer of the log-in service",
             Self::RateLimited | Self::ConcurrencyLimited => "too many requests",
             Self::Internal => "something went wrong",
         }

@@ -34,7 +34,7 @@ pub(crate) fn render_for(
     let audience = Audience { request_id: &request_id, local: admission.is_some(), url: &url, own };
     let (mut response, body) = reply.render(head, audience);
     if let Some(routed) = &ctx.routed {
-        chain::on_response(&routed.active.route.middlewares, &mut response.fields, ctx.scheme());
+        chain::on_response(&routed.active.route.middlewares, &ctx.passage, &mut response.fields, ctx.scheme());
     }
     (response, body)
 }

@@ -22,7 +22,7 @@ pub(crate) fn prepare(ctx: &RequestContext, response: &mut ResponseHead) {
     {
         sticky::set_cookie(cookie.current(), token.current(), ctx.scheme(), fields);
     }
-    chain::on_response(&routed.active.route.middlewares, fields, ctx.scheme());
+    chain::on_response(&routed.active.route.middlewares, &ctx.passage, fields, ctx.scheme());
 }
 
 /// Whether a response may last for hours, so that its client connection ends together with the endpoint. Over HTTP/2

@@ -221,6 +221,7 @@ impl RouteToServe {
             host_header: HostHeader::Keep,
             upgrades: Box::default(),
             upstream: Arc::new(Upstream { id: id.clone(), endpoints, ..Upstream::default() }),
+            auth_service: Vec::new(),
             closed: false,
         };
         (self.change)(&mut route);

@@ -75,10 +75,10 @@ pub(super) async fn follow(data: PathBuf, compiled: Reader<Compiled>, mut output
 fn named(compiled: &Compiled) -> BTreeSet<Box<str>> {
     let middlewares = compiled.table.routes().iter().flat_map(|route| &route.middlewares);
     let lists = middlewares.filter_map(|middleware| match middleware {
-        Middleware::Authentication(authentication) => {
-            let LoginMethod::Basic(basic) = &authentication.method;
-            Some(&basic.lists)
-        }
+        Middleware::Authentication(authentication) => match &authentication.method {
+            LoginMethod::Basic(basic) => Some(&basic.lists),
+            LoginMethod::Forward(_) => None,
+        },
         Middleware::StripPrefix(_)
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::label::Label;
-use super::route_fields::{AuthFields, RouteFields};
+use super::route_fields::{AuthFields, ForwardFields, RouteFields};
+use super::schema::KeyId;
 use super::values::{each, is_file_name};
 use crate::address_filter::{AddressEntry, AddressFilter, AddressList};
 use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, REALM_DEFAULT};
+use crate::forward_auth::ForwardAuth;
 use crate::path::PathPattern;
 use crate::request_limit::{ClientKey, RateLimit, parse_concurrency};
 use crate::route::Middleware;
@@ -69,6 +71,7 @@ pub(super) fn concurrency<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, f
 }
 
 pub(super) fn auth_basic<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    fields.auth.basic_label = Some(label.clone());
     enum Entry {
         User(BasicUser),
         List(Box<str>),
@@ -187,14 +190,47 @@ pub(super) fn middlewares<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diag
 }
 
 fn authentication<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) -> Option<Authentication> {
-    let AuthFields { users, lists, skip, keep, realm, details } = std::mem::take(&mut fields.auth);
-    if users.is_empty() && lists.is_empty() {
-        for label in details {
-            let message = format!("{} without a way to log in", quoted(label.key.name));
-            let help = "add a label by which clients log in, such as `auth.basic`";
-            let finding = Finding::error(codes::AUTH_MISSING, 0..0, message, "", help);
-            fields.found(&label, finding, found);
+    let auth = std::mem::take(&mut fields.auth);
+    let AuthFields { users, lists, skip, keep, realm, forward, headers, details, forward_label, basic_label } = auth;
+    if let (Some(label), Some(_)) = (&forward_label, &basic_label) {
+        let help = "remove one of them; who comes in by a name and a password can be listed at the log-in service";
+        let message = "`auth.forward` beside `auth.basic`";
+        fields.found(label, Finding::error(codes::AUTH_TWICE, 0..0, message, "two ways to log in", help), found);
+        return None;
+    }
+    let beside_forward: &[KeyId] = &[KeyId::AuthKeep, KeyId::AuthRealm];
+    let mut lacking = Vec::new();
+    if forward_label.is_some() {
+        let is_of_basic = |label: &&Label<'a>| label.key.id().is_some_and(|id| beside_forward.contains(&id));
+        lacking.extend(details.iter().filter(is_of_basic).cloned().map(|label| (label, "`auth.basic`")));
+    } else {
+        lacking.extend(headers.iter().map(|(_, label)| (label.clone(), "`auth.forward`")));
+        if users.is_empty() && lists.is_empty() {
+            lacking.extend(details.into_iter().map(|label| (label, "`auth.basic`")));
         }
+    }
+    for (label, needed) in lacking {
+        let message = format!("{} without a way to log in", quoted(label.key.name));
+        let help = format!("add a label by which clients log in, such as {needed}");
+        let (message, help) = match (&forward_label, &basic_label) {
+            (None, None) => (message, help),
+            (Some(_), _) | (_, Some(_)) => {
+                let other = if forward_label.is_some() { "auth.forward" } else { "auth.basic" };
+                let message = format!("{} beside {}", quoted(label.key.name), quoted(other));
+                (message, format!("remove it: it is for {needed}"))
+            }
+        };
+        fields.found(&label, Finding::error(codes::AUTH_MISSING, 0..0, message, "", help), found);
+    }
+    if let Some(ForwardFields { service, place }) = forward {
+        let identity = headers.map(|(headers, _)| headers.into()).unwrap_or_default();
+        // The product, and what follows from it, may only be known when the service is looked up.
+        let target = place.target.clone().unwrap_or_default();
+        let method = LoginMethod::Forward(ForwardAuth { service: service.into(), product: None, target, identity });
+        fields.auth_service = Some(place);
+        return Some(Authentication { method, skip });
+    }
+    if users.is_empty() && lists.is_empty() {
         return None;
     }
     let realm = realm.unwrap_or_else(|| REALM_DEFAULT.into());

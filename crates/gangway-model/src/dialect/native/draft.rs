@@ -97,6 +97,8 @@ impl<'a> ReadRoute<'a> {
                     policy: fields.policy,
                 },
             }),
+            auth_service: fields.auth_service.take(),
+            auth_endpoints: Vec::new(),
             closed: fields.closed,
             group: fields.group.take(),
             share: std::mem::take(&mut fields.share),

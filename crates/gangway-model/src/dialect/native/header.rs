@@ -12,7 +12,7 @@ use gangway_diagnostic::{Finding, quoted};
 
 /// Headers that frame a message or belong to one connection. A label that could set them would break the
 /// connection or smuggle requests past other routes' protection.
-const RESERVED: [&str; 15] = [
+pub(super) const RESERVED: [&str; 15] = [
     "connection",
     "content-length",
     "expect",

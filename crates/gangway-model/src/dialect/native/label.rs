@@ -33,9 +33,11 @@ impl<'a> Label<'a> {
 
     /// Whether the value may be a secret, so that it is never shown.
     pub(crate) fn is_secret(&self) -> bool {
-        let may_have_password =
-            matches!(self.key.id(), Some(KeyId::Redirect | KeyId::Upstream)) && self.mark.value.contains('@');
-        self.key.name.starts_with("auth.") || is_secret_name(self.tail) || may_have_password
+        let is_url = matches!(self.key.id(), Some(KeyId::Redirect | KeyId::Upstream | KeyId::AuthForward));
+        let may_have_password = is_url && self.mark.value.contains('@');
+        let is_about_users = self.key.name.starts_with("auth.")
+            && !matches!(self.key.id(), Some(KeyId::AuthForward | KeyId::AuthHeaders));
+        is_about_users || is_secret_name(self.tail) || may_have_password
     }
 
     /// Checks what holds for values of every form, before a reader sees the value.

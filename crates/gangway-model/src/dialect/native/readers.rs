@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::access;
+use super::forward_auth;
 use super::header;
 use super::label::Label;
 use super::redirect;
@@ -90,6 +91,8 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::RateLimit => access::rate_limit(label, fields, found),
         KeyId::Concurrency => access::concurrency(label, fields, found),
         KeyId::AuthBasic => access::auth_basic(label, fields, found),
+        KeyId::AuthForward => forward_auth::auth_forward(label, fields, found),
+        KeyId::AuthHeaders => forward_auth::auth_headers(label, fields, found),
         KeyId::AuthSkip => access::auth_skip(label, fields, found),
         KeyId::AuthKeep => access::auth_keep(label, fields, found),
         KeyId::AuthRealm => access::auth_realm(label, fields, found),

@@ -10,13 +10,14 @@ use super::schema::Role;
 use crate::address_filter::AddressList;
 use crate::authentication::BasicUser;
 use crate::content_coding::ContentCoding;
+use crate::forward_auth::IdentityField;
 use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::path::PathPattern;
 use crate::request_limit::RateLimit;
 use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion};
 use crate::rule::Expression;
-use crate::spec::{Access, UrlTarget};
+use crate::spec::{Access, AuthServiceSpec, UrlTarget};
 use crate::value;
 use gangway_diagnostic::Finding;
 use gangway_diagnostic::{Diagnostic, Severity};
@@ -57,6 +58,8 @@ pub(crate) struct RouteFields<'a> {
     pub concurrency: Option<NonZeroU32>,
     pub auth: AuthFields<'a>,
     pub compress: Box<[ContentCoding]>,
+    /// The service that clients' requests are asked about, once the labels of `auth.*` are put together.
+    pub auth_service: Option<AuthServiceSpec<'a>>,
     pub timeouts: Timeouts,
     pub host_header: HostHeader,
     pub upgrades: Box<[Box<str>]>,
@@ -86,8 +89,22 @@ pub(crate) struct AuthFields<'a> {
     pub skip: Vec<PathPattern>,
     pub keep: bool,
     pub realm: Option<Box<str>>,
+    pub forward: Option<ForwardFields<'a>>,
+    pub headers: Option<(Vec<IdentityField>, Label<'a>)>,
     /// The labels that say how, and not by what, clients log in.
     pub details: Vec<Label<'a>>,
+    /// The label `auth.forward`, also where it could not be read.
+    pub forward_label: Option<Label<'a>>,
+    /// The label `auth.basic`, also where it could not be read.
+    pub basic_label: Option<Label<'a>>,
+}
+
+/// The service that `auth.forward` names.
+#[derive(Debug)]
+pub(crate) struct ForwardFields<'a> {
+    /// As written.
+    pub service: &'a str,
+    pub place: AuthServiceSpec<'a>,
 }
 
 impl<'a> RouteFields<'a> {

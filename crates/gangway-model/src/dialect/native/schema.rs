@@ -22,8 +22,13 @@ pub(crate) enum ResolvedKey<'k> {
     Unknown,
 }
 
+/// Another spelling of a key, as a part of the key that it belongs to. Only labels have it: in a file, what has a value
+/// has no parts.
+const OTHER_SPELLING: (&str, &str) = ("auth.forward.headers", "auth.headers");
+
 /// Looks a key up, without regard to case.
 pub(crate) fn resolve(key: &str) -> ResolvedKey<'_> {
+    let key = if key.eq_ignore_ascii_case(OTHER_SPELLING.0) { OTHER_SPELLING.1 } else { key };
     // Nearly all keys are one of ours.
     if let Some(known) = KEYS.iter().find(|known| key.eq_ignore_ascii_case(known.name) && !known.is_open()) {
         return ResolvedKey::Known(known, "");
@@ -109,6 +114,7 @@ mod tests {
         assert_eq!(known("Host"), "host ");
         assert_eq!(known("Response.Header.X-Foo"), "response.header.<Name> X-Foo");
         assert_eq!(known("sleep.after"), "sleep.* after");
+        assert_eq!(known("Auth.Forward.Headers"), "auth.headers ");
         assert!(matches!(resolve("hosts"), ResolvedKey::Unknown));
         assert!(matches!(resolve(""), ResolvedKey::Unknown));
         assert!(matches!(resolve("ünknown"), ResolvedKey::Unknown));
@@ -127,7 +133,10 @@ mod tests {
             let beside = match key.name {
                 "strip-prefix" => ("path", "/stash"),
                 "verify" => ("scheme", "https"),
-                name if name.starts_with("auth.") && name != "auth.basic" => ("auth.basic", "@friends"),
+                "auth.headers" => ("auth.forward", "http://192.0.2.9/check"),
+                name if name.starts_with("auth.") && !["auth.basic", "auth.forward"].contains(&name) => {
+                    ("auth.basic", "@friends")
+                }
                 name if name.starts_with("health.") && name != "health.path" => ("health.path", "/healthz"),
                 _ => ("enable", "true"),
             };

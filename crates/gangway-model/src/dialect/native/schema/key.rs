@@ -80,6 +80,8 @@ pub(crate) enum KeyId {
     RateLimit,
     Concurrency,
     AuthBasic,
+    AuthForward,
+    AuthHeaders,
     AuthSkip,
     AuthKeep,
     AuthRealm,

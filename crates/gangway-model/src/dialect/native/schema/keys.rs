@@ -324,9 +324,27 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "auth.forward",
-        value: Form::Line("URL, or `authelia`, `authentik`, `tinyauth`, `oauth2-proxy`"),
-        example: "authelia",
-        doc: "Asks another service whether a request may pass.",
+        value: Form::Line("`authelia`, `authentik`, `tinyauth`, `oauth2-proxy`, another container or service, or URL"),
+        example: "http://192.0.2.9:9091/api/authz/forward-auth",
+        doc: "Asks a log-in service whether a request may pass: by GET, with the client's headers and \
+              `X-Forwarded-Method`, `-Proto`, `-Host`, `-Uri` and `-For`. After 2xx the application gets the request with the \
+              fields in `auth.headers`; any other answer goes to the client. Without an answer nobody is let in. A name \
+              stands for a service of the same project, else a container, else the only service of that name, and may have a \
+              port (`login:9000`); a host in a URL without a dot too. Which of the four products it is follows from the name, \
+              the path or the image; for any other service the URL has a path. The paths `/outpost.goauthentik.io` of \
+              authentik and `/oauth2` of oauth2-proxy are served at the hosts of the route.",
+        status: KeyStatus::InForce(KeyId::AuthForward),
+        ..PROTECTS
+    },
+    Key {
+        name: "auth.headers",
+        value: Form::List("header names, also with `*` at the end"),
+        default: "`Remote-*`, and those of the product",
+        example: "Remote-User, X-Team-*",
+        doc: "The fields in the answers of `auth.forward` that the application gets. What clients send under these names, in any \
+              spelling, is removed from every request of the route. Also written `auth.forward.headers` as a label. \
+              `Authorization` is replaced only where the service sets it.",
+        status: KeyStatus::InForce(KeyId::AuthHeaders),
         ..PROTECTS
     },
     Key {

@@ -1,0 +1,83 @@
+//! The paths that a log-in service serves at the hosts of the applications before which it stands.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::host::HostPattern;
+use crate::matcher::Matcher;
+use crate::path::PathPattern;
+use crate::request_limit::ClientKey;
+use crate::route::{HostHeader, Middleware, Policy, Route, Timeouts, Upstream};
+use crate::table::Entry;
+
+/// The entries for these paths. Where a host has them twice, the more senior route's counts; a route that a label makes
+/// for such a path goes before.
+pub(super) fn entries(of_routes: &[Entry<Arc<Route>>]) -> Vec<Entry<Arc<Route>>> {
+    let mut by_age: Vec<&Entry<Arc<Route>>> =
+        of_routes.iter().filter(|entry| !entry.payload.auth_service.is_empty()).collect();
+    by_age.sort_by_key(|entry| (entry.age, &entry.id));
+    let mut taken: BTreeSet<(HostPattern, &'static str)> = BTreeSet::new();
+    let mut entries = Vec::new();
+    for entry in by_age {
+        let Some(path) = own_path(&entry.payload) else { continue };
+        let hosts: Vec<HostPattern> =
+            entry.payload.hosts.iter().filter(|host| taken.insert(((*host).clone(), path))).cloned().collect();
+        if hosts.is_empty() {
+            continue;
+        }
+        let mut findings = Vec::new();
+        let path = PathPattern::parse(path, &mut findings);
+        let matcher = path.and_then(|path| Matcher::from_lists(hosts, vec![path], &mut findings));
+        // As many alternatives as the route has hosts, so there are not too many.
+        if let Some(matcher) = matcher {
+            let route = route(&entry.payload, &matcher);
+            let (priority, id) = (entry.priority, route.id.clone());
+            entries.push(Entry { matcher, priority, age: i64::MAX, id, payload: Arc::new(route) });
+        }
+    }
+    entries
+}
+
+fn own_path(route: &Route) -> Option<&'static str> {
+    let mut log_ins = route.middlewares.iter().filter_map(Middleware::authentication);
+    log_ins.find_map(|authentication| authentication.forward()?.product?.own_path())
+}
+
+/// The route to the service, with what protects the route before which it stands, but for the log-in.
+fn route(of: &Route, matcher: &Matcher) -> Route {
+    let id: Box<str> = format!("{}@log-in", of.id).into();
+    let endpoints = of.auth_service.clone();
+    // A service in the world outside is one of several behind its own proxy.
+    let host_header = match endpoints.iter().all(|endpoint| endpoint.host.is_some()) {
+        true => HostHeader::Upstream,
+        false => HostHeader::Keep,
+    };
+    let stays = |middleware: &&Middleware| match middleware {
+        Middleware::AddressFilter(_) | Middleware::ConcurrencyLimit(_) | Middleware::Hsts(_) => true,
+        Middleware::RateLimit(limit) => limit.key != ClientKey::User,
+        Middleware::StripPrefix(_)
+        | Middleware::AddPrefix(_)
+        | Middleware::Rewrite { .. }
+        | Middleware::Redirect { .. }
+        | Middleware::RequestHeader(..)
+        | Middleware::ResponseHeader(..)
+        | Middleware::BodyLimit(_)
+        | Middleware::Authentication(_) => false,
+    };
+    Route {
+        id: id.clone(),
+        name: of.name.clone(),
+        rule: matcher.rule().to_string().into(),
+        tenant: of.tenant.clone(),
+        origin: of.origin.clone(),
+        hosts: matcher.hosts(),
+        listener: of.listener.clone(),
+        middlewares: of.middlewares.iter().filter(stays).cloned().collect(),
+        timeouts: Timeouts::default(),
+        host_header,
+        upgrades: Box::default(),
+        upstream: Arc::new(Upstream { id, endpoints, policy: Policy::default(), held: false, unreachable: None }),
+        auth_service: Vec::new(),
+        closed: of.closed,
+    }
+}

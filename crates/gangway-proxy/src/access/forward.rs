@@ -1,0 +1,539 @@
+//! Asks a log-in service whether a request may pass.
+//!
+//! Only an answer that is whole, in time and in order opens the way. Everything else is a closed door: a service that
+//! cannot be reached, is silent, or answers what makes no sense.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use gangway_model::{Address, AuthProduct, ForwardAuth, IdentityField, Readiness};
+use http::{Method, StatusCode};
+use tokio::time::timeout;
+
+use crate::downstream::connection::ClientConnection;
+use crate::grammar::is_value;
+use crate::message::body_length::BodyLength;
+use crate::message::field_kind::FieldKind;
+use crate::message::fields::Fields;
+use crate::message::request_head::RequestHead;
+use crate::message::response_head::ResponseHead;
+use crate::reply::auth_reply::AuthReply;
+use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
+use crate::reply::reason::Reason;
+use crate::request::admission::Admission;
+use crate::request::forwarding::{self, ForwardingFacts};
+use crate::serving_table::ActiveEndpoint;
+use crate::stream::body_frame::BodyFrame;
+use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
+use crate::stream::upstream_request::UpstreamRequest;
+use crate::upstream::connector::{ConnectionNeed, Connector};
+use crate::upstream::dedicated::ConnectionOwner;
+use crate::upstream::error::trouble;
+use crate::upstream::stream::UpstreamStream;
+
+/// How long the whole answer may take: a service may check a password meanwhile.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// How long a connection may take, so that another container of the service can be asked.
+const CONNECT_TIME: Duration = Duration::from_secs(3);
+
+/// Kept connections that may turn out to be closed, one after another, before a fresh one is opened.
+const STALE_MAX: usize = 2;
+
+/// Bytes of an answer's body that a client gets: a page, and not a download.
+const BODY_MAX: usize = 256 * 1024;
+
+/// Bytes that are read of an answer that nobody gets, so that its connection can be used again.
+const UNREAD_MAX: usize = 16 * 1024;
+
+/// Bytes of the fields of an answer that go to the application, and of those that go to the client.
+const FIELDS_BYTES_MAX: usize = 32 * 1024;
+
+/// Interim answers before the answer.
+const INTERIM_MAX: usize = 8;
+
+/// By this field a question is known that comes back to us (RFC 8586).
+const LOOP_FIELD: &[u8] = b"CDN-Loop";
+
+/// What a service has said of a request that may pass.
+#[derive(Debug, Default)]
+pub(crate) struct Approval {
+    /// Fields that tell the application who the user is.
+    identity: Fields,
+    /// `Set-Cookie` for the client.
+    cookies: Fields,
+    user: Option<Box<str>>,
+}
+
+/// A request that a service is asked about.
+pub(super) struct Question<'a> {
+    pub(super) head: &'a RequestHead,
+    pub(super) admission: &'a Admission,
+    pub(super) connection: &'a ClientConnection,
+    pub(super) public_https_port: Option<u16>,
+    pub(super) connector: &'a Connector,
+    pub(super) endpoints: &'a [ActiveEndpoint],
+    /// What our questions have in common, and nobody else's.
+    pub(super) own_mark: &'a str,
+}
+
+/// Why there is no answer that counts.
+enum NoAnswer {
+    /// The service was not reached, or was silent.
+    Unavailable(String),
+    /// It answered what makes no sense.
+    Invalid(String),
+}
+
+impl NoAnswer {
+    fn invalid(detail: &str) -> Self {
+        Self::Invalid(detail.to_owned())
+    }
+}
+
+impl From<UpstreamError> for NoAnswer {
+    fn from(error: UpstreamError) -> Self {
+        match error.kind {
+            UpstreamErrorKind::Malformed | UpstreamErrorKind::HeadTooLarge => Self::Invalid(error.to_string()),
+            UpstreamErrorKind::Refused
+            | UpstreamErrorKind::ConnectTimeout
+            | UpstreamErrorKind::NoWay
+            | UpstreamErrorKind::NameUnknown
+            | UpstreamErrorKind::Connect
+            | UpstreamErrorKind::Exhausted
+            | UpstreamErrorKind::TlsUntrusted
+            | UpstreamErrorKind::TlsNothingInCommon
+            | UpstreamErrorKind::TlsNotSpoken
+            | UpstreamErrorKind::Tls
+            | UpstreamErrorKind::ClosedUnanswered
+            | UpstreamErrorKind::Unprocessed
+            | UpstreamErrorKind::ClosedEarly
+            | UpstreamErrorKind::Timeout
+            | UpstreamErrorKind::Drained => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl Approval {
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    pub(super) fn add_identity(&self, fields: &mut Fields) {
+        // Credentials replace the client's; of the rest nothing of the client's is left.
+        if self.identity.has(FieldKind::Authorization) {
+            fields.remove(FieldKind::Authorization);
+        }
+        fields.extend_from(&self.identity, |_| true);
+    }
+
+    pub(super) fn add_cookies(&self, fields: &mut Fields) {
+        fields.extend_from(&self.cookies, |_| true);
+    }
+}
+
+/// Removes what an application could take for a statement about the user. `Authorization` is a credential, which an
+/// application checks.
+pub(super) fn remove_claims(identity: &[IdentityField], fields: &mut Fields) {
+    fields.retain(|field| {
+        field.kind == FieldKind::Authorization || !identity.iter().any(|known| known.may_be_read_in(field.name))
+    });
+}
+
+/// Asks whether the request may pass. An error is the reply for the client.
+pub(super) async fn ask(forward: &ForwardAuth, question: &Question<'_>) -> Result<Approval, LocalReply> {
+    let head = question.head;
+    if head.fields.all_named(LOOP_FIELD).any(|value| contains(value, question.own_mark)) {
+        return Err(closed(forward, NoAnswer::invalid("it leads back to this route")));
+    }
+    if climbs(question.admission.path(head)) {
+        // The service judges by the path as sent, and an application may read another one.
+        return Err(FailureReply::new(Reason::BadRequest).with_detail("`..` in the path of a protected route").into());
+    }
+    match timeout(ANSWER_TIME, answered(forward, question)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => Err(closed(forward, error)),
+        Err(_) => Err(closed(forward, NoAnswer::Unavailable("there was no answer in time".to_owned()))),
+    }
+}
+
+fn closed(forward: &ForwardAuth, error: NoAnswer) -> LocalReply {
+    let service = &forward.service;
+    match error {
+        NoAnswer::Unavailable(detail) => FailureReply::new(Reason::AuthUnavailable)
+            .with_detail(format!("the log-in service `{service}` cannot be asked: {detail}"))
+            .with_retry_after(RETRY_AFTER)
+            .into(),
+        NoAnswer::Invalid(detail) => FailureReply::new(Reason::AuthInvalid)
+            .with_detail(format!("the log-in service `{service}` gave no valid answer: {detail}"))
+            .into(),
+    }
+}
+
+/// The answer: an approval, or what the client gets instead.
+async fn answered(forward: &ForwardAuth, question: &Question<'_>) -> Result<Result<Approval, LocalReply>, NoAnswer> {
+    let ready: Vec<&ActiveEndpoint> =
+        question.endpoints.iter().filter(|endpoint| endpoint.readiness == Readiness::Ready).collect();
+    let first = if ready.is_empty() { 0 } else { fastrand::usize(..ready.len()) };
+    let mut error = NoAnswer::Unavailable("it is not running".to_owned());
+    for endpoint in ready[first..].iter().chain(&ready[..first]) {
+        let _in_flight = endpoint.state.begin();
+        match answer_of(endpoint, forward, question).await {
+            Ok((stream, head)) => return judged(stream, head, forward, question).await,
+            // Nobody was asked, so another one can be.
+            Err(Unasked::NotReached(trouble)) => error = trouble,
+            Err(Unasked::Failed(trouble)) => return Err(trouble),
+        }
+    }
+    Err(error)
+}
+
+/// Why an endpoint gave no answer.
+enum Unasked {
+    NotReached(NoAnswer),
+    Failed(NoAnswer),
+}
+
+/// Asks one endpoint, and waits for the head of its answer.
+async fn answer_of(
+    endpoint: &ActiveEndpoint,
+    forward: &ForwardAuth,
+    question: &Question<'_>,
+) -> Result<(UpstreamStream, ResponseHead), Unasked> {
+    let need = ConnectionNeed {
+        owner: ConnectionOwner::Shared,
+        client: None,
+        is_upgrade: false,
+        is_repeatable: true,
+        connect_timeout: CONNECT_TIME,
+    };
+    let fields = question_fields(endpoint, forward, question);
+    let mut stale = 0;
+    loop {
+        let kept = if stale < STALE_MAX { question.connector.checkout(endpoint, &need) } else { None };
+        let mut stream = match kept {
+            Some(stream) => stream,
+            None => match question.connector.connect(endpoint, &need).await {
+                Ok(stream) => {
+                    endpoint.state.connected();
+                    stream
+                }
+                Err(error) => {
+                    endpoint.state.note_trouble(trouble(error.kind));
+                    return Err(Unasked::NotReached(NoAnswer::Unavailable(error.to_string())));
+                }
+            },
+        };
+        let is_stale = |kind| matches!(kind, UpstreamErrorKind::ClosedUnanswered | UpstreamErrorKind::Unprocessed);
+        match head_of(&mut stream, forward, &fields).await {
+            Ok(head) => return Ok((stream, head)),
+            Err(HeadError::Upstream(error)) if stream.is_reused() && is_stale(error.kind) && stale < STALE_MAX => {
+                stale += 1;
+            }
+            Err(HeadError::Upstream(error)) => return Err(Unasked::Failed(error.into())),
+            Err(HeadError::TooManyInterim) => {
+                return Err(Unasked::Failed(NoAnswer::invalid("too many interim answers")));
+            }
+        }
+    }
+}
+
+enum HeadError {
+    Upstream(UpstreamError),
+    TooManyInterim,
+}
+
+async fn head_of(
+    stream: &mut UpstreamStream,
+    forward: &ForwardAuth,
+    fields: &Fields,
+) -> Result<ResponseHead, HeadError> {
+    let started = stream.start_request(&UpstreamRequest {
+        method: &Method::GET,
+        target: &forward.target,
+        fields,
+        body: BodyLength::Empty,
+        is_upgrade: false,
+        is_last: false,
+    });
+    started.map_err(HeadError::Upstream)?;
+    poll_fn(|cx| stream.poll_finish_request(cx, None)).await.map_err(HeadError::Upstream)?;
+    let mut head = ResponseHead::default();
+    for _ in 0..=INTERIM_MAX {
+        poll_fn(|cx| stream.poll_response_head(cx, &mut head)).await.map_err(HeadError::Upstream)?;
+        if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(head);
+        }
+    }
+    Err(HeadError::TooManyInterim)
+}
+
+/// The fields of the question: the client's, without what frames its body, belongs to its connection, or asks for
+/// something of the application; and what is told about the request.
+fn question_fields(endpoint: &ActiveEndpoint, forward: &ForwardAuth, question: &Question<'_>) -> Fields {
+    let Question { head, admission, connection, public_https_port, .. } = *question;
+    let mut fields = Fields::default();
+    // Products know applications by their hosts. A service in the world outside is known by its own name.
+    match &endpoint.key.address {
+        Address::Name(..) => fields.push_known(FieldKind::Host, b"Host", &[endpoint.host.as_bytes()]),
+        Address::Ip(..) => fields.extend_from(&head.fields, |field| field.kind == FieldKind::Host),
+    }
+    fields.extend_from(&head.fields, |field| {
+        let is_asked = match field.kind {
+            FieldKind::Host | FieldKind::ContentLength | FieldKind::ContentType | FieldKind::Expect => false,
+            FieldKind::Authorization => takes_credentials(forward.product, field.value),
+            kind => forwarding::is_for_endpoint(kind) && !is_about_content(field.name),
+        };
+        is_asked && !field.name.eq_ignore_ascii_case(LOOP_FIELD)
+    });
+    remove_claims(&forward.identity, &mut fields);
+    let facts =
+        ForwardingFacts { connection, origin: admission.origin, port: admission.port, public_https_port, prefix: "" };
+    forwarding::tell(&facts, &head.fields, &mut fields);
+    let (method, target) = (head.method.as_str().as_bytes(), head.target.as_bytes());
+    fields.push_known(FieldKind::Spoofable, b"X-Forwarded-Method", &[method]);
+    fields.push_known(FieldKind::Spoofable, b"X-Forwarded-Uri", &[target]);
+    if forward.is_asked_elsewhere() {
+        let scheme = admission.origin.scheme().text().as_bytes();
+        let host = fields.get(FieldKind::XForwardedHost).unwrap_or_default().to_vec();
+        fields.push_known(FieldKind::Spoofable, b"X-Original-Method", &[method]);
+        fields.push_known(FieldKind::Spoofable, b"X-Original-URL", &[scheme, b"://", &host, target]);
+    }
+    let mut seen = Vec::new();
+    for value in head.fields.all_named(LOOP_FIELD) {
+        seen.extend_from_slice(value);
+        seen.extend_from_slice(b", ");
+    }
+    fields.push_known(FieldKind::Other, LOOP_FIELD, &[&seen, question.own_mark.as_bytes()]);
+    fields
+}
+
+/// Whether a field says something about the content that is sent, or about the one that is wanted of the application: a
+/// service would answer about its own.
+fn is_about_content(name: &[u8]) -> bool {
+    let begins = |start: &[u8]| name.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start));
+    begins(b"if-") || begins(b"content-") || name.eq_ignore_ascii_case(b"range")
+}
+
+/// Whether a service understands these credentials. Authelia refuses those of schemes that it does not know, such as the
+/// ones of media players, also from users who are logged in.
+fn takes_credentials(product: Option<AuthProduct>, value: &[u8]) -> bool {
+    let scheme = value.split(|byte| *byte == b' ').next().unwrap_or_default();
+    match product {
+        Some(AuthProduct::Authelia) => {
+            [&b"basic"[..], b"bearer"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+        }
+        Some(AuthProduct::Authentik | AuthProduct::Tinyauth | AuthProduct::Oauth2Proxy) | None => true,
+    }
+}
+
+/// What follows from the head of an answer.
+async fn judged(
+    mut stream: UpstreamStream,
+    mut head: ResponseHead,
+    forward: &ForwardAuth,
+    question: &Question<'_>,
+) -> Result<Result<Approval, LocalReply>, NoAnswer> {
+    let status = head.status;
+    if status.is_success() {
+        let approval = approval(&head, forward)?;
+        if is_read_at_once(&mut stream).await {
+            question.connector.release(stream);
+        }
+        return Ok(Ok(approval));
+    }
+    if status.is_server_error() {
+        return Err(NoAnswer::Invalid(format!("it answers {}", status.as_u16())));
+    }
+    let is_redirection = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
+    if !is_redirection && !status.is_client_error() {
+        return Err(NoAnswer::Invalid(format!("it answers {}, which says neither yes nor no", status.as_u16())));
+    }
+    if head.fields.iter().any(|field| !is_value(field.value)) {
+        return Err(NoAnswer::invalid("a field has control characters"));
+    }
+    let locations = || head.fields.all_named(b"location");
+    if is_redirection && (locations().count() != 1 || locations().any(<[u8]>::is_empty)) {
+        return Err(NoAnswer::invalid("it redirects without saying where to"));
+    }
+    if status == StatusCode::UNAUTHORIZED
+        && forward.product == Some(AuthProduct::Oauth2Proxy)
+        && is_page_view(question.head)
+    {
+        let mut reply = AuthReply::redirect(&sign_in(&question.head.target));
+        reply.fields.extend_from(&head.fields, |field| field.kind == FieldKind::SetCookie);
+        return Ok(Err(reply.into()));
+    }
+    let body = body_of(&mut stream).await?;
+    question.connector.release(stream);
+    let mut fields = std::mem::take(&mut head.fields);
+    fields.retain(|field| {
+        let is_framing = matches!(field.kind, FieldKind::ContentLength | FieldKind::ProxyAuthenticate);
+        !is_framing && !field.kind.is_for_one_hop()
+    });
+    Ok(Err(AuthReply { status, fields, body }.into()))
+}
+
+/// Copies what goes to the application and to the client.
+fn approval(head: &ResponseHead, forward: &ForwardAuth) -> Result<Approval, NoAnswer> {
+    let mut approval = Approval::default();
+    let is_identity = |name: &[u8]| forward.identity.iter().any(|known| known.is(name));
+    for field in head.fields.iter() {
+        let target = match field.kind {
+            FieldKind::SetCookie => &mut approval.cookies,
+            _ if is_identity(field.name) => &mut approval.identity,
+            _ => continue,
+        };
+        if !is_value(field.value) {
+            return Err(NoAnswer::invalid("a field has control characters"));
+        }
+        target.push(field.name, field.value);
+    }
+    if approval.identity.wire_len().max(approval.cookies.wire_len()) > FIELDS_BYTES_MAX {
+        return Err(NoAnswer::invalid("its fields are too large"));
+    }
+    let names = forward.product.map_or(AuthProduct::Authelia.user_fields(), AuthProduct::user_fields);
+    let user = names.iter().find_map(|name| approval.identity.all_named(name.as_bytes()).next());
+    approval.user = user.filter(|user| !user.is_empty()).map(|user| String::from_utf8_lossy(user).into());
+    Ok(approval)
+}
+
+/// Reads the body that has come with the head, and does not wait for more. Whether it was whole.
+async fn is_read_at_once(stream: &mut UpstreamStream) -> bool {
+    let mut left = UNREAD_MAX;
+    poll_fn(|cx| {
+        loop {
+            let len = match stream.poll_body(cx) {
+                Poll::Ready(Ok(BodyFrame::Data(data))) if data.len() <= left => data.len(),
+                Poll::Ready(Ok(BodyFrame::End)) => return Poll::Ready(true),
+                Poll::Ready(Ok(BodyFrame::Data(_)) | Err(_)) | Poll::Pending => return Poll::Ready(false),
+            };
+            left -= len;
+            stream.consume(len);
+        }
+    })
+    .await
+}
+
+async fn body_of(stream: &mut UpstreamStream) -> Result<bytes::Bytes, NoAnswer> {
+    let mut body = BytesMut::new();
+    loop {
+        let len = poll_fn(|cx| {
+            stream.poll_body(cx).map_ok(|frame| match frame {
+                BodyFrame::Data(data) => {
+                    let room = BODY_MAX + 1 - body.len().min(BODY_MAX);
+                    body.extend_from_slice(&data[..data.len().min(room)]);
+                    Some(data.len())
+                }
+                BodyFrame::End => None,
+            })
+        });
+        match len.await? {
+            None => return Ok(body.freeze()),
+            Some(_) if body.len() > BODY_MAX => return Err(NoAnswer::invalid("its answer is too large")),
+            Some(len) => stream.consume(len),
+        }
+    }
+}
+
+/// Whether a person looks at the answer, so that a page to log in at is of use.
+fn is_page_view(head: &RequestHead) -> bool {
+    let accepts = head.fields.get(FieldKind::Accept).unwrap_or_default();
+    let is_read = head.method == Method::GET || head.method == Method::HEAD;
+    let is_by_script = head.fields.all_named(b"sec-fetch-mode").any(|mode| mode != b"navigate");
+    is_read && !is_by_script && !head.fields.has(FieldKind::Upgrade) && contains(accepts, "text/html")
+}
+
+/// Where oauth2-proxy asks for a log-in, and comes back from: always at the same host.
+fn sign_in(target: &str) -> String {
+    let mut location = "/oauth2/sign_in?rd=%2F".to_owned();
+    for byte in target.trim_start_matches(['/', '\\']).bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => location.push(char::from(byte)),
+            byte => location.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    location
+}
+
+/// Whether a path leads upwards for some reader: as sent, decoded, with backslashes, or with parameters.
+fn climbs(path: &str) -> bool {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = (*first == b'%').then(|| tail.first_chunk::<2>().and_then(|digits| escaped(*digits))).flatten();
+        decoded.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    let mut segments = decoded.split(|byte| matches!(byte, b'/' | b'\\'));
+    segments.any(|segment| segment.split(|byte| *byte == b';').next() == Some(b".."))
+}
+
+fn escaped(digits: [u8; 2]) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()
+}
+
+fn contains(value: &[u8], part: &str) -> bool {
+    memchr::memmem::find(value, part.as_bytes()).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_from_a_log_in_stays_at_the_host() {
+        for (target, location) in [
+            ("/", "/oauth2/sign_in?rd=%2F"),
+            ("/a b?c=d&e", "/oauth2/sign_in?rd=%2Fa%20b%3Fc%3Dd%26e"),
+            ("//evil.example/x", "/oauth2/sign_in?rd=%2Fevil.example%2Fx"),
+            ("/\\evil.example", "/oauth2/sign_in?rd=%2Fevil.example"),
+            ("/\r\nSet-Cookie: a", "/oauth2/sign_in?rd=%2F%0D%0ASet-Cookie%3A%20a"),
+            ("*", "/oauth2/sign_in?rd=%2F%2A"),
+        ] {
+            assert_eq!(sign_in(target), location, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_leads_upwards_for_somebody_is_known() {
+        for path in [
+            "/..",
+            "/a/../b",
+            "/a/%2e%2e/b",
+            "/a/.%2E/b",
+            "/a/..%2fb",
+            "/a%2f..",
+            "/a/..\\b",
+            "/a/..;x/b",
+            "/a%5c..%5cb",
+        ] {
+            assert!(climbs(path), "{path}");
+        }
+        for path in ["/", "/a/b", "/...", "/a..b", "/..a", "/a/.", "/%", "/%2", "/a%2Fb", "/%zz..", "/a;..", "*"] {
+            assert!(!climbs(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_known_schemes_reach_authelia() {
+        let takes = |product, value: &str| takes_credentials(product, value.as_bytes());
+        for (value, by_authelia) in
+            [("Basic YTpi", true), ("bearer x", true), ("MediaBrowser Token=\"x\"", false), ("", false)]
+        {
+            assert_eq!(takes(Some(AuthProduct::Authelia), value), by_authelia, "{value}");
+            assert!(takes(Some(AuthProduct::Tinyauth), value) && takes(None, value));
+        }
+    }
+
+    #[test]
+    fn a_page_is_for_people() {
+        let view = |method, fields: &[(&str, &str)]| is_page_view(&RequestHead::of_test(method, "/", fields));
+        let html = ("accept", "text/html,*/*;q=0.8");
+        assert!(view("GET", &[html]) && view("HEAD", &[html]) && view("GET", &[html, ("sec-fetch-mode", "navigate")]));
+        assert!(!view("POST", &[html]) && !view("GET", &[]) && !view("GET", &[("accept", "application/json")]));
+        assert!(!view("GET", &[html, ("sec-fetch-mode", "cors")]) && !view("GET", &[html, ("upgrade", "websocket")]));
+    }
+}

@@ -1,0 +1,678 @@
+//! Log-in services that are asked about each request: stand-ins that hold the contract of each product, and services that
+//! break every rule.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Plane, RouteToServe, app, route};
+use gangway_model::path::PathPattern;
+use gangway_model::{
+    Address, AuthProduct, Authentication, ClientKey, Endpoint, EndpointKey, ForwardAuth, IdentityField, LoginMethod,
+    Middleware, RateLimit, Readiness, Scheme,
+};
+use gangway_testkit::client::{Answer, Client, Connection, Speaks};
+use gangway_testkit::scripted::{Asked, Scripted};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+fn clients(plane: &Plane) -> [Client; 4] {
+    [plane.http(), plane.https(), plane.http().speaking(Speaks::H2), plane.https().speaking(Speaks::H2)]
+}
+
+fn at(address: SocketAddr) -> Endpoint {
+    Endpoint {
+        key: EndpointKey { container: "auth".into(), address: Address::Ip(address.ip(), address.port()) },
+        name: "auth-1".into(),
+        scheme: Scheme::Http,
+        verify: true,
+        host: None,
+        readiness: Readiness::Ready,
+        weight: 1,
+    }
+}
+
+/// What a label makes of a product's name.
+fn forward(product: Option<AuthProduct>) -> ForwardAuth {
+    let begins = |begin: &str| IdentityField::Begins(begin.into());
+    let mut identity = vec![begins("remote-")];
+    match product {
+        Some(AuthProduct::Authentik) => identity.push(begins("x-authentik-")),
+        Some(AuthProduct::Tinyauth) => identity.push(IdentityField::Named("authorization".into())),
+        Some(AuthProduct::Oauth2Proxy) => identity.push(begins("x-auth-request-")),
+        Some(AuthProduct::Authelia) | None => {}
+    }
+    ForwardAuth {
+        service: product.map_or("http://auth/check", AuthProduct::name).into(),
+        product,
+        target: product.map_or("/check?by=us", AuthProduct::target).into(),
+        identity: identity.into(),
+    }
+}
+
+fn behind(mut route: RouteToServe, forward: ForwardAuth, skip: &[&str], services: Vec<Endpoint>) -> RouteToServe {
+    let skip = skip.iter().map(|path| PathPattern::parse(path, &mut Vec::new()).expect("a path")).collect();
+    let authentication = Authentication { method: LoginMethod::Forward(forward), skip };
+    route.middlewares = vec![Middleware::Authentication(Arc::new(authentication))];
+    route.change = Box::new(|route| route.auth_service = services);
+    route
+}
+
+async fn ask(client: &Client, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let mut connection: Connection = client.connect("a.localhost").await.expect("connected");
+    connection.ask(method, path, fields, "").await.expect("answered")
+}
+
+/// The values of a field that the application got.
+fn got(answer: &Answer, name: &str) -> Vec<String> {
+    let json = answer.json();
+    let fields = json["headers"].as_array().unwrap_or_else(|| panic!("an echo: {} {}", answer.status, answer.text()));
+    let named = fields.iter().filter(|field| field[0].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name)));
+    named.map(|field| field[1].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn cookies(answer: &Answer) -> Vec<&str> {
+    answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok()).collect()
+}
+
+fn reply(status: &str, fields: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// What every product is told, or a 400.
+fn is_told(asked: &Asked) -> bool {
+    let told = ["X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-For"];
+    let is_once = |name: &&str| {
+        let lines = asked.head.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(|(named, _)| named.eq_ignore_ascii_case(name)).count() == 1 && !asked.field(name).is_empty()
+    };
+    let not_wanted = ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding", "TE", "Range", "If-None-Match"];
+    let has = |name: &&str| !asked.field(name).is_empty();
+    told.iter().all(|name| is_once(&name)) && !not_wanted.iter().any(|name| has(&name)) && asked.body.is_empty()
+}
+
+/// Authelia's `forward-auth` endpoint.
+fn authelia(asked: &Asked) -> Vec<u8> {
+    if !asked.head.starts_with("GET /api/authz/forward-auth HTTP/1.1\r\n") || !is_told(asked) {
+        return reply("400 Bad Request", &[], &asked.head);
+    }
+    let (credentials, uri) = (asked.field("Authorization"), asked.field("X-Forwarded-Uri"));
+    if !credentials.is_empty() && !credentials.starts_with("Basic ") && !credentials.starts_with("Bearer ") {
+        return reply("400 Bad Request", &[], "unknown scheme");
+    }
+    if asked.field("Cookie").contains("authelia_session=ann") || credentials == "Basic YW5uOng=" {
+        if uri.starts_with("/admin") {
+            return reply("403 Forbidden", &[("Content-Type", "text/plain")], "403 Forbidden");
+        }
+        let identity = [
+            ("Remote-User", "ann"),
+            ("Remote-Groups", "users,family"),
+            ("Remote-Name", "Ann"),
+            ("Remote-Email", "ann@example.org"),
+            ("Set-Cookie", "authelia_session=ann; Path=/; HttpOnly"),
+            ("X-Internal", "not for the application"),
+        ];
+        return reply("200 OK", &identity, "200 OK");
+    }
+    if credentials.starts_with("Basic ") {
+        return reply("401 Unauthorized", &[("WWW-Authenticate", "Basic realm=\"Authorization Required\"")], "401");
+    }
+    let status = if asked.field("X-Forwarded-Method") == "GET" { "302 Found" } else { "303 See Other" };
+    let host = asked.field("X-Forwarded-Host");
+    let location = format!("https://auth.example.org/?rd={}://{host}{uri}&rm=GET", asked.field("X-Forwarded-Proto"));
+    let fields = [("Location", &*location), ("Set-Cookie", "authelia_session=new; Path=/"), ("Set-Cookie", "b=2")];
+    reply(status, &fields, "<a>Found</a>")
+}
+
+#[tokio::test]
+async fn authelia_is_asked_as_it_expects_and_its_answers_count() {
+    let (address, application) = app("a").await;
+    let service = Scripted::answering(authelia).await.expect("a free port");
+    let product = forward(Some(AuthProduct::Authelia));
+    let plane =
+        Plane::serving(vec![behind(route("a.localhost", address), product, &[], vec![at(service.address)])]).await;
+    for (client, scheme) in clients(&plane).iter().zip(["http", "https", "http", "https"]) {
+        let served = application.served();
+        let answer = ask(client, "GET", "/photos?album=1", &[("accept", "text/html")]).await;
+        assert_eq!(answer.status.as_u16(), 302, "{}", answer.text());
+        let port = answer.header("location").split("a.localhost").nth(1).unwrap_or_default().to_owned();
+        assert!(answer.header("location").starts_with(&format!("https://auth.example.org/?rd={scheme}://a.localhost")));
+        assert!(port.ends_with("/photos?album=1&rm=GET"), "{port}");
+        assert_eq!(cookies(&answer), ["authelia_session=new; Path=/", "b=2"]);
+        assert_eq!(answer.text(), "<a>Found</a>");
+        assert_eq!(ask(client, "POST", "/photos", &[("content-length", "0")]).await.status.as_u16(), 303);
+        let basic = ask(client, "GET", "/", &[("authorization", "Basic eDp4")]).await;
+        assert_eq!((basic.status.as_u16(), basic.header("www-authenticate").contains("realm")), (401, true));
+        let head = ask(client, "HEAD", "/", &[]).await;
+        assert_eq!((head.status.as_u16(), head.text().is_empty()), (303, true));
+        assert_eq!(ask(client, "OPTIONS", "/", &[("origin", "https://b.example")]).await.status, 303, "closed on doubt");
+        let cookie = ("cookie", "authelia_session=ann");
+        assert_eq!(ask(client, "GET", "/admin", &[cookie]).await.text(), "403 Forbidden");
+        assert_eq!(application.served(), served, "nobody was let in yet");
+        let unwanted = [cookie, ("range", "bytes=0-1"), ("if-none-match", "x"), ("te", "trailers"), ("x-internal", "own")];
+        let answer = ask(client, "GET", "/echo", &unwanted).await;
+        assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());
+        assert_eq!(cookies(&answer), ["authelia_session=ann; Path=/; HttpOnly"], "also on success");
+        for (name, value) in [
+            ("remote-user", "ann"),
+            ("remote-groups", "users,family"),
+            ("remote-name", "Ann"),
+            ("remote-email", "ann@example.org"),
+            ("x-internal", "own"),
+            ("range", "bytes=0-1"),
+        ] {
+            assert_eq!(got(&answer, name), [value], "{name}");
+        }
+        // Its own scheme does not concern the log-in, and is the application's.
+        let player = ask(client, "GET", "/echo", &[cookie, ("authorization", "MediaBrowser Token=\"x\"")]).await;
+        assert_eq!(got(&player, "authorization"), ["MediaBrowser Token=\"x\""]);
+        assert_eq!(ask(client, "GET", "/echo", &[("authorization", "Basic YW5uOng=")]).await.status, 200);
+        let uploaded = ask_with_body(client, cookie).await;
+        assert_eq!(uploaded.status.as_u16(), 200, "{}", uploaded.text());
+    }
+    assert!(service.strays().is_empty(), "{:?}", service.strays());
+    assert!(service.asked().iter().any(|asked| asked.turn > 0), "connections are kept");
+}
+
+async fn ask_with_body(client: &Client, cookie: (&str, &str)) -> Answer {
+    let mut connection = client.connect("a.localhost").await.expect("connected");
+    connection.ask("POST", "/upload", &[cookie], "a body for the application").await.expect("answered")
+}
+
+#[tokio::test]
+async fn authentik_is_asked_as_it_expects_and_its_answers_count() {
+    let script = |asked: &Asked| {
+        let is_here = asked.head.starts_with("GET /outpost.goauthentik.io/auth/traefik HTTP/1.1\r\n");
+        if !is_here || !is_told(asked) || !asked.field("Host").starts_with("a.localhost") {
+            return reply("400 Bad Request", &[], &asked.head);
+        }
+        if !asked.field("Cookie").contains("authentik_proxy=ann") {
+            let location = format!("/outpost.goauthentik.io/start?rd={}", asked.field("X-Forwarded-Uri"));
+            return reply("302 Found", &[("Location", &location), ("Set-Cookie", "authentik_proxy=new")], "");
+        }
+        let token = "x".repeat(9000);
+        let identity = [
+            ("X-authentik-username", "ann"),
+            ("X-authentik-groups", "users|family"),
+            ("X-authentik-jwt", &*token),
+            ("X-authentik-meta-app", "a"),
+            ("Set-Cookie", "authentik_proxy=ann; Path=/"),
+            ("Set-Cookie", "authentik_more=1; Path=/"),
+        ];
+        reply("200 OK", &identity, "")
+    };
+    let (address, _) = app("a").await;
+    let service = Scripted::answering(script).await.expect("a free port");
+    let product = forward(Some(AuthProduct::Authentik));
+    let plane =
+        Plane::serving(vec![behind(route("a.localhost", address), product, &[], vec![at(service.address)])]).await;
+    for client in clients(&plane) {
+        let answer = ask(&client, "GET", "/x", &[]).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("location")),
+            (302, "/outpost.goauthentik.io/start?rd=/x"),
+            "{}",
+            answer.text()
+        );
+        let known = [("cookie", "authentik_proxy=ann"), ("X-authentik-username", "root"), ("x-authentik-uid", "0")];
+        let answer = ask(&client, "GET", "/echo", &known).await;
+        assert_eq!(got(&answer, "x-authentik-username"), ["ann"]);
+        assert_eq!((got(&answer, "x-authentik-uid").len(), got(&answer, "x-authentik-jwt")[0].len()), (0, 9000));
+        assert_eq!(cookies(&answer), ["authentik_proxy=ann; Path=/", "authentik_more=1; Path=/"]);
+    }
+}
+
+#[tokio::test]
+async fn tinyauth_is_asked_as_it_expects_and_its_answers_count() {
+    let script = |asked: &Asked| {
+        if !asked.head.starts_with("GET /api/auth/traefik HTTP/1.1\r\n") || !is_told(asked) {
+            return reply("400 Bad Request", &[], &asked.head);
+        }
+        if asked.field("Cookie").contains("tinyauth=ann") {
+            let identity =
+                [("Remote-User", "ann"), ("Remote-Sub", "1"), ("Authorization", "Basic YXBwOmFwcA==")];
+            // An application without credentials of its own gets none.
+            let count = if asked.field("X-Forwarded-Uri").contains("plain") { 2 } else { 3 };
+            return reply("200 OK", &identity[..count], "{\"status\":200}");
+        }
+        if asked.field("User-Agent").contains("Mozilla") {
+            return reply("307 Temporary Redirect", &[("Location", "https://tinyauth.example.org/login")], "");
+        }
+        let fields = [("Content-Type", "application/json"), ("x-tinyauth-location", "https://tinyauth.example.org")];
+        reply("401 Unauthorized", &fields, "{\"status\":401}")
+    };
+    let (address, _) = app("a").await;
+    let service = Scripted::answering(script).await.expect("a free port");
+    let product = forward(Some(AuthProduct::Tinyauth));
+    let plane =
+        Plane::serving(vec![behind(route("a.localhost", address), product, &[], vec![at(service.address)])]).await;
+    for client in clients(&plane) {
+        assert_eq!(ask(&client, "GET", "/", &[("user-agent", "Mozilla/5.0")]).await.status, 307);
+        let program = ask(&client, "GET", "/", &[("user-agent", "curl")]).await;
+        assert_eq!((program.status.as_u16(), &*program.text()), (401, "{\"status\":401}"));
+        assert_eq!(program.header("x-tinyauth-location"), "https://tinyauth.example.org");
+        let known = [("cookie", "tinyauth=ann"), ("authorization", "Bearer own")];
+        let answer = ask(&client, "GET", "/echo", &known).await;
+        assert_eq!(got(&answer, "authorization"), ["Basic YXBwOmFwcA=="]);
+        assert_eq!((got(&answer, "remote-user"), got(&answer, "remote-sub")), (vec!["ann".into()], vec!["1".into()]));
+        assert_eq!(got(&ask(&client, "GET", "/echo?plain", &known).await, "authorization"), ["Bearer own"]);
+    }
+}
+
+#[tokio::test]
+async fn oauth2_proxy_is_asked_as_it_expects_and_people_are_sent_to_its_page() {
+    let script = |asked: &Asked| {
+        if !asked.head.starts_with("GET /oauth2/auth HTTP/1.1\r\n") || !is_told(asked) {
+            return reply("400 Bad Request", &[], &asked.head);
+        }
+        if !asked.field("Cookie").contains("_oauth2_proxy=ann") {
+            return reply("401 Unauthorized", &[("Set-Cookie", "_oauth2_proxy=; Max-Age=0")], "Unauthorized\n");
+        }
+        let identity = [
+            ("X-Auth-Request-User", "ann"),
+            ("X-Auth-Request-Email", "ann@example.org"),
+            ("Set-Cookie", "_oauth2_proxy_0=a; Path=/"),
+            ("Set-Cookie", "_oauth2_proxy_1=b; Path=/"),
+        ];
+        reply("202 Accepted", &identity, "Authenticated\n")
+    };
+    let (address, _) = app("a").await;
+    let service = Scripted::answering(script).await.expect("a free port");
+    let product = forward(Some(AuthProduct::Oauth2Proxy));
+    let plane =
+        Plane::serving(vec![behind(route("a.localhost", address), product, &[], vec![at(service.address)])]).await;
+    for client in clients(&plane) {
+        let page = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+        for (path, location) in [
+            ("/photos?a=b&c", "/oauth2/sign_in?rd=%2Fphotos%3Fa%3Db%26c"),
+            ("//evil.example/x", "/oauth2/sign_in?rd=%2Fevil.example%2Fx"),
+            ("/\\evil.example", "/oauth2/sign_in?rd=%2Fevil.example"),
+            ("/https://evil.example", "/oauth2/sign_in?rd=%2Fhttps%3A%2F%2Fevil.example"),
+        ] {
+            let answer = ask(&client, "GET", path, &[page]).await;
+            assert_eq!((answer.status.as_u16(), answer.header("location")), (302, location), "{}", answer.text());
+            assert_eq!(cookies(&answer), ["_oauth2_proxy=; Max-Age=0"]);
+        }
+        for (method, fields) in [("GET", &[][..]), ("POST", &[page]), ("GET", &[page, ("sec-fetch-mode", "cors")])] {
+            let answer = ask(&client, method, "/", fields).await;
+            assert_eq!((answer.status.as_u16(), &*answer.text()), (401, "Unauthorized\n"), "{method} {fields:?}");
+        }
+        let known = [("cookie", "_oauth2_proxy=ann"), ("X-Auth-Request-User", "root"), ("x-auth-request-groups", "root")];
+        let answer = ask(&client, "GET", "/echo", &known).await;
+        assert_eq!((got(&answer, "x-auth-request-user"), got(&answer, "x-auth-request-groups").len()), (vec!["ann".into()], 0));
+        assert_eq!(cookies(&answer), ["_oauth2_proxy_0=a; Path=/", "_oauth2_proxy_1=b; Path=/"]);
+    }
+}
+
+#[tokio::test]
+async fn any_other_service_is_asked_as_other_proxies_ask() {
+    let script = |asked: &Asked| match asked.head.starts_with("GET /check?by=us HTTP/1.1\r\n") && is_told(asked) {
+        true => {
+            let url = asked.field("X-Original-URL").to_owned();
+            reply("204 No Content", &[("Remote-User", "ann"), ("Remote-Url", &url)], "")
+        }
+        false => reply("400 Bad Request", &[], &asked.head),
+    };
+    let (address, _) = app("a").await;
+    let service = Scripted::answering(script).await.expect("a free port");
+    let endpoints = vec![at(service.address)];
+    let plane = Plane::serving(vec![behind(route("a.localhost", address), forward(None), &[], endpoints)]).await;
+    for (client, scheme) in clients(&plane).iter().zip(["http", "https", "http", "https"]) {
+        let answer = ask(client, "GET", "/echo?x", &[]).await;
+        let url = got(&answer, "remote-url").join("");
+        assert!(url.starts_with(&format!("{scheme}://a.localhost")) && url.ends_with("/echo?x"), "{url}");
+    }
+}
+
+/// Lets everybody in, as nobody in particular.
+fn lets_in(_: &Asked) -> Vec<u8> {
+    reply("200 OK", &[], "")
+}
+
+#[tokio::test]
+async fn what_a_client_says_of_itself_never_reaches_the_application() {
+    let (address, _) = app("a").await;
+    let service = Scripted::answering(lets_in).await.expect("a free port");
+    let mut product = forward(Some(AuthProduct::Authentik));
+    let own = [IdentityField::Named("x-household-user".into()), IdentityField::Begins("x-team-".into())];
+    product.identity = product.identity.iter().cloned().chain(own).collect();
+    let endpoints = vec![at(service.address)];
+    let plane = Plane::serving(vec![behind(route("a.localhost", address), product, &["/open"], endpoints)]).await;
+    let spoofs = [
+        "remote-user",
+        "Remote-Groups",
+        "remote_user",
+        "Remote_Name",
+        "x-authentik-username",
+        "X-Authentik-Meta-Anything",
+        "x_authentik_username",
+        "X-Household-User",
+        "x-household_user",
+        "X_Household_User",
+        "x.household.user",
+        "X~Household~User",
+        "x-team-lead",
+        "X_TEAM_LEAD",
+        "x-auth-request-user",
+    ];
+    for client in clients(&plane) {
+        for path in ["/echo", "/open/echo"] {
+            let fields: Vec<(&str, &str)> =
+                spoofs.iter().map(|name| (*name, "root")).chain([("x-household", "mine")]).collect();
+            let mut connection = client.connect("a.localhost").await.expect("connected");
+            let answer = connection.ask("GET", path, &fields, "").await.expect("answered");
+            assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());
+            assert!(!answer.text().contains("root"), "{path}: {}", answer.text());
+            assert_eq!(got(&answer, "x-household"), ["mine"]);
+        }
+    }
+    // Nor does the service hear it.
+    let heard = service.asked().iter().filter(|asked| asked.head.contains(": root")).count();
+    assert_eq!((heard, service.asked().len()), (0, 4), "what is skipped is not asked about");
+}
+
+#[tokio::test]
+async fn a_path_that_is_read_in_two_ways_is_not_asked_about() {
+    let (address, application) = app("a").await;
+    let service = Scripted::answering(lets_in).await.expect("a free port");
+    let product = forward(Some(AuthProduct::Authelia));
+    let endpoints = vec![at(service.address)];
+    let plane = Plane::serving(vec![behind(route("a.localhost", address), product, &["/open"], endpoints)]).await;
+    for path in ["/a/../admin", "/a/%2e%2e/admin", "/a/..%2fadmin", "/a/..;/admin", "/open/..%2Fadmin", "/a/..%5cadmin"] {
+        let answer = ask(&plane.https(), "GET", path, &[]).await;
+        assert_eq!(answer.status.as_u16(), 400, "{path}");
+    }
+    assert_eq!((application.served(), service.asked().len()), (0, 0));
+    assert_eq!(ask(&plane.https(), "GET", "/a%2Fb/...", &[]).await.status, 200);
+}
+
+fn upgrade(more: &str) -> String {
+    format!(
+        "GET /ws HTTP/1.1\r\nHost: a.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+    )
+}
+
+/// The first bytes of the answer to a handshake for a WebSocket.
+async fn handshake(client: &Client, host: &str, more: &str) -> String {
+    let mut stream = client.stream(host).await.expect("connected");
+    stream.write_all(upgrade(more).replace("a.localhost", host).as_bytes()).await.expect("written");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await.expect("a head");
+        head.push(byte[0]);
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+#[tokio::test]
+async fn a_websocket_is_asked_about_before_its_connection_switches() {
+    let (address, _) = app("a").await;
+    let service = Scripted::answering(authelia).await.expect("a free port");
+    let product = forward(Some(AuthProduct::Authelia));
+    let endpoints = vec![at(service.address)];
+    let plane = Plane::serving(vec![behind(route("a.localhost", address), product, &[], endpoints)]).await;
+    let refused = handshake(&plane.http(), "a.localhost", "").await;
+    assert!(refused.starts_with("HTTP/1.1 302 ") && refused.contains("https://auth.example.org/"), "{refused}");
+    let switched = handshake(&plane.http(), "a.localhost", "Cookie: authelia_session=ann\r\n").await;
+    assert!(switched.starts_with("HTTP/1.1 101 "), "{switched}");
+    assert!(switched.to_ascii_lowercase().contains("set-cookie: authelia_session=ann"), "{switched}");
+}
+
+#[tokio::test]
+async fn a_rate_by_user_counts_by_what_the_service_says() {
+    let script = |asked: &Asked| reply("200 OK", &[("Remote-User", asked.field("x-who"))], "");
+    let (address, _) = app("a").await;
+    let service = Scripted::answering(script).await.expect("a free port");
+    let two = std::num::NonZeroU32::new(2).expect("two");
+    let rate = RateLimit { requests: two, period: Duration::from_secs(3600), burst: two, key: ClientKey::User };
+    let mut protected = behind(route("a.localhost", address), forward(None), &[], vec![at(service.address)]);
+    protected.middlewares.push(Middleware::RateLimit(rate));
+    let plane = Plane::serving(vec![protected]).await;
+    for (who, status) in [("ann", 200), ("ann", 200), ("ann", 429), ("bob", 200), ("bob", 200), ("bob", 429)] {
+        assert_eq!(ask(&plane.https(), "GET", "/", &[("x-who", who)]).await.status, status, "{who}");
+    }
+}
+
+#[tokio::test]
+async fn another_container_of_the_service_is_asked_where_one_is_not_reached() {
+    let (address, _) = app("a").await;
+    let service = Scripted::answering(lets_in).await.expect("a free port");
+    let mut gone = at(unused().await);
+    gone.key.container = "gone".into();
+    let endpoints = vec![gone, at(service.address)];
+    let plane = Plane::serving(vec![behind(route("a.localhost", address), forward(None), &[], endpoints)]).await;
+    for _ in 0..10 {
+        assert_eq!(ask(&plane.https(), "GET", "/", &[]).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_service_has_closed_closes_nobody_out() {
+    let script = |asked: &Asked| match asked.turn {
+        0 => reply("200 OK", &[("Remote-User", "ann")], ""),
+        // Nothing: the connection ends.
+        _ => Vec::new(),
+    };
+    let (address, _) = app("a").await;
+    let service = Scripted::answering(script).await.expect("a free port");
+    let endpoints = vec![at(service.address)];
+    let plane = Plane::serving(vec![behind(route("a.localhost", address), forward(None), &[], endpoints)]).await;
+    let mut connection = plane.https().connect("a.localhost").await.expect("connected");
+    for _ in 0..6 {
+        assert_eq!(connection.ask("GET", "/", &[], "").await.expect("answered").status, 200);
+    }
+}
+
+/// An address at which nothing listens.
+async fn unused() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    listener.local_addr().expect("bound")
+}
+
+/// What a broken service does once it was asked.
+#[derive(Clone, Copy)]
+enum Then {
+    Close,
+    Reset,
+    Hang,
+    /// Sends these bytes again and again.
+    Repeat(&'static [u8]),
+    /// The same, one piece in a second.
+    Drip(&'static [u8]),
+}
+
+async fn broken(said: Vec<u8>, then: Then) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let said = said.clone();
+            tokio::spawn(async move { breaks(stream, &said, then).await });
+        }
+    });
+    address
+}
+
+async fn breaks(mut stream: TcpStream, said: &[u8], then: Then) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    stream.write_all(said).await?;
+    match then {
+        Then::Close => Ok(()),
+        Then::Reset => stream.set_zero_linger(),
+        Then::Hang => std::future::pending().await,
+        Then::Repeat(bytes) => loop {
+            stream.write_all(bytes).await?;
+        },
+        Then::Drip(bytes) => {
+            let mut tick = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                tick.tick().await;
+                stream.write_all(bytes).await?;
+            }
+        }
+    }
+}
+
+/// Everything that a service may do wrong: what it says, and what then.
+fn faults() -> Vec<(&'static str, Vec<u8>, Then)> {
+    let text = |text: &str| text.as_bytes().to_vec();
+    let head = |head: &str| format!("HTTP/1.1 {head}\r\n\r\n").into_bytes();
+    let many = (0..300).map(|number| format!("X-{number}: x\r\n")).collect::<String>();
+    vec![
+        ("silent", Vec::new(), Then::Hang),
+        ("closes", Vec::new(), Then::Close),
+        ("resets", Vec::new(), Then::Reset),
+        ("closes in its head", text("HTTP/1.1 200 OK\r\nRemote-User: root\r\n"), Then::Close),
+        ("resets in its head", text("HTTP/1.1 200 OK\r\nRemote-User: root\r\n"), Then::Reset),
+        ("hangs in its head", text("HTTP/1.1 200 OK\r\nRemote-User: root\r\n"), Then::Hang),
+        ("drips its head", text("HTTP/1.1 200 OK\r\nX: "), Then::Drip(b"x")),
+        ("an endless field", text("HTTP/1.1 200 OK\r\nX: "), Then::Repeat(&[b'x'; 4096])),
+        ("endless fields", text("HTTP/1.1 200 OK\r\n"), Then::Repeat(b"X: x\r\n")),
+        ("too many fields", format!("HTTP/1.1 200 OK\r\n{many}\r\n").into_bytes(), Then::Hang),
+        ("garbage", text("\x01\x02\x03\x04 200 OK\r\n\r\n"), Then::Hang),
+        ("endless garbage", Vec::new(), Then::Repeat(b"garbage ")),
+        ("no version", text("200 OK\r\n\r\n"), Then::Close),
+        ("HTTP/0.9", text("<html>200 OK</html>"), Then::Close),
+        ("HTTP/3.0", text("HTTP/3.0 200 OK\r\n\r\n"), Then::Close),
+        ("HTTP/2", text("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Then::Close),
+        ("TLS", b"\x15\x03\x01\x00\x02\x02\x50".to_vec(), Then::Close),
+        ("status 20", head("20 OK"), Then::Close),
+        ("status 2000", head("2000 OK"), Then::Close),
+        ("status 099", head("099 OK"), Then::Close),
+        ("a negative status", head("-200 OK"), Then::Close),
+        ("interim answers without end", Vec::new(), Then::Repeat(b"HTTP/1.1 103 Early Hints\r\n\r\n")),
+        ("many interim answers, and 200", [b"HTTP/1.1 100 Continue\r\n\r\n".repeat(50), head("200 OK")].concat(), Then::Hang),
+        ("an interim answer, and nothing", head("100 Continue"), Then::Hang),
+        ("a switch of protocols", head("101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket"), Then::Hang),
+        ("500", head("500 Internal Server Error\r\nContent-Length: 0"), Then::Hang),
+        ("502", head("502 Bad Gateway\r\nContent-Length: 0"), Then::Hang),
+        ("503", head("503 Service Unavailable\r\nContent-Length: 0"), Then::Hang),
+        ("599", head("599 Odd\r\nContent-Length: 0"), Then::Hang),
+        ("600", head("600 Odd\r\nContent-Length: 0"), Then::Hang),
+        ("300", head("300 Multiple Choices\r\nContent-Length: 0"), Then::Hang),
+        ("304", head("304 Not Modified"), Then::Hang),
+        ("305", head("305 Use Proxy\r\nLocation: http://evil.example\r\nContent-Length: 0"), Then::Hang),
+        ("a redirection to nowhere", head("302 Found\r\nContent-Length: 0"), Then::Hang),
+        ("a redirection to nothing", head("302 Found\r\nLocation:\r\nContent-Length: 0"), Then::Hang),
+        ("a redirection to two places", head("302 Found\r\nLocation: /a\r\nLocation: /b\r\nContent-Length: 0"), Then::Hang),
+        ("a Location with a CR", head("302 Found\r\nLocation: /a\rSet-Cookie: b=c\r\nContent-Length: 0"), Then::Hang),
+        ("a Location with an LF and a space", head("302 Found\r\nLocation: /a\n b\r\nContent-Length: 0"), Then::Hang),
+        ("a Location with a zero byte", head("302 Found\r\nLocation: /a\0\r\nContent-Length: 0"), Then::Hang),
+        ("an identity with a control byte", head("200 OK\r\nRemote-User: an\x01n\r\nContent-Length: 0"), Then::Hang),
+        ("an identity with a zero byte", head("200 OK\r\nRemote-User: root\0ann\r\nContent-Length: 0"), Then::Hang),
+        ("an identity with a CR", head("200 OK\r\nRemote-User: ann\rX-Admin: 1\r\nContent-Length: 0"), Then::Hang),
+        ("a folded identity", head("200 OK\r\nRemote-User: ann\r\n root\r\nContent-Length: 0"), Then::Hang),
+        ("a name with a space", head("200 OK\r\nRemote-User : ann\r\nContent-Length: 0"), Then::Hang),
+        ("a cookie with a control byte", head("200 OK\r\nSet-Cookie: a=\x01\r\nContent-Length: 0"), Then::Hang),
+        ("a large identity", head(&format!("200 OK\r\nRemote-Groups: {}\r\nContent-Length: 0", "g".repeat(40_000))), Then::Hang),
+        ("no length that makes sense", head("401 Unauthorized\r\nContent-Length: -1"), Then::Hang),
+        ("two lengths", head("200 OK\r\nContent-Length: 0\r\nContent-Length: 5"), Then::Hang),
+        ("a body that is cut", text("HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\nhalf"), Then::Close),
+        ("a body that is reset", text("HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\nhalf"), Then::Reset),
+        ("a body that stops", text("HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\nhalf"), Then::Hang),
+        ("a body that drips", text("HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\n"), Then::Drip(b"x")),
+        ("a body without end", text("HTTP/1.1 401 Unauthorized\r\n\r\n"), Then::Repeat(&[b'x'; 4096])),
+        ("chunks without end", text("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n"), Then::Repeat(b"4\r\nhalf\r\n")),
+        ("chunks that are none", text("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), Then::Hang),
+        ("a large length", text("HTTP/1.1 403 Forbidden\r\nContent-Length: 99999999999\r\n\r\n"), Then::Repeat(&[b'x'; 4096])),
+    ]
+}
+
+fn is_closed(status: u16) -> bool {
+    status == 502 || status == 503
+}
+
+#[tokio::test]
+async fn a_service_that_fails_in_any_way_lets_nobody_in() {
+    let (address, application) = app("a").await;
+    let mut rows: Vec<(&'static str, Vec<Endpoint>)> = Vec::new();
+    for (what, said, then) in faults() {
+        rows.push((what, vec![at(broken(said, then).await)]));
+    }
+    let working = Scripted::answering(lets_in).await.expect("a free port");
+    let changed = |change: &dyn Fn(&mut Endpoint)| {
+        let mut endpoint = at(working.address);
+        change(&mut endpoint);
+        vec![endpoint]
+    };
+    rows.push(("refused", vec![at(unused().await)]));
+    rows.push(("nowhere", Vec::new()));
+    for readiness in [Readiness::Starting, Readiness::Unhealthy, Readiness::Leaving, Readiness::Restarting] {
+        rows.push(("not ready", changed(&|endpoint| endpoint.readiness = readiness)));
+    }
+    rows.push(("no TLS", changed(&|endpoint| endpoint.scheme = Scheme::Https)));
+    rows.push(("no HTTP/2", changed(&|endpoint| endpoint.scheme = Scheme::H2c)));
+    let name = Address::Name("nothing.invalid".into(), 80);
+    rows.push(("no such name", changed(&|endpoint| endpoint.key.address = name.clone())));
+    assert!(rows.len() >= 40, "{}", rows.len());
+    let host = |number: usize| -> &'static str { Box::leak(format!("r{number}.localhost").into_boxed_str()) };
+    let routes = rows.iter().enumerate().map(|(number, (_, services))| {
+        behind(route(host(number), address), forward(Some(AuthProduct::Authelia)), &[], services.clone())
+    });
+    let plane = Plane::serving(routes.collect()).await;
+    let mut asking = JoinSet::new();
+    for (number, (what, _)) in rows.iter().enumerate() {
+        for client in [plane.http(), plane.https().speaking(Speaks::H2)] {
+            let (what, host) = (*what, host(number));
+            asking.spawn(async move {
+                let mut connection = client.connect(host).await.expect("connected");
+                let page = [("accept", "text/html"), ("cookie", "authelia_session=ann")];
+                let answer = connection.ask("GET", "/", &page, "").await.expect("answered");
+                let says_why = answer.text().contains("auth-unavailable") || answer.text().contains("auth-invalid");
+                assert!(is_closed(answer.status.as_u16()) && says_why, "{what}: {} {}", answer.status, answer.text());
+                assert!(answer.headers.get("set-cookie").is_none(), "{what}");
+            });
+        }
+        let (what, host, client) = (*what, host(number), plane.http());
+        asking.spawn(async move {
+            let answer = handshake(&client, host, "").await;
+            let status = answer.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
+            assert!(is_closed(status), "{what}: {answer}");
+        });
+    }
+    while let Some(row) = asking.join_next().await {
+        row.expect("the row holds");
+    }
+    assert_eq!((application.served(), working.asked().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_yes_counts_once_its_head_is_there() {
+    let (address, _) = app("a").await;
+    for (said, then) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", Then::Hang),
+        ("HTTP/1.1 204 No Content\r\n\r\n", Then::Close),
+        ("HTTP/1.1 200 OK\r\n\r\n", Then::Repeat(&[b'x'; 4096])),
+        ("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", Then::Hang),
+    ] {
+        let endpoints = vec![at(broken(said.into(), then).await)];
+        let plane = Plane::serving(vec![behind(route("a.localhost", address), forward(None), &[], endpoints)]).await;
+        for client in clients(&plane) {
+            assert_eq!(ask(&client, "GET", "/", &[]).await.status, 200, "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_comes_back_to_us_is_answered_no() {
+    let (address, application) = app("a").await;
+    let mut plane = Plane::start_with(|_| {});
+    let ourselves = at(plane.plane.listening().http[0]);
+    plane.serve(vec![behind(route("a.localhost", address), forward(None), &[], vec![ourselves])]).await;
+    for client in clients(&plane) {
+        let answer = ask(&client, "GET", "/", &[]).await;
+        assert_eq!(answer.status.as_u16(), 502, "{}", answer.text());
+    }
+    assert_eq!(application.served(), 0);
+}
