@@ -189,6 +189,10 @@ impl ForwardAuth {
 impl Display for ForwardAuth {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "auth.forward {}", self.service)?;
+        // Nothing is known of a service that is not there.
+        if self.target.is_empty() {
+            return Ok(());
+        }
         match self.product {
             Some(product) => write!(f, " ({}, asked at {})", product.name(), self.target)?,
             None => write!(f, " (asked at {})", self.target)?,

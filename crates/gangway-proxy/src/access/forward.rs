@@ -355,7 +355,8 @@ async fn judged(
         return Err(NoAnswer::invalid("a field has control characters"));
     }
     let locations = || head.fields.all_named(b"location");
-    if is_redirection && (locations().count() != 1 || locations().any(<[u8]>::is_empty)) {
+    let is_place = |value: &[u8]| !value.is_empty() && !value.contains(&b' ') && !value.contains(&b'\t');
+    if is_redirection && (locations().count() != 1 || !locations().all(is_place)) {
         return Err(NoAnswer::invalid("it redirects without saying where to"));
     }
     if status == StatusCode::UNAUTHORIZED

@@ -32,7 +32,7 @@ pub(crate) enum LocalReply {
     /// The client is redirected.
     Redirect { status: StatusCode, location: String },
     /// A log-in service does not let the client in.
-    OfAuthService(AuthReply),
+    OfAuthService(Box<AuthReply>),
 }
 
 /// Why a request cannot be served.
@@ -74,7 +74,7 @@ impl From<FailureReply> for LocalReply {
 
 impl From<AuthReply> for LocalReply {
     fn from(reply: AuthReply) -> Self {
-        Self::OfAuthService(reply)
+        Self::OfAuthService(Box::new(reply))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gangway_compose::{ComposeSnapshot, Environment, FileSpan, Input, Loader, Project, SourceDiagnostic, service_sets};
-use gangway_diagnostic::{Code, codes};
+use gangway_diagnostic::{Code, Diagnostic, Severity, codes};
 use gangway_model::{Settings, compile};
 
 use super::config_file::{self, CheckedConfig};
@@ -98,7 +98,8 @@ impl OfflineCompiler<'_, '_> {
         let compiled = compile(&compose.snapshot, &self.settings);
         if let Some(start) = self.start() {
             let diagnostics = compiled.diagnostics.iter().filter(|diagnostic| counts(diagnostic.code));
-            found.extend(diagnostics.filter_map(|diagnostic| match self.config {
+            let diagnostics: Vec<Diagnostic> = diagnostics.map(as_far_as_files_tell).collect();
+            found.extend(diagnostics.iter().filter_map(|diagnostic| match self.config {
                 Some(config) if diagnostic.place.position().is_some() => {
                     Some(config_file::locate(diagnostic, config.id, self.loader.sources()))
                 }
@@ -114,6 +115,16 @@ impl OfflineCompiler<'_, '_> {
         let config = || self.config.map(|config| FileSpan::new(config.id, 0..0));
         self.loader.start().or_else(config)
     }
+}
+
+/// A log-in service that is not in these files may run as another project, which only the engine knows.
+fn as_far_as_files_tell(diagnostic: &Diagnostic) -> Diagnostic {
+    if diagnostic.code != codes::AUTH_SERVICE_UNKNOWN {
+        return diagnostic.clone();
+    }
+    let message = format!("{} in these files", diagnostic.message);
+    let effect = "another project may run it; the route is closed while none does".into();
+    Diagnostic { severity: Severity::Note, message, note: String::new(), effect, ..diagnostic.clone() }
 }
 
 /// Whether a code is about two routes that meet, and not about one alone.

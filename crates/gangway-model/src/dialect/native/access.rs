@@ -195,7 +195,8 @@ fn authentication<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>)
     if let (Some(label), Some(_)) = (&forward_label, &basic_label) {
         let help = "remove one of them; who comes in by a name and a password can be listed at the log-in service";
         let message = "`auth.forward` beside `auth.basic`";
-        fields.found(label, Finding::error(codes::AUTH_TWICE, 0..0, message, "two ways to log in", help), found);
+        let span = 0..label.value().len();
+        fields.found(label, Finding::error(codes::AUTH_TWICE, span, message, "two ways to log in", help), found);
         return None;
     }
     let beside_forward: &[KeyId] = &[KeyId::AuthKeep, KeyId::AuthRealm];
@@ -220,7 +221,8 @@ fn authentication<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>)
                 (message, format!("remove it: it is for {needed}"))
             }
         };
-        fields.found(&label, Finding::error(codes::AUTH_MISSING, 0..0, message, "", help), found);
+        let span = 0..label.value().len();
+        fields.found(&label, Finding::error(codes::AUTH_MISSING, span, message, "", help), found);
     }
     if let Some(ForwardFields { service, place }) = forward {
         let identity = headers.map(|(headers, _)| headers.into()).unwrap_or_default();

@@ -62,8 +62,7 @@ fn service<'a>(label: &Label<'a>) -> Parsed<AuthServiceSpec<'a>> {
     let path_at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(path_at);
     let url = upstream_url::parse(&format!("{scheme}://{authority}"))
-        // The span is that of the part, which the whole begins with.
-        .map_err(|finding| Finding { code: codes::AUTH_SERVICE, message: "not a log-in service".into(), ..finding })?;
+        .map_err(|finding| wrong(&finding.note, "write one such as `http://login:8080/check`"))?;
     if !target.is_empty() && (!target.starts_with('/') || target.contains('#')) {
         return Err(wrong("no path behind the host", "write one such as `http://login:8080/check`"));
     }
