@@ -169,7 +169,12 @@ impl<'a, 's> AuthServices<'a, 's> {
             keys.dedup();
             match keys.len() {
                 0 => {}
-                1 => return Ok(all),
+                1 => {
+                    // The order of listing must not matter.
+                    let mut all = all;
+                    all.sort_unstable_by_key(|one| (&one.name, &one.id));
+                    return Ok(all);
+                }
                 _ => return Err(ambiguous(name, &all)),
             }
         }
