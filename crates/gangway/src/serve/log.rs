@@ -85,17 +85,18 @@ impl Log {
     }
 }
 
-/// Gangway's own events at the level asked for, those of libraries only from warnings on. Pingora reports every failed
-/// request; the access log and the metrics have those, and clients could fill a disk with them.
+/// Gangway's own events at the level asked for, those of libraries only where somebody looks for a fault. Libraries warn of
+/// what a peer does (`h2` of streams that are reset, `rustls` of alerts), so clients could fill a disk with their lines.
+/// What matters of it is in the access log, the metrics and our own events.
 fn targets(level: LogLevel) -> Targets {
-    let (gangway, others, pingora) = match level {
-        LogLevel::Error => (LevelFilter::ERROR, LevelFilter::ERROR, LevelFilter::OFF),
-        LogLevel::Warn => (LevelFilter::WARN, LevelFilter::WARN, LevelFilter::OFF),
-        LogLevel::Info => (LevelFilter::INFO, LevelFilter::WARN, LevelFilter::OFF),
-        LogLevel::Debug => (LevelFilter::DEBUG, LevelFilter::INFO, LevelFilter::WARN),
-        LogLevel::Trace => (LevelFilter::TRACE, LevelFilter::DEBUG, LevelFilter::DEBUG),
+    let (gangway, libraries) = match level {
+        LogLevel::Error => (LevelFilter::ERROR, LevelFilter::OFF),
+        LogLevel::Warn => (LevelFilter::WARN, LevelFilter::OFF),
+        LogLevel::Info => (LevelFilter::INFO, LevelFilter::OFF),
+        LogLevel::Debug => (LevelFilter::DEBUG, LevelFilter::WARN),
+        LogLevel::Trace => (LevelFilter::TRACE, LevelFilter::DEBUG),
     };
-    Targets::new().with_default(others).with_target("gangway", gangway).with_target("pingora", pingora)
+    Targets::new().with_default(libraries).with_target("gangway", gangway)
 }
 
 fn write(lines: &Receiver<LogMessage>) {
@@ -144,4 +145,36 @@ pub(super) enum LogError {
     Subscriber(#[from] TryInitError),
     #[error("register a metric: {0}")]
     Metric(#[from] prometheus::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    /// Libraries that speak with peers, by their targets.
+    const LIBRARIES: [&str; 6] = [
+        "h2::proto::streams::recv",
+        "rustls::common_state",
+        "hyper::proto",
+        "pingora_core::protocols",
+        "hickory_net",
+        "log",
+    ];
+
+    #[test]
+    fn no_peer_has_libraries_write_lines_below_the_level_for_faults() {
+        for level in [LogLevel::Error, LogLevel::Warn, LogLevel::Info] {
+            let targets = targets(level);
+            for library in LIBRARIES {
+                assert!(!targets.would_enable(library, &Level::ERROR), "{library} at {level:?}");
+            }
+            assert!(targets.would_enable("gangway_proxy::overload::manager", &Level::ERROR));
+        }
+        assert!(targets(LogLevel::Info).would_enable("gangway::serve", &Level::INFO));
+        for level in [LogLevel::Debug, LogLevel::Trace] {
+            assert!(targets(level).would_enable(LIBRARIES[0], &Level::WARN), "{level:?}");
+        }
+    }
 }
