@@ -139,10 +139,7 @@ pub enum Middleware {
 impl Route {
     /// The codings by which responses are compressed, if they are.
     pub fn compression(&self) -> Option<&[ContentCoding]> {
-        self.middlewares.iter().find_map(|middleware| match middleware {
-            Middleware::Compression(codings) => Some(&**codings),
-            _ => None,
-        })
+        self.middlewares.iter().find_map(Middleware::compression)
     }
 }
 
@@ -161,7 +158,27 @@ impl Middleware {
             | Self::Hsts(_)
             | Self::AddressFilter(_)
             | Self::RateLimit(_)
-            | Self::ConcurrencyLimit(_) => None,
+            | Self::ConcurrencyLimit(_)
+            | Self::Compression(_) => None,
+        }
+    }
+
+    /// The codings by which it compresses responses, if it does.
+    pub fn compression(&self) -> Option<&[ContentCoding]> {
+        match self {
+            Self::Compression(codings) => Some(codings),
+            Self::StripPrefix(_)
+            | Self::AddPrefix(_)
+            | Self::Rewrite { .. }
+            | Self::Redirect { .. }
+            | Self::RequestHeader(..)
+            | Self::ResponseHeader(..)
+            | Self::BodyLimit(_)
+            | Self::Hsts(_)
+            | Self::AddressFilter(_)
+            | Self::RateLimit(_)
+            | Self::ConcurrencyLimit(_)
+            | Self::Authentication(_) => None,
         }
     }
 

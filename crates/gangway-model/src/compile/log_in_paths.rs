@@ -53,7 +53,10 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         false => HostHeader::Keep,
     };
     let stays = |middleware: &&Middleware| match middleware {
-        Middleware::AddressFilter(_) | Middleware::ConcurrencyLimit(_) | Middleware::Hsts(_) => true,
+        Middleware::AddressFilter(_)
+        | Middleware::ConcurrencyLimit(_)
+        | Middleware::Hsts(_)
+        | Middleware::Compression(_) => true,
         Middleware::RateLimit(limit) => limit.key != ClientKey::User,
         Middleware::StripPrefix(_)
         | Middleware::AddPrefix(_)
