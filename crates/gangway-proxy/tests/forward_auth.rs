@@ -83,7 +83,7 @@ fn reply(status: &str, fields: &[(&str, &str)], body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// What every product is told, or a 400.
+/// Whether the question says what every product needs, and nothing that it must not.
 fn is_told(asked: &Asked) -> bool {
     let told = ["X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-For"];
     let is_once = |name: &&str| {

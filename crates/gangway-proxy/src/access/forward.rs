@@ -271,7 +271,7 @@ async fn head_of(
 }
 
 /// The fields of the question: the client's, without what frames its body, belongs to its connection, or asks for
-/// something of the application; and what is told about the request.
+/// something of the application; and what Gangway says about the request.
 fn question_fields(endpoint: &ActiveEndpoint, forward: &ForwardAuth, question: &Question<'_>) -> Fields {
     let Question { head, admission, connection, public_https_port, .. } = *question;
     let mut fields = Fields::default();
@@ -281,12 +281,10 @@ fn question_fields(endpoint: &ActiveEndpoint, forward: &ForwardAuth, question: &
         Address::Ip(..) => fields.extend_from(&head.fields, |field| field.kind == FieldKind::Host),
     }
     fields.extend_from(&head.fields, |field| {
-        let is_asked = match field.kind {
-            FieldKind::Host | FieldKind::ContentLength | FieldKind::ContentType | FieldKind::Expect => false,
-            FieldKind::Authorization => takes_credentials(forward.product, field.value),
-            kind => forwarding::is_for_endpoint(kind) && !is_about_content(field.name),
-        };
-        is_asked && !field.name.eq_ignore_ascii_case(LOOP_FIELD)
+        let is_of_request = matches!(field.kind, FieldKind::Host | FieldKind::Expect) || is_about_content(field.name);
+        let is_understood = field.kind != FieldKind::Authorization || takes_credentials(forward.product, field.value);
+        let is_loop_field = field.name.eq_ignore_ascii_case(LOOP_FIELD);
+        !is_of_request && is_understood && !is_loop_field && forwarding::is_for_endpoint(field.kind)
     });
     remove_claims(&forward.identity, &mut fields);
     let facts =
@@ -382,10 +380,12 @@ fn approval(head: &ResponseHead, forward: &ForwardAuth) -> Result<Approval, NoAn
     let mut approval = Approval::default();
     let is_identity = |name: &[u8]| forward.identity.iter().any(|known| known.is(name));
     for field in head.fields.iter() {
-        let target = match field.kind {
-            FieldKind::SetCookie => &mut approval.cookies,
-            _ if is_identity(field.name) => &mut approval.identity,
-            _ => continue,
+        let target = if field.kind == FieldKind::SetCookie {
+            &mut approval.cookies
+        } else if is_identity(field.name) {
+            &mut approval.identity
+        } else {
+            continue;
         };
         if !is_value(field.value) {
             return Err(NoAnswer::invalid("a field has control characters"));
