@@ -159,7 +159,8 @@ pub(super) async fn serve_connection<T: ByteStream, S: ServeRequests>(
         io,
         io_state,
         rejected_heads: 0,
-        idle: Idle::default(),
+        // A new connection counts as idle, and its first request may have come together with its preface.
+        idle: Idle { since: Some(Instant::now()), ..Idle::default() },
         going_away: Some(going_away),
         going_away_waker: wakes.waker(ConnectionPart::GoingAway),
         connection_waker: wakes.waker(ConnectionPart::Connection),

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::thread::LocalKey;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub(super) struct Stub {
     pub(super) limits: Limits,
     pub(super) begun: Arc<Notify>,
     pub(super) ends: Arc<Mutex<Vec<String>>>,
+    /// As of a new connection.
+    pub(super) is_idle: Arc<AtomicBool>,
 }
 
 impl ServeRequests for Stub {
@@ -44,15 +47,20 @@ impl ServeRequests for Stub {
         MemoryBudget::new(usize::MAX)
     }
 
-    fn begin_idle(&self) {}
+    fn begin_idle(&self) {
+        self.is_idle.store(true, Ordering::Relaxed);
+    }
 
     fn end_idle(&self) -> bool {
+        self.is_idle.store(false, Ordering::Relaxed);
         true
     }
 
     #[expect(clippy::manual_async_fn, reason = "the trait asks for a future that is `Send`")]
     fn serve(&self, exchange: &mut Exchange, client: &mut ClientStream) -> impl Future<Output = ()> + Send {
         async move {
+            // It would be closed under its request when memory runs short.
+            assert!(!self.is_idle.load(Ordering::Relaxed), "a connection with a request counts as idle");
             self.begun.notify_one();
             let outcome = self.answer(&exchange.head.target, exchange.head.body, client).await;
             let end = match outcome {

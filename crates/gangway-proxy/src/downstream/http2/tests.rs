@@ -3,6 +3,7 @@
 use crate::samples::pass;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,17 +28,23 @@ struct Server {
     begun: Arc<Notify>,
     ends: Arc<Mutex<Vec<String>>>,
     going_away: Arc<Notify>,
+    is_idle: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
 impl Server {
     fn start(buffer: usize) -> (Self, DuplexStream) {
         let (ours, theirs) = duplex(buffer);
-        let stub = Stub { limits: Limits::default(), begun: Arc::default(), ends: Arc::default() };
+        let stub = Stub {
+            limits: Limits::default(),
+            begun: Arc::default(),
+            ends: Arc::default(),
+            is_idle: Arc::new(AtomicBool::new(true)),
+        };
         let (begun, ends, going_away) = (Arc::clone(&stub.begun), Arc::clone(&stub.ends), Arc::new(Notify::new()));
-        let told = Arc::clone(&going_away);
+        let (told, is_idle) = (Arc::clone(&going_away), Arc::clone(&stub.is_idle));
         let task = tokio::spawn(async move { serve_connection(ours, stub, told.notified()).await });
-        (Self { begun, ends, going_away, task }, theirs)
+        (Self { begun, ends, going_away, is_idle, task }, theirs)
     }
 
     /// Waits until `count` requests have ended, and returns how.
@@ -347,6 +354,51 @@ async fn a_preface_a_head_and_an_idle_connection_have_their_time() {
     assert_eq!(seconds(server).await.0, 5, "a ping is no request");
     let last = idle.next().await.expect("a frame");
     assert_eq!((last.0, &last.2[4..8]), (GOAWAY, &[0; 4][..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_are_reset_before_they_are_served_are_bounded() {
+    let (_server, mut client) = RawClient::start().await;
+    for stream in (1..100).step_by(2) {
+        client.frame(HEADERS, 4, stream, POST_UPLOAD).await;
+        client.frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]).await;
+    }
+    let last = tokio::time::timeout(STUCK, client.next()).await.expect("it has its bound").expect("a frame");
+    assert_eq!((last.0, &last.2[4..8]), (GOAWAY, &[0, 0, 0, 11][..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_are_reset_and_still_wind_down_are_bounded() {
+    /// `:method: GET`, `:scheme: https`, `:path: /delayed/0`, `:authority: a`; the request does not notice its reset.
+    const GET_DELAYED: &[u8] = b"\x82\x87\x04\x0a/delayed/0\x41\x01a";
+    let (server, mut client) = RawClient::start().await;
+    let streams_max = 2 * Limits::default().h2_streams;
+    for number in 0..streams_max {
+        client.frame(HEADERS, 5, number * 2 + 1, GET_DELAYED).await;
+        server.begun.notified().await;
+        client.frame(RST_STREAM, 0, number * 2 + 1, &[0, 0, 0, 8]).await;
+    }
+    client.frame(HEADERS, 5, streams_max * 2 + 1, GET_DELAYED).await;
+    let refused = client.next().await.expect("a frame");
+    assert_eq!(refused, (RST_STREAM, streams_max * 2 + 1, vec![0, 0, 0, 7]));
+}
+
+#[tokio::test]
+async fn a_connection_is_idle_but_for_its_requests_also_where_the_first_comes_with_the_preface() {
+    let (server, mut client) = RawClient::start().await;
+    // Nothing of it was read yet: the server has not run.
+    assert!(server.is_idle.load(Ordering::Relaxed));
+    client.frame(HEADERS, 4, 1, POST_UPLOAD).await;
+    server.begun.notified().await;
+    assert!(!server.is_idle.load(Ordering::Relaxed));
+    client.frame(DATA, 1, 1, b"abc").await;
+    assert_eq!(server.ended(1).await, ["/upload/0 Framed 3 0"]);
+    let is_idle = async {
+        while !server.is_idle.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(STUCK, is_idle).await.expect("it is idle again");
 }
 
 #[tokio::test(start_paused = true)]
