@@ -20,7 +20,7 @@ use crate::log::request_log::{self, CutReason, RequestOutcome};
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::overload::address_account::CountedRequest;
-use crate::overload::memory_budget::{MemoryLease, MemoryPressure};
+use crate::overload::memory_budget::MemoryLease;
 use crate::panic_guard::guarded;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
@@ -171,7 +171,7 @@ fn admit(worker: &Worker, connection: &ClientConnection, head: &RequestHead) -> 
         shared.metrics.shed.with_label_values(&[what]).inc();
         Err(FailureReply::new(Reason::Overloaded).with_retry_after(RETRY_AFTER).with_detail(detail).into())
     };
-    if shared.overload.memory.pressure() == MemoryPressure::Refuse {
+    if shared.overload.memory.is_used_up() {
         return busy("request", "the memory of Gangway is nearly used up");
     }
     if head.version < Version::HTTP_2 {

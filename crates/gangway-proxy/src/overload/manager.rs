@@ -24,7 +24,7 @@ const RELIEF_TIME: Duration = Duration::from_secs(1);
 /// An address that holds less than this share of the bound is not heavy.
 const HEAVY_SHARE: usize = 128;
 
-/// Requests are refused for this time before addresses that are not heavy are closed as well.
+/// The bound is exceeded for this time before addresses that are not heavy are closed as well.
 const LAST_RESORT_AFTER: Duration = Duration::from_millis(500);
 
 /// Memory has grown if it is more by this much: pages come and go all the time.
@@ -90,7 +90,8 @@ impl OverloadManager {
             });
         }
         if pressure >= MemoryPressure::CloseHeaviest {
-            // To close one that holds little would not help much, and what a heavy one has sent is counted a moment later.
+            // Light addresses stay as long as the bound holds: they are not the ones who use it up, and new requests are
+            // refused before they suffer.
             let bytes_min = if is_last_resort { 1 } else { self.memory.limit() / HEAVY_SHARE };
             reliefs.heaviest.unless_it_works(resident, || {
                 let closed = self.addresses.close_heaviest(bytes_min);
@@ -102,6 +103,7 @@ impl OverloadManager {
 
     fn count(&self, what: &str, closed: usize) {
         if closed > 0 {
+            tracing::debug!(what, closed, "closed connections for lack of memory");
             self.metrics.shed.with_label_values(&[what]).inc_by(u64::try_from(closed).unwrap_or(u64::MAX));
         }
     }
@@ -112,16 +114,16 @@ impl OverloadManager {
 struct Reliefs {
     idle: Relief,
     heaviest: Relief,
-    /// Requests are refused since then.
-    refusing_since: Option<Instant>,
+    /// The bound is exceeded since then.
+    exceeded_since: Option<Instant>,
 }
 
 impl Reliefs {
     /// Whether nothing else has helped.
     fn is_last_resort(&mut self, pressure: MemoryPressure) -> bool {
-        let is_refusing = pressure == MemoryPressure::Refuse;
-        self.refusing_since = is_refusing.then(|| self.refusing_since.unwrap_or_else(Instant::now));
-        self.refusing_since.is_some_and(|since| since.elapsed() >= LAST_RESORT_AFTER)
+        let is_exceeded = pressure == MemoryPressure::Exceeded;
+        self.exceeded_since = is_exceeded.then(|| self.exceeded_since.unwrap_or_else(Instant::now));
+        self.exceeded_since.is_some_and(|since| since.elapsed() >= LAST_RESORT_AFTER)
     }
 }
 
@@ -152,15 +154,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn light_addresses_are_closed_only_after_requests_were_refused_for_a_while() {
+    async fn light_addresses_are_closed_only_after_the_bound_was_exceeded_for_a_while() {
         let mut reliefs = Reliefs::default();
-        assert!(!reliefs.is_last_resort(MemoryPressure::Refuse));
+        assert!(!reliefs.is_last_resort(MemoryPressure::Exceeded));
         tokio::time::advance(LAST_RESORT_AFTER - Duration::from_millis(1)).await;
-        assert!(!reliefs.is_last_resort(MemoryPressure::Refuse));
+        assert!(!reliefs.is_last_resort(MemoryPressure::Exceeded));
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(reliefs.is_last_resort(MemoryPressure::Refuse));
-        assert!(!reliefs.is_last_resort(MemoryPressure::CloseHeaviest), "there is room again");
-        assert!(!reliefs.is_last_resort(MemoryPressure::Refuse));
+        assert!(reliefs.is_last_resort(MemoryPressure::Exceeded));
+        assert!(!reliefs.is_last_resort(MemoryPressure::Refuse), "to refuse requests is enough");
+        tokio::time::advance(LAST_RESORT_AFTER).await;
+        assert!(!reliefs.is_last_resort(MemoryPressure::Refuse), "however long");
+        assert!(!reliefs.is_last_resort(MemoryPressure::Exceeded));
     }
 
     #[tokio::test(start_paused = true)]

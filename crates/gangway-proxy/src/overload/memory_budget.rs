@@ -22,6 +22,8 @@ pub(crate) enum MemoryPressure {
     CloseHeaviest,
     /// New requests are refused.
     Refuse,
+    /// More than the bound is in use all the same.
+    Exceeded,
 }
 
 /// The memory of the process in relation to its bound.
@@ -109,7 +111,8 @@ impl MemoryBudget {
             0 => MemoryPressure::None,
             1 => MemoryPressure::CloseIdle,
             2 => MemoryPressure::CloseHeaviest,
-            _ => MemoryPressure::Refuse,
+            3 => MemoryPressure::Refuse,
+            _ => MemoryPressure::Exceeded,
         }
     }
 
@@ -123,11 +126,17 @@ impl MemoryBudget {
         usize::try_from(used).unwrap_or(0)
     }
 
+    /// Whether nothing new may be begun.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.pressure() >= MemoryPressure::Refuse
+    }
+
     /// Finds out what the use of memory asks for. More than before is not left for the next measurement to notice.
     fn judge(&self, leased: usize) {
         let used = self.used(leased);
         let of_limit = |percent: usize| used > self.0.limit / 100 * percent;
         let pressure = match () {
+            () if of_limit(100) => MemoryPressure::Exceeded,
             () if of_limit(95) => MemoryPressure::Refuse,
             () if of_limit(90) => MemoryPressure::CloseHeaviest,
             () if of_limit(80) => MemoryPressure::CloseIdle,
@@ -199,7 +208,12 @@ mod tests {
         assert_eq!(budget.pressure(), MemoryPressure::CloseHeaviest);
         let third = budget.lease(60);
         assert_eq!(budget.pressure(), MemoryPressure::Refuse);
-        drop(third);
+        assert!(budget.is_used_up());
+        let fourth = budget.lease(40);
+        assert_eq!(budget.pressure(), MemoryPressure::Exceeded);
+        assert!(budget.is_used_up());
+        drop((third, fourth));
+        assert!(!budget.is_used_up());
         assert_eq!(budget.pressure(), MemoryPressure::CloseHeaviest);
         drop(second);
         // The leases were never touched, so the process is smaller than their sum.

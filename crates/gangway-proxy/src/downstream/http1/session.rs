@@ -30,7 +30,7 @@ use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::{RequestHead, Upgrade};
 use crate::message::response_head::ResponseHead;
-use crate::overload::memory_budget::{MemoryBudget, MemoryLease, MemoryPressure};
+use crate::overload::memory_budget::{MemoryBudget, MemoryLease};
 use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
 use crate::stream::body_frame::BodyFrame;
@@ -276,7 +276,7 @@ impl<T: ByteStream> Http1Session<T> {
     /// Takes the memory of a head that is not whole yet. Refused where there is none left: many clients that send heads at
     /// once would be more than the next measurement could find.
     fn hold_head(&mut self) -> Result<(), Rejection> {
-        if self.memory.pressure() == MemoryPressure::Refuse {
+        if self.memory.is_used_up() {
             return Err(Rejection::new(Reason::Overloaded, "the memory of Gangway is nearly used up"));
         }
         let held = self.input.memory();
