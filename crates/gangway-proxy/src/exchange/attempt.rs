@@ -135,7 +135,7 @@ pub(super) async fn attempt<D: Downstream>(
     match outcome {
         Ok(()) => {
             // Otherwise the connection closes: nobody may read the rest of this request as another one.
-            if is_request_sent && !context.attempt.is_last_there {
+            if is_request_sent {
                 worker.connector.release(stream);
             }
             Ok(())
@@ -236,14 +236,11 @@ impl Rules<'_> {
             let detail = "a 101 that was not asked for";
             return Err(UpstreamError::new(UpstreamErrorKind::Malformed, detail).into());
         }
-        if dedicated::challenges(response) {
-            let is_http1 = self.head.version < Version::HTTP_2;
-            if is_http1 && let Some(admission) = context.admission() {
-                self.connection.dedicated.begin(admission.origin.client);
-            }
-            // A shared HTTP/2 connection carries other requests too, and carried no credentials.
-            context.attempt.is_last_there =
-                context.attempt.owner == ConnectionOwner::Shared && response.version < Version::HTTP_2;
+        if self.head.version < Version::HTTP_2
+            && dedicated::challenges(response)
+            && let Some(admission) = context.admission()
+        {
+            self.connection.dedicated.begin(admission.origin.client);
         }
         if client_response::ends_with_endpoint(self.head, response)
             && let Some(task) = self.connection.idle.as_ref().and_then(|mark| mark.task())

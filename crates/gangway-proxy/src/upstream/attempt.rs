@@ -23,8 +23,6 @@ pub(crate) struct Attempt {
     pub(crate) in_flight: Option<InFlight>,
     /// The owner of the connection to the endpoint.
     pub(crate) owner: ConnectionOwner,
-    /// No other request may use that connection after this one.
-    pub(crate) is_last_there: bool,
     /// When the request was handed to the endpoint.
     pub(crate) sent: Option<Instant>,
     /// When something of an answer came from the endpoint.
@@ -37,7 +35,6 @@ impl Attempt {
         self.chosen = None;
         self.tries += 1;
         self.in_flight = None;
-        self.is_last_there = false;
         self.sent = None;
         self.first_byte = None;
     }
