@@ -18,6 +18,8 @@ use gangway_tests::gangway::{Gangway, Options};
 use gangway_tests::http2_bytes::{Follows, block, fields, headers, preface, read_heads, send};
 use gangway_tests::process::raise_open_files;
 use gangway_tests::{STUCK, run};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::BoxBody;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Kilobytes are KiB here, the larger unit, wherever a promise says KB.
@@ -295,6 +297,37 @@ async fn idle_where_possible(gangway: &Gangway, second: u8, first: u16, count: u
     open
 }
 
+/// Two clients of light addresses, who want little and have it under way all the time.
+struct SlowReaders {
+    h1: Stream,
+    h2: BoxBody<bytes::Bytes, std::io::Error>,
+    _connection: Connection,
+}
+
+impl SlowReaders {
+    async fn begin(gangway: &Gangway) -> Self {
+        let h1 = hold_h1(gangway.secure().leaving_from(address(70, 0, 1))).await.expect("there is room");
+        let client = gangway.secure().speaking(Speaks::H2).leaving_from(address(70, 1, 1));
+        let mut connection = client.connect(CALM).await.expect("there is room");
+        let answer = connection.begin("GET", "/bytes/100000000", &[], "").await.expect("there is room");
+        let h2 = answer.into_body().map_err(std::io::Error::other).boxed();
+        Self { h1, h2, _connection: connection }
+    }
+
+    /// Reads a little of both, so that neither counts as stalled, however long the test takes.
+    async fn go_on(&mut self, when: &str) {
+        const LITTLE: usize = 200_000;
+        let h1 = self.h1.read_exact(&mut vec![0; LITTLE]).await;
+        h1.unwrap_or_else(|error| panic!("{when}, a reader over HTTP/1 of a light address is cut: {error}"));
+        let mut read = 0;
+        while read < LITTLE {
+            let frame = self.h2.frame().await.unwrap_or_else(|| panic!("{when}, the answer over HTTP/2 ends"));
+            let frame = frame.unwrap_or_else(|error| panic!("{when}, a reader over HTTP/2 is cut: {error}"));
+            read += frame.data_ref().map_or(0, bytes::Bytes::len);
+        }
+    }
+}
+
 #[test]
 fn when_memory_runs_short_idle_connections_go_first_and_then_the_heaviest_address() {
     const ONE: u16 = u16::MAX;
@@ -316,10 +349,12 @@ fn when_memory_runs_short_idle_connections_go_first_and_then_the_heaviest_addres
                 filling.push(Held::begin(&gangway, Speaks::H2, 1, |_| address(73, number, 400)).await);
                 Footprint::still(gangway.process.id()).await;
             }
+            let mut others = SlowReaders::begin(&gangway).await;
             let mut open = Vec::new();
             while shed(&gangway, "idle").await == 0.0 {
                 let first = u16::try_from(open.len()).expect("64 MiB are used up long before");
                 open.extend(idle_where_possible(&gangway, 71, first, 100).await);
+                others.go_on("while idle connections are closed").await;
             }
             let closed_before = shed(&gangway, "heaviest-address").await + shed(&gangway, "request").await;
             assert!(closed_before < 1.0, "{speaks:?}: {closed_before} were given up before idle connections");
@@ -335,6 +370,7 @@ fn when_memory_runs_short_idle_connections_go_first_and_then_the_heaviest_addres
                 let from = |at: u16| address(75, number * 10 + at, 400);
                 filling.push(Held::begin(&gangway, Speaks::H1, 10, from).await);
                 Footprint::still(gangway.process.id()).await;
+                others.go_on("while memory is filled").await;
             }
             // Its connections are idle up to their first request, so some may be closed as such. Therefore more come until
             // the address is closed as a whole.
@@ -344,6 +380,7 @@ fn when_memory_runs_short_idle_connections_go_first_and_then_the_heaviest_addres
                 assert!(heavy.len() < 5, "{speaks:?}: the heaviest address is closed");
                 let first = u16::try_from(heavy.len()).expect("few") * step;
                 heavy.push(Held::begin(&gangway, speaks, step, |number| address(72, first + number, ONE)).await);
+                others.go_on("beside the heaviest address").await;
             }
             // The last ones may have come when it had been closed.
             heavy.pop();
@@ -356,6 +393,7 @@ fn when_memory_runs_short_idle_connections_go_first_and_then_the_heaviest_addres
                 shed(&gangway, "heaviest-address").await,
                 shed(&gangway, "request").await
             ));
+            others.go_on("after the heaviest address").await;
             gangway.answers(CALM, 200).await;
         }
     });
