@@ -104,17 +104,27 @@ struct UserListFolder {
     absent: BTreeSet<Box<str>>,
     /// What is wrong, by the name of the file.
     troubled: BTreeMap<Box<str>, Vec<String>>,
+    /// Why the folder cannot be read.
+    unreadable: Option<io::Error>,
 }
 
 impl UserListFolder {
     fn new(path: PathBuf) -> Self {
-        Self { path, lists: BTreeMap::new(), absent: BTreeSet::new(), troubled: BTreeMap::new() }
+        Self { path, lists: BTreeMap::new(), absent: BTreeSet::new(), troubled: BTreeMap::new(), unreadable: None }
     }
 
     /// Reads every file. Returns whether a list has changed.
     fn look(&mut self) -> bool {
+        let read = match read(&self.path) {
+            Ok(read) => read,
+            Err(error) => {
+                // Nothing is known of any list, so all stay.
+                self.unreadable = Some(error);
+                return false;
+            }
+        };
         let before = self.lists.clone();
-        let read = read(&self.path);
+        self.unreadable = None;
         self.troubled.clear();
         let gone: Vec<Box<str>> = self.lists.keys().filter(|name| !read.contains_key(*name)).cloned().collect();
         for name in &gone {
@@ -158,17 +168,26 @@ impl UserListFolder {
                 .with_help(format!("put lines of `user:hash` into `{FOLDER}/{name}` on the volume"))
                 .with_effect(CLOSED)
         });
-        wrong.chain(missing).collect()
+        let unreadable = self.unreadable.as_ref().map(|error| {
+            about("", format!("the folder `{FOLDER}/` of lists of users cannot be read: {error}"))
+                .with_help(format!("let Gangway read `{FOLDER}/` on the volume"))
+                .with_effect("lists that were read before stay as they were")
+        });
+        unreadable.into_iter().chain(wrong).chain(missing).collect()
     }
 }
 
 /// The files of the folder by name. A folder that is not there has none.
-fn read(folder: &Path) -> BTreeMap<Box<str>, io::Result<String>> {
-    let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+fn read(folder: &Path) -> io::Result<BTreeMap<Box<str>, io::Result<String>>> {
+    let entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let names = entries.iter().filter_map(|entry| entry.file_name().into_string().ok());
     let names: BTreeSet<String> = names.filter(|name| !name.starts_with('.') && !name.ends_with('~')).collect();
     let files = names.into_iter().take(FILES_MAX).filter(|name| folder.join(name).is_file());
-    files.map(|name| (name.as_str().into(), read_file(&folder.join(&name)))).collect()
+    Ok(files.map(|name| (name.as_str().into(), read_file(&folder.join(&name)))).collect())
 }
 
 fn read_file(path: &Path) -> io::Result<String> {
@@ -251,6 +270,27 @@ mod tests {
         put(&friends, &[0xFF, 0xFE]);
         assert!(!folder.look() && folder.lists["friends"].len() == 1);
         assert_eq!(folder.findings(&BTreeSet::new()).len(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_leaves_all_lists_as_they_were() {
+        let data = tempfile::tempdir().expect("a folder");
+        let path = data.path().join(FOLDER);
+        let mut folder = UserListFolder::new(path.clone());
+        fs::create_dir(&path).expect("ours");
+        put(&path.join("friends"), ANN.as_bytes());
+        assert!(folder.look());
+        fs::rename(&path, data.path().join("elsewhere")).expect("ours");
+        put(&path, b"not a folder");
+        for _ in 0..3 {
+            assert!(!folder.look() && folder.lists.contains_key("friends"));
+        }
+        let findings = folder.findings(&BTreeSet::from(["friends".into()]));
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].effect.contains("stay"));
+        fs::remove_file(&path).expect("ours");
+        assert!(!folder.look() && folder.look(), "it is gone");
+        assert!(folder.findings(&BTreeSet::new()).is_empty());
     }
 
     #[test]
