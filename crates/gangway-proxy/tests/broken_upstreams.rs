@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{Plane, RouteToServe, app, route};
-use gangway_model::Scheme;
+use gangway_model::{Middleware, Scheme};
 use gangway_testkit::app::self_signed;
 use gangway_testkit::client::{Client, Speaks, Stream};
 use gangway_testkit::fault::Fault;
@@ -27,6 +27,9 @@ const STUCK: Duration = Duration::from_secs(20);
 /// How long the broken one may take until the first byte of its answer.
 const RESPONSE: Duration = Duration::from_secs(2);
 
+/// How long the broken one may pause within its answer.
+const IDLE: Duration = Duration::from_secs(2);
+
 /// What a broken application does with a connection, once the head of a request has come.
 #[derive(Clone, Copy, Debug)]
 enum Breaks {
@@ -35,6 +38,8 @@ enum Breaks {
     EndsAfterHead,
     EndsInChunks,
     OneByteASecond,
+    /// Sends small pieces for twice [`IDLE`].
+    Trickles,
 }
 
 async fn broken(how: Breaks, scheme: Scheme) -> io::Result<SocketAddr> {
@@ -83,6 +88,16 @@ async fn breaks(mut stream: Stream, how: Breaks) -> io::Result<()> {
             }
             std::future::pending::<()>().await;
         }
+        Breaks::Trickles => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
+            let (begun, mut tick) = (Instant::now(), tokio::time::interval(IDLE / 50));
+            while begun.elapsed() < IDLE * 2 {
+                tick.tick().await;
+                stream.write_all(b"1\r\nx\r\n").await?;
+                stream.flush().await?;
+            }
+            stream.write_all(b"0\r\n\r\n").await?;
+        }
     }
     stream.flush().await
 }
@@ -99,7 +114,12 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
 async fn plane(how: Breaks, scheme: Scheme) -> Plane {
     let mut bad = route("bad.localhost", broken(how, scheme).await.expect("a free port"));
     bad.endpoints[0].1 = scheme;
-    bad.change = Box::new(|route| route.timeouts.response = RESPONSE);
+    bad.change = Box::new(move |route| {
+        route.timeouts.response = RESPONSE;
+        if matches!(how, Breaks::Trickles) {
+            route.timeouts.idle = IDLE;
+        }
+    });
     let (good, _) = app("good").await;
     Plane::serving(vec![bad, route("good.localhost", good)]).await
 }
@@ -182,6 +202,19 @@ async fn one_byte_a_second_passes_as_it_comes() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_may_last_longer_than_its_pauses() {
+    let planes = [plane(Breaks::Trickles, Scheme::Http).await, plane(Breaks::Trickles, Scheme::Https).await];
+    let mut reading = JoinSet::new();
+    for client in planes.iter().flat_map(Plane::clients) {
+        reading.spawn(async move { asked(&client).await });
+    }
+    for got in reading.join_all().await {
+        let (status, text) = got.expect("whole");
+        assert!(status == 200 && text.len() > 1, "{status} {text}");
+    }
+}
+
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst";
 
 #[tokio::test]
@@ -234,8 +267,9 @@ async fn what_may_not_be_repeated_is_sent_again_only_while_none_of_its_body_was_
     let served = async |request: &str, body: &str| {
         let requests = Arc::new(AtomicUsize::new(0));
         let address = fails_at_first(Arc::clone(&requests)).await.expect("a free port");
-        let serving: Vec<RouteToServe> = vec![route("bad.localhost", address)];
-        let plane = Plane::serving(serving).await;
+        let mut serving: RouteToServe = route("bad.localhost", address);
+        serving.middlewares = vec![Middleware::BodyLimit(8)];
+        let plane = Plane::serving(vec![serving]).await;
         let mut client = Raw::connect(plane.plane.listening().http[0]).await.expect("it listens");
         client.send(format!("{request} / HTTP/1.1\r\nHost: bad.localhost\r\n{body}")).await.expect("sent");
         if body.ends_with("\r\n\r\n") && body.contains('5') {
@@ -245,6 +279,11 @@ async fn what_may_not_be_repeated_is_sent_again_only_while_none_of_its_body_was_
         (client.ask("").await.expect("an answer").status, requests.load(Ordering::SeqCst))
     };
     assert_eq!(served("GET", "\r\n").await, (200, 2), "a GET may be");
+    assert_eq!(
+        served("PUT", "Content-Length: 5\r\n\r\nhello").await,
+        (200, 2),
+        "a PUT may be, and its body counts once"
+    );
     assert_eq!(served("POST", "Content-Length: 5\r\n\r\n").await, (200, 2), "nothing of its body was sent");
     assert_eq!(served("POST", "Content-Length: 5\r\n\r\nhello").await, (502, 1), "it was");
     assert_eq!(served("POST", "Content-Length: 0\r\n\r\n").await, (502, 1), "it has none, and was sent whole");

@@ -5,12 +5,13 @@ mod common;
 use std::future::ready;
 use std::time::Duration;
 
-use common::{Plane, held};
+use common::{Plane, held, route};
+use gangway_model::Scheme;
 use gangway_testkit::client::Speaks;
 use gangway_testkit::wait::eventually;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 const HOST: &str = "gone.localhost";
@@ -60,6 +61,23 @@ async fn a_client_that_closes_does_not_wait_on_and_one_that_still_reads_is_told_
     half_closed.read_to_string(&mut answer).await.expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     wait_for(&plane, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_connected_to_for_a_client_that_has_gone() {
+    // It accepts connections, and says nothing of TLS.
+    let endpoint = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let mut silent = route(HOST, endpoint.local_addr().expect("bound"));
+    silent.endpoints[0].1 = Scheme::Https;
+    silent.change = Box::new(|route| route.timeouts.connect = HOLD);
+    let plane = Plane::serving(vec![silent]).await;
+    let mut client = TcpStream::connect(plane.plane.listening().http[0]).await.expect("connected");
+    client.write_all(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.expect("sent");
+    let (mut connection, _) = endpoint.accept().await.expect("connected to");
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("set");
+    drop(client);
+    let ends = async { while let Ok(1..) = connection.read(&mut [0; 1024]).await {} };
+    tokio::time::timeout(Duration::from_secs(30), ends).await.expect("the connection is given up");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

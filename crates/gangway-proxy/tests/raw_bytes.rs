@@ -50,8 +50,11 @@ async fn a_protocol_is_switched_only_for_who_asked_for_it() {
         let (answer, _) = asked(SWITCHING, Then::Stays, fields).await;
         assert_eq!(answer.status, 502, "{fields:?}");
     }
-    let (answer, _) =
-        asked(SWITCHING, Then::Stays, &format!("Connection: Upgrade\r\nUpgrade: websocket\r\n{KEY}")).await;
+    let websocket = format!("Connection: Upgrade\r\nUpgrade: websocket\r\n{KEY}");
+    for wrong in [SWITCHING.replace("s3pP", "t3pP"), SWITCHING.replace("Sec-WebSocket-Accept", "X-Accept")] {
+        assert_eq!(asked(&wrong, Then::Stays, &websocket).await.0.status, 502, "{wrong:?}");
+    }
+    let (answer, _) = asked(SWITCHING, Then::Stays, &websocket).await;
     assert_eq!(answer.status, 101);
 }
 

@@ -16,9 +16,12 @@ use gangway_model::{
 use gangway_proxy::{CookieSecret, TrustedProxies, Whereabouts};
 use gangway_testkit::app::App;
 use gangway_testkit::client::{Answer, Client, Speaks};
+use gangway_testkit::raw::Raw;
 use gangway_testkit::sum::{Pattern, Sum};
+use gangway_testkit::wait::eventually;
 use gangway_testkit::websocket::WebSocket;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 fn field(echo: &serde_json::Value, name: &str) -> Vec<String> {
     let headers = echo["headers"].as_array().expect("a list of fields");
@@ -295,6 +298,28 @@ async fn an_app_that_takes_too_long_is_not_waited_for() {
         assert_eq!(answer.status, 504, "{name}");
         assert!(answer.text().contains("upstream-timeout"), "{name}: {}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn an_event_stream_and_a_long_upload_are_not_taken_for_an_app_that_takes_too_long() {
+    const RESPONSE: Duration = Duration::from_millis(200);
+    let ways = Ways::to("slow", |slow| slow.change = Box::new(|route| route.timeouts.response = RESPONSE)).await;
+    let mut asking = JoinSet::new();
+    for Way { name, client, host, .. } in ways.all() {
+        asking.spawn(async move {
+            let mut connection = client.connect(host).await.expect("connected");
+            let events = [("accept", "text/event-stream")];
+            let answer = connection.ask("GET", "/slow/1000", &events, "").await.expect("answered");
+            assert_eq!(answer.status, 200, "{name}");
+        });
+    }
+    asking.join_all().await;
+    let mut client = Raw::connect(ways.plane.plane.listening().http[0]).await.expect("it listens");
+    client.send("POST /echo HTTP/1.1\r\nHost: http.localhost\r\nContent-Length: 2\r\n\r\n1").await.expect("sent");
+    let begun = Instant::now();
+    let has_passed = || std::future::ready((begun.elapsed() > RESPONSE * 2).then_some(()));
+    eventually("the time of a response passes", Duration::from_secs(20), has_passed).await;
+    assert_eq!(client.ask("2").await.expect("an answer").status, 200);
 }
 
 #[tokio::test]

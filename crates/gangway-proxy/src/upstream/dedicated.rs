@@ -157,5 +157,8 @@ mod tests {
         assert_eq!(own.owner(one), first);
         assert_eq!(own.owner(other), ConnectionOwner::Shared);
         assert_eq!(own.owner(one), ConnectionOwner::Shared, "what there was has ended");
+        let ConnectionOwner::Client(key) = first else { panic!("asserted above") };
+        own.begin(other);
+        assert!(own.of_owner(key).is_none(), "the other one has connections of its own");
     }
 }

@@ -176,12 +176,14 @@ mod tests {
     use std::collections::VecDeque;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use gangway_model::Scheme;
     use parking_lot::Mutex;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
     use tokio::sync::Semaphore;
 
     use super::*;
     use crate::upstream::endpoint_state::EndpointHealth;
+    use crate::upstream::samples::endpoint_at;
 
     /// A resolver that answers as a test says.
     #[derive(Clone, Debug, Default)]
@@ -280,9 +282,27 @@ mod tests {
     #[tokio::test]
     async fn the_next_address_is_tried_beside_one_that_is_silent() {
         let (_open, good) = listener("127.0.0.1:0").await;
-        // Nobody answers for these; on a machine without any route the system says so at once.
-        let silent: SocketAddr = ([192, 0, 2, 1], 80).into();
+        // The queue of a listener that accepts nothing is full with one connection, and further ones get no answer.
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let full = socket.listen(0).expect("it listens");
+        let silent = full.local_addr().expect("bound");
+        let _queued = connect_to(silent).await.expect("room for one");
+        let begun = tokio::time::Instant::now();
         let (_, address) = connect_to_any(&[silent, good]).await.expect("one of them listens");
         assert_eq!(address, good);
+        assert!(begun.elapsed() >= STAGGER, "it was not silent");
+    }
+
+    #[tokio::test]
+    async fn the_address_that_worked_is_the_first_to_be_tried_again() {
+        let (closed, refused) = listener("127.0.0.1:0").await;
+        let (_open, good) = listener("127.0.0.1:0").await;
+        drop(closed);
+        let script = Script::default();
+        script.answer(&[refused, good]);
+        let endpoint = endpoint_at(Scheme::Http, Address::Name("app".into(), 80));
+        dial(&AddressSource::Scripted(script), &endpoint).await.expect("one of them listens");
+        assert_eq!(endpoint.state.addresses.next_step(), Step::Use(vec![good, refused]));
     }
 }

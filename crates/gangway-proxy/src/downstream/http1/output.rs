@@ -158,3 +158,68 @@ impl ClientOutput {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::*;
+
+    /// A byte stream that takes nothing, while the socket below it takes what TLS had held back.
+    #[derive(Debug, Default)]
+    struct Draining {
+        bytes_written: u64,
+    }
+
+    impl AsyncRead for Draining {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Draining {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl ByteStream for Draining {
+        fn bytes_written(&self) -> u64 {
+            self.bytes_written
+        }
+
+        fn reset_when_dropped(&self) {}
+
+        fn probe(&self) {}
+
+        fn is_broken(&self) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_what_tls_had_held_back_is_not_stalled() {
+        let stalled_max = Duration::from_secs(60);
+        let (mut io, mut output, mut timer) = (Draining::default(), ClientOutput::new(stalled_max), Timer::default());
+        output.buffer().extend_from_slice(b"waits");
+        for _ in 0..5 {
+            let flushed = std::future::poll_fn(|cx| Poll::Ready(output.poll_flush(&mut io, &mut timer, cx))).await;
+            assert!(flushed.is_pending());
+            tokio::time::advance(stalled_max).await;
+            io.bytes_written += 1;
+        }
+        for outcome in [Poll::Pending, Poll::Ready(Err(ClientOutputError::Stalled))] {
+            let flushed = std::future::poll_fn(|cx| Poll::Ready(output.poll_flush(&mut io, &mut timer, cx))).await;
+            assert_eq!(flushed, outcome);
+            tokio::time::advance(stalled_max).await;
+        }
+    }
+}

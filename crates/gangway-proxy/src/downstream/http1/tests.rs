@@ -388,6 +388,23 @@ async fn a_client_that_has_ended_its_side_gets_its_answer_and_one_that_has_gone_
     tokio::join!(serve(io, app), leaving);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_after_it_has_ended_its_side_is_noticed() {
+    let (mut client, io) = tcp().await;
+    let app = async |_: &RequestHead, session: &mut Http1Session<PeekedTcp>| {
+        let gone = tokio::time::timeout(Duration::from_secs(3600), poll_fn(|cx| session.poll_gone(cx))).await;
+        assert_eq!(gone, Ok(DownstreamError::Gone));
+    };
+    let leaving = async {
+        client.write_all(GET.as_bytes()).await.expect("it is read");
+        client.shutdown().await.expect("it is read");
+        pass(Duration::from_secs(5)).await;
+        client.set_zero_linger().expect("a socket");
+        drop(client);
+    };
+    tokio::join!(serve(io, app), leaving);
+}
+
 #[tokio::test]
 async fn clients_of_http_1_0_get_what_they_understand() {
     let app = async |_: &RequestHead, session: &mut Http1Session<DuplexStream>| {

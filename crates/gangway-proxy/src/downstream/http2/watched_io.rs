@@ -354,6 +354,8 @@ mod tests {
         taken_max: usize,
         reads: usize,
         reader: Option<Waker>,
+        /// What the socket below TLS has taken.
+        bytes_written: u64,
     }
 
     impl AsyncRead for Noting {
@@ -395,7 +397,7 @@ mod tests {
 
     impl ByteStream for Noting {
         fn bytes_written(&self) -> u64 {
-            0
+            self.bytes_written
         }
 
         fn reset_when_dropped(&self) {}
@@ -482,6 +484,24 @@ mod tests {
         io.0.lock().io.taken_max = usize::MAX;
         assert_eq!(flush(&io).concat().len(), held);
         assert!(!io.0.lock().state.is_writing());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_what_tls_had_held_back_is_not_stalled() {
+        let stalled_max = Limits::default().stalled_write;
+        let (mut io, _) = watched(0);
+        let taken = Pin::new(&mut io).poll_write(&mut Context::from_waker(Waker::noop()), b"waits");
+        assert!(taken.is_ready());
+        let mut flushed = async |takes: u64| {
+            io.0.lock().io.bytes_written += takes;
+            let flushed = std::future::poll_fn(|cx| Poll::Ready(io.poll_flush_held(cx))).await;
+            tokio::time::advance(stalled_max).await;
+            flushed
+        };
+        for _ in 0..5 {
+            assert!(flushed(1).await.is_pending());
+        }
+        assert!(matches!(flushed(0).await, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut));
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use gangway_model::Scheme;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -220,6 +221,24 @@ async fn what_the_application_has_not_processed_is_told_from_what_it_has() {
 }
 
 #[tokio::test]
+async fn what_a_goaway_leaves_out_was_not_processed() {
+    /// A frame of settings, and one that says that no stream was processed.
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let (app, connector) = (App::new().await, connector());
+    let accepting = async {
+        let (mut tcp, _) = app.listener.accept().await.expect("it listens");
+        tcp.write_all(&SETTINGS).await.expect("open");
+        tcp
+    };
+    let (stream, mut tcp) = tokio::join!(connector.connect(&app.endpoint, &NEED), accepting);
+    let mut stream = stream.expect("it listens");
+    start(&mut stream, &Method::POST, BodyLength::Empty);
+    tcp.write_all(&GOAWAY).await.expect("open");
+    assert_eq!(head(&mut stream).await.expect_err("not processed"), UpstreamErrorKind::Unprocessed);
+}
+
+#[tokio::test]
 async fn a_head_beyond_the_bound_is_refused() {
     let (app, connector) = (App::new().await, connector());
     let (mut stream, mut requests) = connect(&connector, &app).await;
@@ -311,6 +330,11 @@ async fn a_dead_connection_is_found_out_and_a_quiet_one_is_left_alone() {
         let (frozen, requests) = if answers_pings { (None, Some(serve(served))) } else { (Some(served), None) };
         tokio::time::pause();
         let begun = tokio::time::Instant::now();
+        if !answers_pings {
+            let early = tokio::time::timeout(Duration::from_millis(12_500), head(&mut stream)).await;
+            early.expect_err("it may still answer");
+            assert!(connector.checkout(&app.endpoint, &NEED).is_none(), "new requests do not wait for that");
+        }
         let outcome = tokio::time::timeout(Duration::from_secs(60), head(&mut stream)).await;
         match answers_pings {
             true => {

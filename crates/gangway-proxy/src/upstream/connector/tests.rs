@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
-use gangway_model::{Address, Scheme};
+use gangway_model::{Address, Readiness, Scheme};
 use http::{Method, StatusCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -377,6 +377,39 @@ async fn every_connection_counts_until_it_closes() {
         (settings.open.count() == 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_gives_its_place_to_one_that_is_needed() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let (kept, other) = (App::answering(answer).await, App::answering(answer).await);
+    let connector = Connector::new(&ConnectorSettings::new(&Limits::default(), OpenConnections::at_most(1)));
+    ask(&connector, &kept.endpoint(), Method::GET).await.expect("answered");
+    ask(&connector, &other.endpoint(), Method::GET).await.expect("there is a place");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_closes_under_a_request_is_not_trusted_to_keep_connections() {
+    let answer = Act::Write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".into());
+    let app = App::new(vec![Act::Read, answer, Act::Read]).await;
+    let (connector, endpoint) = (connector(), app.endpoint());
+    ask(&connector, &endpoint, Method::GET).await.expect("answered");
+    endpoint.state.note_kept_open();
+    assert!(endpoint.state.is_trusted_to_keep_connections());
+    let closed = ask(&connector, &endpoint, Method::GET).await.expect_err("it closes");
+    assert_eq!(closed, UpstreamErrorKind::ClosedUnanswered);
+    assert!(!endpoint.state.is_trusted_to_keep_connections());
+}
+
+#[tokio::test]
+async fn no_connection_is_kept_to_an_endpoint_that_leaves() {
+    let app = App::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    let (connector, endpoint) = (connector(), app.endpoint());
+    ask(&connector, &endpoint, Method::GET).await.expect("answered");
+    let stream = connector.checkout(&endpoint, &NEED).expect("it is kept");
+    endpoint.state.note_readiness(Readiness::Leaving);
+    connector.release(stream);
+    assert!(connector.checkout(&endpoint, &NEED).is_none());
 }
 
 #[tokio::test]

@@ -1,0 +1,66 @@
+//! Where there is no more room: who is refused, and who is served.
+
+mod common;
+
+use std::future::ready;
+use std::time::Duration;
+
+use common::{Plane, app, held, route};
+use gangway_testkit::client::Speaks;
+use gangway_testkit::raw::Raw;
+use gangway_testkit::wait::eventually;
+use tokio::task::JoinSet;
+
+const STUCK: Duration = Duration::from_secs(30);
+
+/// Much longer than a test waits here.
+const HOLD: Duration = Duration::from_secs(600);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_memory_is_used_up_requests_are_refused_whether_their_heads_are_whole_or_not() {
+    let (address, _) = app("full").await;
+    // The process of this test alone has more.
+    let mut plane = Plane::start_with(|settings| settings.limits.memory = 1 << 20);
+    plane.serve(vec![route("full.localhost", address)]).await;
+    let is_measured = || ready((plane.metric("gangway_memory_bytes") > 0.0).then_some(()));
+    eventually("memory is measured", STUCK, is_measured).await;
+    // Connections are closed for lack of memory as well, so not every one gets as far as to an answer.
+    for client in plane.clients() {
+        let refused = eventually("an answer", STUCK, async || client.get("full.localhost", "/").await.ok()).await;
+        assert_eq!((refused.status.as_u16(), refused.header("retry-after").is_empty()), (503, false));
+    }
+    let refused = eventually("an answer to half a head", STUCK, async || {
+        let mut client = Raw::connect(plane.plane.listening().http[0]).await.ok()?;
+        client.ask("GET / HTTP/1.1\r\nHost").await.ok()
+    });
+    assert_eq!(refused.await.status, 503);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_has_so_many_requests_under_way_and_others_have_theirs() {
+    const MOST: usize = 5;
+    let (address, _) = app("calm").await;
+    let mut plane = Plane::start_with(|settings| settings.limits.requests_per_address = MOST);
+    plane.serve(vec![held("held.localhost", HOLD), route("calm.localhost", address)]).await;
+    let client = plane.https().speaking(Speaks::H2);
+    let mut waiting = JoinSet::new();
+    let mut connections = Vec::new();
+    for _ in 0..MOST {
+        // Connections do not multiply what an address may have.
+        let connection = client.connect("held.localhost").await.expect("connected");
+        let mut stream = connection.beside().expect("HTTP/2 asks side by side");
+        waiting.spawn(async move { stream.ask("GET", "/", &[], "").await });
+        connections.push(connection);
+    }
+    let all_wait = || ready((plane.metric("gangway_requests_waiting") >= 5.0).then_some(()));
+    eventually("all of them wait", STUCK, all_wait).await;
+    let refused = client.get("calm.localhost", "/").await.expect("an answer");
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after").is_empty()), (503, false));
+    let other = client.clone().leaving_from([127, 0, 0, 2].into());
+    assert_eq!(other.get("calm.localhost", "/").await.expect("an answer").status, 200);
+    waiting.shutdown().await;
+    eventually("its places are free again", STUCK, async || {
+        client.get("calm.localhost", "/").await.ok().filter(|answer| answer.status == 200)
+    })
+    .await;
+}
