@@ -343,7 +343,7 @@ async fn failures_of_an_app_are_told_by_reason() {
     let mut down = route("down.localhost", refused);
     down.change = with_policy(|policy| policy.hold = Duration::from_millis(100));
     let plane = Plane::serving(vec![down, closed, secure]).await;
-    gangway_testkit::wait::eventually("nobody is kept waiting any more", Duration::from_secs(5), async || {
+    eventually("nobody is kept waiting any more", Duration::from_secs(5), async || {
         let status = plane.http().get("down.localhost", "/").await.expect("answered").status.as_u16();
         assert!([502, 503].contains(&status), "{status}");
         (status == 502).then_some(())
@@ -395,7 +395,7 @@ async fn requests_wait_for_the_next_container_of_a_route_that_is_held() {
     };
     let waiting: Vec<_> =
         [Speaks::H1, Speaks::H2].into_iter().map(|speaks| ask(plane.https().speaking(speaks))).collect();
-    gangway_testkit::wait::eventually("both wait", Duration::from_secs(5), async || {
+    eventually("both wait", Duration::from_secs(5), async || {
         (plane.metric("gangway_requests_waiting") == 2.0).then_some(())
     })
     .await;
@@ -429,7 +429,7 @@ async fn who_has_waited_in_vain_is_told_to_come_back_in_a_form_it_understands() 
 async fn a_route_that_is_given_up_while_a_request_waits_was_not_ready() {
     let mut plane = Plane::serving(vec![held("gone.localhost", Duration::from_secs(60))]).await;
     let waiting = plane.clients().map(|client| ask(client, "gone.localhost"));
-    gangway_testkit::wait::eventually("all wait", Duration::from_secs(5), async || {
+    eventually("all wait", Duration::from_secs(5), async || {
         (plane.metric("gangway_requests_waiting") == 4.0).then_some(())
     })
     .await;
@@ -467,7 +467,7 @@ async fn requests_wait_for_a_container_that_runs_and_does_not_listen_yet() {
         tokio::spawn(async move { client.connect(host).await?.ask("POST", "/echo", &[], "body").await })
     };
     let waits = async |plane: &Plane, count: f64| {
-        gangway_testkit::wait::eventually("they wait", Duration::from_secs(5), async || {
+        eventually("they wait", Duration::from_secs(5), async || {
             (plane.metric("gangway_requests_waiting") == count).then_some(())
         })
         .await;
@@ -505,7 +505,7 @@ async fn a_new_replica_gets_nothing_before_it_listens() {
     }
     assert_eq!(plane.metric("gangway_retries_total"), 0.0);
     let app = quiet.listen("new");
-    gangway_testkit::wait::eventually("the new one is asked", Duration::from_secs(5), async || {
+    eventually("the new one is asked", Duration::from_secs(5), async || {
         assert_eq!(client.get("roll.localhost", "/").await.expect("answered").status, 200);
         (app.served() > 0).then_some(())
     })
@@ -530,7 +530,7 @@ async fn one_that_fails_its_check_gets_nothing_until_it_is_well_again() {
     let plane = Plane::serving(vec![checked]).await;
     let client = plane.https();
     let asks = async |wanted: &str, what: &str| {
-        gangway_testkit::wait::eventually(what, Duration::from_secs(5), async || {
+        eventually(what, Duration::from_secs(5), async || {
             for _ in 0..20 {
                 let answer = client.get("checked.localhost", "/").await.expect("answered");
                 assert_eq!(answer.status, 200);
@@ -568,7 +568,7 @@ async fn a_route_with_a_check_is_not_served_because_another_route_of_the_endpoin
     let plane = Plane::serving(vec![open, passing, checked]).await;
     let client = plane.https();
     let status = async |host: &str| client.get(host, "/").await.expect("answered").status;
-    gangway_testkit::wait::eventually("the check is known to fail", Duration::from_secs(5), async || {
+    eventually("the check is known to fail", Duration::from_secs(5), async || {
         (status("c.localhost").await == 503).then_some(())
     })
     .await;
@@ -577,7 +577,7 @@ async fn a_route_with_a_check_is_not_served_because_another_route_of_the_endpoin
     }
     shop.set_healthy(true);
     for host in ["a.localhost", "b.localhost", "c.localhost"] {
-        gangway_testkit::wait::eventually(host, Duration::from_secs(5), async || {
+        eventually(host, Duration::from_secs(5), async || {
             (status(host).await == 200).then_some(())
         })
         .await;
@@ -635,7 +635,7 @@ async fn a_shutdown_lets_requests_end_and_tells_clients_to_go() {
         .into_iter()
         .map(|client| tokio::spawn(async move { client.get("last.localhost", "/slow/300").await }))
         .collect();
-    gangway_testkit::wait::eventually("both are under way", Duration::from_secs(5), async || {
+    eventually("both are under way", Duration::from_secs(5), async || {
         (app.under_way() == 2).then_some(())
     })
     .await;
@@ -716,7 +716,7 @@ async fn what_is_under_way_at_an_endpoint_that_leaves_has_its_time_and_no_more()
         let client = client.clone();
         async move { client.get("soon.localhost", "/slow/100").await }
     });
-    gangway_testkit::wait::eventually("all are under way", Duration::from_secs(5), async || {
+    eventually("all are under way", Duration::from_secs(5), async || {
         (plane.metric("gangway_requests_under_way") == 5.0).then_some(())
     })
     .await;
