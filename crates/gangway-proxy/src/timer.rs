@@ -8,6 +8,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::task::coop;
 use tokio::time::{Instant, Sleep};
 
 /// A timer that is cheap to move.
@@ -16,6 +17,8 @@ pub(crate) struct Timer {
     due: Option<Instant>,
     /// Made when it is first needed: many streams end before that.
     sleep: Option<Pin<Box<Sleep>>>,
+    /// When the runtime's timer fires. A copy: its own memory is one more place to fetch.
+    fires: Option<Instant>,
     /// The one that the runtime's timer wakes.
     waker: Option<Waker>,
 }
@@ -36,12 +39,24 @@ impl Timer {
         self.due
     }
 
+    /// Sets the timer to expire after this time from now, and polls it.
+    pub(crate) fn poll_after(&mut self, cx: &mut Context<'_>, time: Duration) -> Poll<()> {
+        let now = Instant::now();
+        let due = now + time;
+        self.due = Some(due);
+        if self.fires.is_some_and(|fires| now < fires && fires <= due) && self.is_known(cx) {
+            // It has not fired yet, and will wake this task.
+            return Poll::Pending;
+        }
+        self.poll_expired(cx)
+    }
+
     /// Ready once the set time has passed, and from then on until it is set again. Otherwise the task is woken then,
     /// and perhaps once before.
     pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(due) = self.due else { return Poll::Pending };
+        let is_known = self.is_known(cx);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        let is_known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
         if is_known && sleep.deadline() <= due && !sleep.is_elapsed() {
             // It runs, and will wake this task. Asking it again would cost more.
             return Poll::Pending;
@@ -53,13 +68,25 @@ impl Timer {
             sleep.as_mut().reset(due);
         }
         loop {
-            std::task::ready!(sleep.as_mut().poll(cx));
+            self.fires = Some(sleep.deadline());
+            if sleep.as_mut().poll(cx).is_pending() {
+                if !coop::has_budget_remaining() {
+                    // The runtime polls the task again, and its timer does not know the task yet.
+                    self.waker = None;
+                }
+                return Poll::Pending;
+            }
             // Otherwise the runtime's timer was set before the time that is due moved to later.
             if sleep.deadline() >= due || Instant::now() >= due {
                 return Poll::Ready(());
             }
             sleep.as_mut().reset(due);
         }
+    }
+
+    /// Whether the runtime's timer wakes this task.
+    fn is_known(&self, cx: &Context<'_>) -> bool {
+        self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
     }
 }
 
@@ -74,6 +101,8 @@ pub(crate) async fn within<W: Future>(time: Duration, work: W) -> Option<W::Outp
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
     use std::task::Waker;
 
     use super::*;
@@ -132,5 +161,43 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(within(time, std::future::pending::<()>()).await, None);
         assert_eq!(begun.elapsed(), time);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_that_moves_with_each_message_expires_after_the_last_one() {
+        let mut timer = Timer::default();
+        let begun = Instant::now();
+        for _ in 0..5 {
+            let is_pending =
+                poll_fn(|cx| Poll::Ready(timer.poll_after(cx, Duration::from_secs(10)).is_pending())).await;
+            assert!(is_pending);
+            pass(4).await;
+        }
+        poll_fn(|cx| timer.poll_expired(cx)).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(26));
+        let is_pending = poll_fn(|cx| Poll::Ready(timer.poll_after(cx, Duration::from_secs(1)).is_pending())).await;
+        assert!(is_pending, "it was set anew");
+        poll_fn(|cx| timer.poll_expired(cx)).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(27));
+        assert!(timer.poll_after(&mut Context::from_waker(Waker::noop()), Duration::ZERO).is_ready());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_that_is_set_at_the_end_of_a_long_poll_still_wakes_the_task() {
+        let mut timer = Timer::default();
+        let begun = Instant::now();
+        timer.set(begun + Duration::from_secs(10));
+        poll_fn(|cx| {
+            // As if much had been read and written before.
+            while coop::has_budget_remaining() {
+                let _ = pin!(coop::consume_budget()).poll(cx);
+            }
+            assert!(timer.poll_expired(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        tokio::task::yield_now().await;
+        tokio::time::timeout(Duration::from_secs(60), poll_fn(|cx| timer.poll_expired(cx))).await.expect("it expires");
+        assert_eq!(begun.elapsed(), Duration::from_secs(10));
     }
 }

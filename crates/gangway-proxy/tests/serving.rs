@@ -577,10 +577,7 @@ async fn a_route_with_a_check_is_not_served_because_another_route_of_the_endpoin
     }
     shop.set_healthy(true);
     for host in ["a.localhost", "b.localhost", "c.localhost"] {
-        eventually(host, Duration::from_secs(5), async || {
-            (status(host).await == 200).then_some(())
-        })
-        .await;
+        eventually(host, Duration::from_secs(5), async || (status(host).await == 200).then_some(())).await;
     }
 }
 
@@ -635,10 +632,7 @@ async fn a_shutdown_lets_requests_end_and_tells_clients_to_go() {
         .into_iter()
         .map(|client| tokio::spawn(async move { client.get("last.localhost", "/slow/300").await }))
         .collect();
-    eventually("both are under way", Duration::from_secs(5), async || {
-        (app.under_way() == 2).then_some(())
-    })
-    .await;
+    eventually("both are under way", Duration::from_secs(5), async || (app.under_way() == 2).then_some(())).await;
     plane.plane.shutdown(Duration::from_secs(5)).await;
     for request in under_way {
         assert_eq!(request.await.expect("no panic").expect("answered").status, 200);

@@ -12,6 +12,10 @@ use crate::downstream::peeked_tcp::PeekedTcp;
 
 /// A byte stream that carries HTTP.
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug + 'static {
+    /// Whether a read may find something. False only if the last read has found nothing, the system has told of nothing
+    /// since, and the task that read is woken once it does.
+    fn has_news(&self) -> bool;
+
     /// How many bytes the socket has taken. Bytes that TLS keeps back do not count, so that this tells whether a
     /// client goes on reading.
     fn bytes_written(&self) -> u64;
@@ -43,6 +47,10 @@ pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt:
 }
 
 impl ByteStream for PeekedTcp {
+    fn has_news(&self) -> bool {
+        self.has_news()
+    }
+
     fn bytes_written(&self) -> u64 {
         self.written()
     }
@@ -75,6 +83,11 @@ impl ByteStream for PeekedTcp {
 
 /// On the heap, since its state is large and moves through several layers.
 impl ByteStream for Box<TlsStream<PeekedTcp>> {
+    fn has_news(&self) -> bool {
+        // A read that has found nothing has taken all that TLS had decrypted.
+        self.get_ref().0.has_news()
+    }
+
     fn bytes_written(&self) -> u64 {
         self.get_ref().0.written()
     }
@@ -102,6 +115,10 @@ impl ByteStream for Box<TlsStream<PeekedTcp>> {
 
 #[cfg(any(test, fuzzing))]
 impl ByteStream for tokio::io::DuplexStream {
+    fn has_news(&self) -> bool {
+        true
+    }
+
     fn bytes_written(&self) -> u64 {
         0
     }

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A socket of a client.
@@ -50,6 +50,14 @@ impl ClientSocket {
         match &self.0 {
             Registration::Unregistered { tcp, .. } => matches!(tcp.peek(&mut [0]), Ok(1..)),
             Registration::Registered(_) | Registration::Lost => false,
+        }
+    }
+
+    /// Whether bytes may have come that were not read, as far as the runtime knows.
+    pub(crate) fn may_have_unread(&self) -> bool {
+        match &self.0 {
+            Registration::Registered(tcp) => tcp.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            Registration::Unregistered { .. } | Registration::Lost => true,
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
 
 use crate::buffer_pool::{self, Buffer};
 use crate::downstream::client_socket::ClientSocket;
@@ -20,6 +21,8 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct PeekedTcp {
     tcp: ClientSocket,
     ahead: Option<Ahead>,
+    /// Whether the last read has found nothing, and its task is woken once there is something.
+    is_read_awaited: bool,
     written: u64,
 }
 
@@ -33,12 +36,17 @@ struct Ahead {
 
 impl PeekedTcp {
     pub(crate) fn new(tcp: std::net::TcpStream) -> Self {
-        Self { tcp: ClientSocket::new(tcp), ahead: None, written: 0 }
+        Self { tcp: ClientSocket::new(tcp), ahead: None, is_read_awaited: false, written: 0 }
     }
 
     /// How many bytes the socket has taken.
     pub(crate) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Whether a read may find something, or would have to be asked to wake the task. Costs no system call.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.is_read_awaited || self.tcp.may_have_unread()
     }
 
     /// Lets the connection end with a reset.
@@ -121,7 +129,10 @@ impl AsyncRead for PeekedTcp {
             }
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        let outcome = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        // Without budget the socket was not asked.
+        self.is_read_awaited = outcome.is_pending() && coop::has_budget_remaining();
+        outcome
     }
 }
 
@@ -150,5 +161,62 @@ impl AsyncWrite for PeekedTcp {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn connected() -> (TcpStream, PeekedTcp) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let client = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
+        let (socket, _) = listener.accept().await.expect("a client");
+        (client, PeekedTcp::new(socket.into_std().expect("it was registered")))
+    }
+
+    async fn finds_nothing(io: &mut PeekedTcp) -> bool {
+        let mut byte = [0];
+        poll_fn(|cx| Poll::Ready(Pin::new(&mut *io).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn a_read_that_has_found_nothing_is_news_again_once_bytes_or_the_end_come() {
+        let (mut client, mut io) = connected().await;
+        assert!(io.has_news(), "nobody has looked yet");
+        for sent in [&b"x"[..], b""] {
+            assert!(finds_nothing(&mut io).await && !io.has_news());
+            match sent {
+                b"" => client.shutdown().await.expect("it is open"),
+                sent => client.write_all(sent).await.expect("it is open"),
+            }
+            // The task is woken although nothing else is asked.
+            let news = poll_fn(|_| if io.has_news() { Poll::Ready(()) } else { Poll::Pending });
+            tokio::time::timeout(Duration::from_secs(60), news).await.expect("the task is woken");
+            let mut byte = [0];
+            assert_eq!(io.read(&mut byte).await.expect("no reset"), sent.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_at_the_end_of_a_long_poll_is_repeated() {
+        let (_client, mut io) = connected().await;
+        poll_fn(|cx| {
+            // As if much had been read and written before.
+            while coop::has_budget_remaining() {
+                let _ = pin!(coop::consume_budget()).poll(cx);
+            }
+            let mut byte = [0];
+            assert!(Pin::new(&mut io).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        assert!(io.has_news(), "the socket was not asked");
     }
 }

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::lifecycle::{Lifecycle, Phases, reached};
+use crate::lifecycle::{Lifecycle, PhaseWait, Phases, reached};
 
 /// A close frame with the code 1001, "going away".
 pub(crate) const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
@@ -20,7 +20,7 @@ const HEADER_MAX: usize = 14;
 pub(crate) struct WebSocketTunnel {
     borders: Borders,
     /// Ready once the data plane closes connections.
-    ending: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+    ending: PhaseWait<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
     goodbye: Goodbye,
 }
 
@@ -37,13 +37,15 @@ enum Goodbye {
 
 impl WebSocketTunnel {
     pub(crate) fn new(phases: Phases) -> Self {
-        let ending = Box::pin(reached(phases, Lifecycle::Closing));
+        let closing: Pin<Box<dyn Future<Output = ()> + Send + Sync>> =
+            Box::pin(reached(phases.clone(), Lifecycle::Closing));
+        let ending = PhaseWait::new(phases, closing);
         Self { borders: Borders::default(), ending, goodbye: Goodbye::NotDue }
     }
 
     /// The bytes of the close frame to write now, if it is due. Otherwise registers the task to be woken then.
     pub(crate) fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Option<&'static [u8]> {
-        if self.goodbye == Goodbye::NotDue && self.ending.as_mut().poll(cx) == Poll::Ready(()) {
+        if self.goodbye == Goodbye::NotDue && self.ending.poll(cx) == Poll::Ready(()) {
             self.goodbye = Goodbye::Due;
         }
         match self.goodbye {

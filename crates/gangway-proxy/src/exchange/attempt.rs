@@ -221,10 +221,6 @@ struct Rules<'r> {
 }
 
 impl Rules<'_> {
-    fn idle(&self) -> Duration {
-        self.active.route.timeouts.idle
-    }
-
     fn prepare_response(&mut self, response: &mut ResponseHead) -> Result<Option<BodyEncoder>, TransferError> {
         let (context, state) = (&mut *self.context, &self.endpoint.state);
         if self.worker.shared.access_log.is_on() {
@@ -285,11 +281,11 @@ impl TransferRules for Rules<'_> {
     fn response_due(&self) -> Instant {
         // Asked for at the moment when the request is sent; without a body that was at the beginning.
         let sent = if self.head.body == BodyLength::Empty { self.sent } else { Instant::now() };
-        sent + if self.may_wait { self.idle() } else { self.active.route.timeouts.response }
+        sent + if self.may_wait { self.idle_time() } else { self.active.route.timeouts.response }
     }
 
-    fn idle_due(&self) -> Instant {
-        Instant::now() + self.idle()
+    fn idle_time(&self) -> Duration {
+        self.active.route.timeouts.idle
     }
 }
 

@@ -40,8 +40,8 @@ pub(crate) trait TransferRules {
     /// When the response must have begun.
     fn response_due(&self) -> Instant;
 
-    /// When the next bytes of the response must have come, counted from now.
-    fn idle_due(&self) -> Instant;
+    /// How long the next bytes of the response may take.
+    fn idle_time(&self) -> Duration;
 }
 
 /// Why a relay ended early.
@@ -149,24 +149,16 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
 
     /// Relays as far as both ends allow. Ready once the whole response is with the client.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransferError>> {
-        self.poll_request(cx)?;
-        let was_switched = self.is_switched;
-        match self.poll_response(cx)? {
-            Poll::Ready(()) => return Poll::Ready(Ok(())),
-            Poll::Pending => {}
-        }
-        if self.is_switched && !was_switched {
-            // What the client has sent ahead may go on now.
+        loop {
             self.poll_request(cx)?;
+            let was_switched = self.is_switched;
+            match self.poll_response(cx)? {
+                Poll::Ready(()) => return Poll::Ready(Ok(())),
+                // What the client has sent ahead may go on now.
+                Poll::Pending if self.is_switched && !was_switched => {}
+                Poll::Pending => return Poll::Pending,
+            }
         }
-        if self.is_waiting && self.parts.timer.poll_expired(cx).is_ready() {
-            let what = match self.receiving {
-                Receiving::Head => "no response in time",
-                Receiving::Body | Receiving::End => "the response paused for too long",
-            };
-            return Poll::Ready(Err(UpstreamError::new(UpstreamErrorKind::Timeout, what).into()));
-        }
-        Poll::Pending
     }
 
     /// Sends the request as far as possible. A failure of the endpoint is kept for later: it may have answered.
@@ -363,21 +355,12 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
 
     /// Arranges to be woken when the endpoint has sent something, when its time is over, or when the client has gone.
     fn wait_for_endpoint(&mut self, cx: &mut Context<'_>) -> Result<(), TransferError> {
-        if !self.is_waiting {
-            let due = match self.receiving {
-                // The time of the response begins once the request is sent, or its client waits for the endpoint.
-                Receiving::Head if self.is_sent() || self.is_continue_awaited => Some(self.parts.rules.response_due()),
-                // The endpoint takes nothing. Otherwise the client is waited for, and keeps its own time.
-                Receiving::Head => self.is_endpoint_full.then(|| self.parts.rules.idle_due()),
-                Receiving::Body if self.is_switched && self.is_sent() => {
-                    Some(self.parts.rules.idle_due().min(Instant::now() + HALF_CLOSED_TIME))
-                }
-                Receiving::Body | Receiving::End => Some(self.parts.rules.idle_due()),
+        if self.poll_time(cx).is_ready() {
+            let what = match self.receiving {
+                Receiving::Head => "no response in time",
+                Receiving::Body | Receiving::End => "the response paused for too long",
             };
-            if let Some(due) = due {
-                self.parts.timer.set(due);
-                self.is_waiting = true;
-            }
+            return Err(UpstreamError::new(UpstreamErrorKind::Timeout, what).into());
         }
         if let Poll::Ready(outcome) = self.parts.client.poll_flush(cx) {
             outcome?;
@@ -390,6 +373,34 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
             return Err(error.into());
         }
         Ok(())
+    }
+
+    /// Waits until the time of the endpoint is over. It begins with the wait.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { parts: TransferParts { timer, rules, .. }, .. } = self;
+        if self.is_waiting {
+            return timer.poll_expired(cx);
+        }
+        let is_sent = matches!(self.sending, Sending::Done | Sending::Abandoned(_));
+        self.is_waiting = true;
+        match self.receiving {
+            // The time of the response begins once the request is sent, or its client waits for the endpoint.
+            Receiving::Head if is_sent || self.is_continue_awaited => {
+                timer.set(rules.response_due());
+                timer.poll_expired(cx)
+            }
+            // The endpoint takes nothing.
+            Receiving::Head if self.is_endpoint_full => timer.poll_after(cx, rules.idle_time()),
+            // The client is waited for, and keeps its own time.
+            Receiving::Head => {
+                self.is_waiting = false;
+                Poll::Pending
+            }
+            Receiving::Body if self.is_switched && is_sent => {
+                timer.poll_after(cx, rules.idle_time().min(HALF_CLOSED_TIME))
+            }
+            Receiving::Body | Receiving::End => timer.poll_after(cx, rules.idle_time()),
+        }
     }
 
     /// Whether nothing more of the request is sent.

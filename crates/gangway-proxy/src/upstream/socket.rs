@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -40,6 +40,15 @@ impl UpstreamSocket {
             },
         };
         Poll::Ready(outcome.map(|()| space.filled().len()))
+    }
+
+    /// Whether a read may find something. False only if the system has told of nothing since a read found nothing.
+    pub(crate) fn has_news(&self) -> bool {
+        match self {
+            Self::Plain(tcp) => tcp.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            // TLS may have bytes of its own.
+            Self::Tls(_) => true,
+        }
     }
 
     /// Writes from several pieces, as if they were one.

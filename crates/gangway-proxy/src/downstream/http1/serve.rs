@@ -1,6 +1,6 @@
 //! Serves the requests of one client connection over HTTP/1.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -11,7 +11,7 @@ use crate::downstream::http1::session::{Http1Session, NextRequest};
 use crate::exchange::exchange_pool::PooledExchange;
 use crate::exchange::serve::{reject, serve};
 use crate::exchange::worker::Worker;
-use crate::lifecycle::{Lifecycle, Phases, reached};
+use crate::lifecycle::{Lifecycle, PhaseWait, Phases, reached};
 
 /// Serves one request after the other until the connection ends.
 pub(crate) async fn serve_http1<T: ByteStream>(
@@ -22,9 +22,8 @@ pub(crate) async fn serve_http1<T: ByteStream>(
 ) {
     let shared = &worker.shared;
     let is_leaving = Arc::clone(&shared.shutting_down);
-    let mut closing = pin!(reached(phases.clone(), Lifecycle::Closing));
-    let mut phase_seen = phases.clone();
-    let mut is_closing_awaited = false;
+    let closing = pin!(reached(phases.clone(), Lifecycle::Closing));
+    let mut closing = PhaseWait::new(phases.clone(), closing);
     let mut session =
         Http1Session::new(io, &shared.settings.limits, shared.overload.memory.clone(), is_leaving, phases);
     let mut exchange = PooledExchange::take();
@@ -38,13 +37,7 @@ pub(crate) async fn serve_http1<T: ByteStream>(
             if let Poll::Ready(next) = session.poll_request(cx, &mut exchange.head) {
                 return Poll::Ready(next);
             }
-            // It wakes this task when the phase changes, and is not asked again before: that would cost each request.
-            if is_closing_awaited && phase_seen.has_changed().is_ok_and(|has_changed| !has_changed) {
-                return Poll::Pending;
-            }
-            phase_seen.mark_unchanged();
-            is_closing_awaited = true;
-            closing.as_mut().poll(cx).map(|()| NextRequest::Gone)
+            closing.poll(cx).map(|()| NextRequest::Gone)
         })
         .await;
         if connection.idle.as_ref().is_some_and(|mark| !mark.end()) {

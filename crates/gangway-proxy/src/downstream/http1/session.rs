@@ -5,6 +5,7 @@
 //! sets it.
 
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
@@ -58,6 +59,8 @@ pub(crate) struct Http1Session<T> {
     timer: Timer,
     parser: RequestParser,
     input: ClientInput,
+    /// Whether the last read has found nothing.
+    is_input_awaited: bool,
     memory: MemoryBudget,
     /// The memory of a head that is not whole yet.
     head_memory: Option<MemoryLease>,
@@ -155,6 +158,7 @@ impl<T: ByteStream> Http1Session<T> {
             timer: Timer::default(),
             parser: RequestParser::new(bounds),
             input: ClientInput::default(),
+            is_input_awaited: false,
             memory,
             head_memory: None,
             output: ClientOutput::new(limits.stalled_write),
@@ -233,7 +237,7 @@ impl<T: ByteStream> Http1Session<T> {
             // A client that has said that it sends nothing more is believed: asking costs a system call.
             return !self.request.is_last && self.io.has_unread();
         }
-        poll_fn(|cx| Poll::Ready(matches!(self.input.poll_fill(&mut self.io, cx), Poll::Ready(Ok(1..))))).await
+        poll_fn(|cx| Poll::Ready(matches!(self.poll_fill(cx), Poll::Ready(Ok(1..))))).await
     }
 
     /// Reads the head of the next request.
@@ -265,7 +269,7 @@ impl<T: ByteStream> Http1Session<T> {
                     Err(rejection) => return Poll::Ready(self.refuse(head, rejection)),
                 }
             }
-            match self.input.poll_fill(&mut self.io, cx) {
+            match self.poll_fill(cx) {
                 Poll::Ready(Ok(1..)) => {}
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(NextRequest::Gone),
                 Poll::Pending => return self.poll_head_time(cx, head),
@@ -370,17 +374,18 @@ impl<T: ByteStream> Http1Session<T> {
         if let Some(failure) = self.failure {
             return Poll::Ready(Err(failure));
         }
-        self.poll_goodbye(cx);
         loop {
             match self.body.next(&mut self.input) {
                 Ok(NextPiece::Missing) => {}
                 Ok(next) => return Poll::Ready(Ok(next)),
                 Err(detail) => return Poll::Ready(Err(self.fail(DownstreamError::Rejected(Rejection::bad(detail))))),
             }
-            match self.input.poll_fill(&mut self.io, cx) {
+            match self.poll_fill(cx) {
                 Poll::Ready(Ok(len @ 1..)) => {
                     self.request.awaits_continue = false;
-                    self.rate.received(len);
+                    if !self.body.is_raw() {
+                        self.rate.received(len);
+                    }
                 }
                 Poll::Ready(Ok(0)) if self.body.end_of_stream() => return Poll::Ready(Ok(NextPiece::End)),
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(self.fail(DownstreamError::Gone))),
@@ -396,6 +401,16 @@ impl<T: ByteStream> Http1Session<T> {
                 }
             }
         }
+    }
+
+    /// Reads more. A connection on which nothing has come is not asked again: each message of the endpoint polls it too.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.is_input_awaited && !self.io.has_news() {
+            return Poll::Pending;
+        }
+        let outcome = self.input.poll_fill(&mut self.io, cx);
+        self.is_input_awaited = outcome.is_pending();
+        outcome
     }
 
     fn take_data(&mut self, len: usize) {
@@ -565,7 +580,7 @@ impl<T: ByteStream> Downstream for Http1Session<T> {
             self.timer.set(self.opened + UNREGISTERED_MAX);
             ready!(self.timer.poll_expired(cx));
         }
-        match ready!(self.input.poll_fill(&mut self.io, cx)) {
+        match ready!(self.poll_fill(cx)) {
             Ok(0) if self.body.has_ended() => self.poll_presence(cx),
             Ok(0) | Err(_) => Poll::Ready(self.fail(DownstreamError::Gone)),
             Ok(_) => {

@@ -396,6 +396,10 @@ mod tests {
     }
 
     impl ByteStream for Noting {
+        fn has_news(&self) -> bool {
+            true
+        }
+
         fn bytes_written(&self) -> u64 {
             self.bytes_written
         }
@@ -492,7 +496,7 @@ mod tests {
         let (mut io, _) = watched(0);
         let taken = Pin::new(&mut io).poll_write(&mut Context::from_waker(Waker::noop()), b"waits");
         assert!(taken.is_ready());
-        let mut flushed = async |takes: u64| {
+        let flushed = async |takes: u64| {
             io.0.lock().io.bytes_written += takes;
             let flushed = std::future::poll_fn(|cx| Poll::Ready(io.poll_flush_held(cx))).await;
             tokio::time::advance(stalled_max).await;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
+use tokio::task::coop;
 
 use crate::http1::chunked::ChunkedDecoder;
 use crate::http1::encoder::{CHUNK_END, write_chunk_size, write_last_chunk, write_request_head};
@@ -51,6 +52,8 @@ pub(crate) struct Http1Stream {
     has_failed_to_send: bool,
     receiving: ResponseProgress,
     input: ResponseInput,
+    /// Whether the last read of the current request has found nothing, and its task is woken once there is something.
+    is_input_awaited: bool,
     /// Bytes at the front of `input` that are data of a chunk.
     chunk_data: usize,
     parser: ResponseParser,
@@ -113,6 +116,7 @@ impl Http1Stream {
             has_failed_to_send: false,
             receiving: ResponseProgress::Head,
             input: ResponseInput::default(),
+            is_input_awaited: false,
             chunk_data: 0,
             parser: ResponseParser::default(),
             decoder: ChunkedDecoder::for_responses(),
@@ -179,6 +183,8 @@ impl Http1Stream {
         debug_assert_eq!(self.sending, RequestProgress::Idle, "requests on a connection follow each other");
         self.facts = RequestFacts { is_head: request.method == http::Method::HEAD, asked_upgrade: request.is_upgrade };
         self.is_reusable &= !request.is_last;
+        // Another task may have read the last response.
+        self.is_input_awaited = false;
         write_request_head(request, &mut self.output);
         self.sending = match request.body {
             BodyLength::Empty | BodyLength::Sized(0) => RequestProgress::Done,
@@ -413,8 +419,13 @@ impl Http1Stream {
         ))
     }
 
-    /// Reads more. Returns whether there was more before the end.
+    /// Reads more. Returns whether there was more before the end. A connection on which nothing has come is not asked
+    /// again: each message of the client polls it too.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, UpstreamError>> {
+        if self.is_input_awaited && !self.socket.has_news() {
+            return Poll::Pending;
+        }
+        self.is_input_awaited = false;
         let space = self.input.space();
         if space.is_empty() {
             return Poll::Ready(Err(self.malformed(HEAD_TOO_LARGE)));
@@ -429,6 +440,8 @@ impl Http1Stream {
             Poll::Ready(Err(error)) => Poll::Ready(Err(self.closed(Some(&error)))),
             Poll::Pending => {
                 self.input.shrink();
+                // Without budget the socket was not asked.
+                self.is_input_awaited = coop::has_budget_remaining();
                 Poll::Pending
             }
         }
@@ -466,7 +479,7 @@ impl Http1Stream {
 
     /// Decodes up to the next data, and returns its length; 0 if there is none in the input.
     fn decode_chunk(&mut self) -> Result<usize, &'static str> {
-        if self.chunk_data == 0 {
+        if self.chunk_data == 0 && !self.input.is_empty() {
             let decoded = self.decoder.decode(self.input.bytes())?;
             self.input.consume(decoded.data.start);
             self.chunk_data = decoded.data.len();
