@@ -9,6 +9,8 @@ use common::{Plane, app, held, route};
 use gangway_testkit::client::Speaks;
 use gangway_testkit::raw::Raw;
 use gangway_testkit::wait::eventually;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 const STUCK: Duration = Duration::from_secs(30);
@@ -63,4 +65,48 @@ async fn one_address_has_so_many_requests_under_way_and_others_have_theirs() {
         client.get("calm.localhost", "/").await.ok().filter(|answer| answer.status == 200)
     })
     .await;
+}
+
+/// The memory of this process.
+fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("it is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a number");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_the_bound_idle_connections_are_closed_and_the_heaviest_address_too() {
+    const ROOM: usize = 128 << 20;
+    let mut plane = Plane::start_with(|settings| settings.limits.memory = resident_bytes() + ROOM);
+    plane.serve(vec![held("held.localhost", HOLD)]).await;
+    let http = plane.plane.listening().http[0];
+    let (mut idle, mut busy) =
+        (TcpStream::connect(http).await.expect("room"), TcpStream::connect(http).await.expect("room"));
+    busy.write_all(b"GET / HTTP/1.1\r\nHost: held.localhost\r\n\r\n").await.expect("open");
+    let waits = || ready((plane.metric("gangway_requests_waiting") >= 1.0).then_some(()));
+    eventually("the request waits", STUCK, waits).await;
+    let filling = vec![1_u8; 2 * ROOM];
+    for connection in [&mut idle, &mut busy] {
+        let end = tokio::time::timeout(STUCK, connection.read(&mut [0; 1])).await.expect("it is closed");
+        assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+    }
+    assert!(plane.metric("gangway_shed_total") >= 2.0 && filling.iter().all(|byte| *byte == 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_no_place_is_left_connections_that_are_idle_give_up_theirs() {
+    let (address, _) = app("calm").await;
+    let mut plane = Plane::start_with(|settings| settings.limits.connections = 10);
+    plane.serve(vec![route("calm.localhost", address)]).await;
+    let mut open = Vec::new();
+    for _ in 0..30 {
+        let served = async {
+            let mut connection = plane.http().connect("calm.localhost").await?;
+            let answer = connection.get("/").await?;
+            std::io::Result::Ok((connection, answer.status))
+        };
+        let (connection, status) = tokio::time::timeout(STUCK, served).await.expect("a place").expect("an answer");
+        assert_eq!(status, 200);
+        open.push(connection);
+    }
 }
