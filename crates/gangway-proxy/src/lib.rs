@@ -46,6 +46,10 @@ mod upstream;
 mod whereabouts;
 mod worker;
 
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub use access::UserLists;
 pub use activation::Activator;
 pub use data_plane::{BackgroundTasks, DataPlane, start};

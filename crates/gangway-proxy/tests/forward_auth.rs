@@ -92,7 +92,7 @@ fn is_told(asked: &Asked) -> bool {
     };
     let not_wanted = ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding", "TE", "Range", "If-None-Match"];
     let has = |name: &&str| !asked.field(name).is_empty();
-    told.iter().all(|name| is_once(&name)) && !not_wanted.iter().any(|name| has(&name)) && asked.body.is_empty()
+    told.iter().all(is_once) && !not_wanted.iter().any(has) && asked.body.is_empty()
 }
 
 /// Authelia's `forward-auth` endpoint.

@@ -18,6 +18,7 @@ use gangway_testkit::app::App;
 use gangway_testkit::client::{Answer, Client, Speaks};
 use gangway_testkit::raw::Raw;
 use gangway_testkit::sum::{Pattern, Sum};
+use gangway_testkit::wait::eventually;
 use gangway_testkit::websocket::WebSocket;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -317,7 +318,7 @@ async fn an_event_stream_and_a_long_upload_are_not_taken_for_an_app_that_takes_t
     client.send("POST /echo HTTP/1.1\r\nHost: http.localhost\r\nContent-Length: 2\r\n\r\n1").await.expect("sent");
     let begun = Instant::now();
     let has_passed = || std::future::ready((begun.elapsed() > RESPONSE * 2).then_some(()));
-    gangway_testkit::wait::eventually("the time of a response passes", Duration::from_secs(20), has_passed).await;
+    eventually("the time of a response passes", Duration::from_secs(20), has_passed).await;
     assert_eq!(client.ask("2").await.expect("an answer").status, 200);
 }
 

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::server::TlsStream;
 
+use crate::downstream::client_tls::ClientTls;
 use crate::downstream::peeked_tcp::PeekedTcp;
 
-/// A byte stream that carries HTTP.
+/// A byte stream that carries HTTP. What was written may be held back until it is flushed.
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug + 'static {
     /// Whether a read may find something. False only if the last read has found nothing, the system has told of nothing
     /// since, and the task that read is woken once it does.
@@ -81,35 +81,34 @@ impl ByteStream for PeekedTcp {
     }
 }
 
-/// On the heap, since its state is large and moves through several layers.
-impl ByteStream for Box<TlsStream<PeekedTcp>> {
+impl ByteStream for ClientTls {
     fn has_news(&self) -> bool {
         // A read that has found nothing has taken all that TLS had decrypted.
-        self.get_ref().0.has_news()
+        self.tcp().has_news()
     }
 
     fn bytes_written(&self) -> u64 {
-        self.get_ref().0.written()
+        self.tcp().written()
     }
 
     fn reset_when_dropped(&self) {
-        self.get_ref().0.set_reset();
+        self.tcp().set_reset();
     }
 
     fn probe(&self) {
-        self.get_ref().0.set_keepalive();
+        self.tcp().set_keepalive();
     }
 
     fn is_broken(&self) -> bool {
-        self.get_ref().0.has_error()
+        self.tcp().has_error()
     }
 
     fn is_registered(&self) -> bool {
-        self.get_ref().0.is_registered()
+        self.tcp().is_registered()
     }
 
     fn has_unread(&self) -> bool {
-        self.get_ref().0.has_unread()
+        self.tcp().has_unread()
     }
 }
 

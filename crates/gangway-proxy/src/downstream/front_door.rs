@@ -17,6 +17,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::downstream::arrivals::Arriving;
 use crate::downstream::byte_stream::ByteStream;
+use crate::downstream::client_tls::ClientTls;
 use crate::downstream::connection::{ClientConnection, canonical};
 use crate::downstream::http1::serve::serve_http1;
 use crate::downstream::http2::session::serve_http2;
@@ -34,10 +35,6 @@ use crate::timer::within;
 /// How long a handshake waits for a certificate. A container that has just started may be asked for before its
 /// certificate was made.
 const CERTIFICATE_WAIT: Duration = Duration::from_secs(3);
-
-/// Encrypted bytes that a connection keeps until its client takes them: two records. The default is 64 KiB, which
-/// every slow client would occupy.
-const TLS_BUFFER_MAX: usize = 2 * 16 * 1024;
 
 /// What is known of a connection when it is accepted.
 pub(crate) struct Accepted {
@@ -108,20 +105,19 @@ impl FrontDoor {
         let handshake = Box::pin(self.handshake(PeekedTcp::new(tcp), &connection));
         let outcome = tokio::time::timeout(self.worker.shared.settings.limits.handshake_time, handshake).await;
         drop(arriving);
-        let (mut tls, sni, client_ca) = match outcome {
+        let (tls, sni, client_ca) = match outcome {
             Ok(Ok(Ok(shaken))) => shaken,
             Ok(Ok(Err(HandshakeEnd::Challenge))) => return Ok(()),
             Ok(Ok(Err(HandshakeEnd::UnknownName))) => return self.failed("unknown-name", Ok(())),
             Ok(Err(error)) => return self.failed("protocol", Err(error)),
             Err(_) => return self.failed("timeout", Err(io::ErrorKind::TimedOut.into())),
         };
-        tls.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_MAX));
         connection.secure = true;
         connection.sni = sni;
         connection.is_tls13 = tls.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         connection.client_ca = client_ca;
         let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-        self.serve_requests(tls, Arc::new(connection), http2).await;
+        self.serve_requests(ClientTls::new(tls), Arc::new(connection), http2).await;
         Ok(())
     }
 

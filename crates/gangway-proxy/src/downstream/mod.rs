@@ -5,6 +5,7 @@ pub(crate) mod arrivals;
 pub(crate) mod body_rate;
 pub(crate) mod byte_stream;
 mod client_socket;
+pub(crate) mod client_tls;
 pub(crate) mod connection;
 pub(crate) mod connection_limits;
 pub(crate) mod front_door;

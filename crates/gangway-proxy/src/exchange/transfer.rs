@@ -187,7 +187,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
         loop {
             match self.sending {
                 Sending::Again(at) => match self.parts.replay.bytes().get(at..) {
-                    Some(rest) if !rest.is_empty() => match self.parts.endpoint.poll_send(cx, rest)? {
+                    Some(rest) if !rest.is_empty() => match self.parts.endpoint.poll_send(cx, rest.into())? {
                         Poll::Ready(taken) => {
                             has_taken = true;
                             self.parts.rules.on_request_data(taken)?;
@@ -212,7 +212,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                         }
                         self.parts.rules.on_request_data(taken)?;
                         if !self.is_switched {
-                            self.parts.replay.note(&data[..taken]);
+                            data.up_to(taken).slices().for_each(|slice| self.parts.replay.note(slice));
                         }
                         self.parts.client.consume(taken);
                         // Over a switched protocol, each side keeps the other alive.

@@ -8,6 +8,7 @@ use crate::http2::field_blocks::FieldBlocks;
 
 const PREFACE_LEN: usize = 24;
 const HEADER_LEN: usize = 9;
+const TYPE_DATA: u8 = 0;
 const TYPE_HEADERS: u8 = 1;
 const TYPE_CONTINUATION: u8 = 9;
 const FLAG_END_HEADERS: u8 = 4;
@@ -54,6 +55,8 @@ pub(crate) struct Frames {
     is_trailers: bool,
     /// The streams whose trailers have a pseudo-field.
     bad_trailers: Vec<u32>,
+    /// The frames of data that have come: the stream of each, and its length.
+    data: Vec<(u32, usize)>,
 }
 
 impl Frames {
@@ -70,6 +73,9 @@ impl Frames {
                     self.inspect_head(payload);
                 }
                 self.payload_left -= payload.len();
+                if self.payload_left == 0 {
+                    self.end_payload();
+                }
             } else {
                 let taken = bytes.len().min(HEADER_LEN - self.header_len);
                 self.header[self.header_len..self.header_len + taken].copy_from_slice(&bytes[..taken]);
@@ -101,10 +107,19 @@ impl Frames {
         self.bad_trailers.drain(..)
     }
 
+    pub(crate) fn has_data(&self) -> bool {
+        !self.data.is_empty()
+    }
+
+    /// The frames of data that have come as a whole since the last call: the stream of each, and its length.
+    pub(crate) fn take_data(&mut self) -> impl Iterator<Item = (u32, usize)> {
+        self.data.drain(..)
+    }
+
     fn begin_frame(&mut self) {
         self.header_len = 0;
-        let [len_high, len_middle, len_low, kind, flags, stream @ ..] = self.header;
-        self.payload_left = usize::from(len_high) << 16 | usize::from(len_middle) << 8 | usize::from(len_low);
+        let [_, _, _, kind, flags, stream @ ..] = self.header;
+        self.payload_left = payload_len(self.header);
         if !matches!(kind, TYPE_HEADERS | TYPE_CONTINUATION) {
             return;
         }
@@ -117,10 +132,18 @@ impl Frames {
             self.is_padding_len_next = flags & FLAG_PADDED != 0;
             let priority = if flags & FLAG_PRIORITY != 0 { PRIORITY_LEN } else { 0 };
             self.prefix_left = usize::from(self.is_padding_len_next) + priority;
-            self.stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
+            self.stream = stream_id(stream);
             self.is_trailers = self.stream <= self.last_opened;
             self.last_opened = self.last_opened.max(self.stream);
             self.fields.begin();
+        }
+    }
+
+    /// Notes the end of a frame with a payload.
+    fn end_payload(&mut self) {
+        let [_, _, _, kind, _, stream @ ..] = self.header;
+        if kind == TYPE_DATA {
+            self.data.push((stream_id(stream), payload_len(self.header)));
         }
     }
 
@@ -147,6 +170,16 @@ impl Frames {
             self.bad_trailers.push(self.stream);
         }
     }
+}
+
+/// The length of the payload that follows a header.
+fn payload_len([high, middle, low, ..]: [u8; HEADER_LEN]) -> usize {
+    usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low)
+}
+
+/// The number of a stream; the bit before it says nothing.
+fn stream_id(bytes: [u8; 4]) -> u32 {
+    u32::from_be_bytes(bytes) & 0x7fff_ffff
 }
 
 #[cfg(test)]
@@ -225,6 +258,21 @@ mod tests {
         for bad in bad {
             assert!(are_bad(head, bad), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn data_is_noted_with_its_stream_once_its_frame_has_come() {
+        let mut frames = Frames::default();
+        frames.inspect(PREFACE);
+        let bytes = [frame(TYPE_DATA, 0, 700), frame(TYPE_HEADERS, FLAG_END_HEADERS, 5), frame(TYPE_DATA, 1, 0x1234)];
+        let bytes = bytes.concat();
+        let (first, rest) = bytes.split_at(HEADER_LEN + 699);
+        frames.inspect(first);
+        assert!(!frames.has_data());
+        frames.inspect(rest);
+        assert!(frames.has_data());
+        assert_eq!(frames.take_data().collect::<Vec<_>>(), [(1, 700), (1, 0x1234)]);
+        assert!(!frames.has_data());
     }
 
     #[test]

@@ -26,6 +26,13 @@ pub(crate) struct CountedRequest {
     bytes: usize,
 }
 
+/// Bytes that are kept for clients of an address, counted until this is dropped.
+#[derive(Debug)]
+pub(crate) struct KeptBytes {
+    account: Arc<AddressAccount>,
+    bytes: usize,
+}
+
 impl AddressAccount {
     /// Counts a request that holds `bytes` of memory. None if the address has `max` requests under way already.
     pub(crate) fn begin_request(self: &Arc<Self>, max: usize, bytes: usize) -> Option<CountedRequest> {
@@ -36,7 +43,7 @@ impl AddressAccount {
         (before < max).then_some(counted)
     }
 
-    /// Bytes that its requests hold, and its connections with a request under way. Idle ones do not count, for they are
+    /// Bytes that its requests and their bodies hold, and its connections with a request under way. Idle ones do not count, for they are
     /// closed before an account matters.
     pub(crate) fn bytes(&self) -> usize {
         let connections = self.connections.lock();
@@ -58,6 +65,31 @@ impl AddressAccount {
     pub(crate) fn close(&self) -> usize {
         let connections = std::mem::take(&mut *self.connections.lock());
         connections.iter().filter_map(Weak::upgrade).inspect(|mark| mark.close()).count()
+    }
+}
+
+impl KeptBytes {
+    pub(crate) fn new(account: &Arc<AddressAccount>) -> Self {
+        Self { account: Arc::clone(account), bytes: 0 }
+    }
+
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.account.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes bytes off that were added.
+    pub(crate) fn remove(&mut self, bytes: usize) {
+        debug_assert!(bytes <= self.bytes, "only what was added is taken off");
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.account.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for KeptBytes {
+    fn drop(&mut self) {
+        self.account.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

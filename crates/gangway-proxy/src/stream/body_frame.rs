@@ -2,9 +2,9 @@
 
 /// A piece of a body, or its end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum BodyFrame<'b> {
+pub(crate) enum BodyFrame<D> {
     /// Bytes of the body, without any framing. Never empty.
-    Data(&'b [u8]),
+    Data(D),
     /// The body has ended; trailers may be there.
     End,
 }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
 use crate::reply::rejection::Rejection;
+use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
 
 /// The client's end of one request, in any version of HTTP.
@@ -13,9 +14,9 @@ use crate::stream::body_frame::BodyFrame;
 /// The request's head has been read. The implementation keeps all of the client's deadlines: a poll that finds one
 /// passed fails with the reason. A poll that returns [`Poll::Pending`] has arranged to be woken.
 pub(crate) trait Downstream {
-    /// Waits for bytes of the request's body. The same bytes come again until [`Downstream::consume`] takes them. The
-    /// time that nobody polls is not counted against the client.
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<'_>, DownstreamError>>;
+    /// Waits for bytes of the request's body. The same bytes come again until [`Downstream::consume`] takes them, and
+    /// more may follow them by then. The time that nobody polls is not counted against the client.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<BodyBytes<'_>>, DownstreamError>>;
 
     /// Takes bytes that the last [`Downstream::poll_body`] gave.
     fn consume(&mut self, len: usize);

@@ -1,5 +1,6 @@
 //! The two ends of a request: what every version of HTTP offers to the code between them.
 
+pub(crate) mod body_bytes;
 pub(crate) mod body_frame;
 pub(crate) mod downstream;
 pub(crate) mod upstream_error;

@@ -7,6 +7,7 @@ use http::Version;
 
 use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
+use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_error::UpstreamError;
 use crate::stream::upstream_request::UpstreamRequest;
@@ -67,7 +68,11 @@ impl UpstreamStream {
 
     /// Sends bytes of the request's body, without framing, and returns how many were taken. The next call continues
     /// with the rest of the same bytes, which more may follow. They may stay in a bounded buffer until the next flush.
-    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, UpstreamError>> {
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: BodyBytes<'_>,
+    ) -> Poll<Result<usize, UpstreamError>> {
         match self {
             Self::Http1(stream, _) => stream.poll_send(cx, data),
             Self::Http2(stream) => stream.poll_send(cx, data),
@@ -114,7 +119,7 @@ impl UpstreamStream {
     }
 
     /// Waits for bytes of the response's body. The same bytes come again until [`UpstreamStream::consume`] takes them.
-    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<'_>, UpstreamError>> {
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<&[u8]>, UpstreamError>> {
         match self {
             Self::Http1(stream, _) => stream.poll_body(cx),
             Self::Http2(stream) => stream.poll_body(cx),

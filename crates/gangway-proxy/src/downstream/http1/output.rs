@@ -51,7 +51,7 @@ impl ClientOutput {
 
     /// The bytes that wait, for more to be appended. Callers keep that bounded.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
-        self.waiting.get_or_insert_with(buffer_pool::take_growing)
+        self.waiting.get_or_insert_with(buffer_pool::take_growing).end()
     }
 
     /// Whether the client is behind by a whole buffer.

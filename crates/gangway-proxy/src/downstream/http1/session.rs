@@ -34,6 +34,7 @@ use crate::message::response_head::ResponseHead;
 use crate::overload::memory_budget::{MemoryBudget, MemoryLease};
 use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
+use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
 use crate::timer::{Timer, within};
@@ -548,9 +549,9 @@ fn failure(error: ClientOutputError) -> DownstreamError {
 }
 
 impl<T: ByteStream> Downstream for Http1Session<T> {
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<'_>, DownstreamError>> {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<BodyBytes<'_>>, DownstreamError>> {
         match ready!(self.poll_piece(cx))? {
-            NextPiece::Data(len) => Poll::Ready(Ok(BodyFrame::Data(&self.input.bytes()[..len]))),
+            NextPiece::Data(len) => Poll::Ready(Ok(BodyFrame::Data(self.input.bytes()[..len].into()))),
             NextPiece::Missing => Poll::Pending,
             NextPiece::End => Poll::Ready(Ok(BodyFrame::End)),
         }

@@ -83,7 +83,7 @@ async fn read_body<T: ByteStream>(session: &mut Http1Session<T>) -> Result<Vec<u
         let len = poll_fn(|cx| {
             session.poll_body(cx).map_ok(|frame| match frame {
                 BodyFrame::Data(data) => {
-                    body.extend_from_slice(data);
+                    data.slices().for_each(|slice| body.extend_from_slice(slice));
                     data.len()
                 }
                 BodyFrame::End => 0,

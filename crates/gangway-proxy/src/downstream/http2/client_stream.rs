@@ -24,12 +24,16 @@ use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::message::trailer_fate::{BodySender, retain_passing};
 use crate::reply::rejection::Rejection;
+use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
 use crate::timer::Timer;
 
 /// Bytes of a piece: what a frame carries at most unless the client allows more, and what a TLS record carries.
 const PIECE_MAX: usize = 16 * 1024;
+
+/// Bytes of a body from which on no further frame is taken before they are sent on.
+const AHEAD_MAX: usize = 64 * 1024;
 
 /// The client's end of one request.
 #[derive(Debug)]
@@ -47,10 +51,14 @@ pub(crate) struct ClientStream {
 
 #[derive(Debug)]
 struct IncomingBody {
+    id: u32,
     stream: RecvStream,
     state: IncomingState,
-    /// Bytes that were received and not consumed.
+    /// Whether its bytes count for the account of the client.
+    is_counted: bool,
+    /// Bytes that were received and not consumed: those of the first frame, and those of further ones that were at hand.
     held: Bytes,
+    behind: Vec<Bytes>,
     trailers: Option<Fields>,
     received: u64,
     rate: BodyRate,
@@ -96,13 +104,21 @@ impl ClientStream {
     pub(super) fn new(
         parts: &StreamParts<'_>,
         head: &RequestHead,
-        stream: RecvStream,
+        mut stream: RecvStream,
         respond: SendResponse<SendPiece>,
     ) -> Self {
+        let id = respond.stream_id().as_u32();
+        let state = if head.body == BodyLength::Empty { IncomingState::Ended } else { IncomingState::Data };
+        if state == IncomingState::Data {
+            parts.io.unread.begin(id, stream.flow_control().used_capacity());
+        }
         let body = IncomingBody {
+            id,
             stream,
-            state: if head.body == BodyLength::Empty { IncomingState::Ended } else { IncomingState::Data },
+            state,
+            is_counted: state == IncomingState::Data,
             held: Bytes::new(),
+            behind: Vec::new(),
             trailers: None,
             received: 0,
             rate: BodyRate::new(parts.limits),
@@ -112,7 +128,7 @@ impl ClientStream {
             io: Arc::clone(parts.io),
         };
         Self {
-            id: respond.stream_id().as_u32(),
+            id,
             body,
             response: OutgoingState::Awaited,
             respond,
@@ -191,16 +207,14 @@ impl ClientStream {
 }
 
 impl IncomingBody {
-    fn poll_frame(&mut self, id: u32, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<'_>, DownstreamError>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<BodyBytes<'_>>, DownstreamError>> {
+        self.poll_ahead(cx);
         while self.held.is_empty() {
             match self.state {
                 IncomingState::Data => match self.stream.poll_data(cx) {
                     Poll::Ready(Some(Ok(bytes))) => {
-                        // A client that has begun waits for nothing.
-                        self.awaits_continue = false;
-                        self.rate.received(bytes.len());
-                        self.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                        self.held = bytes;
+                        self.held = self.noted(bytes);
+                        self.poll_ahead(cx);
                     }
                     Poll::Ready(None) => self.state = IncomingState::Trailers,
                     Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(DownstreamError::Gone)),
@@ -209,7 +223,7 @@ impl IncomingBody {
                 IncomingState::Trailers => match self.stream.poll_trailers(cx) {
                     Poll::Ready(Ok(trailers)) => {
                         if let Some(trailers) = trailers {
-                            self.end_with(&trailers, id)?;
+                            self.end_with(&trailers)?;
                         }
                         self.state = IncomingState::Ended;
                     }
@@ -219,11 +233,41 @@ impl IncomingBody {
                 IncomingState::Ended => return Poll::Ready(Ok(BodyFrame::End)),
             }
         }
-        Poll::Ready(Ok(BodyFrame::Data(&self.held)))
+        Poll::Ready(Ok(BodyFrame::Data(BodyBytes::new(&self.held, &self.behind))))
     }
 
-    fn end_with(&mut self, trailers: &HeaderMap, id: u32) -> Result<(), DownstreamError> {
-        if self.io.take_bad_trailers(id) {
+    /// Takes further frames that are at hand. What ends the body comes again later.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) {
+        if self.held.is_empty() {
+            return;
+        }
+        let mut len = self.held.len() + self.behind.iter().map(Bytes::len).sum::<usize>();
+        while len < AHEAD_MAX && self.behind.len() + 1 < BodyBytes::SLICES_MAX && self.state == IncomingState::Data {
+            match self.stream.poll_data(cx) {
+                Poll::Ready(Some(Ok(bytes))) => {
+                    len += bytes.len();
+                    let bytes = self.noted(bytes);
+                    // A frame without bytes is none for those that follow.
+                    if !bytes.is_empty() {
+                        self.behind.push(bytes);
+                    }
+                }
+                Poll::Ready(None) => self.state = IncomingState::Trailers,
+                Poll::Ready(Some(Err(_))) | Poll::Pending => break,
+            }
+        }
+    }
+
+    fn noted(&mut self, bytes: Bytes) -> Bytes {
+        // A client that has begun waits for nothing.
+        self.awaits_continue = false;
+        self.rate.received(bytes.len());
+        self.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        bytes
+    }
+
+    fn end_with(&mut self, trailers: &HeaderMap) -> Result<(), DownstreamError> {
+        if self.io.take_bad_trailers(self.id) {
             return Err(DownstreamError::Rejected(Rejection::bad("a trailer is a pseudo-field")));
         }
         let mut fields = Fields::default();
@@ -253,9 +297,34 @@ impl IncomingBody {
     }
 
     fn consume(&mut self, len: usize) {
-        self.held.advance(len);
+        let mut left = len;
+        let mut emptied = 0;
+        while left > self.held.len()
+            && let Some(next) = self.behind.get_mut(emptied)
+        {
+            left -= self.held.len();
+            self.held = std::mem::take(next);
+            emptied += 1;
+        }
+        self.held.advance(left);
+        if self.held.is_empty()
+            && let Some(next) = self.behind.get_mut(emptied)
+        {
+            self.held = std::mem::take(next);
+            emptied += 1;
+        }
+        self.behind.drain(..emptied);
         // Fails only for bytes that were not received.
         let _ = self.stream.flow_control().release_capacity(len);
+        self.io.unread.consumed(self.id, len);
+    }
+}
+
+impl Drop for IncomingBody {
+    fn drop(&mut self) {
+        if self.is_counted {
+            self.io.unread.end(self.id);
+        }
     }
 }
 
@@ -268,8 +337,8 @@ fn length_without_trailers(head: &ResponseHead) -> Option<u64> {
 }
 
 impl Downstream for ClientStream {
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<'_>, DownstreamError>> {
-        self.body.poll_frame(self.id, cx)
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<BodyBytes<'_>>, DownstreamError>> {
+        self.body.poll_frame(cx)
     }
 
     fn consume(&mut self, len: usize) {

@@ -2,7 +2,8 @@
 //!
 //! [`session`] serves a connection and all its streams in one task, in which [`wakes`] notes what is to be polled.
 //! [`streams`] polls the streams, each in a [`stream_loop`]. [`client_stream`] is the client's end of one request.
-//! [`watched_io`] keeps the deadlines of the connection's bytes, and [`send_budget`] bounds what is buffered for it.
+//! [`watched_io`] keeps the deadlines of the connection's bytes, [`send_budget`] bounds what is buffered for it,
+//! and [`unread_bodies`] counts what is buffered of requests.
 
 mod client_stream;
 mod field_map;
@@ -15,5 +16,6 @@ mod streams;
 mod stub;
 #[cfg(test)]
 mod tests;
+mod unread_bodies;
 mod wakes;
 mod watched_io;

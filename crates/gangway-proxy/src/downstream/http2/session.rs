@@ -23,6 +23,7 @@ use crate::downstream::http2::read_head::{RequestEnd, read_head};
 use crate::downstream::http2::send_budget::{SendBudget, SendPiece};
 use crate::downstream::http2::stream_loop::{OpenStream, ServeRequests, UnusedLoops};
 use crate::downstream::http2::streams::Streams;
+use crate::downstream::http2::unread_bodies::UnreadBodies;
 use crate::downstream::http2::wakes::{ConnectionPart, Wakes};
 use crate::downstream::http2::watched_io::{IoState, SharedIo};
 use crate::exchange::exchange_pool::PooledExchange;
@@ -31,6 +32,7 @@ use crate::exchange::state::Exchange;
 use crate::exchange::worker::Worker;
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::limits::Limits;
+use crate::overload::address_account::AddressAccount;
 use crate::overload::memory_budget::MemoryBudget;
 use crate::reply::rejection::Rejection;
 use crate::timer::Timer;
@@ -88,6 +90,10 @@ impl ServeRequests for ByExchange {
         self.worker.shared.overload.memory.clone()
     }
 
+    fn account(&self) -> Option<&Arc<AddressAccount>> {
+        self.connection.account.as_ref()
+    }
+
     fn begin_idle(&self) {
         if let Some(mark) = &self.connection.idle {
             self.worker.shared.overload.idle.begin(mark);
@@ -142,7 +148,8 @@ pub(super) async fn serve_connection<T: ByteStream, S: ServeRequests>(
     requests: S,
     going_away: impl Future<Output = ()>,
 ) {
-    let (io, io_state) = SharedIo::new(io, requests.limits(), requests.memory());
+    let unread = UnreadBodies::new(requests.account());
+    let (io, io_state) = SharedIo::new(io, requests.limits(), requests.memory(), unread);
     let handshake = builder(requests.limits()).handshake::<_, SendPiece>(io.share());
     let connection = match handshake.await {
         Ok(connection) => connection,

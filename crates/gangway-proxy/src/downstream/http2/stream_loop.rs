@@ -18,6 +18,7 @@ use crate::downstream::http2::client_stream::ClientStream;
 use crate::exchange::exchange_pool::PooledExchange;
 use crate::exchange::state::Exchange;
 use crate::limits::Limits;
+use crate::overload::address_account::AddressAccount;
 use crate::overload::memory_budget::MemoryBudget;
 use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
@@ -30,6 +31,9 @@ pub(super) trait ServeRequests: Send + Sync + Sized + 'static {
     fn limits(&self) -> &Limits;
 
     fn memory(&self) -> MemoryBudget;
+
+    /// What the clients of the address hold; none for addresses that speak for many clients.
+    fn account(&self) -> Option<&Arc<AddressAccount>>;
 
     /// Notes that the connection has no request.
     fn begin_idle(&self);

@@ -19,6 +19,7 @@ use crate::limits::Limits;
 use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
+use crate::overload::address_account::AddressAccount;
 use crate::overload::memory_budget::MemoryBudget;
 use crate::reply::rejection::Rejection;
 use crate::stream::body_frame::BodyFrame;
@@ -32,6 +33,7 @@ thread_local! {
 #[derive(Clone)]
 pub(super) struct Stub {
     pub(super) limits: Limits,
+    pub(super) account: Arc<AddressAccount>,
     pub(super) begun: Arc<Notify>,
     pub(super) ends: Arc<Mutex<Vec<String>>>,
     /// As of a new connection.
@@ -45,6 +47,10 @@ impl ServeRequests for Stub {
 
     fn memory(&self) -> MemoryBudget {
         MemoryBudget::new(usize::MAX)
+    }
+
+    fn account(&self) -> Option<&Arc<AddressAccount>> {
+        Some(&self.account)
     }
 
     fn begin_idle(&self) {
@@ -110,6 +116,32 @@ impl Stub {
                 let trailers = client.request_trailers().map_or(0, Fields::len);
                 respond(client, 200, BodyLength::Empty, b"", None).await?;
                 return Ok(format!("{body:?} {received} {trailers}"));
+            }
+            "/slices" => {
+                // Until then, all of it has come.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let mut read = Vec::new();
+                let mut counts = Vec::new();
+                loop {
+                    let taken = poll_fn(|cx| match client.poll_body(cx) {
+                        Poll::Ready(Ok(BodyFrame::Data(data))) => {
+                            counts.push(data.slices().count());
+                            let taken = data.up_to(usize::try_from(len).unwrap_or(usize::MAX));
+                            taken.slices().for_each(|slice| read.extend_from_slice(slice));
+                            Poll::Ready(Ok(taken.len()))
+                        }
+                        Poll::Ready(Ok(BodyFrame::End)) => Poll::Ready(Ok(0)),
+                        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                        Poll::Pending => Poll::Pending,
+                    })
+                    .await?;
+                    if taken == 0 {
+                        break;
+                    }
+                    client.consume(taken);
+                }
+                let is_in_order = read.iter().enumerate().all(|(at, byte)| usize::from(*byte) == at % 251);
+                return Ok(format!("{} {is_in_order} {counts:?}", read.len()));
             }
             "/trailers" => {
                 let mut trailers = Fields::default();

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::downstream::http2::session::serve_connection;
 use crate::downstream::http2::stub::Stub;
 use crate::limits::Limits;
+use crate::overload::address_account::AddressAccount;
 
 /// Longer than any deadline of a connection, all of which pass at once on a paused clock.
 const STUCK: Duration = Duration::from_secs(3600);
@@ -27,6 +28,7 @@ const STUCK: Duration = Duration::from_secs(3600);
 struct Server {
     begun: Arc<Notify>,
     ends: Arc<Mutex<Vec<String>>>,
+    account: Arc<AddressAccount>,
     going_away: Arc<Notify>,
     is_idle: Arc<AtomicBool>,
     task: JoinHandle<()>,
@@ -37,14 +39,16 @@ impl Server {
         let (ours, theirs) = duplex(buffer);
         let stub = Stub {
             limits: Limits::default(),
+            account: Arc::default(),
             begun: Arc::default(),
             ends: Arc::default(),
             is_idle: Arc::new(AtomicBool::new(true)),
         };
+        let account = Arc::clone(&stub.account);
         let (begun, ends, going_away) = (Arc::clone(&stub.begun), Arc::clone(&stub.ends), Arc::new(Notify::new()));
         let (told, is_idle) = (Arc::clone(&going_away), Arc::clone(&stub.is_idle));
         let task = tokio::spawn(async move { serve_connection(ours, stub, told.notified()).await });
-        (Self { begun, ends, going_away, is_idle, task }, theirs)
+        (Self { begun, ends, account, going_away, is_idle, task }, theirs)
     }
 
     /// Waits until `count` requests have ended, and returns how.
@@ -494,4 +498,47 @@ async fn a_client_is_told_to_go_and_may_end_what_it_began() {
     drop(response);
     server.task.await.expect("no panic");
     client.connection.await.expect("no panic").expect("a friendly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_nobody_takes_counts_for_the_account_of_its_client() {
+    const LEN: usize = 200_000;
+    let (server, mut client) = connected().await;
+    let account = Arc::clone(&server.account);
+    let counted = async |len: usize| {
+        let counted = async {
+            while account.bytes() != len {
+                pass(Duration::from_millis(10)).await;
+            }
+        };
+        let outcome = tokio::time::timeout(Duration::from_secs(30), counted).await;
+        assert!(outcome.is_ok(), "{} and not {len}", account.bytes());
+    };
+    let (_response, mut sending) = client.send(post("/later/60"), false).await;
+    sending.send_data(Bytes::from(vec![b'x'; LEN]), false).expect("open");
+    counted(LEN).await;
+    // It is taken after a minute.
+    sending.send_data(Bytes::new(), true).expect("open");
+    assert_eq!(server.ended(1).await, [format!("/later/60 {LEN}")]);
+    counted(0).await;
+
+    // One that is never taken counts until its stream ends.
+    let (_response, mut sending) = client.send(post("/hang/0"), false).await;
+    sending.send_data(Bytes::from(vec![b'x'; LEN]), false).expect("open");
+    counted(LEN).await;
+    sending.send_reset(Reason::CANCEL);
+    server.ended(2).await;
+    counted(0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_that_are_at_hand_are_taken_at_once_and_in_order() {
+    let (server, mut client) = connected().await;
+    let bytes: Vec<u8> = (0..100_000_usize).map(|at| (at % 251) as u8).collect();
+    for (count, taken_max, slices) in [(1, 1_000_000, "[4, 3]"), (2, 64_000, "[4, 4]")] {
+        let (_response, mut sending) = client.send(post(&format!("/slices/{taken_max}")), false).await;
+        sending.send_data(Bytes::copy_from_slice(&bytes), true).expect("open");
+        let ends = server.ended(count).await;
+        assert_eq!(ends.last().map(String::as_str), Some(&*format!("/slices/{taken_max} 100000 true {slices}")));
+    }
 }

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::buffer_pool::{self, BUFFER_LEN, GrowingBuffer};
 use crate::downstream::byte_stream::ByteStream;
+use crate::downstream::http2::unread_bodies::UnreadBodies;
 use crate::downstream::http2::wakes::{ConnectionPart, Wakes};
 use crate::http2::frames::{BAD_TRAILERS_MAX, Frames, Unfinished};
 use crate::limits::Limits;
@@ -29,9 +30,10 @@ use crate::timer::Timer;
 /// lose the end of its last response.
 const LAST_READ_MAX: usize = 64 * 1024;
 
-/// Bytes that are read before the streams get their turn. Read on and on, the bodies of many uploads would
-/// pile up to the size of their windows before the first of them goes on to its endpoint, out of the processor's cache.
-const TURN_MAX: usize = 128 * 1024;
+/// Bytes that are read before the streams get their turn. With fewer, the frames of uploads that come by turns would go to
+/// their endpoints one by one. Read on and on, the bodies of many uploads would pile up to the size of their windows
+/// before the first of them goes on to its endpoint, out of the processor's cache.
+const TURN_MAX: usize = 256 * 1024;
 
 /// The most bytes that are held back to leave together: what a TLS record carries.
 pub(super) const HELD_MAX: usize = BUFFER_LEN;
@@ -79,11 +81,12 @@ struct Input {
 pub(super) struct IoState {
     is_writing: AtomicBool,
     bad_trailers: Mutex<Vec<u32>>,
+    pub(super) unread: UnreadBodies,
 }
 
 impl<T: ByteStream> SharedIo<T> {
-    pub(super) fn new(io: T, limits: &Limits, memory: MemoryBudget) -> (Self, Arc<IoState>) {
-        let state = Arc::<IoState>::default();
+    pub(super) fn new(io: T, limits: &Limits, memory: MemoryBudget, unread: UnreadBodies) -> (Self, Arc<IoState>) {
+        let state = Arc::new(IoState { unread, ..IoState::default() });
         let mut head_due = Timer::default();
         head_due.set(Instant::now() + limits.head_time);
         let watched = WatchedIo {
@@ -132,6 +135,9 @@ impl<T: ByteStream> WatchedIo<T> {
             Unfinished::Preface => {}
             Unfinished::Head if self.head_due.due().is_some() => {}
             Unfinished::Head => self.head_due.set(Instant::now() + self.head_time),
+        }
+        if self.frames.has_data() {
+            self.state.unread.arrived(self.frames.take_data());
         }
         if self.frames.has_bad_trailers() {
             let mut bad = self.state.bad_trailers.lock();
@@ -217,7 +223,7 @@ impl<T: ByteStream> WatchedIo<T> {
         loop {
             let held = self.held.as_ref().map_or(0, |held| held.len());
             if held + len <= HELD_MAX {
-                let held = self.held.get_or_insert_with(buffer_pool::take_growing);
+                let held = self.held.get_or_insert_with(buffer_pool::take_growing).end();
                 for slice in slices {
                     held.extend_from_slice(slice);
                 }
@@ -225,7 +231,7 @@ impl<T: ByteStream> WatchedIo<T> {
             }
             let mut record = [io::IoSlice::new(&[]); SLICES_MAX];
             let mut room = HELD_MAX;
-            let held_bytes = self.held.as_ref().map_or(&[][..], |held| held.as_slice());
+            let held_bytes = self.held.as_deref().unwrap_or_default();
             let parts = std::iter::once(held_bytes).chain(slices.iter().map(|slice| &**slice));
             for (slot, part) in record.iter_mut().zip(parts) {
                 let taken = &part[..part.len().min(room)];
@@ -250,7 +256,7 @@ impl<T: ByteStream> WatchedIo<T> {
         if written >= held.len() {
             self.held = None;
         } else {
-            held.drain(..written);
+            held.drop_first(written);
         }
         Ok(())
     }
@@ -414,8 +420,12 @@ mod tests {
     }
 
     fn watched(taken_max: usize) -> (SharedIo<Noting>, Arc<Wakes>) {
-        let (io, _) =
-            SharedIo::new(Noting { taken_max, ..Noting::default() }, &Limits::default(), MemoryBudget::new(usize::MAX));
+        let (io, _) = SharedIo::new(
+            Noting { taken_max, ..Noting::default() },
+            &Limits::default(),
+            MemoryBudget::new(usize::MAX),
+            UnreadBodies::default(),
+        );
         let wakes = Arc::new(Wakes::new());
         io.begin_session(&wakes);
         (io, wakes)
@@ -534,6 +544,7 @@ mod tests {
             Noting { taken_max: 100, ..Noting::default() },
             &Limits::default(),
             MemoryBudget::new(usize::MAX),
+            UnreadBodies::default(),
         );
         let mut cx = Context::from_waker(Waker::noop());
         assert!(matches!(Pin::new(&mut io).poll_write(&mut cx, &[b'x'; 50]), Poll::Ready(Ok(50))));

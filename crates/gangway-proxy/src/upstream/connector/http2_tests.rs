@@ -116,7 +116,7 @@ async fn bodies_trailers_and_early_hints_go_both_ways() {
     let sending = async {
         let mut rest = &sent[..];
         while !rest.is_empty() {
-            let taken = poll_fn(|cx| stream.poll_send(cx, rest)).await.expect("taken");
+            let taken = poll_fn(|cx| stream.poll_send(cx, rest.into())).await.expect("taken");
             rest = &rest[taken..];
         }
         let trailers = fields(&[("Sum", "7"), ("Connection", "never")]);
@@ -262,7 +262,7 @@ async fn an_early_answer_ends_a_request_that_goes_on() {
     drop((request, respond));
     let mut rest = 10 << 20;
     while rest > 0 {
-        rest -= poll_fn(|cx| stream.poll_send(cx, &vec![b'x'; rest])).await.expect("taken or discarded");
+        rest -= poll_fn(|cx| stream.poll_send(cx, vec![b'x'; rest][..].into())).await.expect("taken or discarded");
     }
     poll_fn(|cx| stream.poll_finish_request(cx, None)).await.expect("sent or discarded");
     assert_eq!(head(&mut stream).await.expect("answered").status, StatusCode::PAYLOAD_TOO_LARGE);

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
+use bytes::{Buf as _, Bytes};
 use gangway_model::{Address, Readiness, Scheme};
 use http::{Method, StatusCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,6 +18,7 @@ use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
 use crate::samples;
+use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_request::UpstreamRequest;
 use crate::upstream::samples::{NEED, connector, endpoint, endpoint_at};
@@ -146,10 +148,73 @@ async fn send(stream: &mut UpstreamStream, method: &Method, length: BodyLength, 
         UpstreamRequest { method, target: "/", fields: &fields, body: length, is_upgrade: false, is_last: false };
     stream.start_request(&request).expect("it can be said");
     while !body.is_empty() {
-        let taken = poll_fn(|cx| stream.poll_send(cx, body)).await.expect("taken");
+        let taken = poll_fn(|cx| stream.poll_send(cx, body.into())).await.expect("taken");
         body = &body[taken..];
     }
     poll_fn(|cx| stream.poll_finish_request(cx, None)).await.expect("sent");
+}
+
+#[tokio::test]
+async fn slices_of_a_body_are_sent_as_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = endpoint(Scheme::Http, listener.local_addr().expect("bound"));
+    let connector = connector();
+    let bytes: Vec<u8> = (0..300_000_u32).map(|at| (at % 251) as u8).collect();
+    let (first, rest) = bytes.split_at(10);
+    let rest: Vec<Bytes> = rest.chunks(60_000).map(Bytes::copy_from_slice).collect();
+    for length in [BodyLength::Sized(200_000), BodyLength::Framed] {
+        let (stream, accepted) = tokio::join!(connector.connect(&endpoint, &NEED), listener.accept());
+        let (mut stream, (mut tcp, _)) = (stream.expect("it listens"), accepted.expect("it came"));
+        let mut fields = Fields::default();
+        fields.push(b"Host", b"a");
+        let method = &Method::PUT;
+        let request =
+            UpstreamRequest { method, target: "/", fields: &fields, body: length, is_upgrade: false, is_last: false };
+        stream.start_request(&request).expect("it can be said");
+        let sending = async {
+            // Whatever the socket takes at once, it goes on with the rest.
+            let (mut first, mut rest) = (Bytes::copy_from_slice(first), rest.clone());
+            loop {
+                let taken = poll_fn(|cx| stream.poll_send(cx, BodyBytes::new(&first, &rest))).await.expect("taken");
+                let mut left = taken;
+                while left > 0 {
+                    let of_first = left.min(first.len());
+                    first.advance(of_first);
+                    left -= of_first;
+                    if first.is_empty() && !rest.is_empty() {
+                        first = rest.remove(0);
+                    }
+                }
+                let is_sent = matches!(length, BodyLength::Sized(len) if 300_000 - first.len() - rest.iter().map(Bytes::len).sum::<usize>() >= len as usize);
+                if is_sent || first.is_empty() {
+                    break;
+                }
+            }
+            poll_fn(|cx| stream.poll_finish_request(cx, None)).await.expect("sent");
+        };
+        let mut read = Vec::new();
+        let reading = async {
+            match length {
+                BodyLength::Sized(len) => {
+                    read_until(&mut tcp, &mut read, b"\r\n\r\n").await.expect("a head");
+                    while read.len() < len as usize {
+                        assert!(more(&mut tcp, &mut read).await, "more comes");
+                    }
+                    assert_eq!(read, bytes[..len as usize]);
+                }
+                _ => {
+                    read_until(&mut tcp, &mut read, b"\r\n\r\n").await.expect("a head");
+                    let size = read_until(&mut tcp, &mut read, b"\r\n").await.expect("a chunk");
+                    assert_eq!(size, b"493e0\r\n", "300,000 in one chunk");
+                    while read.len() < bytes.len() + b"\r\n0\r\n\r\n".len() {
+                        assert!(more(&mut tcp, &mut read).await, "more comes");
+                    }
+                    assert!(read == [&bytes[..], b"\r\n0\r\n\r\n"].concat());
+                }
+            }
+        };
+        tokio::join!(sending, reading);
+    }
 }
 
 /// Reads a response, and tells `idle` whenever nothing is there.
@@ -460,7 +525,7 @@ async fn a_switched_protocol_goes_both_ways_until_one_side_ends() {
     poll_fn(|cx| stream.poll_response_head(cx, &mut head)).await.expect("answered");
     assert_eq!(head.status, StatusCode::SWITCHING_PROTOCOLS);
     stream.switch_protocols();
-    let taken = poll_fn(|cx| stream.poll_send(cx, b"world")).await.expect("taken");
+    let taken = poll_fn(|cx| stream.poll_send(cx, b"world"[..].into())).await.expect("taken");
     assert_eq!(taken, 5);
     poll_fn(|cx| stream.poll_finish_request(cx, None)).await.expect("ended");
     let mut said = Vec::new();
@@ -502,7 +567,7 @@ async fn an_application_behind_tls_chooses_its_version_of_http() {
                         let mut connection = h2::server::handshake(tls).await.expect("HTTP/2");
                         while let Some(Ok((_, mut respond))) = connection.accept().await {
                             let mut body = respond.send_response(http::Response::new(()), false).expect("open");
-                            body.send_data(bytes::Bytes::from_static(b"ok"), true).expect("open");
+                            body.send_data(Bytes::from_static(b"ok"), true).expect("open");
                         }
                         return;
                     }

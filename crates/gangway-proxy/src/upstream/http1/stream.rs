@@ -14,6 +14,7 @@ use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
 use crate::message::response_head::{HEAD_TOO_LARGE, ResponseHead, TOO_MANY_FIELDS};
 use crate::overload::open_connections::OpenConnection;
+use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::stream::upstream_request::UpstreamRequest;
@@ -193,22 +194,26 @@ impl Http1Stream {
         };
     }
 
-    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, UpstreamError>> {
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: BodyBytes<'_>,
+    ) -> Poll<Result<usize, UpstreamError>> {
         if self.has_failed_to_send || data.is_empty() {
             return Poll::Ready(Ok(data.len()));
         }
         let (data, end) = match self.sending {
-            RequestProgress::Sized(left) => (&data[..data.len().min(to_len(left))], &[][..]),
+            RequestProgress::Sized(left) => (data.up_to(to_len(left)), &[][..]),
             RequestProgress::Raw => (data, &[][..]),
             RequestProgress::Chunked(0) if self.output.len() - self.written + data.len() <= COLLECTED_MAX => {
                 write_chunk_size(data.len(), &mut self.output);
-                self.output.extend_from_slice(data);
+                data.slices().for_each(|slice| self.output.extend_from_slice(slice));
                 self.output.extend_from_slice(CHUNK_END);
                 return Poll::Ready(Ok(data.len()));
             }
             RequestProgress::Chunked(left) => {
                 let left = if left == 0 { self.begin_chunk(data.len()) } else { left };
-                if left <= data.len() { (&data[..left], CHUNK_END) } else { (data, &[][..]) }
+                if left <= data.len() { (data.up_to(left), CHUNK_END) } else { (data, &[][..]) }
             }
             RequestProgress::Idle | RequestProgress::RawEnd | RequestProgress::Done => {
                 debug_assert!(false, "a body that the head did not announce");
@@ -270,7 +275,7 @@ impl Http1Stream {
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         while self.written < self.output.len() && !self.has_failed_to_send {
-            let outcome = ready!(self.poll_write_with(cx, &[], &[]));
+            let outcome = ready!(self.poll_write_with(cx, (&[][..]).into(), &[]));
             self.sent(outcome)?;
         }
         if !self.has_failed_to_send {
@@ -304,7 +309,7 @@ impl Http1Stream {
     }
 
     /// Waits for bytes of the response's body. The same bytes come again until [`Http1Stream::consume`] takes them.
-    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<'_>, UpstreamError>> {
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<&[u8]>, UpstreamError>> {
         let len = loop {
             let len = match self.receiving {
                 ResponseProgress::Done => {
@@ -380,12 +385,21 @@ impl Http1Stream {
 
     /// Writes what is left of the output, then `data`, then `end`. Returns how many bytes behind the output were
     /// written.
-    fn poll_write_with(&mut self, cx: &mut Context<'_>, data: &[u8], end: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write_with(&mut self, cx: &mut Context<'_>, data: BodyBytes<'_>, end: &[u8]) -> Poll<io::Result<usize>> {
         let pending = &self.output[self.written..];
-        let written = if pending.is_empty() {
-            ready!(self.socket.poll_write(cx, &[IoSlice::new(data), IoSlice::new(end)]))?
-        } else {
-            ready!(self.socket.poll_write(cx, &[IoSlice::new(pending), IoSlice::new(data), IoSlice::new(end)]))?
+        let written = match data.single() {
+            Some(data) if pending.is_empty() => {
+                ready!(self.socket.poll_write(cx, &[IoSlice::new(data), IoSlice::new(end)]))?
+            }
+            Some(data) => {
+                ready!(self.socket.poll_write(cx, &[IoSlice::new(pending), IoSlice::new(data), IoSlice::new(end)]))?
+            }
+            None => {
+                let mut slices = [IoSlice::new(&[]); BodyBytes::SLICES_MAX + 2];
+                let all = std::iter::once(pending).chain(data.slices()).chain([end]);
+                let used = slices.iter_mut().zip(all).map(|(slot, slice)| *slot = IoSlice::new(slice)).count();
+                ready!(self.socket.poll_write(cx, &slices[..used]))?
+            }
         };
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));

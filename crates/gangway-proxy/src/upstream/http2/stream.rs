@@ -14,6 +14,7 @@ use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
 use crate::message::response_head::{HEAD_MAX, ResponseHead};
 use crate::message::trailer_fate::{BodySender, retain_passing};
+use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::stream::upstream_request::UpstreamRequest;
@@ -76,11 +77,13 @@ impl Http2Stream {
         Ok(())
     }
 
-    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, UpstreamError>> {
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: BodyBytes<'_>,
+    ) -> Poll<Result<usize, UpstreamError>> {
         let Some(sending) = &mut self.sending else { return Poll::Ready(Ok(data.len())) };
-        if data.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
+        let Some(data) = data.slices().next() else { return Poll::Ready(Ok(0)) };
         sending.reserve_capacity(data.len().min(PIECE_MAX));
         while sending.capacity() == 0 {
             match ready!(sending.poll_capacity(cx)) {
@@ -138,7 +141,7 @@ impl Http2Stream {
     }
 
     /// Waits for bytes of the response's body. The same bytes come again until [`Http2Stream::consume`] takes them.
-    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<'_>, UpstreamError>> {
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<&[u8]>, UpstreamError>> {
         while self.data.is_empty() {
             let Some(body) = &mut self.body else { return Poll::Ready(Ok(BodyFrame::End)) };
             if self.has_ended {
