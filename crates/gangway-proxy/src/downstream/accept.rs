@@ -20,7 +20,7 @@ use crate::downstream::front_door::{Accepted, FrontDoor};
 use crate::downstream::listener::{BACKLOG, Listener};
 use crate::lifecycle::{Lifecycle, Phases, reached};
 use crate::listen_addresses::ListenerProtocol;
-use crate::overload::idle_connections::IdleConnections;
+use crate::overload::idle_connections::{IdleConnections, IdleMark};
 use crate::overload::open_connections::{OpenConnection, OpenConnections};
 
 /// The pause after a failed accept. The usual cause is a lack of file descriptors, and trying again at once would
@@ -47,7 +47,7 @@ impl Acceptor {
         let Some(place) = self.bounds.admit(place, peer, protocol) else { return };
         let Some(open) = self.open.begin() else { return self.bounds.count_refused("descriptors") };
         let arriving = self.arrivals.begin();
-        let (mark, account) = (self.idle.mark(), place.account.clone());
+        let (mark, account) = (IdleMark::new(), place.account.clone());
         let accepted = Accepted { peer, protocol, mark: Arc::clone(&mark), account: account.clone() };
         // On the heap: the runtime moves a task several times between its beginning and its end.
         let serving = Box::pin(serve(Arc::clone(&self.front_door), tcp, accepted, arriving, (place, open)));

@@ -261,10 +261,8 @@ impl FrontDoor {
         let address = canonical(peer.ip());
         let trusted = self.worker.shared.settings.trusted_proxies.contains(address);
         let mut connection = ClientConnection::new(peer, trusted);
-        if let Some(account) = &account {
-            account.add_connection(&mark);
-        }
         connection.account = account;
+        self.worker.shared.overload.idle.begin(&mark);
         connection.idle = Some(mark);
         connection.memory = Some(self.worker.shared.overload.memory.lease(CONNECTION_BYTES));
         let whereabouts = self.worker.shared.whereabouts.load();

@@ -32,6 +32,11 @@ pub(crate) struct IdleConnections {
 }
 
 impl IdleMark {
+    /// A mark for a new connection.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { since: AtomicU64::new(BUSY), has_served: AtomicBool::new(false), task: OnceLock::new() })
+    }
+
     /// Notes the task that serves the connection. Before that, the connection cannot be closed from outside.
     pub(crate) fn set_task(&self, task: AbortHandle) {
         let is_first = self.task.set(task).is_ok();
@@ -83,14 +88,8 @@ impl IdleConnections {
         Self { marks: Mutex::default(), tick: AtomicU64::new(BUSY + 1) }
     }
 
-    /// A mark for a new connection. It counts as idle up to its first request, also while its TLS handshake is under
-    /// way.
-    pub(crate) fn mark(&self) -> Arc<IdleMark> {
-        let since = AtomicU64::new(self.tick.load(Ordering::Relaxed));
-        Arc::new(IdleMark { since, has_served: AtomicBool::new(false), task: OnceLock::new() })
-    }
-
-    /// Notes a connection, which may be closed from now on.
+    /// Notes a connection, which may be closed from now on. It counts as busy until its task begins its idle time:
+    /// otherwise the newest would give up its place before anybody has looked for its request.
     pub(crate) fn add(&self, mark: &Arc<IdleMark>) {
         let mut marks = self.marks.lock();
         if marks.len() == marks.capacity() {
@@ -100,7 +99,8 @@ impl IdleConnections {
         marks.push(Arc::downgrade(mark));
     }
 
-    /// Begins the idle time of a connection.
+    /// Begins the idle time of a connection. That of a new one lasts up to its first request, also while its TLS
+    /// handshake is under way.
     pub(crate) fn begin(&self, mark: &IdleMark) {
         mark.since.store(self.tick.load(Ordering::Relaxed), Ordering::Release);
     }
@@ -129,9 +129,10 @@ impl IdleConnections {
 #[cfg(test)]
 pub(super) fn connection_for_test(connections: &IdleConnections) -> (Arc<IdleMark>, tokio::task::JoinHandle<()>) {
     let task = tokio::spawn(std::future::pending::<()>());
-    let mark = connections.mark();
+    let mark = IdleMark::new();
     mark.set_task(task.abort_handle());
     connections.add(&mark);
+    connections.begin(&mark);
     (mark, task)
 }
 

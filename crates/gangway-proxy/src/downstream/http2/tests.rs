@@ -399,7 +399,7 @@ async fn a_connection_is_idle_but_for_its_requests_also_where_the_first_comes_wi
     assert_eq!(server.ended(1).await, ["/upload/0 Framed 3 0"]);
     let is_idle = async {
         while !server.is_idle.load(Ordering::Relaxed) {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(STUCK, is_idle).await.expect("it is idle again");
