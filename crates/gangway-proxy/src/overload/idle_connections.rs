@@ -89,7 +89,7 @@ impl IdleConnections {
     }
 
     /// Notes a connection, which may be closed from now on. It counts as busy until its task begins its idle time:
-    /// otherwise the newest would give up its place before anybody has looked for its request.
+    /// otherwise the newest would give up its place before its request is read.
     pub(crate) fn add(&self, mark: &Arc<IdleMark>) {
         let mut marks = self.marks.lock();
         if marks.len() == marks.capacity() {
