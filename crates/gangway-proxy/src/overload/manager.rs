@@ -142,11 +142,13 @@ impl Relief {
     }
 }
 
-/// The resident memory of this process.
+/// The resident memory of this process, from the file that states it without the size of a page: to find out that size
+/// fails under tools that count instructions.
 fn resident_bytes() -> Option<usize> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: usize = statm.split(' ').nth(1)?.parse().ok()?;
-    pages.checked_mul(rustix::param::page_size())
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: usize = resident.trim().strip_suffix(" kB")?.parse().ok()?;
+    kibibytes.checked_mul(1024)
 }
 
 #[cfg(test)]
