@@ -74,23 +74,9 @@ pub(super) async fn follow(data: PathBuf, compiled: Reader<Compiled>, mut output
 /// The lists that routes name.
 fn named(compiled: &Compiled) -> BTreeSet<Box<str>> {
     let middlewares = compiled.table.routes().iter().flat_map(|route| &route.middlewares);
-    let lists = middlewares.filter_map(|middleware| match middleware {
-        Middleware::Authentication(authentication) => match &authentication.method {
-            LoginMethod::Basic(basic) => Some(&basic.lists),
-            LoginMethod::Forward(_) => None,
-        },
-        Middleware::StripPrefix(_)
-        | Middleware::AddPrefix(_)
-        | Middleware::Rewrite { .. }
-        | Middleware::Redirect { .. }
-        | Middleware::RequestHeader(..)
-        | Middleware::ResponseHeader(..)
-        | Middleware::BodyLimit(_)
-        | Middleware::Hsts(_)
-        | Middleware::AddressFilter(_)
-        | Middleware::RateLimit(_)
-        | Middleware::ConcurrencyLimit(_)
-        | Middleware::Compression(_) => None,
+    let lists = middlewares.filter_map(Middleware::authentication).filter_map(|login| match &login.method {
+        LoginMethod::Basic(basic) => Some(&basic.lists),
+        LoginMethod::Forward(_) => None,
     });
     lists.flatten().cloned().collect()
 }
