@@ -14,7 +14,9 @@ use crate::downstream::peeked_tcp::PeekedTcp;
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug + 'static {
     /// Whether a read may find something. False only if the last read has found nothing, the system has told of nothing
     /// since, and the task that read is woken once it does.
-    fn has_news(&self) -> bool;
+    fn has_news(&self) -> bool {
+        true
+    }
 
     /// How many bytes the socket has taken. Bytes that TLS keeps back do not count, so that this tells whether a
     /// client goes on reading.
@@ -114,10 +116,6 @@ impl ByteStream for ClientTls {
 
 #[cfg(any(test, fuzzing))]
 impl ByteStream for tokio::io::DuplexStream {
-    fn has_news(&self) -> bool {
-        true
-    }
-
     fn bytes_written(&self) -> u64 {
         0
     }

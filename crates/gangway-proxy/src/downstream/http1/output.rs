@@ -192,10 +192,6 @@ mod tests {
     }
 
     impl ByteStream for Draining {
-        fn has_news(&self) -> bool {
-            true
-        }
-
         fn bytes_written(&self) -> u64 {
             self.bytes_written
         }

@@ -573,10 +573,6 @@ impl AsyncWrite for Counted {
 }
 
 impl ByteStream for Counted {
-    fn has_news(&self) -> bool {
-        true
-    }
-
     fn bytes_written(&self) -> u64 {
         0
     }

@@ -402,10 +402,6 @@ mod tests {
     }
 
     impl ByteStream for Noting {
-        fn has_news(&self) -> bool {
-            true
-        }
-
         fn bytes_written(&self) -> u64 {
             self.bytes_written
         }
