@@ -80,6 +80,14 @@ impl Kind {
         }
     }
 
+    /// If it is the release binary of this project.
+    pub fn is_gangway(self) -> bool {
+        match self {
+            Self::Gangway | Self::OneHost | Self::ManyHosts => true,
+            Self::Nginx | Self::Haproxy | Self::Caddy => false,
+        }
+    }
+
     /// The hosts that it serves beside `localhost`.
     pub fn hosts(self) -> Vec<String> {
         let count = match self {

@@ -27,6 +27,9 @@ fn main() {
         .collect();
     let names: Vec<&str> = SCENES.iter().map(|scene| scene.name).collect();
     assert!(!scenes.is_empty(), "no scene is called {wishes:?}; there are {names:#?}");
+    if std::env::args().skip(1).any(|word| word == "--train") {
+        return gangway_tests::run(train(&scenes, run.seconds));
+    }
     let (run, all) = gangway_tests::run(compare(run, &scenes));
     if is_written {
         assert!(wishes.is_empty(), "only a run of all scenes is written");
@@ -55,9 +58,21 @@ async fn compare(mut run: Run, scenes: &[&'static Scene]) -> (Run, Vec<Results>)
     }
     run.memory = proxies.iter().map(|proxy| (proxy.kind.name(), proxy.resident_mib())).collect();
     println!("{}", page::memory_text(&run));
-    // Asked to end and not killed: a binary that is built to count writes its counts then.
-    block_in_place(|| proxies.into_iter().for_each(Proxy::stop));
     (run, all)
+}
+
+/// Puts the load of each scene on Gangway alone, so that a binary that is built to count has something to count.
+async fn train(scenes: &[&'static Scene], seconds: u64) {
+    let stage = Stage::set().await;
+    for scene in scenes {
+        for kind in scene.proxies.iter().filter(|kind| kind.is_gangway()) {
+            let proxy = stage.start(*kind).await;
+            let sample = block_in_place(|| scene.measure(&stage, &proxy, seconds, None));
+            println!("{}: {:.0}/s", scene.name, sample.rate());
+            // Asked to end and not killed: it writes its counts then.
+            block_in_place(|| proxy.stop());
+        }
+    }
 }
 
 fn measure(scene: &'static Scene, stage: &Stage, proxies: &[Proxy], run: &Run) -> Results {
