@@ -33,6 +33,9 @@ const ANSWER_HEAD: &str = "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Mon, 01 Jan
     Content-Type: application/octet-stream\r\nContent-Length: 1024\r\nLast-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n\
     Connection: keep-alive\r\nETag: \"65920080-400\"\r\nAccept-Ranges: bytes\r\n\r\n";
 
+/// The bytes of a long answer.
+const LONG: usize = 1024 * 1024;
+
 /// The way in which a request comes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Protocol {
@@ -42,6 +45,8 @@ pub enum Protocol {
     H1Anew,
     /// HTTP/1.1 over TLS.
     H1Tls,
+    /// HTTP/1.1 over TLS, with a long answer.
+    H1TlsLong,
     /// HTTP/2 over TLS.
     H2Tls,
 }
@@ -195,7 +200,9 @@ fn first_core() -> String {
 /// Sends requests, so many at a time. Every one has to be answered with 200.
 async fn send(load: Load, http: SocketAddr, https: SocketAddr) {
     match load.protocol {
-        Protocol::H1 | Protocol::H1Tls | Protocol::H2Tls => send_by_h2load(load, http, https).await,
+        Protocol::H1 | Protocol::H1Tls | Protocol::H1TlsLong | Protocol::H2Tls => {
+            send_by_h2load(load, http, https).await
+        }
         Protocol::H1Anew => send_anew(load, http).await.expect("every connection is served"),
     }
 }
@@ -225,6 +232,7 @@ async fn send_by_h2load(load: Load, http: SocketAddr, https: SocketAddr) {
     match protocol {
         Protocol::H1 | Protocol::H1Anew => command.args(["--h1", &format!("http://localhost:{}/", http.port())]),
         Protocol::H1Tls => command.args(["--h1", &format!("https://localhost:{}/", https.port())]),
+        Protocol::H1TlsLong => command.args(["--h1", &format!("https://localhost:{}/long", https.port())]),
         Protocol::H2Tls => command.args(["-m", "8", &format!("https://localhost:{}/", https.port())]),
     };
     let said = tokio::task::spawn_blocking(move || outcome(&mut command)).await.expect("h2load can be run");
@@ -232,7 +240,7 @@ async fn send_by_h2load(load: Load, http: SocketAddr, https: SocketAddr) {
     assert!(said.contains(&format!("{requests} 2xx, 0 3xx, 0 4xx, 0 5xx")), "{protocol:?}: {said}");
 }
 
-/// An endpoint that answers every head with the same 1 KB, in one write.
+/// An endpoint that answers every head with the same 1 KB, in one write, or with a long answer if it asks for `/long`.
 async fn endpoint() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
     let address = listener.local_addr().expect("a bound listener has an address");
@@ -246,14 +254,19 @@ async fn endpoint() -> SocketAddr {
 
 async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     let answer = format!("{ANSWER_HEAD}{}", "k".repeat(1024));
+    let long_head = ANSWER_HEAD.replace("Content-Length: 1024", &format!("Content-Length: {LONG}"));
     let mut head = Vec::new();
     loop {
         if stream.read_buf(&mut head).await? == 0 {
             return Ok(());
         }
         while let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") {
+            let is_long = head.starts_with(b"GET /long ");
             head.drain(..end + 4);
-            stream.write_all(answer.as_bytes()).await?;
+            match is_long {
+                true => stream.write_all(format!("{long_head}{}", "k".repeat(LONG)).as_bytes()).await?,
+                false => stream.write_all(answer.as_bytes()).await?,
+            }
         }
     }
 }

@@ -12,6 +12,9 @@ use gangway_tests::run;
 /// The number of requests of the shorter of two runs.
 const REQUESTS: u32 = 2000;
 
+/// The same for long answers.
+const LONG_REQUESTS: u32 = 200;
+
 /// Two runs under valgrind serve for two tests.
 static H1: LazyLock<PerRequest> = LazyLock::new(|| counted(Protocol::H1));
 
@@ -55,6 +58,13 @@ fn a_request_by_http2_takes_few_instructions() {
 fn a_request_by_http1_makes_few_system_calls() {
     let calls = run(async { Subject::prepare().await.system_calls(Protocol::H1, REQUESTS).await });
     at_most("system calls per request, h1", calls, 4.3, 4.3, 2);
+}
+
+#[test]
+fn a_long_answer_makes_few_system_calls() {
+    let calls = run(async { Subject::prepare().await.system_calls(Protocol::H1TlsLong, LONG_REQUESTS).await });
+    // A wide read and the write of its three records: twice for every 48 KiB.
+    at_most("system calls per answer of 1 MiB, h1+TLS", calls, 60.0, 50.0, 1);
 }
 
 #[test]

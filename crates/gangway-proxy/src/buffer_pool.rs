@@ -25,15 +25,26 @@ pub(crate) const FRONT_LEN: usize = 128;
 /// The bytes of a buffer.
 pub(crate) const BUFFER_LEN: usize = BLOCK_LEN - FRONT_LEN;
 
+/// The memory that a wide buffer takes: what three TLS records carry.
+const WIDE_BLOCK_LEN: usize = 3 * BLOCK_LEN;
+
+/// The bytes of a wide buffer.
+pub(crate) const WIDE_LEN: usize = WIDE_BLOCK_LEN - FRONT_LEN;
+
 /// The unused buffers that a thread keeps. Further ones go back to the allocator.
 const UNUSED_MAX: usize = 64;
 
+/// The unused wide buffers that a thread keeps. A task gives its own back before the next one runs, unless its client
+/// is slow; so one is enough for all that are fast.
+const UNUSED_WIDE_MAX: usize = 8;
+
 thread_local! {
     static UNUSED: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static UNUSED_WIDE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
     static UNUSED_GROWING: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer of [`BUFFER_LEN`] bytes. Dropped, it goes to the pool of the thread that drops it.
+/// A buffer of [`BUFFER_LEN`] or of [`WIDE_LEN`] bytes. Dropped, it goes to the pool of the thread that drops it.
 ///
 /// It is not emptied in between: its user has to know how many bytes of it count.
 pub(crate) struct Buffer(Box<[u8]>);
@@ -42,6 +53,12 @@ pub(crate) struct Buffer(Box<[u8]>);
 pub(crate) fn take() -> Buffer {
     let unused = UNUSED.try_with(|unused| unused.borrow_mut().pop()).ok().flatten();
     Buffer(unused.unwrap_or_else(|| vec![0; BLOCK_LEN].into_boxed_slice()))
+}
+
+/// Takes a buffer of [`WIDE_LEN`] bytes.
+pub(crate) fn take_wide() -> Buffer {
+    let unused = UNUSED_WIDE.try_with(|unused| unused.borrow_mut().pop()).ok().flatten();
+    Buffer(unused.unwrap_or_else(|| vec![0; WIDE_BLOCK_LEN].into_boxed_slice()))
 }
 
 impl Deref for Buffer {
@@ -61,10 +78,14 @@ impl DerefMut for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.0);
+        let (pool, max) = match bytes.len() {
+            WIDE_BLOCK_LEN => (&UNUSED_WIDE, UNUSED_WIDE_MAX),
+            _ => (&UNUSED, UNUSED_MAX),
+        };
         // A thread that ends has no pool any more.
-        let _ = UNUSED.try_with(|unused| {
+        let _ = pool.try_with(|unused| {
             let mut unused = unused.borrow_mut();
-            if unused.len() < UNUSED_MAX {
+            if unused.len() < max {
                 unused.push(bytes);
             }
         });
@@ -155,12 +176,12 @@ mod tests {
     fn tls_copies_bytes_of_buffers_to_no_place_right_behind_them() {
         let mut growing = take_growing();
         growing.end().extend_from_slice(&[0; BUFFER_LEN]);
-        let buffer = take();
+        let (buffer, wide) = (take(), take_wide());
         for len in (PAGE_LEN / 2..=BLOCK_LEN).step_by(500) {
             // Several of each length, for they begin at different places of a page.
             let records: Vec<Vec<u8>> = (0..4).map(|_| Vec::with_capacity(RECORD_HEADER_LEN + len)).collect();
             for record in &records {
-                for source in [&*buffer, &*growing] {
+                for source in [&*buffer, &*growing, &*wide] {
                     let destination = record.as_ptr().addr() + RECORD_HEADER_LEN;
                     let behind = destination.wrapping_sub(source.as_ptr().addr()) % PAGE_LEN;
                     assert!(!(1..SLOW_BELOW).contains(&behind), "a record of {len} bytes lies {behind} bytes behind");
@@ -184,6 +205,11 @@ mod tests {
         let many: Vec<Buffer> = (0..2 * UNUSED_MAX).map(|_| take()).collect();
         drop(many);
         assert_eq!(unused(), UNUSED_MAX);
+        let wide: Vec<Buffer> = (0..2 * UNUSED_WIDE_MAX).map(|_| take_wide()).collect();
+        assert!(wide.iter().all(|buffer| buffer.len() == WIDE_LEN));
+        drop(wide);
+        assert_eq!((unused(), UNUSED_WIDE.with_borrow(Vec::len)), (UNUSED_MAX, UNUSED_WIDE_MAX));
+        assert_eq!((take().len(), take_wide().len()), (BUFFER_LEN, WIDE_LEN));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::request::admission::Admission;
 use crate::request::forwarding::{self, ForwardingFacts};
 use crate::serving_table::ActiveEndpoint;
 use crate::stream::body_frame::BodyFrame;
+use crate::stream::read_width::ReadWidth;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::stream::upstream_request::UpstreamRequest;
 use crate::upstream::connector::{ConnectionNeed, Connector};
@@ -406,7 +407,7 @@ async fn is_read_at_once(stream: &mut UpstreamStream) -> bool {
     let mut left = UNREAD_MAX;
     poll_fn(|cx| {
         loop {
-            let len = match stream.poll_body(cx) {
+            let len = match stream.poll_body(cx, ReadWidth::Narrow) {
                 Poll::Ready(Ok(BodyFrame::Data(data))) if data.len() <= left => data.len(),
                 Poll::Ready(Ok(BodyFrame::End)) => return Poll::Ready(true),
                 Poll::Ready(Ok(BodyFrame::Data(_)) | Err(_)) | Poll::Pending => return Poll::Ready(false),
@@ -422,7 +423,7 @@ async fn body_of(stream: &mut UpstreamStream) -> Result<bytes::Bytes, NoAnswer> 
     let mut body = BytesMut::new();
     loop {
         let len = poll_fn(|cx| {
-            stream.poll_body(cx).map_ok(|frame| match frame {
+            stream.poll_body(cx, ReadWidth::Narrow).map_ok(|frame| match frame {
                 BodyFrame::Data(data) => {
                     let room = BODY_MAX + 1 - body.len().min(BODY_MAX);
                     body.extend_from_slice(&data[..data.len().min(room)]);

@@ -22,6 +22,11 @@ pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt:
     /// client goes on reading.
     fn bytes_written(&self) -> u64;
 
+    /// Whether bytes are held back because the client does not take them.
+    fn is_behind(&self) -> bool {
+        false
+    }
+
     /// Lets the connection end with a reset once it is dropped: what was written does not look whole.
     fn reset_when_dropped(&self);
 
@@ -91,6 +96,10 @@ impl ByteStream for ClientTls {
 
     fn bytes_written(&self) -> u64 {
         self.tcp().written()
+    }
+
+    fn is_behind(&self) -> bool {
+        self.is_behind()
     }
 
     fn reset_when_dropped(&self) {

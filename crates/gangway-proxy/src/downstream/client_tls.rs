@@ -14,7 +14,10 @@ use crate::downstream::peeked_tcp::PeekedTcp;
 
 /// The bytes of the records that leave together, and that a connection keeps until its client takes them: three records.
 /// Every slow client occupies as many, so a fourth would cost more than it saves.
-const HELD_MAX: usize = 3 * 16 * 1024;
+const HELD_MAX: usize = 3 * RECORD_LEN;
+
+/// The most bytes of a record.
+const RECORD_LEN: usize = 16 * 1024;
 
 /// A TLS connection whose handshake is finished.
 #[derive(Debug)]
@@ -23,13 +26,15 @@ pub(crate) struct ClientTls {
     tls: Box<TlsStream<PeekedTcp>>,
     /// The bytes that were encrypted since all of them were written.
     held: usize,
+    /// Whether they were not written because the client takes none.
+    is_behind: bool,
 }
 
 impl ClientTls {
     pub(crate) fn new(mut tls: Box<TlsStream<PeekedTcp>>) -> Self {
         // No limit of its own: a record would be cut where it ends.
         tls.get_mut().1.set_buffer_limit(None);
-        Self { tls, held: 0 }
+        Self { tls, held: 0, is_behind: false }
     }
 
     /// The bytes below TLS.
@@ -39,9 +44,16 @@ impl ClientTls {
 
     /// Writes the records that are held.
     fn poll_write_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.tls).poll_flush(cx))?;
+        let outcome = Pin::new(&mut self.tls).poll_flush(cx);
+        self.is_behind = outcome.is_pending();
+        ready!(outcome)?;
         self.held = 0;
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether records are held because the client does not take them.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind
     }
 }
 
@@ -73,6 +85,10 @@ impl AsyncWrite for ClientTls {
             io::Write::write(&mut writer, &first[..first.len().min(HELD_MAX)])?
         };
         self.held += taken;
+        if self.held + RECORD_LEN > HELD_MAX {
+            // Another record has no room. If they cannot leave now, whoever writes the next one waits for that.
+            let _ = self.poll_write_held(cx)?;
+        }
         Poll::Ready(Ok(taken))
     }
 
@@ -140,13 +156,16 @@ mod tests {
         const LEN: usize = HELD_MAX / 4 + 1;
         let (mut server, mut client) = pair().await;
         let before = server.tcp().written();
-        for _ in 0..3 {
+        for _ in 0..2 {
             server.write_all(&[1; LEN]).await.expect("room");
             assert_eq!(server.tcp().written(), before, "it is held");
         }
         server.write_all(&[1; LEN]).await.expect("room");
         let written = server.tcp().written() - before;
-        assert!((3 * LEN as u64..4 * LEN as u64).contains(&written), "{written}: those before have left");
+        assert!((3 * LEN as u64..4 * LEN as u64).contains(&written), "{written}: another record would have no room");
+        assert!(!server.is_behind());
+        server.write_all(&[1; LEN]).await.expect("room");
+        assert_eq!(server.tcp().written() - before, written, "it is held");
         server.flush().await.expect("open");
         assert!(server.tcp().written() - before > 4 * LEN as u64);
         // More than is held at once.
@@ -178,6 +197,7 @@ mod tests {
         let written = full.await;
         // Records have a header and a tag.
         assert!(taken <= written + HELD_MAX as u64, "{taken} were taken, of which {written} are written");
+        assert!(server.is_behind(), "nothing wide is to be read for it");
         drop(client);
     }
 }

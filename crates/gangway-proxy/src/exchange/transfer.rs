@@ -15,12 +15,17 @@ use crate::exchange::replay::Replay;
 use crate::message::response_head::ResponseHead;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
+use crate::stream::read_width::ReadWidth;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::timer::Timer;
 use crate::upstream::stream::UpstreamStream;
 
 /// How long an endpoint may be silent over a switched protocol that its client has ended.
 const HALF_CLOSED_TIME: Duration = Duration::from_secs(60);
+
+/// Bytes of a response that are relayed before other tasks have their turn. Both ends may be fast enough for never having
+/// to wait.
+const RELAYED_IN_A_ROW_MAX: usize = 1024 * 1024;
 
 /// The rules of a request that concern its relay.
 pub(crate) trait TransferRules {
@@ -245,6 +250,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
     }
 
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, TransferError> {
+        let mut relayed = 0;
         loop {
             match self.receiving {
                 Receiving::Head => match self.parts.endpoint.poll_response_head(cx, self.parts.response) {
@@ -261,12 +267,17 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
                     }
                     self.receiving = Receiving::End;
                 }
-                Receiving::Body => match self.parts.endpoint.poll_body(cx)? {
+                Receiving::Body if relayed >= RELAYED_IN_A_ROW_MAX => {
+                    cx.waker().wake_by_ref();
+                    return Ok(Poll::Pending);
+                }
+                Receiving::Body => match self.parts.endpoint.poll_body(cx, self.parts.client.read_width())? {
                     Poll::Ready(BodyFrame::Data(data)) => {
                         self.is_waiting = false;
                         let Poll::Ready(taken) = self.parts.client.poll_send(cx, data)? else {
                             return Ok(Poll::Pending);
                         };
+                        relayed += taken;
                         self.parts.endpoint.consume(taken);
                         if self.parts.rules.is_drained() {
                             return Err(drained());
@@ -310,7 +321,7 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
             if self.parts.rules.is_drained() {
                 return Err(drained());
             }
-            let outcome = match self.parts.endpoint.poll_body(cx)? {
+            let outcome = match self.parts.endpoint.poll_body(cx, ReadWidth::Narrow)? {
                 Poll::Ready(BodyFrame::Data(data)) => {
                     self.is_waiting = false;
                     encoder.encode(data).map(|taken| {
@@ -419,4 +430,105 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
 
 fn drained() -> TransferError {
     UpstreamError::new(UpstreamErrorKind::Drained, "the endpoint has left").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use gangway_model::Scheme;
+    use http::Method;
+    use tokio::io::duplex;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::buffer_pool::WIDE_LEN;
+    use crate::downstream::http1::session::Http1Session;
+    use crate::lifecycle::Lifecycle;
+    use crate::limits::Limits;
+    use crate::message::body_length::BodyLength;
+    use crate::message::fields::Fields;
+    use crate::samples::SampleState;
+    use crate::stream::upstream_request::UpstreamRequest;
+    use crate::upstream::samples::{NEED, connector, endpoint};
+
+    struct NoRules;
+
+    impl TransferRules for NoRules {
+        fn on_response(&mut self, _: &mut ResponseHead) -> Result<Option<BodyEncoder>, TransferError> {
+            Ok(None)
+        }
+
+        fn on_request_data(&mut self, _: usize) -> Result<(), TransferError> {
+            Ok(())
+        }
+
+        fn expects_continue(&self) -> bool {
+            false
+        }
+
+        fn is_drained(&self) -> bool {
+            false
+        }
+
+        fn response_due(&self) -> Instant {
+            Instant::now() + self.idle_time()
+        }
+
+        fn idle_time(&self) -> Duration {
+            Duration::from_secs(60)
+        }
+    }
+
+    #[tokio::test]
+    async fn other_tasks_have_their_turn_in_the_middle_of_a_long_response() {
+        const LEN: usize = 16 * RELAYED_IN_A_ROW_MAX;
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let endpoint = endpoint(Scheme::Http, listener.local_addr().expect("bound"));
+        let answering = std::thread::spawn(move || {
+            let (mut tcp, _) = listener.accept().expect("it comes");
+            let _ = tcp.read(&mut [0; 1024]).expect("a request");
+            tcp.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {LEN}\r\n\r\n").as_bytes()).expect("open");
+            tcp.write_all(&vec![0; LEN]).expect("open");
+        });
+        let mut stream = connector().connect(&endpoint, &NEED).await.expect("it listens");
+        let head = UpstreamRequest {
+            method: &Method::GET,
+            target: "/",
+            fields: &Fields::default(),
+            body: BodyLength::Empty,
+            is_upgrade: false,
+            is_last: false,
+        };
+        stream.start_request(&head).expect("a connection");
+        // A client that takes everything at once.
+        let (_client, io) = duplex(2 * LEN);
+        let (_phase, phases) = watch::channel(Lifecycle::Serving);
+        let memory = SampleState::new().shared.overload.memory.clone();
+        let mut session = Http1Session::new(io, &Limits::default(), memory, Arc::new(AtomicBool::new(false)), phases);
+        let (mut response, mut replay, mut timer) = (ResponseHead::default(), Replay::default(), Timer::default());
+        let parts = TransferParts {
+            client: &mut session,
+            endpoint: &mut stream,
+            response: &mut response,
+            replay: &mut replay,
+            timer: &mut timer,
+            rules: NoRules,
+        };
+        let (mut transfer, mut sent) = (Transfer::new(parts, false), 0);
+        std::future::poll_fn(|cx| {
+            let outcome = transfer.poll(cx);
+            let before = std::mem::replace(&mut sent, transfer.parts.client.body_bytes_sent());
+            let relayed = usize::try_from(sent - before).expect("a part of it");
+            assert!(relayed < RELAYED_IN_A_ROW_MAX + WIDE_LEN, "{relayed} bytes in a row");
+            outcome
+        })
+        .await
+        .expect("both ends are in order");
+        assert_eq!(sent, LEN as u64);
+        answering.join().expect("no panic");
+    }
 }

@@ -8,6 +8,7 @@ use crate::message::response_head::ResponseHead;
 use crate::reply::rejection::Rejection;
 use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
+use crate::stream::read_width::ReadWidth;
 
 /// The client's end of one request, in any version of HTTP.
 ///
@@ -45,6 +46,9 @@ pub(crate) trait Downstream {
 
     /// Writes out what is buffered. Called whenever the application has nothing more at hand.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>>;
+
+    /// How much of the response may be read for the client at once.
+    fn read_width(&self) -> ReadWidth;
 
     /// Ends the response, with trailers where they can be sent, and writes it out.
     fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: Option<&Fields>) -> Poll<Result<(), DownstreamError>>;

@@ -9,6 +9,7 @@ use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
 use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
+use crate::stream::read_width::ReadWidth;
 use crate::stream::upstream_error::UpstreamError;
 use crate::stream::upstream_request::UpstreamRequest;
 use crate::upstream::dedicated::challenges;
@@ -119,9 +120,13 @@ impl UpstreamStream {
     }
 
     /// Waits for bytes of the response's body. The same bytes come again until [`UpstreamStream::consume`] takes them.
-    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<&[u8]>, UpstreamError>> {
+    pub(crate) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        width: ReadWidth,
+    ) -> Poll<Result<BodyFrame<&[u8]>, UpstreamError>> {
         match self {
-            Self::Http1(stream, _) => stream.poll_body(cx),
+            Self::Http1(stream, _) => stream.poll_body(cx, width),
             Self::Http2(stream) => stream.poll_body(cx),
         }
     }

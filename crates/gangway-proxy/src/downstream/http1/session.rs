@@ -37,6 +37,7 @@ use crate::reply::rejection::Rejection;
 use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
+use crate::stream::read_width::ReadWidth;
 use crate::timer::{Timer, within};
 
 /// Bytes of a request's body that are read and dropped after its response, so that the connection can go on. For more
@@ -661,6 +662,13 @@ impl<T: ByteStream> Downstream for Http1Session<T> {
         match ready!(self.output.poll_flush(&mut self.io, &mut self.timer, cx)) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(error) => Poll::Ready(Err(self.fail(failure(error)))),
+        }
+    }
+
+    fn read_width(&self) -> ReadWidth {
+        match self.io.is_behind() {
+            true => ReadWidth::Narrow,
+            false => ReadWidth::Wide,
         }
     }
 

@@ -27,6 +27,7 @@ use crate::reply::rejection::Rejection;
 use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
+use crate::stream::read_width::ReadWidth;
 use crate::timer::Timer;
 
 /// Bytes of a piece: what a frame carries at most unless the client allows more, and what a TLS record carries.
@@ -424,6 +425,11 @@ impl Downstream for ClientStream {
     fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), DownstreamError>> {
         // The connection was woken by each frame; it is polled after its streams and writes it.
         Poll::Ready(Ok(()))
+    }
+
+    fn read_width(&self) -> ReadWidth {
+        // A stream may wait for its window for long, and a connection has many.
+        ReadWidth::Narrow
     }
 
     fn poll_finish(&mut self, _cx: &mut Context<'_>, trailers: Option<&Fields>) -> Poll<Result<(), DownstreamError>> {

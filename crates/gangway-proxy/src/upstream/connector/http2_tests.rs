@@ -17,6 +17,7 @@ use crate::message::body_length::BodyLength;
 use crate::message::fields::Fields;
 use crate::message::response_head::ResponseHead;
 use crate::stream::body_frame::BodyFrame;
+use crate::stream::read_width::ReadWidth;
 use crate::stream::upstream_request::UpstreamRequest;
 use crate::upstream::samples::{NEED, connector, endpoint};
 
@@ -80,7 +81,7 @@ async fn head(stream: &mut UpstreamStream) -> Result<ResponseHead, UpstreamError
 async fn body(stream: &mut UpstreamStream) -> Result<String, UpstreamErrorKind> {
     let mut all = Vec::new();
     loop {
-        let len = poll_fn(|cx| match stream.poll_body(cx) {
+        let len = poll_fn(|cx| match stream.poll_body(cx, ReadWidth::Narrow) {
             Poll::Ready(Ok(BodyFrame::Data(data))) => {
                 all.extend_from_slice(data);
                 Poll::Ready(Ok(data.len()))

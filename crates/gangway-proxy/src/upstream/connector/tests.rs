@@ -20,6 +20,7 @@ use crate::message::response_head::ResponseHead;
 use crate::samples;
 use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
+use crate::stream::read_width::ReadWidth;
 use crate::stream::upstream_request::UpstreamRequest;
 use crate::upstream::samples::{NEED, connector, endpoint, endpoint_at};
 use crate::upstream::tls::tests::acceptor;
@@ -242,7 +243,7 @@ async fn receive(stream: &mut UpstreamStream, idle: &Notify) -> Result<Got, Upst
     }
     loop {
         let data = poll_fn(|cx| {
-            let poll = stream.poll_body(cx);
+            let poll = stream.poll_body(cx, ReadWidth::Narrow);
             tell(poll.is_pending());
             match poll {
                 Poll::Ready(Ok(BodyFrame::Data(data))) => Poll::Ready(Ok(Some(data.to_vec()))),
@@ -529,7 +530,7 @@ async fn a_switched_protocol_goes_both_ways_until_one_side_ends() {
     assert_eq!(taken, 5);
     poll_fn(|cx| stream.poll_finish_request(cx, None)).await.expect("ended");
     let mut said = Vec::new();
-    while let Some(len) = poll_fn(|cx| match stream.poll_body(cx) {
+    while let Some(len) = poll_fn(|cx| match stream.poll_body(cx, ReadWidth::Narrow) {
         Poll::Ready(Ok(BodyFrame::Data(data))) => {
             said.extend_from_slice(data);
             Poll::Ready(Some(data.len()))

@@ -1,7 +1,8 @@
 //! The bytes that have come from an endpoint and are not used yet.
 
-use crate::buffer_pool::{self, BUFFER_LEN, Buffer};
+use crate::buffer_pool::{self, BUFFER_LEN, Buffer, WIDE_LEN};
 use crate::message::response_head::HEAD_MAX;
+use crate::stream::read_width::ReadWidth;
 
 /// Room for the largest head, and for what comes with its end.
 const LARGE_LEN: usize = HEAD_MAX + BUFFER_LEN;
@@ -12,6 +13,8 @@ pub(crate) struct ResponseInput {
     store: InputStore,
     start: usize,
     end: usize,
+    /// Whether the last read has filled its buffer, or a narrow one at least.
+    is_much_coming: bool,
 }
 
 #[derive(Debug, Default)]
@@ -50,9 +53,12 @@ impl ResponseInput {
     }
 
     /// Room for further bytes; empty only if the largest head has found no end in it.
-    pub(crate) fn space(&mut self) -> &mut [u8] {
-        if matches!(self.store, InputStore::Absent) {
-            self.store = InputStore::Pooled(buffer_pool::take());
+    pub(crate) fn space(&mut self, width: ReadWidth) -> &mut [u8] {
+        let is_wide = width == ReadWidth::Wide && self.is_much_coming;
+        if self.is_empty() && self.store.bytes().len() != if is_wide { WIDE_LEN } else { BUFFER_LEN } {
+            // The one before goes first, so that it is there for the next taker.
+            self.store = InputStore::Absent;
+            self.store = InputStore::Pooled(if is_wide { buffer_pool::take_wide() } else { buffer_pool::take() });
         }
         if self.end == self.store.bytes().len() {
             self.make_room();
@@ -76,6 +82,7 @@ impl ResponseInput {
     /// Notes that this many bytes of the space were filled.
     pub(crate) fn filled(&mut self, len: usize) {
         self.end += len;
+        self.is_much_coming = self.end == self.store.bytes().len() || len > BUFFER_LEN;
     }
 
     /// Gives the buffer back if nothing is in it.
@@ -109,11 +116,41 @@ mod tests {
     use super::*;
 
     fn put(input: &mut ResponseInput, byte: u8) -> usize {
-        let space = input.space();
+        let space = input.space(ReadWidth::Narrow);
         space.fill(byte);
         let len = space.len();
         input.filled(len);
         len
+    }
+
+    /// Reads up to this many bytes, all of which are used at once. Returns how many a read could have brought.
+    fn pass(input: &mut ResponseInput, width: ReadWidth, len: usize) -> usize {
+        let space = input.space(width).len();
+        input.filled(len.min(space));
+        input.consume(input.len());
+        space
+    }
+
+    #[test]
+    fn reads_are_wide_while_they_bring_more_than_a_narrow_one_could() {
+        let (mut input, all) = (ResponseInput::default(), usize::MAX);
+        let widths = [
+            // The first read of a body is as any other.
+            (100, ReadWidth::Wide, BUFFER_LEN),
+            (all, ReadWidth::Wide, BUFFER_LEN),
+            (all, ReadWidth::Wide, WIDE_LEN),
+            (BUFFER_LEN + 1, ReadWidth::Wide, WIDE_LEN),
+            // The client is behind.
+            (all, ReadWidth::Narrow, BUFFER_LEN),
+            (BUFFER_LEN, ReadWidth::Wide, WIDE_LEN),
+            (all, ReadWidth::Wide, BUFFER_LEN),
+        ];
+        for (at, (len, width, expected)) in widths.into_iter().enumerate() {
+            assert_eq!(pass(&mut input, width, len), expected, "read {at}");
+        }
+        input.shrink();
+        assert!(matches!(input.store, InputStore::Absent));
+        assert_eq!(pass(&mut input, ReadWidth::Wide, 1), WIDE_LEN, "a pause says nothing of what follows it");
     }
 
     #[test]
@@ -125,9 +162,9 @@ mod tests {
         assert_eq!((input.bytes()[0], input.bytes()[1], input.len()), (b'a', b'b', BUFFER_LEN));
         assert_eq!(put(&mut input, b'c'), LARGE_LEN - BUFFER_LEN);
         assert_eq!((input.bytes()[0], input.bytes()[BUFFER_LEN], input.len()), (b'a', b'c', LARGE_LEN));
-        assert_eq!(input.space().len(), 0, "that is the bound");
+        assert_eq!(input.space(ReadWidth::Narrow).len(), 0, "that is the bound");
         input.consume(LARGE_LEN);
-        assert_eq!(input.space().len(), BUFFER_LEN);
+        assert_eq!(input.space(ReadWidth::Narrow).len(), BUFFER_LEN);
         input.shrink();
         assert!(matches!(input.store, InputStore::Absent));
     }

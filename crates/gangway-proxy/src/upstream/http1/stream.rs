@@ -16,6 +16,7 @@ use crate::message::response_head::{HEAD_TOO_LARGE, ResponseHead, TOO_MANY_FIELD
 use crate::overload::open_connections::OpenConnection;
 use crate::stream::body_bytes::BodyBytes;
 use crate::stream::body_frame::BodyFrame;
+use crate::stream::read_width::ReadWidth;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
 use crate::stream::upstream_request::UpstreamRequest;
 use crate::upstream::endpoint_state::EndpointState;
@@ -302,14 +303,18 @@ impl Http1Stream {
                 Ok(None) => {}
                 Err(reason) => return Poll::Ready(Err(self.malformed(reason))),
             }
-            if !ready!(self.poll_fill(cx))? {
+            if !ready!(self.poll_fill(cx, ReadWidth::Narrow))? {
                 return Poll::Ready(Err(self.closed(None)));
             }
         }
     }
 
     /// Waits for bytes of the response's body. The same bytes come again until [`Http1Stream::consume`] takes them.
-    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyFrame<&[u8]>, UpstreamError>> {
+    pub(crate) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        width: ReadWidth,
+    ) -> Poll<Result<BodyFrame<&[u8]>, UpstreamError>> {
         let len = loop {
             let len = match self.receiving {
                 ResponseProgress::Done => {
@@ -333,7 +338,7 @@ impl Http1Stream {
             if self.receiving == ResponseProgress::Done {
                 continue;
             }
-            if !ready!(self.poll_fill(cx))? {
+            if !ready!(self.poll_fill(cx, width))? {
                 if self.receiving != ResponseProgress::UntilClose {
                     return Poll::Ready(Err(self.closed(None)));
                 }
@@ -435,12 +440,12 @@ impl Http1Stream {
 
     /// Reads more. Returns whether there was more before the end. A connection on which nothing has come is not asked
     /// again: each message of the client polls it too.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, UpstreamError>> {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, width: ReadWidth) -> Poll<Result<bool, UpstreamError>> {
         if self.is_input_awaited && !self.socket.has_news() {
             return Poll::Pending;
         }
         self.is_input_awaited = false;
-        let space = self.input.space();
+        let space = self.input.space(width);
         if space.is_empty() {
             return Poll::Ready(Err(self.malformed(HEAD_TOO_LARGE)));
         }
