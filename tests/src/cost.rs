@@ -201,7 +201,7 @@ fn first_core() -> String {
 async fn send(load: Load, http: SocketAddr, https: SocketAddr) {
     match load.protocol {
         Protocol::H1 | Protocol::H1Tls | Protocol::H1TlsLong | Protocol::H2Tls => {
-            send_by_h2load(load, http, https).await
+            send_by_h2load(load, http, https).await;
         }
         Protocol::H1Anew => send_anew(load, http).await.expect("every connection is served"),
     }

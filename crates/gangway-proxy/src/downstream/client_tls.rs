@@ -86,7 +86,7 @@ impl AsyncWrite for ClientTls {
         };
         self.held += taken;
         if self.held + RECORD_LEN > HELD_MAX {
-            // Another record has no room. If they cannot leave now, whoever writes the next one waits for that.
+            // Another record has no room. The writer of the next one waits, if these cannot leave now.
             let _ = self.poll_write_held(cx)?;
         }
         Poll::Ready(Ok(taken))
