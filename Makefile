@@ -27,9 +27,9 @@ build: ## the release binary
 	@cargo build --release $(LOCKED) -p gangway
 	@echo "built $$(.ci/artifact gangway)"
 
-build-pgo: ## the release binary, optimised by a profile of the scenes of bench
-	@.ci/install bench
-	@.ci/build-pgo
+build-pgo: ## the binary of the image: the release binary, optimised by a profile of the scenes of bench
+	@.ci/install pgo
+	@echo "built $$(.ci/build-pgo)"
 
 check: ## format, lint, all tests that need no engine, documentation, tidy
 	@.ci/install check
