@@ -137,6 +137,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let mut names = SharedNames::default();
     let mut unserved = UnservedClaims::new(&snapshot.holdings);
     let auth_services = AuthServices::new(snapshot, &surroundings);
+    dialect::check_definitions(settings, &mut found);
     let mut intake = Intake::new(candidates::of_file(settings, &auth_services, &mut found));
     let mut reports = Vec::with_capacity(containers.len());
     let mut known_of_services = HashSet::new();
@@ -207,7 +208,7 @@ fn add_stopped<'s>(
     containers: &[&'s Container],
     holdings: &Holdings,
     owners: &Owners<'s>,
-    settings: &Settings,
+    settings: &'s Settings,
     cache: &mut ReadCache,
 ) {
     let tenants = holdings.tenants();
@@ -243,6 +244,7 @@ fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
         upstream: Arc::new(Upstream { id: id.clone(), endpoints, policy: spec.upstream.policy, held, unreachable }),
         auth_service: spec.auth_endpoints,
         closed: spec.closed,
+        origins: spec.origins,
     };
     (Entry { matcher: spec.matcher, priority: spec.priority, age, id, payload: Arc::new(route) }, origin)
 }

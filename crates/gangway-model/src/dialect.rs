@@ -34,7 +34,7 @@ pub(crate) struct ContainerRead<'s> {
 /// needs of all of them, which is never more than their labels, before it gives back the first.
 pub(crate) fn read_all<'s>(
     containers: impl Iterator<Item = &'s Container>,
-    settings: &Settings,
+    settings: &'s Settings,
     cache: &mut ReadCache,
 ) -> impl Iterator<Item = ContainerRead<'s>> {
     containers.map(|container| {
@@ -43,7 +43,7 @@ pub(crate) fn read_all<'s>(
     })
 }
 
-fn read<'s>(container: &'s Container, settings: &Settings, found: &mut Vec<Diagnostic>) -> Declared<'s> {
+fn read<'s>(container: &'s Container, settings: &'s Settings, found: &mut Vec<Diagnostic>) -> Declared<'s> {
     #[cfg(test)]
     if demo::is_written_on(container) {
         return demo::read(container, found);
@@ -54,10 +54,15 @@ fn read<'s>(container: &'s Container, settings: &Settings, found: &mut Vec<Diagn
 /// Reads a table of the configuration file, which is written in the keys of the native dialect.
 pub(crate) fn read_file<'s>(
     route: &'s FileRoute,
-    settings: &Settings,
+    settings: &'s Settings,
     found: &mut Vec<Diagnostic>,
 ) -> Option<RouteSpec<'s>> {
     native::read_file(route, settings, found)
+}
+
+/// Reports what is wrong with the shared definitions of the configuration file, whoever uses them.
+pub(crate) fn check_definitions(settings: &Settings, found: &mut Vec<Diagnostic>) {
+    native::check_definitions(settings, found);
 }
 
 /// Reports labels on our own container, which cannot be in force.

@@ -1,6 +1,6 @@
 //! Labels as written, and diagnostics that point at them. Shared by all dialects.
 
-use crate::settings::FileRoute;
+use crate::settings::{FileRoute, MiddlewareTable};
 use crate::snapshot::Container;
 use gangway_diagnostic::Finding;
 use gangway_diagnostic::{Code, Diagnostic, Place, Severity, Span};
@@ -16,8 +16,10 @@ pub(crate) const VALUE_LEN_MAX: usize = 4096;
 pub(crate) enum Source<'a> {
     /// On a container.
     Container(&'a Container),
-    /// In a table of the configuration file.
+    /// In the table of a route in the configuration file.
     File(&'a FileRoute),
+    /// In a shared definition of the configuration file.
+    Definition(&'a MiddlewareTable),
 }
 
 /// A place in what the user wrote that a later step may have to point at.
@@ -36,7 +38,7 @@ impl Source<'_> {
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Container(_) => "label",
-            Self::File(_) => "key",
+            Self::File(_) | Self::Definition(_) => "key",
         }
     }
 
@@ -71,6 +73,7 @@ impl Source<'_> {
                 label: Some(mark.label).filter(|label| !label.is_empty()).map(|label| cut(label).into()),
             },
             Self::File(route) => mark.place.unwrap_or(&route.place).clone(),
+            Self::Definition(table) => mark.place.unwrap_or(&table.place).clone(),
         }
     }
 }

@@ -66,11 +66,11 @@ pub use replacement::Replacement;
 pub use request_limit::{ClientKey, RateLimit};
 pub use request_view::{FieldValues, RequestView};
 pub use route::{
-    Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, ListenerOptions, Middleware, Policy, Readiness,
-    RedirectPart, RedirectTarget, Route, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
+    Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, KeyOrigin, ListenerOptions, Middleware, Policy,
+    Readiness, RedirectPart, RedirectTarget, Route, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
 };
 pub use select::{NotASelector, Selector};
-pub use settings::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, OwnListeners, Settings};
+pub use settings::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, MiddlewareTable, OwnListeners, Settings};
 pub use snapshot::{
     Attachment, Container, ContainerState, Drivers, Ended, EngineKind, ExposedPort, Gone, Health, LeftOut, NetworkMode,
     OwnPlace, Snapshot,

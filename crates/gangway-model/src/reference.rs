@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::dialect::native::schema::{KEYS, Key, KeyStatus, Placement};
+use crate::dialect::native::schema::{KEYS, Key, KeyStatus, Placement, Sharing};
 
 const LABELS_HEAD: &str = "\
 <!-- Generated from crates/gangway-model/src/dialect/native/schema/keys.rs by `make docs`. -->
@@ -30,9 +30,44 @@ answers that Gangway gives itself.
 
 ";
 
+const SHARED_DEFINITIONS: &str = "\
+## Shared definitions
+
+What several routes have in common stands once in the configuration file, in tables `[middlewares.<name>]` with the keys of labels.
+A route takes it by [`use`](#use), and `--default-use` gives it to every route. The file is followed: a changed definition changes its
+routes at once, and a broken file leaves the last good definitions in force.
+
+```toml
+[middlewares.lan-only]
+allow = \"lan\"
+
+[middlewares.secure]
+response.header.X-Content-Type-Options = \"nosniff\"
+hsts = true
+```
+
+What the route says itself goes before what it uses. Where both, or several definitions, say the same key:
+
+| keys | what holds |
+|---|---|
+| {later} | the route's own, else the later definition; two of one `use` that differ give a warning |
+| {all} | the route's own, except that `deny` adds up; of several definitions all: a client has to be in each `allow`, is kept out by any `deny`, and the strictest limit counts |
+| {agreed} | the route's own; definitions that differ close the route |
+| {log-in} | the log-in is taken as a whole: a route with a way to log in of its own takes none of these, and its own `auth.skip`, `auth.headers`, `auth.keep` and `auth.realm` replace those of the definition; definitions that differ close the route |
+
+What protects in a definition by `--default-use` holds beside everything that the route says: lists and limits as those of \
+several definitions, and anything else that differs closes the route, unless [`opt-out`](#opt-out) names its project or container. Other \
+keys are defaults, which a label replaces.
+
+A name that is not there closes the route, as it may have protected it; so does a definition in which something that protects cannot \
+be applied. It is said where the name stands, and once at the definition. About one route, and never shared, are {never}.
+
+";
+
 /// `docs/reference/labels.md`, whole.
 pub fn labels() -> String {
     let mut page = String::from(LABELS_HEAD);
+    page += &shared_definitions();
     let (now, others): (Vec<&Key>, Vec<&Key>) = KEYS.iter().partition(|key| key.status.is_in_force());
     let (refused, later): (Vec<&Key>, Vec<&Key>) =
         others.into_iter().partition(|key| matches!(key.status, KeyStatus::Refused { .. }));
@@ -54,6 +89,19 @@ pub fn labels() -> String {
     page
 }
 
+fn shared_definitions() -> String {
+    let names = |sharing: Sharing| {
+        let shared = KEYS.iter().filter(|key| key.status.is_in_force() && key.sharing() == sharing);
+        shared.map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", ")
+    };
+    SHARED_DEFINITIONS
+        .replace("{later}", &names(Sharing::LaterCounts))
+        .replace("{all}", &names(Sharing::AllHold))
+        .replace("{agreed}", &names(Sharing::Agreed))
+        .replace("{log-in}", &names(Sharing::LogIn))
+        .replace("{never}", &names(Sharing::OfOneRoute))
+}
+
 fn table(keys: &[&Key]) -> String {
     let mut table = String::from("| key | value | default |\n|---|---|---|\n");
     for key in keys {
@@ -70,6 +118,9 @@ fn cell(text: &str) -> String {
 fn section(key: &Key) -> String {
     let mut text = format!("\n## `{}`\n\n{}\n\n", key.name, key.doc);
     match (key.place, key.example.split_once(": ")) {
+        (Placement::InDefinitions, _) => {
+            let _ = write!(text, "```toml\n[middlewares.household]\n{} = \"{}\"\n```\n", key.name, key.example);
+        }
         (Placement::InTheFile, _) => {
             let _ = write!(text, "```toml\n{} = \"{}\"\n```\n", key.name, key.example);
         }

@@ -51,6 +51,19 @@ pub struct Route {
     pub auth_service: Vec<Endpoint>,
     /// A protecting label could not be applied, so every request is refused with 503 `route-closed`.
     pub closed: bool,
+    /// Which keys come from shared definitions, for people: nothing that serves asks for it.
+    pub origins: Box<[KeyOrigin]>,
+}
+
+/// The shared definition that a key of a route comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeyOrigin {
+    /// The key, such as `allow` or `response.header.X-Frame-Options`.
+    pub key: Box<str>,
+    /// The name of the definition.
+    pub definition: Box<str>,
+    /// Whether it is used by default, and not because the route says so.
+    pub is_default: bool,
 }
 
 /// How a route is served to clients.

@@ -19,6 +19,10 @@ pub struct Settings {
     pub select: Vec<Selector>,
     /// `[routes.<name>]` tables of the config file.
     pub file_routes: Vec<FileRoute>,
+    /// `[middlewares.<name>]` tables of the config file.
+    pub middlewares: Vec<MiddlewareTable>,
+    /// `--default-use`: the names of the middlewares that every route uses, in order.
+    pub default_use: Vec<Box<str>>,
     /// `--keep-hosts`: how long a host is kept for a party that is gone, against those that were refused.
     pub keep_hosts: Duration,
     /// Where we listen ourselves: no container is ever reached there.
@@ -59,6 +63,17 @@ pub struct FileRoute {
     pub place: Place,
 }
 
+/// One `[middlewares.<name>]` table: a shared definition, flattened to the keys of the label language.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MiddlewareTable {
+    /// `<name>`.
+    pub name: Box<str>,
+    /// Key, value and where it stands; lists were joined with commas.
+    pub keys: Vec<(Box<str>, Box<str>, Place)>,
+    /// Where the table itself stands.
+    pub place: Place,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -67,6 +82,8 @@ impl Default for Settings {
             network: None,
             select: Vec::new(),
             file_routes: Vec::new(),
+            middlewares: Vec::new(),
+            default_use: Vec::new(),
             keep_hosts: KEEP_HOSTS_DEFAULT,
             own_listeners: OwnListeners::default(),
         }

@@ -10,7 +10,7 @@
 
 use crate::label::Mark;
 use crate::matcher::Matcher;
-use crate::route::{Address, Endpoint, HostHeader, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
+use crate::route::{Address, Endpoint, HostHeader, KeyOrigin, ListenerOptions, Middleware, Policy, Scheme, Timeouts};
 use crate::vocabulary::Vocabulary;
 use gangway_diagnostic::Finding;
 
@@ -110,6 +110,8 @@ pub(crate) struct RouteSpec<'s, Chain = Vec<Part<'s, Middleware>>, Upstream = Pa
     pub group: Option<Box<str>>,
     /// `share`: who else may serve paths of its hosts.
     pub share: Box<[Box<str>]>,
+    /// Which keys come from shared definitions.
+    pub origins: Box<[KeyOrigin]>,
     /// The words of the dialect that it is written in.
     pub words: &'static Vocabulary,
 }
@@ -226,12 +228,16 @@ pub(crate) struct AuthServiceSpec<'s> {
     pub target: Option<Box<str>>,
     /// Where it is written.
     pub mark: Mark<'s>,
+    /// A shared definition names it, so it is looked up from no project.
+    pub is_shared: bool,
 }
 
 impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
     /// The same route with other middlewares and another upstream; returns those that it had.
     pub(crate) fn replace<C, U>(self, middlewares: C, upstream: U) -> (RouteSpec<'s, C, U>, Chain, Upstream) {
-        let Self { name, matcher, claim, priority, priority_mark, listener, closed, group, share, words, .. } = self;
+        let Self {
+            name, matcher, claim, priority, priority_mark, listener, closed, group, share, origins, words, ..
+        } = self;
         let (auth_service, auth_endpoints) = (self.auth_service, self.auth_endpoints);
         let (chain, old) = (self.middlewares, self.upstream);
         let route = RouteSpec {
@@ -248,6 +254,7 @@ impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
             closed,
             group,
             share,
+            origins,
             words,
         };
         (route, chain, old)
@@ -329,8 +336,8 @@ impl<'s> Reference<'s> {
 
 impl<'s> AuthServiceSpec<'s> {
     fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> AuthServiceSpec<'t> {
-        let Self { name, port, url, target, .. } = self.clone();
-        AuthServiceSpec { name, port, url, target, mark: mark(self.mark) }
+        let Self { name, port, url, target, is_shared, .. } = self.clone();
+        AuthServiceSpec { name, port, url, target, mark: mark(self.mark), is_shared }
     }
 }
 
@@ -350,6 +357,7 @@ impl<'s> RouteSpec<'s> {
             closed: self.closed,
             group: self.group.clone(),
             share: self.share.clone(),
+            origins: self.origins.clone(),
             words: self.words,
         }
     }

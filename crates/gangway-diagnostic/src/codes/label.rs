@@ -43,7 +43,7 @@ codes! {
         "The key nearly begins with `gangway.`, so it was surely meant for Gangway, which only looks at what does.";
     LABEL_MISPLACED = 14, Error, "label that cannot stand here",
         "Some keys make sense for containers only, such as `port`, and `upstream` only for routes of the \
-         configuration file.";
+         configuration file. In shared definitions stand keys that are not about one route, and `opt-out` stands only there.";
     MORE_FOUND = 15, Error, "more findings than are shown",
         "At most 100 findings are shown for one container.";
     LABEL_BESIDE_RULE = 16, Error, "`host` or `path` beside `rule`",

@@ -33,4 +33,20 @@ codes! {
     AUTH_OF_PORTAL = 210, Warning, "log-in service that is asked about itself",
         "The route leads to the log-in service itself. Whoever wants to log in must get there, so `auth.forward` does nothing \
          on it; the service protects itself.";
+
+    USE_UNKNOWN = 220, Error, "shared definition that is not there",
+        "`use` names a table `[middlewares.<name>]` that the configuration file does not have, maybe because it was taken out or \
+         renamed. It may have protected the route, so the route is closed until the table is there or the name is taken out.";
+    USE_BROKEN = 221, Error, "shared definition that cannot be used",
+        "Something in the definition that protects cannot be applied. Routes that use it are closed until it is put right; what is \
+         wrong is said at the definition itself.";
+    USE_CONFLICT = 222, Error | Warning, "shared definitions that contradict each other",
+        "Two definitions of one route, or a definition by `--default-use` and the route itself, say different things. Where that is \
+         about a log-in, a rate limit or certificates of clients, nobody can tell which was meant and the route is closed. Where it \
+         is about anything else, the later definition counts.";
+    USE_FIXED = 223, Error, "shared definition that may not be left out",
+        "A definition by `--default-use` holds for every route. Only the projects and containers that its `opt-out` lists may leave \
+         it out, so that no label opens what the configuration file closes.";
+    USE_OF_NOTHING = 224, Warning, "nothing to leave out",
+        "`use` leaves out a definition that does not hold by default, so there is nothing to leave out.";
 }

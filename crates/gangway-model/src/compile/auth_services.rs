@@ -145,8 +145,8 @@ impl<'a, 's> AuthServices<'a, 's> {
     fn containers(&self, wanted: &AuthServiceSpec<'s>, source: Source<'s>) -> Result<Vec<&'s Container>, Finding> {
         let index = self.index.get_or_init(|| self.indexed());
         let home = match source {
-            Source::Container(container) => Some(container),
-            Source::File(_) => None,
+            Source::Container(container) if !wanted.is_shared => Some(container),
+            Source::Container(_) | Source::File(_) | Source::Definition(_) => None,
         };
         let is_near = |one: &&&Container| home.is_none_or(|home| home.engine == one.engine);
         let is_at_home = |one: &&Container| {
@@ -163,7 +163,12 @@ impl<'a, 's> AuthServices<'a, 's> {
             Some(_) | None => Vec::new(),
         };
         let of_home = |all: &[&'s Container]| all.iter().copied().filter(is_at_home).collect::<Vec<_>>();
-        for all in [of_home(&services), named, of_home(&images), services, images] {
+        let in_turn = match home {
+            Some(_) => vec![of_home(&services), named, of_home(&images), services, images],
+            // The file means no project, so nobody may put a service before the one that was meant by calling it alike.
+            None => vec![[named, services, images].concat()],
+        };
+        for all in in_turn {
             let mut keys: Vec<ServiceKey<'_>> = all.iter().map(|one| service_key(one)).collect();
             keys.sort_unstable();
             keys.dedup();
@@ -173,6 +178,7 @@ impl<'a, 's> AuthServices<'a, 's> {
                     // The order of listing must not matter.
                     let mut all = all;
                     all.sort_unstable_by_key(|one| (&one.name, &one.id));
+                    all.dedup_by_key(|one| (&one.engine, &one.id));
                     return Ok(all);
                 }
                 _ => return Err(ambiguous(name, &all)),

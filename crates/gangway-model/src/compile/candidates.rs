@@ -218,7 +218,7 @@ impl<'s> Candidate<'s> {
     pub(super) fn container(&self) -> Option<&'s Container> {
         match self.source {
             Source::Container(container) => Some(container),
-            Source::File(_) => None,
+            Source::File(_) | Source::Definition(_) => None,
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) struct HeldRoutes<'s> {
 pub(super) fn read<'s>(
     snapshot: &'s Snapshot,
     around: Around<'_, 's>,
-    settings: &Settings,
+    settings: &'s Settings,
     cache: &mut ReadCache,
     names: &mut SharedNames<'s>,
 ) -> HeldRoutes<'s> {

@@ -82,5 +82,6 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         upstream: Arc::new(Upstream { id, endpoints, policy: Policy::default(), held: false, unreachable: None }),
         auth_service: Vec::new(),
         closed: of.closed,
+        origins: of.origins.clone(),
     }
 }

@@ -17,6 +17,7 @@ use crate::label::Source;
 use crate::matcher::Alternative;
 use crate::ownership::{Party, Tenant};
 use crate::route::{Endpoint, Readiness};
+use crate::settings::{FileRoute, MiddlewareTable};
 use crate::snapshot::Container;
 use crate::spec::ResolvedRoute;
 use crate::value::and_list;
@@ -207,7 +208,7 @@ impl<'s> RouteOrigin<'s> {
     pub(super) fn containers(&self) -> impl Iterator<Item = &'s Container> {
         self.sources.iter().filter_map(|source| match source {
             Source::Container(container) => Some(*container),
-            Source::File(_) => None,
+            Source::File(_) | Source::Definition(_) => None,
         })
     }
 
@@ -216,10 +217,9 @@ impl<'s> RouteOrigin<'s> {
         let name = |source: &Source<'_>| -> Box<str> {
             match source {
                 Source::Container(container) => container.name.clone(),
-                Source::File(route) => match route.place.position() {
-                    Some(at) => at.file.clone(),
-                    None => "configuration file".into(),
-                },
+                Source::File(FileRoute { place, .. }) | Source::Definition(MiddlewareTable { place, .. }) => {
+                    place.position().map_or_else(|| "configuration file".into(), |at| at.file.clone())
+                }
             }
         };
         let mut origin: Vec<Box<str>> = self.sources.iter().map(name).collect();

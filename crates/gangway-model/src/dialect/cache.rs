@@ -78,8 +78,8 @@ impl ReadCache {
     pub(super) fn read<'s>(
         &mut self,
         container: &'s Container,
-        settings: &Settings,
-        read: fn(&'s Container, &Settings, &mut Vec<Diagnostic>) -> Declared<'s>,
+        settings: &'s Settings,
+        read: fn(&'s Container, &'s Settings, &mut Vec<Diagnostic>) -> Declared<'s>,
     ) -> (Declared<'s>, ContainerFindings) {
         let content = (&container.name, &container.image, &container.labels);
         let fingerprint = self.hashers.each_ref().map(|state| state.hash_one(content));

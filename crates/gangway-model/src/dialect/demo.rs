@@ -70,6 +70,7 @@ fn route<'s>(name: &str, mark: Mark<'s>) -> RouteSpec<'s> {
         closed: false,
         group: None,
         share: Box::default(),
+        origins: Box::default(),
         words: &VOCABULARY,
     }
 }

@@ -8,6 +8,7 @@
 mod access;
 mod collect;
 mod default_host;
+mod definitions;
 mod draft;
 mod forward_auth;
 mod header;
@@ -26,6 +27,7 @@ mod values;
 mod vocabulary;
 
 use self::collect::RouteCollector;
+pub(crate) use self::definitions::check as check_definitions;
 use self::label::Label;
 use self::prefix::{LABELS_MAX, OwnLabel, bad_name, is_route_name, report_near_misses, sort_out};
 pub(crate) use self::prefix::{PREFIX, near_miss};
@@ -40,7 +42,7 @@ use gangway_diagnostic::Diagnostic;
 use gangway_diagnostic::codes;
 
 /// Reads the labels of a container.
-pub(crate) fn read<'a>(container: &'a Container, settings: &Settings, found: &mut Vec<Diagnostic>) -> Declared<'a> {
+pub(crate) fn read<'a>(container: &'a Container, settings: &'a Settings, found: &mut Vec<Diagnostic>) -> Declared<'a> {
     let source = Source::Container(container);
     let (mut ours, misses) = sort_out(container);
     report_near_misses(source, &misses, found);
@@ -65,7 +67,7 @@ pub(crate) fn read<'a>(container: &'a Container, settings: &Settings, found: &mu
 /// Reads a table of the configuration file.
 pub(crate) fn read_file<'a>(
     route: &'a FileRoute,
-    settings: &Settings,
+    settings: &'a Settings,
     found: &mut Vec<Diagnostic>,
 ) -> Option<RouteSpec<'a>> {
     let source = Source::File(route);

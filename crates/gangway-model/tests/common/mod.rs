@@ -18,7 +18,8 @@
 //! Gangway is on the host, unless a line says otherwise: `gangway, on edge, host at 172.20.0.1`. `network lan, macvlan`
 //! says by which driver a network is made, `unreadable shop-web-1, Ports` what makes no sense,
 //! `stranded shop-web-1` who is in a network that is gone. Settings
-//! are `settings, domain example.org, network edge, expose all`, `settings, public [::]:443, admin 127.0.0.1:8420`, and a route of the file is `route nas`.
+//! are `settings, domain example.org, network edge, expose all`, `settings, public [::]:443, admin 127.0.0.1:8420`, `settings, default-use sso`,
+//! a route of the file is `route nas`, and a shared definition `middlewares lan-only`.
 //!
 //! In keys and values `\n` and `\u{7}` are characters, `{a*5000}` is a text repeated, and a label with
 //! `{1..300}` is as many labels.
@@ -35,7 +36,7 @@ use std::time::Duration;
 use gangway_diagnostic::{FilePosition, Place};
 use gangway_model::{
     Attachment, Compiled, Container, ContainerState, EngineKind, EngineName, Expose, ExposedPort, FileRoute, Gone,
-    Health, NetworkMode, OwnPlace, Selector, Settings, Snapshot, compile,
+    Health, MiddlewareTable, NetworkMode, OwnPlace, Selector, Settings, Snapshot, compile,
 };
 
 /// Where fixtures stand.
@@ -62,7 +63,7 @@ pub fn fixtures() -> Vec<(String, String)> {
 pub fn read(text: &str) -> (Snapshot, Settings) {
     let mut snapshot = Snapshot::default();
     let mut settings = Settings::default();
-    let (mut into_file, mut into_gone) = (false, false);
+    let (mut into_file, mut into_gone, mut into_definition) = (false, false, false);
     for (line, number) in text.lines().zip(1..) {
         let label = line.strip_prefix("  ");
         match line.split([' ', ',']).next() {
@@ -72,7 +73,11 @@ pub fn read(text: &str) -> (Snapshot, Settings) {
                 let (key, value) = label.and_then(|label| label.split_once('=')).expect(line);
                 let pairs = ranged(key.trim(), value.strip_prefix(' ').unwrap_or(value));
                 for (key, value) in pairs {
-                    if into_file {
+                    if into_definition {
+                        let table = settings.middlewares.last_mut().expect("a definition above");
+                        let label = format!("middlewares.{}.{key}", table.name);
+                        table.keys.push((key.into(), value.into(), in_file(&label, number)));
+                    } else if into_file {
                         let route = settings.file_routes.last_mut().expect("a route above");
                         let label = format!("routes.{}.{key}", route.name);
                         route.keys.push((key.into(), value.into(), in_file(&label, number)));
@@ -84,19 +89,25 @@ pub fn read(text: &str) -> (Snapshot, Settings) {
                 }
             }
             Some("container") => {
-                (into_file, into_gone) = (false, false);
+                (into_file, into_gone, into_definition) = (false, false, false);
                 let created = snapshot.containers.len();
                 snapshot.containers.push(container(rest(line), i64::try_from(created).expect("few")));
             }
+            Some("middlewares") => {
+                into_definition = true;
+                let name: Box<str> = rest(line).into();
+                let place = in_file(&format!("middlewares.{name}"), number);
+                settings.middlewares.push(MiddlewareTable { name, keys: Vec::new(), place });
+            }
             Some("route") => {
-                into_file = true;
+                (into_file, into_definition) = (true, false);
                 let name: Box<str> = rest(line).into();
                 let place = in_file(&format!("routes.{name}"), number);
                 settings.file_routes.push(FileRoute { name, keys: Vec::new(), place });
             }
             Some("gone") => {
                 into_gone = true;
-                into_file = false;
+                (into_file, into_definition) = (false, false);
                 let (since, line) = rest(line).split_once(' ').expect(line);
                 let since = Duration::from_secs(since.parse().expect("seconds"));
                 snapshot.gone.push(Gone { container: container(line, -1), since });
@@ -267,6 +278,7 @@ fn set(line: &str, settings: &mut Settings) {
         match fact.split_once(' ') {
             Some(("domain", domain)) => settings.domain = domain.into(),
             Some(("network", network)) => settings.network = Some(network.into()),
+            Some(("default-use", name)) => settings.default_use.push(name.into()),
             Some(("expose", "all")) => settings.expose = Expose::All,
             Some(("public", at)) => settings.own_listeners.public.push(at.parse().expect(fact)),
             Some(("admin", at)) => settings.own_listeners.admin = at.parse().ok(),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use gangway_diagnostic::printable;
 use gangway_model::{
-    Balance, Endpoint, HealthCheck, HostHeader, Middleware, Policy, Readiness, Route, RoutingTable, Scheme, Timeouts,
-    TlsMode, TlsVersion,
+    Balance, Endpoint, HealthCheck, HostHeader, KeyOrigin, Middleware, Policy, Readiness, Route, RoutingTable, Scheme,
+    Timeouts, TlsMode, TlsVersion,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -58,6 +58,9 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
         f.push_str(", closed");
     }
     f.push('\n');
+    for KeyOrigin { key, definition, is_default } in &route.origins {
+        writeln!(f, "  {key} by {definition}{}", if *is_default { ", by default" } else { "" })?;
+    }
     for middleware in &route.middlewares {
         writeln!(f, "  {}", middleware_text(middleware))?;
     }

@@ -20,7 +20,7 @@ pub(super) fn allow<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: 
     let entries = value::list(label.value());
     let entries = each(label, fields, found, "addresses", entries, address);
     // Nobody is let in by a list of which nothing could be read; the route is closed anyway.
-    fields.allow = Some(AddressList::of(entries));
+    fields.allow.push(AddressList::of(entries));
 }
 
 pub(super) fn deny<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
@@ -38,7 +38,7 @@ pub(super) fn deny<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &
         let finding = Finding::error(codes::VALUE_EMPTY, 0..label.value().len(), "empty list", "no entry", help);
         fields.found(label, finding, found);
     }
-    fields.deny = AddressList::of(denied);
+    fields.deny.append(&mut denied);
 }
 
 fn address(text: &str, findings: &mut Vec<Finding>) -> Option<AddressEntry> {
@@ -67,7 +67,8 @@ pub(super) fn rate_limit<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, fo
 }
 
 pub(super) fn concurrency<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
-    fields.concurrency = fields.accept(label, parse_concurrency(label.value()), found);
+    let limit = fields.accept(label, parse_concurrency(label.value()), found);
+    fields.concurrency = [fields.concurrency, limit].into_iter().flatten().min();
 }
 
 pub(super) fn auth_basic<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
@@ -159,10 +160,15 @@ pub(super) fn auth_realm<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, fo
 /// knows its client only after the log-in.
 pub(super) fn middlewares<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) -> Vec<Middleware> {
     let mut chain = Vec::new();
-    let (allow, deny) = (fields.allow.take(), std::mem::take(&mut fields.deny));
-    if allow.is_some() || !deny.is_empty() {
-        chain.push(Middleware::AddressFilter(AddressFilter { allow, deny }));
+    let (allow, deny) = (std::mem::take(&mut fields.allow), AddressList::of(std::mem::take(&mut fields.deny)));
+    let mut allow = allow.into_iter();
+    let first = allow.next();
+    if first.is_some() || !deny.is_empty() {
+        chain.push(Middleware::AddressFilter(AddressFilter { allow: first, deny }));
     }
+    // A client has to be in every list.
+    let further = allow.map(|allow| AddressFilter { allow: Some(allow), deny: AddressList::default() });
+    chain.extend(further.map(Middleware::AddressFilter));
     chain.extend(fields.concurrency.map(Middleware::ConcurrencyLimit));
     let authentication = authentication(fields, found);
     let (mut limit, mut limit_by_user) = (None, None);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::default_host::default_host;
+use super::definitions;
 use super::draft::{ReadRoute, RouteDraft};
 use super::label::Label;
 use super::limits;
@@ -36,7 +37,7 @@ pub(super) struct RouteCollector<'a> {
 
 impl<'a> RouteCollector<'a> {
     pub(super) fn new(source: Source<'a>, name: &str) -> Self {
-        let main = RouteDraft { source, name: cut(name).into(), labels: Vec::new(), closed: false };
+        let main = RouteDraft::new(source, &cut(name));
         Self { source, main, others: BTreeMap::new(), unknown: Vec::new() }
     }
 
@@ -68,9 +69,9 @@ impl<'a> RouteCollector<'a> {
             ResolvedKey::Known(known, tail) => {
                 let forbidden = match self.source {
                     Source::Container(_) => Placement::InTheFile,
-                    Source::File(_) => Placement::OnContainers,
+                    Source::File(_) | Source::Definition(_) => Placement::OnContainers,
                 };
-                if known.place == forbidden {
+                if known.place == forbidden || known.place == Placement::InDefinitions {
                     return found.push(misplaced(self.source, known, mark));
                 }
                 let label = Label { source: self.source, key: known, tail, mark };
@@ -88,7 +89,7 @@ impl<'a> RouteCollector<'a> {
             Some(name) if !self.main.name.eq_ignore_ascii_case(&name) => {
                 let source = self.source;
                 let shown = name.clone().into();
-                let empty = || RouteDraft { source, name: shown, labels: Vec::new(), closed: false };
+                let empty = || RouteDraft { name: shown, ..RouteDraft::new(source, "") };
                 self.others.entry(name).or_insert_with(empty)
             }
             _ => &mut self.main,
@@ -128,7 +129,7 @@ impl<'a> RouteCollector<'a> {
     }
 
     /// Decides which routes there are, and reads them.
-    pub(super) fn read(mut self, settings: &Settings, found: &mut Vec<Diagnostic>) -> Vec<RouteSpec<'a>> {
+    pub(super) fn read(mut self, settings: &'a Settings, found: &mut Vec<Diagnostic>) -> Vec<RouteSpec<'a>> {
         let for_all = |label: &Label<'_>| label.key.id() == Some(KeyId::Network);
         let of_main = || self.main.labels.iter().filter(|label| !for_all(label));
         let only_protects = of_main().count() > 0 && of_main().all(|label| label.key.protects());
@@ -147,12 +148,13 @@ impl<'a> RouteCollector<'a> {
             lacking.for_each(|draft| draft.labels.push(network.clone()));
         }
         let main = has_main.then_some(self.main);
-        let drafts: Vec<RouteDraft<'a>> = main.into_iter().chain(self.others.into_values()).collect();
+        let mut drafts: Vec<RouteDraft<'a>> = main.into_iter().chain(self.others.into_values()).collect();
         let mut left_out = match self.source {
             Source::Container(_) => limits::labels_beyond(drafts.iter().map(|draft| &draft.labels[..])),
             // The owner of the machine writes the file, so only the machine limits it.
-            Source::File(_) => BTreeMap::new(),
+            Source::File(_) | Source::Definition(_) => BTreeMap::new(),
         };
+        definitions::apply_to_all(&mut drafts, settings, found);
         let read_routes = drafts
             .into_iter()
             .enumerate()
@@ -160,7 +162,7 @@ impl<'a> RouteCollector<'a> {
         let read_routes: Vec<ReadRoute<'a>> = read_routes.collect();
         let mut beyond = match self.source {
             Source::Container(_) => limits::routes_beyond(read_routes.iter().map(|route| (route.size(), route.name()))),
-            Source::File(_) => BTreeMap::new(),
+            Source::File(_) | Source::Definition(_) => BTreeMap::new(),
         };
         let mut specs = Vec::with_capacity(read_routes.len());
         for (position, route) in read_routes.into_iter().enumerate() {
@@ -288,12 +290,11 @@ impl<'a> RouteCollector<'a> {
 
 impl<'a> RouteDraft<'a> {
     /// Adds a label; of two that are the same, the one in lower case stays.
-    fn add(&mut self, label: Label<'a>, found: &mut Vec<Diagnostic>) {
-        let is_same =
-            |other: &Label<'_>| other.key.name == label.key.name && other.tail.eq_ignore_ascii_case(label.tail);
-        let Some(other) = self.labels.iter_mut().find(|other| is_same(other)) else {
+    pub(super) fn add(&mut self, label: Label<'a>, found: &mut Vec<Diagnostic>) {
+        let Some(at) = self.labels.iter().position(|other| other.is_same_key(&label)) else {
             return self.labels.push(label);
         };
+        let other = self.labels[at].clone();
         let stays = !other.mark.label.bytes().any(|byte| byte.is_ascii_uppercase());
         let (winner, loser) = if stays { (other.mark.label, label.mark) } else { (label.mark.label, other.mark) };
         let finding = whole(
@@ -302,15 +303,10 @@ impl<'a> RouteDraft<'a> {
             format!("the same label as {}", quoted(winner)).as_str(),
             cure_of_double(&self.name, winner, loser.label),
         );
-        let effect = if label.key.protects() {
-            self.closed = true;
-            closed(&self.name)
-        } else {
-            format!("{} is in force", quoted(winner))
-        };
+        let effect = if label.key.protects() { self.close() } else { format!("{} is in force", quoted(winner)) };
         found.push(label.source.about_key(loser, finding, effect));
         if !stays {
-            *other = label;
+            self.labels[at] = label;
         }
     }
 }
@@ -340,13 +336,17 @@ fn is_of_named_route(label: &str) -> bool {
 
 fn misplaced(source: Source<'_>, key: &Key, mark: Mark<'_>) -> Diagnostic {
     let (note, help) = match source {
+        _ if key.place == Placement::InDefinitions => (
+            "for shared definitions of the configuration file only",
+            "remove it; only the owner of the file decides this",
+        ),
         Source::Container(_) => {
             ("for routes of the configuration file only", "a container is its own upstream; remove it")
         }
         Source::File(_) if matches!(key.id(), Some(KeyId::Scheme | KeyId::Port)) => {
             ("for containers only", "write it in the URL of `upstream`, such as `h2c://192.0.2.9:50051`")
         }
-        Source::File(_) => ("for containers only", "remove it"),
+        Source::File(_) | Source::Definition(_) => ("for containers only", "remove it"),
     };
     let finding = whole(codes::LABEL_MISPLACED, format!("`{}` cannot stand here", key.name), note, help);
     source.about_key(mark, finding, "it does nothing; the rest of the route is in force".into())

@@ -9,18 +9,19 @@ use super::label::Label;
 use super::limits;
 use super::readers;
 use super::redirect::leads_to_itself;
-use super::route_fields::{HealthFields, RouteFields, closed};
+use super::route_fields::{FieldsOwner, HealthFields, RouteFields, closed, users_closed};
 use super::schema::{KeyId, KeyStatus};
 use super::vocabulary::VOCABULARY;
 use crate::host::HostPattern;
 use crate::label::Mark;
 use crate::label::{Source, whole};
 use crate::matcher::Matcher;
-use crate::route::{HealthCheck, ListenerOptions, Middleware, TlsMode};
+use crate::route::{HealthCheck, KeyOrigin, ListenerOptions, Middleware, TlsMode};
 use crate::settings::Settings;
 use crate::spec::{Delivery, Destination, Part, RouteSpec, TargetPlace, TargetSpec, UpstreamSpec, UrlTarget};
+use crate::value;
 use gangway_diagnostic::codes;
-use gangway_diagnostic::{Diagnostic, Severity};
+use gangway_diagnostic::{Diagnostic, Severity, Span};
 use gangway_diagnostic::{Finding, quoted};
 
 /// The labels of one route.
@@ -32,6 +33,18 @@ pub(super) struct RouteDraft<'a> {
     pub labels: Vec<Label<'a>>,
     /// A label that may have protected it could not be understood.
     pub closed: bool,
+    /// The shared definitions that it uses.
+    pub uses: Vec<DefinitionUse<'a>>,
+    /// Which of its labels come from them.
+    pub origins: Vec<KeyOrigin>,
+}
+
+/// A shared definition that a route uses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DefinitionUse<'a> {
+    pub name: &'a str,
+    /// The label `use`; none where it is used by default.
+    pub mark: Option<Mark<'a>>,
 }
 
 /// A route whose labels were read and not yet put together.
@@ -80,6 +93,12 @@ impl<'a> ReadRoute<'a> {
         fields.policy.health = health(&mut fields, &draft, found);
         // Last but for `closed`, which it may set.
         let middlewares = middlewares(&mut fields, &matcher, &draft, found);
+        if let Some(service) = &mut fields.auth_service
+            && let Some(used) = draft.label(KeyId::AuthForward).and_then(|label| draft.use_of(label))
+        {
+            // What becomes of the service concerns the route, whose label names the definition.
+            service.mark = used.mark.unwrap_or_default();
+        }
         Some(RouteSpec {
             name: draft.name,
             matcher,
@@ -102,30 +121,79 @@ impl<'a> ReadRoute<'a> {
             closed: fields.closed,
             group: fields.group.take(),
             share: std::mem::take(&mut fields.share),
+            origins: draft.origins.into(),
             words: &VOCABULARY,
         })
     }
 }
 
 impl<'a> RouteDraft<'a> {
+    pub(super) fn new(source: Source<'a>, name: &str) -> Self {
+        let (labels, uses, origins) = (Vec::new(), Vec::new(), Vec::new());
+        Self { source, name: name.into(), labels, closed: false, uses, origins }
+    }
+
+    /// Closes the route; the effect.
+    pub(super) fn close(&mut self) -> String {
+        self.closed = true;
+        match self.source {
+            Source::Container(_) | Source::File(_) => closed(&self.name),
+            Source::Definition(_) => users_closed(&self.name),
+        }
+    }
+
     /// Reads the labels except those at the positions that are left out. None where the route is switched off.
-    pub(super) fn read(self, left_out: &BTreeSet<usize>, found: &mut Vec<Diagnostic>) -> Option<ReadRoute<'a>> {
+    pub(super) fn read(mut self, left_out: &BTreeSet<usize>, found: &mut Vec<Diagnostic>) -> Option<ReadRoute<'a>> {
         let mut fields = RouteFields::new(&self.name);
-        fields.closed = self.closed;
+        let mut broken: Vec<DefinitionUse<'a>> = Vec::new();
         for (position, label) in self.labels.iter().enumerate() {
-            match &label.key.status {
-                KeyStatus::InForce(_) if left_out.contains(&position) => {
-                    fields.found(label, limits::value_beyond(label), found);
-                }
-                KeyStatus::Later => later(label, &mut fields, found),
-                KeyStatus::Refused { why, help } => refused(label, &fields, why, help, found),
-                KeyStatus::InForce(id) => match label.check() {
-                    Ok(()) => readers::read(*id, label, &mut fields, found),
-                    Err(finding) => fields.found(label, finding, found),
-                },
+            if let Some(used) = self.use_of(label) {
+                // What is wrong with a value is said at the definition, once for all routes.
+                let was_closed = std::mem::take(&mut fields.closed);
+                read_label(label, &mut fields, &mut Vec::new());
+                broken.extend(fields.closed.then_some(used));
+                fields.closed |= was_closed;
+            } else if left_out.contains(&position) && label.key.status.is_in_force() {
+                fields.found(label, limits::value_beyond(label), found);
+            } else {
+                read_label(label, &mut fields, found);
             }
         }
+        broken.dedup_by_key(|used| used.name);
+        broken.into_iter().for_each(|used| self.close_for(used, found));
+        fields.closed |= self.closed;
         fields.enabled.then_some(ReadRoute { draft: self, fields })
+    }
+
+    /// Reads the values of a shared definition to find out what is wrong with them.
+    pub(super) fn check_values(&self, found: &mut Vec<Diagnostic>) {
+        let mut fields = RouteFields { owner: FieldsOwner::Definition, ..RouteFields::new(&self.name) };
+        for label in &self.labels {
+            read_label(label, &mut fields, found);
+        }
+    }
+
+    /// The use by which a label has come to the route; none for one of its own.
+    fn use_of(&self, label: &Label<'a>) -> Option<DefinitionUse<'a>> {
+        let Source::Definition(table) = label.source else { return None };
+        self.uses.iter().find(|used| *used.name == *table.name).copied()
+    }
+
+    /// Closes the route because a shared definition cannot be used.
+    pub(super) fn close_for(&mut self, used: DefinitionUse<'a>, found: &mut Vec<Diagnostic>) {
+        let message = format!("shared definition {} cannot be used", quoted(used.name));
+        let help = format!("put right what is found in `[middlewares.{}]`", used.name);
+        let finding = whole(codes::USE_BROKEN, message, "something in it that protects is wrong", help);
+        let effect = self.close();
+        found.push(self.about_use(used, finding, effect));
+    }
+
+    /// A diagnostic about the use of a shared definition.
+    pub(super) fn about_use(&self, used: DefinitionUse<'a>, finding: Finding, effect: String) -> Diagnostic {
+        let Some(mark) = used.mark else { return self.source.about(finding, effect) };
+        let start = value::list(mark.value.trim()).find(|(_, text)| *text == used.name).map_or(0, |(at, _)| at);
+        let finding = Finding { span: Span::of(used.name).shifted(start), ..finding };
+        self.source.about_value(mark, finding, effect)
     }
 
     pub(super) fn label(&self, key: KeyId) -> Option<&Label<'a>> {
@@ -218,15 +286,25 @@ impl<'a> RouteDraft<'a> {
     }
 }
 
+fn read_label<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    match &label.key.status {
+        KeyStatus::Later => later(label, fields, found),
+        KeyStatus::Refused { why, help } => refused(label, fields, why, help, found),
+        KeyStatus::InForce(id) => match label.check() {
+            Ok(()) => readers::read(*id, label, fields, found),
+            Err(finding) => fields.found(label, finding, found),
+        },
+    }
+}
+
 /// Rejects a label that another version will bring.
 fn later<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
-    let name = &fields.name;
     let what = quoted(&format!("{}{}", label.key.stem(), label.tail));
     let (code, effect) = if label.key.protects() {
         fields.closed = true;
-        (codes::LABEL_LATER_PROTECTS, closed(name))
+        (codes::LABEL_LATER_PROTECTS, fields.closed_effect())
     } else {
-        (codes::LABEL_LATER, format!("{}; the rest of route `{name}` is in force", label.key.without))
+        (codes::LABEL_LATER, format!("{}; the rest of {} is in force", label.key.without, fields.called()))
     };
     let help = "remove the label; this version cannot do what it asks for";
     let finding = whole(code, format!("{what} is not in force yet"), "planned", help);
@@ -242,7 +320,7 @@ fn refused<'a>(
     found: &mut Vec<Diagnostic>,
 ) {
     let finding = whole(codes::LABEL_REFUSED, format!("{} is refused", quoted(label.key.name)), why, help);
-    let effect = format!("{}; the rest of route `{}` is in force", label.key.without, fields.name);
+    let effect = format!("{}; the rest of {} is in force", label.key.without, fields.called());
     found.push(label.source.about_key(label.mark, finding, effect));
 }
 
@@ -260,7 +338,8 @@ fn listener(fields: &mut RouteFields<'_>, found: &mut Vec<Diagnostic>) -> Listen
             let effect = format!("route `{}` is served by plain HTTP without a redirection", fields.name);
             found.push(label.found(finding, effect));
         }
-        if let Some((_, label)) = fields.hsts.take() {
+        // A definition is for routes with TLS and without.
+        if let Some((_, label)) = fields.hsts.take().filter(|(_, label)| !label.is_shared()) {
             let finding = Finding::error(
                 codes::HSTS_WITHOUT_TLS,
                 0..label.value().len(),

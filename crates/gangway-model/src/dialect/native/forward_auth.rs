@@ -57,7 +57,14 @@ fn service<'a>(label: &Label<'a>) -> Parsed<AuthServiceSpec<'a>> {
             let help = "write a name such as `authelia`, or a URL such as `http://login:8080/check`";
             return Err(wrong("neither a name nor a URL", help));
         }
-        return Ok(AuthServiceSpec { name: name.into(), port, url: None, target: None, mark });
+        return Ok(AuthServiceSpec {
+            name: name.into(),
+            port,
+            url: None,
+            target: None,
+            mark,
+            is_shared: label.is_shared(),
+        });
     };
     let path_at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(path_at);
@@ -71,7 +78,14 @@ fn service<'a>(label: &Label<'a>) -> Parsed<AuthServiceSpec<'a>> {
     }
     let (Address::Ip(_, port) | Address::Name(_, port)) = url.address;
     let target = Some(target).filter(|target| !target.is_empty()).map(Into::into);
-    Ok(AuthServiceSpec { name: url.host.clone(), port: Some(port), url: Some(url), target, mark })
+    Ok(AuthServiceSpec {
+        name: url.host.clone(),
+        port: Some(port),
+        url: Some(url),
+        target,
+        mark,
+        is_shared: label.is_shared(),
+    })
 }
 
 pub(super) fn auth_headers<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {

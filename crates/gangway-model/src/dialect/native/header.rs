@@ -43,7 +43,8 @@ pub(super) fn read<'a>(
         Ok(name) => name,
         Err(finding) => {
             // The name is a part of the key, so that is what is pointed at.
-            let effect = format!("the label does nothing; the rest of route `{}` is in force", fields.name);
+            let effect =
+                format!("the {} does nothing; the rest of {} is in force", label.source.noun(), fields.called());
             found.push(label.source.about_key(label.mark, finding, effect));
             return None;
         }

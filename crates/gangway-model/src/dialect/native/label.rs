@@ -23,6 +23,21 @@ impl<'a> Label<'a> {
         self.mark.value.trim()
     }
 
+    /// Whether both are the same key, whatever their values and their case.
+    pub(crate) fn is_same_key(&self, other: &Label<'_>) -> bool {
+        self.key.name == other.key.name && self.tail.eq_ignore_ascii_case(other.tail)
+    }
+
+    /// Whether it says by what clients log in.
+    pub(crate) fn is_way_to_log_in(&self) -> bool {
+        ["auth.basic", "auth.forward", "auth.oidc"].contains(&self.key.name)
+    }
+
+    /// Whether it comes from a shared definition.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.source, Source::Definition(_))
+    }
+
     /// A diagnostic about the value, or about the key where the value may be a secret.
     pub(crate) fn found(&self, finding: Finding, effect: String) -> Diagnostic {
         if self.is_secret() {

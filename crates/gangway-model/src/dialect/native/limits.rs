@@ -57,7 +57,7 @@ fn beyond<T: Ord>(mut all: Vec<T>, max: usize, size: impl Fn(&T) -> usize) -> Ve
 }
 
 /// The cost of reading a label, in values.
-fn values(label: &Label<'_>) -> usize {
+pub(super) fn values(label: &Label<'_>) -> usize {
     let entry = |entry: &str| entry.strip_prefix('~').map_or(1, RegexPattern::cost);
     let text = label.value();
     match label.key.id() {
@@ -111,7 +111,9 @@ fn values(label: &Label<'_>) -> usize {
             | KeyId::AuthForward
             | KeyId::AuthKeep
             | KeyId::AuthRealm
-            | KeyId::Compress,
+            | KeyId::Compress
+            | KeyId::Use
+            | KeyId::OptOut,
         )
         | None => 0,
     }

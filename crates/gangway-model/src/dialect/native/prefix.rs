@@ -65,6 +65,7 @@ pub(super) fn is_route_name(name: &str) -> bool {
 pub(super) fn bad_name(source: Source<'_>, name: &str) -> Finding {
     let help = match source {
         Source::Container(_) => "write `gangway.routes.<name>.<key>`, such as `gangway.routes.api.host`",
+        Source::Definition(_) => "write `[middlewares.<name>]`, such as `[middlewares.lan-only]`",
         Source::File(_) => "write `[routes.<name>]`, such as `[routes.nas]`",
     };
     whole(

@@ -97,6 +97,8 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::AuthKeep => access::auth_keep(label, fields, found),
         KeyId::AuthRealm => access::auth_realm(label, fields, found),
         KeyId::Compress => compress(label, fields, found),
+        // These were obeyed when definitions were put among the labels.
+        KeyId::Use | KeyId::OptOut => {}
     }
 }
 
@@ -209,7 +211,8 @@ fn https_redirect<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &m
 
 fn tls_min<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let choices = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
-    fields.tls_min = fields.accept(label, value::choice(label.value(), &choices), found).unwrap_or_default();
+    let oldest = fields.accept(label, value::choice(label.value(), &choices), found).unwrap_or_default();
+    fields.tls_min = fields.tls_min.max(oldest);
 }
 
 fn client_ca<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
@@ -281,7 +284,9 @@ fn upgrade<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<
 }
 
 fn body_limit<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
-    fields.body_limit = fields.accept(label, value::size(label.value()), found);
+    let limit = fields.accept(label, value::size(label.value()), found);
+    // Of several definitions the strictest holds.
+    fields.body_limit = [fields.body_limit, limit].into_iter().flatten().min();
 }
 
 fn compress<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
@@ -428,14 +433,18 @@ fn group<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Di
 
 fn share<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list(label.value());
-    let parse = |text: &str, findings: &mut Vec<Finding>| match text {
-        "*" => Some(text.into()),
-        _ => name(text, "a project or a container").map(Into::into).map_err(|finding| findings.push(finding)).ok(),
+    let parse = |text: &str, findings: &mut Vec<Finding>| {
+        party_name(text).map(Into::into).map_err(|finding| findings.push(finding)).ok()
     };
     fields.share = each(label, fields, found, "names", entries, parse).into();
 }
 
-/// Checks the name of a project or a container.
+/// Checks the name of a project or a container, or `*`.
+pub(super) fn party_name(text: &str) -> value::Parsed<&str> {
+    if text == "*" { Ok(text) } else { name(text, "a project or a container") }
+}
+
+/// Checks a name.
 fn name<'t>(text: &'t str, what: &str) -> value::Parsed<&'t str> {
     const LEN_MAX: usize = 255;
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);

@@ -7,7 +7,7 @@ use super::label::Label;
 use super::redirect::Redirect;
 use super::rewrite::Rewrite;
 use super::schema::Role;
-use crate::address_filter::AddressList;
+use crate::address_filter::{AddressEntry, AddressList};
 use crate::authentication::BasicUser;
 use crate::content_coding::ContentCoding;
 use crate::forward_auth::IdentityField;
@@ -26,6 +26,7 @@ use gangway_diagnostic::{Diagnostic, Severity};
 #[derive(Debug, Default)]
 pub(crate) struct RouteFields<'a> {
     pub name: Box<str>,
+    pub owner: FieldsOwner,
     pub enabled: bool,
     /// A label that selects requests could not be applied.
     pub lost: bool,
@@ -52,8 +53,9 @@ pub(crate) struct RouteFields<'a> {
     pub request_headers: Vec<Middleware>,
     pub response_headers: Vec<Middleware>,
     pub body_limit: Option<u64>,
-    pub allow: Option<AddressList>,
-    pub deny: AddressList,
+    /// A client has to be in each of these.
+    pub allow: Vec<AddressList>,
+    pub deny: Vec<AddressEntry>,
     pub rate_limit: Option<(RateLimit, Label<'a>)>,
     pub concurrency: Option<NonZeroU32>,
     pub auth: AuthFields<'a>,
@@ -71,6 +73,15 @@ pub(crate) struct RouteFields<'a> {
     pub weight: Option<u16>,
     pub group: Option<Box<str>>,
     pub share: Box<[Box<str>]>,
+}
+
+/// What fields belong to, for people.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum FieldsOwner {
+    #[default]
+    Route,
+    /// They are read to find out what is wrong with the definition.
+    Definition,
 }
 
 /// The fields of `health.*` that say how endpoints are checked.
@@ -124,20 +135,20 @@ impl<'a> RouteFields<'a> {
 
     /// Reports a finding about a label. An error means that the label is not in force.
     pub(crate) fn found(&mut self, label: &Label<'a>, finding: Finding, found: &mut Vec<Diagnostic>) {
-        let name = &self.name;
+        let owner = self.called();
         let effect = if finding.severity == Severity::Warning {
-            format!("route `{name}` does as the label says")
+            format!("{owner} does as the {} says", label.source.noun())
         } else {
             match label.key.role {
                 Role::Selects => {
                     self.lost = true;
-                    format!("route `{name}` is not served; other routes are unaffected")
+                    format!("{owner} is not served; other routes are unaffected")
                 }
                 Role::Protects => {
                     self.closed = true;
-                    closed(name)
+                    self.closed_effect()
                 }
-                Role::Shapes => format!("{}; the rest of route `{name}` is in force", label.key.without),
+                Role::Shapes => format!("{}; the rest of {owner} is in force", label.key.without),
             }
         };
         found.push(label.found(finding, effect));
@@ -145,15 +156,37 @@ impl<'a> RouteFields<'a> {
 
     /// Reports a finding about one entry of a list of which others are in force.
     pub(crate) fn found_in_part(&self, label: &Label<'a>, finding: Finding, what: &str, found: &mut Vec<Diagnostic>) {
+        let owner = self.called();
         let effect = match finding.severity {
-            Severity::Warning | Severity::Note => format!("route `{}` does as the label says", self.name),
-            Severity::Error => format!("the other {what} of route `{}` are in force", self.name),
+            Severity::Warning | Severity::Note => format!("{owner} does as the {} says", label.source.noun()),
+            Severity::Error => format!("the other {what} of {owner} are in force"),
         };
         found.push(label.found(finding, effect));
+    }
+
+    /// What the fields belong to, as users call it.
+    pub(crate) fn called(&self) -> String {
+        match self.owner {
+            FieldsOwner::Route => format!("route `{}`", self.name),
+            FieldsOwner::Definition => format!("definition `{}`", self.name),
+        }
+    }
+
+    /// The effect of a finding that closes.
+    pub(crate) fn closed_effect(&self) -> String {
+        match self.owner {
+            FieldsOwner::Route => closed(&self.name),
+            FieldsOwner::Definition => users_closed(&self.name),
+        }
     }
 }
 
 /// The effect of a finding that closes the route.
 pub(crate) fn closed(name: &str) -> String {
     format!("route `{name}` is closed: it answers 503 to everybody; other routes are unaffected")
+}
+
+/// The effect of a finding that closes every route which uses the definition.
+pub(crate) fn users_closed(name: &str) -> String {
+    format!("routes that use `{name}` are closed: they answer 503 to everybody")
 }

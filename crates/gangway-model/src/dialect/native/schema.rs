@@ -6,7 +6,7 @@
 mod key;
 mod keys;
 
-pub(crate) use self::key::{Form, Key, KeyId, KeyStatus, Placement, Role};
+pub(crate) use self::key::{Form, Key, KeyId, KeyStatus, Placement, Role, Sharing};
 pub(crate) use self::keys::KEYS;
 
 /// The place of a key in the schema.
@@ -69,7 +69,7 @@ pub(crate) fn members(group: &str) -> impl Iterator<Item = &'static Key> {
 mod tests {
     use super::*;
     use crate::compile;
-    use crate::settings::Settings;
+    use crate::settings::{MiddlewareTable, Settings};
     use crate::snapshot::{Container, Snapshot};
 
     #[test]
@@ -98,11 +98,11 @@ mod tests {
     fn what_protects_is_what_was_promised() {
         let protecting: Vec<_> = KEYS.iter().filter(|key| key.protects()).map(|key| key.name).collect();
         for key in &protecting {
-            let is_promised =
-                key.starts_with("auth.") || ["allow", "deny", "rate-limit", "concurrency", "client-ca"].contains(key);
+            let is_promised = key.starts_with("auth.")
+                || ["allow", "deny", "rate-limit", "concurrency", "client-ca", "use"].contains(key);
             assert!(is_promised, "{key}");
         }
-        assert_eq!(protecting.len(), KEYS.iter().filter(|key| key.name.starts_with("auth.")).count() + 5);
+        assert_eq!(protecting.len(), KEYS.iter().filter(|key| key.name.starts_with("auth.")).count() + 6);
     }
 
     #[test]
@@ -127,7 +127,9 @@ mod tests {
 
     #[test]
     fn every_example_is_in_force_as_it_stands() {
-        for key in KEYS.iter().filter(|key| key.status.is_in_force() && key.place != Placement::InTheFile) {
+        for key in KEYS.iter().filter(|key| {
+            key.status.is_in_force() && ![Placement::InTheFile, Placement::InDefinitions].contains(&key.place)
+        }) {
             let (name, value) =
                 key.example.split_once(": ").filter(|_| key.is_open()).unwrap_or((key.name, key.example));
             let beside = match key.name {
@@ -143,7 +145,10 @@ mod tests {
             let mut container = container([(name, value), beside]);
             container.labels.insert("com.docker.compose.project".into(), "shop".into());
             let snapshot = Snapshot { containers: vec![container], ..Snapshot::default() };
-            let compiled = compile(&snapshot, &Settings::default());
+            let middlewares =
+                ["lan-only", "secure"].map(|name| MiddlewareTable { name: name.into(), ..Default::default() });
+            let settings = Settings { middlewares: middlewares.into(), ..Settings::default() };
+            let compiled = compile(&snapshot, &settings);
             assert!(compiled.diagnostics.is_empty(), "`{}`:\n{}", key.name, compiled.diagnostics);
             assert_eq!(compiled.table.routes().len(), 1, "`{}`", key.name);
         }

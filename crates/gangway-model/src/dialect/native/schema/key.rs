@@ -86,6 +86,8 @@ pub(crate) enum KeyId {
     AuthKeep,
     AuthRealm,
     Compress,
+    Use,
+    OptOut,
 }
 
 /// The form of a value: what may stand in it, and what the reference says about it.
@@ -145,7 +147,83 @@ pub(crate) enum Role {
 pub(crate) enum Placement {
     Everywhere,
     OnContainers,
+    /// In tables of routes in the file.
     InTheFile,
+    /// In shared definitions of the file.
+    InDefinitions,
+}
+
+/// Whether a shared definition may have a key, and what holds where several say it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Sharing {
+    /// It is about one route: which requests it takes, where they go, or how its host is served.
+    OfOneRoute,
+    /// It is about the definition itself.
+    OfDefinition,
+    /// The later definition counts.
+    LaterCounts,
+    /// Every definition holds: lists of clients that are kept out add up, a client has to be in each list of those that are
+    /// let in, and of limits the strictest counts.
+    AllHold,
+    /// Definitions have to agree.
+    Agreed,
+    /// The same, and it is a part of the log-in: a route that says itself how clients log in takes none of these.
+    LogIn,
+}
+
+impl KeyId {
+    /// Names every key, so that a new one does not compile before somebody has decided whether it can be shared.
+    pub(crate) fn sharing(self) -> Sharing {
+        match self {
+            Self::Enable
+            | Self::Host
+            | Self::Path
+            | Self::Rule
+            | Self::Priority
+            | Self::Port
+            | Self::Scheme
+            | Self::Verify
+            | Self::Network
+            | Self::Upstream
+            | Self::StripPrefix
+            | Self::Rewrite
+            | Self::AddPrefix
+            | Self::Redirect
+            | Self::Tls
+            | Self::HttpsRedirect
+            | Self::HostHeader
+            | Self::Upgrade
+            | Self::Balance
+            | Self::Sticky
+            | Self::Weight
+            | Self::HealthPath
+            | Self::HealthInterval
+            | Self::HealthTimeout
+            | Self::HealthStatus
+            | Self::Hold
+            | Self::Drain
+            | Self::Group
+            | Self::Share
+            | Self::CertExport
+            | Self::Use => Sharing::OfOneRoute,
+            Self::OptOut => Sharing::OfDefinition,
+            Self::RequestHeader
+            | Self::ResponseHeader
+            | Self::TimeoutConnect
+            | Self::TimeoutResponse
+            | Self::TimeoutIdle
+            | Self::Hsts
+            | Self::Compress => Sharing::LaterCounts,
+            Self::Allow | Self::Deny | Self::Concurrency | Self::BodyLimit | Self::TlsMin => Sharing::AllHold,
+            Self::RateLimit | Self::ClientCa => Sharing::Agreed,
+            Self::AuthBasic
+            | Self::AuthForward
+            | Self::AuthHeaders
+            | Self::AuthSkip
+            | Self::AuthKeep
+            | Self::AuthRealm => Sharing::LogIn,
+        }
+    }
 }
 
 impl KeyStatus {
@@ -175,5 +253,15 @@ impl Key {
 
     pub(crate) fn protects(&self) -> bool {
         self.role == Role::Protects
+    }
+
+    /// Whether a shared definition may have it. Of a key that is not in force yet only the role is known.
+    pub(crate) fn sharing(&self) -> Sharing {
+        match self.id() {
+            Some(id) => id.sharing(),
+            None if self.name.starts_with("auth.") => Sharing::LogIn,
+            None if self.protects() => Sharing::Agreed,
+            None => Sharing::LaterCounts,
+        }
     }
 }

@@ -464,6 +464,29 @@ pub(crate) const KEYS: &[Key] = &[
         ..SHAPES
     },
     Key {
+        name: "use",
+        value: Form::List("names of `[middlewares]` tables of the configuration file, `-` before one to leave it out"),
+        example: "lan-only, secure",
+        doc: "Takes keys from shared definitions, tables `[middlewares.<name>]` of the configuration file. What the route says itself \
+              goes before what it uses; see [shared definitions](#shared-definitions). `-name` leaves out a definition that \
+              `--default-use` gives to every route, where its `opt-out` allows that. While a definition is not there, or \
+              something in it that protects cannot be applied, the route is closed.",
+        status: KeyStatus::InForce(KeyId::Use),
+        ..PROTECTS
+    },
+    Key {
+        name: "opt-out",
+        value: Form::List("projects or containers, or `*`"),
+        example: "media, router-1",
+        doc: "Who may do without this definition where `--default-use` gives it to every route: projects, and by their names \
+              containers that belong to no project; `*` for everybody. They may leave it out by `use`, and say by labels \
+              something else than what protects in it. Routes of the configuration file always may.",
+        status: KeyStatus::InForce(KeyId::OptOut),
+        place: Placement::InDefinitions,
+        without: "no label may leave the definition out",
+        ..SHAPES
+    },
+    Key {
         name: "balance",
         value: Form::Line("`round-robin`, `least-requests`, `random-two`, `client`"),
         default: "`random-two`",
