@@ -150,6 +150,8 @@ pub struct RouteView {
     pub closed: bool,
     /// The middlewares in order, as text.
     pub middlewares: Vec<String>,
+    /// The shared definitions that it takes keys from.
+    pub definitions: Vec<DefinitionView>,
     /// The `Host` that the upstream gets: `keep`, `upstream` or a name.
     pub host_header: String,
     /// The protocols besides `websocket` that a client may switch to.
@@ -323,6 +325,8 @@ pub struct ExplainResponse {
     pub outcome: String,
     /// The route that takes the request.
     pub route: Option<RouteView>,
+    /// What each middleware of the route decides about the request, in order.
+    pub steps: Vec<StepView>,
     /// The part of its rule that matched.
     pub matched: Option<String>,
     /// Its precedence in words.
@@ -344,6 +348,30 @@ pub struct ExplainResponse {
     pub containers: Vec<ContainerView>,
     /// The findings about these containers and routes.
     pub diagnostics: Vec<DiagnosticView>,
+}
+
+/// A middleware of a route, and its decision about one request.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct StepView {
+    /// The middleware as it would be written in a label.
+    pub step: String,
+    /// What it decides, and why. `None` where it decides nothing.
+    pub decision: Option<String>,
+    /// The shared definitions that it comes from, by name.
+    pub definitions: Vec<String>,
+}
+
+/// A shared definition of a route.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct DefinitionView {
+    /// Its name.
+    pub name: String,
+    /// Whether `--default-use` gives it to every route.
+    pub by_default: bool,
+    /// The keys that the route takes from it.
+    pub keys: Vec<String>,
 }
 
 /// The request that was asked about.

@@ -14,6 +14,7 @@ use http::header::UPGRADE;
 
 use crate::api::{self, EngineView};
 use crate::explain_query::ExplainQuery;
+use crate::steps;
 use crate::views::{self, Endpoints};
 
 /// The number of diagnostics in an explanation. More would bury the answer.
@@ -76,6 +77,7 @@ pub(crate) fn explain(query: &ExplainQuery, context: &ExplainContext<'_>) -> api
         request: request(query, context.ports),
         outcome: outcome(&lookup, &view, query, context),
         route: lookup.winner.map(|route| views::route(route, context.endpoints)),
+        steps: lookup.winner.map(|route| steps::steps(route, query)).unwrap_or_default(),
         matched: lookup.found.winner.as_ref().map(|winner| winner.rule.clone()),
         why: lookup.found.winner.as_ref().map(|winner| winner.why.clone()),
         considered,
@@ -207,10 +209,11 @@ fn route_outcome(route: &Route, query: &ExplainQuery, prefix: &str, context: &Ex
         let location = context.ports.https_url(&format!("{}{}", query.host, query.target));
         return format!("308: redirected to {location}");
     }
-    if let Some((status, location)) = redirect_by_middleware(route, query, prefix) {
-        return format!("{status}: redirected to {location}");
+    if let Some(answer) = answer_by_middleware(route, query, prefix) {
+        return answer;
     }
-    format!("{}{}", endpoint_outcome(route, context), upgrade_outcome(route, query))
+    let outcome = format!("{}{}", endpoint_outcome(route, context), upgrade_outcome(route, query));
+    steps::outcome_behind_log_in(route, query, outcome)
 }
 
 /// What becomes of the request's `Upgrade`, as the end of an outcome. Empty if there is none, or for a WebSocket.
@@ -228,11 +231,20 @@ fn upgrade_outcome(route: &Route, query: &ExplainQuery) -> String {
     }
 }
 
-/// The first redirect that one of the route's middlewares answers with: status and location.
-fn redirect_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str) -> Option<(u16, String)> {
+/// The first answer that one of the route's middlewares gives before a log-in or an endpoint is asked.
+fn answer_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str) -> Option<String> {
+    route.middlewares.iter().find_map(|middleware| {
+        let redirected = || redirect_by_middleware(middleware, query, prefix);
+        let location = || redirected().map(|(status, location)| format!("{status}: redirected to {location}"));
+        steps::refusal(middleware, query).or_else(location)
+    })
+}
+
+/// The redirect that a middleware answers with: status and location.
+fn redirect_by_middleware(middleware: &Middleware, query: &ExplainQuery, prefix: &str) -> Option<(u16, String)> {
     let target = &*query.target;
     let is_followed = follows_redirects(&query.method) && !query.headers.contains_key(UPGRADE);
-    route.middlewares.iter().find_map(|middleware| match middleware {
+    match middleware {
         Middleware::StripPrefix(_) if !is_followed => None,
         Middleware::StripPrefix(_) => slash_redirect(target, prefix).map(|location| (308, location)),
         Middleware::Redirect { status, target: to } => Some((*status, to.location(&query.host, target))),
@@ -247,7 +259,7 @@ fn redirect_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str) -> 
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Authentication(_)
         | Middleware::Compression(_) => None,
-    })
+    }
 }
 
 /// The outcome by the state of the route's endpoints.

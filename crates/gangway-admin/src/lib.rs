@@ -17,6 +17,7 @@ mod metrics;
 mod process_metrics;
 mod redact;
 mod server;
+mod steps;
 mod views;
 
 pub use answer::Sources;

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gangway_diagnostic::Diagnostic;
-use gangway_model::secret::{MASK, is_secret_name, without_password};
+use gangway_model::secret::{MASK, is_secret_name, masked_target, without_password};
 use gangway_model::{
-    Address, AddressFilter, ContainerReport, ContainerState, Endpoint, EndpointKey, Health, HostHeader, Middleware,
-    Readiness, Route, Scheme, Timeouts, TlsMode,
+    Address, AddressFilter, Authentication, ContainerReport, ContainerState, Endpoint, EndpointKey, ForwardAuth,
+    Health, HostHeader, KeyOrigin, LoginMethod, Middleware, Readiness, Route, Scheme, Timeouts, TlsMode,
 };
 use gangway_tls::{Origin, UnixTime};
 use http::HeaderValue;
@@ -38,11 +38,27 @@ pub(crate) fn route(route: &Route, endpoints: &Endpoints) -> api::RouteView {
         https_redirect: route.listener.https_redirect,
         closed: route.closed,
         middlewares: route.middlewares.iter().map(middleware).collect(),
+        definitions: definitions(&route.origins),
         host_header: host_header(&route.host_header),
         upgrades: route.upgrades.iter().map(ToString::to_string).collect(),
         timeouts: timeouts(&route.timeouts),
         endpoints: route.upstream.endpoints.iter().map(|one| endpoint(one, endpoints.get(&one.key))).collect(),
     }
+}
+
+/// The shared definitions of a route, in the order in which it uses them, each with the keys that it gives.
+fn definitions(origins: &[KeyOrigin]) -> Vec<api::DefinitionView> {
+    let mut views: Vec<api::DefinitionView> = Vec::new();
+    for KeyOrigin { key, definition, is_default } in origins {
+        let known = views.iter().position(|view| view.name == **definition);
+        let at = known.unwrap_or(views.len());
+        if known.is_none() {
+            let (name, keys) = (definition.to_string(), Vec::new());
+            views.push(api::DefinitionView { name, by_default: *is_default, keys });
+        }
+        views[at].keys.push(key.to_string());
+    }
+    views
 }
 
 fn tls_mode(mode: TlsMode) -> &'static str {
@@ -85,11 +101,23 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
         }
         Middleware::RateLimit(limit) => format!("rate-limit {limit}"),
         Middleware::ConcurrencyLimit(requests) => format!("concurrency {requests}"),
-        Middleware::Authentication(authentication) => authentication.to_string(),
+        Middleware::Authentication(authentication) => match &authentication.method {
+            LoginMethod::Basic(_) => authentication.to_string(),
+            LoginMethod::Forward(forward) => {
+                let method = LoginMethod::Forward(without_secrets(forward));
+                Authentication { method, skip: authentication.skip.clone() }.to_string()
+            }
+        },
         Middleware::Compression(codings) => {
             format!("compress {}", codings.iter().map(|coding| coding.token()).collect::<Vec<_>>().join(", "))
         }
     }
+}
+
+/// The question to a log-in service without what may be secrets in its URL.
+pub(crate) fn without_secrets(forward: &ForwardAuth) -> ForwardAuth {
+    let masked = |text: &str| masked_target(text).into();
+    ForwardAuth { service: masked(&forward.service), target: masked(&forward.target), ..forward.clone() }
 }
 
 fn header(name: &str, value: &Option<HeaderValue>) -> String {
@@ -102,6 +130,15 @@ fn header(name: &str, value: &Option<HeaderValue>) -> String {
 
 fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+/// The URL of an endpoint without a path.
+pub(crate) fn endpoint_url(endpoint: &Endpoint) -> String {
+    let scheme = match endpoint.scheme {
+        Scheme::Http | Scheme::H2c => "http",
+        Scheme::Https => "https",
+    };
+    format!("{scheme}://{}", endpoint.key.address)
 }
 
 fn endpoint(endpoint: &Endpoint, now: Option<&EndpointActivity>) -> api::EndpointView {

@@ -345,6 +345,48 @@ async fn how_a_host_that_waits_for_its_certificate_is_served_is_explained() {
 }
 
 #[tokio::test]
+async fn a_route_behind_a_protection_is_not_said_to_be_served_without_it() {
+    let mut running = start().await;
+    let protected = |name: &str, keys: &[(&str, &str)]| {
+        let host = format!("{name}.test");
+        let own = [("host", &*host), ("upstream", "http://192.0.2.9:5006"), ("https-redirect", "false")];
+        route(name, &[&own, keys].concat())
+    };
+    running.publish(vec![
+        protected("forward", &[("auth.forward", "http://192.0.2.8:9091/check?token=hunter2"), ("auth.skip", "/api")]),
+        protected("basic", &[("auth.basic", "@friends"), ("auth.skip", "/api")]),
+        protected("lan", &[("allow", "lan"), ("auth.basic", "@friends")]),
+        protected("moved", &[("redirect", "https://new.test/"), ("auth.basic", "@friends")]),
+    ]);
+    let served = "served by `http://192.0.2.9:5006`";
+    for (asked, outcome) in [
+        (
+            "https://forward.test/",
+            format!(
+                "{served}, if log-in service `http://192.0.2.8:9091/check?token=***` lets it in; else as that answers"
+            ),
+        ),
+        ("https://forward.test/api/x", served.to_owned()),
+        ("https://basic.test/", format!("401 unauthorized: a name and a password are asked for; with them, {served}")),
+        (
+            "https://basic.test/&header=Authorization:Basic+x",
+            format!("{served}, if name and password are right; else 401 unauthorized"),
+        ),
+        ("https://basic.test/api", served.to_owned()),
+        (
+            "https://lan.test/&from=203.0.113.7",
+            "403 forbidden: 203.0.113.7 may not come in, for `allow` does not name it".to_owned(),
+        ),
+        ("https://moved.test/", "302: redirected to https://new.test/".to_owned()),
+    ] {
+        let answer = running.get(&format!("/api/v1/explain?url={asked}")).await;
+        let explained: api::ExplainResponse = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(explained.outcome, outcome, "{asked}");
+        assert!(!answer.text().contains("hunter2"), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn a_request_is_explained_down_to_what_becomes_of_it() {
     let mut running = start().await;
     running.shop();

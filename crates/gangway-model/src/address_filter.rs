@@ -82,6 +82,17 @@ impl AddressList {
         }
     }
 
+    /// The first entry that has an address, for people. It looks at one entry after the other.
+    pub fn entry_with(&self, address: IpAddr) -> Option<String> {
+        let address = address.to_canonical();
+        let lan = || LAN.iter().filter_map(|network| network.parse::<IpNet>().ok());
+        let has = |entry: &&AddressEntry| match entry {
+            AddressEntry::Lan => lan().any(|network| network.contains(&address)),
+            AddressEntry::Network(network) => network.contains(&address),
+        };
+        self.entries.iter().find(has).map(ToString::to_string)
+    }
+
     /// Whether no address is in the list.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -179,6 +190,15 @@ mod tests {
         }
         assert!(some.contains(ip("::ffff:10.1.2.3")), "an IPv4 client of a dual-stack socket");
         assert!(!AddressList::default().contains(ip("10.0.0.1")));
+    }
+
+    #[test]
+    fn the_entry_that_has_an_address_is_named() {
+        let some = list(&["192.0.2.0/24", "lan", "192.0.2.7/32"]);
+        let entry = |address: &str| some.entry_with(ip(address));
+        assert_eq!(entry("192.0.2.7").as_deref(), Some("192.0.2.0/24"));
+        assert_eq!(entry("::ffff:192.168.1.1").as_deref(), Some("lan"));
+        assert_eq!(entry("203.0.113.1"), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! There is deliberately no I/O here: no sockets, files, clock, environment, async or logging.
 
+mod accept_encoding;
 mod address;
 mod address_filter;
 mod authentication;
@@ -46,6 +47,7 @@ mod utc;
 mod value;
 mod vocabulary;
 
+pub use accept_encoding::choose as choose_coding;
 pub use address_filter::{AddressFilter, AddressList, LAN};
 pub use authentication::{Authentication, BasicAuth, BasicUser, LoginMethod};
 pub use bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX, FOUND_MAX};

@@ -290,6 +290,7 @@ fn tls_route(id: &str, tls: TlsMode, hosts: &[&str]) -> Entry<Arc<Route>> {
         upstream: Arc::new(Upstream::default()),
         auth_service: Vec::new(),
         closed: false,
+        origins: Box::default(),
     });
     let matcher = Matcher::from_lists(hosts, Vec::new(), &mut Vec::new()).expect("few hosts");
     Entry { matcher, priority: 0, age: 0, id: id.into(), payload }

@@ -110,6 +110,7 @@ pub(crate) fn route(
         upstream: Arc::new(Upstream { id, endpoints, ..Upstream::default() }),
         auth_service: Vec::new(),
         closed: false,
+        origins: Box::default(),
     };
     (matcher, route)
 }

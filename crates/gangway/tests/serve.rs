@@ -95,6 +95,70 @@ async fn a_bad_key_of_a_route_is_named_and_a_protecting_one_closes_it() {
 }
 
 #[tokio::test]
+async fn a_shared_definition_protects_its_routes_and_closes_them_once_it_is_gone_or_broken() {
+    let (address, _) = app::spawn(App::new("nas")).await.unwrap();
+    let text = |definition: &str, other: &str| {
+        let route = format!("upstream = \"http://{address}\"\ntls = \"off\"\n");
+        let used = format!("[routes.nas]\nhost = \"nas.test\"\n{route}use = \"doors\"\n{definition}");
+        format!("{used}[routes.{other}]\nhost = \"{other}.test\"\n{route}")
+    };
+    let instance = Options::config(&text("[middlewares.doors]\ndeny = \"192.0.2.1\"\n", "a")).start().await;
+    let status = async |host: &str| Client::plain(instance.http).get(host, "/").await.unwrap().status.as_u16();
+    assert_eq!((status("nas.test").await, status("a.test").await), (200, 200));
+    // A definition that changes changes its routes.
+    instance.put_config(&text("[middlewares.doors]\ndeny = \"127.0.0.0/8\"\n", "b"));
+    instance.serves(&["b", "nas"]).await;
+    eventually("it keeps clients out", STUCK, async || (status("nas.test").await == 403).then_some(())).await;
+    assert_eq!(status("b.test").await, 200);
+    // Half a file changes nothing.
+    instance.put_config("[middlewares.doors]\ndeny = \"127.0");
+    instance.diagnosed(&["G904"]).await;
+    assert_eq!(status("nas.test").await, 403);
+    for (definition, codes) in [
+        ("", &["G220"][..]),
+        ("[middlewares.dors]\ndeny = \"127.0.0.0/8\"\n", &["G220"]),
+        ("[middlewares.doors]\ndenny = \"127.0.0.0/8\"\n", &["G012", "G221"]),
+        ("[middlewares.doors]\ndeny = \"127.0.0.0/99\"\n", &["G125", "G221"]),
+        ("[middlewares.doors]\nuse = \"others\"\n", &["G014", "G221"]),
+        ("[middlewares.doors]\n\"auth.oidc\" = \"company\"\n", &["G011", "G221"]),
+        ("[middlewares.doors]\n\"auth.skip\" = \"/\"\n", &["G048"]),
+    ] {
+        instance.put_config(&text(definition, "c"));
+        instance.diagnosed(codes).await;
+        eventually("it is closed", STUCK, async || (status("nas.test").await == 503).then_some(())).await;
+        assert_eq!(status("c.test").await, 200, "{definition}");
+    }
+    instance.put_config(&text("[middlewares.doors]\ndeny = \"192.0.2.1\"\n", "d"));
+    instance.diagnosed(&[]).await;
+    eventually("it serves again", STUCK, async || (status("nas.test").await == 200).then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_every_route_uses_has_to_be_there_at_the_start_and_stays_when_it_is_taken_out() {
+    let (address, _) = app::spawn(App::new("nas")).await.unwrap();
+    let route = format!("[routes.nas]\nhost = \"nas.test\"\nupstream = \"http://{address}\"\ntls = \"off\"\n");
+    let deny = "[middlewares.household]\ndeny = \"127.0.0.0/8\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gangway.toml");
+    running::put(&file, &format!("{route}{deny}"));
+    let mut command = gangway();
+    command.args(["serve", "--docker", "none", "--default-use", "houshold", "--config"]).arg(&file);
+    let (code, _, said) = ended(&mut command);
+    assert!(code == 2 && said.contains("did you mean `household`?") && said.contains("does not start"), "{said}");
+    let instance =
+        Options::config(&format!("{route}{deny}")).variable("GANGWAY_DEFAULT_USE", "household").start().await;
+    let status = async || Client::plain(instance.http).get("nas.test", "/").await.unwrap().status.as_u16();
+    assert_eq!(status().await, 403);
+    instance.put_config(&route);
+    let found = instance.diagnosed(&["G902"]).await.to_string();
+    assert!(found.contains("the last settings stay in force"), "{found}");
+    assert_eq!(status().await, 403);
+    // The owner of the file may leave it out for a route of the file.
+    instance.put_config(&format!("{route}use = \"-household\"\n{deny}"));
+    eventually("it serves", STUCK, async || (status().await == 200).then_some(())).await;
+}
+
+#[tokio::test]
 async fn a_setting_that_is_not_in_force_yet_is_a_diagnostic() {
     let mut instance = Options::config("").flag("--geoip", "/nowhere.mmdb").start().await;
     let found = instance.diagnosed(&["G905"]).await.to_string();

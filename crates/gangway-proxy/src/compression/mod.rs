@@ -3,6 +3,5 @@
 //! [`response`] decides by the heads of a request and its response, and changes the latter; [`body_encoder`] then
 //! encodes the body on its way, piece by piece.
 
-mod accept_encoding;
 pub(crate) mod body_encoder;
 pub(crate) mod response;

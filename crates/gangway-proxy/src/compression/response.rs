@@ -1,9 +1,8 @@
 //! Which responses are compressed, and what their heads say then.
 
-use gangway_model::ContentCoding;
+use gangway_model::{ContentCoding, choose_coding};
 use http::{Method, StatusCode};
 
-use crate::compression::accept_encoding;
 use crate::message::body_length::BodyLength;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
@@ -31,7 +30,7 @@ pub(crate) fn on_response(
         return None;
     }
     vary_by_coding(&mut response.fields);
-    let coding = accept_encoding::choose(request.fields.all_named(b"accept-encoding"), offered)?;
+    let coding = choose_coding(request.fields.all_named(b"accept-encoding"), offered)?;
     if !has_memory {
         return None;
     }

@@ -223,6 +223,7 @@ impl RouteToServe {
             upstream: Arc::new(Upstream { id: id.clone(), endpoints, ..Upstream::default() }),
             auth_service: Vec::new(),
             closed: false,
+            origins: Box::default(),
         };
         (self.change)(&mut route);
         Entry { matcher, priority: 0, age: 0, id, payload: Arc::new(route) }

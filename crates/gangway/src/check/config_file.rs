@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use gangway_compose::{FileId, FileSpan, SourceDiagnostic, SourceMap};
 use gangway_diagnostic::{Diagnostic, Place, Span};
-use gangway_model::{FileRoute, Settings};
+use gangway_model::Settings;
 use gangway_watcher::DockerEnvironment;
 
 use super::offline_settings::read_settings;
 use crate::settings::file::{ValuePositions, parse_partially};
-use crate::settings::{NOT_STARTED, ProcessLayer};
+use crate::settings::{NOT_STARTED, ProcessLayer, RawSettings, undefined_defaults};
 
 /// A config file, as far as it decides about routes.
 #[derive(Debug)]
@@ -25,12 +25,17 @@ impl CheckedConfig {
         let raw = ProcessLayer::default().over(config);
         let (settings, more) = read_settings(&raw, &DockerEnvironment::default());
         diagnostics.extend(more);
+        let undefined = undefined_defaults(&raw.layer, &raw.middlewares);
+        diagnostics.extend(undefined.iter().map(|error| error.diagnostic(NOT_STARTED)));
         found.extend(diagnostics.iter().map(|diagnostic| locate(diagnostic, id, sources)));
-        let routes: Vec<FileRoute> = raw.routes;
-        let settings = match settings {
-            Some(settings) => settings.for_model(routes),
-            None => Settings { file_routes: routes, ..Settings::default() },
+        let RawSettings { routes, middlewares, .. } = raw;
+        let mut settings = match settings {
+            Some(settings) => settings.for_model(routes, middlewares),
+            None => Settings { file_routes: routes, middlewares, ..Settings::default() },
         };
+        // Gangway would not start, which is said once and not for every route.
+        let Settings { default_use, middlewares, .. } = &mut settings;
+        default_use.retain(|name| middlewares.iter().any(|table| table.name == *name));
         Self { id, settings }
     }
 }

@@ -45,6 +45,10 @@ impl Deployment {
             gangway_service::check(gangway, &given, found);
             settings = given.over(settings);
         }
+        if self.config.is_none() {
+            // The definitions stand in a file that is not here.
+            settings.default_use.clear();
+        }
         found.extend(other_proxies::notes(loader.sources(), project));
         let compiler = OfflineCompiler { loader, config: self.config.as_ref(), settings };
         let Some(ComposeProject { project, environment, .. }) = &self.project else {
@@ -98,7 +102,7 @@ impl OfflineCompiler<'_, '_> {
         let compiled = compile(&compose.snapshot, &self.settings);
         if let Some(start) = self.start() {
             let diagnostics = compiled.diagnostics.iter().filter(|diagnostic| counts(diagnostic.code));
-            let diagnostics: Vec<Diagnostic> = diagnostics.map(as_far_as_files_tell).collect();
+            let diagnostics: Vec<Diagnostic> = diagnostics.map(|found| self.as_far_as_files_tell(found)).collect();
             found.extend(diagnostics.iter().filter_map(|diagnostic| match self.config {
                 Some(config) if diagnostic.place.position().is_some() => {
                     Some(config_file::locate(diagnostic, config.id, self.loader.sources()))
@@ -110,21 +114,26 @@ impl OfflineCompiler<'_, '_> {
         routes.map(|route| (route.id.clone(), (route.name.clone(), route.rule.clone()))).collect()
     }
 
+    /// A log-in service that is not in these files may run as another project, which only the engine knows; and a shared
+    /// definition stands in a config file that may not be among them.
+    fn as_far_as_files_tell(&self, diagnostic: &Diagnostic) -> Diagnostic {
+        let effect = match diagnostic.code {
+            codes::AUTH_SERVICE_UNKNOWN => "another project may run it; the route is closed while none does",
+            codes::USE_UNKNOWN if self.config.is_none() => {
+                "the config file was not given; the route is closed while that does not define it"
+            }
+            _ => return diagnostic.clone(),
+        };
+        let message = format!("{} in these files", diagnostic.message);
+        let (note, effect) = (String::new(), effect.to_owned());
+        Diagnostic { severity: Severity::Note, message, note, effect, ..diagnostic.clone() }
+    }
+
     /// The place of diagnostics that belong to no other place. None where not even the first file could be read.
     fn start(&self) -> Option<FileSpan> {
         let config = || self.config.map(|config| FileSpan::new(config.id, 0..0));
         self.loader.start().or_else(config)
     }
-}
-
-/// A log-in service that is not in these files may run as another project, which only the engine knows.
-fn as_far_as_files_tell(diagnostic: &Diagnostic) -> Diagnostic {
-    if diagnostic.code != codes::AUTH_SERVICE_UNKNOWN {
-        return diagnostic.clone();
-    }
-    let message = format!("{} in these files", diagnostic.message);
-    let effect = "another project may run it; the route is closed while none does".into();
-    Diagnostic { severity: Severity::Note, message, note: String::new(), effect, ..diagnostic.clone() }
 }
 
 /// Whether a code is about two routes that meet, and not about one alone.

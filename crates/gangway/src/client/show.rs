@@ -186,8 +186,16 @@ pub(super) fn explanation(explanation: &api::ExplainResponse) -> String {
         }
         line("why", explanation.why.as_deref().unwrap_or_default());
         line("written in", &route.origin.join(", "));
-        for middleware in &route.middlewares {
-            line("step", middleware);
+        for definition in &route.definitions {
+            let by_default = if definition.by_default { ", by default" } else { "" };
+            line("uses", &format!("{}{by_default}: {}", definition.name, definition.keys.join(", ")));
+        }
+        for step in &explanation.steps {
+            let of = if step.definitions.is_empty() { "" } else { ", of " };
+            line("step", &format!("{}{of}{}", step.step, step.definitions.join(" and ")));
+            if let Some(decision) = &step.decision {
+                line("", decision);
+            }
         }
         for endpoint in &route.endpoints {
             let under_way = endpoint.under_way.map_or_else(String::new, |count| format!(", {count} active"));

@@ -251,7 +251,10 @@ async fn bind(
 /// The settings of the model at the start, with the addresses that are bound.
 fn model_settings(start: &StartSettings, listening: &ListenAddresses, admin: &Admin) -> gangway_model::Settings {
     let own_listeners = OwnListeners { public: public_addresses(listening), admin: Some(admin.address()) };
-    gangway_model::Settings { own_listeners, ..start.settings.for_model(start.raw.routes.clone()) }
+    gangway_model::Settings {
+        own_listeners,
+        ..start.settings.for_model(start.raw.routes.clone(), start.raw.middlewares.clone())
+    }
 }
 
 fn public_addresses(listening: &ListenAddresses) -> Vec<SocketAddr> {

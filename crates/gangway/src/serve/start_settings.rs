@@ -8,6 +8,7 @@ use gangway_watcher::DockerEnvironment;
 use crate::settings::reload::{ConfigReload, ConfigStatus};
 use crate::settings::{
     EnvironmentLayer, Layer, NOT_STARTED, ProcessLayer, RawSettings, ServeSettings, read_environment,
+    undefined_defaults,
 };
 
 /// The settings at the start.
@@ -43,9 +44,11 @@ impl StartSettings {
             }
         };
         let (settings, errors) = ServeSettings::parse(&raw, &docker);
+        let undefined = undefined_defaults(&raw.layer, &raw.middlewares);
+        diagnostics.extend(undefined.iter().map(|error| error.diagnostic(NOT_STARTED)));
         diagnostics.extend(errors.iter().map(|error| error.diagnostic(NOT_STARTED)));
         match settings {
-            Some(settings) if is_environment_usable => {
+            Some(settings) if is_environment_usable && undefined.is_empty() => {
                 Ok(Self { settings, raw, process, docker, diagnostics, foreign_variables })
             }
             Some(_) | None => Err(diagnostics),

@@ -18,5 +18,5 @@ mod value;
 pub(crate) use self::environment::{EnvironmentLayer, read_environment};
 pub(crate) use self::log_options::{LogFormat, LogLevel};
 pub(crate) use self::raw::{NOT_STARTED, ProcessLayer, RawSettings};
-pub(crate) use self::serve_settings::ServeSettings;
+pub(crate) use self::serve_settings::{ServeSettings, undefined_defaults};
 pub(crate) use self::value::{Layer, SettingValue};

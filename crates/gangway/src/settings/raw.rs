@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use gangway_diagnostic::Diagnostic;
-use gangway_model::FileRoute;
+use gangway_model::{FileRoute, MiddlewareTable};
 
 use super::file::{self, ConfigFile};
 use super::schema::{CONFIG, Flag};
@@ -18,6 +18,7 @@ pub(crate) struct RawSettings {
     pub(crate) layer: Layer,
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) routes: Vec<FileRoute>,
+    pub(crate) middlewares: Vec<MiddlewareTable>,
 }
 
 /// Flags and variables as they were when the process started; they cannot change while it runs.
@@ -41,6 +42,7 @@ impl ProcessLayer {
             layer: config.globals.overlaid_by(self.0.clone()),
             config_file: self.config_file(),
             routes: config.routes,
+            middlewares: config.middlewares,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Follows the config file while Gangway runs: its routes are put in force whenever it changes, unless it is broken.
+//! Follows the config file while Gangway runs: its routes and shared definitions are put in force whenever it changes, unless it is broken.
 //!
 //! The file is polled, because no notification of the system arrives through every kind of mount, and because
 //! another file may take its name at any time. A change counts once two reads in a row agree: a writer leaves half of
@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::file::{ConfigReadError, parse, read};
 use super::raw::{ProcessLayer, RawSettings};
 use super::schema::{FLAGS, Flag};
-use super::serve_settings::ServeSettings;
+use super::serve_settings::{ServeSettings, undefined_defaults};
 use super::value::{Layer, SettingMessage};
 
 /// The interval between two looks at the file. A user who saves the file looks at the result a second later.
@@ -91,7 +91,11 @@ pub(crate) async fn follow(
         let content = settled(&config.path, content).await;
         // A full disk, or a slow writer, leaves an empty file. A user who wants no routes can write a comment.
         let is_emptied = matches!(&content, FileContent::Text(text) if text.trim().is_empty());
-        let result = if is_emptied && !current.load().file_routes.is_empty() {
+        let has_tables = {
+            let current = current.load();
+            !current.file_routes.is_empty() || !current.middlewares.is_empty()
+        };
+        let result = if is_emptied && has_tables {
             Err(vec![ConfigReadError::Emptied.diagnostic(&config.path, LAST_STAYS)])
         } else {
             config.evaluate(&content)
@@ -101,7 +105,8 @@ pub(crate) async fn follow(
                 // The file does not decide what is bound.
                 new.own_listeners = current.load().own_listeners.clone();
                 if *current.load() != new {
-                    tracing::info!(routes = new.file_routes.len(), "the config file is in force");
+                    let (routes, middlewares) = (new.file_routes.len(), new.middlewares.len());
+                    tracing::info!(routes, middlewares, "the config file is in force");
                     settings.publish(new);
                 }
                 diagnostics_in_force.clone_from(&diagnostics);
@@ -164,11 +169,20 @@ impl ConfigReload {
         if settings.is_none() {
             return Err(diagnostics);
         }
+        // Routes use what the process was started with, and after a restart what the file says now.
+        let mut undefined = undefined_defaults(&self.started_with, &raw.middlewares);
+        if undefined.is_empty() {
+            undefined = undefined_defaults(&raw.layer, &raw.middlewares);
+        }
+        if !undefined.is_empty() {
+            diagnostics.extend(undefined.iter().map(|error| error.diagnostic(LAST_STAYS)));
+            return Err(diagnostics);
+        }
         diagnostics.extend(self.restart_needed(&raw));
-        Ok(UsableFile { settings: self.settings.for_model(raw.routes), diagnostics })
+        Ok(UsableFile { settings: self.settings.for_model(raw.routes, raw.middlewares), diagnostics })
     }
 
-    /// A warning for each setting that changed: only routes are read while Gangway runs.
+    /// A warning for each setting that changed: only routes and shared definitions are read while Gangway runs.
     fn restart_needed(&self, raw: &RawSettings) -> Vec<Diagnostic> {
         let texts = |layer: &Layer, flag| layer.get(flag).iter().map(|value| value.text.clone()).collect::<Vec<_>>();
         let mut found = Vec::new();
@@ -217,7 +231,7 @@ mod tests {
     use gangway_publish::{Reader, channel};
 
     use super::*;
-    use crate::settings::schema::{CONFIG, EXPOSE};
+    use crate::settings::schema::{CONFIG, DEFAULT_USE, EXPOSE};
     use crate::settings::value::SettingValue;
 
     const FIRST: &str = "domain = \"a.test\"\n[routes.one]\nupstream = \"http://192.0.2.1\"\n";
@@ -248,7 +262,7 @@ mod tests {
         let settings = ServeSettings::parse(&raw, &docker).0.expect("good settings");
         let config = ConfigReload::new(&process, &raw, &settings, &docker).expect("a file");
         let own_listeners = OwnListeners { admin: "127.0.0.1:8420".parse().ok(), ..OwnListeners::default() };
-        let settings = gangway_model::Settings { own_listeners, ..settings.for_model(raw.routes) };
+        let settings = gangway_model::Settings { own_listeners, ..settings.for_model(raw.routes, raw.middlewares) };
         let (settings_tx, settings) = channel(settings);
         let (status_tx, status) = channel(ConfigStatus { in_force: true, diagnostics: Vec::new() });
         let look = Arc::new(Notify::new());
@@ -304,6 +318,43 @@ mod tests {
         running.put("# no routes\n");
         assert_eq!(running.judged().await, [(906, "domain".into())]);
         assert!(running.routes().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn definitions_follow_and_one_that_every_route_uses_stays_when_it_is_taken_out() {
+        const LAN: &str = "[middlewares.lan-only]\nallow = \"lan\"\n";
+        let flags = Layer::from_iter([(&DEFAULT_USE, vec![SettingValue::flag("lan-only")])]);
+        let mut running = started(LAN, flags);
+        assert_eq!(running.judged().await, []);
+        let definitions = |running: &Fixture| {
+            let settings = running.settings.load();
+            let names = settings.middlewares.iter().map(|table| format!("{} {}", table.name, table.keys[0].1));
+            names.collect::<Vec<_>>()
+        };
+        running.put(&format!("{LAN}[middlewares.more]\ndeny = \"192.0.2.1\"\n"));
+        assert_eq!(running.judged().await, []);
+        assert_eq!(definitions(&running), ["lan-only lan", "more 192.0.2.1"]);
+        running.put("[middlewares.lan-ony]\nallow = \"lan\"\n");
+        assert_eq!(running.judged().await, [(902, "--default-use".into())]);
+        assert_eq!(definitions(&running), ["lan-only lan", "more 192.0.2.1"]);
+        running.put("\n");
+        assert_eq!(running.judged().await[0].0, 903);
+        running.put("[middlewares.lan-only]\nallow = \"192.0.2.0/24\"\n");
+        assert_eq!(running.judged().await, []);
+        assert_eq!(definitions(&running), ["lan-only 192.0.2.0/24"]);
+        assert_eq!(running.settings.load().default_use, [Box::from("lan-only")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_every_route_uses_changes_with_a_restart_and_never_to_what_is_not_there() {
+        let lan = "[middlewares.lan-only]\nallow = \"lan\"\n";
+        let mut running = started(&format!("default-use = \"lan-only\"\n{lan}"), Layer::default());
+        assert_eq!(running.judged().await, []);
+        running.put(&format!("default-use = \"other\"\n{lan}"));
+        assert_eq!(running.judged().await, [(902, "default-use".into())]);
+        running.put(&format!("default-use = \"other\"\n{lan}[middlewares.other]\nallow = \"lan\"\n"));
+        assert_eq!(running.judged().await, [(906, "default-use".into())]);
+        assert_eq!(running.settings.load().default_use, [Box::from("lan-only")]);
     }
 
     #[tokio::test(start_paused = true)]

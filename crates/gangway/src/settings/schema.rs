@@ -167,7 +167,8 @@ pub(crate) static CONFIG: Flag = Flag {
     value: "FILE",
     help: "read these settings and routes from a TOML file, and follow it",
     more: "Flags and variables take precedence over the file. `[routes.<name>]` tables describe \
-           routes to upstreams other than containers; they are in force as soon as the file is saved. A file that cannot be \
+           routes to upstreams other than containers, and `[middlewares.<name>]` tables what routes share; both are in force as soon as \
+           the file is saved. A file that cannot be \
            used leaves the last settings in force. Other keys that change need a restart, and a diagnostic says so.",
     ..PLAIN
 };
@@ -193,6 +194,17 @@ pub(crate) static NETWORK: Flag = Flag {
     name: "network",
     value: "NAME",
     help: "the network by which to reach containers, if several are shared",
+    ..PLAIN
+};
+
+pub(crate) static DEFAULT_USE: Flag = Flag {
+    name: "default-use",
+    value: "NAME",
+    count: Count::Many,
+    help: "shared definitions of the config file that every route uses, in order",
+    more: "Each names a table `[middlewares.<name>]`. What protects in it holds for every route, whatever its labels say; only the \
+           projects and containers that its `opt-out` lists may do without. A name without a table is an error at the start, \
+           and later leaves the last good file in force. See the guide [shared definitions](../guides/shared-definitions.md).",
     ..PLAIN
 };
 
@@ -383,6 +395,7 @@ pub(crate) static FLAGS: &[&Flag] = &[
     &DOMAIN,
     &EXPOSE,
     &NETWORK,
+    &DEFAULT_USE,
     &SELECT,
     &KEEP_HOSTS,
     &TRUSTED_PROXIES,

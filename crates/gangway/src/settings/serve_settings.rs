@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gangway_acme::{AcmeSettings, ChallengeKind};
 use gangway_certs::PlainHttp;
-use gangway_model::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, OwnListeners, Selector};
+use gangway_model::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, MiddlewareTable, OwnListeners, Selector};
 use gangway_proxy::{AccessLogFormat, AccessLogTarget, TrustedProxies};
 use gangway_watcher::{DockerEnvironment, Engine};
 
@@ -17,11 +17,11 @@ use super::parse::{acme, network, words};
 use super::raw::RawSettings;
 use super::schema::{
     ACCESS_LOG, ACCESS_LOG_FORMAT, ACME_CA, ACME_CA_ROOT, ACME_DNS, ACME_EMAIL, ACME_PROFILE, ACME_WILDCARD, ADMIN,
-    CROWDSEC_URL, Count, DATA, DEFAULT_CERT, DOCKER, DOMAIN, EXPOSE, FLAGS, Flag, FlagStatus, GEOIP, HTTP, HTTPS,
-    KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND, PUBLIC_HTTPS_PORT, SELECT,
+    CROWDSEC_URL, Count, DATA, DEFAULT_CERT, DEFAULT_USE, DOCKER, DOMAIN, EXPOSE, FLAGS, Flag, FlagStatus, GEOIP, HTTP,
+    HTTPS, KEEP_HOSTS, LOG_FORMAT, LOG_LEVEL, MEMORY, NETWORK, NO_PLAIN_FALLBACK, ON_DEMAND, PUBLIC_HTTPS_PORT, SELECT,
     TAKE_OVER, TRUSTED_PROXIES,
 };
-use super::value::{SettingOrigin, SettingValue};
+use super::value::{Layer, SettingOrigin, SettingValue};
 
 /// All settings of `serve`, except the routes of the config file.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct ServeSettings {
     pub(crate) domain: Box<str>,
     pub(crate) expose: Expose,
     pub(crate) network: Option<Box<str>>,
+    /// The shared definitions that every route uses.
+    pub(crate) default_use: Vec<Box<str>>,
     pub(crate) select: Vec<Selector>,
     pub(crate) keep_hosts: Duration,
     pub(crate) trusted_proxies: TrustedProxies,
@@ -74,7 +76,11 @@ impl ServeSettings {
     }
 
     /// The part of the settings that compiling a table depends on.
-    pub(crate) fn for_model(&self, file_routes: Vec<FileRoute>) -> gangway_model::Settings {
+    pub(crate) fn for_model(
+        &self,
+        file_routes: Vec<FileRoute>,
+        middlewares: Vec<MiddlewareTable>,
+    ) -> gangway_model::Settings {
         let (domain, network) = (self.domain.clone(), self.network.clone());
         gangway_model::Settings {
             domain,
@@ -82,6 +88,8 @@ impl ServeSettings {
             network,
             select: self.select.clone(),
             file_routes,
+            middlewares,
+            default_use: self.default_use.clone(),
             keep_hosts: self.keep_hosts,
             // Known only after they are bound.
             own_listeners: OwnListeners::default(),
@@ -108,6 +116,7 @@ impl SettingsReader<'_> {
             domain: self.one(&DOMAIN, network::host).unwrap_or_default(),
             expose: self.one(&EXPOSE, words::expose).unwrap_or_default(),
             network: self.one(&NETWORK, words::text),
+            default_use: self.many(&DEFAULT_USE, |name| Ok(name.into())),
             select: self.separated_by_semicolons(&SELECT, words::selector),
             keep_hosts: self.one(&KEEP_HOSTS, words::duration).unwrap_or(KEEP_HOSTS_DEFAULT),
             trusted_proxies: self.trusted_proxies(),
@@ -252,6 +261,28 @@ impl SettingsReader<'_> {
             self.report(&ACME_WILDCARD, &value, SettingProblem::WildcardWithoutDns);
         }
     }
+}
+
+/// The names in `--default-use` that are not among the shared definitions `defined`.
+pub(crate) fn undefined_defaults(layer: &Layer, defined: &[MiddlewareTable]) -> Vec<SettingError> {
+    let mut errors = Vec::new();
+    for value in layer.get(&DEFAULT_USE) {
+        let is_undefined = |name: &&str| defined.iter().all(|table| &*table.name != *name);
+        errors.extend(items(&value.text).filter(is_undefined).map(|name| SettingError {
+            flag: &DEFAULT_USE,
+            value: value.clone(),
+            problem: SettingProblem::Unusable(undefined_definition(name, defined)),
+        }));
+    }
+    errors
+}
+
+fn undefined_definition(name: &str, defined: &[MiddlewareTable]) -> ValueError {
+    let help = match gangway_diagnostic::nearest(name, defined.iter().map(|table| &*table.name)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write `[middlewares.{name}]` in the config file, or take the name out"),
+    };
+    ValueError::new(format!("there is no shared definition `{name}`"), help)
 }
 
 /// The items of a list, separated by commas or white space.

@@ -53,7 +53,7 @@ struct Entry<'t> {
 }
 
 /// Reports what is wrong with the definitions themselves, whoever uses them.
-pub(crate) fn check<'a>(settings: &'a Settings, found: &mut Vec<Diagnostic>) {
+pub(crate) fn check(settings: &Settings, found: &mut Vec<Diagnostic>) {
     let mut tables: Vec<&MiddlewareTable> = settings.middlewares.iter().collect();
     tables.sort_by_key(|table| (&table.name, &table.place));
     for table in tables {

@@ -11,7 +11,7 @@ use gangway_model::Expose;
 
 use super::context::GangwayService;
 use crate::cli::Cli;
-use crate::settings::schema::{Count, DOMAIN, EXPOSE, Flag, NETWORK, flag};
+use crate::settings::schema::{Count, DEFAULT_USE, DOMAIN, EXPOSE, Flag, NETWORK, flag};
 use crate::settings::{Layer, NOT_STARTED, RawSettings, SettingValue, read_environment};
 
 /// The settings that a service gives Gangway.
@@ -48,6 +48,11 @@ impl ServiceSettings {
         }
         if let Some(network) = last(&NETWORK) {
             settings.network = Some(network.into());
+        }
+        if self.raw.layer.contains(&DEFAULT_USE) {
+            let values = self.raw.layer.get(&DEFAULT_USE).iter();
+            let names = values.flat_map(|value| value.text.split(|char: char| char == ',' || char.is_whitespace()));
+            settings.default_use = names.filter(|name| !name.is_empty()).map(Into::into).collect();
         }
         if let Some(expose) = last(&EXPOSE) {
             settings.expose = if expose == "all" { Expose::All } else { Expose::Labelled };

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use gangway_diagnostic::{Code, Diagnostic, Place, Severity, codes, nearest};
-use gangway_model::FileRoute;
+use gangway_model::{FileRoute, MiddlewareTable};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -21,6 +21,29 @@ const SYNTAX_ERRORS_MAX: usize = 5;
 pub(crate) struct ConfigFile {
     pub(crate) globals: Layer,
     pub(crate) routes: Vec<FileRoute>,
+    pub(crate) middlewares: Vec<MiddlewareTable>,
+}
+
+/// A kind of tables, each with a name: `[routes.<name>]`.
+#[derive(Clone, Copy)]
+struct TableKind {
+    /// The key that holds them.
+    key: &'static str,
+    /// What one of them is, for people.
+    noun: &'static str,
+}
+
+const ROUTES: TableKind = TableKind { key: "routes", noun: "route" };
+const MIDDLEWARES: TableKind = TableKind { key: "middlewares", noun: "shared definition" };
+
+/// Keys of the file that hold tables.
+const TABLE_KINDS: [TableKind; 2] = [ROUTES, MIDDLEWARES];
+
+/// A named table, flattened to the keys of the label language.
+struct NamedTable {
+    name: Box<str>,
+    keys: Vec<(Box<str>, Box<str>, Place)>,
+    place: Place,
 }
 
 /// Parses the text of a file. `name` is the user's name for the file, and `effect` says what a broken file causes.
@@ -60,8 +83,12 @@ impl FileParser<'_> {
         let mut config = ConfigFile::default();
         for (key, value) in document {
             let name = key.get_ref().as_ref();
-            if name == "routes" {
-                config.routes = self.routes(value);
+            if name == ROUTES.key {
+                let route = |NamedTable { name, keys, place }| FileRoute { name, keys, place };
+                config.routes = self.tables(ROUTES, value).map(route).collect();
+            } else if name == MIDDLEWARES.key {
+                let table = |NamedTable { name, keys, place }| MiddlewareTable { name, keys, place };
+                config.middlewares = self.tables(MIDDLEWARES, value).map(table).collect();
             } else if let Some(flag) = FLAGS.iter().find(|flag| flag.is_key() && flag.name == name) {
                 let values = self.global(flag, value);
                 config.globals.set(flag, values);
@@ -85,21 +112,30 @@ impl FileParser<'_> {
         }
     }
 
-    fn routes(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<FileRoute> {
-        let Some(tables) = value.get_ref().as_table() else {
-            let help = "write `[routes.<name>]` above the keys of each route".to_owned();
-            let message = "`routes` holds one table for each route".to_owned();
-            self.wrong(codes::KEY_MISPLACED, "routes", value.span(), message, "not a table", help);
-            return Vec::new();
+    fn tables(&mut self, kind: TableKind, value: &Spanned<DeValue<'_>>) -> std::vec::IntoIter<NamedTable> {
+        let TableKind { key, noun } = kind;
+        let tables: Vec<NamedTable> = match value.get_ref().as_table() {
+            Some(tables) => tables.iter().filter_map(|(name, table)| self.table(kind, name, table)).collect(),
+            None => {
+                let help = format!("write `[{key}.<name>]` above the keys of each {noun}");
+                let message = format!("`{key}` holds one table for each {noun}");
+                self.wrong(codes::KEY_MISPLACED, key, value.span(), message, "not a table", help);
+                Vec::new()
+            }
         };
-        tables.iter().filter_map(|(name, route)| self.route(name, route)).collect()
+        tables.into_iter()
     }
 
-    fn route(&mut self, name: &Spanned<Cow<'_, str>>, value: &Spanned<DeValue<'_>>) -> Option<FileRoute> {
-        let path = format!("routes.{}", name.get_ref());
+    fn table(
+        &mut self,
+        kind: TableKind,
+        name: &Spanned<Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Option<NamedTable> {
+        let path = format!("{}.{}", kind.key, name.get_ref());
         let Some(table) = value.get_ref().as_table() else {
-            let help = format!("write `[{path}]` and the route's keys below it");
-            let message = format!("`{path}` is a route, which is a table");
+            let help = format!("write `[{path}]` and its keys below it");
+            let message = format!("`{path}` is a {}, which is a table", kind.noun);
             self.wrong(codes::KEY_MISPLACED, &path, value.span(), message, "not a table", help);
             return None;
         };
@@ -115,7 +151,7 @@ impl FileParser<'_> {
             let label = format!("{path}.{}", entry.key);
             (entry.key.into(), entry.value.into(), place(label, entry.span.start))
         });
-        Some(FileRoute {
+        Some(NamedTable {
             name: name.get_ref().as_ref().into(),
             keys: keys.collect(),
             place: place(path.clone(), name.span().start),
@@ -124,11 +160,13 @@ impl FileParser<'_> {
 
     fn unknown(&mut self, key: &Spanned<Cow<'_, str>>) {
         let name = key.get_ref().as_ref();
-        let known = FLAGS.iter().filter(|flag| flag.is_key()).map(|flag| flag.name).chain(["routes"]);
+        let known =
+            FLAGS.iter().filter(|flag| flag.is_key()).map(|flag| flag.name).chain(TABLE_KINDS.map(|kind| kind.key));
         let help = match nearest(name, known) {
             _ if name == CONFIG.name => "the file cannot name itself; take it out".to_owned(),
             Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => "take it out; the keys are the names of the flags of `gangway serve`, and `routes`".to_owned(),
+            None => "take it out; the keys are the names of the flags of `gangway serve`, `routes` and `middlewares`"
+                .to_owned(),
         };
         let message = format!("unknown key `{name}`");
         self.wrong(codes::KEY_UNKNOWN, name, key.span(), message, "not a setting", help);
@@ -269,6 +307,25 @@ mod tests {
         assert_eq!(bad(twice)[0].1, "routes.a.timeout.connect");
         let both = "[routes.a]\n\"response.header\" = \"x\"\nresponse.header.X = \"y\"\n";
         assert_eq!(bad(both)[0].1, "routes.a.response.header");
+    }
+
+    #[test]
+    fn shared_definitions_are_flattened_as_routes_are() {
+        let config = good("[middlewares.lan-only]\nallow = [\"lan\", \"192.0.2.1\"]\nresponse.header.X-By = \"us\"\n");
+        let [table] = config.middlewares.as_slice() else { panic!("{config:?}") };
+        assert_eq!((&*table.name, table.place.subject()), ("lan-only", Some("middlewares.lan-only")));
+        let keys: Vec<_> = table.keys.iter().map(|(key, value, place)| (&**key, &**value, place.subject())).collect();
+        assert_eq!(
+            keys,
+            [
+                ("allow", "lan,192.0.2.1", Some("middlewares.lan-only.allow")),
+                ("response.header.X-By", "us", Some("middlewares.lan-only.response.header.X-By")),
+            ]
+        );
+        assert_eq!(bad("middlewares = 1\n")[0].1, "middlewares");
+        assert_eq!(bad("[middlewares]\nlan = \"x\"\n")[0].1, "middlewares.lan");
+        let found = parse("gangway.toml", "[middleware.x]\nallow = \"lan\"\n", "nothing").expect_err("unknown key");
+        assert_eq!(found[0].help, "did you mean `middlewares`?");
     }
 
     #[test]

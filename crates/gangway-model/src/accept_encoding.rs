@@ -1,13 +1,13 @@
 //! What a client says about content codings (RFC 9110, section 12.5.3).
 
-use gangway_model::ContentCoding;
+use crate::content_coding::ContentCoding;
 
 /// Weights in thousandths, as a client may state them (RFC 9110, section 12.4.2).
 type Weight = u16;
 
 /// The coding that the client likes best of those offered. Where it likes several equally, the first offered one. None
 /// if it takes none of them, or likes the response better as it is.
-pub(super) fn choose<'v>(values: impl Iterator<Item = &'v [u8]>, offered: &[ContentCoding]) -> Option<ContentCoding> {
+pub fn choose<'v>(values: impl Iterator<Item = &'v [u8]>, offered: &[ContentCoding]) -> Option<ContentCoding> {
     let mut stated: [Option<Weight>; ContentCoding::ALL.len()] = [None; ContentCoding::ALL.len()];
     let (mut others, mut identity) = (None, None);
     for element in values.flat_map(|value| value.split(|byte| *byte == b',')) {

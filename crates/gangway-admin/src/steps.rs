@@ -1,0 +1,311 @@
+//! What each middleware of a route decides about one request.
+//!
+//! Nothing is asked and nothing is counted: where the decision is a log-in service's, or depends on a password or on other
+//! requests, the step says so. No value of a field that may be a secret is shown.
+
+use std::net::IpAddr;
+
+use gangway_model::{
+    Authentication, BasicAuth, ClientKey, ForwardAuth, KeyOrigin, LoginMethod, Middleware, Route, choose_coding,
+};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
+
+use crate::api;
+use crate::explain_query::ExplainQuery;
+use crate::views;
+
+/// Every middleware of the route, in order, with its decision and the shared definitions that it comes from.
+pub(crate) fn steps(route: &Route, query: &ExplainQuery) -> Vec<api::StepView> {
+    let step = |middleware: &Middleware| api::StepView {
+        step: views::middleware(middleware),
+        decision: decision(middleware, route, query),
+        definitions: definitions(middleware, &route.origins),
+    };
+    route.middlewares.iter().map(step).collect()
+}
+
+/// The answer to a request that is refused before anybody is asked, if this middleware refuses it.
+pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery) -> Option<String> {
+    match middleware {
+        Middleware::AddressFilter(filter) => {
+            let denied = filter.deny.entry_with(query.from);
+            let denied = denied.map(|entry| format!("`deny` names `{entry}`"));
+            let is_allowed = filter.allow.as_ref().is_none_or(|allow| allow.contains(query.from));
+            let why = denied.or_else(|| (!is_allowed).then(|| "`allow` does not name it".to_owned()))?;
+            Some(format!("403 forbidden: {} may not come in, for {why}", query.from))
+        }
+        Middleware::BodyLimit(max) => {
+            (body_len(query)? > *max).then(|| format!("413: the body is larger than {max} bytes"))
+        }
+        Middleware::StripPrefix(_)
+        | Middleware::AddPrefix(_)
+        | Middleware::Rewrite { .. }
+        | Middleware::Redirect { .. }
+        | Middleware::RequestHeader(..)
+        | Middleware::ResponseHeader(..)
+        | Middleware::Hsts(_)
+        | Middleware::RateLimit(_)
+        | Middleware::ConcurrencyLimit(_)
+        | Middleware::Authentication(_)
+        | Middleware::Compression(_) => None,
+    }
+}
+
+/// What a log-in of the route makes of the outcome that the request would have without it.
+pub(crate) fn outcome_behind_log_in(route: &Route, query: &ExplainQuery, outcome: String) -> String {
+    let Some(login) = route.middlewares.iter().find_map(Middleware::authentication) else { return outcome };
+    if login.is_skipped(&query.path) {
+        return outcome;
+    }
+    match &login.method {
+        LoginMethod::Basic(_) if !query.headers.contains_key(AUTHORIZATION) => {
+            format!("401 unauthorized: a name and a password are asked for; with them, {outcome}")
+        }
+        LoginMethod::Basic(_) => format!("{outcome}, if name and password are right; else 401 unauthorized"),
+        LoginMethod::Forward(_) if route.auth_service.is_empty() => {
+            "503 auth-unavailable: the log-in service is not there, so nobody is let in".to_owned()
+        }
+        LoginMethod::Forward(forward) => {
+            let service = views::without_secrets(forward).service;
+            format!("{outcome}, if log-in service `{service}` lets it in; else as that answers")
+        }
+    }
+}
+
+fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery) -> Option<String> {
+    if let Some(refusal) = refusal(middleware, query) {
+        return Some(refusal);
+    }
+    Some(match middleware {
+        Middleware::AddressFilter(filter) => match filter.allow.as_ref().and_then(|allow| allow.entry_with(query.from))
+        {
+            Some(entry) => format!("{} is let in, for `allow` names `{entry}`", query.from),
+            None => format!("{} is let in, for `deny` does not name it", query.from),
+        },
+        Middleware::RateLimit(limit) => {
+            format!("counts for {}; what is beyond gets 429", limited_client(&limit.key, query))
+        }
+        Middleware::ConcurrencyLimit(max) => {
+            format!("counts for {}; more than {max} under way get 429", client_of(query.from))
+        }
+        Middleware::Authentication(login) => log_in(login, route, query),
+        Middleware::Compression(offered) => {
+            let accepted = query.headers.get_all(ACCEPT_ENCODING).iter().map(http::HeaderValue::as_bytes);
+            match choose_coding(accepted, offered) {
+                Some(coding) => format!("by {coding}, where the answer is worth it"),
+                None if query.headers.contains_key(ACCEPT_ENCODING) => {
+                    "not compressed: `Accept-Encoding` takes none of these".to_owned()
+                }
+                None => "not compressed: the request has no `Accept-Encoding`".to_owned(),
+            }
+        }
+        Middleware::BodyLimit(_) => match body_len(query) {
+            Some(len) => format!("{len} bytes are few enough"),
+            None => "a larger body gets 413".to_owned(),
+        },
+        Middleware::Hsts(_) if query.secure => "sent".to_owned(),
+        Middleware::Hsts(_) => "not sent by plain HTTP".to_owned(),
+        Middleware::StripPrefix(_)
+        | Middleware::AddPrefix(_)
+        | Middleware::Rewrite { .. }
+        | Middleware::Redirect { .. }
+        | Middleware::RequestHeader(..)
+        | Middleware::ResponseHeader(..) => return None,
+    })
+}
+
+fn log_in(login: &Authentication, route: &Route, query: &ExplainQuery) -> String {
+    if login.is_skipped(&query.path) {
+        let pattern = login.skip.iter().find(|pattern| pattern.matches(&query.path));
+        let pattern = pattern.map_or_else(String::new, |pattern| format!(" `{pattern}`"));
+        return format!("let in without a log-in, by `auth.skip`{pattern}");
+    }
+    match &login.method {
+        LoginMethod::Basic(basic) => by_password(basic, query),
+        LoginMethod::Forward(forward) => by_service(forward, route),
+    }
+}
+
+fn by_password(basic: &BasicAuth, query: &ExplainQuery) -> String {
+    let own = (!basic.users.is_empty()).then(|| "the users of the route".to_owned());
+    let lists = basic.lists.iter().map(|list| format!("the list `{list}`"));
+    let among = own.into_iter().chain(lists).collect::<Vec<_>>().join(" and ");
+    if query.headers.contains_key(AUTHORIZATION) {
+        format!("the name and the password in `Authorization` are checked against {among}")
+    } else {
+        format!("401: asks for a name and a password of {among}, realm `{}`", basic.realm)
+    }
+}
+
+fn by_service(forward: &ForwardAuth, route: &Route) -> String {
+    let target = views::without_secrets(forward).target;
+    let asked = route.auth_service.iter().map(|endpoint| format!("`{}{target}`", views::endpoint_url(endpoint)));
+    match asked.collect::<Vec<_>>().join(" or ") {
+        asked if asked.is_empty() => "503: the log-in service is not there, so nobody is let in".to_owned(),
+        asked => format!("asks {asked}; 2xx lets the request in, any other answer goes to the client"),
+    }
+}
+
+/// A client as limits tell it from others.
+fn limited_client(key: &ClientKey, query: &ExplainQuery) -> String {
+    match key {
+        ClientKey::Address => client_of(query.from),
+        ClientKey::User => "the user who has logged in".to_owned(),
+        // Several values would be several clients.
+        ClientKey::Header(name) => match query.headers.get_all(name).iter().collect::<Vec<_>>()[..] {
+            [value] if !value.is_empty() => format!("the value of `{name}`"),
+            _ => format!("{}, as `{name}` has no single value", client_of(query.from)),
+        },
+    }
+}
+
+fn client_of(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            format!("{}/64", std::net::Ipv6Addr::from(network))
+        }
+    }
+}
+
+fn body_len(query: &ExplainQuery) -> Option<u64> {
+    query.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The shared definitions that a middleware comes from.
+fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
+    let of_header = |key: &str, begin: &str, name: &http::HeaderName| {
+        key.strip_prefix(begin).is_some_and(|written| written.eq_ignore_ascii_case(name.as_str()))
+    };
+    let is_of = |key: &str| match middleware {
+        Middleware::AddressFilter(_) => matches!(key, "allow" | "deny"),
+        Middleware::RateLimit(_) => key == "rate-limit",
+        Middleware::ConcurrencyLimit(_) => key == "concurrency",
+        Middleware::Authentication(_) => key.starts_with("auth."),
+        Middleware::Compression(_) => key == "compress",
+        Middleware::BodyLimit(_) => key == "body-limit",
+        Middleware::Hsts(_) => key == "hsts",
+        Middleware::RequestHeader(name, _) => of_header(key, "request.header.", name),
+        Middleware::ResponseHeader(name, _) => of_header(key, "response.header.", name),
+        Middleware::StripPrefix(_)
+        | Middleware::AddPrefix(_)
+        | Middleware::Rewrite { .. }
+        | Middleware::Redirect { .. } => false,
+    };
+    let mut names: Vec<String> = Vec::new();
+    for origin in origins.iter().filter(|origin| is_of(&origin.key)) {
+        if !names.contains(&origin.definition.to_string()) {
+            names.push(origin.definition.to_string());
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use gangway_model::{MiddlewareTable, Settings, Snapshot, compile};
+
+    use super::*;
+
+    fn decided(keys: &[(&str, &str)], query: &str) -> (Vec<Option<String>>, Option<String>) {
+        let place = gangway_diagnostic::Place::Configuration;
+        let keys = keys.iter().map(|(key, value)| ((*key).into(), (*value).into(), place.clone())).collect();
+        let table = MiddlewareTable { name: "doors".into(), keys, ..MiddlewareTable::default() };
+        let route = [("host", "a.test"), ("upstream", "http://192.0.2.9:80"), ("use", "doors")];
+        let route = route.map(|(key, value)| (key.into(), value.into(), place.clone()));
+        let route = gangway_model::FileRoute { name: "a".into(), keys: route.into(), place: place.clone() };
+        let settings = Settings { file_routes: vec![route], middlewares: vec![table], ..Settings::default() };
+        let compiled = compile(&Snapshot::default(), &settings);
+        assert!(compiled.diagnostics.is_empty(), "{}", compiled.diagnostics);
+        let route = &compiled.table.routes()[0];
+        let query = ExplainQuery::parse(query).expect("a query");
+        let steps = steps(route, &query);
+        assert!(steps.iter().all(|step| step.definitions == ["doors"]), "{steps:?}");
+        let refusal = route.middlewares.iter().find_map(|one| refusal(one, &query));
+        (steps.into_iter().map(|step| step.decision).collect(), refusal)
+    }
+
+    #[test]
+    fn each_step_says_what_it_decides_and_why() {
+        let user = "ann:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC, @friends";
+        for (keys, query, decision) in [
+            (
+                &[("allow", "lan, 203.0.113.0/24")][..],
+                "from=203.0.113.9",
+                "203.0.113.9 is let in, for `allow` names `203.0.113.0/24`",
+            ),
+            (&[("deny", "192.0.2.1")], "from=192.0.2.2", "192.0.2.2 is let in, for `deny` does not name it"),
+            (&[("rate-limit", "5/s")], "from=192.0.2.2", "counts for 192.0.2.2; what is beyond gets 429"),
+            (
+                &[("rate-limit", "5/s")],
+                "from=2001:db8:1:2:3::4",
+                "counts for 2001:db8:1:2::/64; what is beyond gets 429",
+            ),
+            (
+                &[("rate-limit", "5/s by header X-Api-Key")],
+                "header=X-Api-Key:hunter2",
+                "counts for the value of `x-api-key`; what is beyond gets 429",
+            ),
+            (
+                &[("rate-limit", "5/s by header X-Api-Key")],
+                "from=192.0.2.2",
+                "counts for 192.0.2.2, as `x-api-key` has no single value; what is beyond gets 429",
+            ),
+            (&[("concurrency", "7")], "from=192.0.2.2", "counts for 192.0.2.2; more than 7 under way get 429"),
+            (
+                &[("auth.basic", user), ("auth.realm", "house")],
+                "method=GET",
+                "401: asks for a name and a password of the users of the route and the list `friends`, realm `house`",
+            ),
+            (
+                &[("auth.basic", "@friends")],
+                "header=Authorization:Basic+YW5uOmh1bnRlcjI=",
+                "the name and the password in `Authorization` are checked against the list `friends`",
+            ),
+            (
+                &[("auth.basic", "@friends"), ("auth.skip", "=/b, /x")],
+                "method=GET",
+                "let in without a log-in, by `auth.skip` `/x`",
+            ),
+            (
+                &[("auth.forward", "http://192.0.2.8:9091/check?token=hunter2")],
+                "method=GET",
+                "asks `http://192.0.2.8:9091/check?token=***`; 2xx lets the request in, any other answer goes to the client",
+            ),
+            (&[("compress", "true")], "header=Accept-Encoding:gzip,br", "by br, where the answer is worth it"),
+            (
+                &[("compress", "gzip")],
+                "header=Accept-Encoding:br",
+                "not compressed: `Accept-Encoding` takes none of these",
+            ),
+            (&[("compress", "true")], "method=GET", "not compressed: the request has no `Accept-Encoding`"),
+            (&[("body-limit", "10")], "header=Content-Length:10", "10 bytes are few enough"),
+            (&[("hsts", "true")], "method=GET", "sent"),
+        ] {
+            let (decisions, refusal) = decided(keys, &format!("url=https://a.test/x/y&{query}"));
+            assert_eq!((&decisions[..], refusal), (&[Some(decision.to_owned())][..], None), "{keys:?}");
+            assert!(!decision.contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn what_refuses_a_request_says_so() {
+        for (keys, query, expected) in [
+            (
+                &[("allow", "lan")][..],
+                "from=203.0.113.9",
+                "403 forbidden: 203.0.113.9 may not come in, for `allow` does not name it",
+            ),
+            (
+                &[("allow", "lan"), ("deny", "192.168.1.0/24")],
+                "from=192.168.1.9",
+                "403 forbidden: 192.168.1.9 may not come in, for `deny` names `192.168.1.0/24`",
+            ),
+            (&[("body-limit", "10")], "header=Content-Length:11", "413: the body is larger than 10 bytes"),
+        ] {
+            let (decisions, refusal) = decided(keys, &format!("url=https://a.test/&{query}"));
+            assert_eq!((decisions, refusal), (vec![Some(expected.to_owned())], Some(expected.to_owned())), "{keys:?}");
+        }
+    }
+}
