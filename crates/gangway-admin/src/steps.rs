@@ -24,7 +24,7 @@ pub(crate) fn steps(route: &Route, query: &ExplainQuery) -> Vec<api::StepView> {
     route.middlewares.iter().map(step).collect()
 }
 
-/// The answer to a request that is refused before anybody is asked, if this middleware refuses it.
+/// The answer to a request that this middleware refuses before a log-in or an endpoint is asked.
 pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery) -> Option<String> {
     match middleware {
         Middleware::AddressFilter(filter) => {

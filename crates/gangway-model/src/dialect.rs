@@ -60,7 +60,7 @@ pub(crate) fn read_file<'s>(
     native::read_file(route, settings, found)
 }
 
-/// Reports what is wrong with the shared definitions of the configuration file, whoever uses them.
+/// Reports what is wrong with the shared definitions of the configuration file, also of those that no route uses.
 pub(crate) fn check_definitions(settings: &Settings, found: &mut Vec<Diagnostic>) {
     native::check_definitions(settings, found);
 }

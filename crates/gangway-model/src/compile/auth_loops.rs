@@ -93,7 +93,7 @@ fn open(group: &mut RouteGroup<'_>, found: &mut Vec<Diagnostic>) {
         "remove the label",
     );
     let effect = format!("route `{}` is served without a question; the service protects itself", group.spec.name);
-    // Whoever lets all routes ask a service has not written that for its own page.
+    // A log-in of all routes was not written for the page where people log in.
     if group.spec.origins.iter().any(|origin| origin.is_default && &*origin.key == "auth.forward") {
         return;
     }

@@ -3,7 +3,7 @@
 //! The keys of a definition are put among the labels of each route that uses it, before any value is read. So what they
 //! mean is said in one place, and no later step knows that they were shared.
 //!
-//! The owner of the machine writes definitions, and anybody's labels may use them. So a label never opens what a
+//! The owner of the machine writes definitions, and labels of others may use them. So a label never opens what a
 //! definition by `--default-use` closes: what protects in such a definition holds beside everything that the route says,
 //! unless its `opt-out` names the party. A definition that cannot be used closes the routes that use it.
 
@@ -52,7 +52,7 @@ struct Entry<'t> {
     text: &'t str,
 }
 
-/// Reports what is wrong with the definitions themselves, whoever uses them.
+/// Reports what is wrong with the definitions themselves, also with those that no route uses.
 pub(crate) fn check(settings: &Settings, found: &mut Vec<Diagnostic>) {
     let mut tables: Vec<&MiddlewareTable> = settings.middlewares.iter().collect();
     tables.sort_by_key(|table| (&table.name, &table.place));
