@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Plane, RouteToServe, route};
-use gangway_model::{Policy, Readiness, Scheme, Upstream};
+use gangway_model::{
+    Address, Authentication, Endpoint, EndpointKey, ForwardAuth, LoginMethod, Middleware, Policy, Readiness, Scheme,
+    Upstream,
+};
 use gangway_proxy::{AccessLogFormat, AccessLogTarget};
 use gangway_testkit::client::{Connection, Speaks};
 use gangway_testkit::wait::eventually;
@@ -156,6 +159,46 @@ async fn a_client_that_goes_leaves_a_line() {
         }
     }
     assert_eq!(cut.plane.metric("gangway_requests_total"), 4.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_goes_while_a_log_in_service_is_asked_is_not_waited_for() {
+    let mut cut = Cut::begin().await;
+    let mut asking = (cut.route)();
+    let (address, _, readiness) = asking.endpoints[0];
+    // The service is never ready with its answer, as the application is not.
+    let service = Endpoint {
+        key: EndpointKey { container: "auth".into(), address: Address::Ip(address.ip(), address.port()) },
+        name: "auth-1".into(),
+        scheme: Scheme::Http,
+        verify: true,
+        host: None,
+        readiness,
+        weight: 1,
+    };
+    let forward =
+        ForwardAuth { service: "auth".into(), product: None, target: "/check".into(), identity: Box::default() };
+    let authentication = Authentication { method: LoginMethod::Forward(forward), skip: Vec::new() };
+    asking.middlewares = vec![Middleware::Authentication(Arc::new(authentication))];
+    asking.change = Box::new(|route| route.auth_service = vec![service]);
+    cut.plane.serve(vec![asking]).await;
+
+    let mut client = TcpStream::connect(cut.plane.plane.listening().http[0]).await.expect("connected");
+    client.write_all(format!("GET /asked-h1 HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.expect("sent");
+    cut.app.has_got("X-Forwarded-Uri: /asked-h1").await;
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("set");
+    drop(client);
+    let connection = cut.connect(Speaks::H2).await;
+    let mut beside = connection.beside().expect("HTTP/2 asks side by side");
+    let request = tokio::spawn(async move { beside.get("/asked-h2").await.map(drop) });
+    cut.app.has_got("X-Forwarded-Uri: /asked-h2").await;
+    request.abort();
+    for (_, name) in VERSIONS {
+        let path = format!("/asked-{name}");
+        cut.logged(&path).await;
+        // A client that was waited for gets a 503 in the log, although it does not read it.
+        assert_eq!(line_about(&cut.lines(), &path), (0, "client-gone".to_owned()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

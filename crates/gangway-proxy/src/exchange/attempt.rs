@@ -46,7 +46,8 @@ pub(super) struct AttemptFailure {
 }
 
 impl AttemptFailure {
-    fn last(error: TransferError) -> Self {
+    /// A failure after which the request is not sent again, and nothing was sent to the client.
+    pub(super) fn last(error: TransferError) -> Self {
         Self { error, has_begun: false, may_retry: false }
     }
 }

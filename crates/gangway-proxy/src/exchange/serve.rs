@@ -1,7 +1,8 @@
 //! Serves one request.
 
 use std::borrow::Cow;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -214,8 +215,8 @@ async fn wait_or_reply<D: Downstream>(
         AfterWait::Serve => proxy(worker, connection, exchange, client).await,
         // A refusal says nothing of the application; anything else is for clients that are let in.
         AfterWait::Reply(local) if local.reason().is_none() && exchange.context.is_at_gate() => {
-            let local = pass_gate(worker, connection, exchange).await.err().unwrap_or(local);
-            reply(worker, exchange, client, local).await
+            let stopped = pass_gate(worker, connection, exchange, client).await.err();
+            end_at_gate(worker, exchange, client, stopped.unwrap_or(AtGateEnd::Reply(local))).await
         }
         AfterWait::Reply(local) => reply(worker, exchange, client, local).await,
         AfterWait::ClientGone => not_waited_for(worker, exchange, client).await,
@@ -229,19 +230,32 @@ async fn hold_behind_gate<D: Downstream>(
     exchange: &mut Exchange,
     client: &mut D,
 ) -> Ending {
-    match pass_gate(worker, connection, exchange).await {
+    match pass_gate(worker, connection, exchange, client).await {
         Ok(()) => wait_or_reply(worker, connection, exchange, client, NextStep::Hold).await,
-        Err(local) => reply(worker, exchange, client, local).await,
+        Err(stopped) => end_at_gate(worker, exchange, client, stopped).await,
     }
 }
 
-/// Lets the request past the gate of its route, or makes the reply that says why not.
-async fn pass_gate(worker: &Worker, connection: &ClientConnection, exchange: &mut Exchange) -> Result<(), LocalReply> {
+/// Why a request ends at the gate of its route.
+enum AtGateEnd {
+    Reply(LocalReply),
+    Client(DownstreamError),
+}
+
+/// Lets the request past the gate of its route, or says why not. A client that goes while a log-in service is asked is
+/// not waited for. The check of a password goes on without its client: otherwise a wrong one would not be counted.
+async fn pass_gate<D: Downstream>(
+    worker: &Worker,
+    connection: &ClientConnection,
+    exchange: &mut Exchange,
+    client: &mut D,
+) -> Result<(), AtGateEnd> {
     let Exchange { head, context, .. } = exchange;
     let RequestContext { received, routed, passage, .. } = context;
     let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
-        return Err(FailureReply::new(Reason::Internal).into());
+        return Err(AtGateEnd::Reply(FailureReply::new(Reason::Internal).into()));
     };
+    let asks_service = !routed.active.auth_service.is_empty();
     let request = AtGate {
         head,
         admission,
@@ -250,7 +264,25 @@ async fn pass_gate(worker: &Worker, connection: &ClientConnection, exchange: &mu
         connector: &worker.connector,
         public_https_port: worker.shared.settings.public_https_port,
     };
-    worker.shared.access.pass(request, passage).await
+    let mut passing = pin!(worker.shared.access.pass(request, passage));
+    poll_fn(|cx| match passing.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(outcome.map_err(AtGateEnd::Reply)),
+        Poll::Pending if asks_service => client.poll_gone(cx).map(|error| Err(AtGateEnd::Client(error))),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+async fn end_at_gate<D: Downstream>(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    client: &mut D,
+    end: AtGateEnd,
+) -> Ending {
+    match end {
+        AtGateEnd::Reply(local) => reply(worker, exchange, client, local).await,
+        AtGateEnd::Client(error) => fail(worker, exchange, client, AttemptFailure::last(error.into())).await,
+    }
 }
 
 fn held<'a, D: Downstream>(
@@ -297,9 +329,9 @@ async fn proxy<D: Downstream>(
     loop {
         // Each time: the route may be another one now.
         if exchange.context.is_at_gate()
-            && let Err(local) = Box::pin(pass_gate(worker, connection, exchange)).await
+            && let Err(end) = Box::pin(pass_gate(worker, connection, exchange, client)).await
         {
-            return Box::pin(reply(worker, exchange, client, local)).await;
+            return Box::pin(end_at_gate(worker, exchange, client, end)).await;
         }
         let failure = match attempt(worker, connection, exchange, client).await {
             Ok(()) => return Ending::whole(exchange.response.status.as_u16()),
