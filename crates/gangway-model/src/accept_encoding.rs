@@ -77,6 +77,7 @@ mod tests {
             ("gzip;q=1.0, br;q=0.9, zstd;q=0.5", Some("gzip")),
             ("br;q=0.001", Some("br")),
             ("br ; q=0.5 , gzip ; q=0.8", Some("gzip")),
+            ("br;Q=0.5, gzip;Q=0.8", Some("gzip")),
             ("*", Some("zstd")),
             ("*;q=0.5, zstd;q=0", Some("br")),
             ("zstd;q=0, br;q=0.0, gzip;q=0.000", None),

@@ -288,3 +288,102 @@ async fn what_may_not_be_repeated_is_sent_again_only_while_none_of_its_body_was_
     assert_eq!(served("POST", "Content-Length: 5\r\n\r\nhello").await, (502, 1), "it was");
     assert_eq!(served("POST", "Content-Length: 0\r\n\r\n").await, (502, 1), "it has none, and was sent whole");
 }
+
+/// Speaks HTTP/2, reads whole requests, and says of the first one that it has not processed it.
+async fn processes_from_the_second_on(requests: Arc<AtomicUsize>) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let requests = Arc::clone(&requests);
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(tcp).await.expect("HTTP/2");
+                while let Some(Ok((mut request, mut respond))) = connection.accept().await {
+                    let requests = Arc::clone(&requests);
+                    tokio::spawn(async move {
+                        let mut read = 0;
+                        while let Some(Ok(data)) = request.body_mut().data().await {
+                            let _ = request.body_mut().flow_control().release_capacity(data.len());
+                            read += data.len();
+                        }
+                        if requests.fetch_add(1, Ordering::SeqCst) == 0 {
+                            return respond.send_reset(h2::Reason::REFUSED_STREAM);
+                        }
+                        let mut body = respond.send_response(http::Response::new(()), false).expect("open");
+                        body.send_data(read.to_string().into(), true).expect("open");
+                    });
+                }
+            });
+        }
+    });
+    Ok(address)
+}
+
+#[tokio::test]
+async fn only_a_body_that_is_still_whole_is_sent_again() {
+    const SMALL: usize = 1000;
+    const LARGE: usize = 100_000;
+    // No body of a request that is not idempotent is kept: it could be sent again only in this rare case.
+    for (method, len, outcome) in
+        [("PUT", SMALL, (200, "1000", 2)), ("PUT", LARGE, (502, "", 1)), ("POST", SMALL, (502, "", 1))]
+    {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let mut refusing =
+            route("bad.localhost", processes_from_the_second_on(Arc::clone(&requests)).await.expect("a free port"));
+        refusing.endpoints[0].1 = Scheme::H2c;
+        let plane = Plane::serving(vec![refusing]).await;
+        let mut connection = plane.http().connect("bad.localhost").await.expect("connected");
+        let answer = connection.ask(method, "/", &[], "x".repeat(len)).await.expect("an answer");
+        let body = if answer.status == 200 { answer.text() } else { String::new() };
+        assert_eq!((answer.status.as_u16(), &*body, requests.load(Ordering::SeqCst)), outcome, "{method} {len}");
+    }
+}
+
+/// Takes the head of each request, and ends the connection.
+async fn never_answers(requests: Arc<AtomicUsize>) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let requests = Arc::clone(&requests);
+            tokio::spawn(async move {
+                if read_head(&mut stream).await.is_ok() {
+                    requests.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    Ok(address)
+}
+
+#[tokio::test]
+async fn an_endpoint_that_failed_a_request_does_not_get_it_again() {
+    const ASKED: usize = 60;
+    let requests = Arc::new(AtomicUsize::new(0));
+    let (good, _) = app("good").await;
+    let mut either = route("bad.localhost", never_answers(Arc::clone(&requests)).await.expect("a free port"));
+    either.endpoints.push((good, Scheme::Http, gangway_model::Readiness::Ready));
+    let plane = Plane::serving(vec![either]).await;
+    let mut connection = plane.http().connect("bad.localhost").await.expect("connected");
+    for _ in 0..ASKED {
+        assert_eq!(connection.get("/").await.expect("an answer").status, 200);
+    }
+    let at_bad = requests.load(Ordering::SeqCst);
+    assert!(at_bad > 0 && plane.metric("gangway_retries_total") as usize == at_bad, "{at_bad}");
+}
+
+#[tokio::test]
+async fn where_every_request_fails_not_every_one_is_sent_again() {
+    const ASKED: usize = 500;
+    let requests = Arc::new(AtomicUsize::new(0));
+    let failing = route("bad.localhost", never_answers(Arc::clone(&requests)).await.expect("a free port"));
+    let plane = Plane::serving(vec![failing]).await;
+    // One thread has one budget.
+    let mut connection = plane.http().speaking(Speaks::H2).connect("bad.localhost").await.expect("connected");
+    for _ in 0..ASKED {
+        assert_eq!(connection.get("/").await.expect("an answer").status, 502);
+    }
+    let (tries, retries) = (requests.load(Ordering::SeqCst), plane.metric("gangway_retries_total"));
+    // Without a budget there would be two of each.
+    assert!(tries < ASKED * 2 && retries > 0.0, "{tries} tries, {retries} retries");
+}

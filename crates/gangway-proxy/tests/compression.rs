@@ -5,10 +5,12 @@ mod common;
 use std::time::Duration;
 
 use common::ways::Ways;
+use common::{Plane, app, resident_bytes, route};
 use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
 use compression_codecs::{BrotliDecoder, DecodeV2, GzipDecoder, ZstdDecoder};
 use gangway_model::{ContentCoding, Middleware};
 use gangway_testkit::sum::Pattern;
+use gangway_testkit::wait::eventually;
 use http::HeaderValue;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -90,6 +92,25 @@ async fn what_comes_is_passed_on_at_once_and_trailers_follow() {
             assert_eq!(trailers.get("grpc-status").map_or(&b""[..], HeaderValue::as_bytes), b"0", "{about}");
         }
     }
+}
+
+#[tokio::test]
+async fn where_memory_is_not_plentiful_nothing_is_compressed() {
+    let (address, _) = app("pages").await;
+    // So much that other tests of this process make no difference.
+    let filling = vec![1_u8; 256 << 20];
+    // More than half of it is in use, and too little for connections to be closed.
+    let mut plane = Plane::start_with(|settings| settings.limits.memory = resident_bytes() / 2 * 3);
+    let mut compressed = route("pages.localhost", address);
+    compressed.middlewares = vec![Middleware::Compression(ContentCoding::ALL.into())];
+    plane.serve(vec![compressed]).await;
+    let is_measured = async || (plane.metric("gangway_memory_bytes") > 0.0).then_some(());
+    eventually("memory is measured", Duration::from_secs(30), is_measured).await;
+    let mut connection = plane.http().connect("pages.localhost").await.expect("connected");
+    let accepts = [("accept-encoding", "gzip")];
+    let answer = connection.ask("GET", "/bytes/5000?type=text/plain", &accepts, "").await.expect("answered");
+    assert_eq!((answer.header("content-encoding"), answer.body.len()), ("", 5000));
+    assert!(filling.iter().all(|byte| *byte == 1));
 }
 
 #[tokio::test]

@@ -11,13 +11,16 @@ use common::{Plane, RouteToServe, app, route};
 use gangway_model::path::PathPattern;
 use gangway_model::{
     Address, AuthProduct, Authentication, ClientKey, Endpoint, EndpointKey, ForwardAuth, IdentityField, LoginMethod,
-    Middleware, RateLimit, Readiness, Scheme,
+    Middleware, RateLimit, Readiness, Scheme, Upstream,
 };
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
 use gangway_testkit::scripted::{Asked, Scripted};
+use gangway_testkit::wait::eventually;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+
+const STUCK: Duration = Duration::from_secs(30);
 
 fn clients(plane: &Plane) -> [Client; 4] {
     [plane.http(), plane.https(), plane.http().speaking(Speaks::H2), plane.https().speaking(Speaks::H2)]
@@ -90,14 +93,16 @@ fn is_told(asked: &Asked) -> bool {
         let lines = asked.head.lines().filter_map(|line| line.split_once(':'));
         lines.filter(|(named, _)| named.eq_ignore_ascii_case(name)).count() == 1 && !asked.field(name).is_empty()
     };
-    let not_wanted = ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding", "TE", "Range", "If-None-Match"];
+    let not_wanted =
+        ["Connection", "Upgrade", "Content-Length", "Transfer-Encoding", "TE", "Range", "If-None-Match", "Expect"];
     let has = |name: &&str| !asked.field(name).is_empty();
     told.iter().all(is_once) && !not_wanted.iter().any(has) && asked.body.is_empty()
 }
 
 /// Authelia's `forward-auth` endpoint.
 fn authelia(asked: &Asked) -> Vec<u8> {
-    if !asked.head.starts_with("GET /api/authz/forward-auth HTTP/1.1\r\n") || !is_told(asked) {
+    let is_as_others_ask = !asked.field("X-Original-URL").is_empty();
+    if !asked.head.starts_with("GET /api/authz/forward-auth HTTP/1.1\r\n") || !is_told(asked) || is_as_others_ask {
         return reply("400 Bad Request", &[], &asked.head);
     }
     let (credentials, uri) = (asked.field("Authorization"), asked.field("X-Forwarded-Uri"));
@@ -157,8 +162,14 @@ async fn authelia_is_asked_as_it_expects_and_its_answers_count() {
         let cookie = ("cookie", "authelia_session=ann");
         assert_eq!(ask(client, "GET", "/admin", &[cookie]).await.text(), "403 Forbidden");
         assert_eq!(application.served(), served, "nobody was let in yet");
-        let unwanted =
-            [cookie, ("range", "bytes=0-1"), ("if-none-match", "x"), ("te", "trailers"), ("x-internal", "own")];
+        let unwanted = [
+            cookie,
+            ("range", "bytes=0-1"),
+            ("if-none-match", "x"),
+            ("te", "trailers"),
+            ("expect", "100-continue"),
+            ("x-internal", "own"),
+        ];
         let answer = ask(client, "GET", "/echo", &unwanted).await;
         assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());
         assert_eq!(cookies(&answer), ["authelia_session=ann; Path=/; HttpOnly"], "also on success");
@@ -435,17 +446,135 @@ async fn a_websocket_is_asked_about_before_its_connection_switches() {
 
 #[tokio::test]
 async fn a_rate_by_user_counts_by_what_the_service_says() {
-    let script = |asked: &Asked| reply("200 OK", &[("Remote-User", asked.field("x-who"))], "");
     let (address, _) = app("a").await;
+    let script = |asked: &Asked| reply("200 OK", &[("Remote-User", asked.field("x-who"))], "");
     let service = Scripted::answering(script).await.expect("a free port");
+    // It names users by the first of two fields that is there.
+    let script = |asked: &Asked| match asked.field("x-who").split_once('@') {
+        Some(_) => reply("200 OK", &[("X-Auth-Request-Email", asked.field("x-who"))], ""),
+        None => {
+            reply("200 OK", &[("X-Auth-Request-User", asked.field("x-who")), ("X-Auth-Request-Email", "one@x")], "")
+        }
+    };
+    let by_email = Scripted::answering(script).await.expect("a free port");
     let two = std::num::NonZeroU32::new(2).expect("two");
     let rate = RateLimit { requests: two, period: Duration::from_secs(3600), burst: two, key: ClientKey::User };
-    let mut protected = behind(route("a.localhost", address), forward(None), &[], vec![at(service.address)]);
-    protected.middlewares.push(Middleware::RateLimit(rate));
-    let plane = Plane::serving(vec![protected]).await;
-    for (who, status) in [("ann", 200), ("ann", 200), ("ann", 429), ("bob", 200), ("bob", 200), ("bob", 429)] {
-        assert_eq!(ask(&plane.https(), "GET", "/", &[("x-who", who)]).await.status, status, "{who}");
+    let users = [("ann", 200), ("ann", 200), ("ann", 429), ("bob", 200), ("bob", 200), ("bob", 429)];
+    let emails = [("a@x", 200), ("a@x", 200), ("a@x", 429), ("b@x", 200), ("cy", 200), ("cy", 200), ("cy", 429)];
+    let products = [(None, service.address, &users[..]), (Some(AuthProduct::Oauth2Proxy), by_email.address, &emails)];
+    for (product, at_address, whose) in products {
+        let mut protected = behind(route("a.localhost", address), forward(product), &[], vec![at(at_address)]);
+        protected.middlewares.push(Middleware::RateLimit(rate.clone()));
+        let plane = Plane::serving(vec![protected]).await;
+        let of = |last| plane.https().leaving_from([127, 0, 0, last].into());
+        for (who, status) in whose {
+            assert_eq!(ask(&of(1), "GET", "/", &[("x-who", who)]).await.status.as_u16(), *status, "{who}");
+        }
+        // A client without a name counts by its address.
+        for (last, status) in [(2, 200), (2, 200), (2, 429), (3, 200)] {
+            assert_eq!(ask(&of(last), "GET", "/", &[]).await.status.as_u16(), status, "{last}");
+        }
     }
+}
+
+#[tokio::test]
+async fn what_belongs_to_the_connection_with_the_service_stays_there() {
+    let script = |asked: &Asked| {
+        let fields = [
+            ("Connection", "keep-alive, X-Hop"),
+            ("Keep-Alive", "timeout=5"),
+            ("X-Hop", "1"),
+            ("Proxy-Authenticate", "Basic"),
+            ("Content-Length", "3"),
+            ("X-Kept", asked.field("CDN-Loop")),
+        ];
+        let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        format!("HTTP/1.1 403 Forbidden\r\n{lines}\r\nno!").into_bytes()
+    };
+    let (address, _) = app("a").await;
+    let service = Scripted::answering(script).await.expect("a free port");
+    let endpoints = vec![at(service.address)];
+    let plane = Plane::serving(vec![behind(route("a.localhost", address), forward(None), &[], endpoints)]).await;
+    for client in clients(&plane) {
+        let mut connection = client.connect("a.localhost").await.expect("connected");
+        for _ in 0..3 {
+            let fields = [("cdn-loop", "other; v=1")];
+            let answer = connection.ask("GET", "/", &fields, "").await.expect("answered");
+            assert_eq!((answer.status.as_u16(), &*answer.text()), (403, "no!"));
+            for name in ["keep-alive", "x-hop", "proxy-authenticate"] {
+                assert_eq!(answer.header(name), "", "{name}");
+            }
+            assert_eq!(answer.headers.get_all("content-length").iter().count(), 1);
+            // The proxies before us are named as they were, and we are added once.
+            let passed: Vec<&str> = answer.header("x-kept").split(", ").collect();
+            assert!(passed.len() == 2 && passed[0] == "other; v=1" && passed[1].starts_with("gangway-"), "{passed:?}");
+        }
+    }
+    for asked in service.asked() {
+        assert_eq!(asked.head.to_ascii_lowercase().matches("cdn-loop:").count(), 1, "{}", asked.head);
+    }
+    assert!(service.asked().iter().any(|asked| asked.turn > 1), "connections are kept");
+}
+
+/// The state of the service is that of its container, whatever leads there.
+#[tokio::test]
+async fn a_question_counts_for_the_container_that_is_asked() {
+    let (address, _) = app("a").await;
+    let to_service = |service: SocketAddr| {
+        let mut portal = route("auth.localhost", service);
+        portal.change = Box::new(move |route| {
+            let (id, endpoints) = (route.upstream.id.clone(), vec![at(service)]);
+            route.upstream = Arc::new(Upstream { id, endpoints, ..Upstream::default() });
+        });
+        vec![behind(route("a.localhost", address), forward(None), &[], vec![at(service)]), portal]
+    };
+    let silent = broken(Vec::new(), Then::Hang).await;
+    let mut plane = Plane::serving(to_service(silent)).await;
+    let state = |plane: &Plane, address| plane.plane.endpoint_state(&at(address).key).expect("of the portal's route");
+    let client = plane.http();
+    let asking = tokio::spawn(async move { ask(&client, "GET", "/", &[]).await });
+    eventually("it is being asked", STUCK, async || (state(&plane, silent).in_flight() == 1).then_some(())).await;
+    asking.abort();
+    eventually("nobody waits for it", STUCK, async || (state(&plane, silent).in_flight() == 0).then_some(())).await;
+
+    let gone = unused().await;
+    plane.serve_table(to_service(gone)).await;
+    let answer = ask(&plane.http(), "GET", "/", &[]).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after").parse()), (503, Ok(2)), "{}", answer.text());
+    assert_eq!(state(&plane, gone).trouble().as_deref(), Some("connection refused"));
+}
+
+#[tokio::test]
+async fn a_page_of_256_kib_is_handed_on_and_a_larger_one_is_not() {
+    let script = |asked: &Asked| {
+        let len = asked.field("X-Forwarded-Uri").trim_start_matches('/').parse().expect("a length");
+        reply("401 Unauthorized", &[], &"x".repeat(len))
+    };
+    let (address, _) = app("a").await;
+    let service = Scripted::answering(script).await.expect("a free port");
+    let endpoints = vec![at(service.address)];
+    let plane = Plane::serving(vec![behind(route("a.localhost", address), forward(None), &[], endpoints)]).await;
+    for client in clients(&plane) {
+        let answer = ask(&client, "GET", "/262144", &[]).await;
+        assert_eq!((answer.status.as_u16(), answer.body.len()), (401, 262_144));
+        assert_eq!(ask(&client, "GET", "/262145", &[]).await.status, 502);
+    }
+}
+
+#[tokio::test]
+async fn all_containers_of_a_service_are_asked() {
+    let (address, _) = app("a").await;
+    let one = Scripted::answering(lets_in).await.expect("a free port");
+    let other = Scripted::answering(lets_in).await.expect("a free port");
+    let mut second = at(other.address);
+    second.key.container = "other".into();
+    let endpoints = vec![at(one.address), second];
+    let plane = Plane::serving(vec![behind(route("a.localhost", address), forward(None), &[], endpoints)]).await;
+    // That one of them is never chosen has a probability of 2^-39.
+    for _ in 0..40 {
+        assert_eq!(ask(&plane.http(), "GET", "/", &[]).await.status, 200);
+    }
+    assert!(!one.asked().is_empty() && !other.asked().is_empty());
 }
 
 #[tokio::test]
@@ -486,6 +615,51 @@ async fn a_service_may_speak_http2_and_is_followed_when_it_is_recreated() {
         assert!([0, 4].contains(&(application.served() - before)));
     }
     assert_eq!(application.served(), 8);
+}
+
+/// Answers once so many ask at the same time, each on a connection of its own. Then it closes these connections, each when
+/// it is asked once more.
+async fn answers_together(count: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let together = Arc::new(tokio::sync::Barrier::new(count));
+    tokio::spawn(async move {
+        for number in 0.. {
+            let Ok((stream, _)) = listener.accept().await else { return };
+            let (together, yes) = (Arc::clone(&together), reply("200 OK", &[], ""));
+            tokio::spawn(async move {
+                if number >= count {
+                    return breaks(stream, &yes, Then::Hang).await;
+                }
+                let mut stream = stream;
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    stream.read_buf(&mut head).await?;
+                }
+                together.wait().await;
+                stream.write_all(&yes).await?;
+                stream.read_buf(&mut head).await.map(drop)
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn not_every_kept_connection_is_tried_before_a_fresh_one() {
+    const KEPT: usize = 5;
+    let (address, _) = app("a").await;
+    let endpoints = vec![at(answers_together(KEPT).await)];
+    let plane = Plane::serving(vec![behind(route("a.localhost", address), forward(None), &[], endpoints)]).await;
+    // On one connection, so that one thread asks.
+    let mut connection = plane.https().speaking(Speaks::H2).connect("a.localhost").await.expect("connected");
+    let mut asking = JoinSet::new();
+    for _ in 0..KEPT {
+        let mut beside = connection.beside().expect("HTTP/2 asks side by side");
+        asking.spawn(async move { beside.get("/").await.expect("answered").status.as_u16() });
+    }
+    assert_eq!(asking.join_all().await, [200; KEPT]);
+    assert_eq!(connection.get("/").await.expect("answered").status, 200);
 }
 
 #[tokio::test]
@@ -739,5 +913,6 @@ async fn a_question_that_comes_back_to_us_is_answered_no() {
         let answer = ask(&client, "GET", "/", &[]).await;
         assert_eq!(answer.status.as_u16(), 502, "{}", answer.text());
     }
-    assert_eq!(application.served(), 0);
+    // Each request, and one question about it.
+    assert_eq!((application.served(), plane.metric("gangway_requests_total")), (0, 8.0));
 }

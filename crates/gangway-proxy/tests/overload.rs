@@ -5,7 +5,7 @@ mod common;
 use std::future::ready;
 use std::time::Duration;
 
-use common::{Plane, app, held, route};
+use common::{Plane, app, held, resident_bytes, route};
 use gangway_testkit::client::Speaks;
 use gangway_testkit::raw::Raw;
 use gangway_testkit::wait::eventually;
@@ -65,13 +65,6 @@ async fn one_address_has_so_many_requests_under_way_and_others_have_theirs() {
         client.get("calm.localhost", "/").await.ok().filter(|answer| answer.status == 200)
     })
     .await;
-}
-
-/// The memory of this process.
-fn resident_bytes() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("it is there");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a number");
-    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,7 +13,6 @@ use http::{Method, StatusCode};
 use tokio::time::timeout;
 
 use crate::downstream::connection::ClientConnection;
-use crate::grammar::is_value;
 use crate::message::body_length::BodyLength;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
@@ -338,20 +337,13 @@ async fn judged(
     let status = head.status;
     if status.is_success() {
         let approval = approval(&head, forward)?;
-        if is_read_at_once(&mut stream).await {
-            question.connector.release(stream);
-        }
+        skip_what_has_come(&mut stream).await;
+        question.connector.release(stream);
         return Ok(Ok(approval));
-    }
-    if status.is_server_error() {
-        return Err(NoAnswer::Invalid(format!("it answers {}", status.as_u16())));
     }
     let is_redirection = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
     if !is_redirection && !status.is_client_error() {
         return Err(NoAnswer::Invalid(format!("it answers {}, which says neither yes nor no", status.as_u16())));
-    }
-    if head.fields.iter().any(|field| !is_value(field.value)) {
-        return Err(NoAnswer::invalid("a field has control characters"));
     }
     let locations = || head.fields.all_named(b"location");
     let is_place = |value: &[u8]| !value.is_empty() && !value.contains(&b' ') && !value.contains(&b'\t');
@@ -369,10 +361,7 @@ async fn judged(
     let body = body_of(&mut stream).await?;
     question.connector.release(stream);
     let mut fields = std::mem::take(&mut head.fields);
-    fields.retain(|field| {
-        let is_framing = matches!(field.kind, FieldKind::ContentLength | FieldKind::ProxyAuthenticate);
-        !is_framing && !field.kind.is_for_one_hop()
-    });
+    fields.retain(|field| !matches!(field.kind, FieldKind::ContentLength | FieldKind::ProxyAuthenticate));
     Ok(Err(AuthReply { status, fields, body }.into()))
 }
 
@@ -388,9 +377,6 @@ fn approval(head: &ResponseHead, forward: &ForwardAuth) -> Result<Approval, NoAn
         } else {
             continue;
         };
-        if !is_value(field.value) {
-            return Err(NoAnswer::invalid("a field has control characters"));
-        }
         target.push(field.name, field.value);
     }
     if approval.identity.wire_len().max(approval.cookies.wire_len()) > FIELDS_BYTES_MAX {
@@ -402,21 +388,23 @@ fn approval(head: &ResponseHead, forward: &ForwardAuth) -> Result<Approval, NoAn
     Ok(approval)
 }
 
-/// Reads the body that has come with the head, and does not wait for more. Whether it was whole.
-async fn is_read_at_once(stream: &mut UpstreamStream) -> bool {
+/// Reads the body that has come with the head, and does not wait for more. If that was not all, the connection closes
+/// when it is released.
+async fn skip_what_has_come(stream: &mut UpstreamStream) {
     let mut left = UNREAD_MAX;
     poll_fn(|cx| {
         loop {
             let len = match stream.poll_body(cx, ReadWidth::Narrow) {
                 Poll::Ready(Ok(BodyFrame::Data(data))) if data.len() <= left => data.len(),
-                Poll::Ready(Ok(BodyFrame::End)) => return Poll::Ready(true),
-                Poll::Ready(Ok(BodyFrame::Data(_)) | Err(_)) | Poll::Pending => return Poll::Ready(false),
+                Poll::Ready(Ok(BodyFrame::End | BodyFrame::Data(_)) | Err(_)) | Poll::Pending => {
+                    return Poll::Ready(());
+                }
             };
             left -= len;
             stream.consume(len);
         }
     })
-    .await
+    .await;
 }
 
 async fn body_of(stream: &mut UpstreamStream) -> Result<bytes::Bytes, NoAnswer> {

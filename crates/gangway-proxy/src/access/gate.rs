@@ -296,3 +296,24 @@ fn rate_exceeded(limit: &RateLimit, RateExceeded { retry_after }: RateExceeded) 
 fn whole_seconds(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(Duration::from_secs(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{HOST, OTHER_HOST, route};
+
+    #[test]
+    fn what_was_passed_counts_until_the_protection_of_the_route_changes() {
+        let protected = |host, max: &[u32]| {
+            let limit = |max: &u32| Middleware::ConcurrencyLimit(NonZeroU32::new(*max).expect("some"));
+            Arc::new(route(host, "/", Vec::new(), max.iter().map(limit).collect()).1)
+        };
+        let passed = Passage { route: Some(protected(HOST, &[2])), ..Passage::default() };
+        assert!(passed.is_for(&protected(HOST, &[2])), "compiled anew");
+        assert!(!passed.is_for(&protected(HOST, &[1])), "another bound");
+        assert!(!passed.is_for(&protected(HOST, &[2, 2])), "one more");
+        assert!(!passed.is_for(&protected(HOST, &[])), "less");
+        assert!(!passed.is_for(&protected(OTHER_HOST, &[2])), "the counts are those of a route");
+        assert!(!Passage::default().is_for(&protected(HOST, &[2])), "nothing was passed");
+    }
+}

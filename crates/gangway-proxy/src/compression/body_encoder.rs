@@ -234,6 +234,12 @@ mod tests {
                 assert_eq!(decoded(coding, &encoded), body(len), "{coding} {len}");
                 assert!(len < 16 * 1024 || encoded.len() < len / 2, "{coding} {len}: {}", encoded.len());
             }
+            // Its end does not become smaller, so more is left at the end than fits into the output.
+            let body = &body(400_000)[..260_000];
+            let (mut encoder, mut encoded) = (BodyEncoder::new(coding, &memory), Vec::new());
+            encode(&mut encoder, body, &mut encoded);
+            finish(&mut encoder, &mut encoded);
+            assert_eq!(decoded(coding, &encoded), body, "{coding}");
         }
     }
 
@@ -250,6 +256,20 @@ mod tests {
                 assert!(!encoder.needs_flush());
             }
         }
+    }
+
+    #[test]
+    fn what_a_client_needs_to_decode_a_body_is_bounded() {
+        let beginning = |coding| {
+            let (mut encoder, mut encoded) = (BodyEncoder::new(coding, &MemoryBudget::new(usize::MAX)), Vec::new());
+            encode(&mut encoder, &body(1_000_000), &mut encoded);
+            flush(&mut encoder, &mut encoded);
+            encoded
+        };
+        // RFC 8878, section 3.1.1.1.2: the exponent of the window is in the upper five bits.
+        assert_eq!(u32::from(beginning(ContentCoding::Zstd)[5] >> 3) + 10, ZSTD_WINDOW);
+        // RFC 7932, section 9.1: so begins a stream whose window has 17 bits.
+        assert_eq!((beginning(ContentCoding::Brotli)[0] & 0x7f, BROTLI_WINDOW), (1, 17));
     }
 
     #[test]

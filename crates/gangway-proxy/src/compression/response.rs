@@ -57,7 +57,8 @@ fn is_compressible(request: &RequestHead, response: &ResponseHead) -> bool {
     let has_body = match status {
         StatusCode::NOT_MODIFIED => true,
         StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT => false,
-        _ => !status.is_informational() && request.method != Method::CONNECT,
+        // CONNECT, whose response could have none, is not served.
+        _ => !status.is_informational(),
     };
     let is_large = match response.body {
         BodyLength::Sized(len) => len >= LEN_MIN,
@@ -276,6 +277,8 @@ mod tests {
             (101, &[]),
             (200, &[("Repr-Digest", "sha-256=:x:")]),
             (200, &[("Content-MD5", "x")]),
+            (200, &[("Digest", "sha-256=x")]),
+            (200, &[("content-digest", "sha-256=:x:")]),
         ] {
             let mut response = response(status, fields);
             let before = (lines(&response), response.body);
@@ -290,6 +293,10 @@ mod tests {
             (200, &[("Content-Type", "application/json")][..]),
             (200, &[("Content-Type", "application/activity+JSON; profile=x")]),
             (200, &[("Content-Type", "image/svg+xml")]),
+            (200, &[("Content-Type", "application/atom+xml")]),
+            (200, &[("Content-Type", "application/openapi+yaml")]),
+            (200, &[("Content-Type", "application/geo+json-seq")]),
+            (200, &[("Content-Type", "Application/Wasm")]),
             (200, &[("Content-Type", "TEXT/css")]),
             (200, &[("Content-Length", "1024")]),
             (200, &[("Content-Length", "")]),
@@ -304,6 +311,13 @@ mod tests {
             let codings: Vec<_> = response.fields.all_named(b"content-encoding").collect();
             assert_eq!(codings, [b"zstd"], "{status} {fields:?}");
         }
+    }
+
+    #[test]
+    fn a_validator_that_is_weak_stays_as_it_is() {
+        let mut response = response(200, &[("ETag", "W/\"x\"")]);
+        on_response(OFFERED, &request("GET", "gzip"), true, &mut response);
+        assert_eq!(response.fields.all_named(b"etag").collect::<Vec<_>>(), [b"W/\"x\""]);
     }
 
     #[test]

@@ -173,6 +173,7 @@ mod tests {
         assert!(anybody.iter().all(Option::is_some), "everybody behind a gateway has its address");
         drop(first);
         assert!(connections.admit(connections.place().await, peer, ListenerProtocol::Plain).is_some());
+        assert_eq!(connections.by_address.lock().len(), 0, "an address without a connection takes no memory");
     }
 
     #[tokio::test]

@@ -298,16 +298,34 @@ mod tests {
     use crate::samples::SampleState;
     use crate::upstream::connector::Connector;
 
+    fn front_door() -> FrontDoor {
+        let shared = SampleState::new().shared;
+        let connector = Connector::new(&shared.connector);
+        let worker = Arc::new(Worker::new(shared, connector));
+        FrontDoor::new(worker, watch::channel(false).1, watch::channel(Lifecycle::Serving).1)
+    }
+
+    #[tokio::test]
+    async fn the_memory_of_a_connection_is_leased_while_it_is_open() {
+        let front_door = front_door();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let at = listener.local_addr().expect("bound");
+        let tcp = TcpStream::connect(at).expect("it listens");
+        let accepted = Accepted { peer: at, protocol: ListenerProtocol::Plain, mark: IdleMark::new(), account: None };
+        let memory = front_door.worker.shared.overload.memory.clone();
+        let connection = front_door.connection(&tcp, accepted).expect("it is open");
+        assert_eq!(memory.leased(), CONNECTION_BYTES);
+        drop(connection);
+        assert_eq!(memory.leased(), 0);
+    }
+
     fn size_of_future<C, F>(_: &impl Fn(TcpStream, Accepted, C) -> F) -> usize {
         size_of::<F>()
     }
 
     #[tokio::test]
     async fn the_task_of_a_connection_is_small() {
-        let shared = SampleState::new().shared;
-        let connector = Connector::new(&shared.connector);
-        let worker = Arc::new(Worker::new(shared, connector));
-        let front_door = FrontDoor::new(worker, watch::channel(false).1, watch::channel(Lifecycle::Serving).1);
+        let front_door = front_door();
         let size = size_of_future(&|tcp, accepted, arriving| front_door.serve(tcp, accepted, arriving));
         assert!(size < 6 * 1024, "{size} bytes");
     }

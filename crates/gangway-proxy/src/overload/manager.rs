@@ -10,6 +10,7 @@ use crate::downstream::connection_limits::ConnectionLimits;
 use crate::metrics::Metrics;
 use crate::overload::idle_connections::IdleConnections;
 use crate::overload::memory_budget::{MemoryBudget, MemoryPressure};
+use crate::overload::resident_memory::{FreedMemory, resident_bytes};
 
 /// How often memory is measured while nothing asks for it.
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
@@ -40,6 +41,7 @@ pub struct OverloadManager {
     memory: MemoryBudget,
     idle: Arc<IdleConnections>,
     addresses: Arc<ConnectionLimits>,
+    freed: FreedMemory,
     metrics: Arc<Metrics>,
 }
 
@@ -48,9 +50,10 @@ impl OverloadManager {
         memory: MemoryBudget,
         idle: Arc<IdleConnections>,
         addresses: Arc<ConnectionLimits>,
+        freed: FreedMemory,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { memory, idle, addresses, metrics }
+        Self { memory, idle, addresses, freed, metrics }
     }
 
     /// Runs for as long as the process does.
@@ -83,6 +86,10 @@ impl OverloadManager {
     fn relieve(&self, pressure: MemoryPressure, resident: usize, reliefs: &mut Reliefs) {
         let is_last_resort = reliefs.is_last_resort(pressure);
         if pressure >= MemoryPressure::CloseIdle {
+            // What was freed counts as resident until it goes back. Without this, requests could be refused for ever.
+            if reliefs.may_ask_for_freed() {
+                self.freed.ask();
+            }
             reliefs.idle.unless_it_works(resident, || {
                 let closed = self.idle.close(CLOSED_AT_ONCE);
                 self.count("idle", closed);
@@ -116,9 +123,21 @@ struct Reliefs {
     heaviest: Relief,
     /// The bound is exceeded since then.
     exceeded_since: Option<Instant>,
+    /// When freed memory was last asked for.
+    asked_for_freed: Option<Instant>,
 }
 
 impl Reliefs {
+    /// Whether freed memory is asked for: not more often than what was closed needs to be freed, since the whole heap is
+    /// looked through.
+    fn may_ask_for_freed(&mut self) -> bool {
+        let may_ask = self.asked_for_freed.is_none_or(|at| at.elapsed() >= RELIEF_TIME);
+        if may_ask {
+            self.asked_for_freed = Some(Instant::now());
+        }
+        may_ask
+    }
+
     /// Whether nothing else has helped.
     fn is_last_resort(&mut self, pressure: MemoryPressure) -> bool {
         let is_exceeded = pressure == MemoryPressure::Exceeded;
@@ -142,18 +161,18 @@ impl Relief {
     }
 }
 
-/// The resident memory of this process, from the file that states it without the size of a page: to find out that size
-/// fails under tools that count instructions.
-fn resident_bytes() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: usize = resident.trim().strip_suffix(" kB")?.parse().ok()?;
-    kibibytes.checked_mul(1024)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use tokio::task::JoinHandle;
+
     use super::*;
+    use crate::limits::Limits;
+    use crate::overload::idle_connections::{IdleMark, connection_for_test};
+    use crate::trusted_proxies::TrustedProxies;
+    use crate::whereabouts::Whereabouts;
 
     #[tokio::test(start_paused = true)]
     async fn light_addresses_are_closed_only_after_the_bound_was_exceeded_for_a_while() {
@@ -167,6 +186,47 @@ mod tests {
         tokio::time::advance(LAST_RESORT_AFTER).await;
         assert!(!reliefs.is_last_resort(MemoryPressure::Refuse), "however long");
         assert!(!reliefs.is_last_resort(MemoryPressure::Exceeded));
+    }
+
+    /// A manager of one connection that is idle, and its task.
+    fn manager() -> (OverloadManager, Arc<IdleMark>, JoinHandle<()>) {
+        let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).expect("fresh registry"));
+        let (_whereabouts_tx, whereabouts) = gangway_publish::channel(Whereabouts::default());
+        let trusted = (TrustedProxies::default(), whereabouts);
+        let addresses = Arc::new(ConnectionLimits::new(&Limits::default(), trusted, Arc::clone(&metrics)));
+        let (memory, idle) = (MemoryBudget::new(1 << 20), Arc::new(IdleConnections::new()));
+        let (mark, task) = connection_for_test(&idle);
+        (OverloadManager::new(memory, idle, addresses, FreedMemory::default(), metrics), mark, task)
+    }
+
+    #[tokio::test]
+    async fn idle_connections_are_closed_where_memory_runs_short_and_not_before() {
+        let (manager, _mark, task) = manager();
+        let shed = || manager.metrics.shed.with_label_values(&["idle"]).get();
+        manager.relieve(MemoryPressure::None, 1 << 20, &mut Reliefs::default());
+        assert_eq!(shed(), 0);
+        manager.relieve(MemoryPressure::CloseIdle, 1 << 20, &mut Reliefs::default());
+        assert_eq!(shed(), 1);
+        assert!(task.await.is_err_and(|error| error.is_cancelled()));
+    }
+
+    #[tokio::test]
+    async fn freed_memory_is_asked_for_where_memory_runs_short_and_not_before() {
+        let (manager, _mark, _task) = manager();
+        for (pressure, is_asked) in [(MemoryPressure::None, false), (MemoryPressure::CloseIdle, true)] {
+            let asked = pin!(manager.freed.is_asked_for());
+            manager.relieve(pressure, 1 << 20, &mut Reliefs::default());
+            assert_eq!(asked.poll(&mut Context::from_waker(Waker::noop())).is_ready(), is_asked, "{pressure:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn freed_memory_is_asked_for_again_and_again_but_not_all_the_time() {
+        let mut reliefs = Reliefs::default();
+        for _ in 0..3 {
+            assert!(reliefs.may_ask_for_freed() && !reliefs.may_ask_for_freed());
+            tokio::time::advance(RELIEF_TIME).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -186,10 +246,5 @@ mod tests {
         assert!(!closed(51 << 20, 3));
         tokio::time::advance(RELIEF_TIME).await;
         assert!(closed(40 << 20, 3), "it did not help enough");
-    }
-
-    #[test]
-    fn the_memory_of_this_process_is_known() {
-        assert!(resident_bytes().is_some_and(|bytes| bytes > 1 << 20));
     }
 }

@@ -199,6 +199,17 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_plentiful_up_to_half_of_the_bound() {
+        let budget = MemoryBudget::new(1000);
+        budget.measured(400);
+        assert!(budget.is_plentiful());
+        let lease = budget.lease(100);
+        assert!(!budget.is_plentiful());
+        drop(lease);
+        assert!(budget.is_plentiful());
+    }
+
+    #[test]
     fn pressure_follows_measurements_and_what_was_taken_since() {
         let budget = MemoryBudget::new(1000);
         assert_eq!(budget.measured(500), MemoryPressure::None);

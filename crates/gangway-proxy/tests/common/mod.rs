@@ -234,3 +234,10 @@ impl RouteToServe {
 pub(crate) async fn app(name: &str) -> (SocketAddr, Arc<App>) {
     app::spawn(App::new(name)).await.expect("a free port")
 }
+
+/// The memory of this process.
+pub(crate) fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("it is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a number");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+}

@@ -547,37 +547,43 @@ async fn what_has_come_is_passed_on_and_chunks_are_whole() {
     assert!(got.ends_with(&body), "{got}");
 }
 
-/// Counts the writes to a client.
+/// Counts the writes to a client, and notes whether its connection is to end with a reset.
 #[derive(Debug)]
-struct Counted(DuplexStream, Arc<AtomicUsize>);
+struct Watched {
+    io: DuplexStream,
+    writes: Arc<AtomicUsize>,
+    is_reset: Arc<AtomicBool>,
+}
 
-impl AsyncRead for Counted {
+impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Counted {
+impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 
-impl ByteStream for Counted {
+impl ByteStream for Watched {
     fn bytes_written(&self) -> u64 {
         0
     }
 
-    fn reset_when_dropped(&self) {}
+    fn reset_when_dropped(&self) {
+        self.is_reset.store(true, Ordering::Relaxed);
+    }
 
     fn probe(&self) {}
 
@@ -591,8 +597,24 @@ async fn a_short_answer_leaves_in_one_write() {
     let (mut client, io) = duplex(1 << 20);
     let writes = Arc::new(AtomicUsize::new(0));
     client.write_all(format!("{GET}{GET}{LAST}").as_bytes()).await.expect("room");
-    serve(Counted(io, Arc::clone(&writes)), echo).await;
+    serve(Watched { io, writes: Arc::clone(&writes), is_reset: Arc::default() }, echo).await;
     assert_eq!((read_all(&mut client).await.matches("200 OK").count(), writes.load(Ordering::Relaxed)), (3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_does_not_take_is_thrown_away_with_its_connection() {
+    let large = "x".repeat(64 * 1024);
+    for (room, is_stalled) in [(1024, true), (1 << 20, false)] {
+        let (mut client, io) = duplex(room);
+        let is_reset = Arc::new(AtomicBool::new(false));
+        client.write_all(LAST.as_bytes()).await.expect("room");
+        let app = async |_: &RequestHead, session: &mut Http1Session<Watched>| {
+            let outcome = respond(session, StatusCode::OK, large.as_bytes()).await;
+            assert_eq!(outcome, if is_stalled { Err(DownstreamError::Stalled) } else { Ok(()) });
+        };
+        serve(Watched { io, writes: Arc::default(), is_reset: Arc::clone(&is_reset) }, app).await;
+        assert_eq!(is_reset.load(Ordering::Relaxed), is_stalled);
+    }
 }
 
 #[tokio::test]

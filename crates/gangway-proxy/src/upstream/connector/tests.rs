@@ -407,6 +407,29 @@ async fn nothing_is_kept_behind_an_answer_with_more_than_an_answer() {
 }
 
 #[tokio::test]
+async fn nothing_is_kept_behind_a_request_that_is_the_last_one_or_not_whole() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let turn = [Act::ReadHead, Act::Write(answer.into())];
+    let app = App::new(std::iter::repeat_n(turn, 5).flatten().collect()).await;
+    let (endpoint, connector) = (app.endpoint(), connector());
+    for (len, is_last, is_kept) in [(5, false, true), (10, false, false), (5, true, false)] {
+        let mut stream = connector.connect(&endpoint, &NEED).await.expect("it listens");
+        let mut fields = Fields::default();
+        fields.push(b"Content-Length", len.to_string().as_bytes());
+        let (method, body) = (&Method::PUT, BodyLength::Sized(len));
+        let request = UpstreamRequest { method, target: "/", fields: &fields, body, is_upgrade: false, is_last };
+        stream.start_request(&request).expect("it can be said");
+        let taken = poll_fn(|cx| stream.poll_send(cx, b"hello"[..].into())).await.expect("taken");
+        assert_eq!(taken, 5);
+        // The client has ended its body where it had announced more.
+        let _ = poll_fn(|cx| stream.poll_finish_request(cx, None)).await;
+        assert_eq!(receive(&mut stream, &Notify::new()).await.expect("answered").body, "ok");
+        connector.release(stream);
+        assert_eq!(connector.checkout(&endpoint, &NEED).is_some(), is_kept, "{len} {is_last}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_of_one_client_is_for_that_client() {
     let challenge = "HTTP/1.1 401 Who\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n";
     let (app, connector) = (App::answering(challenge).await, connector());
