@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::io::Write as _;
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -89,6 +90,10 @@ impl Downstream for Client {
 
     fn send_informational(&mut self, _head: &ResponseHead) -> Result<(), DownstreamError> {
         Ok(())
+    }
+
+    fn read_width(&self) -> ReadWidth {
+        ReadWidth::Wide
     }
 
     fn start_response(&mut self, head: &ResponseHead) -> Result<(), DownstreamError> {
@@ -277,19 +282,22 @@ fn noise(len: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn other_tasks_have_their_turn_in_the_middle_of_a_long_response() {
-    const LEN: usize = 4 << 20;
     // Besides, what is at hand at once; and what the encoder has held back.
-    for (coding, most) in
-        [(None, RELAYED_IN_A_ROW_MAX + WIDE_LEN), (Some(ContentCoding::Gzip), ENCODED_IN_A_ROW_MAX * 2)]
-    {
-        let (mut stream, mut tcp) = connected(BodyLength::Empty, false).await;
+    for (coding, len, most) in [
+        (None, 16 * RELAYED_IN_A_ROW_MAX, RELAYED_IN_A_ROW_MAX + WIDE_LEN),
+        (Some(ContentCoding::Gzip), 64 * ENCODED_IN_A_ROW_MAX, ENCODED_IN_A_ROW_MAX * 2),
+    ] {
+        let (mut stream, tcp) = connected(BodyLength::Empty, false).await;
         let (client, mut kept) = (Client::default(), Kept::default());
         let (mut end, rules) = (client.clone(), Rules { coding, ..Rules::default() });
         let mut transfer = kept.relay(&mut end, &mut stream, &rules, false);
-        let sending = tokio::spawn(async move {
-            tcp.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {LEN}\r\n\r\n").as_bytes()).await.expect("sent");
-            tcp.write_all(&noise(LEN)).await.expect("sent");
-            tcp
+        // On a thread of its own, so that there is always more.
+        let mut tcp = tcp.into_std().expect("a socket");
+        let answering = std::thread::spawn(move || {
+            tcp.set_nonblocking(false).expect("a socket");
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\n\r\n");
+            tcp.write_all(head.as_bytes()).expect("open");
+            tcp.write_all(&noise(len)).expect("open");
         });
         poll_fn(|cx| {
             let before = client.received();
@@ -300,8 +308,8 @@ async fn other_tasks_have_their_turn_in_the_middle_of_a_long_response() {
         })
         .await
         .expect("both ends are in order");
-        drop(sending.await.expect("no panic"));
-        assert!(client.0.borrow().has_whole && client.received() >= LEN, "{}", client.received());
+        answering.join().expect("no panic");
+        assert!(client.0.borrow().has_whole && client.received() >= len, "{}", client.received());
     }
 }
 
