@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::artifact;
 use crate::callgrind::{Profile, addresses};
+use crate::echoed_socket::{EchoedSocket, SENT, echoed_frame};
 use crate::gangway::{free_addresses, replace_file};
 use crate::process::{Process, outcome, tree};
 
@@ -49,6 +50,8 @@ pub enum Protocol {
     H1TlsLong,
     /// HTTP/2 over TLS.
     H2Tls,
+    /// A message over a WebSocket without TLS, and its echo.
+    WebSocket,
 }
 
 /// What callgrind counts of a request.
@@ -199,11 +202,15 @@ fn first_core() -> String {
 
 /// Sends requests, so many at a time. Every one has to be answered with 200.
 async fn send(load: Load, http: SocketAddr, https: SocketAddr) {
+    let (plain, secure) =
+        (format!("http://localhost:{}/", http.port()), format!("https://localhost:{}/", https.port()));
     match load.protocol {
-        Protocol::H1 | Protocol::H1Tls | Protocol::H1TlsLong | Protocol::H2Tls => {
-            send_by_h2load(load, http, https).await;
-        }
+        Protocol::H1 => send_by_h2load(load, &["--h1", &plain]).await,
+        Protocol::H1Tls => send_by_h2load(load, &["--h1", &secure]).await,
+        Protocol::H1TlsLong => send_by_h2load(load, &["--h1", &format!("{secure}long")]).await,
+        Protocol::H2Tls => send_by_h2load(load, &["-m", "8", &secure]).await,
         Protocol::H1Anew => send_anew(load, http).await.expect("every connection is served"),
+        Protocol::WebSocket => exchange(load, http).await.expect("every message comes back"),
     }
 }
 
@@ -224,23 +231,31 @@ async fn send_anew(load: Load, http: SocketAddr) -> std::io::Result<()> {
     futures::future::try_join_all(clients).await.map(drop)
 }
 
+/// Exchanges messages over WebSockets that stay.
+async fn exchange(load: Load, http: SocketAddr) -> std::io::Result<()> {
+    let Load { requests, connections, .. } = load;
+    let clients = (0..connections).map(|_| async move {
+        let mut socket = EchoedSocket::open(&Client::plain(http)).await?;
+        for _ in 0..requests / connections {
+            socket.exchange().await?;
+        }
+        Ok(())
+    });
+    futures::future::try_join_all(clients).await.map(drop)
+}
+
 /// Sends requests over connections that stay.
-async fn send_by_h2load(load: Load, http: SocketAddr, https: SocketAddr) {
+async fn send_by_h2load(load: Load, arguments: &[&str]) {
     let Load { protocol, requests, connections } = load;
     let mut command = Command::new("h2load");
-    command.args(["-t", "1", "-n", &requests.to_string(), "-c", &connections.to_string()]);
-    match protocol {
-        Protocol::H1 | Protocol::H1Anew => command.args(["--h1", &format!("http://localhost:{}/", http.port())]),
-        Protocol::H1Tls => command.args(["--h1", &format!("https://localhost:{}/", https.port())]),
-        Protocol::H1TlsLong => command.args(["--h1", &format!("https://localhost:{}/long", https.port())]),
-        Protocol::H2Tls => command.args(["-m", "8", &format!("https://localhost:{}/", https.port())]),
-    };
+    command.args(["-t", "1", "-n", &requests.to_string(), "-c", &connections.to_string()]).args(arguments);
     let said = tokio::task::spawn_blocking(move || outcome(&mut command)).await.expect("h2load can be run");
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.contains(&format!("{requests} 2xx, 0 3xx, 0 4xx, 0 5xx")), "{protocol:?}: {said}");
 }
 
-/// An endpoint that answers every head with the same 1 KB, in one write, or with a long answer if it asks for `/long`.
+/// An endpoint that answers every head with the same 1 KB, in one write, or with a long answer if it asks for `/long`. One
+/// that asks for a WebSocket gets it, and an echo of each message.
 async fn endpoint() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
     let address = listener.local_addr().expect("a bound listener has an address");
@@ -261,6 +276,9 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
             return Ok(());
         }
         while let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") {
+            if head.windows(9).any(|word| word == b"websocket") {
+                return echo(stream).await;
+            }
             let is_long = head.starts_with(b"GET /long ");
             head.drain(..end + 4);
             match is_long {
@@ -268,6 +286,18 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
                 false => stream.write_all(answer.as_bytes()).await?,
             }
         }
+    }
+}
+
+/// Accepts a WebSocket with the key that [`EchoedSocket`] sends, and answers each of its messages.
+async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
+    let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    stream.write_all(head.as_bytes()).await?;
+    let mut message = [0; SENT];
+    loop {
+        stream.read_exact(&mut message).await?;
+        stream.write_all(&echoed_frame()).await?;
     }
 }
 

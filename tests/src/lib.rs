@@ -12,6 +12,7 @@ pub mod cgroup;
 pub mod cost;
 pub mod diagrams;
 pub mod docker;
+pub mod echoed_socket;
 pub mod engine_events;
 pub mod engines;
 pub mod figures;

@@ -83,3 +83,16 @@ fn a_connection_for_one_request_makes_few_system_calls() {
     // It is accepted, read and closed; the rest is of the request.
     at_most("system calls per connection with one request, h1", calls, 8.0, 7.5, 2);
 }
+
+#[test]
+fn a_message_over_a_websocket_takes_few_instructions() {
+    let instructions = counted(Protocol::WebSocket).instructions;
+    at_most("instructions per message and its echo, WebSocket", instructions, 6_600.0, 6_200.0, 0);
+}
+
+#[test]
+fn a_message_over_a_websocket_makes_few_system_calls() {
+    // Two reads and two writes. No read tells what the one before has told, and waits are shared.
+    let calls = run(async { Subject::prepare().await.system_calls(Protocol::WebSocket, REQUESTS).await });
+    at_most("system calls per message and its echo, WebSocket", calls, 4.4, 4.2, 2);
+}

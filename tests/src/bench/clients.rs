@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::STUCK;
 use crate::bench::sample::{Sample, Watch};
+use crate::echoed_socket::{EchoedSocket, read_head, unexpected};
 
 /// The number of clients that connect anew for each request.
 const CONNECTING: usize = 16;
@@ -27,9 +28,6 @@ const LISTENING: usize = 1000;
 
 /// The number of them that share a source address; proxies bound the connections of one address.
 const PER_ADDRESS: usize = 50;
-
-/// The bytes of a WebSocket message. Short enough for a frame's short form.
-const MESSAGE: usize = 64;
 
 /// A load of clients of this module.
 #[derive(Clone, Debug)]
@@ -84,9 +82,8 @@ pub fn run(clients: &Clients, target: &Target, seconds: u64) -> Sample {
             }
             Clients::Connections => short(&Client::plain(target.plain), None, target, span).await,
             Clients::Messages => {
-                let (head, frame) = (upgrade_head(), frame());
                 together(STAYING, target, async |number, barrier| {
-                    messages(&target.plain_from(number), &head, &frame, &barrier, span).await
+                    messages(&target.plain_from(number), &barrier, span).await
                 })
                 .await
             }
@@ -172,24 +169,13 @@ async fn short(client: &Client, kind: Option<HandshakeKind>, target: &Target, sp
     .await
 }
 
-async fn messages(client: &Client, head: &str, frame: &[u8], barrier: &Barrier, span: Duration) -> Done {
-    let mut stream = client.stream("localhost").await?;
-    stream.write_all(head.as_bytes()).await?;
-    let answer = read_head(&mut stream).await?;
-    if !answer.starts_with(b"HTTP/1.1 101") {
-        return Err(unexpected(&answer));
-    }
-    // The echo is not masked: two bytes and the message.
-    let mut echo = vec![0; 2 + MESSAGE];
+async fn messages(client: &Client, barrier: &Barrier, span: Duration) -> Done {
+    let mut socket = EchoedSocket::open(client).await?;
     barrier.wait().await;
     let (until, mut micros) = (Instant::now() + span, Vec::new());
     while Instant::now() < until {
         let begun = Instant::now();
-        stream.write_all(frame).await?;
-        stream.read_exact(&mut echo).await?;
-        if echo[2..] != [b'm'; MESSAGE] {
-            return Err(unexpected(&echo));
-        }
+        socket.exchange().await?;
         micros.push(elapsed_micros(begun));
     }
     Ok((micros.len() as u64, micros))
@@ -245,29 +231,6 @@ fn head(host: &str, path: &str, more: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: bench\r\nAccept: */*\r\n{more}\r\n")
 }
 
-fn upgrade_head() -> String {
-    let more = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    head("localhost", "/ws", more)
-}
-
-/// A text message, masked by zeros, which leave it as it is.
-fn frame() -> Vec<u8> {
-    let len = u8::try_from(MESSAGE).expect("below 126");
-    let mut frame = vec![0x81, 0x80 | len, 0, 0, 0, 0];
-    frame.extend([b'm'; MESSAGE]);
-    frame
-}
-
-/// Reads a head to its end, and no more: every answer that is read so is followed by nothing, or by what is not looked at.
-async fn read_head(stream: &mut Stream) -> io::Result<Vec<u8>> {
-    let mut head = Vec::with_capacity(1024);
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    Ok(head)
-}
-
 /// Reads an answer with 1 KB of body.
 async fn read_answer(stream: &mut Stream) -> io::Result<Vec<u8>> {
     let mut answer = Vec::with_capacity(2048);
@@ -284,8 +247,4 @@ async fn read_answer(stream: &mut Stream) -> io::Result<Vec<u8>> {
 
 fn elapsed_micros(begun: Instant) -> u32 {
     u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX)
-}
-
-fn unexpected(answer: &[u8]) -> io::Error {
-    io::Error::other(format!("unexpected: {:?}", String::from_utf8_lossy(&answer[..answer.len().min(200)])))
 }
