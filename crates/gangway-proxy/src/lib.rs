@@ -33,6 +33,7 @@ mod panic_guard;
 mod properties;
 mod reply;
 mod request;
+mod route_metrics;
 #[cfg(any(test, fuzzing))]
 mod samples;
 mod serving_table;

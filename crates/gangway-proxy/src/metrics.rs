@@ -2,21 +2,16 @@
 //!
 //! The counters of a route are looked up when a table is activated, not for each request.
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use std::sync::Arc;
 
-/// In seconds: from a fast local application to a slow upload.
-const DURATION_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+use crate::route_metrics::{AllRouteMetrics, RouteMetrics};
 
 /// Every counter of the data plane. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    requests: IntCounterVec,
-    duration: HistogramVec,
-    under_way: IntGaugeVec,
+    routes: AllRouteMetrics,
     no_route: IntCounter,
     refused: IntCounterVec,
     /// Open client connections, by listener.
@@ -39,34 +34,11 @@ pub struct Metrics {
     pub(crate) access_log_dropped: IntCounter,
 }
 
-/// The counters of one route.
-#[derive(Clone, Debug)]
-pub(crate) struct RouteMetrics {
-    by_class: [IntCounter; 5],
-    duration: Histogram,
-    pub(crate) under_way: IntGauge,
-}
-
 impl Metrics {
     /// Makes the counters and registers them.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
-            requests: IntCounterVec::new(
-                Opts::new("gangway_requests_total", "Requests answered, by route and class of status."),
-                &["route", "status"],
-            )?,
-            duration: HistogramVec::new(
-                HistogramOpts::new(
-                    "gangway_request_duration_seconds",
-                    "Time from the head of a request to the end of its answer.",
-                )
-                .buckets(DURATION_BUCKETS.to_vec()),
-                &["route"],
-            )?,
-            under_way: IntGaugeVec::new(
-                Opts::new("gangway_requests_under_way", "Requests, streams and WebSockets under way."),
-                &["route"],
-            )?,
+            routes: AllRouteMetrics::new()?,
             no_route: IntCounter::new("gangway_requests_without_route_total", "Requests that no route takes.")?,
             refused: IntCounterVec::new(
                 Opts::new("gangway_answers_total", "Answers of our own, by reason."),
@@ -100,9 +72,7 @@ impl Metrics {
                 "Access log lines dropped because the sink was too slow.",
             )?,
         };
-        registry.register(Box::new(metrics.requests.clone()))?;
-        registry.register(Box::new(metrics.duration.clone()))?;
-        registry.register(Box::new(metrics.under_way.clone()))?;
+        registry.register(Box::new(metrics.routes.clone()))?;
         registry.register(Box::new(metrics.no_route.clone()))?;
         registry.register(Box::new(metrics.refused.clone()))?;
         registry.register(Box::new(metrics.connections.clone()))?;
@@ -117,21 +87,13 @@ impl Metrics {
         Ok(metrics)
     }
 
-    pub(crate) fn for_route(&self, id: &str) -> RouteMetrics {
-        RouteMetrics {
-            by_class: STATUS_CLASSES.map(|class| self.requests.with_label_values(&[id, class])),
-            duration: self.duration.with_label_values(&[id]),
-            under_way: self.under_way.with_label_values(&[id]),
-        }
+    pub(crate) fn for_route(&self, id: &str) -> Arc<RouteMetrics> {
+        self.routes.of(id)
     }
 
     /// Removes the counters of a route that is gone: otherwise they would pile up as routes come and go.
     pub(crate) fn forget_route(&self, id: &str) {
-        for class in STATUS_CLASSES {
-            let _ = self.requests.remove_label_values(&[id, class]);
-        }
-        let _ = self.duration.remove_label_values(&[id]);
-        let _ = self.under_way.remove_label_values(&[id]);
+        self.routes.forget(id);
     }
 
     pub(crate) fn no_route(&self) {
@@ -140,13 +102,5 @@ impl Metrics {
 
     pub(crate) fn own_answer(&self, reason: &str) {
         self.refused.with_label_values(&[reason]).inc();
-    }
-}
-
-impl RouteMetrics {
-    pub(crate) fn answered(&self, status: u16, seconds: f64) {
-        let class = usize::from(status / 100).clamp(1, 5) - 1;
-        self.by_class[class].inc();
-        self.duration.observe(seconds);
     }
 }

@@ -9,7 +9,7 @@ use gangway_model::{Address, Endpoint, EndpointKey, Readiness, Route, RoutingTab
 use http::HeaderValue;
 
 use crate::hash::mix;
-use crate::metrics::RouteMetrics;
+use crate::route_metrics::RouteMetrics;
 use crate::upstream::endpoint_state::EndpointState;
 use crate::upstream::route_state::RouteState;
 use crate::upstream::sticky::{CookieSecret, Signed};
@@ -32,7 +32,7 @@ pub(crate) struct ActiveRoute {
     pub(crate) auth_service: Arc<[ActiveEndpoint]>,
     /// Whether requests have to pass the gate.
     pub(crate) is_guarded: bool,
-    pub(crate) metrics: RouteMetrics,
+    pub(crate) metrics: Arc<RouteMetrics>,
     pub(crate) state: Arc<RouteState>,
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn record(
     let duration = ended.saturating_duration_since(ctx.started);
     let active = ctx.routed.as_ref().map(|routed| &routed.active);
     if let Some(active) = active {
-        active.metrics.answered(outcome.status, duration.as_secs_f64());
+        active.metrics.answered(outcome.status, duration);
         if let Some(reason) = ctx.reply.reason.filter(|reason| reason.status() >= 500) {
             active.state.failures.note(reason.token(), ctx.reply.detail.as_deref().unwrap_or_default());
             shared.failures.notify_one();

@@ -1,7 +1,6 @@
 //! State that is carried along one request.
 
 use http::StatusCode;
-use prometheus::IntGauge;
 use tokio::time::Instant;
 
 use crate::access::gate::Passage;
@@ -13,6 +12,7 @@ use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
 use crate::request::client_origin::ClientScheme;
 use crate::request::decision::{Incoming, RoutedTo};
+use crate::route_metrics::UnderWay;
 use crate::serving_table::ActiveEndpoint;
 use crate::upstream::attempt::Attempt;
 
@@ -61,23 +61,6 @@ pub(crate) struct ReplyNote {
     pub(crate) reason: Option<Reason>,
     /// A description of the failure, for people.
     pub(crate) detail: Option<String>,
-}
-
-/// Counts a request in a gauge until it is dropped.
-#[derive(Debug)]
-pub(crate) struct UnderWay(IntGauge);
-
-impl UnderWay {
-    pub(crate) fn count(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 /// The parts that every request to an endpoint has.

@@ -14,9 +14,10 @@ use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
 use crate::request::client_origin::{ClientOrigin, client_origin};
-use crate::request::context::{Received, RequestContext, UnderWay};
+use crate::request::context::{Received, RequestContext};
 use crate::request::decision::{InForce, RequestDecision, RoutedTo, decide};
 use crate::request::upgrade;
+use crate::route_metrics::UnderWay;
 use crate::serving_table::{ActiveRoute, ActiveTable};
 use crate::shared::Shared;
 
@@ -93,7 +94,7 @@ fn decide_by_table(
         RequestDecision::Serve(routed) => {
             report_upgrade(head, &routed.active);
             if ctx.under_way.is_none() {
-                ctx.under_way = Some(UnderWay::count(&routed.active.metrics.under_way));
+                ctx.under_way = Some(UnderWay::count(&routed.active.metrics));
             }
             next(ctx, routed, NextStep::Serve)
         }
