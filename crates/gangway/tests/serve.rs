@@ -134,6 +134,49 @@ async fn a_shared_definition_protects_its_routes_and_closes_them_once_it_is_gone
 }
 
 #[tokio::test]
+async fn a_list_of_users_in_the_config_file_lets_in_those_and_nobody_once_it_is_gone_or_doubtful() {
+    let (address, _) = app::spawn(App::new("nas")).await.unwrap();
+    let route = format!(
+        "[routes.nas]\nhost = \"nas.test\"\nupstream = \"http://{address}\"\ntls = \"off\"\nauth.basic = \"@friends\"\n"
+    );
+    // The hash of `secret`.
+    let users = "[users.friends]\nann = \"{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\"\n";
+    let instance = Options::config(&format!("{route}{users}")).start().await;
+    let status = async |credentials: &str| {
+        let mut connection = tokio::net::TcpStream::connect(instance.http).await.unwrap();
+        let request = format!(
+            "GET / HTTP/1.1\r\nhost: nas.test\r\nauthorization: Basic {credentials}\r\nconnection: close\r\n\r\n"
+        );
+        tokio::io::AsyncWriteExt::write_all(&mut connection, request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut connection, &mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap().to_owned()
+    };
+    let (right, wrong) = ("YW5uOnNlY3JldA==", "YW5uOndyb25n");
+    let becomes = async |expected: &str| {
+        eventually(&format!("it answers {expected}"), STUCK, async || (status(right).await == expected).then_some(()))
+            .await;
+    };
+    becomes("200").await;
+    assert_eq!(status(wrong).await, "401");
+    let folder = instance.folder.path().join("data/auth");
+    std::fs::create_dir_all(&folder).unwrap();
+    running::put(&folder.join("friends"), "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n");
+    becomes("503").await;
+    instance.diagnosed(&["G204"]).await;
+    std::fs::remove_file(folder.join("friends")).unwrap();
+    becomes("200").await;
+    instance.put_config(&route);
+    becomes("503").await;
+    instance.put_config(&format!("{route}{users}"));
+    becomes("200").await;
+    instance.put_config(&format!("{route}[users.friends]\nann = \"secret\"\n"));
+    becomes("401").await;
+    let found = instance.diagnosed(&["G204"]).await.to_string();
+    assert!(!found.contains("secret"), "{found}");
+}
+
+#[tokio::test]
 async fn what_every_route_uses_has_to_be_there_at_the_start_and_stays_when_it_is_taken_out() {
     let (address, _) = app::spawn(App::new("nas")).await.unwrap();
     let route = format!("[routes.nas]\nhost = \"nas.test\"\nupstream = \"http://{address}\"\ntls = \"off\"\n");

@@ -14,7 +14,8 @@ codes! {
         "With `network_mode: service:x` an application is reached at the address of `x`, which is not running.";
     USER_LIST = 204, Error, "list of users that cannot be used",
         "`auth.basic` names a list of users by `@`: a file of that name in `auth/` on the volume, with `user:hash` on each \
-         line as `htpasswd` writes it. Routes that name a list which is not there are closed.";
+         line as `htpasswd` writes it, or a table `[users.<name>]` of the configuration file. Routes that name a list which is not \
+         there, or stands in both places, are closed.";
     AUTH_SERVICE_UNKNOWN = 205, Error, "log-in service that is not there",
         "`auth.forward` names no container and no service that runs. A service of the same project goes first, then a container \
          of that name, then the only service of that name, and for a product's name the only service with its image. The \

@@ -28,7 +28,9 @@ impl CheckedConfig {
         let undefined = undefined_defaults(&raw.layer, &raw.middlewares);
         diagnostics.extend(undefined.iter().map(|error| error.diagnostic(NOT_STARTED)));
         found.extend(diagnostics.iter().map(|diagnostic| locate(diagnostic, id, sources)));
-        let RawSettings { routes, middlewares, .. } = raw;
+        let RawSettings { routes, middlewares, users, .. } = raw;
+        let wrong = users.iter().flat_map(|table| table.parse().1);
+        found.extend(wrong.map(|diagnostic| locate(&diagnostic, id, sources)));
         let mut settings = match settings {
             Some(settings) => settings.for_model(routes, middlewares),
             None => Settings { file_routes: routes, middlewares, ..Settings::default() },

@@ -124,6 +124,7 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
     let inputs = TaskInputs {
         proxy: proxy_tasks,
         model_settings: Channel::new(model_settings(&start, &listening, &admin)),
+        user_tables: Channel::new(start.raw.users.clone()),
         config: start.config_reload(),
         look: Arc::clone(&look),
         engines: settings.docker.clone(),

@@ -18,12 +18,15 @@ use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
 use super::{route_log, settings_log, user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
+use crate::settings::UserTable;
 use crate::settings::reload::{self, ConfigReload};
 
 /// The inputs of the tasks beside the published values.
 pub(super) struct TaskInputs<P> {
     pub(super) proxy: BackgroundTasks,
     pub(super) model_settings: Channel<gangway_model::Settings>,
+    /// The lists of users in the config file.
+    pub(super) user_tables: Channel<Vec<UserTable>>,
     pub(super) config: Option<ConfigReload>,
     /// Asks the config task to look at the file at once.
     pub(super) look: Arc<Notify>,
@@ -39,7 +42,8 @@ pub(super) fn spawn<P>(supervisor: &Supervisor, channels: &Channels, inputs: Tas
 where
     P: Fn(&Whereabouts) -> gangway_model::PublicPorts + Clone + Send + Sync + 'static,
 {
-    let TaskInputs { proxy, model_settings, config, look, engines, certificates, data, public_ports } = inputs;
+    let TaskInputs { proxy, model_settings, user_tables, config, look, engines, certificates, data, public_ports } =
+        inputs;
     let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = proxy;
 
     // The proxy: the published table → the one that requests use, and its log of what is not logged per request.
@@ -52,8 +56,10 @@ where
     // Global settings. Their log runs even without a config file: flags can have diagnostics too.
     supervisor.run_with("findings", channels.clone(), |c| settings_log::follow(c.config.reader()));
     if let Some(config) = config {
-        supervisor.run_with("config", (channels.clone(), model_settings.clone()), move |(c, settings)| {
-            reload::follow(config.clone(), Arc::clone(&look), settings.publisher(), c.config.publisher())
+        let written = (channels.clone(), model_settings.clone(), user_tables.clone());
+        supervisor.run_with("config", written, move |(c, settings, users)| {
+            let (settings, users) = (settings.publisher(), users.publisher());
+            reload::follow(config.clone(), Arc::clone(&look), settings, users, c.config.publisher())
         });
     }
 
@@ -72,10 +78,10 @@ where
         route_log::follow(c.compiled.reader(), c.whereabouts.reader(), public_ports.clone())
     });
 
-    // The volume → users.
-    supervisor.run_with("user-lists", (channels.clone(), data.clone()), |(c, data)| {
+    // The volume and the config file → users.
+    supervisor.run_with("user-lists", (channels.clone(), data.clone(), user_tables), |(c, data, tables)| {
         let outputs = UserListOutputs { lists: c.user_lists.publisher(), findings: c.user_list_findings.publisher() };
-        user_lists::follow(data.clone(), c.compiled.reader(), outputs)
+        user_lists::follow(data.clone(), tables.reader(), c.compiled.reader(), outputs)
     });
 
     // The table → certificates.

@@ -1,4 +1,5 @@
-//! The lists of users in `auth/` on the volume, which `auth.basic` names as `@<file>`.
+//! The lists of users in `auth/` on the volume and in `[users.<name>]` tables of the config file, which `auth.basic` names
+//! as `@<name>`. A name that stands in both places means neither, and routes that name it are closed.
 //!
 //! The folder is read every two seconds rather than watched, as bind mounts lose notifications. A list that cannot be read
 //! stays as it was; one whose file is gone is dropped one look later, since the file may be being replaced. Then routes
@@ -17,6 +18,7 @@ use gangway_proxy::UserLists;
 use gangway_publish::{Publisher, Reader};
 
 use super::finding_log::FindingLog;
+use crate::settings::UserTable;
 
 /// The folder's name on the volume.
 const FOLDER: &str = "auth";
@@ -39,22 +41,33 @@ pub(super) struct UserListOutputs {
 }
 
 /// Follows the folder, for ever.
-pub(super) async fn follow(data: PathBuf, compiled: Reader<Compiled>, mut outputs: UserListOutputs) -> Infallible {
+pub(super) async fn follow(
+    data: PathBuf,
+    tables: Reader<Vec<UserTable>>,
+    compiled: Reader<Compiled>,
+    mut outputs: UserListOutputs,
+) -> Infallible {
     let mut folder = UserListFolder::new(data.join(FOLDER));
     let mut log = FindingLog::default();
     let mut said = Vec::new();
+    let mut published = BTreeMap::new();
     loop {
         let looked = tokio::task::spawn_blocking(move || {
-            let is_changed = folder.look();
-            (folder, is_changed)
+            folder.look();
+            folder
         });
         match looked.await {
-            Ok((next, is_changed)) => {
+            Ok(next) => {
                 folder = next;
-                if is_changed {
-                    outputs.lists.publish(UserLists::new(folder.lists.clone()));
+                let of_file = ListsOfFile::of(&tables.load());
+                let lists = of_file.beside(&folder.lists);
+                if lists != published {
+                    published.clone_from(&lists);
+                    outputs.lists.publish(UserLists::new(lists));
                 }
-                let findings = folder.findings(&named(&compiled.load()));
+                let named = named(&compiled.load()).into_iter().filter(|name| !of_file.lists.contains_key(name));
+                let mut findings = folder.findings(&named.collect());
+                findings.extend(of_file.findings(&folder.lists));
                 if findings != said {
                     log.tell(&findings);
                     said.clone_from(&findings);
@@ -79,6 +92,46 @@ fn named(compiled: &Compiled) -> BTreeSet<Box<str>> {
         LoginMethod::Forward(_) => None,
     });
     lists.flatten().cloned().collect()
+}
+
+/// The lists of the config file.
+struct ListsOfFile {
+    lists: BTreeMap<Box<str>, Vec<BasicUser>>,
+    /// Where each list stands.
+    places: BTreeMap<Box<str>, Place>,
+    wrong: Vec<Diagnostic>,
+}
+
+impl ListsOfFile {
+    fn of(tables: &[UserTable]) -> Self {
+        let (mut lists, mut places, mut wrong) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        for table in tables {
+            let (users, found) = table.parse();
+            lists.insert(table.name.clone(), users);
+            places.insert(table.name.clone(), table.place.clone());
+            wrong.extend(found);
+        }
+        Self { lists, places, wrong }
+    }
+
+    /// These and those of the volume, without names that stand in both places: nobody can tell which was meant.
+    fn beside(&self, volume: &BTreeMap<Box<str>, Vec<BasicUser>>) -> BTreeMap<Box<str>, Vec<BasicUser>> {
+        let of_volume = volume.iter().filter(|(name, _)| !self.lists.contains_key(*name));
+        let of_file = self.lists.iter().filter(|(name, _)| !volume.contains_key(*name));
+        of_volume.chain(of_file).map(|(name, users)| (name.clone(), users.clone())).collect()
+    }
+
+    fn findings(&self, volume: &BTreeMap<Box<str>, Vec<BasicUser>>) -> Vec<Diagnostic> {
+        let twice = self.places.iter().filter(|(name, _)| volume.contains_key(*name));
+        let twice = twice.map(|(name, place)| {
+            let message =
+                format!("the list of users `{name}` stands in the config file and in `{FOLDER}/` on the volume");
+            Diagnostic::error(codes::USER_LIST, place.clone(), message)
+                .with_help("give one of them another name, or remove it")
+                .with_effect(CLOSED)
+        });
+        self.wrong.iter().cloned().chain(twice).collect()
+    }
 }
 
 /// The state of the folder at the last look.
@@ -277,6 +330,24 @@ mod tests {
         fs::remove_file(&path).expect("ours");
         assert!(!folder.look() && folder.look(), "it is gone");
         assert!(folder.findings(&BTreeSet::new()).is_empty());
+    }
+
+    #[test]
+    fn a_name_that_stands_on_the_volume_and_in_the_file_means_neither() {
+        let hash: Box<str> = ANN.split_once(':').expect("a user").1.into();
+        let table = |name: &str| UserTable {
+            name: name.into(),
+            users: vec![("bob".into(), hash.clone(), Place::Configuration)],
+            place: Place::Configuration,
+        };
+        let of_file = ListsOfFile::of(&[table("friends"), table("kids")]);
+        let ann = vec![BasicUser::parse(ANN).expect("valid")];
+        let volume = BTreeMap::from([("friends".into(), ann.clone()), ("parents".into(), ann)]);
+        assert_eq!(of_file.beside(&volume).keys().map(|name| &**name).collect::<Vec<_>>(), ["kids", "parents"]);
+        let found = of_file.findings(&volume);
+        assert!(found.len() == 1 && found[0].message.contains("`friends`") && found[0].effect == CLOSED, "{found:?}");
+        assert_eq!(of_file.beside(&BTreeMap::new()).len(), 2);
+        assert!(of_file.findings(&BTreeMap::new()).is_empty());
     }
 
     #[test]

@@ -13,10 +13,12 @@ mod raw;
 pub(crate) mod reload;
 pub(crate) mod schema;
 mod serve_settings;
+mod user_table;
 mod value;
 
 pub(crate) use self::environment::{EnvironmentLayer, read_environment};
 pub(crate) use self::log_options::{LogFormat, LogLevel};
 pub(crate) use self::raw::{NOT_STARTED, ProcessLayer, RawSettings};
 pub(crate) use self::serve_settings::{ServeSettings, undefined_defaults};
+pub(crate) use self::user_table::UserTable;
 pub(crate) use self::value::{Layer, SettingValue};

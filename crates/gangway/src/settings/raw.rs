@@ -7,6 +7,7 @@ use gangway_model::{FileRoute, MiddlewareTable};
 
 use super::file::{self, ConfigFile};
 use super::schema::{CONFIG, Flag};
+use super::user_table::UserTable;
 use super::value::{Layer, SettingOrigin, SettingValue};
 
 /// The effect of a diagnostic about settings at the start.
@@ -19,6 +20,7 @@ pub(crate) struct RawSettings {
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) routes: Vec<FileRoute>,
     pub(crate) middlewares: Vec<MiddlewareTable>,
+    pub(crate) users: Vec<UserTable>,
 }
 
 /// Flags and variables as they were when the process started; they cannot change while it runs.
@@ -43,6 +45,7 @@ impl ProcessLayer {
             config_file: self.config_file(),
             routes: config.routes,
             middlewares: config.middlewares,
+            users: config.users,
         }
     }
 

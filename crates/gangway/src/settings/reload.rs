@@ -19,6 +19,7 @@ use super::file::{ConfigReadError, parse, read};
 use super::raw::{ProcessLayer, RawSettings};
 use super::schema::{FLAGS, Flag};
 use super::serve_settings::{ServeSettings, undefined_defaults};
+use super::user_table::UserTable;
 use super::value::{Layer, SettingMessage};
 
 /// The interval between two looks at the file. A user who saves the file looks at the result a second later.
@@ -72,11 +73,12 @@ pub(crate) async fn follow(
     config: ConfigReload,
     look: Arc<Notify>,
     mut settings: Publisher<gangway_model::Settings>,
+    mut users: Publisher<Vec<UserTable>>,
     mut status: Publisher<ConfigStatus>,
 ) -> Infallible {
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let current = settings.reader();
+    let (current, current_users) = (settings.reader(), users.reader());
     let mut judged: Option<FileContent> = None;
     let mut diagnostics_in_force = status.reader().load().diagnostics.clone();
     loop {
@@ -93,7 +95,7 @@ pub(crate) async fn follow(
         let is_emptied = matches!(&content, FileContent::Text(text) if text.trim().is_empty());
         let has_tables = {
             let current = current.load();
-            !current.file_routes.is_empty() || !current.middlewares.is_empty()
+            !current.file_routes.is_empty() || !current.middlewares.is_empty() || !current_users.load().is_empty()
         };
         let result = if is_emptied && has_tables {
             Err(vec![ConfigReadError::Emptied.diagnostic(&config.path, LAST_STAYS)])
@@ -101,7 +103,11 @@ pub(crate) async fn follow(
             config.evaluate(&content)
         };
         match result {
-            Ok(UsableFile { settings: mut new, diagnostics }) => {
+            Ok(UsableFile { settings: mut new, users: new_users, diagnostics }) => {
+                if *current_users.load() != new_users {
+                    tracing::info!(lists = new_users.len(), "the lists of users in the config file are in force");
+                    users.publish(new_users);
+                }
                 // The file does not decide what is bound.
                 new.own_listeners = current.load().own_listeners.clone();
                 if *current.load() != new {
@@ -154,6 +160,7 @@ async fn settled(path: &Path, mut content: FileContent) -> FileContent {
 /// A file that can be put in force.
 struct UsableFile {
     settings: gangway_model::Settings,
+    users: Vec<UserTable>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -179,7 +186,8 @@ impl ConfigReload {
             return Err(diagnostics);
         }
         diagnostics.extend(self.restart_needed(&raw));
-        Ok(UsableFile { settings: self.settings.for_model(raw.routes, raw.middlewares), diagnostics })
+        let settings = self.settings.for_model(raw.routes, raw.middlewares);
+        Ok(UsableFile { settings, users: raw.users, diagnostics })
     }
 
     /// A warning for each setting that changed: only routes and shared definitions are read while Gangway runs.
@@ -240,6 +248,7 @@ mod tests {
         folder: tempfile::TempDir,
         look: Arc<Notify>,
         settings: Reader<gangway_model::Settings>,
+        users: Reader<Vec<UserTable>>,
         status: Reader<ConfigStatus>,
     }
 
@@ -262,12 +271,13 @@ mod tests {
         let settings = ServeSettings::parse(&raw, &docker).0.expect("good settings");
         let config = ConfigReload::new(&process, &raw, &settings, &docker).expect("a file");
         let own_listeners = OwnListeners { admin: "127.0.0.1:8420".parse().ok(), ..OwnListeners::default() };
+        let (users_tx, users) = channel(raw.users);
         let settings = gangway_model::Settings { own_listeners, ..settings.for_model(raw.routes, raw.middlewares) };
         let (settings_tx, settings) = channel(settings);
         let (status_tx, status) = channel(ConfigStatus { in_force: true, diagnostics: Vec::new() });
         let look = Arc::new(Notify::new());
-        tokio::spawn(follow(config, Arc::clone(&look), settings_tx, status_tx));
-        Fixture { folder, look, settings, status }
+        tokio::spawn(follow(config, Arc::clone(&look), settings_tx, users_tx, status_tx));
+        Fixture { folder, look, settings, users, status }
     }
 
     impl Fixture {
@@ -343,6 +353,24 @@ mod tests {
         assert_eq!(running.judged().await, []);
         assert_eq!(definitions(&running), ["lan-only 192.0.2.0/24"]);
         assert_eq!(running.settings.load().default_use, [Box::from("lan-only")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lists_of_users_follow_and_a_broken_file_leaves_the_last_ones() {
+        let mut running = started("[users.friends]\nann = \"x\"\n", Layer::default());
+        assert_eq!(running.judged().await, []);
+        let lists = |running: &Fixture| {
+            let tables = running.users.load();
+            tables.iter().map(|table| format!("{} {}", table.name, table.users.len())).collect::<Vec<_>>()
+        };
+        running.put("[users.friends]\nann = \"x\"\n\"b.ob\" = \"y\"\n[users.kids]\n");
+        assert_eq!(running.judged().await, []);
+        assert_eq!(lists(&running), ["friends 2", "kids 0"]);
+        running.put("[users.friends]\nann = ");
+        assert_eq!(running.judged().await[0].0, 904);
+        running.put("\n");
+        assert_eq!(running.judged().await[0].0, 903);
+        assert_eq!(lists(&running), ["friends 2", "kids 0"]);
     }
 
     #[tokio::test(start_paused = true)]

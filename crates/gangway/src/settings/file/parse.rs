@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::flatten::{flatten, scalar_texts};
 use super::source_text::SourceText;
 use crate::settings::schema::{CONFIG, FLAGS, Flag};
+use crate::settings::user_table::UserTable;
 use crate::settings::value::{Layer, SettingOrigin, SettingValue};
 
 /// Syntax errors that are reported at once: after the first few, most follow from these.
@@ -22,6 +23,7 @@ pub(crate) struct ConfigFile {
     pub(crate) globals: Layer,
     pub(crate) routes: Vec<FileRoute>,
     pub(crate) middlewares: Vec<MiddlewareTable>,
+    pub(crate) users: Vec<UserTable>,
 }
 
 /// A kind of tables, each with a name: `[routes.<name>]`.
@@ -36,8 +38,10 @@ struct TableKind {
 const ROUTES: TableKind = TableKind { key: "routes", noun: "route" };
 const MIDDLEWARES: TableKind = TableKind { key: "middlewares", noun: "shared definition" };
 
+const USERS: TableKind = TableKind { key: "users", noun: "list of users" };
+
 /// Keys of the file that hold tables.
-const TABLE_KINDS: [TableKind; 2] = [ROUTES, MIDDLEWARES];
+const TABLE_KINDS: [TableKind; 3] = [ROUTES, MIDDLEWARES, USERS];
 
 /// A named table, flattened to the keys of the label language.
 struct NamedTable {
@@ -89,6 +93,9 @@ impl FileParser<'_> {
             } else if name == MIDDLEWARES.key {
                 let table = |NamedTable { name, keys, place }| MiddlewareTable { name, keys, place };
                 config.middlewares = self.tables(MIDDLEWARES, value).map(table).collect();
+            } else if name == USERS.key {
+                let table = |NamedTable { name, keys: users, place }| UserTable { name, users, place };
+                config.users = self.tables(USERS, value).map(table).collect();
             } else if let Some(flag) = FLAGS.iter().find(|flag| flag.is_key() && flag.name == name) {
                 let values = self.global(flag, value);
                 config.globals.set(flag, values);
@@ -165,7 +172,7 @@ impl FileParser<'_> {
         let help = match nearest(name, known) {
             _ if name == CONFIG.name => "the file cannot name itself; take it out".to_owned(),
             Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => "take it out; the keys are the names of the flags of `gangway serve`, `routes` and `middlewares`"
+            None => "take it out; the keys are the names of the flags of `gangway serve`, `routes`, `middlewares` and `users`"
                 .to_owned(),
         };
         let message = format!("unknown key `{name}`");

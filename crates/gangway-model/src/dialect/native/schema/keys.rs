@@ -317,7 +317,8 @@ pub(crate) const KEYS: &[Key] = &[
         value: Form::List("`user:hash`, `@list`"),
         example: "ann:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC",
         doc: "Asks for a user name and a password. Hashes are bcrypt, argon2, `$6$`, `$5$` or `$apr1$`; `gangway hash` makes one. \
-              `@friends` is the htpasswd file `auth/friends` on the volume, which is followed. The application does not get \
+              `@friends` is the htpasswd file `auth/friends` on the volume, or the table `[users.friends]` of the configuration file with \
+              lines `name = \"hash\"`; both are followed, and a name that stands in both places closes the route. The application does not get \
               `Authorization` unless `auth.keep` says so.",
         status: KeyStatus::InForce(KeyId::AuthBasic),
         ..PROTECTS
