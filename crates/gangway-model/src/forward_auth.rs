@@ -144,12 +144,9 @@ impl IdentityField {
     /// Whether an application may take a field with this name for one of these. Some servers make variables of fields,
     /// and take any mark for a hyphen.
     pub fn may_be_read_in(&self, name: &[u8]) -> bool {
-        let is_same = |(known, byte): (&u8, &u8)| match *known {
-            b'-' | b'_' => !byte.is_ascii_alphanumeric(),
-            known => {
-                known == byte.to_ascii_lowercase() || !known.is_ascii_alphanumeric() && !byte.is_ascii_alphanumeric()
-            }
-        };
+        let is_mark = |byte: &u8| !byte.is_ascii_alphanumeric();
+        let is_same =
+            |(known, byte): (&u8, &u8)| *known == byte.to_ascii_lowercase() || is_mark(known) && is_mark(byte);
         let begins = |known: &str| known.len() <= name.len() && known.as_bytes().iter().zip(name).all(is_same);
         match self {
             Self::Named(known) => known.len() == name.len() && begins(known),

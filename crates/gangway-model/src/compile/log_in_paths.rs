@@ -1,6 +1,6 @@
 //! The paths that a log-in service serves at the hosts of the applications before which it stands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::host::HostPattern;
@@ -11,11 +11,18 @@ use crate::route::{HostHeader, Middleware, Policy, Route, Timeouts, Upstream};
 use crate::table::Entry;
 
 /// The entries for these paths. Where a host has them twice, the more senior route's counts; a route that a label makes
-/// for such a path goes before.
+/// for such a path goes before. No route that asks the service goes before: it would ask about the page to log in at.
 pub(super) fn entries(of_routes: &[Entry<Arc<Route>>]) -> Vec<Entry<Arc<Route>>> {
     let mut by_age: Vec<&Entry<Arc<Route>>> =
         of_routes.iter().filter(|entry| !entry.payload.auth_service.is_empty()).collect();
     by_age.sort_by_key(|entry| (entry.age, &entry.id));
+    let mut highest = BTreeMap::new();
+    for entry in &by_age {
+        for host in own_path(&entry.payload).iter().flat_map(|_| &entry.payload.hosts) {
+            let priority = highest.entry(host).or_insert(entry.priority);
+            *priority = entry.priority.max(*priority);
+        }
+    }
     let mut taken: BTreeSet<(HostPattern, &'static str)> = BTreeSet::new();
     let mut entries = Vec::new();
     for entry in by_age {
@@ -25,13 +32,14 @@ pub(super) fn entries(of_routes: &[Entry<Arc<Route>>]) -> Vec<Entry<Arc<Route>>>
         if hosts.is_empty() {
             continue;
         }
+        let priority = hosts.iter().filter_map(|host| highest.get(host)).copied().max().unwrap_or(entry.priority);
         let mut findings = Vec::new();
         let path = PathPattern::parse(path, &mut findings);
         let matcher = path.and_then(|path| Matcher::from_lists(hosts, vec![path], &mut findings));
         // As many alternatives as the route has hosts, so there are not too many.
         if let Some(matcher) = matcher {
             let route = route(&entry.payload, &matcher);
-            let (priority, id) = (entry.priority, route.id.clone());
+            let id = route.id.clone();
             entries.push(Entry { matcher, priority, age: i64::MAX, id, payload: Arc::new(route) });
         }
     }
