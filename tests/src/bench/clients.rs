@@ -96,7 +96,10 @@ pub fn run(clients: &Clients, target: &Target, seconds: u64) -> Sample {
             Clients::Hosts(hosts) => {
                 let heads: Vec<String> = hosts.iter().map(|host| head(host, "/1k", "")).collect();
                 together(STAYING, target, async |number, barrier| {
-                    hosts_by_turns(&target.plain_from(number), &heads, number, &barrier, span).await
+                    // Far from each other, as strangers are: side by side, all would ask the same container at the same
+                    // moment, and a connection to it would be opened for each of them.
+                    let first = number * heads.len() / STAYING;
+                    hosts_by_turns(&target.plain_from(number), &heads, first, &barrier, span).await
                 })
                 .await
             }
