@@ -258,7 +258,8 @@ fn redirect_by_middleware(middleware: &Middleware, query: &ExplainQuery, prefix:
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Authentication(_)
-        | Middleware::Compression(_) => None,
+        | Middleware::Compression(_)
+        | Middleware::ErrorPages(_) => None,
     }
 }
 

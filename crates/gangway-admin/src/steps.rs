@@ -47,7 +47,8 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery) -> Option<S
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Authentication(_)
-        | Middleware::Compression(_) => None,
+        | Middleware::Compression(_)
+        | Middleware::ErrorPages(_) => None,
     }
 }
 
@@ -89,6 +90,7 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery) -> Opt
             format!("counts for {}; more than {max} under way get 429", client_of(query.from))
         }
         Middleware::Authentication(login) => log_in(login, route, query),
+        Middleware::ErrorPages(_) => "errors get the page of the first rule with their status".to_owned(),
         Middleware::Compression(offered) => {
             let accepted = query.headers.get_all(ACCEPT_ENCODING).iter().map(http::HeaderValue::as_bytes);
             match choose_coding(accepted, offered) {
@@ -184,6 +186,7 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
         Middleware::ConcurrencyLimit(_) => key == "concurrency",
         Middleware::Authentication(_) => key.starts_with("auth."),
         Middleware::Compression(_) => key == "compress",
+        Middleware::ErrorPages(_) => key == "errors",
         Middleware::BodyLimit(_) => key == "body-limit",
         Middleware::Hsts(_) => key == "hsts",
         Middleware::RequestHeader(name, _) => of_header(key, "request.header.", name),

@@ -111,6 +111,7 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
         Middleware::Compression(codings) => {
             format!("compress {}", codings.iter().map(|coding| coding.token()).collect::<Vec<_>>().join(", "))
         }
+        Middleware::ErrorPages(pages) => format!("errors {pages}"),
     }
 }
 

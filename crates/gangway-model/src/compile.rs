@@ -16,10 +16,14 @@ mod conflicts;
 mod fair_share;
 mod handshakes;
 mod held_routes;
+mod led_to;
 mod log_in_paths;
 mod malformed;
+mod named_services;
 mod names;
 mod owners;
+mod page_protection;
+mod page_services;
 mod priorities;
 mod replicas;
 mod reserved_hosts;
@@ -34,13 +38,13 @@ mod weights;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use self::auth_services::AuthServices;
 use self::availability::{is_one_off, why_not_up};
 use self::candidates::{Around, OfContainer};
 pub use self::conflicts::Move;
 use self::conflicts::Settled;
 use self::fair_share::{Hidden, Intake};
 pub use self::held_routes::Hold;
+use self::named_services::NamedServices;
 use self::names::SharedNames;
 use self::owners::{Owner, Owners};
 use self::replicas::{RouteGroup, RouteOrigin};
@@ -136,9 +140,9 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let mut hidden = Hidden::new();
     let mut names = SharedNames::default();
     let mut unserved = UnservedClaims::new(&snapshot.holdings);
-    let auth_services = AuthServices::new(snapshot, &surroundings);
+    let services = NamedServices::new(snapshot, &surroundings);
     dialect::check_definitions(settings, &mut found);
-    let mut intake = Intake::new(candidates::of_file(settings, &auth_services, &mut found));
+    let mut intake = Intake::new(candidates::of_file(settings, &services, &mut found));
     let mut reports = Vec::with_capacity(containers.len());
     let mut known_of_services = HashSet::new();
     let is_read = |container: &&Container| !surroundings.is_own(container) && why_not_up(container).is_none();
@@ -149,7 +153,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
         let read = reads.next_if(|read| std::ptr::eq(read.container, *container));
         let made = if let Some(read) = read {
             findings = read.findings;
-            let around = Around { owners: &owners, surroundings: &surroundings, auth_services: &auth_services };
+            let around = Around { owners: &owners, surroundings: &surroundings, services: &services };
             candidates::of_container(container, read.declared, around, &mut names, &mut findings.found)
         } else if surroundings.is_own(container) {
             dialect::report_own(container, &mut findings.found);
@@ -168,7 +172,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     drop(reads);
     malformed::report(snapshot, &containers, settings, &mut found);
     let mut candidates = intake.all(&mut unserved, &mut found);
-    let around = Around { owners: &owners, surroundings: &surroundings, auth_services: &auth_services };
+    let around = Around { owners: &owners, surroundings: &surroundings, services: &services };
     let mut held = held_routes::read(snapshot, around, settings, cache, &mut names);
     names.settle(&mut found);
     let mut resolver = NameResolver::new(&names);
@@ -186,6 +190,7 @@ fn compile_by(cache: &mut ReadCache, snapshot: &Snapshot, settings: &Settings) -
     let settled = conflicts::settle(groups, &absent, &snapshot.holdings, &snapshot.released, observation, &mut found);
     let Settled { left: mut groups, lost, holdings, moves } = settled;
     auth_loops::settle(&mut groups, &mut found);
+    page_protection::settle(&mut groups, &mut found);
     priorities::settle(&mut groups, &mut found);
     handshakes::settle(&mut groups, &mut found);
     let reserved = reserved_hosts::hosts(&groups, &holdings, observation);
@@ -243,6 +248,7 @@ fn entry(group: RouteGroup<'_>) -> (Entry<Arc<Route>>, RouteOrigin<'_>) {
         upgrades: spec.upstream.upgrades,
         upstream: Arc::new(Upstream { id: id.clone(), endpoints, policy: spec.upstream.policy, held, unreachable }),
         auth_service: spec.auth_endpoints,
+        page_services: spec.page_services.into_iter().map(|service| (service.rule, service.endpoints)).collect(),
         closed: spec.closed,
         origins: spec.origins,
     };

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::address_filter::AddressFilter;
 use crate::authentication::Authentication;
 use crate::content_coding::ContentCoding;
+use crate::error_pages::ErrorPages;
 use crate::host::HostPattern;
 use crate::regex_pattern::RegexPattern;
 use crate::replacement::Replacement;
@@ -49,6 +50,9 @@ pub struct Route {
     pub upstream: Arc<Upstream>,
     /// Where the service is that `auth.forward` asks; sorted by key, and empty without the label.
     pub auth_service: Vec<Endpoint>,
+    /// Where the services are that `errors` names, by the position of their rule; sorted by key, and empty where one is
+    /// not there.
+    pub page_services: Vec<(usize, Vec<Endpoint>)>,
     /// A protecting label could not be applied, so every request is refused with 503 `route-closed`.
     pub closed: bool,
     /// Which keys come from shared definitions, for people: nothing that serves asks for it.
@@ -147,6 +151,8 @@ pub enum Middleware {
     Authentication(Arc<Authentication>),
     /// Compresses responses by one of these codings, preferred in this order.
     Compression(Box<[ContentCoding]>),
+    /// Replaces errors by pages.
+    ErrorPages(Arc<ErrorPages>),
 }
 
 impl Route {
@@ -172,7 +178,8 @@ impl Middleware {
             | Self::AddressFilter(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
-            | Self::Compression(_) => None,
+            | Self::Compression(_)
+            | Self::ErrorPages(_) => None,
         }
     }
 
@@ -191,7 +198,28 @@ impl Middleware {
             | Self::AddressFilter(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
-            | Self::Authentication(_) => None,
+            | Self::Authentication(_)
+            | Self::ErrorPages(_) => None,
+        }
+    }
+
+    /// The pages for errors, if it has them.
+    pub fn error_pages(&self) -> Option<&Arc<ErrorPages>> {
+        match self {
+            Self::ErrorPages(pages) => Some(pages),
+            Self::StripPrefix(_)
+            | Self::AddPrefix(_)
+            | Self::Rewrite { .. }
+            | Self::Redirect { .. }
+            | Self::RequestHeader(..)
+            | Self::ResponseHeader(..)
+            | Self::BodyLimit(_)
+            | Self::Hsts(_)
+            | Self::AddressFilter(_)
+            | Self::RateLimit(_)
+            | Self::ConcurrencyLimit(_)
+            | Self::Authentication(_)
+            | Self::Compression(_) => None,
         }
     }
 
@@ -210,7 +238,8 @@ impl Middleware {
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
             | Self::Authentication(_)
-            | Self::Compression(_) => false,
+            | Self::Compression(_)
+            | Self::ErrorPages(_) => false,
         }
     }
 }

@@ -104,6 +104,8 @@ pub(crate) struct RouteSpec<'s, Chain = Vec<Part<'s, Middleware>>, Upstream = Pa
     pub auth_service: Option<AuthServiceSpec<'s>>,
     /// Where that service is, once it is looked up.
     pub auth_endpoints: Vec<Endpoint>,
+    /// The services that `errors` names.
+    pub page_services: Vec<PageServiceSpec<'s>>,
     /// A protecting label could not be applied.
     pub closed: bool,
     /// `group`: services of one project that are one upstream.
@@ -232,13 +234,33 @@ pub(crate) struct AuthServiceSpec<'s> {
     pub is_shared: bool,
 }
 
+/// A service that `errors` names.
+#[derive(Clone, Debug)]
+pub(crate) struct PageServiceSpec<'s> {
+    /// The position of its rule.
+    pub rule: usize,
+    /// The name of a container or a service, or the host of the URL.
+    pub name: Box<str>,
+    /// The port that is written; a URL always has one.
+    pub port: Option<u16>,
+    /// Where it is if no container and no service has the name; none where only those are meant.
+    pub url: Option<UrlTarget>,
+    /// Where it is written.
+    pub mark: Mark<'s>,
+    /// A shared definition names it, so it is looked up from no project.
+    pub is_shared: bool,
+    /// Where it is, once it is looked up; empty where it is not there.
+    pub endpoints: Vec<Endpoint>,
+}
+
 impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
     /// The same route with other middlewares and another upstream; returns those that it had.
     pub(crate) fn replace<C, U>(self, middlewares: C, upstream: U) -> (RouteSpec<'s, C, U>, Chain, Upstream) {
         let Self {
             name, matcher, claim, priority, priority_mark, listener, closed, group, share, origins, words, ..
         } = self;
-        let (auth_service, auth_endpoints) = (self.auth_service, self.auth_endpoints);
+        let (auth_service, auth_endpoints, page_services) =
+            (self.auth_service, self.auth_endpoints, self.page_services);
         let (chain, old) = (self.middlewares, self.upstream);
         let route = RouteSpec {
             name,
@@ -251,6 +273,7 @@ impl<'s, Chain, Upstream> RouteSpec<'s, Chain, Upstream> {
             upstream,
             auth_service,
             auth_endpoints,
+            page_services,
             closed,
             group,
             share,
@@ -341,6 +364,18 @@ impl<'s> AuthServiceSpec<'s> {
     }
 }
 
+impl<'s> PageServiceSpec<'s> {
+    /// A service of the first rule, before it is looked up.
+    pub(crate) fn new(name: &str, port: Option<u16>, url: Option<UrlTarget>, mark: Mark<'s>) -> Self {
+        Self { rule: 0, name: name.into(), port, url, mark, is_shared: false, endpoints: Vec::new() }
+    }
+
+    fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> PageServiceSpec<'t> {
+        let Self { rule, name, port, url, is_shared, endpoints, .. } = self.clone();
+        PageServiceSpec { rule, name, port, url, mark: mark(self.mark), is_shared, endpoints }
+    }
+}
+
 impl<'s> RouteSpec<'s> {
     fn marked<'t>(&self, mark: Marking<'_, 's, 't>) -> RouteSpec<'t> {
         RouteSpec {
@@ -354,6 +389,7 @@ impl<'s> RouteSpec<'s> {
             upstream: self.upstream.marked(mark, UpstreamSpec::marked),
             auth_service: self.auth_service.as_ref().map(|service| service.marked(mark)),
             auth_endpoints: self.auth_endpoints.clone(),
+            page_services: self.page_services.iter().map(|service| service.marked(mark)).collect(),
             closed: self.closed,
             group: self.group.clone(),
             share: self.share.clone(),

@@ -289,6 +289,7 @@ fn tls_route(id: &str, tls: TlsMode, hosts: &[&str]) -> Entry<Arc<Route>> {
         upgrades: Box::default(),
         upstream: Arc::new(Upstream::default()),
         auth_service: Vec::new(),
+        page_services: Vec::new(),
         closed: false,
         origins: Box::default(),
     });

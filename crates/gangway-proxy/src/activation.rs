@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use gangway_model::{Compiled, Endpoint, EndpointKey, Readiness, Route, RoutingTable};
+use gangway_model::{Compiled, Endpoint, EndpointKey, Middleware, Readiness, Route, RoutingTable};
 use gangway_publish::{Generation, Publisher, PublisherGone, Reader, Seat};
 use tokio::time::sleep;
 
 use crate::access::gate::is_guarded;
 use crate::metrics::Metrics;
-use crate::serving_table::{ActiveEndpoint, ActiveRoute, ActiveTable, active_endpoint};
+use crate::pages::rest::Rest;
+use crate::serving_table::{ActiveEndpoint, ActiveRoute, ActiveTable, PageService, RoutePages, active_endpoint};
 use crate::upstream::endpoint_state::{EndpointHealth, EndpointStates};
 use crate::upstream::health::{HealthReport, Probes};
 use crate::upstream::opener::Opener;
@@ -143,7 +144,9 @@ impl States {
         let mut states = Self::default();
         for active in table.routes() {
             states.routes.insert(&active.route.id, Arc::clone(&active.state));
-            for endpoint in active.ready.iter().chain(&active.others).chain(&*active.auth_service) {
+            let services = active.pages.iter().flat_map(|pages| &pages.services);
+            let of_pages = services.flat_map(|(_, service)| &service.endpoints);
+            for endpoint in active.ready.iter().chain(&active.others).chain(&*active.auth_service).chain(of_pages) {
                 states.endpoints.insert(&endpoint.key, Arc::clone(&endpoint.state));
             }
         }
@@ -191,12 +194,20 @@ fn prepare(
             active_endpoint(endpoint, route, state, secret)
         };
         let (ready, others) = sorted(route.upstream.endpoints.iter().map(&mut activate).collect());
-        let auth_service = route.auth_service.iter().map(activate).collect();
+        let auth_service = route.auth_service.iter().map(&mut activate).collect();
+        let pages = route.middlewares.iter().find_map(Middleware::error_pages).map(|pages| {
+            let services = route.page_services.iter().filter(|(_, endpoints)| !endpoints.is_empty());
+            let services = services.map(|(rule, endpoints)| {
+                let endpoints = endpoints.iter().map(&mut activate).collect();
+                (*rule, PageService { endpoints, rest: Rest::default() })
+            });
+            Arc::new(RoutePages { pages: Arc::clone(pages), services: services.collect() })
+        });
         let state = known.routes.carry_over(&mut next.routes, &route.id);
         let (cookie, metrics) = (cookies.name(route), metrics.for_route(&route.id));
         let is_guarded = is_guarded(route);
         let route = Arc::clone(route);
-        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, is_guarded, metrics, state })
+        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, is_guarded, metrics, state })
     });
     known.endpoints.depart(&mut next.endpoints);
     (table, next)
@@ -221,9 +232,9 @@ fn sorted_anew(
         });
         let (ready, others) = sorted(endpoints.collect());
         let (cookie, metrics, state) = (active.cookie.clone(), active.metrics.clone(), Arc::clone(&active.state));
-        let (route, is_guarded, auth_service) =
-            (Arc::clone(route), active.is_guarded, Arc::clone(&active.auth_service));
-        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, is_guarded, metrics, state })
+        let (route, is_guarded, auth_service, pages) =
+            (Arc::clone(route), active.is_guarded, Arc::clone(&active.auth_service), active.pages.clone());
+        Arc::new(ActiveRoute { route, ready, others, cookie, auth_service, pages, is_guarded, metrics, state })
     })
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use gangway_model::{Compiled, EndpointKey};
 use gangway_publish::{Reader, seat};
 use gangway_tls::{CertificateResolver, ServerConfigs};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
@@ -29,9 +29,10 @@ use crate::log::unclaimed_hosts::{UnclaimedCounts, UnclaimedLog};
 use crate::metrics::Metrics;
 use crate::overload::Overload;
 use crate::overload::manager::OverloadManager;
+use crate::pages::library::PageLibrary;
 use crate::serving_table::ActiveTable;
 use crate::settings::{ProxySettings, Threading};
-use crate::shared::Shared;
+use crate::shared::{PAGE_QUESTIONS_MAX, Shared};
 use crate::start_error::StartError;
 use crate::upstream::connector::ConnectorSettings;
 use crate::upstream::endpoint_state::EndpointState;
@@ -87,6 +88,7 @@ pub fn start(
     certificates: CertificateResolver,
     whereabouts: Reader<Whereabouts>,
     user_lists: Reader<UserLists>,
+    pages: Reader<PageLibrary>,
     metrics: Metrics,
 ) -> Result<(DataPlane, BackgroundTasks), StartError> {
     let metrics = Arc::new(metrics);
@@ -145,6 +147,8 @@ pub fn start(
         certificates,
         overload: overload.clone(),
         access: Arc::new(AccessControl::new(user_lists)),
+        pages,
+        page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
         metrics,
         access_log: access_log.clone(),
         listening: listening.clone(),

@@ -28,6 +28,7 @@ mod message;
 mod metrics;
 mod middleware;
 mod overload;
+mod pages;
 mod panic_guard;
 #[cfg(any(test, fuzzing))]
 mod properties;
@@ -60,6 +61,7 @@ pub use log::failure_log::FailureLog;
 pub use log::unclaimed_hosts::UnclaimedLog;
 pub use metrics::Metrics;
 pub use overload::manager::OverloadManager;
+pub use pages::library::PageLibrary;
 pub use settings::{AccessLogFormat, AccessLogTarget, PassedSocket, PlainFallback, ProxySettings, Threading};
 pub use start_error::StartError;
 pub use trusted_proxies::TrustedProxies;

@@ -30,6 +30,8 @@ pub struct Metrics {
     pub(crate) memory: IntGauge,
     /// Connections and requests given up because memory or descriptors ran short, by what was given up.
     pub(crate) shed: IntCounterVec,
+    /// Errors that people would have got a page for, by what became of it.
+    pub(crate) error_pages: IntCounterVec,
     /// Access log lines that were dropped because the sink was too slow.
     pub(crate) access_log_dropped: IntCounter,
 }
@@ -67,6 +69,10 @@ impl Metrics {
                 Opts::new("gangway_shed_total", "Connections closed and requests refused for lack of memory."),
                 &["what"],
             )?,
+            error_pages: IntCounterVec::new(
+                Opts::new("gangway_error_pages_total", "Errors for which the label `errors` names a page, by outcome."),
+                &["outcome"],
+            )?,
             access_log_dropped: IntCounter::new(
                 "gangway_access_log_dropped_total",
                 "Access log lines dropped because the sink was too slow.",
@@ -83,6 +89,7 @@ impl Metrics {
         registry.register(Box::new(metrics.waiting.clone()))?;
         registry.register(Box::new(metrics.memory.clone()))?;
         registry.register(Box::new(metrics.shed.clone()))?;
+        registry.register(Box::new(metrics.error_pages.clone()))?;
         registry.register(Box::new(metrics.access_log_dropped.clone()))?;
         Ok(metrics)
     }

@@ -13,7 +13,7 @@ use gangway_model::{
 };
 use gangway_publish::{Publisher, channel};
 use gangway_tls::{CertificateResolver, ServerConfigs, Store};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::access::UserLists;
 use crate::access::gate::AccessControl;
@@ -24,9 +24,10 @@ use crate::listen_addresses::ListenAddresses;
 use crate::log::access_log::AccessLog;
 use crate::metrics::Metrics;
 use crate::overload::open_connections::OpenConnections;
+use crate::pages::library::PageLibrary;
 use crate::serving_table::ActiveTable;
 use crate::settings::{AccessLogFormat, AccessLogTarget, PlainFallback, ProxySettings, Threading};
-use crate::shared::Shared;
+use crate::shared::{PAGE_QUESTIONS_MAX, Shared};
 use crate::trusted_proxies::TrustedProxies;
 use crate::upstream::connector::ConnectorSettings;
 use crate::upstream::sticky::CookieSecret;
@@ -109,6 +110,7 @@ pub(crate) fn route(
         upgrades: Box::default(),
         upstream: Arc::new(Upstream { id, endpoints, ..Upstream::default() }),
         auth_service: Vec::new(),
+        page_services: Vec::new(),
         closed: false,
         origins: Box::default(),
     };
@@ -132,6 +134,7 @@ pub(crate) struct SampleState {
     _store: Publisher<Store>,
     _whereabouts: Publisher<Whereabouts>,
     _user_lists: Publisher<UserLists>,
+    _pages: Publisher<PageLibrary>,
 }
 
 impl SampleState {
@@ -144,6 +147,7 @@ impl SampleState {
         let (compiled, last_compiled) = channel(Compiled::default());
         let (store, stores) = channel(Store::default());
         let (user_lists, lists) = channel(UserLists::default());
+        let (pages, last_pages) = channel(PageLibrary::default());
         let (whereabouts, last_whereabouts) = channel(Whereabouts::default());
         let certificates = CertificateResolver::of_store(stores);
         let dropped = metrics.access_log_dropped.clone();
@@ -166,6 +170,8 @@ impl SampleState {
             unclaimed: Arc::default(),
             overload: crate::overload::Overload::new(&Limits::default()),
             access: Arc::new(AccessControl::new(lists)),
+            pages: last_pages,
+            page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
             connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),
         };
         Self {
@@ -176,6 +182,7 @@ impl SampleState {
             _store: store,
             _whereabouts: whereabouts,
             _user_lists: user_lists,
+            _pages: pages,
         }
     }
 

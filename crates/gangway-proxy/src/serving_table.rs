@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use gangway_model::{Address, Endpoint, EndpointKey, Readiness, Route, RoutingTable, Scheme};
+use gangway_model::{Address, Endpoint, EndpointKey, ErrorPages, Readiness, Route, RoutingTable, Scheme};
 use http::HeaderValue;
 
 use crate::hash::mix;
+use crate::pages::rest::Rest;
 use crate::route_metrics::RouteMetrics;
 use crate::upstream::endpoint_state::EndpointState;
 use crate::upstream::route_state::RouteState;
@@ -30,10 +31,34 @@ pub(crate) struct ActiveRoute {
     pub(crate) cookie: Option<Signed>,
     /// Where the service is that is asked about requests.
     pub(crate) auth_service: Arc<[ActiveEndpoint]>,
+    /// The pages for its errors.
+    pub(crate) pages: Option<Arc<RoutePages>>,
     /// Whether requests have to pass the gate.
     pub(crate) is_guarded: bool,
     pub(crate) metrics: Arc<RouteMetrics>,
     pub(crate) state: Arc<RouteState>,
+}
+
+/// The pages of a route, with the services that give them.
+#[derive(Debug)]
+pub(crate) struct RoutePages {
+    pub(crate) pages: Arc<ErrorPages>,
+    /// By the position of their rule.
+    pub(crate) services: Vec<(usize, PageService)>,
+}
+
+/// A service that gives pages.
+#[derive(Debug)]
+pub(crate) struct PageService {
+    pub(crate) endpoints: Vec<ActiveEndpoint>,
+    pub(crate) rest: Rest,
+}
+
+impl RoutePages {
+    /// The service of the rule at a position; none if it is not there.
+    pub(crate) fn service(&self, rule: usize) -> Option<&PageService> {
+        self.services.iter().find(|(position, _)| *position == rule).map(|(_, service)| service)
+    }
 }
 
 /// An endpoint with its state, and with what its connections are made of.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gangway_model::Compiled;
 use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, ServerConfigs};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::access::gate::AccessControl;
 use crate::hold::limits::Waiters;
@@ -17,6 +17,7 @@ use crate::log::access_log::AccessLog;
 use crate::log::unclaimed_hosts::UnclaimedCounts;
 use crate::metrics::Metrics;
 use crate::overload::Overload;
+use crate::pages::library::PageLibrary;
 use crate::serving_table::ActiveTable;
 use crate::settings::ProxySettings;
 use crate::upstream::connector::ConnectorSettings;
@@ -26,6 +27,9 @@ use crate::whereabouts::Whereabouts;
 /// How long a client waits for the first table. Longer than a start takes if an engine answers, and short enough that
 /// clients do not take Gangway for dead if none does.
 const START_WAIT: Duration = Duration::from_secs(3);
+
+/// Questions to page services at once. A service for people answers within milliseconds, so this is a thousand a second.
+pub(crate) const PAGE_QUESTIONS_MAX: usize = 64;
 
 /// State that every thread has a clone of.
 #[derive(Clone)]
@@ -39,6 +43,10 @@ pub(crate) struct Shared {
     pub(crate) connector: ConnectorSettings,
     pub(crate) overload: Overload,
     pub(crate) access: Arc<AccessControl>,
+    /// The pages on the volume.
+    pub(crate) pages: Reader<PageLibrary>,
+    /// Bounds the questions to page services that are under way.
+    pub(crate) page_questions: Arc<Semaphore>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: AccessLog,
     pub(crate) listening: ListenAddresses,

@@ -138,4 +138,14 @@ codes! {
     AUTH_TWICE = 56, Error, "two ways to log in",
         "A route has one way to log in: `auth.basic` or `auth.forward`. Which of two would count is not for Gangway to guess, \
          so the route is closed.";
+    ERROR_PAGES = 60, Error, "not a rule for errors",
+        "`errors` has rules of statuses, `->` and where the page is from, such as `404,500-599 -> errors/`, with `;` between \
+         them.";
+    ERROR_STATUS = 61, Error, "not the status of an error",
+        "Only errors get other pages: statuses from 400 to 599.";
+    ERROR_PAGE_SOURCE = 62, Error, "no source of pages",
+        "A page is from a folder or a file in `errors/` on the volume, from a container or a service, which may have a port and \
+         a path, or from a URL. Only `{status}` can be put into it.";
+    ERROR_RULE_UNREACHED = 63, Warning, "rule that no status gets to",
+        "The first rule with a status counts for it, and all of this rule's statuses stand in rules before it.";
 }

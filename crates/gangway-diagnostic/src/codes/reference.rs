@@ -50,4 +50,19 @@ codes! {
          it out, so that no label opens what the configuration file closes.";
     USE_OF_NOTHING = 224, Warning, "nothing to leave out",
         "`use` leaves out a definition that does not hold by default, so there is nothing to leave out.";
+
+    PAGE_SERVICE_UNKNOWN = 230, Error, "page service that is not there",
+        "`errors` names no container and no service that runs. A service of the same project goes first, then a container of \
+         that name, then the only service of that name. Until it is there, errors are shown as they come.";
+    PAGE_SERVICE_AMBIGUOUS = 231, Error, "several page services of one name",
+        "`errors` could mean services of several projects. The name of a container is unique.";
+    PAGE_SERVICE_UNREACHABLE = 232, Error, "page service that cannot be reached",
+        "The service that `errors` names shares no network with Gangway, or its port is not known.";
+    PAGE_SERVICE_PROTECTED = 233, Error, "page service behind a protection",
+        "Pages are shown to everybody, also to those who are not let in. So they cannot be from a container or a host whose own \
+         route asks for a log-in or lets in only some addresses.";
+    ERROR_PAGE_MISSING = 234, Warning, "page that is not there",
+        "`errors` names a folder or a file in `errors/` on the volume that has no page, or one that cannot be used: a page is a \
+         file of at most 256 KiB that ends with `.html`, `.htm`, `.xhtml`, `.txt` or `.json`. Until it is there, errors are shown \
+         as they come.";
 }

@@ -5,13 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::led_to::{Service, led_to, service};
 use super::replicas::RouteGroup;
 use crate::forward_auth::AuthProduct;
-use crate::route::{Address, Endpoint, Middleware};
+use crate::route::Middleware;
 use gangway_diagnostic::{Diagnostic, Finding, codes};
-
-/// A service as it is recognised: a container's id, or a host or an address in a URL.
-type Service = Box<str>;
 
 /// Opens the pages where people log in, and closes routes in circles.
 pub(super) fn settle(groups: &mut [RouteGroup<'_>], found: &mut Vec<Diagnostic>) {
@@ -27,16 +25,16 @@ pub(super) fn settle(groups: &mut [RouteGroup<'_>], found: &mut Vec<Diagnostic>)
     // Of each service that routes lead to: the services that are asked on the way.
     let mut asked_before: BTreeMap<Service, BTreeSet<Service>> = BTreeMap::new();
     for group in groups.iter().filter(|group| !group.spec.auth_endpoints.is_empty()) {
-        for led_to in led_to(group).intersection(&asked) {
+        for led_to in led_to(group).filter(|service| asked.contains(service)) {
             let services = group.spec.auth_endpoints.iter().map(service);
-            asked_before.entry(led_to.clone()).or_default().extend(services);
+            asked_before.entry(led_to).or_default().extend(services);
         }
     }
     if asked_before.is_empty() {
         return;
     }
     for group in groups.iter_mut().filter(|group| !group.spec.auth_endpoints.is_empty()) {
-        let led_to = led_to(group);
+        let led_to: BTreeSet<Service> = led_to(group).collect();
         let first = group.spec.auth_endpoints.iter().map(service).collect();
         if !all_asked(first, &asked_before).is_disjoint(&led_to) {
             close(group, found);
@@ -56,20 +54,6 @@ fn all_asked(first: BTreeSet<Service>, asked_before: &BTreeMap<Service, BTreeSet
         }
     }
     all
-}
-
-fn service(endpoint: &Endpoint) -> Service {
-    match (&*endpoint.key.container, &endpoint.key.address) {
-        ("", Address::Name(name, _)) => name.clone(),
-        ("", address @ Address::Ip(..)) => address.to_string().into(),
-        (container, _) => container.into(),
-    }
-}
-
-/// Everything that a route leads to and that a label could name: its endpoints, and itself by its hosts.
-fn led_to(group: &RouteGroup<'_>) -> BTreeSet<Service> {
-    let hosts = group.spec.matcher.hosts().into_iter().map(|host| host.to_string().into());
-    group.endpoints.iter().map(service).chain(hosts).collect()
 }
 
 fn is_asked_about_itself(group: &RouteGroup<'_>) -> bool {

@@ -2,9 +2,11 @@
 
 use std::rc::Rc;
 
-use super::auth_services::AuthServices;
+use super::auth_services;
+use super::named_services::NamedServices;
 use super::names::{DeclaredBy, References, SharedNames};
 use super::owners::Owners;
+use super::page_services;
 use super::targets::{Reached, reach, reach_urls};
 use crate::address::{Surroundings, TargetOwner};
 use crate::dialect;
@@ -40,7 +42,7 @@ pub(super) struct Candidate<'s> {
 pub(super) struct Around<'a, 's> {
     pub owners: &'a Owners<'s>,
     pub surroundings: &'a Surroundings<'s>,
-    pub auth_services: &'a AuthServices<'a, 's>,
+    pub services: &'a NamedServices<'a, 's>,
 }
 
 /// The result for one container.
@@ -65,7 +67,7 @@ pub(super) fn of_container<'s>(
     names: &mut SharedNames<'s>,
     found: &mut Vec<Diagnostic>,
 ) -> OfContainer<'s> {
-    let Around { owners, surroundings, auth_services } = around;
+    let Around { owners, surroundings, services } = around;
     let (declarations, by_label) = match declared {
         Declared::NotRouted(why) => return OfContainer::not_routed(&why),
         Declared::Routed { declarations, by_label } => (declarations, by_label),
@@ -96,9 +98,10 @@ pub(super) fn of_container<'s>(
     }
     let mut candidates = Vec::with_capacity(routes.len());
     for mut route in routes {
-        let mut of_log_in = Vec::new();
-        auth_services.put(&mut route, source, &mut of_log_in);
-        found.extend(of_log_in.into_iter().filter(|_| is_heard));
+        let mut of_services = Vec::new();
+        auth_services::put(services, &mut route, source, &mut of_services);
+        page_services::put(services, &mut route, source, &mut of_services);
+        found.extend(of_services.into_iter().filter(|_| is_heard));
         if route.group.is_some() && container.project().is_none() {
             found.push(group_without_project(container, &route));
         }
@@ -137,7 +140,8 @@ pub(super) fn of_gone<'s>(
     let candidate = |mut route: RouteSpec<'s>| {
         let (party, source) = (around.owners.party(container, &route), Source::Container(container));
         // What there is to say was said while it ran.
-        around.auth_services.put(&mut route, source, &mut Vec::new());
+        auth_services::put(around.services, &mut route, source, &mut Vec::new());
+        page_services::put(around.services, &mut route, source, &mut Vec::new());
         let Split { spec, references, .. } = Split::of(route, |_, _| Reached::default());
         let (endpoints, shared, unreachable) = (Vec::new(), None, None);
         Candidate { party, source, spec, references, endpoints, shared, unreachable }
@@ -164,14 +168,15 @@ pub(super) fn name_of_gone<'s>(
 /// Makes candidates of the routes of the configuration file.
 pub(super) fn of_file<'s>(
     settings: &'s Settings,
-    auth_services: &AuthServices<'_, 's>,
+    services: &NamedServices<'_, 's>,
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Candidate<'s>> {
     let mut routes: Vec<&FileRoute> = settings.file_routes.iter().collect();
     routes.sort_by_key(|route| (&route.name, &route.place));
     let candidate = |file: &'s FileRoute| {
         let mut route = dialect::read_file(file, settings, found)?;
-        auth_services.put(&mut route, Source::File(file), found);
+        auth_services::put(services, &mut route, Source::File(file), found);
+        page_services::put(services, &mut route, Source::File(file), found);
         let Split { spec, references, reached } = Split::of(route, |_, destination| reach_urls(destination));
         let (party, source) = (Party::of_file(&spec.name), Source::File(file));
         let endpoints = reached.map(|reached| reached.endpoints).unwrap_or_default();

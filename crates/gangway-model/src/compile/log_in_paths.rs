@@ -73,7 +73,8 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)
-        | Middleware::Authentication(_) => false,
+        | Middleware::Authentication(_)
+        | Middleware::ErrorPages(_) => false,
     };
     Route {
         id: id.clone(),
@@ -89,6 +90,7 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         upgrades: Box::default(),
         upstream: Arc::new(Upstream { id, endpoints, policy: Policy::default(), held: false, unreachable: None }),
         auth_service: Vec::new(),
+        page_services: Vec::new(),
         closed: of.closed,
         origins: of.origins.clone(),
     }

@@ -67,6 +67,7 @@ fn route<'s>(name: &str, mark: Mark<'s>) -> RouteSpec<'s> {
         upstream,
         auth_service: None,
         auth_endpoints: Vec::new(),
+        page_services: Vec::new(),
         closed: false,
         group: None,
         share: Box::default(),

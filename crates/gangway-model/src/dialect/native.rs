@@ -10,6 +10,7 @@ mod collect;
 mod default_host;
 mod definitions;
 mod draft;
+mod error_pages;
 mod forward_auth;
 mod header;
 mod label;

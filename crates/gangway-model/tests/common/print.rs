@@ -84,7 +84,14 @@ fn fmt_route(f: &mut String, route: &Route) -> std::fmt::Result {
         writeln!(f, "  nothing to wait for: {}", printable(why))?;
     }
     let asked = route.auth_service.iter().map(|endpoint| endpoint_text(endpoint).replacen("to ", "asks ", 1));
-    asked.chain(route.upstream.endpoints.iter().map(endpoint_text)).try_for_each(|line| writeln!(f, "  {line}"))
+    let pages = route.page_services.iter().flat_map(|(rule, endpoints)| {
+        let line = move |endpoint| endpoint_text(endpoint).replacen("to ", &format!("pages of rule {rule} from "), 1);
+        endpoints.iter().map(line)
+    });
+    asked
+        .chain(pages)
+        .chain(route.upstream.endpoints.iter().map(endpoint_text))
+        .try_for_each(|line| writeln!(f, "  {line}"))
 }
 
 /// A line for each thing that is not as usual.
@@ -137,6 +144,7 @@ fn middleware_text(middleware: &Middleware) -> String {
         Middleware::Compression(codings) => {
             format!("compress {}", codings.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
         }
+        Middleware::ErrorPages(pages) => format!("errors {pages}"),
     }
 }
 

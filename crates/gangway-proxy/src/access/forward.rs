@@ -3,17 +3,13 @@
 //! Only an answer that is whole, in time and in order opens the way. Everything else is a closed door: a service that
 //! cannot be reached, is silent, or answers what makes no sense.
 
-use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use gangway_model::{Address, AuthProduct, ForwardAuth, IdentityField, Readiness};
 use http::{Method, StatusCode};
 use tokio::time::timeout;
 
 use crate::downstream::connection::ClientConnection;
-use crate::message::body_length::BodyLength;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
@@ -24,14 +20,10 @@ use crate::reply::reason::Reason;
 use crate::request::admission::Admission;
 use crate::request::forwarding::{self, ForwardingFacts};
 use crate::serving_table::ActiveEndpoint;
-use crate::stream::body_frame::BodyFrame;
-use crate::stream::read_width::ReadWidth;
 use crate::stream::upstream_error::{UpstreamError, UpstreamErrorKind};
-use crate::stream::upstream_request::UpstreamRequest;
-use crate::upstream::connector::{ConnectionNeed, Connector};
-use crate::upstream::dedicated::ConnectionOwner;
-use crate::upstream::error::trouble;
+use crate::upstream::connector::Connector;
 use crate::upstream::stream::UpstreamStream;
+use crate::upstream::subrequest::{self, LOOP_FIELD, Subrequest, SubrequestError};
 
 /// How long the whole answer may take: a service may check a password meanwhile.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
@@ -39,23 +31,11 @@ const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// How long a connection may take, so that another container of the service can be asked.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 
-/// Kept connections that may turn out to be closed, one after another, before a fresh one is opened.
-const STALE_MAX: usize = 2;
-
 /// Bytes of an answer's body that a client gets: a page, and not a download.
 const BODY_MAX: usize = 256 * 1024;
 
-/// Bytes that are read of an answer that nobody gets, so that its connection can be used again.
-const UNREAD_MAX: usize = 16 * 1024;
-
 /// Bytes of the fields of an answer that go to the application, and of those that go to the client.
 const FIELDS_BYTES_MAX: usize = 32 * 1024;
-
-/// Interim answers before the answer.
-const INTERIM_MAX: usize = 8;
-
-/// By this field a question is known that comes back to us (RFC 8586).
-const LOOP_FIELD: &[u8] = b"CDN-Loop";
 
 /// What a service has said of a request that may pass.
 #[derive(Debug, Default)]
@@ -145,7 +125,7 @@ pub(super) fn remove_claims(identity: &[IdentityField], fields: &mut Fields) {
 /// Asks whether the request may pass. An error is the reply for the client.
 pub(super) async fn ask(forward: &ForwardAuth, question: &Question<'_>) -> Result<Approval, LocalReply> {
     let head = question.head;
-    if head.fields.all_named(LOOP_FIELD).any(|value| contains(value, question.own_mark)) {
+    if subrequest::is_of_ours(&head.fields, question.own_mark) {
         return Err(closed(forward, NoAnswer::invalid("it leads back to this route")));
     }
     if climbs(question.admission.path(head)) {
@@ -180,94 +160,21 @@ async fn answered(forward: &ForwardAuth, question: &Question<'_>) -> Result<Resu
     let mut error = NoAnswer::Unavailable("it is not running".to_owned());
     for endpoint in ready[first..].iter().chain(&ready[..first]) {
         let _in_flight = endpoint.state.begin();
-        match answer_of(endpoint, forward, question).await {
+        let subrequest = Subrequest {
+            connector: question.connector,
+            endpoint,
+            target: &forward.target,
+            fields: &question_fields(endpoint, forward, question),
+            connect_time: CONNECT_TIME,
+        };
+        match subrequest.send().await {
             Ok((stream, head)) => return judged(stream, head, forward, question).await,
-            // Nobody was asked, so another one can be.
-            Err(Unasked::NotReached(trouble)) => error = trouble,
-            Err(Unasked::Failed(trouble)) => return Err(trouble),
+            Err(SubrequestError::NotReached(trouble)) => error = NoAnswer::Unavailable(trouble.to_string()),
+            Err(SubrequestError::Failed(trouble)) => return Err(trouble.into()),
+            Err(SubrequestError::TooManyInterim) => return Err(NoAnswer::invalid("too many interim answers")),
         }
     }
     Err(error)
-}
-
-/// Why an endpoint gave no answer.
-enum Unasked {
-    NotReached(NoAnswer),
-    Failed(NoAnswer),
-}
-
-/// Asks one endpoint, and waits for the head of its answer.
-async fn answer_of(
-    endpoint: &ActiveEndpoint,
-    forward: &ForwardAuth,
-    question: &Question<'_>,
-) -> Result<(UpstreamStream, ResponseHead), Unasked> {
-    let need = ConnectionNeed {
-        owner: ConnectionOwner::Shared,
-        client: None,
-        is_upgrade: false,
-        is_repeatable: true,
-        connect_timeout: CONNECT_TIME,
-    };
-    let fields = question_fields(endpoint, forward, question);
-    let mut stale = 0;
-    loop {
-        let kept = if stale < STALE_MAX { question.connector.checkout(endpoint, &need) } else { None };
-        let mut stream = match kept {
-            Some(stream) => stream,
-            None => match question.connector.connect(endpoint, &need).await {
-                Ok(stream) => {
-                    endpoint.state.connected();
-                    stream
-                }
-                Err(error) => {
-                    endpoint.state.note_trouble(trouble(error.kind));
-                    return Err(Unasked::NotReached(NoAnswer::Unavailable(error.to_string())));
-                }
-            },
-        };
-        let is_stale = |kind| matches!(kind, UpstreamErrorKind::ClosedUnanswered | UpstreamErrorKind::Unprocessed);
-        match head_of(&mut stream, forward, &fields).await {
-            Ok(head) => return Ok((stream, head)),
-            Err(HeadError::Upstream(error)) if stream.is_reused() && is_stale(error.kind) && stale < STALE_MAX => {
-                stale += 1;
-            }
-            Err(HeadError::Upstream(error)) => return Err(Unasked::Failed(error.into())),
-            Err(HeadError::TooManyInterim) => {
-                return Err(Unasked::Failed(NoAnswer::invalid("too many interim answers")));
-            }
-        }
-    }
-}
-
-enum HeadError {
-    Upstream(UpstreamError),
-    TooManyInterim,
-}
-
-async fn head_of(
-    stream: &mut UpstreamStream,
-    forward: &ForwardAuth,
-    fields: &Fields,
-) -> Result<ResponseHead, HeadError> {
-    let started = stream.start_request(&UpstreamRequest {
-        method: &Method::GET,
-        target: &forward.target,
-        fields,
-        body: BodyLength::Empty,
-        is_upgrade: false,
-        is_last: false,
-    });
-    started.map_err(HeadError::Upstream)?;
-    poll_fn(|cx| stream.poll_finish_request(cx, None)).await.map_err(HeadError::Upstream)?;
-    let mut head = ResponseHead::default();
-    for _ in 0..=INTERIM_MAX {
-        poll_fn(|cx| stream.poll_response_head(cx, &mut head)).await.map_err(HeadError::Upstream)?;
-        if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(head);
-        }
-    }
-    Err(HeadError::TooManyInterim)
 }
 
 /// The fields of the question: the client's, without what frames its body, belongs to its connection, or asks for
@@ -299,12 +206,7 @@ fn question_fields(endpoint: &ActiveEndpoint, forward: &ForwardAuth, question: &
         fields.push_known(FieldKind::Spoofable, b"X-Original-Method", &[method]);
         fields.push_known(FieldKind::Spoofable, b"X-Original-URL", &[scheme, b"://", &host, target]);
     }
-    let mut seen = Vec::new();
-    for value in head.fields.all_named(LOOP_FIELD) {
-        seen.extend_from_slice(value);
-        seen.extend_from_slice(b", ");
-    }
-    fields.push_known(FieldKind::Other, LOOP_FIELD, &[&seen, question.own_mark.as_bytes()]);
+    subrequest::mark(&head.fields, question.own_mark, &mut fields);
     fields
 }
 
@@ -337,7 +239,7 @@ async fn judged(
     let status = head.status;
     if status.is_success() {
         let approval = approval(&head, forward)?;
-        skip_what_has_come(&mut stream).await;
+        subrequest::skip_what_has_come(&mut stream).await;
         question.connector.release(stream);
         return Ok(Ok(approval));
     }
@@ -358,7 +260,8 @@ async fn judged(
         reply.fields.extend_from(&head.fields, |field| field.kind == FieldKind::SetCookie);
         return Ok(Err(reply.into()));
     }
-    let body = body_of(&mut stream).await?;
+    let body = subrequest::body_of(&mut stream, BODY_MAX).await?;
+    let body = body.ok_or_else(|| NoAnswer::invalid("its answer is too large"))?;
     question.connector.release(stream);
     let mut fields = std::mem::take(&mut head.fields);
     fields.retain(|field| !matches!(field.kind, FieldKind::ContentLength | FieldKind::ProxyAuthenticate));
@@ -386,46 +289,6 @@ fn approval(head: &ResponseHead, forward: &ForwardAuth) -> Result<Approval, NoAn
     let user = names.iter().find_map(|name| approval.identity.all_named(name.as_bytes()).next());
     approval.user = user.filter(|user| !user.is_empty()).map(|user| String::from_utf8_lossy(user).into());
     Ok(approval)
-}
-
-/// Reads the body that has come with the head, and does not wait for more. If that was not all, the connection closes
-/// when it is released.
-async fn skip_what_has_come(stream: &mut UpstreamStream) {
-    let mut left = UNREAD_MAX;
-    poll_fn(|cx| {
-        loop {
-            let len = match stream.poll_body(cx, ReadWidth::Narrow) {
-                Poll::Ready(Ok(BodyFrame::Data(data))) if data.len() <= left => data.len(),
-                Poll::Ready(Ok(BodyFrame::End | BodyFrame::Data(_)) | Err(_)) | Poll::Pending => {
-                    return Poll::Ready(());
-                }
-            };
-            left -= len;
-            stream.consume(len);
-        }
-    })
-    .await;
-}
-
-async fn body_of(stream: &mut UpstreamStream) -> Result<bytes::Bytes, NoAnswer> {
-    let mut body = BytesMut::new();
-    loop {
-        let len = poll_fn(|cx| {
-            stream.poll_body(cx, ReadWidth::Narrow).map_ok(|frame| match frame {
-                BodyFrame::Data(data) => {
-                    let room = BODY_MAX + 1 - body.len().min(BODY_MAX);
-                    body.extend_from_slice(&data[..data.len().min(room)]);
-                    Some(data.len())
-                }
-                BodyFrame::End => None,
-            })
-        });
-        match len.await? {
-            None => return Ok(body.freeze()),
-            Some(_) if body.len() > BODY_MAX => return Err(NoAnswer::invalid("its answer is too large")),
-            Some(len) => stream.consume(len),
-        }
-    }
 }
 
 /// Whether a person looks at the answer, so that a page to log in at is of use.

@@ -37,7 +37,7 @@ pub(crate) struct AccessControl {
     limiter: OnceLock<RateLimiter>,
     requests: Arc<ConcurrencyCounts>,
     logins: Logins,
-    /// Marks our questions to log-in services.
+    /// Marks our questions to services.
     question_mark: Box<str>,
 }
 
@@ -145,7 +145,8 @@ impl<'m> Guard<'m> {
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
             | Middleware::Hsts(_)
-            | Middleware::Compression(_) => None,
+            | Middleware::Compression(_)
+            | Middleware::ErrorPages(_) => None,
         }
     }
 }
@@ -185,6 +186,11 @@ impl AccessControl {
             logins: Logins::new(lists),
             question_mark: format!("gangway-{:016x}", fastrand::u64(..)).into(),
         }
+    }
+
+    /// What our questions to services have in common, and nobody else's.
+    pub(crate) fn own_mark(&self) -> &str {
+        &self.question_mark
     }
 
     fn limiter(&self) -> &RateLimiter {

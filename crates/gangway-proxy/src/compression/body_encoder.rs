@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 
+use bytes::{Bytes, BytesMut};
 use compression_codecs::brotli::params::EncoderParams;
 use compression_codecs::core::Level;
 use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
@@ -125,6 +126,20 @@ impl BodyEncoder {
     /// Whether the body has ended and all of it is pending or consumed.
     pub(crate) fn has_finished(&self) -> bool {
         self.state == State::Finished
+    }
+
+    /// Encodes a whole body that is at hand.
+    pub(crate) fn encode_whole(mut self, body: &[u8]) -> io::Result<Bytes> {
+        let (mut rest, mut encoded) = (body, BytesMut::new());
+        loop {
+            encoded.extend_from_slice(self.pending());
+            self.consume(self.pending.len());
+            match rest {
+                [] if self.has_finished() => return Ok(encoded.freeze()),
+                [] => self.finish()?,
+                _ => rest = &rest[self.encode(rest)?..],
+            }
+        }
     }
 
     fn output(&mut self) -> (&mut (dyn EncodeV2 + Send + Sync), WriteBuffer<'_>) {

@@ -8,6 +8,7 @@ use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
+use crate::message::vary::{self, tokens};
 
 /// Smaller bodies fit into a packet or two as they are.
 const LEN_MIN: u64 = 1024;
@@ -29,7 +30,7 @@ pub(crate) fn on_response(
     if !is_compressible(request, response) {
         return None;
     }
-    vary_by_coding(&mut response.fields);
+    vary::add("Accept-Encoding", &mut response.fields);
     let coding = choose_coding(request.fields.all_named(b"accept-encoding"), offered)?;
     if !has_memory {
         return None;
@@ -126,25 +127,6 @@ fn is_worth_it(content_type: &[u8]) -> bool {
         () if ends(b"+json") || ends(b"+xml") || ends(b"+yaml") || ends(b"+json-seq") => true,
         () => TYPES.iter().any(|known| essence.eq_ignore_ascii_case(known)),
     }
-}
-
-fn tokens<'f>(fields: &'f Fields, name: &'f [u8]) -> impl Iterator<Item = &'f [u8]> {
-    fields.all_named(name).flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
-}
-
-/// Caches keep a response apart for each set of codings that clients take.
-fn vary_by_coding(fields: &mut Fields) {
-    const NAME: &[u8] = b"Vary";
-    if tokens(fields, NAME).any(|token| token == b"*" || token.eq_ignore_ascii_case(b"accept-encoding")) {
-        return;
-    }
-    let mut value = Vec::new();
-    for token in tokens(fields, NAME).filter(|token| !token.is_empty()) {
-        value.extend_from_slice(token);
-        value.extend_from_slice(b", ");
-    }
-    value.extend_from_slice(b"Accept-Encoding");
-    fields.set(NAME, &value);
 }
 
 /// The compressed bytes are not those that a strong validator stands for (RFC 9110, section 8.8.3.3).

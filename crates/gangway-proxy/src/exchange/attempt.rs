@@ -1,7 +1,7 @@
 //! One try of a request at an endpoint.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::compression::{self, body_encoder::BodyEncoder};
 use crate::downstream::connection::ClientConnection;
+use crate::exchange::send::send;
 use crate::exchange::state::Exchange;
 use crate::exchange::transfer::{Transfer, TransferError, TransferParts, TransferRules};
 use crate::exchange::worker::Worker;
@@ -18,6 +19,8 @@ use crate::message::body_length::BodyLength;
 use crate::message::field_kind::FieldKind;
 use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
+use crate::pages::lookup::{self, PageSources};
+use crate::pages::page;
 use crate::panic_guard::guarded;
 use crate::request::context::{RequestContext, Routing};
 use crate::request::{client_response, upgrade, upstream_request};
@@ -31,6 +34,7 @@ use crate::upstream::dedicated::{self, ConnectionOwner};
 use crate::upstream::endpoint_state::EndpointHealth;
 use crate::upstream::error::{self, BodySent, FailedTry, TRIES_MAX, UpstreamConnection};
 use crate::upstream::stream::UpstreamStream;
+use crate::upstream::subrequest;
 
 /// How often a waiting request is sent to an endpoint that looks ready but cannot be reached. Without this bound, a
 /// container that crashes again and again would keep the request busy.
@@ -125,14 +129,43 @@ pub(super) async fn attempt<D: Downstream>(
     let has_body = head.body != BodyLength::Empty;
     let is_reused = stream.is_reused();
     let may_wait = is_upgrade || accepts_events(head);
-    let rules = Rules { worker, connection, head, context, active: &active, endpoint, sent, is_upgrade, may_wait };
+    let may_have_page = active.pages.is_some();
+    let rules = Rules {
+        worker,
+        connection,
+        head,
+        context,
+        active: &active,
+        endpoint,
+        sent,
+        is_upgrade,
+        may_wait,
+        may_have_page,
+    };
     let parts = TransferParts { client, endpoint: &mut stream, response, replay, timer, rules };
     let mut transfer = Transfer::new(parts, has_body);
-    let outcome = match started {
+    let mut outcome = match started {
         Ok(()) => poll_fn(|cx| transfer.poll(cx)).await,
         Err(error) => Err(error.into()),
     };
-    let (is_request_sent, has_begun) = (transfer.is_request_sent(), transfer.has_begun_response());
+    let mut has_begun_page = false;
+    if let Err(TransferError::PageWanted) = outcome {
+        outcome = match Box::pin(answer_by_page(&mut transfer)).await {
+            Ok(ByPage::Sent) => {
+                if transfer.is_request_sent() {
+                    subrequest::skip_what_has_come(&mut stream).await;
+                    worker.connector.release(stream);
+                }
+                return Ok(());
+            }
+            Ok(ByPage::None) => poll_fn(|cx| transfer.poll(cx)).await,
+            Err(error) => {
+                has_begun_page = transfer.parts().rules.context.begun.is_some();
+                Err(error)
+            }
+        };
+    }
+    let (is_request_sent, has_begun) = (transfer.is_request_sent(), transfer.has_begun_response() || has_begun_page);
     match outcome {
         Ok(()) => {
             // Otherwise the connection closes: nobody may read the rest of this request as another one.
@@ -161,7 +194,10 @@ pub(super) async fn attempt<D: Downstream>(
                     };
                     error::may_retry(error.kind, failed) && worker.retry_budget.spend()
                 }
-                TransferError::Downstream(_) | TransferError::BodyTooLarge | TransferError::Internal => false,
+                TransferError::Downstream(_)
+                | TransferError::BodyTooLarge
+                | TransferError::PageWanted
+                | TransferError::Internal => false,
             };
             if may_retry {
                 context.attempt.failed.push(Arc::clone(&endpoint.state));
@@ -169,6 +205,42 @@ pub(super) async fn attempt<D: Downstream>(
             Err(AttemptFailure { error, has_begun, may_retry })
         }
     }
+}
+
+/// What became of an error for which a page was wanted.
+enum ByPage {
+    /// The client has got a page.
+    Sent,
+    /// There is none, and the response is relayed.
+    None,
+}
+
+/// Sends a page in place of the response whose head is at hand, if there is one.
+async fn answer_by_page<D: Downstream>(transfer: &mut Transfer<'_, D, Rules<'_>>) -> Result<ByPage, TransferError> {
+    let TransferParts { client, response, rules, .. } = transfer.parts();
+    rules.may_have_page = false;
+    let found = {
+        let Rules { worker, head, context, active, .. } = rules;
+        let request_id = context.request_id().to_owned();
+        let sources = PageSources { shared: &worker.shared, connector: &worker.connector };
+        let mut found = pin!(lookup::find(&sources, active, head, response, &request_id));
+        poll_fn(|cx| match found.as_mut().poll(cx) {
+            Poll::Ready(page) => Poll::Ready(Ok(page)),
+            Poll::Pending if client.may_have_gone() => Poll::Pending,
+            Poll::Pending => client.poll_gone(cx).map(Err),
+        })
+        .await?
+    };
+    lookup::vary_by_audience(response);
+    let Some(page) = found else {
+        return transfer.resume().map(|()| ByPage::None);
+    };
+    let mut body = page::replace(&page, rules.head, response);
+    if let Some(encoder) = rules.on_response(response)? {
+        body = encoder.encode_whole(&body).map_err(|_| TransferError::Internal)?;
+    }
+    send(rules.context, *client, response, body).await?;
+    Ok(ByPage::Sent)
 }
 
 /// Waits for a connection, unless the client goes first.
@@ -219,10 +291,15 @@ struct Rules<'r> {
     is_upgrade: bool,
     /// Whether the response may begin late: a WebSocket, an event stream.
     may_wait: bool,
+    /// Whether the route has pages for errors, and none was looked for.
+    may_have_page: bool,
 }
 
 impl Rules<'_> {
     fn prepare_response(&mut self, response: &mut ResponseHead) -> Result<Option<BodyEncoder>, TransferError> {
+        if self.may_have_page && lookup::is_wanted(self.active, self.head, response) {
+            return Err(TransferError::PageWanted);
+        }
         let (context, state) = (&mut *self.context, &self.endpoint.state);
         if self.worker.shared.access_log.is_on() {
             context.attempt.first_byte = Some(Instant::now());

@@ -5,6 +5,7 @@
 mod attempt;
 pub(crate) mod exchange_pool;
 mod replay;
+mod send;
 pub(crate) mod serve;
 pub(crate) mod state;
 mod transfer;

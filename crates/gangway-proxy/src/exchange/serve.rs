@@ -6,12 +6,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::Version;
 
 use crate::access::gate::AtGate;
 use crate::downstream::connection::ClientConnection;
 use crate::exchange::attempt::{AttemptFailure, attempt};
+use crate::exchange::send::send;
 use crate::exchange::state::Exchange;
 use crate::exchange::transfer::TransferError;
 use crate::exchange::worker::Worker;
@@ -22,11 +22,13 @@ use crate::message::request_head::RequestHead;
 use crate::message::response_head::ResponseHead;
 use crate::overload::address_account::CountedRequest;
 use crate::overload::memory_budget::MemoryLease;
+use crate::pages::lookup::{self, PageSources};
+use crate::pages::page::{self, Page};
 use crate::panic_guard::guarded;
 use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
 use crate::reply::reason::Reason;
 use crate::reply::rejection::Rejection;
-use crate::reply::render::render_for;
+use crate::reply::render::{pass_middlewares, render_for};
 use crate::request::context::{Received, RequestContext};
 use crate::request::routing::{NextStep, receive};
 use crate::stream::downstream::{Downstream, DownstreamError};
@@ -368,7 +370,10 @@ async fn fail<D: Downstream>(
             let detail = "the body is larger than the route allows";
             (detail.into(), Some(FailureReply::new(Reason::BodyTooLarge).with_detail(detail).into()))
         }
-        TransferError::Internal => ("a fault of ours".into(), Some(FailureReply::new(Reason::Internal).into())),
+        // It was handled where it arose.
+        TransferError::PageWanted | TransferError::Internal => {
+            ("a fault of ours".into(), Some(FailureReply::new(Reason::Internal).into()))
+        }
         TransferError::Upstream(error) => {
             cut = (has_begun && error.kind == UpstreamErrorKind::Drained).then_some(CutReason::EndpointLeft);
             let reply = FailureReply::new(error::reason_for(error.kind));
@@ -399,7 +404,16 @@ async fn reply<D: Downstream>(worker: &Worker, exchange: &mut Exchange, client: 
     if reply.closes() {
         client.close_after_response();
     }
-    let (head, body) = render_for(&worker.shared, &exchange.head, &mut exchange.context, &reply);
+    let (mut head, mut body) = render_for(&worker.shared, &exchange.head, &mut exchange.context, &reply);
+    // On the heap, so that this future stays small.
+    let page = match is_page_wanted(exchange, &head) {
+        true => Box::pin(page(worker, exchange, client, &head)).await,
+        false => None,
+    };
+    if let Some(page) = &page {
+        body = page::replace(page, &exchange.head, &mut head);
+    }
+    pass_middlewares(&exchange.context, &mut head);
     let status = head.status.as_u16();
     match send(&mut exchange.context, client, &head, body).await {
         Ok(()) => Ending::whole(status),
@@ -411,22 +425,28 @@ async fn reply<D: Downstream>(worker: &Worker, exchange: &mut Exchange, client: 
     }
 }
 
-async fn send<D: Downstream>(
-    context: &mut RequestContext,
+/// Whether the route of a request may have a page for a reply.
+fn is_page_wanted(exchange: &Exchange, reply: &ResponseHead) -> bool {
+    let routed = exchange.context.routed.as_ref();
+    routed.is_some_and(|routed| lookup::is_wanted(&routed.active, &exchange.head, reply))
+}
+
+/// The page for a reply, unless the client goes first.
+async fn page<D: Downstream>(
+    worker: &Worker,
+    exchange: &mut Exchange,
     client: &mut D,
-    head: &ResponseHead,
-    mut body: Bytes,
-) -> Result<(), DownstreamError> {
-    client.start_response(head)?;
-    context.begun = Some(head.status);
-    poll_fn(|cx| {
-        while !body.is_empty() {
-            match client.poll_send(cx, &body)? {
-                Poll::Ready(taken) => drop(body.split_to(taken)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        client.poll_finish(cx, None)
+    reply: &ResponseHead,
+) -> Option<Page> {
+    let Exchange { head, context, .. } = exchange;
+    let request_id = context.request_id().to_owned();
+    let active = &context.routed.as_ref()?.active;
+    let sources = PageSources { shared: &worker.shared, connector: &worker.connector };
+    let mut found = pin!(lookup::find(&sources, active, head, reply, &request_id));
+    poll_fn(|cx| match found.as_mut().poll(cx) {
+        Poll::Ready(page) => Poll::Ready(page),
+        Poll::Pending if client.may_have_gone() => Poll::Pending,
+        Poll::Pending => client.poll_gone(cx).map(|_| None),
     })
     .await
 }

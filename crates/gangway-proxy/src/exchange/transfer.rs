@@ -56,6 +56,8 @@ pub(crate) enum TransferError {
     Downstream(DownstreamError),
     /// The request's body is larger than the route allows.
     BodyTooLarge,
+    /// The head of the response is at hand, and a page is to be looked for before it is passed on.
+    PageWanted,
     /// A fault of our own.
     Internal,
 }
@@ -150,6 +152,16 @@ impl<'t, D: Downstream, R: TransferRules> Transfer<'t, D, R> {
     /// Whether the head of the response was given to the client.
     pub(crate) fn has_begun_response(&self) -> bool {
         self.receiving != Receiving::Head
+    }
+
+    /// Both ends, and the rules.
+    pub(crate) fn parts(&mut self) -> &mut TransferParts<'t, D, R> {
+        &mut self.parts
+    }
+
+    /// Passes the head on that is at hand, after [`TransferError::PageWanted`].
+    pub(crate) fn resume(&mut self) -> Result<(), TransferError> {
+        self.take_head()
     }
 
     /// Relays as far as both ends allow. Ready once the whole response is with the client.

@@ -9,3 +9,4 @@ pub(crate) mod request_head;
 pub(crate) mod response_head;
 mod spoofable;
 pub(crate) mod trailer_fate;
+pub(crate) mod vary;

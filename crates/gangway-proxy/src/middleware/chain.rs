@@ -44,7 +44,8 @@ pub(crate) fn on_request(
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Authentication(_)
-            | Middleware::Compression(_) => None,
+            | Middleware::Compression(_)
+            | Middleware::ErrorPages(_) => None,
         };
         if let Some(reply) = reply {
             return Err(reply);
@@ -75,7 +76,8 @@ pub(crate) fn upstream_target<'a>(
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Authentication(_)
-            | Middleware::Compression(_) => {}
+            | Middleware::Compression(_)
+            | Middleware::ErrorPages(_) => {}
         }
     }
     Ok(target)
@@ -97,7 +99,8 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
-            | Middleware::Compression(_) => {}
+            | Middleware::Compression(_)
+            | Middleware::ErrorPages(_) => {}
         }
     }
 }
@@ -118,7 +121,8 @@ pub(crate) fn on_response(middlewares: &[Middleware], passage: &Passage, fields:
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
-            | Middleware::Compression(_) => {}
+            | Middleware::Compression(_)
+            | Middleware::ErrorPages(_) => {}
         }
     }
 }

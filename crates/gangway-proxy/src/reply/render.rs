@@ -13,7 +13,7 @@ use crate::request::context::RequestContext;
 use crate::shared::Shared;
 
 /// The head and the body of `reply` for the client that sent `head`. The reply is counted, and noted for the access
-/// log; the route's middlewares see it like the response of an application.
+/// log. [`pass_middlewares`] follows.
 pub(crate) fn render_for(
     shared: &Shared,
     head: &RequestHead,
@@ -32,11 +32,14 @@ pub(crate) fn render_for(
     // Only clients on the local network see the name of our own container.
     let own = compiled.own.as_deref().filter(|_| admission.is_some());
     let audience = Audience { request_id: &request_id, local: admission.is_some(), url: &url, own };
-    let (mut response, body) = reply.render(head, audience);
+    reply.render(head, audience)
+}
+
+/// Changes the head of a reply as the middlewares of the route change those of the application's responses.
+pub(crate) fn pass_middlewares(ctx: &RequestContext, response: &mut ResponseHead) {
     if let Some(routed) = &ctx.routed {
         chain::on_response(&routed.active.route.middlewares, &ctx.passage, &mut response.fields, ctx.scheme());
     }
-    (response, body)
 }
 
 /// The URL that the client asked for, without the values of secret parameters.

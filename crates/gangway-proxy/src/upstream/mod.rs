@@ -27,6 +27,7 @@ mod small_rsa;
 mod socket;
 pub(crate) mod sticky;
 pub(crate) mod stream;
+pub(crate) mod subrequest;
 pub(crate) mod suspects;
 mod tls;
 pub(crate) mod transport;

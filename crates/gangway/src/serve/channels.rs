@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gangway_certs::{CertificateReport, WantedCertificates};
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{Compiled, Holdings, HostCondition};
-use gangway_proxy::{UserLists, Whereabouts};
+use gangway_proxy::{PageLibrary, UserLists, Whereabouts};
 use gangway_publish::{Publisher, Reader, Seat, seat};
 use gangway_tls::{CertificateResolver, Demand, Mint, Store};
 use gangway_watcher::EngineStatus;
@@ -70,6 +70,9 @@ pub(super) struct Channels {
     /// The lists of users on the volume, and what is wrong with them.
     pub(super) user_lists: Channel<UserLists>,
     pub(super) user_list_findings: Channel<Vec<Diagnostic>>,
+    /// The pages for errors on the volume, and what is wrong with them.
+    pub(super) pages: Channel<PageLibrary>,
+    pub(super) page_findings: Channel<Vec<Diagnostic>>,
     /// The place of this process in the network, and its published ports.
     pub(super) whereabouts: Channel<Whereabouts>,
     /// The state of the config file and the other global settings.
@@ -90,6 +93,8 @@ impl Channels {
             certificates: Channel::new(CertificateReport::default()),
             user_lists: Channel::new(UserLists::default()),
             user_list_findings: Channel::new(Vec::new()),
+            pages: Channel::new(PageLibrary::default()),
+            page_findings: Channel::new(Vec::new()),
             whereabouts: Channel::new(whereabouts::at_the_start()),
             config: Channel::new(config),
         }

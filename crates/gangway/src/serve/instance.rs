@@ -34,6 +34,7 @@ pub(super) struct Parts {
     pub(super) report: Reader<CertificateReport>,
     pub(super) judged: Reader<ConfigStatus>,
     pub(super) user_list_findings: Reader<Vec<Diagnostic>>,
+    pub(super) page_findings: Reader<Vec<Diagnostic>>,
     pub(super) config_file: Option<PathBuf>,
     pub(super) data: PathBuf,
     pub(super) plain_refused: bool,
@@ -53,6 +54,7 @@ pub(super) struct Running {
     report: Reader<CertificateReport>,
     judged: Reader<ConfigStatus>,
     user_list_findings: Reader<Vec<Diagnostic>>,
+    page_findings: Reader<Vec<Diagnostic>>,
     config_file: Option<PathBuf>,
     data: PathBuf,
     plain_refused: bool,
@@ -73,6 +75,7 @@ impl Running {
             report: parts.report,
             judged: parts.judged,
             user_list_findings: parts.user_list_findings,
+            page_findings: parts.page_findings,
             config_file: parts.config_file,
             data: parts.data,
             plain_refused: parts.plain_refused,
@@ -170,8 +173,9 @@ impl Instance for Running {
         let settings = self.judged.load_full();
         let report = self.report.load_full();
         let gateway = self.with_plane(DataPlane::gateway_seen).flatten().map(gateway_speaks);
-        let users = self.user_list_findings.load_full();
-        settings.diagnostics.iter().chain(&report.findings).chain(users.iter()).cloned().chain(gateway).collect()
+        let (users, pages) = (self.user_list_findings.load_full(), self.page_findings.load_full());
+        let of_settings = settings.diagnostics.iter().chain(&report.findings);
+        of_settings.chain(users.iter()).chain(pages.iter()).cloned().chain(gateway).collect()
     }
 
     fn refuses_plain(&self) -> bool {

@@ -7,6 +7,7 @@ mod admin_switch;
 mod channels;
 mod data_folder;
 mod data_persistence;
+mod error_pages;
 mod finding_log;
 mod handover;
 mod handover_loop;
@@ -210,9 +211,9 @@ async fn bind(
     let (compiled, certificates) = (channels.compiled.reader(), channels.resolver());
     let whereabouts = channels.whereabouts.reader();
     let proxy_settings = part_settings::proxy(settings, passed.sockets);
-    let user_lists = channels.user_lists.reader();
+    let (user_lists, pages) = (channels.user_lists.reader(), channels.pages.reader());
     let (plane, proxy_tasks) =
-        gangway_proxy::start(proxy_settings, compiled, certificates, whereabouts, user_lists, metrics)?;
+        gangway_proxy::start(proxy_settings, compiled, certificates, whereabouts, user_lists, pages, metrics)?;
     let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
     let instance = Arc::new(Running::new(Parts {
         plane,
@@ -223,6 +224,7 @@ async fn bind(
         report: channels.certificates.reader(),
         judged: channels.config.reader(),
         user_list_findings: channels.user_list_findings.reader(),
+        page_findings: channels.page_findings.reader(),
         config_file: start.raw.config_file.clone(),
         data: settings.data.clone(),
         plain_refused: settings.plain_http == PlainHttp::Refused,

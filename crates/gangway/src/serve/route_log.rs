@@ -311,7 +311,8 @@ impl ServedRoute {
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Authentication(_)
-            | Middleware::Compression(_) => None,
+            | Middleware::Compression(_)
+            | Middleware::ErrorPages(_) => None,
         });
         let all = &route.upstream.endpoints;
         // Endpoints that are unhealthy are logged by the health checks.

@@ -14,9 +14,10 @@ use tokio::sync::{Notify, watch};
 
 use super::admin_switch::{self, AdminOwner};
 use super::channels::{Channel, Channels};
+use super::error_pages::ErrorPageOutputs;
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{route_log, settings_log, user_lists, wanted_certificates, whereabouts};
+use super::{error_pages, route_log, settings_log, user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::UserTable;
 use crate::settings::reload::{self, ConfigReload};
@@ -82,6 +83,12 @@ where
     supervisor.run_with("user-lists", (channels.clone(), data.clone(), user_tables), |(c, data, tables)| {
         let outputs = UserListOutputs { lists: c.user_lists.publisher(), findings: c.user_list_findings.publisher() };
         user_lists::follow(data.clone(), tables.reader(), c.compiled.reader(), outputs)
+    });
+
+    // The volume → pages for errors.
+    supervisor.run_with("error-pages", (channels.clone(), data.clone()), |(c, data)| {
+        let outputs = ErrorPageOutputs { pages: c.pages.publisher(), findings: c.page_findings.publisher() };
+        error_pages::follow(data.clone(), c.compiled.reader(), outputs)
     });
 
     // The table → certificates.

@@ -1,6 +1,7 @@
 //! The fields of one route → its spec.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::access;
@@ -99,6 +100,9 @@ impl<'a> ReadRoute<'a> {
             // What becomes of the service concerns the route, whose label names the definition.
             service.mark = used.mark.unwrap_or_default();
         }
+        if let Some(used) = draft.label(KeyId::Errors).and_then(|label| draft.use_of(label)) {
+            fields.page_services.iter_mut().for_each(|service| service.mark = used.mark.unwrap_or_default());
+        }
         Some(RouteSpec {
             name: draft.name,
             matcher,
@@ -118,6 +122,7 @@ impl<'a> ReadRoute<'a> {
             }),
             auth_service: fields.auth_service.take(),
             auth_endpoints: Vec::new(),
+            page_services: std::mem::take(&mut fields.page_services),
             closed: fields.closed,
             group: fields.group.take(),
             share: std::mem::take(&mut fields.share),
@@ -414,6 +419,7 @@ fn middlewares<'a>(
     chain.extend(fields.hsts.take().map(|(max_age, _)| Middleware::Hsts(max_age)));
     let codings = std::mem::take(&mut fields.compress);
     chain.extend((!codings.is_empty()).then_some(Middleware::Compression(codings)));
+    chain.extend(fields.errors.take().map(|pages| Middleware::ErrorPages(Arc::new(pages))));
     chain.extend(access::middlewares(fields, found));
     if let Some((redirect, label)) = fields.redirect.take() {
         if let Some(host) = leads_to_itself(&redirect.target, &matcher.hosts()) {

@@ -48,7 +48,8 @@ impl<'a> Label<'a> {
 
     /// Whether the value may be a secret, so that it is never shown.
     pub(crate) fn is_secret(&self) -> bool {
-        let is_url = matches!(self.key.id(), Some(KeyId::Redirect | KeyId::Upstream | KeyId::AuthForward));
+        let is_url =
+            matches!(self.key.id(), Some(KeyId::Redirect | KeyId::Upstream | KeyId::AuthForward | KeyId::Errors));
         let may_have_password = is_url && self.mark.value.contains('@');
         let is_about_users = self.key.name.starts_with("auth.")
             && !matches!(self.key.id(), Some(KeyId::AuthForward | KeyId::AuthHeaders));

@@ -112,6 +112,7 @@ pub(super) fn values(label: &Label<'_>) -> usize {
             | KeyId::AuthKeep
             | KeyId::AuthRealm
             | KeyId::Compress
+            | KeyId::Errors
             | KeyId::Use
             | KeyId::OptOut,
         )

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::access;
+use super::error_pages;
 use super::forward_auth;
 use super::header;
 use super::label::Label;
@@ -91,6 +92,7 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::RateLimit => access::rate_limit(label, fields, found),
         KeyId::Concurrency => access::concurrency(label, fields, found),
         KeyId::AuthBasic => access::auth_basic(label, fields, found),
+        KeyId::Errors => error_pages::errors(label, fields, found),
         KeyId::AuthForward => forward_auth::auth_forward(label, fields, found),
         KeyId::AuthHeaders => forward_auth::auth_headers(label, fields, found),
         KeyId::AuthSkip => access::auth_skip(label, fields, found),

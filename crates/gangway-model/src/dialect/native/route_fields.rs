@@ -10,6 +10,7 @@ use super::schema::Role;
 use crate::address_filter::{AddressEntry, AddressList};
 use crate::authentication::BasicUser;
 use crate::content_coding::ContentCoding;
+use crate::error_pages::ErrorPages;
 use crate::forward_auth::IdentityField;
 use crate::host::HostPattern;
 use crate::label::Mark;
@@ -17,7 +18,7 @@ use crate::path::PathPattern;
 use crate::request_limit::RateLimit;
 use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion};
 use crate::rule::Expression;
-use crate::spec::{Access, AuthServiceSpec, UrlTarget};
+use crate::spec::{Access, AuthServiceSpec, PageServiceSpec, UrlTarget};
 use crate::value;
 use gangway_diagnostic::Finding;
 use gangway_diagnostic::{Diagnostic, Severity};
@@ -62,6 +63,9 @@ pub(crate) struct RouteFields<'a> {
     pub compress: Box<[ContentCoding]>,
     /// The service that clients' requests are asked about, once the labels of `auth.*` are put together.
     pub auth_service: Option<AuthServiceSpec<'a>>,
+    pub errors: Option<ErrorPages>,
+    /// The services that `errors` names.
+    pub page_services: Vec<PageServiceSpec<'a>>,
     pub timeouts: Timeouts,
     pub host_header: HostHeader,
     pub upgrades: Box<[Box<str>]>,

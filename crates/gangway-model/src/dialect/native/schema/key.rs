@@ -80,6 +80,7 @@ pub(crate) enum KeyId {
     RateLimit,
     Concurrency,
     AuthBasic,
+    Errors,
     AuthForward,
     AuthHeaders,
     AuthSkip,
@@ -213,7 +214,8 @@ impl KeyId {
             | Self::TimeoutResponse
             | Self::TimeoutIdle
             | Self::Hsts
-            | Self::Compress => Sharing::LaterCounts,
+            | Self::Compress
+            | Self::Errors => Sharing::LaterCounts,
             Self::Allow | Self::Deny | Self::Concurrency | Self::BodyLimit | Self::TlsMin => Sharing::AllHold,
             Self::RateLimit | Self::ClientCa => Sharing::Agreed,
             Self::AuthBasic

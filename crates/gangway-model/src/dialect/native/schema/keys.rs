@@ -313,6 +313,19 @@ pub(crate) const KEYS: &[Key] = &[
         ..SHAPES
     },
     Key {
+        name: "errors",
+        value: Form::Line("rules such as `404,500-599 -> errors/`, with `;` between them"),
+        example: "404 -> errors/shop/{status}.html; 500-599 -> errors/",
+        doc: "Shows pages of your own in place of errors, of the application's and of Gangway's: for each status the one of the \
+              first rule that has it. A page is from a folder or a file below `errors/` on the volume, from a container or a \
+              service (`error-pages`, `error-pages:8080/{status}.html`), or from a URL; `{status}` stands for the status. A \
+              folder has `404.html`, `4xx.html` or `index.html`, and `404.json` or `4xx.json` for programs. The status stays, \
+              and so do fields that do not describe the content. Where there is no page, the answer stays as it is.",
+        without: "errors are shown as they come",
+        status: KeyStatus::InForce(KeyId::Errors),
+        ..SHAPES
+    },
+    Key {
         name: "auth.basic",
         value: Form::List("`user:hash`, `@list`"),
         example: "ann:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC",
@@ -611,14 +624,6 @@ pub(crate) const KEYS: &[Key] = &[
               its paths; what this route serves itself stays its own.",
         status: KeyStatus::InForce(KeyId::Share),
         without: "nobody else may serve a path of these hosts",
-        ..SHAPES
-    },
-    Key {
-        name: "errors",
-        value: Form::Line("`404,500-599 -> URL or folder on our volume`"),
-        example: "500-599 -> errors",
-        doc: "Shows pages of your own instead of errors.",
-        without: "errors are shown as they come",
         ..SHAPES
     },
     Key {

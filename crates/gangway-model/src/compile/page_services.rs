@@ -1,0 +1,95 @@
+//! Looks up the services that `errors` names.
+
+use super::named_services::NamedServices;
+use super::targets::url_endpoint;
+use crate::address::TargetOwner;
+use crate::label::Source;
+use crate::route::Endpoint;
+use crate::snapshot::Container;
+use crate::spec::{Access, PageServiceSpec, RouteSpec};
+use crate::value::and_list;
+use gangway_diagnostic::{Diagnostic, Finding, Span, codes, quoted};
+
+/// Services that are named in one diagnostic.
+const NAMED_MAX: usize = 5;
+
+/// Puts into a route where its page services are. Rules whose service is not there have no page.
+pub(super) fn put<'s>(
+    services: &NamedServices<'_, 's>,
+    route: &mut RouteSpec<'s>,
+    source: Source<'s>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let mut wanted = std::mem::take(&mut route.page_services);
+    for service in &mut wanted {
+        let owner = TargetOwner { source, name: &route.name, words: route.words };
+        match look_up(services, service, source, &owner) {
+            Ok(endpoints) => service.endpoints = endpoints,
+            Err(finding) => found.push(about(source, service, &route.name, finding)),
+        }
+    }
+    route.page_services = wanted;
+}
+
+fn look_up<'s>(
+    services: &NamedServices<'_, 's>,
+    wanted: &PageServiceSpec<'s>,
+    source: Source<'s>,
+    owner: &TargetOwner<'_, 's>,
+) -> Result<Vec<Endpoint>, Finding> {
+    let name = &*wanted.name;
+    let home = match source {
+        Source::Container(container) if !wanted.is_shared => Some(container),
+        Source::Container(_) | Source::File(_) | Source::Definition(_) => None,
+    };
+    // The world outside the engine knows names with dots.
+    let may_be_container = wanted.url.is_none() || !name.contains(['.', ':', '[']);
+    let containers = match may_be_container {
+        true => services.containers(name, None, home).map_err(|all| ambiguous(name, &all))?,
+        false => Vec::new(),
+    };
+    if containers.is_empty() {
+        let url = wanted.url.as_ref().ok_or_else(|| unknown(name))?;
+        return Ok(vec![url_endpoint(url, 1)]);
+    }
+    let access = |_: &Container| Access {
+        port: wanted.port.map(|port| (port, wanted.mark)),
+        scheme: wanted.url.as_ref().map(|url| url.scheme),
+        ..Access::default()
+    };
+    let mut endpoints = services.endpoints(&containers, access, owner).map_err(|far| {
+        let message = format!("the pages of container {} cannot be asked for: {}", quoted(&far.container), far.why);
+        let help = far.help.as_deref().unwrap_or("put it on a network that Gangway is on");
+        Finding::error(codes::PAGE_SERVICE_UNREACHABLE, 0..0, message, "", help)
+    })?;
+    endpoints.sort_by(|one, other| one.key.cmp(&other.key));
+    Ok(endpoints)
+}
+
+/// A diagnostic about the label, without its value where that may have a password.
+pub(super) fn about(source: Source<'_>, wanted: &PageServiceSpec<'_>, route: &str, finding: Finding) -> Diagnostic {
+    let effect = format!("the statuses of this rule have no page; the rest of route `{route}` is in force");
+    let value = wanted.mark.value;
+    if value.contains('@') {
+        return source.about_key(wanted.mark, finding, effect);
+    }
+    let trimmed = value.trim();
+    let start = trimmed.find(&*wanted.name).unwrap_or_default();
+    let end = if start == 0 { trimmed.len() } else { start + wanted.name.len() };
+    source.about_value(wanted.mark, Finding { span: Span { start, end }, ..finding }, effect)
+}
+
+fn unknown(name: &str) -> Finding {
+    let message = format!("page service {} is not there", quoted(name));
+    let help = format!("start it, or correct the name; a folder on the volume is written `errors/{name}/`");
+    Finding::error(codes::PAGE_SERVICE_UNKNOWN, 0..0, message, "no such container or service is up", help)
+}
+
+fn ambiguous(name: &str, all: &[&Container]) -> Finding {
+    let mut names: Vec<&str> = all.iter().map(|container| &*container.name).collect();
+    names.sort_unstable();
+    names.truncate(NAMED_MAX);
+    let message = format!("{} could mean several page services", quoted(name));
+    let help = format!("write the name of a container: {}", and_list(names));
+    Finding::error(codes::PAGE_SERVICE_AMBIGUOUS, 0..0, message, "several", help)
+}
