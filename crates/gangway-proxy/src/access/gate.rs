@@ -34,7 +34,7 @@ use crate::upstream::connector::Connector;
 #[derive(Debug)]
 pub(crate) struct AccessControl {
     /// Made for the first request that needs it: it has a fixed size.
-    limiter: OnceLock<RateLimiter>,
+    limiter: OnceLock<Arc<RateLimiter>>,
     requests: Arc<ConcurrencyCounts>,
     logins: Logins,
     /// Marks our questions to services.
@@ -193,8 +193,8 @@ impl AccessControl {
         &self.question_mark
     }
 
-    fn limiter(&self) -> &RateLimiter {
-        self.limiter.get_or_init(RateLimiter::new)
+    fn limiter(&self) -> &Arc<RateLimiter> {
+        self.limiter.get_or_init(|| Arc::new(RateLimiter::new()))
     }
 
     /// Lets a request in, or says why not. Once let in, it is let in again until the protection of its route changes.

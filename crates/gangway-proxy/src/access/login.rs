@@ -79,7 +79,7 @@ impl Logins {
         basic: &BasicAuth,
         credentials: Option<&Credentials>,
         client: AddressKey,
-        limiter: &RateLimiter,
+        limiter: &Arc<RateLimiter>,
     ) -> Result<(), LoginError> {
         let (user, decoy, credentials) = {
             let lists = self.lists.load();
@@ -96,22 +96,14 @@ impl Logins {
         {
             return Ok(());
         }
-        let failures = Failures { client };
-        let rate = Rate::new(FAILURE_INTERVAL * FAILURES_MAX, FAILURES_MAX, FAILURES_MAX);
-        limiter.check(&failures, rate).map_err(LoginError::Blocked)?;
+        let failures = Failures { client, limiter: Arc::clone(limiter) };
+        failures.check()?;
         let Some(hash) = user.as_ref().map(|user| user.hash.clone()).or(decoy) else { return Err(LoginError::Wrong) };
-        let is_right = self.check(hash, credentials.password().to_vec()).await? && user.is_some();
-        match user.filter(|_| is_right) {
-            Some(user) => {
-                self.cache.remember(self.cache.tag(&user, credentials.password()));
-                Ok(())
-            }
-            None => {
-                // The bucket may have become empty meanwhile; then it stays so.
-                let _ = limiter.take(&failures, rate);
-                Err(LoginError::Wrong)
-            }
-        }
+        let guess = Guess { hash, password: credentials.password().to_vec(), is_of_user: user.is_some() };
+        let is_right = self.check(guess, failures).await?;
+        let user = user.filter(|_| is_right).ok_or(LoginError::Wrong)?;
+        self.cache.remember(self.cache.tag(&user, credentials.password()));
+        Ok(())
     }
 
     /// A hash of some user, always the same for a name, so that the time tells nothing about which names there are.
@@ -121,9 +113,9 @@ impl Logins {
         users(basic, lists).nth(position).map(|user| user.hash.clone())
     }
 
-    async fn check(&self, hash: PasswordHash, password: Vec<u8>) -> Result<bool, LoginError> {
+    async fn check(&self, guess: Guess, failures: Failures) -> Result<bool, LoginError> {
         let _waiting = self.waiting.try_acquire().map_err(|_| LoginError::Busy)?;
-        let large = match hash.scheme() {
+        let large = match guess.hash.scheme() {
             PasswordScheme::Argon2 => {
                 Some(Arc::clone(&self.large).acquire_owned().await.map_err(|_| LoginError::Busy)?)
             }
@@ -134,14 +126,49 @@ impl Logins {
             | PasswordScheme::Sha1 => None,
         };
         let check = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| LoginError::Busy)?;
+        // Others of the same address may have failed since this one began to wait.
+        failures.check()?;
         let checking = spawn_blocking(move || {
-            let is_right = password::matches(&hash, &password);
-            // Held until the work is done, also if its client leaves.
+            let is_right = password::matches(&guess.hash, &guess.password) && guess.is_of_user;
+            if !is_right {
+                failures.count();
+            }
+            // Held until the work is done and counted, also if its client leaves.
             drop((check, large));
             is_right
         });
         // A panic would be a bug, and lets nobody in.
         Ok(checking.await.unwrap_or(false))
+    }
+}
+
+/// A password that is checked.
+struct Guess {
+    hash: PasswordHash,
+    password: Vec<u8>,
+    /// The hash is that of a user, and not a decoy.
+    is_of_user: bool,
+}
+
+/// The wrong passwords of an address.
+struct Failures {
+    client: AddressKey,
+    limiter: Arc<RateLimiter>,
+}
+
+impl Failures {
+    fn rate() -> Rate {
+        Rate::new(FAILURE_INTERVAL * FAILURES_MAX, FAILURES_MAX, FAILURES_MAX)
+    }
+
+    /// Whether there is room for another one.
+    fn check(&self) -> Result<(), LoginError> {
+        self.limiter.check(&FailuresKey { client: self.client }, Self::rate()).map_err(LoginError::Blocked)
+    }
+
+    fn count(&self) {
+        // The bucket may have become empty meanwhile; then it stays so.
+        let _ = self.limiter.take(&FailuresKey { client: self.client }, Self::rate());
     }
 }
 
@@ -151,6 +178,69 @@ fn users<'u>(basic: &'u BasicAuth, lists: &'u UserLists) -> impl Iterator<Item =
 
 /// The key of the wrong passwords of an address.
 #[derive(Hash)]
-struct Failures {
+struct FailuresKey {
     client: AddressKey,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::message::fields::Fields;
+
+    /// All log-ins, a user of them, and what she sends with a wrong password.
+    fn wrong_password() -> (Logins, BasicAuth, Credentials) {
+        let (_publisher, lists) = gangway_publish::channel(UserLists::default());
+        let ann = BasicUser::parse("ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=").expect("a user");
+        let basic = BasicAuth { users: vec![ann], lists: vec![], realm: "x".into(), keep: false };
+        let mut fields = Fields::default();
+        let encoded = STANDARD.encode("ann:wrong");
+        fields.push(b"authorization", format!("Basic {encoded}").as_bytes());
+        (Logins::new(lists), basic, Credentials::of(&fields).expect("credentials"))
+    }
+
+    fn client() -> AddressKey {
+        AddressKey::of(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_counts_also_if_its_client_has_left() {
+        let (logins, basic, credentials) = wrong_password();
+        let limiter = Arc::new(RateLimiter::new());
+        for _ in 0..FAILURES_MAX {
+            {
+                let mut asked = pin!(logins.log_in(&basic, Some(&credentials), client(), &limiter));
+                let first = asked.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                assert!(first.is_pending(), "the check takes a thread of its own");
+            }
+            let all = u32::try_from(CHECKS_MAX).expect("few");
+            drop(logins.checks.acquire_many(all).await.expect("open"));
+        }
+        let outcome = logins.log_in(&basic, Some(&credentials), client(), &limiter).await;
+        assert!(matches!(outcome, Err(LoginError::Blocked(_))), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn wrong_passwords_that_come_at_once_are_no_more_than_others() {
+        let asked = Arc::new((wrong_password(), Arc::new(RateLimiter::new())));
+        let mut all = JoinSet::new();
+        for _ in 0..WAITING_MAX {
+            let asked = Arc::clone(&asked);
+            all.spawn(async move {
+                let ((logins, basic, credentials), limiter) = &*asked;
+                logins.log_in(basic, Some(credentials), client(), limiter).await
+            });
+        }
+        let outcomes = all.join_all().await;
+        let checked = outcomes.iter().filter(|outcome| **outcome == Err(LoginError::Wrong)).count();
+        let may_be = usize::try_from(FAILURES_MAX).expect("few") + CHECKS_MAX - 1;
+        assert!(checked <= may_be, "{checked} were checked, of which {may_be} may be");
+    }
 }
