@@ -254,6 +254,7 @@ fn redirect_by_middleware(middleware: &Middleware, query: &ExplainQuery, prefix:
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)
         | Middleware::Hsts(_)
+        | Middleware::SecureHeaders { .. }
         | Middleware::AddressFilter(_)
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)

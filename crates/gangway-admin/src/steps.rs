@@ -44,6 +44,7 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery) -> Option<S
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..)
         | Middleware::Hsts(_)
+        | Middleware::SecureHeaders { .. }
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Authentication(_)
@@ -107,6 +108,7 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery) -> Opt
         },
         Middleware::Hsts(_) if query.secure => "sent".to_owned(),
         Middleware::Hsts(_) => "not sent by plain HTTP".to_owned(),
+        Middleware::SecureHeaders { .. } => "those are added that the answer does not have".to_owned(),
         Middleware::StripPrefix(_)
         | Middleware::AddPrefix(_)
         | Middleware::Rewrite { .. }
@@ -189,6 +191,7 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
         Middleware::ErrorPages(_) => key == "errors",
         Middleware::BodyLimit(_) => key == "body-limit",
         Middleware::Hsts(_) => key == "hsts",
+        Middleware::SecureHeaders { .. } => key == "headers",
         Middleware::RequestHeader(name, _) => of_header(key, "request.header.", name),
         Middleware::ResponseHeader(name, _) => of_header(key, "response.header.", name),
         Middleware::StripPrefix(_)
@@ -285,6 +288,7 @@ mod tests {
             (&[("compress", "true")], "method=GET", "not compressed: the request has no `Accept-Encoding`"),
             (&[("body-limit", "10")], "header=Content-Length:10", "10 bytes are few enough"),
             (&[("hsts", "true")], "method=GET", "sent"),
+            (&[("headers", "secure")], "method=GET", "those are added that the answer does not have"),
         ] {
             let (decisions, refusal) = decided(keys, &format!("url=https://a.test/x/y&{query}"));
             assert_eq!((&decisions[..], refusal), (&[Some(decision.to_owned())][..], None), "{keys:?}");

@@ -94,6 +94,10 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
         Middleware::ResponseHeader(name, value) => format!("response.header.{name} = {}", header(name.as_str(), value)),
         Middleware::BodyLimit(bytes) => format!("body-limit {bytes}"),
         Middleware::Hsts(seconds) => format!("hsts {seconds}"),
+        Middleware::SecureHeaders { hsts } => match hsts {
+            Some(seconds) => format!("headers secure; hsts {seconds}"),
+            None => "headers secure".to_owned(),
+        },
         Middleware::AddressFilter(AddressFilter { allow, deny }) => {
             let allow = allow.as_ref().map(|list| format!("allow {list}"));
             let deny = (!deny.is_empty()).then(|| format!("deny {deny}"));

@@ -71,7 +71,8 @@ pub use request_limit::{ClientKey, RateLimit};
 pub use request_view::{FieldValues, RequestView};
 pub use route::{
     Address, Balance, Endpoint, EndpointKey, HealthCheck, HostHeader, KeyOrigin, ListenerOptions, Middleware, Policy,
-    Readiness, RedirectPart, RedirectTarget, Route, STICKY_COOKIE, Scheme, Timeouts, TlsMode, TlsVersion, Upstream,
+    Readiness, RedirectPart, RedirectTarget, Route, SECURE_HEADERS, STICKY_COOKIE, Scheme, Timeouts, TlsMode,
+    TlsVersion, Upstream,
 };
 pub use select::{NotASelector, Selector};
 pub use settings::{Expose, FileRoute, KEEP_HOSTS_DEFAULT, MiddlewareTable, OwnListeners, Settings};

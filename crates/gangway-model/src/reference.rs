@@ -25,7 +25,7 @@ keys stand in `[routes.<name>]` tables, without `gangway.`.
   route is not served. Any other bad label costs only itself.
 
 A request passes what its route asks for in this order, whatever the order of labels: `redirect`, `body-limit`,
-`request.header`, `strip-prefix`, `rewrite`, `add-prefix`. On the way back come `hsts` and then `response.header`, also on
+`request.header`, `strip-prefix`, `rewrite`, `add-prefix`. On the way back come `headers`, `hsts` and then `response.header`, also on
 answers that Gangway gives itself.
 
 ";

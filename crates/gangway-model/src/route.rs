@@ -141,6 +141,12 @@ pub enum Middleware {
     BodyLimit(u64),
     /// `Strict-Transport-Security` with this max-age in seconds, on https answers only.
     Hsts(NonZeroU64),
+    /// Adds the fields of [`SECURE_HEADERS`] where a response has none of the name, and `Strict-Transport-Security` with
+    /// this max-age in seconds, if there is one, on https answers.
+    SecureHeaders {
+        /// For how long browsers refuse plain HTTP.
+        hsts: Option<NonZeroU64>,
+    },
     /// Refuses clients by their address with 403. Where every client has the same address, it refuses all with 503.
     AddressFilter(AddressFilter),
     /// More requests of one client in a time are refused with 429.
@@ -154,6 +160,13 @@ pub enum Middleware {
     /// Replaces errors by pages.
     ErrorPages(Arc<ErrorPages>),
 }
+
+/// The response fields of `headers` `secure`, which break no application that works in browsers of today: name and value.
+pub const SECURE_HEADERS: [(&str, &str); 3] = [
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "SAMEORIGIN"),
+    ("referrer-policy", "strict-origin-when-cross-origin"),
+];
 
 impl Route {
     /// The codings by which responses are compressed, if they are.
@@ -175,6 +188,7 @@ impl Middleware {
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
             | Self::Hsts(_)
+            | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
@@ -195,6 +209,7 @@ impl Middleware {
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
             | Self::Hsts(_)
+            | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
@@ -215,6 +230,7 @@ impl Middleware {
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
             | Self::Hsts(_)
+            | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)
@@ -234,6 +250,7 @@ impl Middleware {
             | Self::ResponseHeader(..)
             | Self::BodyLimit(_)
             | Self::Hsts(_)
+            | Self::SecureHeaders { .. }
             | Self::AddressFilter(_)
             | Self::RateLimit(_)
             | Self::ConcurrencyLimit(_)

@@ -64,6 +64,7 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         Middleware::AddressFilter(_)
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Hsts(_)
+        | Middleware::SecureHeaders { .. }
         | Middleware::Compression(_) => true,
         Middleware::RateLimit(limit) => limit.key != ClientKey::User,
         Middleware::StripPrefix(_)

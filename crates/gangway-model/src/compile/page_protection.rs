@@ -45,6 +45,7 @@ fn is_protected(group: &RouteGroup<'_>) -> bool {
         | Middleware::ResponseHeader(..)
         | Middleware::BodyLimit(_)
         | Middleware::Hsts(_)
+        | Middleware::SecureHeaders { .. }
         | Middleware::RateLimit(_)
         | Middleware::ConcurrencyLimit(_)
         | Middleware::Compression(_)

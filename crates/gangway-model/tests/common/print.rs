@@ -131,6 +131,10 @@ fn middleware_text(middleware: &Middleware) -> String {
         Middleware::ResponseHeader(name, value) => header("response", name, value.as_ref()),
         Middleware::BodyLimit(bytes) => format!("bodies of at most {bytes} bytes"),
         Middleware::Hsts(seconds) => format!("hsts for {seconds} seconds"),
+        Middleware::SecureHeaders { hsts } => match hsts {
+            Some(seconds) => format!("secure headers, hsts for {seconds} seconds"),
+            None => "secure headers".to_owned(),
+        },
         Middleware::AddressFilter(filter) => {
             let allow = filter.allow.as_ref().map_or_else(|| "everybody".to_owned(), ToString::to_string);
             format!(

@@ -145,6 +145,7 @@ impl<'m> Guard<'m> {
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
             | Middleware::Hsts(_)
+            | Middleware::SecureHeaders { .. }
             | Middleware::Compression(_)
             | Middleware::ErrorPages(_) => None,
         }

@@ -10,7 +10,9 @@ use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
 use crate::message::request_head::RequestHead;
 use crate::middleware::upstream_target::UpstreamTarget;
-use crate::middleware::{add_prefix, address_filter, body_limit, headers, hsts, redirect, rewrite, strip_prefix};
+use crate::middleware::{
+    add_prefix, address_filter, body_limit, headers, hsts, redirect, rewrite, secure_headers, strip_prefix,
+};
 use crate::reply::local_reply::LocalReply;
 use crate::request::client_origin::{ClientOrigin, ClientScheme};
 
@@ -41,6 +43,7 @@ pub(crate) fn on_request(
             | Middleware::RequestHeader(..)
             | Middleware::ResponseHeader(..)
             | Middleware::Hsts(_)
+            | Middleware::SecureHeaders { .. }
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
             | Middleware::Authentication(_)
@@ -72,6 +75,7 @@ pub(crate) fn upstream_target<'a>(
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
             | Middleware::Hsts(_)
+            | Middleware::SecureHeaders { .. }
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
@@ -96,6 +100,7 @@ pub(crate) fn on_upstream_fields(middlewares: &[Middleware], passage: &Passage, 
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
             | Middleware::Hsts(_)
+            | Middleware::SecureHeaders { .. }
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)
@@ -111,6 +116,7 @@ pub(crate) fn on_response(middlewares: &[Middleware], passage: &Passage, fields:
         match middleware {
             Middleware::ResponseHeader(name, value) => headers::apply(name, value.as_ref(), fields),
             Middleware::Hsts(max_age) => hsts::on_response(*max_age, scheme, fields),
+            Middleware::SecureHeaders { hsts } => secure_headers::on_response(*hsts, scheme, fields),
             Middleware::Authentication(_) => passage.add_cookies(fields),
             Middleware::StripPrefix(_)
             | Middleware::AddPrefix(_)

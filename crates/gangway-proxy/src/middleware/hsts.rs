@@ -6,8 +6,10 @@ use crate::message::decimal::Decimal;
 use crate::message::fields::Fields;
 use crate::request::client_origin::ClientScheme;
 
+/// The name of the field.
+pub(super) const NAME: &[u8] = b"strict-transport-security";
+
 pub(crate) fn on_response(max_age: NonZeroU64, scheme: ClientScheme, fields: &mut Fields) {
-    const NAME: &[u8] = b"strict-transport-security";
     match scheme {
         ClientScheme::Https => {
             fields.remove_named(NAME);

@@ -12,5 +12,6 @@ mod headers;
 mod hsts;
 mod redirect;
 mod rewrite;
+mod secure_headers;
 mod strip_prefix;
 mod upstream_target;

@@ -307,6 +307,7 @@ impl ServedRoute {
             | Middleware::ResponseHeader(..)
             | Middleware::BodyLimit(_)
             | Middleware::Hsts(_)
+            | Middleware::SecureHeaders { .. }
             | Middleware::AddressFilter(_)
             | Middleware::RateLimit(_)
             | Middleware::ConcurrencyLimit(_)

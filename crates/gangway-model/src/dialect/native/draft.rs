@@ -1,6 +1,7 @@
 //! The fields of one route → its spec.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -417,6 +418,12 @@ fn middlewares<'a>(
 ) -> Vec<Middleware> {
     let mut chain = std::mem::take(&mut fields.response_headers);
     chain.extend(fields.hsts.take().map(|(max_age, _)| Middleware::Hsts(max_age)));
+    if fields.has_secure_headers {
+        let is_silent = draft.label(KeyId::Hsts).is_none() && fields.tls != TlsMode::Off;
+        chain.push(Middleware::SecureHeaders {
+            hsts: NonZeroU64::new(readers::HSTS_DEFAULT.as_secs()).filter(|_| is_silent),
+        });
+    }
     let codings = std::mem::take(&mut fields.compress);
     chain.extend((!codings.is_empty()).then_some(Middleware::Compression(codings)));
     chain.extend(fields.errors.take().map(|pages| Middleware::ErrorPages(Arc::new(pages))));

@@ -92,6 +92,7 @@ pub(super) fn values(label: &Label<'_>) -> usize {
             | KeyId::TimeoutResponse
             | KeyId::TimeoutIdle
             | KeyId::Hsts
+            | KeyId::Headers
             | KeyId::ClientCa
             | KeyId::TlsMin
             | KeyId::Balance

@@ -37,7 +37,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(24 * 3600);
 const HEALTH_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// The duration of `hsts` `true`.
-const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
+pub(super) const HSTS_DEFAULT: Duration = Duration::from_secs(365 * 86_400);
 
 /// Folders of the volume that no label may write to.
 const EXPORT_NEVER: [&str; 9] = ["acme", "auth", "ca", "certs", "hosts", "import", "locks", "secret", "tickets"];
@@ -73,6 +73,7 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::TimeoutResponse => timeout_response(label, fields, found),
         KeyId::TimeoutIdle => timeout_idle(label, fields, found),
         KeyId::Hsts => hsts(label, fields, found),
+        KeyId::Headers => headers(label, fields, found),
         KeyId::ClientCa => client_ca(label, fields, found),
         KeyId::TlsMin => tls_min(label, fields, found),
         KeyId::Balance => balance(label, fields, found),
@@ -338,6 +339,13 @@ fn hsts<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Dia
     let max_age = fields.accept(label, max_age, found).flatten();
     let seconds = max_age.and_then(|max_age| NonZeroU64::new(max_age.as_secs()));
     fields.hsts = seconds.map(|seconds| (seconds, label.clone()));
+}
+
+fn headers<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    let choices = [("secure", true), ("off", false)];
+    if let Some(is_secure) = fields.accept(label, value::choice(label.value(), &choices), found) {
+        fields.has_secure_headers = is_secure;
+    }
 }
 
 fn hold<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {

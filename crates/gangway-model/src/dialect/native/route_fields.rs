@@ -47,6 +47,7 @@ pub(crate) struct RouteFields<'a> {
     pub client_ca: Option<(Box<str>, Label<'a>)>,
     pub cert_export: Option<Box<str>>,
     pub hsts: Option<(NonZeroU64, Label<'a>)>,
+    pub has_secure_headers: bool,
     pub redirect: Option<(Redirect, Label<'a>)>,
     pub strip_prefix: bool,
     pub rewrite: Option<Rewrite>,

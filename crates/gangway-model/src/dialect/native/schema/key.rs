@@ -61,6 +61,7 @@ pub(crate) enum KeyId {
     TimeoutResponse,
     TimeoutIdle,
     Hsts,
+    Headers,
     ClientCa,
     TlsMin,
     Balance,
@@ -214,6 +215,7 @@ impl KeyId {
             | Self::TimeoutResponse
             | Self::TimeoutIdle
             | Self::Hsts
+            | Self::Headers
             | Self::Compress
             | Self::Errors => Sharing::LaterCounts,
             Self::Allow | Self::Deny | Self::Concurrency | Self::BodyLimit | Self::TlsMin => Sharing::AllHold,

@@ -302,6 +302,19 @@ pub(crate) const KEYS: &[Key] = &[
         ..SHAPES
     },
     Key {
+        name: "headers",
+        value: Form::Line("`secure` or `off`"),
+        default: "off",
+        example: "secure",
+        doc: "Adds the response headers that browsers protect users by, and that an application does not have to be made for: \
+              `X-Content-Type-Options: nosniff`, `X-Frame-Options: SAMEORIGIN`, `Referrer-Policy: strict-origin-when-cross-origin`, \
+              and, unless `hsts` is written, `Strict-Transport-Security` of a year on https answers. What the application or \
+              `response.header` says counts instead.",
+        status: KeyStatus::InForce(KeyId::Headers),
+        without: "no headers are added",
+        ..SHAPES
+    },
+    Key {
         name: "compress",
         value: Form::Line("boolean, or list of `zstd`, `br`, `gzip`"),
         default: "off",
