@@ -14,21 +14,24 @@ const FRAME_ANCESTORS: &[u8] = b"frame-ancestors";
 
 pub(crate) fn on_response(max_age: Option<NonZeroU64>, scheme: ClientScheme, fields: &mut Fields) {
     for (name, value) in SECURE_HEADERS {
-        let is_said =
-            fields.get_named(name.as_bytes()).is_some() || name == FRAME_OPTIONS && says_who_may_frame(fields);
+        let is_said = is_there(fields, name.as_bytes()) || name == FRAME_OPTIONS && says_who_may_frame(fields);
         if !is_said {
             fields.push(name.as_bytes(), value.as_bytes());
         }
     }
-    if let Some(max_age) = max_age.filter(|_| fields.get_named(hsts::NAME).is_none()) {
+    if let Some(max_age) = max_age.filter(|_| !is_there(fields, hsts::NAME)) {
         hsts::on_response(max_age, scheme, fields);
     }
 }
 
+fn is_there(fields: &Fields, name: &[u8]) -> bool {
+    fields.all_named(name).next().is_some()
+}
+
 /// Browsers that know `frame-ancestors` ignore `X-Frame-Options` beside it, and others would be told something else.
 fn says_who_may_frame(fields: &Fields) -> bool {
-    let is_there = |policy: &[u8]| memchr::memmem::find(&policy.to_ascii_lowercase(), FRAME_ANCESTORS).is_some();
-    fields.all_named(b"content-security-policy").any(is_there)
+    let has_ancestors = |policy: &[u8]| memchr::memmem::find(&policy.to_ascii_lowercase(), FRAME_ANCESTORS).is_some();
+    fields.all_named(b"content-security-policy").any(has_ancestors)
 }
 
 #[cfg(test)]
