@@ -198,7 +198,9 @@ mod tests {
     /// All log-ins, a user of them, and what she sends with a wrong password.
     fn wrong_password() -> (Logins, BasicAuth, Credentials) {
         let (_publisher, lists) = gangway_publish::channel(UserLists::default());
-        let ann = BasicUser::parse("ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=").expect("a user");
+        // A slow hash, so that a client can leave before its password is checked.
+        let ann = "ann:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC";
+        let ann = BasicUser::parse(ann).expect("a user");
         let basic = BasicAuth { users: vec![ann], lists: vec![], realm: "x".into(), keep: false };
         let mut fields = Fields::default();
         let encoded = STANDARD.encode("ann:wrong");
@@ -217,8 +219,7 @@ mod tests {
         for _ in 0..FAILURES_MAX {
             {
                 let mut asked = pin!(logins.log_in(&basic, Some(&credentials), client(), &limiter));
-                let first = asked.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-                assert!(first.is_pending(), "the check takes a thread of its own");
+                let _ = asked.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             }
             let all = u32::try_from(CHECKS_MAX).expect("few");
             drop(logins.checks.acquire_many(all).await.expect("open"));
