@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::sync::watch;
-use tokio::task::coop;
 
 /// Phases follow each other in this order; some may be left out. Until [`Lifecycle::Left`], the data plane can
 /// return to [`Lifecycle::Serving`].
@@ -41,40 +42,65 @@ pub(crate) async fn reached(mut phases: Phases, phase: Lifecycle) {
 
 /// Waits for a phase in a task that is polled with every message.
 ///
-/// A change of the phase wakes the task. Until then a poll costs one look at a counter, where the future itself would
-/// take two locks. So it is for tasks whose waker stays the same.
+/// A poll costs one look at a flag until the phase changes, where the future itself would take two locks.
 pub(crate) struct PhaseWait<F> {
-    phases: Phases,
     /// The future of [`reached`].
     reached: F,
-    is_awaited: bool,
+    wake: Option<Arc<PhaseWake>>,
+}
+
+/// Wakes a task, and tells that it was woken by a change of the phase. The future is asked again then, and only then: it
+/// is not registered any more, and the next change would not wake the task.
+struct PhaseWake {
+    task: Waker,
+    has_come: AtomicBool,
+}
+
+impl Wake for PhaseWake {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.has_come.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
 }
 
 impl<F: Future<Output = ()> + Unpin> PhaseWait<F> {
-    pub(crate) fn new(phases: Phases, reached: F) -> Self {
-        Self { phases, reached, is_awaited: false }
+    pub(crate) fn new(reached: F) -> Self {
+        Self { reached, wake: None }
     }
 
     /// Ready once the phase is reached. Not to be polled after that.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_awaited && self.phases.has_changed().is_ok_and(|has_changed| !has_changed) {
-            return Poll::Pending;
-        }
-        // Marked first: a change that comes after that is asked for again.
-        self.phases.mark_unchanged();
-        let outcome = Pin::new(&mut self.reached).poll(cx);
-        // Without budget it was not asked, and the runtime polls the task again.
-        self.is_awaited = coop::has_budget_remaining();
-        outcome
+        let wake = match &self.wake {
+            Some(wake) if wake.task.will_wake(cx.waker()) => {
+                if !wake.has_come.load(Ordering::Acquire) {
+                    return Poll::Pending;
+                }
+                // Before the future is asked: a change that comes after that sets it again.
+                wake.has_come.store(false, Ordering::Release);
+                Arc::clone(wake)
+            }
+            Some(_) | None => {
+                let wake = Arc::new(PhaseWake { task: cx.waker().clone(), has_come: AtomicBool::new(false) });
+                self.wake = Some(Arc::clone(&wake));
+                wake
+            }
+        };
+        Pin::new(&mut self.reached).poll(&mut Context::from_waker(&wake.into()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::pin::pin;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Wake, Waker};
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::task::coop;
 
     use super::*;
 
@@ -93,7 +119,7 @@ mod tests {
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let cx = &mut Context::from_waker(&waker);
-        let mut wait = PhaseWait::new(phases.clone(), Box::pin(reached(phases, Lifecycle::Closing)));
+        let mut wait = PhaseWait::new(Box::pin(reached(phases, Lifecycle::Closing)));
         for (changes, next) in [Lifecycle::Paused, Lifecycle::HandedOver, Lifecycle::Stopped].into_iter().enumerate() {
             assert!(wait.poll(cx).is_pending() && wait.poll(cx).is_pending());
             assert_eq!(wakes.0.load(Ordering::Relaxed), changes);
@@ -105,13 +131,37 @@ mod tests {
         assert!(wait.poll(cx).is_ready());
     }
 
+    #[test]
+    fn a_future_is_asked_again_whenever_it_was_woken() {
+        // A sender changes the phase first and wakes after that; a task that sees the change in between is woken for
+        // nothing, and has to register again all the same.
+        let (asked, registered) = (AtomicUsize::new(0), Mutex::new(None::<Waker>));
+        let mut wait = PhaseWait::new(Box::pin(poll_fn(|cx| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            *registered.lock().expect("not poisoned") = Some(cx.waker().clone());
+            Poll::Pending
+        })));
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let cx = &mut Context::from_waker(&waker);
+        for count in 1..3 {
+            assert!(wait.poll(cx).is_pending() && wait.poll(cx).is_pending());
+            assert_eq!(asked.load(Ordering::Relaxed), count);
+            registered.lock().expect("not poisoned").take().expect("it was asked").wake();
+            assert_eq!(wakes.0.load(Ordering::Relaxed), count);
+        }
+        let other = Waker::from(Arc::new(Wakes::default()));
+        assert!(wait.poll(&mut Context::from_waker(&other)).is_pending());
+        assert_eq!(asked.load(Ordering::Relaxed), 3, "another task is to be woken now");
+    }
+
     #[tokio::test]
     async fn a_wait_that_begins_at_the_end_of_a_long_poll_is_woken_too() {
         let (phase, phases) = watch::channel(Lifecycle::Serving);
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let cx = &mut Context::from_waker(&waker);
-        let mut wait = PhaseWait::new(phases.clone(), Box::pin(reached(phases, Lifecycle::Closing)));
+        let mut wait = PhaseWait::new(Box::pin(reached(phases, Lifecycle::Closing)));
         while coop::has_budget_remaining() {
             // As if much had been read and written before.
             let _ = pin!(coop::consume_budget()).poll(cx);

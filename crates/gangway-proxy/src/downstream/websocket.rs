@@ -37,10 +37,8 @@ enum Goodbye {
 
 impl WebSocketTunnel {
     pub(crate) fn new(phases: Phases) -> Self {
-        let closing: Pin<Box<dyn Future<Output = ()> + Send + Sync>> =
-            Box::pin(reached(phases.clone(), Lifecycle::Closing));
-        let ending = PhaseWait::new(phases, closing);
-        Self { borders: Borders::default(), ending, goodbye: Goodbye::NotDue }
+        let closing: Pin<Box<dyn Future<Output = ()> + Send + Sync>> = Box::pin(reached(phases, Lifecycle::Closing));
+        Self { borders: Borders::default(), ending: PhaseWait::new(closing), goodbye: Goodbye::NotDue }
     }
 
     /// The bytes of the close frame to write now, if it is due. Otherwise registers the task to be woken then.

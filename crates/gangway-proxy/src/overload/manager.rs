@@ -85,11 +85,11 @@ impl OverloadManager {
 
     fn relieve(&self, pressure: MemoryPressure, resident: usize, reliefs: &mut Reliefs) {
         let is_last_resort = reliefs.is_last_resort(pressure);
+        // What was freed counts as resident until it goes back. Without this, requests could be refused for ever.
+        if reliefs.needs_freed(pressure) {
+            self.freed.ask();
+        }
         if pressure >= MemoryPressure::CloseIdle {
-            // What was freed counts as resident until it goes back. Without this, requests could be refused for ever.
-            if reliefs.may_ask_for_freed() {
-                self.freed.ask();
-            }
             reliefs.idle.unless_it_works(resident, || {
                 let closed = self.idle.close(CLOSED_AT_ONCE);
                 self.count("idle", closed);
@@ -123,19 +123,23 @@ struct Reliefs {
     heaviest: Relief,
     /// The bound is exceeded since then.
     exceeded_since: Option<Instant>,
-    /// When freed memory was last asked for.
-    asked_for_freed: Option<Instant>,
+    /// Requests are refused since then, or since freed memory was last asked for.
+    refused_since: Option<Instant>,
 }
 
 impl Reliefs {
-    /// Whether freed memory is asked for: not more often than what was closed needs to be freed, since the whole heap is
-    /// looked through.
-    fn may_ask_for_freed(&mut self) -> bool {
-        let may_ask = self.asked_for_freed.is_none_or(|at| at.elapsed() >= RELIEF_TIME);
-        if may_ask {
-            self.asked_for_freed = Some(Instant::now());
+    /// Whether freed memory is asked for: where requests were refused for a while and what was closed meanwhile did not
+    /// end that. Not earlier, since what is freed is soon used again, and the whole heap is looked through.
+    fn needs_freed(&mut self, pressure: MemoryPressure) -> bool {
+        if pressure < MemoryPressure::Refuse {
+            self.refused_since = None;
+            return false;
         }
-        may_ask
+        let is_due = self.refused_since.is_some_and(|since| since.elapsed() >= RELIEF_TIME);
+        if is_due || self.refused_since.is_none() {
+            self.refused_since = Some(Instant::now());
+        }
+        is_due
     }
 
     /// Whether nothing else has helped.
@@ -210,23 +214,22 @@ mod tests {
         assert!(task.await.is_err_and(|error| error.is_cancelled()));
     }
 
-    #[tokio::test]
-    async fn freed_memory_is_asked_for_where_memory_runs_short_and_not_before() {
-        let (manager, _mark, _task) = manager();
-        for (pressure, is_asked) in [(MemoryPressure::None, false), (MemoryPressure::CloseIdle, true)] {
-            let asked = pin!(manager.freed.is_asked_for());
-            manager.relieve(pressure, 1 << 20, &mut Reliefs::default());
-            assert_eq!(asked.poll(&mut Context::from_waker(Waker::noop())).is_ready(), is_asked, "{pressure:?}");
-        }
-    }
-
     #[tokio::test(start_paused = true)]
-    async fn freed_memory_is_asked_for_again_and_again_but_not_all_the_time() {
+    async fn freed_memory_is_asked_for_where_requests_are_refused_for_a_while() {
+        let (manager, _mark, _task) = manager();
         let mut reliefs = Reliefs::default();
-        for _ in 0..3 {
-            assert!(reliefs.may_ask_for_freed() && !reliefs.may_ask_for_freed());
-            tokio::time::advance(RELIEF_TIME).await;
-        }
+        let mut is_asked = |pressure| {
+            let asked = pin!(manager.freed.is_asked_for());
+            manager.relieve(pressure, 1 << 20, &mut reliefs);
+            asked.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        assert!(!is_asked(MemoryPressure::CloseHeaviest) && !is_asked(MemoryPressure::Refuse));
+        tokio::time::advance(RELIEF_TIME).await;
+        assert!(is_asked(MemoryPressure::Refuse) && !is_asked(MemoryPressure::Exceeded), "once in a while");
+        tokio::time::advance(RELIEF_TIME).await;
+        assert!(is_asked(MemoryPressure::Exceeded), "and again, if it has not helped");
+        tokio::time::advance(RELIEF_TIME).await;
+        assert!(!is_asked(MemoryPressure::CloseHeaviest) && !is_asked(MemoryPressure::Refuse), "it begins anew");
     }
 
     #[tokio::test(start_paused = true)]

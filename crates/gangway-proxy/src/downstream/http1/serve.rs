@@ -23,7 +23,7 @@ pub(crate) async fn serve_http1<T: ByteStream>(
     let shared = &worker.shared;
     let is_leaving = Arc::clone(&shared.shutting_down);
     let closing = pin!(reached(phases.clone(), Lifecycle::Closing));
-    let mut closing = PhaseWait::new(phases.clone(), closing);
+    let mut closing = PhaseWait::new(closing);
     let mut session =
         Http1Session::new(io, &shared.settings.limits, shared.overload.memory.clone(), is_leaving, phases);
     let mut exchange = PooledExchange::take();
