@@ -44,9 +44,34 @@ pub enum PageSource {
     },
 }
 
+/// What a file on the volume is as a page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PageKind {
+    /// For people.
+    Html,
+    /// For people.
+    Xhtml,
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
 /// A text in which `{status}` stands for a status.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StatusText(Box<str>);
+
+impl PageKind {
+    /// The extensions of pages, in the order in which a folder is looked at.
+    pub const EXTENSIONS: [(&str, Self); 5] =
+        [("html", Self::Html), ("htm", Self::Html), ("xhtml", Self::Xhtml), ("txt", Self::Text), ("json", Self::Json)];
+
+    /// The kind of a file, by the extension of its name; none for what is no page.
+    pub fn of_file(name: &str) -> Option<Self> {
+        let (_, extension) = name.rsplit_once('.')?;
+        Self::EXTENSIONS.iter().find(|(known, _)| *known == extension).map(|(_, kind)| *kind)
+    }
+}
 
 impl ErrorPages {
     /// The rule for a status, with its position.

@@ -57,7 +57,7 @@ pub use container_report::{ContainerReport, Mention};
 pub use content_coding::ContentCoding;
 pub use digest::Digest;
 pub use engine_name::EngineName;
-pub use error_pages::{ErrorPages, ErrorRule, PAGES_FOLDER, PageSource, StatusText};
+pub use error_pages::{ErrorPages, ErrorRule, PAGES_FOLDER, PageKind, PageSource, StatusText};
 pub use explain::{CONSIDERED_MAX, Considered, Explanation, NEAREST_MAX, Nearest, Winner};
 pub use forward_auth::{AuthProduct, ForwardAuth, IdentityField};
 pub use host::{HOST_LEN_MAX, HostPattern, Hostname, canonical_host};

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::named_services::{NamedServices, product_of_image};
+use super::named_services::{NamedServices, WantedService, ambiguous, product_of_image};
 use super::targets::url_endpoint;
 use crate::address::TargetOwner;
 use crate::authentication::LoginMethod;
@@ -17,9 +17,6 @@ use crate::snapshot::Container;
 use crate::spec::{Access, AuthServiceSpec, Part, RouteSpec};
 use crate::value::and_list;
 use gangway_diagnostic::{Diagnostic, Finding, Span, codes, quoted};
-
-/// Services that are named in one diagnostic.
-const NAMED_MAX: usize = 5;
 
 /// Where a service is, and which.
 struct FoundService {
@@ -65,17 +62,11 @@ fn look_up<'s>(
 ) -> Result<FoundService, Finding> {
     let of_name = wanted.target.as_deref().and_then(AuthProduct::of_target);
     let of_name = of_name.or_else(|| AuthProduct::in_name(&wanted.name));
-    // The world outside the engine knows names with dots.
-    let may_be_container = wanted.url.is_none() || !wanted.name.contains(['.', ':', '[']);
-    let home = match source {
-        Source::Container(container) if !wanted.is_shared => Some(container),
-        Source::Container(_) | Source::File(_) | Source::Definition(_) => None,
-    };
+    let service = WantedService { name: &wanted.name, url: wanted.url.as_ref(), is_shared: wanted.is_shared };
     let of_image = AuthProduct::named(&wanted.name).filter(|_| wanted.url.is_none());
-    let containers = match may_be_container {
-        true => services.containers(&wanted.name, of_image, home).map_err(|all| ambiguous(&wanted.name, &all))?,
-        false => Vec::new(),
-    };
+    let containers = services
+        .wanted(&service, of_image, source)
+        .map_err(|all| ambiguous(codes::AUTH_SERVICE_AMBIGUOUS, "log-in services", &wanted.name, &all))?;
     if containers.is_empty() {
         let Some(url) = &wanted.url else {
             return Err(unknown(&wanted.name));
@@ -146,15 +137,6 @@ fn unknown(name: &str) -> Finding {
     };
     let message = format!("log-in service {} is not there", quoted(name));
     Finding::error(codes::AUTH_SERVICE_UNKNOWN, 0..0, message, "no such container or service is up", help)
-}
-
-fn ambiguous(name: &str, all: &[&Container]) -> Finding {
-    let mut names: Vec<&str> = all.iter().map(|container| &*container.name).collect();
-    names.sort_unstable();
-    names.truncate(NAMED_MAX);
-    let message = format!("{} could mean several log-in services", quoted(name));
-    let help = format!("write the name of a container: {}", and_list(names));
-    Finding::error(codes::AUTH_SERVICE_AMBIGUOUS, 0..0, message, "several", help)
 }
 
 fn unreachable(container: &str, why: &str, help: Option<&str>) -> Finding {

@@ -12,9 +12,15 @@ use crate::address::{Surroundings, TargetOwner};
 use crate::engine_name::EngineName;
 use crate::forward_auth::AuthProduct;
 use crate::image_defaults;
+use crate::label::Source;
 use crate::route::{Address, Endpoint, EndpointKey};
 use crate::snapshot::{Container, Snapshot};
-use crate::spec::Access;
+use crate::spec::{Access, UrlTarget};
+use crate::value::and_list;
+use gangway_diagnostic::{Code, Finding, quoted};
+
+/// Services that are named in one diagnostic.
+const NAMED_MAX: usize = 5;
 
 /// The containers of one snapshot, to look up services in.
 pub(super) struct NamedServices<'a, 's> {
@@ -35,6 +41,15 @@ struct Index<'s> {
 /// The service that a container belongs to: its engine, its project and its service, or itself.
 type ServiceKey<'s> = (&'s EngineName, Option<&'s str>, &'s str);
 
+/// A service as a label names it.
+pub(super) struct WantedService<'w> {
+    pub name: &'w str,
+    /// Where it is if no container and no service has the name.
+    pub url: Option<&'w UrlTarget>,
+    /// A shared definition names it, so it is looked up from no project.
+    pub is_shared: bool,
+}
+
 /// Why no container of a service can be reached.
 pub(super) struct OutOfReach {
     pub container: Box<str>,
@@ -47,9 +62,27 @@ impl<'a, 's> NamedServices<'a, 's> {
         Self { snapshot, surroundings, index: OnceCell::new() }
     }
 
-    /// The containers that a name means from the project of a container, or from nowhere; none where there are none. A name that means several services is an error with
+    /// The containers that a label names; none where there are none. A name that means several services is an error with
     /// the containers of all of them. With `of_image`, a name also means the only service with an image of that product.
-    pub(super) fn containers(
+    pub(super) fn wanted(
+        &self,
+        service: &WantedService<'_>,
+        of_image: Option<AuthProduct>,
+        source: Source<'s>,
+    ) -> Result<Vec<&'s Container>, Vec<&'s Container>> {
+        // The world outside the engine knows names with dots.
+        if service.url.is_some() && service.name.contains(['.', ':', '[']) {
+            return Ok(Vec::new());
+        }
+        let home = match source {
+            Source::Container(container) if !service.is_shared => Some(container),
+            Source::Container(_) | Source::File(_) | Source::Definition(_) => None,
+        };
+        self.containers(service.name, of_image, home)
+    }
+
+    /// The containers that a name means from the project of a container, or from nowhere.
+    fn containers(
         &self,
         name: &str,
         of_image: Option<AuthProduct>,
@@ -153,6 +186,16 @@ fn service_key(container: &Container) -> ServiceKey<'_> {
         Some(service) => (&container.engine, container.project(), service),
         None => (&container.engine, None, &container.name),
     }
+}
+
+/// A name that could mean several services, which are `what`.
+pub(super) fn ambiguous(code: Code, what: &str, name: &str, all: &[&Container]) -> Finding {
+    let mut names: Vec<&str> = all.iter().map(|container| &*container.name).collect();
+    names.sort_unstable();
+    names.truncate(NAMED_MAX);
+    let message = format!("{} could mean several {what}", quoted(name));
+    let help = format!("write the name of a container: {}", and_list(names));
+    Finding::error(code, 0..0, message, "several", help)
 }
 
 /// The product that an image contains.

@@ -1,17 +1,13 @@
 //! Looks up the services that `errors` names.
 
-use super::named_services::NamedServices;
+use super::named_services::{NamedServices, WantedService, ambiguous};
 use super::targets::url_endpoint;
 use crate::address::TargetOwner;
 use crate::label::Source;
 use crate::route::Endpoint;
 use crate::snapshot::Container;
 use crate::spec::{Access, PageServiceSpec, RouteSpec};
-use crate::value::and_list;
 use gangway_diagnostic::{Diagnostic, Finding, Span, codes, quoted};
-
-/// Services that are named in one diagnostic.
-const NAMED_MAX: usize = 5;
 
 /// Puts into a route where its page services are. Rules whose service is not there have no page.
 pub(super) fn put<'s>(
@@ -38,16 +34,10 @@ fn look_up<'s>(
     owner: &TargetOwner<'_, 's>,
 ) -> Result<Vec<Endpoint>, Finding> {
     let name = &*wanted.name;
-    let home = match source {
-        Source::Container(container) if !wanted.is_shared => Some(container),
-        Source::Container(_) | Source::File(_) | Source::Definition(_) => None,
-    };
-    // The world outside the engine knows names with dots.
-    let may_be_container = wanted.url.is_none() || !name.contains(['.', ':', '[']);
-    let containers = match may_be_container {
-        true => services.containers(name, None, home).map_err(|all| ambiguous(name, &all))?,
-        false => Vec::new(),
-    };
+    let service = WantedService { name, url: wanted.url.as_ref(), is_shared: wanted.is_shared };
+    let containers = services
+        .wanted(&service, None, source)
+        .map_err(|all| ambiguous(codes::PAGE_SERVICE_AMBIGUOUS, "page services", name, &all))?;
     if containers.is_empty() {
         let url = wanted.url.as_ref().ok_or_else(|| unknown(name))?;
         return Ok(vec![url_endpoint(url, 1)]);
@@ -83,13 +73,4 @@ fn unknown(name: &str) -> Finding {
     let message = format!("page service {} is not there", quoted(name));
     let help = format!("start it, or correct the name; a folder on the volume is written `errors/{name}/`");
     Finding::error(codes::PAGE_SERVICE_UNKNOWN, 0..0, message, "no such container or service is up", help)
-}
-
-fn ambiguous(name: &str, all: &[&Container]) -> Finding {
-    let mut names: Vec<&str> = all.iter().map(|container| &*container.name).collect();
-    names.sort_unstable();
-    names.truncate(NAMED_MAX);
-    let message = format!("{} could mean several page services", quoted(name));
-    let help = format!("write the name of a container: {}", and_list(names));
-    Finding::error(codes::PAGE_SERVICE_AMBIGUOUS, 0..0, message, "several", help)
 }

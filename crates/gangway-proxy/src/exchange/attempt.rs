@@ -1,9 +1,7 @@
 //! One try of a request at an endpoint.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use http::{StatusCode, Version};
@@ -11,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::compression::{self, body_encoder::BodyEncoder};
 use crate::downstream::connection::ClientConnection;
+use crate::exchange::client_wait::unless_client_goes;
 use crate::exchange::send::send;
 use crate::exchange::state::Exchange;
 use crate::exchange::transfer::{Transfer, TransferError, TransferParts, TransferRules};
@@ -33,7 +32,6 @@ use crate::upstream::connector::ConnectionNeed;
 use crate::upstream::dedicated::{self, ConnectionOwner};
 use crate::upstream::endpoint_state::EndpointHealth;
 use crate::upstream::error::{self, BodySent, FailedTry, TRIES_MAX, UpstreamConnection};
-use crate::upstream::stream::UpstreamStream;
 use crate::upstream::subrequest;
 
 /// How often a waiting request is sent to an endpoint that looks ready but cannot be reached. Without this bound, a
@@ -89,16 +87,16 @@ pub(super) async fn attempt<D: Downstream>(
             has_waited = true;
             // On the heap, so that this future stays small.
             let connecting = Box::pin(worker.connector.connect(endpoint, &need));
-            match connected(connecting, client).await {
-                Ok(stream) => {
+            match unless_client_goes(client, connecting).await {
+                Ok(Ok(stream)) => {
                     endpoint.state.connected();
                     stream
                 }
-                Err(TransferError::Upstream(error)) if error.kind == UpstreamErrorKind::Exhausted => {
+                Ok(Err(error)) if error.kind == UpstreamErrorKind::Exhausted => {
                     return Err(AttemptFailure::last(error.into()));
                 }
-                Err(TransferError::Upstream(error)) => return Err(unreached(worker, endpoint, context, error)),
-                Err(error) => return Err(AttemptFailure::last(error)),
+                Ok(Err(error)) => return Err(unreached(worker, endpoint, context, error)),
+                Err(error) => return Err(AttemptFailure::last(error.into())),
             }
         }
     };
@@ -223,13 +221,7 @@ async fn answer_by_page<D: Downstream>(transfer: &mut Transfer<'_, D, Rules<'_>>
         let Rules { worker, head, context, active, .. } = rules;
         let request_id = context.request_id().to_owned();
         let sources = PageSources { shared: &worker.shared, connector: &worker.connector };
-        let mut found = pin!(lookup::find(&sources, active, head, response, &request_id));
-        poll_fn(|cx| match found.as_mut().poll(cx) {
-            Poll::Ready(page) => Poll::Ready(Ok(page)),
-            Poll::Pending if client.may_have_gone() => Poll::Pending,
-            Poll::Pending => client.poll_gone(cx).map(Err),
-        })
-        .await?
+        unless_client_goes(*client, lookup::find(&sources, active, head, response, &request_id)).await?
     };
     lookup::vary_by_audience(response);
     let Some(page) = found else {
@@ -241,18 +233,6 @@ async fn answer_by_page<D: Downstream>(transfer: &mut Transfer<'_, D, Rules<'_>>
     }
     send(rules.context, *client, response, body).await?;
     Ok(ByPage::Sent)
-}
-
-/// Waits for a connection, unless the client goes first.
-async fn connected<D: Downstream>(
-    mut connecting: Pin<Box<impl Future<Output = Result<UpstreamStream, UpstreamError>>>>,
-    client: &mut D,
-) -> Result<UpstreamStream, TransferError> {
-    poll_fn(|cx| match connecting.as_mut().poll(cx) {
-        Poll::Ready(outcome) => Poll::Ready(outcome.map_err(TransferError::from)),
-        Poll::Pending => client.poll_gone(cx).map(|error| Err(error.into())),
-    })
-    .await
 }
 
 /// Notes that an endpoint could not be connected to, and decides whether the request tries on.

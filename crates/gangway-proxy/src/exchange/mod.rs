@@ -3,6 +3,7 @@
 //! This code knows neither the version of HTTP on either side nor how bytes travel.
 
 mod attempt;
+mod client_wait;
 pub(crate) mod exchange_pool;
 mod replay;
 mod send;

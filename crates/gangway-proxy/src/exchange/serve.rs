@@ -1,7 +1,6 @@
 //! Serves one request.
 
 use std::borrow::Cow;
-use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,6 +10,7 @@ use http::Version;
 use crate::access::gate::AtGate;
 use crate::downstream::connection::ClientConnection;
 use crate::exchange::attempt::{AttemptFailure, attempt};
+use crate::exchange::client_wait::unless_client_goes;
 use crate::exchange::send::send;
 use crate::exchange::state::Exchange;
 use crate::exchange::transfer::TransferError;
@@ -266,13 +266,12 @@ async fn pass_gate<D: Downstream>(
         connector: &worker.connector,
         public_https_port: worker.shared.settings.public_https_port,
     };
-    let mut passing = pin!(worker.shared.access.pass(request, passage));
-    poll_fn(|cx| match passing.as_mut().poll(cx) {
-        Poll::Ready(outcome) => Poll::Ready(outcome.map_err(AtGateEnd::Reply)),
-        Poll::Pending if asks_service => client.poll_gone(cx).map(|error| Err(AtGateEnd::Client(error))),
-        Poll::Pending => Poll::Pending,
-    })
-    .await
+    let passing = pin!(worker.shared.access.pass(request, passage));
+    let outcome = match asks_service {
+        true => unless_client_goes(client, passing).await.map_err(AtGateEnd::Client)?,
+        false => passing.await,
+    };
+    outcome.map_err(AtGateEnd::Reply)
 }
 
 async fn end_at_gate<D: Downstream>(
@@ -442,13 +441,7 @@ async fn page<D: Downstream>(
     let request_id = context.request_id().to_owned();
     let active = &context.routed.as_ref()?.active;
     let sources = PageSources { shared: &worker.shared, connector: &worker.connector };
-    let mut found = pin!(lookup::find(&sources, active, head, reply, &request_id));
-    poll_fn(|cx| match found.as_mut().poll(cx) {
-        Poll::Ready(page) => Poll::Ready(page),
-        Poll::Pending if client.may_have_gone() => Poll::Pending,
-        Poll::Pending => client.poll_gone(cx).map(|_| None),
-    })
-    .await
+    unless_client_goes(client, lookup::find(&sources, active, head, reply, &request_id)).await.ok().flatten()
 }
 
 #[cfg(test)]

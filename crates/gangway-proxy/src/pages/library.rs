@@ -3,19 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use gangway_model::PageKind;
 
 use crate::message::fields::Fields;
 use crate::pages::audience::PageAudience;
 use crate::pages::page::{PAGE_BYTES_MAX, Page};
-
-/// The kinds of pages, in the order in which a folder is looked at.
-const KINDS: [(&str, &str, PageAudience); 5] = [
-    ("html", "text/html; charset=utf-8", PageAudience::People),
-    ("htm", "text/html; charset=utf-8", PageAudience::People),
-    ("xhtml", "application/xhtml+xml; charset=utf-8", PageAudience::People),
-    ("txt", "text/plain; charset=utf-8", PageAudience::People),
-    ("json", "application/json", PageAudience::Programs),
-];
 
 /// The pages on the volume by their paths below its folder of pages. They are in memory, so that no request waits for a
 /// disk.
@@ -38,7 +30,7 @@ impl PageLibrary {
 
     /// Whether a file with this name is a page, by its extension.
     pub fn is_page(name: &str) -> bool {
-        kind_of(name).is_some()
+        PageKind::of_file(name).is_some()
     }
 
     /// Whether there is a page at this path.
@@ -54,7 +46,7 @@ impl PageLibrary {
 
     /// The page at a path, if it is for this audience.
     pub(super) fn file(&self, path: &str, audience: PageAudience) -> Option<Page> {
-        let (content_type, of_audience) = kind_of(path)?;
+        let (content_type, of_audience) = described(PageKind::of_file(path)?);
         let body = self.0.get(path).filter(|_| of_audience == audience)?;
         let mut fields = Fields::default();
         fields.push(b"Content-Type", content_type.as_bytes());
@@ -65,17 +57,21 @@ impl PageLibrary {
     pub(super) fn in_folder(&self, folder: &str, status: u16, audience: PageAudience) -> Option<Page> {
         let slash = if folder.is_empty() { "" } else { "/" };
         let stems = [status.to_string(), format!("{}xx", status / 100), "index".to_owned()];
-        let paths = stems
-            .iter()
-            .flat_map(|stem| KINDS.iter().map(move |(extension, ..)| format!("{folder}{slash}{stem}.{extension}")));
+        let paths = stems.iter().flat_map(|stem| {
+            PageKind::EXTENSIONS.iter().map(move |(extension, _)| format!("{folder}{slash}{stem}.{extension}"))
+        });
         paths.into_iter().find_map(|path| self.file(&path, audience))
     }
 }
 
-fn kind_of(path: &str) -> Option<(&'static str, PageAudience)> {
-    let (_, extension) = path.rsplit_once('.')?;
-    let known = KINDS.iter().find(|(known, ..)| *known == extension);
-    known.map(|(_, content_type, audience)| (*content_type, *audience))
+/// The type of a page, and who reads it.
+fn described(kind: PageKind) -> (&'static str, PageAudience) {
+    match kind {
+        PageKind::Html => ("text/html; charset=utf-8", PageAudience::People),
+        PageKind::Xhtml => ("application/xhtml+xml; charset=utf-8", PageAudience::People),
+        PageKind::Text => ("text/plain; charset=utf-8", PageAudience::People),
+        PageKind::Json => ("application/json", PageAudience::Programs),
+    }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(super) struct ErrorPageOutputs {
 pub(super) async fn follow(data: PathBuf, compiled: Reader<Compiled>, mut outputs: ErrorPageOutputs) -> Infallible {
     let mut folder = PageFolder::new(data.join(PAGES_FOLDER));
     let mut log = FindingLog::default();
-    let (mut said, mut judged) = (Vec::new(), None);
+    let mut judged = None;
     loop {
         let looked = tokio::task::spawn_blocking(move || {
             let is_changed = folder.look();
@@ -54,9 +54,7 @@ pub(super) async fn follow(data: PathBuf, compiled: Reader<Compiled>, mut output
                 if is_changed || folder.is_troubled_anew || judged != generation {
                     judged = generation;
                     let findings = folder.findings(&rules(&compiled.load()));
-                    if findings != said {
-                        log.tell(&findings);
-                        said.clone_from(&findings);
+                    if log.tell(&findings) {
                         outputs.findings.publish(findings);
                     }
                 }

@@ -13,8 +13,11 @@ pub(super) struct FindingLog {
 }
 
 impl FindingLog {
-    /// Logs what is new, and what is no more.
-    pub(super) fn tell(&mut self, now: &[Diagnostic]) {
+    /// Logs what is new, and what is no more. Returns whether there was anything of that.
+    pub(super) fn tell(&mut self, now: &[Diagnostic]) -> bool {
+        if self.logged == now {
+            return false;
+        }
         for new in now.iter().filter(|found| !self.logged.contains(found)).take(DIAGNOSTICS_MAX) {
             let shown = redacted(new);
             let label = shown.place.subject();
@@ -32,5 +35,6 @@ impl FindingLog {
             tracing::info!(code = shown.code.to_string(), label, "resolved: {}", printable(&shown.message));
         }
         self.logged = now.to_vec();
+        true
     }
 }

@@ -49,7 +49,6 @@ pub(super) async fn follow(
 ) -> Infallible {
     let mut folder = UserListFolder::new(data.join(FOLDER));
     let mut log = FindingLog::default();
-    let mut said = Vec::new();
     let mut published = BTreeMap::new();
     loop {
         let looked = tokio::task::spawn_blocking(move || {
@@ -68,9 +67,7 @@ pub(super) async fn follow(
                 let named = named(&compiled.load()).into_iter().filter(|name| !of_file.lists.contains_key(name));
                 let mut findings = folder.findings(&named.collect());
                 findings.extend(of_file.findings(&folder.lists));
-                if findings != said {
-                    log.tell(&findings);
-                    said.clone_from(&findings);
+                if log.tell(&findings) {
                     outputs.findings.publish(findings);
                 }
             }

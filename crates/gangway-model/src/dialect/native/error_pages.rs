@@ -7,7 +7,7 @@ use super::label::Label;
 use super::route_fields::RouteFields;
 use super::upstream_url;
 use super::values::{each, is_file_name};
-use crate::error_pages::{self, ErrorPages, ErrorRule, PAGES_FOLDER, PageSource, STATUS, StatusText};
+use crate::error_pages::{self, ErrorPages, ErrorRule, PAGES_FOLDER, PageKind, PageSource, STATUS, StatusText};
 use crate::label::Mark;
 use crate::route::Address;
 use crate::spec::PageServiceSpec;
@@ -20,9 +20,6 @@ const DEPTH_MAX: usize = 4;
 
 /// What is asked of a service where no path is written. Page services, and folders of plain files, know it.
 const TARGET: &str = "/{status}.html";
-
-/// The extensions of files that can be pages.
-const EXTENSIONS: [&str; 5] = ["html", "htm", "xhtml", "txt", "json"];
 
 pub(super) fn errors<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let rules = label.value().split_inclusive(';').scan(0, |at, part| {
@@ -150,10 +147,10 @@ fn on_volume(text: &str, below: &str) -> Parsed<PageSource> {
         let help = "write folders and a name of letters, digits, dots, hyphens and underscores, such as `errors/shop/{status}.html`";
         return Err(wrong(text, "not a path below `errors/`", help));
     }
-    let extension = parts.last().filter(|_| path.len() == below.len()).and_then(|last| last.rsplit_once('.'));
-    match extension {
+    let file = parts.last().filter(|last| path.len() == below.len() && last.contains('.'));
+    match file {
         None => Ok(PageSource::Folder(StatusText::new(path))),
-        Some((_, extension)) if EXTENSIONS.contains(&extension) => Ok(PageSource::File(StatusText::new(path))),
+        Some(file) if PageKind::of_file(file).is_some() => Ok(PageSource::File(StatusText::new(path))),
         Some(_) => {
             let help =
                 "pages end with `.html`, `.htm`, `.xhtml`, `.txt` or `.json`; a folder with a dot in its name with `/`";

@@ -505,7 +505,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "opt-out",
         value: Form::List("projects or containers, or `*`"),
         example: "media, router-1",
-        doc: "Who may do without this definition where `--default-use` gives it to every route: projects, and by their names \
+        doc: "The parties that may do without this definition where `--default-use` gives it to every route: projects, and by their names \
               containers that belong to no project; `*` for everybody. They may leave it out by `use`, and say by labels \
               something else than what protects in it. Routes of the configuration file always may.",
         status: KeyStatus::InForce(KeyId::OptOut),
