@@ -168,6 +168,24 @@ pub async fn send(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
     stream.flush().await
 }
 
+/// Sends bytes, and drops what comes meanwhile: a server that cannot write does not read either.
+pub async fn send_and_drop_answers(stream: Stream, bytes: &[u8]) -> io::Result<Stream> {
+    let (mut reading, mut writing) = tokio::io::split(stream);
+    let mut nowhere = tokio::io::sink();
+    let send = async {
+        writing.write_all(bytes).await?;
+        writing.flush().await
+    };
+    tokio::select! {
+        sent = send => sent?,
+        read = tokio::io::copy(&mut reading, &mut nowhere) => {
+            read?;
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(reading.unsplit(writing))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

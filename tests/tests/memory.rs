@@ -15,7 +15,7 @@ use gangway_tests::cgroup::MemoryCgroup;
 use gangway_tests::figures::figure;
 use gangway_tests::footprint::Footprint;
 use gangway_tests::gangway::{Gangway, Options};
-use gangway_tests::http2_bytes::{Follows, block, fields, headers, preface, read_heads, send};
+use gangway_tests::http2_bytes::{Follows, block, fields, headers, preface, read_heads, send, send_and_drop_answers};
 use gangway_tests::process::raise_open_files;
 use gangway_tests::{STUCK, run};
 use http_body_util::BodyExt as _;
@@ -236,13 +236,13 @@ async fn hold_h1(client: Client) -> std::io::Result<Stream> {
 
 /// As many requests with large heads as a connection of HTTP/2 may have, without room for their answers.
 async fn hold_h2(client: Client) -> std::io::Result<Stream> {
-    let mut stream = client.stream(WIDE).await?;
+    let stream = client.stream(WIDE).await?;
     let block = block("GET", WIDE, "/", &heavy_fields());
-    send(&mut stream, &preface(0)).await?;
+    let mut bytes = preface(0);
     for number in 0..STREAMS {
-        send(&mut stream, &headers(number * 2 + 1, &block, Follows::Nothing)).await?;
+        bytes.extend(headers(number * 2 + 1, &block, Follows::Nothing));
     }
-    Ok(stream)
+    send_and_drop_answers(stream, &bytes).await
 }
 
 impl Held {

@@ -134,6 +134,7 @@ pub fn start(
             overload.memory.clone(),
             Arc::clone(&overload.idle),
             Arc::clone(&bounds),
+            overload.freed.clone(),
             Arc::clone(&metrics),
         ),
     };

@@ -45,6 +45,7 @@ pub(crate) fn run(workers: usize, listeners: Vec<Listener>, parts: WorkerParts) 
     runtime.block_on(async move {
         let shutting_down = Arc::clone(&shared.shutting_down);
         let (idle, open) = (Arc::clone(&shared.overload.idle), shared.overload.open.clone());
+        tokio::spawn(shared.overload.freed.clone().give_back_for_ever());
         let connector = Connector::new(&shared.connector);
         let worker = Arc::new(Worker::new(shared, connector));
         let front_door = Arc::new(FrontDoor::new(worker, goaway, phases.clone()));

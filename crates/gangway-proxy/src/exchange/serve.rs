@@ -172,7 +172,9 @@ fn admit(worker: &Worker, connection: &ClientConnection, head: &RequestHead) -> 
     let shared = &worker.shared;
     let busy = |what: &str, detail: &'static str| {
         shared.metrics.shed.with_label_values(&[what]).inc();
-        Err(FailureReply::new(Reason::Overloaded).with_retry_after(RETRY_AFTER).with_detail(detail).into())
+        let reply = FailureReply::new(Reason::Overloaded).with_retry_after(RETRY_AFTER).with_detail(detail);
+        // What is refused has no lease, so it must not be able to stay.
+        Err(if head.version < Version::HTTP_2 { reply } else { reply.without_body() }.into())
     };
     if shared.overload.memory.is_used_up() {
         return busy("request", "the memory of Gangway is nearly used up");

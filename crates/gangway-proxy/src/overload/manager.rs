@@ -10,7 +10,7 @@ use crate::downstream::connection_limits::ConnectionLimits;
 use crate::metrics::Metrics;
 use crate::overload::idle_connections::IdleConnections;
 use crate::overload::memory_budget::{MemoryBudget, MemoryPressure};
-use crate::overload::resident_memory::resident_bytes;
+use crate::overload::resident_memory::{FreedMemory, resident_bytes};
 
 /// How often memory is measured while nothing asks for it.
 const MEASURE_EVERY: Duration = Duration::from_millis(100);
@@ -41,6 +41,7 @@ pub struct OverloadManager {
     memory: MemoryBudget,
     idle: Arc<IdleConnections>,
     addresses: Arc<ConnectionLimits>,
+    freed: FreedMemory,
     metrics: Arc<Metrics>,
 }
 
@@ -49,9 +50,10 @@ impl OverloadManager {
         memory: MemoryBudget,
         idle: Arc<IdleConnections>,
         addresses: Arc<ConnectionLimits>,
+        freed: FreedMemory,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { memory, idle, addresses, metrics }
+        Self { memory, idle, addresses, freed, metrics }
     }
 
     /// Runs for as long as the process does.
@@ -83,6 +85,10 @@ impl OverloadManager {
 
     fn relieve(&self, pressure: MemoryPressure, resident: usize, reliefs: &mut Reliefs) {
         let is_last_resort = reliefs.is_last_resort(pressure);
+        // What was freed counts as resident until it goes back. Without this, requests could be refused for ever.
+        if reliefs.needs_freed(pressure) {
+            self.freed.ask();
+        }
         if pressure >= MemoryPressure::CloseIdle {
             reliefs.idle.unless_it_works(resident, || {
                 let closed = self.idle.close(CLOSED_AT_ONCE);
@@ -117,9 +123,25 @@ struct Reliefs {
     heaviest: Relief,
     /// The bound is exceeded since then.
     exceeded_since: Option<Instant>,
+    /// Requests are refused since then, or since freed memory was last asked for.
+    refused_since: Option<Instant>,
 }
 
 impl Reliefs {
+    /// Whether freed memory is asked for: where requests were refused for a while and what was closed meanwhile did not
+    /// end that. Not earlier, since what is freed is soon used again, and the whole heap is looked through.
+    fn needs_freed(&mut self, pressure: MemoryPressure) -> bool {
+        if pressure < MemoryPressure::Refuse {
+            self.refused_since = None;
+            return false;
+        }
+        let is_due = self.refused_since.is_some_and(|since| since.elapsed() >= RELIEF_TIME);
+        if is_due || self.refused_since.is_none() {
+            self.refused_since = Some(Instant::now());
+        }
+        is_due
+    }
+
     /// Whether nothing else has helped.
     fn is_last_resort(&mut self, pressure: MemoryPressure) -> bool {
         let is_exceeded = pressure == MemoryPressure::Exceeded;
@@ -145,6 +167,9 @@ impl Relief {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
     use tokio::task::JoinHandle;
 
     use super::*;
@@ -175,7 +200,7 @@ mod tests {
         let addresses = Arc::new(ConnectionLimits::new(&Limits::default(), trusted, Arc::clone(&metrics)));
         let (memory, idle) = (MemoryBudget::new(1 << 20), Arc::new(IdleConnections::new()));
         let (mark, task) = connection_for_test(&idle);
-        (OverloadManager::new(memory, idle, addresses, metrics), mark, task)
+        (OverloadManager::new(memory, idle, addresses, FreedMemory::default(), metrics), mark, task)
     }
 
     #[tokio::test]
@@ -187,6 +212,24 @@ mod tests {
         manager.relieve(MemoryPressure::CloseIdle, 1 << 20, &mut Reliefs::default());
         assert_eq!(shed(), 1);
         assert!(task.await.is_err_and(|error| error.is_cancelled()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn freed_memory_is_asked_for_where_requests_are_refused_for_a_while() {
+        let (manager, _mark, _task) = manager();
+        let mut reliefs = Reliefs::default();
+        let mut is_asked = |pressure| {
+            let asked = pin!(manager.freed.is_asked_for());
+            manager.relieve(pressure, 1 << 20, &mut reliefs);
+            asked.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        assert!(!is_asked(MemoryPressure::CloseHeaviest) && !is_asked(MemoryPressure::Refuse));
+        tokio::time::advance(RELIEF_TIME).await;
+        assert!(is_asked(MemoryPressure::Refuse) && !is_asked(MemoryPressure::Exceeded), "once in a while");
+        tokio::time::advance(RELIEF_TIME).await;
+        assert!(is_asked(MemoryPressure::Exceeded), "and again, if it has not helped");
+        tokio::time::advance(RELIEF_TIME).await;
+        assert!(!is_asked(MemoryPressure::CloseHeaviest) && !is_asked(MemoryPressure::Refuse), "it begins anew");
     }
 
     #[tokio::test(start_paused = true)]

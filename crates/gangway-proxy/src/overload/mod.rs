@@ -17,6 +17,7 @@ use std::sync::Arc;
 use idle_connections::IdleConnections;
 use memory_budget::MemoryBudget;
 use open_connections::OpenConnections;
+use resident_memory::FreedMemory;
 
 use crate::limits::Limits;
 
@@ -27,6 +28,7 @@ pub(crate) struct Overload {
     pub(crate) idle: Arc<IdleConnections>,
     /// Connections of clients and to endpoints.
     pub(crate) open: OpenConnections,
+    pub(crate) freed: FreedMemory,
 }
 
 impl Overload {
@@ -35,6 +37,7 @@ impl Overload {
             memory: MemoryBudget::new(limits.memory),
             idle: Arc::new(IdleConnections::new()),
             open: OpenConnections::at_most(limits.open_connections),
+            freed: FreedMemory::default(),
         }
     }
 }

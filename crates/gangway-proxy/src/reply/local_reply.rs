@@ -44,11 +44,12 @@ pub(crate) struct FailureReply {
     detail: Option<String>,
     /// Fields of the response beside those that every reply has.
     fields: Vec<(&'static str, String)>,
+    has_body: bool,
 }
 
 impl FailureReply {
     pub(crate) fn new(reason: Reason) -> Self {
-        Self { reason, retry_after: None, detail: None, fields: Vec::new() }
+        Self { reason, retry_after: None, detail: None, fields: Vec::new(), has_body: true }
     }
 
     pub(crate) fn with_retry_after(self, pause: Duration) -> Self {
@@ -57,6 +58,11 @@ impl FailureReply {
 
     pub(crate) fn with_detail(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// Leaves out the body. A client of HTTP/2 that has no window open could hold the stream by it.
+    pub(crate) fn without_body(self) -> Self {
+        Self { has_body: false, ..self }
     }
 
     /// Adds a field of the response.
@@ -166,16 +172,19 @@ fn with_body(mut head: ResponseHead, body: String, request: &RequestHead) -> (Re
 
 impl FailureReply {
     fn page(&self, request: &RequestHead, audience: Audience<'_>) -> (ResponseHead, Bytes) {
-        let Self { reason, retry_after, detail, fields: own } = self;
+        let Self { reason, retry_after, detail, fields: own, has_body } = self;
         let detail = detail.as_deref().filter(|_| audience.local);
         let json = wants_json(request);
-        let body = match json {
-            true => json_body(*reason, detail, audience),
-            false => html_body(*reason, *retry_after, detail, audience),
+        let body = match (has_body, json) {
+            (false, _) => String::new(),
+            (true, true) => json_body(*reason, detail, audience),
+            (true, false) => html_body(*reason, *retry_after, detail, audience),
         };
         let mut head = head(StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
         let fields = &mut head.fields;
-        fields.push(b"content-type", if json { b"application/json" } else { b"text/html; charset=utf-8" });
+        if *has_body {
+            fields.push(b"content-type", if json { b"application/json" } else { b"text/html; charset=utf-8" });
+        }
         fields.push(b"cache-control", b"no-store");
         fields.push(b"x-request-id", audience.request_id.as_bytes());
         if let Some(pause) = retry_after {
@@ -214,6 +223,17 @@ mod tests {
 
     fn field<'h>(head: &'h ResponseHead, name: &'h str) -> &'h str {
         std::str::from_utf8(head.fields.get_named(name.as_bytes()).expect("there")).expect("text")
+    }
+
+    #[test]
+    fn a_reply_without_a_body_has_its_status_and_fields_and_ends_with_its_head() {
+        let answer = FailureReply::new(Reason::Overloaded).with_retry_after(RETRY_AFTER).with_detail("why");
+        for accept in ["text/html", "application/json"] {
+            let (head, body) = render(answer.clone().without_body(), accept, true);
+            assert_eq!((head.status, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""));
+            assert_eq!((field(&head, "retry-after"), field(&head, "content-length")), ("2", "0"));
+            assert!(head.fields.get_named(b"content-type").is_none());
+        }
     }
 
     #[test]
