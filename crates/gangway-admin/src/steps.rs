@@ -6,7 +6,8 @@
 use std::net::IpAddr;
 
 use gangway_model::{
-    Authentication, BasicAuth, ClientKey, ForwardAuth, KeyOrigin, LoginMethod, Middleware, Route, choose_coding,
+    Authentication, BasicAuth, ClientKey, ForwardAuth, KeyOrigin, LoginMethod, METHOD_OVERRIDES, Middleware, Route,
+    SkipRule, SkippableRequest, choose_coding,
 };
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
 
@@ -56,7 +57,7 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery) -> Option<S
 /// What a log-in of the route makes of the outcome that the request would have without it.
 pub(crate) fn outcome_behind_log_in(route: &Route, query: &ExplainQuery, outcome: String) -> String {
     let Some(login) = route.middlewares.iter().find_map(Middleware::authentication) else { return outcome };
-    if login.is_skipped(&query.path) {
+    if skipped_by(login, query).is_some() {
         return outcome;
     }
     match &login.method {
@@ -118,11 +119,19 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery) -> Opt
     })
 }
 
+/// By what the request is spared the log-in.
+fn skipped_by<'a>(login: &'a Authentication, query: &ExplainQuery) -> Option<&'a SkipRule> {
+    let is_overridden = METHOD_OVERRIDES.iter().any(|name| query.headers.contains_key(*name));
+    login.skipped_by(SkippableRequest {
+        path: &query.path,
+        method: (!is_overridden).then_some(&query.method),
+        client: Some(query.from),
+    })
+}
+
 fn log_in(login: &Authentication, route: &Route, query: &ExplainQuery) -> String {
-    if login.is_skipped(&query.path) {
-        let pattern = login.skip.iter().find(|pattern| pattern.matches(&query.path));
-        let pattern = pattern.map_or_else(String::new, |pattern| format!(" `{pattern}`"));
-        return format!("let in without a log-in, by `auth.skip`{pattern}");
+    if let Some(rule) = skipped_by(login, query) {
+        return format!("let in without a log-in, by `auth.skip` `{rule}`");
     }
     match &login.method {
         LoginMethod::Basic(basic) => by_password(basic, query),
@@ -273,6 +282,21 @@ mod tests {
                 &[("auth.basic", "@friends"), ("auth.skip", "=/b, /x")],
                 "method=GET",
                 "let in without a log-in, by `auth.skip` `/x`",
+            ),
+            (
+                &[("auth.basic", "@friends"), ("auth.skip", "method:OPTIONS")],
+                "method=OPTIONS",
+                "let in without a log-in, by `auth.skip` `method:OPTIONS`",
+            ),
+            (
+                &[("auth.basic", "@friends"), ("auth.skip", "method:GET")],
+                "header=X-Http-Method-Override:DELETE",
+                "401: asks for a name and a password of the list `friends`, realm `restricted`",
+            ),
+            (
+                &[("auth.basic", "@friends"), ("auth.skip", "/api, 10.0.0.0/8")],
+                "from=10.1.2.3",
+                "let in without a log-in, by `auth.skip` `10.0.0.0/8`",
             ),
             (
                 &[("auth.forward", "http://192.0.2.8:9091/check?token=hunter2")],

@@ -1,9 +1,13 @@
 //! Who has to log in, and how: `auth.*`.
 
 use std::fmt::{self, Display, Formatter};
+use std::net::IpAddr;
+
+use http::Method;
 
 use gangway_diagnostic::{Finding, codes, quoted};
 
+use crate::address_filter::AddressList;
 use crate::forward_auth::ForwardAuth;
 use crate::password_hash::PasswordHash;
 use crate::path::{PathPattern, other_readings};
@@ -16,9 +20,35 @@ pub(crate) const REALM_DEFAULT: &str = "restricted";
 pub struct Authentication {
     /// How they log in.
     pub method: LoginMethod,
-    /// Paths that need no log-in.
-    pub skip: Vec<PathPattern>,
+    /// A request to which one of these applies needs no log-in.
+    pub skip: Vec<SkipRule>,
 }
+
+/// Requests that need no log-in: `auth.skip`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SkipRule {
+    /// Those for a path.
+    Path(PathPattern),
+    /// Those with a method. `GET` includes `HEAD` (RFC 9110, section 9.3.2).
+    Method(Method),
+    /// Those of clients with an address in this list.
+    Client(AddressList),
+}
+
+/// What a [`SkipRule`] looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct SkippableRequest<'a> {
+    /// In the form in which paths are compared.
+    pub path: &'a str,
+    /// None where the application may take the request for one with another method.
+    pub method: Option<&'a Method>,
+    /// The client's address. None where it may be that of a proxy or a gateway.
+    pub client: Option<IpAddr>,
+}
+
+/// Fields by which a client asks an application to take a request for one with another method. No rule on methods
+/// applies to a request that has one of them.
+pub const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// How clients log in.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -60,11 +90,35 @@ impl Authentication {
         }
     }
 
-    /// Whether a request for a path passes without a log-in. `path` is in the form in which paths are compared. Where
-    /// applications may read it in several ways, all of them have to be such paths: closed on doubt.
-    pub fn is_skipped(&self, path: &str) -> bool {
-        let skips = |path: &str| self.skip.iter().any(|pattern| pattern.matches(path));
-        !self.skip.is_empty() && skips(path) && other_readings(path).iter().all(|reading| skips(reading))
+    /// The first rule by which a request passes without a log-in. Where applications may read its path in several ways,
+    /// each reading has to pass: closed on doubt.
+    pub fn skipped_by(&self, request: SkippableRequest<'_>) -> Option<&SkipRule> {
+        let rule = |path| self.skip.iter().find(|rule| rule.applies_to(SkippableRequest { path, ..request }));
+        let first = rule(request.path)?;
+        other_readings(request.path).iter().all(|reading| rule(reading).is_some()).then_some(first)
+    }
+}
+
+impl SkipRule {
+    fn applies_to(&self, request: SkippableRequest<'_>) -> bool {
+        match self {
+            Self::Path(pattern) => pattern.matches(request.path),
+            Self::Method(method) => {
+                request.method.is_some_and(|asked| asked == method || (asked == Method::HEAD && method == Method::GET))
+            }
+            Self::Client(clients) => request.client.is_some_and(|client| clients.contains(client)),
+        }
+    }
+}
+
+/// As the label would have it.
+impl Display for SkipRule {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(pattern) => pattern.fmt(f),
+            Self::Method(method) => write!(f, "method:{method}"),
+            Self::Client(clients) => clients.fmt(f),
+        }
     }
 }
 
@@ -107,13 +161,20 @@ impl Display for Authentication {
 mod tests {
     use super::*;
 
+    const GET: SkippableRequest<'_> = SkippableRequest { path: "/", method: Some(&Method::GET), client: None };
+
+    fn skipping(rules: &[SkipRule]) -> Authentication {
+        let basic = BasicAuth { users: vec![], lists: vec![], realm: "".into(), keep: false };
+        Authentication { method: LoginMethod::Basic(basic), skip: rules.to_vec() }
+    }
+
+    fn path(text: &str) -> SkipRule {
+        SkipRule::Path(PathPattern::parse(text, &mut Vec::new()).expect("valid"))
+    }
+
     #[test]
     fn a_path_that_can_be_read_in_two_ways_is_skipped_only_in_both() {
-        let skip = |patterns: &[&str]| Authentication {
-            method: LoginMethod::Basic(BasicAuth { users: vec![], lists: vec![], realm: "".into(), keep: false }),
-            skip: patterns.iter().map(|text| PathPattern::parse(text, &mut Vec::new()).expect("valid")).collect(),
-        };
-        let api = skip(&["/api", "=/status"]);
+        let api = skipping(&["/api", "=/status"].map(path));
         for (path, is_skipped) in [
             ("/api", true),
             ("/api/x", true),
@@ -129,9 +190,31 @@ mod tests {
             ("/api;x", false),
             ("/admin;/api", false),
         ] {
-            assert_eq!(api.is_skipped(path), is_skipped, "{path}");
+            let request = SkippableRequest { path, ..GET };
+            assert_eq!(api.skipped_by(request).is_some(), is_skipped, "{path}");
         }
-        assert!(!skip(&[]).is_skipped("/"));
+        assert!(skipping(&[]).skipped_by(GET).is_none());
+    }
+
+    #[test]
+    fn methods_and_clients_are_skipped_where_they_are_certain() {
+        let lan = SkipRule::Client("10.0.0.0/8".parse::<ipnet::IpNet>().into_iter().collect());
+        let rules = [SkipRule::Method(Method::GET), SkipRule::Method(Method::OPTIONS), lan];
+        let by = |request| skipping(&rules).skipped_by(request).map(ToString::to_string);
+        let of = |method| SkippableRequest { method: Some(method), ..GET };
+        let get = Some("method:GET".to_owned());
+        assert_eq!((by(GET), by(of(&Method::HEAD))), (get.clone(), get));
+        assert_eq!(by(of(&Method::OPTIONS)), Some("method:OPTIONS".to_owned()));
+        for method in [Some(&Method::POST), Some(&Method::DELETE), None] {
+            let request = SkippableRequest { method, ..GET };
+            assert_eq!(by(request), None, "{method:?}");
+            for (client, is_skipped) in [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("192.0.2.1", false)] {
+                let request = SkippableRequest { client: client.parse().ok(), ..request };
+                assert_eq!(by(request), is_skipped.then(|| "10.0.0.0/8".to_owned()), "{client}");
+            }
+        }
+        let head_only = skipping(&[SkipRule::Method(Method::HEAD)]);
+        assert!(head_only.skipped_by(GET).is_none() && head_only.skipped_by(of(&Method::HEAD)).is_some());
     }
 
     #[test]

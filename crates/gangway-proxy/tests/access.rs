@@ -13,12 +13,12 @@ use common::{Plane, RouteToServe, app, held, route};
 use gangway_model::path::PathPattern;
 use gangway_model::{
     AddressFilter, AddressList, Authentication, BasicAuth, BasicUser, ClientKey, LoginMethod, Middleware, RateLimit,
-    RedirectPart, RedirectTarget,
+    RedirectPart, RedirectTarget, SkipRule,
 };
 use gangway_proxy::{TrustedProxies, UserLists, Whereabouts};
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
 use gangway_testkit::wait::eventually;
-use http::HeaderName;
+use http::{HeaderName, Method};
 
 /// The password is `hello`.
 const ANN: &str = "ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=";
@@ -41,7 +41,8 @@ fn basic(change: impl FnOnce(&mut BasicAuth)) -> BasicAuth {
 }
 
 fn log_in(basic: BasicAuth, skip: &[&str]) -> Middleware {
-    let skip = skip.iter().map(|path| PathPattern::parse(path, &mut Vec::new()).expect("a path")).collect();
+    let path = |path: &&str| SkipRule::Path(PathPattern::parse(path, &mut Vec::new()).expect("a path"));
+    let skip = skip.iter().map(path).collect();
     Middleware::Authentication(Arc::new(Authentication { method: LoginMethod::Basic(basic), skip }))
 }
 
@@ -277,6 +278,61 @@ async fn some_paths_need_no_log_in_and_no_trick_makes_others_such() {
         assert_eq!(ask_as(&client, "/echo", "ann", "hello").await.status, 200);
         assert!(!sees(&ask_as(&client, "/api/echo", "ann", "hello").await, "authorization"));
         assert!(sees(&ask_as(&client, "/api/echo", "app", "own").await, "authorization"));
+    }
+}
+
+#[tokio::test]
+async fn methods_and_addresses_may_need_no_log_in() {
+    let (address, _) = app("a").await;
+    let near = SkipRule::Client(list(&["192.0.2.0/24"]));
+    let skip = vec![SkipRule::Method(Method::OPTIONS), SkipRule::Method(Method::GET), near];
+    let login = Authentication { method: LoginMethod::Basic(basic(|_| {})), skip };
+    let filter = Middleware::AddressFilter(AddressFilter { allow: None, deny: list(&["192.0.2.66"]) });
+    let mut plane =
+        Plane::start_with(|settings| settings.trusted_proxies = TrustedProxies::parse("127.0.0.1").expect("valid"));
+    let guards = vec![filter, Middleware::Authentication(Arc::new(login))];
+    plane.serve(vec![guarded(route("a.localhost", address), guards)]).await;
+    let (far, near) = (("x-forwarded-for", "203.0.113.7"), ("x-forwarded-for", "192.0.2.7"));
+    for client in clients(&plane) {
+        for (method, fields, status) in [
+            ("OPTIONS", vec![far], 200),
+            ("GET", vec![far], 200),
+            ("HEAD", vec![far], 200),
+            ("POST", vec![far], 401),
+            ("POST", vec![near], 200),
+            // A log-in that is not needed opens nothing else.
+            ("POST", vec![("x-forwarded-for", "192.0.2.66")], 403),
+            ("POST", vec![("x-forwarded-for", "192.0.2.7, 203.0.113.7")], 401),
+            // The application may take it for another request.
+            ("GET", vec![far, ("x-http-method-override", "DELETE")], 401),
+            ("OPTIONS", vec![far, ("x-http-method", "PUT")], 401),
+            ("GET", vec![far, ("x-method-override", "")], 401),
+            ("GET", vec![near, ("x-method-override", "DELETE")], 200),
+            ("POST", vec![far, ("x-http-method-override", "GET")], 401),
+        ] {
+            let mut connection = client.connect("a.localhost").await.expect("connected");
+            let answer = connection.ask(method, "/echo", &fields, "").await.expect("answered");
+            assert_eq!(answer.status.as_u16(), status, "{method} {fields:?}: {}", answer.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_may_be_a_gateways_needs_its_log_in() {
+    let (address, _) = app("a").await;
+    let skip = vec![SkipRule::Client(list(&["127.0.0.0/8", "::1/128"]))];
+    let login = Authentication { method: LoginMethod::Basic(basic(|_| {})), skip };
+    let routes = vec![guarded(route("a.localhost", address), vec![Middleware::Authentication(Arc::new(login))])];
+    let plane = Plane::serving(routes.clone()).await;
+    let mut behind = Plane::start_with(|_| {});
+    behind.whereabouts.publish(Whereabouts { gateways: vec![[127, 0, 0, 1].into()], ..Whereabouts::default() });
+    behind.serve(routes).await;
+    for (plane, passed_on, status) in [(&plane, false, 200), (&plane, true, 401), (&behind, false, 401)] {
+        for client in clients(plane) {
+            let mut connection = client.connect("a.localhost").await.expect("connected");
+            let fields: &[_] = if passed_on { &[("x-forwarded-for", "127.0.0.1")] } else { &[] };
+            assert_eq!(ask(&mut connection, "/", fields).await.status, status, "{fields:?}");
+        }
     }
 }
 

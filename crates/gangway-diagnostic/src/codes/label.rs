@@ -138,6 +138,9 @@ codes! {
     AUTH_TWICE = 56, Error, "two ways to log in",
         "A route has one way to log in: `auth.basic` or `auth.forward`. Which of two would count is not for Gangway to guess, \
          so the route is closed.";
+    SKIP_RULE = 57, Error, "not what needs no log-in",
+        "`auth.skip` has paths such as `/api`, methods such as `method:OPTIONS`, addresses, networks, and `lan`. What cannot \
+         be read spares nobody the log-in.";
     ERROR_PAGES = 60, Error, "not a rule for errors",
         "`errors` has rules of statuses, `->` and where the page is from, such as `404,500-599 -> errors/`, with `;` between \
          them.";

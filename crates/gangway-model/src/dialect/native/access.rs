@@ -7,7 +7,7 @@ use super::route_fields::{AuthFields, ForwardFields, RouteFields};
 use super::schema::KeyId;
 use super::values::{each, is_file_name};
 use crate::address_filter::{AddressEntry, AddressFilter, AddressList};
-use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, REALM_DEFAULT};
+use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, REALM_DEFAULT, SkipRule};
 use crate::forward_auth::ForwardAuth;
 use crate::path::PathPattern;
 use crate::request_limit::{ClientKey, RateLimit, parse_concurrency};
@@ -15,6 +15,7 @@ use crate::route::Middleware;
 use crate::rule::network;
 use crate::value;
 use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
+use http::Method;
 
 pub(super) fn allow<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list(label.value());
@@ -131,8 +132,33 @@ fn users(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 pub(super) fn auth_skip<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list_of_patterns(label.value());
-    fields.auth.skip = each(label, fields, found, "paths", entries, PathPattern::parse);
+    fields.auth.skip = each(label, fields, found, "entries", entries, skip_rule);
     fields.auth.details.push(label.clone());
+}
+
+fn skip_rule(text: &str, findings: &mut Vec<Finding>) -> Option<SkipRule> {
+    const METHOD: &str = "method:";
+    if text.get(..METHOD.len()).is_some_and(|start| start.eq_ignore_ascii_case(METHOD)) {
+        let name = text[METHOD.len()..].to_ascii_uppercase();
+        let method = Method::from_bytes(name.as_bytes()).map(SkipRule::Method);
+        return method
+            .map_err(|_| {
+                let help = "write a method of HTTP after the colon, such as `method:OPTIONS`";
+                findings.push(Finding::error(codes::SKIP_RULE, 0..text.len(), "not a method", "", help));
+            })
+            .ok();
+    }
+    if text.starts_with(['/', '=', '~']) {
+        return PathPattern::parse(text, findings).map(SkipRule::Path);
+    }
+    // What names neither a path nor a method is one of addresses, and only what looks like one.
+    if text.eq_ignore_ascii_case("lan") || text.contains([':', '.']) {
+        return address(text, findings).map(|entry| SkipRule::Client(AddressList::of(vec![entry])));
+    }
+    let message = format!("{} is neither a path nor a method nor an address", quoted(text));
+    let help = "write a path such as `/api`, a method such as `method:OPTIONS`, an address, a network or `lan`";
+    findings.push(Finding::error(codes::SKIP_RULE, 0..text.len(), message, "", help));
+    None
 }
 
 pub(super) fn auth_keep<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {

@@ -8,7 +8,7 @@ use super::redirect::Redirect;
 use super::rewrite::Rewrite;
 use super::schema::Role;
 use crate::address_filter::{AddressEntry, AddressList};
-use crate::authentication::BasicUser;
+use crate::authentication::{BasicUser, SkipRule};
 use crate::content_coding::ContentCoding;
 use crate::error_pages::ErrorPages;
 use crate::forward_auth::IdentityField;
@@ -102,7 +102,7 @@ pub(crate) struct HealthFields {
 pub(crate) struct AuthFields<'a> {
     pub users: Vec<BasicUser>,
     pub lists: Vec<Box<str>>,
-    pub skip: Vec<PathPattern>,
+    pub skip: Vec<SkipRule>,
     pub keep: bool,
     pub realm: Option<Box<str>>,
     pub forward: Option<ForwardFields<'a>>,

@@ -404,11 +404,15 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "auth.skip",
-        value: Form::List("paths, as in `path`"),
-        example: "/api",
-        doc: "Paths that need no log-in, such as those that an app on a phone asks for. A path that an application may read as \
-              another one (`%2F`, `;`) needs none only where none of its readings does. Whoever writes it means the rest to be \
-              protected, so without a way to log in the route is closed.",
+        value: Form::List("paths as in `path`, `method:NAME`, addresses, networks, `lan`"),
+        example: "/api, method:OPTIONS",
+        doc: "Requests that need no log-in: one of the entries is enough. Paths, such as those that an app on a phone asks for; \
+              a path that an application may read as another one (`%2F`, `;`) needs no log-in only where none of its \
+              readings does. Methods, such as `method:OPTIONS` for the preflight requests of browsers; `method:GET` includes \
+              `HEAD`, and none counts where `X-HTTP-Method-Override` or one of its kind asks for another method. Addresses \
+              of clients, where they are certain: not behind a proxy that `--trusted-proxies` does not name, nor where \
+              every client has a gateway's address. Whoever writes it means the rest to be protected, so without a way to \
+              log in the route is closed.",
         status: KeyStatus::InForce(KeyId::AuthSkip),
         ..PROTECTS
     },
