@@ -287,7 +287,7 @@ async fn methods_and_addresses_may_need_no_log_in() {
     let near = SkipRule::Client(list(&["192.0.2.0/24"]));
     let skip = vec![SkipRule::Method(Method::OPTIONS), SkipRule::Method(Method::GET), near];
     let login = Authentication { method: LoginMethod::Basic(basic(|_| {})), skip };
-    let filter = Middleware::AddressFilter(AddressFilter { allow: None, deny: list(&["192.0.2.66"]) });
+    let filter = Middleware::AddressFilter(AddressFilter { allow: None, deny: list(&["192.0.2.66/32"]) });
     let mut plane =
         Plane::start_with(|settings| settings.trusted_proxies = TrustedProxies::parse("127.0.0.1").expect("valid"));
     let guards = vec![filter, Middleware::Authentication(Arc::new(login))];
@@ -321,12 +321,12 @@ async fn methods_and_addresses_may_need_no_log_in() {
 async fn an_address_that_may_be_a_gateways_needs_its_log_in() {
     let (address, _) = app("a").await;
     let skip = vec![SkipRule::Client(list(&["127.0.0.0/8", "::1/128"]))];
-    let login = Authentication { method: LoginMethod::Basic(basic(|_| {})), skip };
-    let routes = vec![guarded(route("a.localhost", address), vec![Middleware::Authentication(Arc::new(login))])];
-    let plane = Plane::serving(routes.clone()).await;
+    let login = Arc::new(Authentication { method: LoginMethod::Basic(basic(|_| {})), skip });
+    let routes = || vec![guarded(route("a.localhost", address), vec![Middleware::Authentication(Arc::clone(&login))])];
+    let plane = Plane::serving(routes()).await;
     let mut behind = Plane::start_with(|_| {});
     behind.whereabouts.publish(Whereabouts { gateways: vec![[127, 0, 0, 1].into()], ..Whereabouts::default() });
-    behind.serve(routes).await;
+    behind.serve(routes()).await;
     for (plane, passed_on, status) in [(&plane, false, 200), (&plane, true, 401), (&behind, false, 401)] {
         for client in clients(plane) {
             let mut connection = client.connect("a.localhost").await.expect("connected");

@@ -183,7 +183,7 @@ impl AtGate<'_> {
     /// What may spare the request a log-in.
     fn as_skippable(&self) -> SkippableRequest<'_> {
         let Self { head, admission, .. } = self;
-        let is_overridden = METHOD_OVERRIDES.iter().any(|name| head.fields.get_named(name.as_bytes()).is_some());
+        let is_overridden = METHOD_OVERRIDES.iter().any(|name| head.fields.all_named(name.as_bytes()).next().is_some());
         SkippableRequest {
             path: admission.normal_path(head),
             method: (!is_overridden).then_some(&head.method),
