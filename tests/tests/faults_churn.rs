@@ -98,6 +98,7 @@ fn a_crash_loop_disturbs_nobody_else() {
             let app = app.label("gangway.host", &docker.name(&format!("loop-{number}.test")));
             block_in_place(|| app.arguments(["--on-term", "fail"]).start());
         }
+        let begun = Instant::now();
         let scene = UnderLoad::begin(&docker, &docker.url()).await;
         let stop = Arc::new(AtomicBool::new(false));
         let kicking = spawn_blocking({
@@ -109,13 +110,14 @@ fn a_crash_loop_disturbs_nobody_else() {
         kicking.await.unwrap();
         let starts = events.heard().iter().filter(|event| event.action == "start").count();
         let lines = lines_by_container(&scene.gangway, &looping);
+        // All of its time, which on a busy machine is longer than the span.
+        let minutes = usize::try_from(begun.elapsed().as_secs().div_ceil(60)).unwrap();
         let most = lines.values().max().copied().unwrap_or_default();
         fault.saw(format!("{} s, {starts} starts", span.as_secs()));
         fault.saw(watch.told());
-        fault.saw(format!("at most {most} lines of log about one"));
+        fault.saw(format!("at most {most} lines of log about one in {minutes} minutes begun"));
         scene.end(&mut fault).await;
         assert!(watch.growth_kib() <= 5 * 1024, "{watch:?}");
-        let minutes = usize::try_from(span.as_secs().div_ceil(60)).unwrap();
         assert!(most <= minutes + 1, "{lines:?}");
         fault.withstood();
     });
