@@ -47,14 +47,7 @@ struct TableLookup<'a> {
 
 /// Explains what becomes of one request.
 pub(crate) fn explain(query: &ExplainQuery, context: &ExplainContext<'_>) -> api::ExplainResponse {
-    let view = RequestView {
-        host: &query.host,
-        path: &query.path,
-        query: &query.query,
-        method: &query.method,
-        headers: &query.headers,
-        client: query.from,
-    };
+    let view = query.view();
     let lookup = look_up(&view, context);
     let routes = context.compiled.table.routes();
     let candidate = |id: &str, route: usize, rule: &str, why: &str| api::CandidateView {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use gangway_model::path::normalise;
-use gangway_model::{HOST_LEN_MAX, Hostname, canonical_host};
+use gangway_model::{HOST_LEN_MAX, Hostname, RequestView, canonical_host};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -51,6 +51,12 @@ impl ExplainQuery {
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let (path, query) = (normalise(path).into_owned(), query.to_owned());
         Ok(Self { secure, host, path, query, target, method, headers, from })
+    }
+
+    /// The request as routes match it.
+    pub(crate) fn view(&self) -> RequestView<'_> {
+        let Self { host, path, query, method, headers, from, .. } = self;
+        RequestView { host, path, query, method, headers, client: *from }
     }
 }
 

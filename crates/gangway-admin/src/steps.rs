@@ -6,8 +6,7 @@
 use std::net::IpAddr;
 
 use gangway_model::{
-    Authentication, BasicAuth, ClientKey, ForwardAuth, KeyOrigin, LoginMethod, METHOD_OVERRIDES, Middleware, Route,
-    SkipRule, SkippableRequest, choose_coding,
+    Authentication, BasicAuth, ClientKey, ForwardAuth, KeyOrigin, LoginMethod, Middleware, Route, choose_coding,
 };
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
 
@@ -57,7 +56,7 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery) -> Option<S
 /// What a log-in of the route makes of the outcome that the request would have without it.
 pub(crate) fn outcome_behind_log_in(route: &Route, query: &ExplainQuery, outcome: String) -> String {
     let Some(login) = route.middlewares.iter().find_map(Middleware::authentication) else { return outcome };
-    if skipped_by(login, query).is_some() {
+    if login.skipped_by(&query.view(), true).is_some() {
         return outcome;
     }
     match &login.method {
@@ -119,18 +118,8 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery) -> Opt
     })
 }
 
-/// By what the request is spared the log-in.
-fn skipped_by<'a>(login: &'a Authentication, query: &ExplainQuery) -> Option<&'a SkipRule> {
-    let is_overridden = METHOD_OVERRIDES.iter().any(|name| query.headers.contains_key(*name));
-    login.skipped_by(SkippableRequest {
-        path: &query.path,
-        method: (!is_overridden).then_some(&query.method),
-        client: Some(query.from),
-    })
-}
-
 fn log_in(login: &Authentication, route: &Route, query: &ExplainQuery) -> String {
-    if let Some(rule) = skipped_by(login, query) {
+    if let Some(rule) = login.skipped_by(&query.view(), true) {
         return format!("let in without a log-in, by `auth.skip` `{rule}`");
     }
     match &login.method {

@@ -1,16 +1,15 @@
 //! Who has to log in, and how: `auth.*`.
 
 use std::fmt::{self, Display, Formatter};
-use std::net::IpAddr;
-
-use http::Method;
 
 use gangway_diagnostic::{Finding, codes, quoted};
+use http::{HeaderName, Method};
 
 use crate::address_filter::AddressList;
 use crate::forward_auth::ForwardAuth;
 use crate::password_hash::PasswordHash;
 use crate::path::{PathPattern, other_readings};
+use crate::request_view::RequestView;
 
 /// The realm where none is written.
 pub(crate) const REALM_DEFAULT: &str = "restricted";
@@ -35,20 +34,13 @@ pub enum SkipRule {
     Client(AddressList),
 }
 
-/// What a [`SkipRule`] looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct SkippableRequest<'a> {
-    /// In the form in which paths are compared.
-    pub path: &'a str,
-    /// None where the application may take the request for one with another method.
-    pub method: Option<&'a Method>,
-    /// The client's address. None where it may be that of a proxy or a gateway.
-    pub client: Option<IpAddr>,
-}
-
 /// Fields by which a client asks an application to take a request for one with another method. No rule on methods
 /// applies to a request that has one of them.
-pub const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+const METHOD_OVERRIDES: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
 
 /// How clients log in.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -91,22 +83,26 @@ impl Authentication {
     }
 
     /// The first rule by which a request passes without a log-in. Where applications may read its path in several ways,
-    /// each reading has to pass: closed on doubt.
-    pub fn skipped_by(&self, request: SkippableRequest<'_>) -> Option<&SkipRule> {
-        let rule = |path| self.skip.iter().find(|rule| rule.applies_to(SkippableRequest { path, ..request }));
+    /// each reading has to pass, and an address counts only where it is certain to be the client's: closed on doubt.
+    pub fn skipped_by(&self, request: &RequestView<'_>, is_client_certain: bool) -> Option<&SkipRule> {
+        let rule = |path| {
+            let request = RequestView { path, ..*request };
+            self.skip.iter().find(|rule| rule.applies_to(&request, is_client_certain))
+        };
         let first = rule(request.path)?;
         other_readings(request.path).iter().all(|reading| rule(reading).is_some()).then_some(first)
     }
 }
 
 impl SkipRule {
-    fn applies_to(&self, request: SkippableRequest<'_>) -> bool {
+    fn applies_to(&self, request: &RequestView<'_>, is_client_certain: bool) -> bool {
         match self {
             Self::Path(pattern) => pattern.matches(request.path),
             Self::Method(method) => {
-                request.method.is_some_and(|asked| asked == method || (asked == Method::HEAD && method == Method::GET))
+                (request.method == method || (request.method == Method::HEAD && method == Method::GET))
+                    && METHOD_OVERRIDES.iter().all(|name| request.headers.count(name) == 0)
             }
-            Self::Client(clients) => request.client.is_some_and(|client| clients.contains(client)),
+            Self::Client(clients) => is_client_certain && clients.contains(request.client),
         }
     }
 }
@@ -159,9 +155,17 @@ impl Display for Authentication {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use http::{HeaderMap, HeaderValue};
+
     use super::*;
 
-    const GET: SkippableRequest<'_> = SkippableRequest { path: "/", method: Some(&Method::GET), client: None };
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3));
+
+    fn get(headers: &HeaderMap) -> RequestView<'_> {
+        RequestView { host: "a.org", path: "/", query: "", method: &Method::GET, headers, client: CLIENT }
+    }
 
     fn skipping(rules: &[SkipRule]) -> Authentication {
         let basic = BasicAuth { users: vec![], lists: vec![], realm: "".into(), keep: false };
@@ -175,6 +179,7 @@ mod tests {
     #[test]
     fn a_path_that_can_be_read_in_two_ways_is_skipped_only_in_both() {
         let api = skipping(&["/api", "=/status"].map(path));
+        let headers = HeaderMap::new();
         for (path, is_skipped) in [
             ("/api", true),
             ("/api/x", true),
@@ -190,31 +195,44 @@ mod tests {
             ("/api;x", false),
             ("/admin;/api", false),
         ] {
-            let request = SkippableRequest { path, ..GET };
-            assert_eq!(api.skipped_by(request).is_some(), is_skipped, "{path}");
+            let request = RequestView { path, ..get(&headers) };
+            assert_eq!(api.skipped_by(&request, true).is_some(), is_skipped, "{path}");
         }
-        assert!(skipping(&[]).skipped_by(GET).is_none());
+        assert!(skipping(&[]).skipped_by(&get(&headers), true).is_none());
     }
 
     #[test]
     fn methods_and_clients_are_skipped_where_they_are_certain() {
         let lan = SkipRule::Client("10.0.0.0/8".parse::<ipnet::IpNet>().into_iter().collect());
         let rules = [SkipRule::Method(Method::GET), SkipRule::Method(Method::OPTIONS), lan];
-        let by = |request| skipping(&rules).skipped_by(request).map(ToString::to_string);
-        let of = |method| SkippableRequest { method: Some(method), ..GET };
-        let get = Some("method:GET".to_owned());
-        assert_eq!((by(GET), by(of(&Method::HEAD))), (get.clone(), get));
-        assert_eq!(by(of(&Method::OPTIONS)), Some("method:OPTIONS".to_owned()));
-        for method in [Some(&Method::POST), Some(&Method::DELETE), None] {
-            let request = SkippableRequest { method, ..GET };
-            assert_eq!(by(request), None, "{method:?}");
-            for (client, is_skipped) in [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("192.0.2.1", false)] {
-                let request = SkippableRequest { client: client.parse().ok(), ..request };
-                assert_eq!(by(request), is_skipped.then(|| "10.0.0.0/8".to_owned()), "{client}");
-            }
+        let by = |request: RequestView<'_>, is_certain| {
+            skipping(&rules).skipped_by(&request, is_certain).map(ToString::to_string)
+        };
+        let plain = HeaderMap::new();
+        let of = |method| RequestView { method, ..get(&plain) };
+        for (method, rule) in [
+            (&Method::GET, Some("method:GET")),
+            (&Method::HEAD, Some("method:GET")),
+            (&Method::OPTIONS, Some("method:OPTIONS")),
+            (&Method::POST, None),
+            (&Method::DELETE, None),
+        ] {
+            assert_eq!(by(of(method), false).as_deref(), rule, "{method}");
+        }
+        for name in ["x-http-method-override", "x-http-method", "x-method-override"] {
+            let asks_for_another =
+                HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(""))]);
+            assert_eq!(by(get(&asks_for_another), false), None, "{name}");
+            assert_eq!(by(get(&asks_for_another), true).as_deref(), Some("10.0.0.0/8"), "{name}");
+        }
+        for (client, is_skipped) in [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("192.0.2.1", false)] {
+            let request = RequestView { client: client.parse().expect("an address"), ..of(&Method::POST) };
+            assert_eq!(by(request, true), is_skipped.then(|| "10.0.0.0/8".to_owned()), "{client}");
+            assert_eq!(by(request, false), None, "{client}");
         }
         let head_only = skipping(&[SkipRule::Method(Method::HEAD)]);
-        assert!(head_only.skipped_by(GET).is_none() && head_only.skipped_by(of(&Method::HEAD)).is_some());
+        assert!(head_only.skipped_by(&get(&plain), false).is_none());
+        assert!(head_only.skipped_by(&of(&Method::HEAD), false).is_some());
     }
 
     #[test]

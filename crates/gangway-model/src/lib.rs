@@ -50,9 +50,7 @@ mod vocabulary;
 
 pub use accept_encoding::choose as choose_coding;
 pub use address_filter::{AddressFilter, AddressList, LAN};
-pub use authentication::{
-    Authentication, BasicAuth, BasicUser, LoginMethod, METHOD_OVERRIDES, SkipRule, SkippableRequest,
-};
+pub use authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, SkipRule};
 pub use bounds::{ALTERNATIVES_IN_ALL_MAX, FOUND_IN_ALL_MAX, FOUND_MAX};
 pub use compile::{Compiled, Compiler, Hold, Move, compile};
 pub use container_report::{ContainerReport, Mention};

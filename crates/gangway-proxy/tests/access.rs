@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use common::{Plane, RouteToServe, app, held, route};
-use gangway_model::path::PathPattern;
+use common::{Plane, RouteToServe, app, held, route, skip_paths};
 use gangway_model::{
     AddressFilter, AddressList, Authentication, BasicAuth, BasicUser, ClientKey, LoginMethod, Middleware, RateLimit,
     RedirectPart, RedirectTarget, SkipRule,
@@ -41,9 +40,8 @@ fn basic(change: impl FnOnce(&mut BasicAuth)) -> BasicAuth {
 }
 
 fn log_in(basic: BasicAuth, skip: &[&str]) -> Middleware {
-    let path = |path: &&str| SkipRule::Path(PathPattern::parse(path, &mut Vec::new()).expect("a path"));
-    let skip = skip.iter().map(path).collect();
-    Middleware::Authentication(Arc::new(Authentication { method: LoginMethod::Basic(basic), skip }))
+    let login = Authentication { method: LoginMethod::Basic(basic), skip: skip_paths(skip) };
+    Middleware::Authentication(Arc::new(login))
 }
 
 fn list(networks: &[&str]) -> AddressList {

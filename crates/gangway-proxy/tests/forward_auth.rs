@@ -7,11 +7,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Plane, RouteToServe, app, route};
-use gangway_model::path::PathPattern;
+use common::{Plane, RouteToServe, app, route, skip_paths};
 use gangway_model::{
     Address, AuthProduct, Authentication, ClientKey, Endpoint, EndpointKey, ForwardAuth, IdentityField, LoginMethod,
-    Middleware, RateLimit, Readiness, Scheme, SkipRule, Upstream,
+    Middleware, RateLimit, Readiness, Scheme, Upstream,
 };
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
 use gangway_testkit::scripted::{Asked, Scripted};
@@ -57,9 +56,7 @@ fn forward(product: Option<AuthProduct>) -> ForwardAuth {
 }
 
 fn behind(mut route: RouteToServe, forward: ForwardAuth, skip: &[&str], services: Vec<Endpoint>) -> RouteToServe {
-    let path = |path: &&str| SkipRule::Path(PathPattern::parse(path, &mut Vec::new()).expect("a path"));
-    let skip = skip.iter().map(path).collect();
-    let authentication = Authentication { method: LoginMethod::Forward(forward), skip };
+    let authentication = Authentication { method: LoginMethod::Forward(forward), skip: skip_paths(skip) };
     route.middlewares = vec![Middleware::Authentication(Arc::new(authentication))];
     route.change = Box::new(|route| route.auth_service = services);
     route

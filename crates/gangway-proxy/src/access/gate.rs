@@ -8,9 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gangway_model::{
-    Authentication, BasicAuth, LoginMethod, METHOD_OVERRIDES, Middleware, RateLimit, Route, SkippableRequest,
-};
+use gangway_model::{Authentication, BasicAuth, LoginMethod, Middleware, RateLimit, Route};
 use gangway_publish::Reader;
 
 use crate::access::client_key::LimitedClient;
@@ -179,17 +177,6 @@ impl AtGate<'_> {
     fn client(&self) -> IpAddr {
         self.admission.origin.client
     }
-
-    /// What may spare the request a log-in.
-    fn as_skippable(&self) -> SkippableRequest<'_> {
-        let Self { head, admission, .. } = self;
-        let is_overridden = METHOD_OVERRIDES.iter().any(|name| head.fields.all_named(name.as_bytes()).next().is_some());
-        SkippableRequest {
-            path: admission.normal_path(head),
-            method: (!is_overridden).then_some(&head.method),
-            client: admission.origin.is_certain.then_some(admission.origin.client),
-        }
-    }
 }
 
 impl AccessControl {
@@ -240,7 +227,8 @@ impl AccessControl {
     }
 
     async fn log_in(&self, authentication: &Authentication, request: &AtGate<'_>) -> Result<Login, LocalReply> {
-        let is_skipped = !authentication.skip.is_empty() && authentication.skipped_by(request.as_skippable()).is_some();
+        let AtGate { head, admission, .. } = request;
+        let is_skipped = authentication.skipped_by(&admission.view(head), admission.origin.is_certain).is_some();
         match &authentication.method {
             LoginMethod::Basic(basic) => self.log_in_by_password(basic, is_skipped, request).await,
             LoginMethod::Forward(_) if is_skipped => Ok(Login::Skipped { is_ours: false }),

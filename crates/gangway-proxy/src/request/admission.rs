@@ -82,7 +82,7 @@ impl Admission {
     }
 
     /// The path in the form in which paths are compared.
-    pub(crate) fn normal_path<'a>(&'a self, head: &'a RequestHead) -> &'a str {
+    fn normal_path<'a>(&'a self, head: &'a RequestHead) -> &'a str {
         self.normal_path.as_deref().unwrap_or_else(|| self.path(head))
     }
 

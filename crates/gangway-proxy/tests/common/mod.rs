@@ -12,7 +12,7 @@ use std::time::Duration;
 use gangway_model::path::PathPattern;
 use gangway_model::{
     Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
-    Policy, Readiness, Route, RoutingTable, Scheme, Timeouts, Upstream, rule,
+    Policy, Readiness, Route, RoutingTable, Scheme, SkipRule, Timeouts, Upstream, rule,
 };
 use gangway_proxy::{
     AccessLogFormat, AccessLogTarget, BackgroundTasks, CookieSecret, DataPlane, Limits, Metrics, PageLibrary,
@@ -168,6 +168,12 @@ pub(crate) fn route(host: &'static str, endpoint: SocketAddr) -> RouteToServe {
         middlewares: Vec::new(),
         change: Box::new(|_| {}),
     }
+}
+
+/// What needs no log-in, by these paths.
+pub(crate) fn skip_paths(paths: &[&str]) -> Vec<SkipRule> {
+    let path = |path: &&str| PathPattern::parse(path, &mut Vec::new()).expect("a path");
+    paths.iter().map(path).map(SkipRule::Path).collect()
 }
 
 /// A route whose last container has just gone.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::Method;
+
 use super::label::Label;
 use super::route_fields::{AuthFields, ForwardFields, RouteFields};
 use super::schema::KeyId;
@@ -15,7 +17,6 @@ use crate::route::Middleware;
 use crate::rule::network;
 use crate::value;
 use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
-use http::Method;
 
 pub(super) fn allow<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list(label.value());
@@ -140,13 +141,12 @@ fn skip_rule(text: &str, findings: &mut Vec<Finding>) -> Option<SkipRule> {
     const METHOD: &str = "method:";
     if text.get(..METHOD.len()).is_some_and(|start| start.eq_ignore_ascii_case(METHOD)) {
         let name = text[METHOD.len()..].to_ascii_uppercase();
-        let method = Method::from_bytes(name.as_bytes()).map(SkipRule::Method);
-        return method
-            .map_err(|_| {
-                let help = "write a method of HTTP after the colon, such as `method:OPTIONS`";
-                findings.push(Finding::error(codes::SKIP_RULE, 0..text.len(), "not a method", "", help));
-            })
-            .ok();
+        let Ok(method) = Method::from_bytes(name.as_bytes()) else {
+            let help = "write a method of HTTP after the colon, such as `method:OPTIONS`";
+            findings.push(Finding::error(codes::SKIP_RULE, 0..text.len(), "not a method", "", help));
+            return None;
+        };
+        return Some(SkipRule::Method(method));
     }
     if text.starts_with(['/', '=', '~']) {
         return PathPattern::parse(text, findings).map(SkipRule::Path);
