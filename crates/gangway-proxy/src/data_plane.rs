@@ -20,6 +20,7 @@ use crate::access::gate::AccessControl;
 use crate::activation::Activator;
 use crate::downstream::arrivals::Arrivals;
 use crate::downstream::connection_limits::ConnectionLimits;
+use crate::downstream::deferred_accept;
 use crate::downstream::listener::{Listener, bind};
 use crate::lifecycle::Lifecycle;
 use crate::listen_addresses::ListenAddresses;
@@ -329,10 +330,14 @@ impl DataPlane {
     /// If a successor has the sockets, the connections that wait there are left to it.
     pub async fn shutdown(mut self, grace: Duration) {
         let until = Instant::now() + grace;
-        let is_succeeded = matches!(*self.phase.borrow(), Lifecycle::HandedOver | Lifecycle::Left);
+        let phase = *self.phase.borrow();
+        let is_succeeded = matches!(phase, Lifecycle::HandedOver | Lifecycle::Left);
         let last = if is_succeeded { Lifecycle::Left } else { Lifecycle::Stopped };
         // Closing a connection under its first request would lose that request.
         let arriving = async {
+            if phase == Lifecycle::Serving {
+                deferred_accept::end(&self.sockets).await;
+            }
             self.close_sockets(last).await;
             self.arrivals.settled(ARRIVING_TIME.min(grace)).await;
         };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::{Plane, app, route};
 use gangway_testkit::client::{Answer, Client, Speaks};
 use gangway_testkit::wait::eventually;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -88,6 +89,21 @@ async fn who_was_taken_and_has_not_asked_yet_is_answered_before_it_is_sent_over(
 async fn a_shutdown_closes_no_connection_under_its_handshake() {
     let (plane, arriving) = arriving_at("last.localhost").await;
     waits_for(arriving, plane.plane.shutdown(Duration::from_secs(8))).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_a_connection_that_the_system_keeps_back() {
+    let (address, _app) = app("app").await;
+    let plane = Plane::serving(vec![route("silent.localhost", address)]).await;
+    let mut client = TcpStream::connect(plane.plane.listening().http[0]).await.expect("it listens");
+    let mut shutdown = tokio::spawn(plane.plane.shutdown(Duration::from_secs(8)));
+    let waited = tokio::time::timeout(LONG, &mut shutdown).await;
+    assert!(waited.is_err(), "it ended before the client could ask");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: silent.localhost\r\n\r\n").await.expect("it is connected");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("no reset");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    tokio::time::timeout(STUCK, shutdown).await.expect("nobody is waited for any more").expect("no panic");
 }
 
 #[tokio::test]

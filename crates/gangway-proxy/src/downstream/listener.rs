@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use crate::downstream::deferred_accept;
 use crate::listen_addresses::{ListenAddresses, ListenerProtocol};
 use crate::settings::PassedSocket;
 use crate::start_error::StartError;
@@ -147,8 +148,9 @@ fn share(passed: &[&PassedSocket], address: SocketAddr, shards: usize) -> io::Re
     Ok(shared)
 }
 
-/// Sets what accepted connections inherit, which saves system calls for each of them.
+/// Sets when connections are accepted and what they inherit, which saves system calls for each of them.
 fn set_options(socket: &std::net::TcpListener) -> io::Result<()> {
+    deferred_accept::begin(socket);
     let socket = SockRef::from(socket);
     // A small answer must not wait for the acknowledgement of the previous one.
     socket.set_tcp_nodelay(true)?;
@@ -208,6 +210,7 @@ fn open(address: SocketAddr, families: Families, sharing: PortSharing) -> io::Re
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::net::Ipv6Addr;
 
     use super::*;
@@ -284,7 +287,8 @@ mod tests {
     fn accepted_connections_inherit_what_was_set() {
         let (shards, listening) =
             bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], &[], &[], 1).expect("a free port");
-        let _client = std::net::TcpStream::connect(listening.http[0]).expect("it listens");
+        let mut client = std::net::TcpStream::connect(listening.http[0]).expect("it listens");
+        client.write_all(b"x").expect("it is connected");
         let socket = &shards[0][0].socket;
         socket.set_nonblocking(false).expect("a socket of ours");
         let (accepted, _) = socket.accept().expect("a client");

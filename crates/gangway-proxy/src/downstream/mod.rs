@@ -8,6 +8,7 @@ mod client_socket;
 pub(crate) mod client_tls;
 pub(crate) mod connection;
 pub(crate) mod connection_limits;
+pub(crate) mod deferred_accept;
 pub(crate) mod front_door;
 pub(crate) mod http1;
 pub(crate) mod http2;
