@@ -139,8 +139,10 @@ codes! {
         "A route has one way to log in: `auth.basic` or `auth.forward`. Which of two would count is not for Gangway to guess, \
          so the route is closed.";
     SKIP_RULE = 57, Error, "not what needs no log-in",
-        "`auth.skip` has paths such as `/api`, methods such as `method:OPTIONS`, addresses, networks, and `lan`. What cannot \
-         be read spares nobody the log-in.";
+        "`auth.skip` has paths such as `/api`, methods such as `method:OPTIONS`, addresses, networks, and `lan`. Commas \
+         separate entries, of which one is enough. Within an entry one method, one path and one address hold together, as \
+         in `method:GET /feeds`; a mixture that can be read in two ways, such as `method:GET /feeds /api`, is refused. What \
+         cannot be read, and the entry that it is in, spares nobody the log-in.";
     ERROR_PAGES = 60, Error, "not a rule for errors",
         "`errors` has rules of statuses, `->` and where the page is from, such as `404,500-599 -> errors/`, with `;` between \
          them.";

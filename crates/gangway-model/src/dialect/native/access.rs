@@ -132,33 +132,92 @@ fn users(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 pub(super) fn auth_skip<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
-    let entries = value::list_of_patterns(label.value());
-    fields.auth.skip = each(label, fields, found, "entries", entries, skip_rule);
+    let entries = value::list_of_phrases(label.value());
+    fields.auth.skip = each(label, fields, found, "entries", entries, skip_rules).into_iter().flatten().collect();
     fields.auth.details.push(label.clone());
 }
 
-fn skip_rule(text: &str, findings: &mut Vec<Finding>) -> Option<SkipRule> {
-    const METHOD: &str = "method:";
-    if text.get(..METHOD.len()).is_some_and(|start| start.eq_ignore_ascii_case(METHOD)) {
-        let name = text[METHOD.len()..].to_ascii_uppercase();
-        let Ok(method) = Method::from_bytes(name.as_bytes()) else {
-            let help = "write a method of HTTP after the colon, such as `method:OPTIONS`";
-            findings.push(Finding::error(codes::SKIP_RULE, 0..text.len(), "not a method", "", help));
-            return None;
-        };
-        return Some(SkipRule::Method(method));
+/// The kind of condition that a word of `auth.skip` states.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum SkipWord {
+    Method,
+    Path,
+    Client,
+}
+
+const METHOD: &str = "method:";
+
+impl SkipWord {
+    fn of(text: &str) -> Option<Self> {
+        match text {
+            _ if text.get(..METHOD.len()).is_some_and(|start| start.eq_ignore_ascii_case(METHOD)) => Some(Self::Method),
+            _ if text.starts_with(['/', '=', '~']) => Some(Self::Path),
+            // What names neither a path nor a method is one of addresses, and only what looks like one.
+            _ if text.eq_ignore_ascii_case("lan") || text.contains([':', '.']) => Some(Self::Client),
+            _ => None,
+        }
     }
-    if text.starts_with(['/', '=', '~']) {
-        return PathPattern::parse(text, findings).map(SkipRule::Path);
+
+    fn parse(self, text: &str, findings: &mut Vec<Finding>) -> Option<SkipRule> {
+        match self {
+            Self::Method => {
+                let name = text[METHOD.len()..].to_ascii_uppercase();
+                let Ok(method) = Method::from_bytes(name.as_bytes()) else {
+                    let help = "write a method of HTTP after the colon, such as `method:OPTIONS`";
+                    findings.push(Finding::error(codes::SKIP_RULE, 0..text.len(), "not a method", "", help));
+                    return None;
+                };
+                Some(SkipRule::method(method))
+            }
+            Self::Path => PathPattern::parse(text, findings).map(SkipRule::path),
+            Self::Client => address(text, findings).map(|entry| SkipRule::clients(AddressList::of(vec![entry]))),
+        }
     }
-    // What names neither a path nor a method is one of addresses, and only what looks like one.
-    if text.eq_ignore_ascii_case("lan") || text.contains([':', '.']) {
-        return address(text, findings).map(|entry| SkipRule::Client(AddressList::of(vec![entry])));
+}
+
+/// The alternatives in what stands between two commas. Words of one kind are alternatives; a method, a path and an
+/// address have to hold together. None where a word cannot be read beside others of another kind: the rest of them
+/// would apply to more requests.
+fn skip_rules(text: &str, findings: &mut Vec<Finding>) -> Option<Vec<SkipRule>> {
+    let mut words = Vec::new();
+    let mut is_readable = true;
+    for (at, word) in value::list_of_patterns(text) {
+        match SkipWord::of(word) {
+            Some(kind) => words.push((at, word, kind)),
+            None => {
+                let message = format!("{} is neither a path nor a method nor an address", quoted(word));
+                let help =
+                    "write a path such as `/api`, a method such as `method:OPTIONS`, an address, a network or `lan`";
+                findings.push(Finding::error(codes::SKIP_RULE, at..at + word.len(), message, "", help));
+                is_readable = false;
+            }
+        }
     }
-    let message = format!("{} is neither a path nor a method nor an address", quoted(text));
-    let help = "write a path such as `/api`, a method such as `method:OPTIONS`, an address, a network or `lan`";
-    findings.push(Finding::error(codes::SKIP_RULE, 0..text.len(), message, "", help));
-    None
+    let is_mixed = words.iter().any(|(_, _, kind)| *kind != words[0].2);
+    let mut rules = Vec::new();
+    let count = words.len();
+    for (at, word, kind) in words {
+        let mut of_word = Vec::new();
+        rules.extend(kind.parse(word, &mut of_word));
+        findings.extend(of_word.into_iter().map(|finding| finding.shifted(at)));
+    }
+    if !is_mixed {
+        return (is_readable && !rules.is_empty()).then_some(rules);
+    }
+    let is_whole = is_readable && rules.len() == count;
+    // Lines of a list look like entries of their own.
+    let together = rules.into_iter().map(Some).reduce(|all, rule| all?.and(rule?)).flatten();
+    match together.filter(|_| !text.contains(['\n', '\r'])) {
+        Some(rule) => is_whole.then(|| vec![rule]),
+        None => {
+            let help = "write a comma between entries of which one is enough, as in `method:OPTIONS, /api`; in an entry, \
+                        one method, one path and one address hold together, as in `method:GET /feeds`";
+            let message = format!("{} can be read in two ways", quoted(text));
+            let note = "all of them, or one of them?";
+            findings.push(Finding::error(codes::SKIP_RULE, 0..text.len(), message, note, help));
+            None
+        }
+    }
 }
 
 pub(super) fn auth_keep<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {

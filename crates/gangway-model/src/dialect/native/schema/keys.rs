@@ -405,8 +405,11 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "auth.skip",
         value: Form::List("paths as in `path`, `method:NAME`, addresses, networks, `lan`"),
-        example: "/api, method:OPTIONS",
-        doc: "Requests that need no log-in: one of the entries is enough. Paths, such as those that an app on a phone asks for; \
+        example: "/api, method:GET /feeds",
+        doc: "Requests that need no log-in: one of the entries, which commas separate, is enough. Within an entry a method, a \
+              path and an address, one of each and with spaces between them, hold together: `method:GET /feeds` is only `GET` \
+              below `/feeds`. Words of one kind are alternatives to each other, as in `/api /feeds`; an entry that can be read \
+              in two ways spares nobody the log-in. Paths, such as those that an app on a phone asks for; \
               a path that an application may read as another one (`%2F`, `;`) needs no log-in only where none of its \
               readings does. Methods, such as `method:OPTIONS` for the preflight requests of browsers; `method:GET` includes \
               `HEAD`, and none counts where `X-HTTP-Method-Override` or one of its kind asks for another method. Addresses \
