@@ -210,6 +210,7 @@ impl Answers {
                 engines: &self.sources.instance.engines(),
                 diagnostics: &self.diagnostics(compiled),
                 ports: self.sources.instance.public_ports(),
+                gateway: self.sources.instance.gateway_seen(),
                 refuses_plain: self.sources.instance.refuses_plain(),
                 now: self.sources.instance.now(),
             },

@@ -354,7 +354,7 @@ async fn a_route_behind_a_protection_is_not_said_to_be_served_without_it() {
     };
     running.publish(vec![
         protected("forward", &[("auth.forward", "http://192.0.2.8:9091/check?token=hunter2"), ("auth.skip", "/api")]),
-        protected("basic", &[("auth.basic", "@friends"), ("auth.skip", "/api")]),
+        protected("basic", &[("auth.basic", "@friends"), ("auth.skip", "/api, 10.0.0.0/8")]),
         protected("lan", &[("allow", "lan"), ("auth.basic", "@friends")]),
         protected("moved", &[("redirect", "https://new.test/"), ("auth.basic", "@friends")]),
     ]);
@@ -373,6 +373,14 @@ async fn a_route_behind_a_protection_is_not_said_to_be_served_without_it() {
             format!("{served}, if name and password are right; else 401 unauthorized"),
         ),
         ("https://basic.test/api", served.to_owned()),
+        ("https://basic.test/api&from=10.1.2.3", served.to_owned()),
+        (
+            "https://basic.test/&from=10.1.2.3",
+            format!(
+                "{served}, if 10.1.2.3 is certain to be the client's address, not an unnamed proxy's or a gateway's; else \
+                 401 unauthorized: a name and a password are asked for; with them, {served}"
+            ),
+        ),
         (
             "https://lan.test/&from=203.0.113.7",
             "403 forbidden: 203.0.113.7 may not come in, for `allow` does not name it".to_owned(),
