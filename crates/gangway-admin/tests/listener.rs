@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gangway_admin::{Admin, AdminSettings, CertificatesState, EndpointActivity, Instance, InstancePhase, Sources, api};
-use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span};
+use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span, codes};
 use gangway_model::{
     Attachment, Compiled, Container, ContainerState, Ended, EndpointKey, ExposedPort, FileRoute, PublicPorts, Settings,
     Snapshot, compile,
@@ -319,6 +319,17 @@ async fn routes_are_told_with_their_endpoints_and_no_secret() {
     let [one] = diagnostics.diagnostics.as_slice() else { panic!("{diagnostics:?}") };
     assert_eq!((one.code.as_str(), one.line, one.text.as_deref()), ("G902", Some(3), Some("***")));
     assert!(one.shown.contains("gangway.toml:3:9"), "{}", one.shown);
+}
+
+#[tokio::test]
+async fn notes_are_no_warnings() {
+    let mut running = start().await;
+    let note = Diagnostic::note(codes::SKIPPED_BY_PRESET, Place::Configuration, "`preset` opens `/api`");
+    running.tables.publish(Compiled { diagnostics: [note].into_iter().collect(), ..Compiled::default() });
+    let status: api::StatusResponse = running.api("status").await;
+    assert_eq!((status.errors, status.warnings), (0, 1), "the one of the settings");
+    let listed: api::DiagnosticsResponse = running.api("diagnostics").await;
+    assert!(listed.diagnostics.iter().any(|found| found.severity == "note"), "{listed:?}");
 }
 
 #[tokio::test]
