@@ -150,7 +150,7 @@ impl Answers {
         let ready = endpoints().filter(|endpoint| endpoint.readiness == gangway_model::Readiness::Ready).count();
         let certificates = instance.certificates();
         let diagnostics = self.diagnostics(compiled);
-        let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
+        let count = |severity| diagnostics.iter().filter(|found| found.severity == severity).count();
         api::StatusResponse {
             version: self.sources.version.to_owned(),
             phase: match phase {
@@ -173,8 +173,8 @@ impl Answers {
             certificates: certificates.list.len(),
             certificates_in_trouble: certificates.list.iter().filter(|one| one.trouble.is_some()).count(),
             volume_degraded: certificates.degraded,
-            errors,
-            warnings: diagnostics.len() - errors,
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
             task_restarts: instance.task_restarts(),
         }
     }
@@ -210,6 +210,7 @@ impl Answers {
                 engines: &self.sources.instance.engines(),
                 diagnostics: &self.diagnostics(compiled),
                 ports: self.sources.instance.public_ports(),
+                gateway: self.sources.instance.gateway_seen(),
                 refuses_plain: self.sources.instance.refuses_plain(),
                 now: self.sources.instance.now(),
             },

@@ -1,6 +1,7 @@
 //! Explains how a request is answered, from the table and from everything known about its route.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use gangway_diagnostic::Diagnostic;
@@ -30,6 +31,8 @@ pub(crate) struct ExplainContext<'a> {
     pub(crate) diagnostics: &'a [Diagnostic],
     /// The ports that clients connect to.
     pub(crate) ports: PublicPorts,
+    /// The address of a gateway with which clients come, if any did.
+    pub(crate) gateway: Option<IpAddr>,
     /// Plain HTTP is refused while a name has no certificate.
     pub(crate) refuses_plain: bool,
     pub(crate) now: UnixTime,
@@ -70,7 +73,7 @@ pub(crate) fn explain(query: &ExplainQuery, context: &ExplainContext<'_>) -> api
         request: request(query, context.ports),
         outcome: outcome(&lookup, &view, query, context),
         route: lookup.winner.map(|route| views::route(route, context.endpoints)),
-        steps: lookup.winner.map(|route| steps::steps(route, query)).unwrap_or_default(),
+        steps: lookup.winner.map(|route| steps::steps(route, query, context.gateway)).unwrap_or_default(),
         matched: lookup.found.winner.as_ref().map(|winner| winner.rule.clone()),
         why: lookup.found.winner.as_ref().map(|winner| winner.why.clone()),
         considered,
@@ -202,11 +205,11 @@ fn route_outcome(route: &Route, query: &ExplainQuery, prefix: &str, context: &Ex
         let location = context.ports.https_url(&format!("{}{}", query.host, query.target));
         return format!("308: redirected to {location}");
     }
-    if let Some(answer) = answer_by_middleware(route, query, prefix) {
+    if let Some(answer) = answer_by_middleware(route, query, prefix, context.gateway) {
         return answer;
     }
     let outcome = format!("{}{}", endpoint_outcome(route, context), upgrade_outcome(route, query));
-    steps::outcome_behind_log_in(route, query, outcome)
+    steps::outcome_behind_log_in(route, query, context.gateway, outcome)
 }
 
 /// What becomes of the request's `Upgrade`, as the end of an outcome. Empty if there is none, or for a WebSocket.
@@ -225,11 +228,11 @@ fn upgrade_outcome(route: &Route, query: &ExplainQuery) -> String {
 }
 
 /// The first answer that one of the route's middlewares gives before a log-in or an endpoint is asked.
-fn answer_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str) -> Option<String> {
+fn answer_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str, gateway: Option<IpAddr>) -> Option<String> {
     route.middlewares.iter().find_map(|middleware| {
         let redirected = || redirect_by_middleware(middleware, query, prefix);
         let location = || redirected().map(|(status, location)| format!("{status}: redirected to {location}"));
-        steps::refusal(middleware, query).or_else(location)
+        steps::refusal(middleware, query, gateway).or_else(location)
     })
 }
 

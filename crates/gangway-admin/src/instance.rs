@@ -4,7 +4,7 @@
 //! goes to the API, it is the type of the API, so that each value is converted once.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{EndpointKey, PublicPorts};
@@ -30,6 +30,10 @@ pub trait Instance: Send + Sync + 'static {
     fn certificates(&self) -> CertificatesState;
     /// Findings about global settings and certificates, which the table does not have.
     fn diagnostics(&self) -> Vec<Diagnostic>;
+    /// The address of a gateway with which clients come, if any did. It says nothing about a client.
+    fn gateway_seen(&self) -> Option<IpAddr> {
+        None
+    }
     /// Whether plain HTTP is refused while a name has no certificate.
     fn refuses_plain(&self) -> bool;
     /// The present state of endpoints.

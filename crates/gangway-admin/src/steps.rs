@@ -6,7 +6,8 @@
 use std::net::IpAddr;
 
 use gangway_model::{
-    Authentication, BasicAuth, ClientKey, ForwardAuth, KeyOrigin, LoginMethod, Middleware, Route, choose_coding,
+    Authentication, BasicAuth, ClientKey, ForwardAuth, KeyOrigin, LoginMethod, Middleware, Route, SkipRule,
+    choose_coding,
 };
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
 
@@ -15,18 +16,22 @@ use crate::explain_query::ExplainQuery;
 use crate::views;
 
 /// Every middleware of the route, in order, with its decision and the shared definitions that it comes from.
-pub(crate) fn steps(route: &Route, query: &ExplainQuery) -> Vec<api::StepView> {
+/// `gateway` is the address of a gateway with which clients come, if any did.
+pub(crate) fn steps(route: &Route, query: &ExplainQuery, gateway: Option<IpAddr>) -> Vec<api::StepView> {
     let step = |middleware: &Middleware| api::StepView {
         step: views::middleware(middleware),
-        decision: decision(middleware, route, query),
+        decision: decision(middleware, route, query, gateway),
         definitions: definitions(middleware, &route.origins),
     };
     route.middlewares.iter().map(step).collect()
 }
 
 /// The answer to a request that this middleware refuses before a log-in or an endpoint is asked.
-pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery) -> Option<String> {
+pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, gateway: Option<IpAddr>) -> Option<String> {
     match middleware {
+        Middleware::AddressFilter(_) if is_of_gateway(query, gateway) => {
+            Some(format!("503 route-closed: {} is the address of a gateway, so it is not a client's", query.from))
+        }
         Middleware::AddressFilter(filter) => {
             let denied = filter.deny.entry_with(query.from);
             let denied = denied.map(|entry| format!("`deny` names `{entry}`"));
@@ -53,12 +58,57 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery) -> Option<S
     }
 }
 
-/// What a log-in of the route makes of the outcome that the request would have without it.
-pub(crate) fn outcome_behind_log_in(route: &Route, query: &ExplainQuery, outcome: String) -> String {
-    let Some(login) = route.middlewares.iter().find_map(Middleware::authentication) else { return outcome };
-    if login.skipped_by(&query.view(), true).is_some() {
-        return outcome;
+/// Whether the address that a query gives is the one with which clients come through a gateway. It is in no network.
+fn is_of_gateway(query: &ExplainQuery, gateway: Option<IpAddr>) -> bool {
+    gateway.is_some_and(|gateway| gateway == query.from.to_canonical())
+}
+
+/// Whether `auth.skip` lets a request in without a log-in.
+enum Skip<'l> {
+    /// The client's address does not count.
+    Surely(&'l SkipRule),
+    /// If the data plane is certain that the address is the client's, which nobody who asks for an explanation can say.
+    IfCertain(&'l SkipRule),
+    /// A log-in is needed.
+    Not,
+}
+
+fn skip<'l>(login: &'l Authentication, query: &ExplainQuery, gateway: Option<IpAddr>) -> Skip<'l> {
+    let by = |is_client_certain| login.skipped_by(&query.view(), is_client_certain);
+    match by(false) {
+        Some(rule) => Skip::Surely(rule),
+        None if is_of_gateway(query, gateway) => Skip::Not,
+        None => by(true).map_or(Skip::Not, Skip::IfCertain),
     }
+}
+
+/// The condition of [`Skip::IfCertain`].
+fn if_certain(query: &ExplainQuery, gateway: Option<IpAddr>) -> String {
+    let seen = gateway.map(|gateway| format!(" (clients have come with `{gateway}`, which is a gateway's)"));
+    let seen = seen.unwrap_or_default();
+    format!("if {} is certain to be the client's address, not an unnamed proxy's or a gateway's{seen}", query.from)
+}
+
+/// What a log-in of the route makes of the outcome that the request would have without it.
+pub(crate) fn outcome_behind_log_in(
+    route: &Route,
+    query: &ExplainQuery,
+    gateway: Option<IpAddr>,
+    outcome: String,
+) -> String {
+    let Some(login) = route.middlewares.iter().find_map(Middleware::authentication) else { return outcome };
+    match skip(login, query, gateway) {
+        Skip::Surely(_) => outcome,
+        Skip::IfCertain(_) => {
+            let condition = if_certain(query, gateway);
+            let otherwise = outcome_of_log_in(login, route, query, &outcome);
+            format!("{outcome}, {condition}; else {otherwise}")
+        }
+        Skip::Not => outcome_of_log_in(login, route, query, &outcome),
+    }
+}
+
+fn outcome_of_log_in(login: &Authentication, route: &Route, query: &ExplainQuery, outcome: &str) -> String {
     match &login.method {
         LoginMethod::Basic(_) if !query.headers.contains_key(AUTHORIZATION) => {
             format!("401 unauthorized: a name and a password are asked for; with them, {outcome}")
@@ -74,8 +124,8 @@ pub(crate) fn outcome_behind_log_in(route: &Route, query: &ExplainQuery, outcome
     }
 }
 
-fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery) -> Option<String> {
-    if let Some(refusal) = refusal(middleware, query) {
+fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, gateway: Option<IpAddr>) -> Option<String> {
+    if let Some(refusal) = refusal(middleware, query, gateway) {
         return Some(refusal);
     }
     Some(match middleware {
@@ -90,7 +140,7 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery) -> Opt
         Middleware::ConcurrencyLimit(max) => {
             format!("counts for {}; more than {max} under way get 429", client_of(query.from))
         }
-        Middleware::Authentication(login) => log_in(login, route, query),
+        Middleware::Authentication(login) => log_in(login, route, query, gateway),
         Middleware::ErrorPages(_) => "errors get the page of the first rule with their status".to_owned(),
         Middleware::Compression(offered) => {
             let accepted = query.headers.get_all(ACCEPT_ENCODING).iter().map(http::HeaderValue::as_bytes);
@@ -118,13 +168,18 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery) -> Opt
     })
 }
 
-fn log_in(login: &Authentication, route: &Route, query: &ExplainQuery) -> String {
-    if let Some(rule) = login.skipped_by(&query.view(), true) {
-        return format!("let in without a log-in, by `auth.skip` `{rule}`");
-    }
-    match &login.method {
+fn log_in(login: &Authentication, route: &Route, query: &ExplainQuery, gateway: Option<IpAddr>) -> String {
+    let by_method = || match &login.method {
         LoginMethod::Basic(basic) => by_password(basic, query),
         LoginMethod::Forward(forward) => by_service(forward, route),
+    };
+    match skip(login, query, gateway) {
+        Skip::Surely(rule) => format!("let in without a log-in, by `auth.skip` `{rule}`"),
+        Skip::IfCertain(rule) => {
+            let condition = if_certain(query, gateway);
+            format!("let in without a log-in, by `auth.skip` `{rule}`, {condition}; else {}", by_method())
+        }
+        Skip::Not => by_method(),
     }
 }
 
@@ -212,6 +267,8 @@ mod tests {
 
     use super::*;
 
+    const GATEWAY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(172, 18, 0, 1));
+
     fn decided(keys: &[(&str, &str)], query: &str) -> (Vec<Option<String>>, Option<String>) {
         let place = gangway_diagnostic::Place::Configuration;
         let keys = keys.iter().map(|(key, value)| ((*key).into(), (*value).into(), place.clone())).collect();
@@ -224,9 +281,9 @@ mod tests {
         assert!(compiled.diagnostics.is_empty(), "{}", compiled.diagnostics);
         let route = &compiled.table.routes()[0];
         let query = ExplainQuery::parse(query).expect("a query");
-        let steps = steps(route, &query);
+        let steps = steps(route, &query, Some(GATEWAY));
         assert!(steps.iter().all(|step| step.definitions == ["doors"]), "{steps:?}");
-        let refusal = route.middlewares.iter().find_map(|one| refusal(one, &query));
+        let refusal = route.middlewares.iter().find_map(|one| refusal(one, &query, Some(GATEWAY)));
         (steps.into_iter().map(|step| step.decision).collect(), refusal)
     }
 
@@ -285,7 +342,20 @@ mod tests {
             (
                 &[("auth.basic", "@friends"), ("auth.skip", "/api, 10.0.0.0/8")],
                 "from=10.1.2.3",
-                "let in without a log-in, by `auth.skip` `10.0.0.0/8`",
+                "let in without a log-in, by `auth.skip` `10.0.0.0/8`, if 10.1.2.3 is certain to be the client's address, \
+                 not an unnamed proxy's or a gateway's (clients have come with `172.18.0.1`, which is a gateway's); else \
+                 401: asks for a name and a password of the list `friends`, realm `restricted`",
+            ),
+            // Nobody has the address of a gateway.
+            (
+                &[("auth.basic", "@friends"), ("auth.skip", "lan")],
+                "from=172.18.0.1",
+                "401: asks for a name and a password of the list `friends`, realm `restricted`",
+            ),
+            (
+                &[("auth.basic", "@friends"), ("auth.skip", "lan, /x")],
+                "from=172.18.0.1",
+                "let in without a log-in, by `auth.skip` `/x`",
             ),
             (
                 &[("auth.forward", "http://192.0.2.8:9091/check?token=hunter2")],
@@ -321,6 +391,11 @@ mod tests {
                 &[("allow", "lan"), ("deny", "192.168.1.0/24")],
                 "from=192.168.1.9",
                 "403 forbidden: 192.168.1.9 may not come in, for `deny` names `192.168.1.0/24`",
+            ),
+            (
+                &[("allow", "lan")],
+                "from=172.18.0.1",
+                "503 route-closed: 172.18.0.1 is the address of a gateway, so it is not a client's",
             ),
             (&[("body-limit", "10")], "header=Content-Length:11", "413: the body is larger than 10 bytes"),
         ] {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gangway_admin::{Admin, AdminSettings, CertificatesState, EndpointActivity, Instance, InstancePhase, Sources, api};
-use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span};
+use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span, codes};
 use gangway_model::{
     Attachment, Compiled, Container, ContainerState, Ended, EndpointKey, ExposedPort, FileRoute, PublicPorts, Settings,
     Snapshot, compile,
@@ -322,6 +322,17 @@ async fn routes_are_told_with_their_endpoints_and_no_secret() {
 }
 
 #[tokio::test]
+async fn notes_are_no_warnings() {
+    let mut running = start().await;
+    let note = Diagnostic::note(codes::SKIPPED_BY_PRESET, Place::Configuration, "`preset` opens `/api`");
+    running.tables.publish(Compiled { diagnostics: [note].into_iter().collect(), ..Compiled::default() });
+    let status: api::StatusResponse = running.api("status").await;
+    assert_eq!((status.errors, status.warnings), (0, 1), "the one of the settings");
+    let listed: api::DiagnosticsResponse = running.api("diagnostics").await;
+    assert!(listed.diagnostics.iter().any(|found| found.severity == "note"), "{listed:?}");
+}
+
+#[tokio::test]
 async fn how_a_host_that_waits_for_its_certificate_is_served_is_explained() {
     let mut running = start().await;
     running.shop();
@@ -354,7 +365,7 @@ async fn a_route_behind_a_protection_is_not_said_to_be_served_without_it() {
     };
     running.publish(vec![
         protected("forward", &[("auth.forward", "http://192.0.2.8:9091/check?token=hunter2"), ("auth.skip", "/api")]),
-        protected("basic", &[("auth.basic", "@friends"), ("auth.skip", "/api")]),
+        protected("basic", &[("auth.basic", "@friends"), ("auth.skip", "/api, 10.0.0.0/8")]),
         protected("lan", &[("allow", "lan"), ("auth.basic", "@friends")]),
         protected("moved", &[("redirect", "https://new.test/"), ("auth.basic", "@friends")]),
     ]);
@@ -373,6 +384,14 @@ async fn a_route_behind_a_protection_is_not_said_to_be_served_without_it() {
             format!("{served}, if name and password are right; else 401 unauthorized"),
         ),
         ("https://basic.test/api", served.to_owned()),
+        ("https://basic.test/api&from=10.1.2.3", served.to_owned()),
+        (
+            "https://basic.test/&from=10.1.2.3",
+            format!(
+                "{served}, if 10.1.2.3 is certain to be the client's address, not an unnamed proxy's or a gateway's; else \
+                 401 unauthorized: a name and a password are asked for; with them, {served}"
+            ),
+        ),
         (
             "https://lan.test/&from=203.0.113.7",
             "403 forbidden: 203.0.113.7 may not come in, for `allow` does not name it".to_owned(),

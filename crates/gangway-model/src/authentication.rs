@@ -23,15 +23,14 @@ pub struct Authentication {
     pub skip: Vec<SkipRule>,
 }
 
-/// Requests that need no log-in: `auth.skip`.
+/// Requests that need no log-in: one alternative of `auth.skip`.
+///
+/// Every condition that is present has to hold. At least one is: a rule without conditions would open the route.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum SkipRule {
-    /// Those for a path.
-    Path(PathPattern),
-    /// Those with a method. `GET` includes `HEAD` (RFC 9110, section 9.3.2).
-    Method(Method),
-    /// Those of clients with an address in this list.
-    Client(AddressList),
+pub struct SkipRule {
+    method: Option<Method>,
+    path: Option<PathPattern>,
+    clients: Option<AddressList>,
 }
 
 /// Fields by which a client asks an application to take a request for one with another method. No rule on methods
@@ -95,26 +94,59 @@ impl Authentication {
 }
 
 impl SkipRule {
-    fn applies_to(&self, request: &RequestView<'_>, is_client_certain: bool) -> bool {
-        match self {
-            Self::Path(pattern) => pattern.matches(request.path),
-            Self::Method(method) => {
-                (request.method == method || (request.method == Method::HEAD && method == Method::GET))
-                    && METHOD_OVERRIDES.iter().all(|name| request.headers.count(name) == 0)
-            }
-            Self::Client(clients) => is_client_certain && clients.contains(request.client),
-        }
+    /// Requests with a method. `GET` includes `HEAD` (RFC 9110, section 9.3.2).
+    pub fn method(method: Method) -> Self {
+        Self { method: Some(method), path: None, clients: None }
     }
+
+    /// Requests for a path.
+    pub fn path(pattern: PathPattern) -> Self {
+        Self { method: None, path: Some(pattern), clients: None }
+    }
+
+    /// Requests of clients with an address in this list.
+    pub fn clients(clients: AddressList) -> Self {
+        Self { method: None, path: None, clients: Some(clients) }
+    }
+
+    /// Requests to which both rules apply; `None` if both have a condition of the same kind.
+    pub fn and(self, other: Self) -> Option<Self> {
+        fn either<T>(one: Option<T>, other: Option<T>) -> Option<Option<T>> {
+            (one.is_none() || other.is_none()).then(|| one.or(other))
+        }
+        Some(Self {
+            method: either(self.method, other.method)?,
+            path: either(self.path, other.path)?,
+            clients: either(self.clients, other.clients)?,
+        })
+    }
+
+    /// Whether it looks at the client's address.
+    pub fn is_of_clients(&self) -> bool {
+        self.clients.is_some()
+    }
+
+    fn applies_to(&self, request: &RequestView<'_>, is_client_certain: bool) -> bool {
+        let Self { method, path, clients } = self;
+        method.as_ref().is_none_or(|method| is_with_method(request, method))
+            && path.as_ref().is_none_or(|pattern| pattern.matches(request.path))
+            && clients.as_ref().is_none_or(|clients| is_client_certain && clients.contains(request.client))
+    }
+}
+
+fn is_with_method(request: &RequestView<'_>, method: &Method) -> bool {
+    (request.method == method || (request.method == Method::HEAD && method == Method::GET))
+        && METHOD_OVERRIDES.iter().all(|name| request.headers.count(name) == 0)
 }
 
 /// As the label would have it.
 impl Display for SkipRule {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(pattern) => pattern.fmt(f),
-            Self::Method(method) => write!(f, "method:{method}"),
-            Self::Client(clients) => clients.fmt(f),
-        }
+        let Self { method, path, clients } = self;
+        let method = method.as_ref().map(|method| format!("method:{method}"));
+        let (path, clients) = (path.as_ref().map(ToString::to_string), clients.as_ref().map(ToString::to_string));
+        let conditions: Vec<String> = [method, path, clients].into_iter().flatten().collect();
+        f.write_str(&conditions.join(" "))
     }
 }
 
@@ -173,7 +205,7 @@ mod tests {
     }
 
     fn path(text: &str) -> SkipRule {
-        SkipRule::Path(PathPattern::parse(text, &mut Vec::new()).expect("valid"))
+        SkipRule::path(PathPattern::parse(text, &mut Vec::new()).expect("valid"))
     }
 
     #[test]
@@ -203,8 +235,8 @@ mod tests {
 
     #[test]
     fn methods_and_clients_are_skipped_where_they_are_certain() {
-        let lan = SkipRule::Client("10.0.0.0/8".parse::<ipnet::IpNet>().into_iter().collect());
-        let rules = [SkipRule::Method(Method::GET), SkipRule::Method(Method::OPTIONS), lan];
+        let lan = SkipRule::clients("10.0.0.0/8".parse::<ipnet::IpNet>().into_iter().collect());
+        let rules = [SkipRule::method(Method::GET), SkipRule::method(Method::OPTIONS), lan];
         let by = |request: RequestView<'_>, is_certain| {
             skipping(&rules).skipped_by(&request, is_certain).map(ToString::to_string)
         };
@@ -230,9 +262,34 @@ mod tests {
             assert_eq!(by(request, true), is_skipped.then(|| "10.0.0.0/8".to_owned()), "{client}");
             assert_eq!(by(request, false), None, "{client}");
         }
-        let head_only = skipping(&[SkipRule::Method(Method::HEAD)]);
+        let head_only = skipping(&[SkipRule::method(Method::HEAD)]);
         assert!(head_only.skipped_by(&get(&plain), false).is_none());
         assert!(head_only.skipped_by(&of(&Method::HEAD), false).is_some());
+    }
+
+    #[test]
+    fn all_conditions_of_a_rule_have_to_hold() {
+        let lan = || SkipRule::clients("10.0.0.0/8".parse::<ipnet::IpNet>().into_iter().collect());
+        let feeds = || SkipRule::method(Method::GET).and(path("/feeds")).expect("of two kinds");
+        assert_eq!(feeds().and(path("/api")), None, "paths are alternatives");
+        let (feeds, feeds_of_lan) = (skipping(&[feeds()]), skipping(&[lan().and(feeds()).expect("of three kinds")]));
+        assert_eq!(feeds_of_lan.skip[0].to_string(), "method:GET /feeds 10.0.0.0/8");
+        let plain = HeaderMap::new();
+        for (method, path, is_skipped) in [
+            (&Method::GET, "/feeds/a", true),
+            (&Method::HEAD, "/feeds", true),
+            (&Method::POST, "/feeds", false),
+            (&Method::GET, "/admin", false),
+            // Each of its readings has to be below the path.
+            (&Method::GET, "/feeds/..%2Fadmin", false),
+        ] {
+            let request = RequestView { method, path, ..get(&plain) };
+            assert_eq!(feeds.skipped_by(&request, false).is_some(), is_skipped, "{method} {path}");
+            assert_eq!(feeds_of_lan.skipped_by(&request, true).is_some(), is_skipped, "{method} {path}");
+            assert_eq!(feeds_of_lan.skipped_by(&request, false), None, "{method} {path}");
+            let far = RequestView { client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), ..request };
+            assert_eq!(feeds_of_lan.skipped_by(&far, true), None, "{method} {path}");
+        }
     }
 
     #[test]

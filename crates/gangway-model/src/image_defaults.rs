@@ -17,6 +17,7 @@ pub(crate) struct ImageDefaults {
 #[derive(Debug, Default)]
 struct Catalogue {
     by_name: HashMap<&'static str, ImageDefaults, ahash::RandomState>,
+    skipped: HashMap<&'static str, &'static str, ahash::RandomState>,
     hidden: Vec<&'static str>,
 }
 
@@ -25,6 +26,13 @@ static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| read(include_str!("imag
 /// The defaults for an image; none for an unknown one.
 pub(crate) fn find(image: &str) -> Option<ImageDefaults> {
     CATALOGUE.by_name.get(name(image)?).copied()
+}
+
+/// The path patterns that a log-in in front of the image usually leaves out, as its own clients log in at the application;
+/// none for an image of which none are known. `/` is all of it.
+pub(crate) fn skipped(image: &str) -> Option<impl Iterator<Item = &'static str>> {
+    let patterns = CATALOGUE.skipped.get(name(image)?)?;
+    Some(patterns.split(','))
 }
 
 /// Whether the image is a database, a cache, a broker, or a server of another protocol.
@@ -58,6 +66,11 @@ fn read(text: &'static str) -> Catalogue {
             catalogue.hidden.extend(names.split(' '));
             continue;
         }
+        if first == "skip" {
+            let (patterns, names) = names.split_once(' ').expect("a line of the catalogue has names");
+            catalogue.skipped.extend(names.split(' ').map(|name| (name, patterns)));
+            continue;
+        }
         let (port, scheme) = first.split_once('/').unwrap_or((first, ""));
         let scheme = match scheme {
             "http" => Some(Scheme::Http),
@@ -73,6 +86,7 @@ fn read(text: &'static str) -> Catalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::path::PathPattern;
 
     #[test]
     fn images_are_known_whatever_registry_and_tag_they_have() {
@@ -120,5 +134,39 @@ mod tests {
         let written: usize = names.map(|line| line.split(' ').count() - 1).sum();
         assert_eq!(catalogue.by_name.len(), written, "a name stands twice");
         assert!(catalogue.by_name.keys().chain(&catalogue.hidden).all(|listed| name(listed) == Some(listed)));
+        for (image, patterns) in &catalogue.skipped {
+            assert!(catalogue.by_name.contains_key(image), "{image} is spelt in another way");
+            for pattern in patterns.split(',') {
+                let mut findings = Vec::new();
+                assert!(PathPattern::parse(pattern, &mut findings).is_some(), "{image}: {findings:?}");
+                assert!(findings.is_empty(), "{image}: {findings:?}");
+            }
+        }
+        let skip_lines = include_str!("image_defaults.txt").lines().filter_map(|line| line.strip_prefix("skip "));
+        let written: usize = skip_lines.map(|line| line.split(' ').count() - 1).sum();
+        assert_eq!(catalogue.skipped.len(), written, "a name stands twice");
+    }
+
+    #[test]
+    fn what_applications_ask_a_log_in_for_themselves_is_known() {
+        let skipped = |image| skipped(image).map(Iterator::collect::<Vec<_>>);
+        assert_eq!(skipped("ghcr.io/immich-app/immich-server:v2"), Some(vec!["/api"]));
+        assert_eq!(skipped("linuxserver/tautulli"), Some(vec!["/api", "/newsletter", "/image"]));
+        assert_eq!(skipped("jellyfin/jellyfin"), Some(vec!["/"]), "all of it");
+        for image in ["n8nio/n8n", "immich-server", "example/immich-server", "sha256:0123456789abcdef", ""] {
+            assert_eq!(skipped(image), None, "{image}");
+        }
+    }
+
+    #[test]
+    fn large_files_are_skipped_below_a_repository_only() {
+        let pattern = skipped("gitea/gitea").into_iter().flatten().find(|pattern| pattern.contains("lfs"));
+        let pattern = PathPattern::parse(pattern.expect("for large files"), &mut Vec::new()).expect("a pattern");
+        for path in ["/ann/notes.git/info/lfs", "/ann/notes.git/info/lfs/objects/batch"] {
+            assert!(pattern.matches(path), "{path}");
+        }
+        for path in ["/info/lfs", "/ann/notes", "/ann/notes/settings/info/lfs", "/ann/notes.git/info/lfsx"] {
+            assert!(!pattern.matches(path), "{path}");
+        }
     }
 }

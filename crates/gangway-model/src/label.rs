@@ -3,7 +3,7 @@
 use crate::settings::{FileRoute, MiddlewareTable};
 use crate::snapshot::Container;
 use gangway_diagnostic::Finding;
-use gangway_diagnostic::{Code, Diagnostic, Place, Severity, Span};
+use gangway_diagnostic::{Code, Diagnostic, Place, Span};
 
 /// Longer keys are cut where they are shown.
 const KEY_SHOWN_MAX: usize = 200;
@@ -93,6 +93,6 @@ pub(crate) fn cut(text: &str) -> String {
 
 fn diagnostic(place: Place, finding: Finding, text: String, span: Span, effect: String) -> Diagnostic {
     let Finding { code, severity, message, note, help, .. } = finding;
-    debug_assert!(!effect.is_empty() && severity <= Severity::Warning);
+    debug_assert!(!effect.is_empty());
     Diagnostic { code, severity, message, place, text, span, note, help, effect }
 }

@@ -190,6 +190,19 @@ pub(crate) fn list_of_patterns(text: &str) -> impl Iterator<Item = (usize, &str)
     })
 }
 
+/// Like [`list_of_patterns`], but only commas separate entries, so that one may have several words.
+pub(crate) fn list_of_phrases(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut words = list_of_patterns(text).peekable();
+    std::iter::from_fn(move || {
+        let (start, first) = words.next()?;
+        let mut end = start + first.len();
+        while let Some((at, word)) = words.next_if(|(at, _)| !text[end..*at].contains(',')) {
+            end = at + word.len();
+        }
+        Some((start, &text[start..end]))
+    })
+}
+
 /// Words with `or` before the last one, each in backticks.
 pub(crate) fn or_list<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
     joined(words, "or")
@@ -342,5 +355,13 @@ mod tests {
         assert_eq!(entries("/a,~^/n/[0-9]{1,3}$, =/b"), ["/a", "~^/n/[0-9]{1,3}$", "=/b"]);
         assert_eq!(entries(r"~^/[,(]x\(, /y"), [r"~^/[,(]x\(", "/y"]);
         assert_eq!(entries("/a{1,2}"), ["/a{1", "2}"]);
+    }
+
+    #[test]
+    fn only_commas_separate_phrases() {
+        let entries = |text| list_of_phrases(text).collect::<Vec<_>>();
+        assert_eq!(entries(" /a  /b ,, c\n d,"), [(1, "/a  /b"), (11, "c\n d")]);
+        assert_eq!(entries("x ~^/n/[0-9]{1, 3}$ y, z"), [(0, "x ~^/n/[0-9]{1, 3}$ y"), (23, "z")]);
+        assert_eq!(entries(" , "), []);
     }
 }

@@ -10,8 +10,13 @@ use gangway_diagnostic::{Code, Severity, codes};
 fn is_of_others(code: Code) -> bool {
     // What all ask for together is too much for a file; `bounds.rs` asks for it. Lists of users and pages are on the
     // volume.
-    let elsewhere =
-        [codes::CLIENTS_OF_GATEWAY, codes::ALTERNATIVES_IN_ALL_TOO_MANY, codes::USER_LIST, codes::ERROR_PAGE_MISSING];
+    let elsewhere = [
+        codes::CLIENTS_OF_GATEWAY,
+        codes::ADDRESSES_OF_GATEWAY,
+        codes::ALTERNATIVES_IN_ALL_TOO_MANY,
+        codes::USER_LIST,
+        codes::ERROR_PAGE_MISSING,
+    ];
     let is_of_certificates = matches!(code.0, 501..540 | 543..550);
     elsewhere.contains(&code) || is_of_certificates || code.0 >= 900
 }

@@ -282,8 +282,8 @@ async fn some_paths_need_no_log_in_and_no_trick_makes_others_such() {
 #[tokio::test]
 async fn methods_and_addresses_may_need_no_log_in() {
     let (address, _) = app("a").await;
-    let near = SkipRule::Client(list(&["192.0.2.0/24"]));
-    let skip = vec![SkipRule::Method(Method::OPTIONS), SkipRule::Method(Method::GET), near];
+    let near = SkipRule::clients(list(&["192.0.2.0/24"]));
+    let skip = vec![SkipRule::method(Method::OPTIONS), SkipRule::method(Method::GET), near];
     let login = Authentication { method: LoginMethod::Basic(basic(|_| {})), skip };
     let filter = Middleware::AddressFilter(AddressFilter { allow: None, deny: list(&["192.0.2.66/32"]) });
     let mut plane =
@@ -316,9 +316,59 @@ async fn methods_and_addresses_may_need_no_log_in() {
 }
 
 #[tokio::test]
+async fn limits_hold_on_requests_that_need_no_log_in() {
+    let (address, _) = app("a").await;
+    let near = || SkipRule::clients(list(&["192.0.2.0/24"]));
+    let login = || {
+        let skip = vec![SkipRule::method(Method::OPTIONS), near()];
+        Middleware::Authentication(Arc::new(Authentication { method: LoginMethod::Basic(basic(|_| {})), skip }))
+    };
+    for guards in [vec![rate(2, ClientKey::Address), login()], vec![login(), rate(2, ClientKey::User)]] {
+        let mut plane = Plane::start_with(|settings| {
+            settings.trusted_proxies = TrustedProxies::parse("127.0.0.1").expect("valid");
+        });
+        plane.serve(vec![guarded(route("a.localhost", address), guards)]).await;
+        for (at, client) in clients(&plane).iter().enumerate() {
+            let mut connection = client.connect("a.localhost").await.expect("connected");
+            for (method, from) in [("OPTIONS", format!("203.0.113.{at}")), ("POST", format!("192.0.2.{at}"))] {
+                for status in [200, 200, 429] {
+                    let answer = connection.ask(method, "/echo", &[("x-forwarded-for", &from)], "").await;
+                    let answer = answer.expect("answered");
+                    assert_eq!(answer.status.as_u16(), status, "{method} {from}: {}", answer.text());
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_method_and_a_path_of_one_rule_hold_together() {
+    let (address, _) = app("a").await;
+    let feeds = skip_paths(&["/feeds"]).pop().and_then(|feeds| SkipRule::method(Method::GET).and(feeds));
+    let skip = vec![feeds.expect("of two kinds")];
+    let login = Arc::new(Authentication { method: LoginMethod::Basic(basic(|_| {})), skip });
+    let guards = vec![Middleware::Authentication(login)];
+    let plane = Plane::serving(vec![guarded(route("a.localhost", address), guards)]).await;
+    for client in clients(&plane) {
+        for (method, path, is_let_in) in [
+            ("GET", "/feeds/echo", true),
+            ("HEAD", "/feeds/echo", true),
+            ("POST", "/feeds/echo", false),
+            ("GET", "/echo", false),
+            ("GET", "/feeds/..%2Fecho", false),
+            ("GET", "/feeds/../echo", false),
+        ] {
+            let mut connection = client.connect("a.localhost").await.expect("connected");
+            let answer = connection.ask(method, path, &[], "").await.expect("answered");
+            assert_eq!(answer.status != 401, is_let_in, "{method} {path}: {}", answer.status);
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_may_be_a_gateways_needs_its_log_in() {
     let (address, _) = app("a").await;
-    let skip = vec![SkipRule::Client(list(&["127.0.0.0/8", "::1/128"]))];
+    let skip = vec![SkipRule::clients(list(&["127.0.0.0/8", "::1/128"]))];
     let login = Arc::new(Authentication { method: LoginMethod::Basic(basic(|_| {})), skip });
     let routes = || vec![guarded(route("a.localhost", address), vec![Middleware::Authentication(Arc::clone(&login))])];
     let plane = Plane::serving(routes()).await;

@@ -10,11 +10,13 @@ use std::time::Duration;
 use common::{Plane, RouteToServe, app, route, skip_paths};
 use gangway_model::{
     Address, AuthProduct, Authentication, ClientKey, Endpoint, EndpointKey, ForwardAuth, IdentityField, LoginMethod,
-    Middleware, RateLimit, Readiness, Scheme, Upstream,
+    Middleware, RateLimit, Readiness, Scheme, SkipRule, Upstream,
 };
+use gangway_proxy::TrustedProxies;
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
 use gangway_testkit::scripted::{Asked, Scripted};
 use gangway_testkit::wait::eventually;
+use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -55,8 +57,17 @@ fn forward(product: Option<AuthProduct>) -> ForwardAuth {
     }
 }
 
-fn behind(mut route: RouteToServe, forward: ForwardAuth, skip: &[&str], services: Vec<Endpoint>) -> RouteToServe {
-    let authentication = Authentication { method: LoginMethod::Forward(forward), skip: skip_paths(skip) };
+fn behind(route: RouteToServe, forward: ForwardAuth, skip: &[&str], services: Vec<Endpoint>) -> RouteToServe {
+    behind_but(route, forward, skip_paths(skip), services)
+}
+
+fn behind_but(
+    mut route: RouteToServe,
+    forward: ForwardAuth,
+    skip: Vec<SkipRule>,
+    services: Vec<Endpoint>,
+) -> RouteToServe {
+    let authentication = Authentication { method: LoginMethod::Forward(forward), skip };
     route.middlewares = vec![Middleware::Authentication(Arc::new(authentication))];
     route.change = Box::new(|route| route.auth_service = services);
     route
@@ -358,7 +369,11 @@ async fn what_a_client_says_of_itself_never_reaches_the_application() {
     let own = [IdentityField::Named("x-household-user".into()), IdentityField::Begins("x-team-".into())];
     product.identity = product.identity.iter().cloned().chain(own).collect();
     let endpoints = vec![at(service.address)];
-    let plane = Plane::serving(vec![behind(route("a.localhost", address), product, &["/open"], endpoints)]).await;
+    let near = SkipRule::clients("192.0.2.0/24".parse::<ipnet::IpNet>().into_iter().collect());
+    let skip = skip_paths(&["/open"]).into_iter().chain([SkipRule::method(Method::OPTIONS), near]).collect();
+    let mut plane =
+        Plane::start_with(|settings| settings.trusted_proxies = TrustedProxies::parse("127.0.0.1").expect("valid"));
+    plane.serve(vec![behind_but(route("a.localhost", address), product, skip, endpoints)]).await;
     let spoofs = [
         "remote-user",
         "Remote-Groups",
@@ -377,13 +392,18 @@ async fn what_a_client_says_of_itself_never_reaches_the_application() {
         "x-auth-request-user",
     ];
     for client in clients(&plane) {
-        for path in ["/echo", "/open/echo"] {
-            let fields: Vec<(&str, &str)> =
-                spoofs.iter().map(|name| (*name, "root")).chain([("x-household", "mine")]).collect();
+        for (method, path, from) in [
+            ("GET", "/echo", "203.0.113.7"),
+            ("GET", "/open/echo", "203.0.113.7"),
+            ("OPTIONS", "/echo", "203.0.113.7"),
+            ("GET", "/echo", "192.0.2.7"),
+        ] {
+            let own = [("x-household", "mine"), ("x-forwarded-for", from)];
+            let fields: Vec<(&str, &str)> = spoofs.iter().map(|name| (*name, "root")).chain(own).collect();
             let mut connection = client.connect("a.localhost").await.expect("connected");
-            let answer = connection.ask("GET", path, &fields, "").await.expect("answered");
+            let answer = connection.ask(method, path, &fields, "").await.expect("answered");
             assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());
-            assert!(!answer.text().contains("root"), "{path}: {}", answer.text());
+            assert!(!answer.text().contains("root"), "{method} {path}: {}", answer.text());
             assert_eq!(got(&answer, "x-household"), ["mine"]);
         }
     }

@@ -139,8 +139,17 @@ codes! {
         "A route has one way to log in: `auth.basic` or `auth.forward`. Which of two would count is not for Gangway to guess, \
          so the route is closed.";
     SKIP_RULE = 57, Error, "not what needs no log-in",
-        "`auth.skip` has paths such as `/api`, methods such as `method:OPTIONS`, addresses, networks, and `lan`. What cannot \
-         be read spares nobody the log-in.";
+        "`auth.skip` has paths such as `/api`, methods such as `method:OPTIONS`, addresses, networks, and `lan`. Commas \
+         separate entries, of which one is enough. Within an entry one method, one path and one address hold together, as \
+         in `method:GET /feeds`; a mixture that can be read in two ways, such as `method:GET /feeds /api`, is refused. What \
+         cannot be read, and the entry that it is in, spares nobody the log-in.";
+    SKIP_PRESET = 58, Error, "no preset of what needs no log-in",
+        "`preset` in `auth.skip` stands for the paths that a log-in in front of a well-known image usually leaves out, since the \
+         image's own clients log in at the application. Of most images none are known, and of some it would be all of the \
+         application. Then it spares nobody the log-in.";
+    SKIPPED_BY_PRESET = 59, Note, "paths that a preset opens",
+        "`preset` in `auth.skip` opens these paths: there, only the application itself asks for a log-in, a token or a key. \
+         Whoever has switched that off has opened them to everybody.";
     ERROR_PAGES = 60, Error, "not a rule for errors",
         "`errors` has rules of statuses, `->` and where the page is from, such as `404,500-599 -> errors/`, with `;` between \
          them.";

@@ -49,4 +49,8 @@ codes! {
          on with an address of theirs, so that all clients look alike. Gangway gives that address no meaning: a client \
          that comes with it is not taken for local, is in no network of a rule, and is not counted against the bound of \
          connections per address. Requests are served as ever.";
+    ADDRESSES_OF_GATEWAY = 421, Warning, "addresses of clients that cannot count",
+        "A route's `allow`, `deny` or `auth.skip` names addresses, while clients come with the address of a gateway (G420). \
+         Gangway cannot know who such a client is: `allow` and `deny` keep it out, and no address in `auth.skip` spares it \
+         the log-in.";
 }

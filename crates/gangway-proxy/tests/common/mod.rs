@@ -173,7 +173,7 @@ pub(crate) fn route(host: &'static str, endpoint: SocketAddr) -> RouteToServe {
 /// What needs no log-in, by these paths.
 pub(crate) fn skip_paths(paths: &[&str]) -> Vec<SkipRule> {
     let path = |path: &&str| PathPattern::parse(path, &mut Vec::new()).expect("a path");
-    paths.iter().map(path).map(SkipRule::Path).collect()
+    paths.iter().map(path).map(SkipRule::path).collect()
 }
 
 /// A route whose last container has just gone.

@@ -11,7 +11,7 @@ use gangway_admin::api::{CertificateView, ConfigFileView, EngineView, LatencyVie
 use gangway_admin::{CertificatesState, EndpointActivity, Instance, InstancePhase, rfc3339};
 use gangway_certs::{CertificateReport, CertificateStatus};
 use gangway_diagnostic::{Diagnostic, Place, codes};
-use gangway_model::{EndpointKey, PublicPorts};
+use gangway_model::{Compiled, EndpointKey, Middleware, PublicPorts, RoutingTable, SkipRule};
 use gangway_proxy::{DataPlane, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, UnixTime};
@@ -27,6 +27,7 @@ pub(super) type Ports = Box<dyn Fn(&Whereabouts) -> PublicPorts + Send + Sync>;
 /// The parts of the running instance.
 pub(super) struct Parts {
     pub(super) plane: DataPlane,
+    pub(super) compiled: Reader<Compiled>,
     pub(super) whereabouts: Reader<Whereabouts>,
     pub(super) ports: Ports,
     pub(super) certificates: CertificateResolver,
@@ -46,6 +47,7 @@ pub(super) struct Running {
     /// `None` once the instance is stopping.
     plane: RwLock<Option<DataPlane>>,
     listening: ListenAddresses,
+    compiled: Reader<Compiled>,
     whereabouts: Reader<Whereabouts>,
     ports: Ports,
     stopping: AtomicBool,
@@ -67,6 +69,7 @@ impl Running {
         Self {
             plane: RwLock::new(Some(parts.plane)),
             listening,
+            compiled: parts.compiled,
             whereabouts: parts.whereabouts,
             ports: parts.ports,
             stopping: AtomicBool::new(false),
@@ -172,10 +175,14 @@ impl Instance for Running {
     fn diagnostics(&self) -> Vec<Diagnostic> {
         let settings = self.judged.load_full();
         let report = self.report.load_full();
-        let gateway = self.with_plane(DataPlane::gateway_seen).flatten().map(gateway_speaks);
+        let gateway = self.gateway_seen().map(|address| gateway_speaks(address, &self.compiled.load().table));
         let (users, pages) = (self.user_list_findings.load_full(), self.page_findings.load_full());
         let of_settings = settings.diagnostics.iter().chain(&report.findings);
-        of_settings.chain(users.iter()).chain(pages.iter()).cloned().chain(gateway).collect()
+        of_settings.chain(users.iter()).chain(pages.iter()).cloned().chain(gateway.into_iter().flatten()).collect()
+    }
+
+    fn gateway_seen(&self) -> Option<IpAddr> {
+        self.with_plane(DataPlane::gateway_seen).flatten()
     }
 
     fn refuses_plain(&self) -> bool {
@@ -239,19 +246,101 @@ fn certificate(status: &CertificateStatus, now: UnixTime) -> CertificateView {
     view.with_origin(status.origin.as_ref()).with_validity(status.not_before, status.not_after, now)
 }
 
-/// Clients come with the address of a gateway.
-fn gateway_speaks(address: IpAddr) -> Diagnostic {
-    Diagnostic::warning(
+/// Clients come with the address of a gateway: about that, and about every route that asks for addresses.
+fn gateway_speaks(address: IpAddr, table: &RoutingTable) -> Vec<Diagnostic> {
+    const HELP: &str = "let their own address through: `network_mode: host` for Gangway, IPv6 for its network, or \
+        `\"userland-proxy\": false` for the engine; or name the tunnel or proxy before it with `--trusted-proxies`";
+    let of_all = Diagnostic::warning(
         codes::CLIENTS_OF_GATEWAY,
         Place::Configuration,
         format!("clients come with the address of a gateway, `{address}`"),
     )
-    .with_help(
-        "let their own address through: `network_mode: host` for Gangway, IPv6 for its network, or \
-         `\"userland-proxy\": false` for the engine; or name the tunnel or proxy before it with `--trusted-proxies`",
-    )
+    .with_help(HELP)
     .with_effect(
         "that address is nobody's: such clients see no names of the inside, are in no network, and are not bounded \
          one by one",
-    )
+    );
+    let of_routes = table.routes().iter().flat_map(|route| {
+        let place = route.origin.first().map(|container| Place::container_named(container.clone()));
+        let mut of_addresses: Vec<_> = route.middlewares.iter().filter_map(asks_for_addresses).collect();
+        // Several lists of `allow` are several middlewares.
+        of_addresses.dedup();
+        of_addresses.into_iter().map(move |(key, effect)| {
+            let message = format!(
+                "{key} of route `{}` asks for addresses, and clients come with that of a gateway, `{address}`",
+                route.name
+            );
+            Diagnostic::warning(codes::ADDRESSES_OF_GATEWAY, place.clone().unwrap_or_default(), message)
+                .with_help(HELP)
+                .with_effect(effect)
+        })
+    });
+    std::iter::once(of_all).chain(of_routes).collect()
+}
+
+/// The key by which a middleware asks for clients' addresses, and what clients without one meet.
+fn asks_for_addresses(middleware: &Middleware) -> Option<(&'static str, &'static str)> {
+    match middleware {
+        Middleware::AddressFilter(filter) => {
+            let key = if filter.allow.is_some() { "`allow`" } else { "`deny`" };
+            Some((key, "such clients are not let in: they are answered 503"))
+        }
+        Middleware::Authentication(login) => {
+            let is_of_clients = login.skip.iter().any(SkipRule::is_of_clients);
+            is_of_clients.then_some(("`auth.skip`", "such clients log in, whatever addresses it names"))
+        }
+        Middleware::StripPrefix(_)
+        | Middleware::AddPrefix(_)
+        | Middleware::Rewrite { .. }
+        | Middleware::Redirect { .. }
+        | Middleware::RequestHeader(..)
+        | Middleware::ResponseHeader(..)
+        | Middleware::BodyLimit(_)
+        | Middleware::Hsts(_)
+        | Middleware::SecureHeaders { .. }
+        | Middleware::RateLimit(_)
+        | Middleware::ConcurrencyLimit(_)
+        | Middleware::Compression(_)
+        | Middleware::ErrorPages(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gangway_model::{FileRoute, Settings, Snapshot, compile};
+
+    use super::*;
+
+    #[test]
+    fn routes_that_ask_for_addresses_are_named_where_clients_have_a_gateways() {
+        let user = ("auth.basic", "@friends");
+        let routes = [
+            ("open", vec![user, ("auth.skip", "/api, method:GET")]),
+            ("skips", vec![user, ("auth.skip", "/api, method:GET lan")]),
+            ("allows", vec![("allow", "lan"), ("deny", "192.0.2.1")]),
+            ("denies", vec![("deny", "192.0.2.1")]),
+        ];
+        let place = Place::Configuration;
+        let file_route = |(name, keys): &(&str, Vec<(&str, &str)>)| {
+            let keys = [("host", *name), ("upstream", "http://192.0.2.9:80")].into_iter().chain(keys.iter().copied());
+            let keys = keys.map(|(key, value)| (key.into(), value.into(), place.clone())).collect();
+            FileRoute { name: (*name).into(), keys, place: place.clone() }
+        };
+        let settings = Settings { file_routes: routes.iter().map(file_route).collect(), ..Settings::default() };
+        let compiled = compile(&Snapshot::default(), &settings);
+        assert_eq!(compiled.table.routes().len(), routes.len(), "{}", compiled.diagnostics);
+        let found = gateway_speaks([172, 18, 0, 1].into(), &compiled.table);
+        let mut named: Vec<_> =
+            found.iter().map(|one| (one.code, one.message.split(" asks").next().unwrap_or(""))).collect();
+        named.sort();
+        assert_eq!(
+            named,
+            [
+                (codes::CLIENTS_OF_GATEWAY, "clients come with the address of a gateway, `172.18.0.1`"),
+                (codes::ADDRESSES_OF_GATEWAY, "`allow` of route `allows`"),
+                (codes::ADDRESSES_OF_GATEWAY, "`auth.skip` of route `skips`"),
+                (codes::ADDRESSES_OF_GATEWAY, "`deny` of route `denies`"),
+            ]
+        );
+    }
 }

@@ -217,6 +217,7 @@ async fn bind(
     let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
     let instance = Arc::new(Running::new(Parts {
         plane,
+        compiled: channels.compiled.reader(),
         whereabouts: channels.whereabouts.reader(),
         ports: Box::new(public_ports(settings, &listening)),
         certificates: channels.resolver(),

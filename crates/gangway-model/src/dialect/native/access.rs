@@ -11,12 +11,14 @@ use super::values::{each, is_file_name};
 use crate::address_filter::{AddressEntry, AddressFilter, AddressList};
 use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, REALM_DEFAULT, SkipRule};
 use crate::forward_auth::ForwardAuth;
+use crate::image_defaults;
+use crate::label::Source;
 use crate::path::PathPattern;
 use crate::request_limit::{ClientKey, RateLimit, parse_concurrency};
 use crate::route::Middleware;
 use crate::rule::network;
 use crate::value;
-use gangway_diagnostic::{Diagnostic, Finding, codes, quoted};
+use gangway_diagnostic::{Diagnostic, Finding, Severity, codes, quoted};
 
 pub(super) fn allow<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
     let entries = value::list(label.value());
@@ -132,33 +134,174 @@ fn users(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 pub(super) fn auth_skip<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
-    let entries = value::list_of_patterns(label.value());
-    fields.auth.skip = each(label, fields, found, "entries", entries, skip_rule);
+    enum Entry {
+        Preset,
+        Rules(Vec<SkipRule>),
+    }
+    let entry = |text: &str, findings: &mut Vec<Finding>| match is_preset(text) {
+        true => Some(Entry::Preset),
+        false => skip_rules(text, findings).map(Entry::Rules),
+    };
+    for entry in each(label, fields, found, "entries", value::list_of_phrases(label.value()), entry) {
+        match entry {
+            Entry::Preset => fields.auth.skip_preset = Some(label.clone()),
+            Entry::Rules(mut rules) => fields.auth.skip.append(&mut rules),
+        }
+    }
     fields.auth.details.push(label.clone());
 }
 
-fn skip_rule(text: &str, findings: &mut Vec<Finding>) -> Option<SkipRule> {
-    const METHOD: &str = "method:";
-    if text.get(..METHOD.len()).is_some_and(|start| start.eq_ignore_ascii_case(METHOD)) {
-        let name = text[METHOD.len()..].to_ascii_uppercase();
-        let Ok(method) = Method::from_bytes(name.as_bytes()) else {
-            let help = "write a method of HTTP after the colon, such as `method:OPTIONS`";
-            findings.push(Finding::error(codes::SKIP_RULE, 0..text.len(), "not a method", "", help));
-            return None;
-        };
-        return Some(SkipRule::Method(method));
+fn is_preset(text: &str) -> bool {
+    text.eq_ignore_ascii_case("preset")
+}
+
+/// Adds the paths that are known for the image of a route's container to `auth.skip`, and says which. Where none are known,
+/// or all of the application would be open, nothing is added: the route asks for a log-in as it would without the entry.
+/// The result is a finding about the label, with its effect.
+pub(super) fn skip_preset<'a>(
+    source: Source<'_>,
+    fields: &mut RouteFields<'a>,
+) -> Option<(Label<'a>, Finding, String)> {
+    let label = fields.auth.skip_preset.take()?;
+    if fields.auth.basic_label.is_none() && fields.auth.forward_label.is_none() {
+        // That there is nothing to leave out is said of the whole label, and closes the route.
+        return None;
     }
-    if text.starts_with(['/', '=', '~']) {
-        return PathPattern::parse(text, findings).map(SkipRule::Path);
+    let name = fields.called();
+    let entry = value::list_of_phrases(label.value()).find(|(_, entry)| is_preset(entry));
+    let (at, entry) = entry.unwrap_or((0, ""));
+    let about = |code, message: String, note: &str, help: &str| {
+        Finding::error(code, 0..entry.len(), message, note, help).shifted(at)
+    };
+    let none = |message: String, note: &str, help: &str| {
+        let effect = format!("`preset` opens nothing: without another entry, everybody logs in at {name}");
+        (about(codes::SKIP_PRESET, message, note, help), effect)
+    };
+    let image = match source {
+        Source::Container(container) => Some(&*container.image),
+        Source::File(_) | Source::Definition(_) => None,
+    };
+    let patterns = image.and_then(image_defaults::skipped).map(Iterator::collect::<Vec<_>>);
+    let (finding, effect) = match (image, patterns) {
+        (None, _) => none(
+            format!("no image that `preset` could be about on {name}"),
+            "only containers have one",
+            "write the paths, such as `/api`",
+        ),
+        (Some(image), None) => none(
+            format!("no preset of `auth.skip` for image {}", quoted(image)),
+            "not in the catalogue of images",
+            "write the paths that its own clients ask for, such as `/api`",
+        ),
+        (Some(image), Some(patterns)) if patterns.contains(&"/") => none(
+            format!("`preset` would open all of {}", quoted(image)),
+            "its own clients log in at any path",
+            "remove the log-in of the route, so that the application's own counts, or name whom to spare it, such as `lan`",
+        ),
+        (Some(image), Some(patterns)) => {
+            let rules = patterns.iter().filter_map(|pattern| PathPattern::parse(pattern, &mut Vec::new()));
+            fields.auth.skip.extend(rules.map(SkipRule::path));
+            if fields.closed {
+                return None;
+            }
+            let opened = value::and_list(patterns);
+            let message = format!("`preset` of {} opens {opened}", quoted(image));
+            let help = "write these paths instead if later versions of Gangway shall not change them";
+            let finding = about(codes::SKIPPED_BY_PRESET, message, "no log-in there", help);
+            let effect = format!("on {name} only the application itself protects {opened}");
+            (Finding { severity: Severity::Note, ..finding }, effect)
+        }
+    };
+    Some((label, finding, effect))
+}
+
+/// The kind of condition that a word of `auth.skip` states.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum SkipWord {
+    Method,
+    Path,
+    Client,
+}
+
+const METHOD: &str = "method:";
+
+impl SkipWord {
+    fn of(text: &str) -> Option<Self> {
+        match text {
+            _ if text.get(..METHOD.len()).is_some_and(|start| start.eq_ignore_ascii_case(METHOD)) => Some(Self::Method),
+            _ if text.starts_with(['/', '=', '~']) => Some(Self::Path),
+            // What names neither a path nor a method is one of addresses, and only what looks like one.
+            _ if text.eq_ignore_ascii_case("lan") || text.contains([':', '.']) => Some(Self::Client),
+            _ => None,
+        }
     }
-    // What names neither a path nor a method is one of addresses, and only what looks like one.
-    if text.eq_ignore_ascii_case("lan") || text.contains([':', '.']) {
-        return address(text, findings).map(|entry| SkipRule::Client(AddressList::of(vec![entry])));
+
+    fn parse(self, text: &str, findings: &mut Vec<Finding>) -> Option<SkipRule> {
+        match self {
+            Self::Method => {
+                let name = text[METHOD.len()..].to_ascii_uppercase();
+                let Ok(method) = Method::from_bytes(name.as_bytes()) else {
+                    let help = "write a method of HTTP after the colon, such as `method:OPTIONS`";
+                    findings.push(Finding::error(codes::SKIP_RULE, 0..text.len(), "not a method", "", help));
+                    return None;
+                };
+                Some(SkipRule::method(method))
+            }
+            Self::Path => PathPattern::parse(text, findings).map(SkipRule::path),
+            Self::Client => address(text, findings).map(|entry| SkipRule::clients(AddressList::of(vec![entry]))),
+        }
     }
-    let message = format!("{} is neither a path nor a method nor an address", quoted(text));
-    let help = "write a path such as `/api`, a method such as `method:OPTIONS`, an address, a network or `lan`";
-    findings.push(Finding::error(codes::SKIP_RULE, 0..text.len(), message, "", help));
-    None
+}
+
+/// The alternatives in what stands between two commas. Words of one kind are alternatives; a method, a path and an
+/// address have to hold together. None where a word cannot be read beside others of another kind: the rest of them
+/// would apply to more requests.
+fn skip_rules(text: &str, findings: &mut Vec<Finding>) -> Option<Vec<SkipRule>> {
+    let mut words = Vec::new();
+    let mut is_readable = true;
+    for (at, word) in value::list_of_patterns(text) {
+        match SkipWord::of(word) {
+            Some(kind) => words.push((at, word, kind)),
+            None if is_preset(word) => {
+                let help = "write a comma before and after `preset`";
+                let message = "`preset` is an entry of its own";
+                findings.push(Finding::error(codes::SKIP_RULE, at..at + word.len(), message, "", help));
+                is_readable = false;
+            }
+            None => {
+                let message = format!("{} is neither a path nor a method nor an address", quoted(word));
+                let help =
+                    "write a path such as `/api`, a method such as `method:OPTIONS`, an address, a network or `lan`";
+                findings.push(Finding::error(codes::SKIP_RULE, at..at + word.len(), message, "", help));
+                is_readable = false;
+            }
+        }
+    }
+    let is_mixed = words.iter().any(|(_, _, kind)| *kind != words[0].2);
+    let mut rules = Vec::new();
+    let count = words.len();
+    for (at, word, kind) in words {
+        let mut of_word = Vec::new();
+        rules.extend(kind.parse(word, &mut of_word));
+        findings.extend(of_word.into_iter().map(|finding| finding.shifted(at)));
+    }
+    if !is_mixed {
+        return (is_readable && !rules.is_empty()).then_some(rules);
+    }
+    let is_whole = is_readable && rules.len() == count;
+    // Lines of a list look like entries of their own.
+    let together = rules.into_iter().map(Some).reduce(|all, rule| all?.and(rule?)).flatten();
+    match together.filter(|_| !text.contains(['\n', '\r'])) {
+        Some(rule) => is_whole.then(|| vec![rule]),
+        None => {
+            let help = "write a comma between entries of which one is enough, as in `method:OPTIONS, /api`; in an entry, \
+                        one method, one path and one address hold together, as in `method:GET /feeds`";
+            let message = format!("{} can be read in two ways", quoted(text));
+            let note = "all of them, or one of them?";
+            findings.push(Finding::error(codes::SKIP_RULE, 0..text.len(), message, note, help));
+            None
+        }
+    }
 }
 
 pub(super) fn auth_keep<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
@@ -223,7 +366,8 @@ pub(super) fn middlewares<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diag
 
 fn authentication<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) -> Option<Authentication> {
     let auth = std::mem::take(&mut fields.auth);
-    let AuthFields { users, lists, skip, keep, realm, forward, headers, details, forward_label, basic_label } = auth;
+    let AuthFields { users, lists, skip, keep, realm, forward, headers, details, forward_label, basic_label, .. } =
+        auth;
     if let (Some(label), Some(_)) = (&forward_label, &basic_label) {
         let help = "remove one of them; who comes in by a name and a password can be listed at the log-in service";
         let message = "`auth.forward` beside `auth.basic`";

@@ -427,6 +427,12 @@ fn middlewares<'a>(
     let codings = std::mem::take(&mut fields.compress);
     chain.extend((!codings.is_empty()).then_some(Middleware::Compression(codings)));
     chain.extend(fields.errors.take().map(|pages| Middleware::ErrorPages(Arc::new(pages))));
+    found.extend(access::skip_preset(draft.source, fields).map(
+        |(label, finding, effect)| match draft.use_of(&label) {
+            Some(used) => draft.about_use(used, finding, effect),
+            None => label.found(finding, effect),
+        },
+    ));
     chain.extend(access::middlewares(fields, found));
     if let Some((redirect, label)) = fields.redirect.take() {
         if let Some(host) = leads_to_itself(&redirect.target, &matcher.hosts()) {

@@ -52,7 +52,7 @@ impl<'a> Label<'a> {
             matches!(self.key.id(), Some(KeyId::Redirect | KeyId::Upstream | KeyId::AuthForward | KeyId::Errors));
         let may_have_password = is_url && self.mark.value.contains('@');
         let is_about_users = self.key.name.starts_with("auth.")
-            && !matches!(self.key.id(), Some(KeyId::AuthForward | KeyId::AuthHeaders));
+            && !matches!(self.key.id(), Some(KeyId::AuthForward | KeyId::AuthHeaders | KeyId::AuthSkip));
         is_about_users || is_secret_name(self.tail) || may_have_password
     }
 

@@ -103,6 +103,8 @@ pub(crate) struct AuthFields<'a> {
     pub users: Vec<BasicUser>,
     pub lists: Vec<Box<str>>,
     pub skip: Vec<SkipRule>,
+    /// The label `auth.skip` with the entry `preset`.
+    pub skip_preset: Option<Label<'a>>,
     pub keep: bool,
     pub realm: Option<Box<str>>,
     pub forward: Option<ForwardFields<'a>>,

@@ -404,14 +404,19 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "auth.skip",
-        value: Form::List("paths as in `path`, `method:NAME`, addresses, networks, `lan`"),
-        example: "/api, method:OPTIONS",
-        doc: "Requests that need no log-in: one of the entries is enough. Paths, such as those that an app on a phone asks for; \
+        value: Form::List("paths as in `path`, `method:NAME`, addresses, networks, `lan`, `preset`"),
+        example: "/api, method:GET /feeds",
+        doc: "Requests that need no log-in: one of the entries, which commas separate, is enough. Within an entry a method, a \
+              path and an address, one of each and with spaces between them, hold together: `method:GET /feeds` is only `GET` \
+              below `/feeds`. Words of one kind are alternatives to each other, as in `/api /feeds`; an entry that can be read \
+              in two ways spares nobody the log-in. Paths, such as those that an app on a phone asks for; \
               a path that an application may read as another one (`%2F`, `;`) needs no log-in only where none of its \
               readings does. Methods, such as `method:OPTIONS` for the preflight requests of browsers; `method:GET` includes \
               `HEAD`, and none counts where `X-HTTP-Method-Override` or one of its kind asks for another method. Addresses \
               of clients, where they are certain: not behind a proxy that `--trusted-proxies` does not name, nor where \
-              every client has a gateway's address. Whoever writes it means the rest to be protected, so without a way to \
+              every client has a gateway's address. `preset` stands for the paths that are known for the container's image, \
+              such as `/api` of Immich, where its own apps log in at the application; `gangway check` says which they are, and \
+              for other images it opens nothing. Whoever writes it means the rest to be protected, so without a way to \
               log in the route is closed.",
         status: KeyStatus::InForce(KeyId::AuthSkip),
         ..PROTECTS
