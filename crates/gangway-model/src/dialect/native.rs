@@ -12,6 +12,7 @@ mod definitions;
 mod draft;
 mod error_pages;
 mod forward_auth;
+mod oidc_auth;
 mod header;
 mod label;
 mod limits;
