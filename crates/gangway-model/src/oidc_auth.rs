@@ -44,7 +44,8 @@ impl OidcAuth {
         let domain = user.email.and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain);
         let is_of = |known: &str| domain.is_some_and(|domain| domain.eq_ignore_ascii_case(known));
         (self.users.is_empty() || self.users.iter().any(|entry| is_user(entry)))
-            && (self.groups.is_empty() || self.groups.iter().any(|known| user.groups.iter().any(|one| **one == **known)))
+            && (self.groups.is_empty()
+                || self.groups.iter().any(|known| user.groups.iter().any(|one| **one == **known)))
             && (self.domains.is_empty() || self.domains.iter().any(|known| is_of(known)))
     }
 }
@@ -68,12 +69,7 @@ mod tests {
 
     fn auth(users: &[&str], groups: &[&str], domains: &[&str]) -> OidcAuth {
         let boxed = |all: &[&str]| all.iter().map(|one| Box::from(*one)).collect();
-        OidcAuth {
-            provider: "home".into(),
-            users: boxed(users),
-            groups: boxed(groups),
-            domains: boxed(domains),
-        }
+        OidcAuth { provider: "home".into(), users: boxed(users), groups: boxed(groups), domains: boxed(domains) }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::login_error::LoginError;
 /// After a failure the provider is left alone for this long, however many clients want to log in.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The last good document. Whoever finds it too old reads it anew, one at a time; the others wait for that one.
+/// The last good document. The first reader that finds it too old reads it anew; the others wait for that one.
 #[derive(Debug)]
 pub(crate) struct Cached<T> {
     slot: Mutex<Slot<T>>,

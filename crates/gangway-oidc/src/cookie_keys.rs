@@ -13,7 +13,7 @@ use crate::login_error::LoginError;
 
 const NONCE_LEN: usize = 12;
 
-/// Longer values are none of ours: browsers keep no larger cookies.
+/// No cookie of Gangway is longer: browsers keep no larger ones.
 const SEALED_LEN_MAX: usize = 4096;
 
 /// The keys for cookies. Without keys nothing is sealed and nothing can be opened.

@@ -7,6 +7,7 @@ use crate::http::Http;
 use crate::id_token::ALGORITHMS;
 use crate::login_error::LoginError;
 use crate::settings::{ProviderSettings, is_secure_url};
+use crate::time;
 
 /// How Gangway proves to the token endpoint who it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,7 +60,7 @@ pub(crate) async fn read(http: &Http, settings: &ProviderSettings) -> Result<Met
     if !answer.status.is_success() {
         return Err(LoginError::Invalid(format!("`{url}` answers {}", answer.status.as_u16())));
     }
-    let ahead = answer.date.zip(crate::now()).and_then(|(date, now)| {
+    let ahead = answer.date.zip(time::now()).and_then(|(date, now)| {
         let date = date.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
         Some(i64::try_from(date).ok()? - i64::try_from(now).ok()?)
     });
@@ -125,7 +126,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::provider::tests::settings;
+    use crate::settings::tests::settings;
 
     fn document() -> Value {
         json!({
@@ -145,10 +146,10 @@ mod tests {
     #[test]
     fn what_is_left_out_has_the_defaults_of_the_standard() {
         let metadata = parse(document().to_string().as_bytes(), &settings()).expect("whole");
-        assert_eq!((&*metadata.algorithms, metadata.client_authentication), (
-            &[Algorithm::RS256][..],
-            ClientAuthentication::Basic
-        ));
+        assert_eq!(
+            (&*metadata.algorithms, metadata.client_authentication),
+            (&[Algorithm::RS256][..], ClientAuthentication::Basic)
+        );
         let post = with("token_endpoint_auth_methods_supported", json!(["client_secret_post", "none"])).expect("whole");
         assert_eq!(post.client_authentication, ClientAuthentication::Post);
         let all = with("id_token_signing_alg_values_supported", json!(["HS256", "none", "ES256", "RS256"]));

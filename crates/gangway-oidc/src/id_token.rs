@@ -8,8 +8,8 @@ use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::UnixSeconds;
 use crate::jwks::Keys;
+use crate::time::UnixSeconds;
 
 /// Signatures that count. `none` and those with a shared secret never do.
 pub(crate) const ALGORITHMS: [Algorithm; 9] = [
@@ -204,7 +204,11 @@ mod tests {
             // The library wants the key itself, which stands at the end of the document.
             let der = der.as_ref();
             let inner = der.windows(4).skip(4).position(|at| at[..2] == [0x30, 0x82]).expect("a sequence") + 4;
-            let inner = der[inner..].windows(4).skip(4).position(|at| at[..2] == [0x30, 0x82]).map_or(inner, |at| inner + at + 4);
+            let inner = der[inner..]
+                .windows(4)
+                .skip(4)
+                .position(|at| at[..2] == [0x30, 0x82])
+                .map_or(inner, |at| inner + at + 4);
             Self { key: EncodingKey::from_rsa_der(&der[inner..]), algorithm: Algorithm::RS256, id }
         }
 
@@ -335,7 +339,8 @@ mod tests {
         assert!(matches!(verify(&token, &keys_of(&signer), &expected()), Err(TokenError::Refused(_))));
         let good = signer.sign(&claims());
         let (signed, signature) = good.rsplit_once('.').expect("three parts");
-        for changed in [format!("{signed}."), signed.to_owned(), format!("{good}A"), format!("{good}.x"), String::new()] {
+        for changed in [format!("{signed}."), signed.to_owned(), format!("{good}A"), format!("{good}.x"), String::new()]
+        {
             assert!(verify(&changed, &keys_of(&signer), &expected()).is_err(), "{changed}");
         }
         let others = part(&json!({ "sub": "other" }));
@@ -344,7 +349,10 @@ mod tests {
         let mut critical = Header::new(Algorithm::ES256);
         (critical.kid, critical.crit) = (Some("a".to_owned()), Some(vec!["x".to_owned()]));
         let token = encode(&critical, &claims(), &signer.key).expect("signed");
-        assert_eq!(verify(&token, &keys_of(&signer), &expected()), Err(TokenError::Refused("it has critical parameters")));
+        assert_eq!(
+            verify(&token, &keys_of(&signer), &expected()),
+            Err(TokenError::Refused("it has critical parameters"))
+        );
         let only_rsa = Expected { algorithms: &[Algorithm::RS256], ..expected() };
         assert!(matches!(verify(&good, &keys_of(&signer), &only_rsa), Err(TokenError::Refused(_))));
     }

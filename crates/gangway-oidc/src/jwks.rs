@@ -43,7 +43,10 @@ struct Document {
 pub(crate) async fn read(http: &Http, url: &str) -> Result<Keys, LoginError> {
     let answer = http.get(url).await?;
     if !answer.status.is_success() {
-        return Err(LoginError::Invalid(format!("the keys of the provider: `{url}` answers {}", answer.status.as_u16())));
+        return Err(LoginError::Invalid(format!(
+            "the keys of the provider: `{url}` answers {}",
+            answer.status.as_u16()
+        )));
     }
     Keys::parse(&answer.body)
 }

@@ -18,6 +18,7 @@ mod provider;
 mod providers;
 mod session;
 mod settings;
+mod time;
 mod token_response;
 mod user;
 
@@ -29,12 +30,5 @@ pub use provider::{FinishedLogin, LoginStart, Provider};
 pub use providers::Providers;
 pub use session::{Session, SessionId};
 pub use settings::{ClientSecret, ProviderSettings, is_secure_url};
+pub use time::{UnixSeconds, now};
 pub use user::User;
-
-/// Seconds since the epoch.
-pub type UnixSeconds = u64;
-
-/// The time now. `None` before the epoch, which is a clock that nobody has set.
-pub fn now() -> Option<UnixSeconds> {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok().map(|since| since.as_secs())
-}

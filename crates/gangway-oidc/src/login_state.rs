@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::UnixSeconds;
 use crate::cookie_keys::CookieKeys;
 use crate::login_error::LoginError;
+use crate::time::UnixSeconds;
 
 /// How long a person may take to log in, in seconds.
 pub(crate) const LIFETIME: u64 = 600;

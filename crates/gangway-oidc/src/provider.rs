@@ -9,7 +9,6 @@ use form_urlencoded::Serializer;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
-use crate::UnixSeconds;
 use crate::cached::Cached;
 use crate::cookie_keys::CookieKeys;
 use crate::discovery::{self, ClientAuthentication, Metadata};
@@ -20,14 +19,14 @@ use crate::login_error::LoginError;
 use crate::login_state::{self, Callback, LoginState, StateId, return_path};
 use crate::session::{Session, SessionId};
 use crate::settings::ProviderSettings;
+use crate::time::UnixSeconds;
 use crate::token_response::{self, Tokens};
 use crate::user::{Reading, User};
 
 /// How old metadata and keys may be. A new key is looked for at once.
 const DOCUMENT_AGE_MAX: Duration = Duration::from_secs(3600);
 
-/// A token with an unknown key makes us look for it, but not more often than this: anybody can send such tokens to a
-/// provider that hands them on.
+/// A token with an unknown key makes us look for it, but not more often than this: each log-in could bring such a token.
 const KEYS_AGE_MIN: Duration = Duration::from_secs(30);
 
 /// Log-ins that are finished at the same time. Each asks the provider up to four times.
@@ -256,6 +255,19 @@ impl Provider {
         verifier: &str,
         redirect_uri: &str,
     ) -> Result<Tokens, LoginError> {
+        let (authorization, form) = self.token_request(metadata, code, verifier, redirect_uri);
+        let answer = self.http.post_form(&metadata.token_endpoint, authorization.as_deref(), form).await?;
+        token_response::parse(&answer)
+    }
+
+    /// `Authorization` and the form of the question for tokens.
+    fn token_request(
+        &self,
+        metadata: &Metadata,
+        code: &str,
+        verifier: &str,
+        redirect_uri: &str,
+    ) -> (Option<String>, String) {
         let id = &*self.settings.client_id;
         let secret = self.settings.client_secret.as_ref().map_or("", |secret| secret.expose());
         let mut form = Serializer::new(String::new());
@@ -278,8 +290,7 @@ impl Provider {
                 None
             }
         };
-        let answer = self.http.post_form(&metadata.token_endpoint, authorization.as_deref(), form.finish()).await?;
-        token_response::parse(&answer)
+        (authorization, form.finish())
     }
 
     /// Checks the ID token, with new keys if the provider may have some.
@@ -318,7 +329,8 @@ impl Provider {
         mut claims: Map<String, Value>,
     ) -> Result<Map<String, Value>, LoginError> {
         let wanted = ["preferred_username", "email", &self.settings.groups_claim];
-        let Some(url) = metadata.userinfo_endpoint.as_ref().filter(|_| wanted.iter().any(|name| !claims.contains_key(*name)))
+        let Some(url) =
+            metadata.userinfo_endpoint.as_ref().filter(|_| wanted.iter().any(|name| !claims.contains_key(*name)))
         else {
             return Ok(claims);
         };
@@ -357,23 +369,9 @@ fn with_query(url: &str, query: &str) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    pub(crate) fn settings() -> ProviderSettings {
-        ProviderSettings {
-            name: "home".into(),
-            issuer: "https://id.example.org".into(),
-            client_id: "gangway".into(),
-            client_secret: Some(crate::ClientSecret::new("s3cret")),
-            scopes: vec!["openid".into()],
-            groups_claim: "groups".into(),
-            trust_email: false,
-            session: Duration::from_secs(3600),
-            cookie_domain: None,
-            ca_pem: None,
-        }
-    }
+    use crate::settings::tests::settings;
 
     #[test]
     fn a_cookie_of_a_domain_counts_at_its_hosts_only() {

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::UnixSeconds;
 use crate::cookie_keys::CookieKeys;
 use crate::login_error::LoginError;
 use crate::settings::ProviderSettings;
+use crate::time::UnixSeconds;
 use crate::user::User;
 
 /// Tells one session from all others. Not a secret: it is of no use without the cookie.
@@ -84,7 +84,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::provider::tests::settings;
+    use crate::settings::tests::settings;
 
     const NOW: UnixSeconds = 1_800_000_000;
 

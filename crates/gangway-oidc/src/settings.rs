@@ -55,16 +55,33 @@ pub fn is_secure_url(url: &str) -> bool {
     let Some(host) = uri.host() else { return false };
     let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
     let is_here = matches!(host, "127.0.0.1" | "[::1]" | "localhost");
-    !has_user && !url.contains('#') && match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => is_here,
-        Some(_) | None => false,
-    }
+    !has_user
+        && !url.contains('#')
+        && match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => is_here,
+            Some(_) | None => false,
+        }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    pub(crate) fn settings() -> ProviderSettings {
+        ProviderSettings {
+            name: "home".into(),
+            issuer: "https://id.example.org".into(),
+            client_id: "gangway".into(),
+            client_secret: Some(ClientSecret::new("s3cret")),
+            scopes: vec!["openid".into()],
+            groups_claim: "groups".into(),
+            trust_email: false,
+            session: Duration::from_secs(3600),
+            cookie_domain: None,
+            ca_pem: None,
+        }
+    }
 
     #[test]
     fn only_what_nobody_reads_on_the_way_is_secure() {

@@ -33,7 +33,8 @@ pub(crate) struct Reading<'a> {
 impl User {
     /// Reads what is said of a user. What cannot be passed on as it is, is left out: a shortened name would be another one.
     pub(crate) fn of(subject: String, claims: &Map<String, Value>, reading: Reading<'_>) -> Self {
-        let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| is_clean(text)).map(str::to_owned);
+        let text =
+            |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| is_clean(text)).map(str::to_owned);
         let is_verified = reading.trust_email
             || match claims.get("email_verified") {
                 Some(Value::Bool(verified)) => *verified,

@@ -235,7 +235,8 @@ fn authentication<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>)
         let help = "remove one of them; who comes in by a name and a password can be listed at the log-in service";
         let message = format!("{} beside {}", quoted(label.key.name), quoted(other.key.name));
         let span = 0..label.value().len();
-        let (label, finding) = (label.clone(), Finding::error(codes::AUTH_TWICE, span, message, "two ways to log in", help));
+        let (label, finding) =
+            (label.clone(), Finding::error(codes::AUTH_TWICE, span, message, "two ways to log in", help));
         fields.found(&label, finding, found);
         return None;
     }
