@@ -166,7 +166,8 @@ async fn a_browser_logs_in_and_the_application_learns_who_it_is() {
         for (name, value) in [
             ("Remote-User", "ann"),
             ("Remote-Email", "ann@example.org"),
-            ("Remote-Name", "Ann Ö"),
+            // UTF-8, as the application shows it byte by byte.
+            ("Remote-Name", "Ann \u{c3}\u{96}"),
             ("Remote-Groups", "users,admins"),
             ("X-Other", "stays"),
             ("Cookie", "own=1"),

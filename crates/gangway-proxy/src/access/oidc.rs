@@ -250,7 +250,8 @@ impl OidcLogins {
         let name = site.session_name(&oidc.provider);
         let mut was_logged_in = false;
         for sealed in values(&visit.head.fields, &name) {
-            if let Some(session) = provider.session(&keys, visit.host(), sealed, now) {
+            let session = provider.session(&keys, visit.host(), sealed, now);
+            if let Some(session) = session.filter(|session| !self.ended.has(session.id())) {
                 was_logged_in = true;
                 self.ended.insert(session.id(), session.ends(), now);
             }
