@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use gangway_model::{
-    Authentication, BasicAuth, ClientKey, ForwardAuth, KeyOrigin, LoginMethod, Middleware, Route, SkipRule,
+    Authentication, BasicAuth, ClientKey, ForwardAuth, KeyOrigin, LoginMethod, Middleware, OidcAuth, Route, SkipRule,
     choose_coding,
 };
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
@@ -114,6 +114,12 @@ fn outcome_of_log_in(login: &Authentication, route: &Route, query: &ExplainQuery
             format!("401 unauthorized: a name and a password are asked for; with them, {outcome}")
         }
         LoginMethod::Basic(_) => format!("{outcome}, if name and password are right; else 401 unauthorized"),
+        LoginMethod::Oidc(oidc) => {
+            format!(
+                "302 to OpenID provider `{}` for a page, 401 for anything else; after a log-in, {outcome}",
+                oidc.provider
+            )
+        }
         LoginMethod::Forward(_) if route.auth_service.is_empty() => {
             "503 auth-unavailable: the log-in service is not there, so nobody is let in".to_owned()
         }
@@ -172,6 +178,7 @@ fn log_in(login: &Authentication, route: &Route, query: &ExplainQuery, gateway: 
     let by_method = || match &login.method {
         LoginMethod::Basic(basic) => by_password(basic, query),
         LoginMethod::Forward(forward) => by_service(forward, route),
+        LoginMethod::Oidc(oidc) => at_provider(oidc),
     };
     match skip(login, query, gateway) {
         Skip::Surely(rule) => format!("let in without a log-in, by `auth.skip` `{rule}`"),
@@ -201,6 +208,17 @@ fn by_service(forward: &ForwardAuth, route: &Route) -> String {
         asked if asked.is_empty() => "503: the log-in service is not there, so nobody is let in".to_owned(),
         asked => format!("asks {asked}; 2xx lets the request in, any other answer goes to the client"),
     }
+}
+
+fn at_provider(oidc: &OidcAuth) -> String {
+    let narrowed = [("users", &oidc.users), ("groups", &oidc.groups), ("domains", &oidc.domains)];
+    let narrowed = narrowed.iter().filter(|(_, entries)| !entries.is_empty());
+    let narrowed: Vec<String> = narrowed.map(|(key, _)| format!("`auth.{key}`")).collect();
+    let then = match narrowed.is_empty() {
+        true => "every user of the provider is let in".to_owned(),
+        false => format!("users whom {} does not let in get 403", narrowed.join(" or ")),
+    };
+    format!("needs a log-in at OpenID provider `{}`, kept in a cookie; {then}", oidc.provider)
 }
 
 /// A client as limits tell it from others.

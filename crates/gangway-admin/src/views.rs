@@ -106,7 +106,7 @@ pub(crate) fn middleware(middleware: &Middleware) -> String {
         Middleware::RateLimit(limit) => format!("rate-limit {limit}"),
         Middleware::ConcurrencyLimit(requests) => format!("concurrency {requests}"),
         Middleware::Authentication(authentication) => match &authentication.method {
-            LoginMethod::Basic(_) => authentication.to_string(),
+            LoginMethod::Basic(_) | LoginMethod::Oidc(_) => authentication.to_string(),
             LoginMethod::Forward(forward) => {
                 let method = LoginMethod::Forward(without_secrets(forward));
                 Authentication { method, skip: authentication.skip.clone() }.to_string()

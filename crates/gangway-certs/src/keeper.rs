@@ -33,9 +33,9 @@ use crate::import::{self, ImportOutcome};
 use crate::internal_ca::{InternalCaView, keep_ca};
 use crate::missing::{self, Missing};
 use crate::plan::{Plan, Situation, out_of_date, plan};
-use crate::session_tickets;
 use crate::status::{CertificateReport, StatusInput};
 use crate::{KeepSettings, PlainHttp, WantedCertificates};
+use crate::{login_keys, session_tickets};
 
 /// The values that the keeper publishes, and those that it shares with handshakes.
 #[derive(Debug)]
@@ -153,6 +153,7 @@ async fn prepare(storage: &FolderStorage) {
             "locks",
             certs_folder::FOLDER,
             session_tickets::FOLDER,
+            login_keys::FOLDER,
         ] {
             match storage.prepare(name) {
                 Ok(true) => tracing::warn!(folder = name, "took rights to a folder of the volume from others"),

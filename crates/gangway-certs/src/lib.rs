@@ -21,8 +21,10 @@ mod export;
 mod import;
 mod internal_ca;
 mod keeper;
+mod login_keys;
 mod missing;
 mod plan;
+mod rotating_keys;
 mod secret;
 mod session_tickets;
 mod status;
@@ -37,6 +39,7 @@ use gangway_acme::{AcmeSettings, Clock, OnDemandSettings};
 pub use access::{Denied, denied};
 pub use import::{ImportOutcome, Imported, import};
 pub use keeper::{KeeperOutputs, keep};
+pub use login_keys::{LOGIN_KEPT_MAX, LoginKey, login_keys};
 pub use secret::{SecretError, make_secret, secrets};
 pub use status::{CertificateReport, CertificateStatus};
 

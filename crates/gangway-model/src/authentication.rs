@@ -7,6 +7,7 @@ use http::{HeaderName, Method};
 
 use crate::address_filter::AddressList;
 use crate::forward_auth::ForwardAuth;
+use crate::oidc_auth::OidcAuth;
 use crate::password_hash::PasswordHash;
 use crate::path::{PathPattern, other_readings};
 use crate::request_view::RequestView;
@@ -48,6 +49,8 @@ pub enum LoginMethod {
     Basic(BasicAuth),
     /// As a service says that is asked about each request.
     Forward(ForwardAuth),
+    /// At an OpenID provider.
+    Oidc(OidcAuth),
 }
 
 /// Who is let in by name and password.
@@ -77,7 +80,15 @@ impl Authentication {
     pub fn forward(&self) -> Option<&ForwardAuth> {
         match &self.method {
             LoginMethod::Forward(forward) => Some(forward),
-            LoginMethod::Basic(_) => None,
+            LoginMethod::Basic(_) | LoginMethod::Oidc(_) => None,
+        }
+    }
+
+    /// At which provider clients log in, if at one.
+    pub fn oidc(&self) -> Option<&OidcAuth> {
+        match &self.method {
+            LoginMethod::Oidc(oidc) => Some(oidc),
+            LoginMethod::Basic(_) | LoginMethod::Forward(_) => None,
         }
     }
 
@@ -177,6 +188,7 @@ impl Display for Authentication {
                 write!(f, "auth.basic {}", users.chain(lists).collect::<Vec<_>>().join(", "))?;
             }
             LoginMethod::Forward(forward) => forward.fmt(f)?,
+            LoginMethod::Oidc(oidc) => oidc.fmt(f)?,
         }
         match &self.skip[..] {
             [] => Ok(()),

@@ -25,7 +25,7 @@ pub enum IdentityField {
 }
 
 /// Fields that applications believe whatever service is asked.
-pub(crate) const IDENTITY_OF_ALL: &str = "remote-";
+pub const IDENTITY_OF_ALL: &str = "remote-";
 
 /// A log-in service whose ways are known.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

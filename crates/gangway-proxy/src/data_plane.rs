@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use crate::access::UserLists;
+use crate::access::LoginSources;
 use crate::access::gate::AccessControl;
 use crate::activation::Activator;
 use crate::downstream::arrivals::Arrivals;
@@ -88,7 +88,7 @@ pub fn start(
     compiled: Reader<Compiled>,
     certificates: CertificateResolver,
     whereabouts: Reader<Whereabouts>,
-    user_lists: Reader<UserLists>,
+    logins: LoginSources,
     pages: Reader<PageLibrary>,
     metrics: Metrics,
 ) -> Result<(DataPlane, BackgroundTasks), StartError> {
@@ -147,7 +147,7 @@ pub fn start(
         tables: tables.clone(),
         certificates,
         overload: overload.clone(),
-        access: Arc::new(AccessControl::new(user_lists)),
+        access: Arc::new(AccessControl::new(logins)),
         pages,
         page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
         metrics,

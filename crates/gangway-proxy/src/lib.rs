@@ -52,7 +52,7 @@ mod worker;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-pub use access::UserLists;
+pub use access::{LoginSources, UserLists};
 pub use activation::Activator;
 pub use data_plane::{BackgroundTasks, DataPlane, start};
 pub use limits::Limits;

@@ -8,6 +8,7 @@ pub mod client;
 pub mod engine;
 pub mod fault;
 pub mod odd_parts;
+pub mod openid;
 pub mod pebble;
 pub mod pieces;
 pub mod raw;

@@ -5,6 +5,7 @@ mod running;
 
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
+use gangway_testkit::openid::OpenIdProvider;
 use gangway_testkit::wait::eventually;
 use running::{Instance, Options, STUCK, ended, gangway};
 use rustix::process::Signal;
@@ -120,7 +121,7 @@ async fn a_shared_definition_protects_its_routes_and_closes_them_once_it_is_gone
         ("[middlewares.doors]\ndenny = \"127.0.0.0/8\"\n", &["G012", "G221"]),
         ("[middlewares.doors]\ndeny = \"127.0.0.0/99\"\n", &["G125", "G221"]),
         ("[middlewares.doors]\nuse = \"others\"\n", &["G014", "G221"]),
-        ("[middlewares.doors]\n\"auth.oidc\" = \"company\"\n", &["G011", "G221"]),
+        ("[middlewares.doors]\n\"auth.oidc\" = \"our company\"\n", &["G064", "G221"]),
         ("[middlewares.doors]\n\"auth.skip\" = \"/\"\n", &["G048"]),
     ] {
         instance.put_config(&text(definition, "c"));
@@ -174,6 +175,49 @@ async fn a_list_of_users_in_the_config_file_lets_in_those_and_nobody_once_it_is_
     becomes("401").await;
     let found = instance.diagnosed(&["G204"]).await.to_string();
     assert!(!found.contains("secret"), "{found}");
+}
+
+#[tokio::test]
+async fn an_openid_provider_in_the_config_file_is_where_browsers_are_sent_and_without_it_the_route_is_closed() {
+    let (address, _) = app::spawn(App::new("nas")).await.unwrap();
+    let provider = OpenIdProvider::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    running::put(&secret, "s3cret\n");
+    let route = format!(
+        "[routes.nas]\nhost = \"nas.test\"\nupstream = \"http://{address}\"\ntls = \"off\"\nauth.oidc = \"home\"\n"
+    );
+    let table = |issuer: &str| {
+        let secret = secret.display();
+        format!("{route}[oidc.home]\nissuer = \"{issuer}\"\nclient-id = \"x\"\nclient-secret-file = \"{secret}\"\n")
+    };
+    let instance = Options::config(&table(&provider.issuer)).start().await;
+    let page = async || {
+        let mut connection = Client::plain(instance.http).connect("nas.test").await.unwrap();
+        connection.ask("GET", "/", &[("accept", "text/html")], "").await.unwrap()
+    };
+    let becomes = async |expected: u16| {
+        let wanted = async || (page().await.status == expected).then_some(());
+        eventually(&format!("it answers {expected}"), STUCK, wanted).await;
+    };
+    becomes(302).await;
+    let location = page().await.header("location").to_owned();
+    assert!(location.starts_with(&format!("{}/authorize?", provider.issuer)), "{location}");
+    assert!(instance.folder.path().join("data/oidc/keys.json").is_file());
+    instance.diagnosed(&[]).await;
+    instance.put_config(&route);
+    becomes(503).await;
+    instance.diagnosed(&["G211"]).await;
+    instance.put_config(&table("https://127.0.0.1:1"));
+    instance.diagnosed(&["G212"]).await;
+    becomes(503).await;
+    std::fs::remove_file(&secret).unwrap();
+    let found = instance.diagnosed(&["G211"]).await.to_string();
+    assert!(found.contains("client-secret-file") && !found.contains("s3cret"), "{found}");
+    running::put(&secret, "s3cret\n");
+    instance.put_config(&table(&provider.issuer));
+    becomes(302).await;
+    instance.diagnosed(&[]).await;
 }
 
 #[tokio::test]

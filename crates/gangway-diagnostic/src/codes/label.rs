@@ -123,8 +123,8 @@ codes! {
     PASSWORD_HASH_WEAK = 47, Warning, "weak hash of a password",
         "`{SHA}` has no salt and `$apr1$` is MD5: a stolen hash gives its password away with little effort.";
     AUTH_MISSING = 48, Error, "`auth` without a way to log in",
-        "`auth.skip`, `auth.keep` and `auth.realm` say how clients log in or need not; by what they log in says another \
-         label, such as `auth.basic`. Whoever writes one of these means the route to be protected, so it is closed.";
+        "`auth.skip`, `auth.keep`, `auth.realm`, `auth.users` and their like say how clients log in or need not; by what they \
+         log in says another label, such as `auth.basic`. Whoever writes one of these means the route to be protected, so it is closed.";
     REALM = 49, Error, "not a realm",
         "A realm is a short text without quotes, backslashes and control characters. Browsers may show it.";
 
@@ -136,7 +136,7 @@ codes! {
         "`auth.forward` is the name of a container or a service, such as `authelia`, maybe with a port, or a URL with the path \
          at which the service is asked.";
     AUTH_TWICE = 56, Error, "two ways to log in",
-        "A route has one way to log in: `auth.basic` or `auth.forward`. Which of two would count is not for Gangway to guess, \
+        "A route has one way to log in: `auth.basic`, `auth.forward` or `auth.oidc`. Which of two would count is not for Gangway to guess, \
          so the route is closed.";
     SKIP_RULE = 57, Error, "not what needs no log-in",
         "`auth.skip` has paths such as `/api`, methods such as `method:OPTIONS`, addresses, networks, and `lan`. Commas \
@@ -160,4 +160,9 @@ codes! {
          a path, or from a URL. Only `{status}` can be put into it.";
     ERROR_RULE_UNREACHED = 63, Warning, "rule that no status gets to",
         "The first rule with a status counts for it, and all of this rule's statuses stand in rules before it.";
+    OIDC_NAME = 64, Error, "not the name of an OpenID provider",
+        "`auth.oidc` is the name of a table `[oidc.<name>]` of the configuration file: letters, digits, hyphens and underscores.";
+    OIDC_ENTRY = 65, Error, "not a user or a group",
+        "`auth.users` and `auth.groups` have names as the provider says them. None is longer than 255 bytes or has control \
+         characters.";
 }

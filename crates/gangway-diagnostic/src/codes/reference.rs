@@ -35,6 +35,16 @@ codes! {
         "The route leads to the log-in service itself. Whoever wants to log in must get there, so `auth.forward` does nothing \
          on it; the service protects itself.";
 
+    OIDC_PROVIDER = 211, Error, "OpenID provider that cannot be used",
+        "`auth.oidc` names a table `[oidc.<name>]` of the configuration file that is not there or is not in order: it needs \
+         `issuer` and `client-id`, and a client secret is in a file or a variable. Routes that name it are closed.";
+    OIDC_UNAVAILABLE = 212, Error, "OpenID provider that does not answer as it has to",
+        "The provider cannot be reached, or what it says about itself does not hold, or its clock and the one here differ. Nobody \
+         can log in until it does; whoever is logged in stays so.";
+    OIDC_KEYS = 213, Error, "no key for the cookies of log-ins",
+        "Log-ins are kept in cookies that are encrypted by keys in `oidc/` on the volume. Without a key nobody is let in by \
+         `auth.oidc`.";
+
     USE_UNKNOWN = 220, Error, "shared definition that is not there",
         "`use` names a table `[middlewares.<name>]` that the configuration file does not have, maybe because it was taken out or \
          renamed. It may have protected the route, so the route is closed until the table is there or the name is taken out.";

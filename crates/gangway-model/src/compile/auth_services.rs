@@ -94,7 +94,7 @@ fn forward_auth<'m>(middlewares: &'m mut [Part<'_, Middleware>]) -> Option<&'m m
     middlewares.iter_mut().find_map(|part| match part {
         Part::Own(Middleware::Authentication(authentication)) => match &mut Arc::make_mut(authentication).method {
             LoginMethod::Forward(forward) => Some(forward),
-            LoginMethod::Basic(_) => None,
+            LoginMethod::Basic(_) | LoginMethod::Oidc(_) => None,
         },
         Part::Own(_) | Part::Named(_) => None,
     })

@@ -1,10 +1,13 @@
-//! The paths that a log-in service serves at the hosts of the applications before which it stands.
+//! The paths that belong to a log-in at the hosts of the applications before which it stands: those that a log-in service
+//! serves there, and the one at which Gangway itself finishes log-ins at an OpenID provider.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::authentication::{Authentication, LoginMethod};
 use crate::host::HostPattern;
 use crate::matcher::Matcher;
+use crate::oidc_auth::OIDC_PATH;
 use crate::path::PathPattern;
 use crate::request_limit::ClientKey;
 use crate::route::{HostHeader, Middleware, Policy, Route, Timeouts, Upstream};
@@ -14,7 +17,7 @@ use crate::table::Entry;
 /// for such a path goes before. No route that asks the service goes before: it would ask about the page to log in at.
 pub(super) fn entries(of_routes: &[Entry<Arc<Route>>]) -> Vec<Entry<Arc<Route>>> {
     let mut by_age: Vec<&Entry<Arc<Route>>> =
-        of_routes.iter().filter(|entry| !entry.payload.auth_service.is_empty()).collect();
+        of_routes.iter().filter(|entry| own_path(&entry.payload).is_some()).collect();
     by_age.sort_by_key(|entry| (entry.age, &entry.id));
     let mut highest = BTreeMap::new();
     for entry in &by_age {
@@ -48,15 +51,24 @@ pub(super) fn entries(of_routes: &[Entry<Arc<Route>>]) -> Vec<Entry<Arc<Route>>>
 
 fn own_path(route: &Route) -> Option<&'static str> {
     let mut log_ins = route.middlewares.iter().filter_map(Middleware::authentication);
-    log_ins.find_map(|authentication| authentication.forward()?.product?.own_path())
+    log_ins.find_map(|authentication| match &authentication.method {
+        LoginMethod::Basic(_) => None,
+        LoginMethod::Forward(_) if route.auth_service.is_empty() => None,
+        LoginMethod::Forward(forward) => forward.product?.own_path(),
+        LoginMethod::Oidc(_) => Some(OIDC_PATH),
+    })
 }
 
-/// The route to the service, with what protects the route before which it stands, but for the log-in.
+/// The route to the service, with what protects the route before which it stands, but for the log-in. At an OpenID provider
+/// that is what answers: it stays, and nothing is spared it.
 fn route(of: &Route, matcher: &Matcher) -> Route {
     let id: Box<str> = format!("{}@log-in", of.id).into();
-    let endpoints = of.auth_service.clone();
+    let oidc = of.middlewares.iter().filter_map(Middleware::authentication).find(|one| one.oidc().is_some());
+    // No request reaches an endpoint of the route, but without any it would not come to its log-in.
+    let endpoints = if oidc.is_some() { of.upstream.endpoints.clone() } else { of.auth_service.clone() };
+    let held = oidc.is_some() && of.upstream.held;
     // A service in the world outside is one of several behind its own proxy.
-    let host_header = match endpoints.iter().all(|endpoint| endpoint.host.is_some()) {
+    let host_header = match oidc.is_none() && endpoints.iter().all(|endpoint| endpoint.host.is_some()) {
         true => HostHeader::Upstream,
         false => HostHeader::Keep,
     };
@@ -77,6 +89,11 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         | Middleware::Authentication(_)
         | Middleware::ErrorPages(_) => false,
     };
+    let mut middlewares: Vec<Middleware> = of.middlewares.iter().filter(stays).cloned().collect();
+    middlewares.extend(oidc.map(|oidc| {
+        let authentication = Authentication { method: oidc.method.clone(), skip: Vec::new() };
+        Middleware::Authentication(Arc::new(authentication))
+    }));
     Route {
         id: id.clone(),
         name: of.name.clone(),
@@ -85,11 +102,11 @@ fn route(of: &Route, matcher: &Matcher) -> Route {
         origin: of.origin.clone(),
         hosts: matcher.hosts(),
         listener: of.listener.clone(),
-        middlewares: of.middlewares.iter().filter(stays).cloned().collect(),
+        middlewares,
         timeouts: Timeouts::default(),
         host_header,
         upgrades: Box::default(),
-        upstream: Arc::new(Upstream { id, endpoints, policy: Policy::default(), held: false, unreachable: None }),
+        upstream: Arc::new(Upstream { id, endpoints, policy: Policy::default(), held, unreachable: None }),
         auth_service: Vec::new(),
         page_services: Vec::new(),
         closed: of.closed,

@@ -9,6 +9,7 @@ use gangway_model::{Address, AuthProduct, ForwardAuth, IdentityField, Readiness}
 use http::{Method, StatusCode};
 use tokio::time::timeout;
 
+use crate::access::oidc_cookies;
 use crate::downstream::connection::ClientConnection;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
@@ -97,6 +98,11 @@ impl From<UpstreamError> for NoAnswer {
 }
 
 impl Approval {
+    /// One by Gangway itself, with these fields for the application.
+    pub(super) fn of_user(identity: Fields, user: &str) -> Self {
+        Self { identity, cookies: Fields::default(), user: Some(user.into()) }
+    }
+
     pub(super) fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
@@ -193,6 +199,7 @@ fn question_fields(endpoint: &ActiveEndpoint, forward: &ForwardAuth, question: &
         let is_loop_field = field.name.eq_ignore_ascii_case(LOOP_FIELD);
         !is_of_request && is_understood && !is_loop_field && forwarding::is_for_endpoint(field.kind)
     });
+    oidc_cookies::hide(&mut fields);
     remove_claims(&forward.identity, &mut fields);
     let facts =
         ForwardingFacts { connection, origin: admission.origin, port: admission.port, public_https_port, prefix: "" };
@@ -292,7 +299,7 @@ fn approval(head: &ResponseHead, forward: &ForwardAuth) -> Result<Approval, NoAn
 }
 
 /// Whether a person looks at the answer, so that a page to log in at is of use.
-fn is_page_view(head: &RequestHead) -> bool {
+pub(super) fn is_page_view(head: &RequestHead) -> bool {
     let accepts = head.fields.get(FieldKind::Accept).unwrap_or_default();
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
     let is_by_script = head.fields.all_named(b"sec-fetch-mode").any(|mode| mode != b"navigate");

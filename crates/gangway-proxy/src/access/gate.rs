@@ -9,15 +9,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gangway_model::{Authentication, BasicAuth, LoginMethod, Middleware, RateLimit, Route};
-use gangway_publish::Reader;
 
 use crate::access::client_key::LimitedClient;
 use crate::access::concurrency::{ConcurrencyCounts, ConcurrencyPermit};
 use crate::access::credentials::Credentials;
 use crate::access::forward::{self, Approval, Question};
 use crate::access::login::{LoginError, Logins};
+use crate::access::login_sources::LoginSources;
+use crate::access::oidc::{self, OidcLogins, Visit};
 use crate::access::rate_limiter::{Rate, RateExceeded, RateLimiter};
-use crate::access::user_lists::UserLists;
 use crate::address_key::AddressKey;
 use crate::downstream::connection::ClientConnection;
 use crate::message::field_kind::FieldKind;
@@ -37,6 +37,7 @@ pub(crate) struct AccessControl {
     limiter: OnceLock<Arc<RateLimiter>>,
     requests: Arc<ConcurrencyCounts>,
     logins: Logins,
+    oidc: OidcLogins,
     /// Marks our questions to services.
     question_mark: Box<str>,
 }
@@ -60,7 +61,7 @@ enum Login {
     Skipped { is_ours: bool },
     /// By name and password.
     User(Box<str>),
-    /// As a service has said.
+    /// As a service or a provider has said.
     Approved(Box<Approval>),
 }
 
@@ -107,6 +108,12 @@ impl Passage {
             }
             LoginMethod::Forward(forward) => {
                 forward::remove_claims(&forward.identity, fields);
+                if let Some(approval) = self.approval() {
+                    approval.add_identity(fields);
+                }
+            }
+            LoginMethod::Oidc(_) => {
+                oidc::remove_identity(fields);
                 if let Some(approval) = self.approval() {
                     approval.add_identity(fields);
                 }
@@ -180,11 +187,12 @@ impl AtGate<'_> {
 }
 
 impl AccessControl {
-    pub(crate) fn new(lists: Reader<UserLists>) -> Self {
+    pub(crate) fn new(sources: LoginSources) -> Self {
         Self {
             limiter: OnceLock::new(),
             requests: Arc::new(ConcurrencyCounts::new()),
-            logins: Logins::new(lists),
+            logins: Logins::new(sources.user_lists),
+            oidc: OidcLogins::new(sources.providers),
             question_mark: format!("gangway-{:016x}", fastrand::u64(..)).into(),
         }
     }
@@ -231,6 +239,17 @@ impl AccessControl {
         let is_skipped = authentication.skipped_by(&admission.view(head), admission.origin.is_certain).is_some();
         match &authentication.method {
             LoginMethod::Basic(basic) => self.log_in_by_password(basic, is_skipped, request).await,
+            LoginMethod::Oidc(oidc) => {
+                let visit = Visit { head, admission, tls: request.active.route.listener.tls };
+                // Nothing is spared these paths, and no application gets them.
+                if visit.is_ours() {
+                    return Err(Box::pin(self.oidc.own_page(oidc, &visit)).await);
+                }
+                if is_skipped {
+                    return Ok(Login::Skipped { is_ours: false });
+                }
+                Ok(Login::Approved(Box::new(Box::pin(self.oidc.log_in(oidc, &visit)).await?)))
+            }
             LoginMethod::Forward(_) if is_skipped => Ok(Login::Skipped { is_ours: false }),
             LoginMethod::Forward(forward) => {
                 let question = Question {

@@ -7,8 +7,13 @@ mod forward;
 pub(crate) mod gate;
 mod login;
 mod login_cache;
+mod login_sources;
+mod oidc;
+pub(crate) mod oidc_cookies;
 mod password;
 mod rate_limiter;
+mod used_ids;
 mod user_lists;
 
+pub use self::login_sources::LoginSources;
 pub use self::user_lists::UserLists;

@@ -31,6 +31,12 @@ pub(crate) enum Reason {
     Forbidden,
     /// The client has not logged in.
     Unauthorized,
+    /// The client has to log in at a provider.
+    NotLoggedIn,
+    /// The user has logged in, and is not let in.
+    UserNotAdmitted,
+    /// The client cannot finish the log-in that it asks to finish.
+    LoginNotBegun,
     /// The log-in service cannot be asked about the client.
     AuthUnavailable,
     /// The log-in service gave no answer that makes sense.
@@ -71,6 +77,13 @@ impl Reason {
             Self::Overloaded => (503, "overloaded", "This server is busy. Please try again in a moment."),
             Self::Forbidden => (403, "forbidden", "This address may not come in here."),
             Self::Unauthorized => (401, "unauthorized", "A name and a password are needed here."),
+            Self::NotLoggedIn => (401, "unauthorized", "A log-in is needed here."),
+            Self::UserNotAdmitted => (403, "user-not-admitted", "This user may not come in here."),
+            Self::LoginNotBegun => (
+                400,
+                "login-not-begun",
+                "This log-in cannot be finished. Please open the page again, and allow cookies.",
+            ),
             Self::AuthUnavailable => {
                 (503, "auth-unavailable", "The log-in service cannot be reached. Please try again in a moment.")
             }
@@ -117,7 +130,9 @@ impl Reason {
             Self::Misdirected => "wrong connection",
             Self::Overloaded => "busy",
             Self::Forbidden => "not let in",
-            Self::Unauthorized => "log-in needed",
+            Self::Unauthorized | Self::NotLoggedIn => "log-in needed",
+            Self::UserNotAdmitted => "not let in",
+            Self::LoginNotBegun => "log-in not finished",
             Self::AuthUnavailable => "log-in service not reached",
             Self::AuthInvalid => "no valid answer of the log-in service",
             Self::RateLimited | Self::ConcurrencyLimited => "too many requests",

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use gangway_model::HostHeader;
 use http::Version;
 
+use crate::access::oidc_cookies;
 use crate::downstream::connection::ClientConnection;
 use crate::message::field_kind::FieldKind;
 use crate::message::fields::Fields;
@@ -46,6 +47,7 @@ pub(crate) fn prepare<'h>(
         let is_replaced = field.kind == FieldKind::Host && host.is_some();
         !is_replaced && forwarding::is_for_endpoint(field.kind)
     });
+    oidc_cookies::hide(fields);
     let facts = ForwardingFacts {
         connection,
         origin: admission.origin,

@@ -14,9 +14,10 @@ use gangway_model::{
     Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
     Policy, Readiness, Route, RoutingTable, Scheme, SkipRule, Timeouts, Upstream, rule,
 };
+use gangway_oidc::Providers;
 use gangway_proxy::{
-    AccessLogFormat, AccessLogTarget, BackgroundTasks, CookieSecret, DataPlane, Limits, Metrics, PageLibrary,
-    PlainFallback, ProxySettings, Threading, TrustedProxies, UserLists, Whereabouts,
+    AccessLogFormat, AccessLogTarget, BackgroundTasks, CookieSecret, DataPlane, Limits, LoginSources, Metrics,
+    PageLibrary, PlainFallback, ProxySettings, Threading, TrustedProxies, UserLists, Whereabouts,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
@@ -31,6 +32,7 @@ pub(crate) struct Plane {
     pub(crate) mint: Arc<Mint>,
     pub(crate) whereabouts: Publisher<Whereabouts>,
     pub(crate) user_lists: Publisher<UserLists>,
+    pub(crate) providers: Publisher<Providers>,
     pub(crate) pages: Publisher<PageLibrary>,
     pub(crate) ca: InternalCa,
     pub(crate) registry: prometheus::Registry,
@@ -66,10 +68,12 @@ impl Plane {
         let metrics = Metrics::new(&registry).expect("fresh registry");
         let (whereabouts, reader) = channel(Whereabouts::default());
         let (user_lists, lists) = channel(UserLists::default());
+        let (providers, of_providers) = channel(Providers::default());
         let (pages, library) = channel(PageLibrary::default());
         let mint = Arc::new(Mint::new());
         let certificates = CertificateResolver::new(stores, Arc::clone(&mint), demand);
-        let (plane, tasks) = gangway_proxy::start(settings, compiled, certificates, reader, lists, library, metrics)
+        let logins = LoginSources { user_lists: lists, providers: of_providers };
+        let (plane, tasks) = gangway_proxy::start(settings, compiled, certificates, reader, logins, library, metrics)
             .expect("free ports");
         let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = tasks;
         supervise(move || activator.run());
@@ -78,7 +82,7 @@ impl Plane {
         supervise(move || overload_manager.run());
         plane.open();
         let ca = InternalCa::make(&Scope::default(), UnixTime::now()).expect("a CA");
-        Self { plane, tables, store, mint, whereabouts, user_lists, pages, ca, registry }
+        Self { plane, tables, store, mint, whereabouts, user_lists, providers, pages, ca, registry }
     }
 
     /// Starts one that serves these routes and asks for certificates on demand.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gangway_certs::{CertificateReport, WantedCertificates};
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{Compiled, Holdings, HostCondition};
+use gangway_oidc::Providers;
 use gangway_proxy::{PageLibrary, UserLists, Whereabouts};
 use gangway_publish::{Publisher, Reader, Seat, seat};
 use gangway_tls::{CertificateResolver, Demand, Mint, Store};
@@ -70,6 +71,11 @@ pub(super) struct Channels {
     /// The lists of users on the volume, and what is wrong with them.
     pub(super) user_lists: Channel<UserLists>,
     pub(super) user_list_findings: Channel<Vec<Diagnostic>>,
+    /// The OpenID providers of the config file with the keys of the volume, what is wrong with these, and what is wrong at the
+    /// providers.
+    pub(super) providers: Channel<Providers>,
+    pub(super) provider_findings: Channel<Vec<Diagnostic>>,
+    pub(super) provider_checks: Channel<Vec<Diagnostic>>,
     /// The pages for errors on the volume, and what is wrong with them.
     pub(super) pages: Channel<PageLibrary>,
     pub(super) page_findings: Channel<Vec<Diagnostic>>,
@@ -93,6 +99,9 @@ impl Channels {
             certificates: Channel::new(CertificateReport::default()),
             user_lists: Channel::new(UserLists::default()),
             user_list_findings: Channel::new(Vec::new()),
+            providers: Channel::new(Providers::default()),
+            provider_findings: Channel::new(Vec::new()),
+            provider_checks: Channel::new(Vec::new()),
             pages: Channel::new(PageLibrary::default()),
             page_findings: Channel::new(Vec::new()),
             whereabouts: Channel::new(whereabouts::at_the_start()),

@@ -35,6 +35,7 @@ pub(super) struct Parts {
     pub(super) report: Reader<CertificateReport>,
     pub(super) judged: Reader<ConfigStatus>,
     pub(super) user_list_findings: Reader<Vec<Diagnostic>>,
+    pub(super) provider_findings: [Reader<Vec<Diagnostic>>; 2],
     pub(super) page_findings: Reader<Vec<Diagnostic>>,
     pub(super) config_file: Option<PathBuf>,
     pub(super) data: PathBuf,
@@ -56,6 +57,7 @@ pub(super) struct Running {
     report: Reader<CertificateReport>,
     judged: Reader<ConfigStatus>,
     user_list_findings: Reader<Vec<Diagnostic>>,
+    provider_findings: [Reader<Vec<Diagnostic>>; 2],
     page_findings: Reader<Vec<Diagnostic>>,
     config_file: Option<PathBuf>,
     data: PathBuf,
@@ -78,6 +80,7 @@ impl Running {
             report: parts.report,
             judged: parts.judged,
             user_list_findings: parts.user_list_findings,
+            provider_findings: parts.provider_findings,
             page_findings: parts.page_findings,
             config_file: parts.config_file,
             data: parts.data,
@@ -178,7 +181,9 @@ impl Instance for Running {
         let gateway = self.gateway_seen().map(|address| gateway_speaks(address, &self.compiled.load().table));
         let (users, pages) = (self.user_list_findings.load_full(), self.page_findings.load_full());
         let of_settings = settings.diagnostics.iter().chain(&report.findings);
-        of_settings.chain(users.iter()).chain(pages.iter()).cloned().chain(gateway.into_iter().flatten()).collect()
+        let providers = self.provider_findings.iter().flat_map(|findings| findings.load_full().to_vec());
+        let of_settings = of_settings.chain(users.iter()).chain(pages.iter()).cloned();
+        of_settings.chain(providers).chain(gateway.into_iter().flatten()).collect()
     }
 
     fn gateway_seen(&self) -> Option<IpAddr> {

@@ -13,6 +13,7 @@ mod handover;
 mod handover_loop;
 mod instance;
 mod log;
+mod oidc;
 mod open_files;
 mod part_settings;
 mod route_log;
@@ -38,7 +39,7 @@ use gangway_acme::storage::FolderStorage;
 use gangway_admin::{Admin, Sources};
 use gangway_certs::PlainHttp;
 use gangway_model::OwnListeners;
-use gangway_proxy::{BackgroundTasks, ListenAddresses, Whereabouts};
+use gangway_proxy::{BackgroundTasks, ListenAddresses, LoginSources, Whereabouts};
 use gangway_tls::UnixTime;
 use prometheus::Registry;
 use tokio::sync::{Notify, watch};
@@ -126,6 +127,7 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         proxy: proxy_tasks,
         model_settings: Channel::new(model_settings(&start, &listening, &admin)),
         user_tables: Channel::new(start.raw.users.clone()),
+        oidc_tables: Channel::new(start.raw.oidc.clone()),
         config: start.config_reload(),
         look: Arc::clone(&look),
         engines: settings.docker.clone(),
@@ -211,9 +213,10 @@ async fn bind(
     let (compiled, certificates) = (channels.compiled.reader(), channels.resolver());
     let whereabouts = channels.whereabouts.reader();
     let proxy_settings = part_settings::proxy(settings, passed.sockets);
-    let (user_lists, pages) = (channels.user_lists.reader(), channels.pages.reader());
+    let logins = LoginSources { user_lists: channels.user_lists.reader(), providers: channels.providers.reader() };
+    let pages = channels.pages.reader();
     let (plane, proxy_tasks) =
-        gangway_proxy::start(proxy_settings, compiled, certificates, whereabouts, user_lists, pages, metrics)?;
+        gangway_proxy::start(proxy_settings, compiled, certificates, whereabouts, logins, pages, metrics)?;
     let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
     let instance = Arc::new(Running::new(Parts {
         plane,
@@ -225,6 +228,7 @@ async fn bind(
         report: channels.certificates.reader(),
         judged: channels.config.reader(),
         user_list_findings: channels.user_list_findings.reader(),
+        provider_findings: [channels.provider_findings.reader(), channels.provider_checks.reader()],
         page_findings: channels.page_findings.reader(),
         config_file: start.raw.config_file.clone(),
         data: settings.data.clone(),

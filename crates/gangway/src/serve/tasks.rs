@@ -15,12 +15,13 @@ use tokio::sync::{Notify, watch};
 use super::admin_switch::{self, AdminOwner};
 use super::channels::{Channel, Channels};
 use super::error_pages::ErrorPageOutputs;
+use super::oidc::ProviderOutputs;
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{error_pages, route_log, settings_log, user_lists, wanted_certificates, whereabouts};
+use super::{error_pages, oidc, route_log, settings_log, user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
-use crate::settings::UserTable;
 use crate::settings::reload::{self, ConfigReload};
+use crate::settings::{OidcTable, UserTable};
 
 /// The inputs of the tasks beside the published values.
 pub(super) struct TaskInputs<P> {
@@ -28,6 +29,8 @@ pub(super) struct TaskInputs<P> {
     pub(super) model_settings: Channel<gangway_model::Settings>,
     /// The lists of users in the config file.
     pub(super) user_tables: Channel<Vec<UserTable>>,
+    /// The OpenID providers in the config file.
+    pub(super) oidc_tables: Channel<Vec<OidcTable>>,
     pub(super) config: Option<ConfigReload>,
     /// Asks the config task to look at the file at once.
     pub(super) look: Arc<Notify>,
@@ -43,8 +46,18 @@ pub(super) fn spawn<P>(supervisor: &Supervisor, channels: &Channels, inputs: Tas
 where
     P: Fn(&Whereabouts) -> gangway_model::PublicPorts + Clone + Send + Sync + 'static,
 {
-    let TaskInputs { proxy, model_settings, user_tables, config, look, engines, certificates, data, public_ports } =
-        inputs;
+    let TaskInputs {
+        proxy,
+        model_settings,
+        user_tables,
+        oidc_tables,
+        config,
+        look,
+        engines,
+        certificates,
+        data,
+        public_ports,
+    } = inputs;
     let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = proxy;
 
     // The proxy: the published table → the one that requests use, and its log of what is not logged per request.
@@ -57,10 +70,10 @@ where
     // Global settings. Their log runs even without a config file: flags can have diagnostics too.
     supervisor.run_with("findings", channels.clone(), |c| settings_log::follow(c.config.reader()));
     if let Some(config) = config {
-        let written = (channels.clone(), model_settings.clone(), user_tables.clone());
-        supervisor.run_with("config", written, move |(c, settings, users)| {
-            let (settings, users) = (settings.publisher(), users.publisher());
-            reload::follow(config.clone(), Arc::clone(&look), settings, users, c.config.publisher())
+        let written = (channels.clone(), model_settings.clone(), user_tables.clone(), oidc_tables.clone());
+        supervisor.run_with("config", written, move |(c, settings, users, oidc)| {
+            let (settings, users, oidc) = (settings.publisher(), users.publisher(), oidc.publisher());
+            reload::follow(config.clone(), Arc::clone(&look), settings, users, oidc, c.config.publisher())
         });
     }
 
@@ -83,6 +96,15 @@ where
     supervisor.run_with("user-lists", (channels.clone(), data.clone(), user_tables), |(c, data, tables)| {
         let outputs = UserListOutputs { lists: c.user_lists.publisher(), findings: c.user_list_findings.publisher() };
         user_lists::follow(data.clone(), tables.reader(), c.compiled.reader(), outputs)
+    });
+
+    // The config file and the volume → OpenID providers, and whether they answer.
+    supervisor.run_with("oidc", (channels.clone(), data.clone(), oidc_tables), |(c, data, tables)| {
+        let outputs = ProviderOutputs { providers: c.providers.publisher(), findings: c.provider_findings.publisher() };
+        oidc::follow(data.clone(), tables.reader(), c.compiled.reader(), outputs)
+    });
+    supervisor.run_with("oidc-check", channels.clone(), |c| {
+        oidc::check(c.providers.reader(), c.compiled.reader(), c.provider_checks.publisher())
     });
 
     // The volume → pages for errors.

@@ -86,7 +86,7 @@ fn named(compiled: &Compiled) -> BTreeSet<Box<str>> {
     let middlewares = compiled.table.routes().iter().flat_map(|route| &route.middlewares);
     let lists = middlewares.filter_map(Middleware::authentication).filter_map(|login| match &login.method {
         LoginMethod::Basic(basic) => Some(&basic.lists),
-        LoginMethod::Forward(_) => None,
+        LoginMethod::Forward(_) | LoginMethod::Oidc(_) => None,
     });
     lists.flatten().cloned().collect()
 }

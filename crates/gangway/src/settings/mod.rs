@@ -8,6 +8,7 @@ mod environment;
 mod error;
 pub(crate) mod file;
 mod log_options;
+mod oidc_table;
 mod parse;
 mod raw;
 pub(crate) mod reload;
@@ -18,6 +19,7 @@ mod value;
 
 pub(crate) use self::environment::{EnvironmentLayer, read_environment};
 pub(crate) use self::log_options::{LogFormat, LogLevel};
+pub(crate) use self::oidc_table::{OidcTable, Outside, read_file};
 pub(crate) use self::raw::{NOT_STARTED, ProcessLayer, RawSettings};
 pub(crate) use self::serve_settings::{ServeSettings, undefined_defaults};
 pub(crate) use self::user_table::UserTable;

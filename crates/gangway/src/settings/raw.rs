@@ -6,6 +6,7 @@ use gangway_diagnostic::Diagnostic;
 use gangway_model::{FileRoute, MiddlewareTable};
 
 use super::file::{self, ConfigFile};
+use super::oidc_table::OidcTable;
 use super::schema::{CONFIG, Flag};
 use super::user_table::UserTable;
 use super::value::{Layer, SettingOrigin, SettingValue};
@@ -21,6 +22,7 @@ pub(crate) struct RawSettings {
     pub(crate) routes: Vec<FileRoute>,
     pub(crate) middlewares: Vec<MiddlewareTable>,
     pub(crate) users: Vec<UserTable>,
+    pub(crate) oidc: Vec<OidcTable>,
 }
 
 /// Flags and variables as they were when the process started; they cannot change while it runs.
@@ -46,6 +48,7 @@ impl ProcessLayer {
             routes: config.routes,
             middlewares: config.middlewares,
             users: config.users,
+            oidc: config.oidc,
         }
     }
 

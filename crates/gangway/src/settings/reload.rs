@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::file::{ConfigReadError, parse, read};
+use super::oidc_table::OidcTable;
 use super::raw::{ProcessLayer, RawSettings};
 use super::schema::{FLAGS, Flag};
 use super::serve_settings::{ServeSettings, undefined_defaults};
@@ -74,11 +75,12 @@ pub(crate) async fn follow(
     look: Arc<Notify>,
     mut settings: Publisher<gangway_model::Settings>,
     mut users: Publisher<Vec<UserTable>>,
+    mut oidc: Publisher<Vec<OidcTable>>,
     mut status: Publisher<ConfigStatus>,
 ) -> Infallible {
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (current, current_users) = (settings.reader(), users.reader());
+    let (current, current_users, current_oidc) = (settings.reader(), users.reader(), oidc.reader());
     let mut judged: Option<FileContent> = None;
     let mut diagnostics_in_force = status.reader().load().diagnostics.clone();
     loop {
@@ -95,7 +97,10 @@ pub(crate) async fn follow(
         let is_emptied = matches!(&content, FileContent::Text(text) if text.trim().is_empty());
         let has_tables = {
             let current = current.load();
-            !current.file_routes.is_empty() || !current.middlewares.is_empty() || !current_users.load().is_empty()
+            !current.file_routes.is_empty()
+                || !current.middlewares.is_empty()
+                || !current_users.load().is_empty()
+                || !current_oidc.load().is_empty()
         };
         let result = if is_emptied && has_tables {
             Err(vec![ConfigReadError::Emptied.diagnostic(&config.path, LAST_STAYS)])
@@ -103,7 +108,11 @@ pub(crate) async fn follow(
             config.evaluate(&content)
         };
         match result {
-            Ok(UsableFile { settings: mut new, users: new_users, diagnostics }) => {
+            Ok(UsableFile { settings: mut new, users: new_users, oidc: new_oidc, diagnostics }) => {
+                if *current_oidc.load() != new_oidc {
+                    tracing::info!(providers = new_oidc.len(), "the OpenID providers in the config file are in force");
+                    oidc.publish(new_oidc);
+                }
                 if *current_users.load() != new_users {
                     tracing::info!(lists = new_users.len(), "the lists of users in the config file are in force");
                     users.publish(new_users);
@@ -161,6 +170,7 @@ async fn settled(path: &Path, mut content: FileContent) -> FileContent {
 struct UsableFile {
     settings: gangway_model::Settings,
     users: Vec<UserTable>,
+    oidc: Vec<OidcTable>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -187,7 +197,7 @@ impl ConfigReload {
         }
         diagnostics.extend(self.restart_needed(&raw));
         let settings = self.settings.for_model(raw.routes, raw.middlewares);
-        Ok(UsableFile { settings, users: raw.users, diagnostics })
+        Ok(UsableFile { settings, users: raw.users, oidc: raw.oidc, diagnostics })
     }
 
     /// A warning for each setting that changed: only routes and shared definitions are read while Gangway runs.
@@ -249,6 +259,7 @@ mod tests {
         look: Arc<Notify>,
         settings: Reader<gangway_model::Settings>,
         users: Reader<Vec<UserTable>>,
+        oidc: Reader<Vec<OidcTable>>,
         status: Reader<ConfigStatus>,
     }
 
@@ -272,12 +283,13 @@ mod tests {
         let config = ConfigReload::new(&process, &raw, &settings, &docker).expect("a file");
         let own_listeners = OwnListeners { admin: "127.0.0.1:8420".parse().ok(), ..OwnListeners::default() };
         let (users_tx, users) = channel(raw.users);
+        let (oidc_tx, oidc) = channel(raw.oidc);
         let settings = gangway_model::Settings { own_listeners, ..settings.for_model(raw.routes, raw.middlewares) };
         let (settings_tx, settings) = channel(settings);
         let (status_tx, status) = channel(ConfigStatus { in_force: true, diagnostics: Vec::new() });
         let look = Arc::new(Notify::new());
-        tokio::spawn(follow(config, Arc::clone(&look), settings_tx, users_tx, status_tx));
-        Fixture { folder, look, settings, users, status }
+        tokio::spawn(follow(config, Arc::clone(&look), settings_tx, users_tx, oidc_tx, status_tx));
+        Fixture { folder, look, settings, users, oidc, status }
     }
 
     impl Fixture {
@@ -371,6 +383,22 @@ mod tests {
         running.put("\n");
         assert_eq!(running.judged().await[0].0, 903);
         assert_eq!(lists(&running), ["friends 2", "kids 0"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn openid_providers_follow_and_a_broken_file_leaves_the_last_ones() {
+        let mut running = started("[oidc.home]\nissuer = \"https://id.test\"\n", Layer::default());
+        assert_eq!(running.judged().await, []);
+        let names =
+            |running: &Fixture| running.oidc.load().iter().map(|table| table.name.to_string()).collect::<Vec<_>>();
+        running.put("[oidc.home]\nissuer = \"https://id.test\"\n[oidc.work]\n");
+        assert_eq!(running.judged().await, []);
+        assert_eq!(names(&running), ["home", "work"]);
+        running.put("[oidc.home]\nissuer = ");
+        assert_eq!(running.judged().await[0].0, 904);
+        running.put("\n");
+        assert_eq!(running.judged().await[0].0, 903);
+        assert_eq!(names(&running), ["home", "work"]);
     }
 
     #[tokio::test(start_paused = true)]

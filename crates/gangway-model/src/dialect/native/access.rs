@@ -13,6 +13,7 @@ use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, R
 use crate::forward_auth::ForwardAuth;
 use crate::image_defaults;
 use crate::label::Source;
+use crate::oidc_auth::OidcAuth;
 use crate::path::PathPattern;
 use crate::request_limit::{ClientKey, RateLimit, parse_concurrency};
 use crate::route::Middleware;
@@ -163,7 +164,7 @@ pub(super) fn skip_preset<'a>(
     fields: &mut RouteFields<'a>,
 ) -> Option<(Label<'a>, Finding, String)> {
     let label = fields.auth.skip_preset.take()?;
-    if fields.auth.basic_label.is_none() && fields.auth.forward_label.is_none() {
+    if fields.auth.basic_label.is_none() && fields.auth.forward_label.is_none() && fields.auth.oidc_label.is_none() {
         // That there is nothing to leave out is said of the whole label, and closes the route.
         return None;
     }
@@ -366,40 +367,39 @@ pub(super) fn middlewares<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diag
 
 fn authentication<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) -> Option<Authentication> {
     let auth = std::mem::take(&mut fields.auth);
-    let AuthFields { users, lists, skip, keep, realm, forward, headers, details, forward_label, basic_label, .. } =
-        auth;
-    if let (Some(label), Some(_)) = (&forward_label, &basic_label) {
+    let methods = [
+        (&auth.forward_label, KeyId::AuthForward),
+        (&auth.oidc_label, KeyId::AuthOidc),
+        (&auth.basic_label, KeyId::AuthBasic),
+    ];
+    let mut written = methods.into_iter().filter_map(|(label, id)| Some((label.as_ref()?, id)));
+    let (first, second) = (written.next(), written.next());
+    if let (Some((label, _)), Some((other, _))) = (first, second) {
         let help = "remove one of them; who comes in by a name and a password can be listed at the log-in service";
-        let message = "`auth.forward` beside `auth.basic`";
+        let message = format!("{} beside {}", quoted(label.key.name), quoted(other.key.name));
         let span = 0..label.value().len();
-        fields.found(label, Finding::error(codes::AUTH_TWICE, span, message, "two ways to log in", help), found);
+        let (label, finding) =
+            (label.clone(), Finding::error(codes::AUTH_TWICE, span, message, "two ways to log in", help));
+        fields.found(&label, finding, found);
         return None;
     }
-    let beside_forward: &[KeyId] = &[KeyId::AuthKeep, KeyId::AuthRealm];
-    let mut lacking = Vec::new();
-    if forward_label.is_some() {
-        let is_of_basic = |label: &&Label<'a>| label.key.id().is_some_and(|id| beside_forward.contains(&id));
-        lacking.extend(details.iter().filter(is_of_basic).cloned().map(|label| (label, "`auth.basic`")));
-    } else {
-        lacking.extend(headers.iter().map(|(_, label)| (label.clone(), "`auth.forward`")));
-        if users.is_empty() && lists.is_empty() {
-            lacking.extend(details.into_iter().map(|label| (label, "`auth.basic`")));
-        }
-    }
-    for (label, needed) in lacking {
+    let (way, way_name) = (first.map(|(_, id)| id), first.map(|(label, _)| label.key.name));
+    for (label, needed) in misplaced(&auth, way) {
         let message = format!("{} without a way to log in", quoted(label.key.name));
-        let help = format!("add a label by which clients log in, such as {needed}");
-        let (message, help) = match (&forward_label, &basic_label) {
-            (None, None) => (message, help),
-            (Some(_), _) | (_, Some(_)) => {
-                let other = if forward_label.is_some() { "auth.forward" } else { "auth.basic" };
-                let message = format!("{} beside {}", quoted(label.key.name), quoted(other));
-                (message, format!("remove it: it is for {needed}"))
+        let help = format!("add a label by which clients log in, such as {}", quoted(needed));
+        let (message, help) = match way_name {
+            None => (message, help),
+            // Nobody could be read who may come in by it.
+            Some(name) if name == needed => (message, help),
+            Some(name) => {
+                let message = format!("{} beside {}", quoted(label.key.name), quoted(name));
+                (message, format!("remove it: it is for {}", quoted(needed)))
             }
         };
         let span = 0..label.value().len();
         fields.found(&label, Finding::error(codes::AUTH_MISSING, span, message, "", help), found);
     }
+    let AuthFields { users, lists, skip, keep, realm, forward, headers, .. } = auth;
     if let Some(ForwardFields { service, place }) = forward {
         let identity = headers.map(|(headers, _)| headers.into()).unwrap_or_default();
         // The product, and what follows from it, may only be known when the service is looked up.
@@ -408,9 +408,37 @@ fn authentication<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>)
         fields.auth_service = Some(place);
         return Some(Authentication { method, skip });
     }
+    if let Some(provider) = auth.oidc {
+        let (users, groups, domains) = (auth.oidc_users, auth.oidc_groups, auth.oidc_domains);
+        return Some(Authentication { method: LoginMethod::Oidc(OidcAuth { provider, users, groups, domains }), skip });
+    }
     if users.is_empty() && lists.is_empty() {
         return None;
     }
     let realm = realm.unwrap_or_else(|| REALM_DEFAULT.into());
     Some(Authentication { method: LoginMethod::Basic(BasicAuth { users, lists, realm, keep }), skip })
+}
+
+/// The labels that say how clients log in by another way than the one that is written, with the way that they are for.
+fn misplaced<'a>(auth: &AuthFields<'a>, way: Option<KeyId>) -> Vec<(Label<'a>, &'static str)> {
+    let mut lacking = Vec::new();
+    if way != Some(KeyId::AuthForward) {
+        lacking.extend(auth.headers.iter().map(|(_, label)| (label.clone(), "auth.forward")));
+    }
+    for label in &auth.details {
+        let id = label.key.id();
+        // What needs no log-in is the same for each way.
+        if id == Some(KeyId::AuthSkip) && matches!(way, Some(KeyId::AuthForward | KeyId::AuthOidc)) {
+            continue;
+        }
+        let is_narrowing = matches!(id, Some(KeyId::AuthUsers | KeyId::AuthGroups | KeyId::AuthDomains));
+        let (needed, is_written) = match is_narrowing {
+            true => ("auth.oidc", way == Some(KeyId::AuthOidc)),
+            false => ("auth.basic", way == Some(KeyId::AuthBasic) && !(auth.users.is_empty() && auth.lists.is_empty())),
+        };
+        if !is_written {
+            lacking.push((label.clone(), needed));
+        }
+    }
+    lacking
 }

@@ -61,7 +61,16 @@ pub(super) fn values(label: &Label<'_>) -> usize {
     let entry = |entry: &str| entry.strip_prefix('~').map_or(1, RegexPattern::cost);
     let text = label.value();
     match label.key.id() {
-        Some(KeyId::Host | KeyId::Allow | KeyId::Deny | KeyId::AuthBasic | KeyId::AuthHeaders) => list(text).count(),
+        Some(
+            KeyId::Host
+            | KeyId::Allow
+            | KeyId::Deny
+            | KeyId::AuthBasic
+            | KeyId::AuthHeaders
+            | KeyId::AuthUsers
+            | KeyId::AuthGroups
+            | KeyId::AuthDomains,
+        ) => list(text).count(),
         Some(KeyId::Path | KeyId::AuthSkip) => list_of_patterns(text).map(|(_, text)| entry(text)).sum(),
         Some(KeyId::Rewrite) => entry(text),
         // Longer ones are refused unread.
@@ -112,6 +121,7 @@ pub(super) fn values(label: &Label<'_>) -> usize {
             | KeyId::AuthForward
             | KeyId::AuthKeep
             | KeyId::AuthRealm
+            | KeyId::AuthOidc
             | KeyId::Compress
             | KeyId::Errors
             | KeyId::Use

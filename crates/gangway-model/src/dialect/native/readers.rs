@@ -10,6 +10,7 @@ use super::error_pages;
 use super::forward_auth;
 use super::header;
 use super::label::Label;
+use super::oidc_auth;
 use super::redirect;
 use super::rewrite;
 use super::route_fields::RouteFields;
@@ -99,6 +100,10 @@ pub(super) fn read<'a>(id: KeyId, label: &Label<'a>, fields: &mut RouteFields<'a
         KeyId::AuthSkip => access::auth_skip(label, fields, found),
         KeyId::AuthKeep => access::auth_keep(label, fields, found),
         KeyId::AuthRealm => access::auth_realm(label, fields, found),
+        KeyId::AuthOidc => oidc_auth::auth_oidc(label, fields, found),
+        KeyId::AuthUsers => oidc_auth::auth_users(label, fields, found),
+        KeyId::AuthGroups => oidc_auth::auth_groups(label, fields, found),
+        KeyId::AuthDomains => oidc_auth::auth_domains(label, fields, found),
         KeyId::Compress => compress(label, fields, found),
         // These were obeyed when definitions were put among the labels.
         KeyId::Use | KeyId::OptOut => {}

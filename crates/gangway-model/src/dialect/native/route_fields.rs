@@ -109,10 +109,16 @@ pub(crate) struct AuthFields<'a> {
     pub realm: Option<Box<str>>,
     pub forward: Option<ForwardFields<'a>>,
     pub headers: Option<(Vec<IdentityField>, Label<'a>)>,
+    pub oidc: Option<Box<str>>,
+    pub oidc_users: Vec<Box<str>>,
+    pub oidc_groups: Vec<Box<str>>,
+    pub oidc_domains: Vec<Box<str>>,
     /// The labels that say how, and not by what, clients log in.
     pub details: Vec<Label<'a>>,
     /// The label `auth.forward`, also where it could not be read.
     pub forward_label: Option<Label<'a>>,
+    /// The label `auth.oidc`, also where it could not be read.
+    pub oidc_label: Option<Label<'a>>,
     /// The label `auth.basic`, also where it could not be read.
     pub basic_label: Option<Label<'a>>,
 }

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::flatten::{flatten, scalar_texts};
 use super::source_text::SourceText;
+use crate::settings::oidc_table::OidcTable;
 use crate::settings::schema::{CONFIG, FLAGS, Flag};
 use crate::settings::user_table::UserTable;
 use crate::settings::value::{Layer, SettingOrigin, SettingValue};
@@ -24,6 +25,7 @@ pub(crate) struct ConfigFile {
     pub(crate) routes: Vec<FileRoute>,
     pub(crate) middlewares: Vec<MiddlewareTable>,
     pub(crate) users: Vec<UserTable>,
+    pub(crate) oidc: Vec<OidcTable>,
 }
 
 /// A kind of tables, each with a name: `[routes.<name>]`.
@@ -40,8 +42,10 @@ const MIDDLEWARES: TableKind = TableKind { key: "middlewares", noun: "shared def
 
 const USERS: TableKind = TableKind { key: "users", noun: "list of users" };
 
+const OIDC: TableKind = TableKind { key: "oidc", noun: "OpenID provider" };
+
 /// Keys of the file that hold tables.
-const TABLE_KINDS: [TableKind; 3] = [ROUTES, MIDDLEWARES, USERS];
+const TABLE_KINDS: [TableKind; 4] = [ROUTES, MIDDLEWARES, USERS, OIDC];
 
 /// A named table, flattened to the keys of the label language.
 struct NamedTable {
@@ -96,6 +100,9 @@ impl FileParser<'_> {
             } else if name == USERS.key {
                 let table = |NamedTable { name, keys: users, place }| UserTable { name, users, place };
                 config.users = self.tables(USERS, value).map(table).collect();
+            } else if name == OIDC.key {
+                let table = |NamedTable { name, keys, place }| OidcTable::new(name, keys, place);
+                config.oidc = self.tables(OIDC, value).map(table).collect();
             } else if let Some(flag) = FLAGS.iter().find(|flag| flag.is_key() && flag.name == name) {
                 let values = self.global(flag, value);
                 config.globals.set(flag, values);
@@ -172,7 +179,7 @@ impl FileParser<'_> {
         let help = match nearest(name, known) {
             _ if name == CONFIG.name => "the file cannot name itself; take it out".to_owned(),
             Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => "take it out; the keys are the names of the flags of `gangway serve`, `routes`, `middlewares` and `users`"
+            None => "take it out; the keys are the names of the flags of `gangway serve`, `routes`, `middlewares`, `users` and `oidc`"
                 .to_owned(),
         };
         let message = format!("unknown key `{name}`");

@@ -87,6 +87,10 @@ pub(crate) enum KeyId {
     AuthSkip,
     AuthKeep,
     AuthRealm,
+    AuthOidc,
+    AuthUsers,
+    AuthGroups,
+    AuthDomains,
     Compress,
     Use,
     OptOut,
@@ -225,7 +229,11 @@ impl KeyId {
             | Self::AuthHeaders
             | Self::AuthSkip
             | Self::AuthKeep
-            | Self::AuthRealm => Sharing::LogIn,
+            | Self::AuthRealm
+            | Self::AuthOidc
+            | Self::AuthUsers
+            | Self::AuthGroups
+            | Self::AuthDomains => Sharing::LogIn,
         }
     }
 }

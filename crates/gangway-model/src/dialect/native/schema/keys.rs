@@ -378,28 +378,43 @@ pub(crate) const KEYS: &[Key] = &[
         name: "auth.oidc",
         value: Form::Line("name of a provider in the configuration file"),
         example: "company",
-        doc: "Asks for a log-in by OpenID Connect.",
+        doc: "Asks for a log-in at an OpenID provider, which a table `[oidc.<name>]` of the configuration file describes. A \
+              browser is sent there and comes back; the log-in is kept in an encrypted cookie. Other clients get 401. The \
+              application gets `Remote-User`, `Remote-Email`, `Remote-Name` and `Remote-Groups`; what clients send under \
+              names that begin with `Remote-` is removed. Gangway itself answers below `/.gangway/oidc` at the hosts of the \
+              route; `/.gangway/oidc/callback` is what the provider has to know, and `/.gangway/oidc/logout` logs out. \
+              Without the provider nobody is let in.",
+        status: KeyStatus::InForce(KeyId::AuthOidc),
         ..PROTECTS
     },
     Key {
         name: "auth.users",
         value: Form::List("users"),
-        example: "ann, bob",
-        doc: "Narrows `auth.oidc` to these users.",
+        default: "all",
+        example: "ann, bob@example.org",
+        doc: "Narrows `auth.oidc` to these users: names (`preferred_username`), e-mail addresses that the provider calls \
+              verified, or subjects as `sub:248289761001`. Others get 403. Of `auth.users`, `auth.groups` and \
+              `auth.domains` each that is there has to hold.",
+        status: KeyStatus::InForce(KeyId::AuthUsers),
         ..PROTECTS
     },
     Key {
         name: "auth.groups",
         value: Form::List("groups"),
+        default: "all",
         example: "admins",
-        doc: "Narrows `auth.oidc` to these groups.",
+        doc: "Narrows `auth.oidc` to users who are in one of these groups, as the provider says.",
+        status: KeyStatus::InForce(KeyId::AuthGroups),
         ..PROTECTS
     },
     Key {
         name: "auth.domains",
         value: Form::List("domains"),
+        default: "all",
         example: "example.org",
-        doc: "Narrows `auth.oidc` to addresses of these domains.",
+        doc: "Narrows `auth.oidc` to users with a verified e-mail address of one of these domains. Domains below them do not \
+              count.",
+        status: KeyStatus::InForce(KeyId::AuthDomains),
         ..PROTECTS
     },
     Key {

@@ -1,0 +1,34 @@
+//! Log-ins at OpenID providers: OpenID Connect Core 1.0 with the authorization code flow (RFC 6749) and PKCE (RFC 7636).
+//!
+//! A [`Provider`] sends a browser to log in, and makes a session of what the provider answers. Nothing about a client is
+//! kept here: what must be known again is in cookies, sealed by [`CookieKeys`]. Every failure is a value; none lets a
+//! client in.
+//!
+//! Who may use which route, and how a request and its cookies look, is not known here.
+
+mod cached;
+mod cookie_keys;
+mod discovery;
+mod http;
+mod id_token;
+mod jwks;
+mod login_error;
+mod login_state;
+mod provider;
+mod providers;
+mod session;
+mod settings;
+mod time;
+mod token_response;
+mod user;
+
+pub use cookie_keys::CookieKeys;
+pub use http::{CaError, Http};
+pub use login_error::LoginError;
+pub use login_state::{Callback, StateId};
+pub use provider::{FinishedLogin, LoginStart, Provider};
+pub use providers::Providers;
+pub use session::{Session, SessionId};
+pub use settings::{ClientSecret, ProviderSettings, is_secure_url};
+pub use time::{UnixSeconds, now};
+pub use user::User;

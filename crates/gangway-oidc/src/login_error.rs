@@ -1,0 +1,31 @@
+//! Why a log-in is not finished.
+
+/// Why a log-in is not begun or not finished. No variant repeats a secret: texts are for the log and for clients on the local
+/// network.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum LoginError {
+    /// The provider cannot be reached, or is silent, or says that it is out of order.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The provider answered what does not hold.
+    #[error("{0}")]
+    Invalid(String),
+    /// The provider says that the user is not to be let in, or what it says of the user cannot be used.
+    #[error("{0}")]
+    Denied(String),
+    /// The client asks to finish a log-in that it has not begun, or no longer can.
+    #[error("{0}")]
+    NotBegun(&'static str),
+    /// Too many log-ins are being finished.
+    #[error("too many log-ins are being finished")]
+    Busy,
+    /// There is no key for cookies, or no random numbers, or no time.
+    #[error("{0}")]
+    Closed(&'static str),
+}
+
+impl LoginError {
+    pub(crate) fn invalid(text: impl Into<String>) -> Self {
+        Self::Invalid(text.into())
+    }
+}

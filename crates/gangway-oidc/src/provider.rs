@@ -1,0 +1,401 @@
+//! One provider: sends browsers there, and finishes their log-ins.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use form_urlencoded::Serializer;
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+
+use crate::cached::Cached;
+use crate::cookie_keys::CookieKeys;
+use crate::discovery::{self, ClientAuthentication, Metadata};
+use crate::http::{CaError, Http};
+use crate::id_token::{self, Expected, TokenError, Verified};
+use crate::jwks::{self, Keys};
+use crate::login_error::LoginError;
+use crate::login_state::{self, Callback, LoginState, StateId, return_path};
+use crate::session::{Session, SessionId};
+use crate::settings::ProviderSettings;
+use crate::time::UnixSeconds;
+use crate::token_response::{self, Tokens};
+use crate::user::{Reading, User};
+
+/// How old metadata and keys may be. A new key is looked for at once.
+const DOCUMENT_AGE_MAX: Duration = Duration::from_secs(3600);
+
+/// A token with an unknown key makes us look for it, but not more often than this: each log-in could bring such a token.
+const KEYS_AGE_MIN: Duration = Duration::from_secs(30);
+
+/// Log-ins that are finished at the same time. Each asks the provider up to four times.
+const FINISHING_MAX: usize = 32;
+
+/// Bytes of a session cookie's value: browsers keep 4,096 bytes of name, value and attributes.
+const SESSION_LEN_MAX: usize = 3800;
+
+/// How far the provider's clock may be ahead of ours or behind it, in seconds.
+const CLOCK_DIFFERENCE_MAX: u64 = 60;
+
+/// A provider, and what it has said about itself.
+#[derive(Debug)]
+pub struct Provider {
+    settings: ProviderSettings,
+    http: Http,
+    metadata: Cached<Metadata>,
+    keys: Cached<Keys>,
+    finishing: Semaphore,
+}
+
+/// Where a browser is sent to log in, and what it has to keep meanwhile.
+#[derive(Debug)]
+pub struct LoginStart {
+    /// A URL of the provider.
+    pub location: String,
+    /// Which log-in it is.
+    pub state: StateId,
+    /// The value of the cookie that binds it to the browser.
+    pub sealed: String,
+    /// How long the cookie is needed.
+    pub lifetime: Duration,
+}
+
+/// A log-in that went well.
+#[derive(Debug)]
+pub struct FinishedLogin {
+    /// The new session.
+    pub session: Session,
+    /// The value of its cookie.
+    pub sealed: String,
+    /// How long it counts.
+    pub lifetime: Duration,
+    /// The path, with its query, that the browser first asked for.
+    pub return_to: String,
+}
+
+impl Provider {
+    /// A provider that has not been asked yet.
+    ///
+    /// # Errors
+    ///
+    /// The certificates to trust are none.
+    pub fn new(settings: ProviderSettings) -> Result<Self, CaError> {
+        let http = Http::new(settings.ca_pem.as_deref())?;
+        let (metadata, keys) = (Cached::default(), Cached::default());
+        Ok(Self { settings, http, metadata, keys, finishing: Semaphore::new(FINISHING_MAX) })
+    }
+
+    /// What is known of it before it is asked.
+    pub fn settings(&self) -> &ProviderSettings {
+        &self.settings
+    }
+
+    /// Where a cookie of a session at this host counts: there, or at the hosts of one domain.
+    pub fn scope<'a>(&'a self, host: &'a str) -> Option<&'a str> {
+        let Some(domain) = self.settings.cookie_domain.as_deref() else { return Some(host) };
+        let is_below = host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        is_below.then_some(domain)
+    }
+
+    /// Whether log-ins are possible now, as far as can be told without a user.
+    ///
+    /// # Errors
+    ///
+    /// Why they are not.
+    pub async fn check(&self) -> Result<(), LoginError> {
+        let metadata = self.metadata().await?;
+        self.keys(&metadata, DOCUMENT_AGE_MAX).await?;
+        match metadata.clock_ahead {
+            Some(ahead) if ahead.unsigned_abs() > CLOCK_DIFFERENCE_MAX => {
+                let (seconds, side) = (ahead.unsigned_abs(), if ahead < 0 { "ahead of" } else { "behind" });
+                Err(LoginError::Invalid(format!("the clock here is {seconds} s {side} the provider's")))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Begins a log-in at `origin` (scheme, host and port), after which the browser comes back to `target`. `callback` is
+    /// the path that the provider sends it to.
+    ///
+    /// # Errors
+    ///
+    /// The provider is not there, or nothing can be sealed.
+    pub async fn begin(
+        &self,
+        keys: &CookieKeys,
+        (origin, callback): (&str, &str),
+        target: &str,
+        now: UnixSeconds,
+    ) -> Result<LoginStart, LoginError> {
+        let metadata = self.metadata().await?;
+        let id = StateId::new(random::<16>()?);
+        let state = LoginState {
+            provider: self.settings.name.to_string(),
+            nonce: random::<16>()?,
+            verifier: random::<32>()?,
+            return_to: return_path(target).to_owned(),
+            begun: now,
+        };
+        let challenge = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, state.verifier.as_bytes()));
+        let query = Serializer::new(String::new())
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &self.settings.client_id)
+            .append_pair("redirect_uri", &format!("{origin}{callback}"))
+            .append_pair("scope", &self.settings.scopes.join(" "))
+            .append_pair("state", id.as_str())
+            .append_pair("nonce", &state.nonce)
+            .append_pair("code_challenge", &challenge)
+            .append_pair("code_challenge_method", "S256")
+            .finish();
+        let sealed = state.seal(keys, origin, &id)?;
+        let location = with_query(&metadata.authorization_endpoint, &query);
+        Ok(LoginStart { location, state: id, sealed, lifetime: Duration::from_secs(login_state::LIFETIME) })
+    }
+
+    /// The name of the provider that a log-in was begun at, if the cookie holds.
+    ///
+    /// # Errors
+    ///
+    /// It was not begun by this browser at this origin, or too long ago.
+    pub fn of_state(
+        keys: &CookieKeys,
+        origin: &str,
+        callback: &Callback,
+        sealed: &[u8],
+        now: UnixSeconds,
+    ) -> Result<String, LoginError> {
+        LoginState::open(keys, origin, &callback.state, sealed, now).map(|state| state.provider)
+    }
+
+    /// Finishes a log-in: the code becomes tokens, and they a session for `host`.
+    ///
+    /// # Errors
+    ///
+    /// Anything that does not hold.
+    pub async fn finish(
+        &self,
+        keys: &CookieKeys,
+        (origin, path): (&str, &str),
+        callback: &Callback,
+        sealed: &[u8],
+        (host, now): (&str, UnixSeconds),
+    ) -> Result<FinishedLogin, LoginError> {
+        let scope = self.scope(host).ok_or(LoginError::Closed("the host is not below the domain of the cookie"))?;
+        let state = LoginState::open(keys, origin, &callback.state, sealed, now)?;
+        if state.provider != *self.settings.name {
+            return Err(LoginError::NotBegun("this log-in was begun at another provider"));
+        }
+        let metadata = self.metadata().await?;
+        // RFC 9207: an answer of another provider must not be taken for one of this.
+        match &callback.issuer {
+            Some(issuer) if **issuer != *self.settings.issuer => {
+                return Err(LoginError::NotBegun("the answer is that of another provider"));
+            }
+            None if metadata.names_issuer => {
+                return Err(LoginError::NotBegun("the answer does not say of which provider it is"));
+            }
+            Some(_) | None => {}
+        }
+        let code = callback.outcome.as_ref().map_err(|error| match &**error {
+            "temporarily_unavailable" | "server_error" => {
+                LoginError::Unavailable(format!("the provider says `{error}`"))
+            }
+            error => LoginError::Denied(format!("the provider refuses the log-in: `{error}`")),
+        })?;
+        let _permit = self.finishing.try_acquire().map_err(|_| LoginError::Busy)?;
+        let tokens = self.tokens(&metadata, code, &state.verifier, &format!("{origin}{path}")).await?;
+        let Verified { subject, claims } = self.verified(&metadata, &tokens, &state.nonce, now).await?;
+        let claims = self.completed(&metadata, &tokens, &subject, claims).await?;
+        let reading = Reading { groups_claim: &self.settings.groups_claim, trust_email: self.settings.trust_email };
+        let user = User::of(subject, &claims, reading);
+        let session = Session::begin(SessionId(random::<16>()?), user, &self.settings, now);
+        let sealed = session.seal(keys, &self.settings, scope)?;
+        if sealed.len() > SESSION_LEN_MAX {
+            let why = "what the provider says of this user is too long for a cookie; let it send fewer groups";
+            return Err(LoginError::Denied(why.to_owned()));
+        }
+        Ok(FinishedLogin { session, sealed, lifetime: self.settings.session, return_to: state.return_to })
+    }
+
+    /// The session of a cookie, if it counts for this host now.
+    pub fn session(&self, keys: &CookieKeys, host: &str, sealed: &[u8], now: UnixSeconds) -> Option<Session> {
+        Session::open(keys, &self.settings, self.scope(host)?, sealed, now)
+    }
+
+    /// Where a browser is sent to log out at the provider too, and comes back from to `return_to`. None where the provider
+    /// has no such place.
+    ///
+    /// # Errors
+    ///
+    /// The provider is not there.
+    pub async fn logout_url(&self, return_to: &str) -> Result<Option<String>, LoginError> {
+        let metadata = self.metadata().await?;
+        Ok(metadata.end_session_endpoint.as_ref().map(|url| {
+            let query = Serializer::new(String::new())
+                .append_pair("client_id", &self.settings.client_id)
+                .append_pair("post_logout_redirect_uri", return_to)
+                .finish();
+            with_query(url, &query)
+        }))
+    }
+
+    async fn metadata(&self) -> Result<std::sync::Arc<Metadata>, LoginError> {
+        self.metadata.get(DOCUMENT_AGE_MAX, discovery::read(&self.http, &self.settings)).await
+    }
+
+    async fn keys(&self, metadata: &Metadata, age_max: Duration) -> Result<std::sync::Arc<Keys>, LoginError> {
+        self.keys.get(age_max, jwks::read(&self.http, &metadata.jwks_uri)).await
+    }
+
+    async fn tokens(
+        &self,
+        metadata: &Metadata,
+        code: &str,
+        verifier: &str,
+        redirect_uri: &str,
+    ) -> Result<Tokens, LoginError> {
+        let (authorization, form) = self.token_request(metadata, code, verifier, redirect_uri);
+        let answer = self.http.post_form(&metadata.token_endpoint, authorization.as_deref(), form).await?;
+        token_response::parse(&answer)
+    }
+
+    /// `Authorization` and the form of the question for tokens.
+    fn token_request(
+        &self,
+        metadata: &Metadata,
+        code: &str,
+        verifier: &str,
+        redirect_uri: &str,
+    ) -> (Option<String>, String) {
+        let id = &*self.settings.client_id;
+        let secret = self.settings.client_secret.as_ref().map_or("", |secret| secret.expose());
+        let mut form = Serializer::new(String::new());
+        form.append_pair("grant_type", "authorization_code")
+            .append_pair("code", code)
+            .append_pair("redirect_uri", redirect_uri)
+            .append_pair("code_verifier", verifier);
+        let authorization = match metadata.client_authentication {
+            ClientAuthentication::Basic => {
+                // RFC 6749, section 2.3.1: both are form-encoded first.
+                let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+                Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret)))))
+            }
+            ClientAuthentication::Post => {
+                form.append_pair("client_id", id).append_pair("client_secret", secret);
+                None
+            }
+            ClientAuthentication::None => {
+                form.append_pair("client_id", id);
+                None
+            }
+        };
+        (authorization, form.finish())
+    }
+
+    /// Checks the ID token, with new keys if the provider may have some.
+    async fn verified(
+        &self,
+        metadata: &Metadata,
+        tokens: &Tokens,
+        nonce: &str,
+        now: UnixSeconds,
+    ) -> Result<Verified, LoginError> {
+        let expected = Expected {
+            issuer: &self.settings.issuer,
+            client_id: &self.settings.client_id,
+            nonce,
+            algorithms: &metadata.algorithms,
+            access_token: &tokens.access_token,
+            now,
+        };
+        let keys = self.keys(metadata, DOCUMENT_AGE_MAX).await?;
+        let verified = match id_token::verify(&tokens.id_token, &keys, &expected) {
+            Err(TokenError::KeyUnknown) => {
+                let keys = self.keys(metadata, KEYS_AGE_MIN).await?;
+                id_token::verify(&tokens.id_token, &keys, &expected)
+            }
+            judged => judged,
+        };
+        verified.map_err(|error| LoginError::Invalid(format!("the ID token does not count: {error}")))
+    }
+
+    /// Asks the provider about the user where the token does not say everything.
+    async fn completed(
+        &self,
+        metadata: &Metadata,
+        tokens: &Tokens,
+        subject: &str,
+        mut claims: Map<String, Value>,
+    ) -> Result<Map<String, Value>, LoginError> {
+        let wanted = ["preferred_username", "email", &self.settings.groups_claim];
+        let Some(url) =
+            metadata.userinfo_endpoint.as_ref().filter(|_| wanted.iter().any(|name| !claims.contains_key(*name)))
+        else {
+            return Ok(claims);
+        };
+        let wrong = |what: &str| LoginError::Invalid(format!("what the provider says of the user {what}"));
+        let answer = self.http.get_with_token(url, &tokens.access_token).await?;
+        if !answer.status.is_success() {
+            return Err(LoginError::Invalid(format!("`{url}` answers {}", answer.status.as_u16())));
+        }
+        let said: Map<String, Value> = serde_json::from_slice(&answer.body).map_err(|_| wrong("does not hold"))?;
+        // Core, section 5.3.2: it may be an answer about somebody else.
+        if said.get("sub").and_then(Value::as_str) != Some(subject) {
+            return Err(wrong("is about somebody else"));
+        }
+        // An address and whether it is verified belong together.
+        let email_is_of_token = claims.contains_key("email");
+        for (name, value) in said {
+            if !(email_is_of_token && name == "email_verified") {
+                claims.entry(name).or_insert(value);
+            }
+        }
+        Ok(claims)
+    }
+}
+
+/// A number by chance that nobody guesses, as text for URLs.
+fn random<const LEN: usize>() -> Result<String, LoginError> {
+    let mut bytes = [0; LEN];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| LoginError::Closed("the system gave no random numbers"))?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// An endpoint may have a query of its own.
+fn with_query(url: &str, query: &str) -> String {
+    let mark = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{mark}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::tests::settings;
+
+    #[test]
+    fn a_cookie_of_a_domain_counts_at_its_hosts_only() {
+        let provider = |domain: Option<&str>| {
+            Provider::new(ProviderSettings { cookie_domain: domain.map(Into::into), ..settings() }).expect("no roots")
+        };
+        assert_eq!(provider(None).scope("a.example.org"), Some("a.example.org"));
+        let provider = provider(Some("example.org"));
+        for (host, scope) in [
+            ("example.org", Some("example.org")),
+            ("a.example.org", Some("example.org")),
+            ("a.b.example.org", Some("example.org")),
+            ("evilexample.org", None),
+            ("example.org.evil.example", None),
+            ("org", None),
+        ] {
+            assert_eq!(provider.scope(host), scope, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_query_joins_the_one_that_is_there() {
+        assert_eq!(with_query("https://a/b", "c=d"), "https://a/b?c=d");
+        assert_eq!(with_query("https://a/b?x=y", "c=d"), "https://a/b?x=y&c=d");
+        assert_eq!(random::<16>().map(|text| text.len()), Ok(22));
+    }
+}

@@ -1,0 +1,344 @@
+//! Log-ins at OpenID providers: the redirections, cookies and pages around what `gangway-oidc` decides.
+//!
+//! A request is let in by a session cookie that can be opened, and by nothing else. A client without one is sent to the
+//! provider if a person looks at the answer, and gets 401 otherwise.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use gangway_model::{IDENTITY_OF_ALL, IdentityField, OIDC_PATH, OidcAuth, OidcUser, TlsMode};
+use gangway_oidc::{
+    Callback, CookieKeys, FinishedLogin, LoginError, LoginStart, Provider, Providers, SessionId, StateId, UnixSeconds,
+    User,
+};
+use gangway_publish::Reader;
+use http::{Method, StatusCode};
+
+use crate::access::forward::{Approval, is_page_view, remove_claims};
+use crate::access::oidc_cookies::{CookieSite, values};
+use crate::access::used_ids::UsedIds;
+use crate::grammar::is_value;
+use crate::message::field_kind::FieldKind;
+use crate::message::fields::Fields;
+use crate::message::request_head::RequestHead;
+use crate::reply::auth_reply::AuthReply;
+use crate::reply::local_reply::{FailureReply, LocalReply, RETRY_AFTER};
+use crate::reply::reason::Reason;
+use crate::request::admission::Admission;
+use crate::request::client_origin::ClientScheme;
+
+/// Where providers send browsers back to.
+const CALLBACK: &str = "/.gangway/oidc/callback";
+
+/// Where users log out, and where they end up then.
+const LOGOUT: &str = "/.gangway/oidc/logout";
+const LOGGED_OUT: &str = "/.gangway/oidc/logged-out";
+
+const LOGGED_OUT_PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Logged out</title>\
+                               <p>You are logged out.</p></html>\n";
+
+/// The clocks of instances that share a volume may differ by this much, so a state is remembered for longer than it counts.
+const STATE_KEPT: u64 = 900;
+
+/// What log-ins share.
+#[derive(Debug)]
+pub(super) struct OidcLogins {
+    providers: Reader<Providers>,
+    /// Log-ins that were finished: their answers must not count twice.
+    finished: UsedIds<StateId>,
+    /// Sessions whose users have logged out: a copy of the cookie must not count any more.
+    ended: UsedIds<SessionId>,
+}
+
+/// A request at a route that asks for such a log-in.
+pub(super) struct Visit<'a> {
+    pub(super) head: &'a RequestHead,
+    pub(super) admission: &'a Admission,
+    /// How the route is served.
+    pub(super) tls: TlsMode,
+}
+
+impl Visit<'_> {
+    /// The path in the form in which paths are compared.
+    fn path(&self) -> &str {
+        self.admission.view(self.head).path
+    }
+
+    /// Whether Gangway itself answers it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.path().strip_prefix(OIDC_PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    fn host(&self) -> &str {
+        self.admission.host(self.head)
+    }
+
+    fn scheme(&self) -> ClientScheme {
+        self.admission.origin.scheme()
+    }
+
+    /// Scheme, host and port as the browser has them.
+    fn origin(&self) -> String {
+        let scheme = self.scheme();
+        let usual = match scheme {
+            ClientScheme::Http => 80,
+            ClientScheme::Https => 443,
+        };
+        match self.admission.port.filter(|port| *port != usual) {
+            Some(port) => format!("{}://{}:{port}", scheme.text(), self.host()),
+            None => format!("{}://{}", scheme.text(), self.host()),
+        }
+    }
+
+    /// The site of cookies that are for this host alone.
+    fn own_site(&self) -> CookieSite<'static> {
+        CookieSite { scheme: self.scheme(), domain: None }
+    }
+
+    fn session_site<'p>(&self, provider: &'p Provider) -> CookieSite<'p> {
+        CookieSite { scheme: self.scheme(), domain: provider.settings().cookie_domain.as_deref() }
+    }
+
+    /// Plain HTTP shows the session to everybody on the way. That is for the owner to choose, by a route that is served
+    /// without TLS.
+    fn check_secure(&self) -> Result<(), LocalReply> {
+        match (self.scheme(), self.tls) {
+            (ClientScheme::Https, _) | (ClientScheme::Http, TlsMode::Off) => Ok(()),
+            (ClientScheme::Http, TlsMode::Auto | TlsMode::Internal) => {
+                let detail = "nobody logs in over plain HTTP; use https, or set `tls` to `off`";
+                Err(FailureReply::new(Reason::NoCertificate).with_detail(detail).into())
+            }
+        }
+    }
+}
+
+/// What a request needs of the published providers. Taken out at once: nothing published is held while a provider is asked.
+struct Ready {
+    provider: Arc<Provider>,
+    keys: Arc<CookieKeys>,
+    now: UnixSeconds,
+}
+
+impl OidcLogins {
+    pub(super) fn new(providers: Reader<Providers>) -> Self {
+        Self { providers, finished: UsedIds::default(), ended: UsedIds::default() }
+    }
+
+    fn ready(&self, provider: &str) -> Result<Ready, LocalReply> {
+        let providers = self.providers.load();
+        let Some(provider) = providers.get(provider) else {
+            return Err(closed(&format!("there is no OpenID provider `{provider}` that can be used")));
+        };
+        if providers.keys().is_empty() {
+            return Err(closed("there is no key for the cookies of log-ins"));
+        }
+        let now = gangway_oidc::now().ok_or_else(|| closed("the clock is not set"))?;
+        Ok(Ready { provider: Arc::clone(provider), keys: Arc::clone(providers.keys()), now })
+    }
+
+    /// Lets a user in who has logged in. An error is the reply for the client.
+    pub(super) async fn log_in(&self, oidc: &OidcAuth, visit: &Visit<'_>) -> Result<Approval, LocalReply> {
+        visit.check_secure()?;
+        let ready = self.ready(&oidc.provider)?;
+        let Ready { provider, keys, now } = &ready;
+        if provider.scope(visit.host()).is_none() {
+            return Err(closed("the host is not below the `cookie-domain` of the OpenID provider"));
+        }
+        let name = visit.session_site(provider).session_name(&oidc.provider);
+        let mut sessions =
+            values(&visit.head.fields, &name).filter_map(|sealed| provider.session(keys, visit.host(), sealed, *now));
+        let Some(session) = sessions.find(|session| !self.ended.has(session.id())) else {
+            return Err(self.ask_to_log_in(&ready, visit).await);
+        };
+        let user = session.user();
+        if !oidc.admits(as_model(user)) {
+            let detail = format!("`{}` is not among those whom the route lets in", user.known_as());
+            return Err(FailureReply::new(Reason::UserNotAdmitted).with_detail(detail).into());
+        }
+        Ok(approval(user))
+    }
+
+    async fn ask_to_log_in(&self, Ready { provider, keys, now }: &Ready, visit: &Visit<'_>) -> LocalReply {
+        let is_by_script = visit.head.fields.all_named(b"x-requested-with").next().is_some();
+        if is_by_script || !is_page_view(visit.head) {
+            let challenge = format!("Bearer realm=\"{}\"", provider.settings().name);
+            return FailureReply::new(Reason::NotLoggedIn).with_field("www-authenticate", challenge).into();
+        }
+        let begun = provider.begin(keys, (&visit.origin(), CALLBACK), &visit.head.target, *now).await;
+        let LoginStart { location, state, sealed, lifetime } = match begun {
+            Ok(start) => start,
+            Err(error) => return failed(&error, &provider.settings().name, None),
+        };
+        let site = visit.own_site();
+        let mut reply = AuthReply::redirect(&location);
+        for surplus in site.surplus_states(&visit.head.fields) {
+            push_cookie(&mut reply.fields, &site.set(&surplus, "", 0));
+        }
+        push_cookie(&mut reply.fields, &site.set(&site.state_name(state.as_str()), &sealed, lifetime.as_secs()));
+        reply.into()
+    }
+
+    /// Answers a request for a path of our own.
+    pub(super) async fn own_page(&self, oidc: &OidcAuth, visit: &Visit<'_>) -> LocalReply {
+        if let Err(refused) = visit.check_secure() {
+            return refused;
+        }
+        let is_get = visit.head.method == Method::GET;
+        match visit.path() {
+            CALLBACK if is_get => self.finish(visit).await,
+            LOGOUT if is_get || visit.head.method == Method::POST => self.log_out(oidc, visit).await,
+            LOGGED_OUT if is_get => logged_out_page(Fields::default()),
+            CALLBACK | LOGOUT | LOGGED_OUT => FailureReply::new(Reason::MethodNotAllowed).into(),
+            _ => FailureReply::new(Reason::NoRoute).into(),
+        }
+    }
+
+    /// Finishes a log-in. Which provider it was begun at says the state, which only we can have written.
+    async fn finish(&self, visit: &Visit<'_>) -> LocalReply {
+        let callback = match Callback::parse(visit.admission.view(visit.head).query) {
+            Ok(callback) => callback,
+            Err(error) => return failed(&error, "", None),
+        };
+        let (site, origin) = (visit.own_site(), visit.origin());
+        let name = site.state_name(callback.state().as_str());
+        let gone = site.set(&name, "", 0);
+        let Some(sealed) = values(&visit.head.fields, &name).next() else {
+            let error = LoginError::NotBegun("the browser has no cookie of this log-in");
+            return failed(&error, "", None);
+        };
+        let (keys, now) = (Arc::clone(self.providers.load().keys()), gangway_oidc::now());
+        let Some(now) = now.filter(|_| !keys.is_empty()) else {
+            return closed("there is no key for cookies, or no time");
+        };
+        let provider = match Provider::of_state(&keys, &origin, &callback, sealed, now) {
+            Ok(provider) => provider,
+            Err(error) => return failed(&error, "", Some(gone)),
+        };
+        let Ready { provider, keys, now } = match self.ready(&provider) {
+            Ok(ready) => ready,
+            Err(closed) => return closed,
+        };
+        let known = &*provider.settings().name;
+        let finished_before = || LoginError::NotBegun("this log-in was finished before");
+        // A provider may end the session of a user whose code it sees twice, so it is not asked again.
+        if self.finished.has(callback.state()) {
+            return failed(&finished_before(), known, Some(gone));
+        }
+        let finished = provider.finish(&keys, (&origin, CALLBACK), &callback, sealed, (visit.host(), now)).await;
+        let FinishedLogin { sealed, lifetime, return_to, .. } = match finished {
+            Ok(finished) => finished,
+            Err(error) => return failed(&error, known, Some(gone)),
+        };
+        // Only now: whoever makes up answers of a provider must not fill what is remembered.
+        if !self.finished.insert(callback.state(), now + STATE_KEPT, now) {
+            return failed(&finished_before(), known, Some(gone));
+        }
+        // With the origin in front no path can be taken for another host.
+        let mut reply = AuthReply::redirect(&format!("{origin}{return_to}"));
+        reply.status = StatusCode::SEE_OTHER;
+        let of_session = visit.session_site(&provider);
+        push_cookie(&mut reply.fields, &of_session.set(&of_session.session_name(known), &sealed, lifetime.as_secs()));
+        push_cookie(&mut reply.fields, &gone);
+        reply.into()
+    }
+
+    /// Ends the session here and, where the provider has a place for it, there.
+    async fn log_out(&self, oidc: &OidcAuth, visit: &Visit<'_>) -> LocalReply {
+        if visit.head.fields.all_named(b"sec-fetch-site").any(|site| site == b"cross-site") {
+            return FailureReply::new(Reason::Forbidden).with_detail("another site asks for the log-out").into();
+        }
+        let Ready { provider, keys, now } = match self.ready(&oidc.provider) {
+            Ok(ready) => ready,
+            Err(closed) => return closed,
+        };
+        let site = visit.session_site(&provider);
+        let name = site.session_name(&oidc.provider);
+        let mut was_logged_in = false;
+        for sealed in values(&visit.head.fields, &name) {
+            let session = provider.session(&keys, visit.host(), sealed, now);
+            if let Some(session) = session.filter(|session| !self.ended.has(session.id())) {
+                was_logged_in = true;
+                self.ended.insert(session.id(), session.ends(), now);
+            }
+        }
+        let mut fields = Fields::default();
+        push_cookie(&mut fields, &site.set(&name, "", 0));
+        if !was_logged_in {
+            return logged_out_page(fields);
+        }
+        // Where the provider cannot be asked, the session here has ended all the same.
+        match provider.logout_url(&format!("{}{LOGGED_OUT}", visit.origin())).await {
+            Ok(Some(url)) => {
+                let mut reply = AuthReply::redirect(&url);
+                reply.status = StatusCode::SEE_OTHER;
+                reply.fields.extend_from(&fields, |_| true);
+                reply.into()
+            }
+            Ok(None) | Err(_) => logged_out_page(fields),
+        }
+    }
+}
+
+/// Removes what an application could take for a statement about the user.
+pub(super) fn remove_identity(fields: &mut Fields) {
+    static IDENTITY: LazyLock<[IdentityField; 1]> = LazyLock::new(|| [IdentityField::Begins(IDENTITY_OF_ALL.into())]);
+    remove_claims(&*IDENTITY, fields);
+}
+
+fn as_model(user: &User) -> OidcUser<'_> {
+    OidcUser { subject: &user.subject, name: user.name.as_deref(), email: user.email.as_deref(), groups: &user.groups }
+}
+
+/// What the application learns of the user.
+fn approval(user: &User) -> Approval {
+    let mut identity = Fields::default();
+    let groups = user.groups.join(",");
+    let said = [
+        ("Remote-User", Some(user.known_as())),
+        ("Remote-Email", user.email.as_deref()),
+        ("Remote-Name", user.display_name.as_deref()),
+        ("Remote-Groups", Some(&*groups).filter(|groups| !groups.is_empty())),
+    ];
+    for (name, value) in said {
+        if let Some(value) = value.filter(|value| is_value(value.as_bytes())) {
+            identity.push(name.as_bytes(), value.as_bytes());
+        }
+    }
+    Approval::of_user(identity, user.known_as())
+}
+
+fn push_cookie(fields: &mut Fields, value: &str) {
+    fields.push_known(FieldKind::SetCookie, b"set-cookie", &[value.as_bytes()]);
+}
+
+fn logged_out_page(mut fields: Fields) -> LocalReply {
+    fields.push(b"content-type", b"text/html; charset=utf-8");
+    fields.push(b"cache-control", b"no-store");
+    AuthReply { status: StatusCode::OK, fields, body: Bytes::from_static(LOGGED_OUT_PAGE.as_bytes()) }.into()
+}
+
+fn closed(detail: &str) -> LocalReply {
+    FailureReply::new(Reason::RouteClosed).with_detail(detail).into()
+}
+
+/// The reply for a log-in that went wrong. `gone` removes its cookie.
+fn failed(error: &LoginError, provider: &str, gone: Option<String>) -> LocalReply {
+    let (reason, pause): (Reason, Option<Duration>) = match error {
+        LoginError::Unavailable(_) => (Reason::AuthUnavailable, Some(RETRY_AFTER)),
+        LoginError::Invalid(_) => (Reason::AuthInvalid, None),
+        LoginError::Denied(_) => (Reason::UserNotAdmitted, None),
+        LoginError::NotBegun(_) => (Reason::LoginNotBegun, None),
+        LoginError::Busy => (Reason::Overloaded, Some(RETRY_AFTER)),
+        LoginError::Closed(_) => (Reason::RouteClosed, None),
+    };
+    let detail = if provider.is_empty() { error.to_string() } else { format!("OpenID provider `{provider}`: {error}") };
+    let mut reply = FailureReply::new(reason).with_detail(detail);
+    if let Some(pause) = pause {
+        reply = reply.with_retry_after(pause);
+    }
+    if let Some(gone) = gone {
+        reply = reply.with_field("set-cookie", gone);
+    }
+    reply.into()
+}

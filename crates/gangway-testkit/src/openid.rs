@@ -1,0 +1,244 @@
+//! A stand-in for an OpenID provider: strict about what it is asked, with real signatures, and wrong on request.
+//!
+//! Browsers are not redirected to it: a test hands the URL to [`OpenIdProvider::authorize`] and gets the one to come back by.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Map, Value, json};
+
+use crate::scripted::{Asked, Scripted};
+
+/// The client that the provider knows, and its secret.
+pub const CLIENT: (&str, &str) = ("gang way", "s3cret/+");
+
+/// What it says, and what is wrong with it.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// Claims of the ID token that replace its own; `null` takes one out.
+    pub token: Value,
+    /// What it says of the user when it is asked; without this, it cannot be asked.
+    pub userinfo: Option<Value>,
+    /// Members of its metadata that replace its own; `null` takes one out.
+    pub metadata: Value,
+    /// A status with which it answers everything, at a path that begins like this.
+    pub failing: Option<(&'static str, u16)>,
+    /// Whether it publishes the key that it signs with.
+    pub publishes_key: bool,
+    /// The algorithm that the header of a token names instead of the true one.
+    pub algorithm: Option<&'static str>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            token: json!({}),
+            userinfo: None,
+            metadata: json!({}),
+            failing: None,
+            publishes_key: true,
+            algorithm: None,
+        }
+    }
+}
+
+/// The provider. It ends when this is dropped.
+pub struct OpenIdProvider {
+    /// Its issuer identifier.
+    pub issuer: String,
+    state: Arc<State>,
+    service: Scripted,
+}
+
+struct State {
+    issuer: OnceLock<String>,
+    behaviour: Mutex<Behaviour>,
+    signer: Mutex<Signer>,
+    codes: Mutex<HashMap<String, BTreeMap<String, String>>>,
+    log_ins: AtomicUsize,
+}
+
+struct Signer {
+    key: EncodingKey,
+    id: usize,
+}
+
+impl Signer {
+    fn new(id: usize) -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+        Self { key: EncodingKey::from_ec_der(pair.to_pkcs8v1().expect("a document").as_ref()), id }
+    }
+
+    fn jwk(&self) -> Value {
+        let mut jwk = Jwk::from_encoding_key(&self.key, Algorithm::ES256).expect("a key");
+        jwk.common.key_id = Some(self.id.to_string());
+        serde_json::to_value(jwk).expect("JSON")
+    }
+}
+
+fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl OpenIdProvider {
+    /// Starts one on a free port of loopback.
+    pub async fn start() -> io::Result<Self> {
+        let state = Arc::new(State {
+            issuer: OnceLock::new(),
+            behaviour: Mutex::default(),
+            signer: Mutex::new(Signer::new(1)),
+            codes: Mutex::default(),
+            log_ins: AtomicUsize::new(0),
+        });
+        let answering = Arc::clone(&state);
+        let service = Scripted::answering(move |asked| answering.answer(asked)).await?;
+        let issuer = format!("http://{}", service.address);
+        let _ = state.issuer.set(issuer.clone());
+        Ok(Self { issuer, state, service })
+    }
+
+    /// Changes what it does from now on.
+    pub fn set(&self, behaviour: Behaviour) {
+        *locked(&self.state.behaviour) = behaviour;
+    }
+
+    /// Signs with another key from now on.
+    pub fn change_key(&self) {
+        let mut signer = locked(&self.state.signer);
+        *signer = Signer::new(signer.id + 1);
+    }
+
+    /// How often a path was asked for.
+    pub fn asked(&self, path: &str) -> usize {
+        let begin = format!(" {path} HTTP/1.1\r\n");
+        self.service.asked().iter().filter(|asked| asked.head.contains(&begin)).count()
+    }
+
+    /// A user logs in at the place that a browser was sent to. The result is the URL that it is sent back to.
+    ///
+    /// # Panics
+    ///
+    /// The request is not what OpenID Connect and PKCE ask for.
+    pub fn authorize(&self, location: &str) -> String {
+        let query = location.strip_prefix(&format!("{}/authorize?", self.issuer)).expect("the provider's endpoint");
+        let asked: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        assert_eq!(asked["response_type"], "code");
+        assert_eq!(asked["client_id"], CLIENT.0);
+        assert_eq!(asked["code_challenge_method"], "S256");
+        assert!(asked["scope"].split(' ').any(|scope| scope == "openid"), "{asked:?}");
+        assert!(["state", "nonce", "code_challenge"].iter().all(|name| asked[*name].len() >= 22), "{asked:?}");
+        let mut codes = locked(&self.state.codes);
+        let code = format!("code-{}&", self.state.log_ins.fetch_add(1, Ordering::SeqCst));
+        let back = form_urlencoded::Serializer::new(String::new())
+            .append_pair("code", &code)
+            .append_pair("state", &asked["state"])
+            .append_pair("iss", &self.issuer)
+            .finish();
+        let redirect_uri = asked["redirect_uri"].clone();
+        codes.insert(code, asked);
+        format!("{redirect_uri}?{back}")
+    }
+}
+
+fn reply(status: u16, body: &Value) -> Vec<u8> {
+    let body = body.to_string();
+    let head = format!("HTTP/1.1 {status} Any\r\nContent-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    format!("{head}Connection: close\r\n\r\n{body}").into_bytes()
+}
+
+fn refused(error: &str) -> Vec<u8> {
+    reply(400, &json!({ "error": error }))
+}
+
+fn replaced(mut value: Value, by: &Value) -> Value {
+    let members = value.as_object_mut().expect("an object");
+    for (name, value) in by.as_object().unwrap_or(&Map::new()) {
+        match value {
+            Value::Null => drop(members.remove(name)),
+            value => drop(members.insert(name.clone(), value.clone())),
+        }
+    }
+    value
+}
+
+impl State {
+    fn answer(&self, asked: &Asked) -> Vec<u8> {
+        let target = asked.head.split(' ').nth(1).unwrap_or_default();
+        let behaviour = locked(&self.behaviour).clone();
+        match behaviour.failing {
+            Some((path, status)) if target.starts_with(path) => return reply(status, &json!({})),
+            Some(_) | None => {}
+        }
+        let issuer = self.issuer.get().map_or("", |issuer| issuer);
+        match target {
+            "/.well-known/openid-configuration" => {
+                let metadata = json!({
+                    "issuer": issuer,
+                    "authorization_endpoint": format!("{issuer}/authorize"),
+                    "token_endpoint": format!("{issuer}/token"),
+                    "jwks_uri": format!("{issuer}/jwks"),
+                    "end_session_endpoint": format!("{issuer}/logout?from=us"),
+                    "userinfo_endpoint": behaviour.userinfo.is_some().then(|| format!("{issuer}/userinfo")),
+                    "response_types_supported": ["code"],
+                    "id_token_signing_alg_values_supported": ["RS256", "ES256"],
+                    "authorization_response_iss_parameter_supported": true,
+                });
+                reply(200, &replaced(metadata, &behaviour.metadata))
+            }
+            "/jwks" => {
+                let keys = if behaviour.publishes_key { vec![locked(&self.signer).jwk()] } else { Vec::new() };
+                reply(200, &json!({ "keys": keys }))
+            }
+            "/token" => self.token(asked, &behaviour, issuer),
+            "/userinfo" if asked.field("authorization") == "Bearer access" => {
+                reply(200, &behaviour.userinfo.unwrap_or_default())
+            }
+            _ => reply(404, &json!({})),
+        }
+    }
+
+    fn token(&self, asked: &Asked, behaviour: &Behaviour, issuer: &str) -> Vec<u8> {
+        let form: BTreeMap<String, String> = form_urlencoded::parse(&asked.body).into_owned().collect();
+        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let credentials = BASE64_STANDARD.encode(format!("{}:{}", encoded(CLIENT.0), encoded(CLIENT.1)));
+        if asked.field("authorization") != format!("Basic {credentials}") {
+            return refused("invalid_client");
+        }
+        let Some(request) = form.get("code").and_then(|code| locked(&self.codes).remove(code)) else {
+            return refused("invalid_grant");
+        };
+        let verifier = form.get("code_verifier").map(String::as_str).unwrap_or_default();
+        let challenge = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
+        let is_asked_right = form.get("grant_type").is_some_and(|grant| grant == "authorization_code")
+            && form.get("redirect_uri") == request.get("redirect_uri")
+            && (43..=128).contains(&verifier.len())
+            && request["code_challenge"] == challenge;
+        if !is_asked_right {
+            return refused("invalid_grant");
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let claims = json!({
+            "iss": issuer, "aud": CLIENT.0, "sub": "s-1", "nonce": request["nonce"], "iat": now, "exp": now + 300,
+            "preferred_username": "ann", "email": "ann@example.org", "email_verified": true, "name": "Ann Ö",
+            "groups": ["users", "admins"],
+        });
+        let signer = locked(&self.signer);
+        let header = Header { kid: Some(signer.id.to_string()), ..Header::new(Algorithm::ES256) };
+        let mut token = encode(&header, &replaced(claims, &behaviour.token), &signer.key).expect("signed");
+        if let Some(algorithm) = behaviour.algorithm {
+            let header = json!({ "alg": algorithm, "kid": signer.id.to_string() }).to_string();
+            let rest = token.split_once('.').map_or("", |(_, rest)| rest);
+            token = format!("{}.{rest}", BASE64_URL_SAFE_NO_PAD.encode(header));
+        }
+        reply(200, &json!({ "access_token": "access", "token_type": "Bearer", "id_token": token, "expires_in": 300 }))
+    }
+}
