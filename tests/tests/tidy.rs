@@ -46,6 +46,7 @@ const OWNED: &[(&str, &str)] = &[
     ("bollard", "gangway-watcher"),
     ("dns-update", "gangway-acme"),
     ("instant-acme", "gangway-acme"),
+    ("maxminddb", "gangway-proxy"),
     ("pingora", "gangway-proxy"),
     ("pingora-core", "gangway-proxy"),
     ("pingora-error", "gangway-proxy"),

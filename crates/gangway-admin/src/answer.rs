@@ -211,6 +211,7 @@ impl Answers {
                 diagnostics: &self.diagnostics(compiled),
                 ports: self.sources.instance.public_ports(),
                 refuses_plain: self.sources.instance.refuses_plain(),
+                geography: &*self.sources.instance,
                 now: self.sources.instance.now(),
             },
         ))

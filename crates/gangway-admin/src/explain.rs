@@ -6,8 +6,8 @@ use std::sync::Arc;
 use gangway_diagnostic::Diagnostic;
 use gangway_model::mention::{self, MentionedBy};
 use gangway_model::{
-    Compiled, Considered, Endpoint, Explanation, Middleware, Nearest, PublicPorts, Readiness, RequestView, Route,
-    TlsMode, UpgradeFate, follows_redirects, slash_redirect,
+    ClientPlace, Compiled, Considered, Endpoint, Explanation, Geography, Middleware, Nearest, PublicPorts, Readiness,
+    RequestView, Route, TlsMode, UpgradeFate, follows_redirects, slash_redirect,
 };
 use gangway_tls::{CertificateResolver, Origin, UnixTime};
 use http::header::UPGRADE;
@@ -32,6 +32,8 @@ pub(crate) struct ExplainContext<'a> {
     pub(crate) ports: PublicPorts,
     /// Plain HTTP is refused while a name has no certificate.
     pub(crate) refuses_plain: bool,
+    /// Tells where clients are.
+    pub(crate) geography: &'a dyn Geography,
     pub(crate) now: UnixTime,
 }
 
@@ -49,6 +51,7 @@ struct TableLookup<'a> {
 pub(crate) fn explain(query: &ExplainQuery, context: &ExplainContext<'_>) -> api::ExplainResponse {
     let view = query.view();
     let lookup = look_up(&view, context);
+    let place = ClientPlace::new(query.from, context.geography);
     let routes = context.compiled.table.routes();
     let candidate = |id: &str, route: usize, rule: &str, why: &str| api::CandidateView {
         id: id.to_owned(),
@@ -70,7 +73,7 @@ pub(crate) fn explain(query: &ExplainQuery, context: &ExplainContext<'_>) -> api
         request: request(query, context.ports),
         outcome: outcome(&lookup, &view, query, context),
         route: lookup.winner.map(|route| views::route(route, context.endpoints)),
-        steps: lookup.winner.map(|route| steps::steps(route, query)).unwrap_or_default(),
+        steps: lookup.winner.map(|route| steps::steps(route, query, &place)).unwrap_or_default(),
         matched: lookup.found.winner.as_ref().map(|winner| winner.rule.clone()),
         why: lookup.found.winner.as_ref().map(|winner| winner.why.clone()),
         considered,
@@ -202,7 +205,8 @@ fn route_outcome(route: &Route, query: &ExplainQuery, prefix: &str, context: &Ex
         let location = context.ports.https_url(&format!("{}{}", query.host, query.target));
         return format!("308: redirected to {location}");
     }
-    if let Some(answer) = answer_by_middleware(route, query, prefix) {
+    let place = ClientPlace::new(query.from, context.geography);
+    if let Some(answer) = answer_by_middleware(route, query, &place, prefix) {
         return answer;
     }
     let outcome = format!("{}{}", endpoint_outcome(route, context), upgrade_outcome(route, query));
@@ -225,11 +229,11 @@ fn upgrade_outcome(route: &Route, query: &ExplainQuery) -> String {
 }
 
 /// The first answer that one of the route's middlewares gives before a log-in or an endpoint is asked.
-fn answer_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str) -> Option<String> {
+fn answer_by_middleware(route: &Route, query: &ExplainQuery, place: &ClientPlace<'_>, prefix: &str) -> Option<String> {
     route.middlewares.iter().find_map(|middleware| {
         let redirected = || redirect_by_middleware(middleware, query, prefix);
         let location = || redirected().map(|(status, location)| format!("{status}: redirected to {location}"));
-        steps::refusal(middleware, query).or_else(location)
+        steps::refusal(middleware, query, place).or_else(location)
     })
 }
 

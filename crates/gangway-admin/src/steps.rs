@@ -6,7 +6,8 @@
 use std::net::IpAddr;
 
 use gangway_model::{
-    Authentication, BasicAuth, ClientKey, ForwardAuth, KeyOrigin, LoginMethod, Middleware, Route, choose_coding,
+    AddressFilter, AddressVerdict, Authentication, BasicAuth, ClientKey, ClientPlace, ForwardAuth, KeyOrigin, Located,
+    LoginMethod, Middleware, PlaceKind, Route, choose_coding,
 };
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
 
@@ -15,25 +16,30 @@ use crate::explain_query::ExplainQuery;
 use crate::views;
 
 /// Every middleware of the route, in order, with its decision and the shared definitions that it comes from.
-pub(crate) fn steps(route: &Route, query: &ExplainQuery) -> Vec<api::StepView> {
+pub(crate) fn steps(route: &Route, query: &ExplainQuery, place: &ClientPlace<'_>) -> Vec<api::StepView> {
     let step = |middleware: &Middleware| api::StepView {
         step: views::middleware(middleware),
-        decision: decision(middleware, route, query),
+        decision: decision(middleware, route, query, place),
         definitions: definitions(middleware, &route.origins),
     };
     route.middlewares.iter().map(step).collect()
 }
 
 /// The answer to a request that this middleware refuses before a log-in or an endpoint is asked.
-pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery) -> Option<String> {
+pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, place: &ClientPlace<'_>) -> Option<String> {
     match middleware {
-        Middleware::AddressFilter(filter) => {
-            let denied = filter.deny.entry_with(query.from);
-            let denied = denied.map(|entry| format!("`deny` names `{entry}`"));
-            let is_allowed = filter.allow.as_ref().is_none_or(|allow| allow.contains(query.from));
-            let why = denied.or_else(|| (!is_allowed).then(|| "`allow` does not name it".to_owned()))?;
-            Some(format!("403 forbidden: {} may not come in, for {why}", query.from))
-        }
+        Middleware::AddressFilter(filter) => match filter.verdict(place) {
+            AddressVerdict::Admitted => None,
+            AddressVerdict::Refused => {
+                let denied = filter.deny.entry_with(place).map(|entry| format!("`deny` names `{entry}`"));
+                let why = denied.unwrap_or_else(|| "`allow` does not name it".to_owned());
+                Some(format!("403 forbidden: {} may not come in, for {why}{}", query.from, found_place(filter, place)))
+            }
+            AddressVerdict::Undecided(kind) => {
+                let why = format!("no file of `--geoip` tells the {kind} of {}, so nobody is let in", query.from);
+                Some(format!("503 route-closed: {why}"))
+            }
+        },
         Middleware::BodyLimit(max) => {
             (body_len(query)? > *max).then(|| format!("413: the body is larger than {max} bytes"))
         }
@@ -74,16 +80,19 @@ pub(crate) fn outcome_behind_log_in(route: &Route, query: &ExplainQuery, outcome
     }
 }
 
-fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery) -> Option<String> {
-    if let Some(refusal) = refusal(middleware, query) {
+fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, place: &ClientPlace<'_>) -> Option<String> {
+    if let Some(refusal) = refusal(middleware, query, place) {
         return Some(refusal);
     }
     Some(match middleware {
-        Middleware::AddressFilter(filter) => match filter.allow.as_ref().and_then(|allow| allow.entry_with(query.from))
-        {
-            Some(entry) => format!("{} is let in, for `allow` names `{entry}`", query.from),
-            None => format!("{} is let in, for `deny` does not name it", query.from),
-        },
+        Middleware::AddressFilter(filter) => {
+            let allowed = filter.allow.as_ref().and_then(|allow| allow.entry_with(place));
+            let why = match allowed {
+                Some(entry) => format!("`allow` names `{entry}`"),
+                None => "`deny` does not name it".to_owned(),
+            };
+            format!("{} is let in, for {why}{}", query.from, found_place(filter, place))
+        }
         Middleware::RateLimit(limit) => {
             format!("counts for {}; what is beyond gets 429", limited_client(&limit.key, query))
         }
@@ -116,6 +125,24 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery) -> Opt
         | Middleware::RequestHeader(..)
         | Middleware::ResponseHeader(..) => return None,
     })
+}
+
+/// What is known of the place of a client, as far as the lists ask for it. A part of a sentence, or nothing.
+fn found_place(filter: &AddressFilter, place: &ClientPlace<'_>) -> String {
+    let country = filter.asks_for(PlaceKind::Country).then(|| match place.country() {
+        Located::Known(code) => format!("its country is {code}"),
+        Located::Unknown => "its country is unknown".to_owned(),
+        Located::Unavailable => "no file of `--geoip` tells its country".to_owned(),
+    });
+    let system = filter.asks_for(PlaceKind::AutonomousSystem).then(|| match place.autonomous_system() {
+        Located::Known(number) => format!("its AS number is {number}"),
+        Located::Unknown => "its AS number is unknown".to_owned(),
+        Located::Unavailable => "no file of `--geoip` tells its AS number".to_owned(),
+    });
+    match country.into_iter().chain(system).collect::<Vec<_>>().join(", ") {
+        nothing if nothing.is_empty() => nothing,
+        known => format!("; {known}"),
+    }
 }
 
 fn log_in(login: &Authentication, route: &Route, query: &ExplainQuery) -> String {
@@ -208,9 +235,25 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::{MiddlewareTable, Settings, Snapshot, compile};
+    use gangway_model::{CountryCode, Geography, MiddlewareTable, Settings, Snapshot, compile};
 
     use super::*;
+
+    /// One network is in Germany, and nobody tells AS numbers of another.
+    struct Known;
+
+    impl Geography for Known {
+        fn country(&self, address: IpAddr) -> Located<CountryCode> {
+            match address.to_string().starts_with("203.0.113.") {
+                true => CountryCode::of("DE").map_or(Located::Unknown, Located::Known),
+                false => Located::Unknown,
+            }
+        }
+
+        fn autonomous_system(&self, address: IpAddr) -> Located<u32> {
+            if address.is_ipv6() { Located::Unavailable } else { Located::Known(64_500) }
+        }
+    }
 
     fn decided(keys: &[(&str, &str)], query: &str) -> (Vec<Option<String>>, Option<String>) {
         let place = gangway_diagnostic::Place::Configuration;
@@ -219,14 +262,16 @@ mod tests {
         let route = [("host", "a.test"), ("upstream", "http://192.0.2.9:80"), ("use", "doors")];
         let route = route.map(|(key, value)| (key.into(), value.into(), place.clone()));
         let route = gangway_model::FileRoute { name: "a".into(), keys: route.into(), place: place.clone() };
-        let settings = Settings { file_routes: vec![route], middlewares: vec![table], ..Settings::default() };
+        let settings =
+            Settings { file_routes: vec![route], middlewares: vec![table], has_geoip: true, ..Settings::default() };
         let compiled = compile(&Snapshot::default(), &settings);
         assert!(compiled.diagnostics.is_empty(), "{}", compiled.diagnostics);
         let route = &compiled.table.routes()[0];
         let query = ExplainQuery::parse(query).expect("a query");
-        let steps = steps(route, &query);
+        let place = ClientPlace::new(query.from, &Known);
+        let steps = steps(route, &query, &place);
         assert!(steps.iter().all(|step| step.definitions == ["doors"]), "{steps:?}");
-        let refusal = route.middlewares.iter().find_map(|one| refusal(one, &query));
+        let refusal = route.middlewares.iter().find_map(|one| refusal(one, &query, &place));
         (steps.into_iter().map(|step| step.decision).collect(), refusal)
     }
 
@@ -240,6 +285,16 @@ mod tests {
                 "203.0.113.9 is let in, for `allow` names `203.0.113.0/24`",
             ),
             (&[("deny", "192.0.2.1")], "from=192.0.2.2", "192.0.2.2 is let in, for `deny` does not name it"),
+            (
+                &[("allow", "country:DE")],
+                "from=203.0.113.9",
+                "203.0.113.9 is let in, for `allow` names `country:DE`; its country is DE",
+            ),
+            (
+                &[("allow", "lan, country:DE"), ("deny", "as:64501")],
+                "from=192.168.1.1",
+                "192.168.1.1 is let in, for `allow` names `lan`; its country is unknown, its AS number is 64500",
+            ),
             (&[("rate-limit", "5/s")], "from=192.0.2.2", "counts for 192.0.2.2; what is beyond gets 429"),
             (
                 &[("rate-limit", "5/s")],
@@ -321,6 +376,22 @@ mod tests {
                 &[("allow", "lan"), ("deny", "192.168.1.0/24")],
                 "from=192.168.1.9",
                 "403 forbidden: 192.168.1.9 may not come in, for `deny` names `192.168.1.0/24`",
+            ),
+            (
+                &[("allow", "country:FR")],
+                "from=203.0.113.9",
+                "403 forbidden: 203.0.113.9 may not come in, for `allow` does not name it; its country is DE",
+            ),
+            (
+                &[("allow", "lan, country:DE"), ("deny", "as:64500")],
+                "from=203.0.113.9",
+                "403 forbidden: 203.0.113.9 may not come in, for `deny` names `as:64500`; its country is DE, its AS number \
+                 is 64500",
+            ),
+            (
+                &[("deny", "as:64500")],
+                "from=2001:db8::1",
+                "503 route-closed: no file of `--geoip` tells the AS number of 2001:db8::1, so nobody is let in",
             ),
             (&[("body-limit", "10")], "header=Content-Length:11", "413: the body is larger than 10 bytes"),
         ] {

@@ -15,8 +15,8 @@ use gangway_publish::{Publisher, channel};
 use gangway_tls::{CertificateResolver, ServerConfigs, Store};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::access::UserLists;
 use crate::access::gate::AccessControl;
+use crate::access::{GeoDatabases, UserLists};
 use crate::activation::activated;
 use crate::downstream::connection::ClientConnection;
 use crate::limits::Limits;
@@ -134,6 +134,7 @@ pub(crate) struct SampleState {
     _store: Publisher<Store>,
     _whereabouts: Publisher<Whereabouts>,
     _user_lists: Publisher<UserLists>,
+    _geography: Publisher<GeoDatabases>,
     _pages: Publisher<PageLibrary>,
 }
 
@@ -147,6 +148,7 @@ impl SampleState {
         let (compiled, last_compiled) = channel(Compiled::default());
         let (store, stores) = channel(Store::default());
         let (user_lists, lists) = channel(UserLists::default());
+        let (geography, databases) = channel(GeoDatabases::default());
         let (pages, last_pages) = channel(PageLibrary::default());
         let (whereabouts, last_whereabouts) = channel(Whereabouts::default());
         let certificates = CertificateResolver::of_store(stores);
@@ -170,6 +172,7 @@ impl SampleState {
             unclaimed: Arc::default(),
             overload: crate::overload::Overload::new(&Limits::default()),
             access: Arc::new(AccessControl::new(lists)),
+            geography: databases,
             pages: last_pages,
             page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
             connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),
@@ -182,6 +185,7 @@ impl SampleState {
             _store: store,
             _whereabouts: whereabouts,
             _user_lists: user_lists,
+            _geography: geography,
             _pages: pages,
         }
     }

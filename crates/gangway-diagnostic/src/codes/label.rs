@@ -151,4 +151,10 @@ codes! {
          a path, or from a URL. Only `{status}` can be put into it.";
     ERROR_RULE_UNREACHED = 63, Warning, "rule that no status gets to",
         "The first rule with a status counts for it, and all of this rule's statuses stand in rules before it.";
+    COUNTRY = 70, Error, "not a country",
+        "A country is written by the two letters of ISO 3166-1, such as `country:DE`. A code that no country has would match \
+         nobody.";
+    AS_NUMBER = 71, Error, "not the number of an autonomous system",
+        "An autonomous system, the network of a provider or of another organisation, is written by its number, such as \
+         `as:64500`.";
 }

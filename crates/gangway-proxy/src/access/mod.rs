@@ -5,10 +5,12 @@ mod concurrency;
 mod credentials;
 mod forward;
 pub(crate) mod gate;
+pub(crate) mod geo_databases;
 mod login;
 mod login_cache;
 mod password;
 mod rate_limiter;
 mod user_lists;
 
+pub use self::geo_databases::{GeoDatabase, GeoDatabaseError, GeoDatabases};
 pub use self::user_lists::UserLists;

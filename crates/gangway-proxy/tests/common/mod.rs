@@ -15,8 +15,8 @@ use gangway_model::{
     Policy, Readiness, Route, RoutingTable, Scheme, SkipRule, Timeouts, Upstream, rule,
 };
 use gangway_proxy::{
-    AccessLogFormat, AccessLogTarget, BackgroundTasks, CookieSecret, DataPlane, Limits, Metrics, PageLibrary,
-    PlainFallback, ProxySettings, Threading, TrustedProxies, UserLists, Whereabouts,
+    AccessLogFormat, AccessLogTarget, BackgroundTasks, CookieSecret, DataPlane, GeoDatabases, Limits, Metrics,
+    PageLibrary, PlainFallback, ProxySettings, Sources, Threading, TrustedProxies, UserLists, Whereabouts,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
@@ -31,6 +31,7 @@ pub(crate) struct Plane {
     pub(crate) mint: Arc<Mint>,
     pub(crate) whereabouts: Publisher<Whereabouts>,
     pub(crate) user_lists: Publisher<UserLists>,
+    pub(crate) geography: Publisher<GeoDatabases>,
     pub(crate) pages: Publisher<PageLibrary>,
     pub(crate) ca: InternalCa,
     pub(crate) registry: prometheus::Registry,
@@ -66,11 +67,19 @@ impl Plane {
         let metrics = Metrics::new(&registry).expect("fresh registry");
         let (whereabouts, reader) = channel(Whereabouts::default());
         let (user_lists, lists) = channel(UserLists::default());
+        let (geography, databases) = channel(GeoDatabases::default());
         let (pages, library) = channel(PageLibrary::default());
         let mint = Arc::new(Mint::new());
         let certificates = CertificateResolver::new(stores, Arc::clone(&mint), demand);
-        let (plane, tasks) = gangway_proxy::start(settings, compiled, certificates, reader, lists, library, metrics)
-            .expect("free ports");
+        let sources = Sources {
+            compiled,
+            certificates,
+            whereabouts: reader,
+            user_lists: lists,
+            geography: databases,
+            pages: library,
+        };
+        let (plane, tasks) = gangway_proxy::start(settings, sources, metrics).expect("free ports");
         let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = tasks;
         supervise(move || activator.run());
         supervise(move || failure_log.run());
@@ -78,7 +87,7 @@ impl Plane {
         supervise(move || overload_manager.run());
         plane.open();
         let ca = InternalCa::make(&Scope::default(), UnixTime::now()).expect("a CA");
-        Self { plane, tables, store, mint, whereabouts, user_lists, pages, ca, registry }
+        Self { plane, tables, store, mint, whereabouts, user_lists, geography, pages, ca, registry }
     }
 
     /// Starts one that serves these routes and asks for certificates on demand.

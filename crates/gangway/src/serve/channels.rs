@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gangway_certs::{CertificateReport, WantedCertificates};
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{Compiled, Holdings, HostCondition};
-use gangway_proxy::{PageLibrary, UserLists, Whereabouts};
+use gangway_proxy::{GeoDatabases, PageLibrary, UserLists, Whereabouts};
 use gangway_publish::{Publisher, Reader, Seat, seat};
 use gangway_tls::{CertificateResolver, Demand, Mint, Store};
 use gangway_watcher::EngineStatus;
@@ -70,6 +70,9 @@ pub(super) struct Channels {
     /// The lists of users on the volume, and what is wrong with them.
     pub(super) user_lists: Channel<UserLists>,
     pub(super) user_list_findings: Channel<Vec<Diagnostic>>,
+    /// The databases of places, and what is wrong with their files.
+    pub(super) geography: Channel<GeoDatabases>,
+    pub(super) geoip_findings: Channel<Vec<Diagnostic>>,
     /// The pages for errors on the volume, and what is wrong with them.
     pub(super) pages: Channel<PageLibrary>,
     pub(super) page_findings: Channel<Vec<Diagnostic>>,
@@ -93,6 +96,8 @@ impl Channels {
             certificates: Channel::new(CertificateReport::default()),
             user_lists: Channel::new(UserLists::default()),
             user_list_findings: Channel::new(Vec::new()),
+            geography: Channel::new(GeoDatabases::default()),
+            geoip_findings: Channel::new(Vec::new()),
             pages: Channel::new(PageLibrary::default()),
             page_findings: Channel::new(Vec::new()),
             whereabouts: Channel::new(whereabouts::at_the_start()),

@@ -11,8 +11,8 @@ use gangway_admin::api::{CertificateView, ConfigFileView, EngineView, LatencyVie
 use gangway_admin::{CertificatesState, EndpointActivity, Instance, InstancePhase, rfc3339};
 use gangway_certs::{CertificateReport, CertificateStatus};
 use gangway_diagnostic::{Diagnostic, Place, codes};
-use gangway_model::{EndpointKey, PublicPorts};
-use gangway_proxy::{DataPlane, ListenAddresses, Whereabouts};
+use gangway_model::{CountryCode, EndpointKey, Geography, Located, PublicPorts};
+use gangway_proxy::{DataPlane, GeoDatabases, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, UnixTime};
 use gangway_watcher::{EngineStatus, LatencySummary, Quantiles};
@@ -35,6 +35,8 @@ pub(super) struct Parts {
     pub(super) judged: Reader<ConfigStatus>,
     pub(super) user_list_findings: Reader<Vec<Diagnostic>>,
     pub(super) page_findings: Reader<Vec<Diagnostic>>,
+    pub(super) geography: Reader<GeoDatabases>,
+    pub(super) geoip_findings: Reader<Vec<Diagnostic>>,
     pub(super) config_file: Option<PathBuf>,
     pub(super) data: PathBuf,
     pub(super) plain_refused: bool,
@@ -55,6 +57,8 @@ pub(super) struct Running {
     judged: Reader<ConfigStatus>,
     user_list_findings: Reader<Vec<Diagnostic>>,
     page_findings: Reader<Vec<Diagnostic>>,
+    geography: Reader<GeoDatabases>,
+    geoip_findings: Reader<Vec<Diagnostic>>,
     config_file: Option<PathBuf>,
     data: PathBuf,
     plain_refused: bool,
@@ -76,6 +80,8 @@ impl Running {
             judged: parts.judged,
             user_list_findings: parts.user_list_findings,
             page_findings: parts.page_findings,
+            geography: parts.geography,
+            geoip_findings: parts.geoip_findings,
             config_file: parts.config_file,
             data: parts.data,
             plain_refused: parts.plain_refused,
@@ -112,12 +118,13 @@ impl Running {
         self.with_plane(DataPlane::take_back);
     }
 
-    /// Waits until there is a table and certificates to serve with.
+    /// Waits until there is a table to serve, and until certificates and files of places have been looked for.
     pub(super) async fn ready(&self) {
         if let Some(table) = self.with_plane(DataPlane::table_in_force) {
             table.await;
         }
         let _ = self.certificates.store().first().await;
+        let _ = self.geography.first().await;
     }
 
     pub(super) fn reopen_access_log(&self) {
@@ -130,15 +137,27 @@ impl Running {
     }
 }
 
+impl Geography for Running {
+    fn country(&self, address: IpAddr) -> Located<CountryCode> {
+        self.geography.load().country(address)
+    }
+
+    fn autonomous_system(&self, address: IpAddr) -> Located<u32> {
+        self.geography.load().autonomous_system(address)
+    }
+}
+
 impl Instance for Running {
     fn phase(&self) -> InstancePhase {
         if self.stopping.load(Ordering::Relaxed) {
             return InstancePhase::Stopping;
         }
-        // The table must have reached the threads that serve, and certificates must have been looked for: a client that
-        // learns that we are ready may send a request at once.
+        // The table must have reached the threads that serve, and certificates and files of places must have been looked
+        // for: a client that learns that we are ready may send a request at once.
         let is_in_force = self.with_plane(DataPlane::generation).is_some_and(|generation| generation > 0);
-        let is_ready = is_in_force && self.certificates.store().generation() != Generation::INITIAL;
+        let is_looked_for = self.certificates.store().generation() != Generation::INITIAL
+            && self.geography.generation() != Generation::INITIAL;
+        let is_ready = is_in_force && is_looked_for;
         if is_ready { InstancePhase::Serving } else { InstancePhase::Starting }
     }
 
@@ -175,7 +194,9 @@ impl Instance for Running {
         let gateway = self.with_plane(DataPlane::gateway_seen).flatten().map(gateway_speaks);
         let (users, pages) = (self.user_list_findings.load_full(), self.page_findings.load_full());
         let of_settings = settings.diagnostics.iter().chain(&report.findings);
-        of_settings.chain(users.iter()).chain(pages.iter()).cloned().chain(gateway).collect()
+        let places = self.geoip_findings.load_full();
+        let of_files = users.iter().chain(places.iter()).chain(pages.iter());
+        of_settings.chain(of_files).cloned().chain(gateway).collect()
     }
 
     fn refuses_plain(&self) -> bool {

@@ -15,9 +15,10 @@ use tokio::sync::{Notify, watch};
 use super::admin_switch::{self, AdminOwner};
 use super::channels::{Channel, Channels};
 use super::error_pages::ErrorPageOutputs;
+use super::geoip::GeoOutputs;
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{error_pages, route_log, settings_log, user_lists, wanted_certificates, whereabouts};
+use super::{error_pages, geoip, route_log, settings_log, user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::UserTable;
 use crate::settings::reload::{self, ConfigReload};
@@ -34,6 +35,8 @@ pub(super) struct TaskInputs<P> {
     pub(super) engines: Vec<Engine>,
     pub(super) certificates: KeepSettings,
     pub(super) data: std::path::PathBuf,
+    /// The files of `--geoip`.
+    pub(super) geoip: Vec<std::path::PathBuf>,
     /// The ports that clients use, derived from the place of this process.
     pub(super) public_ports: P,
 }
@@ -43,8 +46,18 @@ pub(super) fn spawn<P>(supervisor: &Supervisor, channels: &Channels, inputs: Tas
 where
     P: Fn(&Whereabouts) -> gangway_model::PublicPorts + Clone + Send + Sync + 'static,
 {
-    let TaskInputs { proxy, model_settings, user_tables, config, look, engines, certificates, data, public_ports } =
-        inputs;
+    let TaskInputs {
+        proxy,
+        model_settings,
+        user_tables,
+        config,
+        look,
+        engines,
+        certificates,
+        data,
+        geoip,
+        public_ports,
+    } = inputs;
     let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = proxy;
 
     // The proxy: the published table → the one that requests use, and its log of what is not logged per request.
@@ -83,6 +96,12 @@ where
     supervisor.run_with("user-lists", (channels.clone(), data.clone(), user_tables), |(c, data, tables)| {
         let outputs = UserListOutputs { lists: c.user_lists.publisher(), findings: c.user_list_findings.publisher() };
         user_lists::follow(data.clone(), tables.reader(), c.compiled.reader(), outputs)
+    });
+
+    // Files of places → where addresses are.
+    supervisor.run_with("geoip", (channels.clone(), geoip), |(c, files)| {
+        let outputs = GeoOutputs { geography: c.geography.publisher(), findings: c.geoip_findings.publisher() };
+        geoip::follow(files.clone(), c.compiled.reader(), outputs)
     });
 
     // The volume → pages for errors.
