@@ -49,6 +49,7 @@ const OWNED: &[(&str, &str)] = &[
     ("dns-update", "gangway-acme"),
     ("instant-acme", "gangway-acme"),
     ("jsonwebtoken", "gangway-oidc"),
+    ("maxminddb", "gangway-proxy"),
     ("pingora", "gangway-proxy"),
     ("pingora-core", "gangway-proxy"),
     ("pingora-error", "gangway-proxy"),

@@ -212,6 +212,7 @@ impl Answers {
                 ports: self.sources.instance.public_ports(),
                 gateway: self.sources.instance.gateway_seen(),
                 refuses_plain: self.sources.instance.refuses_plain(),
+                geography: &*self.sources.instance,
                 now: self.sources.instance.now(),
             },
         ))

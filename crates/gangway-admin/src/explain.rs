@@ -7,15 +7,15 @@ use std::sync::Arc;
 use gangway_diagnostic::Diagnostic;
 use gangway_model::mention::{self, MentionedBy};
 use gangway_model::{
-    Compiled, Considered, Endpoint, Explanation, Middleware, Nearest, PublicPorts, Readiness, RequestView, Route,
-    TlsMode, UpgradeFate, follows_redirects, slash_redirect,
+    ClientPlace, Compiled, Considered, Endpoint, Explanation, Geography, Middleware, Nearest, PublicPorts, Readiness,
+    RequestView, Route, TlsMode, UpgradeFate, follows_redirects, slash_redirect,
 };
 use gangway_tls::{CertificateResolver, Origin, UnixTime};
 use http::header::UPGRADE;
 
 use crate::api::{self, EngineView};
 use crate::explain_query::ExplainQuery;
-use crate::steps;
+use crate::steps::{self, KnownClient};
 use crate::views::{self, Endpoints};
 
 /// The number of diagnostics in an explanation. More would bury the answer.
@@ -35,6 +35,8 @@ pub(crate) struct ExplainContext<'a> {
     pub(crate) gateway: Option<IpAddr>,
     /// Plain HTTP is refused while a name has no certificate.
     pub(crate) refuses_plain: bool,
+    /// Tells where clients are.
+    pub(crate) geography: &'a dyn Geography,
     pub(crate) now: UnixTime,
 }
 
@@ -48,10 +50,17 @@ struct TableLookup<'a> {
     mentions: Vec<MentionedBy<'a>>,
 }
 
+impl<'a> ExplainContext<'a> {
+    fn client_of(&self, query: &ExplainQuery) -> KnownClient<'a> {
+        KnownClient { place: ClientPlace::new(query.from, self.geography), gateway: self.gateway }
+    }
+}
+
 /// Explains what becomes of one request.
 pub(crate) fn explain(query: &ExplainQuery, context: &ExplainContext<'_>) -> api::ExplainResponse {
     let view = query.view();
     let lookup = look_up(&view, context);
+    let client = context.client_of(query);
     let routes = context.compiled.table.routes();
     let candidate = |id: &str, route: usize, rule: &str, why: &str| api::CandidateView {
         id: id.to_owned(),
@@ -73,7 +82,7 @@ pub(crate) fn explain(query: &ExplainQuery, context: &ExplainContext<'_>) -> api
         request: request(query, context.ports),
         outcome: outcome(&lookup, &view, query, context),
         route: lookup.winner.map(|route| views::route(route, context.endpoints)),
-        steps: lookup.winner.map(|route| steps::steps(route, query, context.gateway)).unwrap_or_default(),
+        steps: lookup.winner.map(|route| steps::steps(route, query, &client)).unwrap_or_default(),
         matched: lookup.found.winner.as_ref().map(|winner| winner.rule.clone()),
         why: lookup.found.winner.as_ref().map(|winner| winner.why.clone()),
         considered,
@@ -205,11 +214,12 @@ fn route_outcome(route: &Route, query: &ExplainQuery, prefix: &str, context: &Ex
         let location = context.ports.https_url(&format!("{}{}", query.host, query.target));
         return format!("308: redirected to {location}");
     }
-    if let Some(answer) = answer_by_middleware(route, query, prefix, context.gateway) {
+    let client = context.client_of(query);
+    if let Some(answer) = answer_by_middleware(route, query, &client, prefix) {
         return answer;
     }
     let outcome = format!("{}{}", endpoint_outcome(route, context), upgrade_outcome(route, query));
-    steps::outcome_behind_log_in(route, query, context.gateway, outcome)
+    steps::outcome_behind_log_in(route, query, &client, outcome)
 }
 
 /// What becomes of the request's `Upgrade`, as the end of an outcome. Empty if there is none, or for a WebSocket.
@@ -228,11 +238,11 @@ fn upgrade_outcome(route: &Route, query: &ExplainQuery) -> String {
 }
 
 /// The first answer that one of the route's middlewares gives before a log-in or an endpoint is asked.
-fn answer_by_middleware(route: &Route, query: &ExplainQuery, prefix: &str, gateway: Option<IpAddr>) -> Option<String> {
+fn answer_by_middleware(route: &Route, query: &ExplainQuery, client: &KnownClient<'_>, prefix: &str) -> Option<String> {
     route.middlewares.iter().find_map(|middleware| {
         let redirected = || redirect_by_middleware(middleware, query, prefix);
         let location = || redirected().map(|(status, location)| format!("{status}: redirected to {location}"));
-        steps::refusal(middleware, query, gateway).or_else(location)
+        steps::refusal(middleware, query, client).or_else(location)
     })
 }
 

@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use gangway_diagnostic::Diagnostic;
-use gangway_model::{EndpointKey, PublicPorts};
+use gangway_model::{EndpointKey, Geography, PublicPorts};
 use gangway_tls::{DemandCounts, UnixTime};
 
 use crate::api::{CertificateView, ConfigFileView, EngineView};
 
 /// The running instance, as the admin listener sees it. Each answer is a value of one moment; no method waits.
-pub trait Instance: Send + Sync + 'static {
+///
+/// As a [`Geography`] it tells the places of addresses as the data plane takes them.
+pub trait Instance: Geography + Send + Sync + 'static {
     /// The phase that the instance is in.
     fn phase(&self) -> InstancePhase;
     /// The addresses of the data plane: plain HTTP, then HTTPS.

@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use gangway_model::{
-    Authentication, BasicAuth, ClientKey, ForwardAuth, KeyOrigin, LoginMethod, Middleware, OidcAuth, Route, SkipRule,
-    choose_coding,
+    AddressFilter, AddressVerdict, Authentication, BasicAuth, ClientKey, ClientPlace, ForwardAuth, KeyOrigin, Located,
+    LoginMethod, Middleware, OidcAuth, PlaceKind, Route, SkipRule, choose_coding,
 };
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
 
@@ -15,30 +15,48 @@ use crate::api;
 use crate::explain_query::ExplainQuery;
 use crate::views;
 
+/// What is known of the client of a query.
+pub(crate) struct KnownClient<'a> {
+    pub(crate) place: ClientPlace<'a>,
+    /// The address of a gateway with which clients come, if any did. It is in no network, and no client's.
+    pub(crate) gateway: Option<IpAddr>,
+}
+
+impl KnownClient<'_> {
+    fn is_of_gateway(&self) -> bool {
+        self.gateway.is_some_and(|gateway| gateway == self.place.address())
+    }
+}
+
 /// Every middleware of the route, in order, with its decision and the shared definitions that it comes from.
-/// `gateway` is the address of a gateway with which clients come, if any did.
-pub(crate) fn steps(route: &Route, query: &ExplainQuery, gateway: Option<IpAddr>) -> Vec<api::StepView> {
+pub(crate) fn steps(route: &Route, query: &ExplainQuery, client: &KnownClient<'_>) -> Vec<api::StepView> {
     let step = |middleware: &Middleware| api::StepView {
         step: views::middleware(middleware),
-        decision: decision(middleware, route, query, gateway),
+        decision: decision(middleware, route, query, client),
         definitions: definitions(middleware, &route.origins),
     };
     route.middlewares.iter().map(step).collect()
 }
 
 /// The answer to a request that this middleware refuses before a log-in or an endpoint is asked.
-pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, gateway: Option<IpAddr>) -> Option<String> {
+pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, client: &KnownClient<'_>) -> Option<String> {
+    let place = &client.place;
     match middleware {
-        Middleware::AddressFilter(_) if is_of_gateway(query, gateway) => {
+        Middleware::AddressFilter(_) if client.is_of_gateway() => {
             Some(format!("503 route-closed: {} is the address of a gateway, so it is not a client's", query.from))
         }
-        Middleware::AddressFilter(filter) => {
-            let denied = filter.deny.entry_with(query.from);
-            let denied = denied.map(|entry| format!("`deny` names `{entry}`"));
-            let is_allowed = filter.allow.as_ref().is_none_or(|allow| allow.contains(query.from));
-            let why = denied.or_else(|| (!is_allowed).then(|| "`allow` does not name it".to_owned()))?;
-            Some(format!("403 forbidden: {} may not come in, for {why}", query.from))
-        }
+        Middleware::AddressFilter(filter) => match filter.verdict(place) {
+            AddressVerdict::Admitted => None,
+            AddressVerdict::Refused => {
+                let denied = filter.deny.entry_with(place).map(|entry| format!("`deny` names `{entry}`"));
+                let why = denied.unwrap_or_else(|| "`allow` does not name it".to_owned());
+                Some(format!("403 forbidden: {} may not come in, for {why}{}", query.from, found_place(filter, place)))
+            }
+            AddressVerdict::Undecided(kind) => {
+                let why = format!("no file of `--geoip` tells the {kind} of {}, so nobody is let in", query.from);
+                Some(format!("503 route-closed: {why}"))
+            }
+        },
         Middleware::BodyLimit(max) => {
             (body_len(query)? > *max).then(|| format!("413: the body is larger than {max} bytes"))
         }
@@ -58,11 +76,6 @@ pub(crate) fn refusal(middleware: &Middleware, query: &ExplainQuery, gateway: Op
     }
 }
 
-/// Whether the address that a query gives is the one with which clients come through a gateway. It is in no network.
-fn is_of_gateway(query: &ExplainQuery, gateway: Option<IpAddr>) -> bool {
-    gateway.is_some_and(|gateway| gateway == query.from.to_canonical())
-}
-
 /// Whether `auth.skip` lets a request in without a log-in.
 enum Skip<'l> {
     /// The client's address does not count.
@@ -73,18 +86,18 @@ enum Skip<'l> {
     Not,
 }
 
-fn skip<'l>(login: &'l Authentication, query: &ExplainQuery, gateway: Option<IpAddr>) -> Skip<'l> {
+fn skip<'l>(login: &'l Authentication, query: &ExplainQuery, client: &KnownClient<'_>) -> Skip<'l> {
     let by = |is_client_certain| login.skipped_by(&query.view(), is_client_certain);
     match by(false) {
         Some(rule) => Skip::Surely(rule),
-        None if is_of_gateway(query, gateway) => Skip::Not,
+        None if client.is_of_gateway() => Skip::Not,
         None => by(true).map_or(Skip::Not, Skip::IfCertain),
     }
 }
 
 /// The condition of [`Skip::IfCertain`].
-fn if_certain(query: &ExplainQuery, gateway: Option<IpAddr>) -> String {
-    let seen = gateway.map(|gateway| format!(" (clients have come with `{gateway}`, which is a gateway's)"));
+fn if_certain(query: &ExplainQuery, client: &KnownClient<'_>) -> String {
+    let seen = client.gateway.map(|gateway| format!(" (clients have come with `{gateway}`, which is a gateway's)"));
     let seen = seen.unwrap_or_default();
     format!("if {} is certain to be the client's address, not an unnamed proxy's or a gateway's{seen}", query.from)
 }
@@ -93,14 +106,14 @@ fn if_certain(query: &ExplainQuery, gateway: Option<IpAddr>) -> String {
 pub(crate) fn outcome_behind_log_in(
     route: &Route,
     query: &ExplainQuery,
-    gateway: Option<IpAddr>,
+    client: &KnownClient<'_>,
     outcome: String,
 ) -> String {
     let Some(login) = route.middlewares.iter().find_map(Middleware::authentication) else { return outcome };
-    match skip(login, query, gateway) {
+    match skip(login, query, client) {
         Skip::Surely(_) => outcome,
         Skip::IfCertain(_) => {
-            let condition = if_certain(query, gateway);
+            let condition = if_certain(query, client);
             let otherwise = outcome_of_log_in(login, route, query, &outcome);
             format!("{outcome}, {condition}; else {otherwise}")
         }
@@ -130,23 +143,26 @@ fn outcome_of_log_in(login: &Authentication, route: &Route, query: &ExplainQuery
     }
 }
 
-fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, gateway: Option<IpAddr>) -> Option<String> {
-    if let Some(refusal) = refusal(middleware, query, gateway) {
+fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, client: &KnownClient<'_>) -> Option<String> {
+    if let Some(refusal) = refusal(middleware, query, client) {
         return Some(refusal);
     }
     Some(match middleware {
-        Middleware::AddressFilter(filter) => match filter.allow.as_ref().and_then(|allow| allow.entry_with(query.from))
-        {
-            Some(entry) => format!("{} is let in, for `allow` names `{entry}`", query.from),
-            None => format!("{} is let in, for `deny` does not name it", query.from),
-        },
+        Middleware::AddressFilter(filter) => {
+            let allowed = filter.allow.as_ref().and_then(|allow| allow.entry_with(&client.place));
+            let why = match allowed {
+                Some(entry) => format!("`allow` names `{entry}`"),
+                None => "`deny` does not name it".to_owned(),
+            };
+            format!("{} is let in, for {why}{}", query.from, found_place(filter, &client.place))
+        }
         Middleware::RateLimit(limit) => {
             format!("counts for {}; what is beyond gets 429", limited_client(&limit.key, query))
         }
         Middleware::ConcurrencyLimit(max) => {
             format!("counts for {}; more than {max} under way get 429", client_of(query.from))
         }
-        Middleware::Authentication(login) => log_in(login, route, query, gateway),
+        Middleware::Authentication(login) => log_in(login, route, query, client),
         Middleware::ErrorPages(_) => "errors get the page of the first rule with their status".to_owned(),
         Middleware::Compression(offered) => {
             let accepted = query.headers.get_all(ACCEPT_ENCODING).iter().map(http::HeaderValue::as_bytes);
@@ -174,16 +190,34 @@ fn decision(middleware: &Middleware, route: &Route, query: &ExplainQuery, gatewa
     })
 }
 
-fn log_in(login: &Authentication, route: &Route, query: &ExplainQuery, gateway: Option<IpAddr>) -> String {
+/// What is known of the place of a client, as far as the lists ask for it. A part of a sentence, or nothing.
+fn found_place(filter: &AddressFilter, place: &ClientPlace<'_>) -> String {
+    let country = filter.asks_for(PlaceKind::Country).then(|| match place.country() {
+        Located::Known(code) => format!("its country is {code}"),
+        Located::Unknown => "its country is unknown".to_owned(),
+        Located::Unavailable => "no file of `--geoip` tells its country".to_owned(),
+    });
+    let system = filter.asks_for(PlaceKind::AutonomousSystem).then(|| match place.autonomous_system() {
+        Located::Known(number) => format!("its AS number is {number}"),
+        Located::Unknown => "its AS number is unknown".to_owned(),
+        Located::Unavailable => "no file of `--geoip` tells its AS number".to_owned(),
+    });
+    match country.into_iter().chain(system).collect::<Vec<_>>().join(", ") {
+        nothing if nothing.is_empty() => nothing,
+        known => format!("; {known}"),
+    }
+}
+
+fn log_in(login: &Authentication, route: &Route, query: &ExplainQuery, client: &KnownClient<'_>) -> String {
     let by_method = || match &login.method {
         LoginMethod::Basic(basic) => by_password(basic, query),
         LoginMethod::Forward(forward) => by_service(forward, route),
         LoginMethod::Oidc(oidc) => at_provider(oidc),
     };
-    match skip(login, query, gateway) {
+    match skip(login, query, client) {
         Skip::Surely(rule) => format!("let in without a log-in, by `auth.skip` `{rule}`"),
         Skip::IfCertain(rule) => {
-            let condition = if_certain(query, gateway);
+            let condition = if_certain(query, client);
             format!("let in without a log-in, by `auth.skip` `{rule}`, {condition}; else {}", by_method())
         }
         Skip::Not => by_method(),
@@ -281,11 +315,26 @@ fn definitions(middleware: &Middleware, origins: &[KeyOrigin]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::{MiddlewareTable, Settings, Snapshot, compile};
+    use gangway_model::{CountryCode, Geography, MiddlewareTable, Settings, Snapshot, compile};
 
     use super::*;
 
     const GATEWAY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(172, 18, 0, 1));
+    /// One network is in Germany, and nobody tells AS numbers of another.
+    struct Known;
+
+    impl Geography for Known {
+        fn country(&self, address: IpAddr) -> Located<CountryCode> {
+            match address.to_string().starts_with("203.0.113.") {
+                true => CountryCode::of("DE").map_or(Located::Unknown, Located::Known),
+                false => Located::Unknown,
+            }
+        }
+
+        fn autonomous_system(&self, address: IpAddr) -> Located<u32> {
+            if address.is_ipv6() { Located::Unavailable } else { Located::Known(64_500) }
+        }
+    }
 
     fn decided(keys: &[(&str, &str)], query: &str) -> (Vec<Option<String>>, Option<String>) {
         let place = gangway_diagnostic::Place::Configuration;
@@ -294,14 +343,16 @@ mod tests {
         let route = [("host", "a.test"), ("upstream", "http://192.0.2.9:80"), ("use", "doors")];
         let route = route.map(|(key, value)| (key.into(), value.into(), place.clone()));
         let route = gangway_model::FileRoute { name: "a".into(), keys: route.into(), place: place.clone() };
-        let settings = Settings { file_routes: vec![route], middlewares: vec![table], ..Settings::default() };
+        let settings =
+            Settings { file_routes: vec![route], middlewares: vec![table], has_geoip: true, ..Settings::default() };
         let compiled = compile(&Snapshot::default(), &settings);
         assert!(compiled.diagnostics.is_empty(), "{}", compiled.diagnostics);
         let route = &compiled.table.routes()[0];
         let query = ExplainQuery::parse(query).expect("a query");
-        let steps = steps(route, &query, Some(GATEWAY));
+        let client = KnownClient { place: ClientPlace::new(query.from, &Known), gateway: Some(GATEWAY) };
+        let steps = steps(route, &query, &client);
         assert!(steps.iter().all(|step| step.definitions == ["doors"]), "{steps:?}");
-        let refusal = route.middlewares.iter().find_map(|one| refusal(one, &query, Some(GATEWAY)));
+        let refusal = route.middlewares.iter().find_map(|one| refusal(one, &query, &client));
         (steps.into_iter().map(|step| step.decision).collect(), refusal)
     }
 
@@ -315,6 +366,16 @@ mod tests {
                 "203.0.113.9 is let in, for `allow` names `203.0.113.0/24`",
             ),
             (&[("deny", "192.0.2.1")], "from=192.0.2.2", "192.0.2.2 is let in, for `deny` does not name it"),
+            (
+                &[("allow", "country:DE")],
+                "from=203.0.113.9",
+                "203.0.113.9 is let in, for `allow` names `country:DE`; its country is DE",
+            ),
+            (
+                &[("allow", "lan, country:DE"), ("deny", "as:64501")],
+                "from=192.168.1.1",
+                "192.168.1.1 is let in, for `allow` names `lan`; its country is unknown, its AS number is 64500",
+            ),
             (&[("rate-limit", "5/s")], "from=192.0.2.2", "counts for 192.0.2.2; what is beyond gets 429"),
             (
                 &[("rate-limit", "5/s")],
@@ -414,6 +475,22 @@ mod tests {
                 &[("allow", "lan")],
                 "from=172.18.0.1",
                 "503 route-closed: 172.18.0.1 is the address of a gateway, so it is not a client's",
+            ),
+            (
+                &[("allow", "country:FR")],
+                "from=203.0.113.9",
+                "403 forbidden: 203.0.113.9 may not come in, for `allow` does not name it; its country is DE",
+            ),
+            (
+                &[("allow", "lan, country:DE"), ("deny", "as:64500")],
+                "from=203.0.113.9",
+                "403 forbidden: 203.0.113.9 may not come in, for `deny` names `as:64500`; its country is DE, its AS number \
+                 is 64500",
+            ),
+            (
+                &[("deny", "as:64500")],
+                "from=2001:db8::1",
+                "503 route-closed: no file of `--geoip` tells the AS number of 2001:db8::1, so nobody is let in",
             ),
             (&[("body-limit", "10")], "header=Content-Length:11", "413: the body is larger than 10 bytes"),
         ] {

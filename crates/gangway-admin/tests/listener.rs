@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +11,8 @@ use std::time::Duration;
 use gangway_admin::{Admin, AdminSettings, CertificatesState, EndpointActivity, Instance, InstancePhase, Sources, api};
 use gangway_diagnostic::{Code, Diagnostic, FilePosition, Place, Severity, Span, codes};
 use gangway_model::{
-    Attachment, Compiled, Container, ContainerState, Ended, EndpointKey, ExposedPort, FileRoute, PublicPorts, Settings,
-    Snapshot, compile,
+    Attachment, Compiled, Container, ContainerState, CountryCode, Ended, EndpointKey, ExposedPort, FileRoute,
+    Geography, Located, PublicPorts, Settings, Snapshot, compile,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::client::{Answer, Client};
@@ -31,6 +31,16 @@ struct Fake {
 }
 
 const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
+
+impl Geography for Fake {
+    fn country(&self, _: IpAddr) -> Located<CountryCode> {
+        Located::Unknown
+    }
+
+    fn autonomous_system(&self, _: IpAddr) -> Located<u32> {
+        Located::Unknown
+    }
+}
 
 impl Instance for Fake {
     fn phase(&self) -> InstancePhase {

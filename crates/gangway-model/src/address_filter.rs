@@ -1,23 +1,183 @@
-//! Which client addresses are let in: `allow` and `deny`.
+//! Which clients are let in, by their address or by where that is: `allow` and `deny`.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Which client addresses are let in.
+use crate::geography::{ClientPlace, CountryCode, Located, PlaceKind};
+
+/// Which clients are let in.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AddressFilter {
     /// Only these are let in; everybody where there is no list.
-    pub allow: Option<AddressList>,
+    pub allow: Option<ClientList>,
     /// These are kept out, also where they are allowed.
-    pub deny: AddressList,
+    pub deny: ClientList,
+}
+
+/// What a filter makes of a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AddressVerdict {
+    /// The client is let in.
+    Admitted,
+    /// The client is kept out.
+    Refused,
+    /// It depends on what nobody can tell just now.
+    Undecided(PlaceKind),
 }
 
 impl AddressFilter {
-    /// Whether a client is let in.
-    pub fn admits(&self, client: IpAddr) -> bool {
-        !self.deny.contains(client) && self.allow.as_ref().is_none_or(|allowed| allowed.contains(client))
+    /// Whether a client is let in. Its place is looked up only where the verdict depends on it.
+    pub fn verdict(&self, client: &ClientPlace<'_>) -> AddressVerdict {
+        if self.deny.addresses.contains(client.address()) {
+            return AddressVerdict::Refused;
+        }
+        let allowed = self.allow.as_ref().map_or(Membership::Member, |allow| allow.membership(client));
+        if allowed == Membership::Other {
+            return AddressVerdict::Refused;
+        }
+        match (allowed, self.deny.membership(client)) {
+            (_, Membership::Member) | (Membership::Other, _) => AddressVerdict::Refused,
+            (Membership::Open(kind), _) | (_, Membership::Open(kind)) => AddressVerdict::Undecided(kind),
+            (Membership::Member, Membership::Other) => AddressVerdict::Admitted,
+        }
+    }
+
+    /// Whether a list of it names places of this kind.
+    pub fn asks_for(&self, kind: PlaceKind) -> bool {
+        self.deny.asks_for(kind) || self.allow.as_ref().is_some_and(|allow| allow.asks_for(kind))
+    }
+}
+
+/// Whether a client is in a list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Membership {
+    Member,
+    Other,
+    /// It depends on this, which nobody can tell.
+    Open(PlaceKind),
+}
+
+/// The clients that a list names: by address, by country, or by AS number. One of these is enough.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ClientList {
+    addresses: AddressList,
+    /// Ascending.
+    countries: Box<[CountryCode]>,
+    /// Ascending.
+    autonomous_systems: Box<[u32]>,
+}
+
+/// One entry of a list of clients.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum ClientEntry {
+    /// By address.
+    Address(AddressEntry),
+    /// By country.
+    Country(CountryCode),
+    /// By the number of the autonomous system.
+    AutonomousSystem(u32),
+}
+
+impl ClientEntry {
+    /// What has to be known of a client's address, beside the address.
+    pub(crate) fn place_kind(&self) -> Option<PlaceKind> {
+        match self {
+            Self::Address(_) => None,
+            Self::Country(_) => Some(PlaceKind::Country),
+            Self::AutonomousSystem(_) => Some(PlaceKind::AutonomousSystem),
+        }
+    }
+}
+
+impl ClientList {
+    /// The list of these entries.
+    pub(crate) fn of(entries: impl IntoIterator<Item = ClientEntry>) -> Self {
+        let (mut addresses, mut countries, mut autonomous_systems) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in entries {
+            match entry {
+                ClientEntry::Address(address) => addresses.push(address),
+                ClientEntry::Country(country) => countries.push(country),
+                ClientEntry::AutonomousSystem(number) => autonomous_systems.push(number),
+            }
+        }
+        Self { addresses: AddressList::of(addresses), ..Self::default() }.with(countries, autonomous_systems)
+    }
+
+    /// The same with these countries and AS numbers and no others.
+    pub fn with(self, mut countries: Vec<CountryCode>, mut autonomous_systems: Vec<u32>) -> Self {
+        countries.sort_unstable();
+        countries.dedup();
+        autonomous_systems.sort_unstable();
+        autonomous_systems.dedup();
+        Self { countries: countries.into(), autonomous_systems: autonomous_systems.into(), ..self }
+    }
+
+    /// Whether it names nobody.
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.countries.is_empty() && self.autonomous_systems.is_empty()
+    }
+
+    /// Whether it names places of this kind.
+    pub fn asks_for(&self, kind: PlaceKind) -> bool {
+        match kind {
+            PlaceKind::Country => !self.countries.is_empty(),
+            PlaceKind::AutonomousSystem => !self.autonomous_systems.is_empty(),
+        }
+    }
+
+    /// The first entry that a client is in, for people. It looks at one entry after the other.
+    pub fn entry_with(&self, client: &ClientPlace<'_>) -> Option<String> {
+        let by_address = self.addresses.entry_with(client.address());
+        let by_country = || match client.country() {
+            Located::Known(code) => self.countries.contains(&code).then(|| ClientEntry::Country(code).to_string()),
+            Located::Unknown | Located::Unavailable => None,
+        };
+        let by_system = || match client.autonomous_system() {
+            Located::Known(number) => {
+                self.autonomous_systems.contains(&number).then(|| ClientEntry::AutonomousSystem(number).to_string())
+            }
+            Located::Unknown | Located::Unavailable => None,
+        };
+        let by_place = || self.asks_for(PlaceKind::Country).then(by_country).flatten();
+        by_address.or_else(by_place).or_else(|| self.asks_for(PlaceKind::AutonomousSystem).then(by_system).flatten())
+    }
+
+    fn membership(&self, client: &ClientPlace<'_>) -> Membership {
+        if self.addresses.contains(client.address()) {
+            return Membership::Member;
+        }
+        let mut membership = Membership::Other;
+        if !self.countries.is_empty() {
+            match client.country() {
+                Located::Known(code) if self.countries.binary_search(&code).is_ok() => return Membership::Member,
+                Located::Known(_) | Located::Unknown => {}
+                Located::Unavailable => membership = Membership::Open(PlaceKind::Country),
+            }
+        }
+        if !self.autonomous_systems.is_empty() {
+            match client.autonomous_system() {
+                Located::Known(number) if self.autonomous_systems.binary_search(&number).is_ok() => {
+                    return Membership::Member;
+                }
+                Located::Known(_) | Located::Unknown => {}
+                Located::Unavailable => membership = Membership::Open(PlaceKind::AutonomousSystem),
+            }
+        }
+        membership
+    }
+}
+
+impl From<AddressList> for ClientList {
+    fn from(addresses: AddressList) -> Self {
+        Self { addresses, ..Self::default() }
+    }
+}
+
+impl FromIterator<IpNet> for ClientList {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
+        AddressList::from_iter(networks).into()
     }
 }
 
@@ -136,17 +296,42 @@ impl Display for AddressEntry {
 /// The list as a label would have it.
 impl Display for AddressList {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (position, entry) in self.entries.iter().enumerate() {
-            let separator = if position == 0 { "" } else { ", " };
-            write!(f, "{separator}{entry}")?;
-        }
-        Ok(())
+        write_list(self.entries.iter(), f)
     }
+}
+
+impl Display for ClientEntry {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Country(country) => write!(f, "country:{country}"),
+            Self::AutonomousSystem(number) => write!(f, "as:{number}"),
+        }
+    }
+}
+
+/// The list as a label could have it: addresses first.
+impl Display for ClientList {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let addresses = self.addresses.entries.iter().cloned().map(ClientEntry::Address);
+        let countries = self.countries.iter().copied().map(ClientEntry::Country);
+        let systems = self.autonomous_systems.iter().copied().map(ClientEntry::AutonomousSystem);
+        write_list(addresses.chain(countries).chain(systems), f)
+    }
+}
+
+fn write_list(entries: impl Iterator<Item = impl Display>, f: &mut Formatter<'_>) -> fmt::Result {
+    for (position, entry) in entries.enumerate() {
+        let separator = if position == 0 { "" } else { ", " };
+        write!(f, "{separator}{entry}")?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geography::{Geography, NoGeography};
 
     fn list(entries: &[&str]) -> AddressList {
         let entry = |text: &&str| match *text {
@@ -201,16 +386,112 @@ mod tests {
         assert_eq!(entry("203.0.113.1"), None);
     }
 
+    /// Knows the country and the AS of some addresses; one of them is damaged.
+    struct Known;
+
+    impl Geography for Known {
+        fn country(&self, address: IpAddr) -> Located<CountryCode> {
+            let code = |text| Located::Known(CountryCode::of(text).expect("two letters"));
+            match address.to_string().as_str() {
+                "203.0.113.1" | "203.0.113.2" => code("DE"),
+                "203.0.113.3" => code("FR"),
+                "203.0.113.9" => Located::Unavailable,
+                _ => Located::Unknown,
+            }
+        }
+
+        fn autonomous_system(&self, address: IpAddr) -> Located<u32> {
+            match address.to_string().as_str() {
+                "203.0.113.2" | "203.0.113.9" => Located::Known(64_500),
+                "203.0.113.3" => Located::Known(64_501),
+                _ => Located::Unknown,
+            }
+        }
+    }
+
+    fn clients(addresses: &[&str], countries: &[&str], systems: &[u32]) -> ClientList {
+        let countries = countries.iter().map(|code| CountryCode::of(code).expect("two letters")).collect();
+        ClientList::from(list(addresses)).with(countries, systems.to_vec())
+    }
+
+    fn verdict(filter: &AddressFilter, address: &str, geography: &dyn Geography) -> AddressVerdict {
+        filter.verdict(&ClientPlace::new(ip(address), geography))
+    }
+
     #[test]
     fn deny_wins_over_allow() {
-        let filter = AddressFilter { allow: Some(list(&["lan"])), deny: list(&["192.168.1.9/32"]) };
-        for (address, is_let_in) in
+        let by_addresses = |allow: Option<&[&str]>, deny: &[&str]| AddressFilter {
+            allow: allow.map(|allow| list(allow).into()),
+            deny: list(deny).into(),
+        };
+        let is_let_in = |filter: &AddressFilter, address: &str| {
+            // Nobody is asked where addresses are.
+            verdict(filter, address, &NoGeography) == AddressVerdict::Admitted
+        };
+        let filter = by_addresses(Some(&["lan"]), &["192.168.1.9/32"]);
+        for (address, expected) in
             [("192.168.1.8", true), ("192.168.1.9", false), ("203.0.113.5", false), ("fe80::1", true), ("::1", true)]
         {
-            assert_eq!(filter.admits(ip(address)), is_let_in, "{address}");
+            assert_eq!(is_let_in(&filter, address), expected, "{address}");
         }
-        assert!(AddressFilter { allow: None, deny: list(&["lan"]) }.admits(ip("203.0.113.5")));
-        assert!(!AddressFilter { allow: Some(AddressList::default()), ..filter }.admits(ip("192.168.1.8")));
+        assert!(is_let_in(&by_addresses(None, &["lan"]), "203.0.113.5"));
+        assert!(!is_let_in(&by_addresses(Some(&[]), &[]), "192.168.1.8"));
+    }
+
+    #[test]
+    fn places_decide_where_they_are_known_and_leave_open_what_nobody_can_tell() {
+        use AddressVerdict::{Admitted, Refused, Undecided};
+        let filter = |allow: Option<ClientList>, deny| AddressFilter { allow, deny };
+        let (nobody, german) = (ClientList::default, || clients(&["lan"], &["DE"], &[]));
+        let country = Undecided(PlaceKind::Country);
+        let system = Undecided(PlaceKind::AutonomousSystem);
+        // The last address is one of which nothing is known; the one before it is damaged in the list of countries.
+        for (filter, verdicts, without_databases) in [
+            (filter(Some(german()), nobody()), [Admitted, Admitted, Refused, country, Refused], country),
+            (filter(None, clients(&[], &["DE"], &[])), [Refused, Refused, Admitted, country, Admitted], country),
+            (
+                filter(Some(clients(&[], &[], &[64_500])), nobody()),
+                [Refused, Admitted, Refused, Admitted, Refused],
+                system,
+            ),
+            (
+                filter(None, clients(&[], &[], &[64_501, 64_500])),
+                [Admitted, Refused, Refused, Refused, Admitted],
+                system,
+            ),
+            (
+                filter(Some(german()), clients(&[], &[], &[64_500])),
+                [Admitted, Refused, Refused, Refused, Refused],
+                country,
+            ),
+            (
+                filter(Some(clients(&[], &["FR"], &[64_500])), clients(&["203.0.113.2/32"], &[], &[])),
+                [Refused, Refused, Admitted, Admitted, Refused],
+                system,
+            ),
+        ] {
+            for (last, expected) in [1, 2, 3, 9, 10].into_iter().zip(verdicts) {
+                let address = format!("203.0.113.{last}");
+                assert_eq!(verdict(&filter, &address, &Known), expected, "{filter:?} {address}");
+                let mapped = format!("::ffff:203.0.113.{last}");
+                assert_eq!(verdict(&filter, &mapped, &Known), expected, "{filter:?} {mapped}");
+            }
+            assert_eq!(verdict(&filter, "203.0.113.1", &NoGeography), without_databases, "{filter:?}");
+        }
+        let lan_or_german = filter(Some(german()), nobody());
+        assert_eq!(verdict(&lan_or_german, "192.168.1.8", &NoGeography), Admitted, "an address is enough");
+    }
+
+    #[test]
+    fn places_are_named_in_their_order_and_once() {
+        let all = clients(&["lan", "192.0.2.7/32"], &["FR", "DE", "FR"], &[64_501, 64_500, 64_501]);
+        assert_eq!(all.to_string(), "lan, 192.0.2.7, country:DE, country:FR, as:64500, as:64501");
+        let entry = |address: &str| all.entry_with(&ClientPlace::new(ip(address), &Known));
+        assert_eq!(entry("192.168.1.8").as_deref(), Some("lan"));
+        assert_eq!(entry("203.0.113.2").as_deref(), Some("country:DE"));
+        assert_eq!(entry("203.0.113.9").as_deref(), Some("as:64500"));
+        assert_eq!(entry("203.0.113.10"), None);
+        assert!(all.asks_for(PlaceKind::Country) && !clients(&["lan"], &[], &[1]).asks_for(PlaceKind::Country));
     }
 
     #[test]

@@ -197,6 +197,27 @@ impl Middleware {
         }
     }
 
+    /// Which clients it lets in, if it looks at that.
+    pub fn address_filter(&self) -> Option<&AddressFilter> {
+        match self {
+            Self::AddressFilter(filter) => Some(filter),
+            Self::StripPrefix(_)
+            | Self::AddPrefix(_)
+            | Self::Rewrite { .. }
+            | Self::Redirect { .. }
+            | Self::RequestHeader(..)
+            | Self::ResponseHeader(..)
+            | Self::BodyLimit(_)
+            | Self::Hsts(_)
+            | Self::SecureHeaders { .. }
+            | Self::RateLimit(_)
+            | Self::ConcurrencyLimit(_)
+            | Self::Authentication(_)
+            | Self::Compression(_)
+            | Self::ErrorPages(_) => None,
+        }
+    }
+
     /// The codings by which it compresses responses, if it does.
     pub fn compression(&self) -> Option<&[ContentCoding]> {
         match self {

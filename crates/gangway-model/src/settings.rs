@@ -25,6 +25,8 @@ pub struct Settings {
     pub default_use: Vec<Box<str>>,
     /// `--keep-hosts`: how long a host is kept for a party that is gone, against those that were refused.
     pub keep_hosts: Duration,
+    /// `--geoip`: whether databases are given that tell where clients are. Without them no list can name countries.
+    pub has_geoip: bool,
     /// Where we listen ourselves: no container is ever reached there.
     pub own_listeners: OwnListeners,
 }
@@ -85,6 +87,7 @@ impl Default for Settings {
             middlewares: Vec::new(),
             default_use: Vec::new(),
             keep_hosts: KEEP_HOSTS_DEFAULT,
+            has_geoip: false,
             own_listeners: OwnListeners::default(),
         }
     }

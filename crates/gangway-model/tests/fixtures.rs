@@ -9,13 +9,16 @@ use gangway_diagnostic::{Code, Severity, codes};
 /// Codes of what is not found in labels: other crates have their tests.
 fn is_of_others(code: Code) -> bool {
     // What all ask for together is too much for a file; `bounds.rs` asks for it. Lists of users and pages are on the
-    // volume.
+    // volume, and databases of places are files of their own.
     let elsewhere = [
         codes::CLIENTS_OF_GATEWAY,
         codes::ADDRESSES_OF_GATEWAY,
         codes::ALTERNATIVES_IN_ALL_TOO_MANY,
         codes::USER_LIST,
         codes::ERROR_PAGE_MISSING,
+        codes::GEOIP_FILE,
+        codes::GEOIP_KIND_MISSING,
+        codes::GEOIP_FILE_UNUSED,
     ];
     let is_of_certificates = matches!(code.0, 501..540 | 543..550);
     elsewhere.contains(&code) || is_of_certificates || code.0 >= 900

@@ -15,8 +15,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use crate::access::LoginSources;
 use crate::access::gate::AccessControl;
+use crate::access::{GeoDatabases, LoginSources};
 use crate::activation::Activator;
 use crate::downstream::arrivals::Arrivals;
 use crate::downstream::connection_limits::ConnectionLimits;
@@ -61,6 +61,22 @@ pub struct DataPlane {
     gateway_seen: Arc<OnceLock<IpAddr>>,
 }
 
+/// The published values that the data plane reads.
+pub struct Sources {
+    /// The table to serve.
+    pub compiled: Reader<Compiled>,
+    /// The certificates to show.
+    pub certificates: CertificateResolver,
+    /// The place of this process in the network.
+    pub whereabouts: Reader<Whereabouts>,
+    /// What log-ins go by.
+    pub logins: LoginSources,
+    /// Where addresses are.
+    pub geography: Reader<GeoDatabases>,
+    /// The pages for errors.
+    pub pages: Reader<PageLibrary>,
+}
+
 /// The work beside requests. None of it runs by itself: the caller spawns each task on its own runtime and
 /// restarts one that panics.
 pub struct BackgroundTasks {
@@ -77,21 +93,17 @@ pub struct BackgroundTasks {
 /// At shutdown, the time for the first requests of clients that have just connected; a part of the whole grace.
 const ARRIVING_TIME: Duration = Duration::from_secs(2);
 
-/// Binds every listener and serves the tables and certificates that `compiled` and `store` publish, until
-/// [`DataPlane::shutdown`].
+/// Binds every listener and serves the tables and certificates of the sources, until [`DataPlane::shutdown`].
 ///
 /// Connections are accepted from [`DataPlane::open`] on, and routed once the [`BackgroundTasks`] run.
 /// Until the first table is published, a request waits for it for a few seconds and is then answered with 503
 /// `not-ready`.
 pub fn start(
     mut settings: ProxySettings,
-    compiled: Reader<Compiled>,
-    certificates: CertificateResolver,
-    whereabouts: Reader<Whereabouts>,
-    logins: LoginSources,
-    pages: Reader<PageLibrary>,
+    sources: Sources,
     metrics: Metrics,
 ) -> Result<(DataPlane, BackgroundTasks), StartError> {
+    let Sources { compiled, certificates, whereabouts, logins, geography, pages } = sources;
     let metrics = Arc::new(metrics);
     let (table_seat, tables) = seat(ActiveTable::default());
     let suspects = Arc::<Suspects>::default();
@@ -148,6 +160,7 @@ pub fn start(
         certificates,
         overload: overload.clone(),
         access: Arc::new(AccessControl::new(logins)),
+        geography,
         pages,
         page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
         metrics,

@@ -52,9 +52,9 @@ mod worker;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-pub use access::{LoginSources, UserLists};
+pub use access::{GeoDatabase, GeoDatabaseError, GeoDatabases, LoginSources, UserLists};
 pub use activation::Activator;
-pub use data_plane::{BackgroundTasks, DataPlane, start};
+pub use data_plane::{BackgroundTasks, DataPlane, Sources, start};
 pub use limits::Limits;
 pub use listen_addresses::ListenAddresses;
 pub use log::failure_log::FailureLog;

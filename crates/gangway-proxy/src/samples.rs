@@ -17,7 +17,7 @@ use gangway_tls::{CertificateResolver, ServerConfigs, Store};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::access::gate::AccessControl;
-use crate::access::{LoginSources, UserLists};
+use crate::access::{GeoDatabases, LoginSources, UserLists};
 use crate::activation::activated;
 use crate::downstream::connection::ClientConnection;
 use crate::limits::Limits;
@@ -136,6 +136,7 @@ pub(crate) struct SampleState {
     _whereabouts: Publisher<Whereabouts>,
     _user_lists: Publisher<UserLists>,
     _providers: Publisher<Providers>,
+    _geography: Publisher<GeoDatabases>,
     _pages: Publisher<PageLibrary>,
 }
 
@@ -150,6 +151,7 @@ impl SampleState {
         let (store, stores) = channel(Store::default());
         let (user_lists, lists) = channel(UserLists::default());
         let (providers, last_providers) = channel(Providers::default());
+        let (geography, databases) = channel(GeoDatabases::default());
         let (pages, last_pages) = channel(PageLibrary::default());
         let (whereabouts, last_whereabouts) = channel(Whereabouts::default());
         let certificates = CertificateResolver::of_store(stores);
@@ -173,6 +175,7 @@ impl SampleState {
             unclaimed: Arc::default(),
             overload: crate::overload::Overload::new(&Limits::default()),
             access: Arc::new(AccessControl::new(LoginSources { user_lists: lists, providers: last_providers })),
+            geography: databases,
             pages: last_pages,
             page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
             connector: ConnectorSettings::new(&Limits::default(), OpenConnections::default()),
@@ -186,6 +189,7 @@ impl SampleState {
             _whereabouts: whereabouts,
             _user_lists: user_lists,
             _providers: providers,
+            _geography: geography,
             _pages: pages,
         }
     }

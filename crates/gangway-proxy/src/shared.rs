@@ -10,6 +10,7 @@ use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, ServerConfigs};
 use tokio::sync::{Notify, Semaphore};
 
+use crate::access::GeoDatabases;
 use crate::access::gate::AccessControl;
 use crate::hold::limits::Waiters;
 use crate::listen_addresses::ListenAddresses;
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) connector: ConnectorSettings,
     pub(crate) overload: Overload,
     pub(crate) access: Arc<AccessControl>,
+    /// Where addresses are.
+    pub(crate) geography: Reader<GeoDatabases>,
     /// The pages on the volume.
     pub(crate) pages: Reader<PageLibrary>,
     /// Bounds the questions to page services that are under way.

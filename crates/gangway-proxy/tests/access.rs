@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::{Plane, RouteToServe, app, held, route, skip_paths};
 use gangway_model::{
-    AddressFilter, AddressList, Authentication, BasicAuth, BasicUser, ClientKey, LoginMethod, Middleware, RateLimit,
+    AddressFilter, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, LoginMethod, Middleware, RateLimit,
     RedirectPart, RedirectTarget, SkipRule,
 };
 use gangway_proxy::{TrustedProxies, UserLists, Whereabouts};
@@ -44,7 +44,7 @@ fn log_in(basic: BasicAuth, skip: &[&str]) -> Middleware {
     Middleware::Authentication(Arc::new(login))
 }
 
-fn list(networks: &[&str]) -> AddressList {
+fn list(networks: &[&str]) -> ClientList {
     networks.iter().map(|network| network.parse().expect("a network")).collect()
 }
 
@@ -87,7 +87,7 @@ async fn clients_are_let_in_by_their_address() {
         (None, list(&other), 200),
         (None, list(&home), 403),
         (Some(list(&home)), list(&home), 403),
-        (Some(AddressList::default()), list(&[]), 403),
+        (Some(ClientList::default()), list(&[]), 403),
     ] {
         let filter = Middleware::AddressFilter(AddressFilter { allow, deny });
         let plane = Plane::serving(vec![guarded(route("a.localhost", address), vec![filter.clone()])]).await;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::ways::Ways;
 use common::{Plane, RouteToServe, route};
 use gangway_model::{
-    Address, AddressFilter, AddressList, Authentication, BasicAuth, BasicUser, ClientKey, ContentCoding, Endpoint,
+    Address, AddressFilter, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, ContentCoding, Endpoint,
     EndpointKey, ErrorPages, ErrorRule, LoginMethod, Middleware, PageSource, Policy, RateLimit, Readiness, Scheme,
     StatusText, Upstream,
 };
@@ -456,7 +456,7 @@ async fn answers_of_our_own_get_pages_too() {
     let user = BasicUser::parse("ann:{SHA}qvTGHdzF6KLavt4PO0gs2a6pQ00=").expect("a user");
     let basic = BasicAuth { users: vec![user], lists: Vec::new(), realm: "app".into(), keep: false };
     let login = Authentication { method: LoginMethod::Basic(basic), skip: Vec::new() };
-    let nobody = AddressFilter { allow: Some(AddressList::default()), deny: AddressList::default() };
+    let nobody = AddressFilter { allow: Some(ClientList::default()), deny: ClientList::default() };
     let (requests, period) = (NonZeroU32::MIN, Duration::from_secs(3600));
     let once = Middleware::RateLimit(RateLimit { requests, period, burst: requests, key: ClientKey::Address });
     let routes = vec![

@@ -7,6 +7,7 @@ pub mod app;
 pub mod client;
 pub mod engine;
 pub mod fault;
+pub mod mmdb;
 pub mod odd_parts;
 pub mod openid;
 pub mod pebble;

@@ -50,9 +50,6 @@ fn section(flag: &Flag) -> String {
     text += "\n\n";
     match flag.status {
         FlagStatus::InForce => {}
-        FlagStatus::Announced { effect } => {
-            let _ = write!(text, "**Not in force in this version**; a diagnostic says so. Until then, {effect}.\n\n");
-        }
         FlagStatus::Refused { why } => {
             let _ = write!(text, "**Refused in this version**: {why}.\n\n");
         }

@@ -246,14 +246,6 @@ async fn what_every_route_uses_has_to_be_there_at_the_start_and_stays_when_it_is
 }
 
 #[tokio::test]
-async fn a_setting_that_is_not_in_force_yet_is_a_diagnostic() {
-    let mut instance = Options::config("").flag("--geoip", "/nowhere.mmdb").start().await;
-    let found = instance.diagnosed(&["G905"]).await.to_string();
-    assert!(found.contains("--geoip"), "{found}");
-    instance.logged("G905");
-}
-
-#[tokio::test]
 async fn a_running_instance_answers_people_and_programs() {
     let (address, _) = app::spawn(App::new("shop")).await.unwrap();
     let text = format!("[routes.shop]\nhost = \"shop.test\"\npath = \"/here\"\nupstream = \"http://{address}\"\n");

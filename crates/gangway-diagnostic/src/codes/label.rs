@@ -165,4 +165,10 @@ codes! {
     OIDC_ENTRY = 65, Error, "not a user or a group",
         "`auth.users` and `auth.groups` have names as the provider says them. None is longer than 255 bytes or has control \
          characters.";
+    COUNTRY = 70, Error, "not a country",
+        "A country is written by the two letters of ISO 3166-1, such as `country:DE`. A code that no country has would match \
+         nobody.";
+    AS_NUMBER = 71, Error, "not the number of an autonomous system",
+        "An autonomous system, the network of a provider or of another organisation, is written by its number, such as \
+         `as:64500`.";
 }

@@ -75,4 +75,17 @@ codes! {
         "`errors` names a folder or a file in `errors/` on the volume that has no page, or one that cannot be used: a page is a \
          file of at most 256 KiB that ends with `.html`, `.htm`, `.xhtml`, `.txt` or `.json`. Until it is there, errors are shown \
          as they come.";
+
+    GEOIP_MISSING = 240, Error, "country or AS number without a database",
+        "`allow` or `deny` names a country or an AS number, and no database tells where clients are. `--geoip` names files in \
+         the MMDB format, such as GeoLite2-Country. Until it is given the route is closed.";
+    GEOIP_FILE = 241, Error, "database of places that cannot be used",
+        "A file of `--geoip` is missing, cannot be read, is larger than 128 MiB, is damaged, or is not a database of countries, \
+         cities or AS numbers for IPv4 and IPv6 in the MMDB format. Data that was read before stays in force; without any, \
+         routes that need it are closed.";
+    GEOIP_KIND_MISSING = 242, Error, "no database of the kind that routes need",
+        "Lists of routes name countries or AS numbers, and the files of `--geoip` tell only the other. These routes answer 503 \
+         to whom their lists do not decide about by address.";
+    GEOIP_FILE_UNUSED = 243, Warning, "second database of the same kind",
+        "Two files of `--geoip` tell the same. The first one counts.";
 }

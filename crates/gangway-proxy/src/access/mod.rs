@@ -5,6 +5,7 @@ mod concurrency;
 mod credentials;
 mod forward;
 pub(crate) mod gate;
+pub(crate) mod geo_databases;
 mod login;
 mod login_cache;
 mod login_sources;
@@ -16,4 +17,5 @@ mod used_ids;
 mod user_lists;
 
 pub use self::login_sources::LoginSources;
+pub use self::geo_databases::{GeoDatabase, GeoDatabaseError, GeoDatabases};
 pub use self::user_lists::UserLists;

@@ -2,8 +2,8 @@
 //!
 //! Each `match` names every middleware: a new one does not compile until each hook says what it does.
 
-use gangway_model::Middleware;
 use gangway_model::target_change::Unconfined;
+use gangway_model::{ClientPlace, Geography, Middleware};
 
 use crate::access::gate::Passage;
 use crate::message::field_kind::FieldKind;
@@ -19,21 +19,27 @@ use crate::request::client_origin::{ClientOrigin, ClientScheme};
 /// Runs before an endpoint is chosen. The first middleware that replies ends the chain. Otherwise the result is the
 /// bound on the request's body, if there is one.
 ///
-/// `host` is in the form in which hosts are compared, and `prefix` is the decoded path prefix that matched. What needs a state or takes time happens later, at the gate.
+/// `host` is in the form in which hosts are compared, and `prefix` is the decoded path prefix that matched. `geography` is
+/// asked only by lists that name places. What needs a state or takes time happens later, at the gate.
 pub(crate) fn on_request(
     middlewares: &[Middleware],
     head: &RequestHead,
     host: &str,
     origin: ClientOrigin,
+    geography: &dyn Geography,
     prefix: &str,
 ) -> Result<Option<u64>, LocalReply> {
     let mut limit = None;
+    let mut place = None;
     for middleware in middlewares {
         let reply = match middleware {
             Middleware::StripPrefix(_) if head.fields.has(FieldKind::Upgrade) => None,
             Middleware::StripPrefix(_) => strip_prefix::on_request(&head.method, &head.target, prefix),
             Middleware::Redirect { status, target } => Some(redirect::on_request(*status, target, host, &head.target)),
-            Middleware::AddressFilter(filter) => address_filter::on_request(filter, origin),
+            Middleware::AddressFilter(filter) => {
+                let place = place.get_or_insert_with(|| ClientPlace::new(origin.client, geography));
+                address_filter::on_request(filter, origin, place)
+            }
             Middleware::BodyLimit(max) => {
                 limit = Some(*max);
                 body_limit::on_request(*max, head.body)
@@ -135,6 +141,11 @@ pub(crate) fn on_response(middlewares: &[Middleware], passage: &Passage, fields:
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::net::IpAddr;
+
+    use gangway_model::{AddressFilter, ClientList, CountryCode, Located, NoGeography};
+
     use super::*;
 
     #[test]
@@ -174,6 +185,60 @@ mod tests {
         }
     }
 
+    /// Counts how often somebody asks.
+    #[derive(Default)]
+    struct Counting(Cell<u32>);
+
+    impl Geography for Counting {
+        fn country(&self, _: IpAddr) -> Located<CountryCode> {
+            self.0.set(self.0.get() + 1);
+            Located::Known(CountryCode::of("DE").expect("two letters"))
+        }
+
+        fn autonomous_system(&self, _: IpAddr) -> Located<u32> {
+            self.0.set(self.0.get() + 100);
+            Located::Unknown
+        }
+    }
+
+    #[test]
+    fn places_are_looked_up_once_and_only_for_lists_that_name_them() {
+        let list = |networks: &[&str], countries: &[&str], systems: &[u32]| {
+            let networks = networks.iter().map(|network| network.parse::<ipnet::IpNet>().expect("a network"));
+            let countries = countries.iter().map(|code| CountryCode::of(code).expect("two letters")).collect();
+            ClientList::from_iter(networks).with(countries, systems.to_vec())
+        };
+        let filter = |allow, deny| Middleware::AddressFilter(AddressFilter { allow, deny });
+        let client = "192.0.2.0/24";
+        for (chain, is_let_in, asked) in [
+            (vec![filter(Some(list(&[client], &[], &[])), list(&["203.0.113.0/24"], &[], &[]))], true, 0),
+            (vec![filter(Some(list(&[client], &["FR"], &[1])), ClientList::default())], true, 0),
+            (vec![filter(None, list(&[client], &["FR"], &[1]))], false, 0),
+            (vec![filter(None, list(&[], &["FR"], &[]))], true, 1),
+            (vec![filter(Some(list(&[], &["DE"], &[1])), list(&[], &["FR"], &[]))], true, 1),
+            (
+                vec![
+                    filter(None, list(&[], &["FR"], &[1])),
+                    filter(Some(list(&[], &["DE"], &[])), list(&[], &[], &[2])),
+                ],
+                true,
+                101,
+            ),
+        ] {
+            let head = RequestHead::of_test("GET", "/", &[("host", "a")]);
+            let origin = ClientOrigin {
+                client: [192, 0, 2, 7].into(),
+                secure: true,
+                local: false,
+                is_anonymous: false,
+                is_certain: true,
+            };
+            let counting = Counting::default();
+            let result = on_request(&chain, &head, "a", origin, &counting, "/");
+            assert_eq!((result.is_ok(), counting.0.get()), (is_let_in, asked), "{chain:?}");
+        }
+    }
+
     #[test]
     fn only_what_a_client_follows_is_redirected_to_the_slash() {
         let chain = [Middleware::StripPrefix(vec!["/stash".into()])];
@@ -187,7 +252,7 @@ mod tests {
                 is_anonymous: false,
                 is_certain: true,
             };
-            on_request(&chain, &head, "a", origin, "/stash").is_err()
+            on_request(&chain, &head, "a", origin, &NoGeography, "/stash").is_err()
         };
         assert!(is_redirected("GET", &[]) && is_redirected("HEAD", &[]));
         assert!(!is_redirected("POST", &[]) && !is_redirected("OPTIONS", &[("access-control-request-method", "GET")]));

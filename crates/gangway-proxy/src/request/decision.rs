@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use gangway_model::{RequestView, Route, TlsMode, TlsVersion, https_redirect};
+use gangway_model::{Geography, RequestView, Route, TlsMode, TlsVersion, https_redirect};
 use gangway_tls::Store;
 
 use crate::downstream::connection::ClientConnection;
@@ -33,6 +33,8 @@ pub(crate) struct InForce<'a> {
     /// Whether a handshake for a host would get a placeholder.
     pub(crate) is_placeheld: &'a dyn Fn(&str) -> bool,
     pub(crate) plain_fallback: PlainFallback,
+    /// Tells where clients are.
+    pub(crate) geography: &'a dyn Geography,
     /// Maps the port of plain HTTP that the client named to the port of https. Called for redirections only.
     pub(crate) https_port: &'a dyn Fn(Option<u16>) -> u16,
 }
@@ -87,7 +89,8 @@ pub(crate) fn decide(request: Incoming<'_>, in_force: &InForce<'_>) -> RequestDe
         return RequestDecision::ReplyFor(routed, reply);
     }
     routed.is_at_gate = true;
-    match chain::on_request(&route.middlewares, request.head, view.host, request.admission.origin, &routed.prefix) {
+    let (head, origin, geography) = (request.head, request.admission.origin, in_force.geography);
+    match chain::on_request(&route.middlewares, head, view.host, origin, geography, &routed.prefix) {
         Ok(body_limit) => routed.body_limit = body_limit,
         Err(reply) => return RequestDecision::ReplyFor(routed, reply),
     }
@@ -191,7 +194,7 @@ fn is_misdirected(
 
 #[cfg(test)]
 mod tests {
-    use gangway_model::Middleware;
+    use gangway_model::{Middleware, NoGeography};
     use http::StatusCode;
 
     use super::*;
@@ -221,6 +224,7 @@ mod tests {
             store: &Store::default(),
             is_placeheld: &|_| false,
             plain_fallback: PlainFallback::Serve,
+            geography: &NoGeography,
             https_port: &|named| if named == Some(8080) { 8443 } else { 443 },
         };
         decide(Incoming { head, connection, admission: &admission }, &in_force)

@@ -7,6 +7,7 @@ use gangway_model::{Compiled, RequestView, mention};
 use gangway_publish::Generation;
 use gangway_tls::UnixTime;
 
+use crate::access::geo_databases::PublishedGeography;
 use crate::downstream::connection::ClientConnection;
 use crate::message::request_head::RequestHead;
 use crate::panic_guard::guarded;
@@ -88,6 +89,7 @@ fn decide_by_table(
         store: &store,
         is_placeheld: &|host| shared.certificates.is_placeheld(host),
         plain_fallback: shared.settings.plain_fallback,
+        geography: &PublishedGeography(&shared.geography),
         https_port: &|port| shared.https_port(port),
     };
     match decide(request, &in_force) {

@@ -16,8 +16,8 @@ use gangway_model::{
 };
 use gangway_oidc::Providers;
 use gangway_proxy::{
-    AccessLogFormat, AccessLogTarget, BackgroundTasks, CookieSecret, DataPlane, Limits, LoginSources, Metrics,
-    PageLibrary, PlainFallback, ProxySettings, Threading, TrustedProxies, UserLists, Whereabouts,
+    AccessLogFormat, AccessLogTarget, BackgroundTasks, CookieSecret, DataPlane, GeoDatabases, Limits, LoginSources,
+    Metrics, PageLibrary, PlainFallback, ProxySettings, Sources, Threading, TrustedProxies, UserLists, Whereabouts,
 };
 use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
@@ -33,6 +33,7 @@ pub(crate) struct Plane {
     pub(crate) whereabouts: Publisher<Whereabouts>,
     pub(crate) user_lists: Publisher<UserLists>,
     pub(crate) providers: Publisher<Providers>,
+    pub(crate) geography: Publisher<GeoDatabases>,
     pub(crate) pages: Publisher<PageLibrary>,
     pub(crate) ca: InternalCa,
     pub(crate) registry: prometheus::Registry,
@@ -69,12 +70,19 @@ impl Plane {
         let (whereabouts, reader) = channel(Whereabouts::default());
         let (user_lists, lists) = channel(UserLists::default());
         let (providers, of_providers) = channel(Providers::default());
+        let (geography, databases) = channel(GeoDatabases::default());
         let (pages, library) = channel(PageLibrary::default());
         let mint = Arc::new(Mint::new());
         let certificates = CertificateResolver::new(stores, Arc::clone(&mint), demand);
-        let logins = LoginSources { user_lists: lists, providers: of_providers };
-        let (plane, tasks) = gangway_proxy::start(settings, compiled, certificates, reader, logins, library, metrics)
-            .expect("free ports");
+        let sources = Sources {
+            compiled,
+            certificates,
+            whereabouts: reader,
+            logins: LoginSources { user_lists: lists, providers: of_providers },
+            geography: databases,
+            pages: library,
+        };
+        let (plane, tasks) = gangway_proxy::start(settings, sources, metrics).expect("free ports");
         let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = tasks;
         supervise(move || activator.run());
         supervise(move || failure_log.run());
@@ -82,7 +90,7 @@ impl Plane {
         supervise(move || overload_manager.run());
         plane.open();
         let ca = InternalCa::make(&Scope::default(), UnixTime::now()).expect("a CA");
-        Self { plane, tables, store, mint, whereabouts, user_lists, providers, pages, ca, registry }
+        Self { plane, tables, store, mint, whereabouts, user_lists, providers, geography, pages, ca, registry }
     }
 
     /// Starts one that serves these routes and asks for certificates on demand.

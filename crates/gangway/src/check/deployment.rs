@@ -39,9 +39,11 @@ impl Deployment {
         let mut settings = self.config.as_ref().map(|config| config.settings.clone()).unwrap_or_default();
         let nothing = Project::default();
         let project = self.project.as_ref().map_or(&nothing, |project| &project.project);
+        let mut are_all_settings_known = false;
         for service in project.services.values().filter(|service| service.is_gangway()) {
             let gangway = GangwayService { service, sources: loader.sources() };
             let Some(given) = ServiceSettings::read(gangway, found) else { continue };
+            are_all_settings_known |= given.are_all(gangway, self.config.is_some());
             gangway_service::check(gangway, &given, found);
             settings = given.over(settings);
         }
@@ -49,6 +51,8 @@ impl Deployment {
             // The definitions stand in a file that is not here.
             settings.default_use.clear();
         }
+        // Where Gangway is started may say what is not in these files.
+        settings.has_geoip |= !are_all_settings_known;
         found.extend(other_proxies::notes(loader.sources(), project));
         let compiler = OfflineCompiler { loader, config: self.config.as_ref(), settings };
         let Some(ComposeProject { project, environment, .. }) = &self.project else {

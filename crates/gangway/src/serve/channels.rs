@@ -7,7 +7,7 @@ use gangway_certs::{CertificateReport, WantedCertificates};
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{Compiled, Holdings, HostCondition};
 use gangway_oidc::Providers;
-use gangway_proxy::{PageLibrary, UserLists, Whereabouts};
+use gangway_proxy::{GeoDatabases, PageLibrary, UserLists, Whereabouts};
 use gangway_publish::{Publisher, Reader, Seat, seat};
 use gangway_tls::{CertificateResolver, Demand, Mint, Store};
 use gangway_watcher::EngineStatus;
@@ -76,6 +76,9 @@ pub(super) struct Channels {
     pub(super) providers: Channel<Providers>,
     pub(super) provider_findings: Channel<Vec<Diagnostic>>,
     pub(super) provider_checks: Channel<Vec<Diagnostic>>,
+    /// The databases of places, and what is wrong with their files.
+    pub(super) geography: Channel<GeoDatabases>,
+    pub(super) geoip_findings: Channel<Vec<Diagnostic>>,
     /// The pages for errors on the volume, and what is wrong with them.
     pub(super) pages: Channel<PageLibrary>,
     pub(super) page_findings: Channel<Vec<Diagnostic>>,
@@ -102,6 +105,8 @@ impl Channels {
             providers: Channel::new(Providers::default()),
             provider_findings: Channel::new(Vec::new()),
             provider_checks: Channel::new(Vec::new()),
+            geography: Channel::new(GeoDatabases::default()),
+            geoip_findings: Channel::new(Vec::new()),
             pages: Channel::new(PageLibrary::default()),
             page_findings: Channel::new(Vec::new()),
             whereabouts: Channel::new(whereabouts::at_the_start()),

@@ -11,8 +11,10 @@ use gangway_admin::api::{CertificateView, ConfigFileView, EngineView, LatencyVie
 use gangway_admin::{CertificatesState, EndpointActivity, Instance, InstancePhase, rfc3339};
 use gangway_certs::{CertificateReport, CertificateStatus};
 use gangway_diagnostic::{Diagnostic, Place, codes};
-use gangway_model::{Compiled, EndpointKey, Middleware, PublicPorts, RoutingTable, SkipRule};
-use gangway_proxy::{DataPlane, ListenAddresses, Whereabouts};
+use gangway_model::{
+    Compiled, CountryCode, EndpointKey, Geography, Located, Middleware, PublicPorts, RoutingTable, SkipRule,
+};
+use gangway_proxy::{DataPlane, GeoDatabases, ListenAddresses, Whereabouts};
 use gangway_publish::{Generation, Reader};
 use gangway_tls::{CertificateResolver, UnixTime};
 use gangway_watcher::{EngineStatus, LatencySummary, Quantiles};
@@ -37,6 +39,8 @@ pub(super) struct Parts {
     pub(super) user_list_findings: Reader<Vec<Diagnostic>>,
     pub(super) provider_findings: [Reader<Vec<Diagnostic>>; 2],
     pub(super) page_findings: Reader<Vec<Diagnostic>>,
+    pub(super) geography: Reader<GeoDatabases>,
+    pub(super) geoip_findings: Reader<Vec<Diagnostic>>,
     pub(super) config_file: Option<PathBuf>,
     pub(super) data: PathBuf,
     pub(super) plain_refused: bool,
@@ -59,6 +63,8 @@ pub(super) struct Running {
     user_list_findings: Reader<Vec<Diagnostic>>,
     provider_findings: [Reader<Vec<Diagnostic>>; 2],
     page_findings: Reader<Vec<Diagnostic>>,
+    geography: Reader<GeoDatabases>,
+    geoip_findings: Reader<Vec<Diagnostic>>,
     config_file: Option<PathBuf>,
     data: PathBuf,
     plain_refused: bool,
@@ -82,6 +88,8 @@ impl Running {
             user_list_findings: parts.user_list_findings,
             provider_findings: parts.provider_findings,
             page_findings: parts.page_findings,
+            geography: parts.geography,
+            geoip_findings: parts.geoip_findings,
             config_file: parts.config_file,
             data: parts.data,
             plain_refused: parts.plain_refused,
@@ -118,12 +126,13 @@ impl Running {
         self.with_plane(DataPlane::take_back);
     }
 
-    /// Waits until there is a table and certificates to serve with.
+    /// Waits until there is a table to serve, and until certificates and files of places have been looked for.
     pub(super) async fn ready(&self) {
         if let Some(table) = self.with_plane(DataPlane::table_in_force) {
             table.await;
         }
         let _ = self.certificates.store().first().await;
+        let _ = self.geography.first().await;
     }
 
     pub(super) fn reopen_access_log(&self) {
@@ -136,15 +145,27 @@ impl Running {
     }
 }
 
+impl Geography for Running {
+    fn country(&self, address: IpAddr) -> Located<CountryCode> {
+        self.geography.load().country(address)
+    }
+
+    fn autonomous_system(&self, address: IpAddr) -> Located<u32> {
+        self.geography.load().autonomous_system(address)
+    }
+}
+
 impl Instance for Running {
     fn phase(&self) -> InstancePhase {
         if self.stopping.load(Ordering::Relaxed) {
             return InstancePhase::Stopping;
         }
-        // The table must have reached the threads that serve, and certificates must have been looked for: a client that
-        // learns that we are ready may send a request at once.
+        // The table must have reached the threads that serve, and certificates and files of places must have been looked
+        // for: a client that learns that we are ready may send a request at once.
         let is_in_force = self.with_plane(DataPlane::generation).is_some_and(|generation| generation > 0);
-        let is_ready = is_in_force && self.certificates.store().generation() != Generation::INITIAL;
+        let is_looked_for = self.certificates.store().generation() != Generation::INITIAL
+            && self.geography.generation() != Generation::INITIAL;
+        let is_ready = is_in_force && is_looked_for;
         if is_ready { InstancePhase::Serving } else { InstancePhase::Starting }
     }
 
@@ -181,9 +202,10 @@ impl Instance for Running {
         let gateway = self.gateway_seen().map(|address| gateway_speaks(address, &self.compiled.load().table));
         let (users, pages) = (self.user_list_findings.load_full(), self.page_findings.load_full());
         let of_settings = settings.diagnostics.iter().chain(&report.findings);
+        let places = self.geoip_findings.load_full();
         let providers = self.provider_findings.iter().flat_map(|findings| findings.load_full().to_vec());
-        let of_settings = of_settings.chain(users.iter()).chain(pages.iter()).cloned();
-        of_settings.chain(providers).chain(gateway.into_iter().flatten()).collect()
+        let of_files = users.iter().chain(places.iter()).chain(pages.iter());
+        of_settings.chain(of_files).cloned().chain(providers).chain(gateway.into_iter().flatten()).collect()
     }
 
     fn gateway_seen(&self) -> Option<IpAddr> {

@@ -9,6 +9,7 @@ mod data_folder;
 mod data_persistence;
 mod error_pages;
 mod finding_log;
+mod geoip;
 mod handover;
 mod handover_loop;
 mod instance;
@@ -133,6 +134,7 @@ async fn serve(start: StartSettings, registry: Registry) -> Result<ExitStatus, S
         engines: settings.docker.clone(),
         certificates: part_settings::certificates(settings, channels.compiled.reader()),
         data: settings.data.clone(),
+        geoip: settings.geoip.clone(),
         public_ports: public_ports(settings, &listening),
     };
     tasks::spawn(&supervisor, &channels, inputs);
@@ -210,13 +212,16 @@ async fn bind(
     let settings = &start.settings;
     let admin_settings = part_settings::admin(settings, passed.socket(settings.admin));
     let metrics = gangway_proxy::Metrics::new(&registry)?;
-    let (compiled, certificates) = (channels.compiled.reader(), channels.resolver());
-    let whereabouts = channels.whereabouts.reader();
+    let sources = gangway_proxy::Sources {
+        compiled: channels.compiled.reader(),
+        certificates: channels.resolver(),
+        whereabouts: channels.whereabouts.reader(),
+        logins: LoginSources { user_lists: channels.user_lists.reader(), providers: channels.providers.reader() },
+        geography: channels.geography.reader(),
+        pages: channels.pages.reader(),
+    };
     let proxy_settings = part_settings::proxy(settings, passed.sockets);
-    let logins = LoginSources { user_lists: channels.user_lists.reader(), providers: channels.providers.reader() };
-    let pages = channels.pages.reader();
-    let (plane, proxy_tasks) =
-        gangway_proxy::start(proxy_settings, compiled, certificates, whereabouts, logins, pages, metrics)?;
+    let (plane, proxy_tasks) = gangway_proxy::start(proxy_settings, sources, metrics)?;
     let (listening, mut sockets) = (plane.listening().clone(), plane.sockets().to_vec());
     let instance = Arc::new(Running::new(Parts {
         plane,
@@ -230,6 +235,8 @@ async fn bind(
         user_list_findings: channels.user_list_findings.reader(),
         provider_findings: [channels.provider_findings.reader(), channels.provider_checks.reader()],
         page_findings: channels.page_findings.reader(),
+        geography: channels.geography.reader(),
+        geoip_findings: channels.geoip_findings.reader(),
         config_file: start.raw.config_file.clone(),
         data: settings.data.clone(),
         plain_refused: settings.plain_http == PlainHttp::Refused,

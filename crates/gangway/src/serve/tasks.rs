@@ -15,10 +15,11 @@ use tokio::sync::{Notify, watch};
 use super::admin_switch::{self, AdminOwner};
 use super::channels::{Channel, Channels};
 use super::error_pages::ErrorPageOutputs;
+use super::geoip::GeoOutputs;
 use super::oidc::ProviderOutputs;
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{error_pages, oidc, route_log, settings_log, user_lists, wanted_certificates, whereabouts};
+use super::{error_pages, geoip, oidc, route_log, settings_log, user_lists, wanted_certificates, whereabouts};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigReload};
 use crate::settings::{OidcTable, UserTable};
@@ -37,6 +38,8 @@ pub(super) struct TaskInputs<P> {
     pub(super) engines: Vec<Engine>,
     pub(super) certificates: KeepSettings,
     pub(super) data: std::path::PathBuf,
+    /// The files of `--geoip`.
+    pub(super) geoip: Vec<std::path::PathBuf>,
     /// The ports that clients use, derived from the place of this process.
     pub(super) public_ports: P,
 }
@@ -56,6 +59,7 @@ where
         engines,
         certificates,
         data,
+        geoip,
         public_ports,
     } = inputs;
     let BackgroundTasks { mut activator, failure_log, unclaimed_log, overload_manager } = proxy;
@@ -105,6 +109,12 @@ where
     });
     supervisor.run_with("oidc-check", channels.clone(), |c| {
         oidc::check(c.providers.reader(), c.compiled.reader(), c.provider_checks.publisher())
+    });
+
+    // Files of places → where addresses are.
+    supervisor.run_with("geoip", (channels.clone(), geoip), |(c, files)| {
+        let outputs = GeoOutputs { geography: c.geography.publisher(), findings: c.geoip_findings.publisher() };
+        geoip::follow(files.clone(), c.compiled.reader(), outputs)
     });
 
     // The volume → pages for errors.

@@ -18,8 +18,6 @@ pub(crate) struct SettingError {
 pub(crate) enum SettingProblem {
     /// The value cannot be used.
     Unusable(ValueError),
-    /// This version does not implement the setting, and goes on with this effect.
-    Announced { effect: &'static str },
     /// This version does not implement the setting and refuses to start with it.
     Refused { why: &'static str },
     /// `--acme-wildcard` needs `--acme-dns`. Each name below gets a certificate of its own instead.
@@ -78,7 +76,7 @@ impl SettingError {
     pub(crate) fn is_fatal(&self) -> bool {
         match self.problem {
             SettingProblem::Unusable(_) | SettingProblem::Refused { .. } => true,
-            SettingProblem::Announced { .. } | SettingProblem::WildcardWithoutDns => false,
+            SettingProblem::WildcardWithoutDns => false,
         }
     }
 
@@ -86,9 +84,7 @@ impl SettingError {
     pub(crate) fn holds_everywhere(&self) -> bool {
         match &self.problem {
             SettingProblem::Unusable(error) => error.scope == ErrorScope::Everywhere,
-            SettingProblem::Announced { .. } | SettingProblem::Refused { .. } | SettingProblem::WildcardWithoutDns => {
-                true
-            }
+            SettingProblem::Refused { .. } | SettingProblem::WildcardWithoutDns => true,
         }
     }
 
@@ -99,13 +95,6 @@ impl SettingError {
             SettingProblem::Unusable(ValueError { note, help, scope: _ }) => {
                 (codes::SETTING_UNUSABLE, format!("unusable value of `{name}`"), note.as_str(), help.as_str(), effect)
             }
-            SettingProblem::Announced { effect } => (
-                codes::SETTING_LATER,
-                format!("`{name}` does nothing yet"),
-                "not in force in this version",
-                "take it out until then",
-                *effect,
-            ),
             SettingProblem::Refused { why } => (
                 codes::SETTING_LATER,
                 format!("`{name}` does nothing yet"),

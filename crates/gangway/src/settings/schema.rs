@@ -39,10 +39,6 @@ pub(crate) enum Count {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum FlagStatus {
     InForce,
-    /// Gangway accepts the setting, does not implement it yet, and reports that with this effect.
-    Announced {
-        effect: &'static str,
-    },
     /// Gangway refuses the setting: to go on without it would leave open what the user meant to close.
     Refused {
         why: &'static str,
@@ -335,8 +331,12 @@ pub(crate) static ON_DEMAND: Flag = Flag {
 pub(crate) static GEOIP: Flag = Flag {
     name: "geoip",
     value: "FILE",
-    help: "database for country:XX in allow and deny",
-    status: FlagStatus::Announced { effect: "`country:` in `allow` and `deny` stays unknown, which closes its route" },
+    count: Count::Many,
+    help: "databases for country:XX and as:NUMBER in allow and deny",
+    more: "Files in the MMDB format: one of countries, such as GeoLite2-Country, and one of autonomous systems, such as \
+           GeoLite2-ASN. Gangway follows them: a new file counts a few seconds after it has replaced the old one, and what \
+           cannot be read leaves the last data in force. The guide [who may come in](../guides/who-may-come-in.md#countries) \
+           shows how to keep them up to date.",
     ..PLAIN
 };
 

@@ -49,6 +49,8 @@ pub(crate) struct ServeSettings {
     pub(crate) acme: AcmeSettings,
     /// The URL that is asked whether a host that no route names may have a certificate.
     pub(crate) on_demand: Option<Box<str>>,
+    /// Files that tell where addresses are.
+    pub(crate) geoip: Vec<PathBuf>,
     /// Whether plain HTTP is served for a host without a certificate.
     pub(crate) plain_http: PlainHttp,
     pub(crate) log_level: LogLevel,
@@ -66,8 +68,7 @@ impl ServeSettings {
     pub(crate) fn parse(raw: &RawSettings, docker: &DockerEnvironment) -> (Option<Self>, Vec<SettingError>) {
         let mut reader = SettingsReader { raw, errors: Vec::new() };
         let settings = reader.settings(docker);
-        // Checked although this version does not use them: a mistake in them should be found now.
-        reader.one(&GEOIP, words::path);
+        // Checked although this version does not use it: a mistake in it should be found now.
         reader.one(&CROWDSEC_URL, network::web_url);
         reader.report_not_in_force();
         reader.report_wildcards_without_dns();
@@ -91,6 +92,7 @@ impl ServeSettings {
             middlewares,
             default_use: self.default_use.clone(),
             keep_hosts: self.keep_hosts,
+            has_geoip: !self.geoip.is_empty(),
             // Known only after they are bound.
             own_listeners: OwnListeners::default(),
         }
@@ -125,6 +127,7 @@ impl SettingsReader<'_> {
             default_certificate: self.one(&DEFAULT_CERT, network::host),
             acme: self.acme(),
             on_demand: self.one(&ON_DEMAND, network::ask_url),
+            geoip: self.many(&GEOIP, words::path),
             plain_http: match self.one(&NO_PLAIN_FALLBACK, words::switch).unwrap_or_default() {
                 true => PlainHttp::Refused,
                 false => PlainHttp::Served,
@@ -246,7 +249,6 @@ impl SettingsReader<'_> {
             let Some(value) = self.raw.layer.get(flag).last() else { continue };
             match flag.status {
                 FlagStatus::InForce => {}
-                FlagStatus::Announced { effect } => self.report(flag, value, SettingProblem::Announced { effect }),
                 FlagStatus::Refused { why } => self.report(flag, value, SettingProblem::Refused { why }),
             }
         }
@@ -398,11 +400,20 @@ mod tests {
     }
 
     #[test]
+    fn files_of_places_may_be_several_and_are_told_to_the_model() {
+        let (given, _) = settings(&[(&GEOIP, "/a.mmdb, /b.mmdb"), (&GEOIP, "/c.mmdb")]).expect("usable");
+        assert_eq!(given.geoip, ["/a.mmdb", "/b.mmdb", "/c.mmdb"].map(PathBuf::from));
+        let tells = |settings: &ServeSettings| settings.for_model(Vec::new(), Vec::new()).has_geoip;
+        assert!(tells(&given) && !tells(&settings(&[]).expect("usable").0));
+        assert!(settings(&[(&GEOIP, " ")]).is_err());
+    }
+
+    #[test]
     fn what_is_not_in_force_is_named_and_what_protects_is_refused() {
-        let (_, errors) = settings(&[(&GEOIP, "/x.mmdb"), (&ACME_WILDCARD, "example.org")]).expect("usable");
+        let (_, errors) = settings(&[(&ACME_WILDCARD, "example.org")]).expect("usable");
         let shown: Vec<_> =
             errors.iter().map(|error| error.diagnostic("nothing")).map(|found| (found.code.0, found.place)).collect();
-        assert_eq!(shown, [(905, Place::Flag("--geoip".into())), (902, Place::Flag("--acme-wildcard".into()))]);
+        assert_eq!(shown, [(902, Place::Flag("--acme-wildcard".into()))]);
         assert_eq!(notes(&[(&CROWDSEC_URL, "http://127.0.0.1:8080")]), ["it would keep no client out"]);
     }
 }

@@ -8,9 +8,10 @@ use super::label::Label;
 use super::route_fields::{AuthFields, ForwardFields, RouteFields};
 use super::schema::KeyId;
 use super::values::{each, is_file_name};
-use crate::address_filter::{AddressEntry, AddressFilter, AddressList};
+use crate::address_filter::{AddressEntry, AddressFilter, AddressList, ClientEntry, ClientList};
 use crate::authentication::{Authentication, BasicAuth, BasicUser, LoginMethod, REALM_DEFAULT, SkipRule};
 use crate::forward_auth::ForwardAuth;
+use crate::geography::{CountryCode, PlaceKind};
 use crate::image_defaults;
 use crate::label::Source;
 use crate::oidc_auth::OidcAuth;
@@ -22,10 +23,10 @@ use crate::value;
 use gangway_diagnostic::{Diagnostic, Finding, Severity, codes, quoted};
 
 pub(super) fn allow<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
-    let entries = value::list(label.value());
-    let entries = each(label, fields, found, "addresses", entries, address);
+    let entries = each(label, fields, found, "entries", value::list(label.value()), client);
+    require_databases(label, fields, found);
     // Nobody is let in by a list of which nothing could be read; the route is closed anyway.
-    fields.allow.push(AddressList::of(entries));
+    fields.allow.push(ClientList::of(entries));
 }
 
 pub(super) fn deny<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
@@ -34,7 +35,7 @@ pub(super) fn deny<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &
     for (offset, entry) in value::list(label.value()) {
         count += 1;
         let mut findings = Vec::new();
-        denied.extend(address(entry, &mut findings));
+        denied.extend(client(entry, &mut findings));
         // An entry that cannot be read would keep somebody out: the route is closed, unlike with `allow`.
         findings.into_iter().for_each(|finding| fields.found(label, finding.shifted(offset), found));
     }
@@ -43,25 +44,88 @@ pub(super) fn deny<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &
         let finding = Finding::error(codes::VALUE_EMPTY, 0..label.value().len(), "empty list", "no entry", help);
         fields.found(label, finding, found);
     }
+    require_databases(label, fields, found);
     fields.deny.append(&mut denied);
 }
 
+/// Closes the route if the list names a place and no database tells where clients are.
+fn require_databases<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) {
+    if fields.has_geoip {
+        return;
+    }
+    let mut places = value::list(label.value()).filter_map(|(at, text)| {
+        let kind = client(text, &mut Vec::new())?.place_kind()?;
+        Some((at, text, kind))
+    });
+    if let Some((at, text, kind)) = places.next() {
+        let (what, file) = match kind {
+            PlaceKind::Country => ("countries", "GeoLite2-Country.mmdb"),
+            PlaceKind::AutonomousSystem => ("AS numbers", "GeoLite2-ASN.mmdb"),
+        };
+        let message = format!("{} needs a database of {what}", quoted(text));
+        let help = format!("give Gangway one by the flag `--geoip`, such as `--geoip /geoip/{file}`");
+        let finding = Finding::error(codes::GEOIP_MISSING, 0..text.len(), message, "`--geoip` is not given", help);
+        fields.found(label, finding.shifted(at), found);
+    }
+}
+
+/// An entry of `allow` or `deny`.
+fn client(text: &str, findings: &mut Vec<Finding>) -> Option<ClientEntry> {
+    if let Some(code) = behind("country:", text) {
+        return country(text, code, findings).map(ClientEntry::Country);
+    }
+    let number = behind("as:", text);
+    if number.is_some() || is_bare_as_number(text) {
+        return autonomous_system(text, number, findings).map(ClientEntry::AutonomousSystem);
+    }
+    address(text, findings).map(ClientEntry::Address)
+}
+
+fn country(text: &str, code: &str, findings: &mut Vec<Finding>) -> Option<CountryCode> {
+    let country = CountryCode::assigned(code);
+    if country.is_none() {
+        let help = match code.to_ascii_uppercase().as_str() {
+            "UK" => "write `country:GB`".to_owned(),
+            "EL" => "write `country:GR`".to_owned(),
+            _ => "write the two letters of ISO 3166, such as `country:DE`".to_owned(),
+        };
+        let message = format!("{} is not a country", quoted(text));
+        findings.push(Finding::error(codes::COUNTRY, 0..text.len(), message, "no such code", help));
+    }
+    country
+}
+
+fn autonomous_system(text: &str, number: Option<&str>, findings: &mut Vec<Finding>) -> Option<u32> {
+    let plain = |number: &str| number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok()).flatten();
+    // No network is announced by 0 (RFC 7607).
+    let number = number.and_then(plain).filter(|number| *number > 0);
+    if number.is_none() {
+        let help = match text.get(2..).and_then(plain) {
+            Some(bare) => format!("write `as:{bare}`"),
+            None => "write a number, such as `as:64500`".to_owned(),
+        };
+        let message = format!("{} is not the number of an autonomous system", quoted(text));
+        let note = "`as:` and a number from 1 to 4294967295";
+        findings.push(Finding::error(codes::AS_NUMBER, 0..text.len(), message, note, help));
+    }
+    number
+}
+
+/// `AS3320`, as registries write it.
+fn is_bare_as_number(text: &str) -> bool {
+    behind("as", text).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// What stands behind a prefix, in whichever case that is written.
+fn behind<'t>(prefix: &str, text: &'t str) -> Option<&'t str> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// A network, an address, or `lan`.
 fn address(text: &str, findings: &mut Vec<Finding>) -> Option<AddressEntry> {
-    let is_later = |prefix: &str| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    let is_number =
-        text.get(2..).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()));
     if text.eq_ignore_ascii_case("lan") {
         return Some(AddressEntry::Lan);
-    }
-    if is_later("country:") || (is_later("as") && is_number) {
-        findings.push(Finding::error(
-            codes::VALUE_LATER,
-            0..text.len(),
-            format!("{} is not in force yet", quoted(text)),
-            "planned",
-            "write addresses or networks; this version has no list of countries",
-        ));
-        return None;
     }
     network(text, findings).map(AddressEntry::Network)
 }
@@ -249,6 +313,12 @@ impl SkipWord {
                 Some(SkipRule::method(method))
             }
             Self::Path => PathPattern::parse(text, findings).map(SkipRule::path),
+            Self::Client if behind("country:", text).is_some() || behind("as:", text).is_some() => {
+                let message = format!("{} is not in force yet", quoted(text));
+                let help = "write addresses or networks; only `allow` and `deny` know countries and AS numbers";
+                findings.push(Finding::error(codes::VALUE_LATER, 0..text.len(), message, "planned", help));
+                None
+            }
             Self::Client => address(text, findings).map(|entry| SkipRule::clients(AddressList::of(vec![entry]))),
         }
     }
@@ -330,14 +400,14 @@ pub(super) fn auth_realm<'a>(label: &Label<'a>, fields: &mut RouteFields<'a>, fo
 /// knows its client only after the log-in.
 pub(super) fn middlewares<'a>(fields: &mut RouteFields<'a>, found: &mut Vec<Diagnostic>) -> Vec<Middleware> {
     let mut chain = Vec::new();
-    let (allow, deny) = (std::mem::take(&mut fields.allow), AddressList::of(std::mem::take(&mut fields.deny)));
+    let (allow, deny) = (std::mem::take(&mut fields.allow), ClientList::of(std::mem::take(&mut fields.deny)));
     let mut allow = allow.into_iter();
     let first = allow.next();
     if first.is_some() || !deny.is_empty() {
         chain.push(Middleware::AddressFilter(AddressFilter { allow: first, deny }));
     }
     // A client has to be in every list.
-    let further = allow.map(|allow| AddressFilter { allow: Some(allow), deny: AddressList::default() });
+    let further = allow.map(|allow| AddressFilter { allow: Some(allow), deny: ClientList::default() });
     chain.extend(further.map(Middleware::AddressFilter));
     chain.extend(fields.concurrency.map(Middleware::ConcurrencyLimit));
     let authentication = authentication(fields, found);

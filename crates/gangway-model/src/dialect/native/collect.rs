@@ -155,10 +155,9 @@ impl<'a> RouteCollector<'a> {
             Source::File(_) | Source::Definition(_) => BTreeMap::new(),
         };
         definitions::apply_to_all(&mut drafts, settings, found);
-        let read_routes = drafts
-            .into_iter()
-            .enumerate()
-            .filter_map(|(position, draft)| draft.read(&left_out.remove(&position).unwrap_or_default(), found));
+        let read_routes = drafts.into_iter().enumerate().filter_map(|(position, draft)| {
+            draft.read(&left_out.remove(&position).unwrap_or_default(), settings, found)
+        });
         let read_routes: Vec<ReadRoute<'a>> = read_routes.collect();
         let mut beyond = match self.source {
             Source::Container(_) => limits::routes_beyond(read_routes.iter().map(|route| (route.size(), route.name()))),

@@ -58,7 +58,7 @@ pub(crate) fn check(settings: &Settings, found: &mut Vec<Diagnostic>) {
     tables.sort_by_key(|table| (&table.name, &table.place));
     for table in tables {
         let Definition { draft, opt_out, .. } = Definition::sort_out(table, found);
-        draft.check_values(found);
+        draft.check_values(settings, found);
         if let Some(label) = opt_out {
             allowed(&label, found);
         }

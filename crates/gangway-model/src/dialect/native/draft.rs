@@ -149,8 +149,13 @@ impl<'a> RouteDraft<'a> {
     }
 
     /// Reads the labels except those at the positions that are left out. None where the route is switched off.
-    pub(super) fn read(mut self, left_out: &BTreeSet<usize>, found: &mut Vec<Diagnostic>) -> Option<ReadRoute<'a>> {
-        let mut fields = RouteFields::new(&self.name);
+    pub(super) fn read(
+        mut self,
+        left_out: &BTreeSet<usize>,
+        settings: &Settings,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<ReadRoute<'a>> {
+        let mut fields = RouteFields::new(&self.name, settings);
         let mut broken: Vec<DefinitionUse<'a>> = Vec::new();
         for (position, label) in self.labels.iter().enumerate() {
             if let Some(used) = self.use_of(label) {
@@ -172,8 +177,8 @@ impl<'a> RouteDraft<'a> {
     }
 
     /// Reads the values of a shared definition to find out what is wrong with them.
-    pub(super) fn check_values(&self, found: &mut Vec<Diagnostic>) {
-        let mut fields = RouteFields { owner: FieldsOwner::Definition, ..RouteFields::new(&self.name) };
+    pub(super) fn check_values(&self, settings: &Settings, found: &mut Vec<Diagnostic>) {
+        let mut fields = RouteFields { owner: FieldsOwner::Definition, ..RouteFields::new(&self.name, settings) };
         for label in &self.labels {
             read_label(label, &mut fields, found);
         }

@@ -7,7 +7,7 @@ use super::label::Label;
 use super::redirect::Redirect;
 use super::rewrite::Rewrite;
 use super::schema::Role;
-use crate::address_filter::{AddressEntry, AddressList};
+use crate::address_filter::{ClientEntry, ClientList};
 use crate::authentication::{BasicUser, SkipRule};
 use crate::content_coding::ContentCoding;
 use crate::error_pages::ErrorPages;
@@ -18,6 +18,7 @@ use crate::path::PathPattern;
 use crate::request_limit::RateLimit;
 use crate::route::{HostHeader, Middleware, Policy, Timeouts, TlsMode, TlsVersion};
 use crate::rule::Expression;
+use crate::settings::Settings;
 use crate::spec::{Access, AuthServiceSpec, PageServiceSpec, UrlTarget};
 use crate::value;
 use gangway_diagnostic::Finding;
@@ -28,6 +29,8 @@ use gangway_diagnostic::{Diagnostic, Severity};
 pub(crate) struct RouteFields<'a> {
     pub name: Box<str>,
     pub owner: FieldsOwner,
+    /// Whether lists may name countries and AS numbers.
+    pub has_geoip: bool,
     pub enabled: bool,
     /// A label that selects requests could not be applied.
     pub lost: bool,
@@ -56,8 +59,8 @@ pub(crate) struct RouteFields<'a> {
     pub response_headers: Vec<Middleware>,
     pub body_limit: Option<u64>,
     /// A client has to be in each of these.
-    pub allow: Vec<AddressList>,
-    pub deny: Vec<AddressEntry>,
+    pub allow: Vec<ClientList>,
+    pub deny: Vec<ClientEntry>,
     pub rate_limit: Option<(RateLimit, Label<'a>)>,
     pub concurrency: Option<NonZeroU32>,
     pub auth: AuthFields<'a>,
@@ -132,8 +135,8 @@ pub(crate) struct ForwardFields<'a> {
 }
 
 impl<'a> RouteFields<'a> {
-    pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.into(), enabled: true, ..Self::default() }
+    pub(crate) fn new(name: &str, settings: &Settings) -> Self {
+        Self { name: name.into(), has_geoip: settings.has_geoip, enabled: true, ..Self::default() }
     }
 
     /// A value, if it is one; else the finding is reported with what follows from it.

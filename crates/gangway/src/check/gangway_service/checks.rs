@@ -27,9 +27,7 @@ pub(crate) fn check(gangway: GangwayService<'_>, given: &ServiceSettings, found:
     }));
     let Some(settings) = settings else { return };
     found.extend(ports_without_listener(gangway, given, &settings));
-    // A service without ports and mounts is a part of one. The rest is in another file.
-    let is_whole = !service.ports.is_empty() || !service.mounts.is_empty();
-    if is_whole && !service.borrows_mounts {
+    if gangway.is_whole() && !service.borrows_mounts {
         found.extend(missing_sockets(gangway, given, docker.host.as_deref()));
         found.extend(data_not_kept(gangway, &settings));
     }

@@ -11,6 +11,11 @@ pub(crate) struct GangwayService<'s> {
 }
 
 impl GangwayService<'_> {
+    /// Whether the file has all of the service. One without ports and mounts is a part, and the rest is in another file.
+    pub(crate) fn is_whole(self) -> bool {
+        !self.service.ports.is_empty() || !self.service.mounts.is_empty()
+    }
+
     /// An error about the service.
     pub(crate) fn error(self, code: Code, span: FileSpan, message: impl Into<String>) -> SourceDiagnostic {
         SourceDiagnostic::error(self.sources, code, span, message).about_service(self.service.name.as_str())

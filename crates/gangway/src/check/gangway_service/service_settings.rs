@@ -11,7 +11,7 @@ use gangway_model::Expose;
 
 use super::context::GangwayService;
 use crate::cli::Cli;
-use crate::settings::schema::{Count, DEFAULT_USE, DOMAIN, EXPOSE, Flag, NETWORK, flag};
+use crate::settings::schema::{CONFIG, Count, DEFAULT_USE, DOMAIN, EXPOSE, Flag, GEOIP, NETWORK, flag};
 use crate::settings::{Layer, NOT_STARTED, RawSettings, SettingValue, read_environment};
 
 /// The settings that a service gives Gangway.
@@ -40,6 +40,11 @@ impl ServiceSettings {
         Some(result)
     }
 
+    /// Whether Gangway has no other settings than these and those of the config file, as far as files tell.
+    pub(crate) fn are_all(&self, gangway: GangwayService<'_>, is_config_given: bool) -> bool {
+        gangway.is_whole() && (is_config_given || !self.raw.layer.contains(&CONFIG))
+    }
+
     /// The settings of the config file, with those that the service sets put over them.
     pub(crate) fn over(&self, mut settings: gangway_model::Settings) -> gangway_model::Settings {
         let last = |flag: &Flag| self.raw.layer.last(flag).map(str::trim);
@@ -56,6 +61,9 @@ impl ServiceSettings {
         }
         if let Some(expose) = last(&EXPOSE) {
             settings.expose = if expose == "all" { Expose::All } else { Expose::Labelled };
+        }
+        if self.raw.layer.contains(&GEOIP) {
+            settings.has_geoip = true;
         }
         settings
     }

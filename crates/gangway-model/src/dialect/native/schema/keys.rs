@@ -458,19 +458,21 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "allow",
-        value: Form::List("addresses, networks, `lan`, `country:XX`"),
+        value: Form::List("addresses, networks, `lan`, `country:XX`, `as:NUMBER`"),
         example: "lan, 192.0.2.0/24",
         doc: "Lets in only clients of these addresses; others are answered 403. `lan` stands for the private, loopback and link-local \
-              ones. Where every client seems to have the same address, as behind Docker's proxy for published ports, nobody can \
+              ones. `country:DE` and `as:64500` stand for the addresses of a country and of an autonomous system, as the \
+              databases of `--geoip` tell them; an address of which they know nothing is in none. Where every client seems to have the same address, as behind Docker's proxy for published ports, nobody can \
               be told apart and the route is closed.",
         status: KeyStatus::InForce(KeyId::Allow),
         ..PROTECTS
     },
     Key {
         name: "deny",
-        value: Form::List("addresses, networks, `lan`, `country:XX`"),
+        value: Form::List("addresses, networks, `lan`, `country:XX`, `as:NUMBER`"),
         example: "198.51.100.7",
-        doc: "Keeps out clients of these addresses by 403, also where `allow` names them.",
+        doc: "Keeps out clients of these addresses by 403, also where `allow` names them. Takes `lan`, countries and AS numbers \
+              like `allow`.",
         status: KeyStatus::InForce(KeyId::Deny),
         ..PROTECTS
     },
