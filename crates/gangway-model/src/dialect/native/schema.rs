@@ -99,10 +99,10 @@ mod tests {
         let protecting: Vec<_> = KEYS.iter().filter(|key| key.protects()).map(|key| key.name).collect();
         for key in &protecting {
             let is_promised = key.starts_with("auth.")
-                || ["allow", "deny", "rate-limit", "concurrency", "client-ca", "use"].contains(key);
+                || ["allow", "deny", "rate-limit", "concurrency", "client-ca", "use", "crowdsec"].contains(key);
             assert!(is_promised, "{key}");
         }
-        assert_eq!(protecting.len(), KEYS.iter().filter(|key| key.name.starts_with("auth.")).count() + 6);
+        assert_eq!(protecting.len(), KEYS.iter().filter(|key| key.name.starts_with("auth.")).count() + 7);
     }
 
     #[test]
