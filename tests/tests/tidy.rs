@@ -162,7 +162,12 @@ fn foreign_crates_are_named_only_by_their_owner() {
     for (name, _) in EDGES {
         let all = dependencies(name, "dependencies");
         for (foreign, owner) in OWNED {
-            assert!(name == owner || !all.contains(*foreign), "only `{owner}` may use `{foreign}`, not `{name}`");
+            // Parts of the testkit stand in for what such a crate talks to.
+            let is_stand_in = *name == "gangway-testkit";
+            assert!(
+                name == owner || is_stand_in || !all.contains(*foreign),
+                "only `{owner}` may use `{foreign}`, not `{name}`"
+            );
         }
     }
 }

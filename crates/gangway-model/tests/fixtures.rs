@@ -8,14 +8,17 @@ use gangway_diagnostic::{Code, Severity, codes};
 
 /// Codes of what is not found in labels: other crates have their tests.
 fn is_of_others(code: Code) -> bool {
-    // What all ask for together is too much for a file; `bounds.rs` asks for it. Lists of users and pages are on the
-    // volume, and databases of places are files of their own.
+    // What all ask for together is too much for a file; `bounds.rs` asks for it. Lists of users, pages and keys are on the
+    // volume, OpenID providers in the config file, and databases of places are files of their own.
     let elsewhere = [
         codes::CLIENTS_OF_GATEWAY,
         codes::ADDRESSES_OF_GATEWAY,
         codes::ALTERNATIVES_IN_ALL_TOO_MANY,
         codes::USER_LIST,
         codes::ERROR_PAGE_MISSING,
+        codes::OIDC_PROVIDER,
+        codes::OIDC_UNAVAILABLE,
+        codes::OIDC_KEYS,
         codes::GEOIP_FILE,
         codes::GEOIP_KIND_MISSING,
         codes::GEOIP_FILE_UNUSED,

@@ -111,7 +111,7 @@ impl Callback {
         let state = state.filter(is_id).ok_or(LoginError::NotBegun("there is no state"))?;
         let outcome = match (code, error) {
             (Some(code), None) if !code.is_empty() => Ok(code),
-            (None, Some(error)) => Err(error.chars().filter(|char| char.is_ascii_graphic()).take(64).collect()),
+            (None, Some(error)) => Err(error.chars().filter(char::is_ascii_graphic).take(64).collect()),
             (Some(_) | None, _) => return Err(LoginError::NotBegun("there is neither a code nor an error")),
         };
         Ok(Self { state: StateId(state), issuer, outcome })

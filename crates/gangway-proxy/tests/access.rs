@@ -11,8 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::{Plane, RouteToServe, app, held, route, skip_paths};
 use gangway_model::{
-    AddressFilter, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, LoginMethod, Middleware, RateLimit,
-    RedirectPart, RedirectTarget, SkipRule,
+    AddressFilter, AddressList, Authentication, BasicAuth, BasicUser, ClientKey, ClientList, LoginMethod, Middleware,
+    RateLimit, RedirectPart, RedirectTarget, SkipRule,
 };
 use gangway_proxy::{TrustedProxies, UserLists, Whereabouts};
 use gangway_testkit::client::{Answer, Client, Connection, Speaks};
@@ -45,6 +45,10 @@ fn log_in(basic: BasicAuth, skip: &[&str]) -> Middleware {
 }
 
 fn list(networks: &[&str]) -> ClientList {
+    addresses(networks).into()
+}
+
+fn addresses(networks: &[&str]) -> AddressList {
     networks.iter().map(|network| network.parse().expect("a network")).collect()
 }
 
@@ -282,7 +286,7 @@ async fn some_paths_need_no_log_in_and_no_trick_makes_others_such() {
 #[tokio::test]
 async fn methods_and_addresses_may_need_no_log_in() {
     let (address, _) = app("a").await;
-    let near = SkipRule::clients(list(&["192.0.2.0/24"]));
+    let near = SkipRule::clients(addresses(&["192.0.2.0/24"]));
     let skip = vec![SkipRule::method(Method::OPTIONS), SkipRule::method(Method::GET), near];
     let login = Authentication { method: LoginMethod::Basic(basic(|_| {})), skip };
     let filter = Middleware::AddressFilter(AddressFilter { allow: None, deny: list(&["192.0.2.66/32"]) });
@@ -318,7 +322,7 @@ async fn methods_and_addresses_may_need_no_log_in() {
 #[tokio::test]
 async fn limits_hold_on_requests_that_need_no_log_in() {
     let (address, _) = app("a").await;
-    let near = || SkipRule::clients(list(&["192.0.2.0/24"]));
+    let near = || SkipRule::clients(addresses(&["192.0.2.0/24"]));
     let login = || {
         let skip = vec![SkipRule::method(Method::OPTIONS), near()];
         Middleware::Authentication(Arc::new(Authentication { method: LoginMethod::Basic(basic(|_| {})), skip }))
@@ -368,7 +372,7 @@ async fn a_method_and_a_path_of_one_rule_hold_together() {
 #[tokio::test]
 async fn an_address_that_may_be_a_gateways_needs_its_log_in() {
     let (address, _) = app("a").await;
-    let skip = vec![SkipRule::clients(list(&["127.0.0.0/8", "::1/128"]))];
+    let skip = vec![SkipRule::clients(addresses(&["127.0.0.0/8", "::1/128"]))];
     let login = Arc::new(Authentication { method: LoginMethod::Basic(basic(|_| {})), skip });
     let routes = || vec![guarded(route("a.localhost", address), vec![Middleware::Authentication(Arc::clone(&login))])];
     let plane = Plane::serving(routes()).await;

@@ -300,6 +300,14 @@ mod tests {
     }
 
     #[test]
+    fn the_table_that_the_guide_shows_is_a_provider() {
+        let text = include_str!("../../tests/openid-provider.toml");
+        let file = crate::settings::file::parse("gangway.toml", text, "nothing").expect("in order");
+        let outside = Outside { file: &|_| Ok("s3cret".to_owned()), variable: &|_| None };
+        assert_eq!(file.oidc[0].parse(&outside).map(|settings| settings.name), Ok("home".into()));
+    }
+
+    #[test]
     fn a_mistake_makes_a_provider_that_cannot_be_used_and_no_secret_is_repeated() {
         for mistake in [
             ("client-secret", "s3cret"),

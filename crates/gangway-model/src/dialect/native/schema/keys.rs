@@ -711,13 +711,7 @@ pub(crate) const KEYS: &[Key] = &[
         without: "no PROXY header is sent",
         ..SHAPES
     },
-    Key {
-        name: "crowdsec",
-        value: Form::Unsettled,
-        doc: "Asks a CrowdSec engine about clients.",
-        without: "nobody is asked",
-        ..SHAPES
-    },
+    Key { name: "crowdsec", value: Form::Unsettled, doc: "Asks a CrowdSec engine about clients.", ..PROTECTS },
     Key {
         name: "sleep.*",
         value: Form::Unsettled,
