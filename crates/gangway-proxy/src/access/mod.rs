@@ -16,6 +16,6 @@ mod rate_limiter;
 mod used_ids;
 mod user_lists;
 
-pub use self::login_sources::LoginSources;
 pub use self::geo_databases::{GeoDatabase, GeoDatabaseError, GeoDatabases};
+pub use self::login_sources::LoginSources;
 pub use self::user_lists::UserLists;
