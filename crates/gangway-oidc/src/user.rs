@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    fn read(claims: Value, trust_email: bool) -> User {
+    fn read(claims: &Value, trust_email: bool) -> User {
         let reading = Reading { groups_claim: "groups", trust_email };
         User::of("s".into(), claims.as_object().expect("an object"), reading)
     }
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn what_cannot_be_passed_on_is_left_out() {
         let user = read(
-            json!({
+            &json!({
                 "preferred_username": "ann\r\nRemote-User: root", "name": "An\u{0}n",
                 "groups": ["users", "a,admins", "x\ny", "", " admins", 3, null],
             }),
@@ -96,13 +96,13 @@ mod tests {
         );
         assert_eq!(user, User { subject: "s".into(), groups: vec!["users".into()], ..User::default() });
         assert_eq!(user.known_as(), "s");
-        assert_eq!(read(json!({ "groups": "admins" }), false).groups, ["admins"]);
+        assert_eq!(read(&json!({ "groups": "admins" }), false).groups, ["admins"]);
     }
 
     #[test]
     fn an_address_counts_only_where_it_is_the_users_own() {
         let email = |verified: Value, trust| {
-            read(json!({ "email": "Ann@Example.org", "email_verified": verified }), trust).email.is_some()
+            read(&json!({ "email": "Ann@Example.org", "email_verified": verified }), trust).email.is_some()
         };
         for (verified, counts) in [
             (json!(true), true),
@@ -116,7 +116,7 @@ mod tests {
             assert!(email(verified, true));
         }
         for text in ["", "ann", "@example.org", "ann@", "a@b@c", "a b@c"] {
-            assert_eq!(read(json!({ "email": text, "email_verified": true }), false).email, None, "{text}");
+            assert_eq!(read(&json!({ "email": text, "email_verified": true }), false).email, None, "{text}");
         }
     }
 }
