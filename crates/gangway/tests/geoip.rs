@@ -211,7 +211,7 @@ async fn a_database_that_was_never_whole_closes_the_routes_that_need_it() {
 #[tokio::test]
 async fn each_kind_is_asked_of_its_own_file_and_what_is_missing_is_said() {
     let (config, files) = (config().await, files());
-    // Only AS numbers are told.
+    // No file tells countries.
     put(&files.systems, &systems());
     let instance = start(&config, &[&files.systems]).await;
     assert_eq!(statuses(&instance, GERMAN).await, Some([503, 503]));

@@ -230,7 +230,7 @@ impl OidcLogins {
             Ok(finished) => finished,
             Err(error) => return failed(&error, known, Some(gone)),
         };
-        // Only now: whoever makes up answers of a provider must not fill what is remembered.
+        // Made-up answers of a provider must not fill what is remembered, so only a log-in that went well is.
         if !self.finished.insert(callback.state(), now + STATE_KEPT, now) {
             return failed(&finished_before(), known, Some(gone));
         }

@@ -2,7 +2,7 @@
 //!
 //! The files are looked at every two seconds rather than watched, as bind mounts lose notifications. A file that has
 //! changed is read once two looks agree, so that half a copy is not taken for a whole one. What was read last stays in
-//! force until something that is whole replaces it: whoever updates a file may fail at it. Routes whose lists name places
+//! force until something that is whole replaces it, since an update of a file may fail. Routes whose lists name places
 //! that no file has ever told are closed by the data plane.
 
 use std::convert::Infallible;
