@@ -110,8 +110,8 @@ async fn a_database_that_is_damaged_in_one_place_closes_the_routes_to_clients_fr
     let mut plane = serving().await;
     let networks = [
         ("203.0.113.0/24", mmdb::country("DE")),
-        // A pointer to itself.
-        ("198.51.100.0/24", vec![0x20, 0x00]),
+        // A pointer beyond the end.
+        ("198.51.100.0/24", vec![0x38, 0xFF, 0xFF, 0xFF, 0xFF]),
     ];
     let damaged = Mmdb::of("GeoLite2-Country", networks.into_iter()).bytes();
     plane.geography.publish(GeoDatabases { country: database(damaged), autonomous_system: None });

@@ -35,10 +35,10 @@ codes! {
         "The route leads to the log-in service itself. Whoever wants to log in must get there, so `auth.forward` does nothing \
          on it; the service protects itself.";
 
-    OIDC_PROVIDER = 211, Error, "OpenID provider that cannot be used",
+    OIDC_PROVIDER = 211, Error, "log-in provider that cannot be used",
         "`auth.oidc` names a table `[oidc.<name>]` of the configuration file that is not there or is not in order: it needs \
          `issuer` and `client-id`, and a client secret is in a file or a variable. Routes that name it are closed.";
-    OIDC_UNAVAILABLE = 212, Error, "OpenID provider that does not answer as it has to",
+    OIDC_UNAVAILABLE = 212, Error, "log-in provider that does not answer as it has to",
         "The provider cannot be reached, or what it says about itself does not hold, or its clock and the one here differ. Nobody \
          can log in until it does; whoever is logged in stays so.";
     OIDC_KEYS = 213, Error, "no key for the cookies of log-ins",
