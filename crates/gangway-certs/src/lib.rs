@@ -39,7 +39,7 @@ use gangway_acme::{AcmeSettings, Clock, OnDemandSettings};
 pub use access::{Denied, denied};
 pub use import::{ImportOutcome, Imported, import};
 pub use keeper::{KeeperOutputs, keep};
-pub use login_keys::{LOGIN_KEPT_MAX, LoginKey, login_keys};
+pub use login_keys::{LOGIN_KEPT_MAX, LOGIN_KEYS_LOOK_EVERY, LoginKey, login_keys};
 pub use secret::{SecretError, make_secret, secrets};
 pub use status::{CertificateReport, CertificateStatus};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use gangway_acme::storage::{FolderStorage, Storage, StorageError};
 use gangway_tls::UnixTime;
 
-use crate::rotating_keys::{KeyRing, SEALS_AFTER};
+use crate::rotating_keys::{KeyRing, LOOK_EVERY, SEALS_AFTER};
 
 pub(crate) const FOLDER: &str = "oidc";
 
@@ -17,6 +17,9 @@ const ROTATION: Duration = Duration::from_hours(7 * 24);
 
 /// The longest time for which a cookie may be in use that such a key has sealed.
 pub const LOGIN_KEPT_MAX: Duration = Duration::from_hours(30 * 24);
+
+/// How often keys are to be read: those that other instances make have to be known before they are used.
+pub const LOGIN_KEYS_LOOK_EVERY: Duration = LOOK_EVERY;
 
 const LIFETIME: Duration = ROTATION.saturating_add(LOGIN_KEPT_MAX).saturating_add(SEALS_AFTER);
 

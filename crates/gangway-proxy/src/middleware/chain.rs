@@ -185,6 +185,14 @@ mod tests {
         }
     }
 
+    const ORIGIN: ClientOrigin = ClientOrigin {
+        client: IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)),
+        secure: true,
+        local: false,
+        is_anonymous: false,
+        is_certain: true,
+    };
+
     /// Counts how often somebody asks.
     #[derive(Default)]
     struct Counting(Cell<u32>);
@@ -226,15 +234,8 @@ mod tests {
             ),
         ] {
             let head = RequestHead::of_test("GET", "/", &[("host", "a")]);
-            let origin = ClientOrigin {
-                client: [192, 0, 2, 7].into(),
-                secure: true,
-                local: false,
-                is_anonymous: false,
-                is_certain: true,
-            };
             let counting = Counting::default();
-            let result = on_request(&chain, &head, "a", origin, &counting, "/");
+            let result = on_request(&chain, &head, "a", ORIGIN, &counting, "/");
             assert_eq!((result.is_ok(), counting.0.get()), (is_let_in, asked), "{chain:?}");
         }
     }
@@ -245,14 +246,7 @@ mod tests {
         let is_redirected = |method: &str, fields: &[(&str, &str)]| {
             let fields = [&[("host", "a")], fields].concat();
             let head = RequestHead::of_test(method, "/stash?x", &fields);
-            let origin = ClientOrigin {
-                client: [192, 0, 2, 7].into(),
-                secure: true,
-                local: false,
-                is_anonymous: false,
-                is_certain: true,
-            };
-            on_request(&chain, &head, "a", origin, &NoGeography, "/stash").is_err()
+            on_request(&chain, &head, "a", ORIGIN, &NoGeography, "/stash").is_err()
         };
         assert!(is_redirected("GET", &[]) && is_redirected("HEAD", &[]));
         assert!(!is_redirected("POST", &[]) && !is_redirected("OPTIONS", &[("access-control-request-method", "GET")]));

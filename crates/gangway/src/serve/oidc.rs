@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gangway_certs::LoginKey;
+use gangway_certs::{LOGIN_KEYS_LOOK_EVERY, LoginKey};
 use gangway_diagnostic::{Diagnostic, Place, codes};
 use gangway_model::{Compiled, Middleware};
 use gangway_oidc::{CookieKeys, LoginError, Provider, Providers};
@@ -23,9 +23,6 @@ use crate::settings::{OidcTable, Outside, read_file};
 
 /// Secrets are files too, so everything is read again now and then.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// Other instances make keys as well, and these must be known before they are used.
-const KEYS_EVERY: Duration = Duration::from_secs(60);
 
 /// Providers are asked how they are, so that trouble is known before a user wants to log in.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
@@ -54,6 +51,7 @@ pub(super) async fn follow(
     let mut is_published = false;
     loop {
         let (last, of_file) = (known.clone(), tables.load().clone());
+        let in_file: BTreeSet<Box<str>> = of_file.iter().map(|table| table.name.clone()).collect();
         // Reading secrets is work with files.
         let read = tokio::task::spawn_blocking(move || providers(&of_file, &last)).await;
         let (current, mut findings) = match read {
@@ -64,7 +62,7 @@ pub(super) async fn follow(
                 return std::future::pending().await;
             }
         };
-        let have_keys_changed = if current.is_empty() { false } else { keys.look(&data).await };
+        let have_keys_changed = !current.is_empty() && keys.look(&data).await;
         let is_same = |one: &Arc<Provider>, other: &Arc<Provider>| Arc::ptr_eq(one, other);
         let have_changed = current.len() != known.len()
             || !current.values().zip(known.values()).all(|(one, other)| is_same(one, other));
@@ -73,7 +71,6 @@ pub(super) async fn follow(
             outputs.providers.publish(Providers::new(known.values().cloned(), Arc::clone(&keys.sealing)));
             is_published = true;
         }
-        let in_file: BTreeSet<Box<str>> = tables.load().iter().map(|table| table.name.clone()).collect();
         findings
             .extend(named(&compiled.load()).iter().filter(|name| !in_file.contains(*name)).map(|name| missing(name)));
         findings.extend(keys.trouble.clone());
@@ -123,7 +120,7 @@ struct VolumeKeys {
 impl VolumeKeys {
     /// Reads them if it is time. Returns whether they have changed. Keys that were read stay if they cannot be read any more.
     async fn look(&mut self, data: &std::path::Path) -> bool {
-        let every = if self.keys.is_empty() { LOOK_EVERY } else { KEYS_EVERY };
+        let every = if self.keys.is_empty() { LOOK_EVERY } else { LOGIN_KEYS_LOOK_EVERY };
         if self.looked.is_some_and(|looked| looked.elapsed() < every) {
             return false;
         }
