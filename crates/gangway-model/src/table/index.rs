@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use ahash::RandomState;
+use smol_str::SmolStr;
 
 use super::bucket::{Best, Bucket, LOOKED_AT_MAX};
 use super::precedence::{HostRank, Precedence};
@@ -16,7 +17,9 @@ use crate::matcher::HostCondition;
 use crate::path;
 use crate::request_view::RequestView;
 
-type Buckets = HashMap<Box<str>, Bucket, RandomState>;
+/// Names of usual length lie in the map itself: where there are many, each piece of memory that a look-up reads is in no
+/// cache.
+type Buckets = HashMap<SmolStr, Bucket, RandomState>;
 
 #[derive(Debug)]
 pub(crate) struct Index {

@@ -16,9 +16,9 @@ pub(crate) fn prepare(ctx: &RequestContext, response: &mut ResponseHead) {
     let fields = &mut response.fields;
     fields.remove(FieldKind::ProxyAuthenticate);
     let Some(routed) = &ctx.routed else { return };
-    let token = ctx.endpoint().and_then(|endpoint| endpoint.token.as_ref());
     if ctx.attempt.is_new_to_endpoint
-        && let Some((cookie, token)) = routed.active.cookie.as_ref().zip(token)
+        && let Some(cookie) = &routed.active.cookie
+        && let Some(token) = ctx.endpoint().and_then(|endpoint| endpoint.token.as_ref())
     {
         sticky::set_cookie(cookie.current(), token.current(), ctx.scheme(), fields);
     }
