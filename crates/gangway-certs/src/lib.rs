@@ -22,6 +22,7 @@ mod import;
 mod internal_ca;
 mod keeper;
 mod login_keys;
+mod login_sessions;
 mod missing;
 mod plan;
 mod rotating_keys;
@@ -40,6 +41,7 @@ pub use access::{Denied, denied};
 pub use import::{ImportOutcome, Imported, import};
 pub use keeper::{KeeperOutputs, keep};
 pub use login_keys::{LOGIN_KEPT_MAX, LOGIN_KEYS_LOOK_EVERY, LoginKey, login_keys};
+pub use login_sessions::{RegisteredSession, change_login_sessions, login_sessions};
 pub use secret::{SecretError, make_secret, secrets};
 pub use status::{CertificateReport, CertificateStatus};
 

@@ -4,9 +4,9 @@ use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 
 use crate::http::Http;
-use crate::id_token::ALGORITHMS;
 use crate::login_error::LoginError;
 use crate::settings::{ProviderSettings, is_secure_url};
+use crate::signed_token::ALGORITHMS;
 use crate::time;
 
 /// How Gangway proves to the token endpoint who it is.

@@ -4,34 +4,16 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::jwks::Keys;
+use crate::signed_token::{SKEW, Signed, TokenError, Verified, is_subject};
 use crate::time::UnixSeconds;
-
-/// Signatures that count. `none` and those with a shared secret never do.
-pub(crate) const ALGORITHMS: [Algorithm; 9] = [
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::EdDSA,
-];
-
-/// How far the clocks may differ.
-const SKEW: u64 = 60;
 
 /// A token was made for this log-in, so it is no older than a log-in may take.
 const AGE_MAX: u64 = 600;
-
-/// Bytes of a token.
-const LEN_MAX: usize = 64 * 1024;
 
 /// What a token has to say.
 pub(crate) struct Expected<'a> {
@@ -43,16 +25,6 @@ pub(crate) struct Expected<'a> {
     /// The access token that came with it.
     pub(crate) access_token: &'a str,
     pub(crate) now: UnixSeconds,
-}
-
-/// Why a token does not count.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum TokenError {
-    /// The provider may have new keys.
-    #[error("its key is not one of the provider's")]
-    KeyUnknown,
-    #[error("{0}")]
-    Refused(&'static str),
 }
 
 /// The claims that are checked here, and all of them.
@@ -77,50 +49,11 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// A token that counts.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Verified {
-    /// Who the user is, and remains.
-    pub(crate) subject: String,
-    /// What else is said.
-    pub(crate) claims: Map<String, Value>,
-}
-
 /// Checks a token, signature first.
 pub(crate) fn verify(token: &str, keys: &Keys, expected: &Expected<'_>) -> Result<Verified, TokenError> {
-    let refused = TokenError::Refused;
-    if token.len() > LEN_MAX {
-        return Err(refused("it is too long"));
-    }
-    let header = decode_header(token).map_err(|_| refused("it is not a signed token"))?;
-    if !ALGORITHMS.contains(&header.alg) || !expected.algorithms.contains(&header.alg) {
-        return Err(refused("its signature is of a kind that is not allowed"));
-    }
-    // RFC 7515, section 4.1.11: what is critical and not understood makes it invalid. Nothing is understood here.
-    if header.crit.is_some() {
-        return Err(refused("it has critical parameters"));
-    }
-    let key = keys.find(header.kid.as_deref(), header.alg).ok_or(TokenError::KeyUnknown)?;
-    let mut validation = Validation::new(header.alg);
-    validation.set_issuer(&[expected.issuer]);
-    validation.set_audience(&[expected.client_id]);
-    validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-    // Below, by the clock that the caller names.
-    validation.validate_exp = false;
-    let claims = decode::<Claims>(token, key, &validation).map_err(|error| refused(why(&error)))?.claims;
+    let signed = Signed { issuer: expected.issuer, audience: expected.client_id, algorithms: expected.algorithms };
+    let (header, claims) = signed.open(token, keys, &["sub", "exp"])?;
     checked(claims, header.alg, expected)
-}
-
-fn why(error: &jsonwebtoken::errors::Error) -> &'static str {
-    use jsonwebtoken::errors::ErrorKind;
-    match error.kind() {
-        ErrorKind::InvalidSignature => "its signature is wrong",
-        ErrorKind::InvalidIssuer => "another issuer has made it",
-        ErrorKind::InvalidAudience => "it is for another client",
-        ErrorKind::MissingRequiredClaim(_) => "it lacks `iss`, `aud`, `sub` or `exp`",
-        // The library may have more kinds one day; each of them is a refusal.
-        _ => "it does not hold",
-    }
 }
 
 fn checked(claims: Claims, algorithm: Algorithm, expected: &Expected<'_>) -> Result<Verified, TokenError> {
@@ -150,12 +83,10 @@ fn checked(claims: Claims, algorithm: Algorithm, expected: &Expected<'_>) -> Res
     {
         return refused("it came with another access token");
     }
-    // Core, section 2: at most 255 characters of ASCII.
-    let subject = claims.sub;
-    if subject.is_empty() || subject.len() > 255 || !subject.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if !is_subject(&claims.sub) {
         return refused("`sub` is not a subject");
     }
-    Ok(Verified { subject, claims: claims.others })
+    Ok(Verified { subject: claims.sub, claims: claims.others })
 }
 
 /// `at_hash` of an access token (Core, section 3.1.3.6). None where the standard does not say which hash it is.
@@ -233,7 +164,7 @@ mod tests {
             issuer: "https://id.example.org",
             client_id: "gangway",
             nonce: "n-1",
-            algorithms: &ALGORITHMS,
+            algorithms: &crate::signed_token::ALGORITHMS,
             access_token: "access",
             now: NOW,
         }

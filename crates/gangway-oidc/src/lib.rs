@@ -6,6 +6,7 @@
 //!
 //! Who may use which route, and how a request and its cookies look, is not known here.
 
+mod access_token;
 mod cached;
 mod cookie_keys;
 mod discovery;
@@ -14,10 +15,13 @@ mod id_token;
 mod jwks;
 mod login_error;
 mod login_state;
+mod logout_token;
 mod provider;
 mod providers;
 mod session;
+mod session_event;
 mod settings;
+mod signed_token;
 mod time;
 mod token_response;
 mod user;
@@ -26,9 +30,11 @@ pub use cookie_keys::CookieKeys;
 pub use http::{CaError, Http};
 pub use login_error::LoginError;
 pub use login_state::{Callback, StateId};
+pub use logout_token::{EndedAtProvider, LogoutToken};
 pub use provider::{FinishedLogin, LoginStart, Provider};
 pub use providers::Providers;
 pub use session::{Session, SessionId};
+pub use session_event::{BegunSession, EndedSessions, SessionEvent};
 pub use settings::{ClientSecret, ProviderSettings, is_secure_url};
 pub use time::{UnixSeconds, now};
 pub use user::User;

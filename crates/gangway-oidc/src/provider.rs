@@ -9,16 +9,20 @@ use form_urlencoded::Serializer;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
+use crate::access_token;
 use crate::cached::Cached;
 use crate::cookie_keys::CookieKeys;
 use crate::discovery::{self, ClientAuthentication, Metadata};
 use crate::http::{CaError, Http};
-use crate::id_token::{self, Expected, TokenError, Verified};
+use crate::id_token::{self, Expected};
 use crate::jwks::{self, Keys};
 use crate::login_error::LoginError;
 use crate::login_state::{self, Callback, LoginState, StateId, return_path};
+use crate::logout_token::{self, LogoutToken};
 use crate::session::{Session, SessionId};
+use crate::session_event::BegunSession;
 use crate::settings::ProviderSettings;
+use crate::signed_token::{Signed, TokenError, Verified};
 use crate::time::UnixSeconds;
 use crate::token_response::{self, Tokens};
 use crate::user::{Reading, User};
@@ -65,7 +69,7 @@ pub struct LoginStart {
 #[derive(Debug)]
 pub struct FinishedLogin {
     /// The new session.
-    pub session: Session,
+    pub begun: BegunSession,
     /// The value of its cookie.
     pub sealed: String,
     /// How long it counts.
@@ -206,16 +210,84 @@ impl Provider {
         let _permit = self.finishing.try_acquire().map_err(|_| LoginError::Busy)?;
         let tokens = self.tokens(&metadata, code, &state.verifier, &format!("{origin}{path}")).await?;
         let Verified { subject, claims } = self.verified(&metadata, &tokens, &state.nonce, now).await?;
+        let provider_session = claims.get("sid").and_then(Value::as_str).map(str::to_owned);
         let claims = self.completed(&metadata, &tokens, &subject, claims).await?;
-        let reading = Reading { groups_claim: &self.settings.groups_claim, trust_email: self.settings.trust_email };
-        let user = User::of(subject, &claims, reading);
-        let session = Session::begin(SessionId(random::<16>()?), user, &self.settings, now);
+        let session = Session::begin(SessionId(random::<16>()?), self.user(subject, &claims), &self.settings, now);
         let sealed = session.seal(keys, &self.settings, scope)?;
         if sealed.len() > SESSION_LEN_MAX {
             let why = "what the provider says of this user is too long for a cookie; let it send fewer groups";
             return Err(LoginError::Denied(why.to_owned()));
         }
-        Ok(FinishedLogin { session, sealed, lifetime: self.settings.session, return_to: state.return_to })
+        let begun = BegunSession {
+            id: session.id().clone(),
+            provider: self.settings.name.clone(),
+            subject: session.user().subject.clone(),
+            user: session.user().known_as().to_owned(),
+            scope: scope.to_owned(),
+            begun: now,
+            ends: session.ends(),
+            provider_session,
+        };
+        Ok(FinishedLogin { begun, sealed, lifetime: self.settings.session, return_to: state.return_to })
+    }
+
+    /// What the provider says by the logout token in a form, which may have come from anybody.
+    ///
+    /// # Errors
+    ///
+    /// It does not count, or the provider's keys cannot be had.
+    pub async fn logout_token(&self, form: &[u8], now: UnixSeconds) -> Result<LogoutToken, LoginError> {
+        let token = form_urlencoded::parse(form).find(|(name, _)| name == "logout_token").map(|(_, token)| token);
+        let token = &*token.ok_or_else(|| LoginError::Invalid("the form has no `logout_token`".to_owned()))?;
+        let metadata = self.metadata().await?;
+        let signed = self.signed(&metadata, None);
+        let judged = self.with_keys(&metadata, |keys| logout_token::verify(token, keys, signed, now)).await?;
+        judged.map_err(|error| LoginError::Invalid(format!("the logout token does not count: {error}")))
+    }
+
+    /// The user whom an access token of the provider names. It has to be for `audience`, or for Gangway's client if that is
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// It does not count, or the provider's keys cannot be had.
+    pub async fn access_token(
+        &self,
+        token: &str,
+        audience: Option<&str>,
+        now: UnixSeconds,
+    ) -> Result<User, LoginError> {
+        let metadata = self.metadata().await?;
+        let signed = self.signed(&metadata, audience);
+        let judged = self.with_keys(&metadata, |keys| access_token::verify(token, keys, signed, now)).await?;
+        let Verified { subject, claims } =
+            judged.map_err(|error| LoginError::Denied(format!("the access token does not count: {error}")))?;
+        Ok(self.user(subject, &claims))
+    }
+
+    fn user(&self, subject: String, claims: &Map<String, Value>) -> User {
+        let reading = Reading { groups_claim: &self.settings.groups_claim, trust_email: self.settings.trust_email };
+        User::of(subject, claims, reading)
+    }
+
+    fn signed<'a>(&'a self, metadata: &'a Metadata, audience: Option<&'a str>) -> Signed<'a> {
+        Signed {
+            issuer: &self.settings.issuer,
+            audience: audience.unwrap_or(&self.settings.client_id),
+            algorithms: &metadata.algorithms,
+        }
+    }
+
+    /// Judges a token, with new keys if the provider may have some.
+    async fn with_keys<T>(
+        &self,
+        metadata: &Metadata,
+        judge: impl Fn(&Keys) -> Result<T, TokenError>,
+    ) -> Result<Result<T, TokenError>, LoginError> {
+        match judge(&*self.keys(metadata, DOCUMENT_AGE_MAX).await?) {
+            Err(TokenError::KeyUnknown) => Ok(judge(&*self.keys(metadata, KEYS_AGE_MIN).await?)),
+            judged => Ok(judged),
+        }
     }
 
     /// The session of a cookie, if it counts for this host now.
@@ -309,14 +381,7 @@ impl Provider {
             access_token: &tokens.access_token,
             now,
         };
-        let keys = self.keys(metadata, DOCUMENT_AGE_MAX).await?;
-        let verified = match id_token::verify(&tokens.id_token, &keys, &expected) {
-            Err(TokenError::KeyUnknown) => {
-                let keys = self.keys(metadata, KEYS_AGE_MIN).await?;
-                id_token::verify(&tokens.id_token, &keys, &expected)
-            }
-            judged => judged,
-        };
+        let verified = self.with_keys(metadata, |keys| id_token::verify(&tokens.id_token, keys, &expected)).await?;
         verified.map_err(|error| LoginError::Invalid(format!("the ID token does not count: {error}")))
     }
 

@@ -25,6 +25,11 @@ impl Providers {
         self.by_name.get(name)
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
     /// The keys for cookies.
     pub fn keys(&self) -> &Arc<CookieKeys> {
         &self.keys

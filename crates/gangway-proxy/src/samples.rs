@@ -11,10 +11,10 @@ use gangway_model::{
     Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
     Readiness, Route, RoutingTable, Scheme, Timeouts, Upstream,
 };
-use gangway_oidc::Providers;
+use gangway_oidc::{EndedSessions, Providers};
 use gangway_publish::{Publisher, channel};
 use gangway_tls::{CertificateResolver, ServerConfigs, Store};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::access::gate::AccessControl;
 use crate::access::{GeoDatabases, LoginSources, UserLists};
@@ -136,6 +136,7 @@ pub(crate) struct SampleState {
     _whereabouts: Publisher<Whereabouts>,
     _user_lists: Publisher<UserLists>,
     _providers: Publisher<Providers>,
+    _ended_sessions: Publisher<EndedSessions>,
     _geography: Publisher<GeoDatabases>,
     _pages: Publisher<PageLibrary>,
 }
@@ -151,6 +152,7 @@ impl SampleState {
         let (store, stores) = channel(Store::default());
         let (user_lists, lists) = channel(UserLists::default());
         let (providers, last_providers) = channel(Providers::default());
+        let (ended_sessions, last_ended) = channel(EndedSessions::default());
         let (geography, databases) = channel(GeoDatabases::default());
         let (pages, last_pages) = channel(PageLibrary::default());
         let (whereabouts, last_whereabouts) = channel(Whereabouts::default());
@@ -174,7 +176,12 @@ impl SampleState {
             failures: Arc::new(Notify::new()),
             unclaimed: Arc::default(),
             overload: crate::overload::Overload::new(&Limits::default()),
-            access: Arc::new(AccessControl::new(LoginSources { user_lists: lists, providers: last_providers })),
+            access: Arc::new(AccessControl::new(LoginSources {
+                user_lists: lists,
+                providers: last_providers,
+                ended_sessions: last_ended,
+                session_events: mpsc::channel(1).0,
+            })),
             geography: databases,
             pages: last_pages,
             page_questions: Arc::new(Semaphore::new(PAGE_QUESTIONS_MAX)),
@@ -189,6 +196,7 @@ impl SampleState {
             _whereabouts: whereabouts,
             _user_lists: user_lists,
             _providers: providers,
+            _ended_sessions: ended_sessions,
             _geography: geography,
             _pages: pages,
         }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use common::{Plane, RouteToServe, app, route, skip_paths};
 use gangway_model::{Authentication, LoginMethod, Middleware, OidcAuth, TlsMode};
-use gangway_oidc::{ClientSecret, CookieKeys, Provider, ProviderSettings, Providers};
+use gangway_oidc::{
+    BegunSession, ClientSecret, CookieKeys, EndedSessions, Provider, ProviderSettings, Providers, SessionEvent,
+};
 use gangway_testkit::app::App;
 use gangway_testkit::client::{Answer, Client, Speaks};
 use gangway_testkit::openid::{Behaviour, CLIENT, OpenIdProvider};
@@ -542,6 +544,122 @@ async fn after_a_log_out_no_copy_of_the_cookie_counts() {
         let page = browser.page("/.gangway/oidc/logged-out").await;
         assert!(page.status == 200 && page.text().contains("You are logged out."));
         assert_eq!(browser.page("/.gangway/oidc/logout").await.status, 200, "there was no session to end");
+    }
+}
+
+/// The events that were told so far.
+fn told(plane: &mut Plane) -> Vec<SessionEvent> {
+    std::iter::from_fn(|| plane.session_events.try_recv().ok()).collect()
+}
+
+#[tokio::test]
+async fn sessions_are_registered_and_their_ends_heeded() {
+    let (provider, mut plane, application) = started(anybody()).await;
+    for client in secure_clients(&plane) {
+        let mut browser = Browser::new(client);
+        provider.set(Behaviour { token: json!({ "sid": "at-home" }), ..Behaviour::default() });
+        browser.log_in(&provider, "/").await;
+        let events = told(&mut plane);
+        let [SessionEvent::Begun(begun)] = &events[..] else { panic!("one log-in: {events:?}") };
+        let BegunSession { id, provider: name, subject, user, scope, begun, ends, provider_session } = begun;
+        assert_eq!((&**name, &**subject, &**user, &**scope), ("home", "s-1", "ann", HOST));
+        assert_eq!((ends - begun, provider_session.as_deref()), (3600, Some("at-home")));
+        assert_eq!(browser.page("/").await.status, 200);
+        let others = EndedSessions::from_iter([String::from("another").into()]);
+        plane.ended_sessions.publish(others);
+        assert_eq!(browser.page("/").await.status, 200);
+        plane.ended_sessions.publish(EndedSessions::from_iter([id.clone()]));
+        let served = application.served();
+        assert_eq!(browser.page("/").await.status, 302, "another instance has ended it");
+        assert_eq!(application.served(), served);
+        // Nothing is left to end.
+        browser.page("/.gangway/oidc/logout").await;
+        assert!(told(&mut plane).is_empty());
+        browser.log_in(&provider, "/").await;
+        browser.page("/.gangway/oidc/logout").await;
+        let events = told(&mut plane);
+        let [SessionEvent::Begun(begun), SessionEvent::Ended(ended)] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(begun.id, *ended);
+    }
+}
+
+const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+async fn send_logout(client: &Client, form: &str) -> Answer {
+    let mut connection = client.connect(HOST).await.expect("connected");
+    let fields = [("content-type", "application/x-www-form-urlencoded")];
+    let path = "/.gangway/oidc/back-channel-logout";
+    connection.ask("POST", path, &fields, form.to_owned()).await.expect("answered")
+}
+
+#[tokio::test]
+async fn a_provider_logs_users_out_by_its_signed_word_alone() {
+    let (provider, mut plane, _) = started(anybody()).await;
+    let clients = secure_clients(&plane);
+    let claims = |more: Value| {
+        let mut claims = json!({ "sub": "s-1", "jti": "1", "events": { LOGOUT_EVENT: {} } });
+        let all = claims.as_object_mut().expect("an object");
+        more.as_object()
+            .expect("an object")
+            .iter()
+            .for_each(|(name, value)| drop(all.insert(name.clone(), value.clone())));
+        claims
+    };
+    let now = gangway_oidc::now().expect("a clock");
+    let id_token = json!({ "sub": "s-1", "nonce": "n" });
+    for (what, kind, claims) in [
+        ("no event", None, claims(json!({ "events": {} }))),
+        ("no events", None, claims(json!({ "events": null }))),
+        ("an event that is none", None, claims(json!({ "events": { LOGOUT_EVENT: true } }))),
+        ("an ID token", None, id_token),
+        ("a nonce", None, claims(json!({ "nonce": "n" }))),
+        ("nobody", None, claims(json!({ "sub": null }))),
+        ("an empty subject", None, claims(json!({ "sub": "" }))),
+        ("no id", None, claims(json!({ "jti": null }))),
+        ("an empty id", None, claims(json!({ "jti": "" }))),
+        ("another issuer", None, claims(json!({ "iss": "https://other.example" }))),
+        ("another client", None, claims(json!({ "aud": "other" }))),
+        ("no client", None, claims(json!({ "aud": null }))),
+        ("old", None, claims(json!({ "iat": now - 400 }))),
+        ("expired", None, claims(json!({ "exp": now - 100 }))),
+        ("of the future", None, claims(json!({ "iat": now + 100 }))),
+        ("an access token", Some("at+jwt"), claims(json!({}))),
+    ] {
+        let form = format!("logout_token={}", provider.sign(kind, &claims));
+        for client in &clients {
+            let answer = send_logout(client, &form).await;
+            assert_eq!(answer.status, 400, "{what}: {}", answer.text());
+            assert_eq!(answer.header("cache-control"), "no-store", "{what}");
+            assert!(answer.text().contains("invalid_request"), "{what}");
+        }
+    }
+    let good = provider.sign(Some("logout+jwt"), &claims(json!({})));
+    let (head, signature) = good.rsplit_once('.').expect("a token");
+    let padded = format!("x={}&logout_token={good}", "x".repeat(20_000));
+    for form in ["", "logout_token=", "token=x", &format!("logout_token={head}.{signature}x"), &*padded] {
+        assert_eq!(send_logout(&clients[0], form).await.status, 400, "{form}");
+    }
+    assert!(told(&mut plane).is_empty(), "nothing of that ended anything");
+    for (number, client) in clients.iter().enumerate() {
+        let token = provider.sign(Some("logout+jwt"), &claims(json!({ "jti": format!("good-{number}"), "sid": "x" })));
+        let form = format!("logout_token={token}");
+        let register = async |plane: &mut Plane, holds: bool| {
+            let Some(SessionEvent::EndedAtProvider { provider, ended, done }) = plane.session_events.recv().await
+            else {
+                panic!("an end")
+            };
+            assert_eq!(
+                (&*provider, ended.subject.as_deref(), ended.session.as_deref()),
+                ("home", Some("s-1"), Some("x"))
+            );
+            done.send(holds).expect("it is waited for");
+        };
+        let (answer, ()) = tokio::join!(send_logout(client, &form), register(&mut plane, false));
+        assert_eq!(answer.status, 503, "the volume is not there");
+        let (answer, ()) = tokio::join!(send_logout(client, &form), register(&mut plane, true));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(send_logout(client, &form).await.status, 400, "once");
     }
 }
 

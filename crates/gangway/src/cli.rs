@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Hosts(HostsArgs),
     /// Give a host up, so that another project can have it
     Release(ReleaseArgs),
+    /// List who is logged in by `auth.oidc`, or log users out
+    Sessions(SessionsArgs),
     /// Print the internal root, or put it into this system's store or out of it
     Ca(CaArgs),
     /// Turn a password into a hash for `auth.basic`
@@ -186,6 +188,45 @@ pub(crate) struct HostsArgs {
 pub(crate) struct ReleaseArgs {
     /// The host as `gangway hosts` lists it
     pub(crate) host: String,
+    #[command(flatten)]
+    pub(crate) volume: VolumeArgs,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct SessionsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<SessionsCommand>,
+    #[command(flatten)]
+    pub(crate) list: SessionListArgs,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SessionListArgs {
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) volume: VolumeArgs,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum SessionsCommand {
+    /// End sessions: their cookies count no more, at any instance
+    Revoke(RevokeArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
+pub(crate) struct RevokeArgs {
+    /// Sessions as `gangway sessions` lists them
+    #[arg(value_name = "SESSION", group = "which")]
+    pub(crate) sessions: Vec<String>,
+    /// All sessions of this user
+    #[arg(long, value_name = "NAME", group = "which")]
+    pub(crate) user: Vec<String>,
+    /// All sessions
+    #[arg(long, group = "which", conflicts_with_all = ["sessions", "user"])]
+    pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) volume: VolumeArgs,
 }

@@ -11,6 +11,7 @@ mod hosts;
 mod main_process;
 mod output;
 mod serve;
+mod sessions;
 mod settings;
 mod terminal;
 mod volume;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::{CertsArgs, CertsCommand, Cli, Command};
+use crate::cli::{CertsArgs, CertsCommand, Cli, Command, SessionsArgs, SessionsCommand};
 use crate::exit_status::ExitStatus;
 use crate::output::print;
 use crate::settings::Layer;
@@ -51,6 +52,8 @@ fn main() -> ExitCode {
         Command::Status(args) => client::status(&args),
         Command::Hosts(args) => hosts::hosts(&args),
         Command::Release(args) => hosts::release(&args),
+        Command::Sessions(SessionsArgs { command: None, list }) => sessions::list(&list),
+        Command::Sessions(SessionsArgs { command: Some(SessionsCommand::Revoke(args)), .. }) => sessions::revoke(&args),
         Command::Ca(args) => ca::run(&args),
         Command::Hash(args) => hash::run(&args),
         Command::Healthcheck(args) => client::healthcheck(&args),

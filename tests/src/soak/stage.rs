@@ -1,6 +1,6 @@
 //! An instance, an engine that is played, and apps that are real processes.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::block_in_place;
 
 use crate::engines::played;
-use crate::gangway::{Gangway, Options, free_addresses};
+use crate::gangway::{Gangway, Options};
 use crate::process::Process;
 use crate::scene::lasts;
 use crate::{STUCK, artifact};
@@ -68,7 +68,7 @@ impl Stage {
         let url = played(&engine, folder.path());
         let gangway = Options::docker(&url).start().await;
         let app = async |name: &str, host: &str, tls: &str, scheme: &str| {
-            let [address] = free_addresses();
+            let address = app_address();
             let process = serve(&folder, address, scheme).await;
             let container = container(name, address).label("gangway.host", host).label("gangway.tls", tls);
             let container = container.label("gangway.scheme", scheme).label("gangway.verify", "false");
@@ -98,7 +98,7 @@ impl Stage {
         self.engine.end(&old.container);
         self.engine.remove(&old.container);
         self.made += 1;
-        let [address] = free_addresses();
+        let address = app_address();
         let process = serve(&self.folder, address, "http").await;
         let new = container(&format!("turning-{}", self.made), address);
         let new = new.label("gangway.host", TURNING).label("gangway.tls", "internal");
@@ -148,6 +148,13 @@ fn container(name: &str, address: SocketAddr) -> Container {
         .service("soak", name.split('-').next().unwrap_or(name))
         .exposes(&[address.port()])
         .address(address.ip())
+}
+
+/// An address for an app. No connection has it as its own end, so the port is still free when the app listens, and when it
+/// listens again after a crash.
+fn app_address() -> SocketAddr {
+    let held = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).expect("a loopback port is free");
+    held.local_addr().expect("a bound listener has an address")
 }
 
 /// Starts an app and waits until it listens.

@@ -44,6 +44,9 @@ codes! {
     OIDC_KEYS = 213, Error, "no key for the cookies of log-ins",
         "Log-ins are kept in cookies that are encrypted by keys in `oidc/` on the volume. Without a key nobody is let in by \
          `auth.oidc`.";
+    OIDC_SESSIONS = 214, Error, "register of log-ins that cannot be used",
+        "Who has logged in by `auth.oidc` stands in `oidc/sessions.json` on the volume, for `gangway sessions` and for log-outs \
+         that a provider tells of. Log-ins count without it; a log-out counts at this instance, and at others once it is written.";
 
     USE_UNKNOWN = 220, Error, "shared definition that is not there",
         "`use` names a table `[middlewares.<name>]` that the configuration file does not have, maybe because it was taken out or \

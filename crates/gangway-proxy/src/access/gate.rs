@@ -168,10 +168,20 @@ pub(crate) fn is_guarded(route: &Route) -> bool {
     guards(route).next().is_some()
 }
 
+/// Whether Gangway itself answers a request by what its body says.
+pub(crate) fn is_form(route: &Route, head: &RequestHead, admission: &Admission) -> bool {
+    guards(route).any(|guard| match guard {
+        Guard::Login(Authentication { method: LoginMethod::Oidc(_), .. }) => oidc::is_form(head, admission),
+        Guard::Login(_) | Guard::Rate(_) | Guard::Concurrency(_) => false,
+    })
+}
+
 /// A request at the gate of its route.
 pub(crate) struct AtGate<'a> {
     pub(crate) head: &'a RequestHead,
     pub(crate) admission: &'a Admission,
+    /// The body, if [`is_form`] says that it is read.
+    pub(crate) form: &'a [u8],
     pub(crate) connection: &'a ClientConnection,
     pub(crate) active: &'a ActiveRoute,
     /// The connections by which log-in services are asked.
@@ -192,7 +202,7 @@ impl AccessControl {
             limiter: OnceLock::new(),
             requests: Arc::new(ConcurrencyCounts::new()),
             logins: Logins::new(sources.user_lists),
-            oidc: OidcLogins::new(sources.providers),
+            oidc: OidcLogins::new(sources.providers, sources.ended_sessions, sources.session_events),
             question_mark: format!("gangway-{:016x}", fastrand::u64(..)).into(),
         }
     }
@@ -240,7 +250,7 @@ impl AccessControl {
         match &authentication.method {
             LoginMethod::Basic(basic) => self.log_in_by_password(basic, is_skipped, request).await,
             LoginMethod::Oidc(oidc) => {
-                let visit = Visit { head, admission, tls: request.active.route.listener.tls };
+                let visit = Visit { head, admission, form: request.form, tls: request.active.route.listener.tls };
                 // Nothing is spared these paths, and no application gets them.
                 if visit.is_ours() {
                     return Err(Box::pin(self.oidc.own_page(oidc, &visit)).await);

@@ -9,11 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use gangway_model::{IDENTITY_OF_ALL, IdentityField, OIDC_PATH, OidcAuth, OidcUser, TlsMode};
 use gangway_oidc::{
-    Callback, CookieKeys, FinishedLogin, LoginError, LoginStart, Provider, Providers, SessionId, StateId, UnixSeconds,
-    User,
+    Callback, CookieKeys, EndedSessions, FinishedLogin, LoginError, LoginStart, Provider, Providers, SessionEvent,
+    SessionId, StateId, UnixSeconds, User,
 };
 use gangway_publish::Reader;
 use http::{Method, StatusCode};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::access::forward::{Approval, is_page_view, remove_claims};
 use crate::access::oidc_cookies::{CookieSite, values};
@@ -35,11 +37,17 @@ const CALLBACK: &str = "/.gangway/oidc/callback";
 const LOGOUT: &str = "/.gangway/oidc/logout";
 const LOGGED_OUT: &str = "/.gangway/oidc/logged-out";
 
+/// Where a provider says that a user is logged out there (OpenID Connect Back-Channel Logout 1.0).
+const BACK_CHANNEL_LOGOUT: &str = "/.gangway/oidc/back-channel-logout";
+
 const LOGGED_OUT_PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Logged out</title>\
                                <p>You are logged out.</p></html>\n";
 
 /// The clocks of instances that share a volume may differ by this much, so a state is remembered for longer than it counts.
 const STATE_KEPT: u64 = 900;
+
+/// How long a provider waits until the register holds what it has said.
+const REGISTERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What log-ins share.
 #[derive(Debug)]
@@ -47,27 +55,31 @@ pub(super) struct OidcLogins {
     providers: Reader<Providers>,
     /// Log-ins that were finished: their answers must not count twice.
     finished: UsedIds<StateId>,
-    /// Sessions whose users have logged out: a copy of the cookie must not count any more.
+    /// Sessions whose users have logged out here: a copy of the cookie must not count any more.
     ended: UsedIds<SessionId>,
+    /// Sessions that were ended anywhere. Follows the register on the volume.
+    registered_ends: Reader<EndedSessions>,
+    /// Logout tokens that were carried out: they must not count twice.
+    logout_tokens: UsedIds<String>,
+    events: mpsc::Sender<SessionEvent>,
 }
 
 /// A request at a route that asks for such a log-in.
 pub(super) struct Visit<'a> {
     pub(super) head: &'a RequestHead,
     pub(super) admission: &'a Admission,
+    /// The body, where [`is_form`] says that it is read.
+    pub(super) form: &'a [u8],
     /// How the route is served.
     pub(super) tls: TlsMode,
 }
 
 impl Visit<'_> {
-    /// The path in the form in which paths are compared.
-    fn path(&self) -> &str {
-        self.admission.view(self.head).path
-    }
-
     /// Whether Gangway itself answers it.
     pub(super) fn is_ours(&self) -> bool {
-        self.path().strip_prefix(OIDC_PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path(self.head, self.admission)
+            .strip_prefix(OIDC_PATH)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     fn host(&self) -> &str {
@@ -121,8 +133,24 @@ struct Ready {
 }
 
 impl OidcLogins {
-    pub(super) fn new(providers: Reader<Providers>) -> Self {
-        Self { providers, finished: UsedIds::default(), ended: UsedIds::default() }
+    pub(super) fn new(
+        providers: Reader<Providers>,
+        registered_ends: Reader<EndedSessions>,
+        events: mpsc::Sender<SessionEvent>,
+    ) -> Self {
+        let (finished, ended, logout_tokens) = (UsedIds::default(), UsedIds::default(), UsedIds::default());
+        Self { providers, finished, ended, registered_ends, logout_tokens, events }
+    }
+
+    fn has_ended(&self, session: &SessionId) -> bool {
+        self.ended.has(session) || self.registered_ends.load().has(session)
+    }
+
+    /// Tells the register, which must keep nobody from logging in or out.
+    fn tell(&self, event: SessionEvent) {
+        if self.events.try_send(event).is_err() {
+            tracing::warn!("the register of log-ins is too slow; one is not in it");
+        }
     }
 
     fn ready(&self, provider: &str) -> Result<Ready, LocalReply> {
@@ -148,7 +176,7 @@ impl OidcLogins {
         let name = visit.session_site(provider).session_name(&oidc.provider);
         let mut sessions =
             values(&visit.head.fields, &name).filter_map(|sealed| provider.session(keys, visit.host(), sealed, *now));
-        let Some(session) = sessions.find(|session| !self.ended.has(session.id())) else {
+        let Some(session) = sessions.find(|session| !self.has_ended(session.id())) else {
             return Err(self.ask_to_log_in(&ready, visit).await);
         };
         let user = session.user();
@@ -185,11 +213,12 @@ impl OidcLogins {
             return refused;
         }
         let is_get = visit.head.method == Method::GET;
-        match visit.path() {
+        match path(visit.head, visit.admission) {
+            BACK_CHANNEL_LOGOUT if visit.head.method == Method::POST => self.end_by_provider(oidc, visit).await,
             CALLBACK if is_get => self.finish(visit).await,
             LOGOUT if is_get || visit.head.method == Method::POST => self.log_out(oidc, visit).await,
             LOGGED_OUT if is_get => logged_out_page(Fields::default()),
-            CALLBACK | LOGOUT | LOGGED_OUT => FailureReply::new(Reason::MethodNotAllowed).into(),
+            BACK_CHANNEL_LOGOUT | CALLBACK | LOGOUT | LOGGED_OUT => FailureReply::new(Reason::MethodNotAllowed).into(),
             _ => FailureReply::new(Reason::NoRoute).into(),
         }
     }
@@ -226,7 +255,7 @@ impl OidcLogins {
             return failed(&finished_before(), known, Some(gone));
         }
         let finished = provider.finish(&keys, (&origin, CALLBACK), &callback, sealed, (visit.host(), now)).await;
-        let FinishedLogin { sealed, lifetime, return_to, .. } = match finished {
+        let FinishedLogin { begun, sealed, lifetime, return_to } = match finished {
             Ok(finished) => finished,
             Err(error) => return failed(&error, known, Some(gone)),
         };
@@ -234,6 +263,7 @@ impl OidcLogins {
         if !self.finished.insert(callback.state(), now + STATE_KEPT, now) {
             return failed(&finished_before(), known, Some(gone));
         }
+        self.tell(SessionEvent::Begun(begun));
         // With the origin in front no path can be taken for another host.
         let mut reply = AuthReply::redirect(&format!("{origin}{return_to}"));
         reply.status = StatusCode::SEE_OTHER;
@@ -257,9 +287,10 @@ impl OidcLogins {
         let mut was_logged_in = false;
         for sealed in values(&visit.head.fields, &name) {
             let session = provider.session(&keys, visit.host(), sealed, now);
-            if let Some(session) = session.filter(|session| !self.ended.has(session.id())) {
+            if let Some(session) = session.filter(|session| !self.has_ended(session.id())) {
                 was_logged_in = true;
                 self.ended.insert(session.id(), session.ends(), now);
+                self.tell(SessionEvent::Ended(session.id().clone()));
             }
         }
         let mut fields = Fields::default();
@@ -278,6 +309,54 @@ impl OidcLogins {
             Ok(None) | Err(_) => logged_out_page(fields),
         }
     }
+
+    /// Ends sessions of which the provider says so. Nobody else can: its token is signed.
+    async fn end_by_provider(&self, oidc: &OidcAuth, visit: &Visit<'_>) -> LocalReply {
+        let Ready { provider, now, .. } = match self.ready(&oidc.provider) {
+            Ok(ready) => ready,
+            Err(closed) => return closed,
+        };
+        let token = match provider.logout_token(visit.form, now).await {
+            Ok(token) => token,
+            Err(error @ (LoginError::Unavailable(_) | LoginError::Busy)) => {
+                return failed(&error, &oidc.provider, None);
+            }
+            Err(error) => return logout_refused(&error.to_string()),
+        };
+        if self.logout_tokens.has(&token.id) {
+            return logout_refused("the logout token was carried out before");
+        }
+        let (done, is_registered) = oneshot::channel();
+        let event = SessionEvent::EndedAtProvider { provider: oidc.provider.clone(), ended: token.ended, done };
+        let is_told = self.events.try_send(event).is_ok();
+        if !is_told || !matches!(timeout(REGISTERED_WITHIN, is_registered).await, Ok(Ok(true))) {
+            let detail = "the log-out cannot be written to the volume";
+            return FailureReply::new(Reason::Overloaded).with_detail(detail).with_retry_after(RETRY_AFTER).into();
+        }
+        self.logout_tokens.insert(&token.id, token.counts_until, now);
+        let mut fields = Fields::default();
+        fields.push(b"cache-control", b"no-store");
+        AuthReply { status: StatusCode::OK, fields, body: Bytes::new() }.into()
+    }
+}
+
+/// Whether Gangway answers a request by what its body says.
+pub(super) fn is_form(head: &RequestHead, admission: &Admission) -> bool {
+    head.method == Method::POST && path(head, admission) == BACK_CHANNEL_LOGOUT
+}
+
+/// The path in the form in which paths are compared.
+fn path<'a>(head: &'a RequestHead, admission: &'a Admission) -> &'a str {
+    admission.view(head).path
+}
+
+/// The reply that Back-Channel Logout asks for (section 2.8).
+fn logout_refused(why: &str) -> LocalReply {
+    let mut fields = Fields::default();
+    fields.push(b"content-type", b"application/json");
+    fields.push(b"cache-control", b"no-store");
+    let body = serde_json::json!({ "error": "invalid_request", "error_description": why }).to_string();
+    AuthReply { status: StatusCode::BAD_REQUEST, fields, body: body.into() }.into()
 }
 
 /// Removes what an application could take for a statement about the user.

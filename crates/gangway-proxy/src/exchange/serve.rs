@@ -1,13 +1,14 @@
 //! Serves one request.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::Version;
 
-use crate::access::gate::AtGate;
+use crate::access::gate::{self, AtGate};
 use crate::downstream::connection::ClientConnection;
 use crate::exchange::attempt::{AttemptFailure, attempt};
 use crate::exchange::client_wait::unless_client_goes;
@@ -31,12 +32,16 @@ use crate::reply::rejection::Rejection;
 use crate::reply::render::{pass_middlewares, render_for};
 use crate::request::context::{Received, RequestContext};
 use crate::request::routing::{NextStep, receive};
+use crate::stream::body_frame::BodyFrame;
 use crate::stream::downstream::{Downstream, DownstreamError};
 use crate::stream::upstream_error::UpstreamErrorKind;
 use crate::upstream::error;
 
 /// Memory that a stream of HTTP/2 takes beside its head: its state and a buffer.
 const STREAM_BYTES: usize = 24 * 1024;
+
+/// Bytes of a form that Gangway itself answers: a logout token has a few hundred.
+const FORM_LEN_MAX: usize = 16 * 1024;
 
 /// How a request ended, for the record.
 struct Ending {
@@ -259,10 +264,15 @@ async fn pass_gate<D: Downstream>(
     let (Received::Admitted(admission), Some(routed)) = (received, routed) else {
         return Err(AtGateEnd::Reply(FailureReply::new(Reason::Internal).into()));
     };
+    let form = match gate::is_form(&routed.active.route, head, admission) {
+        true => read_form(client).await.map_err(AtGateEnd::Client)?,
+        false => Vec::new(),
+    };
     let asks_service = !routed.active.auth_service.is_empty();
     let request = AtGate {
         head,
         admission,
+        form: &form,
         connection,
         active: &routed.active,
         connector: &worker.connector,
@@ -274,6 +284,23 @@ async fn pass_gate<D: Downstream>(
         false => passing.await,
     };
     outcome.map_err(AtGateEnd::Reply)
+}
+
+/// Reads the body of a request that Gangway itself answers. What is longer than any such form is cut, and does not count.
+async fn read_form<D: Downstream>(client: &mut D) -> Result<Vec<u8>, DownstreamError> {
+    let mut form = Vec::new();
+    poll_fn(|cx| {
+        while form.len() < FORM_LEN_MAX {
+            let BodyFrame::Data(bytes) = ready!(client.poll_body(cx))? else { break };
+            bytes.slices().for_each(|slice| form.extend_from_slice(slice));
+            let len = bytes.len();
+            client.consume(len);
+        }
+        form.truncate(FORM_LEN_MAX);
+        Poll::Ready(Ok(()))
+    })
+    .await?;
+    Ok(form)
 }
 
 async fn end_at_gate<D: Downstream>(

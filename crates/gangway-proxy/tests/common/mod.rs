@@ -14,7 +14,7 @@ use gangway_model::{
     Address, Compiled, Endpoint, EndpointKey, Entry, HostHeader, HostPattern, ListenerOptions, Matcher, Middleware,
     Policy, Readiness, Route, RoutingTable, Scheme, SkipRule, Timeouts, Upstream, rule,
 };
-use gangway_oidc::Providers;
+use gangway_oidc::{EndedSessions, Providers, SessionEvent};
 use gangway_proxy::{
     AccessLogFormat, AccessLogTarget, BackgroundTasks, CookieSecret, DataPlane, GeoDatabases, Limits, LoginSources,
     Metrics, PageLibrary, PlainFallback, ProxySettings, Sources, Threading, TrustedProxies, UserLists, Whereabouts,
@@ -23,6 +23,7 @@ use gangway_publish::{Publisher, channel};
 use gangway_testkit::app::{self, App};
 use gangway_testkit::client::Client;
 use gangway_tls::{CertificateResolver, Demand, InternalCa, Mint, Scope, Store, UnixTime};
+use tokio::sync::mpsc;
 
 /// A running data plane and the ends to feed it.
 pub(crate) struct Plane {
@@ -33,6 +34,8 @@ pub(crate) struct Plane {
     pub(crate) whereabouts: Publisher<Whereabouts>,
     pub(crate) user_lists: Publisher<UserLists>,
     pub(crate) providers: Publisher<Providers>,
+    pub(crate) ended_sessions: Publisher<EndedSessions>,
+    pub(crate) session_events: mpsc::Receiver<SessionEvent>,
     pub(crate) geography: Publisher<GeoDatabases>,
     pub(crate) pages: Publisher<PageLibrary>,
     pub(crate) ca: InternalCa,
@@ -70,6 +73,8 @@ impl Plane {
         let (whereabouts, reader) = channel(Whereabouts::default());
         let (user_lists, lists) = channel(UserLists::default());
         let (providers, of_providers) = channel(Providers::default());
+        let (ended_sessions, of_ended) = channel(EndedSessions::default());
+        let (event_tx, session_events) = mpsc::channel(64);
         let (geography, databases) = channel(GeoDatabases::default());
         let (pages, library) = channel(PageLibrary::default());
         let mint = Arc::new(Mint::new());
@@ -78,7 +83,12 @@ impl Plane {
             compiled,
             certificates,
             whereabouts: reader,
-            logins: LoginSources { user_lists: lists, providers: of_providers },
+            logins: LoginSources {
+                user_lists: lists,
+                providers: of_providers,
+                ended_sessions: of_ended,
+                session_events: event_tx,
+            },
             geography: databases,
             pages: library,
         };
@@ -90,7 +100,21 @@ impl Plane {
         supervise(move || overload_manager.run());
         plane.open();
         let ca = InternalCa::make(&Scope::default(), UnixTime::now()).expect("a CA");
-        Self { plane, tables, store, mint, whereabouts, user_lists, providers, geography, pages, ca, registry }
+        Self {
+            plane,
+            tables,
+            store,
+            mint,
+            whereabouts,
+            user_lists,
+            providers,
+            ended_sessions,
+            session_events,
+            geography,
+            pages,
+            ca,
+            registry,
+        }
     }
 
     /// Starts one that serves these routes and asks for certificates on demand.

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gangway_certs::{CertificateReport, WantedCertificates};
 use gangway_diagnostic::Diagnostic;
 use gangway_model::{Compiled, Holdings, HostCondition};
-use gangway_oidc::Providers;
+use gangway_oidc::{EndedSessions, Providers, SessionEvent};
 use gangway_proxy::{GeoDatabases, PageLibrary, UserLists, Whereabouts};
 use gangway_publish::{Publisher, Reader, Seat, seat};
 use gangway_tls::{CertificateResolver, Demand, Mint, Store};
 use gangway_watcher::EngineStatus;
+use tokio::sync::mpsc;
 
 use super::whereabouts;
 use crate::settings::reload::ConfigStatus;
@@ -49,6 +50,23 @@ impl<T> Clone for Channel<T> {
     }
 }
 
+/// The way of session events to their register. A task that panicked can be replaced, and no event is lost by that.
+#[derive(Clone, Debug)]
+pub(super) struct SessionEvents {
+    pub(super) sender: mpsc::Sender<SessionEvent>,
+    pub(super) receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<SessionEvent>>>,
+}
+
+impl SessionEvents {
+    /// Events that wait for the volume: more than log-ins can be finished meanwhile.
+    const WAITING_MAX: usize = 1024;
+
+    fn new() -> Self {
+        let (sender, receiver) = mpsc::channel(Self::WAITING_MAX);
+        Self { sender, receiver: Arc::new(tokio::sync::Mutex::new(receiver)) }
+    }
+}
+
 /// All published values, except the settings of the model: those begin with the addresses that are bound.
 #[derive(Clone)]
 pub(super) struct Channels {
@@ -76,6 +94,10 @@ pub(super) struct Channels {
     pub(super) providers: Channel<Providers>,
     pub(super) provider_findings: Channel<Vec<Diagnostic>>,
     pub(super) provider_checks: Channel<Vec<Diagnostic>>,
+    /// What happens to sessions at those providers, those that were ended, and what is wrong with their register.
+    pub(super) session_events: SessionEvents,
+    pub(super) ended_sessions: Channel<EndedSessions>,
+    pub(super) session_findings: Channel<Vec<Diagnostic>>,
     /// The databases of places, and what is wrong with their files.
     pub(super) geography: Channel<GeoDatabases>,
     pub(super) geoip_findings: Channel<Vec<Diagnostic>>,
@@ -105,6 +127,9 @@ impl Channels {
             providers: Channel::new(Providers::default()),
             provider_findings: Channel::new(Vec::new()),
             provider_checks: Channel::new(Vec::new()),
+            session_events: SessionEvents::new(),
+            ended_sessions: Channel::new(EndedSessions::default()),
+            session_findings: Channel::new(Vec::new()),
             geography: Channel::new(GeoDatabases::default()),
             geoip_findings: Channel::new(Vec::new()),
             pages: Channel::new(PageLibrary::default()),

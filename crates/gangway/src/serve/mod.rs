@@ -15,6 +15,7 @@ mod handover_loop;
 mod instance;
 mod log;
 mod oidc;
+mod oidc_sessions;
 mod open_files;
 mod part_settings;
 mod route_log;
@@ -216,7 +217,12 @@ async fn bind(
         compiled: channels.compiled.reader(),
         certificates: channels.resolver(),
         whereabouts: channels.whereabouts.reader(),
-        logins: LoginSources { user_lists: channels.user_lists.reader(), providers: channels.providers.reader() },
+        logins: LoginSources {
+            user_lists: channels.user_lists.reader(),
+            providers: channels.providers.reader(),
+            ended_sessions: channels.ended_sessions.reader(),
+            session_events: channels.session_events.sender.clone(),
+        },
         geography: channels.geography.reader(),
         pages: channels.pages.reader(),
     };
@@ -233,7 +239,8 @@ async fn bind(
         report: channels.certificates.reader(),
         judged: channels.config.reader(),
         user_list_findings: channels.user_list_findings.reader(),
-        provider_findings: [channels.provider_findings.reader(), channels.provider_checks.reader()],
+        provider_findings: [&channels.provider_findings, &channels.provider_checks, &channels.session_findings]
+            .map(Channel::reader),
         page_findings: channels.page_findings.reader(),
         geography: channels.geography.reader(),
         geoip_findings: channels.geoip_findings.reader(),

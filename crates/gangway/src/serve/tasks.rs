@@ -17,9 +17,12 @@ use super::channels::{Channel, Channels};
 use super::error_pages::ErrorPageOutputs;
 use super::geoip::GeoOutputs;
 use super::oidc::ProviderOutputs;
+use super::oidc_sessions::SessionOutputs;
 use super::supervisor::Supervisor;
 use super::user_lists::UserListOutputs;
-use super::{error_pages, geoip, oidc, route_log, settings_log, user_lists, wanted_certificates, whereabouts};
+use super::{
+    error_pages, geoip, oidc, oidc_sessions, route_log, settings_log, user_lists, wanted_certificates, whereabouts,
+};
 use crate::hosts;
 use crate::settings::reload::{self, ConfigReload};
 use crate::settings::{OidcTable, UserTable};
@@ -109,6 +112,12 @@ where
     });
     supervisor.run_with("oidc-check", channels.clone(), |c| {
         oidc::check(c.providers.reader(), c.compiled.reader(), c.provider_checks.publisher())
+    });
+
+    // Log-ins and log-outs ↔ their register on the volume.
+    supervisor.run_with("oidc-sessions", (channels.clone(), data.clone()), |(c, data)| {
+        let outputs = SessionOutputs { ended: c.ended_sessions.publisher(), findings: c.session_findings.publisher() };
+        oidc_sessions::follow(data.clone(), Arc::clone(&c.session_events.receiver), c.providers.reader(), outputs)
     });
 
     // Files of places → where addresses are.
